@@ -1,0 +1,105 @@
+"""Reading a bundle directory: the manifest, every file's hash, the goldens."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.documents import decode
+from pocketvae.errors import ManifestError
+from pocketvae.files import sha256_file
+from pocketvae.manifest import MANIFEST_NAME, ArtifactRecord, FileRecord, Manifest, Stratum
+from pocketvae.spec import Component
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goldens:
+    """Golden samples of one component.
+
+    Attributes:
+        inputs: Input name to `[N, ...] float32`.
+        outputs: Output name to `[N, ...] float32`, from the original model.
+        strata: Kinds of samples, in order.
+    """
+
+    inputs: dict[str, Array]
+    outputs: dict[str, Array]
+    strata: tuple[Stratum, ...]
+
+    @property
+    def count(self) -> int:
+        """N, the number of samples."""
+        return len(next(iter(self.inputs.values())))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """An export bundle on disk whose recorded files have all been checked."""
+
+    path: Path
+    manifest: Manifest
+
+    def artifact_path(self, artifact: ArtifactRecord) -> Path:
+        """Returns where the artifact's file lies."""
+        return self.path / artifact.file.path
+
+    def goldens(self, component: Component) -> Goldens:
+        """Loads the golden samples of one component.
+
+        Raises:
+            ManifestError: there are none, a file is no plain array, or counts differ.
+        """
+        record = self.manifest.golden(component)
+        inputs = {name: _load_array(self.path / file.path) for name, file in record.inputs.items()}
+        outputs = {name: _load_array(self.path / file.path) for name, file in record.outputs.items()}
+        counts = {len(array) for array in (*inputs.values(), *outputs.values())}
+        if len(counts) != 1 or counts != {sum(stratum.count for stratum in record.strata)}:
+            raise ManifestError(f"the {component}'s goldens must all have as many samples as their strata, got {counts}")
+        for name, array in (*inputs.items(), *outputs.items()):
+            if not np.isfinite(array).all():
+                raise ManifestError(f"golden {name!r} of the {component} holds values that are not finite")
+        return Goldens(inputs=inputs, outputs=outputs, strata=record.strata)
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Opens a bundle and checks every recorded file against its hash.
+
+    Args:
+        path: The bundle's folder.
+
+    Raises:
+        ManifestError: no bundle is there, the manifest is damaged or newer, or a file is missing or changed.
+    """
+    manifest_path = path / MANIFEST_NAME
+    if not manifest_path.is_file():
+        raise ManifestError(f"{path} is no bundle: {MANIFEST_NAME} is missing; make one with pocketvae export")
+    manifest = decode(Manifest, manifest_path.read_bytes(), str(manifest_path))
+    for record in manifest.files():
+        _check_file(path, record)
+    return Bundle(path=path, manifest=manifest)
+
+
+def _check_file(folder: Path, record: FileRecord) -> None:
+    file = folder / record.path
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise ManifestError(f"{file} leads outside the bundle")
+    if not file.is_file():
+        raise ManifestError(f"{file} is missing: export the bundle again, or copy it whole")
+    size = file.stat().st_size
+    if size != record.size_bytes:
+        raise ManifestError(f"{file} was changed: the manifest says {record.size_bytes} bytes, found {size}")
+    if sha256_file(file) != record.sha256:
+        raise ManifestError(f"{file} was changed: its SHA-256 is not the one in the manifest")
+
+
+def _load_array(path: Path) -> Array:
+    try:
+        array: Array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as e:
+        raise ManifestError(f"{path} is no .npy array: {e}") from e
+    return array

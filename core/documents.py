@@ -1,0 +1,86 @@
+"""JSON documents: frozen dataclasses in, deterministic text out, and back with a full check.
+
+The dataclasses themselves stay plain; pydantic checks what comes from outside. Every document carries
+`schema_version`; a document of a newer version is refused instead of half understood.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from pocketvae.errors import ManifestError, PocketVaeError
+
+_Document = TypeVar("_Document")
+
+
+@functools.cache
+def _adapter(kind: type[_Document]) -> TypeAdapter[_Document]:
+    return TypeAdapter(kind)
+
+
+def encode(document: object) -> str:
+    """Returns the document as JSON with sorted keys, two-space indents and a final newline.
+
+    Raises:
+        ValueError: a number is NaN or infinite, which JSON cannot hold.
+    """
+    data = _adapter(type(document)).dump_python(document, mode="json")
+    return json.dumps(data, sort_keys=True, indent=2, allow_nan=False) + "\n"
+
+
+def decode(kind: type[_Document], text: str | bytes, name: str) -> _Document:
+    """Parses and checks one document.
+
+    Args:
+        kind: A frozen dataclass with a `schema_version` field whose default is the newest known version.
+        text: The JSON text.
+        name: What to call the document in an error, usually its path.
+
+    Raises:
+        ManifestError: the text is no JSON, is of another schema version or has a wrong, missing or unknown field.
+    """
+    try:
+        data = json.loads(text)
+    except ValueError as e:
+        raise ManifestError(f"{name} is not valid JSON: {e}") from e
+    _check_schema_version(kind, data, name)
+    try:
+        return _adapter(kind).validate_json(text, strict=True)
+    except ValidationError as e:
+        first = e.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"]) or "the top level"
+        raise ManifestError(f"{name} is damaged at {where}: {first['msg']}") from e
+    except PocketVaeError as e:
+        raise ManifestError(f"{name} is damaged: {e}") from e
+
+
+def encode_line(message: object) -> str:
+    """Returns a dataclass as one line of JSON, for a pipe between two of pocketvae's own processes."""
+    data = _adapter(type(message)).dump_python(message, mode="json")
+    return json.dumps(data, sort_keys=True, allow_nan=True)
+
+
+def decode_line(kind: type[_Document], line: str | bytes) -> _Document:
+    """Parses what `encode_line` wrote."""
+    return _adapter(kind).validate_json(line)
+
+
+def json_schema(kind: type[Any]) -> dict[str, Any]:
+    """Returns the JSON schema of a document."""
+    schema = _adapter(kind).json_schema(mode="serialization")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _check_schema_version(kind: type[Any], data: object, name: str) -> None:
+    known = kind.schema_version
+    version = data.get("schema_version") if isinstance(data, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool) or version < 1:
+        raise ManifestError(f"{name} must be a JSON object with a schema_version of 1 to {known}, got {version!r}")
+    if version > known:
+        raise ManifestError(
+            f"{name} has schema_version {version}, but this pocketvae reads up to {known}: upgrade pocketvae"
+        )

@@ -1,0 +1,57 @@
+"""The exceptions that pocketvae raises on purpose.
+
+Each message says what must hold, what was received and what to do, in one or two lines. The command line maps the
+type to an exit code; a library user catches `PocketVaeError`.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class PocketVaeError(Exception):
+    """Base of every error that pocketvae raises on purpose."""
+
+
+class SpecError(PocketVaeError):
+    """A name, option or combination that pocketvae has not got."""
+
+
+class DataError(PocketVaeError):
+    """Images, labels or latents that cannot be used as they are."""
+
+
+class OutputExistsError(PocketVaeError):
+    """The output is already there and may not be overwritten."""
+
+
+class TrainingError(PocketVaeError):
+    """Training cannot go on, for example because the loss is not finite."""
+
+
+class ExportError(PocketVaeError):
+    """A model cannot be converted."""
+
+
+class ManifestError(PocketVaeError):
+    """A document or a bundle is damaged, foreign or written by a newer pocketvae."""
+
+
+class ParityError(PocketVaeError):
+    """An exported file cannot be compared with the original at all."""
+
+
+class TargetError(PocketVaeError):
+    """A runtime, a package or a device that is needed is missing."""
+
+
+def unknown_name(kind: str, received: str, known: Iterable[str]) -> SpecError:
+    """Builds the error for a name that is not one of `known`, with a close match where there is one."""
+    names = list(known)
+    close = difflib.get_close_matches(received.lower(), names, n=1)
+    hint = f"did you mean {close[0]!r}? " if close else ""
+    return SpecError(f"unknown {kind} {received!r}: {hint}known: {', '.join(names)}")
+
+
+def missing_package(package: str, extra: str) -> TargetError:
+    """Builds the error for a Python package that is not installed, naming the extra that brings it."""
+    return TargetError(f"{package} is not installed: run pip install 'pocketvae[{extra}]'")

@@ -1,0 +1,231 @@
+"""Readers of image files: the embedded MNIST, idx, npz, npy and folders. Each returns uint8 pixels and labels."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import lzma
+import struct
+import zlib
+from importlib import resources
+from pathlib import Path
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.errors import DataError
+
+Pixels: TypeAlias = npt.NDArray[np.uint8]
+Labels: TypeAlias = npt.NDArray[np.int32]
+RawImages: TypeAlias = tuple[Pixels, Labels | None]
+
+# Of the uncompressed files. Source: Y. LeCun and C. Cortes, the MNIST database, CC BY-SA 3.0.
+_MNIST_SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+_IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
+_IDX_UBYTE = 0x08
+_TRAIN_KEYS = ("images", "x_train", "train_images", "x", "data", "arr_0")
+_TRAIN_LABEL_KEYS = ("labels", "y_train", "train_labels", "y")
+_TEST_KEYS = ("x_test", "test_images")
+_TEST_LABEL_KEYS = ("y_test", "test_labels")
+
+
+def read_mnist() -> tuple[RawImages, RawImages]:
+    """Returns MNIST's 60,000 training and 10,000 test images with labels, from the package itself.
+
+    Raises:
+        DataError: the installed files are missing or damaged.
+    """
+    train = _mnist_idx("train-images-idx3-ubyte")[..., None], _mnist_idx("train-labels-idx1-ubyte").astype(np.int32)
+    test = _mnist_idx("t10k-images-idx3-ubyte")[..., None], _mnist_idx("t10k-labels-idx1-ubyte").astype(np.int32)
+    return train, test
+
+
+def read_source(path: Path) -> tuple[RawImages, RawImages | None]:
+    """Reads a folder or file; the second part is the source's own test split where it has one.
+
+    Raises:
+        DataError: the content is no image data that pocketvae reads, or is damaged.
+    """
+    if path.is_dir():
+        return _read_directory(path)
+    if path.suffix == ".npz":
+        return _read_npz(path)
+    if path.suffix == ".npy":
+        return (_as_pixels(_load_numpy(path), str(path)), None), None
+    return _read_idx_pair(path), None
+
+
+def parse_idx(content: bytes, name: str) -> Pixels:
+    """Parses one idx file of unsigned bytes: two zero bytes, the type, the rank, big-endian sizes, data.
+
+    Raises:
+        DataError: the header or the length is wrong.
+    """
+    if len(content) < 4 or content[:2] != b"\0\0":
+        raise DataError(f"{name} is no idx file: it must begin with two zero bytes")
+    kind, rank = content[2], content[3]
+    if kind != _IDX_UBYTE:
+        raise DataError(f"{name} must hold unsigned bytes (idx type 0x08), got type {kind:#04x}")
+    header = 4 + 4 * rank
+    if len(content) < header:
+        raise DataError(f"{name} is truncated inside its header")
+    shape = struct.unpack(f">{rank}I", content[4:header])
+    expected = int(np.prod(shape, dtype=np.int64))
+    if len(content) - header != expected:
+        raise DataError(f"{name} must hold {expected} bytes for the shape {shape}, got {len(content) - header}")
+    return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
+
+
+def _mnist_idx(name: str) -> Pixels:
+    file = resources.files("pocketvae") / "mnist" / f"{name}.xz"
+    try:
+        content = lzma.decompress(file.read_bytes())
+    except (OSError, lzma.LZMAError) as e:
+        raise DataError(f"the embedded MNIST file {name}.xz is missing or damaged: reinstall pocketvae") from e
+    if hashlib.sha256(content).hexdigest() != _MNIST_SHA256[name]:
+        raise DataError(f"the embedded MNIST file {name}.xz has the wrong SHA-256: reinstall pocketvae")
+    return parse_idx(content, name)
+
+
+def _read_idx(path: Path) -> Pixels:
+    try:
+        content = path.read_bytes()
+        if path.suffix == ".gz":
+            content = gzip.decompress(content)
+        elif path.suffix == ".xz":
+            content = lzma.decompress(content)
+    except (OSError, EOFError, zlib.error, lzma.LZMAError) as e:
+        raise DataError(f"{path} cannot be read: {e}") from e
+    return parse_idx(content, str(path))
+
+
+def _read_idx_pair(path: Path) -> RawImages:
+    images = _read_idx(path)
+    if images.ndim != 3:
+        raise DataError(f"{path} must be an idx file of images (rank 3), got rank {images.ndim}")
+    labels_path = path.with_name(path.name.replace("images-idx3", "labels-idx1").replace("images.idx3", "labels.idx1"))
+    if labels_path == path or not labels_path.exists():
+        return images[..., None], None
+    return images[..., None], _read_idx(labels_path).astype(np.int32)
+
+
+def _read_npz(path: Path) -> tuple[RawImages, RawImages | None]:
+    with _open_npz(path) as archive:
+        train = _pick(archive, _TRAIN_KEYS, _TRAIN_LABEL_KEYS, path)
+        test = _pick(archive, _TEST_KEYS, _TEST_LABEL_KEYS, path)
+        if train is None:
+            raise DataError(f"{path} must hold an array named {' or '.join(_TRAIN_KEYS)}, got {sorted(archive.files)}")
+    return train, test
+
+
+def _open_npz(path: Path) -> np.lib.npyio.NpzFile:
+    loaded = _load_numpy(path)
+    if not isinstance(loaded, np.lib.npyio.NpzFile):
+        raise DataError(f"{path} is no .npz archive")
+    return loaded
+
+
+def _load_numpy(path: Path) -> npt.NDArray[np.generic] | np.lib.npyio.NpzFile:
+    # numpy raises all of these for files that are truncated, foreign or hold pickled objects.
+    try:
+        loaded: npt.NDArray[np.generic] | np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
+    except Exception as e:
+        raise DataError(f"{path} cannot be read as numpy data: {e}") from e
+    return loaded
+
+
+def _pick(
+    archive: np.lib.npyio.NpzFile, keys: tuple[str, ...], label_keys: tuple[str, ...], path: Path
+) -> RawImages | None:
+    key = next((key for key in keys if key in archive.files), None)
+    if key is None:
+        return None
+    label_key = next((key for key in label_keys if key in archive.files), None)
+    try:
+        images = archive[key]
+        labels = None if label_key is None else np.asarray(archive[label_key]).astype(np.int32).reshape(-1)
+    except Exception as e:
+        raise DataError(f"{path} is damaged at {key!r}: {e}") from e
+    return _as_pixels(images, f"{path}:{key}"), labels
+
+
+def _as_pixels(array: object, name: str) -> Pixels:
+    """Checks and converts an array to `[N, H, W, C] uint8`; floats must be in [0, 1]."""
+    images = np.asarray(array)
+    if images.ndim == 3:
+        images = images[..., None]
+    if images.ndim != 4 or images.shape[3] not in (1, 3) or 0 in images.shape:
+        raise DataError(f"{name} must be [N, H, W] or [N, H, W, 1 or 3] and not empty, got {images.shape}")
+    if images.dtype == np.uint8:
+        return images
+    if images.dtype.kind != "f":
+        raise DataError(f"{name} must be uint8 or float, got {images.dtype}")
+    if not np.isfinite(images).all():
+        raise DataError(f"{name} holds {np.count_nonzero(~np.isfinite(images))} pixels that are NaN or infinite")
+    low, high = float(images.min()), float(images.max())
+    if low < 0 or high > 1:
+        raise DataError(f"{name}: float pixels must be in [0, 1], got {low:g} to {high:g}")
+    return np.round(images * 255).astype(np.uint8)
+
+
+def _read_directory(path: Path) -> tuple[RawImages, RawImages | None]:
+    idx_images = sorted(path.glob("*images*idx3-ubyte*"))
+    if idx_images:
+        test = [file for file in idx_images if file.name.startswith(("t10k", "test"))]
+        train = [file for file in idx_images if file not in test]
+        if len(train) != 1 or len(test) > 1:
+            raise DataError(f"{path} must hold one training idx file, got {[file.name for file in idx_images]}")
+        return _read_idx_pair(train[0]), _read_idx_pair(test[0]) if test else None
+    if (path / "train").is_dir():
+        own_test = path / "test"
+        return _read_image_folder(path / "train"), _read_image_folder(own_test) if own_test.is_dir() else None
+    return _read_image_folder(path), None
+
+
+def _read_image_folder(path: Path) -> RawImages:
+    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES and file.is_file())
+    if not files:
+        raise DataError(f"{path} holds no images: expected {', '.join(sorted(_IMAGE_SUFFIXES))} files")
+    decoded = [_read_image(file) for file in files]
+    size = decoded[0].shape[:2]
+    for file, image in zip(files, decoded, strict=True):
+        if image.shape[:2] != size:
+            raise DataError(
+                f"images must all have one size: {files[0]} is {size[1]}x{size[0]}, "
+                f"{file} is {image.shape[1]}x{image.shape[0]}"
+            )
+    if any(image.shape[2] == 3 for image in decoded):
+        decoded = [np.broadcast_to(image, (*size, 3)) for image in decoded]
+    return np.stack(decoded), _folder_labels(path, files)
+
+
+def _read_image(file: Path) -> Pixels:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        with Image.open(file) as image:
+            if image.mode in ("1", "L"):
+                return np.asarray(image.convert("L"))[..., None]
+            if image.mode not in ("P", "PA", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"):
+                raise DataError(f"{file} must have 8 bits per channel, got the mode {image.mode}")
+            if "A" in image.getbands() or "transparency" in image.info:
+                rgba = np.asarray(image.convert("RGBA"))
+                if rgba[..., 3].min() < 255:
+                    raise DataError(f"{file} has transparent pixels: flatten it onto a background first")
+            return np.asarray(image.convert("RGB"))
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
+        raise DataError(f"{file} cannot be read as an image: {e}") from e
+
+
+def _folder_labels(path: Path, files: list[Path]) -> Labels | None:
+    names = [file.relative_to(path).parts[0] if file.parent != path else None for file in files]
+    if None in names:
+        return None
+    classes = {name: index for index, name in enumerate(sorted({name for name in names if name}))}
+    return np.array([classes[name] for name in names if name], np.int32)

@@ -1,0 +1,206 @@
+"""The manifest of a bundle: what is in it, where it came from and how exact it has to be.
+
+Pure data. Reading a bundle from disk is `pocketvae.bundle`; writing one is the export room's pipeline.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from pocketvae.errors import ManifestError
+from pocketvae.files import is_inside
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
+
+MANIFEST_NAME = "manifest.json"
+SCHEMA_VERSION = 1
+_STRICT = {"extra": "forbid"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileRecord:
+    """One file of the bundle.
+
+    Attributes:
+        path: Relative to the bundle, forward slashes, inside it.
+        sha256: Of the content, hexadecimal.
+        size_bytes: Of the content.
+    """
+
+    __pydantic_config__ = _STRICT
+    path: str
+    sha256: str
+    size_bytes: int
+
+    def __post_init__(self) -> None:
+        if not is_inside(self.path):
+            raise ManifestError(f"a recorded path must stay inside the bundle, got {self.path!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tolerance:
+    """The largest deviation from the original that counts as equal.
+
+    Attributes:
+        output: Name of the output tensor.
+        metric: Name of the metric, for example `max_abs` or `p99_abs`.
+        limit: Largest value that passes.
+        source: Where the number comes from, in words.
+    """
+
+    __pydantic_config__ = _STRICT
+    output: str
+    metric: str
+    limit: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ArtifactRecord:
+    """One exported file, its interface and its tolerances.
+
+    Attributes:
+        file: The exported file.
+        inputs: In the order of the original model.
+        outputs: In the order of the original model.
+        tolerances: What verify holds it to.
+        notes: What is special about it, for the model card: layers kept in float, rewrites.
+    """
+
+    __pydantic_config__ = _STRICT
+    component: Component
+    precision: Precision
+    format: Format
+    file: FileRecord
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    tolerances: tuple[Tolerance, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def spec(self) -> ArtifactSpec:
+        """Component, precision and format together."""
+        return ArtifactSpec(component=self.component, precision=self.precision, format=self.format)
+
+    @property
+    def name(self) -> str:
+        """`COMPONENT.PRECISION.FORMAT`."""
+        return self.spec.filename
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureRecord:
+    """An artifact that was asked for and could not be made."""
+
+    __pydantic_config__ = _STRICT
+    artifact: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stratum:
+    """A contiguous range of golden samples of one kind, for example `prior` or `tails`."""
+
+    __pydantic_config__ = _STRICT
+    name: str
+    start: int
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoldenRecord:
+    """Inputs of one component and the original model's outputs for them.
+
+    Attributes:
+        inputs: Input name to a `.npy` file, `[N, ...] float32`.
+        outputs: Output name to a `.npy` file, `[N, ...] float32`.
+        strata: Kinds of samples, in order, covering all N.
+    """
+
+    __pydantic_config__ = _STRICT
+    component: Component
+    inputs: dict[str, FileRecord]
+    outputs: dict[str, FileRecord]
+    strata: tuple[Stratum, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibrationRecord:
+    """The samples that fixed the activation ranges of quantized artifacts.
+
+    Attributes:
+        seed: Of the generator that drew the latents.
+        latents: Kinds of latents in the order they were used.
+        image_count: Number of images that calibrated the encoder.
+        sha256: Of all calibration samples, hexadecimal.
+    """
+
+    __pydantic_config__ = _STRICT
+    seed: int
+    latents: tuple[Stratum, ...]
+    image_count: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """A bundle's table of contents.
+
+    Attributes:
+        name: Of the model; names the bundle in reports.
+        vae: The interface of the model.
+        original: Component to the Keras model that the artifacts were made from, kept for benchmarks.
+        training: What the run reported, for example `test_negative_elbo_nats`; empty for other people's models.
+        provenance: Facts about the run in words: data, preset, seed.
+        versions: Package name to the version that made the artifacts.
+    """
+
+    __pydantic_config__ = _STRICT
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    vae: VaeSpec
+    artifacts: tuple[ArtifactRecord, ...]
+    failures: tuple[FailureRecord, ...] = ()
+    goldens: tuple[GoldenRecord, ...]
+    calibration: CalibrationRecord
+    original: dict[Component, FileRecord]
+    documents: tuple[FileRecord, ...] = ()
+    training: dict[str, float] = field(default_factory=dict)
+    provenance: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        names = [artifact.name for artifact in self.artifacts]
+        if len(set(names)) != len(names):
+            raise ManifestError("an artifact is recorded twice")
+        for artifact in self.artifacts:
+            if artifact.file.path != artifact.name:
+                raise ManifestError(f"artifact {artifact.name} is recorded with the file {artifact.file.path!r}")
+
+    def files(self) -> tuple[FileRecord, ...]:
+        """Returns every recorded file."""
+        goldens = [file for golden in self.goldens for file in (*golden.inputs.values(), *golden.outputs.values())]
+        artifacts = [artifact.file for artifact in self.artifacts]
+        return (*artifacts, *goldens, *self.original.values(), *self.documents)
+
+    def artifact(self, name: str) -> ArtifactRecord:
+        """Returns one artifact by its file name.
+
+        Raises:
+            ManifestError: the bundle has not got it; the message says which it has.
+        """
+        for artifact in self.artifacts:
+            if artifact.name == name:
+                return artifact
+        known = ", ".join(artifact.name for artifact in self.artifacts) or "none"
+        raise ManifestError(f"the bundle has no artifact {name!r}: it has {known}")
+
+    def golden(self, component: Component) -> GoldenRecord:
+        """Returns the goldens of one component.
+
+        Raises:
+            ManifestError: there are none.
+        """
+        for golden in self.goldens:
+            if golden.component == component:
+                return golden
+        raise ManifestError(f"the bundle has no goldens for the {component}")

@@ -1,0 +1,105 @@
+"""The run directory that training leaves behind: its record, its models, the images that export needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.documents import decode
+from pocketvae.errors import ManifestError
+from pocketvae.spec import Component, VaeSpec
+
+RUN_NAME = "run.json"
+REFERENCE_NAME = "reference.npz"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunRecord:
+    """What a run was and what came out of it.
+
+    Attributes:
+        data: Name of the image source.
+        config: The full training configuration, as plain JSON values.
+        metrics: Final figures, for example `test_negative_elbo_nats`.
+        versions: Package name to version.
+        git_commit: Of the working directory's repository, where there is one.
+    """
+
+    __pydantic_config__ = {"extra": "forbid"}
+    schema_version: int = SCHEMA_VERSION
+    vae: VaeSpec
+    data: str
+    preset: str
+    seed: int
+    config: dict[str, Any]
+    metrics: dict[str, float]
+    versions: dict[str, str] = field(default_factory=dict)
+    git_commit: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReferenceImages:
+    """Images that a run keeps, so that export needs no data source.
+
+    Attributes:
+        calibration: `[N, H, W, C] uint8` training images that fix activation ranges.
+        golden: `[M, H, W, C] uint8` test images that goldens are computed from.
+    """
+
+    calibration: npt.NDArray[np.uint8]
+    golden: npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run directory whose record was read and whose models are there."""
+
+    path: Path
+    record: RunRecord
+
+    def model_path(self, component: Component) -> Path:
+        """Returns where a component's Keras model lies."""
+        return self.path / f"{component}.keras"
+
+    def reference_images(self) -> ReferenceImages:
+        """Loads the kept images.
+
+        Raises:
+            ManifestError: the file is missing or damaged.
+        """
+        path = self.path / REFERENCE_NAME
+        try:
+            with np.load(path, allow_pickle=False) as archive:
+                images = ReferenceImages(calibration=archive["calibration"], golden=archive["golden"])
+        except Exception as e:  # numpy raises many unrelated types for a damaged archive
+            raise ManifestError(f"{path} is missing or damaged: {e}") from e
+        for array in (images.calibration, images.golden):
+            if array.shape[1:] != self.record.vae.image_shape or array.dtype != np.uint8:
+                raise ManifestError(f"{path} must hold uint8 images of {self.record.vae.image_shape}")
+        return images
+
+
+def is_run(path: Path) -> bool:
+    """Whether `path` looks like a run directory."""
+    return (path / RUN_NAME).is_file()
+
+
+def open_run(path: Path) -> Run:
+    """Opens a run directory.
+
+    Raises:
+        ManifestError: no run is there, its record is damaged or newer, or a model is missing.
+    """
+    record_path = path / RUN_NAME
+    if not record_path.is_file():
+        raise ManifestError(f"{path} is no run: {RUN_NAME} is missing; make one with pocketvae train")
+    run = Run(path=path, record=decode(RunRecord, record_path.read_bytes(), str(record_path)))
+    for component in Component:
+        if not run.model_path(component).is_file():
+            raise ManifestError(f"{run.model_path(component)} is missing: train again, or copy the run whole")
+    return run

@@ -1,0 +1,104 @@
+"""TFLite artifacts on LiteRT's CPU interpreter."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pocketvae.errors import ParityError, missing_package
+from pocketvae.runners import Array, Kernels, Runner
+from pocketvae.spec import Quantization, TensorSpec
+
+_IDENTIFIER = b"TFL3"
+
+
+class LiteRtRunner(Runner):
+    """Runs one TFLite file with XNNPACK, or with the built-in kernels alone."""
+
+    def __init__(self, path: Path, *, num_threads: int, kernels: Kernels) -> None:
+        """Loads the file and allocates its tensors.
+
+        Raises:
+            ParityError: the file is damaged or needs an operator that LiteRT has not got.
+            TargetError: ai-edge-litert is not installed.
+        """
+        try:
+            from ai_edge_litert.interpreter import Interpreter, OpResolverType
+        except ImportError as e:
+            raise missing_package("ai-edge-litert", "run") from e
+        resolver = {
+            Kernels.OPTIMIZED: OpResolverType.AUTO,
+            Kernels.BUILTIN: OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
+        }[kernels]
+        content = path.read_bytes()
+        check_tflite(content, path)
+        try:
+            # model_content keeps the bytes that were checked; a path would be read a second time.
+            self._interpreter = Interpreter(
+                model_content=content, num_threads=num_threads, experimental_op_resolver_type=resolver
+            )
+            self._interpreter.allocate_tensors()
+        except (ValueError, RuntimeError) as e:
+            raise ParityError(f"LiteRT cannot load {path}: {_first_line(e)}") from e
+        self.runtime = f"ai-edge-litert {version('ai-edge-litert')}"
+        inputs, outputs = _signature(self._interpreter)
+        self.inputs = {name: _tensor_spec(name, details) for name, details in inputs.items()}
+        self.outputs = {name: _tensor_spec(name, details) for name, details in outputs.items()}
+        self._input_indices = {name: details["index"] for name, details in inputs.items()}
+        self._output_indices = {name: details["index"] for name, details in outputs.items()}
+
+    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Runner.run`."""
+        for name, index in self._input_indices.items():
+            self._interpreter.set_tensor(index, feed[name])
+        self._interpreter.invoke()
+        # get_tensor copies, so the arrays survive the next call.
+        return {name: self._interpreter.get_tensor(index) for name, index in self._output_indices.items()}
+
+    def close(self) -> None:
+        """See `Runner.close`."""
+        del self._interpreter
+
+
+def check_tflite(content: bytes, path: Path) -> None:
+    """Refuses a file that is no whole TFLite model, before native code reads it.
+
+    Raises:
+        ParityError: the identifier is missing, or a buffer reaches past the end of the file.
+    """
+    if len(content) < 8 or content[4:8] != _IDENTIFIER:
+        raise ParityError(f"{path} is no TFLite file: the identifier {_IDENTIFIER.decode()!r} is missing")
+    from ai_edge_litert import schema_py_generated as schema
+
+    # The interpreter does not verify the flatbuffer it is given: a truncated one can crash the process.
+    try:
+        schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
+    except Exception as e:
+        raise ParityError(f"{path} is truncated or damaged: {type(e).__name__} while reading its tables") from e
+
+
+def _signature(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    names = interpreter.get_signature_list()
+    if not names:
+        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
+        return {d["name"]: d for d in inputs}, {d["name"]: d for d in outputs}
+    runner = interpreter.get_signature_runner(next(iter(names)))
+    return runner.get_input_details(), runner.get_output_details()
+
+
+def _tensor_spec(name: str, details: Mapping[str, Any]) -> TensorSpec:
+    scale, zero_point = details["quantization"]
+    return TensorSpec(
+        name=name,
+        dtype=np.dtype(details["dtype"]).name,
+        shape=tuple(int(n) for n in details["shape"]),
+        quantization=Quantization(scale=float(scale), zero_point=int(zero_point)) if scale else None,
+    )
+
+
+def _first_line(e: BaseException) -> str:
+    return str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__

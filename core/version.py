@@ -1,0 +1,3 @@
+"""The version of pocketvae, in one place."""
+
+VERSION = "0.1.0"

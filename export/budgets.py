@@ -1,0 +1,56 @@
+"""How exact every artifact has to be, and where each number comes from."""
+
+from __future__ import annotations
+
+from pocketvae.export.goldens import NoiseFloor
+from pocketvae.manifest import Tolerance
+from pocketvae.spec import ArtifactSpec, Component, Precision
+
+# Another summation order, another exponential function and fused multiply-adds each add about as much as the original
+# differs from itself; ten times leaves room for all of them on another CPU.
+FLOOR_FACTOR = 10.0
+# A model whose outputs never change with the batch size still may differ by a few units in the last place.
+_SMALLEST_FLOOR = 1e-6
+HALF_FACTOR = 2.0
+
+_PIXEL = 1 / 255
+_DECODER_BUDGETS = {
+    Precision.DYNAMIC_INT8: (4.0, 1.0),
+    Precision.INT8: (4.0, 1.0),
+    Precision.INT16X8: (4.0, 1.0),
+    # Integer z and integer pixels: the interface alone rounds z to 1/255 of its range.
+    Precision.INT8_IO: (12.0, 2.0),
+}
+_ENCODER_KL_NATS = 0.1
+
+
+def tolerances(spec: ArtifactSpec, floor: NoiseFloor) -> tuple[Tolerance, ...]:
+    """Returns what verify holds an artifact to.
+
+    Float artifacts are held to a multiple of the original's own spread, quantized ones to a budget in the units of
+    their use: pixel steps for a decoder, nats for an encoder.
+    """
+    if spec.precision.is_float:
+        return tuple(_float_tolerance(spec.precision, name, floor) for name in sorted(floor.float32))
+    if spec.component is Component.ENCODER:
+        source = f"budget: {_ENCODER_KL_NATS} nats between the original's and the artifact's posterior"
+        return (Tolerance(output="posterior", metric="kl_mean", limit=_ENCODER_KL_NATS, source=source),)
+    p99, mean = _DECODER_BUDGETS[spec.precision]
+    return (
+        Tolerance(output="image", metric="p99_abs", limit=p99 * _PIXEL, source=f"budget: {p99:g}/255 of a pixel"),
+        Tolerance(output="image", metric="mean_abs", limit=mean * _PIXEL, source=f"budget: {mean:g}/255 of a pixel"),
+    )
+
+
+def _float_tolerance(precision: Precision, output: str, floor: NoiseFloor) -> Tolerance:
+    measured = floor.float32[output]
+    spread = max(measured, _SMALLEST_FLOOR)
+    limit = FLOOR_FACTOR * spread
+    source = f"{FLOOR_FACTOR:g} x {spread:.1e}, the original's own spread over batch sizes, eager and graph"
+    if measured < _SMALLEST_FLOOR:
+        source = f"{FLOOR_FACTOR:g} x {spread:.1e}, the smallest spread assumed (measured {measured:.1e})"
+    if precision is Precision.FLOAT16:
+        half = floor.float16[output]
+        limit += HALF_FACTOR * half
+        source = f"{HALF_FACTOR:g} x {half:.1e}, the original with weights rounded to half precision, plus {source}"
+    return Tolerance(output=output, metric="max_abs", limit=limit, source=source)

@@ -1,0 +1,86 @@
+"""The model card: what a bundle is, for the person who embeds it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pocketvae.manifest import ArtifactRecord, Manifest
+from pocketvae.spec import Component
+
+_FIGURES: Mapping[str, str] = {
+    "test_negative_elbo_nats": "Negative ELBO on the test images, nats per image",
+    "test_reconstruction_nats": "of which reconstruction, nats",
+    "test_kl_nats": "of which KL to the prior, nats",
+    "active_units": "Active latent dimensions",
+    "test_images": "Test images",
+    "training_images": "Training images",
+    "encoder_parameters": "Encoder parameters",
+    "decoder_parameters": "Decoder parameters",
+}
+
+
+def model_card(manifest: Manifest) -> str:
+    """Returns the card as Markdown."""
+    height, width, channels = manifest.vae.image_shape
+    lines = [
+        f"# {manifest.name}",
+        "",
+        f"A variational autoencoder for {width}x{height} images with {channels} channel{'s' if channels > 1 else ''}: "
+        f"{manifest.vae.latent_dim} latent dimensions, prior N(0, I), {manifest.vae.likelihood} likelihood.",
+        "",
+        "## Use",
+        "",
+        *_interface(manifest),
+        "",
+        "To generate an image, draw z from a standard normal distribution and run a decoder. "
+        "A grey value is the probability that the pixel is on.",
+        "",
+        "## Files",
+        "",
+        "| file | bytes | inputs | outputs | held to | notes |",
+        "|---|---|---|---|---|---|",
+        *(_row(artifact) for artifact in manifest.artifacts),
+        "",
+    ]
+    if manifest.failures:
+        lines += ["Could not be made:", "", *(f"- {item.artifact}: {item.reason}" for item in manifest.failures), ""]
+    lines += ["## Training", "", *_training(manifest), "", "## Limits", "", *_limits(manifest), ""]
+    return "\n".join(lines)
+
+
+def _interface(manifest: Manifest) -> list[str]:
+    kinds = {artifact.component for artifact in manifest.artifacts}
+    rows = []
+    if Component.ENCODER in kinds:
+        rows.append("- encoder: `x`, pixels in [0, 1], to `z_mean` and `z_log_var` of the posterior q(z|x)")
+    if Component.DECODER in kinds:
+        rows.append("- decoder: latent `z` to `image` in [0, 1]")
+    if any(artifact.precision == "int8_io" for artifact in manifest.artifacts):
+        rows.append("- int8_io files take and return integers: real = scale * (integer - zero_point), see manifest.json")
+    return rows
+
+
+def _row(artifact: ArtifactRecord) -> str:
+    def tensors(specs: tuple[object, ...]) -> str:
+        return ", ".join(f"{s.name} {list(s.shape)} {s.dtype}" for s in specs)  # type: ignore[attr-defined]
+
+    limits = ", ".join(f"{t.output} {t.metric} <= {t.limit:.2g}" for t in artifact.tolerances)
+    cells = (artifact.name, str(artifact.file.size_bytes), tensors(artifact.inputs), tensors(artifact.outputs), limits)
+    return f"| {' | '.join(cells)} | {'; '.join(artifact.notes)} |"
+
+
+def _training(manifest: Manifest) -> list[str]:
+    rows = [f"- {key}: {value}" for key, value in sorted(manifest.provenance.items())]
+    rows += [f"- {text}: {manifest.training[key]:g}" for key, text in _FIGURES.items() if key in manifest.training]
+    if not manifest.training:
+        rows.append("- The model was not trained by pocketvae; nothing is known of its training.")
+    return rows
+
+
+def _limits(manifest: Manifest) -> list[str]:
+    goldens = {golden.component: sum(stratum.count for stratum in golden.strata) for golden in manifest.goldens}
+    checked = ", ".join(f"{count} {component} inputs" for component, count in sorted(goldens.items()))
+    return [
+        f"- Parity was stated on {checked}; `pocketvae verify` repeats the comparison on your machine.",
+        "- The model knows nothing but its training images: it shows what is likely among them, not what is true.",
+    ]

@@ -1,0 +1,77 @@
+"""Conversion to ONNX: float32 through tf2onnx, float16 from float32."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+
+import numpy as np
+
+from pocketvae.errors import ExportError, missing_package
+from pocketvae.export.graphs import Graph
+from pocketvae.keras_io import quiet_stderr
+
+# tf2onnx writes 15 to 18; 17 is read by every onnxruntime since 1.12 and by onnxruntime-web.
+OPSET = 17
+_STANDARD_DOMAINS = ("", "ai.onnx")
+
+
+def convert_float32(graph: Graph) -> bytes:
+    """Converts a graph and checks the result.
+
+    Raises:
+        ExportError: the graph needs operators outside the standard, has stray inputs, or does not check.
+        TargetError: onnx or tf2onnx is not installed.
+    """
+    try:
+        import onnx
+        import tf2onnx
+    except ImportError as e:
+        raise missing_package("tf2onnx", "export") from e
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    try:
+        with quiet_stderr():
+            model, _ = tf2onnx.convert.from_function(graph.function, [graph.signature()], opset=OPSET)
+    except Exception as e:
+        raise ExportError(f"tf2onnx failed: {str(e).splitlines()[0][:300] if str(e) else type(e).__name__}") from e
+    # tf2onnx keeps going when it meets an operator that it cannot express; such a file loads nowhere.
+    foreign = sorted({node.op_type for node in model.graph.node if node.domain not in _STANDARD_DOMAINS})
+    if foreign:
+        raise ExportError(f"ONNX has no operator for {', '.join(foreign)}")
+    inputs = [value.name for value in model.graph.input]
+    if inputs != [graph.input_name]:
+        raise ExportError(f"the ONNX graph must have the input {graph.input_name!r} alone, got {inputs}")
+    onnx.checker.check_model(model, full_check=True)
+    return serialize(model)
+
+
+def convert_float16(float32: bytes) -> bytes:
+    """Stores the weights in half precision and casts them back where they are used.
+
+    The arithmetic stays float32 and runtimes fold the casts when they load the file, so that it costs no time and
+    means the same as TFLite's float16.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load_from_string(float32)
+    casts = []
+    for tensor in model.graph.initializer:
+        weights = numpy_helper.to_array(tensor)
+        if weights.dtype != np.float32 or weights.size <= 1:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(weights.astype(np.float16), f"{name}_half"))
+        casts.append(helper.make_node("Cast", [tensor.name], [name], f"{name}_cast", to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
+    return serialize(model)
+
+
+def serialize(model: Any) -> bytes:
+    """Returns deterministic bytes: the tools' names for unnamed parts carry counters and versions that are dropped."""
+    model.doc_string = ""
+    model.graph.doc_string = ""
+    return bytes(model.SerializeToString(deterministic=True))

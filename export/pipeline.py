@@ -1,0 +1,234 @@
+"""Export as a whole: a run directory in, a bundle out. The export room's only module that writes a bundle."""
+
+from __future__ import annotations
+
+import hashlib
+import threading
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae import files
+from pocketvae.documents import encode, encode_line
+from pocketvae.errors import ExportError
+from pocketvae.export.budgets import tolerances
+from pocketvae.export.card import model_card
+from pocketvae.export.config import ExportConfig
+from pocketvae.export.graphs import input_of
+from pocketvae.export.messages import Converted, ConvertJob, Prepared, PrepareJob, Reply, Request, WorkerSetup
+from pocketvae.export.worker import SETUP_NAME, array_path
+from pocketvae.export.worker_process import WorkerProcess
+from pocketvae.manifest import (
+    MANIFEST_NAME,
+    ArtifactRecord,
+    CalibrationRecord,
+    FailureRecord,
+    FileRecord,
+    GoldenRecord,
+    Manifest,
+)
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.run import REFERENCE_NAME, Run, open_run
+from pocketvae.spec import ArtifactSpec, Component, Format
+from pocketvae.versions import installed_versions
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportResult:
+    """A finished export.
+
+    Attributes:
+        manifest: Of the bundle.
+        over_budget: Artifact name to its largest ratio of error to limit, for those above 1.
+    """
+
+    manifest: Manifest
+    over_budget: dict[str, float]
+
+
+def export_run(
+    run_path: Path,
+    out: Path,
+    config: ExportConfig,
+    *,
+    force: bool = False,
+    progress: ProgressCallback = ignore_progress,
+) -> ExportResult:
+    """Exports a run to a bundle, whole or not at all. An artifact that fails is recorded; the others still come.
+
+    Args:
+        run_path: The run directory.
+        out: The bundle to make.
+        config: Which artifacts to make.
+        force: Replace `out` where it exists.
+        progress: Told of every artifact.
+
+    Raises:
+        ManifestError: the run is damaged.
+        ExportError: the models cannot be loaded, or no artifact could be made.
+        OutputExistsError: `out` exists and `force` is off.
+    """
+    files.check_output(out, force=force)
+    run = open_run(run_path)
+    images = run.reference_images()
+    with files.staged_directory(out, force=force) as bundle:
+        work = bundle / ".work"
+        work.mkdir()
+        setup = WorkerSetup(
+            vae=run.record.vae,
+            seed=config.seed,
+            models={component: str(run.model_path(component).absolute()) for component in Component},
+            reference=str((run.path / REFERENCE_NAME).absolute()),
+        )
+        (work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
+        prepared, replies = _convert_all(work, config, progress)
+        writer = _BundleWriter(run=run, bundle=bundle, work=work, config=config, prepared=prepared)
+        result = writer.write(replies, calibration_images=len(images.calibration))
+    return result
+
+
+def _convert_all(
+    work: Path, config: ExportConfig, progress: ProgressCallback
+) -> tuple[dict[Component, Prepared], dict[ArtifactSpec, Reply]]:
+    """Prepares all components, then makes all artifacts with one worker per format."""
+    total, lock = len(config.artifacts) + 1, threading.Lock()
+    replies: dict[ArtifactSpec, Reply] = {}
+    components = tuple(dict.fromkeys(artifact.component for artifact in config.artifacts))
+    workers = {format: WorkerProcess(work) for format in config.formats}
+
+    def convert_format(format: Format) -> None:
+        for artifact in (artifact for artifact in config.artifacts if artifact.format is format):
+            job = ConvertJob(artifact=artifact, tolerances=tolerances(artifact, prepared[artifact.component].floor))
+            reply = workers[format].ask(Request(convert=job), config.time_limit_s)
+            with lock:
+                replies[artifact] = reply
+                progress(Progress(stage="exporting", done=len(replies) + 1, total=total, detail=artifact.filename))
+
+    try:
+        progress(Progress(stage="exporting", done=0, total=total, detail="goldens of the original"))
+        first = workers[config.formats[0]]
+        reply = first.ask(Request(prepare=PrepareJob(components=components)), config.time_limit_s)
+        if reply.prepared is None:
+            raise ExportError(f"the original model cannot be prepared: {reply.error}")
+        prepared = {item.component: item for item in reply.prepared}
+        progress(Progress(stage="exporting", done=1, total=total, detail="goldens of the original"))
+        with ThreadPoolExecutor(len(workers)) as pool:
+            for future in [pool.submit(convert_format, format) for format in workers]:
+                _result_or_kill(future, workers)
+    finally:
+        for worker in workers.values():
+            worker.close(kill=True)
+    return prepared, replies
+
+
+def _result_or_kill(future: object, workers: Mapping[Format, WorkerProcess]) -> None:
+    """Waits for a format's conversions; an interruption ends the workers so that the waiting threads return."""
+    try:
+        future.result()  # type: ignore[attr-defined]
+    except BaseException:
+        for worker in workers.values():
+            worker.close(kill=True)
+        raise
+
+
+@dataclass(frozen=True, kw_only=True)
+class _BundleWriter:
+    """Fills a bundle's folder from a working folder."""
+
+    run: Run
+    bundle: Path
+    work: Path
+    config: ExportConfig
+    prepared: Mapping[Component, Prepared]
+
+    def write(self, replies: Mapping[ArtifactSpec, Reply], *, calibration_images: int) -> ExportResult:
+        made = {spec: replies[spec].converted for spec in self.config.artifacts}
+        records = tuple(self._artifact(spec, converted) for spec, converted in made.items() if converted)
+        failures = tuple(
+            FailureRecord(artifact=spec.filename, reason=replies[spec].error or "no reason was given")
+            for spec, converted in made.items()
+            if not converted
+        )
+        if not records:
+            raise ExportError(f"no artifact could be made; {failures[0].artifact}: {failures[0].reason}")
+        record = self.run.record
+        manifest = Manifest(
+            name=self.run.path.absolute().name,
+            vae=record.vae,
+            artifacts=records,
+            failures=failures,
+            goldens=tuple(self._golden(component) for component in self.prepared),
+            calibration=self._calibration(calibration_images),
+            original={component: self._original(component) for component in self.prepared},
+            training=record.metrics,
+            provenance={"data": record.data, "preset": record.preset, "seed": str(record.seed)},
+            versions=installed_versions(),
+        )
+        card = self._write("MODEL_CARD.md", model_card(manifest).encode())
+        manifest = _with_documents(manifest, (card,))
+        self._remove_work()
+        files.write_text(self.bundle / MANIFEST_NAME, encode(manifest))
+        over = {spec.filename: made_.excess for spec, made_ in made.items() if made_ and made_.excess > 1}
+        return ExportResult(manifest=manifest, over_budget=over)
+
+    def _artifact(self, spec: ArtifactSpec, converted: Converted) -> ArtifactRecord:
+        return ArtifactRecord(
+            component=spec.component,
+            precision=spec.precision,
+            format=spec.format,
+            file=self._write(spec.filename, (self.work / spec.filename).read_bytes()),
+            inputs=converted.inputs,
+            outputs=converted.outputs,
+            tolerances=tolerances(spec, self.prepared[spec.component].floor),
+            notes=converted.notes,
+        )
+
+    def _golden(self, component: Component) -> GoldenRecord:
+        (self.bundle / "golden").mkdir(exist_ok=True)
+        outputs = ("z_mean", "z_log_var") if component is Component.ENCODER else ("image",)
+        name, _ = input_of(component, self.run.record.vae)
+        return GoldenRecord(
+            component=component,
+            inputs={name: self._copy_array(component, "input", name)},
+            outputs={output: self._copy_array(component, "output", output) for output in outputs},
+            strata=self.prepared[component].golden_strata,
+        )
+
+    def _copy_array(self, component: Component, role: str, name: str) -> FileRecord:
+        content = array_path(self.work, component, role, name).read_bytes()
+        return self._write(f"golden/{component}.{role}.{name}.npy", content)
+
+    def _original(self, component: Component) -> FileRecord:
+        (self.bundle / "original").mkdir(exist_ok=True)
+        return self._write(f"original/{component}.keras", self.run.model_path(component).read_bytes())
+
+    def _calibration(self, image_count: int) -> CalibrationRecord:
+        digest = hashlib.sha256()
+        for component in self.prepared:
+            name, _ = input_of(component, self.run.record.vae)
+            digest.update(np.load(array_path(self.work, component, "calibration", name)).tobytes())
+        decoder = self.prepared.get(Component.DECODER)
+        return CalibrationRecord(
+            seed=self.config.seed,
+            latents=decoder.calibration_strata if decoder else (),
+            image_count=image_count,
+            sha256=digest.hexdigest(),
+        )
+
+    def _write(self, relative: str, content: bytes) -> FileRecord:
+        files.write_bytes(self.bundle / relative, content)
+        return FileRecord(path=relative, sha256=files.sha256_bytes(content), size_bytes=len(content))
+
+    def _remove_work(self) -> None:
+        for file in self.work.iterdir():
+            file.unlink()
+        self.work.rmdir()
+
+
+def _with_documents(manifest: Manifest, documents: tuple[FileRecord, ...]) -> Manifest:
+    from dataclasses import replace
+
+    return replace(manifest, documents=documents)

@@ -1,0 +1,157 @@
+"""Conversion to TFLite: one function per precision, from a graph to the file's bytes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.errors import ExportError
+from pocketvae.export.graphs import Graph
+from pocketvae.keras_io import import_tensorflow, quiet_stderr
+
+FloatArray = npt.NDArray[np.float32]
+
+# Logits beyond this are sigmoid(9) = 0.99988: clipping them there moves a probability by 0.00012 at the most, 1/30 of
+# a pixel step, and leaves the 256 integer levels to the range in which pixels differ.
+LOGIT_BOUND = 9.0
+
+
+def convert_float32(graph: Graph) -> bytes:
+    """Converts without any quantization."""
+    return _convert(graph, lambda converter: None)
+
+
+def convert_float16(graph: Graph) -> bytes:
+    """Converts with weights in half precision; the arithmetic stays float32."""
+    tf = import_tensorflow()
+
+    def configure(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+
+    return _convert(graph, configure)
+
+
+def convert_dynamic_int8(graph: Graph) -> bytes:
+    """Converts with int8 weights per channel; activations are quantized as they come."""
+    tf = import_tensorflow()
+
+    def configure(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+
+    return _convert(graph, configure)
+
+
+def convert_int16x8(graph: Graph, calibration: FloatArray) -> bytes:
+    """Converts with int16 activations and int8 weights, float interface."""
+    tf = import_tensorflow()
+
+    def configure(converter: Any) -> None:
+        _calibrate_with(converter, graph, calibration)
+        operators = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [operators]
+
+    return _convert(graph, configure)
+
+
+def calibrate(graph: Graph, calibration: FloatArray) -> bytes:
+    """Returns a float model that carries the range of every activation; `quantize` turns it into integers.
+
+    The range in front of a sigmoid is limited to where the sigmoid still moves, see `LOGIT_BOUND`.
+    """
+
+    def configure(converter: Any) -> None:
+        _calibrate_with(converter, graph, calibration)
+        converter._experimental_calibrate_only = True
+
+    return _limit_logit_ranges(_convert(graph, configure))
+
+
+def quantize(calibrated: bytes, *, float_layers: tuple[str, ...] = (), integer_interface: bool = False) -> bytes:
+    """Quantizes a calibrated model to int8, per channel.
+
+    Args:
+        calibrated: From `calibrate`.
+        float_layers: Output tensors of the layers to keep in float, from `weighted_layers`.
+        integer_interface: Integer inputs and outputs, and a quantized sigmoid; else a float interface and a float
+            sigmoid, because TFLite's integer sigmoid cannot express 1 and rounds small probabilities to 0.
+    """
+    tf = import_tensorflow()
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    interface = tf.int8 if integer_interface else tf.float32
+    with quiet_stderr():
+        content = mlir_quantize(
+            calibrated,
+            fully_quantize=integer_interface,
+            input_data_type=interface,
+            output_data_type=interface,
+            denylisted_ops=None if integer_interface else ["LOGISTIC"],
+            denylisted_nodes=list(float_layers),
+        )
+    return bytes(content)
+
+
+def weighted_layers(content: bytes) -> dict[str, int]:
+    """Returns the layers that hold weights: the output tensor's name to the number of weights, in graph order."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    graph = model.subgraphs[0]
+    layers: dict[str, int] = {}
+    for operator in graph.operators:
+        sizes = [
+            int(np.prod(graph.tensors[index].shape))
+            for index in operator.inputs[1:]
+            if index >= 0 and model.buffers[graph.tensors[index].buffer].data is not None
+        ]
+        name = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
+        if sizes and name in ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"):
+            layers[graph.tensors[operator.outputs[0]].name.decode()] = sum(sizes)
+    return layers
+
+
+def _limit_logit_ranges(content: bytes) -> bytes:
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        if flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) != "LOGISTIC":
+            continue
+        quantization = graph.tensors[operator.inputs[0]].quantization
+        quantization.min = [max(-LOGIT_BOUND, float(quantization.min[0]))]
+        quantization.max = [min(LOGIT_BOUND, float(quantization.max[0]))]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _calibrate_with(converter: Any, graph: Graph, calibration: FloatArray) -> None:
+    tf = import_tensorflow()
+
+    def samples() -> Iterator[dict[str, FloatArray]]:
+        for sample in calibration:
+            yield {graph.input_name: sample[None]}
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = samples
+
+
+def _convert(graph: Graph, configure: Callable[[Any], None]) -> bytes:
+    tf = import_tensorflow()
+    concrete = graph.function.get_concrete_function()
+    with quiet_stderr(), warnings.catch_warnings():
+        # Calibration runs on the interpreter inside TensorFlow, which announces its move to LiteRT at every use.
+        warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], graph.model)
+        # Built-in operators alone: Flex and custom operators would not run on a device.
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        configure(converter)
+        try:
+            return bytes(converter.convert())
+        except Exception as e:
+            lines = [line for line in str(e).splitlines() if line.strip()]
+            raise ExportError(f"the TFLite converter failed: {lines[0][:300] if lines else type(e).__name__}") from e
