@@ -12,14 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.export import onnx_convert, onnx_quantize, tflite
+from pocketvae.export.goldens import golden_outputs
 from pocketvae.export.graphs import Graph, build_graph
-from pocketvae.export.search import Trial, search_float_layers
+from pocketvae.export.search import QuantizationPlan, Trial, search_quantization, tune_ranges
 from pocketvae.manifest import Tolerance
 from pocketvae.metrics import measure
 from pocketvae.runners import open_runner, run_samples
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
+
+_TUNING_SAMPLES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,6 +53,14 @@ class Source:
             self.cache[key] = build_graph(self.component, self.model, self.vae, fuse=fuse)
         graph: Graph = self.cache[key]
         return graph
+
+    def tuning(self) -> tuple[FloatArray, dict[str, FloatArray]]:
+        """Returns some calibration samples and the original's outputs for them: choices are not made on goldens."""
+        if "tuning" not in self.cache:
+            inputs = self.calibration[:: max(1, len(self.calibration) // _TUNING_SAMPLES)]
+            self.cache["tuning"] = inputs, golden_outputs(self.component, self.model, inputs)
+        tuning: tuple[FloatArray, dict[str, FloatArray]] = self.cache["tuning"]
+        return tuning
 
     def once(self, key: str, make: Callable[[], bytes]) -> bytes:
         """Returns what `make` made the first time it was asked for under `key`."""
@@ -112,7 +123,7 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
         notes.clear()
         content = tflite.convert_int16x8(source.graph(fuse=False), source.calibration)
     elif key == (Format.TFLITE, Precision.INT8_IO):
-        content = tflite.quantize(_calibrated(source), integer_interface=True)
+        content = _search_tflite(source, tolerances, notes, integer_interface=True)
     elif key == (Format.TFLITE, Precision.INT8):
         content = _search_tflite(source, tolerances, notes)
     elif key == (Format.ONNX, Precision.FLOAT32):
@@ -135,40 +146,64 @@ def _onnx_float32(source: Source) -> bytes:
     return source.once("onnx", lambda: onnx_convert.convert_float32(source.graph()))
 
 
-def _search_tflite(source: Source, tolerances: tuple[Tolerance, ...], notes: list[str]) -> bytes:
+def _search_tflite(
+    source: Source, tolerances: tuple[Tolerance, ...], notes: list[str], *, integer_interface: bool = False
+) -> bytes:
     calibrated = _calibrated(source)
 
-    def attempt(float_layers: tuple[str, ...]) -> Trial[bytes]:
-        content = tflite.quantize(calibrated, float_layers=float_layers)
-        excess = _excess(Format.TFLITE, content, source, tolerances)
-        return Trial(float_layers=float_layers, artifact=content, excess=excess)
+    def attempt(plan: QuantizationPlan) -> Trial:
+        content = tflite.quantize(calibrated, plan, integer_interface=integer_interface)
+        return _measure(Format.TFLITE, content, plan, source, tolerances)
 
-    return _search(tflite.weighted_layers(calibrated), attempt, notes)
+    # An integer interface is for devices without floats, so there every layer stays quantized.
+    search = tune_ranges if integer_interface else search_quantization
+    layers = tflite.weighted_layers(calibrated)
+    return _describe(search(layers, attempt), layers, notes)
 
 
 def _search_onnx(source: Source, tolerances: tuple[Tolerance, ...], notes: list[str]) -> bytes:
     float32, name = _onnx_float32(source), source.graph().input_name
+    ranges = onnx_quantize.activation_ranges(float32, name, source.calibration)
 
-    def attempt(float_layers: tuple[str, ...]) -> Trial[bytes]:
-        content = onnx_quantize.quantize_static(float32, name, source.calibration, float_layers=float_layers)
-        excess = _excess(Format.ONNX, content, source, tolerances)
-        return Trial(float_layers=float_layers, artifact=content, excess=excess)
+    def attempt(plan: QuantizationPlan) -> Trial:
+        content = onnx_quantize.quantize_static(float32, name, source.calibration, ranges, plan)
+        return _measure(Format.ONNX, content, plan, source, tolerances)
 
-    return _search(onnx_quantize.weighted_layers(float32), attempt, notes)
+    layers = onnx_quantize.weighted_layers(float32)
+    return _describe(search_quantization(layers, attempt), layers, notes)
 
 
-def _search(
-    layers: Mapping[str, int], attempt: Callable[[tuple[str, ...]], Trial[bytes]], notes: list[str]
-) -> bytes:
-    best = search_float_layers(layers, attempt)
-    if best.float_layers:
-        # The converters name a fused layer by all its parts; the first two tell which layer it is.
-        short = sorted({"/".join(name.split(";")[0].split("/")[:2]) for name in best.float_layers})
-        share = sum(layers[name] for name in best.float_layers) / sum(layers.values())
-        notes.append(f"kept in float to hold the budget: {', '.join(short)} ({share:.1%} of the weights)")
+def _describe(best: Trial, layers: Mapping[str, int], notes: list[str]) -> bytes:
+    plan = best.plan
+    if plan.float_layers:
+        share = sum(layers[name] for name in plan.float_layers) / sum(layers.values())
+        names = ", ".join(sorted(_short(name) for name in plan.float_layers))
+        notes.append(f"kept in float to hold the budget: {names} ({share:.1%} of the weights)")
     else:
         notes.append("all layers with weights are quantized")
-    return best.artifact
+    if plan.range_scales:
+        scales = ", ".join(f"{_short(name)} {scale:.0%}" for name, scale in sorted(plan.range_scales.items()))
+        notes.append(f"integers cover part of the calibrated range: {scales}")
+    return best.content
+
+
+def _short(layer: str) -> str:
+    # The converters name a fused layer by all its parts; the first two tell which layer it is.
+    return "/".join(layer.split(";")[0].split("/")[:2])
+
+
+def _measure(
+    format: Format, content: bytes, plan: QuantizationPlan, source: Source, tolerances: tuple[Tolerance, ...]
+) -> Trial:
+    inputs, expected = source.tuning()
+    outputs = _run(format, content, source, inputs)
+    squares = [np.mean(np.square(outputs[name] - expected[name], dtype=np.float64)) for name in expected]
+    return Trial(
+        plan=plan,
+        content=content,
+        rmse=float(np.sqrt(np.mean(squares))),
+        excess=_excess(format, content, source, tolerances),
+    )
 
 
 def _runner(format: Format, content: bytes) -> Any:
@@ -178,9 +213,13 @@ def _runner(format: Format, content: bytes) -> Any:
         return open_runner(Path(file.name), format)
 
 
-def _excess(format: Format, content: bytes, source: Source, tolerances: tuple[Tolerance, ...]) -> float:
+def _run(format: Format, content: bytes, source: Source, inputs: FloatArray) -> dict[str, FloatArray]:
     with _runner(format, content) as runner:
-        outputs = run_samples(runner, {source.graph().input_name: source.golden_inputs})
+        return run_samples(runner, {source.graph().input_name: inputs})
+
+
+def _excess(format: Format, content: bytes, source: Source, tolerances: tuple[Tolerance, ...]) -> float:
+    outputs = _run(format, content, source, source.golden_inputs)
     ratios = [measure(tolerance, source.golden_outputs, outputs) / tolerance.limit for tolerance in tolerances]
     # max() of a list with NaN depends on its order; a NaN must never look like a pass.
     return float("inf") if any(np.isnan(ratios)) else max(ratios)

@@ -10,19 +10,22 @@ from __future__ import annotations
 import logging
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.export.search import QuantizationPlan
 from pocketvae.export.tflite import LOGIT_BOUND
 
 FloatArray = npt.NDArray[np.float32]
 
 _WEIGHTED = ("Gemm", "MatMul", "Conv", "ConvTranspose")
 # Operators that move or bound values: quantizing them too keeps the integers flowing between weighted layers.
-_PASSIVE = ("Relu", "DepthToSpace", "Reshape", "Transpose", "Flatten", "Pad", "MaxPool", "Slice")
+_MOVERS = ("DepthToSpace", "Reshape", "Transpose", "Flatten", "Slice")
+_PASSIVE = ("Relu", "Pad", "MaxPool", *_MOVERS)
 
 
 def quantize_dynamic(float32: bytes) -> bytes:
@@ -35,8 +38,11 @@ def quantize_dynamic(float32: bytes) -> bytes:
         return workspace.result()
 
 
+Ranges = dict[str, tuple[float, float]]
+
+
 def quantize_static(
-    float32: bytes, input_name: str, calibration: FloatArray, *, float_layers: tuple[str, ...] = ()
+    float32: bytes, input_name: str, calibration: FloatArray, ranges: Ranges, plan: QuantizationPlan
 ) -> bytes:
     """Quantizes to QDQ form, uint8 weights per channel and uint8 activations; a sigmoid stays in float.
 
@@ -44,7 +50,8 @@ def quantize_static(
         float32: The float model.
         input_name: Of the model.
         calibration: `[N, ...]` samples of the input.
-        float_layers: Names of nodes to keep in float, from `weighted_layers`.
+        ranges: From `activation_ranges`.
+        plan: Names layers as `weighted_layers` does.
     """
     from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
     from onnxruntime.quantization import quantize_static as quantize
@@ -67,10 +74,37 @@ def quantize_static(
             per_channel=True,
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QUInt8,
-            nodes_to_exclude=list(float_layers),
-            extra_options={"WeightSymmetric": True, "TensorQuantOverrides": _logit_ranges(float32)},
+            nodes_to_exclude=list(plan.float_layers),
+            extra_options={"WeightSymmetric": True, "TensorQuantOverrides": _overrides(float32, ranges, plan)},
         )
         return workspace.result()
+
+
+def activation_ranges(float32: bytes, input_name: str, calibration: FloatArray) -> Ranges:
+    """Returns the smallest and largest value of the output of every layer with weights, after its ReLU.
+
+    What reaches a sigmoid is limited to where the sigmoid still moves, see `tflite.LOGIT_BOUND`.
+    """
+    import onnx
+    import onnxruntime as ort
+
+    model = onnx.load_from_string(float32)
+    outputs = {layer: _chain(model.graph, layer) for layer in weighted_layers(float32)}
+    heads = {layer: chain.activation for layer, chain in outputs.items()}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in heads.values())
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    lows, highs = dict.fromkeys(heads, np.inf), dict.fromkeys(heads, -np.inf)
+    for sample in calibration:
+        for layer, values in zip(heads, session.run(list(heads.values()), {input_name: sample[None]}), strict=True):
+            lows[layer] = min(lows[layer], float(values.min()))
+            highs[layer] = max(highs[layer], float(values.max()))
+    for layer, chain in outputs.items():
+        if chain.feeds_sigmoid:
+            lows[layer], highs[layer] = max(lows[layer], -LOGIT_BOUND), min(highs[layer], LOGIT_BOUND)
+    return {layer: (lows[layer], highs[layer]) for layer in heads}
 
 
 def weighted_layers(float32: bytes) -> dict[str, int]:
@@ -86,21 +120,47 @@ def weighted_layers(float32: bytes) -> dict[str, int]:
     }
 
 
-def _logit_ranges(float32: bytes) -> dict[str, list[dict[str, Any]]]:
-    """Limits the range in front of a sigmoid, and of what merely moves values there, see `tflite.LOGIT_BOUND`."""
+@dataclass(frozen=True, kw_only=True)
+class _Chain:
+    """A layer's output and what merely moves its values on.
+
+    Attributes:
+        activation: The tensor after the layer's ReLU, or after the layer where it has none.
+        tensors: That one and those that hold the same values moved.
+        feeds_sigmoid: Whether a sigmoid takes the values.
+    """
+
+    activation: str
+    tensors: tuple[str, ...]
+    feeds_sigmoid: bool
+
+
+def _chain(graph: Any, layer: str) -> _Chain:
+    node = next(node for node in graph.node if node.name == layer)
+    consumers = [user for user in graph.node if node.output[0] in user.input]
+    if len(consumers) == 1 and consumers[0].op_type == "Relu":
+        node = consumers[0]
+    tensors = [node.output[0]]
+    while True:
+        consumers = [user for user in graph.node if tensors[-1] in user.input]
+        if len(consumers) != 1 or consumers[0].op_type not in _MOVERS:
+            break
+        tensors.append(consumers[0].output[0])
+    feeds_sigmoid = any(user.op_type == "Sigmoid" for user in consumers)
+    return _Chain(activation=tensors[0], tensors=tuple(tensors), feeds_sigmoid=feeds_sigmoid)
+
+
+def _overrides(float32: bytes, ranges: Ranges, plan: QuantizationPlan) -> dict[str, list[dict[str, Any]]]:
     import onnx
 
     graph = onnx.load_from_string(float32).graph
-    producers = {output: node for node in graph.node for output in node.output}
-    limits = [{"rmin": np.float32(-LOGIT_BOUND), "rmax": np.float32(LOGIT_BOUND)}]
-    ranges: dict[str, list[dict[str, Any]]] = {}
-    for sigmoid in (node for node in graph.node if node.op_type == "Sigmoid"):
-        name = sigmoid.input[0]
-        ranges[name] = limits
-        while name in producers and producers[name].op_type in ("DepthToSpace", "Reshape", "Transpose", "Slice"):
-            name = producers[name].input[0]
-            ranges[name] = limits
-    return ranges
+    overrides: dict[str, list[dict[str, Any]]] = {}
+    for layer, (low, high) in ranges.items():
+        scale = plan.range_scales.get(layer, 1.0)
+        for tensor in _chain(graph, layer).tensors:
+            overrides[tensor] = [{"rmin": np.float32(low * scale), "rmax": np.float32(high * scale)}]
+    outputs = {output.name for output in graph.output}
+    return {tensor: limits for tensor, limits in overrides.items() if tensor not in outputs}
 
 
 class _Workspace:

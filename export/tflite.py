@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pocketvae.errors import ExportError
 from pocketvae.export.graphs import Graph
+from pocketvae.export.search import QuantizationPlan
 from pocketvae.keras_io import import_tensorflow, quiet_stderr
 
 FloatArray = npt.NDArray[np.float32]
@@ -18,6 +19,7 @@ FloatArray = npt.NDArray[np.float32]
 # Logits beyond this are sigmoid(9) = 0.99988: clipping them there moves a probability by 0.00012 at the most, 1/30 of
 # a pixel step, and leaves the 256 integer levels to the range in which pixels differ.
 LOGIT_BOUND = 9.0
+_MOVERS = frozenset({"RESHAPE", "TRANSPOSE", "DEPTH_TO_SPACE", "SQUEEZE", "STRIDED_SLICE"})
 
 
 def convert_float32(graph: Graph) -> bytes:
@@ -71,12 +73,12 @@ def calibrate(graph: Graph, calibration: FloatArray) -> bytes:
     return _limit_logit_ranges(_convert(graph, configure))
 
 
-def quantize(calibrated: bytes, *, float_layers: tuple[str, ...] = (), integer_interface: bool = False) -> bytes:
+def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bool = False) -> bytes:
     """Quantizes a calibrated model to int8, per channel.
 
     Args:
         calibrated: From `calibrate`.
-        float_layers: Output tensors of the layers to keep in float, from `weighted_layers`.
+        plan: Names layers by their output tensors, as `weighted_layers` does.
         integer_interface: Integer inputs and outputs, and a quantized sigmoid; else a float interface and a float
             sigmoid, because TFLite's integer sigmoid cannot express 1 and rounds small probabilities to 0.
     """
@@ -86,12 +88,12 @@ def quantize(calibrated: bytes, *, float_layers: tuple[str, ...] = (), integer_i
     interface = tf.int8 if integer_interface else tf.float32
     with quiet_stderr():
         content = mlir_quantize(
-            calibrated,
+            _scale_ranges(calibrated, plan) if plan.range_scales else calibrated,
             fully_quantize=integer_interface,
             input_data_type=interface,
             output_data_type=interface,
             denylisted_ops=None if integer_interface else ["LOGISTIC"],
-            denylisted_nodes=list(float_layers),
+            denylisted_nodes=list(plan.float_layers),
         )
     return bytes(content)
 
@@ -113,6 +115,27 @@ def weighted_layers(content: bytes) -> dict[str, int]:
         if sizes and name in ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"):
             layers[graph.tensors[operator.outputs[0]].name.decode()] = sum(sizes)
     return layers
+
+
+def _scale_ranges(content: bytes, plan: QuantizationPlan) -> bytes:
+    """Narrows the recorded ranges of layers' outputs, and of what merely moves those values on."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    graph = model.subgraphs[0]
+    scales = {
+        index: plan.range_scales[tensor.name.decode()]
+        for index, tensor in enumerate(graph.tensors)
+        if tensor.name.decode() in plan.range_scales
+    }
+    for operator in graph.operators:  # in order of execution, so that a scale travels down a chain of movers
+        if flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) in _MOVERS and operator.inputs[0] in scales:
+            scales[operator.outputs[0]] = scales[operator.inputs[0]]
+    for index, scale in scales.items():
+        quantization = graph.tensors[index].quantization
+        quantization.min = [float(quantization.min[0]) * scale]
+        quantization.max = [float(quantization.max[0]) * scale]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
 def _limit_logit_ranges(content: bytes) -> bytes:
