@@ -1,22 +1,49 @@
-"""pocketvae: train a variational autoencoder, export it for devices, and prove that it still does the same."""
+"""pocketvae: train a variational autoencoder, export it for devices, and prove that it still does the same.
 
-from pocketvae.bundle import Bundle, open_bundle
-from pocketvae.errors import (
-    DataError,
-    ExportError,
-    ManifestError,
-    OutputExistsError,
-    ParityError,
-    PocketVaeError,
-    SpecError,
-    TargetError,
-    TrainingError,
-)
-from pocketvae.manifest import Manifest
-from pocketvae.run import Run, open_run
-from pocketvae.runners import Kernels, Runner, open_runner
-from pocketvae.spec import ArtifactSpec, Component, Format, Likelihood, Precision, TensorSpec, VaeSpec
+Names are loaded when they are first used, so that `import pocketvae` and the command line's help cost nothing.
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
 from pocketvae.version import VERSION as __version__
+
+if TYPE_CHECKING:
+    from pocketvae.bundle import Bundle, open_bundle
+    from pocketvae.errors import (
+        DataError,
+        ExportError,
+        ManifestError,
+        OutputExistsError,
+        ParityError,
+        PocketVaeError,
+        SpecError,
+        TargetError,
+        TrainingError,
+    )
+    from pocketvae.manifest import Manifest
+    from pocketvae.run import Run, open_run
+    from pocketvae.runners import Kernels, Runner, open_runner
+    from pocketvae.spec import ArtifactSpec, Component, Format, Likelihood, Precision, TensorSpec, VaeSpec
+
+_MODULES = {
+    "bundle": ("Bundle", "open_bundle"),
+    "errors": (
+        "DataError",
+        "ExportError",
+        "ManifestError",
+        "OutputExistsError",
+        "ParityError",
+        "PocketVaeError",
+        "SpecError",
+        "TargetError",
+        "TrainingError",
+    ),
+    "manifest": ("Manifest",),
+    "run": ("Run", "open_run"),
+    "runners": ("Kernels", "Runner", "open_runner"),
+    "spec": ("ArtifactSpec", "Component", "Format", "Likelihood", "Precision", "TensorSpec", "VaeSpec"),
+}
 
 __all__ = [
     "ArtifactSpec",
@@ -45,3 +72,16 @@ __all__ = [
     "open_run",
     "open_runner",
 ]
+
+
+def __getattr__(name: str) -> object:
+    for module, names in _MODULES.items():
+        if name in names:
+            value: object = getattr(importlib.import_module(f"pocketvae.{module}"), name)
+            globals()[name] = value
+            return value
+    raise AttributeError(f"module 'pocketvae' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

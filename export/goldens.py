@@ -51,7 +51,7 @@ def noise_floor(component: Component, model: Any, inputs: FloatArray, golden: Ou
     tf = import_tensorflow()
     some = inputs[:: max(1, len(inputs) // _FLOOR_SAMPLES)]
     reference = {name: values[:: max(1, len(inputs) // _FLOOR_SAMPLES)] for name, values in golden.items()}
-    graph = tf.function(lambda value: apply_component(component, model, value))
+    graph = tf.function(lambda value: apply_component(component, model, value), autograph=False)
     variants = [
         _run(component, model, some, 1),
         _run(component, model, some, len(some)),

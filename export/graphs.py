@@ -94,5 +94,6 @@ def build_graph(component: Component, model: Any, vae: VaeSpec, *, fuse: bool = 
         "x": lambda x: apply_component(component, fused, x),
         "z": lambda z: apply_component(component, fused, z),
     }
-    function = tf.function(bodies[name], input_signature=[tf.TensorSpec(shape, tf.float32, name=name)])
+    signature = [tf.TensorSpec(shape, tf.float32, name=name)]
+    function = tf.function(bodies[name], input_signature=signature, autograph=False)
     return Graph(function=function, model=fused, input_name=name, input_shape=shape, fused_shuffles=count)

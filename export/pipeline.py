@@ -5,8 +5,8 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -118,16 +118,19 @@ def _convert_all(
         with ThreadPoolExecutor(len(workers)) as pool:
             for future in [pool.submit(convert_format, format) for format in workers]:
                 _result_or_kill(future, workers)
-    finally:
+    except BaseException:
         for worker in workers.values():
             worker.close(kill=True)
+        raise
+    for worker in workers.values():
+        worker.close()
     return prepared, replies
 
 
-def _result_or_kill(future: object, workers: Mapping[Format, WorkerProcess]) -> None:
+def _result_or_kill(future: Future[None], workers: Mapping[Format, WorkerProcess]) -> None:
     """Waits for a format's conversions; an interruption ends the workers so that the waiting threads return."""
     try:
-        future.result()  # type: ignore[attr-defined]
+        future.result()
     except BaseException:
         for worker in workers.values():
             worker.close(kill=True)
@@ -168,7 +171,7 @@ class _BundleWriter:
             versions=installed_versions(),
         )
         card = self._write("MODEL_CARD.md", model_card(manifest).encode())
-        manifest = _with_documents(manifest, (card,))
+        manifest = replace(manifest, documents=(card,))
         self._remove_work()
         files.write_text(self.bundle / MANIFEST_NAME, encode(manifest))
         over = {spec.filename: made_.excess for spec, made_ in made.items() if made_ and made_.excess > 1}
@@ -226,9 +229,3 @@ class _BundleWriter:
         for file in self.work.iterdir():
             file.unlink()
         self.work.rmdir()
-
-
-def _with_documents(manifest: Manifest, documents: tuple[FileRecord, ...]) -> Manifest:
-    from dataclasses import replace
-
-    return replace(manifest, documents=documents)

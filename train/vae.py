@@ -38,8 +38,8 @@ class Vae:
         self.optimizer.build(self._weights())
         batch = tf.TensorSpec((None, *image_shape), tf.uint8)
         scalar, pair = tf.TensorSpec((), tf.float32), tf.TensorSpec((2,), tf.int64)
-        self._step = tf.function(self._train_step, input_signature=[batch, pair, scalar])
-        self._evaluate = tf.function(self._elbo_terms, input_signature=[batch, pair])
+        self._step = tf.function(self._train_step, input_signature=[batch, pair, scalar], autograph=False)
+        self._evaluate = tf.function(self._elbo_terms, input_signature=[batch, pair], autograph=False)
 
     def train_step(self, images: npt.NDArray[np.uint8], step: int, learning_rate: float) -> float:
         """Takes one optimizer step and returns the batch's mean negative ELBO in nats.

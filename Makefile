@@ -1,0 +1,50 @@
+# make quickstart and make test set up all they need on a machine with python3 (3.11 or newer) and make.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+OUT ?= quickstart
+# pip would otherwise build with whatever setuptools is newest on the day.
+PIP := $(BIN)/python -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet --constraint constraints.txt --no-build-isolation
+# In strict editable mode a new file is seen after a reinstall only, so the package depends on every source file.
+SOURCES := pyproject.toml $(shell find core train export benchmarks -name '*.py')
+
+.PHONY: quickstart test test-fast check schemas wheel clean
+
+quickstart: $(VENV)/.all
+	$(BIN)/pocketvae quickstart --out $(OUT) --force
+
+test: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+test-fast: $(VENV)/.dev
+	$(BIN)/python -m pytest -m "not slow"
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+schemas: $(VENV)/.all
+	$(BIN)/python docs/schemas/write.py
+
+wheel: $(VENV)/.dev
+	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
+
+clean:
+	rm -rf $(VENV) build dist pocketvae.egg-info $(OUT)
+
+$(VENV)/.base: constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pocketvae needs Python 3.11 or newer: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+	$(PIP) install --quiet --constraint constraints.txt setuptools wheel
+	touch $@
+
+$(VENV)/.all: $(VENV)/.base $(SOURCES)
+	$(INSTALL) --config-settings editable_mode=strict --editable '.[all]'
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base $(SOURCES)
+	$(INSTALL) --config-settings editable_mode=strict --editable '.[dev]'
+	touch $@ $(VENV)/.all

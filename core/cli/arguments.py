@@ -1,0 +1,68 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+import enum
+from pathlib import Path
+from typing import TypeVar
+
+from pocketvae.errors import SpecError
+from pocketvae.spec import parse_choice
+
+_Choice = TypeVar("_Choice", bound=enum.StrEnum)
+
+
+def add_bundle(parser: argparse.ArgumentParser) -> None:
+    """Adds the positional argument BUNDLE."""
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder made by pocketvae export")
+
+
+def add_force(parser: argparse.ArgumentParser) -> None:
+    """Adds `--force`."""
+    parser.add_argument("--force", action="store_true", help="replace the output where it exists")
+
+
+def choices(kind: type[_Choice], text: str | None, noun: str) -> tuple[_Choice, ...] | None:
+    """Parses a comma-separated list of enum values; None stays None.
+
+    Raises:
+        SpecError: a value is unknown, or the list is empty.
+    """
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",") if word.strip()]
+    if not words:
+        raise SpecError(f"at least one {noun} must be named, got {text!r}")
+    return tuple(dict.fromkeys(parse_choice(kind, word, noun) for word in words))
+
+
+def names(text: str) -> tuple[str, ...]:
+    """Parses a comma-separated list of names."""
+    return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
+
+
+def thread_counts(text: str) -> tuple[int, ...]:
+    """Parses a comma-separated list of thread counts.
+
+    Raises:
+        SpecError: one is no whole number.
+    """
+    try:
+        return tuple(dict.fromkeys(int(word) for word in text.split(",")))
+    except ValueError as e:
+        raise SpecError(f"--threads takes whole numbers such as 1 or 1,2, got {text!r}") from e
+
+
+def check_file_output(path: Path | None) -> None:
+    """Refuses a result file that cannot be written, before any work.
+
+    Raises:
+        SpecError: its folder does not exist, or it is a folder itself.
+    """
+    if path is None:
+        return
+    if path.is_dir():
+        raise SpecError(f"a result file must not be a folder, got {path}")
+    if not path.absolute().parent.is_dir():
+        raise SpecError(f"the folder of {path} does not exist: create it first")

@@ -1,0 +1,67 @@
+"""pocketvae doctor."""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import os
+import platform
+from importlib import metadata
+
+from pocketvae.cli.terminal import Terminal
+
+# Package, the module it brings, what it is for, the extra that installs it.
+_PACKAGES = (
+    ("numpy", "numpy", "everything", ""),
+    ("pillow", "PIL", "pictures, image folders", ""),
+    ("pydantic", "pydantic", "manifests and results", ""),
+    ("rich", "rich", "tables and progress", ""),
+    ("ai-edge-litert", "ai_edge_litert", "running TFLite files", "run"),
+    ("onnxruntime", "onnxruntime", "running ONNX files", "run"),
+    ("tensorflow", "tensorflow", "training, conversion", "train"),
+    ("tf-keras", "tf_keras", "training, conversion", "train"),
+    ("matplotlib", "matplotlib", "learning curves", "train"),
+    ("onnx", "onnx", "conversion to ONNX", "export"),
+    ("tf2onnx", "tf2onnx", "conversion to ONNX", "export"),
+)
+_COMMANDS = (
+    ("train", ("tensorflow", "tf-keras", "matplotlib")),
+    ("export", ("tensorflow", "tf-keras", "onnx", "tf2onnx", "ai-edge-litert", "onnxruntime")),
+    ("verify, bench", ("ai-edge-litert", "onnxruntime")),
+    ("bench of the original", ("tensorflow", "tf-keras")),
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command has no options of its own."""
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints what is installed and which commands work; returns 3 where verify and bench do not."""
+    versions = {package: _version(package, module) for package, module, _, _ in _PACKAGES}
+    with Terminal(quiet=arguments.quiet) as terminal:
+        terminal.line(f"pocketvae {_version('pocketvae', 'pocketvae')}, Python {platform.python_version()}")
+        terminal.line(f"{platform.system()} {platform.machine()}, {os.cpu_count()} logical cores")
+        rows = [
+            [package, versions[package] or "missing", purpose, "" if versions[package] else _advice(extra)]
+            for package, _, purpose, extra in _PACKAGES
+        ]
+        terminal.table(["package", "version", "for", "to install"], rows)
+        states = {name: [package for package in needs if not versions[package]] for name, needs in _COMMANDS}
+        rows = [[name, f"missing {', '.join(lacks)}" if lacks else "works"] for name, lacks in states.items()]
+        terminal.table(["command", "here"], rows)
+    return 3 if states["verify, bench"] else 0
+
+
+def _version(package: str, module: str) -> str | None:
+    # A distribution can be listed while its module is gone, and the other way round in a source tree.
+    if importlib.util.find_spec(module) is None:
+        return None
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "unknown"
+
+
+def _advice(extra: str) -> str:
+    return f"pip install 'pocketvae[{extra}]'" if extra else "pip install pocketvae"

@@ -1,0 +1,119 @@
+"""The entry point: parses the command line, runs one command, maps errors to exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import signal
+import sys
+import traceback
+from collections.abc import Sequence
+from types import FrameType
+from typing import Protocol, cast
+
+from pocketvae.errors import PocketVaeError, TargetError, unknown_name
+from pocketvae.version import VERSION
+
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_MISSING, EXIT_BUG, EXIT_INTERRUPTED = 0, 1, 2, 3, 70, 130
+
+COMMANDS = {
+    "quickstart": "train, export, verify, bench and report on the embedded MNIST",
+    "train": "train a VAE: images in, a run directory out",
+    "export": "export a run as TFLite and ONNX: a bundle out",
+    "verify": "compare every artifact of a bundle with the original model",
+    "bench": "time every artifact of a bundle and the original beside them",
+    "inspect": "say what a run, a bundle or one artifact is",
+    "doctor": "say what is installed and what works here",
+}
+
+
+class _Command(Protocol):
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None: ...
+
+    def run(self, arguments: argparse.Namespace) -> int: ...
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs one command.
+
+    Args:
+        argv: The arguments after the program's name; the process's own by default.
+
+    Returns:
+        0 done and passed; 1 a check failed; 2 bad input or usage; 3 a target or dependency is missing; 70 a fault in
+        pocketvae; 130 interrupted.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    verbose = "--verbose" in words
+    # A supervisor's SIGTERM must clean up like Ctrl-C does: no half-written run or bundle, no orphaned worker.
+    previous = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run(words)
+    except KeyboardInterrupt:
+        print("pocketvae: interrupted; nothing half-written was left", file=sys.stderr)
+        return EXIT_INTERRUPTED
+    except BrokenPipeError:
+        # The reader of our output went away, as in `pocketvae ... | head`; the interpreter must not flush again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_DONE
+    except Exception as e:
+        return _report(e, verbose=verbose)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def build_parser(command: str | None) -> argparse.ArgumentParser:
+    """Returns the parser; only the named command's options are filled in, so that the others are not loaded."""
+    parser = argparse.ArgumentParser(
+        prog="pocketvae",
+        description="Train a variational autoencoder, export it for devices, and prove that it still does the same.",
+        epilog="pocketvae COMMAND --help explains a command. Exit codes: 0 done and passed, 1 a check failed, "
+        "2 bad input or usage, 3 a target or dependency is missing, 130 interrupted.",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"pocketvae {VERSION}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, summary in COMMANDS.items():
+        sub = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False)
+        if name == command:
+            _load(name).add_arguments(sub)
+            volume = sub.add_mutually_exclusive_group()
+            volume.add_argument("--quiet", action="store_true", help="no progress on stderr")
+            volume.add_argument("--verbose", action="store_true", help="a traceback with every error")
+    return parser
+
+
+def _run(words: list[str]) -> int:
+    command = next((word for word in words if not word.startswith("-")), None)
+    if command is not None and command not in COMMANDS:
+        raise unknown_name("command", command, COMMANDS)
+    arguments = build_parser(command).parse_args(words)
+    return _load(arguments.command).run(arguments)
+
+
+def _load(command: str) -> _Command:
+    return cast("_Command", importlib.import_module(f"pocketvae.cli.{command}"))
+
+
+def _report(error: Exception, *, verbose: bool) -> int:
+    if verbose:
+        traceback.print_exception(error)
+    if isinstance(error, PocketVaeError):
+        print(f"pocketvae: {error}", file=sys.stderr)
+        return EXIT_MISSING if isinstance(error, TargetError) else EXIT_USAGE
+    if isinstance(error, OSError):
+        print(f"pocketvae: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        return EXIT_USAGE
+    print(f"pocketvae: a fault in pocketvae: {type(error).__name__}: {error}", file=sys.stderr)
+    if not verbose:
+        print("pocketvae: --verbose shows where; please report it", file=sys.stderr)
+    return EXIT_BUG
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,100 @@
+"""What the commands print with: results to stdout, progress and warnings to stderr."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+from rich.text import Text
+
+from pocketvae.progress import Progress as Step
+
+_PLAIN_INTERVAL_S = 10.0
+_WIDE_COLUMNS = 240
+
+
+class Terminal:
+    """Prints for one command; a context manager that ends its progress bar."""
+
+    def __init__(self, *, quiet: bool) -> None:
+        """Opens both streams; a bar is shown only where stderr is a terminal."""
+        self._out = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDE_COLUMNS, highlight=False)
+        self._err = Console(stderr=True, highlight=False)
+        self._quiet = quiet
+        self._bar = self._make_bar() if self._err.is_terminal and not quiet else None
+        self._tasks: dict[str, TaskID] = {}
+        self._last: tuple[str, float] = ("", 0.0)
+
+    def step(self, step: Step) -> None:
+        """Shows the progress of long work."""
+        if self._quiet:
+            return
+        if self._bar is None:
+            self._plain_step(step)
+            return
+        if not self._tasks:
+            self._bar.start()
+        if step.stage not in self._tasks:
+            self._tasks[step.stage] = self._bar.add_task(step.stage, total=step.total, detail="")
+        self._bar.update(self._tasks[step.stage], completed=step.done, total=step.total, detail=step.detail)
+
+    def warn(self, text: str) -> None:
+        """Prints a warning on stderr, quiet or not."""
+        self._err.print(Text(f"pocketvae: warning: {text}"), soft_wrap=True)
+
+    def line(self, text: str) -> None:
+        """Prints a line of the result."""
+        self._out.print(Text(text), soft_wrap=True)
+
+    def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
+        """Prints a table of the result; the first column is left-aligned, figures are right-aligned."""
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
+        for index, header in enumerate(headers):
+            numeric = index > 0 and all(_is_figure(row[index]) for row in rows)
+            table.add_column(header, justify="right" if numeric else "left", overflow="fold")
+        for row in rows:
+            table.add_row(*(_styled(cell) for cell in row))
+        self._out.print(table)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None and self._tasks:
+            self._bar.stop()
+
+    def _make_bar(self) -> Progress:
+        return Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            TaskProgressColumn(),
+            TimeRemainingColumn(elapsed_when_finished=True),
+            TextColumn("{task.fields[detail]}", style="dim"),
+            console=self._err,
+        )
+
+    def _plain_step(self, step: Step) -> None:
+        # A log file wants a line now and then, not a bar: when a stage begins, ends, or has gone on for a while.
+        stage, printed = self._last
+        now = time.monotonic()
+        if stage == step.stage and step.done < step.total and now - printed < _PLAIN_INTERVAL_S:
+            return
+        self._last = (step.stage, now)
+        detail = f": {step.detail}" if step.detail else ""
+        self._err.print(Text(f"{step.stage} {step.done}/{step.total}{detail}"), soft_wrap=True)
+
+
+def _is_figure(cell: str) -> bool:
+    return cell[:1].isdigit() or cell in ("", "-")
+
+
+def _styled(cell: str) -> Text:
+    return Text(cell, style={"FAIL": "bold red", "pass": "green"}.get(cell, ""))

@@ -1,0 +1,53 @@
+"""Fixtures that train and export once for all tests: a small VAE on real MNIST images."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+# Before anything imports TensorFlow: the tests compare figures that another summation order would change.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+
+@pytest.fixture(scope="session")
+def mnist_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """1,500 MNIST images with labels as an .npz."""
+    from pocketvae.image_files import read_mnist
+
+    (images, labels), _ = read_mnist()
+    path = tmp_path_factory.mktemp("data") / "digits.npz"
+    assert labels is not None
+    np.savez_compressed(path, images=images[:1500, ..., 0], labels=labels[:1500])
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_config():
+    """A network that trains in seconds."""
+    from pocketvae.train import TrainConfig
+
+    return TrainConfig(latent_dim=4, channels=(4, 8), hidden_units=32, epochs=3, batch_size=32, warmup_steps=10)
+
+
+@pytest.fixture(scope="session")
+def tiny_run(tmp_path_factory: pytest.TempPathFactory, mnist_npz: Path, tiny_config) -> Path:
+    """A run directory. Do not change it."""
+    from pocketvae.train import train
+
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    train(source=str(mnist_npz), out=out, config=tiny_config, preset="mnist-tiny")
+    return out
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
+    """A bundle with every artifact. Do not change it; copy it first."""
+    from pocketvae.export import ExportConfig, export_run, plan_artifacts
+
+    out = tmp_path_factory.mktemp("bundles") / "tiny"
+    export_run(tiny_run, out, ExportConfig(artifacts=plan_artifacts()))
+    return out
