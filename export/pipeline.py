@@ -102,7 +102,7 @@ def _convert_all(
     def convert_format(format: Format) -> None:
         for artifact in (artifact for artifact in config.artifacts if artifact.format is format):
             job = ConvertJob(artifact=artifact, tolerances=tolerances(artifact, prepared[artifact.component].floor))
-            reply = workers[format].ask(Request(convert=job), config.time_limit_s)
+            reply = workers[format].do(Request(convert=job), config.time_limit_s)
             with lock:
                 replies[artifact] = reply
                 progress(Progress(stage="exporting", done=len(replies) + 1, total=total, detail=artifact.filename))
@@ -110,7 +110,7 @@ def _convert_all(
     try:
         progress(Progress(stage="exporting", done=0, total=total, detail="goldens of the original"))
         first = workers[config.formats[0]]
-        reply = first.ask(Request(prepare=PrepareJob(components=components)), config.time_limit_s)
+        reply = first.do(Request(prepare=PrepareJob(components=components)), config.time_limit_s)
         if reply.prepared is None:
             raise ExportError(f"the original model cannot be prepared: {reply.error}")
         prepared = {item.component: item for item in reply.prepared}

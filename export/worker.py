@@ -6,10 +6,9 @@ Run as `python -m pocketvae.export.worker FOLDER`. Requests come on stdin, repli
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import numpy as np
 
@@ -30,6 +29,7 @@ from pocketvae.export.messages import (
 )
 from pocketvae.files import write_bytes
 from pocketvae.keras_io import load_model
+from pocketvae.line_process import serve_lines
 from pocketvae.spec import Component
 
 SETUP_NAME = "setup.json"
@@ -137,20 +137,10 @@ class Worker:
         )
 
 
-def serve(folder: Path, requests: TextIO, replies: TextIO) -> None:
-    """Answers requests until the input ends."""
-    worker = Worker(folder)
-    for line in requests:
-        replies.write(encode_line(worker.answer(decode_line(Request, line))) + "\n")
-        replies.flush()
-
-
 def main() -> int:
     """Serves on the process's own pipes."""
-    # Native libraries print on stdout: the replies move to a descriptor of their own and stdout becomes stderr.
-    replies = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    serve(Path(sys.argv[1]), sys.stdin, replies)
+    worker = Worker(Path(sys.argv[1]))
+    serve_lines(lambda line: encode_line(worker.answer(decode_line(Request, line))))
     return 0
 
 

@@ -1,0 +1,41 @@
+"""A verification as JUnit XML, the form that CI systems show."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree as xml
+
+from pocketvae.benchmarks.results import Check, NotRun, VerifyResult
+
+
+def junit_xml(result: VerifyResult) -> str:
+    """Returns one test suite per artifact and target, one test case per check; what did not run is an error."""
+    root = xml.Element("testsuites", name="pocketvae verify")
+    groups = dict.fromkeys((check.artifact, check.target) for check in result.checks)
+    for artifact, target in groups:
+        checks = [check for check in result.checks if (check.artifact, check.target) == (artifact, target)]
+        _add_suite(root, f"{artifact} on {target}", checks)
+    for item in result.not_run:
+        _add_not_run(root, item)
+    for count in ("tests", "failures", "errors"):
+        root.set(count, str(sum(int(suite.get(count, "0")) for suite in root)))
+    xml.indent(root)
+    return '<?xml version="1.0" encoding="utf-8"?>\n' + xml.tostring(root, encoding="unicode") + "\n"
+
+
+def _add_suite(root: xml.Element, name: str, checks: list[Check]) -> None:
+    failures = sum(not check.passed for check in checks)
+    suite = xml.SubElement(
+        root, "testsuite", name=name, tests=str(len(checks)), failures=str(failures), errors="0", skipped="0"
+    )
+    for check in checks:
+        case = xml.SubElement(suite, "testcase", classname=name, name=f"{check.output} {check.metric}".strip())
+        if not check.passed:
+            failure = xml.SubElement(case, "failure", message=check.detail)
+            failure.text = f"{check.detail}\nlimit: {check.limit_source}" if check.limit_source else check.detail
+
+
+def _add_not_run(root: xml.Element, item: NotRun) -> None:
+    name = f"{item.artifact} on {item.target}"
+    suite = xml.SubElement(root, "testsuite", name=name, tests="1", failures="0", errors="1", skipped="0")
+    case = xml.SubElement(suite, "testcase", classname=name, name="runs")
+    xml.SubElement(case, "error", message=f"not run: {item.reason}")

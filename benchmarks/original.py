@@ -1,0 +1,70 @@
+"""The original Keras model as something to call: what the artifacts are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.benchmarks.bench_messages import OriginalCall
+from pocketvae.errors import ExportError
+from pocketvae.keras_io import import_tensorflow, load_model
+from pocketvae.spec import Component, Likelihood
+
+
+def original_call(
+    path: Path,
+    component: Component,
+    likelihood: Likelihood,
+    how: OriginalCall,
+    sample: npt.NDArray[np.float32],
+    num_threads: int,
+) -> Callable[[], object]:
+    """Loads the original and returns a call that computes what the artifact computes, numpy in and numpy out.
+
+    Args:
+        path: The `.keras` file.
+        component: Which part of the VAE it is.
+        likelihood: Tells which head a decoder gets.
+        how: Eagerly, as a graph, or by `predict`.
+        sample: `[1, ...] float32`.
+        num_threads: Of TensorFlow, for the whole process.
+
+    Raises:
+        TargetError: TensorFlow is not installed.
+        ExportError: the model cannot be loaded, or TensorFlow already runs with another number of threads.
+    """
+    tf = import_tensorflow()
+    _set_threads(tf, num_threads)
+    model = load_model(path)
+    head = _head(tf, component, likelihood)
+    if how is OriginalCall.KERAS_PREDICT:
+        return lambda: _numpy(head(model.predict(sample, verbose=0)))
+    if how is OriginalCall.KERAS_CALL:
+        return lambda: _numpy(head(model(sample, training=False)))
+    graph = tf.function(lambda value: head(model(value, training=False)), autograph=False)
+    return lambda: _numpy(graph(tf.constant(sample)))
+
+
+def _head(tf: Any, component: Component, likelihood: Likelihood) -> Callable[[Any], Any]:
+    if component is Component.DECODER and likelihood is Likelihood.BERNOULLI:
+        return lambda logits: tf.sigmoid(logits)
+    return lambda outputs: outputs
+
+
+def _numpy(outputs: Any) -> Any:
+    return [np.asarray(output) for output in outputs] if isinstance(outputs, (list, tuple)) else np.asarray(outputs)
+
+
+def _set_threads(tf: Any, num_threads: int) -> None:
+    threading = tf.config.threading
+    if threading.get_intra_op_parallelism_threads() == num_threads:
+        return
+    try:
+        threading.set_intra_op_parallelism_threads(num_threads)
+        threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as e:
+        raise ExportError("TensorFlow's threads cannot be changed after its first operation") from e

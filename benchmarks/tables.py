@@ -1,0 +1,74 @@
+"""Results as rows of text, for the terminal and the report."""
+
+from __future__ import annotations
+
+from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, VerifyResult
+
+Row = list[str]
+
+
+def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per artifact and target: its worst check, with the limit and where it comes from."""
+    headers = ["artifact", "target", "worst", "value", "limit", "limit from", "verdict"]
+    rows = []
+    for key in dict.fromkeys((check.artifact, check.target) for check in result.checks):
+        check = worst_check([check for check in result.checks if (check.artifact, check.target) == key])
+        value, limit = format_value(check.value, check), format_value(check.limit, check)
+        what = f"{check.output} {check.metric}".strip()
+        rows.append([*key, what, value, limit, check.detail or check.limit_source, "pass" if check.passed else "FAIL"])
+    rows += [[item.artifact, item.target, "not run", "", "", item.reason, "FAIL"] for item in result.not_run]
+    return headers, rows
+
+
+def worst_check(checks: list[Check]) -> Check:
+    """Returns the failed check that comes first, or else the one closest to its limit."""
+    failed = [check for check in checks if not check.passed]
+    return failed[0] if failed else max(checks, key=used_share)
+
+
+def used_share(check: Check) -> float:
+    """Returns how much of its limit a check uses; -1 for a check without a number."""
+    if check.value is None or not check.limit:
+        return -1.0
+    return check.value / check.limit
+
+
+def format_value(value: float | None, check: Check) -> str:
+    """Returns a deviation in the unit its users think in: pixel steps of 1/255 for images, nats for posteriors."""
+    if value is None:
+        return "-"
+    if check.metric.startswith("kl_"):
+        return f"{value:.2g} nats"
+    if check.output == "image" and value >= 1e-4 and not check.metric.startswith("share"):
+        return f"{value * 255:.2f}/255"
+    return f"{value:.1e}"
+
+
+def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per artifact, target and number of threads."""
+    headers = ["artifact", "target", "threads", "kB", "load ms", "first ms", "median us", "p90 us", "p99 us"]
+    headers += ["peak MB", "x tf.function", "x predict", "notes"]
+    return headers, [_bench_row(row) for row in result.results]
+
+
+def _bench_row(row: BenchRow) -> Row:
+    return [
+        row.artifact,
+        row.target,
+        str(row.threads),
+        f"{row.size_bytes / 1000:.1f}",
+        f"{row.load_s * 1e3:.1f}",
+        f"{row.first_s * 1e3:.2f}",
+        *(f"{value * 1e6:.1f}" for value in (row.median_s, row.p90_s, row.p99_s)),
+        f"{row.peak_rss_bytes / 1e6:.0f}",
+        format_ratio(row.speedup_vs_original),
+        format_ratio(row.speedups.get("keras-predict")),
+        "; ".join(row.warnings),
+    ]
+
+
+def format_ratio(ratio: float | None) -> str:
+    """Returns a speed-up with two or three significant digits; `-` where there is none."""
+    if ratio is None:
+        return "-"
+    return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.1f}"

@@ -1,0 +1,130 @@
+"""A child process that answers one line with one line: where work can crash, hang or must be measured alone."""
+
+from __future__ import annotations
+
+import os
+import queue
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import IO, Self
+
+_END_GRACE_S = 10.0
+
+
+class LineProcessError(Exception):
+    """The child crashed or took too long; the message says which. The next question starts a new child."""
+
+
+class LineProcess:
+    """Starts the child at the first question; a context manager that never leaves one behind."""
+
+    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
+        """Keeps what to start.
+
+        Args:
+            command: Program and arguments.
+            environment: Variables to add to this process's own.
+        """
+        self._command = list(command)
+        self._environment = {**os.environ, **(environment or {})}
+        self._process: subprocess.Popen[str] | None = None
+        self._replies: queue.Queue[str | None] = queue.Queue()
+        self._stderr: IO[bytes] | None = None
+
+    def ask(self, line: str, time_limit_s: float) -> str:
+        """Sends one line and returns the answer.
+
+        Raises:
+            LineProcessError: the child ended, or did not answer in time and was ended.
+        """
+        process = self._process or self._start()
+        try:
+            assert process.stdin is not None  # noqa: S101 - opened as a pipe
+            process.stdin.write(line + "\n")
+            process.stdin.flush()
+            answer = self._replies.get(timeout=time_limit_s)
+        except queue.Empty:
+            self.close(kill=True)
+            raise LineProcessError(f"it took longer than {time_limit_s:g} s and was ended") from None
+        except OSError:
+            answer = None
+        if answer is None:
+            raise LineProcessError(self._describe_end())
+        return answer
+
+    def close(self, *, kill: bool = False) -> None:
+        """Ends the child: by closing its input, or at once."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if kill:
+            process.kill()
+        elif process.stdin is not None:
+            process.stdin.close()
+        try:
+            process.wait(_END_GRACE_S)
+        except BaseException as e:  # an interruption while waiting must not leave the child behind either
+            process.kill()
+            process.wait()
+            if not isinstance(e, subprocess.TimeoutExpired):
+                raise
+        if self._stderr is not None:
+            self._stderr.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close(kill=kind is not None)
+
+    def _start(self) -> subprocess.Popen[str]:
+        self._stderr = tempfile.TemporaryFile()
+        self._replies = queue.Queue()
+        process = subprocess.Popen(
+            self._command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._stderr,
+            text=True,
+            env=self._environment,
+        )
+        threading.Thread(target=_forward, args=(process, self._replies), daemon=True).start()
+        self._process = process
+        return process
+
+    def _describe_end(self) -> str:
+        process, stderr = self._process, self._stderr
+        if process is None or stderr is None:
+            return "its process is gone"
+        code = process.wait()
+        stderr.seek(0)
+        lines = [line for line in stderr.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        self.close()
+        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        return f"its process {how}{': ' + lines[-1][:300] if lines else ''}"
+
+
+def serve_lines(answer: Callable[[str], str]) -> None:
+    """The child's side: answers each line of stdin on stdout until stdin ends.
+
+    Native libraries print on stdout, so the answers get a descriptor of their own and stdout becomes stderr.
+    """
+    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    for line in sys.stdin:
+        answers.write(answer(line) + "\n")
+        answers.flush()
+
+
+def _forward(process: subprocess.Popen[str], replies: queue.Queue[str | None]) -> None:
+    """Moves answers to the queue; None marks the end of the stream."""
+    if process.stdout is not None:
+        for line in process.stdout:
+            replies.put(line)
+    replies.put(None)
