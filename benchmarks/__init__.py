@@ -2,6 +2,7 @@
 
 from pocketvae.benchmarks.bench import bench_bundle
 from pocketvae.benchmarks.junit import junit_xml
+from pocketvae.benchmarks.report import write_report
 from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, NotRun, VerifyResult
 from pocketvae.benchmarks.tables import bench_table, verify_table
 from pocketvae.benchmarks.verify import verify_bundle
@@ -17,4 +18,5 @@ __all__ = [
     "junit_xml",
     "verify_bundle",
     "verify_table",
+    "write_report",
 ]

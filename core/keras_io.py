@@ -5,15 +5,12 @@ TensorFlow takes seconds to import and speaks on stderr while it does, so it is 
 
 from __future__ import annotations
 
-import contextlib
 import os
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from pocketvae.errors import ExportError, missing_package
+from pocketvae.quiet import quiet_stderr
 
 
 def import_tensorflow() -> Any:
@@ -70,22 +67,3 @@ def load_model(path: Path) -> Any:
 def save_model(model: Any, path: Path) -> None:
     """Saves a Keras 2 model, architecture and weights, in the `.keras` format."""
     model.save(path, save_format="keras")
-
-
-@contextlib.contextmanager
-def quiet_stderr() -> Iterator[None]:
-    """Holds back what native code writes to stderr; it is printed after all when the block fails."""
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            os.dup2(saved, 2)
-            held.seek(0)
-            os.write(2, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from pocketvae.errors import ParityError, missing_package
+from pocketvae.quiet import quiet_stderr
 from pocketvae.runners import Array, Kernels, Runner
 from pocketvae.spec import Quantization, TensorSpec
 
 _IDENTIFIER = b"TFL3"
+_ANNOUNCED: list[bool] = []
 
 
 class LiteRtRunner(Runner):
@@ -35,13 +38,13 @@ class LiteRtRunner(Runner):
             Kernels.BUILTIN: OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
         }[kernels]
         content = path.read_bytes()
-        check_tflite(content, path)
+        _check_identifier(content, path)
         try:
-            # model_content keeps the bytes that were checked; a path would be read a second time.
-            self._interpreter = Interpreter(
-                model_content=content, num_threads=num_threads, experimental_op_resolver_type=resolver
-            )
-            self._interpreter.allocate_tensors()
+            with _quiet_once():
+                self._interpreter = Interpreter(
+                    model_content=content, num_threads=num_threads, experimental_op_resolver_type=resolver
+                )
+                self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as e:
             raise ParityError(f"LiteRT cannot load {path}: {_first_line(e)}") from e
         self.runtime = f"ai-edge-litert {version('ai-edge-litert')}"
@@ -64,21 +67,21 @@ class LiteRtRunner(Runner):
         del self._interpreter
 
 
-def check_tflite(content: bytes, path: Path) -> None:
-    """Refuses a file that is no whole TFLite model, before native code reads it.
+@contextlib.contextmanager
+def _quiet_once() -> Iterator[None]:
+    """Holds back the line that XNNPACK prints when a process first uses it."""
+    if _ANNOUNCED:
+        yield
+        return
+    with quiet_stderr():
+        yield
+    _ANNOUNCED.append(True)
 
-    Raises:
-        ParityError: the identifier is missing, or a buffer reaches past the end of the file.
-    """
+
+def _check_identifier(content: bytes, path: Path) -> None:
+    # LiteRT itself verifies the tables, so a truncated file is refused there; only its words for a foreign one mislead.
     if len(content) < 8 or content[4:8] != _IDENTIFIER:
         raise ParityError(f"{path} is no TFLite file: the identifier {_IDENTIFIER.decode()!r} is missing")
-    from ai_edge_litert import schema_py_generated as schema
-
-    # The interpreter does not verify the flatbuffer it is given: a truncated one can crash the process.
-    try:
-        schema.ModelT.InitFromObj(schema.Model.GetRootAs(content, 0))
-    except Exception as e:
-        raise ParityError(f"{path} is truncated or damaged: {type(e).__name__} while reading its tables") from e
 
 
 def _signature(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pocketvae.errors import ExportError, missing_package
 from pocketvae.export.graphs import Graph
-from pocketvae.keras_io import quiet_stderr
+from pocketvae.quiet import quiet_stderr
 
 # tf2onnx writes 15 to 18; 17 is read by every onnxruntime since 1.12 and by onnxruntime-web.
 OPSET = 17

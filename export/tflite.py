@@ -12,7 +12,8 @@ import numpy.typing as npt
 from pocketvae.errors import ExportError
 from pocketvae.export.graphs import Graph
 from pocketvae.export.search import QuantizationPlan
-from pocketvae.keras_io import import_tensorflow, quiet_stderr
+from pocketvae.keras_io import import_tensorflow
+from pocketvae.quiet import quiet_stderr
 
 FloatArray = npt.NDArray[np.float32]
 

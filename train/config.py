@@ -40,7 +40,7 @@ class TrainConfig:
     latent_dim: int = 16
     channels: tuple[int, ...] = (16, 32)
     hidden_units: int = 256
-    epochs: int = 8
+    epochs: int = 6
     batch_size: int = 64
     learning_rate: float = 2e-3
     warmup_steps: int = 200

@@ -1,0 +1,83 @@
+"""The same latents decoded by the original and by every decoder, side by side, with what differs made visible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.bundle import Bundle
+from pocketvae.errors import PocketVaeError
+from pocketvae.images import to_pixels
+from pocketvae.manifest import Stratum
+from pocketvae.pictures import grid, pixel_scale, png_bytes
+from pocketvae.runners import FloatArray, open_runner, run_samples
+from pocketvae.spec import Component
+
+_COLUMNS = 12
+AMPLIFICATION = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactRow:
+    """One decoder's pictures.
+
+    Attributes:
+        name: The artifact, or `original`.
+        images_png: A row of decoded images.
+        difference_png: |artifact - original| times `AMPLIFICATION`, white on black; None for the original.
+    """
+
+    name: str
+    images_png: bytes
+    difference_png: bytes | None
+
+
+def contact_rows(bundle: Bundle) -> tuple[ContactRow, ...]:
+    """Decodes the first golden latents of the prior with every decoder; one that cannot run is left to verify to name.
+
+    Raises:
+        ManifestError: the goldens are damaged.
+    """
+    decoders = [artifact for artifact in bundle.manifest.artifacts if artifact.component is Component.DECODER]
+    if not decoders:
+        return ()
+    goldens = bundle.goldens(Component.DECODER)
+    chosen = _prior_samples(goldens.strata)
+    inputs = {name: values[chosen].astype(np.float32) for name, values in goldens.inputs.items()}
+    expected = goldens.outputs["image"][chosen].astype(np.float32)
+    rows = [ContactRow(name="original", images_png=_row_png(to_pixels(expected)), difference_png=None)]
+    for artifact in decoders:
+        images = _decode(bundle, artifact.name, inputs)
+        if images is not None and images.shape == expected.shape:
+            rows.append(_contact_row(artifact.name, images, expected))
+    return tuple(rows)
+
+
+def _prior_samples(strata: tuple[Stratum, ...]) -> slice:
+    stratum = next((stratum for stratum in strata if stratum.name == "prior"), strata[0])
+    return slice(stratum.start, stratum.start + min(_COLUMNS, stratum.count))
+
+
+def _decode(bundle: Bundle, name: str, inputs: Mapping[str, FloatArray]) -> FloatArray | None:
+    artifact = bundle.manifest.artifact(name)
+    try:
+        with open_runner(bundle.artifact_path(artifact), artifact.format) as runner:
+            return run_samples(runner, inputs)["image"]
+    except PocketVaeError:
+        return None
+
+
+def _contact_row(name: str, images: FloatArray, expected: FloatArray) -> ContactRow:
+    difference = np.abs(images - expected) * AMPLIFICATION
+    return ContactRow(
+        name=name,
+        images_png=_row_png(to_pixels(images)),
+        difference_png=_row_png(to_pixels(np.nan_to_num(difference, nan=1.0))),
+    )
+
+
+def _row_png(images: npt.NDArray[np.uint8]) -> bytes:
+    return png_bytes(grid(images, len(images)), scale=pixel_scale(images.shape[1]))

@@ -1,0 +1,276 @@
+"""The report: one self-contained HTML page that says whether the artifacts match, what they cost and how they look."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from importlib import resources
+from pathlib import Path
+
+from pocketvae.benchmarks.charts import Bar, Point, bar_chart, scatter_chart
+from pocketvae.benchmarks.contact_sheet import AMPLIFICATION, ContactRow, contact_rows
+from pocketvae.benchmarks.environment import Environment
+from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, VerifyResult
+from pocketvae.benchmarks.tables import format_ratio, format_value, worst_check
+from pocketvae.bundle import Bundle, open_bundle
+from pocketvae.files import write_text
+from pocketvae.manifest import Manifest
+
+
+def write_report(
+    bundle_path: Path,
+    out: Path,
+    verify: VerifyResult,
+    bench: BenchResult | None = None,
+    pictures: Mapping[str, bytes] | None = None,
+) -> None:
+    """Writes the report of a bundle.
+
+    Args:
+        bundle_path: The bundle; its decoders are run once more for the contact sheet.
+        out: The HTML file.
+        verify: What verify found.
+        bench: What bench found, where it ran.
+        pictures: Caption to PNG, for example samples of the training run.
+
+    Raises:
+        ManifestError: the bundle is damaged.
+    """
+    bundle = open_bundle(bundle_path)
+    write_text(out, render_report(bundle, verify, bench, pictures or {}, contact_rows(bundle)))
+
+
+def render_report(
+    bundle: Bundle,
+    verify: VerifyResult,
+    bench: BenchResult | None,
+    pictures: Mapping[str, bytes],
+    rows: Sequence[ContactRow],
+) -> str:
+    """Returns the page."""
+    manifest = bundle.manifest
+    sections = [
+        _head(manifest, verify, bench),
+        _artifacts(manifest, verify, bench),
+        _contact_sheet(rows),
+        _latency(bench) if bench else "",
+        _trade_off(verify, bench) if bench else "",
+        _pictures(pictures),
+        _not_run(verify, bench),
+        _environment(verify.environment, manifest),
+    ]
+    style = resources.files("pocketvae.benchmarks").joinpath("report.css").read_text("utf-8")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(manifest.name)}: pocketvae report</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n<main>\n{''.join(sections)}</main>\n</body>\n</html>\n"
+    )
+
+
+def _head(manifest: Manifest, verify: VerifyResult, bench: BenchResult | None) -> str:
+    height, width, channels = manifest.vae.image_shape
+    total = len(verify.artifacts())
+    failed = {check.artifact for check in verify.checks if not check.passed}
+    verdict = (
+        f"All {total} artifacts match the original model."
+        if verify.passed
+        else f"{len(failed)} of {total} artifacts do not match the original model; {len(verify.not_run)} did not run."
+    )
+    facts = [("image", f"{width}x{height}x{channels}"), ("latent dimensions", str(manifest.vae.latent_dim))]
+    if "test_negative_elbo_nats" in manifest.training:
+        facts.insert(0, ("negative ELBO, test", f"{manifest.training['test_negative_elbo_nats']:.1f} nats"))
+    best = _fastest_decoder(bench)
+    if best:
+        facts.append(("fastest decoder", f"{best.median_s * 1e6:.0f} us"))
+        facts += [(f"against {how}", f"{format_ratio(ratio)}x") for how, ratio in sorted(best.speedups.items())]
+    cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
+    provenance = ", ".join(f"{key} {value}" for key, value in sorted(manifest.provenance.items()))
+    return (
+        f"<h1>{escape(manifest.name)}</h1>\n<p class='soft'>{escape(provenance)}</p>\n"
+        f"<p class='verdict{'' if verify.passed else ' failed'}'>{escape(verdict)}</p>\n<dl class='facts'>{cells}</dl>\n"
+    )
+
+
+def _artifacts(manifest: Manifest, verify: VerifyResult, bench: BenchResult | None) -> str:
+    timed = {row.artifact: row for row in reversed(bench.results)} if bench else {}
+    headers = ["artifact", "kB", "deviation", "limit", "verdict"]
+    headers += ["median us", "p90 us", "x tf.function", "x predict", "peak MB"] if bench else []
+    rows = []
+    for artifact in manifest.artifacts:
+        checks = [check for check in verify.checks if check.artifact == artifact.name]
+        cells = [f"{artifact.file.size_bytes / 1000:.0f}", *_parity_cells(checks)]
+        if bench:
+            cells += _latency_cells(timed.get(artifact.name))
+        rows.append(_table_row(artifact.name, cells))
+    notes = [
+        f"<li><code>{escape(artifact.name)}</code>: {escape('; '.join(artifact.notes))}</li>"
+        for artifact in manifest.artifacts
+        if artifact.notes
+    ]
+    return (
+        "<h2>Artifacts</h2>\n<p>The deviation is the check that comes closest to its limit, over all golden inputs, "
+        "against the original Keras model. Times are of one call on one thread, input and output copies included.</p>\n"
+        + _table("Size, parity and latency of every artifact", headers, rows)
+        + (f"<details><summary>How the artifacts were made</summary><ul>{''.join(notes)}</ul></details>\n" if notes else "")
+        + _limits(verify)
+    )
+
+
+def _parity_cells(checks: list[Check]) -> list[str]:
+    if not checks:
+        return ["-", "-", "<span class='fail'>not run</span>"]
+    check = worst_check(checks)
+    verdict = "<span class='pass'>pass</span>" if check.passed else "<span class='fail'>FAIL</span>"
+    value = format_value(check.value, check) if check.value is not None else escape(check.detail or "-")
+    return [value, format_value(check.limit, check), verdict]
+
+
+def _latency_cells(row: BenchRow | None) -> list[str]:
+    if row is None:
+        return ["-"] * 5
+    return [
+        f"{row.median_s * 1e6:.0f}",
+        f"{row.p90_s * 1e6:.0f}",
+        format_ratio(row.speedup_vs_original),
+        format_ratio(row.speedups.get("keras-predict")),
+        f"{row.peak_rss_bytes / 1e6:.0f}",
+    ]
+
+
+def _limits(verify: VerifyResult) -> str:
+    numbered = [check for check in verify.checks if check.limit is not None]
+    rows = [
+        _table_row(
+            check.artifact,
+            [
+                f"{check.output} {check.metric}",
+                format_value(check.value, check),
+                format_value(check.limit, check),
+                escape(check.limit_source),
+            ],
+            wrap_last=True,
+        )
+        for check in numbered
+    ]
+    table = _table("Every number that was compared", ["artifact", "metric", "value", "limit", "limit from"], rows)
+    return f"<details><summary>All {len(verify.checks)} checks, and where each limit comes from</summary>{table}</details>\n"
+
+
+def _contact_sheet(rows: Sequence[ContactRow]) -> str:
+    if not rows:
+        return ""
+    cells = [f"<div class='head'>decoder</div><div class='head'>image</div><div class='head'>difference x {AMPLIFICATION}</div>"]
+    for row in rows:
+        difference = _image(row.difference_png, f"difference of {row.name}") if row.difference_png else ""
+        images = _image(row.images_png, f"images decoded by {row.name}")
+        cells.append(f"<div>{escape(row.name)}</div><div>{images}</div><div>{difference}</div>")
+    return (
+        "<h2>The same latents, every decoder</h2>\n<p>Each column is one latent from the prior. The difference to the "
+        f"original is multiplied by {AMPLIFICATION}: a step of 1/255 shows as {AMPLIFICATION}/255 grey.</p>\n"
+        f"<div class='scroll'><div class='sheet'>{''.join(cells)}</div></div>\n"
+    )
+
+
+def _latency(bench: BenchResult) -> str:
+    charts = []
+    for component in ("decoder", "encoder"):
+        rows = [row for row in bench.results if component in row.artifact and row.threads == bench.results[0].threads]
+        bars = [
+            Bar(
+                label=row.target if row.is_original else row.artifact.removeprefix(f"{component}."),
+                value=row.median_s,
+                text=_duration(row.median_s),
+                kind="original" if row.is_original else row.artifact.rsplit(".", 1)[1],
+            )
+            for row in sorted(rows, key=lambda row: row.median_s)
+        ]
+        if bars:
+            title = f"Median latency of the {component}, logarithmic"
+            charts.append(f"<figure>{bar_chart(bars, title=title)}<figcaption>{title}</figcaption></figure>\n")
+    unstable = [row.artifact for row in bench.results if row.warnings]
+    warning = f"<p class='soft'>Unstable figures: {escape(', '.join(unstable))}.</p>" if unstable else ""
+    return f"<h2>Latency</h2>\n{_key()}{''.join(charts)}{warning}"
+
+
+def _trade_off(verify: VerifyResult, bench: BenchResult) -> str:
+    points = []
+    for row in bench.results:
+        checks = [c for c in verify.checks if c.artifact == row.artifact and c.output == "image" and c.value]
+        if row.is_original or not checks:
+            continue
+        error = max(check.value or 0 for check in checks) * 255
+        label = f"{row.artifact.removeprefix('decoder.')}, {_duration(row.median_s)}"
+        kind = row.artifact.rsplit(".", 1)[1]
+        points.append(Point(label=label, x=row.size_bytes / 1000, y=error, kind=kind))
+    if not points:
+        return ""
+    title = "Decoders: size against pixel error, with the median latency"
+    chart = scatter_chart(points, title=title, x_label="file size [kB]", y_label="largest checked error [1/255]")
+    return f"<h2>What to embed</h2>\n{_key()}<figure>{chart}<figcaption>{title}</figcaption></figure>\n"
+
+
+def _pictures(pictures: Mapping[str, bytes]) -> str:
+    figures = "".join(
+        f"<figure>{_image(png, caption, smooth=True)}<figcaption>{escape(caption)}</figcaption></figure>"
+        for caption, png in pictures.items()
+    )
+    return f"<h2>The model</h2>\n<div class='pictures'>{figures}</div>\n" if figures else ""
+
+
+def _not_run(verify: VerifyResult, bench: BenchResult | None) -> str:
+    items = [*verify.not_run, *(bench.not_run if bench else ())]
+    if not items:
+        return ""
+    rows = "".join(
+        f"<li><code>{escape(item.artifact)}</code> on {escape(item.target)}: {escape(item.reason)}</li>" for item in items
+    )
+    return f"<h2>What did not run</h2>\n<ul>{rows}</ul>\n"
+
+
+def _environment(environment: Environment, manifest: Manifest) -> str:
+    facts = [
+        ("CPU", environment.cpu),
+        ("logical cores", str(environment.logical_cores)),
+        ("system", f"{environment.system} {environment.machine}, Python {environment.python}"),
+        ("frequency governor", environment.governor or "not told"),
+        ("load before", "not told" if environment.load_average is None else str(environment.load_average)),
+        ("run here with", ", ".join(f"{name} {version}" for name, version in sorted(environment.versions.items()))),
+        ("exported with", ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))),
+    ]
+    rows = [f"<tr><th scope='row'>{escape(name)}</th><td class='wrap'>{escape(value)}</td></tr>" for name, value in facts]
+    return f"<h2>Environment</h2>\n<div class='scroll'><table><tbody>{''.join(rows)}</tbody></table></div>\n"
+
+
+def _table(caption: str, headers: Sequence[str], rows: Sequence[str]) -> str:
+    head = "".join(f"<th scope='col'>{escape(header)}</th>" for header in headers)
+    return (
+        f"<div class='scroll'><table><caption>{escape(caption)}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>\n"
+    )
+
+
+def _table_row(name: str, cells: Sequence[str], *, wrap_last: bool = False) -> str:
+    last = len(cells) - 1
+    body = "".join(f"<td{' class=wrap' if wrap_last and i == last else ''}>{cell}</td>" for i, cell in enumerate(cells))
+    return f"<tr><th scope='row'><code>{escape(name)}</code></th>{body}</tr>"
+
+
+def _image(png: bytes, alt: str, *, smooth: bool = False) -> str:
+    data = base64.b64encode(png).decode("ascii")
+    return f"<img{' class=smooth' if smooth else ''} alt='{escape(alt, quote=True)}' src='data:image/png;base64,{data}'>"
+
+
+def _key() -> str:
+    names = (("tflite", "TFLite"), ("onnx", "ONNX"), ("original", "original Keras model"))
+    return f"<p class='key soft'>{''.join(f'<span class=k-{kind}></span>{text}' for kind, text in names)}</p>\n"
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1e6:.0f} us" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
+
+
+def _fastest_decoder(bench: BenchResult | None) -> BenchRow | None:
+    rows = [row for row in bench.results if row.artifact.startswith("decoder.")] if bench else []
+    return min(rows, key=lambda row: row.median_s, default=None)
