@@ -69,7 +69,9 @@ def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label:
     for decade in _between(x_low, x_high):
         x, _ = place(decade, y_low)
         parts.append(f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{height - bottom}" class="grid"/>')
-        parts.append(f'<text x="{x:.1f}" y="{height - bottom + 16}" class="tick" text-anchor="middle">{decade:g}</text>')
+        parts.append(
+            f'<text x="{x:.1f}" y="{height - bottom + 16}" class="tick" text-anchor="middle">{decade:g}</text>'
+        )
     for decade in _between(y_low, y_high):
         _, y = place(x_low, decade)
         parts.append(f'<line x1="{left}" y1="{y:.1f}" x2="{width - right}" y2="{y:.1f}" class="grid"/>')
@@ -80,7 +82,8 @@ def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label:
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" class="{point.kind}"/>')
         parts.append(f'<text x="{x + 9:.1f}" y="{_free(taken, x, y):.1f}" class="label">{escape(point.label)}</text>')
     middle = (height - bottom + top) / 2
-    parts.append(f'<text x="{(left + width - right) / 2}" y="{height - 8}" class="axis" text-anchor="middle">{escape(x_label)}</text>')
+    centre = (left + width - right) / 2
+    parts.append(f'<text x="{centre}" y="{height - 8}" class="axis" text-anchor="middle">{escape(x_label)}</text>')
     parts.append(
         f'<text x="14" y="{middle}" class="axis" text-anchor="middle" transform="rotate(-90 14 {middle})">'
         f"{escape(y_label)}</text>"

@@ -7,6 +7,7 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
+from pocketvae.spec import STRICT
 from pocketvae.versions import installed_versions
 
 
@@ -20,7 +21,7 @@ class Environment:
         load_average: Over the minute before, in runnable processes.
     """
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__ = STRICT
     system: str
     machine: str
     cpu: str

@@ -83,20 +83,21 @@ def _head(manifest: Manifest, verify: VerifyResult, bench: BenchResult | None) -
         facts.insert(0, ("negative ELBO, test", f"{manifest.training['test_negative_elbo_nats']:.1f} nats"))
     best = _fastest_decoder(bench)
     if best:
-        facts.append(("fastest decoder", f"{best.median_s * 1e6:.0f} us"))
+        facts.append(("fastest decoder", f"{best.median_s * 1e6:.0f} \u00b5s"))
         facts += [(f"against {how}", f"{format_ratio(ratio)}x") for how, ratio in sorted(best.speedups.items())]
     cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
     provenance = ", ".join(f"{key} {value}" for key, value in sorted(manifest.provenance.items()))
     return (
         f"<h1>{escape(manifest.name)}</h1>\n<p class='soft'>{escape(provenance)}</p>\n"
-        f"<p class='verdict{'' if verify.passed else ' failed'}'>{escape(verdict)}</p>\n<dl class='facts'>{cells}</dl>\n"
+        f"<p class='verdict{'' if verify.passed else ' failed'}'>{escape(verdict)}</p>\n"
+        f"<dl class='facts'>{cells}</dl>\n"
     )
 
 
 def _artifacts(manifest: Manifest, verify: VerifyResult, bench: BenchResult | None) -> str:
     timed = {row.artifact: row for row in reversed(bench.results)} if bench else {}
     headers = ["artifact", "kB", "deviation", "limit", "verdict"]
-    headers += ["median us", "p90 us", "x tf.function", "x predict", "peak MB"] if bench else []
+    headers += ["median \u00b5s", "p90 \u00b5s", "x tf.function", "x predict", "peak MB"] if bench else []
     rows = []
     for artifact in manifest.artifacts:
         checks = [check for check in verify.checks if check.artifact == artifact.name]
@@ -113,7 +114,11 @@ def _artifacts(manifest: Manifest, verify: VerifyResult, bench: BenchResult | No
         "<h2>Artifacts</h2>\n<p>The deviation is the check that comes closest to its limit, over all golden inputs, "
         "against the original Keras model. Times are of one call on one thread, input and output copies included.</p>\n"
         + _table("Size, parity and latency of every artifact", headers, rows)
-        + (f"<details><summary>How the artifacts were made</summary><ul>{''.join(notes)}</ul></details>\n" if notes else "")
+        + (
+            f"<details><summary>How the artifacts were made</summary><ul>{''.join(notes)}</ul></details>\n"
+            if notes
+            else ""
+        )
         + _limits(verify)
     )
 
@@ -155,13 +160,17 @@ def _limits(verify: VerifyResult) -> str:
         for check in numbered
     ]
     table = _table("Every number that was compared", ["artifact", "metric", "value", "limit", "limit from"], rows)
-    return f"<details><summary>All {len(verify.checks)} checks, and where each limit comes from</summary>{table}</details>\n"
+    summary = f"All {len(verify.checks)} checks, and where each limit comes from"
+    return f"<details><summary>{summary}</summary>{table}</details>\n"
 
 
 def _contact_sheet(rows: Sequence[ContactRow]) -> str:
     if not rows:
         return ""
-    cells = [f"<div class='head'>decoder</div><div class='head'>image</div><div class='head'>difference x {AMPLIFICATION}</div>"]
+    cells = [
+        "<div class='head'>decoder</div><div class='head'>image</div>"
+        f"<div class='head'>difference x {AMPLIFICATION}</div>"
+    ]
     for row in rows:
         difference = _image(row.difference_png, f"difference of {row.name}") if row.difference_png else ""
         images = _image(row.images_png, f"images decoded by {row.name}")
@@ -224,7 +233,8 @@ def _not_run(verify: VerifyResult, bench: BenchResult | None) -> str:
     if not items:
         return ""
     rows = "".join(
-        f"<li><code>{escape(item.artifact)}</code> on {escape(item.target)}: {escape(item.reason)}</li>" for item in items
+        f"<li><code>{escape(item.artifact)}</code> on {escape(item.target)}: {escape(item.reason)}</li>"
+        for item in items
     )
     return f"<h2>What did not run</h2>\n<ul>{rows}</ul>\n"
 
@@ -239,7 +249,9 @@ def _environment(environment: Environment, manifest: Manifest) -> str:
         ("run here with", ", ".join(f"{name} {version}" for name, version in sorted(environment.versions.items()))),
         ("exported with", ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))),
     ]
-    rows = [f"<tr><th scope='row'>{escape(name)}</th><td class='wrap'>{escape(value)}</td></tr>" for name, value in facts]
+    rows = [
+        f"<tr><th scope='row'>{escape(name)}</th><td class='wrap'>{escape(value)}</td></tr>" for name, value in facts
+    ]
     return f"<h2>Environment</h2>\n<div class='scroll'><table><tbody>{''.join(rows)}</tbody></table></div>\n"
 
 
@@ -259,7 +271,9 @@ def _table_row(name: str, cells: Sequence[str], *, wrap_last: bool = False) -> s
 
 def _image(png: bytes, alt: str, *, smooth: bool = False) -> str:
     data = base64.b64encode(png).decode("ascii")
-    return f"<img{' class=smooth' if smooth else ''} alt='{escape(alt, quote=True)}' src='data:image/png;base64,{data}'>"
+    return (
+        f"<img{' class=smooth' if smooth else ''} alt='{escape(alt, quote=True)}' src='data:image/png;base64,{data}'>"
+    )
 
 
 def _key() -> str:
@@ -268,7 +282,7 @@ def _key() -> str:
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds * 1e6:.0f} us" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
+    return f"{seconds * 1e6:.0f} \u00b5s" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
 
 
 def _fastest_decoder(bench: BenchResult | None) -> BenchRow | None:

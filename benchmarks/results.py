@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pocketvae.benchmarks.environment import Environment
+from pocketvae.spec import STRICT
 
-_STRICT = {"extra": "forbid"}
 VERIFY_SCHEMA_VERSION = 1
 BENCH_SCHEMA_VERSION = 1
 
@@ -27,7 +27,7 @@ class Check:
         detail: What was wrong, in words.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     artifact: str
     target: str
     output: str
@@ -43,7 +43,7 @@ class Check:
 class NotRun:
     """Something that was asked for and could not be run."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     artifact: str
     target: str
     reason: str
@@ -53,7 +53,7 @@ class NotRun:
 class VerifyResult:
     """The outcome of a verification; passed means that everything ran and every check passed."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     schema_version: int = VERIFY_SCHEMA_VERSION
     passed: bool
     bundle: str
@@ -87,7 +87,7 @@ class BenchRow:
         warnings: Why the figures may not hold.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     artifact: str
     target: str
     threads: int
@@ -117,7 +117,7 @@ class BenchRow:
 class BenchResult:
     """The outcome of a benchmark."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     schema_version: int = BENCH_SCHEMA_VERSION
     bundle: str
     environment: Environment

@@ -105,7 +105,9 @@ def _check_artifact(
             return [*checks, make.structural("runs", f"{type(e).__name__}: {str(e)[:200]}")]
     expected = {name: _float32(values) for name, values in goldens.outputs.items()}
     checks += [make.structural("finite", _finite_problem(outputs[name]), name) for name in expected]
-    checks += [make.structural("range", _range_problem(outputs[name]), name) for name in expected if name in _UNIT_INTERVAL]
+    checks += [
+        make.structural("range", _range_problem(outputs[name]), name) for name in expected if name in _UNIT_INTERVAL
+    ]
     if not artifact.tolerances:
         checks.append(make.structural("tolerances", "the manifest has no tolerance for this artifact"))
     return checks + [make.tolerance(tolerance, expected, outputs) for tolerance in artifact.tolerances]

@@ -59,7 +59,9 @@ class Bundle:
         outputs = {name: _load_array(self.path / file.path) for name, file in record.outputs.items()}
         counts = {len(array) for array in (*inputs.values(), *outputs.values())}
         if len(counts) != 1 or counts != {sum(stratum.count for stratum in record.strata)}:
-            raise ManifestError(f"the {component}'s goldens must all have as many samples as their strata, got {counts}")
+            raise ManifestError(
+                f"the {component}'s goldens must all have as many samples as their strata, got {counts}"
+            )
         for name, array in (*inputs.items(), *outputs.items()):
             if not np.isfinite(array).all():
                 raise ManifestError(f"golden {name!r} of the {component} holds values that are not finite")

@@ -6,7 +6,6 @@ The dataclasses themselves stay plain; pydantic checks what comes from outside. 
 
 from __future__ import annotations
 
-import functools
 import json
 from typing import Any, TypeVar
 
@@ -17,9 +16,14 @@ from pocketvae.errors import ManifestError, PocketVaeError
 _Document = TypeVar("_Document")
 
 
-@functools.cache
+_ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
+
+
 def _adapter(kind: type[_Document]) -> TypeAdapter[_Document]:
-    return TypeAdapter(kind)
+    # Building one takes milliseconds, so each kind gets one.
+    if kind not in _ADAPTERS:
+        _ADAPTERS[kind] = TypeAdapter(kind)
+    return _ADAPTERS[kind]
 
 
 def encode(document: object) -> str:

@@ -97,7 +97,9 @@ def load_splits(source: str) -> ImageSplits:
         return ImageSplits(name=MNIST, train=train_part, validation=validation, test=test_set)
     path = Path(source)
     if not path.exists():
-        raise DataError(f"data must be 'mnist', a folder of images, or an .npz, .npy or idx file; {source} is not there")
+        raise DataError(
+            f"data must be 'mnist', a folder of images, or an .npz, .npy or idx file; {source} is not there"
+        )
     train, own_test = image_files.read_source(path)
     return _split(path.name, _image_set(train), _image_set(own_test) if own_test else None)
 

@@ -84,7 +84,7 @@ class LineProcess:
         self.close(kill=kind is not None)
 
     def _start(self) -> subprocess.Popen[str]:
-        self._stderr = tempfile.TemporaryFile()
+        self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         self._replies = queue.Queue()
         process = subprocess.Popen(
             self._command,

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 
 from pocketvae.errors import ManifestError
 from pocketvae.files import is_inside
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
+from pocketvae.spec import STRICT, ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
-_STRICT = {"extra": "forbid"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +25,7 @@ class FileRecord:
         size_bytes: Of the content.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     path: str
     sha256: str
     size_bytes: int
@@ -47,7 +46,7 @@ class Tolerance:
         source: Where the number comes from, in words.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     output: str
     metric: str
     limit: float
@@ -66,7 +65,7 @@ class ArtifactRecord:
         notes: What is special about it, for the model card: layers kept in float, rewrites.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     component: Component
     precision: Precision
     format: Format
@@ -91,7 +90,7 @@ class ArtifactRecord:
 class FailureRecord:
     """An artifact that was asked for and could not be made."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     artifact: str
     reason: str
 
@@ -100,7 +99,7 @@ class FailureRecord:
 class Stratum:
     """A contiguous range of golden samples of one kind, for example `prior` or `tails`."""
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     name: str
     start: int
     count: int
@@ -116,7 +115,7 @@ class GoldenRecord:
         strata: Kinds of samples, in order, covering all N.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     component: Component
     inputs: dict[str, FileRecord]
     outputs: dict[str, FileRecord]
@@ -134,7 +133,7 @@ class CalibrationRecord:
         sha256: Of all calibration samples, hexadecimal.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     seed: int
     latents: tuple[Stratum, ...]
     image_count: int
@@ -154,7 +153,7 @@ class Manifest:
         versions: Package name to the version that made the artifacts.
     """
 
-    __pydantic_config__ = _STRICT
+    __pydantic_config__ = STRICT
     schema_version: int = SCHEMA_VERSION
     name: str
     vae: VaeSpec

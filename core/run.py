@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import STRICT, Component, VaeSpec
 
 RUN_NAME = "run.json"
 REFERENCE_NAME = "reference.npz"
@@ -24,13 +24,14 @@ class RunRecord:
 
     Attributes:
         data: Name of the image source.
+        preset: Name of the configuration that the run began with; names its bundles.
         config: The full training configuration, as plain JSON values.
         metrics: Final figures, for example `test_negative_elbo_nats`.
         versions: Package name to version.
         git_commit: Of the working directory's repository, where there is one.
     """
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__ = STRICT
     schema_version: int = SCHEMA_VERSION
     vae: VaeSpec
     data: str

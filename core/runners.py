@@ -128,9 +128,7 @@ def dequantize(array: Array, spec: TensorSpec) -> FloatArray:
     return (centred * spec.quantization.scale).astype(np.float32)
 
 
-def open_runner(
-    path: Path, format: Format, *, num_threads: int = 1, kernels: Kernels = Kernels.OPTIMIZED
-) -> Runner:
+def open_runner(path: Path, format: Format, *, num_threads: int = 1, kernels: Kernels = Kernels.OPTIMIZED) -> Runner:
     """Loads an artifact on this machine's CPU.
 
     Args:

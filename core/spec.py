@@ -8,6 +8,9 @@ from typing import Self, TypeVar
 
 from pocketvae.errors import SpecError, unknown_name
 
+# pydantic's configuration of every document: a field that nobody knows is a mistake, not an extension.
+STRICT = {"extra": "forbid"}
+
 
 class Component(enum.StrEnum):
     """A part of the VAE that is exported on its own."""
@@ -80,7 +83,7 @@ def parse_choice(kind: type[_Choice], text: str, noun: str) -> _Choice:
 class Quantization:
     """Affine quantization of one tensor: real = scale * (integer - zero_point)."""
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__ = STRICT
     scale: float
     zero_point: int
 
@@ -96,7 +99,7 @@ class TensorSpec:
         quantization: For integer tensors that stand for real numbers.
     """
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__ = STRICT
     name: str
     dtype: str
     shape: tuple[int, ...]
@@ -161,7 +164,7 @@ class VaeSpec:
         SpecError: a dimension is not positive.
     """
 
-    __pydantic_config__ = {"extra": "forbid"}
+    __pydantic_config__ = STRICT
     image_shape: tuple[int, int, int]
     latent_dim: int
     likelihood: Likelihood = Likelihood.BERNOULLI

@@ -56,7 +56,9 @@ def _interface(manifest: Manifest) -> list[str]:
     if Component.DECODER in kinds:
         rows.append("- decoder: latent `z` to `image` in [0, 1]")
     if any(artifact.precision == "int8_io" for artifact in manifest.artifacts):
-        rows.append("- int8_io files take and return integers: real = scale * (integer - zero_point), see manifest.json")
+        rows.append(
+            "- int8_io files take and return integers: real = scale * (integer - zero_point), see manifest.json"
+        )
     return rows
 
 

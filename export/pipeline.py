@@ -86,8 +86,7 @@ def export_run(
         (work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
         prepared, replies = _convert_all(work, config, progress)
         writer = _BundleWriter(run=run, bundle=bundle, work=work, config=config, prepared=prepared)
-        result = writer.write(replies, calibration_images=len(images.calibration))
-    return result
+        return writer.write(replies, calibration_images=len(images.calibration))
 
 
 def _convert_all(
@@ -159,7 +158,7 @@ class _BundleWriter:
             raise ExportError(f"no artifact could be made; {failures[0].artifact}: {failures[0].reason}")
         record = self.run.record
         manifest = Manifest(
-            name=self.run.path.absolute().name,
+            name=record.preset,
             vae=record.vae,
             artifacts=records,
             failures=failures,

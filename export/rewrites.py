@@ -27,7 +27,9 @@ def fuse_depth_to_space(model: Any) -> tuple[Any, int]:
     shuffles = _find_shuffles(model)
     if not shuffles:
         return model, 0
-    roles = {layer.name: role for triple in shuffles for layer, role in zip(triple, ("skip", "fuse", "skip"), strict=True)}
+    roles = {
+        layer.name: role for triple in shuffles for layer, role in zip(triple, ("skip", "fuse", "skip"), strict=True)
+    }
 
     def clone(layer: Any) -> Any:
         role = roles.get(layer.name)

@@ -132,9 +132,7 @@ class Worker:
     def _convert(self, job: ConvertJob) -> Converted:
         artifact = make_artifact(job.artifact, self._source(job.artifact.component), job.tolerances)
         write_bytes(self._folder / job.artifact.filename, artifact.content)
-        return Converted(
-            inputs=artifact.inputs, outputs=artifact.outputs, notes=artifact.notes, excess=artifact.excess
-        )
+        return Converted(inputs=artifact.inputs, outputs=artifact.outputs, notes=artifact.notes, excess=artifact.excess)
 
 
 def main() -> int:

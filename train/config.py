@@ -51,7 +51,9 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for name in ("latent_dim", "hidden_units", "epochs", "batch_size"):
             _check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
-        _check(0 < len(self.channels) <= 5 and min(self.channels) >= 1, "channels", "1 to 5 positive sizes", self.channels)
+        _check(
+            0 < len(self.channels) <= 5 and min(self.channels) >= 1, "channels", "1 to 5 positive sizes", self.channels
+        )
         for name in ("learning_rate", "max_gradient_norm"):
             value = getattr(self, name)
             _check(value > 0 and math.isfinite(value), name, "positive and finite", value)

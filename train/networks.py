@@ -46,9 +46,9 @@ def build_decoder(config: TrainConfig, image_shape: tuple[int, int, int]) -> Any
     widest = config.channels[-1]
     x = z = layers.Input((config.latent_dim,), name="z")
     x = layers.Dense(config.hidden_units, "relu", kernel_initializer=_glorot(next(seeds)), name="hidden")(x)
-    x = layers.Dense(
-        rows * columns * widest, "relu", kernel_initializer=_glorot(next(seeds)), name="unflatten_dense"
-    )(x)
+    x = layers.Dense(rows * columns * widest, "relu", kernel_initializer=_glorot(next(seeds)), name="unflatten_dense")(
+        x
+    )
     x = layers.Reshape((rows, columns, widest), name="unflatten")(x)
     # Mirrors the encoder: the stage that undoes down_i has as many filters as down_i had inputs.
     for index, filters in reversed(list(enumerate((channels, *config.channels[:-1])))):

@@ -11,7 +11,9 @@ from pocketvae.cli.terminal import Terminal
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument("--data", metavar="SRC", required=True, help="mnist, a folder of images, .npz, .npy or idx files")
+    parser.add_argument(
+        "--data", metavar="SRC", required=True, help="mnist, a folder of images, .npz, .npy or idx files"
+    )
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="run directory to make")
     parser.add_argument("--preset", default="mnist-tiny", help="named configuration (default: %(default)s)")
     parser.add_argument("--config", metavar="FILE", type=Path, help="TOML file of values that replace the preset's")

@@ -28,9 +28,13 @@ def test_a_staged_directory_appears_when_the_block_ends(tmp_path):
 
 @pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
 def test_an_interrupted_staged_directory_leaves_nothing(tmp_path, error):
-    with pytest.raises(error), files.staged_directory(tmp_path / "bundle", force=False) as staging:
-        (staging / "x").write_text("1")
-        raise error
+    def write_and_fail():
+        with files.staged_directory(tmp_path / "bundle", force=False) as staging:
+            (staging / "x").write_text("1")
+            raise error
+
+    with pytest.raises(error):
+        write_and_fail()
     assert names(tmp_path) == []
 
 

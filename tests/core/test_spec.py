@@ -48,7 +48,9 @@ def test_an_unknown_choice_without_a_close_match_lists_what_is_known():
         parse_choice(Format, "zzz", "format")
 
 
-@pytest.mark.parametrize("kwargs", [{"image_shape": (0, 8, 1), "latent_dim": 2}, {"image_shape": (8, 8, 1), "latent_dim": 0}])
+@pytest.mark.parametrize(
+    "kwargs", [{"image_shape": (0, 8, 1), "latent_dim": 2}, {"image_shape": (8, 8, 1), "latent_dim": 0}]
+)
 def test_a_vae_without_extent_is_refused(kwargs):
     with pytest.raises(SpecError, match="must be"):
         VaeSpec(**kwargs)
