@@ -84,7 +84,8 @@ def measure(tolerance: Tolerance, original: Outputs, artifact: Outputs) -> float
             return float("nan")
         kl = kl_divergence(*values)
         return _POSTERIOR[tolerance.metric](np.asarray(kl, np.float64))
-    difference = np.abs(_as_double(artifact, tolerance.output) - _as_double(original, tolerance.output))
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which is the answer
+        difference = np.abs(_as_double(artifact, tolerance.output) - _as_double(original, tolerance.output))
     return _ELEMENTWISE[tolerance.metric](difference) if np.isfinite(difference).all() else float("nan")
 
 

@@ -1,0 +1,24 @@
+"""Writes the JSON schemas of pocketvae's documents beside this file. A test fails where they are not current."""
+
+import json
+from pathlib import Path
+
+from pocketvae.benchmarks import BenchResult, VerifyResult
+from pocketvae.documents import json_schema
+from pocketvae.manifest import Manifest
+from pocketvae.run import RunRecord
+
+DOCUMENTS = {"manifest": Manifest, "run": RunRecord, "verify": VerifyResult, "bench": BenchResult}
+
+
+def schema_texts() -> dict[str, str]:
+    """Returns file name to content."""
+    return {
+        f"{name}.schema.json": json.dumps(json_schema(kind), indent=2, sort_keys=True) + "\n"
+        for name, kind in DOCUMENTS.items()
+    }
+
+
+if __name__ == "__main__":
+    for file_name, text in schema_texts().items():
+        (Path(__file__).parent / file_name).write_text(text, "utf-8")

@@ -1,0 +1,71 @@
+import json
+from dataclasses import dataclass
+
+import pytest
+
+from pocketvae.documents import decode, decode_line, encode, encode_line
+from pocketvae.errors import ManifestError
+from pocketvae.manifest import FileRecord
+from pocketvae.run import RunRecord
+from pocketvae.spec import VaeSpec
+
+RECORD = RunRecord(
+    vae=VaeSpec(image_shape=(8, 8, 1), latent_dim=2),
+    data="mnist",
+    preset="p",
+    seed=1,
+    config={"channels": [1, 2]},
+    metrics={"b": 1.5, "a": 2},
+)
+
+
+def changed(**changes):
+    return json.dumps({**json.loads(encode(RECORD)), **changes})
+
+
+def test_a_document_survives_the_way_to_json_and_back():
+    assert decode(RunRecord, encode(RECORD), "run.json") == RECORD
+
+
+def test_the_text_is_deterministic_and_sorted():
+    text = encode(RECORD)
+    assert text == json.dumps(json.loads(text), indent=2, sort_keys=True) + "\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "run.json is not valid JSON"),
+        ("[]", "must be a JSON object with a schema_version"),
+        (changed(schema_version=99), "has schema_version 99, .* upgrade pocketvae"),
+        (changed(schema_version="1"), "schema_version of 1 to 1, got '1'"),
+        (changed(seed="one"), "damaged at seed: .*valid integer"),
+        (changed(surprise=1), "damaged at surprise: Unexpected"),
+        (changed(vae={"image_shape": [8, 8], "latent_dim": 2}), "damaged at vae.image_shape"),
+        (changed(vae={"image_shape": [8, 8, 1], "latent_dim": 0}), "latent_dim must be at least 1"),
+    ],
+)
+def test_a_damaged_document_is_refused_with_its_place(text, message):
+    with pytest.raises(ManifestError, match=message):
+        decode(RunRecord, text, "run.json")
+
+
+def test_nan_is_refused_instead_of_written_as_invalid_json():
+    with pytest.raises(ValueError, match="JSON compliant"):
+        encode(RunRecord(**{**RECORD.__dict__, "metrics": {"a": float("nan")}}))
+
+
+def test_a_recorded_path_cannot_leave_its_folder():
+    with pytest.raises(ManifestError, match="must stay inside the bundle, got '../x'"):
+        FileRecord(path="../x", sha256="", size_bytes=0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Message:
+    value: float
+
+
+def test_a_line_between_processes_can_carry_nan():
+    line = encode_line(Message(value=float("nan")))
+    assert "\n" not in line
+    assert decode_line(Message, line).value != decode_line(Message, line).value

@@ -1,0 +1,36 @@
+import pytest
+
+from pocketvae.export.budgets import tolerances
+from pocketvae.export.goldens import NoiseFloor
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision
+
+DECODER = NoiseFloor(float32={"image": 3e-6}, float16={"image": 1e-3})
+
+
+def spec(component, precision):
+    return ArtifactSpec(component=component, precision=precision, format=Format.TFLITE)
+
+
+def test_a_float_artifact_is_held_to_ten_times_the_original_s_own_spread():
+    (tolerance,) = tolerances(spec(Component.DECODER, Precision.FLOAT32), DECODER)
+    assert (tolerance.metric, tolerance.limit) == ("max_abs", pytest.approx(3e-5))
+    assert "10 x 3.0e-06, the original's own spread" in tolerance.source
+
+
+def test_a_spread_of_nothing_still_leaves_room_for_rounding():
+    (tolerance,) = tolerances(spec(Component.DECODER, Precision.FLOAT32), NoiseFloor(float32={"image": 0.0}, float16={}))
+    assert tolerance.limit == pytest.approx(1e-5)
+    assert "measured 0.0e+00" in tolerance.source
+
+
+def test_half_precision_adds_what_rounding_the_weights_does():
+    (tolerance,) = tolerances(spec(Component.DECODER, Precision.FLOAT16), DECODER)
+    assert tolerance.limit == pytest.approx(2e-3 + 3e-5)
+
+
+@pytest.mark.parametrize("precision", [precision for precision in Precision if not precision.is_float])
+def test_every_quantized_artifact_has_a_budget_in_the_unit_of_its_use(precision):
+    decoder = tolerances(spec(Component.DECODER, precision), DECODER)
+    assert {tolerance.metric for tolerance in decoder} == {"p99_abs", "mean_abs"}
+    (encoder,) = tolerances(spec(Component.ENCODER, precision), DECODER)
+    assert (encoder.output, encoder.metric, encoder.limit) == ("posterior", "kl_mean", 0.1)

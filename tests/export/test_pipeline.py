@@ -1,0 +1,193 @@
+import hashlib
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+
+from pocketvae.bundle import open_bundle
+from pocketvae.errors import ExportError, ManifestError, OutputExistsError
+from pocketvae.export import ExportConfig, export_run, pipeline, plan_artifacts
+from pocketvae.export.worker_process import WorkerProcess
+from pocketvae.runners import open_runner
+from pocketvae.spec import Component, Format, Precision
+
+pytestmark = pytest.mark.slow
+FLOAT_DECODER = ExportConfig(artifacts=plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.FLOAT32]))
+
+
+def hashes(bundle):
+    return {
+        path.relative_to(bundle).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted(bundle.rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_a_bundle_has_every_artifact_and_nothing_it_does_not_record(tiny_bundle):
+    manifest = open_bundle(tiny_bundle).manifest
+    assert len(manifest.artifacts) == 20
+    assert manifest.failures == ()
+    recorded = {file.path for file in manifest.files()} | {"manifest.json"}
+    assert set(hashes(tiny_bundle)) == recorded
+
+
+def test_goldens_are_stratified_and_not_the_calibration_samples(tiny_bundle):
+    bundle = open_bundle(tiny_bundle)
+    goldens = bundle.goldens(Component.DECODER)
+    assert [(s.name, s.count) for s in goldens.strata] == [("posterior", 128), ("prior", 128), ("tails", 64)]
+    assert goldens.count >= 256
+    assert [s.name for s in bundle.manifest.calibration.latents] == ["posterior", "prior", "tails"]
+
+
+def test_goldens_are_what_the_original_model_says(tiny_bundle):
+    from pocketvae.keras_io import load_model
+
+    bundle = open_bundle(tiny_bundle)
+    goldens = bundle.goldens(Component.DECODER)
+    logits = load_model(tiny_bundle / "original" / "decoder.keras")(goldens.inputs["z"]).numpy()
+    np.testing.assert_allclose(goldens.outputs["image"], 1 / (1 + np.exp(-logits)), atol=1e-6)
+
+
+def test_the_same_run_gives_byte_identical_bundles(tiny_run, tiny_bundle, tmp_path):
+    export_run(tiny_run, tmp_path / "again", ExportConfig(artifacts=plan_artifacts()))
+    assert hashes(tmp_path / "again") == hashes(tiny_bundle)
+
+
+def test_interfaces_are_those_of_the_precision(tiny_bundle):
+    for artifact in open_bundle(tiny_bundle).manifest.artifacts:
+        dtypes = {tensor.dtype for tensor in (*artifact.inputs, *artifact.outputs)}
+        assert dtypes == ({"int8"} if artifact.precision is Precision.INT8_IO else {"float32"})
+        assert all(tensor.shape[0] == 1 for tensor in (*artifact.inputs, *artifact.outputs))
+        names = [tensor.name for tensor in artifact.outputs]
+        assert names == (["z_mean", "z_log_var"] if artifact.component is Component.ENCODER else ["image"])
+
+
+def operators(path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_path=str(path), experimental_preserve_all_tensors=True)
+    return interpreter, interpreter._get_ops_details()
+
+
+def test_integer_only_files_hold_no_float_operator(tiny_bundle):
+    for component in Component:
+        interpreter, _ = operators(tiny_bundle / f"{component}.int8_io.tflite")
+        kinds = {np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details()}
+        assert kinds <= {"int8", "int32"}
+
+
+def test_the_int8_decoder_s_sigmoid_is_in_float(tiny_bundle):
+    interpreter, details = operators(tiny_bundle / "decoder.int8.tflite")
+    kinds = {tensor["index"]: np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details()}
+    sigmoids = [operator for operator in details if operator["op_name"] == "LOGISTIC"]
+    assert [kinds[operator["inputs"][0]] for operator in sigmoids] == ["float32"]
+
+
+def test_no_artifact_has_an_operator_outside_the_standard_or_a_random_one(tiny_bundle):
+    for artifact in open_bundle(tiny_bundle).manifest.artifacts:
+        path = tiny_bundle / artifact.name
+        if artifact.format is Format.ONNX:
+            names = {(node.domain, node.op_type) for node in onnx.load(path).graph.node}
+            assert {domain for domain, _ in names} <= {"", "ai.onnx"}
+            kinds = {kind for _, kind in names}
+        else:
+            kinds = {operator["op_name"] for operator in operators(path)[1]}
+        assert not any("RANDOM" in kind.upper() or "FLEX" in kind.upper() or kind == "CUSTOM" for kind in kinds)
+
+
+def test_onnx_quantized_weights_are_unsigned(tiny_bundle):
+    # Signed ones saturate on x86 without VNNI: seen as an error of 211/255 on one CPU and none on another.
+    for name in ("decoder.int8.onnx", "decoder.dynamic_int8.onnx"):
+        model = onnx.load(tiny_bundle / name)
+        kinds = {tensor.data_type for tensor in model.graph.initializer if len(tensor.dims) > 1}
+        assert onnx.TensorProto.UINT8 in kinds
+        assert onnx.TensorProto.INT8 not in kinds
+
+
+def test_smaller_precisions_are_smaller(tiny_bundle):
+    size = {artifact.name: artifact.file.size_bytes for artifact in open_bundle(tiny_bundle).manifest.artifacts}
+    for format in Format:
+        # Half of the weights' bytes, and the tables around them, which weigh more in so small a network.
+        assert size[f"decoder.float16.{format}"] < 0.75 * size[f"decoder.float32.{format}"]
+
+
+def test_a_crashing_converter_costs_its_artifacts_and_no_more(tiny_run, tmp_path, monkeypatch):
+    real = WorkerProcess.do
+
+    def crash_on_int8(self, request, time_limit_s):
+        if request.convert and request.convert.artifact.precision is Precision.FLOAT16:
+            process = self._process or self._start()
+            process.kill()
+        return real(self, request, time_limit_s)
+
+    monkeypatch.setattr(WorkerProcess, "do", crash_on_int8)
+    precisions = [Precision.FLOAT16, Precision.FLOAT32]
+    config = ExportConfig(artifacts=plan_artifacts([Component.DECODER], [Format.TFLITE], precisions))
+    result = export_run(tiny_run, tmp_path / "bundle", config)
+    assert [artifact.name for artifact in result.manifest.artifacts] == ["decoder.float32.tflite"]
+    (failure,) = result.manifest.failures
+    assert failure.artifact == "decoder.float16.tflite"
+    assert "ended by signal 9" in failure.reason
+    assert open_bundle(tmp_path / "bundle").manifest.failures == (failure,)
+
+
+def test_an_export_without_any_artifact_is_an_error_and_leaves_nothing(tiny_run, tmp_path):
+    config = ExportConfig(artifacts=FLOAT_DECODER.artifacts, time_limit_s=0.01)
+    with pytest.raises(ExportError, match="cannot be prepared: .* took longer than 0.01 s"):
+        export_run(tiny_run, tmp_path / "bundle", config)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_leaves_no_bundle_and_no_process(tiny_run, tmp_path, monkeypatch):
+    started = []
+    monkeypatch.setattr(pipeline, "WorkerProcess", lambda folder: started.append(WorkerProcess(folder)) or started[-1])
+
+    def interrupt(progress):
+        if progress.done == 1:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        export_run(tiny_run, tmp_path / "bundle", FLOAT_DECODER, progress=interrupt)
+    assert list(tmp_path.iterdir()) == []
+    assert all(worker._process is None for worker in started)
+
+
+def test_a_damaged_run_is_refused(tiny_run, tmp_path):
+    copy = shutil.copytree(tiny_run, tmp_path / "run")
+    (copy / "decoder.keras").unlink()
+    with pytest.raises(ManifestError, match=r"decoder\.keras is missing"):
+        export_run(copy, tmp_path / "bundle", FLOAT_DECODER)
+    (copy / "decoder.keras").write_bytes(b"PK nothing")
+    with pytest.raises(ExportError, match=r"cannot be prepared: .*decoder\.keras cannot be loaded"):
+        export_run(copy, tmp_path / "bundle", FLOAT_DECODER)
+    with pytest.raises(ManifestError, match="is no run"):
+        export_run(tmp_path, tmp_path / "bundle", FLOAT_DECODER)
+
+
+def test_a_model_that_does_not_fit_its_run_is_refused(tiny_run, tmp_path):
+    copy = shutil.copytree(tiny_run, tmp_path / "run")
+    record = json.loads((copy / "run.json").read_text())
+    record["vae"]["latent_dim"] = 5
+    (copy / "run.json").write_text(json.dumps(record))
+    with pytest.raises(ExportError, match="must map"):
+        export_run(copy, tmp_path / "bundle", FLOAT_DECODER)
+
+
+def test_an_existing_bundle_is_kept(tiny_run, tiny_bundle):
+    with pytest.raises(OutputExistsError, match="--force"):
+        export_run(tiny_run, tiny_bundle, FLOAT_DECODER)
+    open_bundle(tiny_bundle)
+
+
+def test_the_model_card_names_every_artifact(tiny_bundle):
+    card = (tiny_bundle / "MODEL_CARD.md").read_text()
+    for artifact in open_bundle(tiny_bundle).manifest.artifacts:
+        assert f"| {artifact.name} | {artifact.file.size_bytes} |" in card
+
+
+def test_a_lone_artifact_runs(tiny_bundle):
+    with open_runner(tiny_bundle / "decoder.float32.onnx", Format.ONNX) as runner:
+        image = runner.infer({"z": np.zeros((1, 4), np.float32)})["image"]
+    assert image.shape == (1, 28, 28, 1)
