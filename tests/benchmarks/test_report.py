@@ -1,0 +1,92 @@
+import re
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from pocketvae.benchmarks import bench_bundle, verify_bundle, write_report
+from pocketvae.benchmarks.charts import Bar, Point, bar_chart, scatter_chart
+from pocketvae.benchmarks.contact_sheet import contact_rows
+from pocketvae.bundle import open_bundle
+
+_VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Checker(HTMLParser):
+    """Checks that tags are balanced and that nothing is loaded from outside."""
+
+    def __init__(self):
+        super().__init__()
+        self.open, self.sources, self.text = [], [], []
+
+    def handle_starttag(self, tag, attrs):
+        self.sources += [value for name, value in attrs if name in ("src", "href")]
+        if tag not in _VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attrs):
+        pass
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def check(path):
+    checker = Checker()
+    checker.feed(path.read_text())
+    assert checker.open == []
+    assert all(source.startswith("data:image/png;base64,") for source in checker.sources)
+    assert "<script" not in path.read_text()
+    return re.sub(r"\s+", " ", " ".join(checker.text))
+
+
+def test_the_report_is_one_file_with_every_figure(tmp_path, bundles):
+    path = bundles.make_bundle(tmp_path / "b")
+    bench = bench_bundle(path, include_original=False)
+    pictures = {"Samples <1>": contact_rows(open_bundle(path))[0].images_png}
+    write_report(path, tmp_path / "r.html", verify_bundle(path), bench, pictures)
+    text = check(tmp_path / "r.html")
+    assert "All 2 artifacts match the original model." in text
+    assert "99.5 nats" in text
+    assert "data <made> & up" in text
+    assert "Samples <1>" in text
+    for row in bench.results:
+        assert row.artifact in text
+
+
+def test_a_failure_is_the_headline(tmp_path, bundles):
+    path = bundles.make_bundle(tmp_path / "b", decoder=bundles.decoder_model(bundles.right_weight() * 2))
+    write_report(path, tmp_path / "r.html", verify_bundle(path))
+    text = check(tmp_path / "r.html")
+    assert "1 of 2 artifacts do not match the original model" in text
+    assert "FAIL" in text
+
+
+def test_the_contact_sheet_shows_what_differs(tmp_path, bundles):
+    same = contact_rows(open_bundle(bundles.make_bundle(tmp_path / "same")))
+    other = bundles.make_bundle(tmp_path / "other", decoder=bundles.decoder_model(bundles.right_weight() * 2))
+    different = contact_rows(open_bundle(other))
+    assert [row.name for row in same] == ["original", "decoder.float32.onnx"]
+    assert same[0].images_png == different[0].images_png
+    assert same[1].difference_png != different[1].difference_png
+
+
+@pytest.mark.parametrize("values", [[1e-6], [1e-6, 1e-3], [0.9, 1.0, 1.1], [1e-9, 10.0]])
+def test_bars_stay_inside_their_chart(values):
+    bars = [Bar(label=f"{v}", value=v, text="x", kind="tflite") for v in values]
+    widths = [float(w) for w in re.findall(r'<rect[^>]* width="([\d.]+)"', bar_chart(bars, title="t"))]
+    assert len(widths) == len(values)
+    assert all(0 < width <= 420.01 for width in widths)
+    assert widths == sorted(widths)
+
+
+def test_points_stay_inside_their_chart():
+    rng = np.random.default_rng(0)
+    points = [Point(label=str(i), x=x, y=y, kind="onnx") for i, (x, y) in enumerate(10 ** rng.uniform(-3, 3, (20, 2)))]
+    chart = scatter_chart(points, title="t", x_label="x", y_label="y")
+    places = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', chart)
+    assert len(places) == 20
+    assert all(0 <= float(x) <= 720 and 0 <= float(y) <= 420 for x, y in places)
