@@ -30,7 +30,9 @@ def tiny_config():
     """A network that trains in seconds."""
     from pocketvae.train import TrainConfig
 
-    return TrainConfig(latent_dim=4, channels=(4, 8), hidden_units=32, epochs=15, batch_size=32, learning_rate=5e-3, warmup_steps=10)
+    return TrainConfig(
+        latent_dim=4, channels=(4, 8), hidden_units=32, epochs=15, batch_size=32, learning_rate=5e-3, warmup_steps=10
+    )
 
 
 @pytest.fixture(scope="session")

@@ -23,7 +23,13 @@ def shifted(count, by):
 
 @pytest.mark.parametrize(
     ("metric", "expected"),
-    [("max_abs", 0.5), ("mean_abs", 0.05), ("rmse", math.sqrt(0.025)), ("share_off_by_1", 0.1), ("share_off_by_4", 0.1)],
+    [
+        ("max_abs", 0.5),
+        ("mean_abs", 0.05),
+        ("rmse", math.sqrt(0.025)),
+        ("share_off_by_1", 0.1),
+        ("share_off_by_4", 0.1),
+    ],
 )
 def test_elementwise_metrics_are_of_the_absolute_difference(metric, expected):
     assert measure(tolerance(metric), ORIGINAL, shifted(40, -0.5)) == pytest.approx(expected)
@@ -46,7 +52,9 @@ def test_the_posterior_metric_is_the_divergence_in_nats():
     moved = {**posterior, "z_mean": np.array([[1, 0, 0], [0, 0, 0]], np.float32)}
     assert measure(tolerance("kl_mean", "posterior"), posterior, moved) == pytest.approx(0.25)
     assert measure(tolerance("kl_max", "posterior"), posterior, moved) == pytest.approx(0.5)
-    assert math.isnan(measure(tolerance("kl_max", "posterior"), posterior, {**moved, "z_log_var": np.full((2, 3), np.nan)}))
+    assert math.isnan(
+        measure(tolerance("kl_max", "posterior"), posterior, {**moved, "z_log_var": np.full((2, 3), np.nan)})
+    )
 
 
 def test_an_unknown_metric_or_output_is_named():

@@ -18,7 +18,9 @@ def test_a_float_artifact_is_held_to_ten_times_the_original_s_own_spread():
 
 
 def test_a_spread_of_nothing_still_leaves_room_for_rounding():
-    (tolerance,) = tolerances(spec(Component.DECODER, Precision.FLOAT32), NoiseFloor(float32={"image": 0.0}, float16={}))
+    (tolerance,) = tolerances(
+        spec(Component.DECODER, Precision.FLOAT32), NoiseFloor(float32={"image": 0.0}, float16={})
+    )
     assert tolerance.limit == pytest.approx(1e-5)
     assert "measured 0.0e+00" in tolerance.source
 
