@@ -6,6 +6,7 @@ are kept as uint8, the form in which they take the least memory and lose nothing
 
 from __future__ import annotations
 
+import difflib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -97,8 +98,9 @@ def load_splits(source: str) -> ImageSplits:
         return ImageSplits(name=MNIST, train=train_part, validation=validation, test=test_set)
     path = Path(source)
     if not path.exists():
+        hint = f"; did you mean {MNIST!r}?" if difflib.get_close_matches(source.lower(), [MNIST]) else ""
         raise DataError(
-            f"data must be 'mnist', a folder of images, or an .npz, .npy or idx file; {source} is not there"
+            f"data must be 'mnist', a folder of images, or an .npz, .npy or idx file; {source} is not there{hint}"
         )
     train, own_test = image_files.read_source(path)
     return _split(path.name, _image_set(train), _image_set(own_test) if own_test else None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 from pathlib import Path
 
@@ -53,3 +54,14 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Pat
     out = tmp_path_factory.mktemp("bundles") / "tiny"
     export_run(tiny_run, out, ExportConfig(artifacts=plan_artifacts()))
     return out
+
+
+@pytest.fixture(scope="session")
+def bundles():
+    """The helpers of bundles.py, which make small bundles without TensorFlow."""
+    spec = importlib.util.spec_from_file_location("bundles", Path(__file__).with_name("bundles.py"))
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

@@ -83,5 +83,8 @@ def _interface(specs: tuple[TensorSpec, ...] | list[TensorSpec]) -> str:
 
 def _describe(spec: TensorSpec) -> str:
     shape = "x".join(str(size) for size in spec.shape)
-    scale = spec.quantization
-    return f"{spec.name} {shape} {spec.dtype}" + (f" = {scale.scale:.4g} * (q - {scale.zero_point})" if scale else "")
+    text = f"{spec.name} {shape} {spec.dtype}"
+    if spec.quantization is None:
+        return text
+    sign = "+" if spec.quantization.zero_point < 0 else "-"
+    return f"{text}, real = {spec.quantization.scale:.4g} * (q {sign} {abs(spec.quantization.zero_point)})"

@@ -24,7 +24,7 @@ class Terminal:
 
     def __init__(self, *, quiet: bool) -> None:
         """Opens both streams; a bar is shown only where stderr is a terminal."""
-        self._out = Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDE_COLUMNS, highlight=False)
+        self._out = _Console(file=sys.stdout, width=None if sys.stdout.isatty() else _WIDE_COLUMNS, highlight=False)
         self._err = Console(stderr=True, highlight=False)
         self._quiet = quiet
         self._bar = self._make_bar() if self._err.is_terminal and not quiet else None
@@ -90,6 +90,13 @@ class Terminal:
         self._last = (step.stage, now)
         detail = f": {step.detail}" if step.detail else ""
         self._err.print(Text(f"{step.stage} {step.done}/{step.total}{detail}"), soft_wrap=True)
+
+
+class _Console(Console):
+    """A console that leaves a reader that went away to `main`; rich itself would end the process with exit code 1."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
 
 
 def _is_figure(cell: str) -> bool:

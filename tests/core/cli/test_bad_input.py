@@ -1,0 +1,244 @@
+"""Bad input to every command: a clear error, exit 2, nothing written."""
+
+import gzip
+import shutil
+import struct
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def folder_content(path):
+    return sorted(str(file.relative_to(path)) for file in path.rglob("*"))
+
+
+@pytest.fixture
+def train_refuses(refused, tmp_path):
+    """Asserts that `train` refuses a source and leaves the folder as it was."""
+
+    def run(pattern, source, *options):
+        before = folder_content(tmp_path)
+        refused(pattern, "train", "--data", source, "--out", tmp_path / "run", *options)
+        assert folder_content(tmp_path) == before
+
+    return run
+
+
+def idx_images(count=40, side=8):
+    return struct.pack(">HBBIII", 0, 8, 3, count, side, side) + bytes(count * side * side)
+
+
+def test_a_source_that_is_not_there(train_refuses, tmp_path):
+    train_refuses("missing.npz", tmp_path / "missing.npz")
+
+
+def test_a_misspelt_mnist_gets_a_close_match(train_refuses):
+    train_refuses("did you mean 'mnist'", "minst")
+
+
+def test_a_truncated_idx_file(train_refuses, tmp_path):
+    file = tmp_path / "train-images-idx3-ubyte"
+    file.write_bytes(idx_images()[:-5])
+    train_refuses("must hold 2560 bytes for the shape", file)
+
+
+def test_a_truncated_gzip_file(train_refuses, tmp_path):
+    file = tmp_path / "train-images-idx3-ubyte.gz"
+    file.write_bytes(gzip.compress(idx_images())[:-9])
+    train_refuses("cannot be read", file)
+
+
+def test_a_file_that_is_no_idx_file(train_refuses, tmp_path):
+    file = tmp_path / "train-images-idx3-ubyte"
+    file.write_bytes(b"not an idx file")
+    train_refuses("must begin with two zero bytes", file)
+
+
+def test_a_corrupt_npz(train_refuses, tmp_path):
+    file = tmp_path / "x.npz"
+    np.savez_compressed(file, images=np.random.default_rng(0).integers(0, 256, (64, 8, 8), np.uint8))
+    file.write_bytes(file.read_bytes()[:-200])
+    train_refuses("x.npz", file)
+
+
+def test_an_npz_of_pickled_objects(train_refuses, tmp_path):
+    file = tmp_path / "x.npz"
+    np.savez(file, images=np.array([{"a": 1}], object))
+    train_refuses("damaged at 'images'", file)
+
+
+def test_an_npz_without_images(train_refuses, tmp_path):
+    np.savez(tmp_path / "x.npz", pictures=np.zeros((40, 8, 8), np.uint8))
+    train_refuses(r"must hold an array named .* got \['pictures'\]", tmp_path / "x.npz")
+
+
+def test_nan_pixels(train_refuses, tmp_path):
+    images = np.zeros((40, 8, 8), np.float32)
+    images[3, 4, 5] = np.nan
+    np.save(tmp_path / "x.npy", images)
+    train_refuses("1 pixels that are NaN or infinite", tmp_path / "x.npy")
+
+
+def test_pixels_of_another_scale(train_refuses, tmp_path):
+    np.save(tmp_path / "x.npy", np.full((40, 8, 8), 255.0, np.float32))
+    train_refuses(r"float pixels must be in \[0, 1\], got 255 to 255", tmp_path / "x.npy")
+
+
+def test_an_empty_folder(train_refuses, tmp_path):
+    (tmp_path / "images").mkdir()
+    train_refuses("holds no images", tmp_path / "images")
+
+
+def test_images_of_mixed_sizes(train_refuses, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(40):
+        Image.new("L", (8, 8 if index != 17 else 9)).save(folder / f"{index:02}.png")
+    train_refuses(r"one size: .*00.png is 8x8, .*17.png is 8x9", folder)
+
+
+def test_a_corrupt_image_is_named(train_refuses, tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(40):
+        Image.effect_noise((8, 8), 90).save(folder / f"{index:02}.png")
+    broken = folder / "21.png"
+    broken.write_bytes(broken.read_bytes()[:40])
+    train_refuses("21.png cannot be read as an image", folder)
+
+
+def test_too_few_images(train_refuses, tmp_path):
+    np.save(tmp_path / "x.npy", np.zeros((5, 8, 8), np.uint8))
+    train_refuses("at least 32", tmp_path / "x.npy")
+
+
+def test_an_unknown_preset(train_refuses):
+    train_refuses("unknown preset 'mnist-tinny': did you mean 'mnist-tiny'", "mnist", "--preset", "mnist-tinny")
+
+
+def test_an_unknown_configuration_key(train_refuses):
+    train_refuses("unknown configuration key 'epoch': did you mean 'epochs'", "mnist", "--set", "epoch=3")
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("epochs", "--set takes KEY=VALUE"),
+        ("epochs=many", "must be a number"),
+        ("epochs=2.5", "epochs must be a int"),
+        ("epochs=0", "epochs must be at least 1, got 0"),
+        ("learning_rate=nan", "learning_rate must be positive and finite"),
+    ],
+)
+def test_a_wrong_value(train_refuses, assignment, message):
+    train_refuses(message, "mnist", "--set", assignment)
+
+
+def test_a_configuration_file_that_is_no_toml(train_refuses, tmp_path):
+    (tmp_path / "c.toml").write_text("epochs = = 3")
+    train_refuses("c.toml cannot be read", "mnist", "--config", tmp_path / "c.toml")
+
+
+def test_an_output_in_a_folder_that_does_not_exist(refused, tmp_path):
+    refused("folder must exist", "train", "--data", "mnist", "--out", tmp_path / "no" / "run")
+    assert folder_content(tmp_path) == []
+
+
+@pytest.mark.parametrize("words", [("train", "--data", "mnist"), ("export", "somewhere"), ("quickstart",)])
+def test_an_existing_output_is_kept_without_force(refused, tmp_path, words):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("precious")
+    refused("exists: choose another", *words, "--out", tmp_path / "out")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
+
+
+def test_quickstart_into_a_file(refused, tmp_path):
+    (tmp_path / "out").write_text("a file")
+    refused("out", "quickstart", "--out", tmp_path / "out", "--force")
+
+
+def test_export_of_something_else(refused, tmp_path):
+    (tmp_path / "here").mkdir()
+    refused("is no run: run.json is missing", "export", tmp_path / "here", "--out", tmp_path / "bundle")
+
+
+@pytest.mark.parametrize(
+    ("option", "value", "message"),
+    [
+        ("--formats", "onx", "unknown format 'onx': did you mean 'onnx'"),
+        ("--precisions", "int88", "unknown precision 'int88': did you mean 'int8'"),
+        ("--components", "decodr", "unknown component 'decodr': did you mean 'decoder'"),
+        ("--precisions", ",", "at least one precision must be named"),
+    ],
+)
+def test_export_with_an_unknown_name(refused, tmp_path, option, value, message):
+    refused(message, "export", tmp_path, "--out", tmp_path / "bundle", option, value)
+
+
+def test_export_of_a_combination_that_does_not_exist(refused, tmp_path):
+    options = ("--formats", "onnx", "--precisions", "int16x8")
+    refused("onnx has no int16x8 artifacts: ", "export", tmp_path, "--out", tmp_path / "bundle", *options)
+
+
+@pytest.mark.parametrize("name", ["verify", "bench"])
+def test_a_folder_that_is_no_bundle(refused, tmp_path, name):
+    refused("is no bundle: manifest.json is missing", name, tmp_path)
+
+
+@pytest.mark.parametrize("name", ["verify", "bench"])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"schema_version": 1}', '{"schema_version": 99}'])
+def test_a_damaged_manifest(refused, tmp_path, name, content):
+    (tmp_path / "manifest.json").write_text(content)
+    refused("manifest.json", name, tmp_path)
+
+
+def test_a_result_file_that_cannot_be_written_is_refused_before_any_work(refused, tmp_path):
+    refused("does not exist: create it first", "verify", tmp_path, "--json", tmp_path / "no" / "x.json")
+    refused("must not be a folder", "verify", tmp_path, "--junit", tmp_path)
+
+
+@pytest.mark.slow
+def test_a_changed_artifact_is_named(refused, tiny_bundle, tmp_path):
+    bundle = tmp_path / "bundle"
+    shutil.copytree(tiny_bundle, bundle)
+    artifact = bundle / "decoder.int8.tflite"
+    artifact.write_bytes(artifact.read_bytes()[:-1] + b"\1")
+    for name in ("verify", "bench", "inspect"):
+        refused("decoder.int8.tflite was changed", name, bundle)
+    artifact.unlink()
+    refused("decoder.int8.tflite is missing", "verify", bundle)
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "two", "1,", "1000"])
+def test_thread_counts(refused, tmp_path, bundles, count):
+    refused("threads", "bench", bundles.make_bundle(tmp_path / "b"), "--threads", count)
+
+
+def test_an_unknown_artifact_to_time(refused, tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    refused("did you mean 'decoder.float32.onnx'", "bench", bundle, "--artifacts", "decoder.flot32.onnx")
+
+
+@pytest.mark.parametrize("name", ["nothing.tflite", "notes.txt", "folder"])
+def test_inspect_of_something_else(refused, tmp_path, name):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "notes.txt").write_text("x")
+    refused("is no run, no bundle and no .tflite or .onnx file", "inspect", tmp_path / name)
+
+
+@pytest.mark.parametrize("kept", [0, 3, 100, 0.5, 0.99])
+def test_inspect_of_a_truncated_onnx_file(refused, tmp_path, bundles, kept):
+    whole = (bundles.make_bundle(tmp_path / "b") / "decoder.float32.onnx").read_bytes()
+    part = tmp_path / "part.onnx"
+    part.write_bytes(whole[: kept if isinstance(kept, int) else int(len(whole) * kept)])
+    refused("part.onnx", "inspect", part)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kept", [0, 3, 100, 0.5, 0.99])
+def test_inspect_of_a_truncated_tflite_file(refused, tmp_path, tiny_bundle, kept):
+    whole = (tiny_bundle / "decoder.float32.tflite").read_bytes()
+    part = tmp_path / "part.tflite"
+    part.write_bytes(whole[: kept if isinstance(kept, int) else int(len(whole) * kept)])
+    refused("part.tflite", "inspect", part)

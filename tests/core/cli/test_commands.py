@@ -1,0 +1,132 @@
+"""The commands on good input."""
+
+import json
+import shutil
+
+import pytest
+
+from pocketvae.cli.main import main
+
+
+def test_verify_prints_a_row_per_artifact_and_writes_both_files(command, tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    outcome = command("verify", bundle, "--json", tmp_path / "v.json", "--junit", tmp_path / "v.xml")
+    assert outcome.code == 0
+    assert "decoder.float32.onnx" in outcome.out
+    assert "2 of 2 artifacts match the original" in outcome.out
+    document = json.loads((tmp_path / "v.json").read_text())
+    assert document["passed"] is True
+    assert (tmp_path / "v.xml").read_text().startswith("<?xml")
+
+
+def test_verify_of_a_wrong_decoder_returns_1(command, tmp_path, bundles):
+    weight = bundles.right_weight().copy()
+    weight[0, 0] += 1
+    outcome = command("verify", bundles.make_bundle(tmp_path / "b", decoder=bundles.decoder_model(weight)))
+    assert outcome.code == 1
+    assert "FAIL" in outcome.out
+    assert "1 of 2 artifacts match the original" in outcome.out
+
+
+def test_verify_returns_3_where_something_could_not_run(command, tmp_path, bundles, monkeypatch):
+    from pocketvae.benchmarks import verify
+    from pocketvae.errors import TargetError
+
+    def missing(*_, **__):
+        raise TargetError("onnxruntime is not installed")
+
+    bundle = bundles.make_bundle(tmp_path / "b")
+    monkeypatch.setattr(verify, "open_runner", missing)
+    assert command("verify", bundle).code == 3
+
+
+def test_quiet_keeps_the_result_and_drops_the_progress(command, tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    loud, quiet = command("verify", bundle), command("verify", bundle, "--quiet")
+    assert loud.err != ""
+    assert quiet.err == ""
+    assert quiet.out == loud.out
+
+
+def test_bench_writes_every_value(command, tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    outcome = command("bench", bundle, "--no-original", "--json", tmp_path / "b.json")
+    assert outcome.code == 0
+    rows = json.loads((tmp_path / "b.json").read_text())["results"]
+    assert [row["artifact"] for row in rows] == ["decoder.float32.onnx", "encoder.float32.onnx"]
+    assert all(min(row["values_s"]) <= row["median_s"] <= row["p90_s"] <= row["p99_s"] for row in rows)
+
+
+def test_inspect_of_a_bundle_and_of_one_artifact(command, tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    whole, alone = command("inspect", bundle), command("inspect", bundle / "decoder.float32.onnx")
+    assert whole.code == alone.code == 0
+    assert "bundle: tiny, every file as recorded" in whole.out
+    assert "z 1x3 float32" in alone.out
+    assert "image 1x6x6x1 float32" in alone.out
+
+
+def test_doctor_says_what_works(command):
+    outcome = command("doctor")
+    assert outcome.code == 0
+    assert "verify, bench" in outcome.out
+
+
+def test_doctor_says_what_is_missing_and_how_to_get_it(command, monkeypatch):
+    from pocketvae.cli import doctor
+
+    installed = doctor._version
+    monkeypatch.setattr(doctor, "_version", lambda p, m: None if p == "onnxruntime" else installed(p, m))
+    outcome = command("doctor")
+    assert outcome.code == 3
+    assert "pip install 'pocketvae[run]'" in outcome.out
+    assert "missing onnxruntime" in outcome.out
+
+
+@pytest.mark.slow
+def test_inspect_of_a_run(command, tiny_run):
+    outcome = command("inspect", tiny_run)
+    assert outcome.code == 0
+    assert "test_negative_elbo_nats" in outcome.out
+    assert "28x28x1 images, 4 latent dimensions" in outcome.out
+
+
+@pytest.mark.slow
+def test_inspect_shows_the_quantization_of_an_integer_interface(command, tiny_bundle):
+    outcome = command("inspect", tiny_bundle / "decoder.int8_io.tflite")
+    assert outcome.code == 0
+    assert "image 1x28x28x1 int8, real = 0.003906 * (q + 128)" in outcome.out
+
+
+@pytest.mark.slow
+def test_export_of_a_choice(command, tiny_run, tmp_path):
+    options = ("--components", "decoder", "--formats", "onnx", "--precisions", "float32,float16")
+    outcome = command("export", tiny_run, "--out", tmp_path / "bundle", *options)
+    assert outcome.code == 0
+    artifacts = [artifact["file"]["path"] for artifact in _manifest(tmp_path)["artifacts"]]
+    assert artifacts == ["decoder.float32.onnx", "decoder.float16.onnx"]
+
+
+@pytest.mark.slow
+def test_the_quickstart_makes_a_report_that_stands_alone(tmp_path, capsys, mnist_npz, monkeypatch):
+    # One short epoch on few images: the same line end to end, in seconds.
+    from pocketvae.cli import quickstart
+
+    monkeypatch.setattr(quickstart, "MNIST", str(mnist_npz))
+    small = ["epochs=1", "channels=[4, 8]", "hidden_units=16", "latent_dim=4"]
+    words = [word for value in small for word in ("--set", value)]
+    assert main(["quickstart", "--out", str(tmp_path / "q"), "--quiet", *words]) == 0
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    assert "decoder.int8.tflite" in captured.out
+    page = (tmp_path / "q" / "report.html").read_text()
+    assert "All 20 artifacts match the original model." in page
+    assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
+    assert "https://" not in page
+    for name in ("verify.json", "junit.xml", "bench.json"):
+        assert (tmp_path / "q" / "bundle" / "reports" / name).is_file()
+    shutil.rmtree(tmp_path / "q")
+
+
+def _manifest(folder):
+    return json.loads((folder / "bundle" / "manifest.json").read_text())

@@ -1,0 +1,85 @@
+"""A real process, interrupted in the middle of its work, leaves nothing behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+pytestmark = pytest.mark.slow
+_WAIT_S = 240
+
+
+def start(folder, *words):
+    return subprocess.Popen(
+        [sys.executable, "-m", "pocketvae.cli.main", *map(str, words)],
+        cwd=folder,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for_line(process, text):
+    """Reads stderr until a line begins with `text`: the work is under way."""
+    for line in process.stderr:
+        if line.startswith(text):
+            return
+    raise AssertionError(f"the process ended with {process.wait()} before it printed {text!r}")
+
+
+def children(pid):
+    done = subprocess.run(["ps", "-o", "pid=", "--ppid", str(pid)], capture_output=True, text=True, check=False)
+    return [int(word) for word in done.stdout.split()]
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A killed child of ours stays a zombie until its parent, also dead, is reaped by init.
+    status = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
+    return not status.stdout.strip().startswith("Z") and bool(status.stdout.strip())
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_training(tmp_path, mnist_npz, number):
+    process = start(tmp_path, "train", "--data", mnist_npz, "--out", "run", "--set", "epochs=1000")
+    wait_for_line(process, "training 10/")
+    process.send_signal(number)
+    _, err = process.communicate(timeout=_WAIT_S)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_export_ends_its_workers_too(tmp_path, tiny_run, number):
+    process = start(tmp_path, "export", tiny_run, "--out", "bundle")
+    wait_for_line(process, "exporting 0/")
+    deadline = time.monotonic() + _WAIT_S
+    while not (workers := children(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert workers
+    process.send_signal(number)
+    _, err = process.communicate(timeout=_WAIT_S)
+    assert process.returncode == 130
+    assert "interrupted" in err
+    assert list(tmp_path.iterdir()) == []
+    deadline = time.monotonic() + 30
+    while any(alive(pid) for pid in workers) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(alive(pid) for pid in workers)
+
+
+def test_a_bench_writes_no_half_result(tmp_path, tiny_bundle):
+    process = start(tmp_path, "bench", tiny_bundle, "--json", "bench.json", "--no-original")
+    wait_for_line(process, "timing")
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=_WAIT_S)
+    assert process.returncode == 130
+    assert list(tmp_path.iterdir()) == []

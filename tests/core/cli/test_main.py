@@ -1,0 +1,112 @@
+import os
+import subprocess
+import sys
+
+import pytest
+
+from pocketvae import errors
+from pocketvae.cli import main as main_module
+from pocketvae.cli.main import COMMANDS, build_parser, main
+
+
+def test_help_names_every_command_and_the_exit_codes(command):
+    outcome = command("--help")
+    assert outcome.code == 0
+    assert all(name in outcome.out for name in COMMANDS)
+    assert "Exit codes" in outcome.out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_every_command_explains_itself(command, name):
+    outcome = command(name, "--help")
+    assert outcome.code == 0
+    assert f"pocketvae {name}" in outcome.out
+    assert "--quiet" in outcome.out
+
+
+def test_version(command):
+    from pocketvae import __version__
+
+    assert command("--version").out == f"pocketvae {__version__}\n"
+
+
+def test_no_command_is_a_usage_error(command):
+    outcome = command()
+    assert outcome.code == 2
+    assert "COMMAND" in outcome.err
+
+
+def test_an_unknown_command_gets_a_close_match(refused):
+    refused("unknown command 'verfy': did you mean 'verify'", "verfy", "bundle")
+
+
+def test_an_unknown_option_is_a_usage_error(command):
+    assert command("verify", "bundle", "--jsn", "x").code == 2
+
+
+def test_options_are_not_abbreviated():
+    with pytest.raises(SystemExit):
+        build_parser("train").parse_args(["train", "--dat", "mnist", "--out", "x"])
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (errors.SpecError("bad"), 2),
+        (errors.DataError("bad"), 2),
+        (errors.ManifestError("bad"), 2),
+        (errors.TargetError("bad"), 3),
+        (OSError(28, "No space left on device", "some/file"), 2),
+        (ZeroDivisionError("bad"), 70),
+        (KeyboardInterrupt(), 130),
+    ],
+)
+def test_every_error_has_its_exit_code(monkeypatch, capsys, error, code):
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr(main_module, "_run", fail)
+    assert main(["doctor"]) == code
+    err = capsys.readouterr().err
+    assert len(err.strip().splitlines()) <= 2
+    assert "Traceback" not in err
+
+
+def test_verbose_shows_where(monkeypatch, capsys):
+    def fail(_):
+        raise errors.DataError("bad pixels")
+
+    monkeypatch.setattr(main_module, "_run", fail)
+    assert main(["doctor", "--verbose"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_full_disk_names_the_file(monkeypatch, capsys):
+    def fail(_):
+        raise OSError(28, "No space left on device", "runs/run.json")
+
+    monkeypatch.setattr(main_module, "_run", fail)
+    main(["doctor"])
+    assert capsys.readouterr().err == "pocketvae: runs/run.json: No space left on device\n"
+
+
+def test_a_reader_that_goes_away_is_no_error():
+    script = "import sys; from pocketvae.cli.main import main; sys.exit(main(['doctor']))"
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    errors_text = process.stderr.read()
+    assert process.wait(60) in (0, 3)
+    assert b"Traceback" not in errors_text
+
+
+@pytest.mark.parametrize("environment", [{}, {"NO_COLOR": "1"}])
+def test_a_pipe_gets_no_colours_and_no_bars(environment):
+    done = subprocess.run(
+        [sys.executable, "-m", "pocketvae.cli.main", "doctor"],
+        capture_output=True,
+        env={**os.environ, **environment},
+        timeout=60,
+        check=False,
+    )
+    assert b"\x1b" not in done.stdout + done.stderr
+    assert b"ai-edge-litert" in done.stdout

@@ -1,0 +1,169 @@
+"""What goes into the package, and what its users may rely on."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ROOMS = ("core", "train", "export", "benchmarks")
+
+
+@pytest.fixture(scope="module")
+def project():
+    return tomllib.loads((ROOT / "pyproject.toml").read_text())
+
+
+def test_every_folder_of_source_is_a_package(project):
+    setuptools = project["tool"]["setuptools"]
+    folders = {
+        str(file.parent.relative_to(ROOT))
+        for room in ROOMS
+        for file in (ROOT / room).rglob("*.py")
+        if "__pycache__" not in file.parts
+    }
+    assert set(setuptools["package-dir"].values()) == folders
+    assert set(setuptools["packages"]) == set(setuptools["package-dir"])
+
+
+def test_every_folder_at_the_top_is_known():
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if listed.returncode:
+        pytest.skip("not a git checkout")
+    tops = {line.split("/")[0] for line in listed.stdout.splitlines() if "/" in line}
+    assert tops <= {*ROOMS, "tests", "docs", ".ci", ".github"}
+
+
+def test_constraints_are_plain_pins_without_addresses():
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pins = [line for line in lines if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[A-Za-z0-9._-]+==[A-Za-z0-9.+!-]+", pin) for pin in pins)
+    assert "://" not in "\n".join(lines)
+    assert len({pin.split("==")[0].lower() for pin in pins}) == len(pins)
+
+
+def test_every_dependency_is_pinned(project):
+    pinned = {
+        line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
+    }
+    declared = [*project["project"]["dependencies"]]
+    for extra in project["project"]["optional-dependencies"].values():
+        declared += extra
+    names = {re.split(r"[<>=\[!~ ]", line)[0].lower() for line in declared}
+    assert names - {"pocketvae"} <= pinned
+
+
+def test_the_constraints_are_what_is_installed():
+    from importlib import metadata
+
+    different = []
+    for line in (ROOT / "constraints.txt").read_text().splitlines():
+        name, equals, pinned = line.partition("==")
+        if not equals:
+            continue
+        try:
+            installed = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+        if installed != pinned:
+            different.append(f"{name}: {installed} is installed, {pinned} is pinned")
+    assert different == []
+
+
+def test_the_public_names_are_these():
+    import pocketvae
+
+    assert pocketvae.__all__ == [
+        "ArtifactSpec",
+        "Bundle",
+        "Component",
+        "DataError",
+        "ExportError",
+        "Format",
+        "Kernels",
+        "Likelihood",
+        "Manifest",
+        "ManifestError",
+        "OutputExistsError",
+        "ParityError",
+        "PocketVaeError",
+        "Precision",
+        "Run",
+        "Runner",
+        "SpecError",
+        "TargetError",
+        "TensorSpec",
+        "TrainingError",
+        "VaeSpec",
+        "__version__",
+        "open_bundle",
+        "open_run",
+        "open_runner",
+    ]
+
+
+@pytest.mark.parametrize("module", ["pocketvae", "pocketvae.benchmarks", "pocketvae.export", "pocketvae.train"])
+def test_every_public_name_exists_and_is_documented(module):
+    import importlib
+
+    package = importlib.import_module(module)
+    for name in package.__all__:
+        value = getattr(package, name)
+        if callable(value):
+            assert value.__doc__, f"{module}.{name} has no docstring"
+
+
+def test_an_unknown_public_name_is_an_attribute_error():
+    import pocketvae
+
+    with pytest.raises(AttributeError, match="has no attribute 'opne_bundle'"):
+        _ = pocketvae.opne_bundle
+
+
+HEAVY = ("tensorflow", "tf_keras", "keras", "onnx", "tf2onnx", "matplotlib")
+# What imports neither numpy nor a runtime: the price of every call of the command.
+FEATHERWEIGHT = (*HEAVY, "numpy", "pydantic", "ai_edge_litert", "onnxruntime", "PIL")
+
+
+def imported_by(code, *, tmp_path):
+    """Runs code in a fresh interpreter and returns the top-level modules that it left imported."""
+    script = f"import sys\n{code}\nprint('MODULES', *sorted({{name.split('.')[0] for name in sys.modules}}))"
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, cwd=tmp_path, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return set(done.stdout.rpartition("MODULES ")[2].split())
+
+
+def run_command(*words):
+    return (
+        f"from pocketvae.cli.main import main\ncode = main({[str(word) for word in words]!r})\nassert code == 0, code"
+    )
+
+
+def test_importing_pocketvae_imports_nothing_else(tmp_path):
+    assert imported_by("import pocketvae", tmp_path=tmp_path).isdisjoint(FEATHERWEIGHT)
+
+
+def test_help_imports_nothing_else(tmp_path):
+    code = "from pocketvae.cli.main import build_parser\nbuild_parser(None).format_help()"
+    assert imported_by(code, tmp_path=tmp_path).isdisjoint(FEATHERWEIGHT)
+
+
+@pytest.mark.parametrize("command", ["verify", "bench", "inspect"])
+def test_commands_for_devices_never_import_tensorflow(tmp_path, bundles, command):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    options = ["--no-original"] if command == "bench" else []
+    modules = imported_by(run_command(command, bundle, *options), tmp_path=tmp_path)
+    assert modules.isdisjoint(HEAVY)
+    assert "numpy" in modules
+
+
+@pytest.mark.slow
+def test_verify_of_an_exported_bundle_never_imports_tensorflow(tmp_path, tiny_bundle):
+    modules = imported_by(run_command("verify", tiny_bundle), tmp_path=tmp_path)
+    assert modules.isdisjoint(HEAVY)
+    assert {"ai_edge_litert", "onnxruntime"} <= modules
