@@ -7,6 +7,7 @@ file or the new one. A directory is built beside its final name and renamed last
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import secrets
@@ -85,6 +86,68 @@ def staged_directory(final: Path, *, force: bool) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
+
+
+@contextlib.contextmanager
+def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: str) -> Iterator[Path]:
+    """Yields the folder `FINAL.unfinished`, which becomes `final` when the block ends well.
+
+    On an error or an interruption the folder stays where it holds the file `milestone`, for another call to go on
+    with; else it is removed. `final` is what it was before.
+
+    Args:
+        final: What to make.
+        force: Replace `final`, and drop an unfinished folder.
+        resume: Go on with an unfinished folder where there is one.
+        milestone: Relative path of the file without which there is nothing to go on with.
+
+    Raises:
+        OutputExistsError: `final` exists and `force` is off, an unfinished folder exists and neither `resume` nor
+            `force` is on, or another process works in it.
+        DataError: the parent folder does not exist.
+    """
+    check_output(final, force=force)
+    final = final.absolute()
+    staging = unfinished_directory(final)
+    if (staging / milestone).exists() and not resume and not force:
+        raise OutputExistsError(f"{staging} holds an interrupted run: pass --resume to go on, or --force to begin anew")
+    staging.mkdir(exist_ok=True)
+    with _locked(staging):
+        if not (resume and (staging / milestone).exists()):
+            _empty(staging)
+        try:
+            yield staging
+            _replace_directory(staging, final, force=force)
+        except BaseException:
+            if not (staging / milestone).exists():
+                shutil.rmtree(staging, ignore_errors=True)
+            raise
+
+
+def unfinished_directory(final: Path) -> Path:
+    """Returns where `resumable_directory` keeps what is not finished."""
+    return final.with_name(f"{final.name}.unfinished")
+
+
+@contextlib.contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        # The system drops the lock with the process, so a killed one leaves none behind.
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError as e:
+        raise OutputExistsError(f"another process works in {folder}: wait for it, or choose another output") from e
+    finally:
+        os.close(descriptor)
+
+
+def _empty(folder: Path) -> None:
+    for entry in folder.iterdir():
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
 
 
 def _replace_directory(staging: Path, final: Path, *, force: bool) -> None:

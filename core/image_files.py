@@ -1,4 +1,4 @@
-"""Readers of image files: the embedded MNIST, idx, npz, npy and folders. Each returns uint8 pixels and labels."""
+"""Readers of files that hold many images: the embedded MNIST, idx, npz and npy. Each returns uint8 pixels and labels."""
 
 from __future__ import annotations
 
@@ -27,7 +27,6 @@ _MNIST_SHA256 = {
     "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
-_IMAGE_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
 _IDX_UBYTE = 0x08
 _TRAIN_KEYS = ("images", "x_train", "train_images", "x", "data", "arr_0")
 _TRAIN_LABEL_KEYS = ("labels", "y_train", "train_labels", "y")
@@ -46,14 +45,19 @@ def read_mnist() -> tuple[RawImages, RawImages]:
     return train, test
 
 
+def idx_files(path: Path) -> list[Path]:
+    """Returns the idx files of images in a folder."""
+    return sorted(path.glob("*images*idx3-ubyte*"))
+
+
 def read_source(path: Path) -> tuple[RawImages, RawImages | None]:
-    """Reads a folder or file; the second part is the source's own test split where it has one.
+    """Reads a file, or a folder of idx files; the second part is the source's own test split where it has one.
 
     Raises:
         DataError: the content is no image data that pocketvae reads, or is damaged.
     """
     if path.is_dir():
-        return _read_directory(path)
+        return _read_idx_directory(path, idx_files(path))
     if path.suffix == ".npz":
         return _read_npz(path)
     if path.suffix == ".npy":
@@ -174,58 +178,9 @@ def _as_pixels(array: object, name: str) -> Pixels:
     return np.round(images * 255).astype(np.uint8)
 
 
-def _read_directory(path: Path) -> tuple[RawImages, RawImages | None]:
-    idx_images = sorted(path.glob("*images*idx3-ubyte*"))
-    if idx_images:
-        test = [file for file in idx_images if file.name.startswith(("t10k", "test"))]
-        train = [file for file in idx_images if file not in test]
-        if len(train) != 1 or len(test) > 1:
-            raise DataError(f"{path} must hold one training idx file, got {[file.name for file in idx_images]}")
-        return _read_idx_pair(train[0]), _read_idx_pair(test[0]) if test else None
-    if (path / "train").is_dir():
-        own_test = path / "test"
-        return _read_image_folder(path / "train"), _read_image_folder(own_test) if own_test.is_dir() else None
-    return _read_image_folder(path), None
-
-
-def _read_image_folder(path: Path) -> RawImages:
-    files = sorted(file for file in path.rglob("*") if file.suffix.lower() in _IMAGE_SUFFIXES and file.is_file())
-    if not files:
-        raise DataError(f"{path} holds no images: expected {', '.join(sorted(_IMAGE_SUFFIXES))} files")
-    decoded = [_read_image(file) for file in files]
-    size = decoded[0].shape[:2]
-    for file, image in zip(files, decoded, strict=True):
-        if image.shape[:2] != size:
-            raise DataError(
-                f"images must all have one size: {files[0]} is {size[1]}x{size[0]}, "
-                f"{file} is {image.shape[1]}x{image.shape[0]}"
-            )
-    if any(image.shape[2] == 3 for image in decoded):
-        decoded = [np.broadcast_to(image, (*size, 3)) for image in decoded]
-    return np.stack(decoded), _folder_labels(path, files)
-
-
-def _read_image(file: Path) -> Pixels:
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(file) as image:
-            if image.mode in ("1", "L"):
-                return np.asarray(image.convert("L"))[..., None]
-            if image.mode not in ("P", "PA", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"):
-                raise DataError(f"{file} must have 8 bits per channel, got the mode {image.mode}")
-            if "A" in image.getbands() or "transparency" in image.info:
-                rgba = np.asarray(image.convert("RGBA"))
-                if rgba[..., 3].min() < 255:
-                    raise DataError(f"{file} has transparent pixels: flatten it onto a background first")
-            return np.asarray(image.convert("RGB"))
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
-        raise DataError(f"{file} cannot be read as an image: {e}") from e
-
-
-def _folder_labels(path: Path, files: list[Path]) -> Labels | None:
-    names = [file.relative_to(path).parts[0] if file.parent != path else None for file in files]
-    if None in names:
-        return None
-    classes = {name: index for index, name in enumerate(sorted({name for name in names if name}))}
-    return np.array([classes[name] for name in names if name], np.int32)
+def _read_idx_directory(path: Path, idx_images: list[Path]) -> tuple[RawImages, RawImages | None]:
+    test = [file for file in idx_images if file.name.startswith(("t10k", "test"))]
+    train = [file for file in idx_images if file not in test]
+    if len(train) != 1 or len(test) > 1:
+        raise DataError(f"{path} must hold one training idx file, got {[file.name for file in idx_images]}")
+    return _read_idx_pair(train[0]), _read_idx_pair(test[0]) if test else None

@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae import image_files
+from pocketvae import image_files, image_folder
 from pocketvae.errors import DataError
+from pocketvae.progress import ProgressCallback, ignore_progress
 
 MNIST = "mnist"
 _SPLIT_SEED = 0
@@ -50,6 +51,10 @@ class ImageSet:
         _, height, width, channels = self.images.shape
         return height, width, channels
 
+    def labels_or_zeros(self) -> npt.NDArray[np.int32]:
+        """Returns `[N] int32`: the labels, or zeros where there are none."""
+        return np.zeros(len(self), np.int32) if self.labels is None else self.labels
+
     def take(self, indices: slice | npt.NDArray[np.intp]) -> ImageSet:
         """Returns the chosen images with their labels."""
         labels = None if self.labels is None else self.labels[indices]
@@ -65,20 +70,29 @@ class ImageSplits:
         train: What the weights are fitted to.
         validation: What choices are made by.
         test: What the final figures come from, and nothing else.
+        skipped: Files that were left out because they cannot be read, with the reason.
     """
 
     name: str
     train: ImageSet
     validation: ImageSet
     test: ImageSet
+    skipped: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
         """`(height, width, channels)`."""
         return self.train.image_shape
 
+    def label_count(self) -> int:
+        """Returns one more than the largest label; 0 without labels."""
+        labels = [part.labels for part in (self.train, self.validation, self.test) if part.labels is not None]
+        return max((int(array.max()) + 1 for array in labels if len(array)), default=0)
 
-def load_splits(source: str) -> ImageSplits:
+
+def load_splits(
+    source: str, *, skip_corrupt: bool = False, progress: ProgressCallback = ignore_progress
+) -> ImageSplits:
     """Loads a source and splits it.
 
     `mnist` is split 55,000 / 5,000 / 10,000 (the test images are MNIST's own). Any other source that has no test split
@@ -86,6 +100,8 @@ def load_splits(source: str) -> ImageSplits:
 
     Args:
         source: `mnist`, or the path of a folder, an `.npz`, `.npy` or idx file.
+        skip_corrupt: Leave out files of a folder that cannot be read, instead of refusing the folder.
+        progress: Told while a folder is read.
 
     Raises:
         DataError: the source is missing, damaged, empty, too small or of mixed image sizes.
@@ -102,6 +118,8 @@ def load_splits(source: str) -> ImageSplits:
         raise DataError(
             f"data must be 'mnist', a folder of images, or an .npz, .npy or idx file; {source} is not there{hint}"
         )
+    if path.is_dir() and not image_files.idx_files(path):
+        return _load_folder(path, skip_corrupt=skip_corrupt, progress=progress)
     train, own_test = image_files.read_source(path)
     return _split(path.name, _image_set(train), _image_set(own_test) if own_test else None)
 
@@ -121,14 +139,35 @@ def _image_set(raw: image_files.RawImages) -> ImageSet:
     return ImageSet(images=images, labels=labels)
 
 
+def _load_folder(path: Path, *, skip_corrupt: bool, progress: ProgressCallback) -> ImageSplits:
+    """Decodes a folder in the order of its splits, so that each is a slice of one array."""
+    has_parts = (path / "train").is_dir()
+    listing = image_folder.list_folder(path / "train" if has_parts else path)
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(listing.files))
+    decoded = image_folder.decode_folder(listing, order, skip_corrupt=skip_corrupt, progress=progress)
+    images = ImageSet(images=decoded.images, labels=decoded.labels)
+    test, skipped = None, decoded.skipped
+    if has_parts and (path / "test").is_dir():
+        listing = image_folder.list_folder(path / "test", listing.classes or None)
+        order = np.arange(len(listing.files))
+        decoded = image_folder.decode_folder(listing, order, skip_corrupt=skip_corrupt, progress=progress)
+        test, skipped = ImageSet(images=decoded.images, labels=decoded.labels), (*skipped, *decoded.skipped)
+    return replace(_cut(path.name, images, test), skipped=skipped)
+
+
 def _split(name: str, images: ImageSet, test: ImageSet | None) -> ImageSplits:
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
+    return _cut(name, images.take(order), test)
+
+
+def _cut(name: str, images: ImageSet, test: ImageSet | None) -> ImageSplits:
+    """Splits images that are in random order already: test first, then validation, the rest is for training."""
     if len(images) < MIN_IMAGES:
         raise DataError(f"{name}: at least {MIN_IMAGES} images are needed to train and test, got {len(images)}")
     if test is not None and test.image_shape != images.image_shape:
         raise DataError(f"{name}: test images must be {images.image_shape} like the others, got {test.image_shape}")
-    order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
     held_out = max(1, round(_HELD_OUT_FRACTION * len(images)))
     if test is None:
-        test, order = images.take(np.sort(order[:held_out])), order[held_out:]
-    validation, train = images.take(np.sort(order[:held_out])), images.take(np.sort(order[held_out:]))
+        test, images = images.take(slice(held_out)), images.take(slice(held_out, None))
+    validation, train = images.take(slice(held_out)), images.take(slice(held_out, None))
     return ImageSplits(name=name, train=train, validation=validation, test=test)

@@ -11,11 +11,13 @@ import numpy.typing as npt
 
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
-from pocketvae.spec import STRICT, Component, VaeSpec
+from pocketvae.spec import STRICT, Component, PriorKind, VaeSpec
 
 RUN_NAME = "run.json"
+PRIOR_NAME = "prior.keras"
 REFERENCE_NAME = "reference.npz"
 SCHEMA_VERSION = 1
+_REFERENCE_ARRAYS = ("calibration", "golden", "calibration_labels", "golden_labels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,6 +31,8 @@ class RunRecord:
         metrics: Final figures, for example `test_negative_elbo_nats`.
         versions: Package name to version.
         git_commit: Of the working directory's repository, where there is one.
+        ended: Why training ended, in words.
+        warnings: What is wrong with the model, in words.
     """
 
     __pydantic_config__ = STRICT
@@ -41,6 +45,8 @@ class RunRecord:
     metrics: dict[str, float]
     versions: dict[str, str] = field(default_factory=dict)
     git_commit: str | None = None
+    ended: str = ""
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,10 +56,14 @@ class ReferenceImages:
     Attributes:
         calibration: `[N, H, W, C] uint8` training images that fix activation ranges.
         golden: `[M, H, W, C] uint8` test images that goldens are computed from.
+        calibration_labels: `[N] int32`.
+        golden_labels: `[M] int32`.
     """
 
     calibration: npt.NDArray[np.uint8]
     golden: npt.NDArray[np.uint8]
+    calibration_labels: npt.NDArray[np.int32]
+    golden_labels: npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +77,10 @@ class Run:
         """Returns where a component's Keras model lies."""
         return self.path / f"{component}.keras"
 
+    def prior_path(self) -> Path | None:
+        """Returns where the sampling model of a learned prior lies; None for N(0, I)."""
+        return None if self.record.vae.prior is PriorKind.STANDARD else self.path / PRIOR_NAME
+
     def reference_images(self) -> ReferenceImages:
         """Loads the kept images.
 
@@ -76,7 +90,7 @@ class Run:
         path = self.path / REFERENCE_NAME
         try:
             with np.load(path, allow_pickle=False) as archive:
-                images = ReferenceImages(calibration=archive["calibration"], golden=archive["golden"])
+                images = ReferenceImages(**{name: archive[name] for name in _REFERENCE_ARRAYS})
         except Exception as e:  # numpy raises many unrelated types for a damaged archive
             raise ManifestError(f"{path} is missing or damaged: {e}") from e
         for array in (images.calibration, images.golden):
@@ -100,7 +114,8 @@ def open_run(path: Path) -> Run:
     if not record_path.is_file():
         raise ManifestError(f"{path} is no run: {RUN_NAME} is missing; make one with pocketvae train")
     run = Run(path=path, record=decode(RunRecord, record_path.read_bytes(), str(record_path)))
-    for component in Component:
-        if not run.model_path(component).is_file():
-            raise ManifestError(f"{run.model_path(component)} is missing: train again, or copy the run whole")
+    paths = [run.model_path(component) for component in Component]
+    for path in (*paths, run.prior_path()):
+        if path is not None and not path.is_file():
+            raise ManifestError(f"{path} is missing: train again, or copy the run whole")
     return run

@@ -146,9 +146,40 @@ class ArtifactSpec:
 
 
 class Likelihood(enum.StrEnum):
-    """The distribution p(x|z) whose parameters the decoder computes."""
+    """The distribution p(x|z) whose parameters the decoder computes.
+
+    BERNOULLI: binary pixels; the decoder returns C logits per pixel. GAUSSIAN: one standard deviation shared by all
+    pixels; the decoder returns C means. DISCRETIZED_LOGISTIC: 256 pixel values; the decoder returns C means and then
+    C logarithms of scales.
+    """
 
     BERNOULLI = "bernoulli"
+    GAUSSIAN = "gaussian"
+    DISCRETIZED_LOGISTIC = "discretized_logistic"
+
+    @property
+    def parameters_per_value(self) -> int:
+        """Decoder outputs for one channel of one pixel."""
+        return 2 if self is Likelihood.DISCRETIZED_LOGISTIC else 1
+
+
+class PriorKind(enum.StrEnum):
+    """The distribution p(z).
+
+    STANDARD: N(0, I). MIXTURE: equally weighted diagonal Gaussians. VAMP: a mixture whose components are the
+    posteriors of learned pseudo-inputs (Tomczak and Welling 2018). REALNVP: a flow of affine couplings (Dinh et al.
+    2017).
+    """
+
+    STANDARD = "standard"
+    MIXTURE = "mixture"
+    VAMP = "vamp"
+    REALNVP = "realnvp"
+
+    @property
+    def is_mixture(self) -> bool:
+        """Whether sampling picks a component, for which it needs one more noise value than there are dimensions."""
+        return self in (PriorKind.MIXTURE, PriorKind.VAMP)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -158,7 +189,11 @@ class VaeSpec:
     Attributes:
         image_shape: `(height, width, channels)` of one image.
         latent_dim: D, the number of latent dimensions.
-        likelihood: p(x|z); tells which head turns the decoder's logits into an image.
+        likelihood: p(x|z); tells which head turns the decoder's outputs into an image.
+        noise_scale: The Gaussian likelihood's standard deviation, pixels being in [0, 1]; None for the others.
+        prior: p(z).
+        label_count: Classes of a class-conditional VAE, whose encoder and decoder take one more input `label`; 0 for
+            an unconditional one.
 
     Raises:
         SpecError: a dimension is not positive.
@@ -168,9 +203,24 @@ class VaeSpec:
     image_shape: tuple[int, int, int]
     latent_dim: int
     likelihood: Likelihood = Likelihood.BERNOULLI
+    noise_scale: float | None = None
+    prior: PriorKind = PriorKind.STANDARD
+    label_count: int = 0
 
     def __post_init__(self) -> None:
         if min(self.image_shape) < 1:
             raise SpecError(f"image_shape must be positive in every dimension, got {self.image_shape}")
         if self.latent_dim < 1:
             raise SpecError(f"latent_dim must be at least 1, got {self.latent_dim}")
+        if self.label_count < 0:
+            raise SpecError(f"label_count must be at least 0, got {self.label_count}")
+
+    @property
+    def eps_dim(self) -> int:
+        """E, the standard normal values that the prior turns into one latent."""
+        return self.latent_dim + 1 if self.prior.is_mixture else self.latent_dim
+
+    @property
+    def decoder_channels(self) -> int:
+        """Values that the decoder returns per pixel."""
+        return self.image_shape[2] * self.likelihood.parameters_per_value

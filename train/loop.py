@@ -1,125 +1,190 @@
-"""The training loop: epochs of shuffled batches, validation after each, no disk and no printing."""
+"""The training loop: epochs of shuffled batches, validation after each; no disk and no printing."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
+import numpy.typing as npt
 
-from pocketvae.errors import TrainingError
 from pocketvae.images import ImageSet, ImageSplits
+from pocketvae.keras_io import import_tensorflow
 from pocketvae.progress import Progress, ProgressCallback
-from pocketvae.train.schedule import learning_rate
-from pocketvae.train.vae import ElboTerms, Vae
+from pocketvae.train.config import TrainConfig
+from pocketvae.train.evaluation import Evaluator
+from pocketvae.train.schedule import kl_weight, learning_rate
+from pocketvae.train.trainer import StepKnobs, Trainer
 
-_EVALUATION_BATCH = 500
 _PROGRESS_EVERY_STEPS = 10
+_PREFETCHED_BATCHES = 4
+
+
+class NotFiniteError(Exception):
+    """The loss is NaN or infinite; the message says where."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class EpochMetrics:
-    """What one epoch ended with; negative ELBO and its terms are in nats per image."""
+    """What one epoch ended with; figures are in nats per image.
+
+    The training loss is the objective as it was trained; the validation figures are of the ELBO, from the averaged
+    weights where there are any.
+    """
 
     epoch: int
     step: int
-    train_negative_elbo_nats: float
+    train_loss_nats: float
     validation_negative_elbo_nats: float
     validation_reconstruction_nats: float
     validation_kl_nats: float
+    validation_active_units: int
     learning_rate: float
     elapsed_s: float
 
 
 @dataclass(frozen=True, kw_only=True)
-class ElboEstimate:
-    """The negative ELBO over a set of images, one latent sample and one binarization each.
+class LoopState:
+    """Where a training is; with the weights it is all that is needed to go on.
 
     Attributes:
-        negative_elbo_nats: Mean over the images.
-        standard_error_nats: Of that mean.
-        reconstruction_nats: Mean of -log p(x|z).
-        kl_nats: Mean of KL(q(z|x) || p(z)).
-        active_units: Latent dimensions whose mean varies over the images with a variance above 0.01
-            (Burda et al. 2016, section 5.2).
+        step: Steps taken.
+        losses: Of the steps of the present epoch so far.
+        epochs: Finished.
+        elapsed_s: Time trained so far, interruptions not counted.
     """
 
-    negative_elbo_nats: float
-    standard_error_nats: float
-    reconstruction_nats: float
-    kl_nats: float
-    active_units: int
+    step: int = 0
+    losses: tuple[float, ...] = ()
+    epochs: tuple[EpochMetrics, ...] = ()
+    elapsed_s: float = 0.0
+
+    @property
+    def best(self) -> EpochMetrics | None:
+        """The epoch with the lowest validation negative ELBO; the first of equals."""
+        return min(self.epochs, key=lambda epoch: epoch.validation_negative_elbo_nats, default=None)
+
+    @property
+    def epochs_without_improvement(self) -> int:
+        """Epochs since the best one."""
+        return 0 if self.best is None else self.epochs[-1].epoch - self.best.epoch
 
 
-def fit(vae: Vae, data: ImageSplits, progress: ProgressCallback) -> Iterator[EpochMetrics]:
-    """Trains for `vae.config.epochs`, yielding after each epoch so that the caller can keep what it wants.
+def fit(
+    trainer: Trainer,
+    evaluator: Evaluator,
+    data: ImageSplits,
+    state: LoopState,
+    progress: ProgressCallback,
+) -> Iterator[LoopState]:
+    """Trains from a state to the end, yielding whenever there is something to keep: after each epoch, and each
+    `checkpoint_steps` within one.
 
     Raises:
-        TrainingError: the loss is not finite.
+        NotFiniteError: the loss or the validation ELBO is NaN or infinite.
     """
-    config = vae.config
-    batch_size = min(config.batch_size, len(data.train))
-    steps_per_epoch = len(data.train) // batch_size
-    total_steps = steps_per_epoch * config.epochs
-    started, step = time.perf_counter(), 0
-    for epoch in range(1, config.epochs + 1):
-        order = np.random.default_rng([config.seed, epoch]).permutation(len(data.train))
-        losses: list[float] = []
-        for batch in order[: steps_per_epoch * batch_size].reshape(steps_per_epoch, batch_size):
-            rate = learning_rate(config, step, total_steps)
-            # Sorted indices read memory in order; the images of a batch have no order anyway.
-            losses.append(vae.train_step(data.train.images[np.sort(batch)], step, rate))
-            _check_finite(losses[-1], step)
-            step += 1
-            if step % _PROGRESS_EVERY_STEPS == 0 or step == total_steps:
-                detail = f"epoch {epoch}/{config.epochs}, negative ELBO {np.mean(losses[-100:]):.1f} nats"
-                progress(Progress(stage="training", done=step, total=total_steps, detail=detail))
-        validation = estimate_elbo(vae, data.validation)
-        yield EpochMetrics(
-            epoch=epoch,
-            step=step,
-            train_negative_elbo_nats=float(np.mean(losses)),
-            validation_negative_elbo_nats=validation.negative_elbo_nats,
-            validation_reconstruction_nats=validation.reconstruction_nats,
-            validation_kl_nats=validation.kl_nats,
-            learning_rate=rate,
-            elapsed_s=time.perf_counter() - started,
-        )
+    config = trainer.config
+    steps_per_epoch = steps_of_epoch(config, data.train)
+    total = steps_per_epoch * config.epochs
+    clock = _Clock(state.elapsed_s)
+    while state.step < total and not is_stopped_early(config, state):
+        epoch = state.step // steps_per_epoch + 1
+        order = _epoch_order(config, epoch, len(data.train), steps_per_epoch)
+        for images, labels in _batches(data.train, order[state.step % steps_per_epoch :]):
+            rate = learning_rate(config, state.step, total)
+            beta = kl_weight(config, state.step / steps_per_epoch)
+            loss = trainer.step(images, labels, state.step, StepKnobs(learning_rate=rate, beta=beta))
+            _check_finite(loss, "loss", state.step)
+            state = replace(state, step=state.step + 1, losses=(*state.losses, loss))
+            _tell(progress, state, config, total)
+            if _is_checkpoint(config, state, steps_per_epoch):
+                state = replace(state, elapsed_s=clock.elapsed_s())
+                yield state
+        metrics = _end_of_epoch(trainer, evaluator, data.validation, state, epoch, clock)
+        state = replace(state, losses=(), epochs=(*state.epochs, metrics), elapsed_s=metrics.elapsed_s)
+        yield state
 
 
-def estimate_elbo(vae: Vae, images: ImageSet) -> ElboEstimate:
-    """Estimates the negative ELBO over all images; the same weights and images give the same estimate."""
-    batches = [
-        vae.elbo_terms(images.images[start : start + _EVALUATION_BATCH], index)
-        for index, start in enumerate(range(0, len(images), _EVALUATION_BATCH))
-    ]
-    terms = ElboTerms(
-        reconstruction=np.concatenate([batch.reconstruction for batch in batches]),
-        kl=np.concatenate([batch.kl for batch in batches]),
+def steps_of_epoch(config: TrainConfig, images: ImageSet) -> int:
+    """Returns the full batches in one pass over the images; at least one."""
+    return len(images) // min(config.batch_size, len(images))
+
+
+def is_stopped_early(config: TrainConfig, state: LoopState) -> bool:
+    """Whether the validation ELBO has not improved for `patience_epochs`."""
+    return 0 < config.patience_epochs <= state.epochs_without_improvement
+
+
+def _epoch_order(config: TrainConfig, epoch: int, count: int, steps: int) -> npt.NDArray[np.int64]:
+    order = np.random.default_rng([config.seed, epoch]).permutation(count)
+    size = min(config.batch_size, count)
+    # Sorted indices read memory in order; the images of a batch have no order anyway.
+    return np.sort(order[: steps * size].reshape(steps, size), axis=1)
+
+
+def _batches(
+    images: ImageSet, order: npt.NDArray[np.int64]
+) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]]:
+    """Gathers batches in the background while the last one trains; holds a few batches, however many images there are."""
+    tf = import_tensorflow()
+    labels = images.labels_or_zeros()
+
+    def gather(indices: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
+        return np.ascontiguousarray(images.images[indices]), labels[indices]
+
+    dataset = tf.data.Dataset.from_tensor_slices(order)
+    dataset = dataset.map(lambda indices: tf.numpy_function(gather, [indices], (tf.uint8, tf.int32), stateful=False))
+    yield from dataset.prefetch(_PREFETCHED_BATCHES).as_numpy_iterator()
+
+
+def _end_of_epoch(
+    trainer: Trainer, evaluator: Evaluator, validation: ImageSet, state: LoopState, epoch: int, clock: _Clock
+) -> EpochMetrics:
+    with trainer.averaged_weights():
+        estimate = evaluator.elbo(validation)
+    _check_finite(estimate.negative_elbo_nats, "validation ELBO", state.step)
+    total = state.step // epoch * trainer.config.epochs
+    return EpochMetrics(
+        epoch=epoch,
+        step=state.step,
+        train_loss_nats=float(np.mean(state.losses)),
+        validation_negative_elbo_nats=estimate.negative_elbo_nats,
+        validation_reconstruction_nats=estimate.reconstruction_nats,
+        validation_kl_nats=estimate.kl_nats,
+        validation_active_units=estimate.active_units,
+        learning_rate=learning_rate(trainer.config, state.step - 1, total),
+        elapsed_s=clock.elapsed_s(),
     )
-    total = terms.reconstruction + terms.kl
-    return ElboEstimate(
-        negative_elbo_nats=float(total.mean()),
-        standard_error_nats=float(total.std() / math.sqrt(len(total))),
-        reconstruction_nats=float(terms.reconstruction.mean()),
-        kl_nats=float(terms.kl.mean()),
-        active_units=_active_units(vae, images),
-    )
 
 
-def _active_units(vae: Vae, images: ImageSet) -> int:
-    means = [
-        vae.encoder(images.images[start : start + _EVALUATION_BATCH].astype(np.float32) / 255, training=False)[0]
-        for start in range(0, len(images), _EVALUATION_BATCH)
-    ]
-    return int(np.count_nonzero(np.concatenate(means).var(axis=0) > 0.01))
+def _is_checkpoint(config: TrainConfig, state: LoopState, steps_per_epoch: int) -> bool:
+    within = state.step % steps_per_epoch != 0
+    return within and config.checkpoint_steps > 0 and state.step % config.checkpoint_steps == 0
 
 
-def _check_finite(loss: float, step: int) -> None:
-    if not math.isfinite(loss):
-        raise TrainingError(
-            f"the loss became {loss} at step {step}: lower it with --set learning_rate=..., "
-            "or choose another --set seed=..."
-        )
+def _tell(progress: ProgressCallback, state: LoopState, config: TrainConfig, total: int) -> None:
+    if state.step % _PROGRESS_EVERY_STEPS and state.step != total:
+        return
+    detail = f"epoch {len(state.epochs) + 1}/{config.epochs}, loss {np.mean(state.losses[-100:]):.1f} nats"
+    if state.epochs:
+        detail += f", validation {state.epochs[-1].validation_negative_elbo_nats:.2f}"
+    progress(Progress(stage="training", done=state.step, total=total, detail=detail))
+
+
+def _check_finite(value: float, what: str, step: int) -> None:
+    if not math.isfinite(value):
+        raise NotFiniteError(f"the {what} became {value} at step {step}")
+
+
+class _Clock:
+    """Seconds trained, over all the parts of an interrupted training."""
+
+    def __init__(self, before_s: float) -> None:
+        self._started = time.perf_counter() - before_s
+
+    def elapsed_s(self) -> float:
+        return time.perf_counter() - self._started
+
+

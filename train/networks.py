@@ -3,84 +3,154 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from pocketvae.keras_io import import_keras
-from pocketvae.train.config import TrainConfig
+from pocketvae.spec import VaeSpec
+from pocketvae.train.config import Architecture, TrainConfig
 
 
-def build_encoder(config: TrainConfig, image_shape: tuple[int, int, int]) -> Any:
-    """Builds q(z|x): `x [N, H, W, C] float32 in [0, 1] -> z_mean [N, D], z_log_var [N, D]`."""
-    layers = import_keras().layers
-    seeds = _seeds(config.seed, 0)
-    x = image = layers.Input(image_shape, name="x")
-    for index, filters in enumerate(config.channels):
-        x = layers.Conv2D(
-            filters,
-            4,
-            strides=2,
-            padding="same",
-            activation="relu",
-            kernel_initializer=_glorot(next(seeds)),
-            name=f"down_{index}",
-        )(x)
-    x = layers.Flatten(name="flatten")(x)
-    x = layers.Dense(config.hidden_units, "relu", kernel_initializer=_glorot(next(seeds)), name="hidden")(x)
-    z_mean = layers.Dense(config.latent_dim, kernel_initializer=_glorot(next(seeds)), name="z_mean")(x)
-    z_log_var = layers.Dense(config.latent_dim, kernel_initializer=_glorot(next(seeds)), name="z_log_var")(x)
-    return import_keras().Model(image, [z_mean, z_log_var], name="encoder")
+def build_encoder(config: TrainConfig, vae: VaeSpec) -> Any:
+    """Builds q(z|x): `x [N, H, W, C] float32 in [0, 1] (, label [N] int32) -> z_mean [N, D], z_log_var [N, D]`."""
+    make = _Layers(config, component=0)
+    x = image = make.keras.Input(vae.image_shape, name="x")
+    if config.architecture is Architecture.MLP:
+        features, label = make.with_label(make.keras.Flatten(name="flatten")(x), vae)
+        for index in range(config.hidden_layers):
+            features = make.gated(features, config.hidden_units, f"hidden_{index}")
+    else:
+        for index, filters in enumerate(config.channels):
+            x = make.conv(x, filters, 4, f"down_{index}", strides=2, activation=_stage_activation(config))
+            x = make.residual_blocks(x, config.blocks, f"down_{index}")
+        features, label = make.with_label(make.keras.Flatten(name="flatten")(x), vae)
+        features = make.dense(features, config.hidden_units, "hidden", activation="relu")
+    z_mean = make.dense(features, config.latent_dim, "z_mean")
+    z_log_var = make.dense(features, config.latent_dim, "z_log_var")
+    return import_keras().Model([image, *label] if label else image, [z_mean, z_log_var], name="encoder")
 
 
-def build_decoder(config: TrainConfig, image_shape: tuple[int, int, int]) -> Any:
-    """Builds the decoder: `z [N, D] float32 -> logits [N, H, W, C]`.
+def build_decoder(config: TrainConfig, vae: VaeSpec) -> Any:
+    """Builds the decoder: `z [N, D] float32 (, label [N] int32) -> [N, H, W, parameters]`.
 
-    Each stage is a 3x3 convolution followed by depth-to-space, never a transposed convolution: it is faster on every
-    runtime measured, quantizes per channel, and avoids a LiteRT GPU fault. An image size that no power of two divides
-    is decoded larger and cropped.
+    A convolutional stage is a 3x3 convolution followed by depth-to-space, never a transposed convolution: it is faster
+    on every runtime measured, quantizes per channel, and avoids a LiteRT GPU fault. An image size that no power of two
+    divides is decoded larger and cropped.
     """
-    layers = import_keras().layers
-    seeds = _seeds(config.seed, 1)
-    height, width, channels = image_shape
-    scale = 2 ** len(config.channels)
-    rows, columns = math.ceil(height / scale), math.ceil(width / scale)
-    widest = config.channels[-1]
-    x = z = layers.Input((config.latent_dim,), name="z")
-    x = layers.Dense(config.hidden_units, "relu", kernel_initializer=_glorot(next(seeds)), name="hidden")(x)
-    x = layers.Dense(rows * columns * widest, "relu", kernel_initializer=_glorot(next(seeds)), name="unflatten_dense")(
-        x
-    )
-    x = layers.Reshape((rows, columns, widest), name="unflatten")(x)
+    make = _Layers(config, component=1)
+    z = make.keras.Input((config.latent_dim,), name="z")
+    features, label = make.with_label(z, vae)
+    if config.architecture is Architecture.MLP:
+        for index in range(config.hidden_layers):
+            features = make.gated(features, config.hidden_units, f"hidden_{index}")
+        outputs = make.dense_image(features, vae)
+    else:
+        features = make.dense(features, config.hidden_units, "hidden", activation="relu")
+        outputs = _upsample(make, features, vae)
+    return import_keras().Model([z, *label] if label else z, outputs, name="decoder")
+
+
+def smallest_side(config: TrainConfig) -> int:
+    """Returns the smallest height and width of an image that the networks take."""
+    return 1 if config.architecture is Architecture.MLP else int(2 ** len(config.channels))
+
+
+def _stage_activation(config: TrainConfig) -> str | None:
+    # A residual block begins with its own activation.
+    return None if config.blocks else "relu"
+
+
+def _upsample(make: _Layers, features: Any, vae: VaeSpec) -> Any:
+    config = make.config
+    height, width, _ = vae.image_shape
+    scale = int(2 ** len(config.channels))
+    rows, columns, widest = math.ceil(height / scale), math.ceil(width / scale), config.channels[-1]
+    activation = _stage_activation(config)
+    x = make.dense(features, rows * columns * widest, "unflatten_dense", activation=activation)
+    x = make.keras.Reshape((rows, columns, widest), name="unflatten")(x)
     # Mirrors the encoder: the stage that undoes down_i has as many filters as down_i had inputs.
-    for index, filters in reversed(list(enumerate((channels, *config.channels[:-1])))):
-        x = layers.Conv2D(
-            4 * filters,
-            3,
-            padding="same",
-            activation=None if index == 0 else "relu",
-            kernel_initializer=_glorot(next(seeds)),
-            name=f"up_{index}",
-        )(x)
-        x = _depth_to_space(x, name=f"up_{index}_shuffle")
+    for index, filters in reversed(list(enumerate((vae.decoder_channels, *config.channels[:-1])))):
+        x = make.residual_blocks(x, config.blocks, f"up_{index}")
+        x = make.conv(x, 4 * filters, 3, f"up_{index}", activation=None if index == 0 else activation)
+        x = make.depth_to_space(x, f"up_{index}_shuffle")
     top, left = (rows * scale - height) // 2, (columns * scale - width) // 2
     if (rows * scale, columns * scale) != (height, width):
         crop = ((top, rows * scale - height - top), (left, columns * scale - width - left))
-        x = layers.Cropping2D(crop, name="crop")(x)
-    return import_keras().Model(z, x, name="decoder")
+        x = make.keras.Cropping2D(crop, name="crop")(x)
+    return x
 
 
-def _depth_to_space(x: Any, name: str) -> Any:
-    """Depth-to-space of block 2 from three standard layers; Keras 2 has no layer of that name."""
-    layers = import_keras().layers
-    _, rows, columns, depth = x.shape
-    x = layers.Reshape((rows, columns, 2, 2, depth // 4), name=f"{name}_split")(x)
-    x = layers.Permute((1, 3, 2, 4, 5), name=f"{name}_interleave")(x)
-    return layers.Reshape((2 * rows, 2 * columns, depth // 4), name=f"{name}_join")(x)
+@dataclass
+class _Layers:
+    """Makes layers, each with its own seed: one shared seed would give layers of equal shape equal weights."""
 
+    config: TrainConfig
+    component: int
 
-def _glorot(seed: int) -> Any:
-    return import_keras().initializers.GlorotUniform(seed=seed)
+    def __post_init__(self) -> None:
+        first = self.config.seed * 1000 + self.component * 100
+        self._seeds: Iterator[int] = iter(range(first, first + 100))
+        self.keras = import_keras().layers
 
+    def dense(self, x: Any, units: int, name: str, *, activation: str | None = None) -> Any:
+        return self.keras.Dense(units, activation, kernel_initializer=self._glorot(), name=name)(x)
 
-def _seeds(seed: int, component: int) -> Any:
-    # Every layer has its own seed: one shared seed would give layers of equal shape equal weights.
-    return iter(range(seed * 1000 + component * 100, seed * 1000 + component * 100 + 100))
+    def dense_image(self, x: Any, vae: VaeSpec) -> Any:
+        height, width, _ = vae.image_shape
+        x = self.dense(x, height * width * vae.decoder_channels, "pixels")
+        return self.keras.Reshape((height, width, vae.decoder_channels), name="image")(x)
+
+    def gated(self, x: Any, units: int, name: str) -> Any:
+        """A dense layer whose outputs a second one multiplies with values between 0 and 1."""
+        values = self.dense(x, units, f"{name}_values")
+        gates = self.dense(x, units, f"{name}_gates", activation="sigmoid")
+        return self.keras.Multiply(name=name)([values, gates])
+
+    def conv(
+        self, x: Any, filters: int, size: int, name: str, *, strides: int = 1, activation: str | None = None
+    ) -> Any:
+        layer = self.keras.Conv2D(
+            filters,
+            size,
+            strides=strides,
+            padding="same",
+            activation=activation,
+            kernel_initializer=self._glorot(),
+            name=name,
+        )
+        return layer(x)
+
+    def residual_blocks(self, x: Any, count: int, name: str) -> Any:
+        """ReLU, 3x3, ReLU, 3x3, added to the input (He et al. 2016, figure 4e, without normalization); ReLU last.
+
+        The last convolution of a block begins at zero, so that a deep network begins as a shallow one (Zhang et al.
+        2019).
+        """
+        for index in range(count):
+            block, filters = f"{name}_block_{index}", x.shape[-1]
+            y = self.keras.ReLU(name=f"{block}_relu")(x)
+            y = self.conv(y, filters, 3, f"{block}_conv_0", activation="relu")
+            y = self.keras.Conv2D(filters, 3, padding="same", kernel_initializer="zeros", name=f"{block}_conv_1")(y)
+            x = self.keras.Add(name=f"{block}_add")([x, y])
+        return self.keras.ReLU(name=f"{name}_relu")(x) if count else x
+
+    def depth_to_space(self, x: Any, name: str) -> Any:
+        """Depth-to-space of block 2 from three standard layers; Keras 2 has no layer of that name."""
+        _, rows, columns, depth = x.shape
+        x = self.keras.Reshape((rows, columns, 2, 2, depth // 4), name=f"{name}_split")(x)
+        x = self.keras.Permute((1, 3, 2, 4, 5), name=f"{name}_interleave")(x)
+        return self.keras.Reshape((2 * rows, 2 * columns, depth // 4), name=f"{name}_join")(x)
+
+    def with_label(self, x: Any, vae: VaeSpec) -> tuple[Any, list[Any]]:
+        """Appends a one-hot label to `[N, F]` where the VAE is conditional; returns the label's input too."""
+        if not vae.label_count:
+            return x, []
+        label = self.keras.Input((), dtype="int32", name="label")
+        one_hot = self.keras.Embedding(
+            vae.label_count, vae.label_count, embeddings_initializer="identity", trainable=False, name="one_hot"
+        )(label)
+        return self.keras.Concatenate(name="with_label")([x, one_hot]), [label]
+
+    def _glorot(self) -> Any:
+        return import_keras().initializers.GlorotUniform(seed=next(self._seeds))

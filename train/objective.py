@@ -1,33 +1,53 @@
-"""The terms of the evidence lower bound in TensorFlow, in nats, one value per image.
+"""The objectives in TensorFlow, in nats, one value per image.
 
-ELBO = E_q(z|x)[log p(x|z)] - KL(q(z|x) || p(z)); Kingma and Welling 2014, equation 3.
+Every bound is made of the same terms, each `[K, N]` for K latent samples of N images: log p(x|z), log p(z) and
+log q(z|x).
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from pocketvae.keras_io import import_tensorflow
 
 
-def bernoulli_log_likelihood(x: Any, logits: Any) -> Any:
-    """Returns log p(x|z) summed over pixels, `[N]`; x is `[N, H, W, C]` of 0 and 1 (ibid., appendix C.1)."""
-    tf = import_tensorflow()
-    return -tf.reduce_sum(tf.nn.sigmoid_cross_entropy_with_logits(labels=x, logits=logits), axis=[1, 2, 3])
-
-
 def kl_to_standard_normal(z_mean: Any, z_log_var: Any) -> Any:
-    """Returns KL(q(z|x) || N(0, I)) summed over dimensions, `[N]` (ibid., appendix B)."""
+    """Returns KL(q(z|x) || N(0, I)) of every dimension, `[N, D]` (Kingma and Welling 2014, appendix B)."""
     tf = import_tensorflow()
-    return 0.5 * tf.reduce_sum(tf.exp(z_log_var) + tf.square(z_mean) - 1.0 - z_log_var, axis=1)
+    return 0.5 * (tf.exp(z_log_var) + tf.square(z_mean) - 1.0 - z_log_var)
 
 
-def binarize(intensities: Any, uniform: Any) -> Any:
-    """Draws binary pixels whose probability of 1 is the grey value (dynamic binarization).
+def log_normal(eps: Any, log_var: Any) -> Any:
+    """Returns log N(z; mean, sigma^2) of z = mean + sigma * eps, summed over the last axis."""
+    tf = import_tensorflow()
+    return -0.5 * tf.reduce_sum(math.log(2 * math.pi) + log_var + tf.square(eps), axis=-1)
+
+
+def log_standard_normal(z: Any) -> Any:
+    """Returns log N(z; 0, I), summed over the last axis."""
+    tf = import_tensorflow()
+    return -0.5 * tf.reduce_sum(math.log(2 * math.pi) + tf.square(z), axis=-1)
+
+
+def with_free_bits(kl: Any, free_nats: float) -> Any:
+    """Returns the KL divergence that is charged, a scalar: per dimension the mean over the batch, at least `free_nats`.
+
+    Kingma et al. 2016, appendix C.8.
 
     Args:
-        intensities: `[N, H, W, C] float32` in [0, 1].
-        uniform: Noise in [0, 1) of the same shape.
+        kl: `[N, D]`.
+        free_nats: Of one dimension.
     """
     tf = import_tensorflow()
-    return tf.cast(uniform < intensities, tf.float32)
+    return tf.reduce_sum(tf.maximum(tf.reduce_mean(kl, axis=0), free_nats))
+
+
+def importance_bound(log_weights: Any) -> Any:
+    """Returns log (1/K) sum_k w_k of every image, `[N]` (Burda et al. 2016, equation 8).
+
+    Args:
+        log_weights: `[K, N]`, log p(x|z) + log p(z) - log q(z|x).
+    """
+    tf = import_tensorflow()
+    return tf.reduce_logsumexp(log_weights, axis=0) - math.log(log_weights.shape[0])

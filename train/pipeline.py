@@ -1,33 +1,41 @@
-"""Training as a whole: images in, a run directory out. The train room's only module that writes."""
+"""Training as a whole: images in, a run directory out. The train room's only module that writes a run."""
 
 from __future__ import annotations
 
 import io
 import json
 import subprocess
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from pocketvae import files
 from pocketvae.documents import encode
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, SpecError, TrainingError
 from pocketvae.images import ImageSet, ImageSplits, load_splits
-from pocketvae.keras_io import import_tensorflow, save_model
+from pocketvae.keras_io import save_model, start_tensorflow
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.run import REFERENCE_NAME, RUN_NAME, RunRecord
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.run import PRIOR_NAME, REFERENCE_NAME, RUN_NAME, RunRecord
+from pocketvae.spec import Component, Likelihood, PriorKind, VaeSpec
 from pocketvae.train import plots
-from pocketvae.train.config import TrainConfig
-from pocketvae.train.loop import EpochMetrics, estimate_elbo, fit
-from pocketvae.train.vae import Vae
+from pocketvae.train.checkpoints import MILESTONE, Checkpoints
+from pocketvae.train.config import Binarization, TrainConfig
+from pocketvae.train.data import binarize_once, identify
+from pocketvae.train.distribution import Strategy, Workers
+from pocketvae.train.evaluation import ElboEstimate, Evaluator
+from pocketvae.train.loop import LoopState, NotFiniteError, fit, is_stopped_early
+from pocketvae.train.model import VaeModel
+from pocketvae.train.networks import smallest_side
+from pocketvae.train.summaries import Summaries
+from pocketvae.train.trainer import Trainer
 from pocketvae.versions import installed_versions
 
 _CALIBRATION_COUNT = 512
 _GOLDEN_COUNT = 256
 _RECONSTRUCTION_COUNT = 50
-_KEPT_CHECKPOINTS = 2
+# A posterior that carries less than this says nothing about its image.
+_COLLAPSED_KL_NATS = 0.1
 
 
 def train(
@@ -37,9 +45,15 @@ def train(
     config: TrainConfig,
     preset: str,
     force: bool = False,
+    resume: bool = False,
+    strategy: Strategy = Strategy.NONE,
+    skip_corrupt: bool = False,
     progress: ProgressCallback = ignore_progress,
 ) -> RunRecord:
     """Trains a VAE and writes its run directory, whole or not at all.
+
+    An interrupted training leaves `OUT.unfinished` once it has a checkpoint; `resume` goes on with it, and the result
+    is the same, bit for bit, as that of an uninterrupted one on the same machine.
 
     Args:
         source: `mnist`, or the path of a folder, an `.npz`, `.npy` or idx file.
@@ -47,102 +61,206 @@ def train(
         config: What to build and how to train it.
         preset: Name of the preset that `config` began as, for the record.
         force: Replace `out` where it exists.
+        resume: Go on with an interrupted training where there is one.
+        strategy: Who trains.
+        skip_corrupt: Leave out images of a folder that cannot be read.
         progress: Told of every tenth step.
 
     Raises:
-        DataError: the images cannot be used.
+        DataError: the images cannot be used, or are not those that an interrupted training was begun with.
+        SpecError: configuration and data, or an interrupted training's configuration, contradict each other.
         OutputExistsError: `out` exists and `force` is off.
-        TrainingError: the loss is not finite.
+        TrainingError: the loss is not finite before there is a checkpoint, or a checkpoint is damaged.
         TargetError: TensorFlow is not installed.
     """
     files.check_output(out, force=force)
-    data = load_splits(source)
-    _check_size(data, config)
+    data = _prepare(load_splits(source, skip_corrupt=skip_corrupt, progress=progress), config)
     progress(Progress(stage="loading TensorFlow", done=0, total=1))
-    import_tensorflow()
-    with files.staged_directory(out, force=force) as folder:
-        vae = Vae(config, data.image_shape)
-        epochs = _fit(vae, data, folder, progress)
-        record = _record(vae, data, epochs, preset)
-        _write_models(vae, folder)
-        _write_pictures(vae, data, epochs, folder)
-        files.write_bytes(folder / REFERENCE_NAME, _reference_archive(data, config.seed))
-        files.write_text(folder / RUN_NAME, encode(record))
+    start_tensorflow(onednn=config.onednn, threads=config.threads)
+    workers = Workers.start(strategy, config.batch_size)
+    with workers.scope():
+        session = _Session.begin(config, data, workers)
+    if not workers.is_chief:
+        return _follow(session, out, preset, resume=resume)
+    with files.resumable_directory(out, force=force, resume=resume, milestone=MILESTONE) as folder:
+        return _lead(session, folder, preset, progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Session:
+    """What one training works with."""
+
+    config: TrainConfig
+    data: ImageSplits
+    trainer: Trainer
+    evaluator: Evaluator
+
+    @classmethod
+    def begin(cls, config: TrainConfig, data: ImageSplits, workers: Workers) -> _Session:
+        model = VaeModel.build(config, _spec(config, data))
+        if config.prior is PriorKind.VAMP:
+            chosen = _choose(data.train, config.components, np.random.default_rng([config.seed, 3]))
+            model.add_pseudo_inputs(chosen.images.astype(np.float32) / 255)
+        return cls(
+            config=config,
+            data=data,
+            trainer=Trainer(config, model, workers),
+            evaluator=Evaluator(model, seed=config.seed, jit_compile=config.jit_compile),
+        )
+
+    @property
+    def model(self) -> VaeModel:
+        return self.trainer.model
+
+
+def _lead(session: _Session, folder: Path, preset: str, progress: ProgressCallback) -> RunRecord:
+    """Trains and fills the run directory."""
+    checkpoints = Checkpoints(folder, session.trainer, identify(session.data))
+    state = checkpoints.restore()
+    summaries = Summaries(folder)
+    ended = "all epochs were trained"
+    try:
+        for state in fit(session.trainer, session.evaluator, session.data, state, progress):
+            checkpoints.save(state)
+            if not state.losses:
+                summaries.add(state.epochs[-1])
+                _write_metrics(state, folder)
+    except NotFiniteError as e:
+        if state.best is None:
+            raise TrainingError(
+                f"{e}: lower the rate with --set learning_rate=..., or choose another --set seed=..."
+            ) from e
+        ended = f"{e}; the weights are those of epoch {state.best.epoch}"
+    if is_stopped_early(session.config, state):
+        ended = f"the validation ELBO had not improved for {session.config.patience_epochs} epochs"
+    checkpoints.restore_best()
+    progress(Progress(stage="testing", done=0, total=1))
+    record = _record(session, state, preset, ended)
+    _write_models(session.model, folder)
+    _write_pictures(session, state, folder)
+    files.write_bytes(folder / REFERENCE_NAME, _reference_archive(session.data, session.config.seed))
+    files.write_text(folder / RUN_NAME, encode(record))
     return record
 
 
-def _fit(vae: Vae, data: ImageSplits, folder: Path, progress: ProgressCallback) -> list[EpochMetrics]:
-    epochs: list[EpochMetrics] = []
-    tf = import_tensorflow()
-    checkpoint = tf.train.Checkpoint(encoder=vae.encoder, decoder=vae.decoder, optimizer=vae.optimizer)
-    manager = tf.train.CheckpointManager(checkpoint, str(folder / "checkpoints"), max_to_keep=_KEPT_CHECKPOINTS)
-    for metrics in fit(vae, data, progress):
-        epochs.append(metrics)
-        manager.save(checkpoint_number=metrics.epoch)
-        lines = [json.dumps(asdict(epoch), sort_keys=True) for epoch in epochs]
-        files.write_text(folder / "metrics.jsonl", "\n".join(lines) + "\n")
-    return epochs
+def _follow(session: _Session, out: Path, preset: str, *, resume: bool) -> RunRecord:
+    """Trains along with the chief, which alone writes; a resumed training reads the chief's checkpoint."""
+    state = LoopState()
+    folder = files.unfinished_directory(out.absolute())
+    if resume and (folder / MILESTONE).exists():
+        state = Checkpoints(folder, session.trainer, identify(session.data)).restore()
+    for state in fit(session.trainer, session.evaluator, session.data, state, ignore_progress):
+        pass
+    return _record(session, state, preset, "all epochs were trained")
 
 
-def _record(vae: Vae, data: ImageSplits, epochs: list[EpochMetrics], preset: str) -> RunRecord:
-    test = estimate_elbo(vae, data.test)
+def _prepare(loaded: ImageSplits, config: TrainConfig) -> ImageSplits:
+    height, width, _ = loaded.image_shape
+    smallest = smallest_side(config)
+    if min(height, width) < smallest:
+        raise DataError(f"images must be at least {smallest}x{smallest} for these channels, got {width}x{height}")
+    if config.conditional and loaded.train.labels is None:
+        raise DataError("conditional = true needs labels: sort images into one subfolder per class, or add a label file")
+    if config.components > len(loaded.train) and config.prior is PriorKind.VAMP:
+        raise SpecError(f"components must be at most the {len(loaded.train)} training images, got {config.components}")
+    return binarize_once(loaded, config.seed) if config.binarization is Binarization.STATIC else loaded
+
+
+def _spec(config: TrainConfig, data: ImageSplits) -> VaeSpec:
+    return VaeSpec(
+        image_shape=data.image_shape,
+        latent_dim=config.latent_dim,
+        likelihood=config.likelihood,
+        prior=config.prior,
+        label_count=data.label_count() if config.conditional else 0,
+    )
+
+
+def _record(session: _Session, state: LoopState, preset: str, ended: str) -> RunRecord:
+    test = session.evaluator.elbo(session.data.test)
+    model, data = session.model, session.data
+    best = state.best
     return RunRecord(
-        vae=VaeSpec(image_shape=data.image_shape, latent_dim=vae.config.latent_dim),
+        vae=_final_spec(model),
         data=data.name,
         preset=preset,
-        seed=vae.config.seed,
-        config=vae.config.as_dict(),
+        seed=session.config.seed,
+        config=json.loads(json.dumps(session.config.as_dict())),
         metrics={
             "active_units": test.active_units,
-            "decoder_parameters": vae.decoder.count_params(),
-            "encoder_parameters": vae.encoder.count_params(),
+            "best_epoch": best.epoch if best else 0,
+            "decoder_parameters": model.decoder.count_params(),
+            "encoder_parameters": model.encoder.count_params(),
+            "prior_parameters": model.prior.count_params() if model.prior is not None else 0,
             "test_images": len(data.test),
             "test_kl_nats": test.kl_nats,
             "test_negative_elbo_nats": test.negative_elbo_nats,
             "test_negative_elbo_standard_error_nats": test.standard_error_nats,
+            "test_psnr_db": test.psnr_db,
             "test_reconstruction_nats": test.reconstruction_nats,
             "training_images": len(data.train),
-            "training_s": epochs[-1].elapsed_s,
-            "validation_negative_elbo_nats": epochs[-1].validation_negative_elbo_nats,
+            "training_s": state.elapsed_s,
+            "validation_negative_elbo_nats": best.validation_negative_elbo_nats if best else float("inf"),
         },
         versions=installed_versions(),
         git_commit=_git_commit(),
+        ended=ended,
+        warnings=(*_warnings(test, model.spec.latent_dim), *(f"left out: {reason}" for reason in data.skipped)),
     )
 
 
-def _write_models(vae: Vae, folder: Path) -> None:
-    save_model(vae.encoder, folder / f"{Component.ENCODER}.keras")
-    save_model(vae.decoder, folder / f"{Component.DECODER}.keras")
+def _final_spec(model: VaeModel) -> VaeSpec:
+    if model.spec.likelihood is not Likelihood.GAUSSIAN:
+        return model.spec
+    return replace(model.spec, noise_scale=float(np.sqrt(model.variance.numpy())))
 
 
-def _write_pictures(vae: Vae, data: ImageSplits, epochs: list[EpochMetrics], folder: Path) -> None:
-    files.write_bytes(folder / "samples.png", plots.samples_png(vae))
-    pictures = data.test.images[:_RECONSTRUCTION_COUNT]
-    files.write_bytes(folder / "reconstructions.png", plots.reconstructions_png(vae, pictures))
-    files.write_bytes(folder / "curves.png", plots.curves_png(epochs))
+def _warnings(test: ElboEstimate, latent_dim: int) -> tuple[str, ...]:
+    if test.active_units and test.kl_nats >= _COLLAPSED_KL_NATS:
+        return ()
+    return (
+        f"posterior collapse: {test.active_units} of {latent_dim} latent dimensions are active and the KL divergence "
+        f"is {test.kl_nats:.2g} nats; try kl_warmup_epochs or free_bits_nats",
+    )
+
+
+def _write_metrics(state: LoopState, folder: Path) -> None:
+    lines = [json.dumps(asdict(epoch), sort_keys=True) for epoch in state.epochs]
+    files.write_text(folder / "metrics.jsonl", "\n".join(lines) + "\n")
+
+
+def _write_models(model: VaeModel, folder: Path) -> None:
+    model.freeze_components()
+    save_model(model.encoder, folder / f"{Component.ENCODER}.keras")
+    save_model(model.decoder, folder / f"{Component.DECODER}.keras")
+    if model.prior is not None:
+        save_model(model.prior, folder / PRIOR_NAME)
+
+
+def _write_pictures(session: _Session, state: LoopState, folder: Path) -> None:
+    files.write_bytes(folder / "samples.png", plots.samples_png(session.model, session.config.seed))
+    originals = session.data.test.take(slice(_RECONSTRUCTION_COUNT))
+    files.write_bytes(folder / "reconstructions.png", plots.reconstructions_png(session.model, originals))
+    files.write_bytes(folder / "curves.png", plots.curves_png(state.epochs))
 
 
 def _reference_archive(data: ImageSplits, seed: int) -> bytes:
     """Returns the images that export calibrates and makes goldens with, as an uncompressed .npz."""
     rng = np.random.default_rng([seed, 2])
+    calibration, golden = _choose(data.train, _CALIBRATION_COUNT, rng), _choose(data.test, _GOLDEN_COUNT, rng)
     file = io.BytesIO()
     np.savez(
         file,
-        calibration=_choose(data.train, _CALIBRATION_COUNT, rng).images,
-        golden=_choose(data.test, _GOLDEN_COUNT, rng).images,
+        calibration=calibration.images,
+        calibration_labels=calibration.labels_or_zeros(),
+        golden=golden.images,
+        golden_labels=golden.labels_or_zeros(),
     )
     return file.getvalue()
 
 
 def _choose(images: ImageSet, count: int, rng: np.random.Generator) -> ImageSet:
     return images.take(np.sort(rng.permutation(len(images))[:count]))
-
-
-def _check_size(data: ImageSplits, config: TrainConfig) -> None:
-    height, width, _ = data.image_shape
-    smallest = 2 ** len(config.channels)
-    if min(height, width) < smallest:
-        raise DataError(f"images must be at least {smallest}x{smallest} for this preset, got {width}x{height}")
 
 
 def _git_commit() -> str | None:

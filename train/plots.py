@@ -9,34 +9,36 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import missing_package
-from pocketvae.images import to_pixels, to_unit_interval
+from pocketvae.images import ImageSet, to_pixels, to_unit_interval
 from pocketvae.pictures import grid, pixel_scale, png_bytes
 from pocketvae.train.loop import EpochMetrics
-from pocketvae.train.vae import Vae
+from pocketvae.train.model import VaeModel
 
-_SAMPLE_COUNT, _SAMPLE_COLUMNS = 100, 10
-_RECONSTRUCTION_COLUMNS = 10
-
-
-def samples_png(vae: Vae) -> bytes:
-    """Draws the decoder's mean images for 100 latents from the prior."""
-    rng = np.random.default_rng([vae.config.seed, 1])
-    z = rng.standard_normal((_SAMPLE_COUNT, vae.config.latent_dim)).astype(np.float32)
-    images = to_pixels(_decode(vae, z))
-    return png_bytes(grid(images, _SAMPLE_COLUMNS), scale=pixel_scale(images.shape[1]))
+_SAMPLE_COUNT, _COLUMNS = 100, 10
 
 
-def reconstructions_png(vae: Vae, images: npt.NDArray[np.uint8]) -> bytes:
+def samples_png(model: VaeModel, seed: int) -> bytes:
+    """Draws the decoder's mean images for 100 latents from the prior; with labels, a column for each in turn."""
+    rng = np.random.default_rng([seed, 1])
+    eps = rng.standard_normal((_SAMPLE_COUNT, model.spec.eps_dim)).astype(np.float32)
+    z = eps if model.prior is None else np.asarray(model.prior(eps, training=False))
+    labels = np.arange(_SAMPLE_COUNT, dtype=np.int32) % _COLUMNS % max(1, model.spec.label_count)
+    images = to_pixels(np.asarray(model.images(z, labels)))
+    return png_bytes(grid(images, _COLUMNS), scale=pixel_scale(images.shape[1]))
+
+
+def reconstructions_png(model: VaeModel, originals: ImageSet) -> bytes:
     """Draws rows of originals, each followed by the row of their reconstructions from the posterior mean.
 
     Args:
-        vae: The trained model.
-        images: `[N, H, W, C] uint8`; as many full rows of 10 as there are.
+        model: The trained model.
+        originals: As many full rows of 10 as there are are drawn.
     """
-    z_mean, _ = vae.encoder(to_unit_interval(images), training=False)
-    decoded = to_pixels(_decode(vae, z_mean.numpy()))
-    columns = min(_RECONSTRUCTION_COLUMNS, len(images))
-    rows = [
+    images, labels = originals.images, originals.labels_or_zeros()
+    z_mean, _ = model.encode(to_unit_interval(images), labels)
+    decoded = to_pixels(np.asarray(model.images(z_mean, labels)))
+    columns = min(_COLUMNS, len(images))
+    rows: list[npt.NDArray[np.uint8]] = [
         part[start : start + columns]
         for start in range(0, len(images) - columns + 1, columns)
         for part in (images, decoded)
@@ -45,7 +47,7 @@ def reconstructions_png(vae: Vae, images: npt.NDArray[np.uint8]) -> bytes:
 
 
 def curves_png(epochs: Sequence[EpochMetrics]) -> bytes:
-    """Plots the negative ELBO of training and validation, and the validation's two terms, against epochs.
+    """Plots the training loss and the validation's negative ELBO, and its two terms, against epochs.
 
     Raises:
         TargetError: matplotlib is not installed.
@@ -59,12 +61,13 @@ def curves_png(epochs: Sequence[EpochMetrics]) -> bytes:
     FigureCanvasAgg(figure)
     left, right = figure.subplots(1, 2)
     numbers = [metrics.epoch for metrics in epochs]
-    left.plot(numbers, [metrics.train_negative_elbo_nats for metrics in epochs], "o-", label="training")
-    left.plot(numbers, [metrics.validation_negative_elbo_nats for metrics in epochs], "o-", label="validation")
-    left.set(xlabel="epoch", ylabel="negative ELBO [nats]")
-    right.plot(numbers, [m.validation_reconstruction_nats for m in epochs], "o-", label="reconstruction")
-    right.plot(numbers, [m.validation_kl_nats for m in epochs], "o-", label="KL to the prior")
-    right.set(xlabel="epoch", ylabel="validation terms [nats]", ylim=(0, None))
+    style = "o-" if len(epochs) <= 30 else "-"
+    left.plot(numbers, [metrics.train_loss_nats for metrics in epochs], style, label="training loss")
+    left.plot(numbers, [m.validation_negative_elbo_nats for m in epochs], style, label="validation negative ELBO")
+    left.set(xlabel="epoch", ylabel="nats per image")
+    right.plot(numbers, [m.validation_reconstruction_nats for m in epochs], style, label="reconstruction")
+    right.plot(numbers, [m.validation_kl_nats for m in epochs], style, label="KL to the prior")
+    right.set(xlabel="epoch", ylabel="validation terms [nats]")
     for axes in (left, right):
         axes.legend()
         axes.grid(alpha=0.3)
@@ -72,9 +75,3 @@ def curves_png(epochs: Sequence[EpochMetrics]) -> bytes:
     file = io.BytesIO()
     figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
     return file.getvalue()
-
-
-def _decode(vae: Vae, z: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    logits = vae.decoder(z, training=False).numpy().astype(np.float64)
-    probabilities: npt.NDArray[np.float32] = (1 / (1 + np.exp(-logits))).astype(np.float32)
-    return probabilities

@@ -1,15 +1,17 @@
-"""The learning rate as a pure function of the step."""
+"""What changes while a VAE trains, as pure functions of the step."""
 
 import math
 
-from pocketvae.train.config import TrainConfig
+from pocketvae.train.config import Schedule, TrainConfig
 
 
 def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
-    """Returns the rate of one step: linear warm-up, then cosine decay (Loshchilov and Hutter 2017, equation 5).
+    """Returns the rate of one step: linear warm-up, then the schedule.
+
+    The cosine is that of Loshchilov and Hutter 2017, equation 5, without restarts.
 
     Args:
-        config: Gives the highest rate, the warm-up and the final fraction.
+        config: Gives the highest rate, the warm-up, the schedule and the final fraction.
         step: From 0.
         total_steps: Of the whole run.
     """
@@ -17,5 +19,16 @@ def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
         return config.learning_rate * (step + 1) / config.warmup_steps
     decay_steps = max(1, total_steps - config.warmup_steps)
     progress = min(1.0, (step - config.warmup_steps) / decay_steps)
-    cosine = 0.5 * (1 + math.cos(math.pi * progress))
-    return config.learning_rate * (config.final_rate_fraction + (1 - config.final_rate_fraction) * cosine)
+    remaining = {
+        Schedule.COSINE: 0.5 * (1 + math.cos(math.pi * progress)),
+        Schedule.LINEAR: 1 - progress,
+        Schedule.CONSTANT: 1.0,
+    }[config.schedule]
+    return config.learning_rate * (config.final_rate_fraction + (1 - config.final_rate_fraction) * remaining)
+
+
+def kl_weight(config: TrainConfig, epochs_done: float) -> float:
+    """Returns the weight of the KL divergence: beta, reached linearly over the warm-up (Sonderby et al. 2016)."""
+    if config.kl_warmup_epochs == 0:
+        return config.beta
+    return config.beta * min(1.0, epochs_done / config.kl_warmup_epochs)

@@ -20,12 +20,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="replace one value, for example epochs=20"
     )
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted training, if there is one")
+    parser.add_argument(
+        "--strategy", default="none", help="none, mirrored or multi_worker: who shares the work (default: none)"
+    )
+    parser.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be read")
     common.add_force(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains and prints the final figures."""
-    from pocketvae.train import parse_assignments, preset, read_toml, train, with_overrides
+    from pocketvae.spec import parse_choice
+    from pocketvae.train import Strategy, parse_assignments, preset, read_toml, train, with_overrides
 
     config = preset(arguments.preset)
     if arguments.config is not None:
@@ -38,14 +44,21 @@ def run(arguments: argparse.Namespace) -> int:
             config=config,
             preset=arguments.preset,
             force=arguments.force,
+            resume=arguments.resume,
+            strategy=parse_choice(Strategy, arguments.strategy, "strategy"),
+            skip_corrupt=arguments.skip_corrupt,
             progress=terminal.step,
         )
-    metrics = record.metrics
+    metrics, kind = record.metrics, record.config["binarization"]
+    unit = f"{kind} binarization" if record.vae.likelihood == "bernoulli" else f"{record.vae.likelihood} likelihood"
     terminal.line(
         f"negative ELBO {metrics['test_negative_elbo_nats']:.2f} "
         f"+- {metrics['test_negative_elbo_standard_error_nats']:.2f} nats on {metrics['test_images']:.0f} test images "
         f"(reconstruction {metrics['test_reconstruction_nats']:.2f}, KL {metrics['test_kl_nats']:.2f}; "
-        f"{metrics['active_units']:.0f} of {record.vae.latent_dim} latent dimensions active; dynamic binarization)"
+        f"{metrics['active_units']:.0f} of {record.vae.latent_dim} latent dimensions active; {unit})"
     )
+    for warning in record.warnings:
+        terminal.warn(warning)
+    terminal.line(f"ended: {record.ended}")
     terminal.line(f"run: {arguments.out}")
     return 0

@@ -1,0 +1,24 @@
+"""The output heads: what turns a decoder's outputs into an image, in training, in export and beside the artifacts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pocketvae.keras_io import import_tensorflow
+from pocketvae.spec import Likelihood
+
+
+def image_head(likelihood: Likelihood, outputs: Any) -> Any:
+    """Returns the mean image of p(x|z), `[N, H, W, C] float32` in [0, 1].
+
+    Args:
+        likelihood: Tells what the outputs mean.
+        outputs: What the decoder returned, `[N, H, W, C * likelihood.parameters_per_value]`.
+    """
+    tf = import_tensorflow()
+    if likelihood is Likelihood.BERNOULLI:
+        return tf.sigmoid(outputs)
+    if likelihood is Likelihood.GAUSSIAN:
+        return tf.clip_by_value(outputs, 0.0, 1.0)
+    # The mode of a discretized logistic: its mean, clipped, since all mass beyond black and white falls on them.
+    return tf.clip_by_value(outputs[..., : outputs.shape[-1] // 2], 0.0, 1.0)

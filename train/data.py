@@ -1,0 +1,44 @@
+"""What a training does to its images before the first step."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+
+from pocketvae.images import ImageSet, ImageSplits
+from pocketvae.train.checkpoints import DataIdentity
+
+_CHUNK = 4096
+
+
+def identify(data: ImageSplits) -> DataIdentity:
+    """Returns what tells this data from other data, so that a training is resumed with its own."""
+    digest = hashlib.sha256()
+    for start in range(0, len(data.train), _CHUNK):
+        digest.update(np.ascontiguousarray(data.train.images[start : start + _CHUNK]))
+    digest.update(data.train.labels_or_zeros())
+    counts = (len(data.train), len(data.validation), len(data.test))
+    return DataIdentity(name=data.name, counts=counts, sha256=digest.hexdigest())
+
+
+def binarize_once(data: ImageSplits, seed: int) -> ImageSplits:
+    """Draws binary pixels, 0 or 255, whose probability of 255 is the grey value (static binarization).
+
+    Args:
+        data: Grey values.
+        seed: Of the draws; every split has its own.
+    """
+    parts = {"train": data.train, "validation": data.validation, "test": data.test}
+    drawn = {name: _binarize(part, seed, stream) for stream, (name, part) in enumerate(parts.items())}
+    return replace(data, **drawn)
+
+
+def _binarize(part: ImageSet, seed: int, stream: int) -> ImageSet:
+    rng = np.random.default_rng([seed, 4, stream])
+    images = np.empty(part.images.shape, np.uint8)
+    for start in range(0, len(part), _CHUNK):
+        grey = part.images[start : start + _CHUNK]
+        images[start : start + _CHUNK] = np.where(rng.random(grey.shape) * 255 < grey, 255, 0)
+    return replace(part, images=images)

@@ -1,0 +1,237 @@
+"""A VAE as one object: encoder, decoder, prior and likelihood, and the terms that every objective is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from pocketvae.heads import image_head
+from pocketvae.keras_io import import_tensorflow
+from pocketvae.spec import Likelihood, PriorKind, VaeSpec
+from pocketvae.train import likelihoods, objective, priors
+from pocketvae.train.config import TrainConfig
+from pocketvae.train.networks import build_decoder, build_encoder
+
+# Noise streams of one seed: the first word of the stateless seed says what the noise is for.
+_BINARIZE, _LATENT = 0, 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Noise:
+    """Which noise to draw: the same values give the same noise on every machine, in every process.
+
+    Attributes:
+        seed: `[2] int64`: the run's seed and the number of the step or batch.
+        first: Place of the first image in the whole batch, for a worker that holds a part of it.
+        whole: Images of the whole batch; None where the images given are all.
+    """
+
+    seed: Any
+    first: Any = 0
+    whole: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """Terms of the bounds for K latent samples of N images, in nats.
+
+    Attributes:
+        log_likelihood: log p(x|z), `[K, N]`.
+        log_prior: log p(z), `[K, N]`.
+        log_posterior: log q(z|x), `[K, N]`.
+        kl: KL(q(z|x) || N(0, I)) of every dimension, `[N, D]`, whatever the prior.
+    """
+
+    log_likelihood: Any
+    log_prior: Any
+    log_posterior: Any
+    kl: Any
+
+    def log_weights(self) -> Any:
+        """Returns the importance weights log p(x, z) - log q(z|x), `[K, N]`."""
+        return self.log_likelihood + self.log_prior - self.log_posterior
+
+
+class VaeModel:
+    """Owns the networks. Sampling lives here and is never exported."""
+
+    def __init__(self, *, spec: VaeSpec, encoder: Any, decoder: Any, prior: Any | None, variance: float = 1.0) -> None:
+        """Joins networks.
+
+        Args:
+            spec: The interface.
+            encoder: q(z|x).
+            decoder: The decoder without its head.
+            prior: Sampling model of the prior; None for N(0, I).
+            variance: Of the Gaussian likelihood.
+        """
+        tf = import_tensorflow()
+        self.spec = spec
+        self.encoder, self.decoder, self.prior = encoder, decoder, prior
+        mean_of_replicas = tf.VariableAggregation.MEAN
+        self.variance = tf.Variable(variance, trainable=False, name="variance", aggregation=mean_of_replicas)
+        self.pseudo_inputs: Any | None = None
+
+    @classmethod
+    def build(cls, config: TrainConfig, spec: VaeSpec) -> VaeModel:
+        """Builds networks with weights drawn from `config.seed`."""
+        return cls(
+            spec=spec,
+            encoder=build_encoder(config, spec),
+            decoder=build_decoder(config, spec),
+            prior=priors.build_prior(config),
+        )
+
+    def add_pseudo_inputs(self, images: Any) -> None:
+        """Makes a VampPrior's components the posteriors of learned images, which begin as the ones given.
+
+        Args:
+            images: `[K, H, W, C] float32` in [0, 1].
+        """
+        tf = import_tensorflow()
+        inside = tf.clip_by_value(tf.convert_to_tensor(images), 0.02, 0.98)
+        logits = tf.math.log(inside) - tf.math.log1p(-inside)
+        self.pseudo_inputs = tf.Variable(logits, name="pseudo_inputs")
+
+    def trainable_variables(self) -> list[Any]:
+        """Returns what the optimizer changes."""
+        variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
+        if self.pseudo_inputs is not None:
+            return [*variables, self.pseudo_inputs]
+        return [*variables, *(self.prior.trainable_variables if self.prior is not None else [])]
+
+    def freeze_components(self) -> None:
+        """Copies a VampPrior's present components into the mixture that samples from it."""
+        if self.pseudo_inputs is not None and self.prior is not None:
+            means, log_scales = self._components()
+            self.prior.get_layer("means").set_weights([means.numpy()])
+            self.prior.get_layer("log_scales").set_weights([log_scales.numpy()])
+
+    def encode(self, x: Any, labels: Any, *, training: bool = False) -> tuple[Any, Any]:
+        """Returns (z_mean, z_log_var) of `x [N, H, W, C]` in [0, 1]."""
+        inputs = [x, labels] if self.spec.label_count else x
+        z_mean, z_log_var = self.encoder(inputs, training=training)
+        return z_mean, z_log_var
+
+    def decode(self, z: Any, labels: Any, *, training: bool = False) -> Any:
+        """Returns the decoder's outputs without the head."""
+        return self.decoder([z, labels] if self.spec.label_count else z, training=training)
+
+    def images(self, z: Any, labels: Any) -> Any:
+        """Returns the mean images of p(x|z), in [0, 1]."""
+        return image_head(self.spec.likelihood, self.decode(z, labels))
+
+    def observe(self, images: Any, noise: Noise) -> Any:
+        """Returns what the likelihood is of: `[N, H, W, C] float32`, binarized for a Bernoulli one.
+
+        Args:
+            images: `[N, H, W, C] uint8`.
+            noise: Of the binarization.
+        """
+        tf = import_tensorflow()
+        intensities = tf.cast(images, tf.float32) / 255.0
+        if self.spec.likelihood is not Likelihood.BERNOULLI:
+            return intensities
+        shape = tf.shape(intensities)
+        uniform = _draw(tf.random.stateless_uniform, [shape[0]], self.spec.image_shape, noise, _BINARIZE)
+        return likelihoods.binarize(intensities, uniform)
+
+    def terms(
+        self,
+        images: Any,
+        labels: Any,
+        noise: Noise,
+        *,
+        samples: int = 1,
+        training: bool = False,
+        fit_variance: Callable[[Any], Any] | None = None,
+    ) -> Terms:
+        """Draws `samples` latents of every image and returns the terms of the bounds.
+
+        Args:
+            images: `[N, H, W, C] uint8`.
+            labels: `[N] int32`; not looked at by an unconditional VAE.
+            noise: Of binarization and latents.
+            samples: K.
+            training: Passed to the networks.
+            fit_variance: Given the batch's optimal variance of the Gaussian likelihood, returns the one to use; None
+                uses the model's own.
+        """
+        x = self.observe(images, noise)
+        z_mean, z_log_var = self.encode(x, labels, training=training)
+        return self.terms_of(x, labels, z_mean, z_log_var, noise, samples, training=training, fit_variance=fit_variance)
+
+    def terms_of(
+        self,
+        x: Any,
+        labels: Any,
+        z_mean: Any,
+        z_log_var: Any,
+        noise: Noise,
+        samples: int,
+        *,
+        training: bool = False,
+        fit_variance: Callable[[Any], Any] | None = None,
+    ) -> Terms:
+        """Returns the terms for given posteriors, see `terms`."""
+        tf = import_tensorflow()
+        count = tf.shape(z_mean)[0]
+        eps = _draw(
+            tf.random.stateless_normal, [count], (self.spec.latent_dim,), noise, _LATENT, samples=samples
+        )
+        z = reparameterize(z_mean, z_log_var, eps)
+        flat_labels = tf.tile(labels, [samples])
+        outputs = self.decode(tf.reshape(z, (-1, self.spec.latent_dim)), flat_labels, training=training)
+        shape = (*self.spec.image_shape[:2], self.spec.decoder_channels)
+        outputs = tf.reshape(outputs, (samples, -1, *shape))
+        return Terms(
+            log_likelihood=self._log_likelihood(x, outputs, fit_variance),
+            log_prior=self.log_prior(z),
+            log_posterior=objective.log_normal(eps, z_log_var),
+            kl=objective.kl_to_standard_normal(z_mean, z_log_var),
+        )
+
+    def log_prior(self, z: Any) -> Any:
+        """Returns log p(z) of `[..., D]`."""
+        if self.pseudo_inputs is None:
+            return priors.log_density(self.prior, self.spec, z)
+        tf = import_tensorflow()
+        flat = tf.reshape(z, (-1, self.spec.latent_dim))
+        return tf.reshape(priors.mixture_log_density(flat, *self._components()), tf.shape(z)[:-1])
+
+    def is_kl_analytic(self) -> bool:
+        """Whether KL(q(z|x) || p(z)) is known without sampling."""
+        return self.spec.prior is PriorKind.STANDARD
+
+    def _components(self) -> tuple[Any, Any]:
+        tf = import_tensorflow()
+        means, log_vars = self.encode(tf.sigmoid(self.pseudo_inputs), None)
+        return means, 0.5 * log_vars
+
+    def _log_likelihood(self, x: Any, outputs: Any, fit_variance: Callable[[Any], Any] | None) -> Any:
+        if self.spec.likelihood is Likelihood.BERNOULLI:
+            return likelihoods.bernoulli_log_likelihood(x, outputs)
+        if self.spec.likelihood is Likelihood.DISCRETIZED_LOGISTIC:
+            return likelihoods.discretized_logistic_log_likelihood(x, outputs)
+        variance = self.variance if fit_variance is None else fit_variance(likelihoods.optimal_variance(x, outputs))
+        return likelihoods.gaussian_log_likelihood(x, outputs, variance)
+
+
+def reparameterize(z_mean: Any, z_log_var: Any, eps: Any) -> Any:
+    """Returns z = mean + sigma * eps (Kingma and Welling 2014, section 2.4)."""
+    return z_mean + import_tensorflow().exp(0.5 * z_log_var) * eps
+
+
+def _draw(
+    distribution: Any, count: list[Any], shape: tuple[int, ...], noise: Noise, purpose: int, samples: int | None = None
+) -> Any:
+    """Draws noise for the whole batch and returns the part of the images at hand, so that workers draw the same."""
+    tf = import_tensorflow()
+    whole = count if noise.whole is None else [noise.whole]
+    leading: list[Any] = [] if samples is None else [samples]
+    seed = tf.stack([noise.seed[0] * 2 + purpose, noise.seed[1]])
+    values = distribution(tf.stack([*leading, *whole, *shape]), seed)
+    if noise.whole is None:
+        return values
+    return tf.gather(values, noise.first + tf.range(count[0]), axis=len(leading))

@@ -1,0 +1,33 @@
+"""TensorBoard event files, written without the tensorboard package: it is needed to look at them, not to make them."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from pocketvae.keras_io import import_tensorflow
+from pocketvae.train.loop import EpochMetrics
+
+FOLDER_NAME = "tensorboard"
+
+
+class Summaries:
+    """Appends the figures of epochs to a folder; a resumed training adds a file that goes on from there."""
+
+    def __init__(self, folder: Path) -> None:
+        """Opens an event file in the run's `tensorboard` folder."""
+        tf = import_tensorflow()
+        self._writer = tf.summary.create_file_writer(str(folder / FOLDER_NAME))
+        self._metadata = tf.compat.v1.SummaryMetadata()
+        self._metadata.plugin_data.plugin_name = "scalars"
+
+    def add(self, metrics: EpochMetrics) -> None:
+        """Writes every figure of an epoch at its step."""
+        values: dict[str, Any] = asdict(metrics)
+        step = values.pop("step")
+        tf = import_tensorflow()
+        with self._writer.as_default():
+            for name, value in values.items():
+                tf.summary.write(name, tf.constant(float(value)), step=step, metadata=self._metadata)
+        self._writer.flush()

@@ -1,0 +1,148 @@
+"""The trainer: optimizer, averaged weights and the compiled training step of a VAE."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.keras_io import import_keras, import_tensorflow
+from pocketvae.train import objective
+from pocketvae.train.config import Objective, TrainConfig
+from pocketvae.train.distribution import Workers
+from pocketvae.train.model import Noise, Terms, VaeModel
+
+# The Gaussian likelihood's variance for evaluation: an average over about this many of the last batches.
+_VARIANCE_DECAY = 0.99
+
+
+@dataclass(frozen=True, kw_only=True)
+class StepKnobs:
+    """What changes from step to step.
+
+    Attributes:
+        learning_rate: Of the optimizer.
+        beta: Weight of the KL divergence.
+    """
+
+    learning_rate: float
+    beta: float
+
+
+class Trainer:
+    """Takes optimizer steps on a model."""
+
+    def __init__(self, config: TrainConfig, model: VaeModel, workers: Workers) -> None:
+        """Prepares optimizer and averages; nothing is compiled before the first step.
+
+        Args:
+            config: How to train.
+            model: What to train; made in the scope of `workers`.
+            workers: Who shares the work.
+        """
+        tf, keras = import_tensorflow(), import_keras()
+        self.config, self.model, self._workers = config, model, workers
+        self.optimizer = keras.optimizers.Adam(
+            config.learning_rate, global_clipnorm=config.max_gradient_norm, jit_compile=False
+        )
+        self._weights = model.trainable_variables()
+        self.optimizer.build(self._weights)
+        mean_of_replicas = tf.VariableAggregation.MEAN
+        self.averages = [
+            tf.Variable(weight, trainable=False, name=f"average_{index}", aggregation=mean_of_replicas)
+            for index, weight in enumerate(self._weights if config.ema_decay else ())
+        ]
+        # Collective operations cannot be compiled by XLA, so several workers run the graph as it is.
+        compiled = config.jit_compile and workers.count == 1
+        self._step = tf.function(self._global_step, jit_compile=compiled, autograph=False)
+
+    def step(
+        self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int32], number: int, knobs: StepKnobs
+    ) -> float:
+        """Takes one optimizer step and returns the batch's mean loss in nats.
+
+        Args:
+            images: `[B, H, W, C] uint8`, the whole batch.
+            labels: `[B] int32`.
+            number: Of the step since the run began; decides its noise.
+            knobs: Of this step.
+        """
+        # A young average would still hold the initial weights, so it forgets faster at first.
+        decay = min(self.config.ema_decay, (1 + number) / (10 + number))
+        values = np.array([knobs.learning_rate, knobs.beta, decay], np.float32)
+        seed = np.array([self.config.seed, number], np.int64)
+        parts = self._workers.scatter(images, labels)
+        return float(self._step(*parts, seed, values))
+
+    @contextlib.contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Puts the averaged weights in the model's place for the block; does nothing where there are none."""
+        current = [weight.numpy() for weight in self._weights] if self.averages else []
+        for weight, average in zip(self._weights, self.averages, strict=False):
+            weight.assign(average.numpy())
+        try:
+            yield
+        finally:
+            for weight, value in zip(self._weights, current, strict=False):
+                weight.assign(value)
+
+    def tracked(self) -> dict[str, Any]:
+        """Returns what a checkpoint to go on from has to hold, by name."""
+        tracked = {**self.tracked_weights(), "optimizer": self.optimizer}
+        return {**tracked, "averages": self.averages} if self.averages else tracked
+
+    def tracked_weights(self) -> dict[str, Any]:
+        """Returns what a checkpoint of the model alone has to hold, by name."""
+        model = self.model
+        parts = {
+            "encoder": model.encoder,
+            "decoder": model.decoder,
+            "prior": model.prior,
+            "pseudo_inputs": model.pseudo_inputs,
+            "variance": model.variance,
+        }
+        return {name: part for name, part in parts.items() if part is not None}
+
+    def _global_step(self, images: Any, labels: Any, first: Any, seed: Any, values: Any) -> Any:
+        return self._workers.run(self._replica_step, (images, labels, first, seed, values))
+
+    def _replica_step(self, images: Any, labels: Any, first: Any, seed: Any, values: Any) -> Any:
+        """One worker's part of a step; returns its part of the mean loss."""
+        tf = import_tensorflow()
+        learning_rate, beta, decay = tf.unstack(values)
+        noise = Noise(seed=seed, first=first, whole=images.shape[0] * self._workers.count)
+        with tf.GradientTape() as tape:
+            terms = self.model.terms(
+                images,
+                labels,
+                noise,
+                samples=self.config.importance_samples,
+                training=True,
+                fit_variance=self._fit_variance,
+            )
+            loss = self._loss(terms, beta) / self._workers.count
+        self.optimizer.learning_rate.assign(learning_rate)
+        self.optimizer.apply_gradients(zip(tape.gradient(loss, self._weights), self._weights, strict=True))
+        for average, weight in zip(self.averages, self._weights, strict=False):
+            average.assign(decay * average + (1.0 - decay) * weight)
+        return loss
+
+    def _loss(self, terms: Terms, beta: Any) -> Any:
+        tf = import_tensorflow()
+        if self.config.objective is Objective.IWAE:
+            return -tf.reduce_mean(objective.importance_bound(terms.log_weights()))
+        reconstruction = -tf.reduce_mean(terms.log_likelihood)
+        if not self.model.is_kl_analytic():
+            return reconstruction + beta * tf.reduce_mean(terms.log_posterior - terms.log_prior)
+        if self.config.free_bits_nats > 0:
+            return reconstruction + beta * objective.with_free_bits(terms.kl, self.config.free_bits_nats)
+        return reconstruction + beta * tf.reduce_mean(tf.reduce_sum(terms.kl, axis=-1))
+
+    def _fit_variance(self, optimal: Any) -> Any:
+        shared = self._workers.mean(optimal)
+        self.model.variance.assign(_VARIANCE_DECAY * self.model.variance + (1 - _VARIANCE_DECAY) * shared)
+        return shared
