@@ -215,6 +215,11 @@ def test_thread_counts(refused, tmp_path, bundles, count):
     refused("threads", "bench", bundles.make_bundle(tmp_path / "b"), "--threads", count)
 
 
+@pytest.mark.parametrize("count", ["0", "-1", "two"])
+def test_thread_counts_of_verify(refused, tmp_path, bundles, count):
+    refused("threads", "verify", bundles.make_bundle(tmp_path / "b"), "--threads", count)
+
+
 def test_an_unknown_artifact_to_time(refused, tmp_path, bundles):
     bundle = bundles.make_bundle(tmp_path / "b")
     refused("did you mean 'decoder.float32.onnx'", "bench", bundle, "--artifacts", "decoder.flot32.onnx")
