@@ -153,6 +153,23 @@ def test_an_existing_output_is_kept_without_force(refused, tmp_path, words):
     assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
 
 
+@pytest.mark.parametrize("words", [("train", "--data", "mnist"), ("export", "somewhere")])
+def test_force_does_not_delete_what_is_not_pocketvae_s(refused, tmp_path, words):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("precious")
+    refused("--force replaces an empty folder or one with a", *words, "--force", "--out", tmp_path / "out")
+    refused("mine.txt is neither", *words, "--force", "--out", tmp_path / "out" / "mine.txt")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["run", "bundle"])
+def test_force_of_quickstart_does_not_either(refused, tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine.txt").write_text("precious")
+    refused(f"{name} is neither", "quickstart", "--force", "--out", tmp_path)
+    assert folder_content(tmp_path) == [name, f"{name}/mine.txt"]
+
+
 def test_quickstart_into_a_file(refused, tmp_path):
     (tmp_path / "out").write_text("a file")
     refused("out", "quickstart", "--out", tmp_path / "out", "--force")
