@@ -6,9 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
+from typing import Self
 
 _BAR_HEIGHT, _BAR_GAP = 18, 8
 _LABEL_WIDTH, _PLOT_WIDTH, _VALUE_WIDTH = 210, 420, 90
+# Of the scatter plot, in the units of its view box.
+_WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _LABEL_COLUMN = 720, 420, 64, 48, 16, 210
+_LINE = 16.0
+# An axis whose largest value is this many times its smallest has ticks at decades alone.
+_DECADES_FROM = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,60 +59,87 @@ def bar_chart(bars: Sequence[Bar], *, title: str) -> str:
 
 
 def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label: str) -> str:
-    """Draws labelled points, both axes logarithmic with a line at each decade."""
+    """Draws points on two logarithmic axes; their labels stand in a column at the right, each joined to its point."""
     if not points:
         return ""
-    width, height, left, bottom, top, right = 720, 420, 64, 48, 16, 150
-    x_low, x_high = _decades([point.x for point in points])
-    y_low, y_high = _decades([point.y for point in points])
-
-    def place(point_x: float, point_y: float) -> tuple[float, float]:
-        x = left + (width - left - right) * math.log10(point_x / x_low) / math.log10(x_high / x_low)
-        y = height - bottom - (height - bottom - top) * math.log10(point_y / y_low) / math.log10(y_high / y_low)
-        return x, y
-
-    parts = []
-    for decade in _between(x_low, x_high):
-        x, _ = place(decade, y_low)
-        parts.append(f'<line x1="{x:.1f}" y1="{top}" x2="{x:.1f}" y2="{height - bottom}" class="grid"/>')
+    x_axis = _Axis.fit([point.x for point in points], start=_LEFT, end=_WIDTH - _LABEL_COLUMN)
+    y_axis = _Axis.fit([point.y for point in points], start=_HEIGHT - _BOTTOM, end=_TOP)
+    parts = [*_vertical_grid(x_axis), *_horizontal_grid(y_axis)]
+    ordered = sorted(points, key=lambda point: -point.y)
+    heights = _spread([y_axis.place(point.y) for point in ordered])
+    column = _WIDTH - _LABEL_COLUMN + 22
+    for point, height in zip(ordered, heights, strict=True):
+        x, y = x_axis.place(point.x), y_axis.place(point.y)
         parts.append(
-            f'<text x="{x:.1f}" y="{height - bottom + 16}" class="tick" text-anchor="middle">{decade:g}</text>'
+            f'<polyline points="{x:.1f},{y:.1f} {column - 14},{height:.1f} {column - 3},{height:.1f}" class="lead"/>'
         )
-    for decade in _between(y_low, y_high):
-        _, y = place(x_low, decade)
-        parts.append(f'<line x1="{left}" y1="{y:.1f}" x2="{width - right}" y2="{y:.1f}" class="grid"/>')
-        parts.append(f'<text x="{left - 8}" y="{y:.1f}" class="tick" text-anchor="end">{decade:g}</text>')
-    taken: list[tuple[float, float]] = []
-    for point in sorted(points, key=lambda point: point.y):
-        x, y = place(point.x, point.y)
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="5" class="{point.kind}"/>')
-        parts.append(f'<text x="{x + 9:.1f}" y="{_free(taken, x, y):.1f}" class="label">{escape(point.label)}</text>')
-    middle = (height - bottom + top) / 2
-    centre = (left + width - right) / 2
-    parts.append(f'<text x="{centre}" y="{height - 8}" class="axis" text-anchor="middle">{escape(x_label)}</text>')
+        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" class="{point.kind}"/>')
+        parts.append(f'<text x="{column}" y="{height:.1f}" class="label">{escape(point.label)}</text>')
+    middle, centre = (x_axis.start + x_axis.end) / 2, (y_axis.start + y_axis.end) / 2
+    parts.append(f'<text x="{middle}" y="{_HEIGHT - 8}" class="axis" text-anchor="middle">{escape(x_label)}</text>')
     parts.append(
-        f'<text x="14" y="{middle}" class="axis" text-anchor="middle" transform="rotate(-90 14 {middle})">'
+        f'<text x="14" y="{centre}" class="axis" text-anchor="middle" transform="rotate(-90 14 {centre})">'
         f"{escape(y_label)}</text>"
     )
-    return _svg(width, height, title, parts)
+    return _svg(_WIDTH, _HEIGHT, title, parts)
 
 
-def _free(taken: list[tuple[float, float]], x: float, y: float) -> float:
-    """Returns a height for a label near y that no earlier label in the same area uses."""
-    while any(abs(x - other_x) < 140 and abs(y - other_y) < 13 for other_x, other_y in taken):
-        y -= 13
-    taken.append((x, y))
-    return y
+@dataclass(frozen=True, kw_only=True)
+class _Axis:
+    """A logarithmic axis from `ticks[0]` at the coordinate `start` to `ticks[-1]` at `end`."""
+
+    ticks: tuple[float, ...]
+    start: float
+    end: float
+
+    @classmethod
+    def fit(cls, values: Sequence[float], *, start: float, end: float) -> Self:
+        """Returns the axis that holds all values: ticks at 1, 2 and 5 where they span little, else at decades."""
+        low, high = min(values), max(values)
+        steps = (1.0, 2.0, 5.0) if high / low < _DECADES_FROM else (1.0,)
+        first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
+        candidates = [step * 10.0**exponent for exponent in range(first, last + 1) for step in steps]
+        below = max((tick for tick in candidates if tick <= low), default=candidates[0])
+        above = min((tick for tick in candidates if tick >= high and tick > below), default=candidates[-1] * 10)
+        ticks = (*(tick for tick in candidates if below <= tick < above), above)
+        return cls(ticks=ticks, start=start, end=end)
+
+    def place(self, value: float) -> float:
+        """Returns the coordinate of a value."""
+        share = math.log(value / self.ticks[0]) / math.log(self.ticks[-1] / self.ticks[0])
+        return self.start + (self.end - self.start) * share
 
 
-def _decades(values: Sequence[float]) -> tuple[float, float]:
-    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
-    return 10.0**low, 10.0 ** max(high, low + 1)
+def _vertical_grid(axis: _Axis) -> list[str]:
+    parts = []
+    for tick in axis.ticks:
+        x = axis.place(tick)
+        parts.append(f'<line x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{_HEIGHT - _BOTTOM}" class="grid"/>')
+        parts.append(
+            f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 16}" class="tick" text-anchor="middle">{tick:g}</text>'
+        )
+    return parts
 
 
-def _between(low: float, high: float) -> list[float]:
-    first, last = round(math.log10(low)), round(math.log10(high))
-    return [10.0**exponent for exponent in range(first, last + 1)]
+def _horizontal_grid(axis: _Axis) -> list[str]:
+    parts = []
+    for tick in axis.ticks:
+        y = axis.place(tick)
+        parts.append(f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _LABEL_COLUMN}" y2="{y:.1f}" class="grid"/>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{y:.1f}" class="tick" text-anchor="end">{tick:g}</text>')
+    return parts
+
+
+def _spread(wanted: Sequence[float]) -> list[float]:
+    """Returns ascending heights near the wanted ones, a line apart, pushed down first and then up from the bottom."""
+    heights: list[float] = []
+    for height in wanted:
+        heights.append(max(height, heights[-1] + _LINE if heights else _TOP))
+    lowest = float(_HEIGHT - _BOTTOM)
+    for index in reversed(range(len(heights))):
+        heights[index] = min(heights[index], lowest)
+        lowest = heights[index] - _LINE
+    return heights
 
 
 def _svg(width: float, height: float, title: str, parts: Sequence[str]) -> str:

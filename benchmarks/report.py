@@ -12,7 +12,7 @@ from pocketvae.benchmarks.charts import Bar, Point, bar_chart, scatter_chart
 from pocketvae.benchmarks.contact_sheet import AMPLIFICATION, ContactRow, contact_rows
 from pocketvae.benchmarks.environment import Environment
 from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, VerifyResult
-from pocketvae.benchmarks.tables import format_ratio, format_value, worst_check
+from pocketvae.benchmarks.tables import format_ratio, format_us, format_value, worst_check
 from pocketvae.bundle import Bundle, open_bundle
 from pocketvae.files import write_text
 from pocketvae.manifest import Manifest
@@ -83,7 +83,7 @@ def _head(manifest: Manifest, verify: VerifyResult, bench: BenchResult | None) -
         facts.insert(0, ("negative ELBO, test", f"{manifest.training['test_negative_elbo_nats']:.1f} nats"))
     best = _fastest_decoder(bench)
     if best:
-        facts.append(("fastest decoder", f"{best.median_s * 1e6:.0f} \u00b5s"))
+        facts.append(("fastest decoder", _duration(best.median_s)))
         facts += [(f"against {how}", f"{format_ratio(ratio)}x") for how, ratio in sorted(best.speedups.items())]
     cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
     provenance = ", ".join(f"{key} {value}" for key, value in sorted(manifest.provenance.items()))
@@ -136,8 +136,8 @@ def _latency_cells(row: BenchRow | None) -> list[str]:
     if row is None:
         return ["-"] * 5
     return [
-        f"{row.median_s * 1e6:.0f}",
-        f"{row.p90_s * 1e6:.0f}",
+        format_us(row.median_s),
+        format_us(row.p90_s),
         format_ratio(row.speedup_vs_original),
         format_ratio(row.speedups.get("keras-predict")),
         f"{row.peak_rss_bytes / 1e6:.0f}",
@@ -200,7 +200,7 @@ def _latency(bench: BenchResult) -> str:
             charts.append(f"<figure>{bar_chart(bars, title=title)}<figcaption>{title}</figcaption></figure>\n")
     unstable = [row.artifact for row in bench.results if row.warnings]
     warning = f"<p class='soft'>Unstable figures: {escape(', '.join(unstable))}.</p>" if unstable else ""
-    return f"<h2>Latency</h2>\n{_key()}{''.join(charts)}{warning}"
+    return f"<h2>Latency</h2>\n{_key('tflite', 'onnx', 'original')}{''.join(charts)}{warning}"
 
 
 def _trade_off(verify: VerifyResult, bench: BenchResult) -> str:
@@ -215,9 +215,9 @@ def _trade_off(verify: VerifyResult, bench: BenchResult) -> str:
         points.append(Point(label=label, x=row.size_bytes / 1000, y=error, kind=kind))
     if not points:
         return ""
-    title = "Decoders: size against pixel error, with the median latency"
-    chart = scatter_chart(points, title=title, x_label="file size [kB]", y_label="largest checked error [1/255]")
-    return f"<h2>What to embed</h2>\n{_key()}<figure>{chart}<figcaption>{title}</figcaption></figure>\n"
+    title = "Decoders: size against pixel error (float: largest; quantized: 99th percentile), with the median latency"
+    chart = scatter_chart(points, title=title, x_label="file size [kB]", y_label="pixel error [1/255]")
+    return f"<h2>What to embed</h2>\n{_key('tflite', 'onnx')}<figure>{chart}<figcaption>{title}</figcaption></figure>\n"
 
 
 def _pictures(pictures: Mapping[str, bytes]) -> str:
@@ -276,13 +276,13 @@ def _image(png: bytes, alt: str, *, smooth: bool = False) -> str:
     )
 
 
-def _key() -> str:
-    names = (("tflite", "TFLite"), ("onnx", "ONNX"), ("original", "original Keras model"))
-    return f"<p class='key soft'>{''.join(f'<span class=k-{kind}></span>{text}' for kind, text in names)}</p>\n"
+def _key(*kinds: str) -> str:
+    names = {"tflite": "TFLite", "onnx": "ONNX", "original": "original Keras model"}
+    return f"<p class='key soft'>{''.join(f'<span class=k-{kind}></span>{names[kind]}' for kind in kinds)}</p>\n"
 
 
 def _duration(seconds: float) -> str:
-    return f"{seconds * 1e6:.0f} \u00b5s" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
+    return f"{format_us(seconds)} \u00b5s" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
 
 
 def _fastest_decoder(bench: BenchResult | None) -> BenchRow | None:

@@ -59,12 +59,18 @@ def _bench_row(row: BenchRow) -> Row:
         f"{row.size_bytes / 1000:.1f}",
         f"{row.load_s * 1e3:.1f}",
         f"{row.first_s * 1e3:.2f}",
-        *(f"{value * 1e6:.1f}" for value in (row.median_s, row.p90_s, row.p99_s)),
+        *(format_us(value) for value in (row.median_s, row.p90_s, row.p99_s)),
         f"{row.peak_rss_bytes / 1e6:.0f}",
         format_ratio(row.speedup_vs_original),
         format_ratio(row.speedups.get("keras-predict")),
         "; ".join(row.warnings),
     ]
+
+
+def format_us(seconds: float) -> str:
+    """Returns microseconds, to a tenth below 100."""
+    microseconds = seconds * 1e6
+    return f"{microseconds:.1f}" if microseconds < 100 else f"{microseconds:.0f}"
 
 
 def format_ratio(ratio: float | None) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from pocketvae.benchmarks.environment import current_environment
 from pocketvae.benchmarks.results import Check, NotRun, VerifyResult
 from pocketvae.bundle import Bundle, Goldens, open_bundle
-from pocketvae.errors import ManifestError, PocketVaeError, TargetError, unknown_name
+from pocketvae.errors import ManifestError, PocketVaeError, SpecError, TargetError, unknown_name
 from pocketvae.manifest import ArtifactRecord, Tolerance
 from pocketvae.metrics import measure
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -48,6 +48,8 @@ def verify_bundle(
     for target in targets:
         if target not in TARGETS:
             raise unknown_name("target", target, TARGETS)
+    if num_threads < 1:
+        raise SpecError(f"threads must be at least 1, got {num_threads}")
     bundle = open_bundle(path)
     goldens = {component: _goldens(bundle, component) for component in _components(bundle)}
     checks: list[Check] = []

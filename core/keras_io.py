@@ -37,6 +37,9 @@ def import_tensorflow(*, onednn: bool = False) -> Any:
     try:
         with quiet_stderr():
             import tensorflow
+
+            # On a machine without a GPU the first look for one prints an error, so it happens here.
+            tensorflow.config.list_physical_devices()
     except ImportError as e:
         raise missing_package("tensorflow", "train") from e
     finally:

@@ -37,8 +37,8 @@ def tolerances(spec: ArtifactSpec, floor: NoiseFloor) -> tuple[Tolerance, ...]:
         return (Tolerance(output="posterior", metric="kl_mean", limit=_ENCODER_KL_NATS, source=source),)
     p99, mean = _DECODER_BUDGETS[spec.precision]
     return (
-        Tolerance(output="image", metric="p99_abs", limit=p99 * _PIXEL, source=f"budget: {p99:g}/255 of a pixel"),
-        Tolerance(output="image", metric="mean_abs", limit=mean * _PIXEL, source=f"budget: {mean:g}/255 of a pixel"),
+        Tolerance(output="image", metric="p99_abs", limit=p99 * _PIXEL, source=f"budget: {p99:g} of 255 grey steps"),
+        Tolerance(output="image", metric="mean_abs", limit=mean * _PIXEL, source=f"budget: {mean:g} of 255 grey steps"),
     )
 
 

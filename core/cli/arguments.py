@@ -7,7 +7,7 @@ import enum
 from pathlib import Path
 from typing import TypeVar
 
-from pocketvae.errors import SpecError
+from pocketvae.errors import OutputExistsError, SpecError
 from pocketvae.spec import parse_choice
 
 _Choice = TypeVar("_Choice", bound=enum.StrEnum)
@@ -52,6 +52,19 @@ def thread_counts(text: str) -> tuple[int, ...]:
         return tuple(dict.fromkeys(int(word) for word in text.split(",")))
     except ValueError as e:
         raise SpecError(f"--threads takes whole numbers such as 1 or 1,2, got {text!r}") from e
+
+
+def check_replaceable(path: Path, marker: str, *, force: bool) -> None:
+    """Refuses to let --force delete what pocketvae has not made: a mistyped --out must not cost somebody's folder.
+
+    Raises:
+        OutputExistsError: `path` is a file, or a folder that is not empty and has no file `marker`.
+    """
+    if not force or not path.exists():
+        return
+    if path.is_dir() and (not any(path.iterdir()) or (path / marker).is_file()):
+        return
+    raise OutputExistsError(f"--force replaces an empty folder or one with a {marker}, and {path} is neither")
 
 
 def check_file_output(path: Path | None) -> None:

@@ -27,7 +27,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exports and prints one row per artifact."""
     from pocketvae.export import ExportConfig, export_run, plan_artifacts
+    from pocketvae.manifest import MANIFEST_NAME
 
+    common.check_replaceable(arguments.out, MANIFEST_NAME, force=arguments.force)
     config = ExportConfig(
         artifacts=plan_artifacts(
             common.choices(Component, arguments.components, "component"),

@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from types import FrameType
 from typing import Protocol, cast
 
+from pocketvae.cli.parser import Parser
 from pocketvae.errors import PocketVaeError, TargetError, unknown_name
 from pocketvae.version import VERSION
 
@@ -20,6 +21,7 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_MISSING, EXIT_BUG, EXIT_INTERRUPTED = 0
 COMMANDS = {
     "quickstart": "train, export, verify, bench and report on the embedded MNIST",
     "train": "train a VAE: images in, a run directory out",
+    "evaluate": "the figures that papers report: -log p(x), ELBO, bits per dimension",
     "export": "export a run as TFLite and ONNX: a bundle out",
     "verify": "compare every artifact of a bundle with the original model",
     "bench": "time every artifact of a bundle and the original beside them",
@@ -63,9 +65,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         signal.signal(signal.SIGTERM, previous)
 
 
-def build_parser(command: str | None) -> argparse.ArgumentParser:
+def build_parser(command: str | None) -> Parser:
     """Returns the parser; only the named command's options are filled in, so that the others are not loaded."""
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="pocketvae",
         description="Train a variational autoencoder, export it for devices, and prove that it still does the same.",
         epilog="pocketvae COMMAND --help explains a command. Exit codes: 0 done and passed, 1 a check failed, "
@@ -79,6 +81,7 @@ def build_parser(command: str | None) -> argparse.ArgumentParser:
             name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False
         )
         if name == command:
+            parser.chosen = sub
             _load(name).add_arguments(sub)
             volume = sub.add_mutually_exclusive_group()
             volume.add_argument("--quiet", action="store_true", help="no progress on stderr")

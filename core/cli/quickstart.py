@@ -34,11 +34,15 @@ def run(arguments: argparse.Namespace) -> int:
     from pocketvae.documents import encode
     from pocketvae.export import ExportConfig, export_run, plan_artifacts
     from pocketvae.files import write_text
+    from pocketvae.manifest import MANIFEST_NAME
+    from pocketvae.run import RUN_NAME
     from pocketvae.train import parse_assignments, preset, train, with_overrides
 
     config = with_overrides(preset(PRESET), parse_assignments(arguments.set))
     out: Path = arguments.out
     run_path, bundle = out / "run", out / "bundle"
+    common.check_replaceable(run_path, RUN_NAME, force=arguments.force)
+    common.check_replaceable(bundle, MANIFEST_NAME, force=arguments.force)
     _prepare(out, force=arguments.force)
     clock = _Clock()
     with Terminal(quiet=arguments.quiet) as terminal:
@@ -71,7 +75,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _prepare(out: Path, *, force: bool) -> None:
-    """Makes the folder; one that is there may only be reused where it is a quickstart's, or empty, and with --force."""
+    """Makes the folder; one that holds anything is reused with --force only."""
     if out.exists() and not force and any(out.iterdir()):
         raise OutputExistsError(f"{out} exists: choose another --out, or pass --force to replace what is in it")
     out.mkdir(parents=True, exist_ok=True)

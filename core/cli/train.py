@@ -30,9 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Trains and prints the final figures."""
+    from pocketvae.run import RUN_NAME
     from pocketvae.spec import parse_choice
     from pocketvae.train import Strategy, parse_assignments, preset, read_toml, train, with_overrides
 
+    common.check_replaceable(arguments.out, RUN_NAME, force=arguments.force)
     config = preset(arguments.preset)
     if arguments.config is not None:
         config = with_overrides(config, read_toml(arguments.config))

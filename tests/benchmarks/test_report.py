@@ -1,3 +1,4 @@
+import itertools
 import re
 from html.parser import HTMLParser
 
@@ -90,3 +91,23 @@ def test_points_stay_inside_their_chart():
     places = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', chart)
     assert len(places) == 20
     assert all(0 <= float(x) <= 720 and 0 <= float(y) <= 420 for x, y in places)
+
+
+@pytest.mark.parametrize("values", [[1.0], [2.0, 2.0], [6e-7, 4.0, 4.1, 4.2, 12.0], [480.0, 481.0, 1700.0], [5.0] * 20])
+def test_every_label_can_be_read(values):
+    points = [Point(label=f"name {i}", x=value, y=value, kind="onnx") for i, value in enumerate(values)]
+    chart = scatter_chart(points, title="t", x_label="x", y_label="y")
+    heights = {name: float(y) for y, name in re.findall(r'y="([\d.]+)" class="label">(name \d+)<', chart)}
+    assert set(heights) == {point.label for point in points}
+    ordered = sorted(heights.values())
+    assert all(0 <= height <= 420 for height in ordered)
+    assert all(below - above >= 15 for above, below in itertools.pairwise(ordered))
+
+
+@pytest.mark.parametrize("values", [[1.0], [10.0], [3.0, 4.0], [450.0, 1709.0], [1.5e-4, 5.6], [0.02, 20.0]])
+def test_an_axis_holds_its_values_between_round_ticks(values):
+    chart = scatter_chart([Point(label="p", x=v, y=v, kind="onnx") for v in values], title="t", x_label="", y_label="")
+    ticks = [float(tick) for tick in re.findall(r'class="tick" text-anchor="middle">([^<]+)<', chart)]
+    assert ticks == sorted(set(ticks))
+    assert ticks[0] <= min(values) <= max(values) <= ticks[-1]
+    assert all(f"{tick:e}"[0] in "125" and float(f"{tick:.0e}") == tick for tick in ticks)

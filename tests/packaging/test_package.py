@@ -4,9 +4,12 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[2]
 ROOMS = ("core", "train", "export", "benchmarks")
@@ -45,20 +48,41 @@ def test_constraints_are_plain_pins_without_addresses():
     assert len({pin.split("==")[0].lower() for pin in pins}) == len(pins)
 
 
+def pinned_names():
+    """Returns the names in constraints.txt as package indexes compare them: lower case, dashes."""
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    return {canonicalize_name(line.split("==")[0]) for line in lines if "==" in line}
+
+
 def test_every_dependency_is_pinned(project):
-    pinned = {
-        line.split("==")[0].lower() for line in (ROOT / "constraints.txt").read_text().splitlines() if "==" in line
-    }
     declared = [*project["project"]["dependencies"]]
     for extra in project["project"]["optional-dependencies"].values():
         declared += extra
-    names = {re.split(r"[<>=\[!~ ]", line)[0].lower() for line in declared}
-    assert names - {"pocketvae"} <= pinned
+    assert {canonicalize_name(Requirement(line).name) for line in declared} - {"pocketvae"} <= pinned_names()
+
+
+def test_what_the_dependencies_need_is_pinned_too():
+    # make installs setuptools and wheel before anything else, to build with.
+    assert {"setuptools", "wheel", *needed_by("pocketvae", {"all", "dev"})} - pinned_names() == set()
+
+
+def needed_by(package, extras):
+    """Returns every package that an installed one needs on this system, whatever needs it."""
+    found, seen, todo = set(), set(), [(package, frozenset(extras))]
+    while todo:
+        name, chosen = todo.pop()
+        seen.add((name, chosen))
+        for line in metadata.requires(name) or []:
+            needed = Requirement(line)
+            wanted = needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in {"", *chosen})
+            step = (canonicalize_name(needed.name), frozenset(needed.extras))
+            if wanted and step not in seen:
+                todo.append(step)
+                found.add(step[0])
+    return found - {package}
 
 
 def test_the_constraints_are_what_is_installed():
-    from importlib import metadata
-
     different = []
     for line in (ROOT / "constraints.txt").read_text().splitlines():
         name, equals, pinned = line.partition("==")

@@ -153,6 +153,23 @@ def test_an_existing_output_is_kept_without_force(refused, tmp_path, words):
     assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
 
 
+@pytest.mark.parametrize("words", [("train", "--data", "mnist"), ("export", "somewhere")])
+def test_force_does_not_delete_what_is_not_pocketvae_s(refused, tmp_path, words):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine.txt").write_text("precious")
+    refused("--force replaces an empty folder or one with a", *words, "--force", "--out", tmp_path / "out")
+    refused("mine.txt is neither", *words, "--force", "--out", tmp_path / "out" / "mine.txt")
+    assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
+
+
+@pytest.mark.parametrize("name", ["run", "bundle"])
+def test_force_of_quickstart_does_not_either(refused, tmp_path, name):
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "mine.txt").write_text("precious")
+    refused(f"{name} is neither", "quickstart", "--force", "--out", tmp_path)
+    assert folder_content(tmp_path) == [name, f"{name}/mine.txt"]
+
+
 def test_quickstart_into_a_file(refused, tmp_path):
     (tmp_path / "out").write_text("a file")
     refused("out", "quickstart", "--out", tmp_path / "out", "--force")
@@ -213,6 +230,11 @@ def test_a_changed_artifact_is_named(refused, tiny_bundle, tmp_path):
 @pytest.mark.parametrize("count", ["0", "-1", "two", "1,", "1000"])
 def test_thread_counts(refused, tmp_path, bundles, count):
     refused("threads", "bench", bundles.make_bundle(tmp_path / "b"), "--threads", count)
+
+
+@pytest.mark.parametrize("count", ["0", "-1", "two"])
+def test_thread_counts_of_verify(refused, tmp_path, bundles, count):
+    refused("threads", "verify", bundles.make_bundle(tmp_path / "b"), "--threads", count)
 
 
 def test_an_unknown_artifact_to_time(refused, tmp_path, bundles):

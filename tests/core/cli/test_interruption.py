@@ -1,5 +1,6 @@
 """A real process, interrupted in the middle of its work, leaves nothing behind."""
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -12,15 +13,30 @@ pytestmark = pytest.mark.slow
 _WAIT_S = 240
 
 
-def start(folder, *words):
-    return subprocess.Popen(
-        [sys.executable, "-m", "pocketvae.cli.main", *map(str, words)],
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+@pytest.fixture
+def start(tmp_path):
+    """Starts a command in its own process group; whatever is left of the group is ended after the test."""
+    processes = []
+
+    def run(*words):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "pocketvae.cli.main", *map(str, words)],
+            cwd=tmp_path,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+            # A test run in the background of a script inherits an ignored SIGINT and would pass it on.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        processes.append(process)
+        return process
+
+    yield run
+    for process in processes:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
 
 
 def wait_for_line(process, text):
@@ -47,8 +63,8 @@ def alive(pid):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_training(tmp_path, mnist_npz, number):
-    process = start(tmp_path, "train", "--data", mnist_npz, "--out", "run", "--set", "epochs=1000")
+def test_training(start, tmp_path, mnist_npz, number):
+    process = start("train", "--data", mnist_npz, "--out", "run", "--set", "epochs=1000")
     wait_for_line(process, "training 10/")
     process.send_signal(number)
     _, err = process.communicate(timeout=_WAIT_S)
@@ -58,8 +74,8 @@ def test_training(tmp_path, mnist_npz, number):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_export_ends_its_workers_too(tmp_path, tiny_run, number):
-    process = start(tmp_path, "export", tiny_run, "--out", "bundle")
+def test_export_ends_its_workers_too(start, tmp_path, tiny_run, number):
+    process = start("export", tiny_run, "--out", "bundle")
     wait_for_line(process, "exporting 0/")
     deadline = time.monotonic() + _WAIT_S
     while not (workers := children(process.pid)) and time.monotonic() < deadline:
@@ -76,8 +92,8 @@ def test_export_ends_its_workers_too(tmp_path, tiny_run, number):
     assert not any(alive(pid) for pid in workers)
 
 
-def test_a_bench_writes_no_half_result(tmp_path, tiny_bundle):
-    process = start(tmp_path, "bench", tiny_bundle, "--json", "bench.json", "--no-original")
+def test_a_bench_writes_no_half_result(start, tmp_path, tiny_bundle):
+    process = start("bench", tiny_bundle, "--json", "bench.json", "--no-original")
     wait_for_line(process, "timing")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=_WAIT_S)

@@ -7,6 +7,7 @@ import pytest
 from pocketvae import errors
 from pocketvae.cli import main as main_module
 from pocketvae.cli.main import COMMANDS, build_parser, main
+from pocketvae.errors import SpecError
 
 
 def test_help_names_every_command_and_the_exit_codes(command):
@@ -30,22 +31,35 @@ def test_version(command):
     assert command("--version").out == f"pocketvae {__version__}\n"
 
 
-def test_no_command_is_a_usage_error(command):
-    outcome = command()
-    assert outcome.code == 2
-    assert "COMMAND" in outcome.err
+def test_no_command_is_a_usage_error(refused):
+    refused(
+        "required: COMMAND; pocketvae --help explains",
+    )
 
 
 def test_an_unknown_command_gets_a_close_match(refused):
     refused("unknown command 'verfy': did you mean 'verify'", "verfy", "bundle")
 
 
-def test_an_unknown_option_is_a_usage_error(command):
-    assert command("verify", "bundle", "--jsn", "x").code == 2
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (("verify", "bundle", "--jsn", "x"), "unknown option '--jsn': did you mean '--json'"),
+        (("verify", "bundle", "--jsn=x"), "unknown option '--jsn': did you mean '--json'"),
+        (("train", "--dat", "mnist", "--out", "x"), "required: --data; pocketvae train --help explains"),
+        (("train", "--data", "mnist", "--out", "x", "--pre", "y"), "unknown option '--pre': did you mean '--preset'"),
+        (("verify",), "required: BUNDLE; pocketvae verify --help explains"),
+        (("inspect", "a", "b"), "unrecognized arguments: b; pocketvae inspect --help explains"),
+        (("verify", "bundle", "--threads", "two"), "--threads: invalid int value: 'two'"),
+        (("--jsn",), "COMMAND"),
+    ],
+)
+def test_wrong_usage_is_one_line_that_helps(refused, words, message):
+    assert "explains what is expected" in (text := refused(message, *words)) or "known: " in text
 
 
 def test_options_are_not_abbreviated():
-    with pytest.raises(SystemExit):
+    with pytest.raises(SpecError, match="--data"):
         build_parser("train").parse_args(["train", "--dat", "mnist", "--out", "x"])
 
 
