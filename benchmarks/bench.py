@@ -165,14 +165,12 @@ def _subjects(
 
 def _load(bundle: Bundle, component: Component, threads: int, path: Path) -> Load:
     golden = bundle.manifest.golden(component)
-    name, file = next(iter(golden.inputs.items()))
     return Load(
         path=str(path),
-        sample=str(bundle.path / file.path),
-        input_name=name,
+        samples={name: str(bundle.path / file.path) for name, file in golden.inputs.items()},
         threads=threads,
         component=component,
-        likelihood=bundle.manifest.vae.likelihood,
+        vae=bundle.manifest.vae,
     )
 
 

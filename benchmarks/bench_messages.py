@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from pocketvae.spec import Component, Format, Likelihood
+from pocketvae.spec import Component, Format, VaeSpec
 
 
 class OriginalCall(enum.StrEnum):
@@ -22,21 +22,19 @@ class Load:
 
     Attributes:
         path: The artifact, or the original's `.keras` file.
-        sample: Path of a `.npy` file of samples; the first is the input of every call.
-        input_name: Of the artifact's input.
+        samples: Input name to the path of a `.npy` file; the first sample of each is the input of every call.
         threads: Inside one call.
         format: Of an artifact; None for an original.
         original: How to call an original; None for an artifact.
         component: Of an original.
-        likelihood: Tells which head an original decoder gets.
+        vae: Tells which head an original decoder gets.
     """
 
     path: str
-    sample: str
-    input_name: str
+    samples: dict[str, str]
     threads: int
     component: Component
-    likelihood: Likelihood
+    vae: VaeSpec
     format: Format | None = None
     original: OriginalCall | None = None
 

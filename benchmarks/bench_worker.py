@@ -8,7 +8,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from pocketvae.benchmarks.timing import calibrate_loops, time_values
 from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import PocketVaeError, TargetError
 from pocketvae.line_process import serve_lines
-from pocketvae.runners import open_runner, quantize
+from pocketvae.runners import Array, open_runner, quantize
 
 _WARMUP_CALLS = 50
 _WARMUP_S = 0.5
@@ -46,8 +46,8 @@ class BenchWorker:
             return BenchReply(error=f"{type(e).__name__}: {str(e)[:300]}")
 
     def _load(self, load: Load) -> Loaded:
-        sample = np.load(load.sample, allow_pickle=False)[:1].astype(np.float32)
-        open_it = _opener(load, sample)
+        feed = {name: np.load(path, allow_pickle=False)[:1] for name, path in load.samples.items()}
+        open_it = _opener(load, feed)
         baseline = peak_rss_bytes()
         started = time.perf_counter()
         call = open_it()
@@ -84,7 +84,7 @@ def peak_rss_bytes() -> int:
     return int(peak)  # bytes on macOS, the only other system with this module that is supported
 
 
-def _opener(load: Load, sample: np.ndarray) -> Callable[[], Callable[[], object]]:
+def _opener(load: Load, feed: Mapping[str, Array]) -> Callable[[], Callable[[], object]]:
     """Imports the runtime and returns what opens the file: an import is paid once per app, not once per model."""
     if load.original is not None:
         from pocketvae.benchmarks.original import original_call
@@ -92,7 +92,7 @@ def _opener(load: Load, sample: np.ndarray) -> Callable[[], Callable[[], object]
 
         import_keras()
         original = load.original
-        return lambda: original_call(Path(load.path), load.component, load.likelihood, original, sample, load.threads)
+        return lambda: original_call(Path(load.path), load.component, load.vae, original, feed, load.threads)
     if load.format == "tflite":
         import ai_edge_litert.interpreter  # noqa: F401
     else:
@@ -101,8 +101,8 @@ def _opener(load: Load, sample: np.ndarray) -> Callable[[], Callable[[], object]
     def open_artifact() -> Callable[[], object]:
         assert load.format is not None  # noqa: S101 - an artifact has a format
         runner = open_runner(Path(load.path), load.format, num_threads=load.threads)
-        feed = {load.input_name: quantize(sample, runner.inputs[load.input_name])}
-        return lambda: runner.run(feed)
+        ready = {name: quantize(values, runner.inputs[name]) for name, values in feed.items()}
+        return lambda: runner.run(ready)
 
     return open_artifact
 

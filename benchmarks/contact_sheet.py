@@ -13,7 +13,7 @@ from pocketvae.errors import PocketVaeError
 from pocketvae.images import to_pixels
 from pocketvae.manifest import Stratum
 from pocketvae.pictures import grid, pixel_scale, png_bytes
-from pocketvae.runners import FloatArray, open_runner, run_samples
+from pocketvae.runners import Array, FloatArray, open_runner, run_samples
 from pocketvae.spec import Component
 
 _COLUMNS = 12
@@ -46,7 +46,7 @@ def contact_rows(bundle: Bundle) -> tuple[ContactRow, ...]:
         return ()
     goldens = bundle.goldens(Component.DECODER)
     chosen = _prior_samples(goldens.strata)
-    inputs = {name: values[chosen].astype(np.float32) for name, values in goldens.inputs.items()}
+    inputs = {name: values[chosen] for name, values in goldens.inputs.items()}
     expected = goldens.outputs["image"][chosen].astype(np.float32)
     rows = [ContactRow(name="original", images_png=_row_png(to_pixels(expected)), difference_png=None)]
     for artifact in decoders:
@@ -61,7 +61,7 @@ def _prior_samples(strata: tuple[Stratum, ...]) -> slice:
     return slice(stratum.start, stratum.start + min(_COLUMNS, stratum.count))
 
 
-def _decode(bundle: Bundle, name: str, inputs: Mapping[str, FloatArray]) -> FloatArray | None:
+def _decode(bundle: Bundle, name: str, inputs: Mapping[str, Array]) -> FloatArray | None:
     artifact = bundle.manifest.artifact(name)
     try:
         with open_runner(bundle.artifact_path(artifact), artifact.format) as runner:

@@ -2,25 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from pocketvae.benchmarks.bench_messages import OriginalCall
 from pocketvae.errors import ExportError
+from pocketvae.heads import image_head
 from pocketvae.keras_io import import_tensorflow, load_model
-from pocketvae.spec import Component, Likelihood
+from pocketvae.runners import Array
+from pocketvae.spec import Component, VaeSpec
 
 
 def original_call(
     path: Path,
     component: Component,
-    likelihood: Likelihood,
+    vae: VaeSpec,
     how: OriginalCall,
-    sample: npt.NDArray[np.float32],
+    feed: Mapping[str, Array],
     num_threads: int,
 ) -> Callable[[], object]:
     """Loads the original and returns a call that computes what the artifact computes, numpy in and numpy out.
@@ -28,9 +29,9 @@ def original_call(
     Args:
         path: The `.keras` file.
         component: Which part of the VAE it is.
-        likelihood: Tells which head a decoder gets.
+        vae: Tells which head a decoder gets.
         how: Eagerly, as a graph, or by `predict`.
-        sample: `[1, ...] float32`.
+        feed: Input name to `[1, ...]`.
         num_threads: Of TensorFlow, for the whole process.
 
     Raises:
@@ -40,18 +41,20 @@ def original_call(
     tf = import_tensorflow()
     _set_threads(tf, num_threads)
     model = load_model(path)
-    head = _head(tf, component, likelihood)
+    head = _head(component, vae)
+    values = list(feed.values())
+    inputs: Any = values if len(values) > 1 else values[0]
     if how is OriginalCall.KERAS_PREDICT:
-        return lambda: _numpy(head(model.predict(sample, verbose=0)))
+        return lambda: _numpy(head(model.predict(inputs, verbose=0)))
     if how is OriginalCall.KERAS_CALL:
-        return lambda: _numpy(head(model(sample, training=False)))
-    graph = tf.function(lambda value: head(model(value, training=False)), autograph=False)
-    return lambda: _numpy(graph(tf.constant(sample)))
+        return lambda: _numpy(head(model(inputs, training=False)))
+    graph = tf.function(lambda given: head(model(given, training=False)), autograph=False)
+    return lambda: _numpy(graph(tf.nest.map_structure(tf.constant, inputs)))
 
 
-def _head(tf: Any, component: Component, likelihood: Likelihood) -> Callable[[Any], Any]:
-    if component is Component.DECODER and likelihood is Likelihood.BERNOULLI:
-        return lambda logits: tf.sigmoid(logits)
+def _head(component: Component, vae: VaeSpec) -> Callable[[Any], Any]:
+    if component is Component.DECODER:
+        return lambda outputs: image_head(vae.likelihood, outputs)
     return lambda outputs: outputs
 
 

@@ -11,10 +11,9 @@ import numpy.typing as npt
 
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
-from pocketvae.spec import STRICT, Component, PriorKind, VaeSpec
+from pocketvae.spec import STRICT, Component, VaeSpec
 
 RUN_NAME = "run.json"
-PRIOR_NAME = "prior.keras"
 REFERENCE_NAME = "reference.npz"
 SCHEMA_VERSION = 1
 _REFERENCE_ARRAYS = ("calibration", "golden", "calibration_labels", "golden_labels")
@@ -77,10 +76,6 @@ class Run:
         """Returns where a component's Keras model lies."""
         return self.path / f"{component}.keras"
 
-    def prior_path(self) -> Path | None:
-        """Returns where the sampling model of a learned prior lies; None for N(0, I)."""
-        return None if self.record.vae.prior is PriorKind.STANDARD else self.path / PRIOR_NAME
-
     def reference_images(self) -> ReferenceImages:
         """Loads the kept images.
 
@@ -114,8 +109,7 @@ def open_run(path: Path) -> Run:
     if not record_path.is_file():
         raise ManifestError(f"{path} is no run: {RUN_NAME} is missing; make one with pocketvae train")
     run = Run(path=path, record=decode(RunRecord, record_path.read_bytes(), str(record_path)))
-    paths = [run.model_path(component) for component in Component]
-    for path in (*paths, run.prior_path()):
-        if path is not None and not path.is_file():
-            raise ManifestError(f"{path} is missing: train again, or copy the run whole")
+    for component in run.record.vae.components:
+        if not run.model_path(component).is_file():
+            raise ManifestError(f"{run.model_path(component)} is missing: train again, or copy the run whole")
     return run

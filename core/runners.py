@@ -69,8 +69,8 @@ class Runner(ABC):
                 raise SpecError(f"input {name!r} must be {spec.shape} {spec.dtype}, got {array.shape} {array.dtype}")
         return self.run(feed)
 
-    def infer_real(self, feed: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
-        """Runs once on real numbers: quantizes integer inputs and dequantizes integer outputs.
+    def infer_real(self, feed: Mapping[str, Array]) -> dict[str, FloatArray]:
+        """Runs once on real numbers: quantizes integer inputs and dequantizes integer outputs; labels stay as they are.
 
         Raises:
             SpecError: as `infer`.
@@ -90,12 +90,12 @@ class Runner(ABC):
         self.close()
 
 
-def run_samples(runner: Runner, inputs: Mapping[str, FloatArray]) -> dict[str, FloatArray]:
+def run_samples(runner: Runner, inputs: Mapping[str, Array]) -> dict[str, FloatArray]:
     """Runs a batch-1 artifact on every sample.
 
     Args:
         runner: Of an artifact whose batch is 1.
-        inputs: Input name to `[N, ...] float32` real numbers.
+        inputs: Input name to `[N, ...]`: real numbers, or integers such as labels that are none.
 
     Returns:
         Output name to `[N, ...] float32` real numbers.
@@ -111,10 +111,13 @@ def run_samples(runner: Runner, inputs: Mapping[str, FloatArray]) -> dict[str, F
     return {name: np.concatenate([result[name] for result in results]) for name in runner.outputs}
 
 
-def quantize(array: FloatArray, spec: TensorSpec) -> Array:
-    """Maps real numbers to the tensor's integers, rounding half to even and saturating; floats pass through."""
+def quantize(array: Array, spec: TensorSpec) -> Array:
+    """Maps real numbers to the tensor's integers, rounding half to even and saturating.
+
+    A tensor without quantization takes the values as they are, in its own type.
+    """
     if spec.quantization is None:
-        return array
+        return array.astype(spec.dtype, copy=False)
     info = np.iinfo(np.dtype(spec.dtype))
     scaled = np.round(array.astype(np.float64) / spec.quantization.scale) + spec.quantization.zero_point
     return np.clip(scaled, info.min, info.max).astype(spec.dtype)

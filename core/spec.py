@@ -13,10 +13,14 @@ STRICT = {"extra": "forbid"}
 
 
 class Component(enum.StrEnum):
-    """A part of the VAE that is exported on its own."""
+    """A part of the VAE that is exported on its own.
+
+    PRIOR turns standard normal noise into a latent; a VAE whose prior is N(0, I) has none.
+    """
 
     ENCODER = "encoder"
     DECODER = "decoder"
+    PRIOR = "prior"
 
 
 class Format(enum.StrEnum):
@@ -52,6 +56,7 @@ class Precision(enum.StrEnum):
         return self in (Precision.INT8, Precision.INT8_IO, Precision.INT16X8)
 
 
+_PRIOR_REASON = "an error in the latent moves the whole image, and a prior is small; use float32"
 # Why a format has not got a precision. What is not listed here is supported.
 _UNSUPPORTED = {
     (Format.ONNX, Precision.INT8_IO): "an ONNX QDQ model keeps a float interface; use int8",
@@ -59,8 +64,10 @@ _UNSUPPORTED = {
 }
 
 
-def unsupported_reason(format: Format, precision: Precision) -> str | None:
-    """Returns why `format` has not got `precision`, or None where it has."""
+def unsupported_reason(format: Format, precision: Precision, component: Component | None = None) -> str | None:
+    """Returns why `format` has not got `precision`, for any component or for this one; None where it has."""
+    if component is Component.PRIOR and precision is not Precision.FLOAT32:
+        return _PRIOR_REASON
     return _UNSUPPORTED.get((format, precision))
 
 
@@ -119,9 +126,9 @@ class ArtifactSpec:
     format: Format
 
     def __post_init__(self) -> None:
-        reason = unsupported_reason(self.format, self.precision)
+        reason = unsupported_reason(self.format, self.precision, self.component)
         if reason:
-            raise SpecError(f"{self.format} has no {self.precision} artifacts: {reason}")
+            raise SpecError(f"{self.format} has no {self.precision} {self.component}: {reason}")
 
     @property
     def filename(self) -> str:
@@ -224,3 +231,25 @@ class VaeSpec:
     def decoder_channels(self) -> int:
         """Values that the decoder returns per pixel."""
         return self.image_shape[2] * self.likelihood.parameters_per_value
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The parts that this VAE has."""
+        parts = (Component.ENCODER, Component.DECODER)
+        return parts if self.prior is PriorKind.STANDARD else (*parts, Component.PRIOR)
+
+    def inputs(self, component: Component) -> tuple[TensorSpec, ...]:
+        """Returns the inputs of a component for one sample: `x`, `z` or `eps`, and `label` of a conditional VAE."""
+        if component is Component.PRIOR:
+            return (TensorSpec(name="eps", dtype="float32", shape=(1, self.eps_dim)),)
+        name, shape = ("x", self.image_shape) if component is Component.ENCODER else ("z", (self.latent_dim,))
+        main = TensorSpec(name=name, dtype="float32", shape=(1, *shape))
+        return (main, TensorSpec(name="label", dtype="int32", shape=(1,))) if self.label_count else (main,)
+
+    def output_names(self, component: Component) -> tuple[str, ...]:
+        """Returns the names of a component's outputs in order."""
+        return {
+            Component.ENCODER: ("z_mean", "z_log_var"),
+            Component.DECODER: ("image",),
+            Component.PRIOR: ("z",),
+        }[component]

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.export import onnx_convert, onnx_quantize, tflite
-from pocketvae.export.goldens import golden_outputs
+from pocketvae.export.goldens import Original
 from pocketvae.export.graphs import Graph, build_graph
 from pocketvae.export.search import QuantizationPlan, Trial, search_quantization, tune_ranges
 from pocketvae.manifest import Tolerance
@@ -21,6 +21,7 @@ from pocketvae.runners import open_runner, run_samples
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
+Inputs = Mapping[str, npt.NDArray[Any]]
 
 _TUNING_SAMPLES = 256
 
@@ -33,16 +34,16 @@ class Source:
         component: Which part of the VAE.
         model: The original Keras model.
         vae: Gives the interface.
-        calibration: `[N, ...] float32` samples that fix activation ranges.
-        golden_inputs: `[N, ...] float32`.
+        calibration: Input name to `[N, ...]` samples that fix activation ranges.
+        golden_inputs: Input name to `[N, ...]`.
         golden_outputs: Output name to `[N, ...] float32`, from the original.
     """
 
     component: Component
     model: Any
     vae: VaeSpec
-    calibration: FloatArray
-    golden_inputs: FloatArray
+    calibration: Inputs
+    golden_inputs: Inputs
     golden_outputs: dict[str, FloatArray]
     cache: dict[str, Any] = field(default_factory=dict, compare=False)
 
@@ -54,12 +55,15 @@ class Source:
         graph: Graph = self.cache[key]
         return graph
 
-    def tuning(self) -> tuple[FloatArray, dict[str, FloatArray]]:
+    def tuning(self) -> tuple[Inputs, dict[str, FloatArray]]:
         """Returns some calibration samples and the original's outputs for them: choices are not made on goldens."""
         if "tuning" not in self.cache:
-            inputs = self.calibration[:: max(1, len(self.calibration) // _TUNING_SAMPLES)]
-            self.cache["tuning"] = inputs, golden_outputs(self.component, self.model, inputs)
-        tuning: tuple[FloatArray, dict[str, FloatArray]] = self.cache["tuning"]
+            count = len(next(iter(self.calibration.values())))
+            chosen = slice(None, None, max(1, count // _TUNING_SAMPLES))
+            inputs = {name: values[chosen] for name, values in self.calibration.items()}
+            original = Original(self.component, self.model, self.vae)
+            self.cache["tuning"] = inputs, original.golden_outputs(inputs)
+        tuning: tuple[Inputs, dict[str, FloatArray]] = self.cache["tuning"]
         return tuning
 
     def once(self, key: str, make: Callable[[], bytes]) -> bytes:
@@ -162,11 +166,11 @@ def _search_tflite(
 
 
 def _search_onnx(source: Source, tolerances: tuple[Tolerance, ...], notes: list[str]) -> bytes:
-    float32, name = _onnx_float32(source), source.graph().input_name
-    ranges = onnx_quantize.activation_ranges(float32, name, source.calibration)
+    float32 = _onnx_float32(source)
+    ranges = onnx_quantize.activation_ranges(float32, source.calibration)
 
     def attempt(plan: QuantizationPlan) -> Trial:
-        content = onnx_quantize.quantize_static(float32, name, source.calibration, ranges, plan)
+        content = onnx_quantize.quantize_static(float32, source.calibration, ranges, plan)
         return _measure(Format.ONNX, content, plan, source, tolerances)
 
     layers = onnx_quantize.weighted_layers(float32)
@@ -196,7 +200,7 @@ def _measure(
     format: Format, content: bytes, plan: QuantizationPlan, source: Source, tolerances: tuple[Tolerance, ...]
 ) -> Trial:
     inputs, expected = source.tuning()
-    outputs = _run(format, content, source, inputs)
+    outputs = _run(format, content, inputs)
     squares = [np.mean(np.square(outputs[name] - expected[name], dtype=np.float64)) for name in expected]
     return Trial(
         plan=plan,
@@ -213,13 +217,13 @@ def _runner(format: Format, content: bytes) -> Any:
         return open_runner(Path(file.name), format)
 
 
-def _run(format: Format, content: bytes, source: Source, inputs: FloatArray) -> dict[str, FloatArray]:
+def _run(format: Format, content: bytes, inputs: Inputs) -> dict[str, FloatArray]:
     with _runner(format, content) as runner:
-        return run_samples(runner, {source.graph().input_name: inputs})
+        return run_samples(runner, inputs)
 
 
 def _excess(format: Format, content: bytes, source: Source, tolerances: tuple[Tolerance, ...]) -> float:
-    outputs = _run(format, content, source, source.golden_inputs)
+    outputs = _run(format, content, source.golden_inputs)
     ratios = [measure(tolerance, source.golden_outputs, outputs) / tolerance.limit for tolerance in tolerances]
     # max() of a list with NaN depends on its order; a NaN must never look like a pass.
     return float("inf") if any(np.isnan(ratios)) else max(ratios)

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pocketvae.manifest import ArtifactRecord, Manifest
-from pocketvae.spec import Component
+from pocketvae.spec import Component, Likelihood, PriorKind, VaeSpec
 
+_PRIORS: Mapping[PriorKind, str] = {
+    PriorKind.STANDARD: "prior N(0, I)",
+    PriorKind.MIXTURE: "a learned mixture of Gaussians as the prior",
+    PriorKind.VAMP: "a VampPrior",
+    PriorKind.REALNVP: "a RealNVP flow as the prior",
+}
 _FIGURES: Mapping[str, str] = {
     "test_negative_elbo_nats": "Negative ELBO on the test images, nats per image",
     "test_reconstruction_nats": "of which reconstruction, nats",
@@ -14,8 +20,10 @@ _FIGURES: Mapping[str, str] = {
     "active_units": "Active latent dimensions",
     "test_images": "Test images",
     "training_images": "Training images",
+    "test_psnr_db": "Reconstruction of grey values, dB PSNR",
     "encoder_parameters": "Encoder parameters",
     "decoder_parameters": "Decoder parameters",
+    "prior_parameters": "Prior parameters",
 }
 
 
@@ -26,14 +34,13 @@ def model_card(manifest: Manifest) -> str:
         f"# {manifest.name}",
         "",
         f"A variational autoencoder for {width}x{height} images with {channels} channel{'s' if channels > 1 else ''}: "
-        f"{manifest.vae.latent_dim} latent dimensions, prior N(0, I), {manifest.vae.likelihood} likelihood.",
+        f"{manifest.vae.latent_dim} latent dimensions, {_PRIORS[manifest.vae.prior]}, {manifest.vae.likelihood.replace('_', ' ')} likelihood.",
         "",
         "## Use",
         "",
         *_interface(manifest),
         "",
-        "To generate an image, draw z from a standard normal distribution and run a decoder. "
-        "A grey value is the probability that the pixel is on.",
+        *_generation(manifest.vae),
         "",
         "## Files",
         "",
@@ -55,11 +62,27 @@ def _interface(manifest: Manifest) -> list[str]:
         rows.append("- encoder: `x`, pixels in [0, 1], to `z_mean` and `z_log_var` of the posterior q(z|x)")
     if Component.DECODER in kinds:
         rows.append("- decoder: latent `z` to `image` in [0, 1]")
+    if Component.PRIOR in kinds:
+        rows.append("- prior: standard normal noise `eps` to a latent `z`")
+    if manifest.vae.label_count:
+        rows.append(f"- encoder and decoder also take a `label`, 0 to {manifest.vae.label_count - 1}")
     if any(artifact.precision == "int8_io" for artifact in manifest.artifacts):
         rows.append(
             "- int8_io files take and return integers: real = scale * (integer - zero_point), see manifest.json"
         )
     return rows
+
+
+def _generation(vae: VaeSpec) -> list[str]:
+    draw = "draw z from a standard normal distribution"
+    if vae.prior is not PriorKind.STANDARD:
+        draw = f"draw {vae.eps_dim} values from a standard normal distribution, run the prior on them to get z"
+    meaning = {
+        Likelihood.BERNOULLI: "A grey value is the probability that the pixel is on.",
+        Likelihood.GAUSSIAN: f"A pixel is a mean; the standard deviation around it is {vae.noise_scale or 0:.3g}.",
+        Likelihood.DISCRETIZED_LOGISTIC: "A pixel is the mode of its distribution.",
+    }
+    return [f"To generate an image, {draw} and run a decoder. {meaning[vae.likelihood]}"]
 
 
 def _row(artifact: ArtifactRecord) -> str:

@@ -40,7 +40,7 @@ def plan_artifacts(
     formats: Sequence[Format] | None = None,
     precisions: Sequence[Precision] | None = None,
 ) -> tuple[ArtifactSpec, ...]:
-    """Returns every artifact of a choice; None means all.
+    """Returns every artifact of a choice; None means all, which for components is encoder and decoder.
 
     A precision that was named must exist in every format that was named; where formats were left open, each precision
     is made in the formats that have it.
@@ -48,17 +48,24 @@ def plan_artifacts(
     Raises:
         SpecError: a named format has not got a named precision, with the reason.
     """
-    chosen_formats = tuple(formats or Format)
-    chosen_precisions = tuple(precisions or Precision)
-    for format in chosen_formats:
-        for precision in chosen_precisions:
-            reason = unsupported_reason(format, precision)
-            if reason and formats is not None and precisions is not None:
-                raise SpecError(f"{format} has no {precision} artifacts: {reason}")
+    check_combinations(formats, precisions)
     return tuple(
         ArtifactSpec(component=component, precision=precision, format=format)
-        for component in tuple(components or Component)
-        for format in chosen_formats
-        for precision in chosen_precisions
-        if unsupported_reason(format, precision) is None
+        for component in tuple(components or (Component.ENCODER, Component.DECODER))
+        for format in tuple(formats or Format)
+        for precision in tuple(precisions or Precision)
+        if unsupported_reason(format, precision, component) is None
     )
+
+
+def check_combinations(formats: Sequence[Format] | None, precisions: Sequence[Precision] | None) -> None:
+    """Refuses a choice in which a format that was named has not got a precision that was named.
+
+    Raises:
+        SpecError: with the reason.
+    """
+    for format in formats or ():
+        for precision in precisions or ():
+            reason = unsupported_reason(format, precision)
+            if reason:
+                raise SpecError(f"{format} has no {precision} artifacts: {reason}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +12,10 @@ import numpy.typing as npt
 from pocketvae.errors import ExportError
 from pocketvae.export.graphs import apply_component
 from pocketvae.keras_io import import_tensorflow
-from pocketvae.spec import Component
+from pocketvae.spec import Component, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
+Inputs = Mapping[str, npt.NDArray[Any]]
 Outputs = dict[str, FloatArray]
 
 _GOLDEN_BATCH = 64
@@ -33,51 +35,69 @@ class NoiseFloor:
     float16: dict[str, float]
 
 
-def golden_outputs(component: Component, model: Any, inputs: FloatArray) -> Outputs:
-    """Runs the original eagerly in batches of 64.
+class Original:
+    """One component of the original model, run in the ways that a user could."""
 
-    Raises:
-        ExportError: an output holds values that are not finite.
-    """
-    outputs = _run(component, model, inputs, _GOLDEN_BATCH)
-    for name, values in outputs.items():
-        if not np.isfinite(values).all():
-            raise ExportError(f"the original {component} returns values that are not finite in {name!r}")
-    return outputs
+    def __init__(self, component: Component, model: Any, vae: VaeSpec) -> None:
+        """Keeps the Keras model and its interface."""
+        self._component, self._model, self._vae = component, model, vae
+
+    def golden_outputs(self, inputs: Inputs) -> Outputs:
+        """Runs the original eagerly in batches of 64.
+
+        Raises:
+            ExportError: an output holds values that are not finite.
+        """
+        outputs = self._run(inputs, _GOLDEN_BATCH)
+        for name, values in outputs.items():
+            if not np.isfinite(values).all():
+                raise ExportError(f"the original {self._component} returns values that are not finite in {name!r}")
+        return outputs
+
+    def noise_floor(self, inputs: Inputs, golden: Outputs) -> NoiseFloor:
+        """Measures how far the original differs from its golden outputs when it runs in another way."""
+        tf = import_tensorflow()
+        count = _count(inputs)
+        chosen = slice(None, None, max(1, count // _FLOOR_SAMPLES))
+        some = {name: values[chosen] for name, values in inputs.items()}
+        reference = {name: values[chosen] for name, values in golden.items()}
+        graph = tf.function(self._apply, autograph=False)
+        variants = [
+            self._run(some, 1),
+            self._run(some, count),
+            {name: np.asarray(values) for name, values in graph(some).items()},
+            _stack([graph(batch) for batch in _batches(some, 1)]),
+        ]
+        floors = [_largest_difference(variant, reference) for variant in variants]
+        return NoiseFloor(
+            float32={name: max(floor[name] for floor in floors) for name in golden},
+            float16=_largest_difference(self._run_with_half_weights(inputs), golden),
+        )
+
+    def _run_with_half_weights(self, inputs: Inputs) -> Outputs:
+        exact = self._model.get_weights()
+        try:
+            self._model.set_weights([weight.astype(np.float16).astype(np.float32) for weight in exact])
+            return self._run(inputs, _GOLDEN_BATCH)
+        finally:
+            self._model.set_weights(exact)
+
+    def _run(self, inputs: Inputs, batch: int) -> Outputs:
+        return _stack([self._apply(part) for part in _batches(inputs, batch)])
+
+    def _apply(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        return apply_component(self._component, self._model, self._vae, inputs)
 
 
-def noise_floor(component: Component, model: Any, inputs: FloatArray, golden: Outputs) -> NoiseFloor:
-    """Measures how far the original differs from its golden outputs when it runs in another way."""
-    tf = import_tensorflow()
-    some = inputs[:: max(1, len(inputs) // _FLOOR_SAMPLES)]
-    reference = {name: values[:: max(1, len(inputs) // _FLOOR_SAMPLES)] for name, values in golden.items()}
-    graph = tf.function(lambda value: apply_component(component, model, value), autograph=False)
-    variants = [
-        _run(component, model, some, 1),
-        _run(component, model, some, len(some)),
-        {name: np.asarray(values) for name, values in graph(some).items()},
-        _stack([graph(sample[None]) for sample in some]),
+def _batches(inputs: Inputs, size: int) -> list[dict[str, npt.NDArray[Any]]]:
+    return [
+        {name: values[start : start + size] for name, values in inputs.items()}
+        for start in range(0, _count(inputs), size)
     ]
-    floors = [_largest_difference(variant, reference) for variant in variants]
-    return NoiseFloor(
-        float32={name: max(floor[name] for floor in floors) for name in golden},
-        float16=_largest_difference(_with_half_weights(component, model, inputs), golden),
-    )
 
 
-def _with_half_weights(component: Component, model: Any, inputs: FloatArray) -> Outputs:
-    exact = model.get_weights()
-    try:
-        model.set_weights([weight.astype(np.float16).astype(np.float32) for weight in exact])
-        return _run(component, model, inputs, _GOLDEN_BATCH)
-    finally:
-        model.set_weights(exact)
-
-
-def _run(component: Component, model: Any, inputs: FloatArray, batch: int) -> Outputs:
-    return _stack(
-        [apply_component(component, model, inputs[start : start + batch]) for start in range(0, len(inputs), batch)]
-    )
+def _count(inputs: Inputs) -> int:
+    return len(next(iter(inputs.values())))
 
 
 def _stack(batches: list[dict[str, Any]]) -> Outputs:

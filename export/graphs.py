@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from pocketvae.errors import ExportError
 from pocketvae.export.rewrites import fuse_depth_to_space
+from pocketvae.heads import image_head
 from pocketvae.keras_io import import_tensorflow
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import Component, TensorSpec, VaeSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,45 +18,40 @@ class Graph:
     """One component ready for conversion.
 
     Attributes:
-        function: A `tf.function` of one named input of batch 1 that returns a dict of named outputs.
+        function: A `tf.function` of named inputs of batch 1 that returns a dict of named outputs.
         model: The Keras model inside, kept alive for the converter.
-        input_name: `x` for an encoder, `z` for a decoder.
-        input_shape: With the batch, `(1, ...)`.
+        inputs: In order, shapes with the batch.
         fused_shuffles: How many depth-to-space rewrites were made.
     """
 
     function: Any
     model: Any
-    input_name: str
-    input_shape: tuple[int, ...]
+    inputs: tuple[TensorSpec, ...]
     fused_shuffles: int
 
-    def signature(self) -> Any:
-        """Returns the input's `tf.TensorSpec`."""
-        tf = import_tensorflow()
-        return tf.TensorSpec(self.input_shape, tf.float32, name=self.input_name)
+    def signature(self) -> list[Any]:
+        """Returns the inputs as `tf.TensorSpec`."""
+        return _signature(self.inputs)
 
 
-def apply_component(component: Component, model: Any, value: Any) -> dict[str, Any]:
+def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapping[str, Any]) -> dict[str, Any]:
     """Runs a component with its output head: what every artifact has to reproduce.
 
     Args:
         component: Which part of the VAE `model` is.
-        model: The Keras model; an encoder returns (z_mean, z_log_var), a decoder logits.
-        value: `x [N, H, W, C]` or `z [N, D]`, float32.
+        model: The Keras model; an encoder returns (z_mean, z_log_var), a decoder the likelihood's parameters.
+        vae: Gives the interface.
+        inputs: By name, as `vae.inputs(component)` lists them, with any batch.
 
     Returns:
-        `z_mean`, `z_log_var [N, D]`, or `image [N, H, W, C]` in [0, 1].
+        `z_mean`, `z_log_var [N, D]`, `image [N, H, W, C]` in [0, 1], or `z [N, D]`.
     """
-    if component is Component.ENCODER:
-        z_mean, z_log_var = model(value, training=False)
-        return {"z_mean": z_mean, "z_log_var": z_log_var}
-    return {"image": import_tensorflow().sigmoid(model(value, training=False))}
-
-
-def input_of(component: Component, vae: VaeSpec) -> tuple[str, tuple[int, ...]]:
-    """Returns the component's input name and the shape of one sample."""
-    return ("x", vae.image_shape) if component is Component.ENCODER else ("z", (vae.latent_dim,))
+    values = list(inputs.values())
+    outputs = model(values if len(values) > 1 else values[0], training=False)
+    if component is Component.DECODER:
+        outputs = image_head(vae.likelihood, outputs)
+    names = vae.output_names(component)
+    return dict(zip(names, outputs if len(names) > 1 else [outputs], strict=True))
 
 
 def check_interface(component: Component, model: Any, vae: VaeSpec) -> None:
@@ -64,15 +60,18 @@ def check_interface(component: Component, model: Any, vae: VaeSpec) -> None:
     Raises:
         ExportError: an input or output has another shape than the VAE's.
     """
-    _, sample_shape = input_of(component, vae)
-    expected_input = (None, *sample_shape)
+    expected_inputs = [(None, *spec.shape[1:]) for spec in vae.inputs(component)]
     latent = (None, vae.latent_dim)
-    expected_output: Any = [latent, latent] if component is Component.ENCODER else (None, *vae.image_shape)
-    received = model.output_shape
-    outputs = [tuple(shape) for shape in received] if isinstance(received, list) else tuple(received)
-    if tuple(model.input_shape) != expected_input or outputs != expected_output:
+    height, width, _ = vae.image_shape
+    expected_outputs = {
+        Component.ENCODER: [latent, latent],
+        Component.DECODER: [(None, height, width, vae.decoder_channels)],
+        Component.PRIOR: [latent],
+    }[component]
+    inputs, outputs = _shapes(model.input_shape), _shapes(model.output_shape)
+    if inputs != expected_inputs or outputs != expected_outputs:
         raise ExportError(
-            f"the {component} must map {expected_input} to {expected_output}, got {model.input_shape} to {outputs}"
+            f"the {component} must map {expected_inputs} to {expected_outputs}, got {inputs} to {outputs}"
         )
 
 
@@ -86,14 +85,29 @@ def build_graph(component: Component, model: Any, vae: VaeSpec, *, fuse: bool = 
         fuse: Make depth-to-space one operator.
     """
     tf = import_tensorflow()
-    name, sample_shape = input_of(component, vae)
     fused, count = fuse_depth_to_space(model) if fuse else (model, 0)
-    shape = (1, *sample_shape)
-    # The converters take the input's name from the argument's name, so it has to be written out.
-    bodies: dict[str, Callable[[Any], dict[str, Any]]] = {
-        "x": lambda x: apply_component(component, fused, x),
-        "z": lambda z: apply_component(component, fused, z),
+    inputs = vae.inputs(component)
+
+    def apply(**values: Any) -> dict[str, Any]:
+        return apply_component(component, fused, vae, values)
+
+    # The converters take the inputs' names from the arguments' names, so these have to be written out.
+    bodies: dict[tuple[str, ...], Callable[..., dict[str, Any]]] = {
+        ("x",): lambda x: apply(x=x),
+        ("x", "label"): lambda x, label: apply(x=x, label=label),
+        ("z",): lambda z: apply(z=z),
+        ("z", "label"): lambda z, label: apply(z=z, label=label),
+        ("eps",): lambda eps: apply(eps=eps),
     }
-    signature = [tf.TensorSpec(shape, tf.float32, name=name)]
-    function = tf.function(bodies[name], input_signature=signature, autograph=False)
-    return Graph(function=function, model=fused, input_name=name, input_shape=shape, fused_shuffles=count)
+    body = bodies[tuple(spec.name for spec in inputs)]
+    function = tf.function(body, input_signature=_signature(inputs), autograph=False)
+    return Graph(function=function, model=fused, inputs=inputs, fused_shuffles=count)
+
+
+def _signature(inputs: tuple[TensorSpec, ...]) -> list[Any]:
+    tf = import_tensorflow()
+    return [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in inputs]
+
+
+def _shapes(shapes: Any) -> list[tuple[int | None, ...]]:
+    return [tuple(shape) for shape in shapes] if isinstance(shapes, list) else [tuple(shapes)]

@@ -31,7 +31,7 @@ def convert_float32(graph: Graph) -> bytes:
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     try:
         with quiet_stderr():
-            model, _ = tf2onnx.convert.from_function(graph.function, [graph.signature()], opset=OPSET)
+            model, _ = tf2onnx.convert.from_function(graph.function, graph.signature(), opset=OPSET)
     except Exception as e:
         raise ExportError(f"tf2onnx failed: {str(e).splitlines()[0][:300] if str(e) else type(e).__name__}") from e
     # tf2onnx keeps going when it meets an operator that it cannot express; such a file loads nowhere.
@@ -39,8 +39,9 @@ def convert_float32(graph: Graph) -> bytes:
     if foreign:
         raise ExportError(f"ONNX has no operator for {', '.join(foreign)}")
     inputs = [value.name for value in model.graph.input]
-    if inputs != [graph.input_name]:
-        raise ExportError(f"the ONNX graph must have the input {graph.input_name!r} alone, got {inputs}")
+    names = [spec.name for spec in graph.inputs]
+    if inputs != names:
+        raise ExportError(f"the ONNX graph must have the inputs {names}, got {inputs}")
     onnx.checker.check_model(model, full_check=True)
     return serialize(model)
 

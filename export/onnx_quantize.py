@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.export.samples import each_sample
 from pocketvae.export.search import QuantizationPlan
 from pocketvae.export.tflite import LOGIT_BOUND
 
-FloatArray = npt.NDArray[np.float32]
+Inputs = Mapping[str, npt.NDArray[Any]]
 
 _WEIGHTED = ("Gemm", "MatMul", "Conv", "ConvTranspose")
 # Operators that move or bound values: quantizing them too keeps the integers flowing between weighted layers.
@@ -41,15 +42,12 @@ def quantize_dynamic(float32: bytes) -> bytes:
 Ranges = dict[str, tuple[float, float]]
 
 
-def quantize_static(
-    float32: bytes, input_name: str, calibration: FloatArray, ranges: Ranges, plan: QuantizationPlan
-) -> bytes:
+def quantize_static(float32: bytes, calibration: Inputs, ranges: Ranges, plan: QuantizationPlan) -> bytes:
     """Quantizes to QDQ form, uint8 weights per channel and uint8 activations; a sigmoid stays in float.
 
     Args:
         float32: The float model.
-        input_name: Of the model.
-        calibration: `[N, ...]` samples of the input.
+        calibration: Input name to `[N, ...]` samples.
         ranges: From `activation_ranges`.
         plan: Names layers as `weighted_layers` does.
     """
@@ -58,11 +56,10 @@ def quantize_static(
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self._samples: Iterator[FloatArray] = iter(calibration)
+            self._samples = each_sample(calibration)
 
-        def get_next(self) -> dict[str, FloatArray] | None:
-            sample = next(self._samples, None)
-            return None if sample is None else {input_name: sample[None]}
+        def get_next(self) -> dict[str, npt.NDArray[Any]] | None:
+            return next(self._samples, None)
 
     with _Workspace(float32) as workspace:
         quantize(
@@ -80,7 +77,7 @@ def quantize_static(
         return workspace.result()
 
 
-def activation_ranges(float32: bytes, input_name: str, calibration: FloatArray) -> Ranges:
+def activation_ranges(float32: bytes, calibration: Inputs) -> Ranges:
     """Returns the smallest and largest value of the output of every layer with weights, after its ReLU.
 
     What reaches a sigmoid is limited to where the sigmoid still moves, see `tflite.LOGIT_BOUND`.
@@ -97,8 +94,8 @@ def activation_ranges(float32: bytes, input_name: str, calibration: FloatArray) 
     options.intra_op_num_threads = 1
     session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
     lows, highs = dict.fromkeys(heads, np.inf), dict.fromkeys(heads, -np.inf)
-    for sample in calibration:
-        for layer, values in zip(heads, session.run(list(heads.values()), {input_name: sample[None]}), strict=True):
+    for sample in each_sample(calibration):
+        for layer, values in zip(heads, session.run(list(heads.values()), sample), strict=True):
             lows[layer] = min(lows[layer], float(values.min()))
             highs[layer] = max(highs[layer], float(values.max()))
     for layer, chain in outputs.items():

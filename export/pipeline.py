@@ -13,11 +13,10 @@ import numpy as np
 
 from pocketvae import files
 from pocketvae.documents import encode, encode_line
-from pocketvae.errors import ExportError
+from pocketvae.errors import ExportError, SpecError
 from pocketvae.export.budgets import tolerances
 from pocketvae.export.card import model_card
 from pocketvae.export.config import ExportConfig
-from pocketvae.export.graphs import input_of
 from pocketvae.export.messages import Converted, ConvertJob, Prepared, PrepareJob, Reply, Request, WorkerSetup
 from pocketvae.export.worker import SETUP_NAME, array_path
 from pocketvae.export.worker_process import WorkerProcess
@@ -73,6 +72,7 @@ def export_run(
     """
     files.check_output(out, force=force)
     run = open_run(run_path)
+    _check_components(config, run)
     images = run.reference_images()
     with files.staged_directory(out, force=force) as bundle:
         work = bundle / ".work"
@@ -80,13 +80,19 @@ def export_run(
         setup = WorkerSetup(
             vae=run.record.vae,
             seed=config.seed,
-            models={component: str(run.model_path(component).absolute()) for component in Component},
+            models={component: str(run.model_path(component).absolute()) for component in run.record.vae.components},
             reference=str((run.path / REFERENCE_NAME).absolute()),
         )
         (work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
         prepared, replies = _convert_all(work, config, progress)
         writer = _BundleWriter(run=run, bundle=bundle, work=work, config=config, prepared=prepared)
         return writer.write(replies, calibration_images=len(images.calibration))
+
+
+def _check_components(config: ExportConfig, run: Run) -> None:
+    for artifact in config.artifacts:
+        if artifact.component not in run.record.vae.components:
+            raise SpecError(f"the run has no {artifact.component}: its prior is N(0, I), which needs none")
 
 
 def _convert_all(
@@ -190,12 +196,11 @@ class _BundleWriter:
 
     def _golden(self, component: Component) -> GoldenRecord:
         (self.bundle / "golden").mkdir(exist_ok=True)
-        outputs = ("z_mean", "z_log_var") if component is Component.ENCODER else ("image",)
-        name, _ = input_of(component, self.run.record.vae)
+        vae = self.run.record.vae
         return GoldenRecord(
             component=component,
-            inputs={name: self._copy_array(component, "input", name)},
-            outputs={output: self._copy_array(component, "output", output) for output in outputs},
+            inputs={spec.name: self._copy_array(component, "input", spec.name) for spec in vae.inputs(component)},
+            outputs={name: self._copy_array(component, "output", name) for name in vae.output_names(component)},
             strata=self.prepared[component].golden_strata,
         )
 
@@ -210,8 +215,8 @@ class _BundleWriter:
     def _calibration(self, image_count: int) -> CalibrationRecord:
         digest = hashlib.sha256()
         for component in self.prepared:
-            name, _ = input_of(component, self.run.record.vae)
-            digest.update(np.load(array_path(self.work, component, "calibration", name)).tobytes())
+            for spec in self.run.record.vae.inputs(component):
+                digest.update(np.load(array_path(self.work, component, "calibration", spec.name)).tobytes())
         decoder = self.prepared.get(Component.DECODER)
         return CalibrationRecord(
             seed=self.config.seed,

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -10,36 +12,74 @@ import numpy.typing as npt
 from pocketvae.gaussian import reparameterize
 from pocketvae.images import to_unit_interval
 from pocketvae.manifest import Stratum
+from pocketvae.spec import Likelihood
 
 FloatArray = npt.NDArray[np.float32]
 
-CALIBRATION_PRIOR_COUNT, CALIBRATION_TAIL_COUNT = 256, 128
-GOLDEN_POSTERIOR_COUNT, GOLDEN_PRIOR_COUNT, GOLDEN_TAIL_COUNT = 128, 128, 64
 _TAIL_LOW, _TAIL_HIGH = 3.0, 4.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Samples:
-    """Samples of several kinds in one array.
+class Purpose:
+    """What samples are drawn for, and how many of each kind.
 
     Attributes:
-        values: `[N, ...] float32`.
+        name: Also of the images in the run's reference archive.
+        stream: Of the random generator.
+        posterior_count: Latents of the posteriors of as many images; None for one of each image there is.
+        prior_count: Draws from the prior.
+        tail_count: Draws from its tails.
+    """
+
+    name: str
+    stream: int
+    posterior_count: int | None
+    prior_count: int
+    tail_count: int
+
+
+CALIBRATION = Purpose(name="calibration", stream=0, posterior_count=None, prior_count=256, tail_count=128)
+GOLDEN = Purpose(name="golden", stream=1, posterior_count=128, prior_count=128, tail_count=64)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Samples of several kinds, one after the other.
+
+    Attributes:
+        inputs: Input name to `[N, ...]`.
         strata: The kinds, in order, covering all N.
     """
 
-    values: FloatArray
+    inputs: dict[str, npt.NDArray[Any]]
     strata: tuple[Stratum, ...]
 
 
-def stack(parts: dict[str, FloatArray]) -> Samples:
-    """Joins named parts in order; empty ones are left out."""
-    kept = {name: part for name, part in parts.items() if len(part)}
+def stack(name: str, parts: dict[str, FloatArray]) -> Samples:
+    """Joins named parts of one input in order; empty ones are left out."""
+    kept = {kind: part for kind, part in parts.items() if len(part)}
     starts = np.cumsum([0, *(len(part) for part in kept.values())])
     strata = tuple(
-        Stratum(name=name, start=int(start), count=len(part))
-        for (name, part), start in zip(kept.items(), starts, strict=False)
+        Stratum(name=kind, start=int(start), count=len(part))
+        for (kind, part), start in zip(kept.items(), starts, strict=False)
     )
-    return Samples(values=np.concatenate(list(kept.values())).astype(np.float32), strata=strata)
+    return Samples(inputs={name: np.concatenate(list(kept.values())).astype(np.float32)}, strata=strata)
+
+
+def with_labels(samples: Samples, labels: npt.NDArray[np.int32]) -> Samples:
+    """Adds a label to every sample.
+
+    Args:
+        samples: N of them.
+        labels: `[N]`.
+    """
+    return replace(samples, inputs={**samples.inputs, "label": labels.astype(np.int32)})
+
+
+def each_sample(inputs: Mapping[str, npt.NDArray[Any]]) -> Iterator[dict[str, npt.NDArray[Any]]]:
+    """Yields every sample as a batch of one, by input name."""
+    for index in range(len(next(iter(inputs.values())))):
+        yield {name: values[index : index + 1] for name, values in inputs.items()}
 
 
 def posterior_latents(z_mean: FloatArray, z_log_var: FloatArray, rng: np.random.Generator) -> FloatArray:
@@ -48,30 +88,40 @@ def posterior_latents(z_mean: FloatArray, z_log_var: FloatArray, rng: np.random.
     return reparameterize(z_mean, z_log_var, eps).astype(np.float32)
 
 
-def prior_latents(count: int, latent_dim: int, rng: np.random.Generator) -> FloatArray:
-    """Draws latents from N(0, I), `[count, D]`."""
-    return rng.standard_normal((count, latent_dim)).astype(np.float32)
+def normal_noise(count: int, dim: int, rng: np.random.Generator) -> FloatArray:
+    """Draws from N(0, I), `[count, dim]`: latents of a standard prior, or what a learned one turns into latents."""
+    return rng.standard_normal((count, dim)).astype(np.float32)
 
 
-def tail_latents(count: int, latent_dim: int, rng: np.random.Generator) -> FloatArray:
-    """Draws latents from the prior with one coordinate each moved out to 3 <= |z| <= 4, `[count, D]`.
+def tail_noise(count: int, dim: int, rng: np.random.Generator) -> FloatArray:
+    """Draws from N(0, I) with one coordinate each moved out to an absolute value of 3 to 4, `[count, dim]`.
 
     One draw in 370 lies beyond 3 sigma in a given dimension, so with 16 dimensions one image in 23 has such a
     coordinate: rare enough to be missed by a small calibration set and common enough to be seen by users.
     """
-    z = np.clip(rng.standard_normal((count, latent_dim)), -_TAIL_LOW, _TAIL_LOW)
+    noise = np.clip(rng.standard_normal((count, dim)), -_TAIL_LOW, _TAIL_LOW)
     # Cycling through the dimensions gives each the same share of tails.
-    dimensions = np.arange(count) % latent_dim
-    z[np.arange(count), dimensions] = rng.choice([-1.0, 1.0], count) * rng.uniform(_TAIL_LOW, _TAIL_HIGH, count)
-    return z.astype(np.float32)
+    dimensions = np.arange(count) % dim
+    noise[np.arange(count), dimensions] = rng.choice([-1.0, 1.0], count) * rng.uniform(_TAIL_LOW, _TAIL_HIGH, count)
+    return noise.astype(np.float32)
 
 
-def encoder_inputs(images: npt.NDArray[np.uint8], rng: np.random.Generator) -> Samples:
-    """Returns every second image as grey values and the others dynamically binarized, `[N, H, W, C]` in [0, 1].
+def encoder_inputs(images: npt.NDArray[np.uint8], likelihood: Likelihood, rng: np.random.Generator) -> Samples:
+    """Returns what an encoder is fed, `[N, H, W, C]` in [0, 1].
 
-    Apps feed grey values, training fed binarized ones; an encoder has to serve both.
+    Apps feed grey values. Under a Bernoulli likelihood training fed binarized ones, so every second image is
+    binarized: the encoder has to serve both.
     """
     intensities = to_unit_interval(images)
+    if likelihood is not Likelihood.BERNOULLI:
+        return stack("x", {"grey": intensities})
     grey, chosen = intensities[0::2], intensities[1::2]
     binarized = (rng.random(chosen.shape) < chosen).astype(np.float32)
-    return stack({"grey": grey, "binarized": binarized})
+    return stack("x", {"grey": grey, "binarized": binarized})
+
+
+def encoder_labels(labels: npt.NDArray[np.int32], likelihood: Likelihood) -> npt.NDArray[np.int32]:
+    """Returns labels in the order in which `encoder_inputs` returns their images."""
+    if likelihood is not Likelihood.BERNOULLI:
+        return labels
+    return np.concatenate([labels[0::2], labels[1::2]])

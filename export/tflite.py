@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -11,11 +11,12 @@ import numpy.typing as npt
 
 from pocketvae.errors import ExportError
 from pocketvae.export.graphs import Graph
+from pocketvae.export.samples import each_sample
 from pocketvae.export.search import QuantizationPlan
 from pocketvae.keras_io import import_tensorflow
 from pocketvae.quiet import quiet_stderr
 
-FloatArray = npt.NDArray[np.float32]
+Inputs = Mapping[str, npt.NDArray[Any]]
 
 # Logits beyond this are sigmoid(9) = 0.99988: clipping them there moves a probability by 0.00012 at the most, 1/30 of
 # a pixel step, and leaves the 256 integer levels to the range in which pixels differ.
@@ -49,26 +50,26 @@ def convert_dynamic_int8(graph: Graph) -> bytes:
     return _convert(graph, configure)
 
 
-def convert_int16x8(graph: Graph, calibration: FloatArray) -> bytes:
+def convert_int16x8(graph: Graph, calibration: Inputs) -> bytes:
     """Converts with int16 activations and int8 weights, float interface."""
     tf = import_tensorflow()
 
     def configure(converter: Any) -> None:
-        _calibrate_with(converter, graph, calibration)
+        _calibrate_with(converter, calibration)
         operators = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         converter.target_spec.supported_ops = [operators]
 
     return _convert(graph, configure)
 
 
-def calibrate(graph: Graph, calibration: FloatArray) -> bytes:
+def calibrate(graph: Graph, calibration: Inputs) -> bytes:
     """Returns a float model that carries the range of every activation; `quantize` turns it into integers.
 
     The range in front of a sigmoid is limited to where the sigmoid still moves, see `LOGIT_BOUND`.
     """
 
     def configure(converter: Any) -> None:
-        _calibrate_with(converter, graph, calibration)
+        _calibrate_with(converter, calibration)
         converter._experimental_calibrate_only = True
 
     return _limit_logit_ranges(_convert(graph, configure))
@@ -153,15 +154,11 @@ def _limit_logit_ranges(content: bytes) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def _calibrate_with(converter: Any, graph: Graph, calibration: FloatArray) -> None:
+def _calibrate_with(converter: Any, calibration: Inputs) -> None:
     tf = import_tensorflow()
 
-    def samples() -> Iterator[dict[str, FloatArray]]:
-        for sample in calibration:
-            yield {graph.input_name: sample[None]}
-
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
-    converter.representative_dataset = samples
+    converter.representative_dataset = lambda: each_sample(calibration)
 
 
 def _convert(graph: Graph, configure: Callable[[Any], None]) -> bytes:

@@ -7,6 +7,7 @@ Run as `python -m pocketvae.export.worker FOLDER`. Requests come on stdin, repli
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +17,8 @@ from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import PocketVaeError
 from pocketvae.export import samples
 from pocketvae.export.artifacts import Source, make_artifact
-from pocketvae.export.goldens import golden_outputs, noise_floor
-from pocketvae.export.graphs import check_interface, input_of
+from pocketvae.export.goldens import Original
+from pocketvae.export.graphs import apply_component, check_interface
 from pocketvae.export.messages import (
     Converted,
     ConvertJob,
@@ -73,59 +74,76 @@ class Worker:
 
     def _prepare(self, job: PrepareJob) -> tuple[Prepared, ...]:
         with np.load(self._setup.reference, allow_pickle=False) as archive:
-            images = {role: archive[role] for role in ("calibration", "golden")}
-        return tuple(self._prepare_component(component, images) for component in job.components)
+            arrays = {name: archive[name] for name in archive.files}
+        return tuple(self._prepare_component(component, arrays) for component in job.components)
 
-    def _prepare_component(self, component: Component, images: dict[str, Any]) -> Prepared:
-        calibration = self._samples(component, images["calibration"], "calibration")
-        golden = self._samples(component, images["golden"], "golden")
-        model = self._model(component)
-        outputs = golden_outputs(component, model, golden.values)
-        name, _ = input_of(component, self._setup.vae)
-        np.save(array_path(self._folder, component, "calibration", name), calibration.values)
-        np.save(array_path(self._folder, component, "input", name), golden.values)
-        for output, values in outputs.items():
-            np.save(array_path(self._folder, component, "output", output), values)
+    def _prepare_component(self, component: Component, arrays: dict[str, Any]) -> Prepared:
+        calibration = self._samples(component, arrays, samples.CALIBRATION)
+        golden = self._samples(component, arrays, samples.GOLDEN)
+        original = Original(component, self._model(component), self._setup.vae)
+        outputs = original.golden_outputs(golden.inputs)
+        for role, values in (("calibration", calibration.inputs), ("input", golden.inputs), ("output", outputs)):
+            for name, array in values.items():
+                np.save(array_path(self._folder, component, role, name), array)
         return Prepared(
             component=component,
-            floor=noise_floor(component, model, golden.values, outputs),
+            floor=original.noise_floor(golden.inputs, outputs),
             golden_strata=golden.strata,
             calibration_strata=calibration.strata,
         )
 
-    def _samples(self, component: Component, images: Any, purpose: str) -> samples.Samples:
+    def _samples(self, component: Component, arrays: dict[str, Any], purpose: samples.Purpose) -> samples.Samples:
         # Each purpose has its own stream: goldens must not be the samples that calibrated.
-        rng = np.random.default_rng([self._setup.seed, ("calibration", "golden").index(purpose)])
+        rng = np.random.default_rng([self._setup.seed, purpose.stream])
+        images, labels = arrays[purpose.name], arrays[f"{purpose.name}_labels"]
+        vae = self._setup.vae
+        if component is Component.PRIOR:
+            return samples.stack("eps", self._noise(purpose, rng))
         if component is Component.ENCODER:
-            return samples.encoder_inputs(images, rng)
-        dim = self._setup.vae.latent_dim
-        prior, tails = samples.CALIBRATION_PRIOR_COUNT, samples.CALIBRATION_TAIL_COUNT
-        if purpose == "golden":
-            images = images[: samples.GOLDEN_POSTERIOR_COUNT]
-            prior, tails = samples.GOLDEN_PRIOR_COUNT, samples.GOLDEN_TAIL_COUNT
-        encoded = self._model(Component.ENCODER)(samples.encoder_inputs(images, rng).values, training=False)
-        z_mean, z_log_var = (np.asarray(values) for values in encoded)
-        return samples.stack(
-            {
-                "posterior": samples.posterior_latents(z_mean, z_log_var, rng),
-                "prior": samples.prior_latents(prior, dim, rng),
-                "tails": samples.tail_latents(tails, dim, rng),
-            }
-        )
+            made = samples.encoder_inputs(images, vae.likelihood, rng)
+            chosen = samples.encoder_labels(labels, vae.likelihood)
+        else:
+            made = self._latents(images[: purpose.posterior_count], labels[: purpose.posterior_count], purpose, rng)
+            chosen = rng.integers(0, max(1, vae.label_count), len(made.inputs["z"])).astype(np.int32)
+        return samples.with_labels(made, chosen) if vae.label_count else made
+
+    def _latents(self, images: Any, labels: Any, purpose: samples.Purpose, rng: np.random.Generator) -> samples.Samples:
+        """Returns latents of the posterior, of the prior and of its tails."""
+        vae = self._setup.vae
+        inputs = samples.encoder_inputs(images, vae.likelihood, rng)
+        if vae.label_count:
+            inputs = samples.with_labels(inputs, samples.encoder_labels(labels, vae.likelihood))
+        encoder = self._model(Component.ENCODER)
+        encoded = apply_component(Component.ENCODER, encoder, vae, inputs.inputs)
+        z_mean, z_log_var = (np.asarray(encoded[name]) for name in ("z_mean", "z_log_var"))
+        parts = {"posterior": samples.posterior_latents(z_mean, z_log_var, rng)}
+        for name, noise in self._noise(purpose, rng).items():
+            learned = Component.PRIOR in vae.components
+            parts[name] = np.asarray(self._model(Component.PRIOR)(noise, training=False)) if learned else noise
+        return samples.stack("z", parts)
+
+    def _noise(self, purpose: samples.Purpose, rng: np.random.Generator) -> dict[str, Any]:
+        dim = self._setup.vae.eps_dim
+        return {
+            "prior": samples.normal_noise(purpose.prior_count, dim, rng),
+            "tails": samples.tail_noise(purpose.tail_count, dim, rng),
+        }
 
     def _source(self, component: Component) -> Source:
         if component not in self._sources:
-            name, _ = input_of(component, self._setup.vae)
-            outputs = ("z_mean", "z_log_var") if component is Component.ENCODER else ("image",)
+            vae = self._setup.vae
+            inputs = [spec.name for spec in vae.inputs(component)]
+
+            def load(role: str, names: Iterable[str]) -> dict[str, Any]:
+                return {name: np.load(array_path(self._folder, component, role, name)) for name in names}
+
             self._sources[component] = Source(
                 component=component,
                 model=self._model(component),
-                vae=self._setup.vae,
-                calibration=np.load(array_path(self._folder, component, "calibration", name)),
-                golden_inputs=np.load(array_path(self._folder, component, "input", name)),
-                golden_outputs={
-                    output: np.load(array_path(self._folder, component, "output", output)) for output in outputs
-                },
+                vae=vae,
+                calibration=load("calibration", inputs),
+                golden_inputs=load("input", inputs),
+                golden_outputs=load("output", vae.output_names(component)),
             )
         return self._sources[component]
 

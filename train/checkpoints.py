@@ -138,7 +138,9 @@ def _check_same(record: CheckpointRecord, config: TrainConfig, data: DataIdentit
     # Both sides as JSON values: a tuple is a list there.
     now = json.loads(json.dumps(config.as_dict()))
     different = [
-        f"{key} = {record.config.get(key)} (now {value})" for key, value in now.items() if record.config.get(key) != value
+        f"{key} = {record.config.get(key)} (now {value})"
+        for key, value in now.items()
+        if record.config.get(key) != value
     ]
     if different:
         raise SpecError(

@@ -17,8 +17,8 @@ def identify(data: ImageSplits) -> DataIdentity:
     """Returns what tells this data from other data, so that a training is resumed with its own."""
     digest = hashlib.sha256()
     for start in range(0, len(data.train), _CHUNK):
-        digest.update(np.ascontiguousarray(data.train.images[start : start + _CHUNK]))
-    digest.update(data.train.labels_or_zeros())
+        digest.update(data.train.images[start : start + _CHUNK].tobytes())
+    digest.update(data.train.labels_or_zeros().tobytes())
     counts = (len(data.train), len(data.validation), len(data.test))
     return DataIdentity(name=data.name, counts=counts, sha256=digest.hexdigest())
 
@@ -30,9 +30,12 @@ def binarize_once(data: ImageSplits, seed: int) -> ImageSplits:
         data: Grey values.
         seed: Of the draws; every split has its own.
     """
-    parts = {"train": data.train, "validation": data.validation, "test": data.test}
-    drawn = {name: _binarize(part, seed, stream) for stream, (name, part) in enumerate(parts.items())}
-    return replace(data, **drawn)
+    return replace(
+        data,
+        train=_binarize(data.train, seed, 0),
+        validation=_binarize(data.validation, seed, 1),
+        test=_binarize(data.test, seed, 2),
+    )
 
 
 def _binarize(part: ImageSet, seed: int, stream: int) -> ImageSet:

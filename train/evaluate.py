@@ -107,12 +107,13 @@ def load_vae(run: Run) -> VaeModel:
         ExportError: a model is damaged.
         TargetError: TensorFlow is not installed.
     """
-    spec, prior = run.record.vae, run.prior_path()
+    spec = run.record.vae
+    models = {component: load_model(run.model_path(component)) for component in spec.components}
     return VaeModel(
         spec=spec,
-        encoder=load_model(run.model_path(Component.ENCODER)),
-        decoder=load_model(run.model_path(Component.DECODER)),
-        prior=None if prior is None else load_model(prior),
+        encoder=models[Component.ENCODER],
+        decoder=models[Component.DECODER],
+        prior=models.get(Component.PRIOR),
         variance=1.0 if spec.noise_scale is None else spec.noise_scale**2,
     )
 

@@ -125,9 +125,7 @@ class Evaluator:
             images=len(images),
         )
 
-    def _importance_batch(
-        self, part: ImageSet, number: int, samples: int, chunk: int
-    ) -> npt.NDArray[np.float64]:
+    def _importance_batch(self, part: ImageSet, number: int, samples: int, chunk: int) -> npt.NDArray[np.float64]:
         labels = part.labels_or_zeros()
         x, z_mean, z_log_var = self._posterior(part.images, labels, self._noise_seed(-1 - number))
         total = np.full(len(part), -np.inf)

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.errors import TrainingError
 from pocketvae.images import ImageSet, ImageSplits
 from pocketvae.keras_io import import_tensorflow
 from pocketvae.progress import Progress, ProgressCallback
@@ -22,7 +23,7 @@ _PROGRESS_EVERY_STEPS = 10
 _PREFETCHED_BATCHES = 4
 
 
-class NotFiniteError(Exception):
+class NotFiniteError(TrainingError):
     """The loss is NaN or infinite; the message says where."""
 
 
@@ -127,7 +128,7 @@ def _epoch_order(config: TrainConfig, epoch: int, count: int, steps: int) -> npt
 def _batches(
     images: ImageSet, order: npt.NDArray[np.int64]
 ) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]]:
-    """Gathers batches in the background while the last one trains; holds a few batches, however many images there are."""
+    """Gathers batches in the background while the last one trains; holds a few, however many images there are."""
     tf = import_tensorflow()
     labels = images.labels_or_zeros()
 
@@ -186,5 +187,3 @@ class _Clock:
 
     def elapsed_s(self) -> float:
         return time.perf_counter() - self._started
-
-

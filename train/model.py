@@ -177,9 +177,7 @@ class VaeModel:
         """Returns the terms for given posteriors, see `terms`."""
         tf = import_tensorflow()
         count = tf.shape(z_mean)[0]
-        eps = _draw(
-            tf.random.stateless_normal, [count], (self.spec.latent_dim,), noise, _LATENT, samples=samples
-        )
+        eps = _draw(tf.random.stateless_normal, [count], (self.spec.latent_dim,), noise, _LATENT, samples=samples)
         z = reparameterize(z_mean, z_log_var, eps)
         flat_labels = tf.tile(labels, [samples])
         outputs = self.decode(tf.reshape(z, (-1, self.spec.latent_dim)), flat_labels, training=training)

@@ -16,7 +16,7 @@ from pocketvae.errors import DataError, SpecError, TrainingError
 from pocketvae.images import ImageSet, ImageSplits, load_splits
 from pocketvae.keras_io import save_model, start_tensorflow
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.run import PRIOR_NAME, REFERENCE_NAME, RUN_NAME, RunRecord
+from pocketvae.run import REFERENCE_NAME, RUN_NAME, RunRecord
 from pocketvae.spec import Component, Likelihood, PriorKind, VaeSpec
 from pocketvae.train import plots
 from pocketvae.train.checkpoints import MILESTONE, Checkpoints
@@ -120,7 +120,8 @@ def _lead(session: _Session, folder: Path, preset: str, progress: ProgressCallba
     summaries = Summaries(folder)
     ended = "all epochs were trained"
     try:
-        for state in fit(session.trainer, session.evaluator, session.data, state, progress):
+        for reached in fit(session.trainer, session.evaluator, session.data, state, progress):
+            state = reached
             checkpoints.save(state)
             if not state.losses:
                 summaries.add(state.epochs[-1])
@@ -149,8 +150,7 @@ def _follow(session: _Session, out: Path, preset: str, *, resume: bool) -> RunRe
     folder = files.unfinished_directory(out.absolute())
     if resume and (folder / MILESTONE).exists():
         state = Checkpoints(folder, session.trainer, identify(session.data)).restore()
-    for state in fit(session.trainer, session.evaluator, session.data, state, ignore_progress):
-        pass
+    *_, state = [state, *fit(session.trainer, session.evaluator, session.data, state, ignore_progress)]
     return _record(session, state, preset, "all epochs were trained")
 
 
@@ -160,7 +160,9 @@ def _prepare(loaded: ImageSplits, config: TrainConfig) -> ImageSplits:
     if min(height, width) < smallest:
         raise DataError(f"images must be at least {smallest}x{smallest} for these channels, got {width}x{height}")
     if config.conditional and loaded.train.labels is None:
-        raise DataError("conditional = true needs labels: sort images into one subfolder per class, or add a label file")
+        raise DataError(
+            "conditional = true needs labels: sort images into one subfolder per class, or add a label file"
+        )
     if config.components > len(loaded.train) and config.prior is PriorKind.VAMP:
         raise SpecError(f"components must be at most the {len(loaded.train)} training images, got {config.components}")
     return binarize_once(loaded, config.seed) if config.binarization is Binarization.STATIC else loaded
@@ -234,7 +236,7 @@ def _write_models(model: VaeModel, folder: Path) -> None:
     save_model(model.encoder, folder / f"{Component.ENCODER}.keras")
     save_model(model.decoder, folder / f"{Component.DECODER}.keras")
     if model.prior is not None:
-        save_model(model.prior, folder / PRIOR_NAME)
+        save_model(model.prior, folder / f"{Component.PRIOR}.keras")
 
 
 def _write_pictures(session: _Session, state: LoopState, folder: Path) -> None:

@@ -14,7 +14,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory made by pocketvae train")
     parser.add_argument("--out", metavar="BUNDLE", type=Path, required=True, help="bundle to make")
-    parser.add_argument("--components", metavar="LIST", help=f"of {', '.join(Component)} (default: all)")
+    parser.add_argument(
+        "--components", metavar="LIST", help=f"of {', '.join(Component)} (default: all that the run has)"
+    )
     parser.add_argument("--formats", metavar="LIST", help=f"of {', '.join(Format)} (default: all)")
     parser.add_argument("--precisions", metavar="LIST", help=f"of {', '.join(Precision)} (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of calibration and golden latents (default: 0)")
@@ -26,16 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exports and prints one row per artifact."""
-    from pocketvae.export import ExportConfig, export_run, plan_artifacts
+    from pocketvae.export import ExportConfig, check_combinations, export_run, plan_artifacts
     from pocketvae.manifest import MANIFEST_NAME
+    from pocketvae.run import open_run
 
     common.check_replaceable(arguments.out, MANIFEST_NAME, force=arguments.force)
+    components = common.choices(Component, arguments.components, "component")
+    formats = common.choices(Format, arguments.formats, "format")
+    precisions = common.choices(Precision, arguments.precisions, "precision")
+    check_combinations(formats, precisions)
+    if components is None:
+        components = open_run(arguments.run).record.vae.components
     config = ExportConfig(
-        artifacts=plan_artifacts(
-            common.choices(Component, arguments.components, "component"),
-            common.choices(Format, arguments.formats, "format"),
-            common.choices(Precision, arguments.precisions, "precision"),
-        ),
+        artifacts=plan_artifacts(components, formats, precisions),
         seed=arguments.seed,
         time_limit_s=arguments.time_limit,
     )

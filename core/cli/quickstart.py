@@ -48,9 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
     with Terminal(quiet=arguments.quiet) as terminal:
         record = train(source=MNIST, out=run_path, config=config, preset=PRESET, force=True, progress=terminal.step)
         clock.lap("train")
-        export = export_run(
-            run_path, bundle, ExportConfig(artifacts=plan_artifacts()), force=True, progress=terminal.step
-        )
+        artifacts = plan_artifacts(record.vae.components)
+        export = export_run(run_path, bundle, ExportConfig(artifacts=artifacts), force=True, progress=terminal.step)
         clock.lap("export")
         verify = verify_bundle(bundle, progress=terminal.step)
         clock.lap("verify")
