@@ -23,8 +23,9 @@ class QuantizationPlan:
     range_scales: Mapping[str, float] = field(default_factory=dict)
 
     def with_float(self, layer: str) -> QuantizationPlan:
-        """Returns the plan with one more layer in float."""
-        return replace(self, float_layers=(*self.float_layers, layer))
+        """Returns the plan with one more layer in float, which needs no range any more."""
+        scales = {name: scale for name, scale in self.range_scales.items() if name != layer}
+        return replace(self, float_layers=(*self.float_layers, layer), range_scales=scales)
 
     def without_float(self, layer: str) -> QuantizationPlan:
         """Returns the plan with a layer quantized again."""

@@ -78,7 +78,7 @@ class Checkpoints:
         self._weights = tf.train.Checkpoint(**trainer.tracked_weights())
 
     def save(self, state: LoopState) -> None:
-        """Writes a checkpoint and, after an epoch that is the best so far, its weights; then drops what they replace."""
+        """Writes a checkpoint and, after the best epoch so far, its weights; then drops what they replace."""
         latest = f"step-{state.step}"
         self._write(self._all, latest)
         best = None if state.best is None else f"best-{state.best.epoch}"
