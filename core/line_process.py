@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import queue
 import subprocess
@@ -64,7 +65,9 @@ class LineProcess:
         if kill:
             process.kill()
         elif process.stdin is not None:
-            process.stdin.close()
+            # A child that died before it read leaves an unsent line, which closing tries to send once more.
+            with contextlib.suppress(OSError):
+                process.stdin.close()
         try:
             process.wait(_END_GRACE_S)
         except BaseException as e:  # an interruption while waiting must not leave the child behind either

@@ -7,8 +7,15 @@ from pocketvae.benchmarks import BenchResult, VerifyResult
 from pocketvae.documents import json_schema
 from pocketvae.manifest import Manifest
 from pocketvae.run import RunRecord
+from pocketvae.train import Evaluation
 
-DOCUMENTS = {"manifest": Manifest, "run": RunRecord, "verify": VerifyResult, "bench": BenchResult}
+DOCUMENTS = {
+    "manifest": Manifest,
+    "run": RunRecord,
+    "evaluation": Evaluation,
+    "verify": VerifyResult,
+    "bench": BenchResult,
+}
 
 
 def schema_texts() -> dict[str, str]:

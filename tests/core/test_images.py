@@ -19,7 +19,15 @@ def write_images(folder, count=40, size=(8, 8), mode="L"):
     rng = np.random.default_rng(0)
     for index in range(count):
         shape = (*size, 3) if mode == "RGB" else size
-        Image.fromarray(rng.integers(0, 256, shape, np.uint8), mode).save(folder / f"{index:03d}.png")
+        Image.fromarray(rng.integers(0, 256, shape, np.uint8)).save(folder / f"{index:03d}.png")
+
+
+def write_classes(folder, greys, count=20):
+    """Writes one subfolder per class, its images all of one grey."""
+    for name, grey in greys.items():
+        (folder / name).mkdir(parents=True)
+        for index in range(count):
+            Image.new("L", (8, 8), grey).save(folder / name / f"{index:03d}.png")
 
 
 def test_mnist_is_embedded_whole_and_split():
@@ -41,13 +49,57 @@ def test_splits_are_disjoint_complete_and_repeatable(tmp_path):
     np.testing.assert_array_equal(first.train.images, second.train.images)
 
 
-def test_a_folder_s_subfolders_are_labels(tmp_path):
-    write_images(tmp_path / "set" / "cat", 20)
-    write_images(tmp_path / "set" / "dog", 20)
-    (images, labels), test = image_files.read_source(tmp_path / "set")
-    assert images.shape == (40, 8, 8, 1)
-    assert labels.tolist() == [0] * 20 + [1] * 20
-    assert test is None
+def test_a_folder_is_split_like_a_file_of_the_same_images(tmp_path):
+    write_images(tmp_path / "set")
+    images = [np.asarray(Image.open(file)) for file in sorted((tmp_path / "set").iterdir())]
+    np.save(tmp_path / "x.npy", np.stack(images))
+    folder, file = load_splits(str(tmp_path / "set")), load_splits(str(tmp_path / "x.npy"))
+    for name in ("train", "validation", "test"):
+        np.testing.assert_array_equal(getattr(folder, name).images, getattr(file, name).images)
+
+
+def test_a_folder_s_labels_stay_with_their_images(tmp_path):
+    write_classes(tmp_path / "set", {"cat": 30, "dog": 200})
+    splits = load_splits(str(tmp_path / "set"))
+    assert splits.label_count() == 2
+    for part in (splits.train, splits.validation, splits.test):
+        np.testing.assert_array_equal(part.labels, part.images[:, 0, 0, 0] == 200)
+
+
+def test_the_parts_of_a_folder_share_their_classes(tmp_path):
+    # "dog" comes first among the test images, and is class 1 there too.
+    write_classes(tmp_path / "set" / "train", {"cat": 30, "dog": 200})
+    write_classes(tmp_path / "set" / "test", {"dog": 200}, count=3)
+    splits = load_splits(str(tmp_path / "set"))
+    assert (len(splits.train), len(splits.validation), len(splits.test)) == (36, 4, 3)
+    assert splits.test.labels.tolist() == [1, 1, 1]
+
+
+def test_a_class_that_only_the_test_images_have_is_refused(tmp_path):
+    write_classes(tmp_path / "set" / "train", {"cat": 30, "dog": 200})
+    write_classes(tmp_path / "set" / "test", {"cow": 90})
+    with pytest.raises(DataError, match="has the subfolder 'cow', which the training images have not got"):
+        load_splits(str(tmp_path / "set"))
+
+
+def test_corrupt_images_that_are_left_out_are_named_for_both_parts(tmp_path):
+    write_classes(tmp_path / "set" / "train", {"cat": 30, "dog": 200})
+    write_classes(tmp_path / "set" / "test", {"cat": 30, "dog": 200}, count=4)
+    for broken in ("train/dog/007.png", "test/cat/002.png"):
+        (tmp_path / "set" / broken).write_bytes(b"no image")
+    splits = load_splits(str(tmp_path / "set"), skip_corrupt=True)
+    assert len(splits.train) + len(splits.validation) + len(splits.test) == 46
+    assert [reason.partition(" cannot be read")[0][-11:] for reason in splits.skipped] == ["dog/007.png", "cat/002.png"]
+    for part in (splits.train, splits.validation, splits.test):
+        np.testing.assert_array_equal(part.labels, part.images[:, 0, 0, 0] == 200)
+
+
+def test_too_few_images_are_left_when_the_corrupt_ones_are_out(tmp_path):
+    write_images(tmp_path / "set", 33)
+    for index in range(5):
+        (tmp_path / "set" / f"{index:03d}.png").write_bytes(b"no image")
+    with pytest.raises(DataError, match="at least 32 images are needed to train and test, got 28"):
+        load_splits(str(tmp_path / "set"), skip_corrupt=True)
 
 
 def test_a_folder_of_colour_images_has_three_channels(tmp_path):

@@ -41,6 +41,13 @@ def test_an_exit_is_told_with_the_last_line_of_stderr(process):
         process.ask("exit", 60)
 
 
+def test_a_child_that_ends_before_it_is_asked_is_told_too():
+    with LineProcess([sys.executable, "-c", "raise SystemExit('out of luck')"]) as process:
+        process._start().wait()
+        with pytest.raises(LineProcessError, match="ended with code 1: out of luck"):
+            process.ask("hello", 60)
+
+
 def test_a_hang_is_ended(process):
     process.ask("start", 60)
     pid = process._process.pid

@@ -5,31 +5,49 @@ from pocketvae.spec import (
     ArtifactSpec,
     Component,
     Format,
+    Likelihood,
     Precision,
+    PriorKind,
     VaeSpec,
     parse_choice,
     unsupported_reason,
 )
 
 SUPPORTED = [
-    (format, precision) for format in Format for precision in Precision if not unsupported_reason(format, precision)
+    (component, format, precision)
+    for component in Component
+    for format in Format
+    for precision in Precision
+    if not unsupported_reason(format, precision, component)
 ]
 
 
-@pytest.mark.parametrize(("format", "precision"), SUPPORTED)
-@pytest.mark.parametrize("component", Component)
+@pytest.mark.parametrize(("component", "format", "precision"), SUPPORTED)
 def test_a_file_name_says_what_the_artifact_is(component, format, precision):
     spec = ArtifactSpec(component=component, precision=precision, format=format)
     assert ArtifactSpec.parse(spec.filename) == spec
 
 
 def test_tflite_has_six_precisions_and_onnx_four():
-    assert len(SUPPORTED) == 10
+    made = [format for component, format, _ in SUPPORTED if component is Component.DECODER]
+    assert (made.count(Format.TFLITE), made.count(Format.ONNX)) == (6, 4)
 
 
-def test_a_combination_that_does_not_exist_is_refused_with_the_reason():
-    with pytest.raises(SpecError, match="onnx has no int8_io artifacts: .* float interface"):
-        ArtifactSpec(component=Component.DECODER, precision=Precision.INT8_IO, format=Format.ONNX)
+def test_a_prior_is_exported_in_float32_alone():
+    made = [(format, precision) for component, format, precision in SUPPORTED if component is Component.PRIOR]
+    assert made == [(Format.TFLITE, Precision.FLOAT32), (Format.ONNX, Precision.FLOAT32)]
+
+
+@pytest.mark.parametrize(
+    ("component", "precision", "message"),
+    [
+        (Component.DECODER, Precision.INT8_IO, "onnx has no int8_io decoder: .* float interface"),
+        (Component.PRIOR, Precision.FLOAT16, "onnx has no float16 prior: .* use float32"),
+    ],
+)
+def test_a_combination_that_does_not_exist_is_refused_with_the_reason(component, precision, message):
+    with pytest.raises(SpecError, match=message):
+        ArtifactSpec(component=component, precision=precision, format=Format.ONNX)
 
 
 @pytest.mark.parametrize("name", ["decoder.tflite", "decoder.int8.tflite.bak", "", "decoder"])
@@ -49,8 +67,37 @@ def test_an_unknown_choice_without_a_close_match_lists_what_is_known():
 
 
 @pytest.mark.parametrize(
-    "kwargs", [{"image_shape": (0, 8, 1), "latent_dim": 2}, {"image_shape": (8, 8, 1), "latent_dim": 0}]
+    ("changes", "message"),
+    [
+        ({"image_shape": (0, 8, 1)}, "image_shape must be positive"),
+        ({"latent_dim": 0}, "latent_dim must be at least 1, got 0"),
+        ({"label_count": -1}, "label_count must be at least 0, got -1"),
+    ],
 )
-def test_a_vae_without_extent_is_refused(kwargs):
-    with pytest.raises(SpecError, match="must be"):
-        VaeSpec(**kwargs)
+def test_a_vae_without_extent_is_refused(changes, message):
+    with pytest.raises(SpecError, match=message):
+        VaeSpec(**{"image_shape": (8, 8, 1), "latent_dim": 2, **changes})
+
+
+def test_a_vae_says_what_its_parts_take_and_return():
+    vae = VaeSpec(
+        image_shape=(8, 6, 3),
+        latent_dim=2,
+        likelihood=Likelihood.DISCRETIZED_LOGISTIC,
+        prior=PriorKind.VAMP,
+        label_count=4,
+    )
+    shapes = {part: [(spec.name, spec.dtype, spec.shape) for spec in vae.inputs(part)] for part in vae.components}
+    assert shapes == {
+        Component.ENCODER: [("x", "float32", (1, 8, 6, 3)), ("label", "int32", (1,))],
+        Component.DECODER: [("z", "float32", (1, 2)), ("label", "int32", (1,))],
+        Component.PRIOR: [("eps", "float32", (1, 3))],
+    }
+    assert vae.decoder_channels == 6
+    assert [vae.output_names(part) for part in vae.components] == [("z_mean", "z_log_var"), ("image",), ("z",)]
+
+
+def test_a_standard_prior_is_no_component():
+    vae = VaeSpec(image_shape=(8, 8, 1), latent_dim=2)
+    assert vae.components == (Component.ENCODER, Component.DECODER)
+    assert vae.eps_dim == vae.latent_dim
