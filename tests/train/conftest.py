@@ -125,3 +125,14 @@ def assert_same_run(weights_of):
         assert records[0] == records[1]
 
     return check
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory, small_npz, small_config) -> Path:
+    """A run of the smallest network with a learned prior and averaged weights. Do not change it."""
+    from pocketvae.train import train
+
+    out = tmp_path_factory.mktemp("runs") / "small"
+    config = small_config(prior="realnvp", couplings=2, coupling_units=4, ema_decay=0.9)
+    train(source=str(small_npz), out=out, config=config, preset="small")
+    return out
