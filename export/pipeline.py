@@ -16,6 +16,7 @@ from pocketvae.documents import encode, encode_line
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export.budgets import tolerances
 from pocketvae.export.card import model_card
+from pocketvae.export.composed import with_parts
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.messages import Converted, ConvertJob, Prepared, PrepareJob, Reply, Request, WorkerSetup
 from pocketvae.export.worker import SETUP_NAME, array_path
@@ -84,24 +85,24 @@ def export_run(
             reference=str((run.path / REFERENCE_NAME).absolute()),
         )
         (work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
-        prepared, replies = _convert_all(work, config, progress)
+        components = with_parts(config.components, run.record.vae)
+        prepared, replies = _convert_all(work, config, components, progress)
         writer = _BundleWriter(run=run, bundle=bundle, work=work, config=config, prepared=prepared)
         return writer.write(replies, calibration_images=len(images.calibration))
 
 
 def _check_components(config: ExportConfig, run: Run) -> None:
     for artifact in config.artifacts:
-        if artifact.component not in run.record.vae.components:
+        if artifact.component not in run.record.vae.exports:
             raise SpecError(f"the run has no {artifact.component}: its prior is N(0, I), which needs none")
 
 
 def _convert_all(
-    work: Path, config: ExportConfig, progress: ProgressCallback
+    work: Path, config: ExportConfig, components: tuple[Component, ...], progress: ProgressCallback
 ) -> tuple[dict[Component, Prepared], dict[ArtifactSpec, Reply]]:
     """Prepares all components, then makes all artifacts with one worker per format."""
     total, lock = len(config.artifacts) + 1, threading.Lock()
     replies: dict[ArtifactSpec, Reply] = {}
-    components = tuple(dict.fromkeys(artifact.component for artifact in config.artifacts))
     workers = {format: WorkerProcess(work) for format in config.formats}
 
     def convert_format(format: Format) -> None:
@@ -168,9 +169,13 @@ class _BundleWriter:
             vae=record.vae,
             artifacts=records,
             failures=failures,
-            goldens=tuple(self._golden(component) for component in self.prepared),
+            goldens=tuple(self._golden(component) for component in self.config.components),
             calibration=self._calibration(calibration_images),
-            original={component: self._original(component) for component in self.prepared},
+            original={
+                component: self._original(component)
+                for component in self.config.components
+                if not component.is_composed
+            },
             training=record.metrics,
             provenance={"data": record.data, "preset": record.preset, "seed": str(record.seed)},
             versions=installed_versions(),
@@ -214,7 +219,7 @@ class _BundleWriter:
 
     def _calibration(self, image_count: int) -> CalibrationRecord:
         digest = hashlib.sha256()
-        for component in self.prepared:
+        for component in (component for component in self.prepared if not component.is_composed):
             for spec in self.run.record.vae.inputs(component):
                 digest.update(np.load(array_path(self.work, component, "calibration", spec.name)).tobytes())
         decoder = self.prepared.get(Component.DECODER)

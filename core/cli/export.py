@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory made by pocketvae train")
     parser.add_argument("--out", metavar="BUNDLE", type=Path, required=True, help="bundle to make")
     parser.add_argument(
-        "--components", metavar="LIST", help=f"of {', '.join(Component)} (default: all that the run has)"
+        "--components", metavar="LIST", help=f"of {', '.join(Component)} (default: all that can be made of the run)"
     )
     parser.add_argument("--formats", metavar="LIST", help=f"of {', '.join(Format)} (default: all)")
     parser.add_argument("--precisions", metavar="LIST", help=f"of {', '.join(Precision)} (default: all)")
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     precisions = common.choices(Precision, arguments.precisions, "precision")
     check_combinations(formats, precisions)
     if components is None:
-        components = open_run(arguments.run).record.vae.components
+        components = open_run(arguments.run).record.vae.exports
     config = ExportConfig(
         artifacts=plan_artifacts(components, formats, precisions),
         seed=arguments.seed,
