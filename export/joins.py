@@ -10,7 +10,7 @@ from typing import Any
 
 from pocketvae.errors import ExportError
 from pocketvae.export.noise_onnx import OPSET
-from pocketvae.export.onnx_convert import serialize
+from pocketvae.export.onnx_convert import STANDARD_DOMAINS, serialize
 from pocketvae.spec import Format
 
 _MINIMUM_VERSION = "min_runtime_version"
@@ -151,14 +151,18 @@ def join_onnx(first: bytes, second: bytes, tensor: str) -> bytes:
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as e:
         raise ExportError(f"two files cannot be joined at {tensor!r}: {str(e).strip().splitlines()[0][:200]}") from e
     joined.producer_name, joined.producer_version = models[1].producer_name, models[1].producer_version
+    del joined.opset_import[1:]
     joined.graph.name = models[1].graph.name
     return serialize(joined)
 
 
 def _raise_opset(model: Any) -> Any:
-    from onnx import version_converter
+    from onnx import helper, version_converter
 
-    (current,) = (entry.version for entry in model.opset_import if entry.domain in ("", "ai.onnx"))
+    current = max(entry.version for entry in model.opset_import if entry.domain in STANDARD_DOMAINS)
     raised = model if current >= OPSET else version_converter.convert_version(model, OPSET)
+    # Tools leave entries of domains that no node belongs to, and merging repeats them.
+    del raised.opset_import[:]
+    raised.opset_import.append(helper.make_opsetid("", max(current, OPSET)))
     raised.ir_version = max(model.ir_version, 8)
     return raised
