@@ -122,8 +122,10 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
         try:
             yield staging
             _replace_directory(staging, final, force=force)
-        except BaseException:
-            if not (staging / milestone).exists():
+        except BaseException as e:
+            if (staging / milestone).exists():
+                e.add_note(f"{staging.name} keeps what was reached: go on with --resume")
+            else:
                 shutil.rmtree(staging, ignore_errors=True)
             raise
 

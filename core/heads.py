@@ -13,12 +13,14 @@ def image_head(likelihood: Likelihood, outputs: Any) -> Any:
 
     Args:
         likelihood: Tells what the outputs mean.
-        outputs: What the decoder returned, `[N, H, W, C * likelihood.parameters_per_value]`.
+        outputs: What the decoder returned: `[N, H, W, C]`, or a list of two such for a discretized logistic.
     """
     tf = import_tensorflow()
     if likelihood is Likelihood.BERNOULLI:
         return tf.sigmoid(outputs)
     if likelihood is Likelihood.GAUSSIAN:
         return tf.clip_by_value(outputs, 0.0, 1.0)
-    # The mode of a discretized logistic: its mean, clipped, since all mass beyond black and white falls on them.
-    return tf.clip_by_value(outputs[..., : outputs.shape[-1] // 2], 0.0, 1.0)
+    # The mode of a discretized logistic: its mean, clipped, since all mass beyond black and white falls on them. The
+    # scales are not used, so that conversion drops the layers that compute them.
+    mean, _ = outputs
+    return tf.clip_by_value(mean, 0.0, 1.0)

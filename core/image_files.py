@@ -1,4 +1,4 @@
-"""Readers of files that hold many images: the embedded MNIST, idx, npz and npy. Each returns uint8 pixels and labels."""
+"""Readers of files that hold many images: the embedded MNIST, idx, npz and npy; uint8 pixels and labels."""
 
 from __future__ import annotations
 

@@ -156,8 +156,8 @@ class Likelihood(enum.StrEnum):
     """The distribution p(x|z) whose parameters the decoder computes.
 
     BERNOULLI: binary pixels; the decoder returns C logits per pixel. GAUSSIAN: one standard deviation shared by all
-    pixels; the decoder returns C means. DISCRETIZED_LOGISTIC: 256 pixel values; the decoder returns C means and then
-    C logarithms of scales.
+    pixels; the decoder returns C means. DISCRETIZED_LOGISTIC: 256 pixel values; the decoder has two outputs, C means
+    and C logarithms of scales per pixel.
     """
 
     BERNOULLI = "bernoulli"
@@ -165,8 +165,8 @@ class Likelihood(enum.StrEnum):
     DISCRETIZED_LOGISTIC = "discretized_logistic"
 
     @property
-    def parameters_per_value(self) -> int:
-        """Decoder outputs for one channel of one pixel."""
+    def decoder_outputs(self) -> int:
+        """How many outputs a decoder has, each of the shape of the image."""
         return 2 if self is Likelihood.DISCRETIZED_LOGISTIC else 1
 
 
@@ -226,11 +226,6 @@ class VaeSpec:
     def eps_dim(self) -> int:
         """E, the standard normal values that the prior turns into one latent."""
         return self.latent_dim + 1 if self.prior.is_mixture else self.latent_dim
-
-    @property
-    def decoder_channels(self) -> int:
-        """Values that the decoder returns per pixel."""
-        return self.image_shape[2] * self.likelihood.parameters_per_value
 
     @property
     def components(self) -> tuple[Component, ...]:

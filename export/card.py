@@ -13,6 +13,11 @@ _PRIORS: Mapping[PriorKind, str] = {
     PriorKind.VAMP: "a VampPrior",
     PriorKind.REALNVP: "a RealNVP flow as the prior",
 }
+_LIKELIHOODS: Mapping[Likelihood, str] = {
+    Likelihood.BERNOULLI: "Bernoulli",
+    Likelihood.GAUSSIAN: "Gaussian",
+    Likelihood.DISCRETIZED_LOGISTIC: "discretized logistic",
+}
 _FIGURES: Mapping[str, str] = {
     "test_negative_elbo_nats": "Negative ELBO on the test images, nats per image",
     "test_reconstruction_nats": "of which reconstruction, nats",
@@ -34,7 +39,8 @@ def model_card(manifest: Manifest) -> str:
         f"# {manifest.name}",
         "",
         f"A variational autoencoder for {width}x{height} images with {channels} channel{'s' if channels > 1 else ''}: "
-        f"{manifest.vae.latent_dim} latent dimensions, {_PRIORS[manifest.vae.prior]}, {manifest.vae.likelihood.replace('_', ' ')} likelihood.",
+        f"{manifest.vae.latent_dim} latent dimensions, {_PRIORS[manifest.vae.prior]}, "
+        f"{_LIKELIHOODS[manifest.vae.likelihood]} likelihood.",
         "",
         "## Use",
         "",

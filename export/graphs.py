@@ -62,10 +62,9 @@ def check_interface(component: Component, model: Any, vae: VaeSpec) -> None:
     """
     expected_inputs = [(None, *spec.shape[1:]) for spec in vae.inputs(component)]
     latent = (None, vae.latent_dim)
-    height, width, _ = vae.image_shape
     expected_outputs = {
         Component.ENCODER: [latent, latent],
-        Component.DECODER: [(None, height, width, vae.decoder_channels)],
+        Component.DECODER: [(None, *vae.image_shape)] * vae.likelihood.decoder_outputs,
         Component.PRIOR: [latent],
     }[component]
     inputs, outputs = _shapes(model.input_shape), _shapes(model.output_shape)

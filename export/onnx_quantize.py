@@ -26,6 +26,7 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 _WEIGHTED = ("Gemm", "MatMul", "Conv", "ConvTranspose")
 # Operators that move or bound values: quantizing them too keeps the integers flowing between weighted layers.
 _MOVERS = ("DepthToSpace", "Reshape", "Transpose", "Flatten", "Slice")
+_HEADS = {"Sigmoid": (-LOGIT_BOUND, LOGIT_BOUND), "Clip": (0.0, 1.0)}
 _PASSIVE = ("Relu", "Pad", "MaxPool", *_MOVERS)
 
 
@@ -80,7 +81,7 @@ def quantize_static(float32: bytes, calibration: Inputs, ranges: Ranges, plan: Q
 def activation_ranges(float32: bytes, calibration: Inputs) -> Ranges:
     """Returns the smallest and largest value of the output of every layer with weights, after its ReLU.
 
-    What reaches a sigmoid is limited to where the sigmoid still moves, see `tflite.LOGIT_BOUND`.
+    What reaches the head is limited to where the head still moves, see `tflite.LOGIT_BOUND`.
     """
     import onnx
     import onnxruntime as ort
@@ -99,8 +100,8 @@ def activation_ranges(float32: bytes, calibration: Inputs) -> Ranges:
             lows[layer] = min(lows[layer], float(values.min()))
             highs[layer] = max(highs[layer], float(values.max()))
     for layer, chain in outputs.items():
-        if chain.feeds_sigmoid:
-            lows[layer], highs[layer] = max(lows[layer], -LOGIT_BOUND), min(highs[layer], LOGIT_BOUND)
+        if chain.bounds is not None:
+            lows[layer], highs[layer] = max(lows[layer], chain.bounds[0]), min(highs[layer], chain.bounds[1])
     return {layer: (lows[layer], highs[layer]) for layer in heads}
 
 
@@ -124,12 +125,12 @@ class _Chain:
     Attributes:
         activation: The tensor after the layer's ReLU, or after the layer where it has none.
         tensors: That one and those that hold the same values moved.
-        feeds_sigmoid: Whether a sigmoid takes the values.
+        bounds: The range of values that the head behind them tells apart; None where there is no head.
     """
 
     activation: str
     tensors: tuple[str, ...]
-    feeds_sigmoid: bool
+    bounds: tuple[float, float] | None
 
 
 def _chain(graph: Any, layer: str) -> _Chain:
@@ -143,8 +144,8 @@ def _chain(graph: Any, layer: str) -> _Chain:
         if len(consumers) != 1 or consumers[0].op_type not in _MOVERS:
             break
         tensors.append(consumers[0].output[0])
-    feeds_sigmoid = any(user.op_type == "Sigmoid" for user in consumers)
-    return _Chain(activation=tensors[0], tensors=tuple(tensors), feeds_sigmoid=feeds_sigmoid)
+    bounds = next((_HEADS[user.op_type] for user in consumers if user.op_type in _HEADS), None)
+    return _Chain(activation=tensors[0], tensors=tuple(tensors), bounds=bounds)
 
 
 def _overrides(float32: bytes, ranges: Ranges, plan: QuantizationPlan) -> dict[str, list[dict[str, Any]]]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, replace
 # Narrower ranges give finer steps to the values that are common and clip the ones that are rare.
 _RANGE_SCALES = (0.8, 0.6)
 _WORTHWHILE_GAIN = 0.99
+# A variant that uses all of its budget here may be over it where integer kernels round in another way.
+_MARGIN = 0.9
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +25,9 @@ class QuantizationPlan:
     range_scales: Mapping[str, float] = field(default_factory=dict)
 
     def with_float(self, layer: str) -> QuantizationPlan:
-        """Returns the plan with one more layer in float."""
-        return replace(self, float_layers=(*self.float_layers, layer))
+        """Returns the plan with one more layer in float, which needs no range any more."""
+        scales = {name: scale for name, scale in self.range_scales.items() if name != layer}
+        return replace(self, float_layers=(*self.float_layers, layer), range_scales=scales)
 
     def without_float(self, layer: str) -> QuantizationPlan:
         """Returns the plan with a layer quantized again."""
@@ -43,7 +46,7 @@ class Trial:
         plan: What it was made with.
         content: The file.
         rmse: Root mean square error on samples that are not golden.
-        excess: Largest ratio of an error on the goldens to its limit; at most 1 where the budget holds.
+        excess: Largest ratio of an error on the goldens to its limit; at most 1 where verify will pass.
     """
 
     plan: QuantizationPlan
@@ -53,8 +56,8 @@ class Trial:
 
     @property
     def within_budget(self) -> bool:
-        """Whether every error is within its limit."""
-        return self.excess <= 1.0
+        """Whether every error is within its limit, with room for the kernels of another CPU."""
+        return self.excess <= _MARGIN
 
 
 Attempt = Callable[[QuantizationPlan], Trial]

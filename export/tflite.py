@@ -21,6 +21,9 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 # Logits beyond this are sigmoid(9) = 0.99988: clipping them there moves a probability by 0.00012 at the most, 1/30 of
 # a pixel step, and leaves the 256 integer levels to the range in which pixels differ.
 LOGIT_BOUND = 9.0
+# The heads' operators, with the range of inputs that they tell apart; MINIMUM begins the clipping to [0, 1].
+_HEADS = {"LOGISTIC": (-LOGIT_BOUND, LOGIT_BOUND), "MINIMUM": (0.0, 1.0)}
+_WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 _MOVERS = frozenset({"RESHAPE", "TRANSPOSE", "DEPTH_TO_SPACE", "SQUEEZE", "STRIDED_SLICE"})
 
 
@@ -65,14 +68,14 @@ def convert_int16x8(graph: Graph, calibration: Inputs) -> bytes:
 def calibrate(graph: Graph, calibration: Inputs) -> bytes:
     """Returns a float model that carries the range of every activation; `quantize` turns it into integers.
 
-    The range in front of a sigmoid is limited to where the sigmoid still moves, see `LOGIT_BOUND`.
+    The range in front of the head is limited to where the head still moves, see `LOGIT_BOUND`.
     """
 
     def configure(converter: Any) -> None:
         _calibrate_with(converter, calibration)
         converter._experimental_calibrate_only = True
 
-    return _limit_logit_ranges(_convert(graph, configure))
+    return _limit_head_ranges(_convert(graph, configure))
 
 
 def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bool = False) -> bytes:
@@ -108,13 +111,15 @@ def weighted_layers(content: bytes) -> dict[str, int]:
     graph = model.subgraphs[0]
     layers: dict[str, int] = {}
     for operator in graph.operators:
+        name = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
+        if name not in _WEIGHTED:
+            continue
         sizes = [
             int(np.prod(graph.tensors[index].shape))
             for index in operator.inputs[1:]
             if index >= 0 and model.buffers[graph.tensors[index].buffer].data is not None
         ]
-        name = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
-        if sizes and name in ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV"):
+        if sizes:
             layers[graph.tensors[operator.outputs[0]].name.decode()] = sum(sizes)
     return layers
 
@@ -140,17 +145,18 @@ def _scale_ranges(content: bytes, plan: QuantizationPlan) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def _limit_logit_ranges(content: bytes) -> bytes:
+def _limit_head_ranges(content: bytes) -> bytes:
     from ai_edge_litert.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model_from_bytearray(content)
     graph = model.subgraphs[0]
     for operator in graph.operators:
-        if flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) != "LOGISTIC":
+        bounds = _HEADS.get(flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex))
+        if bounds is None:
             continue
         quantization = graph.tensors[operator.inputs[0]].quantization
-        quantization.min = [max(-LOGIT_BOUND, float(quantization.min[0]))]
-        quantization.max = [min(LOGIT_BOUND, float(quantization.max[0]))]
+        quantization.min = [max(bounds[0], float(quantization.min[0]))]
+        quantization.max = [min(bounds[1], float(quantization.max[0]))]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 

@@ -44,7 +44,7 @@ def optimal_variance(x: Any, mean: Any) -> Any:
     return tf.maximum(tf.reduce_mean(tf.square(x - mean)), _SMALLEST_VARIANCE)
 
 
-def discretized_logistic_log_likelihood(x: Any, outputs: Any) -> Any:
+def discretized_logistic_log_likelihood(x: Any, mean: Any, log_scale: Any) -> Any:
     """Returns log p(x|z) of 8-bit pixels: a logistic's mass between the middles of neighbouring values.
 
     All mass below 0 and above 255 counts for these (Kingma et al. 2016, appendix C.3; Salimans et al. 2017, equation
@@ -53,10 +53,10 @@ def discretized_logistic_log_likelihood(x: Any, outputs: Any) -> Any:
 
     Args:
         x: `[..., H, W, C]`, multiples of 1/255 in [0, 1].
-        outputs: `[..., H, W, 2C]`: means, then logarithms of scales.
+        mean: `[..., H, W, C]`.
+        log_scale: `[..., H, W, C]`.
     """
     tf = import_tensorflow()
-    mean, log_scale = tf.split(outputs, 2, axis=-1)
     log_scale = tf.maximum(log_scale, SMALLEST_LOG_SCALE)
     inverse_scale = tf.exp(-log_scale)
     half_step = 0.5 / _PIXEL_LEVELS

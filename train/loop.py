@@ -81,8 +81,9 @@ def fit(
     state: LoopState,
     progress: ProgressCallback,
 ) -> Iterator[LoopState]:
-    """Trains from a state to the end, yielding whenever there is something to keep: after each epoch, and each
-    `checkpoint_steps` within one.
+    """Trains from a state to the end and yields every state that is worth keeping.
+
+    That is after each epoch, and each `checkpoint_steps` within one.
 
     Raises:
         NotFiniteError: the loss or the validation ELBO is NaN or infinite.

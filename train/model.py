@@ -115,7 +115,7 @@ class VaeModel:
         return z_mean, z_log_var
 
     def decode(self, z: Any, labels: Any, *, training: bool = False) -> Any:
-        """Returns the decoder's outputs without the head."""
+        """Returns the decoder's output without the head, or the list of its outputs."""
         return self.decoder([z, labels] if self.spec.label_count else z, training=training)
 
     def images(self, z: Any, labels: Any) -> Any:
@@ -181,8 +181,8 @@ class VaeModel:
         z = reparameterize(z_mean, z_log_var, eps)
         flat_labels = tf.tile(labels, [samples])
         outputs = self.decode(tf.reshape(z, (-1, self.spec.latent_dim)), flat_labels, training=training)
-        shape = (*self.spec.image_shape[:2], self.spec.decoder_channels)
-        outputs = tf.reshape(outputs, (samples, -1, *shape))
+        shape = (samples, -1, *self.spec.image_shape)
+        outputs = tf.nest.map_structure(lambda output: tf.reshape(output, shape), outputs)
         return Terms(
             log_likelihood=self._log_likelihood(x, outputs, fit_variance),
             log_prior=self.log_prior(z),
@@ -211,7 +211,7 @@ class VaeModel:
         if self.spec.likelihood is Likelihood.BERNOULLI:
             return likelihoods.bernoulli_log_likelihood(x, outputs)
         if self.spec.likelihood is Likelihood.DISCRETIZED_LOGISTIC:
-            return likelihoods.discretized_logistic_log_likelihood(x, outputs)
+            return likelihoods.discretized_logistic_log_likelihood(x, *outputs)
         variance = self.variance if fit_variance is None else fit_variance(likelihoods.optimal_variance(x, outputs))
         return likelihoods.gaussian_log_likelihood(x, outputs, variance)
 

@@ -32,7 +32,7 @@ def build_encoder(config: TrainConfig, vae: VaeSpec) -> Any:
 
 
 def build_decoder(config: TrainConfig, vae: VaeSpec) -> Any:
-    """Builds the decoder: `z [N, D] float32 (, label [N] int32) -> [N, H, W, parameters]`.
+    """Builds the decoder: `z [N, D] float32 (, label [N] int32)` to the likelihood's parameters, `[N, H, W, C]` each.
 
     A convolutional stage is a 3x3 convolution followed by depth-to-space, never a transposed convolution: it is faster
     on every runtime measured, quantizes per channel, and avoids a LiteRT GPU fault. An image size that no power of two
@@ -44,11 +44,12 @@ def build_decoder(config: TrainConfig, vae: VaeSpec) -> Any:
     if config.architecture is Architecture.MLP:
         for index in range(config.hidden_layers):
             features = make.gated(features, config.hidden_units, f"hidden_{index}")
-        outputs = make.dense_image(features, vae)
+        outputs = [make.dense_image(features, vae, f"pixels{suffix}") for suffix in _heads(vae)]
     else:
         features = make.dense(features, config.hidden_units, "hidden", activation="relu")
         outputs = _upsample(make, features, vae)
-    return import_keras().Model([z, *label] if label else z, outputs, name="decoder")
+    inputs = [z, *label] if label else z
+    return import_keras().Model(inputs, outputs if len(outputs) > 1 else outputs[0], name="decoder")
 
 
 def smallest_side(config: TrainConfig) -> int:
@@ -61,24 +62,31 @@ def _stage_activation(config: TrainConfig) -> str | None:
     return None if config.blocks else "relu"
 
 
-def _upsample(make: _Layers, features: Any, vae: VaeSpec) -> Any:
+def _heads(vae: VaeSpec) -> tuple[str, ...]:
+    """Returns a suffix for the layers that compute each of the likelihood's parameters."""
+    return ("", "_log_scale")[: vae.likelihood.decoder_outputs]
+
+
+def _upsample(make: _Layers, features: Any, vae: VaeSpec) -> list[Any]:
     config = make.config
-    height, width, _ = vae.image_shape
+    height, width, channels = vae.image_shape
     scale = int(2 ** len(config.channels))
     rows, columns, widest = math.ceil(height / scale), math.ceil(width / scale), config.channels[-1]
     activation = _stage_activation(config)
     x = make.dense(features, rows * columns * widest, "unflatten_dense", activation=activation)
     x = make.keras.Reshape((rows, columns, widest), name="unflatten")(x)
     # Mirrors the encoder: the stage that undoes down_i has as many filters as down_i had inputs.
-    for index, filters in reversed(list(enumerate((vae.decoder_channels, *config.channels[:-1])))):
+    for index in reversed(range(1, len(config.channels))):
         x = make.residual_blocks(x, config.blocks, f"up_{index}")
-        x = make.conv(x, 4 * filters, 3, f"up_{index}", activation=None if index == 0 else activation)
+        x = make.conv(x, 4 * config.channels[index - 1], 3, f"up_{index}", activation=activation)
         x = make.depth_to_space(x, f"up_{index}_shuffle")
-    top, left = (rows * scale - height) // 2, (columns * scale - width) // 2
-    if (rows * scale, columns * scale) != (height, width):
-        crop = ((top, rows * scale - height - top), (left, columns * scale - width - left))
-        x = make.keras.Cropping2D(crop, name="crop")(x)
-    return x
+    x = make.residual_blocks(x, config.blocks, "up_0")
+    outputs = []
+    for suffix in _heads(vae):
+        y = make.conv(x, 4 * channels, 3, f"up_0{suffix}")
+        y = make.depth_to_space(y, f"up_0{suffix}_shuffle")
+        outputs.append(make.crop(y, height, width, f"crop{suffix}"))
+    return outputs
 
 
 @dataclass
@@ -96,10 +104,17 @@ class _Layers:
     def dense(self, x: Any, units: int, name: str, *, activation: str | None = None) -> Any:
         return self.keras.Dense(units, activation, kernel_initializer=self._glorot(), name=name)(x)
 
-    def dense_image(self, x: Any, vae: VaeSpec) -> Any:
-        height, width, _ = vae.image_shape
-        x = self.dense(x, height * width * vae.decoder_channels, "pixels")
-        return self.keras.Reshape((height, width, vae.decoder_channels), name="image")(x)
+    def dense_image(self, x: Any, vae: VaeSpec, name: str) -> Any:
+        x = self.dense(x, math.prod(vae.image_shape), name)
+        return self.keras.Reshape(vae.image_shape, name=f"{name}_image")(x)
+
+    def crop(self, x: Any, height: int, width: int, name: str) -> Any:
+        """Cuts the middle out of an image that was decoded larger than it has to be."""
+        _, rows, columns, _ = x.shape
+        if (rows, columns) == (height, width):
+            return x
+        top, left = (rows - height) // 2, (columns - width) // 2
+        return self.keras.Cropping2D(((top, rows - height - top), (left, columns - width - left)), name=name)(x)
 
     def gated(self, x: Any, units: int, name: str) -> Any:
         """A dense layer whose outputs a second one multiplies with values between 0 and 1."""

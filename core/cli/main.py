@@ -52,8 +52,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     previous = signal.signal(signal.SIGTERM, _interrupt)
     try:
         return _run(words)
-    except KeyboardInterrupt:
-        print("pocketvae: interrupted; nothing half-written was left", file=sys.stderr)
+    except KeyboardInterrupt as e:
+        print(f"pocketvae: interrupted; {_notes(e) or 'nothing half-written was left'}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
         # The reader of our output went away, as in `pocketvae ... | head`; the interpreter must not flush again.
@@ -104,16 +104,22 @@ def _load(command: str) -> _Command:
 def _report(error: Exception, *, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
+    kept = f"; {_notes(error)}" if _notes(error) else ""
     if isinstance(error, PocketVaeError):
-        print(f"pocketvae: {error}", file=sys.stderr)
+        print(f"pocketvae: {error}{kept}", file=sys.stderr)
         return EXIT_MISSING if isinstance(error, TargetError) else EXIT_USAGE
     if isinstance(error, OSError):
-        print(f"pocketvae: {error.filename or 'the system'}: {error.strerror or error}", file=sys.stderr)
+        print(f"pocketvae: {error.filename or 'the system'}: {error.strerror or error}{kept}", file=sys.stderr)
         return EXIT_USAGE
     print(f"pocketvae: a fault in pocketvae: {type(error).__name__}: {error}", file=sys.stderr)
     if not verbose:
         print("pocketvae: --verbose shows where; please report it", file=sys.stderr)
     return EXIT_BUG
+
+
+def _notes(error: BaseException) -> str:
+    """Returns what was added to an error on its way: what is left, and how to go on."""
+    return "; ".join(getattr(error, "__notes__", []))
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
