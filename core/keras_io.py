@@ -128,6 +128,4 @@ def tensorflow_writes(path: Path) -> Iterator[None]:
     except import_tensorflow().errors.OpError as e:
         # The system's words end the first line: "{{node}} FILE; No space left on device [Op:SaveV2]".
         reason = str(e.message).splitlines()[0].rpartition("; ")[2].partition(" [Op:")[0]
-        raise TrainingError(
-            f"{path} cannot be written: {reason}; mend that, and --resume goes on from the last checkpoint"
-        ) from e
+        raise TrainingError(f"{path} cannot be written: {reason}") from e
