@@ -74,8 +74,7 @@ def test_the_discretized_logistic_is_a_difference_of_distribution_functions():
     low, high = np.where(x == 0, -1e9, x - 1 / 510), np.where(x == 1, 1e9, x + 1 / 510)
     with np.errstate(over="ignore"):
         mass = logistic_mass(low, high, mean, np.exp(log_scale))
-    outputs = np.concatenate([mean, log_scale], axis=-1)
-    actual = likelihoods.discretized_logistic_log_likelihood(x, outputs)
+    actual = likelihoods.discretized_logistic_log_likelihood(x, mean, log_scale)
     np.testing.assert_allclose(actual, np.log(mass).sum(axis=(1, 2, 3)), rtol=1e-9)
 
 
@@ -85,12 +84,12 @@ def every_level(mean, log_scale):
 
     from pocketvae.train import likelihoods
 
-    outputs = tf.constant([[[[mean, log_scale]]]], tf.float32)
+    parameters = [tf.constant(value, tf.float32, (1, 1, 1, 1)) for value in (mean, log_scale)]
     with tf.GradientTape() as tape:
-        tape.watch(outputs)
+        tape.watch(parameters)
         x = tf.constant(LEVELS.reshape(256, 1, 1, 1), tf.float32)
-        log_mass = likelihoods.discretized_logistic_log_likelihood(x, outputs)
-    return log_mass.numpy(), tape.jacobian(log_mass, outputs).numpy()
+        log_mass = likelihoods.discretized_logistic_log_likelihood(x, *parameters)
+    return log_mass.numpy(), np.array(tape.jacobian(log_mass, parameters))
 
 
 @pytest.mark.parametrize("mean", [-1000.0, -1.0, 0.0, 0.3, 0.5, 128.5 / 255, 1.0, 2.0, 1000.0])
@@ -113,15 +112,15 @@ def test_likelihoods_broadcast_over_importance_samples():
     from pocketvae.train import likelihoods
 
     rng = np.random.default_rng(1)
-    x, outputs = random_pixels(3, 4, 4, 1), rng.normal(size=(2, 3, 4, 4, 2))
-    for function, given in (
-        (likelihoods.bernoulli_log_likelihood, outputs[..., :1]),
-        (lambda x, mean: likelihoods.gaussian_log_likelihood(x, mean, np.float64(0.1)), outputs[..., :1]),
-        (likelihoods.discretized_logistic_log_likelihood, outputs),
+    x, one, two = random_pixels(3, 4, 4, 1), *rng.normal(size=(2, 2, 3, 4, 4, 1))
+    for function, parameters in (
+        (likelihoods.bernoulli_log_likelihood, [one]),
+        (lambda x, mean: likelihoods.gaussian_log_likelihood(x, mean, np.float64(0.1)), [one]),
+        (likelihoods.discretized_logistic_log_likelihood, [one, two]),
     ):
-        both = np.asarray(function(x, given))
+        both = np.asarray(function(x, *parameters))
         assert both.shape == (2, 3)
-        np.testing.assert_allclose(both[1], function(x, given[1]))
+        np.testing.assert_allclose(both[1], function(x, *(values[1] for values in parameters)))
 
 
 def test_binarization_turns_a_pixel_on_as_often_as_its_grey_value_says():
