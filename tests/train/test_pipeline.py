@@ -45,7 +45,7 @@ def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path, tiny_run, mn
     from pocketvae.keras_io import load_model
 
     train(source=str(mnist_npz), out=tmp_path / "again", config=tiny_config, preset="mnist-tiny")
-    for component in Component:
+    for component in (Component.ENCODER, Component.DECODER):
         first, second = (load_model(run / f"{component}.keras").get_weights() for run in (tiny_run, tmp_path / "again"))
         assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
 
