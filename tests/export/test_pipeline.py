@@ -13,7 +13,7 @@ from pocketvae.export import ExportConfig, export_run, pipeline, plan_artifacts
 from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.noise import normal_noise
 from pocketvae.runners import Kernels, open_runner
-from pocketvae.spec import Component, Format, Precision
+from pocketvae.spec import Component, Format, Precision, PriorKind
 
 pytestmark = pytest.mark.slow
 FLOAT_DECODER = ExportConfig(artifacts=plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.FLOAT32]))
@@ -262,7 +262,7 @@ def test_a_learned_prior_and_a_label_are_inside_the_generator(tmp_path, mnist_np
         hidden_units=16,
         epochs=1,
         conditional=True,
-        prior="realnvp",
+        prior=PriorKind.REALNVP,
         couplings=2,
         coupling_units=8,
     )
