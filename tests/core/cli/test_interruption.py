@@ -64,7 +64,8 @@ def alive(pid):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_training(start, tmp_path, mnist_npz, number):
-    process = start("train", "--data", mnist_npz, "--out", "run", "--set", "epochs=1000")
+    # 300 steps are an epoch: the signal comes long before the first checkpoint.
+    process = start("train", "--data", mnist_npz, "--out", "run", "--set", "epochs=1000", "--set", "batch_size=4")
     wait_for_line(process, "training 10/")
     process.send_signal(number)
     _, err = process.communicate(timeout=_WAIT_S)
