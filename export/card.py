@@ -17,6 +17,7 @@ _LIKELIHOODS: Mapping[Likelihood, str] = {
     Likelihood.BERNOULLI: "Bernoulli",
     Likelihood.GAUSSIAN: "Gaussian",
     Likelihood.DISCRETIZED_LOGISTIC: "discretized logistic",
+    Likelihood.UNKNOWN: "unknown",
 }
 _FIGURES: Mapping[str, str] = {
     "test_negative_elbo_nats": "Negative ELBO on the test images, nats per image",
@@ -65,9 +66,17 @@ def _interface(manifest: Manifest) -> list[str]:
     kinds = {artifact.component for artifact in manifest.artifacts}
     rows = []
     if Component.ENCODER in kinds:
-        rows.append("- encoder: `x`, pixels in [0, 1], to `z_mean` and `z_log_var` of the posterior q(z|x)")
+        pixels = f"in {_limits_of(manifest.vae)}" if manifest.vae.range_is_strict else "scaled as in its training"
+        rows.append(
+            f"- encoder: `x`, pixels {pixels}{_flat(manifest.vae, Component.ENCODER)}, to `z_mean` and `z_log_var` of "
+            f"the posterior q(z|x)"
+        )
     if Component.DECODER in kinds:
-        rows.append("- decoder: latent `z` to `image` in [0, 1]")
+        about = "in" if manifest.vae.range_is_strict else "about in"
+        rows.append(
+            f"- decoder: latent `z` to `image` {about} {_limits_of(manifest.vae)}"
+            f"{_flat(manifest.vae, Component.DECODER)}"
+        )
     if Component.PRIOR in kinds:
         rows.append("- prior: standard normal noise `eps` to a latent `z`")
     if manifest.vae.label_count:
@@ -79,6 +88,14 @@ def _interface(manifest: Manifest) -> list[str]:
     return rows
 
 
+def _limits_of(vae: VaeSpec) -> str:
+    return f"[{vae.image_range[0]:g}, {vae.image_range[1]:g}]"
+
+
+def _flat(vae: VaeSpec, component: Component) -> str:
+    return ", as one vector, row by row" if component in vae.flat else ""
+
+
 def _generation(vae: VaeSpec) -> list[str]:
     draw = "draw z from a standard normal distribution"
     if vae.prior is not PriorKind.STANDARD:
@@ -87,6 +104,7 @@ def _generation(vae: VaeSpec) -> list[str]:
         Likelihood.BERNOULLI: "A grey value is the probability that the pixel is on.",
         Likelihood.GAUSSIAN: f"A pixel is a mean; the standard deviation around it is {vae.noise_scale or 0:.3g}.",
         Likelihood.DISCRETIZED_LOGISTIC: "A pixel is the mode of its distribution.",
+        Likelihood.UNKNOWN: f"A pixel is what the original returns; {_limits_of(vae)} is black to white.",
     }
     return [f"To generate an image, {draw} and run a decoder. {meaning[vae.likelihood]}"]
 

@@ -6,12 +6,13 @@ import hashlib
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from pocketvae import files
+from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.documents import encode, encode_line
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export.budgets import tolerances
@@ -29,9 +30,10 @@ from pocketvae.manifest import (
     GoldenRecord,
     Manifest,
 )
+from pocketvae.model_form import Flavour, ModelForm
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.run import REFERENCE_NAME, Run, open_run
-from pocketvae.spec import ArtifactSpec, Component, Format
+from pocketvae.spec import ArtifactSpec, Component, Format, VaeSpec
 from pocketvae.versions import installed_versions
 
 
@@ -42,10 +44,39 @@ class ExportResult:
     Attributes:
         manifest: Of the bundle.
         over_budget: Artifact name to its largest ratio of error to limit, for those above 1.
+        doubts: What may have been misunderstood of somebody's own model, in words.
     """
 
     manifest: Manifest
     over_budget: dict[str, float]
+    doubts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """What a bundle is made from: a run, or somebody's own models.
+
+    Attributes:
+        name: Of the bundle.
+        vae: The interface of the model.
+        models: Component to its Keras model.
+        reference: Archive of reference images; None where there are none.
+        calibration_images: How many of them calibrate.
+        training: Final figures.
+        provenance: Facts in words.
+        forms: How somebody's own models are called.
+        code: What of their own code may run.
+    """
+
+    name: str
+    vae: VaeSpec
+    models: Mapping[Component, Path]
+    reference: Path | None
+    calibration_images: int
+    training: dict[str, float] = field(default_factory=dict)
+    provenance: dict[str, str] = field(default_factory=dict)
+    forms: dict[Component, ModelForm] = field(default_factory=dict)
+    code: CustomCode = NO_CUSTOM_CODE
 
 
 def export_run(
@@ -73,20 +104,38 @@ def export_run(
     files.check_output(out, force=force)
     run = open_run(run_path)
     _check_components(config, run)
-    images = run.reference_images()
+    images, record = run.reference_images(), run.record
+    subject = Subject(
+        name=record.preset,
+        vae=record.vae,
+        models={component: run.model_path(component) for component in record.vae.components},
+        reference=run.path / REFERENCE_NAME,
+        calibration_images=len(images.calibration),
+        training=record.metrics,
+        provenance={"data": record.data, "preset": record.preset, "seed": str(record.seed)},
+    )
+    return export_subject(subject, out, config, force=force, progress=progress)
+
+
+def export_subject(
+    subject: Subject, out: Path, config: ExportConfig, *, force: bool, progress: ProgressCallback
+) -> ExportResult:
+    """Exports a subject that was checked; see `export_run`."""
     with files.staged_directory(out, force=force) as bundle:
         work = bundle / ".work"
         work.mkdir()
         setup = WorkerSetup(
-            vae=run.record.vae,
+            vae=subject.vae,
             seed=config.seed,
-            models={component: str(run.model_path(component).absolute()) for component in run.record.vae.components},
-            reference=str((run.path / REFERENCE_NAME).absolute()),
+            models={component: str(path.absolute()) for component, path in subject.models.items()},
+            reference=str(subject.reference.absolute()) if subject.reference else "",
+            forms=subject.forms,
+            code=subject.code,
         )
         (work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
-        prepared, replies = _convert_all(work, config, progress)
-        writer = _BundleWriter(run=run, bundle=bundle, work=work, config=config, prepared=prepared)
-        return writer.write(replies, calibration_images=len(images.calibration))
+        prepared, replies = _convert_all(work, subject, config, progress)
+        writer = _BundleWriter(subject=subject, bundle=bundle, work=work, config=config, prepared=prepared)
+        return writer.write(replies)
 
 
 def _check_components(config: ExportConfig, run: Run) -> None:
@@ -96,7 +145,7 @@ def _check_components(config: ExportConfig, run: Run) -> None:
 
 
 def _convert_all(
-    work: Path, config: ExportConfig, progress: ProgressCallback
+    work: Path, subject: Subject, config: ExportConfig, progress: ProgressCallback
 ) -> tuple[dict[Component, Prepared], dict[ArtifactSpec, Reply]]:
     """Prepares all components, then makes all artifacts with one worker per format."""
     total, lock = len(config.artifacts) + 1, threading.Lock()
@@ -106,7 +155,8 @@ def _convert_all(
 
     def convert_format(format: Format) -> None:
         for artifact in (artifact for artifact in config.artifacts if artifact.format is format):
-            job = ConvertJob(artifact=artifact, tolerances=tolerances(artifact, prepared[artifact.component].floor))
+            limits = tolerances(artifact, prepared[artifact.component].floor, subject.vae.range_span)
+            job = ConvertJob(artifact=artifact, tolerances=limits)
             reply = workers[format].do(Request(convert=job), config.time_limit_s)
             with lock:
                 replies[artifact] = reply
@@ -146,13 +196,13 @@ def _result_or_kill(future: Future[None], workers: Mapping[Format, WorkerProcess
 class _BundleWriter:
     """Fills a bundle's folder from a working folder."""
 
-    run: Run
+    subject: Subject
     bundle: Path
     work: Path
     config: ExportConfig
     prepared: Mapping[Component, Prepared]
 
-    def write(self, replies: Mapping[ArtifactSpec, Reply], *, calibration_images: int) -> ExportResult:
+    def write(self, replies: Mapping[ArtifactSpec, Reply]) -> ExportResult:
         made = {spec: replies[spec].converted for spec in self.config.artifacts}
         records = tuple(self._artifact(spec, converted) for spec, converted in made.items() if converted)
         failures = tuple(
@@ -162,17 +212,18 @@ class _BundleWriter:
         )
         if not records:
             raise ExportError(f"no artifact could be made; {failures[0].artifact}: {failures[0].reason}")
-        record = self.run.record
+        subject = self.subject
         manifest = Manifest(
-            name=record.preset,
-            vae=record.vae,
+            name=subject.name,
+            vae=subject.vae,
             artifacts=records,
             failures=failures,
             goldens=tuple(self._golden(component) for component in self.prepared),
-            calibration=self._calibration(calibration_images),
-            original={component: self._original(component) for component in self.prepared},
-            training=record.metrics,
-            provenance={"data": record.data, "preset": record.preset, "seed": str(record.seed)},
+            calibration=self._calibration(),
+            original={component: self._original(component) for component in self.prepared if self._is_file(component)},
+            forms={component: form for component, form in subject.forms.items() if component in self.prepared},
+            training=subject.training,
+            provenance=subject.provenance,
             versions=installed_versions(),
         )
         card = self._write("MODEL_CARD.md", model_card(manifest).encode())
@@ -190,13 +241,13 @@ class _BundleWriter:
             file=self._write(spec.filename, (self.work / spec.filename).read_bytes()),
             inputs=converted.inputs,
             outputs=converted.outputs,
-            tolerances=tolerances(spec, self.prepared[spec.component].floor),
+            tolerances=tolerances(spec, self.prepared[spec.component].floor, self.subject.vae.range_span),
             notes=converted.notes,
         )
 
     def _golden(self, component: Component) -> GoldenRecord:
         (self.bundle / "golden").mkdir(exist_ok=True)
-        vae = self.run.record.vae
+        vae = self.subject.vae
         return GoldenRecord(
             component=component,
             inputs={spec.name: self._copy_array(component, "input", spec.name) for spec in vae.inputs(component)},
@@ -210,18 +261,24 @@ class _BundleWriter:
 
     def _original(self, component: Component) -> FileRecord:
         (self.bundle / "original").mkdir(exist_ok=True)
-        return self._write(f"original/{component}.keras", self.run.model_path(component).read_bytes())
+        model = self.subject.models[component]
+        return self._write(f"original/{component}{model.suffix.lower()}", model.read_bytes())
 
-    def _calibration(self, image_count: int) -> CalibrationRecord:
+    def _is_file(self, component: Component) -> bool:
+        # A SavedModel is a folder, which the manifest names in its provenance and the bundle does not hold.
+        form = self.subject.forms.get(component)
+        return form is None or form.flavour is not Flavour.SAVED_MODEL
+
+    def _calibration(self) -> CalibrationRecord:
         digest = hashlib.sha256()
         for component in self.prepared:
-            for spec in self.run.record.vae.inputs(component):
+            for spec in self.subject.vae.inputs(component):
                 digest.update(np.load(array_path(self.work, component, "calibration", spec.name)).tobytes())
         decoder = self.prepared.get(Component.DECODER)
         return CalibrationRecord(
             seed=self.config.seed,
             latents=decoder.calibration_strata if decoder else (),
-            image_count=image_count,
+            image_count=self.subject.calibration_images,
             sha256=digest.hexdigest(),
         )
 

@@ -25,6 +25,8 @@ LOGIT_BOUND = 9.0
 _HEADS = {"LOGISTIC": (-LOGIT_BOUND, LOGIT_BOUND), "MINIMUM": (0.0, 1.0)}
 _WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 _MOVERS = frozenset({"RESHAPE", "TRANSPOSE", "DEPTH_TO_SPACE", "SQUEEZE", "STRIDED_SLICE"})
+# What may stand between a head and the graph's output.
+_AFTER_HEAD = _MOVERS | {"MAXIMUM", "RELU"}
 
 
 def convert_float32(graph: Graph) -> bytes:
@@ -152,12 +154,35 @@ def _limit_head_ranges(content: bytes) -> bytes:
     graph = model.subgraphs[0]
     for operator in graph.operators:
         bounds = _HEADS.get(flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex))
-        if bounds is None:
+        if bounds is None or not _is_head(model, graph, operator):
             continue
         quantization = graph.tensors[operator.inputs[0]].quantization
         quantization.min = [max(bounds[0], float(quantization.min[0]))]
         quantization.max = [min(bounds[1], float(quantization.max[0]))]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _is_head(model: Any, graph: Any, operator: Any) -> bool:
+    """Whether an operator ends the graph: the sigmoid of a swish and the minimum of a ReLU6 are no heads."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    def users(tensor: int) -> list[Any]:
+        return [user for user in graph.operators if tensor in user.inputs]
+
+    if len(users(operator.inputs[0])) != 1:
+        return False
+    if len(operator.inputs) == 2:
+        constant = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
+        if constant is None or np.frombuffer(bytes(constant), np.float32).tolist() != [1.0]:
+            return False
+    tensor = operator.outputs[0]
+    while tensor not in graph.outputs:
+        following = users(tensor)
+        names = {flatbuffer_utils.opcode_to_name(model, user.opcodeIndex) for user in following}
+        if len(following) != 1 or not names <= _AFTER_HEAD:
+            return False
+        tensor = following[0].outputs[0]
+    return True
 
 
 def _calibrate_with(converter: Any, calibration: Inputs) -> None:
