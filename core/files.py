@@ -31,6 +31,10 @@ def write_bytes(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(path)
+    except OSError as e:
+        temporary.unlink(missing_ok=True)
+        # The system's error for a full disk names no file.
+        raise OSError(e.errno, e.strerror, str(path)) from e
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise

@@ -5,8 +5,10 @@ TensorFlow takes seconds to import and speaks on stderr while it does, so it is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -155,5 +157,27 @@ def load_saved_model(path: Path) -> Any:
 
 
 def save_model(model: Any, path: Path) -> None:
-    """Saves a Keras 2 model, architecture and weights, in the `.keras` format."""
-    model.save(path, save_format="keras")
+    """Saves a Keras 2 model, architecture and weights, in the `.keras` format.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    try:
+        model.save(path, save_format="keras")
+    except OSError as e:
+        raise OSError(e.errno, e.strerror or str(e), str(path)) from e
+
+
+@contextlib.contextmanager
+def tensorflow_writes(path: Path) -> Iterator[None]:
+    """Puts in words what TensorFlow raises when it cannot write to disk in the block.
+
+    Raises:
+        TrainingError: names `path`.
+    """
+    try:
+        yield
+    except import_tensorflow().errors.OpError as e:
+        # The system's words end the first line: "{{node}} FILE; No space left on device [Op:SaveV2]".
+        reason = str(e.message).splitlines()[0].rpartition("; ")[2].partition(" [Op:")[0]
+        raise TrainingError(f"{path} cannot be written: {reason}") from e

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 from pocketvae import files
 from pocketvae.documents import decode, encode
 from pocketvae.errors import DataError, SpecError, TrainingError
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras_io import import_tensorflow, tensorflow_writes
 from pocketvae.quiet import quiet_stderr
 from pocketvae.spec import STRICT
 from pocketvae.train.config import TrainConfig
@@ -78,7 +79,11 @@ class Checkpoints:
         self._weights = tf.train.Checkpoint(**trainer.tracked_weights())
 
     def save(self, state: LoopState) -> None:
-        """Writes a checkpoint and, after the best epoch so far, its weights; then drops what they replace."""
+        """Writes a checkpoint and, after the best epoch so far, its weights; then drops what they replace.
+
+        Raises:
+            TrainingError: the disk is full, or the folder cannot be written.
+        """
         latest = f"step-{state.step}"
         self._write(self._all, latest)
         best = None if state.best is None else f"best-{state.best.epoch}"
@@ -117,7 +122,8 @@ class Checkpoints:
             self._read(self._weights, record.best)
 
     def _write(self, checkpoint: Any, name: str) -> None:
-        checkpoint.write(str(self._folder / name))
+        with tensorflow_writes(self._folder / name):
+            checkpoint.write(str(self._folder / name))
 
     def _read(self, checkpoint: Any, name: str) -> None:
         try:
@@ -130,7 +136,10 @@ class Checkpoints:
     def _drop_all_but(self, names: Iterable[str]) -> None:
         kept = tuple(f"{name}." for name in names)
         for file in self._folder.iterdir():
-            if file != self._path and not file.name.startswith(kept):
+            if file.is_dir():
+                # What a writer leaves that was killed, or met a full disk.
+                shutil.rmtree(file)
+            elif file != self._path and not file.name.startswith(kept):
                 file.unlink()
 
 

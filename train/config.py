@@ -143,6 +143,9 @@ class TrainConfig:
             _check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
         for name in _NOT_NEGATIVE:
             _check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
+        # Deeper networks would use up the 100 seeds that each component's layers draw their weights from.
+        _check(self.hidden_layers <= 40, "hidden_layers", "at most 40", self.hidden_layers)
+        _check(self.blocks <= 15, "blocks", "at most 15", self.blocks)
         _check(
             len(self.channels) <= 6 and all(size >= 1 for size in self.channels),
             "channels",

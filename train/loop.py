@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -137,7 +138,12 @@ def _batches(
         return np.ascontiguousarray(images.images[indices]), labels[indices]
 
     dataset = tf.data.Dataset.from_tensor_slices(order)
-    dataset = dataset.map(lambda indices: tf.numpy_function(gather, [indices], (tf.uint8, tf.int32), stateful=False))
+
+    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
+    def load(indices: Any) -> Any:
+        return tf.numpy_function(gather, [indices], (tf.uint8, tf.int32), stateful=False)
+
+    dataset = dataset.map(load)
     yield from dataset.prefetch(_PREFETCHED_BATCHES).as_numpy_iterator()
 
 

@@ -68,7 +68,12 @@ def curves_png(epochs: Sequence[EpochMetrics]) -> bytes:
     right.plot(numbers, [m.validation_reconstruction_nats for m in epochs], style, label="reconstruction")
     right.plot(numbers, [m.validation_kl_nats for m in epochs], style, label="KL to the prior")
     right.set(xlabel="epoch", ylabel="validation terms [nats]")
+    # The first epochs of a long training fall so steeply that with them nothing else could be seen.
+    settled = len(epochs) // 20
     for axes in (left, right):
+        shown = np.concatenate([np.asarray(line.get_ydata())[settled:] for line in axes.get_lines()])
+        margin = 0.05 * float(np.ptp(shown)) or 1.0
+        axes.set_ylim(shown.min() - margin, shown.max() + margin)
         axes.legend()
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)

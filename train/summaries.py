@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras_io import import_tensorflow, tensorflow_writes
 from pocketvae.train.loop import EpochMetrics
 
 FOLDER_NAME = "tensorboard"
@@ -18,16 +18,22 @@ class Summaries:
     def __init__(self, folder: Path) -> None:
         """Opens an event file in the run's `tensorboard` folder."""
         tf = import_tensorflow()
-        self._writer = tf.summary.create_file_writer(str(folder / FOLDER_NAME))
+        self._folder = folder / FOLDER_NAME
+        with tensorflow_writes(self._folder):
+            self._writer = tf.summary.create_file_writer(str(self._folder))
         self._metadata = tf.compat.v1.SummaryMetadata()
         self._metadata.plugin_data.plugin_name = "scalars"
 
     def add(self, metrics: EpochMetrics) -> None:
-        """Writes every figure of an epoch at its step."""
+        """Writes every figure of an epoch at its step.
+
+        Raises:
+            TrainingError: the disk is full, or the folder cannot be written.
+        """
         values: dict[str, Any] = asdict(metrics)
         step = values.pop("step")
         tf = import_tensorflow()
-        with self._writer.as_default():
+        with tensorflow_writes(self._folder), self._writer.as_default():
             for name, value in values.items():
                 tf.summary.write(name, tf.constant(float(value)), step=step, metadata=self._metadata)
-        self._writer.flush()
+            self._writer.flush()

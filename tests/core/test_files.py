@@ -1,3 +1,6 @@
+import subprocess
+import sys
+
 import pytest
 
 from pocketvae import files
@@ -55,6 +58,109 @@ def test_force_replaces_the_whole_directory(tmp_path):
         (staging / "new").touch()
     assert names(final) == ["new"]
     assert names(tmp_path) == ["bundle"]
+
+
+MILESTONE = "checkpoints/state"
+
+
+def resumable(final, **changes):
+    return files.resumable_directory(final, **{"force": False, "resume": False, "milestone": MILESTONE, **changes})
+
+
+def interrupt(final, content="1", *, reach_milestone=True, **changes):
+    """Begins a resumable directory and is interrupted; returns the notes on the interruption."""
+
+    def begin():
+        with resumable(final, **changes) as staging:
+            (staging / "checkpoints").mkdir(exist_ok=True)
+            if reach_milestone:
+                (staging / MILESTONE).write_text(content)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        begin()
+    return getattr(caught.value, "__notes__", [])
+
+
+def test_a_resumable_directory_appears_when_the_block_ends(tmp_path):
+    with resumable(tmp_path / "run") as staging:
+        (staging / "x").write_text("1")
+        assert names(tmp_path) == ["run.unfinished"]
+    assert names(tmp_path) == ["run"]
+
+
+def test_before_its_milestone_an_interrupted_one_leaves_nothing(tmp_path):
+    assert interrupt(tmp_path / "run", reach_milestone=False) == []
+    assert names(tmp_path) == []
+
+
+def test_after_its_milestone_an_interrupted_one_stays_and_says_so(tmp_path):
+    assert interrupt(tmp_path / "run") == ["run.unfinished keeps what was reached: go on with --resume"]
+    assert names(tmp_path) == ["run.unfinished"]
+
+
+def test_an_unfinished_directory_is_refused_resumed_or_dropped(tmp_path):
+    interrupt(tmp_path / "run", "first")
+    with pytest.raises(
+        OutputExistsError, match=r"run\.unfinished holds an interrupted run: pass --resume .* or --force"
+    ):
+        resumable(tmp_path / "run").__enter__()
+    with resumable(tmp_path / "run", resume=True) as staging:
+        assert (staging / MILESTONE).read_text() == "first"
+    assert names(tmp_path) == ["run"]
+
+    interrupt(tmp_path / "run", "second", force=True)
+    assert (tmp_path / "run" / MILESTONE).read_text() == "first"
+    with resumable(tmp_path / "run", force=True) as staging:
+        assert names(staging) == []
+    assert names(tmp_path) == ["run"]
+    assert names(tmp_path / "run") == []
+
+
+def test_resuming_where_nothing_is_begins_anew(tmp_path):
+    (tmp_path / "run.unfinished").mkdir()
+    (tmp_path / "run.unfinished" / "stray").write_text("of a process that was killed before its milestone")
+    with resumable(tmp_path / "run", resume=True) as staging:
+        assert names(staging) == []
+    assert names(tmp_path) == ["run"]
+
+
+def test_a_second_process_is_locked_out_and_disturbs_nothing(tmp_path):
+    with resumable(tmp_path / "run") as staging:
+        (staging / "checkpoints").mkdir()
+        (staging / MILESTONE).write_text("mine")
+        for changes in ({"resume": True}, {"force": True}):
+            with pytest.raises(OutputExistsError, match=r"another process works in .*run\.unfinished"):
+                resumable(tmp_path / "run", **changes).__enter__()
+        assert (staging / MILESTONE).read_text() == "mine"
+    assert names(tmp_path) == ["run"]
+
+
+def test_the_lock_of_a_killed_process_is_gone_with_it(tmp_path):
+    code = (
+        "import os, pathlib, sys; from pocketvae import files\n"
+        "context = files.resumable_directory(pathlib.Path(sys.argv[1]), force=False, resume=False, milestone='m')\n"
+        "(context.__enter__() / 'm').write_text('kept'); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=False)
+    assert done.returncode == -9
+    with files.resumable_directory(tmp_path / "run", force=False, resume=True, milestone="m") as staging:
+        assert (staging / "m").read_text() == "kept"
+
+
+def test_a_full_disk_names_the_file_and_leaves_the_old_content(tmp_path, monkeypatch):
+    path = tmp_path / "a.bin"
+    files.write_bytes(path, b"old")
+
+    def fail(_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("os.fsync", fail)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        files.write_bytes(path, b"new")
+    assert caught.value.filename == str(path)
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["a.bin"]
 
 
 def test_an_existing_output_is_refused_before_anything_is_made(tmp_path):

@@ -93,7 +93,7 @@ def test_a_vae_says_what_its_parts_take_and_return():
         Component.DECODER: [("z", "float32", (1, 2)), ("label", "int32", (1,))],
         Component.PRIOR: [("eps", "float32", (1, 3))],
     }
-    assert vae.decoder_channels == 6
+    assert vae.likelihood.decoder_outputs == 2
     assert [vae.output_names(part) for part in vae.components] == [("z_mean", "z_log_var"), ("image",), ("z",)]
 
 

@@ -52,6 +52,15 @@ def test_a_real_run_and_a_real_bundle_are_valid(tiny_run, tiny_bundle):
     validate(json.loads((tiny_bundle / "manifest.json").read_text()), "manifest")
 
 
+@pytest.mark.slow
+def test_a_real_evaluation_is_valid(tiny_run, mnist_npz, tmp_path):
+    from pocketvae.cli.main import main
+
+    options = ["--data", str(mnist_npz), "--importance-samples", "2", "--images", "4", "--quiet"]
+    assert main(["evaluate", str(tiny_run), *options, "--json", str(tmp_path / "e.json")]) == 0
+    validate(json.loads((tmp_path / "e.json").read_text()), "evaluation")
+
+
 def test_documents_hold_no_nan(tmp_path, bundles):
     import numpy as np
 

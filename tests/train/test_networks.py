@@ -1,56 +1,174 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from pocketvae.train import TrainConfig
+from pocketvae.spec import Likelihood, VaeSpec
+from pocketvae.train import Architecture, TrainConfig
 
 pytestmark = pytest.mark.slow
-CONFIG = TrainConfig(latent_dim=3, channels=(4, 6), hidden_units=8)
+CONV = TrainConfig(latent_dim=3, channels=(4, 6), hidden_units=8)
+RESIDUAL = replace(CONV, architecture=Architecture.RESIDUAL, blocks=2)
+MLP = replace(CONV, architecture=Architecture.MLP, channels=(), hidden_layers=2)
+DEEP = replace(CONV, channels=(2, 3, 4, 5, 6))
 
 
-@pytest.mark.parametrize("shape", [(28, 28, 1), (32, 32, 3), (30, 22, 3), (5, 7, 1)])
-def test_networks_map_every_image_size_onto_itself(shape):
+def spec(shape, config=CONV, **changes):
+    return VaeSpec(image_shape=shape, latent_dim=config.latent_dim, **changes)
+
+
+def build(config, vae):
     from pocketvae.train.networks import build_decoder, build_encoder
 
-    encoder, decoder = build_encoder(CONFIG, shape), build_decoder(CONFIG, shape)
-    z_mean, z_log_var = encoder(np.zeros((2, *shape), np.float32))
+    return build_encoder(config, vae), build_decoder(config, vae)
+
+
+@pytest.mark.parametrize(
+    ("config", "shape"),
+    [
+        (CONV, (28, 28, 1)),
+        (CONV, (30, 22, 3)),
+        (CONV, (5, 7, 1)),
+        (CONV, (4, 4, 1)),
+        (DEEP, (128, 128, 3)),
+        (DEEP, (97, 127, 1)),
+        (RESIDUAL, (32, 32, 3)),
+        (RESIDUAL, (13, 28, 1)),
+        (MLP, (28, 28, 1)),
+        (MLP, (1, 3, 3)),
+        (replace(MLP, hidden_layers=1), (9, 5, 3)),
+    ],
+)
+@pytest.mark.parametrize("likelihood", [Likelihood.BERNOULLI, Likelihood.DISCRETIZED_LOGISTIC])
+@pytest.mark.parametrize("label_count", [0, 4])
+def test_networks_map_every_image_size_onto_its_parameters(config, shape, likelihood, label_count):
+    encoder, decoder = build(config, spec(shape, likelihood=likelihood, label_count=label_count))
+    x, labels = np.zeros((2, *shape), np.float32), np.array([0, label_count - 1], np.int32)
+    z_mean, z_log_var = encoder([x, labels] if label_count else x)
+    outputs = decoder([z_mean, labels] if label_count else z_mean)
     assert z_mean.shape == z_log_var.shape == (2, 3)
-    assert decoder(z_mean).shape == (2, *shape)
+    if likelihood is Likelihood.BERNOULLI:
+        assert outputs.shape == (2, *shape)
+    else:
+        assert [output.shape for output in outputs] == [(2, *shape), (2, *shape)]
+    assert [value.name for value in encoder.inputs] == (["x", "label"] if label_count else ["x"])
+    assert [value.name for value in decoder.inputs] == (["z", "label"] if label_count else ["z"])
 
 
-def test_networks_hold_no_random_custom_or_transposed_layer():
-    from pocketvae.train.networks import build_decoder, build_encoder
-
-    for model in (build_encoder(CONFIG, (28, 28, 1)), build_decoder(CONFIG, (28, 28, 1))):
+@pytest.mark.parametrize("config", [CONV, RESIDUAL, MLP])
+@pytest.mark.parametrize("label_count", [0, 4])
+def test_networks_hold_no_random_custom_or_transposed_layer(config, label_count):
+    for model in build(config, spec((28, 28, 1), label_count=label_count)):
         for layer in model.layers:
             assert type(layer).__module__.startswith("tf_keras.src."), layer
             assert not {"Lambda", "Dropout", "GaussianNoise", "Conv2DTranspose"} & {type(layer).__name__}
+
+
+@pytest.mark.parametrize("config", [CONV, RESIDUAL, MLP])
+def test_every_output_depends_on_every_input(config):
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    encoder, decoder = build(config, spec((11, 9, 1), likelihood=Likelihood.DISCRETIZED_LOGISTIC))
+    for model in (encoder, decoder):
+        # The last convolution of a residual block begins at zero, and so do biases.
+        model.set_weights([weight + rng.normal(0, 0.1, weight.shape) for weight in model.get_weights()])
+    x = tf.constant(rng.random((1, 11, 9, 1)), tf.float32)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch(x)
+        z_mean, z_log_var = encoder(x)
+        mean, log_scale = decoder(z_mean)
+    for value in (z_mean, z_log_var, mean, log_scale):
+        assert np.count_nonzero(tape.gradient(value, x)) == 99
+    assert all(np.any(tape.gradient([mean, log_scale], weight)) for weight in decoder.trainable_variables)
+
+
+@pytest.mark.parametrize("config", [CONV, RESIDUAL, MLP])
+def test_the_label_changes_what_both_networks_return(config):
+    encoder, decoder = build(config, spec((8, 8, 1), label_count=4))
+    x, z = np.full((1, 8, 8, 1), 0.5, np.float32), np.zeros((1, 3), np.float32)
+    for model, value in ((encoder, x), (decoder, z)):
+        one, other = (np.asarray(model([value, np.array([label], np.int32)])[0]) for label in (0, 3))
+        assert np.abs(one - other).max() > 1e-4
+
+
+def test_a_label_is_one_hot_and_never_trained():
+    encoder, _ = build(CONV, spec((8, 8, 1), label_count=4))
+    layer = encoder.get_layer("one_hot")
+    np.testing.assert_array_equal(layer(np.arange(4)), np.eye(4))
+    assert layer.trainable_variables == []
+
+
+def test_a_residual_network_begins_as_one_without_blocks():
+    encoder, _ = build(RESIDUAL, spec((8, 8, 1)))
+    x = np.random.default_rng(0).random((1, 8, 8, 1)).astype(np.float32)
+    blocks = [layer for layer in encoder.layers if layer.name.endswith("_conv_1")]
+    assert len(blocks) == 4
+    before = [np.asarray(value) for value in encoder(x)]
+    # Whatever the first convolution of a block does, the second one multiplies it with zero.
+    for layer in encoder.layers:
+        if layer.name.endswith("_conv_0"):
+            layer.set_weights([weight + 1 for weight in layer.get_weights()])
+    for a, b in zip(before, encoder(x), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_a_gated_layer_multiplies_values_with_gates():
+    encoder, _ = build(replace(MLP, hidden_layers=1), spec((2, 2, 1)))
+    x = np.random.default_rng(0).random((3, 2, 2, 1)).astype(np.float32)
+    weights = {layer.name: layer.get_weights() for layer in encoder.layers}
+    flat = x.reshape(3, 4)
+    values = flat @ weights["hidden_0_values"][0]
+    hidden = values / (1 + np.exp(-flat @ weights["hidden_0_gates"][0]))
+    np.testing.assert_allclose(encoder(x)[0], hidden @ weights["z_mean"][0], rtol=1e-4, atol=1e-6)
 
 
 def test_the_shuffle_is_depth_to_space():
     import tensorflow as tf
     import tf_keras
 
-    from pocketvae.train.networks import _depth_to_space
+    from pocketvae.train.networks import _Layers
 
     inputs = tf_keras.Input((3, 5, 8))
     x = np.random.default_rng(0).normal(size=(2, 3, 5, 8)).astype(np.float32)
-    shuffled = tf_keras.Model(inputs, _depth_to_space(inputs, "s"))(x)
+    shuffled = tf_keras.Model(inputs, _Layers(CONV, component=0).depth_to_space(inputs, "s"))(x)
     np.testing.assert_array_equal(shuffled, tf.nn.depth_to_space(x, 2))
 
 
-def test_no_two_layers_begin_with_the_same_weights():
-    from pocketvae.train.networks import build_encoder
+@pytest.mark.parametrize("config", [CONV, replace(RESIDUAL, channels=(4, 4), blocks=3), replace(MLP, hidden_units=3)])
+def test_no_two_layers_begin_with_the_same_weights(config):
+    kernels = [
+        weight
+        for model in build(config, spec((8, 8, 1)))
+        for weight in model.get_weights()
+        if weight.ndim > 1 and np.any(weight)
+    ]
+    pairs = [(a, b) for index, a in enumerate(kernels) for b in kernels[:index] if a.shape == b.shape]
+    assert pairs
+    assert not any(np.array_equal(a, b) for a, b in pairs)
 
-    encoder = build_encoder(CONFIG, (28, 28, 1))
-    mean, log_var = encoder.get_layer("z_mean").kernel, encoder.get_layer("z_log_var").kernel
-    assert not np.array_equal(mean, log_var)
+
+@pytest.mark.parametrize(
+    ("config", "side"), [(replace(MLP, hidden_layers=40), 2), (replace(RESIDUAL, channels=(1,) * 6, blocks=15), 64)]
+)
+def test_the_deepest_networks_have_a_seed_for_every_layer(config, side):
+    build(config, spec((side, side, 1)))
 
 
 def test_the_seed_decides_the_weights():
-    from dataclasses import replace
-
-    from pocketvae.train.networks import build_decoder
-
-    one, same, other = (build_decoder(replace(CONFIG, seed=seed), (28, 28, 1)).get_weights() for seed in (1, 1, 2))
+    one, same, other = (build(replace(RESIDUAL, seed=seed), spec((8, 8, 1)))[1].get_weights() for seed in (1, 1, 2))
     assert all(np.array_equal(a, b) for a, b in zip(one, same, strict=True))
     assert not np.array_equal(one[0], other[0])
+
+
+def test_the_largest_seed_is_taken():
+    encoder, _ = build(replace(CONV, seed=2**31 - 1), spec((8, 8, 1)))
+    assert np.std(encoder.get_weights()[0]) > 0
+
+
+@pytest.mark.parametrize(("config", "side"), [(CONV, 4), (DEEP, 32), (RESIDUAL, 4), (MLP, 1)])
+def test_the_smallest_image_is_one_pixel_after_all_stages(config, side):
+    from pocketvae.train.networks import smallest_side
+
+    assert smallest_side(config) == side
+    build(config, spec((side, side, 1)))

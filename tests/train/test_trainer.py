@@ -1,0 +1,172 @@
+import numpy as np
+import pytest
+
+pytestmark = pytest.mark.slow
+FLOW = {"prior": "realnvp", "couplings": 2, "coupling_units": 4}
+KNOBS = {"learning_rate": 0.01, "beta": 1.0}
+
+
+def step(parts, data, number=0, count=16, **knobs):
+    from pocketvae.train.trainer import StepKnobs
+
+    batch = data.train.take(slice(count))
+    return parts.trainer.step(batch.images, batch.labels, number, StepKnobs(**{**KNOBS, **knobs}))
+
+
+def weights(parts):
+    return [weight.numpy() for weight in parts.model.trainable_variables()]
+
+
+def norm(arrays):
+    return np.sqrt(sum(np.sum(np.square(array, dtype=np.float64)) for array in arrays))
+
+
+EVERY_KIND = [
+    {},
+    {"objective": "iwae", "importance_samples": 4},
+    {"free_bits_nats": 0.1},
+    {"likelihood": "gaussian", **FLOW},
+    {"likelihood": "discretized_logistic", "prior": "mixture", "components": 3},
+    {"prior": "vamp", "components": 3, "objective": "iwae", "importance_samples": 2},
+    {"conditional": True},
+    {"architecture": "residual", "channels": [2, 3], "blocks": 1},
+    {"jit_compile": True},
+]
+
+
+@pytest.mark.parametrize("changes", EVERY_KIND, ids=lambda changes: "-".join(map(str, changes.values())) or "elbo")
+def test_steps_on_one_batch_lower_its_loss(make_parts, small_data, changes):
+    parts = make_parts(**changes)
+    # The same number is the same noise, so the losses are of the same function.
+    losses = [step(parts, small_data, number=5) for _ in range(6)]
+    assert losses[1] < losses[0]
+    assert losses[-1] < losses[1]
+
+
+def test_the_loss_is_the_mean_negative_bound(make_parts, small_data):
+    from pocketvae.train.model import Noise
+
+    batch = small_data.train.take(slice(16))
+
+    def terms(parts, samples):
+        noise = Noise(seed=np.array([0, 3], np.int64))
+        return parts.model.terms(batch.images, batch.labels, noise, samples=samples)
+
+    elbo, iwae, flow, free = (
+        make_parts(),
+        make_parts(objective="iwae", importance_samples=4),
+        make_parts(**FLOW),
+        make_parts(free_bits_nats=0.4),
+    )
+    one = terms(elbo, 1)
+    reconstruction, kl = -np.mean(one.log_likelihood), np.sum(np.mean(one.kl, axis=0))
+    four = np.asarray(terms(iwae, 4).log_weights(), np.float64)
+    bound = np.log(np.mean(np.exp(four - four.max()), axis=0)) + four.max()
+    sampled = terms(flow, 1)
+    free_kl = np.sum(np.maximum(np.mean(terms(free, 1).kl, axis=0), 0.4))
+    assert step(elbo, small_data, 3) == pytest.approx(reconstruction + kl, rel=1e-5)
+    assert step(make_parts(), small_data, 3, beta=0.5) == pytest.approx(reconstruction + 0.5 * kl, rel=1e-5)
+    assert step(iwae, small_data, 3) == pytest.approx(-bound.mean(), rel=1e-5)
+    assert step(flow, small_data, 3) == pytest.approx(-np.mean(sampled.log_weights()), rel=1e-5)
+    assert step(free, small_data, 3) == pytest.approx(reconstruction + free_kl, rel=1e-5)
+
+
+def test_a_bound_of_one_importance_sample_is_the_elbo_of_that_sample(make_parts, small_data):
+    # With a learned prior the ELBO's divergence is sampled too, so both losses are the same number.
+    elbo, iwae = make_parts(**FLOW), make_parts(objective="iwae", importance_samples=1, **FLOW)
+    for number in range(3):
+        assert step(elbo, small_data, number) == pytest.approx(step(iwae, small_data, number), rel=1e-5)
+
+
+def test_the_same_seed_gives_the_same_steps_bit_for_bit(make_parts, small_data):
+    changes = {"likelihood": "gaussian", "ema_decay": 0.9, **FLOW}
+    one, same, other = make_parts(**changes), make_parts(**changes), make_parts(seed=1, **changes)
+    losses = [[step(parts, small_data, number) for number in range(4)] for parts in (one, same, other)]
+    assert losses[0] == losses[1] != losses[2]
+    for a, b in zip(weights(one), weights(same), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_averaged_weights_are_the_moving_average_of_the_weights(make_parts, small_data):
+    parts = make_parts(ema_decay=0.5)
+    expected = weights(parts)
+    for number in range(12):
+        step(parts, small_data, number)
+        decay = min(0.5, (1 + number) / (10 + number))
+        expected = [
+            decay * average + (1 - decay) * weight for average, weight in zip(expected, weights(parts), strict=True)
+        ]
+    current = weights(parts)
+    with parts.trainer.averaged_weights():
+        for average, weight in zip(weights(parts), expected, strict=True):
+            np.testing.assert_allclose(average, weight, atol=1e-5)
+        assert norm([a - b for a, b in zip(weights(parts), current, strict=True)]) > 1e-3
+    for before, after in zip(current, weights(parts), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_the_weights_come_back_when_the_block_fails(make_parts, small_data):
+    parts = make_parts(ema_decay=0.9)
+    step(parts, small_data)
+    current = weights(parts)
+    with pytest.raises(ZeroDivisionError), parts.trainer.averaged_weights():
+        raise ZeroDivisionError
+    for before, after in zip(current, weights(parts), strict=True):
+        np.testing.assert_array_equal(before, after)
+
+
+def test_without_averages_the_weights_stay_as_they_are(make_parts, small_data):
+    parts = make_parts()
+    step(parts, small_data)
+    current = weights(parts)
+    with parts.trainer.averaged_weights():
+        for before, inside in zip(current, weights(parts), strict=True):
+            np.testing.assert_array_equal(before, inside)
+
+
+def test_gradients_are_scaled_down_to_their_global_norm(make_parts, small_data):
+    def first_moments(max_norm):
+        parts = make_parts(max_gradient_norm=max_norm)
+        step(parts, small_data)
+        # After one step Adam's first moment is a tenth of the gradient.
+        return [10 * moment.numpy() for moment in parts.trainer.optimizer._momentums]
+
+    whole, clipped = first_moments(1e6), first_moments(0.5)
+    assert norm(whole) > 1
+    assert norm(clipped) == pytest.approx(0.5, rel=1e-4)
+    for a, b in zip(whole, clipped, strict=True):
+        np.testing.assert_allclose(a * 0.5 / norm(whole), b, rtol=1e-3, atol=1e-6)
+
+
+def test_the_rate_is_that_of_the_step(make_parts, small_data):
+    def change(rate):
+        parts = make_parts()
+        before = weights(parts)
+        step(parts, small_data, learning_rate=rate)
+        return norm([a - b for a, b in zip(weights(parts), before, strict=True)])
+
+    # Adam's first step is the rate times the gradient's sign.
+    assert change(0.02) == pytest.approx(2 * change(0.01), rel=1e-3)
+    assert change(0.0) == 0
+
+
+def test_the_variance_for_evaluation_follows_the_optimal_one_of_the_batches(make_parts, small_data):
+    parts = make_parts(likelihood="gaussian")
+    step(parts, small_data, learning_rate=0.0)
+    first = float(parts.model.variance)
+    optimal = (first - 0.99) / 0.01
+    assert 0 < optimal < 1
+    # Without learning every batch has nearly the same optimum, which 500 steps of memory 100 reach.
+    for number in range(500):
+        step(parts, small_data, number % 7, learning_rate=0.0)
+    assert float(parts.model.variance) == pytest.approx(optimal, abs=0.02)
+
+
+def test_a_checkpoint_holds_all_that_goes_on(make_parts):
+    plain, full = make_parts(), make_parts(prior="vamp", components=3, ema_decay=0.9)
+    assert set(plain.trainer.tracked()) == {"encoder", "decoder", "variance", "optimizer"}
+    assert set(full.trainer.tracked()) == {
+        *("encoder", "decoder", "prior", "pseudo_inputs", "variance"),
+        *("optimizer", "averages"),
+    }
+    assert set(full.trainer.tracked_weights()) == set(full.trainer.tracked()) - {"optimizer", "averages"}
