@@ -15,8 +15,8 @@ from pocketvae.quiet import quiet_stderr
 _MOVERS = frozenset(
     {"Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "StopGradient", "Cast", "DepthToSpace"}
 )
-# All random operators of TensorFlow have one of these in their names; RandomShuffle and Multinomial among them.
-_RANDOM = ("Random", "Multinomial", "ParameterizedTruncatedNormal", "SampleDistortedBoundingBox")
+# All random operators of TensorFlow have one of these in their names.
+_RANDOM = ("Random", "Multinomial", "TruncatedNormal", "SampleDistortedBoundingBox")
 
 
 @dataclass(frozen=True, kw_only=True)
