@@ -163,6 +163,9 @@ def _prepare(loaded: ImageSplits, config: TrainConfig) -> ImageSplits:
         raise DataError(
             "conditional = true needs labels: sort images into one subfolder per class, or add a label file"
         )
+    for part, images in (("validation", loaded.validation), ("test", loaded.test)):
+        if config.conditional and images.labels is None:
+            raise DataError(f"conditional = true needs labels, and the {part} images have none")
     if config.components > len(loaded.train) and config.prior is PriorKind.VAMP:
         raise SpecError(f"components must be at most the {len(loaded.train)} training images, got {config.components}")
     return binarize_once(loaded, config.seed) if config.binarization is Binarization.STATIC else loaded

@@ -37,7 +37,7 @@ def test_every_folder_at_the_top_is_known():
     if listed.returncode:
         pytest.skip("not a git checkout")
     tops = {line.split("/")[0] for line in listed.stdout.splitlines() if "/" in line}
-    assert tops <= {*ROOMS, "tests", "docs", ".ci", ".github"}
+    assert tops <= {*ROOMS, "tests", "docs", "studies", ".ci", ".github"}
 
 
 def test_constraints_are_plain_pins_without_addresses():

@@ -118,7 +118,7 @@ def assert_same_run(weights_of):
         records = [json.loads((run / "run.json").read_text()) for run in (first, second)]
         lines = [[json.loads(line) for line in (run / "metrics.jsonl").open()] for run in (first, second)]
         for record in records:
-            del record["metrics"]["training_s"], record["config"]["checkpoint_steps"]
+            del record["metrics"]["training_s"], record["config"]["checkpoint_steps"], record["git_commit"]
         for line in (*lines[0], *lines[1]):
             del line["elapsed_s"]
         assert lines[0] == lines[1]

@@ -1,33 +1,87 @@
+import contextlib
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from pocketvae.errors import DataError, OutputExistsError, TrainingError
+from pocketvae.cli.main import main
+from pocketvae.errors import DataError, OutputExistsError, SpecError, TrainingError
 from pocketvae.run import open_run
-from pocketvae.spec import Component
 from pocketvae.train import TrainConfig, train
 
 pytestmark = pytest.mark.slow
+# All that a checkpoint has to bring back: averages, a learned prior, a fitted variance.
+FULL = {"likelihood": "gaussian", "prior": "realnvp", "couplings": 2, "coupling_units": 4, "ema_decay": 0.9}
 
 
-def test_a_run_holds_all_that_it_promises(tiny_run):
-    from PIL import Image
+@pytest.fixture(scope="module")
+def full_run(tmp_path_factory, small_npz, small_config):
+    """An uninterrupted training of 2 epochs of 16 steps."""
+    out = tmp_path_factory.mktemp("full") / "run"
+    train(source=str(small_npz), out=out, config=small_config(**FULL), preset="x")
+    return out
 
-    run = open_run(tiny_run)
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def interrupt_at(step):
+    """Progress is told at every tenth step."""
+
+    def progress(told):
+        if told.stage == "training" and told.done == step:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_a_run_holds_all_that_it_promises(small_run):
+    run = open_run(small_run)
     metrics = run.record.metrics
     parts = metrics["test_reconstruction_nats"] + metrics["test_kl_nats"]
     assert metrics["test_negative_elbo_nats"] == pytest.approx(parts)
-    lines = [json.loads(line) for line in (tiny_run / "metrics.jsonl").read_text().splitlines()]
-    assert [line["epoch"] for line in lines] == list(range(1, 16))
-    assert lines[-1]["validation_negative_elbo_nats"] < lines[0]["validation_negative_elbo_nats"]
+    lines = [json.loads(line) for line in (small_run / "metrics.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert [line["step"] for line in lines] == [16, 32]
+    best = min(lines, key=lambda line: line["validation_negative_elbo_nats"])
+    assert metrics["best_epoch"] == best["epoch"]
+    assert metrics["validation_negative_elbo_nats"] == best["validation_negative_elbo_nats"]
     for name in ("samples.png", "reconstructions.png", "curves.png"):
-        with Image.open(tiny_run / name) as picture:
+        with Image.open(small_run / name) as picture:
             picture.verify()
     images = run.reference_images()
-    assert images.golden.shape == (150, 28, 28, 1)
-    assert images.calibration.shape == (512, 28, 28, 1)
-    assert any((tiny_run / "checkpoints").iterdir())
+    assert images.golden.shape == (16, 8, 8, 1)
+    assert images.calibration.shape == (128, 8, 8, 1)
+    assert set(images.golden_labels) <= set(range(10))
+    assert run.record.ended == "all epochs were trained"
+    assert names(small_run) == [
+        *("checkpoints", "curves.png", "decoder.keras", "encoder.keras", "metrics.jsonl", "prior.keras"),
+        *("reconstructions.png", "reference.npz", "run.json", "samples.png", "tensorboard"),
+    ]
+
+
+def test_tensorboard_gets_every_epoch(small_run):
+    import tensorflow as tf
+
+    (file,) = (small_run / "tensorboard").iterdir()
+    events = [tf.compat.v1.Event.FromString(record.numpy()) for record in tf.data.TFRecordDataset(str(file))]
+    values = [
+        (event.step, float(tf.make_ndarray(value.tensor)))
+        for event in events
+        for value in event.summary.value
+        if value.tag == "validation_negative_elbo_nats"
+    ]
+    lines = [json.loads(line) for line in (small_run / "metrics.jsonl").read_text().splitlines()]
+    expected = [(line["step"], pytest.approx(line["validation_negative_elbo_nats"], rel=1e-6)) for line in lines]
+    assert values == expected
 
 
 def test_training_learns_more_than_the_mean_image(tiny_run, mnist_npz):
@@ -41,48 +95,375 @@ def test_training_learns_more_than_the_mean_image(tiny_run, mnist_npz):
     assert open_run(tiny_run).record.metrics["test_negative_elbo_nats"] < without_latents
 
 
-def test_the_same_seed_gives_the_same_weights_bit_for_bit(tmp_path, tiny_run, mnist_npz, tiny_config):
-    from pocketvae.keras_io import load_model
-
-    train(source=str(mnist_npz), out=tmp_path / "again", config=tiny_config, preset="mnist-tiny")
-    for component in Component:
-        first, second = (load_model(run / f"{component}.keras").get_weights() for run in (tiny_run, tmp_path / "again"))
-        assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-def test_colour_images_of_an_odd_size_are_trained_too(tmp_path):
-    images = np.random.default_rng(0).integers(0, 256, (60, 18, 22, 3), np.uint8)
-    np.save(tmp_path / "x.npy", images)
-    config = TrainConfig(latent_dim=2, channels=(4, 4), hidden_units=8, epochs=1, batch_size=8)
-    record = train(source=str(tmp_path / "x.npy"), out=tmp_path / "run", config=config, preset="mnist-tiny")
-    assert record.vae.image_shape == (18, 22, 3)
+def test_the_same_seed_gives_the_same_run_bit_for_bit(
+    tmp_path, full_run, small_npz, small_config, weights_of, assert_same_run
+):
+    train(source=str(small_npz), out=tmp_path / "again", config=small_config(**FULL), preset="x")
+    assert_same_run(full_run, tmp_path / "again")
+    train(source=str(small_npz), out=tmp_path / "other", config=small_config(seed=1, **FULL), preset="x")
+    assert not np.array_equal(weights_of(tmp_path / "other")["decoder"][0], weights_of(full_run)["decoder"][0])
 
 
-def test_an_interruption_leaves_no_run(tmp_path, mnist_npz, tiny_config):
-    def interrupt(progress):
-        if progress.stage == "training":
-            raise KeyboardInterrupt
-
+@pytest.mark.parametrize(
+    ("checkpoint_steps", "step", "kept"),
+    [
+        pytest.param(0, 20, "step-16", id="after an epoch"),
+        pytest.param(7, 20, "step-16", id="after an epoch, before the next checkpoint"),
+        pytest.param(5, 10, "step-5", id="in the first epoch"),
+        pytest.param(3, 30, "step-27", id="in the last epoch"),
+    ],
+)
+def test_an_interrupted_training_goes_on_bit_for_bit(
+    tmp_path, full_run, small_npz, small_config, assert_same_run, checkpoint_steps, step, kept
+):
+    options = {
+        "source": str(small_npz),
+        "out": tmp_path / "run",
+        "config": small_config(checkpoint_steps=checkpoint_steps, **FULL),
+        "preset": "x",
+    }
     with pytest.raises(KeyboardInterrupt):
-        train(source=str(mnist_npz), out=tmp_path / "run", config=tiny_config, preset="x", progress=interrupt)
-    assert list(tmp_path.iterdir()) == []
+        train(**options, progress=interrupt_at(step))
+    assert names(tmp_path) == ["run.unfinished"]
+    assert json.loads((tmp_path / "run.unfinished" / "checkpoints" / "state.json").read_text())["latest"] == kept
+    train(**options, resume=True)
+    assert names(tmp_path) == ["run"]
+    assert_same_run(full_run, tmp_path / "run")
 
 
-def test_a_loss_that_is_not_finite_stops_training_and_leaves_no_run(tmp_path, mnist_npz):
-    config = TrainConfig(latent_dim=2, channels=(4,), hidden_units=8, learning_rate=1e9, warmup_steps=0, epochs=1)
-    with pytest.raises(TrainingError, match="the loss became .* at step"):
-        train(source=str(mnist_npz), out=tmp_path / "run", config=config, preset="x")
-    assert list(tmp_path.iterdir()) == []
+def test_a_training_interrupted_twice_goes_on_too(tmp_path, full_run, small_npz, small_config, assert_same_run):
+    config = small_config(checkpoint_steps=4, **FULL)
+    options = {"source": str(small_npz), "out": tmp_path / "run", "config": config, "preset": "x"}
+    for step in (10, 30):
+        with pytest.raises(KeyboardInterrupt):
+            train(**options, resume=True, progress=interrupt_at(step))
+    train(**options, resume=True)
+    assert_same_run(full_run, tmp_path / "run")
 
 
-def test_an_existing_run_is_kept(tiny_run, mnist_npz, tiny_config):
-    before = (tiny_run / "run.json").read_bytes()
+def test_a_killed_process_is_resumed_and_equals_an_uninterrupted_one(tmp_path, small_npz, small_words, assert_same_run):
+    words = ["--data", str(small_npz), *small_words(epochs=40, checkpoint_steps=7, **FULL)]
+    command = [sys.executable, "-m", "pocketvae.cli.main", "train", "--out", "run", *words]
+    process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        milestone = tmp_path / "run.unfinished" / "checkpoints" / "state.json"
+        while process.poll() is None and not milestone.exists():
+            time.sleep(0.01)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, signal.SIGKILL)
+    assert process.wait() == -signal.SIGKILL
+    assert names(tmp_path) == ["run.unfinished"]
+    done = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "ended: all epochs were trained" in done.stdout
+    assert main(["train", "--out", str(tmp_path / "whole"), "--quiet", *words]) == 0
+    assert names(tmp_path) == ["run", "whole"]
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+@pytest.fixture
+def unfinished(tmp_path, small_npz, small_words):
+    """Leaves `run.unfinished` after one epoch; returns the words that began it."""
+    from pocketvae.train import parse_assignments, with_overrides
+
+    config = with_overrides(TrainConfig(), parse_assignments(small_words()[1::2]))
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            source=str(small_npz),
+            out=tmp_path / "run",
+            config=config,
+            preset="mnist-tiny",
+            progress=interrupt_at(20),
+        )
+    return ["train", "--data", str(small_npz), "--out", str(tmp_path / "run"), "--quiet", *small_words()]
+
+
+def refused(capsys, message, words):
+    capsys.readouterr()
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert message in captured.err
+    assert len(captured.err.strip().splitlines()) == 1
+
+
+def test_an_unfinished_training_is_neither_lost_nor_mixed_up(tmp_path, unfinished, small_data, capsys):
+    def kept():
+        return {path: path.read_bytes() for path in (tmp_path / "run.unfinished").rglob("*") if path.is_file()}
+
+    before = kept()
+    refused(capsys, "run.unfinished holds an interrupted run: pass --resume to go on", unfinished)
+    refused(
+        capsys,
+        "begun with learning_rate = 0.002 (now 0.01): resume it with the same configuration",
+        [*unfinished, "--resume", "--set", "learning_rate=0.01"],
+    )
+    np.savez(tmp_path / "small.npz", images=255 - small_data.train.images[..., 0])
+    other = [word if not word.endswith("small.npz") else str(tmp_path / "small.npz") for word in unfinished]
+    refused(capsys, "begun on other images (small.npz, 128 to train with)", [*other, "--resume"])
+    # What was there is there still, but for the event files that a look at it opened.
+    after = kept()
+    assert {path: after[path] for path in before} == before
+    assert {path.parent.name for path in after.keys() - before.keys()} <= {"tensorboard"}
+    assert main([*unfinished, "--resume"]) == 0
+    assert names(tmp_path) == ["run", "small.npz"]
+
+
+def test_force_begins_an_unfinished_training_anew(tmp_path, unfinished, capsys):
+    assert main([*unfinished, "--force", "--set", "seed=5"]) == 0
+    assert open_run(tmp_path / "run").record.seed == 5
+    assert names(tmp_path) == ["run"]
+
+
+def test_a_second_process_is_locked_out(tmp_path, unfinished, capsys):
+    from pocketvae import files
+    from pocketvae.train.checkpoints import MILESTONE
+
+    first = files.resumable_directory(tmp_path / "run", force=False, resume=True, milestone=MILESTONE)
+    with contextlib.suppress(ZeroDivisionError), first:
+        refused(capsys, "another process works in", [*unfinished, "--resume"])
+        refused(capsys, "another process works in", [*unfinished, "--force"])
+        raise ZeroDivisionError
+    assert main([*unfinished, "--resume"]) == 0
+
+
+def test_resuming_where_nothing_is_begins_anew(tmp_path, full_run, small_npz, small_config, assert_same_run):
+    train(source=str(small_npz), out=tmp_path / "run", config=small_config(**FULL), preset="x", resume=True)
+    assert_same_run(full_run, tmp_path / "run")
+
+
+# A limit on the size of a file stands for a full disk: both fail in the middle of a write.
+LIMITED = """
+import resource, signal, sys
+from pocketvae.cli.main import main
+import tensorflow
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (5000, 5000))
+sys.exit(main(sys.argv[1:]))
+"""
+
+
+def test_a_full_disk_is_told_and_the_last_checkpoint_goes_on(
+    tmp_path, unfinished, small_npz, small_words, assert_same_run
+):
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED, *unfinished, "--resume"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 2, done.stderr
+    line = done.stderr.strip().splitlines()[-1]
+    assert line.startswith(f"pocketvae: {tmp_path / 'run.unfinished' / 'checkpoints' / 'step-32'} cannot be written")
+    assert line.endswith("File too large; run.unfinished keeps what was reached: go on with --resume")
+    assert "Traceback" not in done.stderr
+    assert main([*unfinished, "--resume"]) == 0
+    assert main([word if word != str(tmp_path / "run") else str(tmp_path / "whole") for word in unfinished]) == 0
+    assert_same_run(tmp_path / "run", tmp_path / "whole")
+
+
+def test_an_interruption_before_the_first_checkpoint_leaves_nothing(tmp_path, small_npz, small_config):
+    with pytest.raises(KeyboardInterrupt):
+        train(
+            source=str(small_npz),
+            out=tmp_path / "run",
+            config=small_config(),
+            preset="x",
+            progress=interrupt_at(10),
+        )
+    assert names(tmp_path) == []
+
+
+def test_the_command_says_where_an_interrupted_training_is_kept(tmp_path, unfinished, monkeypatch, capsys):
+    from pocketvae.train.trainer import Trainer
+
+    def interrupt(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Trainer, "step", interrupt)
+    assert main([*unfinished, "--resume"]) == 130
+    assert "interrupted; run.unfinished keeps what was reached: go on with --resume" in capsys.readouterr().err
+
+
+@pytest.fixture
+def break_step(monkeypatch):
+    """Makes the loss of one step NaN."""
+
+    def at(number):
+        from pocketvae.train.trainer import Trainer
+
+        real = Trainer.step
+
+        def step(self, images, labels, this, knobs):
+            loss = real(self, images, labels, this, knobs)
+            return float("nan") if this == number else loss
+
+        monkeypatch.setattr(Trainer, "step", step)
+
+    return at
+
+
+def test_a_loss_that_is_not_finite_ends_with_the_best_checkpoint(
+    tmp_path, small_npz, small_words, break_step, weights_of, capsys
+):
+    break_step(20)
+    words = ["train", "--data", str(small_npz), "--quiet", *small_words()]
+    assert main([*words, "--out", str(tmp_path / "run")]) == 0
+    ended = "the loss became nan at step 20; the weights are those of epoch 1"
+    assert f"ended: {ended}" in capsys.readouterr().out
+    record = open_run(tmp_path / "run").record
+    assert record.ended == ended
+    assert record.metrics["best_epoch"] == 1
+    assert np.isfinite(record.metrics["test_negative_elbo_nats"])
+    assert all(np.isfinite(weight).all() for part in weights_of(tmp_path / "run").values() for weight in part)
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 1
+
+
+def test_a_loss_that_is_not_finite_before_the_first_checkpoint_leaves_nothing(
+    tmp_path, small_npz, small_config, break_step
+):
+    break_step(3)
+    with pytest.raises(TrainingError, match="the loss became nan at step 3: lower the rate with --set learning_rate"):
+        train(source=str(small_npz), out=tmp_path / "run", config=small_config(), preset="x")
+    assert names(tmp_path) == []
+
+
+def test_a_rate_that_is_far_too_high_is_noticed(tmp_path, small_npz, small_config):
+    config = small_config(learning_rate=1e30, warmup_steps=0, objective="iwae", importance_samples=2)
+    with pytest.raises(TrainingError, match="the (loss|validation ELBO) became .* at step"):
+        train(source=str(small_npz), out=tmp_path / "run", config=config, preset="x")
+    assert names(tmp_path) == []
+
+
+@pytest.fixture
+def validations(monkeypatch):
+    """Replaces the validation figures by given ones and returns the weights at each evaluation."""
+
+    def replace_by(*values):
+        from pocketvae.train.evaluation import Evaluator
+
+        real, seen, left = Evaluator.elbo, [], list(values)
+
+        def elbo(self, images):
+            seen.append([weight.numpy() for weight in self._model.trainable_variables()])
+            estimate = real(self, images)
+            return replace(estimate, negative_elbo_nats=left.pop(0)) if left else estimate
+
+        monkeypatch.setattr(Evaluator, "elbo", elbo)
+        return seen
+
+    return replace_by
+
+
+@pytest.mark.parametrize("ema_decay", [0.0, 0.9])
+def test_the_best_epoch_s_weights_are_exported(tmp_path, small_npz, small_config, validations, weights_of, ema_decay):
+    seen = validations(50.0, 40.0, 45.0)
+    config = small_config(epochs=3, ema_decay=ema_decay)
+    record = train(source=str(small_npz), out=tmp_path / "run", config=config, preset="x")
+    assert record.metrics["best_epoch"] == 2
+    assert record.metrics["validation_negative_elbo_nats"] == 40
+    exported = weights_of(tmp_path / "run")
+    for weight, expected in zip([*exported["encoder"], *exported["decoder"]], seen[1], strict=True):
+        np.testing.assert_array_equal(weight, expected)
+    assert not np.array_equal(seen[1][0], seen[2][0])
+
+
+def test_training_that_stopped_early_says_so(tmp_path, small_npz, small_config, validations):
+    validations(50.0, 51.0, 52.0)
+    config = small_config(epochs=9, patience_epochs=2)
+    record = train(source=str(small_npz), out=tmp_path / "run", config=config, preset="x")
+    assert record.ended == "the validation ELBO had not improved for 2 epochs"
+    assert record.metrics["best_epoch"] == 1
+    assert len((tmp_path / "run" / "metrics.jsonl").read_text().splitlines()) == 3
+
+
+def test_a_posterior_that_says_nothing_is_a_warning(tmp_path, small_npz, small_words, capsys):
+    words = ["train", "--data", str(small_npz), "--out", str(tmp_path / "run"), "--quiet"]
+    assert main([*words, *small_words(beta=10000.0, epochs=6, learning_rate=0.02)]) == 0
+    (warning,) = open_run(tmp_path / "run").record.warnings
+    assert warning.startswith("posterior collapse: 0 of 2 latent dimensions are active and the KL divergence is ")
+    assert "kl_warmup_epochs" in warning
+    assert warning in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_posterior_that_says_something_is_none(tiny_run):
+    assert open_run(tiny_run).record.warnings == ()
+
+
+def write_classes(folder, count=24):
+    rng = np.random.default_rng(0)
+    for name in ("a", "b"):
+        (folder / name).mkdir(parents=True)
+        for index in range(count):
+            Image.fromarray(rng.integers(0, 256, (8, 8), np.uint8)).save(folder / name / f"{index:02d}.png")
+
+
+def test_a_folder_of_classes_trains_a_conditional_model_and_tells_what_it_left_out(tmp_path, small_words, capsys):
+    write_classes(tmp_path / "images")
+    (tmp_path / "images" / "b" / "07.png").write_bytes(b"no image")
+    words = ["train", "--data", str(tmp_path / "images"), "--out", str(tmp_path / "run"), "--quiet"]
+    words += small_words(conditional=True, epochs=1)
+    refused(capsys, "07.png cannot be read as an image", words)
+    assert main([*words, "--skip-corrupt"]) == 0
+    record = open_run(tmp_path / "run").record
+    assert record.vae.label_count == 2
+    assert record.metrics["training_images"] + record.metrics["test_images"] == 37 + 5
+    assert any(warning.startswith("left out: ") and "07.png" in warning for warning in record.warnings)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"architecture": "conv", "channels": [4, 4]},
+        {"architecture": "residual", "channels": [4], "blocks": 1, "likelihood": "discretized_logistic"},
+        {"likelihood": "gaussian", "prior": "vamp", "components": 4},
+    ],
+    ids=lambda changes: "-".join(map(str, changes.values())),
+)
+def test_colour_images_of_an_odd_size_are_trained_too(tmp_path, small_config, changes):
+    images = np.random.default_rng(0).integers(0, 256, (40, 9, 11, 3), np.uint8)
+    np.save(tmp_path / "x.npy", images)
+    config = small_config(epochs=1, **changes)
+    record = train(source=str(tmp_path / "x.npy"), out=tmp_path / "run", config=config, preset="x")
+    assert record.vae.image_shape == (9, 11, 3)
+    assert (record.vae.noise_scale is not None) == (config.likelihood == "gaussian")
+
+
+def test_static_binarization_trains_on_black_and_white(tmp_path, small_npz, small_config):
+    config = small_config(epochs=1, binarization="static")
+    train(source=str(small_npz), out=tmp_path / "run", config=config, preset="x")
+    images = open_run(tmp_path / "run").reference_images()
+    assert set(np.unique(images.calibration)) == {0, 255}
+
+
+def test_an_existing_run_is_kept(small_run, small_npz, small_config):
+    before = (small_run / "run.json").read_bytes()
     with pytest.raises(OutputExistsError, match="--force"):
-        train(source=str(mnist_npz), out=tiny_run, config=tiny_config, preset="x")
-    assert (tiny_run / "run.json").read_bytes() == before
+        train(source=str(small_npz), out=small_run, config=small_config(), preset="x")
+    assert (small_run / "run.json").read_bytes() == before
 
 
 def test_images_smaller_than_the_network_are_refused(tmp_path):
     np.save(tmp_path / "x.npy", np.zeros((40, 3, 8), np.uint8))
-    with pytest.raises(DataError, match="at least 4x4 for this preset, got 8x3"):
+    with pytest.raises(DataError, match="at least 4x4 for these channels, got 8x3"):
         train(source=str(tmp_path / "x.npy"), out=tmp_path / "run", config=TrainConfig(), preset="x")
+    assert names(tmp_path) == ["x.npy"]
+
+
+def test_a_conditional_model_without_labels_is_refused(tmp_path, small_config):
+    np.save(tmp_path / "x.npy", np.zeros((40, 8, 8), np.uint8))
+    with pytest.raises(DataError, match="conditional = true needs labels: sort images into one subfolder per class"):
+        train(source=str(tmp_path / "x.npy"), out=tmp_path / "run", config=small_config(conditional=True), preset="x")
+
+
+def test_a_conditional_model_whose_test_images_have_no_labels_is_refused(tmp_path, small_config):
+    write_classes(tmp_path / "images" / "train")
+    (tmp_path / "images" / "test").mkdir()
+    for index in range(3):
+        Image.new("L", (8, 8)).save(tmp_path / "images" / "test" / f"{index}.png")
+    with pytest.raises(DataError, match="conditional = true needs labels, and the test images have none"):
+        train(source=str(tmp_path / "images"), out=tmp_path / "run", config=small_config(conditional=True), preset="x")
+
+
+def test_more_components_than_images_are_refused(tmp_path, small_npz, small_config):
+    config = small_config(prior="vamp", components=129)
+    with pytest.raises(SpecError, match="components must be at most the 128 training images, got 129"):
+        train(source=str(small_npz), out=tmp_path / "run", config=config, preset="x")
