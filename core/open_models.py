@@ -151,13 +151,13 @@ def _open_saved_model(path: Path) -> OpenModel:
         found = ", ".join(sorted(signatures)) or "none"
         raise ExportError(f"a SavedModel must have the signature {_SIGNATURE} or just one; {path} has {found}")
     function = signatures.get(_SIGNATURE) or next(iter(signatures.values()))
-    inputs = function.structured_input_signature[1]
-    outputs = function.structured_outputs
-    names = list(outputs)
+    # A signature's names come in another order in every process.
+    inputs = dict(sorted(function.structured_input_signature[1].items()))
+    outputs = dict(sorted(function.structured_outputs.items()))
 
     def call(values: Sequence[Any]) -> list[Any]:
         made = function(**{name: _tensor_of(value) for name, value in zip(inputs, values, strict=True)})
-        return [made[name] for name in names]
+        return [made[name] for name in outputs]
 
     return OpenModel(
         flavour=Flavour.SAVED_MODEL,

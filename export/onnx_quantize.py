@@ -26,7 +26,11 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 _WEIGHTED = ("Gemm", "MatMul", "Conv", "ConvTranspose")
 # Operators that move or bound values: quantizing them too keeps the integers flowing between weighted layers.
 _MOVERS = ("DepthToSpace", "Reshape", "Transpose", "Flatten", "Slice")
-_HEADS = {"Sigmoid": (-LOGIT_BOUND, LOGIT_BOUND), "Clip": (0.0, 1.0)}
+_HEADS = {
+    "Sigmoid": (-LOGIT_BOUND, LOGIT_BOUND),
+    "Tanh": (-LOGIT_BOUND / 2, LOGIT_BOUND / 2),
+    "Clip": (0.0, 1.0),
+}
 _PASSIVE = ("Relu", "Pad", "MaxPool", *_MOVERS)
 
 

@@ -22,7 +22,12 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 # a pixel step, and leaves the 256 integer levels to the range in which pixels differ.
 LOGIT_BOUND = 9.0
 # The heads' operators, with the range of inputs that they tell apart; MINIMUM begins the clipping to [0, 1].
-_HEADS = {"LOGISTIC": (-LOGIT_BOUND, LOGIT_BOUND), "MINIMUM": (0.0, 1.0)}
+# tanh(x) = 2 sigmoid(2 x) - 1, so half the logit moves it as far.
+_HEADS = {
+    "LOGISTIC": (-LOGIT_BOUND, LOGIT_BOUND),
+    "TANH": (-LOGIT_BOUND / 2, LOGIT_BOUND / 2),
+    "MINIMUM": (0.0, 1.0),
+}
 _WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
 _MOVERS = frozenset({"RESHAPE", "TRANSPOSE", "DEPTH_TO_SPACE", "SQUEEZE", "STRIDED_SLICE"})
 # What may stand between a head and the graph's output.
@@ -100,7 +105,7 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
             input_data_type=interface,
             output_data_type=interface,
             denylisted_ops=None if integer_interface else ["LOGISTIC"],
-            denylisted_nodes=list(plan.float_layers),
+            denylisted_nodes=[*plan.float_layers, *([] if integer_interface else _tanh_heads(calibrated))],
         )
     return bytes(content)
 
@@ -160,6 +165,19 @@ def _limit_head_ranges(content: bytes) -> bytes:
         quantization.min = [max(bounds[0], float(quantization.min[0]))]
         quantization.max = [min(bounds[1], float(quantization.max[0]))]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _tanh_heads(content: bytes) -> list[str]:
+    """Returns the output tensors of tanhs that end the graph: TFLite's integer tanh has steps of 1/128 and no 1."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    graph = model.subgraphs[0]
+    return [
+        graph.tensors[operator.outputs[0]].name.decode()
+        for operator in graph.operators
+        if flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) == "TANH" and _is_head(model, graph, operator)
+    ]
 
 
 def _is_head(model: Any, graph: Any, operator: Any) -> bool:

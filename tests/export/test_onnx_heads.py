@@ -41,7 +41,7 @@ def model(head):
         (helper.make_node("Sigmoid", ["c"], ["image"], "head"), LOGIT_BOUND),
         (helper.make_node("Clip", ["c", "zero", "one"], ["image"], "head"), 1.0),
         (helper.make_node("Clip", ["c", "zero", "six"], ["image"], "head"), 30.0),
-        (helper.make_node("Tanh", ["c"], ["image"], "head"), 30.0),
+        (helper.make_node("Tanh", ["c"], ["image"], "head"), LOGIT_BOUND / 2),
     ],
 )
 def test_only_the_last_operator_is_a_head(head, highest):
