@@ -184,7 +184,7 @@ def _contact_sheet(rows: Sequence[ContactRow]) -> str:
 
 def _latency(bench: BenchResult) -> str:
     charts = []
-    for component in ("decoder", "encoder"):
+    for component in ("decoder", "encoder", "generator"):
         rows = [row for row in bench.results if component in row.artifact and row.threads == bench.results[0].threads]
         bars = [
             Bar(
@@ -207,7 +207,7 @@ def _trade_off(verify: VerifyResult, bench: BenchResult) -> str:
     points = []
     for row in bench.results:
         checks = [c for c in verify.checks if c.artifact == row.artifact and c.output == "image" and c.value]
-        if row.is_original or not checks:
+        if not row.artifact.startswith("decoder.") or not checks:
             continue
         error = max(check.value or 0 for check in checks) * 255
         label = f"{row.artifact.removeprefix('decoder.')}, {_duration(row.median_s)}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, VerifyResult
 
 Row = list[str]
@@ -28,8 +30,10 @@ def worst_check(checks: list[Check]) -> Check:
 
 def used_share(check: Check) -> float:
     """Returns how much of its limit a check uses; -1 for a check without a number."""
-    if check.value is None or not check.limit:
+    if check.value is None or check.limit is None:
         return -1.0
+    if check.limit == 0:
+        return 0.0 if check.value == 0 else math.inf
     return check.value / check.limit
 
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from pocketvae.manifest import Manifest
+    from pocketvae.noise import normal_noise
     from pocketvae.run import Run, open_run
     from pocketvae.runners import Kernels, Runner, open_runner
     from pocketvae.spec import ArtifactSpec, Component, Format, Likelihood, Precision, TensorSpec, VaeSpec
@@ -40,6 +41,7 @@ _MODULES = {
         "TrainingError",
     ),
     "manifest": ("Manifest",),
+    "noise": ("normal_noise",),
     "run": ("Run", "open_run"),
     "runners": ("Kernels", "Runner", "open_runner"),
     "spec": ("ArtifactSpec", "Component", "Format", "Likelihood", "Precision", "TensorSpec", "VaeSpec"),
@@ -68,6 +70,7 @@ __all__ = [
     "TrainingError",
     "VaeSpec",
     "__version__",
+    "normal_noise",
     "open_bundle",
     "open_run",
     "open_runner",

@@ -15,12 +15,20 @@ STRICT = {"extra": "forbid"}
 class Component(enum.StrEnum):
     """A part of the VAE that is exported on its own.
 
-    PRIOR turns standard normal noise into a latent; a VAE whose prior is N(0, I) has none.
+    PRIOR turns standard normal noise into a latent; a VAE whose prior is N(0, I) has none. SAMPLER turns a seed and an
+    index into a latent, GENERATOR into an image; they are made of noise and the other parts.
     """
 
     ENCODER = "encoder"
     DECODER = "decoder"
     PRIOR = "prior"
+    SAMPLER = "sampler"
+    GENERATOR = "generator"
+
+    @property
+    def is_composed(self) -> bool:
+        """Whether it is made of other parts at export, so that a run holds no model of it."""
+        return self in (Component.SAMPLER, Component.GENERATOR)
 
 
 class Format(enum.StrEnum):
@@ -56,7 +64,8 @@ class Precision(enum.StrEnum):
         return self in (Precision.INT8, Precision.INT8_IO, Precision.INT16X8)
 
 
-_PRIOR_REASON = "an error in the latent moves the whole image, and a prior is small; use float32"
+_LATENT_REASON = "an error in the latent moves the whole image, and a {component} is small; use float32"
+_SEEDS_REASON = "its inputs are integers already; use int8"
 # Why a format has not got a precision. What is not listed here is supported.
 _UNSUPPORTED = {
     (Format.ONNX, Precision.INT8_IO): "an ONNX QDQ model keeps a float interface; use int8",
@@ -66,8 +75,10 @@ _UNSUPPORTED = {
 
 def unsupported_reason(format: Format, precision: Precision, component: Component | None = None) -> str | None:
     """Returns why `format` has not got `precision`, for any component or for this one; None where it has."""
-    if component is Component.PRIOR and precision is not Precision.FLOAT32:
-        return _PRIOR_REASON
+    if component in (Component.PRIOR, Component.SAMPLER) and precision is not Precision.FLOAT32:
+        return _LATENT_REASON.format(component=component)
+    if component is Component.GENERATOR and precision is Precision.INT8_IO:
+        return _SEEDS_REASON
     return _UNSUPPORTED.get((format, precision))
 
 
@@ -100,7 +111,7 @@ class TensorSpec:
     """One named input or output of an artifact, as a caller sees it.
 
     Attributes:
-        name: Stable name: `x`, `z`, `image`, `z_mean`, `z_log_var`.
+        name: Stable name: `x`, `z`, `image`, `z_mean`, `z_log_var`, `seed`, `index`.
         dtype: numpy name of the element type.
         shape: Dimensions with the batch first, all fixed.
         quantization: For integer tensors that stand for real numbers.
@@ -111,6 +122,11 @@ class TensorSpec:
     dtype: str
     shape: tuple[int, ...]
     quantization: Quantization | None = None
+
+
+_LABEL = TensorSpec(name="label", dtype="int32", shape=(1,))
+# What names one noise vector: a stream, and the position in it.
+SEED_INPUTS = (TensorSpec(name="seed", dtype="int32", shape=(1,)), TensorSpec(name="index", dtype="int32", shape=(1,)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -238,9 +254,14 @@ class VaeSpec:
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """The parts that this VAE has."""
+        """The parts that this VAE has been trained as, each a model of its own."""
         parts = (Component.ENCODER, Component.DECODER)
         return parts if self.prior is PriorKind.STANDARD else (*parts, Component.PRIOR)
+
+    @property
+    def exports(self) -> tuple[Component, ...]:
+        """What can be exported of this VAE: its parts, and what is made of them."""
+        return (*self.components, Component.SAMPLER, Component.GENERATOR)
 
     @property
     def range_span(self) -> float:
@@ -253,13 +274,18 @@ class VaeSpec:
         return (height * width * channels,) if component in self.flat else self.image_shape
 
     def inputs(self, component: Component) -> tuple[TensorSpec, ...]:
-        """Returns the inputs of a component for one sample: `x`, `z` or `eps`, and `label` of a conditional VAE."""
-        if component is Component.PRIOR:
-            return (TensorSpec(name="eps", dtype="float32", shape=(1, self.eps_dim)),)
-        encoder = component is Component.ENCODER
-        name, shape = "x" if encoder else "z", self.tensor_shape(component) if encoder else (self.latent_dim,)
-        main = TensorSpec(name=name, dtype="float32", shape=(1, *shape))
-        return (main, TensorSpec(name="label", dtype="int32", shape=(1,))) if self.label_count else (main,)
+        """Returns the inputs of a component for one sample.
+
+        They are `x`, `z`, `eps`, or `seed` and `index`; in a conditional VAE what takes or makes an image has a
+        `label` too.
+        """
+        main = {
+            Component.ENCODER: (TensorSpec(name="x", dtype="float32", shape=(1, *self.tensor_shape(component))),),
+            Component.DECODER: (TensorSpec(name="z", dtype="float32", shape=(1, self.latent_dim)),),
+            Component.PRIOR: (TensorSpec(name="eps", dtype="float32", shape=(1, self.eps_dim)),),
+        }.get(component, SEED_INPUTS)
+        conditional = self.label_count > 0 and component not in (Component.PRIOR, Component.SAMPLER)
+        return (*main, _LABEL) if conditional else main
 
     def output_names(self, component: Component) -> tuple[str, ...]:
         """Returns the names of a component's outputs in order."""
@@ -267,4 +293,6 @@ class VaeSpec:
             Component.ENCODER: ("z_mean", "z_log_var"),
             Component.DECODER: ("image",),
             Component.PRIOR: ("z",),
+            Component.SAMPLER: ("z",),
+            Component.GENERATOR: ("image",),
         }[component]

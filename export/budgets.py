@@ -27,14 +27,18 @@ _ENCODER_KL_NATS = 0.1
 def tolerances(spec: ArtifactSpec, floor: NoiseFloor, image_span: float = 1.0) -> tuple[Tolerance, ...]:
     """Returns what verify holds an artifact to.
 
-    Float artifacts are held to a multiple of the original's own spread, quantized ones to a budget in the units of
-    their use: pixel steps for a decoder, nats for an encoder.
+    What computes nothing in floating point must be equal. Other float artifacts are held to a multiple of the
+    original's own spread, quantized ones to a budget in the units of their use: pixel steps for what makes an image,
+    nats for an encoder.
 
     Args:
         spec: The artifact.
         floor: Of its component.
         image_span: White minus black, 255 steps.
     """
+    if floor.exact:
+        source = "bit-identical by construction: integer arithmetic and a table"
+        return tuple(Tolerance(output=name, metric="max_abs", limit=0.0, source=source) for name in floor.float32)
     if spec.precision.is_float:
         return tuple(_float_tolerance(spec.precision, name, floor) for name in sorted(floor.float32))
     if spec.component is Component.ENCODER:

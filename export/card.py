@@ -19,6 +19,11 @@ _LIKELIHOODS: Mapping[Likelihood, str] = {
     Likelihood.DISCRETIZED_LOGISTIC: "discretized logistic",
     Likelihood.UNKNOWN: "unknown",
 }
+_REPRODUCIBLE = (
+    "A sampler and a generator draw by themselves: image number `index` of the stream `seed`. The same two numbers "
+    "give the same noise, bit for bit, in TFLite, in onnxruntime and in numpy (`pocketvae.normal_noise`)."
+)
+_LEARNED_LATENTS = " The prior behind it is computed in floating point, so latents agree within rounding."
 _FIGURES: Mapping[str, str] = {
     "test_negative_elbo_nats": "Negative ELBO on the test images, nats per image",
     "test_reconstruction_nats": "of which reconstruction, nats",
@@ -47,7 +52,7 @@ def model_card(manifest: Manifest) -> str:
         "",
         *_interface(manifest),
         "",
-        *_generation(manifest.vae),
+        *_generation(manifest),
         "",
         "## Files",
         "",
@@ -79,8 +84,13 @@ def _interface(manifest: Manifest) -> list[str]:
         )
     if Component.PRIOR in kinds:
         rows.append("- prior: standard normal noise `eps` to a latent `z`")
+    if Component.SAMPLER in kinds:
+        rows.append("- sampler: `seed` and `index`, any two int32 numbers, to a latent `z`")
+    if Component.GENERATOR in kinds:
+        rows.append("- generator: `seed` and `index` to `image`, a sampler and a decoder in one file")
     if manifest.vae.label_count:
-        rows.append(f"- encoder and decoder also take a `label`, 0 to {manifest.vae.label_count - 1}")
+        last = manifest.vae.label_count - 1
+        rows.append(f"- what takes or makes an image also takes a `label`, 0 to {last}")
     if any(artifact.precision == "int8_io" for artifact in manifest.artifacts):
         rows.append(
             "- int8_io files take and return integers: real = scale * (integer - zero_point), see manifest.json"
@@ -96,7 +106,8 @@ def _flat(vae: VaeSpec, component: Component) -> str:
     return ", as one vector, row by row" if component in vae.flat else ""
 
 
-def _generation(vae: VaeSpec) -> list[str]:
+def _generation(manifest: Manifest) -> list[str]:
+    vae = manifest.vae
     draw = "draw z from a standard normal distribution"
     if vae.prior is not PriorKind.STANDARD:
         draw = f"draw {vae.eps_dim} values from a standard normal distribution, run the prior on them to get z"
@@ -106,7 +117,11 @@ def _generation(vae: VaeSpec) -> list[str]:
         Likelihood.DISCRETIZED_LOGISTIC: "A pixel is the mode of its distribution.",
         Likelihood.UNKNOWN: f"A pixel is what the original returns; {_limits_of(vae)} is black to white.",
     }
-    return [f"To generate an image, {draw} and run a decoder. {meaning[vae.likelihood]}"]
+    text = f"To generate an image, {draw} and run a decoder. {meaning[vae.likelihood]}"
+    if not any(artifact.component.is_composed for artifact in manifest.artifacts):
+        return [text]
+    learned = "" if vae.prior is PriorKind.STANDARD else _LEARNED_LATENTS
+    return [text, "", _REPRODUCIBLE + learned]
 
 
 def _row(artifact: ArtifactRecord) -> str:

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pocketvae.errors import SpecError
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, unsupported_reason
 
+# A generator comes behind its decoder, so that the decoder is there when it is needed.
+_EVERY_VAE = (Component.ENCODER, Component.DECODER, Component.SAMPLER, Component.GENERATOR)
+
 
 @dataclass(frozen=True, kw_only=True)
 class ExportConfig:
@@ -30,6 +33,11 @@ class ExportConfig:
             raise SpecError(f"time_limit_s must be positive, got {self.time_limit_s}")
 
     @property
+    def components(self) -> tuple[Component, ...]:
+        """The components asked for, each once."""
+        return tuple(dict.fromkeys(artifact.component for artifact in self.artifacts))
+
+    @property
     def formats(self) -> tuple[Format, ...]:
         """The formats asked for, each once."""
         return tuple(dict.fromkeys(artifact.format for artifact in self.artifacts))
@@ -40,7 +48,7 @@ def plan_artifacts(
     formats: Sequence[Format] | None = None,
     precisions: Sequence[Precision] | None = None,
 ) -> tuple[ArtifactSpec, ...]:
-    """Returns every artifact of a choice; None means all, which for components is encoder and decoder.
+    """Returns every artifact of a choice; None means all, which for components is what every VAE has.
 
     A precision that was named must exist in every format that was named; where formats were left open, each precision
     is made in the formats that have it.
@@ -51,7 +59,7 @@ def plan_artifacts(
     check_combinations(formats, precisions)
     return tuple(
         ArtifactSpec(component=component, precision=precision, format=format)
-        for component in tuple(components or (Component.ENCODER, Component.DECODER))
+        for component in tuple(components or _EVERY_VAE)
         for format in tuple(formats or Format)
         for precision in tuple(precisions or Precision)
         if unsupported_reason(format, precision, component) is None

@@ -29,18 +29,28 @@ class NoiseFloor:
     Attributes:
         float32: The same model under other batch sizes, eagerly and as a graph: what reordering of sums alone does.
         float16: The same model with its weights rounded to half precision.
+        exact: Nothing is computed in floating point, so that there is no deviation anywhere.
     """
 
     float32: dict[str, float]
     float16: dict[str, float]
+    exact: bool = False
 
 
 class Original:
     """One component of the original model, run in the ways that a user could."""
 
-    def __init__(self, component: Component, model: Any, vae: VaeSpec) -> None:
-        """Keeps the Keras model and its interface."""
+    def __init__(self, component: Component, model: Any, vae: VaeSpec, *, halved: Any = None) -> None:
+        """Keeps the Keras model and its interface.
+
+        Args:
+            component: Which part of the VAE `model` is; of a composed one, what follows the noise.
+            model: The Keras model.
+            vae: Gives the interface.
+            halved: The model inside whose weights a float16 artifact stores in half precision; None for all of it.
+        """
         self._component, self._model, self._vae = component, model, vae
+        self._halved = halved or model
 
     def golden_outputs(self, inputs: Inputs) -> Outputs:
         """Runs the original eagerly in batches of 64.
@@ -75,12 +85,12 @@ class Original:
         )
 
     def _run_with_half_weights(self, inputs: Inputs) -> Outputs:
-        exact = self._model.get_weights()
+        exact = self._halved.get_weights()
         try:
-            self._model.set_weights([_in_half(weight) for weight in exact])
+            self._halved.set_weights([_in_half(weight) for weight in exact])
             return self._run(inputs, _GOLDEN_BATCH)
         finally:
-            self._model.set_weights(exact)
+            self._halved.set_weights(exact)
 
     def _run(self, inputs: Inputs, batch: int) -> Outputs:
         return _stack([self._apply(part) for part in _batches(inputs, batch)])

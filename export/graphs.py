@@ -41,7 +41,7 @@ def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapp
         component: Which part of the VAE `model` is.
         model: The Keras model; an encoder returns (z_mean, z_log_var), a decoder the likelihood's parameters.
         vae: Gives the interface.
-        inputs: By name, as `vae.inputs(component)` lists them, with any batch.
+        inputs: By name, as `vae.inputs(component)` lists them, with any batch; `eps` instead of `seed` and `index`.
 
     Returns:
         `z_mean`, `z_log_var [N, D]`, `image [N, H, W, C]` in `vae.image_range`, flat where the original's is, or
@@ -49,7 +49,7 @@ def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapp
     """
     values = list(inputs.values())
     outputs = model(values if len(values) > 1 else values[0], training=False)
-    if component is Component.DECODER:
+    if component in (Component.DECODER, Component.GENERATOR):
         outputs = image_head(vae.likelihood, outputs)
     names = vae.output_names(component)
     return dict(zip(names, outputs if len(names) > 1 else [outputs], strict=True))

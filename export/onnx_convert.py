@@ -13,7 +13,7 @@ from pocketvae.quiet import quiet_stderr
 
 # tf2onnx writes 15 to 18; 17 is read by every onnxruntime since 1.12 and by onnxruntime-web.
 OPSET = 17
-_STANDARD_DOMAINS = ("", "ai.onnx")
+STANDARD_DOMAINS = ("", "ai.onnx")
 
 
 def convert_float32(graph: Graph) -> bytes:
@@ -35,7 +35,7 @@ def convert_float32(graph: Graph) -> bytes:
     except Exception as e:
         raise ExportError(f"tf2onnx failed: {str(e).splitlines()[0][:300] if str(e) else type(e).__name__}") from e
     # tf2onnx keeps going when it meets an operator that it cannot express; such a file loads nowhere.
-    foreign = sorted({node.op_type for node in model.graph.node if node.domain not in _STANDARD_DOMAINS})
+    foreign = sorted({node.op_type for node in model.graph.node if node.domain not in STANDARD_DOMAINS})
     if foreign:
         raise ExportError(f"ONNX has no operator for {', '.join(foreign)}")
     inputs = [value.name for value in model.graph.input]

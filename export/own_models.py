@@ -14,7 +14,8 @@ from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import DataError, ExportError, SpecError, TargetError
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.own_messages import Inspection, InspectionReply, OwnModels
-from pocketvae.export.pipeline import ExportResult, Subject, export_subject
+from pocketvae.export.pipeline import ExportResult, export_subject
+from pocketvae.export.subject import Subject
 from pocketvae.images import ImageSet, load_splits
 from pocketvae.line_process import LineProcess, LineProcessError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -52,7 +53,7 @@ def export_own_models(
         TargetError: a package is missing.
     """
     files.check_output(out, force=force)
-    missing = sorted({str(item.component) for item in config.artifacts if item.component not in models.paths})
+    missing = [item for item in config.components if not item.is_composed and item not in models.paths]
     if missing:
         raise SpecError(f"only models that are given can be exported, and there is no {', '.join(missing)}")
     if data is not None and models.encoder is None:

@@ -6,19 +6,20 @@ import hashlib
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from pocketvae import files
-from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.documents import encode, encode_line
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export.budgets import tolerances
 from pocketvae.export.card import model_card
+from pocketvae.export.composed import with_parts
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.messages import Converted, ConvertJob, Prepared, PrepareJob, Reply, Request, WorkerSetup
+from pocketvae.export.subject import Subject
 from pocketvae.export.worker import SETUP_NAME, array_path
 from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.manifest import (
@@ -30,10 +31,10 @@ from pocketvae.manifest import (
     GoldenRecord,
     Manifest,
 )
-from pocketvae.model_form import Flavour, ModelForm
+from pocketvae.model_form import Flavour
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.run import REFERENCE_NAME, Run, open_run
-from pocketvae.spec import ArtifactSpec, Component, Format, VaeSpec
+from pocketvae.spec import ArtifactSpec, Component, Format
 from pocketvae.versions import installed_versions
 
 
@@ -50,33 +51,6 @@ class ExportResult:
     manifest: Manifest
     over_budget: dict[str, float]
     doubts: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Subject:
-    """What a bundle is made from: a run, or somebody's own models.
-
-    Attributes:
-        name: Of the bundle.
-        vae: The interface of the model.
-        models: Component to its Keras model.
-        reference: Archive of reference images; None where there are none.
-        calibration_images: How many of them calibrate.
-        training: Final figures.
-        provenance: Facts in words.
-        forms: How somebody's own models are called.
-        code: What of their own code may run.
-    """
-
-    name: str
-    vae: VaeSpec
-    models: Mapping[Component, Path]
-    reference: Path | None
-    calibration_images: int
-    training: dict[str, float] = field(default_factory=dict)
-    provenance: dict[str, str] = field(default_factory=dict)
-    forms: dict[Component, ModelForm] = field(default_factory=dict)
-    code: CustomCode = NO_CUSTOM_CODE
 
 
 def export_run(
@@ -133,24 +107,28 @@ def export_subject(
             code=subject.code,
         )
         (work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
-        prepared, replies = _convert_all(work, subject, config, progress)
+        components = with_parts(config.components, subject.vae)
+        prepared, replies = _convert_all(work, subject, config, components, progress)
         writer = _BundleWriter(subject=subject, bundle=bundle, work=work, config=config, prepared=prepared)
         return writer.write(replies)
 
 
 def _check_components(config: ExportConfig, run: Run) -> None:
     for artifact in config.artifacts:
-        if artifact.component not in run.record.vae.components:
+        if artifact.component not in run.record.vae.exports:
             raise SpecError(f"the run has no {artifact.component}: its prior is N(0, I), which needs none")
 
 
 def _convert_all(
-    work: Path, subject: Subject, config: ExportConfig, progress: ProgressCallback
+    work: Path,
+    subject: Subject,
+    config: ExportConfig,
+    components: tuple[Component, ...],
+    progress: ProgressCallback,
 ) -> tuple[dict[Component, Prepared], dict[ArtifactSpec, Reply]]:
     """Prepares all components, then makes all artifacts with one worker per format."""
     total, lock = len(config.artifacts) + 1, threading.Lock()
     replies: dict[ArtifactSpec, Reply] = {}
-    components = tuple(dict.fromkeys(artifact.component for artifact in config.artifacts))
     workers = {format: WorkerProcess(work) for format in config.formats}
 
     def convert_format(format: Format) -> None:
@@ -218,10 +196,10 @@ class _BundleWriter:
             vae=subject.vae,
             artifacts=records,
             failures=failures,
-            goldens=tuple(self._golden(component) for component in self.prepared),
+            goldens=tuple(self._golden(component) for component in self.config.components),
             calibration=self._calibration(),
-            original={component: self._original(component) for component in self.prepared if self._is_file(component)},
-            forms={component: form for component, form in subject.forms.items() if component in self.prepared},
+            original={component: self._original(component) for component in self._with_original()},
+            forms={component: form for component, form in subject.forms.items() if component in self.config.components},
             training=subject.training,
             provenance=subject.provenance,
             versions=installed_versions(),
@@ -264,14 +242,15 @@ class _BundleWriter:
         model = self.subject.models[component]
         return self._write(f"original/{component}{model.suffix.lower()}", model.read_bytes())
 
-    def _is_file(self, component: Component) -> bool:
+    def _with_original(self) -> list[Component]:
         # A SavedModel is a folder, which the manifest names in its provenance and the bundle does not hold.
-        form = self.subject.forms.get(component)
-        return form is None or form.flavour is not Flavour.SAVED_MODEL
+        forms = self.subject.forms
+        folders = {component for component, form in forms.items() if form.flavour is Flavour.SAVED_MODEL}
+        return [item for item in self.config.components if not item.is_composed and item not in folders]
 
     def _calibration(self) -> CalibrationRecord:
         digest = hashlib.sha256()
-        for component in self.prepared:
+        for component in (component for component in self.prepared if not component.is_composed):
             for spec in self.subject.vae.inputs(component):
                 digest.update(np.load(array_path(self.work, component, "calibration", spec.name)).tobytes())
         decoder = self.prepared.get(Component.DECODER)

@@ -104,8 +104,8 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
             fully_quantize=integer_interface,
             input_data_type=interface,
             output_data_type=interface,
-            denylisted_ops=None if integer_interface else ["LOGISTIC"],
-            denylisted_nodes=[*plan.float_layers, *([] if integer_interface else _tanh_heads(calibrated))],
+            denylisted_ops=None if integer_interface else _float_heads(calibrated),
+            denylisted_nodes=list(plan.float_layers),
         )
     return bytes(content)
 
@@ -167,17 +167,21 @@ def _limit_head_ranges(content: bytes) -> bytes:
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
 
 
-def _tanh_heads(content: bytes) -> list[str]:
-    """Returns the output tensors of tanhs that end the graph: TFLite's integer tanh has steps of 1/128 and no 1."""
+def _float_heads(content: bytes) -> list[str]:
+    """Returns the operators to keep in float, by kind.
+
+    TFLite's integer sigmoid has steps of 1/256 and no 1, its integer tanh steps of 1/128.
+    """
     from ai_edge_litert.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model_from_bytearray(content)
     graph = model.subgraphs[0]
-    return [
-        graph.tensors[operator.outputs[0]].name.decode()
-        for operator in graph.operators
-        if flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) == "TANH" and _is_head(model, graph, operator)
-    ]
+    names = [flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) for operator in graph.operators]
+    tanh = any(
+        name == "TANH" and _is_head(model, graph, operator)
+        for name, operator in zip(names, graph.operators, strict=True)
+    )
+    return ["LOGISTIC", "TANH"] if tanh else ["LOGISTIC"]
 
 
 def _is_head(model: Any, graph: Any, operator: Any) -> bool:

@@ -7,7 +7,8 @@ Run as `python -m pocketvae.export.worker FOLDER`. Requests come on stdin, repli
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import numpy as np
 
 from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import PocketVaeError
-from pocketvae.export import samples
+from pocketvae.export import composed, samples
 from pocketvae.export.artifacts import Source, make_artifact
 from pocketvae.export.goldens import Original
 from pocketvae.export.graphs import apply_component, check_interface
@@ -35,6 +36,9 @@ from pocketvae.originals import load_original
 from pocketvae.spec import Component
 
 SETUP_NAME = "setup.json"
+# Of the random generator; samples.Purpose has the others.
+_SEEDS_STREAM = 2
+_GENERATIVE = (Component.PRIOR, Component.DECODER)
 
 
 def array_path(folder: Path, component: Component, role: str, name: str) -> Path:
@@ -67,6 +71,10 @@ class Worker:
             return Reply(error=f"{type(e).__name__}: {lines[0][:300] if lines else 'no message'}")
 
     def _model(self, component: Component) -> Any:
+        if component.is_composed:
+            vae = self._setup.vae
+            models: dict[Component, Any] = {part: self._model(part) for part in vae.components if part in _GENERATIVE}
+            return composed.chain(component, vae, models)
         if component not in self._models:
             path, form = Path(self._setup.models[component]), self._setup.forms.get(component)
             if form is not None:
@@ -85,19 +93,36 @@ class Worker:
         return tuple(self._prepare_component(component, arrays) for component in job.components)
 
     def _prepare_component(self, component: Component, arrays: dict[str, Any]) -> Prepared:
+        if component.is_composed:
+            return self._prepare_composed(component)
         calibration = self._samples(component, arrays, samples.CALIBRATION)
         golden = self._samples(component, arrays, samples.GOLDEN)
         original = Original(component, self._model(component), self._setup.vae)
         outputs = original.golden_outputs(golden.inputs)
-        for role, values in (("calibration", calibration.inputs), ("input", golden.inputs), ("output", outputs)):
-            for name, array in values.items():
-                np.save(array_path(self._folder, component, role, name), array)
+        self._save(component, {"calibration": calibration.inputs, "input": golden.inputs, "output": outputs})
         return Prepared(
             component=component,
             floor=original.noise_floor(golden.inputs, outputs),
             golden_strata=golden.strata,
             calibration_strata=calibration.strata,
         )
+
+    def _prepare_composed(self, component: Component) -> Prepared:
+        """Prepares what is made of other components and needs no calibration of its own."""
+        vae = self._setup.vae
+        golden = composed.golden_inputs(component, vae, np.random.default_rng([self._setup.seed, _SEEDS_STREAM]))
+        noise = composed.with_noise(golden.inputs, vae)
+        halved = self._model(Component.DECODER) if component is Component.GENERATOR else None
+        original = Original(component, self._model(component), vae, halved=halved)
+        outputs = original.golden_outputs(noise)
+        self._save(component, {"input": golden.inputs, "output": outputs})
+        floor = replace(original.noise_floor(noise, outputs), exact=composed.is_exact(component, vae))
+        return Prepared(component=component, floor=floor, golden_strata=golden.strata, calibration_strata=())
+
+    def _save(self, component: Component, roles: Mapping[str, Mapping[str, Any]]) -> None:
+        for role, values in roles.items():
+            for name, array in values.items():
+                np.save(array_path(self._folder, component, role, name), array)
 
     def _samples(self, component: Component, arrays: dict[str, Any], purpose: samples.Purpose) -> samples.Samples:
         # Each purpose has its own stream: goldens must not be the samples that calibrated.
@@ -167,9 +192,10 @@ class Worker:
                 component=component,
                 model=self._model(component),
                 vae=vae,
-                calibration=load("calibration", inputs),
+                calibration={} if component.is_composed else load("calibration", inputs),
                 golden_inputs=load("input", inputs),
                 golden_outputs=load("output", vae.output_names(component)),
+                parts={part: self._source(part) for part in composed.parts(component, vae)},
             )
         return self._sources[component]
 

@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, nargs="?", help="run directory made by pocketvae train")
     parser.add_argument("--out", metavar="BUNDLE", type=Path, required=True, help="bundle to make")
     parser.add_argument(
-        "--components", metavar="LIST", help=f"of {', '.join(Component)} (default: all that the run has)"
+        "--components", metavar="LIST", help=f"of {', '.join(Component)} (default: all that can be made of the run)"
     )
     parser.add_argument("--formats", metavar="LIST", help=f"of {', '.join(Format)} (default: all)")
     parser.add_argument("--precisions", metavar="LIST", help=f"of {', '.join(Precision)} (default: all)")
@@ -60,10 +60,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _all_components(arguments: argparse.Namespace) -> tuple[Component, ...]:
     if arguments.run is None:
-        return (Component.ENCODER, Component.DECODER) if arguments.encoder else (Component.DECODER,)
+        encoder = (Component.ENCODER,) if arguments.encoder else ()
+        return (*encoder, Component.DECODER, Component.SAMPLER, Component.GENERATOR)
     from pocketvae.run import open_run
 
-    return open_run(arguments.run).record.vae.components
+    return open_run(arguments.run).record.vae.exports
 
 
 def _export(arguments: argparse.Namespace, config: ExportConfig, terminal: Terminal) -> ExportResult:

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Terminal(quiet=arguments.quiet) as terminal:
         record = train(source=MNIST, out=run_path, config=config, preset=PRESET, force=True, progress=terminal.step)
         clock.lap("train")
-        artifacts = plan_artifacts(record.vae.components)
+        artifacts = plan_artifacts(record.vae.exports)
         export = export_run(run_path, bundle, ExportConfig(artifacts=artifacts), force=True, progress=terminal.step)
         clock.lap("export")
         verify = verify_bundle(bundle, progress=terminal.step)

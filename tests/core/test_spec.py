@@ -33,8 +33,9 @@ def test_tflite_has_six_precisions_and_onnx_four():
     assert (made.count(Format.TFLITE), made.count(Format.ONNX)) == (6, 4)
 
 
-def test_a_prior_is_exported_in_float32_alone():
-    made = [(format, precision) for component, format, precision in SUPPORTED if component is Component.PRIOR]
+@pytest.mark.parametrize("part", [Component.PRIOR, Component.SAMPLER])
+def test_what_makes_latents_is_exported_in_float32_alone(part):
+    made = [(format, precision) for component, format, precision in SUPPORTED if component is part]
     assert made == [(Format.TFLITE, Precision.FLOAT32), (Format.ONNX, Precision.FLOAT32)]
 
 
@@ -43,11 +44,17 @@ def test_a_prior_is_exported_in_float32_alone():
     [
         (Component.DECODER, Precision.INT8_IO, "onnx has no int8_io decoder: .* float interface"),
         (Component.PRIOR, Precision.FLOAT16, "onnx has no float16 prior: .* use float32"),
+        (Component.SAMPLER, Precision.INT8, "onnx has no int8 sampler: .* a sampler is small; use float32"),
     ],
 )
 def test_a_combination_that_does_not_exist_is_refused_with_the_reason(component, precision, message):
     with pytest.raises(SpecError, match=message):
         ArtifactSpec(component=component, precision=precision, format=Format.ONNX)
+
+
+def test_a_generator_has_no_integer_interface():
+    with pytest.raises(SpecError, match="tflite has no int8_io generator: its inputs are integers already; use int8"):
+        ArtifactSpec(component=Component.GENERATOR, precision=Precision.INT8_IO, format=Format.TFLITE)
 
 
 @pytest.mark.parametrize("name", ["decoder.tflite", "decoder.int8.tflite.bak", "", "decoder"])
@@ -87,17 +94,22 @@ def test_a_vae_says_what_its_parts_take_and_return():
         prior=PriorKind.VAMP,
         label_count=4,
     )
-    shapes = {part: [(spec.name, spec.dtype, spec.shape) for spec in vae.inputs(part)] for part in vae.components}
+    shapes = {part: [(spec.name, spec.dtype, spec.shape) for spec in vae.inputs(part)] for part in vae.exports}
     assert shapes == {
         Component.ENCODER: [("x", "float32", (1, 8, 6, 3)), ("label", "int32", (1,))],
         Component.DECODER: [("z", "float32", (1, 2)), ("label", "int32", (1,))],
         Component.PRIOR: [("eps", "float32", (1, 3))],
+        Component.SAMPLER: [("seed", "int32", (1,)), ("index", "int32", (1,))],
+        Component.GENERATOR: [("seed", "int32", (1,)), ("index", "int32", (1,)), ("label", "int32", (1,))],
     }
     assert vae.likelihood.decoder_outputs == 2
-    assert [vae.output_names(part) for part in vae.components] == [("z_mean", "z_log_var"), ("image",), ("z",)]
+    outputs = [("z_mean", "z_log_var"), ("image",), ("z",), ("z",), ("image",)]
+    assert [vae.output_names(part) for part in vae.exports] == outputs
 
 
 def test_a_standard_prior_is_no_component():
     vae = VaeSpec(image_shape=(8, 8, 1), latent_dim=2)
     assert vae.components == (Component.ENCODER, Component.DECODER)
+    assert vae.exports == (*vae.components, Component.SAMPLER, Component.GENERATOR)
+    assert [part for part in vae.exports if part.is_composed] == [Component.SAMPLER, Component.GENERATOR]
     assert vae.eps_dim == vae.latent_dim

@@ -25,6 +25,13 @@ def test_a_spread_of_nothing_still_leaves_room_for_rounding():
     assert "measured 0.0e+00" in tolerance.source
 
 
+def test_what_is_exact_must_be_equal():
+    floor = NoiseFloor(float32={"z": 0.0}, float16={"z": 0.0}, exact=True)
+    (tolerance,) = tolerances(spec(Component.SAMPLER, Precision.FLOAT32), floor)
+    assert (tolerance.output, tolerance.metric, tolerance.limit) == ("z", "max_abs", 0.0)
+    assert tolerance.source.startswith("bit-identical by construction")
+
+
 def test_half_precision_adds_what_rounding_the_weights_does():
     (tolerance,) = tolerances(spec(Component.DECODER, Precision.FLOAT16), DECODER)
     assert tolerance.limit == pytest.approx(2e-3 + 3e-5)

@@ -7,7 +7,12 @@ from pocketvae.spec import Component, Format, Precision
 
 def test_by_default_every_artifact_that_exists_is_made():
     names = [artifact.filename for artifact in plan_artifacts()]
-    assert len(names) == len(set(names)) == 20
+    assert len(names) == len(set(names)) == 31
+
+
+def test_a_generator_is_made_after_its_decoder():
+    names = [artifact.filename for artifact in plan_artifacts(None, [Format.TFLITE])]
+    assert names.index("decoder.int8.tflite") < names.index("generator.int8.tflite")
 
 
 def test_an_open_format_gets_the_precisions_it_has():

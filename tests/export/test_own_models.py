@@ -117,6 +117,10 @@ def test_the_vae_of_keras_own_example_from_the_command_line(models, tmp_path, ca
         "encoder.float32.onnx",
         "decoder.float32.tflite",
         "decoder.float32.onnx",
+        "sampler.float32.tflite",
+        "sampler.float32.onnx",
+        "generator.float32.tflite",
+        "generator.float32.onnx",
     ]
     assert manifest.name == "example"
     assert manifest.provenance["decoder loaded as"].startswith("Keras 3, written by Keras 3.")

@@ -6,12 +6,14 @@ import numpy as np
 import onnx
 import pytest
 
+from pocketvae.benchmarks import verify_bundle
 from pocketvae.bundle import open_bundle
 from pocketvae.errors import ExportError, ManifestError, OutputExistsError
 from pocketvae.export import ExportConfig, export_run, pipeline, plan_artifacts
 from pocketvae.export.worker_process import WorkerProcess
-from pocketvae.runners import open_runner
-from pocketvae.spec import Component, Format, Precision
+from pocketvae.noise import normal_noise
+from pocketvae.runners import Kernels, open_runner
+from pocketvae.spec import Component, Format, Precision, PriorKind
 
 pytestmark = pytest.mark.slow
 FLOAT_DECODER = ExportConfig(artifacts=plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.FLOAT32]))
@@ -27,7 +29,7 @@ def hashes(bundle):
 
 def test_a_bundle_has_every_artifact_and_nothing_it_does_not_record(tiny_bundle):
     manifest = open_bundle(tiny_bundle).manifest
-    assert len(manifest.artifacts) == 20
+    assert len(manifest.artifacts) == 31
     assert manifest.failures == ()
     recorded = {file.path for file in manifest.files()} | {"manifest.json"}
     assert set(hashes(tiny_bundle)) == recorded
@@ -58,10 +60,19 @@ def test_the_same_run_gives_byte_identical_bundles(tiny_run, tiny_bundle, tmp_pa
 def test_interfaces_are_those_of_the_precision(tiny_bundle):
     for artifact in open_bundle(tiny_bundle).manifest.artifacts:
         dtypes = {tensor.dtype for tensor in (*artifact.inputs, *artifact.outputs)}
-        assert dtypes == ({"int8"} if artifact.precision is Precision.INT8_IO else {"float32"})
+        seeds = {"int32"} if artifact.component.is_composed else set()
+        assert dtypes == ({"int8"} if artifact.precision is Precision.INT8_IO else {"float32"} | seeds)
         assert all(tensor.shape[0] == 1 for tensor in (*artifact.inputs, *artifact.outputs))
-        names = [tensor.name for tensor in artifact.outputs]
-        assert names == (["z_mean", "z_log_var"] if artifact.component is Component.ENCODER else ["image"])
+        names = [[tensor.name for tensor in tensors] for tensors in (artifact.inputs, artifact.outputs)]
+        assert (
+            names
+            == {
+                Component.ENCODER: [["x"], ["z_mean", "z_log_var"]],
+                Component.DECODER: [["z"], ["image"]],
+                Component.SAMPLER: [["seed", "index"], ["z"]],
+                Component.GENERATOR: [["seed", "index"], ["image"]],
+            }[artifact.component]
+        )
 
 
 def operators(path):
@@ -72,7 +83,7 @@ def operators(path):
 
 
 def test_integer_only_files_hold_no_float_operator(tiny_bundle):
-    for component in Component:
+    for component in (Component.ENCODER, Component.DECODER):
         interpreter, _ = operators(tiny_bundle / f"{component}.int8_io.tflite")
         kinds = {np.dtype(tensor["dtype"]).name for tensor in interpreter.get_tensor_details()}
         assert kinds <= {"int8", "int32"}
@@ -191,3 +202,76 @@ def test_a_lone_artifact_runs(tiny_bundle):
     with open_runner(tiny_bundle / "decoder.float32.onnx", Format.ONNX) as runner:
         image = runner.infer({"z": np.zeros((1, 4), np.float32)})["image"]
     assert image.shape == (1, 28, 28, 1)
+
+
+def run_pairs(path, format, seeds, indices, **options):
+    with open_runner(path, format, **options) as runner:
+        feeds = [{"seed": seeds[i : i + 1], "index": indices[i : i + 1]} for i in range(len(seeds))]
+        results = [runner.infer(feed) for feed in feeds]
+    return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
+
+
+@pytest.mark.parametrize("format", Format)
+@pytest.mark.parametrize("kernels", Kernels)
+def test_a_sampler_returns_the_reference_s_bits(tiny_bundle, format, kernels):
+    inputs = open_bundle(tiny_bundle).goldens(Component.SAMPLER).inputs
+    path = tiny_bundle / f"sampler.float32.{format}"
+    found = run_pairs(path, format, inputs["seed"], inputs["index"], kernels=kernels)
+    assert found["z"].tobytes() == normal_noise(inputs["seed"], inputs["index"], 4).tobytes()
+
+
+@pytest.mark.parametrize("precision", [precision for precision in Precision if precision is not Precision.INT8_IO])
+def test_a_generator_is_its_decoder_behind_the_sampler(tiny_bundle, precision):
+    manifest = open_bundle(tiny_bundle).manifest
+    seeds, indices = np.arange(-8, 8, dtype=np.int32), np.full(16, 5, np.int32)
+    for format in [
+        artifact.format for artifact in manifest.artifacts if artifact.name.startswith(f"generator.{precision}.")
+    ]:
+        found = run_pairs(tiny_bundle / f"generator.{precision}.{format}", format, seeds, indices)["image"]
+        with open_runner(tiny_bundle / f"decoder.{precision}.{format}", format) as decoder:
+            latents = normal_noise(seeds, indices, 4)
+            expected = np.concatenate([decoder.infer({"z": z[None]})["image"] for z in latents])
+        np.testing.assert_allclose(found, expected, atol=1e-6)
+
+
+def test_a_generator_s_goldens_come_from_the_original_decoder(tiny_bundle):
+    from pocketvae.keras_io import load_model
+
+    goldens = open_bundle(tiny_bundle).goldens(Component.GENERATOR)
+    z = normal_noise(goldens.inputs["seed"], goldens.inputs["index"], 4)
+    logits = load_model(tiny_bundle / "original" / "decoder.keras")(z).numpy()
+    np.testing.assert_allclose(goldens.outputs["image"], 1 / (1 + np.exp(-logits)), atol=1e-6)
+    assert goldens.count >= 256
+
+
+def test_a_generator_comes_alone_where_it_is_asked_for_alone(tiny_run, tmp_path):
+    config = ExportConfig(artifacts=plan_artifacts([Component.GENERATOR], [Format.ONNX], [Precision.FLOAT32]))
+    manifest = export_run(tiny_run, tmp_path / "bundle", config).manifest
+    assert [artifact.name for artifact in manifest.artifacts] == ["generator.float32.onnx"]
+    assert [golden.component for golden in manifest.goldens] == [Component.GENERATOR]
+    assert manifest.original == {}
+    assert verify_bundle(tmp_path / "bundle").passed
+
+
+def test_a_learned_prior_and_a_label_are_inside_the_generator(tmp_path, mnist_npz):
+    from pocketvae.train import TrainConfig, train
+
+    config = TrainConfig(
+        latent_dim=4,
+        channels=(4, 8),
+        hidden_units=16,
+        epochs=1,
+        conditional=True,
+        prior=PriorKind.REALNVP,
+        couplings=2,
+        coupling_units=8,
+    )
+    train(source=str(mnist_npz), out=tmp_path / "run", config=config, preset="mnist-tiny")
+    chosen = [Component.PRIOR, Component.DECODER, Component.SAMPLER, Component.GENERATOR]
+    artifacts = plan_artifacts(chosen, None, [Precision.FLOAT32, Precision.INT8])
+    manifest = export_run(tmp_path / "run", tmp_path / "bundle", ExportConfig(artifacts=artifacts)).manifest
+    assert manifest.failures == ()
+    assert verify_bundle(tmp_path / "bundle").passed
+    generator = manifest.artifact("generator.int8.tflite")
+    assert [tensor.name for tensor in generator.inputs] == ["seed", "index", "label"]
+    assert all("bit-identical" not in item.source for item in manifest.artifact("sampler.float32.onnx").tolerances)

@@ -123,6 +123,7 @@ def test_the_public_names_are_these():
         "TrainingError",
         "VaeSpec",
         "__version__",
+        "normal_noise",
         "open_bundle",
         "open_run",
         "open_runner",

@@ -134,6 +134,20 @@ def test_the_first_code_block_runs(tmp_path, monkeypatch, bundles):
     assert names["image"].shape == (1, 6, 6, 1)
 
 
+@pytest.mark.slow
+def test_the_code_that_generates_images_runs(tmp_path, monkeypatch, tiny_bundle):
+    (tmp_path / "quickstart").mkdir()
+    (tmp_path / "quickstart" / "bundle").symlink_to(tiny_bundle)
+    monkeypatch.chdir(tmp_path)
+    names = {}
+    blocks = re.findall(r"^```python\n(.*?)^```$", section("## Generating images"), re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    for block in blocks:
+        exec(compile(block, "README.md", "exec"), names)
+    assert len(names["images"]) == 100
+    assert names["image"].shape == names["images"][0].shape == (1, 28, 28, 1)
+
+
 def test_the_changelog_begins_with_what_is_not_released():
     headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
     assert headings[0] == "[Unreleased]"

@@ -142,7 +142,7 @@ def test_a_training_interrupted_twice_goes_on_too(tmp_path, full_run, small_npz,
 
 
 def test_a_killed_process_is_resumed_and_equals_an_uninterrupted_one(tmp_path, small_npz, small_words, assert_same_run):
-    words = ["--data", str(small_npz), *small_words(epochs=40, checkpoint_steps=7, **FULL)]
+    words = ["--data", str(small_npz), *small_words(epochs=15, checkpoint_steps=7, **FULL)]
     command = [sys.executable, "-m", "pocketvae.cli.main", "train", "--out", "run", *words]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:

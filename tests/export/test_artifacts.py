@@ -1,0 +1,57 @@
+"""The decoder inside a quantized generator."""
+
+import numpy as np
+import pytest
+
+from pocketvae.export import artifacts
+from pocketvae.export.artifacts import Source
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec
+
+VAE = VaeSpec(image_shape=(2, 2, 1), latent_dim=3)
+DECODER = ArtifactSpec(component=Component.DECODER, precision=Precision.INT8, format=Format.ONNX)
+
+
+@pytest.fixture
+def source():
+    seeds = {name: np.arange(4, dtype=np.int32) for name in ("seed", "index")}
+
+    def make(component, inputs, outputs, parts):
+        return Source(
+            component=component,
+            model=None,
+            vae=VAE,
+            calibration={},
+            golden_inputs=inputs,
+            golden_outputs=outputs,
+            parts=parts,
+        )
+
+    z = {"z": np.full((4, 3), 7, np.float32)}
+    decoder = make(Component.DECODER, {"z": np.zeros((9, 3), np.float32)}, {"image": np.zeros((9, 2, 2, 1))}, {})
+    sampler = make(Component.SAMPLER, seeds, z, {})
+    parts = {Component.SAMPLER: sampler, Component.DECODER: decoder}
+    return make(Component.GENERATOR, seeds, {"image": np.ones((4, 2, 2, 1), np.float32)}, parts)
+
+
+def decoder_of(source, monkeypatch, excess):
+    """Returns the generator's decoder and what it was compared on and searched for on."""
+    seen = []
+    monkeypatch.setattr(artifacts, "_made", lambda spec, source, tolerances: (b"own", ("note",)))
+    monkeypatch.setattr(artifacts, "_excess", lambda _format, _content, here, _limits: seen.append(here) or excess)
+    monkeypatch.setattr(artifacts, "_convert", lambda spec, here, tolerances: seen.append(here) or (b"new", ("note",)))
+    return artifacts._decoder(DECODER, source, ()), seen
+
+
+def test_a_decoder_that_holds_its_budget_on_the_generator_s_images_is_taken_over(source, monkeypatch):
+    made, (compared,) = decoder_of(source, monkeypatch, 0.99)
+    assert made == (b"own", ("note",))
+    np.testing.assert_array_equal(compared.golden_inputs["z"], np.full((4, 3), 7))
+    np.testing.assert_array_equal(compared.golden_outputs["image"], np.ones((4, 2, 2, 1)))
+
+
+@pytest.mark.parametrize("excess", [1.01, float("inf")])
+def test_one_that_does_not_is_quantized_anew_for_them(source, monkeypatch, excess):
+    made, (_, searched) = decoder_of(source, monkeypatch, excess)
+    assert made == (b"new", ("quantized anew for the latents of seeds", "note"))
+    np.testing.assert_array_equal(searched.golden_inputs["z"], np.full((4, 3), 7))
+    assert searched.component is Component.DECODER
