@@ -29,6 +29,7 @@ _HEADS = {
     "MINIMUM": (0.0, 1.0),
 }
 _WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+_FLOAT32 = 0  # of the TFLite schema's TensorType
 _MOVERS = frozenset({"RESHAPE", "TRANSPOSE", "DEPTH_TO_SPACE", "SQUEEZE", "STRIDED_SLICE"})
 # What may stand between a head and the graph's output.
 _AFTER_HEAD = _MOVERS | {"MAXIMUM", "RELU"}
@@ -100,7 +101,7 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
     interface = tf.int8 if integer_interface else tf.float32
     with quiet_stderr():
         content = mlir_quantize(
-            _scale_ranges(calibrated, plan) if plan.range_scales else calibrated,
+            _apply_plan(calibrated, plan),
             fully_quantize=integer_interface,
             input_data_type=interface,
             output_data_type=interface,
@@ -131,12 +132,32 @@ def weighted_layers(content: bytes) -> dict[str, int]:
     return layers
 
 
-def _scale_ranges(content: bytes, plan: QuantizationPlan) -> bytes:
-    """Narrows the recorded ranges of layers' outputs, and of what merely moves those values on."""
+def float_layers(content: bytes) -> dict[str, int]:
+    """Returns the layers with weights that are in float, as `weighted_layers` does."""
     from ai_edge_litert.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model_from_bytearray(content)
+    types = {tensor.name.decode(): tensor.type for tensor in model.subgraphs[0].tensors}
+    return {name: size for name, size in weighted_layers(content).items() if types[name] == _FLOAT32}
+
+
+def _apply_plan(content: bytes, plan: QuantizationPlan) -> bytes:
+    """Narrows the recorded ranges of layers' outputs, and of what merely moves those values on.
+
+    The quantizer keeps a transposed convolution in integers whatever its list of float layers says, so such a layer
+    loses its range; without one it stays in float, and so does the layer that takes its output.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    if not plan.range_scales and not plan.float_layers:
+        return content
+    model = flatbuffer_utils.read_model_from_bytearray(content)
     graph = model.subgraphs[0]
+    for operator in graph.operators:
+        output = graph.tensors[operator.outputs[0]]
+        is_transposed = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) == "TRANSPOSE_CONV"
+        if is_transposed and output.name.decode() in plan.float_layers:
+            output.quantization.min = output.quantization.max = None
     scales = {
         index: plan.range_scales[tensor.name.decode()]
         for index, tensor in enumerate(graph.tensors)
