@@ -25,6 +25,7 @@ from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import SpecError, unknown_name
 from pocketvae.line_process import LineProcess, LineProcessError
 from pocketvae.manifest import ArtifactRecord
+from pocketvae.model_form import Flavour
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import Component
 
@@ -151,16 +152,33 @@ def _subjects(
             components = tuple(dict.fromkeys(record.component for record in records))
             calls = [(component, how) for component in components for how in OriginalCall]
             for handle, (component, how) in enumerate(calls):
-                file = bundle.manifest.original.get(component)
-                if file is not None:
-                    yield _Subject(
-                        artifact=f"original {component}",
-                        target=how,
-                        size_bytes=file.size_bytes,
-                        load=replace(_load(bundle, component, threads, bundle.path / file.path), original=how),
-                        process=process,
-                        handle=handle,
-                    )
+                subject = _original(bundle, component, how, threads, process)
+                if subject is not None:
+                    yield replace(subject, handle=handle)
+
+
+def _original(
+    bundle: Bundle, component: Component, how: OriginalCall, threads: int, process: LineProcess
+) -> _Subject | None:
+    """Returns the original to time, with a problem where it must not be loaded; None where the bundle has none."""
+    file, form = bundle.manifest.original.get(component), bundle.manifest.forms.get(component)
+    problem = ""
+    if form is not None and form.flavour is Flavour.SAVED_MODEL:
+        problem = "the original is a SavedModel, which a bundle does not hold"
+    elif form is not None and form.custom_code:
+        problem = "the original brings code of its own, which bench does not run"
+    elif file is None:
+        return None
+    path = bundle.path / file.path if file else bundle.path
+    return _Subject(
+        artifact=f"original {component}",
+        target=how,
+        size_bytes=file.size_bytes if file else 0,
+        load=replace(_load(bundle, component, threads, path), original=how, form=form),
+        process=process,
+        handle=0,
+        problem=problem,
+    )
 
 
 def _load(bundle: Bundle, component: Component, threads: int, path: Path) -> Load:
@@ -176,6 +194,8 @@ def _load(bundle: Bundle, component: Component, threads: int, path: Path) -> Loa
 
 def _open_all(subjects: list[_Subject], progress: ProgressCallback) -> None:
     for done, subject in enumerate(subjects):
+        if subject.problem:
+            continue
         detail = f"{subject.artifact} {subject.target}"
         progress(Progress(stage="opening", done=done, total=len(subjects), detail=detail))
         reply = _ask(subject, BenchRequest(load=subject.load))

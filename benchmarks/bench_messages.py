@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
+from pocketvae.model_form import ModelForm
 from pocketvae.spec import Component, Format, VaeSpec
 
 
@@ -21,13 +22,14 @@ class Load:
     """Open something that can be called.
 
     Attributes:
-        path: The artifact, or the original's `.keras` file.
+        path: The artifact, or the original's `.keras` or `.h5` file.
         samples: Input name to the path of a `.npy` file; the first sample of each is the input of every call.
         threads: Inside one call.
         format: Of an artifact; None for an original.
         original: How to call an original; None for an artifact.
         component: Of an original.
         vae: Tells which head an original decoder gets.
+        form: Of somebody's own original.
     """
 
     path: str
@@ -37,6 +39,7 @@ class Load:
     vae: VaeSpec
     format: Format | None = None
     original: OriginalCall | None = None
+    form: ModelForm | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ from pocketvae.benchmarks.timing import calibrate_loops, time_values
 from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import PocketVaeError, TargetError
 from pocketvae.line_process import serve_lines
+from pocketvae.model_form import Flavour
 from pocketvae.runners import Array, open_runner, quantize
 
 _WARMUP_CALLS = 50
@@ -88,11 +89,11 @@ def _opener(load: Load, feed: Mapping[str, Array]) -> Callable[[], Callable[[], 
     """Imports the runtime and returns what opens the file: an import is paid once per app, not once per model."""
     if load.original is not None:
         from pocketvae.benchmarks.original import original_call
-        from pocketvae.keras_io import import_keras
+        from pocketvae.keras_io import import_flavour
 
-        import_keras()
-        original = load.original
-        return lambda: original_call(Path(load.path), load.component, load.vae, original, feed, load.threads)
+        import_flavour(load.form.flavour if load.form else Flavour.KERAS2)
+        original, path = load.original, Path(load.path)
+        return lambda: original_call(path, load.component, load.vae, original, feed, load.threads, load.form)
     if load.format == "tflite":
         import ai_edge_litert.interpreter  # noqa: F401
     else:

@@ -14,7 +14,7 @@ from pocketvae.images import to_pixels
 from pocketvae.manifest import Stratum
 from pocketvae.pictures import grid, pixel_scale, png_bytes
 from pocketvae.runners import Array, FloatArray, open_runner, run_samples
-from pocketvae.spec import Component
+from pocketvae.spec import Component, VaeSpec
 
 _COLUMNS = 12
 AMPLIFICATION = 16
@@ -47,13 +47,22 @@ def contact_rows(bundle: Bundle) -> tuple[ContactRow, ...]:
     goldens = bundle.goldens(Component.DECODER)
     chosen = _prior_samples(goldens.strata)
     inputs = {name: values[chosen] for name, values in goldens.inputs.items()}
+    vae = bundle.manifest.vae
     expected = goldens.outputs["image"][chosen].astype(np.float32)
-    rows = [ContactRow(name="original", images_png=_row_png(to_pixels(expected)), difference_png=None)]
+    shown = _shown(expected, vae)
+    rows = [ContactRow(name="original", images_png=_row_png(to_pixels(shown)), difference_png=None)]
     for artifact in decoders:
         images = _decode(bundle, artifact.name, inputs)
         if images is not None and images.shape == expected.shape:
-            rows.append(_contact_row(artifact.name, images, expected))
+            rows.append(_contact_row(artifact.name, _shown(images, vae), shown))
     return tuple(rows)
+
+
+def _shown(images: FloatArray, vae: VaeSpec) -> FloatArray:
+    """Returns images as `[N, H, W, 1 or 3]` from 0 to 1: vectors folded, of other channels the first."""
+    folded = images.reshape(-1, *vae.image_shape)
+    channels = folded if vae.image_shape[2] in (1, 3) else folded[..., :1]
+    return ((channels - np.float32(vae.image_range[0])) / np.float32(vae.range_span)).astype(np.float32)
 
 
 def _prior_samples(strata: tuple[Stratum, ...]) -> slice:

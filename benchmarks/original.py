@@ -11,7 +11,10 @@ import numpy as np
 from pocketvae.benchmarks.bench_messages import OriginalCall
 from pocketvae.errors import ExportError
 from pocketvae.heads import image_head
-from pocketvae.keras_io import import_tensorflow, load_model
+from pocketvae.keras_io import import_tensorflow
+from pocketvae.model_form import ModelForm
+from pocketvae.open_models import open_model
+from pocketvae.originals import load_original
 from pocketvae.runners import Array
 from pocketvae.spec import Component, VaeSpec
 
@@ -23,16 +26,18 @@ def original_call(
     how: OriginalCall,
     feed: Mapping[str, Array],
     num_threads: int,
+    form: ModelForm | None = None,
 ) -> Callable[[], object]:
     """Loads the original and returns a call that computes what the artifact computes, numpy in and numpy out.
 
     Args:
-        path: The `.keras` file.
+        path: The `.keras` or `.h5` file.
         component: Which part of the VAE it is.
         vae: Tells which head a decoder gets.
         how: Eagerly, as a graph, or by `predict`.
         feed: Input name to `[1, ...]`.
         num_threads: Of TensorFlow, for the whole process.
+        form: Of somebody's own model.
 
     Raises:
         TargetError: TensorFlow is not installed.
@@ -40,7 +45,8 @@ def original_call(
     """
     tf = import_tensorflow()
     _set_threads(tf, num_threads)
-    model = load_model(path)
+    # Both look for code in the file before they load it: a bundle may come from anywhere.
+    model = load_original(path, form) if form is not None else open_model(path).model
     head = _head(component, vae)
     values = list(feed.values())
     inputs: Any = values if len(values) > 1 else values[0]

@@ -19,8 +19,8 @@ from pocketvae.runners import FloatArray, Runner, open_runner, run_samples
 from pocketvae.spec import Component, TensorSpec
 
 TARGETS = ("host",)
-# Outputs that are probabilities: no runtime may leave the interval by more than rounding.
-_UNIT_INTERVAL = frozenset({"image"})
+# Outputs whose range the manifest knows: no runtime may leave it by more than rounding.
+_BOUNDED = frozenset({"image"})
 _RANGE_SLACK = 1e-6
 
 
@@ -107,8 +107,11 @@ def _check_artifact(
             return [*checks, make.structural("runs", f"{type(e).__name__}: {str(e)[:200]}")]
     expected = {name: _float32(values) for name, values in goldens.outputs.items()}
     checks += [make.structural("finite", _finite_problem(outputs[name]), name) for name in expected]
+    vae = bundle.manifest.vae
     checks += [
-        make.structural("range", _range_problem(outputs[name]), name) for name in expected if name in _UNIT_INTERVAL
+        make.structural("range", _range_problem(outputs[name], vae.image_range), name)
+        for name in expected
+        if name in _BOUNDED and vae.range_is_strict
     ]
     if not artifact.tolerances:
         checks.append(make.structural("tolerances", "the manifest has no tolerance for this artifact"))
@@ -186,10 +189,10 @@ def _finite_problem(values: FloatArray) -> str:
     return f"{bad} of {values.size} values are NaN or infinite" if bad else ""
 
 
-def _range_problem(values: FloatArray) -> str:
+def _range_problem(values: FloatArray, limits: tuple[float, float]) -> str:
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    inside = low >= -_RANGE_SLACK and high <= 1 + _RANGE_SLACK
-    return "" if inside else f"values must be in [0, 1], got {low:.4g} to {high:.4g}"
+    inside = low >= limits[0] - _RANGE_SLACK and high <= limits[1] + _RANGE_SLACK
+    return "" if inside else f"values must be in [{limits[0]:g}, {limits[1]:g}], got {low:.4g} to {high:.4g}"
 
 
 def _float32(values: np.ndarray) -> FloatArray:

@@ -9,13 +9,15 @@ from pocketvae.spec import Likelihood
 
 
 def image_head(likelihood: Likelihood, outputs: Any) -> Any:
-    """Returns the mean image of p(x|z), `[N, H, W, C] float32` in [0, 1].
+    """Returns the mean image of p(x|z), `[N, H, W, C] float32` in [0, 1]; of an unknown likelihood, what was given.
 
     Args:
         likelihood: Tells what the outputs mean.
         outputs: What the decoder returned: `[N, H, W, C]`, or a list of two such for a discretized logistic.
     """
     tf = import_tensorflow()
+    if likelihood is Likelihood.UNKNOWN:
+        return outputs
     if likelihood is Likelihood.BERNOULLI:
         return tf.sigmoid(outputs)
     if likelihood is Likelihood.GAUSSIAN:

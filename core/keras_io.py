@@ -12,7 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from pocketvae.errors import ExportError, TrainingError, missing_package
+from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
+from pocketvae.errors import ExportError, TargetError, TrainingError, missing_package
+from pocketvae.model_form import Flavour
 from pocketvae.quiet import quiet_stderr
 
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
@@ -87,8 +89,42 @@ def import_keras() -> Any:
     return tf_keras
 
 
-def load_model(path: Path) -> Any:
-    """Loads a Keras 2 model without its optimizer and without any custom object.
+def import_keras3() -> Any:
+    """Imports Keras 3 on TensorFlow quietly and returns the module.
+
+    Raises:
+        TargetError: TensorFlow or Keras 3 is not installed, or Keras 3 runs on another backend in this process.
+    """
+    import_tensorflow()
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    try:
+        with quiet_stderr():
+            import keras
+    except ImportError as e:
+        raise missing_package("keras", "train") from e
+    if keras.backend.backend() != "tensorflow":
+        raise TargetError(f"Keras 3 must run on TensorFlow here, got {keras.backend.backend()}")
+    return keras
+
+
+def import_flavour(flavour: Flavour) -> Any:
+    """Imports what loads a flavour: Keras 2, Keras 3 or TensorFlow.
+
+    Raises:
+        TargetError: it is not installed.
+    """
+    return {Flavour.KERAS2: import_keras, Flavour.KERAS3: import_keras3, Flavour.SAVED_MODEL: import_tensorflow}[
+        flavour
+    ]()
+
+
+def load_model(path: Path, flavour: Flavour = Flavour.KERAS2, code: CustomCode = NO_CUSTOM_CODE) -> Any:
+    """Loads a Keras model without its optimizer.
+
+    Args:
+        path: A `.keras` or `.h5` file.
+        flavour: Keras 2 or Keras 3.
+        code: What of the model's own code may run. The caller has looked for Lambda layers, see `custom_parts`.
 
     Raises:
         ExportError: the file is missing, damaged or needs custom objects.
@@ -96,12 +132,28 @@ def load_model(path: Path) -> Any:
     """
     if not path.is_file():
         raise ExportError(f"{path} does not exist")
-    keras = import_keras()
+    keras = import_flavour(flavour)
+    objects = code.objects()
     try:
-        return keras.models.load_model(path, compile=False, safe_mode=True)
+        return keras.models.load_model(str(path), custom_objects=objects, compile=False, safe_mode=not code.allowed)
     except Exception as e:  # Keras raises whatever its zip, HDF5 or JSON reader met
         reason = (str(e).strip() or type(e).__name__).splitlines()[0]
         raise ExportError(f"{path} cannot be loaded as a Keras model: {reason[:200]}") from e
+
+
+def load_saved_model(path: Path) -> Any:
+    """Loads a SavedModel folder with TensorFlow alone.
+
+    Raises:
+        ExportError: the folder is damaged.
+        TargetError: TensorFlow is not installed.
+    """
+    tf = import_tensorflow()
+    try:
+        return tf.saved_model.load(str(path))
+    except Exception as e:  # TensorFlow raises whatever its protocol buffers or its checkpoint met
+        reason = (str(e).strip() or type(e).__name__).splitlines()[0]
+        raise ExportError(f"{path} cannot be loaded as a SavedModel: {reason[:200]}") from e
 
 
 def save_model(model: Any, path: Path) -> None:

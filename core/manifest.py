@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from pocketvae.errors import ManifestError
 from pocketvae.files import is_inside
+from pocketvae.model_form import ModelForm
 from pocketvae.spec import STRICT, ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
 
 MANIFEST_NAME = "manifest.json"
@@ -148,6 +149,7 @@ class Manifest:
         name: Of the model; names the bundle in reports.
         vae: The interface of the model.
         original: Component to the Keras model that the artifacts were made from, kept for benchmarks.
+        forms: How to call the originals of somebody's own VAE; empty for a run's, which are called like artifacts.
         training: What the run reported, for example `test_negative_elbo_nats`; empty for other people's models.
         provenance: Facts about the run in words: data, preset, seed.
         versions: Package name to the version that made the artifacts.
@@ -162,6 +164,7 @@ class Manifest:
     goldens: tuple[GoldenRecord, ...]
     calibration: CalibrationRecord
     original: dict[Component, FileRecord]
+    forms: dict[Component, ModelForm] = field(default_factory=dict)
     documents: tuple[FileRecord, ...] = ()
     training: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)

@@ -173,12 +173,13 @@ class Likelihood(enum.StrEnum):
 
     BERNOULLI: binary pixels; the decoder returns C logits per pixel. GAUSSIAN: one standard deviation shared by all
     pixels; the decoder returns C means. DISCRETIZED_LOGISTIC: 256 pixel values; the decoder has two outputs, C means
-    and C logarithms of scales per pixel.
+    and C logarithms of scales per pixel. UNKNOWN: somebody's own model; its decoder returns the image itself.
     """
 
     BERNOULLI = "bernoulli"
     GAUSSIAN = "gaussian"
     DISCRETIZED_LOGISTIC = "discretized_logistic"
+    UNKNOWN = "unknown"
 
     @property
     def decoder_outputs(self) -> int:
@@ -217,9 +218,12 @@ class VaeSpec:
         prior: p(z).
         label_count: Classes of a class-conditional VAE, whose encoder and decoder take one more input `label`; 0 for
             an unconditional one.
+        image_range: The values that stand for black and white; calibration and pictures use it.
+        range_is_strict: Whether an image outside `image_range` is a fault.
+        flat: The components whose image is a vector `[H * W * C]`, row by row, as in the original.
 
     Raises:
-        SpecError: a dimension is not positive.
+        SpecError: a dimension is not positive, or the range is empty.
     """
 
     __pydantic_config__ = STRICT
@@ -229,8 +233,13 @@ class VaeSpec:
     noise_scale: float | None = None
     prior: PriorKind = PriorKind.STANDARD
     label_count: int = 0
+    image_range: tuple[float, float] = (0.0, 1.0)
+    range_is_strict: bool = True
+    flat: tuple[Component, ...] = ()
 
     def __post_init__(self) -> None:
+        if self.image_range[0] >= self.image_range[1]:
+            raise SpecError(f"image_range must be (low, high), got {self.image_range}")
         if min(self.image_shape) < 1:
             raise SpecError(f"image_shape must be positive in every dimension, got {self.image_shape}")
         if self.latent_dim < 1:
@@ -254,6 +263,16 @@ class VaeSpec:
         """What can be exported of this VAE: its parts, and what is made of them."""
         return (*self.components, Component.SAMPLER, Component.GENERATOR)
 
+    @property
+    def range_span(self) -> float:
+        """Returns how far white is from black."""
+        return self.image_range[1] - self.image_range[0]
+
+    def tensor_shape(self, component: Component) -> tuple[int, ...]:
+        """Returns the shape of one image as a component takes or returns it."""
+        height, width, channels = self.image_shape
+        return (height * width * channels,) if component in self.flat else self.image_shape
+
     def inputs(self, component: Component) -> tuple[TensorSpec, ...]:
         """Returns the inputs of a component for one sample.
 
@@ -261,7 +280,7 @@ class VaeSpec:
         `label` too.
         """
         main = {
-            Component.ENCODER: (TensorSpec(name="x", dtype="float32", shape=(1, *self.image_shape)),),
+            Component.ENCODER: (TensorSpec(name="x", dtype="float32", shape=(1, *self.tensor_shape(component))),),
             Component.DECODER: (TensorSpec(name="z", dtype="float32", shape=(1, self.latent_dim)),),
             Component.PRIOR: (TensorSpec(name="eps", dtype="float32", shape=(1, self.eps_dim)),),
         }.get(component, SEED_INPUTS)

@@ -6,6 +6,7 @@ from importlib import metadata
 
 _PACKAGES = (
     "ai-edge-litert",
+    "keras",
     "numpy",
     "onnx",
     "onnxruntime",

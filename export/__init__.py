@@ -1,6 +1,22 @@
-"""The export room: a run directory in, a bundle out."""
+"""The export room: a run directory or somebody's own models in, a bundle out."""
 
+from pocketvae.custom_code import CustomCode
 from pocketvae.export.config import ExportConfig, check_combinations, plan_artifacts
+from pocketvae.export.own_messages import OwnModels
+from pocketvae.export.own_models import export_own_models
+from pocketvae.export.own_roles import DecoderOutput
 from pocketvae.export.pipeline import ExportResult, export_run
+from pocketvae.model_form import Role
 
-__all__ = ["ExportConfig", "ExportResult", "check_combinations", "export_run", "plan_artifacts"]
+__all__ = [
+    "CustomCode",
+    "DecoderOutput",
+    "ExportConfig",
+    "ExportResult",
+    "OwnModels",
+    "Role",
+    "check_combinations",
+    "export_own_models",
+    "export_run",
+    "plan_artifacts",
+]

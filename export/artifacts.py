@@ -221,7 +221,8 @@ def _search_tflite(
     # An integer interface is for devices without floats, so there every layer stays quantized.
     search = tune_ranges if integer_interface else search_quantization
     layers = tflite.weighted_layers(calibrated)
-    return _describe(search(layers, attempt), layers, notes)
+    best = search(layers, attempt)
+    return _describe(best, tflite.float_layers(best.content), sum(layers.values()), notes)
 
 
 def _search_onnx(source: Source, tolerances: tuple[Tolerance, ...], notes: list[str]) -> bytes:
@@ -233,14 +234,16 @@ def _search_onnx(source: Source, tolerances: tuple[Tolerance, ...], notes: list[
         return _measure(Format.ONNX, content, plan, source, tolerances)
 
     layers = onnx_quantize.weighted_layers(float32)
-    return _describe(search_quantization(layers, attempt), layers, notes)
+    best = search_quantization(layers, attempt)
+    kept = {name: layers[name] for name in best.plan.float_layers}
+    return _describe(best, kept, sum(layers.values()), notes)
 
 
-def _describe(best: Trial, layers: Mapping[str, int], notes: list[str]) -> bytes:
+def _describe(best: Trial, kept: Mapping[str, int], weights: int, notes: list[str]) -> bytes:
     plan = best.plan
-    if plan.float_layers:
-        share = sum(layers[name] for name in plan.float_layers) / sum(layers.values())
-        names = ", ".join(sorted(_short(name) for name in plan.float_layers))
+    if kept:
+        share = sum(kept.values()) / weights
+        names = ", ".join(sorted(_short(name) for name in kept))
         notes.append(f"kept in float to hold the budget: {names} ({share:.1%} of the weights)")
     else:
         notes.append("all layers with weights are quantized")

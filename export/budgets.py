@@ -24,12 +24,17 @@ _DECODER_BUDGETS = {
 _ENCODER_KL_NATS = 0.1
 
 
-def tolerances(spec: ArtifactSpec, floor: NoiseFloor) -> tuple[Tolerance, ...]:
+def tolerances(spec: ArtifactSpec, floor: NoiseFloor, image_span: float = 1.0) -> tuple[Tolerance, ...]:
     """Returns what verify holds an artifact to.
 
     What computes nothing in floating point must be equal. Other float artifacts are held to a multiple of the
     original's own spread, quantized ones to a budget in the units of their use: pixel steps for what makes an image,
     nats for an encoder.
+
+    Args:
+        spec: The artifact.
+        floor: Of its component.
+        image_span: White minus black, 255 steps.
     """
     if floor.exact:
         source = "bit-identical by construction: integer arithmetic and a table"
@@ -40,9 +45,11 @@ def tolerances(spec: ArtifactSpec, floor: NoiseFloor) -> tuple[Tolerance, ...]:
         source = f"budget: {_ENCODER_KL_NATS} nats between the original's and the artifact's posterior"
         return (Tolerance(output="posterior", metric="kl_mean", limit=_ENCODER_KL_NATS, source=source),)
     p99, mean = _DECODER_BUDGETS[spec.precision]
-    return (
-        Tolerance(output="image", metric="p99_abs", limit=p99 * _PIXEL, source=f"budget: {p99:g} of 255 grey steps"),
-        Tolerance(output="image", metric="mean_abs", limit=mean * _PIXEL, source=f"budget: {mean:g} of 255 grey steps"),
+    step = _PIXEL * image_span
+    unit = "of 255 grey steps" if image_span == 1.0 else f"of 255 grey steps of {step:.3g}"
+    return tuple(
+        Tolerance(output="image", metric=metric, limit=steps * step, source=f"budget: {steps:g} {unit}")
+        for metric, steps in (("p99_abs", p99), ("mean_abs", mean))
     )
 
 

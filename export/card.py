@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pocketvae.manifest import ArtifactRecord, Manifest
-from pocketvae.spec import Component, Likelihood, PriorKind
+from pocketvae.spec import Component, Likelihood, PriorKind, VaeSpec
 
 _PRIORS: Mapping[PriorKind, str] = {
     PriorKind.STANDARD: "prior N(0, I)",
@@ -17,6 +17,7 @@ _LIKELIHOODS: Mapping[Likelihood, str] = {
     Likelihood.BERNOULLI: "Bernoulli",
     Likelihood.GAUSSIAN: "Gaussian",
     Likelihood.DISCRETIZED_LOGISTIC: "discretized logistic",
+    Likelihood.UNKNOWN: "unknown",
 }
 _REPRODUCIBLE = (
     "A sampler and a generator draw by themselves: image number `index` of the stream `seed`. The same two numbers "
@@ -70,9 +71,17 @@ def _interface(manifest: Manifest) -> list[str]:
     kinds = {artifact.component for artifact in manifest.artifacts}
     rows = []
     if Component.ENCODER in kinds:
-        rows.append("- encoder: `x`, pixels in [0, 1], to `z_mean` and `z_log_var` of the posterior q(z|x)")
+        pixels = f"in {_limits_of(manifest.vae)}" if manifest.vae.range_is_strict else "scaled as in its training"
+        rows.append(
+            f"- encoder: `x`, pixels {pixels}{_flat(manifest.vae, Component.ENCODER)}, to `z_mean` and `z_log_var` of "
+            f"the posterior q(z|x)"
+        )
     if Component.DECODER in kinds:
-        rows.append("- decoder: latent `z` to `image` in [0, 1]")
+        about = "in" if manifest.vae.range_is_strict else "about in"
+        rows.append(
+            f"- decoder: latent `z` to `image` {about} {_limits_of(manifest.vae)}"
+            f"{_flat(manifest.vae, Component.DECODER)}"
+        )
     if Component.PRIOR in kinds:
         rows.append("- prior: standard normal noise `eps` to a latent `z`")
     if Component.SAMPLER in kinds:
@@ -89,6 +98,14 @@ def _interface(manifest: Manifest) -> list[str]:
     return rows
 
 
+def _limits_of(vae: VaeSpec) -> str:
+    return f"[{vae.image_range[0]:g}, {vae.image_range[1]:g}]"
+
+
+def _flat(vae: VaeSpec, component: Component) -> str:
+    return ", as one vector, row by row" if component in vae.flat else ""
+
+
 def _generation(manifest: Manifest) -> list[str]:
     vae = manifest.vae
     draw = "draw z from a standard normal distribution"
@@ -98,6 +115,7 @@ def _generation(manifest: Manifest) -> list[str]:
         Likelihood.BERNOULLI: "A grey value is the probability that the pixel is on.",
         Likelihood.GAUSSIAN: f"A pixel is a mean; the standard deviation around it is {vae.noise_scale or 0:.3g}.",
         Likelihood.DISCRETIZED_LOGISTIC: "A pixel is the mode of its distribution.",
+        Likelihood.UNKNOWN: f"A pixel is what the original returns; {_limits_of(vae)} is black to white.",
     }
     text = f"To generate an image, {draw} and run a decoder. {meaning[vae.likelihood]}"
     if not any(artifact.component.is_composed for artifact in manifest.artifacts):

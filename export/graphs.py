@@ -9,7 +9,7 @@ from typing import Any
 from pocketvae.errors import ExportError
 from pocketvae.export.rewrites import fuse_depth_to_space
 from pocketvae.heads import image_head
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras_io import import_keras, import_tensorflow
 from pocketvae.spec import Component, TensorSpec, VaeSpec
 
 
@@ -44,7 +44,8 @@ def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapp
         inputs: By name, as `vae.inputs(component)` lists them, with any batch; `eps` instead of `seed` and `index`.
 
     Returns:
-        `z_mean`, `z_log_var [N, D]`, `image [N, H, W, C]` in [0, 1], or `z [N, D]`.
+        `z_mean`, `z_log_var [N, D]`, `image [N, H, W, C]` in `vae.image_range`, flat where the original's is, or
+        `z [N, D]`.
     """
     values = list(inputs.values())
     outputs = model(values if len(values) > 1 else values[0], training=False)
@@ -90,6 +91,15 @@ def build_graph(component: Component, model: Any, vae: VaeSpec, *, fuse: bool = 
     def apply(**values: Any) -> dict[str, Any]:
         return apply_component(component, fused, vae, values)
 
+    function = _named(apply, inputs)
+    if isinstance(fused, import_keras().Model):
+        return Graph(function=function, model=fused, inputs=inputs, fused_shuffles=count)
+    return Graph(function=_frozen(function, inputs), model=tf.Module(), inputs=inputs, fused_shuffles=count)
+
+
+def _named(apply: Callable[..., dict[str, Any]], inputs: tuple[TensorSpec, ...]) -> Any:
+    """Returns a `tf.function` of named inputs."""
+    tf = import_tensorflow()
     # The converters take the inputs' names from the arguments' names, so these have to be written out.
     bodies: dict[tuple[str, ...], Callable[..., dict[str, Any]]] = {
         ("x",): lambda x: apply(x=x),
@@ -99,8 +109,26 @@ def build_graph(component: Component, model: Any, vae: VaeSpec, *, fuse: bool = 
         ("eps",): lambda eps: apply(eps=eps),
     }
     body = bodies[tuple(spec.name for spec in inputs)]
-    function = tf.function(body, input_signature=_signature(inputs), autograph=False)
-    return Graph(function=function, model=fused, inputs=inputs, fused_shuffles=count)
+    return tf.function(body, input_signature=_signature(inputs), autograph=False)
+
+
+def _frozen(function: Any, inputs: tuple[TensorSpec, ...]) -> Any:
+    """Returns the function with its weights as constants.
+
+    The TFLite converter does not find the variables of Keras 3 and of wrapped models: its file would read them from
+    memory that nobody has filled.
+    """
+    tf = import_tensorflow()
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    concrete = function.get_concrete_function()
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    names = sorted(concrete.structured_outputs)
+
+    def apply(**values: Any) -> dict[str, Any]:
+        return dict(zip(names, tf.nest.flatten(frozen(*values.values())), strict=True))
+
+    return _named(apply, inputs)
 
 
 def _signature(inputs: tuple[TensorSpec, ...]) -> list[Any]:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.export.goldens import NoiseFloor
 from pocketvae.manifest import Stratum, Tolerance
+from pocketvae.model_form import ModelForm
 from pocketvae.spec import ArtifactSpec, Component, TensorSpec, VaeSpec
 
 
@@ -75,10 +77,14 @@ class WorkerSetup:
         vae: The interface of the model.
         seed: Of calibration and golden latents.
         models: Component to the path of its Keras model.
-        reference: Path of the archive of reference images.
+        reference: Path of the archive of reference images; empty where there are none.
+        forms: How somebody's own models are called; empty for a run's.
+        code: What of their own code may run.
     """
 
     vae: VaeSpec
     seed: int
     models: dict[Component, str]
     reference: str
+    forms: dict[Component, ModelForm] = field(default_factory=dict)
+    code: CustomCode = NO_CUSTOM_CODE

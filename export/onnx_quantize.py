@@ -26,7 +26,11 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 _WEIGHTED = ("Gemm", "MatMul", "Conv", "ConvTranspose")
 # Operators that move or bound values: quantizing them too keeps the integers flowing between weighted layers.
 _MOVERS = ("DepthToSpace", "Reshape", "Transpose", "Flatten", "Slice")
-_HEADS = {"Sigmoid": (-LOGIT_BOUND, LOGIT_BOUND), "Clip": (0.0, 1.0)}
+_HEADS = {
+    "Sigmoid": (-LOGIT_BOUND, LOGIT_BOUND),
+    "Tanh": (-LOGIT_BOUND / 2, LOGIT_BOUND / 2),
+    "Clip": (0.0, 1.0),
+}
 _PASSIVE = ("Relu", "Pad", "MaxPool", *_MOVERS)
 
 
@@ -144,8 +148,31 @@ def _chain(graph: Any, layer: str) -> _Chain:
         if len(consumers) != 1 or consumers[0].op_type not in _MOVERS:
             break
         tensors.append(consumers[0].output[0])
-    bounds = next((_HEADS[user.op_type] for user in consumers if user.op_type in _HEADS), None)
-    return _Chain(activation=tensors[0], tensors=tuple(tensors), bounds=bounds)
+    return _Chain(activation=tensors[0], tensors=tuple(tensors), bounds=_head_bounds(graph, consumers))
+
+
+def _head_bounds(graph: Any, consumers: list[Any]) -> tuple[float, float] | None:
+    """Returns the bounds of the head that alone consumes a tensor: a swish's sigmoid and a ReLU6 are no heads."""
+    if len(consumers) != 1 or consumers[0].op_type not in _HEADS:
+        return None
+    head = consumers[0]
+    if head.op_type == "Clip" and [_constant(graph, name) for name in head.input[1:3]] != [0.0, 1.0]:
+        return None
+    tensor, outputs = head.output[0], {output.name for output in graph.output}
+    while tensor not in outputs:
+        following = [user for user in graph.node if tensor in user.input]
+        if len(following) != 1 or following[0].op_type not in (*_MOVERS, "Identity"):
+            return None
+        tensor = following[0].output[0]
+    return _HEADS[head.op_type]
+
+
+def _constant(graph: Any, name: str) -> float | None:
+    from onnx import numpy_helper
+
+    found = [tensor for tensor in graph.initializer if tensor.name == name]
+    found += [node.attribute[0].t for node in graph.node if node.op_type == "Constant" and name in node.output]
+    return float(numpy_helper.to_array(found[0]).reshape(-1)[0]) if found else None
 
 
 def _overrides(float32: bytes, ranges: Ranges, plan: QuantizationPlan) -> dict[str, list[dict[str, Any]]]:

@@ -19,6 +19,7 @@ from pocketvae.export.card import model_card
 from pocketvae.export.composed import with_parts
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.messages import Converted, ConvertJob, Prepared, PrepareJob, Reply, Request, WorkerSetup
+from pocketvae.export.subject import Subject
 from pocketvae.export.worker import SETUP_NAME, array_path
 from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.manifest import (
@@ -30,6 +31,7 @@ from pocketvae.manifest import (
     GoldenRecord,
     Manifest,
 )
+from pocketvae.model_form import Flavour
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.run import REFERENCE_NAME, Run, open_run
 from pocketvae.spec import ArtifactSpec, Component, Format
@@ -43,10 +45,12 @@ class ExportResult:
     Attributes:
         manifest: Of the bundle.
         over_budget: Artifact name to its largest ratio of error to limit, for those above 1.
+        doubts: What may have been misunderstood of somebody's own model, in words.
     """
 
     manifest: Manifest
     over_budget: dict[str, float]
+    doubts: tuple[str, ...] = ()
 
 
 def export_run(
@@ -74,21 +78,39 @@ def export_run(
     files.check_output(out, force=force)
     run = open_run(run_path)
     _check_components(config, run)
-    images = run.reference_images()
+    images, record = run.reference_images(), run.record
+    subject = Subject(
+        name=record.preset,
+        vae=record.vae,
+        models={component: run.model_path(component) for component in record.vae.components},
+        reference=run.path / REFERENCE_NAME,
+        calibration_images=len(images.calibration),
+        training=record.metrics,
+        provenance={"data": record.data, "preset": record.preset, "seed": str(record.seed)},
+    )
+    return export_subject(subject, out, config, force=force, progress=progress)
+
+
+def export_subject(
+    subject: Subject, out: Path, config: ExportConfig, *, force: bool, progress: ProgressCallback
+) -> ExportResult:
+    """Exports a subject that was checked; see `export_run`."""
     with files.staged_directory(out, force=force) as bundle:
         work = bundle / ".work"
         work.mkdir()
         setup = WorkerSetup(
-            vae=run.record.vae,
+            vae=subject.vae,
             seed=config.seed,
-            models={component: str(run.model_path(component).absolute()) for component in run.record.vae.components},
-            reference=str((run.path / REFERENCE_NAME).absolute()),
+            models={component: str(path.absolute()) for component, path in subject.models.items()},
+            reference=str(subject.reference.absolute()) if subject.reference else "",
+            forms=subject.forms,
+            code=subject.code,
         )
         (work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
-        components = with_parts(config.components, run.record.vae)
-        prepared, replies = _convert_all(work, config, components, progress)
-        writer = _BundleWriter(run=run, bundle=bundle, work=work, config=config, prepared=prepared)
-        return writer.write(replies, calibration_images=len(images.calibration))
+        components = with_parts(config.components, subject.vae)
+        prepared, replies = _convert_all(work, subject, config, components, progress)
+        writer = _BundleWriter(subject=subject, bundle=bundle, work=work, config=config, prepared=prepared)
+        return writer.write(replies)
 
 
 def _check_components(config: ExportConfig, run: Run) -> None:
@@ -98,7 +120,11 @@ def _check_components(config: ExportConfig, run: Run) -> None:
 
 
 def _convert_all(
-    work: Path, config: ExportConfig, components: tuple[Component, ...], progress: ProgressCallback
+    work: Path,
+    subject: Subject,
+    config: ExportConfig,
+    components: tuple[Component, ...],
+    progress: ProgressCallback,
 ) -> tuple[dict[Component, Prepared], dict[ArtifactSpec, Reply]]:
     """Prepares all components, then makes all artifacts with one worker per format."""
     total, lock = len(config.artifacts) + 1, threading.Lock()
@@ -107,7 +133,8 @@ def _convert_all(
 
     def convert_format(format: Format) -> None:
         for artifact in (artifact for artifact in config.artifacts if artifact.format is format):
-            job = ConvertJob(artifact=artifact, tolerances=tolerances(artifact, prepared[artifact.component].floor))
+            limits = tolerances(artifact, prepared[artifact.component].floor, subject.vae.range_span)
+            job = ConvertJob(artifact=artifact, tolerances=limits)
             reply = workers[format].do(Request(convert=job), config.time_limit_s)
             with lock:
                 replies[artifact] = reply
@@ -147,13 +174,13 @@ def _result_or_kill(future: Future[None], workers: Mapping[Format, WorkerProcess
 class _BundleWriter:
     """Fills a bundle's folder from a working folder."""
 
-    run: Run
+    subject: Subject
     bundle: Path
     work: Path
     config: ExportConfig
     prepared: Mapping[Component, Prepared]
 
-    def write(self, replies: Mapping[ArtifactSpec, Reply], *, calibration_images: int) -> ExportResult:
+    def write(self, replies: Mapping[ArtifactSpec, Reply]) -> ExportResult:
         made = {spec: replies[spec].converted for spec in self.config.artifacts}
         records = tuple(self._artifact(spec, converted) for spec, converted in made.items() if converted)
         failures = tuple(
@@ -163,21 +190,18 @@ class _BundleWriter:
         )
         if not records:
             raise ExportError(f"no artifact could be made; {failures[0].artifact}: {failures[0].reason}")
-        record = self.run.record
+        subject = self.subject
         manifest = Manifest(
-            name=record.preset,
-            vae=record.vae,
+            name=subject.name,
+            vae=subject.vae,
             artifacts=records,
             failures=failures,
             goldens=tuple(self._golden(component) for component in self.config.components),
-            calibration=self._calibration(calibration_images),
-            original={
-                component: self._original(component)
-                for component in self.config.components
-                if not component.is_composed
-            },
-            training=record.metrics,
-            provenance={"data": record.data, "preset": record.preset, "seed": str(record.seed)},
+            calibration=self._calibration(),
+            original={component: self._original(component) for component in self._with_original()},
+            forms={component: form for component, form in subject.forms.items() if component in self.config.components},
+            training=subject.training,
+            provenance=subject.provenance,
             versions=installed_versions(),
         )
         card = self._write("MODEL_CARD.md", model_card(manifest).encode())
@@ -195,13 +219,13 @@ class _BundleWriter:
             file=self._write(spec.filename, (self.work / spec.filename).read_bytes()),
             inputs=converted.inputs,
             outputs=converted.outputs,
-            tolerances=tolerances(spec, self.prepared[spec.component].floor),
+            tolerances=tolerances(spec, self.prepared[spec.component].floor, self.subject.vae.range_span),
             notes=converted.notes,
         )
 
     def _golden(self, component: Component) -> GoldenRecord:
         (self.bundle / "golden").mkdir(exist_ok=True)
-        vae = self.run.record.vae
+        vae = self.subject.vae
         return GoldenRecord(
             component=component,
             inputs={spec.name: self._copy_array(component, "input", spec.name) for spec in vae.inputs(component)},
@@ -215,18 +239,25 @@ class _BundleWriter:
 
     def _original(self, component: Component) -> FileRecord:
         (self.bundle / "original").mkdir(exist_ok=True)
-        return self._write(f"original/{component}.keras", self.run.model_path(component).read_bytes())
+        model = self.subject.models[component]
+        return self._write(f"original/{component}{model.suffix.lower()}", model.read_bytes())
 
-    def _calibration(self, image_count: int) -> CalibrationRecord:
+    def _with_original(self) -> list[Component]:
+        # A SavedModel is a folder, which the manifest names in its provenance and the bundle does not hold.
+        forms = self.subject.forms
+        folders = {component for component, form in forms.items() if form.flavour is Flavour.SAVED_MODEL}
+        return [item for item in self.config.components if not item.is_composed and item not in folders]
+
+    def _calibration(self) -> CalibrationRecord:
         digest = hashlib.sha256()
         for component in (component for component in self.prepared if not component.is_composed):
-            for spec in self.run.record.vae.inputs(component):
+            for spec in self.subject.vae.inputs(component):
                 digest.update(np.load(array_path(self.work, component, "calibration", spec.name)).tobytes())
         decoder = self.prepared.get(Component.DECODER)
         return CalibrationRecord(
             seed=self.config.seed,
             latents=decoder.calibration_strata if decoder else (),
-            image_count=image_count,
+            image_count=self.subject.calibration_images,
             sha256=digest.hexdigest(),
         )
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pocketvae.gaussian import reparameterize
 from pocketvae.images import to_unit_interval
 from pocketvae.manifest import Stratum
-from pocketvae.spec import Likelihood
+from pocketvae.spec import Component, Likelihood, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -40,6 +40,11 @@ class Purpose:
 
 CALIBRATION = Purpose(name="calibration", stream=0, posterior_count=None, prior_count=256, tail_count=128)
 GOLDEN = Purpose(name="golden", stream=1, posterior_count=128, prior_count=128, tail_count=64)
+
+
+def without_images(purpose: Purpose) -> Purpose:
+    """Returns the purpose with more draws from the prior, in place of those from posteriors."""
+    return replace(purpose, posterior_count=0, prior_count=purpose.prior_count + (purpose.posterior_count or 0))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,14 +111,16 @@ def tail_noise(count: int, dim: int, rng: np.random.Generator) -> FloatArray:
     return noise.astype(np.float32)
 
 
-def encoder_inputs(images: npt.NDArray[np.uint8], likelihood: Likelihood, rng: np.random.Generator) -> Samples:
-    """Returns what an encoder is fed, `[N, H, W, C]` in [0, 1].
+def encoder_inputs(images: npt.NDArray[np.uint8], vae: VaeSpec, rng: np.random.Generator) -> Samples:
+    """Returns what an encoder is fed, `[N, H, W, C]` or flat, in [0, 1] or in the image's range where that is strict.
 
     Apps feed grey values. Under a Bernoulli likelihood training fed binarized ones, so every second image is
     binarized: the encoder has to serve both.
     """
-    intensities = to_unit_interval(images)
-    if likelihood is not Likelihood.BERNOULLI:
+    intensities = to_unit_interval(images).reshape(-1, *vae.tensor_shape(Component.ENCODER))
+    if vae.range_is_strict:
+        intensities = np.float32(vae.image_range[0]) + np.float32(vae.range_span) * intensities
+    if vae.likelihood is not Likelihood.BERNOULLI:
         return stack("x", {"grey": intensities})
     grey, chosen = intensities[0::2], intensities[1::2]
     binarized = (rng.random(chosen.shape) < chosen).astype(np.float32)

@@ -22,9 +22,17 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 # a pixel step, and leaves the 256 integer levels to the range in which pixels differ.
 LOGIT_BOUND = 9.0
 # The heads' operators, with the range of inputs that they tell apart; MINIMUM begins the clipping to [0, 1].
-_HEADS = {"LOGISTIC": (-LOGIT_BOUND, LOGIT_BOUND), "MINIMUM": (0.0, 1.0)}
+# tanh(x) = 2 sigmoid(2 x) - 1, so half the logit moves it as far.
+_HEADS = {
+    "LOGISTIC": (-LOGIT_BOUND, LOGIT_BOUND),
+    "TANH": (-LOGIT_BOUND / 2, LOGIT_BOUND / 2),
+    "MINIMUM": (0.0, 1.0),
+}
 _WEIGHTED = ("FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV")
+_FLOAT32 = 0  # of the TFLite schema's TensorType
 _MOVERS = frozenset({"RESHAPE", "TRANSPOSE", "DEPTH_TO_SPACE", "SQUEEZE", "STRIDED_SLICE"})
+# What may stand between a head and the graph's output.
+_AFTER_HEAD = _MOVERS | {"MAXIMUM", "RELU"}
 
 
 def convert_float32(graph: Graph) -> bytes:
@@ -93,11 +101,11 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
     interface = tf.int8 if integer_interface else tf.float32
     with quiet_stderr():
         content = mlir_quantize(
-            _scale_ranges(calibrated, plan) if plan.range_scales else calibrated,
+            _apply_plan(calibrated, plan),
             fully_quantize=integer_interface,
             input_data_type=interface,
             output_data_type=interface,
-            denylisted_ops=None if integer_interface else ["LOGISTIC"],
+            denylisted_ops=None if integer_interface else _float_heads(calibrated),
             denylisted_nodes=list(plan.float_layers),
         )
     return bytes(content)
@@ -124,12 +132,32 @@ def weighted_layers(content: bytes) -> dict[str, int]:
     return layers
 
 
-def _scale_ranges(content: bytes, plan: QuantizationPlan) -> bytes:
-    """Narrows the recorded ranges of layers' outputs, and of what merely moves those values on."""
+def float_layers(content: bytes) -> dict[str, int]:
+    """Returns the layers with weights that are in float, as `weighted_layers` does."""
     from ai_edge_litert.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model_from_bytearray(content)
+    types = {tensor.name.decode(): tensor.type for tensor in model.subgraphs[0].tensors}
+    return {name: size for name, size in weighted_layers(content).items() if types[name] == _FLOAT32}
+
+
+def _apply_plan(content: bytes, plan: QuantizationPlan) -> bytes:
+    """Narrows the recorded ranges of layers' outputs, and of what merely moves those values on.
+
+    The quantizer keeps a transposed convolution in integers whatever its list of float layers says, so such a layer
+    loses its range; without one it stays in float, and so does the layer that takes its output.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    if not plan.range_scales and not plan.float_layers:
+        return content
+    model = flatbuffer_utils.read_model_from_bytearray(content)
     graph = model.subgraphs[0]
+    for operator in graph.operators:
+        output = graph.tensors[operator.outputs[0]]
+        is_transposed = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) == "TRANSPOSE_CONV"
+        if is_transposed and output.name.decode() in plan.float_layers:
+            output.quantization.min = output.quantization.max = None
     scales = {
         index: plan.range_scales[tensor.name.decode()]
         for index, tensor in enumerate(graph.tensors)
@@ -152,12 +180,52 @@ def _limit_head_ranges(content: bytes) -> bytes:
     graph = model.subgraphs[0]
     for operator in graph.operators:
         bounds = _HEADS.get(flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex))
-        if bounds is None:
+        if bounds is None or not _is_head(model, graph, operator):
             continue
         quantization = graph.tensors[operator.inputs[0]].quantization
         quantization.min = [max(bounds[0], float(quantization.min[0]))]
         quantization.max = [min(bounds[1], float(quantization.max[0]))]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _float_heads(content: bytes) -> list[str]:
+    """Returns the operators to keep in float, by kind.
+
+    TFLite's integer sigmoid has steps of 1/256 and no 1, its integer tanh steps of 1/128.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    graph = model.subgraphs[0]
+    names = [flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) for operator in graph.operators]
+    tanh = any(
+        name == "TANH" and _is_head(model, graph, operator)
+        for name, operator in zip(names, graph.operators, strict=True)
+    )
+    return ["LOGISTIC", "TANH"] if tanh else ["LOGISTIC"]
+
+
+def _is_head(model: Any, graph: Any, operator: Any) -> bool:
+    """Whether an operator ends the graph: the sigmoid of a swish and the minimum of a ReLU6 are no heads."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    def users(tensor: int) -> list[Any]:
+        return [user for user in graph.operators if tensor in user.inputs]
+
+    if len(users(operator.inputs[0])) != 1:
+        return False
+    if len(operator.inputs) == 2:
+        constant = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
+        if constant is None or np.frombuffer(bytes(constant), np.float32).tolist() != [1.0]:
+            return False
+    tensor = operator.outputs[0]
+    while tensor not in graph.outputs:
+        following = users(tensor)
+        names = {flatbuffer_utils.opcode_to_name(model, user.opcodeIndex) for user in following}
+        if len(following) != 1 or not names <= _AFTER_HEAD:
+            return False
+        tensor = following[0].outputs[0]
+    return True
 
 
 def _calibrate_with(converter: Any, calibration: Inputs) -> None:

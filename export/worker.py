@@ -32,6 +32,7 @@ from pocketvae.export.messages import (
 from pocketvae.files import write_bytes
 from pocketvae.keras_io import load_model
 from pocketvae.line_process import serve_lines
+from pocketvae.originals import load_original
 from pocketvae.spec import Component
 
 SETUP_NAME = "setup.json"
@@ -75,14 +76,20 @@ class Worker:
             models: dict[Component, Any] = {part: self._model(part) for part in vae.components if part in _GENERATIVE}
             return composed.chain(component, vae, models)
         if component not in self._models:
-            model = load_model(Path(self._setup.models[component]))
-            check_interface(component, model, self._setup.vae)
+            path, form = Path(self._setup.models[component]), self._setup.forms.get(component)
+            if form is not None:
+                model = load_original(path, form, self._setup.code)
+            else:
+                model = load_model(path)
+                check_interface(component, model, self._setup.vae)
             self._models[component] = model
         return self._models[component]
 
     def _prepare(self, job: PrepareJob) -> tuple[Prepared, ...]:
-        with np.load(self._setup.reference, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        arrays: dict[str, Any] = {}
+        if self._setup.reference:
+            with np.load(self._setup.reference, allow_pickle=False) as archive:
+                arrays = {name: archive[name] for name in archive.files}
         return tuple(self._prepare_component(component, arrays) for component in job.components)
 
     def _prepare_component(self, component: Component, arrays: dict[str, Any]) -> Prepared:
@@ -120,22 +127,41 @@ class Worker:
     def _samples(self, component: Component, arrays: dict[str, Any], purpose: samples.Purpose) -> samples.Samples:
         # Each purpose has its own stream: goldens must not be the samples that calibrated.
         rng = np.random.default_rng([self._setup.seed, purpose.stream])
-        images, labels = arrays[purpose.name], arrays[f"{purpose.name}_labels"]
         vae = self._setup.vae
+        if not arrays and component is not Component.PRIOR:
+            return self._samples_without_images(component, purpose, rng)
+        images, labels = arrays[purpose.name], arrays[f"{purpose.name}_labels"]
         if component is Component.PRIOR:
             return samples.stack("eps", self._noise(purpose, rng))
         if component is Component.ENCODER:
-            made = samples.encoder_inputs(images, vae.likelihood, rng)
+            made = samples.encoder_inputs(images, vae, rng)
             chosen = samples.encoder_labels(labels, vae.likelihood)
         else:
             made = self._latents(images[: purpose.posterior_count], labels[: purpose.posterior_count], purpose, rng)
             chosen = rng.integers(0, max(1, vae.label_count), len(made.inputs["z"])).astype(np.int32)
         return samples.with_labels(made, chosen) if vae.label_count else made
 
+    def _samples_without_images(
+        self, component: Component, purpose: samples.Purpose, rng: np.random.Generator
+    ) -> samples.Samples:
+        """Returns latents of the prior and of its tails, or for an encoder what the decoder makes of such."""
+        vae = self._setup.vae
+        made = samples.stack("z", self._noise(samples.without_images(purpose), rng))
+        labels = rng.integers(0, max(1, vae.label_count), len(made.inputs["z"])).astype(np.int32)
+        if vae.label_count:
+            made = samples.with_labels(made, labels)
+        if component is Component.DECODER:
+            return made
+        decoded = apply_component(Component.DECODER, self._model(Component.DECODER), vae, made.inputs)
+        images = np.asarray(decoded["image"]).reshape(-1, *vae.tensor_shape(Component.ENCODER))
+        parts = {f"decoded {s.name}": images[s.start : s.start + s.count] for s in made.strata}
+        decoded_samples = samples.stack("x", parts)
+        return samples.with_labels(decoded_samples, labels) if vae.label_count else decoded_samples
+
     def _latents(self, images: Any, labels: Any, purpose: samples.Purpose, rng: np.random.Generator) -> samples.Samples:
         """Returns latents of the posterior, of the prior and of its tails."""
         vae = self._setup.vae
-        inputs = samples.encoder_inputs(images, vae.likelihood, rng)
+        inputs = samples.encoder_inputs(images, vae, rng)
         if vae.label_count:
             inputs = samples.with_labels(inputs, samples.encoder_labels(labels, vae.likelihood))
         encoder = self._model(Component.ENCODER)

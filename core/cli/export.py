@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
+from pocketvae.cli import own_models
 from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
 from pocketvae.spec import Component, Format, Precision
+
+if TYPE_CHECKING:
+    from pocketvae.export import ExportConfig, ExportResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument("run", metavar="RUN", type=Path, help="run directory made by pocketvae train")
+    parser.add_argument("run", metavar="RUN", type=Path, nargs="?", help="run directory made by pocketvae train")
     parser.add_argument("--out", metavar="BUNDLE", type=Path, required=True, help="bundle to make")
     parser.add_argument(
         "--components", metavar="LIST", help=f"of {', '.join(Component)} (default: all that can be made of the run)"
@@ -24,36 +30,65 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--time-limit", metavar="SECONDS", type=float, default=300.0, help="for one conversion (default: 300)"
     )
     common.add_force(parser)
+    own_models.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Exports and prints one row per artifact."""
-    from pocketvae.export import ExportConfig, check_combinations, export_run, plan_artifacts
+    from pocketvae.export import ExportConfig, check_combinations, plan_artifacts
     from pocketvae.manifest import MANIFEST_NAME
-    from pocketvae.run import open_run
 
+    given = own_models.given_options(arguments)
+    if arguments.run is not None and given:
+        raise SpecError(f"{given[0]} is for a model of your own: name a RUN, or --decoder, not both")
+    if arguments.run is None and arguments.decoder is None:
+        raise SpecError("a RUN must be named, or a model of your own with --decoder FILE")
     common.check_replaceable(arguments.out, MANIFEST_NAME, force=arguments.force)
     components = common.choices(Component, arguments.components, "component")
     formats = common.choices(Format, arguments.formats, "format")
     precisions = common.choices(Precision, arguments.precisions, "precision")
     check_combinations(formats, precisions)
-    if components is None:
-        components = open_run(arguments.run).record.vae.exports
     config = ExportConfig(
-        artifacts=plan_artifacts(components, formats, precisions),
+        artifacts=plan_artifacts(components or _all_components(arguments), formats, precisions),
         seed=arguments.seed,
         time_limit_s=arguments.time_limit,
     )
     with Terminal(quiet=arguments.quiet) as terminal:
-        result = export_run(arguments.run, arguments.out, config, force=arguments.force, progress=terminal.step)
+        result = _export(arguments, config, terminal)
+    return _print(result, arguments.out, terminal)
+
+
+def _all_components(arguments: argparse.Namespace) -> tuple[Component, ...]:
+    if arguments.run is None:
+        encoder = (Component.ENCODER,) if arguments.encoder else ()
+        return (*encoder, Component.DECODER, Component.SAMPLER, Component.GENERATOR)
+    from pocketvae.run import open_run
+
+    return open_run(arguments.run).record.vae.exports
+
+
+def _export(arguments: argparse.Namespace, config: ExportConfig, terminal: Terminal) -> ExportResult:
+    from pocketvae.export import export_own_models, export_run
+
+    if arguments.run is not None:
+        return export_run(arguments.run, arguments.out, config, force=arguments.force, progress=terminal.step)
+    models = own_models.parse(arguments)
+    return export_own_models(
+        models, arguments.out, config, data=arguments.data, force=arguments.force, progress=terminal.step
+    )
+
+
+def _print(result: ExportResult, out: Path, terminal: Terminal) -> int:
     rows = [
         [artifact.name, f"{artifact.file.size_bytes / 1000:.1f}", "; ".join(artifact.notes)]
         for artifact in result.manifest.artifacts
     ]
     terminal.table(["artifact", "kB", "notes"], rows)
+    for doubt in result.doubts:
+        terminal.warn(doubt)
     for name, excess in sorted(result.over_budget.items()):
         terminal.warn(f"{name} misses its budget {excess:.1f} times over; verify will fail on it")
     for failure in result.manifest.failures:
         terminal.warn(f"{failure.artifact} could not be made: {failure.reason}")
-    terminal.line(f"bundle: {arguments.out}")
+    terminal.line(f"bundle: {out}")
     return 1 if result.manifest.failures else 0

@@ -64,6 +64,7 @@ def _print_bundle(path: Path, terminal: Terminal) -> None:
     terminal.table(["artifact", "kB", "inputs", "outputs", "notes"], rows)
     for failure in manifest.failures:
         terminal.line(f"could not be made: {failure.artifact}: {failure.reason}")
+    terminal.table(["made from", ""], [list(pair) for pair in sorted(manifest.provenance.items())])
     terminal.table(["made with", "version"], [list(pair) for pair in sorted(manifest.versions.items())])
 
 

@@ -22,7 +22,7 @@ COMMANDS = {
     "quickstart": "train, export, verify, bench and report on the embedded MNIST",
     "train": "train a VAE: images in, a run directory out",
     "evaluate": "the figures that papers report: -log p(x), ELBO, bits per dimension",
-    "export": "export a run as TFLite and ONNX: a bundle out",
+    "export": "export a run, or a model of your own, as TFLite and ONNX: a bundle out",
     "verify": "compare every artifact of a bundle with the original model",
     "bench": "time every artifact of a bundle and the original beside them",
     "inspect": "say what a run, a bundle or one artifact is",

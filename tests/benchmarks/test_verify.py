@@ -157,3 +157,24 @@ def test_an_exported_bundle_passes_on_both_runtimes(tiny_bundle):
 @pytest.mark.slow
 def test_two_threads_pass_too(tiny_bundle):
     assert verify_bundle(tiny_bundle, num_threads=2).passed
+
+
+def test_an_image_may_have_another_range_or_none(tmp_path, bundles):
+    weight = bundles.right_weight()
+    z = np.random.default_rng(1).normal(size=(bundles.COUNT, bundles.LATENT)).astype(np.float32)
+    images = np.tanh(z @ weight).reshape(bundles.COUNT, bundles.SIDE, bundles.SIDE, 1).astype(np.float32)
+    decoder = bundles.decoder_model(weight, head="Tanh")
+    for name, limits, strict, passed in (
+        ("unit", [0.0, 1.0], True, False),
+        ("tanh", [-1.0, 1.0], True, True),
+        ("any", [0.0, 1.0], False, True),
+    ):
+        bundle = bundles.make_bundle(tmp_path / name, decoder=decoder, goldens=images)
+        manifest = json.loads((bundle / "manifest.json").read_text())
+        manifest["vae"] |= {"image_range": limits, "range_is_strict": strict}
+        (bundle / "manifest.json").write_text(json.dumps(manifest))
+        result = verify_bundle(bundle)
+        assert result.passed is passed
+        assert [c.detail[:27] for c in result.checks if not c.passed] == (
+            [] if passed else ["values must be in [0, 1], go"[:27]]
+        )

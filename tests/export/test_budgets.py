@@ -43,3 +43,9 @@ def test_every_quantized_artifact_has_a_budget_in_the_unit_of_its_use(precision)
     assert {tolerance.metric for tolerance in decoder} == {"p99_abs", "mean_abs"}
     (encoder,) = tolerances(spec(Component.ENCODER, precision), DECODER)
     assert (encoder.output, encoder.metric, encoder.limit) == ("posterior", "kl_mean", 0.1)
+
+
+def test_grey_steps_are_those_of_the_image_s_range():
+    limits = tolerances(spec(Component.DECODER, Precision.INT8), DECODER, image_span=2.0)
+    assert [limit.limit for limit in limits] == pytest.approx([8 / 255, 2 / 255])
+    assert limits[0].source == "budget: 4 of 255 grey steps of 0.00784"

@@ -2,7 +2,11 @@ import numpy as np
 import pytest
 
 from pocketvae.export import samples
-from pocketvae.spec import Likelihood
+from pocketvae.spec import Component, Likelihood, VaeSpec
+
+
+def vae(likelihood, **given):
+    return VaeSpec(image_shape=(4, 4, 1), latent_dim=2, likelihood=likelihood, **given)
 
 
 def test_tails_have_one_coordinate_beyond_three_in_every_dimension():
@@ -22,7 +26,7 @@ def test_strata_cover_all_samples_in_order():
 
 def test_encoder_inputs_of_a_bernoulli_model_are_half_grey_and_half_binary():
     images = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 1), np.uint8)
-    x = samples.encoder_inputs(images, Likelihood.BERNOULLI, np.random.default_rng(1)).inputs["x"]
+    x = samples.encoder_inputs(images, vae(Likelihood.BERNOULLI), np.random.default_rng(1)).inputs["x"]
     np.testing.assert_array_equal(x[:5], images[0::2].astype(np.float32) / 255)
     assert set(np.unique(x[5:])) == {0, 1}
 
@@ -30,8 +34,23 @@ def test_encoder_inputs_of_a_bernoulli_model_are_half_grey_and_half_binary():
 @pytest.mark.parametrize("likelihood", [Likelihood.GAUSSIAN, Likelihood.DISCRETIZED_LOGISTIC])
 def test_encoder_inputs_of_other_models_are_grey(likelihood):
     images = np.random.default_rng(0).integers(0, 256, (10, 4, 4, 1), np.uint8)
-    x = samples.encoder_inputs(images, likelihood, np.random.default_rng(1)).inputs["x"]
+    x = samples.encoder_inputs(images, vae(likelihood), np.random.default_rng(1)).inputs["x"]
     np.testing.assert_array_equal(x, images.astype(np.float32) / 255)
+
+
+def test_encoder_inputs_are_of_the_image_s_range_and_shape():
+    images = np.array([0, 255], np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
+    tanh = vae(Likelihood.UNKNOWN, image_range=(-1.0, 1.0), flat=(Component.ENCODER,))
+    x = samples.encoder_inputs(images, tanh, np.random.default_rng(1)).inputs["x"]
+    np.testing.assert_array_equal(x, [[-1.0] * 16, [1.0] * 16])
+    loose = vae(Likelihood.UNKNOWN, image_range=(-7.0, 9.0), range_is_strict=False)
+    x = samples.encoder_inputs(images, loose, np.random.default_rng(1)).inputs["x"]
+    np.testing.assert_array_equal(np.unique(x), [0, 1])
+
+
+def test_without_images_the_prior_stands_in_for_posteriors():
+    purpose = samples.without_images(samples.GOLDEN)
+    assert (purpose.posterior_count, purpose.prior_count, purpose.tail_count) == (0, 256, 64)
 
 
 @pytest.mark.parametrize("likelihood", Likelihood)
@@ -39,7 +58,7 @@ def test_labels_stay_with_their_images(likelihood):
     # An all-black or all-white image is its own binarization, so its label can be read from it.
     labels = np.random.default_rng(2).integers(0, 2, 11).astype(np.int32)
     images = (255 * labels).astype(np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
-    inputs = samples.encoder_inputs(images, likelihood, np.random.default_rng(1))
+    inputs = samples.encoder_inputs(images, vae(likelihood), np.random.default_rng(1))
     labelled = samples.with_labels(inputs, samples.encoder_labels(labels, likelihood))
     np.testing.assert_array_equal(labelled.inputs["label"], labelled.inputs["x"][:, 0, 0, 0])
     assert labelled.inputs["label"].dtype == np.int32
