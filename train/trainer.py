@@ -114,7 +114,8 @@ class Trainer:
         """One worker's part of a step; returns its part of the mean loss."""
         tf = import_tensorflow()
         learning_rate, beta, decay = tf.unstack(values)
-        noise = Noise(seed=seed, first=first, whole=images.shape[0] * self._workers.count)
+        shared = self._workers.count > 1
+        noise = Noise(seed=seed, first=first, whole=images.shape[0] * self._workers.count if shared else None)
         with tf.GradientTape() as tape:
             terms = self.model.terms(
                 images,
