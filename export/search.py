@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 _RANGE_SCALES = (0.8, 0.6)
 _WORTHWHILE_GAIN = 0.99
 # A variant that uses all of its budget here may be over it where integer kernels round in another way.
-_MARGIN = 0.9
+_MARGIN = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,14 +6,12 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import TrainingError
 from pocketvae.images import ImageSet, ImageSplits
-from pocketvae.keras_io import import_tensorflow
 from pocketvae.progress import Progress, ProgressCallback
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.evaluation import Evaluator
@@ -21,7 +19,6 @@ from pocketvae.train.schedule import kl_weight, learning_rate
 from pocketvae.train.trainer import StepKnobs, Trainer
 
 _PROGRESS_EVERY_STEPS = 10
-_PREFETCHED_BATCHES = 4
 
 
 class NotFiniteError(TrainingError):
@@ -130,21 +127,14 @@ def _epoch_order(config: TrainConfig, epoch: int, count: int, steps: int) -> npt
 def _batches(
     images: ImageSet, order: npt.NDArray[np.int64]
 ) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]]:
-    """Gathers batches in the background while the last one trains; holds a few, however many images there are."""
-    tf = import_tensorflow()
+    """Gathers one batch after the other, so that memory holds one, however many images there are.
+
+    A tf.data pipeline with a prefetch was tried: its threads wait for those of the step, and a step of 11 ms took 24.
+    Gathering takes 0.1 ms.
+    """
     labels = images.labels_or_zeros()
-
-    def gather(indices: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]:
-        return np.ascontiguousarray(images.images[indices]), labels[indices]
-
-    dataset = tf.data.Dataset.from_tensor_slices(order)
-
-    @tf.autograph.experimental.do_not_convert  # type: ignore[untyped-decorator]
-    def load(indices: Any) -> Any:
-        return tf.numpy_function(gather, [indices], (tf.uint8, tf.int32), stateful=False)
-
-    dataset = dataset.map(load)
-    yield from dataset.prefetch(_PREFETCHED_BATCHES).as_numpy_iterator()
+    for indices in order:
+        yield np.ascontiguousarray(images.images[indices]), labels[indices]
 
 
 def _end_of_epoch(
