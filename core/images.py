@@ -41,6 +41,8 @@ class ImageSet:
             raise DataError(f"images must be [N, H, W, 1 or 3] uint8, got {self.images.shape} {self.images.dtype}")
         if self.labels is not None and self.labels.shape != (len(self.images),):
             raise DataError(f"labels must be one per image, got {self.labels.shape} for {len(self.images)} images")
+        if self.labels is not None and len(self.labels) and self.labels.min() < 0:
+            raise DataError(f"labels must be class indices from 0 up, got {self.labels.min()}")
 
     def __len__(self) -> int:
         return len(self.images)

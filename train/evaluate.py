@@ -56,6 +56,7 @@ def evaluate(
     importance_samples: int = 5000,
     image_count: int | None = None,
     seed: int = 0,
+    skip_corrupt: bool = False,
     progress: ProgressCallback = ignore_progress,
 ) -> Evaluation:
     """Evaluates a run on the test images of its data.
@@ -66,6 +67,7 @@ def evaluate(
         importance_samples: K, of every image.
         image_count: Evaluate only the first so many; None for all.
         seed: Of binarization and latents.
+        skip_corrupt: Leave out images of a folder that cannot be read, as the training may have done.
         progress: Told after every batch.
 
     Raises:
@@ -79,7 +81,7 @@ def evaluate(
             raise SpecError(f"the number of {name} must be at least 1, got {value}")
     run = open_run(run_path)
     config = with_overrides(TrainConfig(), run.record.config)
-    data = _data(run, source, config)
+    data = _data(run, source, config, skip_corrupt=skip_corrupt)
     test = data.test if image_count is None else data.test.take(slice(image_count))
     progress(Progress(stage="loading TensorFlow", done=0, total=1))
     start_tensorflow(onednn=config.onednn, threads=config.threads)
@@ -118,10 +120,10 @@ def load_vae(run: Run) -> VaeModel:
     )
 
 
-def _data(run: Run, source: str | None, config: TrainConfig) -> ImageSplits:
+def _data(run: Run, source: str | None, config: TrainConfig, *, skip_corrupt: bool) -> ImageSplits:
     if source is None and run.record.data != MNIST:
         raise DataError(f"the run was trained on {run.record.data}: say with --data where it is")
-    data = load_splits(source or MNIST)
+    data = load_splits(source or MNIST, skip_corrupt=skip_corrupt)
     if data.image_shape != run.record.vae.image_shape:
         raise DataError(f"images must be {run.record.vae.image_shape} like the model's, got {data.image_shape}")
     _check_labels(data.test, run.record.vae.label_count)

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--images", metavar="N", type=int, help="evaluate the first N test images (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="of binarization and latents (default: 0)")
+    parser.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be read")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
 
 
@@ -39,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
             importance_samples=arguments.importance_samples,
             image_count=arguments.images,
             seed=arguments.seed,
+            skip_corrupt=arguments.skip_corrupt,
             progress=terminal.step,
         )
     if arguments.json is not None:

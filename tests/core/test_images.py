@@ -187,3 +187,8 @@ def test_a_damaged_embedded_file_is_noticed(monkeypatch):
 def test_labels_must_be_one_per_image():
     with pytest.raises(DataError, match="one per image"):
         ImageSet(images=np.zeros((3, 4, 4, 1), np.uint8), labels=np.zeros(2, np.int32))
+
+
+def test_labels_must_be_class_indices():
+    with pytest.raises(DataError, match="class indices from 0 up, got -1"):
+        ImageSet(images=np.zeros((2, 4, 4, 1), np.uint8), labels=np.array([0, -1], np.int32))

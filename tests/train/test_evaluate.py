@@ -135,3 +135,17 @@ def test_a_damaged_run_is_refused(small_run, small_npz, tmp_path):
 def test_a_result_file_that_cannot_be_written_is_refused_before_any_work(tmp_path, capsys):
     assert main(["evaluate", str(tmp_path), "--json", str(tmp_path / "no" / "e.json")]) == 2
     assert "does not exist: create it first" in capsys.readouterr().err
+
+
+def test_images_that_cannot_be_read_are_left_out_where_that_is_asked_for(small_run, tmp_path, capsys):
+    from PIL import Image
+
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for index in range(40):
+        Image.effect_noise((8, 8), 90).save(folder / f"{index:02}.png")
+    (folder / "21.png").write_bytes(b"\x89PNG broken")
+    words = ["evaluate", str(small_run), "--data", str(folder), "--importance-samples", "2", "--quiet"]
+    assert main(words) == 2
+    assert "21.png cannot be read as an image" in capsys.readouterr().err
+    assert main([*words, "--skip-corrupt"]) == 0
