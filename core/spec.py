@@ -58,11 +58,6 @@ class Precision(enum.StrEnum):
         """Whether no tensor is quantized to integers."""
         return self in (Precision.FLOAT32, Precision.FLOAT16)
 
-    @property
-    def is_calibrated(self) -> bool:
-        """Whether activation ranges are fixed at export, from calibration data."""
-        return self in (Precision.INT8, Precision.INT8_IO, Precision.INT16X8)
-
 
 _LATENT_REASON = "an error in the latent moves the whole image, and a {component} is small; use float32"
 _SEEDS_REASON = "its inputs are integers already; use int8"

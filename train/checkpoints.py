@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -91,7 +90,7 @@ class Checkpoints:
             with self._trainer.averaged_weights():
                 self._write(self._weights, best)
         record = CheckpointRecord(
-            latest=latest, best=best, config=self._trainer.config.as_dict(), data=self._data, state=state
+            latest=latest, best=best, config=self._trainer.config.as_json(), data=self._data, state=state
         )
         files.write_text(self._path, encode(record))
         self._drop_all_but([name for name in (latest, best) if name])
@@ -144,8 +143,7 @@ class Checkpoints:
 
 
 def _check_same(record: CheckpointRecord, config: TrainConfig, data: DataIdentity) -> None:
-    # Both sides as JSON values: a tuple is a list there.
-    now = json.loads(json.dumps(config.as_dict()))
+    now = config.as_json()
     different = [
         f"{key} = {record.config.get(key)} (now {value})"
         for key, value in now.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import json
 import math
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -135,8 +136,13 @@ class TrainConfig:
         self._check_objective()
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns plain JSON values."""
+        """Returns every value by its name."""
         return asdict(self)
+
+    def as_json(self) -> dict[str, Any]:
+        """Returns the same as plain JSON values, as documents hold them: lists for tuples, texts for choices."""
+        values: dict[str, Any] = json.loads(json.dumps(self.as_dict()))
+        return values
 
     def _check_ranges(self) -> None:
         for name in ("latent_dim", "hidden_units", "hidden_layers", "epochs", "batch_size", "importance_samples"):

@@ -92,17 +92,20 @@ def fit(
     while state.step < total and not is_stopped_early(config, state):
         epoch = state.step // steps_per_epoch + 1
         order = _epoch_order(config, epoch, len(data.train), steps_per_epoch)
+        losses = list(state.losses)  # a tuple that grew with every step would be copied with every step
         for images, labels in _batches(data.train, order[state.step % steps_per_epoch :]):
             rate = learning_rate(config, state.step, total)
             beta = kl_weight(config, state.step / steps_per_epoch)
             loss = trainer.step(images, labels, state.step, StepKnobs(learning_rate=rate, beta=beta))
             _check_finite(loss, "loss", state.step)
-            state = replace(state, step=state.step + 1, losses=(*state.losses, loss))
-            _tell(progress, state, config, total)
+            losses.append(loss)
+            state = replace(state, step=state.step + 1)
+            _tell(progress, state, losses, config, total)
             if _is_checkpoint(config, state, steps_per_epoch):
-                state = replace(state, elapsed_s=clock.elapsed_s())
+                state = replace(state, losses=tuple(losses), elapsed_s=clock.elapsed_s())
                 yield state
-        metrics = _end_of_epoch(trainer, evaluator, data.validation, state, epoch, clock)
+        state = replace(state, losses=tuple(losses))
+        metrics = _end_of_epoch(trainer, evaluator, data.validation, state, rate, clock)
         state = replace(state, losses=(), epochs=(*state.epochs, metrics), elapsed_s=metrics.elapsed_s)
         yield state
 
@@ -138,21 +141,20 @@ def _batches(
 
 
 def _end_of_epoch(
-    trainer: Trainer, evaluator: Evaluator, validation: ImageSet, state: LoopState, epoch: int, clock: _Clock
+    trainer: Trainer, evaluator: Evaluator, validation: ImageSet, state: LoopState, rate: float, clock: _Clock
 ) -> EpochMetrics:
     with trainer.averaged_weights():
         estimate = evaluator.elbo(validation)
     _check_finite(estimate.negative_elbo_nats, "validation ELBO", state.step)
-    total = state.step // epoch * trainer.config.epochs
     return EpochMetrics(
-        epoch=epoch,
+        epoch=len(state.epochs) + 1,
         step=state.step,
         train_loss_nats=float(np.mean(state.losses)),
         validation_negative_elbo_nats=estimate.negative_elbo_nats,
         validation_reconstruction_nats=estimate.reconstruction_nats,
         validation_kl_nats=estimate.kl_nats,
         validation_active_units=estimate.active_units,
-        learning_rate=learning_rate(trainer.config, state.step - 1, total),
+        learning_rate=rate,
         elapsed_s=clock.elapsed_s(),
     )
 
@@ -162,10 +164,10 @@ def _is_checkpoint(config: TrainConfig, state: LoopState, steps_per_epoch: int) 
     return within and config.checkpoint_steps > 0 and state.step % config.checkpoint_steps == 0
 
 
-def _tell(progress: ProgressCallback, state: LoopState, config: TrainConfig, total: int) -> None:
+def _tell(progress: ProgressCallback, state: LoopState, losses: list[float], config: TrainConfig, total: int) -> None:
     if state.step % _PROGRESS_EVERY_STEPS and state.step != total:
         return
-    detail = f"epoch {len(state.epochs) + 1}/{config.epochs}, loss {np.mean(state.losses[-100:]):.1f} nats"
+    detail = f"epoch {len(state.epochs) + 1}/{config.epochs}, loss {np.mean(losses[-100:]):.1f} nats"
     if state.epochs:
         detail += f", validation {state.epochs[-1].validation_negative_elbo_nats:.2f}"
     progress(Progress(stage="training", done=state.step, total=total, detail=detail))

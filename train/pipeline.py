@@ -190,7 +190,7 @@ def _record(session: _Session, state: LoopState, preset: str, ended: str) -> Run
         data=data.name,
         preset=preset,
         seed=session.config.seed,
-        config=json.loads(json.dumps(session.config.as_dict())),
+        config=session.config.as_json(),
         metrics={
             "active_units": test.active_units,
             "best_epoch": best.epoch if best else 0,
