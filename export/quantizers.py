@@ -1,0 +1,89 @@
+"""Artifacts whose quantization is searched for: int8 with calibrated ranges, in both formats."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+
+from pocketvae.export import onnx_quantize, tflite_quantize
+from pocketvae.export.search import QuantizationPlan
+from pocketvae.export.source import Inputs, Source
+from pocketvae.spec import ArtifactSpec, Format, Precision
+
+
+class Quantizer(ABC):
+    """Quantizes one component to one format with the ranges of one set of calibration samples."""
+
+    def __init__(self, source: Source, calibration: Inputs) -> None:
+        """Keeps what is quantized; calibration happens when it is needed."""
+        self._source, self._calibration = source, calibration
+
+    @property
+    @abstractmethod
+    def layers(self) -> Mapping[str, int]:
+        """What can be kept in float by itself: name to the number of weights, in graph order."""
+
+    @abstractmethod
+    def quantize(self, plan: QuantizationPlan) -> bytes:
+        """Returns the quantized file."""
+
+
+class TfliteQuantizer(Quantizer):
+    """Quantizes with TensorFlow's quantizer."""
+
+    def __init__(self, source: Source, calibration: Inputs, *, integer_interface: bool) -> None:
+        """See `Quantizer`.
+
+        Args:
+            source: The component.
+            calibration: Input name to `[N, ...]`.
+            integer_interface: Integer inputs and outputs; then no layer can be kept in float.
+        """
+        super().__init__(source, calibration)
+        self._integer_interface = integer_interface
+
+    @cached_property
+    def calibrated(self) -> bytes:
+        """The float model with its ranges; the artifacts with and without an integer interface share it."""
+        key = f"calibrated-{id(self._calibration)}"
+        return self._source.once(key, lambda: tflite_quantize.calibrate(self._source.graph(), self._calibration))
+
+    @cached_property
+    def layers(self) -> Mapping[str, int]:  # type: ignore[override]
+        """See `Quantizer.layers`."""
+        return tflite_quantize.find_layers(self.calibrated)
+
+    def quantize(self, plan: QuantizationPlan) -> bytes:
+        """See `Quantizer.quantize`."""
+        return tflite_quantize.quantize(self.calibrated, plan, integer_interface=self._integer_interface)
+
+
+class OnnxQuantizer(Quantizer):
+    """Quantizes with onnxruntime's quantizer."""
+
+    @cached_property
+    def calibrated(self) -> onnx_quantize.Calibrated:
+        """The float model with its ranges."""
+        return onnx_quantize.calibrate(self._source.onnx_float32(), self._calibration)
+
+    @cached_property
+    def layers(self) -> Mapping[str, int]:  # type: ignore[override]
+        """See `Quantizer.layers`."""
+        return onnx_quantize.weighted_layers(self._source.onnx_float32())
+
+    def quantize(self, plan: QuantizationPlan) -> bytes:
+        """See `Quantizer.quantize`."""
+        return onnx_quantize.quantize_static(self.calibrated, plan)
+
+
+def quantizer_for(spec: ArtifactSpec, source: Source, calibration: Inputs) -> Quantizer:
+    """Returns the quantizer of an int8 artifact."""
+    if spec.format is Format.ONNX:
+        return OnnxQuantizer(source, calibration)
+    return TfliteQuantizer(source, calibration, integer_interface=spec.precision is Precision.INT8_IO)
+
+
+def is_searched(precision: Precision) -> bool:
+    """Whether the quantization of an artifact is searched for."""
+    return precision in (Precision.INT8, Precision.INT8_IO)
