@@ -30,6 +30,7 @@ from pocketvae.tflite_metadata import metadata_ranges
 RECORD, GOLDENS, CHECKSUM = "pocketvae", "pocketvae_goldens", "pocketvae_sha256"
 KEYS = (RECORD, GOLDENS, CHECKSUM)
 EMBEDDED_SCHEMA_VERSION = 1
+STORED_TYPES = ("uint8", "int32", "float16", "float32")
 # A golden pair is small; whatever claims more is not ours and must not fill the memory.
 _LARGEST_BYTES = 1 << 28
 
@@ -70,6 +71,10 @@ class EmbeddedArray:
     shape: tuple[int, ...]
     step: int = 1
     scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.dtype not in STORED_TYPES or self.step < 1 or min(self.shape, default=0) < 1:
+            raise ManifestError(f"golden {self.name!r} is {self.dtype} {self.shape}, which pocketvae does not write")
 
     @property
     def size_bytes(self) -> int:
@@ -171,6 +176,8 @@ class LoneFile:
             return None
         stored = _entries(self.record.format, self.content).get(GOLDENS, b"")
         try:
+            if self.record.format is Format.ONNX:
+                stored = base64.b64decode(stored, validate=True)
             return _unpack(self.record.goldens, stored)
         except (ValueError, zlib.error) as e:
             raise ManifestError(f"{self.path}: the golden pairs inside are damaged: {e}") from e
@@ -235,10 +242,7 @@ def thin(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
 
 def _entries(format: Format, content: bytes) -> dict[str, bytes]:
     if format is Format.ONNX:
-        entries = {key: value for key, value in metadata_entries(content).items() if key in KEYS}
-        if GOLDENS in entries:
-            entries[GOLDENS] = base64.b64decode(entries[GOLDENS])
-        return entries
+        return {key: value for key, value in metadata_entries(content).items() if key in KEYS}
     ranges = metadata_ranges(content)
     return {key: content[found.start : found.stop] for key, found in ranges.items() if key in KEYS}
 
