@@ -78,7 +78,8 @@ class _Verification:
                         Progress(stage="verifying", done=self._done, total=self._total, detail=artifact.name)
                     )
         except TargetError as e:
-            seen = {item.artifact for item in (*self._checks, *self._not_run) if item.target == target.name}
+            seen = {check.artifact for check in self._checks if check.target == target.name}
+            seen |= {item.artifact for item in self._not_run if item.target == target.name}
             for artifact in artifacts:
                 if artifact.name not in seen:
                     self._miss(artifact.name, target, str(e))
