@@ -2,6 +2,7 @@
 
 from pocketvae.benchmarks.bench import bench_bundle
 from pocketvae.benchmarks.junit import junit_xml
+from pocketvae.benchmarks.lone_file import verify_file
 from pocketvae.benchmarks.report import write_report
 from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, NotRun, VerifyResult
 from pocketvae.benchmarks.tables import bench_table, verify_table
@@ -17,6 +18,7 @@ __all__ = [
     "bench_table",
     "junit_xml",
     "verify_bundle",
+    "verify_file",
     "verify_table",
     "write_report",
 ]

@@ -217,6 +217,15 @@ def open_lone_file(path: Path) -> LoneFile:
     return LoneFile(path=path, content=content, record=record, content_sha256=content_hash(format, content))
 
 
+def has_record(path: Path) -> bool:
+    """Whether a `.tflite` or `.onnx` file has pocketvae metadata, damaged or not.
+
+    Raises:
+        ManifestError: it is no such file.
+    """
+    return bool(_entries(Format(path.suffix[1:]), path.read_bytes()))
+
+
 def content_hash(format: Format, content: bytes) -> str:
     """Returns the SHA-256 of a file without its pocketvae metadata, hexadecimal."""
     digest = hashlib.sha256()

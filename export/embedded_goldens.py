@@ -26,8 +26,8 @@ FloatArray = npt.NDArray[np.float32]
 _CHOICES = ((4, 1), (3, 1), (2, 1), (1, 1), (1, 5), (1, 17), (1, 61))
 _LARGEST_SHARE = 0.05
 _ALWAYS_FINE_BYTES = 2048
-# Half precision is off by up to 1/2048 of a value below 1, which must be small beside the limit.
-_HALF_PRECISION_FROM = 0.01
+# Half precision rounds a pixel by up to 1/4096, which must be small beside the limit.
+_HALF_PRECISION_FROM = 1 / 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,8 +88,8 @@ def _representative(candidates: Candidates) -> list[int]:
     single = np.array([candidates.excess([index], _rows(candidates.expected, [index])) for index in range(count)])
     whole = candidates.excess(range(count), candidates.expected)
     beyond = single > whole if whole <= 1 else single < whole
-    distance = np.where(beyond, 1e6, 0.0) + np.minimum(np.abs(single - whole), 1e5)
-    ranked = [int(index) for index in np.argsort(distance, kind="stable")]
+    with np.errstate(invalid="ignore"):  # of an artifact that returns NaN every deviation is infinite
+        ranked = [int(index) for index in np.argsort(np.abs(single - whole), kind="stable")]
     turns: dict[str, int] = {}
     rounds = {}
     for index in ranked:
@@ -128,9 +128,7 @@ def _store_outputs(
     return [_store(name, values, step, half=False) for name, values in rows.items()]
 
 
-def _store(
-    name: str, values: npt.NDArray[Any], step: int, *, half: bool
-) -> tuple[EmbeddedArray, npt.NDArray[Any]]:
+def _store(name: str, values: npt.NDArray[Any], step: int, *, half: bool) -> tuple[EmbeddedArray, npt.NDArray[Any]]:
     """Returns an array in the smallest type that holds it: pixels of images are whole steps of 1/255."""
     if np.issubdtype(values.dtype, np.integer):
         stored, scale = values.astype(np.int32), 0.0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
 from pocketvae.documents import encode_line
@@ -48,12 +48,12 @@ class Statement:
     name: str
     licence: str = ""
     author: str = ""
-    sources: Mapping[Component, str] = field(default_factory=dict)
+    sources: dict[Component, str] = field(default_factory=dict)
     with_goldens: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)
-class Subject:
+class Unsigned:
     """An artifact that is finished but for its metadata.
 
     Attributes:
@@ -74,11 +74,11 @@ class Subject:
     sources: tuple[Component, ...]
 
 
-def embed(subject: Subject, statement: Statement, candidates: Candidates) -> bytes:
+def embed(unsigned: Unsigned, statement: Statement, candidates: Candidates) -> bytes:
     """Returns the artifact's file with its metadata; the model in it stays as it is, byte for byte.
 
     Args:
-        subject: The artifact.
+        unsigned: The artifact.
         statement: What the export says in every file.
         candidates: The goldens to choose from.
 
@@ -88,32 +88,32 @@ def embed(subject: Subject, statement: Statement, candidates: Candidates) -> byt
     """
     goldens, stored = None, b""
     if statement.with_goldens:
-        goldens, stored = choose_goldens(candidates, len(subject.content))
-    record = _record(subject, statement, goldens)
-    if subject.spec.format is Format.ONNX:
-        return _embed_onnx(subject.content, record, stored)
-    return _embed_tflite(subject.content, record, stored)
+        goldens, stored = choose_goldens(candidates, len(unsigned.content))
+    record = _record(unsigned, statement, goldens)
+    if unsigned.spec.format is Format.ONNX:
+        return _embed_onnx(unsigned.content, record, stored)
+    return _embed_tflite(unsigned.content, record, stored)
 
 
-def _record(subject: Subject, statement: Statement, goldens: EmbeddedGoldens | None) -> EmbeddedRecord:
+def _record(unsigned: Unsigned, statement: Statement, goldens: EmbeddedGoldens | None) -> EmbeddedRecord:
     def meanings(tensors: Iterable[TensorSpec]) -> tuple[TensorMeaning, ...]:
-        return tuple(meaning_of(tensor, subject.spec.component, subject.vae) for tensor in tensors)
+        return tuple(meaning_of(tensor, unsigned.spec.component, unsigned.vae) for tensor in tensors)
 
     return EmbeddedRecord(
         name=statement.name,
         pocketvae=VERSION,
-        component=subject.spec.component,
-        precision=subject.spec.precision,
-        format=subject.spec.format,
-        vae=subject.vae,
-        inputs=meanings(subject.inputs),
-        outputs=meanings(subject.outputs),
-        tolerances=subject.tolerances,
-        requires=subject.requires,
-        sources={part: statement.sources[part] for part in subject.sources if part in statement.sources},
+        component=unsigned.spec.component,
+        precision=unsigned.spec.precision,
+        format=unsigned.spec.format,
+        vae=unsigned.vae,
+        inputs=meanings(unsigned.inputs),
+        outputs=meanings(unsigned.outputs),
+        tolerances=unsigned.tolerances,
+        requires=unsigned.requires,
+        sources={part: statement.sources[part] for part in unsigned.sources if part in statement.sources},
         licence=statement.licence,
         author=statement.author,
-        notes=subject.notes,
+        notes=unsigned.notes,
         versions=installed_versions(),
         # The real one has the same length and is known when everything else is in place.
         content_sha256="0" * 64,

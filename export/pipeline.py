@@ -18,6 +18,7 @@ from pocketvae.export.budgets import tolerances
 from pocketvae.export.card import model_card
 from pocketvae.export.composed import with_parts
 from pocketvae.export.config import ExportConfig
+from pocketvae.export.embedding import Statement
 from pocketvae.export.messages import Converted, ConvertJob, Prepared, PrepareJob, Reply, Request, WorkerSetup
 from pocketvae.export.subject import Subject
 from pocketvae.export.worker import SETUP_NAME, array_path
@@ -100,6 +101,7 @@ def export_subject(
         work.mkdir()
         setup = WorkerSetup(
             vae=subject.vae,
+            statement=_statement(subject, config),
             seed=config.seed,
             models={component: str(path.absolute()) for component, path in subject.models.items()},
             reference=str(subject.reference.absolute()) if subject.reference else "",
@@ -111,6 +113,16 @@ def export_subject(
         prepared, replies = _convert_all(work, subject, config, components, progress)
         writer = _BundleWriter(subject=subject, bundle=bundle, work=work, config=config, prepared=prepared)
         return writer.write(replies)
+
+
+def _statement(subject: Subject, config: ExportConfig) -> Statement:
+    return Statement(
+        name=subject.name,
+        licence=config.licence,
+        author=config.author,
+        sources={component: files.sha256_path(path) for component, path in subject.models.items()},
+        with_goldens=config.embedded_goldens,
+    )
 
 
 def _check_components(config: ExportConfig, run: Run) -> None:
@@ -134,7 +146,8 @@ def _convert_all(
     def convert_format(format: Format) -> None:
         for artifact in (artifact for artifact in config.artifacts if artifact.format is format):
             limits = tolerances(artifact, prepared[artifact.component].floor, subject.vae.range_span)
-            job = ConvertJob(artifact=artifact, tolerances=limits)
+            strata = prepared[artifact.component].golden_strata
+            job = ConvertJob(artifact=artifact, tolerances=limits, golden_strata=strata)
             reply = workers[format].do(Request(convert=job), config.time_limit_s)
             with lock:
                 replies[artifact] = reply
@@ -202,6 +215,8 @@ class _BundleWriter:
             forms={component: form for component, form in subject.forms.items() if component in self.config.components},
             training=subject.training,
             provenance=subject.provenance,
+            licence=self.config.licence,
+            author=self.config.author,
             versions=installed_versions(),
         )
         card = self._write("MODEL_CARD.md", model_card(manifest).encode())
@@ -221,6 +236,8 @@ class _BundleWriter:
             outputs=converted.outputs,
             tolerances=tolerances(spec, self.prepared[spec.component].floor, self.subject.vae.range_span),
             notes=converted.notes,
+            requires=converted.requires,
+            portability=converted.portability,
         )
 
     def _golden(self, component: Component) -> GoldenRecord:

@@ -11,7 +11,8 @@ from pocketvae.cli.terminal import Terminal
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    common.add_bundle(parser)
+    help = "folder made by pocketvae export, or one .tflite or .onnx file of it"
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help=help)
     parser.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="inside one inference (default: 1)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every check as JSON")
@@ -20,14 +21,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verifies and prints one row per artifact; returns 1 where a check failed, 3 where something could not run."""
-    from pocketvae.benchmarks import junit_xml, verify_bundle, verify_table
+    from pocketvae.benchmarks import junit_xml, verify_bundle, verify_file, verify_table
     from pocketvae.documents import encode
     from pocketvae.files import write_text
 
     for path in (arguments.json, arguments.junit):
         common.check_file_output(path)
     with Terminal(quiet=arguments.quiet) as terminal:
-        result = verify_bundle(
+        verify = verify_file if arguments.bundle.is_file() else verify_bundle
+        result = verify(
             arguments.bundle,
             targets=common.names(arguments.targets),
             num_threads=arguments.threads,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from pocketvae.spec import STRICT, Format
+from pocketvae.spec import STRICT
 
 
 class Backend(enum.StrEnum):
@@ -22,12 +22,6 @@ class Backend(enum.StrEnum):
     COREML = "coreml"
     COREML_ML_PROGRAM = "coreml_ml_program"
 
-    @property
-    def format(self) -> Format:
-        """The files that it is about."""
-        tflite = self in (Backend.XNNPACK, Backend.LITERT_GPU, Backend.TFLM)
-        return Format.TFLITE if tflite else Format.ONNX
-
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
@@ -43,6 +37,10 @@ class Requirement:
     runtime: str
     version: str
     reason: str
+
+    def describe(self) -> str:
+        """Returns it in words: `TensorFlow Lite 2.5.0 (DEPTH_TO_SPACE version 2)`."""
+        return f"{self.runtime} {self.version or 'of an unknown version'} ({self.reason})"
 
 
 @dataclass(frozen=True, kw_only=True)

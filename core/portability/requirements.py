@@ -34,7 +34,7 @@ _BY_OPSET = {
     22: "1.20",
     23: "1.22",
 }
-# Operators whose kernels came later than their operator set: the oldest onnxruntime that was seen to run them.
+# Operators whose kernels came later than their operator set: the oldest onnxruntime that was seen to run them right.
 _LATE_KERNELS = {"BitwiseXor": "1.15", "BitwiseAnd": "1.15", "BitwiseOr": "1.15", "BitwiseNot": "1.15"}
 _NODE, _OPERATOR_NAME = 1, 4
 _BY_IR_VERSION = {3: "1.0", 4: "1.0", 5: "1.0", 6: "1.1", 7: "1.3", 8: "1.9", 9: "1.15", 10: "1.18", 11: "1.22"}
