@@ -137,8 +137,8 @@ def _row(artifact: ArtifactRecord) -> str:
 
 def _runs(manifest: Manifest) -> list[str]:
     return [
-        "Each file loads in the runtime that it needs or a newer one, with built-in operators alone. An accelerator runs "
-        "the operators that it takes; the CPU runs the others, but on a microcontroller nothing does. "
+        "Each file loads in the runtime that it needs or a newer one, with built-in operators alone. An accelerator "
+        "runs the operators that it takes; the CPU runs the others, but on a microcontroller nothing does. "
         "[EMBED.md](EMBED.md) has code for apps.",
         "",
         *portability_table(manifest.artifacts),

@@ -19,6 +19,7 @@ from pocketvae.export.card import model_card
 from pocketvae.export.composed import with_parts
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.embedding import Statement
+from pocketvae.export.guide import embed_guide
 from pocketvae.export.messages import Converted, ConvertJob, Prepared, PrepareJob, Reply, Request, WorkerSetup
 from pocketvae.export.subject import Subject
 from pocketvae.export.worker import SETUP_NAME, array_path
@@ -219,11 +220,12 @@ class _BundleWriter:
             author=self.config.author,
             versions=installed_versions(),
         )
+        over = {spec.filename: made_.excess for spec, made_ in made.items() if made_ and made_.excess > 1}
         card = self._write("MODEL_CARD.md", model_card(manifest).encode())
-        manifest = replace(manifest, documents=(card,))
+        guide = self._write("EMBED.md", embed_guide(manifest, over).encode())
+        manifest = replace(manifest, documents=(card, guide))
         self._remove_work()
         files.write_text(self.bundle / MANIFEST_NAME, encode(manifest))
-        over = {spec.filename: made_.excess for spec, made_ in made.items() if made_ and made_.excess > 1}
         return ExportResult(manifest=manifest, over_budget=over)
 
     def _artifact(self, spec: ArtifactSpec, converted: Converted) -> ArtifactRecord:

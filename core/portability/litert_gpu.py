@@ -46,16 +46,15 @@ _NEWEST = {
     "TRANSPOSE_CONV": 3,
 }
 # Operators that work on each element alone have one limit together, multiplication its own.
-_ELEMENTWISE = frozenset(
-    "ABS ADD ADD_N COS DIV ELU EQUAL EXP FLOOR FLOOR_DIV FLOOR_MOD GELU GREATER GREATER_EQUAL HARD_SWISH LESS "
-    "LESS_EQUAL LOG LOGICAL_AND LOGISTIC MAXIMUM MINIMUM MUL NEG NOT_EQUAL POW RSQRT SIGN SIN SQRT SQUARE "
-    "SQUARED_DIFFERENCE SUB TANH".split()
-)
+_ELEMENTWISE = """
+ABS ADD ADD_N COS DIV ELU EQUAL EXP FLOOR FLOOR_DIV FLOOR_MOD GELU GREATER GREATER_EQUAL HARD_SWISH LESS LESS_EQUAL
+LOG LOGICAL_AND LOGISTIC MAXIMUM MINIMUM MUL NEG NOT_EQUAL POW RSQRT SIGN SIN SQRT SQUARE SQUARED_DIFFERENCE SUB TANH
+"""
 _NEWEST_ELEMENTWISE, _NEWEST_MUL = 2, 3
-_WITHOUT_LIMIT = frozenset(
-    "BATCH_MATMUL CAST DEPTH_TO_SPACE LEAKY_RELU MEAN MIRROR_PAD PACK REDUCE_MAX REDUCE_MIN REDUCE_PROD RELU_0_TO_1 "
-    "RELU_N1_TO_1 SELECT SPLIT SPLIT_V SUM TILE UNPACK".split()
-)
+_WITHOUT_LIMIT = """
+BATCH_MATMUL CAST DEPTH_TO_SPACE LEAKY_RELU MEAN MIRROR_PAD PACK REDUCE_MAX REDUCE_MIN REDUCE_PROD RELU_0_TO_1
+RELU_N1_TO_1 SELECT SPLIT SPLIT_V SUM TILE UNPACK
+"""
 _LOGICAL = frozenset({"EQUAL", "NOT_EQUAL", "GREATER", "GREATER_EQUAL", "LESS", "LESS_EQUAL", "LOGICAL_AND"})
 _BASE = frozenset({"float32", "float16", "int8", "uint8"})
 _MORE_INPUTS = {
@@ -78,7 +77,7 @@ def check_gpu(operators: Sequence[Operator]) -> Portability:
 def _refusal(operator: Operator) -> str:
     name = operator.name
     newest = _newest_version(name)
-    if newest is None and name not in _WITHOUT_LIMIT:
+    if newest is None and name not in _WITHOUT_LIMIT.split():
         return "no such kernel"
     if newest is not None and operator.version > newest:
         return f"version {operator.version}, at most {newest} is taken"
@@ -93,7 +92,7 @@ def _refusal(operator: Operator) -> str:
 def _newest_version(name: str) -> int | None:
     if name == "MUL":
         return _NEWEST_MUL
-    return _NEWEST_ELEMENTWISE if name in _ELEMENTWISE else _NEWEST.get(name)
+    return _NEWEST_ELEMENTWISE if name in _ELEMENTWISE.split() else _NEWEST.get(name)
 
 
 def _tensor_refusal(tensors: Sequence[Tensor], types: frozenset[str]) -> str:
