@@ -31,7 +31,7 @@ def verify_bundle(
     num_threads: int = 1,
     progress: ProgressCallback = ignore_progress,
 ) -> VerifyResult:
-    """Runs every artifact on every golden sample and checks it against the manifest's tolerances.
+    """Runs every artifact, with each of its batch sizes, on every golden sample and checks it against its tolerances.
 
     All checks run before there is a verdict. An artifact without tolerances fails: nothing passes by omission.
 
@@ -89,9 +89,20 @@ def _goldens(bundle: Bundle, component: Component) -> Goldens:
 def _check_artifact(
     bundle: Bundle, artifact: ArtifactRecord, goldens: Goldens, target: str, num_threads: int
 ) -> list[Check]:
-    make = _CheckMaker(artifact.name, target)
+    return [
+        check
+        for batch in artifact.batches
+        for check in _check_batch(bundle, artifact, goldens, target, num_threads, batch)
+    ]
+
+
+def _check_batch(
+    bundle: Bundle, artifact: ArtifactRecord, goldens: Goldens, target: str, num_threads: int, batch: int
+) -> list[Check]:
+    make = _CheckMaker(artifact.name, target, batch)
+    path, vae = bundle.artifact_path(artifact), bundle.manifest.vae
     try:
-        runner = open_runner(bundle.artifact_path(artifact), artifact.format, num_threads=num_threads)
+        runner = open_runner(path, artifact.format, num_threads=num_threads, batch=batch)
     except TargetError:
         raise
     except PocketVaeError as e:
@@ -102,12 +113,11 @@ def _check_artifact(
         if problem:
             return checks
         try:
-            outputs = run_samples(runner, goldens.inputs)
+            outputs = run_samples(runner, goldens.inputs, vae.image_range)
         except Exception as e:  # a runtime may raise anything; the other artifacts still run
             return [*checks, make.structural("runs", f"{type(e).__name__}: {str(e)[:200]}")]
     expected = {name: _float32(values) for name, values in goldens.outputs.items()}
     checks += [make.structural("finite", _finite_problem(outputs[name]), name) for name in expected]
-    vae = bundle.manifest.vae
     checks += [
         make.structural("range", _range_problem(outputs[name], vae.image_range), name)
         for name in expected
@@ -119,10 +129,10 @@ def _check_artifact(
 
 
 class _CheckMaker:
-    """Makes checks of one artifact on one target."""
+    """Makes checks of one artifact on one target, with one batch size."""
 
-    def __init__(self, artifact: str, target: str) -> None:
-        self._artifact, self._target = artifact, target
+    def __init__(self, artifact: str, target: str, batch: int) -> None:
+        self._artifact, self._target, self._batch = artifact, target, batch
 
     def structural(self, metric: str, problem: str, output: str = "") -> Check:
         """A check without a number: it passes where there is no problem."""
@@ -135,6 +145,7 @@ class _CheckMaker:
             limit=None,
             limit_source="",
             passed=not problem,
+            batch=self._batch,
             detail=problem,
         )
 
@@ -160,6 +171,7 @@ class _CheckMaker:
             limit=tolerance.limit,
             limit_source=tolerance.source,
             passed=not detail,
+            batch=self._batch,
             detail=detail,
         )
 
@@ -173,7 +185,7 @@ def _interface_problem(artifact: ArtifactRecord, runner: Runner) -> str:
         names = {spec.name for spec in declared}
         if names != set(found):
             return f"{role}s must be {sorted(names)}, got {sorted(found)}"
-        for spec in declared:
+        for spec in (tensor.with_batch(runner.batch) for tensor in declared):
             if spec != found[spec.name]:
                 return f"{role} {spec.name!r} must be {_describe(spec)}, got {_describe(found[spec.name])}"
     return ""
