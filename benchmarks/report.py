@@ -184,8 +184,10 @@ def _contact_sheet(rows: Sequence[ContactRow]) -> str:
 
 def _latency(bench: BenchResult) -> str:
     charts = []
+    first = bench.results[0]
+    alike = [row for row in bench.results if (row.threads, row.batch) == (first.threads, first.batch)]
     for component in ("decoder", "encoder", "generator"):
-        rows = [row for row in bench.results if component in row.artifact and row.threads == bench.results[0].threads]
+        rows = [row for row in alike if component in row.artifact]
         bars = [
             Bar(
                 label=row.target if row.is_original else row.artifact.removeprefix(f"{component}."),
@@ -207,7 +209,7 @@ def _trade_off(verify: VerifyResult, bench: BenchResult) -> str:
     points = []
     for row in bench.results:
         checks = [c for c in verify.checks if c.artifact == row.artifact and c.output == "image" and c.value]
-        if not row.artifact.startswith("decoder.") or not checks:
+        if not row.artifact.startswith("decoder.") or row.batch > 1 or not checks:
             continue
         error = max(check.value or 0 for check in checks) * 255
         label = f"{row.artifact.removeprefix('decoder.')}, {_duration(row.median_s)}"
@@ -286,5 +288,5 @@ def _duration(seconds: float) -> str:
 
 
 def _fastest_decoder(bench: BenchResult | None) -> BenchRow | None:
-    rows = [row for row in bench.results if row.artifact.startswith("decoder.")] if bench else []
+    rows = [row for row in bench.results if row.artifact.startswith("decoder.") and row.batch == 1] if bench else []
     return min(rows, key=lambda row: row.median_s, default=None)

@@ -24,6 +24,7 @@ class Check:
         limit: Largest value that passes; None for checks without a number.
         limit_source: Where the limit comes from.
         passed: The verdict.
+        batch: Samples in one call.
         detail: What was wrong, in words.
     """
 
@@ -36,6 +37,7 @@ class Check:
     limit: float | None
     limit_source: str
     passed: bool
+    batch: int = 1
     detail: str = ""
 
 
@@ -68,11 +70,12 @@ class VerifyResult:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchRow:
-    """The cost of one artifact, or of the original model, with one number of threads.
+    """The cost of one artifact, or of the original model, with one number of threads and one batch size.
 
     Attributes:
         artifact: File name, or `original decoder` and `original encoder`.
         target: `host`, or for the original how it was called: `keras-call`, `tf.function`, `keras-predict`.
+        batch: Samples in one call.
         size_bytes: Of the file.
         load_s: Opening the file, until the first call could be made; the runtime was imported before.
         first_s: The first call.

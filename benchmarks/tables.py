@@ -16,7 +16,7 @@ def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
     for key in dict.fromkeys((check.artifact, check.target) for check in result.checks):
         check = worst_check([check for check in result.checks if (check.artifact, check.target) == key])
         value, limit = format_value(check.value, check), format_value(check.limit, check)
-        what = f"{check.output} {check.metric}".strip()
+        what = f"{check.output} {check.metric}".strip() + (f", batch {check.batch}" if check.batch > 1 else "")
         rows.append([*key, what, value, limit, check.detail or check.limit_source, "pass" if check.passed else "FAIL"])
     rows += [[item.artifact, item.target, "not run", "", "", item.reason, "FAIL"] for item in result.not_run]
     return headers, rows
@@ -49,8 +49,8 @@ def format_value(value: float | None, check: Check) -> str:
 
 
 def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
-    """Returns headers and one row per artifact, target and number of threads."""
-    headers = ["artifact", "target", "threads", "kB", "load ms", "first ms", "median us", "p90 us", "p99 us"]
+    """Returns headers and one row per artifact, target, number of threads and batch size."""
+    headers = ["artifact", "target", "threads", "batch", "kB", "load ms", "first ms", "median us", "p90 us", "p99 us"]
     headers += ["peak MB", "x tf.function", "x predict", "notes"]
     return headers, [_bench_row(row) for row in result.results]
 
@@ -60,6 +60,7 @@ def _bench_row(row: BenchRow) -> Row:
         row.artifact,
         row.target,
         str(row.threads),
+        str(row.batch),
         f"{row.size_bytes / 1000:.1f}",
         f"{row.load_s * 1e3:.1f}",
         f"{row.first_s * 1e3:.2f}",

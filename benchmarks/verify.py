@@ -26,7 +26,7 @@ def verify_bundle(
     num_threads: int = 1,
     progress: ProgressCallback = ignore_progress,
 ) -> VerifyResult:
-    """Runs every artifact on every golden sample and checks it against the manifest's tolerances.
+    """Runs every artifact, with each of its batch sizes, on every golden sample and checks it against its tolerances.
 
     All checks run before there is a verdict. An artifact without tolerances fails: nothing passes by omission.
 
