@@ -12,12 +12,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, tflite
-from pocketvae.export.goldens import Original
+from pocketvae.export.goldens import FLOOR_SAMPLES, Original, thinned
 from pocketvae.export.graphs import Graph, build_graph
 from pocketvae.export.search import QuantizationPlan, Trial, search_quantization, tune_ranges
 from pocketvae.manifest import Tolerance
 from pocketvae.metrics import measure
-from pocketvae.runners import open_runner, run_samples
+from pocketvae.runners import Kernels, open_runner, run_samples
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
@@ -86,6 +86,7 @@ class Artifact:
         outputs: As a caller sees them.
         notes: What is special about it, in words.
         excess: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
+        kernel_spread: Of a float file, how far its runtime's kernels differ from one another, by output.
     """
 
     content: bytes
@@ -93,6 +94,7 @@ class Artifact:
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...]
     excess: float
+    kernel_spread: dict[str, float]
 
 
 def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Artifact:
@@ -110,7 +112,15 @@ def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Toleranc
         outputs=_in_order(outputs, source.golden_outputs),
         notes=notes,
         excess=_excess(spec.format, content, source, tolerances),
+        kernel_spread=_kernel_spread(spec.format, content, source) if spec.precision.is_float else {},
     )
+
+
+def _kernel_spread(format: Format, content: bytes, source: Source) -> dict[str, float]:
+    """Returns the largest difference between optimized and built-in kernels, by output."""
+    some = thinned(source.golden_inputs, FLOOR_SAMPLES)
+    optimized, builtin = (_run(format, content, some, kernels) for kernels in Kernels)
+    return {name: float(np.abs(optimized[name] - builtin[name]).max()) for name in optimized}
 
 
 def _in_order(tensors: tuple[TensorSpec, ...], names: Iterable[str]) -> tuple[TensorSpec, ...]:
@@ -272,15 +282,15 @@ def _measure(
     )
 
 
-def _runner(format: Format, content: bytes) -> Any:
+def _runner(format: Format, content: bytes, kernels: Kernels = Kernels.OPTIMIZED) -> Any:
     with tempfile.NamedTemporaryFile(suffix=f".{format}") as file:
         file.write(content)
         file.flush()
-        return open_runner(Path(file.name), format)
+        return open_runner(Path(file.name), format, kernels=kernels)
 
 
-def _run(format: Format, content: bytes, inputs: Inputs) -> dict[str, FloatArray]:
-    with _runner(format, content) as runner:
+def _run(format: Format, content: bytes, inputs: Inputs, kernels: Kernels = Kernels.OPTIMIZED) -> dict[str, FloatArray]:
+    with _runner(format, content, kernels) as runner:
         return run_samples(runner, inputs)
 
 
