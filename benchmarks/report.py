@@ -9,8 +9,9 @@ from importlib import resources
 from pathlib import Path
 
 from pocketvae.benchmarks.charts import Bar, Point, bar_chart, scatter_chart
-from pocketvae.benchmarks.contact_sheet import AMPLIFICATION, ContactRow, contact_rows
+from pocketvae.benchmarks.contact_sheet import ContactRow, contact_rows
 from pocketvae.benchmarks.environment import Environment
+from pocketvae.benchmarks.parity.worst import AMPLIFICATION
 from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, VerifyResult
 from pocketvae.benchmarks.tables import format_ratio, format_us, format_value, worst_check
 from pocketvae.bundle import Bundle, open_bundle
