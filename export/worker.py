@@ -17,7 +17,7 @@ import numpy as np
 from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import PocketVaeError
 from pocketvae.export import composed, samples
-from pocketvae.export.artifacts import Source, make_artifact
+from pocketvae.export.artifacts import make_artifact
 from pocketvae.export.goldens import Original
 from pocketvae.export.graphs import apply_component, check_interface
 from pocketvae.export.messages import (
@@ -31,6 +31,7 @@ from pocketvae.export.messages import (
     SpreadJob,
     WorkerSetup,
 )
+from pocketvae.export.source import Source
 from pocketvae.files import write_bytes
 from pocketvae.keras_io import load_model
 from pocketvae.line_process import serve_lines
