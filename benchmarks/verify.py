@@ -18,6 +18,7 @@ from pocketvae.benchmarks.results import Check, Diagnosis, Figure, NotRun, Verif
 from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
 from pocketvae.bundle import Bundle, Goldens, open_bundle
 from pocketvae.errors import ManifestError, SpecError, TargetError
+from pocketvae.files import write_bytes
 from pocketvae.manifest import ArtifactRecord
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.runners import FloatArray
@@ -163,6 +164,24 @@ class _Verifier:
 
     def _miss(self, artifact: str, target: Target, reason: str) -> None:
         self._not_run.append(NotRun(artifact=artifact, target=target.name, reason=reason))
+
+
+def save_worst(bundle_path: Path, folder: Path, verification: Verification) -> None:
+    """Writes every worst input: its arrays as `.npy` and what can be looked at as `.png`.
+
+    Args:
+        bundle_path: The bundle that was verified.
+        folder: Made where it does not exist; files of the same names are replaced.
+        verification: Of the bundle.
+
+    Raises:
+        ManifestError: the bundle is damaged.
+    """
+    vae = open_bundle(bundle_path).manifest.vae
+    folder.mkdir(exist_ok=True)
+    for case in verification.worst:
+        for name, content in case.files(vae).items():
+            write_bytes(folder / name, content)
 
 
 def _read_limits(bundle: Path, config: Path | None) -> Limits:

@@ -25,7 +25,9 @@ def ssim(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating], *, s
         `[N]`, 1 for equal images.
     """
     count, height, width, _ = first.shape
-    rows, columns = _filter(height), _filter(width)
+    shorter = min(height, width)
+    window = min(_WINDOW, shorter if shorter % 2 else shorter - 1)
+    rows, columns = _filter(height, window), _filter(width, window)
 
     def blurred(images: DoubleArray) -> DoubleArray:
         # A valid correlation with a separable window is one matrix from the left and one from the right.
@@ -43,9 +45,8 @@ def ssim(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating], *, s
     return similarity
 
 
-def _filter(size: int) -> DoubleArray:
+def _filter(size: int, window: int) -> DoubleArray:
     """Returns the matrix `[size - window + 1, size]` that applies the window along one axis."""
-    window = min(_WINDOW, size if size % 2 else size - 1)
     offsets = np.arange(window) - window // 2
     weights = np.exp(-(offsets**2) / (2 * _SIGMA**2))
     weights /= weights.sum()
