@@ -115,8 +115,8 @@ def _other_signatures(interpreter: Any) -> dict[int, Any]:
 
 
 def _batch_of(details: Mapping[str, Any]) -> int:
-    shape = next(iter(details.values()))["shape"] if details else ()
-    return int(shape[0]) if len(shape) else 1
+    first = next(iter(details.values()), None)
+    return int(first["shape"][0]) if first is not None and len(first["shape"]) else 1
 
 
 def _tensor_spec(name: str, details: Mapping[str, Any]) -> TensorSpec:

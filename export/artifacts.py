@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, searched, tflite
-from pocketvae.export.measured import excess_of, open_content
+from pocketvae.export.measured import excess_of, kernel_spread, open_content
 from pocketvae.export.source import Source
 from pocketvae.manifest import Tolerance
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec
@@ -22,6 +22,7 @@ class Artifact:
         outputs: As a caller sees them.
         notes: What is special about it, in words.
         excess: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
+        kernel_spread: Of a float file, how far its runtime's kernels differ from one another, by output.
     """
 
     content: bytes
@@ -29,6 +30,7 @@ class Artifact:
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...]
     excess: float
+    kernel_spread: dict[str, float]
 
 
 def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Artifact:
@@ -46,6 +48,7 @@ def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Toleranc
         outputs=_in_order(outputs, source.golden_outputs),
         notes=notes,
         excess=excess_of(spec.format, content, source, tolerances),
+        kernel_spread=kernel_spread(spec.format, content, source) if spec.precision.is_float else {},
     )
 
 

@@ -57,7 +57,8 @@ def output_checks(
     if not tolerances:
         reason = "the manifest has no tolerance for this artifact"
         checks.append(structural_check(artifact, target, "tolerances", reason))
-    return checks + [tolerance_check(artifact, target, tolerance, expected, outputs) for tolerance in tolerances]
+    span = vae.range_span
+    return checks + [tolerance_check(artifact, target, item, expected, outputs, span) for item in tolerances]
 
 
 def structural_check(artifact: str, target: str, metric: str, problem: str, output: str = "") -> Check:
@@ -81,11 +82,12 @@ def tolerance_check(
     tolerance: Tolerance,
     expected: Mapping[str, FloatArray],
     outputs: Mapping[str, FloatArray],
+    image_span: float = 1.0,
 ) -> Check:
     """Returns a check of a number against its limit; a number that cannot be had, or is not finite, fails."""
     detail = ""
     try:
-        value = measure(tolerance, expected, outputs)
+        value = measure(tolerance, expected, outputs, image_span=image_span)
     except PocketVaeError as e:
         value, detail = math.nan, str(e)
     if not math.isfinite(value):
@@ -103,6 +105,16 @@ def tolerance_check(
         passed=not detail,
         detail=detail,
     )
+
+
+def meets(
+    tolerance: Tolerance,
+    expected: Mapping[str, FloatArray],
+    outputs: Mapping[str, FloatArray],
+    image_span: float = 1.0,
+) -> bool:
+    """Whether outputs hold a tolerance."""
+    return tolerance_check("", "", tolerance, expected, outputs, image_span).passed
 
 
 def finite_problem(values: FloatArray) -> str:
