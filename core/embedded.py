@@ -10,12 +10,10 @@ from __future__ import annotations
 import base64
 import hashlib
 import zlib
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from pocketvae.bundle import Array, Goldens
 from pocketvae.documents import decode
@@ -24,7 +22,7 @@ from pocketvae.files import sha256_bytes
 from pocketvae.manifest import Stratum, Tolerance
 from pocketvae.onnx_metadata import METADATA_PROPS, entry_of, fields, metadata_entries
 from pocketvae.portability import Requirement
-from pocketvae.spec import STRICT, ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
+from pocketvae.spec import STRICT, ArtifactSpec, Component, Format, ImageDtype, Precision, TensorSpec, VaeSpec
 from pocketvae.tflite_metadata import metadata_ranges
 
 RECORD, GOLDENS, CHECKSUM = "pocketvae", "pocketvae_goldens", "pocketvae_sha256"
@@ -112,6 +110,8 @@ class EmbeddedRecord:
     Attributes:
         name: Of the model.
         pocketvae: The version that wrote the file.
+        image_dtype: How images are stored.
+        batches: Batch sizes that the file runs.
         vae: The interface of the model: latent dimensions, likelihood, prior, labels.
         inputs: With what they stand for.
         outputs: With what they stand for.
@@ -132,6 +132,8 @@ class EmbeddedRecord:
     component: Component
     precision: Precision
     format: Format
+    image_dtype: ImageDtype = ImageDtype.FLOAT32
+    batches: tuple[int, ...] = (1,)
     vae: VaeSpec
     inputs: tuple[TensorMeaning, ...]
     outputs: tuple[TensorMeaning, ...]
@@ -147,8 +149,10 @@ class EmbeddedRecord:
 
     @property
     def spec(self) -> ArtifactSpec:
-        """Component, precision and format together."""
-        return ArtifactSpec(component=self.component, precision=self.precision, format=self.format)
+        """Component, precision, format and images together."""
+        return ArtifactSpec(
+            component=self.component, precision=self.precision, format=self.format, image_dtype=self.image_dtype
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,11 +185,6 @@ class LoneFile:
             return _unpack(self.record.goldens, stored)
         except (ValueError, zlib.error) as e:
             raise ManifestError(f"{self.path}: the golden pairs inside are damaged: {e}") from e
-
-    def select(self, outputs: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[np.float32]]:
-        """Returns those values of complete outputs `[N, ...]` that the golden pairs hold too."""
-        steps = {array.name: array.step for array in self.record.goldens.outputs} if self.record.goldens else {}
-        return {name: thin(values, steps.get(name, 1)) for name, values in outputs.items()}
 
 
 def open_lone_file(path: Path) -> LoneFile:
@@ -244,11 +243,6 @@ def content_hash(format: Format, content: bytes) -> str:
     return digest.hexdigest()
 
 
-def thin(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
-    """Returns every `step`-th value of each sample, `[N, ...]` to `[N, K]`; all of them, in shape, where step is 1."""
-    return values if step == 1 else values.reshape(len(values), -1)[:, ::step]
-
-
 def _entries(format: Format, content: bytes) -> dict[str, bytes]:
     if format is Format.ONNX:
         return {key: value for key, value in metadata_entries(content).items() if key in KEYS}
@@ -276,6 +270,7 @@ def _unpack(goldens: EmbeddedGoldens, stored: bytes) -> Goldens:
         inputs={array.name: values[array.name] for array in goldens.inputs},
         outputs={array.name: values[array.name] for array in goldens.outputs},
         strata=tuple(Stratum(name=kind, start=index, count=1) for index, kind in enumerate(goldens.kinds)),
+        steps={array.name: array.step for array in goldens.outputs},
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, searched, tflite
-from pocketvae.export.measured import excess_of, excess_of_outputs, open_content
+from pocketvae.export.measured import excess_of, excess_of_outputs, kernel_spread, open_content
 from pocketvae.export.source import FloatArray, Source
 from pocketvae.manifest import Tolerance
 from pocketvae.runners import run_samples
@@ -24,6 +24,7 @@ class Artifact:
         notes: What is special about it, in words.
         excess: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
         golden_outputs: Output name to `[N, ...]`, what it makes of the goldens.
+        kernel_spread: Of a float file, how far its runtime's kernels differ from one another, by output.
     """
 
     content: bytes
@@ -32,6 +33,7 @@ class Artifact:
     notes: tuple[str, ...]
     excess: float
     golden_outputs: dict[str, FloatArray]
+    kernel_spread: dict[str, float]
 
 
 def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Artifact:
@@ -51,6 +53,7 @@ def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Toleranc
         notes=notes,
         excess=excess_of_outputs(found, source, tolerances),
         golden_outputs=found,
+        kernel_spread=kernel_spread(spec.format, content, source) if spec.precision.is_float else {},
     )
 
 

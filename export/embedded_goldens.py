@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.embedded import EmbeddedArray, EmbeddedGoldens, restore, thin
+from pocketvae.bundle import thin
+from pocketvae.embedded import EmbeddedArray, EmbeddedGoldens, restore
 from pocketvae.files import sha256_bytes
 from pocketvae.manifest import Stratum, Tolerance
 from pocketvae.metrics import measure
@@ -40,6 +41,7 @@ class Candidates:
         found: The same, of the artifact.
         strata: Kinds of goldens, covering all N.
         tolerances: Of the artifact.
+        image_span: White minus black.
     """
 
     inputs: Mapping[str, npt.NDArray[Any]]
@@ -47,11 +49,14 @@ class Candidates:
     found: Mapping[str, FloatArray]
     strata: tuple[Stratum, ...]
     tolerances: tuple[Tolerance, ...]
+    image_span: float = 1.0
 
     def excess(self, chosen: Sequence[int], expected: Mapping[str, FloatArray], step: int = 1) -> float:
         """Returns the largest ratio of an error to its limit, over the chosen goldens alone."""
         found = {name: thin(values[list(chosen)], step) for name, values in self.found.items()}
-        ratios = [_ratio(measure(item, expected, found), item.limit) for item in self.tolerances]
+        ratios = [
+            _ratio(measure(item, expected, found, image_span=self.image_span), item.limit) for item in self.tolerances
+        ]
         return float("inf") if any(np.isnan(ratios)) else max(ratios, default=0.0)
 
     def kind_of(self, index: int) -> str:

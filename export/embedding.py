@@ -60,6 +60,7 @@ class Unsigned:
         content: The file.
         inputs: In the order of the original.
         outputs: In the order of the original.
+        batches: Batch sizes that it runs.
         sources: The components whose originals it was made from.
     """
 
@@ -68,6 +69,7 @@ class Unsigned:
     content: bytes
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batches: tuple[int, ...] = (1,)
     tolerances: tuple[Tolerance, ...]
     requires: Requirement
     notes: tuple[str, ...]
@@ -105,6 +107,8 @@ def _record(unsigned: Unsigned, statement: Statement, goldens: EmbeddedGoldens |
         component=unsigned.spec.component,
         precision=unsigned.spec.precision,
         format=unsigned.spec.format,
+        image_dtype=unsigned.spec.image_dtype,
+        batches=unsigned.batches,
         vae=unsigned.vae,
         inputs=meanings(unsigned.inputs),
         outputs=meanings(unsigned.outputs),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pocketvae.export.artifacts import Artifact
+from pocketvae.export.budgets import tolerances
 from pocketvae.export.composed import with_parts
 from pocketvae.export.embedded_goldens import Candidates
 from pocketvae.export.embedding import Statement, Unsigned, embed
@@ -20,7 +21,8 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
         artifact: As it was converted.
         statement: What every file of the export says of itself.
     """
-    format = job.artifact.format
+    format, span = job.artifact.format, source.vae.range_span
+    limits = tolerances(job.artifact, job.floor, span, artifact.kernel_spread)
     requires = oldest_runtime(format, artifact.content)
     unsigned = Unsigned(
         spec=job.artifact,
@@ -28,7 +30,7 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
         content=artifact.content,
         inputs=artifact.inputs,
         outputs=artifact.outputs,
-        tolerances=job.tolerances,
+        tolerances=limits,
         requires=requires,
         notes=artifact.notes,
         sources=with_parts((job.artifact.component,), source.vae),
@@ -38,13 +40,15 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
         expected=source.golden_outputs,
         found=artifact.golden_outputs,
         strata=job.golden_strata,
-        tolerances=job.tolerances,
+        tolerances=limits,
+        image_span=span,
     )
     converted = Converted(
         inputs=artifact.inputs,
         outputs=artifact.outputs,
         notes=artifact.notes,
         excess=artifact.excess,
+        kernel_spread=artifact.kernel_spread,
         requires=requires,
         portability=lint(format, artifact.content),
     )

@@ -94,6 +94,8 @@ def _print_artifact(path: Path, terminal: Terminal) -> None:
         rows = [["input", _interface([spec])] for spec in runner.inputs.values()]
         rows += [["output", _interface([spec])] for spec in runner.outputs.values()]
         terminal.table(["", "tensor"], rows)
+        sizes = ", ".join(str(batch) for batch in runner.batches) or "any"
+        terminal.line(f"batch sizes: {sizes}")
     terminal.line(f"needs {_requirement(oldest_runtime(format, content))}")
     if not has_record(path):
         terminal.line("no pocketvae metadata inside")
