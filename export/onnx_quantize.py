@@ -164,6 +164,33 @@ def weighted_layers(float32: bytes) -> dict[str, int]:
     }
 
 
+def layer_outputs(float32: bytes) -> dict[str, str]:
+    """Returns the tensor of each layer's output, after its ReLU."""
+    import onnx
+
+    graph = onnx.load_from_string(float32).graph
+    return {layer: _chain(graph, layer).activation for layer in weighted_layers(float32)}
+
+
+def stored_outputs(quantized: bytes, outputs: Mapping[str, str]) -> dict[str, str]:
+    """Returns where a quantized model holds those outputs: as integers where it has them, else as floats.
+
+    Args:
+        quantized: The model.
+        outputs: From `layer_outputs` of the float model.
+    """
+    import onnx
+
+    graph = onnx.load_from_string(quantized).graph
+    made_by = {node.name: node.output[0] for node in graph.node}
+    integers = {node.input[0]: node.output[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+    # A ReLU that quantization does anyway is taken out, so that the layer's own output is what is quantized.
+    names = {layer: [name, made_by.get(layer, name)] for layer, name in outputs.items()}
+    return {
+        layer: next((integers[name] for name in both if name in integers), both[0]) for layer, both in names.items()
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Chain:
     """A layer's output and what merely moves its values on.

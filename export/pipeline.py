@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,9 +33,11 @@ from pocketvae.manifest import (
     FileRecord,
     GoldenRecord,
     Manifest,
+    Tolerance,
 )
 from pocketvae.model_form import Flavour
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.quantization import SearchRecord
 from pocketvae.run import REFERENCE_NAME, Run, open_run
 from pocketvae.spec import ArtifactSpec, Component, Format
 from pocketvae.versions import installed_versions
@@ -98,6 +100,8 @@ def export_subject(
     subject: Subject, out: Path, config: ExportConfig, *, force: bool, progress: ProgressCallback
 ) -> ExportResult:
     """Exports a subject that was checked; see `export_run`."""
+    for recipe in config.recipes.values():
+        recipe.check_model(subject.vae)
     with files.staged_directory(out, force=force) as bundle:
         work = bundle / ".work"
         work.mkdir()
@@ -107,6 +111,7 @@ def export_subject(
             seed=config.seed,
             models={component: str(path.absolute()) for component, path in subject.models.items()},
             reference=str(subject.reference.absolute()) if subject.reference else "",
+            calibration_seeds=config.calibration_seeds,
             forms=subject.forms,
             code=subject.code,
         )
@@ -147,9 +152,14 @@ def _convert_all(
 
     def convert_format(format: Format) -> None:
         for artifact in (artifact for artifact in config.artifacts if artifact.format is format):
-            limits = tolerances(artifact, prepared[artifact.component].floor, subject.vae.range_span)
             known = prepared[artifact.component]
-            job = ConvertJob(artifact=artifact, tolerances=limits, floor=known.floor, golden_strata=known.golden_strata)
+            job = ConvertJob(
+                artifact=artifact,
+                tolerances=_limits(artifact, known, subject, config),
+                floor=known.floor,
+                golden_strata=known.golden_strata,
+                recipe=config.recipes.get(artifact.filename),
+            )
             reply = workers[format].do(Request(convert=job), config.time_limit_s)
             with lock:
                 replies[artifact] = reply
@@ -172,6 +182,23 @@ def _convert_all(
     return prepared, replies
 
 
+def _limits(
+    artifact: ArtifactSpec,
+    prepared: Prepared,
+    subject: Subject,
+    config: ExportConfig,
+    kernel_spread: Mapping[str, float] | None = None,
+) -> tuple[Tolerance, ...]:
+    return tolerances(
+        artifact,
+        prepared.floor,
+        subject.vae.range_span,
+        kernel_spread,
+        budget=config.budget,
+        observed_values=prepared.observed_values,
+    )
+
+
 def _result_or_kill(future: Future[None], workers: Mapping[Format, WorkerProcess]) -> None:
     """Waits for a format's conversions; an interruption ends the workers so that the waiting threads return."""
     try:
@@ -191,6 +218,7 @@ class _BundleWriter:
     work: Path
     config: ExportConfig
     prepared: Mapping[Component, Prepared]
+    _recipes: list[FileRecord] = field(default_factory=list)
 
     def write(self, replies: Mapping[ArtifactSpec, Reply]) -> ExportResult:
         made = {spec: replies[spec].converted for spec in self.config.artifacts}
@@ -221,7 +249,7 @@ class _BundleWriter:
         over = {spec.filename: made_.excess for spec, made_ in made.items() if made_ and made_.excess > 1}
         card = self._write("MODEL_CARD.md", model_card(manifest).encode())
         guide = self._write("EMBED.md", embed_guide(manifest, over).encode())
-        manifest = replace(manifest, documents=(card, guide))
+        manifest = replace(manifest, documents=(card, guide, *self._recipes))
         self._remove_work()
         files.write_text(self.bundle / MANIFEST_NAME, encode(manifest))
         return ExportResult(manifest=manifest, over_budget=over)
@@ -234,13 +262,21 @@ class _BundleWriter:
             file=self._write(spec.filename, (self.work / spec.filename).read_bytes()),
             inputs=converted.inputs,
             outputs=converted.outputs,
-            tolerances=tolerances(
-                spec, self.prepared[spec.component].floor, self.subject.vae.range_span, converted.kernel_spread
-            ),
+            tolerances=_limits(spec, self.prepared[spec.component], self.subject, self.config, converted.kernel_spread),
+            layers=converted.layers,
+            search=self._search(spec, converted),
             notes=converted.notes,
             requires=converted.requires,
             portability=converted.portability,
         )
+
+    def _search(self, spec: ArtifactSpec, converted: Converted) -> SearchRecord | None:
+        if converted.search is None or converted.recipe is None:
+            return converted.search
+        (self.bundle / "recipes").mkdir(exist_ok=True)
+        path = f"recipes/{spec.filename}.json"
+        self._recipes.append(self._write(path, encode(converted.recipe).encode()))
+        return replace(converted.search, recipe=path)
 
     def _golden(self, component: Component) -> GoldenRecord:
         (self.bundle / "golden").mkdir(exist_ok=True)
@@ -250,6 +286,11 @@ class _BundleWriter:
             inputs={spec.name: self._copy_array(component, "input", spec.name) for spec in vae.inputs(component)},
             outputs={name: self._copy_array(component, "output", name) for name in vae.output_names(component)},
             strata=self.prepared[component].golden_strata,
+            observed={
+                name: self._copy_array(component, "observed", name)
+                for name in ("x", "log_scale")
+                if array_path(self.work, component, "observed", name).is_file()
+            },
         )
 
     def _copy_array(self, component: Component, role: str, name: str) -> FileRecord:
@@ -278,7 +319,19 @@ class _BundleWriter:
             latents=decoder.calibration_strata if decoder else (),
             image_count=self.subject.calibration_images,
             sha256=digest.hexdigest(),
+            seed_count=self.config.calibration_seeds,
+            coverage=self._coverage() if decoder else {},
         )
+
+    def _coverage(self) -> dict[str, float]:
+        calibration, goldens = (
+            np.load(array_path(self.work, Component.DECODER, role, "z")) for role in ("calibration", "input")
+        )
+        inside = (goldens >= calibration.min()) & (goldens <= calibration.max())
+        return {
+            kind.name: float(inside[kind.start : kind.start + kind.count].mean())
+            for kind in self.prepared[Component.DECODER].golden_strata
+        }
 
     def _write(self, relative: str, content: bytes) -> FileRecord:
         files.write_bytes(self.bundle / relative, content)

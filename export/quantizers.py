@@ -6,7 +6,10 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from functools import cached_property
 
-from pocketvae.export import onnx_quantize, tflite_quantize
+import numpy as np
+
+from pocketvae.export import onnx_quantize, probes, tflite_quantize
+from pocketvae.export.probes import Array, Range
 from pocketvae.export.search import QuantizationPlan
 from pocketvae.export.source import Inputs, Source
 from pocketvae.spec import ArtifactSpec, Format, Precision
@@ -24,9 +27,26 @@ class Quantizer(ABC):
     def layers(self) -> Mapping[str, int]:
         """What can be kept in float by itself: name to the number of weights, in graph order."""
 
+    @property
+    @abstractmethod
+    def ranges(self) -> Mapping[str, Range]:
+        """The calibrated range of each layer's output, which the integers cover unless the plan narrows it."""
+
     @abstractmethod
     def quantize(self, plan: QuantizationPlan) -> bytes:
         """Returns the quantized file."""
+
+    @abstractmethod
+    def float_activations(self, inputs: Inputs) -> dict[str, Array]:
+        """Returns the output of each layer of the float model, `[N, ..., C]`."""
+
+    @abstractmethod
+    def activations(self, content: bytes, inputs: Inputs) -> dict[str, Array]:
+        """Returns the output of each layer of a quantized file, `[N, ..., C]`, integers where it has integers."""
+
+    @abstractmethod
+    def input_ranges(self, content: bytes) -> dict[str, Range]:
+        """Returns what the quantized inputs of a file can hold."""
 
 
 class TfliteQuantizer(Quantizer):
@@ -58,6 +78,23 @@ class TfliteQuantizer(Quantizer):
         """See `Quantizer.quantize`."""
         return tflite_quantize.quantize(self.calibrated, plan, integer_interface=self._integer_interface)
 
+    @cached_property
+    def ranges(self) -> Mapping[str, Range]:  # type: ignore[override]
+        """See `Quantizer.ranges`."""
+        return tflite_quantize.layer_ranges(self.calibrated)
+
+    def float_activations(self, inputs: Inputs) -> dict[str, Array]:
+        """See `Quantizer.float_activations`."""
+        return probes.tflite_tensors(self.calibrated, inputs, self.layers)
+
+    def activations(self, content: bytes, inputs: Inputs) -> dict[str, Array]:
+        """See `Quantizer.activations`."""
+        return probes.tflite_tensors(content, inputs, self.layers)
+
+    def input_ranges(self, content: bytes) -> dict[str, Range]:
+        """See `Quantizer.input_ranges`."""
+        return probes.tflite_input_ranges(content)
+
 
 class OnnxQuantizer(Quantizer):
     """Quantizes with onnxruntime's quantizer."""
@@ -75,6 +112,32 @@ class OnnxQuantizer(Quantizer):
     def quantize(self, plan: QuantizationPlan) -> bytes:
         """See `Quantizer.quantize`."""
         return onnx_quantize.quantize_static(self.calibrated, plan)
+
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        """See `Quantizer.ranges`."""
+        return self.calibrated.ranges
+
+    def float_activations(self, inputs: Inputs) -> dict[str, Array]:
+        """See `Quantizer.float_activations`."""
+        content = self._source.onnx_float32()
+        names = onnx_quantize.layer_outputs(content)
+        found = probes.onnx_tensors(content, inputs, names.values())
+        return {layer: _channels_last(found[name]) for layer, name in names.items()}
+
+    def activations(self, content: bytes, inputs: Inputs) -> dict[str, Array]:
+        """See `Quantizer.activations`."""
+        names = onnx_quantize.stored_outputs(content, onnx_quantize.layer_outputs(self._source.onnx_float32()))
+        found = probes.onnx_tensors(content, inputs, names.values())
+        return {layer: _channels_last(found[name]) for layer, name in names.items() if name in found}
+
+    def input_ranges(self, content: bytes) -> dict[str, Range]:
+        """See `Quantizer.input_ranges`."""
+        return probes.onnx_input_ranges(content)
+
+
+def _channels_last(values: Array) -> Array:
+    return np.moveaxis(values, 1, -1) if values.ndim == 4 else values  # ONNX images are [N, C, H, W]
 
 
 def quantizer_for(spec: ArtifactSpec, source: Source, calibration: Inputs) -> Quantizer:

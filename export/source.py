@@ -12,6 +12,9 @@ import numpy.typing as npt
 from pocketvae.export import onnx_convert
 from pocketvae.export.goldens import Original
 from pocketvae.export.graphs import Graph, build_graph
+from pocketvae.export.recipe import Recipe
+from pocketvae.likelihoods import Observed
+from pocketvae.manifest import Stratum
 from pocketvae.spec import Component, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
@@ -32,6 +35,10 @@ class Source:
         golden_inputs: Input name to `[N, ...]`.
         golden_outputs: Output name to `[N, ...] float32`, from the original.
         parts: The sources of the components that this one is joined from.
+        golden_strata: Kinds of goldens.
+        other_calibrations: More sets of calibration samples, of other seeds.
+        observed: The images that the first golden latents were drawn for; None where there are none.
+        recipes: Artifact to how it is quantized, for those that are not searched for.
     """
 
     component: Component
@@ -41,6 +48,10 @@ class Source:
     golden_inputs: Inputs
     golden_outputs: dict[str, FloatArray]
     parts: Mapping[Component, Source] = field(default_factory=dict)
+    golden_strata: tuple[Stratum, ...] = ()
+    other_calibrations: tuple[Inputs, ...] = ()
+    observed: Observed | None = None
+    recipes: dict[str, Recipe] = field(default_factory=dict)
     cache: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def graph(self, *, fuse: bool = True) -> Graph:

@@ -6,7 +6,6 @@ import warnings
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import ExportError
@@ -16,6 +15,7 @@ from pocketvae.keras_io import import_tensorflow
 from pocketvae.quiet import quiet_stderr
 
 Inputs = Mapping[str, npt.NDArray[Any]]
+
 
 def convert_float32(graph: Graph) -> bytes:
     """Converts without any quantization."""

@@ -29,7 +29,16 @@ _HEADS = {
 _FLOAT32 = 0  # of the TFLite schema's TensorType
 _MOVERS = frozenset({"RESHAPE", "TRANSPOSE", "DEPTH_TO_SPACE", "SQUEEZE", "STRIDED_SLICE"})
 # What computes nothing that 8 bits could spoil takes the precision of the layer before it.
-_FOLLOWERS = _MOVERS | {"RELU", "RELU6", "RELU_N1_TO_1", "MAX_POOL_2D", "PAD", "MINIMUM", "MAXIMUM", "RESIZE_NEAREST_NEIGHBOR"}
+_FOLLOWERS = _MOVERS | {
+    "RELU",
+    "RELU6",
+    "RELU_N1_TO_1",
+    "MAX_POOL_2D",
+    "PAD",
+    "MINIMUM",
+    "MAXIMUM",
+    "RESIZE_NEAREST_NEIGHBOR",
+}
 # What may stand between a head and the graph's output.
 _AFTER_HEAD = _MOVERS | {"MAXIMUM", "RELU"}
 
@@ -97,6 +106,15 @@ def find_layers(content: bytes) -> dict[str, int]:
         weights = [index for index in operator.inputs[1:] if index >= 0 and _has_data(model, graph, index)]
         layers[output.name.decode()] = sum(int(np.prod(graph.tensors[index].shape)) for index in weights)
     return layers
+
+
+def layer_ranges(content: bytes) -> dict[str, tuple[float, float]]:
+    """Returns the calibrated range of each layer's output; a head's input is limited, see `calibrate`."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    found = {tensor.name.decode(): tensor.quantization for tensor in model.subgraphs[0].tensors}
+    return {name: (float(found[name].min[0]), float(found[name].max[0])) for name in find_layers(content)}
 
 
 def _is_constant(model: Any, graph: Any, operator: Any) -> bool:
