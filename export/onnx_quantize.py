@@ -118,10 +118,25 @@ def _quantize_static(workspace: _Workspace, plan: QuantizationPlan, overrides: d
         per_channel=True,
         activation_type=QuantType.QUInt8,
         weight_type=QuantType.QUInt8,
-        nodes_to_exclude=list(plan.float_layers),
+        nodes_to_exclude=_float_nodes(workspace.source.read_bytes(), plan),
         calibration_cache_path=workspace.cache,
         extra_options={"WeightSymmetric": True, "TensorQuantOverrides": overrides},
     )
+
+
+def _float_nodes(prepared: bytes, plan: QuantizationPlan) -> list[str]:
+    """Returns the nodes to keep in float: the plan's layers and what merely passes their values on."""
+    import onnx
+
+    found = list(plan.float_layers)
+    kept: set[str] = set()
+    for node in onnx.load_from_string(prepared).graph.node:  # in order of execution
+        if node.name in plan.float_layers:
+            kept.update(node.output)
+        elif node.op_type in _PASSIVE and node.input[0] in kept:
+            kept.update(node.output)
+            found.append(node.name)
+    return found
 
 
 def activation_ranges(float32: bytes, calibration: Inputs) -> Ranges:

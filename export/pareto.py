@@ -46,7 +46,7 @@ def _time_calls(format: Format, content: bytes, feed: Inputs) -> float:
         ready = {name: values.astype(runner.inputs[name].dtype) for name, values in feed.items()}
         for _ in range(_WARM_UPS):
             runner.run(ready)
-        values = []
+        values: list[float] = []
         end = time.perf_counter() + _ROUND_S
         while not values or time.perf_counter() < end:
             start = time.perf_counter()

@@ -55,7 +55,8 @@ def _as_stored(values: Array, details: Mapping[str, Any]) -> Array:
     if not scale:
         return values.astype(details["dtype"])
     info = np.iinfo(details["dtype"])
-    return np.clip(np.round(values / scale) + zero_point, info.min, info.max).astype(details["dtype"])
+    stored: Array = np.clip(np.round(values / scale) + zero_point, info.min, info.max).astype(details["dtype"])
+    return stored
 
 
 def onnx_tensors(content: bytes, inputs: Inputs, names: Iterable[str]) -> dict[str, Array]:

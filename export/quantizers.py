@@ -70,7 +70,7 @@ class TfliteQuantizer(Quantizer):
         return self._source.once(key, lambda: tflite_quantize.calibrate(self._source.graph(), self._calibration))
 
     @cached_property
-    def layers(self) -> Mapping[str, int]:  # type: ignore[override]
+    def layers(self) -> Mapping[str, int]:
         """See `Quantizer.layers`."""
         return tflite_quantize.find_layers(self.calibrated)
 
@@ -79,7 +79,7 @@ class TfliteQuantizer(Quantizer):
         return tflite_quantize.quantize(self.calibrated, plan, integer_interface=self._integer_interface)
 
     @cached_property
-    def ranges(self) -> Mapping[str, Range]:  # type: ignore[override]
+    def ranges(self) -> Mapping[str, Range]:
         """See `Quantizer.ranges`."""
         return tflite_quantize.layer_ranges(self.calibrated)
 
@@ -105,7 +105,7 @@ class OnnxQuantizer(Quantizer):
         return onnx_quantize.calibrate(self._source.onnx_float32(), self._calibration)
 
     @cached_property
-    def layers(self) -> Mapping[str, int]:  # type: ignore[override]
+    def layers(self) -> Mapping[str, int]:
         """See `Quantizer.layers`."""
         return onnx_quantize.weighted_layers(self._source.onnx_float32())
 

@@ -46,8 +46,8 @@ def search_artifact(
     """
     quantizer = quantizer_for(spec, source, source.calibration)
     search = Search(quantizer.layers, partial(_attempt, spec, source, tolerances, quantizer))
+    alone = {} if recipe or spec.precision is Precision.INT8_IO else search.sensitivities()
     best = _best(spec, search, quantizer, recipe)
-    alone = {} if recipe or spec.precision is Precision.INT8_IO else _sensitivities(search, quantizer)
     record = SearchRecord(
         trial_count=len(search.trials),
         chosen=_record(best, 0.0),
@@ -95,15 +95,6 @@ def _attempt(
         excess=share_of_budget(errors, tolerances),
         errors=errors,
     )
-
-
-def _sensitivities(search: Search, quantizer: Quantizer) -> dict[str, float]:
-    """Returns the share of the budget that each layer costs where all others are in float."""
-    names = tuple(quantizer.layers)
-    return {
-        name: search.attempt(QuantizationPlan(float_layers=tuple(other for other in names if other != name))).excess
-        for name in names
-    }
 
 
 def _seeds(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...], best: Trial) -> tuple[SeedError, ...]:
