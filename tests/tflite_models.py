@@ -1,4 +1,4 @@
-"""Small TFLite files made without TensorFlow: a decoder `z [1, 3]` to `image [1, 6, 6, 1]`, as bundles.py has in ONNX."""
+"""Small TFLite files made without TensorFlow: above all a decoder `z` to `image`, as bundles.py has in ONNX."""
 
 from __future__ import annotations
 
