@@ -181,3 +181,16 @@ def test_a_path_that_leads_outside_is_recognized(path):
 @pytest.mark.parametrize("path", ["x", "golden/x.npy", "a.b/c"])
 def test_a_path_inside_is_recognized(path):
     assert files.is_inside(path)
+
+
+def test_the_hash_of_a_folder_is_of_names_and_contents(tmp_path):
+    def folder(name, **content):
+        (tmp_path / name / "sub").mkdir(parents=True)
+        for file, text in content.items():
+            (tmp_path / name / "sub" / file).write_text(text)
+        return files.sha256_path(tmp_path / name)
+
+    first = folder("a", x="1", y="2")
+    assert first == folder("b", y="2", x="1")
+    assert len({first, folder("c", x="2", y="1"), folder("d", x="1"), folder("e", z="1", y="2")}) == 4
+    assert files.sha256_path(tmp_path / "a" / "sub" / "x") == files.sha256_bytes(b"1")
