@@ -12,13 +12,15 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, tflite
+from pocketvae.export.budgets import with_pixel_rounding
 from pocketvae.export.goldens import Original
 from pocketvae.export.graphs import Graph, build_graph
+from pocketvae.export.interfaces import show
 from pocketvae.export.search import QuantizationPlan, Trial, search_quantization, tune_ranges
 from pocketvae.manifest import Tolerance
 from pocketvae.metrics import measure
 from pocketvae.runners import open_runner, run_samples
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
+from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, TensorSpec, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 Inputs = Mapping[str, npt.NDArray[Any]]
@@ -84,6 +86,7 @@ class Artifact:
         content: The file's bytes.
         inputs: As a caller sees them.
         outputs: As a caller sees them.
+        batches: Batch sizes that it runs.
         notes: What is special about it, in words.
         excess: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
     """
@@ -91,25 +94,37 @@ class Artifact:
     content: bytes
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batches: tuple[int, ...]
     notes: tuple[str, ...]
     excess: float
 
 
-def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Artifact:
+def make_artifact(
+    spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...], batches: tuple[int, ...] = (1,)
+) -> Artifact:
     """Converts one component to one precision and format and measures it on the goldens.
+
+    Args:
+        spec: What to make.
+        source: What to make it from.
+        tolerances: Of the artifact with float32 images, see `budgets.base_tolerances`.
+        batches: Batch sizes that it has to run.
 
     Raises:
         ExportError: the conversion failed.
     """
-    content, notes = _made(spec, source, tolerances)
-    with _runner(spec.format, content) as runner:
+    content, notes = _made(replace(spec, image_dtype=ImageDtype.FLOAT32), source, tolerances)
+    shown = show(content, spec, source.vae, batches)
+    with _runner(spec.format, shown.content) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
+    limits = with_pixel_rounding(spec, tolerances, source.vae.range_span)
     return Artifact(
-        content=content,
+        content=shown.content,
         inputs=_in_order(inputs, source.golden_inputs),
         outputs=_in_order(outputs, source.golden_outputs),
-        notes=notes,
-        excess=_excess(spec.format, content, source, tolerances),
+        batches=shown.batches,
+        notes=(*notes, *shown.notes),
+        excess=_excess(spec.format, shown.content, source, limits),
     )
 
 
@@ -262,7 +277,7 @@ def _measure(
     format: Format, content: bytes, plan: QuantizationPlan, source: Source, tolerances: tuple[Tolerance, ...]
 ) -> Trial:
     inputs, expected = source.tuning()
-    outputs = _run(format, content, inputs)
+    outputs = _run(format, content, inputs, source.vae)
     squares = [np.mean(np.square(outputs[name] - expected[name], dtype=np.float64)) for name in expected]
     return Trial(
         plan=plan,
@@ -279,13 +294,13 @@ def _runner(format: Format, content: bytes) -> Any:
         return open_runner(Path(file.name), format)
 
 
-def _run(format: Format, content: bytes, inputs: Inputs) -> dict[str, FloatArray]:
+def _run(format: Format, content: bytes, inputs: Inputs, vae: VaeSpec) -> dict[str, FloatArray]:
     with _runner(format, content) as runner:
-        return run_samples(runner, inputs)
+        return run_samples(runner, inputs, vae.image_range)
 
 
 def _excess(format: Format, content: bytes, source: Source, tolerances: tuple[Tolerance, ...]) -> float:
-    outputs = _run(format, content, source.golden_inputs)
+    outputs = _run(format, content, source.golden_inputs, source.vae)
     ratios = [_ratio(measure(tolerance, source.golden_outputs, outputs), tolerance.limit) for tolerance in tolerances]
     # max() of a list with NaN depends on its order; a NaN must never look like a pass.
     return float("inf") if any(np.isnan(ratios)) else max(ratios)

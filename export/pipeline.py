@@ -14,10 +14,11 @@ import numpy as np
 from pocketvae import files
 from pocketvae.documents import encode, encode_line
 from pocketvae.errors import ExportError, SpecError
-from pocketvae.export.budgets import tolerances
+from pocketvae.export.budgets import base_tolerances, tolerances
 from pocketvae.export.card import model_card
 from pocketvae.export.composed import with_parts
 from pocketvae.export.config import ExportConfig
+from pocketvae.export.interfaces import check_images
 from pocketvae.export.messages import Converted, ConvertJob, Prepared, PrepareJob, Reply, Request, WorkerSetup
 from pocketvae.export.subject import Subject
 from pocketvae.export.worker import SETUP_NAME, array_path
@@ -95,6 +96,7 @@ def export_subject(
     subject: Subject, out: Path, config: ExportConfig, *, force: bool, progress: ProgressCallback
 ) -> ExportResult:
     """Exports a subject that was checked; see `export_run`."""
+    check_images(config.artifacts, subject.vae)
     with files.staged_directory(out, force=force) as bundle:
         work = bundle / ".work"
         work.mkdir()
@@ -129,13 +131,16 @@ def _convert_all(
     """Prepares all components, then makes all artifacts with one worker per format."""
     total, lock = len(config.artifacts) + 1, threading.Lock()
     replies: dict[ArtifactSpec, Reply] = {}
-    workers = {format: WorkerProcess(work) for format in config.formats}
+    limit = config.memory_limit_bytes
+    workers = {format: WorkerProcess(work, memory_limit_bytes=limit) for format in config.formats}
 
     def convert_format(format: Format) -> None:
         for artifact in (artifact for artifact in config.artifacts if artifact.format is format):
-            limits = tolerances(artifact, prepared[artifact.component].floor, subject.vae.range_span)
-            job = ConvertJob(artifact=artifact, tolerances=limits)
+            limits = base_tolerances(artifact, prepared[artifact.component].floor, subject.vae.range_span)
+            job = ConvertJob(artifact=artifact, tolerances=limits, batches=config.batches)
             reply = workers[format].do(Request(convert=job), config.time_limit_s)
+            if reply.no_space:
+                raise ExportError(f"{artifact.filename} cannot be written: {reply.error}")
             with lock:
                 replies[artifact] = reply
                 progress(Progress(stage="exporting", done=len(replies) + 1, total=total, detail=artifact.filename))
@@ -216,9 +221,11 @@ class _BundleWriter:
             component=spec.component,
             precision=spec.precision,
             format=spec.format,
+            image_dtype=spec.image_dtype,
             file=self._write(spec.filename, (self.work / spec.filename).read_bytes()),
             inputs=converted.inputs,
             outputs=converted.outputs,
+            batches=converted.batches,
             tolerances=tolerances(spec, self.prepared[spec.component].floor, self.subject.vae.range_span),
             notes=converted.notes,
         )
