@@ -33,7 +33,7 @@ _UNARY = _names(
 _ELEMENTWISE = _names(
     """
     ADD BATCH_MATMUL BITWISE_XOR DIV EQUAL FLOOR_DIV FLOOR_MOD GREATER GREATER_EQUAL LESS LESS_EQUAL LOGICAL_AND
-    LOGICAL_OR MAXIMUM MINIMUM MUL NOT_EQUAL POW PRELU RIGHT_SHIFT SELECT_V2 SQUARED_DIFFERENCE SUB
+    LOGICAL_OR MAXIMUM MINIMUM MUL NOT_EQUAL POW PRELU RIGHT_SHIFT SELECT SELECT_V2 SQUARED_DIFFERENCE SUB
     """
 )
 # The first input holds samples, the others are weights and settings.
@@ -63,6 +63,8 @@ def add_batches(content: bytes, batches: tuple[int, ...]) -> bytes:
         raise ExportError("further batch sizes need a model without loops and branches, and with one signature")
     single, signature = model.subgraphs[0], model.signatureDefs[0]
     signature.signatureKey = signature_key(1).encode()
+    for tensor in single.tensors:
+        tensor.quantization = tensor.quantization and _WrittenOnce(tensor.quantization)
     for batch in batches[1:]:
         graph, further = copy.deepcopy(single), copy.deepcopy(signature)
         _Copy(model, graph, batch).widen()
@@ -71,6 +73,24 @@ def add_batches(content: bytes, batches: tuple[int, ...]) -> bytes:
         model.subgraphs.append(graph)
         model.signatureDefs.append(further)
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+class _WrittenOnce:
+    """Quantization parameters of which the tensors of all graphs share one: scales weigh as much as small layers."""
+
+    def __init__(self, parameters: Any) -> None:
+        self._parameters = parameters
+        self._builder: Any = None
+        self._offset = 0
+
+    def __deepcopy__(self, memo: object) -> _WrittenOnce:
+        return self
+
+    def Pack(self, builder: Any) -> int:
+        """Writes the parameters unless this file has them, and returns where they lie."""
+        if builder is not self._builder:
+            self._builder, self._offset = builder, self._parameters.Pack(builder)
+        return self._offset
 
 
 class _Copy:
