@@ -97,8 +97,8 @@ class Adapted:
             return values
         port = self._form.inputs[label]
         if port.dtype == "float32":
-            # A row of numbers is compared, since a one-hot operator is in fewer runtimes.
-            given = tf.cast(tf.equal(tf.reshape(values[1], (-1, 1)), tf.range(port.shape[0])), port.dtype)
+            # Rows of a table: TFLite's quantizer gives a one-hot operator values of another scale than its output's.
+            given = tf.gather(tf.eye(port.shape[0], dtype=port.dtype), tf.cast(values[1], tf.int32))
         else:
             given = tf.reshape(tf.cast(values[1], port.dtype), (-1, *port.shape))
         return [given if index == label else values[0] for index in range(2)]

@@ -105,7 +105,8 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
             fully_quantize=integer_interface,
             input_data_type=interface,
             output_data_type=interface,
-            denylisted_ops=None if integer_interface else _float_heads(calibrated),
+            # The quantizer gives ONE_HOT's values another scale than its output's: a label would count for half.
+            denylisted_ops=["ONE_HOT", *([] if integer_interface else _float_heads(calibrated))],
             denylisted_nodes=list(plan.float_layers),
         )
     return bytes(content)

@@ -7,6 +7,7 @@ Run as `python -m pocketvae.export.worker FOLDER`. Requests come on stdin, repli
 from __future__ import annotations
 
 import errno
+import io
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -127,7 +128,10 @@ class Worker:
     def _save(self, component: Component, roles: Mapping[str, Mapping[str, Any]]) -> None:
         for role, values in roles.items():
             for name, array in values.items():
-                np.save(array_path(self._folder, component, role, name), array)
+                # numpy's own writing says of a full disk only how many values fitted.
+                content = io.BytesIO()
+                np.save(content, array)
+                write_bytes(array_path(self._folder, component, role, name), content.getvalue())
 
     def _samples(self, component: Component, arrays: dict[str, Any], purpose: samples.Purpose) -> samples.Samples:
         # Each purpose has its own stream: goldens must not be the samples that calibrated.
