@@ -110,8 +110,8 @@ def _by_name(tensors: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _batch_of(details: Mapping[str, Any]) -> int:
-    shape: list[int] = [int(size) for tensor in list(details.values())[:1] for size in tensor["shape"]]
-    return shape[0] if shape else 1
+    first = next(iter(details.values()), None)
+    return int(first["shape"][0]) if first is not None and len(first["shape"]) else 1
 
 
 def _tensor_spec(name: str, details: Mapping[str, Any]) -> TensorSpec:

@@ -41,6 +41,9 @@ class ExportConfig:
         seed: Of calibration and golden latents.
         time_limit_s: For one conversion; it is ended and reported as failed after that.
         memory_limit_bytes: For one conversion in the same way; two run at a time, one per format.
+        licence: Of the model, stated in every file; empty states nothing.
+        author: The same of who made it.
+        embedded_goldens: Whether golden pairs go into the files, so that each can be verified alone.
     """
 
     artifacts: tuple[ArtifactSpec, ...]
@@ -48,6 +51,9 @@ class ExportConfig:
     seed: int = 0
     time_limit_s: float = 300.0
     memory_limit_bytes: int = field(default_factory=default_memory_limit_bytes)
+    licence: str = ""
+    author: str = ""
+    embedded_goldens: bool = True
 
     def __post_init__(self) -> None:
         if not self.artifacts:

@@ -54,8 +54,14 @@ def in_process(monkeypatch):
     lock = threading.Lock()
 
     class Here:
-        def __init__(self, folder, memory_limit_bytes):
+        def __init__(self, folder, memory_limit_bytes, environment=None):
             self.folder, self.worker = folder, None
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
 
         def do(self, request, time_limit_s):
             with lock:

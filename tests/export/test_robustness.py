@@ -51,9 +51,11 @@ def workers(monkeypatch):
     started = []
 
     def use(action):
-        def make(folder, memory_limit_bytes):
+        def make(folder, memory_limit_bytes, environment=None):
             command = [sys.executable, "-c", f"ACTION = {action!r}\n{WORKER}"]
-            started.append(WorkerProcess(folder, command=command, memory_limit_bytes=memory_limit_bytes))
+            started.append(
+                WorkerProcess(folder, command=command, memory_limit_bytes=memory_limit_bytes, environment=environment)
+            )
             return started[-1]
 
         monkeypatch.setattr(pipeline, "WorkerProcess", make)
