@@ -61,12 +61,14 @@ def run(arguments: argparse.Namespace) -> int:
     precisions = common.choices(Precision, arguments.precisions, "precision")
     check_combinations(formats, precisions)
     images = common.choices(ImageDtype, arguments.image_dtype, "image dtype")
+    batches = common.whole_numbers(arguments.batch, "--batch")
+    memory_limit_bytes = _memory_limit_bytes(arguments.memory_limit)
     config = ExportConfig(
         artifacts=plan_artifacts(components or _all_components(arguments), formats, precisions, images),
-        batches=common.whole_numbers(arguments.batch, "--batch"),
+        batches=batches,
         seed=arguments.seed,
         time_limit_s=arguments.time_limit,
-        memory_limit_bytes=_memory_limit_bytes(arguments.memory_limit),
+        memory_limit_bytes=memory_limit_bytes,
         licence=arguments.licence,
         author=arguments.author,
         embedded_goldens=not arguments.no_embedded_goldens,
