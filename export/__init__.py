@@ -2,7 +2,7 @@
 
 from pocketvae.custom_code import CustomCode
 from pocketvae.export.budgets import Budget
-from pocketvae.export.config import ExportConfig, check_combinations, plan_artifacts
+from pocketvae.export.config import ExportConfig, check_combinations, default_memory_limit_bytes, plan_artifacts
 from pocketvae.export.own_messages import OwnModels
 from pocketvae.export.own_models import export_own_models
 from pocketvae.export.own_roles import DecoderOutput
@@ -21,6 +21,7 @@ __all__ = [
     "Recipe",
     "Role",
     "check_combinations",
+    "default_memory_limit_bytes",
     "export_own_models",
     "export_run",
     "plan_artifacts",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pocketvae.export.artifacts import Artifact
-from pocketvae.export.budgets import tolerances
+from pocketvae.export.budgets import tolerances, with_pixel_rounding
 from pocketvae.export.composed import with_parts
 from pocketvae.export.embedded_goldens import Candidates
 from pocketvae.export.embedding import Statement, Unsigned, embed
@@ -25,12 +25,10 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
     """
     format, span = job.artifact.format, source.vae.range_span
     # A lone file holds no images to take the ELBO of.
-    lone = tuple(limit for limit in job.tolerances if limit.metric != ELBO_CHANGE)
-    limits = (
-        lone
-        if not job.artifact.precision.is_float
-        else tolerances(job.artifact, job.floor, span, artifact.kernel_spread)
-    )
+    limits = tuple(limit for limit in job.tolerances if limit.metric != ELBO_CHANGE)
+    limits = with_pixel_rounding(job.artifact, limits, span)
+    if job.artifact.precision.is_float:
+        limits = tolerances(job.artifact, job.floor, span, artifact.kernel_spread)
     requires = oldest_runtime(format, artifact.content)
     unsigned = Unsigned(
         spec=job.artifact,
@@ -38,6 +36,7 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
         content=artifact.content,
         inputs=artifact.inputs,
         outputs=artifact.outputs,
+        batches=artifact.batches,
         tolerances=limits,
         requires=requires,
         notes=artifact.notes,
@@ -54,6 +53,7 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
     converted = Converted(
         inputs=artifact.inputs,
         outputs=artifact.outputs,
+        batches=artifact.batches,
         notes=artifact.notes,
         excess=artifact.excess,
         kernel_spread=artifact.kernel_spread,

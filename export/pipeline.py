@@ -14,14 +14,16 @@ import numpy as np
 from pocketvae import files
 from pocketvae.documents import encode, encode_line
 from pocketvae.errors import ExportError, SpecError
-from pocketvae.export.budgets import tolerances
+from pocketvae.export.budgets import base_tolerances, with_pixel_rounding
 from pocketvae.export.card import model_card
 from pocketvae.export.composed import with_parts
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.embedding import Statement
 from pocketvae.export.guide import embed_guide
+from pocketvae.export.interfaces import check_images
 from pocketvae.export.messages import Converted, ConvertJob, Prepared, Reply, Request, WorkerSetup
 from pocketvae.export.preparation import other_way, prepare
+from pocketvae.export.recipe import recipe_name
 from pocketvae.export.subject import Subject
 from pocketvae.export.worker import SETUP_NAME, array_path
 from pocketvae.export.worker_process import WorkerProcess
@@ -102,6 +104,7 @@ def export_subject(
     """Exports a subject that was checked; see `export_run`."""
     for recipe in config.recipes.values():
         recipe.check_model(subject.vae)
+    check_images(config.artifacts, subject.vae)
     with files.staged_directory(out, force=force) as bundle:
         work = bundle / ".work"
         work.mkdir()
@@ -148,7 +151,8 @@ def _convert_all(
     """Prepares all components, then makes all artifacts with one worker per format."""
     total, lock = len(config.artifacts) + 1, threading.Lock()
     replies: dict[ArtifactSpec, Reply] = {}
-    workers = {format: WorkerProcess(work) for format in config.formats}
+    limit = config.memory_limit_bytes
+    workers = {format: WorkerProcess(work, memory_limit_bytes=limit) for format in config.formats}
 
     def convert_format(format: Format) -> None:
         for artifact in (artifact for artifact in config.artifacts if artifact.format is format):
@@ -156,18 +160,21 @@ def _convert_all(
             job = ConvertJob(
                 artifact=artifact,
                 tolerances=_limits(artifact, known, subject, config),
+                batches=config.batches,
                 floor=known.floor,
                 golden_strata=known.golden_strata,
-                recipe=config.recipes.get(artifact.filename),
+                recipe=config.recipes.get(recipe_name(artifact)),
             )
             reply = workers[format].do(Request(convert=job), config.time_limit_s)
+            if reply.no_space:
+                raise ExportError(f"{artifact.filename} cannot be written: {reply.error}")
             with lock:
                 replies[artifact] = reply
                 progress(Progress(stage="exporting", done=len(replies) + 1, total=total, detail=artifact.filename))
 
     try:
         progress(Progress(stage="exporting", done=0, total=total, detail="goldens of the original"))
-        other = WorkerProcess(work, environment=other_way())
+        other = WorkerProcess(work, environment=other_way(), memory_limit_bytes=limit)
         prepared = prepare(workers[config.formats[0]], other, components, config.time_limit_s)
         progress(Progress(stage="exporting", done=1, total=total, detail="goldens of the original"))
         with ThreadPoolExecutor(len(workers)) as pool:
@@ -189,7 +196,7 @@ def _limits(
     config: ExportConfig,
     kernel_spread: Mapping[str, float] | None = None,
 ) -> tuple[Tolerance, ...]:
-    return tolerances(
+    return base_tolerances(
         artifact,
         prepared.floor,
         subject.vae.range_span,
@@ -218,7 +225,7 @@ class _BundleWriter:
     work: Path
     config: ExportConfig
     prepared: Mapping[Component, Prepared]
-    _recipes: list[FileRecord] = field(default_factory=list)
+    _recipes: dict[str, FileRecord] = field(default_factory=dict)
 
     def write(self, replies: Mapping[ArtifactSpec, Reply]) -> ExportResult:
         made = {spec: replies[spec].converted for spec in self.config.artifacts}
@@ -249,7 +256,7 @@ class _BundleWriter:
         over = {spec.filename: made_.excess for spec, made_ in made.items() if made_ and made_.excess > 1}
         card = self._write("MODEL_CARD.md", model_card(manifest).encode())
         guide = self._write("EMBED.md", embed_guide(manifest, over).encode())
-        manifest = replace(manifest, documents=(card, guide, *self._recipes))
+        manifest = replace(manifest, documents=(card, guide, *self._recipes.values()))
         self._remove_work()
         files.write_text(self.bundle / MANIFEST_NAME, encode(manifest))
         return ExportResult(manifest=manifest, over_budget=over)
@@ -259,23 +266,30 @@ class _BundleWriter:
             component=spec.component,
             precision=spec.precision,
             format=spec.format,
+            image_dtype=spec.image_dtype,
             file=self._write(spec.filename, (self.work / spec.filename).read_bytes()),
             inputs=converted.inputs,
             outputs=converted.outputs,
-            tolerances=_limits(spec, self.prepared[spec.component], self.subject, self.config, converted.kernel_spread),
+            batches=converted.batches,
+            tolerances=with_pixel_rounding(
+                spec,
+                _limits(spec, self.prepared[spec.component], self.subject, self.config, converted.kernel_spread),
+                self.subject.vae.range_span,
+            ),
             layers=converted.layers,
-            search=self._search(spec, converted),
+            search=self._search(converted),
             notes=converted.notes,
             requires=converted.requires,
             portability=converted.portability,
         )
 
-    def _search(self, spec: ArtifactSpec, converted: Converted) -> SearchRecord | None:
+    def _search(self, converted: Converted) -> SearchRecord | None:
         if converted.search is None or converted.recipe is None:
             return converted.search
-        (self.bundle / "recipes").mkdir(exist_ok=True)
-        path = f"recipes/{spec.filename}.json"
-        self._recipes.append(self._write(path, encode(converted.recipe).encode()))
+        path = f"recipes/{converted.recipe.artifact}.json"
+        if path not in self._recipes:  # files that differ only in how they store images share one
+            (self.bundle / "recipes").mkdir(exist_ok=True)
+            self._recipes[path] = self._write(path, encode(converted.recipe).encode())
         return replace(converted.search, recipe=path)
 
     def _golden(self, component: Component) -> GoldenRecord:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pocketvae.documents import decode
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export.search import QuantizationPlan
-from pocketvae.spec import STRICT, ArtifactSpec, VaeSpec
+from pocketvae.spec import STRICT, ArtifactSpec, ImageDtype, VaeSpec
 
 SCHEMA_VERSION = 1
 _SEARCHED = ("int8", "int8_io")
@@ -86,6 +86,11 @@ class Recipe:
                 raise ExportError(
                     f"the recipe for {self.artifact} is of another model: it does not list the layer {name!r}"
                 )
+
+
+def recipe_name(spec: ArtifactSpec) -> str:
+    """Returns the artifact whose recipe an artifact follows: how images are stored changes no layer."""
+    return replace(spec, image_dtype=ImageDtype.FLOAT32).filename
 
 
 def read_recipes(paths: Iterable[Path]) -> dict[str, Recipe]:

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy.typing as npt
 
-from pocketvae.errors import ExportError
 from pocketvae.export.graphs import Graph
+from pocketvae.export.operators import conversion_error, refuse_custom_tflite
 from pocketvae.export.samples import each_sample
 from pocketvae.keras_io import import_tensorflow
 from pocketvae.quiet import quiet_stderr
@@ -83,7 +83,8 @@ def convert(graph: Graph, configure: Callable[[Any], None]) -> bytes:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         configure(converter)
         try:
-            return bytes(converter.convert())
+            content = bytes(converter.convert())
         except Exception as e:
-            lines = [line for line in str(e).splitlines() if line.strip()]
-            raise ExportError(f"the TFLite converter failed: {lines[0][:300] if lines else type(e).__name__}") from e
+            raise conversion_error(str(e)) from e
+    refuse_custom_tflite(content)
+    return content

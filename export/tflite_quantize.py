@@ -26,6 +26,7 @@ _HEADS = {
     "TANH": (-LOGIT_BOUND / 2, LOGIT_BOUND / 2),
     "MINIMUM": (0.0, 1.0),
 }
+_ONE_HOT = "ONE_HOT"
 _FLOAT32 = 0  # of the TFLite schema's TensorType
 _MOVERS = frozenset({"RESHAPE", "TRANSPOSE", "DEPTH_TO_SPACE", "SQUEEZE", "STRIDED_SLICE"})
 # What computes nothing that 8 bits could spoil takes the precision of the layer before it.
@@ -39,6 +40,7 @@ _FOLLOWERS = _MOVERS | {
     "MAXIMUM",
     "RESIZE_NEAREST_NEIGHBOR",
 }
+_NOT_LAYERS = frozenset({*_FOLLOWERS, *_HEADS, _ONE_HOT})
 # What may stand between a head and the graph's output.
 _AFTER_HEAD = _MOVERS | {"MAXIMUM", "RELU"}
 
@@ -75,7 +77,8 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
             fully_quantize=integer_interface,
             input_data_type=interface,
             output_data_type=interface,
-            denylisted_ops=None if integer_interface else _float_heads(calibrated),
+            # The quantizer gives ONE_HOT's values another scale than its output's: a label would count for half.
+            denylisted_ops=[_ONE_HOT, *([] if integer_interface else _float_heads(calibrated))],
             denylisted_nodes=[] if integer_interface else _float_tensors(calibrated, plan),
         )
     return bytes(content)
@@ -101,7 +104,13 @@ def find_layers(content: bytes) -> dict[str, int]:
     for operator in graph.operators:
         output = graph.tensors[operator.outputs[0]]
         name = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
-        if name in _FOLLOWERS or name in _HEADS or output.type != _FLOAT32 or _is_constant(model, graph, operator):
+        if (
+            name in _FOLLOWERS
+            or name in _HEADS
+            or name == _ONE_HOT
+            or output.type != _FLOAT32
+            or _is_constant(model, graph, operator)
+        ):
             continue
         weights = [index for index in operator.inputs[1:] if index >= 0 and _has_data(model, graph, index)]
         layers[output.name.decode()] = sum(int(np.prod(graph.tensors[index].shape)) for index in weights)

@@ -9,10 +9,8 @@ from pocketvae.manifest import Stratum
 class Network:
     """One layer of four channels: alive, dead in integers, tipping between two integers, constant in float."""
 
-    layers = {"layer": 40}
-    ranges = {"layer": (0.0, 10.0)}
-
     def __init__(self, stored_type=np.int8):
+        self.layers, self.ranges = {"layer": 40}, {"layer": (0.0, 10.0)}
         rows = np.arange(50)
         self._real = np.stack([rows * 0.3, rows * 1e-3, 5 + rows * 1e-3, np.full(50, 2.0)], axis=1)
         self._stored = np.stack([rows, np.zeros(50), 60 + rows % 2, np.full(50, 9)], axis=1).astype(stored_type)
@@ -27,8 +25,8 @@ class Network:
 GOLDENS = {"z": np.zeros((50, 2), np.float32)}
 
 
-def diagnose(plan=QuantizationPlan(), network=None):
-    (layer,) = diagnose_layers(network or Network(), b"", plan, GOLDENS, {"layer": 0.25})
+def diagnose(plan=None, network=None):
+    (layer,) = diagnose_layers(network or Network(), b"", plan or QuantizationPlan(), GOLDENS, {"layer": 0.25})
     return layer
 
 
