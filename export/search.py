@@ -1,4 +1,4 @@
-"""The search for the quantization of a network that holds its budget with the fewest layers left in float."""
+"""The search for the smallest quantization of a network that holds its budget."""
 
 from __future__ import annotations
 
@@ -90,8 +90,8 @@ class Search:
         large ones in float wherever many small errors add up. With L layers that is at most 3 L + 2 attempts.
 
         Returns:
-            The variant with the fewest float weights that was found within the budget, or, where none is, the one
-            with the smallest excess.
+            The smallest variant that was found within the budget, or, where none is, the one with the smallest
+            excess.
         """
         tuned = self.tune_ranges()
         if not tuned.within_budget:
@@ -114,10 +114,10 @@ class Search:
         return best
 
     def best(self) -> Trial:
-        """Returns the best variant so far: within the budget with few float weights, else close to the budget."""
+        """Returns the best variant so far: the smallest file within the budget, else the one closest to the budget."""
         enough = [trial for trial in self.trials if trial.within_budget]
         if enough:
-            return min(enough, key=lambda trial: (self.float_weights(trial), len(trial.plan.float_layers), trial.rmse))
+            return min(enough, key=lambda trial: (len(trial.content), self.float_weights(trial), trial.excess))
         return min(self.trials, key=lambda trial: trial.excess)
 
     def float_weights(self, trial: Trial) -> int:

@@ -136,8 +136,8 @@ def _reason(spec: ArtifactSpec, search: Search, best: Trial, recipe: Recipe | No
     if spec.precision is Precision.INT8_IO:
         return f"the smallest error on calibration samples of {len(search.trials)} sets of ranges, no layer in float"
     if held:
-        return f"fewest weights in float of the {held} of {len(search.trials)} within {MARGIN:.0%} of the budget"
-    return f"closest to the budget, which none of {len(search.trials)} holds"
+        return f"the smallest file of the {held} of {len(search.trials)} variants within {MARGIN:.0%} of the budget"
+    return f"closest to the budget, which none of {len(search.trials)} variants holds"
 
 
 def _notes(best: Trial, quantizer: Quantizer, recipe: Recipe) -> tuple[str, ...]:
