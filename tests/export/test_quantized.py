@@ -31,13 +31,15 @@ def searched(manifest):
 def test_no_probability_is_0_or_1_by_accident(tiny_bundle, manifest):
     goldens = open_bundle(tiny_bundle).goldens(Component.DECODER)
     image = goldens.outputs["image"]
-    assert not np.isin(image, (0.0, 1.0)).any()
+    # onnxruntime's sigmoid, in float32 too, returns 0 for probabilities below about 1e-8.
+    clear = (image >= 1e-6) & (image <= 1 - 1e-6)
+    assert clear.mean() > 0.5
     decoders = [artifact for artifact in manifest.artifacts if artifact.component is Component.DECODER]
     # Integers are what an integer interface is asked for; it has no probabilities.
     for artifact in (item for item in decoders if item.precision is not Precision.INT8_IO):
         with open_runner(tiny_bundle / artifact.name, artifact.format) as runner:
             found = run_samples(runner, goldens.inputs)["image"]
-        assert not np.isin(found, (0.0, 1.0)).any(), artifact.name
+        assert not np.isin(found[clear], (0.0, 1.0)).any(), artifact.name
 
 
 def test_everything_behind_the_head_is_in_float(tiny_bundle):
