@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     common.check_folder_output(arguments.save_worst)
     _check_bundle_options(arguments)
     with Terminal(quiet=arguments.quiet) as terminal:
-        verify = verify_file if arguments.bundle.is_file() else verify_in_detail
+        verify = verify_file if _is_one_file(arguments.bundle) else verify_in_detail
         verification = verify(
             arguments.bundle,
             targets=common.names(arguments.targets),
@@ -70,9 +70,13 @@ def run(arguments: argparse.Namespace) -> int:
     return 0 if result.passed else 3
 
 
+def _is_one_file(path: Path) -> bool:
+    return path.is_file() or (path.suffix in (".tflite", ".onnx") and not path.is_dir())
+
+
 def _check_bundle_options(arguments: argparse.Namespace) -> None:
     """Refuses for one file what needs a bundle's goldens and manifest."""
-    if not arguments.bundle.is_file():
+    if not _is_one_file(arguments.bundle):
         return
     for option, value in (("--html", arguments.html), ("--save-worst", arguments.save_worst)):
         if value is not None:
