@@ -6,22 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from pocketvae.benchmarks.environment import current_environment
-from pocketvae.benchmarks.parity.checks import fault_checks, output_checks
+from pocketvae.benchmarks.parity.artifact import check_artifact
 from pocketvae.benchmarks.parity.figures import output_figures
 from pocketvae.benchmarks.parity.limits import CONFIG_NAME, Limits, parse_limits
 from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
 from pocketvae.benchmarks.parity.worst import WorstCase, worst_case
 from pocketvae.benchmarks.results import Check, Diagnosis, Figure, NotRun, VerifyResult
-from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
+from pocketvae.benchmarks.targets import Target, TargetRun, make_target
 from pocketvae.bundle import Bundle, Goldens, open_bundle
 from pocketvae.errors import ManifestError, SpecError, TargetError
 from pocketvae.files import write_bytes
 from pocketvae.manifest import ArtifactRecord
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.runners import FloatArray
 from pocketvae.spec import Component
 
 
@@ -134,23 +131,23 @@ class _Verifier:
         return Verification(result=result, worst=tuple(self._worst))
 
     def _check(self, artifact: ArtifactRecord, target: Target, run: TargetRun) -> None:
-        goldens = self._goldens[artifact.component]
+        goldens, vae = self._goldens[artifact.component], self._bundle.manifest.vae
+        tolerances = self._limits.apply(artifact)
         try:
-            outputs = run.outputs(artifact, goldens.inputs, num_threads=self._num_threads)
+            checked = check_artifact(
+                run, target.name, artifact, tolerances, goldens, vae, num_threads=self._num_threads
+            )
         except TargetError as e:
             self._miss(artifact.name, target, str(e))
             return
-        except ArtifactFault as e:
-            self._checks += fault_checks(artifact.name, target.name, e.check, str(e))
+        self._checks += checked.checks
+        expected, outputs = checked.expected, checked.outputs
+        if outputs is None:
             return
-        names, vae = (artifact.name, target.name), self._bundle.manifest.vae
-        expected = {name: _float32(values) for name, values in goldens.outputs.items()}
-        tolerances = self._limits.apply(artifact)
-        checks = output_checks(*names, vae, tolerances, expected, outputs)
-        self._checks += checks
+        names = (artifact.name, target.name)
         self._figures += output_figures(*names, vae, artifact.component, expected, outputs, goldens.strata)
         self._worst.append(worst_case(*names, artifact.component, goldens, outputs))
-        if not all(check.passed for check in checks):
+        if not checked.passed:
             case = Case(
                 artifact=artifact,
                 target=target.name,
@@ -204,7 +201,3 @@ def _goldens(bundle: Bundle, component: Component) -> Goldens:
     if goldens.count < 1:
         raise ManifestError(f"the bundle's goldens for the {component} are empty")
     return goldens
-
-
-def _float32(values: np.ndarray) -> FloatArray:
-    return values.astype(np.float32, copy=False)

@@ -1,0 +1,139 @@
+"""How many faults verify finds, and how often it cries wolf: trials on a real bundle."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae.benchmarks.mutations.fresh import FreshSamples
+from pocketvae.benchmarks.mutations.mutation import Mutation
+from pocketvae.benchmarks.mutations.onnx_faults import onnx_mutations
+from pocketvae.benchmarks.mutations.results import CleanRun, Trial
+from pocketvae.benchmarks.mutations.tflite_faults import tflite_mutations
+from pocketvae.benchmarks.parity.artifact import CheckedArtifact, check_artifact
+from pocketvae.benchmarks.targets import TargetRun
+from pocketvae.benchmarks.targets.host import HostTarget
+from pocketvae.bundle import Bundle, Goldens
+from pocketvae.manifest import ArtifactRecord
+from pocketvae.runners import Kernels
+from pocketvae.spec import Format
+
+_HOST = "host"
+
+
+class Study:
+    """Trials on one bundle; nothing in it is changed."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Opens the bundle on this machine."""
+        self._bundle = bundle
+        self._run = HostTarget().open(bundle)
+        self._fresh = FreshSamples(bundle, self._run)
+        self._goldens = {record.component: bundle.goldens(record.component) for record in bundle.manifest.goldens}
+
+    def mutation_trials(self, artifact: ArtifactRecord, seed: int, bit_flips: int) -> Iterator[Trial]:
+        """Makes every kind of fault in a copy of an artifact and yields what verify says of each.
+
+        Args:
+            artifact: Of the bundle.
+            seed: Of the faults and of the fresh samples.
+            bit_flips: How many single bit flips.
+        """
+        rng = np.random.default_rng([seed, *artifact.name.encode()])
+        fresh = self._fresh.draw(artifact, rng)
+        content = self._bundle.artifact_path(artifact).read_bytes()
+        make = tflite_mutations if artifact.format is Format.TFLITE else onnx_mutations
+        with tempfile.TemporaryDirectory() as folder:
+            copy = replace(self._bundle, path=Path(folder))
+            run = HostTarget().open(copy)
+            for mutation in make(content, rng, bit_flips=bit_flips):
+                copy.artifact_path(artifact).write_bytes(mutation.content)
+                yield self._trial(run, artifact, mutation, fresh)
+        yield from self._golden_trials(artifact, rng)
+        yield self._kernel_trial(artifact, fresh)
+
+    def clean_run(self, seed: int) -> CleanRun:
+        """Verifies every artifact of the untouched bundle with threads, order and samples chosen by a seed."""
+        rng = np.random.default_rng(seed)
+        threads, fresh = int(rng.integers(1, 3)), bool(rng.integers(2))
+        alarms = []
+        for artifact in self._bundle.manifest.artifacts:
+            known = self._goldens[artifact.component]
+            goldens = self._fresh.draw(artifact, rng) if fresh else _shuffled(known, rng)
+            checked = self._check(self._run, artifact, goldens, threads=threads)
+            alarms += [
+                f"{artifact.name} {check.metric}: {check.detail}" for check in checked.checks if not check.passed
+            ]
+        return CleanRun(seed=seed, threads=threads, fresh=fresh, alarms=tuple(alarms))
+
+    def _trial(self, run: TargetRun, artifact: ArtifactRecord, mutation: Mutation, fresh: Goldens) -> Trial:
+        found = self._check(run, artifact, self._goldens[artifact.component])
+        return Trial(
+            artifact=artifact.name,
+            kind=mutation.kind,
+            where=mutation.where,
+            effect=_effect(self._check(run, artifact, fresh)),
+            detected=not found.passed,
+        )
+
+    def _golden_trials(self, artifact: ArtifactRecord, rng: np.random.Generator) -> Iterator[Trial]:
+        """Yields goldens that belong to other inputs, as after half an export."""
+        known = self._goldens[artifact.component]
+        for name, values in known.outputs.items():
+            stale = replace(known, outputs={**known.outputs, name: np.roll(values, 1, axis=0)})
+            found = self._check(self._run, artifact, stale)
+            yield Trial(
+                artifact=artifact.name,
+                kind="stale golden",
+                where=name,
+                effect=_effect(found),
+                detected=not found.passed,
+            )
+
+    def _kernel_trial(self, artifact: ArtifactRecord, fresh: Goldens) -> Trial:
+        found = self._check(self._run, artifact, self._goldens[artifact.component], kernels=Kernels.BUILTIN)
+        effect = _effect(self._check(self._run, artifact, fresh, kernels=Kernels.BUILTIN))
+        return Trial(
+            artifact=artifact.name, kind="other kernels", where="builtin", effect=effect, detected=not found.passed
+        )
+
+    def _check(
+        self,
+        run: TargetRun,
+        artifact: ArtifactRecord,
+        goldens: Goldens,
+        *,
+        kernels: Kernels = Kernels.OPTIMIZED,
+        threads: int = 1,
+    ) -> CheckedArtifact:
+        vae = self._bundle.manifest.vae
+        return check_artifact(
+            run, _HOST, artifact, artifact.tolerances, goldens, vae, kernels=kernels, num_threads=threads
+        )
+
+
+def _shuffled(goldens: Goldens, rng: np.random.Generator) -> Goldens:
+    order = rng.permutation(goldens.count)
+    return replace(
+        goldens,
+        inputs={name: values[order] for name, values in goldens.inputs.items()},
+        outputs={name: values[order] for name, values in goldens.outputs.items()},
+    )
+
+
+def _effect(checked: CheckedArtifact) -> float | None:
+    """Returns the largest ratio of a deviation to its limit; None where there is no finite one."""
+    if any(not check.passed for check in checked.checks if check.limit is None):
+        return None
+    ratios = []
+    for check in checked.checks:
+        if check.limit is None:
+            continue
+        if check.value is None or (check.limit == 0 and check.value > 0):
+            return None
+        ratios.append(check.value / check.limit if check.limit > 0 else 0.0)
+    return max(ratios, default=None)
