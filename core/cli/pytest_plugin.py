@@ -41,8 +41,8 @@ class CheckItem(pytest.Item):
         return str(excinfo.value)
 
     def reportinfo(self) -> tuple[Path, None, str]:
-        """Returns what pytest prints at the head of a failure."""
-        return self.path, None, self.name
+        """Returns what pytest prints at the head of a failure; a name with dots would be taken for a Python path."""
+        return self.path, None, self.name.replace("::", " ")
 
 
 class BundleCollector(pytest.Collector):
@@ -95,7 +95,8 @@ def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.It
     """Adds the checks before pytest deselects anything."""
     for bundle in session.config.getoption("--pocketvae"):
         path = Path(bundle).absolute()
-        items.extend(BundleCollector.from_parent(session, name=path.name, path=path).collect())
+        collector: BundleCollector = BundleCollector.from_parent(session, name=path.name, path=path, nodeid=path.name)
+        items.extend(collector.collect())
 
 
 def _name(item: Check | NotRun) -> str:
