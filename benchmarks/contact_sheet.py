@@ -67,7 +67,7 @@ def _decode(bundle: Bundle, name: str, inputs: Mapping[str, Array]) -> FloatArra
     artifact = bundle.manifest.artifact(name)
     try:
         with open_runner(bundle.artifact_path(artifact), artifact.format) as runner:
-            return run_samples(runner, inputs)["image"]
+            return run_samples(runner, inputs, bundle.manifest.vae.image_range)["image"]
     except PocketVaeError:
         return None
 

@@ -33,7 +33,8 @@ def _add_suite(root: xml.Element, name: str, checks: list[Check], reason: str) -
         root, "testsuite", name=name, tests=str(len(checks)), failures=str(failures), errors="0", skipped="0"
     )
     for check in checks:
-        case = xml.SubElement(suite, "testcase", classname=name, name=f"{check.output} {check.metric}".strip())
+        what = f"{check.output} {check.metric}".strip() + (f", batch {check.batch}" if check.batch > 1 else "")
+        case = xml.SubElement(suite, "testcase", classname=name, name=what)
         if not check.passed:
             limit = f"limit: {check.limit_source}" if check.limit_source else ""
             blame = f"to blame: {reason}" if reason else ""

@@ -12,7 +12,7 @@ from pocketvae.benchmarks.contact_sheet import ContactRow, contact_rows
 from pocketvae.benchmarks.environment import Environment
 from pocketvae.benchmarks.parity.worst import AMPLIFICATION, WorstCase
 from pocketvae.benchmarks.report_html import image, table, table_row
-from pocketvae.benchmarks.report_parity import diagnoses_section, figures_section, worst_section
+from pocketvae.benchmarks.report_parity import diagnoses_section, figures_section, layers_section, worst_section
 from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, VerifyResult
 from pocketvae.benchmarks.tables import format_ratio, format_us, format_value, worst_check
 from pocketvae.bundle import Bundle, open_bundle
@@ -62,6 +62,7 @@ def render_report(
         _contact_sheet(rows),
         worst_section(worst, manifest.vae),
         figures_section(verify),
+        layers_section(verify),
         _latency(bench) if bench else "",
         _trade_off(verify, bench) if bench else "",
         _pictures(pictures),
@@ -192,8 +193,10 @@ def _contact_sheet(rows: Sequence[ContactRow]) -> str:
 
 def _latency(bench: BenchResult) -> str:
     charts = []
+    first = bench.results[0]
+    alike = [row for row in bench.results if (row.threads, row.batch) == (first.threads, first.batch)]
     for component in ("decoder", "encoder", "generator"):
-        rows = [row for row in bench.results if component in row.artifact and row.threads == bench.results[0].threads]
+        rows = [row for row in alike if component in row.artifact]
         bars = [
             Bar(
                 label=row.target if row.is_original else row.artifact.removeprefix(f"{component}."),
@@ -215,7 +218,7 @@ def _trade_off(verify: VerifyResult, bench: BenchResult) -> str:
     points = []
     for row in bench.results:
         checks = [c for c in verify.checks if c.artifact == row.artifact and c.output == "image" and c.value]
-        if not row.artifact.startswith("decoder.") or not checks:
+        if not row.artifact.startswith("decoder.") or row.batch > 1 or not checks:
             continue
         error = max(check.value or 0 for check in checks) * 255
         label = f"{row.artifact.removeprefix('decoder.')}, {_duration(row.median_s)}"
@@ -273,5 +276,5 @@ def _duration(seconds: float) -> str:
 
 
 def _fastest_decoder(bench: BenchResult | None) -> BenchRow | None:
-    rows = [row for row in bench.results if row.artifact.startswith("decoder.")] if bench else []
+    rows = [row for row in bench.results if row.artifact.startswith("decoder.") and row.batch == 1] if bench else []
     return min(rows, key=lambda row: row.median_s, default=None)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from pocketvae.benchmarks.charts import Bar, level_chart
 from pocketvae.benchmarks.parity.worst import AMPLIFICATION, WorstCase
 from pocketvae.benchmarks.report_html import image, table, table_row
-from pocketvae.benchmarks.results import VerifyResult
+from pocketvae.benchmarks.results import LayerReport, VerifyResult
 from pocketvae.benchmarks.tables import figures_table
 from pocketvae.spec import VaeSpec
 
@@ -46,6 +47,34 @@ def worst_section(worst: Sequence[WorstCase], vae: VaeSpec) -> str:
         f"<details{' open' if len(cells) < 8 else ''}><summary>{len(cells)} artifacts</summary>"
         f"<div class='pictures'>{''.join(cells)}</div></details>\n"
     )
+
+
+def layers_section(verify: VerifyResult) -> str:
+    """Returns a chart of every artifact that was compared layer by layer; empty where none was."""
+    figures = "".join(_layers_figure(report) for report in verify.layers)
+    if not figures:
+        return ""
+    return (
+        "<h2>Layer by layer</h2>\n<p>Signal to quantization noise of every tensor that differs from the float32 file's, "
+        "in order of execution, on the runtime's built-in kernels; more is better, 6 dB are one bit. The first bad layer "
+        f"has another colour.</p>\n<details><summary>{len(verify.layers)} artifacts</summary>{figures}</details>\n"
+    )
+
+
+def _layers_figure(report: LayerReport) -> str:
+    kind = report.artifact.rsplit(".", 1)[1]
+    bars = [
+        Bar(
+            label=layer.name.split(";")[0][-32:],
+            value=max(layer.sqnr_db, 0.0),
+            text=f"{layer.sqnr_db:.1f} dB",
+            kind="original" if layer.name == report.first_bad else kind,
+        )
+        for layer in report.layers
+        if layer.sqnr_db is not None
+    ]
+    title = f"{report.artifact}: {report.reason}" if report.reason else f"{report.artifact} against {report.reference}"
+    return f"<figure>{level_chart(bars, title=title)}<figcaption>{escape(title)}</figcaption></figure>"
 
 
 def figures_section(verify: VerifyResult) -> str:

@@ -26,6 +26,7 @@ class Check:
         limit: Largest value that passes; None for checks without a number.
         limit_source: Where the limit comes from.
         passed: The verdict.
+        batch: Samples in one call.
         detail: What was wrong, in words.
     """
 
@@ -38,6 +39,7 @@ class Check:
     limit: float | None
     limit_source: str
     passed: bool
+    batch: int = 1
     detail: str = ""
 
 
@@ -149,7 +151,7 @@ class LayerReport:
         reference: The float32 file it is compared with.
         layers: In the order of execution, those that both files have.
         unmatched: Tensors of the float32 file that the artifact has not got under that name and shape.
-        first_bad: Where the ratio falls by more than 10 dB below every layer before; None where it nowhere does.
+        first_bad: The layer from which on the ratio stays more than 10 dB below every layer before; None without one.
         looking_changed: Largest difference between the output while all tensors are kept and the plain one; what is
             above 0 means that the layers tell of another computation than the one that apps run.
         reason: Why there is no comparison; empty where there is one.
@@ -197,11 +199,12 @@ class VerifyResult:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchRow:
-    """The cost of one artifact, or of the original model, with one number of threads.
+    """The cost of one artifact, or of the original model, with one number of threads and one batch size.
 
     Attributes:
         artifact: File name, or `original decoder` and `original encoder`.
         target: `host`, or for the original how it was called: `keras-call`, `tf.function`, `keras-predict`.
+        batch: Samples in one call.
         size_bytes: Of the file.
         load_s: Opening the file, until the first call could be made; the runtime was imported before.
         first_s: The first call.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, VerifyResult
+from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, LayerReport, VerifyResult
 
 Row = list[str]
 
@@ -16,7 +16,7 @@ def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
     for key in dict.fromkeys((check.artifact, check.target) for check in result.checks):
         check = worst_check([check for check in result.checks if (check.artifact, check.target) == key])
         value, limit = format_value(check.value, check), format_value(check.limit, check)
-        what = f"{check.output} {check.metric}".strip()
+        what = f"{check.output} {check.metric}".strip() + (f", batch {check.batch}" if check.batch > 1 else "")
         rows.append([*key, what, value, limit, check.detail or check.limit_source, "pass" if check.passed else "FAIL"])
     rows += [[item.artifact, item.target, "not run", "", "", item.reason, "FAIL"] for item in result.not_run]
     return headers, rows
@@ -40,6 +40,26 @@ def figures_table(result: VerifyResult) -> tuple[Row, list[Row]]:
         values = {f.metric: f.value for f in kept if (f.artifact, f.target, f.output) == key}
         rows.append([*key, *(format_figure(name, values.get(name)) for name in metrics)])
     return ["artifact", "target", "output", *(_SHOWN_FIGURES[name] for name in metrics)], rows
+
+
+def layer_lines(result: VerifyResult) -> list[str]:
+    """Returns one line per artifact that was compared layer by layer: the first bad layer, and what to doubt."""
+    return [f"{report.artifact} layer by layer: {_layers_text(report)}" for report in result.layers]
+
+
+def _layers_text(report: LayerReport) -> str:
+    if report.reason:
+        return f"not compared: {report.reason}"
+    ratios = [layer.sqnr_db for layer in report.layers if layer.sqnr_db is not None]
+    figures = f", lowest {min(ratios):.1f} dB, output {ratios[-1]:.1f} dB" if ratios else ", all equal"
+    parts = [f"{len(report.layers)} layers{figures}"]
+    if report.first_bad is not None:
+        parts.append(f"first bad layer {report.first_bad.split(';')[0]}")
+    if report.unmatched:
+        parts.append(f"{len(report.unmatched)} without a counterpart")
+    if report.looking_changed > 0:
+        parts.append(f"looking changed the output by {report.looking_changed:.1e}")
+    return "; ".join(parts)
 
 
 def format_figure(metric: str, value: float | None) -> str:
@@ -99,8 +119,8 @@ def format_value(value: float | None, check: Check) -> str:
 
 
 def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
-    """Returns headers and one row per artifact, target and number of threads."""
-    headers = ["artifact", "target", "threads", "kB", "load ms", "first ms", "median us", "p90 us", "p99 us"]
+    """Returns headers and one row per artifact, target, number of threads and batch size."""
+    headers = ["artifact", "target", "threads", "batch", "kB", "load ms", "first ms", "median us", "p90 us", "p99 us"]
     headers += ["peak MB", "x tf.function", "x predict", "notes"]
     return headers, [_bench_row(row) for row in result.results]
 
@@ -110,6 +130,7 @@ def _bench_row(row: BenchRow) -> Row:
         row.artifact,
         row.target,
         str(row.threads),
+        str(row.batch),
         f"{row.size_bytes / 1000:.1f}",
         f"{row.load_s * 1e3:.1f}",
         f"{row.first_s * 1e3:.2f}",

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pocketvae.benchmarks.environment import current_environment
 from pocketvae.benchmarks.parity.artifact import check_artifact
 from pocketvae.benchmarks.parity.figures import output_figures
+from pocketvae.benchmarks.parity.layers import layer_reports
 from pocketvae.benchmarks.parity.limits import CONFIG_NAME, Limits, parse_limits
 from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
 from pocketvae.benchmarks.parity.worst import WorstCase, worst_case
@@ -70,10 +71,21 @@ def verify_in_detail(
     if num_threads < 1:
         raise SpecError(f"threads must be at least 1, got {num_threads}")
     bundle = open_bundle(path)
-    limits = _read_limits(path, config)
+    return verify_opened(bundle, chosen, read_limits(path, config), num_threads=num_threads, progress=progress)
+
+
+def verify_opened(
+    bundle: Bundle, targets: Sequence[Target], limits: Limits, *, num_threads: int, progress: ProgressCallback
+) -> Verification:
+    """Verifies a bundle that is open; see `verify_in_detail`.
+
+    Raises:
+        ManifestError: the goldens are damaged.
+        SpecError: `limits` names what the bundle has not got.
+    """
     limits.check(bundle.manifest.artifacts)
-    verifier = _Verifier(bundle, limits, num_threads, progress, len(chosen))
-    for target in chosen:
+    verifier = _Verifier(bundle, limits, num_threads, progress, len(targets))
+    for target in targets:
         verifier.run_on(target)
     return verifier.verification()
 
@@ -105,7 +117,8 @@ class _Verifier:
                 raise TargetError(reason)
             with target.open(self._bundle) as run:
                 for artifact in artifacts:
-                    self._check(artifact, target, run)
+                    for batch in artifact.batches:
+                        self._check(artifact, batch, target, run)
                     self._done += 1
                     step = Progress(stage="verifying", done=self._done, total=self._total, detail=artifact.name)
                     self._progress(step)
@@ -130,21 +143,27 @@ class _Verifier:
         )
         return Verification(result=result, worst=tuple(self._worst))
 
-    def _check(self, artifact: ArtifactRecord, target: Target, run: TargetRun) -> None:
-        goldens, vae = self._goldens[artifact.component], self._bundle.manifest.vae
-        tolerances = self._limits.apply(artifact)
+    def _check(self, artifact: ArtifactRecord, batch: int, target: Target, run: TargetRun) -> None:
+        goldens, tolerances = self._goldens[artifact.component], self._limits.apply(artifact)
         try:
             checked = check_artifact(
-                run, target.name, artifact, tolerances, goldens, vae, num_threads=self._num_threads
+                run,
+                target.name,
+                self._bundle,
+                artifact,
+                tolerances,
+                goldens,
+                num_threads=self._num_threads,
+                batch=batch,
             )
         except TargetError as e:
             self._miss(artifact.name, target, str(e))
             return
         self._checks += checked.checks
         expected, outputs = checked.expected, checked.outputs
-        if outputs is None:
+        if outputs is None or batch != artifact.batches[0] or not goldens.is_whole:
             return
-        names = (artifact.name, target.name)
+        names, vae = (artifact.name, target.name), self._bundle.manifest.vae
         self._figures += output_figures(*names, vae, artifact.component, expected, outputs, goldens.strata)
         self._worst.append(worst_case(*names, artifact.component, goldens, outputs))
         if not checked.passed:
@@ -161,6 +180,20 @@ class _Verifier:
 
     def _miss(self, artifact: str, target: Target, reason: str) -> None:
         self._not_run.append(NotRun(artifact=artifact, target=target.name, reason=reason))
+
+
+def add_layers(path: Path, verification: Verification) -> Verification:
+    """Returns a verification with every artifact that is not float32 compared layer by layer, on this machine.
+
+    Args:
+        path: The bundle that was verified.
+        verification: Of the bundle.
+
+    Raises:
+        ManifestError: the bundle or its goldens are damaged.
+    """
+    layers = layer_reports(open_bundle(path))
+    return replace(verification, result=replace(verification.result, layers=layers))
 
 
 def save_worst(bundle_path: Path, folder: Path, verification: Verification) -> None:
@@ -181,8 +214,12 @@ def save_worst(bundle_path: Path, folder: Path, verification: Verification) -> N
             write_bytes(folder / name, content)
 
 
-def _read_limits(bundle: Path, config: Path | None) -> Limits:
-    """Reads the file that is named, or the one beside the bundle."""
+def read_limits(bundle: Path, config: Path | None) -> Limits:
+    """Reads the limits from the file that is named, or from the one beside the bundle.
+
+    Raises:
+        SpecError: the file is not what it must be.
+    """
     path = config or bundle.absolute().parent / CONFIG_NAME
     if config is None and not path.is_file():
         return Limits()

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
+from pocketvae.export.embedding import Statement
 from pocketvae.export.goldens import NoiseFloor
 from pocketvae.manifest import Stratum, Tolerance
 from pocketvae.model_form import ModelForm
+from pocketvae.portability.records import Portability, Requirement
 from pocketvae.spec import ArtifactSpec, Component, TensorSpec, VaeSpec
 
 
@@ -24,6 +26,8 @@ class ConvertJob:
 
     artifact: ArtifactSpec
     tolerances: tuple[Tolerance, ...]
+    floor: NoiseFloor
+    golden_strata: tuple[Stratum, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +83,8 @@ class Converted:
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...]
     excess: float
+    requires: Requirement
+    portability: tuple[Portability, ...]
     kernel_spread: dict[str, float] = field(default_factory=dict)
 
 
@@ -106,6 +112,7 @@ class WorkerSetup:
 
     Attributes:
         vae: The interface of the model.
+        statement: What every file says of itself.
         seed: Of calibration and golden latents.
         models: Component to the path of its Keras model.
         reference: Path of the archive of reference images; empty where there are none.
@@ -114,6 +121,7 @@ class WorkerSetup:
     """
 
     vae: VaeSpec
+    statement: Statement
     seed: int
     models: dict[Component, str]
     reference: str

@@ -18,6 +18,7 @@ from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import PocketVaeError
 from pocketvae.export import composed, samples
 from pocketvae.export.artifacts import make_artifact
+from pocketvae.export.finishing import finish
 from pocketvae.export.goldens import Original
 from pocketvae.export.graphs import apply_component, check_interface
 from pocketvae.export.messages import (
@@ -220,15 +221,11 @@ class Worker:
         return self._sources[component]
 
     def _convert(self, job: ConvertJob) -> Converted:
-        artifact = make_artifact(job.artifact, self._source(job.artifact.component), job.tolerances)
-        write_bytes(self._folder / job.artifact.filename, artifact.content)
-        return Converted(
-            inputs=artifact.inputs,
-            outputs=artifact.outputs,
-            notes=artifact.notes,
-            excess=artifact.excess,
-            kernel_spread=artifact.kernel_spread,
-        )
+        source = self._source(job.artifact.component)
+        artifact = make_artifact(job.artifact, source, job.tolerances)
+        content, converted = finish(job, source, artifact, self._setup.statement)
+        write_bytes(self._folder / job.artifact.filename, content)
+        return converted
 
 
 def main() -> int:

@@ -99,9 +99,11 @@ def _result(arguments: argparse.Namespace, bundle: str, trials: list[Trial], cle
 
 
 def _table(result: Sensitivity) -> str:
-    lines = [f"{'fault':22} {'made':>6} {'above limit':>12} {'found':>6} {'found below it':>15}"]
+    lines = [f"{'fault':20} {'made':>5}  {'found, above limit':>18}  {'at limit':>10}  {'below limit':>11}"]
     lines += [
-        f"{k.kind:22} {k.made:6} {k.exceeding:12} {k.detected:6} {k.detected_below_limit:15}" for k in result.kinds
+        f"{k.kind:20} {k.made:5}  {f'{k.detected} of {k.exceeding}':>18}"
+        f"  {f'{k.detected_at_limit} of {k.at_limit}':>10}  {f'{k.detected_below_limit} of {k.below_limit}':>11}"
+        for k in result.kinds
     ]
     rate = "none" if result.detection_rate is None else f"{result.detection_rate:.2%}"
     lines.append(f"found of those above their limit: {rate}; missed: {len(result.missed)}")

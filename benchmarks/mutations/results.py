@@ -8,6 +8,8 @@ from pocketvae.benchmarks.environment import Environment
 from pocketvae.spec import STRICT
 
 SCHEMA_VERSION = 1
+# The 99th percentile over 320 images differs by up to 3 per cent between draws of them.
+SAMPLING_MARGIN = 0.05
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,8 +33,13 @@ class Trial:
 
     @property
     def exceeds(self) -> bool:
-        """Whether the effect is above the limit, so that verify has to find it."""
-        return self.effect is None or self.effect > 1
+        """Whether the effect is above the limit by more than samples differ, so that verify has to find it."""
+        return self.effect is None or self.effect > 1 + SAMPLING_MARGIN
+
+    @property
+    def is_at_limit(self) -> bool:
+        """Whether other samples could put the effect on either side of the limit."""
+        return self.effect is not None and abs(self.effect - 1) <= SAMPLING_MARGIN
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +62,16 @@ class CleanRun:
 
 @dataclass(frozen=True, kw_only=True)
 class KindSummary:
-    """All faults of one kind."""
+    """All faults of one kind: above the limit, at it (within 5 per cent) and below it, and how many verify failed."""
 
     __pydantic_config__ = STRICT
     kind: str
     made: int
     exceeding: int
     detected: int
+    at_limit: int
+    detected_at_limit: int
+    below_limit: int
     detected_below_limit: int
 
 
@@ -98,13 +108,18 @@ def summarize(trials: list[Trial]) -> tuple[KindSummary, ...]:
     for kind in dict.fromkeys(trial.kind for trial in trials):
         some = [trial for trial in trials if trial.kind == kind]
         exceeding = [trial for trial in some if trial.exceeds]
+        near = [trial for trial in some if trial.is_at_limit]
+        below = [trial for trial in some if not trial.exceeds and not trial.is_at_limit]
         summaries.append(
             KindSummary(
                 kind=kind,
                 made=len(some),
                 exceeding=len(exceeding),
                 detected=sum(trial.detected for trial in exceeding),
-                detected_below_limit=sum(trial.detected for trial in some if not trial.exceeds),
+                at_limit=len(near),
+                detected_at_limit=sum(trial.detected for trial in near),
+                below_limit=len(below),
+                detected_below_limit=sum(trial.detected for trial in below),
             )
         )
     return tuple(summaries)

@@ -15,7 +15,6 @@ from pocketvae.benchmarks.mutations.onnx_faults import onnx_mutations
 from pocketvae.benchmarks.mutations.results import CleanRun, Trial
 from pocketvae.benchmarks.mutations.tflite_faults import tflite_mutations
 from pocketvae.benchmarks.parity.artifact import CheckedArtifact, check_artifact
-from pocketvae.benchmarks.targets import TargetRun
 from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.bundle import Bundle, Goldens
 from pocketvae.manifest import ArtifactRecord
@@ -31,8 +30,7 @@ class Study:
     def __init__(self, bundle: Bundle) -> None:
         """Opens the bundle on this machine."""
         self._bundle = bundle
-        self._run = HostTarget().open(bundle)
-        self._fresh = FreshSamples(bundle, self._run)
+        self._fresh = FreshSamples(bundle, HostTarget().open(bundle))
         self._goldens = {record.component: bundle.goldens(record.component) for record in bundle.manifest.goldens}
 
     def mutation_trials(self, artifact: ArtifactRecord, seed: int, bit_flips: int) -> Iterator[Trial]:
@@ -49,71 +47,74 @@ class Study:
         make = tflite_mutations if artifact.format is Format.TFLITE else onnx_mutations
         with tempfile.TemporaryDirectory() as folder:
             copy = replace(self._bundle, path=Path(folder))
-            run = HostTarget().open(copy)
             for mutation in make(content, rng, bit_flips=bit_flips):
                 copy.artifact_path(artifact).write_bytes(mutation.content)
-                yield self._trial(run, artifact, mutation, fresh)
-        yield from self._golden_trials(artifact, rng)
+                yield self._trial(copy, artifact, mutation, fresh)
+        yield from self._golden_trials(artifact)
         yield self._kernel_trial(artifact, fresh)
 
     def clean_run(self, seed: int) -> CleanRun:
-        """Verifies every artifact of the untouched bundle with threads, order and samples chosen by a seed."""
+        """Verifies every artifact of the untouched bundle with threads, batch, order and samples chosen by a seed."""
         rng = np.random.default_rng(seed)
         threads, fresh = int(rng.integers(1, 3)), bool(rng.integers(2))
         alarms = []
         for artifact in self._bundle.manifest.artifacts:
             known = self._goldens[artifact.component]
             goldens = self._fresh.draw(artifact, rng) if fresh else _shuffled(known, rng)
-            checked = self._check(self._run, artifact, goldens, threads=threads)
+            batch = int(rng.choice(artifact.batches))
+            checked = self._check(self._bundle, artifact, goldens, threads=threads, batch=batch)
             alarms += [
                 f"{artifact.name} {check.metric}: {check.detail}" for check in checked.checks if not check.passed
             ]
         return CleanRun(seed=seed, threads=threads, fresh=fresh, alarms=tuple(alarms))
 
-    def _trial(self, run: TargetRun, artifact: ArtifactRecord, mutation: Mutation, fresh: Goldens) -> Trial:
-        found = self._check(run, artifact, self._goldens[artifact.component])
+    def _trial(self, bundle: Bundle, artifact: ArtifactRecord, mutation: Mutation, fresh: Goldens) -> Trial:
+        found = self._check(bundle, artifact, self._goldens[artifact.component])
         return Trial(
             artifact=artifact.name,
             kind=mutation.kind,
             where=mutation.where,
-            effect=_effect(self._check(run, artifact, fresh)),
+            effect=_effect(self._check(bundle, artifact, fresh)),
             detected=not found.passed,
         )
 
-    def _golden_trials(self, artifact: ArtifactRecord, rng: np.random.Generator) -> Iterator[Trial]:
+    def _golden_trials(self, artifact: ArtifactRecord) -> Iterator[Trial]:
         """Yields goldens that belong to other inputs, as after half an export."""
         known = self._goldens[artifact.component]
         for name, values in known.outputs.items():
             stale = replace(known, outputs={**known.outputs, name: np.roll(values, 1, axis=0)})
-            found = self._check(self._run, artifact, stale)
-            yield Trial(
-                artifact=artifact.name,
-                kind="stale golden",
-                where=name,
-                effect=_effect(found),
-                detected=not found.passed,
-            )
+            found = self._check(self._bundle, artifact, stale)
+            effect, detected = _effect(found), not found.passed
+            yield Trial(artifact=artifact.name, kind="stale golden", where=name, effect=effect, detected=detected)
 
     def _kernel_trial(self, artifact: ArtifactRecord, fresh: Goldens) -> Trial:
-        found = self._check(self._run, artifact, self._goldens[artifact.component], kernels=Kernels.BUILTIN)
-        effect = _effect(self._check(self._run, artifact, fresh, kernels=Kernels.BUILTIN))
-        return Trial(
-            artifact=artifact.name, kind="other kernels", where="builtin", effect=effect, detected=not found.passed
-        )
+        known = self._goldens[artifact.component]
+        detected = not self._check(self._bundle, artifact, known, kernels=Kernels.BUILTIN).passed
+        effect = _effect(self._check(self._bundle, artifact, fresh, kernels=Kernels.BUILTIN))
+        return Trial(artifact=artifact.name, kind="other kernels", where="builtin", effect=effect, detected=detected)
 
     def _check(
         self,
-        run: TargetRun,
+        bundle: Bundle,
         artifact: ArtifactRecord,
         goldens: Goldens,
         *,
         kernels: Kernels = Kernels.OPTIMIZED,
         threads: int = 1,
+        batch: int | None = None,
     ) -> CheckedArtifact:
-        vae = self._bundle.manifest.vae
-        return check_artifact(
-            run, _HOST, artifact, artifact.tolerances, goldens, vae, kernels=kernels, num_threads=threads
-        )
+        with HostTarget().open(bundle) as run:
+            return check_artifact(
+                run,
+                _HOST,
+                bundle,
+                artifact,
+                artifact.tolerances,
+                goldens,
+                kernels=kernels,
+                num_threads=threads,
+                batch=batch or artifact.batches[0],
+            )
 
 
 def _shuffled(goldens: Goldens, rng: np.random.Generator) -> Goldens:

@@ -59,7 +59,7 @@ def compare_layers(expected: Values, found: Values) -> tuple[tuple[Layer, ...], 
     """Returns the layers that both files have, and the names of those that only the first one has.
 
     Where an ONNX file quantizes a tensor, the one behind the quantization counts: what is before it may lack an
-    activation that the quantization brings. TFLite's converter numbers tensors of one name, and differently from file to
+    activation that the quantization brings. TFLite's converter numbers tensors of one name, differently from file to
     file, so that a final number is not compared where there is no equal name.
     """
     by_name = {(_plain(name), values.shape[1:]): values for name, values in found.items()}
@@ -80,13 +80,16 @@ def compare_layers(expected: Values, found: Values) -> tuple[tuple[Layer, ...], 
 
 
 def first_bad(layers: tuple[Layer, ...]) -> str | None:
-    """Returns the first layer whose ratio falls by more than 10 dB below every layer before; None where none does."""
+    """Returns the first layer from which on the ratio stays more than 10 dB below every layer before; None without one.
+
+    A ratio that recovers was clipped where it does not matter, as large logits before a sigmoid are.
+    """
+    ratios = [math.inf if layer.sqnr_db is None else layer.sqnr_db for layer in layers]
     lowest = _BEST_SQNR_DB
-    for layer in layers:
-        ratio = math.inf if layer.sqnr_db is None else layer.sqnr_db
-        if not ratio >= lowest - _BAD_DROP_DB:
+    for index, layer in enumerate(layers):
+        if max(ratios[index:]) < lowest - _BAD_DROP_DB:
             return layer.name
-        lowest = min(lowest, ratio)
+        lowest = min(lowest, ratios[index])
     return None
 
 
@@ -114,7 +117,7 @@ def _looking_changed(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[s
     changes = []
     for values in plain.values():
         # The name inside a TFLite file is not the signature's, so the output is the kept tensor nearest to it.
-        kept = [other.reshape(values.shape) for other in found.values() if other.size == values.size]
+        kept = [other.astype(np.float32).reshape(values.shape) for other in found.values() if other.size == values.size]
         changes.append(min((float(np.abs(other - values).max()) for other in kept), default=math.inf))
     return max(changes)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
 from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
 
 if TYPE_CHECKING:
     from pocketvae.benchmarks import Verification
@@ -15,13 +16,15 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    common.add_bundle(parser)
+    help = "folder made by pocketvae export, or one .tflite or .onnx file of it"
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help=help)
     parser.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="inside one inference (default: 1)")
     parser.add_argument(
         "--config", metavar="FILE", type=Path, help="limits of your own (default: pocketvae.toml beside the bundle)"
     )
     parser.add_argument("--details", action="store_true", help="print PSNR, SSIM and other figures too")
+    parser.add_argument("--layers", action="store_true", help="compare every layer with the float32 file's")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every check as JSON")
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write JUnit XML for a CI system")
     parser.add_argument("--markdown", metavar="FILE", type=Path, help="write a summary for a pull request")
@@ -33,30 +36,53 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verifies and prints one row per artifact; returns 1 where a check failed, 3 where something could not run."""
-    from pocketvae.benchmarks import diagnosis_lines, figures_table, verdict_line, verify_in_detail, verify_table
+    from pocketvae.benchmarks import (
+        add_layers,
+        diagnosis_lines,
+        figures_table,
+        layer_lines,
+        verdict_line,
+        verify_file,
+        verify_in_detail,
+        verify_table,
+    )
 
     for path in (arguments.json, arguments.junit, arguments.markdown, arguments.html):
         common.check_file_output(path)
     common.check_folder_output(arguments.save_worst)
+    _check_bundle_options(arguments)
     with Terminal(quiet=arguments.quiet) as terminal:
-        verification = verify_in_detail(
+        verify = verify_file if arguments.bundle.is_file() else verify_in_detail
+        verification = verify(
             arguments.bundle,
             targets=common.names(arguments.targets),
             num_threads=arguments.threads,
             config=arguments.config,
             progress=terminal.step,
         )
+    if arguments.layers:
+        verification = add_layers(arguments.bundle, verification)
     result = verification.result
     _write(arguments, verification)
     terminal.table(*verify_table(result))
     if arguments.details:
         terminal.table(*figures_table(result))
-    for line in diagnosis_lines(result):
+    for line in (*layer_lines(result), *diagnosis_lines(result)):
         terminal.line(line)
     terminal.line(verdict_line(result))
     if any(not check.passed for check in result.checks):
         return 1
     return 0 if result.passed else 3
+
+
+def _check_bundle_options(arguments: argparse.Namespace) -> None:
+    """Refuses for one file what needs a bundle's goldens and manifest."""
+    if not arguments.bundle.is_file():
+        return
+    options = {"--html": arguments.html, "--save-worst": arguments.save_worst, "--layers": arguments.layers or None}
+    for option, value in options.items():
+        if value is not None:
+            raise SpecError(f"{option} needs a bundle, and {arguments.bundle} is one file")
 
 
 def _write(arguments: argparse.Namespace, verification: Verification) -> None:
