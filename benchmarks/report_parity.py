@@ -55,9 +55,10 @@ def layers_section(verify: VerifyResult) -> str:
     if not figures:
         return ""
     return (
-        "<h2>Layer by layer</h2>\n<p>Signal to quantization noise of every tensor that differs from the float32 file's, "
-        "in order of execution, on the runtime's built-in kernels; more is better, 6 dB are one bit. The first bad layer "
-        f"has another colour.</p>\n<details><summary>{len(verify.layers)} artifacts</summary>{figures}</details>\n"
+        "<h2>Layer by layer</h2>\n<p>Signal to quantization noise of every tensor that differs from the float32 "
+        "file's, in order of execution, on the runtime's built-in kernels; more is better, 6 dB are one bit. The first "
+        "bad layer has another colour.</p>\n"
+        f"<details><summary>{len(verify.layers)} artifacts</summary>{figures}</details>\n"
     )
 
 

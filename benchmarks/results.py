@@ -178,6 +178,7 @@ class VerifyResult:
         worst: One golden sample of each artifact that ran.
         diagnoses: One of each artifact that failed, where it could be run at all.
         layers: Where it was asked for, one of each artifact that is not float32.
+        notes: What a thorough verification could not test, with the reason, and how its controls did.
     """
 
     __pydantic_config__ = STRICT
@@ -191,6 +192,7 @@ class VerifyResult:
     worst: tuple[WorstInput, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
     layers: tuple[LayerReport, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def artifacts(self) -> tuple[str, ...]:
         """Returns the names of the artifacts that were checked, in order."""

@@ -72,9 +72,13 @@ def format_figure(metric: str, value: float | None) -> str:
         return f"{value:.1f}"
     if metric.startswith("ssim"):
         return f"{value:.4f}"
+    if metric in ("elbo_change_mean", "nll_change_mean", "diversity_ratio"):
+        return f"{value:.3f}"
     return f"{value:.0f}" if metric == "active_units_changed" else f"{value:.1e}"
 
 
+# Figures in the unit of a pixel; the others are shares or have a unit of their own.
+_PIXEL_METRICS = ("max_abs", "mean_abs", "p99_abs", "rmse")
 _SHOWN_FIGURES = {
     "max_abs": "max",
     "mean_abs": "mean",
@@ -89,6 +93,10 @@ _SHOWN_FIGURES = {
     "kl_mean": "KL nats",
     "kl_max": "KL, worst",
     "active_units_changed": "units changed",
+    "jump_rmse": "jump",
+    "elbo_change_mean": "ELBO lost, nats",
+    "nll_change_mean": "-log p(x), nats",
+    "diversity_ratio": "diversity",
 }
 
 
@@ -111,9 +119,9 @@ def format_value(value: float | None, check: Check) -> str:
     """Returns a deviation in the unit its users think in: pixel steps of 1/255 for images, nats for posteriors."""
     if value is None:
         return "-"
-    if check.metric.startswith("kl_"):
+    if check.metric.startswith(("kl_", "elbo_", "nll_")):
         return f"{value:.2g} nats"
-    if check.output == "image" and value >= 1e-4 and not check.metric.startswith("share"):
+    if check.output == "image" and value >= 1e-4 and check.metric in _PIXEL_METRICS:
         return f"{value * 255:.2f}/255"
     return f"{value:.1e}"
 

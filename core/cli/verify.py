@@ -24,6 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", metavar="FILE", type=Path, help="limits of your own (default: pocketvae.toml beside the bundle)"
     )
     parser.add_argument("--details", action="store_true", help="print PSNR, SSIM and other figures too")
+    parser.add_argument("--thorough", action="store_true", help="test likelihood and samples too; takes longer")
+    parser.add_argument("--data", metavar="SRC", help="images for --thorough, as for train (default: the golden ones)")
     parser.add_argument("--layers", action="store_true", help="compare every layer with the float32 file's")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every check as JSON")
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write JUnit XML for a CI system")
@@ -38,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Verifies and prints one row per artifact; returns 1 where a check failed, 3 where something could not run."""
     from pocketvae.benchmarks import (
         add_layers,
+        add_thorough,
         diagnosis_lines,
         figures_table,
         layer_lines,
@@ -51,6 +54,8 @@ def run(arguments: argparse.Namespace) -> int:
         common.check_file_output(path)
     common.check_folder_output(arguments.save_worst)
     _check_bundle_options(arguments)
+    if arguments.data is not None and not arguments.thorough:
+        raise SpecError("--data gives the images of --thorough: name that too")
     with Terminal(quiet=arguments.quiet) as terminal:
         verify = verify_file if arguments.bundle.is_file() else verify_in_detail
         verification = verify(
@@ -60,6 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
             config=arguments.config,
             progress=terminal.step,
         )
+    if arguments.thorough:
+        verification = add_thorough(arguments.bundle, verification, arguments.data)
     if arguments.layers:
         verification = add_layers(arguments.bundle, verification)
     result = verification.result
@@ -67,7 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
     terminal.table(*verify_table(result))
     if arguments.details:
         terminal.table(*figures_table(result))
-    for line in (*layer_lines(result), *diagnosis_lines(result)):
+    for line in (*result.notes, *layer_lines(result), *diagnosis_lines(result)):
         terminal.line(line)
     terminal.line(verdict_line(result))
     if any(not check.passed for check in result.checks):
@@ -79,7 +86,12 @@ def _check_bundle_options(arguments: argparse.Namespace) -> None:
     """Refuses for one file what needs a bundle's goldens and manifest."""
     if not arguments.bundle.is_file():
         return
-    options = {"--html": arguments.html, "--save-worst": arguments.save_worst, "--layers": arguments.layers or None}
+    options = {
+        "--html": arguments.html,
+        "--save-worst": arguments.save_worst,
+        "--layers": arguments.layers or None,
+        "--thorough": arguments.thorough or None,
+    }
     for option, value in options.items():
         if value is not None:
             raise SpecError(f"{option} needs a bundle, and {arguments.bundle} is one file")
