@@ -77,6 +77,8 @@ class _Measurement:
     def run(self) -> Drift:
         if self._decoder is None:
             self._notes.append("drift was not measured: the bundle has no float32 decoder")
+        elif not any(True for _ in self._tested(*Component)):
+            self._notes.append("drift was not measured: every artifact is float32")
         else:
             self._likelihoods(self._decoder)
             if self._encoder is None:
