@@ -6,11 +6,34 @@ from collections.abc import Sequence
 from html import escape
 
 from pocketvae.benchmarks.charts import Bar, level_chart
+from pocketvae.benchmarks.contact_sheet import ContactRow
 from pocketvae.benchmarks.parity.worst import AMPLIFICATION, WorstCase
 from pocketvae.benchmarks.report_html import image, table, table_row
 from pocketvae.benchmarks.results import LayerReport, VerifyResult
 from pocketvae.benchmarks.tables import figures_table
-from pocketvae.spec import VaeSpec
+from pocketvae.spec import Component, VaeSpec
+
+
+def contact_section(component: Component, rows: Sequence[ContactRow]) -> str:
+    """Returns the same images made by every file of a component; empty where there are none."""
+    if not rows:
+        return ""
+    cells = [
+        f"<div class='head'>{component}</div><div class='head'>image</div>"
+        f"<div class='head'>difference x {AMPLIFICATION}</div>"
+    ]
+    for row in rows:
+        difference = image(row.difference_png, f"difference of {row.name}") if row.difference_png else ""
+        images = image(row.images_png, f"images made by {row.name}")
+        cells.append(f"<div>{escape(row.name)}</div><div>{images}</div><div>{difference}</div>")
+    same, column = (
+        ("latents", "latent from the prior") if component is Component.DECODER else ("seeds", "seed and index")
+    )
+    return (
+        f"<h2>The same {same}, every {component}</h2>\n<p>Each column is one {column}. The difference to the "
+        f"original is multiplied by {AMPLIFICATION}: a step of 1/255 shows as {AMPLIFICATION}/255 grey.</p>\n"
+        f"<div class='scroll'><div class='sheet'>{''.join(cells)}</div></div>\n"
+    )
 
 
 def diagnoses_section(verify: VerifyResult) -> str:

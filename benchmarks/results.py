@@ -10,6 +10,8 @@ from pocketvae.spec import STRICT
 
 # 2 added figures, worst inputs, diagnoses and layers.
 VERIFY_SCHEMA_VERSION = 2
+# Begins the name of what is made to fail on purpose; its checks pass where it does.
+CONTROL = "control."
 BENCH_SCHEMA_VERSION = 1
 
 
@@ -195,8 +197,9 @@ class VerifyResult:
     notes: tuple[str, ...] = ()
 
     def artifacts(self) -> tuple[str, ...]:
-        """Returns the names of the artifacts that were checked, in order."""
-        return tuple(dict.fromkeys(check.artifact for check in self.checks))
+        """Returns the names of the artifacts that were checked, in order; a control is none."""
+        names = dict.fromkeys(check.artifact for check in self.checks)
+        return tuple(name for name in names if not name.startswith(CONTROL))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,10 @@ def verdict_line(result: VerifyResult) -> str:
     """Returns the verdict in a sentence: how many artifacts match, and how many could not be run."""
     artifacts = result.artifacts()
     failed = {check.artifact for check in result.checks if not check.passed}
-    line = f"{len(artifacts) - len(failed)} of {len(artifacts)} artifacts match the original"
+    matching = [name for name in artifacts if name not in failed]
+    line = f"{len(matching)} of {len(artifacts)} artifacts match the original"
+    if failed - set(artifacts):
+        line += "; a control that has to be told apart was not"
     missing = len({(item.artifact, item.target) for item in result.not_run})
     return f"{line}; {missing} could not be run" if missing else line
 

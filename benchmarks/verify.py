@@ -234,7 +234,24 @@ def _components(bundle: Bundle) -> tuple[Component, ...]:
 
 
 def _goldens(bundle: Bundle, component: Component) -> Goldens:
+    """Loads goldens that belong to the artifacts of a component.
+
+    Raises:
+        ManifestError: there are none, or they are of another model: their names or shapes are not the artifacts'.
+    """
     goldens = bundle.goldens(component)
     if goldens.count < 1:
         raise ManifestError(f"the bundle's goldens for the {component} are empty")
+    artifact = next(item for item in bundle.manifest.artifacts if item.component is component)
+    for role, tensors, arrays in (
+        ("input", artifact.inputs, goldens.inputs),
+        ("output", artifact.outputs, goldens.outputs),
+    ):
+        declared = {spec.name: spec.shape[1:] for spec in tensors}
+        # Of thinned outputs only every so many values were kept, so that their shape says nothing.
+        found = {name: array.shape[1:] for name, array in arrays.items() if goldens.steps.get(name, 1) == 1}
+        if declared.keys() != arrays.keys() or any(declared[name] != shape for name, shape in found.items()):
+            raise ManifestError(
+                f"the {component}'s goldens are of another model: {role}s must be {declared}, got {found}"
+            )
     return goldens

@@ -14,7 +14,7 @@ from pocketvae.benchmarks.drift.control import four_bit
 from pocketvae.benchmarks.drift.images import DriftImages
 from pocketvae.benchmarks.drift.likelihood import elbo_reason, log_likelihood, log_weights, nll_reason
 from pocketvae.benchmarks.drift.statistics import kernel_distance, paired_change
-from pocketvae.benchmarks.results import Check, Figure
+from pocketvae.benchmarks.results import CONTROL, Check, Figure
 from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.bundle import Array, Bundle
 from pocketvae.gaussian import reparameterize
@@ -30,7 +30,7 @@ MARGIN_NATS = 0.1
 _LATENTS_PER_IMAGE = 16
 _SAMPLES = 2048
 _SEED = 0
-_CONTROL = "control.4bit"
+_CONTROL = f"{CONTROL}4bit"
 
 
 @dataclass(frozen=True, kw_only=True)
