@@ -47,6 +47,9 @@ def compare_paths(before: Path, after: Path, *, progress: ProgressCallback = ign
     Raises:
         ManifestError: a side is neither, is damaged, or the two are of different kinds.
     """
+    if before.is_dir() != after.is_dir():
+        bundle, other = (before, after) if before.is_dir() else (after, before)
+        raise ManifestError(f"{bundle} is a bundle and {other} is none: compare two bundles or two results")
     sides = [_read(path, progress) for path in (before, after)]
     if sides[0].kind != sides[1].kind:
         raise ManifestError(f"{before} is {sides[0].kind} and {after} is {sides[1].kind}: compare two of one kind")

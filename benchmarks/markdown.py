@@ -23,6 +23,8 @@ def verify_markdown(result: VerifyResult) -> str:
         parts.append(markdown_table(headers, failed))
     if result.diagnoses:
         parts.append("\n".join(f"- {_text(line)}" for line in diagnosis_lines(result)))
+    if result.notes:
+        parts.append("\n".join(f"- {_text(note)}" for note in result.notes))
     table = markdown_table(headers, rows)
     parts.append(f"<details><summary>All artifacts</summary>\n\n{table}\n\n</details>")
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result.environment.versions.items()))

@@ -17,6 +17,7 @@ from pocketvae.benchmarks.report_parity import (
     diagnoses_section,
     figures_section,
     layers_section,
+    notes_section,
     worst_section,
 )
 from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, VerifyResult
@@ -71,6 +72,7 @@ def render_report(
         worst_section(worst, manifest.vae),
         figures_section(verify),
         layers_section(verify),
+        notes_section(verify),
         _latency(bench) if bench else "",
         _trade_off(verify, bench) if bench else "",
         _pictures(pictures),

@@ -48,6 +48,12 @@ def diagnoses_section(verify: VerifyResult) -> str:
     return f"<h2>Why it failed</h2>\n<ul>{items}</ul>\n"
 
 
+def notes_section(verify: VerifyResult) -> str:
+    """Returns what a thorough verification says of its tests; empty where there is nothing."""
+    items = "".join(f"<li>{escape(note)}</li>" for note in verify.notes)
+    return f"<h2>Notes on the tests</h2>\n<ul>{items}</ul>\n" if items else ""
+
+
 def worst_section(worst: Sequence[WorstCase], vae: VaeSpec) -> str:
     """Returns each artifact's worst golden sample; empty where none was kept."""
     cells = []
@@ -89,7 +95,7 @@ def _layers_figure(report: LayerReport) -> str:
     kind = report.artifact.rsplit(".", 1)[1]
     bars = [
         Bar(
-            label=layer.name.split(";")[0][-32:],
+            label=layer.name.split(";")[0][-28:],
             value=max(layer.sqnr_db, 0.0),
             text=f"{layer.sqnr_db:.1f} dB",
             kind="original" if layer.name == report.first_bad else kind,

@@ -16,17 +16,25 @@ from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.benchmarks.verify import Verification
 from pocketvae.bundle import open_bundle
 from pocketvae.errors import TargetError
+from pocketvae.progress import ProgressCallback, ignore_progress
 
 _SEED = 0
 
 
-def add_thorough(path: Path, verification: Verification, data: str | None = None) -> Verification:
+def add_thorough(
+    path: Path,
+    verification: Verification,
+    data: str | None = None,
+    *,
+    progress: ProgressCallback = ignore_progress,
+) -> Verification:
     """Returns a verification with likelihood, samples, round trips and paths tested too, on this machine.
 
     Args:
         path: The bundle that was verified.
         verification: Of the bundle.
         data: Where to take images from, as for training; the golden images by default.
+        progress: Told of every artifact.
 
     Raises:
         ManifestError: the bundle or its goldens are damaged.
@@ -37,7 +45,7 @@ def add_thorough(path: Path, verification: Verification, data: str | None = None
     images = golden_images(bundle, rng) if data is None else source_images(bundle, data, rng)
     result = verification.result
     try:
-        drift = measure_drift(bundle, images)
+        drift = measure_drift(bundle, images, progress=progress)
         with HostTarget().open(bundle) as run:
             figures = path_figures(bundle, run)
     except (ArtifactFault, TargetError) as e:

@@ -19,6 +19,7 @@ from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.bundle import Array, Bundle
 from pocketvae.gaussian import reparameterize
 from pocketvae.manifest import ArtifactRecord
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.runners import FloatArray
 from pocketvae.spec import Component, Precision
 
@@ -48,24 +49,26 @@ class Drift:
     notes: tuple[str, ...]
 
 
-def measure_drift(bundle: Bundle, images: DriftImages | None) -> Drift:
+def measure_drift(bundle: Bundle, images: DriftImages | None, *, progress: ProgressCallback = ignore_progress) -> Drift:
     """Tests every artifact that has a float32 counterpart, and a decoder of 4-bit weights that must fail.
 
     Args:
         bundle: With a float32 decoder, and a float32 encoder for what needs images.
         images: None where there are none.
+        progress: Told of every artifact, once for its likelihood and once for its samples.
 
     Raises:
         TargetError: a runtime is missing.
         ArtifactFault: a file cannot be run; verify says which.
     """
-    return _Measurement(bundle, images).run()
+    return _Measurement(bundle, images, progress).run()
 
 
 class _Measurement:
     """One bundle; what all artifacts share is computed once."""
 
-    def __init__(self, bundle: Bundle, images: DriftImages | None) -> None:
+    def __init__(self, bundle: Bundle, images: DriftImages | None, progress: ProgressCallback) -> None:
+        self._progress = progress
         self._bundle, self._images, self._vae = bundle, images, bundle.manifest.vae
         self._run = HostTarget().open(bundle)
         self._decoder, self._encoder = (self._float32(c) for c in (Component.DECODER, Component.ENCODER))
@@ -98,7 +101,7 @@ class _Measurement:
             return
         if nll_reason(self._vae):
             self._notes.append(f"the change of -log p(x) was not tested: {nll_reason(self._vae)}")
-        for artifact in self._tested(Component.DECODER, Component.ENCODER):
+        for artifact in self._told("testing likelihoods", Component.DECODER, Component.ENCODER):
             self._checks += self._likelihood_checks(artifact.name, self._weights(artifact))
 
     def _likelihood_checks(self, name: str, weights: DoubleArray) -> list[Check]:
@@ -147,7 +150,7 @@ class _Measurement:
         return self._reference
 
     def _distributions(self) -> None:
-        for artifact in self._tested(Component.DECODER, Component.GENERATOR):
+        for artifact in self._told("testing samples", Component.DECODER, Component.GENERATOR):
             self._checks += self._distribution_checks(artifact, artifact.name)
 
     def _distribution_checks(self, artifact: ArtifactRecord, name: str, content: bytes | None = None) -> list[Check]:
@@ -217,6 +220,14 @@ class _Measurement:
             copy.artifact_path(artifact).write_bytes(content)
             with HostTarget().open(copy) as run:
                 return run.outputs(artifact, inputs, batch=artifact.batches[0])
+
+    def _told(self, stage: str, *components: Component) -> Iterator[ArtifactRecord]:
+        """Yields what is tested and tells of it."""
+        artifacts = list(self._tested(*components))
+        for done, artifact in enumerate(artifacts):
+            self._progress(Progress(stage=stage, done=done, total=len(artifacts), detail=artifact.name))
+            yield artifact
+        self._progress(Progress(stage=stage, done=len(artifacts), total=len(artifacts)))
 
     def _tested(self, *components: Component) -> Iterator[ArtifactRecord]:
         for artifact in self._bundle.manifest.artifacts:

@@ -72,11 +72,16 @@ def check_artifact(
         checks = output_checks(artifact.name, target, vae, tolerances, expected, outputs, compared)
     except ArtifactFault as e:
         outputs, checks = None, fault_checks(artifact.name, target, e.check, str(e))
-    if artifact.component.is_composed:
-        problem = noise_problem(bundle.artifact_path(artifact).read_bytes())
-        checks.append(structural_check(artifact.name, target, "noise", problem))
+    checks += _noise_checks(bundle, artifact, target)
     checks = [replace(check, batch=batch) for check in checks]
     return CheckedArtifact(checks=checks, expected=expected, outputs=outputs)
+
+
+def _noise_checks(bundle: Bundle, artifact: ArtifactRecord, target: str) -> list[Check]:
+    if not artifact.component.is_composed:
+        return []
+    problem = noise_problem(bundle.artifact_path(artifact).read_bytes())
+    return [structural_check(artifact.name, target, "noise", problem)]
 
 
 def noise_problem(content: bytes) -> str:

@@ -11,7 +11,7 @@ from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 
 if TYPE_CHECKING:
-    from pocketvae.benchmarks import Verification
+    from pocketvae.benchmarks import Verification, VerifyResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,18 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verifies and prints one row per artifact; returns 1 where a check failed, 3 where something could not run."""
-    from pocketvae.benchmarks import (
-        add_layers,
-        add_thorough,
-        diagnosis_lines,
-        figures_table,
-        layer_lines,
-        verdict_line,
-        verify_file,
-        verify_in_detail,
-        verify_table,
-    )
-
     for path in (arguments.json, arguments.junit, arguments.markdown, arguments.html):
         common.check_file_output(path)
     common.check_folder_output(arguments.save_worst)
@@ -57,29 +45,39 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.data is not None and not arguments.thorough:
         raise SpecError("--data gives the images of --thorough: name that too")
     with Terminal(quiet=arguments.quiet) as terminal:
-        verify = verify_file if arguments.bundle.is_file() else verify_in_detail
-        verification = verify(
-            arguments.bundle,
-            targets=common.names(arguments.targets),
-            num_threads=arguments.threads,
-            config=arguments.config,
-            progress=terminal.step,
-        )
-    if arguments.thorough:
-        verification = add_thorough(arguments.bundle, verification, arguments.data)
-    if arguments.layers:
-        verification = add_layers(arguments.bundle, verification)
-    result = verification.result
+        verification = _verify(arguments, terminal)
     _write(arguments, verification)
+    _print(arguments, terminal, verification.result)
+    if any(not check.passed for check in verification.result.checks):
+        return 1
+    return 0 if verification.result.passed else 3
+
+
+def _verify(arguments: argparse.Namespace, terminal: Terminal) -> Verification:
+    from pocketvae.benchmarks import add_layers, add_thorough, verify_file, verify_in_detail
+
+    verify = verify_file if arguments.bundle.is_file() else verify_in_detail
+    verification = verify(
+        arguments.bundle,
+        targets=common.names(arguments.targets),
+        num_threads=arguments.threads,
+        config=arguments.config,
+        progress=terminal.step,
+    )
+    if arguments.thorough:
+        verification = add_thorough(arguments.bundle, verification, arguments.data, progress=terminal.step)
+    return add_layers(arguments.bundle, verification) if arguments.layers else verification
+
+
+def _print(arguments: argparse.Namespace, terminal: Terminal, result: VerifyResult) -> None:
+    from pocketvae.benchmarks import diagnosis_lines, figures_table, layer_lines, verdict_line, verify_table
+
     terminal.table(*verify_table(result))
     if arguments.details:
         terminal.table(*figures_table(result))
     for line in (*result.notes, *layer_lines(result), *diagnosis_lines(result)):
         terminal.line(line)
     terminal.line(verdict_line(result))
-    if any(not check.passed for check in result.checks):
-        return 1
-    return 0 if result.passed else 3
 
 
 def _check_bundle_options(arguments: argparse.Namespace) -> None:
