@@ -6,6 +6,7 @@ from pocketvae.export.own_messages import OwnModels
 from pocketvae.export.own_models import export_own_models
 from pocketvae.export.own_roles import DecoderOutput
 from pocketvae.export.pipeline import ExportResult, export_run
+from pocketvae.export.rewrites.names import Rewrite, RewriteChoice, parse_rewrites
 from pocketvae.model_form import Role
 
 __all__ = [
@@ -14,9 +15,12 @@ __all__ = [
     "ExportConfig",
     "ExportResult",
     "OwnModels",
+    "Rewrite",
+    "RewriteChoice",
     "Role",
     "check_combinations",
     "export_own_models",
     "export_run",
+    "parse_rewrites",
     "plan_artifacts",
 ]

@@ -12,10 +12,13 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, tflite
-from pocketvae.export.goldens import Original
+from pocketvae.export.goldens import NoiseFloor, Original
 from pocketvae.export.graphs import Graph, build_graph
+from pocketvae.export.rewrites.catalogue import apply_steps
+from pocketvae.export.rewrites.choice import decide
+from pocketvae.export.rewrites.names import NONE, RewriteChoice, Step
 from pocketvae.export.search import QuantizationPlan, Trial, search_quantization, tune_ranges
-from pocketvae.manifest import Tolerance
+from pocketvae.manifest import RewriteRecord, Tolerance
 from pocketvae.metrics import measure
 from pocketvae.runners import open_runner, run_samples
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
@@ -38,6 +41,9 @@ class Source:
         golden_inputs: Input name to `[N, ...]`.
         golden_outputs: Output name to `[N, ...] float32`, from the original.
         parts: The sources of the components that this one is joined from.
+        floor: Of the original; None for components that are composed.
+        rewrites: Which may be tried.
+        steps: Which rewrites the graph has.
     """
 
     component: Component
@@ -47,13 +53,17 @@ class Source:
     golden_inputs: Inputs
     golden_outputs: dict[str, FloatArray]
     parts: Mapping[Component, Source] = field(default_factory=dict)
+    floor: NoiseFloor | None = None
+    rewrites: RewriteChoice = NONE
+    steps: tuple[Step, ...] = ()
     cache: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def graph(self, *, fuse: bool = True) -> Graph:
         """Returns the component's graph, built once."""
-        key = f"graph-{fuse}"
+        key = f"graph-{fuse}-{self.steps}"
         if key not in self.cache:
-            self.cache[key] = build_graph(self.component, self.model, self.vae, fuse=fuse)
+            stock = build_graph(self.component, self.model, self.vae, fuse=fuse)
+            self.cache[key] = apply_steps(stock, self.steps).graph if self.steps else stock
         graph: Graph = self.cache[key]
         return graph
 
@@ -69,7 +79,8 @@ class Source:
         return tuning
 
     def once(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """Returns what `make` made the first time it was asked for under `key`."""
+        """Returns what `make` made of the same rewrites the first time it was asked for under `key`."""
+        key = f"{key}-{self.steps}"
         if key not in self.cache:
             self.cache[key] = make()
         content: bytes = self.cache[key]
@@ -85,6 +96,7 @@ class Artifact:
         inputs: As a caller sees them.
         outputs: As a caller sees them.
         notes: What is special about it, in words.
+        rewrites: Those that were tried.
         excess: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
     """
 
@@ -92,6 +104,7 @@ class Artifact:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...]
+    rewrites: tuple[RewriteRecord, ...]
     excess: float
 
 
@@ -109,8 +122,16 @@ def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Toleranc
         inputs=_in_order(inputs, source.golden_inputs),
         outputs=_in_order(outputs, source.golden_outputs),
         notes=notes,
+        rewrites=_rewrites(spec, source),
         excess=_excess(spec.format, content, source, tolerances),
     )
+
+
+def _rewrites(spec: ArtifactSpec, source: Source) -> tuple[RewriteRecord, ...]:
+    if not spec.component.is_composed:
+        return decide(spec, source).records
+    decoder = source.parts.get(Component.DECODER)
+    return decide(replace(spec, component=Component.DECODER), decoder).records if decoder else ()
 
 
 def _in_order(tensors: tuple[TensorSpec, ...], names: Iterable[str]) -> tuple[TensorSpec, ...]:
@@ -172,6 +193,8 @@ def _oldest_runtime(spec: ArtifactSpec, content: bytes) -> str:
 
 
 def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> tuple[bytes, tuple[str, ...]]:
+    decision = decide(spec, source)
+    source = replace(source, steps=decision.steps)
     graph = source.graph()
     notes = [f"depth-to-space as one operator in {graph.fused_shuffles} places"] if graph.fused_shuffles else []
     key = spec.format, spec.precision
@@ -198,7 +221,7 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
         content = onnx_quantize.quantize_dynamic(_onnx_float32(source))
     else:
         content = _search_onnx(source, tolerances, notes)
-    return content, tuple(notes)
+    return content, (*notes, *filter(None, [decision.note()]))
 
 
 def _calibrated(source: Source) -> bytes:

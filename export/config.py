@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pocketvae.errors import SpecError
+from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, unsupported_reason
 
 # A generator comes behind its decoder, so that the decoder is there when it is needed.
@@ -20,11 +21,13 @@ class ExportConfig:
         artifacts: In the order in which they are made.
         seed: Of calibration and golden latents.
         time_limit_s: For one conversion; it is ended and reported as failed after that.
+        rewrites: Which exact rewrites may be used.
     """
 
     artifacts: tuple[ArtifactSpec, ...]
     seed: int = 0
     time_limit_s: float = 300.0
+    rewrites: RewriteChoice = AUTO
 
     def __post_init__(self) -> None:
         if not self.artifacts:

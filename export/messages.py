@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 
 from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.export.goldens import NoiseFloor
-from pocketvae.manifest import Stratum, Tolerance
+from pocketvae.export.rewrites.names import AUTO, RewriteChoice
+from pocketvae.manifest import RewriteRecord, Stratum, Tolerance
 from pocketvae.model_form import ModelForm
 from pocketvae.spec import ArtifactSpec, Component, TensorSpec, VaeSpec
 
@@ -57,6 +58,7 @@ class Converted:
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...]
+    rewrites: tuple[RewriteRecord, ...]
     excess: float
 
 
@@ -80,6 +82,7 @@ class WorkerSetup:
         reference: Path of the archive of reference images; empty where there are none.
         forms: How somebody's own models are called; empty for a run's.
         code: What of their own code may run.
+        rewrites: Which may be used.
     """
 
     vae: VaeSpec
@@ -88,3 +91,4 @@ class WorkerSetup:
     reference: str
     forms: dict[Component, ModelForm] = field(default_factory=dict)
     code: CustomCode = NO_CUSTOM_CODE
+    rewrites: RewriteChoice = AUTO

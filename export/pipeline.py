@@ -105,6 +105,7 @@ def export_subject(
             reference=str(subject.reference.absolute()) if subject.reference else "",
             forms=subject.forms,
             code=subject.code,
+            rewrites=config.rewrites,
         )
         (work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
         components = with_parts(config.components, subject.vae)
@@ -221,6 +222,7 @@ class _BundleWriter:
             outputs=converted.outputs,
             tolerances=tolerances(spec, self.prepared[spec.component].floor, self.subject.vae.range_span),
             notes=converted.notes,
+            rewrites=converted.rewrites,
         )
 
     def _golden(self, component: Component) -> GoldenRecord:

@@ -29,13 +29,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--time-limit", metavar="SECONDS", type=float, default=300.0, help="for one conversion (default: 300)"
     )
+    parser.add_argument(
+        "--rewrites",
+        metavar="LIST",
+        default="auto",
+        help="auto (default): exact rewrites are kept where measured to be faster; none; all; or names of rewrites",
+    )
     common.add_force(parser)
     own_models.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Exports and prints one row per artifact."""
-    from pocketvae.export import ExportConfig, check_combinations, plan_artifacts
+    from pocketvae.export import ExportConfig, check_combinations, parse_rewrites, plan_artifacts
     from pocketvae.manifest import MANIFEST_NAME
 
     given = own_models.given_options(arguments)
@@ -52,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         artifacts=plan_artifacts(components or _all_components(arguments), formats, precisions),
         seed=arguments.seed,
         time_limit_s=arguments.time_limit,
+        rewrites=parse_rewrites(arguments.rewrites),
     )
     with Terminal(quiet=arguments.quiet) as terminal:
         result = _export(arguments, config, terminal)

@@ -41,7 +41,7 @@ def apply_steps(graph: Graph, steps: Sequence[Step]) -> Rewritten:
 def _apply(frozen: FrozenGraph, step: Step) -> tuple[FrozenGraph, int]:
     if step.rewrite in _UPSAMPLINGS:
         return upsampling.rewrite(frozen, _UPSAMPLINGS[step.rewrite], step.form)
-    return (narrow if step.rewrite is Rewrite.NARROW_CONVOLUTION else folding).rewrite(frozen)
+    return narrow.rewrite(frozen) if step.rewrite is Rewrite.NARROW_CONVOLUTION else folding.rewrite(frozen)
 
 
 def _graph(frozen: FrozenGraph, stock: Graph) -> Graph:

@@ -9,6 +9,12 @@ from pocketvae.export.rewrites.phases import Pair
 from pocketvae.keras_io import import_tensorflow
 
 
+def image_size(tensor: Any) -> Pair | None:
+    """Returns height and width of a tensor whose shape is fixed; None of others."""
+    shape = static_shape(tensor)
+    return (shape[1], shape[2]) if shape is not None and len(shape) == 4 else None
+
+
 def pad(image: Any, before: Pair, after: Pair) -> Any:
     """Pads rows and columns with zeros; negative counts leave rows and columns out."""
     tf = import_tensorflow()
@@ -53,5 +59,5 @@ def leading_pads(operator: Any, kernel: Any, stride: Any, large: Any, small: Any
 
 def layer_name(operator: Any) -> str:
     """Returns the name of the layer that an operator belongs to."""
-    scope = operator.name.rpartition("/")[0]
-    return scope or operator.name
+    scope: str = operator.name.rpartition("/")[0]
+    return scope or str(operator.name)

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.export.rewrites.convolutions import layer_name, leading_pads, pad, simple_kernel
-from pocketvae.export.rewrites.frozen import FrozenGraph, static_shape
+from pocketvae.export.rewrites.convolutions import image_size, layer_name, leading_pads, pad, simple_kernel
+from pocketvae.export.rewrites.frozen import FrozenGraph
 from pocketvae.export.rewrites.phases import Pair
 from pocketvae.export.rewrites.tails import FUSED_ACTIVATIONS, Tail, read_tail
 from pocketvae.keras_io import import_tensorflow
@@ -93,10 +93,10 @@ def _find(graph: FrozenGraph, operator: Any) -> NarrowConvolution | None:
     kernel = simple_kernel(graph, operator)
     if kernel is None:
         return None
-    small, large = static_shape(operator.outputs[0]), static_shape(operator.inputs[0])
-    if small is None or large is None:
+    size, large = image_size(operator.outputs[0]), image_size(operator.inputs[0])
+    if size is None or large is None:
         return None
-    channels, size = kernel.shape[3], (small[1], small[2])
+    channels = kernel.shape[3]
     block = best_block(kernel.shape[:2], channels, size) if channels <= _MOST_CHANNELS else 1
     if block == 1:
         return None
@@ -105,7 +105,7 @@ def _find(graph: FrozenGraph, operator: Any) -> NarrowConvolution | None:
         name=layer_name(operator),
         source=operator.inputs[0],
         kernel=(kernel * tail.scale).astype(np.float32),
-        pads=leading_pads(operator, kernel.shape[:2], (1, 1), large[1:3], size),
+        pads=leading_pads(operator, kernel.shape[:2], (1, 1), large, size),
         size=size,
         block=block,
         tail=tail,

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -64,7 +65,7 @@ class Phases:
     @property
     def channels(self) -> int:
         """Of the output."""
-        return self.filters.shape[-1]
+        return int(self.filters.shape[-1])
 
     @property
     def blocks(self) -> Pair:
@@ -74,7 +75,7 @@ class Phases:
         )
         return rows, columns
 
-    def scaled(self, scale: FloatArray, shift: FloatArray) -> Phases:
+    def scaled(self, scale: npt.NDArray[Any], shift: npt.NDArray[Any]) -> Phases:
         """Returns the operator with `y * scale + shift` behind it, both `[s_y, s_x, C_out]` or broadcast to it."""
         factors = np.broadcast_to(scale, self.bias.shape)[:, :, None, None, None, :]
         return replace(

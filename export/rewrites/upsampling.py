@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from pocketvae.export.rewrites.convolutions import is_plain, layer_name, leading_pads, pad, simple_kernel
-from pocketvae.export.rewrites.frozen import FrozenGraph, static_shape
+from pocketvae.export.rewrites.convolutions import image_size, is_plain, layer_name, leading_pads, pad, simple_kernel
+from pocketvae.export.rewrites.frozen import FrozenGraph
 from pocketvae.export.rewrites.names import Form
 from pocketvae.export.rewrites.phases import (
     Pair,
@@ -50,12 +50,12 @@ def find_transposed(graph: FrozenGraph, operator: Any) -> Upsampling | None:
     if operator.type != "Conv2DBackpropInput" or not is_plain(operator):
         return None
     kernel, source = graph.constant(operator.inputs[1]), operator.inputs[2]
-    small, large = static_shape(source), static_shape(operator.outputs[0])
-    stride = tuple(operator.get_attr("strides")[1:3])
+    small, large = image_size(source), image_size(operator.outputs[0])
+    stride = operator.get_attr("strides")[1], operator.get_attr("strides")[2]
     if kernel is None or small is None or large is None or max(stride) < 2:
         return None
-    pads = leading_pads(operator, kernel.shape[:2], stride, large[1:3], small[1:3])
-    phases = of_transposed_convolution(kernel.transpose(0, 1, 3, 2), stride, pads, small[1:3], large[1:3])
+    pads = leading_pads(operator, kernel.shape[:2], stride, large, small)
+    phases = of_transposed_convolution(kernel.transpose(0, 1, 3, 2), stride, pads, small, large)
     return _with_tail(graph, operator, source, phases)
 
 
@@ -65,15 +65,15 @@ def find_resized(graph: FrozenGraph, operator: Any) -> Upsampling | None:
     resize = operator.inputs[0].op if kernel is not None else None
     if kernel is None or resize is None or resize.type != "ResizeNearestNeighbor" or resize.get_attr("align_corners"):
         return None
-    source, output = resize.inputs[0], static_shape(operator.outputs[0])
-    small, large = static_shape(source), static_shape(resize.outputs[0])
+    source, output = resize.inputs[0], image_size(operator.outputs[0])
+    small, large = image_size(source), image_size(resize.outputs[0])
     if graph.only_consumer(resize.outputs[0]) is None or small is None or large is None or output is None:
         return None
-    factor = large[1] // small[1], large[2] // small[2]
-    if (small[1] * factor[0], small[2] * factor[1]) != large[1:3] or max(factor) < 2:
+    factor = large[0] // small[0], large[1] // small[1]
+    if (small[0] * factor[0], small[1] * factor[1]) != large or max(factor) < 2:
         return None
-    pads = leading_pads(operator, kernel.shape[:2], (1, 1), large[1:3], output[1:3])
-    return _with_tail(graph, operator, source, of_resized_convolution(kernel, factor, pads, small[1:3], output[1:3]))
+    pads = leading_pads(operator, kernel.shape[:2], (1, 1), large, output)
+    return _with_tail(graph, operator, source, of_resized_convolution(kernel, factor, pads, small, output))
 
 
 def find_shuffled(graph: FrozenGraph, operator: Any) -> Upsampling | None:
@@ -85,13 +85,13 @@ def find_shuffled(graph: FrozenGraph, operator: Any) -> Upsampling | None:
     shuffle = graph.only_consumer(tail.end)
     if shuffle is None or shuffle.type != "DepthToSpace" or shuffle.get_attr("data_format") != b"NHWC":
         return None
-    small, large = static_shape(operator.inputs[0]), static_shape(shuffle.outputs[0])
-    convolved = static_shape(operator.outputs[0])
+    small, large = image_size(operator.inputs[0]), image_size(shuffle.outputs[0])
+    convolved = image_size(operator.outputs[0])
     if small is None or large is None or convolved is None:
         return None
     block = shuffle.get_attr("block_size")
-    pads = leading_pads(operator, kernel.shape[:2], (1, 1), small[1:3], convolved[1:3])
-    phases = of_shuffled_convolution(kernel, block, pads, small[1:3], large[1:3])
+    pads = leading_pads(operator, kernel.shape[:2], (1, 1), small, convolved)
+    phases = of_shuffled_convolution(kernel, block, pads, small, large)
     shape = phases.bias.shape
     phases = phases.scaled(tail.scale.reshape(shape), tail.shift.reshape(shape))
     return Upsampling(
