@@ -67,6 +67,11 @@ class Source:
         graph: Graph = self.cache[key]
         return graph
 
+    def float32(self, format: Format, *, fuse: bool = True) -> bytes:
+        """Returns the component in float32, converted once."""
+        convert = onnx_convert.convert_float32 if format is Format.ONNX else tflite.convert_float32
+        return self.once(f"float32-{format}-{fuse}", lambda: convert(self.graph(fuse=fuse)))
+
     def tuning(self) -> tuple[Inputs, dict[str, FloatArray]]:
         """Returns some calibration samples and the original's outputs for them: choices are not made on goldens."""
         if "tuning" not in self.cache:
@@ -199,7 +204,7 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     notes = [f"depth-to-space as one operator in {graph.fused_shuffles} places"] if graph.fused_shuffles else []
     key = spec.format, spec.precision
     if key == (Format.TFLITE, Precision.FLOAT32):
-        content = tflite.convert_float32(graph)
+        content = source.float32(Format.TFLITE)
     elif key == (Format.TFLITE, Precision.FLOAT16):
         content = tflite.convert_float16(graph)
     elif key == (Format.TFLITE, Precision.DYNAMIC_INT8):
@@ -213,12 +218,12 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     elif key == (Format.TFLITE, Precision.INT8):
         content = _search_tflite(source, tolerances, notes)
     elif key == (Format.ONNX, Precision.FLOAT32):
-        content = _onnx_float32(source)
+        content = source.float32(Format.ONNX)
     elif key == (Format.ONNX, Precision.FLOAT16):
-        content = onnx_convert.convert_float16(_onnx_float32(source))
+        content = onnx_convert.convert_float16(source.float32(Format.ONNX))
         notes.append("weights in half precision, arithmetic in float32")
     elif key == (Format.ONNX, Precision.DYNAMIC_INT8):
-        content = onnx_quantize.quantize_dynamic(_onnx_float32(source))
+        content = onnx_quantize.quantize_dynamic(source.float32(Format.ONNX))
     else:
         content = _search_onnx(source, tolerances, notes)
     return content, (*notes, *filter(None, [decision.note()]))
@@ -226,10 +231,6 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
 
 def _calibrated(source: Source) -> bytes:
     return source.once("calibrated", lambda: tflite.calibrate(source.graph(), source.calibration))
-
-
-def _onnx_float32(source: Source) -> bytes:
-    return source.once("onnx", lambda: onnx_convert.convert_float32(source.graph()))
 
 
 def _search_tflite(
@@ -249,7 +250,7 @@ def _search_tflite(
 
 
 def _search_onnx(source: Source, tolerances: tuple[Tolerance, ...], notes: list[str]) -> bytes:
-    float32 = _onnx_float32(source)
+    float32 = source.float32(Format.ONNX)
     ranges = onnx_quantize.activation_ranges(float32, source.calibration)
 
     def attempt(plan: QuantizationPlan) -> Trial:

@@ -12,9 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import ExportError, PocketVaeError
-from pocketvae.export import onnx_convert, onnx_quantize, tflite
+from pocketvae.export import onnx_quantize, tflite
 from pocketvae.export.budgets import tolerances
-from pocketvae.export.graphs import Graph
 from pocketvae.export.rewrites import race
 from pocketvae.export.rewrites.catalogue import apply_steps
 from pocketvae.export.rewrites.names import FORMS, Form, Rewrite, Step
@@ -74,7 +73,6 @@ class _Contest:
     spec: ArtifactSpec
     source: Source
     records: dict[Step, RewriteRecord] = field(default_factory=dict)
-    _contents: dict[tuple[bool, Steps], bytes] = field(default_factory=dict)
 
     def decide(self) -> Decision:
         found = self._found()
@@ -99,7 +97,7 @@ class _Contest:
                 continue  # TFLite has no 16-bit depth-to-space
             for form in FORMS[rewrite]:
                 step = Step(rewrite=rewrite, form=form)
-                (count,) = apply_steps(self._stock(), (step,)).places
+                (count,) = apply_steps(self.source.graph(fuse=self._fuse), (step,)).places
                 if count:
                     found[step] = count
         return found
@@ -160,35 +158,30 @@ class _Contest:
             return race.compare(lambda: first.infer_real(feed), lambda: second.infer_real(feed))
 
     def _content(self, steps: Steps, *, as_float: bool = False) -> bytes:
-        key = (as_float or self.spec.precision is Precision.FLOAT32, steps)
-        if key not in self._contents:
-            precision = Precision.FLOAT32 if key[0] else self.spec.precision
-            graph = apply_steps(self._stock(), steps).graph if steps else self._stock()
-            self._contents[key] = _plain(self.spec.format, precision, graph, self.source.calibration)
-        return self._contents[key]
+        source = replace(self.source, steps=steps)
+        if as_float or self.spec.precision is Precision.FLOAT32:
+            return source.float32(self.spec.format, fuse=self._fuse)
+        return source.once(f"plain {self.spec.filename}", lambda: self._plain(source))
 
-    def _stock(self) -> Graph:
-        return self.source.graph(fuse=self.spec.precision is not Precision.INT16X8)
-
-
-def _plain(format: Format, precision: Precision, graph: Graph, calibration: Inputs) -> bytes:
-    """Converts as fast as possible to what runs like the artifact: quantized without a search."""
-    few = {name: values[:_CALIBRATION_SAMPLES] for name, values in calibration.items()}
-    if format is Format.ONNX:
-        content = onnx_convert.convert_float32(graph)
+    def _plain(self, source: Source) -> bytes:
+        """Converts as fast as possible to what runs like the artifact: quantized without a search."""
+        precision, graph = self.spec.precision, source.graph(fuse=self._fuse)
+        few = {name: values[:_CALIBRATION_SAMPLES] for name, values in source.calibration.items()}
+        if self.spec.format is Format.TFLITE:
+            if precision is Precision.DYNAMIC_INT8:
+                return tflite.convert_dynamic_int8(graph)
+            if precision is Precision.INT16X8:
+                return tflite.convert_int16x8(graph, few)
+            return tflite.quantize(tflite.calibrate(graph, few), QuantizationPlan())
+        content = source.float32(Format.ONNX)
         if precision is Precision.DYNAMIC_INT8:
             return onnx_quantize.quantize_dynamic(content)
-        if precision is Precision.INT8:
-            ranges = onnx_quantize.activation_ranges(content, few)
-            return onnx_quantize.quantize_static(content, few, ranges, QuantizationPlan())
-        return content
-    if precision is Precision.DYNAMIC_INT8:
-        return tflite.convert_dynamic_int8(graph)
-    if precision is Precision.INT16X8:
-        return tflite.convert_int16x8(graph, few)
-    if precision is Precision.INT8:
-        return tflite.quantize(tflite.calibrate(graph, few), QuantizationPlan())
-    return tflite.convert_float32(graph)
+        ranges = onnx_quantize.activation_ranges(content, few)
+        return onnx_quantize.quantize_static(content, few, ranges, QuantizationPlan())
+
+    @property
+    def _fuse(self) -> bool:
+        return self.spec.precision is not Precision.INT16X8
 
 
 def _opened(format: Format, content: bytes) -> Any:

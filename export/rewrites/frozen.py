@@ -104,8 +104,14 @@ def freeze(function: Any) -> FrozenGraph:
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     frozen = convert_variables_to_constants_v2(function.get_concrete_function(), lower_control_flow=False)
+    definition = frozen.graph.as_graph_def()
+    for node in definition.node:
+        # An inlined call orders its nodes behind its inputs; nothing here has side effects that an order could matter to.
+        values = [source for source in node.input if not source.startswith("^")]
+        del node.input[:]
+        node.input.extend(values)
     return FrozenGraph(
-        frozen.graph.as_graph_def(),
+        definition,
         tuple(tensor.name for tensor in frozen.inputs),
         tuple(tensor.name for tensor in frozen.outputs),
     )
@@ -125,7 +131,7 @@ def _behind(definition: Any, names: list[str]) -> Any:
     nodes = {node.name: node for node in definition.node}
     needed, waiting = set(names), list(names)
     while waiting:
-        sources = {_node(source.removeprefix("^")) for source in nodes[waiting.pop()].input} - needed
+        sources = {_node(source) for source in nodes[waiting.pop()].input} - needed
         needed |= sources
         waiting += sources
     kept = tf.compat.v1.GraphDef(versions=definition.versions, library=definition.library)

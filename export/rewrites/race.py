@@ -10,7 +10,9 @@ from math import ceil, comb
 import numpy as np
 
 _WARMUPS = 3
-_BLOCK_S = 0.002
+# Shorter than the turns in which a busy machine runs its processes, so that some blocks are not interrupted.
+_BLOCK_S = 0.0003
+_BLOCKS = 6
 _MOST_ROUNDS, _FEWEST_ROUNDS = 25, 11
 _LIMIT_S = 4.0
 CONFIDENCE = 0.99
@@ -23,7 +25,7 @@ class Comparison:
     """Two runs, timed in turns.
 
     Attributes:
-        baseline_s: Median seconds of one run.
+        baseline_s: Seconds of one run, median over rounds.
         candidate_s: The same of the other.
         speedup: Median over rounds of baseline by candidate.
         speedup_at_least: Lower bound of that median, at `CONFIDENCE`.
@@ -43,9 +45,10 @@ class Comparison:
 def compare(
     baseline: Callable[[], object], candidate: Callable[[], object], clock: Callable[[], float] = time.perf_counter
 ) -> Comparison:
-    """Times two runs in blocks that take turns, so that a busy moment meets both.
+    """Times two runs in rounds of both, so that a busy moment meets both.
 
-    Ratios are taken within a round; the bound is the distribution-free one of a median, from order statistics.
+    A value is the fastest of some short blocks. Ratios are taken within a round; the bound is the distribution-free one
+    of a median, from order statistics.
 
     Args:
         baseline: Runs once.
@@ -55,13 +58,15 @@ def compare(
     runs = baseline, candidate
     for run in runs * _WARMUPS:
         run()
-    counts = [max(1, ceil(_BLOCK_S / max(_time(run, 1, clock), 1e-9))) for run in runs]
-    round_s = sum(_time(run, count, clock) * count for run, count in zip(runs, counts, strict=True))
-    rounds = int(np.clip(_LIMIT_S / max(round_s, 1e-9), _FEWEST_ROUNDS, _MOST_ROUNDS))
+    counts = [max(1, ceil(_BLOCK_S / max(_fastest(run, 1, clock), 1e-9))) for run in runs]
+    start = clock()
+    for run, count in zip(runs, counts, strict=True):
+        _fastest(run, count, clock)
+    rounds = int(np.clip(_LIMIT_S / max(clock() - start, 1e-9), _FEWEST_ROUNDS, _MOST_ROUNDS))
     times = np.empty((rounds, 2))
     for number in range(rounds):
         for index in (0, 1) if number % 2 else (1, 0):
-            times[number, index] = _time(runs[index], counts[index], clock)
+            times[number, index] = _fastest(runs[index], counts[index], clock)
     ratios = np.sort(times[:, 0] / times[:, 1])
     baseline_s, candidate_s = np.median(times, axis=0)
     return Comparison(
@@ -72,11 +77,15 @@ def compare(
     )
 
 
-def _time(run: Callable[[], object], count: int, clock: Callable[[], float]) -> float:
-    start = clock()
-    for _ in range(count):
-        run()
-    return (clock() - start) / count
+def _fastest(run: Callable[[], object], count: int, clock: Callable[[], float]) -> float:
+    """Returns seconds of one run in the fastest of some blocks: what disturbs a run only ever adds to it."""
+    fastest = float("inf")
+    for _ in range(_BLOCKS):
+        start = clock()
+        for _ in range(count):
+            run()
+        fastest = min(fastest, (clock() - start) / count)
+    return fastest
 
 
 def _bound_index(rounds: int) -> int:

@@ -10,6 +10,7 @@ import numpy as np
 
 from pocketvae.export.rewrites.convolutions import image_size, is_plain, layer_name, leading_pads, pad, simple_kernel
 from pocketvae.export.rewrites.frozen import FrozenGraph
+from pocketvae.export.rewrites.moves import enlarged, shuffled
 from pocketvae.export.rewrites.names import Form
 from pocketvae.export.rewrites.phases import (
     Pair,
@@ -62,15 +63,13 @@ def find_transposed(graph: FrozenGraph, operator: Any) -> Upsampling | None:
 def find_resized(graph: FrozenGraph, operator: Any) -> Upsampling | None:
     """Recognizes a convolution behind an enlargement by repetition."""
     kernel = simple_kernel(graph, operator)
-    resize = operator.inputs[0].op if kernel is not None else None
-    if kernel is None or resize is None or resize.type != "ResizeNearestNeighbor" or resize.get_attr("align_corners"):
+    found = enlarged(graph, operator.inputs[0]) if kernel is not None else None
+    if kernel is None or found is None:
         return None
-    source, output = resize.inputs[0], image_size(operator.outputs[0])
-    small, large = image_size(source), image_size(resize.outputs[0])
-    if graph.only_consumer(resize.outputs[0]) is None or small is None or large is None or output is None:
-        return None
-    factor = large[0] // small[0], large[1] // small[1]
-    if (small[0] * factor[0], small[1] * factor[1]) != large or max(factor) < 2:
+    source, factor = found
+    small, large = image_size(source), image_size(operator.inputs[0])
+    output = image_size(operator.outputs[0])
+    if small is None or large is None or output is None:
         return None
     pads = leading_pads(operator, kernel.shape[:2], (1, 1), large, output)
     return _with_tail(graph, operator, source, of_resized_convolution(kernel, factor, pads, small, output))
@@ -82,21 +81,19 @@ def find_shuffled(graph: FrozenGraph, operator: Any) -> Upsampling | None:
     if kernel is None:
         return None
     tail = read_tail(graph, operator.outputs[0], kernel.shape[3])
-    shuffle = graph.only_consumer(tail.end)
-    if shuffle is None or shuffle.type != "DepthToSpace" or shuffle.get_attr("data_format") != b"NHWC":
+    found = shuffled(graph, tail.end)
+    if found is None:
         return None
-    small, large = image_size(operator.inputs[0]), image_size(shuffle.outputs[0])
+    block, end = found
+    small, large = image_size(operator.inputs[0]), image_size(end)
     convolved = image_size(operator.outputs[0])
     if small is None or large is None or convolved is None:
         return None
-    block = shuffle.get_attr("block_size")
     pads = leading_pads(operator, kernel.shape[:2], (1, 1), small, convolved)
     phases = of_shuffled_convolution(kernel, block, pads, small, large)
     shape = phases.bias.shape
     phases = phases.scaled(tail.scale.reshape(shape), tail.shift.reshape(shape))
-    return Upsampling(
-        name=layer_name(operator), source=operator.inputs[0], phases=phases, tail=tail, end=shuffle.outputs[0]
-    )
+    return Upsampling(name=layer_name(operator), source=operator.inputs[0], phases=phases, tail=tail, end=end)
 
 
 def rewrite(graph: FrozenGraph, find: Find, form: Form) -> tuple[FrozenGraph, int]:
