@@ -18,13 +18,15 @@ def image_size(tensor: Any) -> Pair | None:
 def pad(image: Any, before: Pair, after: Pair) -> Any:
     """Pads rows and columns with zeros; negative counts leave rows and columns out."""
     tf = import_tensorflow()
-    if min(*before, *after) < 0:
-        _, height, width, _ = image.shape
-        rows = slice(max(0, -before[0]), height - max(0, -after[0]))
-        columns = slice(max(0, -before[1]), width - max(0, -after[1]))
-        image = image[:, rows, columns, :]
     amounts = [[0, 0], *([max(0, first), max(0, last)] for first, last in zip(before, after, strict=True)), [0, 0]]
-    return tf.pad(image, amounts) if any(map(any, amounts)) else image
+    image = tf.pad(image, amounts) if any(map(any, amounts)) else image
+    if min(*before, *after) >= 0:
+        return image
+    # After padding: a kernel of which one place sees nothing but zeros leaves out more than the image has.
+    _, height, width, _ = image.shape
+    rows = slice(max(0, -before[0]), height - max(0, -after[0]))
+    columns = slice(max(0, -before[1]), width - max(0, -after[1]))
+    return image[:, rows, columns, :]
 
 
 def simple_kernel(graph: FrozenGraph, operator: Any) -> Any:

@@ -106,7 +106,7 @@ def freeze(function: Any) -> FrozenGraph:
     frozen = convert_variables_to_constants_v2(function.get_concrete_function(), lower_control_flow=False)
     definition = frozen.graph.as_graph_def()
     for node in definition.node:
-        # An inlined call orders its nodes behind its inputs; nothing here has side effects that an order could matter to.
+        # An inlined call orders its nodes behind its inputs, which matters to none: nothing here has side effects.
         values = [source for source in node.input if not source.startswith("^")]
         del node.input[:]
         node.input.extend(values)

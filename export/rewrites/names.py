@@ -94,5 +94,5 @@ def parse_rewrites(text: str) -> RewriteChoice:
         if word in _WORDS:
             raise SpecError(f"--rewrites {word} must stand alone, got {text!r}")
         if word not in list(Rewrite):
-            raise unknown_name("rewrite", word, [*_WORDS, *Rewrite])
+            raise unknown_name("rewrite", word, [*_WORDS, *map(str, Rewrite)])
     return RewriteChoice(wanted=tuple(Rewrite(word) for word in dict.fromkeys(words)))
