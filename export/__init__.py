@@ -6,6 +6,7 @@ from pocketvae.export.own_messages import OwnModels
 from pocketvae.export.own_models import export_own_models
 from pocketvae.export.own_roles import DecoderOutput
 from pocketvae.export.pipeline import ExportResult, export_run
+from pocketvae.export.portability_notes import portability_warnings
 from pocketvae.export.rewrites.names import Rewrite, RewriteChoice, parse_rewrites
 from pocketvae.model_form import Role
 
@@ -23,4 +24,5 @@ __all__ = [
     "export_run",
     "parse_rewrites",
     "plan_artifacts",
+    "portability_warnings",
 ]

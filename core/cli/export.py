@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="auto",
         help="auto (default): exact rewrites are kept where measured to be faster; none; all; or names of rewrites",
     )
+    parser.add_argument("--licence", metavar="TEXT", default="", help="of the model; stated in every file")
+    parser.add_argument("--author", metavar="TEXT", default="", help="of the model; stated in every file")
+    parser.add_argument("--no-embedded-goldens", action="store_true", help="leave golden pairs out of the files")
     common.add_force(parser)
     own_models.add_arguments(parser)
 
@@ -59,6 +62,9 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         time_limit_s=arguments.time_limit,
         rewrites=parse_rewrites(arguments.rewrites),
+        licence=arguments.licence,
+        author=arguments.author,
+        embedded_goldens=not arguments.no_embedded_goldens,
     )
     with Terminal(quiet=arguments.quiet) as terminal:
         result = _export(arguments, config, terminal)
@@ -86,13 +92,15 @@ def _export(arguments: argparse.Namespace, config: ExportConfig, terminal: Termi
 
 
 def _print(result: ExportResult, out: Path, terminal: Terminal) -> int:
+    from pocketvae.export import portability_warnings
+
     rows = [
         [artifact.name, f"{artifact.file.size_bytes / 1000:.1f}", "; ".join(artifact.notes)]
         for artifact in result.manifest.artifacts
     ]
     terminal.table(["artifact", "kB", "notes"], rows)
-    for doubt in result.doubts:
-        terminal.warn(doubt)
+    for line in (*portability_warnings(result.manifest), *result.doubts):
+        terminal.warn(line)
     for name, excess in sorted(result.over_budget.items()):
         terminal.warn(f"{name} misses its budget {excess:.1f} times over; verify will fail on it")
     for failure in result.manifest.failures:

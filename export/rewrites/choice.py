@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +12,15 @@ import numpy.typing as npt
 from pocketvae.errors import ExportError, PocketVaeError
 from pocketvae.export import onnx_quantize, tflite
 from pocketvae.export.budgets import tolerances
+from pocketvae.export.measured import open_content
 from pocketvae.export.rewrites import race
 from pocketvae.export.rewrites.catalogue import apply_steps
 from pocketvae.export.rewrites.names import FORMS, Form, Rewrite, Step
 from pocketvae.export.search import QuantizationPlan
+from pocketvae.export.source import Source
 from pocketvae.manifest import RewriteRecord
-from pocketvae.runners import open_runner, run_samples
+from pocketvae.runners import run_samples
 from pocketvae.spec import ArtifactSpec, Format, Precision
-
-if TYPE_CHECKING:
-    from pocketvae.export.artifacts import Source
 
 Inputs = Mapping[str, npt.NDArray[Any]]
 Steps = tuple[Step, ...]
@@ -148,13 +145,16 @@ class _Contest:
 
     def _outputs(self, steps: Steps) -> dict[str, npt.NDArray[np.float32]]:
         content = self._content(steps, as_float=True)
-        with _opened(self.spec.format, content) as runner:
+        with open_content(self.spec.format, content) as runner:
             return run_samples(runner, self.source.golden_inputs)
 
     def _compare(self, baseline: Steps, candidate: Steps) -> race.Comparison:
         feed = {name: values[:1] for name, values in self.source.golden_inputs.items()}
         contents = self._content(baseline), self._content(candidate)
-        with _opened(self.spec.format, contents[0]) as first, _opened(self.spec.format, contents[1]) as second:
+        with (
+            open_content(self.spec.format, contents[0]) as first,
+            open_content(self.spec.format, contents[1]) as second,
+        ):
             return race.compare(lambda: first.infer_real(feed), lambda: second.infer_real(feed))
 
     def _content(self, steps: Steps, *, as_float: bool = False) -> bytes:
@@ -182,13 +182,6 @@ class _Contest:
     @property
     def _fuse(self) -> bool:
         return self.spec.precision is not Precision.INT16X8
-
-
-def _opened(format: Format, content: bytes) -> Any:
-    with tempfile.NamedTemporaryFile(suffix=f".{format}") as file:
-        file.write(content)
-        file.flush()
-        return open_runner(Path(file.name), format)
 
 
 def _reason(compared: race.Comparison) -> str:

@@ -27,7 +27,7 @@ def model():
 
 @pytest.fixture
 def source(model):
-    from pocketvae.export.artifacts import Source
+    from pocketvae.export.source import Source
 
     z = np.random.default_rng(0).normal(size=(20, 3)).astype(np.float32)
 
@@ -176,7 +176,7 @@ def test_one_that_cannot_be_converted_is_dropped(source, timer, monkeypatch):
 def test_nothing_to_rewrite_costs_no_time(source, timer, monkeypatch):
     import keras
 
-    from pocketvae.export.artifacts import Source
+    from pocketvae.export.source import Source
 
     z = keras.Input((3,))
     made = source(AUTO)
