@@ -20,7 +20,7 @@ from pocketvae.export.search import QuantizationPlan
 from pocketvae.export.source import Source
 from pocketvae.manifest import RewriteRecord
 from pocketvae.runners import run_samples
-from pocketvae.spec import ArtifactSpec, Format, Precision
+from pocketvae.spec import ArtifactSpec, Format, ImageDtype, Precision
 
 Inputs = Mapping[str, npt.NDArray[Any]]
 Steps = tuple[Step, ...]
@@ -57,7 +57,8 @@ class Decision:
 
 def decide(spec: ArtifactSpec, source: Source) -> Decision:
     """Returns the rewrites for an artifact of a component, found once for all artifacts that run alike."""
-    timed = replace(spec, precision=_TIMED_AS.get(spec.precision, spec.precision))
+    precision = _TIMED_AS.get(spec.precision, spec.precision)
+    timed = replace(spec, precision=precision, image_dtype=ImageDtype.FLOAT32)
     key = f"rewrites of {timed.filename}"
     if key not in source.cache:
         source.cache[key] = _Contest(timed, source).decide()
