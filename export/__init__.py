@@ -9,6 +9,7 @@ from pocketvae.export.own_roles import DecoderOutput
 from pocketvae.export.pipeline import ExportResult, export_run
 from pocketvae.export.portability_notes import portability_warnings
 from pocketvae.export.recipe import Recipe, read_recipes
+from pocketvae.export.rewrites.names import Rewrite, RewriteChoice, parse_rewrites
 from pocketvae.model_form import Role
 
 __all__ = [
@@ -19,11 +20,14 @@ __all__ = [
     "ExportResult",
     "OwnModels",
     "Recipe",
+    "Rewrite",
+    "RewriteChoice",
     "Role",
     "check_combinations",
     "default_memory_limit_bytes",
     "export_own_models",
     "export_run",
+    "parse_rewrites",
     "plan_artifacts",
     "portability_warnings",
     "read_recipes",

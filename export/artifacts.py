@@ -10,9 +10,10 @@ from pocketvae.export.budgets import with_pixel_rounding
 from pocketvae.export.interfaces import show
 from pocketvae.export.measured import excess_of, excess_of_outputs, kernel_spread, open_content
 from pocketvae.export.quantizers import is_searched
+from pocketvae.export.rewrites.choice import decide
 from pocketvae.export.searched import Searched, search_artifact
 from pocketvae.export.source import FloatArray, Source
-from pocketvae.manifest import Tolerance
+from pocketvae.manifest import RewriteRecord, Tolerance
 from pocketvae.runners import run_samples
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, TensorSpec
 
@@ -27,6 +28,7 @@ class Artifact:
         outputs: As a caller sees them.
         batches: Batch sizes that it runs.
         notes: What is special about it, in words.
+        rewrites: Those that were tried.
         excess: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
         golden_outputs: Output name to `[N, ...]`, what it makes of the goldens.
         kernel_spread: Of a float file, how far its runtime's kernels differ from one another, by output.
@@ -38,6 +40,7 @@ class Artifact:
     outputs: tuple[TensorSpec, ...]
     batches: tuple[int, ...]
     notes: tuple[str, ...]
+    rewrites: tuple[RewriteRecord, ...]
     excess: float
     golden_outputs: dict[str, FloatArray]
     kernel_spread: dict[str, float]
@@ -71,6 +74,7 @@ def make_artifact(
         outputs=_in_order(outputs, source.golden_outputs),
         batches=shown.batches,
         notes=(*notes, *shown.notes),
+        rewrites=_rewrites(spec, source),
         excess=excess_of_outputs(found, source, limits),
         golden_outputs=found,
         # Of the numbers behind the pixels: rounding would turn the smallest difference into a whole step.
@@ -86,6 +90,13 @@ class _Made:
     content: bytes
     notes: tuple[str, ...]
     searched: Searched | None = None
+
+
+def _rewrites(spec: ArtifactSpec, source: Source) -> tuple[RewriteRecord, ...]:
+    if not spec.component.is_composed:
+        return decide(spec, source).records
+    decoder = source.parts.get(Component.DECODER)
+    return decide(replace(spec, component=Component.DECODER), decoder).records if decoder else ()
 
 
 def _in_order(tensors: tuple[TensorSpec, ...], names: Iterable[str]) -> tuple[TensorSpec, ...]:
@@ -147,15 +158,18 @@ def _sampler(spec: ArtifactSpec, source: Source) -> _Made:
 
 
 def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> _Made:
+    decision = decide(spec, source)
+    source = replace(source, steps=decision.steps)
     graph = source.graph()
     notes = [f"depth-to-space as one operator in {graph.fused_shuffles} places"] if graph.fused_shuffles else []
     if is_searched(spec.precision):
         recipe = source.recipes.get(spec.filename)
         searched = search_artifact(spec, source, tolerances, recipe)
-        return _Made(content=searched.content, notes=(*notes, *searched.notes), searched=searched)
+        notes += [*searched.notes, *filter(None, [decision.note()])]
+        return _Made(content=searched.content, notes=tuple(notes), searched=searched)
     key = spec.format, spec.precision
     if key == (Format.TFLITE, Precision.FLOAT32):
-        content = tflite.convert_float32(graph)
+        content = source.float32(Format.TFLITE)
     elif key == (Format.TFLITE, Precision.FLOAT16):
         content = tflite.convert_float16(graph)
     elif key == (Format.TFLITE, Precision.DYNAMIC_INT8):
@@ -165,10 +179,10 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
         notes.clear()
         content = tflite.convert_int16x8(source.graph(fuse=False), source.calibration)
     elif key == (Format.ONNX, Precision.FLOAT32):
-        content = source.onnx_float32()
+        content = source.float32(Format.ONNX)
     elif key == (Format.ONNX, Precision.FLOAT16):
-        content = onnx_convert.convert_float16(source.onnx_float32())
+        content = onnx_convert.convert_float16(source.float32(Format.ONNX))
         notes.append("weights in half precision, arithmetic in float32")
     else:
-        content = onnx_quantize.quantize_dynamic(source.onnx_float32())
-    return _Made(content=content, notes=tuple(notes))
+        content = onnx_quantize.quantize_dynamic(source.float32(Format.ONNX))
+    return _Made(content=content, notes=(*notes, *filter(None, [decision.note()])))

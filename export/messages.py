@@ -8,7 +8,8 @@ from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.export.embedding import Statement
 from pocketvae.export.goldens import NoiseFloor
 from pocketvae.export.recipe import Recipe
-from pocketvae.manifest import Stratum, Tolerance
+from pocketvae.export.rewrites.names import AUTO, RewriteChoice
+from pocketvae.manifest import RewriteRecord, Stratum, Tolerance
 from pocketvae.model_form import ModelForm
 from pocketvae.portability.records import Portability, Requirement
 from pocketvae.quantization import LayerPrecision, SearchRecord
@@ -95,6 +96,7 @@ class Converted:
     outputs: tuple[TensorSpec, ...]
     batches: tuple[int, ...]
     notes: tuple[str, ...]
+    rewrites: tuple[RewriteRecord, ...]
     excess: float
     requires: Requirement
     portability: tuple[Portability, ...]
@@ -141,6 +143,7 @@ class WorkerSetup:
         reference: Path of the archive of reference images; empty where there are none.
         forms: How somebody's own models are called; empty for a run's.
         code: What of their own code may run.
+        rewrites: Which may be used.
     """
 
     vae: VaeSpec
@@ -151,3 +154,4 @@ class WorkerSetup:
     calibration_seeds: int = 1
     forms: dict[Component, ModelForm] = field(default_factory=dict)
     code: CustomCode = NO_CUSTOM_CODE
+    rewrites: RewriteChoice = AUTO

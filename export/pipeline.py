@@ -117,6 +117,7 @@ def export_subject(
             calibration_seeds=config.calibration_seeds,
             forms=subject.forms,
             code=subject.code,
+            rewrites=config.rewrites,
         )
         (work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
         components = with_parts(config.components, subject.vae)
@@ -279,6 +280,7 @@ class _BundleWriter:
             layers=converted.layers,
             search=self._search(converted),
             notes=converted.notes,
+            rewrites=converted.rewrites,
             requires=converted.requires,
             portability=converted.portability,
         )

@@ -102,12 +102,12 @@ class OnnxQuantizer(Quantizer):
     @cached_property
     def calibrated(self) -> onnx_quantize.Calibrated:
         """The float model with its ranges."""
-        return onnx_quantize.calibrate(self._source.onnx_float32(), self._calibration)
+        return onnx_quantize.calibrate(self._source.float32(Format.ONNX), self._calibration)
 
     @cached_property
     def layers(self) -> Mapping[str, int]:
         """See `Quantizer.layers`."""
-        return onnx_quantize.weighted_layers(self._source.onnx_float32())
+        return onnx_quantize.weighted_layers(self._source.float32(Format.ONNX))
 
     def quantize(self, plan: QuantizationPlan) -> bytes:
         """See `Quantizer.quantize`."""
@@ -120,14 +120,14 @@ class OnnxQuantizer(Quantizer):
 
     def float_activations(self, inputs: Inputs) -> dict[str, Array]:
         """See `Quantizer.float_activations`."""
-        content = self._source.onnx_float32()
+        content = self._source.float32(Format.ONNX)
         names = onnx_quantize.layer_outputs(content)
         found = probes.onnx_tensors(content, inputs, names.values())
         return {layer: _channels_last(found[name]) for layer, name in names.items()}
 
     def activations(self, content: bytes, inputs: Inputs) -> dict[str, Array]:
         """See `Quantizer.activations`."""
-        names = onnx_quantize.stored_outputs(content, onnx_quantize.layer_outputs(self._source.onnx_float32()))
+        names = onnx_quantize.stored_outputs(content, onnx_quantize.layer_outputs(self._source.float32(Format.ONNX)))
         found = probes.onnx_tensors(content, inputs, names.values())
         return {layer: _channels_last(found[name]) for layer, name in names.items() if name in found}
 

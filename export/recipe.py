@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pocketvae.documents import decode
 from pocketvae.errors import ExportError, SpecError
+from pocketvae.export.rewrites.names import Step
 from pocketvae.export.search import QuantizationPlan
 from pocketvae.spec import STRICT, ArtifactSpec, ImageDtype, VaeSpec
 
@@ -26,6 +27,7 @@ class Recipe:
         layers: Name to the number of weights; a model with others is refused.
         float_layers: Layers to keep in float.
         range_scales: Layer to the fraction of its output's calibrated range that the integers cover.
+        rewrites: Exact rewrites that the model's graph has; the layers are those of the rewritten graph.
     """
 
     __pydantic_config__ = STRICT
@@ -36,6 +38,7 @@ class Recipe:
     layers: dict[str, int]
     float_layers: tuple[str, ...] = ()
     range_scales: dict[str, float] = field(default_factory=dict)
+    rewrites: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
         if ArtifactSpec.parse(self.artifact).precision not in _SEARCHED:

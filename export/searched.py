@@ -63,6 +63,7 @@ def search_artifact(
         layers=dict(quantizer.layers),
         float_layers=tuple(name for name in quantizer.layers if name in best.plan.float_layers),
         range_scales=dict(best.plan.range_scales),
+        rewrites=source.steps,
     )
     record = _with_front(record, search.trials, best, spec, source)
     return Searched(content=best.content, notes=_notes(best, quantizer, made), record=record, recipe=made)

@@ -9,13 +9,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.export import onnx_convert
-from pocketvae.export.goldens import Original
+from pocketvae.export import onnx_convert, tflite
+from pocketvae.export.goldens import NoiseFloor, Original
 from pocketvae.export.graphs import Graph, build_graph
 from pocketvae.export.recipe import Recipe
+from pocketvae.export.rewrites.catalogue import apply_steps
+from pocketvae.export.rewrites.names import NONE, RewriteChoice, Step
 from pocketvae.likelihoods import Observed
 from pocketvae.manifest import Stratum
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import Component, Format, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 Inputs = Mapping[str, npt.NDArray[Any]]
@@ -39,6 +41,9 @@ class Source:
         other_calibrations: More sets of calibration samples, of other seeds.
         observed: The images that the first golden latents were drawn for; None where there are none.
         recipes: Artifact to how it is quantized, for those that are not searched for.
+        floor: Of the original; None for components that are composed.
+        rewrites: Which may be tried.
+        steps: Which rewrites the graph has.
     """
 
     component: Component
@@ -52,13 +57,17 @@ class Source:
     other_calibrations: tuple[Inputs, ...] = ()
     observed: Observed | None = None
     recipes: dict[str, Recipe] = field(default_factory=dict)
+    floor: NoiseFloor | None = None
+    rewrites: RewriteChoice = NONE
+    steps: tuple[Step, ...] = ()
     cache: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def graph(self, *, fuse: bool = True) -> Graph:
         """Returns the component's graph, built once."""
-        key = f"graph-{fuse}"
+        key = f"graph-{fuse}-{self.steps}"
         if key not in self.cache:
-            self.cache[key] = build_graph(self.component, self.model, self.vae, fuse=fuse)
+            stock = build_graph(self.component, self.model, self.vae, fuse=fuse)
+            self.cache[key] = apply_steps(stock, self.steps).graph if self.steps else stock
         graph: Graph = self.cache[key]
         return graph
 
@@ -74,12 +83,14 @@ class Source:
         return tuning
 
     def once(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """Returns what `make` made the first time it was asked for under `key`."""
+        """Returns what `make` made of the same rewrites the first time it was asked for under `key`."""
+        key = f"{key}-{self.steps}"
         if key not in self.cache:
             self.cache[key] = make()
         content: bytes = self.cache[key]
         return content
 
-    def onnx_float32(self) -> bytes:
-        """Returns the component's float32 ONNX file, converted once."""
-        return self.once("onnx", lambda: onnx_convert.convert_float32(self.graph()))
+    def float32(self, format: Format, *, fuse: bool = True) -> bytes:
+        """Returns the component in float32, converted once."""
+        convert = onnx_convert.convert_float32 if format is Format.ONNX else tflite.convert_float32
+        return self.once(f"float32-{format}-{fuse}", lambda: convert(self.graph(fuse=fuse)))

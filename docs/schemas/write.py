@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pocketvae.benchmarks import BenchResult, VerifyResult
+from pocketvae.benchmarks import BenchResult, Comparison, VerifyResult
 from pocketvae.documents import json_schema
 from pocketvae.embedded import EmbeddedRecord
 from pocketvae.export import Recipe
@@ -19,6 +19,7 @@ DOCUMENTS = {
     "evaluation": Evaluation,
     "verify": VerifyResult,
     "bench": BenchResult,
+    "comparison": Comparison,
 }
 
 
