@@ -97,6 +97,7 @@ _SHOWN_FIGURES = {
     "kl_max": "KL, worst",
     "active_units_changed": "units changed",
     "jump_rmse": "jump",
+    "repeat_max_abs": "repeats differ",
     "elbo_change_mean": "ELBO lost, nats",
     "nll_change_mean": "-log p(x), nats",
     "diversity_ratio": "diversity",
