@@ -56,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _verify(arguments: argparse.Namespace, terminal: Terminal) -> Verification:
     from pocketvae.benchmarks import add_layers, add_thorough, verify_file, verify_in_detail
 
-    verify = verify_file if arguments.bundle.is_file() else verify_in_detail
+    verify = verify_file if _is_one_file(arguments.bundle) else verify_in_detail
     verification = verify(
         arguments.bundle,
         targets=common.names(arguments.targets),
@@ -80,9 +80,13 @@ def _print(arguments: argparse.Namespace, terminal: Terminal, result: VerifyResu
     terminal.line(verdict_line(result))
 
 
+def _is_one_file(path: Path) -> bool:
+    return path.is_file() or (path.suffix in (".tflite", ".onnx") and not path.is_dir())
+
+
 def _check_bundle_options(arguments: argparse.Namespace) -> None:
     """Refuses for one file what needs a bundle's goldens and manifest."""
-    if not arguments.bundle.is_file():
+    if not _is_one_file(arguments.bundle):
         return
     options = {
         "--html": arguments.html,
