@@ -11,7 +11,8 @@ from pathlib import Path
 from pocketvae.benchmarks.charts import Bar, Point, bar_chart, scatter_chart
 from pocketvae.benchmarks.contact_sheet import AMPLIFICATION, ContactRow, contact_rows
 from pocketvae.benchmarks.environment import Environment
-from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, VerifyResult
+from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
+from pocketvae.benchmarks.results import Check, VerifyResult
 from pocketvae.benchmarks.tables import format_ratio, format_us, format_value, worst_check
 from pocketvae.bundle import Bundle, open_bundle
 from pocketvae.files import write_text
