@@ -11,8 +11,26 @@ from pocketvae.spec import STRICT
 from pocketvae.versions import installed_versions
 
 _FEATURES = frozenset(
-    "amx_int8 asimd asimddp asimdhp avx avx2 avx512_bf16 avx512_fp16 avx512_vnni avx512f avx_vnni f16c fma hypervisor "
-    "i8mm sse4_2 sve sve2".split()
+    {
+        "amx_int8",
+        "asimd",
+        "asimddp",
+        "asimdhp",
+        "avx",
+        "avx2",
+        "avx512_bf16",
+        "avx512_fp16",
+        "avx512_vnni",
+        "avx512f",
+        "avx_vnni",
+        "f16c",
+        "fma",
+        "hypervisor",
+        "i8mm",
+        "sse4_2",
+        "sve",
+        "sve2",
+    }
 )
 
 

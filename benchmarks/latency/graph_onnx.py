@@ -72,7 +72,7 @@ def profile(name: str, path: Path, feed: Mapping[str, Array], threads: int) -> O
 
 
 def _middle_mean(values: Sequence[float]) -> float:
-    """Returns the mean of the middle half: the profiler's clock has steps of a microsecond, which a median would keep."""
+    """Returns the mean of the middle half: the profiler's clock has steps of 1 us, which a median would keep."""
     low, high = np.quantile(values, (0.25, 0.75))
     return float(np.mean([value for value in values if low <= value <= high]))
 
@@ -87,9 +87,7 @@ def ranked(times_s: Mapping[tuple[str, str], float]) -> tuple[OperatorTime, ...]
     return tuple(sorted(operators, key=lambda operator: -operator.time_s))
 
 
-def profiled_calls(
-    path: Path, feed: Mapping[str, Array], threads: int, kernels: Kernels, *, calls: int
-) -> list[Event]:
+def profiled_calls(path: Path, feed: Mapping[str, Array], threads: int, kernels: Kernels, *, calls: int) -> list[Event]:
     """Returns the profiler's event of every operator of every call.
 
     Raises:

@@ -76,7 +76,9 @@ def _against(row: BenchRow, verify: VerifyResult, wish: Wish) -> str:
     if wish.max_bytes is not None and row.size_bytes > wish.max_bytes:
         return f"its {row.size_bytes / 1e3:.0f} kB are more than {wish.max_bytes / 1e3:.0f} kB"
     if wish.target_s is not None and slowest_p90_s(row) > wish.target_s:
-        return f"one call in ten takes {slowest_p90_s(row) * 1e3:.3g} ms or more, the target is {wish.target_s * 1e3:g} ms"
+        return (
+            f"one call in ten takes {slowest_p90_s(row) * 1e3:.3g} ms or more, the target is {wish.target_s * 1e3:g} ms"
+        )
     return ""
 
 

@@ -107,9 +107,7 @@ def compare(
 
 
 def _is_open(artifact: str, decided: Mapping[str, ArtifactComparison], problems: Mapping[str, str]) -> bool:
-    return artifact not in problems and (
-        artifact not in decided or decided[artifact].verdict is Verdict.INCONCLUSIVE
-    )
+    return artifact not in problems and (artifact not in decided or decided[artifact].verdict is Verdict.INCONCLUSIVE)
 
 
 def _launch(contests: Sequence[Contest], rng: random.Random, found: Contests) -> None:
@@ -119,9 +117,9 @@ def _launch(contests: Sequence[Contest], rng: random.Random, found: Contests) ->
         formats = list(dict.fromkeys(contest.new.format for contest in contests))
         processes = {(side, f): stack.enter_context(LineProcess(WORKER_COMMAND)) for side in range(2) for f in formats}
         pairs = {
-            contest.artifact: tuple(
-                _Side(process=processes[side, contest.new.format], load=replace(load, first_calls=_FIRST_CALLS, warmup_s=_WARMUP_S))
-                for side, load in enumerate((contest.old, contest.new))
+            contest.artifact: (
+                _side(contest.old, processes[0, contest.new.format]),
+                _side(contest.new, processes[1, contest.new.format]),
             )
             for contest in contests
         }
@@ -144,6 +142,10 @@ def _contest(pairs: Mapping[str, tuple[_Side, _Side]], rng: random.Random, found
         else:
             ratio = math.log(float(np.median(new.values_s)) / float(np.median(old.values_s)))
             found.log_ratios.setdefault(artifact, []).append(ratio)
+
+
+def _side(load: Load, process: LineProcess) -> _Side:
+    return _Side(process=process, load=replace(load, first_calls=_FIRST_CALLS, warmup_s=_WARMUP_S))
 
 
 def _open(sides: Sequence[_Side], rng: random.Random) -> None:

@@ -67,9 +67,7 @@ def summarize(values_s: Sequence[float], *, rounds: int | None = None) -> Summar
     )
 
 
-def ratio_of_medians(
-    above_s: Sequence[float], above_rounds: int, below_s: Sequence[float], below_rounds: int
-) -> Ratio:
+def ratio_of_medians(above_s: Sequence[float], above_rounds: int, below_s: Sequence[float], below_rounds: int) -> Ratio:
     """Returns the ratio of two medians; rounds are drawn in pairs where both were timed in the same ones.
 
     Raises:

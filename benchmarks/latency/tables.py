@@ -26,7 +26,15 @@ def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
     batched = any(row.batch > 1 for row in rows)
     counted = any(row.instructions is not None for row in rows)
     paces = sorted({paced.calls_per_s for row in rows for paced in row.paced})
-    headers = ["artifact", "target", "threads", *(["batch", "samples/s"] if batched else []), "kB", "load ms", "first ms"]
+    headers = [
+        "artifact",
+        "target",
+        "threads",
+        *(["batch", "samples/s"] if batched else []),
+        "kB",
+        "load ms",
+        "first ms",
+    ]
     headers += ["median us", "+-", "p90 us", "p99 us", *(f"{pace:g}/s us" for pace in paces)]
     headers += ["peak MB", "session MB", "delegate", "x floor", "x tf.function", "x predict"]
     headers += [*(["k instr."] if counted else []), "notes"]

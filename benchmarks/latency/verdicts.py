@@ -1,8 +1,8 @@
 """From differences to a verdict: what was proven, and what this comparison could have proven at all.
 
-`regressed` needs proof: the lower bound of the slowdown, at a level that is shared by all artifacts and all looks at the
-data, is above the margin. `pass` needs proof too: the upper bound, at 5 per cent, is below the margin. Everything else
-is `inconclusive`.
+`regressed` needs proof: the lower bound of the slowdown, at a level that all artifacts and all looks at the data share,
+is above the margin. `pass` needs proof too: the upper bound, at 5 per cent, is below the margin. Everything else is
+`inconclusive`.
 """
 
 from __future__ import annotations

@@ -28,8 +28,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--profile", action="store_true", help="show the slowest operators of every artifact")
     what.add_argument("--instructions", action="store_true", help="count CPU instructions of a call with valgrind")
     baseline = parser.add_argument_group("regressions")
-    baseline.add_argument("--baseline", metavar="PATH", type=Path, help="a bundle, or what --json wrote; exit 1 if slower")
-    baseline.add_argument("--margin", metavar="PERCENT", type=float, help="slowdown that is allowed (3; 10 for results)")
+    baseline.add_argument(
+        "--baseline", metavar="PATH", type=Path, help="a bundle, or what --json wrote; exit 1 if slower"
+    )
+    baseline.add_argument(
+        "--margin", metavar="PERCENT", type=float, help="slowdown that is allowed (3; 10 for results)"
+    )
     baseline.add_argument("--force-compare", action="store_true", help="compare with another machine or model too")
     choice = parser.add_argument_group("what to embed")
     choice.add_argument("--recommend", action="store_true", help="verify, and name the artifact to embed")

@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from pocketvae.benchmarks import bench_bundle, verify_bundle, write_report
+from pocketvae.benchmarks import BenchConfig, bench_bundle, verify_bundle, write_report
 from pocketvae.benchmarks.charts import Bar, Point, bar_chart, scatter_chart
 from pocketvae.benchmarks.contact_sheet import contact_rows
 from pocketvae.bundle import open_bundle
@@ -46,7 +46,7 @@ def check(path):
 
 def test_the_report_is_one_file_with_every_figure(tmp_path, bundles):
     path = bundles.make_bundle(tmp_path / "b")
-    bench = bench_bundle(path, include_original=False)
+    bench = bench_bundle(path, BenchConfig(include_original=False))
     pictures = {"Samples <1>": contact_rows(open_bundle(path))[0].images_png}
     write_report(path, tmp_path / "r.html", verify_bundle(path), bench, pictures)
     text = check(tmp_path / "r.html")

@@ -1,0 +1,60 @@
+"""The pieces of an HTML page that stands alone: no script, nothing loaded from outside."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+from importlib import resources
+
+# A cell of more characters is a sentence and may be broken into lines.
+_LONG = 40
+_KINDS = {"tflite": "TFLite", "onnx": "ONNX", "original": "original Keras model"}
+
+
+def document(title: str, sections: Sequence[str]) -> str:
+    """Returns the page."""
+    style = resources.files("pocketvae.benchmarks").joinpath("report.css").read_text("utf-8")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n<main>\n{''.join(sections)}</main>\n</body>\n</html>\n"
+    )
+
+
+def text_table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table of plain text; the first cell of each row names it, verdicts have their colours."""
+    head = "".join(f"<th scope='col'>{escape(header)}</th>" for header in headers)
+    body = "".join(
+        f"<tr><th scope='row'><code>{escape(row[0])}</code></th>{''.join(_cell(cell) for cell in row[1:])}</tr>"
+        for row in rows
+    )
+    return (
+        f"<div class='scroll'><table><caption>{escape(caption)}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n"
+    )
+
+
+def figure(chart: str, caption: str) -> str:
+    """Returns a chart with its caption; nothing where there is no chart."""
+    return f"<figure>{chart}<figcaption>{escape(caption)}</figcaption></figure>\n" if chart else ""
+
+
+def colour_key(*kinds: str) -> str:
+    """Returns what the colours of a chart stand for."""
+    return f"<p class='key soft'>{''.join(f'<span class=k-{kind}></span>{_KINDS[kind]}' for kind in kinds)}</p>\n"
+
+
+def bullets(lines: Sequence[str]) -> str:
+    """Returns a list."""
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>\n"
+
+
+def _cell(text: str) -> str:
+    kind = {"pass": "pass", "regressed": "fail", "FAIL": "fail"}.get(text, "")
+    if kind:
+        return f"<td><span class='{kind}'>{escape(text)}</span></td>"
+    if len(text) > _LONG:
+        return f"<td class='wrap'>{escape(text)}</td>"
+    is_figure = text[:1].isdigit() or text in ("", "-")
+    return f"<td>{escape(text)}</td>" if is_figure else f"<td class='text'>{escape(text)}</td>"
