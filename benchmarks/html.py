@@ -24,7 +24,10 @@ def document(title: str, sections: Sequence[str]) -> str:
 
 def text_table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Returns a table of plain text; the first cell of each row names it, verdicts have their colours."""
-    head = "".join(f"<th scope='col'>{escape(header)}</th>" for header in headers)
+    head = "".join(
+        f"<th scope='col'{' class=text' if _is_text(rows, place) else ''}>{escape(header)}</th>"
+        for place, header in enumerate(headers)
+    )
     body = "".join(
         f"<tr><th scope='row'><code>{escape(row[0])}</code></th>{''.join(_cell(cell) for cell in row[1:])}</tr>"
         for row in rows
@@ -33,6 +36,14 @@ def text_table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[str
         f"<div class='scroll'><table><caption>{escape(caption)}</caption>"
         f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n"
     )
+
+
+def fact_table(caption: str, facts: Sequence[tuple[str, str]]) -> str:
+    """Returns a table of two columns of words."""
+    rows = "".join(
+        f"<tr><th scope='row'>{escape(name)}</th><td class='wrap'>{escape(value)}</td></tr>" for name, value in facts
+    )
+    return f"<div class='scroll'><table><caption>{escape(caption)}</caption><tbody>{rows}</tbody></table></div>\n"
 
 
 def figure(chart: str, caption: str) -> str:
@@ -56,5 +67,12 @@ def _cell(text: str) -> str:
         return f"<td><span class='{kind}'>{escape(text)}</span></td>"
     if len(text) > _LONG:
         return f"<td class='wrap'>{escape(text)}</td>"
-    is_figure = text[:1].isdigit() or text in ("", "-")
-    return f"<td>{escape(text)}</td>" if is_figure else f"<td class='text'>{escape(text)}</td>"
+    return f"<td>{escape(text)}</td>" if _is_figure(text) else f"<td class='text'>{escape(text)}</td>"
+
+
+def _is_text(rows: Sequence[Sequence[str]], place: int) -> bool:
+    return not all(_is_figure(row[place]) for row in rows)
+
+
+def _is_figure(text: str) -> bool:
+    return text[:1].isdigit() or text in ("", "-")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from html import escape
 
 from pocketvae.benchmarks.environment import Environment
-from pocketvae.benchmarks.html import bullets, document, text_table
+from pocketvae.benchmarks.html import bullets, document, fact_table, text_table
 from pocketvae.benchmarks.latency.charts import (
     distribution_charts,
     duration,
@@ -17,6 +17,8 @@ from pocketvae.benchmarks.latency.results import BenchResult, Verdict
 from pocketvae.benchmarks.latency.tables import bench_table, comparison_table, peaks_lines, profile_table
 from pocketvae.benchmarks.results import VerifyResult
 
+# Columns that are not times: the page shows them in a table of their own.
+_RESOURCES = ("kB", "load ms", "peak MB", "session MB", "delegate", "x floor", "k instr.")
 _COMPONENTS = ("decoder", "encoder", "generator")
 
 
@@ -25,7 +27,7 @@ def bench_page(bench: BenchResult, verify: VerifyResult | None = None) -> str:
     sections = [
         f"<h1>{escape(bench.bundle)}: latency</h1>\n",
         _verdict(bench),
-        f"<h2>Every artifact</h2>\n{text_table('Cost of one call', *bench_table(bench))}",
+        f"<h2>Every artifact</h2>\n{_tables(bench)}",
         _comparison(bench),
         f"<h2>Latency</h2>\n{distribution_charts(bench)}",
         f"<h2>What to embed</h2>\n{trade_off_chart(bench, verify)}" if verify else "",
@@ -84,6 +86,21 @@ def _verdict(bench: BenchResult) -> str:
     return f"<p class='verdict{' failed' if failed else ''}'>{escape(text)}</p>\n{note if unstable else ''}"
 
 
+def _tables(bench: BenchResult) -> str:
+    headers, rows = bench_table(bench)
+    resources = [place for place, header in enumerate(headers) if header in _RESOURCES]
+    which = list(range(headers.index("threads") + 1))
+    times = [place for place in range(len(headers)) if place not in resources]
+    parts = [
+        text_table(caption, [headers[place] for place in places], [[row[place] for place in places] for row in rows])
+        for caption, places in (
+            ("Time of one call, input and output copied, and how many times faster than the original", times),
+            ("What it needs, what runs it, and how far it is from the machine's floor", [*which, *resources]),
+        )
+    ]
+    return "".join(parts)
+
+
 def _comparison(bench: BenchResult) -> str:
     if bench.comparison is None:
         return ""
@@ -107,10 +124,9 @@ def _profiles(bench: BenchResult) -> str:
 
 
 def _machine(bench: BenchResult) -> str:
-    rows = [[name, value] for name, value in environment_facts(bench.environment)]
     lost = [f"{item.artifact} ({item.target}): {item.reason}" for item in bench.not_run]
     return (
-        f"<h2>The machine</h2>\n{text_table('What the figures were measured on', ['', ''], rows)}"
+        f"<h2>The machine</h2>\n{fact_table('What the figures were measured on', environment_facts(bench.environment))}"
         f"{bullets(peaks_lines(bench.peaks))}{bullets(bench.warnings) if bench.warnings else ''}"
         f"{'<h2>What did not run</h2>' + bullets(lost) if lost else ''}"
     )
