@@ -27,8 +27,8 @@ _WIDEST = 1 << 15
 def slowed_bundle(bundle: Bundle, artifact: str, folder: Path, slowdown: float) -> tuple[Path, float]:
     """Copies a bundle and gives one of its ONNX decoders so much to do in addition that it takes longer.
 
-    The work is a matrix product of the latent with zeros, whose mean is added to the image. Its size is found by timing,
-    in turns with the decoder as it is.
+    The work is two matrix products with zeros whose result is added to the latent. Their size is found by timing, in
+    turns with the decoder as it is.
 
     Args:
         bundle: To copy.
@@ -58,22 +58,19 @@ def slowed_bundle(bundle: Bundle, artifact: str, folder: Path, slowdown: float) 
 
 
 def with_extra_work(path: Path, width: int) -> bytes:
-    """Returns the decoder with `image + mean(z A)`, where A is `[D, width]` and holds zeros."""
+    """Returns the decoder of `z + z A B` in place of z, where A is `[D, width]`, B `[width, D]` and both are zeros."""
     model = onnx.load(path)
     graph = model.graph
-    image = graph.output[0].name
+    latent = graph.input[0].name
+    latent_dim = graph.input[0].type.tensor_type.shape.dim[1].dim_value
     for node in graph.node:
-        node.output[:] = ["image_before" if name == image else name for name in node.output]
-    zeros = np.zeros((graph.input[0].type.tensor_type.shape.dim[1].dim_value, width), np.float32)
-    graph.initializer.append(numpy_helper.from_array(zeros, "extra_weights"))
-    graph.node.extend(
-        [
-            helper.make_node("MatMul", [graph.input[0].name, "extra_weights"], ["extra_product"]),
-            helper.make_node("ReduceMean", ["extra_product"], ["extra_mean"], keepdims=0),
-            helper.make_node("Add", ["image_before", "extra_mean"], [image]),
-        ]
-    )
-    return model.SerializeToString()
+        node.input[:] = ["extra_latent" if name == latent else name for name in node.input]
+    shapes = {"extra_a": (latent_dim, width), "extra_b": (width, latent_dim)}
+    for name, shape in shapes.items():
+        graph.initializer.append(numpy_helper.from_array(np.zeros(shape, np.float32), name))
+    graph.node.insert(0, helper.make_node("Gemm", [latent, "extra_a"], ["extra_wide"]))
+    graph.node.insert(1, helper.make_node("Gemm", ["extra_wide", "extra_b", latent], ["extra_latent"]))
+    return bytes(model.SerializeToString())
 
 
 def _ratio(bundle: Bundle, artifact: str, changed: Path) -> float:
