@@ -7,10 +7,11 @@ from pocketvae.benchmarks.latency.page import bench_markdown, bench_page
 from pocketvae.benchmarks.latency.recommend import Wish, recommend
 from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
 from pocketvae.benchmarks.latency.tables import bench_table, comparison_table, peaks_lines, profile_table
+from pocketvae.benchmarks.markdown import diagnosis_lines, verify_markdown
 from pocketvae.benchmarks.report import write_report
 from pocketvae.benchmarks.results import Check, NotRun, VerifyResult
-from pocketvae.benchmarks.tables import verify_table
-from pocketvae.benchmarks.verify import verify_bundle
+from pocketvae.benchmarks.tables import figures_table, verdict_line, verify_table
+from pocketvae.benchmarks.verify import Verification, save_worst, verify_bundle, verify_in_detail
 
 __all__ = [
     "Baseline",
@@ -20,6 +21,7 @@ __all__ = [
     "Check",
     "Extra",
     "NotRun",
+    "Verification",
     "VerifyResult",
     "Wish",
     "bench_bundle",
@@ -27,11 +29,17 @@ __all__ = [
     "bench_page",
     "bench_table",
     "comparison_table",
+    "diagnosis_lines",
+    "figures_table",
     "junit_xml",
     "peaks_lines",
     "profile_table",
     "recommend",
+    "save_worst",
+    "verdict_line",
     "verify_bundle",
+    "verify_in_detail",
+    "verify_markdown",
     "verify_table",
     "write_report",
 ]

@@ -18,18 +18,8 @@ _DECADES_FROM = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bar:
-    """One bar: `kind` picks its colour (`tflite`, `onnx` or `original`)."""
-
-    label: str
-    value: float
-    text: str
-    kind: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class Point:
-    """One point of a scatter plot."""
+    """One point of a scatter plot: `kind` picks its colour (`tflite`, `onnx` or `original`)."""
 
     label: str
     x: float
@@ -54,27 +44,6 @@ class Range:
     quantiles: tuple[float, float, float, float, float]
     text: str
     kind: str
-
-
-def bar_chart(bars: Sequence[Bar], *, title: str) -> str:
-    """Draws horizontal bars on a logarithmic scale that begins at the decade below the smallest value."""
-    if not bars:
-        return ""
-    low = 10 ** math.floor(math.log10(min(bar.value for bar in bars)))
-    high = 10 ** math.ceil(math.log10(max(bar.value for bar in bars) * 1.0001))
-    span = math.log10(high / low)
-    height = len(bars) * (_BAR_HEIGHT + _BAR_GAP) + _BAR_GAP
-    rows = []
-    for index, bar in enumerate(bars):
-        top = _BAR_GAP + index * (_BAR_HEIGHT + _BAR_GAP)
-        width = max(2.0, _PLOT_WIDTH * math.log10(bar.value / low) / span)
-        middle = top + _BAR_HEIGHT / 2
-        rows.append(
-            f'<text x="{_LABEL_WIDTH - 8}" y="{middle}" class="label" text-anchor="end">{escape(bar.label)}</text>'
-            f'<rect x="{_LABEL_WIDTH}" y="{top}" width="{width:.1f}" height="{_BAR_HEIGHT}" class="{bar.kind}" rx="2"/>'
-            f'<text x="{_LABEL_WIDTH + width + 6:.1f}" y="{middle}" class="value">{escape(bar.text)}</text>'
-        )
-    return _svg(_LABEL_WIDTH + _PLOT_WIDTH + _VALUE_WIDTH, height, title, rows)
 
 
 def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label: str) -> str:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 
-from pocketvae.benchmarks.contact_sheet import AMPLIFICATION, ContactRow, contact_rows
+from pocketvae.benchmarks.contact_sheet import ContactRow, contact_rows
 from pocketvae.benchmarks.environment import Environment
 from pocketvae.benchmarks.latency.charts import distribution_charts, duration, first_calls_chart, trade_off_chart
 from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
+from pocketvae.benchmarks.parity.worst import AMPLIFICATION, WorstCase
+from pocketvae.benchmarks.report_html import document, image, table, table_row
+from pocketvae.benchmarks.report_parity import diagnoses_section, figures_section, worst_section
 from pocketvae.benchmarks.results import Check, VerifyResult
 from pocketvae.benchmarks.tables import format_ratio, format_us, format_value, worst_check
 from pocketvae.bundle import Bundle, open_bundle
@@ -25,6 +26,7 @@ def write_report(
     verify: VerifyResult,
     bench: BenchResult | None = None,
     pictures: Mapping[str, bytes] | None = None,
+    worst: Sequence[WorstCase] = (),
 ) -> None:
     """Writes the report of a bundle.
 
@@ -34,12 +36,13 @@ def write_report(
         verify: What verify found.
         bench: What bench found, where it ran.
         pictures: Caption to PNG, for example samples of the training run.
+        worst: The worst input of each artifact, with its arrays.
 
     Raises:
         ManifestError: the bundle is damaged.
     """
     bundle = open_bundle(bundle_path)
-    write_text(out, render_report(bundle, verify, bench, pictures or {}, contact_rows(bundle)))
+    write_text(out, render_report(bundle, verify, bench, pictures or {}, contact_rows(bundle), worst))
 
 
 def render_report(
@@ -48,26 +51,24 @@ def render_report(
     bench: BenchResult | None,
     pictures: Mapping[str, bytes],
     rows: Sequence[ContactRow],
+    worst: Sequence[WorstCase] = (),
 ) -> str:
     """Returns the page."""
     manifest = bundle.manifest
     sections = [
         _head(manifest, verify, bench),
         _artifacts(manifest, verify, bench),
+        diagnoses_section(verify),
         _contact_sheet(rows),
+        worst_section(worst, manifest.vae),
+        figures_section(verify),
         _latency(bench) if bench else "",
         _trade_off(verify, bench) if bench else "",
         _pictures(pictures),
         _not_run(verify, bench),
         _environment(verify.environment, manifest),
     ]
-    style = resources.files("pocketvae.benchmarks").joinpath("report.css").read_text("utf-8")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(manifest.name)}: pocketvae report</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{''.join(sections)}</main>\n</body>\n</html>\n"
-    )
+    return document(f"{manifest.name}: pocketvae report", sections)
 
 
 def _head(manifest: Manifest, verify: VerifyResult, bench: BenchResult | None) -> str:
@@ -105,7 +106,7 @@ def _artifacts(manifest: Manifest, verify: VerifyResult, bench: BenchResult | No
         cells = [f"{artifact.file.size_bytes / 1000:.0f}", *_parity_cells(checks)]
         if bench:
             cells += _latency_cells(timed.get(artifact.name))
-        rows.append(_table_row(artifact.name, cells))
+        rows.append(table_row(artifact.name, cells))
     notes = [
         f"<li><code>{escape(artifact.name)}</code>: {escape('; '.join(artifact.notes))}</li>"
         for artifact in manifest.artifacts
@@ -114,7 +115,7 @@ def _artifacts(manifest: Manifest, verify: VerifyResult, bench: BenchResult | No
     return (
         "<h2>Artifacts</h2>\n<p>The deviation is the check that comes closest to its limit, over all golden inputs, "
         "against the original Keras model. Times are of one call on one thread, input and output copies included.</p>\n"
-        + _table("Size, parity and latency of every artifact", headers, rows)
+        + table("Size, parity and latency of every artifact", headers, rows)
         + (
             f"<details><summary>How the artifacts were made</summary><ul>{''.join(notes)}</ul></details>\n"
             if notes
@@ -149,7 +150,7 @@ def _latency_cells(row: BenchRow | None) -> list[str]:
 def _limits(verify: VerifyResult) -> str:
     numbered = [check for check in verify.checks if check.limit is not None]
     rows = [
-        _table_row(
+        table_row(
             check.artifact,
             [
                 f"{check.output} {check.metric}",
@@ -161,9 +162,9 @@ def _limits(verify: VerifyResult) -> str:
         )
         for check in numbered
     ]
-    table = _table("Every number that was compared", ["artifact", "metric", "value", "limit", "limit from"], rows)
+    listing = table("Every number that was compared", ["artifact", "metric", "value", "limit", "limit from"], rows)
     summary = f"All {len(verify.checks)} checks, and where each limit comes from"
-    return f"<details><summary>{summary}</summary>{table}</details>\n"
+    return f"<details><summary>{summary}</summary>{listing}</details>\n"
 
 
 def _contact_sheet(rows: Sequence[ContactRow]) -> str:
@@ -174,8 +175,8 @@ def _contact_sheet(rows: Sequence[ContactRow]) -> str:
         f"<div class='head'>difference x {AMPLIFICATION}</div>"
     ]
     for row in rows:
-        difference = _image(row.difference_png, f"difference of {row.name}") if row.difference_png else ""
-        images = _image(row.images_png, f"images decoded by {row.name}")
+        difference = image(row.difference_png, f"difference of {row.name}") if row.difference_png else ""
+        images = image(row.images_png, f"images decoded by {row.name}")
         cells.append(f"<div>{escape(row.name)}</div><div>{images}</div><div>{difference}</div>")
     return (
         "<h2>The same latents, every decoder</h2>\n<p>Each column is one latent from the prior. The difference to the "
@@ -198,7 +199,7 @@ def _trade_off(verify: VerifyResult, bench: BenchResult) -> str:
 
 def _pictures(pictures: Mapping[str, bytes]) -> str:
     figures = "".join(
-        f"<figure>{_image(png, caption, smooth=True)}<figcaption>{escape(caption)}</figcaption></figure>"
+        f"<figure>{image(png, caption, smooth=True)}<figcaption>{escape(caption)}</figcaption></figure>"
         for caption, png in pictures.items()
     )
     return f"<h2>The model</h2>\n<div class='pictures'>{figures}</div>\n" if figures else ""
@@ -231,27 +232,6 @@ def _environment(environment: Environment, manifest: Manifest) -> str:
     return f"<h2>Environment</h2>\n<div class='scroll'><table><tbody>{''.join(rows)}</tbody></table></div>\n"
 
 
-def _table(caption: str, headers: Sequence[str], rows: Sequence[str]) -> str:
-    head = "".join(f"<th scope='col'>{escape(header)}</th>" for header in headers)
-    return (
-        f"<div class='scroll'><table><caption>{escape(caption)}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>\n"
-    )
-
-
-def _table_row(name: str, cells: Sequence[str], *, wrap_last: bool = False) -> str:
-    last = len(cells) - 1
-    body = "".join(f"<td{' class=wrap' if wrap_last and i == last else ''}>{cell}</td>" for i, cell in enumerate(cells))
-    return f"<tr><th scope='row'><code>{escape(name)}</code></th>{body}</tr>"
-
-
-def _image(png: bytes, alt: str, *, smooth: bool = False) -> str:
-    data = base64.b64encode(png).decode("ascii")
-    return (
-        f"<img{' class=smooth' if smooth else ''} alt='{escape(alt, quote=True)}' src='data:image/png;base64,{data}'>"
-    )
-
-
 def _fastest_decoder(bench: BenchResult | None) -> BenchRow | None:
-    rows = [row for row in bench.results if row.artifact.startswith("decoder.")] if bench else []
+    rows = [row for row in bench.results if row.artifact.startswith("decoder.") and row.batch == 1] if bench else []
     return min(rows, key=lambda row: row.median_s, default=None)

@@ -10,7 +10,17 @@ from dataclasses import dataclass, field
 from pocketvae.errors import ManifestError
 from pocketvae.files import is_inside
 from pocketvae.model_form import ModelForm
-from pocketvae.spec import STRICT, ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
+from pocketvae.spec import (
+    STRICT,
+    ArtifactSpec,
+    Component,
+    Format,
+    ImageDtype,
+    Precision,
+    TensorSpec,
+    VaeSpec,
+    check_batches,
+)
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -60,8 +70,11 @@ class ArtifactRecord:
 
     Attributes:
         file: The exported file.
-        inputs: In the order of the original model.
-        outputs: In the order of the original model.
+        image_dtype: How images are stored.
+        inputs: In the order of the original model, for batch 1.
+        outputs: In the order of the original model, for batch 1.
+        batches: Batch sizes that the file runs, the first one 1. A TFLite file has one signature for each; an ONNX
+            file with more than one has a symbolic dimension `batch`.
         tolerances: What verify holds it to.
         notes: What is special about it, for the model card: layers kept in float, rewrites.
     """
@@ -70,20 +83,27 @@ class ArtifactRecord:
     component: Component
     precision: Precision
     format: Format
+    image_dtype: ImageDtype = ImageDtype.FLOAT32
     file: FileRecord
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batches: tuple[int, ...] = (1,)
     tolerances: tuple[Tolerance, ...]
     notes: tuple[str, ...] = ()
 
+    def __post_init__(self) -> None:
+        check_batches(self.batches)
+
     @property
     def spec(self) -> ArtifactSpec:
-        """Component, precision and format together."""
-        return ArtifactSpec(component=self.component, precision=self.precision, format=self.format)
+        """Component, precision, format and images together."""
+        return ArtifactSpec(
+            component=self.component, precision=self.precision, format=self.format, image_dtype=self.image_dtype
+        )
 
     @property
     def name(self) -> str:
-        """`COMPONENT.PRECISION.FORMAT`."""
+        """`COMPONENT.PRECISION.FORMAT` or `COMPONENT.PRECISION.uint8.FORMAT`."""
         return self.spec.filename
 
 

@@ -2,78 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
-from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, tflite
-from pocketvae.export.goldens import Original
-from pocketvae.export.graphs import Graph, build_graph
-from pocketvae.export.search import QuantizationPlan, Trial, search_quantization, tune_ranges
+from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, searched, tflite
+from pocketvae.export.measured import excess_of, kernel_spread, open_content
+from pocketvae.export.source import Source
 from pocketvae.manifest import Tolerance
-from pocketvae.metrics import measure
-from pocketvae.runners import open_runner, run_samples
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
-
-FloatArray = npt.NDArray[np.float32]
-Inputs = Mapping[str, npt.NDArray[Any]]
-
-_TUNING_SAMPLES = 256
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """What the artifacts of one component are made from.
-
-    Attributes:
-        component: Which part of the VAE.
-        model: The original Keras model.
-        vae: Gives the interface.
-        calibration: Input name to `[N, ...]` samples that fix activation ranges.
-        golden_inputs: Input name to `[N, ...]`.
-        golden_outputs: Output name to `[N, ...] float32`, from the original.
-        parts: The sources of the components that this one is joined from.
-    """
-
-    component: Component
-    model: Any
-    vae: VaeSpec
-    calibration: Inputs
-    golden_inputs: Inputs
-    golden_outputs: dict[str, FloatArray]
-    parts: Mapping[Component, Source] = field(default_factory=dict)
-    cache: dict[str, Any] = field(default_factory=dict, compare=False)
-
-    def graph(self, *, fuse: bool = True) -> Graph:
-        """Returns the component's graph, built once."""
-        key = f"graph-{fuse}"
-        if key not in self.cache:
-            self.cache[key] = build_graph(self.component, self.model, self.vae, fuse=fuse)
-        graph: Graph = self.cache[key]
-        return graph
-
-    def tuning(self) -> tuple[Inputs, dict[str, FloatArray]]:
-        """Returns some calibration samples and the original's outputs for them: choices are not made on goldens."""
-        if "tuning" not in self.cache:
-            count = len(next(iter(self.calibration.values())))
-            chosen = slice(None, None, max(1, count // _TUNING_SAMPLES))
-            inputs = {name: values[chosen] for name, values in self.calibration.items()}
-            original = Original(self.component, self.model, self.vae)
-            self.cache["tuning"] = inputs, original.golden_outputs(inputs)
-        tuning: tuple[Inputs, dict[str, FloatArray]] = self.cache["tuning"]
-        return tuning
-
-    def once(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """Returns what `make` made the first time it was asked for under `key`."""
-        if key not in self.cache:
-            self.cache[key] = make()
-        content: bytes = self.cache[key]
-        return content
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +22,7 @@ class Artifact:
         outputs: As a caller sees them.
         notes: What is special about it, in words.
         excess: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
+        kernel_spread: Of a float file, how far its runtime's kernels differ from one another, by output.
     """
 
     content: bytes
@@ -93,6 +30,7 @@ class Artifact:
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...]
     excess: float
+    kernel_spread: dict[str, float]
 
 
 def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Artifact:
@@ -102,14 +40,15 @@ def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Toleranc
         ExportError: the conversion failed.
     """
     content, notes = _made(spec, source, tolerances)
-    with _runner(spec.format, content) as runner:
+    with open_content(spec.format, content) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
     return Artifact(
         content=content,
         inputs=_in_order(inputs, source.golden_inputs),
         outputs=_in_order(outputs, source.golden_outputs),
         notes=notes,
-        excess=_excess(spec.format, content, source, tolerances),
+        excess=excess_of(spec.format, content, source, tolerances),
+        kernel_spread=kernel_spread(spec.format, content, source) if spec.precision.is_float else {},
     )
 
 
@@ -145,7 +84,7 @@ def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     latents = {**source.golden_inputs, **source.parts[Component.SAMPLER].golden_outputs}
     inputs = {name: latents[name] for name in decoder.golden_inputs}
     here = replace(decoder, golden_inputs=inputs, golden_outputs=source.golden_outputs)
-    if spec.precision is not Precision.INT8 or _excess(spec.format, content, here, tolerances) <= 1:
+    if spec.precision is not Precision.INT8 or excess_of(spec.format, content, here, tolerances) <= 1:
         return content, notes
     content, notes = _convert(spec, here, tolerances)
     return content, ("quantized anew for the latents of seeds", *notes)
@@ -186,112 +125,16 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
         notes.clear()
         content = tflite.convert_int16x8(source.graph(fuse=False), source.calibration)
     elif key == (Format.TFLITE, Precision.INT8_IO):
-        content = _search_tflite(source, tolerances, notes, integer_interface=True)
+        content = searched.search_tflite(source, tolerances, notes, integer_interface=True)
     elif key == (Format.TFLITE, Precision.INT8):
-        content = _search_tflite(source, tolerances, notes)
+        content = searched.search_tflite(source, tolerances, notes)
     elif key == (Format.ONNX, Precision.FLOAT32):
-        content = _onnx_float32(source)
+        content = source.onnx_float32()
     elif key == (Format.ONNX, Precision.FLOAT16):
-        content = onnx_convert.convert_float16(_onnx_float32(source))
+        content = onnx_convert.convert_float16(source.onnx_float32())
         notes.append("weights in half precision, arithmetic in float32")
     elif key == (Format.ONNX, Precision.DYNAMIC_INT8):
-        content = onnx_quantize.quantize_dynamic(_onnx_float32(source))
+        content = onnx_quantize.quantize_dynamic(source.onnx_float32())
     else:
-        content = _search_onnx(source, tolerances, notes)
+        content = searched.search_onnx(source, tolerances, notes)
     return content, tuple(notes)
-
-
-def _calibrated(source: Source) -> bytes:
-    return source.once("calibrated", lambda: tflite.calibrate(source.graph(), source.calibration))
-
-
-def _onnx_float32(source: Source) -> bytes:
-    return source.once("onnx", lambda: onnx_convert.convert_float32(source.graph()))
-
-
-def _search_tflite(
-    source: Source, tolerances: tuple[Tolerance, ...], notes: list[str], *, integer_interface: bool = False
-) -> bytes:
-    calibrated = _calibrated(source)
-
-    def attempt(plan: QuantizationPlan) -> Trial:
-        content = tflite.quantize(calibrated, plan, integer_interface=integer_interface)
-        return _measure(Format.TFLITE, content, plan, source, tolerances)
-
-    # An integer interface is for devices without floats, so there every layer stays quantized.
-    search = tune_ranges if integer_interface else search_quantization
-    layers = tflite.weighted_layers(calibrated)
-    best = search(layers, attempt)
-    return _describe(best, tflite.float_layers(best.content), sum(layers.values()), notes)
-
-
-def _search_onnx(source: Source, tolerances: tuple[Tolerance, ...], notes: list[str]) -> bytes:
-    float32 = _onnx_float32(source)
-    ranges = onnx_quantize.activation_ranges(float32, source.calibration)
-
-    def attempt(plan: QuantizationPlan) -> Trial:
-        content = onnx_quantize.quantize_static(float32, source.calibration, ranges, plan)
-        return _measure(Format.ONNX, content, plan, source, tolerances)
-
-    layers = onnx_quantize.weighted_layers(float32)
-    best = search_quantization(layers, attempt)
-    kept = {name: layers[name] for name in best.plan.float_layers}
-    return _describe(best, kept, sum(layers.values()), notes)
-
-
-def _describe(best: Trial, kept: Mapping[str, int], weights: int, notes: list[str]) -> bytes:
-    plan = best.plan
-    if kept:
-        share = sum(kept.values()) / weights
-        names = ", ".join(sorted(_short(name) for name in kept))
-        notes.append(f"kept in float to hold the budget: {names} ({share:.1%} of the weights)")
-    else:
-        notes.append("all layers with weights are quantized")
-    if plan.range_scales:
-        scales = ", ".join(f"{_short(name)} {scale:.0%}" for name, scale in sorted(plan.range_scales.items()))
-        notes.append(f"integers cover part of the calibrated range: {scales}")
-    return best.content
-
-
-def _short(layer: str) -> str:
-    # The converters name a fused layer by all its parts; the first two tell which layer it is.
-    return "/".join(layer.split(";")[0].split("/")[:2])
-
-
-def _measure(
-    format: Format, content: bytes, plan: QuantizationPlan, source: Source, tolerances: tuple[Tolerance, ...]
-) -> Trial:
-    inputs, expected = source.tuning()
-    outputs = _run(format, content, inputs)
-    squares = [np.mean(np.square(outputs[name] - expected[name], dtype=np.float64)) for name in expected]
-    return Trial(
-        plan=plan,
-        content=content,
-        rmse=float(np.sqrt(np.mean(squares))),
-        excess=_excess(format, content, source, tolerances),
-    )
-
-
-def _runner(format: Format, content: bytes) -> Any:
-    with tempfile.NamedTemporaryFile(suffix=f".{format}") as file:
-        file.write(content)
-        file.flush()
-        return open_runner(Path(file.name), format)
-
-
-def _run(format: Format, content: bytes, inputs: Inputs) -> dict[str, FloatArray]:
-    with _runner(format, content) as runner:
-        return run_samples(runner, inputs)
-
-
-def _excess(format: Format, content: bytes, source: Source, tolerances: tuple[Tolerance, ...]) -> float:
-    outputs = _run(format, content, source.golden_inputs)
-    ratios = [_ratio(measure(tolerance, source.golden_outputs, outputs), tolerance.limit) for tolerance in tolerances]
-    # max() of a list with NaN depends on its order; a NaN must never look like a pass.
-    return float("inf") if any(np.isnan(ratios)) else max(ratios)
-
-
-def _ratio(value: float, limit: float) -> float:
-    if limit > 0:
-        return value / limit
-    return 0.0 if value == 0 else float("inf")

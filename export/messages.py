@@ -27,11 +27,32 @@ class ConvertJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoadJob:
+    """Load the models of these components, so that the next job need not wait for it."""
+
+    components: tuple[Component, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpreadJob:
+    """Run the originals of these components, prepared before, in this process's way.
+
+    Attributes:
+        way: What is special about this process, in words.
+    """
+
+    components: tuple[Component, ...]
+    way: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Request:
-    """One job; exactly one of the two is given."""
+    """One job; exactly one of them is given."""
 
     prepare: PrepareJob | None = None
     convert: ConvertJob | None = None
+    load: LoadJob | None = None
+    spread: SpreadJob | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +79,15 @@ class Converted:
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...]
     excess: float
+    kernel_spread: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How far one component of the original is from its goldens: way of running to output to largest difference."""
+
+    component: Component
+    ways: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +96,7 @@ class Reply:
 
     prepared: tuple[Prepared, ...] | None = None
     converted: Converted | None = None
+    spreads: tuple[Spread, ...] | None = None
     error: str | None = None
 
 

@@ -18,7 +18,8 @@ from pocketvae.export.budgets import tolerances
 from pocketvae.export.card import model_card
 from pocketvae.export.composed import with_parts
 from pocketvae.export.config import ExportConfig
-from pocketvae.export.messages import Converted, ConvertJob, Prepared, PrepareJob, Reply, Request, WorkerSetup
+from pocketvae.export.messages import Converted, ConvertJob, Prepared, Reply, Request, WorkerSetup
+from pocketvae.export.preparation import other_way, prepare
 from pocketvae.export.subject import Subject
 from pocketvae.export.worker import SETUP_NAME, array_path
 from pocketvae.export.worker_process import WorkerProcess
@@ -142,11 +143,8 @@ def _convert_all(
 
     try:
         progress(Progress(stage="exporting", done=0, total=total, detail="goldens of the original"))
-        first = workers[config.formats[0]]
-        reply = first.do(Request(prepare=PrepareJob(components=components)), config.time_limit_s)
-        if reply.prepared is None:
-            raise ExportError(f"the original model cannot be prepared: {reply.error}")
-        prepared = {item.component: item for item in reply.prepared}
+        other = WorkerProcess(work, environment=other_way())
+        prepared = prepare(workers[config.formats[0]], other, components, config.time_limit_s)
         progress(Progress(stage="exporting", done=1, total=total, detail="goldens of the original"))
         with ThreadPoolExecutor(len(workers)) as pool:
             for future in [pool.submit(convert_format, format) for format in workers]:
@@ -219,7 +217,9 @@ class _BundleWriter:
             file=self._write(spec.filename, (self.work / spec.filename).read_bytes()),
             inputs=converted.inputs,
             outputs=converted.outputs,
-            tolerances=tolerances(spec, self.prepared[spec.component].floor, self.subject.vae.range_span),
+            tolerances=tolerances(
+                spec, self.prepared[spec.component].floor, self.subject.vae.range_span, converted.kernel_spread
+            ),
             notes=converted.notes,
         )
 

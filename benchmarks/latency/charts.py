@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pocketvae.benchmarks.charts import Line, Point, Range, line_chart, range_chart, scatter_chart
-from pocketvae.benchmarks.html import colour_key, figure
 from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
+from pocketvae.benchmarks.report_html import colour_key, figure
 from pocketvae.benchmarks.results import VerifyResult
 from pocketvae.benchmarks.tables import format_us
 

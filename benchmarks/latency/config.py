@@ -48,7 +48,7 @@ class BenchConfig:
 
     Attributes:
         threads: Inside one call, the same for every runtime; one row for each.
-        batches: Samples in one call; one row for each that an artifact has a signature for.
+        batches: Samples in one call; one row for each. None means every size that a file has.
         artifacts: File names to time; None means all.
         paced_calls_per_s: Rates at which calls are timed beside those that follow one another.
         include_original: Time the original Keras model too; where TensorFlow is missing that is reported as not run.
@@ -61,7 +61,7 @@ class BenchConfig:
     """
 
     threads: tuple[int, ...] = (1,)
-    batches: tuple[int, ...] = (1,)
+    batches: tuple[int, ...] | None = None
     artifacts: tuple[str, ...] | None = None
     paced_calls_per_s: tuple[float, ...] = ()
     include_original: bool = True
@@ -71,6 +71,8 @@ class BenchConfig:
 
     def __post_init__(self) -> None:
         for noun, counts in (("number of threads", self.threads), ("batch size", self.batches)):
+            if counts is None:
+                continue
             if not counts:
                 raise SpecError(f"at least one {noun} must be given")
             if min(counts) < 1:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from html import escape
 
 from pocketvae.benchmarks.environment import Environment
-from pocketvae.benchmarks.html import bullets, document, fact_table, text_table
 from pocketvae.benchmarks.latency.charts import (
     distribution_charts,
     duration,
@@ -15,6 +14,8 @@ from pocketvae.benchmarks.latency.charts import (
 )
 from pocketvae.benchmarks.latency.results import BenchResult, Verdict
 from pocketvae.benchmarks.latency.tables import bench_table, comparison_table, peaks_lines, profile_table
+from pocketvae.benchmarks.markdown import markdown_table
+from pocketvae.benchmarks.report_html import bullets, document, fact_table, text_table
 from pocketvae.benchmarks.results import VerifyResult
 
 # Columns that are not times: the page shows them in a table of their own.
@@ -41,13 +42,13 @@ def bench_page(bench: BenchResult, verify: VerifyResult | None = None) -> str:
 
 def bench_markdown(bench: BenchResult) -> str:
     """Returns every table as Markdown."""
-    parts = [f"# {bench.bundle}: latency", _markdown_table(*bench_table(bench))]
+    parts = [f"# {bench.bundle}: latency", markdown_table(*bench_table(bench))]
     if bench.comparison is not None:
-        parts += [f"## Against {bench.comparison.baseline}", _markdown_table(*comparison_table(bench.comparison))]
+        parts += [f"## Against {bench.comparison.baseline}", markdown_table(*comparison_table(bench.comparison))]
     if bench.recommendation is not None:
         parts += ["## What to embed", f"{bench.recommendation.artifact or 'Nothing'}: {bench.recommendation.why}."]
     for profile in bench.profiles:
-        parts += [f"## {profile.artifact}", f"{profile.method}.", _markdown_table(*profile_table(profile))]
+        parts += [f"## {profile.artifact}", f"{profile.method}.", markdown_table(*profile_table(profile))]
     notes = [*bench.warnings, *(f"not run: {i.artifact} ({i.target}): {i.reason}" for i in bench.not_run)]
     facts = [f"{name}: {value}" for name, value in environment_facts(bench.environment)]
     lines = "\n".join(f"- {line}" for line in (*facts, *peaks_lines(bench.peaks), *notes))
@@ -130,10 +131,3 @@ def _machine(bench: BenchResult) -> str:
         f"{bullets(peaks_lines(bench.peaks))}{bullets(bench.warnings) if bench.warnings else ''}"
         f"{'<h2>What did not run</h2>' + bullets(lost) if lost else ''}"
     )
-
-
-def _markdown_table(headers: list[str], rows: list[list[str]]) -> str:
-    def line(cells: list[str]) -> str:
-        return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
-
-    return "\n".join([line(headers), line(["---"] * len(headers)), *(line(row) for row in rows)])

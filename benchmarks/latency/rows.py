@@ -57,12 +57,13 @@ def row(subject: Subject, found: Examination, *, rounds: int) -> BenchRow:
 
 def with_speedups(row: BenchRow, rows: list[BenchRow]) -> BenchRow:
     """Returns the row with its ratios to the original of the same component, threads and batch."""
-    if row.is_original or row.batch != 1:
+    if row.is_original:
         return row
     speedups = {
         other.target: ratio_of_medians(other.values_s, other.rounds, row.values_s, row.rounds)
         for other in rows
-        if other.is_original and other.component == row.component and other.threads == row.threads
+        if other.is_original
+        and (other.component, other.threads, other.batch) == (row.component, row.threads, row.batch)
     }
     graph = speedups.get(OriginalCall.TF_FUNCTION)
     return replace(row, speedups=speedups, speedup_vs_original=graph.value if graph else None)

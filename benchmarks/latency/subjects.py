@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 from pocketvae.benchmarks.latency.config import BenchConfig
@@ -70,8 +71,8 @@ def subjects(
 ) -> Iterator[Subject]:
     """Yields everything to time; what must not or cannot run has a problem."""
     for threads in config.threads:
-        for batch in config.batches:
-            for record in records:
+        for record in records:
+            for batch in config.batches or record.batches:
                 yield _artifact(bundle, record, threads, batch, stack)
         if config.include_original:
             yield from _originals(bundle, records, threads, config, stack)
@@ -80,7 +81,7 @@ def subjects(
 def artifact_load(bundle: Bundle, record: ArtifactRecord, threads: int, batch: int) -> Load:
     """Returns the request that opens an artifact."""
     path = bundle.artifact_path(record)
-    return replace(_load(bundle, record.component, threads, path), format=record.format, batch=batch)
+    return replace(_load(bundle, record.component, threads, batch, path), format=record.format)
 
 
 def _artifact(bundle: Bundle, record: ArtifactRecord, threads: int, batch: int, stack: ExitStack) -> Subject:
@@ -91,7 +92,7 @@ def _artifact(bundle: Bundle, record: ArtifactRecord, threads: int, batch: int, 
         load=artifact_load(bundle, record, threads, batch),
         process=stack.enter_context(LineProcess(WORKER_COMMAND)),
         record=record,
-        problem="" if batch == 1 else f"the file has no signature for batch {batch}",
+        problem="" if batch in record.batches else _no_batch(record, batch),
     )
 
 
@@ -101,16 +102,24 @@ def _originals(
     # One process for all ways of calling: TensorFlow takes seconds to start and its threads are per process.
     process = stack.enter_context(LineProcess(WORKER_COMMAND))
     handle = 0
-    for component in dict.fromkeys(record.component for record in records):
-        for how in OriginalCall:
-            subject = _original(bundle, component, how, threads, process, config.original_paths.get(component))
-            if subject is not None:
-                yield replace(subject, handle=handle)
-                handle += not subject.problem
+    batches = config.batches or sorted({batch for record in records for batch in record.batches})
+    components = dict.fromkeys(record.component for record in records)
+    for component, batch, how in product(components, batches, OriginalCall):
+        named = config.original_paths.get(component)
+        subject = _original(bundle, component, how, threads, batch, process, named)
+        if subject is not None:
+            yield replace(subject, handle=handle)
+            handle += not subject.problem
 
 
 def _original(
-    bundle: Bundle, component: Component, how: OriginalCall, threads: int, process: LineProcess, named: Path | None
+    bundle: Bundle,
+    component: Component,
+    how: OriginalCall,
+    threads: int,
+    batch: int,
+    process: LineProcess,
+    named: Path | None,
 ) -> Subject | None:
     """Returns the original to time, with a problem where it must not be loaded; None where the bundle has none."""
     file, form = bundle.manifest.original.get(component), bundle.manifest.forms.get(component)
@@ -128,7 +137,7 @@ def _original(
         artifact=f"original {component}",
         target=how,
         size_bytes=size_of(path) if named else file.size_bytes if file else 0,
-        load=replace(_load(bundle, component, threads, path), original=how, form=form),
+        load=replace(_load(bundle, component, threads, batch, path), original=how, form=form),
         process=process,
         problem=problem,
     )
@@ -141,12 +150,18 @@ def size_of(path: Path) -> int:
     return path.stat().st_size if path.is_file() else 0
 
 
-def _load(bundle: Bundle, component: Component, threads: int, path: Path) -> Load:
+def _no_batch(record: ArtifactRecord, batch: int) -> str:
+    sizes = ", ".join(str(size) for size in record.batches)
+    return f"the file takes batches of {sizes}, not {batch}: pocketvae export --batch adds sizes"
+
+
+def _load(bundle: Bundle, component: Component, threads: int, batch: int, path: Path) -> Load:
     golden = bundle.manifest.golden(component)
     return Load(
         path=str(path),
         samples={name: str(bundle.path / file.path) for name, file in golden.inputs.items()},
         threads=threads,
+        batch=batch,
         component=component,
         vae=bundle.manifest.vae,
     )

@@ -139,7 +139,7 @@ def _measured(take: Callable[[], list[float]]) -> Measured:
 def _feed(samples: Mapping[str, str], batch: int) -> dict[str, Array]:
     """Returns the first samples of each input, begun anew where there are too few."""
     arrays = {name: np.load(path, allow_pickle=False) for name, path in samples.items()}
-    return {name: np.resize(array, (batch, *array.shape[1:])) for name, array in arrays.items()}
+    return {name: array[np.arange(batch) % len(array)] for name, array in arrays.items()}
 
 
 def open_call(load: Load) -> Call:
@@ -164,8 +164,8 @@ def _opener(load: Load) -> Callable[[], Call]:
 
     def open_artifact() -> Call:
         assert load.format is not None  # noqa: S101 - an artifact has a format
-        runner = open_runner(Path(load.path), load.format, num_threads=load.threads)
-        ready = {name: quantize(values, runner.inputs[name]) for name, values in feed.items()}
+        runner = open_runner(Path(load.path), load.format, num_threads=load.threads, batch=load.batch)
+        ready = {name: quantize(values, runner.inputs[name], load.vae.image_range) for name, values in feed.items()}
         return lambda: runner.run(ready)
 
     return open_artifact

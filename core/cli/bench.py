@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_bundle(parser)
     what = parser.add_argument_group("what to time")
     what.add_argument("--threads", metavar="LIST", default="1", help="inside one call, for example 1,2 (default: 1)")
-    what.add_argument("--batch", metavar="LIST", default="1", help="samples in one call, for example 1,8 (default: 1)")
+    what.add_argument("--batch", metavar="LIST", help="samples in one call (default: every size that a file has)")
     what.add_argument("--paced", metavar="LIST", help="also time calls at these rates a second, for example 10,60")
     what.add_argument("--artifacts", metavar="LIST", help="file names to time (default: all)")
     what.add_argument("--no-original", action="store_true", help="leave out the original Keras model")
@@ -80,7 +80,7 @@ def _config(arguments: argparse.Namespace) -> BenchConfig:
     extras = [extra for extra in Extra if getattr(arguments, extra)]
     return BenchConfig(
         threads=common.counts(arguments.threads, "--threads"),
-        batches=common.counts(arguments.batch, "--batch"),
+        batches=None if arguments.batch is None else common.counts(arguments.batch, "--batch"),
         artifacts=None if arguments.artifacts is None else common.names(arguments.artifacts),
         paced_calls_per_s=common.numbers(arguments.paced, "--paced") if arguments.paced else (),
         include_original=not arguments.no_original,

@@ -76,6 +76,8 @@ def _print_artifact(path: Path, terminal: Terminal) -> None:
         rows = [["input", _interface([spec])] for spec in runner.inputs.values()]
         rows += [["output", _interface([spec])] for spec in runner.outputs.values()]
         terminal.table(["", "tensor"], rows)
+        sizes = ", ".join(str(batch) for batch in runner.batches) or "any"
+        terminal.line(f"batch sizes: {sizes}")
 
 
 def _interface(specs: tuple[TensorSpec, ...] | list[TensorSpec]) -> str:

@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from pocketvae.benchmarks import verify, verify_bundle
+from pocketvae.benchmarks import verify_bundle
+from pocketvae.benchmarks.targets import host
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError, SpecError, TargetError
 from pocketvae.manifest import FailureRecord, Tolerance
@@ -92,7 +93,7 @@ def test_a_missing_runtime_is_told_and_not_passed(tmp_path, bundles, monkeypatch
     def missing(*_, **__):
         raise TargetError("onnxruntime is not installed")
 
-    monkeypatch.setattr(verify, "open_runner", missing)
+    monkeypatch.setattr(host, "open_runner", missing)
     result = verify_bundle(bundles.make_bundle(tmp_path / "b"))
     assert not result.passed
     assert [item.reason for item in result.not_run] == ["onnxruntime is not installed"] * 2

@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketvae.benchmarks.summary import summarize
+from pocketvae.benchmarks.latency.summary import summarize
 
 
 @given(st.lists(st.floats(1e-6, 1.0), min_size=1, max_size=200))

@@ -1,6 +1,6 @@
 import itertools
 
-from pocketvae.benchmarks import timing
+from pocketvae.benchmarks.latency import timing
 
 
 class Clock:
