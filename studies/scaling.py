@@ -3,9 +3,9 @@
     python studies/scaling.py --json benchmarks/history/DATE-scaling.json --html scaling.html
 
 Each decoder is made untrained, exported, verified and timed by the commands themselves, each in a process of its own
-whose time and largest memory are taken. In double logarithmic terms a cost that grows with the work has the slope 1; no
-step may grow faster than its work: export than the parameters, the others than the multiply-adds of a call. Exit code 1
-where one does.
+whose time and largest memory are taken. A step has weights to move, pixels to make and multiply-adds to do. Between two
+decoders of which one is larger in all three, no cost may grow faster than the one of the three that grows most: the
+exponent, log(cost ratio) / log(work ratio), may not be above 1 by more than noise. Exit code 1 where it is.
 """
 
 from __future__ import annotations
@@ -17,12 +17,11 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from records import make_record, tell, write_record
 
 from pocketvae import files
@@ -35,9 +34,11 @@ from pocketvae.errors import PocketVaeError, TargetError
 
 SIDES, PARAMETERS = (28, 64, 128, 256), (100_000, 1_000_000, 10_000_000)
 ARTIFACTS = "float32,dynamic_int8"
-# A slope above 1 by no more than this is the noise of a fit through a dozen points.
+# An exponent above 1 by no more than this is noise.
 STEEPEST = 1.15
-_STEPS = {"export": "parameters", "verify": "multiply_adds", "bench": "multiply_adds"}
+# Two decoders whose work differs by less say little about growth.
+_SMALLEST_STEP = 4.0
+_STEPS = ("export", "verify", "bench")
 _MODEL = Path(__file__).with_name("scaling_model.py")
 
 
@@ -65,6 +66,11 @@ class Decoder:
     steps: dict[str, Step]
     median_s: dict[str, float]
     size_bytes: dict[str, int]
+
+    @property
+    def work(self) -> tuple[int, int, int]:
+        """Parameters, pixels and multiply-adds."""
+        return self.parameters, self.side**2, self.multiply_adds
 
 
 def run_step(command: Sequence[str]) -> tuple[Step, str]:
@@ -111,22 +117,31 @@ def measure(side: int, parameters: int, precisions: str, folder: Path) -> Decode
     )
 
 
-def slopes(decoders: Sequence[Decoder]) -> dict[str, float]:
-    """Returns the slope of every cost against its work, in double logarithmic terms, over the larger half.
-
-    Small decoders cost what starting a process costs, which would hide how the rest grows.
-    """
-    found = {}
-    for step, work in _STEPS.items():
-        found[f"{step} time against {work}"] = _slope(decoders, work, lambda d, step=step: d.steps[step].wall_s)
-        found[f"{step} memory against {work}"] = _slope(
-            decoders, work, lambda d, step=step: d.steps[step].peak_rss_bytes
-        )
+def growth(decoders: Sequence[Decoder]) -> dict[str, float]:
+    """Returns the largest exponent with which each cost grows between any two decoders."""
+    costs: dict[str, Callable[[Decoder], float]] = {}
+    for step in _STEPS:
+        costs[f"{step} time"] = lambda d, step=step: d.steps[step].wall_s
+        costs[f"{step} memory"] = lambda d, step=step: d.steps[step].peak_rss_bytes
     for name in decoders[0].median_s:
-        found[f"{name} latency against multiply_adds"] = _slope(
-            decoders, "multiply_adds", lambda d, name=name: d.median_s[name]
-        )
-    return found
+        costs[f"{name} latency"] = lambda d, name=name: d.median_s[name]
+    pairs = [
+        (small, large, ratio)
+        for small in decoders
+        for large in decoders
+        if (ratio := work_ratio(small, large)) >= _SMALLEST_STEP
+    ]
+    return {
+        what: max(math.log(cost(large) / cost(small)) / math.log(ratio) for small, large, ratio in pairs)
+        for what, cost in costs.items()
+        if pairs
+    }
+
+
+def work_ratio(small: Decoder, large: Decoder) -> float:
+    """Returns how much the work grows that grows most; 0 where one is not the larger in all of it."""
+    ratios = [mine / theirs for mine, theirs in zip(large.work, small.work, strict=True)]
+    return max(ratios) if min(ratios) >= 1 else 0.0
 
 
 def page(decoders: Sequence[Decoder]) -> str:
@@ -178,27 +193,19 @@ def run(arguments: argparse.Namespace) -> int:
                     tell(f"not run: {side} pixels, {parameters} parameters: {e}")
                     continue
             tell(_line(decoders[-1]))
-    found = slopes(decoders) if len(decoders) > 1 else {}
-    for name, slope in found.items():
-        print(f"{name}: slope {slope:.2f}{'' if slope <= STEEPEST else ', FASTER than its work'}")
+    found = growth(decoders) if decoders else {}
+    for name, exponent in found.items():
+        print(f"{name}: exponent {exponent:.2f} at most{'' if exponent <= STEEPEST else ', FASTER than its work'}")
     if arguments.json is not None:
         config = {"sides": arguments.sides, "parameters": arguments.parameters, "precisions": arguments.precisions}
-        results: dict[str, Any] = {"decoders": [asdict(each) for each in decoders], "slopes": found}
+        results: dict[str, Any] = {"decoders": [asdict(each) for each in decoders], "exponents": found}
         record = make_record(
             "scaling", sys.argv[1:], config=config, environment=environment, results=results, not_run=not_run
         )
         write_record(arguments.json, record)
     if arguments.html is not None and decoders:
         files.write_text(arguments.html, page(decoders))
-    return 0 if found and not not_run and all(slope <= STEEPEST for slope in found.values()) else 1
-
-
-def _slope(decoders: Sequence[Decoder], work: str, cost: Any) -> float:
-    ordered = sorted(decoders, key=lambda decoder: getattr(decoder, work))
-    larger = ordered[len(ordered) // 2 :] if len(ordered) >= 4 else ordered
-    x = [math.log(getattr(decoder, work)) for decoder in larger]
-    y = [math.log(cost(decoder)) for decoder in larger]
-    return float(np.polyfit(x, y, 1)[0])
+    return 0 if found and not not_run and all(exponent <= STEEPEST for exponent in found.values()) else 1
 
 
 def _by_size(decoders: Sequence[Decoder]) -> dict[float, list[Decoder]]:

@@ -5,6 +5,7 @@ python studies/scaling_model.py SIDE PARAMETERS FILE
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 
@@ -30,7 +31,7 @@ def network_sizes(side: int, parameters: int) -> tuple[tuple[int, ...], int]:
     while _convolution_parameters(base + 1, count) <= _CONVOLUTION_SHARE * parameters:
         base += 1
     channels = tuple(base * 2**stage for stage in range(count))
-    bottom = -((-side // 2**count) ** 2) if side % 2**count else (side // 2**count) ** 2
+    bottom = math.ceil(side / 2**count) ** 2
     units = (parameters - _convolution_parameters(base, count)) // (bottom * channels[-1] + LATENT_DIM)
     return channels, max(4, units)
 

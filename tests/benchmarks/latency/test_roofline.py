@@ -15,10 +15,10 @@ def speed(block, copy, read):
 PEAKS = MachinePeaks(threads=1, sgemm_flops=2e9, memory=(speed(1000, 8e9, 9e9), speed(10_000, 4e9, 3e9)))
 
 
-def floor(multiply_adds, weight_bytes, precision=Precision.FLOAT32, **options):
+def floor(multiply_adds, weight_bytes, precision=Precision.FLOAT32, *, file_bytes=10**9, **options):
     work = Work(multiply_adds=multiply_adds, weight_bytes=weight_bytes, transfer_bytes=0)
-    values = {"batch": 1, "weight_bytes": 10**9, "median_s": 2e-3, **options}
-    return roofline(work, precision, PEAKS, **values)
+    values = {"batch": 1, "median_s": 2e-3, **options}
+    return roofline(work, precision, PEAKS, weight_bytes=file_bytes, **values)
 
 
 def test_arithmetic_at_the_peak_of_the_matrix_product():
@@ -40,7 +40,7 @@ def test_weights_are_read_once_whatever_the_batch():
 
 
 def test_no_more_weights_are_read_than_the_file_holds():
-    assert floor(10, 40_000, weight_bytes=4_000).weight_bytes == 4_000
+    assert floor(10, 40_000, file_bytes=4_000).weight_bytes == 4_000
 
 
 @pytest.mark.parametrize(("size", "expected"), [(10, 9e9), (1000, 9e9), (5000, 9e9), (10_000, 4e9), (10**9, 4e9)])

@@ -38,7 +38,7 @@ def test_a_slowdown_of_ten_per_cent_is_caught():
     for _ in range(200):
         drawn = launches(rng, 0.1, 0.015, count=40)
         caught += any(judge(drawn[:look]).verdict is Verdict.REGRESSED for look in (16, 24, 40))
-    assert caught >= 198
+    assert caught >= 195
 
 
 def test_a_slowdown_of_ten_per_cent_never_passes():
