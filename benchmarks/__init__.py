@@ -7,6 +7,7 @@ from pocketvae.benchmarks.latency.page import bench_markdown, bench_page
 from pocketvae.benchmarks.latency.recommend import Wish, recommend
 from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
 from pocketvae.benchmarks.latency.tables import bench_table, comparison_table, peaks_lines, profile_table
+from pocketvae.benchmarks.lone_file import verify_file
 from pocketvae.benchmarks.markdown import diagnosis_lines, verify_markdown
 from pocketvae.benchmarks.report import write_report
 from pocketvae.benchmarks.results import Check, NotRun, VerifyResult
@@ -38,6 +39,7 @@ __all__ = [
     "save_worst",
     "verdict_line",
     "verify_bundle",
+    "verify_file",
     "verify_in_detail",
     "verify_markdown",
     "verify_table",

@@ -73,10 +73,21 @@ def verify_in_detail(
     if num_threads < 1:
         raise SpecError(f"threads must be at least 1, got {num_threads}")
     bundle = open_bundle(path)
-    limits = _read_limits(path, config)
+    return verify_opened(bundle, chosen, read_limits(path, config), num_threads=num_threads, progress=progress)
+
+
+def verify_opened(
+    bundle: Bundle, targets: Sequence[Target], limits: Limits, *, num_threads: int, progress: ProgressCallback
+) -> Verification:
+    """Verifies a bundle that is open; see `verify_in_detail`.
+
+    Raises:
+        ManifestError: the goldens are damaged.
+        SpecError: `limits` names what the bundle has not got.
+    """
     limits.check(bundle.manifest.artifacts)
-    verifier = _Verifier(bundle, limits, num_threads, progress, len(chosen))
-    for target in chosen:
+    verifier = _Verifier(bundle, limits, num_threads, progress, len(targets))
+    for target in targets:
         verifier.run_on(target)
     return verifier.verification()
 
@@ -148,9 +159,10 @@ class _Verifier:
         names, vae = (artifact.name, target.name), self._bundle.manifest.vae
         expected = {name: _float32(values) for name, values in goldens.outputs.items()}
         tolerances = self._limits.apply(artifact)
-        checks = [replace(check, batch=batch) for check in output_checks(*names, vae, tolerances, expected, outputs)]
+        found = output_checks(*names, vae, tolerances, expected, outputs, goldens.select(outputs))
+        checks = [replace(check, batch=batch) for check in found]
         self._checks += checks
-        if batch != artifact.batches[0]:
+        if batch != artifact.batches[0] or not goldens.is_whole:
             return
         self._figures += output_figures(*names, vae, artifact.component, expected, outputs, goldens.strata)
         self._worst.append(worst_case(*names, artifact.component, goldens, outputs))
@@ -188,8 +200,12 @@ def save_worst(bundle_path: Path, folder: Path, verification: Verification) -> N
             write_bytes(folder / name, content)
 
 
-def _read_limits(bundle: Path, config: Path | None) -> Limits:
-    """Reads the file that is named, or the one beside the bundle."""
+def read_limits(bundle: Path, config: Path | None) -> Limits:
+    """Reads the limits from the file that is named, or from the one beside the bundle.
+
+    Raises:
+        SpecError: the file is not what it must be.
+    """
     path = config or bundle.absolute().parent / CONFIG_NAME
     if config is None and not path.is_file():
         return Limits()

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pocketvae.errors import ManifestError
 from pocketvae.files import is_inside
 from pocketvae.model_form import ModelForm
+from pocketvae.portability.records import Portability, Requirement
 from pocketvae.spec import (
     STRICT,
     ArtifactSpec,
@@ -77,6 +78,8 @@ class ArtifactRecord:
             file with more than one has a symbolic dimension `batch`.
         tolerances: What verify holds it to.
         notes: What is special about it, for the model card: layers kept in float, rewrites.
+        requires: The oldest runtime that loads it.
+        portability: How much of it each accelerator takes.
     """
 
     __pydantic_config__ = STRICT
@@ -90,6 +93,8 @@ class ArtifactRecord:
     batches: tuple[int, ...] = (1,)
     tolerances: tuple[Tolerance, ...]
     notes: tuple[str, ...] = ()
+    requires: Requirement | None = None
+    portability: tuple[Portability, ...] = ()
 
     def __post_init__(self) -> None:
         check_batches(self.batches)
@@ -172,6 +177,8 @@ class Manifest:
         forms: How to call the originals of somebody's own VAE; empty for a run's, which are called like artifacts.
         training: What the run reported, for example `test_negative_elbo_nats`; empty for other people's models.
         provenance: Facts about the run in words: data, preset, seed.
+        licence: Of the model, as the exporter stated it; empty where nothing was stated.
+        author: As stated.
         versions: Package name to the version that made the artifacts.
     """
 
@@ -188,6 +195,8 @@ class Manifest:
     documents: tuple[FileRecord, ...] = ()
     training: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
+    licence: str = ""
+    author: str = ""
     versions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

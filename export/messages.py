@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
+from pocketvae.export.embedding import Statement
 from pocketvae.export.goldens import NoiseFloor
 from pocketvae.manifest import Stratum, Tolerance
 from pocketvae.model_form import ModelForm
+from pocketvae.portability.records import Portability, Requirement
 from pocketvae.spec import ArtifactSpec, Component, TensorSpec, VaeSpec
 
 
@@ -20,10 +22,19 @@ class PrepareJob:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertJob:
-    """Make one artifact and leave it in the working folder under its name."""
+    """Make one artifact and leave it in the working folder under its name.
+
+    Attributes:
+        artifact: What to make.
+        tolerances: Of the artifact with float32 images.
+        batches: Batch sizes that it has to run.
+    """
 
     artifact: ArtifactSpec
     tolerances: tuple[Tolerance, ...]
+    batches: tuple[int, ...]
+    floor: NoiseFloor
+    golden_strata: tuple[Stratum, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,8 +88,11 @@ class Converted:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batches: tuple[int, ...]
     notes: tuple[str, ...]
     excess: float
+    requires: Requirement
+    portability: tuple[Portability, ...]
     kernel_spread: dict[str, float] = field(default_factory=dict)
 
 
@@ -92,12 +106,18 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """The answer to one request; `error` says why there is no result."""
+    """The answer to one request.
+
+    Attributes:
+        error: Why there is no result.
+        no_space: Whether a disk was full, so that nothing else can be written either.
+    """
 
     prepared: tuple[Prepared, ...] | None = None
     converted: Converted | None = None
     spreads: tuple[Spread, ...] | None = None
     error: str | None = None
+    no_space: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,6 +126,7 @@ class WorkerSetup:
 
     Attributes:
         vae: The interface of the model.
+        statement: What every file says of itself.
         seed: Of calibration and golden latents.
         models: Component to the path of its Keras model.
         reference: Path of the archive of reference images; empty where there are none.
@@ -114,6 +135,7 @@ class WorkerSetup:
     """
 
     vae: VaeSpec
+    statement: Statement
     seed: int
     models: dict[Component, str]
     reference: str

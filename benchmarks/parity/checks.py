@@ -36,6 +36,7 @@ def output_checks(
     tolerances: Sequence[Tolerance],
     expected: Mapping[str, FloatArray],
     outputs: Mapping[str, FloatArray],
+    compared: Mapping[str, FloatArray] | None = None,
 ) -> list[Check]:
     """Returns every check of an artifact that ran.
 
@@ -46,7 +47,9 @@ def output_checks(
         tolerances: What it is held to; without any it fails, for nothing passes by omission.
         expected: Output name to the original's `[N, ...]`.
         outputs: Output name to the artifact's `[N, ...]`.
+        compared: Those of its values that `expected` has too; all of them by default.
     """
+    compared = outputs if compared is None else compared
     checks = [structural_check(artifact, target, stage, "") for stage in (LOADS, INTERFACE)]
     checks += [structural_check(artifact, target, "finite", finite_problem(outputs[name]), name) for name in expected]
     checks += [
@@ -58,7 +61,7 @@ def output_checks(
         reason = "the manifest has no tolerance for this artifact"
         checks.append(structural_check(artifact, target, "tolerances", reason))
     span = vae.range_span
-    return checks + [tolerance_check(artifact, target, item, expected, outputs, span) for item in tolerances]
+    return checks + [tolerance_check(artifact, target, item, expected, compared, span) for item in tolerances]
 
 
 def structural_check(artifact: str, target: str, metric: str, problem: str, output: str = "") -> Check:

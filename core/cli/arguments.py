@@ -42,8 +42,8 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
-def counts(text: str, option: str) -> tuple[int, ...]:
-    """Parses a comma-separated list of whole numbers.
+def whole_numbers(text: str, option: str) -> tuple[int, ...]:
+    """Parses a comma-separated list of whole numbers, each kept once.
 
     Raises:
         SpecError: one is no whole number.

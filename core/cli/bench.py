@@ -79,8 +79,8 @@ def _config(arguments: argparse.Namespace) -> BenchConfig:
         raise SpecError(f"the original {path} does not exist")
     extras = [extra for extra in Extra if getattr(arguments, extra)]
     return BenchConfig(
-        threads=common.counts(arguments.threads, "--threads"),
-        batches=None if arguments.batch is None else common.counts(arguments.batch, "--batch"),
+        threads=common.whole_numbers(arguments.threads, "--threads"),
+        batches=None if arguments.batch is None else common.whole_numbers(arguments.batch, "--batch"),
         artifacts=None if arguments.artifacts is None else common.names(arguments.artifacts),
         paced_calls_per_s=common.numbers(arguments.paced, "--paced") if arguments.paced else (),
         include_original=not arguments.no_original,

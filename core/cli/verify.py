@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
 from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
 
 if TYPE_CHECKING:
     from pocketvae.benchmarks import Verification
@@ -15,7 +16,8 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    common.add_bundle(parser)
+    help = "folder made by pocketvae export, or one .tflite or .onnx file of it"
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help=help)
     parser.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="inside one inference (default: 1)")
     parser.add_argument(
@@ -33,13 +35,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verifies and prints one row per artifact; returns 1 where a check failed, 3 where something could not run."""
-    from pocketvae.benchmarks import diagnosis_lines, figures_table, verdict_line, verify_in_detail, verify_table
+    from pocketvae.benchmarks import (
+        diagnosis_lines,
+        figures_table,
+        verdict_line,
+        verify_file,
+        verify_in_detail,
+        verify_table,
+    )
 
     for path in (arguments.json, arguments.junit, arguments.markdown, arguments.html):
         common.check_file_output(path)
     common.check_folder_output(arguments.save_worst)
+    _check_bundle_options(arguments)
     with Terminal(quiet=arguments.quiet) as terminal:
-        verification = verify_in_detail(
+        verify = verify_file if arguments.bundle.is_file() else verify_in_detail
+        verification = verify(
             arguments.bundle,
             targets=common.names(arguments.targets),
             num_threads=arguments.threads,
@@ -57,6 +68,15 @@ def run(arguments: argparse.Namespace) -> int:
     if any(not check.passed for check in result.checks):
         return 1
     return 0 if result.passed else 3
+
+
+def _check_bundle_options(arguments: argparse.Namespace) -> None:
+    """Refuses for one file what needs a bundle's goldens and manifest."""
+    if not arguments.bundle.is_file():
+        return
+    for option, value in (("--html", arguments.html), ("--save-worst", arguments.save_worst)):
+        if value is not None:
+            raise SpecError(f"{option} needs a bundle, and {arguments.bundle} is one file")
 
 
 def _write(arguments: argparse.Namespace, verification: Verification) -> None:
