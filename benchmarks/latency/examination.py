@@ -102,11 +102,4 @@ def _peaks(threads: int) -> MachinePeaks | None:
 
 def _request(bundle: Bundle, record: ArtifactRecord, config: BenchConfig) -> Examine:
     load = artifact_load(bundle, record, config.threads[0], 1)
-    return Examine(
-        name=record.name,
-        path=load.path,
-        format=record.format,
-        samples=load.samples,
-        threads=load.threads,
-        profile=Extra.PROFILE in config.extras,
-    )
+    return Examine(name=record.name, load=load, profile=Extra.PROFILE in config.extras)

@@ -93,13 +93,10 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Examine:
-    """Say what runs a file and what it has to do; with `profile`, where its time goes too."""
+    """Say what runs an artifact and what it has to do; with `profile`, where its time goes too."""
 
     name: str
-    path: str
-    format: Format
-    samples: dict[str, str]
-    threads: int
+    load: Load
     profile: bool
 
 

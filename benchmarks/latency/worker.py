@@ -29,7 +29,7 @@ from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import PocketVaeError, TargetError
 from pocketvae.line_process import serve_lines
 from pocketvae.model_form import Flavour
-from pocketvae.runners import Array, open_runner, quantize
+from pocketvae.runners import Array, Runner, open_runner, quantize
 from pocketvae.spec import Format
 
 _WARMUP_CALLS = 50
@@ -111,17 +111,19 @@ def examine(request: Examine) -> Examined:
         ParityError: the runtime cannot load it.
         TargetError: the runtime is not installed.
     """
-    path, feed = Path(request.path), _feed(request.samples, 1)
-    if request.format is Format.TFLITE:
+    load, path = request.load, Path(request.load.path)
+    if load.format is Format.TFLITE:
         from pocketvae.benchmarks.latency import graph_litert, profile_litert
 
-        execution, work = graph_litert.examine(path, request.threads)
-        profile = profile_litert.profile(request.name, path.read_bytes(), request.threads) if request.profile else None
+        execution, work = graph_litert.examine(path, load.threads)
+        profile = profile_litert.profile(request.name, path.read_bytes(), load.threads) if request.profile else None
         return Examined(execution=execution, work=work, profile=profile)
     from pocketvae.benchmarks.latency import graph_onnx
 
-    execution, work = graph_onnx.examine(path, feed, request.threads)
-    profile = graph_onnx.profile(request.name, path, feed, request.threads) if request.profile else None
+    with open_runner(path, Format.ONNX) as runner:
+        feed = _ready(load, runner, _feed(load.samples, 1))
+    execution, work = graph_onnx.examine(path, feed, load.threads)
+    profile = graph_onnx.profile(request.name, path, feed, load.threads) if request.profile else None
     return Examined(execution=execution, work=work, profile=profile)
 
 
@@ -140,6 +142,11 @@ def _feed(samples: Mapping[str, str], batch: int) -> dict[str, Array]:
     """Returns the first samples of each input, begun anew where there are too few."""
     arrays = {name: np.load(path, allow_pickle=False) for name, path in samples.items()}
     return {name: array[np.arange(batch) % len(array)] for name, array in arrays.items()}
+
+
+def _ready(load: Load, runner: Runner, feed: Mapping[str, Array]) -> dict[str, Array]:
+    """Returns samples as the file takes them: quantized, or as pixels."""
+    return {name: quantize(values, runner.inputs[name], load.vae.image_range) for name, values in feed.items()}
 
 
 def open_call(load: Load) -> Call:
@@ -165,7 +172,7 @@ def _opener(load: Load) -> Callable[[], Call]:
     def open_artifact() -> Call:
         assert load.format is not None  # noqa: S101 - an artifact has a format
         runner = open_runner(Path(load.path), load.format, num_threads=load.threads, batch=load.batch)
-        ready = {name: quantize(values, runner.inputs[name], load.vae.image_range) for name, values in feed.items()}
+        ready = _ready(load, runner, feed)
         return lambda: runner.run(ready)
 
     return open_artifact
