@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import gc
 import re
+import statistics
 import sys
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from pocketvae.benchmarks.latency.worker import open_call
 from pocketvae.documents import decode_line, encode_line
 from pocketvae.line_process import serve_lines
 
-_WARMUP_CALLS, _FEWER_CALLS, _MORE_CALLS = 5, 5, 25
+_WARMUP_CALLS, _CALLS = 20, 31
 _TOTAL = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
 
 
@@ -39,24 +39,28 @@ class CountReply:
 
 
 def count(request: CountRequest) -> int:
-    """Returns the instructions of one call: what 25 calls take beyond 5, so that all that surrounds them drops out."""
+    """Returns the instructions of one call: the median of many counted one by one, less what counting itself takes.
+
+    Some calls take far more than the others, where a runtime waits by spinning or the system takes the processor away;
+    they would move a mean on a busy machine.
+    """
     send, call = requester(), open_call(request.load)
-    _repeat(call, _WARMUP_CALLS)
+    for _ in range(_WARMUP_CALLS):
+        call()
     gc.disable()
     send(Callgrind.START_INSTRUMENTATION)
-    for calls in (_FEWER_CALLS, _MORE_CALLS):
+    for counted in (*[call] * _CALLS, *[_nothing] * _CALLS):
         send(Callgrind.ZERO_STATS)
-        _repeat(call, calls)
+        counted()
         send(Callgrind.DUMP_STATS)
     send(Callgrind.STOP_INSTRUMENTATION)
     gc.enable()
-    fewer, more = (_total(file.read_text("utf-8")) for file in _dumps(Path(request.folder))[-2:])
-    return round((more - fewer) / (_MORE_CALLS - _FEWER_CALLS))
+    totals = [_total(file.read_text("utf-8")) for file in _dumps(Path(request.folder))]
+    return round(statistics.median(totals[:_CALLS]) - statistics.median(totals[_CALLS:]))
 
 
-def _repeat(call: Callable[[], object], calls: int) -> None:
-    for _ in range(calls):
-        call()
+def _nothing() -> None:
+    pass
 
 
 def _dumps(folder: Path) -> list[Path]:

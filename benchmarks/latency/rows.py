@@ -83,13 +83,14 @@ def _paced(calls_per_s: float, values_s: tuple[float, ...]) -> Paced:
 
 def _roofline(subject: Subject, found: Examination, median_s: float) -> Roofline | None:
     examined = found.artifacts.get(subject.artifact)
-    peaks = next((peaks for peaks in found.peaks if peaks.threads == subject.load.threads), None)
-    if examined is None or peaks is None or subject.record is None or not examined.work.multiply_adds:
+    able = [peaks for peaks in found.peaks if peaks.threads <= subject.load.threads]
+    if examined is None or not able or subject.record is None or not examined.work.multiply_adds:
         return None
     return roofline(
         examined.work,
         subject.record.precision,
-        peaks,
+        # More threads can do what fewer did; on a busy machine they may have been measured to do less.
+        replace(max(able, key=lambda peaks: peaks.sgemm_flops), threads=subject.load.threads),
         batch=subject.load.batch,
         weight_bytes=subject.size_bytes,
         median_s=median_s,

@@ -128,10 +128,12 @@ def _show(terminal: Terminal, result: BenchResult) -> None:
     for line in peaks_lines(result.peaks):
         terminal.line(line)
     for profile in result.profiles:
-        terminal.table(*profile_table(profile), title=f"{profile.artifact}: {profile.method}")
+        terminal.line(f"\n{profile.artifact}: {profile.method}")
+        terminal.table(*profile_table(profile))
     if result.comparison is not None:
-        title = f"against {result.comparison.baseline}, {result.comparison.margin:.0%} slower is allowed"
-        terminal.table(*comparison_table(result.comparison), title=title)
+        margin = f"{result.comparison.margin:.0%}"
+        terminal.line(f"\nagainst {result.comparison.baseline}, {margin} slower is allowed")
+        terminal.table(*comparison_table(result.comparison))
         for reason in result.comparison.forced:
             terminal.warn(f"compared all the same: {reason}")
     if result.recommendation is not None:
