@@ -269,7 +269,12 @@ def test_a_subclassed_model_as_a_saved_model(models, tmp_path, in_process):
     assert len(bundle.manifest.provenance["decoder source sha256"]) == 64
     assert bundle.manifest.original == {}
     result = bench_bundle(tmp_path / "b", BenchConfig(artifacts=("decoder.float32.tflite",)))
-    assert {row.reason for row in result.not_run} == {"the original is a SavedModel, which a bundle does not hold"}
+    unnamed = "a bundle holds no SavedModel, which is a program: name yours with --original-decoder"
+    assert {row.reason for row in result.not_run} == {unnamed}
+    paths = {Component.DECODER: folder / "decoder"}
+    named = bench_bundle(tmp_path / "b", BenchConfig(artifacts=("decoder.float32.tflite",), original_paths=paths))
+    assert [row.target for row in named.results if row.is_original] == ["keras-call", "tf.function", "xla"]
+    assert {row.reason for row in named.not_run} == {"a SavedModel has no predict"}
     for name in ("encoder.float32.tflite", "encoder.float32.onnx"):
         assert b"Random" not in (tmp_path / "b" / name).read_bytes()
 
