@@ -13,7 +13,7 @@ from pocketvae.benchmarks.latency.charts import (
     trade_off_chart,
 )
 from pocketvae.benchmarks.latency.results import BenchResult, Verdict
-from pocketvae.benchmarks.latency.tables import bench_table, comparison_table, peaks_lines, profile_table
+from pocketvae.benchmarks.latency.tables import baseline_table, bench_table, peaks_lines, profile_table
 from pocketvae.benchmarks.markdown import markdown_table
 from pocketvae.benchmarks.report_html import bullets, document, fact_table, text_table
 from pocketvae.benchmarks.results import VerifyResult
@@ -44,7 +44,7 @@ def bench_markdown(bench: BenchResult) -> str:
     """Returns every table as Markdown."""
     parts = [f"# {bench.bundle}: latency", markdown_table(*bench_table(bench))]
     if bench.comparison is not None:
-        parts += [f"## Against {bench.comparison.baseline}", markdown_table(*comparison_table(bench.comparison))]
+        parts += [f"## Against {bench.comparison.baseline}", markdown_table(*baseline_table(bench.comparison))]
     if bench.recommendation is not None:
         parts += ["## What to embed", f"{bench.recommendation.artifact or 'Nothing'}: {bench.recommendation.why}."]
     for profile in bench.profiles:
@@ -110,7 +110,7 @@ def _comparison(bench: BenchResult) -> str:
         f"{bench.comparison.margin:.0%} slower is allowed; compared {how}; 'detectable' is the smallest slowdown that "
         f"would have been proven; intervals hold for all artifacts together at {1 - bench.comparison.level:.0%}"
     )
-    table = text_table(caption, *comparison_table(bench.comparison))
+    table = text_table(caption, *baseline_table(bench.comparison))
     return f"<h2>Against {escape(bench.comparison.baseline)}</h2>\n{table}"
 
 

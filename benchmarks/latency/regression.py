@@ -14,9 +14,9 @@ from pocketvae.benchmarks.latency.config import Baseline, BenchConfig, Extra
 from pocketvae.benchmarks.latency.instructions import count_instructions
 from pocketvae.benchmarks.latency.results import (
     ArtifactComparison,
+    BaselineComparison,
     BenchResult,
     BenchRow,
-    Comparison,
     MachinePeaks,
 )
 from pocketvae.benchmarks.latency.side_by_side import Contest, compare
@@ -75,7 +75,7 @@ def open_baseline(baseline: Baseline, bundle: Bundle, environment: Environment) 
 
 def compare_with_bundle(
     bundle: Bundle, records: tuple[ArtifactRecord, ...], opened: Opened, config: BenchConfig, progress: ProgressCallback
-) -> Comparison:
+) -> BaselineComparison:
     """Runs a bundle and its baseline side by side."""
     assert opened.bundle is not None  # noqa: S101 - the caller looked
     assert config.baseline is not None  # noqa: S101 - else there is nothing opened
@@ -95,7 +95,7 @@ def compare_with_bundle(
     if Extra.INSTRUCTIONS in config.extras:
         compared += _instructions(contests, problems)
     missing = {record.name: "the baseline has no such artifact" for record in records if record.name not in known}
-    return Comparison(
+    return BaselineComparison(
         baseline=f"the bundle {opened.bundle.manifest.name}",
         side_by_side=True,
         margin=margin,
@@ -106,7 +106,7 @@ def compare_with_bundle(
     )
 
 
-def compare_with_results(now: BenchResult, opened: Opened, baseline: Baseline) -> Comparison:
+def compare_with_results(now: BenchResult, opened: Opened, baseline: Baseline) -> BaselineComparison:
     """Compares two results; the machine's own speed, measured in both runs, is taken into account."""
     assert opened.result is not None  # noqa: S101 - the caller looked
     then = {_key(row): row for row in opened.result.results if not row.is_original}
@@ -127,7 +127,7 @@ def compare_with_results(now: BenchResult, opened: Opened, baseline: Baseline) -
         )
         compared += [judged, *_counted(before, row)]
     missing = {row.artifact: "the baseline has no such row" for row in rows if _key(row) not in then}
-    return Comparison(
+    return BaselineComparison(
         baseline="results measured before",
         side_by_side=False,
         margin=margin,

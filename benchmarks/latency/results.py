@@ -261,7 +261,7 @@ class ArtifactComparison:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Comparison:
+class BaselineComparison:
     """A bundle against its baseline.
 
     Attributes:
@@ -317,7 +317,7 @@ class BenchResult:
     peaks: tuple[MachinePeaks, ...] = ()
     results: tuple[BenchRow, ...]
     profiles: tuple[OperatorProfile, ...] = ()
-    comparison: Comparison | None = None
+    comparison: BaselineComparison | None = None
     recommendation: Recommendation | None = None
     not_run: tuple[NotRun, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from pocketvae.benchmarks.latency.results import (
+    BaselineComparison,
     BenchResult,
     BenchRow,
-    Comparison,
     MachinePeaks,
     OperatorProfile,
     Ratio,
@@ -99,7 +99,7 @@ def profile_table(profile: OperatorProfile) -> tuple[Row, list[Row]]:
     return ["operator", "us", "share", "name"], rows
 
 
-def comparison_table(comparison: Comparison) -> tuple[Row, list[Row]]:
+def baseline_table(comparison: BaselineComparison) -> tuple[Row, list[Row]]:
     """Returns one row per artifact and metric, the worst verdict first."""
     order = ["regressed", "inconclusive", "pass"]
     items = sorted(comparison.artifacts, key=lambda item: order.index(item.verdict))

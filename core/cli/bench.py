@@ -122,7 +122,7 @@ def _write(arguments: argparse.Namespace, result: BenchResult, verify: VerifyRes
 
 
 def _show(terminal: Terminal, result: BenchResult) -> None:
-    from pocketvae.benchmarks import bench_table, comparison_table, peaks_lines, profile_table
+    from pocketvae.benchmarks import baseline_table, bench_table, peaks_lines, profile_table
 
     terminal.table(*bench_table(result))
     for line in peaks_lines(result.peaks):
@@ -133,7 +133,7 @@ def _show(terminal: Terminal, result: BenchResult) -> None:
     if result.comparison is not None:
         margin = f"{result.comparison.margin:.0%}"
         terminal.line(f"\nagainst {result.comparison.baseline}, {margin} slower is allowed")
-        terminal.table(*comparison_table(result.comparison))
+        terminal.table(*baseline_table(result.comparison))
         for reason in result.comparison.forced:
             terminal.warn(f"compared all the same: {reason}")
     if result.recommendation is not None:

@@ -25,6 +25,7 @@ COMMANDS = {
     "export": "export a run, or a model of your own, as TFLite and ONNX: a bundle out",
     "verify": "compare every artifact of a bundle with the original model",
     "bench": "time every artifact of a bundle and the original beside them",
+    "compare": "say what changed between two results or two bundles",
     "inspect": "say what a run, a bundle or one artifact is",
     "doctor": "say what is installed and what works here",
 }

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pocketvae.benchmarks import BenchResult, VerifyResult
+from pocketvae.benchmarks import BenchResult, Comparison, VerifyResult
 from pocketvae.documents import json_schema
 from pocketvae.embedded import EmbeddedRecord
 from pocketvae.manifest import Manifest
@@ -17,6 +17,7 @@ DOCUMENTS = {
     "evaluation": Evaluation,
     "verify": VerifyResult,
     "bench": BenchResult,
+    "comparison": Comparison,
 }
 
 

@@ -71,6 +71,9 @@ def in_process(monkeypatch):
         def close(self, kill=False):
             pass
 
+        def stop(self):
+            pass
+
     monkeypatch.setattr(pipeline, "WorkerProcess", Here)
     monkeypatch.setattr(own_models, "_inspect", lambda models, config: inspect_models(models))
 

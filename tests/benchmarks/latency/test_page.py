@@ -7,15 +7,15 @@ from pocketvae.benchmarks import (
     BenchConfig,
     Extra,
     Wish,
+    baseline_table,
     bench_bundle,
     bench_markdown,
     bench_page,
     bench_table,
-    comparison_table,
     recommend,
     verify_bundle,
 )
-from pocketvae.benchmarks.latency.results import ArtifactComparison, Comparison, Interval, Ratio, Verdict
+from pocketvae.benchmarks.latency.results import ArtifactComparison, BaselineComparison, Interval, Ratio, Verdict
 from pocketvae.benchmarks.results import NotRun
 
 
@@ -40,7 +40,7 @@ def comparison():
     )
     slow = replace(item, artifact="encoder.float32.onnx", verdict=Verdict.REGRESSED, reason="at least +10.0%")
     lost = NotRun(artifact="x.onnx", target="baseline", reason="<gone>")
-    return Comparison(
+    return BaselineComparison(
         baseline="the bundle b",
         side_by_side=True,
         margin=0.03,
@@ -79,7 +79,7 @@ def test_the_table_has_only_columns_of_what_was_measured(measured):
 
 
 def test_the_worst_verdict_comes_first():
-    headers, rows = comparison_table(comparison())
+    headers, rows = baseline_table(comparison())
     assert [row[headers.index("verdict")] for row in rows] == ["regressed", "pass", "not run"]
     assert rows[0][2] == "1.200 [1.100, 1.300]"
     assert rows[0][3] == "5.0%"
