@@ -6,6 +6,7 @@ from pathlib import Path
 from pocketvae.benchmarks import BenchResult, Comparison, VerifyResult
 from pocketvae.documents import json_schema
 from pocketvae.embedded import EmbeddedRecord
+from pocketvae.export import Recipe
 from pocketvae.manifest import Manifest
 from pocketvae.run import RunRecord
 from pocketvae.train import Evaluation
@@ -13,6 +14,7 @@ from pocketvae.train import Evaluation
 DOCUMENTS = {
     "embedded": EmbeddedRecord,
     "manifest": Manifest,
+    "recipe": Recipe,
     "run": RunRecord,
     "evaluation": Evaluation,
     "verify": VerifyResult,
