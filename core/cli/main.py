@@ -25,6 +25,11 @@ COMMANDS = {
     "export": "export a run, or a model of your own, as TFLite and ONNX: a bundle out",
     "verify": "compare every artifact of a bundle with the original model",
     "bench": "time every artifact of a bundle and the original beside them",
+    "generate": "draw images from the prior, by seed: one, a grid, or any number of files",
+    "reconstruct": "encode images and decode them again",
+    "interpolate": "go from one latent to another: a strip or an animation",
+    "traverse": "change one latent dimension at a time, the most active first",
+    "encode": "write the latents of images as a table",
     "inspect": "say what a run, a bundle or one artifact is",
     "doctor": "say what is installed and what works here",
 }
