@@ -1,33 +1,51 @@
 """What a device does with a bundle: generate, reconstruct, compress, score, explore. No TensorFlow."""
 
 from pocketvae.apps.choice import Choice
+from pocketvae.apps.codec import Decompressed, compress_lossless, compress_lossy, decompress
+from pocketvae.apps.codec_tables import TABLES_NAME, CodecTables, fit_tables, load_tables
+from pocketvae.apps.decompressed_files import DECOMPRESSED_NAME, write_decompressed
 from pocketvae.apps.generate import REQUEST_NAME, GenerateRequest, generate, generate_to
+from pocketvae.apps.latent_tables import BEST_QUALITY, DEFAULT_QUALITY
 from pocketvae.apps.latents_file import check_latents_output, encode_images, write_latents
 from pocketvae.apps.paths import LatentPath, activity, between, tour
+from pocketvae.apps.pixel_training import PixelTraining
 from pocketvae.apps.reconstruct import Reconstruction, reconstruct, write_reconstruction
 from pocketvae.apps.sources import SourceImages, load_images
 from pocketvae.apps.walks import Interpolation, Traversal, interpolate, traverse
 
 __all__ = [
+    "BEST_QUALITY",
+    "DECOMPRESSED_NAME",
+    "DEFAULT_QUALITY",
     "REQUEST_NAME",
+    "TABLES_NAME",
     "Choice",
+    "CodecTables",
+    "Decompressed",
     "GenerateRequest",
     "Interpolation",
     "LatentPath",
+    "PixelTraining",
     "Reconstruction",
     "SourceImages",
     "Traversal",
     "activity",
     "between",
     "check_latents_output",
+    "compress_lossless",
+    "compress_lossy",
+    "decompress",
     "encode_images",
+    "fit_tables",
     "generate",
     "generate_to",
     "interpolate",
     "load_images",
+    "load_tables",
     "reconstruct",
     "tour",
     "traverse",
+    "write_decompressed",
     "write_latents",
     "write_reconstruction",
 ]

@@ -128,16 +128,6 @@ class PixelNetwork:
         second = _activate(first, INPUT_WEIGHT_BITS - ACTIVATION_BITS) @ self.hidden + self.hidden_bias
         return _activate(second, WEIGHT_BITS)
 
-    def probabilities(self, features: npt.NDArray[np.float64], nodes: Integers) -> Integers:
-        """Returns the probability of a set bit at one node per row, in 1/16384, `[N]`.
-
-        Args:
-            features: `[N, B]`, of `features`.
-            nodes: `[N]`, 0 to 255.
-        """
-        sums = np.einsum("nb,nb->n", features, self.decisions.T.astype(np.float64)[nodes])
-        return self._squashed(sums + self.decisions_bias[nodes])
-
     def zero_probabilities(self, features: npt.NDArray[np.float64]) -> Integers:
         """Returns the probability that the pixel is 0, in 1/16384, `[N]`."""
         return self._squashed(features @ self.decisions[:, 0].astype(np.float64) + self.decisions_bias[0])

@@ -47,7 +47,7 @@ def interpolate(
     files.check_output(out, force=force)
     check_channels(bundle.vae.image_shape[2])
     images = request.choice.decoder(bundle).decode_pixels(tour(stops, request.steps, request.path), label)
-    files.write_bytes(out, picture(images, request.steps, kind, frame_ms=request.frame_ms))
+    files.write_bytes(out, picture(images, len(images), kind, frame_ms=request.frame_ms))
     return len(images)
 
 

@@ -30,6 +30,8 @@ COMMANDS = {
     "interpolate": "go from one latent to another: a strip or an animation",
     "traverse": "change one latent dimension at a time, the most active first",
     "encode": "write the latents of images as a table",
+    "compress": "images to one small file, lossy or lossless",
+    "decompress": "the images of such a file",
     "inspect": "say what a run, a bundle or one artifact is",
     "doctor": "say what is installed and what works here",
 }
