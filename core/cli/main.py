@@ -32,6 +32,7 @@ COMMANDS = {
     "encode": "write the latents of images as a table",
     "compress": "images to one small file, lossy or lossless",
     "decompress": "the images of such a file",
+    "score": "find anomalies: images unlike those that the VAE was trained on",
     "inspect": "say what a run, a bundle or one artifact is",
     "doctor": "say what is installed and what works here",
 }

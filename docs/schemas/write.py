@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from pocketvae.apps import Calibration, ScoreResult
 from pocketvae.benchmarks import BenchResult, VerifyResult
 from pocketvae.documents import json_schema
 from pocketvae.manifest import Manifest
@@ -15,6 +16,8 @@ DOCUMENTS = {
     "evaluation": Evaluation,
     "verify": VerifyResult,
     "bench": BenchResult,
+    "calibration": Calibration,
+    "score": ScoreResult,
 }
 
 
