@@ -15,13 +15,18 @@ from pocketvae.apps.reconstruct import Reconstruction, reconstruct, write_recons
 from pocketvae.apps.roc import auroc, roc_curve, roc_svg
 from pocketvae.apps.score_results import ScoreResult, score_csv, score_result
 from pocketvae.apps.scores import ScoreKind, scores
+from pocketvae.apps.site import INDEX, export_site, site_files
+from pocketvae.apps.site_server import SiteServer
 from pocketvae.apps.sources import SourceImages, load_images
 from pocketvae.apps.walks import Interpolation, Traversal, interpolate, traverse
+from pocketvae.apps.web_runtime import DOWNLOAD_MB, runtime_files, set_up_runtime
 
 __all__ = [
     "BEST_QUALITY",
     "DECOMPRESSED_NAME",
     "DEFAULT_QUALITY",
+    "DOWNLOAD_MB",
+    "INDEX",
     "REQUEST_NAME",
     "TABLES_NAME",
     "Calibration",
@@ -37,6 +42,7 @@ __all__ = [
     "Sampling",
     "ScoreKind",
     "ScoreResult",
+    "SiteServer",
     "SourceImages",
     "Traversal",
     "activity",
@@ -48,6 +54,7 @@ __all__ = [
     "compress_lossy",
     "decompress",
     "encode_images",
+    "export_site",
     "fit_tables",
     "generate",
     "generate_to",
@@ -58,9 +65,12 @@ __all__ = [
     "reconstruct",
     "roc_curve",
     "roc_svg",
+    "runtime_files",
     "score_csv",
     "score_result",
     "scores",
+    "set_up_runtime",
+    "site_files",
     "tour",
     "traverse",
     "write_decompressed",

@@ -18,8 +18,8 @@ class ScoreKind(enum.StrEnum):
 
     ELBO: the negative evidence lower bound in nats. RECONSTRUCTION: -log p(x|z) as a mean over L latents of the
     posterior (An and Cho 2015). COMPLEXITY: the negative ELBO of 8-bit pixels in bits, their likelihood being Gaussian,
-    less the length of the image as PNG, since simple images are likely whatever they show (Serra et al. 2020). DENSITY: the Mahalanobis distance of the reconstruction
-    error, |z_mean| and z_var from those of normal images.
+    less the length of the image as PNG, since simple images are likely whatever they show (Serra et al. 2020).
+    DENSITY: the Mahalanobis distance of the reconstruction error, |z_mean| and z_var from those of normal images.
     """
 
     ELBO = "elbo"

@@ -33,6 +33,7 @@ COMMANDS = {
     "compress": "images to one small file, lossy or lossless",
     "decompress": "the images of such a file",
     "score": "find anomalies: images unlike those that the VAE was trained on",
+    "explore": "a local page that runs the exported decoder in the browser",
     "inspect": "say what a run, a bundle or one artifact is",
     "doctor": "say what is installed and what works here",
 }
