@@ -182,9 +182,7 @@ def _check(content: npt.NDArray[np.generic]) -> int:
 
 def _latent_tables(bundle: ModelBundle, tables: CodecTables) -> LatentTables:
     if tables.decoder_id != decoder_id(bundle):
-        raise ManifestError(
-            "the codec's tables were fitted to another decoder: fit them again with --fit IMAGES --force"
-        )
+        raise ManifestError("the codec's tables were fitted to another decoder: fit them again with --fit --force")
     if tables.latents is None:
         raise ManifestError("the codec's tables hold no latents, because the bundle they were fitted to has no encoder")
     if tables.latents.latent_dim != bundle.vae.latent_dim:

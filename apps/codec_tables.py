@@ -115,7 +115,7 @@ def load_tables(path: Path) -> CodecTables:
         ManifestError: they are missing, damaged or of another format.
     """
     if not path.is_file():
-        raise ManifestError(f"{path} is missing: fit it with pocketvae compress BUNDLE --fit IMAGES")
+        raise ManifestError(f"{path} is missing: fit it with pocketvae compress BUNDLE IMAGES --fit")
     data = path.read_bytes()
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
@@ -131,7 +131,7 @@ def load_tables(path: Path) -> CodecTables:
     except ManifestError:
         raise
     except Exception as e:  # numpy raises many unrelated types for a damaged archive
-        raise ManifestError(f"{path} is damaged ({e}): fit it again with --fit IMAGES --force") from e
+        raise ManifestError(f"{path} is damaged ({e}): fit it again with --fit --force") from e
 
 
 def _posteriors(

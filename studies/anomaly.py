@@ -4,11 +4,11 @@
 
 Protocol: for each digit, a VAE is trained on that digit's MNIST training images alone (80 per cent of them; pocketvae
 holds back 10 per cent for validation and 10 for its own test figures) and exported; the density is fitted to the same
-training images. All 10,000 MNIST test images are scored: the digit's own are normal, all others anomalies. No anomaly is
-seen before that, and no setting differs between digits. AUROC is reported for each score, float32 and int8.
+training images. All 10,000 MNIST test images are scored: the digit's own are normal, all others anomalies. No anomaly
+is seen before that, and no setting differs between digits. AUROC is reported for each score, float32 and int8.
 
-Then a VAE that was trained on all digits scores the MNIST test images against noise and against emoji drawings. Runs and
-bundles that are in the work folder already are used as they are.
+Then a VAE that was trained on all digits scores the MNIST test images against noise and against emoji drawings. Runs
+and bundles that are in the work folder already are used as they are.
 """
 
 from __future__ import annotations
@@ -23,8 +23,18 @@ from pathlib import Path
 import numpy as np
 
 import pocketvae
-from pocketvae import files
-from pocketvae.apps import Calibration, Choice, Sampling, SourceImages, auroc, calibrate, image_features, scores
+from pocketvae import ModelBundle, files
+from pocketvae.apps import (
+    Calibration,
+    Choice,
+    Sampling,
+    ScoreKind,
+    SourceImages,
+    auroc,
+    calibrate,
+    image_features,
+    scores,
+)
 from pocketvae.benchmarks.environment import current_environment
 from pocketvae.cli.terminal import Terminal
 from pocketvae.export import ExportConfig, export_run, plan_artifacts
@@ -41,15 +51,13 @@ def main() -> int:
     """Runs the study and writes its record."""
     arguments = _parser().parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    (train_images, train_labels), (images, labels) = read_mnist()
-    assert train_labels is not None
-    assert labels is not None
+    train_set, (images, labels) = read_mnist()
     digits: dict[str, Mapping[str, Mapping[str, float]]] = {}
     with Terminal(quiet=False) as terminal:
         for digit in arguments.digits:
             source = arguments.work / f"digit{digit}.npz"
             if not source.exists():
-                np.savez_compressed(source, images=train_images[train_labels == digit])
+                np.savez_compressed(source, images=train_set[0][train_set[1] == digit])
             bundle = _bundle(str(source), arguments.work / f"one-class-{digit}", arguments.set, terminal)
             digits[str(digit)] = _areas(bundle, str(source), images[labels == digit], images[labels != digit])
             terminal.line(f"digit {digit}: {json.dumps(digits[str(digit)])}")
@@ -84,9 +92,7 @@ def _bundle(source: str, folder: Path, assignments: list[str], terminal: Termina
     return bundle
 
 
-def _areas(
-    path: Path, source: str, normal: np.ndarray, anomalous: np.ndarray
-) -> Mapping[str, Mapping[str, float]]:
+def _areas(path: Path, source: str, normal: np.ndarray, anomalous: np.ndarray) -> Mapping[str, Mapping[str, float]]:
     splits = load_splits(source)
     result = {}
     with pocketvae.open(path) as bundle:
@@ -106,7 +112,9 @@ def _areas(
     return result
 
 
-def _scores(bundle, choice: Choice, calibration: Calibration, images: np.ndarray):
+def _scores(
+    bundle: ModelBundle, choice: Choice, calibration: Calibration, images: np.ndarray
+) -> Mapping[ScoreKind, np.ndarray]:
     features = image_features(bundle, _source(images), choice, calibration.sampling)
     return scores(features, bundle.vae, calibration.noise_scale, calibration.density)
 
@@ -143,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Train a VAE on each digit and find the others.")
     parser.add_argument("--work", metavar="FOLDER", type=Path, required=True, help="for runs and bundles")
     parser.add_argument("--digits", metavar="N", type=int, nargs="+", default=list(range(10)), help="default: all ten")
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=["epochs=40"], help="of the one-class runs")
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=["epochs=40"], help="of the one-class runs"
+    )
     parser.add_argument("--emoji", metavar="FILE", type=Path, help=".npz of [N, 64, 64, 3] drawings to compare with")
     parser.add_argument("--commit", help="of this repository")
     parser.add_argument("--json", metavar="FILE", type=Path, help="record to write (default: standard output)")

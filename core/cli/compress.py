@@ -18,16 +18,14 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
-    parser.add_argument("images", metavar="IMAGES", nargs="?", help="mnist, an image file, a folder, .npz, .npy or idx")
+    models.add_images(parser)
     parser.add_argument("--out", metavar="FILE", type=Path, help="compressed file to make")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--quality", metavar="Q", type=int, help="1 (smallest) to 10 (best), 7 by default")
     kind.add_argument("--lossless", action="store_true", help="keep every pixel of grey images")
-    kind.add_argument("--fit", metavar="SRC", help="fit the tables to the training images of SRC instead")
+    kind.add_argument("--fit", action="store_true", help="fit the tables to the training images of IMAGES instead")
     parser.add_argument("--fit-steps", metavar="N", type=int, default=6000, help="of the pixel network (default: 6000)")
     parser.add_argument("--tables", metavar="FILE", type=Path, help="where the tables are (default: BUNDLE/codec.npz)")
-    parser.add_argument("--resize", action="store_true", help="scale images to the model's size and convert their mode")
-    parser.add_argument("--count", metavar="N", type=int, help="the first N images (default: all)")
     models.add_label(parser)
     models.add_choice(parser)
     common.add_force(parser)
@@ -39,22 +37,13 @@ def run(arguments: argparse.Namespace) -> int:
     from pocketvae.apps import TABLES_NAME
 
     tables = arguments.tables or arguments.bundle / TABLES_NAME
-    _check_words(arguments)
+    if arguments.fit == (arguments.out is not None):
+        raise SpecError("compress needs either --out FILE, or --fit to fit the tables that it needs")
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
-        if arguments.fit is not None:
-            text = _fit(bundle, arguments, tables, terminal)
-        else:
-            text = _compress(bundle, arguments, tables, terminal)
+        work = _fit if arguments.fit else _compress
+        text = work(bundle, arguments, tables, terminal)
     terminal.line(text)
     return 0
-
-
-def _check_words(arguments: argparse.Namespace) -> None:
-    needed = (arguments.images, arguments.out)
-    if arguments.fit is not None and needed != (None, None):
-        raise SpecError("--fit SRC takes neither IMAGES nor --out: fit the tables first, then compress")
-    if arguments.fit is None and None in needed:
-        raise SpecError("compress needs IMAGES and --out FILE, or --fit SRC")
 
 
 def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, terminal: Terminal) -> str:
@@ -63,7 +52,7 @@ def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, termi
     from pocketvae.images import load_splits
 
     check_output(tables, force=arguments.force)
-    images = load_splits(arguments.fit, progress=terminal.step).train
+    images = load_splits(arguments.images, progress=terminal.step).train
     training = PixelTraining(steps=arguments.fit_steps)
     data = fit_tables(bundle, images.images, images.labels, training, terminal.step)
     write_bytes(tables, data)

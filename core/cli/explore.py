@@ -16,9 +16,17 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument("bundle", metavar="BUNDLE", type=Path, nargs="?", help="folder made by pocketvae export")
+    bundle = parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder made by pocketvae export")
+    parser.set_defaults(bundle=None, setup=False)
+
+    class Setup(argparse.Action):
+        """Takes the place of BUNDLE."""
+
+        def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object) -> None:
+            namespace.setup, bundle.required = True, False
+
     way = parser.add_mutually_exclusive_group()
-    way.add_argument("--setup", action="store_true", help="fetch onnxruntime-web with npm, 33 MB, once")
+    way.add_argument("--setup", action=Setup, nargs=0, help="fetch onnxruntime-web with npm, 33 MB, once; no BUNDLE")
     way.add_argument("--export-dir", metavar="DIR", type=Path, help="write the page for any web server instead")
     way.add_argument("--port", metavar="PORT", type=int, default=0, help="of 127.0.0.1 (default: one that is free)")
     parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
@@ -37,8 +45,6 @@ def run(arguments: argparse.Namespace) -> int:
             terminal.line(f"fetching onnxruntime-web with npm, {DOWNLOAD_MB} MB, of which 14 MB are kept")
             terminal.line(f"ready: {set_up_runtime()}")
             return 0
-        if arguments.bundle is None:
-            raise SpecError("explore needs a BUNDLE, or --setup")
         if arguments.export_dir is not None:
             common.check_replaceable(arguments.export_dir, INDEX, force=arguments.force)
         with pocketvae.open(arguments.bundle) as bundle:

@@ -24,9 +24,9 @@ _FITTED_IMAGES = 6000
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
-    parser.add_argument("images", metavar="IMAGES", nargs="?", help="mnist, an image file, a folder, .npz, .npy or idx")
+    models.add_images(parser)
     parser.add_argument("--calibration", metavar="FILE", type=Path, required=True, help="made by --calibrate")
-    parser.add_argument("--calibrate", metavar="SRC", help="fit thresholds to the normal images of SRC instead")
+    parser.add_argument("--calibrate", action="store_true", help="fit --calibration to IMAGES, all normal, instead")
     parser.add_argument(
         "--false-positive-rate", metavar="R", type=float, default=0.05, help="to fit to (default: 0.05)"
     )
@@ -38,8 +38,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--roc", metavar="FILE", type=Path, help="write ROC curves as SVG, needs --normal")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write every score as CSV")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every score as JSON")
-    parser.add_argument("--resize", action="store_true", help="scale images to the model's size and convert their mode")
-    parser.add_argument("--count", metavar="N", type=int, help="the first N images (default: all)")
     models.add_label(parser)
     models.add_choice(parser)
     common.add_force(parser)
@@ -49,14 +47,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Scores images, or fits the calibration; finding anomalies is no failure."""
     import pocketvae
 
-    if (arguments.calibrate is None) == (arguments.images is None):
-        raise SpecError("score needs IMAGES, or --calibrate SRC")
     if arguments.roc is not None and arguments.normal is None:
         raise SpecError("--roc needs --normal SRC: a curve compares anomalies with normal images")
     for path in (arguments.roc, arguments.csv, arguments.json):
         common.check_file_output(path)
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
-        if arguments.calibrate is not None:
+        if arguments.calibrate:
             _calibrate(bundle, arguments, terminal)
         else:
             _score(bundle, arguments, terminal)
@@ -70,7 +66,7 @@ def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Ter
     from pocketvae.images import ImageSet, load_splits
 
     check_output(arguments.calibration, force=arguments.force)
-    splits = load_splits(arguments.calibrate, progress=terminal.step)
+    splits = load_splits(arguments.images, progress=terminal.step)
 
     def source(images: ImageSet) -> SourceImages:
         names = tuple(str(index) for index in range(len(images)))
@@ -102,7 +98,7 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
 
     chosen = parse_choice(ScoreKind, arguments.score, "score")
     if not arguments.calibration.is_file():
-        raise DataError(f"{arguments.calibration} is not there: make it with --calibrate SRC")
+        raise DataError(f"{arguments.calibration} is not there: make it from normal images with --calibrate")
     calibration = decode(Calibration, arguments.calibration.read_bytes(), str(arguments.calibration))
     calibration.check_bundle(bundle)
     if models.choice(arguments).precision is not calibration.precision:
