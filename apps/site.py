@@ -16,7 +16,7 @@ from pocketvae.errors import DataError, ManifestError
 from pocketvae.manifest import ArtifactRecord
 from pocketvae.model_bundle import ModelBundle
 from pocketvae.noise import normal_table
-from pocketvae.spec import Component, Format, PriorKind
+from pocketvae.spec import Component, Format, ImageDtype, PriorKind
 
 INDEX = "index.html"
 _PAGE_FILES = (INDEX, "explore.css", "explore.js", "embed.js", "latents.js", "models.js", "noise.js")
@@ -65,7 +65,9 @@ def _decoders(bundle: ModelBundle) -> tuple[ArtifactRecord, ...]:
     found = tuple(
         record
         for record in bundle.manifest.artifacts
-        if record.component is Component.DECODER and record.format is Format.ONNX
+        if record.component is Component.DECODER
+        and record.format is Format.ONNX
+        and record.image_dtype is ImageDtype.FLOAT32
     )
     if not found:
         raise ManifestError("the bundle has no ONNX decoder, which is what a browser runs: export with --formats onnx")

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from pocketvae.benchmarks.environment import current_environment
-from pocketvae.benchmarks.results import Check, NotRun, VerifyResult
+from pocketvae.benchmarks.parity.artifact import check_artifact
+from pocketvae.benchmarks.parity.figures import output_figures
+from pocketvae.benchmarks.parity.layers import layer_reports
+from pocketvae.benchmarks.parity.limits import CONFIG_NAME, Limits, parse_limits
+from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
+from pocketvae.benchmarks.parity.worst import WorstCase, worst_case
+from pocketvae.benchmarks.results import Check, Diagnosis, Figure, NotRun, VerifyResult
+from pocketvae.benchmarks.targets import Target, TargetRun, make_target
 from pocketvae.bundle import Bundle, Goldens, open_bundle
-from pocketvae.errors import ManifestError, PocketVaeError, SpecError, TargetError, unknown_name
-from pocketvae.manifest import ArtifactRecord, Tolerance
-from pocketvae.metrics import measure
+from pocketvae.errors import ManifestError, SpecError, TargetError
+from pocketvae.files import write_bytes
+from pocketvae.manifest import ArtifactRecord
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.runners import FloatArray, Runner, open_runner, run_samples
-from pocketvae.spec import Component, TensorSpec
+from pocketvae.spec import Component
 
-TARGETS = ("host",)
-# Outputs whose range the manifest knows: no runtime may leave it by more than rounding.
-_BOUNDED = frozenset({"image"})
-_RANGE_SLACK = 1e-6
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """A verdict, and the arrays of the worst inputs."""
+
+    result: VerifyResult
+    worst: tuple[WorstCase, ...]
 
 
 def verify_bundle(
@@ -29,50 +36,197 @@ def verify_bundle(
     *,
     targets: Sequence[str] = ("host",),
     num_threads: int = 1,
+    config: Path | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> VerifyResult:
-    """Runs every artifact on every golden sample and checks it against the manifest's tolerances.
+    """Returns the verdict alone; see `verify_in_detail`."""
+    return verify_in_detail(path, targets=targets, num_threads=num_threads, config=config, progress=progress).result
 
-    All checks run before there is a verdict. An artifact without tolerances fails: nothing passes by omission.
+
+def verify_in_detail(
+    path: Path,
+    *,
+    targets: Sequence[str] = ("host",),
+    num_threads: int = 1,
+    config: Path | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> Verification:
+    """Runs every artifact on every golden sample and checks it against its limits.
+
+    All checks run before there is a verdict. An artifact without tolerances fails: nothing passes by omission. One
+    that fails is looked into at once, while the target has it.
 
     Args:
         path: The bundle.
         targets: Where to run; `host` is this machine.
         num_threads: Inside one inference.
+        config: Limits of one's own; None means `pocketvae.toml` beside the bundle, where there is one.
         progress: Told of every artifact.
 
     Raises:
         ManifestError: the bundle or its goldens are damaged.
-        SpecError: a target is unknown, or `num_threads` is below 1.
+        SpecError: a target is unknown, `num_threads` is below 1, or `config` is not what it must be.
     """
-    for target in targets:
-        if target not in TARGETS:
-            raise unknown_name("target", target, TARGETS)
+    chosen = [make_target(name) for name in targets]
     if num_threads < 1:
         raise SpecError(f"threads must be at least 1, got {num_threads}")
     bundle = open_bundle(path)
-    goldens = {component: _goldens(bundle, component) for component in _components(bundle)}
-    checks: list[Check] = []
-    not_run = [
-        NotRun(artifact=failure.artifact, target=target, reason=f"export could not make it: {failure.reason}")
-        for failure in bundle.manifest.failures
-        for target in targets
-    ]
-    artifacts = bundle.manifest.artifacts
-    for done, artifact in enumerate(artifacts, start=1):
-        for target in targets:
-            try:
-                checks += _check_artifact(bundle, artifact, goldens[artifact.component], target, num_threads)
-            except TargetError as e:
-                not_run.append(NotRun(artifact=artifact.name, target=target, reason=str(e)))
-        progress(Progress(stage="verifying", done=done, total=len(artifacts), detail=artifact.name))
-    return VerifyResult(
-        passed=bool(checks) and not not_run and all(check.passed for check in checks),
-        bundle=bundle.manifest.name,
-        environment=current_environment(),
-        checks=tuple(checks),
-        not_run=tuple(not_run),
-    )
+    return verify_opened(bundle, chosen, read_limits(path, config), num_threads=num_threads, progress=progress)
+
+
+def verify_opened(
+    bundle: Bundle, targets: Sequence[Target], limits: Limits, *, num_threads: int, progress: ProgressCallback
+) -> Verification:
+    """Verifies a bundle that is open; see `verify_in_detail`.
+
+    Raises:
+        ManifestError: the goldens are damaged.
+        SpecError: `limits` names what the bundle has not got.
+    """
+    limits.check(bundle.manifest.artifacts)
+    verifier = _Verifier(bundle, limits, num_threads, progress, len(targets))
+    for target in targets:
+        verifier.run_on(target)
+    return verifier.verification()
+
+
+class _Verifier:
+    """The checks so far, target by target."""
+
+    def __init__(
+        self, bundle: Bundle, limits: Limits, num_threads: int, progress: ProgressCallback, target_count: int
+    ) -> None:
+        self._bundle, self._limits, self._num_threads, self._progress = bundle, limits, num_threads, progress
+        self._total = len(bundle.manifest.artifacts) * target_count
+        self._goldens = {component: _goldens(bundle, component) for component in _components(bundle)}
+        self._checks: list[Check] = []
+        self._not_run: list[NotRun] = []
+        self._figures: list[Figure] = []
+        self._worst: list[WorstCase] = []
+        self._diagnoses: list[Diagnosis] = []
+        self._done = 0
+
+    def run_on(self, target: Target) -> None:
+        """Checks every artifact on one target; one that cannot be used costs only what would have run on it."""
+        for failure in self._bundle.manifest.failures:
+            self._miss(failure.artifact, target, f"export could not make it: {failure.reason}")
+        artifacts = self._bundle.manifest.artifacts
+        reason = target.unavailable()
+        try:
+            if reason is not None:
+                raise TargetError(reason)
+            with target.open(self._bundle) as run:
+                for artifact in artifacts:
+                    for batch in artifact.batches:
+                        self._check(artifact, batch, target, run)
+                    self._done += 1
+                    step = Progress(stage="verifying", done=self._done, total=self._total, detail=artifact.name)
+                    self._progress(step)
+        except TargetError as e:
+            seen = {check.artifact for check in self._checks if check.target == target.name}
+            seen |= {item.artifact for item in self._not_run if item.target == target.name}
+            for artifact in artifacts:
+                if artifact.name not in seen:
+                    self._miss(artifact.name, target, str(e))
+
+    def verification(self) -> Verification:
+        """Returns the verdict over all targets."""
+        result = VerifyResult(
+            passed=bool(self._checks) and not self._not_run and all(check.passed for check in self._checks),
+            bundle=self._bundle.manifest.name,
+            environment=current_environment(),
+            checks=tuple(self._checks),
+            not_run=tuple(self._not_run),
+            figures=tuple(self._figures),
+            worst=tuple(case.found for case in self._worst),
+            diagnoses=tuple(self._diagnoses),
+        )
+        return Verification(result=result, worst=tuple(self._worst))
+
+    def _check(self, artifact: ArtifactRecord, batch: int, target: Target, run: TargetRun) -> None:
+        goldens, tolerances = self._goldens[artifact.component], self._limits.apply(artifact)
+        try:
+            checked = check_artifact(
+                run,
+                target.name,
+                self._bundle,
+                artifact,
+                tolerances,
+                goldens,
+                num_threads=self._num_threads,
+                batch=batch,
+            )
+        except TargetError as e:
+            self._miss(artifact.name, target, str(e))
+            return
+        self._checks += checked.checks
+        expected, outputs = checked.expected, checked.outputs
+        if outputs is None or batch != artifact.batches[0] or not goldens.is_whole:
+            return
+        names, vae = (artifact.name, target.name), self._bundle.manifest.vae
+        self._figures += output_figures(*names, vae, artifact.component, expected, outputs, goldens.strata)
+        self._worst.append(worst_case(*names, artifact.component, goldens, outputs))
+        if not checked.passed:
+            case = Case(
+                artifact=artifact,
+                target=target.name,
+                tolerances=tolerances,
+                inputs=goldens.inputs,
+                expected=expected,
+                outputs=outputs,
+            )
+            triangulation = Triangulation(self._bundle.manifest, run, self._num_threads)
+            self._diagnoses.append(triangulation.diagnose(case))
+
+    def _miss(self, artifact: str, target: Target, reason: str) -> None:
+        self._not_run.append(NotRun(artifact=artifact, target=target.name, reason=reason))
+
+
+def add_layers(path: Path, verification: Verification) -> Verification:
+    """Returns a verification with every artifact that is not float32 compared layer by layer, on this machine.
+
+    Args:
+        path: The bundle that was verified.
+        verification: Of the bundle.
+
+    Raises:
+        ManifestError: the bundle or its goldens are damaged.
+    """
+    layers = layer_reports(open_bundle(path))
+    return replace(verification, result=replace(verification.result, layers=layers))
+
+
+def save_worst(bundle_path: Path, folder: Path, verification: Verification) -> None:
+    """Writes every worst input: its arrays as `.npy` and what can be looked at as `.png`.
+
+    Args:
+        bundle_path: The bundle that was verified.
+        folder: Made where it does not exist; files of the same names are replaced.
+        verification: Of the bundle.
+
+    Raises:
+        ManifestError: the bundle is damaged.
+    """
+    vae = open_bundle(bundle_path).manifest.vae
+    folder.mkdir(exist_ok=True)
+    for case in verification.worst:
+        for name, content in case.files(vae).items():
+            write_bytes(folder / name, content)
+
+
+def read_limits(bundle: Path, config: Path | None) -> Limits:
+    """Reads the limits from the file that is named, or from the one beside the bundle.
+
+    Raises:
+        SpecError: the file is not what it must be.
+    """
+    path = config or bundle.absolute().parent / CONFIG_NAME
+    if config is None and not path.is_file():
+        return Limits()
+    try:
+        return parse_limits(path.read_text("utf-8"), str(config) if config else CONFIG_NAME)
+    except UnicodeDecodeError as e:
+        raise SpecError(f"{path} must be text in UTF-8: {e.reason} at byte {e.start}") from e
 
 
 def _components(bundle: Bundle) -> tuple[Component, ...]:
@@ -80,120 +234,24 @@ def _components(bundle: Bundle) -> tuple[Component, ...]:
 
 
 def _goldens(bundle: Bundle, component: Component) -> Goldens:
+    """Loads goldens that belong to the artifacts of a component.
+
+    Raises:
+        ManifestError: there are none, or they are of another model: their names or shapes are not the artifacts'.
+    """
     goldens = bundle.goldens(component)
     if goldens.count < 1:
         raise ManifestError(f"the bundle's goldens for the {component} are empty")
-    return goldens
-
-
-def _check_artifact(
-    bundle: Bundle, artifact: ArtifactRecord, goldens: Goldens, target: str, num_threads: int
-) -> list[Check]:
-    make = _CheckMaker(artifact.name, target)
-    try:
-        runner = open_runner(bundle.artifact_path(artifact), artifact.format, num_threads=num_threads)
-    except TargetError:
-        raise
-    except PocketVaeError as e:
-        return [make.structural("loads", str(e))]
-    with runner:
-        problem = _interface_problem(artifact, runner)
-        checks = [make.structural("loads", ""), make.structural("interface", problem)]
-        if problem:
-            return checks
-        try:
-            outputs = run_samples(runner, goldens.inputs)
-        except Exception as e:  # a runtime may raise anything; the other artifacts still run
-            return [*checks, make.structural("runs", f"{type(e).__name__}: {str(e)[:200]}")]
-    expected = {name: _float32(values) for name, values in goldens.outputs.items()}
-    checks += [make.structural("finite", _finite_problem(outputs[name]), name) for name in expected]
-    vae = bundle.manifest.vae
-    checks += [
-        make.structural("range", _range_problem(outputs[name], vae.image_range), name)
-        for name in expected
-        if name in _BOUNDED and vae.range_is_strict
-    ]
-    if not artifact.tolerances:
-        checks.append(make.structural("tolerances", "the manifest has no tolerance for this artifact"))
-    return checks + [make.tolerance(tolerance, expected, outputs) for tolerance in artifact.tolerances]
-
-
-class _CheckMaker:
-    """Makes checks of one artifact on one target."""
-
-    def __init__(self, artifact: str, target: str) -> None:
-        self._artifact, self._target = artifact, target
-
-    def structural(self, metric: str, problem: str, output: str = "") -> Check:
-        """A check without a number: it passes where there is no problem."""
-        return Check(
-            artifact=self._artifact,
-            target=self._target,
-            output=output,
-            metric=metric,
-            value=None,
-            limit=None,
-            limit_source="",
-            passed=not problem,
-            detail=problem,
-        )
-
-    def tolerance(
-        self, tolerance: Tolerance, expected: Mapping[str, FloatArray], outputs: Mapping[str, FloatArray]
-    ) -> Check:
-        """A check of a number against the manifest's limit."""
-        detail = ""
-        try:
-            value = measure(tolerance, expected, outputs)
-        except PocketVaeError as e:
-            value, detail = math.nan, str(e)
-        if not math.isfinite(value):
-            detail = detail or "the deviation is not finite"
-        elif not value <= tolerance.limit:
-            detail = f"{value:.3g} is above the limit of {tolerance.limit:.3g}"
-        return Check(
-            artifact=self._artifact,
-            target=self._target,
-            output=tolerance.output,
-            metric=tolerance.metric,
-            value=value if math.isfinite(value) else None,
-            limit=tolerance.limit,
-            limit_source=tolerance.source,
-            passed=not detail,
-            detail=detail,
-        )
-
-
-def _interface_problem(artifact: ArtifactRecord, runner: Runner) -> str:
-    """Says how the file's interface differs from the manifest's; empty where it does not."""
-    for role, declared, found in (
-        ("input", artifact.inputs, runner.inputs),
-        ("output", artifact.outputs, runner.outputs),
+    artifact = next(item for item in bundle.manifest.artifacts if item.component is component)
+    for role, tensors, arrays in (
+        ("input", artifact.inputs, goldens.inputs),
+        ("output", artifact.outputs, goldens.outputs),
     ):
-        names = {spec.name for spec in declared}
-        if names != set(found):
-            return f"{role}s must be {sorted(names)}, got {sorted(found)}"
-        for spec in declared:
-            if spec != found[spec.name]:
-                return f"{role} {spec.name!r} must be {_describe(spec)}, got {_describe(found[spec.name])}"
-    return ""
-
-
-def _describe(spec: TensorSpec) -> str:
-    scale = spec.quantization
-    return f"{list(spec.shape)} {spec.dtype}" + (f" scale {scale.scale:g} zero {scale.zero_point}" if scale else "")
-
-
-def _finite_problem(values: FloatArray) -> str:
-    bad = int(np.count_nonzero(~np.isfinite(values)))
-    return f"{bad} of {values.size} values are NaN or infinite" if bad else ""
-
-
-def _range_problem(values: FloatArray, limits: tuple[float, float]) -> str:
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
-    inside = low >= limits[0] - _RANGE_SLACK and high <= limits[1] + _RANGE_SLACK
-    return "" if inside else f"values must be in [{limits[0]:g}, {limits[1]:g}], got {low:.4g} to {high:.4g}"
-
-
-def _float32(values: np.ndarray) -> FloatArray:
-    return values.astype(np.float32, copy=False)
+        declared = {spec.name: spec.shape[1:] for spec in tensors}
+        # Of thinned outputs only every so many values were kept, so that their shape says nothing.
+        found = {name: array.shape[1:] for name, array in arrays.items() if goldens.steps.get(name, 1) == 1}
+        if declared.keys() != arrays.keys() or any(declared[name] != shape for name, shape in found.items()):
+            raise ManifestError(
+                f"the {component}'s goldens are of another model: {role}s must be {declared}, got {found}"
+            )
+    return goldens

@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Self
 
+from pocketvae.memory import MemoryGuard
+
 _END_GRACE_S = 10.0
+_PARENT_INTERVAL_S = 0.5
 
 
 class LineProcessError(Exception):
@@ -23,13 +28,23 @@ class LineProcessError(Exception):
 class LineProcess:
     """Starts the child at the first question; a context manager that never leaves one behind."""
 
-    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        memory_limit_bytes: int | None = None,
+    ) -> None:
         """Keeps what to start.
 
         Args:
             command: Program and arguments.
             environment: Variables to add to this process's own.
+            memory_limit_bytes: Of the child and its own children; it is ended when they use more.
         """
+        self._memory_limit_bytes = memory_limit_bytes
+        self._guard: MemoryGuard | None = None
+        self._stopped = False
         self._command = list(command)
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
@@ -43,6 +58,9 @@ class LineProcess:
             LineProcessError: the child ended, or did not answer in time and was ended.
         """
         process = self._process or self._start()
+        if self._stopped:
+            self.close(kill=True)
+            raise LineProcessError("it was stopped")
         try:
             assert process.stdin is not None  # noqa: S101 - opened as a pipe
             process.stdin.write(line + "\n")
@@ -57,9 +75,17 @@ class LineProcess:
             raise LineProcessError(self._describe_end())
         return answer
 
+    def stop(self) -> None:
+        """Ends the child at once and for good: a question that another thread asks next starts no new one."""
+        self._stopped = True
+        self.close(kill=True)
+
     def close(self, *, kill: bool = False) -> None:
         """Ends the child: by closing its input, or at once."""
         process, self._process = self._process, None
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.release()
         if process is None:
             return
         if kill:
@@ -99,6 +125,8 @@ class LineProcess:
         )
         threading.Thread(target=_forward, args=(process, self._replies), daemon=True).start()
         self._process = process
+        if self._memory_limit_bytes is not None:
+            self._guard = MemoryGuard(process.pid, self._memory_limit_bytes)
         return process
 
     def _describe_end(self) -> str:
@@ -108,21 +136,37 @@ class LineProcess:
         code = process.wait()
         stderr.seek(0)
         lines = [line for line in stderr.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        excess = self._guard.excess_bytes if self._guard else 0
         self.close()
+        if excess and self._memory_limit_bytes is not None:
+            limit = self._memory_limit_bytes
+            return (
+                f"it used {excess / 1e9:.2f} GB of memory, more than the limit of {limit / 1e9:.2f} GB, and was ended"
+            )
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+        if code == -signal.SIGKILL:
+            return f"its process {how}, which the system sends when memory runs out"
         return f"its process {how}{': ' + lines[-1][:300] if lines else ''}"
 
 
 def serve_lines(answer: Callable[[str], str]) -> None:
     """The child's side: answers each line of stdin on stdout until stdin ends.
 
-    Native libraries print on stdout, so the answers get a descriptor of their own and stdout becomes stderr.
+    Native libraries print on stdout, so the answers get a descriptor of their own and stdout becomes stderr. A parent
+    that was killed cannot end the child, so the child ends by itself.
     """
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:
         answers.write(answer(line) + "\n")
         answers.flush()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_INTERVAL_S)
+    os._exit(1)
 
 
 def _forward(process: subprocess.Popen[str], replies: queue.Queue[str | None]) -> None:

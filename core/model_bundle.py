@@ -17,7 +17,7 @@ from pocketvae.manifest import ArtifactRecord, Manifest
 from pocketvae.models import Decoder, Encoder, Generator, Model, Prior, Sampler
 from pocketvae.noise import normal_noise
 from pocketvae.runners import FloatArray
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, PriorKind, VaeSpec, parse_choice
+from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, PriorKind, VaeSpec, parse_choice
 
 _RUNTIMES = {Format.TFLITE: "ai_edge_litert", Format.ONNX: "onnxruntime"}
 _Model = TypeVar("_Model", bound=Model)
@@ -163,4 +163,9 @@ def find_artifact(manifest: Manifest, component: Component, precision: str, form
         raise ManifestError(
             f"the bundle has no {wanted} {component}{f' as {format}' if format else ''}: it has {names}"
         )
-    return min(found, key=lambda record: (find_spec(_RUNTIMES[record.format]) is None, formats.index(record.format)))
+    return min(found, key=lambda record: _rank(record, formats))
+
+
+def _rank(record: ArtifactRecord, formats: tuple[Format, ...]) -> tuple[bool, bool, int]:
+    missing = find_spec(_RUNTIMES[record.format]) is None
+    return missing, record.image_dtype is not ImageDtype.FLOAT32, formats.index(record.format)

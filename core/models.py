@@ -15,9 +15,8 @@ import numpy.typing as npt
 
 from pocketvae.bundle import Bundle
 from pocketvae.errors import DataError, SpecError
-from pocketvae.images import to_pixels as unit_to_pixels
-from pocketvae.images import to_unit_interval
 from pocketvae.manifest import ArtifactRecord
+from pocketvae.pixels import from_pixels, to_pixels
 from pocketvae.runners import Array, FloatArray, Runner, open_runner, run_samples
 from pocketvae.spec import Component, VaeSpec
 
@@ -76,7 +75,8 @@ class Model:
             raise SpecError(f"{self.name} is closed: open the bundle again")
         count = len(next(iter(inputs.values())))
         labels = self._labels(label, count)
-        outputs = run_samples(self._runner, inputs if labels is None else {**inputs, "label": labels})
+        feed = inputs if labels is None else {**inputs, "label": labels}
+        outputs = run_samples(self._runner, feed, self.vae.image_range)
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 raise DataError(f"{self.name} returned values that are not finite in {name!r}: verify the bundle")
@@ -122,8 +122,7 @@ class Encoder(Model):
             raise DataError(f"images must be [N, {', '.join(map(str, expected))}], got {list(images.shape)}")
         low, high = self.vae.image_range
         if images.dtype == np.uint8:
-            unit = to_unit_interval(images.astype(np.uint8, copy=False))
-            return unit if (low, high) == (0.0, 1.0) else unit * np.float32(high - low) + np.float32(low)
+            return from_pixels(images, self.vae.image_range)
         if images.dtype.kind != "f":
             raise DataError(f"images must be uint8 or float, got {images.dtype}")
         real = images.astype(np.float32, copy=False)
@@ -157,7 +156,7 @@ class Decoder(Model):
 
     def decode_pixels(self, z: npt.ArrayLike, label: npt.ArrayLike | None = None) -> npt.NDArray[np.uint8]:
         """Returns `[N, H, W, C] uint8` pixels of 0 to 255; see `decode`."""
-        return to_pixels(self.decode(z, label), self.vae)
+        return to_pixels(self.decode(z, label), self.vae.image_range)
 
 
 class Generator(Model):
@@ -206,12 +205,6 @@ class Prior(Model):
         if noise.ndim != 2 or noise.shape[1] != self.vae.eps_dim or len(noise) == 0:
             raise DataError(f"eps must be [N, {self.vae.eps_dim}], got {list(noise.shape)}")
         return self._run({"eps": noise})["z"]
-
-
-def to_pixels(images: FloatArray, vae: VaeSpec) -> npt.NDArray[np.uint8]:
-    """Maps images in the VAE's `image_range` to pixels 0..255, rounding to the nearest and saturating."""
-    low, high = vae.image_range
-    return unit_to_pixels(images if (low, high) == (0.0, 1.0) else (images - np.float32(low)) / np.float32(high - low))
 
 
 def _pairs(seed: npt.ArrayLike, index: npt.ArrayLike) -> dict[str, npt.NDArray[np.int32]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -12,9 +13,10 @@ import numpy as np
 
 from pocketvae.errors import ParityError, missing_package
 from pocketvae.quiet import quiet_stderr
-from pocketvae.runners import Array, Kernels, Runner
-from pocketvae.spec import Quantization, TensorSpec
+from pocketvae.runners import Array, Kernels, Runner, check_batch
+from pocketvae.spec import Quantization, TensorSpec, signature_key
 
+_BATCH_KEY = re.compile(r"batch_\d+")
 _IDENTIFIER = b"TFL3"
 _ANNOUNCED: list[bool] = []
 
@@ -22,10 +24,11 @@ _ANNOUNCED: list[bool] = []
 class LiteRtRunner(Runner):
     """Runs one TFLite file with XNNPACK, or with the built-in kernels alone."""
 
-    def __init__(self, path: Path, *, num_threads: int, kernels: Kernels) -> None:
+    def __init__(self, path: Path, *, num_threads: int, kernels: Kernels, batch: int = 1) -> None:
         """Loads the file and allocates its tensors.
 
         Raises:
+            SpecError: the file has not got the batch.
             ParityError: the file is damaged or needs an operator that LiteRT has not got.
             TargetError: ai-edge-litert is not installed.
         """
@@ -48,14 +51,25 @@ class LiteRtRunner(Runner):
         except (ValueError, RuntimeError) as e:
             raise ParityError(f"LiteRT cannot load {path}: {_first_line(e)}") from e
         self.runtime = f"ai-edge-litert {version('ai-edge-litert')}"
-        inputs, outputs = _signature(self._interpreter)
+        signatures = {_batch_of(runner.get_input_details()): runner for runner in _signatures(self._interpreter)}
+        self.batches = tuple(sorted(signatures)) or (_batch_of(_by_name(self._interpreter.get_input_details())),)
+        self.batch = batch
+        check_batch(batch, self.batches)
+        chosen = signatures.get(batch)
+        inputs = chosen.get_input_details() if chosen else _by_name(self._interpreter.get_input_details())
+        outputs = chosen.get_output_details() if chosen else _by_name(self._interpreter.get_output_details())
         self.inputs = {name: _tensor_spec(name, details) for name, details in inputs.items()}
         self.outputs = {name: _tensor_spec(name, details) for name, details in outputs.items()}
+        # One batch size runs by the indices of its tensors, 2 microseconds faster than by a signature.
+        self._signatures = signatures if len(signatures) > 1 else {}
         self._input_indices = {name: details["index"] for name, details in inputs.items()}
         self._output_indices = {name: details["index"] for name, details in outputs.items()}
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """See `Runner.run`."""
+        if self._signatures:
+            results: dict[str, Array] = self._signatures[len(next(iter(feed.values())))](**feed)
+            return results
         for name, index in self._input_indices.items():
             self._interpreter.set_tensor(index, feed[name])
         self._interpreter.invoke()
@@ -64,7 +78,7 @@ class LiteRtRunner(Runner):
 
     def close(self) -> None:
         """See `Runner.close`."""
-        del self._interpreter
+        del self._interpreter, self._signatures
 
 
 @contextlib.contextmanager
@@ -84,13 +98,20 @@ def _check_identifier(content: bytes, path: Path) -> None:
         raise ParityError(f"{path} is no TFLite file: the identifier {_IDENTIFIER.decode()!r} is missing")
 
 
-def _signature(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    names = interpreter.get_signature_list()
-    if not names:
-        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        return {d["name"]: d for d in inputs}, {d["name"]: d for d in outputs}
-    runner = interpreter.get_signature_runner(next(iter(names)))
-    return runner.get_input_details(), runner.get_output_details()
+def _signatures(interpreter: Any) -> list[Any]:
+    """Returns what runs each signature of ours; of a foreign file the first one, of a file without any nothing."""
+    names = list(interpreter.get_signature_list())
+    ours = [name for name in names if name == signature_key(1) or _BATCH_KEY.fullmatch(name)]
+    return [interpreter.get_signature_runner(name) for name in ours or names[:1]]
+
+
+def _by_name(tensors: list[dict[str, Any]]) -> dict[str, Any]:
+    return {tensor["name"]: tensor for tensor in tensors}
+
+
+def _batch_of(details: Mapping[str, Any]) -> int:
+    first = next(iter(details.values()), None)
+    return int(first["shape"][0]) if first is not None and len(first["shape"]) else 1
 
 
 def _tensor_spec(name: str, details: Mapping[str, Any]) -> TensorSpec:

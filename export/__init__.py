@@ -1,11 +1,13 @@
 """The export room: a run directory or somebody's own models in, a bundle out."""
 
 from pocketvae.custom_code import CustomCode
-from pocketvae.export.config import ExportConfig, check_combinations, plan_artifacts
+from pocketvae.export.config import ExportConfig, check_combinations, default_memory_limit_bytes, plan_artifacts
 from pocketvae.export.own_messages import OwnModels
 from pocketvae.export.own_models import export_own_models
 from pocketvae.export.own_roles import DecoderOutput
 from pocketvae.export.pipeline import ExportResult, export_run
+from pocketvae.export.portability_notes import portability_warnings
+from pocketvae.export.rewrites.names import Rewrite, RewriteChoice, parse_rewrites
 from pocketvae.model_form import Role
 
 __all__ = [
@@ -14,9 +16,14 @@ __all__ = [
     "ExportConfig",
     "ExportResult",
     "OwnModels",
+    "Rewrite",
+    "RewriteChoice",
     "Role",
     "check_combinations",
+    "default_memory_limit_bytes",
     "export_own_models",
     "export_run",
+    "parse_rewrites",
     "plan_artifacts",
+    "portability_warnings",
 ]

@@ -2,78 +2,18 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
-from pathlib import Path
-from typing import Any
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
-import numpy as np
-import numpy.typing as npt
-
-from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, tflite
-from pocketvae.export.goldens import Original
-from pocketvae.export.graphs import Graph, build_graph
-from pocketvae.export.search import QuantizationPlan, Trial, search_quantization, tune_ranges
-from pocketvae.manifest import Tolerance
-from pocketvae.metrics import measure
-from pocketvae.runners import open_runner, run_samples
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
-
-FloatArray = npt.NDArray[np.float32]
-Inputs = Mapping[str, npt.NDArray[Any]]
-
-_TUNING_SAMPLES = 256
-
-
-@dataclass(frozen=True, kw_only=True)
-class Source:
-    """What the artifacts of one component are made from.
-
-    Attributes:
-        component: Which part of the VAE.
-        model: The original Keras model.
-        vae: Gives the interface.
-        calibration: Input name to `[N, ...]` samples that fix activation ranges.
-        golden_inputs: Input name to `[N, ...]`.
-        golden_outputs: Output name to `[N, ...] float32`, from the original.
-        parts: The sources of the components that this one is joined from.
-    """
-
-    component: Component
-    model: Any
-    vae: VaeSpec
-    calibration: Inputs
-    golden_inputs: Inputs
-    golden_outputs: dict[str, FloatArray]
-    parts: Mapping[Component, Source] = field(default_factory=dict)
-    cache: dict[str, Any] = field(default_factory=dict, compare=False)
-
-    def graph(self, *, fuse: bool = True) -> Graph:
-        """Returns the component's graph, built once."""
-        key = f"graph-{fuse}"
-        if key not in self.cache:
-            self.cache[key] = build_graph(self.component, self.model, self.vae, fuse=fuse)
-        graph: Graph = self.cache[key]
-        return graph
-
-    def tuning(self) -> tuple[Inputs, dict[str, FloatArray]]:
-        """Returns some calibration samples and the original's outputs for them: choices are not made on goldens."""
-        if "tuning" not in self.cache:
-            count = len(next(iter(self.calibration.values())))
-            chosen = slice(None, None, max(1, count // _TUNING_SAMPLES))
-            inputs = {name: values[chosen] for name, values in self.calibration.items()}
-            original = Original(self.component, self.model, self.vae)
-            self.cache["tuning"] = inputs, original.golden_outputs(inputs)
-        tuning: tuple[Inputs, dict[str, FloatArray]] = self.cache["tuning"]
-        return tuning
-
-    def once(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """Returns what `make` made the first time it was asked for under `key`."""
-        if key not in self.cache:
-            self.cache[key] = make()
-        content: bytes = self.cache[key]
-        return content
+from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, searched, tflite
+from pocketvae.export.budgets import with_pixel_rounding
+from pocketvae.export.interfaces import show
+from pocketvae.export.measured import excess_of, excess_of_outputs, kernel_spread, open_content
+from pocketvae.export.rewrites.choice import decide
+from pocketvae.export.source import FloatArray, Source
+from pocketvae.manifest import RewriteRecord, Tolerance
+from pocketvae.runners import run_samples
+from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, TensorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,33 +24,64 @@ class Artifact:
         content: The file's bytes.
         inputs: As a caller sees them.
         outputs: As a caller sees them.
+        batches: Batch sizes that it runs.
         notes: What is special about it, in words.
+        rewrites: Those that were tried.
         excess: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
+        golden_outputs: Output name to `[N, ...]`, what it makes of the goldens.
+        kernel_spread: Of a float file, how far its runtime's kernels differ from one another, by output.
     """
 
     content: bytes
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batches: tuple[int, ...]
     notes: tuple[str, ...]
+    rewrites: tuple[RewriteRecord, ...]
     excess: float
+    golden_outputs: dict[str, FloatArray]
+    kernel_spread: dict[str, float]
 
 
-def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Artifact:
+def make_artifact(
+    spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...], batches: tuple[int, ...] = (1,)
+) -> Artifact:
     """Converts one component to one precision and format and measures it on the goldens.
+
+    Args:
+        spec: What to make.
+        source: What to make it from.
+        tolerances: Of the artifact with float32 images, see `budgets.base_tolerances`.
+        batches: Batch sizes that it has to run.
 
     Raises:
         ExportError: the conversion failed.
     """
-    content, notes = _made(spec, source, tolerances)
-    with _runner(spec.format, content) as runner:
+    content, notes = _made(replace(spec, image_dtype=ImageDtype.FLOAT32), source, tolerances)
+    shown = show(content, spec, source.vae, batches)
+    with open_content(spec.format, shown.content) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
+        found = run_samples(runner, source.golden_inputs, source.vae.image_range)
+    limits = with_pixel_rounding(spec, tolerances, source.vae.range_span)
     return Artifact(
-        content=content,
+        content=shown.content,
         inputs=_in_order(inputs, source.golden_inputs),
         outputs=_in_order(outputs, source.golden_outputs),
-        notes=notes,
-        excess=_excess(spec.format, content, source, tolerances),
+        batches=shown.batches,
+        notes=(*notes, *shown.notes),
+        rewrites=_rewrites(spec, source),
+        excess=excess_of_outputs(found, source, limits),
+        golden_outputs=found,
+        # Of the numbers behind the pixels: rounding would turn the smallest difference into a whole step.
+        kernel_spread=kernel_spread(spec.format, content, source) if spec.precision.is_float else {},
     )
+
+
+def _rewrites(spec: ArtifactSpec, source: Source) -> tuple[RewriteRecord, ...]:
+    if not spec.component.is_composed:
+        return decide(spec, source).records
+    decoder = source.parts.get(Component.DECODER)
+    return decide(replace(spec, component=Component.DECODER), decoder).records if decoder else ()
 
 
 def _in_order(tensors: tuple[TensorSpec, ...], names: Iterable[str]) -> tuple[TensorSpec, ...]:
@@ -135,7 +106,7 @@ def _compose(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     image = replace(spec, component=Component.DECODER)
     decoder, notes = _decoder(image, source, tolerances)
     content = joins.join(spec.format, sampler, decoder, "z")
-    return content, (f"{latent.filename} and {image.filename} in one file", *notes, _oldest_runtime(spec, content))
+    return content, (f"{latent.filename} and {image.filename} in one file", *notes)
 
 
 def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> tuple[bytes, tuple[str, ...]]:
@@ -145,7 +116,7 @@ def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     latents = {**source.golden_inputs, **source.parts[Component.SAMPLER].golden_outputs}
     inputs = {name: latents[name] for name in decoder.golden_inputs}
     here = replace(decoder, golden_inputs=inputs, golden_outputs=source.golden_outputs)
-    if spec.precision is not Precision.INT8 or _excess(spec.format, content, here, tolerances) <= 1:
+    if spec.precision is not Precision.INT8 or excess_of(spec.format, content, here, tolerances) <= 1:
         return content, notes
     content, notes = _convert(spec, here, tolerances)
     return content, ("quantized anew for the latents of seeds", *notes)
@@ -158,25 +129,20 @@ def _sampler(spec: ArtifactSpec, source: Source) -> tuple[bytes, tuple[str, ...]
         content = tflite.convert_float32(noise_tflite.build_noise(source.vae.eps_dim, output))
     else:
         content = noise_onnx.build_noise(source.vae.eps_dim, output)
-    notes = ["noise bit-identical in every runtime"]
     if prior:
         behind, _ = _made(replace(spec, component=Component.PRIOR), prior, ())
         content = joins.join(spec.format, content, behind, output)
-    return content, (*notes, _oldest_runtime(spec, content))
-
-
-def _oldest_runtime(spec: ArtifactSpec, content: bytes) -> str:
-    if spec.format is Format.ONNX:
-        return f"needs operator set {noise_onnx.OPSET}: onnxruntime {noise_onnx.OLDEST_RUNTIME} or newer"
-    return f"needs TensorFlow Lite {joins.oldest_tflite(content)} or newer"
+    return content, ("noise bit-identical in every runtime",)
 
 
 def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> tuple[bytes, tuple[str, ...]]:
+    decision = decide(spec, source)
+    source = replace(source, steps=decision.steps)
     graph = source.graph()
     notes = [f"depth-to-space as one operator in {graph.fused_shuffles} places"] if graph.fused_shuffles else []
     key = spec.format, spec.precision
     if key == (Format.TFLITE, Precision.FLOAT32):
-        content = tflite.convert_float32(graph)
+        content = source.float32(Format.TFLITE)
     elif key == (Format.TFLITE, Precision.FLOAT16):
         content = tflite.convert_float16(graph)
     elif key == (Format.TFLITE, Precision.DYNAMIC_INT8):
@@ -186,112 +152,16 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
         notes.clear()
         content = tflite.convert_int16x8(source.graph(fuse=False), source.calibration)
     elif key == (Format.TFLITE, Precision.INT8_IO):
-        content = _search_tflite(source, tolerances, notes, integer_interface=True)
+        content = searched.search_tflite(source, tolerances, notes, integer_interface=True)
     elif key == (Format.TFLITE, Precision.INT8):
-        content = _search_tflite(source, tolerances, notes)
+        content = searched.search_tflite(source, tolerances, notes)
     elif key == (Format.ONNX, Precision.FLOAT32):
-        content = _onnx_float32(source)
+        content = source.float32(Format.ONNX)
     elif key == (Format.ONNX, Precision.FLOAT16):
-        content = onnx_convert.convert_float16(_onnx_float32(source))
+        content = onnx_convert.convert_float16(source.float32(Format.ONNX))
         notes.append("weights in half precision, arithmetic in float32")
     elif key == (Format.ONNX, Precision.DYNAMIC_INT8):
-        content = onnx_quantize.quantize_dynamic(_onnx_float32(source))
+        content = onnx_quantize.quantize_dynamic(source.float32(Format.ONNX))
     else:
-        content = _search_onnx(source, tolerances, notes)
-    return content, tuple(notes)
-
-
-def _calibrated(source: Source) -> bytes:
-    return source.once("calibrated", lambda: tflite.calibrate(source.graph(), source.calibration))
-
-
-def _onnx_float32(source: Source) -> bytes:
-    return source.once("onnx", lambda: onnx_convert.convert_float32(source.graph()))
-
-
-def _search_tflite(
-    source: Source, tolerances: tuple[Tolerance, ...], notes: list[str], *, integer_interface: bool = False
-) -> bytes:
-    calibrated = _calibrated(source)
-
-    def attempt(plan: QuantizationPlan) -> Trial:
-        content = tflite.quantize(calibrated, plan, integer_interface=integer_interface)
-        return _measure(Format.TFLITE, content, plan, source, tolerances)
-
-    # An integer interface is for devices without floats, so there every layer stays quantized.
-    search = tune_ranges if integer_interface else search_quantization
-    layers = tflite.weighted_layers(calibrated)
-    best = search(layers, attempt)
-    return _describe(best, tflite.float_layers(best.content), sum(layers.values()), notes)
-
-
-def _search_onnx(source: Source, tolerances: tuple[Tolerance, ...], notes: list[str]) -> bytes:
-    float32 = _onnx_float32(source)
-    ranges = onnx_quantize.activation_ranges(float32, source.calibration)
-
-    def attempt(plan: QuantizationPlan) -> Trial:
-        content = onnx_quantize.quantize_static(float32, source.calibration, ranges, plan)
-        return _measure(Format.ONNX, content, plan, source, tolerances)
-
-    layers = onnx_quantize.weighted_layers(float32)
-    best = search_quantization(layers, attempt)
-    kept = {name: layers[name] for name in best.plan.float_layers}
-    return _describe(best, kept, sum(layers.values()), notes)
-
-
-def _describe(best: Trial, kept: Mapping[str, int], weights: int, notes: list[str]) -> bytes:
-    plan = best.plan
-    if kept:
-        share = sum(kept.values()) / weights
-        names = ", ".join(sorted(_short(name) for name in kept))
-        notes.append(f"kept in float to hold the budget: {names} ({share:.1%} of the weights)")
-    else:
-        notes.append("all layers with weights are quantized")
-    if plan.range_scales:
-        scales = ", ".join(f"{_short(name)} {scale:.0%}" for name, scale in sorted(plan.range_scales.items()))
-        notes.append(f"integers cover part of the calibrated range: {scales}")
-    return best.content
-
-
-def _short(layer: str) -> str:
-    # The converters name a fused layer by all its parts; the first two tell which layer it is.
-    return "/".join(layer.split(";")[0].split("/")[:2])
-
-
-def _measure(
-    format: Format, content: bytes, plan: QuantizationPlan, source: Source, tolerances: tuple[Tolerance, ...]
-) -> Trial:
-    inputs, expected = source.tuning()
-    outputs = _run(format, content, inputs)
-    squares = [np.mean(np.square(outputs[name] - expected[name], dtype=np.float64)) for name in expected]
-    return Trial(
-        plan=plan,
-        content=content,
-        rmse=float(np.sqrt(np.mean(squares))),
-        excess=_excess(format, content, source, tolerances),
-    )
-
-
-def _runner(format: Format, content: bytes) -> Any:
-    with tempfile.NamedTemporaryFile(suffix=f".{format}") as file:
-        file.write(content)
-        file.flush()
-        return open_runner(Path(file.name), format)
-
-
-def _run(format: Format, content: bytes, inputs: Inputs) -> dict[str, FloatArray]:
-    with _runner(format, content) as runner:
-        return run_samples(runner, inputs)
-
-
-def _excess(format: Format, content: bytes, source: Source, tolerances: tuple[Tolerance, ...]) -> float:
-    outputs = _run(format, content, source.golden_inputs)
-    ratios = [_ratio(measure(tolerance, source.golden_outputs, outputs), tolerance.limit) for tolerance in tolerances]
-    # max() of a list with NaN depends on its order; a NaN must never look like a pass.
-    return float("inf") if any(np.isnan(ratios)) else max(ratios)
-
-
-def _ratio(value: float, limit: float) -> float:
-    if limit > 0:
-        return value / limit
-    return 0.0 if value == 0 else float("inf")
+        content = searched.search_onnx(source, tolerances, notes)
+    return content, (*notes, *filter(None, [decision.note()]))

@@ -10,7 +10,8 @@ from typing import Any
 
 from pocketvae.errors import ExportError
 from pocketvae.export.noise_onnx import OPSET
-from pocketvae.export.onnx_convert import STANDARD_DOMAINS, serialize
+from pocketvae.export.onnx_convert import serialize
+from pocketvae.export.operators import STANDARD_DOMAINS
 from pocketvae.spec import Format
 
 _MINIMUM_VERSION = "min_runtime_version"
@@ -19,13 +20,6 @@ _MINIMUM_VERSION = "min_runtime_version"
 def join(format: Format, first: bytes, second: bytes, tensor: str) -> bytes:
     """Joins two files of one format, see `join_tflite` and `join_onnx`."""
     return (join_tflite if format is Format.TFLITE else join_onnx)(first, second, tensor)
-
-
-def oldest_tflite(content: bytes) -> str:
-    """Returns the oldest TensorFlow Lite that has the operators of a TFLite file, as its converter noted it."""
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    return _minimum_version(flatbuffer_utils.read_model_from_bytearray(content))
 
 
 def join_tflite(first: bytes, second: bytes, tensor: str) -> bytes:

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
+from pocketvae.export.embedding import Statement
 from pocketvae.export.goldens import NoiseFloor
-from pocketvae.manifest import Stratum, Tolerance
+from pocketvae.export.rewrites.names import AUTO, RewriteChoice
+from pocketvae.manifest import RewriteRecord, Stratum, Tolerance
 from pocketvae.model_form import ModelForm
+from pocketvae.portability.records import Portability, Requirement
 from pocketvae.spec import ArtifactSpec, Component, TensorSpec, VaeSpec
 
 
@@ -20,18 +23,48 @@ class PrepareJob:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertJob:
-    """Make one artifact and leave it in the working folder under its name."""
+    """Make one artifact and leave it in the working folder under its name.
+
+    Attributes:
+        artifact: What to make.
+        tolerances: Of the artifact with float32 images.
+        batches: Batch sizes that it has to run.
+    """
 
     artifact: ArtifactSpec
     tolerances: tuple[Tolerance, ...]
+    batches: tuple[int, ...]
+    floor: NoiseFloor
+    golden_strata: tuple[Stratum, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadJob:
+    """Load the models of these components, so that the next job need not wait for it."""
+
+    components: tuple[Component, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpreadJob:
+    """Run the originals of these components, prepared before, in this process's way.
+
+    Attributes:
+        way: What is special about this process, in words.
+    """
+
+    components: tuple[Component, ...]
+    way: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One job; exactly one of the two is given."""
+    """One job; exactly one of them is given."""
 
     prepare: PrepareJob | None = None
     convert: ConvertJob | None = None
+    load: LoadJob | None = None
+    spread: SpreadJob | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,17 +89,37 @@ class Converted:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batches: tuple[int, ...]
     notes: tuple[str, ...]
+    rewrites: tuple[RewriteRecord, ...]
     excess: float
+    requires: Requirement
+    portability: tuple[Portability, ...]
+    kernel_spread: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How far one component of the original is from its goldens: way of running to output to largest difference."""
+
+    component: Component
+    ways: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """The answer to one request; `error` says why there is no result."""
+    """The answer to one request.
+
+    Attributes:
+        error: Why there is no result.
+        no_space: Whether a disk was full, so that nothing else can be written either.
+    """
 
     prepared: tuple[Prepared, ...] | None = None
     converted: Converted | None = None
+    spreads: tuple[Spread, ...] | None = None
     error: str | None = None
+    no_space: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,16 +128,20 @@ class WorkerSetup:
 
     Attributes:
         vae: The interface of the model.
+        statement: What every file says of itself.
         seed: Of calibration and golden latents.
         models: Component to the path of its Keras model.
         reference: Path of the archive of reference images; empty where there are none.
         forms: How somebody's own models are called; empty for a run's.
         code: What of their own code may run.
+        rewrites: Which may be used.
     """
 
     vae: VaeSpec
+    statement: Statement
     seed: int
     models: dict[Component, str]
     reference: str
     forms: dict[Component, ModelForm] = field(default_factory=dict)
     code: CustomCode = NO_CUSTOM_CODE
+    rewrites: RewriteChoice = AUTO

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.errors import ExportError
 from pocketvae.export.graphs import Graph
+from pocketvae.export.operators import conversion_error, refuse_custom_tflite
 from pocketvae.export.samples import each_sample
 from pocketvae.export.search import QuantizationPlan
 from pocketvae.keras_io import import_tensorflow
@@ -105,7 +105,8 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
             fully_quantize=integer_interface,
             input_data_type=interface,
             output_data_type=interface,
-            denylisted_ops=None if integer_interface else _float_heads(calibrated),
+            # The quantizer gives ONE_HOT's values another scale than its output's: a label would count for half.
+            denylisted_ops=["ONE_HOT", *([] if integer_interface else _float_heads(calibrated))],
             denylisted_nodes=list(plan.float_layers),
         )
     return bytes(content)
@@ -182,10 +183,24 @@ def _limit_head_ranges(content: bytes) -> bytes:
         bounds = _HEADS.get(flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex))
         if bounds is None or not _is_head(model, graph, operator):
             continue
-        quantization = graph.tensors[operator.inputs[0]].quantization
-        quantization.min = [max(bounds[0], float(quantization.min[0]))]
-        quantization.max = [min(bounds[1], float(quantization.max[0]))]
+        for index in _moved(model, graph, operator.inputs[0]):
+            quantization = graph.tensors[index].quantization
+            quantization.min = [max(bounds[0], float(quantization.min[0]))]
+            quantization.max = [min(bounds[1], float(quantization.max[0]))]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _moved(model: Any, graph: Any, tensor: int) -> Iterator[int]:
+    """Yields a tensor and those that hold nothing but the same values before they were moved."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    yield tensor
+    for operator in reversed(graph.operators):
+        is_mover = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) in _MOVERS
+        alone = sum(operator.inputs[0] in user.inputs for user in graph.operators) == 1
+        if operator.outputs[0] == tensor and is_mover and alone:
+            tensor = operator.inputs[0]
+            yield tensor
 
 
 def _float_heads(content: bytes) -> list[str]:
@@ -246,7 +261,8 @@ def _convert(graph: Graph, configure: Callable[[Any], None]) -> bytes:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         configure(converter)
         try:
-            return bytes(converter.convert())
+            content = bytes(converter.convert())
         except Exception as e:
-            lines = [line for line in str(e).splitlines() if line.strip()]
-            raise ExportError(f"the TFLite converter failed: {lines[0][:300] if lines else type(e).__name__}") from e
+            raise conversion_error(str(e)) from e
+    refuse_custom_tflite(content)
+    return content

@@ -6,6 +6,8 @@ Run as `python -m pocketvae.export.worker FOLDER`. Requests come on stdin, repli
 
 from __future__ import annotations
 
+import errno
+import io
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -17,8 +19,9 @@ import numpy as np
 from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import PocketVaeError
 from pocketvae.export import composed, samples
-from pocketvae.export.artifacts import Source, make_artifact
-from pocketvae.export.goldens import Original
+from pocketvae.export.artifacts import make_artifact
+from pocketvae.export.finishing import finish
+from pocketvae.export.goldens import NoiseFloor, Original
 from pocketvae.export.graphs import apply_component, check_interface
 from pocketvae.export.messages import (
     Converted,
@@ -27,12 +30,16 @@ from pocketvae.export.messages import (
     PrepareJob,
     Reply,
     Request,
+    Spread,
+    SpreadJob,
     WorkerSetup,
 )
+from pocketvae.export.source import Source
 from pocketvae.files import write_bytes
 from pocketvae.keras_io import load_model
 from pocketvae.line_process import serve_lines
 from pocketvae.originals import load_original
+from pocketvae.pixels import from_pixels, to_pixels
 from pocketvae.spec import Component
 
 SETUP_NAME = "setup.json"
@@ -63,9 +70,18 @@ class Worker:
                 return Reply(prepared=self._prepare(request.prepare))
             if request.convert is not None:
                 return Reply(converted=self._convert(request.convert))
+            if request.load is not None:
+                for component in request.load.components:
+                    self._model(component)
+                return Reply()
+            if request.spread is not None:
+                return Reply(spreads=self._spreads(request.spread))
             return Reply(error="the request names no job")
         except PocketVaeError as e:
             return Reply(error=str(e))
+        except OSError as e:
+            no_space = e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            return Reply(error=f"{e.filename or 'the system'}: {e.strerror or e}", no_space=no_space)
         except Exception as e:  # a converter may raise anything; the export goes on with the other artifacts
             lines = [line for line in str(e).splitlines() if line.strip()]
             return Reply(error=f"{type(e).__name__}: {lines[0][:300] if lines else 'no message'}")
@@ -99,10 +115,12 @@ class Worker:
         golden = self._samples(component, arrays, samples.GOLDEN)
         original = Original(component, self._model(component), self._setup.vae)
         outputs = original.golden_outputs(golden.inputs)
+        floor = original.noise_floor(golden.inputs, outputs)
+        self._floor_path(component).write_text(encode_line(floor), "utf-8")
         self._save(component, {"calibration": calibration.inputs, "input": golden.inputs, "output": outputs})
         return Prepared(
             component=component,
-            floor=original.noise_floor(golden.inputs, outputs),
+            floor=floor,
             golden_strata=golden.strata,
             calibration_strata=calibration.strata,
         )
@@ -119,10 +137,35 @@ class Worker:
         floor = replace(original.noise_floor(noise, outputs), exact=composed.is_exact(component, vae))
         return Prepared(component=component, floor=floor, golden_strata=golden.strata, calibration_strata=())
 
+    def _floor_path(self, component: Component) -> Path:
+        return self._folder / f"{component}.floor.json"
+
+    def _floor(self, component: Component) -> NoiseFloor | None:
+        path = self._floor_path(component)
+        return decode_line(NoiseFloor, path.read_bytes()) if path.is_file() else None
+
+    def _spreads(self, job: SpreadJob) -> tuple[Spread, ...]:
+        found = []
+        for component in job.components:
+            vae = self._setup.vae
+            inputs = self._load(component, "input", [spec.name for spec in vae.inputs(component)])
+            golden = self._load(component, "output", vae.output_names(component))
+            feed = composed.with_noise(inputs, vae) if component.is_composed else inputs
+            ways = Original(component, self._model(component), vae).spreads(feed, golden)
+            ways = {f"{how}, {job.way}": spread for how, spread in ways.items()}
+            found.append(Spread(component=component, ways=ways))
+        return tuple(found)
+
+    def _load(self, component: Component, role: str, names: Iterable[str]) -> dict[str, Any]:
+        return {name: np.load(array_path(self._folder, component, role, name)) for name in names}
+
     def _save(self, component: Component, roles: Mapping[str, Mapping[str, Any]]) -> None:
         for role, values in roles.items():
             for name, array in values.items():
-                np.save(array_path(self._folder, component, role, name), array)
+                # numpy's own writing says of a full disk only how many values fitted.
+                content = io.BytesIO()
+                np.save(content, array)
+                write_bytes(array_path(self._folder, component, role, name), content.getvalue())
 
     def _samples(self, component: Component, arrays: dict[str, Any], purpose: samples.Purpose) -> samples.Samples:
         # Each purpose has its own stream: goldens must not be the samples that calibrated.
@@ -154,6 +197,9 @@ class Worker:
             return made
         decoded = apply_component(Component.DECODER, self._model(Component.DECODER), vae, made.inputs)
         images = np.asarray(decoded["image"]).reshape(-1, *vae.tensor_shape(Component.ENCODER))
+        if vae.range_is_strict:
+            # As apps have them, and so that encoders of uint8 images are given the same.
+            images = from_pixels(to_pixels(images, vae.image_range), vae.image_range)
         parts = {f"decoded {s.name}": images[s.start : s.start + s.count] for s in made.strata}
         decoded_samples = samples.stack("x", parts)
         return samples.with_labels(decoded_samples, labels) if vae.label_count else decoded_samples
@@ -184,25 +230,25 @@ class Worker:
         if component not in self._sources:
             vae = self._setup.vae
             inputs = [spec.name for spec in vae.inputs(component)]
-
-            def load(role: str, names: Iterable[str]) -> dict[str, Any]:
-                return {name: np.load(array_path(self._folder, component, role, name)) for name in names}
-
             self._sources[component] = Source(
                 component=component,
                 model=self._model(component),
                 vae=vae,
-                calibration={} if component.is_composed else load("calibration", inputs),
-                golden_inputs=load("input", inputs),
-                golden_outputs=load("output", vae.output_names(component)),
+                calibration={} if component.is_composed else self._load(component, "calibration", inputs),
+                golden_inputs=self._load(component, "input", inputs),
+                golden_outputs=self._load(component, "output", vae.output_names(component)),
+                floor=self._floor(component),
+                rewrites=self._setup.rewrites,
                 parts={part: self._source(part) for part in composed.parts(component, vae)},
             )
         return self._sources[component]
 
     def _convert(self, job: ConvertJob) -> Converted:
-        artifact = make_artifact(job.artifact, self._source(job.artifact.component), job.tolerances)
-        write_bytes(self._folder / job.artifact.filename, artifact.content)
-        return Converted(inputs=artifact.inputs, outputs=artifact.outputs, notes=artifact.notes, excess=artifact.excess)
+        source = self._source(job.artifact.component)
+        artifact = make_artifact(job.artifact, source, job.tolerances, job.batches)
+        content, converted = finish(job, source, artifact, self._setup.statement)
+        write_bytes(self._folder / job.artifact.filename, content)
+        return converted
 
 
 def main() -> int:

@@ -47,10 +47,10 @@ from pocketvae.apps.stream import ID_BYTES, unpack
 from pocketvae.benchmarks.environment import current_environment
 from pocketvae.cli.terminal import Terminal
 from pocketvae.images import load_splits
+from pocketvae.ssim import ssim
 
 CODECS = {"JPEG": range(1, 96, 4), "WEBP": range(0, 101, 4), "AVIF": range(0, 101, 5)}
 SHEET_COLUMNS = 16
-SSIM_WINDOW = 7
 
 
 def main() -> int:
@@ -102,25 +102,7 @@ def _rate(arguments: argparse.Namespace, terminal: Terminal) -> dict[str, object
 
 def _quality(images: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
     error = np.mean(np.square(images.astype(np.float64) - decoded))
-    return {"psnr_db": float(10 * np.log10(255**2 / error)), "ssim": ssim(images, decoded)}
-
-
-def ssim(first: np.ndarray, second: np.ndarray) -> float:
-    """Returns the mean structural similarity over uniform windows of 7x7 pixels (Wang et al. 2004)."""
-
-    def mean(values: np.ndarray) -> np.ndarray:
-        sums = np.pad(values.cumsum(axis=1).cumsum(axis=2), ((0, 0), (1, 0), (1, 0), (0, 0)))
-        size = SSIM_WINDOW
-        corners = sums[:, size:, size:] - sums[:, :-size, size:] - sums[:, size:, :-size] + sums[:, :-size, :-size]
-        return corners / size**2
-
-    a, b = first.astype(np.float64), second.astype(np.float64)
-    mean_a, mean_b = mean(a), mean(b)
-    variance_a, variance_b = mean(a * a) - mean_a**2, mean(b * b) - mean_b**2
-    covariance = mean(a * b) - mean_a * mean_b
-    c1, c2 = (0.01 * 255) ** 2, (0.03 * 255) ** 2
-    similar = (2 * mean_a * mean_b + c1) * (2 * covariance + c2)
-    return float(np.mean(similar / ((mean_a**2 + mean_b**2 + c1) * (variance_a + variance_b + c2))))
+    return {"psnr_db": float(10 * np.log10(255**2 / error)), "ssim": float(ssim(images, decoded, span=255).mean())}
 
 
 def _curve(name: str, images: np.ndarray, terminal: Terminal) -> list[dict[str, float]]:

@@ -48,18 +48,34 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, mnist_npz: Path, tiny_con
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
-    """A bundle with every artifact. Do not change it; copy it first."""
-    from pocketvae.export import ExportConfig, export_run, plan_artifacts
+    """A bundle with every artifact, without rewrites that depend on timings. Do not change it; copy it first."""
+    from pocketvae.export import ExportConfig, RewriteChoice, export_run, plan_artifacts
 
     out = tmp_path_factory.mktemp("bundles") / "tiny"
-    export_run(tiny_run, out, ExportConfig(artifacts=plan_artifacts()))
+    export_run(tiny_run, out, ExportConfig(artifacts=plan_artifacts(), rewrites=RewriteChoice()))
     return out
 
 
 @pytest.fixture(scope="session")
 def bundles():
     """The helpers of bundles.py, which make small bundles without TensorFlow."""
-    spec = importlib.util.spec_from_file_location("bundles", Path(__file__).with_name("bundles.py"))
+    return _helpers("bundles")
+
+
+@pytest.fixture(scope="session")
+def tflite_models():
+    """The helpers of tflite_models.py, which make small TFLite files without TensorFlow."""
+    return _helpers("tflite_models")
+
+
+@pytest.fixture(scope="session")
+def lone_files():
+    """The helpers of lone_files.py, which write metadata into small files."""
+    return _helpers("lone_files")
+
+
+def _helpers(name: str):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

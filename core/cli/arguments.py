@@ -43,7 +43,12 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def thread_counts(text: str) -> tuple[int, ...]:
-    """Parses a comma-separated list of thread counts.
+    """Parses a comma-separated list of thread counts; see `whole_numbers`."""
+    return whole_numbers(text, "--threads")
+
+
+def whole_numbers(text: str, option: str) -> tuple[int, ...]:
+    """Parses a comma-separated list of whole numbers, each kept once.
 
     Raises:
         SpecError: one is no whole number.
@@ -51,7 +56,7 @@ def thread_counts(text: str) -> tuple[int, ...]:
     try:
         return tuple(dict.fromkeys(int(word) for word in text.split(",")))
     except ValueError as e:
-        raise SpecError(f"--threads takes whole numbers such as 1 or 1,2, got {text!r}") from e
+        raise SpecError(f"{option} takes whole numbers such as 1 or 1,2, got {text!r}") from e
 
 
 def check_replaceable(path: Path, marker: str, *, force: bool) -> None:
@@ -65,6 +70,20 @@ def check_replaceable(path: Path, marker: str, *, force: bool) -> None:
     if path.is_dir() and (not any(path.iterdir()) or (path / marker).is_file()):
         return
     raise OutputExistsError(f"--force replaces an empty folder or one with a {marker}, and {path} is neither")
+
+
+def check_folder_output(path: Path | None) -> None:
+    """Refuses a folder of results that cannot be made, before any work.
+
+    Raises:
+        SpecError: it is a file, or the folder above it does not exist.
+    """
+    if path is None:
+        return
+    if path.exists() and not path.is_dir():
+        raise SpecError(f"results must go to a folder, got the file {path}")
+    if not path.absolute().parent.is_dir():
+        raise SpecError(f"the folder of {path} does not exist: create it first")
 
 
 def check_file_output(path: Path | None) -> None:

@@ -10,7 +10,7 @@ from pocketvae.cli import arguments as common
 from pocketvae.cli import own_models
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
-from pocketvae.spec import Component, Format, Precision
+from pocketvae.spec import Component, Format, ImageDtype, Precision
 
 if TYPE_CHECKING:
     from pocketvae.export import ExportConfig, ExportResult
@@ -25,17 +25,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--formats", metavar="LIST", help=f"of {', '.join(Format)} (default: all)")
     parser.add_argument("--precisions", metavar="LIST", help=f"of {', '.join(Precision)} (default: all)")
+    parser.add_argument("--batch", metavar="LIST", default="1", help="batch sizes of every file (default: 1)")
+    parser.add_argument(
+        "--image-dtype",
+        metavar="LIST",
+        help=f"of {', '.join(ImageDtype)}: images as numbers or pixels (default: float32)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of calibration and golden latents (default: 0)")
     parser.add_argument(
         "--time-limit", metavar="SECONDS", type=float, default=300.0, help="for one conversion (default: 300)"
     )
+    parser.add_argument(
+        "--rewrites",
+        metavar="LIST",
+        default="auto",
+        help="auto (default): exact rewrites are kept where measured to be faster; none; all; or names of rewrites",
+    )
+    parser.add_argument(
+        "--memory-limit", metavar="GB", type=float, help="for one conversion (default: two fifths of the machine's)"
+    )
+    parser.add_argument("--licence", metavar="TEXT", default="", help="of the model; stated in every file")
+    parser.add_argument("--author", metavar="TEXT", default="", help="of the model; stated in every file")
+    parser.add_argument("--no-embedded-goldens", action="store_true", help="leave golden pairs out of the files")
     common.add_force(parser)
     own_models.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Exports and prints one row per artifact."""
-    from pocketvae.export import ExportConfig, check_combinations, plan_artifacts
+    from pocketvae.export import ExportConfig, check_combinations, parse_rewrites, plan_artifacts
     from pocketvae.manifest import MANIFEST_NAME
 
     given = own_models.given_options(arguments)
@@ -48,14 +66,33 @@ def run(arguments: argparse.Namespace) -> int:
     formats = common.choices(Format, arguments.formats, "format")
     precisions = common.choices(Precision, arguments.precisions, "precision")
     check_combinations(formats, precisions)
+    images = common.choices(ImageDtype, arguments.image_dtype, "image dtype")
+    batches = common.whole_numbers(arguments.batch, "--batch")
+    memory_limit_bytes = _memory_limit_bytes(arguments.memory_limit)
     config = ExportConfig(
-        artifacts=plan_artifacts(components or _all_components(arguments), formats, precisions),
+        artifacts=plan_artifacts(components or _all_components(arguments), formats, precisions, images),
+        batches=batches,
         seed=arguments.seed,
         time_limit_s=arguments.time_limit,
+        rewrites=parse_rewrites(arguments.rewrites),
+        memory_limit_bytes=memory_limit_bytes,
+        licence=arguments.licence,
+        author=arguments.author,
+        embedded_goldens=not arguments.no_embedded_goldens,
     )
     with Terminal(quiet=arguments.quiet) as terminal:
         result = _export(arguments, config, terminal)
     return _print(result, arguments.out, terminal)
+
+
+def _memory_limit_bytes(gigabytes: float | None) -> int:
+    from pocketvae.export import default_memory_limit_bytes
+
+    if gigabytes is None:
+        return default_memory_limit_bytes()
+    if not 0 < gigabytes < float("inf"):
+        raise SpecError(f"--memory-limit takes a number of gigabytes above 0, got {gigabytes:g}")
+    return max(1, int(gigabytes * 1e9))
 
 
 def _all_components(arguments: argparse.Namespace) -> tuple[Component, ...]:
@@ -79,13 +116,15 @@ def _export(arguments: argparse.Namespace, config: ExportConfig, terminal: Termi
 
 
 def _print(result: ExportResult, out: Path, terminal: Terminal) -> int:
+    from pocketvae.export import portability_warnings
+
     rows = [
         [artifact.name, f"{artifact.file.size_bytes / 1000:.1f}", "; ".join(artifact.notes)]
         for artifact in result.manifest.artifacts
     ]
     terminal.table(["artifact", "kB", "notes"], rows)
-    for doubt in result.doubts:
-        terminal.warn(doubt)
+    for line in (*portability_warnings(result.manifest), *result.doubts):
+        terminal.warn(line)
     for name, excess in sorted(result.over_budget.items()):
         terminal.warn(f"{name} misses its budget {excess:.1f} times over; verify will fail on it")
     for failure in result.manifest.failures:

@@ -34,6 +34,7 @@ COMMANDS = {
     "decompress": "the images of such a file",
     "score": "find anomalies: images unlike those that the VAE was trained on",
     "explore": "a local page that runs the exported decoder in the browser",
+    "compare": "say what changed between two results or two bundles",
     "inspect": "say what a run, a bundle or one artifact is",
     "doctor": "say what is installed and what works here",
 }

@@ -4,13 +4,15 @@ import json
 from pathlib import Path
 
 from pocketvae.apps import Calibration, ScoreResult
-from pocketvae.benchmarks import BenchResult, VerifyResult
+from pocketvae.benchmarks import BenchResult, Comparison, VerifyResult
 from pocketvae.documents import json_schema
+from pocketvae.embedded import EmbeddedRecord
 from pocketvae.manifest import Manifest
 from pocketvae.run import RunRecord
 from pocketvae.train import Evaluation
 
 DOCUMENTS = {
+    "embedded": EmbeddedRecord,
     "manifest": Manifest,
     "run": RunRecord,
     "evaluation": Evaluation,
@@ -18,6 +20,7 @@ DOCUMENTS = {
     "bench": BenchResult,
     "calibration": Calibration,
     "score": ScoreResult,
+    "comparison": Comparison,
 }
 
 

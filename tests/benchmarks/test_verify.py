@@ -3,7 +3,8 @@ import json
 import numpy as np
 import pytest
 
-from pocketvae.benchmarks import verify, verify_bundle
+from pocketvae.benchmarks import verify_bundle
+from pocketvae.benchmarks.targets import host
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError, SpecError, TargetError
 from pocketvae.manifest import FailureRecord, Tolerance
@@ -92,7 +93,7 @@ def test_a_missing_runtime_is_told_and_not_passed(tmp_path, bundles, monkeypatch
     def missing(*_, **__):
         raise TargetError("onnxruntime is not installed")
 
-    monkeypatch.setattr(verify, "open_runner", missing)
+    monkeypatch.setattr(host, "open_runner", missing)
     result = verify_bundle(bundles.make_bundle(tmp_path / "b"))
     assert not result.passed
     assert [item.reason for item in result.not_run] == ["onnxruntime is not installed"] * 2
@@ -108,6 +109,22 @@ def test_goldens_of_another_count_are_refused(tmp_path, bundles):
     goldens = np.zeros((3, bundles.SIDE, bundles.SIDE, 1), np.float32)
     with pytest.raises(ManifestError, match="must all have as many samples as their strata"):
         verify_bundle(bundles.make_bundle(tmp_path / "b", goldens=goldens))
+
+
+@pytest.mark.parametrize("side", [5, 12])
+def test_goldens_of_another_model_are_named(tmp_path, bundles, side):
+    goldens = np.zeros((bundles.COUNT, side, side, 1), np.float32)
+    with pytest.raises(ManifestError, match="the decoder's goldens are of another model: outputs must be"):
+        verify_bundle(bundles.make_bundle(tmp_path / "b", goldens=goldens))
+
+
+def test_a_bundle_without_goldens_is_refused(tmp_path, bundles):
+    path = bundles.make_bundle(tmp_path / "b") / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["goldens"] = [item for item in manifest["goldens"] if item["component"] != "decoder"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ManifestError, match="the bundle has no goldens for the decoder"):
+        verify_bundle(tmp_path / "b")
 
 
 def test_an_unknown_target_is_refused(tmp_path, bundles):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pocketvae.export import artifacts
-from pocketvae.export.artifacts import Source
+from pocketvae.export.source import Source
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec
 
 VAE = VaeSpec(image_shape=(2, 2, 1), latent_dim=3)
@@ -37,7 +37,7 @@ def decoder_of(source, monkeypatch, excess):
     """Returns the generator's decoder and what it was compared on and searched for on."""
     seen = []
     monkeypatch.setattr(artifacts, "_made", lambda spec, source, tolerances: (b"own", ("note",)))
-    monkeypatch.setattr(artifacts, "_excess", lambda _format, _content, here, _limits: seen.append(here) or excess)
+    monkeypatch.setattr(artifacts, "excess_of", lambda _format, _content, here, _limits: seen.append(here) or excess)
     monkeypatch.setattr(artifacts, "_convert", lambda spec, here, tolerances: seen.append(here) or (b"new", ("note",)))
     return artifacts._decoder(DECODER, source, ()), seen
 

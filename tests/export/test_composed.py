@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pocketvae.export import artifacts, composed
+from pocketvae.export import composed, measured
 from pocketvae.noise import normal_noise
 from pocketvae.spec import Component, PriorKind, VaeSpec
 
@@ -56,7 +56,7 @@ def test_noise_takes_the_place_of_seed_and_index():
 
 
 def test_a_limit_of_nothing_is_held_by_nothing_alone():
-    assert artifacts._ratio(0.0, 0.0) == 0.0
-    assert artifacts._ratio(1e-9, 0.0) == float("inf")
-    assert artifacts._ratio(1.0, 4.0) == 0.25
-    assert np.isnan(artifacts._ratio(float("nan"), 4.0))
+    assert measured._ratio(0.0, 0.0) == 0.0
+    assert measured._ratio(1e-9, 0.0) == float("inf")
+    assert measured._ratio(1.0, 4.0) == 0.25
+    assert np.isnan(measured._ratio(float("nan"), 4.0))

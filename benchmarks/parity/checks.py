@@ -1,0 +1,136 @@
+"""The checks of one artifact on one target: what it has to be, and how far off it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pocketvae.benchmarks.results import Check
+from pocketvae.errors import PocketVaeError
+from pocketvae.manifest import Tolerance
+from pocketvae.metrics import measure
+from pocketvae.runners import FloatArray
+from pocketvae.spec import VaeSpec
+
+# In the order in which they are met; an artifact that fails one is not asked for the next.
+LOADS, INTERFACE, RUNS = "loads", "interface", "runs"
+_STAGES = (LOADS, INTERFACE, RUNS)
+# Outputs whose range the manifest knows: no runtime may leave it by more than rounding.
+_BOUNDED = frozenset({"image"})
+_RANGE_SLACK = 1e-6
+
+
+def fault_checks(artifact: str, target: str, stage: str, problem: str) -> list[Check]:
+    """Returns the checks of an artifact that stopped at a stage: those before it passed, it failed."""
+    passed = _STAGES[: _STAGES.index(stage)]
+    checks = [structural_check(artifact, target, name, "") for name in passed]
+    return [*checks, structural_check(artifact, target, stage, problem)]
+
+
+def output_checks(
+    artifact: str,
+    target: str,
+    vae: VaeSpec,
+    tolerances: Sequence[Tolerance],
+    expected: Mapping[str, FloatArray],
+    outputs: Mapping[str, FloatArray],
+    compared: Mapping[str, FloatArray] | None = None,
+) -> list[Check]:
+    """Returns every check of an artifact that ran.
+
+    Args:
+        artifact: File name.
+        target: Where it ran.
+        vae: Gives the image's range.
+        tolerances: What it is held to; without any it fails, for nothing passes by omission.
+        expected: Output name to the original's `[N, ...]`.
+        outputs: Output name to the artifact's `[N, ...]`.
+        compared: Those of its values that `expected` has too; all of them by default.
+    """
+    compared = outputs if compared is None else compared
+    checks = [structural_check(artifact, target, stage, "") for stage in (LOADS, INTERFACE)]
+    checks += [structural_check(artifact, target, "finite", finite_problem(outputs[name]), name) for name in expected]
+    checks += [
+        structural_check(artifact, target, "range", range_problem(outputs[name], vae.image_range), name)
+        for name in expected
+        if name in _BOUNDED and vae.range_is_strict
+    ]
+    if not tolerances:
+        reason = "the manifest has no tolerance for this artifact"
+        checks.append(structural_check(artifact, target, "tolerances", reason))
+    span = vae.range_span
+    return checks + [tolerance_check(artifact, target, item, expected, compared, span) for item in tolerances]
+
+
+def structural_check(artifact: str, target: str, metric: str, problem: str, output: str = "") -> Check:
+    """Returns a check without a number: it passes where there is no problem."""
+    return Check(
+        artifact=artifact,
+        target=target,
+        output=output,
+        metric=metric,
+        value=None,
+        limit=None,
+        limit_source="",
+        passed=not problem,
+        detail=problem,
+    )
+
+
+def tolerance_check(
+    artifact: str,
+    target: str,
+    tolerance: Tolerance,
+    expected: Mapping[str, FloatArray],
+    outputs: Mapping[str, FloatArray],
+    image_span: float = 1.0,
+) -> Check:
+    """Returns a check of a number against its limit; a number that cannot be had, or is not finite, fails."""
+    detail = ""
+    try:
+        value = measure(tolerance, expected, outputs, image_span=image_span)
+    except PocketVaeError as e:
+        value, detail = math.nan, str(e)
+    if not math.isfinite(value):
+        detail = detail or "the deviation is not finite"
+    elif not value <= tolerance.limit:
+        detail = f"{value:.3g} is above the limit of {tolerance.limit:.3g}"
+    return Check(
+        artifact=artifact,
+        target=target,
+        output=tolerance.output,
+        metric=tolerance.metric,
+        value=value if math.isfinite(value) else None,
+        limit=tolerance.limit,
+        limit_source=tolerance.source,
+        passed=not detail,
+        detail=detail,
+    )
+
+
+def meets(
+    tolerance: Tolerance,
+    expected: Mapping[str, FloatArray],
+    outputs: Mapping[str, FloatArray],
+    image_span: float = 1.0,
+) -> bool:
+    """Whether outputs hold a tolerance."""
+    return tolerance_check("", "", tolerance, expected, outputs, image_span).passed
+
+
+def finite_problem(values: FloatArray) -> str:
+    """Counts what is NaN or infinite; empty where nothing is."""
+    bad = int(np.count_nonzero(~np.isfinite(values)))
+    return f"{bad} of {values.size} values are NaN or infinite" if bad else ""
+
+
+def range_problem(values: FloatArray, limits: tuple[float, float]) -> str:
+    """Says how far values leave a range; empty where they do not."""
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return f"values must be in [{limits[0]:g}, {limits[1]:g}], all are NaN"
+    low, high = float(known.min()), float(known.max())
+    inside = low >= limits[0] - _RANGE_SLACK and high <= limits[1] + _RANGE_SLACK
+    return "" if inside else f"values must be in [{limits[0]:g}, {limits[1]:g}], got {low:.4g} to {high:.4g}"

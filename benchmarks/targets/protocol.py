@@ -1,0 +1,116 @@
+"""What verify asks of a place where artifacts run.
+
+A target is one module: a `Target` that says whether it can be used here, and a `TargetRun` that stands for the time in
+which a bundle is there. Both raise two kinds of errors. An `ArtifactFault` blames the artifact: it becomes a failed
+check. A `TargetError` blames the target: the artifact is reported as not run. The other artifacts still run.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+from pocketvae.bundle import Bundle
+from pocketvae.errors import ParityError
+from pocketvae.manifest import ArtifactRecord
+from pocketvae.runners import Array, FloatArray, Kernels
+from pocketvae.spec import TensorSpec
+
+
+class ArtifactFault(ParityError):
+    """The artifact itself is wrong, wherever it runs.
+
+    Attributes:
+        check: The check that fails: `loads`, `interface` or `runs`.
+    """
+
+    def __init__(self, check: str, reason: str) -> None:
+        """Keeps the check's name beside the reason."""
+        super().__init__(reason)
+        self.check = check
+
+
+class TargetRun(ABC):
+    """A bundle on a target; a context manager that leaves nothing behind on it."""
+
+    @abstractmethod
+    def outputs(
+        self,
+        artifact: ArtifactRecord,
+        inputs: Mapping[str, Array],
+        *,
+        kernels: Kernels = Kernels.OPTIMIZED,
+        num_threads: int = 1,
+        batch: int = 1,
+    ) -> dict[str, FloatArray]:
+        """Runs one artifact on every sample.
+
+        Args:
+            artifact: One of the bundle's; its interface is compared with what the target finds in the file.
+            inputs: Input name to `[N, ...]` real numbers; the target quantizes what the artifact takes as integers.
+            kernels: Which operator implementations run.
+            num_threads: Inside one inference.
+            batch: Samples in one call, of those that the artifact has.
+
+        Returns:
+            Output name to `[N, ...] float32`, dequantized.
+
+        Raises:
+            ArtifactFault: the file cannot be loaded, has another interface than recorded, or stops while it runs.
+            TargetError: the target has not got what the artifact, the kernels or the threads need, or has gone.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Ends what was started and removes what was copied."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+class Target(ABC):
+    """A place where artifacts can run.
+
+    Attributes:
+        name: As given to `--targets` and shown in results.
+    """
+
+    name: str
+
+    @abstractmethod
+    def unavailable(self) -> str | None:
+        """Says in words why the target cannot be used here and what to do; None where it can. Starts nothing."""
+
+    @abstractmethod
+    def open(self, bundle: Bundle) -> TargetRun:
+        """Makes a bundle ready to run.
+
+        Raises:
+            TargetError: the target cannot be used or reached.
+        """
+
+
+def interface_problem(
+    artifact: ArtifactRecord, inputs: Mapping[str, TensorSpec], outputs: Mapping[str, TensorSpec], batch: int = 1
+) -> str:
+    """Says how a file's interface differs from the manifest's; empty where it does not."""
+    for role, declared, found in (("input", artifact.inputs, inputs), ("output", artifact.outputs, outputs)):
+        names = {spec.name for spec in declared}
+        if names != set(found):
+            return f"{role}s must be {sorted(names)}, got {sorted(found)}"
+        for spec in (tensor.with_batch(batch) for tensor in declared):
+            if spec != found[spec.name]:
+                return f"{role} {spec.name!r} must be {_describe(spec)}, got {_describe(found[spec.name])}"
+    return ""
+
+
+def _describe(spec: TensorSpec) -> str:
+    scale = spec.quantization
+    return f"{list(spec.shape)} {spec.dtype}" + (f" scale {scale.scale:g} zero {scale.zero_point}" if scale else "")
