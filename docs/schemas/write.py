@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from pocketvae.apps import Calibration, ScoreResult
 from pocketvae.benchmarks import BenchResult, Comparison, VerifyResult
 from pocketvae.documents import json_schema
 from pocketvae.embedded import EmbeddedRecord
@@ -19,6 +20,8 @@ DOCUMENTS = {
     "evaluation": Evaluation,
     "verify": VerifyResult,
     "bench": BenchResult,
+    "calibration": Calibration,
+    "score": ScoreResult,
     "comparison": Comparison,
 }
 

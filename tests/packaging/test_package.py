@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from pocketvae.spec import Format
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("core", "train", "export", "benchmarks")
+ROOMS = ("core", "train", "export", "benchmarks", "apps")
 
 
 @pytest.fixture(scope="module")
@@ -107,18 +107,25 @@ def test_the_public_names_are_these():
         "Bundle",
         "Component",
         "DataError",
+        "Decoder",
+        "Encoder",
         "ExportError",
         "Format",
+        "Generator",
         "Kernels",
         "Likelihood",
         "Manifest",
         "ManifestError",
+        "ModelBundle",
         "OutputExistsError",
         "ParityError",
         "PocketVaeError",
+        "Posterior",
         "Precision",
+        "Prior",
         "Run",
         "Runner",
+        "Sampler",
         "SpecError",
         "TargetError",
         "TensorSpec",
@@ -126,13 +133,16 @@ def test_the_public_names_are_these():
         "VaeSpec",
         "__version__",
         "normal_noise",
+        "open",
         "open_bundle",
         "open_run",
         "open_runner",
     ]
 
 
-@pytest.mark.parametrize("module", ["pocketvae", "pocketvae.benchmarks", "pocketvae.export", "pocketvae.train"])
+@pytest.mark.parametrize(
+    "module", ["pocketvae", "pocketvae.apps", "pocketvae.benchmarks", "pocketvae.export", "pocketvae.train"]
+)
 def test_every_public_name_exists_and_is_documented(module):
     import importlib
 
