@@ -51,7 +51,12 @@ class NotRun:
 
 @dataclass(frozen=True, kw_only=True)
 class VerifyResult:
-    """The outcome of a verification; passed means that everything ran and every check passed."""
+    """The outcome of a verification; passed means that everything ran and every check passed.
+
+    Attributes:
+        not_run: What was asked for and has no verdict.
+        declined: What a target is not made for, such as ONNX on a microcontroller's interpreter; it decides nothing.
+    """
 
     __pydantic_config__ = STRICT
     schema_version: int = VERIFY_SCHEMA_VERSION
@@ -60,6 +65,7 @@ class VerifyResult:
     environment: Environment
     checks: tuple[Check, ...]
     not_run: tuple[NotRun, ...] = ()
+    declined: tuple[NotRun, ...] = ()
 
     def artifacts(self) -> tuple[str, ...]:
         """Returns the names of the artifacts that were checked, in order."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from pocketvae.benchmarks.environment import current_environment
-from pocketvae.benchmarks.parity.checks import fault_checks, output_checks
+from pocketvae.benchmarks.parity.checks import attributed, fault_checks, output_checks
 from pocketvae.benchmarks.results import Check, NotRun, VerifyResult
 from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
 from pocketvae.bundle import Bundle, Goldens, open_bundle
@@ -59,13 +59,14 @@ class _Verification:
         self._goldens = {component: _goldens(bundle, component) for component in _components(bundle)}
         self._checks: list[Check] = []
         self._not_run: list[NotRun] = []
+        self._declined: list[NotRun] = []
         self._done = 0
 
     def run_on(self, target: Target) -> None:
         """Checks every artifact on one target; one that cannot be used costs only what would have run on it."""
         for failure in self._bundle.manifest.failures:
             self._miss(failure.artifact, target, f"export could not make it: {failure.reason}")
-        artifacts = self._bundle.manifest.artifacts
+        artifacts = self._accepted(target)
         reason = target.unavailable()
         try:
             if reason is not None:
@@ -92,22 +93,33 @@ class _Verification:
             environment=current_environment(),
             checks=tuple(self._checks),
             not_run=tuple(self._not_run),
+            declined=tuple(self._declined),
         )
 
     def _check(self, artifact: ArtifactRecord, target: Target, run: TargetRun) -> None:
+        self._checks += attributed(self._artifact_checks(artifact, target, run), target.runtime(artifact))
+
+    def _artifact_checks(self, artifact: ArtifactRecord, target: Target, run: TargetRun) -> list[Check]:
         goldens = self._goldens[artifact.component]
         try:
             outputs = run.outputs(artifact, goldens.inputs, num_threads=self._num_threads)
         except TargetError as e:
             self._miss(artifact.name, target, str(e))
-            return
+            return []
         except ArtifactFault as e:
-            self._checks += fault_checks(artifact.name, target.name, e.check, str(e))
-            return
+            return fault_checks(artifact.name, target.name, e.check, str(e))
         expected = {name: _float32(values) for name, values in goldens.outputs.items()}
-        self._checks += output_checks(
+        return output_checks(
             artifact.name, target.name, self._bundle.manifest.vae, artifact.tolerances, expected, outputs
         )
+
+    def _accepted(self, target: Target) -> list[ArtifactRecord]:
+        """Returns what a target is made for, and notes what it is not."""
+        reasons = {artifact.name: target.declines(artifact) for artifact in self._bundle.manifest.artifacts}
+        self._declined += [
+            NotRun(artifact=name, target=target.name, reason=reason) for name, reason in reasons.items() if reason
+        ]
+        return [artifact for artifact in self._bundle.manifest.artifacts if not reasons[artifact.name]]
 
     def _miss(self, artifact: str, target: Target, reason: str) -> None:
         self._not_run.append(NotRun(artifact=artifact, target=target.name, reason=reason))

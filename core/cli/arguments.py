@@ -42,6 +42,21 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
+def target_names(words: list[str]) -> tuple[str, ...]:
+    """Returns the targets that are named; `all` stands for every kind that needs no address.
+
+    Raises:
+        SpecError: none is named.
+    """
+    if not words:
+        raise SpecError("at least one target must be named: pocketvae targets lists them, and all names every one")
+    if words != ["all"]:
+        return tuple(dict.fromkeys(words))
+    from pocketvae.benchmarks.targets import known_targets
+
+    return tuple(name for name in known_targets() if name != "ssh")
+
+
 def thread_counts(text: str) -> tuple[int, ...]:
     """Parses a comma-separated list of thread counts.
 

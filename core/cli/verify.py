@@ -41,6 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     artifacts = result.artifacts()
     failed = {check.artifact for check in result.checks if not check.passed}
     terminal.line(f"{len(artifacts) - len(failed)} of {len(artifacts)} artifacts match the original")
+    for target in dict.fromkeys(item.target for item in result.declined):
+        names = [item.artifact for item in result.declined if item.target == target]
+        terminal.line(f"{target} is not made for {len(names)} artifacts: {', '.join(names)}")
     if failed:
         return 1
     return 0 if result.passed else 3
