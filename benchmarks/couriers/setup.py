@@ -44,9 +44,7 @@ def target_folder(name: str) -> Path:
     return cache_folder() / "targets" / "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
 
 
-def folder_step(
-    folder: Path, *, text: str, key: str, download_bytes: int, make: Callable[[Path], None]
-) -> SetupStep:
+def folder_step(folder: Path, *, text: str, key: str, download_bytes: int, make: Callable[[Path], None]) -> SetupStep:
     """Returns a step that fills a folder.
 
     Args:
