@@ -17,7 +17,16 @@ _END_GRACE_S = 10.0
 
 
 class LineProcessError(Exception):
-    """The child crashed or took too long; the message says which. The next question starts a new child."""
+    """The child crashed or took too long; the message says which. The next question starts a new child.
+
+    Attributes:
+        code: What the child ended with, where it ended by itself; negative for a signal.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        """Keeps the code beside the message."""
+        super().__init__(message)
+        self.code = code
 
 
 class LineProcess:
@@ -54,7 +63,7 @@ class LineProcess:
         except OSError:
             answer = None
         if answer is None:
-            raise LineProcessError(self._describe_end())
+            raise self._ended()
         return answer
 
     def close(self, *, kill: bool = False) -> None:
@@ -101,16 +110,16 @@ class LineProcess:
         self._process = process
         return process
 
-    def _describe_end(self) -> str:
+    def _ended(self) -> LineProcessError:
         process, stderr = self._process, self._stderr
         if process is None or stderr is None:
-            return "its process is gone"
+            return LineProcessError("its process is gone")
         code = process.wait()
         stderr.seek(0)
         lines = [line for line in stderr.read().decode("utf-8", "replace").splitlines() if line.strip()]
         self.close()
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        return f"its process {how}{': ' + lines[-1][:300] if lines else ''}"
+        return LineProcessError(f"its process {how}{': ' + lines[-1][:300] if lines else ''}", code)
 
 
 def serve_lines(answer: Callable[[str], str]) -> None:

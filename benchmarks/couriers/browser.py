@@ -32,7 +32,8 @@ _POLL_S = 0.1
 _LONG_POLL_S = 20.0
 _HEARTBEAT_S = 0.5
 # A page that is loaded anew has no heartbeat for a moment.
-_SILENCE_S = 10.0
+_SILENCE_S = 5.0
+_START_S = 30.0
 _END_GRACE_S = 5.0
 
 
@@ -121,7 +122,7 @@ class Browser:
     def _start(self) -> subprocess.Popen[bytes]:
         self._profile = Path(tempfile.mkdtemp(prefix="pocketvae-browser-"))
         # A browser may take a while to start; silence counts from when it should have.
-        self.desk.last_sign_of_life = time.monotonic() + 2 * _SILENCE_S
+        self.desk.last_sign_of_life = time.monotonic() + _START_S
         self._process = subprocess.Popen(
             [*self._command, f"--user-data-dir={self._profile}", self._address],
             stdin=subprocess.DEVNULL,
@@ -216,7 +217,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         while True:
             self.wfile.write(b".")
-            self.server.desk.last_sign_of_life = max(self.server.desk.last_sign_of_life, time.monotonic())
+            self.server.desk.last_sign_of_life = time.monotonic()
             time.sleep(_HEARTBEAT_S)
 
     def _send_content(self, name: str) -> None:

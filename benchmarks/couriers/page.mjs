@@ -14,12 +14,14 @@ function load(name, start) {
 
 async function openTflite(job) {
   if (job.kernels === "builtin") throw new Missing("LiteRT.js has no kernels but the optimized ones");
+  const accelerator = job.accelerator === "webgpu" ? "webgpu" : "wasm";
   const litert = await load("litert", async () => {
     const core = await import("@litertjs/core");
-    await core.loadLiteRt(new URL("./modules/@litertjs/core/wasm/", location).href, { threads: threads > 1 });
+    // Operators that WebGPU has not got can run on the processor in between only where WebAssembly can be suspended.
+    const options = { threads: threads > 1, jspi: accelerator === "webgpu" };
+    await core.loadLiteRt(new URL("./modules/@litertjs/core/wasm/", location).href, options);
     return core;
   });
-  const accelerator = job.accelerator === "webgpu" ? "webgpu" : "wasm";
   let model;
   try {
     model = await litert.loadAndCompile(job.location, { accelerator, cpuOptions: { numThreads: threads } });
