@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from pathlib import Path
 
 from pocketvae.benchmarks.couriers import npm
 from pocketvae.benchmarks.couriers.browser import Browser
