@@ -2,21 +2,32 @@
 
 from pocketvae.benchmarks.bench import bench_bundle
 from pocketvae.benchmarks.junit import junit_xml
+from pocketvae.benchmarks.lone_file import verify_file
+from pocketvae.benchmarks.markdown import diagnosis_lines, verify_markdown
 from pocketvae.benchmarks.report import write_report
 from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, NotRun, VerifyResult
-from pocketvae.benchmarks.tables import bench_table, verify_table
-from pocketvae.benchmarks.verify import verify_bundle
+from pocketvae.benchmarks.tables import bench_table, declined_lines, figures_table, verdict_line, verify_table
+from pocketvae.benchmarks.verify import Verification, save_worst, verify_bundle, verify_in_detail
 
 __all__ = [
     "BenchResult",
     "BenchRow",
     "Check",
     "NotRun",
+    "Verification",
     "VerifyResult",
     "bench_bundle",
     "bench_table",
+    "declined_lines",
+    "diagnosis_lines",
+    "figures_table",
     "junit_xml",
+    "save_worst",
+    "verdict_line",
     "verify_bundle",
+    "verify_file",
+    "verify_in_detail",
+    "verify_markdown",
     "verify_table",
     "write_report",
 ]

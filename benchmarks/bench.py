@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from itertools import product
 from pathlib import Path
 
 from pocketvae.benchmarks.bench_messages import (
@@ -69,7 +70,7 @@ def bench_bundle(
     include_original: bool = True,
     progress: ProgressCallback = ignore_progress,
 ) -> BenchResult:
-    """Times every artifact of a bundle at its batch size.
+    """Times every artifact of a bundle at each of its batch sizes.
 
     Each artifact runs in a process of its own, opened one after the other so that nothing disturbs opening and first
     call. Then all take turns in ten rounds of shuffled order, so that a machine that warms up or is used by others
@@ -134,14 +135,15 @@ def _subjects(
     include_original: bool,
 ) -> Iterator[_Subject]:
     command = [sys.executable, "-m", "pocketvae.benchmarks.bench_worker"]
+    every = [(record, batch) for record in records for batch in record.batches]
     for threads in num_threads:
-        for record in records:
+        for record, batch in every:
             yield _Subject(
                 artifact=record.name,
                 target="host",
                 size_bytes=record.file.size_bytes,
                 load=replace(
-                    _load(bundle, record.component, threads, bundle.artifact_path(record)), format=record.format
+                    _load(bundle, record.component, threads, batch, bundle.artifact_path(record)), format=record.format
                 ),
                 process=stack.enter_context(LineProcess(command)),
                 handle=0,
@@ -150,15 +152,16 @@ def _subjects(
             # One process for all ways of calling: TensorFlow takes seconds to start and its threads are per process.
             process = stack.enter_context(LineProcess(command))
             components = tuple(dict.fromkeys(record.component for record in records))
-            calls = [(component, how) for component in components for how in OriginalCall]
-            for handle, (component, how) in enumerate(calls):
-                subject = _original(bundle, component, how, threads, process)
+            batches = sorted({batch for record in records for batch in record.batches})
+            calls = product(components, batches, OriginalCall)
+            for handle, (component, batch, how) in enumerate(calls):
+                subject = _original(bundle, component, how, threads, batch, process)
                 if subject is not None:
                     yield replace(subject, handle=handle)
 
 
 def _original(
-    bundle: Bundle, component: Component, how: OriginalCall, threads: int, process: LineProcess
+    bundle: Bundle, component: Component, how: OriginalCall, threads: int, batch: int, process: LineProcess
 ) -> _Subject | None:
     """Returns the original to time, with a problem where it must not be loaded; None where the bundle has none."""
     file, form = bundle.manifest.original.get(component), bundle.manifest.forms.get(component)
@@ -174,19 +177,20 @@ def _original(
         artifact=f"original {component}",
         target=how,
         size_bytes=file.size_bytes if file else 0,
-        load=replace(_load(bundle, component, threads, path), original=how, form=form),
+        load=replace(_load(bundle, component, threads, batch, path), original=how, form=form),
         process=process,
         handle=0,
         problem=problem,
     )
 
 
-def _load(bundle: Bundle, component: Component, threads: int, path: Path) -> Load:
+def _load(bundle: Bundle, component: Component, threads: int, batch: int, path: Path) -> Load:
     golden = bundle.manifest.golden(component)
     return Load(
         path=str(path),
         samples={name: str(bundle.path / file.path) for name, file in golden.inputs.items()},
         threads=threads,
+        batch=batch,
         component=component,
         vae=bundle.manifest.vae,
     )
@@ -242,7 +246,7 @@ def _row(subject: _Subject) -> BenchRow:
         artifact=subject.artifact,
         target=subject.target,
         threads=subject.load.threads,
-        batch=1,
+        batch=subject.load.batch,
         size_bytes=subject.size_bytes,
         load_s=subject.loaded.load_s,
         first_s=subject.loaded.first_s,
@@ -267,6 +271,6 @@ def _with_speedups(row: BenchRow, rows: list[BenchRow]) -> BenchRow:
     speedups = {
         other.target: other.median_s / row.median_s
         for other in rows
-        if other.artifact == f"original {component}" and other.threads == row.threads
+        if other.artifact == f"original {component}" and (other.threads, other.batch) == (row.threads, row.batch)
     }
     return replace(row, speedups=speedups, speedup_vs_original=speedups.get(OriginalCall.TF_FUNCTION))

@@ -23,8 +23,9 @@ class Load:
 
     Attributes:
         path: The artifact, or the original's `.keras` or `.h5` file.
-        samples: Input name to the path of a `.npy` file; the first sample of each is the input of every call.
+        samples: Input name to the path of a `.npy` file; the first samples of each are the input of every call.
         threads: Inside one call.
+        batch: Samples in one call.
         format: Of an artifact; None for an original.
         original: How to call an original; None for an artifact.
         component: Of an original.
@@ -35,6 +36,7 @@ class Load:
     path: str
     samples: dict[str, str]
     threads: int
+    batch: int
     component: Component
     vae: VaeSpec
     format: Format | None = None

@@ -47,7 +47,7 @@ class BenchWorker:
             return BenchReply(error=f"{type(e).__name__}: {str(e)[:300]}")
 
     def _load(self, load: Load) -> Loaded:
-        feed = {name: np.load(path, allow_pickle=False)[:1] for name, path in load.samples.items()}
+        feed = {name: _first(np.load(path, allow_pickle=False), load.batch) for name, path in load.samples.items()}
         open_it = _opener(load, feed)
         baseline = peak_rss_bytes()
         started = time.perf_counter()
@@ -101,11 +101,16 @@ def _opener(load: Load, feed: Mapping[str, Array]) -> Callable[[], Callable[[], 
 
     def open_artifact() -> Callable[[], object]:
         assert load.format is not None  # noqa: S101 - an artifact has a format
-        runner = open_runner(Path(load.path), load.format, num_threads=load.threads)
-        ready = {name: quantize(values, runner.inputs[name]) for name, values in feed.items()}
+        runner = open_runner(Path(load.path), load.format, num_threads=load.threads, batch=load.batch)
+        ready = {name: quantize(values, runner.inputs[name], load.vae.image_range) for name, values in feed.items()}
         return lambda: runner.run(ready)
 
     return open_artifact
+
+
+def _first(samples: Array, batch: int) -> Array:
+    """Returns the first samples, over again where there are fewer than the batch takes."""
+    return samples[np.arange(batch) % len(samples)]
 
 
 def _warm_up(call: Callable[[], object]) -> None:

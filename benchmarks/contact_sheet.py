@@ -8,16 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.benchmarks.parity.worst import amplified, shown
 from pocketvae.bundle import Bundle
 from pocketvae.errors import PocketVaeError
 from pocketvae.images import to_pixels
 from pocketvae.manifest import Stratum
 from pocketvae.pictures import grid, pixel_scale, png_bytes
 from pocketvae.runners import Array, FloatArray, open_runner, run_samples
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import Component
 
 _COLUMNS = 12
-AMPLIFICATION = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,20 +49,13 @@ def contact_rows(bundle: Bundle) -> tuple[ContactRow, ...]:
     inputs = {name: values[chosen] for name, values in goldens.inputs.items()}
     vae = bundle.manifest.vae
     expected = goldens.outputs["image"][chosen].astype(np.float32)
-    shown = _shown(expected, vae)
-    rows = [ContactRow(name="original", images_png=_row_png(to_pixels(shown)), difference_png=None)]
+    original = shown(expected, vae)
+    rows = [ContactRow(name="original", images_png=_row_png(to_pixels(original)), difference_png=None)]
     for artifact in decoders:
         images = _decode(bundle, artifact.name, inputs)
         if images is not None and images.shape == expected.shape:
-            rows.append(_contact_row(artifact.name, _shown(images, vae), shown))
+            rows.append(_contact_row(artifact.name, shown(images, vae), original))
     return tuple(rows)
-
-
-def _shown(images: FloatArray, vae: VaeSpec) -> FloatArray:
-    """Returns images as `[N, H, W, 1 or 3]` from 0 to 1: vectors folded, of other channels the first."""
-    folded = images.reshape(-1, *vae.image_shape)
-    channels = folded if vae.image_shape[2] in (1, 3) else folded[..., :1]
-    return ((channels - np.float32(vae.image_range[0])) / np.float32(vae.range_span)).astype(np.float32)
 
 
 def _prior_samples(strata: tuple[Stratum, ...]) -> slice:
@@ -74,17 +67,16 @@ def _decode(bundle: Bundle, name: str, inputs: Mapping[str, Array]) -> FloatArra
     artifact = bundle.manifest.artifact(name)
     try:
         with open_runner(bundle.artifact_path(artifact), artifact.format) as runner:
-            return run_samples(runner, inputs)["image"]
+            return run_samples(runner, inputs, bundle.manifest.vae.image_range)["image"]
     except PocketVaeError:
         return None
 
 
 def _contact_row(name: str, images: FloatArray, expected: FloatArray) -> ContactRow:
-    difference = np.abs(images - expected) * AMPLIFICATION
     return ContactRow(
         name=name,
         images_png=_row_png(to_pixels(images)),
-        difference_png=_row_png(to_pixels(np.nan_to_num(difference, nan=1.0))),
+        difference_png=_row_png(to_pixels(amplified(images, expected))),
     )
 
 

@@ -28,7 +28,8 @@ def _add_suite(root: xml.Element, name: str, checks: list[Check]) -> None:
         root, "testsuite", name=name, tests=str(len(checks)), failures=str(failures), errors="0", skipped="0"
     )
     for check in checks:
-        case = xml.SubElement(suite, "testcase", classname=name, name=f"{check.output} {check.metric}".strip())
+        what = f"{check.output} {check.metric}".strip() + (f", batch {check.batch}" if check.batch > 1 else "")
+        case = xml.SubElement(suite, "testcase", classname=name, name=what)
         if not check.passed:
             failure = xml.SubElement(case, "failure", message=check.detail)
             failure.text = f"{check.detail}\nlimit: {check.limit_source}" if check.limit_source else check.detail

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
 from html import escape
 from importlib import resources
 from pathlib import Path
 
 from pocketvae.benchmarks.charts import Bar, Point, bar_chart, scatter_chart
-from pocketvae.benchmarks.contact_sheet import AMPLIFICATION, ContactRow, contact_rows
+from pocketvae.benchmarks.contact_sheet import ContactRow, contact_rows
 from pocketvae.benchmarks.environment import Environment
+from pocketvae.benchmarks.parity.worst import AMPLIFICATION, WorstCase
+from pocketvae.benchmarks.report_html import image, table, table_row
+from pocketvae.benchmarks.report_parity import diagnoses_section, figures_section, worst_section
 from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, VerifyResult
 from pocketvae.benchmarks.tables import format_ratio, format_us, format_value, worst_check
 from pocketvae.bundle import Bundle, open_bundle
@@ -24,6 +26,7 @@ def write_report(
     verify: VerifyResult,
     bench: BenchResult | None = None,
     pictures: Mapping[str, bytes] | None = None,
+    worst: Sequence[WorstCase] = (),
 ) -> None:
     """Writes the report of a bundle.
 
@@ -33,12 +36,13 @@ def write_report(
         verify: What verify found.
         bench: What bench found, where it ran.
         pictures: Caption to PNG, for example samples of the training run.
+        worst: The worst input of each artifact, with its arrays.
 
     Raises:
         ManifestError: the bundle is damaged.
     """
     bundle = open_bundle(bundle_path)
-    write_text(out, render_report(bundle, verify, bench, pictures or {}, contact_rows(bundle)))
+    write_text(out, render_report(bundle, verify, bench, pictures or {}, contact_rows(bundle), worst))
 
 
 def render_report(
@@ -47,13 +51,17 @@ def render_report(
     bench: BenchResult | None,
     pictures: Mapping[str, bytes],
     rows: Sequence[ContactRow],
+    worst: Sequence[WorstCase] = (),
 ) -> str:
     """Returns the page."""
     manifest = bundle.manifest
     sections = [
         _head(manifest, verify, bench),
         _artifacts(manifest, verify, bench),
+        diagnoses_section(verify),
         _contact_sheet(rows),
+        worst_section(worst, manifest.vae),
+        figures_section(verify),
         _latency(bench) if bench else "",
         _trade_off(verify, bench) if bench else "",
         _pictures(pictures),
@@ -104,7 +112,7 @@ def _artifacts(manifest: Manifest, verify: VerifyResult, bench: BenchResult | No
         cells = [f"{artifact.file.size_bytes / 1000:.0f}", *_parity_cells(checks)]
         if bench:
             cells += _latency_cells(timed.get(artifact.name))
-        rows.append(_table_row(artifact.name, cells))
+        rows.append(table_row(artifact.name, cells))
     notes = [
         f"<li><code>{escape(artifact.name)}</code>: {escape('; '.join(artifact.notes))}</li>"
         for artifact in manifest.artifacts
@@ -113,7 +121,7 @@ def _artifacts(manifest: Manifest, verify: VerifyResult, bench: BenchResult | No
     return (
         "<h2>Artifacts</h2>\n<p>The deviation is the check that comes closest to its limit, over all golden inputs, "
         "against the original Keras model. Times are of one call on one thread, input and output copies included.</p>\n"
-        + _table("Size, parity and latency of every artifact", headers, rows)
+        + table("Size, parity and latency of every artifact", headers, rows)
         + (
             f"<details><summary>How the artifacts were made</summary><ul>{''.join(notes)}</ul></details>\n"
             if notes
@@ -147,7 +155,7 @@ def _latency_cells(row: BenchRow | None) -> list[str]:
 def _limits(verify: VerifyResult) -> str:
     numbered = [check for check in verify.checks if check.limit is not None]
     rows = [
-        _table_row(
+        table_row(
             check.artifact,
             [
                 f"{check.output} {check.metric}",
@@ -159,9 +167,9 @@ def _limits(verify: VerifyResult) -> str:
         )
         for check in numbered
     ]
-    table = _table("Every number that was compared", ["artifact", "metric", "value", "limit", "limit from"], rows)
+    listing = table("Every number that was compared", ["artifact", "metric", "value", "limit", "limit from"], rows)
     summary = f"All {len(verify.checks)} checks, and where each limit comes from"
-    return f"<details><summary>{summary}</summary>{table}</details>\n"
+    return f"<details><summary>{summary}</summary>{listing}</details>\n"
 
 
 def _contact_sheet(rows: Sequence[ContactRow]) -> str:
@@ -172,8 +180,8 @@ def _contact_sheet(rows: Sequence[ContactRow]) -> str:
         f"<div class='head'>difference x {AMPLIFICATION}</div>"
     ]
     for row in rows:
-        difference = _image(row.difference_png, f"difference of {row.name}") if row.difference_png else ""
-        images = _image(row.images_png, f"images decoded by {row.name}")
+        difference = image(row.difference_png, f"difference of {row.name}") if row.difference_png else ""
+        images = image(row.images_png, f"images decoded by {row.name}")
         cells.append(f"<div>{escape(row.name)}</div><div>{images}</div><div>{difference}</div>")
     return (
         "<h2>The same latents, every decoder</h2>\n<p>Each column is one latent from the prior. The difference to the "
@@ -184,8 +192,10 @@ def _contact_sheet(rows: Sequence[ContactRow]) -> str:
 
 def _latency(bench: BenchResult) -> str:
     charts = []
+    first = bench.results[0]
+    alike = [row for row in bench.results if (row.threads, row.batch) == (first.threads, first.batch)]
     for component in ("decoder", "encoder", "generator"):
-        rows = [row for row in bench.results if component in row.artifact and row.threads == bench.results[0].threads]
+        rows = [row for row in alike if component in row.artifact]
         bars = [
             Bar(
                 label=row.target if row.is_original else row.artifact.removeprefix(f"{component}."),
@@ -207,7 +217,7 @@ def _trade_off(verify: VerifyResult, bench: BenchResult) -> str:
     points = []
     for row in bench.results:
         checks = [c for c in verify.checks if c.artifact == row.artifact and c.output == "image" and c.value]
-        if not row.artifact.startswith("decoder.") or not checks:
+        if not row.artifact.startswith("decoder.") or row.batch > 1 or not checks:
             continue
         error = max(check.value or 0 for check in checks) * 255
         label = f"{row.artifact.removeprefix('decoder.')}, {_duration(row.median_s)}"
@@ -222,7 +232,7 @@ def _trade_off(verify: VerifyResult, bench: BenchResult) -> str:
 
 def _pictures(pictures: Mapping[str, bytes]) -> str:
     figures = "".join(
-        f"<figure>{_image(png, caption, smooth=True)}<figcaption>{escape(caption)}</figcaption></figure>"
+        f"<figure>{image(png, caption, smooth=True)}<figcaption>{escape(caption)}</figcaption></figure>"
         for caption, png in pictures.items()
     )
     return f"<h2>The model</h2>\n<div class='pictures'>{figures}</div>\n" if figures else ""
@@ -255,27 +265,6 @@ def _environment(environment: Environment, manifest: Manifest) -> str:
     return f"<h2>Environment</h2>\n<div class='scroll'><table><tbody>{''.join(rows)}</tbody></table></div>\n"
 
 
-def _table(caption: str, headers: Sequence[str], rows: Sequence[str]) -> str:
-    head = "".join(f"<th scope='col'>{escape(header)}</th>" for header in headers)
-    return (
-        f"<div class='scroll'><table><caption>{escape(caption)}</caption>"
-        f"<thead><tr>{head}</tr></thead><tbody>{''.join(rows)}</tbody></table></div>\n"
-    )
-
-
-def _table_row(name: str, cells: Sequence[str], *, wrap_last: bool = False) -> str:
-    last = len(cells) - 1
-    body = "".join(f"<td{' class=wrap' if wrap_last and i == last else ''}>{cell}</td>" for i, cell in enumerate(cells))
-    return f"<tr><th scope='row'><code>{escape(name)}</code></th>{body}</tr>"
-
-
-def _image(png: bytes, alt: str, *, smooth: bool = False) -> str:
-    data = base64.b64encode(png).decode("ascii")
-    return (
-        f"<img{' class=smooth' if smooth else ''} alt='{escape(alt, quote=True)}' src='data:image/png;base64,{data}'>"
-    )
-
-
 def _key(*kinds: str) -> str:
     names = {"tflite": "TFLite", "onnx": "ONNX", "original": "original Keras model"}
     return f"<p class='key soft'>{''.join(f'<span class=k-{kind}></span>{names[kind]}' for kind in kinds)}</p>\n"
@@ -286,5 +275,5 @@ def _duration(seconds: float) -> str:
 
 
 def _fastest_decoder(bench: BenchResult | None) -> BenchRow | None:
-    rows = [row for row in bench.results if row.artifact.startswith("decoder.")] if bench else []
+    rows = [row for row in bench.results if row.artifact.startswith("decoder.") and row.batch == 1] if bench else []
     return min(rows, key=lambda row: row.median_s, default=None)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from pocketvae.benchmarks.environment import Environment
 from pocketvae.spec import STRICT
 
-VERIFY_SCHEMA_VERSION = 1
+# 2 added figures, worst inputs, diagnoses and layers.
+VERIFY_SCHEMA_VERSION = 2
 BENCH_SCHEMA_VERSION = 1
 
 
@@ -24,6 +26,7 @@ class Check:
         limit: Largest value that passes; None for checks without a number.
         limit_source: Where the limit comes from.
         passed: The verdict.
+        batch: Samples in one call.
         detail: What was wrong, in words.
     """
 
@@ -36,6 +39,7 @@ class Check:
     limit: float | None
     limit_source: str
     passed: bool
+    batch: int = 1
     detail: str = ""
 
 
@@ -50,11 +54,88 @@ class NotRun:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Figure:
+    """A number that is reported and decides nothing.
+
+    Attributes:
+        stratum: The kind of golden samples it is of; empty for all.
+        metric: A name of `pocketvae.metrics`, or `psnr_db`, `ssim` and `ssim_worst`.
+        value: What was measured.
+    """
+
+    __pydantic_config__ = STRICT
+    artifact: str
+    target: str
+    output: str
+    stratum: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorstInput:
+    """The golden sample on which an artifact is farthest from the original.
+
+    Attributes:
+        index: Of the sample among the component's goldens.
+        stratum: The kind of sample it is.
+        metric: What is largest there: `max_abs` of `output`, or the posterior's `kl_max`.
+        value: How large; None where it is not finite.
+    """
+
+    __pydantic_config__ = STRICT
+    artifact: str
+    target: str
+    output: str
+    index: int
+    stratum: str
+    metric: str
+    value: float | None
+
+
+class Culprit(enum.StrEnum):
+    """What a failed check blames.
+
+    CONVERSION: the file computes something else than the original, on every kernel. QUANTIZATION: the float file of the
+    same component and format is right. KERNEL: the runtime's other kernels are right. PREPROCESSING: the file is right
+    where an image is scaled or laid out in another way. GOLDEN: all files agree with one another and not with the
+    goldens. FILE: it is the file of another artifact or of another model. UNKNOWN: none of them.
+    """
+
+    CONVERSION = "conversion"
+    QUANTIZATION = "quantization"
+    KERNEL = "kernel"
+    PREPROCESSING = "preprocessing"
+    GOLDEN = "golden"
+    FILE = "file"
+    UNKNOWN = "unknown"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Diagnosis:
+    """Why an artifact failed.
+
+    Attributes:
+        evidence: What was compared with what, one sentence each.
+    """
+
+    __pydantic_config__ = STRICT
+    artifact: str
+    target: str
+    culprit: Culprit
+    evidence: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class VerifyResult:
     """The outcome of a verification; passed means that everything ran and every check passed.
 
     Attributes:
+        checks: What decides.
         not_run: What was asked for and has no verdict.
+        figures: What is reported beside the checks.
+        worst: One golden sample of each artifact that ran.
+        diagnoses: One of each artifact that failed, where it could be run at all.
         declined: What a target is not made for, such as ONNX on a microcontroller's interpreter; it decides nothing.
     """
 
@@ -65,6 +146,9 @@ class VerifyResult:
     environment: Environment
     checks: tuple[Check, ...]
     not_run: tuple[NotRun, ...] = ()
+    figures: tuple[Figure, ...] = ()
+    worst: tuple[WorstInput, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
     declined: tuple[NotRun, ...] = ()
 
     def artifacts(self) -> tuple[str, ...]:
@@ -74,11 +158,12 @@ class VerifyResult:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchRow:
-    """The cost of one artifact, or of the original model, with one number of threads.
+    """The cost of one artifact, or of the original model, with one number of threads and one batch size.
 
     Attributes:
         artifact: File name, or `original decoder` and `original encoder`.
         target: `host`, or for the original how it was called: `keras-call`, `tf.function`, `keras-predict`.
+        batch: Samples in one call.
         size_bytes: Of the file.
         load_s: Opening the file, until the first call could be made; the runtime was imported before.
         first_s: The first call.

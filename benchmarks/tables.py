@@ -16,10 +16,64 @@ def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
     for key in dict.fromkeys((check.artifact, check.target) for check in result.checks):
         check = worst_check([check for check in result.checks if (check.artifact, check.target) == key])
         value, limit = format_value(check.value, check), format_value(check.limit, check)
-        what = f"{check.output} {check.metric}".strip()
+        what = f"{check.output} {check.metric}".strip() + (f", batch {check.batch}" if check.batch > 1 else "")
         rows.append([*key, what, value, limit, check.detail or check.limit_source, "pass" if check.passed else "FAIL"])
     rows += [[item.artifact, item.target, "not run", "", "", item.reason, "FAIL"] for item in result.not_run]
     return headers, rows
+
+
+def verdict_line(result: VerifyResult) -> str:
+    """Returns the verdict in a sentence: how many artifacts match, and how many could not be run."""
+    artifacts = result.artifacts()
+    failed = {check.artifact for check in result.checks if not check.passed}
+    line = f"{len(artifacts) - len(failed)} of {len(artifacts)} artifacts match the original"
+    missing = len({(item.artifact, item.target) for item in result.not_run})
+    return f"{line}; {missing} could not be run" if missing else line
+
+
+def figures_table(result: VerifyResult) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per artifact, target and output: the figures over all golden samples."""
+    kept = [figure for figure in result.figures if not figure.stratum]
+    metrics = [name for name in _SHOWN_FIGURES if any(figure.metric == name for figure in kept)]
+    rows = []
+    for key in dict.fromkeys((figure.artifact, figure.target, figure.output) for figure in kept):
+        values = {f.metric: f.value for f in kept if (f.artifact, f.target, f.output) == key}
+        rows.append([*key, *(format_figure(name, values.get(name)) for name in metrics)])
+    return ["artifact", "target", "output", *(_SHOWN_FIGURES[name] for name in metrics)], rows
+
+
+def format_figure(metric: str, value: float | None) -> str:
+    """Returns a figure in the form its users read it in; empty where there is none."""
+    if value is None:
+        return ""
+    if metric.startswith("share"):
+        return f"{value:.2%}"
+    if metric == "psnr_db":
+        return f"{value:.1f}"
+    if metric.startswith("ssim"):
+        return f"{value:.4f}"
+    if metric == "fully_accelerated":
+        return "yes" if value else "no"
+    return f"{value:.0f}" if metric in ("active_units_changed", "arena_bytes") else f"{value:.1e}"
+
+
+_SHOWN_FIGURES = {
+    "max_abs": "max",
+    "mean_abs": "mean",
+    "p99_abs": "p99",
+    "rmse": "RMSE",
+    "cosine_loss": "1 - cos",
+    "psnr_db": "PSNR dB",
+    "ssim": "SSIM",
+    "ssim_worst": "SSIM, worst",
+    "share_off_by_1": "> 1/255",
+    "share_off_by_4": "> 4/255",
+    "kl_mean": "KL nats",
+    "kl_max": "KL, worst",
+    "active_units_changed": "units changed",
+    "arena_bytes": "arena bytes",
+    "fully_accelerated": "all on WebGPU",
+}
 
 
 def worst_check(checks: list[Check]) -> Check:
@@ -49,8 +103,8 @@ def format_value(value: float | None, check: Check) -> str:
 
 
 def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
-    """Returns headers and one row per artifact, target and number of threads."""
-    headers = ["artifact", "target", "threads", "kB", "load ms", "first ms", "median us", "p90 us", "p99 us"]
+    """Returns headers and one row per artifact, target, number of threads and batch size."""
+    headers = ["artifact", "target", "threads", "batch", "kB", "load ms", "first ms", "median us", "p90 us", "p99 us"]
     headers += ["peak MB", "x tf.function", "x predict", "notes"]
     return headers, [_bench_row(row) for row in result.results]
 
@@ -60,6 +114,7 @@ def _bench_row(row: BenchRow) -> Row:
         row.artifact,
         row.target,
         str(row.threads),
+        str(row.batch),
         f"{row.size_bytes / 1000:.1f}",
         f"{row.load_s * 1e3:.1f}",
         f"{row.first_s * 1e3:.2f}",
@@ -82,3 +137,11 @@ def format_ratio(ratio: float | None) -> str:
     if ratio is None:
         return "-"
     return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.1f}"
+
+
+def declined_lines(result: VerifyResult) -> list[str]:
+    """Returns a line per target and reason: which artifacts the target is not made for."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for item in result.declined:
+        groups.setdefault((item.target, item.reason), []).append(item.artifact)
+    return [f"{target}: left out {', '.join(names)}: {reason}" for (target, reason), names in groups.items()]

@@ -3,20 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from pocketvae.benchmarks.environment import current_environment
 from pocketvae.benchmarks.parity.checks import attributed, fault_checks, output_checks
-from pocketvae.benchmarks.results import Check, NotRun, VerifyResult
+from pocketvae.benchmarks.parity.figures import output_figures
+from pocketvae.benchmarks.parity.limits import CONFIG_NAME, Limits, parse_limits
+from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
+from pocketvae.benchmarks.parity.worst import WorstCase, worst_case
+from pocketvae.benchmarks.results import Check, Diagnosis, Figure, NotRun, VerifyResult
 from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
 from pocketvae.bundle import Bundle, Goldens, open_bundle
 from pocketvae.errors import ManifestError, SpecError, TargetError
+from pocketvae.files import write_bytes
 from pocketvae.manifest import ArtifactRecord
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.runners import FloatArray
 from pocketvae.spec import Component
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """A verdict, and the arrays of the worst inputs."""
+
+    result: VerifyResult
+    worst: tuple[WorstCase, ...]
 
 
 def verify_bundle(
@@ -24,41 +38,74 @@ def verify_bundle(
     *,
     targets: Sequence[str] = ("host",),
     num_threads: int = 1,
+    config: Path | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> VerifyResult:
-    """Runs every artifact on every golden sample and checks it against the manifest's tolerances.
+    """Returns the verdict alone; see `verify_in_detail`."""
+    return verify_in_detail(path, targets=targets, num_threads=num_threads, config=config, progress=progress).result
 
-    All checks run before there is a verdict. An artifact without tolerances fails: nothing passes by omission.
+
+def verify_in_detail(
+    path: Path,
+    *,
+    targets: Sequence[str] = ("host",),
+    num_threads: int = 1,
+    config: Path | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> Verification:
+    """Runs every artifact on every golden sample and checks it against its limits.
+
+    All checks run before there is a verdict. An artifact without tolerances fails: nothing passes by omission. One
+    that fails is looked into at once, while the target has it.
 
     Args:
         path: The bundle.
         targets: Where to run; `host` is this machine.
         num_threads: Inside one inference.
+        config: Limits of one's own; None means `pocketvae.toml` beside the bundle, where there is one.
         progress: Told of every artifact.
 
     Raises:
         ManifestError: the bundle or its goldens are damaged.
-        SpecError: a target is unknown, or `num_threads` is below 1.
+        SpecError: a target is unknown, `num_threads` is below 1, or `config` is not what it must be.
     """
     chosen = [make_target(name) for name in targets]
     if num_threads < 1:
         raise SpecError(f"threads must be at least 1, got {num_threads}")
     bundle = open_bundle(path)
-    verification = _Verification(bundle, num_threads, progress, len(chosen))
-    for target in chosen:
-        verification.run_on(target)
-    return verification.result()
+    return verify_opened(bundle, chosen, read_limits(path, config), num_threads=num_threads, progress=progress)
 
 
-class _Verification:
+def verify_opened(
+    bundle: Bundle, targets: Sequence[Target], limits: Limits, *, num_threads: int, progress: ProgressCallback
+) -> Verification:
+    """Verifies a bundle that is open; see `verify_in_detail`.
+
+    Raises:
+        ManifestError: the goldens are damaged.
+        SpecError: `limits` names what the bundle has not got.
+    """
+    limits.check(bundle.manifest.artifacts)
+    verifier = _Verifier(bundle, limits, num_threads, progress, len(targets))
+    for target in targets:
+        verifier.run_on(target)
+    return verifier.verification()
+
+
+class _Verifier:
     """The checks so far, target by target."""
 
-    def __init__(self, bundle: Bundle, num_threads: int, progress: ProgressCallback, target_count: int) -> None:
-        self._bundle, self._num_threads, self._progress = bundle, num_threads, progress
+    def __init__(
+        self, bundle: Bundle, limits: Limits, num_threads: int, progress: ProgressCallback, target_count: int
+    ) -> None:
+        self._bundle, self._limits, self._num_threads, self._progress = bundle, limits, num_threads, progress
         self._total = len(bundle.manifest.artifacts) * target_count
         self._goldens = {component: _goldens(bundle, component) for component in _components(bundle)}
         self._checks: list[Check] = []
         self._not_run: list[NotRun] = []
+        self._figures: list[Figure] = []
+        self._worst: list[WorstCase] = []
+        self._diagnoses: list[Diagnosis] = []
         self._declined: list[NotRun] = []
         self._done = 0
 
@@ -73,11 +120,11 @@ class _Verification:
                 raise TargetError(reason)
             with target.open(self._bundle) as run:
                 for artifact in artifacts:
-                    self._check(artifact, target, run)
+                    for batch in target.batches(artifact):
+                        self._check(artifact, batch, target, run)
                     self._done += 1
-                    self._progress(
-                        Progress(stage="verifying", done=self._done, total=self._total, detail=artifact.name)
-                    )
+                    step = Progress(stage="verifying", done=self._done, total=self._total, detail=artifact.name)
+                    self._progress(step)
         except TargetError as e:
             seen = {check.artifact for check in self._checks if check.target == target.name}
             seen |= {item.artifact for item in self._not_run if item.target == target.name}
@@ -85,33 +132,57 @@ class _Verification:
                 if artifact.name not in seen:
                     self._miss(artifact.name, target, str(e))
 
-    def result(self) -> VerifyResult:
+    def verification(self) -> Verification:
         """Returns the verdict over all targets."""
-        return VerifyResult(
+        result = VerifyResult(
             passed=bool(self._checks) and not self._not_run and all(check.passed for check in self._checks),
             bundle=self._bundle.manifest.name,
             environment=current_environment(),
             checks=tuple(self._checks),
             not_run=tuple(self._not_run),
+            figures=tuple(self._figures),
+            worst=tuple(case.found for case in self._worst),
+            diagnoses=tuple(self._diagnoses),
             declined=tuple(self._declined),
         )
+        return Verification(result=result, worst=tuple(self._worst))
 
-    def _check(self, artifact: ArtifactRecord, target: Target, run: TargetRun) -> None:
-        self._checks += attributed(self._artifact_checks(artifact, target, run), target.runtime(artifact))
-
-    def _artifact_checks(self, artifact: ArtifactRecord, target: Target, run: TargetRun) -> list[Check]:
+    def _check(self, artifact: ArtifactRecord, batch: int, target: Target, run: TargetRun) -> None:
         goldens = self._goldens[artifact.component]
         try:
-            outputs = run.outputs(artifact, goldens.inputs, num_threads=self._num_threads)
+            outputs = run.outputs(artifact, goldens.inputs, num_threads=self._num_threads, batch=batch)
         except TargetError as e:
             self._miss(artifact.name, target, str(e))
-            return []
+            return
         except ArtifactFault as e:
-            return fault_checks(artifact.name, target.name, e.check, str(e))
+            found = fault_checks(artifact.name, target.name, e.check, str(e))
+            self._checks += [replace(check, batch=batch) for check in attributed(found, target.runtime(artifact))]
+            return
+        names, vae = (artifact.name, target.name), self._bundle.manifest.vae
         expected = {name: _float32(values) for name, values in goldens.outputs.items()}
-        return output_checks(
-            artifact.name, target.name, self._bundle.manifest.vae, artifact.tolerances, expected, outputs
-        )
+        tolerances = self._limits.apply(artifact)
+        found = output_checks(*names, vae, tolerances, expected, outputs, goldens.select(outputs))
+        checks = [replace(check, batch=batch) for check in attributed(found, target.runtime(artifact))]
+        self._checks += checks
+        if batch != artifact.batches[0] or not goldens.is_whole:
+            return
+        self._figures += [
+            Figure(artifact=names[0], target=names[1], output="", stratum="", metric=metric, value=value)
+            for metric, value in run.figures(artifact).items()
+        ]
+        self._figures += output_figures(*names, vae, artifact.component, expected, outputs, goldens.strata)
+        self._worst.append(worst_case(*names, artifact.component, goldens, outputs))
+        if not all(check.passed for check in checks):
+            case = Case(
+                artifact=artifact,
+                target=target.name,
+                tolerances=tolerances,
+                inputs=goldens.inputs,
+                expected=expected,
+                outputs=outputs,
+            )
+            triangulation = Triangulation(self._bundle.manifest, run, self._num_threads)
+            self._diagnoses.append(triangulation.diagnose(case))
 
     def _accepted(self, target: Target) -> list[ArtifactRecord]:
         """Returns what a target is made for, and notes what it is not."""
@@ -123,6 +194,39 @@ class _Verification:
 
     def _miss(self, artifact: str, target: Target, reason: str) -> None:
         self._not_run.append(NotRun(artifact=artifact, target=target.name, reason=reason))
+
+
+def save_worst(bundle_path: Path, folder: Path, verification: Verification) -> None:
+    """Writes every worst input: its arrays as `.npy` and what can be looked at as `.png`.
+
+    Args:
+        bundle_path: The bundle that was verified.
+        folder: Made where it does not exist; files of the same names are replaced.
+        verification: Of the bundle.
+
+    Raises:
+        ManifestError: the bundle is damaged.
+    """
+    vae = open_bundle(bundle_path).manifest.vae
+    folder.mkdir(exist_ok=True)
+    for case in verification.worst:
+        for name, content in case.files(vae).items():
+            write_bytes(folder / name, content)
+
+
+def read_limits(bundle: Path, config: Path | None) -> Limits:
+    """Reads the limits from the file that is named, or from the one beside the bundle.
+
+    Raises:
+        SpecError: the file is not what it must be.
+    """
+    path = config or bundle.absolute().parent / CONFIG_NAME
+    if config is None and not path.is_file():
+        return Limits()
+    try:
+        return parse_limits(path.read_text("utf-8"), str(config) if config else CONFIG_NAME)
+    except UnicodeDecodeError as e:
+        raise SpecError(f"{path} must be text in UTF-8: {e.reason} at byte {e.start}") from e
 
 
 def _components(bundle: Bundle) -> tuple[Component, ...]:

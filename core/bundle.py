@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -25,16 +26,28 @@ class Goldens:
         inputs: Input name to `[N, ...] float32`.
         outputs: Output name to `[N, ...] float32`, from the original model.
         strata: Kinds of samples, in order.
+        steps: Output name to every how many values of the flattened output one was kept, `[N, K]`; 1 where it is not
+            named, which means all, in shape.
     """
 
     inputs: dict[str, Array]
     outputs: dict[str, Array]
     strata: tuple[Stratum, ...]
+    steps: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def count(self) -> int:
         """N, the number of samples."""
         return len(next(iter(self.inputs.values())))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every value of the outputs was kept."""
+        return all(step == 1 for step in self.steps.values())
+
+    def select(self, outputs: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[np.float32]]:
+        """Returns those values of complete outputs `[N, ...]` that the goldens hold too."""
+        return {name: thin(values, self.steps.get(name, 1)) for name, values in outputs.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +79,11 @@ class Bundle:
             if not np.isfinite(array).all():
                 raise ManifestError(f"golden {name!r} of the {component} holds values that are not finite")
         return Goldens(inputs=inputs, outputs=outputs, strata=record.strata)
+
+
+def thin(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
+    """Returns every `step`-th value of each sample, `[N, ...]` to `[N, K]`; all of them, in shape, where step is 1."""
+    return values if step == 1 else values.reshape(len(values), -1)[:, ::step]
 
 
 def open_bundle(path: Path) -> Bundle:

@@ -56,6 +56,15 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def sha256_path(path: Path) -> str:
+    """Returns the hexadecimal SHA-256 of a file, or of a folder's names and contents in sorted order."""
+    if path.is_file():
+        return sha256_file(path)
+    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
+    lines = [f"{sha256_file(path / name)}  {name}\n" for name in names]
+    return sha256_bytes("".join(lines).encode())
+
+
 def check_output(path: Path, *, force: bool) -> None:
     """Refuses an output that exists, before any expensive work.
 

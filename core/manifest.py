@@ -10,7 +10,18 @@ from dataclasses import dataclass, field
 from pocketvae.errors import ManifestError
 from pocketvae.files import is_inside
 from pocketvae.model_form import ModelForm
-from pocketvae.spec import STRICT, ArtifactSpec, Component, Format, Precision, TensorSpec, VaeSpec
+from pocketvae.portability.records import Portability, Requirement
+from pocketvae.spec import (
+    STRICT,
+    ArtifactSpec,
+    Component,
+    Format,
+    ImageDtype,
+    Precision,
+    TensorSpec,
+    VaeSpec,
+    check_batches,
+)
 
 MANIFEST_NAME = "manifest.json"
 SCHEMA_VERSION = 1
@@ -60,30 +71,44 @@ class ArtifactRecord:
 
     Attributes:
         file: The exported file.
-        inputs: In the order of the original model.
-        outputs: In the order of the original model.
+        image_dtype: How images are stored.
+        inputs: In the order of the original model, for batch 1.
+        outputs: In the order of the original model, for batch 1.
+        batches: Batch sizes that the file runs, the first one 1. A TFLite file has one signature for each; an ONNX
+            file with more than one has a symbolic dimension `batch`.
         tolerances: What verify holds it to.
         notes: What is special about it, for the model card: layers kept in float, rewrites.
+        requires: The oldest runtime that loads it.
+        portability: How much of it each accelerator takes.
     """
 
     __pydantic_config__ = STRICT
     component: Component
     precision: Precision
     format: Format
+    image_dtype: ImageDtype = ImageDtype.FLOAT32
     file: FileRecord
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batches: tuple[int, ...] = (1,)
     tolerances: tuple[Tolerance, ...]
     notes: tuple[str, ...] = ()
+    requires: Requirement | None = None
+    portability: tuple[Portability, ...] = ()
+
+    def __post_init__(self) -> None:
+        check_batches(self.batches)
 
     @property
     def spec(self) -> ArtifactSpec:
-        """Component, precision and format together."""
-        return ArtifactSpec(component=self.component, precision=self.precision, format=self.format)
+        """Component, precision, format and images together."""
+        return ArtifactSpec(
+            component=self.component, precision=self.precision, format=self.format, image_dtype=self.image_dtype
+        )
 
     @property
     def name(self) -> str:
-        """`COMPONENT.PRECISION.FORMAT`."""
+        """`COMPONENT.PRECISION.FORMAT` or `COMPONENT.PRECISION.uint8.FORMAT`."""
         return self.spec.filename
 
 
@@ -152,6 +177,8 @@ class Manifest:
         forms: How to call the originals of somebody's own VAE; empty for a run's, which are called like artifacts.
         training: What the run reported, for example `test_negative_elbo_nats`; empty for other people's models.
         provenance: Facts about the run in words: data, preset, seed.
+        licence: Of the model, as the exporter stated it; empty where nothing was stated.
+        author: As stated.
         versions: Package name to the version that made the artifacts.
     """
 
@@ -168,6 +195,8 @@ class Manifest:
     documents: tuple[FileRecord, ...] = ()
     training: dict[str, float] = field(default_factory=dict)
     provenance: dict[str, str] = field(default_factory=dict)
+    licence: str = ""
+    author: str = ""
     versions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

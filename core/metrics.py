@@ -1,6 +1,7 @@
 """Deviation of an artifact's outputs from the original's, by the names that tolerances use.
 
-A value that is not finite, on either side, makes every metric NaN, and NaN passes no limit.
+Every metric is 0 for equal outputs and grows with the deviation. A value that is not finite, on either side, makes
+every metric NaN, and NaN passes no limit.
 """
 
 from __future__ import annotations
@@ -10,86 +11,106 @@ from collections.abc import Callable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.errors import unknown_name
+from pocketvae.errors import SpecError, unknown_name
 from pocketvae.gaussian import kl_divergence
 from pocketvae.manifest import Tolerance
+from pocketvae.ssim import ssim
 
 FloatArray = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
 Outputs = Mapping[str, FloatArray]
 
 # The name under which a tolerance speaks of z_mean and z_log_var together.
 POSTERIOR = "posterior"
+_IMAGE_DIMENSIONS = 4
+# A unit is active where its mean varies over the data by more than this (Burda et al. 2016).
+_ACTIVE_VARIANCE = 0.01
 
-
-def _max_abs(difference: npt.NDArray[np.float64]) -> float:
-    return float(difference.max())
-
-
-def _mean_abs(difference: npt.NDArray[np.float64]) -> float:
-    return float(difference.mean())
-
-
-def _p99_abs(difference: npt.NDArray[np.float64]) -> float:
-    return float(np.quantile(difference, 0.99))
-
-
-def _rmse(difference: npt.NDArray[np.float64]) -> float:
-    return float(np.sqrt(np.mean(np.square(difference))))
-
-
-def _share_off_by_1(difference: npt.NDArray[np.float64]) -> float:
-    return float(np.mean(difference > 1 / 255))
-
-
-def _share_off_by_4(difference: npt.NDArray[np.float64]) -> float:
-    return float(np.mean(difference > 4 / 255))
-
-
-_ELEMENTWISE: Mapping[str, Callable[[npt.NDArray[np.float64]], float]] = {
-    "max_abs": _max_abs,
-    "mean_abs": _mean_abs,
-    "p99_abs": _p99_abs,
-    "rmse": _rmse,
-    "share_off_by_1": _share_off_by_1,
-    "share_off_by_4": _share_off_by_4,
+_ELEMENTWISE: Mapping[str, Callable[[DoubleArray], float]] = {
+    "max_abs": lambda difference: float(difference.max()),
+    "mean_abs": lambda difference: float(difference.mean()),
+    "p99_abs": lambda difference: float(np.quantile(difference, 0.99)),
+    "rmse": lambda difference: float(np.sqrt(np.mean(np.square(difference)))),
 }
-_POSTERIOR: Mapping[str, Callable[[npt.NDArray[np.float64]], float]] = {
-    "kl_max": lambda kl: float(kl.max()),
-    "kl_mean": lambda kl: float(kl.mean()),
-}
-METRICS = (*_ELEMENTWISE, *_POSTERIOR)
+_STEPS = {"share_off_by_1": 1, "share_off_by_4": 4}
+_PAIRWISE = ("cosine_loss", "ssim_loss", "ssim_loss_max")
+_POSTERIOR = ("kl_mean", "kl_max", "active_units_changed")
+METRICS = (*_ELEMENTWISE, *_STEPS, *_PAIRWISE, *_POSTERIOR)
 
 
-def measure(tolerance: Tolerance, original: Outputs, artifact: Outputs) -> float:
+def measure(tolerance: Tolerance, original: Outputs, artifact: Outputs, *, image_span: float = 1.0) -> float:
     """Returns the value that a tolerance limits, NaN where an output is not finite.
 
     Elementwise metrics are of |artifact - original| over all samples and elements; `share_off_by_1` and
-    `share_off_by_4` are the shares of elements that differ by more than 1/255 and 4/255. `kl_mean` and `kl_max` are of
-    KL(original || artifact) in nats over the samples.
+    `share_off_by_4` are the shares of elements that differ by more than one and four of 255 grey steps. `cosine_loss`
+    is 1 - cos over everything at once, `ssim_loss` 1 - SSIM on average over the samples and `ssim_loss_max` of the
+    worst one. `kl_mean` and `kl_max` are of KL(original || artifact) in nats over the samples, `active_units_changed`
+    counts latent dimensions that are active in one and not in the other.
 
     Args:
         tolerance: Names the output and the metric.
         original: Output name to `[N, ...]`.
         artifact: Output name to `[N, ...]`.
+        image_span: White minus black.
 
     Raises:
-        SpecError: the metric is unknown, or the output is unknown.
+        SpecError: the metric or the output is unknown, or the metric is of images and the output is none.
     """
-    if tolerance.metric not in METRICS:
-        raise unknown_name("metric", tolerance.metric, METRICS)
-    if tolerance.metric in _POSTERIOR:
-        names = ("z_mean", "z_log_var")
-        values = [_as_double(outputs, name) for outputs in (original, artifact) for name in names]
-        if not all(np.isfinite(value).all() for value in values):
-            return float("nan")
-        kl = kl_divergence(*values)
-        return _POSTERIOR[tolerance.metric](np.asarray(kl, np.float64))
-    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which is the answer
-        difference = np.abs(_as_double(artifact, tolerance.output) - _as_double(original, tolerance.output))
-    return _ELEMENTWISE[tolerance.metric](difference) if np.isfinite(difference).all() else float("nan")
+    metric = tolerance.metric
+    if metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
+    if metric in _POSTERIOR:
+        return _measure_posterior(metric, original, artifact)
+    expected, found = (_as_double(outputs, tolerance.output) for outputs in (original, artifact))
+    if not (np.isfinite(expected).all() and np.isfinite(found).all()):
+        return float("nan")
+    if metric == "cosine_loss":
+        return _cosine_loss(expected, found)
+    if metric in _PAIRWISE:
+        loss = 1 - _similarity(expected, found, image_span)
+        return float(loss.mean() if metric == "ssim_loss" else loss.max())
+    difference = np.abs(found - expected)
+    if metric in _STEPS:
+        return float(np.mean(difference > _STEPS[metric] * image_span / 255))
+    return _ELEMENTWISE[metric](difference)
 
 
-def _as_double(outputs: Outputs, name: str) -> npt.NDArray[np.float64]:
+def posterior_kl(original: Outputs, artifact: Outputs) -> DoubleArray:
+    """Returns KL(original || artifact) of each sample's posterior in nats, `[N]`."""
+    values = [_as_double(outputs, name) for outputs in (original, artifact) for name in ("z_mean", "z_log_var")]
+    return np.asarray(kl_divergence(*values), np.float64)
+
+
+def psnr_db(rmse: float, image_span: float = 1.0) -> float:
+    """Returns the peak signal-to-noise ratio that a root mean square error stands for; infinite for none."""
+    return float("inf") if rmse == 0 else 20 * float(np.log10(image_span / rmse))
+
+
+def _measure_posterior(metric: str, original: Outputs, artifact: Outputs) -> float:
+    names = ("z_mean", "z_log_var")
+    if not all(np.isfinite(_as_double(outputs, name)).all() for outputs in (original, artifact) for name in names):
+        return float("nan")
+    if metric == "active_units_changed":
+        active = [_as_double(outputs, "z_mean").var(axis=0) > _ACTIVE_VARIANCE for outputs in (original, artifact)]
+        return float(np.count_nonzero(active[0] != active[1]))
+    kl = posterior_kl(original, artifact)
+    return float(kl.mean() if metric == "kl_mean" else kl.max())
+
+
+def _cosine_loss(expected: DoubleArray, found: DoubleArray) -> float:
+    norm = float(np.linalg.norm(expected) * np.linalg.norm(found))
+    if norm == 0:
+        return 0.0 if np.array_equal(expected, found) else 1.0
+    return max(0.0, 1 - float(np.vdot(expected, found)) / norm)
+
+
+def _similarity(expected: DoubleArray, found: DoubleArray, image_span: float) -> DoubleArray:
+    if expected.ndim != _IMAGE_DIMENSIONS:
+        raise SpecError(f"structural similarity is of images [N, H, W, C], got an output of shape {expected.shape}")
+    return ssim(expected, found, span=image_span)
+
+
+def _as_double(outputs: Outputs, name: str) -> DoubleArray:
     if name not in outputs:
         raise unknown_name("output", name, outputs)
     return outputs[name].astype(np.float64)

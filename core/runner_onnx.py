@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import cast
 
 from pocketvae.errors import ParityError, missing_package
-from pocketvae.runners import Array, Kernels, Runner
+from pocketvae.runners import Array, Kernels, Runner, check_batch
 from pocketvae.spec import TensorSpec
 
 _DTYPES = {
@@ -24,10 +24,11 @@ _DTYPES = {
 class OnnxRunner(Runner):
     """Runs one ONNX file, single stream, with as many threads as asked for."""
 
-    def __init__(self, path: Path, *, num_threads: int, kernels: Kernels) -> None:
+    def __init__(self, path: Path, *, num_threads: int, kernels: Kernels, batch: int = 1) -> None:
         """Loads the file and builds its session.
 
         Raises:
+            SpecError: the file has not got the batch.
             ParityError: the file is damaged or needs an operator that onnxruntime has not got.
             TargetError: onnxruntime is not installed.
         """
@@ -49,8 +50,11 @@ class OnnxRunner(Runner):
             message = " ".join(str(e).split())[:200]
             raise ParityError(f"onnxruntime cannot load {path}: {message}") from e
         self.runtime = f"onnxruntime {version('onnxruntime')}"
-        self.inputs = {node.name: _tensor_spec(path, node) for node in self._session.get_inputs()}
-        self.outputs = {node.name: _tensor_spec(path, node) for node in self._session.get_outputs()}
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        self.batch, self.batches = batch, _batches(inputs)
+        check_batch(batch, self.batches)
+        self.inputs = {node.name: _tensor_spec(path, node, batch) for node in inputs}
+        self.outputs = {node.name: _tensor_spec(path, node, batch) for node in outputs}
         self._output_names = list(self.outputs)
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
@@ -63,8 +67,16 @@ class OnnxRunner(Runner):
         del self._session
 
 
-def _tensor_spec(path: Path, node: object) -> TensorSpec:
+def _batches(inputs: Sequence[object]) -> tuple[int, ...]:
+    """Returns the only batch size of a file, nothing where its first dimensions are open."""
+    sizes = {shape[0] for node in inputs if (shape := getattr(node, "shape", ()))}
+    return tuple(size for size in sizes if isinstance(size, int))
+
+
+def _tensor_spec(path: Path, node: object, batch: int) -> TensorSpec:
     name, kind, shape = (getattr(node, attribute) for attribute in ("name", "type", "shape"))
+    if shape and not isinstance(shape[0], int):
+        shape = [batch, *shape[1:]]
     if kind not in _DTYPES:
         raise ParityError(f"{path}: tensor {name!r} has the type {kind}, known: {', '.join(_DTYPES)}")
     if not all(isinstance(size, int) for size in shape):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
 from pocketvae.errors import SpecError, unknown_name
@@ -29,6 +29,11 @@ class Component(enum.StrEnum):
     def is_composed(self) -> bool:
         """Whether it is made of other parts at export, so that a run holds no model of it."""
         return self in (Component.SAMPLER, Component.GENERATOR)
+
+    @property
+    def has_image(self) -> bool:
+        """Whether an image is among its inputs or outputs."""
+        return self in (Component.ENCODER, Component.DECODER, Component.GENERATOR)
 
 
 class Format(enum.StrEnum):
@@ -59,8 +64,21 @@ class Precision(enum.StrEnum):
         return self in (Precision.FLOAT32, Precision.FLOAT16)
 
 
+class ImageDtype(enum.StrEnum):
+    """How an artifact's images are stored; everything inside it stays as it is.
+
+    FLOAT32 has real numbers in the VAE's `image_range`. UINT8 has pixels as apps hold them, 0 for the range's low end
+    and 255 for its high end, without quantization parameters.
+    """
+
+    FLOAT32 = "float32"
+    UINT8 = "uint8"
+
+
 _LATENT_REASON = "an error in the latent moves the whole image, and a {component} is small; use float32"
 _SEEDS_REASON = "its inputs are integers already; use int8"
+_NO_IMAGE_REASON = "it has no image"
+_INTEGER_IMAGE_REASON = "its images are quantized already; use int8"
 # Why a format has not got a precision. What is not listed here is supported.
 _UNSUPPORTED = {
     (Format.ONNX, Precision.INT8_IO): "an ONNX QDQ model keeps a float interface; use int8",
@@ -68,8 +86,18 @@ _UNSUPPORTED = {
 }
 
 
-def unsupported_reason(format: Format, precision: Precision, component: Component | None = None) -> str | None:
+def unsupported_reason(
+    format: Format,
+    precision: Precision,
+    component: Component | None = None,
+    image_dtype: ImageDtype = ImageDtype.FLOAT32,
+) -> str | None:
     """Returns why `format` has not got `precision`, for any component or for this one; None where it has."""
+    if image_dtype is not ImageDtype.FLOAT32:
+        if component is not None and not component.has_image:
+            return _NO_IMAGE_REASON
+        if precision is Precision.INT8_IO:
+            return _INTEGER_IMAGE_REASON
     if component in (Component.PRIOR, Component.SAMPLER) and precision is not Precision.FLOAT32:
         return _LATENT_REASON.format(component=component)
     if component is Component.GENERATOR and precision is Precision.INT8_IO:
@@ -106,10 +134,10 @@ class TensorSpec:
     """One named input or output of an artifact, as a caller sees it.
 
     Attributes:
-        name: Stable name: `x`, `z`, `image`, `z_mean`, `z_log_var`, `seed`, `index`.
+        name: Stable name: `x`, `z`, `eps`, `image`, `z_mean`, `z_log_var`, `seed`, `index`, `label`.
         dtype: numpy name of the element type.
         shape: Dimensions with the batch first, all fixed.
-        quantization: For integer tensors that stand for real numbers.
+        quantization: For integer tensors that stand for real numbers. A uint8 tensor without one holds pixels.
     """
 
     __pydantic_config__ = STRICT
@@ -117,6 +145,30 @@ class TensorSpec:
     dtype: str
     shape: tuple[int, ...]
     quantization: Quantization | None = None
+
+    @property
+    def holds_pixels(self) -> bool:
+        """Whether it is an image of pixels, 0 to 255."""
+        return self.dtype == ImageDtype.UINT8 and self.quantization is None
+
+    def with_batch(self, batch: int) -> Self:
+        """Returns the same tensor of another batch."""
+        return replace(self, shape=(batch, *self.shape[1:]))
+
+
+def signature_key(batch: int) -> str:
+    """Returns the name of a TFLite file's signature for a batch: `serving_default` for one sample, else `batch_N`."""
+    return "serving_default" if batch == 1 else f"batch_{batch}"
+
+
+def check_batches(batches: tuple[int, ...]) -> None:
+    """Refuses batch sizes that are not 1 and larger ones in rising order.
+
+    Raises:
+        SpecError: with what was received.
+    """
+    if batches[:1] != (1,) or list(batches) != sorted(set(batches)):
+        raise SpecError(f"batch sizes must begin with 1 and rise, such as 1,8,32, got {','.join(map(str, batches))}")
 
 
 _LABEL = TensorSpec(name="label", dtype="int32", shape=(1,))
@@ -126,40 +178,44 @@ SEED_INPUTS = (TensorSpec(name="seed", dtype="int32", shape=(1,)), TensorSpec(na
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactSpec:
-    """Which component, in which precision and format: what a file name says.
+    """Which component, in which precision and format, with which images: what a file name says.
 
     Raises:
-        SpecError: the format has not got the precision.
+        SpecError: the format has not got the precision, or the component has no such images.
     """
 
     component: Component
     precision: Precision
     format: Format
+    image_dtype: ImageDtype = ImageDtype.FLOAT32
 
     def __post_init__(self) -> None:
-        reason = unsupported_reason(self.format, self.precision, self.component)
+        reason = unsupported_reason(self.format, self.precision, self.component, self.image_dtype)
         if reason:
-            raise SpecError(f"{self.format} has no {self.precision} {self.component}: {reason}")
+            images = "" if self.image_dtype is ImageDtype.FLOAT32 else f" with {self.image_dtype} images"
+            raise SpecError(f"{self.format} has no {self.precision} {self.component}{images}: {reason}")
 
     @property
     def filename(self) -> str:
-        """`COMPONENT.PRECISION.FORMAT`, for example `decoder.int8.tflite`."""
-        return f"{self.component}.{self.precision}.{self.format}"
+        """`COMPONENT.PRECISION.FORMAT` or `COMPONENT.PRECISION.uint8.FORMAT`, for example `decoder.int8.tflite`."""
+        images = "" if self.image_dtype is ImageDtype.FLOAT32 else f".{self.image_dtype}"
+        return f"{self.component}.{self.precision}{images}.{self.format}"
 
     @classmethod
     def parse(cls, filename: str) -> Self:
-        """Parses `COMPONENT.PRECISION.FORMAT`.
+        """Parses what `filename` returns.
 
         Raises:
             SpecError: a part is unknown or the combination is not supported.
         """
         parts = filename.split(".")
-        if len(parts) != 3:
-            raise SpecError(f"an artifact is named COMPONENT.PRECISION.FORMAT, got {filename!r}")
+        if len(parts) not in (3, 4) or (len(parts) == 4 and parts[2] != ImageDtype.UINT8):
+            raise SpecError(f"an artifact is named COMPONENT.PRECISION[.uint8].FORMAT, got {filename!r}")
         return cls(
             component=parse_choice(Component, parts[0], "component"),
             precision=parse_choice(Precision, parts[1], "precision"),
-            format=parse_choice(Format, parts[2], "format"),
+            format=parse_choice(Format, parts[-1], "format"),
+            image_dtype=ImageDtype.UINT8 if len(parts) == 4 else ImageDtype.FLOAT32,
         )
 
 

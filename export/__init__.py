@@ -6,6 +6,7 @@ from pocketvae.export.own_messages import OwnModels
 from pocketvae.export.own_models import export_own_models
 from pocketvae.export.own_roles import DecoderOutput
 from pocketvae.export.pipeline import ExportResult, export_run
+from pocketvae.export.portability_notes import portability_warnings
 from pocketvae.model_form import Role
 
 __all__ = [
@@ -19,4 +20,5 @@ __all__ = [
     "export_own_models",
     "export_run",
     "plan_artifacts",
+    "portability_warnings",
 ]

@@ -6,9 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, searched, tflite
-from pocketvae.export.measured import excess_of, open_content
-from pocketvae.export.source import Source
+from pocketvae.export.measured import excess_of, excess_of_outputs, kernel_spread, open_content
+from pocketvae.export.source import FloatArray, Source
 from pocketvae.manifest import Tolerance
+from pocketvae.runners import run_samples
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec
 
 
@@ -22,6 +23,8 @@ class Artifact:
         outputs: As a caller sees them.
         notes: What is special about it, in words.
         excess: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
+        golden_outputs: Output name to `[N, ...]`, what it makes of the goldens.
+        kernel_spread: Of a float file, how far its runtime's kernels differ from one another, by output.
     """
 
     content: bytes
@@ -29,6 +32,8 @@ class Artifact:
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...]
     excess: float
+    golden_outputs: dict[str, FloatArray]
+    kernel_spread: dict[str, float]
 
 
 def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Artifact:
@@ -40,12 +45,15 @@ def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Toleranc
     content, notes = _made(spec, source, tolerances)
     with open_content(spec.format, content) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
+        found = run_samples(runner, source.golden_inputs)
     return Artifact(
         content=content,
         inputs=_in_order(inputs, source.golden_inputs),
         outputs=_in_order(outputs, source.golden_outputs),
         notes=notes,
-        excess=excess_of(spec.format, content, source, tolerances),
+        excess=excess_of_outputs(found, source, tolerances),
+        golden_outputs=found,
+        kernel_spread=kernel_spread(spec.format, content, source) if spec.precision.is_float else {},
     )
 
 
@@ -71,7 +79,7 @@ def _compose(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     image = replace(spec, component=Component.DECODER)
     decoder, notes = _decoder(image, source, tolerances)
     content = joins.join(spec.format, sampler, decoder, "z")
-    return content, (f"{latent.filename} and {image.filename} in one file", *notes, _oldest_runtime(spec, content))
+    return content, (f"{latent.filename} and {image.filename} in one file", *notes)
 
 
 def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> tuple[bytes, tuple[str, ...]]:
@@ -94,17 +102,10 @@ def _sampler(spec: ArtifactSpec, source: Source) -> tuple[bytes, tuple[str, ...]
         content = tflite.convert_float32(noise_tflite.build_noise(source.vae.eps_dim, output))
     else:
         content = noise_onnx.build_noise(source.vae.eps_dim, output)
-    notes = ["noise bit-identical in every runtime"]
     if prior:
         behind, _ = _made(replace(spec, component=Component.PRIOR), prior, ())
         content = joins.join(spec.format, content, behind, output)
-    return content, (*notes, _oldest_runtime(spec, content))
-
-
-def _oldest_runtime(spec: ArtifactSpec, content: bytes) -> str:
-    if spec.format is Format.ONNX:
-        return f"needs operator set {noise_onnx.OPSET}: onnxruntime {noise_onnx.OLDEST_RUNTIME} or newer"
-    return f"needs TensorFlow Lite {joins.oldest_tflite(content)} or newer"
+    return content, ("noise bit-identical in every runtime",)
 
 
 def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> tuple[bytes, tuple[str, ...]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from pocketvae.export.portability_notes import portability_sources, portability_table
 from pocketvae.manifest import ArtifactRecord, Manifest
 from pocketvae.spec import Component, Likelihood, PriorKind, VaeSpec
 
@@ -61,6 +62,7 @@ def model_card(manifest: Manifest) -> str:
         *(_row(artifact) for artifact in manifest.artifacts),
         "",
     ]
+    lines += ["## Where it runs", "", *_runs(manifest), ""]
     if manifest.failures:
         lines += ["Could not be made:", "", *(f"- {item.artifact}: {item.reason}" for item in manifest.failures), ""]
     lines += ["## Training", "", *_training(manifest), "", "## Limits", "", *_limits(manifest), ""]
@@ -133,9 +135,23 @@ def _row(artifact: ArtifactRecord) -> str:
     return f"| {' | '.join(cells)} | {'; '.join(artifact.notes)} |"
 
 
+def _runs(manifest: Manifest) -> list[str]:
+    return [
+        "Each file loads in the runtime that it needs or a newer one, with built-in operators alone. An accelerator "
+        "runs the operators that it takes; the CPU runs the others, but on a microcontroller nothing does. "
+        "[EMBED.md](EMBED.md) has code for apps.",
+        "",
+        *portability_table(manifest.artifacts),
+        "",
+        *portability_sources(manifest.artifacts),
+    ]
+
+
 def _training(manifest: Manifest) -> list[str]:
     rows = [f"- {key}: {value}" for key, value in sorted(manifest.provenance.items())]
     rows += [f"- {text}: {manifest.training[key]:g}" for key, text in _FIGURES.items() if key in manifest.training]
+    rows.append(f"- Licence of the model: {manifest.licence or 'not stated'}")
+    rows += [f"- Author: {manifest.author}"] if manifest.author else []
     if not manifest.training:
         rows.append("- The model was not trained by pocketvae; nothing is known of its training.")
     return rows

@@ -20,11 +20,17 @@ class ExportConfig:
         artifacts: In the order in which they are made.
         seed: Of calibration and golden latents.
         time_limit_s: For one conversion; it is ended and reported as failed after that.
+        licence: Of the model, stated in every file; empty states nothing.
+        author: The same of who made it.
+        embedded_goldens: Whether golden pairs go into the files, so that each can be verified alone.
     """
 
     artifacts: tuple[ArtifactSpec, ...]
     seed: int = 0
     time_limit_s: float = 300.0
+    licence: str = ""
+    author: str = ""
+    embedded_goldens: bool = True
 
     def __post_init__(self) -> None:
         if not self.artifacts:

@@ -21,13 +21,6 @@ def join(format: Format, first: bytes, second: bytes, tensor: str) -> bytes:
     return (join_tflite if format is Format.TFLITE else join_onnx)(first, second, tensor)
 
 
-def oldest_tflite(content: bytes) -> str:
-    """Returns the oldest TensorFlow Lite that has the operators of a TFLite file, as its converter noted it."""
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    return _minimum_version(flatbuffer_utils.read_model_from_bytearray(content))
-
-
 def join_tflite(first: bytes, second: bytes, tensor: str) -> bytes:
     """Joins two TFLite files of one subgraph and one signature each.
 

@@ -10,36 +10,50 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.export.goldens import FLOOR_SAMPLES, thinned
 from pocketvae.export.source import Source
 from pocketvae.manifest import Tolerance
 from pocketvae.metrics import measure
-from pocketvae.runners import Runner, open_runner, run_samples
+from pocketvae.runners import Kernels, Runner, open_runner, run_samples
 from pocketvae.spec import Format
 
 FloatArray = npt.NDArray[np.float32]
 Inputs = Mapping[str, npt.NDArray[Any]]
 
 
-def open_content(format: Format, content: bytes) -> Runner:
+def open_content(format: Format, content: bytes, kernels: Kernels = Kernels.OPTIMIZED) -> Runner:
     """Loads a file from its bytes."""
     with tempfile.NamedTemporaryFile(suffix=f".{format}") as file:
         file.write(content)
         file.flush()
-        return open_runner(Path(file.name), format)
+        return open_runner(Path(file.name), format, kernels=kernels)
 
 
-def run_content(format: Format, content: bytes, inputs: Inputs) -> dict[str, FloatArray]:
+def run_content(
+    format: Format, content: bytes, inputs: Inputs, kernels: Kernels = Kernels.OPTIMIZED
+) -> dict[str, FloatArray]:
     """Runs a file on every sample."""
-    with open_content(format, content) as runner:
+    with open_content(format, content, kernels) as runner:
         return run_samples(runner, inputs)
 
 
 def excess_of(format: Format, content: bytes, source: Source, tolerances: tuple[Tolerance, ...]) -> float:
     """Returns the largest ratio of an error on the goldens to its limit; infinite where an output is not finite."""
-    outputs = run_content(format, content, source.golden_inputs)
+    return excess_of_outputs(run_content(format, content, source.golden_inputs), source, tolerances)
+
+
+def excess_of_outputs(outputs: Mapping[str, FloatArray], source: Source, tolerances: tuple[Tolerance, ...]) -> float:
+    """Returns the same of outputs that are there already."""
     ratios = [_ratio(measure(tolerance, source.golden_outputs, outputs), tolerance.limit) for tolerance in tolerances]
     # max() of a list with NaN depends on its order; a NaN must never look like a pass.
     return float("inf") if any(np.isnan(ratios)) else max(ratios)
+
+
+def kernel_spread(format: Format, content: bytes, source: Source) -> dict[str, float]:
+    """Returns the largest difference between a runtime's optimized and built-in kernels, by output."""
+    some = thinned(source.golden_inputs, FLOOR_SAMPLES)
+    optimized, builtin = (run_content(format, content, some, kernels) for kernels in Kernels)
+    return {name: float(np.abs(optimized[name] - builtin[name]).max()) for name in optimized}
 
 
 def _ratio(value: float, limit: float) -> float:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
+from pocketvae.export.embedding import Statement
 from pocketvae.export.goldens import NoiseFloor
 from pocketvae.manifest import Stratum, Tolerance
 from pocketvae.model_form import ModelForm
+from pocketvae.portability.records import Portability, Requirement
 from pocketvae.spec import ArtifactSpec, Component, TensorSpec, VaeSpec
 
 
@@ -24,14 +26,37 @@ class ConvertJob:
 
     artifact: ArtifactSpec
     tolerances: tuple[Tolerance, ...]
+    floor: NoiseFloor
+    golden_strata: tuple[Stratum, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadJob:
+    """Load the models of these components, so that the next job need not wait for it."""
+
+    components: tuple[Component, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SpreadJob:
+    """Run the originals of these components, prepared before, in this process's way.
+
+    Attributes:
+        way: What is special about this process, in words.
+    """
+
+    components: tuple[Component, ...]
+    way: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """One job; exactly one of the two is given."""
+    """One job; exactly one of them is given."""
 
     prepare: PrepareJob | None = None
     convert: ConvertJob | None = None
+    load: LoadJob | None = None
+    spread: SpreadJob | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +83,17 @@ class Converted:
     outputs: tuple[TensorSpec, ...]
     notes: tuple[str, ...]
     excess: float
+    requires: Requirement
+    portability: tuple[Portability, ...]
+    kernel_spread: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spread:
+    """How far one component of the original is from its goldens: way of running to output to largest difference."""
+
+    component: Component
+    ways: dict[str, dict[str, float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +102,7 @@ class Reply:
 
     prepared: tuple[Prepared, ...] | None = None
     converted: Converted | None = None
+    spreads: tuple[Spread, ...] | None = None
     error: str | None = None
 
 
@@ -75,6 +112,7 @@ class WorkerSetup:
 
     Attributes:
         vae: The interface of the model.
+        statement: What every file says of itself.
         seed: Of calibration and golden latents.
         models: Component to the path of its Keras model.
         reference: Path of the archive of reference images; empty where there are none.
@@ -83,6 +121,7 @@ class WorkerSetup:
     """
 
     vae: VaeSpec
+    statement: Statement
     seed: int
     models: dict[Component, str]
     reference: str

@@ -16,9 +16,8 @@ from pocketvae.noise import SECOND_KEY, TABLE_BITS, block_count, normal_table
 from pocketvae.spec import SEED_INPUTS
 from pocketvae.threefry import threefry2x32
 
-# The first one with BitwiseXor, and the oldest onnxruntime that was seen to compute the same noise.
+# The first one with BitwiseXor.
 OPSET = 18
-OLDEST_RUNTIME = "1.15"
 _IR_VERSION = 8
 _PREFIX = "noise/"
 

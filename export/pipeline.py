@@ -18,7 +18,10 @@ from pocketvae.export.budgets import tolerances
 from pocketvae.export.card import model_card
 from pocketvae.export.composed import with_parts
 from pocketvae.export.config import ExportConfig
-from pocketvae.export.messages import Converted, ConvertJob, Prepared, PrepareJob, Reply, Request, WorkerSetup
+from pocketvae.export.embedding import Statement
+from pocketvae.export.guide import embed_guide
+from pocketvae.export.messages import Converted, ConvertJob, Prepared, Reply, Request, WorkerSetup
+from pocketvae.export.preparation import other_way, prepare
 from pocketvae.export.subject import Subject
 from pocketvae.export.worker import SETUP_NAME, array_path
 from pocketvae.export.worker_process import WorkerProcess
@@ -100,6 +103,7 @@ def export_subject(
         work.mkdir()
         setup = WorkerSetup(
             vae=subject.vae,
+            statement=_statement(subject, config),
             seed=config.seed,
             models={component: str(path.absolute()) for component, path in subject.models.items()},
             reference=str(subject.reference.absolute()) if subject.reference else "",
@@ -111,6 +115,16 @@ def export_subject(
         prepared, replies = _convert_all(work, subject, config, components, progress)
         writer = _BundleWriter(subject=subject, bundle=bundle, work=work, config=config, prepared=prepared)
         return writer.write(replies)
+
+
+def _statement(subject: Subject, config: ExportConfig) -> Statement:
+    return Statement(
+        name=subject.name,
+        licence=config.licence,
+        author=config.author,
+        sources={component: files.sha256_path(path) for component, path in subject.models.items()},
+        with_goldens=config.embedded_goldens,
+    )
 
 
 def _check_components(config: ExportConfig, run: Run) -> None:
@@ -134,7 +148,8 @@ def _convert_all(
     def convert_format(format: Format) -> None:
         for artifact in (artifact for artifact in config.artifacts if artifact.format is format):
             limits = tolerances(artifact, prepared[artifact.component].floor, subject.vae.range_span)
-            job = ConvertJob(artifact=artifact, tolerances=limits)
+            known = prepared[artifact.component]
+            job = ConvertJob(artifact=artifact, tolerances=limits, floor=known.floor, golden_strata=known.golden_strata)
             reply = workers[format].do(Request(convert=job), config.time_limit_s)
             with lock:
                 replies[artifact] = reply
@@ -142,11 +157,8 @@ def _convert_all(
 
     try:
         progress(Progress(stage="exporting", done=0, total=total, detail="goldens of the original"))
-        first = workers[config.formats[0]]
-        reply = first.do(Request(prepare=PrepareJob(components=components)), config.time_limit_s)
-        if reply.prepared is None:
-            raise ExportError(f"the original model cannot be prepared: {reply.error}")
-        prepared = {item.component: item for item in reply.prepared}
+        other = WorkerProcess(work, environment=other_way())
+        prepared = prepare(workers[config.formats[0]], other, components, config.time_limit_s)
         progress(Progress(stage="exporting", done=1, total=total, detail="goldens of the original"))
         with ThreadPoolExecutor(len(workers)) as pool:
             for future in [pool.submit(convert_format, format) for format in workers]:
@@ -202,13 +214,16 @@ class _BundleWriter:
             forms={component: form for component, form in subject.forms.items() if component in self.config.components},
             training=subject.training,
             provenance=subject.provenance,
+            licence=self.config.licence,
+            author=self.config.author,
             versions=installed_versions(),
         )
+        over = {spec.filename: made_.excess for spec, made_ in made.items() if made_ and made_.excess > 1}
         card = self._write("MODEL_CARD.md", model_card(manifest).encode())
-        manifest = replace(manifest, documents=(card,))
+        guide = self._write("EMBED.md", embed_guide(manifest, over).encode())
+        manifest = replace(manifest, documents=(card, guide))
         self._remove_work()
         files.write_text(self.bundle / MANIFEST_NAME, encode(manifest))
-        over = {spec.filename: made_.excess for spec, made_ in made.items() if made_ and made_.excess > 1}
         return ExportResult(manifest=manifest, over_budget=over)
 
     def _artifact(self, spec: ArtifactSpec, converted: Converted) -> ArtifactRecord:
@@ -219,8 +234,12 @@ class _BundleWriter:
             file=self._write(spec.filename, (self.work / spec.filename).read_bytes()),
             inputs=converted.inputs,
             outputs=converted.outputs,
-            tolerances=tolerances(spec, self.prepared[spec.component].floor, self.subject.vae.range_span),
+            tolerances=tolerances(
+                spec, self.prepared[spec.component].floor, self.subject.vae.range_span, converted.kernel_spread
+            ),
             notes=converted.notes,
+            requires=converted.requires,
+            portability=converted.portability,
         )
 
     def _golden(self, component: Component) -> GoldenRecord:

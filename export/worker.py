@@ -18,6 +18,7 @@ from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import PocketVaeError
 from pocketvae.export import composed, samples
 from pocketvae.export.artifacts import make_artifact
+from pocketvae.export.finishing import finish
 from pocketvae.export.goldens import Original
 from pocketvae.export.graphs import apply_component, check_interface
 from pocketvae.export.messages import (
@@ -27,6 +28,8 @@ from pocketvae.export.messages import (
     PrepareJob,
     Reply,
     Request,
+    Spread,
+    SpreadJob,
     WorkerSetup,
 )
 from pocketvae.export.source import Source
@@ -64,6 +67,12 @@ class Worker:
                 return Reply(prepared=self._prepare(request.prepare))
             if request.convert is not None:
                 return Reply(converted=self._convert(request.convert))
+            if request.load is not None:
+                for component in request.load.components:
+                    self._model(component)
+                return Reply()
+            if request.spread is not None:
+                return Reply(spreads=self._spreads(request.spread))
             return Reply(error="the request names no job")
         except PocketVaeError as e:
             return Reply(error=str(e))
@@ -119,6 +128,21 @@ class Worker:
         self._save(component, {"input": golden.inputs, "output": outputs})
         floor = replace(original.noise_floor(noise, outputs), exact=composed.is_exact(component, vae))
         return Prepared(component=component, floor=floor, golden_strata=golden.strata, calibration_strata=())
+
+    def _spreads(self, job: SpreadJob) -> tuple[Spread, ...]:
+        found = []
+        for component in job.components:
+            vae = self._setup.vae
+            inputs = self._load(component, "input", [spec.name for spec in vae.inputs(component)])
+            golden = self._load(component, "output", vae.output_names(component))
+            feed = composed.with_noise(inputs, vae) if component.is_composed else inputs
+            ways = Original(component, self._model(component), vae).spreads(feed, golden)
+            ways = {f"{how}, {job.way}": spread for how, spread in ways.items()}
+            found.append(Spread(component=component, ways=ways))
+        return tuple(found)
+
+    def _load(self, component: Component, role: str, names: Iterable[str]) -> dict[str, Any]:
+        return {name: np.load(array_path(self._folder, component, role, name)) for name in names}
 
     def _save(self, component: Component, roles: Mapping[str, Mapping[str, Any]]) -> None:
         for role, values in roles.items():
@@ -185,25 +209,23 @@ class Worker:
         if component not in self._sources:
             vae = self._setup.vae
             inputs = [spec.name for spec in vae.inputs(component)]
-
-            def load(role: str, names: Iterable[str]) -> dict[str, Any]:
-                return {name: np.load(array_path(self._folder, component, role, name)) for name in names}
-
             self._sources[component] = Source(
                 component=component,
                 model=self._model(component),
                 vae=vae,
-                calibration={} if component.is_composed else load("calibration", inputs),
-                golden_inputs=load("input", inputs),
-                golden_outputs=load("output", vae.output_names(component)),
+                calibration={} if component.is_composed else self._load(component, "calibration", inputs),
+                golden_inputs=self._load(component, "input", inputs),
+                golden_outputs=self._load(component, "output", vae.output_names(component)),
                 parts={part: self._source(part) for part in composed.parts(component, vae)},
             )
         return self._sources[component]
 
     def _convert(self, job: ConvertJob) -> Converted:
-        artifact = make_artifact(job.artifact, self._source(job.artifact.component), job.tolerances)
-        write_bytes(self._folder / job.artifact.filename, artifact.content)
-        return Converted(inputs=artifact.inputs, outputs=artifact.outputs, notes=artifact.notes, excess=artifact.excess)
+        source = self._source(job.artifact.component)
+        artifact = make_artifact(job.artifact, source, job.tolerances)
+        content, converted = finish(job, source, artifact, self._setup.statement)
+        write_bytes(self._folder / job.artifact.filename, content)
+        return converted
 
 
 def main() -> int:

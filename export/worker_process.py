@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pocketvae.documents import decode_line, encode_line
@@ -14,14 +14,18 @@ from pocketvae.line_process import LineProcess, LineProcessError
 class WorkerProcess(LineProcess):
     """A conversion worker in a process of its own, started with the first job and again after a crash."""
 
-    def __init__(self, folder: Path, *, command: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, *, command: Sequence[str] | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
         """Prepares a worker.
 
         Args:
             folder: The working folder with the setup.
             command: What to run instead of pocketvae's own worker; the folder is appended.
+            environment: Variables to add to this process's own.
         """
-        super().__init__([*(command or (sys.executable, "-m", "pocketvae.export.worker")), str(folder)])
+        words = [*(command or (sys.executable, "-m", "pocketvae.export.worker")), str(folder)]
+        super().__init__(words, environment=environment)
 
     def do(self, request: Request, time_limit_s: float) -> Reply:
         """Has one job done; never raises for what goes wrong in the worker."""

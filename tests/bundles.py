@@ -35,19 +35,21 @@ def _weights() -> dict[str, np.ndarray]:
     }
 
 
-def decoder_model(weight: np.ndarray, *, head: str = "Sigmoid", output: str = "image") -> onnx.ModelProto:
+def decoder_model(
+    weight: np.ndarray, *, head: str = "Sigmoid", output: str = "image", batch: int | str = 1
+) -> onnx.ModelProto:
     """z -> MatMul -> head -> image."""
     nodes = [
         helper.make_node("MatMul", ["z", "w"], ["flat"]),
         helper.make_node(head, ["flat"], ["p"]),
         helper.make_node("Reshape", ["p", "shape"], [output]),
     ]
-    shape = numpy_helper.from_array(np.array([1, SIDE, SIDE, 1]), "shape")
+    shape = numpy_helper.from_array(np.array([-1, SIDE, SIDE, 1]), "shape")
     return _model(
         nodes,
         [numpy_helper.from_array(weight, "w"), shape],
-        [("z", (1, LATENT))],
-        [(output, (1, SIDE, SIDE, 1))],
+        [("z", (batch, LATENT))],
+        [(output, (batch, SIDE, SIDE, 1))],
     )
 
 

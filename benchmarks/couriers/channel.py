@@ -61,6 +61,7 @@ class ChannelRun(TargetRun):
         *,
         kernels: Kernels = Kernels.OPTIMIZED,
         num_threads: int = 1,
+        batch: int = 1,
     ) -> dict[str, FloatArray]:
         """See `TargetRun.outputs`."""
         job = Job(
@@ -69,6 +70,7 @@ class ChannelRun(TargetRun):
             format=artifact.format,
             kernels=kernels,
             threads=num_threads,
+            batch=batch,
             inputs=pack(inputs),
         )
         return {name: _float(values) for name, values in unpack(self.do(job).arrays or {}).items()}

@@ -54,7 +54,7 @@ class Courier:
         """Runs or times an artifact."""
         if job.timed_calls:
             return Answer(latency=self._time(job, artifact, inputs))
-        outputs = self._run.outputs(artifact, inputs, kernels=job.kernels, num_threads=job.threads)
+        outputs = self._run.outputs(artifact, inputs, kernels=job.kernels, num_threads=job.threads, batch=job.batch)
         return Answer(arrays=pack(outputs))
 
     def facts(self) -> dict[str, str]:
@@ -67,7 +67,10 @@ class Courier:
         started = time.perf_counter()
         path = self._bundle.artifact_path(artifact)
         with open_runner(path, artifact.format, num_threads=job.threads, kernels=job.kernels) as runner:
-            feed = {name: quantize(values[:1], runner.inputs[name]) for name, values in inputs.items()}
+            feed = {
+                name: quantize(values[:1], runner.inputs[name], self._bundle.manifest.vae.image_range)
+                for name, values in inputs.items()
+            }
             loaded = time.perf_counter()
             runner.run(feed)
             first = time.perf_counter()

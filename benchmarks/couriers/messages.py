@@ -46,6 +46,7 @@ class Job:
         accelerator: `cpu`, or `webgpu` where there is one.
         kernels: Which operator implementations run.
         threads: Inside one call.
+        batch: Samples in one call.
         inputs: Input name to `[N, ...]`.
         timed_calls: How many calls to time on the first sample; 0 asks for the outputs of all samples.
     """
@@ -56,6 +57,7 @@ class Job:
     accelerator: str = "cpu"
     kernels: Kernels = Kernels.OPTIMIZED
     threads: int = 1
+    batch: int = 1
     inputs: dict[str, Tensor]
     timed_calls: int = 0
 

@@ -32,18 +32,22 @@ class MicroCourier(Courier):
         """See `Courier.do`; time is not measured, since the kernels here are not those of a microcontroller."""
         if job.timed_calls:
             raise TargetError("time here says nothing about a microcontroller")
-        path = self._bundle.artifact_path(artifact)
+        if job.batch != 1:
+            raise TargetError("TensorFlow Lite Micro runs a file's first signature, whose batch is 1")
+        path, image_range = self._bundle.artifact_path(artifact), self._bundle.manifest.vae.image_range
         arena_bytes = smallest_arena_bytes(path.read_bytes())
         with MicroRunner(path, arena_bytes) as runner:
             problem = interface_problem(artifact, runner.inputs, runner.outputs)
             if problem:
                 raise ArtifactFault("interface", problem)
             try:
-                outputs = run_samples(runner, inputs)
+                outputs = run_samples(runner, inputs, image_range)
             except RuntimeError as e:
                 raise ArtifactFault("runs", f"TensorFlow Lite Micro: {e}") from e
         arena = {"arena_bytes": float(arena_bytes)}
-        return Answer(arrays=pack(outputs), figures={**arena, **_deviation(path, artifact, inputs, outputs)})
+        return Answer(
+            arrays=pack(outputs), figures={**arena, **_deviation(path, artifact, inputs, outputs, image_range)}
+        )
 
     def facts(self) -> dict[str, str]:
         """See `Courier.facts`."""
@@ -63,6 +67,7 @@ class MicroRunner(Runner):
         found_out = [self._interpreter.get_output_details(i) for i in range(len(self._output_names))]
         self.inputs = {name: _found(inputs[name], d) for name, d in zip(self._input_names, found_in, strict=True)}
         self.outputs = {name: _found(outputs[name], d) for name, d in zip(self._output_names, found_out, strict=True)}
+        self.batch, self.batches = 1, (1,)
         self.runtime = f"tflite-micro {version('tflite-micro')}"
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
@@ -78,7 +83,11 @@ class MicroRunner(Runner):
 
 
 def _deviation(
-    path: Path, artifact: ArtifactRecord, inputs: Mapping[str, Array], outputs: Mapping[str, FloatArray]
+    path: Path,
+    artifact: ArtifactRecord,
+    inputs: Mapping[str, Array],
+    outputs: Mapping[str, FloatArray],
+    image_range: tuple[float, float],
 ) -> dict[str, float]:
     """Returns how far the outputs are from those of the LiteRT kernels that compute most alike.
 
@@ -87,7 +96,7 @@ def _deviation(
     """
     kind = ReferenceRunner if artifact.precision is Precision.FLOAT32 else LiteRtRunner
     with kind(path, num_threads=1, kernels=Kernels.BUILTIN) as runner:
-        expected = run_samples(runner, inputs)
+        expected = run_samples(runner, inputs, image_range)
     largest = max(float(np.abs(outputs[name] - expected[name]).max()) for name in expected)
     return {"reference_max_abs" if kind is ReferenceRunner else "builtin_max_abs": largest}
 

@@ -14,7 +14,7 @@ const ort = createRequire(path.join(folder, "main.js"))("onnxruntime-node");
 const { version } = JSON.parse(await readFile(path.join(folder, "onnxruntime-node", "package.json"), "utf8"));
 
 async function open(job) {
-  return openOnnx(ort, job.location, {
+  return openOnnx(ort, job, {
     executionProviders: ["cpu"],
     graphOptimizationLevel: job.kernels === "builtin" ? "disabled" : "all",
     interOpNumThreads: 1,

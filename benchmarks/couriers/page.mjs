@@ -28,21 +28,22 @@ async function openTflite(job) {
   } catch (error) {
     throw new Fault("loads", error);
   }
+  const signature = model.signatures[`batch_${job.batch}`] ?? model;
   const port = ({ name, dtype, shape }) => ({ name, dtype, shape: [...shape] });
   return {
-    inputs: model.getInputDetails().map(port),
-    outputs: model.getOutputDetails().map(port),
+    inputs: signature.getInputDetails().map(port),
+    outputs: signature.getOutputDetails().map(port),
     figures: accelerator === "webgpu" ? { fully_accelerated: model.isFullyAccelerated ? 1 : 0 } : {},
-    run: (feed) => runTflite(litert, model, feed),
+    run: (feed) => runTflite(litert, signature, feed),
     close: () => model.delete(),
   };
 }
 
-async function runTflite(litert, model, feed) {
+async function runTflite(litert, signature, feed) {
   const tensors = Object.fromEntries(
     Object.entries(feed).map(([name, { data, shape }]) => [name, new litert.Tensor(data, shape)]),
   );
-  const results = await model.run(tensors);
+  const results = await signature.run(tensors);
   const found = {};
   for (const [name, tensor] of Object.entries(results)) {
     const here = await tensor.moveTo("wasm");
@@ -63,7 +64,7 @@ async function openOnnxHere(job) {
     module.env.logLevel = "error";
     return module;
   });
-  return openOnnx(ort, job.location, {
+  return openOnnx(ort, job, {
     executionProviders: [webgpu ? "webgpu" : "wasm"],
     graphOptimizationLevel: job.kernels === "builtin" ? "disabled" : "all",
   });

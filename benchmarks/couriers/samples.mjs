@@ -36,7 +36,7 @@ export async function answer(job, open) {
       if (job.timed_calls) {
         return { ...ports, latency: { load_s: (loaded - started) / 1e3, ...(await time(runner, inputs, job)) } };
       }
-      return { ...ports, arrays: await runSamples(runner, inputs) };
+      return { ...ports, arrays: await runSamples(runner, inputs, job.batch) };
     } finally {
       await runner.close();
     }
@@ -47,13 +47,15 @@ export async function answer(job, open) {
   }
 }
 
-async function runSamples(runner, inputs) {
+/** A last batch that is not full is filled with its last sample, and what comes out for those is dropped. */
+async function runSamples(runner, inputs, batch) {
   const count = Object.values(inputs)[0].shape[0];
   const collected = {};
-  for (let index = 0; index < count; index++) {
-    for (const [name, tensor] of Object.entries(await run(runner, sample(inputs, index)))) {
+  for (let start = 0; start < count; start += batch) {
+    const wanted = Math.min(batch, count - start);
+    for (const [name, tensor] of Object.entries(await run(runner, samples(inputs, start, batch)))) {
       const found = (collected[name] ??= { shape: [count, ...tensor.shape.slice(1)], parts: [] });
-      found.parts.push(tensor.data);
+      found.parts.push(tensor.data.slice(0, (tensor.data.length / batch) * wanted));
     }
   }
   return Object.fromEntries(Object.entries(collected).map(([name, { shape, parts }]) => [name, pack(shape, parts)]));
@@ -69,7 +71,7 @@ async function run(runner, feed) {
 
 /** Times calls on the first sample; a value holds as many calls as the clock needs. */
 async function time(runner, inputs, job) {
-  const feed = sample(inputs, 0);
+  const feed = samples(inputs, 0, 1);
   const first = performance.now();
   await run(runner, feed);
   const first_s = (performance.now() - first) / 1e3;
@@ -95,12 +97,16 @@ function clockStep() {
   return (now - started) / 1e3;
 }
 
-function sample(inputs, index) {
+function samples(inputs, start, batch) {
   return Object.fromEntries(
     Object.entries(inputs).map(([name, { dtype, shape, data }]) => {
       const size = data.length / shape[0];
-      const slice = data.slice(index * size, (index + 1) * size);
-      return [name, { dtype, shape: [1, ...shape.slice(1)], data: slice }];
+      const chosen = new data.constructor(batch * size);
+      for (let row = 0; row < batch; row++) {
+        const index = Math.min(start + row, shape[0] - 1);
+        chosen.set(data.subarray(index * size, (index + 1) * size), row * size);
+      }
+      return [name, { dtype, shape: [batch, ...shape.slice(1)], data: chosen }];
     }),
   );
 }
@@ -134,14 +140,16 @@ function base64(chunks) {
 }
 
 /** Opens an ONNX file with any of onnxruntime's JavaScript packages. */
-export async function openOnnx(ort, model, options) {
+export async function openOnnx(ort, job, options) {
   let session;
   try {
-    session = await ort.InferenceSession.create(model, options);
+    session = await ort.InferenceSession.create(job.location, options);
   } catch (error) {
     throw new Fault("loads", error);
   }
-  const port = ({ name, type, shape }) => ({ name, dtype: type, shape: shape.map(Number) });
+  // A file of several batch sizes leaves its first dimension open and gives it a name.
+  const size = (dimension) => (typeof dimension === "number" ? dimension : job.batch);
+  const port = ({ name, type, shape }) => ({ name, dtype: type, shape: shape.map(size) });
   return {
     inputs: session.inputMetadata.map(port),
     outputs: session.outputMetadata.map(port),

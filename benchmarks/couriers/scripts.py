@@ -12,6 +12,7 @@ import numpy as np
 from pocketvae.benchmarks.couriers.channel import Channel, ChannelRun
 from pocketvae.benchmarks.couriers.messages import Job, Latency, Port, pack, unpack
 from pocketvae.benchmarks.targets.protocol import ArtifactFault, interface_problem
+from pocketvae.bundle import Bundle
 from pocketvae.errors import TargetError
 from pocketvae.manifest import ArtifactRecord
 from pocketvae.runners import Array, FloatArray, Kernels, dequantize, quantize
@@ -21,19 +22,20 @@ from pocketvae.spec import TensorSpec
 class ScriptRun(ChannelRun):
     """Converts around the jobs of a `ChannelRun` and compares the interface here."""
 
-    def __init__(self, name: str, channel: Channel, folder: Path | None, accelerator: str = "cpu") -> None:
+    def __init__(self, name: str, channel: Channel, bundle: Bundle, *, accelerator: str = "cpu") -> None:
         """Greets the program.
 
         Args:
             name: Of the target.
             channel: Closed with this run.
-            folder: Of the bundle, for a program that reads files; None for one that asks a server for them.
+            bundle: Its files are named to the program, which is served from their folder or reads them there.
             accelerator: What every job runs on.
 
         Raises:
             TargetError: it does not answer.
         """
-        self._folder, self._accelerator = folder, accelerator
+        self._bundle, self._accelerator = bundle, accelerator
+        self._image_range = bundle.manifest.vae.image_range
         super().__init__(name, channel)
 
     def outputs(
@@ -43,10 +45,11 @@ class ScriptRun(ChannelRun):
         *,
         kernels: Kernels = Kernels.OPTIMIZED,
         num_threads: int = 1,
+        batch: int = 1,
     ) -> dict[str, FloatArray]:
         """See `TargetRun.outputs`."""
-        answer = self.do(replace(self._job(artifact, inputs, num_threads), kernels=kernels))
-        _check_interface(artifact, answer.inputs, answer.outputs)
+        answer = self.do(replace(self._job(artifact, inputs, num_threads), kernels=kernels, batch=batch))
+        _check_interface(artifact, answer.inputs, answer.outputs, batch)
         arrays = unpack(answer.arrays or {})
         specs = {spec.name: spec for spec in artifact.outputs}
         if set(arrays) != set(specs):
@@ -55,7 +58,7 @@ class ScriptRun(ChannelRun):
         for name, array in arrays.items():
             if array.shape != (count, *specs[name].shape[1:]):
                 raise ArtifactFault("interface", f"output {name!r} must be {specs[name].shape}, got {array.shape}")
-        return {name: dequantize(array, specs[name]) for name, array in arrays.items()}
+        return {name: dequantize(array, specs[name], self._image_range) for name, array in arrays.items()}
 
     def latency(
         self, artifact: ArtifactRecord, inputs: Mapping[str, Array], *, num_threads: int = 1, count: int = 200
@@ -64,14 +67,18 @@ class ScriptRun(ChannelRun):
         first = {name: values[:1] for name, values in inputs.items()}
         return self.timed(replace(self._job(artifact, first, num_threads), timed_calls=count))
 
+    def location(self, artifact: ArtifactRecord) -> str:
+        """Returns where the program finds an artifact: by default its path on this machine."""
+        return str(self._bundle.artifact_path(artifact).absolute())
+
     def _job(self, artifact: ArtifactRecord, inputs: Mapping[str, Array], num_threads: int) -> Job:
         specs = {spec.name: spec for spec in artifact.inputs}
         if set(specs) != set(inputs):
             raise TargetError(f"{self._name}: inputs must be {sorted(specs)}, got {sorted(inputs)}")
-        feed = {name: quantize(np.asarray(values), specs[name]) for name, values in inputs.items()}
+        feed = {name: quantize(np.asarray(values), specs[name], self._image_range) for name, values in inputs.items()}
         return Job(
             artifact=artifact.name,
-            location=str((self._folder / artifact.file.path).absolute()) if self._folder else artifact.file.path,
+            location=self.location(artifact),
             format=artifact.format,
             accelerator=self._accelerator,
             threads=num_threads,
@@ -91,13 +98,13 @@ def script_bytes(name: str) -> bytes:
 
 
 def _check_interface(
-    artifact: ArtifactRecord, inputs: tuple[Port, ...] | None, outputs: tuple[Port, ...] | None
+    artifact: ArtifactRecord, inputs: tuple[Port, ...] | None, outputs: tuple[Port, ...] | None, batch: int
 ) -> None:
     found = [
         {port.name: _seen(port, declared) for port in ports or ()}
         for ports, declared in ((inputs, artifact.inputs), (outputs, artifact.outputs))
     ]
-    problem = interface_problem(artifact, found[0], found[1])
+    problem = interface_problem(artifact, found[0], found[1], batch)
     if problem:
         raise ArtifactFault("interface", problem)
 

@@ -37,6 +37,7 @@ def output_checks(
     tolerances: Sequence[Tolerance],
     expected: Mapping[str, FloatArray],
     outputs: Mapping[str, FloatArray],
+    compared: Mapping[str, FloatArray] | None = None,
 ) -> list[Check]:
     """Returns every check of an artifact that ran.
 
@@ -47,7 +48,9 @@ def output_checks(
         tolerances: What it is held to; without any it fails, for nothing passes by omission.
         expected: Output name to the original's `[N, ...]`.
         outputs: Output name to the artifact's `[N, ...]`.
+        compared: Those of its values that `expected` has too; all of them by default.
     """
+    compared = outputs if compared is None else compared
     checks = [structural_check(artifact, target, stage, "") for stage in (LOADS, INTERFACE)]
     checks += [structural_check(artifact, target, "finite", finite_problem(outputs[name]), name) for name in expected]
     checks += [
@@ -58,7 +61,8 @@ def output_checks(
     if not tolerances:
         reason = "the manifest has no tolerance for this artifact"
         checks.append(structural_check(artifact, target, "tolerances", reason))
-    return checks + [tolerance_check(artifact, target, tolerance, expected, outputs) for tolerance in tolerances]
+    span = vae.range_span
+    return checks + [tolerance_check(artifact, target, item, expected, compared, span) for item in tolerances]
 
 
 def attributed(checks: Sequence[Check], runtime: str) -> list[Check]:
@@ -90,11 +94,12 @@ def tolerance_check(
     tolerance: Tolerance,
     expected: Mapping[str, FloatArray],
     outputs: Mapping[str, FloatArray],
+    image_span: float = 1.0,
 ) -> Check:
     """Returns a check of a number against its limit; a number that cannot be had, or is not finite, fails."""
     detail = ""
     try:
-        value = measure(tolerance, expected, outputs)
+        value = measure(tolerance, expected, outputs, image_span=image_span)
     except PocketVaeError as e:
         value, detail = math.nan, str(e)
     if not math.isfinite(value):
@@ -112,6 +117,16 @@ def tolerance_check(
         passed=not detail,
         detail=detail,
     )
+
+
+def meets(
+    tolerance: Tolerance,
+    expected: Mapping[str, FloatArray],
+    outputs: Mapping[str, FloatArray],
+    image_span: float = 1.0,
+) -> bool:
+    """Whether outputs hold a tolerance."""
+    return tolerance_check("", "", tolerance, expected, outputs, image_span).passed
 
 
 def finite_problem(values: FloatArray) -> str:

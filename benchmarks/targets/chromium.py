@@ -80,7 +80,7 @@ class ChromiumTarget(Target):
             raise TargetError(str(self.unavailable()))
         artifacts = {artifact.file.path: bundle.artifact_path(artifact) for artifact in bundle.manifest.artifacts}
         browser = Browser([program, *self._flags()], self._folder / "node_modules", artifacts)
-        return ChromiumRun(self.name, browser, None, "webgpu" if self._webgpu else "cpu")
+        return ChromiumRun(self.name, browser, bundle, accelerator="webgpu" if self._webgpu else "cpu")
 
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""
@@ -125,6 +125,10 @@ class ChromiumTarget(Target):
 
 class ChromiumRun(ScriptRun):
     """A browser that shows the page of a bundle."""
+
+    def location(self, artifact: ArtifactRecord) -> str:
+        """See `ScriptRun.location`: the name on the page's server."""
+        return artifact.file.path
 
     def timed(self, job: Job) -> Latency:
         """See `ChannelRun.timed`.

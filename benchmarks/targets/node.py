@@ -57,7 +57,7 @@ class NodeTarget(Target):
         try:
             write_scripts(folder, ("node.mjs", "samples.mjs"))
             process = LineProcess([node, str(folder / "node.mjs"), str(self._folder)])
-            return NodeRun(self.name, process, bundle.path, folder)
+            return NodeRun(self.name, process, bundle, folder)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -82,7 +82,7 @@ class NodeTarget(Target):
 class NodeRun(ScriptRun):
     """A Node.js process, and the folder with its program."""
 
-    def __init__(self, name: str, process: LineProcess, bundle: Path, folder: Path) -> None:
+    def __init__(self, name: str, process: LineProcess, bundle: Bundle, folder: Path) -> None:
         """Starts the process.
 
         Raises:

@@ -46,6 +46,7 @@ class TargetRun(ABC):
         *,
         kernels: Kernels = Kernels.OPTIMIZED,
         num_threads: int = 1,
+        batch: int = 1,
     ) -> dict[str, FloatArray]:
         """Runs one artifact on every sample.
 
@@ -54,6 +55,7 @@ class TargetRun(ABC):
             inputs: Input name to `[N, ...]` real numbers; the target quantizes what the artifact takes as integers.
             kernels: Which operator implementations run.
             num_threads: Inside one inference.
+            batch: Samples in one call, of those that the artifact has.
 
         Returns:
             Output name to `[N, ...] float32`, dequantized.
@@ -130,6 +132,10 @@ class Target(ABC):
         """Says why such an artifact never runs on this target; empty where it does. It is told and is no failure."""
         return ""
 
+    def batches(self, artifact: ArtifactRecord) -> tuple[int, ...]:
+        """Returns the batch sizes of an artifact that run on this target."""
+        return artifact.batches
+
     def runtime(self, artifact: ArtifactRecord) -> str:
         """Says what runs an artifact there, in the words of a failed check; empty for what an artifact is made for."""
         return ""
@@ -154,14 +160,14 @@ def refuse_option(name: str, option: str) -> None:
 
 
 def interface_problem(
-    artifact: ArtifactRecord, inputs: Mapping[str, TensorSpec], outputs: Mapping[str, TensorSpec]
+    artifact: ArtifactRecord, inputs: Mapping[str, TensorSpec], outputs: Mapping[str, TensorSpec], batch: int = 1
 ) -> str:
     """Says how a file's interface differs from the manifest's; empty where it does not."""
     for role, declared, found in (("input", artifact.inputs, inputs), ("output", artifact.outputs, outputs)):
         names = {spec.name for spec in declared}
         if names != set(found):
             return f"{role}s must be {sorted(names)}, got {sorted(found)}"
-        for spec in declared:
+        for spec in (tensor.with_batch(batch) for tensor in declared):
             if spec != found[spec.name]:
                 return f"{role} {spec.name!r} must be {_describe(spec)}, got {_describe(found[spec.name])}"
     return ""

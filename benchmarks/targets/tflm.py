@@ -59,6 +59,10 @@ class TflmTarget(Target):
             return "TensorFlow Lite Micro has no shifts and no exclusive or: compute the latent beside the decoder"
         return ""
 
+    def batches(self, artifact: ArtifactRecord) -> tuple[int, ...]:
+        """See `Target.batches`: a file's first signature is all that runs."""
+        return artifact.batches[:1]
+
     def setup(self) -> tuple[SetupStep, ...]:
         """See `Target.setup`."""
         key = " ".join((*_REQUIREMENTS, platform.machine(), platform.python_version()))

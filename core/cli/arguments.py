@@ -82,6 +82,20 @@ def check_replaceable(path: Path, marker: str, *, force: bool) -> None:
     raise OutputExistsError(f"--force replaces an empty folder or one with a {marker}, and {path} is neither")
 
 
+def check_folder_output(path: Path | None) -> None:
+    """Refuses a folder of results that cannot be made, before any work.
+
+    Raises:
+        SpecError: it is a file, or the folder above it does not exist.
+    """
+    if path is None:
+        return
+    if path.exists() and not path.is_dir():
+        raise SpecError(f"results must go to a folder, got the file {path}")
+    if not path.absolute().parent.is_dir():
+        raise SpecError(f"the folder of {path} does not exist: create it first")
+
+
 def check_file_output(path: Path | None) -> None:
     """Refuses a result file that cannot be written, before any work.
 

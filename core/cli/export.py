@@ -29,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--time-limit", metavar="SECONDS", type=float, default=300.0, help="for one conversion (default: 300)"
     )
+    parser.add_argument("--licence", metavar="TEXT", default="", help="of the model; stated in every file")
+    parser.add_argument("--author", metavar="TEXT", default="", help="of the model; stated in every file")
+    parser.add_argument("--no-embedded-goldens", action="store_true", help="leave golden pairs out of the files")
     common.add_force(parser)
     own_models.add_arguments(parser)
 
@@ -52,6 +55,9 @@ def run(arguments: argparse.Namespace) -> int:
         artifacts=plan_artifacts(components or _all_components(arguments), formats, precisions),
         seed=arguments.seed,
         time_limit_s=arguments.time_limit,
+        licence=arguments.licence,
+        author=arguments.author,
+        embedded_goldens=not arguments.no_embedded_goldens,
     )
     with Terminal(quiet=arguments.quiet) as terminal:
         result = _export(arguments, config, terminal)
@@ -79,13 +85,15 @@ def _export(arguments: argparse.Namespace, config: ExportConfig, terminal: Termi
 
 
 def _print(result: ExportResult, out: Path, terminal: Terminal) -> int:
+    from pocketvae.export import portability_warnings
+
     rows = [
         [artifact.name, f"{artifact.file.size_bytes / 1000:.1f}", "; ".join(artifact.notes)]
         for artifact in result.manifest.artifacts
     ]
     terminal.table(["artifact", "kB", "notes"], rows)
-    for doubt in result.doubts:
-        terminal.warn(doubt)
+    for line in (*portability_warnings(result.manifest), *result.doubts):
+        terminal.warn(line)
     for name, excess in sorted(result.over_budget.items()):
         terminal.warn(f"{name} misses its budget {excess:.1f} times over; verify will fail on it")
     for failure in result.manifest.failures:

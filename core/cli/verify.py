@@ -4,46 +4,94 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
 from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
+
+if TYPE_CHECKING:
+    from pocketvae.benchmarks import Verification
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    common.add_bundle(parser)
+    help = "folder made by pocketvae export, or one .tflite or .onnx file of it"
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help=help)
     parser.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="inside one inference (default: 1)")
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, help="limits of your own (default: pocketvae.toml beside the bundle)"
+    )
+    parser.add_argument("--details", action="store_true", help="print PSNR, SSIM and other figures too")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every check as JSON")
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write JUnit XML for a CI system")
+    parser.add_argument("--markdown", metavar="FILE", type=Path, help="write a summary for a pull request")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with pictures")
+    parser.add_argument(
+        "--save-worst", metavar="DIR", type=Path, help="write each artifact's worst input and outputs as .npy and .png"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Verifies and prints one row per artifact; returns 1 where a check failed, 3 where something could not run."""
-    from pocketvae.benchmarks import junit_xml, verify_bundle, verify_table
-    from pocketvae.documents import encode
-    from pocketvae.files import write_text
+    from pocketvae.benchmarks import (
+        declined_lines,
+        diagnosis_lines,
+        figures_table,
+        verdict_line,
+        verify_file,
+        verify_in_detail,
+        verify_table,
+    )
 
-    for path in (arguments.json, arguments.junit):
+    for path in (arguments.json, arguments.junit, arguments.markdown, arguments.html):
         common.check_file_output(path)
+    common.check_folder_output(arguments.save_worst)
+    _check_bundle_options(arguments)
     with Terminal(quiet=arguments.quiet) as terminal:
-        result = verify_bundle(
+        verify = verify_file if arguments.bundle.is_file() else verify_in_detail
+        verification = verify(
             arguments.bundle,
             targets=common.names(arguments.targets),
             num_threads=arguments.threads,
+            config=arguments.config,
             progress=terminal.step,
         )
-    if arguments.json is not None:
-        write_text(arguments.json, encode(result))
-    if arguments.junit is not None:
-        write_text(arguments.junit, junit_xml(result))
+    result = verification.result
+    _write(arguments, verification)
     terminal.table(*verify_table(result))
-    artifacts = result.artifacts()
-    failed = {check.artifact for check in result.checks if not check.passed}
-    terminal.line(f"{len(artifacts) - len(failed)} of {len(artifacts)} artifacts match the original")
-    for target in dict.fromkeys(item.target for item in result.declined):
-        names = [item.artifact for item in result.declined if item.target == target]
-        terminal.line(f"{target} is not made for {len(names)} artifacts: {', '.join(names)}")
-    if failed:
+    if arguments.details:
+        terminal.table(*figures_table(result))
+    for line in diagnosis_lines(result):
+        terminal.line(line)
+    terminal.line(verdict_line(result))
+    for line in declined_lines(result):
+        terminal.line(line)
+    if any(not check.passed for check in result.checks):
         return 1
     return 0 if result.passed else 3
+
+
+def _check_bundle_options(arguments: argparse.Namespace) -> None:
+    """Refuses for one file what needs a bundle's goldens and manifest."""
+    if not arguments.bundle.is_file():
+        return
+    for option, value in (("--html", arguments.html), ("--save-worst", arguments.save_worst)):
+        if value is not None:
+            raise SpecError(f"{option} needs a bundle, and {arguments.bundle} is one file")
+
+
+def _write(arguments: argparse.Namespace, verification: Verification) -> None:
+    from pocketvae.benchmarks import junit_xml, save_worst, verify_markdown, write_report
+    from pocketvae.documents import encode
+    from pocketvae.files import write_text
+
+    result = verification.result
+    for path, form in ((arguments.json, encode), (arguments.junit, junit_xml), (arguments.markdown, verify_markdown)):
+        if path is not None:
+            write_text(path, form(result))
+    if arguments.save_worst is not None:
+        save_worst(arguments.bundle, arguments.save_worst, verification)
+    if arguments.html is not None:
+        write_report(arguments.bundle, arguments.html, result, worst=verification.worst)

@@ -47,12 +47,41 @@ def test_a_runner_computes_what_numpy_does(decoder, bundles):
     np.testing.assert_allclose(images.reshape(7, -1), expected, atol=1e-6)
 
 
+def test_an_open_batch_runs_any_and_fills_the_last_one(tmp_path, bundles):
+    model = bundles.decoder_model(bundles.right_weight(), batch="batch")
+    path = tmp_path / "decoder.float32.onnx"
+    path.write_bytes(model.SerializeToString())
+    z = np.random.default_rng(0).normal(size=(7, bundles.LATENT)).astype(np.float32)
+    expected = 1 / (1 + np.exp(-(z @ bundles.right_weight())))
+    for batch in (1, 3, 8):
+        with open_runner(path, Format.ONNX, batch=batch) as runner:
+            assert (runner.batch, runner.batches) == (batch, ())
+            assert runner.inputs["z"].shape == (batch, bundles.LATENT)
+            images = run_samples(runner, {"z": z})["image"]
+        np.testing.assert_allclose(images.reshape(7, -1), expected, atol=1e-6)
+
+
+def test_a_batch_that_the_file_has_not_got_is_refused_at_once(decoder):
+    with pytest.raises(SpecError, match="the file takes batches of 1, got 4"):
+        open_runner(decoder, Format.ONNX, batch=4)
+
+
+def test_pixels_are_taken_as_they_are_or_made_of_real_numbers():
+    spec = TensorSpec(name="x", dtype="uint8", shape=(1, 2))
+    pixels = np.array([[0, 254]], np.uint8)
+    assert quantize(pixels, spec) is pixels
+    assert quantize(np.array([[-1.0, 0.0]]), spec, (-1.0, 1.0)).tolist() == [[0, 128]]
+    np.testing.assert_allclose(dequantize(pixels, spec, (-1.0, 1.0)), [[-1, 254 / 255 * 2 - 1]], rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("feed", "message"),
     [
         ({}, r"inputs must be \['z'\], got \[\]"),
         ({"x": np.zeros((1, 3), np.float32)}, r"inputs must be \['z'\], got \['x'\]"),
-        ({"z": np.zeros((2, 3), np.float32)}, r"must be \(1, 3\) float32, got \(2, 3\) float32"),
+        ({"z": np.zeros((1, 4), np.float32)}, r"must be \(1, 3\) float32, got \(1, 4\) float32"),
+        ({"z": np.zeros((2, 3), np.float32)}, "takes batches of 1, got 2: pocketvae export --batch adds sizes"),
+        ({"z": np.float32(0)}, "the file takes batches of 1, got 0"),
         ({"z": np.zeros((1, 3), np.float64)}, r"must be \(1, 3\) float32, got \(1, 3\) float64"),
     ],
 )

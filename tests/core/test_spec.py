@@ -5,11 +5,14 @@ from pocketvae.spec import (
     ArtifactSpec,
     Component,
     Format,
+    ImageDtype,
     Likelihood,
     Precision,
     PriorKind,
     VaeSpec,
+    check_batches,
     parse_choice,
+    signature_key,
     unsupported_reason,
 )
 
@@ -31,6 +34,40 @@ def test_a_file_name_says_what_the_artifact_is(component, format, precision):
 def test_tflite_has_six_precisions_and_onnx_four():
     made = [format for component, format, _ in SUPPORTED if component is Component.DECODER]
     assert (made.count(Format.TFLITE), made.count(Format.ONNX)) == (6, 4)
+
+
+@pytest.mark.parametrize("precision", [precision for precision in Precision if precision is not Precision.INT8_IO])
+def test_uint8_images_are_in_the_file_name(precision):
+    spec = ArtifactSpec(
+        component=Component.DECODER, precision=precision, format=Format.TFLITE, image_dtype=ImageDtype.UINT8
+    )
+    assert spec.filename == f"decoder.{precision}.uint8.tflite"
+    assert ArtifactSpec.parse(spec.filename) == spec
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("sampler.float32.uint8.onnx", "onnx has no float32 sampler with uint8 images: it has no image"),
+        ("decoder.int8_io.uint8.tflite", "tflite has no int8_io decoder with uint8 images: .* use int8"),
+        ("decoder.uint8.float32.tflite", r"COMPONENT.PRECISION\[.uint8\].FORMAT"),
+        ("decoder.uint8.tflite", "unknown precision 'uint8'"),
+    ],
+)
+def test_uint8_images_that_do_not_exist_are_refused(name, message):
+    with pytest.raises(SpecError, match=message):
+        ArtifactSpec.parse(name)
+
+
+@pytest.mark.parametrize("batches", [(), (8,), (8, 1), (1, 8, 8), (0, 1), (-1, 1)])
+def test_batch_sizes_begin_with_1_and_rise(batches):
+    with pytest.raises(SpecError, match="begin with 1 and rise, such as 1,8,32, got"):
+        check_batches(batches)
+
+
+def test_signatures_have_stable_names():
+    check_batches((1, 8, 32))
+    assert [signature_key(batch) for batch in (1, 8, 32)] == ["serving_default", "batch_8", "batch_32"]
 
 
 @pytest.mark.parametrize("part", [Component.PRIOR, Component.SAMPLER])
@@ -59,7 +96,7 @@ def test_a_generator_has_no_integer_interface():
 
 @pytest.mark.parametrize("name", ["decoder.tflite", "decoder.int8.tflite.bak", "", "decoder"])
 def test_a_name_of_another_form_is_refused(name):
-    with pytest.raises(SpecError, match="COMPONENT.PRECISION.FORMAT"):
+    with pytest.raises(SpecError, match=r"COMPONENT.PRECISION\[.uint8\].FORMAT"):
         ArtifactSpec.parse(name)
 
 

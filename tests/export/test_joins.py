@@ -4,8 +4,9 @@ import pytest
 
 from pocketvae.errors import ExportError
 from pocketvae.export import noise_onnx, noise_tflite, tflite
-from pocketvae.export.joins import join, oldest_tflite
+from pocketvae.export.joins import join
 from pocketvae.noise import normal_noise
+from pocketvae.portability import oldest_runtime
 from pocketvae.runners import Kernels, open_runner
 from pocketvae.spec import Format
 
@@ -68,8 +69,8 @@ def test_two_tflite_files_become_one(tiny_bundle, tmp_path, precision):
 @pytest.mark.slow
 def test_a_joined_tflite_file_needs_the_newer_of_two_runtimes(tiny_bundle):
     decoder = (tiny_bundle / "decoder.dynamic_int8.tflite").read_bytes()
-    versions = [oldest_tflite(content) for content in (tflite_noise(4), decoder)]
-    joined = oldest_tflite(join(Format.TFLITE, tflite_noise(4), decoder, "z"))
+    versions = [oldest_runtime(Format.TFLITE, content).version for content in (tflite_noise(4), decoder)]
+    joined = oldest_runtime(Format.TFLITE, join(Format.TFLITE, tflite_noise(4), decoder, "z")).version
     assert joined == max(versions, key=lambda version: [int(part) for part in version.split(".")])
 
 

@@ -1,0 +1,115 @@
+"""`pocketvae.toml`: limits of one's own, in place of the manifest's."""
+
+from __future__ import annotations
+
+import fnmatch
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pocketvae.errors import SpecError, unknown_name
+from pocketvae.manifest import ArtifactRecord, Tolerance
+from pocketvae.metrics import METRICS, POSTERIOR
+from pocketvae.spec import Component
+
+CONFIG_NAME = "pocketvae.toml"
+_SECTIONS = ("limits",)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Override:
+    """One limit of one's own.
+
+    Attributes:
+        pattern: An artifact's file name, or a pattern such as `decoder.int8*`.
+        output: Name of an output, or `posterior`.
+        metric: A name of `pocketvae.metrics`.
+        limit: Largest value that passes.
+        source: Where it was written.
+    """
+
+    pattern: str
+    output: str
+    metric: str
+    limit: float
+    source: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """The limits of one file, in its order: where several match, the last one counts."""
+
+    overrides: tuple[Override, ...] = ()
+
+    def check(self, artifacts: Sequence[ArtifactRecord]) -> None:
+        """Refuses what would have no effect: a limit that is never used is a mistake that looks like a check.
+
+        Raises:
+            SpecError: a pattern matches no artifact, or none that has the output.
+        """
+        for override in self.overrides:
+            matching = [artifact for artifact in artifacts if fnmatch.fnmatchcase(artifact.name, override.pattern)]
+            if not matching:
+                raise unknown_name("artifact", override.pattern, [artifact.name for artifact in artifacts])
+            outputs = dict.fromkeys(name for artifact in matching for name in _outputs(artifact))
+            if override.output not in outputs:
+                raise unknown_name(f"output of {override.pattern}", override.output, outputs)
+
+    def apply(self, artifact: ArtifactRecord) -> tuple[Tolerance, ...]:
+        """Returns an artifact's tolerances with the overrides in place of the manifest's, and new ones behind."""
+        chosen = {(item.output, item.metric): item for item in artifact.tolerances}
+        for override in self.overrides:
+            if fnmatch.fnmatchcase(artifact.name, override.pattern) and override.output in _outputs(artifact):
+                chosen[override.output, override.metric] = Tolerance(
+                    output=override.output, metric=override.metric, limit=override.limit, source=override.source
+                )
+        return tuple(chosen.values())
+
+
+def parse_limits(text: str, name: str) -> Limits:
+    """Parses `[limits."ARTIFACT".OUTPUT]` tables of `METRIC = NUMBER`.
+
+    Args:
+        text: The TOML.
+        name: What to call the file in errors and as the source of its limits.
+
+    Raises:
+        SpecError: the text is no TOML, a key or metric is unknown, or a limit is no number that can be met.
+    """
+    try:
+        data = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as e:
+        raise SpecError(f"{name} is not valid TOML: {e}") from e
+    for key in data:
+        if key not in _SECTIONS:
+            raise unknown_name(f"key in {name}:", key, _SECTIONS)
+    return Limits(
+        overrides=tuple(
+            _override(pattern, output, metric, value, name)
+            for pattern, outputs in _table(data.get("limits", {}), f"limits in {name}").items()
+            for output, metrics in _table(outputs, f'limits."{pattern}" in {name}').items()
+            for metric, value in _table(metrics, f'limits."{pattern}".{output} in {name}').items()
+        )
+    )
+
+
+def _table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, dict):
+        raise SpecError(f'{where} must be a table such as [limits."decoder.int8.*".image], got {value!r}')
+    return value
+
+
+def _override(pattern: str, output: str, metric: str, value: Any, name: str) -> Override:
+    if metric not in METRICS:
+        raise unknown_name(f"metric in {name}:", metric, METRICS)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not number or not math.isfinite(value) or value < 0:
+        raise SpecError(f"the limit of {pattern} {output} {metric} in {name} must be a number from 0 up, got {value!r}")
+    return Override(pattern=pattern, output=output, metric=metric, limit=float(value), source=name)
+
+
+def _outputs(artifact: ArtifactRecord) -> tuple[str, ...]:
+    names = tuple(spec.name for spec in artifact.outputs)
+    return (*names, POSTERIOR) if artifact.component is Component.ENCODER else names

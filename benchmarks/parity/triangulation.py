@@ -1,0 +1,197 @@
+"""Why an artifact failed: it is run on other kernels, on inputs laid out in another way, and beside its siblings."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pocketvae.benchmarks.parity.checks import meets
+from pocketvae.benchmarks.results import Culprit, Diagnosis
+from pocketvae.benchmarks.targets import ArtifactFault, TargetRun
+from pocketvae.errors import TargetError
+from pocketvae.manifest import ArtifactRecord, Manifest, Tolerance
+from pocketvae.runners import Array, FloatArray, Kernels
+from pocketvae.spec import Format, Precision, VaeSpec
+
+Outputs = Mapping[str, FloatArray]
+# Below this share of the signal's energy an output has nothing to do with the original's.
+_UNRELATED_COSINE = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """An artifact that failed on a target.
+
+    Attributes:
+        artifact: Its record.
+        target: The target's name.
+        tolerances: What it was held to.
+        inputs: Input name to the goldens' `[N, ...]`.
+        expected: Output name to the original's `[N, ...]`.
+        outputs: Output name to the artifact's `[N, ...]`.
+    """
+
+    artifact: ArtifactRecord
+    target: str
+    tolerances: Sequence[Tolerance]
+    inputs: Mapping[str, Array]
+    expected: Outputs
+    outputs: Outputs
+
+
+class Triangulation:
+    """Runs what is needed to tell who is to blame."""
+
+    def __init__(self, manifest: Manifest, run: TargetRun, num_threads: int) -> None:
+        """Keeps what can be run and where."""
+        self._manifest, self._run, self._num_threads = manifest, run, num_threads
+
+    def diagnose(self, case: Case) -> Diagnosis:
+        """Returns the first explanation that holds, from the nearest to the farthest, with all that was compared."""
+        evidence: list[str] = []
+        for explain in (self._other_file, self._kernels, self._preprocessing, self._siblings):
+            culprit = explain(case, evidence)
+            if culprit is not None:
+                return self._diagnosis(case, culprit, evidence)
+        return self._diagnosis(case, Culprit.UNKNOWN, evidence)
+
+    def _diagnosis(self, case: Case, culprit: Culprit, evidence: list[str]) -> Diagnosis:
+        return Diagnosis(artifact=case.artifact.name, target=case.target, culprit=culprit, evidence=tuple(evidence))
+
+    def _other_file(self, case: Case, evidence: list[str]) -> Culprit | None:
+        sha256 = case.artifact.file.sha256
+        twins = [a.name for a in self._manifest.artifacts if a.file.sha256 == sha256 and a.name != case.artifact.name]
+        if not twins:
+            return None
+        evidence.append(f"the file has the same bytes as {', '.join(twins)}")
+        return Culprit.FILE
+
+    def _kernels(self, case: Case, evidence: list[str]) -> Culprit | None:
+        outputs = self._outputs(case.artifact, case.inputs, evidence, kernels=Kernels.BUILTIN)
+        if outputs is None:
+            return None
+        right = self._meets(case, outputs)
+        evidence.append(f"with the runtime's built-in kernels it is {'right' if right else 'as wrong'}")
+        return Culprit.KERNEL if right else None
+
+    def _preprocessing(self, case: Case, evidence: list[str]) -> Culprit | None:
+        vae = self._manifest.vae
+        for words, change in _changes(vae).items():
+            if "image" in case.outputs:
+                if self._meets(case, {**case.outputs, "image": change(case.outputs["image"])}):
+                    evidence.append(f"its image is right once it is {words}")
+                    return Culprit.PREPROCESSING
+            elif "x" in case.inputs:
+                inputs = {**case.inputs, "x": change(case.inputs["x"].astype(np.float32))}
+                outputs = self._outputs(case.artifact, inputs, [])
+                if outputs is not None and self._meets(case, outputs):
+                    evidence.append(f"it is right where its input is {words}")
+                    return Culprit.PREPROCESSING
+        evidence.append("no other scale, sign or layout of the image makes it right")
+        return None
+
+    def _siblings(self, case: Case, evidence: list[str]) -> Culprit | None:
+        """Compares with the float files of both formats: they tell goldens, conversion and quantization apart."""
+        floats = {format: self._float_sibling(case, format, evidence) for format in Format}
+        right = {format: sibling.right for format, sibling in floats.items() if sibling is not None}
+        found = [sibling for sibling in floats.values() if sibling is not None]
+        if len(found) == len(Format) and not any(right.values()) and self._agree(*found):
+            evidence.append("the float files of both formats agree with one another, and not with the goldens")
+            return Culprit.GOLDEN
+        if not any(right.values()):
+            return None
+        if _is_unrelated(case):
+            evidence.append("its outputs have nothing in common with the original's: the file may be of another model")
+            return Culprit.FILE
+        own = case.artifact.format
+        if case.artifact.precision is not Precision.FLOAT32 and right.get(own):
+            return Culprit.QUANTIZATION
+        return Culprit.CONVERSION
+
+    def _float_sibling(self, case: Case, format: Format, evidence: list[str]) -> _Sibling | None:
+        spec = replace(case.artifact.spec, precision=Precision.FLOAT32, format=format)
+        record = next((item for item in self._manifest.artifacts if item.spec == spec), None)
+        if record is None:
+            evidence.append(f"the bundle has no {spec.filename} to compare with")
+            return None
+        outputs = case.outputs if record == case.artifact else self._outputs(record, case.inputs, evidence)
+        if outputs is None:
+            return None
+        right = all(meets(item, case.expected, outputs, self._manifest.vae.range_span) for item in record.tolerances)
+        if record != case.artifact:
+            evidence.append(f"{record.name} is {'right' if right else 'wrong too'}")
+        return _Sibling(record=record, outputs=outputs, right=right)
+
+    def _agree(self, first: _Sibling, second: _Sibling) -> bool:
+        span = self._manifest.vae.range_span
+        return all(meets(item, first.outputs, second.outputs, span) for item in first.record.tolerances)
+
+    def _outputs(
+        self,
+        artifact: ArtifactRecord,
+        inputs: Mapping[str, Array],
+        evidence: list[str],
+        *,
+        kernels: Kernels = Kernels.OPTIMIZED,
+    ) -> Outputs | None:
+        try:
+            return self._run.outputs(artifact, inputs, kernels=kernels, num_threads=self._num_threads)
+        except (ArtifactFault, TargetError) as e:
+            evidence.append(f"{artifact.name} with {kernels} kernels was not run: {e}")
+            return None
+
+    def _meets(self, case: Case, outputs: Outputs) -> bool:
+        span = self._manifest.vae.range_span
+        return bool(case.tolerances) and all(meets(item, case.expected, outputs, span) for item in case.tolerances)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Sibling:
+    record: ArtifactRecord
+    outputs: Outputs
+    right: bool
+
+
+def _changes(vae: VaeSpec) -> dict[str, Callable[[FloatArray], FloatArray]]:
+    """Returns what people do to images by mistake, in words, each with what undoes it."""
+    height, width, channels = vae.image_shape
+    black_and_white = np.float32(sum(vae.image_range))
+
+    def folded(change: Callable[[FloatArray], FloatArray]) -> Callable[[FloatArray], FloatArray]:
+        def apply(images: FloatArray) -> FloatArray:
+            return change(images.reshape(-1, height, width, channels)).reshape(images.shape)
+
+        return apply
+
+    changes: dict[str, Callable[[FloatArray], FloatArray]] = {
+        "divided by 255": lambda images: images / np.float32(255),
+        "multiplied by 255": lambda images: images * np.float32(255),
+        "inverted": lambda images: black_and_white - images,
+        "moved from [-1, 1] to [0, 1]": lambda images: (images + np.float32(1)) / np.float32(2),
+        "moved from [0, 1] to [-1, 1]": lambda images: images * np.float32(2) - np.float32(1),
+        "flipped from top to bottom": folded(lambda images: images[:, ::-1]),
+        "flipped from left to right": folded(lambda images: images[:, :, ::-1]),
+    }
+    if height == width:
+        changes["transposed"] = folded(lambda images: images.transpose(0, 2, 1, 3))
+    if channels > 1:
+        changes["read from blue to red"] = folded(lambda images: images[..., ::-1])
+        changes["read as NCHW"] = lambda images: (
+            images.reshape(-1, channels, height, width).transpose(0, 2, 3, 1).reshape(images.shape)
+        )
+        changes["written as NCHW"] = lambda images: (
+            images.reshape(-1, height, width, channels).transpose(0, 3, 1, 2).reshape(images.shape)
+        )
+    return changes
+
+
+def _is_unrelated(case: Case) -> bool:
+    """Whether an output does not even point in the original's direction, each element's mean taken away."""
+    for name, expected in case.expected.items():
+        first, second = (values.astype(np.float64) - values.mean(axis=0) for values in (expected, case.outputs[name]))
+        norm = np.linalg.norm(first) * np.linalg.norm(second)
+        if not np.vdot(first, second) > _UNRELATED_COSINE * norm:
+            return True
+    return False

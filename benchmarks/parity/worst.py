@@ -1,0 +1,136 @@
+"""The golden sample on which an artifact is farthest from the original, to be looked at and to be kept."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.benchmarks.results import WorstInput
+from pocketvae.bundle import Goldens
+from pocketvae.images import to_pixels
+from pocketvae.manifest import Stratum
+from pocketvae.metrics import POSTERIOR, posterior_kl
+from pocketvae.pictures import grid, pixel_scale, png_bytes
+from pocketvae.runners import Array, FloatArray
+from pocketvae.spec import Component, VaeSpec
+
+AMPLIFICATION = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class WorstCase:
+    """A worst input with its arrays.
+
+    Attributes:
+        found: Which sample it is.
+        inputs: Input name to `[1, ...]`.
+        expected: Output name to the original's `[1, ...]`.
+        outputs: Output name to the artifact's `[1, ...]`.
+    """
+
+    found: WorstInput
+    inputs: dict[str, Array]
+    expected: dict[str, FloatArray]
+    outputs: dict[str, FloatArray]
+
+    def picture(self, vae: VaeSpec) -> bytes:
+        """Returns a PNG: original, artifact and difference times 16 of what makes an image, else the encoder's input.
+
+        It is empty where there is no image on either side.
+        """
+        if "image" in self.expected:
+            expected, found = (shown(arrays["image"], vae) for arrays in (self.expected, self.outputs))
+            images = np.concatenate([expected, found, amplified(found, expected)])
+        elif "x" in self.inputs:
+            images = shown(self.inputs["x"].astype(np.float32), vae)
+        else:
+            return b""
+        pixels = to_pixels(np.nan_to_num(images, nan=1.0))
+        return png_bytes(grid(pixels, len(pixels)), scale=2 * pixel_scale(pixels.shape[1]))
+
+    def files(self, vae: VaeSpec) -> dict[str, bytes]:
+        """Returns file name to content: every array as .npy, and the picture."""
+        stem = f"{self.found.artifact}.{self.found.target}"
+        roles: dict[str, Mapping[str, Array]] = {
+            "input": self.inputs,
+            "original": self.expected,
+            "artifact": self.outputs,
+        }
+        contents: dict[str, bytes] = {}
+        for role, arrays in roles.items():
+            contents |= {f"{stem}.{role}.{name}.npy": _npy(values) for name, values in arrays.items()}
+        picture = self.picture(vae)
+        return {**contents, **({f"{stem}.png": picture} if picture else {})}
+
+
+def worst_case(
+    artifact: str, target: str, component: Component, goldens: Goldens, outputs: Mapping[str, FloatArray]
+) -> WorstCase:
+    """Finds the sample with the largest deviation: of an encoder in nats, else of any element of the output.
+
+    Args:
+        artifact: File name.
+        target: Where it ran.
+        component: Which part of the VAE it is.
+        goldens: Inputs and the original's outputs.
+        outputs: The artifact's, by name.
+    """
+    expected = {name: values.astype(np.float32, copy=False) for name, values in goldens.outputs.items()}
+    if component is Component.ENCODER:
+        output, metric, deviation = POSTERIOR, "kl_max", posterior_kl(expected, outputs)
+    else:
+        output, metric = next(iter(expected)), "max_abs"
+        deviation = _largest_by_sample(outputs[output], expected[output])
+    index = int(np.argmax(np.nan_to_num(deviation, nan=np.inf, posinf=np.inf)))
+    value = float(deviation[index])
+    chosen = slice(index, index + 1)
+    return WorstCase(
+        found=WorstInput(
+            artifact=artifact,
+            target=target,
+            output=output,
+            index=index,
+            stratum=stratum_of(index, goldens.strata),
+            metric=metric,
+            value=value if np.isfinite(value) else None,
+        ),
+        inputs={name: values[chosen] for name, values in goldens.inputs.items()},
+        expected={name: values[chosen] for name, values in expected.items()},
+        outputs={name: values[chosen] for name, values in outputs.items()},
+    )
+
+
+def stratum_of(index: int, strata: tuple[Stratum, ...]) -> str:
+    """Returns the kind of a golden sample."""
+    return next((item.name for item in strata if item.start <= index < item.start + item.count), "")
+
+
+def shown(images: FloatArray, vae: VaeSpec) -> FloatArray:
+    """Returns images as `[N, H, W, 1 or 3]` from 0 to 1: vectors folded, of other channels the first."""
+    folded = images.reshape(-1, *vae.image_shape)
+    channels = folded if vae.image_shape[2] in (1, 3) else folded[..., :1]
+    unit: FloatArray = ((channels - np.float32(vae.image_range[0])) / np.float32(vae.range_span)).astype(np.float32)
+    return unit
+
+
+def amplified(images: FloatArray, expected: FloatArray) -> FloatArray:
+    """Returns |images - expected| times 16, white where a value is not finite."""
+    difference: FloatArray = np.nan_to_num(np.abs(images - expected) * np.float32(AMPLIFICATION), nan=1.0)
+    return difference
+
+
+def _largest_by_sample(found: FloatArray, expected: FloatArray) -> npt.NDArray[np.float64]:
+    with np.errstate(invalid="ignore"):  # infinity minus infinity is NaN, which is the worst there is
+        difference = np.abs(found.astype(np.float64) - expected)
+    largest: npt.NDArray[np.float64] = difference.reshape(len(difference), -1).max(axis=1)
+    return largest
+
+
+def _npy(values: Array) -> bytes:
+    file = io.BytesIO()
+    np.save(file, values, allow_pickle=False)
+    return file.getvalue()

@@ -1,0 +1,29 @@
+"""The linter: which backends take which operators of a file."""
+
+from __future__ import annotations
+
+from pocketvae.portability.litert_gpu import check_gpu
+from pocketvae.portability.microcontroller import check_microcontroller
+from pocketvae.portability.onnx_mobile import check_mobile
+from pocketvae.portability.records import Portability
+from pocketvae.portability.tflite_operators import read_operators
+from pocketvae.portability.xnnpack import check_xnnpack
+from pocketvae.spec import Format
+
+
+def lint(format: Format, content: bytes) -> tuple[Portability, ...]:
+    """Says for every backend of a format how much of a file it takes, and what falls off and why.
+
+    Args:
+        format: Of the file.
+        content: The file.
+
+    Raises:
+        ManifestError: the file is damaged.
+        ParityError: its runtime cannot load it.
+        TargetError: a package that is asked is not installed.
+    """
+    if format is Format.ONNX:
+        return check_mobile(content)
+    main = read_operators(content)[0]
+    return (check_xnnpack(content, main), check_gpu(main), check_microcontroller(main))

@@ -1,0 +1,60 @@
+"""Which operators of an ONNX file NNAPI and CoreML take: onnxruntime's own usability checker is asked."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+from typing import Any
+
+from pocketvae.errors import ManifestError, missing_package
+from pocketvae.portability.records import Backend, Portability
+from pocketvae.portability.tally import tally
+
+_COREML_TABLES = {
+    Backend.COREML: "coreml_supported_neuralnetwork_ops.md",
+    Backend.COREML_ML_PROGRAM: "coreml_supported_mlprogram_ops.md",
+}
+_COREML_LARGEST_RANK = 5
+
+
+def check_mobile(content: bytes) -> tuple[Portability, ...]:
+    """Asks onnxruntime's checker about NNAPI and both kinds of CoreML model.
+
+    Args:
+        content: The ONNX file.
+
+    Raises:
+        ManifestError: the file is damaged.
+        TargetError: onnx or onnxruntime is not installed.
+    """
+    try:
+        import onnx
+        from onnxruntime.tools.mobile_helpers import usability_checker
+    except ImportError as e:
+        raise missing_package("onnx", "export") from e
+    try:
+        model = onnx.shape_inference.infer_shapes(onnx.load_from_string(content))
+    except Exception as e:  # protobuf and onnx raise unrelated types for a damaged file
+        raise ManifestError(f"the ONNX file is damaged: {str(e).strip().splitlines()[0][:200]}") from e
+    found = [(Backend.NNAPI, usability_checker.check_nnapi_partitions(model, True))]
+    for backend, table in _COREML_TABLES.items():
+        found.append((backend, usability_checker.check_coreml_partitions(model, True, table)))
+    source = f"asked the usability checker of onnxruntime {version('onnxruntime')}"
+    return tuple(tally(backend, info.num_nodes, _left(model, info), source) for backend, info in found)
+
+
+def _left(model: Any, info: Any) -> list[tuple[str, str]]:
+    """Returns operator and reason of every node that is in no part which the provider takes."""
+    taken = {tuple(node.output) for group in info.supported_groups for node in group}
+    return [
+        (node.op_type, _reason(f"{node.domain or 'ai.onnx'}:{node.op_type}", info))
+        for node in model.graph.node
+        if tuple(node.output) not in taken
+    ]
+
+
+def _reason(name: str, info: Any) -> str:
+    if name in info.unsupported_ops:
+        return "no such kernel"
+    if name in info.ops_with_unsupported_rank:
+        return f"more than {_COREML_LARGEST_RANK} dimensions"
+    return "an input without a fixed shape"

@@ -1,0 +1,121 @@
+"""The oldest runtime that loads a file, from the versions of its operators."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+
+from pocketvae.onnx_metadata import GRAPH, IR_VERSION, OPSET_IMPORT, fields
+from pocketvae.portability.records import Requirement
+from pocketvae.portability.tflite_operators import read_operators
+from pocketvae.spec import Format
+from pocketvae.tflite_metadata import metadata_ranges
+
+TFLITE, ONNXRUNTIME = "TensorFlow Lite", "onnxruntime"
+_CONVERTERS_NOTE = "min_runtime_version"
+# onnxruntime.ai/docs/reference/compatibility.html and onnx/onnx docs/Versioning.md, read in 2026: the first release of
+# onnxruntime for an operator set of ai.onnx, and for a version of the file format.
+_BY_OPSET = {
+    7: "1.0",
+    8: "1.0",
+    9: "1.0",
+    10: "1.0",
+    11: "1.1",
+    12: "1.3",
+    13: "1.6",
+    14: "1.8",
+    15: "1.9",
+    16: "1.11",
+    17: "1.12",
+    18: "1.14",
+    19: "1.15",
+    20: "1.17",
+    21: "1.18",
+    22: "1.20",
+    23: "1.22",
+}
+# Operators whose kernels came later than their operator set: the oldest onnxruntime that was seen to run them right.
+_LATE_KERNELS = {"BitwiseXor": "1.15", "BitwiseAnd": "1.15", "BitwiseOr": "1.15", "BitwiseNot": "1.15"}
+_NODE, _OPERATOR_NAME = 1, 4
+_BY_IR_VERSION = {3: "1.0", 4: "1.0", 5: "1.0", 6: "1.1", 7: "1.3", 8: "1.9", 9: "1.15", 10: "1.18", 11: "1.22"}
+
+
+def oldest_runtime(format: Format, content: bytes) -> Requirement:
+    """Returns what a file needs to be loaded.
+
+    Raises:
+        ManifestError: the file is damaged.
+        TargetError: ai-edge-litert is not installed, for a TFLite file.
+    """
+    return _oldest_tflite(content) if format is Format.TFLITE else _oldest_onnxruntime(content)
+
+
+def newest(versions: list[str]) -> str:
+    """Returns the highest of versions such as `2.9.0` and `2.13.0`."""
+    return max(versions, key=lambda version: tuple(int(part) for part in version.split(".")))
+
+
+def _oldest_tflite(content: bytes) -> Requirement:
+    used = sorted({(operator.name, operator.version) for graph in read_operators(content) for operator in graph})
+    table = _tflite_table()
+    unknown = [f"{name} version {version}" for name, version in used if (name, version) not in table]
+    needed = {f"{name} version {version}": table[name, version] for name, version in used if (name, version) in table}
+    note = _noted_version(content)
+    if unknown:
+        # A later table may know them; the converter's note, where there is one, does.
+        reason = f"noted by the converter; pocketvae's table has no {', '.join(unknown)}"
+        return Requirement(runtime=TFLITE, version=note, reason=reason if note else f"unknown: {', '.join(unknown)}")
+    version = newest(list(needed.values())) if needed else note
+    reason = ", ".join(name for name, oldest in needed.items() if oldest == version) or "it has no operators"
+    if note and newest([note, version]) != version:
+        return Requirement(runtime=TFLITE, version=note, reason="noted by the converter")
+    return Requirement(runtime=TFLITE, version=version, reason=reason)
+
+
+def _noted_version(content: bytes) -> str:
+    """Returns the oldest runtime as the converter noted it; empty where it did not."""
+    found = metadata_ranges(content).get(_CONVERTERS_NOTE)
+    text = content[found.start : found.stop].split(b"\0")[0].decode("ascii", errors="replace") if found else ""
+    return text if all(part.isdigit() for part in text.split(".")) else ""
+
+
+def _oldest_onnxruntime(content: bytes) -> Requirement:
+    ir_version, opset = 0, 0
+    operators: set[str] = set()
+    for field in fields(content):
+        if field.number == GRAPH:
+            operators = _operators(field.value)
+        if field.number == IR_VERSION:
+            ir_version = field.integer
+        if field.number == OPSET_IMPORT:
+            parts = {part.number: part for part in fields(field.value)}
+            if 1 not in parts or parts[1].value in (b"", b"ai.onnx"):
+                opset = parts[2].integer if 2 in parts else 1
+    reason = f"operator set {opset}, file format {ir_version}"
+    if opset > max(_BY_OPSET) or ir_version > max(_BY_IR_VERSION):
+        return Requirement(runtime=ONNXRUNTIME, version="", reason=f"{reason}: newer than pocketvae's table")
+    # Below the tables' first rows there was no release to distinguish.
+    versions = [_BY_OPSET.get(opset, "1.0"), _BY_IR_VERSION.get(ir_version, "1.0")]
+    late = sorted(operators & _LATE_KERNELS.keys())
+    needed = newest([*versions, *(_LATE_KERNELS[name] for name in late)])
+    if needed != newest(versions):
+        reason = ", ".join(name for name in late if _LATE_KERNELS[name] == needed)
+    return Requirement(runtime=ONNXRUNTIME, version=needed, reason=reason)
+
+
+def _operators(graph: bytes) -> set[str]:
+    nodes = [field.value for field in fields(graph) if field.number == _NODE]
+    names = [part.value for node in nodes for part in fields(node) if part.number == _OPERATOR_NAME]
+    return {name.decode("utf-8", errors="replace") for name in names}
+
+
+@cache
+def _tflite_table() -> dict[tuple[str, int], str]:
+    text = (files("pocketvae.portability") / "tflite_runtimes.txt").read_text("utf-8")
+    rows = [line.split() for line in text.splitlines() if not line.startswith("#")]
+    return {
+        (name, number): version
+        for name, *versions in rows
+        for number, version in enumerate(versions, start=1)
+        if version != "-"
+    }

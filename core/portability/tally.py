@@ -1,0 +1,23 @@
+"""Counting what a backend leaves out."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from pocketvae.portability.records import Backend, FallOff, Portability
+
+
+def tally(backend: Backend, operators: int, left: Sequence[tuple[str, str]], source: str) -> Portability:
+    """Sums up pairs of operator and reason, one for each operator that is not taken."""
+    counts = Counter(left)
+    return Portability(
+        backend=backend,
+        operators=operators,
+        taken=operators - len(left),
+        falls_off=tuple(
+            FallOff(operator=operator, count=count, reason=reason)
+            for (operator, reason), count in sorted(counts.items())
+        ),
+        source=source,
+    )

@@ -1,0 +1,55 @@
+"""The last step of making an artifact: what it needs, where it runs, and the metadata that goes into the file."""
+
+from __future__ import annotations
+
+from pocketvae.export.artifacts import Artifact
+from pocketvae.export.budgets import tolerances
+from pocketvae.export.composed import with_parts
+from pocketvae.export.embedded_goldens import Candidates
+from pocketvae.export.embedding import Statement, Unsigned, embed
+from pocketvae.export.messages import Converted, ConvertJob
+from pocketvae.export.source import Source
+from pocketvae.portability import lint, oldest_runtime
+
+
+def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: Statement) -> tuple[bytes, Converted]:
+    """Returns the file as it goes into the bundle, and what is recorded of it.
+
+    Args:
+        job: That made the artifact.
+        source: Of its component.
+        artifact: As it was converted.
+        statement: What every file of the export says of itself.
+    """
+    format, span = job.artifact.format, source.vae.range_span
+    limits = tolerances(job.artifact, job.floor, span, artifact.kernel_spread)
+    requires = oldest_runtime(format, artifact.content)
+    unsigned = Unsigned(
+        spec=job.artifact,
+        vae=source.vae,
+        content=artifact.content,
+        inputs=artifact.inputs,
+        outputs=artifact.outputs,
+        tolerances=limits,
+        requires=requires,
+        notes=artifact.notes,
+        sources=with_parts((job.artifact.component,), source.vae),
+    )
+    candidates = Candidates(
+        inputs=source.golden_inputs,
+        expected=source.golden_outputs,
+        found=artifact.golden_outputs,
+        strata=job.golden_strata,
+        tolerances=limits,
+        image_span=span,
+    )
+    converted = Converted(
+        inputs=artifact.inputs,
+        outputs=artifact.outputs,
+        notes=artifact.notes,
+        excess=artifact.excess,
+        kernel_spread=artifact.kernel_spread,
+        requires=requires,
+        portability=lint(format, artifact.content),
+    )
+    return embed(unsigned, statement, candidates), converted

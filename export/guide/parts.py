@@ -1,0 +1,133 @@
+"""What the code in the guide is about: the components of a bundle, each with the file that suits an app best."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+
+from pocketvae.manifest import ArtifactRecord, Manifest
+from pocketvae.portability import Backend
+from pocketvae.spec import Component, Format, Precision, TensorSpec, VaeSpec
+
+_FUNCTIONS: Mapping[Component, str] = {
+    Component.ENCODER: "encode",
+    Component.DECODER: "decode",
+    Component.PRIOR: "transform",
+    Component.SAMPLER: "sample",
+    Component.GENERATOR: "generate",
+}
+# Small and fast on a CPU first. int16x8 has no fast kernels there, int8_io takes integers.
+_PREFERRED = (Precision.INT8, Precision.DYNAMIC_INT8, Precision.FLOAT16, Precision.FLOAT32)
+_PLAIN = ("float32", "int32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One component in one format, as the code of the guide uses it.
+
+    Attributes:
+        artifact: The recommended file.
+        vae: Gives the image's shape and range.
+    """
+
+    artifact: ArtifactRecord
+    vae: VaeSpec
+
+    @property
+    def component(self) -> Component:
+        """Which component."""
+        return self.artifact.component
+
+    @property
+    def function(self) -> str:
+        """The function that runs it, the same in every language."""
+        return _FUNCTIONS[self.component]
+
+    @property
+    def class_name(self) -> str:
+        """The class that holds it, in languages that want one."""
+        return str(self.component).capitalize()
+
+    @property
+    def about(self) -> str:
+        """What it does, for a comment."""
+        inputs, outputs = (
+            ", ".join(f"{item.name} {list(item.shape)}" for item in items) for items in (self.inputs, self.outputs)
+        )
+        return f"{inputs} to {outputs}"
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """Of the file, in the order of the function's arguments."""
+        return self.artifact.inputs
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """Of the file, in the order in which the function returns them."""
+        return self.artifact.outputs
+
+
+def parts_of(manifest: Manifest, format: Format, over_budget: Collection[str]) -> tuple[Part, ...]:
+    """Returns every component that the bundle has in a format."""
+    components = dict.fromkeys(artifact.component for artifact in manifest.artifacts)
+    found = [recommended(manifest, component, format, over_budget) for component in components]
+    return tuple(Part(artifact=artifact, vae=manifest.vae) for artifact in found if artifact is not None)
+
+
+def recommended(
+    manifest: Manifest, component: Component, format: Format, over_budget: Collection[str]
+) -> ArtifactRecord | None:
+    """Returns the file of a component that suits an app on a CPU best; None where there is none with a plain interface.
+
+    Args:
+        manifest: Of the bundle.
+        component: Which one.
+        format: Which one.
+        over_budget: Names of artifacts that miss their budget; they come last, and so does what XNNPACK leaves out.
+    """
+    candidates = [
+        artifact
+        for artifact in manifest.artifacts
+        if artifact.component is component and artifact.format is format and _is_plain(artifact)
+    ]
+    return min(candidates, key=lambda item: _rank(item, over_budget), default=None)
+
+
+def _rank(artifact: ArtifactRecord, over_budget: Collection[str]) -> tuple[bool, bool, int]:
+    known = artifact.precision in _PREFERRED
+    place = _PREFERRED.index(artifact.precision) if known else len(_PREFERRED)
+    return artifact.name in over_budget, _leaves_xnnpack(artifact), place
+
+
+def _leaves_xnnpack(artifact: ArtifactRecord) -> bool:
+    whole = [item.is_whole for item in artifact.portability if item.backend is Backend.XNNPACK]
+    # The integers that number an image are never XNNPACK's, whatever the decoder behind them.
+    return not all(whole) and not artifact.component.is_composed
+
+
+def _is_plain(artifact: ArtifactRecord) -> bool:
+    return all(tensor.dtype in _PLAIN for tensor in (*artifact.inputs, *artifact.outputs))
+
+
+def size(tensor: TensorSpec) -> int:
+    """Returns how many values a tensor has."""
+    count = 1
+    for dimension in tensor.shape:
+        count *= dimension
+    return count
+
+
+def is_scalar(tensor: TensorSpec) -> bool:
+    """Whether a tensor is one number for each sample, which a function takes as such."""
+    return tensor.shape == (1,)
+
+
+def camel(name: str) -> str:
+    """Returns `z_log_var` as `zLogVar`."""
+    first, *rest = name.split("_")
+    return first + "".join(word.capitalize() for word in rest)
+
+
+def make_images(parts: Sequence[Part]) -> bool:
+    """Whether one of the parts returns an image."""
+    return any(part.component in (Component.DECODER, Component.GENERATOR) for part in parts)

@@ -1,0 +1,46 @@
+"""What a bundle says about where its artifacts run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pocketvae.manifest import ArtifactRecord, Manifest
+from pocketvae.portability import Backend, Portability
+from pocketvae.spec import Component, Precision
+
+
+def portability_warnings(manifest: Manifest) -> tuple[str, ...]:
+    """Returns one line per decoder and accelerator that one would expect to take all of it and that does not.
+
+    That is every accelerator for a float32 decoder, whose operators all of them could have, and XNNPACK for the others
+    but int16x8, for which it has no kernels.
+    """
+    return tuple(
+        f"{artifact.name} falls off {item.describe()}"
+        for artifact in manifest.artifacts
+        if artifact.component is Component.DECODER
+        for item in artifact.portability
+        if not item.is_whole and _is_expected_whole(artifact, item)
+    )
+
+
+def _is_expected_whole(artifact: ArtifactRecord, item: Portability) -> bool:
+    if item.backend is Backend.XNNPACK:
+        return artifact.precision is not Precision.INT16X8
+    return artifact.precision is Precision.FLOAT32
+
+
+def portability_table(artifacts: Iterable[ArtifactRecord]) -> list[str]:
+    """Returns a Markdown table: what each artifact needs, and how much of it each accelerator takes."""
+    lines = ["| file | needs at least | accelerators |", "|---|---|---|"]
+    for artifact in artifacts:
+        needs = artifact.requires.describe() if artifact.requires else "not recorded"
+        taken = "; ".join(item.describe() for item in artifact.portability) or "not recorded"
+        lines.append(f"| {artifact.name} | {needs} | {taken} |")
+    return lines
+
+
+def portability_sources(artifacts: Iterable[ArtifactRecord]) -> list[str]:
+    """Returns Markdown items: where what the table says was learnt."""
+    sources = {item.backend: item.source for artifact in artifacts for item in artifact.portability}
+    return [f"- {backend}: {source}" for backend, source in sources.items()]
