@@ -57,6 +57,22 @@ def target_names(words: list[str]) -> tuple[str, ...]:
     return tuple(name for name in known_targets() if name != "ssh")
 
 
+def shown_targets(text: str, *, headed: bool) -> tuple[str, ...]:
+    """Parses a list of targets; `headed` makes their browsers visible.
+
+    Raises:
+        SpecError: none is named.
+    """
+    found = names(text)
+    if not found:
+        raise SpecError("at least one target must be named, such as host: pocketvae targets lists them")
+    return tuple(_headed(name) if headed and name.partition(":")[0] == "chromium" else name for name in found)
+
+
+def _headed(name: str) -> str:
+    return f"{name}+headed" if ":" in name else f"{name}:headed"
+
+
 def thread_counts(text: str) -> tuple[int, ...]:
     """Parses a comma-separated list of thread counts.
 

@@ -26,6 +26,7 @@ COMMANDS = {
     "verify": "compare every artifact of a bundle with the original model",
     "bench": "time every artifact of a bundle and the original beside them",
     "inspect": "say what a run, a bundle or one artifact is",
+    "matrix": "compare every artifact on every target with this machine",
     "targets": "list where artifacts can run, and set such a place up",
     "doctor": "say what is installed and what works here",
 }

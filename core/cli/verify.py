@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help = "folder made by pocketvae export, or one .tflite or .onnx file of it"
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help=help)
     parser.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
+    parser.add_argument("--headed", action="store_true", help="show the browser of the target chromium")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="inside one inference (default: 1)")
     parser.add_argument(
         "--config", metavar="FILE", type=Path, help="limits of your own (default: pocketvae.toml beside the bundle)"
@@ -53,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         verify = verify_file if arguments.bundle.is_file() else verify_in_detail
         verification = verify(
             arguments.bundle,
-            targets=common.names(arguments.targets),
+            targets=common.shown_targets(arguments.targets, headed=arguments.headed),
             num_threads=arguments.threads,
             config=arguments.config,
             progress=terminal.step,

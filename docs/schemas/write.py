@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 
 from pocketvae.benchmarks import BenchResult, VerifyResult
+from pocketvae.benchmarks.matrix import MatrixResult
 from pocketvae.documents import json_schema
 from pocketvae.manifest import Manifest
 from pocketvae.run import RunRecord
@@ -15,6 +16,7 @@ DOCUMENTS = {
     "evaluation": Evaluation,
     "verify": VerifyResult,
     "bench": BenchResult,
+    "matrix": MatrixResult,
 }
 
 
