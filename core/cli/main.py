@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "train a VAE: images in, a run directory out",
     "evaluate": "the figures that papers report: -log p(x), ELBO, bits per dimension",
     "export": "export a run, or a model of your own, as TFLite and ONNX: a bundle out",
+    "embed-c": "write a TFLite file of a bundle as C++ source, for firmware",
     "verify": "compare every artifact of a bundle with the original model",
     "bench": "time every artifact of a bundle and the original beside them",
     "inspect": "say what a run, a bundle or one artifact is",
@@ -100,7 +101,7 @@ def _run(words: list[str]) -> int:
 
 
 def _load(command: str) -> _Command:
-    return cast("_Command", importlib.import_module(f"pocketvae.cli.{command}"))
+    return cast("_Command", importlib.import_module(f"pocketvae.cli.{command.replace('-', '_')}"))
 
 
 def _report(error: Exception, *, verbose: bool) -> int:
