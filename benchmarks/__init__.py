@@ -6,7 +6,15 @@ from pocketvae.benchmarks.lone_file import verify_file
 from pocketvae.benchmarks.markdown import diagnosis_lines, verify_markdown
 from pocketvae.benchmarks.report import write_report
 from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, NotRun, VerifyResult
-from pocketvae.benchmarks.tables import bench_table, declined_lines, figures_table, verdict_line, verify_table
+from pocketvae.benchmarks.tables import (
+    bench_table,
+    declined_lines,
+    figures_table,
+    targets_table,
+    verdict_line,
+    verify_table,
+)
+from pocketvae.benchmarks.target_latency import bench_targets
 from pocketvae.benchmarks.verify import Verification, save_worst, verify_bundle, verify_in_detail
 
 __all__ = [
@@ -18,11 +26,13 @@ __all__ = [
     "VerifyResult",
     "bench_bundle",
     "bench_table",
+    "bench_targets",
     "declined_lines",
     "diagnosis_lines",
     "figures_table",
     "junit_xml",
     "save_worst",
+    "targets_table",
     "verdict_line",
     "verify_bundle",
     "verify_file",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pocketvae.benchmarks.environment import current_environment
 from pocketvae.benchmarks.parity.checks import structural_check
+from pocketvae.benchmarks.parity.limits import Limits
 from pocketvae.benchmarks.results import NotRun, VerifyResult
 from pocketvae.benchmarks.targets import Target, make_target
 from pocketvae.benchmarks.verify import Verification, read_limits, verify_opened
@@ -39,7 +40,7 @@ def verify_file(
         path: A `.tflite` or `.onnx` file.
         targets: Where to run; `host` is this machine.
         num_threads: Inside one inference.
-        config: Limits of one's own; None means `pocketvae.toml` beside the file, where there is one.
+        config: Limits of one's own.
         progress: Told of every target.
 
     Raises:
@@ -52,7 +53,7 @@ def verify_file(
         raise SpecError(f"threads must be at least 1, got {num_threads}")
     lone = open_lone_file(path)
     goldens = lone.goldens()
-    limits = read_limits(path, config)
+    limits = read_limits(path, config) if config else Limits()
     if goldens is None:
         return _with_content_checks(_nothing_run(lone, chosen), lone, chosen)
     # Targets take bundles. What was read and checked is what runs, whatever happens to the file meanwhile.

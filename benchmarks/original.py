@@ -48,7 +48,8 @@ def original_call(
     # Both look for code in the file before they load it: a bundle may come from anywhere.
     model = load_original(path, form) if form is not None else open_model(path).model
     head = _head(component, vae)
-    values = list(feed.values())
+    # A manifest's dictionaries are sorted by name, which would put a label first.
+    values = [feed[spec.name] for spec in vae.inputs(component)]
     inputs: Any = values if len(values) > 1 else values[0]
     if how is OriginalCall.KERAS_PREDICT:
         return lambda: _numpy(head(model.predict(inputs, verbose=0)))

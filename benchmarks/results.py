@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pocketvae.benchmarks.environment import Environment
 from pocketvae.spec import STRICT
 
-# 2 added figures, worst inputs, diagnoses and layers.
+# 2 added figures, worst inputs, diagnoses, layers and what a target is not made for.
 VERIFY_SCHEMA_VERSION = 2
 BENCH_SCHEMA_VERSION = 1
 
@@ -205,12 +205,51 @@ class BenchRow:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TargetRow:
+    """The latency of one artifact on a target that is not this machine, where time there means something.
+
+    Attributes:
+        artifact: File name.
+        target: Where it ran.
+        threads: Inside one call.
+        load_s: Opening the file.
+        first_s: The first call.
+        median_s: Of a call in steady state, input and output copies included.
+        mad_s: Median absolute deviation of the calls.
+        loops: Calls behind one value.
+        values_s: Seconds per call, in the order measured.
+        warnings: Why the figures may not hold.
+    """
+
+    __pydantic_config__ = STRICT
+    artifact: str
+    target: str
+    threads: int
+    load_s: float
+    first_s: float
+    median_s: float
+    p90_s: float
+    p99_s: float
+    mad_s: float
+    loops: int
+    values_s: tuple[float, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchResult:
-    """The outcome of a benchmark."""
+    """The outcome of a benchmark.
+
+    Attributes:
+        results: Of this machine.
+        elsewhere: Of other targets.
+        not_run: What was asked for and has no times.
+    """
 
     __pydantic_config__ = STRICT
     schema_version: int = BENCH_SCHEMA_VERSION
     bundle: str
     environment: Environment
     results: tuple[BenchRow, ...]
+    elsewhere: tuple[TargetRow, ...] = ()
     not_run: tuple[NotRun, ...] = ()

@@ -126,6 +126,23 @@ def _bench_row(row: BenchRow) -> Row:
     ]
 
 
+def targets_table(result: BenchResult) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per artifact, target and number of threads, of what is not this machine."""
+    headers = ["artifact", "target", "threads", "load ms", "first ms", "median us", "p90 us", "p99 us", "notes"]
+    return headers, [
+        [
+            row.artifact,
+            row.target,
+            str(row.threads),
+            f"{row.load_s * 1e3:.1f}",
+            f"{row.first_s * 1e3:.2f}",
+            *(format_us(value) for value in (row.median_s, row.p90_s, row.p99_s)),
+            "; ".join(row.warnings),
+        ]
+        for row in result.elsewhere
+    ]
+
+
 def format_us(seconds: float) -> str:
     """Returns microseconds, to a tenth below 100."""
     microseconds = seconds * 1e6

@@ -10,6 +10,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -83,22 +84,57 @@ def check_output(path: Path, *, force: bool) -> None:
 def staged_directory(final: Path, *, force: bool) -> Iterator[Path]:
     """Yields an empty folder beside `final` that becomes `final` when the block ends well.
 
-    On an error or an interruption the folder is removed and `final` is what it was before.
+    On an error or an interruption the folder is removed and `final` is what it was before. What a killed process left
+    there for the same `final` is removed first.
 
     Raises:
-        OutputExistsError: `final` exists and `force` is off.
+        OutputExistsError: `final` exists and `force` is off, or another process is making it.
         DataError: the parent folder does not exist.
     """
     check_output(final, force=force)
     final = final.absolute()
     staging = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
-    staging.mkdir()
+    # Two that begin at the same moment must not refuse one another, so they look one after the other.
+    with _locked(final.parent, wait=True):
+        _clear_remains(final)
+        check_output(final, force=force)
+        staging.mkdir()
+        lock = _lock(staging)
     try:
         yield staging
         _replace_directory(staging, final, force=force)
     except BaseException:
         shutil.rmtree(staging, ignore_errors=True)
         raise
+    finally:
+        os.close(lock)
+
+
+def _clear_remains(final: Path) -> None:
+    """Removes what killed processes left beside `final`, and refuses where a living one is at work.
+
+    Raises:
+        OutputExistsError: another process is making `final`.
+    """
+    remains = [entry for entry in final.parent.iterdir() if _is_remnant(entry.name, final.name)]
+    for entry in (entry for entry in remains if entry.suffix == ".partial"):
+        try:
+            os.close(_lock(entry))
+        except FileNotFoundError:
+            continue
+        except BlockingIOError as e:
+            raise OutputExistsError(f"another process is making {final}: wait for it, or choose another output") from e
+        shutil.rmtree(entry, ignore_errors=True)
+    for entry in (entry for entry in remains if entry.suffix == ".old"):
+        if not final.exists():
+            # Killed between two renames: the folder that was about to be replaced is all that there is.
+            entry.replace(final)
+        else:
+            _remove(entry)
+
+
+def _is_remnant(name: str, final: str) -> bool:
+    return re.fullmatch(rf"\.{re.escape(final)}\.[0-9a-f]{{8}}\.(partial|old)", name) is not None
 
 
 @contextlib.contextmanager
@@ -145,16 +181,31 @@ def unfinished_directory(final: Path) -> Path:
 
 
 @contextlib.contextmanager
-def _locked(folder: Path) -> Iterator[None]:
+def _locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    try:
+        descriptor = _lock(folder, wait=wait)
+    except BlockingIOError as e:
+        raise OutputExistsError(f"another process works in {folder}: wait for it, or choose another output") from e
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _lock(folder: Path, *, wait: bool = False) -> int:
+    """Locks a folder until the returned descriptor is closed.
+
+    Raises:
+        BlockingIOError: another process has locked it, and `wait` is off.
+    """
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         # The system drops the lock with the process, so a killed one leaves none behind.
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError as e:
-        raise OutputExistsError(f"another process works in {folder}: wait for it, or choose another output") from e
-    finally:
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _empty(folder: Path) -> None:
@@ -166,22 +217,28 @@ def _empty(folder: Path) -> None:
 
 
 def _replace_directory(staging: Path, final: Path, *, force: bool) -> None:
-    # Renaming onto a non-empty folder fails on POSIX, so the old one steps aside first and is deleted last.
-    check_output(final, force=force)
-    if not final.exists():
-        staging.replace(final)
-        return
-    aside = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
-    final.replace(aside)
-    try:
-        staging.replace(final)
-    except BaseException:
-        aside.replace(final)
-        raise
-    if aside.is_dir() and not aside.is_symlink():
-        shutil.rmtree(aside, ignore_errors=True)
+    # Renaming onto a non-empty folder fails on POSIX, so the old one steps aside first and is deleted last; nobody
+    # may look meanwhile and take it for what a killed process left.
+    with _locked(final.parent, wait=True):
+        check_output(final, force=force)
+        if not final.exists():
+            staging.replace(final)
+            return
+        aside = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
+        final.replace(aside)
+        try:
+            staging.replace(final)
+        except BaseException:
+            aside.replace(final)
+            raise
+        _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
     else:
-        aside.unlink()
+        path.unlink()
 
 
 def is_inside(relative: str) -> bool:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import os
 import queue
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import IO, Self
 
+from pocketvae.memory import MemoryGuard
+
 _END_GRACE_S = 10.0
+_PARENT_INTERVAL_S = 0.5
 
 
 class LineProcessError(Exception):
@@ -32,13 +37,22 @@ class LineProcessError(Exception):
 class LineProcess:
     """Starts the child at the first question; a context manager that never leaves one behind."""
 
-    def __init__(self, command: Sequence[str], *, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        command: Sequence[str],
+        *,
+        environment: Mapping[str, str] | None = None,
+        memory_limit_bytes: int | None = None,
+    ) -> None:
         """Keeps what to start.
 
         Args:
             command: Program and arguments.
             environment: Variables to add to this process's own.
+            memory_limit_bytes: Of the child and its own children; it is ended when they use more.
         """
+        self._memory_limit_bytes = memory_limit_bytes
+        self._guard: MemoryGuard | None = None
         self._command = list(command)
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
@@ -69,6 +83,9 @@ class LineProcess:
     def close(self, *, kill: bool = False) -> None:
         """Ends the child: by closing its input, or at once."""
         process, self._process = self._process, None
+        guard, self._guard = self._guard, None
+        if guard is not None:
+            guard.release()
         if process is None:
             return
         if kill:
@@ -108,30 +125,52 @@ class LineProcess:
         )
         threading.Thread(target=_forward, args=(process, self._replies), daemon=True).start()
         self._process = process
+        if self._memory_limit_bytes is not None:
+            self._guard = MemoryGuard(process.pid, self._memory_limit_bytes)
         return process
 
     def _ended(self) -> LineProcessError:
+        code = self._process.wait() if self._process else None
+        return LineProcessError(self._describe_end(), code)
+
+    def _describe_end(self) -> str:
         process, stderr = self._process, self._stderr
         if process is None or stderr is None:
-            return LineProcessError("its process is gone")
+            return "its process is gone"
         code = process.wait()
         stderr.seek(0)
         lines = [line for line in stderr.read().decode("utf-8", "replace").splitlines() if line.strip()]
+        excess = self._guard.excess_bytes if self._guard else 0
         self.close()
+        if excess and self._memory_limit_bytes is not None:
+            limit = self._memory_limit_bytes
+            return (
+                f"it used {excess / 1e9:.2f} GB of memory, more than the limit of {limit / 1e9:.2f} GB, and was ended"
+            )
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        return LineProcessError(f"its process {how}{': ' + lines[-1][:300] if lines else ''}", code)
+        if code == -signal.SIGKILL:
+            return f"its process {how}, which the system sends when memory runs out"
+        return f"its process {how}{': ' + lines[-1][:300] if lines else ''}"
 
 
 def serve_lines(answer: Callable[[str], str]) -> None:
     """The child's side: answers each line of stdin on stdout until stdin ends.
 
-    Native libraries print on stdout, so the answers get a descriptor of their own and stdout becomes stderr.
+    Native libraries print on stdout, so the answers get a descriptor of their own and stdout becomes stderr. A parent
+    that was killed cannot end the child, so the child ends by itself.
     """
+    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
     answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     for line in sys.stdin:
         answers.write(answer(line) + "\n")
         answers.flush()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_PARENT_INTERVAL_S)
+    os._exit(1)
 
 
 def _forward(process: subprocess.Popen[str], replies: queue.Queue[str | None]) -> None:

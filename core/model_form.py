@@ -20,7 +20,8 @@ class Role(enum.StrEnum):
     """What an input or output stands for.
 
     An encoder's spread is one of LOG_VAR, STD (a standard deviation) and LOG_STD; artifacts return log-variances
-    always. SAMPLE is a drawn latent: it is never exported.
+    always. MEAN_LOG_VAR and LOG_VAR_MEAN are both in one tensor of twice the width, one behind the other. SAMPLE is a
+    drawn latent: it is never exported.
     """
 
     X = "x"
@@ -31,10 +32,13 @@ class Role(enum.StrEnum):
     LOG_VAR = "log_var"
     STD = "std"
     LOG_STD = "log_std"
+    MEAN_LOG_VAR = "mean+log_var"
+    LOG_VAR_MEAN = "log_var+mean"
     SAMPLE = "sample"
 
 
 SPREADS = (Role.LOG_VAR, Role.STD, Role.LOG_STD)
+JOINED = (Role.MEAN_LOG_VAR, Role.LOG_VAR_MEAN)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +68,7 @@ class ModelForm:
         inputs: In the model's own order.
         outputs: In the model's own order.
         custom_code: Whether loading it runs code that is not Keras' own.
+        signature: Of a SavedModel that has several; empty for others.
     """
 
     __pydantic_config__ = STRICT
@@ -71,13 +76,14 @@ class ModelForm:
     inputs: tuple[Port, ...]
     outputs: tuple[Port, ...]
     custom_code: bool = False
+    signature: str = ""
 
     def input_index(self, role: Role) -> int | None:
         """Returns which input has a role; None where none has."""
         return next((index for index, port in enumerate(self.inputs) if port.role is role), None)
 
     def kept_outputs(self) -> tuple[int, ...]:
-        """Returns which outputs are exported, in the component's order: the image, or mean and spread."""
-        order = (Role.IMAGE, Role.MEAN, *SPREADS)
+        """Returns which outputs are exported, in the component's order: the image, or mean and spread, or the two."""
+        order = (Role.IMAGE, Role.MEAN, *SPREADS, *JOINED)
         kept = [index for index, port in enumerate(self.outputs) if port.role is not Role.SAMPLE]
         return tuple(sorted(kept, key=lambda index: order.index(self.outputs[index].role)))

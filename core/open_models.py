@@ -61,8 +61,13 @@ class OpenModel:
     owner: Any = None
 
 
-def open_model(path: Path, code: CustomCode = NO_CUSTOM_CODE) -> OpenModel:
+def open_model(path: Path, code: CustomCode = NO_CUSTOM_CODE, signature: str = "") -> OpenModel:
     """Loads a model with the flavour that the file names, then with the other.
+
+    Args:
+        path: A file of Keras, or the folder of a SavedModel.
+        code: What of the model's own code may run.
+        signature: Of a SavedModel; empty for the one that it has, or `serving_default`.
 
     Raises:
         ExportError: it cannot be loaded, needs code that is not allowed, or has no signature.
@@ -73,7 +78,9 @@ def open_model(path: Path, code: CustomCode = NO_CUSTOM_CODE) -> OpenModel:
     if parts and not code.allowed:
         raise ExportError(f"{path} needs code that is not Keras' own ({', '.join(parts[:5])}): {_CUSTOM_HINT}")
     if header.flavours == (Flavour.SAVED_MODEL,):
-        return _open_saved_model(path)
+        return _open_saved_model(path, signature)
+    if signature:
+        raise ExportError(f"{path} is a Keras model, which has no signatures: leave out {signature!r}")
     problems: list[str] = []
     for flavour in header.flavours:
         try:
@@ -144,13 +151,9 @@ def _tensor(name: str, declared: Any) -> Tensor:
     return Tensor(name=name.split(":")[0], dtype=str(dtype), shape=shape)
 
 
-def _open_saved_model(path: Path) -> OpenModel:
+def _open_saved_model(path: Path, signature: str) -> OpenModel:
     loaded = load_saved_model(path)
-    signatures = dict(loaded.signatures)
-    if _SIGNATURE not in signatures and len(signatures) != 1:
-        found = ", ".join(sorted(signatures)) or "none"
-        raise ExportError(f"a SavedModel must have the signature {_SIGNATURE} or just one; {path} has {found}")
-    function = signatures.get(_SIGNATURE) or next(iter(signatures.values()))
+    function = _choose_signature(path, dict(loaded.signatures), signature)
     # A signature's names come in another order in every process.
     inputs = dict(sorted(function.structured_input_signature[1].items()))
     outputs = dict(sorted(function.structured_outputs.items()))
@@ -168,6 +171,20 @@ def _open_saved_model(path: Path) -> OpenModel:
         call=call,
         owner=loaded,
     )
+
+
+def _choose_signature(path: Path, signatures: dict[str, Any], named: str) -> Any:
+    found = ", ".join(sorted(signatures)) or "none"
+    if named:
+        if named not in signatures:
+            raise ExportError(f"{path} has no signature {named!r}: it has {found}")
+        return signatures[named]
+    if _SIGNATURE not in signatures and len(signatures) != 1:
+        raise ExportError(
+            f"a SavedModel must have the signature {_SIGNATURE} or just one; {path} has {found}: "
+            f"name one with --decoder-signature or --encoder-signature"
+        )
+    return signatures.get(_SIGNATURE) or next(iter(signatures.values()))
 
 
 def _tensor_of(value: Any) -> Any:

@@ -12,7 +12,7 @@ import numpy as np
 from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.errors import ExportError
 from pocketvae.keras_io import import_flavour, import_tensorflow
-from pocketvae.model_form import Flavour, ModelForm, Role
+from pocketvae.model_form import JOINED, Flavour, ModelForm, Role
 from pocketvae.open_models import OpenModel, keras_call, one_or_all, open_model
 
 
@@ -32,7 +32,7 @@ def load_original(path: Path, form: ModelForm, code: CustomCode = NO_CUSTOM_CODE
         ExportError: it cannot be loaded, or is not of this form any more.
         TargetError: TensorFlow or Keras is not installed.
     """
-    return adapt(open_model(path, code), form)
+    return adapt(open_model(path, code, form.signature), form)
 
 
 def adapt(opened: OpenModel, form: ModelForm) -> Any:
@@ -96,25 +96,36 @@ class Adapted:
         if label is None:
             return values
         port = self._form.inputs[label]
-        given = tf.cast(values[1], port.dtype)
-        given = tf.reshape(given, (-1, *port.shape))
+        if port.dtype == "float32":
+            # Rows of a table: TFLite's quantizer gives a one-hot operator values of another scale than its output's.
+            given = tf.gather(tf.eye(port.shape[0], dtype=port.dtype), tf.cast(values[1], tf.int32))
+        else:
+            given = tf.reshape(tf.cast(values[1], port.dtype), (-1, *port.shape))
         return [given if index == label else values[0] for index in range(2)]
 
     def _finish(self, outputs: Sequence[Any]) -> Any:
-        kept = [_converted(self._form.outputs[index].role, outputs[index]) for index in self._form.kept_outputs()]
+        kept = [
+            value
+            for index in self._form.kept_outputs()
+            for value in _converted(self._form.outputs[index].role, outputs[index])
+        ]
         return kept if len(kept) > 1 else kept[0]
 
 
-def _converted(role: Role, values: Any) -> Any:
+def _converted(role: Role, values: Any) -> list[Any]:
+    """Returns what an output stands for in the component's order."""
     tf = import_tensorflow()
+    if role in JOINED:
+        first, second = tf.split(values, 2, axis=1)
+        return [first, second] if role is Role.MEAN_LOG_VAR else [second, first]
     if role is Role.STD:
-        return 2.0 * tf.math.log(values)
-    return 2.0 * values if role is Role.LOG_STD else values
+        return [2.0 * tf.math.log(values)]
+    return [2.0 * values] if role is Role.LOG_STD else [values]
 
 
 def _is_plain(form: ModelForm) -> bool:
     label = form.input_index(Role.LABEL)
-    converted = any(port.role in (Role.STD, Role.LOG_STD) for port in form.outputs)
+    converted = any(port.role in (Role.STD, Role.LOG_STD, *JOINED) for port in form.outputs)
     as_int32 = label is None or (form.inputs[label].dtype == "int32" and form.inputs[label].shape == ())
     return as_int32 and not converted
 

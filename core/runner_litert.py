@@ -53,23 +53,25 @@ class LiteRtRunner(Runner):
         except (ValueError, RuntimeError) as e:
             raise ParityError(f"LiteRT cannot load {path}: {_first_line(e)}") from e
         self.runtime = f"ai-edge-litert {version('ai-edge-litert')}"
-        inputs, outputs = _primary_signature(self._interpreter)
-        self._input_indices = {name: details["index"] for name, details in inputs.items()}
-        self._output_indices = {name: details["index"] for name, details in outputs.items()}
-        self._primary = _batch_of(inputs)
-        self._others = _other_signatures(self._interpreter)
-        self.batch, self.batches = batch, tuple(sorted((self._primary, *self._others)))
+        signatures = {_batch_of(runner.get_input_details()): runner for runner in _signatures(self._interpreter)}
+        self.batches = tuple(sorted(signatures)) or (_batch_of(_by_name(self._interpreter.get_input_details())),)
+        self.batch = batch
         check_batch(batch, self.batches)
-        if batch != self._primary:
-            inputs, outputs = (self._others[batch].get_input_details(), self._others[batch].get_output_details())
+        chosen = signatures.get(batch)
+        inputs = chosen.get_input_details() if chosen else _by_name(self._interpreter.get_input_details())
+        outputs = chosen.get_output_details() if chosen else _by_name(self._interpreter.get_output_details())
         self.inputs = {name: _tensor_spec(name, details) for name, details in inputs.items()}
         self.outputs = {name: _tensor_spec(name, details) for name, details in outputs.items()}
+        # One batch size runs by the indices of its tensors, 2 microseconds faster than by a signature.
+        self._signatures = signatures if len(signatures) > 1 else {}
+        self._input_indices = {name: details["index"] for name, details in inputs.items()}
+        self._output_indices = {name: details["index"] for name, details in outputs.items()}
 
     def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """See `Runner.run`."""
-        if self._others and len(next(iter(feed.values()))) != self._primary:
-            other: dict[str, Array] = self._others[len(next(iter(feed.values())))](**feed)
-            return other
+        if self._signatures:
+            results: dict[str, Array] = self._signatures[len(next(iter(feed.values())))](**feed)
+            return results
         for name, index in self._input_indices.items():
             self._interpreter.set_tensor(index, feed[name])
         self._interpreter.invoke()
@@ -85,7 +87,7 @@ class LiteRtRunner(Runner):
 
     def close(self) -> None:
         """See `Runner.close`."""
-        del self._interpreter
+        del self._interpreter, self._signatures
 
 
 class ReferenceRunner(LiteRtRunner):
@@ -114,22 +116,15 @@ def _check_identifier(content: bytes, path: Path) -> None:
         raise ParityError(f"{path} is no TFLite file: the identifier {_IDENTIFIER.decode()!r} is missing")
 
 
-def _primary_signature(interpreter: Any) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Returns the inputs and outputs of the file's first subgraph, which runs by tensor indices, the fastest way."""
-    names = interpreter.get_signature_list()
-    if not names:
-        inputs, outputs = interpreter.get_input_details(), interpreter.get_output_details()
-        return {d["name"]: d for d in inputs}, {d["name"]: d for d in outputs}
-    key = signature_key(1) if signature_key(1) in names else next(iter(names))
-    runner = interpreter.get_signature_runner(key)
-    return runner.get_input_details(), runner.get_output_details()
+def _signatures(interpreter: Any) -> list[Any]:
+    """Returns what runs each signature of ours; of a foreign file the first one, of a file without any nothing."""
+    names = list(interpreter.get_signature_list())
+    ours = [name for name in names if name == signature_key(1) or _BATCH_KEY.fullmatch(name)]
+    return [interpreter.get_signature_runner(name) for name in ours or names[:1]]
 
 
-def _other_signatures(interpreter: Any) -> dict[int, Any]:
-    """Returns the signatures `batch_N` by their batch size."""
-    keys = [key for key in interpreter.get_signature_list() if _BATCH_KEY.fullmatch(key)]
-    runners = [interpreter.get_signature_runner(key) for key in keys]
-    return {_batch_of(runner.get_input_details()): runner for runner in runners}
+def _by_name(tensors: list[dict[str, Any]]) -> dict[str, Any]:
+    return {tensor["name"]: tensor for tensor in tensors}
 
 
 def _batch_of(details: Mapping[str, Any]) -> int:

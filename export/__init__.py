@@ -1,7 +1,7 @@
 """The export room: a run directory or somebody's own models in, a bundle out."""
 
 from pocketvae.custom_code import CustomCode
-from pocketvae.export.config import ExportConfig, check_combinations, plan_artifacts
+from pocketvae.export.config import ExportConfig, check_combinations, default_memory_limit_bytes, plan_artifacts
 from pocketvae.export.own_messages import OwnModels
 from pocketvae.export.own_models import export_own_models
 from pocketvae.export.own_roles import DecoderOutput
@@ -17,6 +17,7 @@ __all__ = [
     "OwnModels",
     "Role",
     "check_combinations",
+    "default_memory_limit_bytes",
     "export_own_models",
     "export_run",
     "plan_artifacts",

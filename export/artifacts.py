@@ -6,11 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, searched, tflite
+from pocketvae.export.budgets import with_pixel_rounding
+from pocketvae.export.interfaces import show
 from pocketvae.export.measured import excess_of, excess_of_outputs, kernel_spread, open_content
 from pocketvae.export.source import FloatArray, Source
 from pocketvae.manifest import Tolerance
 from pocketvae.runners import run_samples
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec
+from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, TensorSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,6 +23,7 @@ class Artifact:
         content: The file's bytes.
         inputs: As a caller sees them.
         outputs: As a caller sees them.
+        batches: Batch sizes that it runs.
         notes: What is special about it, in words.
         excess: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
         golden_outputs: Output name to `[N, ...]`, what it makes of the goldens.
@@ -30,29 +33,42 @@ class Artifact:
     content: bytes
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batches: tuple[int, ...]
     notes: tuple[str, ...]
     excess: float
     golden_outputs: dict[str, FloatArray]
     kernel_spread: dict[str, float]
 
 
-def make_artifact(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Artifact:
+def make_artifact(
+    spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...], batches: tuple[int, ...] = (1,)
+) -> Artifact:
     """Converts one component to one precision and format and measures it on the goldens.
+
+    Args:
+        spec: What to make.
+        source: What to make it from.
+        tolerances: Of the artifact with float32 images, see `budgets.base_tolerances`.
+        batches: Batch sizes that it has to run.
 
     Raises:
         ExportError: the conversion failed.
     """
-    content, notes = _made(spec, source, tolerances)
-    with open_content(spec.format, content) as runner:
+    content, notes = _made(replace(spec, image_dtype=ImageDtype.FLOAT32), source, tolerances)
+    shown = show(content, spec, source.vae, batches)
+    with open_content(spec.format, shown.content) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
-        found = run_samples(runner, source.golden_inputs)
+        found = run_samples(runner, source.golden_inputs, source.vae.image_range)
+    limits = with_pixel_rounding(spec, tolerances, source.vae.range_span)
     return Artifact(
-        content=content,
+        content=shown.content,
         inputs=_in_order(inputs, source.golden_inputs),
         outputs=_in_order(outputs, source.golden_outputs),
-        notes=notes,
-        excess=excess_of_outputs(found, source, tolerances),
+        batches=shown.batches,
+        notes=(*notes, *shown.notes),
+        excess=excess_of_outputs(found, source, limits),
         golden_outputs=found,
+        # Of the numbers behind the pixels: rounding would turn the smallest difference into a whole step.
         kernel_spread=kernel_spread(spec.format, content, source) if spec.precision.is_float else {},
     )
 

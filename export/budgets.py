@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from pocketvae.export.goldens import NoiseFloor
 from pocketvae.manifest import Tolerance
-from pocketvae.spec import ArtifactSpec, Component, Precision
+from pocketvae.spec import ArtifactSpec, Component, ImageDtype, Precision
 
 # Another summation order, another exponential function and fused multiply-adds each add about as much as the original
 # differs from itself over batch sizes, threads, oneDNN, eager and graph; ten times leaves room for all of them on
@@ -36,7 +37,39 @@ def tolerances(
     image_span: float = 1.0,
     kernel_spread: Mapping[str, float] | None = None,
 ) -> tuple[Tolerance, ...]:
-    """Returns what verify holds an artifact to.
+    """Returns what verify holds an artifact to, see `base_tolerances` and `with_pixel_rounding`."""
+    return with_pixel_rounding(spec, base_tolerances(spec, floor, image_span, kernel_spread), image_span)
+
+
+def with_pixel_rounding(
+    spec: ArtifactSpec, limits: tuple[Tolerance, ...], image_span: float = 1.0
+) -> tuple[Tolerance, ...]:
+    """Returns the limits with half a grey step more where an artifact returns pixels.
+
+    An image that is rounded to whole pixels moves by half a step at the most, so that a float artifact stays within
+    one step. Pixels that are taken stand for exactly the numbers that an artifact of float32 images is given.
+
+    Args:
+        spec: The artifact.
+        limits: Of the same artifact with float32 images.
+        image_span: White minus black, 255 steps.
+    """
+    if spec.image_dtype is not ImageDtype.UINT8 or spec.component is Component.ENCODER:
+        return limits
+    half_step = 0.5 * _PIXEL * image_span
+    return tuple(
+        replace(limit, limit=limit.limit + half_step, source=f"half a grey step of rounding, and {limit.source}")
+        for limit in limits
+    )
+
+
+def base_tolerances(
+    spec: ArtifactSpec,
+    floor: NoiseFloor,
+    image_span: float = 1.0,
+    kernel_spread: Mapping[str, float] | None = None,
+) -> tuple[Tolerance, ...]:
+    """Returns what an artifact with float32 images is held to.
 
     What computes nothing in floating point must be equal. Other float artifacts are held to a multiple of the
     original's own spread, quantized ones to a budget in the units of their use: pixel steps for what makes an image,

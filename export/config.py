@@ -3,13 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from pocketvae.errors import SpecError
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, unsupported_reason
+from pocketvae.memory import machine_bytes
+from pocketvae.spec import (
+    ArtifactSpec,
+    Component,
+    Format,
+    ImageDtype,
+    Precision,
+    check_batches,
+    unsupported_reason,
+)
 
 # A generator comes behind its decoder, so that the decoder is there when it is needed.
 _EVERY_VAE = (Component.ENCODER, Component.DECODER, Component.SAMPLER, Component.GENERATOR)
+
+
+# Of the machine, for each of two conversions; but TensorFlow alone needs half a gigabyte, and a large decoder several.
+_MEMORY_SHARE = 0.4
+_LEAST_MEMORY_BYTES = 4_000_000_000
+
+
+def default_memory_limit_bytes() -> int:
+    """Returns two fifths of this machine's memory, and 4 GB at the least."""
+    return max(_LEAST_MEMORY_BYTES, int(_MEMORY_SHARE * (machine_bytes() or 0)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,16 +37,20 @@ class ExportConfig:
 
     Attributes:
         artifacts: In the order in which they are made.
+        batches: Batch sizes that every artifact runs, the first one 1.
         seed: Of calibration and golden latents.
         time_limit_s: For one conversion; it is ended and reported as failed after that.
+        memory_limit_bytes: For one conversion in the same way; two run at a time, one per format.
         licence: Of the model, stated in every file; empty states nothing.
         author: The same of who made it.
         embedded_goldens: Whether golden pairs go into the files, so that each can be verified alone.
     """
 
     artifacts: tuple[ArtifactSpec, ...]
+    batches: tuple[int, ...] = (1,)
     seed: int = 0
     time_limit_s: float = 300.0
+    memory_limit_bytes: int = field(default_factory=default_memory_limit_bytes)
     licence: str = ""
     author: str = ""
     embedded_goldens: bool = True
@@ -35,8 +58,11 @@ class ExportConfig:
     def __post_init__(self) -> None:
         if not self.artifacts:
             raise SpecError("at least one artifact must be asked for")
+        check_batches(self.batches)
         if self.time_limit_s <= 0:
             raise SpecError(f"time_limit_s must be positive, got {self.time_limit_s}")
+        if self.memory_limit_bytes <= 0:
+            raise SpecError(f"memory_limit_bytes must be positive, got {self.memory_limit_bytes}")
 
     @property
     def components(self) -> tuple[Component, ...]:
@@ -53,23 +79,32 @@ def plan_artifacts(
     components: Sequence[Component] | None = None,
     formats: Sequence[Format] | None = None,
     precisions: Sequence[Precision] | None = None,
+    image_dtypes: Sequence[ImageDtype] | None = None,
 ) -> tuple[ArtifactSpec, ...]:
     """Returns every artifact of a choice; None means all, which for components is what every VAE has.
 
     A precision that was named must exist in every format that was named; where formats were left open, each precision
-    is made in the formats that have it.
+    is made in the formats that have it. Images are float32 unless named; what has no image is made in any case.
 
     Raises:
         SpecError: a named format has not got a named precision, with the reason.
     """
     check_combinations(formats, precisions)
-    return tuple(
-        ArtifactSpec(component=component, precision=precision, format=format)
+    planned = tuple(
+        ArtifactSpec(component=component, precision=precision, format=format, image_dtype=image_dtype)
         for component in tuple(components or _EVERY_VAE)
         for format in tuple(formats or Format)
         for precision in tuple(precisions or Precision)
-        if unsupported_reason(format, precision, component) is None
+        for image_dtype in _image_dtypes(component, image_dtypes)
+        if unsupported_reason(format, precision, component, image_dtype) is None
     )
+    if not planned and image_dtypes:
+        raise SpecError(f"none of the artifacts asked for has {' or '.join(image_dtypes)} images")
+    return planned
+
+
+def _image_dtypes(component: Component, asked: Sequence[ImageDtype] | None) -> tuple[ImageDtype, ...]:
+    return tuple(asked) if asked and component.has_image else (ImageDtype.FLOAT32,)
 
 
 def check_combinations(formats: Sequence[Format] | None, precisions: Sequence[Precision] | None) -> None:

@@ -143,7 +143,8 @@ def _in_file_order(content: bytes, record: EmbeddedRecord) -> tuple[list[TensorM
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.Model.GetRootAs(content)
-    signature, graph = model.SignatureDefs(0), model.Subgraphs(0)
+    signatures = [model.SignatureDefs(index) for index in range(model.SignatureDefsLength())]
+    graph, signature = model.Subgraphs(0), next(item for item in signatures if item.SubgraphIndex() == 0)
 
     def ordered(items: tuple[TensorMeaning, ...], names: dict[int, str], indices: list[int]) -> list[TensorMeaning]:
         by_name = {item.tensor.name: item for item in items}

@@ -30,6 +30,7 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
         content=artifact.content,
         inputs=artifact.inputs,
         outputs=artifact.outputs,
+        batches=artifact.batches,
         tolerances=limits,
         requires=requires,
         notes=artifact.notes,
@@ -46,6 +47,7 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
     converted = Converted(
         inputs=artifact.inputs,
         outputs=artifact.outputs,
+        batches=artifact.batches,
         notes=artifact.notes,
         excess=artifact.excess,
         kernel_spread=artifact.kernel_spread,

@@ -10,7 +10,8 @@ from typing import Any
 
 from pocketvae.errors import ExportError
 from pocketvae.export.noise_onnx import OPSET
-from pocketvae.export.onnx_convert import STANDARD_DOMAINS, serialize
+from pocketvae.export.onnx_convert import serialize
+from pocketvae.export.operators import STANDARD_DOMAINS
 from pocketvae.spec import Format
 
 _MINIMUM_VERSION = "min_runtime_version"

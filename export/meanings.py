@@ -17,6 +17,8 @@ def meaning_of(tensor: TensorSpec, component: Component, vae: VaeSpec) -> Tensor
         vae: Gives the interface.
     """
     meaning, unit, limits = _known(component, vae)[tensor.name]
+    if tensor.holds_pixels:
+        unit, limits = "pixel, 0 black to 255 white", (0.0, 255.0)
     return TensorMeaning(tensor=tensor, meaning=meaning, unit=unit, range=limits)
 
 

@@ -22,10 +22,17 @@ class PrepareJob:
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertJob:
-    """Make one artifact and leave it in the working folder under its name."""
+    """Make one artifact and leave it in the working folder under its name.
+
+    Attributes:
+        artifact: What to make.
+        tolerances: Of the artifact with float32 images.
+        batches: Batch sizes that it has to run.
+    """
 
     artifact: ArtifactSpec
     tolerances: tuple[Tolerance, ...]
+    batches: tuple[int, ...]
     floor: NoiseFloor
     golden_strata: tuple[Stratum, ...]
 
@@ -81,6 +88,7 @@ class Converted:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
+    batches: tuple[int, ...]
     notes: tuple[str, ...]
     excess: float
     requires: Requirement
@@ -98,12 +106,18 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """The answer to one request; `error` says why there is no result."""
+    """The answer to one request.
+
+    Attributes:
+        error: Why there is no result.
+        no_space: Whether a disk was full, so that nothing else can be written either.
+    """
 
     prepared: tuple[Prepared, ...] | None = None
     converted: Converted | None = None
     spreads: tuple[Spread, ...] | None = None
     error: str | None = None
+    no_space: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -102,13 +102,15 @@ def build_noise(dim: int, output: str) -> bytes:
     from onnx import helper
 
     graph = NodeArithmetic()
-    blocks = _Word({"int32": graph.constant(np.arange(block_count(dim), dtype=np.int32))})
-    seed, index = _Word({"int32": "seed"}), _Word({"int32": "index"})
+    blocks = _Word({"int32": graph.constant(np.arange(block_count(dim), dtype=np.int32)[np.newaxis])})
+    # One row per pair: so the graph can take several, see `batches_onnx`.
+    column = graph.constant(np.array([-1, 1], np.int64))
+    seed, index = (_Word({"int32": graph.node("Reshape", name, column)}) for name in ("seed", "index"))
     first, second = threefry2x32(graph, (seed, SECOND_KEY), (index, blocks))
-    words = graph.node("Concat", graph.name_int32(first), graph.name_int32(second), axis=0)
+    words = graph.node("Concat", graph.name_int32(first), graph.name_int32(second), axis=1)
     if dim % 2:
-        words = graph.node("Slice", words, *(graph.constant(np.array([bound], np.int64)) for bound in (0, dim)))
-    _look_up(graph, words, dim, output)
+        words = graph.node("Slice", words, *(graph.constant(np.array([bound], np.int64)) for bound in (0, dim, 1)))
+    _look_up(graph, words, output)
 
     def value(name: str, dtype: str, shape: list[int]) -> Any:
         return helper.make_tensor_value_info(name, _onnx_type(dtype), shape)
@@ -121,7 +123,7 @@ def build_noise(dim: int, output: str) -> bytes:
     return serialize(model)
 
 
-def _look_up(graph: NodeArithmetic, signed: str, dim: int, output: str) -> None:
+def _look_up(graph: NodeArithmetic, signed: str, output: str) -> None:
     """Turns words into noise: the first bit of each is the sign, the next ones are the position in the table."""
     word = _Word({"int32": signed})
     high = graph.shift(word, "RIGHT", 31 - TABLE_BITS)
@@ -132,8 +134,7 @@ def _look_up(graph: NodeArithmetic, signed: str, dim: int, output: str) -> None:
     values = graph.node("Gather", graph.constant(normal_table()), graph.name_int32(positions))
     two, one = (graph.constant(np.array([number], np.int32)) for number in (2, 1))
     factor = graph.node("Sub", one, graph.node("Mul", graph.name_int32(sign), two))
-    noise = graph.node("Mul", values, graph.node("Cast", factor, to=_onnx_type("float32")))
-    graph.node("Reshape", noise, graph.constant(np.array([1, dim], np.int64)), output=output)
+    graph.node("Mul", values, graph.node("Cast", factor, to=_onnx_type("float32")), output=output)
 
 
 def _onnx_type(dtype: str) -> int:

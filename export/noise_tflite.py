@@ -60,12 +60,13 @@ def build_noise(dim: int, output: str) -> Graph:
 def _noise(seed: Any, index: Any, dim: int) -> Any:
     """The same as `pocketvae.noise.normal_noise`, for one pair: `[1, dim]`."""
     tf = import_tensorflow()
-    blocks = tf.range(block_count(dim), dtype=tf.int32)
-    words = tf.concat(threefry2x32(TensorArithmetic(), (seed, SECOND_KEY), (index, blocks)), axis=0)[:dim]
+    # One row per pair: so the graph can be widened to several, see `batches_tflite`.
+    seed, index = tf.reshape(seed, (1, 1)), tf.reshape(index, (1, 1))
+    blocks = tf.range(block_count(dim), dtype=tf.int32)[tf.newaxis]
+    words = tf.concat(threefry2x32(TensorArithmetic(), (seed, SECOND_KEY), (index, blocks)), axis=1)[:, :dim]
     signs = tf.bitwise.right_shift(words, 31)
     positions = tf.bitwise.bitwise_xor(tf.bitwise.right_shift(words, 31 - TABLE_BITS), signs)
-    noise = tf.gather(tf.constant(normal_table()), positions) * tf.cast(1 + 2 * signs, tf.float32)
-    return tf.reshape(noise, (1, dim))
+    return tf.gather(tf.constant(normal_table()), positions) * tf.cast(1 + 2 * signs, tf.float32)
 
 
 def _signed(word: Any) -> Any:

@@ -9,11 +9,11 @@ import numpy as np
 
 from pocketvae.errors import ExportError, missing_package
 from pocketvae.export.graphs import Graph
+from pocketvae.export.operators import refuse_foreign_onnx
 from pocketvae.quiet import quiet_stderr
 
 # tf2onnx writes 15 to 18; 17 is read by every onnxruntime since 1.12 and by onnxruntime-web.
 OPSET = 17
-STANDARD_DOMAINS = ("", "ai.onnx")
 
 
 def convert_float32(graph: Graph) -> bytes:
@@ -34,10 +34,8 @@ def convert_float32(graph: Graph) -> bytes:
             model, _ = tf2onnx.convert.from_function(graph.function, graph.signature(), opset=OPSET)
     except Exception as e:
         raise ExportError(f"tf2onnx failed: {str(e).splitlines()[0][:300] if str(e) else type(e).__name__}") from e
-    # tf2onnx keeps going when it meets an operator that it cannot express; such a file loads nowhere.
-    foreign = sorted({node.op_type for node in model.graph.node if node.domain not in STANDARD_DOMAINS})
-    if foreign:
-        raise ExportError(f"ONNX has no operator for {', '.join(foreign)}")
+    # tf2onnx keeps going when it meets an operator that it cannot express.
+    refuse_foreign_onnx(model, OPSET)
     inputs = [value.name for value in model.graph.input]
     names = [spec.name for spec in graph.inputs]
     if inputs != names:

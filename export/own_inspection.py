@@ -20,17 +20,21 @@ from pocketvae.errors import ExportError, PocketVaeError, TargetError
 from pocketvae.export import samples
 from pocketvae.export.own_graph import TracedGraph, trace
 from pocketvae.export.own_messages import Inspection, InspectionReply, OwnModels
-from pocketvae.export.own_roles import OutputMeaning, encoder_roles, image_shape_of, output_meaning
+from pocketvae.export.own_roles import OutputMeaning, encoder_roles, image_shape_of, label_position, output_meaning
 from pocketvae.heads import image_head
 from pocketvae.line_process import serve_lines
 from pocketvae.model_files import content_sha256
-from pocketvae.model_form import Flavour, ModelForm, Port, Role
+from pocketvae.model_form import JOINED, Flavour, ModelForm, Port, Role
 from pocketvae.open_models import OpenModel, Tensor, open_model
 from pocketvae.originals import adapt
 from pocketvae.spec import Component, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 
+_JOINED_DOUBT = (
+    "the encoder's only output was taken as the mean with the log-variance behind it; "
+    "name it with --encoder-outputs (mean+log_var or log_var+mean)"
+)
 _PRIOR_COUNT, _TAIL_COUNT = 48, 16
 _FLAVOURS = {Flavour.KERAS2: "Keras 2", Flavour.KERAS3: "Keras 3", Flavour.SAVED_MODEL: "SavedModel"}
 
@@ -45,8 +49,12 @@ class _Inputs:
     def feed(self, values: npt.NDArray[Any], labels: npt.NDArray[np.int32], tensors: Sequence[Tensor]) -> list[Any]:
         made = [values] if self.label is None else [values, values]
         if self.label is not None:
-            shape = (len(labels), *(size or 1 for size in tensors[self.label].shape[1:]))
-            made[self.label] = labels.reshape(shape).astype(tensors[self.label].dtype)
+            tensor = tensors[self.label]
+            if tensor.dtype == "float32":
+                made[self.label] = np.eye(tensor.shape[1] or 1, dtype=np.float32)[labels]
+            else:
+                shape = (len(labels), *(size or 1 for size in tensor.shape[1:]))
+                made[self.label] = labels.reshape(shape).astype(tensor.dtype)
         return made
 
 
@@ -62,14 +70,17 @@ def inspect_models(models: OwnModels, *, seed: int = 0) -> Inspection:
     forms, facts = {Component.DECODER: decoder.form}, _facts(Component.DECODER, models.decoder, decoder.opened)
     facts["decoder output"] = decoder.meaning.reason
     vae = decoder.vae
+    doubts = (decoder.meaning.doubt,) if decoder.meaning.doubt else ()
     if models.encoder is not None:
-        opened = open_model(models.encoder, models.code)
+        opened = open_model(models.encoder, models.code, models.encoder_signature)
         form, flat = _inspect_encoder(models, opened, decoder)
+        form = replace(form, signature=models.encoder_signature)
+        if models.encoder_outputs is None and any(port.role in JOINED for port in form.outputs):
+            doubts = (*doubts, _JOINED_DOUBT)
         vae = replace(vae, flat=((Component.ENCODER,) if flat else ()) + vae.flat)
         forms[Component.ENCODER] = form
         facts |= _facts(Component.ENCODER, models.encoder, opened)
         facts["encoder outputs"] = ", ".join(f"{port.name} = {port.role}" for port in form.outputs)
-    doubts = (decoder.meaning.doubt,) if decoder.meaning.doubt else ()
     return Inspection(vae=vae, forms=forms, facts=facts, doubts=doubts)
 
 
@@ -84,8 +95,8 @@ class _Decoder:
 
 
 def _inspect_decoder(models: OwnModels, rng: np.random.Generator) -> _Decoder:
-    opened = open_model(models.decoder, models.code)
-    inputs = _find_inputs(Component.DECODER, opened, ranks=(2,))
+    opened = open_model(models.decoder, models.code, models.decoder_signature)
+    inputs = _find_inputs(Component.DECODER, opened, (2,), models.label_count)
     if len(opened.outputs) != 1:
         names = ", ".join(repr(output.name) for output in opened.outputs)
         raise ExportError(f"a decoder must have one output, the image; {models.decoder} has {names}")
@@ -108,14 +119,14 @@ def _inspect_decoder(models: OwnModels, rng: np.random.Generator) -> _Decoder:
         range_is_strict=meaning.is_strict,
         flat=(Component.DECODER,) if raw.ndim == 2 else (),
     )
-    form = _form(opened, inputs, Role.Z, (Role.IMAGE,), [raw])
+    form = replace(_form(opened, inputs, Role.Z, (Role.IMAGE,), [raw]), signature=models.decoder_signature)
     images = np.asarray(image_head(meaning.likelihood, raw))
     return _Decoder(opened=opened, form=form, meaning=meaning, vae=vae, images=images, labels=labels)
 
 
 def _inspect_encoder(models: OwnModels, opened: OpenModel, decoder: _Decoder) -> tuple[ModelForm, bool]:
     """Returns the encoder's form and whether it takes flat images."""
-    inputs = _find_inputs(Component.ENCODER, opened, ranks=(2, 4))
+    inputs = _find_inputs(Component.ENCODER, opened, (2, 4), decoder.vae.label_count or None)
     if (inputs.label is not None) != bool(decoder.vae.label_count):
         raise ExportError("encoder and decoder must both take a label, or neither")
     expected, found = decoder.vae.image_shape, _fixed(Component.ENCODER, opened.inputs[inputs.main])
@@ -123,17 +134,19 @@ def _inspect_encoder(models: OwnModels, opened: OpenModel, decoder: _Decoder) ->
         raise ExportError(f"the encoder must take the decoder's images of {expected}, flat or not, got {found}")
     feed = inputs.feed(decoder.images.reshape(-1, *found), decoder.labels, opened.inputs)
     values, graph = _observe(Component.ENCODER, opened, feed)
-    if not 2 <= len(values) <= 3:
+    if not 1 <= len(values) <= 3:
         raise ExportError(f"an encoder must return mean, log-variance and perhaps a sample, got {len(values)} outputs")
     random = {index for index in range(len(values)) if graph.random_operators(index)}
     again = opened.call(feed)
     random |= {index for index, value in enumerate(values) if not np.array_equal(value, np.asarray(again[index]))}
     lasts = [graph.last_operator(index) for index in range(len(values))]
-    roles = encoder_roles(opened.outputs, random, models.encoder_outputs, lasts)
+    latent_dim = decoder.vae.latent_dim
+    roles = encoder_roles(opened.outputs, random, models.encoder_outputs, lasts, latent_dim)
     for value, role in zip(values, roles, strict=True):
-        if role is not Role.SAMPLE and value.shape[1:] != (decoder.vae.latent_dim,):
+        width = 2 * latent_dim if role in JOINED else latent_dim
+        if role is not Role.SAMPLE and value.shape[1:] != (width,):
             raise ExportError(
-                f"the encoder's {role} must be [N, {decoder.vae.latent_dim}] like the decoder's latent, "
+                f"the encoder's {role} must be [N, {width}] to fit the decoder's latent of {latent_dim}, "
                 f"got [N, {', '.join(str(size) for size in value.shape[1:])}]"
             )
     form = _form(opened, inputs, Role.X, roles, values)
@@ -142,7 +155,11 @@ def _inspect_encoder(models: OwnModels, opened: OpenModel, decoder: _Decoder) ->
 
 
 def _standard(inputs: _Inputs, feed: list[Any]) -> Any:
-    return feed[0] if inputs.label is None else [feed[inputs.main], feed[inputs.label].reshape(-1).astype(np.int32)]
+    if inputs.label is None:
+        return feed[0]
+    label = feed[inputs.label]
+    number = label.argmax(axis=1) if label.dtype == np.float32 else label.reshape(-1)
+    return [feed[inputs.main], number.astype(np.int32)]
 
 
 def _observe(component: Component, opened: OpenModel, feed: list[Any]) -> tuple[list[FloatArray], TracedGraph]:
@@ -175,26 +192,30 @@ def _refuse_random(component: Component, graph: TracedGraph, output: int, name: 
         )
 
 
-def _find_inputs(component: Component, opened: OpenModel, ranks: tuple[int, ...]) -> _Inputs:
+def _find_inputs(component: Component, opened: OpenModel, ranks: tuple[int, ...], label_count: int | None) -> _Inputs:
+    """Tells the main input from the label, an integer or one-hot."""
     tensors = opened.inputs
     integers = [index for index, tensor in enumerate(tensors) if tensor.dtype in ("int32", "int64")]
     floats = [index for index, tensor in enumerate(tensors) if tensor.dtype == "float32"]
     found = ", ".join(f"{tensor.name} {_sizes(tensor)} {tensor.dtype}" for tensor in tensors)
     main = "latent [N, D]" if component is Component.DECODER else "image [N, H, W, C] or [N, P]"
-    if len(floats) > 1 and len(tensors) == 2:
-        raise ExportError(
-            f"a {component}'s label must be an integer [N], not a vector such as one-hot, got {found}: "
-            f"put tf.one_hot into the model"
-        )
+    if len(floats) == len(tensors) == 2:
+        one_hot = label_position(tensors, label_count)
+        integers, floats = [one_hot], [1 - one_hot]
     if len(floats) != 1 or len(integers) > 1 or len(floats) + len(integers) != len(tensors):
-        raise ExportError(f"a {component} must take one float32 {main}, and perhaps one integer label [N], got {found}")
+        raise ExportError(
+            f"a {component} must take one float32 {main}, and perhaps a label, integers [N] or one-hot [N, K], "
+            f"got {found}"
+        )
     if len(tensors[floats[0]].shape) not in ranks:
         raise ExportError(f"a {component} must take a float32 {main}, got {found}")
     for tensor in tensors:
         if tensor.shape[0] is not None:
             raise ExportError(f"the {component}'s batch size must be left open, got {found}")
     label = integers[0] if integers else None
-    if label is not None and tensors[label].shape[1:] not in ((), (1,)):
+    if label is None or tensors[label].dtype == "float32":
+        return _Inputs(main=floats[0], label=label)
+    if tensors[label].shape[1:] not in ((), (1,)):
         raise ExportError(f"a {component}'s label must be an integer [N] or [N, 1], got {found}")
     return _Inputs(main=floats[0], label=label)
 
@@ -216,6 +237,12 @@ def _label_count(models: OwnModels, opened: OpenModel, inputs: _Inputs) -> int:
         if models.label_count is not None:
             raise ExportError("--label-count needs a decoder that takes a label")
         return 0
+    label = opened.inputs[inputs.label]
+    if label.dtype == "float32":
+        (classes,) = _fixed(Component.DECODER, label)
+        if models.label_count not in (None, classes):
+            raise ExportError(f"--label-count must be the one-hot label's width {classes}, got {models.label_count}")
+        return classes
     sizes = {int(layer.input_dim) for layer in getattr(opened.model, "layers", []) if hasattr(layer, "input_dim")}
     if models.label_count is not None:
         return models.label_count

@@ -24,9 +24,11 @@ class OwnModels:
         encoder_outputs: What each output of the encoder is, in order.
         image_shape: `(height, width, channels)` of a decoder that returns vectors.
         label_count: Classes of a class-conditional VAE whose models do not say.
+        decoder_signature: Which signature of a SavedModel decodes; empty where it has one.
+        encoder_signature: Which signature of a SavedModel encodes; empty where it has one.
 
     Raises:
-        SpecError: a value is not positive, or an encoder's outputs are named without an encoder.
+        SpecError: a value is not positive, or something is said of an encoder that is not given.
     """
 
     decoder: Path
@@ -36,10 +38,14 @@ class OwnModels:
     encoder_outputs: tuple[Role, ...] | None = None
     image_shape: tuple[int, int, int] | None = None
     label_count: int | None = None
+    decoder_signature: str = ""
+    encoder_signature: str = ""
 
     def __post_init__(self) -> None:
         if self.encoder_outputs is not None and self.encoder is None:
             raise SpecError("--encoder-outputs needs --encoder")
+        if self.encoder_signature and self.encoder is None:
+            raise SpecError("--encoder-signature needs --encoder")
         if self.image_shape is not None and min(self.image_shape) < 1:
             raise SpecError(f"--image-shape must be positive, got {self.image_shape}")
         if self.label_count is not None and self.label_count < 1:

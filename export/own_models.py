@@ -59,7 +59,7 @@ def export_own_models(
     if data is not None and models.encoder is None:
         raise SpecError("--data calibrates with the posteriors of images, which needs --encoder")
     progress(Progress(stage="inspecting", done=0, total=1, detail="the models"))
-    inspection = _inspect(models, config.time_limit_s)
+    inspection = _inspect(models, config)
     progress(Progress(stage="inspecting", done=1, total=1, detail="the models"))
     with tempfile.TemporaryDirectory(prefix="pocketvae-") as folder:
         reference = Path(folder) / REFERENCE_NAME
@@ -89,13 +89,14 @@ def _samples(models: OwnModels, data: str | None) -> str:
     return f"{latents}; the encoder with the decoder's images of such" if models.encoder else latents
 
 
-def _inspect(models: OwnModels, time_limit_s: float) -> Inspection:
-    with LineProcess([sys.executable, "-m", "pocketvae.export.own_inspection"]) as process:
+def _inspect(models: OwnModels, config: ExportConfig) -> Inspection:
+    command = [sys.executable, "-m", "pocketvae.export.own_inspection"]
+    with LineProcess(command, memory_limit_bytes=config.memory_limit_bytes) as process:
         absolute = replace(
             models, decoder=models.decoder.absolute(), encoder=models.encoder and models.encoder.absolute()
         )
         try:
-            reply = decode_line(InspectionReply, process.ask(encode_line(absolute), time_limit_s))
+            reply = decode_line(InspectionReply, process.ask(encode_line(absolute), config.time_limit_s))
         except LineProcessError as e:
             raise ExportError(f"the models cannot be looked at: {e}") from e
     if reply.inspection is None:

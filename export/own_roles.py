@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from pocketvae.errors import ExportError
-from pocketvae.model_form import SPREADS, Role
+from pocketvae.model_form import JOINED, SPREADS, Role
 from pocketvae.open_models import Tensor
 from pocketvae.spec import Likelihood
 
@@ -146,7 +146,11 @@ def _by(shape: tuple[int, ...], separator: str = ",") -> str:
 
 
 def encoder_roles(
-    outputs: Sequence[Tensor], random: Set[int], named: Sequence[Role] | None, last_operators: Sequence[str]
+    outputs: Sequence[Tensor],
+    random: Set[int],
+    named: Sequence[Role] | None,
+    last_operators: Sequence[str],
+    latent_dim: int,
 ) -> tuple[Role, ...]:
     """Returns what each output of an encoder is.
 
@@ -155,6 +159,7 @@ def encoder_roles(
         random: Positions of those that differ from run to run: samples.
         named: By the user, one per output; None to find out.
         last_operators: TensorFlow's name of the last operator of each.
+        latent_dim: D; a single output of 2D is taken for the mean and, behind it, the log-variance.
 
     Raises:
         ExportError: there is not exactly one mean and one spread, or the names do not tell; the message says what was
@@ -162,13 +167,16 @@ def encoder_roles(
     """
     if named is not None:
         roles = tuple(named)
+    elif (joined := _joined_output(outputs, random, latent_dim)) is not None:
+        roles = tuple(Role.MEAN_LOG_VAR if index == joined else Role.SAMPLE for index in range(len(outputs)))
     else:
         roles = tuple(Role.SAMPLE if index in random else _role_of(output.name) for index, output in enumerate(outputs))
         _refuse_doubt(outputs, roles, last_operators)
     if len(roles) != len(outputs):
         raise ExportError(f"--encoder-outputs must name {len(outputs)} outputs, got {len(roles)}: {_found(outputs)}")
     spreads = [role for role in roles if role in SPREADS]
-    if roles.count(Role.MEAN) != 1 or len(spreads) != 1:
+    joined_roles = [role for role in roles if role in JOINED]
+    if (roles.count(Role.MEAN), len(spreads), len(joined_roles)) not in ((1, 1, 0), (0, 0, 1)):
         raise ExportError(f"an encoder must return one mean and one log-variance: {_found(outputs)}; {_HOW}")
     for index in sorted(random):
         if roles[index] is not Role.SAMPLE:
@@ -176,6 +184,38 @@ def encoder_roles(
     return roles
 
 
+def _joined_output(outputs: Sequence[Tensor], random: Set[int], latent_dim: int) -> int | None:
+    """Returns the only output that is no sample, where it is twice as wide as the latent."""
+    steady = [index for index in range(len(outputs)) if index not in random]
+    wide = len(steady) == 1 and outputs[steady[0]].shape[1:] == (2 * latent_dim,)
+    return steady[0] if wide else None
+
+
+def label_position(inputs: Sequence[Tensor], label_count: int | None) -> int:
+    """Returns which of two float inputs is a one-hot label: the other one is an image or a latent.
+
+    Decided by the number of dimensions, else by the number of classes where it is named, else by the names.
+
+    Args:
+        inputs: As the model declares them.
+        label_count: As the user says.
+
+    Raises:
+        ExportError: that does not tell them apart.
+    """
+    vectors = [index for index, tensor in enumerate(inputs) if len(tensor.shape) == 2]
+    chosen = vectors
+    if len(chosen) > 1 and label_count is not None:
+        chosen = [index for index in vectors if inputs[index].shape[1] == label_count]
+    if len(chosen) > 1:
+        chosen = [index for index in vectors if _LABEL_NAME.search(inputs[index].name.lower())]
+    if len(chosen) != 1:
+        found = ", ".join(f"{tensor.name!r} [N, {_shape(tensor)}]" for tensor in inputs)
+        raise ExportError(f"one of two float inputs must be a one-hot label, got {found}: pass --label-count")
+    return chosen[0]
+
+
+_LABEL_NAME = re.compile(r"label|class|cond|digit|categor|one_?hot|^y$|^y_")
 _HOW = "name them in their order with --encoder-outputs, for example mean,log_var,sample"
 
 

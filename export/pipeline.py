@@ -14,12 +14,13 @@ import numpy as np
 from pocketvae import files
 from pocketvae.documents import encode, encode_line
 from pocketvae.errors import ExportError, SpecError
-from pocketvae.export.budgets import tolerances
+from pocketvae.export.budgets import base_tolerances, tolerances
 from pocketvae.export.card import model_card
 from pocketvae.export.composed import with_parts
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.embedding import Statement
 from pocketvae.export.guide import embed_guide
+from pocketvae.export.interfaces import check_images
 from pocketvae.export.messages import Converted, ConvertJob, Prepared, Reply, Request, WorkerSetup
 from pocketvae.export.preparation import other_way, prepare
 from pocketvae.export.subject import Subject
@@ -98,6 +99,7 @@ def export_subject(
     subject: Subject, out: Path, config: ExportConfig, *, force: bool, progress: ProgressCallback
 ) -> ExportResult:
     """Exports a subject that was checked; see `export_run`."""
+    check_images(config.artifacts, subject.vae)
     with files.staged_directory(out, force=force) as bundle:
         work = bundle / ".work"
         work.mkdir()
@@ -143,21 +145,29 @@ def _convert_all(
     """Prepares all components, then makes all artifacts with one worker per format."""
     total, lock = len(config.artifacts) + 1, threading.Lock()
     replies: dict[ArtifactSpec, Reply] = {}
-    workers = {format: WorkerProcess(work) for format in config.formats}
+    limit = config.memory_limit_bytes
+    workers = {format: WorkerProcess(work, memory_limit_bytes=limit) for format in config.formats}
 
     def convert_format(format: Format) -> None:
         for artifact in (artifact for artifact in config.artifacts if artifact.format is format):
-            limits = tolerances(artifact, prepared[artifact.component].floor, subject.vae.range_span)
             known = prepared[artifact.component]
-            job = ConvertJob(artifact=artifact, tolerances=limits, floor=known.floor, golden_strata=known.golden_strata)
+            job = ConvertJob(
+                artifact=artifact,
+                tolerances=base_tolerances(artifact, known.floor, subject.vae.range_span),
+                batches=config.batches,
+                floor=known.floor,
+                golden_strata=known.golden_strata,
+            )
             reply = workers[format].do(Request(convert=job), config.time_limit_s)
+            if reply.no_space:
+                raise ExportError(f"{artifact.filename} cannot be written: {reply.error}")
             with lock:
                 replies[artifact] = reply
                 progress(Progress(stage="exporting", done=len(replies) + 1, total=total, detail=artifact.filename))
 
     try:
         progress(Progress(stage="exporting", done=0, total=total, detail="goldens of the original"))
-        other = WorkerProcess(work, environment=other_way())
+        other = WorkerProcess(work, environment=other_way(), memory_limit_bytes=limit)
         prepared = prepare(workers[config.formats[0]], other, components, config.time_limit_s)
         progress(Progress(stage="exporting", done=1, total=total, detail="goldens of the original"))
         with ThreadPoolExecutor(len(workers)) as pool:
@@ -231,9 +241,11 @@ class _BundleWriter:
             component=spec.component,
             precision=spec.precision,
             format=spec.format,
+            image_dtype=spec.image_dtype,
             file=self._write(spec.filename, (self.work / spec.filename).read_bytes()),
             inputs=converted.inputs,
             outputs=converted.outputs,
+            batches=converted.batches,
             tolerances=tolerances(
                 spec, self.prepared[spec.component].floor, self.subject.vae.range_span, converted.kernel_spread
             ),

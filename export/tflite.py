@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.errors import ExportError
 from pocketvae.export.graphs import Graph
+from pocketvae.export.operators import conversion_error, refuse_custom_tflite
 from pocketvae.export.samples import each_sample
 from pocketvae.export.search import QuantizationPlan
 from pocketvae.keras_io import import_tensorflow
@@ -105,7 +105,8 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
             fully_quantize=integer_interface,
             input_data_type=interface,
             output_data_type=interface,
-            denylisted_ops=None if integer_interface else _float_heads(calibrated),
+            # The quantizer gives ONE_HOT's values another scale than its output's: a label would count for half.
+            denylisted_ops=["ONE_HOT", *([] if integer_interface else _float_heads(calibrated))],
             denylisted_nodes=list(plan.float_layers),
         )
     return bytes(content)
@@ -246,7 +247,8 @@ def _convert(graph: Graph, configure: Callable[[Any], None]) -> bytes:
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         configure(converter)
         try:
-            return bytes(converter.convert())
+            content = bytes(converter.convert())
         except Exception as e:
-            lines = [line for line in str(e).splitlines() if line.strip()]
-            raise ExportError(f"the TFLite converter failed: {lines[0][:300] if lines else type(e).__name__}") from e
+            raise conversion_error(str(e)) from e
+    refuse_custom_tflite(content)
+    return content

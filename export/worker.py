@@ -6,6 +6,8 @@ Run as `python -m pocketvae.export.worker FOLDER`. Requests come on stdin, repli
 
 from __future__ import annotations
 
+import errno
+import io
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -37,6 +39,7 @@ from pocketvae.files import write_bytes
 from pocketvae.keras_io import load_model
 from pocketvae.line_process import serve_lines
 from pocketvae.originals import load_original
+from pocketvae.pixels import from_pixels, to_pixels
 from pocketvae.spec import Component
 
 SETUP_NAME = "setup.json"
@@ -76,6 +79,9 @@ class Worker:
             return Reply(error="the request names no job")
         except PocketVaeError as e:
             return Reply(error=str(e))
+        except OSError as e:
+            no_space = e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+            return Reply(error=f"{e.filename or 'the system'}: {e.strerror or e}", no_space=no_space)
         except Exception as e:  # a converter may raise anything; the export goes on with the other artifacts
             lines = [line for line in str(e).splitlines() if line.strip()]
             return Reply(error=f"{type(e).__name__}: {lines[0][:300] if lines else 'no message'}")
@@ -147,7 +153,10 @@ class Worker:
     def _save(self, component: Component, roles: Mapping[str, Mapping[str, Any]]) -> None:
         for role, values in roles.items():
             for name, array in values.items():
-                np.save(array_path(self._folder, component, role, name), array)
+                # numpy's own writing says of a full disk only how many values fitted.
+                content = io.BytesIO()
+                np.save(content, array)
+                write_bytes(array_path(self._folder, component, role, name), content.getvalue())
 
     def _samples(self, component: Component, arrays: dict[str, Any], purpose: samples.Purpose) -> samples.Samples:
         # Each purpose has its own stream: goldens must not be the samples that calibrated.
@@ -179,6 +188,9 @@ class Worker:
             return made
         decoded = apply_component(Component.DECODER, self._model(Component.DECODER), vae, made.inputs)
         images = np.asarray(decoded["image"]).reshape(-1, *vae.tensor_shape(Component.ENCODER))
+        if vae.range_is_strict:
+            # As apps have them, and so that encoders of uint8 images are given the same.
+            images = from_pixels(to_pixels(images, vae.image_range), vae.image_range)
         parts = {f"decoded {s.name}": images[s.start : s.start + s.count] for s in made.strata}
         decoded_samples = samples.stack("x", parts)
         return samples.with_labels(decoded_samples, labels) if vae.label_count else decoded_samples
@@ -222,7 +234,7 @@ class Worker:
 
     def _convert(self, job: ConvertJob) -> Converted:
         source = self._source(job.artifact.component)
-        artifact = make_artifact(job.artifact, source, job.tolerances)
+        artifact = make_artifact(job.artifact, source, job.tolerances, job.batches)
         content, converted = finish(job, source, artifact, self._setup.statement)
         write_bytes(self._folder / job.artifact.filename, content)
         return converted

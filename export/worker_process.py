@@ -15,7 +15,12 @@ class WorkerProcess(LineProcess):
     """A conversion worker in a process of its own, started with the first job and again after a crash."""
 
     def __init__(
-        self, folder: Path, *, command: Sequence[str] | None = None, environment: Mapping[str, str] | None = None
+        self,
+        folder: Path,
+        *,
+        command: Sequence[str] | None = None,
+        environment: Mapping[str, str] | None = None,
+        memory_limit_bytes: int | None = None,
     ) -> None:
         """Prepares a worker.
 
@@ -23,9 +28,10 @@ class WorkerProcess(LineProcess):
             folder: The working folder with the setup.
             command: What to run instead of pocketvae's own worker; the folder is appended.
             environment: Variables to add to this process's own.
+            memory_limit_bytes: Of the worker; it is ended when it uses more.
         """
         words = [*(command or (sys.executable, "-m", "pocketvae.export.worker")), str(folder)]
-        super().__init__(words, environment=environment)
+        super().__init__(words, environment=environment, memory_limit_bytes=memory_limit_bytes)
 
     def do(self, request: Request, time_limit_s: float) -> Reply:
         """Has one job done; never raises for what goes wrong in the worker."""

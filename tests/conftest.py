@@ -59,7 +59,23 @@ def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Pat
 @pytest.fixture(scope="session")
 def bundles():
     """The helpers of bundles.py, which make small bundles without TensorFlow."""
-    spec = importlib.util.spec_from_file_location("bundles", Path(__file__).with_name("bundles.py"))
+    return _helpers("bundles")
+
+
+@pytest.fixture(scope="session")
+def tflite_models():
+    """The helpers of tflite_models.py, which make small TFLite files without TensorFlow."""
+    return _helpers("tflite_models")
+
+
+@pytest.fixture(scope="session")
+def lone_files():
+    """The helpers of lone_files.py, which write metadata into small files."""
+    return _helpers("lone_files")
+
+
+def _helpers(name: str):
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

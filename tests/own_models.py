@@ -101,9 +101,21 @@ def conditional(keras, *, shape):
 
 
 def one_hot(keras):
+    """A decoder that takes a one-hot label last, and an encoder of flat images that takes it first."""
     layers = keras.layers
     z, label = keras.Input((3,), name="z"), keras.Input((5,), name="label")
-    return keras.Model([z, label], layers.Dense(16)(layers.Concatenate()([z, label])))
+    decoder = keras.Model([z, label], layers.Dense(16, activation="sigmoid")(layers.Concatenate()([z, label])))
+    label, x = keras.Input((5,), name="label"), keras.Input((16,), name="x")
+    y = layers.Dense(16, activation="relu")(layers.Concatenate()([label, x]))
+    encoder = keras.Model([label, x], [layers.Dense(3, name="mean")(y), layers.Dense(3, name="log_var")(y)])
+    return spread(decoder), spread(encoder, seed=1)
+
+
+def joined_encoder(keras):
+    """Mean and log-variance in one tensor, as in TensorFlow's own tutorial."""
+    layers = keras.layers
+    x = keras.Input((8, 8, 1))
+    return spread(keras.Model(x, layers.Dense(6)(layers.Flatten()(x))), seed=1)
 
 
 def misfits(keras):
@@ -177,7 +189,7 @@ def write_families(keras, folder, suffix):
         "vague": example_encoder(keras, names=("first", "second")),
         "sigma": example_encoder(keras, names=("mean", "sigma"), last="softplus"),
         "small_encoder": example_encoder(keras, side=4),
-        "one_hot": one_hot(keras),
+        "joined_encoder": joined_encoder(keras),
         **misfits(keras),
     }.items():
         model.save(folder / f"{name}{suffix}")
@@ -186,6 +198,7 @@ def write_families(keras, folder, suffix):
         "odd": mlp(keras, pixels=24),
         "conditional": conditional(keras, shape=()),
         "column": conditional(keras, shape=(1,)),
+        "one_hot": one_hot(keras),
     }.items():
         pair[0].save(folder / f"{name}_decoder{suffix}")
         pair[1].save(folder / f"{name}_encoder{suffix}")

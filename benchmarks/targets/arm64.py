@@ -74,6 +74,10 @@ class Arm64Target(Target):
             shutil.rmtree(folder, ignore_errors=True)
             raise
 
+    def measures_time(self) -> bool:
+        """See `Target.measures_time`."""
+        return False
+
     def setup(self) -> tuple[SetupStep, ...]:
         """See `Target.setup`."""
         requirements = tuple(f"{name}=={metadata.version(name)}" for name in _WHEELS)

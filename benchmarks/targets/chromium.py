@@ -96,6 +96,10 @@ class ChromiumTarget(Target):
             return f"{self._package(artifact)}'s WebGPU delegate"
         return f"{self._package(artifact)}'s WebGPU provider"
 
+    def measures_time(self) -> bool:
+        """See `Target.measures_time`; WebGPU runs on the processor here."""
+        return not self._webgpu
+
     def setup(self) -> tuple[SetupStep, ...]:
         """See `Target.setup`."""
         return (

@@ -132,6 +132,10 @@ class Target(ABC):
         """Says why such an artifact never runs on this target; empty where it does. It is told and is no failure."""
         return ""
 
+    def measures_time(self) -> bool:
+        """Whether time there is that of a device: neither emulated, nor of other kernels than a device has."""
+        return True
+
     def batches(self, artifact: ArtifactRecord) -> tuple[int, ...]:
         """Returns the batch sizes of an artifact that run on this target."""
         return artifact.batches

@@ -63,6 +63,10 @@ class TflmTarget(Target):
         """See `Target.batches`: a file's first signature is all that runs."""
         return artifact.batches[:1]
 
+    def measures_time(self) -> bool:
+        """See `Target.measures_time`."""
+        return False
+
     def setup(self) -> tuple[SetupStep, ...]:
         """See `Target.setup`."""
         key = " ".join((*_REQUIREMENTS, platform.machine(), platform.python_version()))

@@ -74,7 +74,12 @@ def _headed(name: str) -> str:
 
 
 def thread_counts(text: str) -> tuple[int, ...]:
-    """Parses a comma-separated list of thread counts.
+    """Parses a comma-separated list of thread counts; see `whole_numbers`."""
+    return whole_numbers(text, "--threads")
+
+
+def whole_numbers(text: str, option: str) -> tuple[int, ...]:
+    """Parses a comma-separated list of whole numbers, each kept once.
 
     Raises:
         SpecError: one is no whole number.
@@ -82,7 +87,7 @@ def thread_counts(text: str) -> tuple[int, ...]:
     try:
         return tuple(dict.fromkeys(int(word) for word in text.split(",")))
     except ValueError as e:
-        raise SpecError(f"--threads takes whole numbers such as 1 or 1,2, got {text!r}") from e
+        raise SpecError(f"{option} takes whole numbers such as 1 or 1,2, got {text!r}") from e
 
 
 def check_replaceable(path: Path, marker: str, *, force: bool) -> None:

@@ -10,7 +10,7 @@ from pocketvae.cli import arguments as common
 from pocketvae.cli import own_models
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
-from pocketvae.spec import Component, Format, Precision
+from pocketvae.spec import Component, Format, ImageDtype, Precision
 
 if TYPE_CHECKING:
     from pocketvae.export import ExportConfig, ExportResult
@@ -25,9 +25,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--formats", metavar="LIST", help=f"of {', '.join(Format)} (default: all)")
     parser.add_argument("--precisions", metavar="LIST", help=f"of {', '.join(Precision)} (default: all)")
+    parser.add_argument("--batch", metavar="LIST", default="1", help="batch sizes of every file (default: 1)")
+    parser.add_argument(
+        "--image-dtype",
+        metavar="LIST",
+        help=f"of {', '.join(ImageDtype)}: images as numbers or pixels (default: float32)",
+    )
     parser.add_argument("--seed", type=int, default=0, help="of calibration and golden latents (default: 0)")
     parser.add_argument(
         "--time-limit", metavar="SECONDS", type=float, default=300.0, help="for one conversion (default: 300)"
+    )
+    parser.add_argument(
+        "--memory-limit", metavar="GB", type=float, help="for one conversion (default: two fifths of the machine's)"
     )
     parser.add_argument("--licence", metavar="TEXT", default="", help="of the model; stated in every file")
     parser.add_argument("--author", metavar="TEXT", default="", help="of the model; stated in every file")
@@ -51,10 +60,15 @@ def run(arguments: argparse.Namespace) -> int:
     formats = common.choices(Format, arguments.formats, "format")
     precisions = common.choices(Precision, arguments.precisions, "precision")
     check_combinations(formats, precisions)
+    images = common.choices(ImageDtype, arguments.image_dtype, "image dtype")
+    batches = common.whole_numbers(arguments.batch, "--batch")
+    memory_limit_bytes = _memory_limit_bytes(arguments.memory_limit)
     config = ExportConfig(
-        artifacts=plan_artifacts(components or _all_components(arguments), formats, precisions),
+        artifacts=plan_artifacts(components or _all_components(arguments), formats, precisions, images),
+        batches=batches,
         seed=arguments.seed,
         time_limit_s=arguments.time_limit,
+        memory_limit_bytes=memory_limit_bytes,
         licence=arguments.licence,
         author=arguments.author,
         embedded_goldens=not arguments.no_embedded_goldens,
@@ -62,6 +76,16 @@ def run(arguments: argparse.Namespace) -> int:
     with Terminal(quiet=arguments.quiet) as terminal:
         result = _export(arguments, config, terminal)
     return _print(result, arguments.out, terminal)
+
+
+def _memory_limit_bytes(gigabytes: float | None) -> int:
+    from pocketvae.export import default_memory_limit_bytes
+
+    if gigabytes is None:
+        return default_memory_limit_bytes()
+    if not 0 < gigabytes < float("inf"):
+        raise SpecError(f"--memory-limit takes a number of gigabytes above 0, got {gigabytes:g}")
+    return max(1, int(gigabytes * 1e9))
 
 
 def _all_components(arguments: argparse.Namespace) -> tuple[Component, ...]:

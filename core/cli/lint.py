@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pocketvae.cli.terminal import Terminal
-from pocketvae.errors import TargetError
+from pocketvae.errors import ManifestError, ParityError, TargetError
 from pocketvae.spec import Format
 
 
@@ -31,6 +31,8 @@ def print_files(paths: Sequence[Path], terminal: Terminal) -> int:
         except TargetError as e:
             missing.append(f"{path.name} was not looked at: {e}")
             continue
+        except (ManifestError, ParityError) as e:
+            raise type(e)(f"{path}: {e}") from e
         for item in found:
             left = "; ".join(f"{off.operator} x{off.count}: {off.reason}" for off in item.falls_off)
             rows.append([path.name, str(item.backend), f"{item.taken} of {item.operators}", left])

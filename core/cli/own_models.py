@@ -20,10 +20,12 @@ _OPTIONS = (
     "encoder_outputs",
     "image_shape",
     "label_count",
+    "decoder_signature",
+    "encoder_signature",
     "allow_custom_code",
     "custom_code",
 )
-_ENCODER_OUTPUTS = ("mean", "log_var", "std", "log_std", "sample")
+_ENCODER_OUTPUTS = ("mean", "log_var", "std", "log_std", "sample", "mean+log_var", "log_var+mean")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -42,6 +44,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--label-count", metavar="N", type=int, help="classes of a conditional model (default: the embedding)"
     )
+    group.add_argument("--decoder-signature", metavar="NAME", help="of a SavedModel with several (default: find out)")
+    group.add_argument("--encoder-signature", metavar="NAME", help="the same, of the encoder")
     group.add_argument(
         "--allow-custom-code", action="store_true", help="load Lambda layers and classes that are not Keras' own"
     )
@@ -74,6 +78,8 @@ def parse(arguments: argparse.Namespace) -> OwnModels:
         encoder_outputs=_roles(arguments.encoder_outputs),
         image_shape=_image_shape(arguments.image_shape),
         label_count=arguments.label_count,
+        decoder_signature=arguments.decoder_signature or "",
+        encoder_signature=arguments.encoder_signature or "",
     )
 
 

@@ -34,7 +34,9 @@ def check_mobile(content: bytes) -> tuple[Portability, ...]:
     try:
         model = onnx.shape_inference.infer_shapes(onnx.load_from_string(content))
     except Exception as e:  # protobuf and onnx raise unrelated types for a damaged file
-        raise ManifestError(f"the ONNX file is damaged: {str(e).strip().splitlines()[0][:200]}") from e
+        raise ManifestError(f"the ONNX file is damaged: {' '.join(str(e).split())[:200]}") from e
+    if not model.graph.node:
+        raise ManifestError("the ONNX file has no operators")
     found = [(Backend.NNAPI, usability_checker.check_nnapi_partitions(model, True))]
     for backend, table in _COREML_TABLES.items():
         found.append((backend, usability_checker.check_coreml_partitions(model, True, table)))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+from pocketvae.errors import ManifestError
 from pocketvae.onnx_metadata import GRAPH, IR_VERSION, OPSET_IMPORT, fields
 from pocketvae.portability.records import Requirement
 from pocketvae.portability.tflite_operators import read_operators
@@ -91,6 +92,8 @@ def _oldest_onnxruntime(content: bytes) -> Requirement:
             parts = {part.number: part for part in fields(field.value)}
             if 1 not in parts or parts[1].value in (b"", b"ai.onnx"):
                 opset = parts[2].integer if 2 in parts else 1
+    if not ir_version or not opset:
+        raise ManifestError("the file is no ONNX file: it names no file format or no operator set")
     reason = f"operator set {opset}, file format {ir_version}"
     if opset > max(_BY_OPSET) or ir_version > max(_BY_IR_VERSION):
         return Requirement(runtime=ONNXRUNTIME, version="", reason=f"{reason}: newer than pocketvae's table")

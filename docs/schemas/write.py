@@ -6,11 +6,13 @@ from pathlib import Path
 from pocketvae.benchmarks import BenchResult, VerifyResult
 from pocketvae.benchmarks.matrix import MatrixResult
 from pocketvae.documents import json_schema
+from pocketvae.embedded import EmbeddedRecord
 from pocketvae.manifest import Manifest
 from pocketvae.run import RunRecord
 from pocketvae.train import Evaluation
 
 DOCUMENTS = {
+    "embedded": EmbeddedRecord,
     "manifest": Manifest,
     "run": RunRecord,
     "evaluation": Evaluation,

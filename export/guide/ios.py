@@ -37,7 +37,7 @@ final class {part.class_name} {{
         var options = Interpreter.Options()
         options.threadCount = threadCount
         interpreter = try Interpreter(modelPath: path, options: options)
-        runner = try interpreter.signatureRunner(with: interpreter.signatureKeys[0])
+        runner = try interpreter.signatureRunner(with: "serving_default")
         try runner.allocateTensors()
     }}
 

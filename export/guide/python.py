@@ -16,7 +16,7 @@ from ai_edge_litert.interpreter import Interpreter
 def load(path, num_threads=1):
     """Returns a function of named inputs that returns a dict of outputs; not for several threads at once."""
     interpreter = Interpreter(model_path=path, num_threads=num_threads)
-    return interpreter.get_signature_runner(next(iter(interpreter.get_signature_list())))
+    return interpreter.get_signature_runner("serving_default")
 '''
 _ONNXRUNTIME = '''\
 import numpy as np

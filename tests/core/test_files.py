@@ -148,6 +148,54 @@ def test_the_lock_of_a_killed_process_is_gone_with_it(tmp_path):
         assert (staging / "m").read_text() == "kept"
 
 
+def killed_while_making(final, *, replaced=False):
+    """Leaves what a process leaves that is killed while it makes `final`, or while it replaces it."""
+    code = (
+        "import os, pathlib, sys; from pocketvae import files\n"
+        "final = pathlib.Path(sys.argv[1])\n"
+        "context = files.staged_directory(final, force=True)\n"
+        "(context.__enter__() / 'half').write_text('made')\n"
+        "if sys.argv[2]: final.replace(final.with_name(f'.{final.name}.0123abcd.old'))\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(final), "yes" if replaced else ""], check=False)
+    assert done.returncode == -9
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    killed_while_making(tmp_path / "bundle")
+    (tmp_path / ".bundle.notes").write_text("not ours")
+    (tmp_path / ".bundle2.0123abcd.partial").mkdir()
+    assert len(names(tmp_path)) == 3
+    with files.staged_directory(tmp_path / "bundle", force=False) as staging:
+        assert names(staging) == []
+    assert names(tmp_path) == [".bundle.notes", ".bundle2.0123abcd.partial", "bundle"]
+
+
+def test_what_was_about_to_be_replaced_by_a_killed_process_comes_back(tmp_path):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "old").write_text("kept")
+    killed_while_making(tmp_path / "bundle", replaced=True)
+    assert "bundle" not in names(tmp_path)
+    with pytest.raises(OutputExistsError, match="bundle exists"):
+        files.staged_directory(tmp_path / "bundle", force=False).__enter__()
+    assert names(tmp_path) == ["bundle"]
+    assert names(tmp_path / "bundle") == ["old"]
+
+
+def test_a_second_process_for_the_same_output_is_refused_and_disturbs_nothing(tmp_path):
+    with files.staged_directory(tmp_path / "bundle", force=False) as staging:
+        (staging / "x").write_text("mine")
+        for force in (False, True):
+            with pytest.raises(OutputExistsError, match=r"another process is making .*bundle: wait for it"):
+                files.staged_directory(tmp_path / "bundle", force=force).__enter__()
+        with files.staged_directory(tmp_path / "other", force=False):
+            pass
+        assert (staging / "x").read_text() == "mine"
+    assert names(tmp_path) == ["bundle", "other"]
+    assert names(tmp_path / "bundle") == ["x"]
+
+
 def test_a_full_disk_names_the_file_and_leaves_the_old_content(tmp_path, monkeypatch):
     path = tmp_path / "a.bin"
     files.write_bytes(path, b"old")
@@ -181,3 +229,16 @@ def test_a_path_that_leads_outside_is_recognized(path):
 @pytest.mark.parametrize("path", ["x", "golden/x.npy", "a.b/c"])
 def test_a_path_inside_is_recognized(path):
     assert files.is_inside(path)
+
+
+def test_the_hash_of_a_folder_is_of_names_and_contents(tmp_path):
+    def folder(name, **content):
+        (tmp_path / name / "sub").mkdir(parents=True)
+        for file, text in content.items():
+            (tmp_path / name / "sub" / file).write_text(text)
+        return files.sha256_path(tmp_path / name)
+
+    first = folder("a", x="1", y="2")
+    assert first == folder("b", y="2", x="1")
+    assert len({first, folder("c", x="2", y="1"), folder("d", x="1"), folder("e", z="1", y="2")}) == 4
+    assert files.sha256_path(tmp_path / "a" / "sub" / "x") == files.sha256_bytes(b"1")

@@ -1,8 +1,11 @@
+import subprocess
 import sys
+import time
 
 import pytest
 
 from pocketvae.line_process import LineProcess, LineProcessError
+from pocketvae.memory import used_bytes
 
 CHILD = """
 import os, sys, time
@@ -14,6 +17,9 @@ def answer(line):
         print("about to go", file=sys.stderr)
         os._exit(7)
     if word == "hang": time.sleep(60)
+    if word == "swell":
+        held = []
+        while True: held.append(bytearray(b"x" * 10_000_000)); time.sleep(0.01)
     print("noise on stdout")
     return word.upper()
 serve_lines(answer)
@@ -46,6 +52,35 @@ def test_a_child_that_ends_before_it_is_asked_is_told_too():
         process._start().wait()
         with pytest.raises(LineProcessError, match="ended with code 1: out of luck"):
             process.ask("hello", 60)
+
+
+def test_a_child_that_uses_too_much_memory_is_ended_and_the_next_question_starts_anew():
+    with LineProcess([sys.executable, "-c", CHILD], memory_limit_bytes=300_000_000) as process:
+        with pytest.raises(LineProcessError, match=r"used 0\.3\d GB of memory, more than the limit of 0\.30 GB"):
+            process.ask("swell", 60)
+        assert process.ask("again", 60).strip() == "AGAIN"
+
+
+def test_a_kill_from_outside_is_told_with_its_usual_cause(process):
+    process.ask("start", 60)
+    process._process.kill()
+    with pytest.raises(LineProcessError, match="was ended by signal 9, which the system sends when memory runs out"):
+        process.ask("hang", 60)
+
+
+def test_a_child_whose_parent_was_killed_ends_by_itself():
+    parent = (
+        "import sys; from pocketvae.line_process import LineProcess; "
+        "process = LineProcess([sys.executable, '-c', sys.argv[1]]); process.ask('start', 60); "
+        "print(process._process.pid, flush=True); process.ask('hang', 60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", parent, CHILD], stdout=subprocess.PIPE, text=True) as process:
+        child = int(process.stdout.readline())
+        process.kill()
+    deadline = time.monotonic() + 30
+    while used_bytes(child) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert used_bytes(child) == 0
 
 
 def test_a_hang_is_ended(process):

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import pytest
 
-from pocketvae.export.budgets import tolerances
+from pocketvae.export.budgets import base_tolerances, tolerances
 from pocketvae.export.goldens import NoiseFloor
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision
+from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision
 
 DECODER = NoiseFloor(float32={"image": 3e-6}, float16={"image": 1e-3}, cause={"image": "as a graph at batch 1"})
 
@@ -43,6 +45,27 @@ def test_every_quantized_artifact_has_a_budget_in_the_unit_of_its_use(precision)
     assert {tolerance.metric for tolerance in decoder} == {"p99_abs", "mean_abs"}
     (encoder,) = tolerances(spec(Component.ENCODER, precision), DECODER)
     assert (encoder.output, encoder.metric, encoder.limit) == ("posterior", "kl_mean", 0.1)
+
+
+@pytest.mark.parametrize("precision", [precision for precision in Precision if precision is not Precision.INT8_IO])
+@pytest.mark.parametrize("span", [1.0, 2.0])
+def test_pixels_have_half_a_grey_step_more(precision, span):
+    pixels = replace(spec(Component.DECODER, precision), image_dtype=ImageDtype.UINT8)
+    for plain, limit in zip(base_tolerances(pixels, DECODER, span), tolerances(pixels, DECODER, span), strict=True):
+        assert limit.limit == pytest.approx(plain.limit + span / 510)
+        assert limit.source == f"half a grey step of rounding, and {plain.source}"
+
+
+def test_a_float_artifact_of_pixels_stays_within_one_grey_step():
+    pixels = replace(spec(Component.DECODER, Precision.FLOAT32), image_dtype=ImageDtype.UINT8)
+    (limit,) = tolerances(pixels, DECODER)
+    assert limit.limit < 1 / 255
+
+
+def test_pixels_that_are_taken_are_exactly_the_numbers():
+    floor = NoiseFloor(float32={"z_mean": 1e-6, "z_log_var": 1e-6}, float16={})
+    encoder = spec(Component.ENCODER, Precision.FLOAT32)
+    assert tolerances(replace(encoder, image_dtype=ImageDtype.UINT8), floor) == tolerances(encoder, floor)
 
 
 def test_grey_steps_are_those_of_the_image_s_range():

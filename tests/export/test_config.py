@@ -1,8 +1,8 @@
 import pytest
 
 from pocketvae.errors import SpecError
-from pocketvae.export import ExportConfig, plan_artifacts
-from pocketvae.spec import Component, Format, Precision
+from pocketvae.export import ExportConfig, default_memory_limit_bytes, plan_artifacts
+from pocketvae.spec import Component, Format, ImageDtype, Precision
 
 
 def test_by_default_every_artifact_that_exists_is_made():
@@ -23,6 +23,26 @@ def test_an_open_format_gets_the_precisions_it_has():
 def test_a_named_combination_that_does_not_exist_is_refused_with_the_reason():
     with pytest.raises(SpecError, match="onnx has no int16x8 artifacts: onnxruntime has no"):
         plan_artifacts(None, [Format.ONNX], [Precision.INT16X8])
+
+
+def test_images_are_numbers_unless_pixels_are_asked_for():
+    chosen = [Component.DECODER, Component.SAMPLER], [Format.ONNX], [Precision.FLOAT32]
+    assert [spec.filename for spec in plan_artifacts(*chosen, [ImageDtype.UINT8])] == [
+        "decoder.float32.uint8.onnx",
+        "sampler.float32.onnx",
+    ]
+    both = plan_artifacts(None, None, None, list(ImageDtype))
+    assert len(both) == len(set(both)) == 31 + 27
+    with pytest.raises(SpecError, match="none of the artifacts asked for has uint8 images"):
+        plan_artifacts([Component.DECODER], None, [Precision.INT8_IO], [ImageDtype.UINT8])
+
+
+def test_limits_and_batch_sizes_are_checked():
+    with pytest.raises(SpecError, match="memory_limit_bytes must be positive, got 0"):
+        ExportConfig(artifacts=plan_artifacts(), memory_limit_bytes=0)
+    with pytest.raises(SpecError, match="batch sizes must begin with 1"):
+        ExportConfig(artifacts=plan_artifacts(), batches=(8,))
+    assert default_memory_limit_bytes() >= 4e9
 
 
 def test_an_export_of_nothing_is_refused():

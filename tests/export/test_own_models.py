@@ -54,8 +54,14 @@ def in_process(monkeypatch):
     lock = threading.Lock()
 
     class Here:
-        def __init__(self, folder):
+        def __init__(self, folder, memory_limit_bytes, environment=None):
             self.folder, self.worker = folder, None
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
 
         def do(self, request, time_limit_s):
             with lock:
@@ -66,7 +72,7 @@ def in_process(monkeypatch):
             pass
 
     monkeypatch.setattr(pipeline, "WorkerProcess", Here)
-    monkeypatch.setattr(own_models, "_inspect", lambda models, time_limit_s: inspect_models(models))
+    monkeypatch.setattr(own_models, "_inspect", lambda models, config: inspect_models(models))
 
 
 def plan(*names):
@@ -311,7 +317,9 @@ def test_what_cannot_be_exported_is_refused_with_the_reason(models, flavour):
         ({"decoder": folder / "none.keras"}, "none.keras does not exist"),
         ({"decoder": folder}, "must be a SavedModel, and .* holds no saved_model.pb"),
         ({"decoder": folder / "sampling.py"}, "must be a .keras or .h5 file or a SavedModel folder"),
-        ({"decoder": folder / "one_hot.keras"}, "label must be an integer .* not a vector such as one-hot"),
+        ({"decoder": folder / "one_hot_decoder.keras", "label_count": 4}, r"one of two float inputs .* --label-count"),
+        ({"decoder": example, "decoder_signature": "decode"}, "is a Keras model, which has no signatures"),
+        ({"decoder": example, "encoder": folder / "joined_encoder.keras", "encoder_outputs": (Role.MEAN,)}, "one mean"),
         ({"decoder": folder / "odd_decoder.keras"}, "24 values are no square image"),
         ({"decoder": folder / "lambda.keras"}, r"needs code that is not Keras' own \(Lambda\)"),
         ({"decoder": folder / "lambda.h5"}, r"needs code that is not Keras' own \(Lambda\)"),
@@ -336,8 +344,11 @@ def test_what_cannot_be_exported_is_refused_with_the_reason(models, flavour):
 def test_saved_models_that_are_random_or_ambiguous_are_refused(models):
     with pytest.raises(ExportError, match=r"depends on random operators \(RandomStandardNormal\)"):
         inspect(decoder=models / "keras2" / "noisy")
-    with pytest.raises(ExportError, match="must have the signature serving_default or just one; .* has a, b"):
-        inspect(decoder=models / "keras2" / "several")
+    several = models / "keras2" / "several"
+    with pytest.raises(ExportError, match="or just one; .* has a, b: name one with --decoder-signature"):
+        inspect(decoder=several)
+    with pytest.raises(ExportError, match="has no signature 'c': it has a, b"):
+        inspect(decoder=several, decoder_signature="c")
     # What Keras 3 exports has outputs without names.
     pair = {"decoder": models / "keras3" / "exported", "encoder": models / "keras3" / "exported_encoder"}
     with pytest.raises(ExportError, match="'output_0' .*'output_1' .*--encoder-outputs"):
@@ -356,6 +367,53 @@ def test_a_standard_deviation_that_is_named_becomes_a_log_variance(models, tmp_p
     np.testing.assert_allclose(goldens.outputs["z_log_var"], 2 * np.log(sigma), atol=1e-5)
 
 
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_mean_and_log_variance_in_one_output_are_taken_apart(models, tmp_path, in_process, flavour):
+    folder = models / flavour
+    given = {"decoder": folder / "example.keras", "encoder": folder / "joined_encoder.keras"}
+    result = export(tmp_path / "b", **given)
+    assert any("name it with --encoder-outputs (mean+log_var or log_var+mean)" in doubt for doubt in result.doubts)
+    bundle = verified(tmp_path / "b")
+    goldens = bundle.goldens(Component.ENCODER)
+    keras = __import__("tf_keras" if flavour == "keras2" else "keras")
+    both = np.asarray(keras.models.load_model(folder / "joined_encoder.keras")(goldens.inputs["x"]))
+    np.testing.assert_allclose(goldens.outputs["z_mean"], both[:, :3], atol=1e-5)
+    np.testing.assert_allclose(goldens.outputs["z_log_var"], both[:, 3:], atol=1e-5)
+    result = export(tmp_path / "c", names=("float32.onnx",), encoder_outputs=(Role.LOG_VAR_MEAN,), **given)
+    assert result.doubts == ()
+    swapped = verified(tmp_path / "c").goldens(Component.ENCODER)
+    np.testing.assert_allclose(swapped.outputs["z_mean"], both[:, 3:], atol=1e-5)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_one_hot_labels_become_numbers(models, tmp_path, in_process, flavour):
+    from pocketvae.benchmarks import bench_bundle
+
+    folder, artifacts = models / flavour, plan("float32.tflite", "int8.tflite", "float32.onnx")
+    given = OwnModels(decoder=folder / "one_hot_decoder.keras", encoder=folder / "one_hot_encoder.keras")
+    export_own_models(given, tmp_path / "b", ExportConfig(artifacts=artifacts, batches=(1, 4)))
+    bundle = verified(tmp_path / "b")
+    assert bundle.manifest.vae.label_count == 5
+    assert shapes(bundle)["decoder.int8.tflite"] == {"z": (1, 3), "label": (1,), "image": (1, 16)}
+    goldens = bundle.goldens(Component.DECODER)
+    keras = __import__("tf_keras" if flavour == "keras2" else "keras")
+    labels = np.eye(5, dtype=np.float32)[goldens.inputs["label"]]
+    images = keras.models.load_model(folder / "one_hot_decoder.keras")([goldens.inputs["z"], labels])
+    np.testing.assert_allclose(goldens.outputs["image"], images, atol=1e-5)
+    result = bench_bundle(tmp_path / "b", artifacts=["decoder.float32.onnx"])
+    assert result.not_run == ()
+    assert {row.batch for row in result.results} == {1, 4}
+
+
+def test_the_signatures_of_one_saved_model(models, tmp_path, in_process):
+    several = models / "keras2" / "several"
+    given = {"decoder": several, "decoder_signature": "b", "encoder": several, "encoder_signature": "a"}
+    export(tmp_path / "b", **given)
+    bundle = verified(tmp_path / "b")
+    assert bundle.manifest.vae.image_shape == (4, 4, 1)
+    assert bundle.manifest.forms[Component.ENCODER].signature == "a"
+
+
 def test_a_file_is_loaded_with_the_flavour_that_it_names(models):
     for flavour, words in zip(FLAVOURS, ("Keras 2, written by Keras 2.", "Keras 3, written by Keras 3."), strict=True):
         for name in ("example.keras", "example.h5"):
@@ -369,6 +427,7 @@ def test_a_run_and_a_model_of_one_s_own_exclude_each_other(tmp_path, capsys):
         (["run", "--decoder", "d.keras"], "--decoder is for a model of your own: name a RUN, or --decoder, not both"),
         (["run", "--data", "mnist"], "--data is for a model of your own"),
         ([], "a RUN must be named, or a model of your own with --decoder FILE"),
+        (["--decoder", "d", "--encoder-signature", "encode"], "--encoder-signature needs --encoder"),
         (["--encoder", "e.keras"], "a RUN must be named, or a model of your own with --decoder FILE"),
         (["--decoder", "d.keras", "--decoder-output", "logit"], "did you mean 'logits'?"),
         (["--decoder", "d.keras", "--encoder", "e", "--encoder-outputs", "mean,logvar"], "did you mean 'log_var'?"),

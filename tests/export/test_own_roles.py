@@ -3,7 +3,7 @@ import pytest
 from pocketvae.custom_code import CustomCode, custom_parts
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export import DecoderOutput, OwnModels, Role
-from pocketvae.export.own_roles import encoder_roles, image_shape_of, output_meaning
+from pocketvae.export.own_roles import encoder_roles, image_shape_of, label_position, output_meaning
 from pocketvae.open_models import Tensor
 from pocketvae.spec import Likelihood
 
@@ -14,8 +14,8 @@ def tensors(*names):
     return [Tensor(name=name, dtype="float32", shape=(None, 2)) for name in names]
 
 
-def roles(*names, random=(), named=None, last="BiasAdd"):
-    return encoder_roles(tensors(*names), set(random), named, [last] * len(names))
+def roles(*names, random=(), named=None, last="BiasAdd", latent_dim=2):
+    return encoder_roles(tensors(*names), set(random), named, [last] * len(names), latent_dim)
 
 
 @pytest.mark.parametrize(
@@ -54,6 +54,39 @@ def test_what_may_be_a_standard_deviation_is_refused_until_it_is_named():
     with pytest.raises(ExportError, match="'logvar' ends in Softplus"):
         roles("mean", "logvar", last="Softplus")
     assert roles("mean", "sigma", named=(MEAN, STD), last="Softplus") == (MEAN, STD)
+
+
+def test_an_output_of_twice_the_latent_is_both():
+    assert roles("dense", latent_dim=1) == (Role.MEAN_LOG_VAR,)
+    assert roles("dense", "z", random={1}, latent_dim=1) == (Role.MEAN_LOG_VAR, SAMPLE)
+    assert roles("dense", named=(Role.LOG_VAR_MEAN,), latent_dim=1) == (Role.LOG_VAR_MEAN,)
+    for names, named in ((("dense",), None), (("a", "b"), (Role.MEAN_LOG_VAR, MEAN))):
+        with pytest.raises(ExportError, match="one mean and one log-variance"):
+            roles(*names, named=named)
+
+
+def floats(**widths):
+    return [Tensor(name=name, dtype="float32", shape=(None, *sizes)) for name, sizes in widths.items()]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "label_count", "expected"),
+    [
+        (floats(x=(8, 8, 1), condition=(5,)), None, 1),
+        (floats(a=(5,), b=(8, 8, 1)), None, 0),
+        (floats(z=(3,), b=(5,)), 5, 1),
+        (floats(z=(5,), class_label=(5,)), 5, 1),
+        (floats(one_hot=(5,), z=(3,)), None, 0),
+    ],
+)
+def test_a_one_hot_label_is_found(inputs, label_count, expected):
+    assert label_position(inputs, label_count) == expected
+
+
+@pytest.mark.parametrize("label_count", [None, 4])
+def test_two_vectors_without_telling_names_are_refused(label_count):
+    with pytest.raises(ExportError, match=r"one-hot label, got 'a' \[N, 3\], 'b' \[N, 5\]: pass --label-count"):
+        label_position(floats(a=(3,), b=(5,)), label_count)
 
 
 def test_named_outputs_are_checked():

@@ -153,7 +153,9 @@ def test_an_export_without_any_artifact_is_an_error_and_leaves_nothing(tiny_run,
 
 def test_an_interruption_leaves_no_bundle_and_no_process(tiny_run, tmp_path, monkeypatch):
     started = []
-    monkeypatch.setattr(pipeline, "WorkerProcess", lambda folder: started.append(WorkerProcess(folder)) or started[-1])
+    monkeypatch.setattr(
+        pipeline, "WorkerProcess", lambda *given, **named: started.append(WorkerProcess(*given, **named)) or started[-1]
+    )
 
     def interrupt(progress):
         if progress.done == 1:

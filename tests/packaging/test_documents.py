@@ -9,6 +9,9 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from pocketvae.onnx_metadata import metadata_entries
+from pocketvae.spec import Format
+
 ROOT = Path(__file__).parents[2]
 SCHEMAS = ROOT / "docs" / "schemas"
 
@@ -77,3 +80,9 @@ def test_documents_hold_no_nan(tmp_path, bundles):
         raise AssertionError(f"{word} is no JSON")
 
     json.loads((tmp_path / "v.json").read_text(), parse_constant=refuse)
+
+
+def test_the_metadata_in_a_file_is_valid(tmp_path, bundles, lone_files):
+    content = bundles.decoder_model(bundles.right_weight()).SerializeToString()
+    signed = lone_files.signed(tmp_path, Format.ONNX, content, bundles.right_weight())
+    validate(json.loads(metadata_entries(signed)["pocketvae"]), "embedded")

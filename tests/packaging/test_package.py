@@ -11,6 +11,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pocketvae.spec import Format
+
 ROOT = Path(__file__).parents[2]
 ROOMS = ("core", "train", "export", "benchmarks")
 
@@ -185,6 +187,17 @@ def test_commands_for_devices_never_import_tensorflow(tmp_path, bundles, command
     modules = imported_by(run_command(command, bundle, *options), tmp_path=tmp_path)
     assert modules.isdisjoint(HEAVY)
     assert "numpy" in modules
+
+
+@pytest.mark.parametrize("words", [["verify"], ["inspect"], ["inspect", "--lint"]])
+def test_commands_for_one_file_never_import_tensorflow(tmp_path, bundles, lone_files, words):
+    weight = bundles.right_weight()
+    content = bundles.decoder_model(weight).SerializeToString()
+    path = tmp_path / "decoder.onnx"
+    path.write_bytes(lone_files.signed(tmp_path, Format.ONNX, content, weight))
+    modules = imported_by(run_command(*words, path), tmp_path=tmp_path)
+    # onnxruntime's checker is written with the package onnx.
+    assert modules.isdisjoint(set(HEAVY) - ({"onnx"} if "--lint" in words else set()))
 
 
 @pytest.mark.slow

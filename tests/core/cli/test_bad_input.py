@@ -188,6 +188,10 @@ def test_export_of_something_else(refused, tmp_path):
         ("--precisions", "int88", "unknown precision 'int88': did you mean 'int8'"),
         ("--components", "decodr", "unknown component 'decodr': did you mean 'decoder'"),
         ("--precisions", ",", "at least one precision must be named"),
+        ("--image-dtype", "uint16", "unknown image dtype 'uint16': did you mean 'uint8'"),
+        ("--batch", "1,x", "--batch takes whole numbers such as 1 or 1,2, got '1,x'"),
+        ("--memory-limit", "0", "--memory-limit takes a number of gigabytes above 0, got 0"),
+        ("--memory-limit", "nan", "--memory-limit takes a number of gigabytes above 0, got nan"),
     ],
 )
 def test_export_with_an_unknown_name(refused, tmp_path, option, value, message):

@@ -1,0 +1,77 @@
+"""Only operators of the standard: what needs others would not run on a device, and is refused with their names."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pocketvae.errors import ExportError
+
+STANDARD_DOMAINS = ("", "ai.onnx")
+
+# How the TFLite converter lists what it would need: operators of TensorFlow itself (Flex), and those nobody has.
+_LISTED = re.compile(r"^(?:TF Select|Custom) ops: (.+)$", re.MULTILINE)
+_SINGLE = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
+
+
+def conversion_error(message: str) -> ExportError:
+    """Builds the error for what the TFLite converter said, with the operators that TFLite has not got."""
+    names = {name.strip() for listed in _LISTED.findall(message) for name in listed.split(",")}
+    names |= set(_SINGLE.findall(message))
+    if names:
+        return ExportError(f"TFLite has no built-in operator for {', '.join(sorted(names))}: {_HINT}")
+    lines = [line for line in message.splitlines() if line.strip()]
+    return ExportError(f"the TFLite converter failed: {lines[0][:300] if lines else 'without a reason'}")
+
+
+def refuse_custom_tflite(content: bytes) -> None:
+    """Refuses a TFLite file with operators that are not built into the runtime.
+
+    Raises:
+        ExportError: with their names.
+    """
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(content, 0)
+    codes = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
+    names = {_custom_name(code) for code in codes if code.BuiltinCode() == schema.BuiltinOperator.CUSTOM}
+    if names:
+        raise ExportError(f"TFLite has no built-in operator for {', '.join(sorted(names))}: {_HINT}")
+
+
+def refuse_foreign_onnx(model: Any, opset: int) -> None:
+    """Refuses an ONNX model with operators outside the standard: such a file loads nowhere.
+
+    Args:
+        model: The ONNX model.
+        opset: Version of the standard's operator set.
+
+    Raises:
+        ExportError: with their names.
+    """
+    names = {_full_name(node) for node in model.graph.node if not _is_standard(node, opset)}
+    if names:
+        raise ExportError(f"ONNX has no operator for {', '.join(sorted(names))}: {_HINT}")
+
+
+_HINT = "build the model from others, as Flex and custom operators are in no device's runtime"
+
+
+def _custom_name(code: Any) -> str:
+    return (code.CustomCode() or b"an operator without a name").decode("utf-8", "replace").removeprefix("Flex")
+
+
+def _full_name(node: Any) -> str:
+    return node.op_type if node.domain in STANDARD_DOMAINS else f"{node.domain}.{node.op_type}"
+
+
+def _is_standard(node: Any, opset: int) -> bool:
+    from onnx import defs
+
+    if node.domain not in STANDARD_DOMAINS:
+        return False
+    try:
+        defs.get_schema(node.op_type, opset, "")
+    except defs.SchemaError:
+        return False
+    return True

@@ -1,0 +1,84 @@
+import onnx
+import pytest
+
+from pocketvae.errors import ManifestError
+from pocketvae.portability import oldest_runtime
+from pocketvae.portability.requirements import newest
+from pocketvae.spec import Format
+
+
+def needs(content, format=Format.TFLITE):
+    found = oldest_runtime(format, content)
+    return found.runtime, found.version, found.reason
+
+
+def decoder(bundles, tflite_models, **options):
+    return tflite_models.decoder(bundles.right_weight(), bundles.SIDE, **options)
+
+
+def test_the_newest_operator_decides(bundles, tflite_models):
+    plain = needs(decoder(bundles, tflite_models))
+    assert plain == ("TensorFlow Lite", "1.14.0", "LOGISTIC version 1")
+    newer = needs(decoder(bundles, tflite_models, versions={"FULLY_CONNECTED": 12}))
+    assert newer == ("TensorFlow Lite", "2.17.0", "FULLY_CONNECTED version 12")
+
+
+def test_versions_are_compared_as_numbers():
+    assert newest(["2.9.0", "2.13.0", "1.15.0"]) == "2.13.0"
+
+
+def test_a_newer_note_of_the_converter_counts(bundles, tflite_models):
+    assert needs(decoder(bundles, tflite_models, noted="2.19.0")) == (
+        "TensorFlow Lite",
+        "2.19.0",
+        "noted by the converter",
+    )
+    assert needs(decoder(bundles, tflite_models, noted="1.5.0"))[1] == "1.14.0"
+    assert needs(decoder(bundles, tflite_models, noted="soon"))[1] == "1.14.0"
+
+
+def test_an_operator_that_the_table_has_not_got_is_named(tflite_models):
+    runtime, version, reason = needs(tflite_models.one_operator("LOGISTIC", version=99))
+    assert (runtime, version, reason) == ("TensorFlow Lite", "", "unknown: LOGISTIC version 99")
+
+
+def test_an_operator_set_decides_for_onnx(bundles):
+    model = bundles.decoder_model(bundles.right_weight())
+    assert needs(model.SerializeToString(), Format.ONNX) == ("onnxruntime", "1.12", "operator set 17, file format 8")
+    model.opset_import[0].version = 21
+    assert needs(model.SerializeToString(), Format.ONNX)[1] == "1.18"
+    model.opset_import[0].version = 99
+    assert needs(model.SerializeToString(), Format.ONNX) == (
+        "onnxruntime",
+        "",
+        "operator set 99, file format 8: newer than pocketvae's table",
+    )
+
+
+def test_a_kernel_that_came_later_than_its_operator_set_decides(bundles):
+    model = bundles.decoder_model(bundles.right_weight())
+    model.opset_import[0].version = 18
+    assert needs(model.SerializeToString(), Format.ONNX)[1] == "1.14"
+    model.graph.node.append(onnx.helper.make_node("BitwiseXor", ["a", "b"], ["c"]))
+    assert needs(model.SerializeToString(), Format.ONNX)[1:] == ("1.15", "BitwiseXor")
+
+
+@pytest.mark.parametrize("format", Format)
+def test_a_damaged_file_is_refused(format, bundles, tflite_models):
+    good = decoder(bundles, tflite_models)
+    if format is Format.ONNX:
+        good = bundles.decoder_model(bundles.right_weight()).SerializeToString()
+    for content in (b"", b"nonsense that is no model", good[: len(good) // 3]):
+        with pytest.raises(ManifestError):
+            oldest_runtime(format, content)
+
+
+@pytest.mark.slow
+def test_the_table_has_every_operator_of_an_export_and_agrees_with_its_converter(tiny_bundle):
+    from pocketvae.portability.requirements import _noted_version
+
+    for file in sorted(tiny_bundle.glob("*.tflite")):
+        found = oldest_runtime(Format.TFLITE, file.read_bytes())
+        assert "pocketvae's table has no" not in found.reason, file.name
+        note = _noted_version(file.read_bytes())
+        assert newest([found.version, note or found.version]) == found.version, file.name

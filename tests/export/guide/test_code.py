@@ -1,0 +1,153 @@
+"""The Python and JavaScript code of EMBED.md, taken from a real bundle and run; its output is the golden."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from pocketvae.bundle import open_bundle
+from pocketvae.metrics import measure
+from pocketvae.spec import Component
+
+pytestmark = pytest.mark.slow
+SAMPLES = 24
+FUNCTIONS = {
+    Component.DECODER: "decode",
+    Component.ENCODER: "encode",
+    Component.GENERATOR: "generate",
+    Component.SAMPLER: "sample",
+}
+# What numbers of four digits in JSON or another kernel add to a limit.
+SLACK = 1.25
+
+
+@pytest.fixture(scope="module")
+def bundle(tiny_bundle):
+    return open_bundle(tiny_bundle)
+
+
+def code_of(bundle, title):
+    text = (bundle.path / "EMBED.md").read_text("utf-8")
+    section = re.search(rf"^## {re.escape(title)}\n(.*?)(?=^## |\Z)", text, re.MULTILINE | re.DOTALL)[1]
+    return re.search(r"^```\w+\n(.*?)^```$", section, re.MULTILINE | re.DOTALL)[1]
+
+
+def goldens_of(bundle, component):
+    """Returns some goldens; inputs in the order of the functions' arguments, which JSON does not keep."""
+    goldens = bundle.goldens(component)
+    chosen = slice(None, None, max(1, goldens.count // SAMPLES))
+    names = [spec.name for spec in bundle.manifest.vae.inputs(component)]
+    return {n: goldens.inputs[n][chosen] for n in names}, {n: v[chosen] for n, v in goldens.outputs.items()}
+
+
+def check(bundle, artifact_name, expected, rows):
+    """Compares rows of outputs, each in the order in which the code returns them, with the goldens."""
+    artifact = bundle.manifest.artifact(artifact_name)
+    names = [spec.name for spec in artifact.outputs]
+    found = {name: [row[index] for row in rows] for index, name in enumerate(names)}
+    shaped = {name: np.asarray(found[name], np.float32).reshape(expected[name].shape) for name in names}
+    for tolerance in artifact.tolerances:
+        assert measure(tolerance, expected, shaped) <= max(tolerance.limit * SLACK, 1e-7), (artifact_name, tolerance)
+
+
+def file_of(code, component):
+    return re.search(rf'"({component}\.[\w.]+)"', code)[1]
+
+
+@pytest.mark.parametrize("title", ["Python, LiteRT", "Python, onnxruntime"])
+def test_python_code_computes_the_goldens(bundle, monkeypatch, title):
+    monkeypatch.chdir(bundle.path)
+    code, names = code_of(bundle, title), {}
+    exec(compile(code, "EMBED.md", "exec"), names)
+    for component, function in FUNCTIONS.items():
+        inputs, expected = goldens_of(bundle, component)
+        results = [names[function](*values) for values in zip(*inputs.values(), strict=True)]
+        rows = [result if isinstance(result, tuple) else (result,) for result in results]
+        check(bundle, file_of(code, component), expected, rows)
+    pixels = names["to_pixels"](expected_image(bundle))
+    assert pixels.dtype == np.uint8
+    assert pixels.shape == bundle.manifest.vae.image_shape
+    np.testing.assert_allclose(pixels / 255, expected_image(bundle), atol=0.5 / 255 + 1e-6)
+
+
+def expected_image(bundle):
+    return goldens_of(bundle, Component.DECODER)[1]["image"][0]
+
+
+def test_the_integer_code_computes_the_goldens(bundle, monkeypatch):
+    monkeypatch.chdir(bundle.path)
+    names = {}
+    exec(compile(code_of(bundle, "Integer interface"), "EMBED.md", "exec"), names)
+    inputs, expected = goldens_of(bundle, Component.DECODER)
+    check(bundle, "decoder.int8_io.tflite", expected, [(names["run"](z),) for z in inputs["z"]])
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory):
+    """A folder with onnxruntime-web installed."""
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        pytest.skip("node and npm are not installed")
+    folder = tmp_path_factory.mktemp("node")
+    (folder / "package.json").write_text('{"private": true, "type": "module"}')
+    install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--no-package-lock", "onnxruntime-web"]
+    done = subprocess.run(install, cwd=folder, capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode:
+        pytest.skip(f"npm cannot install onnxruntime-web: {done.stderr.strip().splitlines()[-1:]}")
+    return folder
+
+
+RUNNER = """
+import { readFile } from "node:fs/promises";
+
+// What a web server does for a page.
+globalThis.fetch = async (url) => new Response(await readFile(`${process.env.BUNDLE}/${url}`));
+const code = await import("./embed.mjs");
+const jobs = JSON.parse(await readFile("jobs.json", "utf-8"));
+const results = {};
+for (const { name, calls } of jobs) {
+  results[name] = [];
+  for (const values of calls) {
+    const result = await code[name](...values);
+    const outputs = result.length === undefined ? Object.values(result) : [result];
+    results[name].push(outputs.map((output) => Array.from(output)));
+  }
+}
+const rgba = Array.from(code.toRgba(Float32Array.from(results.decode[0][0])));
+process.stdout.write(JSON.stringify({ results, rgba }));
+"""
+
+
+def test_javascript_code_computes_the_goldens(bundle, node):
+    code = code_of(bundle, "Web, onnxruntime")
+    (node / "embed.mjs").write_text(code)
+    (node / "run.mjs").write_text(RUNNER)
+    goldens = {component: goldens_of(bundle, component) for component in FUNCTIONS}
+    jobs = [
+        {
+            "name": name,
+            "calls": [[flat(value) for value in values] for values in zip(*goldens[c][0].values(), strict=True)],
+        }
+        for c, name in FUNCTIONS.items()
+    ]
+    (node / "jobs.json").write_text(json.dumps(jobs))
+    environment = {**os.environ, "BUNDLE": str(bundle.path)}
+    done = subprocess.run(
+        ["node", "run.mjs"], cwd=node, env=environment, capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    for component, name in FUNCTIONS.items():
+        check(bundle, file_of(code, component), goldens[component][1], answer["results"][name])
+    height, width, _ = bundle.manifest.vae.image_shape
+    rgba = np.array(answer["rgba"]).reshape(height, width, 4)
+    assert (rgba[..., 3] == 255).all()
+    image = np.array(answer["results"]["decode"][0][0]).reshape(height, width)
+    np.testing.assert_allclose(rgba[..., 0] / 255, image, atol=0.5 / 255 + 1e-6)
+
+
+def flat(value):
+    return value.ravel().tolist() if value.ndim else value.item()

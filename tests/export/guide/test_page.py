@@ -1,0 +1,214 @@
+"""EMBED.md: what it names, and that the code in it is whole. test_code.py runs it."""
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from pocketvae.export.guide import embed_guide, recommended
+from pocketvae.manifest import ArtifactRecord, CalibrationRecord, FileRecord, Manifest, Tolerance
+from pocketvae.portability import Backend, Portability, Requirement
+from pocketvae.spec import (
+    ArtifactSpec,
+    Component,
+    Format,
+    Precision,
+    PriorKind,
+    Quantization,
+    TensorSpec,
+    VaeSpec,
+    unsupported_reason,
+)
+
+PAIRS = {"(": ")", "[": "]", "{": "}"}
+
+
+def outputs(vae, component):
+    shapes = {"image": (1, *vae.tensor_shape(Component.DECODER))}
+    return tuple(
+        TensorSpec(name=name, dtype="float32", shape=shapes.get(name, (1, vae.latent_dim)))
+        for name in vae.output_names(component)
+    )
+
+
+def record(vae, component, format, precision, whole=True):
+    spec = ArtifactSpec(component=component, precision=precision, format=format)
+    inputs = vae.inputs(component)
+    if precision is Precision.INT8_IO:
+        scale = Quantization(scale=0.03125, zero_point=-3)
+        inputs = (TensorSpec(name=inputs[0].name, dtype="int8", shape=inputs[0].shape, quantization=scale), *inputs[1:])
+    return ArtifactRecord(
+        component=component,
+        precision=precision,
+        format=format,
+        file=FileRecord(path=spec.filename, sha256="0" * 64, size_bytes=12_345),
+        inputs=inputs,
+        outputs=outputs(vae, component),
+        tolerances=(Tolerance(output="image", metric="max_abs", limit=1e-5, source="test"),),
+        requires=Requirement(runtime="TensorFlow Lite", version="2.5.0", reason="test"),
+        portability=(
+            Portability(backend=Backend.XNNPACK, operators=2, taken=2 if whole else 1, falls_off=(), source="test"),
+        ),
+    )
+
+
+def manifest(vae, precisions=tuple(Precision), components=None, formats=tuple(Format)):
+    artifacts = tuple(
+        record(vae, component, format, precision)
+        for component in components or vae.exports
+        for format in formats
+        for precision in precisions
+        if unsupported_reason(format, precision, component) is None
+    )
+    return Manifest(
+        name="some-model",
+        vae=vae,
+        artifacts=artifacts,
+        goldens=(),
+        calibration=CalibrationRecord(seed=0, latents=(), image_count=0, sha256=""),
+        original={},
+    )
+
+
+VAES = {
+    "grey": VaeSpec(image_shape=(28, 28, 1), latent_dim=16),
+    "colour": VaeSpec(image_shape=(8, 12, 3), latent_dim=5, image_range=(-1.0, 1.0)),
+    "conditional": VaeSpec(image_shape=(28, 28, 1), latent_dim=4, label_count=10, prior=PriorKind.MIXTURE),
+    "flat": VaeSpec(image_shape=(28, 28, 1), latent_dim=2, flat=(Component.ENCODER, Component.DECODER)),
+}
+
+
+def code_blocks(text):
+    return re.findall(r"^```(\w+)\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(params=VAES)
+def guide(request):
+    return embed_guide(manifest(VAES[request.param])), VAES[request.param]
+
+
+def test_every_platform_has_its_code(guide):
+    titles = re.findall(r"^## (.+)$", guide[0], re.MULTILINE)
+    assert titles == [
+        "Files",
+        "Inputs and outputs",
+        "Android, Kotlin",
+        "iOS, Swift, TensorFlow Lite",
+        "Web, LiteRT.js",
+        "C++, LiteRT",
+        "Python, LiteRT",
+        "Web, onnxruntime",
+        "iOS, Swift, onnxruntime",
+        "C++, onnxruntime",
+        "Python, onnxruntime",
+        "Integer interface",
+    ]
+    assert [language for language, _ in code_blocks(guide[0])] == [
+        "kotlin",
+        "swift",
+        "js",
+        "cpp",
+        "python",
+        "js",
+        "swift",
+        "cpp",
+        "python",
+        "python",
+    ]
+
+
+def test_every_tensor_and_file_is_in_every_languages_code(guide):
+    text, vae = guide
+    for language, code in code_blocks(text)[:-1]:
+        format = "onnx" if "onnx" in code or "Ort::" in code or "ORT" in code else "tflite"
+        for component in vae.exports:
+            stem = f"{component}.{'float32' if component in (Component.PRIOR, Component.SAMPLER) else 'int8'}"
+            assert stem in code, (language, component)
+            for tensor in (*vae.inputs(component), *outputs(vae, component)):
+                assert re.search(rf"\b{tensor.name}\b", code), (language, tensor.name)
+        assert format in code
+
+
+def test_every_block_is_balanced(guide):
+    for language, code in code_blocks(guide[0]):
+        open_ones = []
+        stripped = re.sub(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|#(?!include)[^\n]*|`[^`]*`', "", code)
+        for position, character in enumerate(stripped):
+            if character in PAIRS:
+                open_ones.append(PAIRS[character])
+            elif character in PAIRS.values():
+                assert open_ones, (language, stripped[max(0, position - 60) : position])
+                assert open_ones.pop() == character, (language, stripped[max(0, position - 60) : position])
+        assert open_ones == [], language
+
+
+def test_python_code_compiles(guide):
+    blocks = [code for language, code in code_blocks(guide[0]) if language == "python"]
+    assert len(blocks) == 3
+    for code in blocks:
+        compile(code, "EMBED.md", "exec")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+def test_javascript_code_parses(guide, tmp_path):
+    for number, code in enumerate(code for language, code in code_blocks(guide[0]) if language == "js"):
+        path = tmp_path / f"{number}.mjs"
+        path.write_text(code)
+        done = subprocess.run(["node", "--check", path], capture_output=True, text=True, check=False, timeout=60)
+        assert done.returncode == 0, done.stderr
+
+
+def test_labels_and_the_learned_prior_are_explained():
+    text = embed_guide(manifest(VAES["conditional"]))
+    assert "`label` is the class, 0 to 9." in text
+    assert "comes from the learned prior: `sample(seed, index)` or `transform(eps)`" in text
+    assert "`to_pixels(generate(seed, index, label))` is a picture" in text
+    assert "standard normal distribution" not in text
+    assert "draw `z`, 16 numbers, from a standard normal" in embed_guide(manifest(VAES["grey"]))
+
+
+def test_the_range_of_pixels_is_the_models():
+    text = embed_guide(manifest(VAES["colour"]))
+    assert "(np.asarray(image) - -1.0) * 127.5" in text
+    assert "-1 is black, 1 is white" in text
+
+
+def test_the_integer_interface_has_the_files_own_numbers():
+    text = embed_guide(manifest(VAES["grey"]))
+    assert "| `decoder.int8_io.tflite` | `z` | int8 | 0.03125 | -3 |" in text
+    assert "quantize(np.asarray(z).reshape((1, 16)), 0.03125, -3, np.int8)" in text
+    plain = manifest(VAES["grey"], precisions=(Precision.FLOAT32,))
+    assert "Integer interface" not in embed_guide(plain).replace("(#integer-interface)", "")
+
+
+def test_only_what_the_bundle_has_is_shown():
+    text = embed_guide(manifest(VAES["grey"], components=(Component.ENCODER,), formats=(Format.ONNX,)))
+    assert "Kotlin" not in text
+    assert "to_pixels" not in text
+    assert "encode(x)" in text
+    assert "decode" not in text.replace("decoded", "")
+
+
+def test_the_recommended_file_is_small_within_its_budget_and_fast():
+    found = manifest(VAES["grey"])
+    choose = lambda *over: recommended(found, Component.DECODER, Format.TFLITE, over).precision  # noqa: E731
+    assert choose() is Precision.INT8
+    assert choose("decoder.int8.tflite") is Precision.DYNAMIC_INT8
+    assert choose("decoder.int8.tflite", "decoder.dynamic_int8.tflite") is Precision.FLOAT16
+    assert recommended(found, Component.PRIOR, Format.TFLITE, ()) is None
+
+
+def test_a_file_that_xnnpack_leaves_is_not_recommended():
+    vae = VAES["grey"]
+    slow, fast = (
+        record(vae, Component.DECODER, Format.TFLITE, precision, whole)
+        for precision, whole in ((Precision.INT8, False), (Precision.FLOAT32, True))
+    )
+    found = manifest(vae, precisions=(Precision.FLOAT32,))
+    found = type(found)(**{**vars(found), "artifacts": (slow, fast)})
+    assert recommended(found, Component.DECODER, Format.TFLITE, ()) is fast
+
+
+def test_no_address_is_in_the_text(guide):
+    assert "://" not in guide[0]

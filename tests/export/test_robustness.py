@@ -1,0 +1,188 @@
+"""What goes wrong around an export: workers that are killed, swell or find no space, and exports beside one another."""
+
+import os
+import resource
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from pocketvae.bundle import open_bundle
+from pocketvae.errors import ExportError, OutputExistsError
+from pocketvae.export import ExportConfig, export_run, pipeline, plan_artifacts
+from pocketvae.export.worker_process import WorkerProcess
+from pocketvae.memory import used_bytes
+from pocketvae.spec import Component, Format, Precision
+
+pytestmark = pytest.mark.slow
+DECODERS = plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.FLOAT32, Precision.FLOAT16])
+# A worker that swells, hangs or answers as it should, by the artifact that is asked for.
+WORKER = """
+import sys, time
+from pathlib import Path
+from pocketvae.documents import decode_line, encode_line
+from pocketvae.export.messages import Request
+from pocketvae.export.worker import Worker
+from pocketvae.line_process import serve_lines
+
+worker = Worker(Path(sys.argv[1]))
+
+def answer(line):
+    request = decode_line(Request, line)
+    if request.convert and request.convert.artifact.filename == "decoder.float16.tflite":
+        Path(sys.argv[1]).parent.parent.joinpath("reached").touch()
+        held = []
+        while ACTION == "swell":
+            held.append(bytearray(b"x" * 50_000_000))
+        time.sleep(600)
+    return encode_line(worker.answer(request))
+
+serve_lines(answer)
+"""
+
+
+@pytest.fixture
+def workers(monkeypatch):
+    """Makes every export use workers that do `action` when they are asked for decoder.float16.tflite."""
+    started = []
+
+    def use(action):
+        def make(folder, memory_limit_bytes, environment=None):
+            command = [sys.executable, "-c", f"ACTION = {action!r}\n{WORKER}"]
+            started.append(
+                WorkerProcess(folder, command=command, memory_limit_bytes=memory_limit_bytes, environment=environment)
+            )
+            return started[-1]
+
+        monkeypatch.setattr(pipeline, "WorkerProcess", make)
+        return started
+
+    return use
+
+
+def test_a_conversion_that_swells_is_ended_and_the_others_still_come(tiny_run, tmp_path, workers):
+    workers("swell")
+    config = ExportConfig(artifacts=DECODERS, memory_limit_bytes=2_500_000_000)
+    result = export_run(tiny_run, tmp_path / "bundle", config)
+    assert [artifact.name for artifact in result.manifest.artifacts] == ["decoder.float32.tflite"]
+    (failure,) = open_bundle(tmp_path / "bundle").manifest.failures
+    assert failure.artifact == "decoder.float16.tflite"
+    assert "of memory, more than the limit of 2.50 GB, and was ended" in failure.reason
+
+
+def test_a_worker_that_the_system_kills_costs_one_artifact(tiny_run, tmp_path, workers):
+    """DECODERS ends with float16, so that here it comes first and a new worker has to make the other."""
+    started = workers("hang")
+
+    def kill():
+        while not (tmp_path / "reached").exists():
+            time.sleep(0.05)
+        os.kill(started[0]._process.pid, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    result = export_run(tiny_run, tmp_path / "bundle", ExportConfig(artifacts=DECODERS[::-1]))
+    killer.join()
+    assert [artifact.name for artifact in result.manifest.artifacts] == ["decoder.float32.tflite"]
+    (failure,) = result.manifest.failures
+    assert failure.artifact == "decoder.float16.tflite"
+    assert "ended by signal 9, which the system sends when memory runs out" in failure.reason
+
+
+def test_exports_beside_one_another_do_not_mix(tiny_run, tmp_path):
+    """Two into folders of their own, and one more into a folder that is being made."""
+    results = {}
+
+    def export(name, precision):
+        artifacts = plan_artifacts([Component.DECODER], [Format.ONNX], [precision])
+        try:
+            results[name] = export_run(tiny_run, tmp_path / name, ExportConfig(artifacts=artifacts))
+        except Exception as e:
+            results[name] = e
+
+    threads = [
+        threading.Thread(target=export, args=("a", Precision.FLOAT32)),
+        threading.Thread(target=export, args=("b", Precision.FLOAT16)),
+    ]
+    for thread in threads:
+        thread.start()
+    while not list(tmp_path.glob(".a.*.partial")):
+        time.sleep(0.01)
+    with pytest.raises(OutputExistsError, match="another process is making .*a: wait for it"):
+        export_run(tiny_run, tmp_path / "a", ExportConfig(artifacts=DECODERS), force=True)
+    for thread in threads:
+        thread.join()
+    assert {name: [a.name for a in result.manifest.artifacts] for name, result in results.items()} == {
+        "a": ["decoder.float32.onnx"],
+        "b": ["decoder.float16.onnx"],
+    }
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    assert open_bundle(tmp_path / "a").manifest == results["a"].manifest
+
+
+def command(*words, **options):
+    return subprocess.Popen(
+        [sys.executable, "-m", "pocketvae.cli.main", "export", *map(str, words)],
+        stderr=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+        **options,
+    )
+
+
+def test_what_a_killed_export_left_goes_with_the_next(tiny_run, tmp_path):
+    options = [tiny_run, "--out", tmp_path / "bundle", "--components", "decoder", "--precisions", "float32"]
+    process = command(*options)
+    children = []
+    while not children:
+        lines = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        children = [int(word) for word in lines]
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".bundle.")
+    # Workers see that they are alone, and end.
+    deadline = time.monotonic() + 60
+    while any(used_bytes(child) for child in children) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not any(used_bytes(child) for child in children)
+    again = command(*options)
+    assert again.communicate()[0] is None
+    assert again.returncode == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+
+def test_a_full_disk_is_an_error_and_leaves_nothing(tiny_run, tmp_path):
+    """A limit on the size of files fails at the same call as a full disk."""
+    process = command(
+        *[tiny_run, "--out", tmp_path / "bundle", "--components", "decoder", "--formats", "tflite"],
+        *["--precisions", "float32"],
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000)),
+    )
+    error = process.communicate()[1].strip().splitlines()[-1]
+    assert process.returncode == 2
+    assert "File too large" in error
+    assert "cannot be" in error
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_space_is_not_taken_for_a_fault_of_the_artifact(tiny_run, tmp_path, monkeypatch):
+    from pocketvae.export.messages import Reply
+
+    real = WorkerProcess.do
+
+    def fill(self, request, time_limit_s):
+        if request.convert:
+            return Reply(error="x.tflite: No space left on device", no_space=True)
+        return real(self, request, time_limit_s)
+
+    monkeypatch.setattr(WorkerProcess, "do", fill)
+    with pytest.raises(ExportError, match=r"decoder\.float32\.tflite cannot be written: x.tflite: No space left"):
+        export_run(tiny_run, tmp_path / "bundle", ExportConfig(artifacts=DECODERS))
+    assert list(tmp_path.iterdir()) == []

@@ -1,0 +1,101 @@
+"""Small TFLite files made without TensorFlow: above all a decoder `z` to `image`, as bundles.py has in ONNX."""
+
+from __future__ import annotations
+
+import numpy as np
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.tools import flatbuffer_utils
+
+_OPTIONS = {
+    "FULLY_CONNECTED": (schema.BuiltinOptions.FullyConnectedOptions, schema.FullyConnectedOptionsT),
+    "RESHAPE": (schema.BuiltinOptions.ReshapeOptions, schema.ReshapeOptionsT),
+}
+
+
+def decoder(weight: np.ndarray, side: int, *, versions: dict[str, int] | None = None, noted: str = "") -> bytes:
+    """z -> FULLY_CONNECTED -> LOGISTIC -> RESHAPE -> image.
+
+    Args:
+        weight: `[D, side * side]`.
+        side: Of the image.
+        versions: Operator name to version, 1 by default.
+        noted: What the converter noted as the oldest runtime; empty notes nothing.
+    """
+    latent, pixels = weight.shape
+    file = _File(noted)
+    z = file.tensor("z", (1, latent))
+    flat, image = file.tensor("flat", (1, pixels)), file.tensor("image", (1, side, side, 1))
+    probability = file.tensor("p", (1, pixels))
+    w = file.tensor("w", (pixels, latent), weight.T.astype("<f4"))
+    shape = file.tensor("shape", (4,), np.array([1, side, side, 1], "<i4"))
+    for name, inputs, output in (
+        ("FULLY_CONNECTED", [z, w, -1], flat),
+        ("LOGISTIC", [flat], probability),
+        ("RESHAPE", [probability, shape], image),
+    ):
+        file.operator(name, (versions or {}).get(name, 1), inputs, [output])
+    return file.finish({"z": z}, {"image": image})
+
+
+def one_operator(name: str, version: int = 1, dtype: str = "FLOAT32", shape: tuple[int, ...] = (1, 4)) -> bytes:
+    """A file of one operator that reads and writes one tensor; LiteRT need not be able to run it."""
+    file = _File("")
+    source, target = (file.tensor(part, shape, dtype=dtype) for part in ("z", "image"))
+    file.operator(name, version, [source], [target])
+    return file.finish({"z": source}, {"image": target})
+
+
+class _File:
+    def __init__(self, noted: str) -> None:
+        self.model = schema.ModelT()
+        self.model.version, self.model.description = 3, "made by hand"
+        self.model.buffers, self.model.operatorCodes, self.model.metadata = [schema.BufferT()], [], []
+        self.graph = schema.SubGraphT()
+        self.graph.tensors, self.graph.operators = [], []
+        if noted:
+            entry = schema.MetadataT()
+            entry.name, entry.buffer = "min_runtime_version", self._buffer(noted.encode().ljust(16, b"\0"))
+            self.model.metadata.append(entry)
+
+    def _buffer(self, data: bytes) -> int:
+        buffer = schema.BufferT()
+        buffer.data = np.frombuffer(data, np.uint8)
+        self.model.buffers.append(buffer)
+        return len(self.model.buffers) - 1
+
+    def tensor(self, name, shape, values=None, dtype="FLOAT32") -> int:
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.buffer = name, list(shape), 0
+        tensor.type = getattr(schema.TensorType, dtype)
+        if values is not None:
+            tensor.buffer = self._buffer(values.tobytes())
+            tensor.type = schema.TensorType.INT32 if values.dtype.kind == "i" else schema.TensorType.FLOAT32
+        self.graph.tensors.append(tensor)
+        return len(self.graph.tensors) - 1
+
+    def operator(self, name, version, inputs, outputs) -> None:
+        code = schema.OperatorCodeT()
+        code.builtinCode = getattr(schema.BuiltinOperator, name)
+        code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), version
+        self.model.operatorCodes.append(code)
+        operator = schema.OperatorT()
+        operator.opcodeIndex = len(self.model.operatorCodes) - 1
+        operator.inputs, operator.outputs = inputs, outputs
+        if name in _OPTIONS:
+            operator.builtinOptionsType, options = _OPTIONS[name]
+            operator.builtinOptions = options()
+        self.graph.operators.append(operator)
+
+    def finish(self, inputs: dict[str, int], outputs: dict[str, int]) -> bytes:
+        self.graph.inputs, self.graph.outputs = list(inputs.values()), list(outputs.values())
+        signature = schema.SignatureDefT()
+        signature.signatureKey, signature.subgraphIndex = "serving_default", 0
+        signature.inputs, signature.outputs = ([_entry(*pair) for pair in side.items()] for side in (inputs, outputs))
+        self.model.subgraphs, self.model.signatureDefs = [self.graph], [signature]
+        return bytes(flatbuffer_utils.convert_object_to_bytearray(self.model))
+
+
+def _entry(name: str, index: int) -> schema.TensorMapT:
+    entry = schema.TensorMapT()
+    entry.name, entry.tensorIndex = name, index
+    return entry
