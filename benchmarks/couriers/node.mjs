@@ -30,6 +30,6 @@ function facts() {
 
 for await (const line of createInterface({ input: process.stdin })) {
   const { job } = JSON.parse(line);
-  const reply = job ? await answer(job, open) : { facts: facts() };
+  const reply = job ? await answer(job, () => {}, open) : { facts: facts() };
   process.stdout.write(JSON.stringify(reply) + "\n");
 }

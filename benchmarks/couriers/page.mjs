@@ -12,16 +12,19 @@ function load(name, start) {
   return (runtimes[name] ??= start());
 }
 
-async function openTflite(job) {
-  if (job.kernels === "builtin") throw new Missing("LiteRT.js has no kernels but the optimized ones");
-  const accelerator = job.accelerator === "webgpu" ? "webgpu" : "wasm";
-  const litert = await load("litert", async () => {
+function litertFor(job) {
+  return load("litert", async () => {
     const core = await import("@litertjs/core");
     // Operators that WebGPU has not got can run on the processor in between only where WebAssembly can be suspended.
-    const options = { threads: threads > 1, jspi: accelerator === "webgpu" };
+    const options = { threads: threads > 1, jspi: job.accelerator === "webgpu" };
     await core.loadLiteRt(new URL("./modules/@litertjs/core/wasm/", location).href, options);
     return core;
   });
+}
+
+async function openTflite(job) {
+  const accelerator = job.accelerator === "webgpu" ? "webgpu" : "wasm";
+  const litert = await litertFor(job);
   let model;
   try {
     model = await litert.loadAndCompile(job.location, { accelerator, cpuOptions: { numThreads: threads } });
@@ -54,9 +57,9 @@ async function runTflite(litert, signature, feed) {
   return found;
 }
 
-async function openOnnxHere(job) {
+function onnxruntimeFor(job) {
   const webgpu = job.accelerator === "webgpu";
-  const ort = await load(webgpu ? "onnx-webgpu" : "onnx", async () => {
+  return load(webgpu ? "onnx-webgpu" : "onnx", async () => {
     const dist = new URL("./modules/onnxruntime-web/dist/", location).href;
     const module = await import(`${dist}${webgpu ? "ort.webgpu.min.mjs" : "ort.wasm.min.mjs"}`);
     module.env.wasm.numThreads = threads;
@@ -64,16 +67,26 @@ async function openOnnxHere(job) {
     module.env.logLevel = "error";
     return module;
   });
-  return openOnnx(ort, job, {
-    executionProviders: [webgpu ? "webgpu" : "wasm"],
+}
+
+async function openOnnxHere(job) {
+  return openOnnx(await onnxruntimeFor(job), job, {
+    executionProviders: [job.accelerator === "webgpu" ? "webgpu" : "wasm"],
     graphOptimizationLevel: job.kernels === "builtin" ? "disabled" : "all",
   });
 }
 
-async function open(job) {
+async function prepare(job) {
   if (job.accelerator === "webgpu" && !(await navigator.gpu?.requestAdapter())) {
     throw new Missing("this browser has no WebGPU adapter");
   }
+  if (job.format === "tflite" && job.kernels === "builtin") {
+    throw new Missing("LiteRT.js has no kernels but the optimized ones");
+  }
+  await (job.format === "tflite" ? litertFor(job) : onnxruntimeFor(job));
+}
+
+function open(job) {
   return job.format === "tflite" ? openTflite(job) : openOnnxHere(job);
 }
 
@@ -104,7 +117,7 @@ async function step() {
     await new Promise(() => {});
   }
   if (job) log.append(Object.assign(document.createElement("li"), { textContent: job.artifact }));
-  const reply = job ? await answer({ ...job, location: `./bundle/${job.location}` }, open) : { facts: await facts() };
+  const reply = job ? await answer({ ...job, location: `./bundle/${job.location}` }, prepare, open) : { facts: await facts() };
   await fetch(`./answer?id=${id}`, { method: "POST", body: JSON.stringify(reply) });
 }
 

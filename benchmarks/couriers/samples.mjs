@@ -24,9 +24,13 @@ export class Fault extends Error {
 /** The target has not got what the job needs. */
 export class Missing extends Error {}
 
-/** Does a job with a function that opens an artifact, and returns the answer. */
-export async function answer(job, open) {
+/**
+ * Does a job and returns the answer: `prepare` starts the runtime, which an app does once and which is not timed; `open`
+ * opens the artifact.
+ */
+export async function answer(job, prepare, open) {
   try {
+    await prepare(job);
     const started = performance.now();
     const runner = await open(job);
     const loaded = performance.now();
