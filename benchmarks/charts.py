@@ -45,17 +45,32 @@ def bar_chart(bars: Sequence[Bar], *, title: str) -> str:
     high = 10 ** math.ceil(math.log10(max(bar.value for bar in bars) * 1.0001))
     span = math.log10(high / low)
     height = len(bars) * (_BAR_HEIGHT + _BAR_GAP) + _BAR_GAP
+    shares = [math.log10(bar.value / low) / span for bar in bars]
+    return _svg(_LABEL_WIDTH + _PLOT_WIDTH + _VALUE_WIDTH, height, title, _bar_rows(bars, shares))
+
+
+def _bar_rows(bars: Sequence[Bar], shares: Sequence[float]) -> list[str]:
     rows = []
-    for index, bar in enumerate(bars):
+    for index, (bar, share) in enumerate(zip(bars, shares, strict=True)):
         top = _BAR_GAP + index * (_BAR_HEIGHT + _BAR_GAP)
-        width = max(2.0, _PLOT_WIDTH * math.log10(bar.value / low) / span)
+        width = max(2.0, _PLOT_WIDTH * share)
         middle = top + _BAR_HEIGHT / 2
         rows.append(
             f'<text x="{_LABEL_WIDTH - 8}" y="{middle}" class="label" text-anchor="end">{escape(bar.label)}</text>'
             f'<rect x="{_LABEL_WIDTH}" y="{top}" width="{width:.1f}" height="{_BAR_HEIGHT}" class="{bar.kind}" rx="2"/>'
             f'<text x="{_LABEL_WIDTH + width + 6:.1f}" y="{middle}" class="value">{escape(bar.text)}</text>'
         )
-    return _svg(_LABEL_WIDTH + _PLOT_WIDTH + _VALUE_WIDTH, height, title, rows)
+    return rows
+
+
+def level_chart(bars: Sequence[Bar], *, title: str) -> str:
+    """Draws horizontal bars from 0 on a linear scale, in the order given."""
+    if not bars:
+        return ""
+    largest = max(bar.value for bar in bars) or 1.0
+    shares = [bar.value / largest for bar in bars]
+    height = len(bars) * (_BAR_HEIGHT + _BAR_GAP) + _BAR_GAP
+    return _svg(_LABEL_WIDTH + _PLOT_WIDTH + _VALUE_WIDTH, height, title, _bar_rows(bars, shares))
 
 
 def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label: str) -> str:

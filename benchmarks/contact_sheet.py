@@ -35,16 +35,20 @@ class ContactRow:
     difference_png: bytes | None
 
 
-def contact_rows(bundle: Bundle) -> tuple[ContactRow, ...]:
-    """Decodes the first golden latents of the prior with every decoder; one that cannot run is left to verify to name.
+def contact_rows(bundle: Bundle, component: Component = Component.DECODER) -> tuple[ContactRow, ...]:
+    """Makes the same images with every file of a component; one that cannot run is left to verify to name.
+
+    Args:
+        bundle: Holds them.
+        component: A decoder, for the first golden latents of the prior, or a generator, for one seed's first images.
 
     Raises:
         ManifestError: the goldens are damaged.
     """
-    decoders = [artifact for artifact in bundle.manifest.artifacts if artifact.component is Component.DECODER]
+    decoders = [artifact for artifact in bundle.manifest.artifacts if artifact.component is component]
     if not decoders:
         return ()
-    goldens = bundle.goldens(Component.DECODER)
+    goldens = bundle.goldens(component)
     chosen = _prior_samples(goldens.strata)
     inputs = {name: values[chosen] for name, values in goldens.inputs.items()}
     vae = bundle.manifest.vae
@@ -59,14 +63,15 @@ def contact_rows(bundle: Bundle) -> tuple[ContactRow, ...]:
 
 
 def _prior_samples(strata: tuple[Stratum, ...]) -> slice:
-    stratum = next((stratum for stratum in strata if stratum.name == "prior"), strata[0])
+    stratum = next((stratum for stratum in strata if stratum.name in ("prior", "sequence")), strata[0])
     return slice(stratum.start, stratum.start + min(_COLUMNS, stratum.count))
 
 
 def _decode(bundle: Bundle, name: str, inputs: Mapping[str, Array]) -> FloatArray | None:
     artifact = bundle.manifest.artifact(name)
     try:
-        with open_runner(bundle.artifact_path(artifact), artifact.format) as runner:
+        path, batch = bundle.artifact_path(artifact), artifact.batches[0]
+        with open_runner(path, artifact.format, batch=batch) as runner:
             return run_samples(runner, inputs, bundle.manifest.vae.image_range)["image"]
     except PocketVaeError:
         return None

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pocketvae.benchmarks.compare import comparison_line, comparison_table
+from pocketvae.benchmarks.comparison import Comparison
 from pocketvae.benchmarks.results import VerifyResult
 from pocketvae.benchmarks.tables import Row, verdict_line, verify_table
 
@@ -21,11 +23,23 @@ def verify_markdown(result: VerifyResult) -> str:
         parts.append(markdown_table(headers, failed))
     if result.diagnoses:
         parts.append("\n".join(f"- {_text(line)}" for line in diagnosis_lines(result)))
+    if result.notes:
+        parts.append("\n".join(f"- {_text(note)}" for note in result.notes))
     table = markdown_table(headers, rows)
     parts.append(f"<details><summary>All artifacts</summary>\n\n{table}\n\n</details>")
     versions = ", ".join(f"{name} {version}" for name, version in sorted(result.environment.versions.items()))
     environment = result.environment
     parts.append(f"<sub>{_text(f'{environment.system} {environment.machine}, {environment.cpu}; {versions}')}</sub>")
+    return "\n\n".join(parts) + "\n"
+
+
+def comparison_markdown(comparison: Comparison) -> str:
+    """Returns what changed between two results or bundles: a line of counts and a table."""
+    headers, rows = comparison_table(comparison)
+    parts = [f"### pocketvae: {_text(comparison.before)} to {_text(comparison.after)}", comparison_line(comparison)]
+    if rows:
+        parts.append(markdown_table(headers, rows))
+    parts += [f"<sub>{_text(note)}</sub>" for note in comparison.notes]
     return "\n\n".join(parts) + "\n"
 
 

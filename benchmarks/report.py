@@ -10,14 +10,22 @@ from pathlib import Path
 from pocketvae.benchmarks.charts import Bar, Point, bar_chart, scatter_chart
 from pocketvae.benchmarks.contact_sheet import ContactRow, contact_rows
 from pocketvae.benchmarks.environment import Environment
-from pocketvae.benchmarks.parity.worst import AMPLIFICATION, WorstCase
+from pocketvae.benchmarks.parity.worst import WorstCase
 from pocketvae.benchmarks.report_html import image, table, table_row
-from pocketvae.benchmarks.report_parity import diagnoses_section, figures_section, worst_section
+from pocketvae.benchmarks.report_parity import (
+    contact_section,
+    diagnoses_section,
+    figures_section,
+    layers_section,
+    notes_section,
+    worst_section,
+)
 from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, VerifyResult
 from pocketvae.benchmarks.tables import format_ratio, format_us, format_value, worst_check
 from pocketvae.bundle import Bundle, open_bundle
 from pocketvae.files import write_text
 from pocketvae.manifest import Manifest
+from pocketvae.spec import Component
 
 
 def write_report(
@@ -42,7 +50,8 @@ def write_report(
         ManifestError: the bundle is damaged.
     """
     bundle = open_bundle(bundle_path)
-    write_text(out, render_report(bundle, verify, bench, pictures or {}, contact_rows(bundle), worst))
+    sheets = {component: contact_rows(bundle, component) for component in (Component.DECODER, Component.GENERATOR)}
+    write_text(out, render_report(bundle, verify, bench, pictures or {}, sheets, worst))
 
 
 def render_report(
@@ -50,7 +59,7 @@ def render_report(
     verify: VerifyResult,
     bench: BenchResult | None,
     pictures: Mapping[str, bytes],
-    rows: Sequence[ContactRow],
+    sheets: Mapping[Component, Sequence[ContactRow]],
     worst: Sequence[WorstCase] = (),
 ) -> str:
     """Returns the page."""
@@ -59,9 +68,11 @@ def render_report(
         _head(manifest, verify, bench),
         _artifacts(manifest, verify, bench),
         diagnoses_section(verify),
-        _contact_sheet(rows),
+        *(contact_section(component, rows) for component, rows in sheets.items()),
         worst_section(worst, manifest.vae),
         figures_section(verify),
+        layers_section(verify),
+        notes_section(verify),
         _latency(bench) if bench else "",
         _trade_off(verify, bench) if bench else "",
         _pictures(pictures),
@@ -80,7 +91,7 @@ def render_report(
 def _head(manifest: Manifest, verify: VerifyResult, bench: BenchResult | None) -> str:
     height, width, channels = manifest.vae.image_shape
     total = len(verify.artifacts())
-    failed = {check.artifact for check in verify.checks if not check.passed}
+    failed = {check.artifact for check in verify.checks if not check.passed} & set(verify.artifacts())
     verdict = (
         f"All {total} artifacts match the original model."
         if verify.passed
@@ -170,24 +181,6 @@ def _limits(verify: VerifyResult) -> str:
     listing = table("Every number that was compared", ["artifact", "metric", "value", "limit", "limit from"], rows)
     summary = f"All {len(verify.checks)} checks, and where each limit comes from"
     return f"<details><summary>{summary}</summary>{listing}</details>\n"
-
-
-def _contact_sheet(rows: Sequence[ContactRow]) -> str:
-    if not rows:
-        return ""
-    cells = [
-        "<div class='head'>decoder</div><div class='head'>image</div>"
-        f"<div class='head'>difference x {AMPLIFICATION}</div>"
-    ]
-    for row in rows:
-        difference = image(row.difference_png, f"difference of {row.name}") if row.difference_png else ""
-        images = image(row.images_png, f"images decoded by {row.name}")
-        cells.append(f"<div>{escape(row.name)}</div><div>{images}</div><div>{difference}</div>")
-    return (
-        "<h2>The same latents, every decoder</h2>\n<p>Each column is one latent from the prior. The difference to the "
-        f"original is multiplied by {AMPLIFICATION}: a step of 1/255 shows as {AMPLIFICATION}/255 grey.</p>\n"
-        f"<div class='scroll'><div class='sheet'>{''.join(cells)}</div></div>\n"
-    )
 
 
 def _latency(bench: BenchResult) -> str:

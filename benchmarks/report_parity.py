@@ -5,11 +5,35 @@ from __future__ import annotations
 from collections.abc import Sequence
 from html import escape
 
+from pocketvae.benchmarks.charts import Bar, level_chart
+from pocketvae.benchmarks.contact_sheet import ContactRow
 from pocketvae.benchmarks.parity.worst import AMPLIFICATION, WorstCase
 from pocketvae.benchmarks.report_html import image, table, table_row
-from pocketvae.benchmarks.results import VerifyResult
+from pocketvae.benchmarks.results import LayerReport, VerifyResult
 from pocketvae.benchmarks.tables import figures_table
-from pocketvae.spec import VaeSpec
+from pocketvae.spec import Component, VaeSpec
+
+
+def contact_section(component: Component, rows: Sequence[ContactRow]) -> str:
+    """Returns the same images made by every file of a component; empty where there are none."""
+    if not rows:
+        return ""
+    cells = [
+        f"<div class='head'>{component}</div><div class='head'>image</div>"
+        f"<div class='head'>difference x {AMPLIFICATION}</div>"
+    ]
+    for row in rows:
+        difference = image(row.difference_png, f"difference of {row.name}") if row.difference_png else ""
+        images = image(row.images_png, f"images made by {row.name}")
+        cells.append(f"<div>{escape(row.name)}</div><div>{images}</div><div>{difference}</div>")
+    same, column = (
+        ("latents", "latent from the prior") if component is Component.DECODER else ("seeds", "seed and index")
+    )
+    return (
+        f"<h2>The same {same}, every {component}</h2>\n<p>Each column is one {column}. The difference to the "
+        f"original is multiplied by {AMPLIFICATION}: a step of 1/255 shows as {AMPLIFICATION}/255 grey.</p>\n"
+        f"<div class='scroll'><div class='sheet'>{''.join(cells)}</div></div>\n"
+    )
 
 
 def diagnoses_section(verify: VerifyResult) -> str:
@@ -22,6 +46,12 @@ def diagnoses_section(verify: VerifyResult) -> str:
         for item in verify.diagnoses
     )
     return f"<h2>Why it failed</h2>\n<ul>{items}</ul>\n"
+
+
+def notes_section(verify: VerifyResult) -> str:
+    """Returns what a thorough verification says of its tests; empty where there is nothing."""
+    items = "".join(f"<li>{escape(note)}</li>" for note in verify.notes)
+    return f"<h2>Notes on the tests</h2>\n<ul>{items}</ul>\n" if items else ""
 
 
 def worst_section(worst: Sequence[WorstCase], vae: VaeSpec) -> str:
@@ -46,6 +76,35 @@ def worst_section(worst: Sequence[WorstCase], vae: VaeSpec) -> str:
         f"<details{' open' if len(cells) < 8 else ''}><summary>{len(cells)} artifacts</summary>"
         f"<div class='pictures'>{''.join(cells)}</div></details>\n"
     )
+
+
+def layers_section(verify: VerifyResult) -> str:
+    """Returns a chart of every artifact that was compared layer by layer; empty where none was."""
+    figures = "".join(_layers_figure(report) for report in verify.layers)
+    if not figures:
+        return ""
+    return (
+        "<h2>Layer by layer</h2>\n<p>Signal to quantization noise of every tensor that differs from the float32 "
+        "file's, in order of execution, on the runtime's built-in kernels; more is better, 6 dB are one bit. The first "
+        "bad layer has another colour.</p>\n"
+        f"<details><summary>{len(verify.layers)} artifacts</summary>{figures}</details>\n"
+    )
+
+
+def _layers_figure(report: LayerReport) -> str:
+    kind = report.artifact.rsplit(".", 1)[1]
+    bars = [
+        Bar(
+            label=layer.name.split(";")[0][-28:],
+            value=max(layer.sqnr_db, 0.0),
+            text=f"{layer.sqnr_db:.1f} dB",
+            kind="original" if layer.name == report.first_bad else kind,
+        )
+        for layer in report.layers
+        if layer.sqnr_db is not None
+    ]
+    title = f"{report.artifact}: {report.reason}" if report.reason else f"{report.artifact} against {report.reference}"
+    return f"<figure>{level_chart(bars, title=title)}<figcaption>{escape(title)}</figcaption></figure>"
 
 
 def figures_section(verify: VerifyResult) -> str:

@@ -10,6 +10,8 @@ from pocketvae.spec import STRICT
 
 # 2 added figures, worst inputs, diagnoses, layers and what a target is not made for.
 VERIFY_SCHEMA_VERSION = 2
+# Begins the name of what is made to fail on purpose; its checks pass where it does.
+CONTROL = "control."
 BENCH_SCHEMA_VERSION = 1
 
 
@@ -127,6 +129,47 @@ class Diagnosis:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Layer:
+    """One tensor inside an artifact, against the same tensor of the float32 file.
+
+    Attributes:
+        name: Of the tensor.
+        sqnr_db: Signal to quantization noise; None where both are equal.
+        max_abs: Largest difference.
+    """
+
+    __pydantic_config__ = STRICT
+    name: str
+    sqnr_db: float | None
+    max_abs: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class LayerReport:
+    """An artifact layer by layer, on the runtime's built-in kernels.
+
+    Attributes:
+        artifact: File name.
+        reference: The float32 file it is compared with.
+        layers: In the order of execution, those that both files have.
+        unmatched: Tensors of the float32 file that the artifact has not got under that name and shape.
+        first_bad: The layer from which on the ratio stays more than 10 dB below every layer before; None without one.
+        looking_changed: Largest difference between the output while all tensors are kept and the plain one; what is
+            above 0 means that the layers tell of another computation than the one that apps run.
+        reason: Why there is no comparison; empty where there is one.
+    """
+
+    __pydantic_config__ = STRICT
+    artifact: str
+    reference: str
+    layers: tuple[Layer, ...] = ()
+    unmatched: tuple[str, ...] = ()
+    first_bad: str | None = None
+    looking_changed: float = 0.0
+    reason: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class VerifyResult:
     """The outcome of a verification; passed means that everything ran and every check passed.
 
@@ -136,6 +179,8 @@ class VerifyResult:
         figures: What is reported beside the checks.
         worst: One golden sample of each artifact that ran.
         diagnoses: One of each artifact that failed, where it could be run at all.
+        layers: Where it was asked for, one of each artifact that is not float32.
+        notes: What a thorough verification could not test, with the reason, and how its controls did.
         declined: What a target is not made for, such as ONNX on a microcontroller's interpreter; it decides nothing.
     """
 
@@ -149,11 +194,14 @@ class VerifyResult:
     figures: tuple[Figure, ...] = ()
     worst: tuple[WorstInput, ...] = ()
     diagnoses: tuple[Diagnosis, ...] = ()
+    layers: tuple[LayerReport, ...] = ()
+    notes: tuple[str, ...] = ()
     declined: tuple[NotRun, ...] = ()
 
     def artifacts(self) -> tuple[str, ...]:
-        """Returns the names of the artifacts that were checked, in order."""
-        return tuple(dict.fromkeys(check.artifact for check in self.checks))
+        """Returns the names of the artifacts that were checked, in order; a control is none."""
+        names = dict.fromkeys(check.artifact for check in self.checks)
+        return tuple(name for name in names if not name.startswith(CONTROL))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, VerifyResult
+from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, LayerReport, VerifyResult
 
 Row = list[str]
 
@@ -26,7 +26,10 @@ def verdict_line(result: VerifyResult) -> str:
     """Returns the verdict in a sentence: how many artifacts match, and how many could not be run."""
     artifacts = result.artifacts()
     failed = {check.artifact for check in result.checks if not check.passed}
-    line = f"{len(artifacts) - len(failed)} of {len(artifacts)} artifacts match the original"
+    matching = [name for name in artifacts if name not in failed]
+    line = f"{len(matching)} of {len(artifacts)} artifacts match the original"
+    if failed - set(artifacts):
+        line += "; a control that has to be told apart was not"
     missing = len({(item.artifact, item.target) for item in result.not_run})
     return f"{line}; {missing} could not be run" if missing else line
 
@@ -42,6 +45,26 @@ def figures_table(result: VerifyResult) -> tuple[Row, list[Row]]:
     return ["artifact", "target", "output", *(_SHOWN_FIGURES[name] for name in metrics)], rows
 
 
+def layer_lines(result: VerifyResult) -> list[str]:
+    """Returns one line per artifact that was compared layer by layer: the first bad layer, and what to doubt."""
+    return [f"{report.artifact} layer by layer: {_layers_text(report)}" for report in result.layers]
+
+
+def _layers_text(report: LayerReport) -> str:
+    if report.reason:
+        return f"not compared: {report.reason}"
+    ratios = [layer.sqnr_db for layer in report.layers if layer.sqnr_db is not None]
+    figures = f", lowest {min(ratios):.1f} dB, output {ratios[-1]:.1f} dB" if ratios else ", all equal"
+    parts = [f"{len(report.layers)} layers{figures}"]
+    if report.first_bad is not None:
+        parts.append(f"first bad layer {report.first_bad.split(';')[0]}")
+    if report.unmatched:
+        parts.append(f"{len(report.unmatched)} without a counterpart")
+    if report.looking_changed > 0:
+        parts.append(f"looking changed the output by {report.looking_changed:.1e}")
+    return "; ".join(parts)
+
+
 def format_figure(metric: str, value: float | None) -> str:
     """Returns a figure in the form its users read it in; empty where there is none."""
     if value is None:
@@ -54,9 +77,13 @@ def format_figure(metric: str, value: float | None) -> str:
         return f"{value:.4f}"
     if metric == "fully_accelerated":
         return "yes" if value else "no"
+    if metric in ("elbo_change_mean", "nll_change_mean", "diversity_ratio"):
+        return f"{value:.3f}"
     return f"{value:.0f}" if metric in ("active_units_changed", "arena_bytes") else f"{value:.1e}"
 
 
+# Figures in the unit of a pixel; the others are shares or have a unit of their own.
+_PIXEL_METRICS = ("max_abs", "mean_abs", "p99_abs", "rmse")
 _SHOWN_FIGURES = {
     "max_abs": "max",
     "mean_abs": "mean",
@@ -71,6 +98,10 @@ _SHOWN_FIGURES = {
     "kl_mean": "KL nats",
     "kl_max": "KL, worst",
     "active_units_changed": "units changed",
+    "jump_rmse": "jump",
+    "elbo_change_mean": "ELBO lost, nats",
+    "nll_change_mean": "-log p(x), nats",
+    "diversity_ratio": "diversity",
     "arena_bytes": "arena bytes",
     "fully_accelerated": "all on WebGPU",
 }
@@ -95,9 +126,9 @@ def format_value(value: float | None, check: Check) -> str:
     """Returns a deviation in the unit its users think in: pixel steps of 1/255 for images, nats for posteriors."""
     if value is None:
         return "-"
-    if check.metric.startswith("kl_"):
+    if check.metric.startswith(("kl_", "elbo_", "nll_")):
         return f"{value:.2g} nats"
-    if check.output == "image" and value >= 1e-4 and not check.metric.startswith("share"):
+    if check.output == "image" and value >= 1e-4 and check.metric in _PIXEL_METRICS:
         return f"{value * 255:.2f}/255"
     return f"{value:.1e}"
 

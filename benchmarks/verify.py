@@ -6,22 +6,21 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from pocketvae.benchmarks.environment import current_environment
-from pocketvae.benchmarks.parity.checks import attributed, fault_checks, output_checks
+from pocketvae.benchmarks.parity.artifact import check_artifact
+from pocketvae.benchmarks.parity.checks import attributed
 from pocketvae.benchmarks.parity.figures import output_figures
+from pocketvae.benchmarks.parity.layers import layer_reports
 from pocketvae.benchmarks.parity.limits import CONFIG_NAME, Limits, parse_limits
 from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
 from pocketvae.benchmarks.parity.worst import WorstCase, worst_case
 from pocketvae.benchmarks.results import Check, Diagnosis, Figure, NotRun, VerifyResult
-from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
+from pocketvae.benchmarks.targets import Target, TargetRun, make_target
 from pocketvae.bundle import Bundle, Goldens, open_bundle
 from pocketvae.errors import ManifestError, SpecError, TargetError
 from pocketvae.files import write_bytes
 from pocketvae.manifest import ArtifactRecord
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.runners import FloatArray
 from pocketvae.spec import Component
 
 
@@ -148,31 +147,33 @@ class _Verifier:
         return Verification(result=result, worst=tuple(self._worst))
 
     def _check(self, artifact: ArtifactRecord, batch: int, target: Target, run: TargetRun) -> None:
-        goldens = self._goldens[artifact.component]
+        goldens, tolerances = self._goldens[artifact.component], self._limits.apply(artifact)
         try:
-            outputs = run.outputs(artifact, goldens.inputs, num_threads=self._num_threads, batch=batch)
+            checked = check_artifact(
+                run,
+                target.name,
+                self._bundle,
+                artifact,
+                tolerances,
+                goldens,
+                num_threads=self._num_threads,
+                batch=batch,
+            )
         except TargetError as e:
             self._miss(artifact.name, target, str(e))
             return
-        except ArtifactFault as e:
-            found = fault_checks(artifact.name, target.name, e.check, str(e))
-            self._checks += [replace(check, batch=batch) for check in attributed(found, target.runtime(artifact))]
+        self._checks += attributed(checked.checks, target.runtime(artifact))
+        expected, outputs = checked.expected, checked.outputs
+        if outputs is None or batch != artifact.batches[0] or not goldens.is_whole:
             return
         names, vae = (artifact.name, target.name), self._bundle.manifest.vae
-        expected = {name: _float32(values) for name, values in goldens.outputs.items()}
-        tolerances = self._limits.apply(artifact)
-        found = output_checks(*names, vae, tolerances, expected, outputs, goldens.select(outputs))
-        checks = [replace(check, batch=batch) for check in attributed(found, target.runtime(artifact))]
-        self._checks += checks
-        if batch != artifact.batches[0] or not goldens.is_whole:
-            return
         self._figures += [
             Figure(artifact=names[0], target=names[1], output="", stratum="", metric=metric, value=value)
             for metric, value in run.figures(artifact).items()
         ]
         self._figures += output_figures(*names, vae, artifact.component, expected, outputs, goldens.strata)
         self._worst.append(worst_case(*names, artifact.component, goldens, outputs))
-        if not all(check.passed for check in checks):
+        if not checked.passed:
             case = Case(
                 artifact=artifact,
                 target=target.name,
@@ -194,6 +195,20 @@ class _Verifier:
 
     def _miss(self, artifact: str, target: Target, reason: str) -> None:
         self._not_run.append(NotRun(artifact=artifact, target=target.name, reason=reason))
+
+
+def add_layers(path: Path, verification: Verification) -> Verification:
+    """Returns a verification with every artifact that is not float32 compared layer by layer, on this machine.
+
+    Args:
+        path: The bundle that was verified.
+        verification: Of the bundle.
+
+    Raises:
+        ManifestError: the bundle or its goldens are damaged.
+    """
+    layers = layer_reports(open_bundle(path))
+    return replace(verification, result=replace(verification.result, layers=layers))
 
 
 def save_worst(bundle_path: Path, folder: Path, verification: Verification) -> None:
@@ -234,11 +249,24 @@ def _components(bundle: Bundle) -> tuple[Component, ...]:
 
 
 def _goldens(bundle: Bundle, component: Component) -> Goldens:
+    """Loads goldens that belong to the artifacts of a component.
+
+    Raises:
+        ManifestError: there are none, or they are of another model: their names or shapes are not the artifacts'.
+    """
     goldens = bundle.goldens(component)
     if goldens.count < 1:
         raise ManifestError(f"the bundle's goldens for the {component} are empty")
+    artifact = next(item for item in bundle.manifest.artifacts if item.component is component)
+    for role, tensors, arrays in (
+        ("input", artifact.inputs, goldens.inputs),
+        ("output", artifact.outputs, goldens.outputs),
+    ):
+        declared = {spec.name: spec.shape[1:] for spec in tensors}
+        # Of thinned outputs only every so many values were kept, so that their shape says nothing.
+        found = {name: array.shape[1:] for name, array in arrays.items() if goldens.steps.get(name, 1) == 1}
+        if declared.keys() != arrays.keys() or any(declared[name] != shape for name, shape in found.items()):
+            raise ManifestError(
+                f"the {component}'s goldens are of another model: {role}s must be {declared}, got {found}"
+            )
     return goldens
-
-
-def _float32(values: np.ndarray) -> FloatArray:
-    return values.astype(np.float32, copy=False)

@@ -66,6 +66,36 @@ class Tolerance:
 
 
 @dataclass(frozen=True, kw_only=True)
+class RewriteRecord:
+    """An exact rewrite that was tried on an artifact's graph.
+
+    Attributes:
+        name: Of the rewrite.
+        form: How its result is laid out; `only` where there is one way.
+        places: How many places of the graph it changes.
+        kept: Whether the artifact has it.
+        reason: Why it was kept or dropped.
+        max_difference: Largest difference to the graph without it, both in float, on the goldens; None if not finite.
+        before_latency_s: Of one inference with what had been kept before, one thread.
+        after_latency_s: The same with this rewrite too.
+        speedup: The first by the second, in rounds of both.
+        speedup_at_least: Its lower bound, 99 % confidence.
+    """
+
+    __pydantic_config__ = STRICT
+    name: str
+    form: str
+    places: int
+    kept: bool
+    reason: str
+    max_difference: float | None = None
+    before_latency_s: float | None = None
+    after_latency_s: float | None = None
+    speedup: float | None = None
+    speedup_at_least: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ArtifactRecord:
     """One exported file, its interface and its tolerances.
 
@@ -78,6 +108,7 @@ class ArtifactRecord:
             file with more than one has a symbolic dimension `batch`.
         tolerances: What verify holds it to.
         notes: What is special about it, for the model card: layers kept in float, rewrites.
+        rewrites: Those that were tried.
         requires: The oldest runtime that loads it.
         portability: How much of it each accelerator takes.
     """
@@ -93,6 +124,7 @@ class ArtifactRecord:
     batches: tuple[int, ...] = (1,)
     tolerances: tuple[Tolerance, ...]
     notes: tuple[str, ...] = ()
+    rewrites: tuple[RewriteRecord, ...] = ()
     requires: Requirement | None = None
     portability: tuple[Portability, ...] = ()
 

@@ -7,6 +7,7 @@ from pocketvae.export.own_models import export_own_models
 from pocketvae.export.own_roles import DecoderOutput
 from pocketvae.export.pipeline import ExportResult, export_run
 from pocketvae.export.portability_notes import portability_warnings
+from pocketvae.export.rewrites.names import Rewrite, RewriteChoice, parse_rewrites
 from pocketvae.model_form import Role
 
 __all__ = [
@@ -15,11 +16,14 @@ __all__ = [
     "ExportConfig",
     "ExportResult",
     "OwnModels",
+    "Rewrite",
+    "RewriteChoice",
     "Role",
     "check_combinations",
     "default_memory_limit_bytes",
     "export_own_models",
     "export_run",
+    "parse_rewrites",
     "plan_artifacts",
     "portability_warnings",
 ]

@@ -9,8 +9,9 @@ from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx
 from pocketvae.export.budgets import with_pixel_rounding
 from pocketvae.export.interfaces import show
 from pocketvae.export.measured import excess_of, excess_of_outputs, kernel_spread, open_content
+from pocketvae.export.rewrites.choice import decide
 from pocketvae.export.source import FloatArray, Source
-from pocketvae.manifest import Tolerance
+from pocketvae.manifest import RewriteRecord, Tolerance
 from pocketvae.runners import run_samples
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, TensorSpec
 
@@ -25,6 +26,7 @@ class Artifact:
         outputs: As a caller sees them.
         batches: Batch sizes that it runs.
         notes: What is special about it, in words.
+        rewrites: Those that were tried.
         excess: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
         golden_outputs: Output name to `[N, ...]`, what it makes of the goldens.
         kernel_spread: Of a float file, how far its runtime's kernels differ from one another, by output.
@@ -35,6 +37,7 @@ class Artifact:
     outputs: tuple[TensorSpec, ...]
     batches: tuple[int, ...]
     notes: tuple[str, ...]
+    rewrites: tuple[RewriteRecord, ...]
     excess: float
     golden_outputs: dict[str, FloatArray]
     kernel_spread: dict[str, float]
@@ -66,11 +69,19 @@ def make_artifact(
         outputs=_in_order(outputs, source.golden_outputs),
         batches=shown.batches,
         notes=(*notes, *shown.notes),
+        rewrites=_rewrites(spec, source),
         excess=excess_of_outputs(found, source, limits),
         golden_outputs=found,
         # Of the numbers behind the pixels: rounding would turn the smallest difference into a whole step.
         kernel_spread=kernel_spread(spec.format, content, source) if spec.precision.is_float else {},
     )
+
+
+def _rewrites(spec: ArtifactSpec, source: Source) -> tuple[RewriteRecord, ...]:
+    if not spec.component.is_composed:
+        return decide(spec, source).records
+    decoder = source.parts.get(Component.DECODER)
+    return decide(replace(spec, component=Component.DECODER), decoder).records if decoder else ()
 
 
 def _in_order(tensors: tuple[TensorSpec, ...], names: Iterable[str]) -> tuple[TensorSpec, ...]:
@@ -125,11 +136,13 @@ def _sampler(spec: ArtifactSpec, source: Source) -> tuple[bytes, tuple[str, ...]
 
 
 def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> tuple[bytes, tuple[str, ...]]:
+    decision = decide(spec, source)
+    source = replace(source, steps=decision.steps)
     graph = source.graph()
     notes = [f"depth-to-space as one operator in {graph.fused_shuffles} places"] if graph.fused_shuffles else []
     key = spec.format, spec.precision
     if key == (Format.TFLITE, Precision.FLOAT32):
-        content = tflite.convert_float32(graph)
+        content = source.float32(Format.TFLITE)
     elif key == (Format.TFLITE, Precision.FLOAT16):
         content = tflite.convert_float16(graph)
     elif key == (Format.TFLITE, Precision.DYNAMIC_INT8):
@@ -143,12 +156,12 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     elif key == (Format.TFLITE, Precision.INT8):
         content = searched.search_tflite(source, tolerances, notes)
     elif key == (Format.ONNX, Precision.FLOAT32):
-        content = source.onnx_float32()
+        content = source.float32(Format.ONNX)
     elif key == (Format.ONNX, Precision.FLOAT16):
-        content = onnx_convert.convert_float16(source.onnx_float32())
+        content = onnx_convert.convert_float16(source.float32(Format.ONNX))
         notes.append("weights in half precision, arithmetic in float32")
     elif key == (Format.ONNX, Precision.DYNAMIC_INT8):
-        content = onnx_quantize.quantize_dynamic(source.onnx_float32())
+        content = onnx_quantize.quantize_dynamic(source.float32(Format.ONNX))
     else:
         content = searched.search_onnx(source, tolerances, notes)
-    return content, tuple(notes)
+    return content, (*notes, *filter(None, [decision.note()]))

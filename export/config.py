@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from pocketvae.errors import SpecError
+from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.memory import machine_bytes
 from pocketvae.spec import (
     ArtifactSpec,
@@ -40,6 +41,7 @@ class ExportConfig:
         batches: Batch sizes that every artifact runs, the first one 1.
         seed: Of calibration and golden latents.
         time_limit_s: For one conversion; it is ended and reported as failed after that.
+        rewrites: Which exact rewrites may be used.
         memory_limit_bytes: For one conversion in the same way; two run at a time, one per format.
         licence: Of the model, stated in every file; empty states nothing.
         author: The same of who made it.
@@ -50,6 +52,7 @@ class ExportConfig:
     batches: tuple[int, ...] = (1,)
     seed: int = 0
     time_limit_s: float = 300.0
+    rewrites: RewriteChoice = AUTO
     memory_limit_bytes: int = field(default_factory=default_memory_limit_bytes)
     licence: str = ""
     author: str = ""

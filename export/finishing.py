@@ -49,6 +49,7 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
         outputs=artifact.outputs,
         batches=artifact.batches,
         notes=artifact.notes,
+        rewrites=artifact.rewrites,
         excess=artifact.excess,
         kernel_spread=artifact.kernel_spread,
         requires=requires,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pocketvae.errors import ExportError
-from pocketvae.export.rewrites import fuse_depth_to_space
+from pocketvae.export.rewrites.shuffles import fuse_depth_to_space
 from pocketvae.heads import image_head
 from pocketvae.keras_io import import_keras, import_tensorflow
 from pocketvae.spec import Component, TensorSpec, VaeSpec
@@ -91,13 +91,13 @@ def build_graph(component: Component, model: Any, vae: VaeSpec, *, fuse: bool = 
     def apply(**values: Any) -> dict[str, Any]:
         return apply_component(component, fused, vae, values)
 
-    function = _named(apply, inputs)
+    function = function_of(apply, inputs)
     if isinstance(fused, import_keras().Model):
         return Graph(function=function, model=fused, inputs=inputs, fused_shuffles=count)
     return Graph(function=_frozen(function, inputs), model=tf.Module(), inputs=inputs, fused_shuffles=count)
 
 
-def _named(apply: Callable[..., dict[str, Any]], inputs: tuple[TensorSpec, ...]) -> Any:
+def function_of(apply: Callable[..., dict[str, Any]], inputs: tuple[TensorSpec, ...]) -> Any:
     """Returns a `tf.function` of named inputs."""
     tf = import_tensorflow()
     # The converters take the inputs' names from the arguments' names, so these have to be written out.
@@ -128,7 +128,7 @@ def _frozen(function: Any, inputs: tuple[TensorSpec, ...]) -> Any:
     def apply(**values: Any) -> dict[str, Any]:
         return dict(zip(names, tf.nest.flatten(frozen(*values.values())), strict=True))
 
-    return _named(apply, inputs)
+    return function_of(apply, inputs)
 
 
 def _signature(inputs: tuple[TensorSpec, ...]) -> list[Any]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.export.embedding import Statement
 from pocketvae.export.goldens import NoiseFloor
-from pocketvae.manifest import Stratum, Tolerance
+from pocketvae.export.rewrites.names import AUTO, RewriteChoice
+from pocketvae.manifest import RewriteRecord, Stratum, Tolerance
 from pocketvae.model_form import ModelForm
 from pocketvae.portability.records import Portability, Requirement
 from pocketvae.spec import ArtifactSpec, Component, TensorSpec, VaeSpec
@@ -90,6 +91,7 @@ class Converted:
     outputs: tuple[TensorSpec, ...]
     batches: tuple[int, ...]
     notes: tuple[str, ...]
+    rewrites: tuple[RewriteRecord, ...]
     excess: float
     requires: Requirement
     portability: tuple[Portability, ...]
@@ -132,6 +134,7 @@ class WorkerSetup:
         reference: Path of the archive of reference images; empty where there are none.
         forms: How somebody's own models are called; empty for a run's.
         code: What of their own code may run.
+        rewrites: Which may be used.
     """
 
     vae: VaeSpec
@@ -141,3 +144,4 @@ class WorkerSetup:
     reference: str
     forms: dict[Component, ModelForm] = field(default_factory=dict)
     code: CustomCode = NO_CUSTOM_CODE
+    rewrites: RewriteChoice = AUTO

@@ -25,7 +25,7 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 
 _WEIGHTED = ("Gemm", "MatMul", "Conv", "ConvTranspose")
 # Operators that move or bound values: quantizing them too keeps the integers flowing between weighted layers.
-_MOVERS = ("DepthToSpace", "Reshape", "Transpose", "Flatten", "Slice")
+_MOVERS = ("DepthToSpace", "Reshape", "Transpose", "Flatten", "Slice", "Concat")
 _HEADS = {
     "Sigmoid": (-LOGIT_BOUND, LOGIT_BOUND),
     "Tanh": (-LOGIT_BOUND / 2, LOGIT_BOUND / 2),
@@ -183,7 +183,10 @@ def _overrides(float32: bytes, ranges: Ranges, plan: QuantizationPlan) -> dict[s
     for layer, (low, high) in ranges.items():
         scale = plan.range_scales.get(layer, 1.0)
         for tensor in _chain(graph, layer).tensors:
-            overrides[tensor] = [{"rmin": np.float32(low * scale), "rmax": np.float32(high * scale)}]
+            # Where layers are joined, the range must hold the values of all of them.
+            known = overrides.get(tensor, [{"rmin": np.inf, "rmax": -np.inf}])[0]
+            lowest, highest = min(known["rmin"], low * scale), max(known["rmax"], high * scale)
+            overrides[tensor] = [{"rmin": np.float32(lowest), "rmax": np.float32(highest)}]
     outputs = {output.name for output in graph.output}
     return {tensor: limits for tensor, limits in overrides.items() if tensor not in outputs}
 

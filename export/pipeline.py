@@ -111,6 +111,7 @@ def export_subject(
             reference=str(subject.reference.absolute()) if subject.reference else "",
             forms=subject.forms,
             code=subject.code,
+            rewrites=config.rewrites,
         )
         (work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
         components = with_parts(config.components, subject.vae)
@@ -250,6 +251,7 @@ class _BundleWriter:
                 spec, self.prepared[spec.component].floor, self.subject.vae.range_span, converted.kernel_spread
             ),
             notes=converted.notes,
+            rewrites=converted.rewrites,
             requires=converted.requires,
             portability=converted.portability,
         )

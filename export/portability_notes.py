@@ -6,14 +6,15 @@ from collections.abc import Iterable
 
 from pocketvae.manifest import ArtifactRecord, Manifest
 from pocketvae.portability import Backend, Portability
-from pocketvae.spec import Component, Precision
+from pocketvae.spec import Component, Format, ImageDtype, Precision
 
 
 def portability_warnings(manifest: Manifest) -> tuple[str, ...]:
     """Returns one line per decoder and accelerator that one would expect to take all of it and that does not.
 
     That is every accelerator for a float32 decoder, whose operators all of them could have, and XNNPACK for the others
-    but int16x8, for which it has no kernels.
+    but int16x8, for which it has no kernels. What was asked for has its price and is not warned of: the cast to pixels,
+    and an ONNX file that leaves its batch open, which phones' accelerators do not take.
     """
     return tuple(
         f"{artifact.name} falls off {item.describe()}"
@@ -25,6 +26,10 @@ def portability_warnings(manifest: Manifest) -> tuple[str, ...]:
 
 
 def _is_expected_whole(artifact: ArtifactRecord, item: Portability) -> bool:
+    if artifact.image_dtype is not ImageDtype.FLOAT32:
+        return False
+    if artifact.format is Format.ONNX and len(artifact.batches) > 1:
+        return False
     if item.backend is Backend.XNNPACK:
         return artifact.precision is not Precision.INT16X8
     return artifact.precision is Precision.FLOAT32

@@ -33,7 +33,7 @@ def search_tflite(
 
 def search_onnx(source: Source, tolerances: tuple[Tolerance, ...], notes: list[str]) -> bytes:
     """Returns the int8 file, and adds to `notes` what was found."""
-    float32 = source.onnx_float32()
+    float32 = source.float32(Format.ONNX)
     ranges = onnx_quantize.activation_ranges(float32, source.calibration)
 
     def attempt(plan: QuantizationPlan) -> Trial:

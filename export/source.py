@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.export import onnx_convert
-from pocketvae.export.goldens import Original
+from pocketvae.export import onnx_convert, tflite
+from pocketvae.export.goldens import NoiseFloor, Original
 from pocketvae.export.graphs import Graph, build_graph
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.export.rewrites.catalogue import apply_steps
+from pocketvae.export.rewrites.names import NONE, RewriteChoice, Step
+from pocketvae.spec import Component, Format, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 Inputs = Mapping[str, npt.NDArray[Any]]
@@ -32,6 +34,9 @@ class Source:
         golden_inputs: Input name to `[N, ...]`.
         golden_outputs: Output name to `[N, ...] float32`, from the original.
         parts: The sources of the components that this one is joined from.
+        floor: Of the original; None for components that are composed.
+        rewrites: Which may be tried.
+        steps: Which rewrites the graph has.
     """
 
     component: Component
@@ -41,13 +46,17 @@ class Source:
     golden_inputs: Inputs
     golden_outputs: dict[str, FloatArray]
     parts: Mapping[Component, Source] = field(default_factory=dict)
+    floor: NoiseFloor | None = None
+    rewrites: RewriteChoice = NONE
+    steps: tuple[Step, ...] = ()
     cache: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def graph(self, *, fuse: bool = True) -> Graph:
         """Returns the component's graph, built once."""
-        key = f"graph-{fuse}"
+        key = f"graph-{fuse}-{self.steps}"
         if key not in self.cache:
-            self.cache[key] = build_graph(self.component, self.model, self.vae, fuse=fuse)
+            stock = build_graph(self.component, self.model, self.vae, fuse=fuse)
+            self.cache[key] = apply_steps(stock, self.steps).graph if self.steps else stock
         graph: Graph = self.cache[key]
         return graph
 
@@ -63,12 +72,14 @@ class Source:
         return tuning
 
     def once(self, key: str, make: Callable[[], bytes]) -> bytes:
-        """Returns what `make` made the first time it was asked for under `key`."""
+        """Returns what `make` made of the same rewrites the first time it was asked for under `key`."""
+        key = f"{key}-{self.steps}"
         if key not in self.cache:
             self.cache[key] = make()
         content: bytes = self.cache[key]
         return content
 
-    def onnx_float32(self) -> bytes:
-        """Returns the component's float32 ONNX file, converted once."""
-        return self.once("onnx", lambda: onnx_convert.convert_float32(self.graph()))
+    def float32(self, format: Format, *, fuse: bool = True) -> bytes:
+        """Returns the component in float32, converted once."""
+        convert = onnx_convert.convert_float32 if format is Format.ONNX else tflite.convert_float32
+        return self.once(f"float32-{format}-{fuse}", lambda: convert(self.graph(fuse=fuse)))

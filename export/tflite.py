@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -183,10 +183,24 @@ def _limit_head_ranges(content: bytes) -> bytes:
         bounds = _HEADS.get(flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex))
         if bounds is None or not _is_head(model, graph, operator):
             continue
-        quantization = graph.tensors[operator.inputs[0]].quantization
-        quantization.min = [max(bounds[0], float(quantization.min[0]))]
-        quantization.max = [min(bounds[1], float(quantization.max[0]))]
+        for index in _moved(model, graph, operator.inputs[0]):
+            quantization = graph.tensors[index].quantization
+            quantization.min = [max(bounds[0], float(quantization.min[0]))]
+            quantization.max = [min(bounds[1], float(quantization.max[0]))]
     return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _moved(model: Any, graph: Any, tensor: int) -> Iterator[int]:
+    """Yields a tensor and those that hold nothing but the same values before they were moved."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    yield tensor
+    for operator in reversed(graph.operators):
+        is_mover = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) in _MOVERS
+        alone = sum(operator.inputs[0] in user.inputs for user in graph.operators) == 1
+        if operator.outputs[0] == tensor and is_mover and alone:
+            tensor = operator.inputs[0]
+            yield tensor
 
 
 def _float_heads(content: bytes) -> list[str]:

@@ -21,7 +21,7 @@ from pocketvae.errors import PocketVaeError
 from pocketvae.export import composed, samples
 from pocketvae.export.artifacts import make_artifact
 from pocketvae.export.finishing import finish
-from pocketvae.export.goldens import Original
+from pocketvae.export.goldens import NoiseFloor, Original
 from pocketvae.export.graphs import apply_component, check_interface
 from pocketvae.export.messages import (
     Converted,
@@ -115,10 +115,12 @@ class Worker:
         golden = self._samples(component, arrays, samples.GOLDEN)
         original = Original(component, self._model(component), self._setup.vae)
         outputs = original.golden_outputs(golden.inputs)
+        floor = original.noise_floor(golden.inputs, outputs)
+        self._floor_path(component).write_text(encode_line(floor), "utf-8")
         self._save(component, {"calibration": calibration.inputs, "input": golden.inputs, "output": outputs})
         return Prepared(
             component=component,
-            floor=original.noise_floor(golden.inputs, outputs),
+            floor=floor,
             golden_strata=golden.strata,
             calibration_strata=calibration.strata,
         )
@@ -134,6 +136,13 @@ class Worker:
         self._save(component, {"input": golden.inputs, "output": outputs})
         floor = replace(original.noise_floor(noise, outputs), exact=composed.is_exact(component, vae))
         return Prepared(component=component, floor=floor, golden_strata=golden.strata, calibration_strata=())
+
+    def _floor_path(self, component: Component) -> Path:
+        return self._folder / f"{component}.floor.json"
+
+    def _floor(self, component: Component) -> NoiseFloor | None:
+        path = self._floor_path(component)
+        return decode_line(NoiseFloor, path.read_bytes()) if path.is_file() else None
 
     def _spreads(self, job: SpreadJob) -> tuple[Spread, ...]:
         found = []
@@ -228,6 +237,8 @@ class Worker:
                 calibration={} if component.is_composed else self._load(component, "calibration", inputs),
                 golden_inputs=self._load(component, "input", inputs),
                 golden_outputs=self._load(component, "output", vae.output_names(component)),
+                floor=self._floor(component),
+                rewrites=self._setup.rewrites,
                 parts={part: self._source(part) for part in composed.parts(component, vae)},
             )
         return self._sources[component]

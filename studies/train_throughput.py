@@ -131,10 +131,10 @@ def measure(
         contenders = [make_contender(name, config, folder, torch_python) for name in names]
         for contender in contenders:
             stack.enter_context(contender.process)
-            _tell(f"loading {contender.name}: {contender.what}")
+            tell(f"loading {contender.name}: {contender.what}")
             contender.facts = _ask(contender, contender.request, _LOAD_LIMIT_S).get("facts", {})
         for number in range(1, rounds + 1):
-            _tell(f"round {number} of {rounds}")
+            tell(f"round {number} of {rounds}")
             for contender in contenders:
                 _take_turn(contender, seconds, config.batch_size)
     return contenders
@@ -173,7 +173,7 @@ def make_contender(name: str, config: TrainConfig, folder: Path, torch_python: s
 
 def _write_reference(config: TrainConfig, folder: Path) -> None:
     """Writes the training images, and the weights and figures that every contender begins with."""
-    _tell("making the reference: weights, outputs and the losses of three steps")
+    tell("making the reference: weights, outputs and the losses of three steps")
     np.save(folder / "images.npy", load_splits("mnist").train.images)
     reference = make_contender("pocketvae", config, folder, sys.executable)
     with reference.process:
@@ -200,8 +200,8 @@ def _ask(contender: Contender, request: Mapping[str, Any], time_limit_s: float) 
     except OSError as e:
         reply = {"error": f"its Python cannot be started: {e.strerror}"}
     if "error" in reply:
-        contender.problem = _without_paths(reply["error"])
-        _tell(f"{contender.name} does not run: {contender.problem}")
+        contender.problem = without_paths(reply["error"])
+        tell(f"{contender.name} does not run: {contender.problem}")
     return reply
 
 
@@ -218,7 +218,7 @@ def make_record(
         "rounds": arguments.rounds,
         "seconds_per_value": arguments.seconds,
         "command": portable_command(sys.argv[1:]),
-        "commit": _git_commit(),
+        "commit": git_commit(),
         "environment": environment,
         "contenders": {
             contender.name: {"what": contender.what, **contender.facts}
@@ -245,11 +245,12 @@ def _not_run(contenders: Sequence[Contender]) -> dict[str, str]:
     return {contender.name: contender.problem for contender in contenders if contender.problem}
 
 
-def _without_paths(text: str) -> str:
+def without_paths(text: str) -> str:
+    """Returns an error's words without the paths of this machine."""
     return re.sub(r"(/[\w.+-]+){2,}", "PATH", text)
 
 
-def _git_commit() -> str | None:
+def git_commit() -> str | None:
     """Returns the commit that is checked out, marked where tracked files have been changed since."""
     commands = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
     try:
@@ -264,7 +265,8 @@ def _git_commit() -> str | None:
     return f"{head}-changed" if changes else head
 
 
-def _tell(text: str) -> None:
+def tell(text: str) -> None:
+    """Prints a line of progress."""
     print(text, file=sys.stderr, flush=True)
 
 
@@ -302,7 +304,7 @@ def run(arguments: argparse.Namespace) -> int:
         files.check_output(arguments.json, force=arguments.force)
     environment = asdict(current_environment())
     if (environment["load_average"] or 0) > _BUSY_LOAD:
-        _tell(f"warning: the machine is busy (load average {environment['load_average']}): figures will be too low")
+        tell(f"warning: the machine is busy (load average {environment['load_average']}): figures will be too low")
     contenders = measure(
         config, names, torch_python=arguments.torch_python, rounds=arguments.rounds, seconds=arguments.seconds
     )
@@ -320,7 +322,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         return run(parse_arguments(sys.argv[1:] if words is None else words))
     except PocketVaeError as e:
-        _tell(f"train_throughput: {e}")
+        tell(f"train_throughput: {e}")
         return 2
     except KeyboardInterrupt:
         return 130

@@ -48,11 +48,11 @@ def tiny_run(tmp_path_factory: pytest.TempPathFactory, mnist_npz: Path, tiny_con
 
 @pytest.fixture(scope="session")
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
-    """A bundle with every artifact. Do not change it; copy it first."""
-    from pocketvae.export import ExportConfig, export_run, plan_artifacts
+    """A bundle with every artifact, without rewrites that depend on timings. Do not change it; copy it first."""
+    from pocketvae.export import ExportConfig, RewriteChoice, export_run, plan_artifacts
 
     out = tmp_path_factory.mktemp("bundles") / "tiny"
-    export_run(tiny_run, out, ExportConfig(artifacts=plan_artifacts()))
+    export_run(tiny_run, out, ExportConfig(artifacts=plan_artifacts(), rewrites=RewriteChoice()))
     return out
 
 

@@ -137,6 +137,9 @@ def finite_problem(values: FloatArray) -> str:
 
 def range_problem(values: FloatArray, limits: tuple[float, float]) -> str:
     """Says how far values leave a range; empty where they do not."""
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    known = values[~np.isnan(values)]
+    if not known.size:
+        return f"values must be in [{limits[0]:g}, {limits[1]:g}], all are NaN"
+    low, high = float(known.min()), float(known.max())
     inside = low >= limits[0] - _RANGE_SLACK and high <= limits[1] + _RANGE_SLACK
     return "" if inside else f"values must be in [{limits[0]:g}, {limits[1]:g}], got {low:.4g} to {high:.4g}"

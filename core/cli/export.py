@@ -36,6 +36,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--time-limit", metavar="SECONDS", type=float, default=300.0, help="for one conversion (default: 300)"
     )
     parser.add_argument(
+        "--rewrites",
+        metavar="LIST",
+        default="auto",
+        help="auto (default): exact rewrites are kept where measured to be faster; none; all; or names of rewrites",
+    )
+    parser.add_argument(
         "--memory-limit", metavar="GB", type=float, help="for one conversion (default: two fifths of the machine's)"
     )
     parser.add_argument("--licence", metavar="TEXT", default="", help="of the model; stated in every file")
@@ -47,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Exports and prints one row per artifact."""
-    from pocketvae.export import ExportConfig, check_combinations, plan_artifacts
+    from pocketvae.export import ExportConfig, check_combinations, parse_rewrites, plan_artifacts
     from pocketvae.manifest import MANIFEST_NAME
 
     given = own_models.given_options(arguments)
@@ -68,6 +74,7 @@ def run(arguments: argparse.Namespace) -> int:
         batches=batches,
         seed=arguments.seed,
         time_limit_s=arguments.time_limit,
+        rewrites=parse_rewrites(arguments.rewrites),
         memory_limit_bytes=memory_limit_bytes,
         licence=arguments.licence,
         author=arguments.author,

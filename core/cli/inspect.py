@@ -13,6 +13,7 @@ from pocketvae.spec import Format, TensorSpec
 
 if TYPE_CHECKING:
     from pocketvae.embedded import EmbeddedRecord, TensorMeaning
+    from pocketvae.manifest import RewriteRecord
     from pocketvae.portability import Requirement
 
 
@@ -77,10 +78,23 @@ def _print_bundle(path: Path, terminal: Terminal) -> None:
         for artifact in manifest.artifacts
     ]
     terminal.table(["artifact", "kB", "inputs", "outputs", "needs", "notes"], rows)
+    rows = [_rewrite_row(artifact.name, rewrite) for artifact in manifest.artifacts for rewrite in artifact.rewrites]
+    if rows:
+        headers = ["artifact", "rewrite", "places", "kept", "us before", "us after", "max difference", "why"]
+        terminal.table(headers, rows)
     for failure in manifest.failures:
         terminal.line(f"could not be made: {failure.artifact}: {failure.reason}")
     terminal.table(["made from", ""], [list(pair) for pair in sorted(manifest.provenance.items())])
     terminal.table(["made with", "version"], [list(pair) for pair in sorted(manifest.versions.items())])
+
+
+def _rewrite_row(artifact: str, rewrite: RewriteRecord) -> list[str]:
+    title = rewrite.name if rewrite.form == "only" else f"{rewrite.name} by {rewrite.form}"
+    latencies = (rewrite.before_latency_s, rewrite.after_latency_s)
+    times = ["" if latency_s is None else f"{1e6 * latency_s:.1f}" for latency_s in latencies]
+    difference = "" if rewrite.max_difference is None else f"{rewrite.max_difference:.1e}"
+    kept = "yes" if rewrite.kept else "no"
+    return [artifact, title, str(rewrite.places), kept, *times, difference, rewrite.reason]
 
 
 def _print_artifact(path: Path, terminal: Terminal) -> None:

@@ -26,6 +26,7 @@ COMMANDS = {
     "embed-c": "write a TFLite file of a bundle as C++ source, for firmware",
     "verify": "compare every artifact of a bundle with the original model",
     "bench": "time every artifact of a bundle and the original beside them",
+    "compare": "say what changed between two results or two bundles",
     "inspect": "say what a run, a bundle or one artifact is",
     "matrix": "compare every artifact on every target with this machine",
     "targets": "list where artifacts can run, and set such a place up",

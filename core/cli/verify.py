@@ -11,7 +11,7 @@ from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 
 if TYPE_CHECKING:
-    from pocketvae.benchmarks import Verification
+    from pocketvae.benchmarks import Verification, VerifyResult
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +25,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--config", metavar="FILE", type=Path, help="limits of your own (default: pocketvae.toml beside the bundle)"
     )
     parser.add_argument("--details", action="store_true", help="print PSNR, SSIM and other figures too")
+    parser.add_argument("--thorough", action="store_true", help="test likelihood and samples too; takes longer")
+    parser.add_argument("--data", metavar="SRC", help="images for --thorough, as for train (default: the golden ones)")
+    parser.add_argument("--layers", action="store_true", help="compare every layer with the float32 file's")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every check as JSON")
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write JUnit XML for a CI system")
     parser.add_argument("--markdown", metavar="FILE", type=Path, help="write a summary for a pull request")
@@ -36,49 +39,72 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verifies and prints one row per artifact; returns 1 where a check failed, 3 where something could not run."""
-    from pocketvae.benchmarks import (
-        declined_lines,
-        diagnosis_lines,
-        figures_table,
-        verdict_line,
-        verify_file,
-        verify_in_detail,
-        verify_table,
-    )
-
     for path in (arguments.json, arguments.junit, arguments.markdown, arguments.html):
         common.check_file_output(path)
     common.check_folder_output(arguments.save_worst)
     _check_bundle_options(arguments)
+    if arguments.data is not None and not arguments.thorough:
+        raise SpecError("--data gives the images of --thorough: name that too")
     with Terminal(quiet=arguments.quiet) as terminal:
-        verify = verify_file if arguments.bundle.is_file() else verify_in_detail
-        verification = verify(
-            arguments.bundle,
-            targets=common.shown_targets(arguments.targets, headed=arguments.headed),
-            num_threads=arguments.threads,
-            config=arguments.config,
-            progress=terminal.step,
-        )
-    result = verification.result
+        verification = _verify(arguments, terminal)
     _write(arguments, verification)
+    _print(arguments, terminal, verification.result)
+    if any(not check.passed for check in verification.result.checks):
+        return 1
+    return 0 if verification.result.passed else 3
+
+
+def _verify(arguments: argparse.Namespace, terminal: Terminal) -> Verification:
+    from pocketvae.benchmarks import add_layers, add_thorough, verify_file, verify_in_detail
+
+    verify = verify_file if _is_one_file(arguments.bundle) else verify_in_detail
+    verification = verify(
+        arguments.bundle,
+        targets=common.shown_targets(arguments.targets, headed=arguments.headed),
+        num_threads=arguments.threads,
+        config=arguments.config,
+        progress=terminal.step,
+    )
+    if arguments.thorough:
+        verification = add_thorough(arguments.bundle, verification, arguments.data, progress=terminal.step)
+    return add_layers(arguments.bundle, verification) if arguments.layers else verification
+
+
+def _print(arguments: argparse.Namespace, terminal: Terminal, result: VerifyResult) -> None:
+    from pocketvae.benchmarks import (
+        declined_lines,
+        diagnosis_lines,
+        figures_table,
+        layer_lines,
+        verdict_line,
+        verify_table,
+    )
+
     terminal.table(*verify_table(result))
     if arguments.details:
         terminal.table(*figures_table(result))
-    for line in diagnosis_lines(result):
+    for line in (*result.notes, *layer_lines(result), *diagnosis_lines(result)):
         terminal.line(line)
     terminal.line(verdict_line(result))
     for line in declined_lines(result):
         terminal.line(line)
-    if any(not check.passed for check in result.checks):
-        return 1
-    return 0 if result.passed else 3
+
+
+def _is_one_file(path: Path) -> bool:
+    return path.is_file() or (path.suffix in (".tflite", ".onnx") and not path.is_dir())
 
 
 def _check_bundle_options(arguments: argparse.Namespace) -> None:
     """Refuses for one file what needs a bundle's goldens and manifest."""
-    if not arguments.bundle.is_file():
+    if not _is_one_file(arguments.bundle):
         return
-    for option, value in (("--html", arguments.html), ("--save-worst", arguments.save_worst)):
+    options = {
+        "--html": arguments.html,
+        "--save-worst": arguments.save_worst,
+        "--layers": arguments.layers or None,
+        "--thorough": arguments.thorough or None,
+    }
+    for option, value in options.items():
         if value is not None:
             raise SpecError(f"{option} needs a bundle, and {arguments.bundle} is one file")
 

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from pocketvae.benchmarks import BenchResult, VerifyResult
+from pocketvae.benchmarks import BenchResult, Comparison, VerifyResult
 from pocketvae.benchmarks.matrix import MatrixResult
 from pocketvae.documents import json_schema
 from pocketvae.embedded import EmbeddedRecord
@@ -18,6 +18,7 @@ DOCUMENTS = {
     "evaluation": Evaluation,
     "verify": VerifyResult,
     "bench": BenchResult,
+    "comparison": Comparison,
     "matrix": MatrixResult,
 }
 

@@ -30,7 +30,7 @@ def embed_guide(manifest: Manifest, over_budget: Collection[str] = ()) -> str:
         "",
         "## Files",
         "",
-        *_files(tflite, onnx),
+        *_files(manifest, tflite, onnx),
         "",
         *_generation(manifest),
         "",
@@ -51,16 +51,17 @@ def _ordered(parts: Iterable[Part]) -> tuple[Part, ...]:
     return tuple(sorted(parts, key=lambda part: _ORDER.index(part.component)))
 
 
-def _files(tflite: tuple[Part, ...], onnx: tuple[Part, ...]) -> list[str]:
+def _files(manifest: Manifest, tflite: tuple[Part, ...], onnx: tuple[Part, ...]) -> list[str]:
     rows = [
         f"| {part.component} | `{part.artifact.file.path}` | {part.artifact.file.size_bytes / 1000:.1f} "
         f"| {_needs(part.artifact)} |"
         for part in (*tflite, *onnx)
     ]
+    below = ", see [below](#integer-interface)" if any(map(_is_quantized, manifest.artifacts)) else ""
     return [
-        "The code uses the smallest file of each component that holds its budget; any other of the same component "
-        "takes and returns the same, but `int8_io`, see [below](#integer-interface). MODEL_CARD.md says which file "
-        "runs whole on which accelerator: for a GPU take `float16` or `float32`. "
+        "The code uses the smallest file of each component that holds its budget. Any other of the same component "
+        f"takes and returns the same, but those with integers or pixels in their interface{below}. MODEL_CARD.md says "
+        "which file runs whole on which accelerator: for a GPU take `float16` or `float32`. "
         "`pocketvae verify FILE` checks one file against the golden pairs inside it.",
         "",
         "| component | file | kB | needs at least |",
@@ -77,10 +78,12 @@ def _generation(manifest: Manifest) -> list[str]:
     vae = manifest.vae
     kinds = {artifact.component for artifact in manifest.artifacts}
     lines = []
+    label = ", label" if vae.label_count else ""
     if Component.GENERATOR in kinds:
         lines.append(
-            "To show images, a generator is enough: `generate(seed, index)` is image number `index` of the stream "
-            "`seed`, any two int32 numbers. The same two give the same image on every device, within the tolerances."
+            f"To show images, a generator is enough: `generate(seed, index{label})` is image number `index` of the "
+            "stream `seed`, any two int32 numbers. The same numbers give the same image on every device, within the "
+            "tolerances."
         )
     if Component.DECODER in kinds and vae.prior is PriorKind.STANDARD:
         lines.append(f"For a decoder draw `z`, {vae.latent_dim} numbers, from a standard normal distribution.")

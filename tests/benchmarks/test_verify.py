@@ -111,6 +111,22 @@ def test_goldens_of_another_count_are_refused(tmp_path, bundles):
         verify_bundle(bundles.make_bundle(tmp_path / "b", goldens=goldens))
 
 
+@pytest.mark.parametrize("side", [5, 12])
+def test_goldens_of_another_model_are_named(tmp_path, bundles, side):
+    goldens = np.zeros((bundles.COUNT, side, side, 1), np.float32)
+    with pytest.raises(ManifestError, match="the decoder's goldens are of another model: outputs must be"):
+        verify_bundle(bundles.make_bundle(tmp_path / "b", goldens=goldens))
+
+
+def test_a_bundle_without_goldens_is_refused(tmp_path, bundles):
+    path = bundles.make_bundle(tmp_path / "b") / "manifest.json"
+    manifest = json.loads(path.read_text())
+    manifest["goldens"] = [item for item in manifest["goldens"] if item["component"] != "decoder"]
+    path.write_text(json.dumps(manifest))
+    with pytest.raises(ManifestError, match="the bundle has no goldens for the decoder"):
+        verify_bundle(tmp_path / "b")
+
+
 def test_an_unknown_target_is_refused(tmp_path, bundles):
     with pytest.raises(SpecError, match="unknown target 'hots': did you mean 'host'"):
         verify_bundle(bundles.make_bundle(tmp_path / "b"), targets=("hots",))

@@ -1,5 +1,7 @@
 """Every kind of model from training to verification: learned priors, labels, other likelihoods."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -40,7 +42,7 @@ def make_run(digits_npz, folder, **changes):
     ],
     ids=lambda changes: "-".join(map(str, changes.values())),
 )
-def test_a_decoder_and_its_prior_are_exported_and_verified(digits_npz, tmp_path, changes):
+def test_a_decoder_and_its_prior_are_exported_and_verified(digits_npz, tmp_path, changes, monkeypatch):
     record = make_run(digits_npz, tmp_path, **changes)
     parts = [Component.DECODER, Component.PRIOR]
     config = ExportConfig(artifacts=plan_artifacts(parts, list(Format), [Precision.FLOAT32]))
@@ -59,6 +61,8 @@ def test_a_decoder_and_its_prior_are_exported_and_verified(digits_npz, tmp_path,
         assert 0 <= samples.min() < samples.max() <= 1
         # Other noise is another image.
         assert np.abs(samples[0] - samples[1]).max() > 1e-4
+        monkeypatch.chdir(tmp_path / "bundle")
+        np.testing.assert_allclose(draw_as_embedded(format, record.vae), samples, atol=1e-5)
 
 
 def draw(bundle, format, vae):
@@ -73,6 +77,20 @@ def draw(bundle, format, vae):
             z = prior.infer({"eps": rng.standard_normal((1, vae.eps_dim)).astype(np.float32)})["z"]
             inputs = {"z": z, "label": np.array([label], np.int32)} if vae.label_count else {"z": z}
             images.append(decoder.infer(inputs)["image"][0])
+    return np.stack(images)
+
+
+def draw_as_embedded(format, vae):
+    """The same with the code of EMBED.md."""
+    title = {Format.TFLITE: "Python, LiteRT", Format.ONNX: "Python, onnxruntime"}[format]
+    section = Path("EMBED.md").read_text("utf-8").split(f"## {title}\n")[1]
+    names = {}
+    exec(compile(section.split("```python\n")[1].split("```")[0], "EMBED.md", "exec"), names)
+    rng = np.random.default_rng(0)
+    images = []
+    for label in (0, 0, vae.label_count - 1):
+        z = names["transform"](rng.standard_normal((1, vae.eps_dim)))
+        images.append(names["decode"](z, *([label] if vae.label_count else []))[0])
     return np.stack(images)
 
 

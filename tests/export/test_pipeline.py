@@ -9,7 +9,7 @@ import pytest
 from pocketvae.benchmarks import verify_bundle
 from pocketvae.bundle import open_bundle
 from pocketvae.errors import ExportError, ManifestError, OutputExistsError
-from pocketvae.export import ExportConfig, export_run, pipeline, plan_artifacts
+from pocketvae.export import ExportConfig, Rewrite, RewriteChoice, export_run, pipeline, plan_artifacts
 from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.noise import normal_noise
 from pocketvae.runners import Kernels, open_runner
@@ -53,8 +53,28 @@ def test_goldens_are_what_the_original_model_says(tiny_bundle):
 
 
 def test_the_same_run_gives_byte_identical_bundles(tiny_run, tiny_bundle, tmp_path):
-    export_run(tiny_run, tmp_path / "again", ExportConfig(artifacts=plan_artifacts()))
+    config = ExportConfig(artifacts=plan_artifacts(), rewrites=RewriteChoice())
+    export_run(tiny_run, tmp_path / "again", config)
     assert hashes(tmp_path / "again") == hashes(tiny_bundle)
+
+
+def test_rewrites_are_recorded_and_a_generator_takes_over_those_of_its_decoder(tiny_run, tmp_path):
+    artifacts = plan_artifacts([Component.DECODER, Component.GENERATOR], [Format.TFLITE], [Precision.FLOAT32])
+    config = ExportConfig(artifacts=artifacts, rewrites=RewriteChoice(wanted=(Rewrite.NARROW_CONVOLUTION,)))
+    manifest = export_run(tiny_run, tmp_path / "bundle", config).manifest
+    decoder, generator = manifest.artifacts
+    (record,) = decoder.rewrites
+    assert (record.name, record.places, record.kept, record.reason) == (
+        "narrow_convolution",
+        1,
+        True,
+        "asked for by name",
+    )
+    assert record.max_difference <= decoder.tolerances[0].limit
+    assert record.before_latency_s > 0
+    assert generator.rewrites == decoder.rewrites
+    assert all(any("narrow_convolution in 1 place" in note for note in item.notes) for item in manifest.artifacts)
+    assert verify_bundle(tmp_path / "bundle").passed
 
 
 def test_interfaces_are_those_of_the_precision(tiny_bundle):

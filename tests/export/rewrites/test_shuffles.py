@@ -18,7 +18,7 @@ def model_of(inputs, outputs):
 
 
 def test_the_trained_decoder_s_shuffles_become_one_operator_bit_for_bit(tiny_run):
-    from pocketvae.export.rewrites import fuse_depth_to_space
+    from pocketvae.export.rewrites.shuffles import fuse_depth_to_space
     from pocketvae.keras_io import load_model
 
     decoder = load_model(tiny_run / "decoder.keras")
@@ -29,7 +29,7 @@ def test_the_trained_decoder_s_shuffles_become_one_operator_bit_for_bit(tiny_run
 
 
 def test_a_reshape_that_only_looks_like_a_shuffle_is_left_alone(layers):
-    from pocketvae.export.rewrites import fuse_depth_to_space
+    from pocketvae.export.rewrites.shuffles import fuse_depth_to_space
 
     inputs = layers.Input((4, 4, 8))
     x = layers.Reshape((4, 4, 2, 2, 2))(inputs)
@@ -39,7 +39,7 @@ def test_a_reshape_that_only_looks_like_a_shuffle_is_left_alone(layers):
 
 
 def test_a_shuffle_whose_middle_is_used_elsewhere_is_left_alone(layers):
-    from pocketvae.export.rewrites import fuse_depth_to_space
+    from pocketvae.export.rewrites.shuffles import fuse_depth_to_space
 
     inputs = layers.Input((4, 4, 8))
     split = layers.Reshape((4, 4, 2, 2, 2))(inputs)

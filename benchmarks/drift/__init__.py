@@ -1,0 +1,1 @@
+"""Whether a quantized VAE still is the same distribution: likelihood, samples, diversity."""

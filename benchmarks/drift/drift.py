@@ -1,0 +1,279 @@
+"""The drift of every artifact of a bundle: likelihood, samples and diversity against the float32 file's."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.benchmarks.drift.control import four_bit
+from pocketvae.benchmarks.drift.images import DriftImages
+from pocketvae.benchmarks.drift.likelihood import elbo_reason, log_likelihood, log_weights, nll_reason
+from pocketvae.benchmarks.drift.statistics import kernel_distance, paired_change
+from pocketvae.benchmarks.results import CONTROL, Check, Figure
+from pocketvae.benchmarks.targets.host import HostTarget
+from pocketvae.bundle import Array, Bundle
+from pocketvae.gaussian import reparameterize
+from pocketvae.manifest import ArtifactRecord
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.runners import FloatArray
+from pocketvae.spec import Component, Precision
+
+DoubleArray = npt.NDArray[np.float64]
+Outputs = Mapping[str, FloatArray]
+Inputs = dict[str, Array]
+
+MARGIN_NATS = 0.1
+_LATENTS_PER_IMAGE = 16
+_SAMPLES = 2048
+_SEED = 0
+_CONTROL = f"{CONTROL}4bit"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Drift:
+    """What was found.
+
+    Attributes:
+        checks: Tests with a limit, the control among them.
+        figures: Mean changes and diversity.
+        notes: What could not be tested, with the reason.
+    """
+
+    checks: tuple[Check, ...]
+    figures: tuple[Figure, ...]
+    notes: tuple[str, ...]
+
+
+def measure_drift(bundle: Bundle, images: DriftImages | None, *, progress: ProgressCallback = ignore_progress) -> Drift:
+    """Tests every artifact that has a float32 counterpart, and a decoder of 4-bit weights that must fail.
+
+    Args:
+        bundle: With a float32 decoder, and a float32 encoder for what needs images.
+        images: None where there are none.
+        progress: Told of every artifact, once for its likelihood and once for its samples.
+
+    Raises:
+        TargetError: a runtime is missing.
+        ArtifactFault: a file cannot be run; verify says which.
+    """
+    return _Measurement(bundle, images, progress).run()
+
+
+class _Measurement:
+    """One bundle; what all artifacts share is computed once."""
+
+    def __init__(self, bundle: Bundle, images: DriftImages | None, progress: ProgressCallback) -> None:
+        self._progress = progress
+        self._bundle, self._images, self._vae = bundle, images, bundle.manifest.vae
+        self._run = HostTarget().open(bundle)
+        self._decoder, self._encoder = (self._float32(c) for c in (Component.DECODER, Component.ENCODER))
+        self._checks: list[Check] = []
+        self._figures: list[Figure] = []
+        self._notes: list[str] = []
+        self._samples: dict[Component, tuple[Inputs, DoubleArray, DoubleArray]] = {}
+
+    def run(self) -> Drift:
+        if self._decoder is None:
+            self._notes.append("drift was not measured: the bundle has no float32 decoder")
+        elif not any(True for _ in self._tested(*Component)):
+            self._notes.append("drift was not measured: every artifact is float32")
+        else:
+            self._likelihoods(self._decoder)
+            if self._encoder is None:
+                reason = "the bundle has no float32 encoder, whose latents are the features"
+                self._notes.append(f"samples were not tested: {reason}")
+            else:
+                self._distributions()
+            self._control(self._decoder)
+        return Drift(checks=tuple(self._checks), figures=tuple(self._figures), notes=tuple(self._notes))
+
+    def _likelihoods(self, decoder: ArtifactRecord) -> None:
+        reason = elbo_reason(self._vae)
+        if not reason and (self._images is None or self._encoder is None):
+            reason = "the bundle has no float32 encoder"
+        if reason:
+            self._notes.append(f"the change of the ELBO was not tested: {reason}")
+            return
+        if nll_reason(self._vae):
+            self._notes.append(f"the change of -log p(x) was not tested: {nll_reason(self._vae)}")
+        for artifact in self._told("testing likelihoods", Component.DECODER, Component.ENCODER):
+            self._checks += self._likelihood_checks(artifact.name, self._weights(artifact))
+
+    def _likelihood_checks(self, name: str, weights: DoubleArray) -> list[Check]:
+        """Returns the tests of one artifact from its log weights `[N, K]`."""
+        changes = {"elbo_change": (self._reference_weights() - weights).mean(axis=1)}
+        if not nll_reason(self._vae):
+            changes["nll_change"] = _log_mean_exp(self._reference_weights()) - _log_mean_exp(weights)
+        checks = []
+        for metric, values in changes.items():
+            change = paired_change(values)
+            assert self._images is not None  # noqa: S101 - there are weights
+            source = (
+                f"TOST: 95 % sure on each side that the change is within {MARGIN_NATS} nats, {self._images.source}, "
+                f"{_LATENTS_PER_IMAGE} latents each"
+            )
+            interval = f"{change.mean:+.3f} nats, 90 % from {change.low:+.3f} to {change.high:+.3f}"
+            checks.append(_check(name, "x", metric, change.farthest, MARGIN_NATS, source, interval))
+            self._figures.append(_figure(name, "x", f"{metric}_mean", change.mean))
+        return checks
+
+    def _weights(self, artifact: ArtifactRecord, content: bytes | None = None) -> DoubleArray:
+        """Returns log p(x|z) + log p(z) - log q(z|x) `[N, K]`, the artifact in its place and float32 in the others."""
+        assert self._images is not None  # noqa: S101 - asked for with images only
+        assert self._encoder is not None  # noqa: S101
+        assert self._decoder is not None  # noqa: S101
+        encoder, decoder = self._encoder, self._decoder
+        if artifact.component is Component.ENCODER:
+            encoder = artifact
+        else:
+            decoder = artifact
+        x, labels = self._images.x, self._images.labels
+        posterior = self._outputs(encoder, _with_label({"x": x}, labels))
+        rng = np.random.default_rng(_SEED)
+        columns = []
+        for _ in range(_LATENTS_PER_IMAGE):
+            eps = rng.standard_normal(posterior["z_mean"].shape)
+            z = reparameterize(posterior["z_mean"], posterior["z_log_var"], eps).astype(np.float32)
+            decoded = self._outputs(decoder, _with_label({"z": z}, labels), content)["image"]
+            columns.append(log_weights(log_likelihood(x, decoded, self._vae), z, posterior, self._vae))
+        return np.stack(columns, axis=1)
+
+    def _reference_weights(self) -> DoubleArray:
+        if not hasattr(self, "_reference"):
+            assert self._decoder is not None  # noqa: S101 - asked for with a decoder only
+            self._reference = self._weights(self._decoder)
+        return self._reference
+
+    def _distributions(self) -> None:
+        for artifact in self._told("testing samples", Component.DECODER, Component.GENERATOR):
+            self._checks += self._distribution_checks(artifact, artifact.name)
+
+    def _distribution_checks(self, artifact: ArtifactRecord, name: str, content: bytes | None = None) -> list[Check]:
+        if artifact.component not in self._samples:
+            self._samples[artifact.component] = self._draw(artifact.component)
+        inputs, first, same = self._samples[artifact.component]
+        found = self._features(self._outputs(artifact, inputs, content)["image"], inputs)
+        if not np.isfinite(found).all():
+            return [_check(name, "image", "mmd2", None, 0.0, "", "the features of its images are not finite")]
+        distance = kernel_distance(first, found, same, _SEED)
+        source = f"one in 1,000 permutations of two float32 samples, {len(first)} images each, features of the encoder"
+        spread, reference = (float(np.trace(np.cov(values.T))) for values in (found, same))
+        self._figures.append(_figure(name, "image", "diversity_ratio", spread / reference))
+        return [_check(name, "image", "mmd2", max(distance.value, 0.0), max(distance.null, 0.0), source, "")]
+
+    def _draw(self, component: Component) -> tuple[Inputs, DoubleArray, DoubleArray]:
+        """Returns inputs, and features of float32 images of other inputs and of these."""
+        record = self._float32(component)
+        assert record is not None  # noqa: S101 - only what has a float32 counterpart is tested
+        rng = np.random.default_rng(_SEED)
+        other, inputs = (self._inputs(component, rng) for _ in range(2))
+        features = [self._features(self._outputs(record, item)["image"], item) for item in (other, inputs)]
+        return inputs, features[0], features[1]
+
+    def _inputs(self, component: Component, rng: np.random.Generator) -> Inputs:
+        labels = None
+        if self._vae.label_count:
+            labels = rng.integers(0, self._vae.label_count, _SAMPLES).astype(np.int32)
+        if component is Component.GENERATOR:
+            limits = np.iinfo(np.int32)
+            seeds = rng.integers(limits.min, limits.max, (2, _SAMPLES), endpoint=True).astype(np.int32)
+            return _with_label({"seed": seeds[0], "index": seeds[1]}, labels)
+        noise = rng.standard_normal((_SAMPLES, self._vae.eps_dim)).astype(np.float32)
+        prior = self._float32(Component.PRIOR)
+        z = noise[:, : self._vae.latent_dim] if prior is None else self._outputs(prior, {"eps": noise})["z"]
+        return _with_label({"z": z}, labels)
+
+    def _features(self, images: FloatArray, inputs: Inputs) -> DoubleArray:
+        """Returns the encoder's mean of each image, `[N, D]`."""
+        assert self._encoder is not None  # noqa: S101 - asked for with an encoder only
+        x = images.reshape(-1, *self._vae.tensor_shape(Component.ENCODER))
+        feed: Inputs = {"x": x, **({"label": inputs["label"]} if "label" in inputs else {})}
+        return self._outputs(self._encoder, feed)["z_mean"].astype(np.float64)
+
+    def _control(self, decoder: ArtifactRecord) -> None:
+        """Adds a check that passes where a decoder of 4-bit weights fails every test that was made."""
+        content = four_bit(self._bundle.artifact_path(decoder).read_bytes(), decoder.format)
+        kept = len(self._figures)
+        checks: list[Check] = []
+        if any(check.metric == "elbo_change" for check in self._checks):
+            checks += self._likelihood_checks(_CONTROL, self._weights(decoder, content))
+        if any(check.metric == "mmd2" for check in self._checks):
+            checks += self._distribution_checks(decoder, _CONTROL, content)
+        del self._figures[kept:]
+        for check in checks:
+            problem = "" if not check.passed else "weights of 4 bits pass this test, so that it proves nothing here"
+            told = "not told apart" if problem else "told apart"
+            self._notes.append(f"{_CONTROL} {check.metric}: {_shown(check)}, {told}")
+            verdict = replace(check, value=None, limit=None, limit_source="", passed=not problem, detail=problem)
+            self._checks.append(verdict)
+
+    def _outputs(self, artifact: ArtifactRecord, inputs: Inputs, content: bytes | None = None) -> Outputs:
+        if content is None:
+            return self._run.outputs(artifact, inputs, batch=artifact.batches[0])
+        with TemporaryDirectory() as folder:
+            copy = replace(self._bundle, path=Path(folder))
+            copy.artifact_path(artifact).write_bytes(content)
+            with HostTarget().open(copy) as run:
+                return run.outputs(artifact, inputs, batch=artifact.batches[0])
+
+    def _told(self, stage: str, *components: Component) -> Iterator[ArtifactRecord]:
+        """Yields what is tested and tells of it."""
+        artifacts = list(self._tested(*components))
+        for done, artifact in enumerate(artifacts):
+            self._progress(Progress(stage=stage, done=done, total=len(artifacts), detail=artifact.name))
+            yield artifact
+        self._progress(Progress(stage=stage, done=len(artifacts), total=len(artifacts)))
+
+    def _tested(self, *components: Component) -> Iterator[ArtifactRecord]:
+        for artifact in self._bundle.manifest.artifacts:
+            quantized = artifact.precision is not Precision.FLOAT32
+            if artifact.component in components and quantized and self._float32(artifact.component) is not None:
+                yield artifact
+
+    def _float32(self, component: Component) -> ArtifactRecord | None:
+        for artifact in self._bundle.manifest.artifacts:
+            if artifact.component is component and artifact.precision is Precision.FLOAT32:
+                return artifact
+        return None
+
+
+def _shown(check: Check) -> str:
+    return "not finite" if check.value is None else f"{check.value:.3g} against {check.limit:.3g}"
+
+
+def _with_label(inputs: Mapping[str, Array], labels: npt.NDArray[np.int32] | None) -> Inputs:
+    return dict(inputs) if labels is None else {**inputs, "label": labels}
+
+
+def _log_mean_exp(values: DoubleArray) -> DoubleArray:
+    """Returns log mean exp over the last axis."""
+    largest = values.max(axis=1)
+    mean: DoubleArray = largest + np.log(np.mean(np.exp(values - largest[:, None]), axis=1))
+    return mean
+
+
+def _check(
+    artifact: str, output: str, metric: str, value: float | None, limit: float, source: str, detail: str
+) -> Check:
+    finite = value is not None and bool(np.isfinite(value))
+    passed = finite and value is not None and value <= limit
+    return Check(
+        artifact=artifact,
+        target="host",
+        output=output,
+        metric=metric,
+        value=value if finite else None,
+        limit=limit,
+        limit_source=source,
+        passed=passed,
+        detail="" if passed else (detail or f"{value:.3g} is above the limit of {limit:.3g}"),
+    )
+
+
+def _figure(artifact: str, output: str, metric: str, value: float) -> Figure:
+    return Figure(artifact=artifact, target="host", output=output, stratum="", metric=metric, value=value)

@@ -1,0 +1,76 @@
+"""The images that drift is measured on: the bundle's golden ones, or more."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.bundle import Bundle
+from pocketvae.errors import DataError, ManifestError
+from pocketvae.images import load_splits, to_unit_interval
+from pocketvae.runners import FloatArray
+from pocketvae.spec import Component, Likelihood, VaeSpec
+
+_MOST_IMAGES = 1000
+
+
+@dataclass(frozen=True, kw_only=True)
+class DriftImages:
+    """Images as the encoder takes them.
+
+    Attributes:
+        x: `[N, ...] float32` in the image's range, binarized under a Bernoulli likelihood.
+        labels: `[N] int32`; None where the VAE has none.
+        source: What they are, in words.
+    """
+
+    x: FloatArray
+    labels: npt.NDArray[np.int32] | None
+    source: str
+
+
+def golden_images(bundle: Bundle, rng: np.random.Generator) -> DriftImages | None:
+    """Returns the images among the goldens of the encoder; None where the bundle has no encoder."""
+    try:
+        goldens = bundle.goldens(Component.ENCODER)
+    except ManifestError:
+        return None
+    x = goldens.inputs["x"].astype(np.float32)
+    labels = goldens.inputs.get("label")
+    return DriftImages(
+        x=_binarized(x, bundle.manifest.vae, rng),
+        labels=None if labels is None else labels.astype(np.int32),
+        source=f"{len(x)} golden images",
+    )
+
+
+def source_images(bundle: Bundle, source: str, rng: np.random.Generator) -> DriftImages:
+    """Returns up to 1,000 test images of a source, as `pocketvae train --data` takes it.
+
+    Raises:
+        DataError: the source cannot be read, has images of another shape, or no labels where the VAE needs them.
+    """
+    vae = bundle.manifest.vae
+    test = load_splits(source).test
+    if test.image_shape != vae.image_shape:
+        raise DataError(f"the images must be {vae.image_shape} like the bundle's, got {test.image_shape}")
+    if vae.label_count and test.labels is None:
+        raise DataError("the bundle's VAE is class-conditional: the images need labels")
+    chosen = test.take(slice(0, _MOST_IMAGES))
+    images = to_unit_interval(np.asarray(chosen.images))
+    x = (np.float32(vae.image_range[0]) + np.float32(vae.range_span) * images).reshape(
+        -1, *vae.tensor_shape(Component.ENCODER)
+    )
+    return DriftImages(
+        x=_binarized(x.astype(np.float32), vae, rng),
+        labels=chosen.labels_or_zeros() if vae.label_count else None,
+        source=f"{len(x)} test images of {source if source == 'mnist' else 'the data'}",
+    )
+
+
+def _binarized(x: FloatArray, vae: VaeSpec, rng: np.random.Generator) -> FloatArray:
+    if vae.likelihood is not Likelihood.BERNOULLI:
+        return x
+    return (rng.random(x.shape) < x).astype(np.float32)

@@ -1,0 +1,65 @@
+"""Log-likelihoods of images under exported files, in numpy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.gaussian import log_normal
+from pocketvae.runners import FloatArray
+from pocketvae.spec import Likelihood, PriorKind, VaeSpec
+
+DoubleArray = npt.NDArray[np.float64]
+
+# Quantized sigmoids return 0 and 1; half a grey step is as near to certainty as an image of 256 values can tell.
+_CERTAIN = 0.5 / 255
+
+
+def elbo_reason(vae: VaeSpec) -> str:
+    """Says why images have no likelihood under exported files; empty where they have."""
+    if vae.likelihood is Likelihood.BERNOULLI:
+        return ""
+    if vae.likelihood is Likelihood.GAUSSIAN and vae.noise_scale is not None:
+        return ""
+    return f"an exported decoder of the likelihood {vae.likelihood} returns its mean alone"
+
+
+def nll_reason(vae: VaeSpec) -> str:
+    """Says why -log p(x) cannot be had; empty where it can."""
+    if vae.prior is PriorKind.STANDARD:
+        return elbo_reason(vae)
+    return f"a bundle samples from the prior {vae.prior} and has no density of it"
+
+
+def log_likelihood(images: FloatArray, decoded: FloatArray, vae: VaeSpec) -> DoubleArray:
+    """Returns log p(x|z) in nats, `[N]`; probabilities keep half a grey step from 0 and 1.
+
+    Args:
+        images: `[N, H, W, C]` in the image's range, binary under a Bernoulli likelihood.
+        decoded: The decoder's images, of the same shape or flat.
+        vae: Gives likelihood and range.
+    """
+    low, span = vae.image_range[0], vae.range_span
+    x, p = ((values.reshape(len(images), -1).astype(np.float64) - low) / span for values in (images, decoded))
+    if vae.likelihood is Likelihood.BERNOULLI:
+        p = np.clip(p, _CERTAIN, 1 - _CERTAIN)
+        return np.asarray(np.sum(x * np.log(p) + (1 - x) * np.log1p(-p), axis=1))
+    scale = float(vae.noise_scale or 1.0)
+    density = -0.5 * np.square((x - p) / scale) - np.log(scale) - 0.5 * np.log(2 * np.pi)
+    return np.asarray(np.sum(density, axis=1))
+
+
+def log_weights(
+    likelihood: DoubleArray, z: FloatArray, posterior: Mapping[str, FloatArray], vae: VaeSpec
+) -> DoubleArray:
+    """Returns log p(x|z) + log p(z) - log q(z|x) `[N]`; without log p(z) where the prior has no density here.
+
+    What is left out is the same on both sides of a pair that shares its latents.
+    """
+    weights = likelihood - log_normal(z, posterior["z_mean"], posterior["z_log_var"])
+    if vae.prior is PriorKind.STANDARD:
+        zero = np.zeros_like(z)
+        weights = weights + log_normal(z, zero, zero)
+    return np.asarray(weights, np.float64)

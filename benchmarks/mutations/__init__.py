@@ -1,0 +1,1 @@
+"""Faults made on purpose, to prove that verify finds them."""

@@ -1,0 +1,126 @@
+"""An artifact layer by layer against the float32 file of its format: where the deviation comes in."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from pocketvae.benchmarks.parity.layer_values import Values, layer_values
+from pocketvae.benchmarks.results import Layer, LayerReport
+from pocketvae.bundle import Bundle
+from pocketvae.errors import TargetError
+from pocketvae.manifest import ArtifactRecord
+from pocketvae.runners import Array, Kernels, open_runner, run_samples
+from pocketvae.spec import Component, Precision
+
+_SAMPLES = 32
+_BAD_DROP_DB = 10.0
+_DEQUANTIZED = "_DequantizeLinear_Output"
+# The first quantized layer falls from equality to about this; only what is below counts as a fall.
+_BEST_SQNR_DB = 45.0
+
+
+def layer_reports(bundle: Bundle) -> tuple[LayerReport, ...]:
+    """Looks into every artifact that is not float32, on some of the goldens.
+
+    Raises:
+        ManifestError: the goldens are damaged.
+    """
+    quantized = [item for item in bundle.manifest.artifacts if item.precision is not Precision.FLOAT32]
+    return tuple(_report(bundle, artifact) for artifact in quantized)
+
+
+def _report(bundle: Bundle, artifact: ArtifactRecord) -> LayerReport:
+    reference = next((item for item in bundle.manifest.artifacts if _is_float32_of(item, artifact)), None)
+    if reference is None:
+        reason = f"the bundle has no {artifact.component}.float32.{artifact.format} to compare with"
+        return LayerReport(artifact=artifact.name, reference="", reason=reason)
+    inputs = _some(bundle, artifact.component)
+    try:
+        expected, found = (_values(bundle, item, inputs) for item in (reference, artifact))
+    except (TargetError, ValueError, RuntimeError) as e:
+        reason = (str(e).strip().splitlines() or [type(e).__name__])[0]
+        return LayerReport(artifact=artifact.name, reference=reference.name, reason=reason)
+    layers, unmatched = compare_layers(expected, found)
+    return LayerReport(
+        artifact=artifact.name,
+        reference=reference.name,
+        layers=layers,
+        unmatched=unmatched,
+        first_bad=first_bad(layers),
+        looking_changed=_looking_changed(bundle, artifact, inputs, found),
+    )
+
+
+def compare_layers(expected: Values, found: Values) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
+    """Returns the layers that both files have, and the names of those that only the first one has.
+
+    Where an ONNX file quantizes a tensor, the one behind the quantization counts: what is before it may lack an
+    activation that the quantization brings. TFLite's converter numbers tensors of one name, differently from file to
+    file, so that a final number is not compared where there is no equal name.
+    """
+    by_name = {(_plain(name), values.shape[1:]): values for name, values in found.items()}
+    by_name |= {(name, values.shape[1:]): values for name, values in found.items()}
+    layers, unmatched = [], []
+    for name, values in expected.items():
+        names = (f"{name}{_DEQUANTIZED}", name, _plain(name))
+        other = next((by_name[key] for key in ((known, values.shape[1:]) for known in names) if key in by_name), None)
+        if other is None:
+            unmatched.append(name)
+            continue
+        noise = float(np.sum(np.square(values - other)))
+        signal = float(np.sum(np.square(values)))
+        ratio = 10 * math.log10(max(signal, 1e-300) / noise) if noise > 0 else None
+        largest = float(np.abs(values - other).max())
+        layers.append(Layer(name=name, sqnr_db=ratio, max_abs=largest))
+    return tuple(layers), tuple(unmatched)
+
+
+def first_bad(layers: tuple[Layer, ...]) -> str | None:
+    """Returns the first layer from which on the ratio stays more than 10 dB below every layer before; None without one.
+
+    A ratio that recovers was clipped where it does not matter, as large logits before a sigmoid are.
+    """
+    ratios = [math.inf if layer.sqnr_db is None else layer.sqnr_db for layer in layers]
+    lowest = _BEST_SQNR_DB
+    for index, layer in enumerate(layers):
+        if max(ratios[index:]) < lowest - _BAD_DROP_DB:
+            return layer.name
+        lowest = min(lowest, ratios[index])
+    return None
+
+
+def _is_float32_of(candidate: ArtifactRecord, artifact: ArtifactRecord) -> bool:
+    same = candidate.component is artifact.component and candidate.format is artifact.format
+    return same and candidate.precision is Precision.FLOAT32
+
+
+def _some(bundle: Bundle, component: Component) -> dict[str, Array]:
+    goldens = bundle.goldens(component)
+    step = max(1, goldens.count // _SAMPLES)
+    return {name: values[::step] for name, values in goldens.inputs.items()}
+
+
+def _values(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[str, Array]) -> Values:
+    specs = {spec.name: spec for spec in artifact.inputs}
+    return layer_values(bundle.artifact_path(artifact), artifact.format, inputs, specs)
+
+
+def _looking_changed(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[str, Array], found: Values) -> float:
+    """Runs the file once more as it is and returns how far its outputs are from those while all tensors were kept."""
+    path = bundle.artifact_path(artifact)
+    with open_runner(path, artifact.format, kernels=Kernels.BUILTIN) as runner:
+        plain = run_samples(runner, inputs)
+    changes = []
+    for values in plain.values():
+        # The name inside a TFLite file is not the signature's, so the output is the kept tensor nearest to it.
+        kept = [other.astype(np.float32).reshape(values.shape) for other in found.values() if other.size == values.size]
+        changes.append(min((float(np.abs(other - values).max()) for other in kept), default=math.inf))
+    return max(changes)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"\d+$", "", name)

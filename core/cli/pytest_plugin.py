@@ -1,0 +1,109 @@
+"""`pytest --pocketvae BUNDLE`: one test for each check of a bundle.
+
+pytest loads this module wherever pocketvae is installed, so that it imports nothing until a bundle is named.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pocketvae.benchmarks import Check, NotRun
+
+_MARKER = "pocketvae"
+
+
+class CheckFailed(Exception):
+    """A check that did not pass; the message is all there is to say of it."""
+
+
+class CheckItem(pytest.Item):
+    """One check that was made, or an artifact that could not be run."""
+
+    problem: str
+
+    def runtest(self) -> None:
+        """Fails where the check did.
+
+        Raises:
+            CheckFailed: the check did not pass.
+        """
+        if self.problem:
+            raise CheckFailed(self.problem)
+
+    def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
+        """Returns the reason alone: a traceback through this plugin explains nothing."""
+        return str(excinfo.value)
+
+    def reportinfo(self) -> tuple[Path, None, str]:
+        """Returns what pytest prints at the head of a failure; a name with dots would be taken for a Python path."""
+        return self.path, None, self.name.replace("::", " ")
+
+
+class BundleCollector(pytest.Collector):
+    """A bundle; its tests are known once it has been verified."""
+
+    def collect(self) -> Iterator[CheckItem]:
+        """Verifies the bundle and yields its checks.
+
+        Raises:
+            pytest.UsageError: the bundle or an option is not what it must be.
+        """
+        from pocketvae.benchmarks import verify_bundle
+        from pocketvae.errors import PocketVaeError
+
+        targets = str(self.config.getoption("--pocketvae-targets")).split(",")
+        config = self.config.getoption("--pocketvae-config")
+        try:
+            result = verify_bundle(self.path, targets=targets, config=Path(config) if config else None)
+        except (PocketVaeError, OSError) as e:
+            raise pytest.UsageError(f"--pocketvae: {e}") from e
+        for check in result.checks:
+            yield self._item(f"{_name(check)}::{check.output}.{check.metric}".replace("::.", "::"), _problem(check))
+        for item in result.not_run:
+            yield self._item(f"{_name(item)}::runs", f"not run: {item.reason}")
+
+    def _item(self, name: str, problem: str) -> CheckItem:
+        item: CheckItem = CheckItem.from_parent(self, name=name)
+        item.problem = problem
+        item.add_marker(_MARKER)
+        return item
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the options."""
+    group = parser.getgroup("pocketvae", "parity of exported VAEs")
+    group.addoption(
+        "--pocketvae", action="append", default=[], metavar="BUNDLE", help="verify a bundle, one test for each check"
+    )
+    group.addoption("--pocketvae-targets", default="host", metavar="LIST", help="where to run (default: host)")
+    group.addoption("--pocketvae-config", metavar="FILE", help="limits of your own, see pocketvae verify --config")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Makes the marker known, by which `-m pocketvae` chooses these tests alone."""
+    config.addinivalue_line("markers", f"{_MARKER}: a check of a bundle named by --pocketvae")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
+    """Adds the checks before pytest deselects anything."""
+    for bundle in session.config.getoption("--pocketvae"):
+        path = Path(bundle).absolute()
+        collector: BundleCollector = BundleCollector.from_parent(session, name=path.name, path=path, nodeid=path.name)
+        items.extend(collector.collect())
+
+
+def _name(item: Check | NotRun) -> str:
+    return f"{item.artifact}[{item.target}]"
+
+
+def _problem(check: Check) -> str:
+    if check.passed:
+        return ""
+    return f"{check.detail} ({check.limit_source})" if check.limit_source else check.detail

@@ -1,0 +1,1 @@
+"""Exact rewrites: graphs that compute the same values in fewer or faster operations, and the choice among them."""

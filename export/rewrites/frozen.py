@@ -1,0 +1,152 @@
+"""A component as one flat graph of TensorFlow operators: what every model becomes and what rewrites edit."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.keras_io import import_tensorflow
+
+Array = npt.NDArray[Any]
+_VARYING = frozenset({"Placeholder", "PlaceholderWithDefault"})
+
+
+class FrozenGraph:
+    """A graph whose weights are constants.
+
+    Tensors and operators are TensorFlow's own, of a graph that can be added to; `replaced` gives the graph in which
+    others read the new tensors.
+    """
+
+    def __init__(self, definition: Any, inputs: tuple[str, ...], outputs: tuple[str, ...]) -> None:
+        """Loads a definition.
+
+        Args:
+            definition: A `GraphDef` without variables and calls.
+            inputs: Names of tensors.
+            outputs: Names of tensors.
+        """
+        tf = import_tensorflow()
+        self.inputs, self.outputs = inputs, outputs
+        self.graph = tf.Graph()
+        with self.graph.as_default():
+            tf.graph_util.import_graph_def(definition, name="")
+        self.operators: list[Any] = self.graph.get_operations()
+        self._consumers: dict[str, list[Any]] = defaultdict(list)
+        for operator in self.operators:
+            for tensor in operator.inputs:
+                self._consumers[tensor.name].append(operator)
+        self._constants: dict[str, Array | None] = {}
+
+    def only_consumer(self, tensor: Any) -> Any:
+        """Returns the only operator that reads a tensor; None where there are others, or it is an output."""
+        consumers = self._consumers[tensor.name]
+        return consumers[0] if len(consumers) == 1 and tensor.name not in self.outputs else None
+
+    def constant(self, tensor: Any) -> Array | None:
+        """Returns the value of a tensor that depends on no input; None for others."""
+        if tensor.name not in self._constants:
+            self._constants[tensor.name] = self._evaluate(tensor)
+        return self._constants[tensor.name]
+
+    def _evaluate(self, tensor: Any) -> Array | None:
+        tf = import_tensorflow()
+        seen, waiting = {tensor.op.name}, [tensor.op]
+        while waiting:
+            operator = waiting.pop()
+            if operator.type in _VARYING:
+                return None
+            fresh = [source.op for source in operator.inputs if source.op.name not in seen]
+            seen.update(source.name for source in fresh)
+            waiting += fresh
+        with tf.compat.v1.Session(graph=self.graph) as session:
+            return np.asarray(session.run(tensor))
+
+    def replaced(self, tensors: Mapping[str, Any]) -> FrozenGraph:
+        """Returns the graph in which new tensors are read in place of the old ones of these names.
+
+        The new ones were added before and read no tensor that lies behind the one they replace.
+        """
+        definition = self.graph.as_graph_def()
+        names = {_short(old): _short(new.name) for old, new in tensors.items()}
+        for node in definition.node:
+            for index, source in enumerate(node.input):
+                node.input[index] = names.get(source, source)
+        outputs = tuple(_full(names.get(_short(output), _short(output))) for output in self.outputs)
+        # An input that no output needs any more must stay in the interface.
+        needed = _behind(definition, [_node(name) for name in (*outputs, *self.inputs)])
+        return FrozenGraph(needed, self.inputs, outputs)
+
+    def function(self) -> Callable[..., list[Any]]:
+        """Returns the graph as a function of its inputs' tensors that adds itself to the graph being traced."""
+        tf = import_tensorflow()
+        definition = self.graph.as_graph_def()
+        inputs = {_node(name) for name in self.inputs}
+        body = tf.compat.v1.GraphDef(versions=definition.versions, library=definition.library)
+        body.node.extend(node for node in definition.node if node.name not in inputs)
+
+        def call(*values: Any) -> list[Any]:
+            feeds = dict(zip(self.inputs, values, strict=True))
+            results: list[Any] = tf.graph_util.import_graph_def(
+                body, input_map=feeds, return_elements=list(self.outputs), name=""
+            )
+            return results
+
+        return call
+
+
+def freeze(function: Any) -> FrozenGraph:
+    """Returns a `tf.function` with an input signature as a flat graph; outputs in the order of their names."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    frozen = convert_variables_to_constants_v2(function.get_concrete_function(), lower_control_flow=False)
+    definition = frozen.graph.as_graph_def()
+    for node in definition.node:
+        # An inlined call orders its nodes behind its inputs, which matters to none: nothing here has side effects.
+        values = [source for source in node.input if not source.startswith("^")]
+        del node.input[:]
+        node.input.extend(values)
+    return FrozenGraph(
+        definition,
+        tuple(tensor.name for tensor in frozen.inputs),
+        tuple(tensor.name for tensor in frozen.outputs),
+    )
+
+
+def static_shape(tensor: Any) -> tuple[int, ...] | None:
+    """Returns a tensor's shape; None where a size is open."""
+    shape = tensor.shape
+    if shape.rank is None or any(size is None for size in shape):
+        return None
+    return tuple(int(size) for size in shape)
+
+
+def _behind(definition: Any, names: list[str]) -> Any:
+    """Returns the definition with the nodes that these depend on, and no others."""
+    tf = import_tensorflow()
+    nodes = {node.name: node for node in definition.node}
+    needed, waiting = set(names), list(names)
+    while waiting:
+        sources = {_node(source) for source in nodes[waiting.pop()].input} - needed
+        needed |= sources
+        waiting += sources
+    kept = tf.compat.v1.GraphDef(versions=definition.versions, library=definition.library)
+    kept.node.extend(node for node in definition.node if node.name in needed)
+    return kept
+
+
+def _node(tensor: str) -> str:
+    return tensor.split(":")[0]
+
+
+def _short(tensor: str) -> str:
+    # Definitions write the first output of a node without its number.
+    return tensor.removesuffix(":0")
+
+
+def _full(tensor: str) -> str:
+    return tensor if ":" in tensor else f"{tensor}:0"

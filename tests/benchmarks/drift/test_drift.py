@@ -1,0 +1,106 @@
+import json
+import shutil
+
+import numpy as np
+import onnx
+import pytest
+from onnx import numpy_helper
+
+from pocketvae.benchmarks.drift.control import four_bit
+from pocketvae.benchmarks.drift.images import golden_images, source_images
+from pocketvae.bundle import open_bundle
+from pocketvae.cli.main import main
+from pocketvae.errors import DataError
+from pocketvae.files import sha256_file
+from pocketvae.spec import Format
+
+
+def test_weights_of_four_bits_have_fifteen_levels(bundles):
+    content = bundles.decoder_model(bundles.right_weight()).SerializeToString()
+    (weight,) = [
+        numpy_helper.to_array(tensor)
+        for tensor in onnx.load_from_string(four_bit(content, Format.ONNX)).graph.initializer
+        if tensor.name == "w"
+    ]
+    assert len(np.unique(weight)) <= 15
+    step = np.abs(bundles.right_weight()).max() / 7
+    assert np.abs(weight - bundles.right_weight()).max() <= step / 2 + 1e-6
+
+
+def test_golden_images_are_binary_under_a_bernoulli_likelihood(tmp_path, bundles):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    images = golden_images(bundle, np.random.default_rng(0))
+    assert set(np.unique(images.x)) == {0.0, 1.0}
+    assert images.source == f"{bundles.COUNT} golden images"
+
+
+def test_images_of_another_shape_are_refused(tmp_path, bundles):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    with pytest.raises(DataError, match=r"the images must be \(6, 6, 1\) like the bundle's, got \(28, 28, 1\)"):
+        source_images(bundle, "mnist", np.random.default_rng(0))
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--data", "mnist"], "--data gives the images of --thorough"),
+        (["--thorough", "--data", "nothing"], "data must be 'mnist', a folder of images"),
+        (["--thorough", "--data", "mnist"], "the images must be (6, 6, 1)"),
+    ],
+)
+def test_what_cannot_be_tested_is_refused(tmp_path, bundles, capsys, words, message):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    assert main(["verify", str(bundle), "--quiet", *words]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_a_bundle_with_nothing_quantized_has_nothing_to_test(tmp_path, bundles, capsys):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    assert main(["verify", str(bundle), "--thorough", "--quiet", "--json", str(tmp_path / "v.json")]) == 0
+    assert {check["metric"] for check in json.loads((tmp_path / "v.json").read_text())["checks"]} == {
+        "loads",
+        "interface",
+        "finite",
+        "range",
+        "max_abs",
+        "kl_mean",
+    }
+
+
+@pytest.fixture(scope="module")
+def thorough(tmp_path_factory, tiny_bundle):
+    """A verification of a real bundle whose int8 decoder was replaced by one of 4-bit weights with wide limits."""
+    folder = tmp_path_factory.mktemp("thorough")
+    bundle = shutil.copytree(tiny_bundle, folder / "b")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    for artifact in manifest["artifacts"]:
+        if artifact["component"] == "decoder" and artifact["precision"] == "float16" and artifact["format"] == "tflite":
+            file = bundle / artifact["file"]["path"]
+            file.write_bytes(four_bit((bundle / "decoder.float32.tflite").read_bytes(), Format.TFLITE))
+            artifact["file"] |= {"sha256": sha256_file(file), "size_bytes": file.stat().st_size}
+            artifact["tolerances"][0]["limit"] = 1.0
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+    code = main(["verify", str(bundle), "--thorough", "--quiet", "--json", str(folder / "v.json")])
+    return code, json.loads((folder / "v.json").read_text())
+
+
+@pytest.mark.slow
+def test_a_decoder_of_four_bits_fails_though_its_limits_are_wide(thorough):
+    code, document = thorough
+    failed = {(c["artifact"], c["metric"]) for c in document["checks"] if not c["passed"]}
+    assert code == 1
+    assert ("decoder.float16.tflite", "elbo_change") in failed
+    assert {artifact for artifact, _ in failed} <= {"decoder.float16.tflite"}
+
+
+@pytest.mark.slow
+def test_every_test_has_its_limit_and_its_source(thorough):
+    _, document = thorough
+    tests = [c for c in document["checks"] if c["metric"] in ("elbo_change", "nll_change", "mmd2")]
+    assert {c["artifact"].split(".")[0] for c in tests} == {"encoder", "decoder", "generator", "control"}
+    for check in tests:
+        if not check["artifact"].startswith("control"):
+            assert check["limit_source"], check
+    assert sum("told apart" in note for note in document["notes"]) >= 2
+    figures = {(f["output"], f["metric"]) for f in document["figures"]}
+    assert {("round trip", "psnr_db"), ("path", "jump_rmse"), ("image", "diversity_ratio")} <= figures

@@ -1,0 +1,59 @@
+import numpy as np
+import pytest
+
+from pocketvae.benchmarks.drift.statistics import kernel_distance, paired_change
+
+
+def test_the_interval_is_that_of_two_one_sided_tests():
+    values = np.random.default_rng(0).normal(0.02, 0.3, 400)
+    change = paired_change(values)
+    half = 1.6449 * values.std(ddof=1) / 20
+    assert (change.low, change.high) == pytest.approx((values.mean() - half, values.mean() + half), abs=1e-4)
+    assert change.farthest == max(abs(change.low), abs(change.high))
+    assert change.count == 400
+
+
+def test_a_change_at_the_margin_is_taken_for_equivalent_in_one_of_twenty():
+    rng = np.random.default_rng(1)
+    passed = [paired_change(rng.normal(0.1, 0.5, 200)).farthest <= 0.1 for _ in range(2000)]
+    assert np.mean(passed) == pytest.approx(0.05, abs=0.015)
+
+
+def test_few_pairs_show_nothing():
+    rng = np.random.default_rng(2)
+    assert paired_change(rng.normal(0, 1, 10)).farthest > 0.1
+
+
+def slow_distance(x, y):
+    def k(a, b):
+        return (a @ b / len(a) + 1) ** 3
+
+    n = len(x)
+    within = sum(k(s[i], s[j]) for s in (x, y) for i in range(n) for j in range(n) if i != j) / (n * (n - 1))
+    return within - 2 * sum(k(a, b) for a in x for b in y) / n**2
+
+
+def test_the_distance_is_the_unbiased_estimate():
+    rng = np.random.default_rng(3)
+    x, y, same = (rng.normal(size=(12, 4)) for _ in range(3))
+    assert kernel_distance(x, y, same, 0).value == pytest.approx(slow_distance(x, y))
+
+
+def test_the_null_is_what_equal_samples_reach_one_time_in_a_thousand():
+    rng = np.random.default_rng(4)
+    x, same = (rng.normal(size=(40, 3)) for _ in range(2))
+    pooled = np.concatenate([x, same])
+    orders = [np.random.default_rng(i).permutation(80) for i in range(300)]
+    values = [slow_distance(pooled[order[:40]], pooled[order[40:]]) for order in orders]
+    null = kernel_distance(x, x, same, 0).null
+    assert np.mean(np.array(values) > null) < 0.01
+    assert null < 3 * np.quantile(values, 0.99)
+
+
+def test_another_distribution_is_told_apart_and_an_equal_one_is_not():
+    rng = np.random.default_rng(5)
+    x, same, equal = (rng.normal(size=(300, 4)) for _ in range(3))
+    right = kernel_distance(x, equal, same, 0)
+    assert right.value < right.null
+    wrong = kernel_distance(x, rng.normal(0.4, 1, size=(300, 4)), same, 0)
+    assert wrong.value > wrong.null

@@ -1,0 +1,71 @@
+import subprocess
+import sys
+
+import pytest
+
+
+def run_pytest(folder, *words):
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *map(str, words)]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_every_check_is_a_test(tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    code, text = run_pytest(tmp_path, "-v", "--pocketvae", bundle)
+    assert code == 0, text
+    assert "decoder.float32.onnx[host]::image.max_abs PASSED" in text
+    assert "encoder.float32.onnx[host]::loads PASSED" in text
+
+
+def test_a_check_that_fails_says_why_without_a_traceback(tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "b", decoder=bundles.decoder_model(bundles.right_weight() * 2))
+    code, text = run_pytest(tmp_path, "--pocketvae", bundle)
+    assert code == 1
+    assert "is above the limit of 1e-05 (test)" in text
+    assert "Traceback" not in text
+    assert "1 failed" in text
+
+
+def test_they_stand_beside_other_tests_and_can_be_chosen(tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    (tmp_path / "test_own.py").write_text("def test_own(): pass")
+    total = run_pytest(tmp_path, "--pocketvae", bundle)[1]
+    chosen = run_pytest(tmp_path, "--pocketvae", bundle, "-m", "pocketvae")[1]
+    assert "1 deselected" in chosen
+    assert "deselected" not in total
+    assert run_pytest(tmp_path, "--pocketvae", bundle, "-k", "test_own")[1].count("1 passed") == 1
+
+
+def test_limits_of_ones_own_count(tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    (tmp_path / "strict.toml").write_text('[limits."decoder.*".image]\nmax_abs = 0\n')
+    code, text = run_pytest(tmp_path, "--pocketvae", bundle, "--pocketvae-config", tmp_path / "strict.toml")
+    assert code == 1
+    assert "strict.toml" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--pocketvae", "nothing"], "is no bundle: manifest.json is missing"),
+        (["--pocketvae", "b", "--pocketvae-targets", "hots"], "did you mean 'host'"),
+        (["--pocketvae", "b", "--pocketvae-config", "no.toml"], "No such file"),
+    ],
+)
+def test_what_cannot_be_verified_is_an_error_and_no_pass(tmp_path, bundles, words, message):
+    bundles.make_bundle(tmp_path / "b")
+    code, text = run_pytest(tmp_path, *words)
+    assert code == 4
+    assert message in text
+
+
+def test_without_a_bundle_it_imports_nothing(tmp_path):
+    (tmp_path / "test_light.py").write_text(
+        "import sys\n"
+        "def test_light():\n"
+        "    assert 'pocketvae.cli.pytest_plugin' in sys.modules\n"
+        "    assert {'numpy', 'pydantic', 'pocketvae.benchmarks'}.isdisjoint(sys.modules)\n"
+    )
+    code, text = run_pytest(tmp_path)
+    assert code == 0, text
