@@ -18,7 +18,7 @@ from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, run_tool
 from pocketvae.benchmarks.couriers.wheel import WHEEL_NAME, wheel_bytes
 from pocketvae.benchmarks.targets.protocol import Target, TargetRun
 from pocketvae.bundle import Bundle
-from pocketvae.errors import TargetError, unknown_name
+from pocketvae.errors import TargetError, missing_package, unknown_name
 from pocketvae.files import write_bytes
 from pocketvae.line_process import LineProcess
 
@@ -80,20 +80,20 @@ class Arm64Target(Target):
 
     def setup(self) -> tuple[SetupStep, ...]:
         """See `Target.setup`."""
-        requirements = tuple(f"{name}=={metadata.version(name)}" for name in _WHEELS)
+        requirements = own_requirements()
         steps = (
             folder_step(
                 self._folder / "root",
                 text="Python for ARM with its libraries, some 40 packages, by apt",
                 key=f"{apt.release_codename()} {' '.join(_ROOT_PACKAGES)}",
-                download_bytes=26_000_000,
+                download_bytes=28_000_000,
                 make=lambda folder: apt.unpack_packages(folder, _ROOT_PACKAGES, apt.machine_sources(), "arm64"),
             ),
             folder_step(
                 self._folder / "site",
                 text=f"ARM wheels of {', '.join(requirements)}, and what they need, by pip",
                 key=f"{apt.release_codename()} {' '.join(requirements)}",
-                download_bytes=65_000_000,
+                download_bytes=57_000_000,
                 make=lambda folder: unpack_foreign(
                     folder, requirements, machine="aarch64", python=root_python(self._folder / "root").name[6:]
                 ),
@@ -106,7 +106,7 @@ class Arm64Target(Target):
             self._folder / "qemu",
             text=f"QEMU's user-mode emulator of Debian {_QEMU_RELEASE}, by apt",
             key=_QEMU_RELEASE,
-            download_bytes=30_000_000,
+            download_bytes=81_000_000,
             make=lambda folder: apt.unpack_file(
                 folder,
                 "qemu-user",
@@ -153,6 +153,18 @@ class Arm64Run(ChannelRun):
         """See `TargetRun.close`."""
         super().close()
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def own_requirements() -> tuple[str, ...]:
+    """Returns the packages that run artifacts, in the versions of this machine, so that only the processor differs.
+
+    Raises:
+        TargetError: one is missing here.
+    """
+    try:
+        return tuple(f"{name}=={metadata.version(name)}" for name in _WHEELS)
+    except metadata.PackageNotFoundError as e:
+        raise missing_package(str(e.name), "run") from e
 
 
 def check_qemu(qemu: Path) -> str:

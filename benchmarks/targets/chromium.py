@@ -107,7 +107,7 @@ class ChromiumTarget(Target):
                 self._folder,
                 text=f"the npm packages {', '.join(_PACKAGES)}",
                 key=" ".join(_PACKAGES),
-                download_bytes=50_000_000,
+                download_bytes=45_000_000,
                 make=lambda folder: npm.install(folder, _PACKAGES, unwanted=_UNWANTED),
             ),
         )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import shutil
 
 from pocketvae.benchmarks.couriers.channel import ChannelRun
 from pocketvae.benchmarks.couriers.journal import Journal
@@ -74,7 +75,7 @@ class SshTarget(Target):
 
     def remove(self) -> None:
         """See `Target.remove`."""
-        super().remove()
+        shutil.rmtree(target_folder(self.name), ignore_errors=True)
         self._machine().run(f"rm -rf {cache_path(_VENV)} {cache_path('runs')}")
 
     def _machine(self) -> Address:
