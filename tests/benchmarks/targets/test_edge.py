@@ -180,11 +180,9 @@ def test_a_microcontrollers_interpreter_says_what_it_is_not_for(tmp_path, bundle
 
 
 @pytest.fixture(scope="session")
-def transposed_bundle(tmp_path_factory):
+def transposed_decoder(tmp_path_factory):
     """Somebody's decoder with the layer that LiteRT's WebGPU delegate computes wrongly."""
-    from pocketvae.export import ExportConfig, OwnModels, export_own_models, plan_artifacts
     from pocketvae.keras_io import import_keras
-    from pocketvae.spec import Format
 
     keras = import_keras()
     keras.utils.set_random_seed(3)
@@ -193,21 +191,40 @@ def transposed_bundle(tmp_path_factory):
     x = layers.Reshape((7, 7, 8))(layers.Dense(7 * 7 * 8, activation="relu")(z))
     x = layers.Conv2DTranspose(8, 3, strides=2, padding="same", activation="relu")(x)
     x = layers.Conv2DTranspose(1, 3, strides=2, padding="same", activation="sigmoid")(x)
-    folder = tmp_path_factory.mktemp("transposed")
-    keras.Model(z, x).save(folder / "decoder.keras")
+    path = tmp_path_factory.mktemp("transposed") / "decoder.keras"
+    keras.Model(z, x).save(path)
+    return path
+
+
+def export_float32(decoder, out, rewrites):
+    from pocketvae.export import ExportConfig, OwnModels, export_own_models, parse_rewrites, plan_artifacts
+    from pocketvae.spec import Format
+
     plan = plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.FLOAT32])
-    export_own_models(OwnModels(decoder=folder / "decoder.keras"), folder / "bundle", ExportConfig(artifacts=plan))
-    return folder / "bundle"
+    config = ExportConfig(artifacts=plan, rewrites=parse_rewrites(rewrites))
+    export_own_models(OwnModels(decoder=decoder), out, config)
+    return out
 
 
 @pytest.mark.slow
-def test_the_fault_of_the_webgpu_delegate_is_found_and_named(transposed_bundle):
+def test_the_fault_of_the_webgpu_delegate_is_found_and_named(transposed_decoder, tmp_path):
     usable("chromium:webgpu")
-    result = verify_bundle(transposed_bundle, targets=("chromium:webgpu", "chromium"))
+    bundle = export_float32(transposed_decoder, tmp_path / "stock", "none")
+    result = verify_bundle(bundle, targets=("chromium:webgpu", "chromium"))
     failed = [check for check in result.checks if not check.passed]
     assert [(check.target, check.metric) for check in failed] == [("chromium:webgpu", "max_abs")]
     assert "WebGPU delegate" in failed[0].detail
     assert result.not_run == ()
+
+
+@pytest.mark.slow
+def test_the_rewritten_graph_is_right_on_webgpu(transposed_decoder, tmp_path):
+    usable("chromium:webgpu")
+    bundle = export_float32(transposed_decoder, tmp_path / "rewritten", "transposed_convolution")
+    (artifact,) = open_bundle(bundle).manifest.artifacts
+    if not any("transposed_convolution" in note for note in artifact.notes):
+        pytest.skip(f"the rewrite was not faster here, so it was not kept: {artifact.notes}")
+    assert verify_bundle(bundle, targets=("chromium:webgpu",)).passed
 
 
 @pytest.mark.slow
