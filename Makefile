@@ -7,7 +7,7 @@ OUT ?= quickstart
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --no-build-isolation
 # In strict editable mode a new file is seen after a reinstall only, so the package depends on every source file.
-SOURCES := pyproject.toml $(shell find core train export benchmarks -name '*.py' -o -name '*.mjs' -o -name '*.html')
+SOURCES := pyproject.toml $(shell find core train export benchmarks apps -name '*.py' -o -name '*.mjs' -o -name '*.html')
 
 .PHONY: quickstart test test-fast check targets schemas wheel clean
 

@@ -53,6 +53,7 @@ class LineProcess:
         """
         self._memory_limit_bytes = memory_limit_bytes
         self._guard: MemoryGuard | None = None
+        self._stopped = False
         self._command = list(command)
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
@@ -66,6 +67,9 @@ class LineProcess:
             LineProcessError: the child ended, or did not answer in time and was ended.
         """
         process = self._process or self._start()
+        if self._stopped:
+            self.close(kill=True)
+            raise LineProcessError("it was stopped")
         try:
             assert process.stdin is not None  # noqa: S101 - opened as a pipe
             process.stdin.write(line + "\n")
@@ -79,6 +83,11 @@ class LineProcess:
         if answer is None:
             raise self._ended()
         return answer
+
+    def stop(self) -> None:
+        """Ends the child at once and for good: a question that another thread asks next starts no new one."""
+        self._stopped = True
+        self.close(kill=True)
 
     def close(self, *, kill: bool = False) -> None:
         """Ends the child: by closing its input, or at once."""

@@ -18,6 +18,7 @@ _PACKAGES = (
     ("rich", "rich", "tables and progress", ""),
     ("ai-edge-litert", "ai_edge_litert", "running TFLite files", "run"),
     ("onnxruntime", "onnxruntime", "running ONNX files", "run"),
+    ("pyarrow", "pyarrow", "latents as Parquet", "parquet"),
     ("tensorflow", "tensorflow", "training, conversion", "train"),
     ("tf-keras", "tf_keras", "training, conversion", "train"),
     ("matplotlib", "matplotlib", "learning curves", "train"),
@@ -28,6 +29,7 @@ _COMMANDS = (
     ("train", ("tensorflow", "tf-keras", "matplotlib")),
     ("export", ("tensorflow", "tf-keras", "onnx", "tf2onnx", "ai-edge-litert", "onnxruntime")),
     ("verify, bench", ("ai-edge-litert", "onnxruntime")),
+    ("generate, compress, score, explore", ("ai-edge-litert", "onnxruntime")),
     ("bench of the original", ("tensorflow", "tf-keras")),
 )
 

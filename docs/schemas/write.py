@@ -3,10 +3,12 @@
 import json
 from pathlib import Path
 
+from pocketvae.apps import Calibration, ScoreResult
 from pocketvae.benchmarks import BenchResult, Comparison, VerifyResult
 from pocketvae.benchmarks.matrix import MatrixResult
 from pocketvae.documents import json_schema
 from pocketvae.embedded import EmbeddedRecord
+from pocketvae.export import Recipe
 from pocketvae.manifest import Manifest
 from pocketvae.run import RunRecord
 from pocketvae.train import Evaluation
@@ -14,10 +16,13 @@ from pocketvae.train import Evaluation
 DOCUMENTS = {
     "embedded": EmbeddedRecord,
     "manifest": Manifest,
+    "recipe": Recipe,
     "run": RunRecord,
     "evaluation": Evaluation,
     "verify": VerifyResult,
     "bench": BenchResult,
+    "calibration": Calibration,
+    "score": ScoreResult,
     "comparison": Comparison,
     "matrix": MatrixResult,
 }

@@ -44,7 +44,7 @@ def test_the_wheel_holds_every_module_and_data_file(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     rooms = {"core": "pocketvae", "train": "pocketvae/train", "export": "pocketvae/export"}
-    rooms["benchmarks"] = "pocketvae/benchmarks"
+    rooms |= {"benchmarks": "pocketvae/benchmarks", "apps": "pocketvae/apps"}
     for room, package in rooms.items():
         for file in (ROOT / room).rglob("*.py"):
             assert f"{package}/{file.relative_to(ROOT / room).as_posix()}" in names
