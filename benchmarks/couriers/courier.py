@@ -9,11 +9,12 @@ from __future__ import annotations
 import platform
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from pocketvae.benchmarks.couriers.messages import Answer, Job, Latency, Question, pack, unpack
 from pocketvae.benchmarks.environment import current_environment
+from pocketvae.benchmarks.latency.timing import calibrate_loops, time_values
 from pocketvae.benchmarks.targets.host import HostRun
 from pocketvae.benchmarks.targets.protocol import ArtifactFault
 from pocketvae.bundle import Bundle
@@ -24,9 +25,6 @@ from pocketvae.manifest import MANIFEST_NAME, ArtifactRecord, Manifest
 from pocketvae.runners import Array, open_runner, quantize
 
 _WARMUP_CALLS = 20
-# A value shorter than this is too close to the clock's own cost.
-_SHORTEST_VALUE_S = 20e-6
-_MOST_LOOPS = 1024
 
 
 class Courier:
@@ -74,25 +72,11 @@ class Courier:
             loaded = time.perf_counter()
             runner.run(feed)
             first = time.perf_counter()
-            loops, values = timed_calls(lambda: runner.run(feed), job.timed_calls)
-        return Latency(load_s=loaded - started, first_s=first - loaded, values_s=values, loops=loops)
-
-
-def timed_calls(call: Callable[[], object], count: int) -> tuple[int, tuple[float, ...]]:
-    """Returns how many calls stand behind one value, and `count` values in seconds per call."""
-    for _ in range(_WARMUP_CALLS):
-        call()
-    loops = 1
-    while loops < _MOST_LOOPS and min(_value(call, loops) for _ in range(3)) * loops < _SHORTEST_VALUE_S:
-        loops *= 2
-    return loops, tuple(_value(call, loops) for _ in range(count))
-
-
-def _value(call: Callable[[], object], loops: int) -> float:
-    started = time.perf_counter()
-    for _ in range(loops):
-        call()
-    return (time.perf_counter() - started) / loops
+            for _ in range(_WARMUP_CALLS):
+                runner.run(feed)
+            loops = calibrate_loops(lambda: runner.run(feed))
+            values = time_values(lambda: runner.run(feed), loops=loops, count=job.timed_calls)
+        return Latency(load_s=loaded - started, first_s=first - loaded, values_s=tuple(values), loops=loops)
 
 
 def read_bundle(folder: Path) -> Bundle:
