@@ -94,7 +94,9 @@ def run_tool(
     except FileNotFoundError as e:
         raise TargetError(f"{doing} needs {command[0]}, which is not installed") from e
     if done.returncode:
-        lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        said = (done.stderr or done.stdout).splitlines()
+        # npm ends with where its log lies, which says nothing.
+        lines = [line for line in said if line.strip() and "A complete log of this run" not in line]
         errors = [line for line in lines if "rror" in line or line.startswith("E:")] or lines
         raise TargetError(f"{doing} failed: {errors[-1].strip()[:300] if errors else f'code {done.returncode}'}")
     return done.stdout
