@@ -175,7 +175,7 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     elif key == (Format.TFLITE, Precision.DYNAMIC_INT8):
         content = tflite.convert_dynamic_int8(graph)
     elif key == (Format.TFLITE, Precision.INT16X8):
-        # TFLite has no 16-bit depth-to-space, so this one keeps reshape, transpose, reshape.
+        # TFLite has no 16-bit depth-to-space, so this one has reshape, transpose, reshape.
         notes.clear()
         content = tflite.convert_int16x8(source.graph(fuse=False), source.calibration)
     elif key == (Format.ONNX, Precision.FLOAT32):
