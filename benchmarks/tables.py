@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, LayerReport, VerifyResult
+from pocketvae.benchmarks.results import Check, LayerReport, VerifyResult
 
 Row = list[str]
 
@@ -97,6 +97,7 @@ _SHOWN_FIGURES = {
     "kl_max": "KL, worst",
     "active_units_changed": "units changed",
     "jump_rmse": "jump",
+    "repeat_max_abs": "repeats differ",
     "elbo_change_mean": "ELBO lost, nats",
     "nll_change_mean": "-log p(x), nats",
     "diversity_ratio": "diversity",
@@ -127,30 +128,6 @@ def format_value(value: float | None, check: Check) -> str:
     if check.output == "image" and value >= 1e-4 and check.metric in _PIXEL_METRICS:
         return f"{value * 255:.2f}/255"
     return f"{value:.1e}"
-
-
-def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
-    """Returns headers and one row per artifact, target, number of threads and batch size."""
-    headers = ["artifact", "target", "threads", "batch", "kB", "load ms", "first ms", "median us", "p90 us", "p99 us"]
-    headers += ["peak MB", "x tf.function", "x predict", "notes"]
-    return headers, [_bench_row(row) for row in result.results]
-
-
-def _bench_row(row: BenchRow) -> Row:
-    return [
-        row.artifact,
-        row.target,
-        str(row.threads),
-        str(row.batch),
-        f"{row.size_bytes / 1000:.1f}",
-        f"{row.load_s * 1e3:.1f}",
-        f"{row.first_s * 1e3:.2f}",
-        *(format_us(value) for value in (row.median_s, row.p90_s, row.p99_s)),
-        f"{row.peak_rss_bytes / 1e6:.0f}",
-        format_ratio(row.speedup_vs_original),
-        format_ratio(row.speedups.get("keras-predict")),
-        "; ".join(row.warnings),
-    ]
 
 
 def format_us(seconds: float) -> str:

@@ -12,7 +12,8 @@ import numpy.typing as npt
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
 from pocketvae.files import sha256_file
-from pocketvae.manifest import MANIFEST_NAME, ArtifactRecord, FileRecord, Manifest, Stratum
+from pocketvae.likelihoods import Observed
+from pocketvae.manifest import MANIFEST_NAME, ArtifactRecord, FileRecord, GoldenRecord, Manifest, Stratum
 from pocketvae.spec import Component
 
 Array = npt.NDArray[np.generic]
@@ -28,12 +29,14 @@ class Goldens:
         strata: Kinds of samples, in order.
         steps: Output name to every how many values of the flattened output one was kept, `[N, K]`; 1 where it is not
             named, which means all, in shape.
+        observed: The images that the first samples were drawn for, where there are such.
     """
 
     inputs: dict[str, Array]
     outputs: dict[str, Array]
     strata: tuple[Stratum, ...]
     steps: Mapping[str, int] = field(default_factory=dict)
+    observed: Observed | None = None
 
     @property
     def count(self) -> int:
@@ -78,7 +81,20 @@ class Bundle:
         for name, array in (*inputs.items(), *outputs.items()):
             if not np.isfinite(array).all():
                 raise ManifestError(f"golden {name!r} of the {component} holds values that are not finite")
-        return Goldens(inputs=inputs, outputs=outputs, strata=record.strata)
+        observed = self._observed(record, len(next(iter(inputs.values()))))
+        return Goldens(inputs=inputs, outputs=outputs, strata=record.strata, observed=observed)
+
+    def _observed(self, record: GoldenRecord, count: int) -> Observed | None:
+        arrays = {name: _load_array(self.path / file.path) for name, file in record.observed.items()}
+        if not arrays:
+            return None
+        vae = self.manifest.vae
+        shapes = {array.shape for array in arrays.values()}
+        if "x" not in arrays or len(shapes) != 1 or not 0 < len(arrays["x"]) <= count:
+            raise ManifestError(f"observed images must be 1 to {count}, with an 'x', all of one shape, got {shapes}")
+        if arrays["x"].shape[1:] != vae.image_shape or arrays["x"].dtype != np.uint8:
+            raise ManifestError(f"observed images must be uint8 of {vae.image_shape}, got {arrays['x'].shape[1:]}")
+        return Observed.of(vae, arrays["x"], arrays.get("log_scale"))
 
 
 def thin(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:

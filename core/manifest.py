@@ -11,6 +11,7 @@ from pocketvae.errors import ManifestError
 from pocketvae.files import is_inside
 from pocketvae.model_form import ModelForm
 from pocketvae.portability.records import Portability, Requirement
+from pocketvae.quantization import LayerPrecision, SearchRecord
 from pocketvae.spec import (
     STRICT,
     ArtifactSpec,
@@ -111,6 +112,8 @@ class ArtifactRecord:
         rewrites: Those that were tried.
         requires: The oldest runtime that loads it.
         portability: How much of it each accelerator takes.
+        layers: The precision of each layer with weights, read from the file.
+        search: How its quantization was found; None where it is not searched for.
     """
 
     __pydantic_config__ = STRICT
@@ -127,6 +130,8 @@ class ArtifactRecord:
     rewrites: tuple[RewriteRecord, ...] = ()
     requires: Requirement | None = None
     portability: tuple[Portability, ...] = ()
+    layers: tuple[LayerPrecision, ...] = ()
+    search: SearchRecord | None = None
 
     def __post_init__(self) -> None:
         check_batches(self.batches)
@@ -171,6 +176,9 @@ class GoldenRecord:
         inputs: Input name to a `.npy` file, `[N, ...] float32`.
         outputs: Output name to a `.npy` file, `[N, ...] float32`.
         strata: Kinds of samples, in order, covering all N.
+        observed: Of a decoder, the images that its first M latents were drawn for: `x`, a `.npy` file
+            `[M, H, W, C] uint8`, 0 and 1 under a Bernoulli likelihood, and for a discretized logistic `log_scale` of
+            the original. Empty where there were no images, or their likelihood is not known.
     """
 
     __pydantic_config__ = STRICT
@@ -178,6 +186,11 @@ class GoldenRecord:
     inputs: dict[str, FileRecord]
     outputs: dict[str, FileRecord]
     strata: tuple[Stratum, ...]
+    observed: dict[str, FileRecord] = field(default_factory=dict)
+
+    def files(self) -> tuple[FileRecord, ...]:
+        """Returns every recorded file."""
+        return (*self.inputs.values(), *self.outputs.values(), *self.observed.values())
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -189,6 +202,8 @@ class CalibrationRecord:
         latents: Kinds of latents in the order they were used.
         image_count: Number of images that calibrated the encoder.
         sha256: Of all calibration samples, hexadecimal.
+        seed_count: Sets of samples that the plans of quantized artifacts were tried with.
+        coverage: Kind of golden latents to the share of their values within the range of the calibration latents.
     """
 
     __pydantic_config__ = STRICT
@@ -196,6 +211,8 @@ class CalibrationRecord:
     latents: tuple[Stratum, ...]
     image_count: int
     sha256: str
+    seed_count: int = 1
+    coverage: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,7 +258,7 @@ class Manifest:
 
     def files(self) -> tuple[FileRecord, ...]:
         """Returns every recorded file."""
-        goldens = [file for golden in self.goldens for file in (*golden.inputs.values(), *golden.outputs.values())]
+        goldens = [file for golden in self.goldens for file in golden.files()]
         artifacts = [artifact.file for artifact in self.artifacts]
         return (*artifacts, *goldens, *self.original.values(), *self.documents)
 

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pocketvae.errors import SpecError, unknown_name
 from pocketvae.gaussian import kl_divergence
+from pocketvae.likelihoods import Observed
 from pocketvae.manifest import Tolerance
 from pocketvae.ssim import ssim
 
@@ -35,26 +36,38 @@ _ELEMENTWISE: Mapping[str, Callable[[DoubleArray], float]] = {
 _STEPS = {"share_off_by_1": 1, "share_off_by_4": 4}
 _PAIRWISE = ("cosine_loss", "ssim_loss", "ssim_loss_max")
 _POSTERIOR = ("kl_mean", "kl_max", "active_units_changed")
-METRICS = (*_ELEMENTWISE, *_STEPS, *_PAIRWISE, *_POSTERIOR)
+# Of images whose observations are known, see `likelihoods.Observed`.
+ELBO_CHANGE = "elbo_change"
+METRICS = (ELBO_CHANGE, *_ELEMENTWISE, *_STEPS, *_PAIRWISE, *_POSTERIOR)
 
 
-def measure(tolerance: Tolerance, original: Outputs, artifact: Outputs, *, image_span: float = 1.0) -> float:
+def measure(
+    tolerance: Tolerance,
+    original: Outputs,
+    artifact: Outputs,
+    *,
+    image_span: float = 1.0,
+    observed: Observed | None = None,
+) -> float:
     """Returns the value that a tolerance limits, NaN where an output is not finite.
 
     Elementwise metrics are of |artifact - original| over all samples and elements; `share_off_by_1` and
     `share_off_by_4` are the shares of elements that differ by more than one and four of 255 grey steps. `cosine_loss`
     is 1 - cos over everything at once, `ssim_loss` 1 - SSIM on average over the samples and `ssim_loss_max` of the
     worst one. `kl_mean` and `kl_max` are of KL(original || artifact) in nats over the samples, `active_units_changed`
-    counts latent dimensions that are active in one and not in the other.
+    counts latent dimensions that are active in one and not in the other. `elbo_change` is the change of the mean ELBO
+    in nats per image over the latents of observed images.
 
     Args:
         tolerance: Names the output and the metric.
         original: Output name to `[N, ...]`.
         artifact: Output name to `[N, ...]`.
         image_span: White minus black.
+        observed: The images that the first latents were drawn for; `elbo_change` needs them.
 
     Raises:
-        SpecError: the metric or the output is unknown, or the metric is of images and the output is none.
+        SpecError: the metric or the output is unknown, or the metric is of images and the output is none, or there
+            are no observed images and it needs them.
     """
     metric = tolerance.metric
     if metric not in METRICS:
@@ -64,6 +77,10 @@ def measure(tolerance: Tolerance, original: Outputs, artifact: Outputs, *, image
     expected, found = (_as_double(outputs, tolerance.output) for outputs in (original, artifact))
     if not (np.isfinite(expected).all() and np.isfinite(found).all()):
         return float("nan")
+    if metric == ELBO_CHANGE:
+        if observed is None:
+            raise SpecError("the change of the ELBO needs the images that golden latents were drawn for")
+        return observed.elbo_change(expected, found)
     if metric == "cosine_loss":
         return _cosine_loss(expected, found)
     if metric in _PAIRWISE:

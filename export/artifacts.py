@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, searched, tflite
+from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, tflite
 from pocketvae.export.budgets import with_pixel_rounding
 from pocketvae.export.interfaces import show
 from pocketvae.export.measured import excess_of, excess_of_outputs, kernel_spread, open_content
+from pocketvae.export.quantizers import is_searched
 from pocketvae.export.rewrites.choice import decide
+from pocketvae.export.searched import Searched, search_artifact
 from pocketvae.export.source import FloatArray, Source
 from pocketvae.manifest import RewriteRecord, Tolerance
 from pocketvae.runners import run_samples
@@ -30,6 +32,7 @@ class Artifact:
         excess: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
         golden_outputs: Output name to `[N, ...]`, what it makes of the goldens.
         kernel_spread: Of a float file, how far its runtime's kernels differ from one another, by output.
+        searched: How its quantization was found, where it was searched for.
     """
 
     content: bytes
@@ -41,6 +44,7 @@ class Artifact:
     excess: float
     golden_outputs: dict[str, FloatArray]
     kernel_spread: dict[str, float]
+    searched: Searched | None
 
 
 def make_artifact(
@@ -57,7 +61,8 @@ def make_artifact(
     Raises:
         ExportError: the conversion failed.
     """
-    content, notes = _made(replace(spec, image_dtype=ImageDtype.FLOAT32), source, tolerances)
+    made = _made(replace(spec, image_dtype=ImageDtype.FLOAT32), source, tolerances)
+    content, notes = made.content, made.notes
     shown = show(content, spec, source.vae, batches)
     with open_content(spec.format, shown.content) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
@@ -74,7 +79,17 @@ def make_artifact(
         golden_outputs=found,
         # Of the numbers behind the pixels: rounding would turn the smallest difference into a whole step.
         kernel_spread=kernel_spread(spec.format, content, source) if spec.precision.is_float else {},
+        searched=made.searched,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """A file, what is said of it, and how its quantization was found."""
+
+    content: bytes
+    notes: tuple[str, ...]
+    searched: Searched | None = None
 
 
 def _rewrites(spec: ArtifactSpec, source: Source) -> tuple[RewriteRecord, ...]:
@@ -89,40 +104,47 @@ def _in_order(tensors: tuple[TensorSpec, ...], names: Iterable[str]) -> tuple[Te
     return tuple(sorted(tensors, key=lambda tensor: order.get(tensor.name, len(order))))
 
 
-def _made(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> tuple[bytes, tuple[str, ...]]:
+def _made(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> _Made:
     """Returns an artifact's content and notes, made once: a generator takes over the decoder that was made before."""
     if spec.filename not in source.cache:
         make = _compose if spec.component.is_composed else _convert
         source.cache[spec.filename] = make(spec, source, tolerances)
-    made: tuple[bytes, tuple[str, ...]] = source.cache[spec.filename]
+    made: _Made = source.cache[spec.filename]
     return made
 
 
-def _compose(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> tuple[bytes, tuple[str, ...]]:
+def _compose(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> _Made:
     if spec.component is Component.SAMPLER:
         return _sampler(spec, source)
     latent = replace(spec, component=Component.SAMPLER, precision=Precision.FLOAT32)
-    sampler, _ = _made(latent, source.parts[Component.SAMPLER], ())
+    sampler = _made(latent, source.parts[Component.SAMPLER], ())
     image = replace(spec, component=Component.DECODER)
-    decoder, notes = _decoder(image, source, tolerances)
-    content = joins.join(spec.format, sampler, decoder, "z")
-    return content, (f"{latent.filename} and {image.filename} in one file", *notes)
+    decoder = _decoder(image, source, tolerances)
+    content = joins.join(spec.format, sampler.content, decoder.content, "z")
+    notes = (f"{latent.filename} and {image.filename} in one file", *decoder.notes)
+    return _Made(content=content, notes=notes)
 
 
-def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> tuple[bytes, tuple[str, ...]]:
+def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> _Made:
     """Returns the decoder's own file, or, where its search held the budget on its own goldens alone, a better one."""
     decoder = source.parts[Component.DECODER]
-    content, notes = _made(spec, decoder, tolerances)
+    made = _made(spec, decoder, tolerances)
     latents = {**source.golden_inputs, **source.parts[Component.SAMPLER].golden_outputs}
     inputs = {name: latents[name] for name in decoder.golden_inputs}
-    here = replace(decoder, golden_inputs=inputs, golden_outputs=source.golden_outputs)
-    if spec.precision is not Precision.INT8 or excess_of(spec.format, content, here, tolerances) <= 1:
-        return content, notes
-    content, notes = _convert(spec, here, tolerances)
-    return content, ("quantized anew for the latents of seeds", *notes)
+    here = replace(
+        decoder,
+        golden_inputs=inputs,
+        golden_outputs=source.golden_outputs,
+        golden_strata=source.golden_strata,
+        observed=None,
+    )
+    if spec.precision is not Precision.INT8 or excess_of(spec.format, made.content, here, tolerances) <= 1:
+        return made
+    anew = _convert(spec, here, tolerances)
+    return replace(anew, notes=("quantized anew for the latents of seeds", *anew.notes))
 
 
-def _sampler(spec: ArtifactSpec, source: Source) -> tuple[bytes, tuple[str, ...]]:
+def _sampler(spec: ArtifactSpec, source: Source) -> _Made:
     prior = source.parts.get(Component.PRIOR)
     output = "eps" if prior else "z"
     if spec.format is Format.TFLITE:
@@ -130,16 +152,21 @@ def _sampler(spec: ArtifactSpec, source: Source) -> tuple[bytes, tuple[str, ...]
     else:
         content = noise_onnx.build_noise(source.vae.eps_dim, output)
     if prior:
-        behind, _ = _made(replace(spec, component=Component.PRIOR), prior, ())
-        content = joins.join(spec.format, content, behind, output)
-    return content, ("noise bit-identical in every runtime",)
+        behind = _made(replace(spec, component=Component.PRIOR), prior, ())
+        content = joins.join(spec.format, content, behind.content, output)
+    return _Made(content=content, notes=("noise bit-identical in every runtime",))
 
 
-def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> tuple[bytes, tuple[str, ...]]:
+def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> _Made:
     decision = decide(spec, source)
     source = replace(source, steps=decision.steps)
     graph = source.graph()
     notes = [f"depth-to-space as one operator in {graph.fused_shuffles} places"] if graph.fused_shuffles else []
+    if is_searched(spec.precision):
+        recipe = source.recipes.get(spec.filename)
+        searched = search_artifact(spec, source, tolerances, recipe)
+        notes += [*searched.notes, *filter(None, [decision.note()])]
+        return _Made(content=searched.content, notes=tuple(notes), searched=searched)
     key = spec.format, spec.precision
     if key == (Format.TFLITE, Precision.FLOAT32):
         content = source.float32(Format.TFLITE)
@@ -151,17 +178,11 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
         # TFLite has no 16-bit depth-to-space, so this one keeps reshape, transpose, reshape.
         notes.clear()
         content = tflite.convert_int16x8(source.graph(fuse=False), source.calibration)
-    elif key == (Format.TFLITE, Precision.INT8_IO):
-        content = searched.search_tflite(source, tolerances, notes, integer_interface=True)
-    elif key == (Format.TFLITE, Precision.INT8):
-        content = searched.search_tflite(source, tolerances, notes)
     elif key == (Format.ONNX, Precision.FLOAT32):
         content = source.float32(Format.ONNX)
     elif key == (Format.ONNX, Precision.FLOAT16):
         content = onnx_convert.convert_float16(source.float32(Format.ONNX))
         notes.append("weights in half precision, arithmetic in float32")
-    elif key == (Format.ONNX, Precision.DYNAMIC_INT8):
-        content = onnx_quantize.quantize_dynamic(source.float32(Format.ONNX))
     else:
-        content = searched.search_onnx(source, tolerances, notes)
-    return content, (*notes, *filter(None, [decision.note()]))
+        content = onnx_quantize.quantize_dynamic(source.float32(Format.ONNX))
+    return _Made(content=content, notes=(*notes, *filter(None, [decision.note()])))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from pocketvae.errors import SpecError
 from pocketvae.export.goldens import NoiseFloor
 from pocketvae.manifest import Tolerance
+from pocketvae.metrics import ELBO_CHANGE
 from pocketvae.spec import ArtifactSpec, Component, ImageDtype, Precision
 
 # Another summation order, another exponential function and fused multiply-adds each add about as much as the original
@@ -18,6 +20,9 @@ _SMALLEST_FLOOR = 1e-6
 HALF_FACTOR = 2.0
 
 _PIXEL = 1 / 255
+# Nats add up over pixels: 0.1 nats of a 28x28 digit are 1.3e-4 a pixel, and a larger image has as much of each.
+_ELBO_NATS = 0.1
+_ELBO_VALUES = 784
 _DECODER_BUDGETS = {
     Precision.DYNAMIC_INT8: (4.0, 1.0),
     Precision.INT8: (4.0, 1.0),
@@ -28,6 +33,32 @@ _DECODER_BUDGETS = {
 _ENCODER_KL_NATS = 0.1
 
 
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How much quantization may cost; what is None is the default.
+
+    Attributes:
+        p99_steps: Grey steps of 1/255 that 99 per cent of all pixels of a decoder keep within.
+        mean_steps: Grey steps by which they may differ on average.
+        elbo_nats: By which the mean ELBO of observed images may change.
+
+    Raises:
+        SpecError: a value is not positive.
+    """
+
+    p99_steps: float | None = None
+    mean_steps: float | None = None
+    elbo_nats: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("p99", self.p99_steps), ("mean", self.mean_steps), ("elbo", self.elbo_nats)):
+            if value is not None and not 0 < value < float("inf"):
+                raise SpecError(f"--budget-{name} must be a positive number, got {value:g}")
+
+
+DEFAULT_BUDGET = Budget()
+
+
 _KERNELS = "how far the runtime's optimized and built-in kernels differ on this file"
 
 
@@ -36,9 +67,12 @@ def tolerances(
     floor: NoiseFloor,
     image_span: float = 1.0,
     kernel_spread: Mapping[str, float] | None = None,
+    budget: Budget = DEFAULT_BUDGET,
+    observed_values: int = 0,
 ) -> tuple[Tolerance, ...]:
     """Returns what verify holds an artifact to, see `base_tolerances` and `with_pixel_rounding`."""
-    return with_pixel_rounding(spec, base_tolerances(spec, floor, image_span, kernel_spread), image_span)
+    limits = base_tolerances(spec, floor, image_span, kernel_spread, budget, observed_values)
+    return with_pixel_rounding(spec, limits, image_span)
 
 
 def with_pixel_rounding(
@@ -48,6 +82,7 @@ def with_pixel_rounding(
 
     An image that is rounded to whole pixels moves by half a step at the most, so that a float artifact stays within
     one step. Pixels that are taken stand for exactly the numbers that an artifact of float32 images is given.
+    Whole pixels are no probabilities, so that the ELBO is not theirs to hold.
 
     Args:
         spec: The artifact.
@@ -60,6 +95,7 @@ def with_pixel_rounding(
     return tuple(
         replace(limit, limit=limit.limit + half_step, source=f"half a grey step of rounding, and {limit.source}")
         for limit in limits
+        if limit.metric != ELBO_CHANGE
     )
 
 
@@ -68,6 +104,8 @@ def base_tolerances(
     floor: NoiseFloor,
     image_span: float = 1.0,
     kernel_spread: Mapping[str, float] | None = None,
+    budget: Budget = DEFAULT_BUDGET,
+    observed_values: int = 0,
 ) -> tuple[Tolerance, ...]:
     """Returns what an artifact with float32 images is held to.
 
@@ -81,6 +119,9 @@ def base_tolerances(
         image_span: White minus black, 255 steps.
         kernel_spread: Of a float file, by output. It counts up to the limit without it: what differs by more is a
             fault of a kernel, not its noise.
+        budget: Of quantized artifacts.
+        observed_values: Pixels times channels of the images that golden latents were drawn for; 0 where there are
+            none, or where their likelihood is not known.
     """
     if floor.exact:
         source = "bit-identical by construction: integer arithmetic and a table"
@@ -91,13 +132,32 @@ def base_tolerances(
     if spec.component is Component.ENCODER:
         source = f"budget: {_ENCODER_KL_NATS} nats between the original's and the artifact's posterior"
         return (Tolerance(output="posterior", metric="kl_mean", limit=_ENCODER_KL_NATS, source=source),)
+    return (*_pixel_tolerances(spec, image_span, budget), *_elbo_tolerances(spec, budget, observed_values))
+
+
+def _pixel_tolerances(spec: ArtifactSpec, image_span: float, budget: Budget) -> tuple[Tolerance, ...]:
     p99, mean = _DECODER_BUDGETS[spec.precision]
+    p99, mean = budget.p99_steps or p99, budget.mean_steps or mean
     step = _PIXEL * image_span
     unit = "of 255 grey steps" if image_span == 1.0 else f"of 255 grey steps of {step:.3g}"
     return tuple(
         Tolerance(output="image", metric=metric, limit=steps * step, source=f"budget: {steps:g} {unit}")
         for metric, steps in (("p99_abs", p99), ("mean_abs", mean))
     )
+
+
+def _elbo_tolerances(spec: ArtifactSpec, budget: Budget, observed_values: int) -> tuple[Tolerance, ...]:
+    """Returns the limit of a decoder's ELBO; an integer image of 256 levels is no probability to take logarithms of."""
+    if spec.component is not Component.DECODER or spec.precision is Precision.INT8_IO or not observed_values:
+        return ()
+    limit, source = _ELBO_NATS, f"budget: {_ELBO_NATS:g} nats between the ELBO of the original and of the artifact"
+    shared = observed_values / _ELBO_VALUES * _ELBO_NATS
+    if shared > limit:
+        limit = shared
+        source = f"budget: {_ELBO_NATS:g} nats for each {_ELBO_VALUES} of {observed_values} observed values of the ELBO"
+    if budget.elbo_nats is not None:
+        limit, source = budget.elbo_nats, f"budget: {budget.elbo_nats:g} nats of the ELBO, as asked for"
+    return (Tolerance(output="image", metric=ELBO_CHANGE, limit=limit, source=source),)
 
 
 def _with_kernels(floor: NoiseFloor, spread: Mapping[str, float]) -> NoiseFloor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from pocketvae.export.portability_notes import portability_sources, portability_table
+from pocketvae.export.quantization_notes import quantization_section
 from pocketvae.manifest import ArtifactRecord, Manifest
 from pocketvae.spec import Component, Likelihood, PriorKind, VaeSpec
 
@@ -65,6 +66,7 @@ def model_card(manifest: Manifest) -> str:
     lines += ["## Where it runs", "", *_runs(manifest), ""]
     if manifest.failures:
         lines += ["Could not be made:", "", *(f"- {item.artifact}: {item.reason}" for item in manifest.failures), ""]
+    lines += ["## Quantization", "", *quantization_section(manifest), ""]
     lines += ["## Training", "", *_training(manifest), "", "## Limits", "", *_limits(manifest), ""]
     return "\n".join(lines)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pocketvae.errors import SpecError
+from pocketvae.export.budgets import DEFAULT_BUDGET, Budget
+from pocketvae.export.recipe import Recipe, recipe_name
 from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.memory import machine_bytes
 from pocketvae.spec import (
@@ -20,6 +22,9 @@ from pocketvae.spec import (
 
 # A generator comes behind its decoder, so that the decoder is there when it is needed.
 _EVERY_VAE = (Component.ENCODER, Component.DECODER, Component.SAMPLER, Component.GENERATOR)
+
+# Each costs a calibration and a quantization of every int8 artifact, and holds its samples on disk meanwhile.
+_MOST_SEEDS = 100
 
 
 # Of the machine, for each of two conversions; but TensorFlow alone needs half a gigabyte, and a large decoder several.
@@ -46,6 +51,10 @@ class ExportConfig:
         licence: Of the model, stated in every file; empty states nothing.
         author: The same of who made it.
         embedded_goldens: Whether golden pairs go into the files, so that each can be verified alone.
+        budget: What quantization may cost.
+        calibration_seeds: Sets of calibration samples that the plan of a quantized artifact is tried with; 1 for the
+            artifact's own alone.
+        recipes: Artifact to how it is quantized, in place of a search.
     """
 
     artifacts: tuple[ArtifactSpec, ...]
@@ -57,6 +66,9 @@ class ExportConfig:
     licence: str = ""
     author: str = ""
     embedded_goldens: bool = True
+    budget: Budget = DEFAULT_BUDGET
+    calibration_seeds: int = 3
+    recipes: Mapping[str, Recipe] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not self.artifacts:
@@ -66,6 +78,12 @@ class ExportConfig:
             raise SpecError(f"time_limit_s must be positive, got {self.time_limit_s}")
         if self.memory_limit_bytes <= 0:
             raise SpecError(f"memory_limit_bytes must be positive, got {self.memory_limit_bytes}")
+        if not 1 <= self.calibration_seeds <= _MOST_SEEDS:
+            raise SpecError(f"calibration seeds must be 1 to {_MOST_SEEDS}, got {self.calibration_seeds}")
+        names = {recipe_name(artifact) for artifact in self.artifacts}
+        for name in self.recipes:
+            if name not in names:
+                raise SpecError(f"a recipe is for {name}, which is not among the artifacts to make")
 
     @property
     def components(self) -> tuple[Component, ...]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from pocketvae.export.artifacts import Artifact
-from pocketvae.export.budgets import tolerances
+from pocketvae.export.budgets import tolerances, with_pixel_rounding
 from pocketvae.export.composed import with_parts
 from pocketvae.export.embedded_goldens import Candidates
 from pocketvae.export.embedding import Statement, Unsigned, embed
 from pocketvae.export.messages import Converted, ConvertJob
 from pocketvae.export.source import Source
+from pocketvae.layers import read_layers
+from pocketvae.metrics import ELBO_CHANGE
 from pocketvae.portability import lint, oldest_runtime
 
 
@@ -22,7 +24,11 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
         statement: What every file of the export says of itself.
     """
     format, span = job.artifact.format, source.vae.range_span
-    limits = tolerances(job.artifact, job.floor, span, artifact.kernel_spread)
+    # A lone file holds no images to take the ELBO of.
+    limits = tuple(limit for limit in job.tolerances if limit.metric != ELBO_CHANGE)
+    limits = with_pixel_rounding(job.artifact, limits, span)
+    if job.artifact.precision.is_float:
+        limits = tolerances(job.artifact, job.floor, span, artifact.kernel_spread)
     requires = oldest_runtime(format, artifact.content)
     unsigned = Unsigned(
         spec=job.artifact,
@@ -54,5 +60,8 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
         kernel_spread=artifact.kernel_spread,
         requires=requires,
         portability=lint(format, artifact.content),
+        layers=read_layers(format, artifact.content),
+        search=artifact.searched.record if artifact.searched else None,
+        recipe=artifact.searched.recipe if artifact.searched else None,
     )
     return embed(unsigned, statement, candidates), converted

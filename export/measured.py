@@ -44,7 +44,27 @@ def excess_of(format: Format, content: bytes, source: Source, tolerances: tuple[
 
 def excess_of_outputs(outputs: Mapping[str, FloatArray], source: Source, tolerances: tuple[Tolerance, ...]) -> float:
     """Returns the same of outputs that are there already."""
-    ratios = [_ratio(measure(tolerance, source.golden_outputs, outputs), tolerance.limit) for tolerance in tolerances]
+    return share_of_budget(errors_of(outputs, source, tolerances), tolerances)
+
+
+def errors_of(outputs: Mapping[str, FloatArray], source: Source, tolerances: tuple[Tolerance, ...]) -> dict[str, float]:
+    """Returns what each tolerance limits, by `OUTPUT METRIC`."""
+    return {
+        error_name(tolerance): measure(
+            tolerance, source.golden_outputs, outputs, image_span=source.vae.range_span, observed=source.observed
+        )
+        for tolerance in tolerances
+    }
+
+
+def error_name(tolerance: Tolerance) -> str:
+    """Returns the name under which an error is recorded."""
+    return f"{tolerance.output} {tolerance.metric}"
+
+
+def share_of_budget(errors: Mapping[str, float], tolerances: tuple[Tolerance, ...]) -> float:
+    """Returns the largest ratio of an error to its limit; infinite where one is NaN."""
+    ratios = [_ratio(errors[error_name(tolerance)], tolerance.limit) for tolerance in tolerances]
     # max() of a list with NaN depends on its order; a NaN must never look like a pass.
     return float("inf") if any(np.isnan(ratios)) else max(ratios)
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.export.embedding import Statement
 from pocketvae.export.goldens import NoiseFloor
+from pocketvae.export.recipe import Recipe
 from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.manifest import RewriteRecord, Stratum, Tolerance
 from pocketvae.model_form import ModelForm
 from pocketvae.portability.records import Portability, Requirement
+from pocketvae.quantization import LayerPrecision, SearchRecord
 from pocketvae.spec import ArtifactSpec, Component, TensorSpec, VaeSpec
 
 
@@ -36,6 +38,7 @@ class ConvertJob:
     batches: tuple[int, ...]
     floor: NoiseFloor
     golden_strata: tuple[Stratum, ...]
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +78,14 @@ class Prepared:
         floor: Of the original.
         golden_strata: Kinds of golden inputs.
         calibration_strata: Kinds of calibration samples.
+        observed_values: Of one image that golden latents were drawn for; 0 where there is none.
     """
 
     component: Component
     floor: NoiseFloor
     golden_strata: tuple[Stratum, ...]
     calibration_strata: tuple[Stratum, ...]
+    observed_values: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,6 +101,9 @@ class Converted:
     requires: Requirement
     portability: tuple[Portability, ...]
     kernel_spread: dict[str, float] = field(default_factory=dict)
+    layers: tuple[LayerPrecision, ...] = ()
+    search: SearchRecord | None = None
+    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +139,7 @@ class WorkerSetup:
         statement: What every file says of itself.
         seed: Of calibration and golden latents.
         models: Component to the path of its Keras model.
+        calibration_seeds: Sets of calibration samples, the first of which makes the artifacts.
         reference: Path of the archive of reference images; empty where there are none.
         forms: How somebody's own models are called; empty for a run's.
         code: What of their own code may run.
@@ -142,6 +151,7 @@ class WorkerSetup:
     seed: int
     models: dict[Component, str]
     reference: str
+    calibration_seeds: int = 1
     forms: dict[Component, ModelForm] = field(default_factory=dict)
     code: CustomCode = NO_CUSTOM_CODE
     rewrites: RewriteChoice = AUTO

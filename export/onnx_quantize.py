@@ -19,7 +19,7 @@ import numpy.typing as npt
 
 from pocketvae.export.samples import each_sample
 from pocketvae.export.search import QuantizationPlan
-from pocketvae.export.tflite import LOGIT_BOUND
+from pocketvae.export.tflite_quantize import LOGIT_BOUND
 
 Inputs = Mapping[str, npt.NDArray[Any]]
 
@@ -40,6 +40,7 @@ def quantize_dynamic(float32: bytes) -> bytes:
     from onnxruntime.quantization import quantize_dynamic as quantize
 
     with _Workspace(float32) as workspace:
+        workspace.prepare()
         quantize(workspace.source, workspace.target, per_channel=True, weight_type=QuantType.QUInt8)
         return workspace.result()
 
@@ -47,17 +48,31 @@ def quantize_dynamic(float32: bytes) -> bytes:
 Ranges = dict[str, tuple[float, float]]
 
 
-def quantize_static(float32: bytes, calibration: Inputs, ranges: Ranges, plan: QuantizationPlan) -> bytes:
-    """Quantizes to QDQ form, uint8 weights per channel and uint8 activations; a sigmoid stays in float.
+@dataclass(frozen=True, kw_only=True)
+class Calibrated:
+    """A float model with the ranges of its activations; quantizing it needs no samples any more.
+
+    Attributes:
+        float32: The model.
+        prepared: The same, as onnxruntime's quantizer wants it.
+        cache: The ranges of all tensors, in onnxruntime's form.
+        ranges: Of the outputs of layers with weights, see `activation_ranges`.
+    """
+
+    float32: bytes
+    prepared: bytes
+    cache: bytes
+    ranges: Ranges
+
+
+def calibrate(float32: bytes, calibration: Inputs) -> Calibrated:
+    """Finds the ranges of all activations.
 
     Args:
         float32: The float model.
         calibration: Input name to `[N, ...]` samples.
-        ranges: From `activation_ranges`.
-        plan: Names layers as `weighted_layers` does.
     """
-    from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType
-    from onnxruntime.quantization import quantize_static as quantize
+    from onnxruntime.quantization import CalibrationDataReader
 
     class Reader(CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
@@ -67,25 +82,67 @@ def quantize_static(float32: bytes, calibration: Inputs, ranges: Ranges, plan: Q
             return next(self._samples, None)
 
     with _Workspace(float32) as workspace:
-        quantize(
-            workspace.source,
-            workspace.target,
-            Reader(),
-            quant_format=QuantFormat.QDQ,
-            op_types_to_quantize=[*_WEIGHTED, *_PASSIVE],
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QUInt8,
-            nodes_to_exclude=list(plan.float_layers),
-            extra_options={"WeightSymmetric": True, "TensorQuantOverrides": _overrides(float32, ranges, plan)},
+        workspace.prepare()
+        _quantize_static(workspace, QuantizationPlan(), {}, Reader())
+        return Calibrated(
+            float32=float32,
+            prepared=workspace.source.read_bytes(),
+            cache=workspace.cache.read_bytes(),
+            ranges=activation_ranges(float32, calibration),
         )
+
+
+def quantize_static(calibrated: Calibrated, plan: QuantizationPlan) -> bytes:
+    """Quantizes to QDQ form, uint8 weights per channel and uint8 activations; a sigmoid stays in float.
+
+    Args:
+        calibrated: From `calibrate`.
+        plan: Names layers as `weighted_layers` does.
+    """
+    with _Workspace(calibrated.prepared) as workspace:
+        workspace.cache.write_bytes(calibrated.cache)
+        _quantize_static(workspace, plan, _overrides(calibrated.float32, calibrated.ranges, plan), None)
         return workspace.result()
+
+
+def _quantize_static(workspace: _Workspace, plan: QuantizationPlan, overrides: dict[str, Any], reader: Any) -> None:
+    from onnxruntime.quantization import QuantFormat, QuantType
+    from onnxruntime.quantization import quantize_static as quantize
+
+    quantize(
+        workspace.source,
+        workspace.target,
+        reader,
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=[*_WEIGHTED, *_PASSIVE],
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QUInt8,
+        nodes_to_exclude=_float_nodes(workspace.source.read_bytes(), plan),
+        calibration_cache_path=workspace.cache,
+        extra_options={"WeightSymmetric": True, "TensorQuantOverrides": overrides},
+    )
+
+
+def _float_nodes(prepared: bytes, plan: QuantizationPlan) -> list[str]:
+    """Returns the nodes to keep in float: the plan's layers and what merely passes their values on."""
+    import onnx
+
+    found = list(plan.float_layers)
+    kept: set[str] = set()
+    for node in onnx.load_from_string(prepared).graph.node:  # in order of execution
+        if node.name in plan.float_layers:
+            kept.update(node.output)
+        elif node.op_type in _PASSIVE and node.input[0] in kept:
+            kept.update(node.output)
+            found.append(node.name)
+    return found
 
 
 def activation_ranges(float32: bytes, calibration: Inputs) -> Ranges:
     """Returns the smallest and largest value of the output of every layer with weights, after its ReLU.
 
-    What reaches the head is limited to where the head still moves, see `tflite.LOGIT_BOUND`.
+    What reaches the head is limited to where the head still moves, see `tflite_quantize.LOGIT_BOUND`.
     """
     import onnx
     import onnxruntime as ort
@@ -119,6 +176,33 @@ def weighted_layers(float32: bytes) -> dict[str, int]:
         node.name: sum(sizes.get(name, 0) for name in node.input)
         for node in graph.node
         if node.op_type in _WEIGHTED and any(name in sizes for name in node.input)
+    }
+
+
+def layer_outputs(float32: bytes) -> dict[str, str]:
+    """Returns the tensor of each layer's output, after its ReLU."""
+    import onnx
+
+    graph = onnx.load_from_string(float32).graph
+    return {layer: _chain(graph, layer).activation for layer in weighted_layers(float32)}
+
+
+def stored_outputs(quantized: bytes, outputs: Mapping[str, str]) -> dict[str, str]:
+    """Returns where a quantized model holds those outputs: as integers where it has them, else as floats.
+
+    Args:
+        quantized: The model.
+        outputs: From `layer_outputs` of the float model.
+    """
+    import onnx
+
+    graph = onnx.load_from_string(quantized).graph
+    made_by = {node.name: node.output[0] for node in graph.node}
+    integers = {node.input[0]: node.output[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+    # A ReLU that quantization does anyway is taken out, so that the layer's own output is what is quantized.
+    names = {layer: [name, made_by.get(layer, name)] for layer, name in outputs.items()}
+    return {
+        layer: next((integers[name] for name in both if name in integers), both[0]) for layer, both in names.items()
     }
 
 
@@ -201,13 +285,15 @@ class _Workspace:
         self._folder = tempfile.TemporaryDirectory(prefix="pocketvae-")
         self.source = Path(self._folder.name) / "float32.onnx"
         self.target = Path(self._folder.name) / "quantized.onnx"
-        self._prepare()
+        self.cache = Path(self._folder.name) / "ranges.json"
+        self.source.write_bytes(self._content)
         return self
 
     def __exit__(self, *_: object) -> None:
         self._folder.cleanup()
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """Infers shapes and removes what is constant, as the quantizers want it."""
         from onnxruntime.quantization.shape_inference import quant_pre_process
 
         logging.getLogger().setLevel(logging.ERROR)
@@ -216,6 +302,7 @@ class _Workspace:
         quant_pre_process(str(raw), str(self.source), skip_symbolic_shape=True)
 
     def result(self) -> bytes:
+        """Returns the quantized model."""
         import onnx
 
         from pocketvae.export.onnx_convert import serialize

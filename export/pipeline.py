@@ -6,7 +6,7 @@ import hashlib
 import threading
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,7 @@ import numpy as np
 from pocketvae import files
 from pocketvae.documents import encode, encode_line
 from pocketvae.errors import ExportError, SpecError
-from pocketvae.export.budgets import base_tolerances, tolerances
+from pocketvae.export.budgets import base_tolerances, with_pixel_rounding
 from pocketvae.export.card import model_card
 from pocketvae.export.composed import with_parts
 from pocketvae.export.config import ExportConfig
@@ -23,6 +23,7 @@ from pocketvae.export.guide import embed_guide
 from pocketvae.export.interfaces import check_images
 from pocketvae.export.messages import Converted, ConvertJob, Prepared, Reply, Request, WorkerSetup
 from pocketvae.export.preparation import other_way, prepare
+from pocketvae.export.recipe import recipe_name
 from pocketvae.export.subject import Subject
 from pocketvae.export.worker import SETUP_NAME, array_path
 from pocketvae.export.worker_process import WorkerProcess
@@ -34,9 +35,11 @@ from pocketvae.manifest import (
     FileRecord,
     GoldenRecord,
     Manifest,
+    Tolerance,
 )
 from pocketvae.model_form import Flavour
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.quantization import SearchRecord
 from pocketvae.run import REFERENCE_NAME, Run, open_run
 from pocketvae.spec import ArtifactSpec, Component, Format
 from pocketvae.versions import installed_versions
@@ -99,6 +102,8 @@ def export_subject(
     subject: Subject, out: Path, config: ExportConfig, *, force: bool, progress: ProgressCallback
 ) -> ExportResult:
     """Exports a subject that was checked; see `export_run`."""
+    for recipe in config.recipes.values():
+        recipe.check_model(subject.vae)
     check_images(config.artifacts, subject.vae)
     with files.staged_directory(out, force=force) as bundle:
         work = bundle / ".work"
@@ -109,6 +114,7 @@ def export_subject(
             seed=config.seed,
             models={component: str(path.absolute()) for component, path in subject.models.items()},
             reference=str(subject.reference.absolute()) if subject.reference else "",
+            calibration_seeds=config.calibration_seeds,
             forms=subject.forms,
             code=subject.code,
             rewrites=config.rewrites,
@@ -154,10 +160,11 @@ def _convert_all(
             known = prepared[artifact.component]
             job = ConvertJob(
                 artifact=artifact,
-                tolerances=base_tolerances(artifact, known.floor, subject.vae.range_span),
+                tolerances=_limits(artifact, known, subject, config),
                 batches=config.batches,
                 floor=known.floor,
                 golden_strata=known.golden_strata,
+                recipe=config.recipes.get(recipe_name(artifact)),
             )
             reply = workers[format].do(Request(convert=job), config.time_limit_s)
             if reply.no_space:
@@ -183,6 +190,23 @@ def _convert_all(
     return prepared, replies
 
 
+def _limits(
+    artifact: ArtifactSpec,
+    prepared: Prepared,
+    subject: Subject,
+    config: ExportConfig,
+    kernel_spread: Mapping[str, float] | None = None,
+) -> tuple[Tolerance, ...]:
+    return base_tolerances(
+        artifact,
+        prepared.floor,
+        subject.vae.range_span,
+        kernel_spread,
+        budget=config.budget,
+        observed_values=prepared.observed_values,
+    )
+
+
 def _result_or_kill(future: Future[None], workers: Mapping[Format, WorkerProcess]) -> None:
     """Waits for a format's conversions; an interruption ends the workers so that the waiting threads return."""
     try:
@@ -202,6 +226,7 @@ class _BundleWriter:
     work: Path
     config: ExportConfig
     prepared: Mapping[Component, Prepared]
+    _recipes: dict[str, FileRecord] = field(default_factory=dict)
 
     def write(self, replies: Mapping[ArtifactSpec, Reply]) -> ExportResult:
         made = {spec: replies[spec].converted for spec in self.config.artifacts}
@@ -232,7 +257,7 @@ class _BundleWriter:
         over = {spec.filename: made_.excess for spec, made_ in made.items() if made_ and made_.excess > 1}
         card = self._write("MODEL_CARD.md", model_card(manifest).encode())
         guide = self._write("EMBED.md", embed_guide(manifest, over).encode())
-        manifest = replace(manifest, documents=(card, guide))
+        manifest = replace(manifest, documents=(card, guide, *self._recipes.values()))
         self._remove_work()
         files.write_text(self.bundle / MANIFEST_NAME, encode(manifest))
         return ExportResult(manifest=manifest, over_budget=over)
@@ -247,14 +272,27 @@ class _BundleWriter:
             inputs=converted.inputs,
             outputs=converted.outputs,
             batches=converted.batches,
-            tolerances=tolerances(
-                spec, self.prepared[spec.component].floor, self.subject.vae.range_span, converted.kernel_spread
+            tolerances=with_pixel_rounding(
+                spec,
+                _limits(spec, self.prepared[spec.component], self.subject, self.config, converted.kernel_spread),
+                self.subject.vae.range_span,
             ),
+            layers=converted.layers,
+            search=self._search(converted),
             notes=converted.notes,
             rewrites=converted.rewrites,
             requires=converted.requires,
             portability=converted.portability,
         )
+
+    def _search(self, converted: Converted) -> SearchRecord | None:
+        if converted.search is None or converted.recipe is None:
+            return converted.search
+        path = f"recipes/{converted.recipe.artifact}.json"
+        if path not in self._recipes:  # files that differ only in how they store images share one
+            (self.bundle / "recipes").mkdir(exist_ok=True)
+            self._recipes[path] = self._write(path, encode(converted.recipe).encode())
+        return replace(converted.search, recipe=path)
 
     def _golden(self, component: Component) -> GoldenRecord:
         (self.bundle / "golden").mkdir(exist_ok=True)
@@ -264,6 +302,11 @@ class _BundleWriter:
             inputs={spec.name: self._copy_array(component, "input", spec.name) for spec in vae.inputs(component)},
             outputs={name: self._copy_array(component, "output", name) for name in vae.output_names(component)},
             strata=self.prepared[component].golden_strata,
+            observed={
+                name: self._copy_array(component, "observed", name)
+                for name in ("x", "log_scale")
+                if array_path(self.work, component, "observed", name).is_file()
+            },
         )
 
     def _copy_array(self, component: Component, role: str, name: str) -> FileRecord:
@@ -292,7 +335,19 @@ class _BundleWriter:
             latents=decoder.calibration_strata if decoder else (),
             image_count=self.subject.calibration_images,
             sha256=digest.hexdigest(),
+            seed_count=self.config.calibration_seeds,
+            coverage=self._coverage() if decoder else {},
         )
+
+    def _coverage(self) -> dict[str, float]:
+        calibration, goldens = (
+            np.load(array_path(self.work, Component.DECODER, role, "z")) for role in ("calibration", "input")
+        )
+        inside = (goldens >= calibration.min()) & (goldens <= calibration.max())
+        return {
+            kind.name: float(inside[kind.start : kind.start + kind.count].mean())
+            for kind in self.prepared[Component.DECODER].golden_strata
+        }
 
     def _write(self, relative: str, content: bytes) -> FileRecord:
         files.write_bytes(self.bundle / relative, content)

@@ -127,6 +127,26 @@ def encoder_inputs(images: npt.NDArray[np.uint8], vae: VaeSpec, rng: np.random.G
     return stack("x", {"grey": grey, "binarized": binarized})
 
 
+def observed_images(images: npt.NDArray[np.uint8], vae: VaeSpec, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Returns images as the likelihood sees them, `[N, H, W, C] uint8`: binarized to 0 and 1 under a Bernoulli one."""
+    if vae.likelihood is not Likelihood.BERNOULLI:
+        return images
+    return (rng.random(images.shape) < to_unit_interval(images)).astype(np.uint8)
+
+
+def from_observed(observed: npt.NDArray[np.uint8], vae: VaeSpec) -> Samples:
+    """Returns observed images as an encoder takes them."""
+    scale = 1 if vae.likelihood is Likelihood.BERNOULLI else 255
+    return stack(
+        "x",
+        {
+            "observed": (observed.astype(np.float32) / np.float32(scale)).reshape(
+                -1, *vae.tensor_shape(Component.ENCODER)
+            )
+        },
+    )
+
+
 def encoder_labels(labels: npt.NDArray[np.int32], likelihood: Likelihood) -> npt.NDArray[np.int32]:
     """Returns labels in the order in which `encoder_inputs` returns their images."""
     if likelihood is not Likelihood.BERNOULLI:

@@ -1,4 +1,4 @@
-"""The search for the quantization of a network that holds its budget with the fewest layers left in float."""
+"""The search for the smallest quantization of a network that holds its budget."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 _RANGE_SCALES = (0.8, 0.6)
 _WORTHWHILE_GAIN = 0.99
 # A variant that uses all of its budget here may be over it where integer kernels round in another way.
-_MARGIN = 0.95
+MARGIN = 0.95
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,15 +23,6 @@ class QuantizationPlan:
 
     float_layers: tuple[str, ...] = ()
     range_scales: Mapping[str, float] = field(default_factory=dict)
-
-    def with_float(self, layer: str) -> QuantizationPlan:
-        """Returns the plan with one more layer in float, which needs no range any more."""
-        scales = {name: scale for name, scale in self.range_scales.items() if name != layer}
-        return replace(self, float_layers=(*self.float_layers, layer), range_scales=scales)
-
-    def without_float(self, layer: str) -> QuantizationPlan:
-        """Returns the plan with a layer quantized again."""
-        return replace(self, float_layers=tuple(name for name in self.float_layers if name != layer))
 
     def with_scale(self, layer: str, scale: float) -> QuantizationPlan:
         """Returns the plan with another range for a layer's output."""
@@ -47,82 +38,102 @@ class Trial:
         content: The file.
         rmse: Root mean square error on samples that are not golden.
         excess: Largest ratio of an error on the goldens to its limit; at most 1 where verify will pass.
+        errors: Metric to its value on the goldens.
     """
 
     plan: QuantizationPlan
     content: bytes
     rmse: float
     excess: float
+    errors: Mapping[str, float] = field(default_factory=dict)
 
     @property
     def within_budget(self) -> bool:
         """Whether every error is within its limit, with room for the kernels of another CPU."""
-        return self.excess <= _MARGIN
+        return self.excess <= MARGIN
 
 
 Attempt = Callable[[QuantizationPlan], Trial]
 
 
-def search_quantization(layer_sizes: Mapping[str, int], attempt: Attempt) -> Trial:
-    """Finds a quantization within the budget.
+class Search:
+    """Tries variants, and remembers each."""
 
-    First the ranges: layer by layer, a narrower range is kept where it lowers the error. Then, while the budget does
-    not hold, each remaining layer is tried in float and the one that removes most error per weight is kept; last, each
-    layer whose float precision turned out not to be needed is taken back, largest first. With L layers that is at
-    most 2 L + L (L + 3) / 2 + 1 attempts.
+    def __init__(self, layer_sizes: Mapping[str, int], attempt: Attempt) -> None:
+        """Keeps what is searched.
 
-    Args:
-        layer_sizes: Layer name to its number of weights, in graph order.
-        attempt: Makes and measures one variant.
+        Args:
+            layer_sizes: Layer name to its number of weights, in graph order.
+            attempt: Makes and measures one variant.
+        """
+        self._sizes, self._attempt = layer_sizes, attempt
+        self._trials: dict[tuple[object, ...], Trial] = {}
 
-    Returns:
-        The variant with the fewest float weights that was found within the budget, or, where none is, the one with
-        the smallest excess.
-    """
-    best = tune_ranges(layer_sizes, attempt)
-    while not best.within_budget:
-        remaining = [layer for layer in layer_sizes if layer not in best.plan.float_layers]
-        trials = [attempt(best.plan.with_float(layer)) for layer in remaining]
-        enough = [trial for trial in trials if trial.within_budget]
-        if enough:
-            best = min(enough, key=lambda trial: _float_weights(trial, layer_sizes))
-            break
-        better = [trial for trial in trials if trial.excess < best.excess]
-        if not better:
-            return best
-        best = _best_per_weight(better, best, layer_sizes)
-    return _take_back(best, layer_sizes, attempt)
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Every variant that was tried, in order, each once."""
+        return tuple(self._trials.values())
 
+    def attempt(self, plan: QuantizationPlan) -> Trial:
+        """Makes and measures a variant, once."""
+        key = (frozenset(plan.float_layers), frozenset(plan.range_scales.items()))
+        if key not in self._trials:
+            self._trials[key] = self._attempt(plan)
+        return self._trials[key]
 
-def tune_ranges(layer_sizes: Mapping[str, int], attempt: Attempt) -> Trial:
-    """Finds, layer by layer, the output range that gives the smallest error; every layer stays quantized."""
-    best = attempt(QuantizationPlan())
-    for layer in layer_sizes:
-        for scale in _RANGE_SCALES:
-            trial = attempt(best.plan.with_scale(layer, scale))
-            if trial.rmse > best.rmse * _WORTHWHILE_GAIN:
-                break
-            best = trial
-    return best
+    def run(self) -> Trial:
+        """Finds a quantization within the budget.
 
+        First the ranges: layer by layer, a narrower range is kept where it lowers the error. Where that does not hold
+        the budget, the search starts again from a network in float and quantizes layer by layer, the largest first,
+        what keeps within it. Keeping layers in float one by one instead, by their gain per weight, ends with the
+        large ones in float wherever many small errors add up. With L layers that is at most 3 L + 2 attempts.
 
-def _take_back(best: Trial, layer_sizes: Mapping[str, int], attempt: Attempt) -> Trial:
-    if len(best.plan.float_layers) < 2:
+        Returns:
+            The smallest variant that was found within the budget, or, where none is, the one with the smallest
+            excess.
+        """
+        tuned = self.tune_ranges()
+        if not tuned.within_budget:
+            self._quantize_within_budget(tuned.plan)
+        return self.best()
+
+    def sensitivities(self) -> dict[str, float]:
+        """Returns the excess of each layer where it alone is quantized and all others are in float."""
+        return {name: self.attempt(self._plan((name,), {})).excess for name in self._sizes}
+
+    def tune_ranges(self) -> Trial:
+        """Finds, layer by layer, the output range that gives the smallest error; every layer stays quantized."""
+        best = self.attempt(QuantizationPlan())
+        for layer in self._sizes:
+            for scale in _RANGE_SCALES:
+                trial = self.attempt(best.plan.with_scale(layer, scale))
+                if trial.rmse > best.rmse * _WORTHWHILE_GAIN:
+                    break
+                best = trial
         return best
-    for layer in sorted(best.plan.float_layers, key=lambda name: -layer_sizes[name]):
-        trial = attempt(best.plan.without_float(layer))
-        if trial.within_budget:
-            best = trial
-    return best
 
+    def best(self) -> Trial:
+        """Returns the best variant so far: the smallest file within the budget, else the one closest to the budget."""
+        enough = [trial for trial in self.trials if trial.within_budget]
+        if enough:
+            return min(enough, key=lambda trial: (len(trial.content), self.float_weights(trial), trial.excess))
+        return min(self.trials, key=lambda trial: trial.excess)
 
-def _best_per_weight(trials: list[Trial], base: Trial, layer_sizes: Mapping[str, int]) -> Trial:
-    def gain(trial: Trial) -> float:
-        added = _float_weights(trial, layer_sizes) - _float_weights(base, layer_sizes)
-        return (base.excess - trial.excess) / max(1, added)
+    def float_weights(self, trial: Trial) -> int:
+        """Returns how many weights a variant keeps in float."""
+        return sum(self._sizes[layer] for layer in trial.plan.float_layers)
 
-    return max(trials, key=gain)
+    def _quantize_within_budget(self, tuned: QuantizationPlan) -> None:
+        quantized: tuple[str, ...] = ()
+        self.attempt(self._plan(quantized, tuned.range_scales))
+        for layer in sorted(self._sizes, key=lambda name: -self._sizes[name]):
+            more = (*quantized, layer)
+            if self.attempt(self._plan(more, tuned.range_scales)).within_budget:
+                quantized = more
 
-
-def _float_weights(trial: Trial, layer_sizes: Mapping[str, int]) -> int:
-    return sum(layer_sizes[layer] for layer in trial.plan.float_layers)
+    def _plan(self, quantized: tuple[str, ...], scales: Mapping[str, float]) -> QuantizationPlan:
+        return QuantizationPlan(
+            float_layers=tuple(name for name in self._sizes if name not in quantized),
+            range_scales={name: scale for name, scale in scales.items() if name in quantized},
+        )

@@ -12,8 +12,11 @@ import numpy.typing as npt
 from pocketvae.export import onnx_convert, tflite
 from pocketvae.export.goldens import NoiseFloor, Original
 from pocketvae.export.graphs import Graph, build_graph
+from pocketvae.export.recipe import Recipe
 from pocketvae.export.rewrites.catalogue import apply_steps
 from pocketvae.export.rewrites.names import NONE, RewriteChoice, Step
+from pocketvae.likelihoods import Observed
+from pocketvae.manifest import Stratum
 from pocketvae.spec import Component, Format, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
@@ -34,6 +37,10 @@ class Source:
         golden_inputs: Input name to `[N, ...]`.
         golden_outputs: Output name to `[N, ...] float32`, from the original.
         parts: The sources of the components that this one is joined from.
+        golden_strata: Kinds of goldens.
+        other_calibrations: More sets of calibration samples, of other seeds.
+        observed: The images that the first golden latents were drawn for; None where there are none.
+        recipes: Artifact to how it is quantized, for those that are not searched for.
         floor: Of the original; None for components that are composed.
         rewrites: Which may be tried.
         steps: Which rewrites the graph has.
@@ -46,6 +53,10 @@ class Source:
     golden_inputs: Inputs
     golden_outputs: dict[str, FloatArray]
     parts: Mapping[Component, Source] = field(default_factory=dict)
+    golden_strata: tuple[Stratum, ...] = ()
+    other_calibrations: tuple[Inputs, ...] = ()
+    observed: Observed | None = None
+    recipes: dict[str, Recipe] = field(default_factory=dict)
     floor: NoiseFloor | None = None
     rewrites: RewriteChoice = NONE
     steps: tuple[Step, ...] = ()

@@ -37,20 +37,27 @@ from pocketvae.export.messages import (
 from pocketvae.export.source import Source
 from pocketvae.files import write_bytes
 from pocketvae.keras_io import load_model
+from pocketvae.likelihoods import Observed, has_elbo
 from pocketvae.line_process import serve_lines
 from pocketvae.originals import load_original
 from pocketvae.pixels import from_pixels, to_pixels
-from pocketvae.spec import Component
+from pocketvae.spec import Component, Likelihood
 
 SETUP_NAME = "setup.json"
 # Of the random generator; samples.Purpose has the others.
 _SEEDS_STREAM = 2
+_OBSERVED_STREAM = 4
 _GENERATIVE = (Component.PRIOR, Component.DECODER)
 
 
 def array_path(folder: Path, component: Component, role: str, name: str) -> Path:
     """Returns where an array of the preparation lies: role is `calibration`, `input` or `output`."""
     return folder / f"{component}.{role}.{name}.npy"
+
+
+def calibration_role(seed: int) -> str:
+    """Returns the role of a set of calibration samples; the first one's makes the artifacts."""
+    return "calibration" if seed == 0 else f"calibration{seed}"
 
 
 class Worker:
@@ -111,19 +118,44 @@ class Worker:
     def _prepare_component(self, component: Component, arrays: dict[str, Any]) -> Prepared:
         if component.is_composed:
             return self._prepare_composed(component)
-        calibration = self._samples(component, arrays, samples.CALIBRATION)
+        seeds = range(self._setup.calibration_seeds)
+        calibrations = [self._samples(component, arrays, samples.CALIBRATION, seed) for seed in seeds]
         golden = self._samples(component, arrays, samples.GOLDEN)
         original = Original(component, self._model(component), self._setup.vae)
         outputs = original.golden_outputs(golden.inputs)
         floor = original.noise_floor(golden.inputs, outputs)
         self._floor_path(component).write_text(encode_line(floor), "utf-8")
-        self._save(component, {"calibration": calibration.inputs, "input": golden.inputs, "output": outputs})
+        self._save(component, {"input": golden.inputs, "output": outputs})
+        self._save(component, {calibration_role(seed): calibrations[seed].inputs for seed in seeds})
+        observed = self._save_observed(arrays, golden) if component is Component.DECODER else 0
         return Prepared(
             component=component,
             floor=floor,
             golden_strata=golden.strata,
-            calibration_strata=calibration.strata,
+            calibration_strata=calibrations[0].strata,
+            observed_values=observed,
         )
+
+    def _save_observed(self, arrays: Mapping[str, Any], golden: samples.Samples) -> int:
+        """Saves the images that the first golden latents were drawn for; returns how many values one has, or 0."""
+        vae = self._setup.vae
+        if not arrays or not has_elbo(vae):
+            return 0
+        x, _ = self._observed(arrays)
+        self._save(Component.DECODER, {"observed": {"x": x}})
+        if vae.likelihood is Likelihood.DISCRETIZED_LOGISTIC:
+            first = {name: values[: len(x)] for name, values in golden.inputs.items()}
+            inputs = list(first.values())
+            log_scale = self._model(Component.DECODER)(inputs if len(inputs) > 1 else inputs[0], training=False)[1]
+            self._save(Component.DECODER, {"observed": {"log_scale": np.asarray(log_scale)}})
+        return int(np.prod(vae.image_shape))
+
+    def _observed(self, arrays: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Returns the observed images, always the same ones, and their labels."""
+        count = samples.GOLDEN.posterior_count
+        rng = np.random.default_rng([self._setup.seed, samples.GOLDEN.stream, _OBSERVED_STREAM])
+        images = samples.observed_images(arrays[samples.GOLDEN.name][:count], self._setup.vae, rng)
+        return images, arrays[f"{samples.GOLDEN.name}_labels"][:count]
 
     def _prepare_composed(self, component: Component) -> Prepared:
         """Prepares what is made of other components and needs no calibration of its own."""
@@ -167,9 +199,12 @@ class Worker:
                 np.save(content, array)
                 write_bytes(array_path(self._folder, component, role, name), content.getvalue())
 
-    def _samples(self, component: Component, arrays: dict[str, Any], purpose: samples.Purpose) -> samples.Samples:
+    def _samples(
+        self, component: Component, arrays: dict[str, Any], purpose: samples.Purpose, calibration_seed: int = 0
+    ) -> samples.Samples:
         # Each purpose has its own stream: goldens must not be the samples that calibrated.
-        rng = np.random.default_rng([self._setup.seed, purpose.stream])
+        more = [calibration_seed] if calibration_seed else []
+        rng = np.random.default_rng([self._setup.seed, purpose.stream, *more])
         vae = self._setup.vae
         if not arrays and component is not Component.PRIOR:
             return self._samples_without_images(component, purpose, rng)
@@ -180,8 +215,10 @@ class Worker:
             made = samples.encoder_inputs(images, vae, rng)
             chosen = samples.encoder_labels(labels, vae.likelihood)
         else:
-            made = self._latents(images[: purpose.posterior_count], labels[: purpose.posterior_count], purpose, rng)
-            chosen = rng.integers(0, max(1, vae.label_count), len(made.inputs["z"])).astype(np.int32)
+            inputs, chosen = self._encoder_samples(arrays, purpose, rng)
+            made = self._latents(inputs, chosen, purpose, rng)
+            more_labels = rng.integers(0, max(1, vae.label_count), len(made.inputs["z"]) - len(chosen))
+            chosen = np.concatenate([chosen, more_labels]).astype(np.int32)
         return samples.with_labels(made, chosen) if vae.label_count else made
 
     def _samples_without_images(
@@ -204,12 +241,25 @@ class Worker:
         decoded_samples = samples.stack("x", parts)
         return samples.with_labels(decoded_samples, labels) if vae.label_count else decoded_samples
 
-    def _latents(self, images: Any, labels: Any, purpose: samples.Purpose, rng: np.random.Generator) -> samples.Samples:
+    def _encoder_samples(
+        self, arrays: Mapping[str, Any], purpose: samples.Purpose, rng: np.random.Generator
+    ) -> tuple[samples.Samples, Any]:
+        """Returns what posteriors are taken of, with labels; those of goldens are of images that p(x|z) can score."""
+        vae = self._setup.vae
+        if purpose is samples.GOLDEN and has_elbo(vae):
+            images, labels = self._observed(arrays)
+            return samples.from_observed(images, vae), labels
+        count = purpose.posterior_count
+        labels = samples.encoder_labels(arrays[f"{purpose.name}_labels"][:count], vae.likelihood)
+        return samples.encoder_inputs(arrays[purpose.name][:count], vae, rng), labels
+
+    def _latents(
+        self, inputs: samples.Samples, labels: Any, purpose: samples.Purpose, rng: np.random.Generator
+    ) -> samples.Samples:
         """Returns latents of the posterior, of the prior and of its tails."""
         vae = self._setup.vae
-        inputs = samples.encoder_inputs(images, vae, rng)
         if vae.label_count:
-            inputs = samples.with_labels(inputs, samples.encoder_labels(labels, vae.likelihood))
+            inputs = samples.with_labels(inputs, labels)
         encoder = self._model(Component.ENCODER)
         encoded = apply_component(Component.ENCODER, encoder, vae, inputs.inputs)
         z_mean, z_log_var = (np.asarray(encoded[name]) for name in ("z_mean", "z_log_var"))
@@ -239,12 +289,31 @@ class Worker:
                 golden_outputs=self._load(component, "output", vae.output_names(component)),
                 floor=self._floor(component),
                 rewrites=self._setup.rewrites,
+                other_calibrations=()
+                if component.is_composed
+                else tuple(
+                    self._load(component, calibration_role(seed), inputs)
+                    for seed in range(1, self._setup.calibration_seeds)
+                ),
+                observed=self._load_observed() if component is Component.DECODER else None,
                 parts={part: self._source(part) for part in composed.parts(component, vae)},
             )
         return self._sources[component]
 
+    def _load_observed(self) -> Observed | None:
+        found = {
+            name: np.load(path)
+            for name in ("x", "log_scale")
+            if (path := array_path(self._folder, Component.DECODER, "observed", name)).is_file()
+        }
+        return Observed.of(self._setup.vae, **found) if found else None
+
     def _convert(self, job: ConvertJob) -> Converted:
         source = self._source(job.artifact.component)
+        # A generator's decoder follows the decoder's recipe.
+        if job.recipe is not None:
+            source.recipes[job.recipe.artifact] = job.recipe
+        source = replace(source, golden_strata=job.golden_strata)
         artifact = make_artifact(job.artifact, source, job.tolerances, job.batches)
         content, converted = finish(job, source, artifact, self._setup.statement)
         write_bytes(self._folder / job.artifact.filename, content)

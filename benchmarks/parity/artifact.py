@@ -69,7 +69,7 @@ def check_artifact(
     try:
         outputs = run.outputs(artifact, goldens.inputs, kernels=kernels, num_threads=num_threads, batch=batch)
         vae, compared = bundle.manifest.vae, goldens.select(outputs)
-        checks = output_checks(artifact.name, target, vae, tolerances, expected, outputs, compared)
+        checks = output_checks(artifact.name, target, vae, tolerances, expected, outputs, compared, goldens.observed)
     except ArtifactFault as e:
         outputs, checks = None, fault_checks(artifact.name, target, e.check, str(e))
     checks += _noise_checks(bundle, artifact, target)

@@ -9,6 +9,7 @@ import numpy as np
 
 from pocketvae.benchmarks.results import Check
 from pocketvae.errors import PocketVaeError
+from pocketvae.likelihoods import Observed
 from pocketvae.manifest import Tolerance
 from pocketvae.metrics import measure
 from pocketvae.runners import FloatArray
@@ -37,6 +38,7 @@ def output_checks(
     expected: Mapping[str, FloatArray],
     outputs: Mapping[str, FloatArray],
     compared: Mapping[str, FloatArray] | None = None,
+    observed: Observed | None = None,
 ) -> list[Check]:
     """Returns every check of an artifact that ran.
 
@@ -48,6 +50,7 @@ def output_checks(
         expected: Output name to the original's `[N, ...]`.
         outputs: Output name to the artifact's `[N, ...]`.
         compared: Those of its values that `expected` has too; all of them by default.
+        observed: The images that the first golden latents were drawn for.
     """
     compared = outputs if compared is None else compared
     checks = [structural_check(artifact, target, stage, "") for stage in (LOADS, INTERFACE)]
@@ -61,7 +64,7 @@ def output_checks(
         reason = "the manifest has no tolerance for this artifact"
         checks.append(structural_check(artifact, target, "tolerances", reason))
     span = vae.range_span
-    return checks + [tolerance_check(artifact, target, item, expected, compared, span) for item in tolerances]
+    return checks + [tolerance_check(artifact, target, item, expected, compared, span, observed) for item in tolerances]
 
 
 def structural_check(artifact: str, target: str, metric: str, problem: str, output: str = "") -> Check:
@@ -86,11 +89,12 @@ def tolerance_check(
     expected: Mapping[str, FloatArray],
     outputs: Mapping[str, FloatArray],
     image_span: float = 1.0,
+    observed: Observed | None = None,
 ) -> Check:
     """Returns a check of a number against its limit; a number that cannot be had, or is not finite, fails."""
     detail = ""
     try:
-        value = measure(tolerance, expected, outputs, image_span=image_span)
+        value = measure(tolerance, expected, outputs, image_span=image_span, observed=observed)
     except PocketVaeError as e:
         value, detail = math.nan, str(e)
     if not math.isfinite(value):

@@ -42,11 +42,6 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
-def thread_counts(text: str) -> tuple[int, ...]:
-    """Parses a comma-separated list of thread counts; see `whole_numbers`."""
-    return whole_numbers(text, "--threads")
-
-
 def whole_numbers(text: str, option: str) -> tuple[int, ...]:
     """Parses a comma-separated list of whole numbers, each kept once.
 
@@ -57,6 +52,18 @@ def whole_numbers(text: str, option: str) -> tuple[int, ...]:
         return tuple(dict.fromkeys(int(word) for word in text.split(",")))
     except ValueError as e:
         raise SpecError(f"{option} takes whole numbers such as 1 or 1,2, got {text!r}") from e
+
+
+def numbers(text: str, option: str) -> tuple[float, ...]:
+    """Parses a comma-separated list of numbers.
+
+    Raises:
+        SpecError: one is no number.
+    """
+    try:
+        return tuple(dict.fromkeys(float(word) for word in text.split(",")))
+    except ValueError as e:
+        raise SpecError(f"{option} takes numbers such as 10 or 10,60, got {text!r}") from e
 
 
 def check_replaceable(path: Path, marker: str, *, force: bool) -> None:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
-from pocketvae.cli import own_models
+from pocketvae.cli import own_models, quantization
+from pocketvae.cli.quantization import seed_warnings
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 from pocketvae.spec import Component, Format, ImageDtype, Precision
@@ -47,13 +48,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--licence", metavar="TEXT", default="", help="of the model; stated in every file")
     parser.add_argument("--author", metavar="TEXT", default="", help="of the model; stated in every file")
     parser.add_argument("--no-embedded-goldens", action="store_true", help="leave golden pairs out of the files")
+    _add_quantization(parser)
     common.add_force(parser)
     own_models.add_arguments(parser)
 
 
+def _add_quantization(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("quantization")
+    group.add_argument(
+        "--budget-p99",
+        metavar="STEPS",
+        type=float,
+        help="99 %% of a decoder's pixels within (default: 4; 12 for int8_io)",
+    )
+    group.add_argument(
+        "--budget-mean",
+        metavar="STEPS",
+        type=float,
+        help="mean error of a decoder's pixels (default: 1; 2 for int8_io)",
+    )
+    group.add_argument(
+        "--budget-elbo", metavar="NATS", type=float, help="change of a decoder's ELBO (default: 0.1 per 784 values)"
+    )
+    group.add_argument(
+        "--calibration-seeds",
+        metavar="N",
+        type=int,
+        default=3,
+        help="sets of calibration samples that int8 plans are tried with (default: 3)",
+    )
+    group.add_argument(
+        "--recipe",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="quantize as this recipe says, without a search; a file or a folder of them; may be repeated",
+    )
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Exports and prints one row per artifact."""
-    from pocketvae.export import ExportConfig, check_combinations, parse_rewrites, plan_artifacts
+    from pocketvae.export import (
+        Budget,
+        ExportConfig,
+        check_combinations,
+        parse_rewrites,
+        plan_artifacts,
+        read_recipes,
+    )
     from pocketvae.manifest import MANIFEST_NAME
 
     given = own_models.given_options(arguments)
@@ -79,6 +122,11 @@ def run(arguments: argparse.Namespace) -> int:
         licence=arguments.licence,
         author=arguments.author,
         embedded_goldens=not arguments.no_embedded_goldens,
+        budget=Budget(
+            p99_steps=arguments.budget_p99, mean_steps=arguments.budget_mean, elbo_nats=arguments.budget_elbo
+        ),
+        calibration_seeds=arguments.calibration_seeds,
+        recipes=read_recipes(arguments.recipe),
     )
     with Terminal(quiet=arguments.quiet) as terminal:
         result = _export(arguments, config, terminal)
@@ -123,6 +171,10 @@ def _print(result: ExportResult, out: Path, terminal: Terminal) -> int:
         for artifact in result.manifest.artifacts
     ]
     terminal.table(["artifact", "kB", "notes"], rows)
+    quantization.print_fronts(result.manifest.artifacts, terminal)
+    quantization.print_searches(result.manifest.artifacts, terminal)
+    for line in seed_warnings(result.manifest.artifacts):
+        terminal.warn(line)
     for line in (*portability_warnings(result.manifest), *result.doubts):
         terminal.warn(line)
     for name, excess in sorted(result.over_budget.items()):

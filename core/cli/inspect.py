@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pocketvae.cli import lint
+from pocketvae.cli import lint, quantization
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 from pocketvae.spec import Format, TensorSpec
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument("path", metavar="PATH", type=Path, help="a run, a bundle, or one .tflite or .onnx file")
     parser.add_argument("--lint", action="store_true", help="name the operators that accelerators do not take")
+    parser.add_argument("--pareto", action="store_true", help="of a bundle: what the searches for quantizations found")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -30,6 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     path: Path = arguments.path
     with Terminal(quiet=arguments.quiet) as terminal:
+        if arguments.pareto and not (path / MANIFEST_NAME).is_file():
+            raise SpecError(f"--pareto needs a bundle, and {path} is none: {MANIFEST_NAME} is missing")
         if is_run(path):
             if arguments.lint:
                 raise SpecError(f"--lint looks at exported files, and {path} is a run: export it first")
@@ -37,7 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
         elif (path / MANIFEST_NAME).is_file():
             if arguments.lint:
                 return lint.print_bundle(path, terminal)
-            _print_bundle(path, terminal)
+            if arguments.pareto:
+                _print_pareto(path, terminal)
+            else:
+                _print_bundle(path, terminal)
         elif path.is_file() and path.suffix in (".tflite", ".onnx"):
             if arguments.lint:
                 return lint.print_files([path], terminal)
@@ -88,6 +94,17 @@ def _print_bundle(path: Path, terminal: Terminal) -> None:
     terminal.table(["made with", "version"], [list(pair) for pair in sorted(manifest.versions.items())])
 
 
+def _print_pareto(path: Path, terminal: Terminal) -> None:
+    from pocketvae.bundle import open_bundle
+
+    artifacts = open_bundle(path).manifest.artifacts
+    if not any(artifact.search for artifact in artifacts):
+        terminal.line("no artifact of this bundle was searched for: int8 and int8_io encoders and decoders are")
+        return
+    quantization.print_fronts(artifacts, terminal)
+    quantization.print_searches(artifacts, terminal)
+
+
 def _rewrite_row(artifact: str, rewrite: RewriteRecord) -> list[str]:
     title = rewrite.name if rewrite.form == "only" else f"{rewrite.name} by {rewrite.form}"
     latencies = (rewrite.before_latency_s, rewrite.after_latency_s)
@@ -111,6 +128,7 @@ def _print_artifact(path: Path, terminal: Terminal) -> None:
         sizes = ", ".join(str(batch) for batch in runner.batches) or "any"
         terminal.line(f"batch sizes: {sizes}")
     terminal.line(f"needs {_requirement(oldest_runtime(format, content))}")
+    _print_layers(format, content, terminal)
     if not has_record(path):
         terminal.line("no pocketvae metadata inside")
         return
@@ -118,6 +136,16 @@ def _print_artifact(path: Path, terminal: Terminal) -> None:
     same = lone.content_sha256 == lone.record.content_sha256
     terminal.line(f"model: {'as it was exported' if same else 'CHANGED since it was exported'}")
     _print_record(lone.record, terminal)
+
+
+def _print_layers(format: Format, content: bytes, terminal: Terminal) -> None:
+    from pocketvae.errors import TargetError
+    from pocketvae.layers import read_layers
+
+    try:
+        quantization.print_layers(read_layers(format, content), terminal)
+    except TargetError as e:  # the runtime is there, which is enough for the rest
+        terminal.line(f"layers: {e}")
 
 
 def _print_record(record: EmbeddedRecord, terminal: Terminal) -> None:

@@ -7,6 +7,7 @@ from pocketvae.apps import Calibration, ScoreResult
 from pocketvae.benchmarks import BenchResult, Comparison, VerifyResult
 from pocketvae.documents import json_schema
 from pocketvae.embedded import EmbeddedRecord
+from pocketvae.export import Recipe
 from pocketvae.manifest import Manifest
 from pocketvae.run import RunRecord
 from pocketvae.train import Evaluation
@@ -14,6 +15,7 @@ from pocketvae.train import Evaluation
 DOCUMENTS = {
     "embedded": EmbeddedRecord,
     "manifest": Manifest,
+    "recipe": Recipe,
     "run": RunRecord,
     "evaluation": Evaluation,
     "verify": VerifyResult,

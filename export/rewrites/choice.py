@@ -10,9 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import ExportError, PocketVaeError
-from pocketvae.export import onnx_quantize, tflite
+from pocketvae.export import onnx_quantize, tflite, tflite_quantize
 from pocketvae.export.budgets import tolerances
 from pocketvae.export.measured import open_content
+from pocketvae.export.recipe import Recipe, recipe_name
 from pocketvae.export.rewrites import race
 from pocketvae.export.rewrites.catalogue import apply_steps
 from pocketvae.export.rewrites.names import FORMS, Form, Rewrite, Step
@@ -52,11 +53,15 @@ class Decision:
         """Returns the decision in words; empty where nothing was rewritten."""
         kept = [record for record in self.records if record.kept]
         places = ", ".join(f"{_title(record)} in {_count(record.places)}" for record in kept)
-        return f"rewritten: {places}: {self.speedup:.2f} times the stock form's speed" if kept else ""
+        gain = f": {self.speedup:.2f} times the stock form's speed" if self.speedup is not None else ""
+        return f"rewritten: {places}{gain}" if kept else ""
 
 
 def decide(spec: ArtifactSpec, source: Source) -> Decision:
     """Returns the rewrites for an artifact of a component, found once for all artifacts that run alike."""
+    recipe = source.recipes.get(recipe_name(spec))
+    if recipe is not None:
+        return _follow(recipe, source)
     precision = _TIMED_AS.get(spec.precision, spec.precision)
     timed = replace(spec, precision=precision, image_dtype=ImageDtype.FLOAT32)
     key = f"rewrites of {timed.filename}"
@@ -64,6 +69,16 @@ def decide(spec: ArtifactSpec, source: Source) -> Decision:
         source.cache[key] = _Contest(timed, source).decide()
     decision: Decision = source.cache[key]
     return decision
+
+
+def _follow(recipe: Recipe, source: Source) -> Decision:
+    """Returns the rewrites of a recipe; one that finds nothing to rewrite shows as other layers."""
+    places = apply_steps(source.graph(), recipe.rewrites).places
+    records = tuple(
+        RewriteRecord(name=step.rewrite, form=step.form, places=count, kept=True, reason="the recipe says so")
+        for step, count in zip(recipe.rewrites, places, strict=True)
+    )
+    return Decision(steps=recipe.rewrites, records=records)
 
 
 @dataclass
@@ -173,12 +188,11 @@ class _Contest:
                 return tflite.convert_dynamic_int8(graph)
             if precision is Precision.INT16X8:
                 return tflite.convert_int16x8(graph, few)
-            return tflite.quantize(tflite.calibrate(graph, few), QuantizationPlan())
+            return tflite_quantize.quantize(tflite_quantize.calibrate(graph, few), QuantizationPlan())
         content = source.float32(Format.ONNX)
         if precision is Precision.DYNAMIC_INT8:
             return onnx_quantize.quantize_dynamic(content)
-        ranges = onnx_quantize.activation_ranges(content, few)
-        return onnx_quantize.quantize_static(content, few, ranges, QuantizationPlan())
+        return onnx_quantize.quantize_static(onnx_quantize.calibrate(content, few), QuantizationPlan())
 
     @property
     def _fuse(self) -> bool:

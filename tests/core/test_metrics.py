@@ -4,8 +4,10 @@ import numpy as np
 import pytest
 
 from pocketvae.errors import SpecError
+from pocketvae.likelihoods import Observed
 from pocketvae.manifest import Tolerance
 from pocketvae.metrics import METRICS, measure
+from pocketvae.spec import Likelihood
 
 
 def tolerance(metric, output="image"):
@@ -102,3 +104,13 @@ def test_a_unit_that_falls_asleep_is_counted():
     assert measure(metric, posterior, posterior) == 0
     assert measure(metric, posterior, asleep) == 1
     assert math.isnan(measure(metric, posterior, {**asleep, "z_log_var": np.full_like(z_mean, np.inf)}))
+
+
+def test_the_change_of_the_elbo_needs_observed_images():
+    image = np.full((2, 1, 1, 1), 0.5, np.float32)
+    limit = Tolerance(output="image", metric="elbo_change", limit=1.0, source="test")
+    observed = Observed(x=np.ones((1, 1, 1, 1), np.uint8), likelihood=Likelihood.BERNOULLI)
+    assert measure(limit, {"image": image}, {"image": image / 2}, observed=observed) == pytest.approx(np.log(2))
+    with pytest.raises(SpecError, match="needs the images that golden latents were drawn for"):
+        measure(limit, {"image": image}, {"image": image})
+    assert np.isnan(measure(limit, {"image": image}, {"image": image * np.nan}, observed=observed))

@@ -9,6 +9,7 @@ from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec
 
 VAE = VaeSpec(image_shape=(2, 2, 1), latent_dim=3)
 DECODER = ArtifactSpec(component=Component.DECODER, precision=Precision.INT8, format=Format.ONNX)
+OWN, NEW = (artifacts._Made(content=content, notes=("note",)) for content in (b"own", b"new"))
 
 
 @pytest.fixture
@@ -36,15 +37,15 @@ def source():
 def decoder_of(source, monkeypatch, excess):
     """Returns the generator's decoder and what it was compared on and searched for on."""
     seen = []
-    monkeypatch.setattr(artifacts, "_made", lambda spec, source, tolerances: (b"own", ("note",)))
+    monkeypatch.setattr(artifacts, "_made", lambda spec, source, tolerances: OWN)
     monkeypatch.setattr(artifacts, "excess_of", lambda _format, _content, here, _limits: seen.append(here) or excess)
-    monkeypatch.setattr(artifacts, "_convert", lambda spec, here, tolerances: seen.append(here) or (b"new", ("note",)))
+    monkeypatch.setattr(artifacts, "_convert", lambda spec, here, tolerances: seen.append(here) or NEW)
     return artifacts._decoder(DECODER, source, ()), seen
 
 
 def test_a_decoder_that_holds_its_budget_on_the_generator_s_images_is_taken_over(source, monkeypatch):
     made, (compared,) = decoder_of(source, monkeypatch, 0.99)
-    assert made == (b"own", ("note",))
+    assert made == OWN
     np.testing.assert_array_equal(compared.golden_inputs["z"], np.full((4, 3), 7))
     np.testing.assert_array_equal(compared.golden_outputs["image"], np.ones((4, 2, 2, 1)))
 
@@ -52,6 +53,6 @@ def test_a_decoder_that_holds_its_budget_on_the_generator_s_images_is_taken_over
 @pytest.mark.parametrize("excess", [1.01, float("inf")])
 def test_one_that_does_not_is_quantized_anew_for_them(source, monkeypatch, excess):
     made, (_, searched) = decoder_of(source, monkeypatch, excess)
-    assert made == (b"new", ("quantized anew for the latents of seeds", "note"))
+    assert (made.content, made.notes) == (b"new", ("quantized anew for the latents of seeds", "note"))
     np.testing.assert_array_equal(searched.golden_inputs["z"], np.full((4, 3), 7))
     assert searched.component is Component.DECODER

@@ -2,8 +2,10 @@ from dataclasses import replace
 
 import pytest
 
-from pocketvae.export.budgets import base_tolerances, tolerances
+from pocketvae.errors import SpecError
+from pocketvae.export.budgets import Budget, base_tolerances, tolerances, with_pixel_rounding
 from pocketvae.export.goldens import NoiseFloor
+from pocketvae.metrics import ELBO_CHANGE
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision
 
 DECODER = NoiseFloor(float32={"image": 3e-6}, float16={"image": 1e-3}, cause={"image": "as a graph at batch 1"})
@@ -72,3 +74,56 @@ def test_grey_steps_are_those_of_the_image_s_range():
     limits = tolerances(spec(Component.DECODER, Precision.INT8), DECODER, image_span=2.0)
     assert [limit.limit for limit in limits] == pytest.approx([8 / 255, 2 / 255])
     assert limits[0].source == "budget: 4 of 255 grey steps of 0.00784"
+
+
+def elbo_limits(precision, component=Component.DECODER, **options):
+    limits = tolerances(spec(component, precision), DECODER, **options)
+    return [limit for limit in limits if limit.metric == ELBO_CHANGE]
+
+
+def test_a_quantized_decoder_whose_images_were_observed_is_held_to_its_elbo():
+    (limit,) = elbo_limits(Precision.INT8, observed_values=784)
+    assert (limit.output, limit.limit) == ("image", pytest.approx(0.1))
+    assert limit.source == "budget: 0.1 nats between the ELBO of the original and of the artifact"
+    assert elbo_limits(Precision.INT8) == []
+
+
+def test_nats_add_up_over_the_values_of_an_image():
+    assert elbo_limits(Precision.INT8, observed_values=100)[0].limit == pytest.approx(0.1)
+    (limit,) = elbo_limits(Precision.INT8, observed_values=64 * 64 * 3)
+    assert limit.limit == pytest.approx(0.1 * 12288 / 784)
+    assert limit.source == "budget: 0.1 nats for each 784 of 12288 observed values of the ELBO"
+
+
+@pytest.mark.parametrize(
+    ("precision", "component"),
+    [
+        (Precision.INT8_IO, Component.DECODER),
+        (Precision.INT8, Component.ENCODER),
+        (Precision.INT8, Component.GENERATOR),
+        (Precision.FLOAT32, Component.DECODER),
+    ],
+)
+def test_what_has_no_probabilities_or_no_observed_images_has_no_elbo(precision, component):
+    assert elbo_limits(precision, component, observed_values=784) == []
+
+
+def test_pixels_are_no_probabilities():
+    limits = with_pixel_rounding(
+        replace(spec(Component.DECODER, Precision.INT8), image_dtype=ImageDtype.UINT8),
+        tolerances(spec(Component.DECODER, Precision.INT8), DECODER, observed_values=784),
+    )
+    assert {limit.metric for limit in limits} == {"p99_abs", "mean_abs"}
+
+
+def test_a_budget_that_is_asked_for_replaces_the_default():
+    budget = Budget(p99_steps=2.0, mean_steps=0.5, elbo_nats=0.3)
+    limits = tolerances(spec(Component.DECODER, Precision.INT8), DECODER, budget=budget, observed_values=784)
+    assert [limit.limit for limit in limits] == pytest.approx([2 / 255, 0.5 / 255, 0.3])
+    assert limits[2].source == "budget: 0.3 nats of the ELBO, as asked for"
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_budget_that_is_no_positive_number_is_refused(value):
+    with pytest.raises(SpecError, match="--budget-elbo must be a positive number"):
+        Budget(elbo_nats=value)

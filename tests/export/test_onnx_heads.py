@@ -5,7 +5,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from pocketvae.export.onnx_quantize import activation_ranges
-from pocketvae.export.tflite import LOGIT_BOUND
+from pocketvae.export.tflite_quantize import LOGIT_BOUND
 
 
 def model(head):

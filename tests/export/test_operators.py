@@ -77,12 +77,12 @@ def graph(function):
 )
 def test_models_that_would_need_other_operators_are_refused(function, names, in_onnx):
     """MatrixInverse needs Flex, strings have no place in an image model, Digamma is in no runtime at all."""
-    from pocketvae.export import onnx_convert, tflite
+    from pocketvae.export import onnx_convert, tflite, tflite_quantize
 
     made = graph(function)
     message = f"has no (built-in )?operator for {names}: build the model from others"
     samples = {"z": np.zeros((4, 3), np.float32)}
-    for convert in (tflite.convert_float32, lambda given: tflite.calibrate(given, samples)):
+    for convert in (tflite.convert_float32, lambda given: tflite_quantize.calibrate(given, samples)):
         with pytest.raises(ExportError, match=message):
             convert(made)
     if in_onnx:

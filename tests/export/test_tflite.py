@@ -12,7 +12,7 @@ def test_a_one_hot_label_counts_as_much_in_integers(tmp_path, integer_interface)
     """The quantizer's own choice of scales makes 1 count for 0.16 here."""
     import tensorflow as tf
 
-    from pocketvae.export import tflite
+    from pocketvae.export import tflite_quantize
     from pocketvae.export.graphs import Graph
     from pocketvae.export.search import QuantizationPlan
 
@@ -27,7 +27,9 @@ def test_a_one_hot_label_counts_as_much_in_integers(tmp_path, integer_interface)
     function = tf.function(decode, input_signature=signature, autograph=False)
     graph = Graph(function=function, model=tf.Module(), inputs=inputs, fused_shuffles=0)
     samples = {"z": rng.normal(size=(100, 3)).astype(np.float32), "label": (np.arange(100) % 5).astype(np.int32)}
-    content = tflite.quantize(tflite.calibrate(graph, samples), QuantizationPlan(), integer_interface=integer_interface)
+    content = tflite_quantize.quantize(
+        tflite_quantize.calibrate(graph, samples), QuantizationPlan(), integer_interface=integer_interface
+    )
     (tmp_path / "d.tflite").write_bytes(content)
     with open_runner(tmp_path / "d.tflite", Format.TFLITE) as runner:
         found = run_samples(runner, samples)["image"]

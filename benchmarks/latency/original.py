@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pocketvae.benchmarks.bench_messages import OriginalCall
+from pocketvae.benchmarks.latency.messages import OriginalCall
 from pocketvae.errors import ExportError
 from pocketvae.heads import image_head
 from pocketvae.keras_io import import_tensorflow
@@ -31,11 +31,11 @@ def original_call(
     """Loads the original and returns a call that computes what the artifact computes, numpy in and numpy out.
 
     Args:
-        path: The `.keras` or `.h5` file.
+        path: The `.keras` or `.h5` file, or a SavedModel folder.
         component: Which part of the VAE it is.
         vae: Tells which head a decoder gets.
-        how: Eagerly, as a graph, or by `predict`.
-        feed: Input name to `[1, ...]`.
+        how: Eagerly, as a graph, as one that XLA has compiled, or by `predict`.
+        feed: Input name to `[N, ...]`.
         num_threads: Of TensorFlow, for the whole process.
         form: Of somebody's own model.
 
@@ -55,7 +55,8 @@ def original_call(
         return lambda: _numpy(head(model.predict(inputs, verbose=0)))
     if how is OriginalCall.KERAS_CALL:
         return lambda: _numpy(head(model(inputs, training=False)))
-    graph = tf.function(lambda given: head(model(given, training=False)), autograph=False)
+    compiled = how is OriginalCall.XLA
+    graph = tf.function(lambda given: head(model(given, training=False)), autograph=False, jit_compile=compiled)
     return lambda: _numpy(graph(tf.nest.map_structure(tf.constant, inputs)))
 
 

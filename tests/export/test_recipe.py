@@ -1,0 +1,89 @@
+import pytest
+
+from pocketvae.documents import encode
+from pocketvae.errors import ExportError, ManifestError, SpecError
+from pocketvae.export import ExportConfig, Recipe, plan_artifacts, read_recipes
+from pocketvae.spec import Component, Format, Precision, VaeSpec
+
+VAE = VaeSpec(image_shape=(4, 4, 1), latent_dim=2)
+LAYERS = {"hidden": 12, "pixels": 48}
+
+
+def recipe(**changes):
+    values = {
+        "artifact": "decoder.int8.tflite",
+        "image_shape": (4, 4, 1),
+        "latent_dim": 2,
+        "layers": LAYERS,
+        "float_layers": ("hidden",),
+        "range_scales": {"pixels": 0.8},
+    }
+    return Recipe(**{**values, **changes})
+
+
+def test_a_recipe_comes_back_from_its_file(tmp_path):
+    (tmp_path / "decoder.json").write_text(encode(recipe()))
+    for path in (tmp_path, tmp_path / "decoder.json"):
+        assert read_recipes([path]) == {"decoder.int8.tflite": recipe()}
+    assert recipe().plan.float_layers == ("hidden",)
+    assert recipe().plan.range_scales == {"pixels": 0.8}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"artifact": "decoder.float16.tflite"}, "a recipe is for an int8 or int8_io artifact, got decoder.float16"),
+        ({"float_layers": ("other",)}, "speaks of the layer 'other' and does not list it"),
+        ({"range_scales": {"pixels": 1.5}}, "more than 0 and at most 1, got 1.5 for 'pixels'"),
+        ({"range_scales": {"pixels": 0.0}}, "more than 0 and at most 1, got 0.0"),
+    ],
+)
+def test_a_recipe_that_makes_no_sense_is_refused(changes, message):
+    with pytest.raises(SpecError, match=message):
+        recipe(**changes)
+
+
+def test_files_that_are_no_recipes_are_refused(tmp_path):
+    with pytest.raises(SpecError, match="a recipe must be a JSON file or a folder of such"):
+        read_recipes([tmp_path])
+    with pytest.raises(SpecError, match="a recipe must be a JSON file"):
+        read_recipes([tmp_path / "missing.json"])
+    (tmp_path / "bad.json").write_text('{"schema_version": 1, "artifact": ')
+    with pytest.raises(ManifestError, match="is not valid JSON"):
+        read_recipes([tmp_path])
+    (tmp_path / "bad.json").write_text('{"schema_version": 9}')
+    with pytest.raises(ManifestError, match="upgrade pocketvae"):
+        read_recipes([tmp_path])
+
+
+def test_two_recipes_for_one_artifact_are_refused(tmp_path):
+    for name in ("a.json", "b.json"):
+        (tmp_path / name).write_text(encode(recipe()))
+    with pytest.raises(SpecError, match=r"two recipes are for decoder\.int8\.tflite"):
+        read_recipes([tmp_path])
+
+
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        ({"hidden": 12}, "this one has no layer 'pixels'"),
+        ({"hidden": 12, "pixels": 47}, "layer 'pixels' must have 48 weights, got 47"),
+        ({**LAYERS, "more": 1}, "it does not list the layer 'more'"),
+    ],
+)
+def test_a_recipe_of_another_model_is_refused_with_the_layer_named(layers, message):
+    recipe().check_layers(LAYERS)
+    with pytest.raises(ExportError, match=message):
+        recipe().check_layers(layers)
+
+
+def test_a_recipe_of_a_model_of_another_size_is_refused_before_any_work():
+    recipe().check_model(VAE)
+    with pytest.raises(SpecError, match=r"\[4, 4, 1\] images and 2 latent dimensions, this one has \[8, 8, 1\] and 2"):
+        recipe().check_model(VaeSpec(image_shape=(8, 8, 1), latent_dim=2))
+
+
+def test_a_recipe_for_what_is_not_made_is_refused():
+    artifacts = plan_artifacts([Component.ENCODER], [Format.TFLITE], [Precision.INT8])
+    with pytest.raises(SpecError, match=r"decoder\.int8\.tflite, which is not among the artifacts to make"):
+        ExportConfig(artifacts=artifacts, recipes={"decoder.int8.tflite": recipe()})
