@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -65,4 +66,6 @@ def _serve(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
         terminal.line(f"{server.address} (Ctrl-C ends it)")
         if not arguments.no_browser:
             webbrowser.open(server.address)
-        server.serve_forever()
+        # Ctrl-C is how this command ends, no accident.
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()

@@ -210,6 +210,27 @@ def test_commands_for_one_file_never_import_tensorflow(tmp_path, bundles, lone_f
     assert modules.isdisjoint(set(HEAVY) - ({"onnx"} if "inspect" in words else set()))
 
 
+APPS = {
+    "generate": ["--out", "g.npz", "--count", "3"],
+    "reconstruct": ["x.npy", "--out", "r.png"],
+    "interpolate": ["--seeds", "1,2", "--out", "i.gif"],
+    "traverse": ["--out", "t.png"],
+    "encode": ["x.npy", "--out", "l.npz"],
+    "compress": ["x.npy", "--fit", "--fit-steps", "2"],
+    "score": ["x.npy", "--calibrate", "--calibration", "c.json", "--false-positive-rate", "0.3"],
+}
+
+
+@pytest.mark.parametrize("command", APPS)
+def test_apps_never_import_tensorflow(tmp_path, bundles, command):
+    import numpy as np
+
+    bundle = bundles.make_bundle(tmp_path / "b")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (40, 6, 6), np.uint8))
+    modules = imported_by(run_command(command, bundle, *APPS[command]), tmp_path=tmp_path)
+    assert modules.isdisjoint(HEAVY)
+
+
 @pytest.mark.slow
 def test_verify_of_an_exported_bundle_never_imports_tensorflow(tmp_path, tiny_bundle):
     modules = imported_by(run_command("verify", tiny_bundle), tmp_path=tmp_path)
