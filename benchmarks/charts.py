@@ -29,7 +29,7 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One point of a scatter plot."""
+    """One point of a scatter plot: `kind` picks its colour (`tflite`, `onnx` or `original`)."""
 
     label: str
     x: float
@@ -37,16 +37,23 @@ class Point:
     kind: str
 
 
-def bar_chart(bars: Sequence[Bar], *, title: str) -> str:
-    """Draws horizontal bars on a logarithmic scale that begins at the decade below the smallest value."""
-    if not bars:
-        return ""
-    low = 10 ** math.floor(math.log10(min(bar.value for bar in bars)))
-    high = 10 ** math.ceil(math.log10(max(bar.value for bar in bars) * 1.0001))
-    span = math.log10(high / low)
-    height = len(bars) * (_BAR_HEIGHT + _BAR_GAP) + _BAR_GAP
-    shares = [math.log10(bar.value / low) / span for bar in bars]
-    return _svg(_LABEL_WIDTH + _PLOT_WIDTH + _VALUE_WIDTH, height, title, _bar_rows(bars, shares))
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of a line chart, from left to right."""
+
+    label: str
+    points: tuple[tuple[float, float], ...]
+    kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Range:
+    """A distribution in one row: five of its quantiles, ascending."""
+
+    label: str
+    quantiles: tuple[float, float, float, float, float]
+    text: str
+    kind: str
 
 
 def _bar_rows(bars: Sequence[Bar], shares: Sequence[float]) -> list[str]:
@@ -90,13 +97,70 @@ def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label:
         )
         parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" class="{point.kind}"/>')
         parts.append(f'<text x="{column}" y="{height:.1f}" class="label">{escape(point.label)}</text>')
-    middle, centre = (x_axis.start + x_axis.end) / 2, (y_axis.start + y_axis.end) / 2
-    parts.append(f'<text x="{middle}" y="{_HEIGHT - 8}" class="axis" text-anchor="middle">{escape(x_label)}</text>')
-    parts.append(
-        f'<text x="14" y="{centre}" class="axis" text-anchor="middle" transform="rotate(-90 14 {centre})">'
-        f"{escape(y_label)}</text>"
+    return _svg(_WIDTH, _HEIGHT, title, [*parts, *_axis_labels(x_axis, y_axis, x_label, y_label)])
+
+
+def line_chart(lines: Sequence[Line], *, title: str, x_label: str, y_label: str) -> str:
+    """Draws lines on two logarithmic axes, each with its label at the right."""
+    if not lines:
+        return ""
+    values = [point for line in lines for point in line.points]
+    x_axis = _Axis.fit([x for x, _ in values], start=_LEFT, end=_WIDTH - _LABEL_COLUMN)
+    y_axis = _Axis.fit([y for _, y in values], start=_HEIGHT - _BOTTOM, end=_TOP)
+    parts = [*_vertical_grid(x_axis), *_horizontal_grid(y_axis)]
+    ordered = sorted(lines, key=lambda line: -line.points[-1][1])
+    heights = _spread([y_axis.place(line.points[-1][1]) for line in ordered])
+    column = _WIDTH - _LABEL_COLUMN + 22
+    for line, height in zip(ordered, heights, strict=True):
+        places = [(x_axis.place(x), y_axis.place(y)) for x, y in line.points]
+        parts.append(f'<polyline points="{_points(places)}" class="line {line.kind}"/>')
+        lead = [places[-1], (column - 14, height), (column - 3, height)]
+        parts.append(f'<polyline points="{_points(lead)}" class="lead"/>')
+        parts.append(f'<text x="{column}" y="{height:.1f}" class="label">{escape(line.label)}</text>')
+    return _svg(_WIDTH, _HEIGHT, title, [*parts, *_axis_labels(x_axis, y_axis, x_label, y_label)])
+
+
+def range_chart(ranges: Sequence[Range], *, title: str) -> str:
+    """Draws one row per distribution on a logarithmic scale: a thin line, a thick one in it, a mark at the middle."""
+    if not ranges:
+        return ""
+    axis = _Axis.fit(
+        [value for each in ranges for value in each.quantiles], start=_LABEL_WIDTH, end=_LABEL_WIDTH + _PLOT_WIDTH
     )
-    return _svg(_WIDTH, _HEIGHT, title, parts)
+    height = len(ranges) * (_BAR_HEIGHT + _BAR_GAP) + _BAR_GAP
+    parts = []
+    for tick in axis.ticks:
+        x = axis.place(tick)
+        parts.append(f'<line x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{height}" class="grid"/>')
+        parts.append(f'<text x="{x:.1f}" y="{height + 10}" class="tick" text-anchor="middle">{tick:g}</text>')
+    for index, each in enumerate(ranges):
+        parts += _range_row(each, axis, _BAR_GAP + index * (_BAR_HEIGHT + _BAR_GAP) + _BAR_HEIGHT / 2)
+    return _svg(_LABEL_WIDTH + _PLOT_WIDTH + _VALUE_WIDTH, height + 20, title, parts)
+
+
+def _range_row(each: Range, axis: _Axis, middle: float) -> list[str]:
+    lowest, low, centre, high, highest = (axis.place(value) for value in each.quantiles)
+    return [
+        f'<text x="{_LABEL_WIDTH - 8}" y="{middle}" class="label" text-anchor="end">{escape(each.label)}</text>',
+        f'<rect x="{lowest:.1f}" y="{middle - 1}" width="{max(1.0, highest - lowest):.1f}" height="2" '
+        f'class="{each.kind}"/>',
+        f'<rect x="{low:.1f}" y="{middle - 5}" width="{max(2.0, high - low):.1f}" height="10" class="{each.kind}"/>',
+        f'<rect x="{centre - 1:.1f}" y="{middle - 8}" width="2" height="16" class="middle"/>',
+        f'<text x="{highest + 6:.1f}" y="{middle}" class="value">{escape(each.text)}</text>',
+    ]
+
+
+def _points(places: Sequence[tuple[float, float]]) -> str:
+    return " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+
+
+def _axis_labels(x_axis: _Axis, y_axis: _Axis, x_label: str, y_label: str) -> list[str]:
+    middle, centre = (x_axis.start + x_axis.end) / 2, (y_axis.start + y_axis.end) / 2
+    return [
+        f'<text x="{middle}" y="{_HEIGHT - 8}" class="axis" text-anchor="middle">{escape(x_label)}</text>',
+        f'<text x="14" y="{centre}" class="axis" text-anchor="middle" transform="rotate(-90 14 {centre})">'
+        f"{escape(y_label)}</text>",
+    ]
 
 
 @dataclass(frozen=True, kw_only=True)

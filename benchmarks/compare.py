@@ -18,7 +18,8 @@ from pocketvae.benchmarks.comparison import (
     size_figures,
 )
 from pocketvae.benchmarks.environment import Environment
-from pocketvae.benchmarks.results import BenchResult, VerifyResult
+from pocketvae.benchmarks.latency.results import BenchResult
+from pocketvae.benchmarks.results import VerifyResult
 from pocketvae.benchmarks.tables import Row
 from pocketvae.benchmarks.verify import verify_bundle
 from pocketvae.bundle import open_bundle

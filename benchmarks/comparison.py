@@ -6,7 +6,8 @@ import enum
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from pocketvae.benchmarks.results import BenchResult, VerifyResult
+from pocketvae.benchmarks.latency.results import BenchResult
+from pocketvae.benchmarks.results import VerifyResult
 from pocketvae.manifest import Manifest
 from pocketvae.spec import STRICT
 

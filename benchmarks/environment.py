@@ -10,6 +10,29 @@ from pathlib import Path
 from pocketvae.spec import STRICT
 from pocketvae.versions import installed_versions
 
+_FEATURES = frozenset(
+    {
+        "amx_int8",
+        "asimd",
+        "asimddp",
+        "asimdhp",
+        "avx",
+        "avx2",
+        "avx512_bf16",
+        "avx512_fp16",
+        "avx512_vnni",
+        "avx512f",
+        "avx_vnni",
+        "f16c",
+        "fma",
+        "hypervisor",
+        "i8mm",
+        "sse4_2",
+        "sve",
+        "sve2",
+    }
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
@@ -17,7 +40,9 @@ class Environment:
 
     Attributes:
         cpu: Model name.
+        cpu_features: Instruction sets that kernels are chosen by; `hypervisor` on a virtual machine.
         governor: Frequency governor of the first core, where the system tells.
+        turbo: Whether the clock may rise above its base frequency, where the system tells.
         load_average: Over the minute before, in runnable processes.
     """
 
@@ -26,7 +51,9 @@ class Environment:
     machine: str
     cpu: str
     logical_cores: int
+    cpu_features: tuple[str, ...] = ()
     governor: str | None
+    turbo: bool | None = None
     load_average: float | None
     python: str
     versions: dict[str, str]
@@ -39,7 +66,9 @@ def current_environment() -> Environment:
         machine=platform.machine(),
         cpu=_cpu_model(),
         logical_cores=logical_cores(),
+        cpu_features=_cpu_features(),
         governor=_read_line(Path("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")),
+        turbo=_turbo(),
         load_average=round(os.getloadavg()[0], 2) if hasattr(os, "getloadavg") else None,
         python=platform.python_version(),
         versions=installed_versions(),
@@ -60,6 +89,24 @@ def _cpu_model() -> str:
         return platform.processor() or "unknown"
     models = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
     return models[0] if models else platform.processor() or "unknown"
+
+
+def _cpu_features() -> tuple[str, ...]:
+    try:
+        lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
+    except OSError:
+        return ()
+    flags = next((line for line in lines if line.startswith(("flags", "Features"))), "").partition(":")[2].split()
+    return tuple(sorted(_FEATURES.intersection(flags)))
+
+
+def _turbo() -> bool | None:
+    """Asks the two places where Linux has it; the first says it the other way round."""
+    devices = Path("/sys/devices/system/cpu")
+    disabled, boost = _read_line(devices / "intel_pstate" / "no_turbo"), _read_line(devices / "cpufreq" / "boost")
+    if disabled is not None:
+        return disabled == "0"
+    return None if boost is None else boost == "1"
 
 
 def _read_line(path: Path) -> str | None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from html import escape
-from importlib import resources
 from pathlib import Path
 
-from pocketvae.benchmarks.charts import Bar, Point, bar_chart, scatter_chart
 from pocketvae.benchmarks.contact_sheet import ContactRow, contact_rows
 from pocketvae.benchmarks.environment import Environment
+from pocketvae.benchmarks.latency.charts import distribution_charts, duration, first_calls_chart, trade_off_chart
+from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
 from pocketvae.benchmarks.parity.worst import WorstCase
-from pocketvae.benchmarks.report_html import image, table, table_row
+from pocketvae.benchmarks.report_html import document, image, table, table_row
 from pocketvae.benchmarks.report_parity import (
     contact_section,
     diagnoses_section,
@@ -20,7 +20,7 @@ from pocketvae.benchmarks.report_parity import (
     notes_section,
     worst_section,
 )
-from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, VerifyResult
+from pocketvae.benchmarks.results import Check, VerifyResult
 from pocketvae.benchmarks.tables import format_ratio, format_us, format_value, worst_check
 from pocketvae.bundle import Bundle, open_bundle
 from pocketvae.files import write_text
@@ -79,13 +79,7 @@ def render_report(
         _not_run(verify, bench),
         _environment(verify.environment, manifest),
     ]
-    style = resources.files("pocketvae.benchmarks").joinpath("report.css").read_text("utf-8")
-    return (
-        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{escape(manifest.name)}: pocketvae report</title>\n<style>\n{style}</style>\n</head>\n"
-        f"<body>\n<main>\n{''.join(sections)}</main>\n</body>\n</html>\n"
-    )
+    return document(f"{manifest.name}: pocketvae report", sections)
 
 
 def _head(manifest: Manifest, verify: VerifyResult, bench: BenchResult | None) -> str:
@@ -102,8 +96,8 @@ def _head(manifest: Manifest, verify: VerifyResult, bench: BenchResult | None) -
         facts.insert(0, ("negative ELBO, test", f"{manifest.training['test_negative_elbo_nats']:.1f} nats"))
     best = _fastest_decoder(bench)
     if best:
-        facts.append(("fastest decoder", _duration(best.median_s)))
-        facts += [(f"against {how}", f"{format_ratio(ratio)}x") for how, ratio in sorted(best.speedups.items())]
+        facts.append(("fastest decoder", duration(best.median_s)))
+        facts += [(f"against {how}", f"{format_ratio(ratio.value)}x") for how, ratio in sorted(best.speedups.items())]
     cells = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in facts)
     provenance = ", ".join(f"{key} {value}" for key, value in sorted(manifest.provenance.items()))
     return (
@@ -154,11 +148,12 @@ def _parity_cells(checks: list[Check]) -> list[str]:
 def _latency_cells(row: BenchRow | None) -> list[str]:
     if row is None:
         return ["-"] * 5
+    predict = row.speedups.get("keras-predict")
     return [
         format_us(row.median_s),
         format_us(row.p90_s),
         format_ratio(row.speedup_vs_original),
-        format_ratio(row.speedups.get("keras-predict")),
+        format_ratio(predict.value if predict else None),
         f"{row.peak_rss_bytes / 1e6:.0f}",
     ]
 
@@ -184,43 +179,15 @@ def _limits(verify: VerifyResult) -> str:
 
 
 def _latency(bench: BenchResult) -> str:
-    charts = []
-    first = bench.results[0]
-    alike = [row for row in bench.results if (row.threads, row.batch) == (first.threads, first.batch)]
-    for component in ("decoder", "encoder", "generator"):
-        rows = [row for row in alike if component in row.artifact]
-        bars = [
-            Bar(
-                label=row.target if row.is_original else row.artifact.removeprefix(f"{component}."),
-                value=row.median_s,
-                text=_duration(row.median_s),
-                kind="original" if row.is_original else row.artifact.rsplit(".", 1)[1],
-            )
-            for row in sorted(rows, key=lambda row: row.median_s)
-        ]
-        if bars:
-            title = f"Median latency of the {component}, logarithmic"
-            charts.append(f"<figure>{bar_chart(bars, title=title)}<figcaption>{title}</figcaption></figure>\n")
     unstable = [row.artifact for row in bench.results if row.warnings]
     warning = f"<p class='soft'>Unstable figures: {escape(', '.join(unstable))}.</p>" if unstable else ""
-    return f"<h2>Latency</h2>\n{_key('tflite', 'onnx', 'original')}{''.join(charts)}{warning}"
+    first = first_calls_chart(bench, "decoder")
+    return f"<h2>Latency</h2>\n{distribution_charts(bench)}{warning}{first}"
 
 
 def _trade_off(verify: VerifyResult, bench: BenchResult) -> str:
-    points = []
-    for row in bench.results:
-        checks = [c for c in verify.checks if c.artifact == row.artifact and c.output == "image" and c.value]
-        if not row.artifact.startswith("decoder.") or row.batch > 1 or not checks:
-            continue
-        error = max(check.value or 0 for check in checks) * 255
-        label = f"{row.artifact.removeprefix('decoder.')}, {_duration(row.median_s)}"
-        kind = row.artifact.rsplit(".", 1)[1]
-        points.append(Point(label=label, x=row.size_bytes / 1000, y=error, kind=kind))
-    if not points:
-        return ""
-    title = "Decoders: size against pixel error (float: largest; quantized: 99th percentile), with the median latency"
-    chart = scatter_chart(points, title=title, x_label="file size [kB]", y_label="pixel error [1/255]")
-    return f"<h2>What to embed</h2>\n{_key('tflite', 'onnx')}<figure>{chart}<figcaption>{title}</figcaption></figure>\n"
+    chart = trade_off_chart(bench, verify)
+    return f"<h2>What to embed</h2>\n{chart}" if chart else ""
 
 
 def _pictures(pictures: Mapping[str, bytes]) -> str:
@@ -256,15 +223,6 @@ def _environment(environment: Environment, manifest: Manifest) -> str:
         f"<tr><th scope='row'>{escape(name)}</th><td class='wrap'>{escape(value)}</td></tr>" for name, value in facts
     ]
     return f"<h2>Environment</h2>\n<div class='scroll'><table><tbody>{''.join(rows)}</tbody></table></div>\n"
-
-
-def _key(*kinds: str) -> str:
-    names = {"tflite": "TFLite", "onnx": "ONNX", "original": "original Keras model"}
-    return f"<p class='key soft'>{''.join(f'<span class=k-{kind}></span>{names[kind]}' for kind in kinds)}</p>\n"
-
-
-def _duration(seconds: float) -> str:
-    return f"{format_us(seconds)} \u00b5s" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
 
 
 def _fastest_decoder(bench: BenchResult | None) -> BenchRow | None:

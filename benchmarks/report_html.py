@@ -1,10 +1,15 @@
-"""The pieces of HTML that the report's sections are made of."""
+"""The pieces of HTML that pages are made of: they stand alone, without script, and load nothing from outside."""
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
 from html import escape
+from importlib import resources
+
+# A cell of more characters is a sentence and may be broken into lines.
+_LONG = 40
+_KINDS = {"tflite": "TFLite", "onnx": "ONNX", "original": "original Keras model"}
 
 
 def table(caption: str, headers: Sequence[str], rows: Sequence[str]) -> str:
@@ -29,3 +34,70 @@ def image(png: bytes, alt: str, *, smooth: bool = False) -> str:
     return (
         f"<img{' class=smooth' if smooth else ''} alt='{escape(alt, quote=True)}' src='data:image/png;base64,{data}'>"
     )
+
+
+def document(title: str, sections: Sequence[str]) -> str:
+    """Returns the page."""
+    style = resources.files("pocketvae.benchmarks").joinpath("report.css").read_text("utf-8")
+    return (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{escape(title)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"<body>\n<main>\n{''.join(sections)}</main>\n</body>\n</html>\n"
+    )
+
+
+def text_table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table of plain text; the first cell of each row names it, verdicts have their colours."""
+    head = "".join(
+        f"<th scope='col'{' class=text' if _is_text(rows, place) else ''}>{escape(header)}</th>"
+        for place, header in enumerate(headers)
+    )
+    body = "".join(
+        f"<tr><th scope='row'><code>{escape(row[0])}</code></th>{''.join(_cell(cell) for cell in row[1:])}</tr>"
+        for row in rows
+    )
+    return (
+        f"<div class='scroll'><table><caption>{escape(caption)}</caption>"
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>\n"
+    )
+
+
+def fact_table(caption: str, facts: Sequence[tuple[str, str]]) -> str:
+    """Returns a table of two columns of words."""
+    rows = "".join(
+        f"<tr><th scope='row'>{escape(name)}</th><td class='wrap'>{escape(value)}</td></tr>" for name, value in facts
+    )
+    return f"<div class='scroll'><table><caption>{escape(caption)}</caption><tbody>{rows}</tbody></table></div>\n"
+
+
+def figure(chart: str, caption: str) -> str:
+    """Returns a chart with its caption; nothing where there is no chart."""
+    return f"<figure>{chart}<figcaption>{escape(caption)}</figcaption></figure>\n" if chart else ""
+
+
+def colour_key(*kinds: str) -> str:
+    """Returns what the colours of a chart stand for."""
+    return f"<p class='key soft'>{''.join(f'<span class=k-{kind}></span>{_KINDS[kind]}' for kind in kinds)}</p>\n"
+
+
+def bullets(lines: Sequence[str]) -> str:
+    """Returns a list."""
+    return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>\n"
+
+
+def _cell(text: str) -> str:
+    kind = {"pass": "pass", "regressed": "fail", "FAIL": "fail"}.get(text, "")
+    if kind:
+        return f"<td><span class='{kind}'>{escape(text)}</span></td>"
+    if len(text) > _LONG:
+        return f"<td class='wrap'>{escape(text)}</td>"
+    return f"<td>{escape(text)}</td>" if _is_figure(text) else f"<td class='text'>{escape(text)}</td>"
+
+
+def _is_text(rows: Sequence[Sequence[str]], place: int) -> bool:
+    return not all(_is_figure(row[place]) for row in rows)
+
+
+def _is_figure(text: str) -> bool:
+    return text[:1].isdigit() or text in ("", "-")

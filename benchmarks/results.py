@@ -1,4 +1,4 @@
-"""What verify and bench find: the documents behind `--json`."""
+"""What verify finds: the document behind `verify --json`; that of bench is in `latency/results.py`."""
 
 from __future__ import annotations
 
@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pocketvae.benchmarks.environment import Environment
 from pocketvae.spec import STRICT
 
-# 2 added figures, worst inputs, diagnoses and layers.
+# 2 added figures, worst inputs, diagnoses, layers and what a target is not made for.
 VERIFY_SCHEMA_VERSION = 2
 # Begins the name of what is made to fail on purpose; its checks pass where it does.
 CONTROL = "control."
-BENCH_SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,6 +180,7 @@ class VerifyResult:
         diagnoses: One of each artifact that failed, where it could be run at all.
         layers: Where it was asked for, one of each artifact that is not float32.
         notes: What a thorough verification could not test, with the reason, and how its controls did.
+        declined: What a target is not made for, such as ONNX on a microcontroller's interpreter; it decides nothing.
     """
 
     __pydantic_config__ = STRICT
@@ -195,68 +195,9 @@ class VerifyResult:
     diagnoses: tuple[Diagnosis, ...] = ()
     layers: tuple[LayerReport, ...] = ()
     notes: tuple[str, ...] = ()
+    declined: tuple[NotRun, ...] = ()
 
     def artifacts(self) -> tuple[str, ...]:
         """Returns the names of the artifacts that were checked, in order; a control is none."""
         names = dict.fromkeys(check.artifact for check in self.checks)
         return tuple(name for name in names if not name.startswith(CONTROL))
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchRow:
-    """The cost of one artifact, or of the original model, with one number of threads and one batch size.
-
-    Attributes:
-        artifact: File name, or `original decoder` and `original encoder`.
-        target: `host`, or for the original how it was called: `keras-call`, `tf.function`, `keras-predict`.
-        batch: Samples in one call.
-        size_bytes: Of the file.
-        load_s: Opening the file, until the first call could be made; the runtime was imported before.
-        first_s: The first call.
-        median_s: Of a call in steady state, input and output copies included.
-        mad_s: Median absolute deviation of the calls.
-        loops: Calls behind one value; 1 unless a call is too short for the clock.
-        values_s: Seconds per call, in the order measured.
-        peak_rss_bytes: Largest memory of the process.
-        baseline_rss_bytes: Its memory before the file was opened.
-        speedup_vs_original: How many times faster than the original under `tf.function`; None without it.
-        speedups: The same against every way of calling the original.
-        warnings: Why the figures may not hold.
-    """
-
-    __pydantic_config__ = STRICT
-    artifact: str
-    target: str
-    threads: int
-    batch: int
-    size_bytes: int
-    load_s: float
-    first_s: float
-    median_s: float
-    p90_s: float
-    p99_s: float
-    mad_s: float
-    loops: int
-    values_s: tuple[float, ...]
-    peak_rss_bytes: int
-    baseline_rss_bytes: int
-    speedup_vs_original: float | None
-    speedups: dict[str, float]
-    warnings: tuple[str, ...]
-
-    @property
-    def is_original(self) -> bool:
-        """Whether this is the original model."""
-        return self.artifact.startswith("original ")
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchResult:
-    """The outcome of a benchmark."""
-
-    __pydantic_config__ = STRICT
-    schema_version: int = BENCH_SCHEMA_VERSION
-    bundle: str
-    environment: Environment
-    results: tuple[BenchRow, ...]
-    not_run: tuple[NotRun, ...] = ()

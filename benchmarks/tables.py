@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from pocketvae.benchmarks.results import BenchResult, BenchRow, Check, LayerReport, VerifyResult
+from pocketvae.benchmarks.results import Check, LayerReport, VerifyResult
 
 Row = list[str]
 
@@ -75,9 +75,11 @@ def format_figure(metric: str, value: float | None) -> str:
         return f"{value:.1f}"
     if metric.startswith("ssim"):
         return f"{value:.4f}"
+    if metric == "fully_accelerated":
+        return "yes" if value else "no"
     if metric in ("elbo_change_mean", "nll_change_mean", "diversity_ratio"):
         return f"{value:.3f}"
-    return f"{value:.0f}" if metric == "active_units_changed" else f"{value:.1e}"
+    return f"{value:.0f}" if metric in ("active_units_changed", "arena_bytes") else f"{value:.1e}"
 
 
 # Figures in the unit of a pixel; the others are shares or have a unit of their own.
@@ -97,9 +99,12 @@ _SHOWN_FIGURES = {
     "kl_max": "KL, worst",
     "active_units_changed": "units changed",
     "jump_rmse": "jump",
+    "repeat_max_abs": "repeats differ",
     "elbo_change_mean": "ELBO lost, nats",
     "nll_change_mean": "-log p(x), nats",
     "diversity_ratio": "diversity",
+    "arena_bytes": "arena bytes",
+    "fully_accelerated": "all on WebGPU",
 }
 
 
@@ -129,30 +134,6 @@ def format_value(value: float | None, check: Check) -> str:
     return f"{value:.1e}"
 
 
-def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
-    """Returns headers and one row per artifact, target, number of threads and batch size."""
-    headers = ["artifact", "target", "threads", "batch", "kB", "load ms", "first ms", "median us", "p90 us", "p99 us"]
-    headers += ["peak MB", "x tf.function", "x predict", "notes"]
-    return headers, [_bench_row(row) for row in result.results]
-
-
-def _bench_row(row: BenchRow) -> Row:
-    return [
-        row.artifact,
-        row.target,
-        str(row.threads),
-        str(row.batch),
-        f"{row.size_bytes / 1000:.1f}",
-        f"{row.load_s * 1e3:.1f}",
-        f"{row.first_s * 1e3:.2f}",
-        *(format_us(value) for value in (row.median_s, row.p90_s, row.p99_s)),
-        f"{row.peak_rss_bytes / 1e6:.0f}",
-        format_ratio(row.speedup_vs_original),
-        format_ratio(row.speedups.get("keras-predict")),
-        "; ".join(row.warnings),
-    ]
-
-
 def format_us(seconds: float) -> str:
     """Returns microseconds, to a tenth below 100."""
     microseconds = seconds * 1e6
@@ -164,3 +145,11 @@ def format_ratio(ratio: float | None) -> str:
     if ratio is None:
         return "-"
     return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.1f}"
+
+
+def declined_lines(result: VerifyResult) -> list[str]:
+    """Returns a line per target and reason: which artifacts the target is not made for."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for item in result.declined:
+        groups.setdefault((item.target, item.reason), []).append(item.artifact)
+    return [f"{target}: left out {', '.join(names)}: {reason}" for (target, reason), names in groups.items()]

@@ -10,6 +10,7 @@ import numpy as np
 from pocketvae.benchmarks.drift.drift import measure_drift
 from pocketvae.benchmarks.drift.images import golden_images, source_images
 from pocketvae.benchmarks.drift.paths import path_figures
+from pocketvae.benchmarks.drift.repeats import check_repeats
 from pocketvae.benchmarks.results import NotRun
 from pocketvae.benchmarks.targets import ArtifactFault
 from pocketvae.benchmarks.targets.host import HostTarget
@@ -48,16 +49,18 @@ def add_thorough(
         drift = measure_drift(bundle, images, progress=progress)
         with HostTarget().open(bundle) as run:
             figures = path_figures(bundle, run)
+            repeats = check_repeats(bundle, run)
     except (ArtifactFault, TargetError) as e:
         missing = NotRun(artifact="all", target="host", reason=f"the distribution was not tested: {e}")
         return replace(verification, result=replace(result, passed=False, not_run=(*result.not_run, missing)))
+    checks = (*drift.checks, *repeats.checks)
     return replace(
         verification,
         result=replace(
             result,
-            passed=result.passed and all(check.passed for check in drift.checks),
-            checks=(*result.checks, *drift.checks),
-            figures=(*result.figures, *drift.figures, *figures),
+            passed=result.passed and all(check.passed for check in checks),
+            checks=(*result.checks, *checks),
+            figures=(*result.figures, *drift.figures, *figures, *repeats.figures),
             notes=(*result.notes, *drift.notes),
         ),
     )

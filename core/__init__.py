@@ -22,6 +22,9 @@ if TYPE_CHECKING:
         TrainingError,
     )
     from pocketvae.manifest import Manifest
+    from pocketvae.model_bundle import ModelBundle
+    from pocketvae.model_bundle import open as open  # noqa: A004
+    from pocketvae.models import Decoder, Encoder, Generator, Posterior, Prior, Sampler
     from pocketvae.noise import normal_noise
     from pocketvae.run import Run, open_run
     from pocketvae.runners import Kernels, Runner, open_runner
@@ -41,6 +44,8 @@ _MODULES = {
         "TrainingError",
     ),
     "manifest": ("Manifest",),
+    "model_bundle": ("ModelBundle", "open"),
+    "models": ("Decoder", "Encoder", "Generator", "Posterior", "Prior", "Sampler"),
     "noise": ("normal_noise",),
     "run": ("Run", "open_run"),
     "runners": ("Kernels", "Runner", "open_runner"),
@@ -52,18 +57,25 @@ __all__ = [
     "Bundle",
     "Component",
     "DataError",
+    "Decoder",
+    "Encoder",
     "ExportError",
     "Format",
+    "Generator",
     "Kernels",
     "Likelihood",
     "Manifest",
     "ManifestError",
+    "ModelBundle",
     "OutputExistsError",
     "ParityError",
     "PocketVaeError",
+    "Posterior",
     "Precision",
+    "Prior",
     "Run",
     "Runner",
+    "Sampler",
     "SpecError",
     "TargetError",
     "TensorSpec",
@@ -71,6 +83,7 @@ __all__ = [
     "VaeSpec",
     "__version__",
     "normal_noise",
+    "open",
     "open_bundle",
     "open_run",
     "open_runner",

@@ -41,6 +41,32 @@ def write_bytes(path: Path, data: bytes) -> None:
         raise
 
 
+@contextlib.contextmanager
+def staged_file(final: Path, *, force: bool) -> Iterator[Path]:
+    """Yields the path of a file to write piece by piece, which becomes `final` when the block ends well.
+
+    On an error or an interruption the file is removed and `final` is what it was before.
+
+    Raises:
+        OutputExistsError: `final` exists and `force` is off.
+        DataError: the folder that shall hold `final` does not exist.
+    """
+    check_output(final, force=force)
+    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(final)
+    except OSError as e:
+        temporary.unlink(missing_ok=True)
+        # The system's error for a full disk names no file.
+        raise OSError(e.errno, e.strerror, e.filename or str(final)) from e
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
 def write_text(path: Path, text: str) -> None:
     """Writes UTF-8 text atomically."""
     write_bytes(path, text.encode("utf-8"))

@@ -103,7 +103,7 @@ def decode_folder(
         file = listing.files[index]
         if file not in skipped:
             try:
-                images[len(kept)] = _read_image(file)
+                images[len(kept)] = read_image(file)
                 kept.append(int(index))
             except _UnreadableError as e:
                 if not skip_corrupt:
@@ -161,7 +161,12 @@ def _read_header(file: Path) -> tuple[tuple[int, int], bool]:
         raise _UnreadableError(f"{file} cannot be read as an image: {e}") from e
 
 
-def _read_image(file: Path) -> Pixels:
+def read_image(file: Path) -> Pixels:
+    """Reads one image file as `[H, W, 1 or 3] uint8`.
+
+    Raises:
+        DataError: the file cannot be read as an image, or has transparent pixels.
+    """
     from PIL import Image
 
     try:

@@ -22,7 +22,16 @@ _PARENT_INTERVAL_S = 0.5
 
 
 class LineProcessError(Exception):
-    """The child crashed or took too long; the message says which. The next question starts a new child."""
+    """The child crashed or took too long; the message says which. The next question starts a new child.
+
+    Attributes:
+        code: What the child ended with, where it ended by itself; negative for a signal.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        """Keeps the code beside the message."""
+        super().__init__(message)
+        self.code = code
 
 
 class LineProcess:
@@ -44,6 +53,7 @@ class LineProcess:
         """
         self._memory_limit_bytes = memory_limit_bytes
         self._guard: MemoryGuard | None = None
+        self._stopped = False
         self._command = list(command)
         self._environment = {**os.environ, **(environment or {})}
         self._process: subprocess.Popen[str] | None = None
@@ -57,6 +67,9 @@ class LineProcess:
             LineProcessError: the child ended, or did not answer in time and was ended.
         """
         process = self._process or self._start()
+        if self._stopped:
+            self.close(kill=True)
+            raise LineProcessError("it was stopped")
         try:
             assert process.stdin is not None  # noqa: S101 - opened as a pipe
             process.stdin.write(line + "\n")
@@ -68,8 +81,13 @@ class LineProcess:
         except OSError:
             answer = None
         if answer is None:
-            raise LineProcessError(self._describe_end())
+            raise self._ended()
         return answer
+
+    def stop(self) -> None:
+        """Ends the child at once and for good: a question that another thread asks next starts no new one."""
+        self._stopped = True
+        self.close(kill=True)
 
     def close(self, *, kill: bool = False) -> None:
         """Ends the child: by closing its input, or at once."""
@@ -119,6 +137,10 @@ class LineProcess:
         if self._memory_limit_bytes is not None:
             self._guard = MemoryGuard(process.pid, self._memory_limit_bytes)
         return process
+
+    def _ended(self) -> LineProcessError:
+        code = self._process.wait() if self._process else None
+        return LineProcessError(self._describe_end(), code)
 
     def _describe_end(self) -> str:
         process, stderr = self._process, self._stderr

@@ -213,7 +213,7 @@ def _result_or_kill(future: Future[None], workers: Mapping[Format, WorkerProcess
         future.result()
     except BaseException:
         for worker in workers.values():
-            worker.close(kill=True)
+            worker.stop()
         raise
 
 

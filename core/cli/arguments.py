@@ -42,9 +42,35 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
-def thread_counts(text: str) -> tuple[int, ...]:
-    """Parses a comma-separated list of thread counts; see `whole_numbers`."""
-    return whole_numbers(text, "--threads")
+def target_names(words: list[str]) -> tuple[str, ...]:
+    """Returns the targets that are named; `all` stands for every kind that needs no address.
+
+    Raises:
+        SpecError: none is named.
+    """
+    if not words:
+        raise SpecError("at least one target must be named: pocketvae targets lists them, and all names every one")
+    if words != ["all"]:
+        return tuple(dict.fromkeys(words))
+    from pocketvae.benchmarks.targets import known_targets
+
+    return tuple(name for name in known_targets() if name != "ssh")
+
+
+def shown_targets(text: str, *, headed: bool) -> tuple[str, ...]:
+    """Parses a list of targets; `headed` makes their browsers visible.
+
+    Raises:
+        SpecError: none is named.
+    """
+    found = names(text)
+    if not found:
+        raise SpecError("at least one target must be named, such as host: pocketvae targets lists them")
+    return tuple(_headed(name) if headed and name.partition(":")[0] == "chromium" else name for name in found)
+
+
+def _headed(name: str) -> str:
+    return f"{name}+headed" if ":" in name else f"{name}:headed"
 
 
 def whole_numbers(text: str, option: str) -> tuple[int, ...]:
@@ -57,6 +83,18 @@ def whole_numbers(text: str, option: str) -> tuple[int, ...]:
         return tuple(dict.fromkeys(int(word) for word in text.split(",")))
     except ValueError as e:
         raise SpecError(f"{option} takes whole numbers such as 1 or 1,2, got {text!r}") from e
+
+
+def numbers(text: str, option: str) -> tuple[float, ...]:
+    """Parses a comma-separated list of numbers.
+
+    Raises:
+        SpecError: one is no number.
+    """
+    try:
+        return tuple(dict.fromkeys(float(word) for word in text.split(",")))
+    except ValueError as e:
+        raise SpecError(f"{option} takes numbers such as 10 or 10,60, got {text!r}") from e
 
 
 def check_replaceable(path: Path, marker: str, *, force: bool) -> None:

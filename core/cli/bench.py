@@ -4,39 +4,174 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
 from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
+
+if TYPE_CHECKING:
+    from pocketvae.benchmarks import BenchConfig, BenchResult, VerifyResult, Wish
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
-    parser.add_argument("--threads", metavar="LIST", default="1", help="inside one call, for example 1,2 (default: 1)")
-    parser.add_argument("--artifacts", metavar="LIST", help="file names to time (default: all)")
-    parser.add_argument("--no-original", action="store_true", help="leave out the original Keras model")
+    what = parser.add_argument_group("what to time")
+    what.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
+    what.add_argument("--headed", action="store_true", help="show the browser of the target chromium")
+    what.add_argument("--threads", metavar="LIST", default="1", help="inside one call, for example 1,2 (default: 1)")
+    what.add_argument("--batch", metavar="LIST", help="samples in one call (default: every size that a file has)")
+    what.add_argument("--paced", metavar="LIST", help="also time calls at these rates a second, for example 10,60")
+    what.add_argument("--artifacts", metavar="LIST", help="file names to time (default: all)")
+    what.add_argument("--no-original", action="store_true", help="leave out the original Keras model")
+    what.add_argument("--original-decoder", metavar="PATH", type=Path, help="your SavedModel, which no bundle holds")
+    what.add_argument("--original-encoder", metavar="PATH", type=Path, help="the same of the encoder")
+    what.add_argument("--profile", action="store_true", help="show the slowest operators of every artifact")
+    what.add_argument("--instructions", action="store_true", help="count CPU instructions of a call with valgrind")
+    baseline = parser.add_argument_group("regressions")
+    baseline.add_argument(
+        "--baseline", metavar="PATH", type=Path, help="a bundle, or what --json wrote; exit 1 if slower"
+    )
+    baseline.add_argument(
+        "--margin", metavar="PERCENT", type=float, help="slowdown that is allowed (3; 10 for results)"
+    )
+    baseline.add_argument("--force-compare", action="store_true", help="compare with another machine or model too")
+    choice = parser.add_argument_group("what to embed")
+    choice.add_argument("--recommend", action="store_true", help="verify, and name the artifact to embed")
+    choice.add_argument("--component", metavar="NAME", default="decoder", help="to embed (default: decoder)")
+    choice.add_argument("--target-ms", metavar="MS", type=float, help="longest time of nine calls in ten")
+    choice.add_argument("--max-kb", metavar="KB", type=float, help="largest file")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every value as JSON")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with charts")
+    parser.add_argument("--markdown", metavar="FILE", type=Path, help="write the tables as Markdown")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Times and prints one row per artifact; returns 3 where an artifact could not be timed."""
-    from pocketvae.benchmarks import bench_bundle, bench_table
+    """Times and prints; returns 1 for a proven regression or nothing to recommend, 3 where something did not run."""
+    from dataclasses import replace
+
+    from pocketvae.benchmarks import recommend, verify_bundle
+
+    outputs = (arguments.json, arguments.html, arguments.markdown)
+    for output in outputs:
+        common.check_file_output(output)
+    config, wish = _config(arguments), _wish(arguments)
+    with Terminal(quiet=arguments.quiet) as terminal:
+        result = _time(arguments, config, terminal)
+        # The page shows deviations too, so it needs them as a recommendation does.
+        needed = wish is not None or arguments.html is not None
+        verify = verify_bundle(arguments.bundle, progress=terminal.step) if needed else None
+    if wish is not None and verify is not None:
+        result = replace(result, recommendation=recommend(result, verify, wish))
+    _write(arguments, result, verify)
+    _show(terminal, result)
+    return _exit_code(result)
+
+
+def _time(arguments: argparse.Namespace, config: BenchConfig, terminal: Terminal) -> BenchResult:
+    """Times on this machine and on the others that are named."""
+    from dataclasses import replace
+
+    from pocketvae.benchmarks import bench_bundle, bench_targets
+
+    targets = common.shown_targets(arguments.targets, headed=arguments.headed)
+    others = tuple(name for name in targets if name != "host")
+    if not others:
+        return bench_bundle(arguments.bundle, config, progress=terminal.step)
+    away = bench_targets(arguments.bundle, others, config, progress=terminal.step)
+    if "host" not in targets:
+        return away
+    here = bench_bundle(arguments.bundle, config, progress=terminal.step)
+    return replace(here, elsewhere=away.elsewhere, not_run=(*here.not_run, *away.not_run))
+
+
+def _config(arguments: argparse.Namespace) -> BenchConfig:
+    from pocketvae.benchmarks import Baseline, BenchConfig, Extra
+    from pocketvae.spec import Component
+
+    if arguments.baseline is None and (arguments.margin is not None or arguments.force_compare):
+        raise SpecError("--margin and --force-compare belong to --baseline, which is not given")
+    margin = None if arguments.margin is None else arguments.margin / 100
+    named = {Component.DECODER: arguments.original_decoder, Component.ENCODER: arguments.original_encoder}
+    for path in (path for path in named.values() if path is not None and not path.exists()):
+        raise SpecError(f"the original {path} does not exist")
+    extras = [extra for extra in Extra if getattr(arguments, extra)]
+    return BenchConfig(
+        threads=common.whole_numbers(arguments.threads, "--threads"),
+        batches=None if arguments.batch is None else common.whole_numbers(arguments.batch, "--batch"),
+        artifacts=None if arguments.artifacts is None else common.names(arguments.artifacts),
+        paced_calls_per_s=common.numbers(arguments.paced, "--paced") if arguments.paced else (),
+        include_original=not arguments.no_original,
+        original_paths={component: path for component, path in named.items() if path is not None},
+        extras=frozenset(extras),
+        baseline=None
+        if arguments.baseline is None
+        else Baseline(path=arguments.baseline, margin=margin, force=arguments.force_compare),
+    )
+
+
+def _wish(arguments: argparse.Namespace) -> Wish | None:
+    from pocketvae.benchmarks import Wish
+    from pocketvae.spec import Component, parse_choice
+
+    limits = (arguments.target_ms, arguments.max_kb)
+    if not arguments.recommend:
+        if any(limit is not None for limit in limits):
+            raise SpecError("--target-ms and --max-kb belong to --recommend, which is not given")
+        return None
+    return Wish(
+        component=parse_choice(Component, arguments.component, "component"),
+        target_s=None if limits[0] is None else limits[0] / 1e3,
+        max_bytes=None if limits[1] is None else int(limits[1] * 1e3),
+    )
+
+
+def _write(arguments: argparse.Namespace, result: BenchResult, verify: VerifyResult | None) -> None:
+    from pocketvae.benchmarks import bench_markdown, bench_page
     from pocketvae.documents import encode
     from pocketvae.files import write_text
 
-    common.check_file_output(arguments.json)
-    with Terminal(quiet=arguments.quiet) as terminal:
-        result = bench_bundle(
-            arguments.bundle,
-            num_threads=common.thread_counts(arguments.threads),
-            artifacts=None if arguments.artifacts is None else common.names(arguments.artifacts),
-            include_original=not arguments.no_original,
-            progress=terminal.step,
-        )
     if arguments.json is not None:
         write_text(arguments.json, encode(result))
-    terminal.table(*bench_table(result))
+    if arguments.html is not None:
+        write_text(arguments.html, bench_page(result, verify))
+    if arguments.markdown is not None:
+        write_text(arguments.markdown, bench_markdown(result))
+
+
+def _show(terminal: Terminal, result: BenchResult) -> None:
+    from pocketvae.benchmarks import baseline_table, bench_table, peaks_lines, profile_table, targets_table
+
+    if result.results:
+        terminal.table(*bench_table(result))
+    if result.elsewhere:
+        terminal.table(*targets_table(result))
+    for line in peaks_lines(result.peaks):
+        terminal.line(line)
+    for profile in result.profiles:
+        terminal.line(f"\n{profile.artifact}: {profile.method}")
+        terminal.table(*profile_table(profile))
+    if result.comparison is not None:
+        margin = f"{result.comparison.margin:.0%}"
+        terminal.line(f"\nagainst {result.comparison.baseline}, {margin} slower is allowed")
+        terminal.table(*baseline_table(result.comparison))
+        for reason in result.comparison.forced:
+            terminal.warn(f"compared all the same: {reason}")
+    if result.recommendation is not None:
+        for rejection in result.recommendation.rejected:
+            terminal.line(f"not {rejection.artifact}: {rejection.reason}")
+        terminal.line(f"embed {result.recommendation.artifact or 'nothing'}: {result.recommendation.why}")
+    for warning in result.warnings:
+        terminal.warn(warning)
     for item in result.not_run:
         terminal.warn(f"not run: {item.artifact} ({item.target}): {item.reason}")
+
+
+def _exit_code(result: BenchResult) -> int:
+    if result.comparison is not None and result.comparison.regressed:
+        return 1
     missing = [item for item in result.not_run if not item.artifact.startswith("original ")]
-    return 3 if missing or not result.results else 0
+    if missing or not (result.results or result.elsewhere):
+        return 3
+    return 1 if result.recommendation is not None and result.recommendation.artifact is None else 0

@@ -18,6 +18,7 @@ _PACKAGES = (
     ("rich", "rich", "tables and progress", ""),
     ("ai-edge-litert", "ai_edge_litert", "running TFLite files", "run"),
     ("onnxruntime", "onnxruntime", "running ONNX files", "run"),
+    ("pyarrow", "pyarrow", "latents as Parquet", "parquet"),
     ("tensorflow", "tensorflow", "training, conversion", "train"),
     ("tf-keras", "tf_keras", "training, conversion", "train"),
     ("matplotlib", "matplotlib", "learning curves", "train"),
@@ -28,6 +29,7 @@ _COMMANDS = (
     ("train", ("tensorflow", "tf-keras", "matplotlib")),
     ("export", ("tensorflow", "tf-keras", "onnx", "tf2onnx", "ai-edge-litert", "onnxruntime")),
     ("verify, bench", ("ai-edge-litert", "onnxruntime")),
+    ("generate, compress, score, explore", ("ai-edge-litert", "onnxruntime")),
     ("bench of the original", ("tensorflow", "tf-keras")),
 )
 
@@ -50,7 +52,16 @@ def run(arguments: argparse.Namespace) -> int:
         states = {name: [package for package in needs if not versions[package]] for name, needs in _COMMANDS}
         rows = [[name, f"missing {', '.join(lacks)}" if lacks else "works"] for name, lacks in states.items()]
         terminal.table(["command", "here"], rows)
+        if not states["verify, bench"]:
+            _show_targets(terminal)
     return 3 if states["verify, bench"] else 0
+
+
+def _show_targets(terminal: Terminal) -> None:
+    from pocketvae.benchmarks.targets import known_targets, make_target
+
+    targets = [make_target(name) for name in known_targets()]
+    terminal.table(["target", "here"], [[target.name, target.unavailable() or "works"] for target in targets])
 
 
 def _version(package: str, module: str) -> str | None:

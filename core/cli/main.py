@@ -23,10 +23,22 @@ COMMANDS = {
     "train": "train a VAE: images in, a run directory out",
     "evaluate": "the figures that papers report: -log p(x), ELBO, bits per dimension",
     "export": "export a run, or a model of your own, as TFLite and ONNX: a bundle out",
+    "embed-c": "write a TFLite file of a bundle as C++ source, for firmware",
     "verify": "compare every artifact of a bundle with the original model",
     "bench": "time every artifact of a bundle and the original beside them",
+    "generate": "draw images from the prior, by seed: one, a grid, or any number of files",
+    "reconstruct": "encode images and decode them again",
+    "interpolate": "go from one latent to another: a strip or an animation",
+    "traverse": "change one latent dimension at a time, the most active first",
+    "encode": "write the latents of images as a table",
+    "compress": "images to one small file, lossy or lossless",
+    "decompress": "the images of such a file",
+    "score": "find anomalies: images unlike those that the VAE was trained on",
+    "explore": "a local page that runs the exported decoder in the browser",
     "compare": "say what changed between two results or two bundles",
     "inspect": "say what a run, a bundle or one artifact is",
+    "matrix": "compare every artifact on every target with this machine",
+    "targets": "list where artifacts can run, and set such a place up",
     "doctor": "say what is installed and what works here",
 }
 
@@ -99,7 +111,7 @@ def _run(words: list[str]) -> int:
 
 
 def _load(command: str) -> _Command:
-    return cast("_Command", importlib.import_module(f"pocketvae.cli.{command}"))
+    return cast("_Command", importlib.import_module(f"pocketvae.cli.{command.replace('-', '_')}"))
 
 
 def _report(error: Exception, *, verbose: bool) -> int:

@@ -3,7 +3,9 @@
 import json
 from pathlib import Path
 
+from pocketvae.apps import Calibration, ScoreResult
 from pocketvae.benchmarks import BenchResult, Comparison, VerifyResult
+from pocketvae.benchmarks.matrix import MatrixResult
 from pocketvae.documents import json_schema
 from pocketvae.embedded import EmbeddedRecord
 from pocketvae.export import Recipe
@@ -19,7 +21,10 @@ DOCUMENTS = {
     "evaluation": Evaluation,
     "verify": VerifyResult,
     "bench": BenchResult,
+    "calibration": Calibration,
+    "score": ScoreResult,
     "comparison": Comparison,
+    "matrix": MatrixResult,
 }
 
 

@@ -5,8 +5,8 @@ from html.parser import HTMLParser
 import numpy as np
 import pytest
 
-from pocketvae.benchmarks import bench_bundle, verify_bundle, write_report
-from pocketvae.benchmarks.charts import Bar, Point, bar_chart, scatter_chart
+from pocketvae.benchmarks import BenchConfig, bench_bundle, verify_bundle, write_report
+from pocketvae.benchmarks.charts import Line, Point, Range, line_chart, range_chart, scatter_chart
 from pocketvae.benchmarks.contact_sheet import contact_rows
 from pocketvae.bundle import open_bundle
 
@@ -46,7 +46,7 @@ def check(path):
 
 def test_the_report_is_one_file_with_every_figure(tmp_path, bundles):
     path = bundles.make_bundle(tmp_path / "b")
-    bench = bench_bundle(path, include_original=False)
+    bench = bench_bundle(path, BenchConfig(include_original=False))
     pictures = {"Samples <1>": contact_rows(open_bundle(path))[0].images_png}
     write_report(path, tmp_path / "r.html", verify_bundle(path), bench, pictures)
     text = check(tmp_path / "r.html")
@@ -76,12 +76,31 @@ def test_the_contact_sheet_shows_what_differs(tmp_path, bundles):
 
 
 @pytest.mark.parametrize("values", [[1e-6], [1e-6, 1e-3], [0.9, 1.0, 1.1], [1e-9, 10.0]])
-def test_bars_stay_inside_their_chart(values):
-    bars = [Bar(label=f"{v}", value=v, text="x", kind="tflite") for v in values]
-    widths = [float(w) for w in re.findall(r'<rect[^>]* width="([\d.]+)"', bar_chart(bars, title="t"))]
-    assert len(widths) == len(values)
-    assert all(0 < width <= 420.01 for width in widths)
-    assert widths == sorted(widths)
+def test_ranges_stay_inside_their_chart(values):
+    quantiles = [(value, value, value * 1.1, value * 2, value * 3) for value in values]
+    ranges = [Range(label=str(q[0]), quantiles=q, text="x", kind="tflite") for q in quantiles]
+    chart = range_chart(ranges, title="t")
+    rows = re.findall(r'<rect x="([\d.]+)" y="[\d.]+" width="([\d.]+)"[^>]* class="tflite"', chart)
+    assert len(rows) == 2 * len(values)
+    assert all(float(x) >= 210 and float(x) + float(width) <= 630.01 for x, width in rows)
+    thin, thick = rows[0::2], rows[1::2]
+    assert all(float(a[1]) > float(b[1]) for a, b in zip(thin, thick, strict=True))
+
+
+def test_lines_go_from_left_to_right_and_end_at_their_label():
+    lines = [Line(label=name, points=((1, y), (10, 2 * y), (50, y)), kind="onnx") for name, y in (("a", 5), ("b", 50))]
+    chart = line_chart(lines, title="t", x_label="x", y_label="y")
+    drawn = re.findall(r'<polyline points="([^"]+)" class="line onnx"/>', chart)
+    assert len(drawn) == 2
+    for text in drawn:
+        xs = [float(pair.split(",")[0]) for pair in text.split()]
+        assert xs == sorted(xs)
+        assert all(0 <= x <= 510 for x in xs)
+    assert re.findall(r'class="label">(\w)<', chart) == ["b", "a"]
+
+
+def test_a_chart_of_nothing_is_nothing():
+    assert line_chart([], title="t", x_label="", y_label="") == range_chart([], title="t") == ""
 
 
 def test_points_stay_inside_their_chart():

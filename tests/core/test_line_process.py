@@ -83,6 +83,15 @@ def test_a_child_whose_parent_was_killed_ends_by_itself():
     assert used_bytes(child) == 0
 
 
+def test_what_was_stopped_is_not_started_again():
+    with LineProcess([sys.executable, "-c", CHILD]) as process:
+        process.ask("hello", 60)
+        process.stop()
+        with pytest.raises(LineProcessError, match="it was stopped"):
+            process.ask("again", 60)
+        assert process._process is None
+
+
 def test_a_hang_is_ended(process):
     process.ask("start", 60)
     pid = process._process.pid

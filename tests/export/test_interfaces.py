@@ -134,9 +134,17 @@ def test_what_is_special_is_noted(bundle):
 
 @pytest.mark.slow
 def test_every_batch_size_is_timed(bundle):
-    from pocketvae.benchmarks import bench_bundle
+    from pocketvae.benchmarks import BenchConfig, bench_bundle
 
-    result = bench_bundle(bundle.path, artifacts=["decoder.int8.uint8.tflite", "decoder.dynamic_int8.onnx"])
+    result = bench_bundle(
+        bundle.path,
+        BenchConfig(
+            artifacts=(
+                "decoder.int8.uint8.tflite",
+                "decoder.dynamic_int8.onnx",
+            )
+        ),
+    )
     rows = [(row.artifact, row.batch) for row in result.results if not row.is_original]
     assert rows == [("decoder.int8.uint8.tflite", batch) for batch in BATCHES] + [("decoder.dynamic_int8.onnx", 1)]
     assert all(row.speedup_vs_original is not None for row in result.results if not row.is_original)

@@ -71,6 +71,9 @@ def in_process(monkeypatch):
         def close(self, kill=False):
             pass
 
+        def stop(self):
+            pass
+
     monkeypatch.setattr(pipeline, "WorkerProcess", Here)
     monkeypatch.setattr(own_models, "_inspect", lambda models, config: inspect_models(models))
 
@@ -110,7 +113,7 @@ def shapes(bundle):
 
 def test_the_vae_of_keras_own_example_from_the_command_line(models, tmp_path, capsys):
     """With real processes: export, verify, inspect, card, and bench with the Keras 3 original beside it."""
-    from pocketvae.benchmarks import bench_bundle
+    from pocketvae.benchmarks import BenchConfig, bench_bundle
     from pocketvae.cli import main as cli
 
     folder, out = models / "keras3", tmp_path / "bundle"
@@ -143,7 +146,7 @@ def test_the_vae_of_keras_own_example_from_the_command_line(models, tmp_path, ca
     capsys.readouterr()
     assert cli.main(["inspect", str(out)]) == 0
     assert "model: 8x8x1 images, 3 latent dimensions" in capsys.readouterr().out
-    result = bench_bundle(out, artifacts=["decoder.float32.tflite"])
+    result = bench_bundle(out, BenchConfig(artifacts=("decoder.float32.tflite",)))
     assert {row.target for row in result.results if row.is_original} == {"keras-call", "tf.function", "keras-predict"}
     assert result.not_run == ()
 
@@ -259,7 +262,7 @@ def test_conditional_models_take_a_label(models, tmp_path, in_process, flavour, 
 
 def test_a_subclassed_model_as_a_saved_model(models, tmp_path, in_process):
     """The encoder's third output is a sample, which is left out."""
-    from pocketvae.benchmarks import bench_bundle
+    from pocketvae.benchmarks import BenchConfig, bench_bundle
 
     folder = models / "keras2"
     export(tmp_path / "b", decoder=folder / "decoder", encoder=folder / "encoder")
@@ -268,14 +271,19 @@ def test_a_subclassed_model_as_a_saved_model(models, tmp_path, in_process):
     assert bundle.manifest.provenance["decoder loaded as"] == "SavedModel"
     assert len(bundle.manifest.provenance["decoder source sha256"]) == 64
     assert bundle.manifest.original == {}
-    result = bench_bundle(tmp_path / "b", artifacts=["decoder.float32.tflite"])
-    assert {row.reason for row in result.not_run} == {"the original is a SavedModel, which a bundle does not hold"}
+    result = bench_bundle(tmp_path / "b", BenchConfig(artifacts=("decoder.float32.tflite",)))
+    unnamed = "a bundle holds no SavedModel, which is a program: name yours with --original-decoder"
+    assert {row.reason for row in result.not_run} == {unnamed}
+    paths = {Component.DECODER: folder / "decoder"}
+    named = bench_bundle(tmp_path / "b", BenchConfig(artifacts=("decoder.float32.tflite",), original_paths=paths))
+    assert [row.target for row in named.results if row.is_original] == ["keras-call", "tf.function", "xla"]
+    assert {row.reason for row in named.not_run} == {"a SavedModel has no predict"}
     for name in ("encoder.float32.tflite", "encoder.float32.onnx"):
         assert b"Random" not in (tmp_path / "b" / name).read_bytes()
 
 
 def test_a_sampling_layer_needs_leave_and_is_left_out(models, tmp_path, in_process):
-    from pocketvae.benchmarks import bench_bundle
+    from pocketvae.benchmarks import BenchConfig, bench_bundle
 
     for flavour in FLAVOURS:
         folder = models / flavour
@@ -290,7 +298,7 @@ def test_a_sampling_layer_needs_leave_and_is_left_out(models, tmp_path, in_proce
         manifest = verified(tmp_path / flavour).manifest
         assert manifest.provenance["encoder outputs"] == "z_mean = mean, z_log_var = log_var, z = sample"
         assert "with custom code" in manifest.provenance["encoder loaded as"]
-    result = bench_bundle(tmp_path / "keras3", artifacts=["encoder.float32.tflite"])
+    result = bench_bundle(tmp_path / "keras3", BenchConfig(artifacts=("encoder.float32.tflite",)))
     assert {row.reason for row in result.not_run} == {"the original brings code of its own, which bench does not run"}
 
 
@@ -387,7 +395,7 @@ def test_mean_and_log_variance_in_one_output_are_taken_apart(models, tmp_path, i
 
 @pytest.mark.parametrize("flavour", FLAVOURS)
 def test_one_hot_labels_become_numbers(models, tmp_path, in_process, flavour):
-    from pocketvae.benchmarks import bench_bundle
+    from pocketvae.benchmarks import BenchConfig, bench_bundle
 
     folder, artifacts = models / flavour, plan("float32.tflite", "int8.tflite", "float32.onnx")
     given = OwnModels(decoder=folder / "one_hot_decoder.keras", encoder=folder / "one_hot_encoder.keras")
@@ -400,7 +408,7 @@ def test_one_hot_labels_become_numbers(models, tmp_path, in_process, flavour):
     labels = np.eye(5, dtype=np.float32)[goldens.inputs["label"]]
     images = keras.models.load_model(folder / "one_hot_decoder.keras")([goldens.inputs["z"], labels])
     np.testing.assert_allclose(goldens.outputs["image"], images, atol=1e-5)
-    result = bench_bundle(tmp_path / "b", artifacts=["decoder.float32.onnx"])
+    result = bench_bundle(tmp_path / "b", BenchConfig(artifacts=("decoder.float32.onnx",)))
     assert result.not_run == ()
     assert {row.batch for row in result.results} == {1, 4}
 

@@ -186,3 +186,30 @@ def test_no_space_is_not_taken_for_a_fault_of_the_artifact(tiny_run, tmp_path, m
     with pytest.raises(ExportError, match=r"decoder\.float32\.tflite cannot be written: x.tflite: No space left"):
         export_run(tiny_run, tmp_path / "bundle", ExportConfig(artifacts=DECODERS))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_interruption_in_the_middle_starts_no_further_conversion(tiny_run, tmp_path, workers, monkeypatch):
+    """The thread that waits for a worker must not go on with the next artifact when its worker is ended."""
+    started = workers("hang")
+    replies = []
+    do = WorkerProcess.do
+
+    def interrupt():
+        while not (tmp_path / "reached").exists():
+            time.sleep(0.05)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def keep(self, request, time_limit_s):
+        replies.append(do(self, request, time_limit_s))
+        return replies[-1]
+
+    artifacts = (*DECODERS[::-1], *plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.DYNAMIC_INT8]))
+    interrupter = threading.Thread(target=interrupt)
+    interrupter.start()
+    monkeypatch.setattr(WorkerProcess, "do", keep)
+    with pytest.raises(KeyboardInterrupt):
+        export_run(tiny_run, tmp_path / "bundle", ExportConfig(artifacts=artifacts))
+    interrupter.join()
+    assert all(worker._process is None for worker in started)
+    assert [path.name for path in tmp_path.iterdir()] == ["reached"]
+    assert not any(reply.converted for reply in replies)

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from pocketvae.spec import Format
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("core", "train", "export", "benchmarks")
+ROOMS = ("core", "train", "export", "benchmarks", "apps")
 
 
 @pytest.fixture(scope="module")
@@ -107,18 +107,25 @@ def test_the_public_names_are_these():
         "Bundle",
         "Component",
         "DataError",
+        "Decoder",
+        "Encoder",
         "ExportError",
         "Format",
+        "Generator",
         "Kernels",
         "Likelihood",
         "Manifest",
         "ManifestError",
+        "ModelBundle",
         "OutputExistsError",
         "ParityError",
         "PocketVaeError",
+        "Posterior",
         "Precision",
+        "Prior",
         "Run",
         "Runner",
+        "Sampler",
         "SpecError",
         "TargetError",
         "TensorSpec",
@@ -126,13 +133,16 @@ def test_the_public_names_are_these():
         "VaeSpec",
         "__version__",
         "normal_noise",
+        "open",
         "open_bundle",
         "open_run",
         "open_runner",
     ]
 
 
-@pytest.mark.parametrize("module", ["pocketvae", "pocketvae.benchmarks", "pocketvae.export", "pocketvae.train"])
+@pytest.mark.parametrize(
+    "module", ["pocketvae", "pocketvae.apps", "pocketvae.benchmarks", "pocketvae.export", "pocketvae.train"]
+)
 def test_every_public_name_exists_and_is_documented(module):
     import importlib
 
@@ -198,6 +208,27 @@ def test_commands_for_one_file_never_import_tensorflow(tmp_path, bundles, lone_f
     modules = imported_by(run_command(*words, path), tmp_path=tmp_path)
     # onnxruntime's checker is written with the package onnx, and a graph's layers are read with it.
     assert modules.isdisjoint(set(HEAVY) - ({"onnx"} if "inspect" in words else set()))
+
+
+APPS = {
+    "generate": ["--out", "g.npz", "--count", "3"],
+    "reconstruct": ["x.npy", "--out", "r.png"],
+    "interpolate": ["--seeds", "1,2", "--out", "i.gif"],
+    "traverse": ["--out", "t.png"],
+    "encode": ["x.npy", "--out", "l.npz"],
+    "compress": ["x.npy", "--fit", "--fit-steps", "2"],
+    "score": ["x.npy", "--calibrate", "--calibration", "c.json", "--false-positive-rate", "0.3"],
+}
+
+
+@pytest.mark.parametrize("command", APPS)
+def test_apps_never_import_tensorflow(tmp_path, bundles, command):
+    import numpy as np
+
+    bundle = bundles.make_bundle(tmp_path / "b")
+    np.save(tmp_path / "x.npy", np.random.default_rng(0).integers(0, 256, (40, 6, 6), np.uint8))
+    modules = imported_by(run_command(command, bundle, *APPS[command]), tmp_path=tmp_path)
+    assert modules.isdisjoint(HEAVY)
 
 
 @pytest.mark.slow

@@ -15,7 +15,7 @@ from pocketvae.spec import Format, Precision, unsupported_reason
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text("utf-8")
-ROOMS = ("core", "train", "export", "benchmarks")
+ROOMS = ("core", "train", "export", "benchmarks", "apps")
 EVERYWHERE = {"--quiet", "--verbose"}
 
 

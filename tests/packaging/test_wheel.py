@@ -44,10 +44,13 @@ def test_the_wheel_holds_every_module_and_data_file(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     rooms = {"core": "pocketvae", "train": "pocketvae/train", "export": "pocketvae/export"}
-    rooms["benchmarks"] = "pocketvae/benchmarks"
+    rooms |= {"benchmarks": "pocketvae/benchmarks", "apps": "pocketvae/apps"}
     for room, package in rooms.items():
         for file in (ROOT / room).rglob("*.py"):
             assert f"{package}/{file.relative_to(ROOT / room).as_posix()}" in names
+    programs = [file.name for pattern in ("*.mjs", "*.html") for file in (ROOT / "benchmarks/couriers").glob(pattern)]
+    assert len(programs) == 4
+    assert {f"pocketvae/benchmarks/couriers/{name}" for name in programs} <= names
     for name in ("py.typed", "benchmarks/report.css", "mnist/train-images-idx3-ubyte.xz", "mnist/README.md"):
         assert f"pocketvae/{name}" in names
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"pocketvae"}

@@ -8,6 +8,9 @@ from onnx import numpy_helper
 
 from pocketvae.benchmarks.drift.control import four_bit
 from pocketvae.benchmarks.drift.images import golden_images, source_images
+from pocketvae.benchmarks.drift.repeats import check_repeats
+from pocketvae.benchmarks.environment import logical_cores
+from pocketvae.benchmarks.targets import make_target
 from pocketvae.bundle import open_bundle
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError
@@ -64,7 +67,35 @@ def test_a_bundle_with_nothing_quantized_has_nothing_to_test(tmp_path, bundles, 
         "range",
         "max_abs",
         "kl_mean",
+        "repeats",
     }
+
+
+def test_repetitions_hold_the_limits_and_do_not_differ(tmp_path, bundles):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    with make_target("host").open(bundle) as run:
+        found = check_repeats(bundle, run)
+    assert [(check.metric, check.passed) for check in found.checks] == [("repeats", True)] * 2
+    assert {figure.output for figure in found.figures} == {"image", "z_mean", "z_log_var"}
+    assert max(figure.value for figure in found.figures) < 1e-6
+
+
+def test_an_artifact_that_depends_on_its_threads_is_found(tmp_path, bundles):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+
+    class Moody:
+        def __init__(self, host):
+            self.host = host
+
+        def outputs(self, artifact, inputs, **options):
+            found = self.host.outputs(artifact, inputs, **options)
+            return {name: values + (options["num_threads"] - 1) for name, values in found.items()}
+
+    with make_target("host").open(bundle) as run:
+        found = check_repeats(bundle, Moody(run))
+    if logical_cores() > 1:
+        assert not any(check.passed for check in found.checks)
+        assert found.checks[0].detail.startswith("with 2 threads at batch 1: ")
 
 
 @pytest.fixture(scope="module")
@@ -97,10 +128,10 @@ def test_a_decoder_of_four_bits_fails_though_its_limits_are_wide(thorough):
 def test_every_test_has_its_limit_and_its_source(thorough):
     _, document = thorough
     tests = [c for c in document["checks"] if c["metric"] in ("elbo_change", "nll_change", "mmd2")]
-    assert {c["artifact"].split(".")[0] for c in tests} == {"encoder", "decoder", "generator", "control"}
-    for check in tests:
-        if not check["artifact"].startswith("control"):
-            assert check["limit_source"], check
-    assert sum("told apart" in note for note in document["notes"]) >= 2
+    assert {c["artifact"].split(".")[0] for c in tests} == {"encoder", "decoder", "generator"}
+    assert all(check["limit_source"] for check in tests)
+    control = [c for c in document["checks"] if c["artifact"].startswith("control")]
+    assert [(c["metric"], c["passed"]) for c in control] == [("told apart", True)]
+    assert sum(note.startswith("control.4bit ") for note in document["notes"]) == 3
     figures = {(f["output"], f["metric"]) for f in document["figures"]}
     assert {("round trip", "psnr_db"), ("path", "jump_rmse"), ("image", "diversity_ratio")} <= figures

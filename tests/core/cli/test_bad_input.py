@@ -242,6 +242,32 @@ def test_thread_counts_of_verify(refused, tmp_path, bundles, count):
     refused("threads", "verify", bundles.make_bundle(tmp_path / "b"), "--threads", count)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--batch", "0"), "a batch size must be at least 1, got 0"),
+        (("--batch", "one"), "--batch takes whole numbers"),
+        (("--paced", "0"), "a pace must be above 0"),
+        (("--paced", "fast"), "--paced takes numbers such as 10 or 10,60, got 'fast'"),
+        (("--margin", "5"), "--margin and --force-compare belong to --baseline"),
+        (("--force-compare",), "--margin and --force-compare belong to --baseline"),
+        (("--target-ms", "5"), "--target-ms and --max-kb belong to --recommend"),
+        (("--recommend", "--target-ms", "0"), "--target-ms must be above 0"),
+        (("--recommend", "--component", "decodr"), "did you mean 'decoder'"),
+        (("--original-decoder", "nowhere"), "the original nowhere does not exist"),
+        (("--baseline", "nowhere.json"), "the baseline nowhere.json cannot be read"),
+        (("--html", "nowhere/page.html"), "the folder of nowhere/page.html does not exist"),
+    ],
+)
+def test_what_bench_cannot_do(refused, tmp_path, bundles, options, message):
+    refused(message, "bench", bundles.make_bundle(tmp_path / "b"), *options)
+
+
+def test_a_baseline_with_a_margin_that_is_none(refused, tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    refused("margin must be above 0", "bench", bundle, "--baseline", bundle, "--margin", "0")
+
+
 def test_an_unknown_artifact_to_time(refused, tmp_path, bundles):
     bundle = bundles.make_bundle(tmp_path / "b")
     refused("did you mean 'decoder.float32.onnx'", "bench", bundle, "--artifacts", "decoder.flot32.onnx")

@@ -57,6 +57,44 @@ def test_bench_writes_every_value(command, tmp_path, bundles):
     assert all(min(row["values_s"]) <= row["median_s"] <= row["p90_s"] <= row["p99_s"] for row in rows)
 
 
+def test_bench_names_the_artifact_to_embed_and_writes_its_page(command, tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    outputs = ("--html", tmp_path / "b.html", "--markdown", tmp_path / "b.md", "--json", tmp_path / "b.json")
+    outcome = command("bench", bundle, "--no-original", "--recommend", *outputs)
+    assert outcome.code == 0
+    assert "embed decoder.float32.onnx: it passes every parity check" in outcome.out
+    assert "peaks with 1 threads: sgemm" in outcome.out
+    assert "tiny: latency" in (tmp_path / "b.html").read_text()
+    assert "# tiny: latency" in (tmp_path / "b.md").read_text()
+    assert json.loads((tmp_path / "b.json").read_text())["recommendation"]["artifact"] == "decoder.float32.onnx"
+
+
+def test_bench_returns_1_where_nothing_fits(command, tmp_path, bundles):
+    outcome = command("bench", bundles.make_bundle(tmp_path / "b"), "--no-original", "--recommend", "--max-kb", "0.1")
+    assert outcome.code == 1
+    assert "embed nothing: none of the 1 decoder artifacts" in outcome.out
+
+
+def test_bench_returns_1_for_a_proven_regression(command, tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    assert command("bench", bundle, "--no-original", "--json", tmp_path / "now.json").code == 0
+    past = json.loads((tmp_path / "now.json").read_text())
+    past["peaks"] = []
+    for row in past["results"]:
+        row["values_s"] = [value / 100 for value in row["values_s"]]
+    (tmp_path / "past.json").write_text(json.dumps(past))
+    outcome = command("bench", bundle, "--no-original", "--baseline", tmp_path / "past.json")
+    assert outcome.code == 1
+    assert "against results measured before, 10% slower is allowed" in outcome.out
+    assert "regressed" in outcome.out
+
+
+def test_bench_says_which_batch_a_file_has_not_got(command, tmp_path, bundles):
+    outcome = command("bench", bundles.make_bundle(tmp_path / "b"), "--no-original", "--batch", "1,64")
+    assert outcome.code == 3
+    assert "not run: decoder.float32.onnx (host): the file takes batches of 1, not 64" in outcome.err
+
+
 def test_inspect_of_a_bundle_and_of_one_artifact(command, tmp_path, bundles):
     bundle = bundles.make_bundle(tmp_path / "b")
     whole, alone = command("inspect", bundle), command("inspect", bundle / "decoder.float32.onnx")

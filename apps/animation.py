@@ -1,0 +1,86 @@
+"""Pictures of several images: a PNG strip or grid, or an animation as GIF or WebP."""
+
+from __future__ import annotations
+
+import enum
+import io
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.errors import DataError, SpecError
+from pocketvae.pictures import grid, pixel_scale, png_bytes
+
+Pixels = npt.NDArray[np.uint8]
+_ANIMATION_HEIGHT = 128
+
+
+class PictureKind(enum.StrEnum):
+    """What a file name's extension asks for."""
+
+    PNG = "png"
+    GIF = "gif"
+    WEBP = "webp"
+
+    @classmethod
+    def of(cls, path: Path, *kinds: PictureKind) -> PictureKind:
+        """Returns the kind that a path names.
+
+        Raises:
+            SpecError: the extension is none of `kinds`.
+        """
+        known = kinds or tuple(cls)
+        extension = path.suffix.lower().lstrip(".")
+        if extension not in [kind.value for kind in known]:
+            raise SpecError(f"the output must end in {' or '.join(f'.{kind}' for kind in known)}, got {path.name!r}")
+        return cls(extension)
+
+
+def picture(images: Pixels, columns: int, kind: PictureKind, *, frame_ms: int) -> bytes:
+    """Encodes images `[N, H, W, 1 or 3] uint8` as one file: a PNG grid of `columns`, or an animation.
+
+    Args:
+        images: In order.
+        columns: Of a grid.
+        kind: Of the file.
+        frame_ms: How long an animation shows an image; it runs forth and back for ever.
+
+    Raises:
+        DataError: images of another number of channels, or a time that is not positive.
+    """
+    check_channels(images.shape[3])
+    if kind is PictureKind.PNG:
+        return png_bytes(grid(images, columns), scale=pixel_scale(images.shape[1]))
+    if frame_ms < 1:
+        raise DataError(f"a frame must be shown for at least 1 ms, got {frame_ms}")
+    return _animation(images, kind, frame_ms)
+
+
+def single(image: Pixels) -> bytes:
+    """Encodes one image `[H, W, 1 or 3] uint8` as PNG, pixel for pixel."""
+    check_channels(image.shape[2])
+    return png_bytes(image)
+
+
+def check_channels(channels: int) -> None:
+    """Refuses images that no picture can show.
+
+    Raises:
+        DataError: there are neither one nor three channels.
+    """
+    if channels not in (1, 3):
+        raise DataError(f"only images of 1 or 3 channels can be shown, got {channels}: use .npz")
+
+
+def _animation(images: Pixels, kind: PictureKind, frame_ms: int) -> bytes:
+    from PIL import Image
+
+    scale = max(1, _ANIMATION_HEIGHT // images.shape[1])
+    large = images.repeat(scale, axis=1).repeat(scale, axis=2)
+    frames = [Image.fromarray(image[..., 0] if image.shape[2] == 1 else image) for image in large]
+    loop = [*frames, *frames[-2:0:-1]]
+    file = io.BytesIO()
+    options = {"lossless": True} if kind is PictureKind.WEBP else {}
+    loop[0].save(file, kind.upper(), save_all=True, append_images=loop[1:], duration=frame_ms, loop=0, **options)
+    return file.getvalue()

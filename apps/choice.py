@@ -1,0 +1,40 @@
+"""Which of a bundle's artifacts does the work."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pocketvae.errors import SpecError
+from pocketvae.model_bundle import ModelBundle
+from pocketvae.models import Decoder, Encoder
+from pocketvae.spec import Format, Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choice:
+    """Precision, format and threads of the models that are used.
+
+    Attributes:
+        precision: Of encoder and decoder.
+        format: None for the first that the bundle has and that runs here.
+        num_threads: Inside one call.
+
+    Raises:
+        SpecError: `num_threads` is below 1.
+    """
+
+    precision: Precision = Precision.FLOAT32
+    format: Format | None = None
+    num_threads: int = 1
+
+    def __post_init__(self) -> None:
+        if self.num_threads < 1:
+            raise SpecError(f"threads must be at least 1, got {self.num_threads}")
+
+    def encoder(self, bundle: ModelBundle) -> Encoder:
+        """Returns the chosen encoder."""
+        return bundle.encoder(self.precision, self.format, num_threads=self.num_threads)
+
+    def decoder(self, bundle: ModelBundle) -> Decoder:
+        """Returns the chosen decoder."""
+        return bundle.decoder(self.precision, self.format, num_threads=self.num_threads)

@@ -1,0 +1,97 @@
+"""The latents of images as a table: `.npz`, or Parquet for data tools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae import files
+from pocketvae.apps.choice import Choice
+from pocketvae.apps.sources import SourceImages
+from pocketvae.errors import SpecError, TargetError
+from pocketvae.model_bundle import ModelBundle
+from pocketvae.models import Posterior
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+
+_CHUNK = 64
+
+
+def encode_images(
+    bundle: ModelBundle,
+    source: SourceImages,
+    choice: Choice,
+    label: int | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> Posterior:
+    """Returns the posteriors of all images.
+
+    Raises:
+        ManifestError: the bundle has no encoder of the precision.
+        SpecError: the label does not fit the VAE.
+    """
+    encoder = choice.encoder(bundle)
+    labels = source.labels_for(bundle.vae, label)
+    parts = []
+    for first in range(0, len(source), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        own = labels[part] if isinstance(labels, np.ndarray) else labels
+        parts.append(encoder.encode(source.images[part], own))
+        progress(Progress(stage="encoding", done=min(first + _CHUNK, len(source)), total=len(source)))
+    return Posterior(
+        z_mean=np.concatenate([part.z_mean for part in parts]),
+        z_log_var=np.concatenate([part.z_log_var for part in parts]),
+    )
+
+
+def check_latents_output(out: Path, *, force: bool) -> None:
+    """Refuses an output that cannot be written, before any work.
+
+    Raises:
+        SpecError: the extension is neither `.npz` nor `.parquet`.
+        TargetError: pyarrow, which writes Parquet, is not installed.
+        OutputExistsError: it exists and `force` is off.
+    """
+    if out.suffix.lower() not in (".npz", ".parquet"):
+        raise SpecError(f"latents are written as .npz or .parquet, got {out.name!r}")
+    if out.suffix.lower() == ".parquet":
+        try:
+            import pyarrow.parquet  # noqa: F401
+        except ImportError as e:
+            raise TargetError("Parquet needs pyarrow: run pip install 'pocketvae[parquet]', or write .npz") from e
+    files.check_output(out, force=force)
+
+
+def write_latents(out: Path, posterior: Posterior, source: SourceImages, *, force: bool) -> None:
+    """Writes names, labels where there are any, means and log-variances.
+
+    An `.npz` holds `names`, `z_mean`, `z_log_var` and `labels`; a Parquet file a column `name`, `label`, `z_mean_0`,
+    ..., `z_log_var_0`, ....
+
+    Raises:
+        SpecError: the extension is neither `.npz` nor `.parquet`.
+        TargetError: pyarrow, which writes Parquet, is not installed.
+        OutputExistsError: the file exists and `force` is off.
+    """
+    check_latents_output(out, force=force)
+    with files.staged_file(out, force=force) as temporary:
+        if out.suffix.lower() == ".npz":
+            labels = {} if source.labels is None else {"labels": source.labels}
+            arrays = {"names": np.array(source.names), "z_mean": posterior.z_mean, "z_log_var": posterior.z_log_var}
+            with temporary.open("wb") as file:
+                np.savez_compressed(file, allow_pickle=False, **arrays, **labels)
+        else:
+            _write_parquet(temporary, posterior, source)
+
+
+def _write_parquet(path: Path, posterior: Posterior, source: SourceImages) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    columns: dict[str, object] = {"name": list(source.names)}
+    if source.labels is not None:
+        columns["label"] = source.labels
+    for name in ("z_mean", "z_log_var"):
+        values = getattr(posterior, name)
+        columns |= {f"{name}_{dimension}": values[:, dimension] for dimension in range(values.shape[1])}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)

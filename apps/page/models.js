@@ -1,0 +1,34 @@
+// The exported files, run by onnxruntime-web in this page.
+
+import * as ort from "./runtime/ort.wasm.bundle.min.mjs";
+
+ort.env.wasm.numThreads = 1;
+ort.env.wasm.wasmPaths = { wasm: new URL("./runtime/ort-wasm-simd-threaded.wasm", import.meta.url).href };
+ort.env.logLevel = "error";
+
+const sessions = new Map();
+
+async function open(file) {
+  if (!sessions.has(file)) {
+    const bytes = await (await fetch(`./artifacts/${file}`)).arrayBuffer();
+    sessions.set(file, ort.InferenceSession.create(new Uint8Array(bytes)));
+  }
+  return sessions.get(file);
+}
+
+// Runs a decoder; returns the image as a Float32Array and the milliseconds that the runtime took.
+export async function decode(file, z, label) {
+  const session = await open(file);
+  const feeds = { z: new ort.Tensor("float32", Float32Array.from(z), [1, z.length]) };
+  if (session.inputNames.includes("label")) feeds.label = new ort.Tensor("int32", Int32Array.of(label), [1]);
+  const start = performance.now();
+  const { image } = await session.run(feeds);
+  return { image: image.data, ms: performance.now() - start };
+}
+
+// Runs a learned prior on noise; returns the latent.
+export async function transform(file, eps) {
+  const session = await open(file);
+  const { z } = await session.run({ eps: new ort.Tensor("float32", eps, [1, eps.length]) });
+  return z.data;
+}

@@ -1,0 +1,140 @@
+"""Images to work on: one file, a folder, an array file or MNIST's test images, in the size that the model takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae import image_files
+from pocketvae.errors import DataError
+from pocketvae.image_folder import SUFFIXES, list_folder, read_image
+from pocketvae.images import MNIST
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.spec import VaeSpec
+
+Pixels = npt.NDArray[np.uint8]
+_PROGRESS_EVERY = 500
+
+
+@dataclass(frozen=True, kw_only=True)
+class SourceImages:
+    """Images that fit a model.
+
+    Attributes:
+        images: `[N, H, W, C] uint8`.
+        names: Of every image: its file, or its number in the array.
+        labels: `[N] int32`, or None.
+    """
+
+    images: Pixels
+    names: tuple[str, ...]
+    labels: npt.NDArray[np.int32] | None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def first(self, count: int | None) -> SourceImages:
+        """Returns the first images; all where `count` is None.
+
+        Raises:
+            DataError: `count` is below 1.
+        """
+        if count is None:
+            return self
+        if count < 1:
+            raise DataError(f"at least one image is needed, got --count {count}")
+        labels = None if self.labels is None else self.labels[:count]
+        return SourceImages(images=self.images[:count], names=self.names[:count], labels=labels)
+
+    def labels_for(self, vae: VaeSpec, label: int | None) -> npt.NDArray[np.int32] | int | None:
+        """Returns the labels to call a model with: the one that is named, or of a conditional VAE the images' own."""
+        return label if label is not None or vae.label_count == 0 else self.labels
+
+
+def load_images(
+    source: str, vae: VaeSpec, *, resize: bool = False, progress: ProgressCallback = ignore_progress
+) -> SourceImages:
+    """Loads images in the size and mode that a model takes.
+
+    Args:
+        source: `mnist` (its 10,000 test images), an image file, a folder of such, an `.npz`, `.npy` or idx file.
+        vae: Says what the model takes.
+        resize: Scale images to the model's size and convert between grey and colour.
+        progress: Told while a folder is read.
+
+    Raises:
+        DataError: the source is missing, empty or damaged, or an image has another size or mode and `resize` is off.
+    """
+    if source == MNIST:
+        _, (images, labels) = image_files.read_mnist()
+        return _from_array(images, labels, source, vae, resize=resize)
+    path = Path(source)
+    if not path.exists():
+        raise DataError(
+            f"images must be 'mnist', an image file, a folder, or an .npz, .npy or idx file; {source} is not there"
+        )
+    if path.is_dir() and not image_files.idx_files(path):
+        listing = list_folder(path)
+        names = tuple(file.relative_to(path).as_posix() for file in listing.files)
+        return _from_files(listing.files, names, listing.labels, vae, resize=resize, progress=progress)
+    if path.suffix.lower() in SUFFIXES:
+        return _from_files((path,), (path.name,), None, vae, resize=resize, progress=progress)
+    (images, array_labels), test = image_files.read_source(path)
+    del test  # An app is given the images to work on; a test split of its own is a matter of training.
+    return _from_array(images, array_labels, path.name, vae, resize=resize)
+
+
+def _from_files(
+    files: tuple[Path, ...],
+    names: tuple[str, ...],
+    labels: npt.NDArray[np.int32] | None,
+    vae: VaeSpec,
+    *,
+    resize: bool,
+    progress: ProgressCallback,
+) -> SourceImages:
+    images = np.empty((len(files), *vae.image_shape), np.uint8)
+    for index, file in enumerate(files):
+        images[index] = _fitted(read_image(file), str(file), vae, resize=resize)
+        if (index + 1) % _PROGRESS_EVERY == 0:
+            progress(Progress(stage="reading images", done=index + 1, total=len(files)))
+    return SourceImages(images=images, names=names, labels=labels)
+
+
+def _from_array(
+    images: Pixels, labels: npt.NDArray[np.int32] | None, name: str, vae: VaeSpec, *, resize: bool
+) -> SourceImages:
+    if len(images) == 0:
+        raise DataError(f"{name} holds no images")
+    if labels is not None and len(labels) != len(images):
+        raise DataError(f"{name} must hold one label per image, got {len(labels)} for {len(images)}")
+    names = tuple(str(index) for index in range(len(images)))
+    if images.shape[1:] != vae.image_shape:
+        first = _fitted(images[0], name, vae, resize=resize)
+        images = np.stack([first, *(_fitted(image, name, vae, resize=resize) for image in images[1:])])
+    return SourceImages(images=images, names=names, labels=labels)
+
+
+def _fitted(image: Pixels, name: str, vae: VaeSpec, *, resize: bool) -> Pixels:
+    if image.shape == vae.image_shape:
+        return image
+    if not resize:
+        raise DataError(
+            f"{name} is {_describe(image.shape)}, the model takes {_describe(vae.image_shape)}: pass --resize"
+        )
+    from PIL import Image
+
+    height, width, channels = vae.image_shape
+    if channels not in (1, 3):
+        raise DataError(f"images cannot be converted to {channels} channels")
+    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
+    scaled = picture.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.LANCZOS)
+    return np.asarray(scaled).reshape(vae.image_shape)
+
+
+def _describe(shape: tuple[int, ...]) -> str:
+    height, width, channels = shape
+    return f"{width}x{height} {'grey' if channels == 1 else 'colour' if channels == 3 else f'{channels} channels'}"

@@ -1,0 +1,139 @@
+"""The file that compress writes, format version 1; docs/codec.md describes it."""
+
+from __future__ import annotations
+
+import enum
+import struct
+import zlib
+from dataclasses import dataclass
+
+from pocketvae.errors import DataError
+
+MAGIC = b"PVAE"
+VERSION = 1
+ID_BYTES = 4
+_HEAD = struct.Struct("<4sBBB4s4sI")
+_CHECK = struct.Struct("<I")
+# A header that claims more is damaged: no file of this size was written.
+_LARGEST_COUNT = 1 << 24
+
+
+class Coding(enum.IntEnum):
+    """How the images are kept."""
+
+    LATENTS = 0
+    PIXELS = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Stream:
+    """One compressed file, taken apart.
+
+    Attributes:
+        coding: How the images are kept.
+        quality: Of latents; 0 for pixels.
+        tables_id: First 4 bytes of the SHA-256 of the tables that it was made with.
+        decoder_id: First 4 bytes of what identifies the decoder; zeros for pixels.
+        content_check: CRC-32 of what the codes stand for: the latents, or the pixels.
+        count: Images.
+        labels: One per image, of a class-conditional VAE; empty otherwise.
+        codes: The streams of the entropy coder.
+    """
+
+    coding: Coding
+    quality: int
+    tables_id: bytes
+    decoder_id: bytes
+    content_check: int
+    count: int
+    labels: tuple[int, ...]
+    codes: tuple[bytes, ...]
+
+
+def pack(stream: Stream) -> bytes:
+    """Returns the file: head, count, labels, lengths and codes, and a CRC-32 of all that."""
+    head = _HEAD.pack(
+        MAGIC,
+        VERSION,
+        stream.coding,
+        stream.quality,
+        stream.tables_id,
+        stream.decoder_id,
+        stream.content_check,
+    )
+    numbers = (stream.count, len(stream.labels), *stream.labels, len(stream.codes), *map(len, stream.codes))
+    body = head + b"".join(map(_varint, numbers)) + b"".join(stream.codes)
+    return body + _CHECK.pack(zlib.crc32(body))
+
+
+def unpack(data: bytes, name: str) -> Stream:
+    """Takes a file apart.
+
+    Raises:
+        DataError: it is foreign, newer, truncated or damaged.
+    """
+    if data[:4] != MAGIC:
+        raise DataError(f"{name} is no file of pocketvae compress: it must begin with {MAGIC.decode()}")
+    if len(data) < _HEAD.size + _CHECK.size:
+        raise DataError(f"{name} is truncated: {len(data)} bytes are left")
+    if data[4] != VERSION:
+        raise DataError(f"{name} has the format version {data[4]}, this pocketvae reads {VERSION}")
+    body = data[: -_CHECK.size]
+    if zlib.crc32(body) != _CHECK.unpack(data[-_CHECK.size :])[0]:
+        raise DataError(f"{name} is damaged or truncated: its checksum is not that of its content")
+    _, _, coding, quality, tables_id, decoder_id, content_check = _HEAD.unpack_from(body)
+    reader = _Reader(body, _HEAD.size, name)
+    count = reader.number(_LARGEST_COUNT)
+    labels = tuple(reader.number(1 << 31) for _ in range(reader.number(count)))
+    lengths = [reader.number(len(body)) for _ in range(reader.number(count))]
+    codes = tuple(reader.take(length) for length in lengths)
+    if reader.left or coding not in set(Coding) or count < 1 or len(labels) not in (0, count):
+        raise DataError(f"{name} is damaged: its parts do not fit each other")
+    return Stream(
+        coding=Coding(coding),
+        quality=quality,
+        tables_id=tables_id,
+        decoder_id=decoder_id,
+        content_check=content_check,
+        count=count,
+        labels=labels,
+        codes=codes,
+    )
+
+
+class _Reader:
+    """Takes numbers and bytes from the front."""
+
+    def __init__(self, data: bytes, position: int, name: str) -> None:
+        self._data, self._position, self._name = data, position, name
+
+    @property
+    def left(self) -> int:
+        return len(self._data) - self._position
+
+    def number(self, limit: int) -> int:
+        value = 0
+        for shift in range(0, 35, 7):
+            byte = self.take(1)[0]
+            value |= (byte & 0x7F) << shift
+            if byte < 0x80:
+                break
+        if value > limit or byte >= 0x80:
+            raise DataError(f"{self._name} is damaged: a number of {value} where at most {limit} is possible")
+        return value
+
+    def take(self, count: int) -> bytes:
+        if count > self.left:
+            raise DataError(f"{self._name} is damaged: it ends inside its content")
+        self._position += count
+        return self._data[self._position - count : self._position]
+
+
+def _varint(value: int) -> bytes:
+    """Seven bits in a byte, the lowest first; the eighth says that more follow."""
+    out = bytearray()
+    while value >= 0x80:
+        out.append(value & 0x7F | 0x80)
+        value >>= 7
+    out.append(value)
+    return bytes(out)

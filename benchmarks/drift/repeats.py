@@ -1,0 +1,84 @@
+"""The same artifact once more, with other threads, in other orders and batches: nothing may depend on them."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from pocketvae.benchmarks.environment import logical_cores
+from pocketvae.benchmarks.parity.artifact import check_artifact
+from pocketvae.benchmarks.parity.checks import structural_check
+from pocketvae.benchmarks.results import Check, Figure
+from pocketvae.benchmarks.targets import TargetRun
+from pocketvae.bundle import Bundle, Goldens
+from pocketvae.manifest import ArtifactRecord
+
+_SEED = 0
+_ORDERS = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repeats:
+    """Whether every repetition held the limits, and how far repetitions were from one another."""
+
+    checks: tuple[Check, ...]
+    figures: tuple[Figure, ...]
+
+
+def check_repeats(bundle: Bundle, run: TargetRun) -> Repeats:
+    """Runs every artifact on its goldens in two random orders, with one thread and with two, in every batch size.
+
+    Raises:
+        ManifestError: the goldens are damaged.
+        TargetError: a runtime is missing.
+    """
+    checks, figures = [], []
+    for artifact in bundle.manifest.artifacts:
+        goldens = bundle.goldens(artifact.component)
+        problem, spread = _repeat(bundle, run, artifact, goldens)
+        checks.append(structural_check(artifact.name, "host", "repeats", problem))
+        figures += [
+            Figure(artifact=artifact.name, target="host", output=name, stratum="", metric="repeat_max_abs", value=value)
+            for name, value in spread.items()
+        ]
+    return Repeats(checks=tuple(checks), figures=tuple(figures))
+
+
+def _repeat(bundle: Bundle, run: TargetRun, artifact: ArtifactRecord, goldens: Goldens) -> tuple[str, dict[str, float]]:
+    """Returns the first problem, empty where there is none, and the largest difference to the first repetition."""
+    rng = np.random.default_rng(_SEED)
+    first: dict[str, np.ndarray] = {}
+    spread: dict[str, float] = {}
+    threads = (1, 2) if logical_cores() > 1 else (1,)
+    orders = [rng.permutation(goldens.count) for _ in range(_ORDERS)]
+    for order, count, batch in itertools.product(orders, threads, artifact.batches):
+        checked = check_artifact(
+            run,
+            "host",
+            bundle,
+            artifact,
+            artifact.tolerances,
+            _in_order(goldens, order),
+            num_threads=count,
+            batch=batch,
+        )
+        failed = [check for check in checked.checks if not check.passed]
+        if failed or checked.outputs is None:
+            reason = failed[0].detail if failed else "it could not be run"
+            return f"with {count} threads at batch {batch}: {reason}", spread
+        for name, values in checked.outputs.items():
+            restored = np.empty_like(values)
+            restored[order] = values
+            difference = float(np.abs(restored - first.setdefault(name, restored)).max())
+            spread[name] = max(spread.get(name, 0.0), difference)
+    return "", spread
+
+
+def _in_order(goldens: Goldens, order: np.ndarray) -> Goldens:
+    return replace(
+        goldens,
+        inputs={name: values[order] for name, values in goldens.inputs.items()},
+        outputs={name: values[order] for name, values in goldens.outputs.items()},
+    )

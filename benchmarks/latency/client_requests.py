@@ -1,0 +1,54 @@
+"""Messages from this process to callgrind, under which it runs: start and stop counting, write what was counted.
+
+A program talks to valgrind by a sequence of instructions that do nothing on a processor and that valgrind looks for:
+four rotations of %rdi by 128 bits in all, then an exchange of %rbx with itself, %rax pointing to a request and its
+arguments (valgrind.h, and the manual's chapter on client requests). C programs get it from a macro; here it is put
+into memory and called.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import mmap
+import platform
+from collections.abc import Callable
+
+from pocketvae.errors import TargetError
+
+# mov rax, rdi; xor edx, edx; rol rdi by 3, 13, 61 and 51; xchg rbx, rbx; mov rax, rdx; ret
+_X86_64 = bytes.fromhex("4889f8 31d2 48c1c703 48c1c70d 48c1c73d 48c1c733 4887db 4889d0 c3")
+_CALLGRIND = (ord("C") << 24) | (ord("T") << 16)
+_WORDS = 6
+
+
+class Callgrind(enum.IntEnum):
+    """Requests to callgrind, as callgrind.h numbers them."""
+
+    DUMP_STATS = _CALLGRIND
+    ZERO_STATS = _CALLGRIND + 1
+    START_INSTRUMENTATION = _CALLGRIND + 4
+    STOP_INSTRUMENTATION = _CALLGRIND + 5
+
+
+def requester() -> Callable[[Callgrind], None]:
+    """Returns what sends a request; outside valgrind it does nothing.
+
+    Raises:
+        TargetError: the processor's instructions for it are not known here.
+    """
+    if platform.machine() not in ("x86_64", "AMD64"):
+        raise TargetError(f"instructions are counted on x86-64 only, this machine is {platform.machine()}")
+    code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+    code.write(_X86_64)
+    address = ctypes.addressof(ctypes.c_char.from_buffer(code))
+    function = ctypes.CFUNCTYPE(ctypes.c_uint64, ctypes.c_void_p)(address)
+    arguments = (ctypes.c_uint64 * _WORDS)()
+
+    def send(request: Callgrind) -> None:
+        # `code` is named here so that it lives as long as what calls into it.
+        assert not code.closed  # noqa: S101
+        arguments[0] = request
+        function(ctypes.addressof(arguments))
+
+    return send

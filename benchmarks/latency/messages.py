@@ -1,0 +1,148 @@
+"""What the benchmark and its workers say to each other, one line of JSON each."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from pocketvae.benchmarks.latency.results import Execution, MachinePeaks, OperatorProfile
+from pocketvae.model_form import ModelForm
+from pocketvae.spec import Component, Format, VaeSpec
+
+
+class OriginalCall(enum.StrEnum):
+    """A way of calling a Keras model."""
+
+    KERAS_CALL = "keras-call"
+    TF_FUNCTION = "tf.function"
+    XLA = "xla"
+    KERAS_PREDICT = "keras-predict"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Load:
+    """Open something that can be called.
+
+    Attributes:
+        path: The artifact, or the original's file or folder.
+        samples: Input name to the path of a `.npy` file; the first samples of each are the input of every call.
+        threads: Inside one call.
+        batch: Samples in one call.
+        format: Of an artifact; None for an original.
+        original: How to call an original; None for an artifact.
+        component: Of an original.
+        vae: Tells which head an original decoder gets.
+        form: Of somebody's own original.
+        first_calls: Calls to time one by one before the steady state.
+        warmup_s: Longest time for them, and for the calls after them that are not timed.
+    """
+
+    path: str
+    samples: dict[str, str]
+    threads: int
+    batch: int = 1
+    component: Component
+    vae: VaeSpec
+    format: Format | None = None
+    original: OriginalCall | None = None
+    form: ModelForm | None = None
+    first_calls: int = 50
+    warmup_s: float = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Loaded:
+    """What was measured while opening, and how many calls one value has to hold."""
+
+    load_s: float
+    first_calls_s: tuple[float, ...]
+    baseline_rss_bytes: int
+    session_bytes: int | None
+    loops: int
+    call_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measure:
+    """Time one more block: warm-up calls, then `count` values of `loops` calls each."""
+
+    handle: int
+    warmups: int
+    loops: int
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pace:
+    """Time `count` calls that begin `calls_per_s` times a second."""
+
+    handle: int
+    calls_per_s: float
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Seconds per call, the largest memory of the process so far, and how much of the time it was running."""
+
+    values_s: tuple[float, ...]
+    peak_rss_bytes: int
+    cpu_s: float
+    elapsed_s: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examine:
+    """Say what runs an artifact and what it has to do; with `profile`, where its time goes too."""
+
+    name: str
+    load: Load
+    profile: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """What one call has to do at batch 1, counted from the graph."""
+
+    multiply_adds: int
+    weight_bytes: int
+    transfer_bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examined:
+    """The answer to `Examine`."""
+
+    execution: Execution
+    work: Work
+    profile: OperatorProfile | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FindPeaks:
+    """Measure what the machine can do at most."""
+
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchRequest:
+    """One request; exactly one job is given."""
+
+    load: Load | None = None
+    measure: Measure | None = None
+    pace: Pace | None = None
+    examine: Examine | None = None
+    peaks: FindPeaks | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchReply:
+    """The answer; `error` says why there is no result and `missing` that a package is."""
+
+    loaded: Loaded | None = None
+    measured: Measured | None = None
+    examined: Examined | None = None
+    peaks: MachinePeaks | None = None
+    error: str | None = None
+    missing: bool = False

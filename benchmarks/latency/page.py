@@ -1,0 +1,133 @@
+"""Latency results as a page of HTML and as Markdown."""
+
+from __future__ import annotations
+
+from html import escape
+
+from pocketvae.benchmarks.environment import Environment
+from pocketvae.benchmarks.latency.charts import (
+    distribution_charts,
+    duration,
+    first_calls_chart,
+    scaling_chart,
+    trade_off_chart,
+)
+from pocketvae.benchmarks.latency.results import BenchResult, Verdict
+from pocketvae.benchmarks.latency.tables import baseline_table, bench_table, peaks_lines, profile_table
+from pocketvae.benchmarks.markdown import markdown_table
+from pocketvae.benchmarks.report_html import bullets, document, fact_table, text_table
+from pocketvae.benchmarks.results import VerifyResult
+
+# Columns that are not times: the page shows them in a table of their own.
+_RESOURCES = ("kB", "load ms", "peak MB", "session MB", "delegate", "x floor", "k instr.")
+_COMPONENTS = ("decoder", "encoder", "generator")
+
+
+def bench_page(bench: BenchResult, verify: VerifyResult | None = None) -> str:
+    """Returns the page: the verdict first, then the table, then charts."""
+    sections = [
+        f"<h1>{escape(bench.bundle)}: latency</h1>\n",
+        _verdict(bench),
+        f"<h2>Every artifact</h2>\n{_tables(bench)}",
+        _comparison(bench),
+        f"<h2>Latency</h2>\n{distribution_charts(bench)}",
+        f"<h2>What to embed</h2>\n{trade_off_chart(bench, verify)}" if verify else "",
+        f"<h2>First calls</h2>\n{''.join(first_calls_chart(bench, name) for name in _COMPONENTS)}",
+        _scaling(bench),
+        _profiles(bench),
+        _machine(bench),
+    ]
+    return document(f"{bench.bundle}: latency", sections)
+
+
+def bench_markdown(bench: BenchResult) -> str:
+    """Returns every table as Markdown."""
+    parts = [f"# {bench.bundle}: latency", markdown_table(*bench_table(bench))]
+    if bench.comparison is not None:
+        parts += [f"## Against {bench.comparison.baseline}", markdown_table(*baseline_table(bench.comparison))]
+    if bench.recommendation is not None:
+        parts += ["## What to embed", f"{bench.recommendation.artifact or 'Nothing'}: {bench.recommendation.why}."]
+    for profile in bench.profiles:
+        parts += [f"## {profile.artifact}", f"{profile.method}.", markdown_table(*profile_table(profile))]
+    notes = [*bench.warnings, *(f"not run: {i.artifact} ({i.target}): {i.reason}" for i in bench.not_run)]
+    facts = [f"{name}: {value}" for name, value in environment_facts(bench.environment)]
+    lines = "\n".join(f"- {line}" for line in (*facts, *peaks_lines(bench.peaks), *notes))
+    return "\n\n".join([*parts, "## The machine", lines]) + "\n"
+
+
+def environment_facts(environment: Environment) -> list[tuple[str, str]]:
+    """Returns what the machine is, in words."""
+    turbo = {None: "not told", True: "on", False: "off"}[environment.turbo]
+    return [
+        ("CPU", f"{environment.cpu}, {environment.logical_cores} logical cores"),
+        ("instruction sets", ", ".join(environment.cpu_features) or "not told"),
+        ("system", f"{environment.system} {environment.machine}, Python {environment.python}"),
+        ("frequency governor", environment.governor or "not told"),
+        ("turbo", turbo),
+        ("load before", "not told" if environment.load_average is None else f"{environment.load_average:g}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in sorted(environment.versions.items()))),
+    ]
+
+
+def _verdict(bench: BenchResult) -> str:
+    failed = False
+    if bench.comparison is not None:
+        counts = {v: sum(item.verdict is v for item in bench.comparison.artifacts) for v in Verdict}
+        text = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + " against the baseline."
+        failed = bench.comparison.regressed
+    elif bench.recommendation is not None:
+        text = f"Embed {bench.recommendation.artifact or 'nothing'}: {bench.recommendation.why}."
+        failed = bench.recommendation.artifact is None
+    else:
+        rows = [row for row in bench.results if row.component == "decoder" and not row.is_original]
+        best = min(rows, key=lambda row: row.median_s, default=None)
+        text = f"The fastest decoder takes {duration(best.median_s)}: {best.artifact}." if best else "No decoder ran."
+    unstable = sum(bool(row.warnings) for row in bench.results)
+    note = f"<p class='soft'>{unstable} of {len(bench.results)} rows are unstable; their notes say why.</p>\n"
+    return f"<p class='verdict{' failed' if failed else ''}'>{escape(text)}</p>\n{note if unstable else ''}"
+
+
+def _tables(bench: BenchResult) -> str:
+    headers, rows = bench_table(bench)
+    resources = [place for place, header in enumerate(headers) if header in _RESOURCES]
+    which = list(range(headers.index("threads") + 1))
+    times = [place for place in range(len(headers)) if place not in resources]
+    parts = [
+        text_table(caption, [headers[place] for place in places], [[row[place] for place in places] for row in rows])
+        for caption, places in (
+            ("Time of one call, input and output copied, and how many times faster than the original", times),
+            ("What it needs, what runs it, and how far it is from the machine's floor", [*which, *resources]),
+        )
+    ]
+    return "".join(parts)
+
+
+def _comparison(bench: BenchResult) -> str:
+    if bench.comparison is None:
+        return ""
+    how = "in turns, side by side" if bench.comparison.side_by_side else "by results that were measured before"
+    caption = (
+        f"{bench.comparison.margin:.0%} slower is allowed; compared {how}; 'detectable' is the smallest slowdown that "
+        f"would have been proven; intervals hold for all artifacts together at {1 - bench.comparison.level:.0%}"
+    )
+    table = text_table(caption, *baseline_table(bench.comparison))
+    return f"<h2>Against {escape(bench.comparison.baseline)}</h2>\n{table}"
+
+
+def _scaling(bench: BenchResult) -> str:
+    charts = [scaling_chart(bench, name, setting) for setting in ("threads", "batch") for name in _COMPONENTS]
+    return f"<h2>Threads and batches</h2>\n{''.join(charts)}" if any(charts) else ""
+
+
+def _profiles(bench: BenchResult) -> str:
+    tables = [text_table(f"{p.artifact}: {p.method}", *profile_table(p)) for p in bench.profiles]
+    return f"<h2>Where the time goes</h2>\n{''.join(tables)}" if tables else ""
+
+
+def _machine(bench: BenchResult) -> str:
+    lost = [f"{item.artifact} ({item.target}): {item.reason}" for item in bench.not_run]
+    return (
+        f"<h2>The machine</h2>\n{fact_table('What the figures were measured on', environment_facts(bench.environment))}"
+        f"{bullets(peaks_lines(bench.peaks))}{bullets(bench.warnings) if bench.warnings else ''}"
+        f"{'<h2>What did not run</h2>' + bullets(lost) if lost else ''}"
+    )

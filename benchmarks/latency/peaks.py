@@ -1,0 +1,67 @@
+"""What this machine can do at most: matrix products and memory, measured with numpy in the same run.
+
+numpy's BLAS is told its number of threads by the environment of the process, before it is imported.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from pocketvae.benchmarks.latency.results import MachinePeaks, MemorySpeed
+
+_MATRIX_SIZES = (256, 512, 1024)
+_MATRIX_S = 0.15
+_SMALLEST_BLOCK, _LARGEST_BLOCK = 1 << 17, 1 << 26
+_BLOCK_S = 0.02
+_FEWEST_CALLS = 3
+# OpenBLAS, Intel's MKL, Apple's Accelerate and everything with OpenMP.
+_VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "OMP_NUM_THREADS")
+
+
+def blas_environment(threads: int) -> dict[str, str]:
+    """Returns the variables that give numpy's BLAS so many threads."""
+    return dict.fromkeys(_VARIABLES, str(threads))
+
+
+def measure_peaks(threads: int) -> MachinePeaks:
+    """Returns the peaks of a process whose BLAS has so many threads; takes a second."""
+    blocks = [_SMALLEST_BLOCK]
+    while blocks[-1] < _LARGEST_BLOCK:
+        blocks.append(blocks[-1] * 4 if blocks[-1] * 4 <= _LARGEST_BLOCK else _LARGEST_BLOCK)
+    return MachinePeaks(
+        threads=threads,
+        sgemm_flops=max(_sgemm_flops(size) for size in _MATRIX_SIZES),
+        memory=tuple(_memory_speed(block) for block in blocks),
+    )
+
+
+def _sgemm_flops(size: int) -> float:
+    rng = np.random.default_rng(0)
+    left, right = (rng.random((size, size), np.float32) for _ in range(2))
+    out = np.empty_like(left)
+    return float(2 * size**3 / _fastest(lambda: np.matmul(left, right, out=out), _MATRIX_S))
+
+
+def _memory_speed(block_bytes: int) -> MemorySpeed:
+    half = block_bytes // 2 // 4
+    source, sink = np.ones(half, np.float32), np.zeros(half, np.float32)
+    return MemorySpeed(
+        block_bytes=block_bytes,
+        copy_bytes_per_s=block_bytes / _fastest(lambda: np.copyto(sink, source), _BLOCK_S),
+        read_bytes_per_s=block_bytes / _fastest(lambda: np.dot(source, sink), _BLOCK_S),
+    )
+
+
+def _fastest(call: Callable[[], object], budget_s: float) -> float:
+    """Returns the least time of a call: a peak is what the machine does when nothing disturbs it."""
+    least = float("inf")
+    count, ends = 0, time.perf_counter() + budget_s
+    while count < _FEWEST_CALLS or time.perf_counter() < ends:
+        started = time.perf_counter()
+        call()
+        least = min(least, time.perf_counter() - started)
+        count += 1
+    return least

@@ -1,0 +1,212 @@
+"""Whether a bundle has become slower than its baseline."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae.benchmarks.environment import Environment
+from pocketvae.benchmarks.latency.config import Baseline, BenchConfig, Extra
+from pocketvae.benchmarks.latency.instructions import count_instructions
+from pocketvae.benchmarks.latency.results import (
+    ArtifactComparison,
+    BaselineComparison,
+    BenchResult,
+    BenchRow,
+    MachinePeaks,
+)
+from pocketvae.benchmarks.latency.side_by_side import Contest, compare
+from pocketvae.benchmarks.latency.subjects import artifact_load
+from pocketvae.benchmarks.latency.summary import round_medians
+from pocketvae.benchmarks.latency.verdicts import LEVEL, MARGIN, RESULTS_MARGIN, judge_instructions, judge_results
+from pocketvae.benchmarks.results import NotRun
+from pocketvae.bundle import Bundle, open_bundle
+from pocketvae.documents import decode
+from pocketvae.errors import ManifestError, SpecError
+from pocketvae.manifest import ArtifactRecord
+from pocketvae.progress import ProgressCallback
+
+_FORCE = "pass --force-compare to compare all the same"
+_ORDER_SEED = 1
+# A machine within this share of its own speed counts as equally fast.
+_SAME_SPEED = 0.03
+
+
+@dataclass(frozen=True, kw_only=True)
+class Opened:
+    """A baseline that was read and fits: one of both is given.
+
+    Attributes:
+        bundle: To run side by side.
+        result: To compare with alone.
+        forced: What was overridden.
+    """
+
+    bundle: Bundle | None = None
+    result: BenchResult | None = None
+    forced: tuple[str, ...] = ()
+
+
+def open_baseline(baseline: Baseline, bundle: Bundle, environment: Environment) -> Opened:
+    """Reads a baseline and refuses one that cannot be compared, before any work.
+
+    Raises:
+        ManifestError: it is damaged, or neither a bundle nor a result of bench.
+        SpecError: it is of another model, or from another machine, and `force` is not set.
+    """
+    if baseline.path.is_dir():
+        other = open_bundle(baseline.path)
+        if other.manifest.vae != bundle.manifest.vae:
+            raise SpecError(
+                f"the baseline must be a bundle of the same model, but {baseline.path} has other inputs or outputs: "
+                f"{other.manifest.vae.image_shape} images and {other.manifest.vae.latent_dim} latent dimensions there, "
+                f"{bundle.manifest.vae.image_shape} and {bundle.manifest.vae.latent_dim} here"
+            )
+        reasons = _other_name(other.manifest.name, bundle.manifest.name)
+        return Opened(bundle=other, forced=_permitted(reasons, baseline))
+    result = decode(BenchResult, _read(baseline.path), str(baseline.path))
+    reasons = (*_other_name(result.bundle, bundle.manifest.name), *other_machine(result.environment, environment))
+    return Opened(result=result, forced=_permitted(reasons, baseline))
+
+
+def compare_with_bundle(
+    bundle: Bundle, records: tuple[ArtifactRecord, ...], opened: Opened, config: BenchConfig, progress: ProgressCallback
+) -> BaselineComparison:
+    """Runs a bundle and its baseline side by side."""
+    assert opened.bundle is not None  # noqa: S101 - the caller looked
+    assert config.baseline is not None  # noqa: S101 - else there is nothing opened
+    known = {record.name: record for record in opened.bundle.manifest.artifacts}
+    shared = [record for record in records if record.name in known]
+    threads = config.threads[0]
+    contests = [
+        Contest(
+            artifact=record.name,
+            old=artifact_load(opened.bundle, known[record.name], threads, 1),
+            new=artifact_load(bundle, record, threads, 1),
+        )
+        for record in shared
+    ]
+    margin = config.baseline.margin or MARGIN
+    compared, problems = compare(contests, margin=margin, level=LEVEL, seed=_ORDER_SEED, progress=progress)
+    if Extra.INSTRUCTIONS in config.extras:
+        compared += _instructions(contests, problems)
+    missing = {record.name: "the baseline has no such artifact" for record in records if record.name not in known}
+    return BaselineComparison(
+        baseline=f"the bundle {opened.bundle.manifest.name}",
+        side_by_side=True,
+        margin=margin,
+        level=LEVEL,
+        artifacts=tuple(compared),
+        not_compared=_not_compared({**problems, **missing}),
+        forced=opened.forced,
+    )
+
+
+def compare_with_results(now: BenchResult, opened: Opened, baseline: Baseline) -> BaselineComparison:
+    """Compares two results; the machine's own speed, measured in both runs, is taken into account."""
+    assert opened.result is not None  # noqa: S101 - the caller looked
+    then = {_key(row): row for row in opened.result.results if not row.is_original}
+    rows = [row for row in now.results if not row.is_original]
+    shared = [row for row in rows if _key(row) in then]
+    margin = baseline.margin or RESULTS_MARGIN
+    compared = []
+    for row in shared:
+        before = then[_key(row)]
+        judged = judge_results(
+            row.artifact,
+            row.threads,
+            _log_medians(before),
+            _log_medians(row),
+            margin=margin,
+            alpha=LEVEL / len(shared),
+            machine=machine_slowdown(opened.result.peaks, now.peaks, row.threads),
+        )
+        compared += [judged, *_counted(before, row)]
+    missing = {row.artifact: "the baseline has no such row" for row in rows if _key(row) not in then}
+    return BaselineComparison(
+        baseline="results measured before",
+        side_by_side=False,
+        margin=margin,
+        level=LEVEL,
+        artifacts=tuple(compared),
+        not_compared=_not_compared(missing),
+        forced=opened.forced,
+    )
+
+
+def other_machine(then: Environment, now: Environment) -> tuple[str, ...]:
+    """Returns in what two environments differ that decides how long a call takes."""
+    facts = {
+        "processor": (then.cpu, now.cpu),
+        "architecture": (then.machine, now.machine),
+        "system": (then.system, now.system),
+        "number of cores": (str(then.logical_cores), str(now.logical_cores)),
+        "governor": (str(then.governor), str(now.governor)),
+    }
+    for package in ("ai-edge-litert", "onnxruntime"):
+        facts[package] = (then.versions.get(package, "none"), now.versions.get(package, "none"))
+    return tuple(f"another {fact}: {old} there, {new} here" for fact, (old, new) in facts.items() if old != new)
+
+
+def machine_slowdown(then: tuple[MachinePeaks, ...], now: tuple[MachinePeaks, ...], threads: int) -> float:
+    """Returns how many times slower the machine's own peaks are now; 1 where they are about equal or faster."""
+    before = next((peaks for peaks in then if peaks.threads == threads), None)
+    after = next((peaks for peaks in now if peaks.threads == threads), None)
+    if before is None or after is None:
+        return 1.0
+    ratios = [before.sgemm_flops / after.sgemm_flops]
+    speeds = {speed.block_bytes: speed.copy_bytes_per_s for speed in after.memory}
+    ratios += [s.copy_bytes_per_s / speeds[s.block_bytes] for s in before.memory if s.block_bytes in speeds]
+    # The median over arithmetic and all sizes of memory: one of them may be off for a moment.
+    slowdown = max(ratios[0], float(np.median(ratios)))
+    return slowdown if slowdown > 1 + _SAME_SPEED else 1.0
+
+
+def _instructions(contests: list[Contest], problems: Mapping[str, str]) -> list[ArtifactComparison]:
+    judged = []
+    for contest in contests:
+        if contest.artifact in problems:
+            continue
+        before, after = count_instructions(contest.old), count_instructions(contest.new)
+        if before.instructions and after.instructions:
+            judged.append(judge_instructions(contest.artifact, before.instructions, after.instructions))
+    return judged
+
+
+def _counted(before: BenchRow, after: BenchRow) -> list[ArtifactComparison]:
+    if not before.instructions or not after.instructions:
+        return []
+    return [judge_instructions(after.artifact, before.instructions, after.instructions)]
+
+
+def _log_medians(row: BenchRow) -> list[float]:
+    return [math.log(median) for median in round_medians(row.values_s, row.rounds)]
+
+
+def _key(row: BenchRow) -> tuple[str, str, int, int]:
+    return (row.artifact, row.target, row.threads, row.batch)
+
+
+def _other_name(then: str, now: str) -> tuple[str, ...]:
+    return () if then == now else (f"another bundle: {then!r} there, {now!r} here",)
+
+
+def _permitted(reasons: tuple[str, ...], baseline: Baseline) -> tuple[str, ...]:
+    if reasons and not baseline.force:
+        raise SpecError(f"{baseline.path} cannot be compared: {'; '.join(reasons)}; {_FORCE}")
+    return reasons
+
+
+def _not_compared(reasons: Mapping[str, str]) -> tuple[NotRun, ...]:
+    return tuple(NotRun(artifact=name, target="baseline", reason=reason) for name, reason in reasons.items())
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as e:
+        raise ManifestError(f"the baseline {path} cannot be read: {e.strerror}") from e

@@ -1,0 +1,35 @@
+"""pocketvae encode."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli import models
+from pocketvae.cli.terminal import Terminal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    common.add_bundle(parser)
+    models.add_images(parser)
+    parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".npz or .parquet")
+    models.add_label(parser)
+    models.add_choice(parser)
+    common.add_force(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Encodes images and says where their latents are."""
+    import pocketvae
+    from pocketvae.apps import check_latents_output, encode_images, load_images, write_latents
+
+    check_latents_output(arguments.out, force=arguments.force)
+    with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
+        source = load_images(arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step)
+        source = source.first(arguments.count)
+        posterior = encode_images(bundle, source, models.choice(arguments), arguments.label, terminal.step)
+        write_latents(arguments.out, posterior, source, force=arguments.force)
+    terminal.line(f"{len(source)} posteriors of {bundle.vae.latent_dim} dimensions: {arguments.out}")
+    return 0

@@ -1,0 +1,71 @@
+"""pocketvae explore."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
+
+if TYPE_CHECKING:
+    from pocketvae import ModelBundle
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    bundle = parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder made by pocketvae export")
+    parser.set_defaults(bundle=None, setup=False)
+
+    class Setup(argparse.Action):
+        """Takes the place of BUNDLE."""
+
+        def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, *_: object) -> None:
+            namespace.setup, bundle.required = True, False
+
+    way = parser.add_mutually_exclusive_group()
+    way.add_argument("--setup", action=Setup, nargs=0, help="fetch onnxruntime-web with npm, 33 MB, once; no BUNDLE")
+    way.add_argument("--export-dir", metavar="DIR", type=Path, help="write the page for any web server instead")
+    way.add_argument("--port", metavar="PORT", type=int, default=0, help="of 127.0.0.1 (default: one that is free)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
+    common.add_force(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serves the page until it is interrupted, writes it, or sets the runtime up."""
+    import pocketvae
+    from pocketvae.apps import DOWNLOAD_MB, INDEX, export_site, set_up_runtime
+
+    with Terminal(quiet=arguments.quiet) as terminal:
+        if arguments.setup:
+            if arguments.bundle is not None:
+                raise SpecError("--setup takes no BUNDLE: set up first, then explore")
+            terminal.line(f"fetching onnxruntime-web with npm, {DOWNLOAD_MB} MB, of which 14 MB are kept")
+            terminal.line(f"ready: {set_up_runtime()}")
+            return 0
+        if arguments.export_dir is not None:
+            common.check_replaceable(arguments.export_dir, INDEX, force=arguments.force)
+        with pocketvae.open(arguments.bundle) as bundle:
+            if arguments.export_dir is None:
+                _serve(bundle, arguments, terminal)
+            else:
+                size = export_site(bundle, arguments.export_dir, force=arguments.force)
+                terminal.line(f"{size / 1e6:.1f} MB to serve with any web server: {arguments.export_dir}")
+    return 0
+
+
+def _serve(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> None:
+    import webbrowser
+
+    from pocketvae.apps import SiteServer, site_files
+
+    with SiteServer(site_files(bundle), arguments.port) as server:
+        terminal.line(f"{server.address} (Ctrl-C ends it)")
+        if not arguments.no_browser:
+            webbrowser.open(server.address)
+        # Ctrl-C is how this command ends, no accident.
+        with contextlib.suppress(KeyboardInterrupt):
+            server.serve_forever()

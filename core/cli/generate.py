@@ -1,0 +1,54 @@
+"""pocketvae generate."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli import models
+from pocketvae.cli.terminal import Terminal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    common.add_bundle(parser)
+    parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png, .npz, or a folder to make")
+    parser.add_argument("--seed", metavar="SEED", type=int, default=0, help="stream of images (default: 0)")
+    parser.add_argument("--start", metavar="INDEX", type=int, default=0, help="first image in it (default: 0)")
+    parser.add_argument("--count", metavar="N", type=int, default=1, help="how many images (default: 1)")
+    parser.add_argument("--temperature", metavar="T", type=float, default=1.0, help="scale of the noise (default: 1)")
+    parser.add_argument("--label", metavar="L", help="class of a class-conditional VAE, or `each` for all in turn")
+    parser.add_argument("--columns", metavar="N", type=int, help="of a grid (default: as many as rows)")
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted folder")
+    models.add_choice(parser)
+    common.add_force(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Generates images and says where they are."""
+    from pocketvae.apps import REQUEST_NAME, GenerateRequest, generate_to
+
+    if not arguments.out.suffix:
+        common.check_replaceable(arguments.out, REQUEST_NAME, force=arguments.force)
+    label = arguments.label
+    request = GenerateRequest(
+        seed=arguments.seed,
+        start=arguments.start,
+        count=arguments.count,
+        temperature=arguments.temperature,
+        label=int(label) if label is not None and label.lstrip("-").isdigit() else label,
+        choice=models.choice(arguments),
+    )
+    with Terminal(quiet=arguments.quiet) as terminal:
+        generate_to(
+            arguments.bundle,
+            request,
+            arguments.out,
+            columns=arguments.columns,
+            force=arguments.force,
+            resume=arguments.resume,
+            progress=terminal.step,
+        )
+    terminal.line(f"{request.count} image{'s' if request.count > 1 else ''}: {arguments.out}")
+    return 0

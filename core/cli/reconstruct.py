@@ -1,0 +1,38 @@
+"""pocketvae reconstruct."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli import models
+from pocketvae.cli.terminal import Terminal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    common.add_bundle(parser)
+    models.add_images(parser)
+    parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png, or .npz with both arrays")
+    parser.add_argument("--columns", metavar="N", type=int, default=10, help="of the picture (default: 10)")
+    models.add_label(parser)
+    models.add_choice(parser)
+    common.add_force(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Reconstructs images and prints how close they are."""
+    import pocketvae
+    from pocketvae.apps import load_images, reconstruct, write_reconstruction
+    from pocketvae.files import check_output
+
+    check_output(arguments.out, force=arguments.force)
+    with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
+        source = load_images(arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step)
+        result = reconstruct(
+            bundle, source.first(arguments.count), models.choice(arguments), arguments.label, terminal.step
+        )
+        write_reconstruction(result, arguments.out, columns=arguments.columns, force=arguments.force)
+    terminal.line(f"{len(result.images)} images, PSNR {result.psnr_db:.2f} dB: {arguments.out}")
+    return 0

@@ -1,0 +1,92 @@
+import pytest
+
+from pocketvae.benchmarks import BenchConfig, bench_bundle, bench_table
+from pocketvae.benchmarks.latency import bench
+from pocketvae.errors import SpecError
+from pocketvae.line_process import LineProcess
+
+NO_ORIGINAL = BenchConfig(include_original=False)
+
+
+def test_every_artifact_gets_a_row_with_all_its_values(tmp_path, bundles):
+    result = bench_bundle(bundles.make_bundle(tmp_path / "b"), NO_ORIGINAL)
+    assert [row.artifact for row in result.results] == ["decoder.float32.onnx", "encoder.float32.onnx"]
+    assert result.not_run == ()
+    for row in result.results:
+        assert len(row.values_s) >= 30
+        assert 0 < min(row.values_s) <= row.median_s <= row.p90_s <= row.p99_s
+        assert row.load_s > 0
+        assert row.first_s > 0
+        assert row.peak_rss_bytes >= row.baseline_rss_bytes > 1e6
+        assert row.speedup_vs_original is None
+    headers, rows = bench_table(result)
+    assert all(len(row) == len(headers) for row in rows)
+
+
+def test_memory_is_the_worker_s_own_and_not_the_parent_s(tmp_path, bundles):
+    ballast = bytearray(1_500_000_000)
+    ballast[::4096] = b"x" * len(ballast[::4096])
+    result = bench_bundle(
+        bundles.make_bundle(tmp_path / "b"), BenchConfig(artifacts=("decoder.float32.onnx",), include_original=False)
+    )
+    assert result.results[0].peak_rss_bytes < 1_000_000_000
+    del ballast
+
+
+def test_a_worker_that_dies_costs_its_row_and_no_more(tmp_path, bundles, monkeypatch):
+    real, asked = LineProcess.ask, []
+
+    def die_at_the_second_question(self, line, time_limit_s):
+        asked.append(self)
+        if asked.count(self) == 2 and self is asked[0]:
+            self._process.kill()
+        return real(self, line, time_limit_s)
+
+    monkeypatch.setattr(LineProcess, "ask", die_at_the_second_question)
+    result = bench_bundle(bundles.make_bundle(tmp_path / "b"), NO_ORIGINAL)
+    assert [row.artifact for row in result.results] == ["encoder.float32.onnx"]
+    (lost,) = result.not_run
+    assert lost.artifact == "decoder.float32.onnx"
+    assert "ended by signal 9" in lost.reason
+
+
+def test_no_worker_outlives_an_interruption(tmp_path, bundles, monkeypatch):
+    processes = []
+    real = LineProcess._start
+
+    def start(self):
+        processes.append(real(self))
+        return processes[-1]
+
+    monkeypatch.setattr(LineProcess, "_start", start)
+
+    def interrupt(progress):
+        if progress.stage == "timing":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        bench_bundle(bundles.make_bundle(tmp_path / "b"), NO_ORIGINAL, progress=interrupt)
+    assert len(processes) == 2
+    assert all(process.poll() is not None for process in processes)
+
+
+def test_more_threads_than_cores_are_refused(tmp_path, bundles, monkeypatch):
+    monkeypatch.setattr(bench, "logical_cores", lambda: 4)
+    with pytest.raises(SpecError, match="threads must be between 1 and this machine's 4, got 5"):
+        bench_bundle(bundles.make_bundle(tmp_path / "b"), BenchConfig(threads=(5,)))
+
+
+def test_an_unknown_artifact_gets_a_close_match(tmp_path, bundles):
+    with pytest.raises(SpecError, match=r"did you mean 'decoder\.float32\.onnx'"):
+        bench_bundle(bundles.make_bundle(tmp_path / "b"), BenchConfig(artifacts=("decoder.float23.onnx",)))
+
+
+@pytest.mark.slow
+def test_the_original_is_timed_beside_its_artifacts(tiny_bundle):
+    result = bench_bundle(tiny_bundle, BenchConfig(artifacts=("decoder.float32.tflite", "decoder.int8_io.tflite")))
+    originals = [(row.artifact, row.target) for row in result.results if row.is_original]
+    assert originals == [("original decoder", how) for how in ("keras-call", "tf.function", "xla", "keras-predict")]
+    medians = {row.target: row.median_s for row in result.results if row.is_original}
+    for row in (row for row in result.results if not row.is_original):
+        assert row.speedup_vs_original == pytest.approx(medians["tf.function"] / row.median_s)
+        assert set(row.speedups) == set(medians)

@@ -1,0 +1,41 @@
+from pathlib import Path
+
+import pytest
+
+from pocketvae.benchmarks import Baseline, BenchConfig, Wish
+from pocketvae.errors import SpecError
+from pocketvae.spec import Component
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"threads": ()}, "at least one number of threads must be given"),
+        ({"threads": (1, 0)}, "a number of threads must be at least 1, got 0"),
+        ({"batches": (8, -1)}, "a batch size must be at least 1, got -1"),
+        ({"paced_calls_per_s": (0.0,)}, r"a pace must be above 0 and at most 1000 calls/s, got 0"),
+        ({"paced_calls_per_s": (1e6,)}, r"at most 1000 calls/s, got 1e\+06"),
+        ({"paced_calls_per_s": (float("nan"),)}, "got nan"),
+        (
+            {"include_original": False, "original_paths": {Component.DECODER: Path("d")}},
+            "named and left out at the same time",
+        ),
+    ],
+)
+def test_what_cannot_be_timed_is_refused(values, message):
+    with pytest.raises(SpecError, match=message):
+        BenchConfig(**values)
+
+
+@pytest.mark.parametrize("margin", [0.0, -0.1, 1.5, float("nan")])
+def test_a_margin_that_is_none(margin):
+    with pytest.raises(SpecError, match="margin must be above 0 and at most 100 per cent"):
+        Baseline(path=Path("b"), margin=margin)
+
+
+@pytest.mark.parametrize(
+    ("values", "message"), [({"target_s": 0.0}, "--target-ms must be above 0"), ({"max_bytes": 0}, "--max-kb must be")]
+)
+def test_a_wish_that_nothing_can_meet(values, message):
+    with pytest.raises(SpecError, match=message):
+        Wish(**values)

@@ -1,0 +1,110 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from pocketvae.benchmarks import (
+    BenchConfig,
+    Extra,
+    Wish,
+    baseline_table,
+    bench_bundle,
+    bench_markdown,
+    bench_page,
+    bench_table,
+    recommend,
+    verify_bundle,
+)
+from pocketvae.benchmarks.latency.results import ArtifactComparison, BaselineComparison, Interval, Ratio, Verdict
+from pocketvae.benchmarks.results import NotRun
+
+
+@pytest.fixture
+def measured(tmp_path, bundles):
+    path = bundles.make_bundle(tmp_path / "b")
+    config = BenchConfig(include_original=False, paced_calls_per_s=(200.0,), extras=frozenset([Extra.PROFILE]))
+    return bench_bundle(path, config), verify_bundle(path)
+
+
+def comparison():
+    ratio = Ratio(value=1.2, interval=Interval(low=1.1, high=1.3))
+    item = ArtifactComparison(
+        artifact="decoder.float32.onnx",
+        threads=1,
+        metric="latency",
+        ratio=ratio,
+        minimum_detectable=1.05,
+        pairs=12,
+        verdict=Verdict.PASS,
+        reason="at most +1.0%",
+    )
+    slow = replace(item, artifact="encoder.float32.onnx", verdict=Verdict.REGRESSED, reason="at least +10.0%")
+    lost = NotRun(artifact="x.onnx", target="baseline", reason="<gone>")
+    return BaselineComparison(
+        baseline="the bundle b",
+        side_by_side=True,
+        margin=0.03,
+        level=0.01,
+        artifacts=(item, slow),
+        not_compared=(lost,),
+    )
+
+
+def test_the_page_has_every_section_and_loads_nothing(measured):
+    bench, verify = measured
+    bench = replace(bench, comparison=comparison(), warnings=("busy & slow",))
+    page = bench_page(bench, verify)
+    assert "<script" not in page
+    assert "://" not in page.replace("http://www.w3.org/2000/svg", "")
+    for heading in ("Every artifact", "Against the bundle b", "Latency", "What to embed", "First calls", "The machine"):
+        assert f"<h2>{heading}</h2>" in page
+    assert "Where the time goes" in page
+    assert "&lt;gone&gt;" in page
+    assert "busy &amp; slow" in page
+    assert "1 regressed" in page
+    assert "verdict failed" in page
+    assert page.count("<svg") == page.count("</svg>") >= 5
+
+
+def test_the_table_has_only_columns_of_what_was_measured(measured):
+    bench, _ = measured
+    headers, rows = bench_table(bench)
+    assert "200/s us" in headers
+    assert not {"batch", "samples/s", "k instr."} & set(headers)
+    assert all(len(row) == len(headers) for row in rows)
+    counted = replace(bench, results=tuple(replace(row, instructions=5000, batch=8) for row in bench.results))
+    headers, rows = bench_table(counted)
+    assert {"batch", "samples/s", "k instr."} <= set(headers)
+    assert rows[0][headers.index("k instr.")] == "5"
+
+
+def test_the_worst_verdict_comes_first():
+    headers, rows = baseline_table(comparison())
+    assert [row[headers.index("verdict")] for row in rows] == ["regressed", "pass", "not run"]
+    assert rows[0][2] == "1.200 [1.100, 1.300]"
+    assert rows[0][3] == "5.0%"
+
+
+def test_markdown_has_whole_tables(measured):
+    bench, verify = measured
+    bench = replace(bench, comparison=comparison(), recommendation=recommend(bench, verify, Wish()))
+    text = bench_markdown(bench)
+    assert "## What to embed\n\ndecoder.float32.onnx" in text
+    for block in re.findall(r"(?:^\|.*\n?)+", text, re.MULTILINE):
+        assert len({line.count(" | ") for line in block.strip().splitlines()}) == 1
+
+
+def test_paced_calls_are_kept_one_by_one(measured):
+    for row in measured[0].results:
+        (paced,) = row.paced
+        assert paced.calls_per_s == 200
+        assert len(paced.values_s) == 30
+        assert min(paced.values_s) <= paced.median_s <= paced.p90_s <= paced.p99_s
+
+
+def test_scaling_is_drawn_where_there_is_more_than_one_setting(measured):
+    bench, _ = measured
+    assert "Threads and batches" not in bench_page(bench)
+    more = tuple(replace(row, batch=8, median_s=row.median_s * 4) for row in bench.results)
+    page = bench_page(replace(bench, results=(*bench.results, *more)))
+    assert "The decoder with more samples in one call" in page

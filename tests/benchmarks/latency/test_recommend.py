@@ -1,0 +1,107 @@
+from dataclasses import replace
+
+import pytest
+
+from pocketvae.benchmarks import BenchResult, Check, VerifyResult, Wish, recommend
+from pocketvae.benchmarks.environment import current_environment
+from pocketvae.benchmarks.latency.charts import is_best
+from pocketvae.benchmarks.latency.results import BenchRow, Interval, Paced
+from pocketvae.spec import Component
+
+NOWHERE = Interval(low=0.0, high=1.0)
+
+
+def row(artifact, kilobytes, median_us, **values):
+    median_s = median_us * 1e-6
+    known = {
+        "artifact": artifact, "target": "host", "threads": 1, "batch": 1, "size_bytes": kilobytes * 1000,
+        "load_s": 0.0, "first_s": median_s, "first_calls_s": (median_s,), "median_s": median_s,
+        "median_interval_s": NOWHERE, "p90_s": median_s, "p90_interval_s": NOWHERE, "p99_s": median_s,
+        "p99_interval_s": NOWHERE, "mad_s": 0.0, "loops": 1, "rounds": 1, "values_s": (median_s,), "cpu_share": 1.0,
+        "peak_rss_bytes": 1, "baseline_rss_bytes": 1, "speedup_vs_original": None, "speedups": {}, "warnings": (),
+    }  # fmt: skip
+    return BenchRow(**{**known, **values})
+
+
+def check(artifact, grey_steps, *, passed=True):
+    return Check(
+        artifact=artifact, target="host", output="image", metric="max_abs", value=grey_steps / 255, limit=4 / 255,
+        limit_source="", passed=passed, detail="" if passed else "9 is above the limit of 4",
+    )  # fmt: skip
+
+
+ROWS = (
+    row("decoder.float32.tflite", 1700, 30),
+    row("decoder.float16.tflite", 850, 31),
+    row("decoder.int8.tflite", 480, 7),
+    row("decoder.dynamic_int8.tflite", 450, 12),
+    row("encoder.float32.tflite", 10, 1),
+)
+CHECKS = (
+    check("decoder.float32.tflite", 0.0001),
+    check("decoder.float16.tflite", 0.2),
+    check("decoder.int8.tflite", 3.8),
+    check("decoder.dynamic_int8.tflite", 2.7),
+)
+
+
+def ask(rows=ROWS, checks=CHECKS, **wish):
+    environment = current_environment()
+    bench = BenchResult(bundle="b", environment=environment, results=rows)
+    verify = VerifyResult(passed=True, bundle="b", environment=environment, checks=checks)
+    return recommend(bench, verify, Wish(**wish))
+
+
+def test_what_nobody_sees_counts_as_equal_and_the_smaller_file_wins():
+    answer = ask()
+    assert answer.artifact == "decoder.float16.tflite"
+    assert "which nobody sees" in answer.why
+    assert answer.rejected == ()
+
+
+@pytest.mark.parametrize(
+    ("wish", "artifact"),
+    [
+        ({"max_bytes": 500_000}, "decoder.dynamic_int8.tflite"),
+        ({"max_bytes": 500_000, "target_s": 10e-6}, "decoder.int8.tflite"),
+        ({"target_s": 1e-6}, None),
+        ({"component": Component.ENCODER}, None),
+    ],
+)
+def test_limits_come_before_looks(wish, artifact):
+    assert ask(**wish).artifact == artifact
+
+
+def test_every_rejection_has_its_reason():
+    reasons = {item.artifact: item.reason for item in ask(max_bytes=500_000, target_s=10e-6).rejected}
+    assert reasons["decoder.float32.tflite"] == "its 1700 kB are more than 500 kB"
+    assert "one call in ten takes 0.012 ms or more, the target is 0.01 ms" in reasons["decoder.dynamic_int8.tflite"]
+
+
+def test_what_fails_parity_is_never_recommended():
+    failed = (*CHECKS[:2], check("decoder.int8.tflite", 9, passed=False), CHECKS[3])
+    answer = ask(checks=failed, max_bytes=500_000, target_s=10e-6)
+    assert answer.artifact is None
+    assert "passes parity within the limits" in answer.why
+    assert any("fails parity: image max_abs 9 is above" in item.reason for item in answer.rejected)
+
+
+def test_what_was_not_verified_is_never_recommended():
+    answer = ask(checks=CHECKS[:1])
+    assert answer.artifact == "decoder.float32.tflite"
+    assert {item.reason for item in answer.rejected} == {"it was not verified"}
+
+
+def test_the_slowest_pace_counts():
+    paced = Paced(calls_per_s=10.0, median_s=1e-3, median_interval_s=NOWHERE, p90_s=6e-3, p99_s=6e-3, values_s=(6e-3,))
+    rows = tuple(replace(each, paced=(paced,)) if "float16" in each.artifact else each for each in ROWS)
+    assert ask(rows=rows, target_s=5e-3).artifact == "decoder.float32.tflite"
+
+
+def test_nothing_was_timed():
+    assert ask(rows=()).artifact is None
+
+
+def test_pareto_optima():
+    costs = [(1.0, 1.0), (2.0, 0.5), (2.0, 2.0), (1.0, 1.0)]
+    assert [is_best(cost, costs) for cost in costs] == [True, True, False, True]

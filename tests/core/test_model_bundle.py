@@ -1,0 +1,105 @@
+"""`pocketvae.open`: a bundle's models as objects to call."""
+
+import numpy as np
+import pytest
+
+import pocketvae
+from pocketvae.errors import DataError, ManifestError, SpecError
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory, bundles):
+    return bundles.make_bundle(tmp_path_factory.mktemp("open") / "b")
+
+
+@pytest.fixture
+def bundle(path):
+    with pocketvae.open(path) as opened:
+        yield opened
+
+
+def test_a_decoder_decodes_like_the_original(bundle):
+    goldens = bundle.bundle.goldens(pocketvae.Component.DECODER)
+    images = bundle.decoder().decode(goldens.inputs["z"])
+    np.testing.assert_allclose(images, goldens.outputs["image"], atol=1e-6)
+    one = bundle.decoder().decode(goldens.inputs["z"][0])
+    assert np.array_equal(one[0], images[0])
+
+
+def test_an_encoder_takes_pixels_and_intensities(bundle):
+    pixels = np.arange(36, dtype=np.uint8).reshape(1, 6, 6, 1) * 7
+    from_pixels = bundle.encoder().encode(pixels)
+    from_floats = bundle.encoder().encode(pixels / np.float32(255))
+    assert from_pixels.z_mean.shape == from_pixels.z_log_var.shape == (1, 3)
+    assert np.array_equal(from_pixels.z_mean, from_floats.z_mean)
+
+
+def test_pixels_are_the_image_rounded(bundle):
+    z = bundle.sample_latents(3, np.arange(4))
+    assert np.array_equal(
+        bundle.decoder().decode_pixels(z), np.round(bundle.decoder().decode(z) * 255).astype(np.uint8)
+    )
+
+
+def test_latents_are_the_noise_scaled_by_the_temperature(bundle):
+    noise = pocketvae.normal_noise(3, [5, 6], 3)
+    assert np.array_equal(bundle.sample_latents(3, [5, 6]), noise)
+    assert np.array_equal(bundle.sample_latents(3, [5, 6], temperature=0.5), noise * np.float32(0.5))
+    assert not bundle.sample_latents(3, [5, 6], temperature=0).any()
+
+
+def test_a_model_is_loaded_once_and_freed_with_the_bundle(path):
+    with pocketvae.open(str(path)) as bundle:
+        decoder = bundle.decoder()
+        assert bundle.decoder(precision="float32", format="onnx") is decoder
+    with pytest.raises(SpecError, match=r"decoder.float32.onnx is closed: open the bundle again"):
+        decoder.decode(np.zeros((1, 3), np.float32))
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        (lambda b: b.decoder("int9"), SpecError, "unknown precision 'int9': did you mean 'int8'"),
+        (lambda b: b.decoder("int8"), ManifestError, "has no int8 decoder: it has decoder.float32.onnx"),
+        (lambda b: b.decoder(format="tflite"), ManifestError, "no float32 decoder as tflite"),
+        (lambda b: b.decoder("int8_io", "onnx"), SpecError, "onnx has no int8_io decoder: an ONNX QDQ"),
+        (lambda b: b.generator(), ManifestError, "no generator: export it with --components generator"),
+        (lambda b: b.decoder().decode(np.zeros((1, 4))), DataError, r"z must be \[N, 3\], got \[1, 4\]"),
+        (lambda b: b.decoder().decode(np.full((1, 3), np.nan)), DataError, "z must be finite, got 3 values"),
+        (lambda b: b.decoder().decode(np.zeros((1, 3)), label=1), SpecError, "takes no label"),
+        (lambda b: b.encoder().encode(np.zeros((1, 5, 6, 1), np.uint8)), DataError, r"must be \[N, 6, 6, 1\]"),
+        (lambda b: b.encoder().encode(np.zeros((0, 6, 6, 1), np.uint8)), DataError, r"got \[0, 6, 6, 1\]"),
+        (lambda b: b.encoder().encode(np.zeros((1, 6, 6, 1), int)), DataError, "must be uint8 or float, got int64"),
+        (lambda b: b.encoder().encode(np.full((1, 6, 6, 1), 2.0)), DataError, r"must be in \[0, 1\], got 2 to 2"),
+        (lambda b: b.encoder().encode(np.full((1, 6, 6, 1), np.nan)), DataError, r"must be in \[0, 1\], got nan"),
+        (lambda b: b.sample_latents(0, [1], temperature=-1), SpecError, "temperature must be finite and at least 0"),
+        (lambda b: b.sample_latents(2**31, [1]), SpecError, "seed must be whole numbers"),
+    ],
+)
+def test_what_does_not_fit_is_refused(bundle, call, error, message):
+    with pytest.raises(error, match=message):
+        call(bundle)
+
+
+def test_a_decoder_that_returns_nan_is_not_believed(tmp_path, bundles):
+    weight = bundles.right_weight().copy()
+    weight[0, 0] = np.nan
+    path = bundles.make_bundle(tmp_path / "b", decoder=bundles.decoder_model(weight))
+    with pocketvae.open(path) as bundle, pytest.raises(DataError, match="not finite in 'image': verify the bundle"):
+        bundle.decoder().decode(np.ones((1, 3)))
+
+
+@pytest.mark.slow
+def test_every_artifact_of_a_real_bundle_can_be_called(tiny_bundle):
+    with pocketvae.open(tiny_bundle) as bundle:
+        z = bundle.sample_latents(1, np.arange(3))
+        assert np.array_equal(bundle.sampler().sample(1, np.arange(3)), z)
+        pixels = bundle.decoder().decode_pixels(z)
+        for artifact in bundle.manifest.artifacts:
+            if artifact.component is pocketvae.Component.DECODER:
+                images = bundle.decoder(artifact.precision, artifact.format).decode(z)
+                assert images.shape == (3, 28, 28, 1)
+            elif artifact.component is pocketvae.Component.GENERATOR:
+                bundle.generator(artifact.precision, artifact.format).generate(1, [0, 1])
+            elif artifact.component is pocketvae.Component.ENCODER:
+                bundle.encoder(artifact.precision, artifact.format).encode(pixels)
