@@ -147,9 +147,7 @@ def decompress(
 
 
 def _decompress_pixels(stream: Stream, tables: CodecTables, progress: ProgressCallback) -> Decompressed:
-    if len(stream.codes) != stream.count:
-        raise DataError(f"the stream is damaged: {len(stream.codes)} codes for {stream.count} images")
-    images = decode_pixels(list(stream.codes), _pixel_network(tables), progress)[..., None]
+    images = decode_pixels(list(stream.codes), stream.count, _pixel_network(tables), progress)[..., None]
     _compare(images, stream)
     return Decompressed(images=images, z=None, labels=None)
 

@@ -176,7 +176,7 @@ def _lossless(arguments: argparse.Namespace, terminal: Terminal) -> dict[str, ob
         start = time.perf_counter()
         data = compress_lossless(tables, images[..., None], terminal.step)
         middle = time.perf_counter()
-        decoded = decode_pixels(list(unpack(data, name).codes), network, terminal.step)
+        decoded = decode_pixels(list(unpack(data, name).codes), len(images), network, terminal.step)
         rows[name] = {
             "images": len(images),
             "exact": int(np.all(decoded == images, axis=(1, 2)).sum()),

@@ -50,10 +50,16 @@ def test_images_unlike_the_fitted_ones_are_exact_too(bundle, tables, kind):
     assert np.array_equal(decompress(bundle, tables, data, Choice()).images, images)
 
 
-def test_a_code_does_not_depend_on_its_neighbours(tables, grey_images):
-    together = unpack(compress_lossless(tables, grey_images[:9]), "x").codes
-    alone = [unpack(compress_lossless(tables, grey_images[i : i + 1]), "x").codes[0] for i in range(9)]
+def test_a_code_does_not_depend_on_the_others(tables, grey_images):
+    together = unpack(compress_lossless(tables, grey_images[:41]), "x").codes
+    alone = [unpack(compress_lossless(tables, grey_images[i : min(i + 16, 41)]), "x").codes[0] for i in (0, 16, 32)]
     assert list(together) == alone
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 300])
+def test_any_number_of_images_comes_back(bundle, tables, grey_images, count):
+    data = compress_lossless(tables, grey_images[:count])
+    assert np.array_equal(decompress(bundle, tables, data, Choice()).images, grey_images[:count])
 
 
 @pytest.mark.parametrize("quality", range(1, BEST_QUALITY + 1))
