@@ -48,7 +48,8 @@ def test_the_wheel_holds_every_module_and_data_file(wheel):
     for room, package in rooms.items():
         for file in (ROOT / room).rglob("*.py"):
             assert f"{package}/{file.relative_to(ROOT / room).as_posix()}" in names
-    for name in ("py.typed", "benchmarks/report.css", "mnist/train-images-idx3-ubyte.xz", "mnist/README.md"):
+    page = ("apps/page/index.html", "apps/page/explore.js", "apps/page/explore.css")
+    for name in ("py.typed", "benchmarks/report.css", *page, "mnist/train-images-idx3-ubyte.xz", "mnist/README.md"):
         assert f"pocketvae/{name}" in names
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"pocketvae"}
 
