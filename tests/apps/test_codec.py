@@ -256,3 +256,19 @@ def test_every_runtime_reads_the_same_latents(tiny_bundle, mnist_npz, tmp_path):
     assert all(np.array_equal(array["z"], arrays[0]["z"]) for array in arrays)
     difference = np.abs(arrays[0]["images"].astype(int) - arrays[1]["images"])
     assert difference.max() <= 1
+
+
+def test_only_the_labels_of_the_fitted_images_are_used(bundle, grey_images, monkeypatch):
+    from pocketvae.apps import PixelTraining, codec_tables, fit_tables
+
+    seen = []
+    original = codec_tables._posteriors
+
+    def posteriors(bundle, images, labels, progress):
+        seen.append((len(images), len(labels)))
+        return original(bundle, images, labels, progress)
+
+    monkeypatch.setattr(codec_tables, "_posteriors", posteriors)
+    monkeypatch.setattr(codec_tables, "_LATENT_IMAGES", 100)
+    fit_tables(bundle, grey_images, np.zeros(300, np.int32), PixelTraining(steps=1, units=4))
+    assert seen == [(100, 100)]
