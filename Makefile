@@ -7,9 +7,9 @@ OUT ?= quickstart
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --no-build-isolation
 # In strict editable mode a new file is seen after a reinstall only, so the package depends on every source file.
-SOURCES := pyproject.toml $(shell find core train export benchmarks apps -name '*.py')
+SOURCES := pyproject.toml $(shell find core train export benchmarks apps -name '*.py' -o -name '*.mjs' -o -name '*.html')
 
-.PHONY: quickstart test test-fast check schemas wheel clean
+.PHONY: quickstart test test-fast check targets schemas wheel clean
 
 quickstart: $(VENV)/.all
 	$(BIN)/pocketvae quickstart --out $(OUT) --force
@@ -25,6 +25,9 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+targets: $(VENV)/.all
+	$(BIN)/pocketvae targets setup all --yes
 
 schemas: $(VENV)/.all
 	$(BIN)/python docs/schemas/write.py

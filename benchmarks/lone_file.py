@@ -14,10 +14,11 @@ from pocketvae.benchmarks.results import NotRun, VerifyResult
 from pocketvae.benchmarks.targets import Target, make_target
 from pocketvae.benchmarks.verify import Verification, read_limits, verify_opened
 from pocketvae.bundle import Bundle, Goldens
+from pocketvae.documents import encode
 from pocketvae.embedded import LoneFile, open_lone_file
 from pocketvae.errors import SpecError
-from pocketvae.files import sha256_bytes, write_bytes
-from pocketvae.manifest import ArtifactRecord, CalibrationRecord, FileRecord, Manifest
+from pocketvae.files import sha256_bytes, write_bytes, write_text
+from pocketvae.manifest import MANIFEST_NAME, ArtifactRecord, CalibrationRecord, FileRecord, Manifest
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.spec import Component
 
@@ -97,6 +98,8 @@ def _bundle_of_one(lone: LoneFile, folder: Path, goldens: Goldens) -> Bundle:
         calibration=CalibrationRecord(seed=0, latents=(), image_count=0, sha256=""),
         original={},
     )
+    # A target in another process or on another machine reads the manifest beside the file.
+    write_text(folder / MANIFEST_NAME, encode(manifest))
     return _BundleOfOne(path=folder, manifest=manifest, pairs=goldens)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pocketvae.benchmarks.environment import Environment
 from pocketvae.spec import STRICT
 
-# 2 added figures, worst inputs, diagnoses and layers.
+# 2 added figures, worst inputs, diagnoses, layers and what a target is not made for.
 VERIFY_SCHEMA_VERSION = 2
 # Begins the name of what is made to fail on purpose; its checks pass where it does.
 CONTROL = "control."
@@ -180,6 +180,7 @@ class VerifyResult:
         diagnoses: One of each artifact that failed, where it could be run at all.
         layers: Where it was asked for, one of each artifact that is not float32.
         notes: What a thorough verification could not test, with the reason, and how its controls did.
+        declined: What a target is not made for, such as ONNX on a microcontroller's interpreter; it decides nothing.
     """
 
     __pydantic_config__ = STRICT
@@ -194,6 +195,7 @@ class VerifyResult:
     diagnoses: tuple[Diagnosis, ...] = ()
     layers: tuple[LayerReport, ...] = ()
     notes: tuple[str, ...] = ()
+    declined: tuple[NotRun, ...] = ()
 
     def artifacts(self) -> tuple[str, ...]:
         """Returns the names of the artifacts that were checked, in order; a control is none."""

@@ -75,9 +75,11 @@ def format_figure(metric: str, value: float | None) -> str:
         return f"{value:.1f}"
     if metric.startswith("ssim"):
         return f"{value:.4f}"
+    if metric == "fully_accelerated":
+        return "yes" if value else "no"
     if metric in ("elbo_change_mean", "nll_change_mean", "diversity_ratio"):
         return f"{value:.3f}"
-    return f"{value:.0f}" if metric == "active_units_changed" else f"{value:.1e}"
+    return f"{value:.0f}" if metric in ("active_units_changed", "arena_bytes") else f"{value:.1e}"
 
 
 # Figures in the unit of a pixel; the others are shares or have a unit of their own.
@@ -101,6 +103,8 @@ _SHOWN_FIGURES = {
     "elbo_change_mean": "ELBO lost, nats",
     "nll_change_mean": "-log p(x), nats",
     "diversity_ratio": "diversity",
+    "arena_bytes": "arena bytes",
+    "fully_accelerated": "all on WebGPU",
 }
 
 
@@ -141,3 +145,11 @@ def format_ratio(ratio: float | None) -> str:
     if ratio is None:
         return "-"
     return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.1f}"
+
+
+def declined_lines(result: VerifyResult) -> list[str]:
+    """Returns a line per target and reason: which artifacts the target is not made for."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for item in result.declined:
+        groups.setdefault((item.target, item.reason), []).append(item.artifact)
+    return [f"{target}: left out {', '.join(names)}: {reason}" for (target, reason), names in groups.items()]

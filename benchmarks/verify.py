@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pocketvae.benchmarks.environment import current_environment
 from pocketvae.benchmarks.parity.artifact import check_artifact
+from pocketvae.benchmarks.parity.checks import attributed
 from pocketvae.benchmarks.parity.figures import output_figures
 from pocketvae.benchmarks.parity.layers import layer_reports
 from pocketvae.benchmarks.parity.limits import CONFIG_NAME, Limits, parse_limits
@@ -105,20 +106,21 @@ class _Verifier:
         self._figures: list[Figure] = []
         self._worst: list[WorstCase] = []
         self._diagnoses: list[Diagnosis] = []
+        self._declined: list[NotRun] = []
         self._done = 0
 
     def run_on(self, target: Target) -> None:
         """Checks every artifact on one target; one that cannot be used costs only what would have run on it."""
         for failure in self._bundle.manifest.failures:
             self._miss(failure.artifact, target, f"export could not make it: {failure.reason}")
-        artifacts = self._bundle.manifest.artifacts
+        artifacts = self._accepted(target)
         reason = target.unavailable()
         try:
             if reason is not None:
                 raise TargetError(reason)
             with target.open(self._bundle) as run:
                 for artifact in artifacts:
-                    for batch in artifact.batches:
+                    for batch in target.batches(artifact):
                         self._check(artifact, batch, target, run)
                     self._done += 1
                     step = Progress(stage="verifying", done=self._done, total=self._total, detail=artifact.name)
@@ -141,6 +143,7 @@ class _Verifier:
             figures=tuple(self._figures),
             worst=tuple(case.found for case in self._worst),
             diagnoses=tuple(self._diagnoses),
+            declined=tuple(self._declined),
         )
         return Verification(result=result, worst=tuple(self._worst))
 
@@ -160,11 +163,15 @@ class _Verifier:
         except TargetError as e:
             self._miss(artifact.name, target, str(e))
             return
-        self._checks += checked.checks
+        self._checks += attributed(checked.checks, target.runtime(artifact))
         expected, outputs = checked.expected, checked.outputs
         if outputs is None or batch != artifact.batches[0] or not goldens.is_whole:
             return
         names, vae = (artifact.name, target.name), self._bundle.manifest.vae
+        self._figures += [
+            Figure(artifact=names[0], target=names[1], output="", stratum="", metric=metric, value=value)
+            for metric, value in run.figures(artifact).items()
+        ]
         self._figures += output_figures(*names, vae, artifact.component, expected, outputs, goldens.strata)
         self._worst.append(worst_case(*names, artifact.component, goldens, outputs))
         if not checked.passed:
@@ -178,6 +185,14 @@ class _Verifier:
             )
             triangulation = Triangulation(self._bundle.manifest, run, self._num_threads)
             self._diagnoses.append(triangulation.diagnose(case))
+
+    def _accepted(self, target: Target) -> list[ArtifactRecord]:
+        """Returns what a target is made for, and notes what it is not."""
+        reasons = {artifact.name: target.declines(artifact) for artifact in self._bundle.manifest.artifacts}
+        self._declined += [
+            NotRun(artifact=name, target=target.name, reason=reason) for name, reason in reasons.items() if reason
+        ]
+        return [artifact for artifact in self._bundle.manifest.artifacts if not reasons[artifact.name]]
 
     def _miss(self, artifact: str, target: Target, reason: str) -> None:
         self._not_run.append(NotRun(artifact=artifact, target=target.name, reason=reason))

@@ -22,7 +22,16 @@ _PARENT_INTERVAL_S = 0.5
 
 
 class LineProcessError(Exception):
-    """The child crashed or took too long; the message says which. The next question starts a new child."""
+    """The child crashed or took too long; the message says which. The next question starts a new child.
+
+    Attributes:
+        code: What the child ended with, where it ended by itself; negative for a signal.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        """Keeps the code beside the message."""
+        super().__init__(message)
+        self.code = code
 
 
 class LineProcess:
@@ -72,7 +81,7 @@ class LineProcess:
         except OSError:
             answer = None
         if answer is None:
-            raise LineProcessError(self._describe_end())
+            raise self._ended()
         return answer
 
     def stop(self) -> None:
@@ -128,6 +137,10 @@ class LineProcess:
         if self._memory_limit_bytes is not None:
             self._guard = MemoryGuard(process.pid, self._memory_limit_bytes)
         return process
+
+    def _ended(self) -> LineProcessError:
+        code = self._process.wait() if self._process else None
+        return LineProcessError(self._describe_end(), code)
 
     def _describe_end(self) -> str:
         process, stderr = self._process, self._stderr

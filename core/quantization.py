@@ -47,7 +47,8 @@ class TrialRecord:
         size_bytes: Of its file.
         errors: Metric to its value on the goldens.
         budget_share: Largest ratio of an error to its limit.
-        latency_s: Median of one call on one thread, in turns with the other variants; of the machine of the export.
+        latency_s: Of one call on one thread, the median of the quietest of some rounds in turns with the other
+            variants; of the machine of the export.
         float_layers: Kept in float.
         range_scales: Layer to the fraction of its calibrated range that the integers cover.
     """

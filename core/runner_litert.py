@@ -24,6 +24,11 @@ _ANNOUNCED: list[bool] = []
 class LiteRtRunner(Runner):
     """Runs one TFLite file with XNNPACK, or with the built-in kernels alone."""
 
+    _resolvers: Mapping[Kernels, str] = {
+        Kernels.OPTIMIZED: "AUTO",
+        Kernels.BUILTIN: "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
+    }
+
     def __init__(self, path: Path, *, num_threads: int, kernels: Kernels, batch: int = 1) -> None:
         """Loads the file and allocates its tensors.
 
@@ -36,10 +41,7 @@ class LiteRtRunner(Runner):
             from ai_edge_litert.interpreter import Interpreter, OpResolverType
         except ImportError as e:
             raise missing_package("ai-edge-litert", "run") from e
-        resolver = {
-            Kernels.OPTIMIZED: OpResolverType.AUTO,
-            Kernels.BUILTIN: OpResolverType.BUILTIN_WITHOUT_DEFAULT_DELEGATES,
-        }[kernels]
+        resolver = OpResolverType[self._resolvers[kernels]]
         content = path.read_bytes()
         _check_identifier(content, path)
         try:
@@ -76,9 +78,25 @@ class LiteRtRunner(Runner):
         # get_tensor copies, so the arrays survive the next call.
         return {name: self._interpreter.get_tensor(index) for name, index in self._output_indices.items()}
 
+    def order(self) -> tuple[list[str], list[str]]:
+        """Returns the names of inputs and outputs in the order in which the file has them."""
+        in_file = (self._interpreter.get_input_details(), self._interpreter.get_output_details())
+        names = [{i: n for n, i in indices.items()} for indices in (self._input_indices, self._output_indices)]
+        inputs, outputs = ([known[d["index"]] for d in details] for known, details in zip(names, in_file, strict=True))
+        return inputs, outputs
+
     def close(self) -> None:
         """See `Runner.close`."""
         del self._interpreter, self._signatures
+
+
+class ReferenceRunner(LiteRtRunner):
+    """The same with the portable kernels that explain what an operator is; for float32 alone.
+
+    ai-edge-litert 2.3.0 ends the process when they run a quantized convolution.
+    """
+
+    _resolvers: Mapping[Kernels, str] = {Kernels.BUILTIN: "BUILTIN_REF"}
 
 
 @contextlib.contextmanager

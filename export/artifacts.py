@@ -10,7 +10,7 @@ from pocketvae.export.budgets import with_pixel_rounding
 from pocketvae.export.interfaces import show
 from pocketvae.export.measured import excess_of, excess_of_outputs, kernel_spread, open_content
 from pocketvae.export.quantizers import is_searched
-from pocketvae.export.rewrites.choice import decide
+from pocketvae.export.rewrites.choice import Decision, decide, settle
 from pocketvae.export.searched import Searched, search_artifact
 from pocketvae.export.source import FloatArray, Source
 from pocketvae.manifest import RewriteRecord, Tolerance
@@ -163,8 +163,7 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     graph = source.graph()
     notes = [f"depth-to-space as one operator in {graph.fused_shuffles} places"] if graph.fused_shuffles else []
     if is_searched(spec.precision):
-        recipe = source.recipes.get(spec.filename)
-        searched = search_artifact(spec, source, tolerances, recipe)
+        searched, decision = _search(spec, source, tolerances, decision)
         notes += [*searched.notes, *filter(None, [decision.note()])]
         return _Made(content=searched.content, notes=tuple(notes), searched=searched)
     key = spec.format, spec.precision
@@ -175,7 +174,7 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     elif key == (Format.TFLITE, Precision.DYNAMIC_INT8):
         content = tflite.convert_dynamic_int8(graph)
     elif key == (Format.TFLITE, Precision.INT16X8):
-        # TFLite has no 16-bit depth-to-space, so this one keeps reshape, transpose, reshape.
+        # TFLite has no 16-bit depth-to-space, so this one has reshape, transpose, reshape.
         notes.clear()
         content = tflite.convert_int16x8(source.graph(fuse=False), source.calibration)
     elif key == (Format.ONNX, Precision.FLOAT32):
@@ -186,3 +185,20 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     else:
         content = onnx_quantize.quantize_dynamic(source.float32(Format.ONNX))
     return _Made(content=content, notes=(*notes, *filter(None, [decision.note()])))
+
+
+def _search(
+    spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...], decision: Decision
+) -> tuple[Searched, Decision]:
+    """Searches for the quantization of the graph that the rewrites left, and of the stock graph where need be.
+
+    The rewrites were timed with every layer in integers. Where the search keeps some in float, what crosses between
+    the two kinds of numbers can cost more than a rewrite gained.
+    """
+    recipe = source.recipes.get(spec.filename)
+    searched = search_artifact(spec, source, tolerances, recipe)
+    if recipe is not None or not (decision.is_measured and searched.recipe.float_layers):
+        return searched, decision
+    stock = search_artifact(spec, replace(source, steps=()), tolerances)
+    settled = settle(spec, source, decision, rewritten=searched, stock=stock)
+    return (searched if settled.steps else stock), settled

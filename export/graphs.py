@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pocketvae.errors import ExportError
-from pocketvae.export.rewrites.shuffles import fuse_depth_to_space
+from pocketvae.export.rewrites.shuffles import fuse_depth_to_space, narrow_shuffles
 from pocketvae.heads import image_head
 from pocketvae.keras_io import import_keras, import_tensorflow
 from pocketvae.spec import Component, TensorSpec, VaeSpec
@@ -82,10 +82,10 @@ def build_graph(component: Component, model: Any, vae: VaeSpec, *, fuse: bool = 
         component: Which part of the VAE `model` is.
         model: The Keras model.
         vae: Gives the interface.
-        fuse: Make depth-to-space one operator.
+        fuse: Make depth-to-space one operator; else its transpose has five dimensions in place of six.
     """
     tf = import_tensorflow()
-    fused, count = fuse_depth_to_space(model) if fuse else (model, 0)
+    fused, count = fuse_depth_to_space(model) if fuse else (narrow_shuffles(model), 0)
     inputs = vae.inputs(component)
 
     def apply(**values: Any) -> dict[str, Any]:

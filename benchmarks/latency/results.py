@@ -307,8 +307,40 @@ class Recommendation:
 
 
 @dataclass(frozen=True, kw_only=True)
+class TargetRow:
+    """The latency of one artifact on a target that is not this machine, where time there means something.
+
+    Attributes:
+        artifact: File name.
+        target: Where it ran.
+        threads: Inside one call.
+        load_s: Opening the file.
+        first_s: The first call.
+        median_s: Of a call in steady state, input and output copies included.
+        mad_s: Median absolute deviation of the calls.
+        loops: Calls behind one value.
+        values_s: Seconds per call, in the order measured.
+        warnings: Why the figures may not hold.
+    """
+
+    __pydantic_config__ = STRICT
+    artifact: str
+    target: str
+    threads: int
+    load_s: float
+    first_s: float
+    median_s: float
+    p90_s: float
+    p99_s: float
+    mad_s: float
+    loops: int
+    values_s: tuple[float, ...]
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
 class BenchResult:
-    """The outcome of a benchmark."""
+    """The outcome of a benchmark; `elsewhere` has the targets that are not this machine."""
 
     __pydantic_config__ = STRICT
     schema_version: int = BENCH_SCHEMA_VERSION
@@ -316,6 +348,7 @@ class BenchResult:
     environment: Environment
     peaks: tuple[MachinePeaks, ...] = ()
     results: tuple[BenchRow, ...]
+    elsewhere: tuple[TargetRow, ...] = ()
     profiles: tuple[OperatorProfile, ...] = ()
     comparison: BaselineComparison | None = None
     recommendation: Recommendation | None = None

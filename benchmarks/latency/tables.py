@@ -130,3 +130,20 @@ def _half_width(row: BenchRow) -> float:
 
 def _block_text(size_bytes: int) -> str:
     return f"{size_bytes >> 20} MiB" if size_bytes >= 1 << 20 else f"{size_bytes >> 10} KiB"
+
+
+def targets_table(result: BenchResult) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per artifact, target and number of threads, of what is not this machine."""
+    headers = ["artifact", "target", "threads", "load ms", "first ms", "median us", "p90 us", "p99 us", "notes"]
+    return headers, [
+        [
+            row.artifact,
+            row.target,
+            str(row.threads),
+            f"{row.load_s * 1e3:.1f}",
+            f"{row.first_s * 1e3:.2f}",
+            *(format_us(value) for value in (row.median_s, row.p90_s, row.p99_s)),
+            "; ".join(row.warnings),
+        ]
+        for row in result.elsewhere
+    ]

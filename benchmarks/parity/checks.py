@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -65,6 +66,14 @@ def output_checks(
         checks.append(structural_check(artifact, target, "tolerances", reason))
     span = vae.range_span
     return checks + [tolerance_check(artifact, target, item, expected, compared, span, observed) for item in tolerances]
+
+
+def attributed(checks: Sequence[Check], runtime: str) -> list[Check]:
+    """Returns checks of which those that failed name the runtime, where it is one that needs naming."""
+    return [
+        check if check.passed or not runtime else replace(check, detail=f"{check.detail}, in {runtime}")
+        for check in checks
+    ]
 
 
 def structural_check(artifact: str, target: str, metric: str, problem: str, output: str = "") -> Check:

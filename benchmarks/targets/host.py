@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pocketvae.benchmarks.targets.protocol import ArtifactFault, Target, TargetRun, interface_problem
+from pocketvae.benchmarks.targets.protocol import (
+    ArtifactFault,
+    Target,
+    TargetRun,
+    interface_problem,
+    refuse_option,
+)
 from pocketvae.bundle import Bundle
 from pocketvae.errors import ParityError
 from pocketvae.manifest import ArtifactRecord
@@ -15,6 +21,15 @@ class HostTarget(Target):
     """This machine; always there. A runtime that is missing is told artifact by artifact."""
 
     name = "host"
+    summary = "this machine, with LiteRT and onnxruntime"
+
+    def __init__(self, option: str = "") -> None:
+        """See `make_target`.
+
+        Raises:
+            SpecError: there is nothing to choose.
+        """
+        refuse_option(self.name, option)
 
     def unavailable(self) -> str | None:
         """See `Target.unavailable`."""

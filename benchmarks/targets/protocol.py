@@ -7,13 +7,16 @@ check. A `TargetError` blames the target: the artifact is reported as not run. T
 
 from __future__ import annotations
 
+import shutil
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Self
 
+from pocketvae.benchmarks.couriers.messages import Latency
+from pocketvae.benchmarks.couriers.setup import SetupStep, target_folder
 from pocketvae.bundle import Bundle
-from pocketvae.errors import ParityError
+from pocketvae.errors import ParityError, SpecError, TargetError
 from pocketvae.manifest import ArtifactRecord
 from pocketvae.runners import Array, FloatArray, Kernels
 from pocketvae.spec import TensorSpec
@@ -66,6 +69,31 @@ class TargetRun(ABC):
     def close(self) -> None:
         """Ends what was started and removes what was copied."""
 
+    def latency(
+        self, artifact: ArtifactRecord, inputs: Mapping[str, Array], *, num_threads: int = 1, count: int = 200
+    ) -> Latency:
+        """Times calls on the first sample.
+
+        Args:
+            artifact: One of the bundle's.
+            inputs: As for `outputs`.
+            num_threads: Inside one call.
+            count: Values to measure, after warm-up calls.
+
+        Raises:
+            ArtifactFault: as `outputs`.
+            TargetError: as `outputs`, or time means nothing there.
+        """
+        raise TargetError("time on this target says nothing about a device")
+
+    def facts(self) -> dict[str, str]:
+        """Returns what runs there: versions, processor, adapter."""
+        return {}
+
+    def figures(self, artifact: ArtifactRecord) -> dict[str, float]:
+        """Returns numbers that came with the outputs of an artifact, for example `arena_bytes`."""
+        return {}
+
     def __enter__(self) -> Self:
         return self
 
@@ -80,9 +108,13 @@ class Target(ABC):
 
     Attributes:
         name: As given to `--targets` and shown in results.
+        summary: What it is, in a few words.
+        reference: The kernels of this machine that it is to be compared with.
     """
 
     name: str
+    summary: str = ""
+    reference: Kernels = Kernels.OPTIMIZED
 
     @abstractmethod
     def unavailable(self) -> str | None:
@@ -95,6 +127,40 @@ class Target(ABC):
         Raises:
             TargetError: the target cannot be used or reached.
         """
+
+    def declines(self, artifact: ArtifactRecord) -> str:
+        """Says why such an artifact never runs on this target; empty where it does. It is told and is no failure."""
+        return ""
+
+    def measures_time(self) -> bool:
+        """Whether time there is that of a device: neither emulated, nor of other kernels than a device has."""
+        return True
+
+    def batches(self, artifact: ArtifactRecord) -> tuple[int, ...]:
+        """Returns the batch sizes of an artifact that run on this target."""
+        return artifact.batches
+
+    def runtime(self, artifact: ArtifactRecord) -> str:
+        """Says what runs an artifact there, in the words of a failed check; empty for what an artifact is made for."""
+        return ""
+
+    def setup(self) -> tuple[SetupStep, ...]:
+        """Returns what `pocketvae targets setup` does, in order; nothing for a target that needs none."""
+        return ()
+
+    def remove(self) -> None:
+        """Removes what `setup` made."""
+        shutil.rmtree(target_folder(self.name.partition(":")[0]), ignore_errors=True)
+
+
+def refuse_option(name: str, option: str) -> None:
+    """Refuses what follows the colon of a target that has nothing to choose.
+
+    Raises:
+        SpecError: there is something.
+    """
+    if option:
+        raise SpecError(f"the target {name} has nothing to choose, got {name}:{option}")
 
 
 def interface_problem(

@@ -1,27 +1,37 @@
-"""The targets by name. A new one is a module and a line here."""
+"""The targets by name: every other module of this package is one and has one `Target` class."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import importlib
+import pkgutil
+from functools import cache
 
-from pocketvae.benchmarks.targets.host import HostTarget
+import pocketvae.benchmarks.targets as package
 from pocketvae.benchmarks.targets.protocol import Target
 from pocketvae.errors import unknown_name
 
-_TARGETS: Mapping[str, Callable[[], Target]] = {"host": HostTarget}
+_NO_TARGETS = frozenset({"protocol", "registry"})
 
 
+@cache
 def known_targets() -> tuple[str, ...]:
-    """Returns the names that `make_target` takes."""
-    return tuple(_TARGETS)
+    """Returns the kinds of targets, this machine first."""
+    names = {module.name for module in pkgutil.iter_modules(package.__path__)} - _NO_TARGETS
+    return ("host", *sorted(names - {"host"}))
 
 
 def make_target(name: str) -> Target:
     """Returns a target by its name; whether it can be used here is for the target to say.
 
+    Args:
+        name: The module's name, and after a colon what it shall be like: `arm64:cortex-a53`, `ssh://user@host`.
+
     Raises:
-        SpecError: the name is unknown.
+        SpecError: the name is unknown, or has not got such an option.
     """
-    if name not in _TARGETS:
-        raise unknown_name("target", name, _TARGETS)
-    return _TARGETS[name]()
+    kind, _, option = name.partition(":")
+    if kind not in known_targets():
+        raise unknown_name("target", name, known_targets())
+    module = importlib.import_module(f"{package.__name__}.{kind}")
+    made: Target = getattr(module, f"{kind.capitalize()}Target")(option)
+    return made

@@ -42,6 +42,37 @@ def names(text: str) -> tuple[str, ...]:
     return tuple(dict.fromkeys(word.strip() for word in text.split(",") if word.strip()))
 
 
+def target_names(words: list[str]) -> tuple[str, ...]:
+    """Returns the targets that are named; `all` stands for every kind that needs no address.
+
+    Raises:
+        SpecError: none is named.
+    """
+    if not words:
+        raise SpecError("at least one target must be named: pocketvae targets lists them, and all names every one")
+    if words != ["all"]:
+        return tuple(dict.fromkeys(words))
+    from pocketvae.benchmarks.targets import known_targets
+
+    return tuple(name for name in known_targets() if name != "ssh")
+
+
+def shown_targets(text: str, *, headed: bool) -> tuple[str, ...]:
+    """Parses a list of targets; `headed` makes their browsers visible.
+
+    Raises:
+        SpecError: none is named.
+    """
+    found = names(text)
+    if not found:
+        raise SpecError("at least one target must be named, such as host: pocketvae targets lists them")
+    return tuple(_headed(name) if headed and name.partition(":")[0] == "chromium" else name for name in found)
+
+
+def _headed(name: str) -> str:
+    return f"{name}+headed" if ":" in name else f"{name}:headed"
+
+
 def whole_numbers(text: str, option: str) -> tuple[int, ...]:
     """Parses a comma-separated list of whole numbers, each kept once.
 

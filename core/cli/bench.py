@@ -18,6 +18,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
     what = parser.add_argument_group("what to time")
+    what.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
+    what.add_argument("--headed", action="store_true", help="show the browser of the target chromium")
     what.add_argument("--threads", metavar="LIST", default="1", help="inside one call, for example 1,2 (default: 1)")
     what.add_argument("--batch", metavar="LIST", help="samples in one call (default: every size that a file has)")
     what.add_argument("--paced", metavar="LIST", help="also time calls at these rates a second, for example 10,60")
@@ -49,14 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Times and prints; returns 1 for a proven regression or nothing to recommend, 3 where something did not run."""
     from dataclasses import replace
 
-    from pocketvae.benchmarks import bench_bundle, recommend, verify_bundle
+    from pocketvae.benchmarks import recommend, verify_bundle
 
     outputs = (arguments.json, arguments.html, arguments.markdown)
     for output in outputs:
         common.check_file_output(output)
     config, wish = _config(arguments), _wish(arguments)
     with Terminal(quiet=arguments.quiet) as terminal:
-        result = bench_bundle(arguments.bundle, config, progress=terminal.step)
+        result = _time(arguments, config, terminal)
         # The page shows deviations too, so it needs them as a recommendation does.
         needed = wish is not None or arguments.html is not None
         verify = verify_bundle(arguments.bundle, progress=terminal.step) if needed else None
@@ -65,6 +67,23 @@ def run(arguments: argparse.Namespace) -> int:
     _write(arguments, result, verify)
     _show(terminal, result)
     return _exit_code(result)
+
+
+def _time(arguments: argparse.Namespace, config: BenchConfig, terminal: Terminal) -> BenchResult:
+    """Times on this machine and on the others that are named."""
+    from dataclasses import replace
+
+    from pocketvae.benchmarks import bench_bundle, bench_targets
+
+    targets = common.shown_targets(arguments.targets, headed=arguments.headed)
+    others = tuple(name for name in targets if name != "host")
+    if not others:
+        return bench_bundle(arguments.bundle, config, progress=terminal.step)
+    away = bench_targets(arguments.bundle, others, config, progress=terminal.step)
+    if "host" not in targets:
+        return away
+    here = bench_bundle(arguments.bundle, config, progress=terminal.step)
+    return replace(here, elsewhere=away.elsewhere, not_run=(*here.not_run, *away.not_run))
 
 
 def _config(arguments: argparse.Namespace) -> BenchConfig:
@@ -122,9 +141,12 @@ def _write(arguments: argparse.Namespace, result: BenchResult, verify: VerifyRes
 
 
 def _show(terminal: Terminal, result: BenchResult) -> None:
-    from pocketvae.benchmarks import baseline_table, bench_table, peaks_lines, profile_table
+    from pocketvae.benchmarks import baseline_table, bench_table, peaks_lines, profile_table, targets_table
 
-    terminal.table(*bench_table(result))
+    if result.results:
+        terminal.table(*bench_table(result))
+    if result.elsewhere:
+        terminal.table(*targets_table(result))
     for line in peaks_lines(result.peaks):
         terminal.line(line)
     for profile in result.profiles:
@@ -150,6 +172,6 @@ def _exit_code(result: BenchResult) -> int:
     if result.comparison is not None and result.comparison.regressed:
         return 1
     missing = [item for item in result.not_run if not item.artifact.startswith("original ")]
-    if missing or not result.results:
+    if missing or not (result.results or result.elsewhere):
         return 3
     return 1 if result.recommendation is not None and result.recommendation.artifact is None else 0

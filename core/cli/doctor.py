@@ -52,7 +52,16 @@ def run(arguments: argparse.Namespace) -> int:
         states = {name: [package for package in needs if not versions[package]] for name, needs in _COMMANDS}
         rows = [[name, f"missing {', '.join(lacks)}" if lacks else "works"] for name, lacks in states.items()]
         terminal.table(["command", "here"], rows)
+        if not states["verify, bench"]:
+            _show_targets(terminal)
     return 3 if states["verify, bench"] else 0
+
+
+def _show_targets(terminal: Terminal) -> None:
+    from pocketvae.benchmarks.targets import known_targets, make_target
+
+    targets = [make_target(name) for name in known_targets()]
+    terminal.table(["target", "here"], [[target.name, target.unavailable() or "works"] for target in targets])
 
 
 def _version(package: str, module: str) -> str | None:

@@ -23,6 +23,7 @@ COMMANDS = {
     "train": "train a VAE: images in, a run directory out",
     "evaluate": "the figures that papers report: -log p(x), ELBO, bits per dimension",
     "export": "export a run, or a model of your own, as TFLite and ONNX: a bundle out",
+    "embed-c": "write a TFLite file of a bundle as C++ source, for firmware",
     "verify": "compare every artifact of a bundle with the original model",
     "bench": "time every artifact of a bundle and the original beside them",
     "generate": "draw images from the prior, by seed: one, a grid, or any number of files",
@@ -36,6 +37,8 @@ COMMANDS = {
     "explore": "a local page that runs the exported decoder in the browser",
     "compare": "say what changed between two results or two bundles",
     "inspect": "say what a run, a bundle or one artifact is",
+    "matrix": "compare every artifact on every target with this machine",
+    "targets": "list where artifacts can run, and set such a place up",
     "doctor": "say what is installed and what works here",
 }
 
@@ -108,7 +111,7 @@ def _run(words: list[str]) -> int:
 
 
 def _load(command: str) -> _Command:
-    return cast("_Command", importlib.import_module(f"pocketvae.cli.{command}"))
+    return cast("_Command", importlib.import_module(f"pocketvae.cli.{command.replace('-', '_')}"))
 
 
 def _report(error: Exception, *, verbose: bool) -> int:

@@ -48,6 +48,11 @@ class Terminal:
         """Prints a warning on stderr, quiet or not."""
         self._err.print(Text(f"pocketvae: warning: {text}"), soft_wrap=True)
 
+    def note(self, text: str) -> None:
+        """Prints on stderr what is being done."""
+        if not self._quiet:
+            self._err.print(Text(text), soft_wrap=True)
+
     def line(self, text: str) -> None:
         """Prints a line of the result."""
         self._out.print(Text(text), soft_wrap=True)

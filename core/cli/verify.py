@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     help = "folder made by pocketvae export, or one .tflite or .onnx file of it"
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help=help)
     parser.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
+    parser.add_argument("--headed", action="store_true", help="show the browser of the target chromium")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="inside one inference (default: 1)")
     parser.add_argument(
         "--config", metavar="FILE", type=Path, help="limits of your own (default: pocketvae.toml beside the bundle)"
@@ -59,7 +60,7 @@ def _verify(arguments: argparse.Namespace, terminal: Terminal) -> Verification:
     verify = verify_file if _is_one_file(arguments.bundle) else verify_in_detail
     verification = verify(
         arguments.bundle,
-        targets=common.names(arguments.targets),
+        targets=common.shown_targets(arguments.targets, headed=arguments.headed),
         num_threads=arguments.threads,
         config=arguments.config,
         progress=terminal.step,
@@ -70,7 +71,14 @@ def _verify(arguments: argparse.Namespace, terminal: Terminal) -> Verification:
 
 
 def _print(arguments: argparse.Namespace, terminal: Terminal, result: VerifyResult) -> None:
-    from pocketvae.benchmarks import diagnosis_lines, figures_table, layer_lines, verdict_line, verify_table
+    from pocketvae.benchmarks import (
+        declined_lines,
+        diagnosis_lines,
+        figures_table,
+        layer_lines,
+        verdict_line,
+        verify_table,
+    )
 
     terminal.table(*verify_table(result))
     if arguments.details:
@@ -78,6 +86,8 @@ def _print(arguments: argparse.Namespace, terminal: Terminal, result: VerifyResu
     for line in (*result.notes, *layer_lines(result), *diagnosis_lines(result)):
         terminal.line(line)
     terminal.line(verdict_line(result))
+    for line in declined_lines(result):
+        terminal.line(line)
 
 
 def _is_one_file(path: Path) -> bool:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from pocketvae.apps import Calibration, ScoreResult
 from pocketvae.benchmarks import BenchResult, Comparison, VerifyResult
+from pocketvae.benchmarks.matrix import MatrixResult
 from pocketvae.documents import json_schema
 from pocketvae.embedded import EmbeddedRecord
 from pocketvae.export import Recipe
@@ -23,6 +24,7 @@ DOCUMENTS = {
     "calibration": Calibration,
     "score": ScoreResult,
     "comparison": Comparison,
+    "matrix": MatrixResult,
 }
 
 

@@ -18,6 +18,7 @@ from pocketvae.export.rewrites import race
 from pocketvae.export.rewrites.catalogue import apply_steps
 from pocketvae.export.rewrites.names import FORMS, Form, Rewrite, Step
 from pocketvae.export.search import QuantizationPlan
+from pocketvae.export.searched import Searched
 from pocketvae.export.source import Source
 from pocketvae.manifest import RewriteRecord
 from pocketvae.runners import run_samples
@@ -31,6 +32,8 @@ _PASSES = 2
 # A plain quantization that is timed needs ranges that are about right.
 _CALIBRATION_SAMPLES = 16
 _BY_NAME = "asked for by name"
+_LAYERS_IN_FLOAT = "not faster once the search keeps layers in float"
+_OVER_BUDGET = "the stock form holds the budget, this one does not"
 # Both run the same kernels on the same types, so that they are timed once.
 _TIMED_AS = {Precision.FLOAT16: Precision.FLOAT32, Precision.INT8_IO: Precision.INT8}
 
@@ -49,6 +52,11 @@ class Decision:
     records: tuple[RewriteRecord, ...] = ()
     speedup: float | None = None
 
+    @property
+    def is_measured(self) -> bool:
+        """Whether something was kept, and all of it because it is faster."""
+        return bool(self.steps) and all(record.reason != _BY_NAME for record in self.records if record.kept)
+
     def note(self) -> str:
         """Returns the decision in words; empty where nothing was rewritten."""
         kept = [record for record in self.records if record.kept]
@@ -62,13 +70,46 @@ def decide(spec: ArtifactSpec, source: Source) -> Decision:
     recipe = source.recipes.get(recipe_name(spec))
     if recipe is not None:
         return _follow(recipe, source)
-    precision = _TIMED_AS.get(spec.precision, spec.precision)
-    timed = replace(spec, precision=precision, image_dtype=ImageDtype.FLOAT32)
-    key = f"rewrites of {timed.filename}"
+    timed, key = _timed_as(spec)
     if key not in source.cache:
         source.cache[key] = _Contest(timed, source).decide()
     decision: Decision = source.cache[key]
     return decision
+
+
+def settle(spec: ArtifactSpec, source: Source, decision: Decision, *, rewritten: Searched, stock: Searched) -> Decision:
+    """Returns the decision after both forms were quantized in full; it also holds for what runs like the artifact.
+
+    Args:
+        spec: The artifact.
+        source: Of the component.
+        decision: By plain quantizations.
+        rewritten: What the search found for the rewritten graph.
+        stock: What it found for the stock graph.
+    """
+    compared = _race(spec.format, source, stock.content, rewritten.content)
+    holds = rewritten.record.chosen.budget_share <= 1 or stock.record.chosen.budget_share > 1
+    if compared.is_worthwhile and holds:
+        settled = replace(decision, speedup=compared.speedup)
+    else:
+        reason = _LAYERS_IN_FLOAT if holds else _OVER_BUDGET
+        records = tuple(replace(item, kept=False, reason=reason) if item.kept else item for item in decision.records)
+        settled = Decision(records=records)
+    source.cache[_timed_as(spec)[1]] = settled
+    return settled
+
+
+def _timed_as(spec: ArtifactSpec) -> tuple[ArtifactSpec, str]:
+    """Returns the artifact whose decision holds for this one, and the decision's key."""
+    precision = _TIMED_AS.get(spec.precision, spec.precision)
+    timed = replace(spec, precision=precision, image_dtype=ImageDtype.FLOAT32)
+    return timed, f"rewrites of {timed.filename}"
+
+
+def _race(format: Format, source: Source, baseline: bytes, candidate: bytes) -> race.Comparison:
+    feed = {name: values[:1] for name, values in source.golden_inputs.items()}
+    with open_content(format, baseline) as first, open_content(format, candidate) as second:
+        return race.compare(lambda: first.infer_real(feed), lambda: second.infer_real(feed))
 
 
 def _follow(recipe: Recipe, source: Source) -> Decision:
@@ -165,13 +206,7 @@ class _Contest:
             return run_samples(runner, self.source.golden_inputs)
 
     def _compare(self, baseline: Steps, candidate: Steps) -> race.Comparison:
-        feed = {name: values[:1] for name, values in self.source.golden_inputs.items()}
-        contents = self._content(baseline), self._content(candidate)
-        with (
-            open_content(self.spec.format, contents[0]) as first,
-            open_content(self.spec.format, contents[1]) as second,
-        ):
-            return race.compare(lambda: first.infer_real(feed), lambda: second.infer_real(feed))
+        return _race(self.spec.format, self.source, self._content(baseline), self._content(candidate))
 
     def _content(self, steps: Steps, *, as_float: bool = False) -> bytes:
         source = replace(self.source, steps=steps)

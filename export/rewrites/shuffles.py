@@ -45,6 +45,32 @@ def fuse_depth_to_space(model: Any) -> tuple[Any, int]:
     return fused, len(shuffles)
 
 
+def narrow_shuffles(model: Any) -> Any:
+    """Returns the model with every such shuffle in five dimensions in place of six.
+
+    The last two, a column of a block and the channels, stay together anyway. TensorFlow Lite Micro transposes no more
+    than five, and there is no 16-bit depth-to-space that would do it in one operator.
+
+    Args:
+        model: A functional Keras 2 model; others are returned as they are.
+    """
+    layers = import_keras().layers
+    replaced: dict[str, Any] = {}
+    for split, interleave, _ in _find_shuffles(model):
+        _, height, width, block, _, channels = split.output_shape
+        replaced[split.name] = layers.Reshape((height, width, block, block * channels), name=split.name)
+        replaced[interleave.name] = layers.Permute((1, 3, 2, 4), name=interleave.name)
+    if not replaced:
+        return model
+
+    def clone(layer: Any) -> Any:
+        return replaced.get(layer.name) or layer.__class__.from_config(layer.get_config())
+
+    narrowed = import_keras().models.clone_model(model, clone_function=clone)
+    narrowed.set_weights(model.get_weights())
+    return narrowed
+
+
 def _find_shuffles(model: Any) -> list[tuple[Any, Any, Any]]:
     """Returns (split, interleave, join) layers of every shuffle whose parts have no other consumer."""
     layers = import_keras().layers

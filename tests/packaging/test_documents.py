@@ -40,6 +40,8 @@ def test_results_and_manifests_are_valid(tmp_path, bundles):
     validate(json.loads((bundle / "manifest.json").read_text()), "manifest")
     validate(json.loads((tmp_path / "v.json").read_text()), "verify")
     validate(json.loads((tmp_path / "b.json").read_text()), "bench")
+    assert main(["matrix", str(bundle), "--json", str(tmp_path / "m.json"), "--quiet"]) == 0
+    validate(json.loads((tmp_path / "m.json").read_text()), "matrix")
 
 
 def test_a_document_with_a_field_too_many_is_not_valid(tmp_path, bundles):

@@ -48,6 +48,9 @@ def test_the_wheel_holds_every_module_and_data_file(wheel):
     for room, package in rooms.items():
         for file in (ROOT / room).rglob("*.py"):
             assert f"{package}/{file.relative_to(ROOT / room).as_posix()}" in names
+    programs = [file.name for pattern in ("*.mjs", "*.html") for file in (ROOT / "benchmarks/couriers").glob(pattern)]
+    assert len(programs) == 4
+    assert {f"pocketvae/benchmarks/couriers/{name}" for name in programs} <= names
     page = ("apps/page/index.html", "apps/page/explore.js", "apps/page/explore.css")
     for name in ("py.typed", "benchmarks/report.css", *page, "mnist/train-images-idx3-ubyte.xz", "mnist/README.md"):
         assert f"pocketvae/{name}" in names

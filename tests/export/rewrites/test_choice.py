@@ -1,5 +1,7 @@
 """What is kept and what is dropped, with a timer that the test decides on."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -81,10 +83,10 @@ def test_what_is_not_faster_is_dropped_and_the_file_is_the_stock_one(source, tim
         Rewrite.TRANSPOSED_CONVOLUTION,
         Rewrite.NARROW_CONVOLUTION,
     ]
-    stock, _ = artifacts._convert(SPEC, source(NONE), ())
-    tried, notes = artifacts._convert(SPEC, source(AUTO), ())
+    stock = artifacts._convert(SPEC, source(NONE), ())
+    tried = artifacts._convert(SPEC, source(AUTO), ())
     assert tried == stock
-    assert notes == ()
+    assert tried.notes == ()
 
 
 def test_what_is_faster_is_kept_with_its_gain(source, timer):
@@ -127,8 +129,8 @@ def test_by_name_the_file_has_no_transposed_convolution(source):
     from pocketvae.export import artifacts
 
     def operators(rewrites):
-        content, _ = artifacts._convert(SPEC, source(rewrites), ())
-        model = flatbuffer_utils.read_model_from_bytearray(content)
+        made = artifacts._convert(SPEC, source(rewrites), ())
+        model = flatbuffer_utils.read_model_from_bytearray(made.content)
         return {flatbuffer_utils.opcode_to_name(model, o.opcodeIndex) for o in model.subgraphs[0].operators}
 
     assert "TRANSPOSE_CONV" in operators(NONE)
@@ -216,3 +218,37 @@ def test_a_16_bit_artifact_never_gets_a_depth_to_space(source, timer):
     decision = choice.decide(spec, source(AUTO))
     assert [record.name for record in decision.records] == ["transposed_convolution"] * 2
     assert decision.steps[0].form in (Form.ROWS, Form.PHASES)
+
+
+@pytest.mark.parametrize(
+    ("speedup", "shares", "reason"),
+    [
+        (1.4, (0.9, 0.9), "measured to be faster"),
+        (1.4, (1.2, 1.3), "measured to be faster"),
+        (1.01, (0.9, 0.9), "not faster once the search keeps layers in float"),
+        (1.4, (1.2, 0.9), "the stock form holds the budget, this one does not"),
+    ],
+)
+def test_after_the_search_the_stock_form_is_raced_once_more(source, timer, speedup, shares, reason):
+    made = source(AUTO)
+    int8 = ArtifactSpec(component=Component.DECODER, precision=Precision.INT8, format=Format.TFLITE)
+    timer.speedups = iter([1.6, 0.9, 1.0, 1.0, 1.6])
+    decision = choice.decide(int8, made)
+    assert decision.is_measured
+    timer.speedups = iter([speedup])
+    rewritten, stock = (found(made.float32(Format.TFLITE), share) for share in shares)
+    settled = choice.settle(int8, made, decision, rewritten=rewritten, stock=stock)
+    assert settled.records[0].reason == reason
+    assert bool(settled.steps) is (reason == "measured to be faster")
+    assert settled.speedup == (speedup if settled.steps else None)
+    int8_io = ArtifactSpec(component=Component.DECODER, precision=Precision.INT8_IO, format=Format.TFLITE)
+    assert choice.decide(int8_io, made) == settled
+
+
+def test_what_was_asked_for_by_name_is_not_raced_again(source, timer):
+    assert not choice.decide(SPEC, source(BY_NAME)).is_measured
+
+
+def found(content, budget_share):
+    chosen = SimpleNamespace(budget_share=budget_share)
+    return SimpleNamespace(content=content, record=SimpleNamespace(chosen=chosen))

@@ -28,6 +28,19 @@ def test_the_trained_decoder_s_shuffles_become_one_operator_bit_for_bit(tiny_run
     np.testing.assert_array_equal(fused(z), decoder(z))
 
 
+def test_shuffles_of_five_dimensions_move_the_same_values(tiny_run):
+    from pocketvae.export.rewrites.shuffles import narrow_shuffles
+    from pocketvae.keras_io import import_keras, load_model
+
+    decoder = load_model(tiny_run / "decoder.keras")
+    narrowed = narrow_shuffles(decoder)
+    z = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
+    np.testing.assert_array_equal(narrowed(z), decoder(z))
+    assert max(len(layer.output_shape) for layer in decoder.layers if layer.output_shape[0] is None) == 6
+    permutes = [layer for layer in narrowed.layers if isinstance(layer, import_keras().layers.Permute)]
+    assert [len(layer.output_shape) for layer in permutes] == [5, 5]
+
+
 def test_a_reshape_that_only_looks_like_a_shuffle_is_left_alone(layers):
     from pocketvae.export.rewrites.shuffles import fuse_depth_to_space
 

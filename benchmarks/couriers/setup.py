@@ -1,0 +1,108 @@
+"""Setting a target up: steps that are told before they are taken, kept outside the project, and taken once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pocketvae.errors import TargetError
+from pocketvae.files import staged_directory, write_text
+
+_STAMP = ".made-of"
+
+
+@dataclass(frozen=True, kw_only=True)
+class SetupStep:
+    """One thing that a target needs.
+
+    Attributes:
+        text: What is done, for the person who is asked.
+        download_bytes: About how much is downloaded for it.
+        is_done: Whether it is there already.
+        take: Does it, whole or not at all.
+    """
+
+    text: str
+    download_bytes: int
+    is_done: Callable[[], bool]
+    take: Callable[[], None]
+
+
+def cache_folder() -> Path:
+    """Returns where targets are kept: `POCKETVAE_CACHE`, or `pocketvae` in the user's cache folder."""
+    named = os.environ.get("POCKETVAE_CACHE")
+    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pocketvae"
+    return base.absolute()
+
+
+def target_folder(name: str) -> Path:
+    """Returns where one target is kept; a name that is no plain file name is written as one."""
+    return cache_folder() / "targets" / "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
+
+
+def folder_step(folder: Path, *, text: str, key: str, download_bytes: int, make: Callable[[Path], None]) -> SetupStep:
+    """Returns a step that fills a folder.
+
+    Args:
+        folder: Appears when it is complete.
+        text: See `SetupStep`.
+        key: What it is made of; a folder that is made of something else is made again.
+        download_bytes: See `SetupStep`.
+        make: Fills the folder that it is given.
+    """
+
+    def take() -> None:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _remove_leftovers(folder)
+        with staged_directory(folder, force=True) as staging:
+            make(staging)
+            write_text(staging / _STAMP, key)
+
+    return SetupStep(text=text, download_bytes=download_bytes, is_done=lambda: is_made_of(folder, key), take=take)
+
+
+def is_made_of(folder: Path, key: str) -> bool:
+    """Whether a step's folder is there and made of what it says."""
+    try:
+        return (folder / _STAMP).read_text("utf-8") == key
+    except OSError:
+        return False
+
+
+def run_tool(
+    command: Sequence[str], doing: str, *, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+) -> str:
+    """Runs one of the machine's tools and returns what it printed.
+
+    Raises:
+        TargetError: it is not installed, or fails; the message has its last line.
+    """
+    try:
+        done = subprocess.run(
+            list(command),
+            cwd=cwd,
+            env={**os.environ, **(environment or {})},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    except FileNotFoundError as e:
+        raise TargetError(f"{doing} needs {command[0]}, which is not installed") from e
+    if done.returncode:
+        said = (done.stderr or done.stdout).splitlines()
+        # npm ends with where its log lies, which says nothing.
+        lines = [line for line in said if line.strip() and "A complete log of this run" not in line]
+        errors = [line for line in lines if "rror" in line or line.startswith("E:")] or lines
+        raise TargetError(f"{doing} failed: {errors[-1].strip()[:300] if errors else f'code {done.returncode}'}")
+    return done.stdout
+
+
+def _remove_leftovers(folder: Path) -> None:
+    """Removes what an earlier setup left that was killed before it could clean up."""
+    for leftover in folder.parent.glob(f".{folder.name}.*.partial"):
+        shutil.rmtree(leftover, ignore_errors=True)

@@ -1,0 +1,100 @@
+"""The document behind `pocketvae matrix --json`."""
+
+from __future__ import annotations
+
+import enum
+from dataclasses import dataclass
+
+from pocketvae.benchmarks.environment import Environment
+from pocketvae.spec import STRICT
+
+MATRIX_SCHEMA_VERSION = 1
+
+
+class CellState(enum.StrEnum):
+    """What became of an artifact on a target.
+
+    EQUAL: the same bits as on this machine. WITHIN: other bits, within every limit. FAILED: a check failed. NOT_RUN:
+    the target could not run it. LEFT_OUT: the target is not made for it.
+    """
+
+    EQUAL = "equal"
+    WITHIN = "within"
+    FAILED = "failed"
+    NOT_RUN = "not_run"
+    LEFT_OUT = "left_out"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One artifact on one target.
+
+    Attributes:
+        artifact: File name.
+        target: Where it ran.
+        state: What became of it.
+        kernels: Of this machine, with which it is compared.
+        max_abs: The largest deviation from this machine, over all golden inputs and outputs; None where it did not run.
+        equal_share: Of the values, how many are the same bits.
+        limit: The largest `max_abs` that passes; None for quantized files, whose kernels may round in other ways.
+        limit_source: Where the limit comes from.
+        detail: What was wrong, or why it did not run.
+        figures: What the target measured beside the outputs, for example `arena_bytes`.
+    """
+
+    __pydantic_config__ = STRICT
+    artifact: str
+    target: str
+    state: CellState
+    kernels: str = ""
+    max_abs: float | None = None
+    equal_share: float | None = None
+    limit: float | None = None
+    limit_source: str = ""
+    detail: str = ""
+    figures: dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TargetRecord:
+    """One target.
+
+    Attributes:
+        name: As given to `--targets`.
+        summary: What it is.
+        facts: What ran there: versions, processor, adapter.
+        problem: Why it could not be used; empty where it could.
+    """
+
+    __pydantic_config__ = STRICT
+    name: str
+    summary: str
+    facts: dict[str, str]
+    problem: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MatrixResult:
+    """Every artifact on every target.
+
+    Attributes:
+        passed: Whether everything that a target is made for ran there and no cell failed.
+        seed: Of the contact sheet: images 0 and up of its stream.
+    """
+
+    __pydantic_config__ = STRICT
+    schema_version: int = MATRIX_SCHEMA_VERSION
+    passed: bool
+    bundle: str
+    environment: Environment
+    seed: int
+    targets: tuple[TargetRecord, ...]
+    cells: tuple[Cell, ...]
+
+    def cell(self, artifact: str, target: str) -> Cell | None:
+        """Returns one cell; None where the export could not make the artifact."""
+        return next((cell for cell in self.cells if (cell.artifact, cell.target) == (artifact, target)), None)
+
+    def artifacts(self) -> tuple[str, ...]:
+        """Returns the artifacts, in order."""
+        return tuple(dict.fromkeys(cell.artifact for cell in self.cells))

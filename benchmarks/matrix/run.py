@@ -1,0 +1,164 @@
+"""Runs every artifact on every target and compares what comes out with this machine and with the original."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae.benchmarks.environment import current_environment
+from pocketvae.benchmarks.matrix.results import Cell, CellState, MatrixResult, TargetRecord
+from pocketvae.benchmarks.matrix.sheet import Sheet, SheetRow
+from pocketvae.benchmarks.parity.checks import output_checks
+from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
+from pocketvae.benchmarks.targets.host import HostRun
+from pocketvae.bundle import Bundle, open_bundle
+from pocketvae.errors import TargetError
+from pocketvae.manifest import ArtifactRecord
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.spec import Precision
+
+_FLOATS = (Precision.FLOAT32, Precision.FLOAT16)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Matrix:
+    """The result, and the pictures that each target made of the same seed."""
+
+    result: MatrixResult
+    sheet: tuple[SheetRow, ...]
+
+
+def matrix_bundle(
+    path: Path, *, targets: Sequence[str], seed: int = 0, progress: ProgressCallback = ignore_progress
+) -> Matrix:
+    """Runs every artifact of a bundle on every target.
+
+    A target that cannot be used, or that goes in the middle, costs only what would have run on it.
+
+    Args:
+        path: The bundle.
+        targets: Names; `host` is this machine.
+        seed: Of the contact sheet.
+        progress: Told of every artifact.
+
+    Raises:
+        ManifestError: the bundle or its goldens are damaged.
+        SpecError: a target is unknown.
+    """
+    chosen = [make_target(name) for name in targets]
+    bundle = open_bundle(path)
+    filler = _Filler(bundle, Sheet(bundle, seed), progress, len(chosen))
+    for target in chosen:
+        filler.run_on(target)
+    result = MatrixResult(
+        passed=all(cell.state not in (CellState.FAILED, CellState.NOT_RUN) for cell in filler.cells),
+        bundle=bundle.manifest.name,
+        environment=current_environment(),
+        seed=seed,
+        targets=tuple(filler.records),
+        cells=tuple(filler.cells),
+    )
+    return Matrix(result=result, sheet=tuple(filler.sheet.rows))
+
+
+class _Filler:
+    """Fills the matrix target by target."""
+
+    def __init__(self, bundle: Bundle, sheet: Sheet, progress: ProgressCallback, target_count: int) -> None:
+        self.sheet = sheet
+        self.cells: list[Cell] = []
+        self.records: list[TargetRecord] = []
+        self._bundle, self._host, self._progress = bundle, HostRun(bundle), progress
+        self._total = len(bundle.manifest.artifacts) * target_count
+
+    def run_on(self, target: Target) -> None:
+        """Fills one column."""
+        facts: dict[str, str] = {}
+        problem = target.unavailable() or ""
+        try:
+            if problem:
+                raise TargetError(problem)
+            with target.open(self._bundle) as run:
+                facts = run.facts()
+                for artifact in self._bundle.manifest.artifacts:
+                    self._fill(artifact, target, run)
+                self.sheet.add(target, run)
+        except TargetError as e:
+            problem = str(e)
+            self._miss(target, problem)
+        self.records.append(TargetRecord(name=target.name, summary=target.summary, facts=facts, problem=problem))
+
+    def _miss(self, target: Target, problem: str) -> None:
+        done = {cell.artifact for cell in self.cells if cell.target == target.name}
+        for artifact in self._bundle.manifest.artifacts:
+            if artifact.name not in done:
+                self._add(_stopped(artifact, target, target.declines(artifact), problem))
+
+    def _fill(self, artifact: ArtifactRecord, target: Target, run: TargetRun) -> None:
+        try:
+            declined = target.declines(artifact)
+            cell = _stopped(artifact, target, declined, "") if declined else self._compare(artifact, target, run)
+        except TargetError as e:
+            cell = _stopped(artifact, target, "", str(e).removeprefix(f"{target.name}: "))
+        except ArtifactFault as e:
+            cell = Cell(
+                artifact=artifact.name, target=target.name, state=CellState.FAILED, detail=f"{e.check}: {e}", figures={}
+            )
+        self._add(cell)
+
+    def _compare(self, artifact: ArtifactRecord, target: Target, run: TargetRun) -> Cell:
+        goldens = self._bundle.goldens(artifact.component)
+        outputs = run.outputs(artifact, goldens.inputs)
+        expected = self._host.outputs(artifact, goldens.inputs, kernels=target.reference)
+        max_abs = max(float(np.abs(outputs[name] - expected[name]).max()) for name in expected)
+        equal = float(np.mean(np.concatenate([(outputs[name] == expected[name]).ravel() for name in expected])))
+        limit, source = agreement_limit(artifact)
+        problem = self._problem(artifact, target, outputs)
+        if not problem and limit is not None and not max_abs <= limit:
+            problem = f"{max_abs:.3g} off this machine, which is above the limit of {limit:.3g}"
+        state = CellState.EQUAL if equal == 1 else CellState.WITHIN
+        return Cell(
+            artifact=artifact.name,
+            target=target.name,
+            state=CellState.FAILED if problem else state,
+            kernels=target.reference,
+            max_abs=max_abs if np.isfinite(max_abs) else None,
+            equal_share=equal,
+            limit=limit,
+            limit_source=source,
+            detail=f"{problem}, in {target.runtime(artifact)}" if problem and target.runtime(artifact) else problem,
+            figures=run.figures(artifact),
+        )
+
+    def _problem(self, artifact: ArtifactRecord, target: Target, outputs: dict[str, np.ndarray]) -> str:
+        """Returns what verify would fail an artifact for; empty where it would not."""
+        goldens = self._bundle.goldens(artifact.component)
+        expected = {name: values.astype(np.float32) for name, values in goldens.outputs.items()}
+        vae, names = self._bundle.manifest.vae, (artifact.name, target.name)
+        checks = output_checks(*names, vae, artifact.tolerances, expected, outputs, goldens.select(outputs))
+        failed = [check for check in checks if not check.passed]
+        return f"{failed[0].output} {failed[0].metric}: {failed[0].detail}".strip() if failed else ""
+
+    def _add(self, cell: Cell) -> None:
+        self.cells.append(cell)
+        self._progress(Progress(stage="comparing", done=len(self.cells), total=self._total, detail=cell.artifact))
+
+
+def agreement_limit(artifact: ArtifactRecord) -> tuple[float | None, str]:
+    """Returns how far two runtimes may be apart, and where that comes from; no limit for a quantized artifact.
+
+    Each may be as far from the original as the manifest says, in opposite directions. Nothing is rounded in a sampler
+    without a learned prior, so its limit of 0 stays 0.
+    """
+    limits = [item.limit for item in artifact.tolerances if item.metric == "max_abs"]
+    if artifact.precision not in _FLOATS or not limits:
+        return None, ""
+    return 2 * max(limits), "twice the manifest's limit: both may be that far from the original"
+
+
+def _stopped(artifact: ArtifactRecord, target: Target, declined: str, problem: str) -> Cell:
+    state = CellState.LEFT_OUT if declined else CellState.NOT_RUN
+    return Cell(artifact=artifact.name, target=target.name, state=state, detail=declined or problem, figures={})

@@ -1,0 +1,109 @@
+"""The contact sheet: the same images, named by seed and index, as every target makes them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from pocketvae.benchmarks.parity.worst import amplified, shown
+from pocketvae.benchmarks.targets import Target, TargetRun
+from pocketvae.benchmarks.targets.host import HostRun
+from pocketvae.bundle import Bundle
+from pocketvae.errors import PocketVaeError
+from pocketvae.images import to_pixels
+from pocketvae.manifest import ArtifactRecord
+from pocketvae.noise import normal_noise
+from pocketvae.pictures import grid, pixel_scale, png_bytes
+from pocketvae.runners import Array, FloatArray
+from pocketvae.spec import Component, Format, Precision, PriorKind
+
+_COLUMNS = 10
+
+
+@dataclass(frozen=True, kw_only=True)
+class SheetRow:
+    """What one artifact made on one target.
+
+    Attributes:
+        target: Where it ran.
+        artifact: A generator, or a decoder that was given the same latents.
+        images_png: A row of images.
+        difference_png: |target - this machine| times 16, white on black.
+        max_abs: The largest deviation from this machine.
+    """
+
+    target: str
+    artifact: str
+    images_png: bytes
+    difference_png: bytes
+    max_abs: float
+
+
+class Sheet:
+    """Rows so far, target by target."""
+
+    def __init__(self, bundle: Bundle, seed: int) -> None:
+        """Names the images: 0 and up of the seed's stream."""
+        self.rows: list[SheetRow] = []
+        self._bundle, self._host = bundle, HostRun(bundle)
+        index = np.arange(_COLUMNS, dtype=np.int32)
+        self._pairs = {"seed": np.full(_COLUMNS, seed, np.int32), "index": index}
+        count = bundle.manifest.vae.label_count
+        self._labels = {"label": index % count} if count else {}
+
+    def add(self, target: Target, run: TargetRun) -> None:
+        """Adds a row of each format that the target runs."""
+        for format in Format:
+            found = self._artifact(target, format)
+            inputs = self._inputs(found) if found else None
+            if found is None or inputs is None:
+                continue
+            try:
+                images = run.outputs(found, inputs)["image"]
+                expected = self._host.outputs(found, inputs)["image"]
+            except PocketVaeError:
+                continue  # the matrix has the reason
+            self.rows.append(self._row(target.name, found.name, images, expected))
+
+    def _artifact(self, target: Target, format: Format) -> ArtifactRecord | None:
+        """Returns the float32 generator, or else the float32 decoder, of a format that a target runs."""
+        for component in (Component.GENERATOR, Component.DECODER):
+            for artifact in self._bundle.manifest.artifacts:
+                wanted = (artifact.component, artifact.precision, artifact.format)
+                if wanted == (component, Precision.FLOAT32, format) and not target.declines(artifact):
+                    return artifact
+        return None
+
+    def _inputs(self, artifact: ArtifactRecord) -> Mapping[str, Array] | None:
+        if artifact.component is Component.GENERATOR:
+            return {**self._pairs, **self._labels}
+        latents = self._latents()
+        return None if latents is None else {"z": latents, **self._labels}
+
+    def _latents(self) -> FloatArray | None:
+        """Returns the latents that the generator would decode; None where a learned prior has no sampler here."""
+        vae = self._bundle.manifest.vae
+        if vae.prior is PriorKind.STANDARD:
+            return normal_noise(self._pairs["seed"], self._pairs["index"], vae.latent_dim)
+        samplers = [item for item in self._bundle.manifest.artifacts if item.component is Component.SAMPLER]
+        try:
+            return self._host.outputs(samplers[0], self._pairs)["z"] if samplers else None
+        except PocketVaeError:
+            return None
+
+    def _row(self, target: str, artifact: str, images: FloatArray, expected: FloatArray) -> SheetRow:
+        vae = self._bundle.manifest.vae
+        return SheetRow(
+            target=target,
+            artifact=artifact,
+            images_png=_png(np.nan_to_num(shown(images, vae), nan=1.0)),
+            difference_png=_png(amplified(shown(images, vae), shown(expected, vae))),
+            max_abs=float(np.abs(images - expected).max()),
+        )
+
+
+def _png(images: FloatArray) -> bytes:
+    pixels = to_pixels(images)
+    return png_bytes(grid(pixels, len(pixels)), scale=pixel_scale(pixels.shape[1]))

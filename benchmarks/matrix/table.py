@@ -1,0 +1,45 @@
+"""The matrix as rows of text, for the terminal."""
+
+from __future__ import annotations
+
+from pocketvae.benchmarks.matrix.results import Cell, CellState, MatrixResult
+
+_FEW = 3
+
+
+def matrix_table(result: MatrixResult) -> tuple[list[str], list[list[str]]]:
+    """Returns headers and one row per artifact, one column per target."""
+    names = [record.name for record in result.targets]
+    rows = []
+    for artifact in result.artifacts():
+        cells = [result.cell(artifact, name) for name in names]
+        rows.append([artifact, *(describe(cell) if cell else "" for cell in cells)])
+    return ["artifact", *names], rows
+
+
+def describe(cell: Cell) -> str:
+    """Returns a cell in a word or a number: the largest deviation from this machine."""
+    words = {CellState.EQUAL: "0", CellState.NOT_RUN: "not run", CellState.LEFT_OUT: "-"}
+    if cell.state in words:
+        return words[cell.state]
+    number = "" if cell.max_abs is None else f"{cell.max_abs:.1e}"
+    return f"{number} FAIL".strip() if cell.state is CellState.FAILED else number
+
+
+def problem_lines(result: MatrixResult) -> list[str]:
+    """Returns what failed or did not run, a line for each reason."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for cell in result.cells:
+        if cell.state in (CellState.FAILED, CellState.NOT_RUN):
+            groups.setdefault((cell.target, cell.detail), []).append(cell.artifact)
+    return [f"{target}: {_some(names)}: {detail}" for (target, detail), names in groups.items()]
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names) if len(names) <= _FEW else f"{len(names)} artifacts"
+
+
+def arena_line(result: MatrixResult) -> str:
+    """Returns the arenas that a microcontroller's interpreter needs; empty where none was asked for."""
+    sizes = {cell.artifact: cell.figures["arena_bytes"] for cell in result.cells if "arena_bytes" in cell.figures}
+    return ", ".join(f"{name} {size / 1000:.1f} kB" for name, size in sizes.items())

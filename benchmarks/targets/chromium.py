@@ -1,0 +1,151 @@
+"""A Chromium browser: TFLite with LiteRT.js and ONNX with onnxruntime-web, on WebAssembly or on WebGPU."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+
+from pocketvae.benchmarks.couriers import npm
+from pocketvae.benchmarks.couriers.browser import Browser
+from pocketvae.benchmarks.couriers.messages import Job, Latency
+from pocketvae.benchmarks.couriers.scripts import ScriptRun
+from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, target_folder
+from pocketvae.benchmarks.targets.protocol import Target, TargetRun
+from pocketvae.bundle import Bundle
+from pocketvae.errors import TargetError, unknown_name
+from pocketvae.manifest import ArtifactRecord
+from pocketvae.spec import Format, Precision
+
+_PACKAGES = ("@litertjs/core@2.5.3", "@litertjs/wasm-utils@2.5.3", "onnxruntime-web@1.30.0")
+_UNWANTED = ("node_modules/onnxruntime-web/dist/*.map", "node_modules/onnxruntime-web/dist/*.jsep.*")
+_OPTIONS = ("wasm", "webgpu", "headed")
+_PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+_QUIET = (
+    "--disable-background-networking",
+    "--disable-background-timer-throttling",
+    "--disable-backgrounding-occluded-windows",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--disable-renderer-backgrounding",
+    "--disable-sync",
+    "--no-default-browser-check",
+    "--no-first-run",
+    "--password-store=basic",
+)
+# SwiftShader is WebGPU on the processor: right for parity, where there is a graphics card or none.
+_SWIFTSHADER = (
+    "--enable-unsafe-webgpu",
+    "--use-webgpu-adapter=swiftshader",
+    "--enable-features=Vulkan",
+    "--use-angle=swiftshader",
+)
+
+
+class ChromiumTarget(Target):
+    """Parity in the browser, and latency with WebAssembly."""
+
+    def __init__(self, option: str = "") -> None:
+        """Chooses how artifacts run.
+
+        Args:
+            option: `wasm` (the default) or `webgpu`, and `headed` to watch, joined by `+`.
+
+        Raises:
+            SpecError: a word is unknown.
+        """
+        words = option.split("+") if option else []
+        for word in words:
+            if word not in _OPTIONS:
+                raise unknown_name("option of chromium", word, _OPTIONS)
+        self._webgpu, self._headed = "webgpu" in words, "headed" in words
+        self.name = "chromium:webgpu" if self._webgpu else "chromium"
+        self.summary = "a browser with LiteRT.js and onnxruntime-web; chromium:webgpu for parity on WebGPU"
+        self._folder = target_folder("chromium") / "packages"
+
+    def unavailable(self) -> str | None:
+        """See `Target.unavailable`."""
+        if _program() is None:
+            return f"no browser is installed: one of {', '.join(_PROGRAMS)} is needed, or POCKETVAE_CHROMIUM names one"
+        if not all(step.is_done() for step in self.setup()):
+            return "LiteRT.js and onnxruntime-web are not set up: run pocketvae targets setup chromium"
+        if self._headed and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+            return "there is no display to show the browser on: leave out --headed"
+        return None
+
+    def open(self, bundle: Bundle) -> TargetRun:
+        """See `Target.open`."""
+        program = _program()
+        if program is None:
+            raise TargetError(str(self.unavailable()))
+        artifacts = {artifact.file.path: bundle.artifact_path(artifact) for artifact in bundle.manifest.artifacts}
+        browser = Browser([program, *self._flags()], self._folder / "node_modules", artifacts)
+        return ChromiumRun(self.name, browser, bundle, accelerator="webgpu" if self._webgpu else "cpu")
+
+    def declines(self, artifact: ArtifactRecord) -> str:
+        """See `Target.declines`."""
+        if artifact.format is Format.TFLITE and artifact.precision is Precision.INT8_IO:
+            return "LiteRT.js has no int8 inputs and outputs: use the int8 file, whose interface is float32"
+        return ""
+
+    def runtime(self, artifact: ArtifactRecord) -> str:
+        """See `Target.runtime`."""
+        if not self._webgpu:
+            return f"{self._package(artifact)}'s WebAssembly"
+        if artifact.format is Format.TFLITE:
+            return f"{self._package(artifact)}'s WebGPU delegate"
+        return f"{self._package(artifact)}'s WebGPU provider"
+
+    def measures_time(self) -> bool:
+        """See `Target.measures_time`; WebGPU runs on the processor here."""
+        return not self._webgpu
+
+    def setup(self) -> tuple[SetupStep, ...]:
+        """See `Target.setup`."""
+        return (
+            folder_step(
+                self._folder,
+                text=f"the npm packages {', '.join(_PACKAGES)}",
+                key=" ".join(_PACKAGES),
+                download_bytes=45_000_000,
+                make=lambda folder: npm.install(folder, _PACKAGES, unwanted=_UNWANTED),
+            ),
+        )
+
+    def _flags(self) -> list[str]:
+        flags = [*_QUIET, *(() if self._headed else ("--headless=new",)), *(_SWIFTSHADER if self._webgpu else ())]
+        # Chromium has no sandbox for root, the user of most containers.
+        return [*flags, *(("--no-sandbox",) if os.geteuid() == 0 else ())]
+
+    def _package(self, artifact: ArtifactRecord) -> str:
+        name = "@litertjs/core" if artifact.format is Format.TFLITE else "onnxruntime-web"
+        shown = "LiteRT.js" if artifact.format is Format.TFLITE else name
+        try:
+            package = json.loads((self._folder / "node_modules" / name / "package.json").read_text("utf-8"))
+        except (OSError, ValueError):
+            return shown
+        return f"{shown} {package['version']}"
+
+
+class ChromiumRun(ScriptRun):
+    """A browser that shows the page of a bundle."""
+
+    def location(self, artifact: ArtifactRecord) -> str:
+        """See `ScriptRun.location`: the name on the page's server."""
+        return artifact.file.path
+
+    def timed(self, job: Job) -> Latency:
+        """See `ChannelRun.timed`.
+
+        Raises:
+            TargetError: on WebGPU, which is emulated.
+        """
+        if self._accelerator == "webgpu":
+            raise TargetError(f"{self._name}: WebGPU is emulated on the processor, so its time says nothing")
+        return super().timed(job)
+
+
+def _program() -> str | None:
+    named = os.environ.get("POCKETVAE_CHROMIUM")
+    found = (shutil.which(name) for name in ((named,) if named else _PROGRAMS))
+    return next((path for path in found if path), None)

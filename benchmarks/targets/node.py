@@ -1,0 +1,101 @@
+"""ONNX files in Node.js, with onnxruntime-node."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+from pocketvae.benchmarks.couriers import npm
+from pocketvae.benchmarks.couriers.scripts import ScriptRun, write_scripts
+from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, target_folder
+from pocketvae.benchmarks.targets.protocol import Target, TargetRun, refuse_option
+from pocketvae.bundle import Bundle
+from pocketvae.errors import TargetError
+from pocketvae.line_process import LineProcess
+from pocketvae.manifest import ArtifactRecord
+from pocketvae.spec import Format
+
+_PACKAGES = ("onnxruntime-node@1.30.0",)
+# The package brings the libraries of every system.
+_UNWANTED = (
+    "node_modules/onnxruntime-node/bin/napi-v*/darwin",
+    "node_modules/onnxruntime-node/bin/napi-v*/win32",
+)
+
+
+class NodeTarget(Target):
+    """Parity and latency of ONNX files in Node.js; TFLite has no runtime there."""
+
+    name = "node"
+    summary = "Node.js with onnxruntime-node: ONNX files"
+
+    def __init__(self, option: str = "") -> None:
+        """See `make_target`.
+
+        Raises:
+            SpecError: there is nothing to choose.
+        """
+        refuse_option(self.name, option)
+        self._folder = target_folder(self.name) / "packages"
+
+    def unavailable(self) -> str | None:
+        """See `Target.unavailable`."""
+        if _node() is None:
+            return "Node.js is not installed: install it with the system's package manager"
+        if not all(step.is_done() for step in self.setup()):
+            return "onnxruntime-node is not set up: run pocketvae targets setup node"
+        return None
+
+    def open(self, bundle: Bundle) -> TargetRun:
+        """See `Target.open`."""
+        node = _node()
+        if node is None:
+            raise TargetError(str(self.unavailable()))
+        folder = Path(tempfile.mkdtemp(prefix="pocketvae-node-"))
+        try:
+            write_scripts(folder, ("node.mjs", "samples.mjs"))
+            process = LineProcess([node, str(folder / "node.mjs"), str(self._folder)])
+            return NodeRun(self.name, process, bundle, folder)
+        except BaseException:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise
+
+    def declines(self, artifact: ArtifactRecord) -> str:
+        """See `Target.declines`."""
+        return "" if artifact.format is Format.ONNX else "TFLite has no runtime for Node.js"
+
+    def setup(self) -> tuple[SetupStep, ...]:
+        """See `Target.setup`."""
+        return (
+            folder_step(
+                self._folder,
+                text=f"the npm package {_PACKAGES[0]}, without running its scripts",
+                key=" ".join(_PACKAGES),
+                download_bytes=114_000_000,
+                make=lambda folder: npm.install(folder, _PACKAGES, unwanted=_UNWANTED),
+            ),
+        )
+
+
+class NodeRun(ScriptRun):
+    """A Node.js process, and the folder with its program."""
+
+    def __init__(self, name: str, process: LineProcess, bundle: Bundle, folder: Path) -> None:
+        """Starts the process.
+
+        Raises:
+            TargetError: it does not start.
+        """
+        self._scripts = folder
+        super().__init__(name, process, bundle)
+
+    def close(self) -> None:
+        """See `TargetRun.close`."""
+        super().close()
+        shutil.rmtree(self._scripts, ignore_errors=True)
+
+
+def _node() -> str | None:
+    return os.environ.get("POCKETVAE_NODE") or shutil.which("node") or shutil.which("nodejs")

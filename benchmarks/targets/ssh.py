@@ -1,0 +1,156 @@
+"""Any Linux machine with Python that ssh reaches, a Raspberry Pi for instance: parity and latency there."""
+
+from __future__ import annotations
+
+import shlex
+import shutil
+
+from pocketvae.benchmarks.couriers.channel import ChannelRun
+from pocketvae.benchmarks.couriers.journal import Journal
+from pocketvae.benchmarks.couriers.secure_shell import Address, cache_path, packed
+from pocketvae.benchmarks.couriers.setup import SetupStep, target_folder
+from pocketvae.benchmarks.couriers.wheel import WHEEL_NAME, wheel_bytes
+from pocketvae.benchmarks.targets.protocol import Target, TargetRun
+from pocketvae.bundle import Bundle
+from pocketvae.errors import TargetError
+from pocketvae.files import sha256_bytes
+from pocketvae.line_process import LineProcess
+from pocketvae.manifest import MANIFEST_NAME
+
+_VENV = "venv"
+_PYTHON = cache_path(f"{_VENV}/bin/python")
+_OLDEST_PYTHON = (3, 11)
+_IMPORTS = "import ai_edge_litert, numpy, onnxruntime, pydantic"
+
+
+class SshTarget(Target):
+    """Copies a bundle and this pocketvae there, runs, brings back what came out, and removes the copies."""
+
+    def __init__(self, option: str = "") -> None:
+        """Keeps the address.
+
+        Args:
+            option: `//USER@HOST:PORT`, and `?python=/PATH` where the interpreter there is not to be set up. Empty for a
+                target that is only listed.
+
+        Raises:
+            SpecError: it is no address.
+        """
+        self._address = Address.parse(option) if option else None
+        self.name = f"ssh:{option}" if option else "ssh"
+        self.summary = "another Linux machine: ssh://user@host"
+
+    def unavailable(self) -> str | None:
+        """See `Target.unavailable`; whether the machine can be reached is found out by `open`."""
+        return None if self._address else "name a machine: ssh://user@host"
+
+    def open(self, bundle: Bundle) -> TargetRun:
+        """See `Target.open`."""
+        address = self._machine()
+        python = _find_python(self.name, address)
+        files = _files(bundle)
+        key = sha256_bytes(packed(files))[:16]
+        run_folder = cache_path(f"runs/{key}")
+        _send(address, run_folder, files)
+        script = (
+            f"cd / && PYTHONPATH={run_folder}/{WHEEL_NAME} PYTHONSAFEPATH=1 "
+            f"exec {python} -m pocketvae.benchmarks.couriers.courier {run_folder}/bundle"
+        )
+        answers = target_folder(self.name) / "answers" / key
+        return SshRun(self.name, Journal(LineProcess(address.command(script)), answers), address, run_folder)
+
+    def setup(self) -> tuple[SetupStep, ...]:
+        """See `Target.setup`."""
+        address = self._machine()
+        if address.python:
+            return ()
+        return (
+            SetupStep(
+                text=f"on {address.host}: a Python environment with LiteRT, onnxruntime and what they need, by its pip",
+                download_bytes=80_000_000,
+                is_done=lambda: _works(address),
+                take=lambda: _make_environment(address),
+            ),
+        )
+
+    def remove(self) -> None:
+        """See `Target.remove`."""
+        shutil.rmtree(target_folder(self.name), ignore_errors=True)
+        self._machine().run(f"rm -rf {cache_path(_VENV)} {cache_path('runs')}")
+
+    def _machine(self) -> Address:
+        if self._address is None:
+            raise TargetError(str(self.unavailable()))
+        return self._address
+
+
+class SshRun(ChannelRun):
+    """The remote runner at the other end of a connection."""
+
+    def __init__(self, name: str, journal: Journal, address: Address, folder: str) -> None:
+        """Starts the remote runner.
+
+        Raises:
+            TargetError: it does not start.
+        """
+        self._journal, self._address, self._remote_folder = journal, address, folder
+        super().__init__(name, journal)
+
+    def close(self) -> None:
+        """See `TargetRun.close`; what was copied stays for the next attempt when the connection was lost."""
+        super().close()
+        if not self._journal.is_lost:
+            self._address.run(f"rm -rf {self._remote_folder}")
+
+
+def _find_python(name: str, address: Address) -> str:
+    """Returns the interpreter there as a word of a shell script.
+
+    Raises:
+        TargetError: the machine cannot be reached, or is not set up.
+    """
+    if address.python:
+        python = shlex.quote(address.python)
+        address.run(f"{python} -c {shlex.quote(_IMPORTS)}")
+        return python
+    if not _works(address):
+        raise TargetError(f"{address.host} is not set up: run pocketvae targets setup {name}")
+    return _PYTHON
+
+
+def _works(address: Address) -> bool:
+    """Whether the environment is there and complete.
+
+    Raises:
+        TargetError: the machine cannot be reached.
+    """
+    said = address.run(f"if {_PYTHON} -c {shlex.quote(_IMPORTS)} >/dev/null 2>&1; then echo works; fi")
+    return said.strip() == "works"
+
+
+def _make_environment(address: Address) -> None:
+    version = ", ".join(map(str, _OLDEST_PYTHON))
+    check = f"import sys; sys.exit(sys.version_info < ({version}) and 'Python {version} or newer is needed there')"
+    folder, half = cache_path(_VENV), cache_path(f"{_VENV}.unfinished")
+    address.run(
+        f"mkdir -p {half}; python3 -c {shlex.quote(check)}; python3 -m venv {half}; cat > {half}/{WHEEL_NAME}\n"
+        f"{half}/bin/python -m pip install --quiet --no-input --disable-pip-version-check {half}/{WHEEL_NAME}'[run]'\n"
+        # The scripts in it name the folder, but only its interpreter is used, which does not.
+        f"{half}/bin/python -m pip uninstall --quiet --yes pocketvae; rm -rf {folder}; mv {half} {folder}",
+        send=wheel_bytes(),
+    )
+
+
+def _send(address: Address, folder: str, files: dict[str, bytes]) -> None:
+    """Copies files into a folder that appears when they are all there; one that is there is taken as it is."""
+    half = f"{folder}.unfinished"
+    there = address.run(f"if [ -d {folder} ]; then echo there; fi").strip()
+    if there != "there":
+        address.run(f"rm -rf {half}; mkdir -p {half}; tar -x -C {half}; mv {half} {folder}", send=packed(files))
+
+
+def _files(bundle: Bundle) -> dict[str, bytes]:
+    """Returns what the other machine needs: the artifacts, the manifest and this pocketvae."""
+    artifacts = {artifact.file.path: bundle.artifact_path(artifact) for artifact in bundle.manifest.artifacts}
+    paths = {MANIFEST_NAME: bundle.path / MANIFEST_NAME, **artifacts}
+    return {WHEEL_NAME: wheel_bytes(), **{f"bundle/{name}": path.read_bytes() for name, path in paths.items()}}

@@ -1,0 +1,81 @@
+"""TensorFlow Lite Micro on this machine: the interpreter and the reference kernels that firmware links."""
+
+from __future__ import annotations
+
+import platform
+import sys
+
+from pocketvae.benchmarks.couriers.channel import ChannelRun
+from pocketvae.benchmarks.couriers.pip import install_here
+from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, target_folder
+from pocketvae.benchmarks.targets.protocol import Target, TargetRun, refuse_option
+from pocketvae.bundle import Bundle
+from pocketvae.line_process import LineProcess
+from pocketvae.manifest import ArtifactRecord
+from pocketvae.runners import Kernels
+from pocketvae.spec import Component, Format, Precision
+
+_REQUIREMENTS = ("tflite-micro==0.dev20261023182759", "flatbuffers", "pyyaml")
+_DOWNLOAD_BYTES = 1_600_000
+_PRECISIONS = frozenset({Precision.FLOAT32, Precision.INT8, Precision.INT8_IO, Precision.INT16X8})
+
+
+class TflmTarget(Target):
+    """Parity and arena size for microcontrollers; no latency."""
+
+    name = "tflm"
+    summary = "TensorFlow Lite Micro: int8_io, int8, int16x8 and float32 TFLite files"
+    reference = Kernels.BUILTIN
+
+    def __init__(self, option: str = "") -> None:
+        """See `make_target`.
+
+        Raises:
+            SpecError: there is nothing to choose.
+        """
+        refuse_option(self.name, option)
+        self._site = target_folder(self.name) / "site"
+
+    def unavailable(self) -> str | None:
+        """See `Target.unavailable`."""
+        if all(step.is_done() for step in self.setup()):
+            return None
+        return "tflite-micro is not set up: run pocketvae targets setup tflm"
+
+    def open(self, bundle: Bundle) -> TargetRun:
+        """See `Target.open`."""
+        command = [sys.executable, "-m", "pocketvae.benchmarks.couriers.courier", str(bundle.path.absolute())]
+        # -m puts the current folder first, and a file of the user's must not stand in for a module.
+        environment = {"PYTHONPATH": str(self._site), "PYTHONSAFEPATH": "1"}
+        return ChannelRun(self.name, LineProcess([*command, "--runtime", "tflm"], environment=environment))
+
+    def declines(self, artifact: ArtifactRecord) -> str:
+        """See `Target.declines`."""
+        if artifact.format is not Format.TFLITE:
+            return "TensorFlow Lite Micro reads TFLite files alone"
+        if artifact.precision not in _PRECISIONS:
+            return f"TensorFlow Lite Micro has no kernels for {artifact.precision}"
+        if artifact.component in (Component.SAMPLER, Component.GENERATOR):
+            return "TensorFlow Lite Micro has no shifts and no exclusive or: compute the latent beside the decoder"
+        return ""
+
+    def batches(self, artifact: ArtifactRecord) -> tuple[int, ...]:
+        """See `Target.batches`: a file's first signature is all that runs."""
+        return artifact.batches[:1]
+
+    def measures_time(self) -> bool:
+        """See `Target.measures_time`."""
+        return False
+
+    def setup(self) -> tuple[SetupStep, ...]:
+        """See `Target.setup`."""
+        key = " ".join((*_REQUIREMENTS, platform.machine(), platform.python_version()))
+        return (
+            folder_step(
+                self._site,
+                text="the Python package tflite-micro and two that it needs, by pip",
+                key=key,
+                download_bytes=_DOWNLOAD_BYTES,
+                make=lambda folder: install_here(folder, _REQUIREMENTS),
+            ),
+        )

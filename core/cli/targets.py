@@ -1,0 +1,94 @@
+"""pocketvae targets."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError, TargetError
+
+if TYPE_CHECKING:
+    from pocketvae.benchmarks.targets import Target
+
+_ACTIONS = ("list", "setup", "remove")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument(
+        "action", metavar="ACTION", nargs="?", default="list", help="list (default), setup or remove, with names"
+    )
+    parser.add_argument("names", metavar="NAME", nargs="*", help="targets, or all")
+    parser.add_argument("--yes", action="store_true", help="set up without asking")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Lists, sets up or removes targets; returns 3 where one that was named cannot be had."""
+    from pocketvae.benchmarks.targets import make_target
+
+    if arguments.action not in _ACTIONS:
+        raise SpecError(f"pocketvae targets takes {', '.join(_ACTIONS)}, got {arguments.action!r}")
+    with Terminal(quiet=arguments.quiet) as terminal:
+        if arguments.action == "list":
+            return _list(terminal, arguments.names)
+        names = common.target_names(arguments.names)
+        targets = [make_target(name) for name in names]
+        if arguments.action == "remove":
+            return _remove(terminal, targets)
+        # One that cannot be had must not keep the others from being set up.
+        return max(_set_up(terminal, target, assume_yes=arguments.yes) for target in targets)
+
+
+def _list(terminal: Terminal, names: list[str]) -> int:
+    from pocketvae.benchmarks.targets import known_targets, make_target
+
+    targets = [make_target(name) for name in names or known_targets()]
+    reasons = [target.unavailable() for target in targets]
+    rows = [[t.name, t.summary, reason or "works"] for t, reason in zip(targets, reasons, strict=True)]
+    terminal.table(["target", "what it is", "here"], rows)
+    return 3 if names and any(reasons) else 0
+
+
+def _set_up(terminal: Terminal, target: Target, *, assume_yes: bool) -> int:
+    try:
+        steps = [step for step in target.setup() if not step.is_done()]
+    except TargetError as e:
+        terminal.warn(f"{target.name}: {e}")
+        return 3
+    if steps:
+        total = sum(step.download_bytes for step in steps)
+        terminal.line(f"{target.name} needs, about {_megabytes(total)} to download:")
+        for step in steps:
+            terminal.line(f"  {step.text}, about {_megabytes(step.download_bytes)}")
+        if not assume_yes and not _agreed():
+            raise TargetError(f"{target.name} was not set up: nothing was downloaded; --yes sets up without asking")
+    for step in steps:
+        terminal.note(f"{target.name}: {step.text}")
+        try:
+            step.take()
+        except TargetError as e:
+            terminal.warn(f"{target.name}: {e}")
+            return 3
+    reason = target.unavailable()
+    terminal.line(f"{target.name}: {reason or 'works'}")
+    return 3 if reason else 0
+
+
+def _remove(terminal: Terminal, targets: list[Target]) -> int:
+    for target in targets:
+        target.remove()
+        terminal.line(f"{target.name}: removed")
+    return 0
+
+
+def _agreed() -> bool:
+    if not sys.stdin.isatty():
+        return False
+    return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+
+
+def _megabytes(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:.1f} MB" if size_bytes < 10e6 else f"{size_bytes / 1e6:.0f} MB"

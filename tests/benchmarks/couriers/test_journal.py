@@ -1,0 +1,91 @@
+"""Answers that outlive a connection."""
+
+import pytest
+
+from pocketvae.benchmarks.couriers.journal import Journal
+from pocketvae.line_process import LineProcessError
+
+JOB = '{"job": {"artifact": "a"}}'
+GREETING = '{"job": null}'
+
+
+class Channel:
+    """Answers from a list; an exception in it is raised."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked, self.closed = list(answers), [], False
+
+    def ask(self, line, time_limit_s):
+        self.asked.append(line)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self):
+        self.closed = True
+
+
+def lost():
+    return LineProcessError("its process ended with code 255: Connection reset by peer", 255)
+
+
+@pytest.fixture
+def open_journal(tmp_path):
+    pauses = []
+
+    def make(*answers):
+        journal = Journal(Channel(*answers), tmp_path / "answers", pause=pauses.append)
+        journal.pauses = pauses
+        return journal
+
+    return make
+
+
+def test_a_connection_that_comes_back_is_no_error(open_journal):
+    journal = open_journal(lost(), "yes")
+    assert journal.ask(JOB, 1) == "yes"
+    assert journal.pauses == [1.0]
+
+
+def test_one_that_does_not_says_how_to_go_on_and_is_not_tried_again(open_journal):
+    journal = open_journal("yes", lost(), lost(), lost())
+    journal.ask(JOB, 1)
+    for _ in range(2):
+        with pytest.raises(
+            LineProcessError,
+            match="the connection was lost: Connection reset by peer; 1 results are kept, and the same command",
+        ):
+            journal.ask('{"job": 2}', 1)
+    assert journal._channel.answers == []
+    assert journal.pauses == [1.0, 4.0]
+
+
+def test_what_was_done_is_not_asked_again(open_journal):
+    broken = open_journal("yes", lost(), lost(), lost())
+    broken.ask(JOB, 1)
+    with pytest.raises(LineProcessError):
+        broken.ask('{"job": 2}', 1)
+    broken.close()
+    resumed = open_journal("hello", "two")
+    assert resumed.ask(GREETING, 1) == "hello"
+    assert resumed.ask(JOB, 1) == "yes"
+    assert resumed.ask('{"job": 2}', 1) == "two"
+    assert resumed._channel.asked == [GREETING, '{"job": 2}']
+
+
+def test_a_run_that_ends_well_leaves_nothing(open_journal, tmp_path):
+    journal = open_journal("yes")
+    journal.ask(JOB, 1)
+    assert list((tmp_path / "answers").iterdir())
+    journal.close()
+    assert journal._channel.closed
+    assert not (tmp_path / "answers").exists()
+
+
+def test_a_crash_at_the_other_end_is_no_lost_connection(open_journal):
+    journal = open_journal(LineProcessError("its process ended with code 1: no module", 1))
+    with pytest.raises(LineProcessError, match="no module"):
+        journal.ask(JOB, 1)
+    assert not journal.is_lost
+    assert journal.pauses == []

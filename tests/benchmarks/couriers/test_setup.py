@@ -1,0 +1,53 @@
+"""Steps that are taken once, whole or not at all."""
+
+import pytest
+
+from pocketvae.benchmarks.couriers.setup import cache_folder, folder_step, run_tool, target_folder
+from pocketvae.errors import TargetError
+
+
+def step(folder, make, key="1"):
+    return folder_step(folder, text="something", key=key, download_bytes=1, make=make)
+
+
+def test_a_step_is_taken_once(tmp_path):
+    taken = step(tmp_path / "x" / "y", lambda folder: (folder / "file").write_text("a"))
+    assert not taken.is_done()
+    taken.take()
+    assert taken.is_done()
+    assert (tmp_path / "x" / "y" / "file").read_text() == "a"
+
+
+def test_one_that_is_made_of_something_else_is_made_again(tmp_path):
+    step(tmp_path / "y", lambda folder: (folder / "old").write_text("")).take()
+    newer = step(tmp_path / "y", lambda folder: (folder / "new").write_text(""), key="2")
+    assert not newer.is_done()
+    newer.take()
+    assert newer.is_done()
+    assert not (tmp_path / "y" / "old").exists()
+
+
+def test_one_that_fails_or_was_killed_leaves_nothing(tmp_path):
+    def fail(folder):
+        (folder / "half").write_text("")
+        raise TargetError("no network")
+
+    (tmp_path / ".y.12345678.partial").mkdir()
+    with pytest.raises(TargetError, match="no network"):
+        step(tmp_path / "y", fail).take()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_cache_is_where_it_is_told(tmp_path, monkeypatch):
+    monkeypatch.setenv("POCKETVAE_CACHE", str(tmp_path))
+    assert target_folder("ssh://a@b:1") == tmp_path / "targets" / "ssh___a_b_1"
+    monkeypatch.delenv("POCKETVAE_CACHE")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
+    assert cache_folder() == tmp_path / "xdg" / "pocketvae"
+
+
+def test_a_tool_that_is_missing_or_fails_says_so():
+    with pytest.raises(TargetError, match="unpacking needs no-such-tool, which is not installed"):
+        run_tool(["no-such-tool"], "unpacking")
+    with pytest.raises(TargetError, match="listing failed: E: nothing there"):
+        run_tool(["sh", "-c", "echo 'E: nothing there' >&2; echo more >&2; exit 3"], "listing")

@@ -1,0 +1,155 @@
+"""The matrix on this machine and on targets that stand for others."""
+
+import json
+
+import numpy as np
+import pytest
+
+from pocketvae.benchmarks.matrix import CellState, matrix_bundle, matrix_page, matrix_table
+from pocketvae.benchmarks.matrix import run as module
+from pocketvae.benchmarks.targets import ArtifactFault, Target, make_target
+from pocketvae.benchmarks.targets.host import HostRun
+from pocketvae.cli.main import main
+from pocketvae.errors import SpecError, TargetError
+
+
+class Other(Target):
+    """Another machine: this one, with what it returns changed."""
+
+    name, summary = "other", "a machine that differs"
+
+    def __init__(self, *, change=lambda outputs: outputs, reason=None, declined=""):
+        self.change, self.reason, self.declined = change, reason, declined
+
+    def unavailable(self):
+        return self.reason
+
+    def open(self, bundle):
+        return OtherRun(bundle, self.change)
+
+    def declines(self, artifact):
+        return self.declined if artifact.component == "encoder" else ""
+
+    def runtime(self, artifact):
+        return "Other 1.0's delegate"
+
+
+class OtherRun(HostRun):
+    def __init__(self, bundle, change):
+        super().__init__(bundle)
+        self.change = change
+
+    def outputs(self, artifact, inputs, **options):
+        return self.change(super().outputs(artifact, inputs, **options))
+
+    def facts(self):
+        return {"cpu": "<other>"}
+
+
+@pytest.fixture
+def fill(tmp_path, bundles, monkeypatch):
+    def run(other, targets=("host", "other"), **parts):
+        monkeypatch.setattr(module, "make_target", lambda name: other if name == "other" else make_target(name))
+        return matrix_bundle(bundles.make_bundle(tmp_path / "b", **parts), targets=targets)
+
+    return run
+
+
+def shifted(step):
+    return lambda outputs: {name: values + np.float32(step) for name, values in outputs.items()}
+
+
+def states(matrix, target):
+    return {cell.artifact.split(".")[0]: cell.state for cell in matrix.result.cells if cell.target == target}
+
+
+def test_the_same_bits_are_equal(fill):
+    matrix = fill(Other())
+    assert matrix.result.passed
+    assert states(matrix, "host") == states(matrix, "other") == {"decoder": CellState.EQUAL, "encoder": CellState.EQUAL}
+    assert [row.max_abs for row in matrix.sheet] == [0, 0]
+
+
+def test_other_bits_are_within_their_limit_or_fail_and_name_the_runtime(fill):
+    cell = fill(Other(change=shifted(1e-7))).result.cell("decoder.float32.onnx", "other")
+    assert cell.state is CellState.WITHIN
+    assert cell.max_abs == pytest.approx(1e-7, rel=0.5)
+    assert cell.limit == pytest.approx(2e-5)
+    assert 0 <= cell.equal_share < 1
+
+
+def test_a_difference_fails_and_names_the_runtime(fill):
+    matrix = fill(Other(change=shifted(-1e-3)))
+    cell = matrix.result.cell("decoder.float32.onnx", "other")
+    assert cell.state is CellState.FAILED
+    assert "image max_abs: 0.001 is above the limit of 1e-05, in Other 1.0's delegate" in cell.detail
+    assert not matrix.result.passed
+    assert states(matrix, "host")["decoder"] is CellState.EQUAL
+
+
+def test_values_that_are_not_finite_fail(fill):
+    cell = fill(Other(change=shifted(np.nan))).result.cell("decoder.float32.onnx", "other")
+    assert cell.state is CellState.FAILED
+    assert cell.max_abs is None
+    assert "NaN" in cell.detail
+
+
+def test_what_a_target_is_not_for_is_left_out_and_no_failure(fill):
+    matrix = fill(Other(declined="no encoders"))
+    assert states(matrix, "other") == {"decoder": CellState.EQUAL, "encoder": CellState.LEFT_OUT}
+    assert matrix.result.passed
+
+
+def test_a_target_that_cannot_be_used_costs_its_column_alone(fill):
+    matrix = fill(Other(reason="no such machine"))
+    assert set(states(matrix, "other").values()) == {CellState.NOT_RUN}
+    assert set(states(matrix, "host").values()) == {CellState.EQUAL}
+    assert [record.problem for record in matrix.result.targets] == ["", "no such machine"]
+    assert not matrix.result.passed
+
+
+@pytest.mark.parametrize(
+    ("error", "state"),
+    [(TargetError("gone"), CellState.NOT_RUN), (ArtifactFault("loads", "broken"), CellState.FAILED)],
+)
+def test_what_stops_an_artifact_is_told(fill, error, state):
+    def stop(_):
+        raise error
+
+    matrix = fill(Other(change=stop))
+    assert set(states(matrix, "other").values()) == {state}
+    assert str(error) in matrix.result.cells[-1].detail
+
+
+def test_the_page_shows_everything_and_escapes_it(fill):
+    matrix = fill(Other(change=shifted(-1e-3)))
+    page = matrix_page(matrix.result, matrix.sheet)
+    assert "2 of 4 results are outside their limits; 0 could not be run." in page
+    assert "&lt;other&gt;" in page
+    assert "<other>" not in page
+    assert page.count("data:image/png") == 2 * len(matrix.sheet) == 4
+    assert "http" not in page.replace("http://www.w3.org", "")
+    headers, rows = matrix_table(matrix.result)
+    assert headers == ["artifact", "host", "other"]
+    assert rows[0] == ["decoder.float32.onnx", "0", "1.0e-03 FAIL"]
+
+
+def test_the_command_writes_both_files_and_its_exit_code_tells(tmp_path, bundles, capsys):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    files = ["--json", str(tmp_path / "m.json"), "--html", str(tmp_path / "m.html")]
+    assert main(["matrix", str(bundle), *files, "--quiet"]) == 0
+    assert json.loads((tmp_path / "m.json").read_text())["passed"] is True
+    assert (tmp_path / "m.html").read_text().startswith("<!doctype html>")
+    capsys.readouterr()
+    assert main(["matrix", str(bundle), "--targets", "host,ssh", "--quiet"]) == 3
+    assert "ssh: decoder.float32.onnx, encoder.float32.onnx: name a machine: ssh://user@host" in capsys.readouterr().out
+    wrong = bundles.make_bundle(tmp_path / "w", decoder=bundles.decoder_model(bundles.right_weight() + np.float32(1)))
+    assert main(["matrix", str(wrong), "--quiet"]) == 1
+
+
+def test_bad_usage_is_refused_before_any_work(tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    with pytest.raises(SpecError, match="unknown target 'nod': did you mean 'node'"):
+        matrix_bundle(bundle, targets=("nod",))
+    assert main(["matrix", str(bundle), "--targets", ",", "--quiet"]) == 2
+    assert main(["matrix", str(bundle), "--json", str(tmp_path / "none" / "m.json"), "--quiet"]) == 2

@@ -1,0 +1,241 @@
+"""The real targets, where they are set up (pocketvae targets setup all); one that is not is skipped with the reason."""
+
+import numpy as np
+import pytest
+
+from pocketvae.benchmarks import verify_bundle
+from pocketvae.benchmarks.matrix import CellState, matrix_bundle
+from pocketvae.benchmarks.targets import make_target
+from pocketvae.bundle import open_bundle
+from pocketvae.errors import SpecError, TargetError
+from pocketvae.spec import Component, Precision
+
+
+def usable(name):
+    """Returns a target; skips the test where it cannot be used here."""
+    target = make_target(name)
+    reason = target.unavailable()
+    if reason:
+        pytest.skip(f"{name}: {reason}")
+    return target
+
+
+def held(matrix):
+    """Returns the cells that ran; none of them may have failed."""
+    failed = [(cell.artifact, cell.detail) for cell in matrix.result.cells if cell.state is CellState.FAILED]
+    assert failed == []
+    return [cell for cell in matrix.result.cells if cell.max_abs is not None]
+
+
+@pytest.mark.parametrize("name", ["node", "chromium", pytest.param("arm64", marks=pytest.mark.slow)])
+def test_a_small_bundle_passes(name, tmp_path, bundles):
+    usable(name)
+    result = verify_bundle(bundles.make_bundle(tmp_path / "b"), targets=(name,))
+    assert result.passed, (result.not_run, [check for check in result.checks if not check.passed])
+    assert {check.artifact for check in result.checks} == {"decoder.float32.onnx", "encoder.float32.onnx"}
+
+
+@pytest.mark.parametrize("name", ["node", "chromium"])
+def test_a_wrong_artifact_fails_there_too(name, tmp_path, bundles):
+    usable(name)
+    decoder = bundles.decoder_model(bundles.right_weight() + np.float32(0.1))
+    result = verify_bundle(bundles.make_bundle(tmp_path / "b", decoder=decoder), targets=(name,))
+    failed = {(check.artifact, check.metric) for check in result.checks if not check.passed}
+    assert failed == {("decoder.float32.onnx", "max_abs")}
+
+
+@pytest.mark.parametrize("name", ["node", "chromium"])
+def test_another_interface_fails_there_too(name, tmp_path, bundles):
+    usable(name)
+    decoder = bundles.decoder_model(bundles.right_weight(), output="picture")
+    result = verify_bundle(bundles.make_bundle(tmp_path / "b", decoder=decoder), targets=(name,))
+    (failed,) = [check for check in result.checks if not check.passed]
+    assert failed.metric == "interface"
+    assert "outputs must be ['image'], got ['picture']" in failed.detail
+
+
+@pytest.mark.parametrize("name", ["node", "chromium"])
+def test_times_are_measured_there(name, tmp_path, bundles):
+    target = usable(name)
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    artifact = bundle.manifest.artifacts[0]
+    inputs = bundle.goldens(artifact.component).inputs
+    with target.open(bundle) as run:
+        latency = run.latency(artifact, inputs, count=5)
+        assert len(run.latency(artifact, inputs, num_threads=2, count=3).values_s) == 3
+    assert len(latency.values_s) == 5
+    assert all(value > 0 for value in latency.values_s)
+    assert latency.load_s > 0
+    assert latency.first_s > 0
+
+
+@pytest.mark.parametrize("name", [pytest.param("arm64", marks=pytest.mark.slow), "tflm", "chromium:webgpu"])
+def test_where_time_means_nothing_none_is_measured(name, tmp_path, bundles):
+    assert not make_target(name).measures_time()
+    target = usable(name)
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    artifact = bundle.manifest.artifacts[0]
+    with target.open(bundle) as run, pytest.raises(TargetError, match="says? nothing"):
+        run.latency(artifact, bundle.goldens(artifact.component).inputs)
+
+
+def test_a_target_that_is_killed_in_the_middle_costs_one_artifact(tmp_path, bundles, monkeypatch):
+    usable("node")
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    first, second = bundle.manifest.artifacts
+    with make_target("node").open(bundle) as run:
+        process = run._channel._process
+        process.kill()
+        process.wait()
+        with pytest.raises(TargetError, match="node: its process was ended by signal 9"):
+            run.outputs(first, bundle.goldens(first.component).inputs)
+        assert set(run.outputs(second, bundle.goldens(second.component).inputs)) == {"z_mean", "z_log_var"}
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("arm64:cortex-a77", "unknown processor 'cortex-a77': did you mean 'cortex-a76'"),
+        ("chromium:webgl", "unknown option of chromium 'webgl'"),
+        ("node:18", "the target node has nothing to choose"),
+        ("tflm:x", "the target tflm has nothing to choose"),
+    ],
+)
+def test_an_unknown_option_is_refused(name, words):
+    with pytest.raises(SpecError, match=words):
+        make_target(name)
+
+
+def test_an_emulator_that_computes_wrongly_is_refused(tmp_path, monkeypatch):
+    usable("arm64")
+    old = tmp_path / "qemu-aarch64"
+    old.write_text("#!/bin/sh\necho 'qemu-aarch64 version 7.2.15 (Debian 1:7.2+dfsg-7)'\n")
+    old.chmod(0o755)
+    monkeypatch.setenv("POCKETVAE_QEMU", str(old))
+    reason = make_target("arm64").unavailable()
+    assert reason is not None
+    assert "is QEMU 7.2.15, which is known to compute int8 wrongly: 10 or newer is needed" in reason
+
+
+@pytest.mark.slow
+def test_arm_computes_the_same(tiny_bundle):
+    usable("arm64")
+    cells = held(matrix_bundle(tiny_bundle, targets=("arm64",)))
+    assert len(cells) == len(open_bundle(tiny_bundle).manifest.artifacts)
+    for cell in cells:
+        if (".int8" in cell.artifact and cell.artifact.endswith("tflite")) or cell.artifact.startswith("sampler"):
+            assert cell.max_abs == 0, cell
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cpu", ["cortex-a53", "max"])
+def test_other_processors_compute_the_same_int8(cpu, tiny_bundle):
+    target = usable(f"arm64:{cpu}")
+    bundle = open_bundle(tiny_bundle)
+    host = make_target("host").open(bundle)
+    artifact = bundle.manifest.artifact("decoder.int8.tflite")
+    inputs = bundle.goldens(artifact.component).inputs
+    with target.open(bundle) as run:
+        assert run.facts()["cpu"] == cpu
+        assert np.array_equal(run.outputs(artifact, inputs)["image"], host.outputs(artifact, inputs)["image"])
+
+
+@pytest.mark.slow
+def test_the_browser_and_node_make_the_same_latents(tiny_bundle):
+    for name in ("chromium", "node"):
+        usable(name)
+    matrix = matrix_bundle(tiny_bundle, targets=("chromium", "node"))
+    cells = held(matrix)
+    samplers = [cell for cell in cells if cell.artifact.startswith("sampler")]
+    assert len(samplers) == 3
+    assert all(cell.state is CellState.EQUAL for cell in samplers)
+    assert {row.target for row in matrix.sheet} == {"chromium", "node"}
+    assert all(row.max_abs < 1e-5 for row in matrix.sheet)
+
+
+@pytest.mark.slow
+def test_a_microcontrollers_interpreter_computes_the_reference(tiny_bundle):
+    target = usable("tflm")
+    bundle = open_bundle(tiny_bundle)
+    with target.open(bundle) as run:
+        for artifact in bundle.manifest.artifacts:
+            floats = artifact.precision is Precision.FLOAT32
+            small = artifact.precision in (Precision.INT8_IO, Precision.INT16X8)
+            if target.declines(artifact) or not (floats or small):
+                continue
+            run.outputs(artifact, bundle.goldens(artifact.component).inputs)
+            figures = run.figures(artifact)
+            assert 1000 < figures["arena_bytes"] < 1_000_000
+            assert figures["arena_bytes"] % 16 == 0
+            if floats:
+                assert figures["reference_max_abs"] == 0
+
+
+def test_a_microcontrollers_interpreter_says_what_it_is_not_for(tmp_path, bundles):
+    target = make_target("tflm")
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    assert [target.declines(artifact) for artifact in bundle.manifest.artifacts] == [
+        "TensorFlow Lite Micro reads TFLite files alone"
+    ] * 2
+
+
+@pytest.fixture(scope="session")
+def transposed_decoder(tmp_path_factory):
+    """Somebody's decoder with the layer that LiteRT's WebGPU delegate computes wrongly."""
+    from pocketvae.keras_io import import_keras
+
+    keras = import_keras()
+    keras.utils.set_random_seed(3)
+    layers = keras.layers
+    z = keras.Input((8,), name="z")
+    x = layers.Reshape((7, 7, 8))(layers.Dense(7 * 7 * 8, activation="relu")(z))
+    x = layers.Conv2DTranspose(8, 3, strides=2, padding="same", activation="relu")(x)
+    x = layers.Conv2DTranspose(1, 3, strides=2, padding="same", activation="sigmoid")(x)
+    path = tmp_path_factory.mktemp("transposed") / "decoder.keras"
+    keras.Model(z, x).save(path)
+    return path
+
+
+def export_float32(decoder, out, rewrites):
+    from pocketvae.export import ExportConfig, OwnModels, export_own_models, parse_rewrites, plan_artifacts
+    from pocketvae.spec import Format
+
+    plan = plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.FLOAT32])
+    config = ExportConfig(artifacts=plan, rewrites=parse_rewrites(rewrites))
+    export_own_models(OwnModels(decoder=decoder), out, config)
+    return out
+
+
+@pytest.mark.slow
+def test_the_fault_of_the_webgpu_delegate_is_found_and_named(transposed_decoder, tmp_path):
+    usable("chromium:webgpu")
+    bundle = export_float32(transposed_decoder, tmp_path / "stock", "none")
+    result = verify_bundle(bundle, targets=("chromium:webgpu", "chromium"))
+    failed = [check for check in result.checks if not check.passed]
+    assert [(check.target, check.metric) for check in failed] == [("chromium:webgpu", "max_abs")]
+    assert "WebGPU delegate" in failed[0].detail
+    assert result.not_run == ()
+
+
+@pytest.mark.slow
+def test_the_rewritten_graph_is_right_on_webgpu(transposed_decoder, tmp_path):
+    usable("chromium:webgpu")
+    bundle = export_float32(transposed_decoder, tmp_path / "rewritten", "transposed_convolution")
+    (artifact,) = open_bundle(bundle).manifest.artifacts
+    if not any("transposed_convolution" in note for note in artifact.notes):
+        pytest.skip(f"the rewrite was not faster here, so it was not kept: {artifact.notes}")
+    assert verify_bundle(bundle, targets=("chromium:webgpu",)).passed
+
+
+@pytest.mark.slow
+def test_our_own_decoder_is_right_on_webgpu(tiny_bundle):
+    target = usable("chromium:webgpu")
+    bundle = open_bundle(tiny_bundle)
+    host = make_target("host").open(bundle)
+    with target.open(bundle) as run:
+        for name in ("decoder.float32.tflite", "decoder.float32.onnx"):
+            artifact = bundle.manifest.artifact(name)
+            inputs = {key: values[:40] for key, values in bundle.goldens(artifact.component).inputs.items()}
+            difference = run.outputs(artifact, inputs)["image"] - host.outputs(artifact, inputs)["image"]
+            assert np.abs(difference).max() < 1e-5
+        assert run.figures(bundle.manifest.artifact("decoder.float32.tflite")) == {"fully_accelerated": 1}

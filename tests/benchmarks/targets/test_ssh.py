@@ -1,0 +1,206 @@
+"""A machine over ssh: addresses, and a real server on this machine's loopback with a key and a host key of its own."""
+
+import getpass
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from pocketvae.benchmarks import verify_bundle
+from pocketvae.benchmarks.couriers.secure_shell import Address
+from pocketvae.benchmarks.targets import make_target
+from pocketvae.bundle import open_bundle
+from pocketvae.cli.main import main
+from pocketvae.errors import SpecError, TargetError
+
+SSHD = shutil.which("sshd") or (shutil.which("sshd", path="/usr/sbin:/usr/local/sbin"))
+
+
+def test_addresses_are_parsed():
+    assert Address.parse("//pi@raspberry.local:2222") == Address(
+        user="pi", host="raspberry.local", port=2222, python=None
+    )
+    assert Address.parse("//[::1]").host == "::1"
+    assert Address.parse("//pi?python=/home/my pi/bin/python").python == "/home/my pi/bin/python"
+
+
+@pytest.mark.parametrize(
+    "text", ["", "//", "//-oProxyCommand=x", "//a@-b", "//a b", "//host:99999", "//host:0", "//host/path", "//$(id)"]
+)
+def test_what_is_no_address_is_refused(text):
+    with pytest.raises(SpecError, match="a machine is named ssh://USER@HOST:PORT"):
+        Address.parse(text)
+
+
+def test_a_command_is_one_quoted_word_and_no_option():
+    command = Address.parse("//me@there").command("echo 'a b' $HOME")
+    assert command[-3:-1] == ["--", "there"]
+    assert command[-1] == "exec sh -c 'echo '\"'\"'a b'\"'\"' $HOME'"
+    assert not any("StrictHostKeyChecking" in word for word in command)
+
+
+def test_no_address_is_no_target(capsys):
+    assert make_target("ssh").unavailable() == "name a machine: ssh://user@host"
+    assert main(["verify", "nothing", "--targets", "ssh://", "--quiet"]) == 2
+    assert "a machine is named ssh://USER@HOST:PORT" in capsys.readouterr().err
+
+
+class Loopback:
+    """An sshd that can be stopped in the middle."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        for name in ("host_key", "user_key"):
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", folder / name], check=True)
+        (folder / "authorized_keys").write_text((folder / "user_key.pub").read_text())
+        (folder / "cache").mkdir()
+        lines = [
+            f"Port {self.port}",
+            "ListenAddress 127.0.0.1",
+            f"HostKey {folder}/host_key",
+            f"AuthorizedKeysFile {folder}/authorized_keys",
+            f"SetEnv XDG_CACHE_HOME={folder}/cache",
+            "UsePAM no",
+            "StrictModes no",
+            "PasswordAuthentication no",
+            "PidFile none",
+        ]
+        (folder / "sshd_config").write_text("\n".join(lines) + "\n")
+        self.write_client_config(f"[127.0.0.1]:{self.port} {(folder / 'host_key.pub').read_text()}")
+        self.name = f"ssh://{getpass.getuser()}@127.0.0.1:{self.port}?python={sys.executable}"
+        self.start()
+
+    def write_client_config(self, known):
+        (self.folder / "known_hosts").write_text(known)
+        lines = [f"IdentityFile {self.folder}/user_key", f"UserKnownHostsFile {self.folder}/known_hosts"]
+        (self.folder / "config").write_text(
+            "\n".join([*lines, "GlobalKnownHostsFile none", "IdentityAgent none"]) + "\n"
+        )
+
+    def start(self):
+        self.process = subprocess.Popen(
+            [SSHD, "-D", "-e", "-f", str(self.folder / "sshd_config")],
+            stderr=(self.folder / "log").open("ab"),
+            start_new_session=True,
+        )
+        for _ in range(100):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) == 0:
+                    return
+            time.sleep(0.05)
+        pytest.skip(f"sshd does not start: {(self.folder / 'log').read_text()[-300:]}")
+
+    def stop(self):
+        """Ends the server and every connection, as a cable that is pulled does."""
+        listed = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+        parents = {int(pid): int(parent) for pid, parent in (line.split() for line in listed.splitlines())}
+        doomed = {self.process.pid}
+        while more := {pid for pid, parent in parents.items() if parent in doomed} - doomed:
+            doomed |= more
+        for pid in doomed:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+        self.process.wait()
+
+    def left_over(self):
+        return [path for path in (self.folder / "cache" / "pocketvae").rglob("*") if path.is_file()]
+
+
+@pytest.fixture
+def loopback(tmp_path, monkeypatch):
+    if SSHD is None or shutil.which("ssh") is None:
+        pytest.skip("no OpenSSH server and client are installed")
+    if os.geteuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    folder = tmp_path / "ssh"
+    folder.mkdir()
+    server = Loopback(folder)
+    monkeypatch.setenv("POCKETVAE_SSH_CONFIG", str(folder / "config"))
+    monkeypatch.setenv("POCKETVAE_CACHE", str(tmp_path / "here"))
+    yield server
+    server.stop()
+
+
+def test_a_bundle_is_verified_there_and_nothing_is_left(loopback, tmp_path, bundles):
+    bundle = bundles.make_bundle(tmp_path / "it's a $bundle")
+    result = verify_bundle(bundle, targets=("host", loopback.name))
+    assert result.passed, result.not_run
+    there = [check for check in result.checks if check.target == loopback.name]
+    here = [check for check in result.checks if check.target == "host"]
+    assert [(check.metric, check.value) for check in there] == [(check.metric, check.value) for check in here]
+    assert loopback.left_over() == []
+    assert not (tmp_path / "here").exists() or [p for p in (tmp_path / "here").rglob("*") if p.is_file()] == []
+
+
+def test_times_are_measured_there(loopback, tmp_path, bundles):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    artifact = bundle.manifest.artifacts[0]
+    with make_target(loopback.name).open(bundle) as run:
+        latency = run.latency(artifact, bundle.goldens(artifact.component).inputs, count=10)
+        assert run.facts()["onnxruntime"]
+    assert len(latency.values_s) == 10
+    assert min(latency.values_s) > 0
+    assert latency.load_s > 0
+    assert latency.first_s > 0
+
+
+def test_a_connection_that_is_lost_keeps_what_was_done(loopback, tmp_path, bundles, monkeypatch):
+    monkeypatch.setattr("pocketvae.benchmarks.couriers.journal._PAUSES_S", (0.0,))
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    first, second = bundle.manifest.artifacts
+    with make_target(loopback.name).open(bundle) as run:
+        outputs = run.outputs(first, bundle.goldens(first.component).inputs)
+        loopback.stop()
+        for _ in range(2):
+            with pytest.raises(TargetError, match="the connection was lost: .*; 1 results are kept, and the same"):
+                run.outputs(second, bundle.goldens(second.component).inputs)
+    assert loopback.left_over() != []
+    loopback.start()
+    with make_target(loopback.name).open(bundle) as run:
+        sent = []
+        ask = run._journal._channel.ask
+        monkeypatch.setattr(run._journal._channel, "ask", lambda line, limit: sent.append(line) or ask(line, limit))
+        again = run.outputs(first, bundle.goldens(first.component).inputs)
+        run.outputs(second, bundle.goldens(second.component).inputs)
+    assert len(sent) == 1
+    assert {name: values.tolist() for name, values in again.items()} == {
+        name: values.tolist() for name, values in outputs.items()
+    }
+    assert loopback.left_over() == []
+
+
+def test_a_machine_that_cannot_be_reached_costs_no_other_targets_results(tmp_path, bundles, capsys):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        name = f"ssh://127.0.0.1:{closed.getsockname()[1]}?python=/usr/bin/python3"
+        code = main(["verify", str(bundle), "--targets", f"host,{name}", "--json", str(tmp_path / "v.json"), "--quiet"])
+    assert code == 3
+    out = capsys.readouterr().out
+    assert "127.0.0.1 cannot be reached" in out
+    assert "2 of 2 artifacts match the original" in out
+
+
+def test_an_unknown_host_key_is_refused(loopback, tmp_path, bundles):
+    loopback.write_client_config("")
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    with pytest.raises(TargetError, match="Host key verification failed"):
+        make_target(loopback.name).open(bundle)
+
+
+def test_a_machine_without_the_packages_says_so(loopback, tmp_path, bundles):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    name = loopback.name.partition("?")[0]
+    with pytest.raises(TargetError, match=f"is not set up: run pocketvae targets setup {name}"):
+        make_target(name).open(bundle)
