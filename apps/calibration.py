@@ -99,19 +99,12 @@ def calibrate(
         SpecError: the rate is not between 0 and 1.
         DataError: there are too few images for the rate.
     """
-    if not 0 < false_positive_rate < 1:
-        raise SpecError(f"the false-positive rate must be above 0 and below 1, got {false_positive_rate:g}")
-    needed = math.ceil(1 / false_positive_rate)
-    if len(held_out) < needed:
-        raise DataError(
-            f"a false-positive rate of {false_positive_rate:g} needs at least {needed} held-out images, "
-            f"got {len(held_out)}"
-        )
+    _check_rate(false_positive_rate, len(held_out))
     features = image_features(bundle, fitted, choice, sampling, progress=progress)
     noise_scale = bundle.vae.noise_scale or float(np.sqrt(features.square_error.mean() / features.pixels)) or 1.0
     density = fit_density(features)
     others = image_features(bundle, held_out, choice, sampling, progress=progress)
-    values = scores(others, bundle.vae, noise_scale, density)
+    strange = scores(others, bundle.vae, noise_scale, density)
     return Calibration(
         bundle=bundle.manifest.name,
         decoder=decoder_id(bundle).hex(),
@@ -121,8 +114,18 @@ def calibrate(
         noise_scale=noise_scale,
         density=density,
         false_positive_rate=false_positive_rate,
-        thresholds={kind: float(np.quantile(value, 1 - false_positive_rate)) for kind, value in values.items()},
+        thresholds={kind: float(np.quantile(value, 1 - false_positive_rate)) for kind, value in strange.items()},
         normal=normal,
         fitted_images=len(fitted),
         held_out_images=len(held_out),
     )
+
+
+def _check_rate(false_positive_rate: float, held_out: int) -> None:
+    if not 0 < false_positive_rate < 1:
+        raise SpecError(f"the false-positive rate must be above 0 and below 1, got {false_positive_rate:g}")
+    needed = math.ceil(1 / false_positive_rate)
+    if held_out < needed:
+        raise DataError(
+            f"a false-positive rate of {false_positive_rate:g} needs at least {needed} held-out images, got {held_out}"
+        )

@@ -70,8 +70,6 @@ def compress_lossy(
     latents = _latent_tables(bundle, tables)
     posterior = encode_images(bundle, source, choice, label, progress)
     symbols = latents.symbols(posterior.z_mean, quality)
-    own = source.labels_for(bundle.vae, label)
-    labels = np.broadcast_to(np.asarray(own), (len(source),)).tolist() if own is not None else []
     return pack(
         Stream(
             coding=Coding.LATENTS,
@@ -80,10 +78,15 @@ def compress_lossy(
             decoder_id=tables.decoder_id,
             content_check=_check(latents.latents(symbols, quality)),
             count=len(source),
-            labels=tuple(labels),
+            labels=_labels(bundle, source, label),
             codes=tuple(encode_symbols(symbols, latents, quality)),
         )
     )
+
+
+def _labels(bundle: ModelBundle, source: SourceImages, label: int | None) -> tuple[int, ...]:
+    own = source.labels_for(bundle.vae, label)
+    return () if own is None else tuple(np.broadcast_to(np.asarray(own), (len(source),)).tolist())
 
 
 def compress_lossless(tables: CodecTables, images: Pixels, progress: ProgressCallback = ignore_progress) -> bytes:
@@ -147,9 +150,7 @@ def decompress(
 
 
 def _decompress_pixels(stream: Stream, tables: CodecTables, progress: ProgressCallback) -> Decompressed:
-    if len(stream.codes) != stream.count:
-        raise DataError(f"the stream is damaged: {len(stream.codes)} codes for {stream.count} images")
-    images = decode_pixels(list(stream.codes), _pixel_network(tables), progress)[..., None]
+    images = decode_pixels(list(stream.codes), stream.count, _pixel_network(tables), progress)[..., None]
     _compare(images, stream)
     return Decompressed(images=images, z=None, labels=None)
 

@@ -97,7 +97,9 @@ def fit_tables(
         "decoder_id": np.frombuffer(decoder_id(bundle), np.uint8),
     }
     if any(record.component is Component.ENCODER for record in bundle.manifest.artifacts):
-        tables = fit_latent_tables(_posteriors(bundle, images[:_LATENT_IMAGES], labels, progress))
+        some = slice(_LATENT_IMAGES)
+        own = None if labels is None else labels[some]
+        tables = fit_latent_tables(_posteriors(bundle, images[some], own, progress))
         arrays |= {"latent_exponents": tables.exponents, "latent_counts": tables.counts}
     if images.shape[3] == 1:
         network = fit_pixel_network(np.ascontiguousarray(images[..., 0]), training, progress)

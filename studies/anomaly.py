@@ -40,6 +40,7 @@ from pocketvae.cli.terminal import Terminal
 from pocketvae.export import ExportConfig, export_run, plan_artifacts
 from pocketvae.image_files import read_mnist
 from pocketvae.images import load_splits, to_pixels, to_unit_interval
+from pocketvae.run import open_run
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.train import parse_assignments, preset, train, with_overrides
 
@@ -68,7 +69,7 @@ def main() -> int:
         "command": f"python studies/anomaly.py {' '.join(_portable(sys.argv[1:]))}".strip(),
         "commit": arguments.commit,
         "environment": dataclasses.asdict(current_environment()),
-        "config": with_overrides(preset("mnist-tiny"), parse_assignments(arguments.set)).as_json(),
+        "config": open_run(arguments.work / f"one-class-{arguments.digits[0]}-run").record.config,
         "one_class_auroc": digits,
         "one_class_mean_auroc": _mean(digits),
         "mnist_against_auroc": others,

@@ -82,7 +82,7 @@ def _rate(arguments: argparse.Namespace, terminal: Terminal) -> dict[str, object
         path = arguments.tables
         # The pixel network plays no part here: one step of fitting will do.
         files.write_bytes(path, fit_tables(bundle, fit.images, fit.labels, PixelTraining(steps=1), terminal.step))
-        tables = load_tables(path)
+        tables, manifest = load_tables(path), bundle.manifest
         latent = []
         for quality in range(1, BEST_QUALITY + 1):
             data = compress_lossy(bundle, tables, source, Choice(), quality=quality, progress=terminal.step)
@@ -97,7 +97,13 @@ def _rate(arguments: argparse.Namespace, terminal: Terminal) -> dict[str, object
                     point[f"{name.lower()}_{layout}_bytes_at_equal_{measure}"] = needed
     if arguments.chart is not None:
         _chart(latent, curves, arguments.chart)
-    return {"images": len(images), "image_shape": images.shape[1:], "latent": latent, "others": curves}
+    return {
+        "bundle": {"name": manifest.name, "training": manifest.training, "provenance": manifest.provenance},
+        "images": len(images),
+        "image_shape": images.shape[1:],
+        "latent": latent,
+        "others": curves,
+    }
 
 
 def _quality(images: np.ndarray, decoded: np.ndarray) -> dict[str, float]:
@@ -176,7 +182,7 @@ def _lossless(arguments: argparse.Namespace, terminal: Terminal) -> dict[str, ob
         start = time.perf_counter()
         data = compress_lossless(tables, images[..., None], terminal.step)
         middle = time.perf_counter()
-        decoded = decode_pixels(list(unpack(data, name).codes), network, terminal.step)
+        decoded = decode_pixels(list(unpack(data, name).codes), len(images), network, terminal.step)
         rows[name] = {
             "images": len(images),
             "exact": int(np.all(decoded == images, axis=(1, 2)).sum()),

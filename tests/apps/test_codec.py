@@ -50,10 +50,16 @@ def test_images_unlike_the_fitted_ones_are_exact_too(bundle, tables, kind):
     assert np.array_equal(decompress(bundle, tables, data, Choice()).images, images)
 
 
-def test_a_code_does_not_depend_on_its_neighbours(tables, grey_images):
-    together = unpack(compress_lossless(tables, grey_images[:9]), "x").codes
-    alone = [unpack(compress_lossless(tables, grey_images[i : i + 1]), "x").codes[0] for i in range(9)]
+def test_a_code_does_not_depend_on_the_others(tables, grey_images):
+    together = unpack(compress_lossless(tables, grey_images[:41]), "x").codes
+    alone = [unpack(compress_lossless(tables, grey_images[i : min(i + 16, 41)]), "x").codes[0] for i in (0, 16, 32)]
     assert list(together) == alone
+
+
+@pytest.mark.parametrize("count", [1, 15, 16, 17, 300])
+def test_any_number_of_images_comes_back(bundle, tables, grey_images, count):
+    data = compress_lossless(tables, grey_images[:count])
+    assert np.array_equal(decompress(bundle, tables, data, Choice()).images, grey_images[:count])
 
 
 @pytest.mark.parametrize("quality", range(1, BEST_QUALITY + 1))
@@ -250,3 +256,19 @@ def test_every_runtime_reads_the_same_latents(tiny_bundle, mnist_npz, tmp_path):
     assert all(np.array_equal(array["z"], arrays[0]["z"]) for array in arrays)
     difference = np.abs(arrays[0]["images"].astype(int) - arrays[1]["images"])
     assert difference.max() <= 1
+
+
+def test_only_the_labels_of_the_fitted_images_are_used(bundle, grey_images, monkeypatch):
+    from pocketvae.apps import PixelTraining, codec_tables, fit_tables
+
+    seen = []
+    original = codec_tables._posteriors
+
+    def posteriors(bundle, images, labels, progress):
+        seen.append((len(images), len(labels)))
+        return original(bundle, images, labels, progress)
+
+    monkeypatch.setattr(codec_tables, "_posteriors", posteriors)
+    monkeypatch.setattr(codec_tables, "_LATENT_IMAGES", 100)
+    fit_tables(bundle, grey_images, np.zeros(300, np.int32), PixelTraining(steps=1, units=4))
+    assert seen == [(100, 100)]

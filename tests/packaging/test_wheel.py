@@ -51,7 +51,8 @@ def test_the_wheel_holds_every_module_and_data_file(wheel):
     programs = [file.name for pattern in ("*.mjs", "*.html") for file in (ROOT / "benchmarks/couriers").glob(pattern)]
     assert len(programs) == 4
     assert {f"pocketvae/benchmarks/couriers/{name}" for name in programs} <= names
-    for name in ("py.typed", "benchmarks/report.css", "mnist/train-images-idx3-ubyte.xz", "mnist/README.md"):
+    page = ("apps/page/index.html", "apps/page/explore.js", "apps/page/explore.css")
+    for name in ("py.typed", "benchmarks/report.css", *page, "mnist/train-images-idx3-ubyte.xz", "mnist/README.md"):
         assert f"pocketvae/{name}" in names
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"pocketvae"}
 
