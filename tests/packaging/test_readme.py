@@ -1,7 +1,8 @@
-"""What the README says of commands, options, files and code is so."""
+"""What README.md and the pages under docs say of commands, options, files and code is so."""
 
 import ast
 import importlib
+import json
 import re
 import shlex
 from dataclasses import fields
@@ -14,17 +15,43 @@ from pocketvae.cli.main import COMMANDS, build_parser
 from pocketvae.spec import Format, Precision, unsupported_reason
 
 ROOT = Path(__file__).parents[2]
-README = (ROOT / "README.md").read_text("utf-8")
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+PAGES = [README, *sorted(DOCS.glob("*.md"))]
+ALL_PAGES = [*PAGES, *(ROOT / folder / "README.md" for folder in ("studies", "benchmarks/history", "core/mnist"))]
 ROOMS = ("core", "train", "export", "benchmarks", "apps")
 EVERYWHERE = {"--quiet", "--verbose"}
 
 
-def section(heading):
+def read(page):
+    return page.read_text("utf-8")
+
+
+def everything():
+    return "\n".join(read(page) for page in PAGES)
+
+
+def section(page, heading):
     """Returns the text under a heading, down to the next one of its level or above."""
     level = heading.split(" ")[0]
-    match = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{len(level)}}} |\Z)", README, re.MULTILINE | re.DOTALL)
-    assert match, f"the README has no heading {heading!r}"
+    match = re.search(rf"^{re.escape(heading)}\n(.*?)(?=^#{{1,{len(level)}}} |\Z)", read(page), re.M | re.S)
+    assert match, f"{page.name} has no heading {heading!r}"
     return match[1]
+
+
+def command_section(command):
+    return section(DOCS / "commands.md", f"## {command}")
+
+
+def anchors(page):
+    """Returns what GitHub makes of the headings; a comment in a block of code is none."""
+    text = re.sub(r"^```.*?^```$", "", read(page), flags=re.M | re.S)
+    titles = re.findall(r"^#+ (.+)$", text, re.M)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+def links(page):
+    return [target for target in re.findall(r"\]\(([^)\s]+)\)", read(page)) if "://" not in target]
 
 
 def options_of(command):
@@ -33,24 +60,32 @@ def options_of(command):
 
 
 def command_lines():
-    return re.findall(r"^    pocketvae (.+)$", README, re.MULTILINE)
+    return sorted(set(re.findall(r"^    pocketvae (.+)$", everything(), re.MULTILINE)))
 
 
-def python_blocks():
-    return re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def python_blocks(text):
+    return re.findall(r"^```python\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+
+
+def run_blocks(blocks):
+    names = {}
+    for block in blocks:
+        exec(compile(block, "a page", "exec"), names)
+    return names
 
 
 def test_every_command_has_a_section_and_every_section_a_command():
-    headings = re.findall(r"^### (\S+)$", section("## Commands"), re.MULTILINE)
+    headings = re.findall(r"^## (\S+)$", read(DOCS / "commands.md"), re.MULTILINE)
     assert sorted(headings) == sorted(COMMANDS)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_option_is_documented_and_exists(command):
-    named = set(re.findall(r"`(--[a-z][a-z-]*)", section(f"### {command}"))) | set(
-        re.findall(r" (--[a-z][a-z-]*)", section(f"### {command}"))
-    )
+    text = command_section(command)
+    named = set(re.findall(r"[` ](--[a-z][a-z-]*)", text))
     assert named - EVERYWHERE == options_of(command)
+    rows = re.findall(r"^\| (`--[^|]*) \|", text, re.MULTILINE)
+    assert {option for row in rows for option in re.findall(r"`(--[a-z][a-z-]*)", row)} == options_of(command)
 
 
 @pytest.mark.parametrize("line", command_lines())
@@ -60,12 +95,14 @@ def test_every_command_line_is_understood(line):
 
 
 def test_the_exit_codes_are_these():
-    documented = {int(code) for code in re.findall(r"^\| (\d+) \|", section("### Exit codes"), re.MULTILINE)}
+    documented = {
+        int(code) for code in re.findall(r"^\| (\d+) \|", section(DOCS / "commands.md", "## Exit codes"), re.MULTILINE)
+    }
     assert documented == {value for name, value in vars(main).items() if name.startswith("EXIT_")}
 
 
 def test_the_precisions_are_these():
-    rows = re.findall(r"^\| `(\w+)` \| (yes|no) \| (yes|no) \|", section("### export"), re.MULTILINE)
+    rows = re.findall(r"^\| `(\w+)` \| (yes|no) \| (yes|no) \|", command_section("export"), re.MULTILINE)
     assert {name: (tflite, onnx) for name, tflite, onnx in rows} == {
         precision.value: tuple(
             "no" if unsupported_reason(format, precision) else "yes" for format in (Format.TFLITE, Format.ONNX)
@@ -77,33 +114,54 @@ def test_the_precisions_are_these():
 def test_the_training_keys_and_presets_are_these():
     from pocketvae.train import PRESETS, TrainConfig
 
-    text = section("### train")
-    keys = re.search(r"^Keys: (.*?)\.", text, re.MULTILINE | re.DOTALL)[1]
-    assert re.findall(r"`(\w+)`", keys) == [field.name for field in fields(TrainConfig)]
-    row = re.search(r"^\| `--preset PRESET` \| (.*) \|$", text, re.MULTILINE)[1]
+    rows = re.findall(r"^\| `(\w+)` \| `(.+?)` \|", section(DOCS / "training.md", "## Keys"), re.MULTILINE)
+    keys = rows[: len(fields(TrainConfig))]
+    values = PRESETS["mnist-tiny"].as_json()
+    assert keys == [(key, value if isinstance(value, str) else json.dumps(value)) for key, value in values.items()]
+    row = re.search(r"^\| `--preset PRESET` \| (.*) \|$", command_section("train"), re.MULTILINE)[1]
     assert set(re.findall(r"`([\w-]+)`", row)) == set(PRESETS)
 
 
-def test_every_link_and_picture_exists():
-    targets = re.findall(r"\]\(([^)\s]+)\)", README)
-    anchors = {
-        re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.+)$", README, re.M)
-    }
-    for target in targets:
-        if target.startswith("#"):
-            assert target[1:] in anchors, target
-        else:
-            assert (ROOT / target).is_file(), target
+@pytest.mark.parametrize("page", ALL_PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_every_link_and_anchor_exists(page):
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.is_file(), link
+        assert not anchor or anchor in anchors(target), link
+
+
+def test_the_index_has_every_page_and_the_readme_leads_to_it():
+    others = {page.name for page in PAGES} - {"README.md"}
+    assert others - set(links(DOCS / "README.md")) == set()
+    assert "docs/README.md" in links(README)
+
+
+def test_the_readme_stays_short():
+    assert len(read(README).split()) < 3000
+
+
+def test_the_rows_of_the_readme_are_those_of_the_results():
+    rows = re.findall(r"^\|.*\|$", section(README, "## Results"), re.MULTILINE)
+    assert len(rows) > 20
+    results = read(DOCS / "results.md").splitlines()
+    assert [row for row in rows if row.replace("](docs/", "](") not in results] == []
+
+
+def test_every_schema_is_named():
+    schemas = {file.name for file in (DOCS / "schemas").iterdir() if file.suffix in {".json", ".xsd"}}
+    assert {name for name in schemas if f"schemas/{name}" not in links(DOCS / "bundle.md")} == set()
 
 
 def test_every_picture_is_used_and_they_are_small():
-    pictures = sorted((ROOT / "docs" / "pictures").iterdir())
-    assert [file.name for file in pictures if f"](docs/pictures/{file.name})" not in README] == []
+    pictures = sorted((DOCS / "pictures").iterdir())
+    used = {Path(link).name for page in PAGES for link in links(page)}
+    assert [file.name for file in pictures if file.name not in used] == []
     assert sum(file.stat().st_size for file in pictures) < 500_000
 
 
 def test_the_map_shows_every_module_and_nothing_that_is_gone():
-    shown = re.findall(r"^- `([^`]+)`: ", section("## Architecture"), re.MULTILINE)
+    shown = re.findall(r"^- `([^`]+)`: ", read(DOCS / "architecture.md"), re.MULTILINE)
     modules = {file.relative_to(ROOT).as_posix() for room in ROOMS for file in (ROOT / room).rglob("*.py")}
     assert modules - set(shown) == set()
     assert [path for path in shown if not (ROOT / path).exists()] == []
@@ -111,27 +169,29 @@ def test_the_map_shows_every_module_and_nothing_that_is_gone():
 
 
 def test_every_make_target_exists():
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    named = set(re.findall(r"\bmake ([a-z-]+)", README)) - {"as"}
+    makefile = read(ROOT / "Makefile")
+    named = set(re.findall(r"(?:`|^    )make ([a-z-]+)", everything(), re.MULTILINE))
+    assert "quickstart" in named
     assert {name for name in named if not re.search(rf"^{name}:", makefile, re.MULTILINE)} == set()
 
 
 def test_the_code_imports_what_exists():
-    assert len(python_blocks()) >= 3
-    for block in python_blocks():
+    blocks = python_blocks(everything())
+    assert len(blocks) >= 8
+    for block in blocks:
         for node in ast.walk(ast.parse(block)):
             if isinstance(node, ast.ImportFrom):
                 module = importlib.import_module(node.module)
                 assert [alias.name for alias in node.names if not hasattr(module, alias.name)] == []
 
 
-def test_the_first_code_block_runs(tmp_path, monkeypatch, bundles):
+@pytest.mark.parametrize("page", [README, DOCS / "python.md"], ids=["README", "python"])
+def test_the_code_that_opens_a_bundle_runs(page, tmp_path, monkeypatch, bundles):
     (tmp_path / "quickstart").mkdir()
     bundles.make_bundle(tmp_path / "quickstart" / "bundle")
     monkeypatch.chdir(tmp_path)
-    names = {}
-    exec(compile(python_blocks()[0], "README.md", "exec"), names)
-    assert names["image"].shape == (1, 6, 6, 1)
+    [block] = [block for block in python_blocks(read(page)) if "pocketvae.open(" in block]
+    assert run_blocks([block])["image"].shape == (1, 6, 6, 1)
 
 
 @pytest.mark.slow
@@ -139,15 +199,15 @@ def test_the_code_that_generates_images_runs(tmp_path, monkeypatch, tiny_bundle)
     (tmp_path / "quickstart").mkdir()
     (tmp_path / "quickstart" / "bundle").symlink_to(tiny_bundle)
     monkeypatch.chdir(tmp_path)
-    names = {}
-    blocks = re.findall(r"^```python\n(.*?)^```$", section("## Generating images"), re.MULTILINE | re.DOTALL)
+    blocks = python_blocks(read(DOCS / "generating.md"))
     assert len(blocks) == 2
-    for block in blocks:
-        exec(compile(block, "README.md", "exec"), names)
+    names = run_blocks(blocks)
     assert len(names["images"]) == 100
     assert names["image"].shape == names["images"][0].shape == (1, 28, 28, 1)
+    # The README shows the first of them.
+    assert blocks[0] in python_blocks(section(README, "### Generate"))
 
 
 def test_the_changelog_begins_with_what_is_not_released():
-    headings = re.findall(r"^## (.+)$", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
+    headings = re.findall(r"^## (.+)$", read(ROOT / "CHANGELOG.md"), re.MULTILINE)
     assert headings[0] == "[Unreleased]"
