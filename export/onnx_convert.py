@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -43,21 +42,48 @@ def convert_float32(graph: Graph) -> bytes:
     names = [spec.name for spec in graph.inputs]
     if inputs != names:
         raise ExportError(f"the ONNX graph must have the inputs {names}, got {inputs}")
-    _name_nodes(model.graph.node)
+    _name_parts(model.graph)
     onnx.checker.check_model(model, full_check=True)
     return serialize(model)
 
 
-def _name_nodes(nodes: Iterable[Any]) -> None:
-    """Takes the counters out of nodes' names: they count over all that a process has converted.
+def _name_parts(graph: Any) -> None:
+    """Takes the counters out of the names of nodes and tensors: they count over all that a process has converted.
 
-    Recipes name layers by them. Nodes that are called alike are numbered in graph order.
+    Recipes name layers by them, and the same model shall give the same bytes. What is called alike is numbered in graph
+    order. A graph with graphs inside, which refer to names outside, keeps its names.
     """
-    seen: dict[str, int] = {}
-    for node in nodes:
-        name = _COUNTER.sub("", node.name) or node.op_type
-        seen[name] = seen.get(name, 0) + 1
-        node.name = name if seen[name] == 1 else f"{name}_{seen[name]}"
+    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
+        return
+    nodes, tensors = _Names(), _Names()
+    renamed = {"": "", **{value.name: tensors.new(value.name) for value in (*graph.input, *graph.output)}}
+
+    def rename(name: str) -> str:
+        if name not in renamed:
+            renamed[name] = tensors.new(_COUNTER.sub("", name))
+        return renamed[name]
+
+    for node in graph.node:
+        node.name = nodes.new(_COUNTER.sub("", node.name) or node.op_type)
+        node.input[:] = [rename(name) for name in node.input]
+        node.output[:] = [rename(name) for name in node.output]
+    for part in (*graph.initializer, *graph.value_info):
+        part.name = rename(part.name)
+    weights = sorted(graph.initializer, key=lambda tensor: str(tensor.name))
+    del graph.initializer[:]
+    graph.initializer.extend(weights)
+
+
+class _Names:
+    """Names that are each given once."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def new(self, stem: str) -> str:
+        """Returns the stem, from the second time on with a number."""
+        self._counts[stem] = self._counts.get(stem, 0) + 1
+        return stem if self._counts[stem] == 1 else f"{stem}__{self._counts[stem]}"
 
 
 def convert_float16(float32: bytes) -> bytes:
