@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import re
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -14,6 +16,7 @@ from pocketvae.quiet import quiet_stderr
 
 # tf2onnx writes 15 to 18; 17 is read by every onnxruntime since 1.12 and by onnxruntime-web.
 OPSET = 17
+_COUNTER = re.compile(r"__\d+")
 
 
 def convert_float32(graph: Graph) -> bytes:
@@ -40,8 +43,21 @@ def convert_float32(graph: Graph) -> bytes:
     names = [spec.name for spec in graph.inputs]
     if inputs != names:
         raise ExportError(f"the ONNX graph must have the inputs {names}, got {inputs}")
+    _name_nodes(model.graph.node)
     onnx.checker.check_model(model, full_check=True)
     return serialize(model)
+
+
+def _name_nodes(nodes: Iterable[Any]) -> None:
+    """Takes the counters out of nodes' names: they count over all that a process has converted.
+
+    Recipes name layers by them. Nodes that are called alike are numbered in graph order.
+    """
+    seen: dict[str, int] = {}
+    for node in nodes:
+        name = _COUNTER.sub("", node.name) or node.op_type
+        seen[name] = seen.get(name, 0) + 1
+        node.name = name if seen[name] == 1 else f"{name}_{seen[name]}"
 
 
 def convert_float16(float32: bytes) -> bytes:
