@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae import files
-from pocketvae.apps.latent_tables import LatentTables, fit_latent_tables
+from pocketvae.apps.latent_tables import DEFAULT_QUALITY, LatentTables, fit_latent_tables
 from pocketvae.apps.pixel_network import PixelNetwork, Window
 from pocketvae.apps.pixel_training import PixelTraining, fit_pixel_network
 from pocketvae.apps.stream import ID_BYTES
@@ -19,6 +19,7 @@ from pocketvae.errors import DataError, ManifestError
 from pocketvae.model_bundle import ModelBundle
 from pocketvae.models import Posterior
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.runners import FloatArray
 from pocketvae.spec import Component
 
 TABLES_NAME = "codec.npz"
@@ -36,6 +37,11 @@ _NETWORK_ARRAYS = (
 # Posteriors of so many images fix the histograms of latents.
 _LATENT_IMAGES = 20_000
 _CHUNK = 64
+# A decoder may be far less sensitive than its posteriors are narrow: the unit is doubled as long as the default quality
+# raises the square error of so many images by less than this share.
+_TRIAL_IMAGES = 256
+_LOSS = 0.03
+_DOUBLINGS = 8
 
 Array = npt.NDArray[np.generic]
 
@@ -98,8 +104,9 @@ def fit_tables(
     }
     if any(record.component is Component.ENCODER for record in bundle.manifest.artifacts):
         some = slice(_LATENT_IMAGES)
-        own = None if labels is None else labels[some]
-        tables = fit_latent_tables(_posteriors(bundle, images[some], own, progress))
+        own = None if labels is None or bundle.vae.label_count == 0 else labels[some]
+        posterior = _posteriors(bundle, images[some], own, progress)
+        tables = _coarsest_tables(bundle, images[:_TRIAL_IMAGES], own, posterior)
         arrays |= {"latent_exponents": tables.exponents, "latent_counts": tables.counts}
     if images.shape[3] == 1:
         network = fit_pixel_network(np.ascontiguousarray(images[..., 0]), training, progress)
@@ -143,16 +150,38 @@ def _posteriors(
     progress: ProgressCallback,
 ) -> Posterior:
     encoder = bundle.encoder()
-    conditional = bundle.vae.label_count > 0
     parts = []
     for first in range(0, len(images), _CHUNK):
         part = slice(first, first + _CHUNK)
-        parts.append(encoder.encode(images[part], labels[part] if conditional and labels is not None else None))
+        parts.append(encoder.encode(images[part], None if labels is None else labels[part]))
         progress(Progress(stage="latents", done=min(first + _CHUNK, len(images)), total=len(images)))
     return Posterior(
         z_mean=np.concatenate([part.z_mean for part in parts]),
         z_log_var=np.concatenate([part.z_log_var for part in parts]),
     )
+
+
+def _coarsest_tables(
+    bundle: ModelBundle,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int32] | None,
+    posterior: Posterior,
+) -> LatentTables:
+    own = None if labels is None else labels[: len(images)]
+    z = posterior.z_mean[: len(images)]
+
+    def error(latents: FloatArray) -> float:
+        decoded = bundle.decoder().decode_pixels(latents, own)
+        return float(np.mean(np.square(decoded.astype(np.float64) - images)))
+
+    most = (1 + _LOSS) * error(z)
+    tables = fit_latent_tables(posterior)
+    for doublings in range(1, _DOUBLINGS + 1):
+        coarser = fit_latent_tables(posterior, doublings=doublings)
+        if error(coarser.latents(coarser.symbols(z, DEFAULT_QUALITY), DEFAULT_QUALITY)) > most:
+            break
+        tables = coarser
+    return tables
 
 
 def _latents(arrays: dict[str, Array]) -> LatentTables | None:

@@ -1,6 +1,6 @@
 """Integer frequency tables of quantized latents.
 
-Every dimension has a grid whose unit is a power of two, about an eighth of the posterior's standard deviation, and a
+Every dimension has a grid whose unit is a power of two in proportion to the posterior's standard deviation, and a
 histogram over it. A coarser grid, for a lower quality, adds up neighbouring cells. Fitting uses floating point once;
 coding uses nothing but the stored whole numbers, and a latent is a whole number times a power of two, which is exact.
 """
@@ -19,7 +19,7 @@ from pocketvae.runners import FloatArray
 
 Integers = npt.NDArray[np.int64]
 
-# Units of the grid in one step of each quality: from eight standard deviations of the posterior to a quarter of one.
+# Units of the grid in one step of each quality.
 STEPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 2)
 BEST_QUALITY = len(STEPS)
 DEFAULT_QUALITY = 7
@@ -100,10 +100,15 @@ def steps_of(quality: int) -> int:
     return STEPS[quality - 1]
 
 
-def fit_latent_tables(posterior: Posterior) -> LatentTables:
-    """Fits tables to the posteriors of images, `[N, D]`; a tenth of the histograms is the prior N(0, I)."""
+def fit_latent_tables(posterior: Posterior, *, doublings: int = 0) -> LatentTables:
+    """Fits tables to the posteriors of images, `[N, D]`; a tenth of the histograms is the prior N(0, I).
+
+    Args:
+        posterior: Of the images.
+        doublings: How often to double the unit, which is a sixteenth to an eighth of the mean standard deviation.
+    """
     sigma = np.exp(0.5 * posterior.z_log_var.astype(np.float64)).mean(axis=0)
-    exponents = np.ceil(np.log2(_UNITS_PER_SIGMA / sigma)).astype(np.int64)
+    exponents = np.ceil(np.log2(_UNITS_PER_SIGMA / sigma)).astype(np.int64) - doublings
     means = posterior.z_mean.astype(np.float64)
     units = np.ldexp(1.0, -exponents.astype(np.int32))
     widths = _COVERED * np.maximum(1.0, np.abs(means).std(axis=0) + np.abs(means).mean(axis=0))

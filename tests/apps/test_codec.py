@@ -6,7 +6,17 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pocketvae
-from pocketvae.apps import Choice, SourceImages, compress_lossless, compress_lossy, decompress, load_tables
+from pocketvae.apps import (
+    Choice,
+    PixelTraining,
+    SourceImages,
+    codec_tables,
+    compress_lossless,
+    compress_lossy,
+    decompress,
+    fit_tables,
+    load_tables,
+)
 from pocketvae.apps.latent_tables import BEST_QUALITY, fit_latent_tables, steps_of
 from pocketvae.apps.pixel_training import PixelBatch, loss_and_gradients
 from pocketvae.apps.rans import TOTAL
@@ -99,6 +109,20 @@ def test_the_histogram_is_that_of_the_latents():
     centre = tables.counts.shape[1] // 2
     near = tables.counts[0, centre - 128 : centre + 129].sum() / tables.counts[0].sum()
     assert near == pytest.approx(0.683, abs=0.03)
+
+
+def test_the_grid_is_as_coarse_as_the_decoder_allows(bundle, tables, grey_images):
+    means = bundle.encoder().encode(grey_images[:200]).z_mean
+
+    def error(z):
+        return np.mean(np.square(bundle.decoder().decode_pixels(z).astype(float) - grey_images[:200]))
+
+    finest = fit_latent_tables(bundle.encoder().encode(grey_images[:200]))
+    doublings = finest.exponents - tables.latents.exponents
+    assert (doublings == doublings[0]).all()
+    assert doublings[0] > 0  # the encoder of this bundle returns a standard deviation of 1 and means close to 0
+    decoded = error(tables.latents.latents(tables.latents.symbols(means, 7), 7))
+    assert decoded <= 1.03 * error(means)
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -258,17 +282,17 @@ def test_every_runtime_reads_the_same_latents(tiny_bundle, mnist_npz, tmp_path):
     assert difference.max() <= 1
 
 
-def test_only_the_labels_of_the_fitted_images_are_used(bundle, grey_images, monkeypatch):
-    from pocketvae.apps import PixelTraining, codec_tables, fit_tables
-
+def test_only_the_labels_of_the_fitted_images_are_used(tables_path, grey_images, monkeypatch):
     seen = []
-    original = codec_tables._posteriors
 
-    def posteriors(bundle, images, labels, progress):
+    def stop(bundle, images, labels, progress):
         seen.append((len(images), len(labels)))
-        return original(bundle, images, labels, progress)
+        raise DataError("seen")
 
-    monkeypatch.setattr(codec_tables, "_posteriors", posteriors)
+    monkeypatch.setattr(codec_tables, "_posteriors", stop)
     monkeypatch.setattr(codec_tables, "_LATENT_IMAGES", 100)
-    fit_tables(bundle, grey_images, np.zeros(300, np.int32), PixelTraining(steps=1, units=4))
+    with pocketvae.open(tables_path) as bundle:
+        object.__setattr__(bundle.manifest.vae, "label_count", 10)
+        with pytest.raises(DataError, match="seen"):
+            fit_tables(bundle, grey_images, np.zeros(300, np.int32), PixelTraining(steps=1))
     assert seen == [(100, 100)]
