@@ -7,7 +7,7 @@ OUT ?= quickstart
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --no-build-isolation
 # In strict editable mode a new file is seen after a reinstall only, so the package depends on every source file.
-SOURCES := pyproject.toml $(shell find core train export benchmarks apps -name '*.py' -o -name '*.mjs' -o -name '*.html')
+SOURCES := pyproject.toml $(shell find core train export benchmarks apps -name '*.py' -o -name '*.mjs' -o -name '*.html' -o -name '*.js' -o -name '*.css')
 
 .PHONY: quickstart test test-fast check targets schemas wheel clean
 
@@ -28,6 +28,7 @@ check: $(VENV)/.dev
 
 targets: $(VENV)/.all
 	$(BIN)/pocketvae targets setup all --yes
+	$(BIN)/pocketvae explore --setup
 
 schemas: $(VENV)/.all
 	$(BIN)/python docs/schemas/write.py
