@@ -20,7 +20,6 @@ from pocketvae.bundle import Bundle, Goldens, open_bundle
 from pocketvae.errors import ManifestError, SpecError, TargetError
 from pocketvae.files import write_bytes
 from pocketvae.manifest import ArtifactRecord
-from pocketvae.metrics import ELBO_CHANGE
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import Component
 
@@ -178,10 +177,11 @@ class _Verifier:
             case = Case(
                 artifact=artifact,
                 target=target.name,
-                tolerances=tuple(item for item in tolerances if item.metric != ELBO_CHANGE),
+                tolerances=tolerances,
                 inputs=goldens.inputs,
                 expected=expected,
                 outputs=outputs,
+                observed=goldens.observed,
             )
             triangulation = Triangulation(self._bundle.manifest, run, self._num_threads)
             self._diagnoses.append(triangulation.diagnose(case))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,21 @@ class Goldens:
     def is_whole(self) -> bool:
         """Whether every value of the outputs was kept."""
         return all(step == 1 for step in self.steps.values())
+
+    def random_order(self, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+        """Returns an order of the samples `[N]` in which those of observed images still come first."""
+        first = 0 if self.observed is None else len(self.observed.x)
+        return np.concatenate([rng.permutation(first), first + rng.permutation(self.count - first)])
+
+    def reordered(self, order: npt.NDArray[np.intp]) -> Goldens:
+        """Returns the same samples in an order from `random_order`."""
+        observed = self.observed
+        return replace(
+            self,
+            inputs={name: values[order] for name, values in self.inputs.items()},
+            outputs={name: values[order] for name, values in self.outputs.items()},
+            observed=observed.reordered(order[: len(observed.x)]) if observed else None,
+        )
 
     def select(self, outputs: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[np.float32]]:
         """Returns those values of complete outputs `[N, ...]` that the goldens hold too."""

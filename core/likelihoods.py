@@ -6,7 +6,7 @@ likelihood's parameters, so that the image stands for them: see `image_log_likel
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -45,6 +45,11 @@ class Observed:
     def of(cls, vae: VaeSpec, x: Array, log_scale: Array | None = None) -> Observed:
         """Returns images with the likelihood of a VAE."""
         return cls(x=x, likelihood=vae.likelihood, noise_scale=vae.noise_scale, log_scale=log_scale)
+
+    def reordered(self, order: npt.NDArray[np.intp]) -> Observed:
+        """Returns the same images in another order, `[M]`."""
+        log_scale = None if self.log_scale is None else self.log_scale[order]
+        return replace(self, x=self.x[order], log_scale=log_scale)
 
     def elbo_change(self, original: Array, artifact: Array) -> float:
         """Returns |mean ELBO of the artifact - mean ELBO of the original| in nats per image.

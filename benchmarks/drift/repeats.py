@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -52,7 +52,7 @@ def _repeat(bundle: Bundle, run: TargetRun, artifact: ArtifactRecord, goldens: G
     first: dict[str, np.ndarray] = {}
     spread: dict[str, float] = {}
     threads = (1, 2) if logical_cores() > 1 else (1,)
-    orders = [rng.permutation(goldens.count) for _ in range(_ORDERS)]
+    orders = [goldens.random_order(rng) for _ in range(_ORDERS)]
     for order, count, batch in itertools.product(orders, threads, artifact.batches):
         checked = check_artifact(
             run,
@@ -60,7 +60,7 @@ def _repeat(bundle: Bundle, run: TargetRun, artifact: ArtifactRecord, goldens: G
             bundle,
             artifact,
             artifact.tolerances,
-            _in_order(goldens, order),
+            goldens.reordered(order),
             num_threads=count,
             batch=batch,
         )
@@ -74,11 +74,3 @@ def _repeat(bundle: Bundle, run: TargetRun, artifact: ArtifactRecord, goldens: G
             difference = float(np.abs(restored - first.setdefault(name, restored)).max())
             spread[name] = max(spread.get(name, 0.0), difference)
     return "", spread
-
-
-def _in_order(goldens: Goldens, order: np.ndarray) -> Goldens:
-    return replace(
-        goldens,
-        inputs={name: values[order] for name, values in goldens.inputs.items()},
-        outputs={name: values[order] for name, values in goldens.outputs.items()},
-    )

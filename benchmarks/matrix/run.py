@@ -138,7 +138,9 @@ class _Filler:
         goldens = self._bundle.goldens(artifact.component)
         expected = {name: values.astype(np.float32) for name, values in goldens.outputs.items()}
         vae, names = self._bundle.manifest.vae, (artifact.name, target.name)
-        checks = output_checks(*names, vae, artifact.tolerances, expected, outputs, goldens.select(outputs))
+        checks = output_checks(
+            *names, vae, artifact.tolerances, expected, outputs, goldens.select(outputs), goldens.observed
+        )
         failed = [check for check in checks if not check.passed]
         return f"{failed[0].output} {failed[0].metric}: {failed[0].detail}".strip() if failed else ""
 

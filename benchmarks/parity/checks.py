@@ -128,9 +128,10 @@ def meets(
     expected: Mapping[str, FloatArray],
     outputs: Mapping[str, FloatArray],
     image_span: float = 1.0,
+    observed: Observed | None = None,
 ) -> bool:
-    """Whether outputs hold a tolerance."""
-    return tolerance_check("", "", tolerance, expected, outputs, image_span).passed
+    """Whether outputs hold a tolerance; see `output_checks`."""
+    return tolerance_check("", "", tolerance, expected, outputs, image_span, observed).passed
 
 
 def finite_problem(values: FloatArray) -> str:

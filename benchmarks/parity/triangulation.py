@@ -11,6 +11,7 @@ from pocketvae.benchmarks.parity.checks import meets
 from pocketvae.benchmarks.results import Culprit, Diagnosis
 from pocketvae.benchmarks.targets import ArtifactFault, TargetRun
 from pocketvae.errors import TargetError
+from pocketvae.likelihoods import Observed
 from pocketvae.manifest import ArtifactRecord, Manifest, Tolerance
 from pocketvae.runners import Array, FloatArray, Kernels
 from pocketvae.spec import Format, Precision, VaeSpec
@@ -31,6 +32,7 @@ class Case:
         inputs: Input name to the goldens' `[N, ...]`.
         expected: Output name to the original's `[N, ...]`.
         outputs: Output name to the artifact's `[N, ...]`.
+        observed: The images that the first golden latents were drawn for.
     """
 
     artifact: ArtifactRecord
@@ -39,6 +41,7 @@ class Case:
     inputs: Mapping[str, Array]
     expected: Outputs
     outputs: Outputs
+    observed: Observed | None = None
 
 
 class Triangulation:
@@ -143,8 +146,9 @@ class Triangulation:
             return None
 
     def _meets(self, case: Case, outputs: Outputs) -> bool:
-        span = self._manifest.vae.range_span
-        return bool(case.tolerances) and all(meets(item, case.expected, outputs, span) for item in case.tolerances)
+        span, observed = self._manifest.vae.range_span, case.observed
+        held = [meets(item, case.expected, outputs, span, observed) for item in case.tolerances]
+        return bool(held) and all(held)
 
 
 @dataclass(frozen=True, kw_only=True)
