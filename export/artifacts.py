@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, onnx_quantize, tflite
+from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, tflite
 from pocketvae.export.budgets import with_pixel_rounding
+from pocketvae.export.dynamic import quantize_within_budget
 from pocketvae.export.interfaces import show
 from pocketvae.export.measured import excess_of, excess_of_outputs, kernel_spread, open_content
 from pocketvae.export.quantizers import is_searched
 from pocketvae.export.rewrites.choice import Decision, decide, settle
-from pocketvae.export.searched import Searched, search_artifact
+from pocketvae.export.searched import Searched, search_artifact, short_name
 from pocketvae.export.source import FloatArray, Source
 from pocketvae.manifest import RewriteRecord, Tolerance
 from pocketvae.runners import run_samples
@@ -138,7 +139,8 @@ def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
         golden_strata=source.golden_strata,
         observed=None,
     )
-    if spec.precision is not Precision.INT8 or excess_of(spec.format, made.content, here, tolerances) <= 1:
+    may_change = spec.precision in (Precision.INT8, Precision.DYNAMIC_INT8)
+    if not may_change or excess_of(spec.format, made.content, here, tolerances) <= 1:
         return made
     anew = _convert(spec, here, tolerances)
     return replace(anew, notes=("quantized anew for the latents of seeds", *anew.notes))
@@ -171,19 +173,19 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
         content = source.float32(Format.TFLITE)
     elif key == (Format.TFLITE, Precision.FLOAT16):
         content = tflite.convert_float16(graph)
-    elif key == (Format.TFLITE, Precision.DYNAMIC_INT8):
-        content = tflite.convert_dynamic_int8(graph)
+    elif spec.precision is Precision.DYNAMIC_INT8:
+        content, kept = quantize_within_budget(spec.format, source, tolerances)
+        if kept:
+            notes.append(f"weights in float to hold the budget: {', '.join(sorted(short_name(name) for name in kept))}")
     elif key == (Format.TFLITE, Precision.INT16X8):
         # TFLite has no 16-bit depth-to-space, so this one has reshape, transpose, reshape.
         notes.clear()
         content = tflite.convert_int16x8(source.graph(fuse=False), source.calibration)
     elif key == (Format.ONNX, Precision.FLOAT32):
         content = source.float32(Format.ONNX)
-    elif key == (Format.ONNX, Precision.FLOAT16):
+    else:
         content = onnx_convert.convert_float16(source.float32(Format.ONNX))
         notes.append("weights in half precision, arithmetic in float32")
-    else:
-        content = onnx_quantize.quantize_dynamic(source.float32(Format.ONNX))
     return _Made(content=content, notes=(*notes, *filter(None, [decision.note()])))
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,14 +34,25 @@ _HEADS = {
 _PASSIVE = ("Relu", "Pad", "MaxPool", *_MOVERS)
 
 
-def quantize_dynamic(float32: bytes) -> bytes:
-    """Quantizes weights to uint8 per channel; activations are quantized as they come."""
+def quantize_dynamic(float32: bytes, float_layers: Sequence[str] = ()) -> bytes:
+    """Quantizes weights to uint8 per channel; activations are quantized as they come.
+
+    Args:
+        float32: The float model.
+        float_layers: Left out, named as `weighted_layers` does.
+    """
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization import quantize_dynamic as quantize
 
     with _Workspace(float32) as workspace:
         workspace.prepare()
-        quantize(workspace.source, workspace.target, per_channel=True, weight_type=QuantType.QUInt8)
+        quantize(
+            workspace.source,
+            workspace.target,
+            per_channel=True,
+            weight_type=QuantType.QUInt8,
+            nodes_to_exclude=list(float_layers),
+        )
         return workspace.result()
 
 

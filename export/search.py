@@ -98,6 +98,13 @@ class Search:
             self._quantize_within_budget(tuned.plan)
         return self.best()
 
+    def run_without_ranges(self) -> Trial:
+        """Finds a quantization of weights alone: all of them, or the largest layers that keep within the budget."""
+        whole = self.attempt(QuantizationPlan())
+        if not whole.within_budget:
+            self._quantize_within_budget(whole.plan)
+        return self.best()
+
     def sensitivities(self) -> dict[str, float]:
         """Returns the excess of each layer where it alone is quantized and all others are in float."""
         return {name: self.attempt(self._plan((name,), {})).excess for name in self._sizes}

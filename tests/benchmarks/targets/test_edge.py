@@ -123,8 +123,10 @@ def test_arm_computes_the_same(tiny_bundle):
     cells = held(matrix_bundle(tiny_bundle, targets=("arm64",)))
     assert len(cells) == len(open_bundle(tiny_bundle).manifest.artifacts)
     for cell in cells:
-        if (".int8" in cell.artifact and cell.artifact.endswith("tflite")) or cell.artifact.startswith("sampler"):
+        if ".int8_io." in cell.artifact or cell.artifact.startswith("sampler"):
             assert cell.max_abs == 0, cell
+        elif ".int8." in cell.artifact and cell.artifact.endswith("tflite"):
+            assert cell.max_abs < 1e-6, cell  # the head is in float, and another processor has another exponential
 
 
 @pytest.mark.slow
@@ -133,7 +135,7 @@ def test_other_processors_compute_the_same_int8(cpu, tiny_bundle):
     target = usable(f"arm64:{cpu}")
     bundle = open_bundle(tiny_bundle)
     host = make_target("host").open(bundle)
-    artifact = bundle.manifest.artifact("decoder.int8.tflite")
+    artifact = bundle.manifest.artifact("decoder.int8_io.tflite")
     inputs = bundle.goldens(artifact.component).inputs
     with target.open(bundle) as run:
         assert run.facts()["cpu"] == cpu

@@ -1,0 +1,98 @@
+"""Dynamic int8 within its budget: where 8 bits for all weights are too few, some layers keep theirs in float."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from pocketvae.export import onnx_quantize, tflite
+from pocketvae.export.measured import errors_of, run_content, share_of_budget
+from pocketvae.export.search import QuantizationPlan, Search, Trial
+from pocketvae.export.source import Source
+from pocketvae.manifest import Tolerance
+from pocketvae.spec import Format
+
+_FLOAT32, _INT8 = 0, 9  # of the TFLite schema's TensorType
+
+
+def quantize_within_budget(
+    format: Format, source: Source, tolerances: tuple[Tolerance, ...]
+) -> tuple[bytes, tuple[str, ...]]:
+    """Quantizes all weights, or, where that is over the budget, the largest layers that keep within it.
+
+    Returns:
+        The file, and the names of the layers that kept their weights in float.
+    """
+    quantize = _quantize_tflite if format is Format.TFLITE else _quantize_onnx
+    whole = quantize(source, QuantizationPlan())
+    if not tolerances:
+        return whole, ()
+    search = Search(_layers(format, source, whole), partial(_attempt, format, source, tolerances))
+    best = search.run_without_ranges()
+    return best.content, best.plan.float_layers
+
+
+def _attempt(format: Format, source: Source, tolerances: tuple[Tolerance, ...], plan: QuantizationPlan) -> Trial:
+    content = (_quantize_tflite if format is Format.TFLITE else _quantize_onnx)(source, plan)
+    errors = errors_of(run_content(format, content, source.golden_inputs), source, tolerances)
+    share = share_of_budget(errors, tolerances)
+    return Trial(plan=plan, content=content, rmse=share, excess=share, errors=errors)
+
+
+def _layers(format: Format, source: Source, whole: bytes) -> Mapping[str, int]:
+    if format is Format.ONNX:
+        return onnx_quantize.weighted_layers(source.float32(Format.ONNX))
+    return {name: len(weights) for name, (weights, _) in _weights(whole).items()}
+
+
+def _quantize_onnx(source: Source, plan: QuantizationPlan) -> bytes:
+    return onnx_quantize.quantize_dynamic(source.float32(Format.ONNX), plan.float_layers)
+
+
+def _quantize_tflite(source: Source, plan: QuantizationPlan) -> bytes:
+    whole = source.once("dynamic int8", lambda: tflite.convert_dynamic_int8(source.graph()))
+    return _with_float_weights(whole, source.float32(Format.TFLITE), plan.float_layers) if plan.float_layers else whole
+
+
+def _weights(content: bytes) -> dict[str, tuple[bytes, int]]:
+    """Returns each layer's integer weights and which tensor holds them, by the name of the layer's output."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    graph = model.subgraphs[0]
+    found = {}
+    for operator in graph.operators:
+        for index in operator.inputs[1:]:
+            tensor = graph.tensors[index]
+            data = model.buffers[tensor.buffer].data
+            if index >= 0 and tensor.type == _INT8 and data is not None:
+                found[graph.tensors[operator.outputs[0]].name.decode()] = bytes(data), int(index)
+    return found
+
+
+def _with_float_weights(quantized: bytes, float32: bytes, layers: tuple[str, ...]) -> bytes:
+    """Puts float weights back: an operator with float weights and float activations computes in float.
+
+    The quantizer that converts this precision cannot be told to leave a layer out. Both files come from one graph, so
+    that a layer has the same name and the same inputs in both.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(quantized)
+    original = flatbuffer_utils.read_model_from_bytearray(float32)
+    graph, source = model.subgraphs[0], original.subgraphs[0]
+    producers = {source.tensors[item.outputs[0]].name: item for item in source.operators}
+    for operator in graph.operators:
+        name = graph.tensors[operator.outputs[0]].name
+        if name.decode() not in layers:
+            continue
+        for position, index in enumerate(operator.inputs):
+            tensor = graph.tensors[index]
+            if index < 0 or tensor.type != _INT8:
+                continue
+            data = original.buffers[source.tensors[producers[name].inputs[position]].buffer].data
+            model.buffers[tensor.buffer].data = np.frombuffer(bytes(data), np.uint8)
+            tensor.type, tensor.quantization = _FLOAT32, None
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
