@@ -51,7 +51,8 @@ def quantize_dynamic(float32: bytes, float_layers: Sequence[str] = ()) -> bytes:
             workspace.target,
             per_channel=True,
             weight_type=QuantType.QUInt8,
-            nodes_to_exclude=list(float_layers),
+            # A Gemm is split into a product and a sum before its name is looked for.
+            nodes_to_exclude=[name for layer in float_layers for name in (layer, f"{layer}_MatMul")],
         )
         return workspace.result()
 

@@ -19,10 +19,11 @@ def source():
 
     keras = import_keras()
     keras.utils.set_random_seed(5)
-    layers = keras.layers
+    layers, bias = keras.layers, "random_normal"  # a product with a bias that is not 0 becomes a Gemm in ONNX
     z = keras.Input((8,))
-    hidden = layers.Dense(64, activation="relu", name="hidden")(z)
-    x = layers.Reshape((8, 8, 16))(layers.Dense(1024, activation="relu", name="large")(hidden))
+    hidden = layers.Dense(64, activation="relu", bias_initializer=bias, name="hidden")(z)
+    large = layers.Dense(1024, activation="relu", bias_initializer=bias, name="large")
+    x = layers.Reshape((8, 8, 16))(large(hidden))
     model = keras.Model(z, layers.Conv2D(8, 3, padding="same", name="last")(x))
     vae = VaeSpec(image_shape=(8, 8, 8), latent_dim=8)
     goldens = {"z": np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)}
