@@ -25,39 +25,39 @@ def quantize_within_budget(
     Returns:
         The file, and the names of the layers that kept their weights in float.
     """
-    quantize = _quantize_tflite if format is Format.TFLITE else _quantize_onnx
-    whole = quantize(source, QuantizationPlan())
     if not tolerances:
-        return whole, ()
-    search = Search(_layers(format, source, whole), partial(_attempt, format, source, tolerances))
+        return _quantize(format, source, QuantizationPlan()), ()
+    search = Search(_layers(format, source), partial(_attempt, format, source, tolerances))
     best = search.run_without_ranges()
     return best.content, best.plan.float_layers
 
 
 def _attempt(format: Format, source: Source, tolerances: tuple[Tolerance, ...], plan: QuantizationPlan) -> Trial:
-    content = (_quantize_tflite if format is Format.TFLITE else _quantize_onnx)(source, plan)
+    content = _quantize(format, source, plan)
     errors = errors_of(run_content(format, content, source.golden_inputs), source, tolerances)
     share = share_of_budget(errors, tolerances)
     return Trial(plan=plan, content=content, rmse=share, excess=share, errors=errors)
 
 
-def _layers(format: Format, source: Source, whole: bytes) -> Mapping[str, int]:
+def _layers(format: Format, source: Source) -> Mapping[str, int]:
     if format is Format.ONNX:
         return onnx_quantize.weighted_layers(source.float32(Format.ONNX))
-    return {name: len(weights) for name, (weights, _) in _weights(whole).items()}
+    return _integer_layers(_whole_tflite(source))
 
 
-def _quantize_onnx(source: Source, plan: QuantizationPlan) -> bytes:
-    return onnx_quantize.quantize_dynamic(source.float32(Format.ONNX), plan.float_layers)
-
-
-def _quantize_tflite(source: Source, plan: QuantizationPlan) -> bytes:
-    whole = source.once("dynamic int8", lambda: tflite.convert_dynamic_int8(source.graph()))
+def _quantize(format: Format, source: Source, plan: QuantizationPlan) -> bytes:
+    if format is Format.ONNX:
+        return onnx_quantize.quantize_dynamic(source.float32(Format.ONNX), plan.float_layers)
+    whole = _whole_tflite(source)
     return _with_float_weights(whole, source.float32(Format.TFLITE), plan.float_layers) if plan.float_layers else whole
 
 
-def _weights(content: bytes) -> dict[str, tuple[bytes, int]]:
-    """Returns each layer's integer weights and which tensor holds them, by the name of the layer's output."""
+def _whole_tflite(source: Source) -> bytes:
+    return source.once("dynamic int8", lambda: tflite.convert_dynamic_int8(source.graph()))
+
+
+def _integer_layers(content: bytes) -> dict[str, int]:
+    """Returns the number of integer weights of each layer, by the name of its output."""
     from ai_edge_litert.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model_from_bytearray(content)
@@ -68,7 +68,7 @@ def _weights(content: bytes) -> dict[str, tuple[bytes, int]]:
             tensor = graph.tensors[index]
             data = model.buffers[tensor.buffer].data
             if index >= 0 and tensor.type == _INT8 and data is not None:
-                found[graph.tensors[operator.outputs[0]].name.decode()] = bytes(data), int(index)
+                found[graph.tensors[operator.outputs[0]].name.decode()] = len(bytes(data))
     return found
 
 
