@@ -132,7 +132,7 @@ def range_chart(ranges: Sequence[Range], *, title: str) -> str:
     for tick in axis.ticks:
         x = axis.place(tick)
         parts.append(f'<line x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{height}" class="grid"/>')
-        parts.append(f'<text x="{x:.1f}" y="{height + 10}" class="tick" text-anchor="middle">{tick:g}</text>')
+        parts.append(f'<text x="{x:.1f}" y="{height + 10}" class="tick" text-anchor="middle">{tick:.10g}</text>')
     for index, each in enumerate(ranges):
         parts += _range_row(each, axis, _BAR_GAP + index * (_BAR_HEIGHT + _BAR_GAP) + _BAR_HEIGHT / 2)
     return _svg(_LABEL_WIDTH + _PLOT_WIDTH + _VALUE_WIDTH, height + 20, title, parts)
@@ -195,7 +195,7 @@ def _vertical_grid(axis: _Axis) -> list[str]:
         x = axis.place(tick)
         parts.append(f'<line x1="{x:.1f}" y1="{_TOP}" x2="{x:.1f}" y2="{_HEIGHT - _BOTTOM}" class="grid"/>')
         parts.append(
-            f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 16}" class="tick" text-anchor="middle">{tick:g}</text>'
+            f'<text x="{x:.1f}" y="{_HEIGHT - _BOTTOM + 16}" class="tick" text-anchor="middle">{tick:.10g}</text>'
         )
     return parts
 
@@ -205,7 +205,7 @@ def _horizontal_grid(axis: _Axis) -> list[str]:
     for tick in axis.ticks:
         y = axis.place(tick)
         parts.append(f'<line x1="{_LEFT}" y1="{y:.1f}" x2="{_WIDTH - _LABEL_COLUMN}" y2="{y:.1f}" class="grid"/>')
-        parts.append(f'<text x="{_LEFT - 8}" y="{y:.1f}" class="tick" text-anchor="end">{tick:g}</text>')
+        parts.append(f'<text x="{_LEFT - 8}" y="{y:.1f}" class="tick" text-anchor="end">{tick:.10g}</text>')
     return parts
 
 

@@ -49,12 +49,14 @@ def document(title: str, sections: Sequence[str]) -> str:
 
 def text_table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Returns a table of plain text; the first cell of each row names it, verdicts have their colours."""
+    text = [_is_text(rows, place) for place in range(len(headers))]
     head = "".join(
-        f"<th scope='col'{' class=text' if _is_text(rows, place) else ''}>{escape(header)}</th>"
-        for place, header in enumerate(headers)
+        f"<th scope='col'{' class=text' if words else ''}>{escape(header)}</th>"
+        for header, words in zip(headers, text, strict=True)
     )
     body = "".join(
-        f"<tr><th scope='row'><code>{escape(row[0])}</code></th>{''.join(_cell(cell) for cell in row[1:])}</tr>"
+        f"<tr><th scope='row'><code>{escape(row[0])}</code></th>"
+        f"{''.join(_cell(cell, words) for cell, words in zip(row[1:], text[1:], strict=True))}</tr>"
         for row in rows
     )
     return (
@@ -86,13 +88,13 @@ def bullets(lines: Sequence[str]) -> str:
     return f"<ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>\n"
 
 
-def _cell(text: str) -> str:
+def _cell(text: str, words: bool) -> str:
     kind = {"pass": "pass", "regressed": "fail", "FAIL": "fail"}.get(text, "")
     if kind:
         return f"<td><span class='{kind}'>{escape(text)}</span></td>"
     if len(text) > _LONG:
         return f"<td class='wrap'>{escape(text)}</td>"
-    return f"<td>{escape(text)}</td>" if _is_figure(text) else f"<td class='text'>{escape(text)}</td>"
+    return f"<td class='text'>{escape(text)}</td>" if words else f"<td>{escape(text)}</td>"
 
 
 def _is_text(rows: Sequence[Sequence[str]], place: int) -> bool:

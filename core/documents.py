@@ -56,6 +56,8 @@ def decode(kind: type[_Document], text: str | bytes, name: str) -> _Document:
         return _adapter(kind).validate_json(text, strict=True)
     except ValidationError as e:
         first = e.errors(include_url=False)[0]
+        if first["type"] == "missing" and len(first["loc"]) == 1:
+            raise ManifestError(f"{name} is damaged, or no such document: {first['loc'][0]!r} is missing") from e
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
         raise ManifestError(f"{name} is damaged at {where}: {first['msg']}") from e
     except PocketVaeError as e:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pocketvae.benchmarks.charts import Line, Point, Range, line_chart, range_chart, scatter_chart
+from pocketvae.benchmarks.latency.deviation import image_error
 from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
 from pocketvae.benchmarks.report_html import colour_key, figure
 from pocketvae.benchmarks.results import VerifyResult
@@ -73,7 +74,7 @@ def scaling_chart(bench: BenchResult, component: str, setting: str) -> str:
 
 def trade_off_chart(bench: BenchResult, verify: VerifyResult) -> str:
     """Returns size against deviation of the decoders, with latency; those that none beats in all three are ringed."""
-    found = [(row, error) for row in _first_setting(bench, "decoder") if (error := _error(row, verify)) is not None]
+    found = [(row, error) for row in _first_setting(bench, "decoder") if (error := image_error(verify, row.artifact))]
     costs = [(row.size_bytes, error, row.median_s) for row, error in found]
     points = [
         Point(
@@ -122,8 +123,3 @@ def _first_setting(bench: BenchResult, component: str) -> list[BenchRow]:
 def _quantiles_us(row: BenchRow) -> tuple[float, float, float, float, float]:
     lowest, low, middle, high, highest = (float(value) * 1e6 for value in np.quantile(row.values_s, _QUANTILES))
     return lowest, low, middle, high, highest
-
-
-def _error(row: BenchRow, verify: VerifyResult) -> float | None:
-    checks = [c for c in verify.checks if c.artifact == row.artifact and c.output == "image" and c.value]
-    return max((check.value or 0.0 for check in checks), default=None)

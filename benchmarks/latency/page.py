@@ -13,7 +13,13 @@ from pocketvae.benchmarks.latency.charts import (
     trade_off_chart,
 )
 from pocketvae.benchmarks.latency.results import BenchResult, Verdict
-from pocketvae.benchmarks.latency.tables import baseline_table, bench_table, peaks_lines, profile_table
+from pocketvae.benchmarks.latency.tables import (
+    baseline_table,
+    bench_table,
+    join_warnings,
+    peaks_lines,
+    profile_table,
+)
 from pocketvae.benchmarks.markdown import markdown_table
 from pocketvae.benchmarks.report_html import bullets, document, fact_table, text_table
 from pocketvae.benchmarks.results import VerifyResult
@@ -83,7 +89,9 @@ def _verdict(bench: BenchResult) -> str:
         best = min(rows, key=lambda row: row.median_s, default=None)
         text = f"The fastest decoder takes {duration(best.median_s)}: {best.artifact}." if best else "No decoder ran."
     unstable = sum(bool(row.warnings) for row in bench.results)
-    note = f"<p class='soft'>{unstable} of {len(bench.results)} rows are unstable; their notes say why.</p>\n"
+    note = (
+        f"<p class='soft'>{unstable} of {len(bench.results)} rows are unstable; what follows the tables says why.</p>\n"
+    )
     return f"<p class='verdict{' failed' if failed else ''}'>{escape(text)}</p>\n{note if unstable else ''}"
 
 
@@ -91,7 +99,7 @@ def _tables(bench: BenchResult) -> str:
     headers, rows = bench_table(bench)
     resources = [place for place, header in enumerate(headers) if header in _RESOURCES]
     which = list(range(headers.index("threads") + 1))
-    times = [place for place in range(len(headers)) if place not in resources]
+    times = [place for place in range(len(headers)) if place not in resources and headers[place] != "notes"]
     parts = [
         text_table(caption, [headers[place] for place in places], [[row[place] for place in places] for row in rows])
         for caption, places in (
@@ -99,7 +107,12 @@ def _tables(bench: BenchResult) -> str:
             ("What it needs, what runs it, and how far it is from the machine's floor", [*which, *resources]),
         )
     ]
-    return "".join(parts)
+    notes = [
+        f"{row.artifact}, {row.target}, {row.threads} threads, batch {row.batch}: {join_warnings(row.warnings)}"
+        for row in bench.results
+        if row.warnings
+    ]
+    return "".join(parts) + (bullets(notes) if notes else "")
 
 
 def _comparison(bench: BenchResult) -> str:

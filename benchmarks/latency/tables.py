@@ -64,8 +64,16 @@ def _row(row: BenchRow, paces: Sequence[float], *, batched: bool, counted: bool)
         format_ratio(row.speedup_vs_original),
         format_ratio(predict.value if predict else None),
         *(["-" if row.instructions is None else f"{row.instructions / 1e3:.0f}"] if counted else []),
-        "; ".join(row.warnings),
+        join_warnings(row.warnings),
     ]
+
+
+def join_warnings(warnings: Sequence[str]) -> str:
+    """Returns the warnings of a row in one line, in which what they begin with alike is said once."""
+    common = "unstable: "
+    unstable = [warning.removeprefix(common) for warning in warnings if warning.startswith(common)]
+    parts = [common + "; ".join(unstable)] if unstable else []
+    return "; ".join([*parts, *(warning for warning in warnings if not warning.startswith(common))])
 
 
 def delegate_text(row: BenchRow) -> str:
@@ -143,7 +151,7 @@ def targets_table(result: BenchResult) -> tuple[Row, list[Row]]:
             f"{row.load_s * 1e3:.1f}",
             f"{row.first_s * 1e3:.2f}",
             *(format_us(value) for value in (row.median_s, row.p90_s, row.p99_s)),
-            "; ".join(row.warnings),
+            join_warnings(row.warnings),
         ]
         for row in result.elsewhere
     ]

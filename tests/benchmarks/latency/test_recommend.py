@@ -55,8 +55,25 @@ def ask(rows=ROWS, checks=CHECKS, **wish):
 def test_what_nobody_sees_counts_as_equal_and_the_smaller_file_wins():
     answer = ask()
     assert answer.artifact == "decoder.float16.tflite"
-    assert "which nobody sees" in answer.why
+    assert "deviates by 0.2 of 255 grey steps, which makes no difference" in answer.why
     assert answer.rejected == ()
+
+
+def test_of_what_is_alike_and_hardly_larger_the_fastest_wins():
+    rows = tuple(replace(each, size_bytes=455_000) if "decoder.int8" in each.artifact else each for each in ROWS)
+    assert ask(rows=rows, max_bytes=500_000).artifact == "decoder.int8.tflite"
+
+
+def test_what_comes_much_closer_wins_over_the_smaller_and_faster():
+    checks = (*CHECKS[:2], check("decoder.int8.tflite", 1.9), CHECKS[3])
+    assert ask(checks=checks, max_bytes=500_000).artifact == "decoder.int8.tflite"
+
+
+def test_nats_are_no_grey_steps():
+    elbo = replace(check("decoder.dynamic_int8.tflite", 0), metric="elbo_change", value=0.09)
+    answer = ask(checks=(*CHECKS, elbo), max_bytes=500_000)
+    assert answer.artifact == "decoder.dynamic_int8.tflite"
+    assert "deviates by 2.7 of 255 grey steps" in answer.why
 
 
 @pytest.mark.parametrize(
