@@ -84,10 +84,13 @@ def traverse(
 
     Raises:
         SpecError: the extension is not `.png`, or the label does not fit.
+        DataError: more dimensions are asked for than there are.
         OutputExistsError: `out` exists and `force` is off.
     """
     kind = PictureKind.of(out, PictureKind.PNG)
     files.check_output(out, force=force)
+    if (request.dimensions or 0) > bundle.vae.latent_dim:
+        raise DataError(f"the VAE has {bundle.vae.latent_dim} latent dimensions, {request.dimensions} were asked for")
     check_channels(bundle.vae.image_shape[2])
     decoder = request.choice.decoder(bundle)
     active = activity(bundle, decoder, label)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import tarfile
@@ -10,25 +9,23 @@ import tempfile
 from pathlib import Path
 
 from pocketvae import files
+from pocketvae.cache import ONNXRUNTIME_WEB_VERSION, cache_folder
 from pocketvae.errors import TargetError
 
-VERSION = "1.30.0"
 DOWNLOAD_MB = 33
 # The two files of the package that a page needs without threads or a GPU, and what they must be.
 RUNTIME_FILES = {
     "ort.wasm.bundle.min.mjs": "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
 }
-_PACKAGE = f"onnxruntime-web@{VERSION}"
+_PACKAGE = f"onnxruntime-web@{ONNXRUNTIME_WEB_VERSION}"
 _TIME_LIMIT_S = 600
 _SETUP = "run pocketvae explore --setup"
 
 
 def runtime_directory() -> Path:
-    """Returns this version's folder in `POCKETVAE_CACHE`, in `XDG_CACHE_HOME` or in `~/.cache`."""
-    own = os.environ.get("POCKETVAE_CACHE")
-    base = Path(own) if own else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pocketvae"
-    return base / f"onnxruntime-web-{VERSION}"
+    """Returns this version's folder in the user's cache."""
+    return cache_folder() / f"onnxruntime-web-{ONNXRUNTIME_WEB_VERSION}"
 
 
 def runtime_files() -> dict[str, Path]:

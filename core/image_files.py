@@ -72,7 +72,7 @@ def parse_idx(content: bytes, name: str) -> Pixels:
         DataError: the header or the length is wrong.
     """
     if len(content) < 4 or content[:2] != b"\0\0":
-        raise DataError(f"{name} is no idx file: it must begin with two zero bytes")
+        raise DataError(f"{name} is no image file, .npz, .npy or idx file: the last begins with two zero bytes")
     kind, rank = content[2], content[3]
     if kind != _IDX_UBYTE:
         raise DataError(f"{name} must hold unsigned bytes (idx type 0x08), got type {kind:#04x}")

@@ -214,7 +214,9 @@ def _pairs(seed: npt.ArrayLike, index: npt.ArrayLike) -> dict[str, npt.NDArray[n
         array = np.atleast_1d(np.asarray(values))
         whole = array.ndim == 1 and array.size > 0 and array.dtype.kind in "iu"
         if not whole or array.min() < limits.min or array.max() > limits.max:
-            raise SpecError(f"{name} must be whole numbers from -2^31 to 2^31 - 1, got {values!r}"[:200])
+            raise SpecError(
+                f"{name} must be a whole number from -2^31 to 2^31 - 1, or a list of such, got {values!r}"[:200]
+            )
         columns[name] = array.astype(np.int64)
     seeds, indices = np.broadcast_arrays(columns["seed"], columns["index"])
     return {"seed": seeds.astype(np.int32), "index": indices.astype(np.int32)}

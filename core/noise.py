@@ -82,5 +82,7 @@ def _column(name: str, values: npt.ArrayLike) -> npt.NDArray[np.uint32]:
     limits = np.iinfo(np.int32)
     whole = array.ndim == 1 and array.size > 0 and array.dtype.kind in "iu"
     if not whole or array.min() < limits.min or array.max() > limits.max:
-        raise SpecError(f"{name} must be whole numbers from -2^31 to 2^31 - 1, got {values!r}"[:200])
+        raise SpecError(
+            f"{name} must be a whole number from -2^31 to 2^31 - 1, or a list of such, got {values!r}"[:200]
+        )
     return array.astype(np.int32).view(np.uint32)[:, None]

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from pocketvae.cache import cache_folder
 from pocketvae.errors import TargetError
 from pocketvae.files import staged_directory, write_text
 
@@ -30,13 +31,6 @@ class SetupStep:
     download_bytes: int
     is_done: Callable[[], bool]
     take: Callable[[], None]
-
-
-def cache_folder() -> Path:
-    """Returns where targets are kept: `POCKETVAE_CACHE`, or `pocketvae` in the user's cache folder."""
-    named = os.environ.get("POCKETVAE_CACHE")
-    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pocketvae"
-    return base.absolute()
 
 
 def target_folder(name: str) -> Path:

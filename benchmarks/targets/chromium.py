@@ -13,11 +13,16 @@ from pocketvae.benchmarks.couriers.scripts import ScriptRun
 from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, target_folder
 from pocketvae.benchmarks.targets.protocol import Target, TargetRun
 from pocketvae.bundle import Bundle
+from pocketvae.cache import ONNXRUNTIME_WEB_VERSION
 from pocketvae.errors import TargetError, unknown_name
 from pocketvae.manifest import ArtifactRecord
 from pocketvae.spec import Format, Precision
 
-_PACKAGES = ("@litertjs/core@2.5.3", "@litertjs/wasm-utils@2.5.3", "onnxruntime-web@1.30.0")
+_PACKAGES = (
+    "@litertjs/core@2.5.3",
+    "@litertjs/wasm-utils@2.5.3",
+    f"onnxruntime-web@{ONNXRUNTIME_WEB_VERSION}",
+)
 _UNWANTED = ("node_modules/onnxruntime-web/dist/*.map", "node_modules/onnxruntime-web/dist/*.jsep.*")
 _OPTIONS = ("wasm", "webgpu", "headed")
 _PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")

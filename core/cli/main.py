@@ -84,7 +84,8 @@ def build_parser(command: str | None) -> Parser:
         prog="pocketvae",
         description="Train a variational autoencoder, export it for devices, and prove that it still does the same.",
         epilog="pocketvae COMMAND --help explains a command. Exit codes: 0 done and passed, 1 a check failed, "
-        "2 bad input or usage, 3 a target or dependency is missing, 130 interrupted.",
+        "2 bad input or usage, 3 a target or dependency is missing, 70 a fault in pocketvae, "
+        "130 interrupted.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"pocketvae {VERSION}")

@@ -13,6 +13,7 @@ import pytest
 
 import pocketvae
 from pocketvae.apps import LatentPath, SiteServer, between, export_site, site_files, web_runtime
+from pocketvae.cache import ONNXRUNTIME_WEB_VERSION
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, ManifestError, TargetError
 from pocketvae.noise import normal_noise, normal_table
@@ -23,7 +24,7 @@ PAGE = Path(__file__).parents[2] / "apps" / "page"
 @pytest.fixture
 def runtime(tmp_path, monkeypatch):
     """A runtime that is none, for tests that run no JavaScript."""
-    folder = tmp_path / "cache" / f"onnxruntime-web-{web_runtime.VERSION}"
+    folder = tmp_path / "cache" / f"onnxruntime-web-{ONNXRUNTIME_WEB_VERSION}"
     folder.mkdir(parents=True)
     monkeypatch.setenv("POCKETVAE_CACHE", str(tmp_path / "cache"))
     contents = {name: name.encode() for name in web_runtime.RUNTIME_FILES}

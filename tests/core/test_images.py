@@ -163,7 +163,7 @@ def bad_sources(folder):
         ("names.npz", "must hold an array named images"),
         ("broken.npz", "cannot be read as numpy data"),
         ("short-images-idx3-ubyte", "must hold 640 bytes"),
-        ("other.idx", "is no idx file"),
+        ("other.idx", "is no image file, .npz, .npy or idx file"),
         ("broken.gz", "cannot be read"),
         ("empty", "holds no images"),
         ("mixed", "images must all have one size: .*8x8, .*9x8"),

@@ -2,7 +2,8 @@
 
 import pytest
 
-from pocketvae.benchmarks.couriers.setup import cache_folder, folder_step, run_tool, target_folder
+from pocketvae.benchmarks.couriers.setup import folder_step, run_tool, target_folder
+from pocketvae.cache import cache_folder
 from pocketvae.errors import TargetError
 
 

@@ -52,7 +52,7 @@ def test_a_truncated_gzip_file(train_refuses, tmp_path):
 def test_a_file_that_is_no_idx_file(train_refuses, tmp_path):
     file = tmp_path / "train-images-idx3-ubyte"
     file.write_bytes(b"not an idx file")
-    train_refuses("must begin with two zero bytes", file)
+    train_refuses("the last begins with two zero bytes", file)
 
 
 def test_a_corrupt_npz(train_refuses, tmp_path):

@@ -1,6 +1,12 @@
+import os
+import subprocess
+import sys
+
 import pytest
 from onnx import TensorProto, helper
 
+from pocketvae.benchmarks.couriers.setup import target_folder
+from pocketvae.benchmarks.targets.registry import make_target
 from pocketvae.errors import ManifestError
 from pocketvae.portability import Backend, lint
 from pocketvae.portability.litert_gpu import check_gpu
@@ -133,14 +139,32 @@ def test_the_integers_of_a_sampler_fall_off(tiny_bundle):
     assert by_backend[Backend.XNNPACK].taken < by_backend[Backend.XNNPACK].operators
 
 
+MICRO = """
+import sys
+from tflite_micro import runtime
+for path in sys.argv[1:]:
+    try:
+        runtime.Interpreter.from_file(path, arena_size=1 << 22)
+        print("loads")
+    except RuntimeError:
+        print("refused")
+"""
+
+
 @pytest.mark.slow
 def test_the_microcontroller_runs_what_the_table_says(tiny_bundle):
-    micro = pytest.importorskip("tflite_micro.runtime", reason="the package tflite-micro is not installed")
-    for file in sorted(tiny_bundle.glob("*.tflite")):
-        whole = next(item for item in lint(Format.TFLITE, file.read_bytes()) if item.backend is Backend.TFLM).is_whole
-        try:
-            micro.Interpreter.from_file(str(file), arena_size=1 << 22)
-            loads = True
-        except RuntimeError:
-            loads = False
-        assert loads == whole, file.name
+    target = make_target("tflm")
+    if reason := target.unavailable():
+        pytest.skip(reason)
+    paths = sorted(tiny_bundle.glob("*.tflite"))
+    done = subprocess.run(
+        [sys.executable, "-c", MICRO, *map(str, paths)],
+        env={**os.environ, "PYTHONPATH": str(target_folder("tflm") / "site")},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    loads = dict(zip(paths, done.stdout.split(), strict=True))
+    for path in paths:
+        (micro,) = (item for item in lint(Format.TFLITE, path.read_bytes()) if item.backend is Backend.TFLM)
+        assert loads[path] == ("loads" if micro.is_whole else "refused"), path.name
