@@ -72,6 +72,11 @@ def write_text(path: Path, text: str) -> None:
     write_bytes(path, text.encode("utf-8"))
 
 
+def plain_name(text: str) -> str:
+    """Returns a text as a part of a file name: what is no letter, digit, dot, dash or underscore becomes one of these."""
+    return re.sub(r"[^A-Za-z0-9._-]+", "_", text)
+
+
 def sha256_bytes(data: bytes) -> str:
     """Returns the hexadecimal SHA-256 of some bytes."""
     return hashlib.sha256(data).hexdigest()

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pocketvae.benchmarks.results import WorstInput
 from pocketvae.bundle import Goldens
+from pocketvae.files import plain_name
 from pocketvae.images import to_pixels
 from pocketvae.manifest import Stratum
 from pocketvae.metrics import POSTERIOR, posterior_kl
@@ -54,7 +55,7 @@ class WorstCase:
 
     def files(self, vae: VaeSpec) -> dict[str, bytes]:
         """Returns file name to content: every array as .npy, and the picture."""
-        stem = f"{self.found.artifact}.{self.found.target}"
+        stem = f"{self.found.artifact}.{plain_name(self.found.target)}"
         roles: dict[str, Mapping[str, Array]] = {
             "input": self.inputs,
             "original": self.expected,

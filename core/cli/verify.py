@@ -47,8 +47,9 @@ def run(arguments: argparse.Namespace) -> int:
         raise SpecError("--data gives the images of --thorough: name that too")
     with Terminal(quiet=arguments.quiet) as terminal:
         verification = _verify(arguments, terminal)
-    _write(arguments, verification)
+    # What took long is told first: a full disk must not lose it.
     _print(arguments, terminal, verification.result)
+    _write(arguments, verification)
     if any(not check.passed for check in verification.result.checks):
         return 1
     return 0 if verification.result.passed else 3

@@ -1,10 +1,11 @@
 import io
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from pocketvae.benchmarks import verify_in_detail
+from pocketvae.benchmarks import save_worst, verify_in_detail
 from pocketvae.bundle import open_bundle
 from pocketvae.cli.main import main
 
@@ -38,6 +39,20 @@ def test_it_is_saved_as_arrays_and_as_a_picture(one_wrong, tmp_path):
     third = picture.shape[1] - (2 + 6) * scale
     assert picture[(2 + 2) * scale, third + 3 * scale] == 255
     assert (tmp_path / "worst" / "encoder.float32.onnx.host.png").is_file()
+
+
+def test_a_target_with_slashes_in_its_name_is_saved_too(one_wrong, tmp_path):
+    verification = verify_in_detail(one_wrong)
+    name = "ssh://pi@there:22?python=/opt/bin/python"
+    away = tuple(replace(case, found=replace(case.found, target=name)) for case in verification.worst)
+    save_worst(one_wrong, tmp_path / "worst", replace(verification, worst=away))
+    assert (tmp_path / "worst" / "decoder.float32.onnx.ssh_pi_there_22_python_opt_bin_python.png").is_file()
+
+
+def test_the_table_is_printed_even_where_a_file_cannot_be_written(one_wrong, tmp_path, capsys):
+    (tmp_path / "worst" / "decoder.float32.onnx.host.input.z.npy").mkdir(parents=True)
+    assert main(["verify", str(one_wrong), "--quiet", "--save-worst", str(tmp_path / "worst")]) == 2
+    assert "decoder.float32.onnx" in capsys.readouterr().out
 
 
 def test_a_value_that_is_not_finite_is_the_worst_there_is(tmp_path, bundles):
