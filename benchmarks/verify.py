@@ -113,8 +113,8 @@ class _Verifier:
         for failure in self._bundle.manifest.failures:
             self._miss(failure.artifact, target, f"export could not make it: {failure.reason}")
         artifacts = self._accepted(target)
-        reason = target.unavailable()
         try:
+            reason = target.unavailable()
             if reason is not None:
                 raise TargetError(reason)
             with target.open(self._bundle) as run:

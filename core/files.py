@@ -73,7 +73,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def plain_name(text: str) -> str:
-    """Returns a text as a part of a file name: what is no letter, digit, dot, dash or underscore becomes one of these."""
+    """Returns a text as part of a file name: all but ASCII letters, digits, dots, dashes becomes underscores."""
     return re.sub(r"[^A-Za-z0-9._-]+", "_", text)
 
 

@@ -64,7 +64,7 @@ class LineProcess:
         """Sends one line and returns the answer.
 
         Raises:
-            LineProcessError: the child ended, or did not answer in time and was ended.
+            LineProcessError: the child cannot be started, ended, or did not answer in time and was ended.
         """
         process = self._process or self._start()
         if self._stopped:
@@ -124,14 +124,18 @@ class LineProcess:
     def _start(self) -> subprocess.Popen[str]:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         self._replies = queue.Queue()
-        process = subprocess.Popen(
-            self._command,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self._stderr,
-            text=True,
-            env=self._environment,
-        )
+        try:
+            process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._stderr,
+                text=True,
+                env=self._environment,
+            )
+        except OSError as e:
+            self._stderr.close()
+            raise cannot_start(self._command, e) from e
         threading.Thread(target=_forward, args=(process, self._replies), daemon=True).start()
         self._process = process
         if self._memory_limit_bytes is not None:
@@ -160,6 +164,11 @@ class LineProcess:
         if code == -signal.SIGKILL:
             return f"its process {how}, which the system sends when memory runs out"
         return f"its process {how}{': ' + lines[-1][:300] if lines else ''}"
+
+
+def cannot_start(command: Sequence[str], error: OSError) -> LineProcessError:
+    """Builds the error for a program that the system does not start: it is missing, or is made for another machine."""
+    return LineProcessError(f"{command[0]} cannot be started: {error.strerror or error}")
 
 
 def serve_lines(answer: Callable[[str], str]) -> None:

@@ -22,7 +22,7 @@ from typing import Any
 
 from pocketvae.benchmarks.couriers.scripts import script_bytes
 from pocketvae.files import is_inside
-from pocketvae.line_process import LineProcessError
+from pocketvae.line_process import LineProcessError, cannot_start
 
 _PAGES = ("page.html", "page.mjs", "samples.mjs")
 _TYPES = {".html": "text/html", ".mjs": "text/javascript", ".js": "text/javascript", ".wasm": "application/wasm"}
@@ -123,13 +123,17 @@ class Browser:
         self._profile = Path(tempfile.mkdtemp(prefix="pocketvae-browser-"))
         # A browser may take a while to start; silence counts from when it should have.
         self.desk.last_sign_of_life = time.monotonic() + _START_S
-        self._process = subprocess.Popen(
-            [*self._command, f"--user-data-dir={self._profile}", self._address],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            start_new_session=True,
-        )
+        try:
+            self._process = subprocess.Popen(
+                [*self._command, f"--user-data-dir={self._profile}", self._address],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as e:
+            self._end()
+            raise cannot_start(self._command, e) from e
         return self._process
 
     def _end(self) -> None:

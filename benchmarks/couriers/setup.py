@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from pocketvae.errors import TargetError
 from pocketvae.files import staged_directory, write_text
 
 _STAMP = ".made-of"
+_TOOL_TIME_LIMIT_S = 1800.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +52,6 @@ def folder_step(folder: Path, *, text: str, key: str, download_bytes: int, make:
 
     def take() -> None:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _remove_leftovers(folder)
         with staged_directory(folder, force=True) as staging:
             make(staging)
             write_text(staging / _STAMP, key)
@@ -67,26 +67,45 @@ def is_made_of(folder: Path, key: str) -> bool:
         return False
 
 
+def named_program(variable: str) -> str | None:
+    """Returns the path of the program that an environment variable names; None where the variable is not set.
+
+    Raises:
+        TargetError: it names what cannot be run.
+    """
+    named = os.environ.get(variable)
+    if not named:
+        return None
+    found = shutil.which(named)
+    if found is None:
+        raise TargetError(f"{variable} names {named}, which is no program that can be run here")
+    return found
+
+
 def run_tool(
-    command: Sequence[str], doing: str, *, cwd: Path | None = None, environment: Mapping[str, str] | None = None
+    command: Sequence[str], doing: str, *, cwd: Path | None = None, time_limit_s: float = _TOOL_TIME_LIMIT_S
 ) -> str:
     """Runs one of the machine's tools and returns what it printed.
 
     Raises:
-        TargetError: it is not installed, or fails; the message has its last line.
+        TargetError: it is not installed, cannot be started, takes too long or fails; the message has its last line.
     """
     try:
         done = subprocess.run(
             list(command),
             cwd=cwd,
-            env={**os.environ, **(environment or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
+            timeout=time_limit_s,
             check=False,
         )
     except FileNotFoundError as e:
         raise TargetError(f"{doing} needs {command[0]}, which is not installed") from e
+    except subprocess.TimeoutExpired as e:
+        raise TargetError(f"{doing} took longer than {time_limit_s:g} s and was ended") from e
+    except OSError as e:
+        raise TargetError(f"{doing} failed: {command[0]} cannot be started: {e.strerror or e}") from e
     if done.returncode:
         said = (done.stderr or done.stdout).splitlines()
         # npm ends with where its log lies, which says nothing.
@@ -94,9 +113,3 @@ def run_tool(
         errors = [line for line in lines if "rror" in line or line.startswith("E:")] or lines
         raise TargetError(f"{doing} failed: {errors[-1].strip()[:300] if errors else f'code {done.returncode}'}")
     return done.stdout
-
-
-def _remove_leftovers(folder: Path) -> None:
-    """Removes what an earlier setup left that was killed before it could clean up."""
-    for leftover in folder.parent.glob(f".{folder.name}.*.partial"):
-        shutil.rmtree(leftover, ignore_errors=True)

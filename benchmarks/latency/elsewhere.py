@@ -74,8 +74,8 @@ class _Timer:
         """Times what a target is made for; one that goes in the middle keeps what it did."""
         wanted = [artifact for artifact in self._artifacts if not target.declines(artifact)]
         pairs = [(artifact, threads) for threads in self._num_threads for artifact in wanted]
-        reason = target.unavailable()
         try:
+            reason = target.unavailable()
             if reason is not None:
                 raise TargetError(reason)
             with target.open(self._bundle) as run:

@@ -77,10 +77,11 @@ class _Filler:
     def run_on(self, target: Target) -> None:
         """Fills one column."""
         facts: dict[str, str] = {}
-        problem = target.unavailable() or ""
+        problem = ""
         try:
-            if problem:
-                raise TargetError(problem)
+            reason = target.unavailable()
+            if reason is not None:
+                raise TargetError(reason)
             with target.open(self._bundle) as run:
                 facts = run.facts()
                 for artifact in self._bundle.manifest.artifacts:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess
 import tempfile
 from importlib import metadata
 from pathlib import Path
@@ -14,7 +13,7 @@ from pocketvae.benchmarks.couriers import apt
 from pocketvae.benchmarks.couriers.channel import ChannelRun
 from pocketvae.benchmarks.couriers.messages import Latency
 from pocketvae.benchmarks.couriers.pip import unpack_foreign
-from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, run_tool, target_folder
+from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, named_program, run_tool, target_folder
 from pocketvae.benchmarks.couriers.wheel import WHEEL_NAME, wheel_bytes
 from pocketvae.benchmarks.targets.protocol import Target, TargetRun
 from pocketvae.bundle import Bundle
@@ -27,6 +26,7 @@ CPUS = ("cortex-a53", "cortex-a76", "max")
 _DEFAULT_CPU = "cortex-a76"
 # QEMU 7.2 computes int8 garbage with -cpu max and shows the processor of the machine it runs on.
 _OLDEST_QEMU = 10
+_VERSION_TIME_LIMIT_S = 60.0
 # The first Debian release with such a QEMU.
 _QEMU_RELEASE = "trixie"
 _ROOT_PACKAGES = ("python3", "libstdc++6", "libgomp1")
@@ -173,7 +173,7 @@ def check_qemu(qemu: Path) -> str:
     Raises:
         TargetError: it is too old, or does not run.
     """
-    words = run_tool((str(qemu), "--version"), "asking QEMU for its version")
+    words = run_tool((str(qemu), "--version"), "asking QEMU for its version", time_limit_s=_VERSION_TIME_LIMIT_S)
     match = re.search(r"version (\d+)[.\d]*", words)
     if not match:
         raise TargetError(f"{qemu} does not say which version it is: {words.splitlines()[:1]}")
@@ -197,16 +197,20 @@ def root_python(root: Path) -> Path:
 
 
 def _own_qemu() -> Path | None:
-    """Returns the emulator that the user names, or one of the machine's that is new enough."""
-    named = os.environ.get("POCKETVAE_QEMU")
-    if named:
+    """Returns the emulator that the user names, or one of the machine's that is new enough.
+
+    Raises:
+        TargetError: what the user names cannot be run.
+    """
+    named = named_program("POCKETVAE_QEMU")
+    if named is not None:
         return Path(named)
     for name in ("qemu-aarch64", "qemu-aarch64-static"):
         found = shutil.which(name)
         if found:
             try:
                 check_qemu(Path(found))
-            except (TargetError, subprocess.SubprocessError):
+            except TargetError:
                 continue
             return Path(found)
     return None

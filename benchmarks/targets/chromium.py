@@ -10,7 +10,7 @@ from pocketvae.benchmarks.couriers import npm
 from pocketvae.benchmarks.couriers.browser import Browser
 from pocketvae.benchmarks.couriers.messages import Job, Latency
 from pocketvae.benchmarks.couriers.scripts import ScriptRun
-from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, target_folder
+from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, named_program, target_folder
 from pocketvae.benchmarks.targets.protocol import Target, TargetRun
 from pocketvae.bundle import Bundle
 from pocketvae.cache import ONNXRUNTIME_WEB_VERSION
@@ -70,8 +70,10 @@ class ChromiumTarget(Target):
 
     def unavailable(self) -> str | None:
         """See `Target.unavailable`."""
-        if _program() is None:
-            return f"no browser is installed: one of {', '.join(_PROGRAMS)} is needed, or POCKETVAE_CHROMIUM names one"
+        try:
+            _program()
+        except TargetError as e:
+            return str(e)
         if not all(step.is_done() for step in self.setup()):
             return "LiteRT.js and onnxruntime-web are not set up: run pocketvae targets setup chromium"
         if self._headed and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
@@ -81,8 +83,6 @@ class ChromiumTarget(Target):
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""
         program = _program()
-        if program is None:
-            raise TargetError(str(self.unavailable()))
         artifacts = {artifact.file.path: bundle.artifact_path(artifact) for artifact in bundle.manifest.artifacts}
         browser = Browser([program, *self._flags()], self._folder / "node_modules", artifacts)
         return ChromiumRun(self.name, browser, bundle, accelerator="webgpu" if self._webgpu else "cpu")
@@ -150,7 +150,14 @@ class ChromiumRun(ScriptRun):
         return super().timed(job)
 
 
-def _program() -> str | None:
-    named = os.environ.get("POCKETVAE_CHROMIUM")
-    found = (shutil.which(name) for name in ((named,) if named else _PROGRAMS))
-    return next((path for path in found if path), None)
+def _program() -> str:
+    """Returns the browser.
+
+    Raises:
+        TargetError: there is none.
+    """
+    program = named_program("POCKETVAE_CHROMIUM") or next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    if program is None:
+        names = ", ".join(_PROGRAMS)
+        raise TargetError(f"no browser is installed: one of {names} is needed, or POCKETVAE_CHROMIUM names one")
+    return program

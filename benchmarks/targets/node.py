@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from pathlib import Path
 
 from pocketvae.benchmarks.couriers import npm
 from pocketvae.benchmarks.couriers.scripts import ScriptRun, write_scripts
-from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, target_folder
+from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, named_program, target_folder
 from pocketvae.benchmarks.targets.protocol import Target, TargetRun, refuse_option
 from pocketvae.bundle import Bundle
 from pocketvae.errors import TargetError
@@ -42,8 +41,10 @@ class NodeTarget(Target):
 
     def unavailable(self) -> str | None:
         """See `Target.unavailable`."""
-        if _node() is None:
-            return "Node.js is not installed: install it with the system's package manager"
+        try:
+            _node()
+        except TargetError as e:
+            return str(e)
         if not all(step.is_done() for step in self.setup()):
             return "onnxruntime-node is not set up: run pocketvae targets setup node"
         return None
@@ -51,8 +52,6 @@ class NodeTarget(Target):
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""
         node = _node()
-        if node is None:
-            raise TargetError(str(self.unavailable()))
         folder = Path(tempfile.mkdtemp(prefix="pocketvae-node-"))
         try:
             write_scripts(folder, ("node.mjs", "samples.mjs"))
@@ -97,5 +96,13 @@ class NodeRun(ScriptRun):
         shutil.rmtree(self._scripts, ignore_errors=True)
 
 
-def _node() -> str | None:
-    return os.environ.get("POCKETVAE_NODE") or shutil.which("node") or shutil.which("nodejs")
+def _node() -> str:
+    """Returns the program.
+
+    Raises:
+        TargetError: there is none.
+    """
+    node = named_program("POCKETVAE_NODE") or shutil.which("node") or shutil.which("nodejs")
+    if node is None:
+        raise TargetError("Node.js is not installed: install it with the system's package manager")
+    return node

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
 from pocketvae.cli.terminal import Terminal
-from pocketvae.errors import SpecError, TargetError
+from pocketvae.errors import OutputExistsError, SpecError, TargetError
 
 if TYPE_CHECKING:
     from pocketvae.benchmarks.targets import Target
@@ -55,7 +55,7 @@ def _list(terminal: Terminal, names: list[str]) -> int:
 def _set_up(terminal: Terminal, target: Target, *, assume_yes: bool) -> int:
     try:
         steps = [step for step in target.setup() if not step.is_done()]
-    except TargetError as e:
+    except (TargetError, OSError) as e:
         terminal.warn(f"{target.name}: {e}")
         return 3
     if steps:
@@ -69,7 +69,7 @@ def _set_up(terminal: Terminal, target: Target, *, assume_yes: bool) -> int:
         terminal.note(f"{target.name}: {step.text}")
         try:
             step.take()
-        except TargetError as e:
+        except (TargetError, OutputExistsError, OSError) as e:
             terminal.warn(f"{target.name}: {e}")
             return 3
     reason = target.unavailable()
@@ -78,10 +78,15 @@ def _set_up(terminal: Terminal, target: Target, *, assume_yes: bool) -> int:
 
 
 def _remove(terminal: Terminal, targets: list[Target]) -> int:
+    code = 0
     for target in targets:
-        target.remove()
-        terminal.line(f"{target.name}: removed")
-    return 0
+        try:
+            target.remove()
+            terminal.line(f"{target.name}: removed")
+        except (TargetError, OSError) as e:
+            terminal.warn(f"{target.name}: {e}")
+            code = 3
+    return code
 
 
 def _agreed() -> bool:

@@ -54,6 +54,22 @@ def test_a_child_that_ends_before_it_is_asked_is_told_too():
             process.ask("hello", 60)
 
 
+@pytest.mark.parametrize(
+    ("mode", "reason"),
+    [(0o755, "Exec format error"), (0o644, "Permission denied"), (None, "No such file or directory")],
+)
+def test_a_program_that_cannot_be_started_is_told(tmp_path, mode, reason):
+    program = tmp_path / "program"
+    if mode is not None:
+        program.write_bytes(b"\x7fELF of another machine")
+        program.chmod(mode)
+    with (
+        LineProcess([str(program)]) as process,
+        pytest.raises(LineProcessError, match=f"{program} cannot be started: {reason}"),
+    ):
+        process.ask("hello", 60)
+
+
 def test_a_child_that_uses_too_much_memory_is_ended_and_the_next_question_starts_anew():
     with LineProcess([sys.executable, "-c", CHILD], memory_limit_bytes=300_000_000) as process:
         with pytest.raises(LineProcessError, match=r"used 0\.3\d GB of memory, more than the limit of 0\.30 GB"):

@@ -4,7 +4,8 @@ import pytest
 
 from pocketvae.benchmarks.couriers.setup import folder_step, run_tool, target_folder
 from pocketvae.cache import cache_folder
-from pocketvae.errors import TargetError
+from pocketvae.errors import OutputExistsError, TargetError
+from pocketvae.files import staged_directory
 
 
 def step(folder, make, key="1"):
@@ -39,6 +40,15 @@ def test_one_that_fails_or_was_killed_leaves_nothing(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+def test_what_another_process_is_making_is_left_alone(tmp_path):
+    with staged_directory(tmp_path / "y", force=True) as staging:
+        (staging / "half").write_text("")
+        with pytest.raises(OutputExistsError, match="another process is making"):
+            step(tmp_path / "y", lambda folder: None).take()
+        assert (staging / "half").exists()
+    assert (tmp_path / "y" / "half").exists()
+
+
 def test_the_cache_is_where_it_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("POCKETVAE_CACHE", str(tmp_path))
     assert target_folder("ssh://a@b:1") == tmp_path / "targets" / "ssh___a_b_1"
@@ -52,3 +62,10 @@ def test_a_tool_that_is_missing_or_fails_says_so():
         run_tool(["no-such-tool"], "unpacking")
     with pytest.raises(TargetError, match="listing failed: E: nothing there"):
         run_tool(["sh", "-c", "echo 'E: nothing there' >&2; echo more >&2; exit 3"], "listing")
+
+
+def test_a_tool_that_hangs_or_cannot_be_started_says_so(tmp_path):
+    with pytest.raises(TargetError, match="waiting took longer than 0.1 s and was ended"):
+        run_tool(["sleep", "60"], "waiting", time_limit_s=0.1)
+    with pytest.raises(TargetError, match=f"asking failed: {tmp_path} cannot be started: Permission denied"):
+        run_tool([str(tmp_path)], "asking")
