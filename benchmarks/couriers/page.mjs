@@ -15,8 +15,10 @@ function load(name, start) {
 function litertFor(job) {
   return load("litert", async () => {
     const core = await import("@litertjs/core");
-    // Operators that WebGPU has not got can run on the processor in between only where WebAssembly can be suspended.
-    const options = { threads: threads > 1, jspi: job.accelerator === "webgpu" };
+    // Operators that WebGPU has not got can run on the processor in between only where WebAssembly can be suspended,
+    // and LiteRT.js has no build that has threads too.
+    const jspi = job.accelerator === "webgpu";
+    const options = { threads: threads > 1 && !jspi, jspi };
     await core.loadLiteRt(new URL("./modules/@litertjs/core/wasm/", location).href, options);
     return core;
   });
@@ -25,9 +27,11 @@ function litertFor(job) {
 async function openTflite(job) {
   const accelerator = job.accelerator === "webgpu" ? "webgpu" : "wasm";
   const litert = await litertFor(job);
+  // The threads of WebAssembly; see litertFor.
+  const cpuOptions = { numThreads: accelerator === "wasm" ? threads : 1 };
   let model;
   try {
-    model = await litert.loadAndCompile(job.location, { accelerator, cpuOptions: { numThreads: threads } });
+    model = await litert.loadAndCompile(job.location, { accelerator, cpuOptions });
   } catch (error) {
     throw new Fault("loads", error);
   }

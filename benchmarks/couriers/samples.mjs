@@ -12,11 +12,17 @@ const WARMUP_CALLS = 20;
 // A value has to be this much longer than a step of the clock.
 const CLOCK_STEPS = 20;
 const MOST_LOOPS = 1024;
+// What onnxruntime's JavaScript packages say where none of the execution providers can be started.
+const NO_BACKEND = "no available backend found";
+
+function firstLine(error) {
+  return String(error?.message ?? error).split("\n")[0].slice(0, 300);
+}
 
 /** The artifact is wrong; `check` is what it fails: loads, interface or runs. */
 export class Fault extends Error {
   constructor(check, error) {
-    super(String(error?.message ?? error).split("\n")[0].slice(0, 300));
+    super(firstLine(error));
     this.check = check;
   }
 }
@@ -30,7 +36,7 @@ export class Missing extends Error {}
  */
 export async function answer(job, prepare, open) {
   try {
-    await prepare(job);
+    await start(job, prepare);
     const started = performance.now();
     const runner = await open(job);
     const loaded = performance.now();
@@ -48,6 +54,15 @@ export async function answer(job, prepare, open) {
     if (error instanceof Missing) return { missing: true, reason: error.message };
     const fault = error instanceof Fault ? error : new Fault("runs", error);
     return { fault: fault.check, reason: fault.message };
+  }
+}
+
+/** A runtime that does not start says nothing about the artifact. */
+async function start(job, prepare) {
+  try {
+    await prepare(job);
+  } catch (error) {
+    throw error instanceof Missing ? error : new Missing(`the runtime does not start: ${firstLine(error)}`);
   }
 }
 
@@ -149,6 +164,8 @@ export async function openOnnx(ort, job, options) {
   try {
     session = await ort.InferenceSession.create(job.location, options);
   } catch (error) {
+    // onnxruntime-web starts its WebAssembly with the first file.
+    if (firstLine(error).startsWith(NO_BACKEND)) throw new Missing(`the runtime does not start: ${firstLine(error)}`);
     throw new Fault("loads", error);
   }
   // A file of several batch sizes leaves its first dimension open and gives it a name.
