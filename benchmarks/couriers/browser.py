@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from pocketvae.benchmarks.couriers.scripts import script_bytes
-from pocketvae.files import is_inside
+from pocketvae.benchmarks.couriers.watcher import Watcher
+from pocketvae.files import is_inside, write_text
 from pocketvae.line_process import LineProcessError, cannot_start
 
 _PAGES = ("page.html", "page.mjs", "samples.mjs")
@@ -34,6 +35,10 @@ _HEARTBEAT_S = 0.5
 # A page that is loaded anew has no heartbeat for a moment.
 _SILENCE_S = 5.0
 _START_S = 30.0
+# Looks are further apart than this only where this process itself was stopped: Ctrl-Z, a frozen container.
+_STALL_S = 1.0
+_LONGEST_ANSWER_BYTES = 1 << 30
+_START_PAGE = '<!doctype html>\n<meta http-equiv="refresh" content="0; url={address}">\n'
 _END_GRACE_S = 5.0
 
 
@@ -43,7 +48,7 @@ class Desk:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._number, self._question, self._answer = 0, "", ""
-        self.last_sign_of_life = 0.0
+        self._browser, self._last_sign_s = 0, 0.0
 
     def put(self, question: str) -> None:
         """Lays a question down."""
@@ -65,6 +70,32 @@ class Desk:
                 self._question, self._answer = "", answer
                 self._changed.notify_all()
 
+    def expect(self, start_s: float) -> None:
+        """Counts another browser, whose silence is allowed for so long; signs of earlier ones no longer count."""
+        with self._changed:
+            self._browser += 1
+            self._last_sign_s = time.monotonic() + start_s
+
+    @property
+    def browser(self) -> int:
+        """The number of the browser that is expected."""
+        return self._browser
+
+    def sign(self, browser: int) -> None:
+        """Takes a sign of life of a browser."""
+        with self._changed:
+            if browser == self._browser:
+                self._last_sign_s = time.monotonic()
+
+    def excuse(self, gap_s: float) -> None:
+        """Leaves out a time in which nobody could listen."""
+        with self._changed:
+            self._last_sign_s += gap_s
+
+    def silence_s(self) -> float:
+        """Returns how long ago the last sign of life was; below 0 while a browser may start."""
+        return time.monotonic() - self._last_sign_s
+
     def wait(self, time_limit_s: float) -> str | None:
         """Returns the answer; None where there is none yet."""
         with self._changed:
@@ -79,7 +110,7 @@ class Browser:
         """Starts the server.
 
         Args:
-            command: The browser with its options; the profile and the address are added.
+            command: The browser with its options; the profile and the first page are added.
             modules: The folder `node_modules`.
             artifacts: Name to file, of what the page may fetch.
         """
@@ -87,6 +118,7 @@ class Browser:
         self.desk = Desk()
         self._profile: Path | None = None
         self._process: subprocess.Popen[bytes] | None = None
+        self._watcher: Watcher | None = None
         # The secret keeps other programs of this machine away from the questions.
         secret = secrets.token_urlsafe(16)
         self._server = _Server(self.desk, modules, artifacts, secret)
@@ -97,8 +129,14 @@ class Browser:
         """See `Channel.ask`."""
         self.desk.put(line)
         process = self._process or self._start()
-        deadline = time.monotonic() + time_limit_s
+        looked = time.monotonic()
+        deadline = looked + time_limit_s
         while (answer := self.desk.wait(_POLL_S)) is None:
+            gap_s = time.monotonic() - looked
+            looked += gap_s
+            if gap_s > _STALL_S:
+                deadline += gap_s
+                self.desk.excuse(gap_s)
             problem = self._problem(process, deadline, time_limit_s)
             if problem:
                 self._end()
@@ -115,17 +153,20 @@ class Browser:
         code, now = process.poll(), time.monotonic()
         if code is not None:
             return f"the browser was ended by signal {-code}" if code < 0 else f"the browser ended with code {code}"
-        if now - self.desk.last_sign_of_life > _SILENCE_S and now < deadline:
+        if self.desk.silence_s() > _SILENCE_S and now < deadline:
             return "the browser's page has crashed"
         return f"it took longer than {time_limit_s:g} s and was ended" if now > deadline else ""
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._profile = Path(tempfile.mkdtemp(prefix="pocketvae-browser-"))
+        # The address is a secret, and the arguments of a program are none.
+        start = self._profile / "start.html"
+        write_text(start, _START_PAGE.format(address=self._address))
         # A browser may take a while to start; silence counts from when it should have.
-        self.desk.last_sign_of_life = time.monotonic() + _START_S
+        self.desk.expect(_START_S)
         try:
             self._process = subprocess.Popen(
-                [*self._command, f"--user-data-dir={self._profile}", self._address],
+                [*self._command, f"--user-data-dir={self._profile}", start.as_uri()],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,
@@ -134,11 +175,15 @@ class Browser:
         except OSError as e:
             self._end()
             raise cannot_start(self._command, e) from e
+        self._watcher = Watcher(self._process.pid, self._profile)
         return self._process
 
     def _end(self) -> None:
         """Ends the browser with all its processes and removes its profile."""
         process, self._process = self._process, None
+        watcher, self._watcher = self._watcher, None
+        if watcher is not None:
+            watcher.release()
         if process is not None:
             for number in (signal.SIGTERM, signal.SIGKILL):
                 if _signal_group(process, number):
@@ -189,12 +234,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         """Takes an answer."""
-        length = int(self.headers.get("Content-Length", "0"))
-        body = self.rfile.read(length).decode("utf-8")
-        number = self.path.rpartition("id=")[2]
+        number, length = self.path.rpartition("id=")[2], self.headers.get("Content-Length", "")
         if self._name() != "answer" or not number.isdecimal():
             self.send_error(HTTPStatus.NOT_FOUND)
             return
+        if not length.isdecimal() or int(length) > _LONGEST_ANSWER_BYTES:
+            self.send_error(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+            return
+        body = self.rfile.read(int(length)).decode("utf-8")
         self.server.desk.answer(int(number), json.dumps(json.loads(body)))
         self._send(HTTPStatus.NO_CONTENT, b"", "text/plain")
 
@@ -219,9 +266,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "application/octet-stream")
         self.send_header("Connection", "close")
         self.end_headers()
+        browser = self.server.desk.browser
         while True:
             self.wfile.write(b".")
-            self.server.desk.last_sign_of_life = time.monotonic()
+            self.server.desk.sign(browser)
             time.sleep(_HEARTBEAT_S)
 
     def _send_content(self, name: str) -> None:

@@ -61,8 +61,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in words
-    # A supervisor's SIGTERM must clean up like Ctrl-C does: no half-written run or bundle, no orphaned worker.
-    previous = signal.signal(signal.SIGTERM, _interrupt)
+    # A supervisor's SIGTERM and a terminal that is closed must clean up like Ctrl-C does: no half-written run or
+    # bundle, no orphaned worker. nohup ignores SIGHUP, and so it stays.
+    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, _interrupt) for number in numbers}
     try:
         return _run(words)
     except KeyboardInterrupt as e:
@@ -75,7 +77,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as e:
         return _report(e, verbose=verbose)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
 
 
 def build_parser(command: str | None) -> Parser:

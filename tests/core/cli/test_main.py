@@ -1,4 +1,5 @@
 import os
+import signal
 import subprocess
 import sys
 
@@ -124,3 +125,20 @@ def test_a_pipe_gets_no_colours_and_no_bars(environment):
     )
     assert b"\x1b" not in done.stdout + done.stderr
     assert b"ai-edge-litert" in done.stdout
+
+
+def test_a_terminal_that_is_closed_ends_a_command_as_ctrl_c_does(monkeypatch, capsys):
+    monkeypatch.setattr(main_module, "_run", lambda words: signal.raise_signal(signal.SIGHUP) or 0)
+    before = signal.getsignal(signal.SIGHUP)
+    assert main(["doctor"]) == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert signal.getsignal(signal.SIGHUP) is before
+
+
+def test_under_nohup_a_command_outlives_its_terminal(monkeypatch):
+    monkeypatch.setattr(main_module, "_run", lambda words: signal.raise_signal(signal.SIGHUP) or 0)
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert main(["doctor"]) == 0
+    finally:
+        signal.signal(signal.SIGHUP, before)
