@@ -44,6 +44,10 @@ class TargetError(PocketVaeError):
     """A runtime, a package or a device that is needed is missing."""
 
 
+class LeftoverWarning(UserWarning):
+    """What was copied to another machine could not be removed there."""
+
+
 def unknown_name(kind: str, received: str, known: Iterable[str]) -> SpecError:
     """Builds the error for a name that is not one of `known`, with a close match where there is one."""
     names = list(known)

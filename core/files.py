@@ -206,6 +206,38 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
             raise
 
 
+@contextlib.contextmanager
+def claimed_directory(folder: Path) -> Iterator[None]:
+    """Makes a folder that is this process's alone until the block ends; what is in it stays.
+
+    Raises:
+        OutputExistsError: another process has claimed it.
+        OSError: it cannot be made.
+    """
+    try:
+        while (descriptor := _claim(folder)) is None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except BlockingIOError as e:
+        raise OutputExistsError(f"another process works in {folder}: wait for it") from e
+    try:
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _claim(folder: Path) -> int | None:
+    """Locks a folder; None where it is not there, or was removed in between, so that the lock is on nothing."""
+    try:
+        descriptor = _lock(folder)
+    except FileNotFoundError:
+        return None
+    with contextlib.suppress(FileNotFoundError):
+        if os.path.samestat(os.fstat(descriptor), folder.stat()):
+            return descriptor
+    os.close(descriptor)
+    return None
+
+
 def unfinished_directory(final: Path) -> Path:
     """Returns where `resumable_directory` keeps what is not finished."""
     return final.with_name(f"{final.name}.unfinished")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import queue
 import signal
@@ -43,6 +44,7 @@ class LineProcess:
         *,
         environment: Mapping[str, str] | None = None,
         memory_limit_bytes: int | None = None,
+        answers_begin: str = "",
     ) -> None:
         """Keeps what to start.
 
@@ -50,7 +52,10 @@ class LineProcess:
             command: Program and arguments.
             environment: Variables to add to this process's own.
             memory_limit_bytes: Of the child and its own children; it is ended when they use more.
+            answers_begin: What every answer begins with; lines before the first such one are dropped. A login shell
+                that the command goes through may print some.
         """
+        self._answers_begin = answers_begin
         self._memory_limit_bytes = memory_limit_bytes
         self._guard: MemoryGuard | None = None
         self._stopped = False
@@ -136,7 +141,7 @@ class LineProcess:
         except OSError as e:
             self._stderr.close()
             raise cannot_start(self._command, e) from e
-        threading.Thread(target=_forward, args=(process, self._replies), daemon=True).start()
+        threading.Thread(target=_forward, args=(process, self._replies, self._answers_begin), daemon=True).start()
         self._process = process
         if self._memory_limit_bytes is not None:
             self._guard = MemoryGuard(process.pid, self._memory_limit_bytes)
@@ -191,9 +196,9 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _forward(process: subprocess.Popen[str], replies: queue.Queue[str | None]) -> None:
-    """Moves answers to the queue; None marks the end of the stream."""
+def _forward(process: subprocess.Popen[str], replies: queue.Queue[str | None], begin: str) -> None:
+    """Moves answers to the queue, from the first line that begins so; None marks the end of the stream."""
     if process.stdout is not None:
-        for line in process.stdout:
+        for line in itertools.dropwhile(lambda line: not line.startswith(begin), process.stdout):
             replies.put(line)
     replies.put(None)

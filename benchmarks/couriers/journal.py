@@ -17,7 +17,10 @@ _PAUSES_S = (1.0, 4.0)
 
 
 class Journal:
-    """A channel that keeps every answer to a job, and tries again when the connection is lost."""
+    """A channel that keeps every answer to a job, and tries again when the connection is lost.
+
+    An answer is kept for what answered the greeting alone: a machine that has other versions by now is asked again.
+    """
 
     def __init__(self, channel: Channel, folder: Path, *, pause: Callable[[float], None] = time.sleep) -> None:
         """Opens the answers that an earlier, broken run has left.
@@ -29,20 +32,28 @@ class Journal:
         """
         self._channel, self._folder, self._pause = channel, folder, pause
         self._lost: LineProcessError | None = None
+        self._greeting, self._is_closed = "", False
 
     def ask(self, line: str, time_limit_s: float) -> str:
         """See `Channel.ask`; a job that has an answer is not sent again."""
-        kept = self._folder / f"{sha256_bytes(line.encode())}.json"
+        if '"job": null' in line:
+            self._greeting = self._send(line, time_limit_s)
+            return self._greeting
+        kept = self._folder / f"{sha256_bytes(f'{self._greeting}{line}'.encode())}.json"
         if kept.is_file():
             return kept.read_text("utf-8")
         answer = self._send(line, time_limit_s)
-        if '"job": null' not in line:
+        # What is missing there may have come by the next run.
+        if '"missing": true' not in answer:
             self._folder.mkdir(parents=True, exist_ok=True)
             write_text(kept, answer)
         return answer
 
     def close(self) -> None:
         """See `Channel.close`; the answers stay when the connection was lost."""
+        if self._is_closed:
+            return
+        self._is_closed = True
         self._channel.close()
         if not self.is_lost:
             shutil.rmtree(self._folder, ignore_errors=True)

@@ -54,7 +54,7 @@ class Address:
         return cls(user=match["user"], host=match["host"].strip("[]"), port=port, python=match["python"])
 
     def command(self, script: str) -> list[str]:
-        """Returns the command that runs a shell script there."""
+        """Returns the command that runs a shell script there; the script is one line, since csh quotes no more."""
         config = os.environ.get("POCKETVAE_SSH_CONFIG")
         words = ["ssh", *(("-F", config) if config else ()), *_OPTIONS]
         words += ["-p", str(self.port)] if self.port else []
@@ -63,10 +63,10 @@ class Address:
         return [*words, "--", self.host, f"exec sh -c {shlex.quote(script)}"]
 
     def run(self, script: str, *, send: bytes = b"") -> str:
-        """Runs a shell script there and returns what it printed.
+        """Runs a shell script there and returns the last line that it printed.
 
         Args:
-            script: Ends at the first command that fails.
+            script: One line, which ends at the first command that fails.
             send: Its standard input.
 
         Raises:
@@ -74,17 +74,20 @@ class Address:
         """
         try:
             done = subprocess.run(
-                self.command(f"set -eu\n{script}"), input=send, capture_output=True, timeout=_TIME_LIMIT_S, check=False
+                self.command(f"set -eu; {script}"), input=send, capture_output=True, timeout=_TIME_LIMIT_S, check=False
             )
         except FileNotFoundError as e:
             raise TargetError("ssh is not installed: install an OpenSSH client") from e
+        except OSError as e:
+            raise TargetError(f"ssh cannot be started: {e.strerror or e}") from e
         except subprocess.TimeoutExpired as e:
             raise TargetError(f"{self.host} took longer than {_TIME_LIMIT_S:g} s") from e
         if done.returncode:
             lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
             what = "cannot be reached" if done.returncode == 255 else "could not do it"
             raise TargetError(f"{self.host} {what}: {lines[-1].strip()[:300] if lines else done.returncode}")
-        return done.stdout.decode("utf-8", "replace")
+        # A login shell may have printed something before.
+        return done.stdout.decode("utf-8", "replace").rstrip().rpartition("\n")[2]
 
 
 def cache_path(name: str) -> str:

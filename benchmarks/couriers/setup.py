@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pocketvae.cache import cache_folder
 from pocketvae.errors import TargetError
-from pocketvae.files import staged_directory, write_text
+from pocketvae.files import plain_name, sha256_bytes, staged_directory, write_text
 
 _STAMP = ".made-of"
 _TOOL_TIME_LIMIT_S = 1800.0
@@ -35,8 +35,9 @@ class SetupStep:
 
 
 def target_folder(name: str) -> Path:
-    """Returns where one target is kept; a name that is no plain file name is written as one."""
-    return cache_folder() / "targets" / "".join(c if c.isalnum() or c in "-._" else "_" for c in name)
+    """Returns where one target is kept; of a name that is no plain file name, the hash tells it from its likes."""
+    plain = plain_name(name)
+    return cache_folder() / "targets" / (name if plain == name else f"{plain[:80]}-{sha256_bytes(name.encode())[:8]}")
 
 
 def folder_step(folder: Path, *, text: str, key: str, download_bytes: int, make: Callable[[Path], None]) -> SetupStep:

@@ -120,6 +120,10 @@ class Target(ABC):
     def unavailable(self) -> str | None:
         """Says in words why the target cannot be used here and what to do; None where it can. Starts nothing."""
 
+    def check(self) -> str | None:
+        """Says what `unavailable` says, and asks a machine that is not this one."""
+        return self.unavailable()
+
     @abstractmethod
     def open(self, bundle: Bundle) -> TargetRun:
         """Makes a bundle ready to run.

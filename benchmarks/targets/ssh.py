@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import shlex
 import shutil
+import warnings
+from pathlib import Path
 
 from pocketvae.benchmarks.couriers.channel import ChannelRun
 from pocketvae.benchmarks.couriers.journal import Journal
@@ -12,14 +16,14 @@ from pocketvae.benchmarks.couriers.setup import SetupStep, target_folder
 from pocketvae.benchmarks.couriers.wheel import WHEEL_NAME, wheel_bytes
 from pocketvae.benchmarks.targets.protocol import Target, TargetRun
 from pocketvae.bundle import Bundle
-from pocketvae.errors import TargetError
-from pocketvae.files import sha256_bytes
+from pocketvae.errors import LeftoverWarning, OutputExistsError, TargetError
+from pocketvae.files import claimed_directory, sha256_bytes, write_text
 from pocketvae.line_process import LineProcess
 from pocketvae.manifest import MANIFEST_NAME
 
 _VENV = "venv"
 _PYTHON = cache_path(f"{_VENV}/bin/python")
-_OLDEST_PYTHON = (3, 11)
+_VERSION_CHECK = "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed there')"
 _IMPORTS = "import ai_edge_litert, numpy, onnxruntime, pydantic"
 
 
@@ -50,14 +54,28 @@ class SshTarget(Target):
         python = _find_python(self.name, address)
         files = _files(bundle)
         key = sha256_bytes(packed(files))[:16]
-        run_folder = cache_path(f"runs/{key}")
-        _send(address, run_folder, files)
-        script = (
-            f"cd / && PYTHONPATH={run_folder}/{WHEEL_NAME} PYTHONSAFEPATH=1 "
-            f"exec {python} -m pocketvae.benchmarks.couriers.courier {run_folder}/bundle"
-        )
         answers = target_folder(self.name) / "answers" / key
-        return SshRun(self.name, Journal(LineProcess(address.command(script)), answers), address, run_folder)
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(claimed_directory(answers))
+            except OutputExistsError as e:
+                raise TargetError(f"another pocketvae runs this bundle on {address.host}: wait for it") from e
+            folder = cache_path(f"runs/{key}-{_token(answers)}")
+            _send(address, folder, files)
+            journal = Journal(_runner(address, python, folder), answers)
+            held.callback(_remove_copies, self.name, address, folder, journal)
+            held.callback(journal.close)
+            run = SshRun(self.name, journal)
+            run.held = held.pop_all()
+            return run
+
+    def check(self) -> str | None:
+        """See `Target.check`."""
+        try:
+            _find_python(self.name, self._machine())
+        except TargetError as e:
+            return str(e)
+        return None
 
     def setup(self) -> tuple[SetupStep, ...]:
         """See `Target.setup`."""
@@ -85,22 +103,52 @@ class SshTarget(Target):
 
 
 class SshRun(ChannelRun):
-    """The remote runner at the other end of a connection."""
+    """The remote runner at the other end of a connection.
 
-    def __init__(self, name: str, journal: Journal, address: Address, folder: str) -> None:
+    Attributes:
+        held: What ends with it: the connection, the copies at the other end, the claim on the answers.
+    """
+
+    def __init__(self, name: str, journal: Journal) -> None:
         """Starts the remote runner.
 
         Raises:
             TargetError: it does not start.
         """
-        self._journal, self._address, self._remote_folder = journal, address, folder
+        self.held = contextlib.ExitStack()
+        self._journal = journal
         super().__init__(name, journal)
 
     def close(self) -> None:
-        """See `TargetRun.close`; what was copied stays for the next attempt when the connection was lost."""
-        super().close()
-        if not self._journal.is_lost:
-            self._address.run(f"rm -rf {self._remote_folder}")
+        """See `TargetRun.close`."""
+        self.held.close()
+
+
+def _runner(address: Address, python: str, folder: str) -> LineProcess:
+    # The line break ends what a login shell may have printed before.
+    script = (
+        f"echo; cd / && PYTHONPATH={folder}/{WHEEL_NAME} PYTHONSAFEPATH=1 "
+        f"exec {python} -m pocketvae.benchmarks.couriers.courier {folder}/bundle"
+    )
+    return LineProcess(address.command(script), answers_begin="{")
+
+
+def _token(answers: Path) -> str:
+    """Returns what tells this user's copies from those of another machine; a resumed run has the same."""
+    path = answers / "token"
+    if not path.is_file():
+        write_text(path, secrets.token_hex(4))
+    return path.read_text("utf-8")
+
+
+def _remove_copies(name: str, address: Address, folder: str, journal: Journal) -> None:
+    """Removes the copies; they stay for the next attempt when the connection was lost."""
+    if journal.is_lost:
+        return
+    try:
+        address.run(f"rm -rf {folder}")
+    except TargetError as e:
+        warnings.warn(f"{name}: {folder} was left there: {e}", LeftoverWarning, stacklevel=2)
 
 
 def _find_python(name: str, address: Address) -> str:
@@ -111,7 +159,7 @@ def _find_python(name: str, address: Address) -> str:
     """
     if address.python:
         python = shlex.quote(address.python)
-        address.run(f"{python} -c {shlex.quote(_IMPORTS)}")
+        address.run(f"{python} -c {shlex.quote(_VERSION_CHECK)}; {python} -c {shlex.quote(_IMPORTS)}")
         return python
     if not _works(address):
         raise TargetError(f"{address.host} is not set up: run pocketvae targets setup {name}")
@@ -124,17 +172,15 @@ def _works(address: Address) -> bool:
     Raises:
         TargetError: the machine cannot be reached.
     """
-    said = address.run(f"if {_PYTHON} -c {shlex.quote(_IMPORTS)} >/dev/null 2>&1; then echo works; fi")
-    return said.strip() == "works"
+    return address.run(f"echo; if {_PYTHON} -c {shlex.quote(_IMPORTS)} >/dev/null 2>&1; then echo works; fi") == "works"
 
 
 def _make_environment(address: Address) -> None:
-    version = ", ".join(map(str, _OLDEST_PYTHON))
-    check = f"import sys; sys.exit(sys.version_info < ({version}) and 'Python {version} or newer is needed there')"
     folder, half = cache_path(_VENV), cache_path(f"{_VENV}.unfinished")
     address.run(
-        f"mkdir -p {half}; python3 -c {shlex.quote(check)}; python3 -m venv {half}; cat > {half}/{WHEEL_NAME}\n"
-        f"{half}/bin/python -m pip install --quiet --no-input --disable-pip-version-check {half}/{WHEEL_NAME}'[run]'\n"
+        f"python3 -c {shlex.quote(_VERSION_CHECK)}; mkdir -p {half}; python3 -m venv {half}; "
+        f"cat > {half}/{WHEEL_NAME}; "
+        f"{half}/bin/python -m pip install --quiet --no-input --disable-pip-version-check {half}/{WHEEL_NAME}'[run]'; "
         # The scripts in it name the folder, but only its interpreter is used, which does not.
         f"{half}/bin/python -m pip uninstall --quiet --yes pocketvae; rm -rf {folder}; mv {half} {folder}",
         send=wheel_bytes(),
@@ -144,9 +190,9 @@ def _make_environment(address: Address) -> None:
 def _send(address: Address, folder: str, files: dict[str, bytes]) -> None:
     """Copies files into a folder that appears when they are all there; one that is there is taken as it is."""
     half = f"{folder}.unfinished"
-    there = address.run(f"if [ -d {folder} ]; then echo there; fi").strip()
-    if there != "there":
-        address.run(f"rm -rf {half}; mkdir -p {half}; tar -x -C {half}; mv {half} {folder}", send=packed(files))
+    if address.run(f"echo; if [ -d {folder} ]; then echo there; fi") != "there":
+        copy = f"mkdir -p {half} && tar -x -C {half} && mv {half} {folder}"
+        address.run(f"rm -rf {half}; {copy} || {{ rm -rf {half}; exit 1; }}", send=packed(files))
 
 
 def _files(bundle: Bundle) -> dict[str, bytes]:

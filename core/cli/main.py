@@ -8,12 +8,13 @@ import os
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Sequence
 from types import FrameType
-from typing import Protocol, cast
+from typing import Protocol, TextIO, cast
 
 from pocketvae.cli.parser import Parser
-from pocketvae.errors import PocketVaeError, TargetError, unknown_name
+from pocketvae.errors import LeftoverWarning, PocketVaeError, TargetError, unknown_name
 from pocketvae.version import VERSION
 
 EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_MISSING, EXIT_BUG, EXIT_INTERRUPTED = 0, 1, 2, 3, 70, 130
@@ -65,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     # bundle, no orphaned worker. nohup ignores SIGHUP, and so it stays.
     numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
     previous = {number: signal.signal(number, _interrupt) for number in numbers}
+    shown, warnings.showwarning = warnings.showwarning, _show_warning
     try:
         return _run(words)
     except KeyboardInterrupt as e:
@@ -77,6 +79,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except Exception as e:
         return _report(e, verbose=verbose)
     finally:
+        warnings.showwarning = shown
         for number, handler in previous.items():
             signal.signal(number, handler)
 
@@ -137,6 +140,21 @@ def _report(error: Exception, *, verbose: bool) -> int:
 def _notes(error: BaseException) -> str:
     """Returns what was added to an error on its way: what is left, and how to go on."""
     return "; ".join(getattr(error, "__notes__", []))
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],
+    filename: str,
+    lineno: int,
+    file: TextIO | None = None,
+    line: str | None = None,
+) -> None:
+    """Prints a warning of pocketvae's own as what it is to a user: one line, without a place in the source."""
+    if issubclass(category, LeftoverWarning):
+        print(f"pocketvae: {message}", file=sys.stderr)
+    else:
+        print(warnings.formatwarning(message, category, filename, lineno, line), end="", file=file or sys.stderr)
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

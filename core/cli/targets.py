@@ -46,7 +46,7 @@ def _list(terminal: Terminal, names: list[str]) -> int:
     from pocketvae.benchmarks.targets import known_targets, make_target
 
     targets = [make_target(name) for name in names or known_targets()]
-    reasons = [target.unavailable() for target in targets]
+    reasons = [target.check() for target in targets]
     rows = [[t.name, t.summary, reason or "works"] for t, reason in zip(targets, reasons, strict=True)]
     terminal.table(["target", "what it is", "here"], rows)
     return 3 if names and any(reasons) else 0
@@ -72,7 +72,7 @@ def _set_up(terminal: Terminal, target: Target, *, assume_yes: bool) -> int:
         except (TargetError, OutputExistsError, OSError) as e:
             terminal.warn(f"{target.name}: {e}")
             return 3
-    reason = target.unavailable()
+    reason = target.check()
     terminal.line(f"{target.name}: {reason or 'works'}")
     return 3 if reason else 0
 

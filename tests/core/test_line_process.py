@@ -42,6 +42,13 @@ def test_a_crash_is_told_and_the_next_question_starts_anew(process):
     assert process.ask("again", 60).strip() == "AGAIN"
 
 
+def test_what_a_login_shell_prints_is_no_answer():
+    noise = "print('Welcome'); print(); import sys; [print('{', line.strip(), flush=True) for line in sys.stdin]"
+    with LineProcess([sys.executable, "-c", noise], answers_begin="{") as process:
+        assert process.ask("a", 60).strip() == "{ a"
+        assert process.ask("b", 60).strip() == "{ b"
+
+
 def test_an_exit_is_told_with_the_last_line_of_stderr(process):
     with pytest.raises(LineProcessError, match="ended with code 7: about to go"):
         process.ask("exit", 60)

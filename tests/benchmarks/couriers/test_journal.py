@@ -3,6 +3,8 @@
 import pytest
 
 from pocketvae.benchmarks.couriers.journal import Journal
+from pocketvae.benchmarks.couriers.messages import Answer
+from pocketvae.documents import encode_line
 from pocketvae.line_process import LineProcessError
 
 JOB = '{"job": {"artifact": "a"}}'
@@ -62,7 +64,8 @@ def test_one_that_does_not_says_how_to_go_on_and_is_not_tried_again(open_journal
 
 
 def test_what_was_done_is_not_asked_again(open_journal):
-    broken = open_journal("yes", lost(), lost(), lost())
+    broken = open_journal("hello", "yes", lost(), lost(), lost())
+    broken.ask(GREETING, 1)
     broken.ask(JOB, 1)
     with pytest.raises(LineProcessError):
         broken.ask('{"job": 2}', 1)
@@ -72,6 +75,28 @@ def test_what_was_done_is_not_asked_again(open_journal):
     assert resumed.ask(JOB, 1) == "yes"
     assert resumed.ask('{"job": 2}', 1) == "two"
     assert resumed._channel.asked == [GREETING, '{"job": 2}']
+
+
+def test_what_another_version_answered_is_asked_again(open_journal):
+    broken = open_journal("onnxruntime 1", "one", lost(), lost(), lost())
+    broken.ask(GREETING, 1)
+    broken.ask(JOB, 1)
+    with pytest.raises(LineProcessError):
+        broken.ask('{"job": 2}', 1)
+    broken.close()
+    upgraded = open_journal("onnxruntime 2", "other")
+    upgraded.ask(GREETING, 1)
+    assert upgraded.ask(JOB, 1) == "other"
+
+
+def test_what_was_missing_is_asked_again(open_journal):
+    missing = encode_line(Answer(missing=True, reason="no such runtime"))
+    broken = open_journal(missing, lost(), lost(), lost())
+    assert broken.ask(JOB, 1) == missing
+    with pytest.raises(LineProcessError):
+        broken.ask('{"job": 2}', 1)
+    broken.close()
+    assert open_journal("yes").ask(JOB, 1) == "yes"
 
 
 def test_a_run_that_ends_well_leaves_nothing(open_journal, tmp_path):

@@ -51,7 +51,12 @@ def test_what_another_process_is_making_is_left_alone(tmp_path):
 
 def test_the_cache_is_where_it_is_told(tmp_path, monkeypatch):
     monkeypatch.setenv("POCKETVAE_CACHE", str(tmp_path))
-    assert target_folder("ssh://a@b:1") == tmp_path / "targets" / "ssh___a_b_1"
+    assert target_folder("node") == tmp_path / "targets" / "node"
+    names = ("ssh://a@b:1", "ssh://b?python=/a/b", "ssh://b?python=/a_b", f"ssh://b?python=/{'a' * 300}")
+    folders = [target_folder(name).name for name in names]
+    assert folders[0].startswith("ssh_a_b_1-")
+    assert len(set(folders)) == 4
+    assert all(len(name) < 100 and "/" not in name for name in folders)
     monkeypatch.delenv("POCKETVAE_CACHE")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
     assert cache_folder() == tmp_path / "xdg" / "pocketvae"

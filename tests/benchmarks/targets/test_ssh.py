@@ -15,11 +15,15 @@ import pytest
 from pocketvae.benchmarks import verify_bundle
 from pocketvae.benchmarks.couriers.secure_shell import Address
 from pocketvae.benchmarks.targets import make_target
+from pocketvae.benchmarks.targets import ssh as ssh_module
 from pocketvae.bundle import open_bundle
 from pocketvae.cli.main import main
-from pocketvae.errors import SpecError, TargetError
+from pocketvae.errors import LeftoverWarning, SpecError, TargetError
 
 SSHD = shutil.which("sshd") or (shutil.which("sshd", path="/usr/sbin:/usr/local/sbin"))
+
+
+needs_ssh = pytest.mark.skipif(shutil.which("ssh") is None, reason="no OpenSSH client is installed")
 
 
 def test_addresses_are_parsed():
@@ -92,12 +96,15 @@ class Loopback:
             stderr=(self.folder / "log").open("ab"),
             start_new_session=True,
         )
-        for _ in range(100):
+        for _ in range(1200):
             with socket.socket() as probe:
                 if probe.connect_ex(("127.0.0.1", self.port)) == 0:
                     return
+            if self.process.poll() is not None:
+                pytest.skip(f"sshd does not start: {(self.folder / 'log').read_text()[-300:]}")
             time.sleep(0.05)
-        pytest.skip(f"sshd does not start: {(self.folder / 'log').read_text()[-300:]}")
+        self.stop()
+        pytest.fail(f"sshd does not answer: {(self.folder / 'log').read_text()[-300:]}")
 
     def stop(self):
         """Ends the server and every connection, as a cable that is pulled does."""
@@ -180,6 +187,7 @@ def test_a_connection_that_is_lost_keeps_what_was_done(loopback, tmp_path, bundl
     assert loopback.left_over() == []
 
 
+@needs_ssh
 def test_a_machine_that_cannot_be_reached_costs_no_other_targets_results(tmp_path, bundles, capsys):
     bundle = bundles.make_bundle(tmp_path / "b")
     with socket.socket() as closed:
@@ -190,6 +198,107 @@ def test_a_machine_that_cannot_be_reached_costs_no_other_targets_results(tmp_pat
     out = capsys.readouterr().out
     assert "127.0.0.1 cannot be reached" in out
     assert "2 of 2 artifacts match the original" in out
+
+
+def test_one_bundle_is_run_there_once_at_a_time(loopback, tmp_path, bundles):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    first = bundle.manifest.artifacts[0]
+    with make_target(loopback.name).open(bundle) as run:
+        with pytest.raises(TargetError, match=r"another pocketvae runs this bundle on 127\.0\.0\.1: wait for it"):
+            make_target(loopback.name).open(bundle)
+        assert "image" in run.outputs(first, bundle.goldens(first.component).inputs)
+
+
+def test_two_users_of_one_machine_keep_their_copies_apart(loopback, tmp_path, bundles, monkeypatch):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    first = bundle.manifest.artifacts[0]
+    with make_target(loopback.name).open(bundle) as run:
+        monkeypatch.setenv("POCKETVAE_CACHE", str(tmp_path / "another"))
+        make_target(loopback.name).open(bundle).close()
+        assert "image" in run.outputs(first, bundle.goldens(first.component).inputs)
+    assert loopback.left_over() == []
+
+
+def test_a_runner_that_does_not_start_leaves_nothing(loopback, tmp_path, bundles, monkeypatch):
+    monkeypatch.setattr("pocketvae.benchmarks.targets.ssh.WHEEL_NAME", "elsewhere/x.whl")
+    monkeypatch.setattr("pocketvae.benchmarks.targets.ssh.wheel_bytes", lambda: b"no wheel")
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    name = loopback.name.partition("?")[0] + f"?python={tmp_path}/python"
+    (tmp_path / "python").write_text(f'#!/bin/sh\ncase "$1" in -m) exit 9;; esac\nexec {sys.executable} "$@"\n')
+    (tmp_path / "python").chmod(0o755)
+    with pytest.raises(TargetError, match="ended with code 9"):
+        make_target(name).open(bundle)
+    assert loopback.left_over() == []
+
+
+def test_copies_that_cannot_be_removed_are_named_and_cost_no_result(loopback, tmp_path, bundles):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    run = make_target(loopback.name).open(bundle)
+    loopback.stop()
+    with pytest.warns(LeftoverWarning, match="pocketvae/runs/[0-9a-f]{16}-[0-9a-f]{8} was left there: .* be reached"):
+        run.close()
+
+
+def test_an_interruption_is_not_swallowed_when_the_machine_has_gone(loopback, tmp_path, bundles):
+    run = make_target(loopback.name).open(open_bundle(bundles.make_bundle(tmp_path / "b")))
+
+    def interrupt():
+        with run:
+            loopback.stop()
+            raise KeyboardInterrupt
+
+    with pytest.warns(LeftoverWarning), pytest.raises(KeyboardInterrupt):
+        interrupt()
+
+
+def test_an_interpreter_that_is_too_old_is_refused_before_anything_is_copied(loopback, tmp_path, bundles):
+    old = tmp_path / "python"
+    old.write_text(
+        f'#!/bin/sh\nexec {sys.executable} -c "import sys; sys.version_info = (3, 10); exec(sys.argv[1])" "$2"\n'
+    )
+    old.chmod(0o755)
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    name = f"{loopback.name.partition('?')[0]}?python={old}"
+    with pytest.raises(TargetError, match=r"could not do it: Python 3\.11 or newer is needed there"):
+        make_target(name).open(bundle)
+    assert loopback.left_over() == []
+
+
+def test_the_list_and_setup_ask_a_machine_that_is_named(loopback, capsys):
+    assert main(["targets", "list", loopback.name]) == 0
+    assert "works" in capsys.readouterr().out
+    wrong = f"{loopback.name.partition('?')[0]}?python=/no/such"
+    for action in ("list", "setup"):
+        assert main(["targets", action, wrong]) == 3
+        said = capsys.readouterr()
+        assert "/no/such: not found" in said.out + said.err
+        assert "works" not in said.out
+    loopback.stop()
+    assert main(["targets", "list", loopback.name]) == 3
+    assert "cannot be reached" in capsys.readouterr().out
+    loopback.start()
+
+
+def test_what_a_login_shell_prints_is_no_answer(loopback, tmp_path, bundles):
+    """The server runs another command first, as a shell that reads ~/.bashrc does."""
+    config = loopback.folder / "sshd_config"
+    greeting = 'printf "Welcome to the board"; eval "$SSH_ORIGINAL_COMMAND"'
+    config.write_text(f"{config.read_text()}ForceCommand {greeting}\n")
+    loopback.stop()
+    loopback.start()
+    assert verify_bundle(bundles.make_bundle(tmp_path / "b"), targets=(loopback.name,)).passed
+    assert loopback.left_over() == []
+
+
+def test_no_script_has_a_line_break_since_csh_quotes_none(loopback, tmp_path, bundles, monkeypatch):
+    commands = []
+    command = Address.command
+    monkeypatch.setattr(Address, "command", lambda self, script: commands.append(script) or command(self, script))
+    verify_bundle(bundles.make_bundle(tmp_path / "b"), targets=(loopback.name,))
+    with pytest.raises(TargetError):
+        ssh_module._make_environment(Address.parse("//127.0.0.1:1"))
+    assert len(commands) > 5
+    assert not [script for script in commands if "\n" in script]
 
 
 def test_an_unknown_host_key_is_refused(loopback, tmp_path, bundles):
