@@ -63,7 +63,7 @@ class TargetRecord:
         name: As given to `--targets`.
         summary: What it is.
         facts: What ran there: versions, processor, adapter.
-        problem: Why it could not be used; empty where it could.
+        problem: Why it could not be used, or made no images for the contact sheet; else empty.
     """
 
     __pydantic_config__ = STRICT

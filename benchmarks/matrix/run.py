@@ -46,7 +46,7 @@ def matrix_bundle(
 
     Raises:
         ManifestError: the bundle or its goldens are damaged.
-        SpecError: a target is unknown.
+        SpecError: a target is unknown, or `seed` is no int32.
     """
     chosen = [make_target(name) for name in targets]
     bundle = open_bundle(path)
@@ -86,11 +86,19 @@ class _Filler:
                 facts = run.facts()
                 for artifact in self._bundle.manifest.artifacts:
                     self._fill(artifact, target, run)
-                self.sheet.add(target, run)
+                problem = self._add_pictures(target, run)
         except TargetError as e:
             problem = str(e)
             self._miss(target, problem)
         self.records.append(TargetRecord(name=target.name, summary=target.summary, facts=facts, problem=problem))
+
+    def _add_pictures(self, target: Target, run: TargetRun) -> str:
+        """Adds to the contact sheet; returns why a target that did the rest could not."""
+        try:
+            self.sheet.add(target, run)
+        except TargetError as e:
+            return f"no images: {str(e).removeprefix(f'{target.name}: ')}"
+        return ""
 
     def _miss(self, target: Target, problem: str) -> None:
         done = {cell.artifact for cell in self.cells if cell.target == target.name}

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from pocketvae.benchmarks.parity.worst import amplified, shown
-from pocketvae.benchmarks.targets import Target, TargetRun
+from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun
 from pocketvae.benchmarks.targets.host import HostRun
 from pocketvae.bundle import Bundle
-from pocketvae.errors import PocketVaeError
+from pocketvae.errors import PocketVaeError, SpecError
 from pocketvae.images import to_pixels
 from pocketvae.manifest import ArtifactRecord
 from pocketvae.noise import normal_noise
@@ -20,6 +20,7 @@ from pocketvae.runners import Array, FloatArray
 from pocketvae.spec import Component, Format, Precision, PriorKind
 
 _COLUMNS = 10
+_MAKERS = (Component.GENERATOR, Component.DECODER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,7 +46,13 @@ class Sheet:
     """Rows so far, target by target."""
 
     def __init__(self, bundle: Bundle, seed: int) -> None:
-        """Names the images: 0 and up of the seed's stream."""
+        """Names the images: 0 and up of the seed's stream.
+
+        Raises:
+            SpecError: the seed is no int32.
+        """
+        if not -(2**31) <= seed < 2**31:
+            raise SpecError(f"a seed must be from {-(2**31)} to {2**31 - 1}, got {seed}")
         self.rows: list[SheetRow] = []
         self._bundle, self._host = bundle, HostRun(bundle)
         index = np.arange(_COLUMNS, dtype=np.int32)
@@ -54,7 +61,11 @@ class Sheet:
         self._labels = {"label": index % count} if count else {}
 
     def add(self, target: Target, run: TargetRun) -> None:
-        """Adds a row of each format that the target runs."""
+        """Adds a row of each format that the target runs; an artifact that is at fault has its reason in the matrix.
+
+        Raises:
+            TargetError: the target cannot make the images.
+        """
         for format in Format:
             found = self._artifact(target, format)
             inputs = self._inputs(found) if found else None
@@ -63,18 +74,19 @@ class Sheet:
             try:
                 images = run.outputs(found, inputs)["image"]
                 expected = self._host.outputs(found, inputs)["image"]
-            except PocketVaeError:
-                continue  # the matrix has the reason
+            except ArtifactFault:
+                continue
             self.rows.append(self._row(target.name, found.name, images, expected))
 
     def _artifact(self, target: Target, format: Format) -> ArtifactRecord | None:
-        """Returns the float32 generator, or else the float32 decoder, of a format that a target runs."""
-        for component in (Component.GENERATOR, Component.DECODER):
-            for artifact in self._bundle.manifest.artifacts:
-                wanted = (artifact.component, artifact.precision, artifact.format)
-                if wanted == (component, Precision.FLOAT32, format) and not target.declines(artifact):
-                    return artifact
-        return None
+        """Returns a generator, or else a decoder, of a format that a target runs; of float32 where there is one."""
+        found = [
+            artifact
+            for artifact in self._bundle.manifest.artifacts
+            if artifact.format is format and artifact.component in _MAKERS and not target.declines(artifact)
+        ]
+        found.sort(key=lambda item: (item.precision is not Precision.FLOAT32, _MAKERS.index(item.component)))
+        return found[0] if found else None
 
     def _inputs(self, artifact: ArtifactRecord) -> Mapping[str, Array] | None:
         if artifact.component is Component.GENERATOR:

@@ -32,7 +32,9 @@ def problem_lines(result: MatrixResult) -> list[str]:
     for cell in result.cells:
         if cell.state in (CellState.FAILED, CellState.NOT_RUN):
             groups.setdefault((cell.target, cell.detail), []).append(cell.artifact)
-    return [f"{target}: {_some(names)}: {detail}" for (target, detail), names in groups.items()]
+    lines = [f"{target}: {_some(names)}: {detail}" for (target, detail), names in groups.items()]
+    others = [record for record in result.targets if record.problem and (record.name, record.problem) not in groups]
+    return [*lines, *(f"{record.name}: {record.problem}" for record in others)]
 
 
 def _some(names: list[str]) -> str:

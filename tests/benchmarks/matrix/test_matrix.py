@@ -1,16 +1,20 @@
 """The matrix on this machine and on targets that stand for others."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from pocketvae.benchmarks.matrix import CellState, matrix_bundle, matrix_page, matrix_table
 from pocketvae.benchmarks.matrix import run as module
+from pocketvae.benchmarks.matrix.table import problem_lines
 from pocketvae.benchmarks.targets import ArtifactFault, Target, make_target
 from pocketvae.benchmarks.targets.host import HostRun
+from pocketvae.bundle import open_bundle
 from pocketvae.cli.main import main
 from pocketvae.errors import SpecError, TargetError
+from pocketvae.spec import Precision
 
 
 class Other(Target):
@@ -119,6 +123,42 @@ def test_what_stops_an_artifact_is_told(fill, error, state):
     matrix = fill(Other(change=stop))
     assert set(states(matrix, "other").values()) == {state}
     assert str(error) in matrix.result.cells[-1].detail
+
+
+def test_a_target_that_goes_before_the_contact_sheet_says_why_it_has_no_row(fill):
+    calls = []
+
+    def go_in_the_end(outputs):
+        calls.append(outputs)
+        if len(calls) > 2:
+            raise TargetError("other: the connection was lost")
+        return outputs
+
+    matrix = fill(Other(change=go_in_the_end))
+    assert set(states(matrix, "other").values()) == {CellState.EQUAL}
+    assert [row.target for row in matrix.sheet] == ["host"]
+    assert matrix.result.targets[1].problem == "no images: the connection was lost"
+    assert problem_lines(matrix.result) == ["other: no images: the connection was lost"]
+    assert "other: no images: the connection was lost" in matrix_page(matrix.result, matrix.sheet)
+
+
+def test_a_bundle_without_float32_has_a_contact_sheet_too(fill, tmp_path, bundles, monkeypatch):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "a"))
+    artifacts = []
+    for item in bundle.manifest.artifacts:
+        path = item.file.path.replace("float32", "float16")
+        (bundle.path / item.file.path).rename(bundle.path / path)
+        artifacts.append(replace(item, precision=Precision.FLOAT16, file=replace(item.file, path=path)))
+    half = replace(bundle, manifest=replace(bundle.manifest, artifacts=tuple(artifacts)))
+    monkeypatch.setattr(module, "open_bundle", lambda path: half)
+    assert [row.artifact for row in fill(Other()).sheet] == ["decoder.float16.onnx"] * 2
+
+
+def test_a_seed_that_is_no_int32_is_refused_before_any_work(tmp_path, bundles, capsys):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    for seed in ("3000000000", "-2147483649"):
+        assert main(["matrix", str(bundle), "--seed", seed, "--quiet"]) == 2
+        assert f"a seed must be from -2147483648 to 2147483647, got {seed}" in capsys.readouterr().err
 
 
 def test_the_page_shows_everything_and_escapes_it(fill):
