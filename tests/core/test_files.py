@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 
@@ -242,3 +243,42 @@ def test_the_hash_of_a_folder_is_of_names_and_contents(tmp_path):
     assert first == folder("b", y="2", x="1")
     assert len({first, folder("c", x="2", y="1"), folder("d", x="1"), folder("e", z="1", y="2")}) == 4
     assert files.sha256_path(tmp_path / "a" / "sub" / "x") == files.sha256_bytes(b"1")
+
+
+def test_a_claimed_folder_is_one_holders_alone_and_keeps_what_is_in_it(tmp_path):
+    folder = tmp_path / "new" / "folder"
+    with files.claimed_directory(folder):
+        (folder / "kept").write_text("a")
+        with (
+            pytest.raises(OutputExistsError, match=f"another process works in {folder}"),
+            files.claimed_directory(folder),
+        ):
+            pass
+    with files.claimed_directory(folder):
+        assert (folder / "kept").read_text() == "a"
+
+
+def test_a_claim_on_a_folder_that_was_removed_meanwhile_is_none(tmp_path, monkeypatch):
+    """Somebody waits for the lock while the holder removes the folder and another makes it again."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    lock, locked = files._lock, []
+
+    def late(path):
+        descriptor = lock(path)
+        if not locked:
+            path.rmdir()
+        locked.append(os.fstat(descriptor).st_ino)
+        return descriptor
+
+    monkeypatch.setattr(files, "_lock", late)
+    with files.claimed_directory(folder):
+        assert folder.stat().st_ino == locked[-1]
+    assert len(locked) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "plain"), [("node", "node"), ("ssh://a@b:1?python=/x", "ssh_a_b_1_python_x"), ("a/../b", "a_.._b")]
+)
+def test_a_text_becomes_part_of_a_file_name(text, plain):
+    assert files.plain_name(text) == plain
