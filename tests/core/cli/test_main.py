@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 
 import pytest
 
@@ -142,3 +143,13 @@ def test_under_nohup_a_command_outlives_its_terminal(monkeypatch):
         assert main(["doctor"]) == 0
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_what_was_left_on_another_machine_is_told_in_one_line(monkeypatch, capsys):
+    def leave(words):
+        warnings.warn("ssh://there: a folder was left there", errors.LeftoverWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(main_module, "_run", leave)
+    assert main(["doctor"]) == 0
+    assert capsys.readouterr().err == "pocketvae: ssh://there: a folder was left there\n"
