@@ -17,7 +17,7 @@ from pocketvae.apps.score_results import ScoreResult, score_csv, score_result
 from pocketvae.apps.scores import ScoreKind, scores
 from pocketvae.apps.site import INDEX, export_site, site_files
 from pocketvae.apps.site_server import SiteServer
-from pocketvae.apps.sources import SourceImages, load_images
+from pocketvae.apps.sources import SourceImages, load_images, load_training_images
 from pocketvae.apps.walks import Interpolation, Traversal, interpolate, traverse
 from pocketvae.apps.web_runtime import DOWNLOAD_MB, runtime_files, set_up_runtime
 
@@ -62,6 +62,7 @@ __all__ = [
     "interpolate",
     "load_images",
     "load_tables",
+    "load_training_images",
     "reconstruct",
     "roc_curve",
     "roc_svg",

@@ -65,8 +65,9 @@ def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, te
 
     check_output(arguments.out, force=arguments.force)
     tables = load_tables(path)
-    source = load_images(arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step)
-    source = source.first(arguments.count)
+    source = load_images(
+        arguments.images, bundle.vae, resize=arguments.resize, count=arguments.count, progress=terminal.step
+    )
     if arguments.lossless:
         data = compress_lossless(tables, source.images, terminal.step)
     else:

@@ -29,10 +29,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_output(arguments.out, force=arguments.force)
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
-        source = load_images(arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step)
-        result = reconstruct(
-            bundle, source.first(arguments.count), models.choice(arguments), arguments.label, terminal.step
+        source = load_images(
+            arguments.images, bundle.vae, resize=arguments.resize, count=arguments.count, progress=terminal.step
         )
+        result = reconstruct(bundle, source, models.choice(arguments), arguments.label, terminal.step)
         write_reconstruction(result, arguments.out, columns=arguments.columns, force=arguments.force)
     terminal.line(f"{len(result.images)} images, PSNR {result.psnr_db:.2f} dB: {arguments.out}")
     return 0

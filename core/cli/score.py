@@ -132,7 +132,7 @@ def _values(
 ) -> tuple[tuple[str, ...], Mapping[ScoreKind, Doubles]]:
     from pocketvae.apps import image_features, load_images, scores
 
-    images = load_images(source, bundle.vae, resize=arguments.resize, progress=terminal.step).first(count)
+    images = load_images(source, bundle.vae, resize=arguments.resize, count=count, progress=terminal.step)
     features = image_features(
         bundle, images, models.choice(arguments), calibration.sampling, arguments.label, terminal.step
     )
