@@ -14,7 +14,7 @@ from pocketvae.apps.pixel_training import PixelTraining
 from pocketvae.apps.reconstruct import Reconstruction, reconstruct, write_reconstruction
 from pocketvae.apps.roc import auroc, roc_curve, roc_svg
 from pocketvae.apps.score_results import ScoreResult, score_csv, score_result
-from pocketvae.apps.scores import ScoreKind, scores
+from pocketvae.apps.scores import ScoreKind, approximations, scores
 from pocketvae.apps.site import INDEX, export_site, site_files
 from pocketvae.apps.site_server import SiteServer
 from pocketvae.apps.sources import SourceImages, load_images, load_training_images
@@ -46,6 +46,7 @@ __all__ = [
     "SourceImages",
     "Traversal",
     "activity",
+    "approximations",
     "auroc",
     "between",
     "calibrate",
