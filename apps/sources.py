@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae import image_files
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, SpecError
 from pocketvae.image_folder import SUFFIXES, list_folder, read_image
 from pocketvae.images import MNIST, load_splits
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -54,8 +54,11 @@ class SourceImages:
         """Returns the labels to call a model with: the one that is named, or of a conditional VAE the images' own.
 
         Raises:
+            SpecError: a label is named and the VAE is not class-conditional.
             DataError: the labels number the subfolders of a folder, and the model has not as many classes.
         """
+        if label is not None and vae.label_count == 0:
+            raise SpecError(f"the model takes no label, got {label}: this VAE is not class-conditional")
         if label is not None or vae.label_count == 0:
             return label
         # Class 7 of a folder that lacks two others would be called 5, and nothing would look wrong.

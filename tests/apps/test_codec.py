@@ -111,6 +111,21 @@ def test_the_histogram_is_that_of_the_latents():
     assert near == pytest.approx(0.683, abs=0.03)
 
 
+@pytest.mark.parametrize("sigma", [0.0, 0.0005, 0.002, 0.1])
+@pytest.mark.parametrize("quality", [1, 7, BEST_QUALITY])
+def test_no_latent_is_moved_to_the_edge_of_a_grid(sigma, quality):
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(2000, 3)).astype(np.float32) * np.float32([1, 0.01, 300])
+    mean[7, 0] = 40  # further out than any of its kind
+    with np.errstate(divide="ignore"):
+        log_var = np.full_like(mean, 2 * np.log(np.float32(sigma)))
+    tables = fit_latent_tables(pocketvae.Posterior(z_mean=mean, z_log_var=log_var))
+    unit = np.ldexp(1.0, -tables.exponents.astype(int))
+    moved = np.abs(tables.latents(tables.symbols(mean, quality), quality) - mean)
+    assert (moved <= unit * (steps_of(quality) + 1) / 2 + 1e-6 * np.abs(mean)).all()
+    assert tables.counts.shape[1] <= 2 * 4096 + 1
+
+
 def test_the_grid_is_as_coarse_as_the_decoder_allows(bundle, tables, grey_images):
     means = bundle.encoder().encode(grey_images[:200]).z_mean
 
@@ -256,12 +271,34 @@ def test_the_commands_do_the_same(tables_path, grey_images, tmp_path, monkeypatc
         (["compress", bundle, "x.npy"], "compress needs either --out FILE, or --fit"),
         (["compress", bundle, "--fit", "x.npy"], "codec.npz exists"),
         (["compress", bundle, "x.npy", "--fit", "--out", "w"], "compress needs either --out FILE, or --fit"),
+        (["compress", bundle, "x.npy", "--fit", "--force", "--count", "9"], "--fit takes all training images"),
+        (["compress", bundle, "x.npy", "--fit", "--force", "--fit-steps", "0"], "needs at least 1 step"),
+        (["compress", bundle, "x.npy", "--fit", "--force", "--fit-steps", "-5"], "got -5, 64 and 2048"),
+        (["compress", bundle, "x.npy", "--out", "w", "--fit-steps", "9"], "--fit-steps is for --fit"),
+        (["compress", bundle, "x.npy", "--out", "w", "--lossless", "--label", "1"], "holds pixels and no labels"),
+        (["compress", bundle, "x.npy", "--out", "w", "--label", "1"], "takes no label, got 1"),
         (["decompress", bundle, "x.npy", "--out", "w.npz"], "x.npy is no file of pocketvae compress"),
         (["decompress", bundle, "z.pvae", "--out", "w.png"], "one .png holds one image, got 20"),
     ):
         assert main([*words, "--quiet"]) == 2, words
         assert message in capsys.readouterr().err
     assert unpack((tmp_path / "z.pvae").read_bytes(), "z").coding == Coding.LATENTS
+
+
+def test_fitting_heeds_the_options(tables_path, grey_images, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("large.npy", grey_images.repeat(2, axis=1).repeat(2, axis=2))
+    fit = ["compress", str(tables_path), "large.npy", "--fit", "--fit-steps", "2", "--tables", "t.npz", "--quiet"]
+    for words, message in (
+        ([], "large.npy is 12x12 grey, the model takes 6x6 grey: pass --resize"),
+        (["--resize", "--label", "1"], "takes no label, got 1"),
+        (["--resize", "--precision", "int8"], "the bundle has no int8 encoder"),
+        (["--resize", "--format", "tflite"], "the bundle has no float32 encoder as tflite"),
+    ):
+        assert main([*fit, *words]) == 2
+        assert message in capsys.readouterr().err
+    assert main([*fit, "--resize"]) == 0
+    assert load_tables(tmp_path / "t.npz").network.image_size == (6, 6)
 
 
 @pytest.mark.slow
