@@ -113,6 +113,15 @@ def compress_lossless(tables: CodecTables, images: Pixels, progress: ProgressCal
     )
 
 
+def image_count(data: bytes, name: str = "the stream") -> int:
+    """Returns how many images a file holds, without decoding them.
+
+    Raises:
+        DataError: the file is foreign, truncated or damaged.
+    """
+    return unpack(data, name).count
+
+
 def decompress(
     bundle: ModelBundle,
     tables: CodecTables,

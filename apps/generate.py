@@ -184,7 +184,7 @@ def _write_picture(
     if len(images) == 1:
         files.write_bytes(out, single(images[0]))
         return
-    columns = columns or int(np.ceil(np.sqrt(len(images))))
+    columns = min(columns or int(np.ceil(np.sqrt(len(images)))), len(images))
     files.write_bytes(out, picture(images, columns, PictureKind.PNG, frame_ms=1))
 
 

@@ -1,11 +1,14 @@
 """compress and decompress: exact where they promise it, and never silently wrong."""
 
+import json
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pocketvae
+from pocketvae import apps
 from pocketvae.apps import (
     Choice,
     PixelTraining,
@@ -266,7 +269,9 @@ def test_the_commands_do_the_same(tables_path, grey_images, tmp_path, monkeypatc
     assert np.array_equal(np.load("y.npz")["images"], grey_images[:20])
     assert main(["compress", bundle, "x.npy", "--out", "z.pvae", "--quality", "3", "--quiet"]) == 0
     assert main(["decompress", bundle, "z.pvae", "--out", "folder", "--quiet"]) == 0
-    assert len(list((tmp_path / "folder").iterdir())) == 20
+    assert len(list((tmp_path / "folder").glob("*.png"))) == 20
+    assert json.loads((tmp_path / "folder" / "decompressed.json").read_text())["images"] == 20
+    assert main(["decompress", bundle, "z.pvae", "--out", "folder", "--force", "--quiet"]) == 0
     for words, message in (
         (["compress", bundle, "x.npy"], "compress needs either --out FILE, or --fit"),
         (["compress", bundle, "--fit", "x.npy"], "codec.npz exists"),
@@ -279,10 +284,27 @@ def test_the_commands_do_the_same(tables_path, grey_images, tmp_path, monkeypatc
         (["compress", bundle, "x.npy", "--out", "w", "--label", "1"], "takes no label, got 1"),
         (["decompress", bundle, "x.npy", "--out", "w.npz"], "x.npy is no file of pocketvae compress"),
         (["decompress", bundle, "z.pvae", "--out", "w.png"], "one .png holds one image, got 20"),
+        (["decompress", bundle, "nothing", "--out", "w.jpg"], "must end in .png or .npz, or name a folder"),
     ):
         assert main([*words, "--quiet"]) == 2, words
         assert message in capsys.readouterr().err
     assert unpack((tmp_path / "z.pvae").read_bytes(), "z").coding == Coding.LATENTS
+
+
+def test_numbered_pictures_of_somebody_else_are_not_replaced(tables_path, tmp_path, capsys):
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "000000.png").write_bytes(b"mine")
+    words = ["decompress", str(tables_path), "nothing", "--out", str(tmp_path / "holiday"), "--force"]
+    assert main(words) == 2
+    assert "replaces an empty folder or one with a decompressed.json" in capsys.readouterr().err
+    assert (tmp_path / "holiday" / "000000.png").read_bytes() == b"mine"
+
+
+def test_an_output_that_does_not_fit_is_refused_before_decoding(tables_path, lossy, tmp_path, monkeypatch, capsys):
+    (tmp_path / "x.pvae").write_bytes(lossy)
+    monkeypatch.setattr(apps, "decompress", lambda *_, **__: pytest.fail("it has begun"))
+    assert main(["decompress", str(tables_path), str(tmp_path / "x.pvae"), "--out", str(tmp_path / "x.png")]) == 2
+    assert "one .png holds one image, got 100" in capsys.readouterr().err
 
 
 def test_fitting_heeds_the_options(tables_path, grey_images, tmp_path, monkeypatch, capsys):

@@ -100,6 +100,17 @@ def test_the_exported_site_holds_every_file_and_no_address(bundle, runtime, tmp_
     assert b"https:" not in own
 
 
+def test_force_replaces_a_site_of_explore_alone(bundle, runtime, tmp_path, capsys):
+    (tmp_path / "homepage").mkdir()
+    (tmp_path / "homepage" / "index.html").write_text("mine")
+    words = ["explore", str(bundle.path), "--force", "--quiet", "--export-dir"]
+    assert main([*words, str(tmp_path / "homepage")]) == 2
+    assert "replaces an empty folder or one with a noise.bin" in capsys.readouterr().err
+    assert (tmp_path / "homepage" / "index.html").read_text() == "mine"
+    for _ in range(2):
+        assert main([*words, str(tmp_path / "site")]) == 0
+
+
 def test_what_cannot_be_explored_is_refused(bundle, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("POCKETVAE_CACHE", str(tmp_path / "empty"))
     with pytest.raises(TargetError, match="is not set up, .* is missing: run pocketvae explore --setup"):

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 import pocketvae
+from pocketvae import apps
 from pocketvae.apps import (
     Choice,
     Interpolation,
@@ -45,6 +46,14 @@ def test_reconstructions_are_what_the_decoder_makes_of_the_means(bundle, source,
     assert sheet.shape == (14 * 8 + 2, 10 * 8 + 2)
     assert np.array_equal(sheet[2:8, 2:8], source.images[0, ..., 0])
     assert np.array_equal(sheet[10:16, 2:8], result.reconstructions[0, ..., 0])
+
+
+def test_too_many_images_for_a_picture_are_refused_before_any_work(bundle, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("many.npy", np.zeros((501, 6, 6), np.uint8))
+    monkeypatch.setattr(apps, "reconstruct", lambda *_: pytest.fail("it has begun"))
+    assert main(["reconstruct", "b", "many.npy", "--out", "r.png", "--columns", "1", "--quiet"]) == 2
+    assert "at most 500 images: pass --count, or use .npz" in capsys.readouterr().err
 
 
 def test_latents_are_written_as_arrays_and_as_parquet(bundle, source, tmp_path):
@@ -92,6 +101,14 @@ def test_what_does_not_fit_is_refused(bundle, tmp_path):
         interpolate(bundle, stops, Interpolation(), tmp_path / "x.jpg", None, force=False)
     with pytest.raises(DataError, match="at least 2 steps"):
         Traversal(steps=1)
+    with pytest.raises(DataError, match="at most 10000, got 1000000000"):
+        Interpolation(steps=10**9)
+    with pytest.raises(DataError, match="shown for 1 to 60000 ms, got 0"):
+        Interpolation(frame_ms=0)
+    with pytest.raises(DataError, match="at most 10000 images, got 11999: take fewer steps"):
+        interpolate(bundle, stops[[0, 1, 0]], Interpolation(steps=6000), tmp_path / "x.gif", None, force=False)
+    with pytest.raises(DataError, match="at most 10000 images, got 3000000000"):
+        traverse(bundle, stops[0], Traversal(steps=10**9), tmp_path / "x.png", None, force=False)
     with pytest.raises(DataError, match="span must be positive and finite, got nan"):
         Traversal(span=float("nan"))
     (tmp_path / "x.png").write_bytes(b"mine")
@@ -119,6 +136,9 @@ def test_the_commands_do_the_same(bundle, source, tmp_path, capsys, monkeypatch)
         (["traverse", "b", "--out", "u.png", "--dimensions", "4"], "the VAE has 3 latent dimensions, 4 were asked for"),
         (["generate", "b", "--out", "g.png", "--force", "--label", "2"], "takes no label"),
         (["encode", "b", "g.png", "--out", "m.npz"], "pass --resize"),
+        (["reconstruct", "b", "nothing", "--out", "r.jpg"], "must end in .png or .npz, got 'r.jpg'"),
+        (["reconstruct", "b", "nothing", "--out", "s.png", "--columns", "0"], "columns must be at least 1, got 0"),
+        (["reconstruct", "b", "nothing", "--out", "s.png", "--columns", "-5"], "columns must be at least 1, got -5"),
     ):
         assert main([*words, "--quiet"]) == 2, words
         assert message in capsys.readouterr().err

@@ -112,7 +112,9 @@ def test_what_is_taken_as_simpler_is_said():
     assert said(likelihood=Likelihood.BERNOULLI, prior=PriorKind.REALNVP).startswith(
         "the scores elbo and complexity take N(0, I) for the learned prior realnvp"
     )
-    assert "the likelihood, which is discretized_logistic, for a Gaussian" in said(likelihood=Likelihood.DISCRETIZED_LOGISTIC)
+    assert "the likelihood, which is discretized_logistic, for a Gaussian" in said(
+        likelihood=Likelihood.DISCRETIZED_LOGISTIC
+    )
 
 
 def test_the_threshold_has_the_stated_false_positive_rate(bundle, grey_images, calibration):
