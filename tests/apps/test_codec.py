@@ -1,6 +1,7 @@
 """compress and decompress: exact where they promise it, and never silently wrong."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from pocketvae.apps import (
     Choice,
     PixelTraining,
     SourceImages,
+    codec,
     codec_tables,
     compress_lossless,
     compress_lossy,
@@ -177,6 +179,52 @@ def test_a_forged_count_is_refused_before_memory_is_asked_for(tables, lossless):
     stream = unpack(lossless, "x")
     with pytest.raises(DataError, match="at most 16777216 is possible"):
         unpack(pack(Stream(**{**vars(stream), "count": 1 << 25})), "x")
+
+
+def forged(original, **changes):
+    return pack(Stream(**{**vars(unpack(original, "x")), **changes}))
+
+
+def test_a_file_of_few_bytes_is_not_decoded_to_more_than_the_memory_holds(bundle, tables, lossless, lossy, monkeypatch):
+    count = 1 << 24
+    bombs = [
+        forged(lossless, count=count, codes=(b"\0\0\1\0",) * (count // 16)),
+        forged(lossy, count=count, codes=(b"\0\0\1\0",) * (count // 64)),
+    ]
+    monkeypatch.setattr(codec, "machine_bytes", lambda: 10**9)
+    for name in ("decode_pixels", "decode_symbols"):
+        monkeypatch.setattr(codec, name, lambda *_: pytest.fail("it has begun"))
+    for bomb in bombs:
+        with pytest.raises(DataError, match=r"its 16777216 images take about 1\.21 GB of memory, .* has 1 GB"):
+            decompress(bundle, tables, bomb, Choice())
+
+
+def test_one_long_code_among_many_takes_no_more_memory_than_the_file(bundle, tables, lossless):
+    count = 512 * 16
+    data = forged(lossless, count=count, codes=(b"\0" * 8_000_000, *(b"\0\0\1\0",) * 511))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="damaged"):
+            decompress(bundle, tables, data, Choice())
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 100_000_000  # a row for each code would take 4 GB
+
+
+def test_a_label_that_is_no_int32_is_refused(lossy):
+    labels = (*(0,) * 99, (1 << 31) - 1)
+    assert unpack(forged(lossy, labels=labels), "x").labels == labels
+    with pytest.raises(DataError, match="a number of 2147483648 where at most 2147483647 is possible"):
+        unpack(forged(lossy, labels=(*labels[:-1], 1 << 31)), "x")
+
+
+def test_more_images_than_a_file_holds_are_refused_before_any_work(bundle, tables):
+    many = np.broadcast_to(np.zeros((1, 6, 6, 1), np.uint8), ((1 << 24) + 1, 6, 6, 1))
+    with pytest.raises(DataError, match="at most 16777216 images, got 16777217: compress them in parts"):
+        compress_lossless(tables, many)
+    with pytest.raises(DataError, match="at most 16777216 images"):
+        compress_lossy(bundle, tables, SourceImages(images=many, names=(), labels=None), Choice())
 
 
 @pytest.mark.parametrize(
