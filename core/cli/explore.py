@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _serve(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> None:
+    import threading
     import webbrowser
 
     from pocketvae.apps import SiteServer, site_files
@@ -65,7 +66,8 @@ def _serve(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
     with SiteServer(site_files(bundle), arguments.port) as server:
         terminal.line(f"{server.address} (Ctrl-C ends it)")
         if not arguments.no_browser:
-            webbrowser.open(server.address)
+            # A browser in this terminal returns when it is closed: until then the page must be served to it.
+            threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
         # Ctrl-C is how this command ends, no accident.
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()
