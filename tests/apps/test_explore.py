@@ -280,6 +280,26 @@ console.log(JSON.stringify([0, 0.25, 0.5, 0.75, 1].map((share) => spherical(firs
     np.testing.assert_allclose(run_javascript(code), between(ends[0], ends[1], 5, LatentPath.SPHERICAL), rtol=1e-5)
 
 
+def test_numbers_that_mean_nothing_are_refused_in_javascript():
+    code = """
+import { temperature, wholeNumber } from "./numbers.js";
+const tried = (work) => { try { return work(); } catch (error) { return `${error.name}: ${error.message}`; } };
+const whole = ["0", "-2147483648", "2147483647", "2147483648", "1.5", "x"];
+const scales = ["0", "0.5", "-1", "1e999", "x"];
+console.log(JSON.stringify([
+  whole.map((text) => tried(() => wholeNumber(text, "Seed"))), scales.map((text) => tried(() => temperature(text))),
+]));
+"""
+    whole, scales = run_javascript(code)
+    message = "RangeError: Seed must be a whole number from -2147483648 to 2147483647, got"
+    assert whole == [0, -(2**31), 2**31 - 1, f"{message} 2147483648", f"{message} 1.5", f"{message} x"]
+    assert scales == [
+        0,
+        0.5,
+        *(f"RangeError: Temperature must be at least 0, got {text}" for text in ("-1", "1e999", "x")),
+    ]
+
+
 @pytest.fixture(scope="module")
 def chromium():
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -361,3 +381,52 @@ def test_the_page_works_with_the_keyboard_on_a_phone(page, bundle):
     after(page, lambda: page.keyboard.press("n"))
     assert page.input_value("#index") == "1"
     assert page.evaluate_handle("document.documentElement").evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+@pytest.mark.slow
+def test_the_page_says_what_is_wrong_and_takes_it_back(page, bundle):
+    before = shown(page)
+    page.fill("#seed", "2147483648")
+    page.wait_for_selector("#message:not([hidden])")
+    assert page.inner_text("#message").startswith("Seed must be a whole number from -2147483648")
+    assert np.array_equal(shown(page), before)
+    after(page, lambda: page.fill("#seed", "2147483647"))
+    page.wait_for_selector("#message", state="hidden")
+    page.fill("#temperature", "-1")
+    page.wait_for_selector("#message:not([hidden])")
+    assert page.inner_text("#message") == "Temperature must be at least 0, got -1"
+    after(page, lambda: page.fill("#temperature", "8"))
+    page.wait_for_selector("#message", state="hidden")
+    # Beyond the slider's end its value is still that of the latent.
+    z = bundle.sample_latents(2**31 - 1, 0, temperature=8.0)[0]
+    assert np.abs(z).max() > 4
+    for row in page.locator("#sliders label").all():
+        dimension = int(row.locator("input").get_attribute("data-dimension"))
+        assert float(row.locator("output").inner_text()) == pytest.approx(z[dimension], abs=0.006)
+
+
+@pytest.mark.slow
+def test_without_a_clipboard_the_code_is_marked(page):
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.click("#copy")
+    page.wait_for_function("document.getElementById('copy').textContent === 'Press Ctrl-C'")
+    assert page.evaluate("getSelection().toString()").strip() == page.inner_text("#code").strip()
+
+
+@pytest.mark.slow
+def test_before_the_first_image_the_page_says_that_it_loads(chromium, bundle):
+    with served(bundle) as serving, contextlib.closing(chromium.new_page(viewport=PHONE)) as page:
+        page.set_default_timeout(1000 * _LIMIT_S)
+        held = []
+        page.route("**/runtime/*.mjs", lambda route: held.append(route))
+        page.goto(serving.address, wait_until="commit")
+        page.wait_for_selector("#sliders input")
+        assert page.inner_text("#latency") == "Loading the decoder …"
+        assert page.locator("#label-row").is_hidden()
+        assert page.get_attribute("#latency", "role") is None
+        while not held:
+            page.wait_for_timeout(10)
+        held[0].abort()
+        page.wait_for_selector("#message:not([hidden])")
+        assert page.inner_text("#message").startswith("The page could not be loaded: ")
+        assert page.inner_text("#latency") == ""
