@@ -50,6 +50,12 @@ class SourceImages:
         labels = None if self.labels is None else self.labels[:count]
         return replace(self, images=self.images[:count], names=self.names[:count], labels=labels)
 
+    def labelled(self, label: int | None) -> SourceImages:
+        """Returns the images with one label for all, as they are worked on where one is named; None changes nothing."""
+        if label is None:
+            return self
+        return replace(self, labels=np.full(len(self), label, np.int32), folder_classes=None)
+
     def labels_for(self, vae: VaeSpec, label: int | None) -> npt.NDArray[np.int32] | int | None:
         """Returns the labels to call a model with: the one that is named, or of a conditional VAE the images' own.
 

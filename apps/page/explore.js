@@ -138,8 +138,6 @@ function build() {
   for (const decoder of bundle.decoders) {
     byId("artifact").add(new Option(`${decoder.precision}, ${Math.round(decoder.size_bytes / 1000)} kB`, decoder.file));
   }
-  byId("decoder-row").hidden = false;
-  document.querySelector("main").hidden = false;
   byId("label-row").hidden = bundle.label_count === 0;
   for (let label = 0; label < bundle.label_count; label += 1) byId("label").add(new Option(String(label), String(label)));
   byId("comparison").hidden = !reference;
@@ -200,6 +198,8 @@ async function begin() {
   models = await import("./models.js");
   listen();
   await drawLatent();
+  byId("decoder-row").hidden = false;
+  document.querySelector("main").hidden = false;
 }
 
 begin().catch((error) => fail(`The page could not be loaded: ${error.message}`));

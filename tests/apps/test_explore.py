@@ -420,9 +420,9 @@ def test_before_the_first_image_the_page_says_that_it_loads(chromium, bundle):
         held = []
         page.route("**/runtime/*.mjs", lambda route: held.append(route))
         page.goto(serving.address, wait_until="commit")
-        page.wait_for_selector("#sliders input")
+        page.wait_for_selector("#sliders input", state="attached")
         assert page.inner_text("#latency") == "Loading the decoder …"
-        assert page.locator("#label-row").is_hidden()
+        assert page.locator("main").is_hidden()
         assert page.get_attribute("#latency", "role") is None
         while not held:
             page.wait_for_timeout(10)

@@ -20,6 +20,7 @@ from pocketvae.apps import (
 )
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, OutputExistsError, SpecError
+from pocketvae.models import Encoder
 
 
 @pytest.fixture
@@ -68,6 +69,29 @@ def test_latents_are_written_as_arrays_and_as_parquet(bundle, source, tmp_path):
     table = parquet.read_table(tmp_path / "l.parquet")
     assert table.column_names[:3] == ["name", "label", "z_mean_0"]
     assert np.array_equal(table["z_log_var_2"].to_numpy(), posterior.z_log_var[:, 2])
+
+
+def test_the_labels_are_those_that_the_latents_were_made_with(source):
+    assert source.labelled(None) is source
+    assert source.labelled(7).labels.tolist() == [7] * 70
+    assert source.labelled(7).names == source.names
+
+
+@pytest.fixture
+def conditional(bundle, monkeypatch):
+    """The bundle as that of a class-conditional VAE, whose encoder heeds no label."""
+    object.__setattr__(bundle.manifest.vae, "label_count", 10)
+    monkeypatch.setattr(pocketvae, "open", lambda _: bundle)
+    encode = Encoder.encode
+    monkeypatch.setattr(Encoder, "encode", lambda self, images, label: encode(self, images))
+
+
+def test_encode_writes_the_label_that_is_named(conditional, source, tmp_path):
+    for words, expected in ((["--label", "7"], [7] * 70), ([], source.labels.tolist())):
+        command = ["encode", "b", str(tmp_path / "x.npz"), "--out", str(tmp_path / "l.npz"), "--force", "--quiet"]
+        assert main([*command, *words]) == 0
+        with np.load(tmp_path / "l.npz", allow_pickle=False) as archive:
+            assert archive["labels"].tolist() == expected
 
 
 def test_parquet_without_pyarrow_says_what_to_install(bundle, source, tmp_path, monkeypatch):
