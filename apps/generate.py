@@ -136,8 +136,10 @@ def generate_to(
         raise SpecError(f"the output must end in .png or .npz, or name a folder, got {out.name!r}")
     if resume and kind:
         raise SpecError(f"only a folder of images can be gone on with, got {out.name!r}: leave out --resume")
-    if columns is not None and (columns < 1 or kind != ".png"):
-        raise SpecError(f"columns must be at least 1, of a .png, got {columns} for {out.name!r}")
+    if columns is not None and kind != ".png":
+        raise SpecError(f"only a .png has columns, got {out.name!r}: leave out --columns")
+    if columns is not None and columns < 1:
+        raise SpecError(f"columns must be at least 1, got {columns}")
     files.check_output(out, force=force)
     with open_models(path) as bundle:
         _check(bundle, request)

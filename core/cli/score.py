@@ -73,7 +73,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
         if getattr(arguments, name) is not None:
             option = f"--{name.replace('_', '-')}"
             if arguments.calibrate:
-                raise SpecError(f"{option} is for scoring: leave it out of --calibrate, which fits to all images")
+                raise SpecError(f"{option} is for scoring: leave it out of --calibrate")
             raise SpecError(f"{option} is for --calibrate: the calibration has its own")
 
 

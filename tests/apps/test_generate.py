@@ -176,8 +176,18 @@ def test_a_label_that_does_not_fit_leaves_no_folder(path, tmp_path, monkeypatch,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("columns", "out"), [(0, "x.png"), (-5, "x.png"), (3, "x.npz"), (3, "x")])
-def test_columns_are_of_a_grid(path, tmp_path, columns, out):
-    with pytest.raises(SpecError, match=f"columns must be at least 1, of a .png, got {columns} for '{out}'"):
+@pytest.mark.parametrize(
+    ("columns", "out", "message"),
+    [
+        (0, "x.png", "columns must be at least 1, got 0"),
+        (-5, "x.png", "columns must be at least 1, got -5"),
+        (3, "x.npz", "only a .png has columns, got 'x.npz'"),
+        (3, "x", "only a .png has columns, got 'x'"),
+    ],
+)
+def test_columns_are_of_a_grid(path, tmp_path, columns, out, message):
+    with pytest.raises(SpecError, match=message):
         generate_to(path, GenerateRequest(count=4), tmp_path / out, columns=columns)
     assert list(tmp_path.iterdir()) == []
+    generate_to(path, GenerateRequest(count=4), tmp_path / "x.png", columns=10**9)
+    assert Image.open(tmp_path / "x.png").size == (68, 20)
