@@ -139,7 +139,7 @@ def conformal_threshold(values: Doubles, false_positive_rate: float) -> float:
 
 
 def _rank(false_positive_rate: float, count: int) -> int:
-    # Rounded first: 0.95 * 20 is 19 and must not become 20.
+    # Rounded first: in floating point 10 * (1 - 0.7) is a little more than 3, and must not become 4.
     return math.ceil(round((count + 1) * (1 - false_positive_rate), 9))
 
 

@@ -143,6 +143,7 @@ def test_a_threshold_is_one_of_the_values():
     assert conformal_threshold(values, 0.5) == 50
     assert conformal_threshold(values[:19], 0.05) == values[:19].max()
     assert conformal_threshold(np.arange(9.0), 0.1) == 8
+    assert conformal_threshold(np.arange(9.0), 0.7) == 2  # 10 * (1 - 0.7) is 3.0000000000000004
     with pytest.raises(DataError, match="a false-positive rate of 0.05 needs at least 19 held-out images, got 18"):
         conformal_threshold(values[:18], 0.05)
 
