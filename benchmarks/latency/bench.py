@@ -124,15 +124,7 @@ def _open_all(everything: list[Subject], progress: ProgressCallback) -> None:
         subject.loaded = reply.loaded
         if reply.loaded is None:
             subject.problem = reply.error or "it could not be opened"
-            _close_ranks(everything, subject)
     progress(Progress(stage="opening", done=len(everything), total=len(everything)))
-
-
-def _close_ranks(everything: list[Subject], lost: Subject) -> None:
-    """Keeps handles what they are, positions in the order of opening, when one of a process could not be opened."""
-    for subject in everything:
-        if subject.process is lost.process and subject.handle > lost.handle:
-            subject.handle -= 1
 
 
 def _measure_all(everything: list[Subject], progress: ProgressCallback) -> None:
@@ -149,7 +141,7 @@ def _measure_round(subject: Subject) -> None:
     assert subject.loaded is not None  # noqa: S101 - only subjects that were opened are measured
     fitting = int(_ROW_BUDGET_S / max(subject.loaded.call_s * subject.loaded.loops, 1e-9))
     measure = Measure(
-        handle=subject.handle,
+        handle=subject.load.handle,
         warmups=_BLOCK_WARMUPS,
         loops=subject.loaded.loops,
         count=-(-min(_MOST_VALUES, max(_FEWEST_VALUES, fitting)) // ROUNDS),
@@ -170,7 +162,7 @@ def _pace_all(everything: list[Subject], rates: tuple[float, ...], progress: Pro
     random.Random(_ORDER_SEED).shuffle(todo)  # noqa: S311 - an order, not a secret
     for done, (subject, rate) in enumerate(todo):
         progress(Progress(stage="pacing", done=done, total=len(todo), detail=f"{subject.artifact} at {rate:g}/s"))
-        pace = Pace(handle=subject.handle, calls_per_s=rate, count=_PACED_CALLS)
+        pace = Pace(handle=subject.load.handle, calls_per_s=rate, count=_PACED_CALLS)
         reply = ask(subject.process, BenchRequest(pace=pace), time_limit_s=60 + 2 * _PACED_CALLS / rate)
         if reply.measured is None:
             subject.problem = subject.problem or reply.error or "it could not be paced"

@@ -32,7 +32,6 @@ class Subject:
     size_bytes: int
     load: Load
     process: LineProcess
-    handle: int = 0
     record: ArtifactRecord | None = None
     loaded: Loaded | None = None
     values_s: list[float] = field(default_factory=list)
@@ -101,15 +100,13 @@ def _originals(
 ) -> Iterator[Subject]:
     # One process for all ways of calling: TensorFlow takes seconds to start and its threads are per process.
     process = stack.enter_context(LineProcess(WORKER_COMMAND))
-    handle = 0
     batches = config.batches or sorted({batch for record in records for batch in record.batches})
     components = dict.fromkeys(record.component for record in records)
-    for component, batch, how in product(components, batches, OriginalCall):
+    for handle, (component, batch, how) in enumerate(product(components, batches, OriginalCall)):
         named = config.original_paths.get(component)
         subject = _original(bundle, component, how, threads, batch, process, named)
         if subject is not None:
-            yield replace(subject, handle=handle)
-            handle += not subject.problem
+            yield replace(subject, load=replace(subject.load, handle=handle))
 
 
 def _original(
