@@ -198,6 +198,20 @@ class _Verifier:
         self._not_run.append(NotRun(artifact=artifact, target=target.name, reason=reason))
 
 
+def check_limits(path: Path, config: Path | None = None) -> None:
+    """Refuses limits that `verify_in_detail` would refuse, for whoever does other work before it.
+
+    Args:
+        path: The bundle.
+        config: As there.
+
+    Raises:
+        ManifestError: the bundle is damaged.
+        SpecError: the limits are not what they must be, or name what the bundle has not got.
+    """
+    read_limits(path, config).check(open_bundle(path).manifest.artifacts)
+
+
 def add_layers(path: Path, verification: Verification) -> Verification:
     """Returns a verification with every artifact that is not float32 compared layer by layer, on this machine.
 

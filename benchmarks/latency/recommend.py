@@ -34,12 +34,12 @@ class Wish:
 
     component: Component = Component.DECODER
     target_s: float | None = None
-    max_bytes: int | None = None
+    max_bytes: float | None = None
 
     def __post_init__(self) -> None:
         if self.target_s is not None and not (math.isfinite(self.target_s) and self.target_s > 0):
             raise SpecError(f"--target-ms must be above 0, got {self.target_s * 1e3:g}")
-        if self.max_bytes is not None and self.max_bytes <= 0:
+        if self.max_bytes is not None and not (math.isfinite(self.max_bytes) and self.max_bytes > 0):
             raise SpecError(f"--max-kb must be above 0, got {self.max_bytes / 1e3:g}")
 
 
@@ -82,7 +82,7 @@ def _against(row: BenchRow, verify: VerifyResult, wish: Wish) -> str:
     if failed:
         return f"it fails parity: {failed[0].output} {failed[0].metric} {failed[0].detail}".replace("  ", " ")
     if wish.max_bytes is not None and row.size_bytes > wish.max_bytes:
-        return f"its {row.size_bytes / 1e3:.0f} kB are more than {wish.max_bytes / 1e3:.0f} kB"
+        return f"its {row.size_bytes / 1e3:.0f} kB are more than {wish.max_bytes / 1e3:g} kB"
     if wish.target_s is not None and slowest_p90_s(row) > wish.target_s:
         return (
             f"one call in ten takes {slowest_p90_s(row) * 1e3:.3g} ms or more, the target is {wish.target_s * 1e3:g} ms"

@@ -82,6 +82,8 @@ def compare(
     Returns:
         One comparison for each artifact that ran, and why the others did not.
     """
+    if not contests:
+        return [], {}
     rng = random.Random(seed)  # noqa: S311 - an order, not a secret
     alpha = level / (len(contests) * _LOOKS)
     first = pairs_needed(alpha) + _SPARE_LAUNCHES

@@ -38,8 +38,13 @@ class Subject:
     cpu_s: float = 0.0
     elapsed_s: float = 0.0
     paced_s: dict[float, tuple[float, ...]] = field(default_factory=dict)
+    unpaced: dict[float, str] = field(default_factory=dict)
     peak_rss_bytes: int = 0
     problem: str = ""
+
+    def unpaced_reasons(self) -> list[str]:
+        """Returns why it has no time at a rate that was asked for."""
+        return [f"at {rate:g}/s: {reason}" for rate, reason in self.unpaced.items()]
 
 
 def ask(process: LineProcess, request: BenchRequest, *, time_limit_s: float = _TIME_LIMIT_S) -> BenchReply:

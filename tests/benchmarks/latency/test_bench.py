@@ -104,6 +104,33 @@ def test_a_handle_of_an_earlier_process_is_refused(tmp_path, bundles):
         assert (reply.error, reply.lost) == ("its process ended after it was opened", True)
 
 
+def test_a_pace_that_fails_costs_that_pace_and_no_more(tmp_path, bundles, monkeypatch):
+    real, limits = LineProcess.ask, []
+
+    def die_at_the_slow_pace(self, line, time_limit_s):
+        pace = decode_line(BenchRequest, line).pace
+        if pace is not None:
+            limits.append((pace.calls_per_s, time_limit_s))
+            if pace.calls_per_s == 400:
+                self._process.kill()
+        return real(self, line, time_limit_s)
+
+    monkeypatch.setattr(LineProcess, "ask", die_at_the_slow_pace)
+    config = replace(NO_ORIGINAL, artifacts=("decoder.float32.onnx",), paced_calls_per_s=(400.0,))
+    result = bench_bundle(bundles.make_bundle(tmp_path / "b"), config)
+    (row,) = result.results
+    assert len(row.values_s) >= 30
+    assert row.paced == ()
+    (lost,) = result.not_run
+    assert lost.reason.startswith("at 400/s: its process was ended by signal 9")
+
+
+def test_the_time_limit_of_a_pace_counts_the_calls_too():
+    subject = Subject(artifact="a", target="host", size_bytes=1, load=None, process=None, values_s=[4.0, 3.0])
+    assert bench._pace_limit_s(subject, 60.0) == pytest.approx(60 + 2 * 30 * 4.0)
+    assert bench._pace_limit_s(subject, 0.1) == pytest.approx(60 + 2 * 30 * 10.0)
+
+
 def test_no_worker_outlives_an_interruption(tmp_path, bundles, monkeypatch):
     processes = []
     real = LineProcess._start

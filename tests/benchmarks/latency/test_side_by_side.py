@@ -66,6 +66,10 @@ def test_an_undecided_artifact_is_launched_again_and_the_others_are_not(launches
     assert compared[1].pairs == 30
 
 
+def test_nothing_to_compare_is_no_error():
+    assert run([]) == ([], {})
+
+
 def test_launches_that_are_lost_are_told(tmp_path, bundles, monkeypatch):
     monkeypatch.setattr(side_by_side, "_launch", lambda given, order, found: None)
     path = bundles.make_bundle(tmp_path / "b")
