@@ -143,6 +143,7 @@ class _Verifier:
             worst=tuple(case.found for case in self._worst),
             diagnoses=tuple(self._diagnoses),
             declined=tuple(self._declined),
+            image_span=self._bundle.manifest.vae.range_span,
         )
         return Verification(result=result, worst=tuple(self._worst))
 
