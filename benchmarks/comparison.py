@@ -14,6 +14,8 @@ from pocketvae.spec import STRICT
 COMPARISON_SCHEMA_VERSION = 1
 # Smaller changes are rounding of another machine's kernels, not another artifact.
 _SAME_SHARE = 0.01
+# Targets of what bench could not find out beside latency.
+_BESIDE = ("instructions", "peaks")
 
 
 class Change(enum.StrEnum):
@@ -109,7 +111,7 @@ def size_figures(manifest: Manifest) -> dict[Key, Figure]:
 def latency_figures(result: BenchResult) -> dict[Key, Figure]:
     """Returns the median latency and the size of everything that was timed, and what could not be.
 
-    Counting instructions is beside the point: either side may have been asked for them or not.
+    Instructions and the machine's peaks are beside the point: they are no property of a file's latency.
     """
     figures = {}
     for row in result.results:
@@ -123,7 +125,7 @@ def latency_figures(result: BenchResult) -> dict[Key, Figure]:
         figures[away.artifact, away.target, "runs"] = Figure(value=None)
         figures[away.artifact, f"{away.target}, {away.threads} threads", "median_s"] = Figure(value=away.median_s)
     for item in result.not_run:
-        if item.target != "instructions" and not _is_original(item.artifact):
+        if item.target not in _BESIDE and not _is_original(item.artifact):
             figures[item.artifact, item.target, "runs"] = Figure(value=None, passed=False)
     return figures
 

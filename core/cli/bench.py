@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     baseline.add_argument(
         "--margin", metavar="PERCENT", type=float, help="slowdown that is allowed (3; 10 for results)"
     )
-    baseline.add_argument("--force-compare", action="store_true", help="compare with another machine or name too")
+    baseline.add_argument("--force-compare", action="store_true", help="compare although machine or bundle name differ")
     choice = parser.add_argument_group("what to embed")
     choice.add_argument("--recommend", action="store_true", help="verify, and name the artifact to embed")
     choice.add_argument("--component", metavar="NAME", default="decoder", help="to embed (default: decoder)")

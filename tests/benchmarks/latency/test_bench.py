@@ -131,6 +131,23 @@ def test_the_time_limit_of_a_pace_counts_the_calls_too():
     assert bench._pace_limit_s(subject, 0.1) == pytest.approx(60 + 2 * 30 * 10.0)
 
 
+def test_peaks_that_could_not_be_measured_are_told(tmp_path, bundles, monkeypatch):
+    real = LineProcess.ask
+
+    def die(self, line, time_limit_s):
+        if decode_line(BenchRequest, line).peaks is not None:
+            self._start().kill()
+        return real(self, line, time_limit_s)
+
+    monkeypatch.setattr(LineProcess, "ask", die)
+    result = bench_bundle(bundles.make_bundle(tmp_path / "b"), NO_ORIGINAL)
+    assert result.peaks == ()
+    assert len(result.results) == 2
+    (lost,) = result.not_run
+    assert (lost.artifact, lost.target) == ("the machine", "peaks")
+    assert lost.reason.startswith("with 1 threads: its process was ended by signal 9")
+
+
 def test_no_worker_outlives_an_interruption(tmp_path, bundles, monkeypatch):
     processes = []
     real = LineProcess._start
