@@ -16,7 +16,7 @@ from pocketvae.benchmarks.tables import format_us
 _QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 _MOST_LINES = 12
 # A logarithmic axis has no place for an error of 0.
-_FEWEST_STEPS = 1e-4
+_FEWEST_STEPS = 1e-3
 
 
 def distribution_charts(bench: BenchResult) -> str:

@@ -143,9 +143,9 @@ def test_an_artifact_without_any_error_is_drawn_too(span):
     )
     chart = trade_off_chart(BenchResult(bundle="b", environment=current_environment(), results=rows), verify)
     assert chart.count("<circle") == 2
-    assert "errors below 0.0001 are drawn there" in chart
+    assert "errors below 0.001 are drawn there" in chart
     heights = [float(match) for match in re.findall(r'cy="([0-9.]+)"', chart)]
-    assert max(heights) == 372.0  # the axis's lower end, where 0.0001 is
+    assert max(heights) == 372.0  # the axis's lower end, where 0.001 is
 
 
 @pytest.mark.parametrize(
