@@ -10,6 +10,7 @@ import numpy as np
 
 from pocketvae.errors import ExportError, missing_package
 from pocketvae.export.graphs import Graph
+from pocketvae.export.onnx_clip import fuse_clips
 from pocketvae.export.operators import refuse_foreign_onnx
 from pocketvae.quiet import quiet_stderr
 
@@ -42,6 +43,7 @@ def convert_float32(graph: Graph) -> bytes:
     names = [spec.name for spec in graph.inputs]
     if inputs != names:
         raise ExportError(f"the ONNX graph must have the inputs {names}, got {inputs}")
+    fuse_clips(model)
     _name_parts(model.graph)
     onnx.checker.check_model(model, full_check=True)
     return serialize(model)

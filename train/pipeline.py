@@ -159,16 +159,27 @@ def _prepare(loaded: ImageSplits, config: TrainConfig) -> ImageSplits:
     smallest = smallest_side(config)
     if min(height, width) < smallest:
         raise DataError(f"images must be at least {smallest}x{smallest} for these channels, got {width}x{height}")
-    if config.conditional and loaded.train.labels is None:
+    if config.conditional:
+        _check_classes(loaded)
+    if config.components > len(loaded.train) and config.prior is PriorKind.VAMP:
+        raise SpecError(f"components must be at most the {len(loaded.train)} training images, got {config.components}")
+    return binarize_once(loaded, config.seed) if config.binarization is Binarization.STATIC else loaded
+
+
+def _check_classes(loaded: ImageSplits) -> None:
+    if loaded.train.labels is None:
         raise DataError(
             "conditional = true needs labels: sort images into one subfolder per class, or add a label file"
         )
     for part, images in (("validation", loaded.validation), ("test", loaded.test)):
-        if config.conditional and images.labels is None:
+        if images.labels is None:
             raise DataError(f"conditional = true needs labels, and the {part} images have none")
-    if config.components > len(loaded.train) and config.prior is PriorKind.VAMP:
-        raise SpecError(f"components must be at most the {len(loaded.train)} training images, got {config.components}")
-    return binarize_once(loaded, config.seed) if config.binarization is Binarization.STATIC else loaded
+    if loaded.label_count() > len(loaded.train):
+        # One-hot vectors and weights grow with the largest label, which may be an identifier and no class.
+        raise DataError(
+            f"labels must be classes numbered from 0, got {loaded.label_count() - 1} "
+            f"with {len(loaded.train)} training images: number the classes anew"
+        )
 
 
 def _spec(config: TrainConfig, data: ImageSplits) -> VaeSpec:
