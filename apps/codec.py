@@ -16,14 +16,18 @@ from pocketvae.apps.latents_file import encode_images
 from pocketvae.apps.pixel_codec import decode_pixels, encode_pixels
 from pocketvae.apps.pixel_network import PixelNetwork
 from pocketvae.apps.sources import SourceImages
-from pocketvae.apps.stream import ID_BYTES, Coding, Stream, pack, unpack
+from pocketvae.apps.stream import ID_BYTES, Coding, Stream, check_count, pack, unpack
 from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.memory import machine_bytes
 from pocketvae.model_bundle import ModelBundle
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.runners import FloatArray
+from pocketvae.spec import VaeSpec
 
 Pixels = npt.NDArray[np.uint8]
 _CHUNK = 256
+# A symbol of 64 bits and a float32.
+_BYTES_PER_LATENT = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,8 +69,10 @@ def compress_lossy(
     Raises:
         ManifestError: the tables were fitted to another decoder, or without an encoder.
         SpecError: the quality is out of range, or the label does not fit.
+        DataError: there are more than 2^24 images.
     """
     steps_of(quality)
+    check_count(len(source))
     latents = _latent_tables(bundle, tables)
     posterior = encode_images(bundle, source, choice, label, progress)
     symbols = latents.symbols(posterior.z_mean, quality)
@@ -94,10 +100,11 @@ def compress_lossless(tables: CodecTables, images: Pixels, progress: ProgressCal
 
     Raises:
         SpecError: the images have colour, or the tables were fitted to such.
-        DataError: the images have another size than those that the tables were fitted to.
+        DataError: the images have another size than those that the tables were fitted to, or are more than 2^24.
     """
     if images.shape[3] != 1:
         raise SpecError("lossless compression is for grey images: leave out --lossless, or use WebP")
+    check_count(len(images))
     network = _pixel_network(tables)
     return pack(
         Stream(
@@ -111,6 +118,15 @@ def compress_lossless(tables: CodecTables, images: Pixels, progress: ProgressCal
             codes=tuple(encode_pixels(images[..., 0], network, progress)),
         )
     )
+
+
+def image_count(data: bytes, name: str = "the stream") -> int:
+    """Returns how many images a file holds, without decoding them.
+
+    Raises:
+        DataError: the file is foreign, truncated or damaged.
+    """
+    return unpack(data, name).count
 
 
 def decompress(
@@ -133,7 +149,8 @@ def decompress(
         progress: Told while images are decoded.
 
     Raises:
-        DataError: the file is foreign, truncated or damaged, or was made with other tables or for another decoder.
+        DataError: the file is foreign, truncated or damaged, was made with other tables or for another decoder, or its
+            images do not fit into memory.
     """
     stream = unpack(data, name)
     if stream.tables_id != tables.id:
@@ -142,6 +159,7 @@ def decompress(
             "use the bundle that it was made with"
         )
     try:
+        _check_memory(stream.count, bundle.vae)
         if stream.coding is Coding.PIXELS:
             return _decompress_pixels(stream, tables, progress)
         return _decompress_latents(bundle, stream, tables, choice)
@@ -164,11 +182,21 @@ def _decompress_latents(bundle: ModelBundle, stream: Stream, tables: CodecTables
     _compare(z, stream)
     labels = np.array(stream.labels, np.int32) if stream.labels else None
     decoder = choice.decoder(bundle)
-    images = [
-        decoder.decode_pixels(z[first : first + _CHUNK], None if labels is None else labels[first : first + _CHUNK])
-        for first in range(0, len(z), _CHUNK)
-    ]
-    return Decompressed(images=np.concatenate(images), z=z, labels=labels)
+    images = np.empty((len(z), *bundle.vae.image_shape), np.uint8)
+    for first in range(0, len(z), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        images[part] = decoder.decode_pixels(z[part], None if labels is None else labels[part])
+    return Decompressed(images=images, z=z, labels=labels)
+
+
+def _check_memory(count: int, vae: VaeSpec) -> None:
+    """Refuses a file of a few bytes that stands for more images than can be held: five bytes may be 64 of them."""
+    there = machine_bytes()
+    needed = count * (int(np.prod(vae.image_shape, dtype=np.int64)) + _BYTES_PER_LATENT * vae.latent_dim)
+    if there is not None and needed > there:
+        raise DataError(
+            f"its {count} images take about {needed / 1e9:.3g} GB of memory, this machine has {there / 1e9:.3g} GB"
+        )
 
 
 def _compare(content: npt.NDArray[np.generic], stream: Stream) -> None:
@@ -178,7 +206,7 @@ def _compare(content: npt.NDArray[np.generic], stream: Stream) -> None:
 
 def _check(content: npt.NDArray[np.generic]) -> int:
     little = np.ascontiguousarray(content, content.dtype.newbyteorder("<"))
-    return zlib.crc32(little.tobytes())
+    return zlib.crc32(little.data)
 
 
 def _latent_tables(bundle: ModelBundle, tables: CodecTables) -> LatentTables:

@@ -11,13 +11,14 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae import files
+from pocketvae.apps.choice import Choice
 from pocketvae.apps.latent_tables import DEFAULT_QUALITY, LatentTables, fit_latent_tables
 from pocketvae.apps.pixel_network import PixelNetwork, Window
 from pocketvae.apps.pixel_training import PixelTraining, fit_pixel_network
 from pocketvae.apps.stream import ID_BYTES
 from pocketvae.errors import DataError, ManifestError
 from pocketvae.model_bundle import ModelBundle
-from pocketvae.models import Posterior
+from pocketvae.models import Decoder, Encoder, Posterior
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.runners import FloatArray
 from pocketvae.spec import Component
@@ -82,6 +83,7 @@ def fit_tables(
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int32] | None,
     training: PixelTraining,
+    choice: Choice | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> bytes:
     """Fits tables to images like those that will be compressed; returns the file.
@@ -91,6 +93,7 @@ def fit_tables(
         images: `[N, H, W, C] uint8`, not those that figures will be reported on.
         labels: `[N] int32`, for a class-conditional VAE.
         training: Of the pixel network.
+        choice: Which encoder and decoder; float32 by default.
         progress: Told of both.
 
     Raises:
@@ -105,8 +108,9 @@ def fit_tables(
     if any(record.component is Component.ENCODER for record in bundle.manifest.artifacts):
         some = slice(_LATENT_IMAGES)
         own = None if labels is None or bundle.vae.label_count == 0 else labels[some]
-        posterior = _posteriors(bundle, images[some], own, progress)
-        tables = _coarsest_tables(bundle, images[:_TRIAL_IMAGES], own, posterior)
+        models = choice or Choice()
+        posterior = _posteriors(models.encoder(bundle), images[some], own, progress)
+        tables = _coarsest_tables(models.decoder(bundle), images[:_TRIAL_IMAGES], own, posterior)
         arrays |= {"latent_exponents": tables.exponents, "latent_counts": tables.counts}
     if images.shape[3] == 1:
         network = fit_pixel_network(np.ascontiguousarray(images[..., 0]), training, progress)
@@ -144,12 +148,11 @@ def load_tables(path: Path) -> CodecTables:
 
 
 def _posteriors(
-    bundle: ModelBundle,
+    encoder: Encoder,
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int32] | None,
     progress: ProgressCallback,
 ) -> Posterior:
-    encoder = bundle.encoder()
     parts = []
     for first in range(0, len(images), _CHUNK):
         part = slice(first, first + _CHUNK)
@@ -162,7 +165,7 @@ def _posteriors(
 
 
 def _coarsest_tables(
-    bundle: ModelBundle,
+    decoder: Decoder,
     images: npt.NDArray[np.uint8],
     labels: npt.NDArray[np.int32] | None,
     posterior: Posterior,
@@ -171,7 +174,7 @@ def _coarsest_tables(
     z = posterior.z_mean[: len(images)]
 
     def error(latents: FloatArray) -> float:
-        decoded = bundle.decoder().decode_pixels(latents, own)
+        decoded = decoder.decode_pixels(latents, own)
         return float(np.mean(np.square(decoded.astype(np.float64) - images)))
 
     most = (1 + _LOSS) * error(z)

@@ -24,6 +24,7 @@ _CHUNK = 64
 _CLOSEST = 1 / 512
 # Steps of a pixel from black to white.
 _LEVELS = 255
+_MOST_SAMPLES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +40,8 @@ class Sampling:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if self.samples < 1:
-            raise SpecError(f"samples must be at least 1, got {self.samples}")
+        if not 1 <= self.samples <= _MOST_SAMPLES:
+            raise SpecError(f"samples must be at least 1 and at most {_MOST_SAMPLES}, got {self.samples}")
 
     def noise(self, dim: int) -> npt.NDArray[np.float32]:
         """Returns `[L, D] float32`."""

@@ -25,6 +25,7 @@ EACH_LABEL = "each"
 _CHUNK = 64
 _GRID_LIMIT = 10_000
 _INDEX_END = 2**31
+_SEED_START = -(2**31)
 # A PNG file takes at least one block of the disk.
 _FILE_BYTES = 4096
 Pixels = npt.NDArray[np.uint8]
@@ -43,7 +44,7 @@ class GenerateRequest:
         choice: Which decoder.
 
     Raises:
-        SpecError: the indices leave the range of int32, or a number is out of range.
+        SpecError: the seed or the indices leave the range of int32, or a number is out of range.
     """
 
     seed: int = 0
@@ -58,6 +59,10 @@ class GenerateRequest:
             raise SpecError(
                 f"count must be at least 1 and start + count at most 2^31, got count {self.count} from {self.start}"
             )
+        if not _SEED_START <= self.seed < _INDEX_END:
+            raise SpecError(f"seed must be a whole number from -2^31 to 2^31 - 1, got {self.seed}")
+        if not 0 <= self.temperature < float("inf"):
+            raise SpecError(f"temperature must be finite and at least 0, got {self.temperature:g}")
         if isinstance(self.label, str) and self.label != EACH_LABEL:
             raise SpecError(f"label must be a class or {EACH_LABEL!r}, got {self.label!r}")
 
@@ -91,6 +96,7 @@ def generate(
         SpecError: the label does not fit the VAE.
     """
     decoder = request.choice.decoder(bundle)
+    _check_label(bundle, request)
     for first in range(0, request.count, _CHUNK):
         number = np.arange(first, min(first + _CHUNK, request.count))
         index = request.start + number
@@ -121,7 +127,7 @@ def generate_to(
         progress: Told after every 64 images.
 
     Raises:
-        SpecError: the label does not fit, or the extension is unknown.
+        SpecError: the label does not fit, the extension is unknown, or columns are asked for without a grid.
         DataError: too many images for a grid or for the disk.
         OutputExistsError: `out` exists and `force` is off.
     """
@@ -130,8 +136,13 @@ def generate_to(
         raise SpecError(f"the output must end in .png or .npz, or name a folder, got {out.name!r}")
     if resume and kind:
         raise SpecError(f"only a folder of images can be gone on with, got {out.name!r}: leave out --resume")
+    if columns is not None and kind != ".png":
+        raise SpecError(f"only a .png has columns, got {out.name!r}: leave out --columns")
+    if columns is not None and columns < 1:
+        raise SpecError(f"columns must be at least 1, got {columns}")
     files.check_output(out, force=force)
     with open_models(path) as bundle:
+        _check(bundle, request)
         if kind == ".png":
             _write_picture(bundle, request, out, columns, progress)
         elif kind == ".npz":
@@ -140,12 +151,29 @@ def generate_to(
             _write_folder(bundle, request, out, force=force, resume=resume, progress=progress)
 
 
+def _check(bundle: ModelBundle, request: GenerateRequest) -> None:
+    """Finds before any work what would stop it: a label that does not fit, a decoder or prior that is not there."""
+    _check_label(bundle, request)
+    request.choice.decoder(bundle)
+    bundle.sample_latents(request.seed, request.start, temperature=request.temperature)
+
+
+def _check_label(bundle: ModelBundle, request: GenerateRequest) -> None:
+    label, classes = request.label, bundle.vae.label_count
+    if classes == 0 and label is not None:
+        raise SpecError(
+            f"the model takes no label, got {label}: --label needs a class-conditional VAE, and this one is not"
+        )
+    if classes and label is None:
+        raise SpecError(f"the VAE is class-conditional: pass --label 0 to {classes - 1}, or --label {EACH_LABEL}")
+    if classes and label != EACH_LABEL and not 0 <= int(label or 0) < classes:
+        raise SpecError(f"label must be 0 to {classes - 1}, or {EACH_LABEL!r}, got {label}")
+
+
 def _labels(request: GenerateRequest, index: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64] | int | None:
-    if request.label != EACH_LABEL:
-        return None if request.label is None else int(request.label)
-    if classes == 0:
-        raise SpecError(f"--label {EACH_LABEL} needs a class-conditional VAE, and this one is not")
-    return index % classes
+    if request.label == EACH_LABEL:
+        return index % classes
+    return None if request.label is None else int(request.label)
 
 
 def _write_picture(
@@ -158,7 +186,7 @@ def _write_picture(
     if len(images) == 1:
         files.write_bytes(out, single(images[0]))
         return
-    columns = columns or int(np.ceil(np.sqrt(len(images))))
+    columns = min(columns or int(np.ceil(np.sqrt(len(images)))), len(images))
     files.write_bytes(out, picture(images, columns, PictureKind.PNG, frame_ms=1))
 
 
@@ -176,7 +204,7 @@ def _write_folder(
     bundle: ModelBundle, request: GenerateRequest, out: Path, *, force: bool, resume: bool, progress: ProgressCallback
 ) -> None:
     check_channels(bundle.vae.image_shape[2])
-    check_space(out.absolute().parent, request.count * _FILE_BYTES)
+    check_space(out.absolute().parent, _missing(request, out, resume=resume) * _FILE_BYTES)
     wanted = _folder_request(bundle, request)
     with files.resumable_directory(out, force=force, resume=resume, milestone=REQUEST_NAME) as folder:
         note = folder / REQUEST_NAME
@@ -197,6 +225,14 @@ def _write_folder(
                 choice=request.choice,
             )
             _write_rest(bundle, rest, folder, progress)
+
+
+def _missing(request: GenerateRequest, out: Path, *, resume: bool) -> int:
+    """Returns how many images are still to be written."""
+    unfinished = files.unfinished_directory(out)
+    if not (resume and unfinished.is_dir()):
+        return request.count
+    return request.count - written_count(unfinished, request.start, request.count)
 
 
 def _write_rest(bundle: ModelBundle, rest: GenerateRequest, folder: Path, progress: ProgressCallback) -> None:

@@ -24,7 +24,8 @@ STEPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 2)
 BEST_QUALITY = len(STEPS)
 DEFAULT_QUALITY = 7
 _UNITS_PER_SIGMA = 8
-# Standard deviations of the latents that a grid covers; what lies beyond is moved to its edge.
+# Standard deviations of the latents that a grid covers, and all that it is fitted to; what lies beyond is moved to its
+# edge.
 _COVERED = 6
 _SCALE = 1 << 24
 _LARGEST_CELLS = 4096
@@ -105,14 +106,20 @@ def fit_latent_tables(posterior: Posterior, *, doublings: int = 0) -> LatentTabl
 
     Args:
         posterior: Of the images.
-        doublings: How often to double the unit, which is a sixteenth to an eighth of the mean standard deviation.
+        doublings: How often to double the unit, which is a sixteenth to an eighth of the mean standard deviation, or
+            the smallest with which the grid reaches as far as the latents do.
     """
     sigma = np.exp(0.5 * posterior.z_log_var.astype(np.float64)).mean(axis=0)
-    exponents = np.ceil(np.log2(_UNITS_PER_SIGMA / sigma)).astype(np.int64) - doublings
     means = posterior.z_mean.astype(np.float64)
+    sizes = np.abs(means)
+    widths = np.maximum(_COVERED * np.maximum(1.0, sizes.std(axis=0) + sizes.mean(axis=0)), sizes.max(axis=0))
+    with np.errstate(divide="ignore"):
+        finest = np.ceil(np.log2(_UNITS_PER_SIGMA / sigma))
+    # A grid that does not reach would move latents to its edge, which costs far more than a coarser unit does.
+    reaching = np.floor(np.log2(_LARGEST_CELLS / widths))
+    exponents = np.minimum(finest, reaching).astype(np.int64) - doublings
     units = np.ldexp(1.0, -exponents.astype(np.int32))
-    widths = _COVERED * np.maximum(1.0, np.abs(means).std(axis=0) + np.abs(means).mean(axis=0))
-    reach = int(min(np.ceil(np.max(widths / units)), _LARGEST_CELLS))
+    reach = int(np.ceil(np.max(widths / units)))
     centres = np.arange(-reach, reach + 1)
     rows = [_histogram(means[:, d] / units[d], centres, float(units[d])) for d in range(len(exponents))]
     return LatentTables(exponents=exponents, counts=np.stack(rows))

@@ -19,6 +19,7 @@ from pocketvae.apps.pixel_network import (
     Window,
     squash_table,
 )
+from pocketvae.errors import SpecError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 
 FloatArray = npt.NDArray[np.float32]
@@ -40,6 +41,9 @@ class PixelTraining:
         batch_pixels: Pixels in one step.
         learning_rate: At the beginning; it falls to 0 as a half cosine.
         seed: Of initial weights and of the order of pixels.
+
+    Raises:
+        SpecError: there is no step, unit or pixel.
     """
 
     window: Window = field(default_factory=lambda: Window(above=4, beside=5))
@@ -48,6 +52,13 @@ class PixelTraining:
     batch_pixels: int = 2048
     learning_rate: float = 3e-3
     seed: int = 0
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.units, self.batch_pixels) < 1:
+            raise SpecError(
+                "the pixel network needs at least 1 step, unit and pixel in a batch, "
+                f"got {self.steps}, {self.units} and {self.batch_pixels}"
+            )
 
 
 def fit_pixel_network(

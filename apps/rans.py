@@ -83,13 +83,11 @@ class RansDecoder:
         if any(len(stream) < _STATE_BYTES or len(stream) % 2 for stream in streams):
             raise DataError("the stream is damaged: the code of an image has an impossible length")
         self._states = np.array([int.from_bytes(stream[:_STATE_BYTES], "little") for stream in streams], np.uint64)
-        lengths = [(len(stream) - _STATE_BYTES) // 2 for stream in streams]
-        self._ends = np.array(lengths, np.int64)
-        self._words = np.zeros((len(streams), max(lengths, default=0) + 1), np.uint16)
-        for row, stream in zip(self._words, streams, strict=True):
-            words = np.frombuffer(stream, "<u2", offset=_STATE_BYTES)
-            row[: len(words)] = words
-        self._next = np.zeros(len(streams), np.int64)
+        # One after the other: a row for each would take as many times the longest, which a forged file chooses.
+        self._words = np.frombuffer(b"".join(stream[_STATE_BYTES:] for stream in streams), "<u2")
+        lengths = np.array([(len(stream) - _STATE_BYTES) // 2 for stream in streams], np.int64)
+        self._ends = np.cumsum(lengths)
+        self._next = self._ends - lengths
 
     def peek(self, lanes: Lanes) -> Frequencies:
         """Returns where in the symbols' cumulative frequencies the next symbol lies, `[K]`, 0 to 16383."""
@@ -110,7 +108,7 @@ class RansDecoder:
             where = lanes[empty]
             if (self._next[where] >= self._ends[where]).any():
                 raise DataError("the stream is damaged: the code of an image ends too early")
-            states[empty] = (states[empty] << np.uint64(_WORD_BITS)) | self._words[where, self._next[where]]
+            states[empty] = (states[empty] << np.uint64(_WORD_BITS)) | self._words[self._next[where]]
             self._next[where] += 1
         self._states[lanes] = states
 

@@ -12,7 +12,7 @@ from pocketvae import files
 from pocketvae.apps.animation import PictureKind, picture
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.sources import SourceImages
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, SpecError
 from pocketvae.model_bundle import ModelBundle
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 
@@ -66,26 +66,47 @@ def reconstruct(
     return Reconstruction(images=source.images, reconstructions=np.concatenate(parts))
 
 
+def check_reconstruction_output(out: Path, *, columns: int, count: int | None = None) -> None:
+    """Refuses an output that cannot be written, before any work.
+
+    Args:
+        out: `.png` or `.npz`.
+        columns: Of the picture.
+        count: Of images, where it is known.
+
+    Raises:
+        SpecError: the extension is unknown, or there is no column.
+        DataError: a PNG of more than 500 rows.
+    """
+    if columns < 1:
+        raise SpecError(f"columns must be at least 1, got {columns}")
+    if out.suffix.lower() == ".npz":
+        return
+    if out.suffix.lower() != ".png":
+        raise SpecError(f"the output must end in .png or .npz, got {out.name!r}")
+    if count is not None and count > _GRID_ROWS_LIMIT * columns:
+        raise DataError(f"a picture shows at most {_GRID_ROWS_LIMIT * columns} images: pass --count, or use .npz")
+
+
 def write_reconstruction(result: Reconstruction, out: Path, *, columns: int, force: bool) -> None:
     """Writes a PNG grid, each row of images followed by a row of their reconstructions, or both arrays as `.npz`.
 
     Raises:
+        SpecError: the extension is unknown, or there is no column.
         DataError: a PNG of more than 500 rows.
         OutputExistsError: `out` exists and `force` is off.
     """
+    check_reconstruction_output(out, columns=columns, count=len(result.images))
     files.check_output(out, force=force)
     if out.suffix.lower() == ".npz":
         with files.staged_file(out, force=force) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, images=result.images, reconstructions=result.reconstructions)
         return
-    kind = PictureKind.of(out, PictureKind.PNG)
     columns = min(columns, len(result.images))
     rows = -(-len(result.images) // columns)
-    if rows > _GRID_ROWS_LIMIT:
-        raise DataError(f"a picture shows at most {_GRID_ROWS_LIMIT * columns} images: pass --count, or use .npz")
     padding = rows * columns - len(result.images)
     blank = np.full((padding, *result.images.shape[1:]), 255, np.uint8)
     parts = (result.images, result.reconstructions)
     pairs = [np.concatenate([part, blank]).reshape(rows, columns, *result.images.shape[1:]) for part in parts]
     sheet = np.stack(pairs, axis=1).reshape(-1, *result.images.shape[1:])
-    files.write_bytes(out, picture(sheet, columns, kind, frame_ms=1))
+    files.write_bytes(out, picture(sheet, columns, PictureKind.PNG, frame_ms=1))

@@ -10,7 +10,7 @@ import numpy as np
 
 from pocketvae.apps.features import Doubles, Features
 from pocketvae.errors import DataError
-from pocketvae.spec import STRICT, VaeSpec
+from pocketvae.spec import STRICT, Likelihood, PriorKind, VaeSpec
 
 
 class ScoreKind(enum.StrEnum):
@@ -61,6 +61,22 @@ def fit_density(features: Features) -> NormalDensity:
     precision = np.linalg.inv(np.cov(triples.T) + 1e-9 * np.eye(3))
     rows = [(float(row[0]), float(row[1]), float(row[2])) for row in precision]
     return NormalDensity(mean=(float(mean[0]), float(mean[1]), float(mean[2])), precision=(rows[0], rows[1], rows[2]))
+
+
+def approximations(vae: VaeSpec) -> tuple[str, ...]:
+    """Returns what the scores of a VAE take as simpler than it is, a sentence each; none where they are exact."""
+    found = []
+    if vae.prior is not PriorKind.STANDARD:
+        found.append(
+            f"the scores elbo and complexity take N(0, I) for the learned prior {vae.prior}: prefer density or "
+            "reconstruction"
+        )
+    if vae.likelihood not in (Likelihood.BERNOULLI, Likelihood.GAUSSIAN):
+        found.append(
+            f"the scores elbo, reconstruction and complexity take the likelihood, which is {vae.likelihood}, for a "
+            "Gaussian of one standard deviation"
+        )
+    return tuple(found)
 
 
 def scores(features: Features, vae: VaeSpec, noise_scale: float, density: NormalDensity) -> Mapping[ScoreKind, Doubles]:

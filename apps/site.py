@@ -19,7 +19,9 @@ from pocketvae.noise import normal_table
 from pocketvae.spec import Component, Format, ImageDtype, PriorKind
 
 INDEX = "index.html"
-_PAGE_FILES = (INDEX, "explore.css", "explore.js", "embed.js", "latents.js", "models.js", "noise.js")
+# In a site that explore has made, and hardly in any other: what --force may replace.
+SITE_MARKER = "noise.bin"
+_PAGE_FILES = (INDEX, "explore.css", "explore.js", "embed.js", "latents.js", "models.js", "noise.js", "numbers.js")
 
 
 def site_files(bundle: ModelBundle) -> dict[str, bytes | Path]:
@@ -37,7 +39,7 @@ def site_files(bundle: ModelBundle) -> dict[str, bytes | Path]:
     page = resources.files("pocketvae.apps") / "page"
     site: dict[str, bytes | Path] = {name: (page / name).read_bytes() for name in _PAGE_FILES}
     site["bundle.json"] = _description(bundle, decoders, prior)
-    site["noise.bin"] = normal_table().astype("<f4").tobytes()
+    site[SITE_MARKER] = normal_table().astype("<f4").tobytes()
     site |= {f"runtime/{name}": path for name, path in runtime_files().items()}
     for record in (*decoders, *([prior] if prior else [])):
         site[f"artifacts/{record.name}"] = bundle.bundle.artifact_path(record)

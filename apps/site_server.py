@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import errno
 import http.server
+import sys
 from collections.abc import Mapping
 from http import HTTPStatus
 from pathlib import Path, PurePosixPath
-from urllib.parse import urlsplit
 
 from pocketvae.apps.site import INDEX
 from pocketvae.errors import DataError, SpecError
 
 HOST = "127.0.0.1"
+_HTTP_PORT = 80
 _TYPES = {
     ".html": "text/html; charset=utf-8",
     ".css": "text/css; charset=utf-8",
@@ -58,6 +59,11 @@ class SiteServer(http.server.ThreadingHTTPServer):
             why = "is in use" if e.errno == errno.EADDRINUSE else f"cannot be used ({e.strerror})"
             raise DataError(f"port {port} {why}: choose another --port, or leave it out for a free one") from e
 
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing of a browser that goes away in the middle: it does so whenever a page is left."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
     @property
     def address(self) -> str:
         """What to open in a browser."""
@@ -79,10 +85,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def _answer(self, *, body: bool) -> None:
         # A page of another name that resolves to this machine must not read the bundle.
-        if self.headers.get("Host", "") not in {f"{name}:{self.server.server_port}" for name in (HOST, "localhost")}:
+        if self.headers.get("Host", "") not in self._own_hosts():
             self.send_error(HTTPStatus.FORBIDDEN)
             return
-        name = urlsplit(self.path).path.lstrip("/") or INDEX
+        # The path alone, whatever it looks like: //[ is no address, and urlsplit would take it for one.
+        name = self.path.partition("?")[0].partition("#")[0].lstrip("/") or INDEX
         content = self.server.site.get(name)
         if content is None:
             self.send_error(HTTPStatus.NOT_FOUND)
@@ -96,3 +103,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self.end_headers()
         if body:
             self.wfile.write(data)
+
+    def _own_hosts(self) -> set[str]:
+        port = self.server.server_port
+        hosts = {f"{name}:{port}" for name in (HOST, "localhost")}
+        # Browsers leave the port out where it is the usual one.
+        return hosts | {HOST, "localhost"} if port == _HTTP_PORT else hosts

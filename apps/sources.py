@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
 from pocketvae import image_files
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, SpecError
 from pocketvae.image_folder import SUFFIXES, list_folder, read_image
-from pocketvae.images import MNIST
+from pocketvae.images import MNIST, load_splits
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import VaeSpec
 
 Pixels = npt.NDArray[np.uint8]
 _PROGRESS_EVERY = 500
+# Subfolders that are parts of a data set, no classes; what to work on is most likely the last of them.
+_PARTS = ("train", "validation", "val", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,11 +29,13 @@ class SourceImages:
         images: `[N, H, W, C] uint8`.
         names: Of every image: its file, or its number in the array.
         labels: `[N] int32`, or None.
+        folder_classes: Subfolders that the labels number in the order of their names; None of labels from elsewhere.
     """
 
     images: Pixels
     names: tuple[str, ...]
     labels: npt.NDArray[np.int32] | None
+    folder_classes: int | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -42,20 +46,43 @@ class SourceImages:
         Raises:
             DataError: `count` is below 1.
         """
-        if count is None:
-            return self
-        if count < 1:
-            raise DataError(f"at least one image is needed, got --count {count}")
+        _check_count(count)
         labels = None if self.labels is None else self.labels[:count]
-        return SourceImages(images=self.images[:count], names=self.names[:count], labels=labels)
+        return replace(self, images=self.images[:count], names=self.names[:count], labels=labels)
+
+    def labelled(self, label: int | None) -> SourceImages:
+        """Returns the images with one label for all, as they are worked on where one is named; None changes nothing."""
+        if label is None:
+            return self
+        return replace(self, labels=np.full(len(self), label, np.int32), folder_classes=None)
 
     def labels_for(self, vae: VaeSpec, label: int | None) -> npt.NDArray[np.int32] | int | None:
-        """Returns the labels to call a model with: the one that is named, or of a conditional VAE the images' own."""
-        return label if label is not None or vae.label_count == 0 else self.labels
+        """Returns the labels to call a model with: the one that is named, or of a conditional VAE the images' own.
+
+        Raises:
+            SpecError: a label is named and the VAE is not class-conditional.
+            DataError: the labels number the subfolders of a folder, and the model has not as many classes.
+        """
+        if label is not None and vae.label_count == 0:
+            raise SpecError(f"the model takes no label, got {label}: this VAE is not class-conditional")
+        if label is not None or vae.label_count == 0:
+            return label
+        # Class 7 of a folder that lacks two others would be called 5, and nothing would look wrong.
+        if self.folder_classes not in (None, vae.label_count):
+            raise DataError(
+                f"the folder has {self.folder_classes} subfolders and the model {vae.label_count} classes, so their "
+                "numbers differ: name a folder with a subfolder for every class, or pass --label"
+            )
+        return self.labels
 
 
 def load_images(
-    source: str, vae: VaeSpec, *, resize: bool = False, progress: ProgressCallback = ignore_progress
+    source: str,
+    vae: VaeSpec,
+    *,
+    resize: bool = False,
+    count: int | None = None,
+    progress: ProgressCallback = ignore_progress,
 ) -> SourceImages:
     """Loads images in the size and mode that a model takes.
 
@@ -63,54 +90,93 @@ def load_images(
         source: `mnist` (its 10,000 test images), an image file, a folder of such, an `.npz`, `.npy` or idx file.
         vae: Says what the model takes.
         resize: Scale images to the model's size and convert between grey and colour.
+        count: Load the first images alone; all where it is None.
         progress: Told while a folder is read.
 
     Raises:
-        DataError: the source is missing, empty or damaged, or an image has another size or mode and `resize` is off.
+        DataError: the source is missing, empty or damaged, an image has another size or mode and `resize` is off,
+            `count` is below 1, or a folder holds training and test images.
     """
+    _check_count(count)
     if source == MNIST:
         _, (images, labels) = image_files.read_mnist()
-        return _from_array(images, labels, source, vae, resize=resize)
+        return _from_array(images, labels, source, vae, count=count, resize=resize)
     path = Path(source)
     if not path.exists():
         raise DataError(
             f"images must be 'mnist', an image file, a folder, or an .npz, .npy or idx file; {source} is not there"
         )
     if path.is_dir() and not image_files.idx_files(path):
-        listing = list_folder(path)
-        names = tuple(file.relative_to(path).as_posix() for file in listing.files)
-        return _from_files(listing.files, names, listing.labels, vae, resize=resize, progress=progress)
+        return _from_folder(path, vae, count=count, resize=resize, progress=progress)
     if path.suffix.lower() in SUFFIXES:
-        return _from_files((path,), (path.name,), None, vae, resize=resize, progress=progress)
+        image = _fitted(read_image(path), str(path), vae, resize=resize)
+        return SourceImages(images=image[None], names=(path.name,), labels=None)
     (images, array_labels), test = image_files.read_source(path)
     del test  # An app is given the images to work on; a test split of its own is a matter of training.
-    return _from_array(images, array_labels, path.name, vae, resize=resize)
+    return _from_array(images, array_labels, path.name, vae, count=count, resize=resize)
 
 
-def _from_files(
-    files: tuple[Path, ...],
-    names: tuple[str, ...],
-    labels: npt.NDArray[np.int32] | None,
-    vae: VaeSpec,
-    *,
-    resize: bool,
-    progress: ProgressCallback,
+def load_training_images(
+    source: str, vae: VaeSpec, *, resize: bool = False, progress: ProgressCallback = ignore_progress
+) -> tuple[SourceImages, SourceImages]:
+    """Loads a source as training does; returns its training images and its validation images.
+
+    Args:
+        source: As for training: `mnist`, or a folder, an `.npz`, `.npy` or idx file.
+        vae: Says what the model takes.
+        resize: Scale images to the model's size and convert between grey and colour.
+        progress: Told while a folder is read.
+
+    Raises:
+        DataError: the source is missing, damaged, too small or of mixed image sizes, or does not fit the model.
+    """
+    splits = load_splits(source, progress=progress)
+    of_folder = source != MNIST and Path(source).is_dir() and not image_files.idx_files(Path(source))
+    classes = splits.label_count() if of_folder and splits.train.labels is not None else None
+    train, validation = (
+        _from_array(part.images, part.labels, splits.name, vae, count=None, resize=resize)
+        for part in (splits.train, splits.validation)
+    )
+    return replace(train, folder_classes=classes), replace(validation, folder_classes=classes)
+
+
+def _check_count(count: int | None) -> None:
+    if count is not None and count < 1:
+        raise DataError(f"at least one image is needed, got --count {count}")
+
+
+def _from_folder(
+    path: Path, vae: VaeSpec, *, count: int | None, resize: bool, progress: ProgressCallback
 ) -> SourceImages:
+    folders = {entry.name for entry in path.iterdir() if entry.is_dir()}
+    if folders and folders <= set(_PARTS):
+        raise DataError(
+            f"the subfolders of {path} must be classes, got {' and '.join(sorted(folders))}: name one of them, such as "
+            f"{path / max(folders, key=_PARTS.index)}"
+        )
+    listing = list_folder(path)
+    files = listing.files[:count]
     images = np.empty((len(files), *vae.image_shape), np.uint8)
     for index, file in enumerate(files):
         images[index] = _fitted(read_image(file), str(file), vae, resize=resize)
         if (index + 1) % _PROGRESS_EVERY == 0:
             progress(Progress(stage="reading images", done=index + 1, total=len(files)))
-    return SourceImages(images=images, names=names, labels=labels)
+    return SourceImages(
+        images=images,
+        names=tuple(file.relative_to(path).as_posix() for file in files),
+        labels=None if listing.labels is None else listing.labels[:count],
+        folder_classes=len(listing.classes) or None,
+    )
 
 
 def _from_array(
-    images: Pixels, labels: npt.NDArray[np.int32] | None, name: str, vae: VaeSpec, *, resize: bool
+    images: Pixels, labels: npt.NDArray[np.int32] | None, name: str, vae: VaeSpec, *, count: int | None, resize: bool
 ) -> SourceImages:
     if len(images) == 0:
         raise DataError(f"{name} holds no images")
     if labels is not None and len(labels) != len(images):
         raise DataError(f"{name} must hold one label per image, got {len(labels)} for {len(images)}")
+    images, labels = images[:count], None if labels is None else labels[:count]
     names = tuple(str(index) for index in range(len(images)))
     if images.shape[1:] != vae.image_shape:
         first = _fitted(images[0], name, vae, resize=resize)

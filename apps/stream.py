@@ -16,6 +16,7 @@ _HEAD = struct.Struct("<4sBBB4s4sI")
 _CHECK = struct.Struct("<I")
 # A header that claims more is damaged: no file of this size was written.
 _LARGEST_COUNT = 1 << 24
+_LARGEST_LABEL = (1 << 31) - 1
 
 
 class Coding(enum.IntEnum):
@@ -48,6 +49,16 @@ class Stream:
     count: int
     labels: tuple[int, ...]
     codes: tuple[bytes, ...]
+
+
+def check_count(count: int) -> None:
+    """Refuses more images than a file may hold, before any work.
+
+    Raises:
+        DataError: there are more than 2^24.
+    """
+    if count > _LARGEST_COUNT:
+        raise DataError(f"a file holds at most {_LARGEST_COUNT} images, got {count}: compress them in parts")
 
 
 def pack(stream: Stream) -> bytes:
@@ -84,7 +95,7 @@ def unpack(data: bytes, name: str) -> Stream:
     _, _, coding, quality, tables_id, decoder_id, content_check = _HEAD.unpack_from(body)
     reader = _Reader(body, _HEAD.size, name)
     count = reader.number(_LARGEST_COUNT)
-    labels = tuple(reader.number(1 << 31) for _ in range(reader.number(count)))
+    labels = tuple(reader.number(_LARGEST_LABEL) for _ in range(reader.number(count)))
     lengths = [reader.number(len(body)) for _ in range(reader.number(count))]
     codes = tuple(reader.take(length) for length in lengths)
     if reader.left or coding not in set(Coding) or count < 1 or len(labels) not in (0, count):

@@ -15,6 +15,9 @@ from pocketvae.errors import DataError
 from pocketvae.model_bundle import ModelBundle
 from pocketvae.runners import FloatArray
 
+_MOST_IMAGES = 10_000
+_LONGEST_FRAME_MS = 60_000
+
 
 @dataclass(frozen=True, kw_only=True)
 class Interpolation:
@@ -25,12 +28,21 @@ class Interpolation:
         path: How to go.
         frame_ms: How long an animation shows an image.
         choice: Which decoder.
+
+    Raises:
+        DataError: there are fewer than two steps or too many, or the time of an image is out of range.
     """
 
     steps: int = 10
     path: LatentPath = LatentPath.SPHERICAL
     frame_ms: int = 80
     choice: Choice = field(default_factory=Choice)
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.steps <= _MOST_IMAGES:
+            raise DataError(f"an interpolation needs at least 2 steps and at most {_MOST_IMAGES}, got {self.steps}")
+        if not 1 <= self.frame_ms <= _LONGEST_FRAME_MS:
+            raise DataError(f"an image must be shown for 1 to {_LONGEST_FRAME_MS} ms, got {self.frame_ms}")
 
 
 def interpolate(
@@ -40,11 +52,12 @@ def interpolate(
 
     Raises:
         SpecError: the extension is none of `.png`, `.gif`, `.webp`, or the label does not fit.
-        DataError: there are fewer than two stops or steps.
+        DataError: there are fewer than two stops, or too many images on the way.
         OutputExistsError: `out` exists and `force` is off.
     """
     kind = PictureKind.of(out)
     files.check_output(out, force=force)
+    _check_count((len(stops) - 1) * (request.steps - 1) + 1)
     check_channels(bundle.vae.image_shape[2])
     images = request.choice.decoder(bundle).decode_pixels(tour(stops, request.steps, request.path), label)
     files.write_bytes(out, picture(images, len(images), kind, frame_ms=request.frame_ms))
@@ -84,7 +97,7 @@ def traverse(
 
     Raises:
         SpecError: the extension is not `.png`, or the label does not fit.
-        DataError: more dimensions are asked for than there are.
+        DataError: more dimensions are asked for than there are, or too many images.
         OutputExistsError: `out` exists and `force` is off.
     """
     kind = PictureKind.of(out, PictureKind.PNG)
@@ -95,7 +108,13 @@ def traverse(
     decoder = request.choice.decoder(bundle)
     active = activity(bundle, decoder, label)
     order = np.argsort(-active, kind="stable")[: request.dimensions]
+    _check_count(len(order) * request.steps)
     latents = np.concatenate([along(centre, int(dimension), request.span, request.steps) for dimension in order])
     images = decoder.decode_pixels(latents, label)
     files.write_bytes(out, picture(images, request.steps, kind, frame_ms=1))
     return [(int(dimension), float(active[dimension])) for dimension in order]
+
+
+def _check_count(count: int) -> None:
+    if count > _MOST_IMAGES:
+        raise DataError(f"a picture shows at most {_MOST_IMAGES} images, got {count}: take fewer steps")

@@ -178,7 +178,7 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
 
     Raises:
         OutputExistsError: `final` exists and `force` is off, an unfinished folder exists and neither `resume` nor
-            `force` is on, or another process works in it.
+            `force` is on, it has no milestone and is not empty, or another process works in it.
         DataError: the parent folder does not exist.
     """
     check_output(final, force=force)
@@ -188,7 +188,12 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
         raise OutputExistsError(f"{staging} holds an interrupted run: pass --resume to go on, or --force to begin anew")
     staging.mkdir(exist_ok=True)
     with _locked(staging):
-        if not (resume and (staging / milestone).exists()):
+        if not (staging / milestone).exists() and any(staging.iterdir()):
+            raise OutputExistsError(
+                f"{staging} is in the way and holds no {milestone}, so it may not be pocketvae's: remove it, or choose "
+                "another output"
+            )
+        if not resume:
             _empty(staging)
         try:
             yield staging

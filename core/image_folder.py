@@ -154,23 +154,29 @@ def _read_header(file: Path) -> tuple[tuple[int, int], bool]:
 
     try:
         with Image.open(file) as image:
-            if image.mode not in (*_GREY_MODES, *_COLOUR_MODES):
-                raise DataError(f"{file} must have 8 bits per channel, got the mode {image.mode}")
+            _check_mode(image.mode, file)
             return image.size, image.mode in _GREY_MODES
     except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
         raise _UnreadableError(f"{file} cannot be read as an image: {e}") from e
+
+
+def _check_mode(mode: str, file: Path) -> None:
+    # Pillow converts 16-bit and float pixels by clipping them to 0..255: most would be white, or all black.
+    if mode not in (*_GREY_MODES, *_COLOUR_MODES):
+        raise DataError(f"{file} must have 8 bits per channel, got the mode {mode}: convert it first")
 
 
 def read_image(file: Path) -> Pixels:
     """Reads one image file as `[H, W, 1 or 3] uint8`.
 
     Raises:
-        DataError: the file cannot be read as an image, or has transparent pixels.
+        DataError: the file cannot be read as an image, has not got 8 bits per channel, or has transparent pixels.
     """
     from PIL import Image
 
     try:
         with Image.open(file) as image:
+            _check_mode(image.mode, file)
             if image.mode in _GREY_MODES:
                 return np.asarray(image.convert("L"))[..., None]
             if "A" in image.getbands() or "transparency" in image.info:

@@ -81,7 +81,8 @@ def _rate(arguments: argparse.Namespace, terminal: Terminal) -> dict[str, object
     with pocketvae.open(arguments.bundle) as bundle:
         path = arguments.tables
         # The pixel network plays no part here: one step of fitting will do.
-        files.write_bytes(path, fit_tables(bundle, fit.images, fit.labels, PixelTraining(steps=1), terminal.step))
+        fitted = fit_tables(bundle, fit.images, fit.labels, PixelTraining(steps=1), progress=terminal.step)
+        files.write_bytes(path, fitted)
         tables, manifest = load_tables(path), bundle.manifest
         latent = []
         for quality in range(1, BEST_QUALITY + 1):

@@ -2,41 +2,52 @@
 
 import { embed } from "./embed.js";
 import { median, spherical } from "./latents.js";
-import { decode, transform } from "./models.js";
 import { normalNoise } from "./noise.js";
+import { temperature, wholeNumber } from "./numbers.js";
 
 const byId = (id) => document.getElementById(id);
 const DIFFERENCE_GAIN = 16;
 const KEPT_TIMES = 30;
 const SLIDER_SPAN = 4;
 
-const bundle = await (await fetch("./bundle.json")).json();
-const table = new Float32Array(await (await fetch("./noise.bin")).arrayBuffer());
-const reference = bundle.decoders.find((decoder) => decoder.precision === "float32");
-const state = { z: new Float32Array(bundle.latent_dim), times: [], running: false, again: false };
+const state = { z: null, draws: 0, times: [], running: false, again: false };
+let bundle, table, reference, models;
 
-const number = (id) => Number(byId(id).value) | 0;
+const whole = (id) => wholeNumber(byId(id).value, byId(id).parentElement.textContent.trim());
 const chosen = () => bundle.decoders.find((decoder) => decoder.file === byId("artifact").value);
 
 async function latentOf(seed, index) {
   const noise = normalNoise(table, seed, index, bundle.eps_dim);
-  const temperature = Math.fround(Number(byId("temperature").value));
-  for (let i = 0; i < bundle.latent_dim; i += 1) noise[i] *= temperature;
-  return bundle.prior ? transform(bundle.prior, noise) : noise;
+  const scale = temperature(byId("temperature").value);
+  for (let i = 0; i < bundle.latent_dim; i += 1) noise[i] *= scale;
+  return bundle.prior ? models.transform(bundle.prior, noise) : noise;
 }
 
 async function drawLatent() {
-  const first = await latentOf(number("seed"), number("index"));
-  const share = Number(byId("share").value);
-  state.z = share === 0 ? first : Float32Array.from(spherical(first, await latentOf(number("seed2"), number("index")), share));
+  state.draws += 1;
+  const draw = state.draws;
+  try {
+    const [index, share] = [whole("index"), Number(byId("share").value)];
+    let z = await latentOf(whole("seed"), index);
+    if (share > 0) z = Float32Array.from(spherical(z, await latentOf(whole("seed2"), index), share));
+    // A learned prior takes its time: what was asked for meanwhile must not be replaced by what was asked for before.
+    if (draw !== state.draws) return;
+    state.z = z;
+  } catch (error) {
+    if (error instanceof RangeError) report(error.message);
+    else fail(`This browser could not run ${bundle.prior}: ${error.message}`);
+    return;
+  }
   showSliders();
   await show();
 }
 
 function showSliders() {
   for (const slider of byId("sliders").querySelectorAll("input")) {
-    slider.value = state.z[slider.dataset.dimension];
-    slider.nextElementSibling.value = Number(slider.value).toFixed(2);
+    const value = state.z[slider.dataset.dimension];
+    // A slider ends at its span, the latent need not.
+    slider.value = value;
+    slider.nextElementSibling.value = value.toFixed(2);
   }
 }
 
@@ -49,9 +60,10 @@ async function show() {
     while (state.again) {
       state.again = false;
       await render();
+      byId("message").hidden = true;
     }
   } catch (error) {
-    report(`This browser could not run ${chosen().file}: ${error.message}`);
+    fail(`This browser could not run ${chosen().file}: ${error.message}`);
   } finally {
     state.running = false;
   }
@@ -59,13 +71,13 @@ async function show() {
 
 async function render() {
   const { z } = state;
-  const label = bundle.label_count ? number("label") : 0;
+  const label = bundle.label_count ? Number(byId("label").value) : 0;
   const decoder = chosen();
-  const result = await decode(decoder.file, z, label);
+  const result = await models.decode(decoder.file, z, label);
   state.times = [...state.times, result.ms].slice(-KEPT_TIMES);
   paint(byId("image"), result.image, bundle.image_range);
   if (reference) {
-    const original = decoder.file === reference.file ? result : await decode(reference.file, z, label);
+    const original = decoder.file === reference.file ? result : await models.decode(reference.file, z, label);
     paint(byId("original"), original.image, bundle.image_range);
     const difference = result.image.map((value, i) => Math.abs(value - original.image[i]));
     const span = bundle.image_range[1] - bundle.image_range[0];
@@ -98,6 +110,26 @@ function paint(canvas, values, [low, high]) {
 function report(text) {
   byId("message").textContent = text;
   byId("message").hidden = false;
+}
+
+function fail(text) {
+  byId("latency").textContent = "";
+  report(text);
+}
+
+// Where there is no clipboard, as on a page that is not served by this machine or by https, the code is marked.
+async function copyCode() {
+  const say = (text) => {
+    byId("copy").textContent = text;
+    setTimeout(() => (byId("copy").textContent = "Copy"), 3000);
+  };
+  try {
+    await navigator.clipboard.writeText(byId("code").textContent);
+    say("Copied");
+  } catch {
+    getSelection().selectAllChildren(byId("code"));
+    say("Press Ctrl-C");
+  }
 }
 
 function build() {
@@ -133,18 +165,14 @@ function listen() {
     });
   }
   const step = (by) => {
-    byId("index").value = number("index") + by;
+    byId("index").value = Number(byId("index").value) + by;
     drawLatent();
   };
   const actions = {
     next: () => step(1),
     previous: () => step(-1),
     reset: drawLatent,
-    copy: async () => {
-      await navigator.clipboard.writeText(byId("code").textContent);
-      byId("copy").textContent = "Copied";
-      setTimeout(() => (byId("copy").textContent = "Copy"), 1500);
-    },
+    copy: copyCode,
   };
   for (const [id, action] of Object.entries(actions)) byId(id).addEventListener("click", action);
   document.addEventListener("keydown", (event) => {
@@ -154,6 +182,24 @@ function listen() {
   });
 }
 
-build();
-listen();
-await drawLatent();
+async function load(file) {
+  const answer = await fetch(file);
+  if (!answer.ok) throw new Error(`${file} is not there (${answer.status})`);
+  return answer;
+}
+
+async function begin() {
+  bundle = await (await load("./bundle.json")).json();
+  reference = bundle.decoders.find((decoder) => decoder.precision === "float32");
+  state.z = new Float32Array(bundle.latent_dim);
+  build();
+  table = new Float32Array(await (await load("./noise.bin")).arrayBuffer());
+  // Last, because the runtime is most of what is to be loaded.
+  models = await import("./models.js");
+  listen();
+  await drawLatent();
+  byId("decoder-row").hidden = false;
+  document.querySelector("main").hidden = false;
+}
+
+begin().catch((error) => fail(`The page could not be loaded: ${error.message}`));

@@ -10,8 +10,9 @@ const sessions = new Map();
 
 async function open(file) {
   if (!sessions.has(file)) {
-    const bytes = await (await fetch(`./artifacts/${file}`)).arrayBuffer();
-    sessions.set(file, ort.InferenceSession.create(new Uint8Array(bytes)));
+    const answer = await fetch(`./artifacts/${file}`);
+    if (!answer.ok) throw new Error(`it is not there (${answer.status})`);
+    sessions.set(file, ort.InferenceSession.create(new Uint8Array(await answer.arrayBuffer())));
   }
   return sessions.get(file);
 }

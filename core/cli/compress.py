@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kind.add_argument("--quality", metavar="Q", type=int, help="1 (smallest) to 10 (best), 7 by default")
     kind.add_argument("--lossless", action="store_true", help="keep every pixel of grey images")
     kind.add_argument("--fit", action="store_true", help="fit the tables to the training images of IMAGES instead")
-    parser.add_argument("--fit-steps", metavar="N", type=int, default=6000, help="of the pixel network (default: 6000)")
+    parser.add_argument("--fit-steps", metavar="N", type=int, help="of the pixel network (default: 6000)")
     parser.add_argument("--tables", metavar="FILE", type=Path, help="where the tables are (default: BUNDLE/codec.npz)")
     models.add_label(parser)
     models.add_choice(parser)
@@ -36,9 +36,8 @@ def run(arguments: argparse.Namespace) -> int:
     import pocketvae
     from pocketvae.apps import TABLES_NAME
 
+    _check_options(arguments)
     tables = arguments.tables or arguments.bundle / TABLES_NAME
-    if arguments.fit == (arguments.out is not None):
-        raise SpecError("compress needs either --out FILE, or --fit to fit the tables that it needs")
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
         work = _fit if arguments.fit else _compress
         text = work(bundle, arguments, tables, terminal)
@@ -46,17 +45,36 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Refuses what would do nothing.
+
+    Raises:
+        SpecError: there is neither an output nor `--fit`, or an option is for the other of the two.
+    """
+    if arguments.fit == (arguments.out is not None):
+        raise SpecError("compress needs either --out FILE, or --fit to fit the tables that it needs")
+    if arguments.fit and arguments.count is not None:
+        raise SpecError("--fit takes all training images of IMAGES: leave out --count")
+    if not arguments.fit and arguments.fit_steps is not None:
+        raise SpecError("--fit-steps is for --fit: leave it out")
+    if arguments.lossless and arguments.label is not None:
+        raise SpecError("a lossless file holds pixels and no labels: leave out --label")
+
+
 def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, terminal: Terminal) -> str:
-    from pocketvae.apps import PixelTraining, fit_tables
+    import numpy as np
+
+    from pocketvae.apps import PixelTraining, fit_tables, load_training_images
     from pocketvae.files import check_output, write_bytes
-    from pocketvae.images import load_splits
 
     check_output(tables, force=arguments.force)
-    images = load_splits(arguments.images, progress=terminal.step).train
-    training = PixelTraining(steps=arguments.fit_steps)
-    data = fit_tables(bundle, images.images, images.labels, training, terminal.step)
+    training = PixelTraining() if arguments.fit_steps is None else PixelTraining(steps=arguments.fit_steps)
+    source, _ = load_training_images(arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step)
+    own = source.labels_for(bundle.vae, arguments.label)
+    labels = None if own is None else np.broadcast_to(np.asarray(own, np.int32), (len(source),))
+    data = fit_tables(bundle, source.images, labels, training, models.choice(arguments), terminal.step)
     write_bytes(tables, data)
-    return f"tables of {len(data)} bytes, fitted to {len(images)} training images: {tables}"
+    return f"tables of {len(data)} bytes, fitted to {len(source)} training images: {tables}"
 
 
 def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, terminal: Terminal) -> str:
@@ -65,8 +83,9 @@ def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, te
 
     check_output(arguments.out, force=arguments.force)
     tables = load_tables(path)
-    source = load_images(arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step)
-    source = source.first(arguments.count)
+    source = load_images(
+        arguments.images, bundle.vae, resize=arguments.resize, count=arguments.count, progress=terminal.step
+    )
     if arguments.lossless:
         data = compress_lossless(tables, source.images, terminal.step)
     else:

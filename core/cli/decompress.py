@@ -24,17 +24,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Decompresses and says where the images are."""
     import pocketvae
-    from pocketvae.apps import DECOMPRESSED_NAME, TABLES_NAME, decompress, load_tables, write_decompressed
+    from pocketvae.apps import (
+        DECOMPRESSED_NAME,
+        TABLES_NAME,
+        check_decompressed_output,
+        decompress,
+        image_count,
+        load_tables,
+        write_decompressed,
+    )
     from pocketvae.files import check_output
 
+    check_decompressed_output(arguments.out)
     if not arguments.out.suffix:
         common.check_replaceable(arguments.out, DECOMPRESSED_NAME, force=arguments.force)
     check_output(arguments.out, force=arguments.force)
     if not arguments.file.is_file():
         raise DataError(f"{arguments.file} is not there")
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
-        tables = load_tables(arguments.tables or arguments.bundle / TABLES_NAME)
         data, name = arguments.file.read_bytes(), str(arguments.file)
+        check_decompressed_output(arguments.out, image_count(data, name))
+        tables = load_tables(arguments.tables or arguments.bundle / TABLES_NAME)
         result = decompress(bundle, tables, data, models.choice(arguments), name=name, progress=terminal.step)
         write_decompressed(result, arguments.out, force=arguments.force)
     exact = "exact" if result.z is None else "lossy"

@@ -27,9 +27,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     check_latents_output(arguments.out, force=arguments.force)
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
-        source = load_images(arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step)
-        source = source.first(arguments.count)
+        source = load_images(
+            arguments.images, bundle.vae, resize=arguments.resize, count=arguments.count, progress=terminal.step
+        )
         posterior = encode_images(bundle, source, models.choice(arguments), arguments.label, terminal.step)
-        write_latents(arguments.out, posterior, source, force=arguments.force)
+        write_latents(arguments.out, posterior, source.labelled(arguments.label), force=arguments.force)
     terminal.line(f"{len(source)} posteriors of {bundle.vae.latent_dim} dimensions: {arguments.out}")
     return 0

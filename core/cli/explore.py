@@ -37,7 +37,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serves the page until it is interrupted, writes it, or sets the runtime up."""
     import pocketvae
-    from pocketvae.apps import DOWNLOAD_MB, INDEX, export_site, set_up_runtime
+    from pocketvae.apps import DOWNLOAD_MB, SITE_MARKER, export_site, set_up_runtime
 
     with Terminal(quiet=arguments.quiet) as terminal:
         if arguments.setup:
@@ -47,7 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             terminal.line(f"ready: {set_up_runtime()}")
             return 0
         if arguments.export_dir is not None:
-            common.check_replaceable(arguments.export_dir, INDEX, force=arguments.force)
+            common.check_replaceable(arguments.export_dir, SITE_MARKER, force=arguments.force)
         with pocketvae.open(arguments.bundle) as bundle:
             if arguments.export_dir is None:
                 _serve(bundle, arguments, terminal)
@@ -58,6 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _serve(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> None:
+    import threading
     import webbrowser
 
     from pocketvae.apps import SiteServer, site_files
@@ -65,7 +66,8 @@ def _serve(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
     with SiteServer(site_files(bundle), arguments.port) as server:
         terminal.line(f"{server.address} (Ctrl-C ends it)")
         if not arguments.no_browser:
-            webbrowser.open(server.address)
+            # A browser in this terminal returns when it is closed: until then the page must be served to it.
+            threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
         # Ctrl-C is how this command ends, no accident.
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()

@@ -64,5 +64,5 @@ def _stops(bundle: ModelBundle, arguments: argparse.Namespace) -> FloatArray:
         return np.concatenate(latents)
     if arguments.temperature != 1.0:
         raise SpecError("--temperature scales noise, and --images has none: leave it out")
-    sources = [load_images(name, bundle.vae, resize=arguments.resize).first(1).images for name in arguments.images]
+    sources = [load_images(name, bundle.vae, resize=arguments.resize, count=1).images for name in arguments.images]
     return models.choice(arguments).encoder(bundle).encode(np.concatenate(sources), arguments.label).z_mean

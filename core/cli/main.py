@@ -125,6 +125,11 @@ def _report(error: Exception, *, verbose: bool) -> int:
     if isinstance(error, OSError):
         print(f"pocketvae: {error.filename or 'the system'}: {error.strerror or error}{kept}", file=sys.stderr)
         return EXIT_USAGE
+    if isinstance(error, MemoryError):
+        # numpy says how much was asked for, Python says nothing.
+        asked = f" ({error})" if str(error) else ""
+        print(f"pocketvae: there is not enough memory{asked}: ask for fewer or smaller images{kept}", file=sys.stderr)
+        return EXIT_USAGE
     print(f"pocketvae: a fault in pocketvae: {type(error).__name__}: {error}", file=sys.stderr)
     if not verbose:
         print("pocketvae: --verbose shows where; please report it", file=sys.stderr)

@@ -24,15 +24,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Reconstructs images and prints how close they are."""
     import pocketvae
-    from pocketvae.apps import load_images, reconstruct, write_reconstruction
+    from pocketvae.apps import check_reconstruction_output, load_images, reconstruct, write_reconstruction
     from pocketvae.files import check_output
 
+    check_reconstruction_output(arguments.out, columns=arguments.columns)
     check_output(arguments.out, force=arguments.force)
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
-        source = load_images(arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step)
-        result = reconstruct(
-            bundle, source.first(arguments.count), models.choice(arguments), arguments.label, terminal.step
+        source = load_images(
+            arguments.images, bundle.vae, resize=arguments.resize, count=arguments.count, progress=terminal.step
         )
+        check_reconstruction_output(arguments.out, columns=arguments.columns, count=len(source))
+        result = reconstruct(bundle, source, models.choice(arguments), arguments.label, terminal.step)
         write_reconstruction(result, arguments.out, columns=arguments.columns, force=arguments.force)
     terminal.line(f"{len(result.images)} images, PSNR {result.psnr_db:.2f} dB: {arguments.out}")
     return 0

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from pocketvae.apps.features import Doubles
 
 _FITTED_IMAGES = 6000
+_DEFAULT_RATE, _DEFAULT_SAMPLES = 0.05, 8
+_OF_SCORING = ("score", "normal", "roc", "csv", "json", "count")
+_OF_CALIBRATING = ("false_positive_rate", "samples")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -27,13 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     models.add_images(parser)
     parser.add_argument("--calibration", metavar="FILE", type=Path, required=True, help="made by --calibrate")
     parser.add_argument("--calibrate", action="store_true", help="fit --calibration to IMAGES, all normal, instead")
-    parser.add_argument(
-        "--false-positive-rate", metavar="R", type=float, default=0.05, help="to fit to (default: 0.05)"
-    )
-    parser.add_argument(
-        "--samples", metavar="L", type=int, default=8, help="latents per image to fit with (default: 8)"
-    )
-    parser.add_argument("--score", metavar="NAME", default="density", help="that decides (default: density)")
+    parser.add_argument("--false-positive-rate", metavar="R", type=float, help="to calibrate to (default: 0.05)")
+    parser.add_argument("--samples", metavar="L", type=int, help="latents per image to calibrate with (default: 8)")
+    parser.add_argument("--score", metavar="NAME", help="that decides (default: density)")
     parser.add_argument("--normal", metavar="SRC", help="known normal images: says how well the scores tell apart")
     parser.add_argument("--roc", metavar="FILE", type=Path, help="write ROC curves as SVG, needs --normal")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write every score as CSV")
@@ -46,12 +45,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Scores images, or fits the calibration; finding anomalies is no failure."""
     import pocketvae
+    from pocketvae.apps import approximations
 
+    _check_options(arguments)
     if arguments.roc is not None and arguments.normal is None:
         raise SpecError("--roc needs --normal SRC: a curve compares anomalies with normal images")
     for path in (arguments.roc, arguments.csv, arguments.json):
         common.check_file_output(path)
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
+        for approximation in approximations(bundle.vae):
+            terminal.warn(approximation)
         if arguments.calibrate:
             _calibrate(bundle, arguments, terminal)
         else:
@@ -59,34 +62,47 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Refuses what would do nothing.
+
+    Raises:
+        SpecError: an option of scoring stands with `--calibrate`, or one of calibrating without.
+    """
+    foreign = _OF_SCORING if arguments.calibrate else _OF_CALIBRATING
+    for name in foreign:
+        if getattr(arguments, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            if arguments.calibrate:
+                raise SpecError(f"{option} is for scoring: leave it out of --calibrate")
+            raise SpecError(f"{option} is for --calibrate: the calibration has its own")
+
+
 def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> None:
-    from pocketvae.apps import Sampling, SourceImages, calibrate
+    from pocketvae.apps import Sampling, calibrate, load_training_images
     from pocketvae.documents import encode
     from pocketvae.files import check_output, write_text
-    from pocketvae.images import ImageSet, load_splits
 
     check_output(arguments.calibration, force=arguments.force)
-    splits = load_splits(arguments.images, progress=terminal.step)
-
-    def source(images: ImageSet) -> SourceImages:
-        names = tuple(str(index) for index in range(len(images)))
-        return SourceImages(images=images.images, names=names, labels=images.labels)
-
+    sampling = Sampling(samples=_DEFAULT_SAMPLES if arguments.samples is None else arguments.samples)
+    fitted, held_out = load_training_images(
+        arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step
+    )
     calibration = calibrate(
         bundle,
-        source(splits.train).first(_FITTED_IMAGES),
-        source(splits.validation),
-        normal=splits.name,
+        fitted.first(_FITTED_IMAGES),
+        held_out,
+        normal=Path(arguments.images).name,
         choice=models.choice(arguments),
-        sampling=Sampling(samples=arguments.samples),
-        false_positive_rate=arguments.false_positive_rate,
+        sampling=sampling,
+        false_positive_rate=_DEFAULT_RATE if arguments.false_positive_rate is None else arguments.false_positive_rate,
+        label=arguments.label,
         progress=terminal.step,
     )
     write_text(arguments.calibration, encode(calibration))
     terminal.table(("score", "threshold"), [(str(k), f"{v:.6g}") for k, v in calibration.thresholds.items()])
     terminal.line(
-        f"{arguments.false_positive_rate:g} of {calibration.held_out_images} held-out normal images lie above each: "
-        f"{arguments.calibration}"
+        f"at most {calibration.false_positive_rate:g} of normal images lie above each, by {len(held_out)} held-out "
+        f"ones: {arguments.calibration}"
     )
 
 
@@ -96,7 +112,7 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
     from pocketvae.files import write_text
     from pocketvae.spec import parse_choice
 
-    chosen = parse_choice(ScoreKind, arguments.score, "score")
+    chosen = ScoreKind.DENSITY if arguments.score is None else parse_choice(ScoreKind, arguments.score, "score")
     if not arguments.calibration.is_file():
         raise DataError(f"{arguments.calibration} is not there: make it from normal images with --calibrate")
     calibration = decode(Calibration, arguments.calibration.read_bytes(), str(arguments.calibration))
@@ -118,7 +134,7 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
         terminal.table(("score", "AUROC"), [(str(kind), f"{area:.4f}") for kind, area in result.auroc.items()])
     terminal.line(
         f"{result.anomalies} of {len(result.images)} images are anomalies: {chosen} above {result.threshold:.4g}, "
-        f"which {calibration.false_positive_rate:g} of normal images exceed"
+        f"which at most {calibration.false_positive_rate:g} of normal images exceed"
     )
 
 
@@ -132,7 +148,7 @@ def _values(
 ) -> tuple[tuple[str, ...], Mapping[ScoreKind, Doubles]]:
     from pocketvae.apps import image_features, load_images, scores
 
-    images = load_images(source, bundle.vae, resize=arguments.resize, progress=terminal.step).first(count)
+    images = load_images(source, bundle.vae, resize=arguments.resize, count=count, progress=terminal.step)
     features = image_features(
         bundle, images, models.choice(arguments), calibration.sampling, arguments.label, terminal.step
     )

@@ -1,15 +1,20 @@
 """compress and decompress: exact where they promise it, and never silently wrong."""
 
+import json
+import tracemalloc
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import pocketvae
+from pocketvae import apps
 from pocketvae.apps import (
     Choice,
     PixelTraining,
     SourceImages,
+    codec,
     codec_tables,
     compress_lossless,
     compress_lossy,
@@ -111,6 +116,21 @@ def test_the_histogram_is_that_of_the_latents():
     assert near == pytest.approx(0.683, abs=0.03)
 
 
+@pytest.mark.parametrize("sigma", [0.0, 0.0005, 0.002, 0.1])
+@pytest.mark.parametrize("quality", [1, 7, BEST_QUALITY])
+def test_no_latent_is_moved_to_the_edge_of_a_grid(sigma, quality):
+    rng = np.random.default_rng(0)
+    mean = rng.normal(size=(2000, 3)).astype(np.float32) * np.float32([1, 0.01, 300])
+    mean[7, 0] = 40  # further out than any of its kind
+    with np.errstate(divide="ignore"):
+        log_var = np.full_like(mean, 2 * np.log(np.float32(sigma)))
+    tables = fit_latent_tables(pocketvae.Posterior(z_mean=mean, z_log_var=log_var))
+    unit = np.ldexp(1.0, -tables.exponents.astype(int))
+    moved = np.abs(tables.latents(tables.symbols(mean, quality), quality) - mean)
+    assert (moved <= unit * (steps_of(quality) + 1) / 2 + 1e-6 * np.abs(mean)).all()
+    assert tables.counts.shape[1] <= 2 * 4096 + 1
+
+
 def test_the_grid_is_as_coarse_as_the_decoder_allows(bundle, tables, grey_images):
     means = bundle.encoder().encode(grey_images[:200]).z_mean
 
@@ -162,6 +182,52 @@ def test_a_forged_count_is_refused_before_memory_is_asked_for(tables, lossless):
     stream = unpack(lossless, "x")
     with pytest.raises(DataError, match="at most 16777216 is possible"):
         unpack(pack(Stream(**{**vars(stream), "count": 1 << 25})), "x")
+
+
+def forged(original, **changes):
+    return pack(Stream(**{**vars(unpack(original, "x")), **changes}))
+
+
+def test_a_file_of_few_bytes_is_not_decoded_to_more_than_the_memory_holds(bundle, tables, lossless, lossy, monkeypatch):
+    count = 1 << 24
+    bombs = [
+        forged(lossless, count=count, codes=(b"\0\0\1\0",) * (count // 16)),
+        forged(lossy, count=count, codes=(b"\0\0\1\0",) * (count // 64)),
+    ]
+    monkeypatch.setattr(codec, "machine_bytes", lambda: 10**9)
+    for name in ("decode_pixels", "decode_symbols"):
+        monkeypatch.setattr(codec, name, lambda *_: pytest.fail("it has begun"))
+    for bomb in bombs:
+        with pytest.raises(DataError, match=r"its 16777216 images take about 1\.21 GB of memory, .* has 1 GB"):
+            decompress(bundle, tables, bomb, Choice())
+
+
+def test_one_long_code_among_many_takes_no_more_memory_than_the_file(bundle, tables, lossless):
+    count = 512 * 16
+    data = forged(lossless, count=count, codes=(b"\0" * 8_000_000, *(b"\0\0\1\0",) * 511))
+    tracemalloc.start()
+    try:
+        with pytest.raises(DataError, match="damaged"):
+            decompress(bundle, tables, data, Choice())
+        _, peak_bytes = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 100_000_000  # a row for each code would take 4 GB
+
+
+def test_a_label_that_is_no_int32_is_refused(lossy):
+    labels = (*(0,) * 99, (1 << 31) - 1)
+    assert unpack(forged(lossy, labels=labels), "x").labels == labels
+    with pytest.raises(DataError, match="a number of 2147483648 where at most 2147483647 is possible"):
+        unpack(forged(lossy, labels=(*labels[:-1], 1 << 31)), "x")
+
+
+def test_more_images_than_a_file_holds_are_refused_before_any_work(bundle, tables):
+    many = np.broadcast_to(np.zeros((1, 6, 6, 1), np.uint8), ((1 << 24) + 1, 6, 6, 1))
+    with pytest.raises(DataError, match="at most 16777216 images, got 16777217: compress them in parts"):
+        compress_lossless(tables, many)
+    with pytest.raises(DataError, match="at most 16777216 images"):
+        compress_lossy(bundle, tables, SourceImages(images=many, names=(), labels=None), Choice())
 
 
 @pytest.mark.parametrize(
@@ -254,17 +320,58 @@ def test_the_commands_do_the_same(tables_path, grey_images, tmp_path, monkeypatc
     assert np.array_equal(np.load("y.npz")["images"], grey_images[:20])
     assert main(["compress", bundle, "x.npy", "--out", "z.pvae", "--quality", "3", "--quiet"]) == 0
     assert main(["decompress", bundle, "z.pvae", "--out", "folder", "--quiet"]) == 0
-    assert len(list((tmp_path / "folder").iterdir())) == 20
+    assert len(list((tmp_path / "folder").glob("*.png"))) == 20
+    assert json.loads((tmp_path / "folder" / "decompressed.json").read_text())["images"] == 20
+    assert main(["decompress", bundle, "z.pvae", "--out", "folder", "--force", "--quiet"]) == 0
     for words, message in (
         (["compress", bundle, "x.npy"], "compress needs either --out FILE, or --fit"),
         (["compress", bundle, "--fit", "x.npy"], "codec.npz exists"),
         (["compress", bundle, "x.npy", "--fit", "--out", "w"], "compress needs either --out FILE, or --fit"),
+        (["compress", bundle, "x.npy", "--fit", "--force", "--count", "9"], "--fit takes all training images"),
+        (["compress", bundle, "x.npy", "--fit", "--force", "--fit-steps", "0"], "needs at least 1 step"),
+        (["compress", bundle, "x.npy", "--fit", "--force", "--fit-steps", "-5"], "got -5, 64 and 2048"),
+        (["compress", bundle, "x.npy", "--out", "w", "--fit-steps", "9"], "--fit-steps is for --fit"),
+        (["compress", bundle, "x.npy", "--out", "w", "--lossless", "--label", "1"], "holds pixels and no labels"),
+        (["compress", bundle, "x.npy", "--out", "w", "--label", "1"], "takes no label, got 1"),
         (["decompress", bundle, "x.npy", "--out", "w.npz"], "x.npy is no file of pocketvae compress"),
         (["decompress", bundle, "z.pvae", "--out", "w.png"], "one .png holds one image, got 20"),
+        (["decompress", bundle, "nothing", "--out", "w.jpg"], "must end in .png or .npz, or name a folder"),
     ):
         assert main([*words, "--quiet"]) == 2, words
         assert message in capsys.readouterr().err
     assert unpack((tmp_path / "z.pvae").read_bytes(), "z").coding == Coding.LATENTS
+
+
+def test_numbered_pictures_of_somebody_else_are_not_replaced(tables_path, tmp_path, capsys):
+    (tmp_path / "holiday").mkdir()
+    (tmp_path / "holiday" / "000000.png").write_bytes(b"mine")
+    words = ["decompress", str(tables_path), "nothing", "--out", str(tmp_path / "holiday"), "--force"]
+    assert main(words) == 2
+    assert "replaces an empty folder or one with a decompressed.json" in capsys.readouterr().err
+    assert (tmp_path / "holiday" / "000000.png").read_bytes() == b"mine"
+
+
+def test_an_output_that_does_not_fit_is_refused_before_decoding(tables_path, lossy, tmp_path, monkeypatch, capsys):
+    (tmp_path / "x.pvae").write_bytes(lossy)
+    monkeypatch.setattr(apps, "decompress", lambda *_, **__: pytest.fail("it has begun"))
+    assert main(["decompress", str(tables_path), str(tmp_path / "x.pvae"), "--out", str(tmp_path / "x.png")]) == 2
+    assert "one .png holds one image, got 100" in capsys.readouterr().err
+
+
+def test_fitting_heeds_the_options(tables_path, grey_images, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("large.npy", grey_images.repeat(2, axis=1).repeat(2, axis=2))
+    fit = ["compress", str(tables_path), "large.npy", "--fit", "--fit-steps", "2", "--tables", "t.npz", "--quiet"]
+    for words, message in (
+        ([], "large.npy is 12x12 grey, the model takes 6x6 grey: pass --resize"),
+        (["--resize", "--label", "1"], "takes no label, got 1"),
+        (["--resize", "--precision", "int8"], "the bundle has no int8 encoder"),
+        (["--resize", "--format", "tflite"], "the bundle has no float32 encoder as tflite"),
+    ):
+        assert main([*fit, *words]) == 2
+        assert message in capsys.readouterr().err
+    assert main([*fit, "--resize"]) == 0
+    assert load_tables(tmp_path / "t.npz").network.image_size == (6, 6)
 
 
 @pytest.mark.slow

@@ -1,24 +1,32 @@
 """The page that runs a decoder in the browser: its files, its server, and itself in Chromium."""
 
+import contextlib
 import http.client
 import json
 import shutil
 import socket
+import struct
 import subprocess
 import threading
+import urllib.request
+import webbrowser
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import pocketvae
-from pocketvae.apps import LatentPath, SiteServer, between, export_site, site_files, web_runtime
+from pocketvae import apps
+from pocketvae.apps import LatentPath, SiteServer, between, export_site, site_files, site_server, web_runtime
 from pocketvae.cache import ONNXRUNTIME_WEB_VERSION
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, ManifestError, TargetError
 from pocketvae.noise import normal_noise, normal_table
 
 PAGE = Path(__file__).parents[2] / "apps" / "page"
+# So long that only what hangs for ever fails: the machine may be busy with anything.
+_LIMIT_S = 300
+PHONE = {"width": 390, "height": 844}
 
 
 @pytest.fixture
@@ -43,15 +51,23 @@ def bundle(tmp_path, bundles):
 
 @pytest.fixture
 def server(bundle, runtime):
-    with SiteServer(site_files(bundle)) as serving:
-        thread = threading.Thread(target=serving.serve_forever, daemon=True)
-        thread.start()
+    with served(bundle) as serving:
         yield serving
-        serving.shutdown()
+
+
+@contextlib.contextmanager
+def served(bundle):
+    """Serves a bundle's site until the block ends, however it ends."""
+    with SiteServer(site_files(bundle)) as serving:
+        threading.Thread(target=serving.serve_forever, daemon=True).start()
+        try:
+            yield serving
+        finally:
+            serving.shutdown()
 
 
 def ask(server, path, host=None, method="GET"):
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=10)
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=_LIMIT_S)
     connection.putrequest(method, path, skip_host=True)
     connection.putheader("Host", host or f"127.0.0.1:{server.server_port}")
     connection.endheaders()
@@ -68,6 +84,80 @@ def test_the_site_is_served_and_nothing_else(server, bundle):
     assert ask(server, "/", method="HEAD")[2] == b""
     for path in ("/manifest.json", "/../b/manifest.json", "/artifacts/../manifest.json", "//etc/passwd", "/%2e%2e/b"):
         assert ask(server, path)[0] == 404, path
+
+
+def test_no_path_breaks_an_answer(server, capfd):
+    for path in ("//[", "/[", "/?x=//[", "/%00", "//[::1]/manifest.json"):
+        assert ask(server, path)[0] == (200 if path.startswith("/?") else 404), path
+    assert capfd.readouterr().err == ""
+
+
+def test_a_browser_that_goes_away_is_not_heard_of(server, capfd):
+    answered = threading.Event()
+
+    # More than the system's buffers hold, so that the server still writes when the browser is gone.
+    server.site = {**server.site, "large.bin": bytes(1 << 26)}
+    shutdown = server.shutdown_request
+
+    def note(request):
+        shutdown(request)
+        answered.set()
+
+    server.shutdown_request = note
+    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=_LIMIT_S)
+    connection.request("GET", "/large.bin")
+    assert connection.getresponse().read(10) == bytes(10)
+    connection.sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+    assert answered.wait(_LIMIT_S)
+    assert capfd.readouterr().err == ""
+
+
+def test_a_fault_of_the_server_itself_is_shown(server, capfd):
+    answered = threading.Event()
+    shutdown = server.shutdown_request
+
+    def note(request):
+        shutdown(request)
+        answered.set()
+
+    server.shutdown_request = note
+    server.site = {"index.html": Path("gone")}
+    with pytest.raises(http.client.RemoteDisconnected):
+        ask(server, "/")
+    assert answered.wait(_LIMIT_S)
+    assert "FileNotFoundError" in capfd.readouterr().err
+
+
+def test_the_usual_port_need_not_be_named(server, monkeypatch):
+    assert ask(server, "/", host="127.0.0.1")[0] == 403
+    monkeypatch.setattr(site_server, "_HTTP_PORT", server.server_port)
+    assert ask(server, "/", host="127.0.0.1")[0] == 200
+    assert ask(server, "/", host="localhost")[0] == 200
+    assert ask(server, "/", host="example.org")[0] == 403
+
+
+def test_the_page_is_served_while_a_browser_of_the_terminal_is_open(bundle, runtime, monkeypatch):
+    found = []
+
+    class Stopped(SiteServer):
+        def serve_forever(self, poll_interval=0.5):
+            serving = threading.Thread(target=super().serve_forever, daemon=True)
+            serving.start()
+            assert done.wait(_LIMIT_S)
+            self.shutdown()
+
+    done = threading.Event()
+
+    def browse(address):
+        with urllib.request.urlopen(address, timeout=_LIMIT_S) as answer:
+            found.append(answer.status)
+        done.set()
+
+    monkeypatch.setattr(webbrowser, "open", browse)
+    monkeypatch.setattr(apps, "SiteServer", Stopped)
+    assert main(["explore", str(bundle.path), "--quiet"]) == 0
+    assert found == [200]
 
 
 def test_a_page_of_another_name_may_not_read_it(server):
@@ -98,6 +188,17 @@ def test_the_exported_site_holds_every_file_and_no_address(bundle, runtime, tmp_
     own = b"".join(content for name, content in files.items() if name.endswith((".html", ".js", ".css")))
     assert b"http:" not in own
     assert b"https:" not in own
+
+
+def test_force_replaces_a_site_of_explore_alone(bundle, runtime, tmp_path, capsys):
+    (tmp_path / "homepage").mkdir()
+    (tmp_path / "homepage" / "index.html").write_text("mine")
+    words = ["explore", str(bundle.path), "--force", "--quiet", "--export-dir"]
+    assert main([*words, str(tmp_path / "homepage")]) == 2
+    assert "replaces an empty folder or one with a noise.bin" in capsys.readouterr().err
+    assert (tmp_path / "homepage" / "index.html").read_text() == "mine"
+    for _ in range(2):
+        assert main([*words, str(tmp_path / "site")]) == 0
 
 
 def test_what_cannot_be_explored_is_refused(bundle, tmp_path, monkeypatch, capsys):
@@ -134,7 +235,12 @@ def run_javascript(code):
     if node is None:
         pytest.skip("node is not installed")
     done = subprocess.run(
-        [node, "--input-type=module", "-e", code], cwd=PAGE, capture_output=True, text=True, check=False, timeout=60
+        [node, "--input-type=module", "-e", code],
+        cwd=PAGE,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=_LIMIT_S,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -174,6 +280,26 @@ console.log(JSON.stringify([0, 0.25, 0.5, 0.75, 1].map((share) => spherical(firs
     np.testing.assert_allclose(run_javascript(code), between(ends[0], ends[1], 5, LatentPath.SPHERICAL), rtol=1e-5)
 
 
+def test_numbers_that_mean_nothing_are_refused_in_javascript():
+    code = """
+import { temperature, wholeNumber } from "./numbers.js";
+const tried = (work) => { try { return work(); } catch (error) { return `${error.name}: ${error.message}`; } };
+const whole = ["0", "-2147483648", "2147483647", "2147483648", "1.5", "x"];
+const scales = ["0", "0.5", "-1", "1e999", "x"];
+console.log(JSON.stringify([
+  whole.map((text) => tried(() => wholeNumber(text, "Seed"))), scales.map((text) => tried(() => temperature(text))),
+]));
+"""
+    whole, scales = run_javascript(code)
+    message = "RangeError: Seed must be a whole number from -2147483648 to 2147483647, got"
+    assert whole == [0, -(2**31), 2**31 - 1, f"{message} 2147483648", f"{message} 1.5", f"{message} x"]
+    assert scales == [
+        0,
+        0.5,
+        *(f"RangeError: Temperature must be at least 0, got {text}" for text in ("-1", "1e999", "x")),
+    ]
+
+
 @pytest.fixture(scope="module")
 def chromium():
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
@@ -192,18 +318,15 @@ def chromium():
 
 @pytest.fixture
 def page(chromium, bundle):
-    with SiteServer(site_files(bundle)) as serving:
-        threading.Thread(target=serving.serve_forever, daemon=True).start()
-        page = chromium.new_page(viewport={"width": 390, "height": 844})
+    with served(bundle) as serving, contextlib.closing(chromium.new_page(viewport=PHONE)) as page:
+        page.set_default_timeout(1000 * _LIMIT_S)
         problems, addresses = [], []
         page.on("console", lambda message: problems.append(message.text) if message.type == "error" else None)
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda request: addresses.append(request.url))
         page.goto(serving.address)
-        page.wait_for_selector("body[data-shown]", timeout=60_000)
+        page.wait_for_selector("body[data-shown]")
         yield page
-        page.close()
-        serving.shutdown()
         assert problems == []
         outside = [url for url in addresses if not url.startswith((serving.address, "data:"))]
         assert outside == []
@@ -220,7 +343,7 @@ def shown(page):
 def after(page, action):
     count = int(page.locator("body").get_attribute("data-shown"))
     action()
-    page.wait_for_selector(f'body[data-shown="{count + 1}"]', timeout=30_000)
+    page.wait_for_function(f"Number(document.body.dataset.shown) > {count}")
 
 
 @pytest.mark.slow
@@ -258,3 +381,52 @@ def test_the_page_works_with_the_keyboard_on_a_phone(page, bundle):
     after(page, lambda: page.keyboard.press("n"))
     assert page.input_value("#index") == "1"
     assert page.evaluate_handle("document.documentElement").evaluate("e => e.scrollWidth <= e.clientWidth")
+
+
+@pytest.mark.slow
+def test_the_page_says_what_is_wrong_and_takes_it_back(page, bundle):
+    before = shown(page)
+    page.fill("#seed", "2147483648")
+    page.wait_for_selector("#message:not([hidden])")
+    assert page.inner_text("#message").startswith("Seed must be a whole number from -2147483648")
+    assert np.array_equal(shown(page), before)
+    after(page, lambda: page.fill("#seed", "2147483647"))
+    page.wait_for_selector("#message", state="hidden")
+    page.fill("#temperature", "-1")
+    page.wait_for_selector("#message:not([hidden])")
+    assert page.inner_text("#message") == "Temperature must be at least 0, got -1"
+    after(page, lambda: page.fill("#temperature", "8"))
+    page.wait_for_selector("#message", state="hidden")
+    # Beyond the slider's end its value is still that of the latent.
+    z = bundle.sample_latents(2**31 - 1, 0, temperature=8.0)[0]
+    assert np.abs(z).max() > 4
+    for row in page.locator("#sliders label").all():
+        dimension = int(row.locator("input").get_attribute("data-dimension"))
+        assert float(row.locator("output").inner_text()) == pytest.approx(z[dimension], abs=0.006)
+
+
+@pytest.mark.slow
+def test_without_a_clipboard_the_code_is_marked(page):
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.click("#copy")
+    page.wait_for_function("document.getElementById('copy').textContent === 'Press Ctrl-C'")
+    assert page.evaluate("getSelection().toString()").strip() == page.inner_text("#code").strip()
+
+
+@pytest.mark.slow
+def test_before_the_first_image_the_page_says_that_it_loads(chromium, bundle):
+    with served(bundle) as serving, contextlib.closing(chromium.new_page(viewport=PHONE)) as page:
+        page.set_default_timeout(1000 * _LIMIT_S)
+        held = []
+        page.route("**/runtime/*.mjs", lambda route: held.append(route))
+        page.goto(serving.address, wait_until="commit")
+        page.wait_for_selector("#sliders input", state="attached")
+        assert page.inner_text("#latency") == "Loading the decoder …"
+        assert page.locator("main").is_hidden()
+        assert page.get_attribute("#latency", "role") is None
+        while not held:
+            page.wait_for_timeout(10)
+        held[0].abort()
+        page.wait_for_selector("#message:not([hidden])")
+        assert page.inner_text("#message").startswith("The page could not be loaded: ")
+        assert page.inner_text("#latency") == ""

@@ -1,7 +1,9 @@
 """Images from the prior, by seed, as pictures, arrays and folders."""
 
 import errno
+import importlib
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +11,11 @@ from PIL import Image
 
 import pocketvae
 from pocketvae.apps import Choice, GenerateRequest, generate, generate_to, image_output
-from pocketvae.errors import DataError, OutputExistsError, SpecError
+from pocketvae.errors import DataError, ManifestError, OutputExistsError, SpecError
+from pocketvae.spec import Precision
+
+# The package exports a function of the same name.
+generate_module = importlib.import_module("pocketvae.apps.generate")
 
 
 @pytest.fixture(scope="module")
@@ -105,6 +111,10 @@ def test_a_full_disk_is_named_and_leaves_nothing(path, tmp_path, monkeypatch):
         ({"count": 2**31}, None, None),
         ({"count": 2**31, "start": 1}, SpecError, r"start \+ count at most 2\^31"),
         ({"count": 10**14}, SpecError, "got count 100000000000000 from 0"),
+        ({"seed": 2**31}, SpecError, r"seed must be a whole number from -2\^31 to 2\^31 - 1, got 2147483648"),
+        ({"seed": -(2**31) - 1}, SpecError, "seed must be"),
+        ({"temperature": -1.0}, SpecError, "temperature must be finite and at least 0, got -1"),
+        ({"temperature": float("nan")}, SpecError, "temperature must be finite and at least 0, got nan"),
         ({"label": "all"}, SpecError, "label must be a class or 'each', got 'all'"),
     ],
 )
@@ -122,7 +132,8 @@ def test_requests_are_checked_when_they_are_made(call, error, message):
         (GenerateRequest(label=1), "x.png", SpecError, "takes no label"),
         (GenerateRequest(label="each"), "x.png", SpecError, "needs a class-conditional VAE"),
         (GenerateRequest(count=10_001), "x.png", DataError, "a grid holds at most 10000 images"),
-        (GenerateRequest(count=2**31), "x", DataError, "needs about .* GB, and .* free"),
+        (GenerateRequest(label=1), "x", SpecError, "takes no label"),
+        (GenerateRequest(choice=Choice(precision=Precision.INT8)), "x", ManifestError, "has no int8 decoder"),
         (GenerateRequest(count=2), "x.jpg", SpecError, "must end in .png or .npz, or name a folder"),
         (GenerateRequest(choice=Choice(num_threads=1)), "no/x.png", DataError, "folder must exist"),
     ],
@@ -131,3 +142,52 @@ def test_what_cannot_be_written_is_refused_before_any_work(path, tmp_path, reque
     with pytest.raises(error, match=message):
         generate_to(path, request_, tmp_path / out)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(monkeypatch):
+    """A disk with room for 100 files, whatever machine the tests run on."""
+    usage = SimpleNamespace(total=0, used=0, free=100 * 4096)
+    monkeypatch.setattr(image_output.shutil, "disk_usage", lambda _: usage)
+
+
+def test_a_disk_without_room_is_said_before_any_work(path, tmp_path, small_disk):
+    with pytest.raises(DataError, match=r"needs about 0\.000414 GB, and .* has 0\.00041 GB free"):
+        generate_to(path, GenerateRequest(count=101), tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_written_already_needs_no_room(path, tmp_path, monkeypatch):
+    request, out = GenerateRequest(count=200), tmp_path / "folder"
+    with pytest.raises(KeyboardInterrupt):
+        generate_to(path, request, out, progress=stop_after(3))
+    monkeypatch.setattr(image_output.shutil, "disk_usage", lambda _: SimpleNamespace(free=8 * 4096))
+    generate_to(path, request, out, resume=True)
+    assert len(list(out.glob("*.png"))) == 200
+
+
+@pytest.mark.parametrize(("label", "message"), [(None, "pass --label 0 to 2, or --label each"), (3, "must be 0 to 2")])
+def test_a_label_that_does_not_fit_leaves_no_folder(path, tmp_path, monkeypatch, label, message):
+    opened = pocketvae.open(path)
+    object.__setattr__(opened.manifest.vae, "label_count", 3)
+    monkeypatch.setattr(generate_module, "open_models", lambda _: opened)
+    with pytest.raises(SpecError, match=message):
+        generate_to(path, GenerateRequest(label=label), tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "out", "message"),
+    [
+        (0, "x.png", "columns must be at least 1, got 0"),
+        (-5, "x.png", "columns must be at least 1, got -5"),
+        (3, "x.npz", "only a .png has columns, got 'x.npz'"),
+        (3, "x", "only a .png has columns, got 'x'"),
+    ],
+)
+def test_columns_are_of_a_grid(path, tmp_path, columns, out, message):
+    with pytest.raises(SpecError, match=message):
+        generate_to(path, GenerateRequest(count=4), tmp_path / out, columns=columns)
+    assert list(tmp_path.iterdir()) == []
+    generate_to(path, GenerateRequest(count=4), tmp_path / "x.png", columns=10**9)
+    assert Image.open(tmp_path / "x.png").size == (68, 20)

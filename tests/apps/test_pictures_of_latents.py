@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 import pocketvae
+from pocketvae import apps
 from pocketvae.apps import (
     Choice,
     Interpolation,
@@ -19,6 +20,7 @@ from pocketvae.apps import (
 )
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, OutputExistsError, SpecError
+from pocketvae.models import Encoder
 
 
 @pytest.fixture
@@ -47,6 +49,14 @@ def test_reconstructions_are_what_the_decoder_makes_of_the_means(bundle, source,
     assert np.array_equal(sheet[10:16, 2:8], result.reconstructions[0, ..., 0])
 
 
+def test_too_many_images_for_a_picture_are_refused_before_any_work(bundle, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("many.npy", np.zeros((501, 6, 6), np.uint8))
+    monkeypatch.setattr(apps, "reconstruct", lambda *_: pytest.fail("it has begun"))
+    assert main(["reconstruct", "b", "many.npy", "--out", "r.png", "--columns", "1", "--quiet"]) == 2
+    assert "at most 500 images: pass --count, or use .npz" in capsys.readouterr().err
+
+
 def test_latents_are_written_as_arrays_and_as_parquet(bundle, source, tmp_path):
     parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
     posterior = encode_images(bundle, source, Choice())
@@ -59,6 +69,29 @@ def test_latents_are_written_as_arrays_and_as_parquet(bundle, source, tmp_path):
     table = parquet.read_table(tmp_path / "l.parquet")
     assert table.column_names[:3] == ["name", "label", "z_mean_0"]
     assert np.array_equal(table["z_log_var_2"].to_numpy(), posterior.z_log_var[:, 2])
+
+
+def test_the_labels_are_those_that_the_latents_were_made_with(source):
+    assert source.labelled(None) is source
+    assert source.labelled(7).labels.tolist() == [7] * 70
+    assert source.labelled(7).names == source.names
+
+
+@pytest.fixture
+def conditional(bundle, monkeypatch):
+    """The bundle as that of a class-conditional VAE, whose encoder heeds no label."""
+    object.__setattr__(bundle.manifest.vae, "label_count", 10)
+    monkeypatch.setattr(pocketvae, "open", lambda _: bundle)
+    encode = Encoder.encode
+    monkeypatch.setattr(Encoder, "encode", lambda self, images, label: encode(self, images))
+
+
+def test_encode_writes_the_label_that_is_named(conditional, source, tmp_path):
+    for words, expected in ((["--label", "7"], [7] * 70), ([], source.labels.tolist())):
+        command = ["encode", "b", str(tmp_path / "x.npz"), "--out", str(tmp_path / "l.npz"), "--force", "--quiet"]
+        assert main([*command, *words]) == 0
+        with np.load(tmp_path / "l.npz", allow_pickle=False) as archive:
+            assert archive["labels"].tolist() == expected
 
 
 def test_parquet_without_pyarrow_says_what_to_install(bundle, source, tmp_path, monkeypatch):
@@ -92,6 +125,14 @@ def test_what_does_not_fit_is_refused(bundle, tmp_path):
         interpolate(bundle, stops, Interpolation(), tmp_path / "x.jpg", None, force=False)
     with pytest.raises(DataError, match="at least 2 steps"):
         Traversal(steps=1)
+    with pytest.raises(DataError, match="at most 10000, got 1000000000"):
+        Interpolation(steps=10**9)
+    with pytest.raises(DataError, match="shown for 1 to 60000 ms, got 0"):
+        Interpolation(frame_ms=0)
+    with pytest.raises(DataError, match="at most 10000 images, got 11999: take fewer steps"):
+        interpolate(bundle, stops[[0, 1, 0]], Interpolation(steps=6000), tmp_path / "x.gif", None, force=False)
+    with pytest.raises(DataError, match="at most 10000 images, got 3000000000"):
+        traverse(bundle, stops[0], Traversal(steps=10**9), tmp_path / "x.png", None, force=False)
     with pytest.raises(DataError, match="span must be positive and finite, got nan"):
         Traversal(span=float("nan"))
     (tmp_path / "x.png").write_bytes(b"mine")
@@ -119,6 +160,9 @@ def test_the_commands_do_the_same(bundle, source, tmp_path, capsys, monkeypatch)
         (["traverse", "b", "--out", "u.png", "--dimensions", "4"], "the VAE has 3 latent dimensions, 4 were asked for"),
         (["generate", "b", "--out", "g.png", "--force", "--label", "2"], "takes no label"),
         (["encode", "b", "g.png", "--out", "m.npz"], "pass --resize"),
+        (["reconstruct", "b", "nothing", "--out", "r.jpg"], "must end in .png or .npz, got 'r.jpg'"),
+        (["reconstruct", "b", "nothing", "--out", "s.png", "--columns", "0"], "columns must be at least 1, got 0"),
+        (["reconstruct", "b", "nothing", "--out", "s.png", "--columns", "-5"], "columns must be at least 1, got -5"),
     ):
         assert main([*words, "--quiet"]) == 2, words
         assert message in capsys.readouterr().err

@@ -1,11 +1,14 @@
 """Images in the size and mode that a model takes."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from PIL import Image
 
-from pocketvae.apps import load_images
+from pocketvae.apps import load_images, load_training_images
 from pocketvae.errors import DataError
+from pocketvae.images import load_splits
 from pocketvae.spec import VaeSpec
 
 GREY = VaeSpec(image_shape=(6, 6, 1), latent_dim=3)
@@ -27,6 +30,64 @@ def test_a_folder_brings_names_and_labels(folder):
     assert source.labels.tolist() == [0, 0, 1, 1]
     assert source.images[:, 0, 0, 0].tolist() == [0, 90, 0, 90]
     assert len(source.first(3)) == 3
+
+
+def test_a_count_is_cut_before_anything_is_decoded(folder):
+    (folder / "b" / "0.png").write_bytes(b"damaged")
+    source = load_images(str(folder), GREY, count=2)
+    assert source.names == ("a/0.png", "a/1.png")
+    assert source.labels.tolist() == [0, 0]
+    np.save(folder / "x.npy", np.zeros((5, 6, 6), np.uint8))
+    assert load_images(str(folder / "x.npy"), COLOUR, count=3, resize=True).names == ("0", "1", "2")
+    with pytest.raises(DataError, match="at least one image is needed, got --count 0"):
+        load_images(str(folder), GREY, count=0)
+
+
+def test_parts_of_a_data_set_are_no_classes(folder):
+    (folder / "a").rename(folder / "train")
+    (folder / "b").rename(folder / "test")
+    with pytest.raises(DataError, match="must be classes, got test and train: name one of them, such as .*test$"):
+        load_images(str(folder), GREY)
+    assert len(load_images(str(folder / "test"), GREY)) == 2
+
+
+def test_the_subfolders_must_be_the_classes_of_the_model(folder):
+    classes = {count: VaeSpec(image_shape=(6, 6, 1), latent_dim=3, label_count=count) for count in (2, 10)}
+    source = load_images(str(folder), GREY)
+    assert source.labels_for(classes[2], None).tolist() == [0, 0, 1, 1]
+    assert source.labels_for(GREY, None) is None
+    assert source.labels_for(classes[10], 7) == 7
+    for images in (source, source.first(1)):
+        with pytest.raises(DataError, match="has 2 subfolders and the model 10 classes, .* or pass --label"):
+            images.labels_for(classes[10], None)
+    named = replace(source, folder_classes=None)
+    assert named.labels_for(classes[10], None).tolist() == [0, 0, 1, 1]
+
+
+def test_training_images_are_those_of_training(tmp_path):
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", images=rng.integers(0, 256, (50, 6, 6), np.uint8), labels=np.arange(50) % 2)
+    train, validation = load_training_images(str(tmp_path / "x.npz"), GREY)
+    splits = load_splits(str(tmp_path / "x.npz"))
+    for source, part in ((train, splits.train), (validation, splits.validation)):
+        assert np.array_equal(source.images, part.images)
+        assert source.labels.tolist() == part.labels.tolist()
+        assert source.folder_classes is None
+    with pytest.raises(DataError, match="pass --resize"):
+        load_training_images(str(tmp_path / "x.npz"), COLOUR)
+    assert load_training_images(str(tmp_path / "x.npz"), COLOUR, resize=True)[0].images.shape == (40, 6, 6, 3)
+    for number, image in enumerate(splits.train.images):
+        (tmp_path / "set" / str(number % 3)).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image[..., 0]).save(tmp_path / "set" / str(number % 3) / f"{number}.png")
+    assert load_training_images(str(tmp_path / "set"), GREY)[1].folder_classes == 3
+
+
+@pytest.mark.parametrize(("name", "dtype", "mode"), [("x.png", np.uint16, "I;16"), ("x.tif", np.float32, "F")])
+def test_deeper_pixels_are_refused_and_never_clipped(tmp_path, name, dtype, mode):
+    Image.fromarray(np.full((6, 6), 700, dtype)).save(tmp_path / name)
+    for source in (tmp_path, tmp_path / name):
+        with pytest.raises(DataError, match=f"{name} must have 8 bits per channel, got the mode {mode}"):
+            load_images(str(source), GREY)
 
 
 def test_one_file_is_one_image(folder):

@@ -119,10 +119,18 @@ def test_an_unfinished_directory_is_refused_resumed_or_dropped(tmp_path):
 
 def test_resuming_where_nothing_is_begins_anew(tmp_path):
     (tmp_path / "run.unfinished").mkdir()
-    (tmp_path / "run.unfinished" / "stray").write_text("of a process that was killed before its milestone")
     with resumable(tmp_path / "run", resume=True) as staging:
         assert names(staging) == []
     assert names(tmp_path) == ["run"]
+
+
+@pytest.mark.parametrize("changes", [{}, {"resume": True}, {"force": True}])
+def test_a_folder_without_the_milestone_may_be_anybodys_and_is_kept(tmp_path, changes):
+    (tmp_path / "run.unfinished").mkdir()
+    (tmp_path / "run.unfinished" / "thesis").write_text("mine")
+    with pytest.raises(OutputExistsError, match=r"run\.unfinished is in the way and holds no checkpoints/state"):
+        resumable(tmp_path / "run", **changes).__enter__()
+    assert (tmp_path / "run.unfinished" / "thesis").read_text() == "mine"
 
 
 def test_a_second_process_is_locked_out_and_disturbs_nothing(tmp_path):

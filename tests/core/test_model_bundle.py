@@ -73,7 +73,7 @@ def test_a_model_is_loaded_once_and_freed_with_the_bundle(path):
         (lambda b: b.encoder().encode(np.full((1, 6, 6, 1), 2.0)), DataError, r"must be in \[0, 1\], got 2 to 2"),
         (lambda b: b.encoder().encode(np.full((1, 6, 6, 1), np.nan)), DataError, r"must be in \[0, 1\], got nan"),
         (lambda b: b.sample_latents(0, [1], temperature=-1), SpecError, "temperature must be finite and at least 0"),
-        (lambda b: b.sample_latents(2**31, [1]), SpecError, "seed must be whole numbers"),
+        (lambda b: b.sample_latents(2**31, [1]), SpecError, "seed must be a whole number"),
     ],
 )
 def test_what_does_not_fit_is_refused(bundle, call, error, message):

@@ -71,6 +71,7 @@ def test_options_are_not_abbreviated():
         (errors.ManifestError("bad"), 2),
         (errors.TargetError("bad"), 3),
         (OSError(28, "No space left on device", "some/file"), 2),
+        (MemoryError(), 2),
         (ZeroDivisionError("bad"), 70),
         (KeyboardInterrupt(), 130),
     ],
@@ -102,6 +103,16 @@ def test_a_full_disk_names_the_file(monkeypatch, capsys):
     monkeypatch.setattr(main_module, "_run", fail)
     main(["doctor"])
     assert capsys.readouterr().err == "pocketvae: runs/run.json: No space left on device\n"
+
+
+def test_too_little_memory_says_what_to_do(monkeypatch, capsys):
+    def fail(_):
+        raise MemoryError("Unable to allocate 931. GiB")
+
+    monkeypatch.setattr(main_module, "_run", fail)
+    assert main(["doctor"]) == 2
+    message = "pocketvae: there is not enough memory (Unable to allocate 931. GiB): ask for fewer or smaller images\n"
+    assert capsys.readouterr().err == message
 
 
 def test_a_reader_that_goes_away_is_no_error():
