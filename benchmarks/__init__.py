@@ -3,7 +3,7 @@
 from pocketvae.benchmarks.compare import compare_paths, comparison_line, comparison_table
 from pocketvae.benchmarks.comparison import Comparison
 from pocketvae.benchmarks.junit import junit_xml
-from pocketvae.benchmarks.latency.bench import bench_bundle
+from pocketvae.benchmarks.latency.bench import bench_bundle, check_bench
 from pocketvae.benchmarks.latency.config import Baseline, BenchConfig, Extra
 from pocketvae.benchmarks.latency.elsewhere import bench_targets
 from pocketvae.benchmarks.latency.page import bench_markdown, bench_page
@@ -16,7 +16,14 @@ from pocketvae.benchmarks.report import write_report
 from pocketvae.benchmarks.results import Check, NotRun, VerifyResult
 from pocketvae.benchmarks.tables import declined_lines, figures_table, layer_lines, verdict_line, verify_table
 from pocketvae.benchmarks.thorough import add_thorough
-from pocketvae.benchmarks.verify import Verification, add_layers, save_worst, verify_bundle, verify_in_detail
+from pocketvae.benchmarks.verify import (
+    Verification,
+    add_layers,
+    check_limits,
+    save_worst,
+    verify_bundle,
+    verify_in_detail,
+)
 
 __all__ = [
     "Baseline",
@@ -38,6 +45,8 @@ __all__ = [
     "bench_page",
     "bench_table",
     "bench_targets",
+    "check_bench",
+    "check_limits",
     "compare_paths",
     "comparison_line",
     "comparison_markdown",

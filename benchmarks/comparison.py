@@ -14,6 +14,8 @@ from pocketvae.spec import STRICT
 COMPARISON_SCHEMA_VERSION = 1
 # Smaller changes are rounding of another machine's kernels, not another artifact.
 _SAME_SHARE = 0.01
+# Targets of what bench could not find out beside latency.
+_BESIDE = ("instructions", "peaks")
 
 
 class Change(enum.StrEnum):
@@ -107,14 +109,24 @@ def size_figures(manifest: Manifest) -> dict[Key, Figure]:
 
 
 def latency_figures(result: BenchResult) -> dict[Key, Figure]:
-    """Returns the median latency and the size of everything that was timed."""
+    """Returns the median latency and the size of everything that was timed, and what could not be.
+
+    Instructions and the machine's peaks are beside the point: they are no property of a file's latency.
+    """
     figures = {}
     for row in result.results:
+        figures[row.artifact, row.target, "runs"] = Figure(value=None)
+        if row.execution is not None:
+            figures[row.artifact, "examination", "runs"] = Figure(value=None)
         where = f"{row.target}, {row.threads} threads" + (f", batch {row.batch}" if row.batch != 1 else "")
         figures[row.artifact, where, "median_s"] = Figure(value=row.median_s)
         figures[row.artifact, where, "size_bytes"] = Figure(value=row.size_bytes)
+    for away in result.elsewhere:
+        figures[away.artifact, away.target, "runs"] = Figure(value=None)
+        figures[away.artifact, f"{away.target}, {away.threads} threads", "median_s"] = Figure(value=away.median_s)
     for item in result.not_run:
-        figures[item.artifact, item.target, "runs"] = Figure(value=None, passed=False)
+        if item.target not in _BESIDE and not _is_original(item.artifact):
+            figures[item.artifact, item.target, "runs"] = Figure(value=None, passed=False)
     return figures
 
 
@@ -127,6 +139,9 @@ def _differences(before: Mapping[Key, Figure], after: Mapping[Key, Figure]) -> I
     for key in dict.fromkeys((*before, *after)):
         old, new = before.get(key), after.get(key)
         artifact, target, what = key
+        # The original is a yardstick that either side may have been timed without.
+        if _is_original(artifact) and (old is None or new is None):
+            continue
         yield Difference(
             artifact=artifact,
             target=target,
@@ -135,6 +150,10 @@ def _differences(before: Mapping[Key, Figure], after: Mapping[Key, Figure]) -> I
             after=new.value if new else None,
             change=_change(old, new),
         )
+
+
+def _is_original(artifact: str) -> bool:
+    return artifact.startswith("original ")
 
 
 def _change(old: Figure | None, new: Figure | None) -> Change:

@@ -114,7 +114,7 @@ def _artifacts(manifest: Manifest, verify: VerifyResult, bench: BenchResult | No
     rows = []
     for artifact in manifest.artifacts:
         checks = [check for check in verify.checks if check.artifact == artifact.name]
-        cells = [f"{artifact.file.size_bytes / 1000:.0f}", *_parity_cells(checks)]
+        cells = [f"{artifact.file.size_bytes / 1000:.0f}", *_parity_cells(checks, verify.image_span)]
         if bench:
             cells += _latency_cells(timed.get(artifact.name))
         rows.append(table_row(artifact.name, cells))
@@ -136,13 +136,13 @@ def _artifacts(manifest: Manifest, verify: VerifyResult, bench: BenchResult | No
     )
 
 
-def _parity_cells(checks: list[Check]) -> list[str]:
+def _parity_cells(checks: list[Check], span: float) -> list[str]:
     if not checks:
         return ["-", "-", "<span class='fail'>not run</span>"]
     check = worst_check(checks)
     verdict = "<span class='pass'>pass</span>" if check.passed else "<span class='fail'>FAIL</span>"
-    value = format_value(check.value, check) if check.value is not None else escape(check.detail or "-")
-    return [value, format_value(check.limit, check), verdict]
+    value = format_value(check.value, check, span) if check.value is not None else escape(check.detail or "-")
+    return [value, format_value(check.limit, check, span), verdict]
 
 
 def _latency_cells(row: BenchRow | None) -> list[str]:
@@ -165,8 +165,8 @@ def _limits(verify: VerifyResult) -> str:
             check.artifact,
             [
                 f"{check.output} {check.metric}",
-                format_value(check.value, check),
-                format_value(check.limit, check),
+                format_value(check.value, check, verify.image_span),
+                format_value(check.limit, check, verify.image_span),
                 escape(check.limit_source),
             ],
             wrap_last=True,

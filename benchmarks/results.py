@@ -181,6 +181,7 @@ class VerifyResult:
         layers: Where it was asked for, one of each artifact that is not float32.
         notes: What a thorough verification could not test, with the reason, and how its controls did.
         declined: What a target is not made for, such as ONNX on a microcontroller's interpreter; it decides nothing.
+        image_span: White minus black, the unit of what is said of an `image`.
     """
 
     __pydantic_config__ = STRICT
@@ -196,6 +197,7 @@ class VerifyResult:
     layers: tuple[LayerReport, ...] = ()
     notes: tuple[str, ...] = ()
     declined: tuple[NotRun, ...] = ()
+    image_span: float = 1.0
 
     def artifacts(self) -> tuple[str, ...]:
         """Returns the names of the artifacts that were checked, in order; a control is none."""

@@ -15,7 +15,7 @@ def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
     rows = []
     for key in dict.fromkeys((check.artifact, check.target) for check in result.checks):
         check = worst_check([check for check in result.checks if (check.artifact, check.target) == key])
-        value, limit = format_value(check.value, check), format_value(check.limit, check)
+        value, limit = (format_value(number, check, result.image_span) for number in (check.value, check.limit))
         what = f"{check.output} {check.metric}".strip() + (f", batch {check.batch}" if check.batch > 1 else "")
         rows.append([*key, what, value, limit, check.detail or check.limit_source, "pass" if check.passed else "FAIL"])
     rows += [[item.artifact, item.target, "not run", "", "", item.reason, "FAIL"] for item in result.not_run]
@@ -123,14 +123,14 @@ def used_share(check: Check) -> float:
     return check.value / check.limit
 
 
-def format_value(value: float | None, check: Check) -> str:
-    """Returns a deviation in the unit its users think in: pixel steps of 1/255 for images, nats for posteriors."""
+def format_value(value: float | None, check: Check, image_span: float) -> str:
+    """Returns a deviation in the unit its users think in: steps of 1/255 from black to white, nats for posteriors."""
     if value is None:
         return "-"
     if check.metric.startswith(("kl_", "elbo_", "nll_")):
         return f"{value:.2g} nats"
-    if check.output == "image" and value >= 1e-4 and check.metric in _PIXEL_METRICS:
-        return f"{value * 255:.2f}/255"
+    if check.output == "image" and value / image_span >= 1e-4 and check.metric in _PIXEL_METRICS:
+        return f"{value / image_span * 255:.2f}/255"
     return f"{value:.1e}"
 
 

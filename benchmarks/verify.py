@@ -143,6 +143,7 @@ class _Verifier:
             worst=tuple(case.found for case in self._worst),
             diagnoses=tuple(self._diagnoses),
             declined=tuple(self._declined),
+            image_span=self._bundle.manifest.vae.range_span,
         )
         return Verification(result=result, worst=tuple(self._worst))
 
@@ -196,6 +197,20 @@ class _Verifier:
 
     def _miss(self, artifact: str, target: Target, reason: str) -> None:
         self._not_run.append(NotRun(artifact=artifact, target=target.name, reason=reason))
+
+
+def check_limits(path: Path, config: Path | None = None) -> None:
+    """Refuses limits that `verify_in_detail` would refuse, for whoever does other work before it.
+
+    Args:
+        path: The bundle.
+        config: As there.
+
+    Raises:
+        ManifestError: the bundle is damaged.
+        SpecError: the limits are not what they must be, or name what the bundle has not got.
+    """
+    read_limits(path, config).check(open_bundle(path).manifest.artifacts)
 
 
 def add_layers(path: Path, verification: Verification) -> Verification:

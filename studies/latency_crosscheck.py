@@ -25,13 +25,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from records import make_record, tell, write_record
+from records import check_record, make_record, tell, write_record
 
 from pocketvae.benchmarks.environment import current_environment
 from pocketvae.benchmarks.latency.messages import BenchRequest, Measure
 from pocketvae.benchmarks.latency.subjects import WORKER_COMMAND, artifact_load, ask, choose
 from pocketvae.bundle import Bundle, open_bundle
-from pocketvae.errors import PocketVaeError, TargetError
+from pocketvae.errors import PocketVaeError, SpecError, TargetError
 from pocketvae.line_process import LineProcess
 from pocketvae.manifest import ArtifactRecord
 from pocketvae.spec import Format
@@ -98,7 +98,10 @@ def litert_benchmark_s(path: Path) -> float:
         result = Path(folder) / "result.json"
         options = ["--num_threads=1", "--warmup_runs=50", f"--num_runs={_VALUES}", f"--result_json={result}"]
         _run([_tool("litert-benchmark"), f"--model={path}", *options])
-        return float(json.loads(result.read_text("utf-8"))["latency"]["median_ms"]) * 1e-3
+        try:
+            return float(json.loads(result.read_text("utf-8"))["latency"]["median_ms"]) * 1e-3
+        except (OSError, ValueError, LookupError, TypeError) as e:
+            raise TargetError(f"litert-benchmark's result has no latency.median_ms: {type(e).__name__}") from e
 
 
 def onnxruntime_test_s(path: Path) -> float:
@@ -157,7 +160,10 @@ def _tool(name: str) -> str:
 
 
 def _run(command: Sequence[str]) -> str:
-    done = subprocess.run(list(command), capture_output=True, text=True, timeout=_TIME_LIMIT_S, check=False)
+    try:
+        done = subprocess.run(list(command), capture_output=True, text=True, timeout=_TIME_LIMIT_S, check=False)
+    except subprocess.TimeoutExpired as e:
+        raise TargetError(f"{Path(command[0]).name} took longer than {_TIME_LIMIT_S:g} s and was ended") from e
     if done.returncode:
         lines = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
         raise TargetError(f"{Path(command[0]).name} ended with code {done.returncode}: {lines[-1] if lines else ''}")
@@ -173,6 +179,9 @@ def _number(pattern: str, text: str) -> float:
 
 def run(arguments: argparse.Namespace) -> int:
     """Compares every artifact that was chosen, prints a table and writes the record."""
+    if arguments.turns < 1:
+        raise SpecError(f"there must be at least one turn, got {arguments.turns}")
+    check_record(arguments.json, force=arguments.force)
     bundle, environment = open_bundle(arguments.bundle), current_environment()
     names = tuple(arguments.artifacts.split(",")) if arguments.artifacts else None
     checks: list[Crosscheck] = []
@@ -210,6 +219,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--artifacts", metavar="LIST", help="file names (default: all)")
     parser.add_argument("--turns", metavar="N", type=int, default=5, help="of each tool (5)")
     parser.add_argument("--json", metavar="FILE", type=Path, help="where the record goes")
+    parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
     return parser.parse_args(words)
 
 

@@ -36,6 +36,17 @@ def make_record(
     }
 
 
+def check_record(path: Path | None, *, force: bool) -> None:
+    """Refuses a record that could not be written, before hours of work.
+
+    Raises:
+        OutputExistsError: it exists and `force` is off.
+        DataError: its folder does not exist.
+    """
+    if path is not None:
+        files.check_output(path, force=force)
+
+
 def write_record(path: Path, record: Mapping[str, Any]) -> None:
     """Writes a record as deterministic JSON."""
     files.write_text(path, json.dumps(record, sort_keys=True, indent=2, allow_nan=False) + "\n")

@@ -19,18 +19,19 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
-from records import make_record, tell, write_record
+from records import check_record, make_record, tell, write_record
 
 from pocketvae import files
-from pocketvae.benchmarks import BenchResult
+from pocketvae.benchmarks import BenchResult, BenchRow
 from pocketvae.benchmarks.charts import Line, line_chart
 from pocketvae.benchmarks.environment import current_environment
 from pocketvae.benchmarks.report_html import document, figure
 from pocketvae.documents import decode
-from pocketvae.errors import PocketVaeError, TargetError
+from pocketvae.errors import PocketVaeError, SpecError, TargetError
 
 SIDES, PARAMETERS = (28, 64, 128, 256), (100_000, 1_000_000, 10_000_000)
 ARTIFACTS = "float32,dynamic_int8"
@@ -110,11 +111,23 @@ def measure(side: int, parameters: int, precisions: str, folder: Path) -> Decode
     return Decoder(
         side=side,
         parameters=int(text.split()[-1]),
-        multiply_adds=next(row.roofline.multiply_adds for row in rows if row.roofline is not None),
+        multiply_adds=multiply_adds(rows),
         steps={"export": export, "verify": verify, "bench": bench},
         median_s={row.artifact: row.median_s for row in rows},
         size_bytes={row.artifact: row.size_bytes for row in rows},
     )
+
+
+def multiply_adds(rows: Sequence[BenchRow]) -> int:
+    """Returns the work of a call, which is the same in every file of a decoder.
+
+    Raises:
+        TargetError: bench could count none of them.
+    """
+    counted = [row.roofline.multiply_adds for row in rows if row.roofline is not None]
+    if not counted:
+        raise TargetError("bench counted the multiply-adds of none of its rows")
+    return counted[0]
 
 
 def growth(decoders: Sequence[Decoder]) -> dict[str, float]:
@@ -180,19 +193,20 @@ def page(decoders: Sequence[Decoder]) -> str:
 
 def run(arguments: argparse.Namespace) -> int:
     """Measures every decoder of the grid and writes the record."""
+    for output in (arguments.json, arguments.html):
+        check_record(output, force=arguments.force)
     environment = current_environment()
     decoders: list[Decoder] = []
     not_run: dict[str, str] = {}
-    for parameters in _numbers(arguments.parameters):
-        for side in _numbers(arguments.sides):
-            with tempfile.TemporaryDirectory() as folder:
-                try:
-                    decoders.append(measure(side, parameters, arguments.precisions, Path(folder)))
-                except TargetError as e:
-                    not_run[f"{side} pixels, {parameters} parameters"] = str(e)
-                    tell(f"not run: {side} pixels, {parameters} parameters: {e}")
-                    continue
-            tell(_line(decoders[-1]))
+    for parameters, side in product(_numbers(arguments.parameters), _numbers(arguments.sides)):
+        with tempfile.TemporaryDirectory() as folder:
+            try:
+                decoders.append(measure(side, parameters, arguments.precisions, Path(folder)))
+            except TargetError as e:
+                not_run[f"{side} pixels, {parameters} parameters"] = str(e)
+                tell(f"not run: {side} pixels, {parameters} parameters: {e}")
+                continue
+        tell(_line(decoders[-1]))
     found = growth(decoders) if decoders else {}
     for name, exponent in found.items():
         print(f"{name}: exponent {exponent:.2f} at most{'' if exponent <= STEEPEST else ', FASTER than its work'}")
@@ -234,7 +248,10 @@ def _line(decoder: Decoder) -> str:
 
 
 def _numbers(text: str) -> list[int]:
-    return [int(word) for word in text.split(",")]
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError as e:
+        raise SpecError(f"sides and parameters are whole numbers such as 28,64, got {text!r}") from e
 
 
 def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -246,6 +263,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--precisions", metavar="LIST", default=ARTIFACTS, help="default %(default)s")
     parser.add_argument("--json", metavar="FILE", type=Path, help="where the record goes")
+    parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
     parser.add_argument("--html", metavar="FILE", type=Path, help="where the charts go")
     return parser.parse_args(words)
 

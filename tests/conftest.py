@@ -8,6 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
+
+# How long an example takes says more of what else the machine does than of the code.
+settings.register_profile("pocketvae", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("pocketvae")
 
 # Before anything imports TensorFlow: the tests compare figures that another summation order would change.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

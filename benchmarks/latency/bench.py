@@ -12,13 +12,14 @@ from pocketvae.benchmarks.latency.config import BenchConfig, Extra
 from pocketvae.benchmarks.latency.examination import Examination, examine_all
 from pocketvae.benchmarks.latency.instructions import find_valgrind
 from pocketvae.benchmarks.latency.messages import BenchRequest, Measure, Pace
-from pocketvae.benchmarks.latency.regression import compare_with_bundle, compare_with_results, open_baseline
+from pocketvae.benchmarks.latency.regression import Opened, compare_with_bundle, compare_with_results, open_baseline
 from pocketvae.benchmarks.latency.results import BenchResult
 from pocketvae.benchmarks.latency.rows import row, with_speedups
 from pocketvae.benchmarks.latency.subjects import Subject, ask, choose, subjects
 from pocketvae.benchmarks.results import NotRun
-from pocketvae.bundle import open_bundle
+from pocketvae.bundle import Bundle, open_bundle
 from pocketvae.errors import SpecError
+from pocketvae.manifest import ArtifactRecord
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 
 ROUNDS = 10
@@ -48,17 +49,11 @@ def bench_bundle(
     Raises:
         ManifestError: the bundle is damaged.
         SpecError: there are more threads than the machine's cores, an artifact is unknown, or the baseline is of
-            another model or machine.
+            another model or machine or has nothing of what is timed.
         TargetError: instructions are to be counted and valgrind is not installed.
     """
     config = config or BenchConfig()
-    check_threads(config.threads)
-    if Extra.INSTRUCTIONS in config.extras:
-        find_valgrind()
-    bundle = open_bundle(path)
-    records = choose(bundle, config.artifacts)
-    environment = current_environment()
-    baseline = open_baseline(config.baseline, bundle, environment) if config.baseline else None
+    bundle, records, environment, baseline = _prepare(path, config)
     with ExitStack() as stack:
         everything = list(subjects(bundle, records, config, stack))
         _open_all(everything, progress)
@@ -72,6 +67,28 @@ def bench_bundle(
     if baseline.bundle is not None:
         return replace(result, comparison=compare_with_bundle(bundle, records, baseline, config, progress))
     return replace(result, comparison=compare_with_results(result, baseline, config.baseline))
+
+
+def check_bench(path: Path, config: BenchConfig) -> None:
+    """Refuses what `bench_bundle` would refuse, for whoever does other work before it.
+
+    Raises:
+        ManifestError: see `bench_bundle`.
+        SpecError: see there.
+        TargetError: see there.
+    """
+    _prepare(path, config)
+
+
+def _prepare(path: Path, config: BenchConfig) -> tuple[Bundle, tuple[ArtifactRecord, ...], Environment, Opened | None]:
+    check_threads(config.threads)
+    if Extra.INSTRUCTIONS in config.extras:
+        find_valgrind()
+    bundle = open_bundle(path)
+    records = choose(bundle, config.artifacts)
+    environment = current_environment()
+    baseline = open_baseline(config.baseline, bundle, records, config, environment) if config.baseline else None
+    return bundle, records, environment, baseline
 
 
 def check_threads(num_threads: tuple[int, ...]) -> None:
@@ -89,9 +106,9 @@ def check_threads(num_threads: tuple[int, ...]) -> None:
 def _result(name: str, environment: Environment, everything: list[Subject], found: Examination) -> BenchResult:
     rows = [row(subject, found, rounds=ROUNDS) for subject in everything if not subject.problem]
     not_run = [
-        NotRun(artifact=subject.artifact, target=subject.target, reason=subject.problem)
+        NotRun(artifact=subject.artifact, target=subject.target, reason=reason)
         for subject in everything
-        if subject.problem
+        for reason in ([subject.problem] if subject.problem else subject.unpaced_reasons())
     ]
     return BenchResult(
         bundle=name,
@@ -124,15 +141,7 @@ def _open_all(everything: list[Subject], progress: ProgressCallback) -> None:
         subject.loaded = reply.loaded
         if reply.loaded is None:
             subject.problem = reply.error or "it could not be opened"
-            _close_ranks(everything, subject)
     progress(Progress(stage="opening", done=len(everything), total=len(everything)))
-
-
-def _close_ranks(everything: list[Subject], lost: Subject) -> None:
-    """Keeps handles what they are, positions in the order of opening, when one of a process could not be opened."""
-    for subject in everything:
-        if subject.process is lost.process and subject.handle > lost.handle:
-            subject.handle -= 1
 
 
 def _measure_all(everything: list[Subject], progress: ProgressCallback) -> None:
@@ -149,7 +158,7 @@ def _measure_round(subject: Subject) -> None:
     assert subject.loaded is not None  # noqa: S101 - only subjects that were opened are measured
     fitting = int(_ROW_BUDGET_S / max(subject.loaded.call_s * subject.loaded.loops, 1e-9))
     measure = Measure(
-        handle=subject.handle,
+        handle=subject.load.handle,
         warmups=_BLOCK_WARMUPS,
         loops=subject.loaded.loops,
         count=-(-min(_MOST_VALUES, max(_FEWEST_VALUES, fitting)) // ROUNDS),
@@ -170,11 +179,17 @@ def _pace_all(everything: list[Subject], rates: tuple[float, ...], progress: Pro
     random.Random(_ORDER_SEED).shuffle(todo)  # noqa: S311 - an order, not a secret
     for done, (subject, rate) in enumerate(todo):
         progress(Progress(stage="pacing", done=done, total=len(todo), detail=f"{subject.artifact} at {rate:g}/s"))
-        pace = Pace(handle=subject.handle, calls_per_s=rate, count=_PACED_CALLS)
-        reply = ask(subject.process, BenchRequest(pace=pace), time_limit_s=60 + 2 * _PACED_CALLS / rate)
+        pace = Pace(handle=subject.load.handle, calls_per_s=rate, count=_PACED_CALLS)
+        reply = ask(subject.process, BenchRequest(pace=pace), time_limit_s=_pace_limit_s(subject, rate))
         if reply.measured is None:
-            subject.problem = subject.problem or reply.error or "it could not be paced"
+            subject.unpaced[rate] = reply.error or "it could not be paced"
         else:
             subject.paced_s[rate] = reply.measured.values_s
     if todo:
         progress(Progress(stage="pacing", done=len(todo), total=len(todo)))
+
+
+def _pace_limit_s(subject: Subject, rate: float) -> float:
+    """Returns twice what the calls need, whichever is longer of a call and the time to the next, and a minute."""
+    call_s = max(subject.values_s, default=0.0)
+    return 60 + 2 * _PACED_CALLS * max(1 / rate, call_s)

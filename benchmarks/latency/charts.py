@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pocketvae.benchmarks.charts import Line, Point, Range, line_chart, range_chart, scatter_chart
-from pocketvae.benchmarks.latency.deviation import image_error
+from pocketvae.benchmarks.latency.deviation import deviations
 from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
 from pocketvae.benchmarks.report_html import colour_key, figure
 from pocketvae.benchmarks.results import VerifyResult
@@ -15,6 +15,8 @@ from pocketvae.benchmarks.tables import format_us
 
 _QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 _MOST_LINES = 12
+# A logarithmic axis has no place for an error of 0.
+_FEWEST_STEPS = 1e-3
 
 
 def distribution_charts(bench: BenchResult) -> str:
@@ -74,20 +76,24 @@ def scaling_chart(bench: BenchResult, component: str, setting: str) -> str:
 
 def trade_off_chart(bench: BenchResult, verify: VerifyResult) -> str:
     """Returns size against deviation of the decoders, with latency; those that none beats in all three are ringed."""
-    found = [(row, error) for row in _first_setting(bench, "decoder") if (error := image_error(verify, row.artifact))]
-    costs = [(row.size_bytes, error, row.median_s) for row, error in found]
+    rows = [row for row in _first_setting(bench, "decoder") if not row.is_original]
+    known = deviations(verify, [row.artifact for row in rows])
+    found = [(row, known[row.artifact].value) for row in rows if row.artifact in known]
+    costs = [(row.size_bytes, steps, row.median_s) for row, steps in found]
     points = [
         Point(
             label=f"{label(row)}, {duration(row.median_s)}",
             x=row.size_bytes / 1000,
-            y=error * 255,
+            y=max(steps, _FEWEST_STEPS),
             kind=f"{kind(row)} best" if is_best(cost, costs) else kind(row),
         )
-        for (row, error), cost in zip(found, costs, strict=True)
+        for (row, steps), cost in zip(found, costs, strict=True)
     ]
+    shared = {each.metric for each in known.values()} == {"p99_abs"}
+    error = "99th percentile" if shared else "float: largest; quantized: 99th percentile"
     title = (
-        "Decoders: size against pixel error (float: largest; quantized: 99th percentile), with the median latency; "
-        "a ring marks those that no other beats in all three"
+        f"Decoders: size against pixel error ({error}), with the median latency; a ring marks those that no other "
+        f"beats in all three; errors below {_FEWEST_STEPS:g} are drawn there"
     )
     chart = scatter_chart(points, title=title, x_label="file size [kB]", y_label="pixel error [1/255]")
     return colour_key("tflite", "onnx") + figure(chart, title) if points else ""

@@ -27,7 +27,7 @@ class Baseline:
     Attributes:
         path: A bundle, which then runs side by side, or what `bench --json` has written.
         margin: Slowdown that is allowed; None for 0.03, or 0.1 where results are compared alone.
-        force: Compare although the machine or the model is another one.
+        force: Compare although the machine is another one, or the bundle has another name.
 
     Raises:
         SpecError: the margin is not above 0 and at most 1.
@@ -77,6 +77,8 @@ class BenchConfig:
                 raise SpecError(f"at least one {noun} must be given")
             if min(counts) < 1:
                 raise SpecError(f"a {noun} must be at least 1, got {min(counts)}")
+        if self.artifacts is not None and not self.artifacts:
+            raise SpecError("at least one artifact must be named")
         for rate in self.paced_calls_per_s:
             if not 0 < rate <= _MOST_CALLS_PER_S:
                 raise SpecError(f"a pace must be above 0 and at most {_MOST_CALLS_PER_S:g} calls/s, got {rate:g}")

@@ -44,14 +44,15 @@ def examine_all(
     bundle: Bundle, records: Sequence[ArtifactRecord], config: BenchConfig, progress: ProgressCallback
 ) -> Examination:
     """Examines every artifact, in a process of its own so that none of it shows in memory or timings."""
-    peaks = [_peaks(threads) for threads in config.threads]
+    peaks, no_peaks = _peaks(config.threads)
     artifacts, not_run = _examine(bundle, records, config, progress)
+    not_run += no_peaks
     counts: dict[str, int] = {}
     if Extra.INSTRUCTIONS in config.extras:
         counts, missed = _count(bundle, records, progress)
         not_run += missed
     return Examination(
-        peaks=tuple(each for each in peaks if each is not None),
+        peaks=tuple(peaks),
         artifacts=artifacts,
         instructions=counts,
         not_run=tuple(not_run),
@@ -95,9 +96,18 @@ def _lost(record: ArtifactRecord, target: str, error: str | None) -> NotRun:
     return NotRun(artifact=record.name, target=target, reason=error or "no answer")
 
 
-def _peaks(threads: int) -> MachinePeaks | None:
-    with LineProcess(WORKER_COMMAND, environment=blas_environment(threads)) as process:
-        return ask(process, BenchRequest(peaks=FindPeaks(threads=threads))).peaks
+def _peaks(counts: Sequence[int]) -> tuple[list[MachinePeaks], list[NotRun]]:
+    found: list[MachinePeaks] = []
+    not_run: list[NotRun] = []
+    for threads in counts:
+        with LineProcess(WORKER_COMMAND, environment=blas_environment(threads)) as process:
+            reply = ask(process, BenchRequest(peaks=FindPeaks(threads=threads)))
+        if reply.peaks is not None:
+            found.append(reply.peaks)
+        else:
+            reason = f"with {threads} threads: {reply.error or 'no answer'}"
+            not_run.append(NotRun(artifact="the machine", target="peaks", reason=reason))
+    return found, not_run
 
 
 def _request(bundle: Bundle, record: ArtifactRecord, config: BenchConfig) -> Examine:

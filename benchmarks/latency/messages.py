@@ -25,6 +25,7 @@ class Load:
 
     Attributes:
         path: The artifact, or the original's file or folder.
+        handle: What later requests call it; the host keeps them apart, since a new process knows no earlier ones.
         samples: Input name to the path of a `.npy` file; the first samples of each are the input of every call.
         threads: Inside one call.
         batch: Samples in one call.
@@ -38,6 +39,7 @@ class Load:
     """
 
     path: str
+    handle: int = 0
     samples: dict[str, str]
     threads: int
     batch: int = 1
@@ -138,7 +140,12 @@ class BenchRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchReply:
-    """The answer; `error` says why there is no result and `missing` that a package is."""
+    """The answer; `error` says why there is no result.
+
+    Attributes:
+        missing: A package is.
+        lost: The handle was opened in a process that has ended since.
+    """
 
     loaded: Loaded | None = None
     measured: Measured | None = None
@@ -146,3 +153,4 @@ class BenchReply:
     peaks: MachinePeaks | None = None
     error: str | None = None
     missing: bool = False
+    lost: bool = False

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from pocketvae.benchmarks.latency.deviation import image_error, posterior_error
+from pocketvae.benchmarks.latency.deviation import Deviation, deviations
 from pocketvae.benchmarks.latency.results import BenchResult, BenchRow, Recommendation, Rejection
 from pocketvae.benchmarks.results import Check, VerifyResult
 from pocketvae.benchmarks.tables import format_us
 from pocketvae.errors import SpecError
 from pocketvae.spec import Component
 
-# Deviations that make no difference: half a grey step of 1/255, a hundredth of a nat.
-_INVISIBLE_IMAGE, _INVISIBLE_POSTERIOR = 0.5 / 255, 0.01
 # Files of sizes closer than this are of the same size to somebody who embeds one.
 _SAME_SIZE = 1.05
 
@@ -34,12 +32,12 @@ class Wish:
 
     component: Component = Component.DECODER
     target_s: float | None = None
-    max_bytes: int | None = None
+    max_bytes: float | None = None
 
     def __post_init__(self) -> None:
         if self.target_s is not None and not (math.isfinite(self.target_s) and self.target_s > 0):
             raise SpecError(f"--target-ms must be above 0, got {self.target_s * 1e3:g}")
-        if self.max_bytes is not None and self.max_bytes <= 0:
+        if self.max_bytes is not None and not (math.isfinite(self.max_bytes) and self.max_bytes > 0):
             raise SpecError(f"--max-kb must be above 0, got {self.max_bytes / 1e3:g}")
 
 
@@ -62,11 +60,14 @@ def recommend(bench: BenchResult, verify: VerifyResult, wish: Wish) -> Recommend
             fitting.append(row)
     if not fitting:
         return Recommendation(artifact=None, why=_nothing(wish, len(rows)), rejected=tuple(rejected))
-    closest = min(_closeness(row, verify) for row in fitting)
-    close = [row for row in fitting if _closeness(row, verify) == closest]
+    found = deviations(verify, [row.artifact for row in fitting])
+    closest = min(_closeness(row, found) for row in fitting)
+    close = [row for row in fitting if _closeness(row, found) == closest]
     smallest = min(row.size_bytes for row in close)
     best = min((row for row in close if row.size_bytes <= _SAME_SIZE * smallest), key=lambda row: row.median_s)
-    return Recommendation(artifact=best.artifact, why=_why(best, fitting, verify, wish), rejected=tuple(rejected))
+    return Recommendation(
+        artifact=best.artifact, why=_why(best, found, len(fitting) - 1, wish), rejected=tuple(rejected)
+    )
 
 
 def slowest_p90_s(row: BenchRow) -> float:
@@ -82,7 +83,7 @@ def _against(row: BenchRow, verify: VerifyResult, wish: Wish) -> str:
     if failed:
         return f"it fails parity: {failed[0].output} {failed[0].metric} {failed[0].detail}".replace("  ", " ")
     if wish.max_bytes is not None and row.size_bytes > wish.max_bytes:
-        return f"its {row.size_bytes / 1e3:.0f} kB are more than {wish.max_bytes / 1e3:.0f} kB"
+        return f"its {row.size_bytes / 1e3:.0f} kB are more than {wish.max_bytes / 1e3:g} kB"
     if wish.target_s is not None and slowest_p90_s(row) > wish.target_s:
         return (
             f"one call in ten takes {slowest_p90_s(row) * 1e3:.3g} ms or more, the target is {wish.target_s * 1e3:g} ms"
@@ -94,39 +95,28 @@ def _checks(row: BenchRow, verify: VerifyResult) -> list[Check]:
     return [check for check in verify.checks if check.artifact == row.artifact]
 
 
-def _deviation(row: BenchRow, verify: VerifyResult) -> tuple[float, float]:
-    """Returns the deviation of the artifact, and the largest that makes no difference, in the same unit."""
-    error = image_error(verify, row.artifact)
-    if error is not None:
-        return error, _INVISIBLE_IMAGE
-    return posterior_error(verify, row.artifact) or 0.0, _INVISIBLE_POSTERIOR
+def _closeness(row: BenchRow, found: Mapping[str, Deviation]) -> float:
+    """Returns the closeness of the artifact; of what has no figure nothing is known but that it passes."""
+    return found[row.artifact].closeness if row.artifact in found else math.inf
 
 
-def _closeness(row: BenchRow, verify: VerifyResult) -> int:
-    """Returns 0 where nobody sees the deviation, 1 up to twice that, 2 up to four times and so on."""
-    deviation, invisible = _deviation(row, verify)
-    return 0 if deviation <= invisible else math.ceil(math.log2(deviation / invisible))
-
-
-def _why(best: BenchRow, fitting: Sequence[BenchRow], verify: VerifyResult, wish: Wish) -> str:
-    value, invisible = _deviation(best, verify)
-    is_image = invisible == _INVISIBLE_IMAGE
-    unit = f"{value * 255:.2g} of 255 grey steps" if is_image else f"{value:.2g} nats"
-    seen = (
-        "which makes no difference"
-        if _closeness(best, verify) == 0
-        else "and nothing else that fits by less than half of it"
-    )
+def _why(best: BenchRow, found: Mapping[str, Deviation], others: int, wish: Wish) -> str:
     pace = " at its slowest pace" if best.paced else ""
     facts = [
         "it passes every parity check",
-        f"deviates by {unit}, {seen}",
+        *_seen(found.get(best.artifact)),
         f"has {best.size_bytes / 1e3:.0f} kB{_of(wish.max_bytes, 1e3, 'kB')}",
         f"and nine calls in ten take {format_us(slowest_p90_s(best))} us{_of(wish.target_s, 1e-3, 'ms')}{pace}",
     ]
-    others = len(fitting) - 1
     rest = f"; {others} more would fit" if others else "; nothing else fits"
     return ", ".join(facts) + rest
+
+
+def _seen(deviation: Deviation | None) -> list[str]:
+    if deviation is None:
+        return []
+    rest = "which makes no difference" if deviation.closeness == 0 else "and nothing else that fits by less than half"
+    return [f"deviates by {deviation.text}, {rest}"]
 
 
 def _of(limit: float | None, unit: float, name: str) -> str:

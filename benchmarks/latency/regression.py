@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,14 @@ from pocketvae.documents import decode
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.manifest import ArtifactRecord
 from pocketvae.progress import ProgressCallback
+from pocketvae.spec import VaeSpec
 
 _FORCE = "pass --force-compare to compare all the same"
 _ORDER_SEED = 1
 # A machine within this share of its own speed counts as equally fast.
 _SAME_SPEED = 0.03
+# Artifact, target, threads and batch.
+_Key = tuple[str, str, int, int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,26 +55,55 @@ class Opened:
     forced: tuple[str, ...] = ()
 
 
-def open_baseline(baseline: Baseline, bundle: Bundle, environment: Environment) -> Opened:
+def open_baseline(
+    baseline: Baseline,
+    bundle: Bundle,
+    records: Sequence[ArtifactRecord],
+    config: BenchConfig,
+    environment: Environment,
+) -> Opened:
     """Reads a baseline and refuses one that cannot be compared, before any work.
+
+    Args:
+        baseline: What to read.
+        bundle: That is timed.
+        records: Its artifacts that are timed.
+        config: How they are timed.
+        environment: The machine.
 
     Raises:
         ManifestError: it is damaged, or neither a bundle nor a result of bench.
-        SpecError: it is of another model, or from another machine, and `force` is not set.
+        SpecError: it is of another model, it has nothing of what is timed, or it is from another machine or of a
+            bundle of another name and `force` is not set.
     """
     if baseline.path.is_dir():
         other = open_bundle(baseline.path)
-        if other.manifest.vae != bundle.manifest.vae:
-            raise SpecError(
-                f"the baseline must be a bundle of the same model, but {baseline.path} has other inputs or outputs: "
-                f"{other.manifest.vae.image_shape} images and {other.manifest.vae.latent_dim} latent dimensions there, "
-                f"{bundle.manifest.vae.image_shape} and {bundle.manifest.vae.latent_dim} here"
-            )
+        _check_same_model(baseline.path, other.manifest.vae, bundle.manifest.vae)
+        _check_shared([record.name for record in records], {record.name for record in other.manifest.artifacts})
         reasons = _other_name(other.manifest.name, bundle.manifest.name)
         return Opened(bundle=other, forced=_permitted(reasons, baseline))
     result = decode(BenchResult, _read(baseline.path), str(baseline.path))
+    planned = [
+        _row_name(record.name, threads, batch)
+        for threads, record in product(config.threads, records)
+        for batch in config.batches or record.batches
+    ]
+    _check_shared(planned, {_row_name(row.artifact, row.threads, row.batch) for row in result.results})
     reasons = (*_other_name(result.bundle, bundle.manifest.name), *other_machine(result.environment, environment))
     return Opened(result=result, forced=_permitted(reasons, baseline))
+
+
+def _check_same_model(path: Path, then: VaeSpec, now: VaeSpec) -> None:
+    """Refuses another interface: no option lets files be compared that do different work."""
+    pairs = {field.name: (getattr(then, field.name), getattr(now, field.name)) for field in fields(VaeSpec)}
+    differing = [f"{name} {old} there, {new} here" for name, (old, new) in pairs.items() if old != new]
+    if differing:
+        raise SpecError(f"the baseline must be a bundle of the same model, but {path} has {'; '.join(differing)}")
+
+
+def _check_shared(wanted: Sequence[str], known: Collection[str]) -> None:
+    if not any(name in known for name in wanted):
+        raise SpecError(f"the baseline has none of: {'; '.join(wanted)}")
 
 
 def compare_with_bundle(
@@ -92,16 +125,18 @@ def compare_with_bundle(
     ]
     margin = config.baseline.margin or MARGIN
     compared, problems = compare(contests, margin=margin, level=LEVEL, seed=_ORDER_SEED, progress=progress)
+    lost = [_not_compared(name, reason) for name, reason in problems.items()]
     if Extra.INSTRUCTIONS in config.extras:
-        compared += _instructions(contests, problems)
-    missing = {record.name: "the baseline has no such artifact" for record in records if record.name not in known}
+        counted, uncounted = _instructions([contest for contest in contests if contest.artifact not in problems])
+        compared, lost = compared + counted, lost + uncounted
+    lost += [_not_compared(r.name, "the baseline has no such artifact") for r in records if r.name not in known]
     return BaselineComparison(
         baseline=f"the bundle {opened.bundle.manifest.name}",
         side_by_side=True,
         margin=margin,
         level=LEVEL,
         artifacts=tuple(compared),
-        not_compared=_not_compared({**problems, **missing}),
+        not_compared=tuple(lost),
         forced=opened.forced,
     )
 
@@ -125,15 +160,16 @@ def compare_with_results(now: BenchResult, opened: Opened, baseline: Baseline) -
             alpha=LEVEL / len(shared),
             machine=machine_slowdown(opened.result.peaks, now.peaks, row.threads),
         )
-        compared += [judged, *_counted(before, row)]
-    missing = {row.artifact: "the baseline has no such row" for row in rows if _key(row) not in then}
+        compared.append(replace(judged, batch=row.batch))
+    counted, uncounted = _counted(then, shared)
+    unknown = [row for row in rows if _key(row) not in then]
     return BaselineComparison(
         baseline="results measured before",
         side_by_side=False,
         margin=margin,
         level=LEVEL,
-        artifacts=tuple(compared),
-        not_compared=_not_compared(missing),
+        artifacts=(*compared, *counted),
+        not_compared=(*uncounted, *(_not_compared(row.artifact, _no_row(row)) for row in unknown)),
         forced=opened.forced,
     )
 
@@ -166,28 +202,36 @@ def machine_slowdown(then: tuple[MachinePeaks, ...], now: tuple[MachinePeaks, ..
     return slowdown if slowdown > 1 + _SAME_SPEED else 1.0
 
 
-def _instructions(contests: list[Contest], problems: Mapping[str, str]) -> list[ArtifactComparison]:
-    judged = []
+def _instructions(contests: Sequence[Contest]) -> tuple[list[ArtifactComparison], list[NotRun]]:
+    judged, lost = [], []
     for contest in contests:
-        if contest.artifact in problems:
-            continue
         before, after = count_instructions(contest.old), count_instructions(contest.new)
         if before.instructions and after.instructions:
             judged.append(judge_instructions(contest.artifact, before.instructions, after.instructions))
-    return judged
+        else:
+            side, reply = ("now", after) if before.instructions else ("the baseline's", before)
+            reason = f"instructions, {side}: {reply.error or 'none were counted'}"
+            lost.append(_not_compared(contest.artifact, reason))
+    return judged, lost
 
 
-def _counted(before: BenchRow, after: BenchRow) -> list[ArtifactComparison]:
-    if not before.instructions or not after.instructions:
-        return []
-    return [judge_instructions(after.artifact, before.instructions, after.instructions)]
+def _counted(then: Mapping[_Key, BenchRow], rows: Sequence[BenchRow]) -> tuple[list[ArtifactComparison], list[NotRun]]:
+    """Compares counts, which are of one thread: every row of an artifact has the same."""
+    judged, lost = [], []
+    for row in {row.artifact: row for row in rows if row.instructions}.values():
+        before = then[_key(row)].instructions
+        if before and row.instructions:
+            judged.append(judge_instructions(row.artifact, before, row.instructions))
+        else:
+            lost.append(_not_compared(row.artifact, "instructions: the baseline has none"))
+    return judged, lost
 
 
 def _log_medians(row: BenchRow) -> list[float]:
     return [math.log(median) for median in round_medians(row.values_s, row.rounds)]
 
 
-def _key(row: BenchRow) -> tuple[str, str, int, int]:
+def _key(row: BenchRow) -> _Key:
     return (row.artifact, row.target, row.threads, row.batch)
 
 
@@ -201,8 +245,16 @@ def _permitted(reasons: tuple[str, ...], baseline: Baseline) -> tuple[str, ...]:
     return reasons
 
 
-def _not_compared(reasons: Mapping[str, str]) -> tuple[NotRun, ...]:
-    return tuple(NotRun(artifact=name, target="baseline", reason=reason) for name, reason in reasons.items())
+def _not_compared(artifact: str, reason: str) -> NotRun:
+    return NotRun(artifact=artifact, target="baseline", reason=reason)
+
+
+def _row_name(artifact: str, threads: int, batch: int) -> str:
+    return f"{artifact}, {threads} threads, batch {batch}"
+
+
+def _no_row(row: BenchRow) -> str:
+    return f"the baseline has no row of {row.threads} threads, batch {row.batch}"
 
 
 def _read(path: Path) -> bytes:

@@ -241,6 +241,8 @@ class ArtifactComparison:
     """One artifact against its baseline.
 
     Attributes:
+        threads: Inside one call.
+        batch: Samples in one call; instructions, and bundles side by side, are of one.
         metric: `latency` or `instructions`.
         ratio: New over old; above 1 is slower. The interval holds for all artifacts together at the level of the
             comparison.
@@ -252,6 +254,7 @@ class ArtifactComparison:
     __pydantic_config__ = STRICT
     artifact: str
     threads: int
+    batch: int = 1
     metric: str
     ratio: Ratio
     minimum_detectable: float

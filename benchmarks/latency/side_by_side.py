@@ -61,10 +61,10 @@ class _Side:
 
     process: LineProcess
     load: Load
-    handle: int = 0
     loaded: Loaded | None = None
     values_s: list[float] = field(default_factory=list)
     problem: str = ""
+    lost: bool = False
 
 
 def compare(
@@ -82,6 +82,8 @@ def compare(
     Returns:
         One comparison for each artifact that ran, and why the others did not.
     """
+    if not contests:
+        return [], {}
     rng = random.Random(seed)  # noqa: S311 - an order, not a secret
     alpha = level / (len(contests) * _LOOKS)
     first = pairs_needed(alpha) + _SPARE_LAUNCHES
@@ -133,13 +135,16 @@ def _contest(pairs: Mapping[str, tuple[_Side, _Side]], rng: random.Random, found
     lost: set[int] = set()
     for artifact in rng.sample(list(pairs), len(pairs)):
         old, new = pairs[artifact]
-        if lost & {id(old.process), id(new.process)}:
+        opened = not (old.problem or new.problem)
+        if opened and lost & {id(old.process), id(new.process)}:
             continue
         _take_turns(old, new, rng)
-        if old.problem or new.problem:
-            found.problems[artifact] = f"the baseline's: {old.problem}" if old.problem else new.problem
-            lost |= {id(side.process) for side in (old, new) if side.problem and side.loaded is not None}
-        else:
+        failed = [side for side in (old, new) if side.problem]
+        lost |= {id(side.process) for side in failed if side.loaded is not None}
+        blamed = next((side for side in failed if not side.lost), None)
+        if blamed is not None:
+            found.problems[artifact] = f"the baseline's: {old.problem}" if blamed is old else new.problem
+        elif not failed:
             ratio = math.log(float(np.median(new.values_s)) / float(np.median(old.values_s)))
             found.log_ratios.setdefault(artifact, []).append(ratio)
 
@@ -150,15 +155,12 @@ def _side(load: Load, process: LineProcess) -> _Side:
 
 def _open(sides: Sequence[_Side], rng: random.Random) -> None:
     """Opens the files of one bundle in an order of their own: where memory lies is part of the noise."""
-    counts: dict[int, int] = {}
-    for side in rng.sample(list(sides), len(sides)):
+    for handle, side in enumerate(rng.sample(list(sides), len(sides))):
+        side.load = replace(side.load, handle=handle)
         reply = ask(side.process, BenchRequest(load=side.load))
         side.loaded = reply.loaded
         if reply.loaded is None:
             side.problem = reply.error or "it could not be opened"
-            continue
-        side.handle = counts.get(id(side.process), 0)
-        counts[id(side.process)] = side.handle + 1
 
 
 def _take_turns(old: _Side, new: _Side, rng: random.Random) -> None:
@@ -177,7 +179,7 @@ def _block(side: _Side, loops: int) -> None:
     assert side.loaded is not None  # noqa: S101 - sides without a problem were opened
     count = int(_BLOCK_S / max(side.loaded.call_s * loops, 1e-9))
     measure = Measure(
-        handle=side.handle,
+        handle=side.load.handle,
         warmups=_BLOCK_WARMUPS,
         loops=loops,
         count=min(_MOST_VALUES, max(_FEWEST_VALUES, count)),
@@ -185,5 +187,6 @@ def _block(side: _Side, loops: int) -> None:
     reply = ask(side.process, BenchRequest(measure=measure))
     if reply.measured is None:
         side.problem = reply.error or "it could not be timed"
+        side.lost = reply.lost
     else:
         side.values_s += reply.measured.values_s

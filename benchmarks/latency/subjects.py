@@ -32,15 +32,19 @@ class Subject:
     size_bytes: int
     load: Load
     process: LineProcess
-    handle: int = 0
     record: ArtifactRecord | None = None
     loaded: Loaded | None = None
     values_s: list[float] = field(default_factory=list)
     cpu_s: float = 0.0
     elapsed_s: float = 0.0
     paced_s: dict[float, tuple[float, ...]] = field(default_factory=dict)
+    unpaced: dict[float, str] = field(default_factory=dict)
     peak_rss_bytes: int = 0
     problem: str = ""
+
+    def unpaced_reasons(self) -> list[str]:
+        """Returns why it has no time at a rate that was asked for."""
+        return [f"at {rate:g}/s: {reason}" for rate, reason in self.unpaced.items()]
 
 
 def ask(process: LineProcess, request: BenchRequest, *, time_limit_s: float = _TIME_LIMIT_S) -> BenchReply:
@@ -101,15 +105,13 @@ def _originals(
 ) -> Iterator[Subject]:
     # One process for all ways of calling: TensorFlow takes seconds to start and its threads are per process.
     process = stack.enter_context(LineProcess(WORKER_COMMAND))
-    handle = 0
     batches = config.batches or sorted({batch for record in records for batch in record.batches})
     components = dict.fromkeys(record.component for record in records)
-    for component, batch, how in product(components, batches, OriginalCall):
+    for handle, (component, batch, how) in enumerate(product(components, batches, OriginalCall)):
         named = config.original_paths.get(component)
         subject = _original(bundle, component, how, threads, batch, process, named)
         if subject is not None:
-            yield replace(subject, handle=handle)
-            handle += not subject.problem
+            yield replace(subject, load=replace(subject.load, handle=handle))
 
 
 def _original(

@@ -114,6 +114,8 @@ def baseline_table(comparison: BaselineComparison) -> tuple[Row, list[Row]]:
     rows = [
         [
             item.artifact,
+            str(item.threads),
+            str(item.batch),
             item.metric,
             ratio_text(item.ratio),
             f"{item.minimum_detectable - 1:.1%}",
@@ -123,8 +125,9 @@ def baseline_table(comparison: BaselineComparison) -> tuple[Row, list[Row]]:
         ]
         for item in items
     ]
-    rows += [[item.artifact, "-", "-", "-", "-", "not run", item.reason] for item in comparison.not_compared]
-    return ["artifact", "metric", "new/old", "detectable", "pairs", "verdict", "slowdown"], rows
+    rows += [[item.artifact, *["-"] * 6, "not run", item.reason] for item in comparison.not_compared]
+    headers = ["artifact", "threads", "batch", "metric", "new/old", "detectable", "pairs", "verdict", "slowdown"]
+    return headers, rows
 
 
 def ratio_text(ratio: Ratio) -> str:

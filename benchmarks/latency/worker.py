@@ -38,10 +38,10 @@ Call = Callable[[], object]
 
 
 class BenchWorker:
-    """Holds what it has opened; handles are positions in the order of opening."""
+    """Holds what it has opened, by the handles that the host has given."""
 
     def __init__(self) -> None:
-        self._calls: list[Call] = []
+        self._calls: dict[int, Call] = {}
 
     def answer(self, request: BenchRequest) -> BenchReply:
         """Does one request; an error becomes part of the reply."""
@@ -57,10 +57,10 @@ class BenchWorker:
     def _do(self, request: BenchRequest) -> BenchReply:
         if request.load is not None:
             return BenchReply(loaded=self._load(request.load))
-        if request.measure is not None:
-            return BenchReply(measured=self._measure(request.measure))
-        if request.pace is not None:
-            return BenchReply(measured=self._pace(request.pace))
+        if (measure := request.measure) is not None:
+            return self._time(measure.handle, lambda call: _measure(call, measure))
+        if (pace := request.pace) is not None:
+            return self._time(pace.handle, lambda call: _pace(call, pace))
         if request.examine is not None:
             return BenchReply(examined=examine(request.examine))
         if request.peaks is not None:
@@ -74,7 +74,7 @@ class BenchWorker:
         first_calls = time_first_calls(call, count=load.first_calls, limit_s=load.warmup_s)
         session = private_bytes()
         _warm_up(call, load.warmup_s)
-        self._calls.append(call)
+        self._calls[load.handle] = call
         loops = calibrate_loops(call)
         return Loaded(
             load_s=load_s,
@@ -93,15 +93,11 @@ class BenchWorker:
         call = open_it()
         return call, time.perf_counter() - started, baseline, private
 
-    def _measure(self, measure: Measure) -> Measured:
-        call = self._calls[measure.handle]
-        for _ in range(measure.warmups):
-            call()
-        return _measured(lambda: time_values(call, loops=measure.loops, count=measure.count))
-
-    def _pace(self, pace: Pace) -> Measured:
-        call = self._calls[pace.handle]
-        return _measured(lambda: time_paced(call, calls_per_s=pace.calls_per_s, count=pace.count))
+    def _time(self, handle: int, take: Callable[[Call], Measured]) -> BenchReply:
+        call = self._calls.get(handle)
+        if call is None:
+            return BenchReply(error="its process ended after it was opened", lost=True)
+        return BenchReply(measured=take(call))
 
 
 def examine(request: Examine) -> Examined:
@@ -125,6 +121,16 @@ def examine(request: Examine) -> Examined:
     execution, work = graph_onnx.examine(path, feed, load.threads)
     profile = graph_onnx.profile(request.name, path, feed, load.threads) if request.profile else None
     return Examined(execution=execution, work=work, profile=profile)
+
+
+def _measure(call: Call, measure: Measure) -> Measured:
+    for _ in range(measure.warmups):
+        call()
+    return _measured(lambda: time_values(call, loops=measure.loops, count=measure.count))
+
+
+def _pace(call: Call, pace: Pace) -> Measured:
+    return _measured(lambda: time_paced(call, calls_per_s=pace.calls_per_s, count=pace.count))
 
 
 def _measured(take: Callable[[], list[float]]) -> Measured:

@@ -13,6 +13,18 @@ from pocketvae.errors import SpecError
 if TYPE_CHECKING:
     from pocketvae.benchmarks import BenchConfig, BenchResult, VerifyResult, Wish
 
+# Options that measure nothing on other targets.
+_OF_HOST = (
+    "batch",
+    "paced",
+    "original_decoder",
+    "original_encoder",
+    "profile",
+    "instructions",
+    "baseline",
+    "recommend",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
@@ -36,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     baseline.add_argument(
         "--margin", metavar="PERCENT", type=float, help="slowdown that is allowed (3; 10 for results)"
     )
-    baseline.add_argument("--force-compare", action="store_true", help="compare with another machine or model too")
+    baseline.add_argument("--force-compare", action="store_true", help="compare although machine or bundle name differ")
     choice = parser.add_argument_group("what to embed")
     choice.add_argument("--recommend", action="store_true", help="verify, and name the artifact to embed")
     choice.add_argument("--component", metavar="NAME", default="decoder", help="to embed (default: decoder)")
@@ -51,21 +63,24 @@ def run(arguments: argparse.Namespace) -> int:
     """Times and prints; returns 1 for a proven regression or nothing to recommend, 3 where something did not run."""
     from dataclasses import replace
 
-    from pocketvae.benchmarks import recommend, verify_bundle
+    from pocketvae.benchmarks import check_limits, recommend, verify_bundle
 
     outputs = (arguments.json, arguments.html, arguments.markdown)
     for output in outputs:
         common.check_file_output(output)
     config, wish = _config(arguments), _wish(arguments)
+    # The page shows deviations too, so it needs them as a recommendation does.
+    needed = wish is not None or arguments.html is not None
+    if needed:
+        check_limits(arguments.bundle)
     with Terminal(quiet=arguments.quiet) as terminal:
         result = _time(arguments, config, terminal)
-        # The page shows deviations too, so it needs them as a recommendation does.
-        needed = wish is not None or arguments.html is not None
         verify = verify_bundle(arguments.bundle, progress=terminal.step) if needed else None
     if wish is not None and verify is not None:
         result = replace(result, recommendation=recommend(result, verify, wish))
-    _write(arguments, result, verify)
+    # First what cannot fail: a page that cannot be written must not cost what was measured.
     _show(terminal, result)
+    _write(arguments, result, verify)
     return _exit_code(result)
 
 
@@ -73,17 +88,27 @@ def _time(arguments: argparse.Namespace, config: BenchConfig, terminal: Terminal
     """Times on this machine and on the others that are named."""
     from dataclasses import replace
 
-    from pocketvae.benchmarks import bench_bundle, bench_targets
+    from pocketvae.benchmarks import bench_bundle, bench_targets, check_bench
 
     targets = common.shown_targets(arguments.targets, headed=arguments.headed)
     others = tuple(name for name in targets if name != "host")
     if not others:
         return bench_bundle(arguments.bundle, config, progress=terminal.step)
+    if "host" in targets:
+        check_bench(arguments.bundle, config)
+    else:
+        _refuse_options_of_host(arguments)
     away = bench_targets(arguments.bundle, others, config, progress=terminal.step)
     if "host" not in targets:
         return away
     here = bench_bundle(arguments.bundle, config, progress=terminal.step)
     return replace(here, elsewhere=away.elsewhere, not_run=(*here.not_run, *away.not_run))
+
+
+def _refuse_options_of_host(arguments: argparse.Namespace) -> None:
+    given = [f"--{name.replace('_', '-')}" for name in _OF_HOST if getattr(arguments, name) not in (None, False)]
+    if given:
+        raise SpecError(f"only this machine takes {', '.join(given)}: add host to --targets")
 
 
 def _config(arguments: argparse.Namespace) -> BenchConfig:
@@ -120,10 +145,12 @@ def _wish(arguments: argparse.Namespace) -> Wish | None:
         if any(limit is not None for limit in limits):
             raise SpecError("--target-ms and --max-kb belong to --recommend, which is not given")
         return None
+    if arguments.batch is not None and 1 not in common.whole_numbers(arguments.batch, "--batch"):
+        raise SpecError("--recommend compares calls of one sample: add 1 to --batch")
     return Wish(
         component=parse_choice(Component, arguments.component, "component"),
         target_s=None if limits[0] is None else limits[0] / 1e3,
-        max_bytes=None if limits[1] is None else int(limits[1] * 1e3),
+        max_bytes=None if limits[1] is None else limits[1] * 1e3,
     )
 
 
@@ -153,7 +180,7 @@ def _show(terminal: Terminal, result: BenchResult) -> None:
         terminal.line(f"\n{profile.artifact}: {profile.method}")
         terminal.table(*profile_table(profile))
     if result.comparison is not None:
-        margin = f"{result.comparison.margin:.0%}"
+        margin = f"{result.comparison.margin * 100:.3g}%"
         terminal.line(f"\nagainst {result.comparison.baseline}, {margin} slower is allowed")
         terminal.table(*baseline_table(result.comparison))
         for reason in result.comparison.forced:
@@ -171,6 +198,8 @@ def _show(terminal: Terminal, result: BenchResult) -> None:
 def _exit_code(result: BenchResult) -> int:
     if result.comparison is not None and result.comparison.regressed:
         return 1
+    if result.comparison is not None and not result.comparison.artifacts:
+        return 3
     missing = [item for item in result.not_run if not item.artifact.startswith("original ")]
     if missing or not (result.results or result.elsewhere):
         return 3

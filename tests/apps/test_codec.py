@@ -145,7 +145,10 @@ def test_the_grid_is_as_coarse_as_the_decoder_allows(bundle, tables, grey_images
     assert decoded <= 1.03 * error(means)
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+_NO_CHECKS = [HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=_NO_CHECKS)
 @given(st.data())
 def test_a_damaged_file_is_refused_and_never_a_wrong_image(bundle, tables, lossless, lossy, data):
     original = data.draw(st.sampled_from([lossless, lossy]))
@@ -161,7 +164,7 @@ def test_a_damaged_file_is_refused_and_never_a_wrong_image(bundle, tables, lossl
         decompress(bundle, tables, damaged, Choice())
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, deadline=None, suppress_health_check=_NO_CHECKS)
 @given(st.data())
 def test_damage_that_passes_the_outer_checksum_is_found_inside(bundle, tables, lossless, lossy, data):
     stream = unpack(data.draw(st.sampled_from([lossless, lossy])), "x")

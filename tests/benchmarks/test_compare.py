@@ -1,9 +1,13 @@
 import json
+from dataclasses import replace
 
 import pytest
 
 from pocketvae.benchmarks import compare_paths, comparison_line, comparison_markdown, comparison_table, verify_bundle
 from pocketvae.benchmarks.comparison import Change, Figure, compare_figures
+from pocketvae.benchmarks.environment import current_environment
+from pocketvae.benchmarks.latency.results import BenchResult, BenchRow, Execution, Interval, TargetRow
+from pocketvae.benchmarks.results import NotRun
 from pocketvae.cli.main import main
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError
@@ -79,6 +83,84 @@ def test_what_did_not_run_any_more_is_a_regression(tmp_path, bundles):
     assert changes["image max_abs"] is Change.REMOVED
 
 
+def bench_result(rows=(), elsewhere=(), not_run=()):
+    return BenchResult(
+        bundle="b", environment=current_environment(), results=rows, elsewhere=elsewhere, not_run=not_run
+    )
+
+
+def bench_row(artifact, target="host"):
+    nowhere = Interval(low=0.0, high=1.0)
+    return BenchRow(
+        artifact=artifact, target=target, threads=1, batch=1, size_bytes=9, load_s=0.0, first_s=0.0,
+        first_calls_s=(1e-5,), median_s=1e-5, median_interval_s=nowhere, p90_s=1e-5, p90_interval_s=nowhere,
+        p99_s=1e-5, p99_interval_s=nowhere, mad_s=0.0, loops=1, rounds=1, values_s=(1e-5,), cpu_share=1.0,
+        peak_rss_bytes=1, baseline_rss_bytes=1, speedup_vs_original=None, speedups={}, warnings=(),
+        execution=Execution(runtime="r", delegate="d", node_count=1, delegated_count=1, kernels={}, arena_bytes=None),
+    )  # fmt: skip
+
+
+def away_row(artifact):
+    return TargetRow(
+        artifact=artifact, target="node", threads=1, load_s=0.0, first_s=0.0, median_s=2e-5, p90_s=2e-5, p99_s=2e-5,
+        mad_s=0.0, loops=1, values_s=(2e-5,), warnings=(),
+    )  # fmt: skip
+
+
+def lost(artifact, target="host"):
+    return NotRun(artifact=artifact, target=target, reason="it was tired")
+
+
+def compared(tmp_path, before, after):
+    for name, result in (("a", before), ("b", after)):
+        (tmp_path / f"{name}.json").write_text(encode(result))
+    return compare_paths(tmp_path / "a.json", tmp_path / "b.json")
+
+
+@pytest.mark.parametrize(
+    ("failed", "ran"),
+    [
+        (bench_result(not_run=(lost("x.onnx"),)), bench_result(rows=(bench_row("x.onnx"),))),
+        (bench_result(not_run=(lost("x.onnx", "node"),)), bench_result(elsewhere=(away_row("x.onnx"),))),
+        (
+            bench_result(rows=(bench_row("x.onnx"),), not_run=(lost("x.onnx", "examination"),)),
+            bench_result(rows=(bench_row("x.onnx"),)),
+        ),
+    ],
+)
+def test_what_runs_at_last_is_fixed_and_no_loss(tmp_path, failed, ran):
+    if failed.results:
+        failed = replace(failed, results=tuple(replace(row, execution=None) for row in failed.results))
+    better = compared(tmp_path, failed, ran)
+    assert not better.regressed
+    assert [item.change for item in better.differences if item.what == "runs"].count(Change.FIXED) == 1
+    worse = compared(tmp_path, ran, failed)
+    assert worse.regressed
+    assert [item.change for item in worse.differences if item.what == "runs"].count(Change.REGRESSED) == 1
+
+
+def test_medians_of_other_targets_are_compared(tmp_path):
+    slow = replace(away_row("x.onnx"), median_s=4e-5)
+    worse = compared(tmp_path, bench_result(elsewhere=(away_row("x.onnx"),)), bench_result(elsewhere=(slow,)))
+    changes = {(item.target, item.what): item.change for item in worse.differences}
+    assert changes == {("node", "runs"): Change.SAME, ("node, 1 threads", "median_s"): Change.WORSE}
+
+
+def test_an_original_that_one_side_was_timed_without_decides_nothing(tmp_path):
+    with_it = bench_result(rows=(bench_row("x.onnx"), bench_row("original decoder", "xla")))
+    without = bench_result(rows=(bench_row("x.onnx"),), not_run=(lost("original decoder", "keras-predict"),))
+    for pair in ((with_it, without), (without, with_it)):
+        comparison = compared(tmp_path, *pair)
+        assert not comparison.regressed
+        assert {item.artifact for item in comparison.differences} == {"x.onnx"}
+
+
+@pytest.mark.parametrize("item", [lost("x.onnx", "instructions"), lost("the machine", "peaks")])
+def test_what_failed_beside_latency_and_is_not_asked_for_any_more_is_no_loss(tmp_path, item):
+    failed = bench_result(rows=(bench_row("x.onnx"),), not_run=(item,))
+    assert not compared(tmp_path, failed, bench_result(rows=(bench_row("x.onnx"),))).regressed
+
+
 def test_another_runtime_is_noted(tmp_path, bundles):
     document = json.loads(encode(verify_bundle(bundles.make_bundle(tmp_path / "b"))))
     (tmp_path / "a.json").write_text(json.dumps(document))
@@ -97,7 +179,7 @@ def test_another_runtime_is_noted(tmp_path, bundles):
         ("[]", "is no bundle and no result"),
         ('{"schema_version": 1, "runs": []}', "is no bundle and no result"),
         ('{"schema_version": 99, "checks": []}', "schema_version 99, but this pocketvae reads up to"),
-        ('{"schema_version": 1, "checks": [], "surprise": 1}', "is damaged at"),
+        ('{"schema_version": 1, "checks": [], "surprise": 1}', "is damaged, or no such document: 'passed' is missing"),
         ('{"checks": []}', "must be a JSON object with a schema_version"),
     ],
 )

@@ -1,7 +1,10 @@
 import math
+from dataclasses import replace
+
+import pytest
 
 from pocketvae.benchmarks.results import Check
-from pocketvae.benchmarks.tables import used_share, worst_check
+from pocketvae.benchmarks.tables import format_value, used_share, worst_check
 
 
 def check(value, limit, metric="max_abs"):
@@ -16,6 +19,11 @@ def check(value, limit, metric="max_abs"):
         passed=value is None or value <= limit,
         detail="",
     )
+
+
+@pytest.mark.parametrize(("value", "span"), [(0.02, 1.0), (0.04, 2.0), (5.1, 255.0)])
+def test_a_pixel_s_error_is_shown_in_steps_of_its_own_range(value, span):
+    assert format_value(value, replace(check(value, 9.0), output="image"), span) == "5.10/255"
 
 
 def test_a_check_uses_a_share_of_its_limit():

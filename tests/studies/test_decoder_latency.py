@@ -25,7 +25,7 @@ def study(monkeypatch):
 
 def test_help_says_what_is_compared():
     command = [sys.executable, str(STUDIES / "decoder_latency.py"), "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     assert "--peers-python PATH" in done.stdout
     assert "stock conversions and other runtimes" in done.stdout

@@ -31,7 +31,7 @@ def study(monkeypatch):
 @pytest.mark.parametrize("name", ["regression_gate", "latency_crosscheck", "scaling"])
 def test_help_says_what_is_done(name):
     command = [sys.executable, str(STUDIES / f"{name}.py"), "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     assert "--json FILE" in done.stdout
 
@@ -65,6 +65,8 @@ def test_a_gate_that_misses_or_invents_a_regression_fails(study, tmp_path, bundl
     artifacts = "decoder.float32.onnx,encoder.float32.onnx"
     words = [str(path), "--comparisons", "3", "--artifacts", artifacts, "--json", str(tmp_path / "r.json")]
     assert gate.main(words) == 0
+    assert gate.main(words) == 2, "a record that exists is kept"
+    words.append("--force")
     record = json.loads((tmp_path / "r.json").read_text())
     assert record["results"]["identical"]["verdicts"] == {"pass": 6, "regressed": 0, "inconclusive": 0}
     assert record["results"]["slowed"]["comparisons_with_a_regression"] == 10
@@ -73,6 +75,16 @@ def test_a_gate_that_misses_or_invents_a_regression_fails(study, tmp_path, bundl
     assert gate.main(words) == 1
     slowdowns.update(same=0.1, slowed=0.1)
     assert gate.main(words) == 1
+    slowdowns.update(same=0.0)
+    assert gate.main(words) == 0
+
+    def nothing(contests, **options):
+        return ([], {"x": "it was lost"}) if len(contests) == 2 else compare(contests, **options)
+
+    monkeypatch.setattr(gate, "compare", nothing)
+    assert gate.main(words) == 1
+    assert gate.main([*words, "--comparisons", "0"]) == 2
+    assert gate.main([*words, "--slowed-comparisons", "0"]) == 2
 
 
 def test_a_crosscheck_may_be_off_by_fifteen_per_cent_either_way(study):
@@ -99,6 +111,57 @@ def test_a_tool_that_is_missing_is_reported_as_not_run(study, tmp_path, bundles,
         "decoder.float32.onnx",
         "encoder.float32.onnx",
     }
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"latency": {}}', '{"latency": {"median_ms": null}}'])
+def test_a_tool_s_result_without_the_figure_is_reported(study, monkeypatch, tmp_path, text):
+    crosscheck = study("latency_crosscheck")
+
+    def run(command):
+        (file,) = (word.partition("=")[2] for word in command if word.startswith("--result_json="))
+        Path(file).write_text(text)
+        return ""
+
+    monkeypatch.setattr(crosscheck, "_run", run)
+    monkeypatch.setattr(crosscheck, "_tool", lambda name: name)
+    with pytest.raises(crosscheck.TargetError, match=r"no latency\.median_ms"):
+        crosscheck.litert_benchmark_s(tmp_path / "x.tflite")
+
+
+def test_a_tool_that_hangs_costs_its_artifact_alone(study, monkeypatch):
+    crosscheck = study("latency_crosscheck")
+
+    def hang(command, **options):
+        raise subprocess.TimeoutExpired(command, options["timeout"])
+
+    monkeypatch.setattr(crosscheck.subprocess, "run", hang)
+    with pytest.raises(crosscheck.TargetError, match="tool took longer than 300 s and was ended"):
+        crosscheck._run(["/usr/bin/tool"])
+
+
+@pytest.mark.parametrize("name", ["latency_crosscheck", "scaling"])
+def test_a_record_that_cannot_be_written_is_refused_before_any_work(study, tmp_path, bundles, capsys, name):
+    script = study(name)
+    words = [str(bundles.make_bundle(tmp_path / "b"))] if name == "latency_crosscheck" else []
+    (tmp_path / "r.json").write_text("kept")
+    assert script.main([*words, "--json", str(tmp_path / "r.json")]) == 2
+    assert "pass --force to replace it" in capsys.readouterr().err
+    assert script.main([*words, "--json", str(tmp_path / "no" / "r.json")]) == 2
+    assert "the output's folder must exist" in capsys.readouterr().err
+    assert (tmp_path / "r.json").read_text() == "kept"
+
+
+def test_numbers_that_make_no_sense_are_refused(study, tmp_path, bundles, capsys):
+    assert study("latency_crosscheck").main([str(bundles.make_bundle(tmp_path / "b")), "--turns", "0"]) == 2
+    assert "at least one turn, got 0" in capsys.readouterr().err
+    assert study("scaling").main(["--sides", "28,big"]) == 2
+    assert "whole numbers such as 28,64, got '28,big'" in capsys.readouterr().err
+
+
+def test_a_decoder_whose_work_is_not_known_is_reported(study):
+    scaling = study("scaling")
+    with pytest.raises(scaling.TargetError, match="multiply-adds of none of its rows"):
+        scaling.multiply_adds(())
 
 
 @pytest.mark.parametrize("side", [28, 64, 128, 256])

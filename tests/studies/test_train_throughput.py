@@ -25,7 +25,7 @@ def study(monkeypatch):
 
 def test_help_says_what_is_compared():
     command = [sys.executable, str(STUDIES / "train_throughput.py"), "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 0, done.stderr
     assert "--torch-python PATH" in done.stdout
     assert "pocketvae beside plain Keras and PyTorch" in done.stdout

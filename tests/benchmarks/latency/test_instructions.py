@@ -13,8 +13,16 @@ from pocketvae.errors import TargetError
 needs_valgrind = pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
 
 
-def test_a_request_does_nothing_outside_valgrind():
-    send = requester()
+@pytest.fixture
+def send():
+    """What sends a request; tests that need it are skipped on a processor that has none."""
+    try:
+        return requester()
+    except TargetError as e:
+        pytest.skip(str(e))
+
+
+def test_a_request_does_nothing_outside_valgrind(send):
     for request in Callgrind:
         send(request)
 
@@ -34,7 +42,7 @@ def test_a_missing_valgrind_is_told_before_anything_is_timed(tmp_path, bundles, 
 
 @needs_valgrind
 @pytest.mark.slow
-def test_two_counts_are_the_same_and_more_work_is_more(tmp_path, bundles):
+def test_two_counts_are_the_same_and_more_work_is_more(send, tmp_path, bundles):
     bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
     decoder, encoder = (artifact_load(bundle, record, 1, 1) for record in bundle.manifest.artifacts)
     first, again, other = (count_instructions(load).instructions for load in (decoder, decoder, encoder))

@@ -15,7 +15,15 @@ from pocketvae.benchmarks import (
     recommend,
     verify_bundle,
 )
-from pocketvae.benchmarks.latency.results import ArtifactComparison, BaselineComparison, Interval, Ratio, Verdict
+from pocketvae.benchmarks.latency.results import (
+    ArtifactComparison,
+    BaselineComparison,
+    Interval,
+    Ratio,
+    Rejection,
+    TargetRow,
+    Verdict,
+)
 from pocketvae.benchmarks.results import NotRun
 
 
@@ -63,7 +71,53 @@ def test_the_page_has_every_section_and_loads_nothing(measured):
     assert "busy &amp; slow" in page
     assert "1 regressed" in page
     assert "verdict failed" in page
-    assert page.count("<svg") == page.count("</svg>") >= 5
+    assert page.count("<svg") == page.count("</svg>") > 0
+    assert "<h2>First calls</h2>" in page
+
+
+def elsewhere(bench):
+    rows = [
+        TargetRow(
+            artifact=f"decoder.{name}.onnx", target="node", threads=1, load_s=0.001, first_s=0.002, median_s=median_s,
+            p90_s=median_s, p99_s=median_s, mad_s=0.0, loops=1, values_s=(median_s,), warnings=("unstable: <wind>",),
+        )
+        for name, median_s in (("float32", 4.5e-5), ("int8", 2.5e-5))
+    ]  # fmt: skip
+    return replace(bench, elsewhere=tuple(rows))
+
+
+def test_other_targets_are_on_the_page_and_in_markdown(measured):
+    bench = elsewhere(measured[0])
+    page, text = bench_page(bench), bench_markdown(bench)
+    assert "<h2>Other targets</h2>" in page
+    assert "unstable: &lt;wind&gt;" in page
+    assert "## Other targets" in text
+    assert "| decoder.int8.onnx | node | 1 | 1.0 | 2.00 | 25.0 |" in text
+    assert "on node" not in page.split("</p>")[0]
+
+
+def test_a_page_of_other_targets_alone_is_whole(measured):
+    bench = replace(elsewhere(measured[0]), results=(), profiles=())
+    page, text = bench_page(bench, measured[1]), bench_markdown(bench)
+    assert "The fastest decoder takes 25.0 µs on node: decoder.int8.onnx." in page
+    headings = re.findall(r"<h2>(.*?)</h2>", page)
+    assert headings == ["Other targets", "The machine"]
+    assert text.startswith("# tiny: latency\n\n## Other targets\n\n| artifact | target |")
+
+
+def test_what_was_forced_and_what_was_rejected_is_told_beside_a_baseline(measured):
+    bench, verify = measured
+    chosen = replace(recommend(bench, verify, Wish()), rejected=(Rejection(artifact="a.onnx", reason="it is <big>"),))
+    forced = replace(comparison(), forced=("another processor: VAX & co there",), margin=0.004)
+    bench = replace(bench, comparison=forced, recommendation=chosen)
+    page, text = bench_page(bench), bench_markdown(bench)
+    assert "<h2>What to embed</h2>" in page
+    assert "<p>decoder.float32.onnx: it passes every parity check" in page
+    assert "not a.onnx: it is &lt;big&gt;" in page
+    assert "compared all the same: another processor: VAX &amp; co there" in page
+    assert "0.4% slower is allowed" in page
+    assert "- not a.onnx: it is <big>" in text
+    assert "- compared all the same: another processor: VAX & co there" in text
 
 
 def test_the_table_has_only_columns_of_what_was_measured(measured):
@@ -81,8 +135,8 @@ def test_the_table_has_only_columns_of_what_was_measured(measured):
 def test_the_worst_verdict_comes_first():
     headers, rows = baseline_table(comparison())
     assert [row[headers.index("verdict")] for row in rows] == ["regressed", "pass", "not run"]
-    assert rows[0][2] == "1.200 [1.100, 1.300]"
-    assert rows[0][3] == "5.0%"
+    assert rows[0][headers.index("new/old")] == "1.200 [1.100, 1.300]"
+    assert rows[0][headers.index("detectable")] == "5.0%"
 
 
 def test_markdown_has_whole_tables(measured):

@@ -1,11 +1,13 @@
+import re
 from dataclasses import replace
 
 import pytest
 
 from pocketvae.benchmarks import BenchResult, Check, VerifyResult, Wish, recommend
 from pocketvae.benchmarks.environment import current_environment
-from pocketvae.benchmarks.latency.charts import is_best
+from pocketvae.benchmarks.latency.charts import is_best, trade_off_chart
 from pocketvae.benchmarks.latency.results import BenchRow, Interval, Paced
+from pocketvae.benchmarks.results import Figure
 from pocketvae.spec import Component
 
 NOWHERE = Interval(low=0.0, high=1.0)
@@ -45,17 +47,19 @@ CHECKS = (
 )
 
 
-def ask(rows=ROWS, checks=CHECKS, **wish):
+def ask(rows=ROWS, checks=CHECKS, figures=(), image_span=1.0, **wish):
     environment = current_environment()
     bench = BenchResult(bundle="b", environment=environment, results=rows)
-    verify = VerifyResult(passed=True, bundle="b", environment=environment, checks=checks)
+    verify = VerifyResult(
+        passed=True, bundle="b", environment=environment, checks=checks, figures=figures, image_span=image_span
+    )
     return recommend(bench, verify, Wish(**wish))
 
 
 def test_what_nobody_sees_counts_as_equal_and_the_smaller_file_wins():
     answer = ask()
     assert answer.artifact == "decoder.float16.tflite"
-    assert "deviates by 0.2 of 255 grey steps, which makes no difference" in answer.why
+    assert "deviates by at most 0.2 of 255 grey steps in any pixel, which makes no difference" in answer.why
     assert answer.rejected == ()
 
 
@@ -73,7 +77,75 @@ def test_nats_are_no_grey_steps():
     elbo = replace(check("decoder.dynamic_int8.tflite", 0), metric="elbo_change", value=0.09)
     answer = ask(checks=(*CHECKS, elbo), max_bytes=500_000)
     assert answer.artifact == "decoder.dynamic_int8.tflite"
-    assert "deviates by 2.7 of 255 grey steps" in answer.why
+    assert "deviates by at most 2.7 of 255 grey steps" in answer.why
+
+
+def figures(output, metric, values):
+    return tuple(
+        Figure(artifact=name, target="host", output=output, stratum="", metric=metric, value=value)
+        for name, value in values.items()
+    )
+
+
+def test_images_are_ranked_by_the_percentile_where_all_have_it():
+    # By its largest pixel float32 would look worse than an int8 file that was checked by its percentile.
+    names = [each.artifact for each in ROWS[:4]]
+    checks = (check(names[0], 40), *CHECKS[1:])
+    assert ask(checks=checks).artifact == "decoder.float16.tflite"
+    percentiles = figures("image", "p99_abs", dict(zip(names, (0.1 / 255, 9 / 255, 9 / 255, 9 / 255), strict=True)))
+    answer = ask(checks=checks, figures=percentiles)
+    assert answer.artifact == "decoder.float32.tflite"
+    assert "at most 0.1 of 255 grey steps in 99 of 100 pixels, which makes no difference" in answer.why
+
+
+def test_grey_steps_are_of_the_image_s_own_range():
+    # 2.7/255 of an image from 0 to 255 is a hundredth of a grey step.
+    answer = ask(image_span=255.0, max_bytes=500_000)
+    assert answer.artifact == "decoder.dynamic_int8.tflite"
+    assert "at most 0.011 of 255 grey steps in any pixel, which makes no difference" in answer.why
+
+
+ENCODERS = (row("encoder.float32.tflite", 100, 30), row("encoder.int8.tflite", 30, 9))
+
+
+def posterior(artifact, metric, value, output="posterior"):
+    return replace(check(artifact, 0), output=output, metric=metric, value=value)
+
+
+def test_encoders_are_compared_by_the_divergence_of_their_posteriors():
+    names = [each.artifact for each in ENCODERS]
+    checks = (posterior(names[0], "max_abs", 0.03, "z_mean"), posterior(names[1], "kl_mean", 0.02))
+    values = figures("posterior", "kl_mean", dict(zip(names, (1e-4, 0.02), strict=True)))
+    answer = ask(rows=ENCODERS, checks=checks, figures=values, component=Component.ENCODER)
+    assert answer.artifact == "encoder.float32.tflite"
+    assert "deviates by 0.0001 nats on average, which makes no difference" in answer.why
+    alone = ask(rows=ENCODERS[:1], checks=checks[:1], component=Component.ENCODER)
+    assert "deviates by at most 0.03 in z_mean, and nothing else" in alone.why
+
+
+def test_of_what_has_no_figure_no_deviation_is_told():
+    rows = (row("prior.float32.tflite", 100, 30), row("prior.float16.tflite", 50, 30))
+    checks = tuple(posterior(each.artifact, "max_abs", 0.5, "z") for each in rows)
+    answer = ask(rows=rows, checks=checks, component=Component.PRIOR)
+    assert answer.artifact == "prior.float16.tflite"
+    assert answer.why.startswith("it passes every parity check, has 50 kB, and nine calls")
+
+
+@pytest.mark.parametrize("span", [1.0, 255.0])
+def test_an_artifact_without_any_error_is_drawn_too(span):
+    rows = tuple(replace(each, values_s=(1e-5, 2e-5)) for each in ROWS[:2])
+    verify = VerifyResult(
+        passed=True,
+        bundle="b",
+        environment=current_environment(),
+        checks=(check(rows[0].artifact, 0.0), check(rows[1].artifact, 0.2 * span)),
+        image_span=span,
+    )
+    chart = trade_off_chart(BenchResult(bundle="b", environment=current_environment(), results=rows), verify)
+    assert chart.count("<circle") == 2
+    assert "errors below 0.001 are drawn there" in chart
+    heights = [float(match) for match in re.findall(r'cy="([0-9.]+)"', chart)]
+    assert max(heights) == 372.0  # the axis's lower end, where 0.001 is
 
 
 @pytest.mark.parametrize(

@@ -3,14 +3,23 @@ from dataclasses import replace
 
 import pytest
 
-from pocketvae.benchmarks import Baseline, BenchConfig, bench_bundle
+from pocketvae.benchmarks import Baseline, BenchConfig, Extra, baseline_table, bench_bundle
 from pocketvae.benchmarks.environment import current_environment
 from pocketvae.benchmarks.latency import regression
-from pocketvae.benchmarks.latency.regression import machine_slowdown, open_baseline, other_machine
+from pocketvae.benchmarks.latency.instructions_worker import CountReply
+from pocketvae.benchmarks.latency.regression import (
+    Opened,
+    compare_with_bundle,
+    compare_with_results,
+    machine_slowdown,
+    open_baseline,
+    other_machine,
+)
 from pocketvae.benchmarks.latency.results import MachinePeaks, MemorySpeed, Verdict
 from pocketvae.bundle import open_bundle
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError, SpecError
+from pocketvae.progress import ignore_progress
 
 NO_ORIGINAL = BenchConfig(include_original=False)
 
@@ -25,8 +34,9 @@ def result(bundle):
     return bench_bundle(bundle, NO_ORIGINAL)
 
 
-def opened(path, bundle, **options):
-    return open_baseline(Baseline(path=path, **options), open_bundle(bundle), current_environment())
+def opened(path, bundle, config=NO_ORIGINAL, **options):
+    now = open_bundle(bundle)
+    return open_baseline(Baseline(path=path, **options), now, now.manifest.artifacts, config, current_environment())
 
 
 def test_the_same_machine_is_no_other():
@@ -61,8 +71,33 @@ def test_a_bundle_of_another_model_is_refused_even_by_force(tmp_path, bundle, bu
     other = bundles.make_bundle(tmp_path / "other")
     manifest = open_bundle(other).manifest
     (other / "manifest.json").write_text(encode(replace(manifest, vae=replace(manifest.vae, latent_dim=9))))
-    with pytest.raises(SpecError, match="same model.*9 latent dimensions there"):
+    with pytest.raises(SpecError, match="same model.*has latent_dim 9 there, 3 here$"):
         opened(other, bundle, force=True)
+
+
+def test_the_field_in_which_models_differ_is_named(tmp_path, bundle, bundles):
+    other = bundles.make_bundle(tmp_path / "other")
+    manifest = open_bundle(other).manifest
+    (other / "manifest.json").write_text(encode(replace(manifest, vae=replace(manifest.vae, image_range=(0.0, 255.0)))))
+    with pytest.raises(SpecError, match=r"image_range \(0\.0, 255\.0\) there, \(0\.0, 1\.0\) here$"):
+        opened(other, bundle)
+
+
+def test_a_bundle_with_nothing_of_what_is_timed_is_refused(tmp_path, bundle, bundles):
+    other = bundles.make_bundle(tmp_path / "other")
+    manifest = open_bundle(other).manifest
+    (other / "manifest.json").write_text(encode(replace(manifest, artifacts=manifest.artifacts[1:])))
+    config = replace(NO_ORIGINAL, artifacts=("decoder.float32.onnx",), baseline=Baseline(path=other))
+    with pytest.raises(SpecError, match=r"^the baseline has none of: decoder\.float32\.onnx$"):
+        bench_bundle(bundle, config)
+
+
+@pytest.mark.parametrize("change", [{"threads": 64}, {"batch": 8}, {"artifact": "decoder.int8.onnx"}])
+def test_results_with_nothing_of_what_is_timed_are_refused(tmp_path, bundle, result, change):
+    other = tmp_path / "other.json"
+    other.write_text(encode(replace(result, results=(replace(result.results[0], **change),))))
+    with pytest.raises(SpecError, match=r"none of: decoder\.float32\.onnx, 1 threads, batch 1; encoder"):
+        opened(other, bundle)
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema_version": 2}', '{"schema_version": 99}'])
@@ -89,8 +124,50 @@ def test_results_are_compared_row_by_row(tmp_path, bundle, result):
     assert compared.regressed
     assert [item.verdict for item in compared.artifacts] == [Verdict.REGRESSED]
     assert [(item.artifact, item.reason) for item in compared.not_compared] == [
-        ("encoder.float32.onnx", "the baseline has no such row")
+        ("encoder.float32.onnx", "the baseline has no row of 1 threads, batch 1")
     ]
+
+
+def test_rows_of_one_artifact_are_told_apart(result):
+    first = result.results[0]
+    rows = (first, replace(first, threads=2), replace(first, batch=8), replace(first, threads=2, batch=8))
+    now = replace(result, results=tuple(replace(row, instructions=9) for row in rows))
+    then = Opened(result=replace(result, results=(replace(rows[0], instructions=9), replace(rows[2], instructions=9))))
+    compared = compare_with_results(now, then, Baseline(path="r.json"))
+    latencies = [item for item in compared.artifacts if item.metric == "latency"]
+    assert [(item.threads, item.batch) for item in latencies] == [(1, 1), (1, 8)]
+    assert [item.metric for item in compared.artifacts].count("instructions") == 1
+    assert [item.reason for item in compared.not_compared] == [
+        f"the baseline has no row of 2 threads, batch {batch}" for batch in (1, 8)
+    ]
+    headers, table = baseline_table(compared)
+    places = [headers.index(name) for name in ("artifact", "threads", "batch", "metric")]
+    assert len({tuple(row[place] for place in places) for row in table[:3]}) == 3
+
+
+def test_instructions_that_the_baseline_has_not_got_are_told(result):
+    now = replace(result, results=tuple(replace(row, instructions=9) for row in result.results))
+    compared = compare_with_results(now, Opened(result=result), Baseline(path="r.json"))
+    assert {item.artifact: item.reason for item in compared.not_compared} == dict.fromkeys(
+        ("decoder.float32.onnx", "encoder.float32.onnx"), "instructions: the baseline has none"
+    )
+
+
+def test_instructions_that_could_not_be_counted_are_told(bundle, monkeypatch):
+    replies = [
+        CountReply(instructions=100), CountReply(error="it was tired"),
+        CountReply(error="it hung"), CountReply(instructions=100),
+    ]  # fmt: skip
+    monkeypatch.setattr(regression, "count_instructions", lambda load: replies.pop(0))
+    monkeypatch.setattr(regression, "compare", lambda contests, **_: ([], {}))
+    config = replace(NO_ORIGINAL, baseline=Baseline(path=bundle), extras=frozenset([Extra.INSTRUCTIONS]))
+    now = open_bundle(bundle)
+    compared = compare_with_bundle(now, now.manifest.artifacts, Opened(bundle=now), config, ignore_progress)
+    assert compared.artifacts == ()
+    assert {item.artifact: item.reason for item in compared.not_compared} == {
+        "decoder.float32.onnx": "instructions, now: it was tired",
+        "encoder.float32.onnx": "instructions, the baseline's: it hung",
+    }
 
 
 def test_two_bundles_are_compared_side_by_side(bundle, monkeypatch):

@@ -2,10 +2,13 @@ import numpy as np
 import pytest
 
 from pocketvae.benchmarks.latency import side_by_side
+from pocketvae.benchmarks.latency.messages import BenchRequest
 from pocketvae.benchmarks.latency.results import Verdict
 from pocketvae.benchmarks.latency.side_by_side import Contest, compare
 from pocketvae.benchmarks.latency.subjects import artifact_load
 from pocketvae.bundle import open_bundle
+from pocketvae.documents import decode_line
+from pocketvae.line_process import LineProcess
 from pocketvae.progress import ignore_progress
 
 
@@ -63,6 +66,10 @@ def test_an_undecided_artifact_is_launched_again_and_the_others_are_not(launches
     assert compared[1].pairs == 30
 
 
+def test_nothing_to_compare_is_no_error():
+    assert run([]) == ([], {})
+
+
 def test_launches_that_are_lost_are_told(tmp_path, bundles, monkeypatch):
     monkeypatch.setattr(side_by_side, "_launch", lambda given, order, found: None)
     path = bundles.make_bundle(tmp_path / "b")
@@ -91,3 +98,26 @@ def test_a_file_that_cannot_be_opened_is_named_and_the_other_is_compared(tmp_pat
     compared, problems = run(given)
     assert [item.artifact for item in compared] == ["encoder.float32.onnx"]
     assert "the baseline's: onnxruntime cannot load" in problems["decoder.float32.onnx"]
+
+
+def test_a_process_that_dies_while_it_opens_blames_no_other_file(tmp_path, bundles, monkeypatch):
+    monkeypatch.setattr(side_by_side, "_GROWTH", (1.0,))
+    path = bundles.make_bundle(tmp_path / "b")
+    real, openings = LineProcess.ask, []
+
+    def ask(self, line, time_limit_s):
+        request = decode_line(BenchRequest, line)
+        if request.load is not None:
+            openings.append(request.load.path)
+            if request.load.path.endswith("decoder.float32.onnx"):
+                self._process = self._process or self._start()
+                self._process.kill()
+        return real(self, line, time_limit_s)
+
+    monkeypatch.setattr(LineProcess, "ask", ask)
+    compared, problems = run(contests(path, path))
+    assert set(problems) == {"decoder.float32.onnx"}
+    assert "ended by signal 9" in problems["decoder.float32.onnx"]
+    # Blamed at the first launch, in whichever order: afterwards the other file has its launches alone.
+    assert sum(name.endswith("decoder.float32.onnx") for name in openings) == 2
+    assert [item.artifact for item in compared] == ["encoder.float32.onnx"]

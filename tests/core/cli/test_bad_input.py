@@ -257,6 +257,14 @@ def test_thread_counts_of_verify(refused, tmp_path, bundles, count):
         (("--original-decoder", "nowhere"), "the original nowhere does not exist"),
         (("--baseline", "nowhere.json"), "the baseline nowhere.json cannot be read"),
         (("--html", "nowhere/page.html"), "the folder of nowhere/page.html does not exist"),
+        (("--recommend", "--max-kb", "nan"), "--max-kb must be above 0, got nan"),
+        (("--recommend", "--max-kb", "inf"), "--max-kb must be above 0, got inf"),
+        (("--recommend", "--batch", "4"), "--recommend compares calls of one sample: add 1 to --batch"),
+        (("--artifacts", ","), "at least one artifact must be named"),
+        (("--targets", "node", "--batch", "1"), "only this machine takes --batch: add host to --targets"),
+        (("--targets", "node", "--paced", "9", "--profile"), "only this machine takes --paced, --profile: add host"),
+        (("--targets", "node", "--baseline", "b", "--recommend"), "takes --baseline, --recommend: add host"),
+        (("--targets", "node", "--instructions"), "takes --instructions: add host"),
     ],
 )
 def test_what_bench_cannot_do(refused, tmp_path, bundles, options, message):
@@ -266,6 +274,29 @@ def test_what_bench_cannot_do(refused, tmp_path, bundles, options, message):
 def test_a_baseline_with_a_margin_that_is_none(refused, tmp_path, bundles):
     bundle = bundles.make_bundle(tmp_path / "b")
     refused("margin must be above 0", "bench", bundle, "--baseline", bundle, "--margin", "0")
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [(("--threads", "1000"), "threads must be between 1 and"), (("--baseline", "nowhere"), "cannot be read")],
+)
+def test_bench_refuses_for_this_machine_before_it_times_another(
+    refused, tmp_path, bundles, monkeypatch, options, message
+):
+    from pocketvae import benchmarks
+
+    monkeypatch.setattr(benchmarks, "bench_targets", lambda *_, **__: pytest.fail("another target was timed"))
+    refused(message, "bench", bundles.make_bundle(tmp_path / "b"), "--targets", "host,node", *options)
+
+
+def test_bench_reads_the_limits_of_parity_before_it_times(refused, tmp_path, bundles, monkeypatch):
+    from pocketvae import benchmarks
+
+    bundle = bundles.make_bundle(tmp_path / "b")
+    (tmp_path / "pocketvae.toml").write_text('[limits."decoder.int4.*".image]\nmax_abs = 1\n')
+    monkeypatch.setattr(benchmarks, "bench_bundle", lambda *_, **__: pytest.fail("it was timed"))
+    refused("unknown artifact 'decoder.int4", "bench", bundle, "--recommend")
+    refused("unknown artifact 'decoder.int4", "bench", bundle, "--html", tmp_path / "b.html")
 
 
 def test_an_unknown_artifact_to_time(refused, tmp_path, bundles):

@@ -75,6 +75,31 @@ def test_bench_returns_1_where_nothing_fits(command, tmp_path, bundles):
     assert "embed nothing: none of the 1 decoder artifacts" in outcome.out
 
 
+def test_bench_shows_what_it_measured_before_it_writes(command, tmp_path, bundles, monkeypatch):
+    from pocketvae import benchmarks
+
+    def broken(*_):
+        raise RuntimeError("no page today")
+
+    monkeypatch.setattr(benchmarks, "bench_page", broken)
+    bundle = bundles.make_bundle(tmp_path / "b")
+    outcome = command("bench", bundle, "--no-original", "--html", tmp_path / "b.html")
+    assert outcome.code == 70
+    assert "encoder.float32.onnx" in outcome.out
+
+
+def test_bench_returns_3_where_nothing_could_be_compared(command, tmp_path, bundles, monkeypatch):
+    from pocketvae.benchmarks.latency import regression
+
+    problems = {"decoder.float32.onnx": "its process was lost too often"}
+    monkeypatch.setattr(regression, "compare", lambda contests, **_: ([], problems))
+    bundle = bundles.make_bundle(tmp_path / "b")
+    outcome = command("bench", bundle, "--no-original", "--baseline", bundle, "--margin", "0.4")
+    assert outcome.code == 3
+    assert "0.4% slower is allowed" in outcome.out
+    assert "lost too often" in outcome.out
+
+
 def test_bench_returns_1_for_a_proven_regression(command, tmp_path, bundles):
     bundle = bundles.make_bundle(tmp_path / "b")
     assert command("bench", bundle, "--no-original", "--json", tmp_path / "now.json").code == 0

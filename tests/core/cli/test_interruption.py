@@ -63,9 +63,9 @@ def alive(pid):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_training(start, tmp_path, mnist_npz, number):
-    # 300 steps are an epoch: the signal comes long before the first checkpoint.
-    process = start("train", "--data", mnist_npz, "--out", "run", "--set", "epochs=1000", "--set", "batch_size=4")
+def test_training(start, tmp_path, number):
+    # Thousands of steps are an epoch: the signal comes long before the first checkpoint, however late it is.
+    process = start("train", "--data", "mnist", "--out", "run", "--set", "epochs=1000", "--set", "batch_size=1")
     wait_for_line(process, "training 10/")
     process.send_signal(number)
     _, err = process.communicate(timeout=_WAIT_S)
@@ -94,8 +94,10 @@ def test_export_ends_its_workers_too(start, tmp_path, tiny_run, number):
 
 
 def test_a_bench_writes_no_half_result(start, tmp_path, tiny_bundle):
-    process = start("bench", tiny_bundle, "--json", "bench.json", "--no-original")
-    wait_for_line(process, "timing")
+    # Thirty calls, each 100 seconds after the other: the signal comes long before the end.
+    options = ("--artifacts", "decoder.float32.onnx", "--paced", "0.01", "--no-original")
+    process = start("bench", tiny_bundle, "--json", "bench.json", *options)
+    wait_for_line(process, "pacing")
     process.send_signal(signal.SIGINT)
     process.communicate(timeout=_WAIT_S)
     assert process.returncode == 130
