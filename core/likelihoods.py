@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import SpecError
+from pocketvae.parts import parts
 from pocketvae.spec import Likelihood, VaeSpec
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -61,17 +62,21 @@ class Observed:
             artifact: The same of the artifact.
         """
         count = len(self.x)
-        terms = [self._log_likelihood(images[:count].reshape(self.x.shape)) for images in (original, artifact)]
+        terms = [self._log_likelihoods(images[:count].reshape(self.x.shape)) for images in (original, artifact)]
         return float(abs(np.mean(terms[1] - terms[0])))
 
-    def _log_likelihood(self, images: Array) -> DoubleArray:
+    def _log_likelihoods(self, images: Array) -> DoubleArray:
+        few = parts(len(images), images[0].size)
+        return np.concatenate([self._log_likelihood(part, images[part]) for part in few])
+
+    def _log_likelihood(self, part: slice, images: Array) -> DoubleArray:
         if self.likelihood is Likelihood.BERNOULLI:
-            return bernoulli_log_likelihood(self.x, images)
-        x = self.x.astype(np.float64) / 255
+            return bernoulli_log_likelihood(self.x[part], images)
+        x = self.x[part].astype(np.float64) / 255
         if self.likelihood is Likelihood.GAUSSIAN and self.noise_scale:
             return gaussian_log_likelihood(x, images, self.noise_scale)
         if self.likelihood is Likelihood.DISCRETIZED_LOGISTIC and self.log_scale is not None:
-            return discretized_logistic_log_likelihood(x, images, self.log_scale)
+            return discretized_logistic_log_likelihood(x, images, self.log_scale[part])
         raise SpecError(f"a change of the ELBO needs a known likelihood, got {self.likelihood}")
 
 

@@ -15,11 +15,12 @@ from pocketvae.errors import SpecError, unknown_name
 from pocketvae.gaussian import kl_divergence
 from pocketvae.likelihoods import Observed
 from pocketvae.manifest import Tolerance
+from pocketvae.parts import parts
 from pocketvae.ssim import ssim
 
-FloatArray = npt.NDArray[np.float32]
+Array = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
-Outputs = Mapping[str, FloatArray]
+Outputs = Mapping[str, Array]
 
 # The name under which a tolerance speaks of z_mean and z_log_var together.
 POSTERIOR = "posterior"
@@ -27,11 +28,28 @@ _IMAGE_DIMENSIONS = 4
 # A unit is active where its mean varies over the data by more than this (Burda et al. 2016).
 _ACTIVE_VARIANCE = 0.01
 
-_ELEMENTWISE: Mapping[str, Callable[[DoubleArray], float]] = {
+
+def absolute_difference(expected: Array, found: Array) -> Array:
+    """Returns |found - expected|, `[N, ...] float32`, whose rounding is a 16 millionth of it; NaN where one is NaN."""
+    # Large outputs take hundreds of megabytes, so that nothing is widened.
+    with np.errstate(invalid="ignore"):
+        difference = np.subtract(found, expected, dtype=np.float32)
+    absolute: Array = np.abs(difference, out=difference)
+    return absolute
+
+
+def root_mean_square(difference: Array) -> float:
+    """Returns the root of the mean square, summed in float64."""
+    few = parts(len(difference), difference[0].size)
+    total = sum(float(np.sum(np.square(difference[part], dtype=np.float64))) for part in few)
+    return float(np.sqrt(total / difference.size))
+
+
+_ELEMENTWISE: Mapping[str, Callable[[Array], float]] = {
     "max_abs": lambda difference: float(difference.max()),
-    "mean_abs": lambda difference: float(difference.mean()),
+    "mean_abs": lambda difference: float(difference.mean(dtype=np.float64)),
     "p99_abs": lambda difference: float(np.quantile(difference, 0.99)),
-    "rmse": lambda difference: float(np.sqrt(np.mean(np.square(difference)))),
+    "rmse": root_mean_square,
 }
 _STEPS = {"share_off_by_1": 1, "share_off_by_4": 4}
 _PAIRWISE = ("cosine_loss", "ssim_loss", "ssim_loss_max")
@@ -74,7 +92,7 @@ def measure(
         raise unknown_name("metric", metric, METRICS)
     if metric in _POSTERIOR:
         return _measure_posterior(metric, original, artifact)
-    expected, found = (_as_double(outputs, tolerance.output) for outputs in (original, artifact))
+    expected, found = (_output(outputs, tolerance.output) for outputs in (original, artifact))
     if not (np.isfinite(expected).all() and np.isfinite(found).all()):
         return float("nan")
     if metric == ELBO_CHANGE:
@@ -84,9 +102,9 @@ def measure(
     if metric == "cosine_loss":
         return _cosine_loss(expected, found)
     if metric in _PAIRWISE:
-        loss = 1 - _similarity(expected, found, image_span)
+        loss: DoubleArray = 1 - _similarity(expected, found, image_span)
         return float(loss.mean() if metric == "ssim_loss" else loss.max())
-    difference = np.abs(found - expected)
+    difference = absolute_difference(expected, found)
     if metric in _STEPS:
         return float(np.mean(difference > _STEPS[metric] * image_span / 255))
     return _ELEMENTWISE[metric](difference)
@@ -114,21 +132,28 @@ def _measure_posterior(metric: str, original: Outputs, artifact: Outputs) -> flo
     return float(kl.mean() if metric == "kl_mean" else kl.max())
 
 
-def _cosine_loss(expected: DoubleArray, found: DoubleArray) -> float:
+def _cosine_loss(expected: Array, found: Array) -> float:
     # Sums, not vdot: BLAS starts threads for it that cost more than they save, most of all on a busy machine.
-    norm = float(np.sqrt(np.sum(expected * expected) * np.sum(found * found)))
+    few = parts(len(expected), expected[0].size)
+    pairs = ((expected[part].astype(np.float64), found[part].astype(np.float64)) for part in few)
+    sums = np.sum([(np.sum(e * e), np.sum(f * f), np.sum(e * f)) for e, f in pairs], axis=0)
+    norm = float(np.sqrt(sums[0] * sums[1]))
     if norm == 0:
         return 0.0 if np.array_equal(expected, found) else 1.0
-    return max(0.0, 1 - float(np.sum(expected * found)) / norm)
+    return max(0.0, 1 - float(sums[2]) / norm)
 
 
-def _similarity(expected: DoubleArray, found: DoubleArray, image_span: float) -> DoubleArray:
+def _similarity(expected: Array, found: Array, image_span: float) -> DoubleArray:
     if expected.ndim != _IMAGE_DIMENSIONS:
         raise SpecError(f"structural similarity is of images [N, H, W, C], got an output of shape {expected.shape}")
     return ssim(expected, found, span=image_span)
 
 
 def _as_double(outputs: Outputs, name: str) -> DoubleArray:
+    return _output(outputs, name).astype(np.float64)
+
+
+def _output(outputs: Outputs, name: str) -> Array:
     if name not in outputs:
         raise unknown_name("output", name, outputs)
-    return outputs[name].astype(np.float64)
+    return outputs[name]

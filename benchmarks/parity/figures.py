@@ -9,16 +9,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from pocketvae.benchmarks.results import Figure
 from pocketvae.manifest import Stratum, Tolerance
-from pocketvae.metrics import POSTERIOR, measure, psnr_db
+from pocketvae.metrics import POSTERIOR, absolute_difference, measure, psnr_db, root_mean_square
 from pocketvae.runners import FloatArray
 from pocketvae.spec import Component, VaeSpec
 from pocketvae.ssim import ssim
 
-DoubleArray = npt.NDArray[np.float64]
 _IMAGE = "image"
 
 
@@ -46,7 +44,7 @@ def output_figures(
     found: list[tuple[str, str, str, float]] = []
     for name in finite:
         span = vae.range_span if name == _IMAGE else 1.0
-        difference = np.abs(outputs[name].astype(np.float64) - expected[name])
+        difference = absolute_difference(expected[name], outputs[name])
         found += [(name, "", metric, value) for metric, value in _deviations(difference)]
         found += [(name, "", "cosine_loss", measure(_tolerance(name, "cosine_loss"), expected, outputs))]
         found += [(name, *rest) for rest in _by_stratum(difference, strata)]
@@ -62,22 +60,18 @@ def output_figures(
     ]
 
 
-def _deviations(difference: DoubleArray) -> Iterator[tuple[str, float]]:
+def _deviations(difference: FloatArray) -> Iterator[tuple[str, float]]:
     yield "max_abs", float(difference.max())
-    yield "mean_abs", float(difference.mean())
+    yield "mean_abs", float(difference.mean(dtype=np.float64))
     yield "p99_abs", float(np.quantile(difference, 0.99))
-    yield "rmse", _rmse(difference)
+    yield "rmse", root_mean_square(difference)
 
 
-def _rmse(difference: DoubleArray) -> float:
-    return float(np.sqrt(np.mean(np.square(difference))))
-
-
-def _by_stratum(difference: DoubleArray, strata: Sequence[Stratum]) -> Iterator[tuple[str, str, float]]:
+def _by_stratum(difference: FloatArray, strata: Sequence[Stratum]) -> Iterator[tuple[str, str, float]]:
     for stratum in strata if len(strata) > 1 else ():
         part = difference[stratum.start : stratum.start + stratum.count]
         yield stratum.name, "max_abs", float(part.max())
-        yield stratum.name, "mean_abs", float(part.mean())
+        yield stratum.name, "mean_abs", float(part.mean(dtype=np.float64))
 
 
 def _looks(expected: FloatArray, found: FloatArray, vae: VaeSpec) -> Iterator[tuple[str, float]]:
@@ -87,8 +81,8 @@ def _looks(expected: FloatArray, found: FloatArray, vae: VaeSpec) -> Iterator[tu
     yield "ssim_worst", float(similarity.min())
 
 
-def _steps(difference: DoubleArray, span: float) -> Iterator[tuple[str, float]]:
-    rmse = _rmse(difference)
+def _steps(difference: FloatArray, span: float) -> Iterator[tuple[str, float]]:
+    rmse = root_mean_square(difference)
     if rmse > 0:  # equal images have no ratio of signal to noise
         yield "psnr_db", psnr_db(rmse, span)
     for steps in (1, 4):

@@ -34,6 +34,18 @@ def test_it_is_the_definition(shape, span):
     assert ssim(x, y, span=span) == pytest.approx(expected, abs=1e-12)
 
 
+def test_sides_of_more_than_one_tile_are_the_definition_too():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 1, 76, 75, 1))
+    assert ssim(x, y) == pytest.approx([np.mean(by_definition(x[0, ..., 0], y[0, ..., 0], 1.0))], abs=1e-12)
+
+
+def test_many_images_are_the_same_as_each_alone():
+    rng = np.random.default_rng(0)
+    x, y = rng.random((2, 9, 128, 128, 1))
+    assert ssim(x, y) == pytest.approx([ssim(x[i : i + 1], y[i : i + 1])[0] for i in range(9)], abs=1e-12)
+
+
 def test_equal_images_are_one_and_inverted_ones_are_far_from_it():
     x = np.random.default_rng(0).random((2, 20, 20, 1)).astype(np.float32)
     assert ssim(x, x) == pytest.approx([1, 1], abs=1e-12)
