@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-_VALUES_AT_ONCE = 1 << 17
+_VALUES_AT_ONCE = 1 << 15
 
 
 def parts(count: int, values_per_sample: int) -> Iterator[slice]:

@@ -32,14 +32,12 @@ def ssim(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating], *, s
     count, height, width, channels = first.shape
     shorter = min(height, width)
     window = min(_WINDOW, shorter if shorter % 2 else shorter - 1)
-    similarity = np.empty(count)
-    for few in parts(count, height * width * channels):
-        similarity[few] = _similarity(_planes(first[few]), _planes(second[few]), window, span)
+    similarity = np.zeros(count)
+    for channel in range(channels):
+        for few in parts(count, height * width):
+            x, y = (images[few, :, :, channel].astype(np.float64, order="C") for images in (first, second))
+            similarity[few] += _similarity(x, y, window, span) / channels
     return similarity
-
-
-def _planes(images: npt.NDArray[np.floating]) -> DoubleArray:
-    return np.ascontiguousarray(np.moveaxis(images, 3, 1), np.float64)
 
 
 def _similarity(x: DoubleArray, y: DoubleArray, window: int, span: float) -> DoubleArray:
