@@ -180,14 +180,15 @@ def page(decoders: Sequence[Decoder]) -> str:
     ):
         lines = [
             Line(
-                label=step,
-                points=tuple(sorted((d.multiply_adds / 1e6, value_of(d.steps[step])) for d in decoders)),
+                label=f"{step}, {_millions(size)} M",
+                points=tuple((d.side, value_of(d.steps[step])) for d in group),
                 kind=kind,
             )
+            for size, group in _by_size(decoders).items()
             for step, kind in zip(_STEPS, ("tflite", "onnx", "original"), strict=True)
         ]
-        title = f"The commands' {quantity} against multiply-adds of a call"
-        charts.append(figure(line_chart(lines, title=title, x_label="millions", y_label=quantity), title))
+        title = f"The commands' {quantity} against the image's side"
+        charts.append(figure(line_chart(lines, title=title, x_label="side [pixels]", y_label=quantity), title))
     return document("How cost grows", ["<h1>How cost grows</h1>\n", *charts])
 
 
