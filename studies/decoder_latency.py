@@ -66,8 +66,6 @@ class Contender:
             reply: dict[str, Any] = json.loads(self.process.ask(json.dumps(request), time_limit_s))
         except LineProcessError as e:
             reply = {"error": str(e)}
-        except OSError as e:
-            reply = {"error": f"its Python cannot be started: {e.strerror}"}
         return reply
 
     def load(self, home: Path) -> None:

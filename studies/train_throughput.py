@@ -197,8 +197,6 @@ def _ask(contender: Contender, request: Mapping[str, Any], time_limit_s: float) 
         reply: dict[str, Any] = json.loads(contender.process.ask(json.dumps(request), time_limit_s))
     except LineProcessError as e:
         reply = {"error": str(e)}
-    except OSError as e:
-        reply = {"error": f"its Python cannot be started: {e.strerror}"}
     if "error" in reply:
         contender.problem = without_paths(reply["error"])
         tell(f"{contender.name} does not run: {contender.problem}")

@@ -207,8 +207,13 @@ def test_an_interruption_in_the_middle_starts_no_further_conversion(tiny_run, tm
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()
     monkeypatch.setattr(WorkerProcess, "do", keep)
-    with pytest.raises(KeyboardInterrupt):
-        export_run(tiny_run, tmp_path / "bundle", ExportConfig(artifacts=artifacts))
+    # Where the tests themselves run in the background, a shell has the signal ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(KeyboardInterrupt):
+            export_run(tiny_run, tmp_path / "bundle", ExportConfig(artifacts=artifacts))
+    finally:
+        signal.signal(signal.SIGINT, before)
     interrupter.join()
     assert all(worker._process is None for worker in started)
     assert [path.name for path in tmp_path.iterdir()] == ["reached"]

@@ -99,7 +99,7 @@ def test_contenders_without_pytorch_train(study, tmp_path, capsys):
     record = tmp_path / "record.json"
     missing = str(tmp_path / "no" / "python")
     assert study.main([*QUICK, "--torch-python", missing, "--json", str(record)]) == 0
-    assert "torch-eager: not run: its Python cannot be started" in capsys.readouterr().out
+    assert "torch-eager: not run: PATH cannot be started: No such file or directory" in capsys.readouterr().out
     document = json.loads(record.read_text())
     assert [row["contender"] for row in document["results"]] == ["pocketvae", "pocketvae-toggled", "keras-fit"]
     assert all(len(row["values_images_per_s"]) == 2 for row in document["results"])
