@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pocketvae.bundle import Bundle
 from pocketvae.errors import DataError, SpecError
 from pocketvae.manifest import ArtifactRecord
+from pocketvae.noise import int32_values
 from pocketvae.pixels import from_pixels, to_pixels
 from pocketvae.runners import Array, FloatArray, Runner, open_runner, run_samples
 from pocketvae.spec import Component, VaeSpec
@@ -208,15 +209,5 @@ class Prior(Model):
 
 
 def _pairs(seed: npt.ArrayLike, index: npt.ArrayLike) -> dict[str, npt.NDArray[np.int32]]:
-    limits = np.iinfo(np.int32)
-    columns: dict[str, npt.NDArray[np.int64]] = {}
-    for name, values in (("seed", seed), ("index", index)):
-        array = np.atleast_1d(np.asarray(values))
-        whole = array.ndim == 1 and array.size > 0 and array.dtype.kind in "iu"
-        if not whole or array.min() < limits.min or array.max() > limits.max:
-            raise SpecError(
-                f"{name} must be a whole number from -2^31 to 2^31 - 1, or a list of such, got {values!r}"[:200]
-            )
-        columns[name] = array.astype(np.int64)
-    seeds, indices = np.broadcast_arrays(columns["seed"], columns["index"])
-    return {"seed": seeds.astype(np.int32), "index": indices.astype(np.int32)}
+    seeds, indices = np.broadcast_arrays(int32_values("seed", seed), int32_values("index", index))
+    return {"seed": seeds.copy(), "index": indices.copy()}

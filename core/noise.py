@@ -77,7 +77,16 @@ def normal_noise(seed: npt.ArrayLike, index: npt.ArrayLike, dim: int) -> npt.NDA
     return noise
 
 
-def _column(name: str, values: npt.ArrayLike) -> npt.NDArray[np.uint32]:
+def int32_values(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int32]:
+    """Returns a seed or an index, or several of them, as `[N] int32`.
+
+    Args:
+        name: What to call them in an error.
+        values: One whole number, or `[N]` of them.
+
+    Raises:
+        SpecError: they are none, or do not fit into 32 bits.
+    """
     array = np.atleast_1d(np.asarray(values))
     limits = np.iinfo(np.int32)
     whole = array.ndim == 1 and array.size > 0 and array.dtype.kind in "iu"
@@ -85,4 +94,8 @@ def _column(name: str, values: npt.ArrayLike) -> npt.NDArray[np.uint32]:
         raise SpecError(
             f"{name} must be a whole number from -2^31 to 2^31 - 1, or a list of such, got {values!r}"[:200]
         )
-    return array.astype(np.int32).view(np.uint32)[:, None]
+    return array.astype(np.int32)
+
+
+def _column(name: str, values: npt.ArrayLike) -> npt.NDArray[np.uint32]:
+    return int32_values(name, values).view(np.uint32)[:, None]

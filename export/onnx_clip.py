@@ -26,6 +26,9 @@ def fuse_clips(model: Any) -> int:
     from onnx import helper, numpy_helper
 
     graph = model.graph
+    # Most models have none, and inferring shapes copies all weights.
+    if not _OTHER.keys() <= {node.op_type for node in graph.node}:
+        return 0
     ranks = _ranks(model)
     constants = {tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer}
     uses = Counter(name for node in graph.node for name in node.input)
