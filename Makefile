@@ -7,9 +7,9 @@ OUT ?= quickstart
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --no-build-isolation
 # In strict editable mode a new file is seen after a reinstall only, so the package depends on every source file.
-SOURCES := pyproject.toml $(shell find core train export benchmarks apps -name '*.py' -o -name '*.mjs' -o -name '*.html' -o -name '*.js' -o -name '*.css')
+SOURCES := pyproject.toml setup.py $(shell find cli core train export benchmarks apps -name '*.py' -o -name '*.mjs' -o -name '*.html' -o -name '*.js' -o -name '*.css')
 
-.PHONY: quickstart test test-fast check targets schemas wheel clean
+.PHONY: quickstart test test-fast check targets schemas map wheel clean
 
 quickstart: $(VENV)/.all
 	$(BIN)/pocketvae quickstart --out $(OUT) --force
@@ -32,6 +32,9 @@ targets: $(VENV)/.all
 
 schemas: $(VENV)/.all
 	$(BIN)/python docs/schemas/write.py
+
+map: $(VENV)/.base
+	$(BIN)/python docs/map.py
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.data.pictures import grid, pixel_scale, png_bytes
 from pocketvae.errors import DataError, SpecError
-from pocketvae.pictures import grid, pixel_scale, png_bytes
 
 Pixels = npt.NDArray[np.uint8]
 _ANIMATION_HEIGHT = 128

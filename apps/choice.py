@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from pocketvae.errors import SpecError
-from pocketvae.model_bundle import ModelBundle
-from pocketvae.models import Decoder, Encoder
+from pocketvae.models.components import Decoder, Encoder
+from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.spec import Format, Precision
 
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.data.pictures import png_bytes
 from pocketvae.errors import DataError
-from pocketvae.files import staged_file
-from pocketvae.pictures import png_bytes
+from pocketvae.system.files import staged_file
 
 Pixels = npt.NDArray[np.uint8]
 _NAME_DIGITS = 6

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae import files
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.sources import SourceImages
 from pocketvae.errors import SpecError, TargetError
-from pocketvae.model_bundle import ModelBundle
-from pocketvae.models import Posterior
+from pocketvae.models.components import Posterior
+from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.system import files
 
 _CHUNK = 64
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae import image_files
+from pocketvae.data import image_files
+from pocketvae.data.dataset import MNIST, load_splits
+from pocketvae.data.image_folder import SUFFIXES, list_folder, read_image
 from pocketvae.errors import DataError, SpecError
-from pocketvae.image_folder import SUFFIXES, list_folder, read_image
-from pocketvae.images import MNIST, load_splits
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import VaeSpec
 

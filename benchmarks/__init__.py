@@ -1,29 +1,113 @@
 """The benchmarks room: a bundle in, parity and latency results and a report out."""
 
-from pocketvae.benchmarks.compare import compare_paths, comparison_line, comparison_table
-from pocketvae.benchmarks.comparison import Comparison
-from pocketvae.benchmarks.junit import junit_xml
-from pocketvae.benchmarks.latency.bench import bench_bundle, check_bench
-from pocketvae.benchmarks.latency.config import Baseline, BenchConfig, Extra
-from pocketvae.benchmarks.latency.elsewhere import bench_targets
-from pocketvae.benchmarks.latency.page import bench_markdown, bench_page
-from pocketvae.benchmarks.latency.recommend import Wish, recommend
-from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
-from pocketvae.benchmarks.latency.tables import baseline_table, bench_table, peaks_lines, profile_table, targets_table
-from pocketvae.benchmarks.lone_file import verify_file
-from pocketvae.benchmarks.markdown import comparison_markdown, diagnosis_lines, verify_markdown
-from pocketvae.benchmarks.report import write_report
-from pocketvae.benchmarks.results import Check, NotRun, VerifyResult
-from pocketvae.benchmarks.tables import declined_lines, figures_table, layer_lines, verdict_line, verify_table
-from pocketvae.benchmarks.thorough import add_thorough
-from pocketvae.benchmarks.verify import (
-    Verification,
-    add_layers,
-    check_limits,
-    save_worst,
-    verify_bundle,
-    verify_in_detail,
-)
+from typing import TYPE_CHECKING
+
+from pocketvae.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from pocketvae.benchmarks.compare.compare import compare_paths, comparison_line, comparison_table
+    from pocketvae.benchmarks.compare.comparison import Comparison
+    from pocketvae.benchmarks.drift.thorough import add_thorough
+    from pocketvae.benchmarks.latency.analyse.recommend import Constraints, recommend
+    from pocketvae.benchmarks.latency.config import Baseline, BenchConfig, Extra
+    from pocketvae.benchmarks.latency.measure.bench import bench_bundle, check_bench
+    from pocketvae.benchmarks.latency.measure.remote_latency import bench_targets
+    from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
+    from pocketvae.benchmarks.latency.show.page import bench_markdown, bench_page
+    from pocketvae.benchmarks.latency.show.tables import (
+        baseline_table,
+        bench_table,
+        peaks_lines,
+        profile_table,
+        targets_table,
+    )
+    from pocketvae.benchmarks.parity.lone_file import verify_file
+    from pocketvae.benchmarks.parity.results import Check, NotRun, VerifyResult
+    from pocketvae.benchmarks.parity.tables import (
+        declined_lines,
+        figures_table,
+        layer_lines,
+        verdict_line,
+        verify_table,
+    )
+    from pocketvae.benchmarks.parity.verify import (
+        Verification,
+        add_layers,
+        check_limits,
+        save_worst,
+        verify_bundle,
+        verify_in_detail,
+    )
+    from pocketvae.benchmarks.report.junit import junit_xml
+    from pocketvae.benchmarks.report.markdown import comparison_markdown, diagnosis_lines, verify_markdown
+    from pocketvae.benchmarks.report.report import write_report
+
+_MODULES = {
+    "pocketvae.benchmarks.compare.compare": (
+        "compare_paths",
+        "comparison_line",
+        "comparison_table",
+    ),
+    "pocketvae.benchmarks.compare.comparison": ("Comparison",),
+    "pocketvae.benchmarks.drift.thorough": ("add_thorough",),
+    "pocketvae.benchmarks.latency.analyse.recommend": (
+        "Constraints",
+        "recommend",
+    ),
+    "pocketvae.benchmarks.latency.config": (
+        "Baseline",
+        "BenchConfig",
+        "Extra",
+    ),
+    "pocketvae.benchmarks.latency.measure.bench": (
+        "bench_bundle",
+        "check_bench",
+    ),
+    "pocketvae.benchmarks.latency.measure.remote_latency": ("bench_targets",),
+    "pocketvae.benchmarks.latency.results": (
+        "BenchResult",
+        "BenchRow",
+    ),
+    "pocketvae.benchmarks.latency.show.page": (
+        "bench_markdown",
+        "bench_page",
+    ),
+    "pocketvae.benchmarks.latency.show.tables": (
+        "baseline_table",
+        "bench_table",
+        "peaks_lines",
+        "profile_table",
+        "targets_table",
+    ),
+    "pocketvae.benchmarks.parity.lone_file": ("verify_file",),
+    "pocketvae.benchmarks.parity.results": (
+        "Check",
+        "NotRun",
+        "VerifyResult",
+    ),
+    "pocketvae.benchmarks.parity.tables": (
+        "declined_lines",
+        "figures_table",
+        "layer_lines",
+        "verdict_line",
+        "verify_table",
+    ),
+    "pocketvae.benchmarks.parity.verify": (
+        "Verification",
+        "add_layers",
+        "check_limits",
+        "save_worst",
+        "verify_bundle",
+        "verify_in_detail",
+    ),
+    "pocketvae.benchmarks.report.junit": ("junit_xml",),
+    "pocketvae.benchmarks.report.markdown": (
+        "comparison_markdown",
+        "diagnosis_lines",
+        "verify_markdown",
+    ),
+    "pocketvae.benchmarks.report.report": ("write_report",),
+}
 
 __all__ = [
     "Baseline",
@@ -32,11 +116,11 @@ __all__ = [
     "BenchRow",
     "Check",
     "Comparison",
+    "Constraints",
     "Extra",
     "NotRun",
     "Verification",
     "VerifyResult",
-    "Wish",
     "add_layers",
     "add_thorough",
     "baseline_table",
@@ -69,3 +153,5 @@ __all__ = [
     "verify_table",
     "write_report",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

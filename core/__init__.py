@@ -3,13 +3,15 @@
 Names are loaded when they are first used, so that `import pocketvae` and the command line's help cost nothing.
 """
 
-import importlib
 from typing import TYPE_CHECKING
 
+from pocketvae.lazy_names import lazy_names
 from pocketvae.version import VERSION as __version__
 
 if TYPE_CHECKING:
-    from pocketvae.bundle import Bundle, open_bundle
+    from pocketvae.bundle.bundle import Bundle, open_bundle
+    from pocketvae.bundle.manifest import Manifest
+    from pocketvae.bundle.run import Run, open_run
     from pocketvae.errors import (
         DataError,
         ExportError,
@@ -21,18 +23,25 @@ if TYPE_CHECKING:
         TargetError,
         TrainingError,
     )
-    from pocketvae.manifest import Manifest
-    from pocketvae.model_bundle import ModelBundle
-    from pocketvae.model_bundle import open as open  # noqa: A004
-    from pocketvae.models import Decoder, Encoder, Generator, Posterior, Prior, Sampler
-    from pocketvae.noise import normal_noise
-    from pocketvae.run import Run, open_run
-    from pocketvae.runners import Kernels, Runner, open_runner
+    from pocketvae.models.components import Decoder, Encoder, Generator, Posterior, Prior, Sampler
+    from pocketvae.models.model_bundle import ModelBundle
+    from pocketvae.models.model_bundle import open as open  # noqa: A004
+    from pocketvae.numerics.noise import normal_noise
+    from pocketvae.runtimes.base import Kernels, Runner
+    from pocketvae.runtimes.opening import open_runner
     from pocketvae.spec import ArtifactSpec, Component, Format, Likelihood, Precision, TensorSpec, VaeSpec
 
 _MODULES = {
-    "bundle": ("Bundle", "open_bundle"),
-    "errors": (
+    "pocketvae.bundle.bundle": (
+        "Bundle",
+        "open_bundle",
+    ),
+    "pocketvae.bundle.manifest": ("Manifest",),
+    "pocketvae.bundle.run": (
+        "Run",
+        "open_run",
+    ),
+    "pocketvae.errors": (
         "DataError",
         "ExportError",
         "ManifestError",
@@ -43,13 +52,33 @@ _MODULES = {
         "TargetError",
         "TrainingError",
     ),
-    "manifest": ("Manifest",),
-    "model_bundle": ("ModelBundle", "open"),
-    "models": ("Decoder", "Encoder", "Generator", "Posterior", "Prior", "Sampler"),
-    "noise": ("normal_noise",),
-    "run": ("Run", "open_run"),
-    "runners": ("Kernels", "Runner", "open_runner"),
-    "spec": ("ArtifactSpec", "Component", "Format", "Likelihood", "Precision", "TensorSpec", "VaeSpec"),
+    "pocketvae.models.components": (
+        "Decoder",
+        "Encoder",
+        "Generator",
+        "Posterior",
+        "Prior",
+        "Sampler",
+    ),
+    "pocketvae.models.model_bundle": (
+        "ModelBundle",
+        "open",
+    ),
+    "pocketvae.numerics.noise": ("normal_noise",),
+    "pocketvae.runtimes.base": (
+        "Kernels",
+        "Runner",
+    ),
+    "pocketvae.runtimes.opening": ("open_runner",),
+    "pocketvae.spec": (
+        "ArtifactSpec",
+        "Component",
+        "Format",
+        "Likelihood",
+        "Precision",
+        "TensorSpec",
+        "VaeSpec",
+    ),
 }
 
 __all__ = [
@@ -89,15 +118,4 @@ __all__ = [
     "open_runner",
 ]
 
-
-def __getattr__(name: str) -> object:
-    for module, names in _MODULES.items():
-        if name in names:
-            value: object = getattr(importlib.import_module(f"pocketvae.{module}"), name)
-            globals()[name] = value
-            return value
-    raise AttributeError(f"module 'pocketvae' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted(__all__)
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -1,7 +1,8 @@
 """JSON documents: frozen dataclasses in, deterministic text out, and back with a full check.
 
 The dataclasses themselves stay plain; pydantic checks what comes from outside. Every document carries
-`schema_version`; a document of a newer version is refused instead of half understood.
+`schema_version`; a document of a newer version is refused instead of half understood. One of an older version is
+brought up to date first, by the kind's `UPGRADES`: the version that it is of, to what makes it one version newer.
 """
 
 from __future__ import annotations
@@ -40,7 +41,8 @@ def decode(kind: type[_Document], text: str | bytes, name: str) -> _Document:
     """Parses and checks one document.
 
     Args:
-        kind: A frozen dataclass with a `schema_version` field whose default is the newest known version.
+        kind: A frozen dataclass with a `schema_version` field whose default is the newest known version, and
+            `UPGRADES` where older documents have other fields.
         text: The JSON text.
         name: What to call the document in an error, usually its path.
 
@@ -51,7 +53,10 @@ def decode(kind: type[_Document], text: str | bytes, name: str) -> _Document:
         data = json.loads(text)
     except ValueError as e:
         raise ManifestError(f"{name} is not valid JSON: {e}") from e
-    _check_schema_version(kind, data, name)
+    version = _check_schema_version(kind, data, name)
+    for upgrade in (step for of, step in sorted(getattr(kind, "UPGRADES", {}).items()) if of >= version):
+        data = {**upgrade(data), "schema_version": kind.schema_version}
+        text = json.dumps(data)
     try:
         return _adapter(kind).validate_json(text, strict=True)
     except ValidationError as e:
@@ -81,7 +86,7 @@ def json_schema(kind: type[Any]) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _check_schema_version(kind: type[Any], data: object, name: str) -> None:
+def _check_schema_version(kind: type[Any], data: object, name: str) -> int:
     known = kind.schema_version
     version = data.get("schema_version") if isinstance(data, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
@@ -90,3 +95,4 @@ def _check_schema_version(kind: type[Any], data: object, name: str) -> None:
         raise ManifestError(
             f"{name} has schema_version {version}, but this pocketvae reads up to {known}: upgrade pocketvae"
         )
+    return version

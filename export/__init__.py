@@ -1,16 +1,50 @@
 """The export room: a run directory or somebody's own models in, a bundle out."""
 
-from pocketvae.custom_code import CustomCode
-from pocketvae.export.budgets import Budget
-from pocketvae.export.config import ExportConfig, check_combinations, default_memory_limit_bytes, plan_artifacts
-from pocketvae.export.own_messages import OwnModels
-from pocketvae.export.own_models import export_own_models
-from pocketvae.export.own_roles import DecoderOutput
-from pocketvae.export.pipeline import ExportResult, export_run
-from pocketvae.export.portability_notes import portability_warnings
-from pocketvae.export.recipe import Recipe, read_recipes
-from pocketvae.export.rewrites.names import Rewrite, RewriteChoice, parse_rewrites
-from pocketvae.model_form import Role
+from typing import TYPE_CHECKING
+
+from pocketvae.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from pocketvae.export.config import ExportConfig, check_combinations, default_memory_limit_bytes, plan_artifacts
+    from pocketvae.export.external.messages import ExternalModels
+    from pocketvae.export.external.roles import DecoderOutput
+    from pocketvae.export.external_pipeline import export_external_models
+    from pocketvae.export.guide.portability_notes import portability_warnings
+    from pocketvae.export.pipeline import ExportResult, export_run
+    from pocketvae.export.quantize.budgets import Budget
+    from pocketvae.export.quantize.recipe import Recipe, read_recipes
+    from pocketvae.export.rewrites.names import Rewrite, RewriteChoice, parse_rewrites
+    from pocketvae.keras.custom_code import CustomCode
+    from pocketvae.keras.model_form import Role
+
+_MODULES = {
+    "pocketvae.export.config": (
+        "ExportConfig",
+        "check_combinations",
+        "default_memory_limit_bytes",
+        "plan_artifacts",
+    ),
+    "pocketvae.export.external.messages": ("ExternalModels",),
+    "pocketvae.export.external.roles": ("DecoderOutput",),
+    "pocketvae.export.external_pipeline": ("export_external_models",),
+    "pocketvae.export.guide.portability_notes": ("portability_warnings",),
+    "pocketvae.export.pipeline": (
+        "ExportResult",
+        "export_run",
+    ),
+    "pocketvae.export.quantize.budgets": ("Budget",),
+    "pocketvae.export.quantize.recipe": (
+        "Recipe",
+        "read_recipes",
+    ),
+    "pocketvae.export.rewrites.names": (
+        "Rewrite",
+        "RewriteChoice",
+        "parse_rewrites",
+    ),
+    "pocketvae.keras.custom_code": ("CustomCode",),
+    "pocketvae.keras.model_form": ("Role",),
+}
 
 __all__ = [
     "Budget",
@@ -18,17 +52,19 @@ __all__ = [
     "DecoderOutput",
     "ExportConfig",
     "ExportResult",
-    "OwnModels",
+    "ExternalModels",
     "Recipe",
     "Rewrite",
     "RewriteChoice",
     "Role",
     "check_combinations",
     "default_memory_limit_bytes",
-    "export_own_models",
+    "export_external_models",
     "export_run",
     "parse_rewrites",
     "plan_artifacts",
     "portability_warnings",
     "read_recipes",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

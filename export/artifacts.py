@@ -5,17 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from pocketvae.export import joins, noise_onnx, noise_tflite, onnx_convert, tflite
-from pocketvae.export.budgets import with_pixel_rounding
-from pocketvae.export.dynamic import quantize_within_budget
-from pocketvae.export.interfaces import show
-from pocketvae.export.measured import excess_of, excess_of_outputs, kernel_spread, open_content
-from pocketvae.export.quantizers import is_searched
-from pocketvae.export.rewrites.choice import Decision, decide, settle
-from pocketvae.export.searched import Searched, search_artifact, short_name
-from pocketvae.export.source import FloatArray, Source
-from pocketvae.manifest import RewriteRecord, Tolerance
-from pocketvae.runners import run_samples
+from pocketvae.bundle.manifest import RewriteRecord
+from pocketvae.export.convert import merge, noise_onnx, noise_tflite, tflite
+from pocketvae.export.convert import onnx as onnx_convert
+from pocketvae.export.convert.interfaces import show
+from pocketvae.export.quantize.budgets import with_pixel_rounding
+from pocketvae.export.quantize.dynamic import quantize_within_budget
+from pocketvae.export.quantize.measured import error_ratio_of, error_ratio_of_outputs, kernel_spread, open_content
+from pocketvae.export.quantize.quantizers import is_searched
+from pocketvae.export.quantize.searched import Searched, search_artifact, short_name
+from pocketvae.export.quantize.source import FloatArray, Source
+from pocketvae.export.rewrite_choice import Decision, decide, settle
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.runtimes.base import run_samples
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, TensorSpec
 
 
@@ -30,7 +32,7 @@ class Artifact:
         batches: Batch sizes that it runs.
         notes: What is special about it, in words.
         rewrites: Those that were tried.
-        excess: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
+        error_ratio: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
         golden_outputs: Output name to `[N, ...]`, what it makes of the goldens.
         kernel_spread: Of a float file, how far its runtime's kernels differ from one another, by output.
         searched: How its quantization was found, where it was searched for.
@@ -42,7 +44,7 @@ class Artifact:
     batches: tuple[int, ...]
     notes: tuple[str, ...]
     rewrites: tuple[RewriteRecord, ...]
-    excess: float
+    error_ratio: float
     golden_outputs: dict[str, FloatArray]
     kernel_spread: dict[str, float]
     searched: Searched | None
@@ -76,7 +78,7 @@ def make_artifact(
         batches=shown.batches,
         notes=(*notes, *shown.notes),
         rewrites=_rewrites(spec, source),
-        excess=excess_of_outputs(found, source, limits),
+        error_ratio=error_ratio_of_outputs(found, source, limits),
         golden_outputs=found,
         # Of the numbers behind the pixels: rounding would turn the smallest difference into a whole step.
         kernel_spread=kernel_spread(spec.format, content, source) if spec.precision.is_float else {},
@@ -121,7 +123,7 @@ def _compose(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     sampler = _made(latent, source.parts[Component.SAMPLER], ())
     image = replace(spec, component=Component.DECODER)
     decoder = _decoder(image, source, tolerances)
-    content = joins.join(spec.format, sampler.content, decoder.content, "z")
+    content = merge.merge(spec.format, sampler.content, decoder.content, "z")
     notes = (f"{latent.filename} and {image.filename} in one file", *decoder.notes)
     return _Made(content=content, notes=notes)
 
@@ -140,7 +142,7 @@ def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
         observed=None,
     )
     may_change = spec.precision in (Precision.INT8, Precision.DYNAMIC_INT8)
-    if not may_change or excess_of(spec.format, made.content, here, tolerances) <= 1:
+    if not may_change or error_ratio_of(spec.format, made.content, here, tolerances) <= 1:
         return made
     anew = _convert(spec, here, tolerances)
     return replace(anew, notes=("quantized anew for the latents of seeds", *anew.notes))
@@ -155,7 +157,7 @@ def _sampler(spec: ArtifactSpec, source: Source) -> _Made:
         content = noise_onnx.build_noise(source.vae.eps_dim, output)
     if prior:
         behind = _made(replace(spec, component=Component.PRIOR), prior, ())
-        content = joins.join(spec.format, content, behind.content, output)
+        content = merge.merge(spec.format, content, behind.content, output)
     return _Made(content=content, notes=("noise bit-identical in every runtime",))
 
 

@@ -6,19 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pocketvae.errors import SpecError
-from pocketvae.export.budgets import DEFAULT_BUDGET, Budget
-from pocketvae.export.recipe import Recipe, recipe_name
+from pocketvae.export.quantize.budgets import DEFAULT_BUDGET, Budget
+from pocketvae.export.quantize.recipe import Recipe, recipe_name
 from pocketvae.export.rewrites.names import AUTO, RewriteChoice
-from pocketvae.memory import machine_bytes
-from pocketvae.spec import (
-    ArtifactSpec,
-    Component,
-    Format,
-    ImageDtype,
-    Precision,
-    check_batches,
-    unsupported_reason,
-)
+from pocketvae.processes.guard import machine_bytes
+from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, check_batches, unsupported_reason
 
 # A generator comes behind its decoder, so that the decoder is there when it is needed.
 _EVERY_VAE = (Component.ENCODER, Component.DECODER, Component.SAMPLER, Component.GENERATOR)

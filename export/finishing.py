@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pocketvae.export.artifacts import Artifact
-from pocketvae.export.budgets import tolerances, with_pixel_rounding
-from pocketvae.export.composed import with_parts
-from pocketvae.export.embedded_goldens import Candidates
-from pocketvae.export.embedding import Statement, Unsigned, embed
+from pocketvae.export.embed.embedding import Statement, Unembedded, embed
+from pocketvae.export.embed.goldens import Candidates
 from pocketvae.export.messages import Converted, ConvertJob
-from pocketvae.export.source import Source
-from pocketvae.layers import read_layers
-from pocketvae.metrics import ELBO_CHANGE
-from pocketvae.portability import lint, oldest_runtime
+from pocketvae.export.original.composed import with_parts
+from pocketvae.export.quantize.budgets import tolerances, with_pixel_rounding
+from pocketvae.export.quantize.source import Source
+from pocketvae.formats.layers import read_layers
+from pocketvae.numerics.metrics import ELBO_CHANGE
+from pocketvae.portability.lint import lint
+from pocketvae.portability.requirements import oldest_runtime
 
 
 def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: Statement) -> tuple[bytes, Converted]:
@@ -30,7 +31,7 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
     if job.artifact.precision.is_float:
         limits = tolerances(job.artifact, job.floor, span, artifact.kernel_spread)
     requires = oldest_runtime(format, artifact.content)
-    unsigned = Unsigned(
+    unembedded = Unembedded(
         spec=job.artifact,
         vae=source.vae,
         content=artifact.content,
@@ -56,7 +57,7 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
         batches=artifact.batches,
         notes=artifact.notes,
         rewrites=artifact.rewrites,
-        excess=artifact.excess,
+        error_ratio=artifact.error_ratio,
         kernel_spread=artifact.kernel_spread,
         requires=requires,
         portability=lint(format, artifact.content),
@@ -64,4 +65,4 @@ def finish(job: ConvertJob, source: Source, artifact: Artifact, statement: State
         search=artifact.searched.record if artifact.searched else None,
         recipe=artifact.searched.recipe if artifact.searched else None,
     )
-    return embed(unsigned, statement, candidates), converted
+    return embed(unembedded, statement, candidates), converted

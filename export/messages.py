@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
-from pocketvae.export.embedding import Statement
-from pocketvae.export.goldens import NoiseFloor
-from pocketvae.export.recipe import Recipe
+from pocketvae.bundle.manifest import RewriteRecord, Stratum
+from pocketvae.bundle.quantization import SearchRecord
+from pocketvae.export.embed.embedding import Statement
+from pocketvae.export.original.goldens import NoiseFloor
+from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.rewrites.names import AUTO, RewriteChoice
-from pocketvae.manifest import RewriteRecord, Stratum, Tolerance
-from pocketvae.model_form import ModelForm
+from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
+from pocketvae.keras.model_form import ModelForm
+from pocketvae.layer_precision import LayerPrecision
+from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.records import Portability, Requirement
-from pocketvae.quantization import LayerPrecision, SearchRecord
 from pocketvae.spec import ArtifactSpec, Component, TensorSpec, VaeSpec
 
 
@@ -97,7 +99,7 @@ class Converted:
     batches: tuple[int, ...]
     notes: tuple[str, ...]
     rewrites: tuple[RewriteRecord, ...]
-    excess: float
+    error_ratio: float
     requires: Requirement
     portability: tuple[Portability, ...]
     kernel_spread: dict[str, float] = field(default_factory=dict)

@@ -11,23 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae import files
-from pocketvae.documents import encode, encode_line
-from pocketvae.errors import ExportError, SpecError
-from pocketvae.export.budgets import base_tolerances, with_pixel_rounding
-from pocketvae.export.card import model_card
-from pocketvae.export.composed import with_parts
-from pocketvae.export.config import ExportConfig
-from pocketvae.export.embedding import Statement
-from pocketvae.export.guide import embed_guide
-from pocketvae.export.interfaces import check_images
-from pocketvae.export.messages import Converted, ConvertJob, Prepared, Reply, Request, WorkerSetup
-from pocketvae.export.preparation import other_way, prepare
-from pocketvae.export.recipe import recipe_name
-from pocketvae.export.subject import Subject
-from pocketvae.export.worker import SETUP_NAME, array_path
-from pocketvae.export.worker_process import WorkerProcess
-from pocketvae.manifest import (
+from pocketvae.bundle.manifest import (
     MANIFEST_NAME,
     ArtifactRecord,
     CalibrationRecord,
@@ -35,13 +19,29 @@ from pocketvae.manifest import (
     FileRecord,
     GoldenRecord,
     Manifest,
-    Tolerance,
 )
-from pocketvae.model_form import Flavour
+from pocketvae.bundle.quantization import SearchRecord
+from pocketvae.bundle.run import REFERENCE_NAME, Run, open_run
+from pocketvae.documents import encode, encode_line
+from pocketvae.errors import ExportError, SpecError
+from pocketvae.export.config import ExportConfig
+from pocketvae.export.convert.interfaces import check_images
+from pocketvae.export.embed.embedding import Statement
+from pocketvae.export.guide import embed_guide
+from pocketvae.export.guide.card import model_card
+from pocketvae.export.messages import Converted, ConvertJob, Prepared, Reply, Request, WorkerSetup
+from pocketvae.export.original.composed import with_parts
+from pocketvae.export.preparation import other_way, prepare
+from pocketvae.export.quantize.budgets import base_tolerances, with_pixel_rounding
+from pocketvae.export.quantize.recipe import recipe_name
+from pocketvae.export.subject import Subject
+from pocketvae.export.worker import SETUP_NAME, array_path
+from pocketvae.export.worker_process import WorkerProcess
+from pocketvae.keras.model_form import Flavour
+from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.quantization import SearchRecord
-from pocketvae.run import REFERENCE_NAME, Run, open_run
 from pocketvae.spec import ArtifactSpec, Component, Format
+from pocketvae.system import files
 from pocketvae.versions import installed_versions
 
 
@@ -254,7 +254,7 @@ class _BundleWriter:
             author=self.config.author,
             versions=installed_versions(),
         )
-        over = {spec.filename: made_.excess for spec, made_ in made.items() if made_ and made_.excess > 1}
+        over = {spec.filename: made_.error_ratio for spec, made_ in made.items() if made_ and made_.error_ratio > 1}
         card = self._write("MODEL_CARD.md", model_card(manifest).encode())
         guide = self._write("EMBED.md", embed_guide(manifest, over).encode())
         manifest = replace(manifest, documents=(card, guide, *self._recipes.values()))

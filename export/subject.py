@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pocketvae.custom_code import NO_CUSTOM_CODE, CustomCode
-from pocketvae.model_form import ModelForm
+from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
+from pocketvae.keras.model_form import ModelForm
 from pocketvae.spec import Component, VaeSpec
 
 

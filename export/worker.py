@@ -16,13 +16,12 @@ from typing import Any
 
 import numpy as np
 
+from pocketvae.data.pixels import from_pixels, to_pixels
 from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import PocketVaeError
-from pocketvae.export import composed, samples
 from pocketvae.export.artifacts import make_artifact
+from pocketvae.export.convert.graphs import apply_component, check_interface
 from pocketvae.export.finishing import finish
-from pocketvae.export.goldens import NoiseFloor, Original
-from pocketvae.export.graphs import apply_component, check_interface
 from pocketvae.export.messages import (
     Converted,
     ConvertJob,
@@ -34,14 +33,15 @@ from pocketvae.export.messages import (
     SpreadJob,
     WorkerSetup,
 )
-from pocketvae.export.source import Source
-from pocketvae.files import write_bytes
-from pocketvae.keras_io import load_model
-from pocketvae.likelihoods import Observed, has_elbo
-from pocketvae.line_process import serve_lines
-from pocketvae.originals import load_original
-from pocketvae.pixels import from_pixels, to_pixels
+from pocketvae.export.original import composed, samples
+from pocketvae.export.original.goldens import NoiseFloor, Original
+from pocketvae.export.quantize.source import Source
+from pocketvae.keras.external import load_original
+from pocketvae.keras.io import load_model
+from pocketvae.numerics.likelihoods import Observed, has_elbo
+from pocketvae.processes.line_process import serve_lines
 from pocketvae.spec import Component, Likelihood
+from pocketvae.system.files import write_bytes
 
 SETUP_NAME = "setup.json"
 # Of the random generator; samples.Purpose has the others.

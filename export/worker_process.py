@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pocketvae.documents import decode_line, encode_line
 from pocketvae.export.messages import Reply, Request
-from pocketvae.line_process import LineProcess, LineProcessError
+from pocketvae.processes.line_process import LineProcess, LineProcessError
 
 
 class WorkerProcess(LineProcess):

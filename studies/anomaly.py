@@ -23,25 +23,17 @@ from pathlib import Path
 import numpy as np
 
 import pocketvae
-from pocketvae import ModelBundle, files
-from pocketvae.apps import (
-    Calibration,
-    Choice,
-    Sampling,
-    ScoreKind,
-    SourceImages,
-    auroc,
-    calibrate,
-    image_features,
-    scores,
-)
-from pocketvae.benchmarks.environment import current_environment
+from pocketvae import ModelBundle
+from pocketvae.apps import Calibration, Choice, Sampling, ScoreKind, SourceImages, auroc, calibrate, image_features
+from pocketvae.apps.anomaly.scores import scores
+from pocketvae.bundle.run import open_run
 from pocketvae.cli.terminal import Terminal
+from pocketvae.data.dataset import load_splits, to_pixels, to_unit_interval
+from pocketvae.data.image_files import read_mnist
 from pocketvae.export import ExportConfig, export_run, plan_artifacts
-from pocketvae.image_files import read_mnist
-from pocketvae.images import load_splits, to_pixels, to_unit_interval
-from pocketvae.run import open_run
 from pocketvae.spec import Component, Format, Precision
+from pocketvae.system import files
+from pocketvae.system.environment import current_environment
 from pocketvae.train import parse_assignments, preset, train, with_overrides
 
 PRECISIONS = (Precision.FLOAT32, Precision.INT8)

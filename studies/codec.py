@@ -28,7 +28,6 @@ import numpy as np
 from PIL import Image
 
 import pocketvae
-from pocketvae import files
 from pocketvae.apps import (
     BEST_QUALITY,
     Choice,
@@ -41,13 +40,14 @@ from pocketvae.apps import (
     fit_tables,
     load_tables,
 )
-from pocketvae.apps.pixel_codec import decode_pixels
-from pocketvae.apps.pixel_training import fit_pixel_network
-from pocketvae.apps.stream import ID_BYTES, unpack
-from pocketvae.benchmarks.environment import current_environment
+from pocketvae.apps.compression.pixel_codec import decode_pixels
+from pocketvae.apps.compression.pixel_training import fit_pixel_network
+from pocketvae.apps.compression.stream import ID_BYTES, unpack
 from pocketvae.cli.terminal import Terminal
-from pocketvae.images import load_splits
-from pocketvae.ssim import ssim
+from pocketvae.data.dataset import load_splits
+from pocketvae.numerics.ssim import ssim
+from pocketvae.system import files
+from pocketvae.system.environment import current_environment
 
 CODECS = {"JPEG": range(1, 96, 4), "WEBP": range(0, 101, 4), "AVIF": range(0, 101, 5)}
 SHEET_COLUMNS = 16

@@ -28,10 +28,10 @@ from latency_contenders import RUNTIMES, SGEMM
 from latency_decoders import DECODERS, multiply_adds
 from train_throughput import git_commit, tell, without_paths
 
-from pocketvae import files
-from pocketvae.benchmarks.environment import current_environment
 from pocketvae.errors import ExportError, PocketVaeError, SpecError, unknown_name
-from pocketvae.line_process import LineProcess, LineProcessError
+from pocketvae.processes.line_process import LineProcess, LineProcessError
+from pocketvae.system import files
+from pocketvae.system.environment import current_environment
 
 FOLDER = Path(__file__).parent
 PEERS = ("ncnn", "mnn", "openvino", "executorch", "torch-eager")

@@ -27,14 +27,14 @@ from pathlib import Path
 
 from records import check_record, make_record, tell, write_record
 
-from pocketvae.benchmarks.environment import current_environment
+from pocketvae.benchmarks.latency.measure.subjects import WORKER_COMMAND, artifact_load, ask, choose
 from pocketvae.benchmarks.latency.messages import BenchRequest, Measure
-from pocketvae.benchmarks.latency.subjects import WORKER_COMMAND, artifact_load, ask, choose
-from pocketvae.bundle import Bundle, open_bundle
+from pocketvae.bundle.bundle import Bundle, open_bundle
+from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import PocketVaeError, SpecError, TargetError
-from pocketvae.line_process import LineProcess
-from pocketvae.manifest import ArtifactRecord
+from pocketvae.processes.line_process import LineProcess
 from pocketvae.spec import Format
+from pocketvae.system.environment import current_environment
 
 TOLERANCE = 0.15
 _COARSEST_S = 200e-6

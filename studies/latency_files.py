@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from latency_decoders import BASE, CHANNELS, DEPTH_TO_SPACE, LATENT, RESIZE, SIDE, make_weights, reference_image
 
-from pocketvae.export import ExportConfig, OwnModels, export_own_models, plan_artifacts
-from pocketvae.keras_io import import_keras, import_tensorflow
+from pocketvae.export import ExportConfig, ExternalModels, export_external_models, plan_artifacts
+from pocketvae.keras.io import import_keras, import_tensorflow
 from pocketvae.spec import Component, Precision
 
 
@@ -64,7 +64,7 @@ def write(folder: Path, name: str) -> None:
     tf2onnx.convert.from_function(function, signature, opset=17, output_path=str(home / "stock.onnx"))
     artifacts = plan_artifacts([Component.DECODER], None, [Precision.FLOAT32])
     config = ExportConfig(artifacts=artifacts)
-    export_own_models(OwnModels(decoder=home / "decoder.keras"), home / "bundle", config)
+    export_external_models(ExternalModels(decoder=home / "decoder.keras"), home / "bundle", config)
 
 
 def main() -> int:

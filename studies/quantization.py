@@ -14,18 +14,18 @@ import shlex
 import sys
 from pathlib import Path
 
-from pocketvae import files
 from pocketvae.benchmarks import verify_bundle
-from pocketvae.benchmarks.contact_sheet import contact_rows
-from pocketvae.benchmarks.environment import current_environment
-from pocketvae.bundle import open_bundle
+from pocketvae.benchmarks.report.contact_sheet import contact_rows
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.bundle.manifest import MANIFEST_NAME, Manifest
+from pocketvae.bundle.run import open_run
 from pocketvae.cli.quantization import print_fronts, print_searches
 from pocketvae.cli.terminal import Terminal
 from pocketvae.documents import encode
 from pocketvae.export import ExportConfig, export_run, plan_artifacts
-from pocketvae.manifest import MANIFEST_NAME, Manifest
-from pocketvae.run import open_run
 from pocketvae.spec import Component, Precision
+from pocketvae.system import files
+from pocketvae.system.environment import current_environment
 
 _PRECISIONS = (Precision.FLOAT32, Precision.DYNAMIC_INT8, Precision.INT8)
 

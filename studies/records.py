@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pocketvae import files
-from pocketvae.benchmarks.environment import Environment
+from pocketvae.system import files
+from pocketvae.system.environment import Environment
 
 
 def make_record(

@@ -20,14 +20,14 @@ from typing import Any
 from records import check_record, make_record, tell, write_record
 from slowed import slowed_bundle
 
-from pocketvae.benchmarks.environment import current_environment
+from pocketvae.benchmarks.latency.analyse.verdicts import LEVEL, MARGIN
+from pocketvae.benchmarks.latency.measure.side_by_side import Contest, compare
+from pocketvae.benchmarks.latency.measure.subjects import artifact_load, choose
 from pocketvae.benchmarks.latency.results import ArtifactComparison, Verdict
-from pocketvae.benchmarks.latency.side_by_side import Contest, compare
-from pocketvae.benchmarks.latency.subjects import artifact_load, choose
-from pocketvae.benchmarks.latency.verdicts import LEVEL, MARGIN
-from pocketvae.bundle import Bundle, open_bundle
+from pocketvae.bundle.bundle import Bundle, open_bundle
 from pocketvae.errors import PocketVaeError, SpecError
 from pocketvae.progress import ignore_progress
+from pocketvae.system.environment import current_environment
 
 ARTIFACTS = "decoder.float32.tflite,decoder.int8.tflite,decoder.float32.onnx,decoder.int8.onnx"
 SLOWED = "decoder.float32.onnx"

@@ -25,13 +25,13 @@ from typing import Any
 
 from records import check_record, make_record, tell, write_record
 
-from pocketvae import files
 from pocketvae.benchmarks import BenchResult, BenchRow
-from pocketvae.benchmarks.charts import Line, line_chart
-from pocketvae.benchmarks.environment import current_environment
-from pocketvae.benchmarks.report_html import document, figure
 from pocketvae.documents import decode
 from pocketvae.errors import PocketVaeError, SpecError, TargetError
+from pocketvae.reporting.charts import Line, line_chart
+from pocketvae.reporting.html import document, figure
+from pocketvae.system import files
+from pocketvae.system.environment import current_environment
 
 SIDES, PARAMETERS = (28, 64, 128, 256), (100_000, 1_000_000, 10_000_000)
 ARTIFACTS = "float32,dynamic_int8"

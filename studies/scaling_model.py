@@ -43,7 +43,7 @@ def _convolution_parameters(base: int, count: int) -> int:
 
 def main() -> int:
     """Builds the decoder with pocketvae's own layers and saves it."""
-    from pocketvae.keras_io import save_model
+    from pocketvae.keras.io import save_model
     from pocketvae.spec import VaeSpec
     from pocketvae.train import TrainConfig
     from pocketvae.train.networks import build_decoder

@@ -18,12 +18,13 @@ import time
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
-from pocketvae.benchmarks.environment import current_environment
-from pocketvae.benchmarks.mutations.results import CleanRun, Sensitivity, Trial, detection_rate, summarize
-from pocketvae.benchmarks.mutations.study import Study
-from pocketvae.bundle import open_bundle
+from mutations.results import CleanRun, Sensitivity, Trial, detection_rate, summarize
+from mutations.study import Study
+
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.documents import encode
-from pocketvae.files import write_text
+from pocketvae.system.environment import current_environment
+from pocketvae.system.files import write_text
 
 
 def main() -> int:

@@ -11,13 +11,13 @@ import numpy as np
 import onnx
 from onnx import helper, numpy_helper
 
-from pocketvae.benchmarks.latency.timing import time_values
-from pocketvae.bundle import Bundle
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import MANIFEST_NAME
 from pocketvae.documents import encode
-from pocketvae.files import sha256_file
-from pocketvae.manifest import MANIFEST_NAME
-from pocketvae.runners import open_runner
+from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
+from pocketvae.system.files import sha256_file
+from pocketvae.system.timing import time_values
 
 _ROUNDS, _VALUES, _LOOPS, _WARMUPS = 30, 20, 4, 50
 _STEPS = 9

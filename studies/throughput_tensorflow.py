@@ -17,10 +17,10 @@ from typing import Any, Protocol, cast
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.data.dataset import ImageSet, ImageSplits
 from pocketvae.errors import PocketVaeError
-from pocketvae.images import ImageSet, ImageSplits
-from pocketvae.keras_io import start_tensorflow
-from pocketvae.line_process import serve_lines
+from pocketvae.keras.io import start_tensorflow
+from pocketvae.processes.line_process import serve_lines
 from pocketvae.progress import ignore_progress
 from pocketvae.spec import VaeSpec
 from pocketvae.train import ElboEstimate, TrainConfig, with_overrides

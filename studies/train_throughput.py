@@ -27,12 +27,12 @@ from typing import Any
 import numpy as np
 from throughput_table import Row, format_table, summarize
 
-from pocketvae import files
-from pocketvae.benchmarks.environment import current_environment, logical_cores
+from pocketvae.data.dataset import load_splits
 from pocketvae.errors import PocketVaeError, SpecError, TrainingError, unknown_name
-from pocketvae.images import load_splits
-from pocketvae.line_process import LineProcess, LineProcessError
+from pocketvae.processes.line_process import LineProcess, LineProcessError
 from pocketvae.spec import Likelihood, PriorKind
+from pocketvae.system import files
+from pocketvae.system.environment import current_environment, logical_cores
 from pocketvae.train import Binarization, TrainConfig, parse_assignments, preset, with_overrides
 
 FOLDER = Path(__file__).parent

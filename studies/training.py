@@ -14,11 +14,11 @@ import shlex
 import sys
 from pathlib import Path
 
-from pocketvae import files
-from pocketvae.benchmarks.environment import current_environment
+from pocketvae.bundle.run import RunRecord, is_run, open_run
 from pocketvae.cli.terminal import Terminal
 from pocketvae.documents import encode
-from pocketvae.run import RunRecord, is_run, open_run
+from pocketvae.system import files
+from pocketvae.system.environment import current_environment
 from pocketvae.train import Evaluation, evaluate, parse_assignments, preset, train, with_overrides
 
 

@@ -8,9 +8,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pocketvae.documents import encode
-from pocketvae.files import sha256_file
-from pocketvae.manifest import (
+from pocketvae.bundle.manifest import (
     ArtifactRecord,
     CalibrationRecord,
     FailureRecord,
@@ -18,9 +16,11 @@ from pocketvae.manifest import (
     GoldenRecord,
     Manifest,
     Stratum,
-    Tolerance,
 )
+from pocketvae.documents import encode
+from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import Component, Format, Precision, TensorSpec, VaeSpec
+from pocketvae.system.files import sha256_file
 
 LATENT, SIDE, COUNT = 3, 6, 20
 

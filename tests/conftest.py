@@ -22,7 +22,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 @pytest.fixture(scope="session")
 def mnist_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """1,500 MNIST images with labels as an .npz."""
-    from pocketvae.image_files import read_mnist
+    from pocketvae.data.image_files import read_mnist
 
     (images, labels), _ = read_mnist()
     path = tmp_path_factory.mktemp("data") / "digits.npz"

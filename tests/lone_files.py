@@ -6,11 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae.export.embedded_goldens import Candidates
-from pocketvae.export.embedding import Statement, Unsigned, embed
-from pocketvae.manifest import Stratum, Tolerance
-from pocketvae.portability import oldest_runtime
-from pocketvae.runners import open_runner, run_samples
+from pocketvae.bundle.manifest import Stratum
+from pocketvae.export.embed.embedding import Statement, Unembedded, embed
+from pocketvae.export.embed.goldens import Candidates
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.portability.requirements import oldest_runtime
+from pocketvae.runtimes.base import run_samples
+from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec
 
 COUNT = 12
@@ -45,7 +47,7 @@ def signed(
     with open_runner(path, format) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
         found = run_samples(runner, {"z": z})
-    unsigned = Unsigned(
+    unembedded = Unembedded(
         spec=ArtifactSpec(component=Component.DECODER, precision=precision, format=format),
         vae=VaeSpec(image_shape=(side, side, 1), latent_dim=latent),
         content=content,
@@ -60,4 +62,4 @@ def signed(
     candidates = Candidates(
         inputs={"z": z}, expected={"image": expected}, found=found, strata=strata, tolerances=tolerances
     )
-    return embed(unsigned, statement, candidates)
+    return embed(unembedded, statement, candidates)

@@ -1,17 +1,43 @@
 """The train room: images in, a run directory out."""
 
-from pocketvae.train.config import (
-    Architecture,
-    Binarization,
-    Objective,
-    Schedule,
-    TrainConfig,
-)
-from pocketvae.train.distribution import Strategy
-from pocketvae.train.evaluate import Evaluation, evaluate
-from pocketvae.train.evaluation import ElboEstimate, LikelihoodEstimate
-from pocketvae.train.pipeline import train
-from pocketvae.train.presets import PRESETS, parse_assignments, preset, read_toml, with_overrides
+from typing import TYPE_CHECKING
+
+from pocketvae.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from pocketvae.train.config import Architecture, Binarization, Objective, Schedule, TrainConfig
+    from pocketvae.train.distribution import Strategy
+    from pocketvae.train.evaluate_run import Evaluation, evaluate
+    from pocketvae.train.evaluation import ElboEstimate, LikelihoodEstimate
+    from pocketvae.train.pipeline import train
+    from pocketvae.train.presets import PRESETS, parse_assignments, preset, read_toml, with_overrides
+
+_MODULES = {
+    "pocketvae.train.config": (
+        "Architecture",
+        "Binarization",
+        "Objective",
+        "Schedule",
+        "TrainConfig",
+    ),
+    "pocketvae.train.distribution": ("Strategy",),
+    "pocketvae.train.evaluate_run": (
+        "Evaluation",
+        "evaluate",
+    ),
+    "pocketvae.train.evaluation": (
+        "ElboEstimate",
+        "LikelihoodEstimate",
+    ),
+    "pocketvae.train.pipeline": ("train",),
+    "pocketvae.train.presets": (
+        "PRESETS",
+        "parse_assignments",
+        "preset",
+        "read_toml",
+        "with_overrides",
+    ),
+}
 
 __all__ = [
     "PRESETS",
@@ -31,3 +57,5 @@ __all__ = [
     "train",
     "with_overrides",
 ]
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pocketvae import files
 from pocketvae.documents import decode, encode
 from pocketvae.errors import DataError, SpecError, TrainingError
-from pocketvae.keras_io import import_tensorflow, tensorflow_writes
-from pocketvae.quiet import quiet_stderr
+from pocketvae.keras.io import import_tensorflow, tensorflow_writes
 from pocketvae.spec import STRICT
+from pocketvae.system import files
+from pocketvae.system.quiet import quiet_stderr
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.loop import LoopState
 from pocketvae.train.trainer import Trainer

@@ -90,7 +90,7 @@ class TrainConfig:
         checkpoint_steps: Steps between checkpoints, besides the one after every epoch; 0 for none.
         jit_compile: Compile the step with XLA.
         threads: Inside one operation; 0 for as many as there are cores.
-        onednn: Use oneDNN's operations, see `pocketvae.keras_io.import_tensorflow`.
+        onednn: Use oneDNN's operations, see `pocketvae.keras.io.import_tensorflow`.
         seed: Decides initial weights, batches, binarization and latent noise.
 
     Raises:

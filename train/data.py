@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from pocketvae.images import ImageSet, ImageSplits
+from pocketvae.data.dataset import ImageSet, ImageSplits
 from pocketvae.train.checkpoints import DataIdentity
 
 _CHUNK = 4096

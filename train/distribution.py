@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import SpecError
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras.io import import_tensorflow
 
 
 class Strategy(enum.StrEnum):

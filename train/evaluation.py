@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.images import ImageSet
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.data.dataset import ImageSet
+from pocketvae.keras.io import import_tensorflow
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import Likelihood
 from pocketvae.train.model import Noise, VaeModel

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras.io import import_tensorflow
 
 _PIXEL_LEVELS = 255
 # exp(-7) is a quarter of a pixel step: a narrower logistic puts all of its mass on one value anyway.

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.data.dataset import ImageSet, ImageSplits
 from pocketvae.errors import TrainingError
-from pocketvae.images import ImageSet, ImageSplits
 from pocketvae.progress import Progress, ProgressCallback
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.evaluation import Evaluator

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pocketvae.heads import image_head
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras.heads import image_head
+from pocketvae.keras.io import import_tensorflow
 from pocketvae.spec import Likelihood, PriorKind, VaeSpec
 from pocketvae.train import likelihoods, objective, priors
 from pocketvae.train.config import TrainConfig

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from pocketvae.keras_io import import_keras
+from pocketvae.keras.io import import_keras
 from pocketvae.spec import VaeSpec
 from pocketvae.train.config import Architecture, TrainConfig
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras.io import import_tensorflow
 
 
 def kl_to_standard_normal(z_mean: Any, z_log_var: Any) -> Any:

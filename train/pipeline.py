@@ -10,14 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae import files
+from pocketvae.bundle.run import REFERENCE_NAME, RUN_NAME, RunRecord
+from pocketvae.data.dataset import ImageSet, ImageSplits, load_splits
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, SpecError, TrainingError
-from pocketvae.images import ImageSet, ImageSplits, load_splits
-from pocketvae.keras_io import save_model, start_tensorflow
+from pocketvae.keras.io import save_model, start_tensorflow
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.run import REFERENCE_NAME, RUN_NAME, RunRecord
 from pocketvae.spec import Component, Likelihood, PriorKind, VaeSpec
+from pocketvae.system import files
 from pocketvae.train import plots
 from pocketvae.train.checkpoints import MILESTONE, Checkpoints
 from pocketvae.train.config import Binarization, TrainConfig

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import ExportError
-from pocketvae.keras_io import import_keras, import_tensorflow
+from pocketvae.keras.io import import_keras, import_tensorflow
 from pocketvae.spec import PriorKind, VaeSpec
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.objective import log_normal, log_standard_normal

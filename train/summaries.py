@@ -6,7 +6,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pocketvae.keras_io import import_tensorflow, tensorflow_writes
+from pocketvae.keras.io import import_tensorflow, tensorflow_writes
 from pocketvae.train.loop import EpochMetrics
 
 FOLDER_NAME = "tensorboard"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.keras_io import import_keras, import_tensorflow
+from pocketvae.keras.io import import_keras, import_tensorflow
 from pocketvae.train import objective
 from pocketvae.train.config import Objective, TrainConfig
 from pocketvae.train.distribution import Workers

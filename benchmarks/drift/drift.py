@@ -15,13 +15,13 @@ from pocketvae.benchmarks.drift.images import DriftImages
 from pocketvae.benchmarks.drift.likelihood import elbo_reason, log_likelihood, log_weights, nll_reason
 from pocketvae.benchmarks.drift.statistics import kernel_distance, paired_change
 from pocketvae.benchmarks.parity.checks import structural_check
-from pocketvae.benchmarks.results import CONTROL, Check, Figure
+from pocketvae.benchmarks.parity.results import CONTROL, Check, Measurement
 from pocketvae.benchmarks.targets.host import HostTarget
-from pocketvae.bundle import Array, Bundle
-from pocketvae.gaussian import reparameterize
-from pocketvae.manifest import ArtifactRecord
+from pocketvae.bundle.bundle import Array, Bundle
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.numerics.gaussian import reparameterize
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.runners import FloatArray
+from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component, Precision
 
 DoubleArray = npt.NDArray[np.float64]
@@ -46,7 +46,7 @@ class Drift:
     """
 
     checks: tuple[Check, ...]
-    figures: tuple[Figure, ...]
+    figures: tuple[Measurement, ...]
     notes: tuple[str, ...]
 
 
@@ -74,7 +74,7 @@ class _Measurement:
         self._run = HostTarget().open(bundle)
         self._decoder, self._encoder = (self._float32(c) for c in (Component.DECODER, Component.ENCODER))
         self._checks: list[Check] = []
-        self._figures: list[Figure] = []
+        self._figures: list[Measurement] = []
         self._notes: list[str] = []
         self._samples: dict[Component, tuple[Inputs, DoubleArray, DoubleArray]] = {}
 
@@ -277,5 +277,5 @@ def _check(
     )
 
 
-def _figure(artifact: str, output: str, metric: str, value: float) -> Figure:
-    return Figure(artifact=artifact, target="host", output=output, stratum="", metric=metric, value=value)
+def _figure(artifact: str, output: str, metric: str, value: float) -> Measurement:
+    return Measurement(artifact=artifact, target="host", output=output, stratum="", metric=metric, value=value)

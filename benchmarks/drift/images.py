@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.bundle import Bundle
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.data.dataset import load_splits, to_unit_interval
 from pocketvae.errors import DataError, ManifestError
-from pocketvae.images import load_splits, to_unit_interval
-from pocketvae.runners import FloatArray
+from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component, Likelihood, VaeSpec
 
 _MOST_IMAGES = 1000

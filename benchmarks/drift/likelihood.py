@@ -7,8 +7,8 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.gaussian import log_normal
-from pocketvae.runners import FloatArray
+from pocketvae.numerics.gaussian import log_normal
+from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Likelihood, PriorKind, VaeSpec
 
 DoubleArray = npt.NDArray[np.float64]

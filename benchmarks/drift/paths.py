@@ -11,18 +11,18 @@ from dataclasses import replace
 
 import numpy as np
 
-from pocketvae.benchmarks.results import Figure
+from pocketvae.benchmarks.parity.results import Measurement
 from pocketvae.benchmarks.targets import TargetRun
-from pocketvae.bundle import Array, Bundle, Goldens
-from pocketvae.manifest import ArtifactRecord, Manifest
-from pocketvae.metrics import psnr_db
-from pocketvae.runners import FloatArray
+from pocketvae.bundle.bundle import Array, Bundle, Goldens
+from pocketvae.bundle.manifest import ArtifactRecord, Manifest
+from pocketvae.numerics.metrics import psnr_db
+from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component, Precision
 
 _PATHS, _FRAMES = 8, 16
 
 
-def path_figures(bundle: Bundle, run: TargetRun) -> tuple[Figure, ...]:
+def path_figures(bundle: Bundle, run: TargetRun) -> tuple[Measurement, ...]:
     """Returns the round trip of every pair and the largest jump on every decoder's paths, against float32 files.
 
     Raises:
@@ -32,7 +32,7 @@ def path_figures(bundle: Bundle, run: TargetRun) -> tuple[Figure, ...]:
     return (*_round_trips(bundle, run), *_interpolations(bundle, run))
 
 
-def _round_trips(bundle: Bundle, run: TargetRun) -> Iterator[Figure]:
+def _round_trips(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:
     encoders = [item for item in bundle.manifest.artifacts if item.component is Component.ENCODER]
     references: dict[str, FloatArray] = {}
     for encoder in encoders:
@@ -59,7 +59,7 @@ def _round_trip(bundle: Bundle, run: TargetRun, encoder: ArtifactRecord, decoder
     return run.outputs(decoder, {"z": latents, **others}, batch=decoder.batches[0])["image"]
 
 
-def _interpolations(bundle: Bundle, run: TargetRun) -> Iterator[Figure]:
+def _interpolations(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:
     decoders = [item for item in bundle.manifest.artifacts if item.component is Component.DECODER]
     reference = next((item for item in decoders if item.precision is Precision.FLOAT32), None)
     if reference is None:
@@ -99,5 +99,5 @@ def _partner(manifest: Manifest, encoder: ArtifactRecord) -> ArtifactRecord | No
     return next((item for item in manifest.artifacts if item.spec == wanted), None)
 
 
-def _figure(artifact: ArtifactRecord, output: str, metric: str, value: float) -> Figure:
-    return Figure(artifact=artifact.name, target="host", output=output, stratum="", metric=metric, value=value)
+def _figure(artifact: ArtifactRecord, output: str, metric: str, value: float) -> Measurement:
+    return Measurement(artifact=artifact.name, target="host", output=output, stratum="", metric=metric, value=value)

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pocketvae.benchmarks.environment import logical_cores
 from pocketvae.benchmarks.parity.artifact import check_artifact
 from pocketvae.benchmarks.parity.checks import structural_check
-from pocketvae.benchmarks.results import Check, Figure
+from pocketvae.benchmarks.parity.results import Check, Measurement
 from pocketvae.benchmarks.targets import TargetRun
-from pocketvae.bundle import Bundle, Goldens
-from pocketvae.manifest import ArtifactRecord
+from pocketvae.bundle.bundle import Bundle, Goldens
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.system.environment import logical_cores
 
 _SEED = 0
 _ORDERS = 2
@@ -24,7 +24,7 @@ class Repeats:
     """Whether every repetition held the limits, and how far repetitions were from one another."""
 
     checks: tuple[Check, ...]
-    figures: tuple[Figure, ...]
+    figures: tuple[Measurement, ...]
 
 
 def check_repeats(bundle: Bundle, run: TargetRun) -> Repeats:
@@ -40,7 +40,9 @@ def check_repeats(bundle: Bundle, run: TargetRun) -> Repeats:
         problem, spread = _repeat(bundle, run, artifact, goldens)
         checks.append(structural_check(artifact.name, "host", "repeats", problem))
         figures += [
-            Figure(artifact=artifact.name, target="host", output=name, stratum="", metric="repeat_max_abs", value=value)
+            Measurement(
+                artifact=artifact.name, target="host", output=name, stratum="", metric="repeat_max_abs", value=value
+            )
             for name, value in spread.items()
         ]
     return Repeats(checks=tuple(checks), figures=tuple(figures))

@@ -6,7 +6,7 @@ import enum
 from dataclasses import dataclass
 
 from pocketvae.benchmarks.latency.results import Execution, MachinePeaks, OperatorProfile
-from pocketvae.model_form import ModelForm
+from pocketvae.keras.model_form import ModelForm
 from pocketvae.spec import Component, Format, VaeSpec
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from pocketvae.benchmarks.environment import Environment
-from pocketvae.benchmarks.results import NotRun
+from pocketvae.benchmarks.parity.results import NotRun
 from pocketvae.spec import STRICT
+from pocketvae.system.environment import Environment
 
 BENCH_SCHEMA_VERSION = 2
 

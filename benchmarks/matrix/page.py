@@ -9,7 +9,7 @@ from importlib import resources
 from pocketvae.benchmarks.matrix.results import Cell, CellState, MatrixResult
 from pocketvae.benchmarks.matrix.sheet import SheetRow
 from pocketvae.benchmarks.matrix.table import describe, problem_lines
-from pocketvae.benchmarks.report_html import image, table, table_row
+from pocketvae.reporting.html import image, table, table_row
 
 _CLASSES = {CellState.EQUAL: "pass", CellState.FAILED: "fail", CellState.NOT_RUN: "fail", CellState.LEFT_OUT: "soft"}
 _FIGURES = {
@@ -22,7 +22,7 @@ _FIGURES = {
 
 def matrix_page(result: MatrixResult, sheet: Sequence[SheetRow]) -> str:
     """Returns the page."""
-    style = resources.files("pocketvae.benchmarks").joinpath("report.css").read_text("utf-8")
+    style = resources.files("pocketvae.reporting").joinpath("report.css").read_text("utf-8")
     sections = (_head(result), _cells(result), _sheet(result, sheet), _figures(result), _targets(result))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'

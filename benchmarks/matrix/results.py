@@ -5,8 +5,8 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from pocketvae.benchmarks.environment import Environment
 from pocketvae.spec import STRICT
+from pocketvae.system.environment import Environment
 
 MATRIX_SCHEMA_VERSION = 1
 

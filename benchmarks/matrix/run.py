@@ -8,17 +8,17 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae.benchmarks.environment import current_environment
+from pocketvae.benchmarks.execution.local import HostRun
 from pocketvae.benchmarks.matrix.results import Cell, CellState, MatrixResult, TargetRecord
 from pocketvae.benchmarks.matrix.sheet import Sheet, SheetRow
 from pocketvae.benchmarks.parity.checks import output_checks
 from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
-from pocketvae.benchmarks.targets.host import HostRun
-from pocketvae.bundle import Bundle, open_bundle
+from pocketvae.bundle.bundle import Bundle, open_bundle
+from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError
-from pocketvae.manifest import ArtifactRecord
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import Precision
+from pocketvae.system.environment import current_environment
 
 _FLOATS = (Precision.FLOAT32, Precision.FLOAT16)
 

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from pocketvae.benchmarks.execution.local import HostRun
 from pocketvae.benchmarks.parity.worst import amplified, shown
 from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun
-from pocketvae.benchmarks.targets.host import HostRun
-from pocketvae.bundle import Bundle
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.data.dataset import to_pixels
+from pocketvae.data.pictures import grid, pixel_scale, png_bytes
 from pocketvae.errors import PocketVaeError, SpecError
-from pocketvae.images import to_pixels
-from pocketvae.manifest import ArtifactRecord
-from pocketvae.noise import normal_noise
-from pocketvae.pictures import grid, pixel_scale, png_bytes
-from pocketvae.runners import Array, FloatArray
+from pocketvae.numerics.noise import normal_noise
+from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component, Format, Precision, PriorKind
 
 _COLUMNS = 10

@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pocketvae.benchmarks.parity.checks import fault_checks, output_checks, structural_check
-from pocketvae.benchmarks.results import Check
+from pocketvae.benchmarks.parity.results import Check
 from pocketvae.benchmarks.targets import ArtifactFault, TargetRun
-from pocketvae.bundle import Bundle, Goldens
-from pocketvae.manifest import ArtifactRecord, Tolerance
-from pocketvae.noise import normal_table
-from pocketvae.runners import FloatArray, Kernels
+from pocketvae.bundle.bundle import Bundle, Goldens
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.numerics.noise import normal_table
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.runtimes.base import FloatArray, Kernels
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,12 +8,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from pocketvae.benchmarks.results import Check
+from pocketvae.benchmarks.parity.results import Check
 from pocketvae.errors import PocketVaeError
-from pocketvae.likelihoods import Observed
-from pocketvae.manifest import Tolerance
-from pocketvae.metrics import measure
-from pocketvae.runners import FloatArray
+from pocketvae.numerics.likelihoods import Observed
+from pocketvae.numerics.metrics import measure
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import VaeSpec
 
 # In the order in which they are met; an artifact that fails one is not asked for the next.

@@ -10,12 +10,13 @@ from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 
-from pocketvae.benchmarks.results import Figure
-from pocketvae.manifest import Stratum, Tolerance
-from pocketvae.metrics import POSTERIOR, absolute_difference, measure, psnr_db, quantile_99, root_mean_square
-from pocketvae.runners import FloatArray
+from pocketvae.benchmarks.parity.results import Measurement
+from pocketvae.bundle.manifest import Stratum
+from pocketvae.numerics.metrics import POSTERIOR, absolute_difference, measure, psnr_db, quantile_99, root_mean_square
+from pocketvae.numerics.ssim import ssim
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component, VaeSpec
-from pocketvae.ssim import ssim
 
 _IMAGE = "image"
 
@@ -28,7 +29,7 @@ def output_figures(
     expected: Mapping[str, FloatArray],
     outputs: Mapping[str, FloatArray],
     strata: Sequence[Stratum],
-) -> list[Figure]:
+) -> list[Measurement]:
     """Returns the figures of an artifact that ran; none of an output that holds values that are not finite.
 
     Args:
@@ -57,7 +58,7 @@ def output_figures(
         for metric in ("kl_mean", "kl_max", "active_units_changed"):
             found.append((POSTERIOR, "", metric, measure(_tolerance(POSTERIOR, metric), expected, outputs)))
     return [
-        Figure(artifact=artifact, target=target, output=output, stratum=stratum, metric=metric, value=value)
+        Measurement(artifact=artifact, target=target, output=output, stratum=stratum, metric=metric, value=value)
         for output, stratum, metric, value in found
     ]
 

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import missing_package
-from pocketvae.runners import Array, quantize
+from pocketvae.runtimes.base import Array, quantize
 from pocketvae.spec import Format, TensorSpec
 
 Values = dict[str, npt.NDArray[np.float64]]

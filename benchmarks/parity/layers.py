@@ -9,11 +9,12 @@ from collections.abc import Mapping
 import numpy as np
 
 from pocketvae.benchmarks.parity.layer_values import Values, layer_values
-from pocketvae.benchmarks.results import Layer, LayerReport
-from pocketvae.bundle import Bundle
+from pocketvae.benchmarks.parity.results import Layer, LayerReport
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError
-from pocketvae.manifest import ArtifactRecord
-from pocketvae.runners import Array, Kernels, open_runner, run_samples
+from pocketvae.runtimes.base import Array, Kernels, run_samples
+from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Precision
 
 _SAMPLES = 32

@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import SpecError, unknown_name
-from pocketvae.manifest import ArtifactRecord, Tolerance
-from pocketvae.metrics import METRICS, POSTERIOR
+from pocketvae.numerics.metrics import METRICS, POSTERIOR
+from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import Component
 
 CONFIG_NAME = "pocketvae.toml"
@@ -25,7 +26,7 @@ class Override:
     Attributes:
         pattern: An artifact's file name, or a pattern such as `decoder.int8*`.
         output: Name of an output, or `posterior`.
-        metric: A name of `pocketvae.metrics`.
+        metric: A name of `pocketvae.numerics.metrics`.
         limit: Largest value that passes.
         source: Where it was written.
     """

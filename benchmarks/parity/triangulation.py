@@ -8,12 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pocketvae.benchmarks.parity.checks import meets
-from pocketvae.benchmarks.results import Culprit, Diagnosis
+from pocketvae.benchmarks.parity.results import Culprit, Diagnosis
 from pocketvae.benchmarks.targets import ArtifactFault, TargetRun
+from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.errors import TargetError
-from pocketvae.likelihoods import Observed
-from pocketvae.manifest import ArtifactRecord, Manifest, Tolerance
-from pocketvae.runners import Array, FloatArray, Kernels
+from pocketvae.numerics.likelihoods import Observed
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.runtimes.base import Array, FloatArray, Kernels
 from pocketvae.spec import Format, Precision, VaeSpec
 
 Outputs = Mapping[str, FloatArray]

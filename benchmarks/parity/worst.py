@@ -9,15 +9,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.benchmarks.results import WorstInput
-from pocketvae.bundle import Goldens
-from pocketvae.files import plain_name
-from pocketvae.images import to_pixels
-from pocketvae.manifest import Stratum
-from pocketvae.metrics import POSTERIOR, absolute_difference, posterior_kl
-from pocketvae.pictures import grid, pixel_scale, png_bytes
-from pocketvae.runners import Array, FloatArray
+from pocketvae.benchmarks.parity.results import WorstInput
+from pocketvae.bundle.bundle import Goldens
+from pocketvae.bundle.manifest import Stratum
+from pocketvae.data.dataset import to_pixels
+from pocketvae.data.pictures import grid, pixel_scale, png_bytes
+from pocketvae.numerics.metrics import POSTERIOR, absolute_difference, posterior_kl
+from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component, VaeSpec
+from pocketvae.system.files import plain_name
 
 AMPLIFICATION = 16
 

@@ -9,17 +9,16 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from pocketvae.benchmarks.couriers import apt
-from pocketvae.benchmarks.couriers.channel import ChannelRun
-from pocketvae.benchmarks.couriers.messages import Latency
-from pocketvae.benchmarks.couriers.pip import unpack_foreign
-from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, named_program, run_tool, target_folder
-from pocketvae.benchmarks.couriers.wheel import WHEEL_NAME, wheel_bytes
-from pocketvae.benchmarks.targets.protocol import Target, TargetRun
-from pocketvae.bundle import Bundle
+from pocketvae.benchmarks.execution.protocol import Latency, Target, TargetRun
+from pocketvae.benchmarks.remote.channel import ChannelRun
+from pocketvae.benchmarks.remote.wheel import WHEEL_NAME, wheel_bytes
+from pocketvae.bundle.bundle import Bundle
 from pocketvae.errors import TargetError, missing_package, unknown_name
-from pocketvae.files import write_bytes
-from pocketvae.line_process import LineProcess
+from pocketvae.processes.line_process import LineProcess
+from pocketvae.system.files import write_bytes
+from pocketvae.system.tools import apt
+from pocketvae.system.tools.pip import unpack_foreign
+from pocketvae.system.tools.setup import SetupStep, folder_step, named_program, run_tool, target_folder
 
 # cortex-a53 has no dot products (Raspberry Pi 3), cortex-a76 has them (Raspberry Pi 5), max has i8mm and SME too.
 CPUS = ("cortex-a53", "cortex-a76", "max")
@@ -124,8 +123,8 @@ class Arm64Target(Target):
         command = [str(qemu), "-cpu", self._cpu, "-L", str(root), str(root_python(root))]
         paths = (folder / WHEEL_NAME, self._folder / "site")
         environment = {"PYTHONPATH": os.pathsep.join(map(str, paths)), "PYTHONSAFEPATH": "1", "PYTHONNOUSERSITE": "1"}
-        courier = ["-m", "pocketvae.benchmarks.couriers.courier", str(bundle.path.absolute())]
-        return LineProcess([*command, *courier], environment=environment)
+        program = ["-m", "pocketvae.benchmarks.remote.serve", str(bundle.path.absolute())]
+        return LineProcess([*command, *program], environment=environment)
 
 
 class Arm64Run(ChannelRun):

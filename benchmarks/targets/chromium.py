@@ -6,17 +6,17 @@ import json
 import os
 import shutil
 
-from pocketvae.benchmarks.couriers import npm
-from pocketvae.benchmarks.couriers.browser import Browser
-from pocketvae.benchmarks.couriers.messages import Job, Latency
-from pocketvae.benchmarks.couriers.scripts import ScriptRun
-from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, named_program, target_folder
-from pocketvae.benchmarks.targets.protocol import Target, TargetRun
-from pocketvae.bundle import Bundle
-from pocketvae.cache import ONNXRUNTIME_WEB_VERSION
+from pocketvae.benchmarks.execution.protocol import Latency, Target, TargetRun
+from pocketvae.benchmarks.remote.browser import Browser
+from pocketvae.benchmarks.remote.messages import Job
+from pocketvae.benchmarks.remote.scripts import ScriptRun
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError, unknown_name
-from pocketvae.manifest import ArtifactRecord
 from pocketvae.spec import Format, Precision
+from pocketvae.system.cache import ONNXRUNTIME_WEB_VERSION
+from pocketvae.system.tools import npm
+from pocketvae.system.tools.setup import SetupStep, folder_step, named_program, target_folder
 
 _PACKAGES = (
     "@litertjs/core@2.5.3",

@@ -6,15 +6,15 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pocketvae.benchmarks.couriers import npm
-from pocketvae.benchmarks.couriers.scripts import ScriptRun, write_scripts
-from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, named_program, target_folder
-from pocketvae.benchmarks.targets.protocol import Target, TargetRun, refuse_option
-from pocketvae.bundle import Bundle
+from pocketvae.benchmarks.execution.protocol import Target, TargetRun, refuse_option
+from pocketvae.benchmarks.remote.scripts import ScriptRun, write_scripts
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError
-from pocketvae.line_process import LineProcess
-from pocketvae.manifest import ArtifactRecord
+from pocketvae.processes.line_process import LineProcess
 from pocketvae.spec import Format
+from pocketvae.system.tools import npm
+from pocketvae.system.tools.setup import SetupStep, folder_step, named_program, target_folder
 
 _PACKAGES = ("onnxruntime-node@1.30.0",)
 # The package brings the libraries of every system.

@@ -9,17 +9,17 @@ import shutil
 import warnings
 from pathlib import Path
 
-from pocketvae.benchmarks.couriers.channel import ChannelRun
-from pocketvae.benchmarks.couriers.journal import Journal
-from pocketvae.benchmarks.couriers.secure_shell import Address, cache_path, packed
-from pocketvae.benchmarks.couriers.setup import SetupStep, target_folder
-from pocketvae.benchmarks.couriers.wheel import WHEEL_NAME, wheel_bytes
-from pocketvae.benchmarks.targets.protocol import Target, TargetRun
-from pocketvae.bundle import Bundle
+from pocketvae.benchmarks.execution.protocol import Target, TargetRun
+from pocketvae.benchmarks.remote.channel import ChannelRun
+from pocketvae.benchmarks.remote.response_cache import ResponseCache
+from pocketvae.benchmarks.remote.secure_shell import Address, cache_path, packed
+from pocketvae.benchmarks.remote.wheel import WHEEL_NAME, wheel_bytes
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import MANIFEST_NAME
 from pocketvae.errors import LeftoverWarning, OutputExistsError, TargetError
-from pocketvae.files import claimed_directory, sha256_bytes, write_text
-from pocketvae.line_process import LineProcess
-from pocketvae.manifest import MANIFEST_NAME
+from pocketvae.processes.line_process import LineProcess
+from pocketvae.system.files import claimed_directory, sha256_bytes, write_text
+from pocketvae.system.tools.setup import SetupStep, target_folder
 
 _VENV = "venv"
 _PYTHON = cache_path(f"{_VENV}/bin/python")
@@ -62,10 +62,10 @@ class SshTarget(Target):
                 raise TargetError(f"another pocketvae runs this bundle on {address.host}: wait for it") from e
             folder = cache_path(f"runs/{key}-{_token(answers)}")
             _send(address, folder, files)
-            journal = Journal(_runner(address, python, folder), answers)
-            held.callback(_remove_copies, self.name, address, folder, journal)
-            held.callback(journal.close)
-            run = SshRun(self.name, journal)
+            response_cache = ResponseCache(_runner(address, python, folder), answers)
+            held.callback(_remove_copies, self.name, address, folder, response_cache)
+            held.callback(response_cache.close)
+            run = SshRun(self.name, response_cache)
             run.held = held.pop_all()
             return run
 
@@ -109,15 +109,15 @@ class SshRun(ChannelRun):
         held: What ends with it: the connection, the copies at the other end, the claim on the answers.
     """
 
-    def __init__(self, name: str, journal: Journal) -> None:
+    def __init__(self, name: str, response_cache: ResponseCache) -> None:
         """Starts the remote runner.
 
         Raises:
             TargetError: it does not start.
         """
         self.held = contextlib.ExitStack()
-        self._journal = journal
-        super().__init__(name, journal)
+        self._journal = response_cache
+        super().__init__(name, response_cache)
 
     def close(self) -> None:
         """See `TargetRun.close`."""
@@ -128,7 +128,7 @@ def _runner(address: Address, python: str, folder: str) -> LineProcess:
     # The line break ends what a login shell may have printed before.
     script = (
         f"echo; cd / && PYTHONPATH={folder}/{WHEEL_NAME} PYTHONSAFEPATH=1 "
-        f"exec {python} -m pocketvae.benchmarks.couriers.courier {folder}/bundle"
+        f"exec {python} -m pocketvae.benchmarks.remote.serve {folder}/bundle"
     )
     return LineProcess(address.command(script), answers_begin="{")
 
@@ -141,9 +141,9 @@ def _token(answers: Path) -> str:
     return path.read_text("utf-8")
 
 
-def _remove_copies(name: str, address: Address, folder: str, journal: Journal) -> None:
+def _remove_copies(name: str, address: Address, folder: str, response_cache: ResponseCache) -> None:
     """Removes the copies; they stay for the next attempt when the connection was lost."""
-    if journal.is_lost:
+    if response_cache.is_lost:
         return
     try:
         address.run(f"rm -rf {folder}")

@@ -5,15 +5,15 @@ from __future__ import annotations
 import platform
 import sys
 
-from pocketvae.benchmarks.couriers.channel import ChannelRun
-from pocketvae.benchmarks.couriers.pip import install_here
-from pocketvae.benchmarks.couriers.setup import SetupStep, folder_step, target_folder
-from pocketvae.benchmarks.targets.protocol import Target, TargetRun, refuse_option
-from pocketvae.bundle import Bundle
-from pocketvae.line_process import LineProcess
-from pocketvae.manifest import ArtifactRecord
-from pocketvae.runners import Kernels
+from pocketvae.benchmarks.execution.protocol import Target, TargetRun, refuse_option
+from pocketvae.benchmarks.remote.channel import ChannelRun
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.processes.line_process import LineProcess
+from pocketvae.runtimes.base import Kernels
 from pocketvae.spec import Component, Format, Precision
+from pocketvae.system.tools.pip import install_here
+from pocketvae.system.tools.setup import SetupStep, folder_step, target_folder
 
 _REQUIREMENTS = ("tflite-micro==0.dev20261023182759", "flatbuffers", "pyyaml")
 _DOWNLOAD_BYTES = 1_600_000
@@ -44,7 +44,7 @@ class TflmTarget(Target):
 
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""
-        command = [sys.executable, "-m", "pocketvae.benchmarks.couriers.courier", str(bundle.path.absolute())]
+        command = [sys.executable, "-m", "pocketvae.benchmarks.remote.serve", str(bundle.path.absolute())]
         # -m puts the current folder first, and a file of the user's must not stand in for a module.
         environment = {"PYTHONPATH": str(self._site), "PYTHONSAFEPATH": "1"}
         return ChannelRun(self.name, LineProcess([*command, "--runtime", "tflm"], environment=environment))

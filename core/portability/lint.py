@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from pocketvae.formats.tflite.operators import read_operators
 from pocketvae.portability.litert_gpu import check_gpu
 from pocketvae.portability.microcontroller import check_microcontroller
 from pocketvae.portability.onnx_mobile import check_mobile
 from pocketvae.portability.records import Portability
-from pocketvae.portability.tflite_operators import read_operators
 from pocketvae.portability.xnnpack import check_xnnpack
 from pocketvae.spec import Format
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pocketvae.formats.tflite.operators import Operator, Tensor
 from pocketvae.portability.records import Backend, Portability
 from pocketvae.portability.tally import tally
-from pocketvae.portability.tflite_operators import Operator, Tensor
 
 SOURCE = "table of google-ai-edge/LiteRT, tflite/delegates/gpu, commit f67457790c9c of 2026-08-21"
 

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pocketvae.formats.tflite.operators import Operator
 from pocketvae.portability.records import Backend, Portability
 from pocketvae.portability.tally import tally
-from pocketvae.portability.tflite_operators import Operator
 
 SOURCE = "table of tensorflow/tflite-micro, python_ops_resolver.cc, commit 03e16b2931c7; types tried with 0.dev20261023"
 

@@ -6,11 +6,11 @@ from functools import cache
 from importlib.resources import files
 
 from pocketvae.errors import ManifestError
-from pocketvae.onnx_metadata import GRAPH, IR_VERSION, OPSET_IMPORT, fields
+from pocketvae.formats.onnx.metadata import GRAPH, IR_VERSION, OPSET_IMPORT, fields
+from pocketvae.formats.tflite.metadata import metadata_ranges
+from pocketvae.formats.tflite.operators import read_operators
 from pocketvae.portability.records import Requirement
-from pocketvae.portability.tflite_operators import read_operators
 from pocketvae.spec import Format
-from pocketvae.tflite_metadata import metadata_ranges
 
 TFLITE, ONNXRUNTIME = "TensorFlow Lite", "onnxruntime"
 _CONVERTERS_NOTE = "min_runtime_version"

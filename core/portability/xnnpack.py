@@ -10,10 +10,10 @@ from importlib.metadata import version
 from typing import Any
 
 from pocketvae.errors import ParityError, missing_package
+from pocketvae.formats.tflite.operators import Operator
 from pocketvae.portability.records import Backend, Portability
 from pocketvae.portability.tally import tally
-from pocketvae.portability.tflite_operators import Operator
-from pocketvae.quiet import quiet_stderr
+from pocketvae.system.quiet import quiet_stderr
 
 _REASON = "left to LiteRT's built-in kernels"
 

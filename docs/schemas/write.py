@@ -6,11 +6,11 @@ from pathlib import Path
 from pocketvae.apps import Calibration, ScoreResult
 from pocketvae.benchmarks import BenchResult, Comparison, VerifyResult
 from pocketvae.benchmarks.matrix import MatrixResult
+from pocketvae.bundle.embedded import EmbeddedRecord
+from pocketvae.bundle.manifest import Manifest
+from pocketvae.bundle.run import RunRecord
 from pocketvae.documents import json_schema
-from pocketvae.embedded import EmbeddedRecord
 from pocketvae.export import Recipe
-from pocketvae.manifest import Manifest
-from pocketvae.run import RunRecord
 from pocketvae.train import Evaluation
 
 DOCUMENTS = {

@@ -1,6 +1,21 @@
 """EMBED.md: code that runs a bundle's files in apps, written from the manifest."""
 
-from pocketvae.export.guide.page import embed_guide
-from pocketvae.export.guide.parts import recommended
+from typing import TYPE_CHECKING
 
-__all__ = ["embed_guide", "recommended"]
+from pocketvae.lazy_names import lazy_names
+
+if TYPE_CHECKING:
+    from pocketvae.export.guide.page import embed_guide
+    from pocketvae.export.guide.parts import recommended
+
+_MODULES = {
+    "pocketvae.export.guide.page": ("embed_guide",),
+    "pocketvae.export.guide.parts": ("recommended",),
+}
+
+__all__ = [
+    "embed_guide",
+    "recommended",
+]
+
+__getattr__, __dir__ = lazy_names(__name__, _MODULES)

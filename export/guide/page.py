@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable
 
+from pocketvae.bundle.manifest import ArtifactRecord, Manifest
+from pocketvae.export.embed.tensor_docs import tensor_doc
 from pocketvae.export.guide import android, cpp, ios, python, web
 from pocketvae.export.guide.parts import Part, make_images, parts_of
-from pocketvae.export.meanings import meaning_of
-from pocketvae.manifest import ArtifactRecord, Manifest
 from pocketvae.spec import Component, Format, PriorKind, TensorSpec
 
 _ORDER = (Component.GENERATOR, Component.DECODER, Component.ENCODER, Component.SAMPLER, Component.PRIOR)
@@ -106,7 +106,7 @@ def _tensors(parts: tuple[Part, ...]) -> list[str]:
 
 
 def _tensor_row(part: Part, role: str, tensor: TensorSpec) -> str:
-    item = meaning_of(tensor, part.component, part.vae)
+    item = tensor_doc(tensor, part.component, part.vae)
     limits = f"{item.range[0]:g} to {item.range[1]:g}" if item.range and not _is_any(tensor) else "any"
     return (
         f"| {part.component} | {role} | `{tensor.name}` | {list(tensor.shape)} | {tensor.dtype} "

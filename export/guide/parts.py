@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
-from pocketvae.manifest import ArtifactRecord, Manifest
-from pocketvae.portability import Backend
+from pocketvae.bundle.manifest import ArtifactRecord, Manifest
+from pocketvae.portability.records import Backend
 from pocketvae.spec import Component, Format, Precision, TensorSpec, VaeSpec
 
 _FUNCTIONS: Mapping[Component, str] = {

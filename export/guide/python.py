@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.export.guide.parts import Part, make_images
-from pocketvae.manifest import ArtifactRecord
 from pocketvae.spec import Quantization, TensorSpec, VaeSpec
 
 _LITERT = '''\

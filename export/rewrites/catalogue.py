@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pocketvae.export.graphs import Graph, function_of
+from pocketvae.export.convert.graphs import Graph, function_of
 from pocketvae.export.rewrites import folding, narrow, upsampling
 from pocketvae.export.rewrites.frozen import FrozenGraph, freeze
 from pocketvae.export.rewrites.names import Rewrite, Step
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras.io import import_tensorflow
 
 _UPSAMPLINGS = {
     Rewrite.TRANSPOSED_CONVOLUTION: upsampling.find_transposed,

@@ -6,7 +6,7 @@ from typing import Any
 
 from pocketvae.export.rewrites.frozen import FrozenGraph, static_shape
 from pocketvae.export.rewrites.phases import Pair
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras.io import import_tensorflow
 
 
 def image_size(tensor: Any) -> Pair | None:

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pocketvae.export.rewrites.frozen import FrozenGraph, static_shape
 from pocketvae.export.rewrites.tails import Tail, read_tail
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras.io import import_tensorflow
 
 Array = npt.NDArray[Any]
 _NONE: frozenset[str] = frozenset()

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras.io import import_tensorflow
 
 Array = npt.NDArray[Any]
 _VARYING = frozenset({"Placeholder", "PlaceholderWithDefault"})

@@ -18,7 +18,7 @@ from pocketvae.export.rewrites.convolutions import image_size, layer_name, leadi
 from pocketvae.export.rewrites.frozen import FrozenGraph
 from pocketvae.export.rewrites.phases import Pair
 from pocketvae.export.rewrites.tails import FUSED_ACTIVATIONS, Tail, read_tail
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras.io import import_tensorflow
 
 _MOST_CHANNELS = 4
 _LARGEST_BLOCK = 8

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.export.rewrites.frozen import FrozenGraph
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras.io import import_tensorflow
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -21,7 +21,7 @@ from pocketvae.export.rewrites.phases import (
     of_transposed_convolution,
 )
 from pocketvae.export.rewrites.tails import Tail, read_tail
-from pocketvae.keras_io import import_tensorflow
+from pocketvae.keras.io import import_tensorflow
 
 
 @dataclass(frozen=True, kw_only=True)

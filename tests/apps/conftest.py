@@ -5,7 +5,7 @@ import pytest
 
 import pocketvae
 from pocketvae.apps import PixelTraining, fit_tables, load_tables
-from pocketvae.apps.pixel_network import Window
+from pocketvae.apps.compression.pixel_network import Window
 
 WINDOW = Window(above=2, beside=2)
 

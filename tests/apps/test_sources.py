@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from pocketvae.apps import load_images, load_training_images
+from pocketvae.data.dataset import load_splits
 from pocketvae.errors import DataError
-from pocketvae.images import load_splits
 from pocketvae.spec import VaeSpec
 
 GREY = VaeSpec(image_shape=(6, 6, 1), latent_dim=3)

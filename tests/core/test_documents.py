@@ -1,12 +1,13 @@
 import json
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pytest
 
+from pocketvae.bundle.manifest import FileRecord
+from pocketvae.bundle.run import RunRecord
 from pocketvae.documents import decode, decode_line, encode, encode_line
 from pocketvae.errors import ManifestError
-from pocketvae.manifest import FileRecord
-from pocketvae.run import RunRecord
 from pocketvae.spec import VaeSpec
 
 RECORD = RunRecord(
@@ -69,3 +70,25 @@ def test_a_line_between_processes_can_carry_nan():
     line = encode_line(Message(value=float("nan")))
     assert "\n" not in line
     assert decode_line(Message, line).value != decode_line(Message, line).value
+
+
+@dataclass(frozen=True, kw_only=True)
+class Third:
+    UPGRADES: ClassVar = {
+        1: lambda data: {"names": [data["name"]]},
+        2: lambda data: {"words": tuple(data["names"])},
+    }
+    schema_version: int = 3
+    words: tuple[str, ...]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"schema_version": 1, "name": "a"},
+        {"schema_version": 2, "names": ["a"]},
+        {"schema_version": 3, "words": ["a"]},
+    ],
+)
+def test_an_older_document_is_brought_up_to_date_step_by_step(document):
+    assert decode(Third, json.dumps(document), "x.json") == Third(words=("a",))

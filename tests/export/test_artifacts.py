@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pocketvae.export import artifacts
-from pocketvae.export.source import Source
+from pocketvae.export.quantize.source import Source
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec
 
 VAE = VaeSpec(image_shape=(2, 2, 1), latent_dim=3)
@@ -34,11 +34,13 @@ def source():
     return make(Component.GENERATOR, seeds, {"image": np.ones((4, 2, 2, 1), np.float32)}, parts)
 
 
-def decoder_of(source, monkeypatch, excess):
+def decoder_of(source, monkeypatch, error_ratio):
     """Returns the generator's decoder and what it was compared on and searched for on."""
     seen = []
     monkeypatch.setattr(artifacts, "_made", lambda spec, source, tolerances: OWN)
-    monkeypatch.setattr(artifacts, "excess_of", lambda _format, _content, here, _limits: seen.append(here) or excess)
+    monkeypatch.setattr(
+        artifacts, "error_ratio_of", lambda _format, _content, here, _limits: seen.append(here) or error_ratio
+    )
     monkeypatch.setattr(artifacts, "_convert", lambda spec, here, tolerances: seen.append(here) or NEW)
     return artifacts._decoder(DECODER, source, ()), seen
 
@@ -50,9 +52,9 @@ def test_a_decoder_that_holds_its_budget_on_the_generator_s_images_is_taken_over
     np.testing.assert_array_equal(compared.golden_outputs["image"], np.ones((4, 2, 2, 1)))
 
 
-@pytest.mark.parametrize("excess", [1.01, float("inf")])
-def test_one_that_does_not_is_quantized_anew_for_them(source, monkeypatch, excess):
-    made, (_, searched) = decoder_of(source, monkeypatch, excess)
+@pytest.mark.parametrize("error_ratio", [1.01, float("inf")])
+def test_one_that_does_not_is_quantized_anew_for_them(source, monkeypatch, error_ratio):
+    made, (_, searched) = decoder_of(source, monkeypatch, error_ratio)
     assert (made.content, made.notes) == (b"new", ("quantized anew for the latents of seeds", "note"))
     np.testing.assert_array_equal(searched.golden_inputs["z"], np.full((4, 3), 7))
     assert searched.component is Component.DECODER

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from pocketvae.benchmarks import verify_bundle
-from pocketvae.bundle import open_bundle
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import SpecError
 from pocketvae.export import ExportConfig, export_run, plan_artifacts
-from pocketvae.runners import open_runner
+from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.train import TrainConfig, train, with_overrides
 
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def digits_npz(tmp_path_factory):
     """160 labelled MNIST images of every third pixel, as an .npz."""
-    from pocketvae.image_files import read_mnist
+    from pocketvae.data.image_files import read_mnist
 
     (images, labels), _ = read_mnist()
     path = tmp_path_factory.mktemp("data") / "digits.npz"

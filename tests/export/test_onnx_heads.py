@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pocketvae.export.onnx_quantize import activation_ranges
-from pocketvae.export.tflite_quantize import LOGIT_BOUND
+from pocketvae.export.quantize.onnx import activation_ranges
+from pocketvae.export.quantize.tflite import LOGIT_BOUND
 
 
 def model(head):

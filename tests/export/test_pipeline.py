@@ -7,12 +7,13 @@ import onnx
 import pytest
 
 from pocketvae.benchmarks import verify_bundle
-from pocketvae.bundle import open_bundle
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import ExportError, ManifestError, OutputExistsError
 from pocketvae.export import ExportConfig, Rewrite, RewriteChoice, export_run, pipeline, plan_artifacts
 from pocketvae.export.worker_process import WorkerProcess
-from pocketvae.noise import normal_noise
-from pocketvae.runners import Kernels, open_runner
+from pocketvae.numerics.noise import normal_noise
+from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format, Precision, PriorKind
 
 pytestmark = pytest.mark.slow
@@ -44,7 +45,7 @@ def test_goldens_are_stratified_and_not_the_calibration_samples(tiny_bundle):
 
 
 def test_goldens_are_what_the_original_model_says(tiny_bundle):
-    from pocketvae.keras_io import load_model
+    from pocketvae.keras.io import load_model
 
     bundle = open_bundle(tiny_bundle)
     goldens = bundle.goldens(Component.DECODER)
@@ -272,7 +273,7 @@ def test_a_generator_is_its_decoder_behind_the_sampler(tiny_bundle, precision):
 
 
 def test_a_generator_s_goldens_come_from_the_original_decoder(tiny_bundle):
-    from pocketvae.keras_io import load_model
+    from pocketvae.keras.io import load_model
 
     goldens = open_bundle(tiny_bundle).goldens(Component.GENERATOR)
     z = normal_noise(goldens.inputs["seed"], goldens.inputs["index"], 4)

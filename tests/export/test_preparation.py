@@ -4,9 +4,9 @@ import sys
 import pytest
 
 from pocketvae.errors import ExportError
-from pocketvae.export.budgets import FLOOR_FACTOR, tolerances
-from pocketvae.export.goldens import NoiseFloor
+from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.export.preparation import other_way, prepare
+from pocketvae.export.quantize.budgets import FLOOR_FACTOR, tolerances
 from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision
 

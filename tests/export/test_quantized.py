@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from pocketvae.benchmarks import verify_bundle
-from pocketvae.bundle import open_bundle
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import ExportError
 from pocketvae.export import Budget, ExportConfig, export_run, plan_artifacts, read_recipes
-from pocketvae.layers import read_layers
-from pocketvae.metrics import ELBO_CHANGE
-from pocketvae.quantization import Granularity
-from pocketvae.runners import open_runner, run_samples
+from pocketvae.formats.layers import read_layers
+from pocketvae.layer_precision import Granularity
+from pocketvae.numerics.metrics import ELBO_CHANGE
+from pocketvae.runtimes.base import run_samples
+from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format, Precision
 
 pytestmark = pytest.mark.slow
@@ -71,7 +72,7 @@ def test_every_searched_artifact_is_explained(manifest):
     assert len(searched(manifest)) == 6
     for artifact in searched(manifest):
         search = artifact.search
-        assert search.chosen.budget_share <= 1
+        assert search.chosen.error_ratio <= 1
         assert search.front
         assert search.trial_count >= len(search.front)
         assert all(0 <= layer.inside_integers <= 1 for layer in search.layers)

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from pocketvae.bundle import open_bundle
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import ExportError, OutputExistsError
 from pocketvae.export import ExportConfig, export_run, pipeline, plan_artifacts
 from pocketvae.export.worker_process import WorkerProcess
-from pocketvae.memory import used_bytes
+from pocketvae.processes.guard import used_bytes
 from pocketvae.spec import Component, Format, Precision
 
 pytestmark = pytest.mark.slow
@@ -27,7 +27,7 @@ from pathlib import Path
 from pocketvae.documents import decode_line, encode_line
 from pocketvae.export.messages import Request
 from pocketvae.export.worker import Worker
-from pocketvae.line_process import serve_lines
+from pocketvae.processes.line_process import serve_lines
 
 worker = Worker(Path(sys.argv[1]))
 

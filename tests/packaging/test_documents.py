@@ -9,7 +9,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 
-from pocketvae.onnx_metadata import metadata_entries
+from pocketvae.formats.onnx.metadata import metadata_entries
 from pocketvae.spec import Format
 
 ROOT = Path(__file__).parents[2]

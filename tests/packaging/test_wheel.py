@@ -95,7 +95,7 @@ assert main(["bench", "bundle", "--no-original"]) == 0
 
 def test_the_installed_wheel_brings_mnist(installed, tmp_path):
     code = """
-from pocketvae.images import load_splits
+from pocketvae.data.dataset import load_splits
 data = load_splits("mnist")
 print(len(data.train), len(data.validation), len(data.test), data.image_shape)
 """

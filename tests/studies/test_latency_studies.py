@@ -37,7 +37,7 @@ def test_help_says_what_is_done(name):
 
 
 def test_extra_work_does_not_change_the_image(study, tmp_path, bundles):
-    from pocketvae.runners import open_runner
+    from pocketvae.runtimes.opening import open_runner
     from pocketvae.spec import Format
 
     path = bundles.make_bundle(tmp_path / "b") / "decoder.float32.onnx"
@@ -49,7 +49,7 @@ def test_extra_work_does_not_change_the_image(study, tmp_path, bundles):
 
 
 def test_a_gate_that_misses_or_invents_a_regression_fails(study, tmp_path, bundles, monkeypatch):
-    from pocketvae.benchmarks.latency.verdicts import judge_pairs
+    from pocketvae.benchmarks.latency.analyse.verdicts import judge_pairs
 
     gate = study("regression_gate")
     path = bundles.make_bundle(tmp_path / "b")

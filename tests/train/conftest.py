@@ -13,7 +13,7 @@ import pytest
 @pytest.fixture(scope="session")
 def small_npz(tmp_path_factory) -> Path:
     """160 labelled MNIST images, every third pixel of their middle, as an .npz; 128 of them are for training."""
-    from pocketvae.image_files import read_mnist
+    from pocketvae.data.image_files import read_mnist
 
     (images, labels), _ = read_mnist()
     path = tmp_path_factory.mktemp("data") / "small.npz"
@@ -24,7 +24,7 @@ def small_npz(tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def small_data(small_npz):
     """The same as splits."""
-    from pocketvae.images import load_splits
+    from pocketvae.data.dataset import load_splits
 
     return load_splits(str(small_npz))
 
@@ -97,7 +97,7 @@ def weights_of():
     """Loads every weight of a run's models."""
 
     def load(run: Path) -> dict[str, list[np.ndarray]]:
-        from pocketvae.keras_io import load_model
+        from pocketvae.keras.io import load_model
 
         return {file.stem: load_model(file).get_weights() for file in sorted(Path(run).glob("*.keras"))}
 

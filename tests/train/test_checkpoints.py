@@ -182,7 +182,7 @@ def test_the_record_is_written_after_the_weights_it_names(make_parts, small_data
     def fail(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("pocketvae.files.write_text", fail)
+    monkeypatch.setattr("pocketvae.system.files.write_text", fail)
     with pytest.raises(OSError, match="No space left"):
         kept.save(reached(60.0, 50.0))
     monkeypatch.undo()

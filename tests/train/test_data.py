@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pocketvae.images import ImageSet, ImageSplits
+from pocketvae.data.dataset import ImageSet, ImageSplits
 from pocketvae.train.data import binarize_once, identify
 
 

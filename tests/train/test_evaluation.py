@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pocketvae import gaussian
-from pocketvae.images import ImageSet
+from pocketvae.data.dataset import ImageSet
+from pocketvae.numerics import gaussian
 from pocketvae.spec import Likelihood, PriorKind, VaeSpec
 
 pytestmark = pytest.mark.slow
@@ -41,7 +41,7 @@ def exact_log_likelihood(data):
 
 def linear_model(*, shift=0.0, widen=1.0, prior=None):
     """A VAE whose encoder is the exact posterior; `shift` (in its sigmas) and `widen` make it wrong."""
-    from pocketvae.keras_io import import_keras
+    from pocketvae.keras.io import import_keras
     from pocketvae.train.model import VaeModel
 
     keras = import_keras()

@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pocketvae.images import ImageSet, ImageSplits
+from pocketvae.data.dataset import ImageSet, ImageSplits
 from pocketvae.progress import ignore_progress
 from pocketvae.train.evaluation import ElboEstimate
 from pocketvae.train.loop import LoopState, NotFiniteError, fit, is_stopped_early, steps_of_epoch
@@ -195,7 +195,7 @@ def test_progress_tells_steps_epoch_and_loss(small_config):
 WHOLE_EPOCH = """
 import sys
 import numpy as np
-from pocketvae.images import load_splits
+from pocketvae.data.dataset import load_splits
 from pocketvae.train import TrainConfig
 from pocketvae.train.data import identify
 from pocketvae.train.loop import _batches, _epoch_order, steps_of_epoch

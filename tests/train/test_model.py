@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pocketvae import gaussian
+from pocketvae.numerics import gaussian
 
 pytestmark = pytest.mark.slow
 FLOW = {"prior": "realnvp", "couplings": 2, "coupling_units": 4}

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pocketvae import gaussian
+from pocketvae.numerics import gaussian
 
 pytestmark = pytest.mark.slow
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pocketvae.bundle.run import open_run
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, OutputExistsError, SpecError, TrainingError
-from pocketvae.run import open_run
 from pocketvae.train import TrainConfig, train
 
 pytestmark = pytest.mark.slow
@@ -86,7 +86,7 @@ def test_tensorboard_gets_every_epoch(small_run):
 
 def test_training_learns_more_than_the_mean_image(tiny_run, mnist_npz):
     # The best model without latents: one probability per pixel, the training mean.
-    from pocketvae.images import load_splits, to_unit_interval
+    from pocketvae.data.dataset import load_splits, to_unit_interval
 
     data = load_splits(str(mnist_npz))
     mean = np.clip(to_unit_interval(data.train.images).mean(axis=0), 1e-3, 1 - 1e-3)
@@ -216,7 +216,7 @@ def test_force_begins_an_unfinished_training_anew(tmp_path, unfinished, capsys):
 
 
 def test_a_second_process_is_locked_out(tmp_path, unfinished, capsys):
-    from pocketvae import files
+    from pocketvae.system import files
     from pocketvae.train.checkpoints import MILESTONE
 
     first = files.resumable_directory(tmp_path / "run", force=False, resume=True, milestone=MILESTONE)

@@ -44,7 +44,7 @@ def test_samples_are_ten_rows_of_ten_and_the_seed_decides_them(make_parts, chang
 
 
 def test_reconstructions_are_below_their_originals(make_parts, small_data):
-    from pocketvae.pictures import grid, pixel_scale, png_bytes
+    from pocketvae.data.pictures import grid, pixel_scale, png_bytes
     from pocketvae.train.plots import reconstructions_png
 
     model = make_parts().model

@@ -4,8 +4,8 @@ import sys
 import numpy as np
 import pytest
 
-from pocketvae import gaussian
 from pocketvae.errors import ExportError
+from pocketvae.numerics import gaussian
 from pocketvae.spec import PriorKind, VaeSpec
 
 pytestmark = pytest.mark.slow
@@ -176,7 +176,7 @@ def test_samples_of_a_mixture_have_its_density():
 
 @pytest.mark.parametrize("kind", ["mixture", "vamp", "realnvp"])
 def test_a_saved_prior_holds_standard_layers_and_keeps_its_density(small_config, tmp_path, kind):
-    from pocketvae.keras_io import load_model, save_model
+    from pocketvae.keras.io import load_model, save_model
     from pocketvae.train.priors import build_mixture, log_density
 
     model, vae = build(small_config, 5)

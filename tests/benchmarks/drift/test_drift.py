@@ -9,13 +9,13 @@ from onnx import numpy_helper
 from pocketvae.benchmarks.drift.control import four_bit
 from pocketvae.benchmarks.drift.images import golden_images, source_images
 from pocketvae.benchmarks.drift.repeats import check_repeats
-from pocketvae.benchmarks.environment import logical_cores
 from pocketvae.benchmarks.targets import make_target
-from pocketvae.bundle import open_bundle
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError
-from pocketvae.files import sha256_file
 from pocketvae.spec import Format
+from pocketvae.system.environment import logical_cores
+from pocketvae.system.files import sha256_file
 
 
 def test_weights_of_four_bits_have_fifteen_levels(bundles):

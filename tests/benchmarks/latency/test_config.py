@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from pocketvae.benchmarks import Baseline, BenchConfig, Wish
+from pocketvae.benchmarks import Baseline, BenchConfig, Constraints
 from pocketvae.errors import SpecError
 from pocketvae.spec import Component
 
@@ -38,4 +38,4 @@ def test_a_margin_that_is_none(margin):
 )
 def test_a_wish_that_nothing_can_meet(values, message):
     with pytest.raises(SpecError, match=message):
-        Wish(**values)
+        Constraints(**values)

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 
-from pocketvae.benchmarks.latency import graph_litert, graph_onnx
-from pocketvae.benchmarks.latency.graph_litert import Operator, Tensor, delegated, work
-from pocketvae.bundle import open_bundle
+from pocketvae.benchmarks.latency.measure import graph_litert, graph_onnx
+from pocketvae.benchmarks.latency.measure.graph_litert import Operator, Tensor, delegated, work
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import ParityError
-from pocketvae.runners import Kernels
+from pocketvae.runtimes.base import Kernels
 from pocketvae.spec import Component
 
 
@@ -126,7 +126,7 @@ def test_both_formats_do_the_same_work_and_xnnpack_takes_all_of_it(tiny_bundle):
 
 @pytest.mark.slow
 def test_every_tflite_operator_runs_alone(tiny_bundle):
-    from pocketvae.benchmarks.latency.profile_litert import profile
+    from pocketvae.benchmarks.latency.measure.profile_litert import profile
 
     for name in ("decoder.float32.tflite", "decoder.int8.tflite", "generator.int8.tflite"):
         content = (tiny_bundle / name).read_bytes()

@@ -6,12 +6,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from pocketvae.benchmarks.execution.local import HostRun
 from pocketvae.benchmarks.matrix import CellState, matrix_bundle, matrix_page, matrix_table
 from pocketvae.benchmarks.matrix import run as module
 from pocketvae.benchmarks.matrix.table import problem_lines
 from pocketvae.benchmarks.targets import ArtifactFault, Target, make_target
-from pocketvae.benchmarks.targets.host import HostRun
-from pocketvae.bundle import open_bundle
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.cli.main import main
 from pocketvae.errors import SpecError, TargetError
 from pocketvae.spec import Precision

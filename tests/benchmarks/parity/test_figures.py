@@ -3,7 +3,7 @@ import pytest
 
 from pocketvae.benchmarks import figures_table, verify_bundle
 from pocketvae.benchmarks.parity.figures import output_figures
-from pocketvae.manifest import Stratum
+from pocketvae.bundle.manifest import Stratum
 from pocketvae.spec import Component, VaeSpec
 
 VAE = VaeSpec(image_shape=(6, 6, 1), latent_dim=3)

@@ -7,9 +7,9 @@ from onnx import numpy_helper
 
 from pocketvae.benchmarks import layer_lines
 from pocketvae.benchmarks.parity.layers import compare_layers, first_bad, layer_reports
-from pocketvae.benchmarks.results import Layer
-from pocketvae.benchmarks.verify import add_layers, verify_in_detail
-from pocketvae.bundle import open_bundle
+from pocketvae.benchmarks.parity.results import Layer
+from pocketvae.benchmarks.parity.verify import add_layers, verify_in_detail
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.cli.main import main
 
 
@@ -60,7 +60,7 @@ def with_half(bundles, folder, change):
     change(model)
     onnx.save(model, bundle / "decoder.float16.onnx")
     record = json.loads(json.dumps(manifest["artifacts"][0]))
-    from pocketvae.files import sha256_file
+    from pocketvae.system.files import sha256_file
 
     file = bundle / "decoder.float16.onnx"
     record["file"] = {"path": file.name, "sha256": sha256_file(file), "size_bytes": file.stat().st_size}

@@ -2,7 +2,7 @@ import pytest
 
 from pocketvae.benchmarks import verify_bundle
 from pocketvae.benchmarks.parity.limits import parse_limits
-from pocketvae.bundle import open_bundle
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.cli.main import main
 from pocketvae.errors import SpecError
 

@@ -9,12 +9,12 @@ import pytest
 from onnx import helper, numpy_helper
 
 from pocketvae.benchmarks import verify_bundle
+from pocketvae.benchmarks.parity.results import Culprit
 from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
-from pocketvae.benchmarks.results import Culprit
-from pocketvae.bundle import open_bundle
-from pocketvae.files import sha256_file
-from pocketvae.runners import Kernels
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.runtimes.base import Kernels
 from pocketvae.spec import Component
+from pocketvae.system.files import sha256_file
 
 
 def rehash(bundle):

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from pocketvae.benchmarks import save_worst, verify_in_detail
-from pocketvae.bundle import open_bundle
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.cli.main import main
 
 

@@ -6,7 +6,7 @@ import pytest
 from pocketvae.benchmarks import verify_bundle
 from pocketvae.benchmarks.matrix import CellState, matrix_bundle
 from pocketvae.benchmarks.targets import make_target
-from pocketvae.bundle import open_bundle
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import SpecError, TargetError
 from pocketvae.spec import Component, Precision
 
@@ -184,7 +184,7 @@ def test_a_microcontrollers_interpreter_says_what_it_is_not_for(tmp_path, bundle
 @pytest.fixture(scope="session")
 def transposed_decoder(tmp_path_factory):
     """Somebody's decoder with the layer that LiteRT's WebGPU delegate computes wrongly."""
-    from pocketvae.keras_io import import_keras
+    from pocketvae.keras.io import import_keras
 
     keras = import_keras()
     keras.utils.set_random_seed(3)
@@ -199,12 +199,12 @@ def transposed_decoder(tmp_path_factory):
 
 
 def export_float32(decoder, out, rewrites):
-    from pocketvae.export import ExportConfig, OwnModels, export_own_models, parse_rewrites, plan_artifacts
+    from pocketvae.export import ExportConfig, ExternalModels, export_external_models, parse_rewrites, plan_artifacts
     from pocketvae.spec import Format
 
     plan = plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.FLOAT32])
     config = ExportConfig(artifacts=plan, rewrites=parse_rewrites(rewrites))
-    export_own_models(OwnModels(decoder=decoder), out, config)
+    export_external_models(ExternalModels(decoder=decoder), out, config)
     return out
 
 

@@ -13,10 +13,10 @@ from pathlib import Path
 import pytest
 
 from pocketvae.benchmarks import verify_bundle
-from pocketvae.benchmarks.couriers.secure_shell import Address
+from pocketvae.benchmarks.remote.secure_shell import Address
 from pocketvae.benchmarks.targets import make_target
 from pocketvae.benchmarks.targets import ssh as ssh_module
-from pocketvae.bundle import open_bundle
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.cli.main import main
 from pocketvae.errors import LeftoverWarning, SpecError, TargetError
 
@@ -163,7 +163,7 @@ def test_times_are_measured_there(loopback, tmp_path, bundles):
 
 
 def test_a_connection_that_is_lost_keeps_what_was_done(loopback, tmp_path, bundles, monkeypatch):
-    monkeypatch.setattr("pocketvae.benchmarks.couriers.journal._PAUSES_S", (0.0,))
+    monkeypatch.setattr("pocketvae.benchmarks.remote.response_cache._PAUSES_S", (0.0,))
     bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
     first, second = bundle.manifest.artifacts
     with make_target(loopback.name).open(bundle) as run:

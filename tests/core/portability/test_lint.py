@@ -5,14 +5,15 @@ import sys
 import pytest
 from onnx import TensorProto, helper
 
-from pocketvae.benchmarks.couriers.setup import target_folder
 from pocketvae.benchmarks.targets.registry import make_target
 from pocketvae.errors import ManifestError
-from pocketvae.portability import Backend, lint
+from pocketvae.formats.tflite.operators import Operator, Tensor
+from pocketvae.portability.lint import lint
 from pocketvae.portability.litert_gpu import check_gpu
 from pocketvae.portability.microcontroller import check_microcontroller
-from pocketvae.portability.tflite_operators import Operator, Tensor
+from pocketvae.portability.records import Backend
 from pocketvae.spec import Format
+from pocketvae.system.tools.setup import target_folder
 
 
 def operator(name, version=1, dtype="float32", shape=(1, 4, 4, 2), weights=None):

@@ -2,8 +2,7 @@ import onnx
 import pytest
 
 from pocketvae.errors import ManifestError
-from pocketvae.portability import oldest_runtime
-from pocketvae.portability.requirements import newest
+from pocketvae.portability.requirements import newest, oldest_runtime
 from pocketvae.spec import Format
 
 

@@ -9,8 +9,8 @@ import subprocess
 import numpy as np
 import pytest
 
-from pocketvae.bundle import open_bundle
-from pocketvae.metrics import ELBO_CHANGE, measure
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.numerics.metrics import ELBO_CHANGE, measure
 from pocketvae.spec import Component
 
 pytestmark = pytest.mark.slow

@@ -6,9 +6,10 @@ import subprocess
 
 import pytest
 
+from pocketvae.bundle.manifest import ArtifactRecord, CalibrationRecord, FileRecord, Manifest
 from pocketvae.export.guide import embed_guide, recommended
-from pocketvae.manifest import ArtifactRecord, CalibrationRecord, FileRecord, Manifest, Tolerance
-from pocketvae.portability import Backend, Portability, Requirement
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.portability.records import Backend, Portability, Requirement
 from pocketvae.spec import (
     ArtifactSpec,
     Component,

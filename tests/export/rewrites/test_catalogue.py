@@ -19,7 +19,7 @@ def keras(request):
 def graph_of(call, shape):
     import tensorflow as tf
 
-    from pocketvae.export.graphs import Graph, function_of
+    from pocketvae.export.convert.graphs import Graph, function_of
     from pocketvae.spec import TensorSpec
 
     inputs = (TensorSpec(name="z", dtype="float32", shape=(1, *shape)),)

@@ -3,11 +3,7 @@
 import numpy as np
 import pytest
 
-from pocketvae.export.rewrites.phases import (
-    of_resized_convolution,
-    of_shuffled_convolution,
-    of_transposed_convolution,
-)
+from pocketvae.export.rewrites.phases import of_resized_convolution, of_shuffled_convolution, of_transposed_convolution
 
 RNG = np.random.default_rng(0)
 

@@ -1,0 +1,225 @@
+"""Compressing images to one small file, and back: lossy through the latent, or lossless through the pixel network."""
+
+from __future__ import annotations
+
+import zlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.apps.choice import Choice
+from pocketvae.apps.compression.codec_tables import CodecTables, decoder_id
+from pocketvae.apps.compression.latent_codec import decode_symbols, encode_symbols
+from pocketvae.apps.compression.latent_tables import DEFAULT_QUALITY, LatentTables, steps_of
+from pocketvae.apps.compression.pixel_codec import decode_pixels, encode_pixels
+from pocketvae.apps.compression.pixel_network import PixelNetwork
+from pocketvae.apps.compression.stream import ID_BYTES, Coding, Stream, check_count, pack, unpack
+from pocketvae.apps.latents_file import encode_images
+from pocketvae.apps.sources import SourceImages
+from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.processes.guard import machine_bytes
+from pocketvae.progress import ProgressCallback, ignore_progress
+from pocketvae.runtimes.base import FloatArray
+from pocketvae.spec import VaeSpec
+
+Pixels = npt.NDArray[np.uint8]
+_CHUNK = 256
+# A symbol of 64 bits and a float32.
+_BYTES_PER_LATENT = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decompressed:
+    """What a file held.
+
+    Attributes:
+        images: `[N, H, W, C] uint8`.
+        z: `[N, D] float32`, the latents of a lossy file; None of a lossless one.
+        labels: `[N] int32`, of a class-conditional VAE; else None.
+    """
+
+    images: Pixels
+    z: FloatArray | None
+    labels: npt.NDArray[np.int32] | None
+
+
+def compress_lossy(
+    bundle: ModelBundle,
+    tables: CodecTables,
+    source: SourceImages,
+    choice: Choice,
+    *,
+    quality: int = DEFAULT_QUALITY,
+    label: int | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> bytes:
+    """Keeps the quantized mean of each posterior.
+
+    Args:
+        bundle: Whose encoder is used.
+        tables: Fitted to this bundle.
+        source: The images.
+        choice: Which encoder.
+        quality: 1 (smallest) to 10 (best).
+        label: Of all images, for a class-conditional VAE; by default the images' own.
+        progress: Told while images are encoded.
+
+    Raises:
+        ManifestError: the tables were fitted to another decoder, or without an encoder.
+        SpecError: the quality is out of range, or the label does not fit.
+        DataError: there are more than 2^24 images.
+    """
+    steps_of(quality)
+    check_count(len(source))
+    latents = _latent_tables(bundle, tables)
+    posterior = encode_images(bundle, source, choice, label, progress)
+    symbols = latents.symbols(posterior.z_mean, quality)
+    return pack(
+        Stream(
+            coding=Coding.LATENTS,
+            quality=quality,
+            tables_id=tables.id,
+            decoder_id=tables.decoder_id,
+            content_check=_check(latents.latents(symbols, quality)),
+            count=len(source),
+            labels=_labels(bundle, source, label),
+            codes=tuple(encode_symbols(symbols, latents, quality)),
+        )
+    )
+
+
+def _labels(bundle: ModelBundle, source: SourceImages, label: int | None) -> tuple[int, ...]:
+    own = source.labels_for(bundle.vae, label)
+    return () if own is None else tuple(np.broadcast_to(np.asarray(own), (len(source),)).tolist())
+
+
+def compress_lossless(tables: CodecTables, images: Pixels, progress: ProgressCallback = ignore_progress) -> bytes:
+    """Keeps every pixel of grey images `[N, H, W, 1] uint8`. No float is involved, nor the decoder.
+
+    Raises:
+        SpecError: the images have colour, or the tables were fitted to such.
+        DataError: the images have another size than those that the tables were fitted to, or are more than 2^24.
+    """
+    if images.shape[3] != 1:
+        raise SpecError("lossless compression is for grey images: leave out --lossless, or use WebP")
+    check_count(len(images))
+    network = _pixel_network(tables)
+    return pack(
+        Stream(
+            coding=Coding.PIXELS,
+            quality=0,
+            tables_id=tables.id,
+            decoder_id=bytes(ID_BYTES),
+            content_check=_check(images),
+            count=len(images),
+            labels=(),
+            codes=tuple(encode_pixels(images[..., 0], network, progress)),
+        )
+    )
+
+
+def image_count(data: bytes, name: str = "the stream") -> int:
+    """Returns how many images a file holds, without decoding them.
+
+    Raises:
+        DataError: the file is foreign, truncated or damaged.
+    """
+    return unpack(data, name).count
+
+
+def decompress(
+    bundle: ModelBundle,
+    tables: CodecTables,
+    data: bytes,
+    choice: Choice,
+    *,
+    name: str = "the stream",
+    progress: ProgressCallback = ignore_progress,
+) -> Decompressed:
+    """Returns the images of a file.
+
+    Args:
+        bundle: Whose decoder is used; of a lossless file none is.
+        tables: Those that the file was made with.
+        data: The file.
+        choice: Which decoder.
+        name: Of the file, for errors.
+        progress: Told while images are decoded.
+
+    Raises:
+        DataError: the file is foreign, truncated or damaged, was made with other tables or for another decoder, or its
+            images do not fit into memory.
+    """
+    stream = unpack(data, name)
+    if stream.tables_id != tables.id:
+        raise DataError(
+            f"{name} was made with the tables {stream.tables_id.hex()}, this bundle has {tables.id.hex()}: "
+            "use the bundle that it was made with"
+        )
+    try:
+        _check_memory(stream.count, bundle.vae)
+        if stream.coding is Coding.PIXELS:
+            return _decompress_pixels(stream, tables, progress)
+        return _decompress_latents(bundle, stream, tables, choice)
+    except DataError as e:
+        raise DataError(f"{name}: {e}") from e
+
+
+def _decompress_pixels(stream: Stream, tables: CodecTables, progress: ProgressCallback) -> Decompressed:
+    images = decode_pixels(list(stream.codes), stream.count, _pixel_network(tables), progress)[..., None]
+    _compare(images, stream)
+    return Decompressed(images=images, z=None, labels=None)
+
+
+def _decompress_latents(bundle: ModelBundle, stream: Stream, tables: CodecTables, choice: Choice) -> Decompressed:
+    latents = _latent_tables(bundle, tables)
+    if stream.decoder_id != tables.decoder_id:
+        raise DataError(f"it is for the decoder {stream.decoder_id.hex()}, this is {tables.decoder_id.hex()}")
+    symbols = decode_symbols(list(stream.codes), stream.count, latents, stream.quality)
+    z = latents.latents(symbols, stream.quality)
+    _compare(z, stream)
+    labels = np.array(stream.labels, np.int32) if stream.labels else None
+    decoder = choice.decoder(bundle)
+    images = np.empty((len(z), *bundle.vae.image_shape), np.uint8)
+    for first in range(0, len(z), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        images[part] = decoder.decode_pixels(z[part], None if labels is None else labels[part])
+    return Decompressed(images=images, z=z, labels=labels)
+
+
+def _check_memory(count: int, vae: VaeSpec) -> None:
+    """Refuses a file of a few bytes that stands for more images than can be held: five bytes may be 64 of them."""
+    there = machine_bytes()
+    needed = count * (int(np.prod(vae.image_shape, dtype=np.int64)) + _BYTES_PER_LATENT * vae.latent_dim)
+    if there is not None and needed > there:
+        raise DataError(
+            f"its {count} images take about {needed / 1e9:.3g} GB of memory, this machine has {there / 1e9:.3g} GB"
+        )
+
+
+def _compare(content: npt.NDArray[np.generic], stream: Stream) -> None:
+    if _check(content) != stream.content_check:
+        raise DataError("the stream is damaged: what it decodes to is not what was compressed")
+
+
+def _check(content: npt.NDArray[np.generic]) -> int:
+    little = np.ascontiguousarray(content, content.dtype.newbyteorder("<"))
+    return zlib.crc32(little.data)
+
+
+def _latent_tables(bundle: ModelBundle, tables: CodecTables) -> LatentTables:
+    if tables.decoder_id != decoder_id(bundle):
+        raise ManifestError("the codec's tables were fitted to another decoder: fit them again with --fit --force")
+    if tables.latents is None:
+        raise ManifestError("the codec's tables hold no latents, because the bundle they were fitted to has no encoder")
+    if tables.latents.latent_dim != bundle.vae.latent_dim:
+        raise ManifestError("the codec's tables have another number of latent dimensions than the model")
+    return tables.latents
+
+
+def _pixel_network(tables: CodecTables) -> PixelNetwork:
+    if tables.network is None:
+        raise SpecError("the codec's tables were fitted to colour images: lossless compression is for grey ones")
+    return tables.network

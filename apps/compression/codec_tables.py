@@ -1,0 +1,209 @@
+"""The codec's tables: fitted once, stored in the bundle as whole numbers, named by every stream."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.apps.choice import Choice
+from pocketvae.apps.compression.latent_tables import DEFAULT_QUALITY, LatentTables, fit_latent_tables
+from pocketvae.apps.compression.pixel_network import PixelNetwork, Window
+from pocketvae.apps.compression.pixel_training import PixelTraining, fit_pixel_network
+from pocketvae.apps.compression.stream import ID_BYTES
+from pocketvae.errors import DataError, ManifestError
+from pocketvae.models.components import Decoder, Encoder, Posterior
+from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.runtimes.base import FloatArray
+from pocketvae.spec import Component
+from pocketvae.system import files
+
+TABLES_NAME = "codec.npz"
+_FORMAT = 1
+_NETWORK_ARRAYS = (
+    "inputs",
+    "rows",
+    "columns",
+    "hidden",
+    "hidden_bias",
+    "decisions",
+    "decisions_bias",
+    "squash",
+)
+# Posteriors of so many images fix the histograms of latents.
+_LATENT_IMAGES = 20_000
+_CHUNK = 64
+# A decoder may be far less sensitive than its posteriors are narrow: the unit is doubled as long as the default quality
+# raises the square error of so many images by less than this share.
+_TRIAL_IMAGES = 256
+_LOSS = 0.03
+_DOUBLINGS = 8
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class CodecTables:
+    """All that coding needs besides the decoder.
+
+    Attributes:
+        id: First 4 bytes of the SHA-256 of the file.
+        decoder_id: Of the decoder that the latents are for; see `decoder_id`.
+        latents: For lossy files; None of a bundle without an encoder.
+        network: For lossless files; None of colour images.
+    """
+
+    id: bytes
+    decoder_id: bytes
+    latents: LatentTables | None
+    network: PixelNetwork | None
+
+
+def decoder_id(bundle: ModelBundle) -> bytes:
+    """Identifies what a bundle's decoders compute, in any precision and format: by their goldens.
+
+    Returns:
+        The first 4 bytes of the SHA-256 of the hashes of golden latents and golden images.
+
+    Raises:
+        ManifestError: the bundle has no decoder.
+    """
+    golden = bundle.manifest.golden(Component.DECODER)
+    hashes = [*golden.inputs.values(), *golden.outputs.values()]
+    return hashlib.sha256(" ".join(record.sha256 for record in hashes).encode()).digest()[:ID_BYTES]
+
+
+def fit_tables(
+    bundle: ModelBundle,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int32] | None,
+    training: PixelTraining,
+    choice: Choice | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> bytes:
+    """Fits tables to images like those that will be compressed; returns the file.
+
+    Args:
+        bundle: Whose encoder makes latents.
+        images: `[N, H, W, C] uint8`, not those that figures will be reported on.
+        labels: `[N] int32`, for a class-conditional VAE.
+        training: Of the pixel network.
+        choice: Which encoder and decoder; float32 by default.
+        progress: Told of both.
+
+    Raises:
+        DataError: the images do not fit the model.
+    """
+    if images.shape[1:] != bundle.vae.image_shape:
+        raise DataError(f"the model takes images of {bundle.vae.image_shape}, got {images.shape[1:]}")
+    arrays: dict[str, Array] = {
+        "format": np.array(_FORMAT),
+        "decoder_id": np.frombuffer(decoder_id(bundle), np.uint8),
+    }
+    if any(record.component is Component.ENCODER for record in bundle.manifest.artifacts):
+        some = slice(_LATENT_IMAGES)
+        own = None if labels is None or bundle.vae.label_count == 0 else labels[some]
+        models = choice or Choice()
+        posterior = _posteriors(models.encoder(bundle), images[some], own, progress)
+        tables = _coarsest_tables(models.decoder(bundle), images[:_TRIAL_IMAGES], own, posterior)
+        arrays |= {"latent_exponents": tables.exponents, "latent_counts": tables.counts}
+    if images.shape[3] == 1:
+        network = fit_pixel_network(np.ascontiguousarray(images[..., 0]), training, progress)
+        arrays |= {f"network_{name}": getattr(network, name) for name in _NETWORK_ARRAYS}
+        arrays["network_window"] = np.array([network.window.above, network.window.beside])
+    file = io.BytesIO()
+    np.savez_compressed(file, allow_pickle=False, **{name: _narrow(array) for name, array in arrays.items()})
+    return file.getvalue()
+
+
+def load_tables(path: Path) -> CodecTables:
+    """Reads tables.
+
+    Raises:
+        ManifestError: they are missing, damaged or of another format.
+    """
+    if not path.is_file():
+        raise ManifestError(f"{path} is missing: fit it with pocketvae compress BUNDLE IMAGES --fit")
+    data = path.read_bytes()
+    try:
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {name: archive[name] for name in archive.files}
+        if int(arrays["format"]) != _FORMAT:
+            raise ManifestError(f"{path} has the format {int(arrays['format'])}, this pocketvae reads {_FORMAT}")
+        return CodecTables(
+            id=bytes.fromhex(files.sha256_bytes(data))[:ID_BYTES],
+            decoder_id=arrays["decoder_id"].astype(np.uint8).tobytes(),
+            latents=_latents(arrays),
+            network=_network(arrays),
+        )
+    except ManifestError:
+        raise
+    except Exception as e:  # numpy raises many unrelated types for a damaged archive
+        raise ManifestError(f"{path} is damaged ({e}): fit it again with --fit --force") from e
+
+
+def _posteriors(
+    encoder: Encoder,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int32] | None,
+    progress: ProgressCallback,
+) -> Posterior:
+    parts = []
+    for first in range(0, len(images), _CHUNK):
+        part = slice(first, first + _CHUNK)
+        parts.append(encoder.encode(images[part], None if labels is None else labels[part]))
+        progress(Progress(stage="latents", done=min(first + _CHUNK, len(images)), total=len(images)))
+    return Posterior(
+        z_mean=np.concatenate([part.z_mean for part in parts]),
+        z_log_var=np.concatenate([part.z_log_var for part in parts]),
+    )
+
+
+def _coarsest_tables(
+    decoder: Decoder,
+    images: npt.NDArray[np.uint8],
+    labels: npt.NDArray[np.int32] | None,
+    posterior: Posterior,
+) -> LatentTables:
+    own = None if labels is None else labels[: len(images)]
+    z = posterior.z_mean[: len(images)]
+
+    def error(latents: FloatArray) -> float:
+        decoded = decoder.decode_pixels(latents, own)
+        return float(np.mean(np.square(decoded.astype(np.float64) - images)))
+
+    most = (1 + _LOSS) * error(z)
+    tables = fit_latent_tables(posterior)
+    for doublings in range(1, _DOUBLINGS + 1):
+        coarser = fit_latent_tables(posterior, doublings=doublings)
+        if error(coarser.latents(coarser.symbols(z, DEFAULT_QUALITY), DEFAULT_QUALITY)) > most:
+            break
+        tables = coarser
+    return tables
+
+
+def _latents(arrays: dict[str, Array]) -> LatentTables | None:
+    if "latent_counts" not in arrays:
+        return None
+    return LatentTables(
+        exponents=arrays["latent_exponents"].astype(np.int64), counts=arrays["latent_counts"].astype(np.int64)
+    )
+
+
+def _network(arrays: dict[str, Array]) -> PixelNetwork | None:
+    if "network_window" not in arrays:
+        return None
+    above, beside = (int(value) for value in arrays["network_window"])
+    parts = {name: arrays[f"network_{name}"].astype(np.int64) for name in _NETWORK_ARRAYS}
+    return PixelNetwork(window=Window(above=above, beside=beside), **parts)
+
+
+def _narrow(array: Array) -> Array:
+    """Returns whole numbers in 32 bits where they fit: half the file."""
+    fits = array.dtype == np.int64 and np.abs(array).max(initial=0) < 2**31
+    return array.astype("<i4") if fits else array

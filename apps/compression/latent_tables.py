@@ -1,0 +1,139 @@
+"""Integer frequency tables of quantized latents.
+
+Every dimension has a grid whose unit is a power of two in proportion to the posterior's standard deviation, and a
+histogram over it. A coarser grid, for a lower quality, adds up neighbouring cells. Fitting uses floating point once;
+coding uses nothing but the stored whole numbers, and a latent is a whole number times a power of two, which is exact.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.apps.compression.rans import TOTAL
+from pocketvae.errors import DataError, SpecError
+from pocketvae.models.components import Posterior
+from pocketvae.runtimes.base import FloatArray
+
+Integers = npt.NDArray[np.int64]
+
+# Units of the grid in one step of each quality.
+STEPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 2)
+BEST_QUALITY = len(STEPS)
+DEFAULT_QUALITY = 7
+_UNITS_PER_SIGMA = 8
+# Standard deviations of the latents that a grid covers, and all that it is fitted to; what lies beyond is moved to its
+# edge.
+_COVERED = 6
+_SCALE = 1 << 24
+_LARGEST_CELLS = 4096
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class LatentTables:
+    """Grids and histograms of all latent dimensions.
+
+    Attributes:
+        exponents: `[D]`, the unit of dimension d is 2^-exponent.
+        counts: `[D, 2 * R + 1]`, how often each cell from -R to R occurs; at least 1.
+    """
+
+    exponents: Integers
+    counts: Integers
+
+    def __post_init__(self) -> None:
+        dims, cells = self.counts.shape if self.counts.ndim == 2 else (0, 0)
+        if self.exponents.shape != (dims,) or cells % 2 == 0 or not 1 < cells <= 2 * _LARGEST_CELLS + 1:
+            raise DataError(
+                f"latent tables must be [D] and [D, 2R + 1], got {self.exponents.shape}, {self.counts.shape}"
+            )
+        if self.counts.min() < 1 or self.counts.max() > 1 << 32 or np.abs(self.exponents).max() > 64:
+            raise DataError("latent tables must hold counts of 1 to 2^32 and exponents of -64 to 64")
+
+    @property
+    def latent_dim(self) -> int:
+        """D."""
+        return len(self.exponents)
+
+    def symbols(self, z: FloatArray, quality: int) -> Integers:
+        """Quantizes latents `[N, D]` to symbols from 0 up, to the nearest grid point."""
+        reach, step = self.counts.shape[1] // 2, steps_of(quality)
+        units = np.round(np.ldexp(z.astype(np.float64), self.exponents.astype(np.int32)))
+        cells = np.clip(units, -reach, reach).astype(np.int64)
+        symbols: Integers = (cells + step // 2) // step + self._lowest(step)
+        return symbols
+
+    def latents(self, symbols: Integers, quality: int) -> FloatArray:
+        """Returns the latents that symbols stand for, `[N, D] float32`, exactly."""
+        step = steps_of(quality)
+        units = (symbols - self._lowest(step)) * step
+        latents: FloatArray = np.ldexp(units.astype(np.float64), -self.exponents.astype(np.int32)).astype(np.float32)
+        return latents
+
+    def frequencies(self, quality: int) -> Integers:
+        """Returns each dimension's frequencies of symbols, `[D, S]`; each row adds up to 16384."""
+        reach, step = self.counts.shape[1] // 2, steps_of(quality)
+        cells = (np.arange(-reach, reach + 1) + step // 2) // step + self._lowest(step)
+        sums = np.zeros((self.latent_dim, int(cells[-1]) + 1), np.int64)
+        np.add.at(sums.T, cells, self.counts.T)
+        share = TOTAL - sums.shape[1]
+        table: Integers = 1 + sums * share // sums.sum(axis=1, keepdims=True)
+        # What rounding down has left goes to the most frequent symbol.
+        table[np.arange(len(table)), table.argmax(axis=1)] += TOTAL - table.sum(axis=1)
+        return table
+
+    def _lowest(self, step: int) -> int:
+        """Returns the symbol of the latent 0."""
+        reach = int(self.counts.shape[1]) // 2
+        return -((-reach + step // 2) // step)
+
+
+def steps_of(quality: int) -> int:
+    """Returns the units in one step of a quality.
+
+    Raises:
+        SpecError: the quality is not one of 1 to 10.
+    """
+    if not 1 <= quality <= BEST_QUALITY:
+        raise SpecError(f"quality must be 1 (smallest) to {BEST_QUALITY} (best), got {quality}")
+    return STEPS[quality - 1]
+
+
+def fit_latent_tables(posterior: Posterior, *, doublings: int = 0) -> LatentTables:
+    """Fits tables to the posteriors of images, `[N, D]`; a tenth of the histograms is the prior N(0, I).
+
+    Args:
+        posterior: Of the images.
+        doublings: How often to double the unit, which is a sixteenth to an eighth of the mean standard deviation, or
+            the smallest with which the grid reaches as far as the latents do.
+    """
+    sigma = np.exp(0.5 * posterior.z_log_var.astype(np.float64)).mean(axis=0)
+    means = posterior.z_mean.astype(np.float64)
+    sizes = np.abs(means)
+    widths = np.maximum(_COVERED * np.maximum(1.0, sizes.std(axis=0) + sizes.mean(axis=0)), sizes.max(axis=0))
+    with np.errstate(divide="ignore"):
+        finest = np.ceil(np.log2(_UNITS_PER_SIGMA / sigma))
+    # A grid that does not reach would move latents to its edge, which costs far more than a coarser unit does.
+    reaching = np.floor(np.log2(_LARGEST_CELLS / widths))
+    exponents = np.minimum(finest, reaching).astype(np.int64) - doublings
+    units = np.ldexp(1.0, -exponents.astype(np.int32))
+    reach = int(np.ceil(np.max(widths / units)))
+    centres = np.arange(-reach, reach + 1)
+    rows = [_histogram(means[:, d] / units[d], centres, float(units[d])) for d in range(len(exponents))]
+    return LatentTables(exponents=exponents, counts=np.stack(rows))
+
+
+def _histogram(values: npt.NDArray[np.float64], centres: Integers, unit: float) -> Integers:
+    reach = len(centres) // 2
+    cells = np.clip(np.round(values), -reach, reach).astype(np.int64) + reach
+    seen = np.bincount(cells, minlength=len(centres)) / len(values)
+    # Few images leave gaps: a kernel of Silverman's width fills them.
+    width = max(1.0, 1.06 * float(values.std()) * len(values) ** -0.2)
+    offsets = np.arange(-int(3 * width), int(3 * width) + 1)
+    kernel = np.exp(-0.5 * np.square(offsets / width))
+    smooth = np.convolve(seen, kernel / kernel.sum())[len(offsets) // 2 :][: len(centres)]
+    normal = np.exp(-0.5 * np.square(centres * unit))
+    counts: Integers = 1 + np.round(_SCALE * (0.9 * smooth + 0.1 * normal / normal.sum())).astype(np.int64)
+    return counts

@@ -1,0 +1,111 @@
+"""Serves a site to browsers of this machine alone."""
+
+from __future__ import annotations
+
+import errno
+import http.server
+import sys
+from collections.abc import Mapping
+from http import HTTPStatus
+from pathlib import Path, PurePosixPath
+
+from pocketvae.apps.explorer.site import INDEX
+from pocketvae.errors import DataError, SpecError
+
+HOST = "127.0.0.1"
+_HTTP_PORT = 80
+_TYPES = {
+    ".html": "text/html; charset=utf-8",
+    ".css": "text/css; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".mjs": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".wasm": "application/wasm",
+}
+_HEADERS = {
+    # Isolation makes the browser's clock fine enough to time an inference.
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Content-Security-Policy": "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data:",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+}
+
+
+class SiteServer(http.server.ThreadingHTTPServer):
+    """Serves the files of one mapping, and nothing else."""
+
+    daemon_threads = True
+    # Two servers on one port would answer in turn.
+    allow_reuse_port = False
+
+    def __init__(self, site: Mapping[str, bytes | Path], port: int = 0) -> None:
+        """Listens on 127.0.0.1.
+
+        Args:
+            site: Relative path to content or to where it lies.
+            port: 0 for any that is free.
+
+        Raises:
+            SpecError: the port is out of range.
+            DataError: it is in use, or this user may not use it.
+        """
+        if not 0 <= port <= 65535:
+            raise SpecError(f"a port must be 0 to 65535, got {port}")
+        self.site = site
+        try:
+            super().__init__((HOST, port), _Handler)
+        except OSError as e:
+            why = "is in use" if e.errno == errno.EADDRINUSE else f"cannot be used ({e.strerror})"
+            raise DataError(f"port {port} {why}: choose another --port, or leave it out for a free one") from e
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Says nothing of a browser that goes away in the middle: it does so whenever a page is left."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)  # type: ignore[arg-type]
+
+    @property
+    def address(self) -> str:
+        """What to open in a browser."""
+        return f"http://{HOST}:{self.server_port}/"
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: SiteServer
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        """Says nothing: the terminal belongs to the command."""
+
+    def _answer(self, *, body: bool) -> None:
+        # A page of another name that resolves to this machine must not read the bundle.
+        if self.headers.get("Host", "") not in self._own_hosts():
+            self.send_error(HTTPStatus.FORBIDDEN)
+            return
+        # The path alone, whatever it looks like: //[ is no address, and urlsplit would take it for one.
+        name = self.path.partition("?")[0].partition("#")[0].lstrip("/") or INDEX
+        content = self.server.site.get(name)
+        if content is None:
+            self.send_error(HTTPStatus.NOT_FOUND)
+            return
+        data = content if isinstance(content, bytes) else content.read_bytes()
+        self.send_response(HTTPStatus.OK)
+        self.send_header("Content-Type", _TYPES.get(PurePosixPath(name).suffix, "application/octet-stream"))
+        self.send_header("Content-Length", str(len(data)))
+        for key, value in _HEADERS.items():
+            self.send_header(key, value)
+        self.end_headers()
+        if body:
+            self.wfile.write(data)
+
+    def _own_hosts(self) -> set[str]:
+        port = self.server.server_port
+        hosts = {f"{name}:{port}" for name in (HOST, "localhost")}
+        # Browsers leave the port out where it is the usual one.
+        return hosts | {HOST, "localhost"} if port == _HTTP_PORT else hosts

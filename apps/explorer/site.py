@@ -1,0 +1,106 @@
+"""The page of explore as files: its own, the bundle's decoders and the browser's runtime; nothing from outside."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from pocketvae.apps.choice import Choice
+from pocketvae.apps.explorer.web_runtime import runtime_files
+from pocketvae.apps.generation.paths import activity
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.errors import DataError, ManifestError
+from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.numerics.noise import normal_table
+from pocketvae.spec import Component, Format, ImageDtype, PriorKind
+from pocketvae.system import files
+
+INDEX = "index.html"
+# In a site that explore has made, and hardly in any other: what --force may replace.
+SITE_MARKER = "noise.bin"
+_PAGE_FILES = (INDEX, "explore.css", "explore.js", "embed.js", "latents.js", "models.js", "noise.js", "numbers.js")
+
+
+def site_files(bundle: ModelBundle) -> dict[str, bytes | Path]:
+    """Returns every file of the site: its relative path to its content or to where that lies.
+
+    Raises:
+        ManifestError: the bundle has no ONNX decoder that a browser can run, or not its prior.
+        DataError: its images cannot be shown.
+        TargetError: the browser's runtime is not set up.
+    """
+    decoders, prior = _decoders(bundle), _prior(bundle)
+    channels = bundle.vae.image_shape[2]
+    if channels not in (1, 3):
+        raise DataError(f"a page shows images of 1 or 3 channels, got {channels}")
+    page = resources.files("pocketvae.apps.explorer") / "page"
+    site: dict[str, bytes | Path] = {name: (page / name).read_bytes() for name in _PAGE_FILES}
+    site["bundle.json"] = _description(bundle, decoders, prior)
+    site[SITE_MARKER] = normal_table().astype("<f4").tobytes()
+    site |= {f"runtime/{name}": path for name, path in runtime_files().items()}
+    for record in (*decoders, *([prior] if prior else [])):
+        site[f"artifacts/{record.name}"] = bundle.bundle.artifact_path(record)
+    return site
+
+
+def export_site(bundle: ModelBundle, out: Path, *, force: bool) -> int:
+    """Writes the site to a folder that any web server can serve; returns its size in bytes.
+
+    Raises:
+        OutputExistsError: `out` exists and `force` is off.
+    """
+    size = 0
+    with files.staged_directory(out, force=force) as folder:
+        for name, content in site_files(bundle).items():
+            data = content if isinstance(content, bytes) else content.read_bytes()
+            path = folder / PurePosixPath(name)
+            path.parent.mkdir(exist_ok=True)
+            files.write_bytes(path, data)
+            size += len(data)
+    return size
+
+
+def _decoders(bundle: ModelBundle) -> tuple[ArtifactRecord, ...]:
+    found = tuple(
+        record
+        for record in bundle.manifest.artifacts
+        if record.component is Component.DECODER
+        and record.format is Format.ONNX
+        and record.image_dtype is ImageDtype.FLOAT32
+    )
+    if not found:
+        raise ManifestError("the bundle has no ONNX decoder, which is what a browser runs: export with --formats onnx")
+    return found
+
+
+def _prior(bundle: ModelBundle) -> ArtifactRecord | None:
+    if bundle.vae.prior is PriorKind.STANDARD:
+        return None
+    for record in bundle.manifest.artifacts:
+        if record.component is Component.PRIOR and record.format is Format.ONNX:
+            return record
+    raise ManifestError("the bundle has not got its learned prior as ONNX: export with --components decoder,prior")
+
+
+def _description(bundle: ModelBundle, decoders: tuple[ArtifactRecord, ...], prior: ArtifactRecord | None) -> bytes:
+    first = decoders[0]
+    decoder = Choice(precision=first.precision, format=Format.ONNX).decoder(bundle)
+    active = activity(bundle, decoder, 0 if bundle.vae.label_count else None)
+    document = {
+        "name": bundle.manifest.name,
+        "image_shape": bundle.vae.image_shape,
+        "image_range": bundle.vae.image_range,
+        "latent_dim": bundle.vae.latent_dim,
+        "eps_dim": bundle.vae.eps_dim,
+        "label_count": bundle.vae.label_count,
+        "order": np.argsort(-active, kind="stable").tolist(),
+        "prior": prior.name if prior else None,
+        "decoders": [
+            {"file": record.name, "precision": record.precision, "size_bytes": record.file.size_bytes}
+            for record in decoders
+        ],
+    }
+    return (json.dumps(document, sort_keys=True, indent=2) + "\n").encode()

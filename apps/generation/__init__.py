@@ -1,0 +1,1 @@
+"""Images from the prior and ways through the latent space."""

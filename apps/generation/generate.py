@@ -1,0 +1,255 @@
+"""Images from the prior, by seed: one, a grid, or any number of files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.apps.animation import PictureKind, check_channels, picture, single
+from pocketvae.apps.choice import Choice
+from pocketvae.apps.image_output import array_file, check_space, write_numbered, written_count
+from pocketvae.documents import decode, encode
+from pocketvae.errors import DataError, OutputExistsError, SpecError
+from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.models.model_bundle import open as open_models
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.spec import STRICT
+from pocketvae.system import files
+
+REQUEST_NAME = "request.json"
+EACH_LABEL = "each"
+_CHUNK = 64
+_GRID_LIMIT = 10_000
+_INDEX_END = 2**31
+_SEED_START = -(2**31)
+# A PNG file takes at least one block of the disk.
+_FILE_BYTES = 4096
+Pixels = npt.NDArray[np.uint8]
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateRequest:
+    """Which images.
+
+    Attributes:
+        seed: The stream, int32.
+        start: Index of the first image in it.
+        count: How many.
+        temperature: Scales the noise; below 1 for fewer odd images and less variety.
+        label: Of a class-conditional VAE: a class, or `each` for all in turn.
+        choice: Which decoder.
+
+    Raises:
+        SpecError: the seed or the indices leave the range of int32, or a number is out of range.
+    """
+
+    seed: int = 0
+    start: int = 0
+    count: int = 1
+    temperature: float = 1.0
+    label: int | str | None = None
+    choice: Choice = field(default_factory=Choice)
+
+    def __post_init__(self) -> None:
+        if self.count < 1 or self.start < 0 or self.start + self.count > _INDEX_END:
+            raise SpecError(
+                f"count must be at least 1 and start + count at most 2^31, got count {self.count} from {self.start}"
+            )
+        if not _SEED_START <= self.seed < _INDEX_END:
+            raise SpecError(f"seed must be a whole number from -2^31 to 2^31 - 1, got {self.seed}")
+        if not 0 <= self.temperature < float("inf"):
+            raise SpecError(f"temperature must be finite and at least 0, got {self.temperature:g}")
+        if isinstance(self.label, str) and self.label != EACH_LABEL:
+            raise SpecError(f"label must be a class or {EACH_LABEL!r}, got {self.label!r}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class FolderRequest:
+    """What a folder of images was asked to hold, so that it is gone on with for the same images alone.
+
+    Attributes:
+        decoder_sha256: Of the decoder's file.
+    """
+
+    __pydantic_config__ = STRICT
+    schema_version: int = 1
+    seed: int
+    start: int
+    count: int
+    temperature: float
+    label: int | str | None
+    decoder: str
+    decoder_sha256: str
+
+
+def generate(
+    bundle: ModelBundle, request: GenerateRequest, progress: ProgressCallback = ignore_progress
+) -> Iterator[Pixels]:
+    """Yields images in order, `[up to 64, H, W, C] uint8` at a time.
+
+    Raises:
+        ManifestError: the bundle has no such decoder.
+        SpecError: the label does not fit the VAE.
+    """
+    decoder = request.choice.decoder(bundle)
+    _check_label(bundle, request)
+    for first in range(0, request.count, _CHUNK):
+        number = np.arange(first, min(first + _CHUNK, request.count))
+        index = request.start + number
+        z = bundle.sample_latents(request.seed, index, temperature=request.temperature)
+        yield decoder.decode_pixels(z, _labels(request, index, bundle.vae.label_count))
+        progress(Progress(stage="generating", done=int(number[-1]) + 1, total=request.count))
+
+
+def generate_to(
+    path: Path,
+    request: GenerateRequest,
+    out: Path,
+    *,
+    columns: int | None = None,
+    force: bool = False,
+    resume: bool = False,
+    progress: ProgressCallback = ignore_progress,
+) -> None:
+    """Writes images: one image or a grid as `.png`, all of them as an `.npz`, or numbered PNG files into a folder.
+
+    Args:
+        path: The bundle.
+        request: Which images.
+        out: Its extension decides; a name without one is a folder.
+        columns: Of a grid; by default as many as rows.
+        force: Replace `out` where it exists.
+        resume: Go on with a folder that was interrupted.
+        progress: Told after every 64 images.
+
+    Raises:
+        SpecError: the label does not fit, the extension is unknown, or columns are asked for without a grid.
+        DataError: too many images for a grid or for the disk.
+        OutputExistsError: `out` exists and `force` is off.
+    """
+    kind = out.suffix.lower()
+    if kind not in ("", ".png", ".npz"):
+        raise SpecError(f"the output must end in .png or .npz, or name a folder, got {out.name!r}")
+    if resume and kind:
+        raise SpecError(f"only a folder of images can be gone on with, got {out.name!r}: leave out --resume")
+    if columns is not None and kind != ".png":
+        raise SpecError(f"only a .png has columns, got {out.name!r}: leave out --columns")
+    if columns is not None and columns < 1:
+        raise SpecError(f"columns must be at least 1, got {columns}")
+    files.check_output(out, force=force)
+    with open_models(path) as bundle:
+        _check(bundle, request)
+        if kind == ".png":
+            _write_picture(bundle, request, out, columns, progress)
+        elif kind == ".npz":
+            _write_array(bundle, request, out, force=force, progress=progress)
+        else:
+            _write_folder(bundle, request, out, force=force, resume=resume, progress=progress)
+
+
+def _check(bundle: ModelBundle, request: GenerateRequest) -> None:
+    """Finds before any work what would stop it: a label that does not fit, a decoder or prior that is not there."""
+    _check_label(bundle, request)
+    request.choice.decoder(bundle)
+    bundle.sample_latents(request.seed, request.start, temperature=request.temperature)
+
+
+def _check_label(bundle: ModelBundle, request: GenerateRequest) -> None:
+    label, classes = request.label, bundle.vae.label_count
+    if classes == 0 and label is not None:
+        raise SpecError(
+            f"the model takes no label, got {label}: --label needs a class-conditional VAE, and this one is not"
+        )
+    if classes and label is None:
+        raise SpecError(f"the VAE is class-conditional: pass --label 0 to {classes - 1}, or --label {EACH_LABEL}")
+    if classes and label != EACH_LABEL and not 0 <= int(label or 0) < classes:
+        raise SpecError(f"label must be 0 to {classes - 1}, or {EACH_LABEL!r}, got {label}")
+
+
+def _labels(request: GenerateRequest, index: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64] | int | None:
+    if request.label == EACH_LABEL:
+        return index % classes
+    return None if request.label is None else int(request.label)
+
+
+def _write_picture(
+    bundle: ModelBundle, request: GenerateRequest, out: Path, columns: int | None, progress: ProgressCallback
+) -> None:
+    check_channels(bundle.vae.image_shape[2])
+    if request.count > _GRID_LIMIT:
+        raise DataError(f"a grid holds at most {_GRID_LIMIT} images, got {request.count}: use a folder or .npz")
+    images = np.concatenate(list(generate(bundle, request, progress)))
+    if len(images) == 1:
+        files.write_bytes(out, single(images[0]))
+        return
+    columns = min(columns or int(np.ceil(np.sqrt(len(images)))), len(images))
+    files.write_bytes(out, picture(images, columns, PictureKind.PNG, frame_ms=1))
+
+
+def _write_array(
+    bundle: ModelBundle, request: GenerateRequest, out: Path, *, force: bool, progress: ProgressCallback
+) -> None:
+    shape = (request.count, *bundle.vae.image_shape)
+    check_space(out.absolute().parent, int(np.prod(shape, dtype=np.int64)))
+    with array_file(out, shape, force=force) as append:
+        for images in generate(bundle, request, progress):
+            append(images)
+
+
+def _write_folder(
+    bundle: ModelBundle, request: GenerateRequest, out: Path, *, force: bool, resume: bool, progress: ProgressCallback
+) -> None:
+    check_channels(bundle.vae.image_shape[2])
+    check_space(out.absolute().parent, _missing(request, out, resume=resume) * _FILE_BYTES)
+    wanted = _folder_request(bundle, request)
+    with files.resumable_directory(out, force=force, resume=resume, milestone=REQUEST_NAME) as folder:
+        note = folder / REQUEST_NAME
+        if note.exists():
+            found = decode(FolderRequest, note.read_bytes(), str(note))
+            if found != wanted:
+                raise OutputExistsError(f"{folder} holds other images than those asked for: repeat its {REQUEST_NAME}")
+        else:
+            files.write_text(note, encode(wanted))
+        done = written_count(folder, request.start, request.count)
+        if done < request.count:
+            rest = GenerateRequest(
+                seed=request.seed,
+                start=request.start + done,
+                count=request.count - done,
+                temperature=request.temperature,
+                label=request.label,
+                choice=request.choice,
+            )
+            _write_rest(bundle, rest, folder, progress)
+
+
+def _missing(request: GenerateRequest, out: Path, *, resume: bool) -> int:
+    """Returns how many images are still to be written."""
+    unfinished = files.unfinished_directory(out)
+    if not (resume and unfinished.is_dir()):
+        return request.count
+    return request.count - written_count(unfinished, request.start, request.count)
+
+
+def _write_rest(bundle: ModelBundle, rest: GenerateRequest, folder: Path, progress: ProgressCallback) -> None:
+    position = rest.start
+    for images in generate(bundle, rest, progress):
+        write_numbered(folder, position, images)
+        position += len(images)
+
+
+def _folder_request(bundle: ModelBundle, request: GenerateRequest) -> FolderRequest:
+    artifact = request.choice.decoder(bundle).artifact
+    return FolderRequest(
+        seed=request.seed,
+        start=request.start,
+        count=request.count,
+        temperature=request.temperature,
+        label=request.label,
+        decoder=artifact.name,
+        decoder_sha256=artifact.file.sha256,
+    )

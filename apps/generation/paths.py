@@ -1,0 +1,102 @@
+"""Ways through latent space: between latents, and along one dimension at a time."""
+
+from __future__ import annotations
+
+import enum
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.errors import DataError, ManifestError
+from pocketvae.models.components import Decoder
+from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.runtimes.base import FloatArray
+from pocketvae.spec import Component
+
+Doubles = npt.NDArray[np.float64]
+
+# Below this angle the spherical formula divides by almost nothing, and is a straight line anyway.
+_SMALL_ANGLE = 1e-4
+
+
+class LatentPath(enum.StrEnum):
+    """How to go from one latent to the next.
+
+    LINEAR: a straight line, whose middle is unlikely under N(0, I). SPHERICAL: along a great circle, with lengths in
+    between (Shoemake 1985; White 2016, "Sampling generative networks").
+    """
+
+    LINEAR = "linear"
+    SPHERICAL = "spherical"
+
+
+def between(start: FloatArray, end: FloatArray, steps: int, path: LatentPath) -> FloatArray:
+    """Returns `[steps, D] float32` latents from `start` to `end`, both included.
+
+    Raises:
+        DataError: `steps` is below 2.
+    """
+    if steps < 2:
+        raise DataError(f"an interpolation needs at least 2 steps, got {steps}")
+    shares = np.linspace(0, 1, steps)[:, None]
+    first, last = start.astype(np.float64), end.astype(np.float64)
+    straight = path is LatentPath.LINEAR
+    latents = (1 - shares) * first + shares * last if straight else _spherical(first, last, shares)
+    # The ends are the given latents themselves, not what rounding makes of them.
+    latents[0], latents[-1] = first, last
+    return latents.astype(np.float32)
+
+
+def tour(stops: FloatArray, steps: int, path: LatentPath) -> FloatArray:
+    """Returns latents through all stops, `[(N - 1) * (steps - 1) + 1, D]`: every stop appears once.
+
+    Raises:
+        DataError: there are fewer than two stops, or `steps` is below 2.
+    """
+    if len(stops) < 2:
+        raise DataError(f"an interpolation needs at least two ends, got {len(stops)}")
+    legs = [between(stops[i], stops[i + 1], steps, path) for i in range(len(stops) - 1)]
+    return np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])
+
+
+def along(centre: FloatArray, dimension: int, span: float, steps: int) -> FloatArray:
+    """Returns latents `[steps, D]` whose one coordinate goes from -span to span while the others stay."""
+    latents = np.repeat(centre[None], steps, axis=0)
+    latents[:, dimension] = np.linspace(-span, span, steps, dtype=np.float32)
+    return latents
+
+
+def activity(bundle: ModelBundle, decoder: Decoder, label: int | None = None) -> FloatArray:
+    """Returns how much each latent dimension does, `[D]`, more being more active.
+
+    It is the variance of the posterior's mean over the encoder's golden images (Burda et al. 2016); of a bundle without
+    an encoder, the mean square change of the decoded image where the coordinate goes from -1 to 1.
+    """
+    try:
+        means = bundle.bundle.goldens(Component.ENCODER).outputs["z_mean"]
+    except ManifestError:
+        return _sensitivity(decoder, label)
+    active: FloatArray = np.var(means.astype(np.float64), axis=0).astype(np.float32)
+    return active
+
+
+def _sensitivity(decoder: Decoder, label: int | None) -> FloatArray:
+    unit = np.eye(decoder.vae.latent_dim, dtype=np.float32)
+    change = decoder.decode(unit, label) - decoder.decode(-unit, label)
+    squares: FloatArray = np.mean(np.square(change), axis=(1, 2, 3)).astype(np.float32)
+    return squares
+
+
+def _spherical(first: Doubles, last: Doubles, shares: Doubles) -> Doubles:
+    lengths = np.linalg.norm(first), np.linalg.norm(last)
+    straight: Doubles = (1 - shares) * first + shares * last
+    if min(lengths) == 0:
+        return straight
+    cosine = float(np.clip(np.dot(first / lengths[0], last / lengths[1]), -1, 1))
+    angle = np.arccos(cosine)
+    # Opposite latents have no great circle of their own.
+    if angle < _SMALL_ANGLE or np.pi - angle < _SMALL_ANGLE:
+        return straight
+    sine = np.sin(angle)
+    curved: Doubles = (np.sin((1 - shares) * angle) * first + np.sin(shares * angle) * last) / sine
+    return curved

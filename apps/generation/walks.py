@@ -1,0 +1,120 @@
+"""Pictures of ways through latent space: interpolations and traversals."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae.apps.animation import PictureKind, check_channels, picture
+from pocketvae.apps.choice import Choice
+from pocketvae.apps.generation.paths import LatentPath, activity, along, tour
+from pocketvae.errors import DataError
+from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.runtimes.base import FloatArray
+from pocketvae.system import files
+
+_MOST_IMAGES = 10_000
+_LONGEST_FRAME_MS = 60_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpolation:
+    """A way between latents.
+
+    Attributes:
+        steps: Images from one end to the next, both included.
+        path: How to go.
+        frame_ms: How long an animation shows an image.
+        choice: Which decoder.
+
+    Raises:
+        DataError: there are fewer than two steps or too many, or the time of an image is out of range.
+    """
+
+    steps: int = 10
+    path: LatentPath = LatentPath.SPHERICAL
+    frame_ms: int = 80
+    choice: Choice = field(default_factory=Choice)
+
+    def __post_init__(self) -> None:
+        if not 2 <= self.steps <= _MOST_IMAGES:
+            raise DataError(f"an interpolation needs at least 2 steps and at most {_MOST_IMAGES}, got {self.steps}")
+        if not 1 <= self.frame_ms <= _LONGEST_FRAME_MS:
+            raise DataError(f"an image must be shown for 1 to {_LONGEST_FRAME_MS} ms, got {self.frame_ms}")
+
+
+def interpolate(
+    bundle: ModelBundle, stops: FloatArray, request: Interpolation, out: Path, label: int | None, *, force: bool
+) -> int:
+    """Writes images on the way through `stops`, `[N, D]`, as a PNG strip or an animation; returns how many.
+
+    Raises:
+        SpecError: the extension is none of `.png`, `.gif`, `.webp`, or the label does not fit.
+        DataError: there are fewer than two stops, or too many images on the way.
+        OutputExistsError: `out` exists and `force` is off.
+    """
+    kind = PictureKind.of(out)
+    files.check_output(out, force=force)
+    _check_count((len(stops) - 1) * (request.steps - 1) + 1)
+    check_channels(bundle.vae.image_shape[2])
+    images = request.choice.decoder(bundle).decode_pixels(tour(stops, request.steps, request.path), label)
+    files.write_bytes(out, picture(images, len(images), kind, frame_ms=request.frame_ms))
+    return len(images)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Traversal:
+    """One latent dimension at a time.
+
+    Attributes:
+        span: From -span to span.
+        steps: Images of each dimension.
+        dimensions: How many, the most active first; None for all.
+        choice: Which decoder.
+    """
+
+    span: float = 3.0
+    steps: int = 9
+    dimensions: int | None = None
+    choice: Choice = field(default_factory=Choice)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.span < float("inf"):
+            raise DataError(f"span must be positive and finite, got {self.span:g}")
+        if self.steps < 2 or (self.dimensions is not None and self.dimensions < 1):
+            raise DataError(f"at least 2 steps and 1 dimension are needed, got {self.steps} and {self.dimensions}")
+
+
+def traverse(
+    bundle: ModelBundle, centre: FloatArray, request: Traversal, out: Path, label: int | None, *, force: bool
+) -> list[tuple[int, float]]:
+    """Writes a PNG grid with a row for each latent dimension, the most active first.
+
+    Returns:
+        Dimension and activity of each row.
+
+    Raises:
+        SpecError: the extension is not `.png`, or the label does not fit.
+        DataError: more dimensions are asked for than there are, or too many images.
+        OutputExistsError: `out` exists and `force` is off.
+    """
+    kind = PictureKind.of(out, PictureKind.PNG)
+    files.check_output(out, force=force)
+    if (request.dimensions or 0) > bundle.vae.latent_dim:
+        raise DataError(f"the VAE has {bundle.vae.latent_dim} latent dimensions, {request.dimensions} were asked for")
+    check_channels(bundle.vae.image_shape[2])
+    decoder = request.choice.decoder(bundle)
+    active = activity(bundle, decoder, label)
+    order = np.argsort(-active, kind="stable")[: request.dimensions]
+    _check_count(len(order) * request.steps)
+    latents = np.concatenate([along(centre, int(dimension), request.span, request.steps) for dimension in order])
+    images = decoder.decode_pixels(latents, label)
+    files.write_bytes(out, picture(images, request.steps, kind, frame_ms=1))
+    return [(int(dimension), float(active[dimension])) for dimension in order]
+
+
+def _check_count(count: int) -> None:
+    if count > _MOST_IMAGES:
+        raise DataError(f"a picture shows at most {_MOST_IMAGES} images, got {count}: take fewer steps")

@@ -1,0 +1,1 @@
+"""Two results or two bundles, side by side."""

@@ -1,0 +1,146 @@
+"""`pocketvae compare`: reads two results or two bundles and tells what changed."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from pocketvae.benchmarks.compare.comparison import (
+    Change,
+    Comparison,
+    Difference,
+    Key,
+    Measurement,
+    compare_figures,
+    latency_figures,
+    parity_figures,
+    size_figures,
+)
+from pocketvae.benchmarks.latency.results import BenchResult
+from pocketvae.benchmarks.parity.results import VerifyResult
+from pocketvae.benchmarks.parity.verify import verify_bundle
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.documents import decode
+from pocketvae.errors import ManifestError
+from pocketvae.progress import ProgressCallback, ignore_progress
+from pocketvae.reporting.text import Row
+from pocketvae.system.environment import Environment
+
+_SHOWN = {
+    Change.REGRESSED: "REGRESSED",
+    Change.REMOVED: "REMOVED",
+    Change.FIXED: "fixed",
+    Change.WORSE: "worse",
+    Change.BETTER: "better",
+    Change.ADDED: "added",
+}
+
+
+def compare_paths(before: Path, after: Path, *, progress: ProgressCallback = ignore_progress) -> Comparison:
+    """Compares two bundles, which are verified here, or two results of the same kind.
+
+    Args:
+        before: A bundle, or what `verify --json` or `bench --json` wrote.
+        after: The same.
+        progress: Told of every artifact that is verified.
+
+    Raises:
+        ManifestError: a side is neither, is damaged, or the two are of different kinds.
+    """
+    if before.is_dir() != after.is_dir():
+        bundle, other = (before, after) if before.is_dir() else (after, before)
+        raise ManifestError(f"{bundle} is a bundle and {other} is none: compare two bundles or two results")
+    sides = [_read(path, progress) for path in (before, after)]
+    if sides[0].kind != sides[1].kind:
+        raise ManifestError(f"{before} is {sides[0].kind} and {after} is {sides[1].kind}: compare two of one kind")
+    notes = _notes(sides[0].environment, sides[1].environment)
+    return Comparison(
+        before=str(before),
+        after=str(after),
+        differences=compare_figures(sides[0].figures, sides[1].figures),
+        notes=notes,
+    )
+
+
+def comparison_table(comparison: Comparison) -> tuple[Row, list[Row]]:
+    """Returns headers and one row for each figure that changed, the worst first."""
+    order = list(_SHOWN)
+    changed = sorted(
+        (item for item in comparison.differences if item.change in _SHOWN), key=lambda item: order.index(item.change)
+    )
+    headers = ["artifact", "target", "figure", "before", "after", "change"]
+    return headers, [_row(item) for item in changed]
+
+
+def comparison_line(comparison: Comparison) -> str:
+    """Returns how many figures changed in which way."""
+    found = [item.change for item in comparison.differences]
+    counts = {change: found.count(change) for change in (*_SHOWN, Change.SAME)}
+    return ", ".join(f"{count} {change}" for change, count in counts.items() if count) or "nothing to compare"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Side:
+    kind: str
+    figures: dict[Key, Measurement]
+    environment: Environment
+
+
+def _read(path: Path, progress: ProgressCallback) -> _Side:
+    if path.is_dir():
+        result = verify_bundle(path, progress=progress)
+        figures = {**parity_figures(result), **size_figures(open_bundle(path).manifest)}
+        return _Side(kind="a bundle", figures=figures, environment=result.environment)
+    content = path.read_bytes()
+    for field, read in (("checks", _verification), ("results", _benchmark)):
+        if _has(content, field):
+            return read(content, str(path))
+    raise ManifestError(f"{path} is no bundle and no result of verify --json or bench --json")
+
+
+def _verification(content: bytes, name: str) -> _Side:
+    result = decode(VerifyResult, content, name)
+    return _Side(kind="a verification", figures=parity_figures(result), environment=result.environment)
+
+
+def _benchmark(content: bytes, name: str) -> _Side:
+    result = decode(BenchResult, content, name)
+    return _Side(kind="a benchmark", figures=latency_figures(result), environment=result.environment)
+
+
+def _has(content: bytes, field: str) -> bool:
+    try:
+        document = json.loads(content)
+    except ValueError:
+        return False
+    return isinstance(document, dict) and field in document
+
+
+def _notes(before: Environment, after: Environment) -> tuple[str, ...]:
+    """Returns what differs between the machines and their runtimes."""
+    notes = []
+    for what, old, new in (("CPU", before.cpu, after.cpu), ("machine", before.machine, after.machine)):
+        if old != new:
+            notes.append(f"another {what}: {old}, then {new}")
+    for name in sorted({*before.versions, *after.versions}):
+        if before.versions.get(name) != after.versions.get(name):
+            old, new = (versions.get(name, "none") for versions in (before.versions, after.versions))
+            notes.append(f"another {name}: {old}, then {new}")
+    return tuple(notes)
+
+
+def _row(item: Difference) -> Row:
+    ratio = ""
+    if item.before and item.after is not None:
+        ratio = f" {item.after / item.before - 1:+.1%}"
+    values = (_value(value, item.what) for value in (item.before, item.after))
+    return [item.artifact, item.target, item.what, *values, f"{_SHOWN[item.change]}{ratio}"]
+
+
+def _value(value: float | None, what: str) -> str:
+    if value is None:
+        return "-"
+    if what == "size_bytes":
+        return f"{value / 1000:.1f} kB"
+    return f"{value * 1e6:.1f} us" if what == "median_s" else f"{value:.3g}"

@@ -1,0 +1,170 @@
+"""Two results, or two bundles, side by side: what changed in parity, size and latency."""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from pocketvae.benchmarks.latency.results import BenchResult
+from pocketvae.benchmarks.parity.results import VerifyResult
+from pocketvae.bundle.manifest import Manifest
+from pocketvae.spec import STRICT
+
+COMPARISON_SCHEMA_VERSION = 1
+# Smaller changes are rounding of another machine's kernels, not another artifact.
+_SAME_SHARE = 0.01
+# Targets of what bench could not find out beside latency.
+_BESIDE = ("instructions", "peaks")
+
+
+class Change(enum.StrEnum):
+    """What became of a figure.
+
+    REGRESSED: a check that passed fails, or what ran does not any more. WORSE and BETTER: the figure moved by more than
+    one per cent, and the verdict did not change. FIXED: a check that failed passes. ADDED and REMOVED: only one side
+    has it.
+    """
+
+    REGRESSED = "regressed"
+    FIXED = "fixed"
+    WORSE = "worse"
+    BETTER = "better"
+    SAME = "same"
+    ADDED = "added"
+    REMOVED = "removed"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Difference:
+    """One figure of both sides.
+
+    Attributes:
+        artifact: File name.
+        target: Where it ran; empty for what no target decides.
+        what: A check such as `image p99_abs`, `size_bytes`, or `median_s`.
+        before: On the first side; None where it has none.
+        after: On the second side.
+        change: What became of it.
+    """
+
+    __pydantic_config__ = STRICT
+    artifact: str
+    target: str
+    what: str
+    before: float | None
+    after: float | None
+    change: Change
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """All figures that either side has.
+
+    Attributes:
+        before: What the first side is called.
+        after: What the second side is called.
+        notes: Why figures may not be comparable.
+    """
+
+    __pydantic_config__ = STRICT
+    schema_version: int = COMPARISON_SCHEMA_VERSION
+    before: str
+    after: str
+    differences: tuple[Difference, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def regressed(self) -> bool:
+        """Whether a check that passed fails now, or something that was there is gone."""
+        return any(item.change in (Change.REGRESSED, Change.REMOVED) for item in self.differences)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measurement:
+    """A value and, where it has a limit, whether it passed."""
+
+    value: float | None
+    passed: bool = True
+
+
+Key = tuple[str, str, str]
+
+
+def parity_figures(result: VerifyResult) -> dict[Key, Measurement]:
+    """Returns every check of a verification, and what did not run as a check that failed."""
+    figures = {}
+    for check in result.checks:
+        batch = f" at batch {check.batch}" if check.batch != 1 else ""
+        what = f"{check.output} {check.metric}".strip() + batch
+        figures[check.artifact, check.target, what] = Measurement(value=check.value, passed=check.passed)
+    for item in result.not_run:
+        figures[item.artifact, item.target, "loads"] = Measurement(value=None, passed=False)
+    return figures
+
+
+def size_figures(manifest: Manifest) -> dict[Key, Measurement]:
+    """Returns the size of every artifact."""
+    return {(item.name, "", "size_bytes"): Measurement(value=item.file.size_bytes) for item in manifest.artifacts}
+
+
+def latency_figures(result: BenchResult) -> dict[Key, Measurement]:
+    """Returns the median latency and the size of everything that was timed, and what could not be.
+
+    Instructions and the machine's peaks are beside the point: they are no property of a file's latency.
+    """
+    figures = {}
+    for row in result.results:
+        figures[row.artifact, row.target, "runs"] = Measurement(value=None)
+        if row.execution is not None:
+            figures[row.artifact, "examination", "runs"] = Measurement(value=None)
+        where = f"{row.target}, {row.threads} threads" + (f", batch {row.batch}" if row.batch != 1 else "")
+        figures[row.artifact, where, "median_s"] = Measurement(value=row.median_s)
+        figures[row.artifact, where, "size_bytes"] = Measurement(value=row.size_bytes)
+    for away in result.elsewhere:
+        figures[away.artifact, away.target, "runs"] = Measurement(value=None)
+        figures[away.artifact, f"{away.target}, {away.threads} threads", "median_s"] = Measurement(value=away.median_s)
+    for item in result.not_run:
+        if item.target not in _BESIDE and not _is_original(item.artifact):
+            figures[item.artifact, item.target, "runs"] = Measurement(value=None, passed=False)
+    return figures
+
+
+def compare_figures(before: Mapping[Key, Measurement], after: Mapping[Key, Measurement]) -> tuple[Difference, ...]:
+    """Returns one difference for each figure that either side has, in the order of the first side."""
+    return tuple(_differences(before, after))
+
+
+def _differences(before: Mapping[Key, Measurement], after: Mapping[Key, Measurement]) -> Iterator[Difference]:
+    for key in dict.fromkeys((*before, *after)):
+        old, new = before.get(key), after.get(key)
+        artifact, target, what = key
+        # The original is a yardstick that either side may have been timed without.
+        if _is_original(artifact) and (old is None or new is None):
+            continue
+        yield Difference(
+            artifact=artifact,
+            target=target,
+            what=what,
+            before=old.value if old else None,
+            after=new.value if new else None,
+            change=_change(old, new),
+        )
+
+
+def _is_original(artifact: str) -> bool:
+    return artifact.startswith("original ")
+
+
+def _change(old: Measurement | None, new: Measurement | None) -> Change:
+    if old is None:
+        return Change.REGRESSED if new is not None and not new.passed else Change.ADDED
+    if new is None:
+        return Change.REMOVED
+    if old.passed != new.passed:
+        return Change.FIXED if new.passed else Change.REGRESSED
+    if old.value is None or new.value is None:
+        return Change.SAME
+    if abs(new.value - old.value) <= _SAME_SHARE * max(abs(old.value), abs(new.value)):
+        return Change.SAME
+    return Change.WORSE if new.value > old.value else Change.BETTER

@@ -1,0 +1,66 @@
+"""`verify --thorough`: the tests of the distribution, added to a verification."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae.benchmarks.drift.drift import measure_drift
+from pocketvae.benchmarks.drift.images import golden_images, source_images
+from pocketvae.benchmarks.drift.paths import path_figures
+from pocketvae.benchmarks.drift.repeats import check_repeats
+from pocketvae.benchmarks.parity.results import NotRun
+from pocketvae.benchmarks.parity.verify import Verification
+from pocketvae.benchmarks.targets import ArtifactFault
+from pocketvae.benchmarks.targets.host import HostTarget
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.errors import TargetError
+from pocketvae.progress import ProgressCallback, ignore_progress
+
+_SEED = 0
+
+
+def add_thorough(
+    path: Path,
+    verification: Verification,
+    data: str | None = None,
+    *,
+    progress: ProgressCallback = ignore_progress,
+) -> Verification:
+    """Returns a verification with likelihood, samples, round trips and paths tested too, on this machine.
+
+    Args:
+        path: The bundle that was verified.
+        verification: Of the bundle.
+        data: Where to take images from, as for training; the golden images by default.
+        progress: Told of every artifact.
+
+    Raises:
+        ManifestError: the bundle or its goldens are damaged.
+        DataError: `data` cannot be used.
+    """
+    bundle = open_bundle(path)
+    rng = np.random.default_rng(_SEED)
+    images = golden_images(bundle, rng) if data is None else source_images(bundle, data, rng)
+    result = verification.result
+    try:
+        drift = measure_drift(bundle, images, progress=progress)
+        with HostTarget().open(bundle) as run:
+            figures = path_figures(bundle, run)
+            repeats = check_repeats(bundle, run)
+    except (ArtifactFault, TargetError) as e:
+        missing = NotRun(artifact="all", target="host", reason=f"the distribution was not tested: {e}")
+        return replace(verification, result=replace(result, passed=False, not_run=(*result.not_run, missing)))
+    checks = (*drift.checks, *repeats.checks)
+    return replace(
+        verification,
+        result=replace(
+            result,
+            passed=result.passed and all(check.passed for check in checks),
+            checks=(*result.checks, *checks),
+            figures=(*result.figures, *drift.figures, *figures, *repeats.figures),
+            notes=(*result.notes, *drift.notes),
+        ),
+    )

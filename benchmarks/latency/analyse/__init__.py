@@ -1,0 +1,1 @@
+"""What timings mean: summaries, verdicts, recommendations."""

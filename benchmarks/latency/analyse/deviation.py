@@ -1,0 +1,86 @@
+"""How far artifacts are from the original, each as one figure in the unit of what it returns."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from pocketvae.benchmarks.parity.results import VerifyResult
+from pocketvae.numerics.metrics import POSTERIOR
+
+# What artifacts are compared by, the first that all of them have. The change of the ELBO is in nats, not in pixels.
+_IMAGE, _POSTERIOR = (("image", "p99_abs"), ("image", "max_abs")), ((POSTERIOR, "kl_mean"),)
+_LATENTS = (("z_mean", "max_abs"), ("z_log_var", "max_abs"))
+# Deviations that make no difference: half a grey step of 1/255, a hundredth of a nat or in a float encoder's outputs.
+_INVISIBLE_STEPS, _INVISIBLE = 0.5, 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deviation:
+    """One artifact's deviation.
+
+    Attributes:
+        value: In grey steps of 1/255 for images, in nats for posteriors, as it is for latents.
+        metric: A name of `pocketvae.numerics.metrics`.
+        invisible: The largest value that makes no difference.
+        text: How far the artifact is off, in words.
+    """
+
+    value: float
+    metric: str
+    invisible: float
+    text: str
+
+    @property
+    def closeness(self) -> int:
+        """Returns 0 where nobody sees the deviation, 1 up to twice that, 2 up to four times and so on."""
+        return 0 if self.value <= self.invisible else math.ceil(math.log2(self.value / self.invisible))
+
+
+def deviations(verify: VerifyResult, artifacts: Sequence[str]) -> dict[str, Deviation]:
+    """Returns the deviation of each artifact that has one.
+
+    All are of one metric where they share one, which every artifact that was verified in whole does. Otherwise each is
+    of what it was checked by: the largest deviation of float files, a percentile or a mean of quantized ones.
+
+    Args:
+        verify: Has the figures and the checks.
+        artifacts: Of one component.
+    """
+    found = {name: _values(verify, name) for name in artifacts}
+    for metric in (*_IMAGE, *_POSTERIOR):
+        if found and all(metric in values for values in found.values()):
+            return {name: _deviation(metric, values[metric], verify.image_span) for name, values in found.items()}
+    own = {name: _own(values) for name, values in found.items()}
+    return {name: _deviation(*pair, verify.image_span) for name, pair in own.items() if pair is not None}
+
+
+def _values(verify: VerifyResult, artifact: str) -> dict[tuple[str, str], float]:
+    """Returns the largest value of each output and metric, over targets and batches."""
+    known = [(f.output, f.metric, f.value) for f in verify.figures if f.artifact == artifact and not f.stratum]
+    known += [(c.output, c.metric, c.value) for c in verify.checks if c.artifact == artifact and c.value is not None]
+    values: dict[tuple[str, str], float] = {}
+    for output, metric, value in known:
+        values[output, metric] = max(value, values.get((output, metric), 0.0))
+    return values
+
+
+def _own(values: Mapping[tuple[str, str], float]) -> tuple[tuple[str, str], float] | None:
+    for metrics in (_IMAGE, _POSTERIOR, _LATENTS):
+        known = [metric for metric in metrics if metric in values]
+        if known:
+            metric = max(known, key=values.__getitem__)
+            return metric, values[metric]
+    return None
+
+
+def _deviation(metric: tuple[str, str], value: float, span: float) -> Deviation:
+    output, name = metric
+    if output == "image":
+        steps = value / span * 255
+        where = "in 99 of 100 pixels" if name == "p99_abs" else "in any pixel"
+        text = f"at most {steps:.2g} of 255 grey steps {where}"
+        return Deviation(value=steps, metric=name, invisible=_INVISIBLE_STEPS, text=text)
+    text = f"{value:.2g} nats on average" if output == POSTERIOR else f"at most {value:.2g} in {output}"
+    return Deviation(value=value, metric=name, invisible=_INVISIBLE, text=text)

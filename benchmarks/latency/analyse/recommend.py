@@ -1,0 +1,130 @@
+"""Which artifact to embed, and why: parity first, then the limits, then what can be seen, then size, then time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from pocketvae.benchmarks.latency.analyse.deviation import Deviation, deviations
+from pocketvae.benchmarks.latency.results import BenchResult, BenchRow, Recommendation, Rejection
+from pocketvae.benchmarks.parity.results import Check, VerifyResult
+from pocketvae.errors import SpecError
+from pocketvae.reporting.text import format_us
+from pocketvae.spec import Component
+
+# Files of sizes closer than this are of the same size to somebody who embeds one.
+_SAME_SIZE = 1.05
+
+
+@dataclass(frozen=True, kw_only=True)
+class Constraints:
+    """What the app can afford.
+
+    Attributes:
+        component: What is to be embedded.
+        target_s: Longest time of nine calls in ten; None for any.
+        max_bytes: Largest file; None for any.
+
+    Raises:
+        SpecError: a limit is not above 0.
+    """
+
+    component: Component = Component.DECODER
+    target_s: float | None = None
+    max_bytes: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.target_s is not None and not (math.isfinite(self.target_s) and self.target_s > 0):
+            raise SpecError(f"--target-ms must be above 0, got {self.target_s * 1e3:g}")
+        if self.max_bytes is not None and not (math.isfinite(self.max_bytes) and self.max_bytes > 0):
+            raise SpecError(f"--max-kb must be above 0, got {self.max_bytes / 1e3:g}")
+
+
+def recommend(bench: BenchResult, verify: VerifyResult, constraints: Constraints) -> Recommendation:
+    """Returns the artifact to embed.
+
+    An artifact that fails parity, or was not verified, is never recommended. Of those that fit, the ones that come
+    closest to the original are kept: deviations that nobody sees count as equal, and above that those between the same
+    powers of two, since all are within what parity allows. Of these the smallest file wins, and the fastest of those
+    that are hardly larger.
+    """
+    rows = [
+        row
+        for row in bench.results
+        if row.component == constraints.component and not row.is_original and row.batch == 1
+    ]
+    rows = [row for row in rows if row.threads == rows[0].threads]
+    rejected, fitting = [], []
+    for row in rows:
+        reason = _against(row, verify, constraints)
+        if reason:
+            rejected.append(Rejection(artifact=row.artifact, reason=reason))
+        else:
+            fitting.append(row)
+    if not fitting:
+        return Recommendation(artifact=None, why=_nothing(constraints, len(rows)), rejected=tuple(rejected))
+    found = deviations(verify, [row.artifact for row in fitting])
+    closest = min(_closeness(row, found) for row in fitting)
+    close = [row for row in fitting if _closeness(row, found) == closest]
+    smallest = min(row.size_bytes for row in close)
+    best = min((row for row in close if row.size_bytes <= _SAME_SIZE * smallest), key=lambda row: row.median_s)
+    return Recommendation(
+        artifact=best.artifact, why=_why(best, found, len(fitting) - 1, constraints), rejected=tuple(rejected)
+    )
+
+
+def slowest_p90_s(row: BenchRow) -> float:
+    """Returns the time of nine calls in ten, at that pace at which it is longest."""
+    return max(row.p90_s, *(paced.p90_s for paced in row.paced), 0.0)
+
+
+def _against(row: BenchRow, verify: VerifyResult, constraints: Constraints) -> str:
+    checks = _checks(row, verify)
+    if not checks:
+        return "it was not verified"
+    failed = [check for check in checks if not check.passed]
+    if failed:
+        return f"it fails parity: {failed[0].output} {failed[0].metric} {failed[0].detail}".replace("  ", " ")
+    if constraints.max_bytes is not None and row.size_bytes > constraints.max_bytes:
+        return f"its {row.size_bytes / 1e3:.0f} kB are more than {constraints.max_bytes / 1e3:g} kB"
+    if constraints.target_s is not None and slowest_p90_s(row) > constraints.target_s:
+        slowest, target = slowest_p90_s(row) * 1e3, constraints.target_s * 1e3
+        return f"one call in ten takes {slowest:.3g} ms or more, the target is {target:g} ms"
+    return ""
+
+
+def _checks(row: BenchRow, verify: VerifyResult) -> list[Check]:
+    return [check for check in verify.checks if check.artifact == row.artifact]
+
+
+def _closeness(row: BenchRow, found: Mapping[str, Deviation]) -> float:
+    """Returns the closeness of the artifact; of what has no figure nothing is known but that it passes."""
+    return found[row.artifact].closeness if row.artifact in found else math.inf
+
+
+def _why(best: BenchRow, found: Mapping[str, Deviation], others: int, constraints: Constraints) -> str:
+    pace = " at its slowest pace" if best.paced else ""
+    facts = [
+        "it passes every parity check",
+        *_seen(found.get(best.artifact)),
+        f"has {best.size_bytes / 1e3:.0f} kB{_of(constraints.max_bytes, 1e3, 'kB')}",
+        f"and nine calls in ten take {format_us(slowest_p90_s(best))} us{_of(constraints.target_s, 1e-3, 'ms')}{pace}",
+    ]
+    rest = f"; {others} more would fit" if others else "; nothing else fits"
+    return ", ".join(facts) + rest
+
+
+def _seen(deviation: Deviation | None) -> list[str]:
+    if deviation is None:
+        return []
+    rest = "which makes no difference" if deviation.closeness == 0 else "and nothing else that fits by less than half"
+    return [f"deviates by {deviation.text}, {rest}"]
+
+
+def _of(limit: float | None, unit: float, name: str) -> str:
+    return "" if limit is None else f" (of {limit / unit:g} {name})"
+
+
+def _nothing(constraints: Constraints, count: int) -> str:
+    return f"none of the {count} {constraints.component} artifacts that were timed passes parity within the limits"

@@ -1,0 +1,108 @@
+"""From differences to a verdict: what was proven, and what this comparison could have proven at all.
+
+`regressed` needs proof: the lower bound of the slowdown, at a level that all artifacts and all looks at the data share,
+is above the margin. `pass` needs proof too: the upper bound, at 5 per cent, is below the margin. Everything else is
+`inconclusive`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from pocketvae.benchmarks.latency.analyse.shift import Shift, paired_shift, unpaired_shift
+from pocketvae.benchmarks.latency.results import ArtifactComparison, Interval, Ratio, Verdict
+
+LEVEL = 0.01
+MARGIN = 0.03
+# Two results of different hours differ by more than two files that take turns.
+RESULTS_MARGIN = 0.1
+_PASS_ALPHA = 0.05
+_INSTRUCTIONS_MARGIN = 0.01
+
+
+def judge_pairs(
+    artifact: str, threads: int, log_ratios: Sequence[float], *, margin: float, alpha: float
+) -> ArtifactComparison:
+    """Judges an artifact by pairs of both files that ran side by side.
+
+    Args:
+        artifact: File name.
+        threads: Inside one call.
+        log_ratios: Of each pair: the logarithm of new over old.
+        margin: Slowdown that is allowed.
+        alpha: Of a false `regressed` for this artifact and this look.
+    """
+    strict = paired_shift(log_ratios, alpha)
+    high = paired_shift(log_ratios, _PASS_ALPHA).high
+    return _judged(artifact, threads, strict, high, pairs=len(log_ratios), allowed=math.log1p(margin))
+
+
+def judge_results(
+    artifact: str,
+    threads: int,
+    before: Sequence[float],
+    after: Sequence[float],
+    *,
+    margin: float,
+    alpha: float,
+    machine: float,
+) -> ArtifactComparison:
+    """Judges an artifact by two results that were measured at different times.
+
+    Args:
+        artifact: File name.
+        threads: Inside one call.
+        before: Logarithms of the medians of the baseline's rounds.
+        after: The same of the new result.
+        margin: Slowdown that is allowed.
+        alpha: Of a false `regressed` for this artifact.
+        machine: How many times slower the machine itself is now; 1 where it is not slower.
+    """
+    strict = unpaired_shift(before, after, alpha)
+    high = unpaired_shift(before, after, _PASS_ALPHA).high
+    allowed = math.log1p(margin) + math.log(machine)
+    pairs = min(len(before), len(after))
+    slower = f"; the machine itself was {machine - 1:.1%} slower" if machine > 1 else ""
+    return _judged(artifact, threads, strict, high, pairs=pairs, allowed=allowed, note=slower)
+
+
+def judge_instructions(artifact: str, before: int, after: int) -> ArtifactComparison:
+    """Judges an artifact by its instruction counts, which have no noise to speak of."""
+    ratio = after / before
+    verdict = Verdict.REGRESSED if ratio > 1 + _INSTRUCTIONS_MARGIN else Verdict.PASS
+    return ArtifactComparison(
+        artifact=artifact,
+        threads=1,
+        metric="instructions",
+        ratio=Ratio(value=ratio, interval=Interval(low=ratio, high=ratio)),
+        minimum_detectable=1 + _INSTRUCTIONS_MARGIN,
+        pairs=1,
+        verdict=verdict,
+        reason=f"{before:,} instructions a call before, {after:,} now; {_INSTRUCTIONS_MARGIN:.0%} are allowed",
+    )
+
+
+def _judged(
+    artifact: str, threads: int, strict: Shift, high: float, *, pairs: int, allowed: float, note: str = ""
+) -> ArtifactComparison:
+    limit = math.expm1(allowed)
+    if strict.low > allowed:
+        verdict, reason = Verdict.REGRESSED, f"at least {math.expm1(strict.low):+.1%}, {limit:.1%} are allowed"
+    elif high < allowed:
+        verdict, reason = Verdict.PASS, f"at most {math.expm1(high):+.1%}, {limit:.1%} are allowed"
+    else:
+        low, top = math.expm1(strict.low), math.expm1(strict.high)
+        verdict, reason = Verdict.INCONCLUSIVE, f"between {low:+.1%} and {top:+.1%}, {limit:.1%} are allowed"
+    return ArtifactComparison(
+        artifact=artifact,
+        threads=threads,
+        metric="latency",
+        ratio=Ratio(
+            value=math.exp(strict.estimate), interval=Interval(low=math.exp(strict.low), high=math.exp(strict.high))
+        ),
+        minimum_detectable=math.exp(allowed + strict.estimate - strict.low),
+        pairs=pairs,
+        verdict=verdict,
+        reason=reason + note,
+    )

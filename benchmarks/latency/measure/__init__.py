@@ -1,0 +1,1 @@
+"""Running and timing, in processes of their own."""

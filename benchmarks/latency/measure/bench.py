@@ -1,0 +1,200 @@
+"""Latency, memory and size of every artifact, and of the original model beside them in the same run."""
+
+from __future__ import annotations
+
+import random
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from pocketvae.benchmarks.latency.config import BenchConfig, Extra
+from pocketvae.benchmarks.latency.measure.examination import Examination, examine_all
+from pocketvae.benchmarks.latency.measure.instructions import find_valgrind
+from pocketvae.benchmarks.latency.measure.regression import (
+    Opened,
+    compare_with_bundle,
+    compare_with_results,
+    open_baseline,
+)
+from pocketvae.benchmarks.latency.measure.rows import row, with_speedups
+from pocketvae.benchmarks.latency.measure.subjects import Subject, ask, choose, subjects
+from pocketvae.benchmarks.latency.messages import BenchRequest, Measure, Pace
+from pocketvae.benchmarks.latency.results import BenchResult
+from pocketvae.benchmarks.parity.results import NotRun
+from pocketvae.bundle.bundle import Bundle, open_bundle
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.errors import SpecError
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.system.environment import Environment, current_environment, logical_cores
+
+ROUNDS = 10
+_MOST_VALUES, _FEWEST_VALUES = 300, 30
+# Time for the values of one row; slow calls get fewer values, never fewer than 30.
+_ROW_BUDGET_S = 1.0
+_BLOCK_WARMUPS = 5
+_PACED_CALLS = 30
+_ORDER_SEED = 0
+_BUSY_LOAD = 0.5
+
+
+def bench_bundle(
+    path: Path, config: BenchConfig | None = None, *, progress: ProgressCallback = ignore_progress
+) -> BenchResult:
+    """Times every artifact of a bundle, with the original beside them.
+
+    Each artifact runs in a process of its own, opened one after the other so that nothing disturbs opening and first
+    calls. Then all take turns in ten rounds of shuffled order, so that a machine that warms up or is used by others
+    meets all alike. A value includes copying the input in and the output out, as an app does.
+
+    Args:
+        path: The bundle.
+        config: What to time; everything once, on one thread, by default.
+        progress: Told of every step.
+
+    Raises:
+        ManifestError: the bundle is damaged.
+        SpecError: there are more threads than the machine's cores, an artifact is unknown, or the baseline is of
+            another model or machine or has nothing of what is timed.
+        TargetError: instructions are to be counted and valgrind is not installed.
+    """
+    config = config or BenchConfig()
+    bundle, records, environment, baseline = _prepare(path, config)
+    with ExitStack() as stack:
+        everything = list(subjects(bundle, records, config, stack))
+        _open_all(everything, progress)
+        _measure_all([subject for subject in everything if not subject.problem], progress)
+        _pace_all(everything, config.paced_calls_per_s, progress)
+    opened = {subject.artifact for subject in everything if not subject.problem}
+    found = examine_all(bundle, [record for record in records if record.name in opened], config, progress)
+    result = _result(bundle.manifest.name, environment, everything, found)
+    if baseline is None or config.baseline is None:
+        return result
+    if baseline.bundle is not None:
+        return replace(result, comparison=compare_with_bundle(bundle, records, baseline, config, progress))
+    return replace(result, comparison=compare_with_results(result, baseline, config.baseline))
+
+
+def check_bench(path: Path, config: BenchConfig) -> None:
+    """Refuses what `bench_bundle` would refuse, for whoever does other work before it.
+
+    Raises:
+        ManifestError: see `bench_bundle`.
+        SpecError: see there.
+        TargetError: see there.
+    """
+    _prepare(path, config)
+
+
+def _prepare(path: Path, config: BenchConfig) -> tuple[Bundle, tuple[ArtifactRecord, ...], Environment, Opened | None]:
+    check_threads(config.threads)
+    if Extra.INSTRUCTIONS in config.extras:
+        find_valgrind()
+    bundle = open_bundle(path)
+    records = choose(bundle, config.artifacts)
+    environment = current_environment()
+    baseline = open_baseline(config.baseline, bundle, records, config, environment) if config.baseline else None
+    return bundle, records, environment, baseline
+
+
+def check_threads(num_threads: tuple[int, ...]) -> None:
+    """Refuses more threads than there are cores.
+
+    Raises:
+        SpecError: there are more.
+    """
+    cores = logical_cores()
+    for count in num_threads:
+        if count > cores:
+            raise SpecError(f"threads must be between 1 and this machine's {cores}, got {count}")
+
+
+def _result(name: str, environment: Environment, everything: list[Subject], found: Examination) -> BenchResult:
+    rows = [row(subject, found, rounds=ROUNDS) for subject in everything if not subject.problem]
+    not_run = [
+        NotRun(artifact=subject.artifact, target=subject.target, reason=reason)
+        for subject in everything
+        for reason in ([subject.problem] if subject.problem else subject.unpaced_reasons())
+    ]
+    return BenchResult(
+        bundle=name,
+        environment=environment,
+        peaks=found.peaks,
+        results=tuple(with_speedups(each, rows) for each in rows),
+        profiles=found.profiles,
+        not_run=(*not_run, *found.not_run),
+        warnings=_warnings(environment),
+    )
+
+
+def _warnings(environment: Environment) -> tuple[str, ...]:
+    load = environment.load_average
+    if load is None or load <= _BUSY_LOAD * environment.logical_cores:
+        return ()
+    return (
+        f"the machine was busy before: load average {load:g} on {environment.logical_cores} cores; figures of a busy "
+        "machine are too high",
+    )
+
+
+def _open_all(everything: list[Subject], progress: ProgressCallback) -> None:
+    for done, subject in enumerate(everything):
+        if subject.problem:
+            continue
+        detail = f"{subject.artifact} {subject.target}"
+        progress(Progress(stage="opening", done=done, total=len(everything), detail=detail))
+        reply = ask(subject.process, BenchRequest(load=subject.load))
+        subject.loaded = reply.loaded
+        if reply.loaded is None:
+            subject.problem = reply.error or "it could not be opened"
+    progress(Progress(stage="opening", done=len(everything), total=len(everything)))
+
+
+def _measure_all(everything: list[Subject], progress: ProgressCallback) -> None:
+    rng = random.Random(_ORDER_SEED)  # noqa: S311 - an order, not a secret
+    for round_number in range(1, ROUNDS + 1):
+        order = [subject for subject in everything if not subject.problem]
+        rng.shuffle(order)
+        for subject in order:
+            _measure_round(subject)
+        progress(Progress(stage="timing", done=round_number, total=ROUNDS, detail=f"round {round_number}"))
+
+
+def _measure_round(subject: Subject) -> None:
+    assert subject.loaded is not None  # noqa: S101 - only subjects that were opened are measured
+    fitting = int(_ROW_BUDGET_S / max(subject.loaded.call_s * subject.loaded.loops, 1e-9))
+    measure = Measure(
+        handle=subject.load.handle,
+        warmups=_BLOCK_WARMUPS,
+        loops=subject.loaded.loops,
+        count=-(-min(_MOST_VALUES, max(_FEWEST_VALUES, fitting)) // ROUNDS),
+    )
+    reply = ask(subject.process, BenchRequest(measure=measure))
+    if reply.measured is None:
+        subject.problem = reply.error or "it could not be timed"
+        return
+    subject.values_s += reply.measured.values_s
+    subject.peak_rss_bytes = reply.measured.peak_rss_bytes
+    subject.cpu_s += reply.measured.cpu_s
+    subject.elapsed_s += reply.measured.elapsed_s
+
+
+def _pace_all(everything: list[Subject], rates: tuple[float, ...], progress: ProgressCallback) -> None:
+    """Times calls at fixed rates, one subject after the other: two that slept in turns would keep the clock up."""
+    todo = [(subject, rate) for rate in rates for subject in everything if not subject.problem]
+    random.Random(_ORDER_SEED).shuffle(todo)  # noqa: S311 - an order, not a secret
+    for done, (subject, rate) in enumerate(todo):
+        progress(Progress(stage="pacing", done=done, total=len(todo), detail=f"{subject.artifact} at {rate:g}/s"))
+        pace = Pace(handle=subject.load.handle, calls_per_s=rate, count=_PACED_CALLS)
+        reply = ask(subject.process, BenchRequest(pace=pace), time_limit_s=_pace_limit_s(subject, rate))
+        if reply.measured is None:
+            subject.unpaced[rate] = reply.error or "it could not be paced"
+        else:
+            subject.paced_s[rate] = reply.measured.values_s
+    if todo:
+        progress(Progress(stage="pacing", done=len(todo), total=len(todo)))
+
+
+def _pace_limit_s(subject: Subject, rate: float) -> float:
+    """Returns twice what the calls need, whichever is longer of a call and the time to the next, and a minute."""
+    call_s = max(subject.values_s, default=0.0)
+    return 60 + 2 * _PACED_CALLS * max(1 / rate, call_s)

@@ -1,0 +1,115 @@
+"""What is found out beside timing: the machine's peaks, what runs every file, profiles and instruction counts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from pocketvae.benchmarks.latency.config import BenchConfig, Extra
+from pocketvae.benchmarks.latency.measure.instructions import count_instructions
+from pocketvae.benchmarks.latency.measure.peaks import blas_environment
+from pocketvae.benchmarks.latency.measure.subjects import WORKER_COMMAND, artifact_load, ask
+from pocketvae.benchmarks.latency.messages import BenchRequest, Examine, Examined, FindPeaks
+from pocketvae.benchmarks.latency.results import MachinePeaks, OperatorProfile
+from pocketvae.benchmarks.parity.results import NotRun
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.processes.line_process import LineProcess
+from pocketvae.progress import Progress, ProgressCallback
+
+
+@dataclass(frozen=True, kw_only=True)
+class Examination:
+    """What was found.
+
+    Attributes:
+        peaks: One entry per number of threads.
+        artifacts: By file name.
+        instructions: Of one call at batch 1, by file name.
+        not_run: What was asked for and could not be found out.
+    """
+
+    peaks: tuple[MachinePeaks, ...] = ()
+    artifacts: Mapping[str, Examined] = field(default_factory=dict)
+    instructions: Mapping[str, int] = field(default_factory=dict)
+    not_run: tuple[NotRun, ...] = ()
+
+    @property
+    def profiles(self) -> tuple[OperatorProfile, ...]:
+        """Every profile that was made."""
+        return tuple(each.profile for each in self.artifacts.values() if each.profile is not None)
+
+
+def examine_all(
+    bundle: Bundle, records: Sequence[ArtifactRecord], config: BenchConfig, progress: ProgressCallback
+) -> Examination:
+    """Examines every artifact, in a process of its own so that none of it shows in memory or timings."""
+    peaks, no_peaks = _peaks(config.threads)
+    artifacts, not_run = _examine(bundle, records, config, progress)
+    not_run += no_peaks
+    counts: dict[str, int] = {}
+    if Extra.INSTRUCTIONS in config.extras:
+        counts, missed = _count(bundle, records, progress)
+        not_run += missed
+    return Examination(
+        peaks=tuple(peaks),
+        artifacts=artifacts,
+        instructions=counts,
+        not_run=tuple(not_run),
+    )
+
+
+def _examine(
+    bundle: Bundle, records: Sequence[ArtifactRecord], config: BenchConfig, progress: ProgressCallback
+) -> tuple[dict[str, Examined], list[NotRun]]:
+    found: dict[str, Examined] = {}
+    not_run: list[NotRun] = []
+    with LineProcess(WORKER_COMMAND) as process:
+        for done, record in enumerate(records):
+            progress(Progress(stage="examining", done=done, total=len(records), detail=record.name))
+            reply = ask(process, BenchRequest(examine=_request(bundle, record, config)))
+            if reply.examined is not None:
+                found[record.name] = reply.examined
+            else:
+                not_run.append(_lost(record, "examination", reply.error))
+    progress(Progress(stage="examining", done=len(records), total=len(records)))
+    return found, not_run
+
+
+def _count(
+    bundle: Bundle, records: Sequence[ArtifactRecord], progress: ProgressCallback
+) -> tuple[dict[str, int], list[NotRun]]:
+    counts: dict[str, int] = {}
+    not_run: list[NotRun] = []
+    for done, record in enumerate(records):
+        progress(Progress(stage="counting", done=done, total=len(records), detail=record.name))
+        reply = count_instructions(artifact_load(bundle, record, 1, 1))
+        if reply.instructions is not None:
+            counts[record.name] = reply.instructions
+        else:
+            not_run.append(_lost(record, "instructions", reply.error))
+    progress(Progress(stage="counting", done=len(records), total=len(records)))
+    return counts, not_run
+
+
+def _lost(record: ArtifactRecord, target: str, error: str | None) -> NotRun:
+    return NotRun(artifact=record.name, target=target, reason=error or "no answer")
+
+
+def _peaks(counts: Sequence[int]) -> tuple[list[MachinePeaks], list[NotRun]]:
+    found: list[MachinePeaks] = []
+    not_run: list[NotRun] = []
+    for threads in counts:
+        with LineProcess(WORKER_COMMAND, environment=blas_environment(threads)) as process:
+            reply = ask(process, BenchRequest(peaks=FindPeaks(threads=threads)))
+        if reply.peaks is not None:
+            found.append(reply.peaks)
+        else:
+            reason = f"with {threads} threads: {reply.error or 'no answer'}"
+            not_run.append(NotRun(artifact="the machine", target="peaks", reason=reason))
+    return found, not_run
+
+
+def _request(bundle: Bundle, record: ArtifactRecord, config: BenchConfig) -> Examine:
+    load = artifact_load(bundle, record, config.threads[0], 1)
+    return Examine(name=record.name, load=load, profile=Extra.PROFILE in config.extras)

@@ -1,0 +1,81 @@
+"""The original Keras model as something to call: what the artifacts are compared with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pocketvae.benchmarks.latency.messages import OriginalCall
+from pocketvae.errors import ExportError
+from pocketvae.keras.external import load_original
+from pocketvae.keras.heads import image_head
+from pocketvae.keras.io import import_tensorflow
+from pocketvae.keras.loading import open_model
+from pocketvae.keras.model_form import ModelForm
+from pocketvae.runtimes.base import Array
+from pocketvae.spec import Component, VaeSpec
+
+
+def original_call(
+    path: Path,
+    component: Component,
+    vae: VaeSpec,
+    how: OriginalCall,
+    feed: Mapping[str, Array],
+    num_threads: int,
+    form: ModelForm | None = None,
+) -> Callable[[], object]:
+    """Loads the original and returns a call that computes what the artifact computes, numpy in and numpy out.
+
+    Args:
+        path: The `.keras` or `.h5` file, or a SavedModel folder.
+        component: Which part of the VAE it is.
+        vae: Tells which head a decoder gets.
+        how: Eagerly, as a graph, as one that XLA has compiled, or by `predict`.
+        feed: Input name to `[N, ...]`.
+        num_threads: Of TensorFlow, for the whole process.
+        form: Of somebody's own model.
+
+    Raises:
+        TargetError: TensorFlow is not installed.
+        ExportError: the model cannot be loaded, or TensorFlow already runs with another number of threads.
+    """
+    tf = import_tensorflow()
+    _set_threads(tf, num_threads)
+    # Both look for code in the file before they load it: a bundle may come from anywhere.
+    model = load_original(path, form) if form is not None else open_model(path).model
+    head = _head(component, vae)
+    # A manifest's dictionaries are sorted by name, which would put a label first.
+    values = [feed[spec.name] for spec in vae.inputs(component)]
+    inputs: Any = values if len(values) > 1 else values[0]
+    if how is OriginalCall.KERAS_PREDICT:
+        return lambda: _numpy(head(model.predict(inputs, verbose=0)))
+    if how is OriginalCall.KERAS_CALL:
+        return lambda: _numpy(head(model(inputs, training=False)))
+    compiled = how is OriginalCall.XLA
+    graph = tf.function(lambda given: head(model(given, training=False)), autograph=False, jit_compile=compiled)
+    return lambda: _numpy(graph(tf.nest.map_structure(tf.constant, inputs)))
+
+
+def _head(component: Component, vae: VaeSpec) -> Callable[[Any], Any]:
+    if component is Component.DECODER:
+        return lambda outputs: image_head(vae.likelihood, outputs)
+    return lambda outputs: outputs
+
+
+def _numpy(outputs: Any) -> Any:
+    return [np.asarray(output) for output in outputs] if isinstance(outputs, (list, tuple)) else np.asarray(outputs)
+
+
+def _set_threads(tf: Any, num_threads: int) -> None:
+    threading = tf.config.threading
+    if threading.get_intra_op_parallelism_threads() == num_threads:
+        return
+    try:
+        threading.set_intra_op_parallelism_threads(num_threads)
+        threading.set_inter_op_parallelism_threads(1)
+    except RuntimeError as e:
+        raise ExportError("TensorFlow's threads cannot be changed after its first operation") from e

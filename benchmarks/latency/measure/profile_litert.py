@@ -1,0 +1,88 @@
+"""Where the time of a TFLite file goes.
+
+LiteRT's Python package has no profiler, so every operator is timed in a model of its own that has nothing else, by the
+same interpreter with the same delegate. Each time has the cost of one call in it, which a whole model pays once: the
+figures rank operators, and their sum is larger than the time of the model.
+"""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+
+from pocketvae.benchmarks.latency.measure.graph_litert import open_interpreter
+from pocketvae.benchmarks.latency.measure.graph_onnx import ranked
+from pocketvae.benchmarks.latency.results import OperatorProfile
+from pocketvae.system.timing import calibrate_loops, time_values
+
+_WARMUPS, _VALUES = 20, 30
+
+
+def profile(name: str, content: bytes, threads: int) -> OperatorProfile:
+    """Returns every operator of a TFLite file with its time alone.
+
+    Raises:
+        ParityError: an operator cannot be run alone.
+        TargetError: ai-edge-litert is not installed.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    times: dict[tuple[str, str], float] = {}
+    for position, operator in enumerate(model.subgraphs[0].operators):
+        kind = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
+        alone = flatbuffer_utils.convert_object_to_bytearray(_only(model, operator))
+        tensor = model.subgraphs[0].tensors[operator.outputs[0]]
+        label = f"{position} {tensor.name.decode('utf-8', 'replace').split(';')[-1]}"
+        times[label, kind] = _median_s(bytes(alone), threads)
+    return OperatorProfile(
+        artifact=name,
+        method=f"each operator in a model of its own, median of {_VALUES} values, the cost of a call included",
+        operators=ranked(times),
+    )
+
+
+def _only(model: Any, operator: Any) -> Any:
+    """Returns a model of one operator, with the weights that it reads and nothing else."""
+    alone = copy.copy(model)
+    graph = copy.copy(model.subgraphs[0])
+    constants = {i for i in operator.inputs if i >= 0 and _data(model, graph.tensors[i]) is not None}
+    kept = {*(i for i in operator.inputs if i >= 0), *operator.outputs}
+    order = sorted(kept)
+    places = {index: place for place, index in enumerate(order)}
+    graph.tensors = [copy.copy(graph.tensors[index]) for index in order]
+    # Buffer 0 stands for a tensor without data.
+    alone.buffers = [copy.copy(model.buffers[0])]
+    for index, tensor in zip(order, graph.tensors, strict=True):
+        if index in constants:
+            alone.buffers.append(model.buffers[tensor.buffer])
+        tensor.buffer = len(alone.buffers) - 1 if index in constants else 0
+    step = copy.copy(operator)
+    step.inputs = np.array([places.get(i, -1) for i in operator.inputs], np.int32)
+    step.outputs = np.array([places[i] for i in operator.outputs], np.int32)
+    graph.operators = [step]
+    graph.inputs = np.array([places[i] for i in operator.inputs if i >= 0 and i not in constants], np.int32)
+    graph.outputs = step.outputs
+    alone.subgraphs, alone.signatureDefs, alone.metadata, alone.metadataBuffer = [graph], None, None, None
+    return alone
+
+
+def _data(model: Any, tensor: Any) -> Any:
+    data = model.buffers[tensor.buffer].data
+    return data if data is not None and len(data) else None
+
+
+def _median_s(content: bytes, threads: int) -> float:
+    interpreter = open_interpreter(content, threads)
+    rng = np.random.default_rng(0)
+    for detail in interpreter.get_input_details():
+        # Integers may be positions in a table, where only 0 is sure to exist.
+        is_float = np.issubdtype(detail["dtype"], np.floating)
+        values = rng.standard_normal(detail["shape"]) if is_float else np.zeros(detail["shape"])
+        interpreter.set_tensor(detail["index"], values.astype(detail["dtype"]))
+    for _ in range(_WARMUPS):
+        interpreter.invoke()
+    loops = calibrate_loops(interpreter.invoke)
+    return float(np.median(time_values(interpreter.invoke, loops=loops, count=_VALUES)))

@@ -1,0 +1,126 @@
+"""Latency on targets that are not this machine, one artifact after the other."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pocketvae.benchmarks.execution.protocol import Latency
+from pocketvae.benchmarks.latency.analyse.summary import summarize
+from pocketvae.benchmarks.latency.config import BenchConfig
+from pocketvae.benchmarks.latency.results import BenchResult, TargetRow
+from pocketvae.benchmarks.parity.results import NotRun
+from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
+from pocketvae.bundle.bundle import Bundle, open_bundle
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.errors import SpecError, TargetError, unknown_name
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.system.environment import current_environment
+
+_VALUES = 200
+
+
+def bench_targets(
+    path: Path,
+    targets: Sequence[str],
+    config: BenchConfig,
+    *,
+    progress: ProgressCallback = ignore_progress,
+) -> BenchResult:
+    """Times the artifacts of a bundle on targets other than this machine.
+
+    Args:
+        path: The bundle.
+        targets: Names, without `host`.
+        config: Its threads and artifacts count here, with a batch of 1; originals, paces and extras do not.
+        progress: Told of every artifact.
+
+    Raises:
+        ManifestError: the bundle is damaged.
+        SpecError: a target or an artifact is unknown, or time on a target means nothing.
+    """
+    chosen = [make_target(name) for name in targets]
+    for target in chosen:
+        if not target.measures_time():
+            raise SpecError(f"{target.name} is for parity: its time says nothing about a device; leave it out of bench")
+    bundle = open_bundle(path)
+    timer = _Timer(bundle, _choose(bundle, config.artifacts), config.threads, progress)
+    for target in chosen:
+        timer.run_on(target)
+    return BenchResult(
+        bundle=bundle.manifest.name,
+        environment=current_environment(),
+        results=(),
+        elsewhere=tuple(timer.rows),
+        not_run=tuple(timer.not_run),
+    )
+
+
+class _Timer:
+    """The rows so far, target by target."""
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        artifacts: Sequence[ArtifactRecord],
+        num_threads: Sequence[int],
+        progress: ProgressCallback,
+    ) -> None:
+        self.rows: list[TargetRow] = []
+        self.not_run: list[NotRun] = []
+        self._bundle, self._artifacts, self._num_threads, self._progress = bundle, artifacts, num_threads, progress
+
+    def run_on(self, target: Target) -> None:
+        """Times what a target is made for; one that goes in the middle keeps what it did."""
+        wanted = [artifact for artifact in self._artifacts if not target.declines(artifact)]
+        pairs = [(artifact, threads) for threads in self._num_threads for artifact in wanted]
+        try:
+            reason = target.unavailable()
+            if reason is not None:
+                raise TargetError(reason)
+            with target.open(self._bundle) as run:
+                for done, (artifact, threads) in enumerate(pairs, start=1):
+                    self._time(artifact, threads, target, run)
+                    stage = f"timing on {target.name}"
+                    self._progress(Progress(stage=stage, done=done, total=len(pairs), detail=artifact.name))
+        except TargetError as e:
+            known = {(row.artifact, row.threads) for row in self.rows if row.target == target.name}
+            missed = [artifact.name for artifact, threads in pairs if (artifact.name, threads) not in known]
+            told = {item.artifact for item in self.not_run if item.target == target.name}
+            names = [name for name in dict.fromkeys(missed) if name not in told]
+            self.not_run += [NotRun(artifact=name, target=target.name, reason=str(e)) for name in names]
+
+    def _time(self, artifact: ArtifactRecord, threads: int, target: Target, run: TargetRun) -> None:
+        inputs = self._bundle.goldens(artifact.component).inputs
+        try:
+            latency = run.latency(artifact, inputs, num_threads=threads, count=_VALUES)
+        except (ArtifactFault, TargetError) as e:
+            self.not_run.append(NotRun(artifact=artifact.name, target=target.name, reason=str(e)))
+            return
+        self.rows.append(_row(artifact.name, target.name, threads, latency))
+
+
+def _row(artifact: str, target: str, threads: int, latency: Latency) -> TargetRow:
+    summary = summarize(latency.values_s)
+    return TargetRow(
+        artifact=artifact,
+        target=target,
+        threads=threads,
+        load_s=latency.load_s,
+        first_s=latency.first_s,
+        median_s=summary.median_s,
+        p90_s=summary.p90_s,
+        p99_s=summary.p99_s,
+        mad_s=summary.mad_s,
+        loops=latency.loops,
+        values_s=latency.values_s,
+        warnings=summary.warnings,
+    )
+
+
+def _choose(bundle: Bundle, names: Sequence[str] | None) -> tuple[ArtifactRecord, ...]:
+    known = [artifact.name for artifact in bundle.manifest.artifacts]
+    for name in names or ():
+        if name not in known:
+            raise unknown_name("artifact", name, known)
+    return tuple(item for item in bundle.manifest.artifacts if names is None or item.name in names)

@@ -1,0 +1,169 @@
+"""What is timed: artifacts and originals, each with the process that it runs in."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+
+from pocketvae.benchmarks.latency.config import BenchConfig
+from pocketvae.benchmarks.latency.messages import BenchReply, BenchRequest, Load, Loaded, OriginalCall
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.documents import decode_line, encode_line
+from pocketvae.errors import unknown_name
+from pocketvae.keras.model_form import Flavour
+from pocketvae.processes.line_process import LineProcess, LineProcessError
+from pocketvae.spec import Component
+
+WORKER_COMMAND = (sys.executable, "-m", "pocketvae.benchmarks.latency.measure.worker")
+_TIME_LIMIT_S = 120.0
+
+
+@dataclass(kw_only=True)
+class Subject:
+    """Something to time: where it runs, and what is known of it so far."""
+
+    artifact: str
+    target: str
+    size_bytes: int
+    load: Load
+    process: LineProcess
+    record: ArtifactRecord | None = None
+    loaded: Loaded | None = None
+    values_s: list[float] = field(default_factory=list)
+    cpu_s: float = 0.0
+    elapsed_s: float = 0.0
+    paced_s: dict[float, tuple[float, ...]] = field(default_factory=dict)
+    unpaced: dict[float, str] = field(default_factory=dict)
+    peak_rss_bytes: int = 0
+    problem: str = ""
+
+    def unpaced_reasons(self) -> list[str]:
+        """Returns why it has no time at a rate that was asked for."""
+        return [f"at {rate:g}/s: {reason}" for rate, reason in self.unpaced.items()]
+
+
+def ask(process: LineProcess, request: BenchRequest, *, time_limit_s: float = _TIME_LIMIT_S) -> BenchReply:
+    """Asks a worker; a worker that dies or hangs is an error in the reply."""
+    try:
+        return decode_line(BenchReply, process.ask(encode_line(request), time_limit_s))
+    except LineProcessError as e:
+        return BenchReply(error=str(e))
+
+
+def choose(bundle: Bundle, artifacts: tuple[str, ...] | None) -> tuple[ArtifactRecord, ...]:
+    """Returns the records to time.
+
+    Raises:
+        SpecError: a name is unknown; the message has a close match.
+    """
+    if artifacts is None:
+        return bundle.manifest.artifacts
+    known = [artifact.name for artifact in bundle.manifest.artifacts]
+    for name in artifacts:
+        if name not in known:
+            raise unknown_name("artifact", name, known)
+    return tuple(bundle.manifest.artifact(name) for name in artifacts)
+
+
+def subjects(
+    bundle: Bundle, records: tuple[ArtifactRecord, ...], config: BenchConfig, stack: ExitStack
+) -> Iterator[Subject]:
+    """Yields everything to time; what must not or cannot run has a problem."""
+    for threads in config.threads:
+        for record in records:
+            for batch in config.batches or record.batches:
+                yield _artifact(bundle, record, threads, batch, stack)
+        if config.include_original:
+            yield from _originals(bundle, records, threads, config, stack)
+
+
+def artifact_load(bundle: Bundle, record: ArtifactRecord, threads: int, batch: int) -> Load:
+    """Returns the request that opens an artifact."""
+    path = bundle.artifact_path(record)
+    return replace(_load(bundle, record.component, threads, batch, path), format=record.format)
+
+
+def _artifact(bundle: Bundle, record: ArtifactRecord, threads: int, batch: int, stack: ExitStack) -> Subject:
+    return Subject(
+        artifact=record.name,
+        target="host",
+        size_bytes=record.file.size_bytes,
+        load=artifact_load(bundle, record, threads, batch),
+        process=stack.enter_context(LineProcess(WORKER_COMMAND)),
+        record=record,
+        problem="" if batch in record.batches else _no_batch(record, batch),
+    )
+
+
+def _originals(
+    bundle: Bundle, records: tuple[ArtifactRecord, ...], threads: int, config: BenchConfig, stack: ExitStack
+) -> Iterator[Subject]:
+    # One process for all ways of calling: TensorFlow takes seconds to start and its threads are per process.
+    process = stack.enter_context(LineProcess(WORKER_COMMAND))
+    batches = config.batches or sorted({batch for record in records for batch in record.batches})
+    components = dict.fromkeys(record.component for record in records)
+    for handle, (component, batch, how) in enumerate(product(components, batches, OriginalCall)):
+        named = config.original_paths.get(component)
+        subject = _original(bundle, component, how, threads, batch, process, named)
+        if subject is not None:
+            yield replace(subject, load=replace(subject.load, handle=handle))
+
+
+def _original(
+    bundle: Bundle,
+    component: Component,
+    how: OriginalCall,
+    threads: int,
+    batch: int,
+    process: LineProcess,
+    named: Path | None,
+) -> Subject | None:
+    """Returns the original to time, with a problem where it must not be loaded; None where the bundle has none."""
+    file, form = bundle.manifest.original.get(component), bundle.manifest.forms.get(component)
+    problem = ""
+    if form is not None and form.flavour is Flavour.SAVED_MODEL and named is None:
+        problem = f"a bundle holds no SavedModel, which is a program: name yours with --original-{component}"
+    elif form is not None and form.flavour is Flavour.SAVED_MODEL and how is OriginalCall.KERAS_PREDICT:
+        problem = "a SavedModel has no predict"
+    elif form is not None and form.custom_code:
+        problem = "the original brings code of its own, which bench does not run"
+    elif file is None and named is None:
+        return None
+    path = named or (bundle.path / file.path if file else bundle.path)
+    return Subject(
+        artifact=f"original {component}",
+        target=how,
+        size_bytes=size_of(path) if named else file.size_bytes if file else 0,
+        load=replace(_load(bundle, component, threads, batch, path), original=how, form=form),
+        process=process,
+        problem=problem,
+    )
+
+
+def size_of(path: Path) -> int:
+    """Returns the bytes of a file, or of all files in a folder; 0 where there is none."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _no_batch(record: ArtifactRecord, batch: int) -> str:
+    sizes = ", ".join(str(size) for size in record.batches)
+    return f"the file takes batches of {sizes}, not {batch}: pocketvae export --batch adds sizes"
+
+
+def _load(bundle: Bundle, component: Component, threads: int, batch: int, path: Path) -> Load:
+    golden = bundle.manifest.golden(component)
+    return Load(
+        path=str(path),
+        samples={name: str(bundle.path / file.path) for name, file in golden.inputs.items()},
+        threads=threads,
+        batch=batch,
+        component=component,
+        vae=bundle.manifest.vae,
+    )

@@ -1,0 +1,1 @@
+"""Latency as tables, charts and pages."""

@@ -1,0 +1,160 @@
+"""Latency results as rows of text, for the terminal, Markdown and the page."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from pocketvae.benchmarks.latency.results import (
+    BaselineComparison,
+    BenchResult,
+    BenchRow,
+    MachinePeaks,
+    OperatorProfile,
+    Ratio,
+)
+from pocketvae.reporting.text import Row, format_ratio, format_us
+
+_TOP_OPERATORS = 8
+
+
+def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per artifact, target, number of threads and batch size.
+
+    Columns of what was not measured are left out.
+    """
+    rows = result.results
+    batched = any(row.batch > 1 for row in rows)
+    counted = any(row.instructions is not None for row in rows)
+    paces = sorted({paced.calls_per_s for row in rows for paced in row.paced})
+    headers = [
+        "artifact",
+        "target",
+        "threads",
+        *(["batch", "samples/s"] if batched else []),
+        "kB",
+        "load ms",
+        "first ms",
+    ]
+    headers += ["median us", "+-", "p90 us", "p99 us", *(f"{pace:g}/s us" for pace in paces)]
+    headers += ["peak MB", "session MB", "delegate", "x floor", "x tf.function", "x predict"]
+    headers += [*(["k instr."] if counted else []), "notes"]
+    return headers, [_row(row, paces, batched=batched, counted=counted) for row in rows]
+
+
+def _row(row: BenchRow, paces: Sequence[float], *, batched: bool, counted: bool) -> Row:
+    paced = {each.calls_per_s: each.median_s for each in row.paced}
+    predict = row.speedups.get("keras-predict")
+    return [
+        row.artifact,
+        row.target,
+        str(row.threads),
+        *([str(row.batch), f"{row.samples_per_s:.0f}"] if batched else []),
+        f"{row.size_bytes / 1000:.1f}",
+        f"{row.load_s * 1e3:.1f}",
+        f"{row.first_s * 1e3:.2f}",
+        format_us(row.median_s),
+        f"{_half_width(row):.1%}",
+        format_us(row.p90_s),
+        format_us(row.p99_s),
+        *(format_us(paced[pace]) if pace in paced else "-" for pace in paces),
+        f"{row.peak_rss_bytes / 1e6:.0f}",
+        "-" if row.session_bytes is None else f"{row.session_bytes / 1e6:.1f}",
+        delegate_text(row),
+        "-" if row.roofline is None else f"{row.roofline.distance:.1f}",
+        format_ratio(row.speedup_vs_original),
+        format_ratio(predict.value if predict else None),
+        *(["-" if row.instructions is None else f"{row.instructions / 1e3:.0f}"] if counted else []),
+        join_warnings(row.warnings),
+    ]
+
+
+def join_warnings(warnings: Sequence[str]) -> str:
+    """Returns the warnings of a row in one line, in which what they begin with alike is said once."""
+    common = "unstable: "
+    unstable = [warning.removeprefix(common) for warning in warnings if warning.startswith(common)]
+    parts = [common + "; ".join(unstable)] if unstable else []
+    return "; ".join([*parts, *(warning for warning in warnings if not warning.startswith(common))])
+
+
+def delegate_text(row: BenchRow) -> str:
+    """Returns what has taken how many operators, such as `XNNPACK 8/8`."""
+    found = row.execution
+    if found is None:
+        return "-"
+    return f"{found.delegate.removesuffix('ExecutionProvider')} {found.delegated_count}/{found.node_count}"
+
+
+def peaks_lines(peaks: Sequence[MachinePeaks]) -> list[str]:
+    """Returns one line per number of threads."""
+    lines = []
+    for each in peaks:
+        speeds = ", ".join(
+            f"{max(s.copy_bytes_per_s, s.read_bytes_per_s) / 1e9:.0f} GB/s in {_block_text(s.block_bytes)}"
+            for s in each.memory
+        )
+        lines.append(f"peaks with {each.threads} threads: sgemm {each.sgemm_flops / 1e9:.1f} GFLOP/s; memory {speeds}")
+    return lines
+
+
+def profile_table(profile: OperatorProfile) -> tuple[Row, list[Row]]:
+    """Returns the slowest operators of one artifact."""
+    top = profile.operators[:_TOP_OPERATORS]
+    rows = [[each.kind, format_us(each.time_s), f"{each.share:.0%}", each.name] for each in top]
+    rest = profile.operators[_TOP_OPERATORS:]
+    if rest:
+        share, time_s = sum(each.share for each in rest), sum(each.time_s for each in rest)
+        rows.append([f"{len(rest)} more", format_us(time_s), f"{share:.0%}", ""])
+    return ["operator", "us", "share", "name"], rows
+
+
+def baseline_table(comparison: BaselineComparison) -> tuple[Row, list[Row]]:
+    """Returns one row per artifact and metric, the worst verdict first."""
+    order = ["regressed", "inconclusive", "pass"]
+    items = sorted(comparison.artifacts, key=lambda item: order.index(item.verdict))
+    rows = [
+        [
+            item.artifact,
+            str(item.threads),
+            str(item.batch),
+            item.metric,
+            ratio_text(item.ratio),
+            f"{item.minimum_detectable - 1:.1%}",
+            str(item.pairs),
+            item.verdict.value,
+            item.reason,
+        ]
+        for item in items
+    ]
+    rows += [[item.artifact, *["-"] * 6, "not run", item.reason] for item in comparison.not_compared]
+    headers = ["artifact", "threads", "batch", "metric", "new/old", "detectable", "pairs", "verdict", "slowdown"]
+    return headers, rows
+
+
+def ratio_text(ratio: Ratio) -> str:
+    """Returns a ratio with its interval."""
+    return f"{ratio.value:.3f} [{ratio.interval.low:.3f}, {ratio.interval.high:.3f}]"
+
+
+def _half_width(row: BenchRow) -> float:
+    return (row.median_interval_s.high - row.median_interval_s.low) / 2 / row.median_s
+
+
+def _block_text(size_bytes: int) -> str:
+    return f"{size_bytes >> 20} MiB" if size_bytes >= 1 << 20 else f"{size_bytes >> 10} KiB"
+
+
+def targets_table(result: BenchResult) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per artifact, target and number of threads, of what is not this machine."""
+    headers = ["artifact", "target", "threads", "load ms", "first ms", "median us", "p90 us", "p99 us", "notes"]
+    return headers, [
+        [
+            row.artifact,
+            row.target,
+            str(row.threads),
+            f"{row.load_s * 1e3:.1f}",
+            f"{row.first_s * 1e3:.2f}",
+            *(format_us(value) for value in (row.median_s, row.p90_s, row.p99_s)),
+            join_warnings(row.warnings),
+        ]
+        for row in result.elsewhere
+    ]

@@ -1,0 +1,122 @@
+"""Parity of one exported file without its bundle: the golden pairs and tolerances are inside it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pocketvae.benchmarks.parity.checks import structural_check
+from pocketvae.benchmarks.parity.limits import Limits
+from pocketvae.benchmarks.parity.results import NotRun, VerifyResult
+from pocketvae.benchmarks.parity.verify import Verification, read_limits, verify_opened
+from pocketvae.benchmarks.targets import Target, make_target
+from pocketvae.bundle.bundle import Bundle, Goldens
+from pocketvae.bundle.embedded import LoneFile, open_lone_file
+from pocketvae.bundle.manifest import MANIFEST_NAME, ArtifactRecord, CalibrationRecord, FileRecord, Manifest
+from pocketvae.documents import encode
+from pocketvae.errors import SpecError
+from pocketvae.progress import ProgressCallback, ignore_progress
+from pocketvae.spec import Component
+from pocketvae.system.environment import current_environment
+from pocketvae.system.files import sha256_bytes, write_bytes, write_text
+
+_WITHOUT_GOLDENS = "the file was exported without golden pairs: verify the bundle that it came from"
+
+
+def verify_file(
+    path: Path,
+    *,
+    targets: Sequence[str] = ("host",),
+    num_threads: int = 1,
+    config: Path | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> Verification:
+    """Runs one file on the golden pairs inside it and checks it against the tolerances inside it.
+
+    A file whose model is not the one that was exported fails the check `content`; what it computes is checked too.
+
+    Args:
+        path: A `.tflite` or `.onnx` file.
+        targets: Where to run; `host` is this machine.
+        num_threads: Inside one inference.
+        config: Limits of one's own.
+        progress: Told of every target.
+
+    Raises:
+        ManifestError: the file has no pocketvae metadata, or it is damaged.
+        SpecError: there is no such file, a target is unknown, `num_threads` is below 1, or `config` is not what it
+            must be.
+    """
+    chosen = [make_target(name) for name in targets]
+    if num_threads < 1:
+        raise SpecError(f"threads must be at least 1, got {num_threads}")
+    lone = open_lone_file(path)
+    goldens = lone.goldens()
+    limits = read_limits(path, config) if config else Limits()
+    if goldens is None:
+        return _with_content_checks(_nothing_run(lone, chosen), lone, chosen)
+    # Targets take bundles. What was read and checked is what runs, whatever happens to the file meanwhile.
+    with tempfile.TemporaryDirectory(prefix="pocketvae-") as folder:
+        bundle = _bundle_of_one(lone, Path(folder), goldens)
+        found = verify_opened(bundle, chosen, limits, num_threads=num_threads, progress=progress)
+    return _with_content_checks(found, lone, chosen)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _BundleOfOne(Bundle):
+    """A bundle of one file, whose goldens are not on disk."""
+
+    pairs: Goldens
+
+    def goldens(self, component: Component) -> Goldens:
+        """See `Bundle.goldens`."""
+        return self.pairs
+
+
+def _bundle_of_one(lone: LoneFile, folder: Path, goldens: Goldens) -> Bundle:
+    record = lone.record
+    name = record.spec.filename
+    write_bytes(folder / name, lone.content)
+    artifact = ArtifactRecord(
+        component=record.component,
+        precision=record.precision,
+        format=record.format,
+        image_dtype=record.image_dtype,
+        file=FileRecord(path=name, sha256=sha256_bytes(lone.content), size_bytes=len(lone.content)),
+        inputs=tuple(item.tensor for item in record.inputs),
+        outputs=tuple(item.tensor for item in record.outputs),
+        batches=record.batches,
+        tolerances=record.tolerances,
+    )
+    manifest = Manifest(
+        name=record.name,
+        vae=record.vae,
+        artifacts=(artifact,),
+        goldens=(),
+        calibration=CalibrationRecord(seed=0, latents=(), image_count=0, sha256=""),
+        original={},
+    )
+    # A target in another process or on another machine reads the manifest beside the file.
+    write_text(folder / MANIFEST_NAME, encode(manifest))
+    return _BundleOfOne(path=folder, manifest=manifest, pairs=goldens)
+
+
+def _nothing_run(lone: LoneFile, targets: Sequence[Target]) -> Verification:
+    name = lone.record.spec.filename
+    not_run = tuple(NotRun(artifact=name, target=target.name, reason=_WITHOUT_GOLDENS) for target in targets)
+    result = VerifyResult(
+        passed=False, bundle=lone.record.name, environment=current_environment(), checks=(), not_run=not_run
+    )
+    return Verification(result=result, worst=())
+
+
+def _with_content_checks(found: Verification, lone: LoneFile, targets: Sequence[Target]) -> Verification:
+    """Adds for every target whether the model is the one that was exported."""
+    same = lone.content_sha256 == lone.record.content_sha256
+    problem = "" if same else "the model in the file was changed since it was exported: its SHA-256 is another one"
+    name = lone.record.spec.filename
+    checks = [structural_check(name, target.name, "content", problem) for target in targets]
+    result = replace(found.result, passed=found.result.passed and same, checks=(*checks, *found.result.checks))
+    return replace(found, result=result)

@@ -1,0 +1,141 @@
+"""Results as rows of text, for the terminal and the report."""
+
+from __future__ import annotations
+
+import math
+
+from pocketvae.benchmarks.parity.results import Check, LayerReport, VerifyResult
+from pocketvae.reporting.text import Row
+
+
+def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per artifact and target: its worst check, with the limit and where it comes from."""
+    headers = ["artifact", "target", "worst", "value", "limit", "limit from", "verdict"]
+    rows = []
+    for key in dict.fromkeys((check.artifact, check.target) for check in result.checks):
+        check = worst_check([check for check in result.checks if (check.artifact, check.target) == key])
+        value, limit = (format_value(number, check, result.image_span) for number in (check.value, check.limit))
+        what = f"{check.output} {check.metric}".strip() + (f", batch {check.batch}" if check.batch > 1 else "")
+        rows.append([*key, what, value, limit, check.detail or check.limit_source, "pass" if check.passed else "FAIL"])
+    rows += [[item.artifact, item.target, "not run", "", "", item.reason, "FAIL"] for item in result.not_run]
+    return headers, rows
+
+
+def verdict_line(result: VerifyResult) -> str:
+    """Returns the verdict in a sentence: how many artifacts match, and how many could not be run."""
+    artifacts = result.artifacts()
+    failed = {check.artifact for check in result.checks if not check.passed}
+    matching = [name for name in artifacts if name not in failed]
+    line = f"{len(matching)} of {len(artifacts)} artifacts match the original"
+    if failed - set(artifacts):
+        line += "; a control that has to be told apart was not"
+    missing = len({(item.artifact, item.target) for item in result.not_run})
+    return f"{line}; {missing} could not be run" if missing else line
+
+
+def figures_table(result: VerifyResult) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per artifact, target and output: the figures over all golden samples."""
+    kept = [figure for figure in result.figures if not figure.stratum]
+    metrics = [name for name in _SHOWN_FIGURES if any(figure.metric == name for figure in kept)]
+    rows = []
+    for key in dict.fromkeys((figure.artifact, figure.target, figure.output) for figure in kept):
+        values = {f.metric: f.value for f in kept if (f.artifact, f.target, f.output) == key}
+        rows.append([*key, *(format_figure(name, values.get(name)) for name in metrics)])
+    return ["artifact", "target", "output", *(_SHOWN_FIGURES[name] for name in metrics)], rows
+
+
+def layer_lines(result: VerifyResult) -> list[str]:
+    """Returns one line per artifact that was compared layer by layer: the first bad layer, and what to doubt."""
+    return [f"{report.artifact} layer by layer: {_layers_text(report)}" for report in result.layers]
+
+
+def _layers_text(report: LayerReport) -> str:
+    if report.reason:
+        return f"not compared: {report.reason}"
+    ratios = [layer.sqnr_db for layer in report.layers if layer.sqnr_db is not None]
+    figures = f", lowest {min(ratios):.1f} dB, output {ratios[-1]:.1f} dB" if ratios else ", all equal"
+    parts = [f"{len(report.layers)} layers{figures}"]
+    if report.first_bad is not None:
+        parts.append(f"first bad layer {report.first_bad.split(';')[0]}")
+    if report.unmatched:
+        parts.append(f"{len(report.unmatched)} without a counterpart")
+    if report.looking_changed > 0:
+        parts.append(f"looking changed the output by {report.looking_changed:.1e}")
+    return "; ".join(parts)
+
+
+def format_figure(metric: str, value: float | None) -> str:
+    """Returns a figure in the form its users read it in; empty where there is none."""
+    if value is None:
+        return ""
+    if metric.startswith("share"):
+        return f"{value:.2%}"
+    if metric == "psnr_db":
+        return f"{value:.1f}"
+    if metric.startswith("ssim"):
+        return f"{value:.4f}"
+    if metric == "fully_accelerated":
+        return "yes" if value else "no"
+    if metric in ("elbo_change_mean", "nll_change_mean", "diversity_ratio"):
+        return f"{value:.3f}"
+    return f"{value:.0f}" if metric in ("active_units_changed", "arena_bytes") else f"{value:.1e}"
+
+
+# Figures in the unit of a pixel; the others are shares or have a unit of their own.
+_PIXEL_METRICS = ("max_abs", "mean_abs", "p99_abs", "rmse")
+_SHOWN_FIGURES = {
+    "max_abs": "max",
+    "mean_abs": "mean",
+    "p99_abs": "p99",
+    "rmse": "RMSE",
+    "cosine_loss": "1 - cos",
+    "psnr_db": "PSNR dB",
+    "ssim": "SSIM",
+    "ssim_worst": "SSIM, worst",
+    "share_off_by_1": "> 1/255",
+    "share_off_by_4": "> 4/255",
+    "kl_mean": "KL nats",
+    "kl_max": "KL, worst",
+    "active_units_changed": "units changed",
+    "jump_rmse": "jump",
+    "repeat_max_abs": "repeats differ",
+    "elbo_change_mean": "ELBO lost, nats",
+    "nll_change_mean": "-log p(x), nats",
+    "diversity_ratio": "diversity",
+    "arena_bytes": "arena bytes",
+    "fully_accelerated": "all on WebGPU",
+}
+
+
+def worst_check(checks: list[Check]) -> Check:
+    """Returns the failed check that comes first, or else the one closest to its limit."""
+    failed = [check for check in checks if not check.passed]
+    return failed[0] if failed else max(checks, key=used_share)
+
+
+def used_share(check: Check) -> float:
+    """Returns how much of its limit a check uses; -1 for a check without a number."""
+    if check.value is None or check.limit is None:
+        return -1.0
+    if check.limit == 0:
+        return 0.0 if check.value == 0 else math.inf
+    return check.value / check.limit
+
+
+def format_value(value: float | None, check: Check, image_span: float) -> str:
+    """Returns a deviation in the unit its users think in: steps of 1/255 from black to white, nats for posteriors."""
+    if value is None:
+        return "-"
+    if check.metric.startswith(("kl_", "elbo_", "nll_")):
+        return f"{value:.2g} nats"
+    if check.output == "image" and value / image_span >= 1e-4 and check.metric in _PIXEL_METRICS:
+        return f"{value / image_span * 255:.2f}/255"
+    return f"{value:.1e}"
+
+
+def declined_lines(result: VerifyResult) -> list[str]:
+    """Returns a line per target and reason: which artifacts the target is not made for."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for item in result.declined:
+        groups.setdefault((item.target, item.reason), []).append(item.artifact)
+    return [f"{target}: left out {', '.join(names)}: {reason}" for (target, reason), names in groups.items()]

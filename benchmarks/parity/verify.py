@@ -1,0 +1,288 @@
+"""Parity: every artifact against the original model's golden outputs, without TensorFlow."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from pocketvae.benchmarks.parity.artifact import check_artifact
+from pocketvae.benchmarks.parity.checks import attributed
+from pocketvae.benchmarks.parity.figures import output_figures
+from pocketvae.benchmarks.parity.layers import layer_reports
+from pocketvae.benchmarks.parity.limits import CONFIG_NAME, Limits, parse_limits
+from pocketvae.benchmarks.parity.results import Check, Diagnosis, Measurement, NotRun, VerifyResult
+from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
+from pocketvae.benchmarks.parity.worst import WorstCase, worst_case
+from pocketvae.benchmarks.targets import Target, TargetRun, make_target
+from pocketvae.bundle.bundle import Bundle, Goldens, open_bundle
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.errors import ManifestError, SpecError, TargetError
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.spec import Component
+from pocketvae.system.environment import current_environment
+from pocketvae.system.files import write_bytes
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """A verdict, and the arrays of the worst inputs."""
+
+    result: VerifyResult
+    worst: tuple[WorstCase, ...]
+
+
+def verify_bundle(
+    path: Path,
+    *,
+    targets: Sequence[str] = ("host",),
+    num_threads: int = 1,
+    config: Path | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> VerifyResult:
+    """Returns the verdict alone; see `verify_in_detail`."""
+    return verify_in_detail(path, targets=targets, num_threads=num_threads, config=config, progress=progress).result
+
+
+def verify_in_detail(
+    path: Path,
+    *,
+    targets: Sequence[str] = ("host",),
+    num_threads: int = 1,
+    config: Path | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> Verification:
+    """Runs every artifact on every golden sample and checks it against its limits.
+
+    All checks run before there is a verdict. An artifact without tolerances fails: nothing passes by omission. One
+    that fails is looked into at once, while the target has it.
+
+    Args:
+        path: The bundle.
+        targets: Where to run; `host` is this machine.
+        num_threads: Inside one inference.
+        config: Limits of one's own; None means `pocketvae.toml` beside the bundle, where there is one.
+        progress: Told of every artifact.
+
+    Raises:
+        ManifestError: the bundle or its goldens are damaged.
+        SpecError: a target is unknown, `num_threads` is below 1, or `config` is not what it must be.
+    """
+    chosen = [make_target(name) for name in targets]
+    if num_threads < 1:
+        raise SpecError(f"threads must be at least 1, got {num_threads}")
+    bundle = open_bundle(path)
+    return verify_opened(bundle, chosen, read_limits(path, config), num_threads=num_threads, progress=progress)
+
+
+def verify_opened(
+    bundle: Bundle, targets: Sequence[Target], limits: Limits, *, num_threads: int, progress: ProgressCallback
+) -> Verification:
+    """Verifies a bundle that is open; see `verify_in_detail`.
+
+    Raises:
+        ManifestError: the goldens are damaged.
+        SpecError: `limits` names what the bundle has not got.
+    """
+    limits.check(bundle.manifest.artifacts)
+    verifier = _Verifier(bundle, limits, num_threads, progress, len(targets))
+    for target in targets:
+        verifier.run_on(target)
+    return verifier.verification()
+
+
+class _Verifier:
+    """The checks so far, target by target."""
+
+    def __init__(
+        self, bundle: Bundle, limits: Limits, num_threads: int, progress: ProgressCallback, target_count: int
+    ) -> None:
+        self._bundle, self._limits, self._num_threads, self._progress = bundle, limits, num_threads, progress
+        self._total = len(bundle.manifest.artifacts) * target_count
+        self._goldens = {component: _goldens(bundle, component) for component in _components(bundle)}
+        self._checks: list[Check] = []
+        self._not_run: list[NotRun] = []
+        self._figures: list[Measurement] = []
+        self._worst: list[WorstCase] = []
+        self._diagnoses: list[Diagnosis] = []
+        self._declined: list[NotRun] = []
+        self._done = 0
+
+    def run_on(self, target: Target) -> None:
+        """Checks every artifact on one target; one that cannot be used costs only what would have run on it."""
+        for failure in self._bundle.manifest.failures:
+            self._miss(failure.artifact, target, f"export could not make it: {failure.reason}")
+        artifacts = self._accepted(target)
+        try:
+            reason = target.unavailable()
+            if reason is not None:
+                raise TargetError(reason)
+            with target.open(self._bundle) as run:
+                for artifact in artifacts:
+                    for batch in target.batches(artifact):
+                        self._check(artifact, batch, target, run)
+                    self._done += 1
+                    step = Progress(stage="verifying", done=self._done, total=self._total, detail=artifact.name)
+                    self._progress(step)
+        except TargetError as e:
+            seen = {check.artifact for check in self._checks if check.target == target.name}
+            seen |= {item.artifact for item in self._not_run if item.target == target.name}
+            for artifact in artifacts:
+                if artifact.name not in seen:
+                    self._miss(artifact.name, target, str(e))
+
+    def verification(self) -> Verification:
+        """Returns the verdict over all targets."""
+        result = VerifyResult(
+            passed=bool(self._checks) and not self._not_run and all(check.passed for check in self._checks),
+            bundle=self._bundle.manifest.name,
+            environment=current_environment(),
+            checks=tuple(self._checks),
+            not_run=tuple(self._not_run),
+            figures=tuple(self._figures),
+            worst=tuple(case.found for case in self._worst),
+            diagnoses=tuple(self._diagnoses),
+            declined=tuple(self._declined),
+            image_span=self._bundle.manifest.vae.range_span,
+        )
+        return Verification(result=result, worst=tuple(self._worst))
+
+    def _check(self, artifact: ArtifactRecord, batch: int, target: Target, run: TargetRun) -> None:
+        goldens, tolerances = self._goldens[artifact.component], self._limits.apply(artifact)
+        try:
+            checked = check_artifact(
+                run,
+                target.name,
+                self._bundle,
+                artifact,
+                tolerances,
+                goldens,
+                num_threads=self._num_threads,
+                batch=batch,
+            )
+        except TargetError as e:
+            self._miss(artifact.name, target, str(e))
+            return
+        self._checks += attributed(checked.checks, target.runtime(artifact))
+        expected, outputs = checked.expected, checked.outputs
+        if outputs is None or batch != artifact.batches[0] or not goldens.is_whole:
+            return
+        names, vae = (artifact.name, target.name), self._bundle.manifest.vae
+        self._figures += [
+            Measurement(artifact=names[0], target=names[1], output="", stratum="", metric=metric, value=value)
+            for metric, value in run.figures(artifact).items()
+        ]
+        self._figures += output_figures(*names, vae, artifact.component, expected, outputs, goldens.strata)
+        self._worst.append(worst_case(*names, artifact.component, goldens, outputs))
+        if not checked.passed:
+            case = Case(
+                artifact=artifact,
+                target=target.name,
+                tolerances=tolerances,
+                inputs=goldens.inputs,
+                expected=expected,
+                outputs=outputs,
+                observed=goldens.observed,
+            )
+            triangulation = Triangulation(self._bundle.manifest, run, self._num_threads)
+            self._diagnoses.append(triangulation.diagnose(case))
+
+    def _accepted(self, target: Target) -> list[ArtifactRecord]:
+        """Returns what a target is made for, and notes what it is not."""
+        reasons = {artifact.name: target.declines(artifact) for artifact in self._bundle.manifest.artifacts}
+        self._declined += [
+            NotRun(artifact=name, target=target.name, reason=reason) for name, reason in reasons.items() if reason
+        ]
+        return [artifact for artifact in self._bundle.manifest.artifacts if not reasons[artifact.name]]
+
+    def _miss(self, artifact: str, target: Target, reason: str) -> None:
+        self._not_run.append(NotRun(artifact=artifact, target=target.name, reason=reason))
+
+
+def check_limits(path: Path, config: Path | None = None) -> None:
+    """Refuses limits that `verify_in_detail` would refuse, for whoever does other work before it.
+
+    Args:
+        path: The bundle.
+        config: As there.
+
+    Raises:
+        ManifestError: the bundle is damaged.
+        SpecError: the limits are not what they must be, or name what the bundle has not got.
+    """
+    read_limits(path, config).check(open_bundle(path).manifest.artifacts)
+
+
+def add_layers(path: Path, verification: Verification) -> Verification:
+    """Returns a verification with every artifact that is not float32 compared layer by layer, on this machine.
+
+    Args:
+        path: The bundle that was verified.
+        verification: Of the bundle.
+
+    Raises:
+        ManifestError: the bundle or its goldens are damaged.
+    """
+    layers = layer_reports(open_bundle(path))
+    return replace(verification, result=replace(verification.result, layers=layers))
+
+
+def save_worst(bundle_path: Path, folder: Path, verification: Verification) -> None:
+    """Writes every worst input: its arrays as `.npy` and what can be looked at as `.png`.
+
+    Args:
+        bundle_path: The bundle that was verified.
+        folder: Made where it does not exist; files of the same names are replaced.
+        verification: Of the bundle.
+
+    Raises:
+        ManifestError: the bundle is damaged.
+    """
+    vae = open_bundle(bundle_path).manifest.vae
+    folder.mkdir(exist_ok=True)
+    for case in verification.worst:
+        for name, content in case.files(vae).items():
+            write_bytes(folder / name, content)
+
+
+def read_limits(bundle: Path, config: Path | None) -> Limits:
+    """Reads the limits from the file that is named, or from the one beside the bundle.
+
+    Raises:
+        SpecError: the file is not what it must be.
+    """
+    path = config or bundle.absolute().parent / CONFIG_NAME
+    if config is None and not path.is_file():
+        return Limits()
+    try:
+        return parse_limits(path.read_text("utf-8"), str(config) if config else CONFIG_NAME)
+    except UnicodeDecodeError as e:
+        raise SpecError(f"{path} must be text in UTF-8: {e.reason} at byte {e.start}") from e
+
+
+def _components(bundle: Bundle) -> tuple[Component, ...]:
+    return tuple(dict.fromkeys(artifact.component for artifact in bundle.manifest.artifacts))
+
+
+def _goldens(bundle: Bundle, component: Component) -> Goldens:
+    """Loads goldens that belong to the artifacts of a component.
+
+    Raises:
+        ManifestError: there are none, or they are of another model: their names or shapes are not the artifacts'.
+    """
+    goldens = bundle.goldens(component)
+    if goldens.count < 1:
+        raise ManifestError(f"the bundle's goldens for the {component} are empty")
+    artifact = next(item for item in bundle.manifest.artifacts if item.component is component)
+    for role, tensors, arrays in (
+        ("input", artifact.inputs, goldens.inputs),
+        ("output", artifact.outputs, goldens.outputs),
+    ):
+        declared = {spec.name: spec.shape[1:] for spec in tensors}
+        # Of thinned outputs only every so many values were kept, so that their shape says nothing.
+        found = {name: array.shape[1:] for name, array in arrays.items() if goldens.steps.get(name, 1) == 1}
+        if declared.keys() != arrays.keys() or any(declared[name] != shape for name, shape in found.items()):
+            raise ManifestError(
+                f"the {component}'s goldens are of another model: {role}s must be {declared}, got {found}"
+            )
+    return goldens

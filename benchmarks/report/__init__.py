@@ -1,0 +1,1 @@
+"""Results as pages, Markdown and JUnit."""

@@ -1,0 +1,90 @@
+"""The same latents decoded by the original and by every decoder, side by side, with what differs made visible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.benchmarks.parity.worst import amplified, shown
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import Stratum
+from pocketvae.data.dataset import to_pixels
+from pocketvae.data.pictures import grid, pixel_scale, png_bytes
+from pocketvae.errors import PocketVaeError
+from pocketvae.runtimes.base import Array, FloatArray, run_samples
+from pocketvae.runtimes.opening import open_runner
+from pocketvae.spec import Component
+
+_COLUMNS = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContactRow:
+    """One decoder's pictures.
+
+    Attributes:
+        name: The artifact, or `original`.
+        images_png: A row of decoded images.
+        difference_png: |artifact - original| times `AMPLIFICATION`, white on black; None for the original.
+    """
+
+    name: str
+    images_png: bytes
+    difference_png: bytes | None
+
+
+def contact_rows(bundle: Bundle, component: Component = Component.DECODER) -> tuple[ContactRow, ...]:
+    """Makes the same images with every file of a component; one that cannot run is left to verify to name.
+
+    Args:
+        bundle: Holds them.
+        component: A decoder, for the first golden latents of the prior, or a generator, for one seed's first images.
+
+    Raises:
+        ManifestError: the goldens are damaged.
+    """
+    decoders = [artifact for artifact in bundle.manifest.artifacts if artifact.component is component]
+    if not decoders:
+        return ()
+    goldens = bundle.goldens(component)
+    chosen = _prior_samples(goldens.strata)
+    inputs = {name: values[chosen] for name, values in goldens.inputs.items()}
+    vae = bundle.manifest.vae
+    expected = goldens.outputs["image"][chosen].astype(np.float32)
+    original = shown(expected, vae)
+    rows = [ContactRow(name="original", images_png=_row_png(to_pixels(original)), difference_png=None)]
+    for artifact in decoders:
+        images = _decode(bundle, artifact.name, inputs)
+        if images is not None and images.shape == expected.shape:
+            rows.append(_contact_row(artifact.name, shown(images, vae), original))
+    return tuple(rows)
+
+
+def _prior_samples(strata: tuple[Stratum, ...]) -> slice:
+    stratum = next((stratum for stratum in strata if stratum.name in ("prior", "sequence")), strata[0])
+    return slice(stratum.start, stratum.start + min(_COLUMNS, stratum.count))
+
+
+def _decode(bundle: Bundle, name: str, inputs: Mapping[str, Array]) -> FloatArray | None:
+    artifact = bundle.manifest.artifact(name)
+    try:
+        path, batch = bundle.artifact_path(artifact), artifact.batches[0]
+        with open_runner(path, artifact.format, batch=batch) as runner:
+            return run_samples(runner, inputs, bundle.manifest.vae.image_range)["image"]
+    except PocketVaeError:
+        return None
+
+
+def _contact_row(name: str, images: FloatArray, expected: FloatArray) -> ContactRow:
+    return ContactRow(
+        name=name,
+        images_png=_row_png(to_pixels(images)),
+        difference_png=_row_png(to_pixels(amplified(images, expected))),
+    )
+
+
+def _row_png(images: npt.NDArray[np.uint8]) -> bytes:
+    return png_bytes(grid(images, len(images)), scale=pixel_scale(images.shape[1]))

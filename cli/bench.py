@@ -1,0 +1,206 @@
+"""pocketvae bench."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
+
+if TYPE_CHECKING:
+    from pocketvae.benchmarks import BenchConfig, BenchResult, Constraints, VerifyResult
+
+# Options that measure nothing on other targets.
+_OF_HOST = (
+    "batch",
+    "paced",
+    "original_decoder",
+    "original_encoder",
+    "profile",
+    "instructions",
+    "baseline",
+    "recommend",
+)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    common.add_bundle(parser)
+    what = parser.add_argument_group("what to time")
+    what.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
+    what.add_argument("--headed", action="store_true", help="show the browser of the target chromium")
+    what.add_argument("--threads", metavar="LIST", default="1", help="inside one call, for example 1,2 (default: 1)")
+    what.add_argument("--batch", metavar="LIST", help="samples in one call (default: every size that a file has)")
+    what.add_argument("--paced", metavar="LIST", help="also time calls at these rates a second, for example 10,60")
+    what.add_argument("--artifacts", metavar="LIST", help="file names to time (default: all)")
+    what.add_argument("--no-original", action="store_true", help="leave out the original Keras model")
+    what.add_argument("--original-decoder", metavar="PATH", type=Path, help="your SavedModel, which no bundle holds")
+    what.add_argument("--original-encoder", metavar="PATH", type=Path, help="the same of the encoder")
+    what.add_argument("--profile", action="store_true", help="show the slowest operators of every artifact")
+    what.add_argument("--instructions", action="store_true", help="count CPU instructions of a call with valgrind")
+    baseline = parser.add_argument_group("regressions")
+    baseline.add_argument(
+        "--baseline", metavar="PATH", type=Path, help="a bundle, or what --json wrote; exit 1 if slower"
+    )
+    baseline.add_argument(
+        "--margin", metavar="PERCENT", type=float, help="slowdown that is allowed (3; 10 for results)"
+    )
+    baseline.add_argument("--force-compare", action="store_true", help="compare although machine or bundle name differ")
+    choice = parser.add_argument_group("what to embed")
+    choice.add_argument("--recommend", action="store_true", help="verify, and name the artifact to embed")
+    choice.add_argument("--component", metavar="NAME", default="decoder", help="to embed (default: decoder)")
+    choice.add_argument("--target-ms", metavar="MS", type=float, help="longest time of nine calls in ten")
+    choice.add_argument("--max-kb", metavar="KB", type=float, help="largest file")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write every value as JSON")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with charts")
+    parser.add_argument("--markdown", metavar="FILE", type=Path, help="write the tables as Markdown")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Times and prints; returns 1 for a proven regression or nothing to recommend, 3 where something did not run."""
+    from dataclasses import replace
+
+    from pocketvae.benchmarks import check_limits, recommend, verify_bundle
+
+    outputs = (arguments.json, arguments.html, arguments.markdown)
+    for output in outputs:
+        common.check_file_output(output)
+    config, constraints = _config(arguments), _constraints(arguments)
+    # The page shows deviations too, so it needs them as a recommendation does.
+    needed = constraints is not None or arguments.html is not None
+    if needed:
+        check_limits(arguments.bundle)
+    with Terminal(quiet=arguments.quiet) as terminal:
+        result = _time(arguments, config, terminal)
+        verify = verify_bundle(arguments.bundle, progress=terminal.step) if needed else None
+    if constraints is not None and verify is not None:
+        result = replace(result, recommendation=recommend(result, verify, constraints))
+    # First what cannot fail: a page that cannot be written must not cost what was measured.
+    _show(terminal, result)
+    _write(arguments, result, verify)
+    return _exit_code(result)
+
+
+def _time(arguments: argparse.Namespace, config: BenchConfig, terminal: Terminal) -> BenchResult:
+    """Times on this machine and on the others that are named."""
+    from dataclasses import replace
+
+    from pocketvae.benchmarks import bench_bundle, bench_targets, check_bench
+
+    targets = common.shown_targets(arguments.targets, headed=arguments.headed)
+    others = tuple(name for name in targets if name != "host")
+    if not others:
+        return bench_bundle(arguments.bundle, config, progress=terminal.step)
+    if "host" in targets:
+        check_bench(arguments.bundle, config)
+    else:
+        _refuse_options_of_host(arguments)
+    away = bench_targets(arguments.bundle, others, config, progress=terminal.step)
+    if "host" not in targets:
+        return away
+    here = bench_bundle(arguments.bundle, config, progress=terminal.step)
+    return replace(here, elsewhere=away.elsewhere, not_run=(*here.not_run, *away.not_run))
+
+
+def _refuse_options_of_host(arguments: argparse.Namespace) -> None:
+    given = [f"--{name.replace('_', '-')}" for name in _OF_HOST if getattr(arguments, name) not in (None, False)]
+    if given:
+        raise SpecError(f"only this machine takes {', '.join(given)}: add host to --targets")
+
+
+def _config(arguments: argparse.Namespace) -> BenchConfig:
+    from pocketvae.benchmarks import Baseline, BenchConfig, Extra
+    from pocketvae.spec import Component
+
+    if arguments.baseline is None and (arguments.margin is not None or arguments.force_compare):
+        raise SpecError("--margin and --force-compare belong to --baseline, which is not given")
+    margin = None if arguments.margin is None else arguments.margin / 100
+    named = {Component.DECODER: arguments.original_decoder, Component.ENCODER: arguments.original_encoder}
+    for path in (path for path in named.values() if path is not None and not path.exists()):
+        raise SpecError(f"the original {path} does not exist")
+    extras = [extra for extra in Extra if getattr(arguments, extra)]
+    return BenchConfig(
+        threads=common.whole_numbers(arguments.threads, "--threads"),
+        batches=None if arguments.batch is None else common.whole_numbers(arguments.batch, "--batch"),
+        artifacts=None if arguments.artifacts is None else common.names(arguments.artifacts),
+        paced_calls_per_s=common.numbers(arguments.paced, "--paced") if arguments.paced else (),
+        include_original=not arguments.no_original,
+        original_paths={component: path for component, path in named.items() if path is not None},
+        extras=frozenset(extras),
+        baseline=None
+        if arguments.baseline is None
+        else Baseline(path=arguments.baseline, margin=margin, force=arguments.force_compare),
+    )
+
+
+def _constraints(arguments: argparse.Namespace) -> Constraints | None:
+    from pocketvae.benchmarks import Constraints
+    from pocketvae.spec import Component, parse_choice
+
+    limits = (arguments.target_ms, arguments.max_kb)
+    if not arguments.recommend:
+        if any(limit is not None for limit in limits):
+            raise SpecError("--target-ms and --max-kb belong to --recommend, which is not given")
+        return None
+    if arguments.batch is not None and 1 not in common.whole_numbers(arguments.batch, "--batch"):
+        raise SpecError("--recommend compares calls of one sample: add 1 to --batch")
+    return Constraints(
+        component=parse_choice(Component, arguments.component, "component"),
+        target_s=None if limits[0] is None else limits[0] / 1e3,
+        max_bytes=None if limits[1] is None else limits[1] * 1e3,
+    )
+
+
+def _write(arguments: argparse.Namespace, result: BenchResult, verify: VerifyResult | None) -> None:
+    from pocketvae.benchmarks import bench_markdown, bench_page
+    from pocketvae.documents import encode
+    from pocketvae.system.files import write_text
+
+    if arguments.json is not None:
+        write_text(arguments.json, encode(result))
+    if arguments.html is not None:
+        write_text(arguments.html, bench_page(result, verify))
+    if arguments.markdown is not None:
+        write_text(arguments.markdown, bench_markdown(result))
+
+
+def _show(terminal: Terminal, result: BenchResult) -> None:
+    from pocketvae.benchmarks import baseline_table, bench_table, peaks_lines, profile_table, targets_table
+
+    if result.results:
+        terminal.table(*bench_table(result))
+    if result.elsewhere:
+        terminal.table(*targets_table(result))
+    for line in peaks_lines(result.peaks):
+        terminal.line(line)
+    for profile in result.profiles:
+        terminal.line(f"\n{profile.artifact}: {profile.method}")
+        terminal.table(*profile_table(profile))
+    if result.comparison is not None:
+        margin = f"{result.comparison.margin * 100:.3g}%"
+        terminal.line(f"\nagainst {result.comparison.baseline}, {margin} slower is allowed")
+        terminal.table(*baseline_table(result.comparison))
+        for reason in result.comparison.forced:
+            terminal.warn(f"compared all the same: {reason}")
+    if result.recommendation is not None:
+        for rejection in result.recommendation.rejected:
+            terminal.line(f"not {rejection.artifact}: {rejection.reason}")
+        terminal.line(f"embed {result.recommendation.artifact or 'nothing'}: {result.recommendation.why}")
+    for warning in result.warnings:
+        terminal.warn(warning)
+    for item in result.not_run:
+        terminal.warn(f"not run: {item.artifact} ({item.target}): {item.reason}")
+
+
+def _exit_code(result: BenchResult) -> int:
+    if result.comparison is not None and result.comparison.regressed:
+        return 1
+    if result.comparison is not None and not result.comparison.artifacts:
+        return 3
+    missing = [item for item in result.not_run if not item.artifact.startswith("original ")]
+    if missing or not (result.results or result.elsewhere):
+        return 3
+    return 1 if result.recommendation is not None and result.recommendation.artifact is None else 0

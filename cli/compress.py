@@ -1,0 +1,103 @@
+"""pocketvae compress."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli import models
+from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
+
+if TYPE_CHECKING:
+    from pocketvae import ModelBundle
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    common.add_bundle(parser)
+    models.add_images(parser)
+    parser.add_argument("--out", metavar="FILE", type=Path, help="compressed file to make")
+    kind = parser.add_mutually_exclusive_group()
+    kind.add_argument("--quality", metavar="Q", type=int, help="1 (smallest) to 10 (best), 7 by default")
+    kind.add_argument("--lossless", action="store_true", help="keep every pixel of grey images")
+    kind.add_argument("--fit", action="store_true", help="fit the tables to the training images of IMAGES instead")
+    parser.add_argument("--fit-steps", metavar="N", type=int, help="of the pixel network (default: 6000)")
+    parser.add_argument("--tables", metavar="FILE", type=Path, help="where the tables are (default: BUNDLE/codec.npz)")
+    models.add_label(parser)
+    models.add_choice(parser)
+    common.add_force(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Compresses images, or fits the tables, and says how large the result is."""
+    import pocketvae
+    from pocketvae.apps import TABLES_NAME
+
+    _check_options(arguments)
+    tables = arguments.tables or arguments.bundle / TABLES_NAME
+    with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
+        work = _fit if arguments.fit else _compress
+        text = work(bundle, arguments, tables, terminal)
+    terminal.line(text)
+    return 0
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Refuses what would do nothing.
+
+    Raises:
+        SpecError: there is neither an output nor `--fit`, or an option is for the other of the two.
+    """
+    if arguments.fit == (arguments.out is not None):
+        raise SpecError("compress needs either --out FILE, or --fit to fit the tables that it needs")
+    if arguments.fit and arguments.count is not None:
+        raise SpecError("--fit takes all training images of IMAGES: leave out --count")
+    if not arguments.fit and arguments.fit_steps is not None:
+        raise SpecError("--fit-steps is for --fit: leave it out")
+    if arguments.lossless and arguments.label is not None:
+        raise SpecError("a lossless file holds pixels and no labels: leave out --label")
+
+
+def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, terminal: Terminal) -> str:
+    import numpy as np
+
+    from pocketvae.apps import PixelTraining, fit_tables, load_training_images
+    from pocketvae.system.files import check_output, write_bytes
+
+    check_output(tables, force=arguments.force)
+    training = PixelTraining() if arguments.fit_steps is None else PixelTraining(steps=arguments.fit_steps)
+    source, _ = load_training_images(arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step)
+    own = source.labels_for(bundle.vae, arguments.label)
+    labels = None if own is None else np.broadcast_to(np.asarray(own, np.int32), (len(source),))
+    data = fit_tables(bundle, source.images, labels, training, models.choice(arguments), terminal.step)
+    write_bytes(tables, data)
+    return f"tables of {len(data)} bytes, fitted to {len(source)} training images: {tables}"
+
+
+def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, terminal: Terminal) -> str:
+    from pocketvae.apps import DEFAULT_QUALITY, compress_lossless, compress_lossy, load_images, load_tables
+    from pocketvae.system.files import check_output, write_bytes
+
+    check_output(arguments.out, force=arguments.force)
+    tables = load_tables(path)
+    source = load_images(
+        arguments.images, bundle.vae, resize=arguments.resize, count=arguments.count, progress=terminal.step
+    )
+    if arguments.lossless:
+        data = compress_lossless(tables, source.images, terminal.step)
+    else:
+        data = compress_lossy(
+            bundle,
+            tables,
+            source,
+            models.choice(arguments),
+            quality=DEFAULT_QUALITY if arguments.quality is None else arguments.quality,
+            label=arguments.label,
+            progress=terminal.step,
+        )
+    write_bytes(arguments.out, data)
+    per_value = 8 * len(data) / source.images.size
+    return f"{len(source)} images in {len(data)} bytes, {per_value:.4f} bits per pixel and channel: {arguments.out}"

@@ -1,0 +1,52 @@
+"""pocketvae decompress."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli import models
+from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import DataError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    common.add_bundle(parser)
+    parser.add_argument("file", metavar="FILE", type=Path, help="file made by pocketvae compress")
+    parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png, .npz, or a folder to make")
+    parser.add_argument("--tables", metavar="FILE", type=Path, help="where the tables are (default: BUNDLE/codec.npz)")
+    models.add_choice(parser)
+    common.add_force(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Decompresses and says where the images are."""
+    import pocketvae
+    from pocketvae.apps import (
+        DECOMPRESSED_NAME,
+        TABLES_NAME,
+        check_decompressed_output,
+        decompress,
+        image_count,
+        load_tables,
+        write_decompressed,
+    )
+    from pocketvae.system.files import check_output
+
+    check_decompressed_output(arguments.out)
+    if not arguments.out.suffix:
+        common.check_replaceable(arguments.out, DECOMPRESSED_NAME, force=arguments.force)
+    check_output(arguments.out, force=arguments.force)
+    if not arguments.file.is_file():
+        raise DataError(f"{arguments.file} is not there")
+    with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
+        data, name = arguments.file.read_bytes(), str(arguments.file)
+        check_decompressed_output(arguments.out, image_count(data, name))
+        tables = load_tables(arguments.tables or arguments.bundle / TABLES_NAME)
+        result = decompress(bundle, tables, data, models.choice(arguments), name=name, progress=terminal.step)
+        write_decompressed(result, arguments.out, force=arguments.force)
+    exact = "exact" if result.z is None else "lossy"
+    terminal.line(f"{len(result.images)} {exact} images: {arguments.out}")
+    return 0

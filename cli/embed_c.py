@@ -1,0 +1,34 @@
+"""pocketvae embed-c."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli.terminal import Terminal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    common.add_bundle(parser)
+    parser.add_argument(
+        "--artifact",
+        metavar="NAME",
+        default="decoder.int8_io.tflite",
+        help="TFLite file of the bundle (default: decoder.int8_io.tflite)",
+    )
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to make")
+    common.add_force(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Writes the two files and prints their names."""
+    from pocketvae.export.embed.c_array import embed_in_c
+
+    name = ".".join(arguments.artifact.split(".")[:2]).replace(".", "_")
+    common.check_replaceable(arguments.out, f"{name}.h", force=arguments.force)
+    with Terminal(quiet=arguments.quiet) as terminal:
+        for path in embed_in_c(arguments.bundle, arguments.artifact, arguments.out, force=arguments.force):
+            terminal.line(str(path))
+    return 0

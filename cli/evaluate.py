@@ -1,0 +1,75 @@
+"""pocketvae evaluate."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pocketvae.train import Evaluation
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument("run", metavar="RUN", type=Path, help="run directory made by pocketvae train")
+    parser.add_argument("--data", metavar="SRC", help="where the images are (default: the embedded MNIST)")
+    parser.add_argument(
+        "--importance-samples", metavar="K", type=int, default=5000, help="for -log p(x) (default: %(default)s)"
+    )
+    parser.add_argument("--images", metavar="N", type=int, help="evaluate the first N test images (default: all)")
+    parser.add_argument("--seed", type=int, default=0, help="of binarization and latents (default: 0)")
+    parser.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be read")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Evaluates and prints one row per figure."""
+    from pocketvae.documents import encode
+    from pocketvae.system.files import write_text
+    from pocketvae.train import evaluate
+
+    common.check_file_output(arguments.json)
+    with Terminal(quiet=arguments.quiet) as terminal:
+        result = evaluate(
+            arguments.run,
+            source=arguments.data,
+            importance_samples=arguments.importance_samples,
+            image_count=arguments.images,
+            seed=arguments.seed,
+            skip_corrupt=arguments.skip_corrupt,
+            progress=terminal.step,
+        )
+    if arguments.json is not None:
+        write_text(arguments.json, encode(result))
+    terminal.line(_subject(result))
+    terminal.table(["figure", "value", "standard error", "unit"], _rows(result))
+    return 0
+
+
+def _subject(result: Evaluation) -> str:
+    kind = f", {result.binarization} binarization" if result.binarization else ""
+    return f"{result.run}: {result.log_likelihood.images} test images of {result.data}, {result.likelihood}{kind}"
+
+
+def _rows(result: Evaluation) -> list[list[str]]:
+    elbo, likelihood = result.elbo, result.log_likelihood
+    rows = [
+        [
+            f"-log p(x), {likelihood.importance_samples} importance samples",
+            f"{likelihood.negative_log_likelihood_nats:.2f}",
+            f"{likelihood.standard_error_nats:.2f}",
+            "nats",
+        ],
+        ["negative ELBO", f"{elbo.negative_elbo_nats:.2f}", f"{elbo.standard_error_nats:.2f}", "nats"],
+        ["of which reconstruction", f"{elbo.reconstruction_nats:.2f}", "", "nats"],
+        ["of which KL to the prior", f"{elbo.kl_nats:.2f}", "", "nats"],
+    ]
+    if result.bits_per_dim is not None:
+        rows.append(["-log p(x) per pixel and channel", f"{result.bits_per_dim:.4f}", "", "bits/dim"])
+    rows.append(["reconstruction of grey values", f"{elbo.psnr_db:.2f}", "", "dB PSNR"])
+    rows.append(["active latent dimensions", str(elbo.active_units), "", ""])
+    return rows

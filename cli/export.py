@@ -1,0 +1,179 @@
+"""pocketvae export."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli import external_models as external_models
+from pocketvae.cli import quantization
+from pocketvae.cli.quantization import seed_warnings
+from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
+from pocketvae.spec import Component, Format, ImageDtype, Precision
+
+if TYPE_CHECKING:
+    from pocketvae.export import ExportConfig, ExportResult
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument("run", metavar="RUN", type=Path, nargs="?", help="run directory made by pocketvae train")
+    parser.add_argument("--out", metavar="BUNDLE", type=Path, required=True, help="bundle to make")
+    parser.add_argument(
+        "--components", metavar="LIST", help=f"of {', '.join(Component)} (default: all that can be made of the run)"
+    )
+    parser.add_argument("--formats", metavar="LIST", help=f"of {', '.join(Format)} (default: all)")
+    parser.add_argument("--precisions", metavar="LIST", help=f"of {', '.join(Precision)} (default: all)")
+    parser.add_argument("--batch", metavar="LIST", default="1", help="batch sizes of every file (default: 1)")
+    parser.add_argument(
+        "--image-dtype",
+        metavar="LIST",
+        help=f"of {', '.join(ImageDtype)}: images as numbers or pixels (default: float32)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="of calibration and golden latents (default: 0)")
+    parser.add_argument(
+        "--time-limit", metavar="SECONDS", type=float, default=300.0, help="for one conversion (default: 300)"
+    )
+    parser.add_argument(
+        "--rewrites",
+        metavar="LIST",
+        default="auto",
+        help="auto (default): exact rewrites are kept where measured to be faster; none; all; or names of rewrites",
+    )
+    parser.add_argument(
+        "--memory-limit", metavar="GB", type=float, help="for one conversion (default: two fifths of the machine's)"
+    )
+    parser.add_argument("--licence", metavar="TEXT", default="", help="of the model; stated in every file")
+    parser.add_argument("--author", metavar="TEXT", default="", help="of the model; stated in every file")
+    parser.add_argument("--no-embedded-goldens", action="store_true", help="leave golden pairs out of the files")
+    _add_quantization(parser)
+    common.add_force(parser)
+    external_models.add_arguments(parser)
+
+
+def _add_quantization(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("quantization")
+    group.add_argument(
+        "--budget-p99",
+        metavar="STEPS",
+        type=float,
+        help="99 %% of a decoder's pixels within (default: 4; 12 for int8_io)",
+    )
+    group.add_argument(
+        "--budget-mean",
+        metavar="STEPS",
+        type=float,
+        help="mean error of a decoder's pixels (default: 1; 2 for int8_io)",
+    )
+    group.add_argument(
+        "--budget-elbo", metavar="NATS", type=float, help="change of a decoder's ELBO (default: 0.1 per 784 values)"
+    )
+    group.add_argument(
+        "--calibration-seeds",
+        metavar="N",
+        type=int,
+        default=3,
+        help="sets of calibration samples that int8 plans are tried with (default: 3)",
+    )
+    group.add_argument(
+        "--recipe",
+        metavar="FILE",
+        type=Path,
+        action="append",
+        default=[],
+        help="quantize as this recipe says, without a search; a file or a folder of them; may be repeated",
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Exports and prints one row per artifact."""
+    from pocketvae.bundle.manifest import MANIFEST_NAME
+    from pocketvae.export import Budget, ExportConfig, check_combinations, parse_rewrites, plan_artifacts, read_recipes
+
+    given = external_models.given_options(arguments)
+    if arguments.run is not None and given:
+        raise SpecError(f"{given[0]} is for a model of your own: name a RUN, or --decoder, not both")
+    if arguments.run is None and arguments.decoder is None:
+        raise SpecError("a RUN must be named, or a model of your own with --decoder FILE")
+    common.check_replaceable(arguments.out, MANIFEST_NAME, force=arguments.force)
+    components = common.choices(Component, arguments.components, "component")
+    formats = common.choices(Format, arguments.formats, "format")
+    precisions = common.choices(Precision, arguments.precisions, "precision")
+    check_combinations(formats, precisions)
+    images = common.choices(ImageDtype, arguments.image_dtype, "image dtype")
+    batches = common.whole_numbers(arguments.batch, "--batch")
+    memory_limit_bytes = _memory_limit_bytes(arguments.memory_limit)
+    config = ExportConfig(
+        artifacts=plan_artifacts(components or _all_components(arguments), formats, precisions, images),
+        batches=batches,
+        seed=arguments.seed,
+        time_limit_s=arguments.time_limit,
+        rewrites=parse_rewrites(arguments.rewrites),
+        memory_limit_bytes=memory_limit_bytes,
+        licence=arguments.licence,
+        author=arguments.author,
+        embedded_goldens=not arguments.no_embedded_goldens,
+        budget=Budget(
+            p99_steps=arguments.budget_p99, mean_steps=arguments.budget_mean, elbo_nats=arguments.budget_elbo
+        ),
+        calibration_seeds=arguments.calibration_seeds,
+        recipes=read_recipes(arguments.recipe),
+    )
+    with Terminal(quiet=arguments.quiet) as terminal:
+        result = _export(arguments, config, terminal)
+    return _print(result, arguments.out, terminal)
+
+
+def _memory_limit_bytes(gigabytes: float | None) -> int:
+    from pocketvae.export import default_memory_limit_bytes
+
+    if gigabytes is None:
+        return default_memory_limit_bytes()
+    if not 0 < gigabytes < float("inf"):
+        raise SpecError(f"--memory-limit takes a number of gigabytes above 0, got {gigabytes:g}")
+    return max(1, int(gigabytes * 1e9))
+
+
+def _all_components(arguments: argparse.Namespace) -> tuple[Component, ...]:
+    if arguments.run is None:
+        encoder = (Component.ENCODER,) if arguments.encoder else ()
+        return (*encoder, Component.DECODER, Component.SAMPLER, Component.GENERATOR)
+    from pocketvae.bundle.run import open_run
+
+    return open_run(arguments.run).record.vae.exports
+
+
+def _export(arguments: argparse.Namespace, config: ExportConfig, terminal: Terminal) -> ExportResult:
+    from pocketvae.export import export_external_models, export_run
+
+    if arguments.run is not None:
+        return export_run(arguments.run, arguments.out, config, force=arguments.force, progress=terminal.step)
+    models = external_models.parse(arguments)
+    return export_external_models(
+        models, arguments.out, config, data=arguments.data, force=arguments.force, progress=terminal.step
+    )
+
+
+def _print(result: ExportResult, out: Path, terminal: Terminal) -> int:
+    from pocketvae.export import portability_warnings
+
+    rows = [
+        [artifact.name, f"{artifact.file.size_bytes / 1000:.1f}", "; ".join(artifact.notes)]
+        for artifact in result.manifest.artifacts
+    ]
+    terminal.table(["artifact", "kB", "notes"], rows)
+    quantization.print_fronts(result.manifest.artifacts, terminal)
+    quantization.print_searches(result.manifest.artifacts, terminal)
+    for line in seed_warnings(result.manifest.artifacts):
+        terminal.warn(line)
+    for line in (*portability_warnings(result.manifest), *result.doubts):
+        terminal.warn(line)
+    for name, error_ratio in sorted(result.over_budget.items()):
+        terminal.warn(f"{name} misses its budget {error_ratio:.1f} times over; verify will fail on it")
+    for failure in result.manifest.failures:
+        terminal.warn(f"{failure.artifact} could not be made: {failure.reason}")
+    terminal.line(f"bundle: {out}")
+    return 1 if result.manifest.failures else 0

@@ -1,0 +1,106 @@
+"""The options of export that speak of a model of one's own."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketvae.errors import SpecError
+from pocketvae.spec import parse_choice
+
+if TYPE_CHECKING:
+    from pocketvae.export import ExternalModels, Role
+
+_OPTIONS = (
+    "decoder",
+    "encoder",
+    "data",
+    "decoder_output",
+    "encoder_outputs",
+    "image_shape",
+    "label_count",
+    "decoder_signature",
+    "encoder_signature",
+    "allow_custom_code",
+    "custom_code",
+)
+_ENCODER_OUTPUTS = ("mean", "log_var", "std", "log_std", "sample", "mean+log_var", "log_var+mean")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the options."""
+    group = parser.add_argument_group("a model of your own, in place of RUN")
+    group.add_argument("--decoder", metavar="FILE", type=Path, help=".keras or .h5 file or SavedModel folder")
+    group.add_argument("--encoder", metavar="FILE", type=Path, help="the same, of the encoder")
+    group.add_argument("--data", metavar="SRC", help="images to calibrate and test with (default: none)")
+    group.add_argument(
+        "--decoder-output", metavar="KIND", help="probabilities, logits, image or tanh (default: find out)"
+    )
+    group.add_argument(
+        "--encoder-outputs", metavar="LIST", help=f"one of {', '.join(_ENCODER_OUTPUTS)} each (default: find out)"
+    )
+    group.add_argument("--image-shape", metavar="H,W,C", help="of a decoder that returns vectors (default: a square)")
+    group.add_argument(
+        "--label-count", metavar="N", type=int, help="classes of a conditional model (default: the embedding)"
+    )
+    group.add_argument("--decoder-signature", metavar="NAME", help="of a SavedModel with several (default: find out)")
+    group.add_argument("--encoder-signature", metavar="NAME", help="the same, of the encoder")
+    group.add_argument(
+        "--allow-custom-code", action="store_true", help="load Lambda layers and classes that are not Keras' own"
+    )
+    group.add_argument(
+        "--custom-code", metavar="FILE", type=Path, help="Python file of such classes; it is run, so trust it"
+    )
+
+
+def given_options(arguments: argparse.Namespace) -> list[str]:
+    """Returns those of the options that were given."""
+    return [f"--{name.replace('_', '-')}" for name in _OPTIONS if getattr(arguments, name) not in (None, False)]
+
+
+def parse(arguments: argparse.Namespace) -> ExternalModels:
+    """Returns what the options say.
+
+    Raises:
+        SpecError: a value is unknown or no number, or `--decoder` is missing.
+    """
+    from pocketvae.export import CustomCode, DecoderOutput, ExternalModels
+
+    output, file = arguments.decoder_output, arguments.custom_code
+    return ExternalModels(
+        decoder=arguments.decoder,
+        encoder=arguments.encoder,
+        code=CustomCode(
+            allowed=arguments.allow_custom_code or file is not None, file=str(file.absolute()) if file else None
+        ),
+        decoder_output=parse_choice(DecoderOutput, output, "decoder output") if output is not None else None,
+        encoder_outputs=_roles(arguments.encoder_outputs),
+        image_shape=_image_shape(arguments.image_shape),
+        label_count=arguments.label_count,
+        decoder_signature=arguments.decoder_signature or "",
+        encoder_signature=arguments.encoder_signature or "",
+    )
+
+
+def _roles(text: str | None) -> tuple[Role, ...] | None:
+    from pocketvae.errors import unknown_name
+    from pocketvae.export import Role
+
+    if text is None:
+        return None
+    words = [word.strip() for word in text.split(",")]
+    for word in words:
+        if word not in _ENCODER_OUTPUTS:
+            raise unknown_name("encoder output", word, _ENCODER_OUTPUTS)
+    return tuple(Role(word) for word in words)
+
+
+def _image_shape(text: str | None) -> tuple[int, int, int] | None:
+    if text is None:
+        return None
+    try:
+        height, width, channels = (int(word) for word in text.split(","))
+    except ValueError as e:
+        raise SpecError(f"--image-shape takes three whole numbers such as 28,28,1, got {text!r}") from e
+    return height, width, channels

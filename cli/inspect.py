@@ -1,0 +1,191 @@
+"""pocketvae inspect."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketvae.cli import lint, quantization
+from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
+from pocketvae.spec import Format, TensorSpec
+
+if TYPE_CHECKING:
+    from pocketvae.bundle.embedded import EmbeddedRecord, TensorDoc
+    from pocketvae.bundle.manifest import RewriteRecord
+    from pocketvae.portability.records import Requirement
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument("path", metavar="PATH", type=Path, help="a run, a bundle, or one .tflite or .onnx file")
+    parser.add_argument("--lint", action="store_true", help="name the operators that accelerators do not take")
+    parser.add_argument("--pareto", action="store_true", help="of a bundle: what the searches for quantizations found")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Prints what the path is; with --lint, returns 3 where a package that has to be asked is missing."""
+    from pocketvae.bundle.manifest import MANIFEST_NAME
+    from pocketvae.bundle.run import is_run
+
+    path: Path = arguments.path
+    with Terminal(quiet=arguments.quiet) as terminal:
+        if arguments.pareto and not (path / MANIFEST_NAME).is_file():
+            raise SpecError(f"--pareto needs a bundle, and {path} is none: {MANIFEST_NAME} is missing")
+        if is_run(path):
+            if arguments.lint:
+                raise SpecError(f"--lint looks at exported files, and {path} is a run: export it first")
+            _print_run(path, terminal)
+        elif (path / MANIFEST_NAME).is_file():
+            if arguments.lint:
+                return lint.print_bundle(path, terminal)
+            if arguments.pareto:
+                _print_pareto(path, terminal)
+            else:
+                _print_bundle(path, terminal)
+        elif path.is_file() and path.suffix in (".tflite", ".onnx"):
+            if arguments.lint:
+                return lint.print_files([path], terminal)
+            _print_artifact(path, terminal)
+        else:
+            raise SpecError(f"{path} is no run, no bundle and no .tflite or .onnx file")
+    return 0
+
+
+def _print_run(path: Path, terminal: Terminal) -> None:
+    from pocketvae.bundle.run import open_run
+
+    record = open_run(path).record
+    height, width, channels = record.vae.image_shape
+    terminal.line(f"run: {record.preset} on {record.data}, seed {record.seed}")
+    terminal.line(f"model: {width}x{height}x{channels} images, {record.vae.latent_dim} latent dimensions")
+    terminal.table(["metric", "value"], [[key, f"{value:g}"] for key, value in sorted(record.metrics.items())])
+    terminal.table(["setting", "value"], [[key, str(value)] for key, value in sorted(record.config.items())])
+
+
+def _print_bundle(path: Path, terminal: Terminal) -> None:
+    from pocketvae.bundle.bundle import open_bundle
+
+    manifest = open_bundle(path).manifest
+    height, width, channels = manifest.vae.image_shape
+    terminal.line(f"bundle: {manifest.name}, every file as recorded")
+    terminal.line(f"model: {width}x{height}x{channels} images, {manifest.vae.latent_dim} latent dimensions")
+    terminal.line(f"licence: {manifest.licence or 'not stated'}; author: {manifest.author or 'not stated'}")
+    rows = [
+        [
+            artifact.name,
+            f"{artifact.file.size_bytes / 1000:.1f}",
+            _interface(artifact.inputs),
+            _interface(artifact.outputs),
+            _requirement(artifact.requires),
+            "; ".join(artifact.notes),
+        ]
+        for artifact in manifest.artifacts
+    ]
+    terminal.table(["artifact", "kB", "inputs", "outputs", "needs", "notes"], rows)
+    rows = [_rewrite_row(artifact.name, rewrite) for artifact in manifest.artifacts for rewrite in artifact.rewrites]
+    if rows:
+        headers = ["artifact", "rewrite", "places", "kept", "us before", "us after", "max difference", "why"]
+        terminal.table(headers, rows)
+    for failure in manifest.failures:
+        terminal.line(f"could not be made: {failure.artifact}: {failure.reason}")
+    terminal.table(["made from", ""], [list(pair) for pair in sorted(manifest.provenance.items())])
+    terminal.table(["made with", "version"], [list(pair) for pair in sorted(manifest.versions.items())])
+
+
+def _print_pareto(path: Path, terminal: Terminal) -> None:
+    from pocketvae.bundle.bundle import open_bundle
+
+    artifacts = open_bundle(path).manifest.artifacts
+    if not any(artifact.search for artifact in artifacts):
+        terminal.line("no artifact of this bundle was searched for: int8 and int8_io encoders and decoders are")
+        return
+    quantization.print_fronts(artifacts, terminal)
+    quantization.print_searches(artifacts, terminal)
+
+
+def _rewrite_row(artifact: str, rewrite: RewriteRecord) -> list[str]:
+    title = rewrite.name if rewrite.form == "only" else f"{rewrite.name} by {rewrite.form}"
+    latencies = (rewrite.before_latency_s, rewrite.after_latency_s)
+    times = ["" if latency_s is None else f"{1e6 * latency_s:.1f}" for latency_s in latencies]
+    difference = "" if rewrite.max_difference is None else f"{rewrite.max_difference:.1e}"
+    kept = "yes" if rewrite.kept else "no"
+    return [artifact, title, str(rewrite.places), kept, *times, difference, rewrite.reason]
+
+
+def _print_artifact(path: Path, terminal: Terminal) -> None:
+    from pocketvae.bundle.embedded import has_record, open_lone_file
+    from pocketvae.portability.requirements import oldest_runtime
+    from pocketvae.runtimes.opening import open_runner
+
+    format, content = Format(path.suffix[1:]), path.read_bytes()
+    with open_runner(path, format) as runner:
+        terminal.line(f"{path.name}: {len(content)} bytes, loads in {runner.runtime}")
+        rows = [["input", _interface([spec])] for spec in runner.inputs.values()]
+        rows += [["output", _interface([spec])] for spec in runner.outputs.values()]
+        terminal.table(["", "tensor"], rows)
+        sizes = ", ".join(str(batch) for batch in runner.batches) or "any"
+        terminal.line(f"batch sizes: {sizes}")
+    terminal.line(f"needs {_requirement(oldest_runtime(format, content))}")
+    _print_layers(format, content, terminal)
+    if not has_record(path):
+        terminal.line("no pocketvae metadata inside")
+        return
+    lone = open_lone_file(path)
+    same = lone.content_sha256 == lone.record.content_sha256
+    terminal.line(f"model: {'as it was exported' if same else 'CHANGED since it was exported'}")
+    _print_record(lone.record, terminal)
+
+
+def _print_layers(format: Format, content: bytes, terminal: Terminal) -> None:
+    from pocketvae.errors import TargetError
+    from pocketvae.formats.layers import read_layers
+
+    try:
+        quantization.print_layers(read_layers(format, content), terminal)
+    except TargetError as e:  # the runtime is there, which is enough for the rest
+        terminal.line(f"layers: {e}")
+
+
+def _print_record(record: EmbeddedRecord, terminal: Terminal) -> None:
+    height, width, channels = record.vae.image_shape
+    labels = f", {record.vae.label_count} labels" if record.vae.label_count else ""
+    rows = [
+        ["model", f"{record.name}, {record.component} in {record.precision}"],
+        ["VAE", f"{width}x{height}x{channels} images, {record.vae.latent_dim} latent dimensions{labels}"],
+        ["likelihood, prior", f"{record.vae.likelihood}, {record.vae.prior}"],
+        ["licence", record.licence or "not stated"],
+        ["author", record.author or "not stated"],
+        ["written by", f"pocketvae {record.pocketvae}"],
+        *(["original", f"{component} {digest}"] for component, digest in sorted(record.sources.items())),
+        *(["note", note] for note in record.notes),
+        *(["tolerance", f"{t.output} {t.metric} <= {t.limit:.3g}: {t.source}"] for t in record.tolerances),
+        ["golden pairs", ", ".join(record.goldens.kinds) if record.goldens else "left out"],
+    ]
+    terminal.table(["metadata", ""], rows)
+    meanings = [_meaning("input", item) for item in record.inputs]
+    meanings += [_meaning("output", item) for item in record.outputs]
+    terminal.table(["", "tensor", "meaning", "unit", "range"], meanings)
+
+
+def _meaning(role: str, item: TensorDoc) -> list[str]:
+    limits = f"{item.range[0]:g} to {item.range[1]:g}" if item.range else "any"
+    return [role, item.tensor.name, item.meaning, item.unit, limits]
+
+
+def _requirement(requires: Requirement | None) -> str:
+    return requires.describe() if requires else "not recorded"
+
+
+def _interface(specs: tuple[TensorSpec, ...] | list[TensorSpec]) -> str:
+    return ", ".join(_describe(spec) for spec in specs)
+
+
+def _describe(spec: TensorSpec) -> str:
+    shape = "x".join(str(size) for size in spec.shape)
+    text = f"{spec.name} {shape} {spec.dtype}"
+    if spec.quantization is None:
+        return text
+    sign = "+" if spec.quantization.zero_point < 0 else "-"
+    return f"{text}, real = {spec.quantization.scale:.4g} * (q {sign} {abs(spec.quantization.zero_point)})"

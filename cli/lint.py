@@ -1,0 +1,44 @@
+"""What `inspect --lint` prints: how much of a file each accelerator takes, and what falls off."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import ManifestError, ParityError, TargetError
+from pocketvae.spec import Format
+
+
+def print_bundle(path: Path, terminal: Terminal) -> int:
+    """Looks at every artifact of a bundle; see `print_files`."""
+    from pocketvae.bundle.bundle import open_bundle
+
+    bundle = open_bundle(path)
+    return print_files([bundle.artifact_path(artifact) for artifact in bundle.manifest.artifacts], terminal)
+
+
+def print_files(paths: Sequence[Path], terminal: Terminal) -> int:
+    """Prints one row per file and accelerator; returns 3 where a package that has to be asked is missing, else 0."""
+    from pocketvae.portability.lint import lint
+
+    rows: list[list[str]] = []
+    sources: dict[str, str] = {}
+    missing: list[str] = []
+    for path in paths:
+        try:
+            found = lint(Format(path.suffix[1:]), path.read_bytes())
+        except TargetError as e:
+            missing.append(f"{path.name} was not looked at: {e}")
+            continue
+        except (ManifestError, ParityError) as e:
+            raise type(e)(f"{path}: {e}") from e
+        for item in found:
+            left = "; ".join(f"{off.operator} x{off.count}: {off.reason}" for off in item.falls_off)
+            rows.append([path.name, str(item.backend), f"{item.taken} of {item.operators}", left])
+            sources[str(item.backend)] = item.source
+    terminal.table(["file", "accelerator", "operators taken", "falls off"], rows)
+    terminal.table(["accelerator", "learnt from"], [list(pair) for pair in sources.items()])
+    for line in missing:
+        terminal.warn(line)
+    return 3 if missing else 0

@@ -1,0 +1,95 @@
+"""What export and inspect print about quantization."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from pocketvae.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pocketvae.bundle.manifest import ArtifactRecord
+    from pocketvae.bundle.quantization import SearchRecord, TrialRecord
+    from pocketvae.layer_precision import LayerPrecision
+
+
+def print_fronts(artifacts: Iterable[ArtifactRecord], terminal: Terminal) -> None:
+    """Prints the Pareto front of every artifact whose quantization was searched for."""
+    rows = [row for artifact in artifacts if artifact.search for row in _front_rows(artifact.name, artifact.search)]
+    if rows:
+        headers = ["Pareto front", "kB", "of budget", "errors", "µs", "float layers", ""]
+        terminal.table(headers, rows)
+
+
+def print_searches(artifacts: Iterable[ArtifactRecord], terminal: Terminal) -> None:
+    """Prints what each search found out: why, the worst layer, clipping, dead channels, other calibrations."""
+    rows = [[artifact.name, *_findings(artifact.search)] for artifact in artifacts if artifact.search]
+    if rows:
+        terminal.table(["quantization", "chosen", "worst layer alone", "clipped", "dead channels", "seeds"], rows)
+
+
+def print_layers(layers: tuple[LayerPrecision, ...], terminal: Terminal) -> None:
+    """Prints the precision of each layer."""
+    if not layers:
+        terminal.line("no layer with weights")
+        return
+    rows = [
+        [
+            layer.name.split(";")[0],
+            layer.operator,
+            str(layer.weight_count),
+            layer.weights,
+            layer.granularity.replace("_", " "),
+            layer.activations,
+        ]
+        for layer in layers
+    ]
+    terminal.table(["layer", "operator", "weights", "stored as", "scales", "activations"], rows)
+
+
+def seed_warnings(artifacts: Iterable[ArtifactRecord]) -> list[str]:
+    """Returns a line for each artifact whose plan misses the budget with other calibration samples."""
+    return [
+        f"{artifact.name} holds its budget with its own calibration samples and misses it with other ones: "
+        f"{len(broken)} of {len(artifact.search.seeds) - 1} seeds, {max(seed.error_ratio for seed in broken):.2f} "
+        f"times the limit"
+        for artifact in artifacts
+        if artifact.search and (broken := artifact.search.broken_seeds)
+    ]
+
+
+def _front_rows(name: str, search: SearchRecord) -> list[list[str]]:
+    front = list(search.front)
+    if search.chosen not in front:
+        front = sorted([*front, search.chosen], key=lambda one: one.size_bytes)
+    return [
+        [name if index == 0 else "", *_trial_cells(trial), "chosen" if trial == search.chosen else ""]
+        for index, trial in enumerate(front)
+    ]
+
+
+def _trial_cells(trial: TrialRecord) -> list[str]:
+    errors = ", ".join(f"{name.split()[-1]} {value:.2g}" for name, value in sorted(trial.errors.items()))
+    return [
+        f"{trial.size_bytes / 1000:.1f}",
+        f"{trial.error_ratio:.0%}",
+        errors,
+        f"{1e6 * trial.latency_s:.1f}",
+        str(len(trial.float_layers)),
+    ]
+
+
+def _findings(search: SearchRecord) -> list[str]:
+    worst = search.worst_layer
+    clipped = [
+        f"{item.input} {kind} {share:.2%}" for item in search.inputs for kind, share in item.clipped.items() if share
+    ]
+    dead = sum(len(layer.dead_channels) for layer in search.layers)
+    shares = [seed.error_ratio for seed in search.seeds]
+    return [
+        search.reason,
+        f"{worst.name.split(';')[0]} {worst.error_ratio_alone:.0%} of the budget" if worst else "not measured",
+        ", ".join(clipped) or ("nothing" if search.inputs else "input in float"),
+        f"{dead} of {sum(layer.channels for layer in search.layers)}",
+        f"{min(shares):.0%} to {max(shares):.0%} of the budget with {len(shares)}" if shares else "not tried",
+    ]

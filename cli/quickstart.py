@@ -1,0 +1,99 @@
+"""pocketvae quickstart."""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli.terminal import Terminal
+from pocketvae.data.dataset import MNIST
+from pocketvae.errors import OutputExistsError
+
+PRESET = "mnist-tiny"
+_PICTURES = {
+    "samples.png": "Samples: 100 latents from the prior, decoded",
+    "reconstructions.png": "Test images, each row followed by its reconstructions",
+    "curves.png": "Training",
+}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument(
+        "--out", metavar="DIR", type=Path, default=Path("quickstart"), help="folder to make (default: %(default)s)"
+    )
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="replace a training value")
+    common.add_force(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Runs the whole line and prints what came out; returns 1 where an artifact does not match the original."""
+    from pocketvae.benchmarks import bench_bundle, bench_table, junit_xml, verify_bundle, verify_table, write_report
+    from pocketvae.bundle.manifest import MANIFEST_NAME
+    from pocketvae.bundle.run import RUN_NAME
+    from pocketvae.documents import encode
+    from pocketvae.export import ExportConfig, export_run, plan_artifacts
+    from pocketvae.system.files import write_text
+    from pocketvae.train import parse_assignments, preset, train, with_overrides
+
+    config = with_overrides(preset(PRESET), parse_assignments(arguments.set))
+    out: Path = arguments.out
+    run_path, bundle = out / "run", out / "bundle"
+    common.check_replaceable(run_path, RUN_NAME, force=arguments.force)
+    common.check_replaceable(bundle, MANIFEST_NAME, force=arguments.force)
+    _prepare(out, force=arguments.force)
+    clock = _Clock()
+    with Terminal(quiet=arguments.quiet) as terminal:
+        record = train(source=MNIST, out=run_path, config=config, preset=PRESET, force=True, progress=terminal.step)
+        clock.lap("train")
+        artifacts = plan_artifacts(record.vae.exports)
+        export = export_run(run_path, bundle, ExportConfig(artifacts=artifacts), force=True, progress=terminal.step)
+        clock.lap("export")
+        verify = verify_bundle(bundle, progress=terminal.step)
+        clock.lap("verify")
+        bench = bench_bundle(bundle, progress=terminal.step)
+        clock.lap("bench")
+    reports = bundle / "reports"
+    reports.mkdir(exist_ok=True)
+    write_text(reports / "verify.json", encode(verify))
+    write_text(reports / "junit.xml", junit_xml(verify))
+    write_text(reports / "bench.json", encode(bench))
+    pictures = {text: (run_path / name).read_bytes() for name, text in _PICTURES.items()}
+    write_report(bundle, out / "report.html", verify, bench, pictures)
+    clock.lap("report")
+    terminal.table(*verify_table(verify))
+    terminal.table(*bench_table(bench))
+    for failure in export.manifest.failures:
+        terminal.warn(f"{failure.artifact} could not be made: {failure.reason}")
+    terminal.line(f"negative ELBO {record.metrics['test_negative_elbo_nats']:.2f} nats on the MNIST test images")
+    terminal.line(f"time: {clock.summary()}")
+    terminal.line(f"report: {out / 'report.html'}")
+    return 0 if verify.passed else 1
+
+
+def _prepare(out: Path, *, force: bool) -> None:
+    """Makes the folder; one that holds anything is reused with --force only."""
+    if out.exists() and not force and any(out.iterdir()):
+        raise OutputExistsError(f"{out} exists: choose another --out, or pass --force to replace what is in it")
+    out.mkdir(parents=True, exist_ok=True)
+
+
+class _Clock:
+    """Seconds of each stage."""
+
+    def __init__(self) -> None:
+        self._started = self._last = time.perf_counter()
+        self._laps: list[tuple[str, float]] = []
+
+    def lap(self, name: str) -> None:
+        """Ends a stage."""
+        now = time.perf_counter()
+        self._laps.append((name, now - self._last))
+        self._last = now
+
+    def summary(self) -> str:
+        """Returns every stage and the sum."""
+        stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self._laps)
+        return f"{stages}, together {self._last - self._started:.1f} s"

@@ -1,0 +1,156 @@
+"""pocketvae score."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli import models
+from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import DataError, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pocketvae import ModelBundle
+    from pocketvae.apps import Calibration, ScoreKind
+    from pocketvae.apps.anomaly.features import Doubles
+
+_FITTED_IMAGES = 6000
+_DEFAULT_RATE, _DEFAULT_SAMPLES = 0.05, 8
+_OF_SCORING = ("score", "normal", "roc", "csv", "json", "count")
+_OF_CALIBRATING = ("false_positive_rate", "samples")
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    common.add_bundle(parser)
+    models.add_images(parser)
+    parser.add_argument("--calibration", metavar="FILE", type=Path, required=True, help="made by --calibrate")
+    parser.add_argument("--calibrate", action="store_true", help="fit --calibration to IMAGES, all normal, instead")
+    parser.add_argument("--false-positive-rate", metavar="R", type=float, help="to calibrate to (default: 0.05)")
+    parser.add_argument("--samples", metavar="L", type=int, help="latents per image to calibrate with (default: 8)")
+    parser.add_argument("--score", metavar="NAME", help="that decides (default: density)")
+    parser.add_argument("--normal", metavar="SRC", help="known normal images: says how well the scores tell apart")
+    parser.add_argument("--roc", metavar="FILE", type=Path, help="write ROC curves as SVG, needs --normal")
+    parser.add_argument("--csv", metavar="FILE", type=Path, help="write every score as CSV")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write every score as JSON")
+    models.add_label(parser)
+    models.add_choice(parser)
+    common.add_force(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Scores images, or fits the calibration; finding anomalies is no failure."""
+    import pocketvae
+    from pocketvae.apps import approximations
+
+    _check_options(arguments)
+    if arguments.roc is not None and arguments.normal is None:
+        raise SpecError("--roc needs --normal SRC: a curve compares anomalies with normal images")
+    for path in (arguments.roc, arguments.csv, arguments.json):
+        common.check_file_output(path)
+    with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
+        for approximation in approximations(bundle.vae):
+            terminal.warn(approximation)
+        if arguments.calibrate:
+            _calibrate(bundle, arguments, terminal)
+        else:
+            _score(bundle, arguments, terminal)
+    return 0
+
+
+def _check_options(arguments: argparse.Namespace) -> None:
+    """Refuses what would do nothing.
+
+    Raises:
+        SpecError: an option of scoring stands with `--calibrate`, or one of calibrating without.
+    """
+    foreign = _OF_SCORING if arguments.calibrate else _OF_CALIBRATING
+    for name in foreign:
+        if getattr(arguments, name) is not None:
+            option = f"--{name.replace('_', '-')}"
+            if arguments.calibrate:
+                raise SpecError(f"{option} is for scoring: leave it out of --calibrate")
+            raise SpecError(f"{option} is for --calibrate: the calibration has its own")
+
+
+def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> None:
+    from pocketvae.apps import Sampling, calibrate, load_training_images
+    from pocketvae.documents import encode
+    from pocketvae.system.files import check_output, write_text
+
+    check_output(arguments.calibration, force=arguments.force)
+    sampling = Sampling(samples=_DEFAULT_SAMPLES if arguments.samples is None else arguments.samples)
+    fitted, held_out = load_training_images(
+        arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step
+    )
+    calibration = calibrate(
+        bundle,
+        fitted.first(_FITTED_IMAGES),
+        held_out,
+        normal=Path(arguments.images).name,
+        choice=models.choice(arguments),
+        sampling=sampling,
+        false_positive_rate=_DEFAULT_RATE if arguments.false_positive_rate is None else arguments.false_positive_rate,
+        label=arguments.label,
+        progress=terminal.step,
+    )
+    write_text(arguments.calibration, encode(calibration))
+    terminal.table(("score", "threshold"), [(str(k), f"{v:.6g}") for k, v in calibration.thresholds.items()])
+    terminal.line(
+        f"at most {calibration.false_positive_rate:g} of normal images lie above each, by {len(held_out)} held-out "
+        f"ones: {arguments.calibration}"
+    )
+
+
+def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> None:
+    from pocketvae.apps import Calibration, ScoreKind, roc_svg, score_csv, score_result
+    from pocketvae.documents import decode, encode
+    from pocketvae.spec import parse_choice
+    from pocketvae.system.files import write_text
+
+    chosen = ScoreKind.DENSITY if arguments.score is None else parse_choice(ScoreKind, arguments.score, "score")
+    if not arguments.calibration.is_file():
+        raise DataError(f"{arguments.calibration} is not there: make it from normal images with --calibrate")
+    calibration = decode(Calibration, arguments.calibration.read_bytes(), str(arguments.calibration))
+    calibration.check_bundle(bundle)
+    if models.choice(arguments).precision is not calibration.precision:
+        terminal.warn(f"the thresholds were fitted with {calibration.precision}: calibrate with --precision too")
+    names, values = _values(bundle, arguments.images, arguments.count, calibration, arguments, terminal)
+    normal = None
+    if arguments.normal is not None:
+        _, normal = _values(bundle, arguments.normal, None, calibration, arguments, terminal)
+    result = score_result(calibration, chosen, names, values, normal)
+    if arguments.json is not None:
+        write_text(arguments.json, encode(result))
+    if arguments.csv is not None:
+        write_text(arguments.csv, score_csv(result))
+    if arguments.roc is not None and normal is not None:
+        write_text(arguments.roc, roc_svg(normal, values))
+    if result.auroc:
+        terminal.table(("score", "AUROC"), [(str(kind), f"{area:.4f}") for kind, area in result.auroc.items()])
+    terminal.line(
+        f"{result.anomalies} of {len(result.images)} images are anomalies: {chosen} above {result.threshold:.4g}, "
+        f"which at most {calibration.false_positive_rate:g} of normal images exceed"
+    )
+
+
+def _values(
+    bundle: ModelBundle,
+    source: str,
+    count: int | None,
+    calibration: Calibration,
+    arguments: argparse.Namespace,
+    terminal: Terminal,
+) -> tuple[tuple[str, ...], Mapping[ScoreKind, Doubles]]:
+    from pocketvae.apps import image_features, load_images
+    from pocketvae.apps.anomaly.scores import scores
+
+    images = load_images(source, bundle.vae, resize=arguments.resize, count=count, progress=terminal.step)
+    features = image_features(
+        bundle, images, models.choice(arguments), calibration.sampling, arguments.label, terminal.step
+    )
+    return images.names, scores(features, bundle.vae, calibration.noise_scale, calibration.density)

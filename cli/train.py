@@ -1,0 +1,66 @@
+"""pocketvae train."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli.terminal import Terminal
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument(
+        "--data", metavar="SRC", required=True, help="mnist, a folder of images, .npz, .npy or idx files"
+    )
+    parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="run directory to make")
+    parser.add_argument("--preset", default="mnist-tiny", help="named configuration (default: %(default)s)")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="TOML file of values that replace the preset's")
+    parser.add_argument(
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="replace one value, for example epochs=20"
+    )
+    parser.add_argument("--resume", action="store_true", help="go on with an interrupted training, if there is one")
+    parser.add_argument(
+        "--strategy", default="none", help="none, mirrored or multi_worker: who shares the work (default: none)"
+    )
+    parser.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be read")
+    common.add_force(parser)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Trains and prints the final figures."""
+    from pocketvae.bundle.run import RUN_NAME
+    from pocketvae.spec import parse_choice
+    from pocketvae.train import Strategy, parse_assignments, preset, read_toml, train, with_overrides
+
+    common.check_replaceable(arguments.out, RUN_NAME, force=arguments.force)
+    config = preset(arguments.preset)
+    if arguments.config is not None:
+        config = with_overrides(config, read_toml(arguments.config))
+    config = with_overrides(config, parse_assignments(arguments.set))
+    with Terminal(quiet=arguments.quiet) as terminal:
+        record = train(
+            source=arguments.data,
+            out=arguments.out,
+            config=config,
+            preset=arguments.preset,
+            force=arguments.force,
+            resume=arguments.resume,
+            strategy=parse_choice(Strategy, arguments.strategy, "strategy"),
+            skip_corrupt=arguments.skip_corrupt,
+            progress=terminal.step,
+        )
+    metrics, kind = record.metrics, record.config["binarization"]
+    unit = f"{kind} binarization" if record.vae.likelihood == "bernoulli" else f"{record.vae.likelihood} likelihood"
+    terminal.line(
+        f"negative ELBO {metrics['test_negative_elbo_nats']:.2f} "
+        f"+- {metrics['test_negative_elbo_standard_error_nats']:.2f} nats on {metrics['test_images']:.0f} test images "
+        f"(reconstruction {metrics['test_reconstruction_nats']:.2f}, KL {metrics['test_kl_nats']:.2f}; "
+        f"{metrics['active_units']:.0f} of {record.vae.latent_dim} latent dimensions active; {unit})"
+    )
+    for warning in record.warnings:
+        terminal.warn(warning)
+    terminal.line(f"ended: {record.ended}")
+    terminal.line(f"run: {arguments.out}")
+    return 0

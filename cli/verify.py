@@ -1,0 +1,125 @@
+"""pocketvae verify."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
+
+if TYPE_CHECKING:
+    from pocketvae.benchmarks import Verification, VerifyResult
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    help = "folder made by pocketvae export, or one .tflite or .onnx file of it"
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help=help)
+    parser.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
+    parser.add_argument("--headed", action="store_true", help="show the browser of the target chromium")
+    parser.add_argument("--threads", metavar="N", type=int, default=1, help="inside one inference (default: 1)")
+    parser.add_argument(
+        "--config", metavar="FILE", type=Path, help="limits of your own (default: pocketvae.toml beside the bundle)"
+    )
+    parser.add_argument("--details", action="store_true", help="print PSNR, SSIM and other figures too")
+    parser.add_argument("--thorough", action="store_true", help="test likelihood and samples too; takes longer")
+    parser.add_argument("--data", metavar="SRC", help="images for --thorough, as for train (default: the golden ones)")
+    parser.add_argument("--layers", action="store_true", help="compare every layer with the float32 file's")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write every check as JSON")
+    parser.add_argument("--junit", metavar="FILE", type=Path, help="write JUnit XML for a CI system")
+    parser.add_argument("--markdown", metavar="FILE", type=Path, help="write a summary for a pull request")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with pictures")
+    parser.add_argument(
+        "--save-worst", metavar="DIR", type=Path, help="write each artifact's worst input and outputs as .npy and .png"
+    )
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Verifies and prints one row per artifact; returns 1 where a check failed, 3 where something could not run."""
+    for path in (arguments.json, arguments.junit, arguments.markdown, arguments.html):
+        common.check_file_output(path)
+    common.check_folder_output(arguments.save_worst)
+    _check_bundle_options(arguments)
+    if arguments.data is not None and not arguments.thorough:
+        raise SpecError("--data gives the images of --thorough: name that too")
+    with Terminal(quiet=arguments.quiet) as terminal:
+        verification = _verify(arguments, terminal)
+    # What took long is told first: a full disk must not lose it.
+    _print(arguments, terminal, verification.result)
+    _write(arguments, verification)
+    if any(not check.passed for check in verification.result.checks):
+        return 1
+    return 0 if verification.result.passed else 3
+
+
+def _verify(arguments: argparse.Namespace, terminal: Terminal) -> Verification:
+    from pocketvae.benchmarks import add_layers, add_thorough, verify_file, verify_in_detail
+
+    verify = verify_file if _is_one_file(arguments.bundle) else verify_in_detail
+    verification = verify(
+        arguments.bundle,
+        targets=common.shown_targets(arguments.targets, headed=arguments.headed),
+        num_threads=arguments.threads,
+        config=arguments.config,
+        progress=terminal.step,
+    )
+    if arguments.thorough:
+        verification = add_thorough(arguments.bundle, verification, arguments.data, progress=terminal.step)
+    return add_layers(arguments.bundle, verification) if arguments.layers else verification
+
+
+def _print(arguments: argparse.Namespace, terminal: Terminal, result: VerifyResult) -> None:
+    from pocketvae.benchmarks import (
+        declined_lines,
+        diagnosis_lines,
+        figures_table,
+        layer_lines,
+        verdict_line,
+        verify_table,
+    )
+
+    terminal.table(*verify_table(result))
+    if arguments.details:
+        terminal.table(*figures_table(result))
+    for line in (*result.notes, *layer_lines(result), *diagnosis_lines(result)):
+        terminal.line(line)
+    terminal.line(verdict_line(result))
+    for line in declined_lines(result):
+        terminal.line(line)
+
+
+def _is_one_file(path: Path) -> bool:
+    return path.is_file() or (path.suffix in (".tflite", ".onnx") and not path.is_dir())
+
+
+def _check_bundle_options(arguments: argparse.Namespace) -> None:
+    """Refuses for one file what needs a bundle's goldens and manifest."""
+    if not _is_one_file(arguments.bundle):
+        return
+    options = {
+        "--html": arguments.html,
+        "--save-worst": arguments.save_worst,
+        "--layers": arguments.layers or None,
+        "--thorough": arguments.thorough or None,
+    }
+    for option, value in options.items():
+        if value is not None:
+            raise SpecError(f"{option} needs a bundle, and {arguments.bundle} is one file")
+
+
+def _write(arguments: argparse.Namespace, verification: Verification) -> None:
+    from pocketvae.benchmarks import junit_xml, save_worst, verify_markdown, write_report
+    from pocketvae.documents import encode
+    from pocketvae.system.files import write_text
+
+    result = verification.result
+    for path, form in ((arguments.json, encode), (arguments.junit, junit_xml), (arguments.markdown, verify_markdown)):
+        if path is not None:
+            write_text(path, form(result))
+    if arguments.save_worst is not None:
+        save_worst(arguments.bundle, arguments.save_worst, verification)
+    if arguments.html is not None:
+        write_report(arguments.bundle, arguments.html, result, worst=verification.worst)

@@ -1,0 +1,1 @@
+"""What lies on disk: runs, bundles and what exported files say of themselves."""

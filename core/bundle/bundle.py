@@ -1,0 +1,156 @@
+"""Reading a bundle directory: the manifest, every file's hash, the goldens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.bundle.manifest import MANIFEST_NAME, ArtifactRecord, FileRecord, GoldenRecord, Manifest, Stratum
+from pocketvae.documents import decode
+from pocketvae.errors import ManifestError
+from pocketvae.numerics.likelihoods import Observed
+from pocketvae.spec import Component
+from pocketvae.system.files import sha256_file
+
+Array = npt.NDArray[np.generic]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goldens:
+    """Golden samples of one component.
+
+    Attributes:
+        inputs: Input name to `[N, ...] float32`.
+        outputs: Output name to `[N, ...] float32`, from the original model.
+        strata: Kinds of samples, in order.
+        steps: Output name to every how many values of the flattened output one was kept, `[N, K]`; 1 where it is not
+            named, which means all, in shape.
+        observed: The images that the first samples were drawn for, where there are such.
+    """
+
+    inputs: dict[str, Array]
+    outputs: dict[str, Array]
+    strata: tuple[Stratum, ...]
+    steps: Mapping[str, int] = field(default_factory=dict)
+    observed: Observed | None = None
+
+    @property
+    def count(self) -> int:
+        """N, the number of samples."""
+        return len(next(iter(self.inputs.values())))
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every value of the outputs was kept."""
+        return all(step == 1 for step in self.steps.values())
+
+    def random_order(self, rng: np.random.Generator) -> npt.NDArray[np.intp]:
+        """Returns an order of the samples `[N]` in which those of observed images still come first."""
+        first = 0 if self.observed is None else len(self.observed.x)
+        return np.concatenate([rng.permutation(first), first + rng.permutation(self.count - first)])
+
+    def reordered(self, order: npt.NDArray[np.intp]) -> Goldens:
+        """Returns the same samples in an order from `random_order`."""
+        observed = self.observed
+        return replace(
+            self,
+            inputs={name: values[order] for name, values in self.inputs.items()},
+            outputs={name: values[order] for name, values in self.outputs.items()},
+            observed=observed.reordered(order[: len(observed.x)]) if observed else None,
+        )
+
+    def select(self, outputs: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[np.float32]]:
+        """Returns those values of complete outputs `[N, ...]` that the goldens hold too."""
+        return {name: thin(values, self.steps.get(name, 1)) for name, values in outputs.items()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """An export bundle on disk whose recorded files have all been checked."""
+
+    path: Path
+    manifest: Manifest
+
+    def artifact_path(self, artifact: ArtifactRecord) -> Path:
+        """Returns where the artifact's file lies."""
+        return self.path / artifact.file.path
+
+    def goldens(self, component: Component) -> Goldens:
+        """Loads the golden samples of one component.
+
+        Raises:
+            ManifestError: there are none, a file is no plain array, or counts differ.
+        """
+        record = self.manifest.golden(component)
+        inputs = {name: _load_array(self.path / file.path) for name, file in record.inputs.items()}
+        outputs = {name: _load_array(self.path / file.path) for name, file in record.outputs.items()}
+        counts = {len(array) for array in (*inputs.values(), *outputs.values())}
+        if len(counts) != 1 or counts != {sum(stratum.count for stratum in record.strata)}:
+            raise ManifestError(
+                f"the {component}'s goldens must all have as many samples as their strata, got {counts}"
+            )
+        for name, array in (*inputs.items(), *outputs.items()):
+            if not np.isfinite(array).all():
+                raise ManifestError(f"golden {name!r} of the {component} holds values that are not finite")
+        observed = self._observed(record, len(next(iter(inputs.values()))))
+        return Goldens(inputs=inputs, outputs=outputs, strata=record.strata, observed=observed)
+
+    def _observed(self, record: GoldenRecord, count: int) -> Observed | None:
+        arrays = {name: _load_array(self.path / file.path) for name, file in record.observed.items()}
+        if not arrays:
+            return None
+        vae = self.manifest.vae
+        shapes = {array.shape for array in arrays.values()}
+        if "x" not in arrays or len(shapes) != 1 or not 0 < len(arrays["x"]) <= count:
+            raise ManifestError(f"observed images must be 1 to {count}, with an 'x', all of one shape, got {shapes}")
+        if arrays["x"].shape[1:] != vae.image_shape or arrays["x"].dtype != np.uint8:
+            raise ManifestError(f"observed images must be uint8 of {vae.image_shape}, got {arrays['x'].shape[1:]}")
+        return Observed.of(vae, arrays["x"], arrays.get("log_scale"))
+
+
+def thin(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
+    """Returns every `step`-th value of each sample, `[N, ...]` to `[N, K]`; all of them, in shape, where step is 1."""
+    return values if step == 1 else values.reshape(len(values), -1)[:, ::step]
+
+
+def open_bundle(path: Path) -> Bundle:
+    """Opens a bundle and checks every recorded file against its hash.
+
+    Args:
+        path: The bundle's folder.
+
+    Raises:
+        ManifestError: no bundle is there, the manifest is damaged or newer, or a file is missing or changed.
+    """
+    manifest_path = path / MANIFEST_NAME
+    if not manifest_path.is_file():
+        raise ManifestError(f"{path} is no bundle: {MANIFEST_NAME} is missing; make one with pocketvae export")
+    manifest = decode(Manifest, manifest_path.read_bytes(), str(manifest_path))
+    for record in manifest.files():
+        _check_file(path, record)
+    return Bundle(path=path, manifest=manifest)
+
+
+def _check_file(folder: Path, record: FileRecord) -> None:
+    file = folder / record.path
+    if not file.resolve().is_relative_to(folder.resolve()):
+        raise ManifestError(f"{file} leads outside the bundle")
+    if not file.is_file():
+        raise ManifestError(f"{file} is missing: export the bundle again, or copy it whole")
+    size = file.stat().st_size
+    if size != record.size_bytes:
+        raise ManifestError(f"{file} was changed: the manifest says {record.size_bytes} bytes, found {size}")
+    if sha256_file(file) != record.sha256:
+        raise ManifestError(f"{file} was changed: its SHA-256 is not the one in the manifest")
+
+
+def _load_array(path: Path) -> Array:
+    try:
+        array: Array = np.load(path, allow_pickle=False)
+    except (ValueError, OSError, EOFError) as e:
+        raise ManifestError(f"{path} is no .npy array: {e}") from e
+    return array

@@ -1,0 +1,288 @@
+"""What an exported file says of itself: its metadata, with a few golden pairs, read from the file alone.
+
+Three entries, in a TFLite file's list of metadata or an ONNX file's `metadata_props`: `pocketvae` is the record as
+JSON, `pocketvae_goldens` the golden pairs, compressed (in an ONNX file as base64 too, since its values are text), and
+`pocketvae_sha256` the hash of the first. The record holds the hashes of the second and of the rest of the file.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae.bundle.bundle import Array, Goldens
+from pocketvae.bundle.manifest import Stratum
+from pocketvae.documents import decode
+from pocketvae.errors import ManifestError, SpecError
+from pocketvae.formats.onnx.metadata import METADATA_PROPS, entry_of, fields, metadata_entries
+from pocketvae.formats.tflite.metadata import metadata_ranges
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.portability.records import Requirement
+from pocketvae.spec import STRICT, ArtifactSpec, Component, Format, ImageDtype, Precision, TensorSpec, VaeSpec
+from pocketvae.system.files import sha256_bytes
+
+RECORD, GOLDENS, CHECKSUM = "pocketvae", "pocketvae_goldens", "pocketvae_sha256"
+KEYS = (RECORD, GOLDENS, CHECKSUM)
+EMBEDDED_SCHEMA_VERSION = 1
+STORED_TYPES = ("uint8", "int32", "float16", "float32")
+# A golden pair is small; whatever claims more is not ours and must not fill the memory.
+_LARGEST_BYTES = 1 << 28
+
+
+@dataclass(frozen=True, kw_only=True)
+class TensorDoc:
+    """An input or output and what it stands for.
+
+    Attributes:
+        tensor: Name, type, shape and quantization.
+        meaning: In words.
+        unit: Of the values; `1` for a number without one.
+        range: Of the values, where they have one.
+    """
+
+    __pydantic_config__ = STRICT
+    tensor: TensorSpec
+    meaning: str
+    unit: str
+    range: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedArray:
+    """One array of the golden pairs, as it is stored.
+
+    Attributes:
+        name: Of the input or output.
+        dtype: Of the stored values, little-endian.
+        shape: `[N, ...]`; of an output of which some values were kept, `[N, K]`.
+        step: Every how many values of the flattened output one was kept; 1 means all.
+        scale: What an integer is multiplied by; 0 where values are as they are.
+    """
+
+    __pydantic_config__ = STRICT
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    step: int = 1
+    scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.dtype not in STORED_TYPES or self.step < 1 or min(self.shape, default=0) < 1:
+            raise ManifestError(f"golden {self.name!r} is {self.dtype} {self.shape}, which pocketvae does not write")
+
+    @property
+    def size_bytes(self) -> int:
+        """Of the stored values."""
+        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedGoldens:
+    """The golden pairs of one file.
+
+    Attributes:
+        kinds: The kind of each pair, such as `prior`.
+        inputs: In the order in which they are stored.
+        outputs: Of the original model, stored behind the inputs.
+        sha256: Of the stored bytes, compressed.
+    """
+
+    __pydantic_config__ = STRICT
+    kinds: tuple[str, ...]
+    inputs: tuple[EmbeddedArray, ...]
+    outputs: tuple[EmbeddedArray, ...]
+    sha256: str
+
+    @property
+    def count(self) -> int:
+        """N, the number of pairs."""
+        return len(self.kinds)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EmbeddedRecord:
+    """What is written into an exported file.
+
+    Attributes:
+        name: Of the model.
+        pocketvae: The version that wrote the file.
+        image_dtype: How images are stored.
+        batches: Batch sizes that the file runs.
+        vae: The interface of the model: latent dimensions, likelihood, prior, labels.
+        inputs: With what they stand for.
+        outputs: With what they stand for.
+        tolerances: The largest deviations from the original, and where each number comes from.
+        sources: Component to the SHA-256 of the original model's file.
+        licence: As the exporter stated it; empty where nothing was stated.
+        author: As stated.
+        notes: What is special about the file.
+        versions: Package name to the version that made the file.
+        content_sha256: Of the file without its pocketvae metadata.
+        goldens: Empty where they were left out.
+    """
+
+    __pydantic_config__ = STRICT
+    schema_version: int = EMBEDDED_SCHEMA_VERSION
+    name: str
+    pocketvae: str
+    component: Component
+    precision: Precision
+    format: Format
+    image_dtype: ImageDtype = ImageDtype.FLOAT32
+    batches: tuple[int, ...] = (1,)
+    vae: VaeSpec
+    inputs: tuple[TensorDoc, ...]
+    outputs: tuple[TensorDoc, ...]
+    tolerances: tuple[Tolerance, ...]
+    requires: Requirement
+    sources: dict[Component, str] = field(default_factory=dict)
+    licence: str = ""
+    author: str = ""
+    notes: tuple[str, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+    content_sha256: str
+    goldens: EmbeddedGoldens | None = None
+
+    @property
+    def spec(self) -> ArtifactSpec:
+        """Component, precision, format and images together."""
+        return ArtifactSpec(
+            component=self.component, precision=self.precision, format=self.format, image_dtype=self.image_dtype
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoneFile:
+    """An exported file on its own.
+
+    Attributes:
+        content: All of it.
+        record: What it says of itself.
+        content_sha256: Of what the file holds beside its pocketvae metadata; the record says what it has to be.
+    """
+
+    path: Path
+    content: bytes
+    record: EmbeddedRecord
+    content_sha256: str
+
+    def goldens(self) -> Goldens | None:
+        """Returns the golden pairs; None where they were left out.
+
+        Raises:
+            ManifestError: they are damaged.
+        """
+        if self.record.goldens is None:
+            return None
+        stored = _entries(self.record.format, self.content).get(GOLDENS, b"")
+        try:
+            if self.record.format is Format.ONNX:
+                stored = base64.b64decode(stored, validate=True)
+            return _unpack(self.record.goldens, stored)
+        except (ValueError, zlib.error) as e:
+            raise ManifestError(f"{self.path}: the golden pairs inside are damaged: {e}") from e
+
+
+def open_lone_file(path: Path) -> LoneFile:
+    """Reads what an exported file says of itself.
+
+    Args:
+        path: A `.tflite` or `.onnx` file.
+
+    Raises:
+        SpecError: there is no such file, or it has another ending.
+        ManifestError: it has no pocketvae metadata, or damaged or newer one, or is no such file at all.
+    """
+    if not path.is_file():
+        raise SpecError(f"{path} does not exist")
+    if path.suffix not in (".tflite", ".onnx"):
+        raise SpecError(f"a file to verify must end in .tflite or .onnx, got {path}")
+    format, content = Format(path.suffix[1:]), path.read_bytes()
+    try:
+        entries = _entries(format, content)
+    except ManifestError as e:
+        raise ManifestError(f"{path}: {e}") from e
+    if RECORD not in entries:
+        raise ManifestError(f"{path} has no pocketvae metadata: verify the bundle that it came from")
+    if sha256_bytes(entries[RECORD]).encode() != entries.get(CHECKSUM):
+        raise ManifestError(f"{path}: its pocketvae metadata was changed: the checksum does not fit; export it again")
+    record = decode(EmbeddedRecord, entries[RECORD], f"the metadata of {path}")
+    if record.format is not format:
+        raise ManifestError(f"{path}: its metadata is of a .{record.format} file")
+    return LoneFile(path=path, content=content, record=record, content_sha256=content_hash(format, content))
+
+
+def has_record(path: Path) -> bool:
+    """Whether a `.tflite` or `.onnx` file has pocketvae metadata, damaged or not.
+
+    Raises:
+        ManifestError: it is no such file.
+    """
+    return bool(_entries(Format(path.suffix[1:]), path.read_bytes()))
+
+
+def content_hash(format: Format, content: bytes) -> str:
+    """Returns the SHA-256 of a file without its pocketvae metadata, hexadecimal."""
+    digest = hashlib.sha256()
+    if format is Format.ONNX:
+        for part in fields(content):
+            if part.number != METADATA_PROPS or entry_of(part)[0] not in KEYS:
+                digest.update(part.raw)
+        return digest.hexdigest()
+    start = 0
+    for found in sorted(
+        (found for key, found in metadata_ranges(content).items() if key in KEYS), key=lambda found: found.start
+    ):
+        digest.update(content[start : found.start])
+        start = found.stop
+    digest.update(content[start:])
+    return digest.hexdigest()
+
+
+def _entries(format: Format, content: bytes) -> dict[str, bytes]:
+    if format is Format.ONNX:
+        return {key: value for key, value in metadata_entries(content).items() if key in KEYS}
+    ranges = metadata_ranges(content)
+    return {key: content[found.start : found.stop] for key, found in ranges.items() if key in KEYS}
+
+
+def _unpack(goldens: EmbeddedGoldens, stored: bytes) -> Goldens:
+    arrays = (*goldens.inputs, *goldens.outputs)
+    size = sum(array.size_bytes for array in arrays)
+    if sha256_bytes(stored) != goldens.sha256:
+        raise ValueError("the checksum does not fit")
+    if size > _LARGEST_BYTES or any(array.shape[0] != goldens.count for array in arrays):
+        raise ValueError("the sizes do not fit")
+    # Never more than what the record says, whatever a crafted file unpacks to.
+    data = zlib.decompressobj().decompress(stored, size + 1)
+    if len(data) != size:
+        raise ValueError(f"{size} bytes were expected, found {len(data)}")
+    values, start = {}, 0
+    for array in arrays:
+        flat = np.frombuffer(data, np.dtype(array.dtype).newbyteorder("<"), offset=start, count=_count(array))
+        values[array.name] = restore(flat.reshape(array.shape), array)
+        start += array.size_bytes
+    return Goldens(
+        inputs={array.name: values[array.name] for array in goldens.inputs},
+        outputs={array.name: values[array.name] for array in goldens.outputs},
+        strata=tuple(Stratum(name=kind, start=index, count=1) for index, kind in enumerate(goldens.kinds)),
+        steps={array.name: array.step for array in goldens.outputs},
+    )
+
+
+def _count(array: EmbeddedArray) -> int:
+    return array.size_bytes // np.dtype(array.dtype).itemsize
+
+
+def restore(stored: Array, array: EmbeddedArray) -> Array:
+    """Returns what stored values stand for: float32, or integers as they are where there is no scale."""
+    if array.scale:
+        return (stored.astype(np.float64) * array.scale).astype(np.float32)
+    if np.issubdtype(stored.dtype, np.floating):
+        return stored.astype(np.float32)
+    return stored.astype(stored.dtype.newbyteorder("="))

@@ -1,0 +1,1 @@
+"""Images and other samples, from files to arrays."""

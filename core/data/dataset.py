@@ -1,0 +1,175 @@
+"""Image data: where it comes from, and its split into training, validation and test images.
+
+A source is `mnist` (embedded in the package), a folder of image files, an `.npz` or `.npy` file, or idx files. Pixels
+are kept as uint8, the form in which they take the least memory and lose nothing.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.data import image_files, image_folder
+from pocketvae.errors import DataError
+from pocketvae.progress import ProgressCallback, ignore_progress
+
+MNIST = "mnist"
+_SPLIT_SEED = 0
+_HELD_OUT_FRACTION = 0.1
+_MNIST_VALIDATION_COUNT = 5000
+MIN_IMAGES = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSet:
+    """Images of one size, with their labels where they have any.
+
+    Attributes:
+        images: `[N, H, W, C] uint8`, C being 1 or 3.
+        labels: `[N] int32` class indices, or None.
+    """
+
+    images: npt.NDArray[np.uint8]
+    labels: npt.NDArray[np.int32] | None = None
+
+    def __post_init__(self) -> None:
+        if self.images.ndim != 4 or self.images.shape[3] not in (1, 3) or self.images.dtype != np.uint8:
+            raise DataError(f"images must be [N, H, W, 1 or 3] uint8, got {self.images.shape} {self.images.dtype}")
+        if self.labels is not None and self.labels.shape != (len(self.images),):
+            raise DataError(f"labels must be one per image, got {self.labels.shape} for {len(self.images)} images")
+        if self.labels is not None and len(self.labels) and self.labels.min() < 0:
+            raise DataError(f"labels must be class indices from 0 up, got {self.labels.min()}")
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)`."""
+        _, height, width, channels = self.images.shape
+        return height, width, channels
+
+    def labels_or_zeros(self) -> npt.NDArray[np.int32]:
+        """Returns `[N] int32`: the labels, or zeros where there are none."""
+        return np.zeros(len(self), np.int32) if self.labels is None else self.labels
+
+    def take(self, indices: slice | npt.NDArray[np.intp]) -> ImageSet:
+        """Returns the chosen images with their labels."""
+        labels = None if self.labels is None else self.labels[indices]
+        return replace(self, images=self.images[indices], labels=labels)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageSplits:
+    """One source's images, each in exactly one split.
+
+    Attributes:
+        name: Of the source, for reports.
+        train: What the weights are fitted to.
+        validation: What choices are made by.
+        test: What the final figures come from, and nothing else.
+        skipped: Files that were left out because they cannot be read, with the reason.
+    """
+
+    name: str
+    train: ImageSet
+    validation: ImageSet
+    test: ImageSet
+    skipped: tuple[str, ...] = ()
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)`."""
+        return self.train.image_shape
+
+    def label_count(self) -> int:
+        """Returns one more than the largest label; 0 without labels."""
+        labels = [part.labels for part in (self.train, self.validation, self.test) if part.labels is not None]
+        return max((int(array.max()) + 1 for array in labels if len(array)), default=0)
+
+
+def load_splits(
+    source: str, *, skip_corrupt: bool = False, progress: ProgressCallback = ignore_progress
+) -> ImageSplits:
+    """Loads a source and splits it.
+
+    `mnist` is split 55,000 / 5,000 / 10,000 (the test images are MNIST's own). Any other source that has no test split
+    of its own is split 80 / 10 / 10 per cent by a fixed permutation, so that the same files give the same splits.
+
+    Args:
+        source: `mnist`, or the path of a folder, an `.npz`, `.npy` or idx file.
+        skip_corrupt: Leave out files of a folder that cannot be read, instead of refusing the folder.
+        progress: Told while a folder is read.
+
+    Raises:
+        DataError: the source is missing, damaged, empty, too small or of mixed image sizes.
+    """
+    if source == MNIST:
+        train, test = image_files.read_mnist()
+        train_set, test_set = _image_set(train), _image_set(test)
+        cut = len(train_set) - _MNIST_VALIDATION_COUNT
+        train_part, validation = train_set.take(slice(cut)), train_set.take(slice(cut, None))
+        return ImageSplits(name=MNIST, train=train_part, validation=validation, test=test_set)
+    path = Path(source)
+    if not path.exists():
+        hint = f"; did you mean {MNIST!r}?" if difflib.get_close_matches(source.lower(), [MNIST]) else ""
+        raise DataError(
+            f"data must be 'mnist', a folder of images, or an .npz, .npy or idx file; {source} is not there{hint}"
+        )
+    if path.is_dir() and not image_files.idx_files(path):
+        return _load_folder(path, skip_corrupt=skip_corrupt, progress=progress)
+    train, own_test = image_files.read_source(path)
+    return _split(path.name, _image_set(train), _image_set(own_test) if own_test else None)
+
+
+def to_unit_interval(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    """Maps pixels 0..255 to intensities 0..1, `[N, H, W, C] float32`."""
+    return images.astype(np.float32) / np.float32(255)
+
+
+def to_pixels(images: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """Maps intensities 0..1 to pixels 0..255, rounding to the nearest and saturating."""
+    return np.round(np.clip(images, 0.0, 1.0) * 255).astype(np.uint8)
+
+
+def _image_set(raw: image_files.RawImages) -> ImageSet:
+    images, labels = raw
+    return ImageSet(images=images, labels=labels)
+
+
+def _load_folder(path: Path, *, skip_corrupt: bool, progress: ProgressCallback) -> ImageSplits:
+    """Decodes a folder in the order of its splits, so that each is a slice of one array."""
+    has_parts = (path / "train").is_dir()
+    listing = image_folder.list_folder(path / "train" if has_parts else path)
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(listing.files))
+    decoded = image_folder.decode_folder(listing, order, skip_corrupt=skip_corrupt, progress=progress)
+    images = ImageSet(images=decoded.images, labels=decoded.labels)
+    test, skipped = None, decoded.skipped
+    if has_parts and (path / "test").is_dir():
+        listing = image_folder.list_folder(path / "test", listing.classes or None)
+        order = np.arange(len(listing.files))
+        decoded = image_folder.decode_folder(listing, order, skip_corrupt=skip_corrupt, progress=progress)
+        test, skipped = ImageSet(images=decoded.images, labels=decoded.labels), (*skipped, *decoded.skipped)
+    return replace(_cut(path.name, images, test), skipped=skipped)
+
+
+def _split(name: str, images: ImageSet, test: ImageSet | None) -> ImageSplits:
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(images))
+    return _cut(name, images.take(order), test)
+
+
+def _cut(name: str, images: ImageSet, test: ImageSet | None) -> ImageSplits:
+    """Splits images that are in random order already: test first, then validation, the rest is for training."""
+    if len(images) < MIN_IMAGES:
+        raise DataError(f"{name}: at least {MIN_IMAGES} images are needed to train and test, got {len(images)}")
+    if test is not None and test.image_shape != images.image_shape:
+        raise DataError(f"{name}: test images must be {images.image_shape} like the others, got {test.image_shape}")
+    held_out = max(1, round(_HELD_OUT_FRACTION * len(images)))
+    if test is None:
+        test, images = images.take(slice(held_out)), images.take(slice(held_out, None))
+    validation, train = images.take(slice(held_out)), images.take(slice(held_out, None))
+    return ImageSplits(name=name, train=train, validation=validation, test=test)

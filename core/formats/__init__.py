@@ -1,0 +1,1 @@
+"""Exported files as files, read without a runtime."""

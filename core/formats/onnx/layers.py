@@ -1,0 +1,103 @@
+"""The layers of an ONNX file."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pocketvae.errors import missing_package
+from pocketvae.layer_precision import Granularity, LayerPrecision
+
+_WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger"})
+_UNPACKING = frozenset({"DequantizeLinear", "Cast", "Transpose", "Reshape", "Identity"})
+
+
+def read_onnx_layers(content: bytes) -> tuple[LayerPrecision, ...]:
+    """Returns the layers with constant weights, in graph order."""
+    try:
+        import onnx
+    except ImportError as e:
+        raise missing_package("onnx", "export") from e
+    graph = onnx.load_from_string(content).graph
+    reader = _Reader(graph)
+    found = [reader.layer(node) for node in graph.node if node.op_type in _WEIGHTED]
+    return tuple(layer for layer in found if layer is not None)
+
+
+class _Reader:
+    def __init__(self, graph: Any) -> None:
+        self._constants = {tensor.name: tensor for tensor in graph.initializer}
+        self._constants |= {
+            node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant" and node.attribute
+        }
+        self._made_by = {name: node for node in graph.node for name in node.output}
+        self._users: dict[str, list[Any]] = {}
+        for node in graph.node:
+            for name in node.input:
+                self._users.setdefault(name, []).append(node)
+
+    def layer(self, node: Any) -> LayerPrecision | None:
+        """Returns what a node is, None where its operands are all computed."""
+        weights = [name for name in node.input[:2] if self._constant(name) is not None]
+        if len(weights) != 1:
+            return None
+        moving = next(name for name in node.input[:2] if name != weights[0])
+        tensor, scale = self._stored(weights[0])
+        sizes = [self._constant(name) for name in (weights[0], *node.input[2:3])]
+        integers = node.op_type.endswith("Integer")
+        count = sum(int(np.prod(item.dims)) for item in sizes[: 1 if integers else 2] if item is not None)
+        return LayerPrecision(
+            name=node.name or node.output[0],
+            operator=node.op_type,
+            weight_count=count,
+            weights=_type_name(tensor.data_type),
+            granularity=self._granularity_of_integers(node) if integers else _granularity(scale),
+            activations=self._type_of(moving),
+        )
+
+    def _constant(self, name: str) -> Any | None:
+        while name not in self._constants:
+            maker = self._made_by.get(name)
+            if maker is None or maker.op_type not in _UNPACKING:
+                return None
+            name = maker.input[0]
+        return self._constants[name]
+
+    def _stored(self, name: str) -> tuple[Any, Any | None]:
+        """Returns the stored constant and the scale that it is unpacked with."""
+        scale = None
+        while name not in self._constants:
+            maker = self._made_by[name]
+            if maker.op_type == "DequantizeLinear":
+                scale = self._constant(maker.input[1])
+            name = maker.input[0]
+        return self._constants[name], scale
+
+    def _granularity_of_integers(self, node: Any) -> Granularity:
+        # Integer operators are followed by a multiplication with activation scale times weight scales.
+        zero = self._constant(node.input[3]) if len(node.input) > 3 else None
+        return _granularity(zero)
+
+    def _type_of(self, name: str) -> str:
+        maker = self._made_by.get(name)
+        if maker is None:
+            return "float32"
+        if maker.op_type == "DynamicQuantizeLinear":
+            return "uint8"
+        if maker.op_type == "DequantizeLinear":
+            zero = self._constant(maker.input[2]) if len(maker.input) > 2 else None
+            return _type_name(zero.data_type) if zero is not None else "uint8"
+        return "float32"
+
+
+def _granularity(scale: Any | None) -> Granularity:
+    if scale is None:
+        return Granularity.NONE
+    return Granularity.PER_CHANNEL if int(np.prod(scale.dims)) > 1 else Granularity.PER_TENSOR
+
+
+def _type_name(data_type: int) -> str:
+    import onnx
+
+    return str(np.dtype(onnx.helper.tensor_dtype_to_np_dtype(data_type)).name)

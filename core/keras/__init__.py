@@ -1,0 +1,1 @@
+"""Keras models and SavedModels; the only place of core that imports TensorFlow."""

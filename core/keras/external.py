@@ -1,0 +1,155 @@
+"""Somebody's own model as pocketvae calls its own: the main input and a label in, the component's outputs in order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pocketvae.errors import ExportError
+from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
+from pocketvae.keras.io import import_flavour, import_tensorflow
+from pocketvae.keras.loading import OpenModel, keras_call, one_or_all, open_model
+from pocketvae.keras.model_form import JOINED, Flavour, ModelForm, Role
+
+
+def load_original(path: Path, form: ModelForm, code: CustomCode = NO_CUSTOM_CODE) -> Any:
+    """Loads a model whose form is known and returns it as its component is called.
+
+    Args:
+        path: The model.
+        form: As it was understood at export.
+        code: What of the model's own code may run.
+
+    Returns:
+        A callable of the main input, or of a list of it and a label `[N] int32`, that returns the image or
+        `[z_mean, z_log_var]`; a Keras model wherever no value has to be converted.
+
+    Raises:
+        ExportError: it cannot be loaded, or is not of this form any more.
+        TargetError: TensorFlow or Keras is not installed.
+    """
+    return adapt(open_model(path, code, form.signature), form)
+
+
+def adapt(opened: OpenModel, form: ModelForm) -> Any:
+    """Brings a model into the order of its component.
+
+    Raises:
+        ExportError: the model has other inputs or outputs than the form says.
+    """
+    found = [tensor.name for tensor in (*opened.inputs, *opened.outputs)]
+    expected = [port.name for port in (*form.inputs, *form.outputs)]
+    if found != expected:
+        raise ExportError(f"the model must have the inputs and outputs {expected}, got {found}")
+    if opened.flavour is Flavour.SAVED_MODEL:
+        return Adapted(opened, form)
+    model = _reorder(opened, form)
+    return model if _is_plain(form) else Adapted(replace(opened, model=model, call=keras_call(model)), _reordered(form))
+
+
+class Adapted:
+    """A model with values to convert on its way in or out; called like a Keras model."""
+
+    def __init__(self, opened: OpenModel, form: ModelForm) -> None:
+        """Keeps the model and its form."""
+        self._opened, self._form = opened, form
+
+    def __call__(self, inputs: Any, training: bool = False) -> Any:
+        """Runs the model in inference mode, whatever `training` says."""
+        return self._finish(self._opened.call(self._prepare(inputs)))
+
+    def predict(self, inputs: Any, verbose: int = 0) -> Any:
+        """Runs a Keras model by its `predict`.
+
+        Raises:
+            ExportError: it is a SavedModel, which has none.
+        """
+        if self._opened.flavour is Flavour.SAVED_MODEL:
+            raise ExportError("a SavedModel has no predict")
+        ready = [np.asarray(value) for value in self._prepare(inputs)]
+        outputs = self._opened.model.predict(ready if len(ready) > 1 else ready[0], verbose=verbose)
+        return self._finish(outputs if isinstance(outputs, (list, tuple)) else [outputs])
+
+    def get_weights(self) -> list[Any]:
+        """Returns the weights, as Keras does."""
+        if self._opened.flavour is not Flavour.SAVED_MODEL:
+            return list(self._opened.model.get_weights())
+        return [variable.numpy() for variable in self._opened.model.variables]
+
+    def set_weights(self, weights: Sequence[Any]) -> None:
+        """Replaces the weights, as Keras does."""
+        if self._opened.flavour is not Flavour.SAVED_MODEL:
+            self._opened.model.set_weights(weights)
+            return
+        for variable, value in zip(self._opened.model.variables, weights, strict=True):
+            variable.assign(value)
+
+    def _prepare(self, inputs: Any) -> list[Any]:
+        tf = import_tensorflow()
+        # Keras 3 takes no mixture of arrays and tensors.
+        values = [tf.convert_to_tensor(value) for value in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
+        label = self._form.input_index(Role.LABEL)
+        if label is None:
+            return values
+        port = self._form.inputs[label]
+        if port.dtype == "float32":
+            # Rows of a table: TFLite's quantizer gives a one-hot operator values of another scale than its output's.
+            given = tf.gather(tf.eye(port.shape[0], dtype=port.dtype), tf.cast(values[1], tf.int32))
+        else:
+            given = tf.reshape(tf.cast(values[1], port.dtype), (-1, *port.shape))
+        return [given if index == label else values[0] for index in range(2)]
+
+    def _finish(self, outputs: Sequence[Any]) -> Any:
+        kept = [
+            value
+            for index in self._form.kept_outputs()
+            for value in _converted(self._form.outputs[index].role, outputs[index])
+        ]
+        return kept if len(kept) > 1 else kept[0]
+
+
+def _converted(role: Role, values: Any) -> list[Any]:
+    """Returns what an output stands for in the component's order."""
+    tf = import_tensorflow()
+    if role in JOINED:
+        first, second = tf.split(values, 2, axis=1)
+        return [first, second] if role is Role.MEAN_LOG_VAR else [second, first]
+    if role is Role.STD:
+        return [2.0 * tf.math.log(values)]
+    return [2.0 * values] if role is Role.LOG_STD else [values]
+
+
+def _is_plain(form: ModelForm) -> bool:
+    label = form.input_index(Role.LABEL)
+    converted = any(port.role in (Role.STD, Role.LOG_STD, *JOINED) for port in form.outputs)
+    as_int32 = label is None or (form.inputs[label].dtype == "int32" and form.inputs[label].shape == ())
+    return as_int32 and not converted
+
+
+def _input_order(form: ModelForm) -> list[int]:
+    label = form.input_index(Role.LABEL)
+    main = [index for index in range(len(form.inputs)) if index != label]
+    return main if label is None else [*main, label]
+
+
+def _reorder(opened: OpenModel, form: ModelForm) -> Any:
+    """Returns a functional model of the same layers without the outputs that are dropped."""
+    inputs, outputs = _input_order(form), list(form.kept_outputs())
+    if inputs == list(range(len(opened.inputs))) and outputs == list(range(len(opened.outputs))):
+        return opened.model
+    chosen_inputs = [opened.model.inputs[index] for index in inputs]
+    chosen = [opened.model.outputs[index] for index in outputs]
+    keras = import_flavour(opened.flavour)
+    return keras.Model(one_or_all(chosen_inputs), one_or_all(chosen), name=opened.model.name)
+
+
+def _reordered(form: ModelForm) -> ModelForm:
+    return replace(
+        form,
+        inputs=tuple(form.inputs[index] for index in _input_order(form)),
+        outputs=tuple(form.outputs[index] for index in form.kept_outputs()),
+    )

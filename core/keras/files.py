@@ -1,0 +1,93 @@
+"""Files and folders that hold a Keras model: what they say of themselves, read without loading the model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pocketvae.errors import ExportError, missing_package
+from pocketvae.keras.model_form import Flavour
+from pocketvae.system.files import sha256_file
+
+_KERAS, _HDF5 = (".keras",), (".h5", ".hdf5")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelHeader:
+    """What a model says of itself.
+
+    Attributes:
+        keras_version: Of the Keras that wrote it; empty where it does not say.
+        config: The architecture as Keras' JSON; empty for a SavedModel.
+        flavours: To load it with, the likeliest first.
+    """
+
+    keras_version: str
+    config: Any
+    flavours: tuple[Flavour, ...]
+
+
+def read_header(path: Path) -> ModelHeader:
+    """Reads what a model says of itself.
+
+    Raises:
+        ExportError: nothing is there, or it is no `.keras` or `.h5` file and no SavedModel folder, or it holds weights
+            alone.
+        TargetError: h5py is not installed.
+    """
+    if not path.exists():
+        raise ExportError(f"{path} does not exist")
+    if path.is_dir():
+        if not (path / "saved_model.pb").is_file():
+            raise ExportError(f"a folder must be a SavedModel, and {path} holds no saved_model.pb")
+        return ModelHeader(keras_version="", config={}, flavours=(Flavour.SAVED_MODEL,))
+    suffix = path.suffix.lower()
+    if suffix not in _KERAS + _HDF5:
+        raise ExportError(f"a model must be a .keras or .h5 file or a SavedModel folder, got {path}")
+    try:
+        version, config = _read_archive(path) if suffix in _KERAS else _read_hdf5(path)
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as e:
+        raise ExportError(f"{path} is no Keras model or is damaged: {str(e).strip() or type(e).__name__}") from e
+    return ModelHeader(keras_version=version, config=config, flavours=_order(version, suffix))
+
+
+def content_sha256(path: Path) -> str:
+    """Returns the SHA-256 of a file, or of a folder: of the sorted lines `SHA-256  relative path` of its files."""
+    if path.is_file():
+        return sha256_file(path)
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    lines = [f"{sha256_file(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _order(version: str, suffix: str) -> tuple[Flavour, ...]:
+    old_first = (Flavour.KERAS2, Flavour.KERAS3)
+    if version:
+        return old_first if version.split(".")[0] in ("0", "1", "2") else old_first[::-1]
+    return old_first if suffix in _HDF5 else old_first[::-1]
+
+
+def _read_archive(path: Path) -> tuple[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        metadata = json.loads(archive.read("metadata.json"))
+        return str(metadata.get("keras_version", "")), json.loads(archive.read("config.json"))
+
+
+def _read_hdf5(path: Path) -> tuple[str, Any]:
+    try:
+        import h5py
+    except ImportError as e:
+        raise missing_package("h5py", "export") from e
+    with h5py.File(path, "r") as file:
+        config = _text(file.attrs.get("model_config", ""))
+        if not config:
+            raise ValueError("it holds weights alone; save the whole model with model.save()")
+        return _text(file.attrs.get("keras_version", "")), json.loads(config)
+
+
+def _text(value: Any) -> str:
+    return value.decode("utf-8") if isinstance(value, bytes) else str(value)

@@ -1,0 +1,183 @@
+"""Loading and saving Keras models; core's only TensorFlow import.
+
+TensorFlow takes seconds to import and speaks on stderr while it does, so it is imported here, once, quietly.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pocketvae.errors import ExportError, TargetError, TrainingError, missing_package
+from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
+from pocketvae.keras.model_form import Flavour
+from pocketvae.system.quiet import quiet_stderr
+
+_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+
+
+def import_tensorflow(*, onednn: bool = False) -> Any:
+    """Imports TensorFlow with its start-up messages held back and returns the module.
+
+    oneDNN's custom operations are switched off unless asked for, here or in the caller's environment: they reorder
+    sums, so the same model would give other figures on another CPU. Where TensorFlow is imported already the choice
+    has been made.
+
+    Args:
+        onednn: Switch them on: on CPUs with wide vectors they train convolutions about twice as fast.
+
+    Raises:
+        TargetError: TensorFlow is not installed.
+    """
+    if "tensorflow" in sys.modules:
+        return sys.modules["tensorflow"]
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    chosen = os.environ.get(_ONEDNN)
+    os.environ[_ONEDNN] = chosen or ("1" if onednn else "0")
+    try:
+        with quiet_stderr():
+            import tensorflow
+
+            # On a machine without a GPU the first look for one prints an error, so it happens here.
+            tensorflow.config.list_physical_devices()
+    except ImportError as e:
+        raise missing_package("tensorflow", "train") from e
+    finally:
+        # TensorFlow reads it once; a conversion worker that is started later makes its own choice.
+        if chosen is None:
+            del os.environ[_ONEDNN]
+    return tensorflow
+
+
+def start_tensorflow(*, onednn: bool, threads: int) -> Any:
+    """Imports TensorFlow for one long job with a number of threads of its own choice.
+
+    Args:
+        onednn: See `import_tensorflow`.
+        threads: Inside one operation; 0 for as many as there are cores.
+
+    Raises:
+        TargetError: TensorFlow is not installed.
+        TrainingError: TensorFlow already runs with another number of threads.
+    """
+    tf = import_tensorflow(onednn=onednn)
+    if threads and tf.config.threading.get_intra_op_parallelism_threads() != threads:
+        try:
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
+            tf.config.threading.set_inter_op_parallelism_threads(threads)
+        except RuntimeError as e:
+            raise TrainingError("TensorFlow's threads cannot be changed after its first operation") from e
+    return tf
+
+
+def import_keras() -> Any:
+    """Imports Keras 2 (`tf_keras`) quietly and returns the module.
+
+    Raises:
+        TargetError: TensorFlow or tf-keras is not installed.
+    """
+    import_tensorflow()
+    try:
+        with quiet_stderr():
+            import tf_keras
+    except ImportError as e:
+        raise missing_package("tf-keras", "train") from e
+    return tf_keras
+
+
+def import_keras3() -> Any:
+    """Imports Keras 3 on TensorFlow quietly and returns the module.
+
+    Raises:
+        TargetError: TensorFlow or Keras 3 is not installed, or Keras 3 runs on another backend in this process.
+    """
+    import_tensorflow()
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    try:
+        with quiet_stderr():
+            import keras
+    except ImportError as e:
+        raise missing_package("keras", "train") from e
+    if keras.backend.backend() != "tensorflow":
+        raise TargetError(f"Keras 3 must run on TensorFlow here, got {keras.backend.backend()}")
+    return keras
+
+
+def import_flavour(flavour: Flavour) -> Any:
+    """Imports what loads a flavour: Keras 2, Keras 3 or TensorFlow.
+
+    Raises:
+        TargetError: it is not installed.
+    """
+    return {Flavour.KERAS2: import_keras, Flavour.KERAS3: import_keras3, Flavour.SAVED_MODEL: import_tensorflow}[
+        flavour
+    ]()
+
+
+def load_model(path: Path, flavour: Flavour = Flavour.KERAS2, code: CustomCode = NO_CUSTOM_CODE) -> Any:
+    """Loads a Keras model without its optimizer.
+
+    Args:
+        path: A `.keras` or `.h5` file.
+        flavour: Keras 2 or Keras 3.
+        code: What of the model's own code may run. The caller has looked for Lambda layers, see `custom_parts`.
+
+    Raises:
+        ExportError: the file is missing, damaged or needs custom objects.
+        TargetError: TensorFlow or tf-keras is not installed.
+    """
+    if not path.is_file():
+        raise ExportError(f"{path} does not exist")
+    keras = import_flavour(flavour)
+    objects = code.objects()
+    try:
+        return keras.models.load_model(str(path), custom_objects=objects, compile=False, safe_mode=not code.allowed)
+    except Exception as e:  # Keras raises whatever its zip, HDF5 or JSON reader met
+        reason = (str(e).strip() or type(e).__name__).splitlines()[0]
+        raise ExportError(f"{path} cannot be loaded as a Keras model: {reason[:200]}") from e
+
+
+def load_saved_model(path: Path) -> Any:
+    """Loads a SavedModel folder with TensorFlow alone.
+
+    Raises:
+        ExportError: the folder is damaged.
+        TargetError: TensorFlow is not installed.
+    """
+    tf = import_tensorflow()
+    try:
+        return tf.saved_model.load(str(path))
+    except Exception as e:  # TensorFlow raises whatever its protocol buffers or its checkpoint met
+        reason = (str(e).strip() or type(e).__name__).splitlines()[0]
+        raise ExportError(f"{path} cannot be loaded as a SavedModel: {reason[:200]}") from e
+
+
+def save_model(model: Any, path: Path) -> None:
+    """Saves a Keras 2 model, architecture and weights, in the `.keras` format.
+
+    Raises:
+        OSError: the disk is full, or the folder cannot be written.
+    """
+    try:
+        model.save(path, save_format="keras")
+    except OSError as e:
+        raise OSError(e.errno, e.strerror or str(e), str(path)) from e
+
+
+@contextlib.contextmanager
+def tensorflow_writes(path: Path) -> Iterator[None]:
+    """Puts in words what TensorFlow raises when it cannot write to disk in the block.
+
+    Raises:
+        TrainingError: names `path`.
+    """
+    try:
+        yield
+    except import_tensorflow().errors.OpError as e:
+        # The system's words end the first line: "{{node}} FILE; No space left on device [Op:SaveV2]".
+        reason = str(e.message).splitlines()[0].rpartition("; ")[2].partition(" [Op:")[0]
+        raise TrainingError(f"{path} cannot be written: {reason}") from e

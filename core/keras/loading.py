@@ -1,0 +1,197 @@
+"""Somebody's own model, loaded and not yet understood: what it takes and returns, by its own names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pocketvae.errors import ExportError
+from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode, custom_parts
+from pocketvae.keras.files import ModelHeader, read_header
+from pocketvae.keras.io import import_tensorflow, load_model, load_saved_model
+from pocketvae.keras.model_form import Flavour
+
+_SIGNATURE = "serving_default"
+_CUSTOM_HINT = "pass --allow-custom-code if you trust the file, or name its Python code with --custom-code"
+# What Keras 2 and 3 say when a class or function is missing.
+_CUSTOM_WORDS = (
+    "custom class",
+    "unknown layer",
+    "unknown object",
+    "could not locate",
+    "custom_object",
+    "lambda",
+    "safe_mode",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """An input or output as a model declares it; None stands for a size that is left open."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class OpenModel:
+    """A model that was loaded and not yet understood.
+
+    Attributes:
+        flavour: That loaded it.
+        keras_version: Of the Keras that wrote it, where the file says.
+        model: The functional Keras model, or the SavedModel's signature.
+        inputs: In the model's order.
+        outputs: In the model's order.
+        call: Runs it on one value per input and returns one value per output.
+        custom_code: Whether code was run that is not Keras' own.
+        owner: What has to be kept alive, for a SavedModel.
+    """
+
+    flavour: Flavour
+    keras_version: str
+    model: Any
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    call: Callable[[Sequence[Any]], list[Any]]
+    custom_code: bool = False
+    owner: Any = None
+
+
+def open_model(path: Path, code: CustomCode = NO_CUSTOM_CODE, signature: str = "") -> OpenModel:
+    """Loads a model with the flavour that the file names, then with the other.
+
+    Args:
+        path: A file of Keras, or the folder of a SavedModel.
+        code: What of the model's own code may run.
+        signature: Of a SavedModel; empty for the one that it has, or `serving_default`.
+
+    Raises:
+        ExportError: it cannot be loaded, needs code that is not allowed, or has no signature.
+        TargetError: TensorFlow or Keras is not installed.
+    """
+    header = read_header(path)
+    parts = custom_parts(header.config)
+    if parts and not code.allowed:
+        raise ExportError(f"{path} needs code that is not Keras' own ({', '.join(parts[:5])}): {_CUSTOM_HINT}")
+    if header.flavours == (Flavour.SAVED_MODEL,):
+        return _open_saved_model(path, signature)
+    if signature:
+        raise ExportError(f"{path} is a Keras model, which has no signatures: leave out {signature!r}")
+    problems: list[str] = []
+    for flavour in header.flavours:
+        try:
+            model = load_model(path, flavour, code)
+        except ExportError as e:
+            problems.append(str(e))
+            continue
+        return replace(_describe_keras(path, model, flavour, header), custom_code=bool(parts) or bool(code.file))
+    # The flavour that the file names knows best what is wrong with it.
+    needs_code = bool(parts) or any(word in problems[0].lower() for word in _CUSTOM_WORDS)
+    hint = f": {_CUSTOM_HINT}" if needs_code and not code.file else ""
+    raise ExportError(f"{problems[0]}{hint}")
+
+
+def one_or_all(values: list[Any]) -> Any:
+    """Returns a single value as it is and several as a list, as Keras takes them."""
+    return values if len(values) > 1 else values[0]
+
+
+def _describe_keras(path: Path, model: Any, flavour: Flavour, header: ModelHeader) -> OpenModel:
+    if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
+        raise ExportError(f"{path} is no functional model: save it as a SavedModel, which names inputs and outputs")
+    return OpenModel(
+        flavour=flavour,
+        keras_version=header.keras_version,
+        model=model,
+        inputs=tuple(_tensor(tensor.name, tensor) for tensor in model.inputs),
+        outputs=tuple(_tensor(name, tensor) for name, tensor in zip(_names(model), model.outputs, strict=True)),
+        call=keras_call(model),
+    )
+
+
+def keras_call(model: Any) -> Callable[[Sequence[Any]], list[Any]]:
+    """Returns a call of a functional Keras model in inference mode, one value per input and per output."""
+    import_tensorflow()
+
+    def call(values: Sequence[Any]) -> list[Any]:
+        outputs = model(one_or_all(list(values)), training=False)
+        return _flat(outputs)
+
+    return call
+
+
+def _flat(outputs: Any) -> list[Any]:
+    # Both flavours flatten a dict in the order of its sorted keys, as TensorFlow does.
+    flat: list[Any] = import_tensorflow().nest.flatten(outputs)
+    return flat
+
+
+def _names(model: Any) -> list[str]:
+    """Names each output by its key in a dict, or by the layer that makes it."""
+    for attribute in ("_outputs_struct", "_nested_outputs"):
+        structure = getattr(model, attribute, None)
+        if isinstance(structure, dict):
+            return [str(key) for key in sorted(structure)]
+    return [_producer(tensor) for tensor in model.outputs]
+
+
+def _producer(tensor: Any) -> str:
+    history = tensor._keras_history
+    maker = getattr(history, "operation", None) or getattr(history, "layer", None)
+    return str(getattr(maker, "name", tensor.name))
+
+
+def _tensor(name: str, declared: Any) -> Tensor:
+    dtype = getattr(declared.dtype, "name", declared.dtype)
+    shape = tuple(None if size is None else int(size) for size in declared.shape)
+    return Tensor(name=name.split(":")[0], dtype=str(dtype), shape=shape)
+
+
+def _open_saved_model(path: Path, signature: str) -> OpenModel:
+    loaded = load_saved_model(path)
+    function = _choose_signature(path, dict(loaded.signatures), signature)
+    # A signature's names come in another order in every process.
+    inputs = dict(sorted(function.structured_input_signature[1].items()))
+    outputs = dict(sorted(function.structured_outputs.items()))
+
+    def call(values: Sequence[Any]) -> list[Any]:
+        made = function(**{name: _tensor_of(value) for name, value in zip(inputs, values, strict=True)})
+        return [made[name] for name in outputs]
+
+    return OpenModel(
+        flavour=Flavour.SAVED_MODEL,
+        keras_version="",
+        model=function,
+        inputs=tuple(_signature_tensor(path, name, spec) for name, spec in inputs.items()),
+        outputs=tuple(_signature_tensor(path, name, spec) for name, spec in outputs.items()),
+        call=call,
+        owner=loaded,
+    )
+
+
+def _choose_signature(path: Path, signatures: dict[str, Any], named: str) -> Any:
+    found = ", ".join(sorted(signatures)) or "none"
+    if named:
+        if named not in signatures:
+            raise ExportError(f"{path} has no signature {named!r}: it has {found}")
+        return signatures[named]
+    if _SIGNATURE not in signatures and len(signatures) != 1:
+        raise ExportError(
+            f"a SavedModel must have the signature {_SIGNATURE} or just one; {path} has {found}: "
+            f"name one with --decoder-signature or --encoder-signature"
+        )
+    return signatures.get(_SIGNATURE) or next(iter(signatures.values()))
+
+
+def _tensor_of(value: Any) -> Any:
+    return import_tensorflow().convert_to_tensor(value)
+
+
+def _signature_tensor(path: Path, name: str, spec: Any) -> Tensor:
+    if spec.shape.rank is None:
+        raise ExportError(f"{path}: the number of dimensions of {name!r} must be known")
+    return _tensor(name, spec)

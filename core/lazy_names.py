@@ -1,0 +1,31 @@
+"""Public names of a package that are loaded when they are first used, so that importing it costs nothing."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+
+
+def lazy_names(
+    package: str, modules: Mapping[str, Sequence[str]]
+) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
+    """Returns a package's `__getattr__` and `__dir__`.
+
+    Args:
+        package: Its import name.
+        modules: Import name of a module to the public names in it.
+    """
+    homes = {name: module for module, names in modules.items() for name in names}
+
+    def get(name: str) -> object:
+        if name not in homes:
+            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+        value: object = getattr(importlib.import_module(homes[name]), name)
+        setattr(sys.modules[package], name, value)
+        return value
+
+    def names() -> list[str]:
+        return sorted(homes)
+
+    return get, names

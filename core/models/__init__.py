@@ -1,0 +1,1 @@
+"""The models of a bundle as objects to call."""

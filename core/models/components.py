@@ -1,0 +1,214 @@
+"""One exported model as an object to call: encoder, decoder, generator, sampler, prior.
+
+What a caller need not know is done here: integer interfaces, batches, flat images, ranges, labels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.data.pixels import from_pixels, to_pixels
+from pocketvae.errors import DataError, SpecError
+from pocketvae.numerics.noise import int32_values
+from pocketvae.runtimes.base import Array, FloatArray, Runner, run_samples
+from pocketvae.runtimes.opening import open_runner
+from pocketvae.spec import Component, VaeSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Posterior:
+    """q(z|x) of N images: a diagonal Gaussian each.
+
+    Attributes:
+        z_mean: `[N, D] float32`.
+        z_log_var: `[N, D] float32`.
+    """
+
+    z_mean: FloatArray
+    z_log_var: FloatArray
+
+
+class Model:
+    """One artifact, loaded; a context manager.
+
+    Attributes:
+        artifact: What the manifest says of it.
+        vae: The interface of the VAE.
+    """
+
+    def __init__(self, bundle: Bundle, artifact: ArtifactRecord, *, num_threads: int) -> None:
+        """Loads the artifact; see `ModelBundle` for what is raised."""
+        self.artifact = artifact
+        self.vae: VaeSpec = bundle.manifest.vae
+        self._runner: Runner | None = open_runner(
+            bundle.artifact_path(artifact), artifact.format, num_threads=num_threads
+        )
+
+    @property
+    def name(self) -> str:
+        """`COMPONENT.PRECISION.FORMAT`."""
+        return self.artifact.name
+
+    def close(self) -> None:
+        """Frees the model; it may be called again, the model may not."""
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self, inputs: Mapping[str, Array], label: npt.ArrayLike | None = None) -> dict[str, FloatArray]:
+        """Runs every sample and checks that what comes out is finite."""
+        if self._runner is None:
+            raise SpecError(f"{self.name} is closed: open the bundle again")
+        count = len(next(iter(inputs.values())))
+        labels = self._labels(label, count)
+        feed = inputs if labels is None else {**inputs, "label": labels}
+        outputs = run_samples(self._runner, feed, self.vae.image_range)
+        for name, values in outputs.items():
+            if not np.isfinite(values).all():
+                raise DataError(f"{self.name} returned values that are not finite in {name!r}: verify the bundle")
+        return outputs
+
+    def _labels(self, label: npt.ArrayLike | None, count: int) -> npt.NDArray[np.int32] | None:
+        classes = self.vae.label_count if any(spec.name == "label" for spec in self.artifact.inputs) else 0
+        if classes == 0:
+            if label is not None:
+                raise SpecError(f"{self.name} takes no label: this VAE is not class-conditional")
+            return None
+        if label is None:
+            raise SpecError(f"{self.name} needs a label of 0 to {classes - 1}: this VAE is class-conditional")
+        array = np.asarray(label)
+        whole = array.dtype.kind in "iu" and array.shape in ((), (count,))
+        if not whole or array.size == 0 or array.min() < 0 or array.max() >= classes:
+            raise SpecError(f"label must be one whole number of 0 to {classes - 1}, or one per sample, got {label!r}")
+        return np.broadcast_to(array, (count,)).astype(np.int32)
+
+
+class Encoder(Model):
+    """Images to posteriors."""
+
+    def encode(self, images: Array, label: npt.ArrayLike | None = None) -> Posterior:
+        """Returns the posteriors of images.
+
+        Args:
+            images: `[N, H, W, C]`: uint8 pixels of 0 to 255, or float32 in the VAE's `image_range`.
+            label: One class for all images or one per image, of a class-conditional VAE alone.
+
+        Raises:
+            DataError: the images have another shape or type, or leave the range.
+            SpecError: a label is missing, too many or out of range.
+        """
+        scaled = self._scaled(np.asarray(images))
+        x = scaled.reshape(len(scaled), *self.vae.tensor_shape(Component.ENCODER))
+        outputs = self._run({"x": x}, label)
+        return Posterior(z_mean=outputs["z_mean"], z_log_var=outputs["z_log_var"])
+
+    def _scaled(self, images: Array) -> FloatArray:
+        expected = self.vae.image_shape
+        if images.ndim != 4 or images.shape[1:] != expected or len(images) == 0:
+            raise DataError(f"images must be [N, {', '.join(map(str, expected))}], got {list(images.shape)}")
+        low, high = self.vae.image_range
+        if images.dtype == np.uint8:
+            return from_pixels(images, self.vae.image_range)
+        if images.dtype.kind != "f":
+            raise DataError(f"images must be uint8 or float, got {images.dtype}")
+        real = images.astype(np.float32, copy=False)
+        # A comparison with NaN is false, so that one is refused too.
+        if not bool((real >= low).all() and (real <= high).all()):
+            raise DataError(f"images must be in [{low:g}, {high:g}], got {real.min():g} to {real.max():g}")
+        return real
+
+
+class Decoder(Model):
+    """Latents to images."""
+
+    def decode(self, z: npt.ArrayLike, label: npt.ArrayLike | None = None) -> FloatArray:
+        """Returns `[N, H, W, C] float32` images in the VAE's `image_range`.
+
+        Args:
+            z: `[N, D]`, or `[D]` for one image.
+            label: One class for all images or one per image, of a class-conditional VAE alone.
+
+        Raises:
+            DataError: the latents have another shape, or are not finite.
+            SpecError: a label is missing, too many or out of range.
+        """
+        latents = np.atleast_2d(np.asarray(z, np.float32))
+        if latents.ndim != 2 or latents.shape[1] != self.vae.latent_dim or len(latents) == 0:
+            raise DataError(f"z must be [N, {self.vae.latent_dim}], got {list(np.shape(z))}")
+        if not np.isfinite(latents).all():
+            raise DataError(f"z must be finite, got {np.count_nonzero(~np.isfinite(latents))} values that are not")
+        image = self._run({"z": latents}, label)["image"]
+        return image.reshape(len(image), *self.vae.image_shape)
+
+    def decode_pixels(self, z: npt.ArrayLike, label: npt.ArrayLike | None = None) -> npt.NDArray[np.uint8]:
+        """Returns `[N, H, W, C] uint8` pixels of 0 to 255; see `decode`."""
+        return to_pixels(self.decode(z, label), self.vae.image_range)
+
+
+class Generator(Model):
+    """Seed and index to images: sampler and decoder in one file."""
+
+    def generate(self, seed: npt.ArrayLike, index: npt.ArrayLike, label: npt.ArrayLike | None = None) -> FloatArray:
+        """Returns `[N, H, W, C] float32` images.
+
+        Args:
+            seed: `[N]` or one for all, int32.
+            index: `[N]` or one for all, int32.
+            label: One class for all images or one per image, of a class-conditional VAE alone.
+
+        Raises:
+            SpecError: a seed or index is no 32-bit integer, or the label does not fit.
+        """
+        image = self._run(_pairs(seed, index), label)["image"]
+        return image.reshape(len(image), *self.vae.image_shape)
+
+
+class Sampler(Model):
+    """Seed and index to latents."""
+
+    def sample(self, seed: npt.ArrayLike, index: npt.ArrayLike) -> FloatArray:
+        """Returns `[N, D] float32` latents of the prior; the same bits in every runtime where the prior is N(0, I).
+
+        Raises:
+            SpecError: a seed or index is no 32-bit integer.
+        """
+        return self._run(_pairs(seed, index))["z"]
+
+
+class Prior(Model):
+    """Standard normal noise to latents of a learned prior."""
+
+    def transform(self, eps: npt.ArrayLike) -> FloatArray:
+        """Returns `[N, D] float32` latents.
+
+        Args:
+            eps: `[N, E]`; E is the VAE's `eps_dim`.
+
+        Raises:
+            DataError: the noise has another shape.
+        """
+        noise = np.asarray(eps, np.float32)
+        if noise.ndim != 2 or noise.shape[1] != self.vae.eps_dim or len(noise) == 0:
+            raise DataError(f"eps must be [N, {self.vae.eps_dim}], got {list(noise.shape)}")
+        return self._run({"eps": noise})["z"]
+
+
+def _pairs(seed: npt.ArrayLike, index: npt.ArrayLike) -> dict[str, npt.NDArray[np.int32]]:
+    seeds, indices = np.broadcast_arrays(int32_values("seed", seed), int32_values("index", index))
+    return {"seed": seeds.copy(), "index": indices.copy()}

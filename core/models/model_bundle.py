@@ -1,0 +1,171 @@
+"""A bundle to work with: `pocketvae.open("bundle").decoder(precision="int8").decode(z)`."""
+
+from __future__ import annotations
+
+import os
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.bundle.bundle import Bundle, open_bundle
+from pocketvae.bundle.manifest import ArtifactRecord, Manifest
+from pocketvae.errors import ManifestError, SpecError
+from pocketvae.models.components import Decoder, Encoder, Generator, Model, Prior, Sampler
+from pocketvae.numerics.noise import normal_noise
+from pocketvae.runtimes.base import FloatArray
+from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, PriorKind, VaeSpec, parse_choice
+
+_RUNTIMES = {Format.TFLITE: "ai_edge_litert", Format.ONNX: "onnxruntime"}
+_Model = TypeVar("_Model", bound=Model)
+
+
+class ModelBundle:
+    """A bundle whose models are loaded when they are first asked for, and freed together; a context manager.
+
+    Attributes:
+        bundle: The checked folder.
+    """
+
+    def __init__(self, bundle: Bundle) -> None:
+        """Wraps a bundle; `open` is the usual way."""
+        self.bundle = bundle
+        self._models: dict[tuple[str, int], Model] = {}
+
+    @property
+    def path(self) -> Path:
+        """Where the bundle lies."""
+        return self.bundle.path
+
+    @property
+    def manifest(self) -> Manifest:
+        """What is in the bundle."""
+        return self.bundle.manifest
+
+    @property
+    def vae(self) -> VaeSpec:
+        """The interface of the VAE."""
+        return self.bundle.manifest.vae
+
+    def encoder(self, precision: str = "float32", format: str | None = None, *, num_threads: int = 1) -> Encoder:
+        """Returns an encoder.
+
+        Args:
+            precision: One of `Precision`.
+            format: One of `Format`; by default the first of tflite and onnx that the bundle has and that runs here.
+            num_threads: Inside one call.
+
+        Raises:
+            ManifestError: the bundle has no such artifact; the message says which it has.
+            SpecError: a name is unknown, or the format has not got the precision.
+            TargetError: the runtime is not installed.
+        """
+        return self._open(Encoder, Component.ENCODER, precision, format, num_threads)
+
+    def decoder(self, precision: str = "float32", format: str | None = None, *, num_threads: int = 1) -> Decoder:
+        """Returns a decoder; see `encoder`."""
+        return self._open(Decoder, Component.DECODER, precision, format, num_threads)
+
+    def generator(self, precision: str = "float32", format: str | None = None, *, num_threads: int = 1) -> Generator:
+        """Returns a generator; see `encoder`."""
+        return self._open(Generator, Component.GENERATOR, precision, format, num_threads)
+
+    def sampler(self, format: str | None = None, *, num_threads: int = 1) -> Sampler:
+        """Returns a sampler; see `encoder`."""
+        return self._open(Sampler, Component.SAMPLER, "float32", format, num_threads)
+
+    def prior(self, format: str | None = None, *, num_threads: int = 1) -> Prior:
+        """Returns the learned prior; see `encoder`. A VAE whose prior is N(0, I) has none."""
+        return self._open(Prior, Component.PRIOR, "float32", format, num_threads)
+
+    def sample_latents(
+        self, seed: int, index: npt.ArrayLike, *, temperature: float = 1.0, format: str | None = None
+    ) -> FloatArray:
+        """Returns latents of the prior, `[N, D] float32`: those that a sampler makes, scaled by the temperature.
+
+        With the prior N(0, I) they have the same bits on every machine. A learned prior turns the scaled noise into
+        latents; of a mixture, the value that chooses the component is not scaled.
+
+        Args:
+            seed: The stream, int32.
+            index: `[N]`, positions in it, int32.
+            temperature: 1 samples the prior, less stays closer to its middle.
+            format: Of the artifact `prior`, where there is one.
+
+        Raises:
+            SpecError: a number is no int32, or the temperature is negative or not finite.
+            ManifestError: the prior was learned and the bundle has no artifact `prior`.
+        """
+        if not 0 <= temperature < float("inf"):
+            raise SpecError(f"temperature must be finite and at least 0, got {temperature:g}")
+        noise = normal_noise(seed, index, self.vae.eps_dim)
+        noise[:, : self.vae.latent_dim] *= np.float32(temperature)
+        return noise if self.vae.prior is PriorKind.STANDARD else self.prior(format).transform(noise)
+
+    def close(self) -> None:
+        """Frees every model that was opened."""
+        for model in self._models.values():
+            model.close()
+        self._models.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _open(
+        self, kind: type[_Model], component: Component, precision: str, format: str | None, num_threads: int
+    ) -> _Model:
+        artifact = find_artifact(self.manifest, component, precision, format)
+        model = self._models.get((artifact.name, num_threads))
+        # A component has one class, so this is a lookup that the type checker understands.
+        if not isinstance(model, kind):
+            model = kind(self.bundle, artifact, num_threads=num_threads)
+            self._models[artifact.name, num_threads] = model
+        return model
+
+
+def open(path: str | os.PathLike[str]) -> ModelBundle:
+    """Opens a bundle for use, after checking every file against its hash.
+
+    Args:
+        path: The bundle's folder.
+
+    Raises:
+        ManifestError: no bundle is there, or a file is damaged or missing.
+    """
+    return ModelBundle(open_bundle(Path(path)))
+
+
+def find_artifact(manifest: Manifest, component: Component, precision: str, format: str | None) -> ArtifactRecord:
+    """Returns the artifact of a component; without a format, the first that the bundle has and that runs here.
+
+    Raises:
+        ManifestError: the bundle has no such artifact; the message says which it has.
+        SpecError: a name is unknown, or the format has not got the precision.
+    """
+    wanted = parse_choice(Precision, precision, "precision")
+    formats = tuple(Format) if format is None else (parse_choice(Format, format, "format"),)
+    if format is not None:
+        ArtifactSpec(component=component, precision=wanted, format=formats[0])  # says why there is none
+    of_component = [record for record in manifest.artifacts if record.component is component]
+    if not of_component:
+        raise ManifestError(f"the bundle has no {component}: export it with --components {component}")
+    found = [record for record in of_component if record.precision is wanted and record.format in formats]
+    if not found:
+        names = ", ".join(record.name for record in of_component)
+        raise ManifestError(
+            f"the bundle has no {wanted} {component}{f' as {format}' if format else ''}: it has {names}"
+        )
+    return min(found, key=lambda record: _rank(record, formats))
+
+
+def _rank(record: ArtifactRecord, formats: tuple[Format, ...]) -> tuple[bool, bool, int]:
+    missing = find_spec(_RUNTIMES[record.format]) is None
+    return missing, record.image_dtype is not ImageDtype.FLOAT32, formats.index(record.format)

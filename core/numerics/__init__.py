@@ -1,0 +1,1 @@
+"""The mathematics that the rooms share: reference formulas in numpy."""

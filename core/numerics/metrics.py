@@ -1,0 +1,164 @@
+"""Deviation of an artifact's outputs from the original's, by the names that tolerances use.
+
+Every metric is 0 for equal outputs and grows with the deviation. A value that is not finite, on either side, makes
+every metric NaN, and NaN passes no limit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.data.chunks import chunks
+from pocketvae.errors import SpecError, unknown_name
+from pocketvae.numerics.gaussian import kl_divergence
+from pocketvae.numerics.likelihoods import Observed
+from pocketvae.numerics.ssim import ssim
+from pocketvae.numerics.tolerance import Tolerance
+
+Array = npt.NDArray[np.float32]
+DoubleArray = npt.NDArray[np.float64]
+Outputs = Mapping[str, Array]
+
+# The name under which a tolerance speaks of z_mean and z_log_var together.
+POSTERIOR = "posterior"
+_IMAGE_DIMENSIONS = 4
+# A unit is active where its mean varies over the data by more than this (Burda et al. 2016).
+_ACTIVE_VARIANCE = 0.01
+
+
+def absolute_difference(expected: Array, found: Array) -> Array:
+    """Returns |found - expected|, `[N, ...] float32`, whose rounding is a 16 millionth of it; NaN where one is NaN."""
+    # Large outputs take hundreds of megabytes, so that nothing is widened.
+    with np.errstate(invalid="ignore"):
+        difference = np.subtract(found, expected, dtype=np.float32)
+    absolute: Array = np.abs(difference, out=difference)
+    return absolute
+
+
+def quantile_99(difference: Array) -> float:
+    """Returns the 99th percentile of all values, whose order is lost: a copy of a large array costs more than this."""
+    return float(np.quantile(difference.reshape(-1), 0.99, overwrite_input=True))
+
+
+def root_mean_square(difference: Array) -> float:
+    """Returns the root of the mean square, summed in float64."""
+    few = chunks(len(difference), difference[0].size)
+    total = sum(float(np.sum(np.square(difference[part], dtype=np.float64))) for part in few)
+    return float(np.sqrt(total / difference.size))
+
+
+_ELEMENTWISE: Mapping[str, Callable[[Array], float]] = {
+    "max_abs": lambda difference: float(difference.max()),
+    "mean_abs": lambda difference: float(difference.mean(dtype=np.float64)),
+    "p99_abs": quantile_99,
+    "rmse": root_mean_square,
+}
+_STEPS = {"share_off_by_1": 1, "share_off_by_4": 4}
+_PAIRWISE = ("cosine_loss", "ssim_loss", "ssim_loss_max")
+_POSTERIOR = ("kl_mean", "kl_max", "active_units_changed")
+# Of images whose observations are known, see `likelihoods.Observed`.
+ELBO_CHANGE = "elbo_change"
+METRICS = (ELBO_CHANGE, *_ELEMENTWISE, *_STEPS, *_PAIRWISE, *_POSTERIOR)
+
+
+def measure(
+    tolerance: Tolerance,
+    original: Outputs,
+    artifact: Outputs,
+    *,
+    image_span: float = 1.0,
+    observed: Observed | None = None,
+) -> float:
+    """Returns the value that a tolerance limits, NaN where an output is not finite.
+
+    Elementwise metrics are of |artifact - original| over all samples and elements; `share_off_by_1` and
+    `share_off_by_4` are the shares of elements that differ by more than one and four of 255 grey steps. `cosine_loss`
+    is 1 - cos over everything at once, `ssim_loss` 1 - SSIM on average over the samples and `ssim_loss_max` of the
+    worst one. `kl_mean` and `kl_max` are of KL(original || artifact) in nats over the samples, `active_units_changed`
+    counts latent dimensions that are active in one and not in the other. `elbo_change` is the change of the mean ELBO
+    in nats per image over the latents of observed images.
+
+    Args:
+        tolerance: Names the output and the metric.
+        original: Output name to `[N, ...]`.
+        artifact: Output name to `[N, ...]`.
+        image_span: White minus black.
+        observed: The images that the first latents were drawn for; `elbo_change` needs them.
+
+    Raises:
+        SpecError: the metric or the output is unknown, or the metric is of images and the output is none, or there
+            are no observed images and it needs them.
+    """
+    metric = tolerance.metric
+    if metric not in METRICS:
+        raise unknown_name("metric", metric, METRICS)
+    if metric in _POSTERIOR:
+        return _measure_posterior(metric, original, artifact)
+    expected, found = (_output(outputs, tolerance.output) for outputs in (original, artifact))
+    if not (np.isfinite(expected).all() and np.isfinite(found).all()):
+        return float("nan")
+    if metric == ELBO_CHANGE:
+        if observed is None:
+            raise SpecError("the change of the ELBO needs the images that golden latents were drawn for")
+        return observed.elbo_change(expected, found)
+    if metric == "cosine_loss":
+        return _cosine_loss(expected, found)
+    if metric in _PAIRWISE:
+        loss: DoubleArray = 1 - _similarity(expected, found, image_span)
+        return float(loss.mean() if metric == "ssim_loss" else loss.max())
+    difference = absolute_difference(expected, found)
+    if metric in _STEPS:
+        return float(np.mean(difference > _STEPS[metric] * image_span / 255))
+    return _ELEMENTWISE[metric](difference)
+
+
+def posterior_kl(original: Outputs, artifact: Outputs) -> DoubleArray:
+    """Returns KL(original || artifact) of each sample's posterior in nats, `[N]`."""
+    values = [_as_double(outputs, name) for outputs in (original, artifact) for name in ("z_mean", "z_log_var")]
+    return np.asarray(kl_divergence(*values), np.float64)
+
+
+def psnr_db(rmse: float, image_span: float = 1.0) -> float:
+    """Returns the peak signal-to-noise ratio that a root mean square error stands for; infinite for none."""
+    return float("inf") if rmse == 0 else 20 * float(np.log10(image_span / rmse))
+
+
+def _measure_posterior(metric: str, original: Outputs, artifact: Outputs) -> float:
+    names = ("z_mean", "z_log_var")
+    if not all(np.isfinite(_as_double(outputs, name)).all() for outputs in (original, artifact) for name in names):
+        return float("nan")
+    if metric == "active_units_changed":
+        active = [_as_double(outputs, "z_mean").var(axis=0) > _ACTIVE_VARIANCE for outputs in (original, artifact)]
+        return float(np.count_nonzero(active[0] != active[1]))
+    kl = posterior_kl(original, artifact)
+    return float(kl.mean() if metric == "kl_mean" else kl.max())
+
+
+def _cosine_loss(expected: Array, found: Array) -> float:
+    # Sums, not vdot: BLAS starts threads for it that cost more than they save, most of all on a busy machine.
+    few = chunks(len(expected), expected[0].size)
+    pairs = ((expected[part].astype(np.float64), found[part].astype(np.float64)) for part in few)
+    sums = np.sum([(np.sum(e * e), np.sum(f * f), np.sum(e * f)) for e, f in pairs], axis=0)
+    norm = float(np.sqrt(sums[0] * sums[1]))
+    if norm == 0:
+        return 0.0 if np.array_equal(expected, found) else 1.0
+    return max(0.0, 1 - float(sums[2]) / norm)
+
+
+def _similarity(expected: Array, found: Array, image_span: float) -> DoubleArray:
+    if expected.ndim != _IMAGE_DIMENSIONS:
+        raise SpecError(f"structural similarity is of images [N, H, W, C], got an output of shape {expected.shape}")
+    return ssim(expected, found, span=image_span)
+
+
+def _as_double(outputs: Outputs, name: str) -> DoubleArray:
+    return _output(outputs, name).astype(np.float64)
+
+
+def _output(outputs: Outputs, name: str) -> Array:
+    if name not in outputs:
+        raise unknown_name("output", name, outputs)
+    return outputs[name]

@@ -1,0 +1,168 @@
+"""Running an exported file on this machine: one protocol, one module per runtime.
+
+A runner declares its inputs and outputs, checks a feed once, and returns fresh arrays. Runtimes are imported only
+when a runner for them is opened.
+"""
+
+from __future__ import annotations
+
+import enum
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.data.pixels import from_pixels, to_pixels
+from pocketvae.errors import SpecError
+from pocketvae.spec import TensorSpec
+
+Array = npt.NDArray[np.generic]
+FloatArray = npt.NDArray[np.float32]
+
+
+class Kernels(enum.StrEnum):
+    """Which implementations of the operators run.
+
+    OPTIMIZED is what an app gets by default (XNNPACK in LiteRT, all graph optimizations in onnxruntime). BUILTIN is
+    LiteRT without its default delegate, or onnxruntime without graph optimizations.
+    """
+
+    OPTIMIZED = "optimized"
+    BUILTIN = "builtin"
+
+
+class Runner(ABC):
+    """One loaded artifact, ready to run; a context manager.
+
+    Attributes:
+        inputs: Input name to its interface, for `batch`.
+        outputs: Output name to its interface, for `batch`.
+        batch: That it was opened for; the others that the file has run too.
+        batches: Batch sizes that the file has; empty where it leaves them open.
+        runtime: Name and version of the runtime.
+    """
+
+    inputs: Mapping[str, TensorSpec]
+    outputs: Mapping[str, TensorSpec]
+    batch: int
+    batches: tuple[int, ...]
+    runtime: str
+
+    @abstractmethod
+    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Runs once on arrays of exactly the declared shapes and dtypes and returns fresh arrays; checks nothing.
+
+        The first dimension may be any of the file's batch sizes.
+        """
+
+    @abstractmethod
+    def close(self) -> None:
+        """Frees the model; the runner cannot be used afterwards."""
+
+    def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Runs once, after checking the feed, with the batch that it has.
+
+        Raises:
+            SpecError: an input is missing or unknown, has another shape or dtype than declared, or the file has not got
+                its batch size.
+        """
+        if feed.keys() != self.inputs.keys():
+            raise SpecError(f"inputs must be {sorted(self.inputs)}, got {sorted(feed)}")
+        first = next(iter(feed.values()))
+        batch = len(first) if first.ndim else 0
+        check_batch(batch, self.batches)
+        for name, spec in self.inputs.items():
+            array, shape = feed[name], (batch, *spec.shape[1:])
+            if array.shape != shape or array.dtype != np.dtype(spec.dtype):
+                raise SpecError(f"input {name!r} must be {shape} {spec.dtype}, got {array.shape} {array.dtype}")
+        return self.run(feed)
+
+    def infer_real(
+        self, feed: Mapping[str, Array], image_range: tuple[float, float] = (0.0, 1.0)
+    ) -> dict[str, FloatArray]:
+        """Runs once on real numbers: quantizes integer inputs and dequantizes integer outputs; labels stay as they are.
+
+        Args:
+            feed: Input name to `[N, ...]`.
+            image_range: What pixels 0 and 255 stand for.
+
+        Raises:
+            SpecError: as `infer`.
+        """
+        unknown = feed.keys() - self.inputs.keys()
+        if unknown:
+            raise SpecError(f"inputs must be {sorted(self.inputs)}, got {sorted(feed)}")
+        ready = {name: quantize(array, self.inputs[name], image_range) for name, array in feed.items()}
+        return {name: dequantize(array, self.outputs[name], image_range) for name, array in self.infer(ready).items()}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def check_batch(batch: int, batches: tuple[int, ...]) -> None:
+    """Refuses a batch size that a file has not got; without sizes it has all.
+
+    Raises:
+        SpecError: the message says which it has.
+    """
+    if batch < 1 or (batches and batch not in batches):
+        sizes = ", ".join(str(size) for size in batches) or "1 and more"
+        raise SpecError(f"the file takes batches of {sizes}, got {batch}: pocketvae export --batch adds sizes")
+
+
+def run_samples(
+    runner: Runner, inputs: Mapping[str, Array], image_range: tuple[float, float] = (0.0, 1.0)
+) -> dict[str, FloatArray]:
+    """Runs an artifact on every sample, in batches of the size that the runner was opened for.
+
+    A last batch that is not full is filled with its last sample, and what comes out for those is dropped.
+
+    Args:
+        runner: Of any batch.
+        inputs: Input name to `[N, ...]`: real numbers, or integers such as labels that are none.
+        image_range: What pixels 0 and 255 stand for.
+
+    Returns:
+        Output name to `[N, ...] float32` real numbers.
+
+    Raises:
+        SpecError: the inputs do not fit the runner.
+    """
+    count = len(next(iter(inputs.values())))
+    results = []
+    for start in range(0, count, runner.batch):
+        chosen = np.minimum(np.arange(start, start + runner.batch), count - 1)
+        results.append(runner.infer_real({name: values[chosen] for name, values in inputs.items()}, image_range))
+    return {name: np.concatenate([result[name] for result in results])[:count] for name in runner.outputs}
+
+
+def quantize(array: Array, spec: TensorSpec, image_range: tuple[float, float] = (0.0, 1.0)) -> Array:
+    """Maps real numbers to the tensor's integers, rounding half to even and saturating; pixels round half up.
+
+    A tensor without quantization takes the values as they are, in its own type; pixels are taken as such.
+    """
+    if spec.holds_pixels:
+        return array if array.dtype == np.uint8 else to_pixels(array, image_range)
+    if spec.quantization is None:
+        return array.astype(spec.dtype, copy=False)
+    info = np.iinfo(np.dtype(spec.dtype))
+    scaled = np.round(array.astype(np.float64) / spec.quantization.scale) + spec.quantization.zero_point
+    return np.clip(scaled, info.min, info.max).astype(spec.dtype)
+
+
+def dequantize(array: Array, spec: TensorSpec, image_range: tuple[float, float] = (0.0, 1.0)) -> FloatArray:
+    """Maps the tensor's integers to real numbers, pixels to `image_range`; floats pass through."""
+    if spec.holds_pixels:
+        return from_pixels(array, image_range)
+    if spec.quantization is None:
+        return array.astype(np.float32, copy=False)
+    centred = array.astype(np.float64) - spec.quantization.zero_point
+    return (centred * spec.quantization.scale).astype(np.float32)

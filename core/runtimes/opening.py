@@ -1,0 +1,44 @@
+"""Opening an exported file with the runtime of its format, which is imported only then."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pocketvae.errors import ParityError, SpecError
+from pocketvae.runtimes.base import Kernels, Runner
+from pocketvae.spec import Format
+
+
+def open_runner(
+    path: Path,
+    format: Format,
+    *,
+    num_threads: int = 1,
+    kernels: Kernels = Kernels.OPTIMIZED,
+    batch: int = 1,
+) -> Runner:
+    """Loads an artifact on this machine's CPU.
+
+    Args:
+        path: The `.tflite` or `.onnx` file.
+        format: Which runtime loads it.
+        num_threads: Threads inside one inference, the same for every runtime.
+        kernels: Which operator implementations run.
+        batch: Samples in one call, of those that the file has.
+
+    Raises:
+        SpecError: `num_threads` is below 1, or the file has not got the batch; the message says which it has.
+        ParityError: the file is missing, truncated or cannot be loaded.
+        TargetError: the runtime is not installed.
+    """
+    if num_threads < 1:
+        raise SpecError(f"num_threads must be at least 1, got {num_threads}")
+    if not path.is_file():
+        raise ParityError(f"{path} does not exist")
+    if format is Format.TFLITE:
+        from pocketvae.runtimes.litert import LiteRtRunner
+
+        return LiteRtRunner(path, num_threads=num_threads, kernels=kernels, batch=batch)
+    from pocketvae.runtimes.onnxruntime import OnnxRunner
+
+    return OnnxRunner(path, num_threads=num_threads, kernels=kernels, batch=batch)

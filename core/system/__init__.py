@@ -1,0 +1,1 @@
+"""What pocketvae asks of the machine: files, caches, clocks, tools."""

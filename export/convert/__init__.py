@@ -1,0 +1,1 @@
+"""A component as a TFLite or ONNX file."""

@@ -1,0 +1,311 @@
+"""Any batch size in an ONNX file: its first dimension becomes the symbol `batch`.
+
+ONNX has no signatures, so one file with an open dimension serves every size with one copy of the weights. A runtime
+that wants fixed shapes can fix the symbol when it loads the file (onnxruntime: `add_free_dimension_override_by_name`).
+As in `batches_tflite`, every tensor that depends on the inputs holds the single results one behind the other along the
+first axis, and an operator that does not keep that so is refused by its name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.errors import ExportError
+from pocketvae.export.convert.onnx import serialize
+
+DIMENSION = "batch"
+
+
+def _names(words: str) -> frozenset[str]:
+    return frozenset(words.split())
+
+
+_UNARY = _names(
+    """
+    Abs Cast Ceil Clip Cos DequantizeLinear Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity LeakyRelu Log
+    Neg Not QuantizeLinear Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus Sqrt Tanh
+    """
+)
+_ELEMENTWISE = _names(
+    """
+    Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater Less Max Min Mod Mul Or PRelu Pow Sub Where
+    """
+)
+# The first input holds samples, the others are weights and settings.
+_WEIGHTED = _names(
+    """
+    AveragePool BatchNormalization Conv ConvInteger ConvTranspose DepthToSpace GlobalAveragePool GlobalMaxPool
+    InstanceNormalization LRN LayerNormalization MaxPool SpaceToDepth
+    """
+)
+
+
+def open_batch(content: bytes) -> bytes:
+    """Returns the file with its batch left open.
+
+    Args:
+        content: A file of batch 1.
+
+    Raises:
+        ExportError: an operator mixes samples, or is not known here; the message names it.
+    """
+    import onnx
+
+    model = onnx.load_from_string(content)
+    _Opener(model).open()
+    # Shapes were inferred for one sample; they are inferred anew.
+    del model.graph.value_info[:]
+    for value in (*model.graph.input, *model.graph.output):
+        value.type.tensor_type.shape.dim[0].dim_param = DIMENSION
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as e:
+        raise ExportError(f"the batch cannot be left open: {str(e).strip().splitlines()[0][:200]}") from e
+    return serialize(model)
+
+
+class _Opener:
+    """A graph of batch 1 whose settings are made free of the batch."""
+
+    def __init__(self, model: Any) -> None:
+        import onnx
+
+        self._graph = graph = model.graph
+        self._constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        self._shapes = _shapes(onnx.shape_inference.infer_shapes(model).graph)
+        self._ranks = {name: len(shape) for name, shape in self._shapes.items()}
+        self._ranks |= {name: values.ndim for name, values in self._constants.items()}
+        self._wide = {value.name for value in graph.input}
+
+    def open(self) -> None:
+        """Follows the samples through the graph.
+
+        Raises:
+            ExportError: see `open_batch`.
+        """
+        for node in self._graph.node:
+            if node.op_type == "Constant":
+                self._keep_constant(node)
+            if not self._wide.intersection(node.input):
+                continue
+            if not self._keeps_samples_apart(node):
+                raise ExportError(
+                    f"only batch 1 can be made: {node.op_type} mixes samples, or is not known to keep them apart"
+                )
+            self._wide.update(node.output)
+        used = {name for node in self._graph.node for name in node.input}
+        kept = [tensor for tensor in self._graph.initializer if tensor.name in used]
+        del self._graph.initializer[:]
+        self._graph.initializer.extend(kept)
+
+    def _keep_constant(self, node: Any) -> None:
+        from onnx import numpy_helper
+
+        for attribute in node.attribute:
+            if attribute.name == "value":
+                self._constants[node.output[0]] = numpy_helper.to_array(attribute.t)
+
+    def _keeps_samples_apart(self, node: Any) -> bool:
+        name = node.op_type
+        if name in _UNARY:
+            return self._only_first(node)
+        if name in _ELEMENTWISE:
+            return self._broadcasts(node)
+        if name in _WEIGHTED:
+            return self._only_first(node)
+        special = _SPECIAL.get(name)
+        return special is not None and special(self, node)
+
+    def _only_first(self, node: Any) -> bool:
+        return [name in self._wide for name in node.input] == [place == 0 for place in range(len(node.input))]
+
+    def _broadcasts(self, node: Any) -> bool:
+        """Whether samples stay in the first axis, and what all of them share has none or one of size 1."""
+        rank = self._ranks.get(node.output[0])
+        for name in node.input:
+            if name in self._wide:
+                if self._ranks.get(name) != rank:
+                    return False
+            elif self._ranks.get(name) == rank and self._size(name) != 1:
+                return False
+        return rank is not None
+
+    def _size(self, name: str) -> int:
+        """Returns the first dimension of what all samples share."""
+        shape = list(self._constants[name].shape) if name in self._constants else self._shapes.get(name, [])
+        return int(shape[0]) if shape else 1
+
+    def _constant(self, node: Any, position: int) -> npt.NDArray[Any] | None:
+        return self._constants.get(node.input[position]) if len(node.input) > position else None
+
+    def _replace_constant(self, node: Any, position: int, values: npt.NDArray[Any]) -> bool:
+        from onnx import numpy_helper
+
+        name = f"{node.input[position]}_any_batch_of_{node.output[0]}"
+        self._graph.initializer.append(numpy_helper.from_array(values, name))
+        node.input[position] = name
+        return True
+
+    def _with_first(self, node: Any, position: int, first: int) -> bool:
+        values = self._constant(node, position)
+        if values is None:
+            return False
+        return self._replace_constant(node, position, np.array([first, *values[1:]], values.dtype))
+
+    def _attribute(self, node: Any, name: str, default: Any) -> Any:
+        from onnx import helper
+
+        return next((helper.get_attribute_value(item) for item in node.attribute if item.name == name), default)
+
+    def reshape(self, node: Any) -> bool:
+        """Any reshape moves whole samples: the size of the first dimension is left to be found."""
+        target = self._constant(node, 1)
+        if target is None or not target.size or node.input[0] not in self._wide:
+            return False
+        rest = target[1:]
+        if (rest < 0).any():
+            # Only one dimension may be open; the first one is taken over where it is that of the input.
+            return bool(target[0] in (0, 1)) and self._with_first(node, 1, 0)
+        return self._with_first(node, 1, -1)
+
+    def transpose(self, node: Any) -> bool:
+        """The first axis must stay the first."""
+        order = self._attribute(node, "perm", None)
+        return order is not None and order[0] == 0
+
+    def gemm(self, node: Any) -> bool:
+        """Samples are rows; a bias is shared by all."""
+        shared = len(node.input) < 3 or self._ranks.get(node.input[2]) in (0, 1) or self._size(node.input[2]) == 1
+        return self._only_first(node) and shared and not self._attribute(node, "transA", 0)
+
+    def matrix_product(self, node: Any) -> bool:
+        """With one matrix for all samples, or with matrices of their own."""
+        if node.input[1] not in self._wide:
+            return self._ranks.get(node.input[1]) == 2 and self._only_first(node)
+        return (
+            self._wide.issuperset(node.input[:2]) and self._ranks.get(node.input[0], 0) > 2 and self._broadcasts(node)
+        )
+
+    def axis(self, node: Any) -> bool:
+        """SOFTMAX and others work along one axis, which must be another."""
+        axis = self._attribute(node, "axis", {"Flatten": 1}.get(node.op_type, -1))
+        rank = self._ranks.get(node.input[0])
+        return rank is not None and axis % rank != 0 and self._only_first(node)
+
+    def concat(self, node: Any) -> bool:
+        """Along another axis, and nothing that is there once for all samples."""
+        rank = self._ranks.get(node.output[0])
+        return rank is not None and self._attribute(node, "axis", 0) % rank != 0 and self._wide.issuperset(node.input)
+
+    def split(self, node: Any) -> bool:
+        """Along another axis."""
+        rank = self._ranks.get(node.input[0])
+        return rank is not None and self._attribute(node, "axis", 0) % rank != 0 and self._only_first(node)
+
+    def gather(self, node: Any) -> bool:
+        """A table that all samples look into, or another axis of the samples."""
+        axis = self._attribute(node, "axis", 0)
+        if node.input[0] not in self._wide:
+            return bool(axis == 0)
+        rank = self._ranks.get(node.input[0])
+        return rank is not None and bool(axis % rank) and node.input[1] not in self._wide
+
+    def pad(self, node: Any) -> bool:
+        """No sample may be added."""
+        pads = self._constant(node, 1)
+        return pads is not None and len(node.input) < 4 and pads[0] == 0 and pads[len(pads) // 2] == 0
+
+    def tile(self, node: Any) -> bool:
+        """No sample may be repeated."""
+        repeats = self._constant(node, 1)
+        return repeats is not None and repeats[0] == 1
+
+    def expand(self, node: Any) -> bool:
+        """The first axis must stay as it is; 1 leaves it."""
+        shape = self._constant(node, 1)
+        return shape is not None and len(shape) == self._ranks.get(node.input[0]) and self._with_first(node, 1, 1)
+
+    def resize(self, node: Any) -> bool:
+        """A size that is given is turned into the scales that it means for one sample."""
+        scales = self._constant(node, 2)
+        if scales is not None and scales.size:
+            return bool(scales[0] == 1)
+        sizes = self._constant(node, 3)
+        return sizes is not None and self._sizes_to_scales(node, sizes)
+
+    def _sizes_to_scales(self, node: Any, sizes: npt.NDArray[Any]) -> bool:
+        shape = self._shapes.get(node.input[0])
+        if shape is None or any(int(size) % have for size, have in zip(sizes, shape, strict=True)):
+            return False
+        scales = np.array([size / have for size, have in zip(sizes, shape, strict=True)], np.float32)
+        self._replace_constant(node, 3, scales)
+        node.input[2] = node.input[3]
+        del node.input[3]
+        return True
+
+    def slice(self, node: Any) -> bool:
+        """The first axis must not be cut."""
+        starts, ends = self._constant(node, 1), self._constant(node, 2)
+        shape = self._shapes.get(node.input[0])
+        if starts is None or ends is None or not shape or node.input[0] not in self._wide:
+            return False
+        axes = self._constant(node, 3)
+        axes = np.arange(len(starts)) if axes is None else axes % len(shape)
+        steps = self._constant(node, 4)
+        along = np.flatnonzero(axes == 0)
+        if not along.size:
+            return True
+        whole = starts[along] == 0 and ends[along] >= shape[0] and (steps is None or steps[along] == 1)
+        everything = np.where(axes == 0, np.iinfo(ends.dtype).max, ends)
+        return bool(whole) and self._replace_constant(node, 2, everything)
+
+    def axes(self, node: Any) -> bool:
+        """REDUCE, SQUEEZE and UNSQUEEZE: over other axes, that are named."""
+        axes = self._constant(node, 1)
+        named = self._attribute(node, "axes", None) if axes is None else axes
+        rank = self._ranks.get(node.output[0] if node.op_type == "Unsqueeze" else node.input[0])
+        return named is not None and rank is not None and all(int(axis) % rank for axis in np.reshape(named, -1))
+
+    def one_hot(self, node: Any) -> bool:
+        """The new axis must not be the first."""
+        return self._only_first(node) and bool(self._attribute(node, "axis", -1) != 0)
+
+
+def _shapes(graph: Any) -> dict[str, list[int]]:
+    values = (*graph.input, *graph.value_info, *graph.output)
+    return {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in values
+        if value.type.tensor_type.HasField("shape")
+    }
+
+
+_SPECIAL: Mapping[str, Callable[[_Opener, Any], bool]] = {
+    "ArgMax": _Opener.axis,
+    "Concat": _Opener.concat,
+    "Expand": _Opener.expand,
+    "Flatten": _Opener.axis,
+    "Gather": _Opener.gather,
+    "Gemm": _Opener.gemm,
+    "LogSoftmax": _Opener.axis,
+    "MatMul": _Opener.matrix_product,
+    "OneHot": _Opener.one_hot,
+    "Pad": _Opener.pad,
+    "ReduceMax": _Opener.axes,
+    "ReduceMean": _Opener.axes,
+    "ReduceMin": _Opener.axes,
+    "ReduceSum": _Opener.axes,
+    "Reshape": _Opener.reshape,
+    "Resize": _Opener.resize,
+    "Slice": _Opener.slice,
+    "Softmax": _Opener.axis,
+    "Split": _Opener.split,
+    "Squeeze": _Opener.axes,
+    "Tile": _Opener.tile,
+    "Transpose": _Opener.transpose,
+    "Unsqueeze": _Opener.axes,
+}

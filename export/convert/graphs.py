@@ -1,0 +1,140 @@
+"""The graphs that are exported: fixed batch 1, stable names, the output head appended to the decoder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from pocketvae.errors import ExportError
+from pocketvae.export.convert.shuffles import fuse_depth_to_space, narrow_shuffles
+from pocketvae.keras.heads import image_head
+from pocketvae.keras.io import import_keras, import_tensorflow
+from pocketvae.spec import Component, TensorSpec, VaeSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """One component ready for conversion.
+
+    Attributes:
+        function: A `tf.function` of named inputs of batch 1 that returns a dict of named outputs.
+        model: The Keras model inside, kept alive for the converter.
+        inputs: In order, shapes with the batch.
+        fused_shuffles: How many depth-to-space rewrites were made.
+    """
+
+    function: Any
+    model: Any
+    inputs: tuple[TensorSpec, ...]
+    fused_shuffles: int
+
+    def signature(self) -> list[Any]:
+        """Returns the inputs as `tf.TensorSpec`."""
+        return _signature(self.inputs)
+
+
+def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapping[str, Any]) -> dict[str, Any]:
+    """Runs a component with its output head: what every artifact has to reproduce.
+
+    Args:
+        component: Which part of the VAE `model` is.
+        model: The Keras model; an encoder returns (z_mean, z_log_var), a decoder the likelihood's parameters.
+        vae: Gives the interface.
+        inputs: By name, as `vae.inputs(component)` lists them, with any batch; `eps` instead of `seed` and `index`.
+
+    Returns:
+        `z_mean`, `z_log_var [N, D]`, `image [N, H, W, C]` in `vae.image_range`, flat where the original's is, or
+        `z [N, D]`.
+    """
+    values = list(inputs.values())
+    outputs = model(values if len(values) > 1 else values[0], training=False)
+    if component in (Component.DECODER, Component.GENERATOR):
+        outputs = image_head(vae.likelihood, outputs)
+    names = vae.output_names(component)
+    return dict(zip(names, outputs if len(names) > 1 else [outputs], strict=True))
+
+
+def check_interface(component: Component, model: Any, vae: VaeSpec) -> None:
+    """Refuses a model whose interface is not the component's.
+
+    Raises:
+        ExportError: an input or output has another shape than the VAE's.
+    """
+    expected_inputs = [(None, *spec.shape[1:]) for spec in vae.inputs(component)]
+    latent = (None, vae.latent_dim)
+    expected_outputs = {
+        Component.ENCODER: [latent, latent],
+        Component.DECODER: [(None, *vae.image_shape)] * vae.likelihood.decoder_outputs,
+        Component.PRIOR: [latent],
+    }[component]
+    inputs, outputs = _shapes(model.input_shape), _shapes(model.output_shape)
+    if inputs != expected_inputs or outputs != expected_outputs:
+        raise ExportError(
+            f"the {component} must map {expected_inputs} to {expected_outputs}, got {inputs} to {outputs}"
+        )
+
+
+def build_graph(component: Component, model: Any, vae: VaeSpec, *, fuse: bool = True) -> Graph:
+    """Builds the graph of a component.
+
+    Args:
+        component: Which part of the VAE `model` is.
+        model: The Keras model.
+        vae: Gives the interface.
+        fuse: Make depth-to-space one operator; else its transpose has five dimensions in place of six.
+    """
+    tf = import_tensorflow()
+    fused, count = fuse_depth_to_space(model) if fuse else (narrow_shuffles(model), 0)
+    inputs = vae.inputs(component)
+
+    def apply(**values: Any) -> dict[str, Any]:
+        return apply_component(component, fused, vae, values)
+
+    function = function_of(apply, inputs)
+    if isinstance(fused, import_keras().Model):
+        return Graph(function=function, model=fused, inputs=inputs, fused_shuffles=count)
+    return Graph(function=_frozen(function, inputs), model=tf.Module(), inputs=inputs, fused_shuffles=count)
+
+
+def function_of(apply: Callable[..., dict[str, Any]], inputs: tuple[TensorSpec, ...]) -> Any:
+    """Returns a `tf.function` of named inputs."""
+    tf = import_tensorflow()
+    # The converters take the inputs' names from the arguments' names, so these have to be written out.
+    bodies: dict[tuple[str, ...], Callable[..., dict[str, Any]]] = {
+        ("x",): lambda x: apply(x=x),
+        ("x", "label"): lambda x, label: apply(x=x, label=label),
+        ("z",): lambda z: apply(z=z),
+        ("z", "label"): lambda z, label: apply(z=z, label=label),
+        ("eps",): lambda eps: apply(eps=eps),
+    }
+    body = bodies[tuple(spec.name for spec in inputs)]
+    return tf.function(body, input_signature=_signature(inputs), autograph=False)
+
+
+def _frozen(function: Any, inputs: tuple[TensorSpec, ...]) -> Any:
+    """Returns the function with its weights as constants.
+
+    The TFLite converter does not find the variables of Keras 3 and of wrapped models: its file would read them from
+    memory that nobody has filled.
+    """
+    tf = import_tensorflow()
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    concrete = function.get_concrete_function()
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    names = sorted(concrete.structured_outputs)
+
+    def apply(**values: Any) -> dict[str, Any]:
+        return dict(zip(names, tf.nest.flatten(frozen(*values.values())), strict=True))
+
+    return function_of(apply, inputs)
+
+
+def _signature(inputs: tuple[TensorSpec, ...]) -> list[Any]:
+    tf = import_tensorflow()
+    return [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in inputs]
+
+
+def _shapes(shapes: Any) -> list[tuple[int | None, ...]]:
+    return [tuple(shape) for shape in shapes] if isinstance(shapes, list) else [tuple(shapes)]

@@ -1,0 +1,143 @@
+"""Noise as an ONNX graph, from a seed and an index, written node by node.
+
+onnxruntime adds int32 and shifts uint32, and has no operator for both, so every word is kept in the type that it was
+computed in and cast where the other one is needed. The exclusive or is in ONNX from operator set 18 on.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from pocketvae.export.convert.onnx import serialize
+from pocketvae.numerics.noise import SECOND_KEY, TABLE_BITS, block_count, normal_table
+from pocketvae.numerics.threefry import threefry2x32
+from pocketvae.spec import SEED_INPUTS
+
+# The first one with BitwiseXor.
+OPSET = 18
+_IR_VERSION = 8
+_PREFIX = "noise/"
+
+
+@dataclass(eq=False)
+class _Word:
+    """A word by the names of its tensors; one is computed, the other a cast that is made when it is asked for."""
+
+    names: dict[str, str] = field(default_factory=dict)
+
+
+class NodeArithmetic:
+    """Words as tensors of a graph in the making, see `pocketvae.numerics.threefry.Arithmetic`."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: dict[tuple[str, tuple[int, ...], bytes], Any] = {}
+
+    def add(self, word: _Word, other: _Word | int) -> _Word:
+        """See `Arithmetic.add`."""
+        return self._binary("Add", "int32", word, other)
+
+    def xor(self, word: _Word, other: _Word | int) -> _Word:
+        """See `Arithmetic.xor`."""
+        kind = "uint32" if "uint32" in word.names else "int32"
+        return self._binary("BitwiseXor", kind, word, other)
+
+    def rotate(self, word: _Word, bits: int) -> _Word:
+        """See `Arithmetic.rotate`."""
+        return self.xor(self.shift(word, "LEFT", bits), self.shift(word, "RIGHT", 32 - bits))
+
+    def shift(self, word: _Word, direction: str, bits: int) -> _Word:
+        """Returns the word shifted, zeros moving in."""
+        amount = self.constant(np.array([bits], np.uint32))
+        return _Word({"uint32": self.node("BitShift", self._name(word, "uint32"), amount, direction=direction)})
+
+    def node(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
+        """Adds a node and returns the name of its output."""
+        from onnx import helper
+
+        unique = f"{_PREFIX}{kind}_{len(self.nodes)}"
+        name = output or unique
+        self.nodes.append(helper.make_node(kind, list(inputs), [name], unique, **attributes))
+        return name
+
+    def constant(self, value: Any) -> str:
+        """Returns the name of a constant, each kept once."""
+        from onnx import numpy_helper
+
+        key = value.dtype.name, value.shape, value.tobytes()
+        if key not in self.constants:
+            self.constants[key] = numpy_helper.from_array(value, f"{_PREFIX}constant_{len(self.constants)}")
+        name: str = self.constants[key].name
+        return name
+
+    def _binary(self, kind: str, dtype: str, word: _Word, other: _Word | int) -> _Word:
+        if isinstance(other, int):
+            right = self.constant(np.array([other], np.uint32).view(dtype))
+        else:
+            right = self._name(other, dtype)
+        return _Word({dtype: self.node(kind, self._name(word, dtype), right)})
+
+    def _name(self, word: _Word, dtype: str) -> str:
+        if dtype not in word.names:
+            (source,) = word.names.values()
+            word.names[dtype] = self.node("Cast", source, to=_onnx_type(dtype))
+        return word.names[dtype]
+
+    def name_int32(self, word: _Word) -> str:
+        """Returns the name of the word's tensor as int32."""
+        return self._name(word, "int32")
+
+
+def build_noise(dim: int, output: str) -> bytes:
+    """Builds `seed [1] int32, index [1] int32 -> OUTPUT [1, dim] float32`: `normal_noise` of one pair.
+
+    Args:
+        dim: Noise values.
+        output: Name of the output.
+    """
+    import onnx
+    from onnx import helper
+
+    graph = NodeArithmetic()
+    blocks = _Word({"int32": graph.constant(np.arange(block_count(dim), dtype=np.int32)[np.newaxis])})
+    # One row per pair: so the graph can take several, see `batches_onnx`.
+    column = graph.constant(np.array([-1, 1], np.int64))
+    seed, index = (_Word({"int32": graph.node("Reshape", name, column)}) for name in ("seed", "index"))
+    first, second = threefry2x32(graph, (seed, SECOND_KEY), (index, blocks))
+    words = graph.node("Concat", graph.name_int32(first), graph.name_int32(second), axis=1)
+    if dim % 2:
+        words = graph.node("Slice", words, *(graph.constant(np.array([bound], np.int64)) for bound in (0, dim, 1)))
+    _look_up(graph, words, output)
+
+    def value(name: str, dtype: str, shape: list[int]) -> Any:
+        return helper.make_tensor_value_info(name, _onnx_type(dtype), shape)
+
+    inputs = [value(spec.name, spec.dtype, list(spec.shape)) for spec in SEED_INPUTS]
+    outputs = [value(output, "float32", [1, dim])]
+    body = helper.make_graph(graph.nodes, "sampler", inputs, outputs, list(graph.constants.values()))
+    model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
+    onnx.checker.check_model(model, full_check=True)
+    return serialize(model)
+
+
+def _look_up(graph: NodeArithmetic, signed: str, output: str) -> None:
+    """Turns words into noise: the first bit of each is the sign, the next ones are the position in the table."""
+    word = _Word({"int32": signed})
+    high = graph.shift(word, "RIGHT", 31 - TABLE_BITS)
+    sign = graph.shift(word, "RIGHT", 31)
+    # Where the first bit is set, flips it and those that follow, so that positions count from the middle outwards.
+    flips = graph.node("Mul", graph.name_int32(sign), graph.constant(np.array([(2 << TABLE_BITS) - 1], np.int32)))
+    positions = graph.xor(_Word({"int32": graph.name_int32(high)}), _Word({"int32": flips}))
+    values = graph.node("Gather", graph.constant(normal_table()), graph.name_int32(positions))
+    two, one = (graph.constant(np.array([number], np.int32)) for number in (2, 1))
+    factor = graph.node("Sub", one, graph.node("Mul", graph.name_int32(sign), two))
+    graph.node("Mul", values, graph.node("Cast", factor, to=_onnx_type("float32")), output=output)
+
+
+def _onnx_type(dtype: str) -> int:
+    from onnx import helper
+
+    return int(helper.np_dtype_to_tensor_dtype(np.dtype(dtype)))

@@ -1,0 +1,120 @@
+"""Conversion to ONNX: float32 through tf2onnx, float16 from float32."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import Any
+
+import numpy as np
+
+from pocketvae.errors import ExportError, missing_package
+from pocketvae.export.convert.graphs import Graph
+from pocketvae.export.convert.onnx_clip import fuse_clips
+from pocketvae.export.convert.operators import refuse_foreign_onnx
+from pocketvae.system.quiet import quiet_stderr
+
+# tf2onnx writes 15 to 18; 17 is read by every onnxruntime since 1.12 and by onnxruntime-web.
+OPSET = 17
+_COUNTER = re.compile(r"__\d+")
+
+
+def convert_float32(graph: Graph) -> bytes:
+    """Converts a graph and checks the result.
+
+    Raises:
+        ExportError: the graph needs operators outside the standard, has stray inputs, or does not check.
+        TargetError: onnx or tf2onnx is not installed.
+    """
+    try:
+        import onnx
+        import tf2onnx
+    except ImportError as e:
+        raise missing_package("tf2onnx", "export") from e
+    logging.getLogger("tf2onnx").setLevel(logging.ERROR)
+    try:
+        with quiet_stderr():
+            model, _ = tf2onnx.convert.from_function(graph.function, graph.signature(), opset=OPSET)
+    except Exception as e:
+        raise ExportError(f"tf2onnx failed: {str(e).splitlines()[0][:300] if str(e) else type(e).__name__}") from e
+    # tf2onnx keeps going when it meets an operator that it cannot express.
+    refuse_foreign_onnx(model, OPSET)
+    inputs = [value.name for value in model.graph.input]
+    names = [spec.name for spec in graph.inputs]
+    if inputs != names:
+        raise ExportError(f"the ONNX graph must have the inputs {names}, got {inputs}")
+    fuse_clips(model)
+    _name_parts(model.graph)
+    onnx.checker.check_model(model, full_check=True)
+    return serialize(model)
+
+
+def _name_parts(graph: Any) -> None:
+    """Takes the counters out of the names of nodes and tensors: they count over all that a process has converted.
+
+    Recipes name layers by them, and the same model shall give the same bytes. What is called alike is numbered in graph
+    order. A graph with graphs inside, which refer to names outside, keeps its names.
+    """
+    if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
+        return
+    nodes, tensors = _Names(), _Names()
+    renamed = {"": "", **{value.name: tensors.new(value.name) for value in (*graph.input, *graph.output)}}
+
+    def rename(name: str) -> str:
+        if name not in renamed:
+            renamed[name] = tensors.new(_COUNTER.sub("", name))
+        return renamed[name]
+
+    for node in graph.node:
+        node.name = nodes.new(_COUNTER.sub("", node.name) or node.op_type)
+        node.input[:] = [rename(name) for name in node.input]
+        node.output[:] = [rename(name) for name in node.output]
+    for part in (*graph.initializer, *graph.value_info):
+        part.name = rename(part.name)
+    weights = sorted(graph.initializer, key=lambda tensor: str(tensor.name))
+    del graph.initializer[:]
+    graph.initializer.extend(weights)
+
+
+class _Names:
+    """Names that are each given once."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+
+    def new(self, stem: str) -> str:
+        """Returns the stem, from the second time on with a number."""
+        self._counts[stem] = self._counts.get(stem, 0) + 1
+        return stem if self._counts[stem] == 1 else f"{stem}__{self._counts[stem]}"
+
+
+def convert_float16(float32: bytes) -> bytes:
+    """Stores the weights in half precision and casts them back where they are used.
+
+    The arithmetic stays float32 and runtimes fold the casts when they load the file, so that it costs no time and
+    means the same as TFLite's float16.
+    """
+    import onnx
+    from onnx import helper, numpy_helper
+
+    model = onnx.load_from_string(float32)
+    casts = []
+    for tensor in model.graph.initializer:
+        weights = numpy_helper.to_array(tensor)
+        if weights.dtype != np.float32 or weights.size <= 1:
+            continue
+        name = tensor.name
+        tensor.CopyFrom(numpy_helper.from_array(weights.astype(np.float16), f"{name}_half"))
+        casts.append(helper.make_node("Cast", [tensor.name], [name], f"{name}_cast", to=onnx.TensorProto.FLOAT))
+    nodes = [*casts, *model.graph.node]
+    del model.graph.node[:]
+    model.graph.node.extend(nodes)
+    onnx.checker.check_model(model, full_check=True)
+    return serialize(model)
+
+
+def serialize(model: Any) -> bytes:
+    """Returns deterministic bytes: the tools' names for unnamed parts carry counters and versions that are dropped."""
+    model.doc_string = ""
+    model.graph.doc_string = ""
+    return bytes(model.SerializeToString(deterministic=True))

@@ -1,0 +1,90 @@
+"""Conversion to TFLite: one function per precision, from a graph to the file's bytes."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy.typing as npt
+
+from pocketvae.export.convert.graphs import Graph
+from pocketvae.export.convert.operators import conversion_error, refuse_custom_tflite
+from pocketvae.export.convert.samples import each_sample
+from pocketvae.keras.io import import_tensorflow
+from pocketvae.system.quiet import quiet_stderr
+
+Inputs = Mapping[str, npt.NDArray[Any]]
+
+
+def convert_float32(graph: Graph) -> bytes:
+    """Converts without any quantization."""
+    return convert(graph, lambda converter: None)
+
+
+def convert_float16(graph: Graph) -> bytes:
+    """Converts with weights in half precision; the arithmetic stays float32."""
+    tf = import_tensorflow()
+
+    def configure(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+        converter.target_spec.supported_types = [tf.float16]
+
+    return convert(graph, configure)
+
+
+def convert_dynamic_int8(graph: Graph) -> bytes:
+    """Converts with int8 weights per channel; activations are quantized as they come."""
+    tf = import_tensorflow()
+
+    def configure(converter: Any) -> None:
+        converter.optimizations = [tf.lite.Optimize.DEFAULT]
+
+    return convert(graph, configure)
+
+
+def convert_int16x8(graph: Graph, calibration: Inputs) -> bytes:
+    """Converts with int16 activations and int8 weights, float interface."""
+    tf = import_tensorflow()
+
+    def configure(converter: Any) -> None:
+        calibrate_with(converter, calibration)
+        operators = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
+        converter.target_spec.supported_ops = [operators]
+
+    return convert(graph, configure)
+
+
+def calibrate_with(converter: Any, calibration: Inputs) -> None:
+    """Lets a converter find the ranges of activations with samples."""
+    tf = import_tensorflow()
+
+    converter.optimizations = [tf.lite.Optimize.DEFAULT]
+    converter.representative_dataset = lambda: each_sample(calibration)
+
+
+def convert(graph: Graph, configure: Callable[[Any], None]) -> bytes:
+    """Converts to built-in operators alone.
+
+    Args:
+        graph: What to convert.
+        configure: Sets the converter's options.
+
+    Raises:
+        ExportError: the converter failed.
+    """
+    tf = import_tensorflow()
+    concrete = graph.function.get_concrete_function()
+    with quiet_stderr(), warnings.catch_warnings():
+        # Calibration runs on the interpreter inside TensorFlow, which announces its move to LiteRT at every use.
+        warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], graph.model)
+        # Built-in operators alone: Flex and custom operators would not run on a device.
+        converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
+        configure(converter)
+        try:
+            content = bytes(converter.convert())
+        except Exception as e:
+            raise conversion_error(str(e)) from e
+    refuse_custom_tflite(content)
+    return content

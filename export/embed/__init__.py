@@ -1,0 +1,1 @@
+"""What an exported file says of itself, and files that are made for firmware."""

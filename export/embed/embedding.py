@@ -1,0 +1,185 @@
+"""Writing into an exported file what it is, with a few golden pairs: the last step of making it."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+
+from pocketvae.bundle.embedded import (
+    CHECKSUM,
+    GOLDENS,
+    RECORD,
+    EmbeddedGoldens,
+    EmbeddedRecord,
+    TensorDoc,
+    content_hash,
+)
+from pocketvae.documents import encode_line
+from pocketvae.export.embed.goldens import Candidates, choose_goldens
+from pocketvae.export.embed.tensor_docs import tensor_doc
+from pocketvae.export.embed.tflite import add_metadata
+from pocketvae.export.embed.tflite_metadata import NAME, model_metadata
+from pocketvae.formats.onnx.metadata import (
+    DOC_STRING,
+    MODEL_VERSION,
+    PRODUCER_NAME,
+    PRODUCER_VERSION,
+    encode_bytes,
+    encode_entry,
+    encode_integer,
+    fields,
+)
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.portability.records import Requirement
+from pocketvae.spec import ArtifactSpec, Component, Format, TensorSpec, VaeSpec
+from pocketvae.system.files import sha256_bytes
+from pocketvae.version import VERSION
+from pocketvae.versions import installed_versions
+
+_REPLACED = (DOC_STRING, MODEL_VERSION, PRODUCER_NAME, PRODUCER_VERSION)
+_MODEL_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """What an export says in every file.
+
+    Attributes:
+        name: Of the model.
+        licence: Of the model's weights; empty where nothing is stated.
+        author: As stated.
+        sources: Component to the SHA-256 of the original model's file.
+        with_goldens: Whether golden pairs go into the files.
+    """
+
+    name: str
+    licence: str = ""
+    author: str = ""
+    sources: dict[Component, str] = field(default_factory=dict)
+    with_goldens: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unembedded:
+    """An artifact that is finished but for its metadata.
+
+    Attributes:
+        content: The file.
+        inputs: In the order of the original.
+        outputs: In the order of the original.
+        batches: Batch sizes that it runs.
+        sources: The components whose originals it was made from.
+    """
+
+    spec: ArtifactSpec
+    vae: VaeSpec
+    content: bytes
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    batches: tuple[int, ...] = (1,)
+    tolerances: tuple[Tolerance, ...]
+    requires: Requirement
+    notes: tuple[str, ...]
+    sources: tuple[Component, ...]
+
+
+def embed(unembedded: Unembedded, statement: Statement, candidates: Candidates) -> bytes:
+    """Returns the artifact's file with its metadata; the model in it stays as it is, byte for byte.
+
+    Args:
+        unembedded: The artifact.
+        statement: What the export says in every file.
+        candidates: The goldens to choose from.
+
+    Raises:
+        ManifestError: the file is not of its format.
+        ExportError: the file has such metadata already.
+    """
+    goldens, stored = None, b""
+    if statement.with_goldens:
+        # In an ONNX file base64 makes three bytes four.
+        share = 0.75 if unembedded.spec.format is Format.ONNX else 1.0
+        goldens, stored = choose_goldens(candidates, int(share * len(unembedded.content)))
+    record = _record(unembedded, statement, goldens)
+    if unembedded.spec.format is Format.ONNX:
+        return _embed_onnx(unembedded.content, record, stored)
+    return _embed_tflite(unembedded.content, record, stored)
+
+
+def _record(unembedded: Unembedded, statement: Statement, goldens: EmbeddedGoldens | None) -> EmbeddedRecord:
+    def meanings(tensors: Iterable[TensorSpec]) -> tuple[TensorDoc, ...]:
+        return tuple(tensor_doc(tensor, unembedded.spec.component, unembedded.vae) for tensor in tensors)
+
+    return EmbeddedRecord(
+        name=statement.name,
+        pocketvae=VERSION,
+        component=unembedded.spec.component,
+        precision=unembedded.spec.precision,
+        format=unembedded.spec.format,
+        image_dtype=unembedded.spec.image_dtype,
+        batches=unembedded.batches,
+        vae=unembedded.vae,
+        inputs=meanings(unembedded.inputs),
+        outputs=meanings(unembedded.outputs),
+        tolerances=unembedded.tolerances,
+        requires=unembedded.requires,
+        sources={part: statement.sources[part] for part in unembedded.sources if part in statement.sources},
+        licence=statement.licence,
+        author=statement.author,
+        notes=unembedded.notes,
+        versions=installed_versions(),
+        # The real one has the same length and is known when everything else is in place.
+        content_sha256="0" * 64,
+        goldens=goldens,
+    )
+
+
+def _entries(record: EmbeddedRecord, stored: bytes) -> dict[str, bytes]:
+    text = encode_line(record).encode()
+    entries = {RECORD: text, CHECKSUM: sha256_bytes(text).encode()}
+    return {**entries, GOLDENS: stored} if record.goldens else entries
+
+
+def _embed_tflite(content: bytes, record: EmbeddedRecord, stored: bytes) -> bytes:
+    standard = {NAME: model_metadata(record, *_in_file_order(content, record))}
+    draft = add_metadata(content, {**standard, **_entries(record, stored)})
+    final = replace(record, content_sha256=content_hash(Format.TFLITE, draft))
+    return add_metadata(content, {**standard, **_entries(final, stored)})
+
+
+def _in_file_order(content: bytes, record: EmbeddedRecord) -> tuple[list[TensorDoc], list[TensorDoc]]:
+    """Returns inputs and outputs as the main subgraph lists them, which may differ from the signature's order."""
+    from ai_edge_litert import schema_py_generated as schema
+
+    model = schema.Model.GetRootAs(content)
+    signatures = [model.SignatureDefs(index) for index in range(model.SignatureDefsLength())]
+    graph, signature = model.Subgraphs(0), next(item for item in signatures if item.SubgraphIndex() == 0)
+
+    def ordered(items: tuple[TensorDoc, ...], names: dict[int, str], indices: list[int]) -> list[TensorDoc]:
+        by_name = {item.tensor.name: item for item in items}
+        return [by_name[names[index]] for index in indices]
+
+    inputs = {entry.TensorIndex(): entry.Name().decode() for entry in map(signature.Inputs, range(len(record.inputs)))}
+    outputs = {
+        entry.TensorIndex(): entry.Name().decode() for entry in map(signature.Outputs, range(len(record.outputs)))
+    }
+    return (
+        ordered(record.inputs, inputs, list(graph.InputsAsNumpy())),
+        ordered(record.outputs, outputs, list(graph.OutputsAsNumpy())),
+    )
+
+
+def _embed_onnx(content: bytes, record: EmbeddedRecord, stored: bytes) -> bytes:
+    kept = b"".join(part.raw for part in fields(content) if part.number not in _REPLACED)
+    about = f"The {record.component} of the variational autoencoder {record.name}, {record.precision}."
+    described = (
+        kept
+        + encode_bytes(PRODUCER_NAME, b"pocketvae")
+        + encode_bytes(PRODUCER_VERSION, VERSION.encode())
+        + encode_integer(MODEL_VERSION, _MODEL_VERSION)
+        + encode_bytes(DOC_STRING, about.encode())
+    )
+    final = replace(record, content_sha256=content_hash(Format.ONNX, described))
+    entries = _entries(final, base64.b64encode(stored))
+    return described + b"".join(encode_entry(key, value) for key, value in entries.items())

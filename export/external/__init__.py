@@ -1,0 +1,1 @@
+"""User-supplied models: what they are and what their inputs and outputs mean."""

@@ -1,0 +1,95 @@
+"""What a traced model does: the operators that its exported outputs depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pocketvae.errors import ExportError
+from pocketvae.keras.io import import_tensorflow
+from pocketvae.keras.loading import Tensor
+from pocketvae.system.quiet import quiet_stderr
+
+# Operators that move values on without changing them.
+_MOVERS = frozenset(
+    {"Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "StopGradient", "Cast", "DepthToSpace"}
+)
+# All random operators of TensorFlow have one of these in their names.
+_RANDOM = ("Random", "Multinomial", "TruncatedNormal", "SampleDistortedBoundingBox")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TracedGraph:
+    """A model as a graph of operators for batch 1, its weights frozen.
+
+    Attributes:
+        operators: Node name to its operator and the names of the nodes that it reads.
+        outputs: The node behind each output.
+        shapes: Of each output.
+        functions: Operators of all functions that loops and branches call.
+    """
+
+    operators: dict[str, tuple[str, tuple[str, ...]]]
+    outputs: tuple[str, ...]
+    shapes: tuple[tuple[int | None, ...], ...]
+    functions: tuple[str, ...]
+
+    def last_operator(self, output: int) -> str:
+        """Returns the last operator that changes the values of an output."""
+        operator, sources = self.operators[self.outputs[output]]
+        while operator in _MOVERS and sources:
+            operator, sources = self.operators[sources[0]]
+        return operator
+
+    def random_operators(self, output: int) -> tuple[str, ...]:
+        """Returns the random operators that an output depends on."""
+        kinds = {self.operators[name][0] for name in self._behind(self.outputs[output])}
+        if kinds & {"While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall"}:
+            kinds |= set(self.functions)
+        return tuple(sorted(kind for kind in kinds if any(word in kind for word in _RANDOM)))
+
+    def _behind(self, name: str) -> Iterator[str]:
+        seen, waiting = {name}, [name]
+        while waiting:
+            current = waiting.pop()
+            yield current
+            fresh = [source for source in self.operators[current][1] if source not in seen]
+            seen.update(fresh)
+            waiting += fresh
+
+
+def trace(call: Callable[[Sequence[Any]], Sequence[Any]], inputs: Sequence[Tensor]) -> TracedGraph:
+    """Traces a model for batch 1.
+
+    Args:
+        call: Runs it on one value per input.
+        inputs: Their shapes, with a batch that is left open.
+
+    Raises:
+        ExportError: it cannot be traced.
+    """
+    tf = import_tensorflow()
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    specs = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype) for tensor in inputs]
+    function = tf.function(lambda *values: [tf.identity(value) for value in call(values)], autograph=False)
+    try:
+        with quiet_stderr():
+            concrete = function.get_concrete_function(*specs)
+            frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    except Exception as e:  # a model may raise anything while it is traced
+        lines = [line for line in str(e).splitlines() if line.strip()]
+        raise ExportError(f"the model cannot be traced for one sample: {lines[0][:200] if lines else e!r}") from e
+    definition = frozen.graph.as_graph_def()
+    return TracedGraph(
+        operators={node.name: (node.op, tuple(_sources(node.input))) for node in definition.node},
+        outputs=tuple(tensor.op.name for tensor in frozen.outputs),
+        shapes=tuple(tuple(tensor.shape) for tensor in concrete.outputs),
+        functions=tuple({node.op for function in definition.library.function for node in function.node_def}),
+    )
+
+
+def _sources(names: Sequence[str]) -> Iterator[str]:
+    # A name that begins with ^ only orders; it carries no value.
+    return (name.split(":")[0] for name in names if not name.startswith("^"))

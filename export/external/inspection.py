@@ -1,0 +1,303 @@
+"""Looks at somebody's own models before anything is converted: what they take, what they return, what it means.
+
+Run as `python -m pocketvae.export.external.inspection`: loading a model may crash or run code, so it has a process of
+its own.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.documents import decode_line, encode_line
+from pocketvae.errors import ExportError, PocketVaeError, TargetError
+from pocketvae.export.external.graph import TracedGraph, trace
+from pocketvae.export.external.messages import ExternalModels, Inspection, InspectionReply
+from pocketvae.export.external.roles import OutputMeaning, encoder_roles, image_shape_of, label_position, output_meaning
+from pocketvae.export.original import samples
+from pocketvae.keras.external import adapt
+from pocketvae.keras.files import content_sha256
+from pocketvae.keras.heads import image_head
+from pocketvae.keras.loading import OpenModel, Tensor, open_model
+from pocketvae.keras.model_form import JOINED, Flavour, ModelForm, Port, Role
+from pocketvae.processes.line_process import serve_lines
+from pocketvae.spec import Component, VaeSpec
+
+FloatArray = npt.NDArray[np.float32]
+
+_JOINED_DOUBT = (
+    "the encoder's only output was taken as the mean with the log-variance behind it; "
+    "name it with --encoder-outputs (mean+log_var or log_var+mean)"
+)
+_PRIOR_COUNT, _TAIL_COUNT = 48, 16
+_FLAVOURS = {Flavour.KERAS2: "Keras 2", Flavour.KERAS3: "Keras 3", Flavour.SAVED_MODEL: "SavedModel"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Inputs:
+    """Which input is the main one and which the label, None where there is none."""
+
+    main: int
+    label: int | None
+
+    def feed(self, values: npt.NDArray[Any], labels: npt.NDArray[np.int32], tensors: Sequence[Tensor]) -> list[Any]:
+        made = [values] if self.label is None else [values, values]
+        if self.label is not None:
+            tensor = tensors[self.label]
+            if tensor.dtype == "float32":
+                made[self.label] = np.eye(tensor.shape[1] or 1, dtype=np.float32)[labels]
+            else:
+                shape = (len(labels), *(size or 1 for size in tensor.shape[1:]))
+                made[self.label] = labels.reshape(shape).astype(tensor.dtype)
+        return made
+
+
+def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
+    """Looks at the decoder, then at the encoder with the decoder's images.
+
+    Raises:
+        ExportError: a model cannot be loaded or exported; the message says why and what to do.
+        TargetError: TensorFlow or Keras is not installed.
+    """
+    rng = np.random.default_rng([seed, 2])
+    decoder = _inspect_decoder(models, rng)
+    forms, facts = {Component.DECODER: decoder.form}, _facts(Component.DECODER, models.decoder, decoder.opened)
+    facts["decoder output"] = decoder.meaning.reason
+    vae = decoder.vae
+    doubts = (decoder.meaning.doubt,) if decoder.meaning.doubt else ()
+    if models.encoder is not None:
+        opened = open_model(models.encoder, models.code, models.encoder_signature)
+        form, flat = _inspect_encoder(models, opened, decoder)
+        form = replace(form, signature=models.encoder_signature)
+        if models.encoder_outputs is None and any(port.role in JOINED for port in form.outputs):
+            doubts = (*doubts, _JOINED_DOUBT)
+        vae = replace(vae, flat=((Component.ENCODER,) if flat else ()) + vae.flat)
+        forms[Component.ENCODER] = form
+        facts |= _facts(Component.ENCODER, models.encoder, opened)
+        facts["encoder outputs"] = ", ".join(f"{port.name} = {port.role}" for port in form.outputs)
+    return Inspection(vae=vae, forms=forms, facts=facts, doubts=doubts)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Decoder:
+    opened: OpenModel
+    form: ModelForm
+    meaning: OutputMeaning
+    vae: VaeSpec
+    images: FloatArray
+    labels: npt.NDArray[np.int32]
+
+
+def _inspect_decoder(models: ExternalModels, rng: np.random.Generator) -> _Decoder:
+    opened = open_model(models.decoder, models.code, models.decoder_signature)
+    inputs = _find_inputs(Component.DECODER, opened, (2,), models.label_count)
+    if len(opened.outputs) != 1:
+        names = ", ".join(repr(output.name) for output in opened.outputs)
+        raise ExportError(f"a decoder must have one output, the image; {models.decoder} has {names}")
+    label_count = _label_count(models, opened, inputs)
+    dim = _fixed(Component.DECODER, opened.inputs[inputs.main])[0]
+    z = np.concatenate([samples.normal_noise(_PRIOR_COUNT, dim, rng), samples.tail_noise(_TAIL_COUNT, dim, rng)])
+    labels = (np.arange(len(z)) % max(1, label_count)).astype(np.int32)
+    (raw,), graph = _observe(Component.DECODER, opened, inputs.feed(z, labels, opened.inputs))
+    _refuse_random(Component.DECODER, graph, 0, "output")
+    shape = image_shape_of(raw.shape[1:], models.image_shape)
+    if graph.shapes[0] != (1, *raw.shape[1:]):
+        raise ExportError(f"the decoder's image must have one fixed size, got {graph.shapes[0]}")
+    meaning = output_meaning(models.decoder_output, graph.last_operator(0), float(raw.min()), float(raw.max()))
+    vae = VaeSpec(
+        image_shape=shape,
+        latent_dim=dim,
+        likelihood=meaning.likelihood,
+        label_count=label_count,
+        image_range=meaning.image_range,
+        range_is_strict=meaning.is_strict,
+        flat=(Component.DECODER,) if raw.ndim == 2 else (),
+    )
+    form = replace(_form(opened, inputs, Role.Z, (Role.IMAGE,), [raw]), signature=models.decoder_signature)
+    images = np.asarray(image_head(meaning.likelihood, raw))
+    return _Decoder(opened=opened, form=form, meaning=meaning, vae=vae, images=images, labels=labels)
+
+
+def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decoder) -> tuple[ModelForm, bool]:
+    """Returns the encoder's form and whether it takes flat images."""
+    inputs = _find_inputs(Component.ENCODER, opened, (2, 4), decoder.vae.label_count or None)
+    if (inputs.label is not None) != bool(decoder.vae.label_count):
+        raise ExportError("encoder and decoder must both take a label, or neither")
+    expected, found = decoder.vae.image_shape, _fixed(Component.ENCODER, opened.inputs[inputs.main])
+    if found not in (expected, (math.prod(expected),)):
+        raise ExportError(f"the encoder must take the decoder's images of {expected}, flat or not, got {found}")
+    feed = inputs.feed(decoder.images.reshape(-1, *found), decoder.labels, opened.inputs)
+    values, graph = _observe(Component.ENCODER, opened, feed)
+    if not 1 <= len(values) <= 3:
+        raise ExportError(f"an encoder must return mean, log-variance and perhaps a sample, got {len(values)} outputs")
+    random = {index for index in range(len(values)) if graph.random_operators(index)}
+    again = opened.call(feed)
+    random |= {index for index, value in enumerate(values) if not np.array_equal(value, np.asarray(again[index]))}
+    lasts = [graph.last_operator(index) for index in range(len(values))]
+    latent_dim = decoder.vae.latent_dim
+    roles = encoder_roles(opened.outputs, random, models.encoder_outputs, lasts, latent_dim)
+    for value, role in zip(values, roles, strict=True):
+        width = 2 * latent_dim if role in JOINED else latent_dim
+        if role is not Role.SAMPLE and value.shape[1:] != (width,):
+            raise ExportError(
+                f"the encoder's {role} must be [N, {width}] to fit the decoder's latent of {latent_dim}, "
+                f"got [N, {', '.join(str(size) for size in value.shape[1:])}]"
+            )
+    form = _form(opened, inputs, Role.X, roles, values)
+    _refuse_not_finite(Component.ENCODER, [np.asarray(value) for value in adapt(opened, form)(_standard(inputs, feed))])
+    return form, len(found) == 1
+
+
+def _standard(inputs: _Inputs, feed: list[Any]) -> Any:
+    if inputs.label is None:
+        return feed[0]
+    label = feed[inputs.label]
+    number = label.argmax(axis=1) if label.dtype == np.float32 else label.reshape(-1)
+    return [feed[inputs.main], number.astype(np.int32)]
+
+
+def _observe(component: Component, opened: OpenModel, feed: list[Any]) -> tuple[list[FloatArray], TracedGraph]:
+    """Runs and traces a model; refuses what does not run, and values that are not finite or not float32."""
+    try:
+        values = [np.asarray(value) for value in opened.call(feed)]
+    except Exception as e:  # a model may raise anything
+        lines = [line for line in str(e).splitlines() if line.strip()]
+        raise ExportError(f"the {component} does not run on its own inputs: {lines[0][:200] if lines else e!r}") from e
+    for tensor, value in zip(opened.outputs, values, strict=True):
+        if value.dtype != np.float32:
+            raise ExportError(f"the {component}'s output {tensor.name!r} must be float32, got {value.dtype}")
+    _refuse_not_finite(component, values)
+    return values, trace(opened.call, opened.inputs)
+
+
+def _refuse_not_finite(component: Component, values: Sequence[FloatArray]) -> None:
+    for value in values:
+        if not np.isfinite(value).all():
+            bad = int(np.count_nonzero(~np.isfinite(value)))
+            raise ExportError(f"the {component} must return finite values, got {bad} of {value.size} NaN or infinite")
+
+
+def _refuse_random(component: Component, graph: TracedGraph, output: int, name: str) -> None:
+    operators = graph.random_operators(output)
+    if operators:
+        raise ExportError(
+            f"the {component}'s {name} depends on random operators ({', '.join(operators)}): "
+            f"save the model in inference mode and without its sampling"
+        )
+
+
+def _find_inputs(component: Component, opened: OpenModel, ranks: tuple[int, ...], label_count: int | None) -> _Inputs:
+    """Tells the main input from the label, an integer or one-hot."""
+    tensors = opened.inputs
+    integers = [index for index, tensor in enumerate(tensors) if tensor.dtype in ("int32", "int64")]
+    floats = [index for index, tensor in enumerate(tensors) if tensor.dtype == "float32"]
+    found = ", ".join(f"{tensor.name} {_sizes(tensor)} {tensor.dtype}" for tensor in tensors)
+    main = "latent [N, D]" if component is Component.DECODER else "image [N, H, W, C] or [N, P]"
+    if len(floats) == len(tensors) == 2:
+        one_hot = label_position(tensors, label_count)
+        integers, floats = [one_hot], [1 - one_hot]
+    if len(floats) != 1 or len(integers) > 1 or len(floats) + len(integers) != len(tensors):
+        raise ExportError(
+            f"a {component} must take one float32 {main}, and perhaps a label, integers [N] or one-hot [N, K], "
+            f"got {found}"
+        )
+    if len(tensors[floats[0]].shape) not in ranks:
+        raise ExportError(f"a {component} must take a float32 {main}, got {found}")
+    for tensor in tensors:
+        if tensor.shape[0] is not None:
+            raise ExportError(f"the {component}'s batch size must be left open, got {found}")
+    label = integers[0] if integers else None
+    if label is None or tensors[label].dtype == "float32":
+        return _Inputs(main=floats[0], label=label)
+    if tensors[label].shape[1:] not in ((), (1,)):
+        raise ExportError(f"a {component}'s label must be an integer [N] or [N, 1], got {found}")
+    return _Inputs(main=floats[0], label=label)
+
+
+def _sizes(tensor: Tensor) -> str:
+    return "[" + ", ".join("?" if size is None else str(size) for size in tensor.shape) + "]"
+
+
+def _fixed(component: Component, tensor: Tensor) -> tuple[int, ...]:
+    sizes = tuple(size for size in tensor.shape[1:] if size is not None)
+    if len(sizes) != len(tensor.shape) - 1:
+        raise ExportError(f"the {component}'s input must have fixed sizes, got {tensor.name} {_sizes(tensor)}")
+    return sizes
+
+
+def _label_count(models: ExternalModels, opened: OpenModel, inputs: _Inputs) -> int:
+    """Returns the number of classes: as named, or of the model's only embedding; 0 without a label."""
+    if inputs.label is None:
+        if models.label_count is not None:
+            raise ExportError("--label-count needs a decoder that takes a label")
+        return 0
+    label = opened.inputs[inputs.label]
+    if label.dtype == "float32":
+        (classes,) = _fixed(Component.DECODER, label)
+        if models.label_count not in (None, classes):
+            raise ExportError(f"--label-count must be the one-hot label's width {classes}, got {models.label_count}")
+        return classes
+    sizes = {int(layer.input_dim) for layer in getattr(opened.model, "layers", []) if hasattr(layer, "input_dim")}
+    if models.label_count is not None:
+        return models.label_count
+    if len(sizes) != 1:
+        raise ExportError("the number of classes must be known, and the decoder does not say: pass --label-count")
+    return sizes.pop()
+
+
+def _form(
+    opened: OpenModel, inputs: _Inputs, main: Role, outputs: Sequence[Role], values: Sequence[FloatArray]
+) -> ModelForm:
+    return ModelForm(
+        flavour=opened.flavour,
+        custom_code=opened.custom_code,
+        inputs=tuple(
+            _port(tensor, Role.LABEL if index == inputs.label else main, tuple(size or 1 for size in tensor.shape[1:]))
+            for index, tensor in enumerate(opened.inputs)
+        ),
+        outputs=tuple(
+            _port(tensor, role, value.shape[1:])
+            for tensor, role, value in zip(opened.outputs, outputs, values, strict=True)
+        ),
+    )
+
+
+def _port(tensor: Tensor, role: Role, shape: tuple[int, ...]) -> Port:
+    return Port(name=tensor.name, role=role, dtype=tensor.dtype, shape=shape)
+
+
+def _facts(component: Component, path: Path, opened: OpenModel) -> dict[str, str]:
+    written = f", written by Keras {opened.keras_version}" if opened.keras_version else ""
+    custom = ", with custom code" if opened.custom_code else ""
+    return {
+        f"{component} source": path.name,
+        f"{component} source sha256": content_sha256(path),
+        f"{component} loaded as": f"{_FLAVOURS[opened.flavour]}{written}{custom}",
+    }
+
+
+def answer(models: ExternalModels) -> InspectionReply:
+    """Does one inspection; an error becomes part of the reply."""
+    try:
+        return InspectionReply(inspection=inspect_models(models))
+    except TargetError as e:
+        return InspectionReply(error=str(e), missing=True)
+    except PocketVaeError as e:
+        return InspectionReply(error=str(e))
+
+
+def main() -> int:
+    """Serves on the process's own pipes."""
+    serve_lines(lambda line: encode_line(answer(decode_line(ExternalModels, line))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

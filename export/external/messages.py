@@ -1,0 +1,84 @@
+"""Somebody's own models: what the user says of them, and what was found when they were looked at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pocketvae.errors import SpecError
+from pocketvae.export.external.roles import DecoderOutput
+from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
+from pocketvae.keras.model_form import ModelForm, Role
+from pocketvae.spec import Component, VaeSpec
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExternalModels:
+    """Models that were not trained by pocketvae, with what the user says of them; None means: find out.
+
+    Attributes:
+        decoder: A `.keras` or `.h5` file of Keras 2 or 3, or a SavedModel folder.
+        encoder: The same.
+        code: What of the models' own code may run.
+        decoder_output: What the decoder returns.
+        encoder_outputs: What each output of the encoder is, in order.
+        image_shape: `(height, width, channels)` of a decoder that returns vectors.
+        label_count: Classes of a class-conditional VAE whose models do not say.
+        decoder_signature: Which signature of a SavedModel decodes; empty where it has one.
+        encoder_signature: Which signature of a SavedModel encodes; empty where it has one.
+
+    Raises:
+        SpecError: a value is not positive, or something is said of an encoder that is not given.
+    """
+
+    decoder: Path
+    encoder: Path | None = None
+    code: CustomCode = NO_CUSTOM_CODE
+    decoder_output: DecoderOutput | None = None
+    encoder_outputs: tuple[Role, ...] | None = None
+    image_shape: tuple[int, int, int] | None = None
+    label_count: int | None = None
+    decoder_signature: str = ""
+    encoder_signature: str = ""
+
+    def __post_init__(self) -> None:
+        if self.encoder_outputs is not None and self.encoder is None:
+            raise SpecError("--encoder-outputs needs --encoder")
+        if self.encoder_signature and self.encoder is None:
+            raise SpecError("--encoder-signature needs --encoder")
+        if self.image_shape is not None and min(self.image_shape) < 1:
+            raise SpecError(f"--image-shape must be positive, got {self.image_shape}")
+        if self.label_count is not None and self.label_count < 1:
+            raise SpecError(f"--label-count must be at least 1, got {self.label_count}")
+
+    @property
+    def paths(self) -> dict[Component, Path]:
+        """The models that there are."""
+        encoder = {} if self.encoder is None else {Component.ENCODER: self.encoder}
+        return {**encoder, Component.DECODER: self.decoder}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What was found.
+
+    Attributes:
+        vae: The interface that the artifacts will have.
+        forms: How each model is called.
+        facts: For the manifest, in words.
+        doubts: What may have been misunderstood, in words.
+    """
+
+    vae: VaeSpec
+    forms: dict[Component, ModelForm]
+    facts: dict[str, str]
+    doubts: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class InspectionReply:
+    """The answer of the process that looks at models; `missing` says that a package is, not that a model is wrong."""
+
+    inspection: Inspection | None = None
+    error: str | None = None
+    missing: bool = False

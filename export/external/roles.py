@@ -1,0 +1,261 @@
+"""What the inputs and outputs of somebody's own model mean: decided from names, shapes and sampled values. Pure."""
+
+from __future__ import annotations
+
+import enum
+import math
+import re
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+
+from pocketvae.errors import ExportError
+from pocketvae.keras.loading import Tensor
+from pocketvae.keras.model_form import JOINED, SPREADS, Role
+from pocketvae.spec import Likelihood
+
+
+class DecoderOutput(enum.StrEnum):
+    """What a decoder returns.
+
+    PROBABILITIES: values in [0, 1]. LOGITS: the export appends the sigmoid. TANH: values in [-1, 1]. IMAGE: values of
+    any range, taken as they are.
+    """
+
+    PROBABILITIES = "probabilities"
+    LOGITS = "logits"
+    IMAGE = "image"
+    TANH = "tanh"
+
+
+@dataclass(frozen=True, kw_only=True)
+class OutputMeaning:
+    """What a decoder's output was taken for.
+
+    Attributes:
+        likelihood: BERNOULLI for logits, else UNKNOWN: no head is appended.
+        image_range: Black and white.
+        is_strict: Whether a value outside is a fault.
+        reason: Why, in words.
+        doubt: What may be wrong with that, in words; empty where nothing is.
+    """
+
+    likelihood: Likelihood
+    image_range: tuple[float, float]
+    is_strict: bool
+    reason: str
+    doubt: str = ""
+
+
+_UNIT, _TANH = (0.0, 1.0), (-1.0, 1.0)
+_SLACK = 1e-6
+_SQUASHING: Mapping[str, DecoderOutput] = {
+    "Sigmoid": DecoderOutput.PROBABILITIES,
+    "Softmax": DecoderOutput.PROBABILITIES,
+    "Tanh": DecoderOutput.TANH,
+}
+_CLIPPING = frozenset({"ClipByValue", "Maximum", "Minimum", "Relu6"})
+_NAME_IT = "name it with --decoder-output (probabilities, logits, image or tanh)"
+
+
+def output_meaning(named: DecoderOutput | None, last_operator: str, low: float, high: float) -> OutputMeaning:
+    """Decides what a decoder's output is.
+
+    Args:
+        named: By the user; None to find out.
+        last_operator: TensorFlow's name of the last operator that changes values.
+        low: Smallest sampled output.
+        high: Largest sampled output.
+
+    Raises:
+        ExportError: the samples contradict what was named.
+    """
+    found = named or _SQUASHING.get(last_operator)
+    if found is None and last_operator in _CLIPPING and _inside(_UNIT, low, high):
+        found = DecoderOutput.PROBABILITIES
+    why = f"named with --decoder-output {named}" if named else f"the last operator is {last_operator}"
+    if found is DecoderOutput.LOGITS:
+        if last_operator in _SQUASHING:
+            raise ExportError(f"the decoder's output must not be logits where its last operator is {last_operator}")
+        reason = f"logits ({why}); a sigmoid was appended"
+        return OutputMeaning(likelihood=Likelihood.BERNOULLI, image_range=_UNIT, is_strict=True, reason=reason)
+    if found in (DecoderOutput.PROBABILITIES, DecoderOutput.TANH):
+        limits = _UNIT if found is DecoderOutput.PROBABILITIES else _TANH
+        if not _inside(limits, low, high):
+            raise ExportError(
+                f"--decoder-output {found} needs values in [{limits[0]:g}, {limits[1]:g}], got {low:.4g} to {high:.4g}"
+            )
+        reason = f"image in [{limits[0]:g}, {limits[1]:g}] ({why})"
+        return OutputMeaning(likelihood=Likelihood.UNKNOWN, image_range=limits, is_strict=True, reason=reason)
+    return _as_returned(named, why, low, high)
+
+
+def _as_returned(named: DecoderOutput | None, why: str, low: float, high: float) -> OutputMeaning:
+    limits = _UNIT if _inside(_UNIT, low, high) else _outward(low, high)
+    doubt = ""
+    if named is None:
+        doubt = f"what the decoder returns ({low:.4g} to {high:.4g}) was taken as the image itself; {_NAME_IT}"
+    return OutputMeaning(
+        likelihood=Likelihood.UNKNOWN,
+        image_range=limits,
+        is_strict=False,
+        reason=f"the image as returned, {limits[0]:g} to {limits[1]:g} in samples ({why})",
+        doubt=doubt,
+    )
+
+
+def _inside(limits: tuple[float, float], low: float, high: float) -> bool:
+    return low >= limits[0] - _SLACK and high <= limits[1] + _SLACK
+
+
+def _outward(low: float, high: float) -> tuple[float, float]:
+    """Rounds a range outward to three digits of its span, so that it reads well."""
+    unit = 10.0 ** math.floor(math.log10(max(high - low, 1e-6)) - 2)
+    return math.floor(low / unit) * unit, math.ceil(high / unit) * unit
+
+
+def image_shape_of(shape: tuple[int, ...], named: tuple[int, int, int] | None) -> tuple[int, int, int]:
+    """Returns `(height, width, channels)` of a decoder's output.
+
+    Args:
+        shape: Of one output: `(H, W, C)`, or `(P,)` for a flat one.
+        named: By the user.
+
+    Raises:
+        ExportError: the shape is another one, contradicts the named one, or is flat and neither a square nor three.
+    """
+    if len(shape) == 3:
+        found = (shape[0], shape[1], shape[2])
+        if named is not None and named != found:
+            raise ExportError(f"--image-shape must be the decoder's own {_by(found)}, got {_by(named)}")
+        return found
+    if len(shape) != 1:
+        raise ExportError(f"the decoder must return [N, H, W, C] or a flat [N, P], got [N, {_by(shape, ', ')}]")
+    if named is not None:
+        if math.prod(named) != shape[0]:
+            raise ExportError(f"--image-shape must have the decoder's {shape[0]} values, got {math.prod(named)}")
+        return named
+    for channels in (1, 3):
+        side = math.isqrt(shape[0] // channels)
+        if side * side * channels == shape[0]:
+            return side, side, channels
+    raise ExportError(f"{shape[0]} values are no square image: say which with --image-shape H,W,C")
+
+
+def _by(shape: tuple[int, ...], separator: str = ",") -> str:
+    return separator.join(str(size) for size in shape)
+
+
+def encoder_roles(
+    outputs: Sequence[Tensor],
+    random: Set[int],
+    named: Sequence[Role] | None,
+    last_operators: Sequence[str],
+    latent_dim: int,
+) -> tuple[Role, ...]:
+    """Returns what each output of an encoder is.
+
+    Args:
+        outputs: As the encoder declares them.
+        random: Positions of those that differ from run to run: samples.
+        named: By the user, one per output; None to find out.
+        last_operators: TensorFlow's name of the last operator of each.
+        latent_dim: D; a single output of 2D is taken for the mean and, behind it, the log-variance.
+
+    Raises:
+        ExportError: there is not exactly one mean and one spread, or the names do not tell; the message says what was
+            found.
+    """
+    if named is not None:
+        roles = tuple(named)
+    elif (joined := _joined_output(outputs, random, latent_dim)) is not None:
+        roles = tuple(Role.MEAN_LOG_VAR if index == joined else Role.SAMPLE for index in range(len(outputs)))
+    else:
+        roles = tuple(Role.SAMPLE if index in random else _role_of(output.name) for index, output in enumerate(outputs))
+        _refuse_doubt(outputs, roles, last_operators)
+    if len(roles) != len(outputs):
+        raise ExportError(f"--encoder-outputs must name {len(outputs)} outputs, got {len(roles)}: {_found(outputs)}")
+    spreads = [role for role in roles if role in SPREADS]
+    joined_roles = [role for role in roles if role in JOINED]
+    if (roles.count(Role.MEAN), len(spreads), len(joined_roles)) not in ((1, 1, 0), (0, 0, 1)):
+        raise ExportError(f"an encoder must return one mean and one log-variance: {_found(outputs)}; {_HOW}")
+    for index in sorted(random):
+        if roles[index] is not Role.SAMPLE:
+            raise ExportError(f"the encoder's {roles[index]} ({outputs[index].name!r}) differs from run to run")
+    return roles
+
+
+def _joined_output(outputs: Sequence[Tensor], random: Set[int], latent_dim: int) -> int | None:
+    """Returns the only output that is no sample, where it is twice as wide as the latent."""
+    steady = [index for index in range(len(outputs)) if index not in random]
+    wide = len(steady) == 1 and outputs[steady[0]].shape[1:] == (2 * latent_dim,)
+    return steady[0] if wide else None
+
+
+def label_position(inputs: Sequence[Tensor], label_count: int | None) -> int:
+    """Returns which of two float inputs is a one-hot label: the other one is an image or a latent.
+
+    Decided by the number of dimensions, else by the number of classes where it is named, else by the names.
+
+    Args:
+        inputs: As the model declares them.
+        label_count: As the user says.
+
+    Raises:
+        ExportError: that does not tell them apart.
+    """
+    vectors = [index for index, tensor in enumerate(inputs) if len(tensor.shape) == 2]
+    chosen = vectors
+    if len(chosen) > 1 and label_count is not None:
+        chosen = [index for index in vectors if inputs[index].shape[1] == label_count]
+    if len(chosen) > 1:
+        chosen = [index for index in vectors if _LABEL_NAME.search(inputs[index].name.lower())]
+    if len(chosen) != 1:
+        found = ", ".join(f"{tensor.name!r} [N, {_shape(tensor)}]" for tensor in inputs)
+        raise ExportError(f"one of two float inputs must be a one-hot label, got {found}: pass --label-count")
+    return chosen[0]
+
+
+_LABEL_NAME = re.compile(r"label|class|cond|digit|categor|one_?hot|^y$|^y_")
+_HOW = "name them in their order with --encoder-outputs, for example mean,log_var,sample"
+
+
+def _found(outputs: Sequence[Tensor]) -> str:
+    return "it returns " + ", ".join(f"{output.name!r} [N, {_shape(output)}]" for output in outputs)
+
+
+def _shape(output: Tensor) -> str:
+    return ", ".join("?" if size is None else str(size) for size in output.shape[1:])
+
+
+# In this order: a log-variance's name holds "var", too.
+_PATTERNS: tuple[tuple[Role, str], ...] = (
+    (Role.LOG_VAR, r"logvar|logvariance|logsigma(2|sq)|lnvar"),
+    (Role.LOG_STD, r"logstd|logsigma|logscale"),
+    (Role.STD, r"std|sigma|scale|variance|var"),
+    (Role.MEAN, r"mean|mu$|^mu|loc$"),
+    (Role.SAMPLE, r"sampl|reparam|^z$"),
+)
+
+
+def _role_of(name: str) -> Role:
+    """Returns the role that a name speaks of; X stands for none."""
+    # Keras numbers equal names: z_log_var_1.
+    compact = re.sub(r"[^a-z0-9]", "", re.sub(r"_\d+$", "", name.rsplit("/", 1)[-1]).lower())
+    return next((role for role, pattern in _PATTERNS if re.search(pattern, compact)), Role.X)
+
+
+_POSITIVE = frozenset({"Softplus", "Exp", "Sigmoid", "Relu"})
+
+
+def _refuse_doubt(outputs: Sequence[Tensor], roles: Sequence[Role], last_operators: Sequence[str]) -> None:
+    for output, role, last in zip(outputs, roles, last_operators, strict=True):
+        if role in (Role.STD, Role.LOG_STD):
+            raise ExportError(
+                f"artifacts return a log-variance, and {output.name!r} may be a standard deviation or a variance: "
+                f"say which with --encoder-outputs (log_var, std or log_std), for example mean,std"
+            )
+        if role is Role.LOG_VAR and last in _POSITIVE:
+            raise ExportError(
+                f"{output.name!r} ends in {last}, so it is never negative and hardly a log-variance: say what it is "
+                f"with --encoder-outputs (log_var, std or log_std), for example mean,std"
+            )

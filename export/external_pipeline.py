@@ -1,0 +1,128 @@
+"""Export of somebody's own models: they are looked at first, then exported like a run's."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae.bundle.run import REFERENCE_NAME
+from pocketvae.data.dataset import ImageSet, load_splits
+from pocketvae.documents import decode_line, encode_line
+from pocketvae.errors import DataError, ExportError, SpecError, TargetError
+from pocketvae.export.config import ExportConfig
+from pocketvae.export.external.messages import ExternalModels, Inspection, InspectionReply
+from pocketvae.export.pipeline import ExportResult, export_subject
+from pocketvae.export.subject import Subject
+from pocketvae.processes.line_process import LineProcess, LineProcessError
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.system import files
+
+_CALIBRATION_COUNT, _GOLDEN_COUNT = 512, 256
+_IMAGES_STREAM = 3
+
+
+def export_external_models(
+    models: ExternalModels,
+    out: Path,
+    config: ExportConfig,
+    *,
+    data: str | None = None,
+    force: bool = False,
+    progress: ProgressCallback = ignore_progress,
+) -> ExportResult:
+    """Exports models that pocketvae has not trained to a bundle, whole or not at all.
+
+    Args:
+        models: The files and what is said of them.
+        out: The bundle to make.
+        config: Which artifacts to make.
+        data: Image source to calibrate and test with, as for training; without one, latents of the prior and what the
+            decoder makes of them.
+        force: Replace `out` where it exists.
+        progress: Told of every artifact.
+
+    Raises:
+        DataError: the images cannot be read or are not of the decoder's shape.
+        SpecError: an artifact is asked for whose model is not given, or images without an encoder.
+        ExportError: a model cannot be loaded, understood or exported; the message says why.
+        OutputExistsError: `out` exists and `force` is off.
+        TargetError: a package is missing.
+    """
+    files.check_output(out, force=force)
+    missing = [item for item in config.components if not item.is_composed and item not in models.paths]
+    if missing:
+        raise SpecError(f"only models that are given can be exported, and there is no {', '.join(missing)}")
+    if data is not None and models.encoder is None:
+        raise SpecError("--data calibrates with the posteriors of images, which needs --encoder")
+    progress(Progress(stage="inspecting", done=0, total=1, detail="the models"))
+    inspection = _inspect(models, config)
+    progress(Progress(stage="inspecting", done=1, total=1, detail="the models"))
+    with tempfile.TemporaryDirectory(prefix="pocketvae-") as folder:
+        reference = Path(folder) / REFERENCE_NAME
+        count = _write_reference(data, inspection, config.seed, reference, progress) if data is not None else 0
+        subject = Subject(
+            name=_name(models),
+            vae=inspection.vae,
+            models=models.paths,
+            reference=reference if data is not None else None,
+            calibration_images=count,
+            provenance={**inspection.facts, "calibrated and tested with": _samples(models, data)},
+            forms=inspection.forms,
+            code=models.code,
+        )
+        result = export_subject(subject, out, config, force=force, progress=progress)
+    return replace(result, doubts=inspection.doubts)
+
+
+def _name(models: ExternalModels) -> str:
+    return models.decoder.absolute().stem or "model"
+
+
+def _samples(models: ExternalModels, data: str | None) -> str:
+    if data is not None:
+        return f"latents of posteriors, of N(0, I) and of its tails; images of {Path(data).name}"
+    latents = "latents of N(0, I) and of its tails"
+    return f"{latents}; the encoder with the decoder's images of such" if models.encoder else latents
+
+
+def _inspect(models: ExternalModels, config: ExportConfig) -> Inspection:
+    command = [sys.executable, "-m", "pocketvae.export.external.inspection"]
+    with LineProcess(command, memory_limit_bytes=config.memory_limit_bytes) as process:
+        absolute = replace(
+            models, decoder=models.decoder.absolute(), encoder=models.encoder and models.encoder.absolute()
+        )
+        try:
+            reply = decode_line(InspectionReply, process.ask(encode_line(absolute), config.time_limit_s))
+        except LineProcessError as e:
+            raise ExportError(f"the models cannot be looked at: {e}") from e
+    if reply.inspection is None:
+        raise (TargetError if reply.missing else ExportError)(reply.error or "the models cannot be looked at")
+    return reply.inspection
+
+
+def _write_reference(data: str, inspection: Inspection, seed: int, path: Path, progress: ProgressCallback) -> int:
+    """Writes the images that calibrate and those that make goldens, and returns how many calibrate."""
+    splits = load_splits(data, progress=progress)
+    vae = inspection.vae
+    if splits.image_shape != vae.image_shape:
+        raise DataError(f"images must be {vae.image_shape} like the decoder's, got {splits.image_shape} in {data}")
+    if 0 < vae.label_count < splits.label_count():
+        raise DataError(f"labels must be below {vae.label_count}, got {splits.label_count() - 1} in {data}")
+    rng = np.random.default_rng([seed, _IMAGES_STREAM])
+    calibration, golden = _choose(splits.train, _CALIBRATION_COUNT, rng), _choose(splits.test, _GOLDEN_COUNT, rng)
+    np.savez(
+        path,
+        calibration=calibration.images,
+        calibration_labels=calibration.labels_or_zeros(),
+        golden=golden.images,
+        golden_labels=golden.labels_or_zeros(),
+    )
+    return len(calibration)
+
+
+def _choose(images: ImageSet, count: int, rng: np.random.Generator) -> ImageSet:
+    return images.take(np.sort(rng.permutation(len(images))[:count]))

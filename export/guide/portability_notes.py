@@ -1,0 +1,51 @@
+"""What a bundle says about where its artifacts run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from pocketvae.bundle.manifest import ArtifactRecord, Manifest
+from pocketvae.portability.records import Backend, Portability
+from pocketvae.spec import Component, Format, ImageDtype, Precision
+
+
+def portability_warnings(manifest: Manifest) -> tuple[str, ...]:
+    """Returns one line per decoder and accelerator that one would expect to take all of it and that does not.
+
+    That is every accelerator for a float32 decoder, whose operators all of them could have, and XNNPACK for the others
+    but int16x8, for which it has no kernels. What was asked for has its price and is not warned of: the cast to pixels,
+    and an ONNX file that leaves its batch open, which phones' accelerators do not take.
+    """
+    return tuple(
+        f"{artifact.name} falls off {item.describe()}"
+        for artifact in manifest.artifacts
+        if artifact.component is Component.DECODER
+        for item in artifact.portability
+        if not item.is_whole and _is_expected_whole(artifact, item)
+    )
+
+
+def _is_expected_whole(artifact: ArtifactRecord, item: Portability) -> bool:
+    if artifact.image_dtype is not ImageDtype.FLOAT32:
+        return False
+    if artifact.format is Format.ONNX and len(artifact.batches) > 1:
+        return False
+    if item.backend is Backend.XNNPACK:
+        return artifact.precision is not Precision.INT16X8
+    return artifact.precision is Precision.FLOAT32
+
+
+def portability_table(artifacts: Iterable[ArtifactRecord]) -> list[str]:
+    """Returns a Markdown table: what each artifact needs, and how much of it each accelerator takes."""
+    lines = ["| file | needs at least | accelerators |", "|---|---|---|"]
+    for artifact in artifacts:
+        needs = artifact.requires.describe() if artifact.requires else "not recorded"
+        taken = "; ".join(item.describe() for item in artifact.portability) or "not recorded"
+        lines.append(f"| {artifact.name} | {needs} | {taken} |")
+    return lines
+
+
+def portability_sources(artifacts: Iterable[ArtifactRecord]) -> list[str]:
+    """Returns Markdown items: where what the table says was learnt."""
+    sources = {item.backend: item.source for artifact in artifacts for item in artifact.portability}
+    return [f"- {backend}: {source}" for backend, source in sources.items()]

@@ -1,0 +1,1 @@
+"""The original model: its samples, its outputs, its own noise."""

@@ -1,0 +1,100 @@
+"""The components that are made of others: of which, on what inputs they are compared, and what stands for the original.
+
+What stands for the original is the reference noise of `pocketvae.numerics.noise` and, behind it, the original Keras
+models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.bundle.manifest import Stratum
+from pocketvae.export.original.samples import Samples, with_labels
+from pocketvae.keras.io import import_keras
+from pocketvae.numerics.noise import normal_noise
+from pocketvae.spec import Component, VaeSpec
+
+_EXTREMES = (-(2**31), -1, 0, 1, 2**31 - 1)
+_SEQUENCE_COUNT, _RANDOM_COUNT = 128, 128
+
+
+def parts(component: Component, vae: VaeSpec) -> tuple[Component, ...]:
+    """Returns the components whose files are joined to this one; none for those that are converted themselves."""
+    if component is Component.GENERATOR:
+        return (Component.SAMPLER, Component.DECODER)
+    learned = component is Component.SAMPLER and Component.PRIOR in vae.components
+    return (Component.PRIOR,) if learned else ()
+
+
+def with_parts(components: tuple[Component, ...], vae: VaeSpec) -> tuple[Component, ...]:
+    """Returns components and all that they are made of, each once."""
+    found: dict[Component, None] = {}
+    waiting = list(components)
+    while waiting:
+        component = waiting.pop(0)
+        found.setdefault(component)
+        waiting += parts(component, vae)
+    return tuple(found)
+
+
+def is_exact(component: Component, vae: VaeSpec) -> bool:
+    """Whether a component computes nothing in floating point, so that every runtime must return the same bits."""
+    return component is Component.SAMPLER and Component.PRIOR not in vae.components
+
+
+def golden_inputs(component: Component, vae: VaeSpec, rng: np.random.Generator) -> Samples:
+    """Returns pairs of seed and index: the ends of the 32-bit range, one seed's first images, and random pairs."""
+    limits = np.iinfo(np.int32)
+    random = rng.integers(limits.min, limits.max, (_RANDOM_COUNT, 2), endpoint=True)
+    seed = int(rng.integers(limits.max))
+    kinds = {
+        "extremes": np.array(list(product(_EXTREMES, repeat=2))),
+        "sequence": np.array([(seed, index) for index in range(_SEQUENCE_COUNT)]),
+        "random": random,
+    }
+    starts = np.cumsum([0, *(len(pairs) for pairs in kinds.values())])
+    strata = tuple(
+        Stratum(name=name, start=int(start), count=len(pairs))
+        for (name, pairs), start in zip(kinds.items(), starts, strict=False)
+    )
+    seeds, indices = np.concatenate(list(kinds.values())).astype(np.int32).T.copy()
+    samples = Samples(inputs={"seed": seeds, "index": indices}, strata=strata)
+    if len(vae.inputs(component)) == len(samples.inputs):
+        return samples
+    return with_labels(samples, rng.integers(0, vae.label_count, len(seeds)).astype(np.int32))
+
+
+def with_noise(inputs: Mapping[str, npt.NDArray[Any]], vae: VaeSpec) -> dict[str, npt.NDArray[Any]]:
+    """Returns the inputs with `eps [N, E] float32`, the reference noise, in place of `seed` and `index`."""
+    others = {name: values for name, values in inputs.items() if name not in ("seed", "index")}
+    return {"eps": normal_noise(inputs["seed"], inputs["index"], vae.eps_dim), **others}
+
+
+def chain(component: Component, vae: VaeSpec, models: Mapping[Component, Any]) -> Any:
+    """Returns the original that follows the noise, as a Keras model: `eps (, label)` to `z` or a decoder's outputs.
+
+    Args:
+        component: A composed one.
+        vae: Gives the interface.
+        models: The originals of the VAE's parts.
+    """
+    keras = import_keras()
+    prior = models.get(Component.PRIOR)
+    if component is Component.SAMPLER:
+        eps = keras.layers.Input((vae.eps_dim,), name="eps")
+        return prior or keras.Model(eps, keras.layers.Activation("linear", name="z")(eps))
+    decoder = models[Component.DECODER]
+    if prior is None:
+        return decoder
+    eps, *label = (keras.layers.Input(shape, dtype=dtype, name=name) for name, shape, dtype in _noise_inputs(vae))
+    return keras.Model([eps, *label], decoder([prior(eps), *label] if label else prior(eps)))
+
+
+def _noise_inputs(vae: VaeSpec) -> list[tuple[str, tuple[int, ...], str]]:
+    label = [(spec.name, spec.shape[1:], spec.dtype) for spec in vae.inputs(Component.DECODER)[1:]]
+    return [("eps", (vae.eps_dim,), "float32"), *label]

@@ -1,0 +1,147 @@
+"""The latents and images that an export calibrates with and is tested on: pure, seeded, stratified."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.bundle.manifest import Stratum
+from pocketvae.data.dataset import to_unit_interval
+from pocketvae.numerics.gaussian import reparameterize
+from pocketvae.spec import Component, Likelihood, VaeSpec
+
+FloatArray = npt.NDArray[np.float32]
+
+_TAIL_LOW, _TAIL_HIGH = 3.0, 4.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Purpose:
+    """What samples are drawn for, and how many of each kind.
+
+    Attributes:
+        name: Also of the images in the run's reference archive.
+        stream: Of the random generator.
+        posterior_count: Latents of the posteriors of as many images; None for one of each image there is.
+        prior_count: Draws from the prior.
+        tail_count: Draws from its tails.
+    """
+
+    name: str
+    stream: int
+    posterior_count: int | None
+    prior_count: int
+    tail_count: int
+
+
+CALIBRATION = Purpose(name="calibration", stream=0, posterior_count=None, prior_count=256, tail_count=128)
+GOLDEN = Purpose(name="golden", stream=1, posterior_count=128, prior_count=128, tail_count=64)
+
+
+def without_images(purpose: Purpose) -> Purpose:
+    """Returns the purpose with more draws from the prior, in place of those from posteriors."""
+    return replace(purpose, posterior_count=0, prior_count=purpose.prior_count + (purpose.posterior_count or 0))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Samples:
+    """Samples of several kinds, one after the other.
+
+    Attributes:
+        inputs: Input name to `[N, ...]`.
+        strata: The kinds, in order, covering all N.
+    """
+
+    inputs: dict[str, npt.NDArray[Any]]
+    strata: tuple[Stratum, ...]
+
+
+def stack(name: str, parts: dict[str, FloatArray]) -> Samples:
+    """Joins named parts of one input in order; empty ones are left out."""
+    kept = {kind: part for kind, part in parts.items() if len(part)}
+    starts = np.cumsum([0, *(len(part) for part in kept.values())])
+    strata = tuple(
+        Stratum(name=kind, start=int(start), count=len(part))
+        for (kind, part), start in zip(kept.items(), starts, strict=False)
+    )
+    return Samples(inputs={name: np.concatenate(list(kept.values())).astype(np.float32)}, strata=strata)
+
+
+def with_labels(samples: Samples, labels: npt.NDArray[np.int32]) -> Samples:
+    """Adds a label to every sample.
+
+    Args:
+        samples: N of them.
+        labels: `[N]`.
+    """
+    return replace(samples, inputs={**samples.inputs, "label": labels.astype(np.int32)})
+
+
+def posterior_latents(z_mean: FloatArray, z_log_var: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """Draws one latent from each posterior, `[N, D]`."""
+    eps = rng.standard_normal(z_mean.shape)
+    return reparameterize(z_mean, z_log_var, eps).astype(np.float32)
+
+
+def normal_noise(count: int, dim: int, rng: np.random.Generator) -> FloatArray:
+    """Draws from N(0, I), `[count, dim]`: latents of a standard prior, or what a learned one turns into latents."""
+    return rng.standard_normal((count, dim)).astype(np.float32)
+
+
+def tail_noise(count: int, dim: int, rng: np.random.Generator) -> FloatArray:
+    """Draws from N(0, I) with one coordinate each moved out to an absolute value of 3 to 4, `[count, dim]`.
+
+    One draw in 370 lies beyond 3 sigma in a given dimension, so with 16 dimensions one image in 23 has such a
+    coordinate: rare enough to be missed by a small calibration set and common enough to be seen by users.
+    """
+    noise = np.clip(rng.standard_normal((count, dim)), -_TAIL_LOW, _TAIL_LOW)
+    # Cycling through the dimensions gives each the same share of tails.
+    dimensions = np.arange(count) % dim
+    noise[np.arange(count), dimensions] = rng.choice([-1.0, 1.0], count) * rng.uniform(_TAIL_LOW, _TAIL_HIGH, count)
+    return noise.astype(np.float32)
+
+
+def encoder_inputs(images: npt.NDArray[np.uint8], vae: VaeSpec, rng: np.random.Generator) -> Samples:
+    """Returns what an encoder is fed, `[N, H, W, C]` or flat, in [0, 1] or in the image's range where that is strict.
+
+    Apps feed grey values. Under a Bernoulli likelihood training fed binarized ones, so every second image is
+    binarized: the encoder has to serve both.
+    """
+    intensities = to_unit_interval(images).reshape(-1, *vae.tensor_shape(Component.ENCODER))
+    if vae.range_is_strict:
+        intensities = np.float32(vae.image_range[0]) + np.float32(vae.range_span) * intensities
+    if vae.likelihood is not Likelihood.BERNOULLI:
+        return stack("x", {"grey": intensities})
+    grey, chosen = intensities[0::2], intensities[1::2]
+    binarized = (rng.random(chosen.shape) < chosen).astype(np.float32)
+    return stack("x", {"grey": grey, "binarized": binarized})
+
+
+def observed_images(images: npt.NDArray[np.uint8], vae: VaeSpec, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
+    """Returns images as the likelihood sees them, `[N, H, W, C] uint8`: binarized to 0 and 1 under a Bernoulli one."""
+    if vae.likelihood is not Likelihood.BERNOULLI:
+        return images
+    return (rng.random(images.shape) < to_unit_interval(images)).astype(np.uint8)
+
+
+def from_observed(observed: npt.NDArray[np.uint8], vae: VaeSpec) -> Samples:
+    """Returns observed images as an encoder takes them."""
+    scale = 1 if vae.likelihood is Likelihood.BERNOULLI else 255
+    return stack(
+        "x",
+        {
+            "observed": (observed.astype(np.float32) / np.float32(scale)).reshape(
+                -1, *vae.tensor_shape(Component.ENCODER)
+            )
+        },
+    )
+
+
+def encoder_labels(labels: npt.NDArray[np.int32], likelihood: Likelihood) -> npt.NDArray[np.int32]:
+    """Returns labels in the order in which `encoder_inputs` returns their images."""
+    if likelihood is not Likelihood.BERNOULLI:
+        return labels
+    return np.concatenate([labels[0::2], labels[1::2]])

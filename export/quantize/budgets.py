@@ -1,0 +1,181 @@
+"""How exact every artifact has to be, and where each number comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+from pocketvae.errors import SpecError
+from pocketvae.export.original.goldens import NoiseFloor
+from pocketvae.numerics.metrics import ELBO_CHANGE
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.spec import ArtifactSpec, Component, ImageDtype, Precision
+
+# Another summation order, another exponential function and fused multiply-adds each add about as much as the original
+# differs from itself over batch sizes, threads, oneDNN, eager and graph; ten times leaves room for all of them on
+# another CPU.
+FLOOR_FACTOR = 10.0
+# A model whose outputs never change with the batch size still may differ by a few units in the last place.
+_SMALLEST_FLOOR = 1e-6
+HALF_FACTOR = 2.0
+
+_PIXEL = 1 / 255
+# Nats add up over pixels: 0.1 nats of a 28x28 digit are 1.3e-4 a pixel, and a larger image has as much of each.
+_ELBO_NATS = 0.1
+_ELBO_VALUES = 784
+_DECODER_BUDGETS = {
+    Precision.DYNAMIC_INT8: (4.0, 1.0),
+    Precision.INT8: (4.0, 1.0),
+    Precision.INT16X8: (4.0, 1.0),
+    # Integer z and integer pixels: the interface alone rounds z to 1/255 of its range.
+    Precision.INT8_IO: (12.0, 2.0),
+}
+_ENCODER_KL_NATS = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Budget:
+    """How much quantization may cost; what is None is the default.
+
+    Attributes:
+        p99_steps: Grey steps of 1/255 that 99 per cent of all pixels of a decoder keep within.
+        mean_steps: Grey steps by which they may differ on average.
+        elbo_nats: By which the mean ELBO of observed images may change.
+
+    Raises:
+        SpecError: a value is not positive.
+    """
+
+    p99_steps: float | None = None
+    mean_steps: float | None = None
+    elbo_nats: float | None = None
+
+    def __post_init__(self) -> None:
+        for name, value in (("p99", self.p99_steps), ("mean", self.mean_steps), ("elbo", self.elbo_nats)):
+            if value is not None and not 0 < value < float("inf"):
+                raise SpecError(f"--budget-{name} must be a positive number, got {value:g}")
+
+
+DEFAULT_BUDGET = Budget()
+
+
+_KERNELS = "how far the runtime's optimized and built-in kernels differ on this file"
+
+
+def tolerances(
+    spec: ArtifactSpec,
+    floor: NoiseFloor,
+    image_span: float = 1.0,
+    kernel_spread: Mapping[str, float] | None = None,
+    budget: Budget = DEFAULT_BUDGET,
+    observed_values: int = 0,
+) -> tuple[Tolerance, ...]:
+    """Returns what verify holds an artifact to, see `base_tolerances` and `with_pixel_rounding`."""
+    limits = base_tolerances(spec, floor, image_span, kernel_spread, budget, observed_values)
+    return with_pixel_rounding(spec, limits, image_span)
+
+
+def with_pixel_rounding(
+    spec: ArtifactSpec, limits: tuple[Tolerance, ...], image_span: float = 1.0
+) -> tuple[Tolerance, ...]:
+    """Returns the limits with half a grey step more where an artifact returns pixels.
+
+    An image that is rounded to whole pixels moves by half a step at the most, so that a float artifact stays within
+    one step. Pixels that are taken stand for exactly the numbers that an artifact of float32 images is given.
+    Whole pixels are no probabilities, so that the ELBO is not theirs to hold.
+
+    Args:
+        spec: The artifact.
+        limits: Of the same artifact with float32 images.
+        image_span: White minus black, 255 steps.
+    """
+    if spec.image_dtype is not ImageDtype.UINT8 or spec.component is Component.ENCODER:
+        return limits
+    half_step = 0.5 * _PIXEL * image_span
+    return tuple(
+        replace(limit, limit=limit.limit + half_step, source=f"half a grey step of rounding, and {limit.source}")
+        for limit in limits
+        if limit.metric != ELBO_CHANGE
+    )
+
+
+def base_tolerances(
+    spec: ArtifactSpec,
+    floor: NoiseFloor,
+    image_span: float = 1.0,
+    kernel_spread: Mapping[str, float] | None = None,
+    budget: Budget = DEFAULT_BUDGET,
+    observed_values: int = 0,
+) -> tuple[Tolerance, ...]:
+    """Returns what an artifact with float32 images is held to.
+
+    What computes nothing in floating point must be equal. Other float artifacts are held to a multiple of the
+    original's own spread, quantized ones to a budget in the units of their use: pixel steps for what makes an image,
+    nats for an encoder.
+
+    Args:
+        spec: The artifact.
+        floor: Of its component.
+        image_span: White minus black, 255 steps.
+        kernel_spread: Of a float file, by output. It counts up to the limit without it: what differs by more is a
+            fault of a kernel, not its noise.
+        budget: Of quantized artifacts.
+        observed_values: Pixels times channels of the images that golden latents were drawn for; 0 where there are
+            none, or where their likelihood is not known.
+    """
+    if floor.exact:
+        source = "bit-identical by construction: integer arithmetic and a table"
+        return tuple(Tolerance(output=name, metric="max_abs", limit=0.0, source=source) for name in floor.float32)
+    if spec.precision.is_float:
+        floor = _with_kernels(floor, kernel_spread or {})
+        return tuple(_float_tolerance(spec.precision, name, floor) for name in sorted(floor.float32))
+    if spec.component is Component.ENCODER:
+        source = f"budget: {_ENCODER_KL_NATS} nats between the original's and the artifact's posterior"
+        return (Tolerance(output="posterior", metric="kl_mean", limit=_ENCODER_KL_NATS, source=source),)
+    return (*_pixel_tolerances(spec, image_span, budget), *_elbo_tolerances(spec, budget, observed_values))
+
+
+def _pixel_tolerances(spec: ArtifactSpec, image_span: float, budget: Budget) -> tuple[Tolerance, ...]:
+    p99, mean = _DECODER_BUDGETS[spec.precision]
+    p99, mean = budget.p99_steps or p99, budget.mean_steps or mean
+    step = _PIXEL * image_span
+    unit = "of 255 grey steps" if image_span == 1.0 else f"of 255 grey steps of {step:.3g}"
+    return tuple(
+        Tolerance(output="image", metric=metric, limit=steps * step, source=f"budget: {steps:g} {unit}")
+        for metric, steps in (("p99_abs", p99), ("mean_abs", mean))
+    )
+
+
+def _elbo_tolerances(spec: ArtifactSpec, budget: Budget, observed_values: int) -> tuple[Tolerance, ...]:
+    """Returns the limit of a decoder's ELBO; an integer image of 256 levels is no probability to take logarithms of."""
+    if spec.component is not Component.DECODER or spec.precision is Precision.INT8_IO or not observed_values:
+        return ()
+    limit, source = _ELBO_NATS, f"budget: {_ELBO_NATS:g} nats between the ELBO of the original and of the artifact"
+    shared = observed_values / _ELBO_VALUES * _ELBO_NATS
+    if shared > limit:
+        limit = shared
+        source = f"budget: {_ELBO_NATS:g} nats for each {_ELBO_VALUES} of {observed_values} observed values of the ELBO"
+    if budget.elbo_nats is not None:
+        limit, source = budget.elbo_nats, f"budget: {budget.elbo_nats:g} nats of the ELBO, as asked for"
+    return (Tolerance(output="image", metric=ELBO_CHANGE, limit=limit, source=source),)
+
+
+def _with_kernels(floor: NoiseFloor, spread: Mapping[str, float]) -> NoiseFloor:
+    largest = {name: FLOOR_FACTOR * max(value, _SMALLEST_FLOOR) for name, value in floor.float32.items()}
+    return floor.widened({name: value for name, value in spread.items() if value <= largest[name]}, _KERNELS)
+
+
+def _float_tolerance(precision: Precision, output: str, floor: NoiseFloor) -> Tolerance:
+    measured = floor.float32[output]
+    spread = max(measured, _SMALLEST_FLOOR)
+    limit = FLOOR_FACTOR * spread
+    cause = floor.cause.get(output, "")
+    how = cause if cause == _KERNELS else f"the original against itself, most {cause}".rstrip()
+    source = f"{FLOOR_FACTOR:g} x {spread:.1e}, {how}"
+    if measured < _SMALLEST_FLOOR:
+        source = f"{FLOOR_FACTOR:g} x {spread:.1e}, the smallest spread assumed (measured {measured:.1e})"
+    if precision is Precision.FLOAT16:
+        half = floor.float16[output]
+        limit += HALF_FACTOR * half
+        source = f"{HALF_FACTOR:g} x {half:.1e}, the original with weights rounded to half precision, plus {source}"
+    return Tolerance(output=output, metric="max_abs", limit=limit, source=source)

@@ -1,0 +1,99 @@
+"""Dynamic int8 within its budget: where 8 bits for all weights are too few, some layers keep theirs in float."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+
+import numpy as np
+
+from pocketvae.export.convert import tflite
+from pocketvae.export.quantize import onnx as onnx_quantize
+from pocketvae.export.quantize.measured import errors_of, largest_error_ratio, run_content
+from pocketvae.export.quantize.search import QuantizationPlan, Search, Trial
+from pocketvae.export.quantize.source import Source
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.spec import Format
+
+_FLOAT32, _INT8 = 0, 9  # of the TFLite schema's TensorType
+
+
+def quantize_within_budget(
+    format: Format, source: Source, tolerances: tuple[Tolerance, ...]
+) -> tuple[bytes, tuple[str, ...]]:
+    """Quantizes all weights, or, where that is over the budget, the largest layers that keep within it.
+
+    Returns:
+        The file, and the names of the layers that kept their weights in float.
+    """
+    if not tolerances:
+        return _quantize(format, source, QuantizationPlan()), ()
+    search = Search(_layers(format, source), partial(_attempt, format, source, tolerances))
+    best = search.run_without_ranges()
+    return best.content, best.plan.float_layers
+
+
+def _attempt(format: Format, source: Source, tolerances: tuple[Tolerance, ...], plan: QuantizationPlan) -> Trial:
+    content = _quantize(format, source, plan)
+    errors = errors_of(run_content(format, content, source.golden_inputs), source, tolerances)
+    share = largest_error_ratio(errors, tolerances)
+    return Trial(plan=plan, content=content, rmse=share, error_ratio=share, errors=errors)
+
+
+def _layers(format: Format, source: Source) -> Mapping[str, int]:
+    if format is Format.ONNX:
+        return onnx_quantize.weighted_layers(source.float32(Format.ONNX))
+    return _integer_layers(_whole_tflite(source))
+
+
+def _quantize(format: Format, source: Source, plan: QuantizationPlan) -> bytes:
+    if format is Format.ONNX:
+        return onnx_quantize.quantize_dynamic(source.float32(Format.ONNX), plan.float_layers)
+    whole = _whole_tflite(source)
+    return _with_float_weights(whole, source.float32(Format.TFLITE), plan.float_layers) if plan.float_layers else whole
+
+
+def _whole_tflite(source: Source) -> bytes:
+    return source.once("dynamic int8", lambda: tflite.convert_dynamic_int8(source.graph()))
+
+
+def _integer_layers(content: bytes) -> dict[str, int]:
+    """Returns the number of integer weights of each layer, by the name of its output."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    graph = model.subgraphs[0]
+    found = {}
+    for operator in graph.operators:
+        for index in operator.inputs[1:]:
+            tensor = graph.tensors[index]
+            data = model.buffers[tensor.buffer].data
+            if index >= 0 and tensor.type == _INT8 and data is not None:
+                found[graph.tensors[operator.outputs[0]].name.decode()] = len(bytes(data))
+    return found
+
+
+def _with_float_weights(quantized: bytes, float32: bytes, layers: tuple[str, ...]) -> bytes:
+    """Puts float weights back: an operator with float weights and float activations computes in float.
+
+    The quantizer that converts this precision cannot be told to leave a layer out. Both files come from one graph, so
+    that a layer has the same name and the same inputs in both.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(quantized)
+    original = flatbuffer_utils.read_model_from_bytearray(float32)
+    graph, source = model.subgraphs[0], original.subgraphs[0]
+    producers = {source.tensors[item.outputs[0]].name: item for item in source.operators}
+    for operator in graph.operators:
+        name = graph.tensors[operator.outputs[0]].name
+        if name.decode() not in layers:
+            continue
+        for position, index in enumerate(operator.inputs):
+            tensor = graph.tensors[index]
+            if index < 0 or tensor.type != _INT8:
+                continue
+            data = original.buffers[source.tensors[producers[name].inputs[position]].buffer].data
+            model.buffers[tensor.buffer].data = np.frombuffer(bytes(data), np.uint8)
+            tensor.type, tensor.quantization = _FLOAT32, None
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))

@@ -1,0 +1,85 @@
+"""Running a file that is not written yet, and how far it is from the original on the goldens."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.export.original.goldens import FLOOR_SAMPLES, thinned
+from pocketvae.export.quantize.source import Source
+from pocketvae.numerics.metrics import measure
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.runtimes.base import Kernels, Runner, run_samples
+from pocketvae.runtimes.opening import open_runner
+from pocketvae.spec import Format
+
+FloatArray = npt.NDArray[np.float32]
+Inputs = Mapping[str, npt.NDArray[Any]]
+
+
+def open_content(format: Format, content: bytes, kernels: Kernels = Kernels.OPTIMIZED) -> Runner:
+    """Loads a file from its bytes."""
+    with tempfile.NamedTemporaryFile(suffix=f".{format}") as file:
+        file.write(content)
+        file.flush()
+        return open_runner(Path(file.name), format, kernels=kernels)
+
+
+def run_content(
+    format: Format, content: bytes, inputs: Inputs, kernels: Kernels = Kernels.OPTIMIZED
+) -> dict[str, FloatArray]:
+    """Runs a file on every sample."""
+    with open_content(format, content, kernels) as runner:
+        return run_samples(runner, inputs)
+
+
+def error_ratio_of(format: Format, content: bytes, source: Source, tolerances: tuple[Tolerance, ...]) -> float:
+    """Returns the largest ratio of an error on the goldens to its limit; infinite where an output is not finite."""
+    return error_ratio_of_outputs(run_content(format, content, source.golden_inputs), source, tolerances)
+
+
+def error_ratio_of_outputs(
+    outputs: Mapping[str, FloatArray], source: Source, tolerances: tuple[Tolerance, ...]
+) -> float:
+    """Returns the same of outputs that are there already."""
+    return largest_error_ratio(errors_of(outputs, source, tolerances), tolerances)
+
+
+def errors_of(outputs: Mapping[str, FloatArray], source: Source, tolerances: tuple[Tolerance, ...]) -> dict[str, float]:
+    """Returns what each tolerance limits, by `OUTPUT METRIC`."""
+    return {
+        error_name(tolerance): measure(
+            tolerance, source.golden_outputs, outputs, image_span=source.vae.range_span, observed=source.observed
+        )
+        for tolerance in tolerances
+    }
+
+
+def error_name(tolerance: Tolerance) -> str:
+    """Returns the name under which an error is recorded."""
+    return f"{tolerance.output} {tolerance.metric}"
+
+
+def largest_error_ratio(errors: Mapping[str, float], tolerances: tuple[Tolerance, ...]) -> float:
+    """Returns the largest ratio of an error to its limit; infinite where one is NaN."""
+    ratios = [_ratio(errors[error_name(tolerance)], tolerance.limit) for tolerance in tolerances]
+    # max() of a list with NaN depends on its order; a NaN must never look like a pass.
+    return float("inf") if any(np.isnan(ratios)) else max(ratios)
+
+
+def kernel_spread(format: Format, content: bytes, source: Source) -> dict[str, float]:
+    """Returns the largest difference between a runtime's optimized and built-in kernels, by output."""
+    some = thinned(source.golden_inputs, FLOOR_SAMPLES)
+    optimized, builtin = (run_content(format, content, some, kernels) for kernels in Kernels)
+    return {name: float(np.abs(optimized[name] - builtin[name]).max()) for name in optimized}
+
+
+def _ratio(value: float, limit: float) -> float:
+    if limit > 0:
+        return value / limit
+    return 0.0 if value == 0 else float("inf")

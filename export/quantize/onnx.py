@@ -1,0 +1,324 @@
+"""Quantization of ONNX models with onnxruntime's tools.
+
+Weights are uint8, not int8: on x86 CPUs without VNNI, onnxruntime's int8 kernels add pairs of products in 16 bits and
+saturate. On a decoder that was seen as an error of 211/255 that another CPU does not show. uint8 weights take
+the kernels that do not saturate, so that the result does not depend on the CPU.
+"""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.export.convert.samples import each_sample
+from pocketvae.export.quantize.search import QuantizationPlan
+from pocketvae.export.quantize.tflite import LOGIT_BOUND
+
+Inputs = Mapping[str, npt.NDArray[Any]]
+
+_WEIGHTED = ("Gemm", "MatMul", "Conv", "ConvTranspose")
+# Operators that move or bound values: quantizing them too keeps the integers flowing between weighted layers.
+_MOVERS = ("DepthToSpace", "Reshape", "Transpose", "Flatten", "Slice", "Concat")
+_HEADS = {
+    "Sigmoid": (-LOGIT_BOUND, LOGIT_BOUND),
+    "Tanh": (-LOGIT_BOUND / 2, LOGIT_BOUND / 2),
+    "Clip": (0.0, 1.0),
+}
+_PASSIVE = ("Relu", "Pad", "MaxPool", *_MOVERS)
+
+
+def quantize_dynamic(float32: bytes, float_layers: Sequence[str] = ()) -> bytes:
+    """Quantizes weights to uint8 per channel; activations are quantized as they come.
+
+    Args:
+        float32: The float model.
+        float_layers: Left out, named as `weighted_layers` does.
+    """
+    from onnxruntime.quantization import QuantType
+    from onnxruntime.quantization import quantize_dynamic as quantize
+
+    with _Workspace(float32) as workspace:
+        workspace.prepare()
+        quantize(
+            workspace.source,
+            workspace.target,
+            per_channel=True,
+            weight_type=QuantType.QUInt8,
+            # A Gemm is split into a product and a sum before its name is looked for.
+            nodes_to_exclude=[name for layer in float_layers for name in (layer, f"{layer}_MatMul")],
+        )
+        return workspace.result()
+
+
+Ranges = dict[str, tuple[float, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibrated:
+    """A float model with the ranges of its activations; quantizing it needs no samples any more.
+
+    Attributes:
+        float32: The model.
+        prepared: The same, as onnxruntime's quantizer wants it.
+        cache: The ranges of all tensors, in onnxruntime's form.
+        ranges: Of the outputs of layers with weights, see `activation_ranges`.
+    """
+
+    float32: bytes
+    prepared: bytes
+    cache: bytes
+    ranges: Ranges
+
+
+def calibrate(float32: bytes, calibration: Inputs) -> Calibrated:
+    """Finds the ranges of all activations.
+
+    Args:
+        float32: The float model.
+        calibration: Input name to `[N, ...]` samples.
+    """
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._samples = each_sample(calibration)
+
+        def get_next(self) -> dict[str, npt.NDArray[Any]] | None:
+            return next(self._samples, None)
+
+    with _Workspace(float32) as workspace:
+        workspace.prepare()
+        _quantize_static(workspace, QuantizationPlan(), {}, Reader())
+        return Calibrated(
+            float32=float32,
+            prepared=workspace.source.read_bytes(),
+            cache=workspace.cache.read_bytes(),
+            ranges=activation_ranges(float32, calibration),
+        )
+
+
+def quantize_static(calibrated: Calibrated, plan: QuantizationPlan) -> bytes:
+    """Quantizes to QDQ form, uint8 weights per channel and uint8 activations; a sigmoid stays in float.
+
+    Args:
+        calibrated: From `calibrate`.
+        plan: Names layers as `weighted_layers` does.
+    """
+    with _Workspace(calibrated.prepared) as workspace:
+        workspace.cache.write_bytes(calibrated.cache)
+        _quantize_static(workspace, plan, _overrides(calibrated.float32, calibrated.ranges, plan), None)
+        return workspace.result()
+
+
+def _quantize_static(workspace: _Workspace, plan: QuantizationPlan, overrides: dict[str, Any], reader: Any) -> None:
+    from onnxruntime.quantization import QuantFormat, QuantType
+    from onnxruntime.quantization import quantize_static as quantize
+
+    quantize(
+        workspace.source,
+        workspace.target,
+        reader,
+        quant_format=QuantFormat.QDQ,
+        op_types_to_quantize=[*_WEIGHTED, *_PASSIVE],
+        per_channel=True,
+        activation_type=QuantType.QUInt8,
+        weight_type=QuantType.QUInt8,
+        nodes_to_exclude=_float_nodes(workspace.source.read_bytes(), plan),
+        calibration_cache_path=workspace.cache,
+        extra_options={"WeightSymmetric": True, "TensorQuantOverrides": overrides},
+    )
+
+
+def _float_nodes(prepared: bytes, plan: QuantizationPlan) -> list[str]:
+    """Returns the nodes to keep in float: the plan's layers and what merely passes their values on."""
+    import onnx
+
+    found = list(plan.float_layers)
+    kept: set[str] = set()
+    for node in onnx.load_from_string(prepared).graph.node:  # in order of execution
+        if node.name in plan.float_layers:
+            kept.update(node.output)
+        elif node.op_type in _PASSIVE and node.input[0] in kept:
+            kept.update(node.output)
+            found.append(node.name)
+    return found
+
+
+def activation_ranges(float32: bytes, calibration: Inputs) -> Ranges:
+    """Returns the smallest and largest value of the output of every layer with weights, after its ReLU.
+
+    What reaches the head is limited to where the head still moves, see `tflite_quantize.LOGIT_BOUND`.
+    """
+    import onnx
+    import onnxruntime as ort
+
+    model = onnx.load_from_string(float32)
+    outputs = {layer: _chain(model.graph, layer) for layer in weighted_layers(float32)}
+    heads = {layer: chain.activation for layer, chain in outputs.items()}
+    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in heads.values())
+    options = ort.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    lows, highs = dict.fromkeys(heads, np.inf), dict.fromkeys(heads, -np.inf)
+    for sample in each_sample(calibration):
+        for layer, values in zip(heads, session.run(list(heads.values()), sample), strict=True):
+            lows[layer] = min(lows[layer], float(values.min()))
+            highs[layer] = max(highs[layer], float(values.max()))
+    for layer, chain in outputs.items():
+        if chain.bounds is not None:
+            lows[layer], highs[layer] = max(lows[layer], chain.bounds[0]), min(highs[layer], chain.bounds[1])
+    return {layer: (lows[layer], highs[layer]) for layer in heads}
+
+
+def weighted_layers(float32: bytes) -> dict[str, int]:
+    """Returns the nodes that hold weights: name to the number of weights, in graph order."""
+    import onnx
+
+    graph = onnx.load_from_string(float32).graph
+    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
+    return {
+        node.name: sum(sizes.get(name, 0) for name in node.input)
+        for node in graph.node
+        if node.op_type in _WEIGHTED and any(name in sizes for name in node.input)
+    }
+
+
+def layer_outputs(float32: bytes) -> dict[str, str]:
+    """Returns the tensor of each layer's output, after its ReLU."""
+    import onnx
+
+    graph = onnx.load_from_string(float32).graph
+    return {layer: _chain(graph, layer).activation for layer in weighted_layers(float32)}
+
+
+def stored_outputs(quantized: bytes, outputs: Mapping[str, str]) -> dict[str, str]:
+    """Returns where a quantized model holds those outputs: as integers where it has them, else as floats.
+
+    Args:
+        quantized: The model.
+        outputs: From `layer_outputs` of the float model.
+    """
+    import onnx
+
+    graph = onnx.load_from_string(quantized).graph
+    made_by = {node.name: node.output[0] for node in graph.node}
+    integers = {node.input[0]: node.output[0] for node in graph.node if node.op_type == "QuantizeLinear"}
+    # A ReLU that quantization does anyway is taken out, so that the layer's own output is what is quantized.
+    names = {layer: [name, made_by.get(layer, name)] for layer, name in outputs.items()}
+    return {
+        layer: next((integers[name] for name in both if name in integers), both[0]) for layer, both in names.items()
+    }
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Chain:
+    """A layer's output and what merely moves its values on.
+
+    Attributes:
+        activation: The tensor after the layer's ReLU, or after the layer where it has none.
+        tensors: That one and those that hold the same values moved.
+        bounds: The range of values that the head behind them tells apart; None where there is no head.
+    """
+
+    activation: str
+    tensors: tuple[str, ...]
+    bounds: tuple[float, float] | None
+
+
+def _chain(graph: Any, layer: str) -> _Chain:
+    node = next(node for node in graph.node if node.name == layer)
+    consumers = [user for user in graph.node if node.output[0] in user.input]
+    if len(consumers) == 1 and consumers[0].op_type == "Relu":
+        node = consumers[0]
+    tensors = [node.output[0]]
+    while True:
+        consumers = [user for user in graph.node if tensors[-1] in user.input]
+        if len(consumers) != 1 or consumers[0].op_type not in _MOVERS:
+            break
+        tensors.append(consumers[0].output[0])
+    return _Chain(activation=tensors[0], tensors=tuple(tensors), bounds=_head_bounds(graph, consumers))
+
+
+def _head_bounds(graph: Any, consumers: list[Any]) -> tuple[float, float] | None:
+    """Returns the bounds of the head that alone consumes a tensor: a swish's sigmoid and a ReLU6 are no heads."""
+    if len(consumers) != 1 or consumers[0].op_type not in _HEADS:
+        return None
+    head = consumers[0]
+    if head.op_type == "Clip" and [_constant(graph, name) for name in head.input[1:3]] != [0.0, 1.0]:
+        return None
+    tensor, outputs = head.output[0], {output.name for output in graph.output}
+    while tensor not in outputs:
+        following = [user for user in graph.node if tensor in user.input]
+        if len(following) != 1 or following[0].op_type not in (*_MOVERS, "Identity"):
+            return None
+        tensor = following[0].output[0]
+    return _HEADS[head.op_type]
+
+
+def _constant(graph: Any, name: str) -> float | None:
+    from onnx import numpy_helper
+
+    found = [tensor for tensor in graph.initializer if tensor.name == name]
+    found += [node.attribute[0].t for node in graph.node if node.op_type == "Constant" and name in node.output]
+    return float(numpy_helper.to_array(found[0]).reshape(-1)[0]) if found else None
+
+
+def _overrides(float32: bytes, ranges: Ranges, plan: QuantizationPlan) -> dict[str, list[dict[str, Any]]]:
+    import onnx
+
+    graph = onnx.load_from_string(float32).graph
+    overrides: dict[str, list[dict[str, Any]]] = {}
+    for layer, (low, high) in ranges.items():
+        scale = plan.range_scales.get(layer, 1.0)
+        for tensor in _chain(graph, layer).tensors:
+            # Where layers are joined, the range must hold the values of all of them.
+            known = overrides.get(tensor, [{"rmin": np.inf, "rmax": -np.inf}])[0]
+            lowest, highest = min(known["rmin"], low * scale), max(known["rmax"], high * scale)
+            overrides[tensor] = [{"rmin": np.float32(lowest), "rmax": np.float32(highest)}]
+    outputs = {output.name for output in graph.output}
+    return {tensor: limits for tensor, limits in overrides.items() if tensor not in outputs}
+
+
+class _Workspace:
+    """A temporary folder: onnxruntime's quantizers read and write files."""
+
+    def __init__(self, float32: bytes) -> None:
+        self._content = float32
+
+    def __enter__(self) -> _Workspace:
+        self._folder = tempfile.TemporaryDirectory(prefix="pocketvae-")
+        self.source = Path(self._folder.name) / "float32.onnx"
+        self.target = Path(self._folder.name) / "quantized.onnx"
+        self.cache = Path(self._folder.name) / "ranges.json"
+        self.source.write_bytes(self._content)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._folder.cleanup()
+
+    def prepare(self) -> None:
+        """Infers shapes and removes what is constant, as the quantizers want it."""
+        from onnxruntime.quantization.shape_inference import quant_pre_process
+
+        logging.getLogger().setLevel(logging.ERROR)
+        raw = Path(self._folder.name) / "raw.onnx"
+        raw.write_bytes(self._content)
+        quant_pre_process(str(raw), str(self.source), skip_symbolic_shape=True)
+
+    def result(self) -> bytes:
+        """Returns the quantized model."""
+        import onnx
+
+        from pocketvae.export.convert.onnx import serialize
+
+        model = onnx.load(self.target)
+        onnx.checker.check_model(model, full_check=True)
+        return serialize(model)

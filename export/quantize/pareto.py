@@ -1,0 +1,65 @@
+"""The Pareto front of a search: variants that no other beats in size, error and time at once."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+
+import numpy as np
+
+from pocketvae.bundle.quantization import TrialRecord
+from pocketvae.export.quantize.measured import Inputs, open_content
+from pocketvae.spec import Format
+
+# Medians of short runs differ by a few per cent when nothing has changed.
+_SAME_TIME = 1.05
+_ROUNDS = 3
+_ROUND_S = 0.004
+_WARM_UPS = 3
+
+
+def pareto_front(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+    """Returns the variants that no other dominates, smallest first, each combination of figures once.
+
+    One dominates another where it is no larger, no less exact and no slower, and better in one of the three;
+    differences in time below 5 per cent do not count.
+    """
+    front = [one for one in trials if not any(_dominates(other, one) for other in trials)]
+    unique = {(one.size_bytes, one.error_ratio): one for one in reversed(front)}
+    return tuple(sorted(unique.values(), key=lambda one: (one.size_bytes, one.error_ratio)))
+
+
+def latencies(format: Format, contents: Sequence[bytes], feed: Inputs) -> list[float]:
+    """Returns the seconds of one call on one thread of each file: of rounds in which all take turns, the quietest.
+
+    Args:
+        format: Of the files.
+        contents: The files.
+        feed: One sample of each input, as the files take it.
+    """
+    rounds = [[_time_calls(format, content, feed) for content in contents] for _ in range(_ROUNDS)]
+    # Other programs only ever make a round slower.
+    return [float(value) for value in np.min(np.array(rounds), axis=0)]
+
+
+def _time_calls(format: Format, content: bytes, feed: Inputs) -> float:
+    with open_content(format, content) as runner:
+        ready = {name: values.astype(runner.inputs[name].dtype) for name, values in feed.items()}
+        for _ in range(_WARM_UPS):
+            runner.run(ready)
+        values: list[float] = []
+        end = time.perf_counter() + _ROUND_S
+        while not values or time.perf_counter() < end:
+            start = time.perf_counter()
+            runner.run(ready)
+            values.append(time.perf_counter() - start)
+    return float(np.median(values))
+
+
+def _dominates(one: TrialRecord, other: TrialRecord) -> bool:
+    if one.size_bytes > other.size_bytes or one.error_ratio > other.error_ratio:
+        return False
+    if one.latency_s > other.latency_s * _SAME_TIME:
+        return False
+    better = one.size_bytes < other.size_bytes or one.error_ratio < other.error_ratio
+    return better or one.latency_s * _SAME_TIME < other.latency_s

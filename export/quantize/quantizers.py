@@ -1,0 +1,154 @@
+"""Artifacts whose quantization is searched for: int8 with calibrated ranges, in both formats."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from functools import cached_property
+
+import numpy as np
+
+from pocketvae.export.quantize import onnx as onnx_quantize
+from pocketvae.export.quantize import taps
+from pocketvae.export.quantize import tflite as tflite_quantize
+from pocketvae.export.quantize.search import QuantizationPlan
+from pocketvae.export.quantize.source import Inputs, Source
+from pocketvae.export.quantize.taps import Array, Range
+from pocketvae.spec import ArtifactSpec, Format, Precision
+
+
+class Quantizer(ABC):
+    """Quantizes one component to one format with the ranges of one set of calibration samples."""
+
+    def __init__(self, source: Source, calibration: Inputs) -> None:
+        """Keeps what is quantized; calibration happens when it is needed."""
+        self._source, self._calibration = source, calibration
+
+    @property
+    @abstractmethod
+    def layers(self) -> Mapping[str, int]:
+        """What can be kept in float by itself: name to the number of weights, in graph order."""
+
+    @property
+    @abstractmethod
+    def ranges(self) -> Mapping[str, Range]:
+        """The calibrated range of each layer's output, which the integers cover unless the plan narrows it."""
+
+    @abstractmethod
+    def quantize(self, plan: QuantizationPlan) -> bytes:
+        """Returns the quantized file."""
+
+    @abstractmethod
+    def float_activations(self, inputs: Inputs) -> dict[str, Array]:
+        """Returns the output of each layer of the float model, `[N, ..., C]`."""
+
+    @abstractmethod
+    def activations(self, content: bytes, inputs: Inputs) -> dict[str, Array]:
+        """Returns the output of each layer of a quantized file, `[N, ..., C]`, integers where it has integers."""
+
+    @abstractmethod
+    def input_ranges(self, content: bytes) -> dict[str, Range]:
+        """Returns what the quantized inputs of a file can hold."""
+
+
+class TfliteQuantizer(Quantizer):
+    """Quantizes with TensorFlow's quantizer."""
+
+    def __init__(self, source: Source, calibration: Inputs, *, integer_interface: bool) -> None:
+        """See `Quantizer`.
+
+        Args:
+            source: The component.
+            calibration: Input name to `[N, ...]`.
+            integer_interface: Integer inputs and outputs; then no layer can be kept in float.
+        """
+        super().__init__(source, calibration)
+        self._integer_interface = integer_interface
+
+    @cached_property
+    def calibrated(self) -> bytes:
+        """The float model with its ranges; the artifacts with and without an integer interface share it."""
+        key = f"calibrated-{id(self._calibration)}"
+        return self._source.once(key, lambda: tflite_quantize.calibrate(self._source.graph(), self._calibration))
+
+    @cached_property
+    def layers(self) -> Mapping[str, int]:
+        """See `Quantizer.layers`."""
+        return tflite_quantize.find_layers(self.calibrated)
+
+    def quantize(self, plan: QuantizationPlan) -> bytes:
+        """See `Quantizer.quantize`."""
+        return tflite_quantize.quantize(self.calibrated, plan, integer_interface=self._integer_interface)
+
+    @cached_property
+    def ranges(self) -> Mapping[str, Range]:
+        """See `Quantizer.ranges`."""
+        return tflite_quantize.layer_ranges(self.calibrated)
+
+    def float_activations(self, inputs: Inputs) -> dict[str, Array]:
+        """See `Quantizer.float_activations`."""
+        return taps.tflite_tensors(self.calibrated, inputs, self.layers)
+
+    def activations(self, content: bytes, inputs: Inputs) -> dict[str, Array]:
+        """See `Quantizer.activations`."""
+        return taps.tflite_tensors(content, inputs, self.layers)
+
+    def input_ranges(self, content: bytes) -> dict[str, Range]:
+        """See `Quantizer.input_ranges`."""
+        return taps.tflite_input_ranges(content)
+
+
+class OnnxQuantizer(Quantizer):
+    """Quantizes with onnxruntime's quantizer."""
+
+    @cached_property
+    def calibrated(self) -> onnx_quantize.Calibrated:
+        """The float model with its ranges."""
+        return onnx_quantize.calibrate(self._source.float32(Format.ONNX), self._calibration)
+
+    @cached_property
+    def layers(self) -> Mapping[str, int]:
+        """See `Quantizer.layers`."""
+        return onnx_quantize.weighted_layers(self._source.float32(Format.ONNX))
+
+    def quantize(self, plan: QuantizationPlan) -> bytes:
+        """See `Quantizer.quantize`."""
+        return onnx_quantize.quantize_static(self.calibrated, plan)
+
+    @property
+    def ranges(self) -> Mapping[str, Range]:
+        """See `Quantizer.ranges`."""
+        return self.calibrated.ranges
+
+    def float_activations(self, inputs: Inputs) -> dict[str, Array]:
+        """See `Quantizer.float_activations`."""
+        content = self._source.float32(Format.ONNX)
+        names = onnx_quantize.layer_outputs(content)
+        found = taps.onnx_tensors(content, inputs, names.values())
+        return {layer: _channels_last(found[name]) for layer, name in names.items()}
+
+    def activations(self, content: bytes, inputs: Inputs) -> dict[str, Array]:
+        """See `Quantizer.activations`."""
+        names = onnx_quantize.stored_outputs(content, onnx_quantize.layer_outputs(self._source.float32(Format.ONNX)))
+        found = taps.onnx_tensors(content, inputs, names.values())
+        return {layer: _channels_last(found[name]) for layer, name in names.items() if name in found}
+
+    def input_ranges(self, content: bytes) -> dict[str, Range]:
+        """See `Quantizer.input_ranges`."""
+        return taps.onnx_input_ranges(content)
+
+
+def _channels_last(values: Array) -> Array:
+    return np.moveaxis(values, 1, -1) if values.ndim == 4 else values  # ONNX images are [N, C, H, W]
+
+
+def quantizer_for(spec: ArtifactSpec, source: Source, calibration: Inputs) -> Quantizer:
+    """Returns the quantizer of an int8 artifact."""
+    if spec.format is Format.ONNX:
+        return OnnxQuantizer(source, calibration)
+    return TfliteQuantizer(source, calibration, integer_interface=spec.precision is Precision.INT8_IO)
+
+
+def is_searched(precision: Precision) -> bool:
+    """Whether the quantization of an artifact is searched for."""
+    return precision in (Precision.INT8, Precision.INT8_IO)

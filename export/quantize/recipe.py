@@ -1,0 +1,116 @@
+"""A quantization recipe: the outcome of a search, which makes the same artifact again without one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from pocketvae.documents import decode
+from pocketvae.errors import ExportError, SpecError
+from pocketvae.export.quantize.search import QuantizationPlan
+from pocketvae.export.rewrites.names import Step
+from pocketvae.spec import STRICT, ArtifactSpec, ImageDtype, VaeSpec
+
+SCHEMA_VERSION = 1
+_SEARCHED = ("int8", "int8_io")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """What to do with every layer of one artifact.
+
+    Attributes:
+        artifact: File name that the recipe is for.
+        image_shape: Of the model.
+        latent_dim: Of the model.
+        layers: Name to the number of weights; a model with others is refused.
+        float_layers: Layers to keep in float.
+        range_scales: Layer to the fraction of its output's calibrated range that the integers cover.
+        rewrites: Exact rewrites that the model's graph has; the layers are those of the rewritten graph.
+    """
+
+    __pydantic_config__ = STRICT
+    schema_version: int = SCHEMA_VERSION
+    artifact: str
+    image_shape: tuple[int, int, int]
+    latent_dim: int
+    layers: dict[str, int]
+    float_layers: tuple[str, ...] = ()
+    range_scales: dict[str, float] = field(default_factory=dict)
+    rewrites: tuple[Step, ...] = ()
+
+    def __post_init__(self) -> None:
+        if ArtifactSpec.parse(self.artifact).precision not in _SEARCHED:
+            raise SpecError(f"a recipe is for an int8 or int8_io artifact, got {self.artifact}")
+        for name in (*self.float_layers, *self.range_scales):
+            if name not in self.layers:
+                raise SpecError(f"the recipe for {self.artifact} speaks of the layer {name!r} and does not list it")
+        for name, scale in self.range_scales.items():
+            if not 0 < scale <= 1:
+                raise SpecError(f"a range must be scaled by more than 0 and at most 1, got {scale} for {name!r}")
+
+    @property
+    def plan(self) -> QuantizationPlan:
+        """What the search would have found."""
+        return QuantizationPlan(float_layers=self.float_layers, range_scales=self.range_scales)
+
+    def check_model(self, vae: VaeSpec) -> None:
+        """Refuses a model of another interface.
+
+        Raises:
+            SpecError: its image or latent has another size.
+        """
+        if (self.image_shape, self.latent_dim) != (vae.image_shape, vae.latent_dim):
+            raise SpecError(
+                f"the recipe for {self.artifact} is of a model with {list(self.image_shape)} images and "
+                f"{self.latent_dim} latent dimensions, this one has {list(vae.image_shape)} and {vae.latent_dim}"
+            )
+
+    def check_layers(self, layers: Mapping[str, int]) -> None:
+        """Refuses a model of other layers.
+
+        Args:
+            layers: Of the model: name to number of weights.
+
+        Raises:
+            ExportError: names the first layer that differs.
+        """
+        for name, size in self.layers.items():
+            if name not in layers:
+                raise ExportError(f"the recipe for {self.artifact} is of another model: this one has no layer {name!r}")
+            if layers[name] != size:
+                raise ExportError(
+                    f"the recipe for {self.artifact} is of another model: layer {name!r} must have {size} weights, "
+                    f"got {layers[name]}"
+                )
+        for name in layers:
+            if name not in self.layers:
+                raise ExportError(
+                    f"the recipe for {self.artifact} is of another model: it does not list the layer {name!r}"
+                )
+
+
+def recipe_name(spec: ArtifactSpec) -> str:
+    """Returns the artifact whose recipe an artifact follows: how images are stored changes no layer."""
+    return replace(spec, image_dtype=ImageDtype.FLOAT32).filename
+
+
+def read_recipes(paths: Iterable[Path]) -> dict[str, Recipe]:
+    """Reads recipes: files, and every `.json` of folders; artifact name to recipe.
+
+    Raises:
+        SpecError: a path is missing, a folder has none, or two are for one artifact.
+        ManifestError: a file is no recipe.
+    """
+    recipes: dict[str, Recipe] = {}
+    for path in paths:
+        found = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if not found or not all(file.is_file() for file in found):
+            raise SpecError(f"a recipe must be a JSON file or a folder of such, got {path}")
+        for file in found:
+            recipe = decode(Recipe, file.read_bytes(), str(file))
+            if recipe.artifact in recipes:
+                raise SpecError(f"two recipes are for {recipe.artifact}: name one of them")
+            recipes[recipe.artifact] = recipe
+    return recipes

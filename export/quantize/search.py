@@ -1,0 +1,146 @@
+"""The search for the smallest quantization of a network that holds its budget."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+# Narrower ranges give finer steps to the values that are common and clip the ones that are rare.
+_RANGE_SCALES = (0.8, 0.6)
+_WORTHWHILE_GAIN = 0.99
+# A variant that uses all of its budget here may be over it where integer kernels round in another way.
+MARGIN = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class QuantizationPlan:
+    """How to quantize each layer; a layer that is not mentioned is quantized with its full calibrated range.
+
+    Attributes:
+        float_layers: Layers to keep in float.
+        range_scales: Layer to the fraction of its output's calibrated range that the integers cover.
+    """
+
+    float_layers: tuple[str, ...] = ()
+    range_scales: Mapping[str, float] = field(default_factory=dict)
+
+    def with_scale(self, layer: str, scale: float) -> QuantizationPlan:
+        """Returns the plan with another range for a layer's output."""
+        return replace(self, range_scales={**self.range_scales, layer: scale})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """One quantized variant and how it did.
+
+    Attributes:
+        plan: What it was made with.
+        content: The file.
+        rmse: Root mean square error on samples that are not golden.
+        error_ratio: Largest ratio of an error on the goldens to its limit; at most 1 where verify will pass.
+        errors: Metric to its value on the goldens.
+    """
+
+    plan: QuantizationPlan
+    content: bytes
+    rmse: float
+    error_ratio: float
+    errors: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def within_budget(self) -> bool:
+        """Whether every error is within its limit, with room for the kernels of another CPU."""
+        return self.error_ratio <= MARGIN
+
+
+Attempt = Callable[[QuantizationPlan], Trial]
+
+
+class Search:
+    """Tries variants, and remembers each."""
+
+    def __init__(self, layer_sizes: Mapping[str, int], attempt: Attempt) -> None:
+        """Keeps what is searched.
+
+        Args:
+            layer_sizes: Layer name to its number of weights, in graph order.
+            attempt: Makes and measures one variant.
+        """
+        self._sizes, self._attempt = layer_sizes, attempt
+        self._trials: dict[tuple[object, ...], Trial] = {}
+
+    @property
+    def trials(self) -> tuple[Trial, ...]:
+        """Every variant that was tried, in order, each once."""
+        return tuple(self._trials.values())
+
+    def attempt(self, plan: QuantizationPlan) -> Trial:
+        """Makes and measures a variant, once."""
+        key = (frozenset(plan.float_layers), frozenset(plan.range_scales.items()))
+        if key not in self._trials:
+            self._trials[key] = self._attempt(plan)
+        return self._trials[key]
+
+    def run(self) -> Trial:
+        """Finds a quantization within the budget.
+
+        First the ranges: layer by layer, a narrower range is kept where it lowers the error. Where that does not hold
+        the budget, the search starts again from a network in float and quantizes layer by layer, the largest first,
+        what keeps within it. Keeping layers in float one by one instead, by their gain per weight, ends with the
+        large ones in float wherever many small errors add up. With L layers that is at most 3 L + 2 attempts.
+
+        Returns:
+            The smallest variant that was found within the budget, or, where none is, the one with the smallest
+            error_ratio.
+        """
+        tuned = self.tune_ranges()
+        if not tuned.within_budget:
+            self._quantize_within_budget(tuned.plan)
+        return self.best()
+
+    def run_without_ranges(self) -> Trial:
+        """Finds a quantization of weights alone: all of them, or the largest layers that keep within the budget."""
+        whole = self.attempt(QuantizationPlan())
+        if not whole.within_budget:
+            self._quantize_within_budget(whole.plan)
+        return self.best()
+
+    def sensitivities(self) -> dict[str, float]:
+        """Returns the error_ratio of each layer where it alone is quantized and all others are in float."""
+        return {name: self.attempt(self._plan((name,), {})).error_ratio for name in self._sizes}
+
+    def tune_ranges(self) -> Trial:
+        """Finds, layer by layer, the output range that gives the smallest error; every layer stays quantized."""
+        best = self.attempt(QuantizationPlan())
+        for layer in self._sizes:
+            for scale in _RANGE_SCALES:
+                trial = self.attempt(best.plan.with_scale(layer, scale))
+                if trial.rmse > best.rmse * _WORTHWHILE_GAIN:
+                    break
+                best = trial
+        return best
+
+    def best(self) -> Trial:
+        """Returns the best variant so far: the smallest file within the budget, else the one closest to the budget."""
+        enough = [trial for trial in self.trials if trial.within_budget]
+        if enough:
+            return min(enough, key=lambda trial: (len(trial.content), self.float_weights(trial), trial.error_ratio))
+        return min(self.trials, key=lambda trial: trial.error_ratio)
+
+    def float_weights(self, trial: Trial) -> int:
+        """Returns how many weights a variant keeps in float."""
+        return sum(self._sizes[layer] for layer in trial.plan.float_layers)
+
+    def _quantize_within_budget(self, tuned: QuantizationPlan) -> None:
+        quantized: tuple[str, ...] = ()
+        self.attempt(self._plan(quantized, tuned.range_scales))
+        for layer in sorted(self._sizes, key=lambda name: -self._sizes[name]):
+            more = (*quantized, layer)
+            if self.attempt(self._plan(more, tuned.range_scales)).within_budget:
+                quantized = more
+
+    def _plan(self, quantized: tuple[str, ...], scales: Mapping[str, float]) -> QuantizationPlan:
+        return QuantizationPlan(
+            float_layers=tuple(name for name in self._sizes if name not in quantized),
+            range_scales={name: scale for name, scale in scales.items() if name in quantized},
+        )

@@ -1,0 +1,162 @@
+"""Int8 artifacts: their quantization is searched for, explained and tried with other calibration samples."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from pocketvae.bundle.quantization import SearchRecord, SeedError, TrialRecord
+from pocketvae.export.quantize.diagnosis import clipped_inputs, diagnose_layers
+from pocketvae.export.quantize.measured import errors_of, largest_error_ratio, run_content
+from pocketvae.export.quantize.pareto import latencies, pareto_front
+from pocketvae.export.quantize.quantizers import Quantizer, quantizer_for
+from pocketvae.export.quantize.recipe import Recipe
+from pocketvae.export.quantize.search import MARGIN, QuantizationPlan, Search, Trial
+from pocketvae.export.quantize.source import Source
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.spec import ArtifactSpec, Precision
+
+
+@dataclass(frozen=True, kw_only=True)
+class Searched:
+    """A quantized file and how it was found.
+
+    Attributes:
+        content: The file.
+        notes: What is special about it, in words.
+        record: For the manifest.
+        recipe: Makes it again.
+    """
+
+    content: bytes
+    notes: tuple[str, ...]
+    record: SearchRecord
+    recipe: Recipe
+
+
+def search_artifact(
+    spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...], recipe: Recipe | None = None
+) -> Searched:
+    """Finds the quantization of an int8 artifact, or applies a recipe.
+
+    Raises:
+        ExportError: the recipe is of another model.
+    """
+    quantizer = quantizer_for(spec, source, source.calibration)
+    search = Search(quantizer.layers, partial(_attempt, spec, source, tolerances, quantizer))
+    alone = {} if recipe or spec.precision is Precision.INT8_IO else search.sensitivities()
+    best = _best(spec, search, quantizer, recipe)
+    record = SearchRecord(
+        trial_count=len(search.trials),
+        chosen=_record(best, 0.0),
+        reason=_reason(spec, search, best, recipe),
+        layers=diagnose_layers(quantizer, best.content, best.plan, source.golden_inputs, alone),
+        inputs=clipped_inputs(quantizer.input_ranges(best.content), source.golden_inputs, source.golden_strata),
+        seeds=_seeds(spec, source, tolerances, best),
+    )
+    made = Recipe(
+        artifact=spec.filename,
+        image_shape=source.vae.image_shape,
+        latent_dim=source.vae.latent_dim,
+        layers=dict(quantizer.layers),
+        float_layers=tuple(name for name in quantizer.layers if name in best.plan.float_layers),
+        range_scales=dict(best.plan.range_scales),
+        rewrites=source.steps,
+    )
+    record = _with_front(record, search.trials, best, spec, source)
+    return Searched(content=best.content, notes=_notes(best, quantizer, made), record=record, recipe=made)
+
+
+def _best(spec: ArtifactSpec, search: Search, quantizer: Quantizer, recipe: Recipe | None) -> Trial:
+    if recipe is not None:
+        recipe.check_layers(quantizer.layers)
+        return search.attempt(recipe.plan)
+    # An integer interface is for devices without floats, so there every layer stays quantized.
+    return search.tune_ranges() if spec.precision is Precision.INT8_IO else search.run()
+
+
+def _attempt(
+    spec: ArtifactSpec,
+    source: Source,
+    tolerances: tuple[Tolerance, ...],
+    quantizer: Quantizer,
+    plan: QuantizationPlan,
+) -> Trial:
+    content = quantizer.quantize(plan)
+    inputs, expected = source.tuning()
+    outputs = run_content(spec.format, content, inputs)
+    squares = [np.mean(np.square(outputs[name] - expected[name], dtype=np.float64)) for name in expected]
+    errors = errors_of(run_content(spec.format, content, source.golden_inputs), source, tolerances)
+    return Trial(
+        plan=plan,
+        content=content,
+        rmse=float(np.sqrt(np.mean(squares))),
+        error_ratio=largest_error_ratio(errors, tolerances),
+        errors=errors,
+    )
+
+
+def _seeds(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...], best: Trial) -> tuple[SeedError, ...]:
+    """Returns the errors of the plan with each set of calibration samples, the artifact's own first."""
+    found = [SeedError(seed=0, errors=dict(best.errors), error_ratio=best.error_ratio)]
+    for seed, calibration in enumerate(source.other_calibrations, start=1):
+        content = quantizer_for(spec, source, calibration).quantize(best.plan)
+        errors = errors_of(run_content(spec.format, content, source.golden_inputs), source, tolerances)
+        found.append(SeedError(seed=seed, errors=errors, error_ratio=largest_error_ratio(errors, tolerances)))
+    return tuple(found)
+
+
+def _with_front(
+    record: SearchRecord, trials: tuple[Trial, ...], best: Trial, spec: ArtifactSpec, source: Source
+) -> SearchRecord:
+    feed = {name: values[:1] for name, values in source.golden_inputs.items()}
+    finite = [trial for trial in trials if np.isfinite(trial.error_ratio)]
+    times = latencies(spec.format, [trial.content for trial in finite], feed)
+    records = {id(trial): _record(trial, time) for trial, time in zip(finite, times, strict=True)}
+    chosen = records.get(id(best), record.chosen)
+    return replace(record, chosen=chosen, front=pareto_front(list(records.values())))
+
+
+def _record(trial: Trial, latency_s: float) -> TrialRecord:
+    return TrialRecord(
+        size_bytes=len(trial.content),
+        errors=dict(trial.errors),
+        error_ratio=trial.error_ratio,
+        latency_s=latency_s,
+        float_layers=trial.plan.float_layers,
+        range_scales=dict(trial.plan.range_scales),
+    )
+
+
+def _reason(spec: ArtifactSpec, search: Search, best: Trial, recipe: Recipe | None) -> str:
+    if recipe is not None:
+        return "the recipe says so"
+    held = sum(trial.within_budget for trial in search.trials)
+    if spec.precision is Precision.INT8_IO:
+        return f"the smallest error on calibration samples of {len(search.trials)} sets of ranges, no layer in float"
+    if held:
+        return f"the smallest file of the {held} of {len(search.trials)} variants within {MARGIN:.0%} of the budget"
+    return f"closest to the budget, which none of {len(search.trials)} variants holds"
+
+
+def _notes(best: Trial, quantizer: Quantizer, recipe: Recipe) -> tuple[str, ...]:
+    layers, plan = quantizer.layers, best.plan
+    notes = []
+    if recipe.float_layers:
+        share = sum(layers[name] for name in recipe.float_layers) / max(1, sum(layers.values()))
+        names = ", ".join(sorted(short_name(name) for name in recipe.float_layers))
+        notes.append(f"kept in float to hold the budget: {names} ({share:.1%} of the weights)")
+    else:
+        notes.append("all layers with weights are quantized")
+    if plan.range_scales:
+        scales = ", ".join(f"{short_name(name)} {scale:.0%}" for name, scale in sorted(plan.range_scales.items()))
+        notes.append(f"integers cover part of the calibrated range: {scales}")
+    return tuple(notes)
+
+
+def short_name(layer: str) -> str:
+    """Returns a layer's name without the parts that the converters append."""
+    # They name a fused layer by all its parts; the first two tell which layer it is.
+    return "/".join(layer.split(";")[0].split("/")[:2])

@@ -1,0 +1,97 @@
+"""What the artifacts of one component are made from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.bundle.manifest import Stratum
+from pocketvae.export.convert import onnx as onnx_convert
+from pocketvae.export.convert import tflite
+from pocketvae.export.convert.graphs import Graph, build_graph
+from pocketvae.export.original.goldens import NoiseFloor, Original
+from pocketvae.export.quantize.recipe import Recipe
+from pocketvae.export.rewrites.catalogue import apply_steps
+from pocketvae.export.rewrites.names import NONE, RewriteChoice, Step
+from pocketvae.numerics.likelihoods import Observed
+from pocketvae.spec import Component, Format, VaeSpec
+
+FloatArray = npt.NDArray[np.float32]
+Inputs = Mapping[str, npt.NDArray[Any]]
+
+_TUNING_SAMPLES = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """What the artifacts of one component are made from.
+
+    Attributes:
+        component: Which part of the VAE.
+        model: The original Keras model.
+        vae: Gives the interface.
+        calibration: Input name to `[N, ...]` samples that fix activation ranges.
+        golden_inputs: Input name to `[N, ...]`.
+        golden_outputs: Output name to `[N, ...] float32`, from the original.
+        parts: The sources of the components that this one is joined from.
+        golden_strata: Kinds of goldens.
+        other_calibrations: More sets of calibration samples, of other seeds.
+        observed: The images that the first golden latents were drawn for; None where there are none.
+        recipes: Artifact to how it is quantized, for those that are not searched for.
+        floor: Of the original; None for components that are composed.
+        rewrites: Which may be tried.
+        steps: Which rewrites the graph has.
+    """
+
+    component: Component
+    model: Any
+    vae: VaeSpec
+    calibration: Inputs
+    golden_inputs: Inputs
+    golden_outputs: dict[str, FloatArray]
+    parts: Mapping[Component, Source] = field(default_factory=dict)
+    golden_strata: tuple[Stratum, ...] = ()
+    other_calibrations: tuple[Inputs, ...] = ()
+    observed: Observed | None = None
+    recipes: dict[str, Recipe] = field(default_factory=dict)
+    floor: NoiseFloor | None = None
+    rewrites: RewriteChoice = NONE
+    steps: tuple[Step, ...] = ()
+    cache: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def graph(self, *, fuse: bool = True) -> Graph:
+        """Returns the component's graph, built once."""
+        key = f"graph-{fuse}-{self.steps}"
+        if key not in self.cache:
+            stock = build_graph(self.component, self.model, self.vae, fuse=fuse)
+            self.cache[key] = apply_steps(stock, self.steps).graph if self.steps else stock
+        graph: Graph = self.cache[key]
+        return graph
+
+    def tuning(self) -> tuple[Inputs, dict[str, FloatArray]]:
+        """Returns some calibration samples and the original's outputs for them: choices are not made on goldens."""
+        if "tuning" not in self.cache:
+            count = len(next(iter(self.calibration.values())))
+            chosen = slice(None, None, max(1, count // _TUNING_SAMPLES))
+            inputs = {name: values[chosen] for name, values in self.calibration.items()}
+            original = Original(self.component, self.model, self.vae)
+            self.cache["tuning"] = inputs, original.golden_outputs(inputs)
+        tuning: tuple[Inputs, dict[str, FloatArray]] = self.cache["tuning"]
+        return tuning
+
+    def once(self, key: str, make: Callable[[], bytes]) -> bytes:
+        """Returns what `make` made of the same rewrites the first time it was asked for under `key`."""
+        key = f"{key}-{self.steps}"
+        if key not in self.cache:
+            self.cache[key] = make()
+        content: bytes = self.cache[key]
+        return content
+
+    def float32(self, format: Format, *, fuse: bool = True) -> bytes:
+        """Returns the component in float32, converted once."""
+        convert = onnx_convert.convert_float32 if format is Format.ONNX else tflite.convert_float32
+        return self.once(f"float32-{format}-{fuse}", lambda: convert(self.graph(fuse=fuse)))

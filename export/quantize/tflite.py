@@ -1,0 +1,256 @@
+"""Quantization of TFLite files with calibrated ranges: int8 activations and weights, layer by layer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.export.convert.graphs import Graph
+from pocketvae.export.convert.tflite import calibrate_with, convert
+from pocketvae.export.quantize.search import QuantizationPlan
+from pocketvae.keras.io import import_tensorflow
+from pocketvae.system.quiet import quiet_stderr
+
+Inputs = Mapping[str, npt.NDArray[Any]]
+
+# Logits beyond this are sigmoid(9) = 0.99988: clipping them there moves a probability by 0.00012 at the most, 1/30 of
+# a pixel step, and leaves the 256 integer levels to the range in which pixels differ.
+LOGIT_BOUND = 9.0
+# The heads' operators, with the range of inputs that they tell apart; MINIMUM begins the clipping to [0, 1].
+# tanh(x) = 2 sigmoid(2 x) - 1, so half the logit moves it as far.
+_HEADS = {
+    "LOGISTIC": (-LOGIT_BOUND, LOGIT_BOUND),
+    "TANH": (-LOGIT_BOUND / 2, LOGIT_BOUND / 2),
+    "MINIMUM": (0.0, 1.0),
+}
+_ONE_HOT = "ONE_HOT"
+_FLOAT32 = 0  # of the TFLite schema's TensorType
+_MOVERS = frozenset({"RESHAPE", "TRANSPOSE", "DEPTH_TO_SPACE", "SQUEEZE", "STRIDED_SLICE"})
+# What computes nothing that 8 bits could spoil takes the precision of the layer before it.
+_FOLLOWERS = _MOVERS | {
+    "RELU",
+    "RELU6",
+    "RELU_N1_TO_1",
+    "MAX_POOL_2D",
+    "PAD",
+    "MINIMUM",
+    "MAXIMUM",
+    "RESIZE_NEAREST_NEIGHBOR",
+}
+_NOT_LAYERS = frozenset({*_FOLLOWERS, *_HEADS, _ONE_HOT})
+# What may stand between a head and the graph's output.
+_AFTER_HEAD = _MOVERS | {"MAXIMUM", "RELU"}
+
+
+def calibrate(graph: Graph, calibration: Inputs) -> bytes:
+    """Returns a float model that carries the range of every activation; `quantize` turns it into integers.
+
+    The range in front of the head is limited to where the head still moves, see `LOGIT_BOUND`.
+    """
+
+    def configure(converter: Any) -> None:
+        calibrate_with(converter, calibration)
+        converter._experimental_calibrate_only = True
+
+    return _limit_head_ranges(convert(graph, configure))
+
+
+def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bool = False) -> bytes:
+    """Quantizes a calibrated model to int8, per channel.
+
+    Args:
+        calibrated: From `calibrate`.
+        plan: Names layers by their output tensors, as `weighted_layers` does.
+        integer_interface: Integer inputs and outputs, and a quantized sigmoid; else a float interface and a float
+            sigmoid, because TFLite's integer sigmoid cannot express 1 and rounds small probabilities to 0.
+    """
+    tf = import_tensorflow()
+    from tensorflow.lite.python.convert import mlir_quantize
+
+    interface = tf.int8 if integer_interface else tf.float32
+    with quiet_stderr():
+        content = mlir_quantize(
+            _apply_plan(calibrated, plan),
+            fully_quantize=integer_interface,
+            input_data_type=interface,
+            output_data_type=interface,
+            # The quantizer gives ONE_HOT's values another scale than its output's: a label would count for half.
+            denylisted_ops=[_ONE_HOT, *([] if integer_interface else _float_heads(calibrated))],
+            denylisted_nodes=[] if integer_interface else _float_tensors(calibrated, plan),
+        )
+    return bytes(content)
+
+
+def find_layers(content: bytes) -> dict[str, int]:
+    """Returns what can be quantized or kept in float by itself, in graph order.
+
+    That is every operator that computes in floating point. One that has no weights, such as an addition, costs no
+    bytes in float.
+
+    Args:
+        content: From `calibrate`.
+
+    Returns:
+        The name of a layer's output tensor to the number of its weights.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    graph = model.subgraphs[0]
+    layers: dict[str, int] = {}
+    for operator in graph.operators:
+        output = graph.tensors[operator.outputs[0]]
+        name = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
+        if (
+            name in _FOLLOWERS
+            or name in _HEADS
+            or name == _ONE_HOT
+            or output.type != _FLOAT32
+            or _is_constant(model, graph, operator)
+        ):
+            continue
+        weights = [index for index in operator.inputs[1:] if index >= 0 and _has_data(model, graph, index)]
+        layers[output.name.decode()] = sum(int(np.prod(graph.tensors[index].shape)) for index in weights)
+    return layers
+
+
+def layer_ranges(content: bytes) -> dict[str, tuple[float, float]]:
+    """Returns the calibrated range of each layer's output; a head's input is limited, see `calibrate`."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    found = {tensor.name.decode(): tensor.quantization for tensor in model.subgraphs[0].tensors}
+    return {name: (float(found[name].min[0]), float(found[name].max[0])) for name in find_layers(content)}
+
+
+def _is_constant(model: Any, graph: Any, operator: Any) -> bool:
+    return all(_has_data(model, graph, index) for index in operator.inputs if index >= 0)
+
+
+def _has_data(model: Any, graph: Any, tensor: int) -> bool:
+    return model.buffers[graph.tensors[tensor].buffer].data is not None
+
+
+def _float_tensors(content: bytes, plan: QuantizationPlan) -> list[str]:
+    """Returns the output tensors to keep in float: of the plan's layers, of what follows them and of the head.
+
+    A head whose probabilities are moved on as integers would end in steps of 1/256, and in zeros.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    graph = model.subgraphs[0]
+    names = [tensor.name.decode() for tensor in graph.tensors]
+    kept = {index for index, name in enumerate(names) if name in plan.float_layers}
+    found = list(plan.float_layers)
+    for operator in graph.operators:  # in order of execution, so that float travels down a chain
+        kind = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
+        is_head = kind in _HEADS and _is_head(model, graph, operator)
+        if is_head or (kind in _FOLLOWERS and operator.inputs[0] in kept):
+            kept.add(operator.outputs[0])
+            found.append(names[operator.outputs[0]])
+    return found
+
+
+def _apply_plan(content: bytes, plan: QuantizationPlan) -> bytes:
+    """Narrows the recorded ranges of layers' outputs, and of what merely moves those values on.
+
+    The quantizer keeps a transposed convolution in integers whatever its list of float layers says, so such a layer
+    loses its range; without one it stays in float, and so does the layer that takes its output.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    if not plan.range_scales and not plan.float_layers:
+        return content
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        output = graph.tensors[operator.outputs[0]]
+        is_transposed = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) == "TRANSPOSE_CONV"
+        if is_transposed and output.name.decode() in plan.float_layers:
+            output.quantization.min = output.quantization.max = None
+    scales = {
+        index: plan.range_scales[tensor.name.decode()]
+        for index, tensor in enumerate(graph.tensors)
+        if tensor.name.decode() in plan.range_scales
+    }
+    for operator in graph.operators:  # in order of execution, so that a scale travels down a chain of movers
+        if flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) in _MOVERS and operator.inputs[0] in scales:
+            scales[operator.outputs[0]] = scales[operator.inputs[0]]
+    for index, scale in scales.items():
+        quantization = graph.tensors[index].quantization
+        quantization.min = [float(quantization.min[0]) * scale]
+        quantization.max = [float(quantization.max[0]) * scale]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _limit_head_ranges(content: bytes) -> bytes:
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        bounds = _HEADS.get(flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex))
+        if bounds is None or not _is_head(model, graph, operator):
+            continue
+        for index in _moved(model, graph, operator.inputs[0]):
+            quantization = graph.tensors[index].quantization
+            quantization.min = [max(bounds[0], float(quantization.min[0]))]
+            quantization.max = [min(bounds[1], float(quantization.max[0]))]
+    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+
+
+def _moved(model: Any, graph: Any, tensor: int) -> Iterator[int]:
+    """Yields a tensor and those that hold nothing but the same values before they were moved."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    yield tensor
+    for operator in reversed(graph.operators):
+        is_mover = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) in _MOVERS
+        alone = sum(operator.inputs[0] in user.inputs for user in graph.operators) == 1
+        if operator.outputs[0] == tensor and is_mover and alone:
+            tensor = operator.inputs[0]
+            yield tensor
+
+
+def _float_heads(content: bytes) -> list[str]:
+    """Returns the operators to keep in float, by kind.
+
+    TFLite's integer sigmoid has steps of 1/256 and no 1, its integer tanh steps of 1/128.
+    """
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    model = flatbuffer_utils.read_model_from_bytearray(content)
+    graph = model.subgraphs[0]
+    names = [flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) for operator in graph.operators]
+    tanh = any(
+        name == "TANH" and _is_head(model, graph, operator)
+        for name, operator in zip(names, graph.operators, strict=True)
+    )
+    return ["LOGISTIC", "TANH"] if tanh else ["LOGISTIC"]
+
+
+def _is_head(model: Any, graph: Any, operator: Any) -> bool:
+    """Whether an operator ends the graph: the sigmoid of a swish and the minimum of a ReLU6 are no heads."""
+    from ai_edge_litert.tools import flatbuffer_utils
+
+    def users(tensor: int) -> list[Any]:
+        return [user for user in graph.operators if tensor in user.inputs]
+
+    if len(users(operator.inputs[0])) != 1:
+        return False
+    if len(operator.inputs) == 2:
+        constant = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
+        if constant is None or np.frombuffer(bytes(constant), np.float32).tolist() != [1.0]:
+            return False
+    tensor = operator.outputs[0]
+    while tensor not in graph.outputs:
+        following = users(tensor)
+        names = {flatbuffer_utils.opcode_to_name(model, user.opcodeIndex) for user in following}
+        if len(following) != 1 or not names <= _AFTER_HEAD:
+            return False
+        tensor = following[0].outputs[0]
+    return True

@@ -1,0 +1,244 @@
+"""Anomaly scores, thresholds and ROC curves."""
+
+import csv
+import io
+import json
+from statistics import NormalDist
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+import pocketvae
+from pocketvae import apps
+from pocketvae.apps import (
+    Choice,
+    Sampling,
+    ScoreKind,
+    SourceImages,
+    approximations,
+    auroc,
+    calibrate,
+    image_features,
+    roc_curve,
+    roc_svg,
+    score_csv,
+    score_result,
+)
+from pocketvae.apps.anomaly.calibration import conformal_threshold
+from pocketvae.apps.anomaly.scores import NormalDensity, scores
+from pocketvae.cli.main import main
+from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.numerics.noise import normal_noise
+from pocketvae.spec import Likelihood, PriorKind, VaeSpec
+
+
+def source(images):
+    return SourceImages(images=images, names=tuple(map(str, range(len(images)))), labels=None)
+
+
+@pytest.fixture(scope="module")
+def bundle(tables_path):
+    with pocketvae.open(tables_path) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def noise():
+    return np.random.default_rng(5).integers(0, 256, (40, 6, 6, 1), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def calibration(bundle, grey_images):
+    return calibrate(
+        bundle,
+        source(grey_images[:150]),
+        source(grey_images[150:250]),
+        normal="blobs",
+        choice=Choice(),
+        sampling=Sampling(samples=3),
+        false_positive_rate=0.1,
+    )
+
+
+def test_features_are_these_formulas(bundle, grey_images):
+    images = grey_images[:70]
+    features = image_features(bundle, source(images), Choice(), Sampling(samples=2, seed=7))
+    posterior = bundle.encoder().encode(images)
+    target = images / 255
+    sigma = np.exp(posterior.z_log_var / 2)
+    entropy = 0
+    for eps in normal_noise(7, [0, 1], 3):
+        p = bundle.decoder().decode(posterior.z_mean + sigma * eps).astype(float)
+        entropy = entropy - (target * np.log(p) + (1 - target) * np.log(1 - p)).sum(axis=(1, 2, 3)) / 2
+    np.testing.assert_allclose(features.cross_entropy_nats, entropy, rtol=1e-5)
+    kl = 0.5 * (sigma**2 + posterior.z_mean**2 - 1 - posterior.z_log_var).sum(axis=1)
+    np.testing.assert_allclose(features.kl_nats, kl, rtol=1e-4)
+    decoded = bundle.decoder().decode(posterior.z_mean)
+    np.testing.assert_allclose(features.square_error, np.square(decoded - target).sum(axis=(1, 2, 3)), rtol=1e-5)
+    np.testing.assert_allclose(features.mean_norm, np.linalg.norm(posterior.z_mean, axis=1), rtol=1e-5)
+    np.testing.assert_allclose(features.mean_variance, (sigma**2).mean(axis=1), rtol=1e-5)
+
+
+def test_a_score_depends_on_its_image_alone(bundle, grey_images, calibration):
+    together = image_features(bundle, source(grey_images[:5]), Choice(), calibration.sampling)
+    alone = image_features(bundle, source(grey_images[3:4]), Choice(), calibration.sampling)
+    assert alone.cross_entropy_nats[0] == together.cross_entropy_nats[3]
+
+
+def test_scores_are_made_of_the_features(bundle, grey_images):
+    features = image_features(bundle, source(grey_images[:9]), Choice(), Sampling(samples=1))
+    density = NormalDensity(mean=(0, 0, 0), precision=((2, 0, 0), (0, 1, 0), (0, 0, 1)))
+    binary = scores(features, bundle.vae, 0.1, density)
+    np.testing.assert_allclose(binary[ScoreKind.RECONSTRUCTION], features.cross_entropy_nats)
+    np.testing.assert_allclose(binary[ScoreKind.ELBO], features.cross_entropy_nats + features.kl_nats)
+    triple = features.log_triple()
+    np.testing.assert_allclose(binary[ScoreKind.DENSITY], 2 * triple[:, 0] ** 2 + triple[:, 1] ** 2 + triple[:, 2] ** 2)
+    gaussian = VaeSpec(image_shape=(6, 6, 1), latent_dim=3, likelihood=Likelihood.GAUSSIAN, noise_scale=0.1)
+    nats = scores(features, gaussian, 0.1, density)[ScoreKind.RECONSTRUCTION]
+    expected = features.sampled_square_error / 0.02 + 36 * 0.5 * np.log(2 * np.pi * 0.01)
+    np.testing.assert_allclose(nats, expected)
+    bits = (expected + 36 * np.log(255) + features.kl_nats) / np.log(2) - features.png_bits
+    np.testing.assert_allclose(binary[ScoreKind.COMPLEXITY], bits)
+
+
+def test_what_is_taken_as_simpler_is_said():
+    def said(**changes):
+        return " ".join(approximations(VaeSpec(image_shape=(6, 6, 1), latent_dim=4, **changes)))
+
+    assert said(likelihood=Likelihood.BERNOULLI) == ""
+    assert said(likelihood=Likelihood.GAUSSIAN, noise_scale=0.1) == ""
+    assert said(likelihood=Likelihood.BERNOULLI, prior=PriorKind.REALNVP).startswith(
+        "the scores elbo and complexity take N(0, I) for the learned prior realnvp"
+    )
+    assert "the likelihood, which is discretized_logistic, for a Gaussian" in said(
+        likelihood=Likelihood.DISCRETIZED_LOGISTIC
+    )
+
+
+def test_the_threshold_has_the_stated_false_positive_rate(bundle, grey_images, calibration):
+    features = image_features(bundle, source(grey_images[150:250]), Choice(), calibration.sampling)
+    values = scores(features, bundle.vae, calibration.noise_scale, calibration.density)
+    for kind, threshold in calibration.thresholds.items():
+        # Rank 91 of 100: of 101 alike images, the new one included, 10 lie above it.
+        assert np.sum(values[kind] > threshold) == 9
+
+
+def test_few_images_keep_the_stated_false_positive_rate_too():
+    rng = np.random.default_rng(0)
+    rate, draws = 0.05, 4000
+    found = []
+    for _ in range(draws):
+        threshold = conformal_threshold(rng.normal(size=20), rate)
+        found.append(1 - NormalDist().cdf(threshold))
+    error = np.std(found) / np.sqrt(draws)
+    assert np.mean(found) <= rate + error
+    assert np.mean(found) > 0.8 * rate
+
+
+def test_a_threshold_is_one_of_the_values():
+    values = np.random.default_rng(0).permutation(100).astype(float)
+    assert conformal_threshold(values, 0.05) == 95  # rank ceil(101 * 0.95) = 96
+    assert conformal_threshold(values, 0.5) == 50
+    assert conformal_threshold(values[:19], 0.05) == values[:19].max()
+    assert conformal_threshold(np.arange(9.0), 0.1) == 8
+    assert conformal_threshold(np.arange(9.0), 0.7) == 2  # 10 * (1 - 0.7) is 3.0000000000000004
+    with pytest.raises(DataError, match="a false-positive rate of 0.05 needs at least 19 held-out images, got 18"):
+        conformal_threshold(values[:18], 0.05)
+
+
+def test_strange_images_are_found(bundle, grey_images, calibration, noise):
+    features = [
+        image_features(bundle, source(images), Choice(), calibration.sampling) for images in (grey_images[250:], noise)
+    ]
+    normal, strange = (scores(part, bundle.vae, calibration.noise_scale, calibration.density) for part in features)
+    result = score_result(calibration, ScoreKind.DENSITY, source(noise).names, strange, normal)
+    assert result.auroc[ScoreKind.DENSITY] > 0.99
+    assert result.anomalies == 40
+    rows = list(csv.DictReader(io.StringIO(score_csv(result))))
+    assert float(rows[7]["density"]) == strange[ScoreKind.DENSITY][7]
+    assert rows[7]["anomalous"] == "1"
+
+
+def test_auroc_is_the_share_of_pairs_in_order():
+    rng = np.random.default_rng(0)
+    normal, strange = rng.integers(0, 9, 50).astype(float), rng.integers(2, 12, 70).astype(float)
+    pairs = (strange[:, None] > normal) + 0.5 * (strange[:, None] == normal)
+    assert auroc(normal, strange) == pytest.approx(pairs.mean())
+    false_positive, true_positive = roc_curve(normal, strange)
+    area = np.sum(np.diff(false_positive) * (true_positive[1:] + true_positive[:-1]) / 2)
+    assert area == pytest.approx(pairs.mean())
+    assert (false_positive[-1], true_positive[-1]) == (1, 1)
+
+
+def test_the_picture_is_well_formed_and_loads_nothing():
+    values = np.arange(50.0)
+    svg = roc_svg({"density": values}, {"density": values + 25})
+    root = ElementTree.fromstring(svg)
+    assert "AUROC 0.8750" in "".join(root.itertext())
+    assert svg.count("http") == 1  # the name space
+
+
+def test_bad_input_is_refused(bundle, grey_images, calibration, tmp_path, bundles):
+    def again(**changes):
+        options = {"normal": "x", "choice": Choice(), "sampling": Sampling(), "false_positive_rate": 0.1}
+        return calibrate(bundle, source(grey_images[:50]), source(grey_images[:9]), **{**options, **changes})
+
+    with pytest.raises(SpecError, match="must be above 0 and below 1, got 1"):
+        again(false_positive_rate=1.0)
+    with pytest.raises(DataError, match="needs at least 99 held-out images, got 9"):
+        again(false_positive_rate=0.01)
+    with pytest.raises(SpecError, match="samples must be at least 1 and at most 10000, got 0"):
+        Sampling(samples=0)
+    other = bundles.make_bundle(tmp_path / "other", goldens=np.zeros((20, 6, 6, 1), np.float32))
+    with pocketvae.open(other) as opened, pytest.raises(ManifestError, match="the calibration was fitted to 'tiny'"):
+        calibration.check_bundle(opened)
+
+
+def test_what_is_approximate_is_warned_of_once(tables_path, grey_images, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("blobs.npy", grey_images)
+    monkeypatch.setattr(apps, "approximations", lambda _: ("this is not exact",))
+    command = ["score", str(tables_path), "blobs.npy", "--calibration", "c.json", "--quiet"]
+    for words in (["--calibrate"], ["--normal", "blobs.npy"]):
+        assert main([*command, *words]) == 0
+        assert capsys.readouterr().err.count("warning: this is not exact") == 1
+
+
+def test_images_are_scaled_for_a_calibration_on_request(tables_path, grey_images, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("large.npy", grey_images.repeat(2, axis=1).repeat(2, axis=2))
+    command = ["score", str(tables_path), "large.npy", "--calibration", "c.json", "--calibrate", "--quiet"]
+    assert main(command) == 2
+    assert "pass --resize" in capsys.readouterr().err
+    assert main([*command, "--resize"]) == 0
+
+
+def test_the_command_does_the_same(tables_path, grey_images, noise, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    np.save("blobs.npy", grey_images)
+    np.save("noise.npy", noise)
+    command = ["score", str(tables_path), "--calibration", "c.json", "--quiet"]
+    assert main([*command, "noise.npy"]) == 2
+    assert "c.json is not there: make it from normal images with --calibrate" in capsys.readouterr().err
+    assert main([*command, "blobs.npy", "--calibrate", "--false-positive-rate", "0.1"]) == 0
+    files = ["--json", "s.json", "--csv", "s.csv", "--roc", "roc.svg"]
+    assert main([*command, "noise.npy", "--normal", "blobs.npy", *files]) == 0
+    assert "40 of 40 images are anomalies" in capsys.readouterr().out
+    assert json.loads((tmp_path / "s.json").read_text())["auroc"]["density"] > 0.99
+    for words, message in (
+        (["noise.npy", "--roc", "r.svg"], "--roc needs --normal SRC"),
+        (["noise.npy", "--score", "densety"], "unknown score 'densety': did you mean 'density'"),
+        (["--calibrate", "blobs.npy"], "c.json exists"),
+        (["--calibrate", "blobs.npy", "--csv", "x.csv"], "--csv is for scoring: leave it out of --calibrate"),
+        (["--calibrate", "blobs.npy", "--count", "9"], "--count is for scoring"),
+        (["--calibrate", "blobs.npy", "--force", "--samples", "10001"], "at most 10000, got 10001"),
+        (["--calibrate", "blobs.npy", "--force", "--label", "1"], "takes no label"),
+        (["noise.npy", "--samples", "9"], "--samples is for --calibrate: the calibration has its own"),
+        (["noise.npy", "--false-positive-rate", "0.1"], "--false-positive-rate is for --calibrate"),
+    ):
+        assert main([*command, *words]) == 2
+        assert message in capsys.readouterr().err
+    (tmp_path / "c.json").write_text("{}")
+    assert main([*command, "noise.npy"]) == 2
+    assert "c.json must be a JSON object with a schema_version" in capsys.readouterr().err

@@ -1,0 +1,194 @@
+"""Images from the prior, by seed, as pictures, arrays and folders."""
+
+import errno
+import importlib
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import pocketvae
+from pocketvae.apps import Choice, GenerateRequest, generate_to, image_output
+from pocketvae.apps.generation.generate import generate
+from pocketvae.errors import DataError, ManifestError, OutputExistsError, SpecError
+from pocketvae.spec import Precision
+
+# The package exports a function of the same name.
+generate_module = importlib.import_module("pocketvae.apps.generation.generate")
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory, bundles):
+    return bundles.make_bundle(tmp_path_factory.mktemp("generate") / "b")
+
+
+def all_images(path, request):
+    with pocketvae.open(path) as bundle:
+        return np.concatenate(list(generate(bundle, request)))
+
+
+def test_an_image_depends_on_its_seed_and_index_alone(path):
+    images = all_images(path, GenerateRequest(seed=4, count=150))
+    assert images.shape == (150, 6, 6, 1)
+    assert np.array_equal(all_images(path, GenerateRequest(seed=4, start=70, count=3)), images[70:73])
+    assert not np.array_equal(all_images(path, GenerateRequest(seed=5, count=3)), images[:3])
+
+
+def test_no_temperature_gives_one_image(path):
+    images = all_images(path, GenerateRequest(count=3, temperature=0))
+    assert (images == 128).all()  # the decoder of a latent of zeros is a sigmoid of 0
+
+
+def test_a_folder_and_an_array_hold_the_same_images(path, tmp_path):
+    request = GenerateRequest(seed=1, count=70)
+    generate_to(path, request, tmp_path / "images.npz")
+    generate_to(path, request, tmp_path / "folder")
+    with np.load(tmp_path / "images.npz", allow_pickle=False) as archive:
+        images = archive["images"]
+    assert np.array_equal(images, all_images(path, request))
+    assert sorted(file.name for file in (tmp_path / "folder").glob("*.png"))[-1] == "000069.png"
+    for index in (0, 69):
+        assert np.array_equal(np.asarray(Image.open(tmp_path / "folder" / f"{index:06}.png")), images[index, ..., 0])
+
+
+def test_one_image_is_a_plain_png_and_several_are_a_grid(path, tmp_path):
+    generate_to(path, GenerateRequest(), tmp_path / "one.png")
+    generate_to(path, GenerateRequest(count=4), tmp_path / "four.png")
+    assert Image.open(tmp_path / "one.png").size == (6, 6)
+    assert Image.open(tmp_path / "four.png").size == (36, 36)
+
+
+def stop_after(chunks):
+    def progress(_):
+        nonlocal chunks
+        chunks -= 1
+        if chunks == 0:
+            raise KeyboardInterrupt
+
+    return progress
+
+
+def test_an_interrupted_folder_is_gone_on_with(path, tmp_path):
+    request, out = GenerateRequest(count=200), tmp_path / "folder"
+    with pytest.raises(KeyboardInterrupt) as caught:
+        generate_to(path, request, out, progress=stop_after(3))
+    assert caught.value.__notes__ == ["folder.unfinished keeps what was reached: go on with --resume"]
+    assert not out.exists()
+    kept = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "folder.unfinished").glob("*.png")}
+    assert len(kept) == 192
+    with pytest.raises(OutputExistsError, match="holds other images than those asked for"):
+        generate_to(path, GenerateRequest(count=201), out, resume=True)
+    generate_to(path, request, out, resume=True)
+    files = {file.name: file.stat().st_mtime_ns for file in out.glob("*.png")}
+    assert len(files) == 200
+    assert {name: files[name] for name in kept} == kept
+    last = all_images(path, request)[-1, ..., 0]
+    assert np.array_equal(np.asarray(Image.open(out / "000199.png")), last)
+    assert json.loads((out / "request.json").read_text())["count"] == 200
+
+
+def test_an_interrupted_array_leaves_nothing(path, tmp_path):
+    with pytest.raises(KeyboardInterrupt):
+        generate_to(path, GenerateRequest(count=200), tmp_path / "images.npz", progress=stop_after(2))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_full_disk_is_named_and_leaves_nothing(path, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(image_output, "_append", full)
+    with pytest.raises(OSError, match=r"No space left on device.*images\.npz"):
+        generate_to(path, GenerateRequest(count=3), tmp_path / "images.npz")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "message"),
+    [
+        ({"count": 0}, SpecError, "count must be at least 1"),
+        ({"count": 2**31}, None, None),
+        ({"count": 2**31, "start": 1}, SpecError, r"start \+ count at most 2\^31"),
+        ({"count": 10**14}, SpecError, "got count 100000000000000 from 0"),
+        ({"seed": 2**31}, SpecError, r"seed must be a whole number from -2\^31 to 2\^31 - 1, got 2147483648"),
+        ({"seed": -(2**31) - 1}, SpecError, "seed must be"),
+        ({"temperature": -1.0}, SpecError, "temperature must be finite and at least 0, got -1"),
+        ({"temperature": float("nan")}, SpecError, "temperature must be finite and at least 0, got nan"),
+        ({"label": "all"}, SpecError, "label must be a class or 'each', got 'all'"),
+    ],
+)
+def test_requests_are_checked_when_they_are_made(call, error, message):
+    if error is None:
+        GenerateRequest(**call)
+        return
+    with pytest.raises(error, match=message):
+        GenerateRequest(**call)
+
+
+@pytest.mark.parametrize(
+    ("request_", "out", "error", "message"),
+    [
+        (GenerateRequest(label=1), "x.png", SpecError, "takes no label"),
+        (GenerateRequest(label="each"), "x.png", SpecError, "needs a class-conditional VAE"),
+        (GenerateRequest(count=10_001), "x.png", DataError, "a grid holds at most 10000 images"),
+        (GenerateRequest(label=1), "x", SpecError, "takes no label"),
+        (GenerateRequest(choice=Choice(precision=Precision.INT8)), "x", ManifestError, "has no int8 decoder"),
+        (GenerateRequest(count=2), "x.jpg", SpecError, "must end in .png or .npz, or name a folder"),
+        (GenerateRequest(choice=Choice(num_threads=1)), "no/x.png", DataError, "folder must exist"),
+    ],
+)
+def test_what_cannot_be_written_is_refused_before_any_work(path, tmp_path, request_, out, error, message):
+    with pytest.raises(error, match=message):
+        generate_to(path, request_, tmp_path / out)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.fixture
+def small_disk(monkeypatch):
+    """A disk with room for 100 files, whatever machine the tests run on."""
+    usage = SimpleNamespace(total=0, used=0, free=100 * 4096)
+    monkeypatch.setattr(image_output.shutil, "disk_usage", lambda _: usage)
+
+
+def test_a_disk_without_room_is_said_before_any_work(path, tmp_path, small_disk):
+    with pytest.raises(DataError, match=r"needs about 0\.000414 GB, and .* has 0\.00041 GB free"):
+        generate_to(path, GenerateRequest(count=101), tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_written_already_needs_no_room(path, tmp_path, monkeypatch):
+    request, out = GenerateRequest(count=200), tmp_path / "folder"
+    with pytest.raises(KeyboardInterrupt):
+        generate_to(path, request, out, progress=stop_after(3))
+    monkeypatch.setattr(image_output.shutil, "disk_usage", lambda _: SimpleNamespace(free=8 * 4096))
+    generate_to(path, request, out, resume=True)
+    assert len(list(out.glob("*.png"))) == 200
+
+
+@pytest.mark.parametrize(("label", "message"), [(None, "pass --label 0 to 2, or --label each"), (3, "must be 0 to 2")])
+def test_a_label_that_does_not_fit_leaves_no_folder(path, tmp_path, monkeypatch, label, message):
+    opened = pocketvae.open(path)
+    object.__setattr__(opened.manifest.vae, "label_count", 3)
+    monkeypatch.setattr(generate_module, "open_models", lambda _: opened)
+    with pytest.raises(SpecError, match=message):
+        generate_to(path, GenerateRequest(label=label), tmp_path / "x")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("columns", "out", "message"),
+    [
+        (0, "x.png", "columns must be at least 1, got 0"),
+        (-5, "x.png", "columns must be at least 1, got -5"),
+        (3, "x.npz", "only a .png has columns, got 'x.npz'"),
+        (3, "x", "only a .png has columns, got 'x'"),
+    ],
+)
+def test_columns_are_of_a_grid(path, tmp_path, columns, out, message):
+    with pytest.raises(SpecError, match=message):
+        generate_to(path, GenerateRequest(count=4), tmp_path / out, columns=columns)
+    assert list(tmp_path.iterdir()) == []
+    generate_to(path, GenerateRequest(count=4), tmp_path / "x.png", columns=10**9)
+    assert Image.open(tmp_path / "x.png").size == (68, 20)

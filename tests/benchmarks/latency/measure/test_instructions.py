@@ -1,0 +1,51 @@
+import shutil
+
+import pytest
+
+from pocketvae.benchmarks import BenchConfig, Extra, bench_bundle
+from pocketvae.benchmarks.latency.measure import client_requests, instructions
+from pocketvae.benchmarks.latency.measure.client_requests import Callgrind, requester
+from pocketvae.benchmarks.latency.measure.instructions import count_instructions
+from pocketvae.benchmarks.latency.measure.subjects import artifact_load
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.errors import TargetError
+
+needs_valgrind = pytest.mark.skipif(shutil.which("valgrind") is None, reason="valgrind is not installed")
+
+
+@pytest.fixture
+def send():
+    """What sends a request; tests that need it are skipped on a processor that has none."""
+    try:
+        return requester()
+    except TargetError as e:
+        pytest.skip(str(e))
+
+
+def test_a_request_does_nothing_outside_valgrind(send):
+    for request in Callgrind:
+        send(request)
+
+
+def test_another_processor_is_refused(monkeypatch):
+    monkeypatch.setattr(client_requests.platform, "machine", lambda: "riscv64")
+    with pytest.raises(TargetError, match="on x86-64 only, this machine is riscv64"):
+        requester()
+
+
+def test_a_missing_valgrind_is_told_before_anything_is_timed(tmp_path, bundles, monkeypatch):
+    monkeypatch.setattr(instructions.shutil, "which", lambda name: None)
+    config = BenchConfig(include_original=False, extras=frozenset([Extra.INSTRUCTIONS]))
+    with pytest.raises(TargetError, match="valgrind is not installed"):
+        bench_bundle(bundles.make_bundle(tmp_path / "b"), config)
+
+
+@needs_valgrind
+@pytest.mark.slow
+def test_two_counts_are_the_same_and_more_work_is_more(send, tmp_path, bundles):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    decoder, encoder = (artifact_load(bundle, record, 1, 1) for record in bundle.manifest.artifacts)
+    first, again, other = (count_instructions(load).instructions for load in (decoder, decoder, encoder))
+    assert first == pytest.approx(again, rel=1e-3)
+    assert first > 10_000
+    assert other != first

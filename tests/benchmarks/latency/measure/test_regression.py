@@ -1,0 +1,207 @@
+import json
+from dataclasses import replace
+
+import pytest
+
+from pocketvae.benchmarks import Baseline, BenchConfig, Extra, baseline_table, bench_bundle
+from pocketvae.benchmarks.latency.measure import regression
+from pocketvae.benchmarks.latency.measure.instructions_worker import CountReply
+from pocketvae.benchmarks.latency.measure.regression import (
+    Opened,
+    compare_with_bundle,
+    compare_with_results,
+    machine_slowdown,
+    open_baseline,
+    other_machine,
+)
+from pocketvae.benchmarks.latency.results import MachinePeaks, MemorySpeed, Verdict
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.documents import encode
+from pocketvae.errors import ManifestError, SpecError
+from pocketvae.progress import ignore_progress
+from pocketvae.system.environment import current_environment
+
+NO_ORIGINAL = BenchConfig(include_original=False)
+
+
+@pytest.fixture
+def bundle(tmp_path, bundles):
+    return bundles.make_bundle(tmp_path / "b")
+
+
+@pytest.fixture
+def result(bundle):
+    return bench_bundle(bundle, NO_ORIGINAL)
+
+
+def opened(path, bundle, config=NO_ORIGINAL, **options):
+    now = open_bundle(bundle)
+    return open_baseline(Baseline(path=path, **options), now, now.manifest.artifacts, config, current_environment())
+
+
+def test_the_same_machine_is_no_other():
+    assert other_machine(current_environment(), current_environment()) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"cpu": "VAX-11"}, "another processor: VAX-11 there"),
+        ({"machine": "riscv64"}, "another architecture: riscv64 there"),
+        ({"logical_cores": 4096}, "another number of cores: 4096 there"),
+        ({"versions": {}}, "another onnxruntime: none there"),
+    ],
+)
+def test_a_result_of_another_machine_is_refused_with_the_reason(tmp_path, bundle, result, change, reason):
+    other = tmp_path / "other.json"
+    other.write_text(encode(replace(result, environment=replace(result.environment, **change))))
+    with pytest.raises(SpecError, match=f"{reason}.*--force-compare"):
+        opened(other, bundle)
+    assert any(reason in forced for forced in opened(other, bundle, force=True).forced)
+
+
+def test_a_result_of_another_bundle_is_refused(tmp_path, bundle, result):
+    other = tmp_path / "other.json"
+    other.write_text(encode(replace(result, bundle="faces")))
+    with pytest.raises(SpecError, match="another bundle: 'faces' there, 'tiny' here"):
+        opened(other, bundle)
+
+
+def test_a_bundle_of_another_model_is_refused_even_by_force(tmp_path, bundle, bundles):
+    other = bundles.make_bundle(tmp_path / "other")
+    manifest = open_bundle(other).manifest
+    (other / "manifest.json").write_text(encode(replace(manifest, vae=replace(manifest.vae, latent_dim=9))))
+    with pytest.raises(SpecError, match="same model.*has latent_dim 9 there, 3 here$"):
+        opened(other, bundle, force=True)
+
+
+def test_the_field_in_which_models_differ_is_named(tmp_path, bundle, bundles):
+    other = bundles.make_bundle(tmp_path / "other")
+    manifest = open_bundle(other).manifest
+    (other / "manifest.json").write_text(encode(replace(manifest, vae=replace(manifest.vae, image_range=(0.0, 255.0)))))
+    with pytest.raises(SpecError, match=r"image_range \(0\.0, 255\.0\) there, \(0\.0, 1\.0\) here$"):
+        opened(other, bundle)
+
+
+def test_a_bundle_with_nothing_of_what_is_timed_is_refused(tmp_path, bundle, bundles):
+    other = bundles.make_bundle(tmp_path / "other")
+    manifest = open_bundle(other).manifest
+    (other / "manifest.json").write_text(encode(replace(manifest, artifacts=manifest.artifacts[1:])))
+    config = replace(NO_ORIGINAL, artifacts=("decoder.float32.onnx",), baseline=Baseline(path=other))
+    with pytest.raises(SpecError, match=r"^the baseline has none of: decoder\.float32\.onnx$"):
+        bench_bundle(bundle, config)
+
+
+@pytest.mark.parametrize("change", [{"threads": 64}, {"batch": 8}, {"artifact": "decoder.int8.onnx"}])
+def test_results_with_nothing_of_what_is_timed_are_refused(tmp_path, bundle, result, change):
+    other = tmp_path / "other.json"
+    other.write_text(encode(replace(result, results=(replace(result.results[0], **change),))))
+    with pytest.raises(SpecError, match=r"none of: decoder\.float32\.onnx, 1 threads, batch 1; encoder"):
+        opened(other, bundle)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", '{"schema_version": 2}', '{"schema_version": 99}'])
+def test_a_file_that_is_no_result_is_refused(tmp_path, bundle, text):
+    file = tmp_path / "r.json"
+    file.write_text(text)
+    with pytest.raises(ManifestError, match=r"r\.json"):
+        opened(file, bundle)
+
+
+def test_a_baseline_that_is_not_there(tmp_path, bundle):
+    with pytest.raises(ManifestError, match="cannot be read"):
+        opened(tmp_path / "no.json", bundle)
+
+
+def test_results_are_compared_row_by_row(tmp_path, bundle, result):
+    # Twice as fast a past: the decoder is slower now than it was, whatever the machine does meanwhile.
+    decoder = result.results[0]
+    past = replace(decoder, values_s=tuple(value / 100 for value in decoder.values_s))
+    file = tmp_path / "past.json"
+    file.write_text(encode(replace(result, results=(past,), peaks=())))
+    compared = bench_bundle(bundle, replace(NO_ORIGINAL, baseline=Baseline(path=file))).comparison
+    assert not compared.side_by_side
+    assert compared.regressed
+    assert [item.verdict for item in compared.artifacts] == [Verdict.REGRESSED]
+    assert [(item.artifact, item.reason) for item in compared.not_compared] == [
+        ("encoder.float32.onnx", "the baseline has no row of 1 threads, batch 1")
+    ]
+
+
+def test_rows_of_one_artifact_are_told_apart(result):
+    first = result.results[0]
+    rows = (first, replace(first, threads=2), replace(first, batch=8), replace(first, threads=2, batch=8))
+    now = replace(result, results=tuple(replace(row, instructions=9) for row in rows))
+    then = Opened(result=replace(result, results=(replace(rows[0], instructions=9), replace(rows[2], instructions=9))))
+    compared = compare_with_results(now, then, Baseline(path="r.json"))
+    latencies = [item for item in compared.artifacts if item.metric == "latency"]
+    assert [(item.threads, item.batch) for item in latencies] == [(1, 1), (1, 8)]
+    assert [item.metric for item in compared.artifacts].count("instructions") == 1
+    assert [item.reason for item in compared.not_compared] == [
+        f"the baseline has no row of 2 threads, batch {batch}" for batch in (1, 8)
+    ]
+    headers, table = baseline_table(compared)
+    places = [headers.index(name) for name in ("artifact", "threads", "batch", "metric")]
+    assert len({tuple(row[place] for place in places) for row in table[:3]}) == 3
+
+
+def test_instructions_that_the_baseline_has_not_got_are_told(result):
+    now = replace(result, results=tuple(replace(row, instructions=9) for row in result.results))
+    compared = compare_with_results(now, Opened(result=result), Baseline(path="r.json"))
+    assert {item.artifact: item.reason for item in compared.not_compared} == dict.fromkeys(
+        ("decoder.float32.onnx", "encoder.float32.onnx"), "instructions: the baseline has none"
+    )
+
+
+def test_instructions_that_could_not_be_counted_are_told(bundle, monkeypatch):
+    replies = [
+        CountReply(instructions=100), CountReply(error="it was tired"),
+        CountReply(error="it hung"), CountReply(instructions=100),
+    ]  # fmt: skip
+    monkeypatch.setattr(regression, "count_instructions", lambda load: replies.pop(0))
+    monkeypatch.setattr(regression, "compare", lambda contests, **_: ([], {}))
+    config = replace(NO_ORIGINAL, baseline=Baseline(path=bundle), extras=frozenset([Extra.INSTRUCTIONS]))
+    now = open_bundle(bundle)
+    compared = compare_with_bundle(now, now.manifest.artifacts, Opened(bundle=now), config, ignore_progress)
+    assert compared.artifacts == ()
+    assert {item.artifact: item.reason for item in compared.not_compared} == {
+        "decoder.float32.onnx": "instructions, now: it was tired",
+        "encoder.float32.onnx": "instructions, the baseline's: it hung",
+    }
+
+
+def test_two_bundles_are_compared_side_by_side(bundle, monkeypatch):
+    asked = {}
+
+    def compare(contests, **options):
+        asked.update(options, artifacts=[contest.artifact for contest in contests])
+        return [], {"decoder.float32.onnx": "it was tired"}
+
+    monkeypatch.setattr(regression, "compare", compare)
+    config = replace(NO_ORIGINAL, baseline=Baseline(path=bundle, margin=0.07))
+    compared = bench_bundle(bundle, config).comparison
+    assert compared.side_by_side
+    assert asked["margin"] == compared.margin == 0.07
+    assert asked["artifacts"] == ["decoder.float32.onnx", "encoder.float32.onnx"]
+    assert compared.not_compared[0].reason == "it was tired"
+
+
+def peaks(flops, memory):
+    speed = MemorySpeed(block_bytes=1 << 20, copy_bytes_per_s=memory, read_bytes_per_s=memory)
+    return (MachinePeaks(threads=1, sgemm_flops=flops, memory=(speed,)),)
+
+
+@pytest.mark.parametrize(
+    ("now", "slowdown"), [((1e9, 1e9), 1.0), ((0.99e9, 1e9), 1.0), ((0.5e9, 1e9), 2.0), ((2e9, 2e9), 1.0)]
+)
+def test_the_machine_s_own_speed_is_compared(now, slowdown):
+    assert machine_slowdown(peaks(1e9, 1e9), peaks(*now), 1) == pytest.approx(slowdown)
+    assert machine_slowdown((), peaks(*now), 1) == 1.0
+
+
+def test_a_result_is_read_back_as_it_was(result):
+    from pocketvae.benchmarks import BenchResult
+    from pocketvae.documents import decode
+
+    assert decode(BenchResult, encode(result), "r") == result
+    assert json.loads(encode(result))["results"][0]["execution"]["delegate"] == "CPUExecutionProvider"

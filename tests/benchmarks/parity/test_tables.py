@@ -1,0 +1,40 @@
+import math
+from dataclasses import replace
+
+import pytest
+
+from pocketvae.benchmarks.parity.results import Check
+from pocketvae.benchmarks.parity.tables import format_value, used_share, worst_check
+
+
+def check(value, limit, metric="max_abs"):
+    return Check(
+        artifact="sampler.float32.onnx",
+        target="host",
+        output="z",
+        metric=metric,
+        value=value,
+        limit=limit,
+        limit_source="test",
+        passed=value is None or value <= limit,
+        detail="",
+    )
+
+
+@pytest.mark.parametrize(("value", "span"), [(0.02, 1.0), (0.04, 2.0), (5.1, 255.0)])
+def test_a_pixel_s_error_is_shown_in_steps_of_its_own_range(value, span):
+    assert format_value(value, replace(check(value, 9.0), output="image"), span) == "5.10/255"
+
+
+def test_a_check_uses_a_share_of_its_limit():
+    assert used_share(check(1.0, 4.0)) == 0.25
+    assert used_share(check(None, None)) == -1
+
+
+def test_a_limit_of_nothing_is_used_up_by_anything():
+    assert used_share(check(0.0, 0.0)) == 0
+    assert used_share(check(1e-9, 0.0)) == math.inf
+
+
+def test_a_comparison_is_shown_before_a_check_without_a_number():
+    assert worst_check([check(None, None, "loads"), check(0.0, 0.0)]).metric == "max_abs"

@@ -1,0 +1,116 @@
+"""Answers that outlive a connection."""
+
+import pytest
+
+from pocketvae.benchmarks.remote.messages import Answer
+from pocketvae.benchmarks.remote.response_cache import ResponseCache
+from pocketvae.documents import encode_line
+from pocketvae.processes.line_process import LineProcessError
+
+JOB = '{"job": {"artifact": "a"}}'
+GREETING = '{"job": null}'
+
+
+class Channel:
+    """Answers from a list; an exception in it is raised."""
+
+    def __init__(self, *answers):
+        self.answers, self.asked, self.closed = list(answers), [], False
+
+    def ask(self, line, time_limit_s):
+        self.asked.append(line)
+        answer = self.answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    def close(self):
+        self.closed = True
+
+
+def lost():
+    return LineProcessError("its process ended with code 255: Connection reset by peer", 255)
+
+
+@pytest.fixture
+def open_response_cache(tmp_path):
+    pauses = []
+
+    def make(*answers):
+        response_cache = ResponseCache(Channel(*answers), tmp_path / "answers", pause=pauses.append)
+        response_cache.pauses = pauses
+        return response_cache
+
+    return make
+
+
+def test_a_connection_that_comes_back_is_no_error(open_response_cache):
+    response_cache = open_response_cache(lost(), "yes")
+    assert response_cache.ask(JOB, 1) == "yes"
+    assert response_cache.pauses == [1.0]
+
+
+def test_one_that_does_not_says_how_to_go_on_and_is_not_tried_again(open_response_cache):
+    response_cache = open_response_cache("yes", lost(), lost(), lost())
+    response_cache.ask(JOB, 1)
+    for _ in range(2):
+        with pytest.raises(
+            LineProcessError,
+            match="the connection was lost: Connection reset by peer; 1 results are kept, and the same command",
+        ):
+            response_cache.ask('{"job": 2}', 1)
+    assert response_cache._channel.answers == []
+    assert response_cache.pauses == [1.0, 4.0]
+
+
+def test_what_was_done_is_not_asked_again(open_response_cache):
+    broken = open_response_cache("hello", "yes", lost(), lost(), lost())
+    broken.ask(GREETING, 1)
+    broken.ask(JOB, 1)
+    with pytest.raises(LineProcessError):
+        broken.ask('{"job": 2}', 1)
+    broken.close()
+    resumed = open_response_cache("hello", "two")
+    assert resumed.ask(GREETING, 1) == "hello"
+    assert resumed.ask(JOB, 1) == "yes"
+    assert resumed.ask('{"job": 2}', 1) == "two"
+    assert resumed._channel.asked == [GREETING, '{"job": 2}']
+
+
+def test_what_another_version_answered_is_asked_again(open_response_cache):
+    broken = open_response_cache("onnxruntime 1", "one", lost(), lost(), lost())
+    broken.ask(GREETING, 1)
+    broken.ask(JOB, 1)
+    with pytest.raises(LineProcessError):
+        broken.ask('{"job": 2}', 1)
+    broken.close()
+    upgraded = open_response_cache("onnxruntime 2", "other")
+    upgraded.ask(GREETING, 1)
+    assert upgraded.ask(JOB, 1) == "other"
+
+
+def test_what_was_missing_is_asked_again(open_response_cache):
+    missing = encode_line(Answer(missing=True, reason="no such runtime"))
+    broken = open_response_cache(missing, lost(), lost(), lost())
+    assert broken.ask(JOB, 1) == missing
+    with pytest.raises(LineProcessError):
+        broken.ask('{"job": 2}', 1)
+    broken.close()
+    assert open_response_cache("yes").ask(JOB, 1) == "yes"
+
+
+def test_a_run_that_ends_well_leaves_nothing(open_response_cache, tmp_path):
+    response_cache = open_response_cache("yes")
+    response_cache.ask(JOB, 1)
+    assert list((tmp_path / "answers").iterdir())
+    response_cache.close()
+    assert response_cache._channel.closed
+    assert not (tmp_path / "answers").exists()
+
+
+def test_a_crash_at_the_other_end_is_no_lost_connection(open_response_cache):
+    response_cache = open_response_cache(LineProcessError("its process ended with code 1: no module", 1))
+    with pytest.raises(LineProcessError, match="no module"):
+        response_cache.ask(JOB, 1)
+    assert not response_cache.is_lost
+    assert response_cache.pauses == []

@@ -1,0 +1,28 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pocketvae.data.pixels import from_pixels, to_pixels
+
+RANGES = [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-3.5, 12.25)]
+
+
+@pytest.mark.parametrize("image_range", RANGES)
+def test_pixels_survive_the_way_to_real_numbers_and_back(image_range):
+    pixels = np.arange(256, dtype=np.uint8)
+    image = from_pixels(pixels, image_range)
+    assert image.dtype == np.float32
+    assert (image[0], image[-1]) == image_range
+    assert np.array_equal(to_pixels(image, image_range), pixels)
+
+
+@given(st.floats(0, 1, width=32))
+def test_a_pixel_is_at_most_half_a_step_off(value):
+    image = np.array([value], np.float32)
+    assert abs(float(from_pixels(to_pixels(image))[0]) - value) <= 0.5 / 255 + 1e-7
+
+
+def test_half_a_step_is_rounded_up_and_what_is_outside_is_clipped():
+    steps = np.array([0.5, 1.5, 2.5, -3.0, 300.0]) / 255
+    assert to_pixels(steps).tolist() == [1, 2, 3, 0, 255]

@@ -1,0 +1,70 @@
+import zipfile
+
+import pytest
+
+from pocketvae.errors import ExportError, TrainingError
+from pocketvae.keras.io import load_model, save_model
+
+pytestmark = pytest.mark.slow
+
+
+def test_a_saved_model_comes_back_equal(tmp_path):
+    import numpy as np
+
+    from pocketvae.keras.io import import_keras
+
+    layers = import_keras().layers
+    x = layers.Input((3,))
+    model = import_keras().Model(x, layers.Dense(2)(x))
+    save_model(model, tmp_path / "m.keras")
+    loaded = load_model(tmp_path / "m.keras")
+    z = np.ones((1, 3), np.float32)
+    assert np.array_equal(model(z), loaded(z))
+
+
+def test_a_missing_file(tmp_path):
+    with pytest.raises(ExportError, match="does not exist"):
+        load_model(tmp_path / "m.keras")
+
+
+def test_a_file_that_is_no_model(tmp_path):
+    (tmp_path / "m.keras").write_bytes(b"x" * 100)
+    with pytest.raises(ExportError, match="cannot be loaded as a Keras model"):
+        load_model(tmp_path / "m.keras")
+
+
+def test_a_lambda_layer_is_not_executed(tmp_path):
+    # A lambda is code inside a model file; loading one from elsewhere must not run it.
+    from pocketvae.keras.io import import_keras
+
+    keras = import_keras()
+    x = keras.layers.Input((3,))
+    model = keras.Model(x, keras.layers.Lambda(lambda value: value * 2)(x))
+    save_model(model, tmp_path / "m.keras")
+    assert zipfile.is_zipfile(tmp_path / "m.keras")
+    with pytest.raises(ExportError, match="cannot be loaded as a Keras model"):
+        load_model(tmp_path / "m.keras")
+
+
+def test_a_model_that_cannot_be_written_names_its_file(tmp_path):
+    from pocketvae.keras.io import import_keras
+
+    layers = import_keras().layers
+    x = layers.Input((3,))
+    with pytest.raises(OSError, match="No such file") as caught:
+        save_model(import_keras().Model(x, layers.Dense(2)(x)), tmp_path / "no" / "m.keras")
+    assert caught.value.filename == str(tmp_path / "no" / "m.keras")
+
+
+@pytest.mark.parametrize("words", ["No space left on device [Op:SaveV2] name: ", "No space left on device\n\tmore"])
+def test_what_tensorflow_cannot_write_is_told_in_the_system_s_words(tmp_path, words):
+    from pocketvae.keras.io import import_tensorflow, tensorflow_writes
+
+    def write():
+        with tensorflow_writes(tmp_path / "step-1"):
+            message = f"{{{{function_node a; b}}}} {tmp_path}/step-1_temp/part; {words}"
+            raise import_tensorflow().errors.ResourceExhaustedError(None, None, message)
+
+    with pytest.raises(TrainingError) as caught:
+        write()
+    assert str(caught.value) == f"{tmp_path / 'step-1'} cannot be written: No space left on device"

@@ -1,0 +1,116 @@
+import math
+
+import numpy as np
+import pytest
+
+from pocketvae.errors import SpecError
+from pocketvae.numerics.likelihoods import Observed
+from pocketvae.numerics.metrics import METRICS, measure
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.spec import Likelihood
+
+
+def tolerance(metric, output="image"):
+    return Tolerance(output=output, metric=metric, limit=1.0, source="test")
+
+
+ORIGINAL = {"image": np.zeros((4, 10, 10, 1), np.float32)}
+
+
+def shifted(count, by):
+    image = np.zeros((4, 10, 10, 1), np.float32)
+    image.reshape(-1)[:count] = by
+    return {"image": image}
+
+
+@pytest.mark.parametrize(
+    ("metric", "expected"),
+    [
+        ("max_abs", 0.5),
+        ("mean_abs", 0.05),
+        ("rmse", math.sqrt(0.025)),
+        ("share_off_by_1", 0.1),
+        ("share_off_by_4", 0.1),
+    ],
+)
+def test_elementwise_metrics_are_of_the_absolute_difference(metric, expected):
+    assert measure(tolerance(metric), ORIGINAL, shifted(40, -0.5)) == pytest.approx(expected)
+
+
+def test_the_99th_percentile_ignores_fewer_than_one_in_a_hundred():
+    assert measure(tolerance("p99_abs"), ORIGINAL, shifted(3, 1.0)) == 0
+    assert measure(tolerance("p99_abs"), ORIGINAL, shifted(8, 1.0)) == 1
+
+
+@pytest.mark.parametrize("metric", [name for name in METRICS if not name.startswith(("kl", "active"))])
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_one_value_that_is_not_finite_spoils_every_metric(metric, bad):
+    assert math.isnan(measure(tolerance(metric), ORIGINAL, shifted(1, bad)))
+    assert math.isnan(measure(tolerance(metric), shifted(1, bad), shifted(1, bad)))
+
+
+def test_the_posterior_metric_is_the_divergence_in_nats():
+    posterior = {"z_mean": np.zeros((2, 3), np.float32), "z_log_var": np.zeros((2, 3), np.float32)}
+    moved = {**posterior, "z_mean": np.array([[1, 0, 0], [0, 0, 0]], np.float32)}
+    assert measure(tolerance("kl_mean", "posterior"), posterior, moved) == pytest.approx(0.25)
+    assert measure(tolerance("kl_max", "posterior"), posterior, moved) == pytest.approx(0.5)
+    assert math.isnan(
+        measure(tolerance("kl_max", "posterior"), posterior, {**moved, "z_log_var": np.full((2, 3), np.nan)})
+    )
+
+
+def test_an_unknown_metric_or_output_is_named():
+    with pytest.raises(SpecError, match="unknown metric 'max_abz': did you mean 'max_abs'"):
+        measure(tolerance("max_abz"), ORIGINAL, ORIGINAL)
+    with pytest.raises(SpecError, match="unknown output 'imag'"):
+        measure(tolerance("max_abs", "imag"), ORIGINAL, ORIGINAL)
+
+
+def test_grey_steps_are_those_of_the_image_s_range():
+    off = shifted(40, 1.5 / 255)
+    assert measure(tolerance("share_off_by_1"), ORIGINAL, off) == pytest.approx(0.1)
+    assert measure(tolerance("share_off_by_1"), ORIGINAL, off, image_span=2.0) == 0
+
+
+def test_similarity_is_a_loss_from_zero_up():
+    rng = np.random.default_rng(0)
+    images = {"image": rng.random((3, 12, 12, 1)).astype(np.float32)}
+    worse = {"image": images["image"].copy()}
+    worse["image"][2] = 1 - worse["image"][2]
+    assert measure(tolerance("ssim_loss"), images, images) == pytest.approx(0, abs=1e-9)
+    mean, worst = (measure(tolerance(name), images, worse) for name in ("ssim_loss", "ssim_loss_max"))
+    assert worst == pytest.approx(3 * mean)
+    assert worst > 1
+    with pytest.raises(SpecError, match="is of images"):
+        measure(tolerance("ssim_loss", "z"), {"z": np.zeros((2, 3))}, {"z": np.zeros((2, 3))})
+
+
+def test_the_cosine_is_of_everything_at_once():
+    a, b = {"z": np.array([[1.0, 0], [0, 0]], np.float32)}, {"z": np.array([[0.0, 1], [0, 0]], np.float32)}
+    zero = {"z": np.zeros((2, 2), np.float32)}
+    assert measure(tolerance("cosine_loss", "z"), a, {"z": 3 * a["z"]}) == pytest.approx(0)
+    assert measure(tolerance("cosine_loss", "z"), a, b) == pytest.approx(1)
+    assert measure(tolerance("cosine_loss", "z"), zero, zero) == 0
+    assert measure(tolerance("cosine_loss", "z"), zero, a) == 1
+
+
+def test_a_unit_that_falls_asleep_is_counted():
+    rng = np.random.default_rng(0)
+    z_mean = rng.normal(size=(50, 4)).astype(np.float32)
+    z_mean[:, 3] *= 0.01
+    posterior = {"z_mean": z_mean, "z_log_var": np.zeros_like(z_mean)}
+    asleep = {**posterior, "z_mean": z_mean * np.array([1, 0.01, 1, 1], np.float32)}
+    metric = tolerance("active_units_changed", "posterior")
+    assert measure(metric, posterior, posterior) == 0
+    assert measure(metric, posterior, asleep) == 1
+    assert math.isnan(measure(metric, posterior, {**asleep, "z_log_var": np.full_like(z_mean, np.inf)}))
+
+
+def test_the_change_of_the_elbo_needs_observed_images():
+    image = np.full((2, 1, 1, 1), 0.5, np.float32)
+    limit = Tolerance(output="image", metric="elbo_change", limit=1.0, source="test")
+    observed = Observed(x=np.ones((1, 1, 1, 1), np.uint8), likelihood=Likelihood.BERNOULLI)
+    assert measure(limit, {"image": image}, {"image": image / 2}, observed=observed) == pytest.approx(np.log(2))
+    with pytest.raises(SpecError, match="needs the images that golden latents were drawn for"):
+        measure(limit, {"image": image}, {"image": image})
+    assert np.isnan(measure(limit, {"image": image}, {"image": image * np.nan}, observed=observed))

@@ -1,0 +1,86 @@
+import numpy as np
+import onnx
+import pytest
+
+from pocketvae.errors import ExportError
+from pocketvae.export.convert import noise_onnx, noise_tflite, tflite
+from pocketvae.export.convert.merge import merge
+from pocketvae.numerics.noise import normal_noise
+from pocketvae.portability.requirements import oldest_runtime
+from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.opening import open_runner
+from pocketvae.spec import Format
+
+
+def images_of(path, format, seeds):
+    with open_runner(path, format) as runner:
+        feeds = [{"seed": np.array([seed], np.int32), "index": np.array([-seed], np.int32)} for seed in seeds]
+        return np.concatenate([runner.infer(feed)["image"] for feed in feeds])
+
+
+def test_two_onnx_files_become_one(tmp_path, bundles):
+    decoder = bundles.decoder_model(bundles.right_weight())
+    content = merge(Format.ONNX, noise_onnx.build_noise(bundles.LATENT, "z"), decoder.SerializeToString(), "z")
+    (tmp_path / "g.onnx").write_bytes(content)
+    seeds = np.arange(-20, 20)
+    z = normal_noise(seeds, -seeds, bundles.LATENT)
+    expected = 1 / (1 + np.exp(-(z @ bundles.right_weight()))).reshape(-1, bundles.SIDE, bundles.SIDE, 1)
+    np.testing.assert_allclose(images_of(tmp_path / "g.onnx", Format.ONNX, seeds), expected, atol=1e-6)
+
+
+def test_a_joined_onnx_file_names_one_operator_set(bundles):
+    decoder = bundles.decoder_model(bundles.right_weight())
+    model = onnx.load_from_string(
+        merge(Format.ONNX, noise_onnx.build_noise(bundles.LATENT, "z"), decoder.SerializeToString(), "z")
+    )
+    assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", noise_onnx.OPSET)]
+
+
+def test_onnx_files_of_other_shapes_are_refused(bundles):
+    decoder = bundles.decoder_model(bundles.right_weight()).SerializeToString()
+    with pytest.raises(ExportError, match="two files cannot be joined at 'z'"):
+        merge(Format.ONNX, noise_onnx.build_noise(bundles.LATENT + 1, "z"), decoder, "z")
+    with pytest.raises(ExportError, match="two files cannot be joined at 'eps'"):
+        merge(Format.ONNX, noise_onnx.build_noise(bundles.LATENT, "eps"), decoder, "eps")
+
+
+def tflite_noise(dim, output="z"):
+    return tflite.convert_float32(noise_tflite.build_noise(dim, output))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["float32", "dynamic_int8", "int8"])
+def test_two_tflite_files_become_one(tiny_bundle, tmp_path, precision):
+    decoder = tiny_bundle / f"decoder.{precision}.tflite"
+    (tmp_path / "g.tflite").write_bytes(merge(Format.TFLITE, tflite_noise(4), decoder.read_bytes(), "z"))
+    seeds = np.arange(-20, 20)
+    z = normal_noise(seeds, -seeds, 4)
+    for kernels in Kernels:
+        with open_runner(decoder, Format.TFLITE, kernels=kernels) as runner:
+            expected = np.concatenate([runner.infer({"z": row[None]})["image"] for row in z])
+        with open_runner(tmp_path / "g.tflite", Format.TFLITE, kernels=kernels) as runner:
+            assert list(runner.outputs) == ["image"]
+            assert sorted(runner.inputs) == ["index", "seed"]
+            feeds = [{"seed": seeds[i : i + 1].astype(np.int32)} for i in range(len(z))]
+            found = [runner.infer({**feed, "index": -feed["seed"]})["image"] for feed in feeds]
+        # The same operators on the same latents: not one bit may differ.
+        assert np.concatenate(found).tobytes() == expected.tobytes()
+
+
+@pytest.mark.slow
+def test_a_joined_tflite_file_needs_the_newer_of_two_runtimes(tiny_bundle):
+    decoder = (tiny_bundle / "decoder.dynamic_int8.tflite").read_bytes()
+    versions = [oldest_runtime(Format.TFLITE, content).version for content in (tflite_noise(4), decoder)]
+    joined = oldest_runtime(Format.TFLITE, merge(Format.TFLITE, tflite_noise(4), decoder, "z")).version
+    assert joined == max(versions, key=lambda version: [int(part) for part in version.split(".")])
+
+
+@pytest.mark.slow
+def test_tflite_files_that_do_not_fit_are_refused(tiny_bundle):
+    decoder = (tiny_bundle / "decoder.float32.tflite").read_bytes()
+    with pytest.raises(ExportError, match=r"joined at 'z', which must be alike in both, got \[\[1, 5\], \[1, 4\]\]"):
+        merge(Format.TFLITE, tflite_noise(5), decoder, "z")
+    with pytest.raises(ExportError, match="joined at 'z', and one has eps"):
+        merge(Format.TFLITE, tflite_noise(4, "eps"), decoder, "z")
+    with pytest.raises(ExportError, match="joined at 'z', which must be alike"):
+        merge(Format.TFLITE, tflite_noise(4), (tiny_bundle / "decoder.int8_io.tflite").read_bytes(), "z")

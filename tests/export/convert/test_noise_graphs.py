@@ -1,0 +1,60 @@
+"""The noise of exported graphs is that of the numpy reference, bit for bit."""
+
+import itertools
+
+import numpy as np
+import onnx
+import pytest
+
+from pocketvae.export.convert import noise_onnx, noise_tflite, tflite
+from pocketvae.numerics.noise import normal_noise
+from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.opening import open_runner
+from pocketvae.spec import Format
+
+EXTREMES = (-(2**31), -(2**31) + 1, -65536, -1, 0, 1, 65535, 2**30, 2**31 - 1)
+DIMS = (1, 7, 16)
+
+
+@pytest.fixture(scope="module")
+def pairs():
+    random = np.random.default_rng(0).integers(-(2**31), 2**31, (500, 2))
+    return np.concatenate([list(itertools.product(EXTREMES, repeat=2)), random]).astype(np.int32)
+
+
+def build(format, dim):
+    if format is Format.ONNX:
+        return noise_onnx.build_noise(dim, "z")
+    return tflite.convert_float32(noise_tflite.build_noise(dim, "z"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("dim", DIMS)
+@pytest.mark.parametrize("format", Format)
+def test_every_kernel_returns_the_same_bits(format, dim, pairs, tmp_path):
+    path = tmp_path / f"noise.{format}"
+    path.write_bytes(build(format, dim))
+    expected = normal_noise(pairs[:, 0], pairs[:, 1], dim)
+    for kernels in Kernels:
+        with open_runner(path, format, kernels=kernels) as runner:
+            found = [runner.infer({"seed": pair[:1], "index": pair[1:]})["z"] for pair in pairs]
+        assert np.concatenate(found).tobytes() == expected.tobytes(), kernels
+
+
+def test_the_onnx_graph_is_small_standard_and_the_same_every_time():
+    content = noise_onnx.build_noise(16, "z")
+    assert content == noise_onnx.build_noise(16, "z")
+    graph = onnx.load_from_string(content).graph
+    assert {node.domain for node in graph.node} == {""}
+    # The blocks of all dimensions share their operators.
+    assert len(graph.node) == len(onnx.load_from_string(noise_onnx.build_noise(256, "z")).graph.node) < 180
+
+
+@pytest.mark.slow
+def test_the_tflite_graph_is_small_and_has_built_in_operators_alone(tmp_path):
+    from ai_edge_litert.interpreter import Interpreter
+
+    interpreter = Interpreter(model_content=build(Format.TFLITE, 16))
+    kinds = [operator["op_name"] for operator in interpreter._get_ops_details()]
+    assert len(kinds) < 170
+    assert not any("FLEX" in kind.upper() or kind == "CUSTOM" for kind in kinds)

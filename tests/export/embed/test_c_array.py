@@ -1,0 +1,97 @@
+"""TFLite files as C++ source."""
+
+import re
+import shutil
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.bundle.manifest import ArtifactRecord, FileRecord
+from pocketvae.cli.main import main
+from pocketvae.documents import encode
+from pocketvae.errors import ManifestError, OutputExistsError, SpecError
+from pocketvae.export.embed.c_array import c_header, c_source, embed_in_c
+from pocketvae.spec import Component, Format, Precision, Quantization, TensorSpec
+from pocketvae.system.files import sha256_bytes
+
+CONTENT = bytes(range(256)) * 3 + b"\x00end"
+
+
+def record(content=CONTENT):
+    scale = Quantization(scale=1e-05, zero_point=-128)
+    return ArtifactRecord(
+        component=Component.DECODER,
+        precision=Precision.INT8_IO,
+        format=Format.TFLITE,
+        file=FileRecord(path="decoder.int8_io.tflite", sha256=sha256_bytes(content), size_bytes=len(content)),
+        inputs=(TensorSpec(name="z", dtype="int8", shape=(1, 3), quantization=scale),),
+        outputs=(TensorSpec(name="image", dtype="int8", shape=(1, 6, 6, 1), quantization=scale),),
+        tolerances=(),
+    )
+
+
+@pytest.fixture
+def bundle(tmp_path, bundles):
+    """A bundle that records a TFLite file too."""
+    folder = bundles.make_bundle(tmp_path / "b")
+    manifest = open_bundle(folder).manifest
+    (folder / "decoder.int8_io.tflite").write_bytes(CONTENT)
+    (folder / "manifest.json").write_text(encode(replace(manifest, artifacts=(*manifest.artifacts, record()))))
+    return folder
+
+
+def test_the_source_holds_every_byte():
+    source = c_source(record(), CONTENT)
+    assert bytes(int(byte, 16) for byte in re.findall(r"0x([0-9a-f]{2}),", source)) == CONTENT
+    assert f"alignas(16) const unsigned char decoder_int8_io_data[{len(CONTENT)}]" in source
+
+
+def test_the_header_holds_the_interface():
+    header = c_header(record(), CONTENT)
+    assert f"constexpr std::size_t decoder_int8_io_size_bytes = {len(CONTENT)};" in header
+    assert "constexpr std::size_t decoder_int8_io_output_image_elements = 36;" in header
+    assert "constexpr float decoder_int8_io_input_z_scale = 1e-05f;" in header
+    assert "constexpr std::int32_t decoder_int8_io_input_z_zero_point = -128;" in header
+    assert sha256_bytes(CONTENT) in header
+
+
+def test_a_compiler_takes_it_and_finds_the_same_bytes(bundle, tmp_path):
+    compiler = shutil.which("g++") or shutil.which("clang++")
+    if compiler is None:
+        pytest.skip("no C++ compiler is installed")
+    header, source = embed_in_c(bundle, "decoder.int8_io.tflite", tmp_path / "firmware")
+    (tmp_path / "main.cc").write_text(
+        '#include <cstdio>\n#include "decoder_int8_io.h"\nint main() {\n'
+        '  static_assert(decoder_int8_io_input_z_zero_point == -128, "");\n'
+        "  if (reinterpret_cast<std::uintptr_t>(decoder_int8_io_data) % 16) return 1;\n"
+        "  std::fwrite(decoder_int8_io_data, 1, decoder_int8_io_size_bytes, stdout);\n}\n"
+    )
+    options = ["-std=c++11", "-Wall", "-Wextra", "-Werror", f"-I{header.parent}", "-o", str(tmp_path / "program")]
+    subprocess.run([compiler, *options, str(tmp_path / "main.cc"), str(source)], check=True)
+    assert subprocess.run([tmp_path / "program"], capture_output=True, check=True).stdout == CONTENT
+
+
+def test_the_command_writes_both_files(bundle, tmp_path, capsys):
+    out = tmp_path / "firmware"
+    assert main(["embed-c", str(bundle), "--out", str(out)]) == 0
+    assert sorted(path.name for path in out.iterdir()) == ["decoder_int8_io.cc", "decoder_int8_io.h"]
+    assert main(["embed-c", str(bundle), "--out", str(out)]) == 2
+    assert "exists" in capsys.readouterr().err
+    assert main(["embed-c", str(bundle), "--out", str(out), "--force"]) == 0
+    other = tmp_path / "precious"
+    other.mkdir()
+    (other / "thesis.txt").write_text("mine")
+    assert main(["embed-c", str(bundle), "--out", str(other), "--force"]) == 2
+    assert (other / "thesis.txt").exists()
+
+
+def test_what_is_no_tflite_file_of_the_bundle_is_refused(bundle, tmp_path):
+    with pytest.raises(SpecError, match="firmware runs TFLite files, got decoder.float32.onnx"):
+        embed_in_c(bundle, "decoder.float32.onnx", tmp_path / "o")
+    with pytest.raises(ManifestError, match="has no artifact 'decoder.int4.tflite'"):
+        embed_in_c(bundle, "decoder.int4.tflite", tmp_path / "o")
+    (tmp_path / "o").mkdir()
+    with pytest.raises(OutputExistsError):
+        embed_in_c(bundle, "decoder.int8_io.tflite", tmp_path / "o")

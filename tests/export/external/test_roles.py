@@ -1,0 +1,169 @@
+import pytest
+
+from pocketvae.errors import ExportError, SpecError
+from pocketvae.export import DecoderOutput, ExternalModels, Role
+from pocketvae.export.external.roles import encoder_roles, image_shape_of, label_position, output_meaning
+from pocketvae.keras.custom_code import CustomCode, custom_parts
+from pocketvae.keras.loading import Tensor
+from pocketvae.spec import Likelihood
+
+MEAN, LOG_VAR, STD, SAMPLE = Role.MEAN, Role.LOG_VAR, Role.STD, Role.SAMPLE
+
+
+def tensors(*names):
+    return [Tensor(name=name, dtype="float32", shape=(None, 2)) for name in names]
+
+
+def roles(*names, random=(), named=None, last="BiasAdd", latent_dim=2):
+    return encoder_roles(tensors(*names), set(random), named, [last] * len(names), latent_dim)
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [
+        (("z_mean", "z_log_var"), (MEAN, LOG_VAR)),
+        (("z_log_var", "z_mean"), (LOG_VAR, MEAN)),
+        (("mu", "logvar"), (MEAN, LOG_VAR)),
+        (("z_mu", "z_logvar_1"), (MEAN, LOG_VAR)),
+        (("encoder_mu", "encoder_log_variance"), (MEAN, LOG_VAR)),
+        (("dense/latent_mean_2", "dense/log_sigma_sq"), (MEAN, LOG_VAR)),
+        (("loc", "LogVar"), (MEAN, LOG_VAR)),
+        (("z_mean", "z_log_var", "sampling"), (MEAN, LOG_VAR, SAMPLE)),
+        (("z", "z_mean", "z_log_var"), (SAMPLE, MEAN, LOG_VAR)),
+    ],
+)
+def test_outputs_are_told_apart_by_name(names, expected):
+    assert roles(*names) == expected
+
+
+def test_an_output_that_differs_from_run_to_run_is_the_sample():
+    assert roles("a", "mean", "logvar", random={0}) == (SAMPLE, MEAN, LOG_VAR)
+
+
+def test_names_that_do_not_tell_are_refused_with_what_was_found():
+    with pytest.raises(ExportError, match=r"'dense_1' \[N, 2\], 'dense_2' \[N, 2\]; name them .*--encoder-outputs"):
+        roles("dense_1", "dense_2")
+    with pytest.raises(ExportError, match="one mean and one log-variance"):
+        roles("mean", "mean_1", "logvar")
+
+
+def test_what_may_be_a_standard_deviation_is_refused_until_it_is_named():
+    for name in ("sigma", "z_std", "variance", "log_sigma"):
+        with pytest.raises(ExportError, match=f"{name!r} may be a standard deviation or a variance"):
+            roles("mean", name)
+    with pytest.raises(ExportError, match="'logvar' ends in Softplus"):
+        roles("mean", "logvar", last="Softplus")
+    assert roles("mean", "sigma", named=(MEAN, STD), last="Softplus") == (MEAN, STD)
+
+
+def test_an_output_of_twice_the_latent_is_both():
+    assert roles("dense", latent_dim=1) == (Role.MEAN_LOG_VAR,)
+    assert roles("dense", "z", random={1}, latent_dim=1) == (Role.MEAN_LOG_VAR, SAMPLE)
+    assert roles("dense", named=(Role.LOG_VAR_MEAN,), latent_dim=1) == (Role.LOG_VAR_MEAN,)
+    for names, named in ((("dense",), None), (("a", "b"), (Role.MEAN_LOG_VAR, MEAN))):
+        with pytest.raises(ExportError, match="one mean and one log-variance"):
+            roles(*names, named=named)
+
+
+def floats(**widths):
+    return [Tensor(name=name, dtype="float32", shape=(None, *sizes)) for name, sizes in widths.items()]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "label_count", "expected"),
+    [
+        (floats(x=(8, 8, 1), condition=(5,)), None, 1),
+        (floats(a=(5,), b=(8, 8, 1)), None, 0),
+        (floats(z=(3,), b=(5,)), 5, 1),
+        (floats(z=(5,), class_label=(5,)), 5, 1),
+        (floats(one_hot=(5,), z=(3,)), None, 0),
+    ],
+)
+def test_a_one_hot_label_is_found(inputs, label_count, expected):
+    assert label_position(inputs, label_count) == expected
+
+
+@pytest.mark.parametrize("label_count", [None, 4])
+def test_two_vectors_without_telling_names_are_refused(label_count):
+    with pytest.raises(ExportError, match=r"one-hot label, got 'a' \[N, 3\], 'b' \[N, 5\]: pass --label-count"):
+        label_position(floats(a=(3,), b=(5,)), label_count)
+
+
+def test_named_outputs_are_checked():
+    assert roles("a", "b", named=(LOG_VAR, MEAN)) == (LOG_VAR, MEAN)
+    with pytest.raises(ExportError, match="must name 2 outputs, got 1"):
+        roles("a", "b", named=(MEAN,))
+    with pytest.raises(ExportError, match="one mean and one log-variance"):
+        roles("a", "b", named=(MEAN, SAMPLE))
+    with pytest.raises(ExportError, match=r"mean \('a'\) differs from run to run"):
+        roles("a", "b", random={0}, named=(MEAN, LOG_VAR))
+
+
+@pytest.mark.parametrize(
+    ("named", "last", "low", "high", "likelihood", "limits", "strict", "doubt"),
+    [
+        (None, "Sigmoid", 0.1, 0.9, Likelihood.UNKNOWN, (0, 1), True, False),
+        (None, "Maximum", 0.0, 1.0, Likelihood.UNKNOWN, (0, 1), True, False),
+        (None, "Tanh", -0.5, 0.9, Likelihood.UNKNOWN, (-1, 1), True, False),
+        (None, "BiasAdd", -6.123, 7.5, Likelihood.UNKNOWN, (-6.2, 7.5), False, True),
+        (None, "Relu", 0.0, 0.9, Likelihood.UNKNOWN, (0, 1), False, True),
+        (DecoderOutput.IMAGE, "Mul", 0.0, 255.0, Likelihood.UNKNOWN, (0, 255), False, False),
+        (DecoderOutput.LOGITS, "BiasAdd", -6.0, 7.0, Likelihood.BERNOULLI, (0, 1), True, False),
+        (DecoderOutput.PROBABILITIES, "Mul", 0.0, 1.0, Likelihood.UNKNOWN, (0, 1), True, False),
+    ],
+)
+def test_the_meaning_of_a_decoder_s_output(named, last, low, high, likelihood, limits, strict, doubt):
+    meaning = output_meaning(named, last, low, high)
+    assert (meaning.likelihood, meaning.is_strict, bool(meaning.doubt)) == (likelihood, strict, doubt)
+    assert meaning.image_range == pytest.approx(limits)
+
+
+def test_what_was_named_must_fit_the_samples():
+    with pytest.raises(ExportError, match=r"probabilities needs values in \[0, 1\], got -6 to 7"):
+        output_meaning(DecoderOutput.PROBABILITIES, "BiasAdd", -6.0, 7.0)
+    with pytest.raises(ExportError, match="must not be logits where its last operator is Sigmoid"):
+        output_meaning(DecoderOutput.LOGITS, "Sigmoid", 0.0, 1.0)
+
+
+def test_image_shapes():
+    assert image_shape_of((8, 9, 3), None) == (8, 9, 3)
+    assert image_shape_of((784,), None) == (28, 28, 1)
+    assert image_shape_of((192,), None) == (8, 8, 3)
+    assert image_shape_of((24,), (4, 2, 3)) == (4, 2, 3)
+    for shape, named, message in (
+        ((24,), None, "24 values are no square image: say which with --image-shape"),
+        ((24,), (4, 4, 1), "must have the decoder's 24 values, got 16"),
+        ((8, 8, 1), (4, 4, 4), "must be the decoder's own 8,8,1, got 4,4,4"),
+        ((8, 8), None, r"must return \[N, H, W, C\] or a flat \[N, P\], got \[N, 8, 8\]"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            image_shape_of(shape, named)
+
+
+def test_foreign_code_is_found_without_loading():
+    layer = {"module": "keras.layers", "class_name": "Dense", "config": {}, "registered_name": None}
+    foreign = {"module": None, "class_name": "Sampling", "config": {}, "registered_name": "Sampling"}
+    away = {"module": "shop.layers", "class_name": "Warp", "config": {}, "registered_name": "shop>Warp"}
+    lambda_ = {"class_name": "Lambda", "config": {"function": ["4wEA", None, None]}}
+    assert custom_parts({"config": {"layers": [layer]}}) == ()
+    assert custom_parts({"config": {"layers": [layer, foreign, away, lambda_]}}) == ("Sampling", "Warp", "Lambda")
+
+
+def test_custom_code_is_a_python_file(tmp_path):
+    file = tmp_path / "code.py"
+    file.write_text("import math\n\n\nclass Layer:\n    pass\n\n\ndef double(x):\n    return 2 * x\n")
+    assert sorted(CustomCode(allowed=True, file=str(file)).objects()) == ["Layer", "double"]
+    file.write_text("raise ValueError('no')")
+    with pytest.raises(ExportError, match="failed: ValueError: no"):
+        CustomCode(allowed=True, file=str(file)).objects()
+    with pytest.raises(ExportError, match="must be a Python file"):
+        CustomCode(allowed=True, file=str(tmp_path / "none.py")).objects()
+
+
+def test_options_that_do_not_fit_are_refused(tmp_path):
+    with pytest.raises(SpecError, match="--encoder-outputs needs --encoder"):
+        ExternalModels(decoder=tmp_path, encoder_outputs=(MEAN, LOG_VAR))
+    with pytest.raises(SpecError, match="--image-shape must be positive"):
+        ExternalModels(decoder=tmp_path, image_shape=(0, 1, 1))
+    with pytest.raises(SpecError, match="--label-count must be at least 1"):
+        ExternalModels(decoder=tmp_path, label_count=0)

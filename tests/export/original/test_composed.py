@@ -1,0 +1,63 @@
+import numpy as np
+import pytest
+
+from pocketvae.export.original import composed
+from pocketvae.export.quantize import measured
+from pocketvae.numerics.noise import normal_noise
+from pocketvae.spec import Component, PriorKind, VaeSpec
+
+STANDARD = VaeSpec(image_shape=(4, 4, 1), latent_dim=3)
+LEARNED = VaeSpec(image_shape=(4, 4, 1), latent_dim=3, prior=PriorKind.MIXTURE, label_count=5)
+
+
+@pytest.mark.parametrize(
+    ("vae", "asked", "expected"),
+    [
+        (STANDARD, (Component.GENERATOR,), {Component.GENERATOR, Component.SAMPLER, Component.DECODER}),
+        (STANDARD, (Component.SAMPLER,), {Component.SAMPLER}),
+        (LEARNED, (Component.SAMPLER,), {Component.SAMPLER, Component.PRIOR}),
+        (LEARNED, (Component.ENCODER,), {Component.ENCODER}),
+    ],
+)
+def test_what_is_asked_for_comes_with_its_parts(vae, asked, expected):
+    found = composed.with_parts(asked, vae)
+    assert found[: len(asked)] == asked
+    assert set(found) == expected
+    assert len(found) == len(expected)
+
+
+def test_only_the_noise_itself_is_exact():
+    assert composed.is_exact(Component.SAMPLER, STANDARD)
+    assert not composed.is_exact(Component.SAMPLER, LEARNED)
+    assert not composed.is_exact(Component.GENERATOR, STANDARD)
+
+
+@pytest.mark.parametrize(("vae", "component"), [(STANDARD, Component.SAMPLER), (LEARNED, Component.GENERATOR)])
+def test_goldens_reach_the_ends_of_the_integers(vae, component):
+    samples = composed.golden_inputs(component, vae, np.random.default_rng(0))
+    assert list(samples.inputs) == [spec.name for spec in vae.inputs(component)]
+    assert [(stratum.name, stratum.count) for stratum in samples.strata] == [
+        ("extremes", 25),
+        ("sequence", 128),
+        ("random", 128),
+    ]
+    count = sum(stratum.count for stratum in samples.strata)
+    assert all(values.shape == (count,) and values.dtype == np.int32 for values in samples.inputs.values())
+    for name in ("seed", "index"):
+        assert {-(2**31), -1, 0, 2**31 - 1} <= set(samples.inputs[name].tolist())
+    if "label" in samples.inputs:
+        assert set(samples.inputs["label"].tolist()) == set(range(5))
+
+
+def test_noise_takes_the_place_of_seed_and_index():
+    inputs = {name: np.arange(4, dtype=np.int32) for name in ("seed", "index", "label")}
+    noise = composed.with_noise(inputs, LEARNED)
+    assert list(noise) == ["eps", "label"]
+    np.testing.assert_array_equal(noise["eps"], normal_noise(inputs["seed"], inputs["index"], 4))
+
+
+def test_a_limit_of_nothing_is_held_by_nothing_alone():
+    assert measured._ratio(0.0, 0.0) == 0.0
+    assert measured._ratio(1e-9, 0.0) == float("inf")
+    assert measured._ratio(1.0, 4.0) == 0.25
+    assert np.isnan(measured._ratio(float("nan"), 4.0))

@@ -1,0 +1,129 @@
+from dataclasses import replace
+
+import pytest
+
+from pocketvae.errors import SpecError
+from pocketvae.export.original.goldens import NoiseFloor
+from pocketvae.export.quantize.budgets import Budget, base_tolerances, tolerances, with_pixel_rounding
+from pocketvae.numerics.metrics import ELBO_CHANGE
+from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision
+
+DECODER = NoiseFloor(float32={"image": 3e-6}, float16={"image": 1e-3}, cause={"image": "as a graph at batch 1"})
+
+
+def spec(component, precision):
+    return ArtifactSpec(component=component, precision=precision, format=Format.TFLITE)
+
+
+def test_a_float_artifact_is_held_to_ten_times_the_original_s_own_spread():
+    (tolerance,) = tolerances(spec(Component.DECODER, Precision.FLOAT32), DECODER)
+    assert (tolerance.metric, tolerance.limit) == ("max_abs", pytest.approx(3e-5))
+    assert tolerance.source == "10 x 3.0e-06, the original against itself, most as a graph at batch 1"
+
+
+def test_a_spread_of_nothing_still_leaves_room_for_rounding():
+    (tolerance,) = tolerances(
+        spec(Component.DECODER, Precision.FLOAT32), NoiseFloor(float32={"image": 0.0}, float16={})
+    )
+    assert tolerance.limit == pytest.approx(1e-5)
+    assert "measured 0.0e+00" in tolerance.source
+
+
+def test_what_is_exact_must_be_equal():
+    floor = NoiseFloor(float32={"z": 0.0}, float16={"z": 0.0}, exact=True)
+    (tolerance,) = tolerances(spec(Component.SAMPLER, Precision.FLOAT32), floor)
+    assert (tolerance.output, tolerance.metric, tolerance.limit) == ("z", "max_abs", 0.0)
+    assert tolerance.source.startswith("bit-identical by construction")
+
+
+def test_half_precision_adds_what_rounding_the_weights_does():
+    (tolerance,) = tolerances(spec(Component.DECODER, Precision.FLOAT16), DECODER)
+    assert tolerance.limit == pytest.approx(2e-3 + 3e-5)
+
+
+@pytest.mark.parametrize("precision", [precision for precision in Precision if not precision.is_float])
+def test_every_quantized_artifact_has_a_budget_in_the_unit_of_its_use(precision):
+    decoder = tolerances(spec(Component.DECODER, precision), DECODER)
+    assert {tolerance.metric for tolerance in decoder} == {"p99_abs", "mean_abs"}
+    (encoder,) = tolerances(spec(Component.ENCODER, precision), DECODER)
+    assert (encoder.output, encoder.metric, encoder.limit) == ("posterior", "kl_mean", 0.1)
+
+
+@pytest.mark.parametrize("precision", [precision for precision in Precision if precision is not Precision.INT8_IO])
+@pytest.mark.parametrize("span", [1.0, 2.0])
+def test_pixels_have_half_a_grey_step_more(precision, span):
+    pixels = replace(spec(Component.DECODER, precision), image_dtype=ImageDtype.UINT8)
+    for plain, limit in zip(base_tolerances(pixels, DECODER, span), tolerances(pixels, DECODER, span), strict=True):
+        assert limit.limit == pytest.approx(plain.limit + span / 510)
+        assert limit.source == f"half a grey step of rounding, and {plain.source}"
+
+
+def test_a_float_artifact_of_pixels_stays_within_one_grey_step():
+    pixels = replace(spec(Component.DECODER, Precision.FLOAT32), image_dtype=ImageDtype.UINT8)
+    (limit,) = tolerances(pixels, DECODER)
+    assert limit.limit < 1 / 255
+
+
+def test_pixels_that_are_taken_are_exactly_the_numbers():
+    floor = NoiseFloor(float32={"z_mean": 1e-6, "z_log_var": 1e-6}, float16={})
+    encoder = spec(Component.ENCODER, Precision.FLOAT32)
+    assert tolerances(replace(encoder, image_dtype=ImageDtype.UINT8), floor) == tolerances(encoder, floor)
+
+
+def test_grey_steps_are_those_of_the_image_s_range():
+    limits = tolerances(spec(Component.DECODER, Precision.INT8), DECODER, image_span=2.0)
+    assert [limit.limit for limit in limits] == pytest.approx([8 / 255, 2 / 255])
+    assert limits[0].source == "budget: 4 of 255 grey steps of 0.00784"
+
+
+def elbo_limits(precision, component=Component.DECODER, **options):
+    limits = tolerances(spec(component, precision), DECODER, **options)
+    return [limit for limit in limits if limit.metric == ELBO_CHANGE]
+
+
+def test_a_quantized_decoder_whose_images_were_observed_is_held_to_its_elbo():
+    (limit,) = elbo_limits(Precision.INT8, observed_values=784)
+    assert (limit.output, limit.limit) == ("image", pytest.approx(0.1))
+    assert limit.source == "budget: 0.1 nats between the ELBO of the original and of the artifact"
+    assert elbo_limits(Precision.INT8) == []
+
+
+def test_nats_add_up_over_the_values_of_an_image():
+    assert elbo_limits(Precision.INT8, observed_values=100)[0].limit == pytest.approx(0.1)
+    (limit,) = elbo_limits(Precision.INT8, observed_values=64 * 64 * 3)
+    assert limit.limit == pytest.approx(0.1 * 12288 / 784)
+    assert limit.source == "budget: 0.1 nats for each 784 of 12288 observed values of the ELBO"
+
+
+@pytest.mark.parametrize(
+    ("precision", "component"),
+    [
+        (Precision.INT8_IO, Component.DECODER),
+        (Precision.INT8, Component.ENCODER),
+        (Precision.INT8, Component.GENERATOR),
+        (Precision.FLOAT32, Component.DECODER),
+    ],
+)
+def test_what_has_no_probabilities_or_no_observed_images_has_no_elbo(precision, component):
+    assert elbo_limits(precision, component, observed_values=784) == []
+
+
+def test_pixels_are_no_probabilities():
+    limits = with_pixel_rounding(
+        replace(spec(Component.DECODER, Precision.INT8), image_dtype=ImageDtype.UINT8),
+        tolerances(spec(Component.DECODER, Precision.INT8), DECODER, observed_values=784),
+    )
+    assert {limit.metric for limit in limits} == {"p99_abs", "mean_abs"}
+
+
+def test_a_budget_that_is_asked_for_replaces_the_default():
+    budget = Budget(p99_steps=2.0, mean_steps=0.5, elbo_nats=0.3)
+    limits = tolerances(spec(Component.DECODER, Precision.INT8), DECODER, budget=budget, observed_values=784)
+    assert [limit.limit for limit in limits] == pytest.approx([2 / 255, 0.5 / 255, 0.3])
+    assert limits[2].source == "budget: 0.3 nats of the ELBO, as asked for"
+
+
+@pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_budget_that_is_no_positive_number_is_refused(value):
+    with pytest.raises(SpecError, match="--budget-elbo must be a positive number"):
+        Budget(elbo_nats=value)

@@ -1,0 +1,108 @@
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from pocketvae.export.quantize.search import QuantizationPlan, Search, Trial
+
+SIZES = {"first": 10, "large": 1000, "last": 5}
+
+
+def network(errors, *, limit=1.0, range_gain=None, log=None):
+    """A network whose error is the sum of its quantized layers' errors, scaled by the ranges."""
+
+    def attempt(plan: QuantizationPlan) -> Trial:
+        if log is not None:
+            log.append(plan)
+        error = sum(
+            value * (range_gain or {}).get((layer, plan.range_scales.get(layer, 1.0)), 1.0)
+            for layer, value in errors.items()
+            if layer not in plan.float_layers
+        )
+        return Trial(plan=plan, content=b"", rmse=error, error_ratio=error / limit)
+
+    return attempt
+
+
+def search(sizes, attempt):
+    return Search(sizes, attempt).run()
+
+
+def test_nothing_is_kept_in_float_where_the_budget_holds():
+    best = search(SIZES, network({"first": 0.3, "large": 0.3, "last": 0.3}))
+    assert best.plan.float_layers == ()
+
+
+def test_the_smallest_layer_that_is_enough_is_kept_in_float():
+    best = search(SIZES, network({"first": 0.4, "large": 0.4, "last": 0.4}))
+    assert best.plan.float_layers == ("last",)
+
+
+def test_several_layers_are_kept_where_one_is_not_enough():
+    best = search(SIZES, network({"first": 2.0, "large": 0.5, "last": 2.0}))
+    assert set(best.plan.float_layers) == {"first", "last"}
+    assert best.within_budget
+
+
+def test_many_small_errors_do_not_put_the_large_layer_in_float():
+    sizes = {"large": 10_000, **{f"small{index}": 10 for index in range(8)}}
+    best = search(sizes, network({"large": 0.7, **{f"small{index}": 0.2 for index in range(8)}}))
+    assert "large" not in best.plan.float_layers
+    assert best.within_budget
+
+
+def test_a_layer_that_alone_costs_too_much_stays_in_float():
+    best = search({"large": 100, "last": 1}, network({"large": 5.0, "last": 0.5}))
+    assert best.plan.float_layers == ("large",)
+
+
+def test_where_no_plan_holds_the_closest_one_comes_back():
+    def hopeless(plan):
+        return Trial(plan=plan, content=b"", rmse=1.0, error_ratio=9.0 - len(plan.float_layers))
+
+    best = search(SIZES, hopeless)
+    assert not best.within_budget
+    assert best.error_ratio == 6.0
+
+
+def test_a_narrower_range_is_kept_only_where_it_helps():
+    gains = {("first", 0.8): 0.5, ("first", 0.6): 0.7, ("large", 0.8): 1.5}
+    best = Search(SIZES, network({"first": 1.0, "large": 1.0, "last": 1.0}, range_gain=gains)).tune_ranges()
+    assert best.plan.range_scales == {"first": 0.8}
+
+
+def test_ranges_that_were_found_are_kept_by_the_layers_that_stay_quantized():
+    gains = {("first", 0.8): 0.5, ("large", 0.8): 0.5, ("large", 0.6): 0.25}
+    best = search(SIZES, network({"first": 2.0, "large": 2.0, "last": 2.0}, range_gain=gains))
+    assert set(best.plan.float_layers) == {"first", "last"}
+    assert best.plan.range_scales == {"large": 0.6}
+
+
+def test_a_layer_s_sensitivity_is_what_it_costs_alone():
+    errors = {"first": 0.1, "large": 3.0, "last": 0.2}
+    assert Search(SIZES, network(errors)).sensitivities() == pytest.approx(errors)
+
+
+def test_a_variant_is_made_once_and_remembered():
+    log = []
+    found = Search(SIZES, network({"first": 2.0, "large": 0.5, "last": 2.0}, log=log))
+    found.run()
+    found.sensitivities()
+    found.run()
+    keys = [(frozenset(plan.float_layers), frozenset(plan.range_scales.items())) for plan in log]
+    assert len(set(keys)) == len(keys) == len(found.trials)
+
+
+@given(st.lists(st.floats(0.01, 3), min_size=1, max_size=6))
+def test_the_search_ends_within_its_promised_number_of_attempts(errors):
+    log = []
+    sizes = {f"layer{index}": index + 1 for index in range(len(errors))}
+    search(sizes, network(dict(zip(sizes, errors, strict=True)), log=log))
+    assert len(log) <= 3 * len(errors) + 2
+
+
+def test_a_plan_is_never_changed_in_place():
+    plan = QuantizationPlan()
+    assert plan.with_scale("b", 0.5).range_scales == {"b": 0.5}
+    assert plan == QuantizationPlan()
+    with pytest.raises(AttributeError):
+        plan.float_layers = ("x",)

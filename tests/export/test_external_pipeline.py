@@ -1,0 +1,464 @@
+"""Models of other people: every family is exported and verified, what cannot be is refused.
+
+The models are written by processes of their own, see tests/external_models.py. To start TensorFlow once, most
+exports run in this process; the command line is tested with real workers.
+"""
+
+import json
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import jsonschema
+import numpy as np
+import pytest
+
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.cli.main import main
+from pocketvae.errors import DataError, ExportError, OutputExistsError, SpecError
+from pocketvae.export import (
+    CustomCode,
+    DecoderOutput,
+    ExportConfig,
+    ExternalModels,
+    Role,
+    export_external_models,
+    external_pipeline,
+    pipeline,
+    plan_artifacts,
+)
+from pocketvae.export.rewrites.names import AUTO, NONE
+from pocketvae.spec import Component, Format, Likelihood, Precision
+
+pytestmark = pytest.mark.slow
+ROOT = Path(__file__).parents[2]
+FLAVOURS = ("keras2", "keras3")
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory):
+    """Folders of models by the flavour that wrote them."""
+    folder = tmp_path_factory.mktemp("own")
+    for flavour in FLAVOURS:
+        command = [sys.executable, str(ROOT / "tests" / "external_models.py"), flavour, str(folder / flavour)]
+        subprocess.run(command, check=True, capture_output=True)
+    return folder
+
+
+@pytest.fixture
+def in_process(monkeypatch):
+    """Runs inspection and conversions here, one at a time."""
+    from pocketvae.export.external.inspection import inspect_models
+    from pocketvae.export.worker import Worker
+
+    lock = threading.Lock()
+
+    class Here:
+        def __init__(self, folder, memory_limit_bytes, environment=None):
+            self.folder, self.worker = folder, None
+
+        def __enter__(self):
+            return self
+
+        def __exit__(self, *_):
+            pass
+
+        def do(self, request, time_limit_s):
+            with lock:
+                self.worker = self.worker or Worker(self.folder)
+                return self.worker.answer(request)
+
+        def close(self, kill=False):
+            pass
+
+        def stop(self):
+            pass
+
+    monkeypatch.setattr(pipeline, "WorkerProcess", Here)
+    monkeypatch.setattr(external_pipeline, "_inspect", lambda models, config: inspect_models(models))
+
+
+def plan(*names):
+    return tuple(
+        artifact
+        for artifact in plan_artifacts([Component.ENCODER, Component.DECODER])
+        if artifact.filename in names or artifact.filename.split(".", 1)[1] in names
+    )
+
+
+FAMILY = ("float32.tflite", "int8.tflite", "float32.onnx")
+
+
+def export(out, *, names=FAMILY, data=None, rewrites=AUTO, **given):
+    artifacts = [artifact for artifact in plan(*names) if artifact.component is Component.DECODER or "encoder" in given]
+    config = ExportConfig(artifacts=tuple(artifacts), rewrites=rewrites)
+    return export_external_models(ExternalModels(**given), out, config, data=data)
+
+
+def verified(out):
+    """Returns the bundle after every artifact in it passed."""
+    from pocketvae.benchmarks import verify_bundle
+
+    result = verify_bundle(out)
+    assert [(check.artifact, check.metric, check.detail) for check in result.checks if not check.passed] == []
+    assert result.not_run == ()
+    return open_bundle(out)
+
+
+def shapes(bundle):
+    return {
+        artifact.name: {spec.name: spec.shape for spec in (*artifact.inputs, *artifact.outputs)}
+        for artifact in bundle.manifest.artifacts
+    }
+
+
+def test_the_vae_of_keras_own_example_from_the_command_line(models, tmp_path, capsys):
+    """With real processes: export, verify, inspect, card, and bench with the Keras 3 original beside it."""
+    from pocketvae.benchmarks import BenchConfig, bench_bundle
+    from pocketvae.benchmarks.latency.messages import OriginalCall
+    from pocketvae.cli import main as cli
+
+    folder, out = models / "keras3", tmp_path / "bundle"
+    words = ["export", "--decoder", str(folder / "example.keras"), "--encoder", str(folder / "encoder.keras")]
+    assert cli.main([*words, "--out", str(out), "--precisions", "float32", "--quiet"]) == 0
+    bundle = verified(out)
+    manifest = bundle.manifest
+    assert [artifact.name for artifact in manifest.artifacts] == [
+        "encoder.float32.tflite",
+        "encoder.float32.onnx",
+        "decoder.float32.tflite",
+        "decoder.float32.onnx",
+        "sampler.float32.tflite",
+        "sampler.float32.onnx",
+        "generator.float32.tflite",
+        "generator.float32.onnx",
+    ]
+    assert manifest.name == "example"
+    assert manifest.provenance["decoder loaded as"].startswith("Keras 3, written by Keras 3.")
+    assert manifest.provenance["decoder source sha256"] == manifest.original[Component.DECODER].sha256
+    assert manifest.provenance["encoder outputs"] == "z_log_var = log_var, z_mean = mean"
+    assert manifest.provenance["calibrated and tested with"].endswith("the encoder with the decoder's images of such")
+    assert [s.name for s in manifest.golden(Component.ENCODER).strata] == ["decoded prior", "decoded tails"]
+    assert [(s.name, s.count) for s in manifest.golden(Component.DECODER).strata] == [("prior", 256), ("tails", 64)]
+    card = (out / "MODEL_CARD.md").read_text()
+    assert "was not trained by pocketvae; nothing is known of its training" in card
+    assert "decoder loaded as: Keras 3" in card
+    schema = json.loads((ROOT / "docs" / "schemas" / "manifest.schema.json").read_text())
+    jsonschema.validate(json.loads((out / "manifest.json").read_text()), schema)
+    capsys.readouterr()
+    assert cli.main(["inspect", str(out)]) == 0
+    assert "model: 8x8x1 images, 3 latent dimensions" in capsys.readouterr().out
+    result = bench_bundle(out, BenchConfig(artifacts=("decoder.float32.tflite",)))
+    assert {row.target for row in result.results if row.is_original} == set(OriginalCall)
+    assert result.not_run == ()
+
+
+def test_the_encoder_s_outputs_are_those_of_the_original(models, tmp_path, in_process):
+    """The original returns (log_var, mean); the goldens must not be swapped."""
+    import tf_keras
+
+    path = models / "keras2" / "encoder.keras"
+    export(tmp_path / "b", decoder=models / "keras2" / "example.keras", encoder=path, names=FAMILY)
+    goldens = verified(tmp_path / "b").goldens(Component.ENCODER)
+    log_var, mean = tf_keras.models.load_model(path)(goldens.inputs["x"])
+    np.testing.assert_allclose(goldens.outputs["z_mean"], mean, atol=1e-6)
+    np.testing.assert_allclose(goldens.outputs["z_log_var"], log_var, atol=1e-6)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_batch_normalization_runs_in_inference_mode(models, tmp_path, in_process, flavour):
+    export(tmp_path / "b", decoder=models / flavour / "bn.keras")
+    goldens = verified(tmp_path / "b").goldens(Component.DECODER)
+    # In training mode an image would depend on the others of its batch.
+    keras = __import__("tf_keras" if flavour == "keras2" else "keras")
+    one = keras.models.load_model(models / flavour / "bn.keras")(goldens.inputs["z"][:1], training=False)
+    np.testing.assert_allclose(goldens.outputs["image"][:1], one, atol=1e-5)
+
+
+@pytest.mark.parametrize(("flavour", "name"), [("keras2", "k2"), ("keras3", "example"), ("keras2", "rgb64")])
+def test_transposed_convolutions(models, tmp_path, in_process, flavour, name):
+    """Kernels of 2 and 3, and of 4 with 64x64 RGB images; bn has 4 and k5 below 5."""
+    export(tmp_path / "b", decoder=models / flavour / f"{name}.keras")
+    assert verified(tmp_path / "b").manifest.vae.image_shape == ((64, 64, 3) if name == "rgb64" else (8, 8, 1))
+
+
+def test_an_image_of_128_pixels(models, tmp_path, in_process):
+    export(tmp_path / "b", decoder=models / "keras3" / "rgb128.keras", names=("float32.tflite", "float32.onnx"))
+    assert verified(tmp_path / "b").manifest.vae.image_shape == (128, 128, 3)
+
+
+def test_a_tanh_image_has_its_own_range(models, tmp_path, in_process):
+    from pocketvae.benchmarks.report.contact_sheet import contact_rows
+
+    export(tmp_path / "b", decoder=models / "keras3" / "k5.keras")
+    bundle = verified(tmp_path / "b")
+    vae = bundle.manifest.vae
+    assert (vae.image_range, vae.range_is_strict, vae.likelihood) == ((-1.0, 1.0), True, Likelihood.UNKNOWN)
+    assert bundle.goldens(Component.DECODER).outputs["image"].min() < -0.1
+    # The quantizer ignores requests to keep a transposed convolution in float; pocketvae has a way that it heeds.
+    assert any("conv2d_transpose" in note for note in bundle.manifest.artifact("decoder.int8.tflite").notes)
+    limits = {t.metric: t.limit for t in bundle.manifest.artifact("decoder.int8.tflite").tolerances}
+    assert limits["p99_abs"] == pytest.approx(2 * 4 / 255)
+    assert "`image` in [-1, 1]" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
+    assert len(contact_rows(bundle)) == 4
+
+
+def test_upsampling_and_an_image_of_any_range(models, tmp_path, in_process):
+    result = export(tmp_path / "b", decoder=models / "keras3" / "upsample.keras")
+    assert "was taken as the image itself; name it with --decoder-output" in result.doubts[0]
+    vae = verified(tmp_path / "b").manifest.vae
+    assert not vae.range_is_strict
+    assert vae.image_range[0] < -1
+
+
+def test_logits_get_a_sigmoid(models, tmp_path, in_process):
+    decoder = models / "keras2" / "upsample.keras"
+    export(tmp_path / "b", decoder=decoder, decoder_output=DecoderOutput.LOGITS)
+    bundle = verified(tmp_path / "b")
+    image = bundle.goldens(Component.DECODER).outputs["image"]
+    assert bundle.manifest.vae.likelihood is Likelihood.BERNOULLI
+    assert 0 < image.min() < image.max() < 1
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_flat_models_stay_flat(models, tmp_path, in_process, flavour):
+    from pocketvae.benchmarks.report.contact_sheet import contact_rows
+
+    folder = models / flavour
+    export(tmp_path / "b", decoder=folder / "mlp_decoder.keras", encoder=folder / "mlp_encoder.keras")
+    bundle = verified(tmp_path / "b")
+    assert bundle.manifest.vae.image_shape == (28, 28, 1)
+    assert shapes(bundle)["decoder.int8.tflite"] == {"z": (1, 3), "image": (1, 784)}
+    assert shapes(bundle)["encoder.float32.onnx"] == {"x": (1, 784), "z_mean": (1, 3), "z_log_var": (1, 3)}
+    assert len(contact_rows(bundle)) == 4
+
+
+def test_images_calibrate_an_encoder(models, tmp_path, in_process, mnist_npz):
+    folder = models / "keras2"
+    given = {"decoder": folder / "mlp_decoder.keras", "encoder": folder / "mlp_encoder.keras"}
+    export(tmp_path / "b", data=str(mnist_npz), names=("int8.tflite",), **given)
+    manifest = verified(tmp_path / "b").manifest
+    assert [s.name for s in manifest.golden(Component.DECODER).strata] == ["posterior", "prior", "tails"]
+    assert [s.name for s in manifest.golden(Component.ENCODER).strata] == ["grey"]
+    assert manifest.calibration.image_count == 512
+    with pytest.raises(DataError, match=r"images must be \(8, 8, 1\) like the decoder's, got \(28, 28, 1\)"):
+        export(tmp_path / "c", data=str(mnist_npz), decoder=folder / "example.keras", encoder=folder / "encoder.keras")
+    assert not (tmp_path / "c").exists()
+
+
+@pytest.mark.parametrize(("flavour", "name"), [("keras2", "column"), ("keras3", "conditional"), ("keras3", "column")])
+def test_conditional_models_take_a_label(models, tmp_path, in_process, flavour, name):
+    folder = models / flavour
+    export(
+        tmp_path / "b",
+        decoder=folder / f"{name}_decoder.keras",
+        encoder=folder / f"{name}_encoder.keras",
+        names=("float32.tflite", "float32.onnx"),
+    )
+    bundle = verified(tmp_path / "b")
+    assert bundle.manifest.vae.label_count == 5
+    assert shapes(bundle)["decoder.float32.tflite"] == {"z": (1, 3), "label": (1,), "image": (1, 4, 4, 1)}
+    labels = bundle.goldens(Component.DECODER).inputs["label"]
+    assert set(labels.tolist()) == set(range(5))
+
+
+def test_a_subclassed_model_as_a_saved_model(models, tmp_path, in_process):
+    """The encoder's third output is a sample, which is left out."""
+    from pocketvae.benchmarks import BenchConfig, bench_bundle
+
+    folder = models / "keras2"
+    export(tmp_path / "b", decoder=folder / "decoder", encoder=folder / "encoder")
+    bundle = verified(tmp_path / "b")
+    assert bundle.manifest.provenance["encoder outputs"] == "log_var = log_var, mu = mean, z = sample"
+    assert bundle.manifest.provenance["decoder loaded as"] == "SavedModel"
+    assert len(bundle.manifest.provenance["decoder source sha256"]) == 64
+    assert bundle.manifest.original == {}
+    result = bench_bundle(tmp_path / "b", BenchConfig(artifacts=("decoder.float32.tflite",)))
+    unnamed = "a bundle holds no SavedModel, which is a program: name yours with --original-decoder"
+    assert {row.reason for row in result.not_run} == {unnamed}
+    paths = {Component.DECODER: folder / "decoder"}
+    named = bench_bundle(tmp_path / "b", BenchConfig(artifacts=("decoder.float32.tflite",), original_paths=paths))
+    assert [row.target for row in named.results if row.is_original] == ["keras-call", "tf.function", "xla"]
+    assert {row.reason for row in named.not_run} == {"a SavedModel has no predict"}
+    for name in ("encoder.float32.tflite", "encoder.float32.onnx"):
+        assert b"Random" not in (tmp_path / "b" / name).read_bytes()
+
+
+def test_a_sampling_layer_needs_leave_and_is_left_out(models, tmp_path, in_process):
+    from pocketvae.benchmarks import BenchConfig, bench_bundle
+
+    for flavour in FLAVOURS:
+        folder = models / flavour
+        given = {"decoder": folder / "example.keras", "encoder": folder / "sampling.keras"}
+        with pytest.raises(ExportError, match=r"needs code that is not Keras' own \(Sampling\): pass --allow-custom-"):
+            export(tmp_path / flavour, **given)
+        with pytest.raises(ExportError, match="name its Python code with --custom-code"):
+            export(tmp_path / flavour, code=CustomCode(allowed=True), **given)
+        assert not (tmp_path / flavour).exists()
+        code = CustomCode(allowed=True, file=str(folder / "sampling.py"))
+        export(tmp_path / flavour, code=code, names=("float32.tflite", "float32.onnx"), **given)
+        manifest = verified(tmp_path / flavour).manifest
+        assert manifest.provenance["encoder outputs"] == "z_mean = mean, z_log_var = log_var, z = sample"
+        assert "with custom code" in manifest.provenance["encoder loaded as"]
+    result = bench_bundle(tmp_path / "keras3", BenchConfig(artifacts=("encoder.float32.tflite",)))
+    assert {row.reason for row in result.not_run} == {"the original brings code of its own, which bench does not run"}
+
+
+def test_depth_to_space_is_still_fused_for_keras_2(models, tmp_path, in_process):
+    for flavour in FLAVOURS:
+        out = tmp_path / flavour
+        # Which rewrites are kept is a matter of timings, so none is tried.
+        export(out, decoder=models / flavour / "shuffle.keras", names=("float32.tflite",), rewrites=NONE)
+        (artifact,) = verified(out).manifest.artifacts
+        expected = ("depth-to-space as one operator in 1 places",) if flavour == "keras2" else ()
+        assert artifact.notes == expected
+
+
+def inspect(**given):
+    from pocketvae.export.external.inspection import inspect_models
+
+    return inspect_models(ExternalModels(**given))
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_what_cannot_be_exported_is_refused_with_the_reason(models, flavour):
+    folder = models / flavour
+    example = folder / "example.keras"
+    for given, message in (
+        ({"decoder": folder / "none.keras"}, "none.keras does not exist"),
+        ({"decoder": folder}, "must be a SavedModel, and .* holds no saved_model.pb"),
+        ({"decoder": folder / "sampling.py"}, "must be a .keras or .h5 file or a SavedModel folder"),
+        ({"decoder": folder / "one_hot_decoder.keras", "label_count": 4}, r"one of two float inputs .* --label-count"),
+        ({"decoder": example, "decoder_signature": "decode"}, "is a Keras model, which has no signatures"),
+        ({"decoder": example, "encoder": folder / "joined_encoder.keras", "encoder_outputs": (Role.MEAN,)}, "one mean"),
+        ({"decoder": folder / "odd_decoder.keras"}, "24 values are no square image"),
+        ({"decoder": folder / "lambda.keras"}, r"needs code that is not Keras' own \(Lambda\)"),
+        ({"decoder": folder / "lambda.h5"}, r"needs code that is not Keras' own \(Lambda\)"),
+        ({"decoder": example, "encoder": folder / "sampling.h5"}, "--allow-custom-code"),
+        ({"decoder": example, "encoder": folder / "vague.keras"}, "'first' .*'second' .*--encoder-outputs"),
+        ({"decoder": example, "encoder": folder / "sigma.keras"}, "'sigma' may be a standard deviation"),
+        ({"decoder": example, "encoder": folder / "small_encoder.keras"}, r"take the decoder's images of \(8, 8, 1\)"),
+        ({"decoder": example, "encoder": folder / "conditional_encoder.keras"}, "must both take a label, or neither"),
+        ({"decoder": example, "decoder_output": DecoderOutput.LOGITS}, "must not be logits"),
+        ({"decoder": example, "label_count": 3}, "--label-count needs a decoder that takes a label"),
+        ({"decoder": folder / "encoder.keras"}, r"a decoder must take a float32 latent \[N, D\]"),
+        ({"decoder": folder / "nan.keras"}, "must return finite values, got .* NaN or infinite"),
+        ({"decoder": folder / "fixed.keras"}, "batch size must be left open"),
+        ({"decoder": folder / "open.keras"}, r"input must have fixed sizes, got .*\[\?, \?\]"),
+        ({"decoder": folder / "rank.keras"}, r"must return \[N, H, W, C\] or a flat \[N, P\]"),
+        ({"decoder": folder / "two.keras"}, "must have one output, the image"),
+    ):
+        with pytest.raises(ExportError, match=message):
+            inspect(**given)
+
+
+def test_saved_models_that_are_random_or_ambiguous_are_refused(models):
+    with pytest.raises(ExportError, match=r"depends on random operators \(RandomStandardNormal\)"):
+        inspect(decoder=models / "keras2" / "noisy")
+    several = models / "keras2" / "several"
+    with pytest.raises(ExportError, match="or just one; .* has a, b: name one with --decoder-signature"):
+        inspect(decoder=several)
+    with pytest.raises(ExportError, match="has no signature 'c': it has a, b"):
+        inspect(decoder=several, decoder_signature="c")
+    # What Keras 3 exports has outputs without names.
+    pair = {"decoder": models / "keras3" / "exported", "encoder": models / "keras3" / "exported_encoder"}
+    with pytest.raises(ExportError, match="'output_0' .*'output_1' .*--encoder-outputs"):
+        inspect(**pair)
+    assert inspect(**pair, encoder_outputs=(Role.MEAN, Role.LOG_VAR)).vae.latent_dim == 3
+
+
+def test_a_standard_deviation_that_is_named_becomes_a_log_variance(models, tmp_path, in_process):
+    folder = models / "keras3"
+    given = {"decoder": folder / "example.keras", "encoder": folder / "sigma.keras"}
+    export(tmp_path / "b", names=("float32.tflite",), encoder_outputs=(Role.MEAN, Role.STD), **given)
+    goldens = verified(tmp_path / "b").goldens(Component.ENCODER)
+    import keras
+
+    _, sigma = keras.models.load_model(folder / "sigma.keras")(goldens.inputs["x"])
+    np.testing.assert_allclose(goldens.outputs["z_log_var"], 2 * np.log(sigma), atol=1e-5)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_mean_and_log_variance_in_one_output_are_taken_apart(models, tmp_path, in_process, flavour):
+    folder = models / flavour
+    given = {"decoder": folder / "example.keras", "encoder": folder / "joined_encoder.keras"}
+    result = export(tmp_path / "b", **given)
+    assert any("name it with --encoder-outputs (mean+log_var or log_var+mean)" in doubt for doubt in result.doubts)
+    bundle = verified(tmp_path / "b")
+    goldens = bundle.goldens(Component.ENCODER)
+    keras = __import__("tf_keras" if flavour == "keras2" else "keras")
+    both = np.asarray(keras.models.load_model(folder / "joined_encoder.keras")(goldens.inputs["x"]))
+    np.testing.assert_allclose(goldens.outputs["z_mean"], both[:, :3], atol=1e-5)
+    np.testing.assert_allclose(goldens.outputs["z_log_var"], both[:, 3:], atol=1e-5)
+    result = export(tmp_path / "c", names=("float32.onnx",), encoder_outputs=(Role.LOG_VAR_MEAN,), **given)
+    assert result.doubts == ()
+    swapped = verified(tmp_path / "c").goldens(Component.ENCODER)
+    np.testing.assert_allclose(swapped.outputs["z_mean"], both[:, 3:], atol=1e-5)
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_one_hot_labels_become_numbers(models, tmp_path, in_process, flavour):
+    from pocketvae.benchmarks import BenchConfig, bench_bundle
+
+    folder, artifacts = models / flavour, plan("float32.tflite", "int8.tflite", "float32.onnx")
+    given = ExternalModels(decoder=folder / "one_hot_decoder.keras", encoder=folder / "one_hot_encoder.keras")
+    export_external_models(given, tmp_path / "b", ExportConfig(artifacts=artifacts, batches=(1, 4)))
+    bundle = verified(tmp_path / "b")
+    assert bundle.manifest.vae.label_count == 5
+    assert shapes(bundle)["decoder.int8.tflite"] == {"z": (1, 3), "label": (1,), "image": (1, 16)}
+    goldens = bundle.goldens(Component.DECODER)
+    keras = __import__("tf_keras" if flavour == "keras2" else "keras")
+    labels = np.eye(5, dtype=np.float32)[goldens.inputs["label"]]
+    images = keras.models.load_model(folder / "one_hot_decoder.keras")([goldens.inputs["z"], labels])
+    np.testing.assert_allclose(goldens.outputs["image"], images, atol=1e-5)
+    result = bench_bundle(tmp_path / "b", BenchConfig(artifacts=("decoder.float32.onnx",)))
+    assert result.not_run == ()
+    assert {row.batch for row in result.results} == {1, 4}
+
+
+def test_the_signatures_of_one_saved_model(models, tmp_path, in_process):
+    several = models / "keras2" / "several"
+    given = {"decoder": several, "decoder_signature": "b", "encoder": several, "encoder_signature": "a"}
+    export(tmp_path / "b", **given)
+    bundle = verified(tmp_path / "b")
+    assert bundle.manifest.vae.image_shape == (4, 4, 1)
+    assert bundle.manifest.forms[Component.ENCODER].signature == "a"
+
+
+def test_a_file_is_loaded_with_the_flavour_that_it_names(models):
+    for flavour, words in zip(FLAVOURS, ("Keras 2, written by Keras 2.", "Keras 3, written by Keras 3."), strict=True):
+        for name in ("example.keras", "example.h5"):
+            facts = inspect(decoder=models / flavour / name).facts
+            assert facts["decoder loaded as"].startswith(words)
+
+
+def test_a_run_and_a_model_of_one_s_own_exclude_each_other(tmp_path, capsys):
+    out = ["--out", str(tmp_path / "b"), "--quiet"]
+    for words, message in (
+        (["run", "--decoder", "d.keras"], "--decoder is for a model of your own: name a RUN, or --decoder, not both"),
+        (["run", "--data", "mnist"], "--data is for a model of your own"),
+        ([], "a RUN must be named, or a model of your own with --decoder FILE"),
+        (["--decoder", "d", "--encoder-signature", "encode"], "--encoder-signature needs --encoder"),
+        (["--encoder", "e.keras"], "a RUN must be named, or a model of your own with --decoder FILE"),
+        (["--decoder", "d.keras", "--decoder-output", "logit"], "did you mean 'logits'?"),
+        (["--decoder", "d.keras", "--encoder", "e", "--encoder-outputs", "mean,logvar"], "did you mean 'log_var'?"),
+        (["--decoder", "d.keras", "--image-shape", "28"], "--image-shape takes three whole numbers"),
+        (["--decoder", "d.keras", "--data", "mnist"], "--data .* needs --encoder"),
+        (["--decoder", "d.keras", "--components", "encoder"], "there is no encoder"),
+    ):
+        assert main(["export", *words, *out]) == 2
+        captured = capsys.readouterr().err
+        assert __import__("re").search(message, captured), captured
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_existing_bundle_is_kept(tmp_path):
+    (tmp_path / "b").mkdir()
+    config = ExportConfig(artifacts=plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.FLOAT32]))
+    with pytest.raises(OutputExistsError, match="--force"):
+        export_external_models(ExternalModels(decoder=tmp_path / "d.keras"), tmp_path / "b", config)
+    with pytest.raises(SpecError, match="there is no encoder"):
+        export_external_models(
+            ExternalModels(decoder=tmp_path / "d.keras"), tmp_path / "c", ExportConfig(artifacts=plan_artifacts())
+        )

@@ -1,0 +1,243 @@
+"""Writes tiny models as other people save them: `python tests/external_models.py keras2|keras3 FOLDER`.
+
+A process of its own for each flavour, so that neither sees the other. Nothing is trained; the weights are random and
+wide enough that outputs differ from pixel to pixel.
+"""
+
+import os
+import sys
+from pathlib import Path
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+os.environ["TF_ENABLE_ONEDNN_OPTS"] = "0"
+os.environ["KERAS_BACKEND"] = "tensorflow"
+
+import numpy as np
+import tensorflow as tf
+
+CUSTOM_CODE = """
+import {keras}
+import tensorflow as tf
+
+
+class Sampling({keras}.layers.Layer):
+    def call(self, inputs):
+        z_mean, z_log_var = inputs
+        return z_mean + tf.exp(0.5 * z_log_var) * tf.random.normal(tf.shape(z_mean))
+"""
+
+
+def spread(model, seed=0):
+    """Gives every weight a value that matters, BatchNormalization's statistics among them."""
+    rng = np.random.default_rng(seed)
+    weights = []
+    for weight in model.get_weights():
+        fan_in = max(1, int(np.prod(weight.shape[:-1])))
+        drawn = rng.normal(size=weight.shape)
+        # Scales and variances of BatchNormalization, which begin as ones, stay positive.
+        small = np.abs(0.1 * drawn) + 0.5 * (weight > 0)
+        weights.append((drawn * np.sqrt(2 / fan_in) if weight.ndim > 1 else small).astype(weight.dtype))
+    model.set_weights(weights)
+    return model
+
+
+def example_decoder(keras, *, kernel=3, final="sigmoid", side=8, channels=1, norm=False, upsample=False):
+    """The decoder of Keras' own VAE example, smaller."""
+    layers = keras.layers
+    z = keras.Input((3,), name="z_sampling")
+    x = layers.Dense(side // 4 * side // 4 * 8, activation="relu")(z)
+    x = layers.Reshape((side // 4, side // 4, 8))(x)
+    for filters in (8, 4):
+        if upsample:
+            x = layers.UpSampling2D(2)(x)
+            x = layers.Conv2D(filters, kernel, padding="same", use_bias=not norm)(x)
+        else:
+            x = layers.Conv2DTranspose(filters, kernel, strides=2, padding="same", use_bias=not norm)(x)
+        if norm:
+            x = layers.BatchNormalization()(x)
+        x = layers.Activation("relu")(x)
+    image = layers.Conv2DTranspose(channels, 3, activation=final, padding="same")(x)
+    return spread(keras.Model(z, image, name="decoder"))
+
+
+def example_encoder(
+    keras, *, order=("mean", "log_var"), sampling=None, side=8, names=("z_mean", "z_log_var"), last="linear"
+):
+    """The encoder of Keras' own VAE example, smaller."""
+    layers = keras.layers
+    x = keras.Input((side, side, 1))
+    y = layers.Conv2D(4, 3, activation="relu", strides=2, padding="same")(x)
+    y = layers.Dense(8, activation="relu")(layers.Flatten()(y))
+    made = {"mean": layers.Dense(3, name=names[0])(y), "log_var": layers.Dense(3, name=names[1], activation=last)(y)}
+    outputs = [made[name] for name in order]
+    if sampling is not None:
+        outputs.append(sampling([made["mean"], made["log_var"]]))
+    return spread(keras.Model(x, outputs, name="encoder"), seed=1)
+
+
+def mlp(keras, *, pixels=784, final="sigmoid"):
+    """A decoder and an encoder of flat images."""
+    layers = keras.layers
+    z = keras.Input((3,))
+    decoder = keras.Model(z, layers.Dense(pixels, activation=final)(layers.Dense(16, activation="tanh")(z)))
+    x = keras.Input((pixels,))
+    y = layers.Dense(16, activation="relu")(x)
+    encoder = keras.Model(x, {"mu": layers.Dense(3)(y), "logvar": layers.Dense(3)(y)})
+    return spread(decoder), spread(encoder, seed=1)
+
+
+def conditional(keras, *, shape):
+    """A decoder that takes a label first, and an encoder that takes it last."""
+    layers = keras.layers
+    z, label = keras.Input((3,), name="latent"), keras.Input(shape, dtype="int32", name="digit")
+    embedded = layers.Flatten()(layers.Embedding(5, 3)(label))
+    y = layers.Dense(16, activation="relu")(layers.Concatenate()([z, embedded]))
+    decoder = keras.Model([label, z], layers.Reshape((4, 4, 1))(layers.Dense(16, activation="sigmoid")(y)))
+    x, label = keras.Input((4, 4, 1), name="image"), keras.Input(shape, dtype="int32", name="digit")
+    embedded = layers.Flatten()(layers.Embedding(5, 3)(label))
+    y = layers.Dense(16, activation="relu")(layers.Concatenate()([layers.Flatten()(x), embedded]))
+    encoder = keras.Model([x, label], [layers.Dense(3, name="log_variance")(y), layers.Dense(3, name="mean")(y)])
+    return spread(decoder), spread(encoder, seed=1)
+
+
+def one_hot(keras):
+    """A decoder that takes a one-hot label last, and an encoder of flat images that takes it first."""
+    layers = keras.layers
+    z, label = keras.Input((3,), name="z"), keras.Input((5,), name="label")
+    decoder = keras.Model([z, label], layers.Dense(16, activation="sigmoid")(layers.Concatenate()([z, label])))
+    label, x = keras.Input((5,), name="label"), keras.Input((16,), name="x")
+    y = layers.Dense(16, activation="relu")(layers.Concatenate()([label, x]))
+    encoder = keras.Model([label, x], [layers.Dense(3, name="mean")(y), layers.Dense(3, name="log_var")(y)])
+    return spread(decoder), spread(encoder, seed=1)
+
+
+def joined_encoder(keras):
+    """Mean and log-variance in one tensor, as in TensorFlow's own tutorial."""
+    layers = keras.layers
+    x = keras.Input((8, 8, 1))
+    return spread(keras.Model(x, layers.Dense(6)(layers.Flatten()(x))), seed=1)
+
+
+def misfits(keras):
+    """Decoders that cannot be exported, by name."""
+    layers = keras.layers
+    z, fixed, unknown = keras.Input((3,)), keras.Input(batch_shape=(2, 3)), keras.Input((None,))
+    nan = keras.Model(z, layers.Dense(16)(z))
+    nan.set_weights([np.full(weight.shape, np.nan, np.float32) for weight in nan.get_weights()])
+    return {
+        "nan": nan,
+        "fixed": keras.Model(fixed, layers.Dense(16)(fixed)),
+        "open": keras.Model(unknown, layers.Activation("sigmoid")(unknown)),
+        "rank": keras.Model(z, layers.Reshape((4, 4))(layers.Dense(16)(z))),
+        "two": keras.Model(z, [layers.Dense(16)(z), layers.Dense(16)(z)]),
+    }
+
+
+def shuffling_decoder(keras):
+    """Depth-to-space spelled with standard layers."""
+    layers = keras.layers
+    z = keras.Input((3,))
+    x = layers.Reshape((4, 4, 8))(layers.Dense(128, activation="relu")(z))
+    x = layers.Reshape((4, 4, 2, 2, 2))(x)
+    x = layers.Permute((1, 3, 2, 4, 5))(x)
+    x = layers.Reshape((8, 8, 2))(x)
+    return spread(keras.Model(z, layers.Conv2D(1, 3, padding="same", activation="sigmoid")(x)))
+
+
+class Subclassed(tf.Module):
+    """A VAE as a class, without Keras' functional models."""
+
+    def __init__(self):
+        super().__init__()
+        rng = np.random.default_rng(0)
+        self.w = tf.Variable(rng.normal(size=(3, 16)).astype(np.float32))
+        self.v = tf.Variable(rng.normal(size=(16, 6)).astype(np.float32) / 4)
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 3), tf.float32, name="z")])
+    def decode(self, z):
+        return {"pixels": tf.reshape(tf.sigmoid(z @ self.w), (-1, 4, 4, 1))}
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 4, 4, 1), tf.float32, name="x")])
+    def encode(self, x):
+        mean, log_var = tf.split(tf.reshape(x, (-1, 16)) @ self.v, 2, axis=1)
+        return {"z": mean + tf.exp(log_var / 2) * tf.random.normal(tf.shape(mean)), "mu": mean, "log_var": log_var}
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 3), tf.float32, name="z")])
+    def noisy(self, z):
+        return {"pixels": tf.reshape(tf.sigmoid(z @ self.w + tf.random.normal((16,))), (-1, 4, 4, 1))}
+
+
+def write_saved_models(folder):
+    vae = Subclassed()
+    tf.saved_model.save(vae, folder / "decoder", signatures={"serving_default": vae.decode})
+    tf.saved_model.save(vae, folder / "encoder", signatures={"encode": vae.encode})
+    tf.saved_model.save(vae, folder / "noisy", signatures=vae.noisy)
+    tf.saved_model.save(vae, folder / "several", signatures={"a": vae.encode, "b": vae.decode})
+
+
+def write_families(keras, folder, suffix):
+    for name, model in {
+        "example": example_decoder(keras),
+        "bn": example_decoder(keras, kernel=4, norm=True),
+        "k2": example_decoder(keras, kernel=2),
+        "k5": example_decoder(keras, kernel=5, final="tanh"),
+        "upsample": example_decoder(keras, upsample=True, final="linear"),
+        "rgb64": example_decoder(keras, side=64, channels=3, kernel=4),
+        "rgb128": example_decoder(keras, side=128, channels=3, kernel=4),
+        "shuffle": shuffling_decoder(keras),
+        "encoder": example_encoder(keras, order=("log_var", "mean")),
+        "vague": example_encoder(keras, names=("first", "second")),
+        "sigma": example_encoder(keras, names=("mean", "sigma"), last="softplus"),
+        "small_encoder": example_encoder(keras, side=4),
+        "joined_encoder": joined_encoder(keras),
+        **misfits(keras),
+    }.items():
+        model.save(folder / f"{name}{suffix}")
+    for name, pair in {
+        "mlp": mlp(keras),
+        "odd": mlp(keras, pixels=24),
+        "conditional": conditional(keras, shape=()),
+        "column": conditional(keras, shape=(1,)),
+        "one_hot": one_hot(keras),
+    }.items():
+        pair[0].save(folder / f"{name}_decoder{suffix}")
+        pair[1].save(folder / f"{name}_encoder{suffix}")
+
+
+def write_custom(keras, folder, name):
+    layers = keras.layers
+
+    class Sampling(layers.Layer):
+        def call(self, inputs):
+            z_mean, z_log_var = inputs
+            return z_mean + tf.exp(0.5 * z_log_var) * tf.random.normal(tf.shape(z_mean))
+
+    (folder / "sampling.py").write_text(CUSTOM_CODE.format(keras=name))
+    example_encoder(keras, sampling=Sampling(name="z")).save(folder / "sampling.keras")
+    example_encoder(keras, sampling=Sampling(name="z")).save(folder / "sampling.h5")
+    z = keras.Input((3,))
+    x = layers.Lambda(lambda t: t * 2.0)(layers.Dense(16, activation="sigmoid")(z))
+    for suffix in (".keras", ".h5"):
+        keras.Model(z, layers.Reshape((4, 4, 1))(x)).save(folder / f"lambda{suffix}")
+
+
+def main():
+    flavour, folder = sys.argv[1], Path(sys.argv[2])
+    folder.mkdir(parents=True)
+    if flavour == "keras2":
+        import tf_keras as keras
+
+        write_saved_models(folder)
+        example_decoder(keras).save(folder / "example.h5")
+    else:
+        import keras
+
+        example_decoder(keras).save(folder / "example.h5")
+        example_decoder(keras).export(folder / "exported")
+        example_encoder(keras).export(folder / "exported_encoder")
+    write_families(keras, folder, ".keras")
+    write_custom(keras, folder, keras.__name__)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,139 @@
+"""Evaluation as a whole: a run directory in, the figures that papers report out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from pocketvae.bundle.run import Run, open_run
+from pocketvae.data.dataset import MNIST, ImageSet, ImageSplits, load_splits
+from pocketvae.errors import DataError, SpecError
+from pocketvae.keras.io import load_model, start_tensorflow
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.spec import STRICT, Component, Likelihood
+from pocketvae.train.config import Binarization, TrainConfig
+from pocketvae.train.data import binarize_once
+from pocketvae.train.evaluation import ElboEstimate, Evaluator, LikelihoodEstimate, bits_per_dim
+from pocketvae.train.model import VaeModel
+from pocketvae.train.presets import with_overrides
+
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """What `pocketvae evaluate` finds.
+
+    Attributes:
+        run: Name of the run's preset.
+        data: Name of the image source; its test images are evaluated.
+        likelihood: p(x|z), which says what the nats are of.
+        binarization: Of a Bernoulli likelihood; None for the others. Figures of the two kinds cannot be compared.
+        seed: Of binarization and latents.
+        elbo: One latent sample per image.
+        log_likelihood: By importance sampling.
+        elbo_bits_per_dim: Of the negative ELBO; None for a density.
+        bits_per_dim: Of -log p(x); None for a density.
+    """
+
+    __pydantic_config__ = STRICT
+    schema_version: int = SCHEMA_VERSION
+    run: str
+    data: str
+    likelihood: Likelihood
+    binarization: Binarization | None
+    seed: int
+    elbo: ElboEstimate
+    log_likelihood: LikelihoodEstimate
+    elbo_bits_per_dim: float | None
+    bits_per_dim: float | None
+
+
+def evaluate(
+    run_path: Path,
+    *,
+    source: str | None = None,
+    importance_samples: int = 5000,
+    image_count: int | None = None,
+    seed: int = 0,
+    skip_corrupt: bool = False,
+    progress: ProgressCallback = ignore_progress,
+) -> Evaluation:
+    """Evaluates a run on the test images of its data.
+
+    Args:
+        run_path: The run directory.
+        source: Where the images come from; None for the embedded MNIST of a run that was trained on it.
+        importance_samples: K, of every image.
+        image_count: Evaluate only the first so many; None for all.
+        seed: Of binarization and latents.
+        skip_corrupt: Leave out images of a folder that cannot be read, as the training may have done.
+        progress: Told after every batch.
+
+    Raises:
+        ManifestError: the run is damaged.
+        SpecError: a number is below 1.
+        DataError: the images cannot be used or are not of the model's size, or it is unknown where they are.
+        TargetError: TensorFlow is not installed.
+    """
+    for name, value in (("importance samples", importance_samples), ("images", image_count)):
+        if value is not None and value < 1:
+            raise SpecError(f"the number of {name} must be at least 1, got {value}")
+    run = open_run(run_path)
+    config = with_overrides(TrainConfig(), run.record.config)
+    data = _data(run, source, config, skip_corrupt=skip_corrupt)
+    test = data.test if image_count is None else data.test.take(slice(image_count))
+    progress(Progress(stage="loading TensorFlow", done=0, total=1))
+    start_tensorflow(onednn=config.onednn, threads=config.threads)
+    evaluator = Evaluator(load_vae(run), seed=seed)
+    elbo = evaluator.elbo(test)
+    likelihood = evaluator.log_likelihood(test, importance_samples, progress=progress)
+    vae = run.record.vae
+    return Evaluation(
+        run=run.record.preset,
+        data=data.name,
+        likelihood=vae.likelihood,
+        binarization=config.binarization if vae.likelihood is Likelihood.BERNOULLI else None,
+        seed=seed,
+        elbo=elbo,
+        log_likelihood=likelihood,
+        elbo_bits_per_dim=bits_per_dim(vae.likelihood, elbo.negative_elbo_nats, vae.image_shape),
+        bits_per_dim=bits_per_dim(vae.likelihood, likelihood.negative_log_likelihood_nats, vae.image_shape),
+    )
+
+
+def load_vae(run: Run) -> VaeModel:
+    """Loads a run's networks.
+
+    Raises:
+        ExportError: a model is damaged.
+        TargetError: TensorFlow is not installed.
+    """
+    spec = run.record.vae
+    models = {component: load_model(run.model_path(component)) for component in spec.components}
+    return VaeModel(
+        spec=spec,
+        encoder=models[Component.ENCODER],
+        decoder=models[Component.DECODER],
+        prior=models.get(Component.PRIOR),
+        variance=1.0 if spec.noise_scale is None else spec.noise_scale**2,
+    )
+
+
+def _data(run: Run, source: str | None, config: TrainConfig, *, skip_corrupt: bool) -> ImageSplits:
+    if source is None and run.record.data != MNIST:
+        raise DataError(f"the run was trained on {run.record.data}: say with --data where it is")
+    data = load_splits(source or MNIST, skip_corrupt=skip_corrupt)
+    if data.image_shape != run.record.vae.image_shape:
+        raise DataError(f"images must be {run.record.vae.image_shape} like the model's, got {data.image_shape}")
+    _check_labels(data.test, run.record.vae.label_count)
+    return binarize_once(data, config.seed) if config.binarization is Binarization.STATIC else data
+
+
+def _check_labels(test: ImageSet, label_count: int) -> None:
+    if not label_count:
+        return
+    if test.labels is None:
+        raise DataError("a class-conditional model needs labels, and the images have none")
+    if int(test.labels.max()) >= label_count:
+        raise DataError(f"labels must be below {label_count} like the model's, got {int(test.labels.max())}")
