@@ -53,10 +53,10 @@ def decode(kind: type[_Document], text: str | bytes, name: str) -> _Document:
         data = json.loads(text)
     except ValueError as e:
         raise ManifestError(f"{name} is not valid JSON: {e}") from e
-    version = _check_schema_version(kind, data, name)
+    version, newest = _check_schema_version(kind, data, name)
     for upgrade in (step for of, step in sorted(getattr(kind, "UPGRADES", {}).items()) if of >= version):
-        data = {**upgrade(data), "schema_version": kind.schema_version}
-        text = json.dumps(data)
+        data = upgrade(data)
+        text = json.dumps({**data, "schema_version": newest})
     try:
         return _adapter(kind).validate_json(text, strict=True)
     except ValidationError as e:
@@ -86,7 +86,8 @@ def json_schema(kind: type[Any]) -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _check_schema_version(kind: type[Any], data: object, name: str) -> int:
+def _check_schema_version(kind: type[Any], data: object, name: str) -> tuple[int, int]:
+    """Returns the version of a document and the newest one."""
     known = kind.schema_version
     version = data.get("schema_version") if isinstance(data, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
@@ -95,4 +96,4 @@ def _check_schema_version(kind: type[Any], data: object, name: str) -> int:
         raise ManifestError(
             f"{name} has schema_version {version}, but this pocketvae reads up to {known}: upgrade pocketvae"
         )
-    return version
+    return version, known
