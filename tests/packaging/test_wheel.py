@@ -44,15 +44,15 @@ def test_the_wheel_holds_every_module_and_data_file(wheel):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
     rooms = {"core": "pocketvae", "train": "pocketvae/train", "export": "pocketvae/export"}
-    rooms |= {"benchmarks": "pocketvae/benchmarks", "apps": "pocketvae/apps"}
+    rooms |= {"cli": "pocketvae/cli", "benchmarks": "pocketvae/benchmarks", "apps": "pocketvae/apps"}
     for room, package in rooms.items():
         for file in (ROOT / room).rglob("*.py"):
             assert f"{package}/{file.relative_to(ROOT / room).as_posix()}" in names
-    programs = [file.name for pattern in ("*.mjs", "*.html") for file in (ROOT / "benchmarks/couriers").glob(pattern)]
+    programs = [file.name for pattern in ("*.mjs", "*.html") for file in (ROOT / "benchmarks/remote").glob(pattern)]
     assert len(programs) == 4
-    assert {f"pocketvae/benchmarks/couriers/{name}" for name in programs} <= names
-    page = ("apps/page/index.html", "apps/page/explore.js", "apps/page/explore.css")
-    for name in ("py.typed", "benchmarks/report.css", *page, "mnist/train-images-idx3-ubyte.xz", "mnist/README.md"):
+    assert {f"pocketvae/benchmarks/remote/{name}" for name in programs} <= names
+    page = ("apps/explorer/page/index.html", "apps/explorer/page/explore.js", "apps/explorer/page/explore.css")
+    for name in ("py.typed", "reporting/report.css", *page, "mnist/train-images-idx3-ubyte.xz", "mnist/README.md"):
         assert f"pocketvae/{name}" in names
     assert {name.split("/")[0] for name in names if "dist-info" not in name} == {"pocketvae"}
 
