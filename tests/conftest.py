@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import importlib.util
 import os
+import re
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +79,48 @@ def tflite_models():
 def lone_files():
     """The helpers of lone_files.py, which write metadata into small files."""
     return _helpers("lone_files")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left: its exit code and both streams."""
+
+    code: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def command(capsys):
+    """Runs one command in this process."""
+    from pocketvae.cli.main import main
+
+    def run(*words) -> Outcome:
+        try:
+            code = main([str(word) for word in words])
+        except SystemExit as e:
+            code = int(e.code or 0)
+        captured = capsys.readouterr()
+        return Outcome(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def refused(command):
+    """Runs a command that must refuse its input: exit 2, one or two lines that match, no result."""
+
+    def run(pattern, *words, code=2) -> str:
+        outcome = command(*words)
+        lines = outcome.err.strip().splitlines()
+        assert outcome.code == code, outcome
+        assert len(lines) <= 2, outcome.err
+        assert re.search(pattern, outcome.err), outcome.err
+        assert "Traceback" not in outcome.err
+        assert outcome.out == ""
+        return outcome.err
+
+    return run
 
 
 def _helpers(name: str):
