@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae.bundle.run import REFERENCE_NAME
-from pocketvae.data.dataset import ImageSet, load_splits
+from pocketvae.bundle.reference import REFERENCE_NAME, choose_reference
+from pocketvae.data.dataset import load_splits
 from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import DataError, ExportError, SpecError, TargetError
 from pocketvae.export.config import ExportConfig
@@ -21,7 +21,6 @@ from pocketvae.processes.line_process import LineProcess, LineProcessError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system import files
 
-_CALIBRATION_COUNT, _GOLDEN_COUNT = 512, 256
 _IMAGES_STREAM = 3
 
 
@@ -113,16 +112,6 @@ def _write_reference(data: str, inspection: Inspection, seed: int, path: Path, p
     if 0 < vae.label_count < splits.label_count():
         raise DataError(f"labels must be below {vae.label_count}, got {splits.label_count() - 1} in {data}")
     rng = np.random.default_rng([seed, _IMAGES_STREAM])
-    calibration, golden = _choose(splits.train, _CALIBRATION_COUNT, rng), _choose(splits.test, _GOLDEN_COUNT, rng)
-    np.savez(
-        path,
-        calibration=calibration.images,
-        calibration_labels=calibration.labels_or_zeros(),
-        golden=golden.images,
-        golden_labels=golden.labels_or_zeros(),
-    )
-    return len(calibration)
-
-
-def _choose(images: ImageSet, count: int, rng: np.random.Generator) -> ImageSet:
-    return images.take(np.sort(rng.permutation(len(images))[:count]))
+    images = choose_reference(splits, rng)
+    files.write_bytes(path, images.archive())
+    return len(images.calibration)

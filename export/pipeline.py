@@ -21,7 +21,8 @@ from pocketvae.bundle.manifest import (
     Manifest,
 )
 from pocketvae.bundle.quantization import SearchRecord
-from pocketvae.bundle.run import REFERENCE_NAME, Run, open_run
+from pocketvae.bundle.reference import REFERENCE_NAME
+from pocketvae.bundle.run import Run, open_run
 from pocketvae.documents import encode, encode_line
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export.config import ExportConfig

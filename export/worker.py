@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from pocketvae.bundle.reference import read_reference
 from pocketvae.data.pixels import from_pixels, to_pixels
 from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import PocketVaeError
@@ -111,8 +112,7 @@ class Worker:
     def _prepare(self, job: PrepareJob) -> tuple[Prepared, ...]:
         arrays: dict[str, Any] = {}
         if self._setup.reference:
-            with np.load(self._setup.reference, allow_pickle=False) as archive:
-                arrays = {name: archive[name] for name in archive.files}
+            arrays = read_reference(Path(self._setup.reference), self._setup.vae.image_shape).arrays()
         return tuple(self._prepare_component(component, arrays) for component in job.components)
 
     def _prepare_component(self, component: Component, arrays: dict[str, Any]) -> Prepared:

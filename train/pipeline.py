@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import json
 import subprocess
 from dataclasses import asdict, dataclass, replace
@@ -10,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae.bundle.run import REFERENCE_NAME, RUN_NAME, RunRecord
-from pocketvae.data.dataset import ImageSet, ImageSplits, load_splits
+from pocketvae.bundle.reference import REFERENCE_NAME, choose_reference
+from pocketvae.bundle.run import RUN_NAME, RunRecord
+from pocketvae.data.dataset import ImageSplits, load_splits
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, SpecError, TrainingError
 from pocketvae.keras.io import save_model, start_tensorflow
@@ -31,8 +31,7 @@ from pocketvae.train.summaries import Summaries
 from pocketvae.train.trainer import Trainer
 from pocketvae.versions import installed_versions
 
-_CALIBRATION_COUNT = 512
-_GOLDEN_COUNT = 256
+_REFERENCE_STREAM = 2
 _RECONSTRUCTION_COUNT = 50
 # A posterior that carries less than this says nothing about its image.
 _COLLAPSED_KL_NATS = 0.1
@@ -99,7 +98,7 @@ class _Session:
     def begin(cls, config: TrainConfig, data: ImageSplits, workers: Workers) -> _Session:
         model = VaeModel.build(config, _spec(config, data))
         if config.prior is PriorKind.VAMP:
-            chosen = _choose(data.train, config.components, np.random.default_rng([config.seed, 3]))
+            chosen = data.train.some(config.components, np.random.default_rng([config.seed, 3]))
             model.add_pseudo_inputs(chosen.images.astype(np.float32) / 255)
         return cls(
             config=config,
@@ -139,7 +138,8 @@ def _lead(session: _Session, folder: Path, preset: str, progress: ProgressCallba
     record = _record(session, state, preset, ended)
     _write_models(session.model, folder)
     _write_pictures(session, state, folder)
-    files.write_bytes(folder / REFERENCE_NAME, _reference_archive(session.data, session.config.seed))
+    reference = choose_reference(session.data, np.random.default_rng([session.config.seed, _REFERENCE_STREAM]))
+    files.write_bytes(folder / REFERENCE_NAME, reference.archive())
     files.write_text(folder / RUN_NAME, encode(record))
     return record
 
@@ -258,25 +258,6 @@ def _write_pictures(session: _Session, state: LoopState, folder: Path) -> None:
     originals = session.data.test.take(slice(_RECONSTRUCTION_COUNT))
     files.write_bytes(folder / "reconstructions.png", plots.reconstructions_png(session.model, originals))
     files.write_bytes(folder / "curves.png", plots.curves_png(state.epochs))
-
-
-def _reference_archive(data: ImageSplits, seed: int) -> bytes:
-    """Returns the images that export calibrates and makes goldens with, as an uncompressed .npz."""
-    rng = np.random.default_rng([seed, 2])
-    calibration, golden = _choose(data.train, _CALIBRATION_COUNT, rng), _choose(data.test, _GOLDEN_COUNT, rng)
-    file = io.BytesIO()
-    np.savez(
-        file,
-        calibration=calibration.images,
-        calibration_labels=calibration.labels_or_zeros(),
-        golden=golden.images,
-        golden_labels=golden.labels_or_zeros(),
-    )
-    return file.getvalue()
-
-
-def _choose(images: ImageSet, count: int, rng: np.random.Generator) -> ImageSet:
-    return images.take(np.sort(rng.permutation(len(images))[:count]))
 
 
 def _git_commit() -> str | None:

@@ -21,7 +21,17 @@ from pocketvae.system import files
 INDEX = "index.html"
 # In a site that explore has made, and hardly in any other: what --force may replace.
 SITE_MARKER = "noise.bin"
-_PAGE_FILES = (INDEX, "explore.css", "explore.js", "embed.js", "latents.js", "models.js", "noise.js", "numbers.js")
+_PAGE_FILES = (
+    INDEX,
+    "explore.css",
+    "explore.js",
+    "embed.js",
+    "latents.js",
+    "models.js",
+    "noise.js",
+    "numbers.js",
+    "pixels.js",
+)
 
 
 def site_files(bundle: ModelBundle) -> dict[str, bytes | Path]:

@@ -12,8 +12,8 @@ import numpy.typing as npt
 from pocketvae.benchmarks.parity.results import WorstInput
 from pocketvae.bundle.bundle import Goldens
 from pocketvae.bundle.manifest import Stratum
-from pocketvae.data.dataset import to_pixels
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
+from pocketvae.data.pixels import to_pixels
 from pocketvae.numerics.metrics import POSTERIOR, absolute_difference, posterior_kl
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component, VaeSpec

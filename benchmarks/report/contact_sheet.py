@@ -11,8 +11,8 @@ import numpy.typing as npt
 from pocketvae.benchmarks.parity.worst import amplified, shown
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import Stratum
-from pocketvae.data.dataset import to_pixels
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
+from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import PocketVaeError
 from pocketvae.runtimes.base import Array, FloatArray, run_samples
 from pocketvae.runtimes.opening import open_runner

@@ -1,4 +1,4 @@
-"""The run directory that training leaves behind: its record, its models, the images that export needs."""
+"""The run directory that training leaves behind: its record and its models."""
 
 from __future__ import annotations
 
@@ -6,17 +6,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
+from pocketvae.bundle.reference import REFERENCE_NAME, ReferenceImages, read_reference
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
 from pocketvae.spec import STRICT, Component, VaeSpec
 
 RUN_NAME = "run.json"
-REFERENCE_NAME = "reference.npz"
 SCHEMA_VERSION = 1
-_REFERENCE_ARRAYS = ("calibration", "golden", "calibration_labels", "golden_labels")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,23 +45,6 @@ class RunRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ReferenceImages:
-    """Images that a run keeps, so that export needs no data source.
-
-    Attributes:
-        calibration: `[N, H, W, C] uint8` training images that fix activation ranges.
-        golden: `[M, H, W, C] uint8` test images that goldens are computed from.
-        calibration_labels: `[N] int32`.
-        golden_labels: `[M] int32`.
-    """
-
-    calibration: npt.NDArray[np.uint8]
-    golden: npt.NDArray[np.uint8]
-    calibration_labels: npt.NDArray[np.int32]
-    golden_labels: npt.NDArray[np.int32]
-
-
-@dataclass(frozen=True, kw_only=True)
 class Run:
     """A run directory whose record was read and whose models are there."""
 
@@ -82,16 +61,7 @@ class Run:
         Raises:
             ManifestError: the file is missing or damaged.
         """
-        path = self.path / REFERENCE_NAME
-        try:
-            with np.load(path, allow_pickle=False) as archive:
-                images = ReferenceImages(**{name: archive[name] for name in _REFERENCE_ARRAYS})
-        except Exception as e:  # numpy raises many unrelated types for a damaged archive
-            raise ManifestError(f"{path} is missing or damaged: {e}") from e
-        for array in (images.calibration, images.golden):
-            if array.shape[1:] != self.record.vae.image_shape or array.dtype != np.uint8:
-                raise ManifestError(f"{path} must hold uint8 images of {self.record.vae.image_shape}")
-        return images
+        return read_reference(self.path / REFERENCE_NAME, self.record.vae.image_shape)
 
 
 def is_run(path: Path) -> bool:

@@ -62,6 +62,10 @@ class ImageSet:
         labels = None if self.labels is None else self.labels[indices]
         return replace(self, images=self.images[indices], labels=labels)
 
+    def some(self, count: int, rng: np.random.Generator) -> ImageSet:
+        """Returns at most `count` images, chosen at random, in their order."""
+        return self.take(np.sort(rng.permutation(len(self))[:count]))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSplits:
@@ -129,11 +133,6 @@ def load_splits(
 def to_unit_interval(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     """Maps pixels 0..255 to intensities 0..1, `[N, H, W, C] float32`."""
     return images.astype(np.float32) / np.float32(255)
-
-
-def to_pixels(images: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
-    """Maps intensities 0..1 to pixels 0..255, rounding to the nearest and saturating."""
-    return np.round(np.clip(images, 0.0, 1.0) * 255).astype(np.uint8)
 
 
 def _image_set(raw: image_files.RawImages) -> ImageSet:

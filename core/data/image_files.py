@@ -14,6 +14,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import DataError
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
@@ -175,7 +176,7 @@ def _as_pixels(array: object, name: str) -> Pixels:
     low, high = float(images.min()), float(images.max())
     if low < 0 or high > 1:
         raise DataError(f"{name}: float pixels must be in [0, 1], got {low:g} to {high:g}")
-    return np.round(images * 255).astype(np.uint8)
+    return to_pixels(images)
 
 
 def _read_idx_directory(path: Path, idx_images: list[Path]) -> tuple[RawImages, RawImages | None]:

@@ -7,19 +7,30 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.data.chunks import chunks
+
 WHITE = 255
 
 
 def to_pixels(image: npt.NDArray[Any], image_range: tuple[float, float] = (0.0, 1.0)) -> npt.NDArray[np.uint8]:
     """Returns the nearest pixels, half a step rounded up and values outside the range clipped.
 
+    Numbers of 32 bits are computed with in 32 bits, as the uint8 variants of artifacts do, so that both agree on
+    which numbers lie half a step off.
+
     Args:
         image: Real numbers of any shape.
         image_range: What 0 and 255 stand for.
     """
     low, high = image_range
-    steps = (image.astype(np.float64) - low) * (WHITE / (high - low))
-    return np.clip(np.floor(steps + 0.5), 0, WHITE).astype(np.uint8)
+    kind: type[np.floating[Any]] = np.float64 if image.dtype == np.float64 else np.float32
+    scale, shift = kind(WHITE / (high - low)), kind(0.5 - low * WHITE / (high - low))
+    pixels = np.empty(image.shape, np.uint8)
+    values, flat = image.reshape(-1), pixels.reshape(-1)
+    for part in chunks(len(values), 1):
+        steps: npt.NDArray[Any] = values[part].astype(kind)
+        flat[part] = np.clip(np.floor(steps * scale + shift), 0, WHITE)
+    return pixels
 
 
 def from_pixels(pixels: npt.NDArray[Any], image_range: tuple[float, float] = (0.0, 1.0)) -> npt.NDArray[np.float32]:

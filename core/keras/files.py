@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import zipfile
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import Any
 
 from pocketvae.errors import ExportError, missing_package
 from pocketvae.keras.model_form import Flavour
-from pocketvae.system.files import sha256_file
 
 _KERAS, _HDF5 = (".keras",), (".h5", ".hdf5")
 
@@ -53,15 +51,6 @@ def read_header(path: Path) -> ModelHeader:
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as e:
         raise ExportError(f"{path} is no Keras model or is damaged: {str(e).strip() or type(e).__name__}") from e
     return ModelHeader(keras_version=version, config=config, flavours=_order(version, suffix))
-
-
-def content_sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file, or of a folder: of the sorted lines `SHA-256  relative path` of its files."""
-    if path.is_file():
-        return sha256_file(path)
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    lines = [f"{sha256_file(file)}  {file.relative_to(path).as_posix()}\n" for file in files]
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _order(version: str, suffix: str) -> tuple[Flavour, ...]:

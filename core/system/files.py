@@ -89,11 +89,15 @@ def sha256_file(path: Path) -> str:
 
 
 def sha256_path(path: Path) -> str:
-    """Returns the hexadecimal SHA-256 of a file, or of a folder's names and contents in sorted order."""
+    """Returns the hexadecimal SHA-256 of a file or of a folder.
+
+    That of a folder is of the lines `SHA-256  relative/path` of its files, in the order of the parts of their paths,
+    each compared by code points: `assets/a` comes before `assets.extra/a` on every system.
+    """
     if path.is_file():
         return sha256_file(path)
-    names = sorted(file.relative_to(path).as_posix() for file in path.rglob("*") if file.is_file())
-    lines = [f"{sha256_file(path / name)}  {name}\n" for name in names]
+    names = sorted(file.relative_to(path).parts for file in path.rglob("*") if file.is_file())
+    lines = [f"{sha256_file(path.joinpath(*parts))}  {'/'.join(parts)}\n" for parts in names]
     return sha256_bytes("".join(lines).encode())
 
 

@@ -18,6 +18,7 @@ import numpy.typing as npt
 from pocketvae.bundle.bundle import thin
 from pocketvae.bundle.embedded import EmbeddedArray, EmbeddedGoldens, restore
 from pocketvae.bundle.manifest import Stratum
+from pocketvae.data.pixels import to_pixels
 from pocketvae.numerics.metrics import measure
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.system.files import sha256_bytes
@@ -137,10 +138,11 @@ def _store_outputs(
 def _store(name: str, values: npt.NDArray[Any], step: int, *, half: bool) -> tuple[EmbeddedArray, npt.NDArray[Any]]:
     """Returns an array in the smallest type that holds it: pixels of images are whole steps of 1/255."""
     if np.issubdtype(values.dtype, np.integer):
-        stored, scale = values.astype(np.int32), 0.0
+        stored: npt.NDArray[Any] = values.astype(np.int32)
+        scale = 0.0
     else:
         stored, scale = values.astype(np.float16 if half else np.float32), 0.0
-        steps = np.round(np.clip(values, 0, 1) * 255).astype(np.uint8)
+        steps = to_pixels(values)
         if ((steps.astype(np.float64) * (1 / 255)).astype(np.float32) == values).all():
             stored, scale = steps, 1 / 255
     array = EmbeddedArray(name=name, dtype=stored.dtype.name, shape=stored.shape, step=step, scale=scale)

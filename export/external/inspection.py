@@ -23,12 +23,12 @@ from pocketvae.export.external.messages import ExternalModels, Inspection, Inspe
 from pocketvae.export.external.roles import OutputMeaning, encoder_roles, image_shape_of, label_position, output_meaning
 from pocketvae.export.original import samples
 from pocketvae.keras.external import adapt
-from pocketvae.keras.files import content_sha256
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.loading import OpenModel, Tensor, open_model
 from pocketvae.keras.model_form import JOINED, Flavour, ModelForm, Port, Role
 from pocketvae.processes.line_process import serve_lines
 from pocketvae.spec import Component, VaeSpec
+from pocketvae.system.files import sha256_path
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -278,7 +278,7 @@ def _facts(component: Component, path: Path, opened: OpenModel) -> dict[str, str
     custom = ", with custom code" if opened.custom_code else ""
     return {
         f"{component} source": path.name,
-        f"{component} source sha256": content_sha256(path),
+        f"{component} source sha256": sha256_path(path),
         f"{component} loaded as": f"{_FLAVOURS[opened.flavour]}{written}{custom}",
     }
 

@@ -98,7 +98,7 @@ def _pixels(vae: VaeSpec) -> str:
     return f'''def to_pixels(image):
     """An image to {list(vae.image_shape)} uint8, {low:g} being black and {high:g} white."""
     levels = (np.asarray(image) - {low!r}) * {255 / (high - low)!r}
-    return np.clip(np.round(levels), 0, 255).astype(np.uint8).reshape({vae.image_shape})
+    return np.clip(np.floor(levels + 0.5), 0, 255).astype(np.uint8).reshape({vae.image_shape})
 '''
 
 

@@ -105,7 +105,8 @@ export function toRgba(image) {{
   const rgba = new Uint8ClampedArray({height * width * 4}).fill(255);
   for (let pixel = 0; pixel < {height * width}; pixel++) {{
     for (let c = 0; c < 3; c++) {{
-      rgba[pixel * 4 + c] = Math.round((image[pixel * {channels} + {channel}] - {low!r}) * {255 / (high - low)!r});
+      const level = (image[pixel * {channels} + {channel}] - {low!r}) * {255 / (high - low)!r};
+      rgba[pixel * 4 + c] = Math.round(Math.fround(level));
     }}
   }}
   return rgba;

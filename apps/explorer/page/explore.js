@@ -4,6 +4,7 @@ import { embed } from "./embed.js";
 import { median, spherical } from "./latents.js";
 import { normalNoise } from "./noise.js";
 import { temperature, wholeNumber } from "./numbers.js";
+import { pixelsOf } from "./pixels.js";
 
 const byId = (id) => document.getElementById(id);
 const DIFFERENCE_GAIN = 16;
@@ -92,15 +93,16 @@ async function render() {
   document.body.dataset.shown = String(Number(document.body.dataset.shown || 0) + 1);
 }
 
-function paint(canvas, values, [low, high]) {
+function paint(canvas, values, range) {
   const [height, width, channels] = bundle.image_shape;
   canvas.width = width;
   canvas.height = height;
   const pixels = new ImageData(width, height);
+  const toPixel = pixelsOf(range);
   for (let i = 0; i < width * height; i += 1) {
     for (let c = 0; c < 3; c += 1) {
       const value = values[i * channels + (channels === 3 ? c : 0)];
-      pixels.data[4 * i + c] = Math.round((255 * (value - low)) / (high - low));
+      pixels.data[4 * i + c] = toPixel(value);
     }
     pixels.data[4 * i + 3] = 255;
   }

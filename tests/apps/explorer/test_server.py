@@ -21,6 +21,7 @@ from pocketvae.apps import LatentPath, SiteServer, between, export_site, site_fi
 from pocketvae.apps.explorer import server as site_server
 from pocketvae.apps.explorer import web_runtime
 from pocketvae.cli.main import main
+from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import DataError, ManifestError, TargetError
 from pocketvae.numerics.noise import normal_noise, normal_table
 from pocketvae.system.cache import ONNXRUNTIME_WEB_VERSION
@@ -280,6 +281,17 @@ const [first, last] = {json.dumps(ends.tolist())};
 console.log(JSON.stringify([0, 0.25, 0.5, 0.75, 1].map((share) => spherical(first, last, share))));
 """
     np.testing.assert_allclose(run_javascript(code), between(ends[0], ends[1], 5, LatentPath.SPHERICAL), rtol=1e-5)
+
+
+@pytest.mark.parametrize("high", [1.0, 255.0, 7.3])
+def test_pixels_in_javascript_are_the_same(high):
+    steps = np.arange(-1, 256, dtype=np.float32) + np.float32(0.5)
+    values = steps * np.float32(high) / np.float32(255)
+    code = f"""
+import {{ pixelsOf }} from "./pixels.js";
+console.log(JSON.stringify({json.dumps(values.tolist())}.map(pixelsOf([0, {high}]))));
+"""
+    assert run_javascript(code) == to_pixels(values, (0.0, high)).tolist()
 
 
 def test_numbers_that_mean_nothing_are_refused_in_javascript():

@@ -6,7 +6,8 @@ import pytest
 from PIL import Image
 
 from pocketvae.data import image_files
-from pocketvae.data.dataset import ImageSet, load_splits, to_pixels, to_unit_interval
+from pocketvae.data.dataset import ImageSet, load_splits, to_unit_interval
+from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import DataError
 
 
@@ -122,6 +123,13 @@ def test_float_pixels_in_the_unit_interval_keep_their_8_bit_values(tmp_path):
     pixels = np.arange(256, dtype=np.uint8).reshape(1, 16, 16).repeat(40, axis=0)
     np.save(tmp_path / "x.npy", pixels / 255)
     np.testing.assert_array_equal(load_splits(str(tmp_path / "x.npy")).test.images[0, ..., 0], pixels[0])
+
+
+def test_float_pixels_half_a_step_off_are_rounded_up(tmp_path):
+    halves = (np.arange(225, dtype=np.float32) + np.float32(0.5)) / np.float32(255)
+    np.save(tmp_path / "x.npy", halves.reshape(1, 15, 15).repeat(40, axis=0))
+    images = load_splits(str(tmp_path / "x.npy")).test.images
+    np.testing.assert_array_equal(images[0].ravel(), np.arange(1, 226))
 
 
 def test_pixels_survive_the_way_to_intensities_and_back():

@@ -26,3 +26,14 @@ def test_a_pixel_is_at_most_half_a_step_off(value):
 def test_half_a_step_is_rounded_up_and_what_is_outside_is_clipped():
     steps = np.array([0.5, 1.5, 2.5, -3.0, 300.0]) / 255
     assert to_pixels(steps).tolist() == [1, 2, 3, 0, 255]
+
+
+def test_every_half_step_of_32_bits_is_rounded_up():
+    halves = (np.arange(255, dtype=np.float32) + np.float32(0.5)) / np.float32(255)
+    assert to_pixels(halves).tolist() == list(range(1, 256))
+
+
+def test_pixels_keep_the_shape_and_may_be_none():
+    assert to_pixels(np.array(1.0, np.float32)).tolist() == 255
+    assert to_pixels(np.zeros((0, 3, 3, 1), np.float32)).shape == (0, 3, 3, 1)
+    assert to_pixels(np.ones((2, 200, 300, 1), np.float32).transpose(0, 2, 1, 3)).mean() == 255

@@ -5,7 +5,7 @@ import h5py
 import pytest
 
 from pocketvae.errors import ExportError
-from pocketvae.keras.files import content_sha256, read_header
+from pocketvae.keras.files import read_header
 from pocketvae.keras.model_form import Flavour
 
 OLD_FIRST, NEW_FIRST = (Flavour.KERAS2, Flavour.KERAS3), (Flavour.KERAS3, Flavour.KERAS2)
@@ -62,15 +62,3 @@ def test_what_is_no_model_is_refused(tmp_path):
     ):
         with pytest.raises(ExportError, match=message):
             read_header(tmp_path / name)
-
-
-def test_the_hash_of_a_folder_is_of_names_and_contents(tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / name / "variables").mkdir(parents=True)
-        (tmp_path / name / "variables" / "data").write_bytes(b"1")
-    assert content_sha256(tmp_path / "a") == content_sha256(tmp_path / "b")
-    (tmp_path / "b" / "variables" / "data").write_bytes(b"2")
-    assert content_sha256(tmp_path / "a") != content_sha256(tmp_path / "b")
-    (tmp_path / "a" / "variables" / "data").rename(tmp_path / "a" / "variables" / "other")
-    (tmp_path / "b" / "variables" / "data").write_bytes(b"1")
-    assert content_sha256(tmp_path / "a") != content_sha256(tmp_path / "b")

@@ -253,6 +253,17 @@ def test_the_hash_of_a_folder_is_of_names_and_contents(tmp_path):
     assert files.sha256_path(tmp_path / "a" / "sub" / "x") == files.sha256_bytes(b"1")
 
 
+def test_the_hash_of_a_folder_goes_through_paths_part_by_part(tmp_path):
+    # As text `assets.extra/x` comes before `assets/x`, since a dot comes before a slash; some systems ignore case.
+    names = ["B", "a", "assets/x", "assets.extra/x"]
+    for name in names:
+        file = tmp_path / "model" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(name)
+    lines = "".join(f"{files.sha256_bytes(name.encode())}  {name}\n" for name in names)
+    assert files.sha256_path(tmp_path / "model") == files.sha256_bytes(lines.encode())
+
+
 def test_a_claimed_folder_is_one_holders_alone_and_keeps_what_is_in_it(tmp_path):
     folder = tmp_path / "new" / "folder"
     with files.claimed_directory(folder):

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from pocketvae.bundle.bundle import open_bundle
+from pocketvae.data.pixels import to_pixels
 from pocketvae.numerics.metrics import ELBO_CHANGE, measure
 from pocketvae.spec import Component
 
@@ -73,6 +74,14 @@ def test_python_code_computes_the_goldens(bundle, monkeypatch, title):
     assert pixels.dtype == np.uint8
     assert pixels.shape == bundle.manifest.vae.image_shape
     np.testing.assert_allclose(pixels / 255, expected_image(bundle), atol=0.5 / 255 + 1e-6)
+    halves = half_steps(bundle)
+    np.testing.assert_array_equal(names["to_pixels"](halves), to_pixels(halves).reshape(pixels.shape))
+
+
+def half_steps(bundle):
+    """Returns an image of numbers half a step between two pixels."""
+    steps = np.arange(np.prod(bundle.manifest.vae.image_shape), dtype=np.float32) % 255 + np.float32(0.5)
+    return steps / np.float32(255)
 
 
 def expected_image(bundle):
@@ -118,7 +127,8 @@ for (const { name, calls } of jobs) {
   }
 }
 const rgba = Array.from(code.toRgba(Float32Array.from(results.decode[0][0])));
-process.stdout.write(JSON.stringify({ results, rgba }));
+const halves = Array.from(code.toRgba(Float32Array.from(JSON.parse(await readFile("halves.json", "utf-8")))));
+process.stdout.write(JSON.stringify({ results, rgba, halves }));
 """
 
 
@@ -135,6 +145,7 @@ def test_javascript_code_computes_the_goldens(bundle, node):
         for c, name in FUNCTIONS.items()
     ]
     (node / "jobs.json").write_text(json.dumps(jobs))
+    (node / "halves.json").write_text(json.dumps(half_steps(bundle).tolist()))
     environment = {**os.environ, "BUNDLE": str(bundle.path)}
     done = subprocess.run(
         ["node", "run.mjs"], cwd=node, env=environment, capture_output=True, text=True, check=False, timeout=300
@@ -148,6 +159,7 @@ def test_javascript_code_computes_the_goldens(bundle, node):
     assert (rgba[..., 3] == 255).all()
     image = np.array(answer["results"]["decode"][0][0]).reshape(height, width)
     np.testing.assert_allclose(rgba[..., 0] / 255, image, atol=0.5 / 255 + 1e-6)
+    np.testing.assert_array_equal(answer["halves"][::4], to_pixels(half_steps(bundle)))
 
 
 def flat(value):
