@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pocketvae.benchmarks.drift.thorough import add_thorough
     from pocketvae.benchmarks.latency.analyse.recommend import Constraints, recommend
     from pocketvae.benchmarks.latency.config import Baseline, BenchConfig, Extra
-    from pocketvae.benchmarks.latency.measure.bench import bench_bundle, check_bench
+    from pocketvae.benchmarks.latency.measure.bench import BenchPlan, bench_bundle, bench_planned, plan_bench
     from pocketvae.benchmarks.latency.measure.remote_latency import bench_targets
     from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
     from pocketvae.benchmarks.latency.show.page import bench_markdown, bench_page
@@ -60,8 +60,10 @@ _MODULES = {
         "Extra",
     ),
     "pocketvae.benchmarks.latency.measure.bench": (
+        "BenchPlan",
         "bench_bundle",
-        "check_bench",
+        "bench_planned",
+        "plan_bench",
     ),
     "pocketvae.benchmarks.latency.measure.remote_latency": ("bench_targets",),
     "pocketvae.benchmarks.latency.results": (
@@ -112,6 +114,7 @@ _MODULES = {
 __all__ = [
     "Baseline",
     "BenchConfig",
+    "BenchPlan",
     "BenchResult",
     "BenchRow",
     "Check",
@@ -127,9 +130,9 @@ __all__ = [
     "bench_bundle",
     "bench_markdown",
     "bench_page",
+    "bench_planned",
     "bench_table",
     "bench_targets",
-    "check_bench",
     "check_limits",
     "compare_paths",
     "comparison_line",
@@ -141,6 +144,7 @@ __all__ = [
     "junit_xml",
     "layer_lines",
     "peaks_lines",
+    "plan_bench",
     "profile_table",
     "recommend",
     "save_worst",

@@ -12,6 +12,7 @@ from pocketvae.errors import SpecError
 
 if TYPE_CHECKING:
     from pocketvae.benchmarks import BenchConfig, BenchResult, Constraints, VerifyResult
+    from pocketvae.bundle.bundle import Bundle
 
 # Options that measure nothing on other targets.
 _OF_HOST = (
@@ -64,6 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     from dataclasses import replace
 
     from pocketvae.benchmarks import check_limits, recommend, verify_bundle
+    from pocketvae.bundle.bundle import open_bundle
 
     outputs = (arguments.json, arguments.html, arguments.markdown)
     for output in outputs:
@@ -71,11 +73,13 @@ def run(arguments: argparse.Namespace) -> int:
     config, constraints = _config(arguments), _constraints(arguments)
     # The page shows deviations too, so it needs them as a recommendation does.
     needed = constraints is not None or arguments.html is not None
+    # Opened once, since that reads and hashes every file.
+    bundle = open_bundle(arguments.bundle)
     if needed:
-        check_limits(arguments.bundle)
+        check_limits(bundle)
     with Terminal(quiet=arguments.quiet) as terminal:
-        result = _time(arguments, config, terminal)
-        verify = verify_bundle(arguments.bundle, progress=terminal.step) if needed else None
+        result = _time(arguments, bundle, config, terminal)
+        verify = verify_bundle(bundle, progress=terminal.step) if needed else None
     if constraints is not None and verify is not None:
         result = replace(result, recommendation=recommend(result, verify, constraints))
     # First what cannot fail: a page that cannot be written must not cost what was measured.
@@ -84,24 +88,22 @@ def run(arguments: argparse.Namespace) -> int:
     return _exit_code(result)
 
 
-def _time(arguments: argparse.Namespace, config: BenchConfig, terminal: Terminal) -> BenchResult:
+def _time(arguments: argparse.Namespace, bundle: Bundle, config: BenchConfig, terminal: Terminal) -> BenchResult:
     """Times on this machine and on the others that are named."""
     from dataclasses import replace
 
-    from pocketvae.benchmarks import bench_bundle, bench_targets, check_bench
+    from pocketvae.benchmarks import bench_bundle, bench_planned, bench_targets, plan_bench
 
     targets = common.shown_targets(arguments.targets, headed=arguments.headed)
     others = tuple(name for name in targets if name != "host")
     if not others:
-        return bench_bundle(arguments.bundle, config, progress=terminal.step)
-    if "host" in targets:
-        check_bench(arguments.bundle, config)
-    else:
-        _refuse_options_of_host(arguments)
-    away = bench_targets(arguments.bundle, others, config, progress=terminal.step)
+        return bench_bundle(bundle, config, progress=terminal.step)
     if "host" not in targets:
-        return away
-    here = bench_bundle(arguments.bundle, config, progress=terminal.step)
+        _refuse_options_of_host(arguments)
+        return bench_targets(bundle, others, config, progress=terminal.step)
+    plan = plan_bench(bundle, config)
+    away = bench_targets(bundle, others, config, progress=terminal.step)
+    here = bench_planned(plan, progress=terminal.step)
     return replace(here, elsewhere=away.elsewhere, not_run=(*here.not_run, *away.not_run))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from pocketvae.errors import SpecError
 
 if TYPE_CHECKING:
     from pocketvae.benchmarks import Verification, VerifyResult
+    from pocketvae.bundle.bundle import Bundle
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,6 +41,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verifies and prints one row per artifact; returns 1 where a check failed, 3 where something could not run."""
+    from pocketvae.bundle.bundle import open_bundle
+
     for path in (arguments.json, arguments.junit, arguments.markdown, arguments.html):
         common.check_file_output(path)
     common.check_folder_output(arguments.save_worst)
@@ -46,29 +50,30 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.data is not None and not arguments.thorough:
         raise SpecError("--data gives the images of --thorough: name that too")
     with Terminal(quiet=arguments.quiet) as terminal:
-        verification = _verify(arguments, terminal)
+        # Opened once, since that reads and hashes every file.
+        bundle = None if _is_one_file(arguments.bundle) else open_bundle(arguments.bundle)
+        verification = _verify(arguments, bundle, terminal)
     # What took long is told first: a full disk must not lose it.
     _print(arguments, terminal, verification.result)
-    _write(arguments, verification)
+    _write(arguments, bundle, verification)
     if any(not check.passed for check in verification.result.checks):
         return 1
     return 0 if verification.result.passed else 3
 
 
-def _verify(arguments: argparse.Namespace, terminal: Terminal) -> Verification:
+def _verify(arguments: argparse.Namespace, bundle: Bundle | None, terminal: Terminal) -> Verification:
     from pocketvae.benchmarks import add_layers, add_thorough, verify_file, verify_in_detail
 
-    verify = verify_file if _is_one_file(arguments.bundle) else verify_in_detail
+    verify = partial(verify_file, arguments.bundle) if bundle is None else partial(verify_in_detail, bundle)
     verification = verify(
-        arguments.bundle,
         targets=common.shown_targets(arguments.targets, headed=arguments.headed),
         num_threads=arguments.threads,
         config=arguments.config,
         progress=terminal.step,
     )
-    if arguments.thorough:
-        verification = add_thorough(arguments.bundle, verification, arguments.data, progress=terminal.step)
-    return add_layers(arguments.bundle, verification) if arguments.layers else verification
+    if bundle is not None and arguments.thorough:
+        verification = add_thorough(bundle, verification, arguments.data, progress=terminal.step)
+    return add_layers(bundle, verification) if bundle is not None and arguments.layers else verification
 
 
 def _print(arguments: argparse.Namespace, terminal: Terminal, result: VerifyResult) -> None:
@@ -110,7 +115,7 @@ def _check_bundle_options(arguments: argparse.Namespace) -> None:
             raise SpecError(f"{option} needs a bundle, and {arguments.bundle} is one file")
 
 
-def _write(arguments: argparse.Namespace, verification: Verification) -> None:
+def _write(arguments: argparse.Namespace, bundle: Bundle | None, verification: Verification) -> None:
     from pocketvae.benchmarks import junit_xml, save_worst, verify_markdown, write_report
     from pocketvae.documents import encode
     from pocketvae.system.files import write_text
@@ -119,7 +124,7 @@ def _write(arguments: argparse.Namespace, verification: Verification) -> None:
     for path, form in ((arguments.json, encode), (arguments.junit, junit_xml), (arguments.markdown, verify_markdown)):
         if path is not None:
             write_text(path, form(result))
-    if arguments.save_worst is not None:
-        save_worst(arguments.bundle, arguments.save_worst, verification)
-    if arguments.html is not None:
-        write_report(arguments.bundle, arguments.html, result, worst=verification.worst)
+    if bundle is not None and arguments.save_worst is not None:
+        save_worst(bundle, arguments.save_worst, verification)
+    if bundle is not None and arguments.html is not None:
+        write_report(bundle, arguments.html, result, worst=verification.worst)

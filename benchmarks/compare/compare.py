@@ -89,8 +89,9 @@ class _Side:
 
 def _read(path: Path, progress: ProgressCallback) -> _Side:
     if path.is_dir():
-        result = verify_bundle(path, progress=progress)
-        figures = {**parity_figures(result), **size_figures(open_bundle(path).manifest)}
+        bundle = open_bundle(path)
+        result = verify_bundle(bundle, progress=progress)
+        figures = {**parity_figures(result), **size_figures(bundle.manifest)}
         return _Side(kind="a bundle", figures=figures, environment=result.environment)
     content = path.read_bytes()
     for field, read in (("checks", _verification), ("results", _benchmark)):

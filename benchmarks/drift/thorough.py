@@ -15,7 +15,7 @@ from pocketvae.benchmarks.parity.results import NotRun
 from pocketvae.benchmarks.parity.verify import Verification
 from pocketvae.benchmarks.targets import ArtifactFault
 from pocketvae.benchmarks.targets.host import HostTarget
-from pocketvae.bundle.bundle import open_bundle
+from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.errors import TargetError
 from pocketvae.progress import ProgressCallback, ignore_progress
 
@@ -23,7 +23,7 @@ _SEED = 0
 
 
 def add_thorough(
-    path: Path,
+    bundle: Path | Bundle,
     verification: Verification,
     data: str | None = None,
     *,
@@ -32,7 +32,7 @@ def add_thorough(
     """Returns a verification with likelihood, samples, round trips and paths tested too, on this machine.
 
     Args:
-        path: The bundle that was verified.
+        bundle: That was verified: its path, or the bundle where it is open.
         verification: Of the bundle.
         data: Where to take images from, as for training; the golden images by default.
         progress: Told of every artifact.
@@ -41,7 +41,7 @@ def add_thorough(
         ManifestError: the bundle or its goldens are damaged.
         DataError: `data` cannot be used.
     """
-    bundle = open_bundle(path)
+    bundle = opened(bundle)
     rng = np.random.default_rng(_SEED)
     images = golden_images(bundle, rng) if data is None else source_images(bundle, data, rng)
     result = verification.result

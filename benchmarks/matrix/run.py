@@ -13,7 +13,7 @@ from pocketvae.benchmarks.matrix.results import Cell, CellState, MatrixResult, T
 from pocketvae.benchmarks.matrix.sheet import Sheet, SheetRow
 from pocketvae.benchmarks.parity.checks import output_checks
 from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
-from pocketvae.bundle.bundle import Bundle, open_bundle
+from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -32,14 +32,14 @@ class Matrix:
 
 
 def matrix_bundle(
-    path: Path, *, targets: Sequence[str], seed: int = 0, progress: ProgressCallback = ignore_progress
+    bundle: Path | Bundle, *, targets: Sequence[str], seed: int = 0, progress: ProgressCallback = ignore_progress
 ) -> Matrix:
     """Runs every artifact of a bundle on every target.
 
     A target that cannot be used, or that goes in the middle, costs only what would have run on it.
 
     Args:
-        path: The bundle.
+        bundle: Its path, or the bundle where it is open.
         targets: Names; `host` is this machine.
         seed: Of the contact sheet.
         progress: Told of every artifact.
@@ -49,7 +49,7 @@ def matrix_bundle(
         SpecError: a target is unknown, or `seed` is no int32.
     """
     chosen = [make_target(name) for name in targets]
-    bundle = open_bundle(path)
+    bundle = opened(bundle)
     filler = _Filler(bundle, Sheet(bundle, seed), progress, len(chosen))
     for target in chosen:
         filler.run_on(target)

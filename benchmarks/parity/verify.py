@@ -15,7 +15,7 @@ from pocketvae.benchmarks.parity.results import Check, Diagnosis, Measurement, N
 from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
 from pocketvae.benchmarks.parity.worst import WorstCase, worst_case
 from pocketvae.benchmarks.targets import Target, TargetRun, make_target
-from pocketvae.bundle.bundle import Bundle, Goldens, open_bundle
+from pocketvae.bundle.bundle import Bundle, Goldens, opened
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import ManifestError, SpecError, TargetError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -33,7 +33,7 @@ class Verification:
 
 
 def verify_bundle(
-    path: Path,
+    bundle: Path | Bundle,
     *,
     targets: Sequence[str] = ("host",),
     num_threads: int = 1,
@@ -41,11 +41,11 @@ def verify_bundle(
     progress: ProgressCallback = ignore_progress,
 ) -> VerifyResult:
     """Returns the verdict alone; see `verify_in_detail`."""
-    return verify_in_detail(path, targets=targets, num_threads=num_threads, config=config, progress=progress).result
+    return verify_in_detail(bundle, targets=targets, num_threads=num_threads, config=config, progress=progress).result
 
 
 def verify_in_detail(
-    path: Path,
+    bundle: Path | Bundle,
     *,
     targets: Sequence[str] = ("host",),
     num_threads: int = 1,
@@ -58,7 +58,7 @@ def verify_in_detail(
     that fails is looked into at once, while the target has it.
 
     Args:
-        path: The bundle.
+        bundle: Its path, or the bundle where it is open.
         targets: Where to run; `host` is this machine.
         num_threads: Inside one inference.
         config: Limits of one's own; None means `pocketvae.toml` beside the bundle, where there is one.
@@ -71,8 +71,8 @@ def verify_in_detail(
     chosen = [make_target(name) for name in targets]
     if num_threads < 1:
         raise SpecError(f"threads must be at least 1, got {num_threads}")
-    bundle = open_bundle(path)
-    return verify_opened(bundle, chosen, read_limits(path, config), num_threads=num_threads, progress=progress)
+    bundle = opened(bundle)
+    return verify_opened(bundle, chosen, read_limits(bundle.path, config), num_threads=num_threads, progress=progress)
 
 
 def verify_opened(
@@ -199,46 +199,47 @@ class _Verifier:
         self._not_run.append(NotRun(artifact=artifact, target=target.name, reason=reason))
 
 
-def check_limits(path: Path, config: Path | None = None) -> None:
+def check_limits(bundle: Path | Bundle, config: Path | None = None) -> None:
     """Refuses limits that `verify_in_detail` would refuse, for whoever does other work before it.
 
     Args:
-        path: The bundle.
+        bundle: As there.
         config: As there.
 
     Raises:
         ManifestError: the bundle is damaged.
         SpecError: the limits are not what they must be, or name what the bundle has not got.
     """
-    read_limits(path, config).check(open_bundle(path).manifest.artifacts)
+    bundle = opened(bundle)
+    read_limits(bundle.path, config).check(bundle.manifest.artifacts)
 
 
-def add_layers(path: Path, verification: Verification) -> Verification:
+def add_layers(bundle: Path | Bundle, verification: Verification) -> Verification:
     """Returns a verification with every artifact that is not float32 compared layer by layer, on this machine.
 
     Args:
-        path: The bundle that was verified.
+        bundle: That was verified: its path, or the bundle where it is open.
         verification: Of the bundle.
 
     Raises:
         ManifestError: the bundle or its goldens are damaged.
     """
-    layers = layer_reports(open_bundle(path))
+    layers = layer_reports(opened(bundle))
     return replace(verification, result=replace(verification.result, layers=layers))
 
 
-def save_worst(bundle_path: Path, folder: Path, verification: Verification) -> None:
+def save_worst(bundle: Path | Bundle, folder: Path, verification: Verification) -> None:
     """Writes every worst input: its arrays as `.npy` and what can be looked at as `.png`.
 
     Args:
-        bundle_path: The bundle that was verified.
+        bundle: That was verified: its path, or the bundle where it is open.
         folder: Made where it does not exist; files of the same names are replaced.
         verification: Of the bundle.
 
     Raises:
         ManifestError: the bundle is damaged.
     """
-    vae = open_bundle(bundle_path).manifest.vae
+    vae = opened(bundle).manifest.vae
     folder.mkdir(exist_ok=True)
     for case in verification.worst:
         for name, content in case.files(vae).items():

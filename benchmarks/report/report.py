@@ -20,7 +20,7 @@ from pocketvae.benchmarks.report.parity import (
     notes_section,
     worst_section,
 )
-from pocketvae.bundle.bundle import Bundle, open_bundle
+from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import Manifest
 from pocketvae.reporting.html import document, image, table, table_row
 from pocketvae.reporting.text import format_ratio, format_us
@@ -30,7 +30,7 @@ from pocketvae.system.files import write_text
 
 
 def write_report(
-    bundle_path: Path,
+    bundle: Path | Bundle,
     out: Path,
     verify: VerifyResult,
     bench: BenchResult | None = None,
@@ -40,7 +40,7 @@ def write_report(
     """Writes the report of a bundle.
 
     Args:
-        bundle_path: The bundle; its decoders are run once more for the contact sheet.
+        bundle: Its path, or the bundle where it is open; its decoders are run once more for the contact sheet.
         out: The HTML file.
         verify: What verify found.
         bench: What bench found, where it ran.
@@ -50,7 +50,7 @@ def write_report(
     Raises:
         ManifestError: the bundle is damaged.
     """
-    bundle = open_bundle(bundle_path)
+    bundle = opened(bundle)
     sheets = {component: contact_rows(bundle, component) for component in (Component.DECODER, Component.GENERATOR)}
     write_text(out, render_report(bundle, verify, bench, pictures or {}, sheets, worst))
 

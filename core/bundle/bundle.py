@@ -135,6 +135,15 @@ def open_bundle(path: Path) -> Bundle:
     return Bundle(path=path, manifest=manifest)
 
 
+def opened(bundle: Path | Bundle) -> Bundle:
+    """Returns a bundle that is open as it is and opens one that is a path, so that a command hashes its files once.
+
+    Raises:
+        ManifestError: see `open_bundle`.
+    """
+    return bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
+
+
 def _check_file(folder: Path, record: FileRecord) -> None:
     file = folder / record.path
     if not file.resolve().is_relative_to(folder.resolve()):

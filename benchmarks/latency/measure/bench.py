@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from contextlib import ExitStack
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pocketvae.benchmarks.latency.config import BenchConfig, Extra
@@ -21,7 +21,7 @@ from pocketvae.benchmarks.latency.measure.subjects import Subject, ask, choose, 
 from pocketvae.benchmarks.latency.messages import BenchRequest, Measure, Pace
 from pocketvae.benchmarks.latency.results import BenchResult
 from pocketvae.benchmarks.parity.results import NotRun
-from pocketvae.bundle.bundle import Bundle, open_bundle
+from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import SpecError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -37,8 +37,25 @@ _ORDER_SEED = 0
 _BUSY_LOAD = 0.5
 
 
+@dataclass(frozen=True, kw_only=True)
+class BenchPlan:
+    """What is timed, checked.
+
+    Attributes:
+        records: The artifacts.
+        environment: The machine, as it was before.
+        baseline: To compare with, where there is one.
+    """
+
+    bundle: Bundle
+    config: BenchConfig
+    records: tuple[ArtifactRecord, ...]
+    environment: Environment
+    baseline: Opened | None
+
+
 def bench_bundle(
-    path: Path, config: BenchConfig | None = None, *, progress: ProgressCallback = ignore_progress
+    bundle: Path | Bundle, config: BenchConfig | None = None, *, progress: ProgressCallback = ignore_progress
 ) -> BenchResult:
     """Times every artifact of a bundle, with the original beside them.
 
@@ -47,7 +64,7 @@ def bench_bundle(
     meets all alike. A value includes copying the input in and the output out, as an app does.
 
     Args:
-        path: The bundle.
+        bundle: Its path, or the bundle where it is open.
         config: What to time; everything once, on one thread, by default.
         progress: Told of every step.
 
@@ -57,8 +74,12 @@ def bench_bundle(
             another model or machine or has nothing of what is timed.
         TargetError: instructions are to be counted and valgrind is not installed.
     """
-    config = config or BenchConfig()
-    bundle, records, environment, baseline = _prepare(path, config)
+    return bench_planned(plan_bench(bundle, config or BenchConfig()), progress=progress)
+
+
+def bench_planned(plan: BenchPlan, *, progress: ProgressCallback = ignore_progress) -> BenchResult:
+    """Times what was planned; see `bench_bundle`."""
+    bundle, config, records, baseline = plan.bundle, plan.config, plan.records, plan.baseline
     with ExitStack() as stack:
         everything = list(subjects(bundle, records, config, stack))
         _open_all(everything, progress)
@@ -66,7 +87,7 @@ def bench_bundle(
         _pace_all(everything, config.paced_calls_per_s, progress)
     opened = {subject.artifact for subject in everything if not subject.problem}
     found = examine_all(bundle, [record for record in records if record.name in opened], config, progress)
-    result = _result(bundle.manifest.name, environment, everything, found)
+    result = _result(bundle.manifest.name, plan.environment, everything, found)
     if baseline is None or config.baseline is None:
         return result
     if baseline.bundle is not None:
@@ -74,26 +95,22 @@ def bench_bundle(
     return replace(result, comparison=compare_with_results(result, baseline, config.baseline))
 
 
-def check_bench(path: Path, config: BenchConfig) -> None:
-    """Refuses what `bench_bundle` would refuse, for whoever does other work before it.
+def plan_bench(bundle: Path | Bundle, config: BenchConfig) -> BenchPlan:
+    """Refuses what `bench_bundle` would refuse, for whoever does other work before it, and returns the rest.
 
     Raises:
         ManifestError: see `bench_bundle`.
         SpecError: see there.
         TargetError: see there.
     """
-    _prepare(path, config)
-
-
-def _prepare(path: Path, config: BenchConfig) -> tuple[Bundle, tuple[ArtifactRecord, ...], Environment, Opened | None]:
     check_threads(config.threads)
     if Extra.INSTRUCTIONS in config.extras:
         find_valgrind()
-    bundle = open_bundle(path)
+    bundle = opened(bundle)
     records = choose(bundle, config.artifacts)
     environment = current_environment()
     baseline = open_baseline(config.baseline, bundle, records, config, environment) if config.baseline else None
-    return bundle, records, environment, baseline
+    return BenchPlan(bundle=bundle, config=config, records=records, environment=environment, baseline=baseline)
 
 
 def check_threads(num_threads: tuple[int, ...]) -> None:

@@ -11,7 +11,7 @@ from pocketvae.benchmarks.latency.config import BenchConfig
 from pocketvae.benchmarks.latency.results import BenchResult, TargetRow
 from pocketvae.benchmarks.parity.results import NotRun
 from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
-from pocketvae.bundle.bundle import Bundle, open_bundle
+from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import SpecError, TargetError, unknown_name
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -21,7 +21,7 @@ _VALUES = 200
 
 
 def bench_targets(
-    path: Path,
+    bundle: Path | Bundle,
     targets: Sequence[str],
     config: BenchConfig,
     *,
@@ -30,7 +30,7 @@ def bench_targets(
     """Times the artifacts of a bundle on targets other than this machine.
 
     Args:
-        path: The bundle.
+        bundle: Its path, or the bundle where it is open.
         targets: Names, without `host`.
         config: Its threads and artifacts count here, with a batch of 1; originals, paces and extras do not.
         progress: Told of every artifact.
@@ -43,7 +43,7 @@ def bench_targets(
     for target in chosen:
         if not target.measures_time():
             raise SpecError(f"{target.name} is for parity: its time says nothing about a device; leave it out of bench")
-    bundle = open_bundle(path)
+    bundle = opened(bundle)
     timer = _Timer(bundle, _choose(bundle, config.artifacts), config.threads, progress)
     for target in chosen:
         timer.run_on(target)

@@ -1,0 +1,46 @@
+"""A command reads and hashes each file of a bundle once, whatever it writes beside the verdict."""
+
+from collections import Counter
+
+import pytest
+
+from pocketvae.bundle import bundle as reading
+
+
+@pytest.fixture
+def hashed(monkeypatch):
+    """Counts how often each file is hashed."""
+    counts: Counter[str] = Counter()
+    real = reading.sha256_file
+
+    def count(path):
+        counts[str(path)] += 1
+        return real(path)
+
+    monkeypatch.setattr(reading, "sha256_file", count)
+    return counts
+
+
+COMMANDS = {
+    "verify": ("verify", "B", "--layers", "--thorough", "--html", "r.html", "--save-worst", "worst"),
+    "bench": ("bench", "B", "--no-original", "--html", "b.html", "--recommend"),
+    "baseline": ("bench", "B", "--no-original", "--baseline", "A"),
+    "matrix": ("matrix", "B", "--html", "m.html"),
+    "compare": ("compare", "A", "B"),
+    "inspect": ("inspect", "B"),
+    "lint": ("inspect", "B", "--lint"),
+    "pareto": ("inspect", "B", "--pareto"),
+}
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_each_file_is_hashed_once(command, hashed, bundles, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    paths = {place: bundles.make_bundle(tmp_path / place) for place in ("A", "B")}
+    outcome = command(*(paths.get(word, word) for word in COMMANDS[name]))
+    assert outcome.code == 0, outcome.err
+    used = [path for place, path in paths.items() if place in COMMANDS[name]]
+    files = [str(path / file.path) for path in used for file in reading.open_bundle(path).manifest.files()]
+    assert files
+    hashed.subtract(files)  # what was just opened, to know the files
+    assert hashed == Counter(files)
