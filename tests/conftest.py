@@ -5,11 +5,13 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import HealthCheck, settings
 
 # How long an example takes says more of what else the machine does than of the code.
@@ -22,15 +24,35 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 
 @pytest.fixture(scope="session")
-def mnist_npz(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:
+    """Makes a file or folder once for all test processes: the first that asks makes it, the others wait for it."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "shared"
+    folder.mkdir(exist_ok=True)
+
+    def get(name: str, make: Callable[[Path], object]) -> Path:
+        path, unfinished = folder / name, folder / f"unfinished-{os.getpid()}" / name
+        with FileLock(folder / f"{name}.lock"):
+            if not path.exists():
+                unfinished.parent.mkdir(exist_ok=True)
+                make(unfinished)
+                unfinished.rename(path)
+        return path
+
+    return get
+
+
+@pytest.fixture(scope="session")
+def mnist_npz(made_once) -> Path:
     """1,500 MNIST images with labels as an .npz."""
     from pocketvae.data.image_files import read_mnist
 
-    (images, labels), _ = read_mnist()
-    path = tmp_path_factory.mktemp("data") / "digits.npz"
-    assert labels is not None
-    np.savez_compressed(path, images=images[:1500, ..., 0], labels=labels[:1500])
-    return path
+    def make(path: Path) -> None:
+        (images, labels), _ = read_mnist()
+        assert labels is not None
+        np.savez_compressed(path, images=images[:1500, ..., 0], labels=labels[:1500])
+
+    return made_once("digits.npz", make)
 
 
 @pytest.fixture(scope="session")
@@ -44,23 +66,27 @@ def tiny_config():
 
 
 @pytest.fixture(scope="session")
-def tiny_run(tmp_path_factory: pytest.TempPathFactory, mnist_npz: Path, tiny_config) -> Path:
+def tiny_run(made_once, mnist_npz: Path, tiny_config) -> Path:
     """A run directory. Do not change it."""
-    from pocketvae.train import train
 
-    out = tmp_path_factory.mktemp("runs") / "tiny"
-    train(source=str(mnist_npz), out=out, config=tiny_config, preset="mnist-tiny")
-    return out
+    def make(path: Path) -> None:
+        from pocketvae.train import train
+
+        train(source=str(mnist_npz), out=path, config=tiny_config, preset="mnist-tiny")
+
+    return made_once("tiny-run", make)
 
 
 @pytest.fixture(scope="session")
-def tiny_bundle(tmp_path_factory: pytest.TempPathFactory, tiny_run: Path) -> Path:
+def tiny_bundle(made_once, tiny_run: Path) -> Path:
     """A bundle with every artifact, without rewrites that depend on timings. Do not change it; copy it first."""
-    from pocketvae.export import ExportConfig, RewriteChoice, export_run, plan_artifacts
 
-    out = tmp_path_factory.mktemp("bundles") / "tiny"
-    export_run(tiny_run, out, ExportConfig(artifacts=plan_artifacts(), rewrites=RewriteChoice()))
-    return out
+    def make(path: Path) -> None:
+        from pocketvae.export import ExportConfig, RewriteChoice, export_run, plan_artifacts
+
+        export_run(tiny_run, path, ExportConfig(artifacts=plan_artifacts(), rewrites=RewriteChoice()))
+
+    return made_once("tiny", make)
 
 
 @pytest.fixture(scope="session")

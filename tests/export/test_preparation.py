@@ -1,4 +1,3 @@
-import os
 import sys
 
 import pytest
@@ -65,12 +64,3 @@ def test_an_original_that_cannot_be_prepared_is_an_error(tmp_path):
     with first, pytest.raises(ExportError, match="cannot be prepared: not finite"):
         prepare(first, other, (Component.DECODER,), 30)
     assert other._process is None
-
-
-def test_the_environment_is_added_to_this_process_s_own(tmp_path):
-    code = 'import os, sys\nfor line in sys.stdin: print(\'{"error": "%s"}\' % os.environ["PATH"][:4], flush=True)'
-    process = WorkerProcess(tmp_path, command=[sys.executable, "-c", code], environment={"EXTRA": "1"})
-    with process:
-        from pocketvae.export.messages import Request
-
-        assert process.do(Request(), 30).error == os.environ["PATH"][:4]

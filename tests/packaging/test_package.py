@@ -107,67 +107,6 @@ def test_the_constraints_are_what_is_installed():
     assert different == []
 
 
-def test_the_public_names_are_these():
-    import pocketvae
-
-    assert pocketvae.__all__ == [
-        "ArtifactSpec",
-        "Bundle",
-        "Component",
-        "DataError",
-        "Decoder",
-        "Encoder",
-        "ExportError",
-        "Format",
-        "Generator",
-        "Kernels",
-        "Likelihood",
-        "Manifest",
-        "ManifestError",
-        "ModelBundle",
-        "OutputExistsError",
-        "ParityError",
-        "PocketVaeError",
-        "Posterior",
-        "Precision",
-        "Prior",
-        "Run",
-        "Runner",
-        "Sampler",
-        "SpecError",
-        "TargetError",
-        "TensorSpec",
-        "TrainingError",
-        "VaeSpec",
-        "__version__",
-        "normal_noise",
-        "open",
-        "open_bundle",
-        "open_run",
-        "open_runner",
-    ]
-
-
-@pytest.mark.parametrize(
-    "module", ["pocketvae", "pocketvae.apps", "pocketvae.benchmarks", "pocketvae.export", "pocketvae.train"]
-)
-def test_every_public_name_exists_and_is_documented(module):
-    import importlib
-
-    package = importlib.import_module(module)
-    for name in package.__all__:
-        value = getattr(package, name)
-        if callable(value):
-            assert value.__doc__, f"{module}.{name} has no docstring"
-
-
-def test_an_unknown_public_name_is_an_attribute_error():
-    import pocketvae
-
-    with pytest.raises(AttributeError, match="has no attribute 'opne_bundle'"):
-        _ = pocketvae.opne_bundle
-
-
 HEAVY = ("tensorflow", "tf_keras", "keras", "onnx", "tf2onnx", "matplotlib")
 # What imports neither numpy nor a runtime: the price of every call of the command.
 FEATHERWEIGHT = (*HEAVY, "numpy", "pydantic", "ai_edge_litert", "onnxruntime", "PIL")

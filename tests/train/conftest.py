@@ -11,14 +11,15 @@ import pytest
 
 
 @pytest.fixture(scope="session")
-def small_npz(tmp_path_factory) -> Path:
+def small_npz(made_once) -> Path:
     """160 labelled MNIST images, every third pixel of their middle, as an .npz; 128 of them are for training."""
     from pocketvae.data.image_files import read_mnist
 
-    (images, labels), _ = read_mnist()
-    path = tmp_path_factory.mktemp("data") / "small.npz"
-    np.savez(path, images=images[:160, 2:26:3, 2:26:3, 0], labels=labels[:160])
-    return path
+    def make(path: Path) -> None:
+        (images, labels), _ = read_mnist()
+        np.savez(path, images=images[:160, 2:26:3, 2:26:3, 0], labels=labels[:160])
+
+    return made_once("small.npz", make)
 
 
 @pytest.fixture(scope="session")
@@ -128,11 +129,13 @@ def assert_same_run(weights_of):
 
 
 @pytest.fixture(scope="session")
-def small_run(tmp_path_factory, small_npz, small_config) -> Path:
+def small_run(made_once, small_npz, small_config) -> Path:
     """A run of the smallest network with a learned prior and averaged weights. Do not change it."""
-    from pocketvae.train import train
 
-    out = tmp_path_factory.mktemp("runs") / "small"
-    config = small_config(prior="realnvp", couplings=2, coupling_units=4, ema_decay=0.9)
-    train(source=str(small_npz), out=out, config=config, preset="small")
-    return out
+    def make(path: Path) -> None:
+        from pocketvae.train import train
+
+        config = small_config(prior="realnvp", couplings=2, coupling_units=4, ema_decay=0.9)
+        train(source=str(small_npz), out=path, config=config, preset="small")
+
+    return made_once("small", make)

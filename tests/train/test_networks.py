@@ -148,11 +148,32 @@ def test_no_two_layers_begin_with_the_same_weights(config):
     assert not any(np.array_equal(a, b) for a, b in pairs)
 
 
+def seeds_of(model):
+    return [
+        layer.kernel_initializer.seed
+        for layer in model.layers
+        if type(getattr(layer, "kernel_initializer", None)).__name__ == "GlorotUniform"
+    ]
+
+
 @pytest.mark.parametrize(
-    ("config", "side"), [(replace(MLP, hidden_layers=40), 2), (replace(RESIDUAL, channels=(1,) * 6, blocks=15), 64)]
+    ("config", "side", "counts"),
+    [
+        (replace(MLP, hidden_layers=40), 2, (82, 81)),
+        # A stage has a convolution and, in each of its blocks, one that does not begin at zero.
+        (replace(RESIDUAL, channels=(1,) * 6, blocks=15), 64, (99, 98)),
+    ],
 )
-def test_the_deepest_networks_have_a_seed_for_every_layer(config, side):
-    build(config, spec((side, side, 1)))
+def test_the_deepest_networks_have_a_seed_of_its_own_for_every_layer(config, side, counts):
+    encoder, decoder = (seeds_of(model) for model in build(config, spec((side, side, 1))))
+    assert (len(encoder), len(decoder)) == counts
+    others = [
+        seed
+        for model in build(replace(config, seed=config.seed + 1), spec((side, side, 1)))
+        for seed in seeds_of(model)
+    ]
+    used = [*encoder, *decoder, *others]
+    assert len(set(used)) == len(used)
 
 
 def test_the_seed_decides_the_weights():
@@ -161,9 +182,13 @@ def test_the_seed_decides_the_weights():
     assert not np.array_equal(one[0], other[0])
 
 
-def test_the_largest_seed_is_taken():
-    encoder, _ = build(replace(CONV, seed=2**31 - 1), spec((8, 8, 1)))
-    assert np.std(encoder.get_weights()[0]) > 0
+def test_the_largest_seed_is_taken_and_is_not_its_neighbour():
+    largest, same, other = (
+        build(replace(CONV, seed=seed), spec((8, 8, 1)))[0].get_weights()[0]
+        for seed in (2**31 - 1, 2**31 - 1, 2**31 - 2)
+    )
+    np.testing.assert_array_equal(largest, same)
+    assert np.count_nonzero(largest != other) == largest.size
 
 
 @pytest.mark.parametrize(("config", "side"), [(CONV, 4), (DEEP, 32), (RESIDUAL, 4), (MLP, 1)])

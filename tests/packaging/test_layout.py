@@ -1,0 +1,28 @@
+"""A test is found by the name of what it tests."""
+
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests"
+# Tests of several rooms together, and of the project itself.
+TOGETHER = ("end_to_end", "packaging")
+# A module, a program in JavaScript or a folder.
+KINDS = (".py", ".mjs", ".js", "")
+
+
+def test_every_test_is_named_after_what_it_tests():
+    found = sorted(file.relative_to(TESTS) for file in TESTS.rglob("test_*.py"))
+    assert len(found) > 100
+    lost = []
+    for test in found:
+        subject = ROOT / test.parent / test.stem.removeprefix("test_")
+        mirrors = any(Path(f"{subject}{kind}").exists() for kind in KINDS)
+        if not mirrors and test.parts[0] not in TOGETHER:
+            lost.append(str(test))
+    assert lost == [], f"name them after a module, or put them into tests/{TOGETHER[0]}"
+
+
+def test_no_test_lies_where_pytest_does_not_look():
+    outside = [file for file in ROOT.glob("*/**/test_*.py") if not file.is_relative_to(TESTS)]
+    folders = {file.relative_to(ROOT).parts[0] for file in outside}
+    assert folders <= {".venv", "build", "node_modules"}

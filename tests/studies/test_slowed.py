@@ -1,0 +1,13 @@
+import numpy as np
+
+
+def test_extra_work_does_not_change_the_image(study, tmp_path, bundles):
+    from pocketvae.runtimes.opening import open_runner
+    from pocketvae.spec import Format
+
+    path = bundles.make_bundle(tmp_path / "b") / "decoder.float32.onnx"
+    slow = tmp_path / "slow.onnx"
+    slow.write_bytes(study("slowed").with_extra_work(path, 64))
+    z = {"z": np.random.default_rng(0).standard_normal((1, 3)).astype(np.float32)}
+    with open_runner(path, Format.ONNX) as right, open_runner(slow, Format.ONNX) as slowed:
+        assert np.array_equal(right.infer(z)["image"], slowed.infer(z)["image"])
