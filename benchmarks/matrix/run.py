@@ -12,6 +12,7 @@ from pocketvae.benchmarks.execution.local import HostRun
 from pocketvae.benchmarks.matrix.results import Cell, CellState, MatrixResult, TargetRecord
 from pocketvae.benchmarks.matrix.sheet import Sheet, SheetRow
 from pocketvae.benchmarks.parity.checks import output_checks
+from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
 from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import ArtifactRecord
@@ -146,10 +147,9 @@ class _Filler:
         """Returns what verify would fail an artifact for; empty where it would not."""
         goldens = self._bundle.goldens(artifact.component)
         expected = {name: values.astype(np.float32) for name, values in goldens.outputs.items()}
-        vae, names = self._bundle.manifest.vae, (artifact.name, target.name)
-        checks = output_checks(
-            *names, vae, artifact.tolerances, expected, outputs, goldens.select(outputs), goldens.observed
-        )
+        vae = self._bundle.manifest.vae
+        deviations = Deviations(expected, goldens.select(outputs), vae, observed=goldens.observed)
+        checks = output_checks(artifact.name, target.name, artifact.tolerances, outputs, deviations)
         failed = [check for check in checks if not check.passed]
         return f"{failed[0].output} {failed[0].metric}: {failed[0].detail}".strip() if failed else ""
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pocketvae.benchmarks.parity.checks import fault_checks, output_checks, structural_check
+from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import Check
 from pocketvae.benchmarks.targets import ArtifactFault, TargetRun
 from pocketvae.bundle.bundle import Bundle, Goldens
@@ -25,11 +26,13 @@ class CheckedArtifact:
         checks: All of them.
         expected: Output name to the original's `[N, ...]`.
         outputs: Output name to the artifact's `[N, ...]`; None where it could not be run.
+        deviations: Of the outputs, as far as they were computed for the checks; None where it could not be run.
     """
 
     checks: list[Check]
     expected: dict[str, FloatArray]
     outputs: dict[str, FloatArray] | None
+    deviations: Deviations | None
 
     @property
     def passed(self) -> bool:
@@ -48,6 +51,7 @@ def check_artifact(
     kernels: Kernels = Kernels.OPTIMIZED,
     num_threads: int = 1,
     batch: int = 1,
+    in_detail: bool = False,
 ) -> CheckedArtifact:
     """Runs an artifact on every golden sample and checks it.
 
@@ -61,21 +65,39 @@ def check_artifact(
         kernels: Which operator implementations run.
         num_threads: Inside one inference.
         batch: Samples in one call.
+        in_detail: Compute all that figures and the worst input are made from in one go, so that checks share it.
 
     Raises:
         TargetError: the target cannot run it, for which the artifact is not to blame.
     """
     expected = {name: values.astype(np.float32, copy=False) for name, values in goldens.outputs.items()}
     outputs: dict[str, FloatArray] | None
+    deviations: Deviations | None = None
     try:
         outputs = run.outputs(artifact, goldens.inputs, kernels=kernels, num_threads=num_threads, batch=batch)
-        vae, compared = bundle.manifest.vae, goldens.select(outputs)
-        checks = output_checks(artifact.name, target, vae, tolerances, expected, outputs, compared, goldens.observed)
+        deviations = _deviations(bundle, goldens, expected, outputs, in_detail=in_detail)
+        checks = output_checks(artifact.name, target, tolerances, outputs, deviations)
     except ArtifactFault as e:
         outputs, checks = None, fault_checks(artifact.name, target, e.check, str(e))
     checks += _noise_checks(bundle, artifact, target)
     checks = [replace(check, batch=batch) for check in checks]
-    return CheckedArtifact(checks=checks, expected=expected, outputs=outputs)
+    return CheckedArtifact(checks=checks, expected=expected, outputs=outputs, deviations=deviations)
+
+
+def _deviations(
+    bundle: Bundle,
+    goldens: Goldens,
+    expected: dict[str, FloatArray],
+    outputs: dict[str, FloatArray],
+    *,
+    in_detail: bool,
+) -> Deviations:
+    deviations = Deviations(
+        expected, goldens.select(outputs), bundle.manifest.vae, strata=goldens.strata, observed=goldens.observed
+    )
+    for name in expected if in_detail else ():
+        deviations.of(name)
+    return deviations
 
 
 def _noise_checks(bundle: Bundle, artifact: ArtifactRecord, target: str) -> list[Check]:

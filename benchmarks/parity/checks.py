@@ -8,13 +8,11 @@ from dataclasses import replace
 
 import numpy as np
 
+from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import Check
 from pocketvae.errors import PocketVaeError
-from pocketvae.numerics.likelihoods import Observed
-from pocketvae.numerics.metrics import measure
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import FloatArray
-from pocketvae.spec import VaeSpec
 
 # In the order in which they are met; an artifact that fails one is not asked for the next.
 LOADS, INTERFACE, RUNS = "loads", "interface", "runs"
@@ -34,26 +32,20 @@ def fault_checks(artifact: str, target: str, stage: str, problem: str) -> list[C
 def output_checks(
     artifact: str,
     target: str,
-    vae: VaeSpec,
     tolerances: Sequence[Tolerance],
-    expected: Mapping[str, FloatArray],
     outputs: Mapping[str, FloatArray],
-    compared: Mapping[str, FloatArray] | None = None,
-    observed: Observed | None = None,
+    deviations: Deviations,
 ) -> list[Check]:
     """Returns every check of an artifact that ran.
 
     Args:
         artifact: File name.
         target: Where it ran.
-        vae: Gives the image's range.
         tolerances: What it is held to; without any it fails, for nothing passes by omission.
-        expected: Output name to the original's `[N, ...]`.
-        outputs: Output name to the artifact's `[N, ...]`.
-        compared: Those of its values that `expected` has too; all of them by default.
-        observed: The images that the first golden latents were drawn for.
+        outputs: Output name to the artifact's `[N, ...]`, all values.
+        deviations: Of those of its values that the original's outputs have too.
     """
-    compared = outputs if compared is None else compared
+    vae, expected = deviations.vae, deviations.original
     checks = [structural_check(artifact, target, stage, "") for stage in (LOADS, INTERFACE)]
     checks += [structural_check(artifact, target, "finite", finite_problem(outputs[name]), name) for name in expected]
     checks += [
@@ -64,8 +56,7 @@ def output_checks(
     if not tolerances:
         reason = "the manifest has no tolerance for this artifact"
         checks.append(structural_check(artifact, target, "tolerances", reason))
-    span = vae.range_span
-    return checks + [tolerance_check(artifact, target, item, expected, compared, span, observed) for item in tolerances]
+    return checks + [tolerance_check(artifact, target, item, deviations) for item in tolerances]
 
 
 def attributed(checks: Sequence[Check], runtime: str) -> list[Check]:
@@ -91,19 +82,11 @@ def structural_check(artifact: str, target: str, metric: str, problem: str, outp
     )
 
 
-def tolerance_check(
-    artifact: str,
-    target: str,
-    tolerance: Tolerance,
-    expected: Mapping[str, FloatArray],
-    outputs: Mapping[str, FloatArray],
-    image_span: float = 1.0,
-    observed: Observed | None = None,
-) -> Check:
+def tolerance_check(artifact: str, target: str, tolerance: Tolerance, deviations: Deviations) -> Check:
     """Returns a check of a number against its limit; a number that cannot be had, or is not finite, fails."""
     detail = ""
     try:
-        value = measure(tolerance, expected, outputs, image_span=image_span, observed=observed)
+        value = deviations.measure(tolerance)
     except PocketVaeError as e:
         value, detail = math.nan, str(e)
     if not math.isfinite(value):
@@ -123,15 +106,9 @@ def tolerance_check(
     )
 
 
-def meets(
-    tolerance: Tolerance,
-    expected: Mapping[str, FloatArray],
-    outputs: Mapping[str, FloatArray],
-    image_span: float = 1.0,
-    observed: Observed | None = None,
-) -> bool:
-    """Whether outputs hold a tolerance; see `output_checks`."""
-    return tolerance_check("", "", tolerance, expected, outputs, image_span, observed).passed
+def meets(tolerances: Sequence[Tolerance], deviations: Deviations) -> bool:
+    """Whether outputs hold every tolerance; see `output_checks`."""
+    return all(tolerance_check("", "", tolerance, deviations).passed for tolerance in tolerances)
 
 
 def finite_problem(values: FloatArray) -> str:

@@ -6,13 +6,11 @@ quantized one may cost is its budget. `pocketvae.toml` turns any metric into a c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 
-import numpy as np
-
+from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import Measurement
-from pocketvae.bundle.manifest import Stratum
-from pocketvae.numerics.metrics import POSTERIOR, absolute_difference, measure, psnr_db, quantile_99, root_mean_square
+from pocketvae.numerics.metrics import POSTERIOR, psnr_db
 from pocketvae.numerics.ssim import ssim
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import FloatArray
@@ -21,74 +19,52 @@ from pocketvae.spec import Component, VaeSpec
 _IMAGE = "image"
 
 
-def output_figures(
-    artifact: str,
-    target: str,
-    vae: VaeSpec,
-    component: Component,
-    expected: Mapping[str, FloatArray],
-    outputs: Mapping[str, FloatArray],
-    strata: Sequence[Stratum],
-) -> list[Measurement]:
+def output_figures(artifact: str, target: str, component: Component, deviations: Deviations) -> list[Measurement]:
     """Returns the figures of an artifact that ran; none of an output that holds values that are not finite.
 
     Args:
         artifact: File name.
         target: Where it ran.
-        vae: Gives the image's shape and range.
         component: Which part of the VAE it is.
-        expected: Output name to the original's `[N, ...]`.
-        outputs: Output name to the artifact's `[N, ...]`.
-        strata: Kinds of samples, for the figures that are given of each.
+        deviations: Of its outputs, by kinds of samples.
     """
-    finite = [name for name in expected if np.isfinite(outputs[name]).all()]
+    finite = [name for name in deviations.original if deviations.is_finite(name)]
     found: list[tuple[str, str, str, float]] = []
     for name in finite:
-        span = vae.range_span if name == _IMAGE else 1.0
-        difference = absolute_difference(expected[name], outputs[name])
-        found += [(name, "", metric, value) for metric, value in _deviations(difference)]
-        found += [(name, "", "cosine_loss", measure(_tolerance(name, "cosine_loss"), expected, outputs))]
-        found += [(name, *rest) for rest in _by_stratum(difference, strata)]
-        if name == _IMAGE:
-            found += [(name, "", metric, value) for metric, value in _looks(expected[name], outputs[name], vae)]
-            found += [(name, "", metric, value) for metric, value in _steps(difference, span)]
-        # The last one, since it reorders the differences.
-        found.append((name, "", "p99_abs", quantile_99(difference)))
-    if component is Component.ENCODER and len(finite) == len(expected):
+        found += [(name, *rest) for rest in _of_output(name, deviations)]
+    if component is Component.ENCODER and len(finite) == len(deviations.original):
         for metric in ("kl_mean", "kl_max", "active_units_changed"):
-            found.append((POSTERIOR, "", metric, measure(_tolerance(POSTERIOR, metric), expected, outputs)))
+            found.append((POSTERIOR, "", metric, deviations.measure(_tolerance(POSTERIOR, metric))))
     return [
         Measurement(artifact=artifact, target=target, output=output, stratum=stratum, metric=metric, value=value)
         for output, stratum, metric, value in found
     ]
 
 
-def _deviations(difference: FloatArray) -> Iterator[tuple[str, float]]:
-    yield "max_abs", float(difference.max())
-    yield "mean_abs", float(difference.mean(dtype=np.float64))
-    yield "rmse", root_mean_square(difference)
+def _of_output(name: str, deviations: Deviations) -> Iterator[tuple[str, str, float]]:
+    deviation = deviations.of(name)
+    metrics = deviation.metrics
+    for metric in ("max_abs", "mean_abs", "rmse"):
+        yield "", metric, metrics[metric]
+    yield "", "cosine_loss", deviations.measure(_tolerance(name, "cosine_loss"))
+    for stratum, values in deviation.by_stratum.items():
+        for metric, value in values.items():
+            yield stratum, metric, value
+    if name == _IMAGE:
+        vae = deviations.vae
+        yield from _looks(deviations.original[name], deviations.artifact[name], vae)
+        if metrics["rmse"] > 0:  # equal images have no ratio of signal to noise
+            yield "", "psnr_db", psnr_db(metrics["rmse"], vae.range_span)
+        for metric in ("share_off_by_1", "share_off_by_4"):
+            yield "", metric, metrics[metric]
+    yield "", "p99_abs", metrics["p99_abs"]
 
 
-def _by_stratum(difference: FloatArray, strata: Sequence[Stratum]) -> Iterator[tuple[str, str, float]]:
-    for stratum in strata if len(strata) > 1 else ():
-        part = difference[stratum.start : stratum.start + stratum.count]
-        yield stratum.name, "max_abs", float(part.max())
-        yield stratum.name, "mean_abs", float(part.mean(dtype=np.float64))
-
-
-def _looks(expected: FloatArray, found: FloatArray, vae: VaeSpec) -> Iterator[tuple[str, float]]:
+def _looks(expected: FloatArray, found: FloatArray, vae: VaeSpec) -> Iterator[tuple[str, str, float]]:
     folded = [images.reshape(-1, *vae.image_shape) for images in (expected, found)]
     similarity = ssim(folded[0], folded[1], span=vae.range_span)
-    yield "ssim", float(similarity.mean())
-    yield "ssim_worst", float(similarity.min())
-
-
-def _steps(difference: FloatArray, span: float) -> Iterator[tuple[str, float]]:
-    rmse = root_mean_square(difference)
-    if rmse > 0:  # equal images have no ratio of signal to noise
-        yield "psnr_db", psnr_db(rmse, span)
-    for steps in (1, 4):
-        yield f"share_off_by_{steps}", float(np.mean(difference > steps * span / 255))
+    yield "", "ssim", float(similarity.mean())
+    yield "", "ssim_worst", float(similarity.min())
 
 
 def _tolerance(output: str, metric: str) -> Tolerance:

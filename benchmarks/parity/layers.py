@@ -72,10 +72,11 @@ def compare_layers(expected: Values, found: Values) -> tuple[tuple[Layer, ...], 
         if other is None:
             unmatched.append(name)
             continue
-        noise = float(np.sum(np.square(values - other)))
+        difference = values - other
+        noise = float(np.sum(np.square(difference)))
         signal = float(np.sum(np.square(values)))
         ratio = 10 * math.log10(max(signal, 1e-300) / noise) if noise > 0 else None
-        largest = float(np.abs(values - other).max())
+        largest = float(np.abs(difference).max())
         layers.append(Layer(name=name, sqnr_db=ratio, max_abs=largest))
     return tuple(layers), tuple(unmatched)
 

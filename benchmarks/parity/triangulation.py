@@ -8,11 +8,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pocketvae.benchmarks.parity.checks import meets
+from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import Culprit, Diagnosis
 from pocketvae.benchmarks.targets import ArtifactFault, TargetRun
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.errors import TargetError
-from pocketvae.numerics.likelihoods import Observed
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import Array, FloatArray, Kernels
 from pocketvae.spec import Format, Precision, VaeSpec
@@ -31,18 +31,24 @@ class Case:
         target: The target's name.
         tolerances: What it was held to.
         inputs: Input name to the goldens' `[N, ...]`.
-        expected: Output name to the original's `[N, ...]`.
-        outputs: Output name to the artifact's `[N, ...]`.
-        observed: The images that the first golden latents were drawn for.
+        deviations: Of the artifact's outputs from the original's.
     """
 
     artifact: ArtifactRecord
     target: str
     tolerances: Sequence[Tolerance]
     inputs: Mapping[str, Array]
-    expected: Outputs
-    outputs: Outputs
-    observed: Observed | None = None
+    deviations: Deviations
+
+    @property
+    def expected(self) -> Outputs:
+        """Output name to the original's `[N, ...]`."""
+        return self.deviations.original
+
+    @property
+    def outputs(self) -> Outputs:
+        """Output name to the artifact's `[N, ...]`."""
+        return self.deviations.artifact
 
 
 class Triangulation:
@@ -123,14 +129,15 @@ class Triangulation:
         outputs = case.outputs if record == case.artifact else self._outputs(record, case.inputs, evidence)
         if outputs is None:
             return None
-        right = all(meets(item, case.expected, outputs, self._manifest.vae.range_span) for item in record.tolerances)
-        if record != case.artifact:
+        own = record == case.artifact
+        deviations = case.deviations if own else Deviations(case.expected, outputs, self._manifest.vae)
+        right = meets(record.tolerances, deviations)
+        if not own:
             evidence.append(f"{record.name} is {'right' if right else 'wrong too'}")
         return _Sibling(record=record, outputs=outputs, right=right)
 
     def _agree(self, first: _Sibling, second: _Sibling) -> bool:
-        span = self._manifest.vae.range_span
-        return all(meets(item, first.outputs, second.outputs, span) for item in first.record.tolerances)
+        return meets(first.record.tolerances, Deviations(first.outputs, second.outputs, self._manifest.vae))
 
     def _outputs(
         self,
@@ -147,9 +154,8 @@ class Triangulation:
             return None
 
     def _meets(self, case: Case, outputs: Outputs) -> bool:
-        span, observed = self._manifest.vae.range_span, case.observed
-        held = [meets(item, case.expected, outputs, span, observed) for item in case.tolerances]
-        return bool(held) and all(held)
+        deviations = Deviations(case.expected, outputs, self._manifest.vae, observed=case.deviations.observed)
+        return bool(case.tolerances) and meets(case.tolerances, deviations)
 
 
 @dataclass(frozen=True, kw_only=True)

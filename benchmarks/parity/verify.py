@@ -149,6 +149,7 @@ class _Verifier:
 
     def _check(self, artifact: ArtifactRecord, batch: int, target: Target, run: TargetRun) -> None:
         goldens, tolerances = self._goldens[artifact.component], self._limits.apply(artifact)
+        in_detail = batch == artifact.batches[0] and goldens.is_whole
         try:
             checked = check_artifact(
                 run,
@@ -159,30 +160,29 @@ class _Verifier:
                 goldens,
                 num_threads=self._num_threads,
                 batch=batch,
+                in_detail=in_detail,
             )
         except TargetError as e:
             self._miss(artifact.name, target, str(e))
             return
         self._checks += attributed(checked.checks, target.runtime(artifact))
-        expected, outputs = checked.expected, checked.outputs
-        if outputs is None or batch != artifact.batches[0] or not goldens.is_whole:
+        deviations = checked.deviations
+        if deviations is None or not in_detail:
             return
-        names, vae = (artifact.name, target.name), self._bundle.manifest.vae
+        names = (artifact.name, target.name)
         self._figures += [
             Measurement(artifact=names[0], target=names[1], output="", stratum="", metric=metric, value=value)
             for metric, value in run.figures(artifact).items()
         ]
-        self._figures += output_figures(*names, vae, artifact.component, expected, outputs, goldens.strata)
-        self._worst.append(worst_case(*names, artifact.component, goldens, outputs))
+        self._figures += output_figures(*names, artifact.component, deviations)
+        self._worst.append(worst_case(*names, artifact.component, goldens, deviations))
         if not checked.passed:
             case = Case(
                 artifact=artifact,
                 target=target.name,
                 tolerances=tolerances,
                 inputs=goldens.inputs,
-                expected=expected,
-                outputs=outputs,
-                observed=goldens.observed,
+                deviations=deviations,
             )
             triangulation = Triangulation(self._bundle.manifest, run, self._num_threads)
             self._diagnoses.append(triangulation.diagnose(case))

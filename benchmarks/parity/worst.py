@@ -9,12 +9,13 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import WorstInput
 from pocketvae.bundle.bundle import Goldens
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
 from pocketvae.data.pixels import to_pixels
-from pocketvae.numerics.metrics import POSTERIOR, absolute_difference, posterior_kl
+from pocketvae.numerics.metrics import POSTERIOR
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component, VaeSpec
 from pocketvae.system.files import plain_name
@@ -68,25 +69,22 @@ class WorstCase:
         return {**contents, **({f"{stem}.png": picture} if picture else {})}
 
 
-def worst_case(
-    artifact: str, target: str, component: Component, goldens: Goldens, outputs: Mapping[str, FloatArray]
-) -> WorstCase:
+def worst_case(artifact: str, target: str, component: Component, goldens: Goldens, deviations: Deviations) -> WorstCase:
     """Finds the sample with the largest deviation: of an encoder in nats, else of any element of the output.
 
     Args:
         artifact: File name.
         target: Where it ran.
         component: Which part of the VAE it is.
-        goldens: Inputs and the original's outputs.
-        outputs: The artifact's, by name.
+        goldens: Inputs, and the kinds of samples.
+        deviations: Of the artifact's outputs.
     """
-    expected = {name: values.astype(np.float32, copy=False) for name, values in goldens.outputs.items()}
     if component is Component.ENCODER:
         output, metric = POSTERIOR, "kl_max"
-        deviation: npt.NDArray[np.floating] = posterior_kl(expected, outputs)
+        deviation: npt.NDArray[np.floating] = deviations.posterior_kl()
     else:
-        output, metric = next(iter(expected)), "max_abs"
-        deviation = _largest_by_sample(outputs[output], expected[output])
+        output, metric = next(iter(deviations.original)), "max_abs"
+        deviation = deviations.of(output).by_sample
     index = int(np.argmax(np.nan_to_num(deviation, nan=np.inf, posinf=np.inf)))
     value = float(deviation[index])
     chosen = slice(index, index + 1)
@@ -101,8 +99,8 @@ def worst_case(
             value=value if np.isfinite(value) else None,
         ),
         inputs={name: values[chosen] for name, values in goldens.inputs.items()},
-        expected={name: values[chosen] for name, values in expected.items()},
-        outputs={name: values[chosen] for name, values in outputs.items()},
+        expected={name: values[chosen] for name, values in deviations.original.items()},
+        outputs={name: values[chosen] for name, values in deviations.artifact.items()},
     )
 
 
@@ -123,12 +121,6 @@ def amplified(images: FloatArray, expected: FloatArray) -> FloatArray:
     """Returns |images - expected| times 16, white where a value is not finite."""
     difference: FloatArray = np.nan_to_num(np.abs(images - expected) * np.float32(AMPLIFICATION), nan=1.0)
     return difference
-
-
-def _largest_by_sample(found: FloatArray, expected: FloatArray) -> FloatArray:
-    difference = absolute_difference(expected, found)
-    largest: FloatArray = difference.reshape(len(difference), -1).max(axis=1)
-    return largest
 
 
 def _npy(values: Array) -> bytes:

@@ -38,23 +38,29 @@ def absolute_difference(expected: Array, found: Array) -> Array:
     return absolute
 
 
-def quantile_99(difference: Array) -> float:
+def _quantile_99(difference: Array) -> float:
     """Returns the 99th percentile of all values, whose order is lost: a copy of a large array costs more than this."""
     return float(np.quantile(difference.reshape(-1), 0.99, overwrite_input=True))
 
 
-def root_mean_square(difference: Array) -> float:
+def _root_mean_square(difference: Array) -> float:
     """Returns the root of the mean square, summed in float64."""
     few = chunks(len(difference), difference[0].size)
     total = sum(float(np.sum(np.square(difference[part], dtype=np.float64))) for part in few)
     return float(np.sqrt(total / difference.size))
 
 
+def _share_off(difference: Array, limit: float) -> float:
+    few = chunks(len(difference), difference[0].size)
+    return sum(int(np.count_nonzero(difference[part] > limit)) for part in few) / difference.size
+
+
+# The 99th percentile is the last, since it reorders the differences.
 _ELEMENTWISE: Mapping[str, Callable[[Array], float]] = {
     "max_abs": lambda difference: float(difference.max()),
     "mean_abs": lambda difference: float(difference.mean(dtype=np.float64)),
-    "p99_abs": quantile_99,
-    "rmse": root_mean_square,
+    "rmse": _root_mean_square,
+    "p99_abs": _quantile_99,
 }
 _STEPS = {"share_off_by_1": 1, "share_off_by_4": 4}
 _PAIRWISE = ("cosine_loss", "ssim_loss", "ssim_loss_max")
@@ -62,6 +68,18 @@ _POSTERIOR = ("kl_mean", "kl_max", "active_units_changed")
 # Of images whose observations are known, see `likelihoods.Observed`.
 ELBO_CHANGE = "elbo_change"
 METRICS = (ELBO_CHANGE, *_ELEMENTWISE, *_STEPS, *_PAIRWISE, *_POSTERIOR)
+
+
+def elementwise_metrics(difference: Array, image_span: float | None = None) -> dict[str, float]:
+    """Returns every metric of |artifact - original| by its name; the order of the differences is lost.
+
+    Args:
+        difference: `[N, ...]`, finite.
+        image_span: White minus black of an image, which has shares in grey steps too; None for other outputs.
+    """
+    steps = _STEPS if image_span is not None else {}
+    shares = {metric: _share_off(difference, count * (image_span or 0) / 255) for metric, count in steps.items()}
+    return shares | {metric: function(difference) for metric, function in _ELEMENTWISE.items()}
 
 
 def measure(
@@ -111,7 +129,7 @@ def measure(
         return float(loss.mean() if metric == "ssim_loss" else loss.max())
     difference = absolute_difference(expected, found)
     if metric in _STEPS:
-        return float(np.mean(difference > _STEPS[metric] * image_span / 255))
+        return _share_off(difference, _STEPS[metric] * image_span / 255)
     return _ELEMENTWISE[metric](difference)
 
 

@@ -150,7 +150,7 @@ def test_a_bundle_without_float32_has_a_contact_sheet_too(fill, tmp_path, bundle
         (bundle.path / item.file.path).rename(bundle.path / path)
         artifacts.append(replace(item, precision=Precision.FLOAT16, file=replace(item.file, path=path)))
     half = replace(bundle, manifest=replace(bundle.manifest, artifacts=tuple(artifacts)))
-    monkeypatch.setattr(module, "open_bundle", lambda path: half)
+    monkeypatch.setattr(module, "opened", lambda path: half)
     assert [row.artifact for row in fill(Other()).sheet] == ["decoder.float16.onnx"] * 2
 
 

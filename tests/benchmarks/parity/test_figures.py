@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pocketvae.benchmarks import figures_table, verify_bundle
+from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.figures import output_figures
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.spec import Component, VaeSpec
@@ -11,7 +12,7 @@ STRATA = (Stratum(name="prior", start=0, count=6), Stratum(name="tails", start=6
 
 
 def figures(expected, outputs, *, component=Component.DECODER, vae=VAE):
-    found = output_figures("a", "host", vae, component, expected, outputs, STRATA)
+    found = output_figures("a", "host", component, Deviations(expected, outputs, vae, strata=STRATA))
     return {(item.output, item.stratum, item.metric): item.value for item in found}
 
 

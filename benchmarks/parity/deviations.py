@@ -1,0 +1,117 @@
+"""How far an artifact's outputs are from the original's: computed once for checks, figures and the worst input."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from pocketvae.bundle.manifest import Stratum
+from pocketvae.numerics.likelihoods import Observed
+from pocketvae.numerics.metrics import (
+    DoubleArray,
+    absolute_difference,
+    elementwise_metrics,
+    measure,
+    posterior_kl,
+)
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.runtimes.base import FloatArray
+from pocketvae.spec import VaeSpec
+
+_IMAGE = "image"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Deviation:
+    """What is taken of |artifact - original| of one output.
+
+    Attributes:
+        metrics: Name to value over all samples and elements; empty where a value is not finite.
+        by_sample: The largest of each sample, `[N]`.
+        by_stratum: Kind of samples to `max_abs` and `mean_abs`; empty where there is one kind.
+    """
+
+    metrics: Mapping[str, float]
+    by_sample: FloatArray
+    by_stratum: Mapping[str, Mapping[str, float]]
+
+
+class Deviations:
+    """The deviations of an artifact's outputs.
+
+    The difference of an output is as large as the output. It is made when the output is first asked for, all that is
+    ever wanted of it is computed, and it is dropped.
+    """
+
+    def __init__(
+        self,
+        original: Mapping[str, FloatArray],
+        artifact: Mapping[str, FloatArray],
+        vae: VaeSpec,
+        *,
+        strata: Sequence[Stratum] = (),
+        observed: Observed | None = None,
+    ) -> None:
+        """Keeps what is compared.
+
+        Args:
+            original: Output name to `[N, ...]`.
+            artifact: Output name to `[N, ...]`.
+            vae: Gives the image's range.
+            strata: Kinds of samples.
+            observed: The images that the first golden latents were drawn for.
+        """
+        self.original, self.artifact, self.vae, self.observed = original, artifact, vae, observed
+        self._strata = strata
+        self._known: dict[str, Deviation] = {}
+        self._measured: dict[tuple[str, str], float] = {}
+        self._kl: DoubleArray | None = None
+
+    def of(self, output: str) -> Deviation:
+        """Returns the deviation of one output."""
+        if output not in self._known:
+            self._known[output] = self._look(output)
+        return self._known[output]
+
+    def measure(self, tolerance: Tolerance) -> float:
+        """Returns what `metrics.measure` does, each metric computed once.
+
+        Raises:
+            SpecError: see there.
+        """
+        key = tolerance.output, tolerance.metric
+        known = self._known.get(tolerance.output)
+        if known is not None and tolerance.metric in known.metrics:
+            return known.metrics[tolerance.metric]
+        if key not in self._measured:
+            span = self.vae.range_span
+            self._measured[key] = measure(
+                tolerance, self.original, self.artifact, image_span=span, observed=self.observed
+            )
+        return self._measured[key]
+
+    def posterior_kl(self) -> DoubleArray:
+        """Returns KL(original || artifact) of each sample's posterior in nats, `[N]`."""
+        if self._kl is None:
+            self._kl = posterior_kl(self.original, self.artifact)
+        return self._kl
+
+    def is_finite(self, output: str) -> bool:
+        """Whether all values of an output are finite, on both sides."""
+        return bool(np.isfinite(self.of(output).by_sample).all())
+
+    def _look(self, output: str) -> Deviation:
+        difference = absolute_difference(self.original[output], self.artifact[output])
+        by_sample: FloatArray = difference.reshape(len(difference), -1).max(axis=1)
+        if not np.isfinite(by_sample).all():
+            return Deviation(metrics={}, by_sample=by_sample, by_stratum={})
+        by_stratum = {}
+        for stratum in self._strata if len(self._strata) > 1 else ():
+            part = slice(stratum.start, stratum.start + stratum.count)
+            mean_abs = float(difference[part].mean(dtype=np.float64))
+            by_stratum[stratum.name] = {"max_abs": float(by_sample[part].max()), "mean_abs": mean_abs}
+        # The last, since it reorders the differences.
+        metrics = elementwise_metrics(difference, self.vae.range_span if output == _IMAGE else None)
+        return Deviation(metrics=metrics, by_sample=by_sample, by_stratum=by_stratum)
