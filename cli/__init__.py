@@ -1,1 +1,1 @@
-"""The command line: argument parsing and printing. The work is done by one function of a room per command."""
+"""The command line: argument parsing and printing; each command calls one function of a room."""

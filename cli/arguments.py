@@ -20,7 +20,7 @@ def add_bundle(parser: argparse.ArgumentParser) -> None:
 
 def add_force(parser: argparse.ArgumentParser) -> None:
     """Adds `--force`."""
-    parser.add_argument("--force", action="store_true", help="replace the output where it exists")
+    parser.add_argument("--force", action="store_true", help="replace the output if it exists")
 
 
 def choices(kind: type[_Choice], text: str | None, noun: str) -> tuple[_Choice, ...] | None:
@@ -43,13 +43,13 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def target_names(words: list[str]) -> tuple[str, ...]:
-    """Returns the targets that are named; `all` stands for every kind that needs no address.
+    """Returns the named targets; `all` stands for every kind that does not need an address.
 
     Raises:
         SpecError: none is named.
     """
     if not words:
-        raise SpecError("at least one target must be named: pocketvae targets lists them, and all names every one")
+        raise SpecError("at least one target must be named; pocketvae targets lists them, and all stands for every one")
     if words != ["all"]:
         return tuple(dict.fromkeys(words))
     from pocketvae.benchmarks.targets import known_targets
@@ -65,7 +65,7 @@ def shown_targets(text: str, *, headed: bool) -> tuple[str, ...]:
     """
     found = names(text)
     if not found:
-        raise SpecError("at least one target must be named, such as host: pocketvae targets lists them")
+        raise SpecError("at least one target must be named, such as host; pocketvae targets lists them")
     return tuple(_headed(name) if headed and name.partition(":")[0] == "chromium" else name for name in found)
 
 
@@ -74,22 +74,22 @@ def _headed(name: str) -> str:
 
 
 def whole_numbers(text: str, option: str) -> tuple[int, ...]:
-    """Parses a comma-separated list of whole numbers, each kept once.
+    """Parses a comma-separated list of integers and drops duplicates.
 
     Raises:
-        SpecError: one is no whole number.
+        SpecError: an item is not an integer.
     """
     try:
         return tuple(dict.fromkeys(int(word) for word in text.split(",")))
     except ValueError as e:
-        raise SpecError(f"{option} takes whole numbers such as 1 or 1,2, got {text!r}") from e
+        raise SpecError(f"{option} takes integers such as 1 or 1,2, got {text!r}") from e
 
 
 def numbers(text: str, option: str) -> tuple[float, ...]:
     """Parses a comma-separated list of numbers.
 
     Raises:
-        SpecError: one is no number.
+        SpecError: an item is not a number.
     """
     try:
         return tuple(dict.fromkeys(float(word) for word in text.split(",")))
@@ -98,7 +98,7 @@ def numbers(text: str, option: str) -> tuple[float, ...]:
 
 
 def check_replaceable(path: Path, marker: str, *, force: bool) -> None:
-    """Refuses to let --force delete what pocketvae has not made: a mistyped --out must not cost somebody's folder.
+    """Keeps --force from deleting what pocketvae did not make: a mistyped --out must not delete an unrelated folder.
 
     Raises:
         OutputExistsError: `path` is a file, or a folder that is not empty and has no file `marker`.
@@ -107,11 +107,11 @@ def check_replaceable(path: Path, marker: str, *, force: bool) -> None:
         return
     if path.is_dir() and (not any(path.iterdir()) or (path / marker).is_file()):
         return
-    raise OutputExistsError(f"--force replaces an empty folder or one with a {marker}, and {path} is neither")
+    raise OutputExistsError(f"--force only replaces an empty folder or one with a {marker}, and {path} is neither")
 
 
 def check_folder_output(path: Path | None) -> None:
-    """Refuses a folder of results that cannot be made, before any work.
+    """Checks, before any work, that a folder of results can be created.
 
     Raises:
         SpecError: it is a file, or the folder above it does not exist.
@@ -125,7 +125,7 @@ def check_folder_output(path: Path | None) -> None:
 
 
 def check_file_output(path: Path | None) -> None:
-    """Refuses a result file that cannot be written, before any work.
+    """Checks, before any work, that a result file can be written.
 
     Raises:
         SpecError: its folder does not exist, or it is a folder itself.

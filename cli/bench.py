@@ -1,4 +1,4 @@
-"""pocketvae bench."""
+"""The command `pocketvae bench`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pocketvae.benchmarks import BenchConfig, BenchResult, Constraints, VerifyResult
     from pocketvae.bundle.bundle import Bundle
 
-# Options that measure nothing on other targets.
+# Options that have no effect on other targets.
 _OF_HOST = (
     "batch",
     "paced",
@@ -33,35 +33,41 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what = parser.add_argument_group("what to time")
     what.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
     what.add_argument("--headed", action="store_true", help="show the browser of the target chromium")
-    what.add_argument("--threads", metavar="LIST", default="1", help="inside one call, for example 1,2 (default: 1)")
-    what.add_argument("--batch", metavar="LIST", help="samples in one call (default: every size that a file has)")
-    what.add_argument("--paced", metavar="LIST", help="also time calls at these rates a second, for example 10,60")
-    what.add_argument("--artifacts", metavar="LIST", help="file names to time (default: all)")
+    what.add_argument(
+        "--threads", metavar="LIST", default="1", help="threads used by one call, for example 1,2 (default: 1)"
+    )
+    what.add_argument("--batch", metavar="LIST", help="samples per call (default: every batch size that a file has)")
+    what.add_argument("--paced", metavar="LIST", help="also time calls at these rates per second, for example 10,60")
+    what.add_argument("--artifacts", metavar="LIST", help="names of the files to time (default: all)")
     what.add_argument("--no-original", action="store_true", help="leave out the original Keras model")
-    what.add_argument("--original-decoder", metavar="PATH", type=Path, help="your SavedModel, which no bundle holds")
-    what.add_argument("--original-encoder", metavar="PATH", type=Path, help="the same of the encoder")
+    what.add_argument(
+        "--original-decoder", metavar="PATH", type=Path, help="your SavedModel, which the bundle does not contain"
+    )
+    what.add_argument("--original-encoder", metavar="PATH", type=Path, help="the same for the encoder")
     what.add_argument("--profile", action="store_true", help="show the slowest operators of every artifact")
-    what.add_argument("--instructions", action="store_true", help="count CPU instructions of a call with valgrind")
+    what.add_argument("--instructions", action="store_true", help="count the CPU instructions of a call with valgrind")
     baseline = parser.add_argument_group("regressions")
     baseline.add_argument(
-        "--baseline", metavar="PATH", type=Path, help="a bundle, or what --json wrote; exit 1 if slower"
+        "--baseline", metavar="PATH", type=Path, help="a bundle, or a file written by --json; exit code 1 if slower"
     )
     baseline.add_argument(
-        "--margin", metavar="PERCENT", type=float, help="slowdown that is allowed (3; 10 for results)"
+        "--margin", metavar="PERCENT", type=float, help="allowed slowdown (default: 3; 10 for a result file)"
     )
-    baseline.add_argument("--force-compare", action="store_true", help="compare although machine or bundle name differ")
+    baseline.add_argument(
+        "--force-compare", action="store_true", help="compare even if the machine or the bundle's name differs"
+    )
     choice = parser.add_argument_group("what to embed")
-    choice.add_argument("--recommend", action="store_true", help="verify, and name the artifact to embed")
-    choice.add_argument("--component", metavar="NAME", default="decoder", help="to embed (default: decoder)")
-    choice.add_argument("--target-ms", metavar="MS", type=float, help="longest time of nine calls in ten")
-    choice.add_argument("--max-kb", metavar="KB", type=float, help="largest file")
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write every value as JSON")
+    choice.add_argument("--recommend", action="store_true", help="verify, then name the artifact to embed")
+    choice.add_argument("--component", metavar="NAME", default="decoder", help="component to embed (default: decoder)")
+    choice.add_argument("--target-ms", metavar="MS", type=float, help="largest 90th percentile of latency")
+    choice.add_argument("--max-kb", metavar="KB", type=float, help="largest file size")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write every measured value as JSON")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with charts")
     parser.add_argument("--markdown", metavar="FILE", type=Path, help="write the tables as Markdown")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Times and prints; returns 1 for a proven regression or nothing to recommend, 3 where something did not run."""
+    """Times and prints; returns 1 for a proven regression or if nothing qualifies, 3 if something did not run."""
     from dataclasses import replace
 
     from pocketvae.benchmarks import check_limits, recommend, verify_bundle
@@ -82,14 +88,14 @@ def run(arguments: argparse.Namespace) -> int:
         verify = verify_bundle(bundle, progress=terminal.step) if needed else None
     if constraints is not None and verify is not None:
         result = replace(result, recommendation=recommend(result, verify, constraints))
-    # First what cannot fail: a page that cannot be written must not cost what was measured.
+    # Print first, since that cannot fail: a page that cannot be written must not lose the measurements.
     _show(terminal, result)
     _write(arguments, result, verify)
     return _exit_code(result)
 
 
 def _time(arguments: argparse.Namespace, bundle: Bundle, config: BenchConfig, terminal: Terminal) -> BenchResult:
-    """Times on this machine and on the others that are named."""
+    """Times on this machine and on the other targets that are named."""
     from dataclasses import replace
 
     from pocketvae.benchmarks import bench_bundle, bench_planned, bench_targets, plan_bench
@@ -110,7 +116,7 @@ def _time(arguments: argparse.Namespace, bundle: Bundle, config: BenchConfig, te
 def _refuse_options_of_host(arguments: argparse.Namespace) -> None:
     given = [f"--{name.replace('_', '-')}" for name in _OF_HOST if getattr(arguments, name) not in (None, False)]
     if given:
-        raise SpecError(f"only this machine takes {', '.join(given)}: add host to --targets")
+        raise SpecError(f"{', '.join(given)} can only be used on this machine: add host to --targets")
 
 
 def _config(arguments: argparse.Namespace) -> BenchConfig:
@@ -118,7 +124,7 @@ def _config(arguments: argparse.Namespace) -> BenchConfig:
     from pocketvae.spec import Component
 
     if arguments.baseline is None and (arguments.margin is not None or arguments.force_compare):
-        raise SpecError("--margin and --force-compare belong to --baseline, which is not given")
+        raise SpecError("--margin and --force-compare need --baseline")
     margin = None if arguments.margin is None else arguments.margin / 100
     named = {Component.DECODER: arguments.original_decoder, Component.ENCODER: arguments.original_encoder}
     for path in (path for path in named.values() if path is not None and not path.exists()):
@@ -145,7 +151,7 @@ def _constraints(arguments: argparse.Namespace) -> Constraints | None:
     limits = (arguments.target_ms, arguments.max_kb)
     if not arguments.recommend:
         if any(limit is not None for limit in limits):
-            raise SpecError("--target-ms and --max-kb belong to --recommend, which is not given")
+            raise SpecError("--target-ms and --max-kb need --recommend")
         return None
     if arguments.batch is not None and 1 not in common.whole_numbers(arguments.batch, "--batch"):
         raise SpecError("--recommend compares calls of one sample: add 1 to --batch")
@@ -183,10 +189,10 @@ def _show(terminal: Terminal, result: BenchResult) -> None:
         terminal.table(*profile_table(profile))
     if result.comparison is not None:
         margin = f"{result.comparison.margin * 100:.3g}%"
-        terminal.line(f"\nagainst {result.comparison.baseline}, {margin} slower is allowed")
+        terminal.line(f"\ncompared with {result.comparison.baseline}, {margin} slower is allowed")
         terminal.table(*baseline_table(result.comparison))
         for reason in result.comparison.forced:
-            terminal.warn(f"compared all the same: {reason}")
+            terminal.warn(f"compared because of --force-compare: {reason}")
     if result.recommendation is not None:
         for rejection in result.recommendation.rejected:
             terminal.line(f"not {rejection.artifact}: {rejection.reason}")

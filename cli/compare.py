@@ -1,4 +1,4 @@
-"""pocketvae compare."""
+"""The command `pocketvae compare`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     for name in ("before", "after"):
         parser.add_argument(
-            name, metavar=name.upper(), type=Path, help="a bundle, or what verify --json or bench --json wrote"
+            name, metavar=name.upper(), type=Path, help="a bundle, or a file written by verify --json or bench --json"
         )
-    parser.add_argument("--json", metavar="FILE", type=Path, help="write every figure of both sides as JSON")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="write every figure of both as JSON")
     parser.add_argument("--markdown", metavar="FILE", type=Path, help="write a summary for a pull request")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints what changed; returns 1 where a check that passed fails now or something is gone."""
+    """Prints what changed; returns 1 if a check that passed now fails or something is gone."""
     from pocketvae.benchmarks import compare_paths, comparison_line, comparison_markdown, comparison_table
     from pocketvae.documents import encode
     from pocketvae.system.files import write_text

@@ -1,4 +1,4 @@
-"""pocketvae compress."""
+"""The command `pocketvae compress`."""
 
 from __future__ import annotations
 
@@ -19,13 +19,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
     models.add_images(parser)
-    parser.add_argument("--out", metavar="FILE", type=Path, help="compressed file to make")
+    parser.add_argument("--out", metavar="FILE", type=Path, help="compressed file to create")
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--quality", metavar="Q", type=int, help="1 (smallest) to 10 (best), 7 by default")
     kind.add_argument("--lossless", action="store_true", help="keep every pixel of grey images")
     kind.add_argument("--fit", action="store_true", help="fit the tables to the training images of IMAGES instead")
-    parser.add_argument("--fit-steps", metavar="N", type=int, help="of the pixel network (default: 6000)")
-    parser.add_argument("--tables", metavar="FILE", type=Path, help="where the tables are (default: BUNDLE/codec.npz)")
+    parser.add_argument(
+        "--fit-steps", metavar="N", type=int, help="training steps of the pixel network (default: 6000)"
+    )
+    parser.add_argument("--tables", metavar="FILE", type=Path, help="path of the tables (default: BUNDLE/codec.npz)")
     models.add_label(parser)
     models.add_choice(parser)
     common.add_force(parser)
@@ -46,19 +48,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
-    """Refuses what would do nothing.
+    """Refuses options that would have no effect.
 
     Raises:
         SpecError: there is neither an output nor `--fit`, or an option is for the other of the two.
     """
     if arguments.fit == (arguments.out is not None):
-        raise SpecError("compress needs either --out FILE, or --fit to fit the tables that it needs")
+        raise SpecError("compress needs either --out FILE or, to fit its tables first, --fit")
     if arguments.fit and arguments.count is not None:
-        raise SpecError("--fit takes all training images of IMAGES: leave out --count")
+        raise SpecError("--fit uses all training images of IMAGES: leave out --count")
     if not arguments.fit and arguments.fit_steps is not None:
-        raise SpecError("--fit-steps is for --fit: leave it out")
+        raise SpecError("--fit-steps only applies to --fit: leave it out")
     if arguments.lossless and arguments.label is not None:
-        raise SpecError("a lossless file holds pixels and no labels: leave out --label")
+        raise SpecError("a lossless file holds pixels but no labels: leave out --label")
 
 
 def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, terminal: Terminal) -> str:

@@ -1,4 +1,4 @@
-"""pocketvae decompress."""
+"""The command `pocketvae decompress`."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
     parser.add_argument("file", metavar="FILE", type=Path, help="file made by pocketvae compress")
-    parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png, .npz, or a folder to make")
-    parser.add_argument("--tables", metavar="FILE", type=Path, help="where the tables are (default: BUNDLE/codec.npz)")
+    parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png, .npz, or a folder to create")
+    parser.add_argument("--tables", metavar="FILE", type=Path, help="path of the tables (default: BUNDLE/codec.npz)")
     models.add_choice(parser)
     common.add_force(parser)
 
@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
         common.check_replaceable(arguments.out, DECOMPRESSED_NAME, force=arguments.force)
     check_output(arguments.out, force=arguments.force)
     if not arguments.file.is_file():
-        raise DataError(f"{arguments.file} is not there")
+        raise DataError(f"{arguments.file} does not exist")
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
         data, name = arguments.file.read_bytes(), str(arguments.file)
         check_decompressed_output(arguments.out, image_count(data, name))

@@ -1,4 +1,4 @@
-"""pocketvae doctor."""
+"""The command `pocketvae doctor`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from importlib import metadata
 
 from pocketvae.cli.terminal import Terminal
 
-# Package, the module it brings, what it is for, the extra that installs it.
+# Package, its module, what it is for, the extra that installs it.
 _PACKAGES = (
     ("numpy", "numpy", "everything", ""),
     ("pillow", "PIL", "pictures, image folders", ""),
@@ -35,11 +35,11 @@ _COMMANDS = (
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command has no options of its own."""
+    """Adds nothing: the command has no options of its own."""
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints what is installed and which commands work; returns 3 where verify and bench do not."""
+    """Prints what is installed and which commands work; returns 3 if verify and bench do not."""
     versions = {package: _version(package, module) for package, module, _, _ in _PACKAGES}
     with Terminal(quiet=arguments.quiet) as terminal:
         terminal.line(f"pocketvae {_version('pocketvae', 'pocketvae')}, Python {platform.python_version()}")
@@ -65,7 +65,7 @@ def _show_targets(terminal: Terminal) -> None:
 
 
 def _version(package: str, module: str) -> str | None:
-    # A distribution can be listed while its module is gone, and the other way round in a source tree.
+    # A distribution can be listed while its module is missing, and in a source tree the other way round.
     if importlib.util.find_spec(module) is None:
         return None
     try:

@@ -1,4 +1,4 @@
-"""pocketvae embed-c."""
+"""The command `pocketvae embed-c`."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="decoder.int8_io.tflite",
         help="TFLite file of the bundle (default: decoder.int8_io.tflite)",
     )
-    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to make")
+    parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to create")
     common.add_force(parser)
 
 

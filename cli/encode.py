@@ -1,4 +1,4 @@
-"""pocketvae encode."""
+"""The command `pocketvae encode`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Encodes images and says where their latents are."""
+    """Encodes images and prints where their latents are."""
     import pocketvae
     from pocketvae.apps import check_latents_output, encode_images, load_images, write_latents
 

@@ -1,4 +1,4 @@
-"""pocketvae evaluate."""
+"""The command `pocketvae evaluate`."""
 
 from __future__ import annotations
 
@@ -16,18 +16,22 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory made by pocketvae train")
-    parser.add_argument("--data", metavar="SRC", help="where the images are (default: the embedded MNIST)")
+    parser.add_argument("--data", metavar="SRC", help="source of the images (default: the embedded MNIST)")
     parser.add_argument(
-        "--importance-samples", metavar="K", type=int, default=5000, help="for -log p(x) (default: %(default)s)"
+        "--importance-samples",
+        metavar="K",
+        type=int,
+        default=5000,
+        help="samples per image for -log p(x) (default: %(default)s)",
     )
     parser.add_argument("--images", metavar="N", type=int, help="evaluate the first N test images (default: all)")
-    parser.add_argument("--seed", type=int, default=0, help="of binarization and latents (default: 0)")
-    parser.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be read")
+    parser.add_argument("--seed", type=int, default=0, help="seed of binarization and latents (default: 0)")
+    parser.add_argument("--skip-corrupt", action="store_true", help="skip images that cannot be read")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Evaluates and prints one row per figure."""
+    """Evaluates a run and prints one row per figure."""
     from pocketvae.documents import encode
     from pocketvae.system.files import write_text
     from pocketvae.train import evaluate
@@ -65,8 +69,8 @@ def _rows(result: Evaluation) -> list[list[str]]:
             "nats",
         ],
         ["negative ELBO", f"{elbo.negative_elbo_nats:.2f}", f"{elbo.standard_error_nats:.2f}", "nats"],
-        ["of which reconstruction", f"{elbo.reconstruction_nats:.2f}", "", "nats"],
-        ["of which KL to the prior", f"{elbo.kl_nats:.2f}", "", "nats"],
+        ["reconstruction term", f"{elbo.reconstruction_nats:.2f}", "", "nats"],
+        ["KL term", f"{elbo.kl_nats:.2f}", "", "nats"],
     ]
     if result.bits_per_dim is not None:
         rows.append(["-log p(x) per pixel and channel", f"{result.bits_per_dim:.4f}", "", "bits/dim"])

@@ -1,4 +1,4 @@
-"""pocketvae explore."""
+"""The command `pocketvae explore`."""
 
 from __future__ import annotations
 
@@ -27,10 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
             namespace.setup, bundle.required = True, False
 
     way = parser.add_mutually_exclusive_group()
-    way.add_argument("--setup", action=Setup, nargs=0, help="fetch onnxruntime-web with npm, 33 MB, once; no BUNDLE")
+    way.add_argument(
+        "--setup", action=Setup, nargs=0, help="download onnxruntime-web with npm once, 33 MB; takes no BUNDLE"
+    )
     way.add_argument("--export-dir", metavar="DIR", type=Path, help="write the page for any web server instead")
-    way.add_argument("--port", metavar="PORT", type=int, default=0, help="of 127.0.0.1 (default: one that is free)")
-    parser.add_argument("--no-browser", action="store_true", help="print the address, open no browser")
+    way.add_argument("--port", metavar="PORT", type=int, default=0, help="port on 127.0.0.1 (default: a free one)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address without opening a browser")
     common.add_force(parser)
 
 
@@ -42,8 +44,8 @@ def run(arguments: argparse.Namespace) -> int:
     with Terminal(quiet=arguments.quiet) as terminal:
         if arguments.setup:
             if arguments.bundle is not None:
-                raise SpecError("--setup takes no BUNDLE: set up first, then explore")
-            terminal.line(f"fetching onnxruntime-web with npm, {DOWNLOAD_MB} MB, of which 14 MB are kept")
+                raise SpecError("--setup does not take a BUNDLE: set up first, then explore")
+            terminal.line(f"downloading onnxruntime-web with npm: {DOWNLOAD_MB} MB, 14 MB are kept")
             terminal.line(f"ready: {set_up_runtime()}")
             return 0
         if arguments.export_dir is not None:
@@ -53,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
                 _serve(bundle, arguments, terminal)
             else:
                 size = export_site(bundle, arguments.export_dir, force=arguments.force)
-                terminal.line(f"{size / 1e6:.1f} MB to serve with any web server: {arguments.export_dir}")
+                terminal.line(f"{size / 1e6:.1f} MB, ready for any web server: {arguments.export_dir}")
     return 0
 
 
@@ -64,10 +66,10 @@ def _serve(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
     from pocketvae.apps import SiteServer, site_files
 
     with SiteServer(site_files(bundle), arguments.port) as server:
-        terminal.line(f"{server.address} (Ctrl-C ends it)")
+        terminal.line(f"{server.address} (press Ctrl-C to stop)")
         if not arguments.no_browser:
-            # A browser in this terminal returns when it is closed: until then the page must be served to it.
+            # A text browser in this terminal only returns when it is closed, and the page must be served until then.
             threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
-        # Ctrl-C is how this command ends, no accident.
+        # Ctrl-C is the normal way to end this command.
         with contextlib.suppress(KeyboardInterrupt):
             server.serve_forever()

@@ -1,4 +1,4 @@
-"""pocketvae export."""
+"""The command `pocketvae export`."""
 
 from __future__ import annotations
 
@@ -21,33 +21,40 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument("run", metavar="RUN", type=Path, nargs="?", help="run directory made by pocketvae train")
-    parser.add_argument("--out", metavar="BUNDLE", type=Path, required=True, help="bundle to make")
+    parser.add_argument("--out", metavar="BUNDLE", type=Path, required=True, help="bundle to create")
     parser.add_argument(
-        "--components", metavar="LIST", help=f"of {', '.join(Component)} (default: all that can be made of the run)"
+        "--components", metavar="LIST", help=f"any of {', '.join(Component)} (default: all that the model has)"
     )
-    parser.add_argument("--formats", metavar="LIST", help=f"of {', '.join(Format)} (default: all)")
-    parser.add_argument("--precisions", metavar="LIST", help=f"of {', '.join(Precision)} (default: all)")
+    parser.add_argument("--formats", metavar="LIST", help=f"any of {', '.join(Format)} (default: all)")
+    parser.add_argument("--precisions", metavar="LIST", help=f"any of {', '.join(Precision)} (default: all)")
     parser.add_argument("--batch", metavar="LIST", default="1", help="batch sizes of every file (default: 1)")
     parser.add_argument(
         "--image-dtype",
         metavar="LIST",
-        help=f"of {', '.join(ImageDtype)}: images as numbers or pixels (default: float32)",
+        help=f"any of {', '.join(ImageDtype)}: images as floats or pixels (default: float32)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of calibration and golden latents (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of calibration and golden latents (default: 0)")
     parser.add_argument(
-        "--time-limit", metavar="SECONDS", type=float, default=300.0, help="for one conversion (default: 300)"
+        "--time-limit",
+        metavar="SECONDS",
+        type=float,
+        default=300.0,
+        help="time limit for one conversion (default: 300)",
     )
     parser.add_argument(
         "--rewrites",
         metavar="LIST",
         default="auto",
-        help="auto (default): exact rewrites are kept where measured to be faster; none; all; or names of rewrites",
+        help="auto (the default) keeps exact rewrites where they are measured to be faster; or none, all, or names",
     )
     parser.add_argument(
-        "--memory-limit", metavar="GB", type=float, help="for one conversion (default: two fifths of the machine's)"
+        "--memory-limit",
+        metavar="GB",
+        type=float,
+        help="memory limit for one conversion (default: two fifths of the machine's memory)",
     )
-    parser.add_argument("--licence", metavar="TEXT", default="", help="of the model; stated in every file")
-    parser.add_argument("--author", metavar="TEXT", default="", help="of the model; stated in every file")
+    parser.add_argument("--licence", metavar="TEXT", default="", help="licence of the model, recorded in every file")
+    parser.add_argument("--author", metavar="TEXT", default="", help="author of the model, recorded in every file")
     parser.add_argument("--no-embedded-goldens", action="store_true", help="leave golden pairs out of the files")
     _add_quantization(parser)
     common.add_force(parser)
@@ -60,23 +67,26 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
         "--budget-p99",
         metavar="STEPS",
         type=float,
-        help="99 %% of a decoder's pixels within (default: 4; 12 for int8_io)",
+        help="largest error of 99 %% of a decoder's pixels (default: 4; 12 for int8_io)",
     )
     group.add_argument(
         "--budget-mean",
         metavar="STEPS",
         type=float,
-        help="mean error of a decoder's pixels (default: 1; 2 for int8_io)",
+        help="largest mean error of a decoder's pixels (default: 1; 2 for int8_io)",
     )
     group.add_argument(
-        "--budget-elbo", metavar="NATS", type=float, help="change of a decoder's ELBO (default: 0.1 per 784 values)"
+        "--budget-elbo",
+        metavar="NATS",
+        type=float,
+        help="largest change of a decoder's ELBO (default: 0.1 per 784 values)",
     )
     group.add_argument(
         "--calibration-seeds",
         metavar="N",
         type=int,
         default=3,
-        help="sets of calibration samples that int8 plans are tried with (default: 3)",
+        help="number of calibration sets that int8 plans are tested with (default: 3)",
     )
     group.add_argument(
         "--recipe",
@@ -84,20 +94,20 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
         type=Path,
         action="append",
         default=[],
-        help="quantize as this recipe says, without a search; a file or a folder of them; may be repeated",
+        help="quantize as this recipe says, without a search; a file or a folder of recipes; may be repeated",
     )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Exports and prints one row per artifact."""
+    """Exports a model and prints one row per artifact."""
     from pocketvae.bundle.manifest import MANIFEST_NAME
     from pocketvae.export import Budget, ExportConfig, check_combinations, parse_rewrites, plan_artifacts, read_recipes
 
     given = external_models.given_options(arguments)
     if arguments.run is not None and given:
-        raise SpecError(f"{given[0]} is for a model of your own: name a RUN, or --decoder, not both")
+        raise SpecError(f"{given[0]} is for user-supplied models: give either RUN or --decoder, not both")
     if arguments.run is None and arguments.decoder is None:
-        raise SpecError("a RUN must be named, or a model of your own with --decoder FILE")
+        raise SpecError("export needs a RUN, or a user-supplied model with --decoder FILE")
     common.check_replaceable(arguments.out, MANIFEST_NAME, force=arguments.force)
     components = common.choices(Component, arguments.components, "component")
     formats = common.choices(Format, arguments.formats, "format")
@@ -172,7 +182,7 @@ def _print(result: ExportResult, out: Path, terminal: Terminal) -> int:
     for line in (*portability_warnings(result.manifest), *result.doubts):
         terminal.warn(line)
     for name, error_ratio in sorted(result.over_budget.items()):
-        terminal.warn(f"{name} misses its budget {error_ratio:.1f} times over; verify will fail on it")
+        terminal.warn(f"{name} exceeds its error budget by a factor of {error_ratio:.1f}; verify will fail on it")
     for failure in result.manifest.failures:
         terminal.warn(f"{failure.artifact} could not be made: {failure.reason}")
     terminal.line(f"bundle: {out}")

@@ -1,4 +1,4 @@
-"""The options of export that speak of a model of one's own."""
+"""The options of export for user-supplied models."""
 
 from __future__ import annotations
 
@@ -30,40 +30,46 @@ _ENCODER_OUTPUTS = ("mean", "log_var", "std", "log_std", "sample", "mean+log_var
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
-    group = parser.add_argument_group("a model of your own, in place of RUN")
+    group = parser.add_argument_group("user-supplied models, in place of RUN")
     group.add_argument("--decoder", metavar="FILE", type=Path, help=".keras or .h5 file or SavedModel folder")
-    group.add_argument("--encoder", metavar="FILE", type=Path, help="the same, of the encoder")
-    group.add_argument("--data", metavar="SRC", help="images to calibrate and test with (default: none)")
+    group.add_argument("--encoder", metavar="FILE", type=Path, help="the same for the encoder")
+    group.add_argument("--data", metavar="SRC", help="images for calibration and testing (default: none)")
     group.add_argument(
-        "--decoder-output", metavar="KIND", help="probabilities, logits, image or tanh (default: find out)"
+        "--decoder-output", metavar="KIND", help="probabilities, logits, image or tanh (default: detected)"
     )
     group.add_argument(
-        "--encoder-outputs", metavar="LIST", help=f"one of {', '.join(_ENCODER_OUTPUTS)} each (default: find out)"
-    )
-    group.add_argument("--image-shape", metavar="H,W,C", help="of a decoder that returns vectors (default: a square)")
-    group.add_argument(
-        "--label-count", metavar="N", type=int, help="classes of a conditional model (default: the embedding)"
-    )
-    group.add_argument("--decoder-signature", metavar="NAME", help="of a SavedModel with several (default: find out)")
-    group.add_argument("--encoder-signature", metavar="NAME", help="the same, of the encoder")
-    group.add_argument(
-        "--allow-custom-code", action="store_true", help="load Lambda layers and classes that are not Keras' own"
+        "--encoder-outputs",
+        metavar="LIST",
+        help=f"one of {', '.join(_ENCODER_OUTPUTS)} for each output (default: detected)",
     )
     group.add_argument(
-        "--custom-code", metavar="FILE", type=Path, help="Python file of such classes; it is run, so trust it"
+        "--image-shape", metavar="H,W,C", help="image shape of a decoder that returns vectors (default: a square)"
+    )
+    group.add_argument(
+        "--label-count", metavar="N", type=int, help="number of classes of a conditional model (default: detected)"
+    )
+    group.add_argument(
+        "--decoder-signature", metavar="NAME", help="signature of a SavedModel with several (default: detected)"
+    )
+    group.add_argument("--encoder-signature", metavar="NAME", help="the same for the encoder")
+    group.add_argument(
+        "--allow-custom-code", action="store_true", help="load Lambda layers and classes that are not part of Keras"
+    )
+    group.add_argument(
+        "--custom-code", metavar="FILE", type=Path, help="Python file that defines such classes; it is executed"
     )
 
 
 def given_options(arguments: argparse.Namespace) -> list[str]:
-    """Returns those of the options that were given."""
+    """Returns the options of this group that were given."""
     return [f"--{name.replace('_', '-')}" for name in _OPTIONS if getattr(arguments, name) not in (None, False)]
 
 
 def parse(arguments: argparse.Namespace) -> ExternalModels:
-    """Returns what the options say.
+    """Returns the models that the options describe.
 
     Raises:
-        SpecError: a value is unknown or no number, or `--decoder` is missing.
+        SpecError: a value is unknown or not a number, or `--decoder` is missing.
     """
     from pocketvae.export import CustomCode, DecoderOutput, ExternalModels
 
@@ -102,5 +108,5 @@ def _image_shape(text: str | None) -> tuple[int, int, int] | None:
     try:
         height, width, channels = (int(word) for word in text.split(","))
     except ValueError as e:
-        raise SpecError(f"--image-shape takes three whole numbers such as 28,28,1, got {text!r}") from e
+        raise SpecError(f"--image-shape takes three integers such as 28,28,1, got {text!r}") from e
     return height, width, channels

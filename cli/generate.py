@@ -1,4 +1,4 @@
-"""pocketvae generate."""
+"""The command `pocketvae generate`."""
 
 from __future__ import annotations
 
@@ -13,20 +13,20 @@ from pocketvae.cli.terminal import Terminal
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
-    parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png, .npz, or a folder to make")
+    parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png, .npz, or a folder to create")
     parser.add_argument("--seed", metavar="SEED", type=int, default=0, help="stream of images (default: 0)")
-    parser.add_argument("--start", metavar="INDEX", type=int, default=0, help="first image in it (default: 0)")
-    parser.add_argument("--count", metavar="N", type=int, default=1, help="how many images (default: 1)")
+    parser.add_argument("--start", metavar="INDEX", type=int, default=0, help="first image of the stream (default: 0)")
+    parser.add_argument("--count", metavar="N", type=int, default=1, help="number of images (default: 1)")
     parser.add_argument("--temperature", metavar="T", type=float, default=1.0, help="scale of the noise (default: 1)")
     parser.add_argument("--label", metavar="L", help="class of a class-conditional VAE, or `each` for all in turn")
-    parser.add_argument("--columns", metavar="N", type=int, help="of a grid (default: as many as rows)")
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted folder")
+    parser.add_argument("--columns", metavar="N", type=int, help="columns of a grid (default: as many as rows)")
+    parser.add_argument("--resume", action="store_true", help="resume an interrupted folder")
     models.add_choice(parser)
     common.add_force(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Generates images and says where they are."""
+    """Generates images and prints where they are."""
     from pocketvae.apps import REQUEST_NAME, GenerateRequest, generate_to
 
     if not arguments.out.suffix:

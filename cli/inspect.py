@@ -1,4 +1,4 @@
-"""pocketvae inspect."""
+"""The command `pocketvae inspect`."""
 
 from __future__ import annotations
 
@@ -20,22 +20,24 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument("path", metavar="PATH", type=Path, help="a run, a bundle, or one .tflite or .onnx file")
-    parser.add_argument("--lint", action="store_true", help="name the operators that accelerators do not take")
-    parser.add_argument("--pareto", action="store_true", help="of a bundle: what the searches for quantizations found")
+    parser.add_argument("--lint", action="store_true", help="name the operators that accelerators do not support")
+    parser.add_argument(
+        "--pareto", action="store_true", help="for a bundle: show what the searches for a quantization found"
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Prints what the path is; with --lint, returns 3 where a package that has to be asked is missing."""
+    """Prints what the path is; with --lint, returns 3 if a package that it needs is missing."""
     from pocketvae.bundle.manifest import MANIFEST_NAME
     from pocketvae.bundle.run import is_run
 
     path: Path = arguments.path
     with Terminal(quiet=arguments.quiet) as terminal:
         if arguments.pareto and not (path / MANIFEST_NAME).is_file():
-            raise SpecError(f"--pareto needs a bundle, and {path} is none: {MANIFEST_NAME} is missing")
+            raise SpecError(f"--pareto needs a bundle, but {path} is not a bundle: {MANIFEST_NAME} is missing")
         if is_run(path):
             if arguments.lint:
-                raise SpecError(f"--lint looks at exported files, and {path} is a run: export it first")
+                raise SpecError(f"--lint examines exported files, but {path} is a run: export it first")
             _print_run(path, terminal)
         elif (path / MANIFEST_NAME).is_file():
             if arguments.lint:
@@ -49,7 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
                 return lint.print_files([path], terminal)
             _print_artifact(path, terminal)
         else:
-            raise SpecError(f"{path} is no run, no bundle and no .tflite or .onnx file")
+            raise SpecError(f"{path} is not a run, a bundle, or a .tflite or .onnx file")
     return 0
 
 
@@ -69,7 +71,7 @@ def _print_bundle(path: Path, terminal: Terminal) -> None:
 
     manifest = open_bundle(path).manifest
     height, width, channels = manifest.vae.image_shape
-    terminal.line(f"bundle: {manifest.name}, every file as recorded")
+    terminal.line(f"bundle: {manifest.name}, every file matches its hash")
     terminal.line(f"model: {width}x{height}x{channels} images, {manifest.vae.latent_dim} latent dimensions")
     terminal.line(f"licence: {manifest.licence or 'not stated'}; author: {manifest.author or 'not stated'}")
     rows = [
@@ -86,7 +88,7 @@ def _print_bundle(path: Path, terminal: Terminal) -> None:
     terminal.table(["artifact", "kB", "inputs", "outputs", "needs", "notes"], rows)
     rows = [_rewrite_row(artifact.name, rewrite) for artifact in manifest.artifacts for rewrite in artifact.rewrites]
     if rows:
-        headers = ["artifact", "rewrite", "places", "kept", "us before", "us after", "max difference", "why"]
+        headers = ["artifact", "rewrite", "places", "kept", "µs before", "µs after", "max difference", "why"]
         terminal.table(headers, rows)
     for failure in manifest.failures:
         terminal.line(f"could not be made: {failure.artifact}: {failure.reason}")
@@ -99,7 +101,9 @@ def _print_pareto(path: Path, terminal: Terminal) -> None:
 
     artifacts = open_bundle(path).manifest.artifacts
     if not any(artifact.search for artifact in artifacts):
-        terminal.line("no artifact of this bundle was searched for: int8 and int8_io encoders and decoders are")
+        terminal.line(
+            "no artifact of this bundle has a quantization search: only int8 and int8_io encoders and decoders have one"
+        )
         return
     quantization.print_fronts(artifacts, terminal)
     quantization.print_searches(artifacts, terminal)
@@ -130,7 +134,7 @@ def _print_artifact(path: Path, terminal: Terminal) -> None:
     terminal.line(f"needs {_requirement(oldest_runtime(format, content))}")
     _print_layers(format, content, terminal)
     if not has_record(path):
-        terminal.line("no pocketvae metadata inside")
+        terminal.line("the file does not contain pocketvae metadata")
         return
     lone = open_lone_file(path)
     same = lone.content_sha256 == lone.record.content_sha256
@@ -144,7 +148,7 @@ def _print_layers(format: Format, content: bytes, terminal: Terminal) -> None:
 
     try:
         quantization.print_layers(read_layers(format, content), terminal)
-    except TargetError as e:  # the runtime is there, which is enough for the rest
+    except TargetError as e:  # The rest only needs the runtime, which is installed.
         terminal.line(f"layers: {e}")
 
 

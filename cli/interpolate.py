@@ -1,4 +1,4 @@
-"""pocketvae interpolate."""
+"""The command `pocketvae interpolate`."""
 
 from __future__ import annotations
 
@@ -20,21 +20,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
     ends = parser.add_mutually_exclusive_group(required=True)
-    ends.add_argument("--seeds", metavar="LIST", help="two or more seeds to go through, for example 1,2,3")
-    ends.add_argument("--images", metavar="FILE", nargs="+", help="two or more image files to go through")
+    ends.add_argument("--seeds", metavar="LIST", help="two or more seeds to interpolate between, for example 1,2,3")
+    ends.add_argument("--images", metavar="FILE", nargs="+", help="two or more image files to interpolate between")
     parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png strip, .gif or .webp animation")
-    parser.add_argument("--steps", metavar="N", type=int, default=10, help="images from end to end (default: 10)")
+    parser.add_argument(
+        "--steps", metavar="N", type=int, default=10, help="images from one end to the other (default: 10)"
+    )
     parser.add_argument("--path", metavar="PATH", default="spherical", help="spherical or linear (default: spherical)")
     parser.add_argument("--temperature", metavar="T", type=float, default=1.0, help="scale of the noise (default: 1)")
-    parser.add_argument("--frame-ms", metavar="MS", type=int, default=80, help="time of an image (default: 80)")
-    parser.add_argument("--resize", action="store_true", help="scale images to the model's size and convert their mode")
+    parser.add_argument("--frame-ms", metavar="MS", type=int, default=80, help="time per image (default: 80)")
+    parser.add_argument(
+        "--resize", action="store_true", help="scale images to the model's size and convert between grey and colour"
+    )
     models.add_label(parser)
     models.add_choice(parser)
     common.add_force(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Interpolates and says where the picture is."""
+    """Interpolates and prints where the picture is."""
     import pocketvae
     from pocketvae.apps import Interpolation, LatentPath, interpolate
     from pocketvae.spec import parse_choice
@@ -63,6 +67,6 @@ def _stops(bundle: ModelBundle, arguments: argparse.Namespace) -> FloatArray:
         ]
         return np.concatenate(latents)
     if arguments.temperature != 1.0:
-        raise SpecError("--temperature scales noise, and --images has none: leave it out")
+        raise SpecError("--temperature scales noise, and --images does not use any: leave it out")
     sources = [load_images(name, bundle.vae, resize=arguments.resize, count=1).images for name in arguments.images]
     return models.choice(arguments).encoder(bundle).encode(np.concatenate(sources), arguments.label).z_mean

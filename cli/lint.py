@@ -1,4 +1,4 @@
-"""What `inspect --lint` prints: how much of a file each accelerator takes, and what falls off."""
+"""The output of `inspect --lint`: how much of a file each accelerator supports, and what it leaves to the CPU."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pocketvae.spec import Format
 
 
 def print_bundle(path: Path, terminal: Terminal) -> int:
-    """Looks at every artifact of a bundle; see `print_files`."""
+    """Examines every artifact of a bundle; see `print_files`."""
     from pocketvae.bundle.bundle import open_bundle
 
     bundle = open_bundle(path)
@@ -19,7 +19,7 @@ def print_bundle(path: Path, terminal: Terminal) -> int:
 
 
 def print_files(paths: Sequence[Path], terminal: Terminal) -> int:
-    """Prints one row per file and accelerator; returns 3 where a package that has to be asked is missing, else 0."""
+    """Prints one row per file and accelerator; returns 3 if a package that it needs is missing, else 0."""
     from pocketvae.portability.lint import lint
 
     rows: list[list[str]] = []
@@ -29,7 +29,7 @@ def print_files(paths: Sequence[Path], terminal: Terminal) -> int:
         try:
             found = lint(Format(path.suffix[1:]), path.read_bytes())
         except TargetError as e:
-            missing.append(f"{path.name} was not looked at: {e}")
+            missing.append(f"{path.name} was not examined: {e}")
             continue
         except (ManifestError, ParityError) as e:
             raise type(e)(f"{path}: {e}") from e
@@ -37,8 +37,8 @@ def print_files(paths: Sequence[Path], terminal: Terminal) -> int:
             left = "; ".join(f"{off.operator} x{off.count}: {off.reason}" for off in item.falls_off)
             rows.append([path.name, str(item.backend), f"{item.taken} of {item.operators}", left])
             sources[str(item.backend)] = item.source
-    terminal.table(["file", "accelerator", "operators taken", "falls off"], rows)
-    terminal.table(["accelerator", "learnt from"], [list(pair) for pair in sources.items()])
+    terminal.table(["file", "accelerator", "operators supported", "not supported"], rows)
+    terminal.table(["accelerator", "source"], [list(pair) for pair in sources.items()])
     for line in missing:
         terminal.warn(line)
     return 3 if missing else 0

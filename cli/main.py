@@ -22,25 +22,25 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_MISSING, EXIT_BUG, EXIT_INTERRUPTED = 0
 COMMANDS = {
     "quickstart": "train, export, verify, bench and report on the embedded MNIST",
     "train": "train a VAE: images in, a run directory out",
-    "evaluate": "the figures that papers report: -log p(x), ELBO, bits per dimension",
-    "export": "export a run, or a model of your own, as TFLite and ONNX: a bundle out",
+    "evaluate": "compute the figures that papers report: -log p(x), ELBO, bits per dimension",
+    "export": "export a run or user-supplied models as TFLite and ONNX: a bundle out",
     "embed-c": "write a TFLite file of a bundle as C++ source, for firmware",
     "verify": "compare every artifact of a bundle with the original model",
-    "bench": "time every artifact of a bundle and the original beside them",
+    "bench": "time every artifact of a bundle alongside the original model",
     "generate": "draw images from the prior, by seed: one, a grid, or any number of files",
     "reconstruct": "encode images and decode them again",
-    "interpolate": "go from one latent to another: a strip or an animation",
+    "interpolate": "move from one latent to another: a strip or an animation",
     "traverse": "change one latent dimension at a time, the most active first",
     "encode": "write the latents of images as a table",
-    "compress": "images to one small file, lossy or lossless",
-    "decompress": "the images of such a file",
+    "compress": "compress images to one small file, lossy or lossless",
+    "decompress": "restore the images of a compressed file",
     "score": "find anomalies: images unlike those that the VAE was trained on",
-    "explore": "a local page that runs the exported decoder in the browser",
-    "compare": "say what changed between two results or two bundles",
-    "inspect": "say what a run, a bundle or one artifact is",
+    "explore": "open a local page that runs the exported decoder in the browser",
+    "compare": "show what changed between two results or two bundles",
+    "inspect": "describe a run, a bundle or one artifact",
     "matrix": "compare every artifact on every target with this machine",
-    "targets": "list where artifacts can run, and set such a place up",
-    "doctor": "say what is installed and what works here",
+    "targets": "list where artifacts can run, and set up such a target",
+    "doctor": "show what is installed and what works here",
 }
 
 
@@ -57,7 +57,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments after the program's name; the process's own by default.
 
     Returns:
-        0 done and passed; 1 a check failed; 2 bad input or usage; 3 a target or dependency is missing; 70 a fault in
+        0 done and passed; 1 a check failed; 2 bad input or usage; 3 a target or dependency is missing; 70 a bug in
         pocketvae; 130 interrupted.
     """
     words = list(sys.argv[1:] if argv is None else argv)
@@ -70,10 +70,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return _run(words)
     except KeyboardInterrupt as e:
-        print(f"pocketvae: interrupted; {_notes(e) or 'nothing half-written was left'}", file=sys.stderr)
+        print(f"pocketvae: interrupted; {_notes(e) or 'no half-written files were left'}", file=sys.stderr)
         return EXIT_INTERRUPTED
     except BrokenPipeError:
-        # The reader of our output went away, as in `pocketvae ... | head`; the interpreter must not flush again.
+        # The reader of our output is gone, as in `pocketvae ... | head`; the interpreter must not flush again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EXIT_DONE
     except Exception as e:
@@ -85,12 +85,12 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def build_parser(command: str | None) -> Parser:
-    """Returns the parser; only the named command's options are filled in, so that the others are not loaded."""
+    """Returns the parser; only the named command's options are added, so that the others are not loaded."""
     parser = Parser(
         prog="pocketvae",
         description="Train a variational autoencoder, export it for devices, and prove that it still does the same.",
         epilog="pocketvae COMMAND --help explains a command. Exit codes: 0 done and passed, 1 a check failed, "
-        "2 bad input or usage, 3 a target or dependency is missing, 70 a fault in pocketvae, "
+        "2 bad input or usage, 3 a target or dependency is missing, 70 a bug in pocketvae, "
         "130 interrupted.",
         allow_abbrev=False,
     )
@@ -104,8 +104,8 @@ def build_parser(command: str | None) -> Parser:
             parser.chosen = sub
             _load(name).add_arguments(sub)
             volume = sub.add_mutually_exclusive_group()
-            volume.add_argument("--quiet", action="store_true", help="no progress on stderr")
-            volume.add_argument("--verbose", action="store_true", help="a traceback with every error")
+            volume.add_argument("--quiet", action="store_true", help="do not show progress on stderr")
+            volume.add_argument("--verbose", action="store_true", help="show a traceback with every error")
     return parser
 
 
@@ -132,18 +132,18 @@ def _report(error: Exception, *, verbose: bool) -> int:
         print(f"pocketvae: {error.filename or 'the system'}: {error.strerror or error}{kept}", file=sys.stderr)
         return EXIT_USAGE
     if isinstance(error, MemoryError):
-        # numpy says how much was asked for, Python says nothing.
+        # numpy's error says how much was requested, Python's does not.
         asked = f" ({error})" if str(error) else ""
-        print(f"pocketvae: there is not enough memory{asked}: ask for fewer or smaller images{kept}", file=sys.stderr)
+        print(f"pocketvae: not enough memory{asked}: use fewer or smaller images{kept}", file=sys.stderr)
         return EXIT_USAGE
-    print(f"pocketvae: a fault in pocketvae: {type(error).__name__}: {error}", file=sys.stderr)
+    print(f"pocketvae: a bug in pocketvae: {type(error).__name__}: {error}", file=sys.stderr)
     if not verbose:
         print("pocketvae: --verbose shows where; please report it", file=sys.stderr)
     return EXIT_BUG
 
 
 def _notes(error: BaseException) -> str:
-    """Returns what was added to an error on its way: what is left, and how to go on."""
+    """Returns the notes added to an error: what was left behind and how to continue."""
     return "; ".join(getattr(error, "__notes__", []))
 
 
@@ -155,7 +155,7 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Prints a warning of pocketvae's own as what it is to a user: one line, without a place in the source."""
+    """Prints a warning of pocketvae's own as one line, without the place in the source."""
     if issubclass(category, LeftoverWarning):
         print(f"pocketvae: {message}", file=sys.stderr)
     else:

@@ -1,4 +1,4 @@
-"""pocketvae matrix."""
+"""The command `pocketvae matrix`."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
     parser.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
-    parser.add_argument("--seed", metavar="SEED", type=int, default=0, help="of the contact sheet (default: 0)")
+    parser.add_argument("--seed", metavar="SEED", type=int, default=0, help="seed of the contact sheet (default: 0)")
     parser.add_argument("--headed", action="store_true", help="show the browser of the target chromium")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the matrix as JSON")
     parser.add_argument("--html", metavar="FILE", type=Path, help="write a page with the contact sheet")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Fills and prints the matrix; returns 1 where a cell failed, 3 where something could not run."""
+    """Fills and prints the matrix; returns 1 if a cell failed, 3 if something could not run."""
     from pocketvae.benchmarks.matrix import CellState, matrix_bundle, matrix_page, matrix_table
     from pocketvae.benchmarks.matrix.table import arena_line, problem_lines
     from pocketvae.documents import encode

@@ -1,4 +1,4 @@
-"""Options that the commands which run a bundle's models share."""
+"""Options shared by the commands that run a bundle's models."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ if TYPE_CHECKING:
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
     """Adds the options that choose the artifacts."""
-    parser.add_argument("--precision", metavar="P", default="float32", help="of the models (default: float32)")
-    parser.add_argument("--format", metavar="F", help="tflite or onnx (default: the first that runs here)")
-    parser.add_argument("--threads", metavar="N", type=int, default=1, help="inside one call (default: 1)")
+    parser.add_argument(
+        "--precision", metavar="P", default="float32", help="precision of the models (default: float32)"
+    )
+    parser.add_argument("--format", metavar="F", help="tflite or onnx (default: the first that this machine can run)")
+    parser.add_argument("--threads", metavar="N", type=int, default=1, help="threads used by one call (default: 1)")
 
 
 def choice(arguments: argparse.Namespace) -> Choice:
@@ -37,22 +39,24 @@ def choice(arguments: argparse.Namespace) -> Choice:
 def add_images(parser: argparse.ArgumentParser) -> None:
     """Adds the images to work on."""
     parser.add_argument("images", metavar="IMAGES", help="mnist, an image file, a folder, an .npz, .npy or idx file")
-    parser.add_argument("--resize", action="store_true", help="scale images to the model's size and convert their mode")
+    parser.add_argument(
+        "--resize", action="store_true", help="scale images to the model's size and convert between grey and colour"
+    )
     parser.add_argument("--count", metavar="N", type=int, help="the first N images (default: all)")
 
 
 def add_label(parser: argparse.ArgumentParser) -> None:
     """Adds the class of a conditional VAE."""
-    parser.add_argument("--label", metavar="L", type=int, help="class, of a class-conditional VAE")
+    parser.add_argument("--label", metavar="L", type=int, help="class, for a class-conditional VAE")
 
 
 def seeds(text: str) -> tuple[int, ...]:
     """Parses a comma-separated list of seeds.
 
     Raises:
-        SpecError: one is no whole number.
+        SpecError: an item is not an integer.
     """
     try:
         return tuple(int(word) for word in text.split(","))
     except ValueError as e:
-        raise SpecError(f"seeds are whole numbers such as 1,2, got {text!r}") from e
+        raise SpecError(f"seeds must be integers such as 1,2, got {text!r}") from e

@@ -1,4 +1,4 @@
-"""The argument parser of pocketvae: wrong usage is an error like any other, one line with a close match."""
+"""The argument parser: wrong usage raises an error of one line that suggests a close match."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _UNRECOGNIZED = "unrecognized arguments: "
 
 
 class Parser(argparse.ArgumentParser):
-    """Raises where argparse would print its usage and end the process.
+    """Raises an error where argparse would print its usage and end the process.
 
     Attributes:
-        chosen: The parser of the command that was named; its options are what an unknown one is compared with.
+        chosen: The parser of the named command; an unknown option is compared with its options.
     """
 
     chosen: argparse.ArgumentParser | None = None

@@ -1,6 +1,6 @@
-"""`pytest --pocketvae BUNDLE`: one test for each check of a bundle.
+"""The pytest plugin: `pytest --pocketvae BUNDLE` adds one test for each check of a bundle.
 
-pytest loads this module wherever pocketvae is installed, so that it imports nothing until a bundle is named.
+pytest loads this module wherever pocketvae is installed, so it imports nothing until a bundle is named.
 """
 
 from __future__ import annotations
@@ -19,16 +19,16 @@ _MARKER = "pocketvae"
 
 
 class CheckFailed(Exception):
-    """A check that did not pass; the message is all there is to say of it."""
+    """A check that did not pass; the message says everything about it."""
 
 
 class CheckItem(pytest.Item):
-    """One check that was made, or an artifact that could not be run."""
+    """One check, or an artifact that could not be run."""
 
     problem: str
 
     def runtest(self) -> None:
-        """Fails where the check did.
+        """Fails if the check did.
 
         Raises:
             CheckFailed: the check did not pass.
@@ -37,7 +37,7 @@ class CheckItem(pytest.Item):
             raise CheckFailed(self.problem)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: object = None) -> str:
-        """Returns the reason alone: a traceback through this plugin explains nothing."""
+        """Returns only the reason: a traceback through this plugin would not help."""
         return str(excinfo.value)
 
     def reportinfo(self) -> tuple[Path, None, str]:
@@ -46,7 +46,7 @@ class CheckItem(pytest.Item):
 
 
 class BundleCollector(pytest.Collector):
-    """A bundle; its tests are known once it has been verified."""
+    """A bundle, whose tests are known once it has been verified."""
 
     def collect(self) -> Iterator[CheckItem]:
         """Verifies the bundle and yields its checks.
@@ -82,11 +82,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--pocketvae", action="append", default=[], metavar="BUNDLE", help="verify a bundle, one test for each check"
     )
     group.addoption("--pocketvae-targets", default="host", metavar="LIST", help="where to run (default: host)")
-    group.addoption("--pocketvae-config", metavar="FILE", help="limits of your own, see pocketvae verify --config")
+    group.addoption("--pocketvae-config", metavar="FILE", help="custom limits, see pocketvae verify --config")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Makes the marker known, by which `-m pocketvae` chooses these tests alone."""
+    """Registers the marker, with which `-m pocketvae` selects only these tests."""
     config.addinivalue_line("markers", f"{_MARKER}: a check of a bundle named by --pocketvae")
 
 

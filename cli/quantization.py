@@ -1,4 +1,4 @@
-"""What export and inspect print about quantization."""
+"""The output of export and inspect about quantization."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def print_fronts(artifacts: Iterable[ArtifactRecord], terminal: Terminal) -> Non
 
 
 def print_searches(artifacts: Iterable[ArtifactRecord], terminal: Terminal) -> None:
-    """Prints what each search found out: why, the worst layer, clipping, dead channels, other calibrations."""
+    """Prints the findings of each search: why, the worst layer, clipping, dead channels, other calibrations."""
     rows = [[artifact.name, *_findings(artifact.search)] for artifact in artifacts if artifact.search]
     if rows:
         terminal.table(["quantization", "chosen", "worst layer alone", "clipped", "dead channels", "seeds"], rows)
@@ -31,7 +31,7 @@ def print_searches(artifacts: Iterable[ArtifactRecord], terminal: Terminal) -> N
 def print_layers(layers: tuple[LayerPrecision, ...], terminal: Terminal) -> None:
     """Prints the precision of each layer."""
     if not layers:
-        terminal.line("no layer with weights")
+        terminal.line("no layers with weights")
         return
     rows = [
         [
@@ -50,7 +50,7 @@ def print_layers(layers: tuple[LayerPrecision, ...], terminal: Terminal) -> None
 def seed_warnings(artifacts: Iterable[ArtifactRecord]) -> list[str]:
     """Returns a line for each artifact whose plan misses the budget with other calibration samples."""
     return [
-        f"{artifact.name} holds its budget with its own calibration samples and misses it with other ones: "
+        f"{artifact.name} meets its error budget with its own calibration samples but not with others: "
         f"{len(broken)} of {len(artifact.search.seeds) - 1} seeds, {max(seed.error_ratio for seed in broken):.2f} "
         f"times the limit"
         for artifact in artifacts

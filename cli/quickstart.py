@@ -1,4 +1,4 @@
-"""pocketvae quickstart."""
+"""The command `pocketvae quickstart`."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ _PICTURES = {
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument(
-        "--out", metavar="DIR", type=Path, default=Path("quickstart"), help="folder to make (default: %(default)s)"
+        "--out", metavar="DIR", type=Path, default=Path("quickstart"), help="folder to create (default: %(default)s)"
     )
-    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="replace a training value")
+    parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override a training value")
     common.add_force(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Runs the whole line and prints what came out; returns 1 where an artifact does not match the original."""
+    """Runs the whole pipeline and prints the results; returns 1 if an artifact does not match the original."""
     from pocketvae.benchmarks import bench_bundle, bench_table, junit_xml, verify_bundle, verify_table, write_report
     from pocketvae.bundle.bundle import open_bundle
     from pocketvae.bundle.manifest import MANIFEST_NAME
@@ -77,14 +77,14 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _prepare(out: Path, *, force: bool) -> None:
-    """Makes the folder; one that holds anything is reused with --force only."""
+    """Creates the folder; one that is not empty is only reused with --force."""
     if out.exists() and not force and any(out.iterdir()):
-        raise OutputExistsError(f"{out} exists: choose another --out, or pass --force to replace what is in it")
+        raise OutputExistsError(f"{out} exists: choose another --out, or pass --force to replace its content")
     out.mkdir(parents=True, exist_ok=True)
 
 
 class _Clock:
-    """Seconds of each stage."""
+    """Measures the seconds of each stage."""
 
     def __init__(self) -> None:
         self._started = self._last = time.perf_counter()
@@ -97,6 +97,6 @@ class _Clock:
         self._last = now
 
     def summary(self) -> str:
-        """Returns every stage and the sum."""
+        """Returns the time of every stage and the total."""
         stages = ", ".join(f"{name} {seconds:.1f} s" for name, seconds in self._laps)
-        return f"{stages}, together {self._last - self._started:.1f} s"
+        return f"{stages}, total {self._last - self._started:.1f} s"

@@ -1,4 +1,4 @@
-"""pocketvae reconstruct."""
+"""The command `pocketvae reconstruct`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_bundle(parser)
     models.add_images(parser)
     parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png, or .npz with both arrays")
-    parser.add_argument("--columns", metavar="N", type=int, default=10, help="of the picture (default: 10)")
+    parser.add_argument("--columns", metavar="N", type=int, default=10, help="columns of the picture (default: 10)")
     models.add_label(parser)
     models.add_choice(parser)
     common.add_force(parser)

@@ -1,4 +1,4 @@
-"""pocketvae score."""
+"""The command `pocketvae score`."""
 
 from __future__ import annotations
 
@@ -28,13 +28,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
     models.add_images(parser)
-    parser.add_argument("--calibration", metavar="FILE", type=Path, required=True, help="made by --calibrate")
-    parser.add_argument("--calibrate", action="store_true", help="fit --calibration to IMAGES, all normal, instead")
-    parser.add_argument("--false-positive-rate", metavar="R", type=float, help="to calibrate to (default: 0.05)")
+    parser.add_argument(
+        "--calibration", metavar="FILE", type=Path, required=True, help="calibration file made by --calibrate"
+    )
+    parser.add_argument(
+        "--calibrate", action="store_true", help="fit --calibration to IMAGES, all normal, instead of scoring them"
+    )
+    parser.add_argument("--false-positive-rate", metavar="R", type=float, help="rate to calibrate to (default: 0.05)")
     parser.add_argument("--samples", metavar="L", type=int, help="latents per image to calibrate with (default: 8)")
-    parser.add_argument("--score", metavar="NAME", help="that decides (default: density)")
-    parser.add_argument("--normal", metavar="SRC", help="known normal images: says how well the scores tell apart")
-    parser.add_argument("--roc", metavar="FILE", type=Path, help="write ROC curves as SVG, needs --normal")
+    parser.add_argument("--score", metavar="NAME", help="score that decides (default: density)")
+    parser.add_argument(
+        "--normal", metavar="SRC", help="known normal images, to report how well the scores separate them"
+    )
+    parser.add_argument("--roc", metavar="FILE", type=Path, help="write ROC curves as SVG; needs --normal")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write every score as CSV")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every score as JSON")
     models.add_label(parser)
@@ -43,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Scores images, or fits the calibration; finding anomalies is no failure."""
+    """Scores images, or fits the calibration; finding anomalies is not a failure."""
     import pocketvae
     from pocketvae.apps import approximations
 
@@ -63,18 +69,18 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _check_options(arguments: argparse.Namespace) -> None:
-    """Refuses what would do nothing.
+    """Refuses options that would have no effect.
 
     Raises:
-        SpecError: an option of scoring stands with `--calibrate`, or one of calibrating without.
+        SpecError: a scoring option is used with `--calibrate`, or a calibration option without it.
     """
     foreign = _OF_SCORING if arguments.calibrate else _OF_CALIBRATING
     for name in foreign:
         if getattr(arguments, name) is not None:
             option = f"--{name.replace('_', '-')}"
             if arguments.calibrate:
-                raise SpecError(f"{option} is for scoring: leave it out of --calibrate")
-            raise SpecError(f"{option} is for --calibrate: the calibration has its own")
+                raise SpecError(f"{option} is for scoring: leave it out with --calibrate")
+            raise SpecError(f"{option} only applies to --calibrate: the calibration file already has a value")
 
 
 def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> None:
@@ -101,8 +107,8 @@ def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Ter
     write_text(arguments.calibration, encode(calibration))
     terminal.table(("score", "threshold"), [(str(k), f"{v:.6g}") for k, v in calibration.thresholds.items()])
     terminal.line(
-        f"at most {calibration.false_positive_rate:g} of normal images lie above each, by {len(held_out)} held-out "
-        f"ones: {arguments.calibration}"
+        f"at most {calibration.false_positive_rate:g} of normal images lie above each threshold, estimated on "
+        f"{len(held_out)} held-out images: {arguments.calibration}"
     )
 
 
@@ -114,11 +120,11 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
 
     chosen = ScoreKind.DENSITY if arguments.score is None else parse_choice(ScoreKind, arguments.score, "score")
     if not arguments.calibration.is_file():
-        raise DataError(f"{arguments.calibration} is not there: make it from normal images with --calibrate")
+        raise DataError(f"{arguments.calibration} does not exist: create it from normal images with --calibrate")
     calibration = decode(Calibration, arguments.calibration.read_bytes(), str(arguments.calibration))
     calibration.check_bundle(bundle)
     if models.choice(arguments).precision is not calibration.precision:
-        terminal.warn(f"the thresholds were fitted with {calibration.precision}: calibrate with --precision too")
+        terminal.warn(f"the thresholds were fitted with {calibration.precision}: calibrate with the same --precision")
     names, values = _values(bundle, arguments.images, arguments.count, calibration, arguments, terminal)
     normal = None
     if arguments.normal is not None:

@@ -1,4 +1,4 @@
-"""pocketvae targets."""
+"""The command `pocketvae targets`."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ _ACTIONS = ("list", "setup", "remove")
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument(
-        "action", metavar="ACTION", nargs="?", default="list", help="list (default), setup or remove, with names"
+        "action", metavar="ACTION", nargs="?", default="list", help="list (default), setup or remove, followed by names"
     )
     parser.add_argument("names", metavar="NAME", nargs="*", help="targets, or all")
-    parser.add_argument("--yes", action="store_true", help="set up without asking")
+    parser.add_argument("--yes", action="store_true", help="set up without asking for confirmation")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Lists, sets up or removes targets; returns 3 where one that was named cannot be had."""
+    """Lists, sets up or removes targets; returns 3 if a named target is unavailable."""
     from pocketvae.benchmarks.targets import make_target
 
     if arguments.action not in _ACTIONS:
-        raise SpecError(f"pocketvae targets takes {', '.join(_ACTIONS)}, got {arguments.action!r}")
+        raise SpecError(f"the action must be one of {', '.join(_ACTIONS)}, got {arguments.action!r}")
     with Terminal(quiet=arguments.quiet) as terminal:
         if arguments.action == "list":
             return _list(terminal, arguments.names)
@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         targets = [make_target(name) for name in names]
         if arguments.action == "remove":
             return _remove(terminal, targets)
-        # One that cannot be had must not keep the others from being set up.
+        # A target that is unavailable must not keep the others from being set up.
         return max(_set_up(terminal, target, assume_yes=arguments.yes) for target in targets)
 
 
@@ -60,11 +60,11 @@ def _set_up(terminal: Terminal, target: Target, *, assume_yes: bool) -> int:
         return 3
     if steps:
         total = sum(step.download_bytes for step in steps)
-        terminal.line(f"{target.name} needs, about {_megabytes(total)} to download:")
+        terminal.line(f"{target.name} needs these steps, about {_megabytes(total)} to download:")
         for step in steps:
             terminal.line(f"  {step.text}, about {_megabytes(step.download_bytes)}")
         if not assume_yes and not _agreed():
-            raise TargetError(f"{target.name} was not set up: nothing was downloaded; --yes sets up without asking")
+            raise TargetError(f"{target.name} was not set up and nothing was downloaded; --yes sets up without asking")
     for step in steps:
         terminal.note(f"{target.name}: {step.text}")
         try:
@@ -92,7 +92,7 @@ def _remove(terminal: Terminal, targets: list[Target]) -> int:
 def _agreed() -> bool:
     if not sys.stdin.isatty():
         return False
-    return input("Go on? [y/N] ").strip().lower() in ("y", "yes")
+    return input("Continue? [y/N] ").strip().lower() in ("y", "yes")
 
 
 def _megabytes(size_bytes: int) -> str:

@@ -1,4 +1,4 @@
-"""What the commands print with: results to stdout, progress and warnings to stderr."""
+"""Printing for all commands: results to stdout, progress and warnings to stderr."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Terminal:
         self._bar.update(self._tasks[step.stage], completed=step.done, total=step.total, detail=step.detail)
 
     def warn(self, text: str) -> None:
-        """Prints a warning on stderr, quiet or not."""
+        """Prints a warning to stderr, even with --quiet."""
         self._err.print(Text(f"pocketvae: warning: {text}"), soft_wrap=True)
 
     def note(self, text: str) -> None:
-        """Prints on stderr what is being done."""
+        """Prints to stderr what is being done."""
         if not self._quiet:
             self._err.print(Text(text), soft_wrap=True)
 
@@ -87,7 +87,7 @@ class Terminal:
         )
 
     def _plain_step(self, step: Step) -> None:
-        # A log file wants a line now and then, not a bar: when a stage begins, ends, or has gone on for a while.
+        # A log file gets an occasional line, not a bar: when a stage begins, ends, or has run for a while.
         stage, printed = self._last
         now = time.monotonic()
         if stage == step.stage and step.done < step.total and now - printed < _PLAIN_INTERVAL_S:
@@ -98,7 +98,7 @@ class Terminal:
 
 
 class _Console(Console):
-    """A console that leaves a reader that went away to `main`; rich itself would end the process with exit code 1."""
+    """A console that lets `main` handle a closed pipe; rich itself would end the process with exit code 1."""
 
     def on_broken_pipe(self) -> None:
         raise BrokenPipeError

@@ -1,4 +1,4 @@
-"""pocketvae train."""
+"""The command `pocketvae train`."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data", metavar="SRC", required=True, help="mnist, a folder of images, .npz, .npy or idx files"
     )
-    parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="run directory to make")
+    parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="run directory to create")
     parser.add_argument("--preset", default="mnist-tiny", help="named configuration (default: %(default)s)")
-    parser.add_argument("--config", metavar="FILE", type=Path, help="TOML file of values that replace the preset's")
+    parser.add_argument("--config", metavar="FILE", type=Path, help="TOML file of values that override the preset's")
     parser.add_argument(
-        "--set", metavar="KEY=VALUE", action="append", default=[], help="replace one value, for example epochs=20"
+        "--set", metavar="KEY=VALUE", action="append", default=[], help="override one value, for example epochs=20"
     )
-    parser.add_argument("--resume", action="store_true", help="go on with an interrupted training, if there is one")
+    parser.add_argument("--resume", action="store_true", help="resume an interrupted training run, if there is one")
     parser.add_argument(
         "--strategy", default="none", help="none, mirrored or multi_worker: who shares the work (default: none)"
     )
-    parser.add_argument("--skip-corrupt", action="store_true", help="leave out images that cannot be read")
+    parser.add_argument("--skip-corrupt", action="store_true", help="skip images that cannot be read")
     common.add_force(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Trains and prints the final figures."""
+    """Trains a VAE and prints the final figures."""
     from pocketvae.bundle.run import RUN_NAME
     from pocketvae.spec import parse_choice
     from pocketvae.train import Strategy, parse_assignments, preset, read_toml, train, with_overrides

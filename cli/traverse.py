@@ -1,4 +1,4 @@
-"""pocketvae traverse."""
+"""The command `pocketvae traverse`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
     parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png with a row for each dimension")
-    parser.add_argument("--seed", metavar="SEED", type=int, help="where to stand (default: the middle of N(0, I))")
-    parser.add_argument("--span", metavar="S", type=float, default=3.0, help="from -S to S (default: 3)")
-    parser.add_argument("--steps", metavar="N", type=int, default=9, help="images in a row (default: 9)")
-    parser.add_argument("--dimensions", metavar="N", type=int, help="the N most active (default: all)")
+    parser.add_argument("--seed", metavar="SEED", type=int, help="latent to start from (default: the mean of N(0, I))")
+    parser.add_argument("--span", metavar="S", type=float, default=3.0, help="go from -S to S (default: 3)")
+    parser.add_argument("--steps", metavar="N", type=int, default=9, help="images per row (default: 9)")
+    parser.add_argument("--dimensions", metavar="N", type=int, help="show the N most active (default: all)")
     models.add_label(parser)
     models.add_choice(parser)
     common.add_force(parser)

@@ -1,4 +1,4 @@
-"""pocketvae verify."""
+"""The command `pocketvae verify`."""
 
 from __future__ import annotations
 
@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    help = "folder made by pocketvae export, or one .tflite or .onnx file of it"
+    help = "folder made by pocketvae export, or one .tflite or .onnx file from it"
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help=help)
     parser.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
     parser.add_argument("--headed", action="store_true", help="show the browser of the target chromium")
-    parser.add_argument("--threads", metavar="N", type=int, default=1, help="inside one inference (default: 1)")
+    parser.add_argument("--threads", metavar="N", type=int, default=1, help="threads used by one call (default: 1)")
     parser.add_argument(
-        "--config", metavar="FILE", type=Path, help="limits of your own (default: pocketvae.toml beside the bundle)"
+        "--config", metavar="FILE", type=Path, help="custom limits (default: pocketvae.toml next to the bundle)"
     )
-    parser.add_argument("--details", action="store_true", help="print PSNR, SSIM and other figures too")
-    parser.add_argument("--thorough", action="store_true", help="test likelihood and samples too; takes longer")
+    parser.add_argument("--details", action="store_true", help="also print PSNR, SSIM and other figures")
+    parser.add_argument("--thorough", action="store_true", help="also test likelihood and samples; takes longer")
     parser.add_argument("--data", metavar="SRC", help="images for --thorough, as for train (default: the golden ones)")
-    parser.add_argument("--layers", action="store_true", help="compare every layer with the float32 file's")
+    parser.add_argument("--layers", action="store_true", help="compare every layer with that of the float32 file")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every check as JSON")
     parser.add_argument("--junit", metavar="FILE", type=Path, help="write JUnit XML for a CI system")
     parser.add_argument("--markdown", metavar="FILE", type=Path, help="write a summary for a pull request")
@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Verifies and prints one row per artifact; returns 1 where a check failed, 3 where something could not run."""
+    """Verifies and prints one row per artifact; returns 1 if a check failed, 3 if something could not run."""
     from pocketvae.bundle.bundle import open_bundle
 
     for path in (arguments.json, arguments.junit, arguments.markdown, arguments.html):
@@ -48,12 +48,12 @@ def run(arguments: argparse.Namespace) -> int:
     common.check_folder_output(arguments.save_worst)
     _check_bundle_options(arguments)
     if arguments.data is not None and not arguments.thorough:
-        raise SpecError("--data gives the images of --thorough: name that too")
+        raise SpecError("--data only applies to --thorough: add that option")
     with Terminal(quiet=arguments.quiet) as terminal:
         # Opened once, since that reads and hashes every file.
         bundle = None if _is_one_file(arguments.bundle) else open_bundle(arguments.bundle)
         verification = _verify(arguments, bundle, terminal)
-    # What took long is told first: a full disk must not lose it.
+    # Print first what took long to compute: a full disk must not lose it.
     _print(arguments, terminal, verification.result)
     _write(arguments, bundle, verification)
     if any(not check.passed for check in verification.result.checks):
@@ -101,7 +101,7 @@ def _is_one_file(path: Path) -> bool:
 
 
 def _check_bundle_options(arguments: argparse.Namespace) -> None:
-    """Refuses for one file what needs a bundle's goldens and manifest."""
+    """Refuses, for a single file, options that need a bundle's goldens and manifest."""
     if not _is_one_file(arguments.bundle):
         return
     options = {
@@ -112,7 +112,7 @@ def _check_bundle_options(arguments: argparse.Namespace) -> None:
     }
     for option, value in options.items():
         if value is not None:
-            raise SpecError(f"{option} needs a bundle, and {arguments.bundle} is one file")
+            raise SpecError(f"{option} needs a bundle, but {arguments.bundle} is a single file")
 
 
 def _write(arguments: argparse.Namespace, bundle: Bundle | None, verification: Verification) -> None:

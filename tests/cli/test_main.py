@@ -113,7 +113,7 @@ def test_too_little_memory_says_what_to_do(monkeypatch, capsys):
 
     monkeypatch.setattr(main_module, "_run", fail)
     assert main(["doctor"]) == 2
-    message = "pocketvae: there is not enough memory (Unable to allocate 931. GiB): ask for fewer or smaller images\n"
+    message = "pocketvae: not enough memory (Unable to allocate 931. GiB): use fewer or smaller images\n"
     assert capsys.readouterr().err == message
 
 

@@ -62,7 +62,7 @@ def test_setup_says_what_it_downloads_and_asks(capsys, board, monkeypatch):
     monkeypatch.setattr(command, "_agreed", lambda: False)
     assert main(["targets", "setup", "board"]) == 3
     said = capsys.readouterr()
-    assert "board needs, about 12 MB to download:" in said.out
+    assert "board needs these steps, about 12 MB to download:" in said.out
     assert "a package, about 12 MB" in said.out
     assert "nothing was downloaded" in said.err
     assert board.taken == []
@@ -113,7 +113,7 @@ def test_a_named_program_that_cannot_be_run_is_told_by_name(name, variable, kind
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["stup", "node"], "takes list, setup, remove, got 'stup'"),
+        (["stup", "node"], "the action must be one of list, setup, remove, got 'stup'"),
         (["setup"], "at least one target must be named"),
         (["setup", "nod", "--yes"], "unknown target 'nod': did you mean 'node'"),
     ],

@@ -158,7 +158,7 @@ def test_an_existing_output_is_kept_without_force(refused, tmp_path, words):
 def test_force_does_not_delete_what_is_not_pocketvae_s(refused, tmp_path, words):
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine.txt").write_text("precious")
-    refused("--force replaces an empty folder or one with a", *words, "--force", "--out", tmp_path / "out")
+    refused("--force only replaces an empty folder or one with a", *words, "--force", "--out", tmp_path / "out")
     refused("mine.txt is neither", *words, "--force", "--out", tmp_path / "out" / "mine.txt")
     assert (tmp_path / "out" / "mine.txt").read_text() == "precious"
 
@@ -189,7 +189,7 @@ def test_export_of_something_else(refused, tmp_path):
         ("--components", "decodr", "unknown component 'decodr': did you mean 'decoder'"),
         ("--precisions", ",", "at least one precision must be named"),
         ("--image-dtype", "uint16", "unknown image dtype 'uint16': did you mean 'uint8'"),
-        ("--batch", "1,x", "--batch takes whole numbers such as 1 or 1,2, got '1,x'"),
+        ("--batch", "1,x", "--batch takes integers such as 1 or 1,2, got '1,x'"),
         ("--memory-limit", "0", "--memory-limit takes a number of gigabytes above 0, got 0"),
         ("--memory-limit", "nan", "--memory-limit takes a number of gigabytes above 0, got nan"),
     ],
@@ -246,12 +246,12 @@ def test_thread_counts_of_verify(refused, tmp_path, bundles, count):
     ("options", "message"),
     [
         (("--batch", "0"), "a batch size must be at least 1, got 0"),
-        (("--batch", "one"), "--batch takes whole numbers"),
+        (("--batch", "one"), "--batch takes integers"),
         (("--paced", "0"), "a pace must be above 0"),
         (("--paced", "fast"), "--paced takes numbers such as 10 or 10,60, got 'fast'"),
-        (("--margin", "5"), "--margin and --force-compare belong to --baseline"),
-        (("--force-compare",), "--margin and --force-compare belong to --baseline"),
-        (("--target-ms", "5"), "--target-ms and --max-kb belong to --recommend"),
+        (("--margin", "5"), "--margin and --force-compare need --baseline"),
+        (("--force-compare",), "--margin and --force-compare need --baseline"),
+        (("--target-ms", "5"), "--target-ms and --max-kb need --recommend"),
         (("--recommend", "--target-ms", "0"), "--target-ms must be above 0"),
         (("--recommend", "--component", "decodr"), "did you mean 'decoder'"),
         (("--original-decoder", "nowhere"), "the original nowhere does not exist"),
@@ -261,10 +261,16 @@ def test_thread_counts_of_verify(refused, tmp_path, bundles, count):
         (("--recommend", "--max-kb", "inf"), "--max-kb must be above 0, got inf"),
         (("--recommend", "--batch", "4"), "--recommend compares calls of one sample: add 1 to --batch"),
         (("--artifacts", ","), "at least one artifact must be named"),
-        (("--targets", "node", "--batch", "1"), "only this machine takes --batch: add host to --targets"),
-        (("--targets", "node", "--paced", "9", "--profile"), "only this machine takes --paced, --profile: add host"),
-        (("--targets", "node", "--baseline", "b", "--recommend"), "takes --baseline, --recommend: add host"),
-        (("--targets", "node", "--instructions"), "takes --instructions: add host"),
+        (("--targets", "node", "--batch", "1"), "--batch can only be used on this machine: add host to --targets"),
+        (
+            ("--targets", "node", "--paced", "9", "--profile"),
+            "--paced, --profile can only be used on this machine: add host",
+        ),
+        (
+            ("--targets", "node", "--baseline", "b", "--recommend"),
+            "--baseline, --recommend can only be used on this machine: add host",
+        ),
+        (("--targets", "node", "--instructions"), "--instructions can only be used on this machine: add host"),
     ],
 )
 def test_what_bench_cannot_do(refused, tmp_path, bundles, options, message):
@@ -308,7 +314,7 @@ def test_an_unknown_artifact_to_time(refused, tmp_path, bundles):
 def test_inspect_of_something_else(refused, tmp_path, name):
     (tmp_path / "folder").mkdir()
     (tmp_path / "notes.txt").write_text("x")
-    refused("is no run, no bundle and no .tflite or .onnx file", "inspect", tmp_path / name)
+    refused("is not a run, a bundle, or a .tflite or .onnx file", "inspect", tmp_path / name)
 
 
 @pytest.mark.parametrize("kept", [0, 3, 100, 0.5, 0.99])

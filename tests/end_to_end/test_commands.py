@@ -110,7 +110,7 @@ def test_bench_returns_1_for_a_proven_regression(command, tmp_path, bundles):
     (tmp_path / "past.json").write_text(json.dumps(past))
     outcome = command("bench", bundle, "--no-original", "--baseline", tmp_path / "past.json")
     assert outcome.code == 1
-    assert "against results measured before, 10% slower is allowed" in outcome.out
+    assert "compared with results measured before, 10% slower is allowed" in outcome.out
     assert "regressed" in outcome.out
 
 
@@ -124,7 +124,7 @@ def test_inspect_of_a_bundle_and_of_one_artifact(command, tmp_path, bundles):
     bundle = bundles.make_bundle(tmp_path / "b")
     whole, alone = command("inspect", bundle), command("inspect", bundle / "decoder.float32.onnx")
     assert whole.code == alone.code == 0
-    assert "bundle: tiny, every file as recorded" in whole.out
+    assert "bundle: tiny, every file matches its hash" in whole.out
     assert "z 1x3 float32" in alone.out
     assert "image 1x6x6x1 float32" in alone.out
 

@@ -45,7 +45,7 @@ def test_a_file_without_metadata_is_refused(refused, command, tmp_path, bundles)
     path = tmp_path / "plain.onnx"
     path.write_bytes(bundles.decoder_model(bundles.right_weight()).SerializeToString())
     refused(r"plain\.onnx has no pocketvae metadata: verify the bundle that it came from", "verify", path)
-    assert "no pocketvae metadata inside" in command("inspect", path).out
+    assert "the file does not contain pocketvae metadata" in command("inspect", path).out
 
 
 @pytest.mark.parametrize("content", [b"", b"text", b"\x00" * 2000])
@@ -59,7 +59,7 @@ def test_what_is_no_model_is_refused(refused, tmp_path, content, suffix):
 
 
 def test_what_needs_a_bundle_is_refused(refused, lone, tmp_path):
-    refused("--html needs a bundle, and .* is one file", "verify", lone, "--html", tmp_path / "v.html")
+    refused("--html needs a bundle, but .* is a single file", "verify", lone, "--html", tmp_path / "v.html")
     refused("--save-worst needs a bundle", "verify", lone, "--save-worst", tmp_path / "w")
     assert not (tmp_path / "v.html").exists()
 
@@ -97,11 +97,11 @@ def test_lint_without_the_package_that_is_asked_returns_3(command, lone, monkeyp
     monkeypatch.setattr(lint_module, "lint", missing)
     outcome = command("inspect", "--lint", lone)
     assert outcome.code == 3
-    assert f"{lone.name} was not looked at: onnx is not installed" in outcome.err
+    assert f"{lone.name} was not examined: onnx is not installed" in outcome.err
 
 
 def test_a_run_is_not_linted(refused, tmp_path, monkeypatch):
     from pocketvae.bundle import run
 
     monkeypatch.setattr(run, "is_run", lambda path: True)
-    refused("--lint looks at exported files, and .* is a run: export it first", "inspect", "--lint", tmp_path)
+    refused("--lint examines exported files, but .* is a run: export it first", "inspect", "--lint", tmp_path)

@@ -436,14 +436,17 @@ def test_a_file_is_loaded_with_the_flavour_that_it_names(models):
 def test_a_run_and_a_model_of_one_s_own_exclude_each_other(tmp_path, capsys):
     out = ["--out", str(tmp_path / "b"), "--quiet"]
     for words, message in (
-        (["run", "--decoder", "d.keras"], "--decoder is for a model of your own: name a RUN, or --decoder, not both"),
-        (["run", "--data", "mnist"], "--data is for a model of your own"),
-        ([], "a RUN must be named, or a model of your own with --decoder FILE"),
+        (
+            ["run", "--decoder", "d.keras"],
+            "--decoder is for user-supplied models: give either RUN or --decoder, not both",
+        ),
+        (["run", "--data", "mnist"], "--data is for user-supplied models"),
+        ([], "export needs a RUN, or a user-supplied model with --decoder FILE"),
         (["--decoder", "d", "--encoder-signature", "encode"], "--encoder-signature needs --encoder"),
-        (["--encoder", "e.keras"], "a RUN must be named, or a model of your own with --decoder FILE"),
+        (["--encoder", "e.keras"], "export needs a RUN, or a user-supplied model with --decoder FILE"),
         (["--decoder", "d.keras", "--decoder-output", "logit"], "did you mean 'logits'?"),
         (["--decoder", "d.keras", "--encoder", "e", "--encoder-outputs", "mean,logvar"], "did you mean 'log_var'?"),
-        (["--decoder", "d.keras", "--image-shape", "28"], "--image-shape takes three whole numbers"),
+        (["--decoder", "d.keras", "--image-shape", "28"], "--image-shape takes three integers"),
         (["--decoder", "d.keras", "--data", "mnist"], "--data .* needs --encoder"),
         (["--decoder", "d.keras", "--components", "encoder"], "there is no encoder"),
     ):

@@ -220,7 +220,7 @@ def test_the_command_does_the_same(tables_path, grey_images, noise, tmp_path, mo
     np.save("noise.npy", noise)
     command = ["score", str(tables_path), "--calibration", "c.json", "--quiet"]
     assert main([*command, "noise.npy"]) == 2
-    assert "c.json is not there: make it from normal images with --calibrate" in capsys.readouterr().err
+    assert "c.json does not exist: create it from normal images with --calibrate" in capsys.readouterr().err
     assert main([*command, "blobs.npy", "--calibrate", "--false-positive-rate", "0.1"]) == 0
     files = ["--json", "s.json", "--csv", "s.csv", "--roc", "roc.svg"]
     assert main([*command, "noise.npy", "--normal", "blobs.npy", *files]) == 0
@@ -230,12 +230,15 @@ def test_the_command_does_the_same(tables_path, grey_images, noise, tmp_path, mo
         (["noise.npy", "--roc", "r.svg"], "--roc needs --normal SRC"),
         (["noise.npy", "--score", "densety"], "unknown score 'densety': did you mean 'density'"),
         (["--calibrate", "blobs.npy"], "c.json exists"),
-        (["--calibrate", "blobs.npy", "--csv", "x.csv"], "--csv is for scoring: leave it out of --calibrate"),
+        (["--calibrate", "blobs.npy", "--csv", "x.csv"], "--csv is for scoring: leave it out with --calibrate"),
         (["--calibrate", "blobs.npy", "--count", "9"], "--count is for scoring"),
         (["--calibrate", "blobs.npy", "--force", "--samples", "10001"], "at most 10000, got 10001"),
         (["--calibrate", "blobs.npy", "--force", "--label", "1"], "takes no label"),
-        (["noise.npy", "--samples", "9"], "--samples is for --calibrate: the calibration has its own"),
-        (["noise.npy", "--false-positive-rate", "0.1"], "--false-positive-rate is for --calibrate"),
+        (
+            ["noise.npy", "--samples", "9"],
+            "--samples only applies to --calibrate: the calibration file already has a value",
+        ),
+        (["noise.npy", "--false-positive-rate", "0.1"], "--false-positive-rate only applies to --calibrate"),
     ):
         assert main([*command, *words]) == 2
         assert message in capsys.readouterr().err

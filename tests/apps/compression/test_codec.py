@@ -323,14 +323,14 @@ def test_the_commands_do_the_same(tables_path, grey_images, tmp_path, monkeypatc
     assert json.loads((tmp_path / "folder" / "decompressed.json").read_text())["images"] == 20
     assert main(["decompress", bundle, "z.pvae", "--out", "folder", "--force", "--quiet"]) == 0
     for words, message in (
-        (["compress", bundle, "x.npy"], "compress needs either --out FILE, or --fit"),
+        (["compress", bundle, "x.npy"], "compress needs either --out FILE or"),
         (["compress", bundle, "--fit", "x.npy"], "codec.npz exists"),
-        (["compress", bundle, "x.npy", "--fit", "--out", "w"], "compress needs either --out FILE, or --fit"),
-        (["compress", bundle, "x.npy", "--fit", "--force", "--count", "9"], "--fit takes all training images"),
+        (["compress", bundle, "x.npy", "--fit", "--out", "w"], "compress needs either --out FILE or"),
+        (["compress", bundle, "x.npy", "--fit", "--force", "--count", "9"], "--fit uses all training images"),
         (["compress", bundle, "x.npy", "--fit", "--force", "--fit-steps", "0"], "needs at least 1 step"),
         (["compress", bundle, "x.npy", "--fit", "--force", "--fit-steps", "-5"], "got -5, 64 and 2048"),
-        (["compress", bundle, "x.npy", "--out", "w", "--fit-steps", "9"], "--fit-steps is for --fit"),
-        (["compress", bundle, "x.npy", "--out", "w", "--lossless", "--label", "1"], "holds pixels and no labels"),
+        (["compress", bundle, "x.npy", "--out", "w", "--fit-steps", "9"], "--fit-steps only applies to --fit"),
+        (["compress", bundle, "x.npy", "--out", "w", "--lossless", "--label", "1"], "holds pixels but no labels"),
         (["compress", bundle, "x.npy", "--out", "w", "--label", "1"], "takes no label, got 1"),
         (["decompress", bundle, "x.npy", "--out", "w.npz"], "x.npy is no file of pocketvae compress"),
         (["decompress", bundle, "z.pvae", "--out", "w.png"], "one .png holds one image, got 20"),

@@ -212,7 +212,7 @@ def test_what_cannot_be_explored_is_refused(bundle, tmp_path, monkeypatch, capsy
     assert main(["explore"]) == 2
     assert "required: BUNDLE" in capsys.readouterr().err
     assert main(["explore", "--setup", str(bundle.path)]) == 2
-    assert "--setup takes no BUNDLE" in capsys.readouterr().err
+    assert "--setup does not take a BUNDLE" in capsys.readouterr().err
     monkeypatch.setattr(web_runtime.shutil, "which", lambda _: None)
     assert main(["explore", "--setup"]) == 3
     assert "npm is not installed" in capsys.readouterr().err

@@ -154,7 +154,7 @@ def test_the_commands_do_the_same(bundle, source, tmp_path, capsys, monkeypatch)
         assert main([*words, "--quiet"]) == 0, words
     assert "70 posteriors of 3 dimensions: l.npz" in capsys.readouterr().out
     for words, message in (
-        (["interpolate", "b", "--seeds", "1,x", "--out", "j.gif"], "seeds are whole numbers such as 1,2"),
+        (["interpolate", "b", "--seeds", "1,x", "--out", "j.gif"], "seeds must be integers such as 1,2"),
         (["interpolate", "b", "--seeds", "1,2", "--out", "j.gif", "--path", "linea"], "did you mean 'linear'"),
         (["traverse", "b", "--out", "t.png"], "t.png exists"),
         (["traverse", "b", "--out", "u.png", "--dimensions", "4"], "the VAE has 3 latent dimensions, 4 were asked for"),

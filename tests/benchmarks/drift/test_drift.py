@@ -46,7 +46,7 @@ def test_images_of_another_shape_are_refused(tmp_path, bundles):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--data", "mnist"], "--data gives the images of --thorough"),
+        (["--data", "mnist"], "--data only applies to --thorough"),
         (["--thorough", "--data", "nothing"], "data must be 'mnist', a folder of images"),
         (["--thorough", "--data", "mnist"], "the images must be (6, 6, 1)"),
     ],
