@@ -1,4 +1,4 @@
-"""What a device does with a bundle: generate, reconstruct, compress, score, explore. No TensorFlow."""
+"""Applications of a bundle on a device: generate, reconstruct, compress, score, explore, all without TensorFlow."""
 
 from typing import TYPE_CHECKING
 

@@ -17,7 +17,7 @@ _ANIMATION_HEIGHT = 128
 
 
 class PictureKind(enum.StrEnum):
-    """What a file name's extension asks for."""
+    """The kind of picture that a file name's extension selects."""
 
     PNG = "png"
     GIF = "gif"
@@ -25,10 +25,10 @@ class PictureKind(enum.StrEnum):
 
     @classmethod
     def of(cls, path: Path, *kinds: PictureKind) -> PictureKind:
-        """Returns the kind that a path names.
+        """Returns the kind of picture that a path's extension selects.
 
         Raises:
-            SpecError: the extension is none of `kinds`.
+            SpecError: the extension is not one of `kinds`.
         """
         known = kinds or tuple(cls)
         extension = path.suffix.lower().lstrip(".")
@@ -41,13 +41,13 @@ def picture(images: Pixels, columns: int, kind: PictureKind, *, frame_ms: int) -
     """Encodes images `[N, H, W, 1 or 3] uint8` as one file: a PNG grid of `columns`, or an animation.
 
     Args:
-        images: In order.
+        images: The images, in order.
         columns: Of a grid.
-        kind: Of the file.
-        frame_ms: How long an animation shows an image; it runs forth and back for ever.
+        kind: Kind of file.
+        frame_ms: How long an animation shows an image; it runs back and forth forever.
 
     Raises:
-        DataError: images of another number of channels, or a time that is not positive.
+        DataError: the images have another number of channels, or the time is not positive.
     """
     check_channels(images.shape[3])
     if kind is PictureKind.PNG:
@@ -64,13 +64,13 @@ def single(image: Pixels) -> bytes:
 
 
 def check_channels(channels: int) -> None:
-    """Refuses images that no picture can show.
+    """Checks that images can be shown in a picture.
 
     Raises:
-        DataError: there are neither one nor three channels.
+        DataError: the number of channels is neither 1 nor 3.
     """
     if channels not in (1, 3):
-        raise DataError(f"only images of 1 or 3 channels can be shown, got {channels}: use .npz")
+        raise DataError(f"only images with 1 or 3 channels can be shown, got {channels}: use .npz")
 
 
 def _animation(images: Pixels, kind: PictureKind, frame_ms: int) -> bytes:

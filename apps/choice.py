@@ -1,4 +1,4 @@
-"""Which of a bundle's artifacts does the work."""
+"""Which of a bundle's artifacts to use."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Choice:
     """Precision, format and threads of the models that are used.
 
     Attributes:
-        precision: Of encoder and decoder.
-        format: None for the first that the bundle has and that runs here.
-        num_threads: Inside one call.
+        precision: Precision of encoder and decoder.
+        format: None for the first format that the bundle has and this machine can run.
+        num_threads: Threads used by one call.
 
     Raises:
         SpecError: `num_threads` is below 1.

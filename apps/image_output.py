@@ -1,4 +1,4 @@
-"""Many images on disk, written one after the other: a folder of PNG files, or one array file."""
+"""Output of many images, written one after another: a folder of PNG files, or one array file."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def image_name(index: int) -> str:
 
 
 def write_numbered(folder: Path, first: int, images: Pixels) -> None:
-    """Writes images as PNG files with the numbers `first`, `first` + 1 and so on; each file appears whole."""
+    """Writes images as PNG files with the numbers `first`, `first` + 1 and so on; no file is left half-written."""
     for offset, image in enumerate(images):
         path = folder / image_name(first + offset)
         temporary = folder / f".{path.name}.tmp"
@@ -36,20 +36,20 @@ def write_numbered(folder: Path, first: int, images: Pixels) -> None:
 
 
 def written_count(folder: Path, first: int, count: int) -> int:
-    """Returns how many of the images `first`, `first` + 1, ... are in a folder without a gap."""
+    """Returns how many consecutive images from `first` on are in a folder."""
     names = {entry.name for entry in os.scandir(folder)}
     return next((done for done in range(count) if image_name(first + done) not in names), count)
 
 
 def check_space(folder: Path, size_bytes: int) -> None:
-    """Refuses what a disk has no room for, before any work.
+    """Checks, before any work, that the disk has enough space.
 
     Raises:
-        DataError: fewer bytes are free.
+        DataError: there is not enough free space.
     """
     free = shutil.disk_usage(folder).free
     if size_bytes > free:
-        raise DataError(f"the output needs about {size_bytes / 1e9:.3g} GB, and {folder} has {free / 1e9:.3g} GB free")
+        raise DataError(f"the output needs about {size_bytes / 1e9:.3g} GB, but {folder} has {free / 1e9:.3g} GB free")
 
 
 @contextlib.contextmanager
@@ -57,8 +57,8 @@ def array_file(path: Path, shape: tuple[int, ...], *, force: bool) -> Iterator[C
     """Yields a function that appends images to the array `images` of an `.npz` file; memory stays bounded.
 
     Args:
-        path: The file; it appears when all is written.
-        shape: Of the whole array, `(N, H, W, C)`.
+        path: The file, which appears once everything is written.
+        shape: Shape of the whole array, `(N, H, W, C)`.
         force: Replace a file that exists.
 
     Raises:

@@ -1,4 +1,4 @@
-"""The latents of images as a table: `.npz`, or Parquet for data tools."""
+"""Output of latents as a table: `.npz`, or Parquet for data tools."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def encode_images(
 
 
 def check_latents_output(out: Path, *, force: bool) -> None:
-    """Refuses an output that cannot be written, before any work.
+    """Checks, before any work, that the output can be written.
 
     Raises:
         SpecError: the extension is neither `.npz` nor `.parquet`.
@@ -53,7 +53,7 @@ def check_latents_output(out: Path, *, force: bool) -> None:
         OutputExistsError: it exists and `force` is off.
     """
     if out.suffix.lower() not in (".npz", ".parquet"):
-        raise SpecError(f"latents are written as .npz or .parquet, got {out.name!r}")
+        raise SpecError(f"the output must end in .npz or .parquet, got {out.name!r}")
     if out.suffix.lower() == ".parquet":
         try:
             import pyarrow.parquet  # noqa: F401
@@ -63,7 +63,7 @@ def check_latents_output(out: Path, *, force: bool) -> None:
 
 
 def write_latents(out: Path, posterior: Posterior, source: SourceImages, *, force: bool) -> None:
-    """Writes names, labels where there are any, means and log-variances.
+    """Writes names, labels if there are any, means and log-variances.
 
     An `.npz` holds `names`, `z_mean`, `z_log_var` and `labels`; a Parquet file a column `name`, `label`, `z_mean_0`,
     ..., `z_log_var_0`, ....

@@ -1,4 +1,4 @@
-"""Images to work on: one file, a folder, an array file or MNIST's test images, in the size that the model takes."""
+"""Input images: one file, a folder, an array file or MNIST's test images, in the size that the model takes."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from pocketvae.spec import VaeSpec
 
 Pixels = npt.NDArray[np.uint8]
 _PROGRESS_EVERY = 500
-# Subfolders that are parts of a data set, no classes; what to work on is most likely the last of them.
+# Subfolders that are splits of a data set, not classes; the last of them is most likely the one that is meant.
 _PARTS = ("train", "validation", "val", "test")
 
 
@@ -27,9 +27,10 @@ class SourceImages:
 
     Attributes:
         images: `[N, H, W, C] uint8`.
-        names: Of every image: its file, or its number in the array.
+        names: Name of every image: its file, or its number in the array.
         labels: `[N] int32`, or None.
-        folder_classes: Subfolders that the labels number in the order of their names; None of labels from elsewhere.
+        folder_classes: Number of subfolders that the labels were numbered from, in the order of their names; None
+            for labels from another source.
     """
 
     images: Pixels
@@ -41,7 +42,7 @@ class SourceImages:
         return len(self.images)
 
     def first(self, count: int | None) -> SourceImages:
-        """Returns the first images; all where `count` is None.
+        """Returns the first images; all if `count` is None.
 
         Raises:
             DataError: `count` is below 1.
@@ -51,27 +52,27 @@ class SourceImages:
         return replace(self, images=self.images[:count], names=self.names[:count], labels=labels)
 
     def labelled(self, label: int | None) -> SourceImages:
-        """Returns the images with one label for all, as they are worked on where one is named; None changes nothing."""
+        """Returns the images with one label for all; None leaves their labels as they are."""
         if label is None:
             return self
         return replace(self, labels=np.full(len(self), label, np.int32), folder_classes=None)
 
     def labels_for(self, vae: VaeSpec, label: int | None) -> npt.NDArray[np.int32] | int | None:
-        """Returns the labels to call a model with: the one that is named, or of a conditional VAE the images' own.
+        """Returns the labels to call a model with: the given one or, for a conditional VAE, the images' own.
 
         Raises:
-            SpecError: a label is named and the VAE is not class-conditional.
-            DataError: the labels number the subfolders of a folder, and the model has not as many classes.
+            SpecError: a label is given but the VAE is not class-conditional.
+            DataError: the labels come from subfolders, and their number differs from the model's classes.
         """
         if label is not None and vae.label_count == 0:
-            raise SpecError(f"the model takes no label, got {label}: this VAE is not class-conditional")
+            raise SpecError(f"the model does not take a label, got {label}: this VAE is not class-conditional")
         if label is not None or vae.label_count == 0:
             return label
-        # Class 7 of a folder that lacks two others would be called 5, and nothing would look wrong.
+        # In a folder without two of the classes, class 7 would become 5, and nothing would look wrong.
         if self.folder_classes not in (None, vae.label_count):
             raise DataError(
-                f"the folder has {self.folder_classes} subfolders and the model {vae.label_count} classes, so their "
-                "numbers differ: name a folder with a subfolder for every class, or pass --label"
+                f"the folder has {self.folder_classes} subfolders but the model {vae.label_count} classes, so their "
+                f"numbering differs: name a folder with a subfolder for every class, or pass --label"
             )
         return self.labels
 
@@ -87,11 +88,11 @@ def load_images(
     """Loads images in the size and mode that a model takes.
 
     Args:
-        source: `mnist` (its 10,000 test images), an image file, a folder of such, an `.npz`, `.npy` or idx file.
-        vae: Says what the model takes.
+        source: `mnist` (its 10,000 test images), an image file, a folder of image files, an `.npz`, `.npy` or idx file.
+        vae: The interface of the model.
         resize: Scale images to the model's size and convert between grey and colour.
-        count: Load the first images alone; all where it is None.
-        progress: Told while a folder is read.
+        count: Load only the first images; all if None.
+        progress: Called while a folder is read.
 
     Raises:
         DataError: the source is missing, empty or damaged, an image has another size or mode and `resize` is off,
@@ -104,7 +105,7 @@ def load_images(
     path = Path(source)
     if not path.exists():
         raise DataError(
-            f"images must be 'mnist', an image file, a folder, or an .npz, .npy or idx file; {source} is not there"
+            f"images must be 'mnist', an image file, a folder, or an .npz, .npy or idx file; {source} does not exist"
         )
     if path.is_dir() and not image_files.idx_files(path):
         return _from_folder(path, vae, count=count, resize=resize, progress=progress)
@@ -112,7 +113,7 @@ def load_images(
         image = _fitted(read_image(path), str(path), vae, resize=resize)
         return SourceImages(images=image[None], names=(path.name,), labels=None)
     (images, array_labels), test = image_files.read_source(path)
-    del test  # An app is given the images to work on; a test split of its own is a matter of training.
+    del test  # An app is given all images to process; splitting off a test set is a matter of training.
     return _from_array(images, array_labels, path.name, vae, count=count, resize=resize)
 
 
@@ -122,10 +123,10 @@ def load_training_images(
     """Loads a source as training does; returns its training images and its validation images.
 
     Args:
-        source: As for training: `mnist`, or a folder, an `.npz`, `.npy` or idx file.
-        vae: Says what the model takes.
+        source: A source as for training: `mnist`, or a folder, an `.npz`, `.npy` or idx file.
+        vae: The interface of the model.
         resize: Scale images to the model's size and convert between grey and colour.
-        progress: Told while a folder is read.
+        progress: Called while a folder is read.
 
     Raises:
         DataError: the source is missing, damaged, too small or of mixed image sizes, or does not fit the model.
@@ -189,7 +190,7 @@ def _fitted(image: Pixels, name: str, vae: VaeSpec, *, resize: bool) -> Pixels:
         return image
     if not resize:
         raise DataError(
-            f"{name} is {_describe(image.shape)}, the model takes {_describe(vae.image_shape)}: pass --resize"
+            f"{name} is {_describe(image.shape)}, but the model takes {_describe(vae.image_shape)}: pass --resize"
         )
     from PIL import Image
 

@@ -1,4 +1,4 @@
-"""The train room: images in, a run directory out."""
+"""Training: images in, a run directory out."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Checkpoints: all that an interrupted training needs to go on as if nothing had happened."""
+"""Checkpoints: everything that an interrupted training run needs to continue as if it had not been interrupted."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class DataIdentity:
-    """What tells one data source from another.
+    """Identifies a data source.
 
     Attributes:
-        name: Of the source.
-        counts: Training, validation and test images.
-        sha256: Of the training images, hexadecimal.
+        name: Name of the source.
+        counts: Numbers of training, validation and test images.
+        sha256: SHA-256 of the training images, hexadecimal.
     """
 
     __pydantic_config__ = STRICT
@@ -41,12 +41,12 @@ class DataIdentity:
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointRecord:
-    """The document beside the weights; they count only once it names them.
+    """The document next to the weights, which only count once it names them.
 
     Attributes:
-        latest: Name of the checkpoint to go on from.
+        latest: Name of the checkpoint to continue from.
         best: Name of the weights of the best epoch.
-        config: As plain JSON values.
+        config: The training configuration as plain JSON values.
     """
 
     __pydantic_config__ = STRICT
@@ -62,12 +62,12 @@ class Checkpoints:
     """Keeps the latest checkpoint and the best weights of one training in a folder."""
 
     def __init__(self, folder: Path, trainer: Trainer, data: DataIdentity) -> None:
-        """Makes the folder.
+        """Creates the folder.
 
         Args:
-            folder: Of the run.
-            trainer: Whose state is kept.
-            data: What it trains on.
+            folder: Folder of the run.
+            trainer: The trainer whose state is kept.
+            data: The data that it trains on.
         """
         tf = import_tensorflow()
         self._path = folder / MILESTONE
@@ -96,11 +96,11 @@ class Checkpoints:
         self._drop_all_but([name for name in (latest, best) if name])
 
     def restore(self) -> LoopState:
-        """Returns to the latest checkpoint; a folder without one is the beginning.
+        """Restores the latest checkpoint; without one, training starts from the beginning.
 
         Raises:
-            SpecError: the training was begun with another configuration.
-            DataError: it was begun on other data.
+            SpecError: the training run was started with another configuration.
+            DataError: it was started on other data.
             TrainingError: the checkpoint is damaged.
         """
         if not self._path.exists():
@@ -128,7 +128,7 @@ class Checkpoints:
         try:
             with quiet_stderr():
                 checkpoint.read(str(self._folder / name)).assert_existing_objects_matched()
-        except Exception as e:  # TensorFlow raises whatever its reader met
+        except Exception as e:  # TensorFlow raises whatever its reader ran into
             reason = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
             raise TrainingError(f"the checkpoint {self._folder / name} is damaged: {reason}") from e
 
@@ -136,7 +136,7 @@ class Checkpoints:
         kept = tuple(f"{name}." for name in names)
         for file in self._folder.iterdir():
             if file.is_dir():
-                # What a writer leaves that was killed, or met a full disk.
+                # Left behind by a writer that was killed or ran into a full disk.
                 shutil.rmtree(file)
             elif file != self._path and not file.name.startswith(kept):
                 file.unlink()
@@ -151,11 +151,11 @@ def _check_same(record: CheckpointRecord, config: TrainConfig, data: DataIdentit
     ]
     if different:
         raise SpecError(
-            f"the interrupted training was begun with {', '.join(different)}: "
-            "resume it with the same configuration, or pass --force to begin anew"
+            f"the interrupted training run was started with {', '.join(different)}: resume it with the same "
+            f"configuration, or pass --force to start over"
         )
     if record.data != data:
         raise DataError(
-            f"the interrupted training was begun on other images ({record.data.name}, {record.data.counts[0]} to train "
-            f"with): resume it with the same, or pass --force to begin anew"
+            f"the interrupted training run was started on other images ({record.data.name}, {record.data.counts[0]} "
+            f"for training): resume it with the same images, or pass --force to start over"
         )

@@ -1,4 +1,4 @@
-"""The training configuration: what can be chosen, checked when it is made."""
+"""The training configuration: every setting, checked when it is constructed."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ class Objective(enum.StrEnum):
 class Binarization(enum.StrEnum):
     """How grey values become binary pixels.
 
-    DYNAMIC draws anew at every use, STATIC once for the whole run. Figures of the two cannot be compared: they differ
-    by about two nats on MNIST.
+    DYNAMIC redraws at every use, STATIC draws once for the whole run. Results of the two cannot be compared: they
+    differ by about two nats on MNIST.
     """
 
     DYNAMIC = "dynamic"
@@ -59,7 +59,7 @@ class TrainConfig:
     """Everything that decides how a VAE is built and trained, apart from the data.
 
     Attributes:
-        architecture: Kind of the networks.
+        architecture: Kind of network.
         latent_dim: D, the number of latent dimensions.
         channels: Filters of each stride-2 stage of a convolutional encoder, outermost first; the decoder mirrors them.
         blocks: Residual blocks of each stage.
@@ -67,31 +67,31 @@ class TrainConfig:
         hidden_layers: Dense layers of an MLP.
         conditional: Give encoder and decoder the label of every image.
         likelihood: p(x|z).
-        binarization: Of grey values, for the Bernoulli likelihood.
+        binarization: How grey values are binarized for the Bernoulli likelihood.
         prior: p(z).
-        components: Of a mixture or VampPrior.
-        couplings: Affine couplings of a RealNVP prior.
-        coupling_units: Width of their two hidden layers.
+        components: Components of a mixture or VampPrior.
+        couplings: Affine coupling layers of a RealNVP prior.
+        coupling_units: Width of the two hidden layers of each coupling.
         objective: What to maximize.
         importance_samples: K of the IWAE bound.
         beta: Weight of the KL divergence (Higgins et al. 2017).
         kl_warmup_epochs: Epochs over which that weight rises linearly from 0 (Sonderby et al. 2016).
-        free_bits_nats: KL per latent dimension, as a mean over the batch, below which it costs nothing (Kingma et al.
+        free_bits_nats: KL per latent dimension, averaged over the batch, below which there is no penalty (Kingma et al.
             2016, appendix C.8).
         epochs: Passes over the training images.
         batch_size: Images in one optimizer step, over all workers.
         learning_rate: Highest rate, reached after the warm-up.
-        schedule: Of the learning rate.
+        schedule: Learning-rate schedule.
         warmup_steps: Steps of linear warm-up.
         final_rate_fraction: The schedule ends at this fraction of `learning_rate`.
         max_gradient_norm: Gradients are scaled down to this global norm.
-        ema_decay: Of the exponential moving average of the weights that is evaluated and exported; 0 for none.
+        ema_decay: Decay of the exponential moving average of the weights that is evaluated and exported; 0 for none.
         patience_epochs: Stop when the validation ELBO has not improved for so many epochs; 0 for never.
         checkpoint_steps: Steps between checkpoints, besides the one after every epoch; 0 for none.
         jit_compile: Compile the step with XLA.
-        threads: Inside one operation; 0 for as many as there are cores.
+        threads: Threads used by one operation; 0 for one per core.
         onednn: Use oneDNN's operations, see `pocketvae.keras.io.import_tensorflow`.
-        seed: Decides initial weights, batches, binarization and latent noise.
+        seed: Determines initial weights, batches, binarization and latent noise.
 
     Raises:
         SpecError: a value is out of range, or two contradict each other.
@@ -136,11 +136,11 @@ class TrainConfig:
         self._check_objective()
 
     def as_dict(self) -> dict[str, Any]:
-        """Returns every value by its name."""
+        """Returns every value by name."""
         return asdict(self)
 
     def as_json(self) -> dict[str, Any]:
-        """Returns the same as plain JSON values, as documents hold them: lists for tuples, texts for choices."""
+        """Returns the same as plain JSON values, as in documents: lists for tuples, strings for choices."""
         values: dict[str, Any] = json.loads(json.dumps(self.as_dict()))
         return values
 
@@ -218,4 +218,4 @@ def _check(holds: bool, name: str, must_be: str, value: object) -> None:
 
 def _refuse(contradicts: bool, name: str, other: str, neutral: str) -> None:
     if contradicts:
-        raise SpecError(f"{name} has no meaning with {other}: set {name} = {neutral}")
+        raise SpecError(f"{name} has no effect with {other}: set {name} = {neutral}")

@@ -1,4 +1,4 @@
-"""What a training does to its images before the first step."""
+"""Preparation of the images before the first training step."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _CHUNK = 4096
 
 
 def identify(data: ImageSplits) -> DataIdentity:
-    """Returns what tells this data from other data, so that a training is resumed with its own."""
+    """Returns the identity of this data, so that training is only resumed with the same data."""
     digest = hashlib.sha256()
     for start in range(0, len(data.train), _CHUNK):
         digest.update(data.train.images[start : start + _CHUNK].tobytes())
@@ -28,7 +28,7 @@ def binarize_once(data: ImageSplits, seed: int) -> ImageSplits:
 
     Args:
         data: Grey values.
-        seed: Of the draws; every split has its own.
+        seed: Seed of the draws; every split has its own.
     """
     return replace(
         data,

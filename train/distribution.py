@@ -1,7 +1,7 @@
-"""Sharing a batch among workers with TensorFlow's own engine: one process, several devices, or several machines.
+"""Sharing a batch among workers with `tf.distribute`: one process, several devices, or several machines.
 
-Every worker holds the same weights, takes its part of every batch and adds its gradients to the others'. The noise of a
-step is drawn for the whole batch and cut like the batch, so that the number of workers changes nothing but the order
+Every worker holds the same weights, takes its part of every batch and adds its gradients to the others'. The noise of
+a step is drawn for the whole batch and split like the batch, so that the number of workers only changes the order
 of sums.
 """
 
@@ -47,8 +47,8 @@ class Workers:
         """Starts a strategy; with several processes this waits for all of them.
 
         Args:
-            strategy: Which.
-            batch_size: Of the whole batch.
+            strategy: The strategy to start.
+            batch_size: Size of the whole batch.
 
         Raises:
             SpecError: TF_CONFIG is missing or damaged, or the replicas cannot share the batch evenly.
@@ -76,11 +76,11 @@ class Workers:
         return bool(resolver.task_type == "chief" or (resolver.task_type == "worker" and resolver.task_id == 0))
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
-        """Returns the context in which shared variables are made."""
+        """Returns the context in which shared variables are created."""
         return contextlib.nullcontext() if self._strategy is None else self._strategy.scope()
 
     def scatter(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int32]) -> tuple[Any, Any, Any]:
-        """Cuts a batch: returns images, labels and the place of the first image, per replica of this process."""
+        """Splits a batch: returns images, labels and the position of the first image, per replica of this process."""
         tf = import_tensorflow()
         if self._strategy is None:
             return images, labels, np.int32(0)
@@ -100,7 +100,7 @@ class Workers:
         return distribute(images), distribute(labels), first
 
     def run(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
-        """Runs a function in every replica and returns the sum of what it returns."""
+        """Runs a function in every replica and returns the sum of the results."""
         if self._strategy is None:
             return function(*arguments)
         tf = import_tensorflow()
@@ -108,7 +108,7 @@ class Workers:
         return self._strategy.reduce(tf.distribute.ReduceOp.SUM, parts, axis=None)
 
     def mean(self, value: Any) -> Any:
-        """Inside a replica: returns the mean of a value over all replicas."""
+        """Returns the mean of a value over all replicas; called inside a replica."""
         if self._strategy is None:
             return value
         tf = import_tensorflow()

@@ -1,4 +1,4 @@
-"""Evaluation as a whole: a run directory in, the figures that papers report out."""
+"""Evaluation of a run: a run directory in, the figures that papers report out."""
 
 from __future__ import annotations
 
@@ -22,18 +22,19 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Evaluation:
-    """What `pocketvae evaluate` finds.
+    """The result of `pocketvae evaluate`.
 
     Attributes:
         run: Name of the run's preset.
         data: Name of the image source; its test images are evaluated.
-        likelihood: p(x|z), which says what the nats are of.
-        binarization: Of a Bernoulli likelihood; None for the others. Figures of the two kinds cannot be compared.
-        seed: Of binarization and latents.
+        likelihood: p(x|z), which determines what the nats measure.
+        binarization: Binarization for a Bernoulli likelihood; None for the others. Results of the two kinds cannot be
+            compared.
+        seed: Seed of binarization and latents.
         elbo: One latent sample per image.
         log_likelihood: By importance sampling.
-        elbo_bits_per_dim: Of the negative ELBO; None for a density.
-        bits_per_dim: Of -log p(x); None for a density.
+        elbo_bits_per_dim: The negative ELBO in bits per dimension; None for a density.
+        bits_per_dim: -log p(x) in bits per dimension; None for a density.
     """
 
     __pydantic_config__ = STRICT
@@ -63,17 +64,17 @@ def evaluate(
 
     Args:
         run_path: The run directory.
-        source: Where the images come from; None for the embedded MNIST of a run that was trained on it.
-        importance_samples: K, of every image.
-        image_count: Evaluate only the first so many; None for all.
-        seed: Of binarization and latents.
-        skip_corrupt: Leave out images of a folder that cannot be read, as the training may have done.
-        progress: Told after every batch.
+        source: Source of the images; None for a run that was trained on the embedded MNIST.
+        importance_samples: K, the samples per image.
+        image_count: Evaluate only the first images; None for all.
+        seed: Seed of binarization and latents.
+        skip_corrupt: Skip images of a folder that cannot be read, as training may have done.
+        progress: Called after every batch.
 
     Raises:
         ManifestError: the run is damaged.
         SpecError: a number is below 1.
-        DataError: the images cannot be used or are not of the model's size, or it is unknown where they are.
+        DataError: the images cannot be used or are not of the model's size, or their source is unknown.
         TargetError: TensorFlow is not installed.
     """
     for name, value in (("importance samples", importance_samples), ("images", image_count)):
@@ -103,7 +104,7 @@ def evaluate(
 
 
 def load_vae(run: Run) -> VaeModel:
-    """Loads a run's networks.
+    """Loads the networks of a run.
 
     Raises:
         ExportError: a model is damaged.
@@ -122,10 +123,10 @@ def load_vae(run: Run) -> VaeModel:
 
 def _data(run: Run, source: str | None, config: TrainConfig, *, skip_corrupt: bool) -> ImageSplits:
     if source is None and run.record.data != MNIST:
-        raise DataError(f"the run was trained on {run.record.data}: say with --data where it is")
+        raise DataError(f"the run was trained on {run.record.data}: pass its source with --data")
     data = load_splits(source or MNIST, skip_corrupt=skip_corrupt)
     if data.image_shape != run.record.vae.image_shape:
-        raise DataError(f"images must be {run.record.vae.image_shape} like the model's, got {data.image_shape}")
+        raise DataError(f"images must be {run.record.vae.image_shape} as the model expects, got {data.image_shape}")
     _check_labels(data.test, run.record.vae.label_count)
     return binarize_once(data, config.seed) if config.binarization is Binarization.STATIC else data
 
@@ -134,6 +135,8 @@ def _check_labels(test: ImageSet, label_count: int) -> None:
     if not label_count:
         return
     if test.labels is None:
-        raise DataError("a class-conditional model needs labels, and the images have none")
+        raise DataError("a class-conditional model needs labels, but the images do not have any")
     if int(test.labels.max()) >= label_count:
-        raise DataError(f"labels must be below {label_count} like the model's, got {int(test.labels.max())}")
+        raise DataError(
+            f"labels must be below {label_count}, the model's number of classes, got {int(test.labels.max())}"
+        )

@@ -1,4 +1,4 @@
-"""How good a model is: its bound, its likelihood by importance sampling, and what its latent carries."""
+"""Evaluation of a model: ELBO, likelihood by importance sampling, and active latent dimensions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BATCH = 500
 # Decoded images in one importance-sampling step: enough to keep two cores busy, few enough for the caches.
 _IMPORTANCE_DECODES = 2048
 _ACTIVE_VARIANCE = 0.01
-# Second word of the noise seeds: training uses 0 and up, bounds use -1 and down to here, importance samples go on.
+# Second word of the noise seeds: training uses 0 and up, bounds use -1 down to here, importance samples the rest.
 _IMPORTANCE_SEED = -(2**32)
 
 
@@ -30,9 +30,9 @@ class ElboEstimate:
 
     Attributes:
         negative_elbo_nats: Mean over the images.
-        standard_error_nats: Of that mean.
+        standard_error_nats: Standard error of that mean.
         reconstruction_nats: Mean of -log p(x|z).
-        kl_nats: Mean of KL(q(z|x) || p(z)), in closed form for a standard prior, else of one sample each.
+        kl_nats: Mean of KL(q(z|x) || p(z)), in closed form for a standard prior, otherwise from one sample each.
         active_units: Latent dimensions whose mean varies over the images with a variance above 0.01
             (Burda et al. 2016, section 5.2).
         psnr_db: Peak signal-to-noise ratio of grey values against their reconstruction from the posterior mean,
@@ -53,9 +53,9 @@ class LikelihoodEstimate:
 
     Attributes:
         negative_log_likelihood_nats: Mean over the images.
-        standard_error_nats: Of that mean, over images.
-        importance_samples: K, of every image.
-        images: How many.
+        standard_error_nats: Standard error of that mean, over images.
+        importance_samples: K, the samples per image.
+        images: Number of images.
     """
 
     negative_log_likelihood_nats: float
@@ -65,14 +65,14 @@ class LikelihoodEstimate:
 
 
 class Evaluator:
-    """Evaluates one model; its graphs are compiled once and see the model's present weights."""
+    """Evaluates one model; its graphs are compiled once and use the model's current weights."""
 
     def __init__(self, model: VaeModel, *, seed: int = 0, jit_compile: bool = False) -> None:
         """Prepares the graphs.
 
         Args:
-            model: What to evaluate.
-            seed: Of binarization and latents, which are the same at every call.
+            model: The model to evaluate.
+            seed: Seed of binarization and latents, which are the same in every call.
             jit_compile: Compile with XLA.
         """
         tf = import_tensorflow()
@@ -104,9 +104,9 @@ class Evaluator:
         """Estimates -log p(x) of every image.
 
         Args:
-            images: What of.
-            importance_samples: K; the more, the closer the bound.
-            progress: Told after every batch of images.
+            images: The images to score.
+            importance_samples: K; more samples give a tighter bound.
+            progress: Called after every batch of images.
         """
         chunk = min(importance_samples, 128)
         size = max(1, _IMPORTANCE_DECODES // chunk)
@@ -164,11 +164,11 @@ class Evaluator:
 
 
 def bits_per_dim(likelihood: Likelihood, nats: float, image_shape: tuple[int, int, int]) -> float | None:
-    """Returns bits per channel of a pixel; None for a density, which is no probability of pixels.
+    """Returns bits per channel of a pixel; None for a density, which is not a probability of pixels.
 
     Args:
-        likelihood: Of the model.
-        nats: -log p(x) or a bound on it, of one image.
+        likelihood: The model's likelihood.
+        nats: -log p(x) of one image, or a bound on it.
         image_shape: `(height, width, channels)`.
     """
     if likelihood is Likelihood.GAUSSIAN:

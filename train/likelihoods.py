@@ -26,7 +26,7 @@ def bernoulli_log_likelihood(x: Any, logits: Any) -> Any:
 
 
 def gaussian_log_likelihood(x: Any, mean: Any, variance: Any) -> Any:
-    """Returns log p(x|z) of real pixels with one variance for all (Rybkin et al. 2021, equation 4).
+    """Returns log p(x|z) of real-valued pixels with one variance for all (Rybkin et al. 2021, equation 4).
 
     Args:
         x: `[..., H, W, C]` in [0, 1].
@@ -45,11 +45,11 @@ def optimal_variance(x: Any, mean: Any) -> Any:
 
 
 def discretized_logistic_log_likelihood(x: Any, mean: Any, log_scale: Any) -> Any:
-    """Returns log p(x|z) of 8-bit pixels: a logistic's mass between the middles of neighbouring values.
+    """Returns log p(x|z) of 8-bit pixels: a logistic's mass between the midpoints of neighbouring values.
 
-    All mass below 0 and above 255 counts for these (Kingma et al. 2016, appendix C.3; Salimans et al. 2017, equation
-    2). With upper and lower bounds a > b in units of the scale, sigmoid(a) - sigmoid(b) = sigmoid(a) sigmoid(-b)
-    (1 - exp(b - a)), whose logarithm needs no difference of near-equal numbers.
+    All mass below 0 counts for 0 and all mass above 255 for 255 (Kingma et al. 2016, appendix C.3; Salimans et al.
+    2017, equation 2). With upper and lower bounds a > b in units of the scale, sigmoid(a) - sigmoid(b) = sigmoid(a)
+    sigmoid(-b) (1 - exp(b - a)), whose logarithm avoids a difference of nearly equal numbers.
 
     Args:
         x: `[..., H, W, C]`, multiples of 1/255 in [0, 1].

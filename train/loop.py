@@ -1,4 +1,4 @@
-"""The training loop: epochs of shuffled batches, validation after each; no disk and no printing."""
+"""The training loop: epochs of shuffled batches with validation after each, without disk access or printing."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class NotFiniteError(TrainingError):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochMetrics:
-    """What one epoch ended with; figures are in nats per image.
+    """The results of one epoch, in nats per image.
 
-    The training loss is the objective as it was trained; the validation figures are of the ELBO, from the averaged
-    weights where there are any.
+    The training loss is the objective that was optimized; the validation figures are those of the ELBO, computed with
+    the averaged weights if there are any.
     """
 
     epoch: int
@@ -46,13 +46,13 @@ class EpochMetrics:
 
 @dataclass(frozen=True, kw_only=True)
 class LoopState:
-    """Where a training is; with the weights it is all that is needed to go on.
+    """The progress of training; together with the weights it is all that is needed to continue.
 
     Attributes:
-        step: Steps taken.
-        losses: Of the steps of the present epoch so far.
-        epochs: Finished.
-        elapsed_s: Time trained so far, interruptions not counted.
+        step: Number of steps taken.
+        losses: Losses of the steps of the current epoch so far.
+        epochs: Metrics of the finished epochs.
+        elapsed_s: Training time so far, without interruptions.
     """
 
     step: int = 0
@@ -62,12 +62,12 @@ class LoopState:
 
     @property
     def best(self) -> EpochMetrics | None:
-        """The epoch with the lowest validation negative ELBO; the first of equals."""
+        """The epoch with the lowest validation negative ELBO; the first one if several tie."""
         return min(self.epochs, key=lambda epoch: epoch.validation_negative_elbo_nats, default=None)
 
     @property
     def epochs_without_improvement(self) -> int:
-        """Epochs since the best one."""
+        """Number of epochs since the best one."""
         return 0 if self.best is None else self.epochs[-1].epoch - self.best.epoch
 
 
@@ -78,9 +78,9 @@ def fit(
     state: LoopState,
     progress: ProgressCallback,
 ) -> Iterator[LoopState]:
-    """Trains from a state to the end and yields every state that is worth keeping.
+    """Trains from a state to the end and yields every state that should be saved.
 
-    That is after each epoch, and each `checkpoint_steps` within one.
+    A state is yielded after each epoch, and every `checkpoint_steps` within one.
 
     Raises:
         NotFiniteError: the loss or the validation ELBO is NaN or infinite.
@@ -111,7 +111,7 @@ def fit(
 
 
 def steps_of_epoch(config: TrainConfig, images: ImageSet) -> int:
-    """Returns the full batches in one pass over the images; at least one."""
+    """Returns the number of full batches in one pass over the images, at least one."""
     return len(images) // min(config.batch_size, len(images))
 
 
@@ -123,17 +123,17 @@ def is_stopped_early(config: TrainConfig, state: LoopState) -> bool:
 def _epoch_order(config: TrainConfig, epoch: int, count: int, steps: int) -> npt.NDArray[np.int64]:
     order = np.random.default_rng([config.seed, epoch]).permutation(count)
     size = min(config.batch_size, count)
-    # Sorted indices read memory in order; the images of a batch have no order anyway.
+    # Sorted indices read memory in order; the order of images within a batch does not matter.
     return np.sort(order[: steps * size].reshape(steps, size), axis=1)
 
 
 def _batches(
     images: ImageSet, order: npt.NDArray[np.int64]
 ) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]]:
-    """Gathers one batch after the other, so that memory holds one, however many images there are.
+    """Gathers one batch after another, so that only one is in memory, however many images there are.
 
-    A tf.data pipeline with a prefetch was tried: its threads wait for those of the step, and a step of 11 ms took 24.
-    Gathering takes 0.1 ms.
+    A tf.data pipeline with a prefetch was tried: its threads compete with those of the step, and a step of 11 ms took
+    24 ms. Gathering takes 0.1 ms.
     """
     labels = images.labels_or_zeros()
     for indices in order:
@@ -179,7 +179,7 @@ def _check_finite(value: float, what: str, step: int) -> None:
 
 
 class _Clock:
-    """Seconds trained, over all the parts of an interrupted training."""
+    """Measures the seconds trained, over all parts of an interrupted training run."""
 
     def __init__(self, before_s: float) -> None:
         self._started = time.perf_counter() - before_s

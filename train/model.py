@@ -1,4 +1,4 @@
-"""A VAE as one object: encoder, decoder, prior and likelihood, and the terms that every objective is made of."""
+"""A VAE as one object: encoder, decoder, prior and likelihood, and the terms of every objective."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pocketvae.train import likelihoods, objective, priors
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.networks import build_decoder, build_encoder
 
-# Noise streams of one seed: the first word of the stateless seed says what the noise is for.
+# Noise streams of one seed: the first word of the stateless seed identifies the purpose of the noise.
 _BINARIZE, _LATENT = 0, 1
 
 
@@ -23,8 +23,8 @@ class Noise:
 
     Attributes:
         seed: `[2] int64`: the run's seed and the number of the step or batch.
-        first: Place of the first image in the whole batch, for a worker that holds a part of it.
-        whole: Images of the whole batch; None where the images given are all.
+        first: Position of the first image in the whole batch, for a worker that holds a part of it.
+        whole: Number of images in the whole batch; None if the given images are all of it.
     """
 
     seed: Any
@@ -54,17 +54,17 @@ class Terms:
 
 
 class VaeModel:
-    """Owns the networks. Sampling lives here and is never exported."""
+    """Owns the networks; sampling happens here and is never exported."""
 
     def __init__(self, *, spec: VaeSpec, encoder: Any, decoder: Any, prior: Any | None, variance: float = 1.0) -> None:
-        """Joins networks.
+        """Combines networks into a VAE.
 
         Args:
             spec: The interface.
             encoder: q(z|x).
             decoder: The decoder without its head.
             prior: Sampling model of the prior; None for N(0, I).
-            variance: Of the Gaussian likelihood.
+            variance: Variance of the Gaussian likelihood.
         """
         tf = import_tensorflow()
         self.spec = spec
@@ -84,7 +84,7 @@ class VaeModel:
         )
 
     def add_pseudo_inputs(self, images: Any) -> None:
-        """Makes a VampPrior's components the posteriors of learned images, which begin as the ones given.
+        """Makes a VampPrior's components the posteriors of learned images, initialized with the given ones.
 
         Args:
             images: `[K, H, W, C] float32` in [0, 1].
@@ -95,14 +95,14 @@ class VaeModel:
         self.pseudo_inputs = tf.Variable(logits, name="pseudo_inputs")
 
     def trainable_variables(self) -> list[Any]:
-        """Returns what the optimizer changes."""
+        """Returns the variables that the optimizer changes."""
         variables = [*self.encoder.trainable_variables, *self.decoder.trainable_variables]
         if self.pseudo_inputs is not None:
             return [*variables, self.pseudo_inputs]
         return [*variables, *(self.prior.trainable_variables if self.prior is not None else [])]
 
     def freeze_components(self) -> None:
-        """Copies a VampPrior's present components into the mixture that samples from it."""
+        """Copies a VampPrior's current components into the mixture that samples from it."""
         if self.pseudo_inputs is not None and self.prior is not None:
             means, log_scales = self._components()
             self.prior.get_layer("means").set_weights([means.numpy()])
@@ -123,11 +123,11 @@ class VaeModel:
         return image_head(self.spec.likelihood, self.decode(z, labels))
 
     def observe(self, images: Any, noise: Noise) -> Any:
-        """Returns what the likelihood is of: `[N, H, W, C] float32`, binarized for a Bernoulli one.
+        """Returns the data that the likelihood models: `[N, H, W, C] float32`, binarized for a Bernoulli one.
 
         Args:
             images: `[N, H, W, C] uint8`.
-            noise: Of the binarization.
+            noise: Noise of the binarization.
         """
         tf = import_tensorflow()
         intensities = tf.cast(images, tf.float32) / 255.0
@@ -151,8 +151,8 @@ class VaeModel:
 
         Args:
             images: `[N, H, W, C] uint8`.
-            labels: `[N] int32`; not looked at by an unconditional VAE.
-            noise: Of binarization and latents.
+            labels: `[N] int32`; ignored by an unconditional VAE.
+            noise: Noise of binarization and latents.
             samples: K.
             training: Passed to the networks.
             fit_variance: Given the batch's optimal variance of the Gaussian likelihood, returns the one to use; None
@@ -224,7 +224,7 @@ def reparameterize(z_mean: Any, z_log_var: Any, eps: Any) -> Any:
 def _draw(
     distribution: Any, count: list[Any], shape: tuple[int, ...], noise: Noise, purpose: int, samples: int | None = None
 ) -> Any:
-    """Draws noise for the whole batch and returns the part of the images at hand, so that workers draw the same."""
+    """Draws noise for the whole batch and returns the part for the given images, so that all workers draw the same."""
     tf = import_tensorflow()
     whole = count if noise.whole is None else [noise.whole]
     leading: list[Any] = [] if samples is None else [samples]

@@ -1,4 +1,4 @@
-"""Encoder and decoder as plain functional Keras models: standard layers alone, so that any tool loads them."""
+"""Encoder and decoder as plain functional Keras models: only standard layers, so that any tool can load them."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ def build_decoder(config: TrainConfig, vae: VaeSpec) -> Any:
     """Builds the decoder: `z [N, D] float32 (, label [N] int32)` to the likelihood's parameters, `[N, H, W, C]` each.
 
     A convolutional stage is a 3x3 convolution followed by depth-to-space, never a transposed convolution: it is faster
-    on every runtime measured, quantizes per channel, and avoids a LiteRT GPU fault. An image size that no power of two
-    divides is decoded larger and cropped.
+    on every runtime measured, quantizes per channel, and avoids a LiteRT GPU fault. An image whose size is not
+    divisible by the total stride is decoded larger and cropped.
     """
     make = _Layers(config, component=1)
     z = make.keras.Input((config.latent_dim,), name="z")
@@ -53,12 +53,12 @@ def build_decoder(config: TrainConfig, vae: VaeSpec) -> Any:
 
 
 def smallest_side(config: TrainConfig) -> int:
-    """Returns the smallest height and width of an image that the networks take."""
+    """Returns the smallest image height and width that the networks support."""
     return 1 if config.architecture is Architecture.MLP else int(2 ** len(config.channels))
 
 
 def _stage_activation(config: TrainConfig) -> str | None:
-    # A residual block begins with its own activation.
+    # A residual block starts with its own activation.
     return None if config.blocks else "relu"
 
 
@@ -91,7 +91,7 @@ def _upsample(make: _Layers, features: Any, vae: VaeSpec) -> list[Any]:
 
 @dataclass
 class _Layers:
-    """Makes layers, each with its own seed: one shared seed would give layers of equal shape equal weights."""
+    """Creates layers, each with its own seed: a shared seed would give layers of equal shape equal weights."""
 
     config: TrainConfig
     component: int
@@ -109,7 +109,7 @@ class _Layers:
         return self.keras.Reshape(vae.image_shape, name=f"{name}_image")(x)
 
     def crop(self, x: Any, height: int, width: int, name: str) -> Any:
-        """Cuts the middle out of an image that was decoded larger than it has to be."""
+        """Crops the centre of an image that was decoded larger than needed."""
         _, rows, columns, _ = x.shape
         if (rows, columns) == (height, width):
             return x
@@ -117,7 +117,7 @@ class _Layers:
         return self.keras.Cropping2D(((top, rows - height - top), (left, columns - width - left)), name=name)(x)
 
     def gated(self, x: Any, units: int, name: str) -> Any:
-        """A dense layer whose outputs a second one multiplies with values between 0 and 1."""
+        """A dense layer whose outputs are multiplied by those of a second layer, which lie between 0 and 1."""
         values = self.dense(x, units, f"{name}_values")
         gates = self.dense(x, units, f"{name}_gates", activation="sigmoid")
         return self.keras.Multiply(name=name)([values, gates])
@@ -139,8 +139,8 @@ class _Layers:
     def residual_blocks(self, x: Any, count: int, name: str) -> Any:
         """ReLU, 3x3, ReLU, 3x3, added to the input (He et al. 2016, figure 4e, without normalization); ReLU last.
 
-        The last convolution of a block begins at zero, so that a deep network begins as a shallow one (Zhang et al.
-        2019).
+        The last convolution of a block is initialized to zero, so that a deep network starts as a shallow one (Zhang
+        et al. 2019).
         """
         for index in range(count):
             block, filters = f"{name}_block_{index}", x.shape[-1]
@@ -151,14 +151,14 @@ class _Layers:
         return self.keras.ReLU(name=f"{name}_relu")(x) if count else x
 
     def depth_to_space(self, x: Any, name: str) -> Any:
-        """Depth-to-space of block 2 from three standard layers; Keras 2 has no layer of that name."""
+        """Depth-to-space with block size 2 from three standard layers; Keras 2 does not have such a layer."""
         _, rows, columns, depth = x.shape
         x = self.keras.Reshape((rows, columns, 2, 2, depth // 4), name=f"{name}_split")(x)
         x = self.keras.Permute((1, 3, 2, 4, 5), name=f"{name}_interleave")(x)
         return self.keras.Reshape((2 * rows, 2 * columns, depth // 4), name=f"{name}_join")(x)
 
     def with_label(self, x: Any, vae: VaeSpec) -> tuple[Any, list[Any]]:
-        """Appends a one-hot label to `[N, F]` where the VAE is conditional; returns the label's input too."""
+        """Appends a one-hot label to `[N, F]` if the VAE is conditional; also returns the label's input."""
         if not vae.label_count:
             return x, []
         label = self.keras.Input((), dtype="int32", name="label")

@@ -1,6 +1,6 @@
 """The objectives in TensorFlow, in nats, one value per image.
 
-Every bound is made of the same terms, each `[K, N]` for K latent samples of N images: log p(x|z), log p(z) and
+Every bound is computed from the same terms, each `[K, N]` for K latent samples of N images: log p(x|z), log p(z) and
 log q(z|x).
 """
 
@@ -37,7 +37,7 @@ def with_free_bits(kl: Any, free_nats: float) -> Any:
 
     Args:
         kl: `[N, D]`.
-        free_nats: Of one dimension.
+        free_nats: Free nats of one dimension.
     """
     tf = import_tensorflow()
     return tf.reduce_sum(tf.maximum(tf.reduce_mean(kl, axis=0), free_nats))

@@ -1,4 +1,4 @@
-"""Training as a whole: images in, a run directory out. The train room's only module that writes a run."""
+"""The training pipeline: images in, a run directory out; the only module of the train room that writes a run."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from pocketvae.versions import installed_versions
 
 _REFERENCE_STREAM = 2
 _RECONSTRUCTION_COUNT = 50
-# A posterior that carries less than this says nothing about its image.
+# A posterior with less information than this says nothing about its image.
 _COLLAPSED_KL_NATS = 0.1
 
 
@@ -49,27 +49,27 @@ def train(
     skip_corrupt: bool = False,
     progress: ProgressCallback = ignore_progress,
 ) -> RunRecord:
-    """Trains a VAE and writes its run directory, whole or not at all.
+    """Trains a VAE and writes its run directory, completely or not at all.
 
-    An interrupted training leaves `OUT.unfinished` once it has a checkpoint; `resume` goes on with it, and the result
+    An interrupted training run leaves `OUT.unfinished` once it has a checkpoint; `resume` continues it, and the result
     is the same, bit for bit, as that of an uninterrupted one on the same machine.
 
     Args:
         source: `mnist`, or the path of a folder, an `.npz`, `.npy` or idx file.
-        out: The run directory to make.
-        config: What to build and how to train it.
-        preset: Name of the preset that `config` began as, for the record.
-        force: Replace `out` where it exists.
-        resume: Go on with an interrupted training where there is one.
-        strategy: Who trains.
-        skip_corrupt: Leave out images of a folder that cannot be read.
-        progress: Told of every tenth step.
+        out: The run directory to create.
+        config: The model to build and how to train it.
+        preset: Name of the preset that `config` is based on, for the record.
+        force: Replace `out` if it exists.
+        resume: Resume an interrupted training run if there is one.
+        strategy: Which devices or processes train.
+        skip_corrupt: Skip images of a folder that cannot be read.
+        progress: Called at every tenth step.
 
     Raises:
-        DataError: the images cannot be used, or are not those that an interrupted training was begun with.
-        SpecError: configuration and data, or an interrupted training's configuration, contradict each other.
+        DataError: the images cannot be used, or are not those that an interrupted training run was started with.
+        SpecError: configuration and data, or the configuration of an interrupted training run, contradict each other.
         OutputExistsError: `out` exists and `force` is off.
-        TrainingError: the loss is not finite before there is a checkpoint, or a checkpoint is damaged.
+        TrainingError: the loss becomes non-finite before the first checkpoint, or a checkpoint is damaged.
         TargetError: TensorFlow is not installed.
     """
     files.check_output(out, force=force)
@@ -87,7 +87,7 @@ def train(
 
 @dataclass(frozen=True, kw_only=True)
 class _Session:
-    """What one training works with."""
+    """The objects that one training run uses."""
 
     config: TrainConfig
     data: ImageSplits
@@ -145,7 +145,7 @@ def _lead(session: _Session, folder: Path, preset: str, progress: ProgressCallba
 
 
 def _follow(session: _Session, out: Path, preset: str, *, resume: bool) -> RunRecord:
-    """Trains along with the chief, which alone writes; a resumed training reads the chief's checkpoint."""
+    """Trains along with the chief, the only process that writes; a resumed run reads the chief's checkpoint."""
     state = LoopState()
     folder = files.unfinished_directory(out.absolute())
     if resume and (folder / MILESTONE).exists():
@@ -173,12 +173,12 @@ def _check_classes(loaded: ImageSplits) -> None:
         )
     for part, images in (("validation", loaded.validation), ("test", loaded.test)):
         if images.labels is None:
-            raise DataError(f"conditional = true needs labels, and the {part} images have none")
+            raise DataError(f"conditional = true needs labels, but the {part} images do not have any")
     if loaded.label_count() > len(loaded.train):
-        # One-hot vectors and weights grow with the largest label, which may be an identifier and no class.
+        # One-hot vectors and weights grow with the largest label, which may be an identifier rather than a class.
         raise DataError(
             f"labels must be classes numbered from 0, got {loaded.label_count() - 1} "
-            f"with {len(loaded.train)} training images: number the classes anew"
+            f"with {len(loaded.train)} training images: renumber the classes"
         )
 
 
@@ -221,7 +221,7 @@ def _record(session: _Session, state: LoopState, preset: str, ended: str) -> Run
         versions=installed_versions(),
         git_commit=_git_commit(),
         ended=ended,
-        warnings=(*_warnings(test, model.spec.latent_dim), *(f"left out: {reason}" for reason in data.skipped)),
+        warnings=(*_warnings(test, model.spec.latent_dim), *(f"skipped: {reason}" for reason in data.skipped)),
     )
 
 

@@ -33,7 +33,7 @@ def reconstructions_png(model: VaeModel, originals: ImageSet) -> bytes:
 
     Args:
         model: The trained model.
-        originals: As many full rows of 10 as there are are drawn.
+        originals: The images to draw, cut to full rows of 10.
     """
     images, labels = originals.images, originals.labels_or_zeros()
     z_mean, _ = model.encode(to_unit_interval(images), labels)
@@ -69,7 +69,7 @@ def curves_png(epochs: Sequence[EpochMetrics]) -> bytes:
     right.plot(numbers, [m.validation_reconstruction_nats for m in epochs], style, label="reconstruction")
     right.plot(numbers, [m.validation_kl_nats for m in epochs], style, label="KL to the prior")
     right.set(xlabel="epoch", ylabel="validation terms [nats]")
-    # The first epochs of a long training fall so steeply that with them nothing else could be seen.
+    # In the first epochs of a long training run the loss falls so steeply that nothing else would be visible.
     settled = len(epochs) // 20
     for axes in (left, right):
         shown = np.concatenate([np.asarray(line.get_ydata())[settled:] for line in axes.get_lines()])

@@ -1,4 +1,4 @@
-"""Named configurations, and how their values are replaced: by a TOML file and by `--set`."""
+"""Named configurations, and overrides of their values from a TOML file and `--set`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pocketvae.errors import SpecError, unknown_name
 from pocketvae.spec import Likelihood, PriorKind, parse_choice
 from pocketvae.train.config import Architecture, Objective, TrainConfig
 
-# A flow as the prior: with a sharp likelihood the posteriors are far from N(0, I), and so would its samples be.
+# A flow as the prior: with a sharp likelihood the posteriors are far from N(0, I), and so its samples would be poor.
 _RGB32 = TrainConfig(
     architecture=Architecture.RESIDUAL,
     latent_dim=64,
@@ -77,7 +77,7 @@ def preset(name: str) -> TrainConfig:
     """Returns a named configuration.
 
     Raises:
-        SpecError: the name is unknown; the message names a close match.
+        SpecError: the name is unknown; the message suggests a close match.
     """
     if name not in PRESETS:
         raise unknown_name("preset", name, PRESETS)
@@ -85,10 +85,10 @@ def preset(name: str) -> TrainConfig:
 
 
 def with_overrides(config: TrainConfig, overrides: Mapping[str, object]) -> TrainConfig:
-    """Returns the configuration with some values replaced.
+    """Returns the configuration with some values overridden.
 
     Raises:
-        SpecError: a key is unknown, or a value is of the wrong type, out of range or in contradiction to another.
+        SpecError: a key is unknown, or a value is of the wrong type, out of range or contradicts another.
     """
     known = {field.name: field for field in fields(config)}
     for key in overrides:
@@ -102,7 +102,7 @@ def read_toml(path: Path) -> dict[str, object]:
     """Reads overrides from a TOML file.
 
     Raises:
-        SpecError: the file is missing or no valid TOML.
+        SpecError: the file is missing or is not valid TOML.
     """
     try:
         return tomllib.loads(path.read_text("utf-8"))
@@ -111,7 +111,7 @@ def read_toml(path: Path) -> dict[str, object]:
 
 
 def parse_assignments(assignments: Sequence[str]) -> dict[str, object]:
-    """Parses `KEY=VALUE` texts; a value is written as in TOML, a name may go without its quotes.
+    """Parses `KEY=VALUE` strings; a value is written as in TOML, but names need no quotes.
 
     Raises:
         SpecError: a text has no `=` or its value cannot be read.

@@ -1,7 +1,7 @@
-"""Learned priors p(z). Each is a functional Keras model of standard layers, `eps [N, E] -> z [N, D]`, with a density.
+"""Learned priors p(z): functional Keras models of standard layers, `eps [N, E] -> z [N, D]`, each with a density.
 
-The sampling direction is the model that is saved; its density is computed with the same layers, found by name, so that
-one file holds all there is to know of a prior.
+The sampling direction is the model that is saved; its density is computed with the same layers, found by name, so
+that one file describes a prior completely.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pocketvae.spec import PriorKind, VaeSpec
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.objective import log_normal, log_standard_normal
 
-# A step from 0 to 1 that is so steep that no more than one draw in a million falls on its slope.
+# A step from 0 to 1 so steep that no more than one draw in a million falls on its slope.
 _STEEPNESS = 1e6
 _SEED_OFFSET = 200
 
@@ -41,11 +41,11 @@ def log_density(model: Any | None, vae: VaeSpec, z: Any) -> Any:
 
     Args:
         model: The sampling model; None for N(0, I).
-        vae: Tells which prior the model is.
+        vae: Says which prior the model is.
         z: `[..., D] float32`.
 
     Raises:
-        ExportError: the model lacks a layer that the prior must have.
+        ExportError: the model does not have a layer that the prior must have.
     """
     if model is None:
         return log_standard_normal(z)
@@ -75,8 +75,8 @@ def mixture_log_density(z: Any, means: Any, log_scales: Any) -> Any:
 def build_mixture(means: npt.NDArray[np.float32], log_scales: npt.NDArray[np.float32]) -> Any:
     """Builds the sampling model of a mixture: `eps [N, D + 1] -> z [N, D]`.
 
-    The last noise value picks the component: the quantiles of the normal distribution cut its line into K pieces of
-    equal probability.
+    The last noise value selects the component: quantiles of the normal distribution divide the real line into K
+    intervals of equal probability.
 
     Args:
         means: `[K, D]`.
@@ -97,12 +97,12 @@ def build_mixture(means: npt.NDArray[np.float32], log_scales: npt.NDArray[np.flo
     z = layers.Add(name="z")([mean, layers.Multiply(name="scaled_noise")([scale, noise])])
     model = keras.Model(eps, z, name="prior")
     thresholds = [NormalDist().inv_cdf(index / count) for index in range(1, count)]
-    # Every draw has passed the first step.
+    # Every draw is past the first step.
     bias = np.array([1.0, *(-_STEEPNESS * threshold for threshold in thresholds)], np.float32)
     kernel = np.full((1, count), _STEEPNESS, np.float32)
     kernel[0, 0] = 0.0
     model.get_layer("steps").set_weights([kernel, bias])
-    # One who has passed step k but not step k + 1 is in component k.
+    # A draw that is past step k but not past step k + 1 is in component k.
     model.get_layer("chosen").set_weights([(np.eye(count) - np.eye(count, k=-1)).astype(np.float32)])
     model.get_layer("means").set_weights([means])
     model.get_layer("log_scales").set_weights([log_scales])
@@ -116,7 +116,7 @@ def _spread_components(config: TrainConfig) -> tuple[npt.NDArray[np.float32], np
 
 
 def _build_realnvp(config: TrainConfig) -> Any:
-    """Couplings take turns in which half they change, and in whether halves are neighbours or interleaved."""
+    """Couplings alternate in which half they change, and in whether the halves are contiguous or interleaved."""
     keras = import_keras()
     layers = keras.layers
     z = eps = layers.Input((config.latent_dim,), name="eps")
@@ -143,7 +143,7 @@ def _coupling(config: TrainConfig, index: int) -> Any:
                 config.coupling_units, "relu", kernel_initializer=initializer, name=f"coupling_{index}_hidden_{number}"
             )(x)
         shift = layers.Dense(half, kernel_initializer="zeros", name=f"coupling_{index}_shift")(x)
-        # Bounded by tanh: one coupling changes a scale by a factor of e at the most, so that none can explode.
+        # Bounded by tanh: one coupling changes a scale by a factor of e at most, so that none can explode.
         log_scale = layers.Dense(half, "tanh", kernel_initializer="zeros", name=f"coupling_{index}_log_scale")(x)
         return shift, log_scale
 
@@ -151,7 +151,7 @@ def _coupling(config: TrainConfig, index: int) -> Any:
 
 
 def _split_layers(index: int, dim: int) -> tuple[Any, Any]:
-    """Returns what takes the half that stays and the half that changes out of `[N, D]`."""
+    """Returns the layers that extract, from `[N, D]`, the half that stays and the half that changes."""
     layers = import_keras().layers
     interleaved = index % 4 >= 2
     shape = (dim // 2, 2) if interleaved else (2, dim // 2)
@@ -211,4 +211,4 @@ def _layer(model: Any, name: str) -> Any:
     try:
         return model.get_layer(name)
     except ValueError as e:
-        raise ExportError(f"the prior must have a layer {name!r}: it is none of pocketvae's") from e
+        raise ExportError(f"the prior must have a layer {name!r}: it was not made by pocketvae") from e

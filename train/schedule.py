@@ -1,4 +1,4 @@
-"""What changes while a VAE trains, as pure functions of the step."""
+"""Learning rate and KL weight as pure functions of the step."""
 
 import math
 
@@ -12,8 +12,8 @@ def learning_rate(config: TrainConfig, step: int, total_steps: int) -> float:
 
     Args:
         config: Gives the highest rate, the warm-up, the schedule and the final fraction.
-        step: From 0.
-        total_steps: Of the whole run.
+        step: Number of the step, from 0.
+        total_steps: Number of steps of the whole run.
     """
     if step < config.warmup_steps:
         return config.learning_rate * (step + 1) / config.warmup_steps

@@ -1,4 +1,4 @@
-"""TensorBoard event files, written without the tensorboard package: it is needed to look at them, not to make them."""
+"""TensorBoard event files, written without the tensorboard package, which is only needed to view them."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FOLDER_NAME = "tensorboard"
 
 
 class Summaries:
-    """Appends the figures of epochs to a folder; a resumed training adds a file that goes on from there."""
+    """Appends the figures of epochs to a folder; a resumed run adds a file that continues from there."""
 
     def __init__(self, folder: Path) -> None:
         """Opens an event file in the run's `tensorboard` folder."""

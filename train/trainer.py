@@ -16,16 +16,16 @@ from pocketvae.train.config import Objective, TrainConfig
 from pocketvae.train.distribution import Workers
 from pocketvae.train.model import Noise, Terms, VaeModel
 
-# The Gaussian likelihood's variance for evaluation: an average over about this many of the last batches.
+# The Gaussian likelihood's variance for evaluation is averaged over about this many of the last batches.
 _VARIANCE_DECAY = 0.99
 
 
 @dataclass(frozen=True, kw_only=True)
 class StepKnobs:
-    """What changes from step to step.
+    """Settings that change from step to step.
 
     Attributes:
-        learning_rate: Of the optimizer.
+        learning_rate: Learning rate of the optimizer.
         beta: Weight of the KL divergence.
     """
 
@@ -40,9 +40,9 @@ class Trainer:
         """Prepares optimizer and averages; nothing is compiled before the first step.
 
         Args:
-            config: How to train.
-            model: What to train; made in the scope of `workers`.
-            workers: Who shares the work.
+            config: The training configuration.
+            model: The model to train, created in the scope of `workers`.
+            workers: The replicas that share the work.
         """
         tf, keras = import_tensorflow(), import_keras()
         self.config, self.model, self._workers = config, model, workers
@@ -68,10 +68,10 @@ class Trainer:
         Args:
             images: `[B, H, W, C] uint8`, the whole batch.
             labels: `[B] int32`.
-            number: Of the step since the run began; decides its noise.
-            knobs: Of this step.
+            number: Number of the step since the run began; determines its noise.
+            knobs: Settings of this step.
         """
-        # A young average would still hold the initial weights, so it forgets faster at first.
+        # A new average would still hold the initial weights, so it forgets faster at first.
         decay = min(self.config.ema_decay, (1 + number) / (10 + number))
         values = np.array([knobs.learning_rate, knobs.beta, decay], np.float32)
         seed = np.array([self.config.seed, number], np.int64)
@@ -80,7 +80,7 @@ class Trainer:
 
     @contextlib.contextmanager
     def averaged_weights(self) -> Iterator[None]:
-        """Puts the averaged weights in the model's place for the block; does nothing where there are none."""
+        """Uses the averaged weights in the model for the block; does nothing if there are none."""
         current = [weight.numpy() for weight in self._weights] if self.averages else []
         for weight, average in zip(self._weights, self.averages, strict=False):
             weight.assign(average.numpy())
@@ -91,12 +91,12 @@ class Trainer:
                 weight.assign(value)
 
     def tracked(self) -> dict[str, Any]:
-        """Returns what a checkpoint to go on from has to hold, by name."""
+        """Returns everything that a checkpoint to resume from has to contain, by name."""
         tracked = {**self.tracked_weights(), "optimizer": self.optimizer}
         return {**tracked, "averages": self.averages} if self.averages else tracked
 
     def tracked_weights(self) -> dict[str, Any]:
-        """Returns what a checkpoint of the model alone has to hold, by name."""
+        """Returns everything that a checkpoint of only the model has to contain, by name."""
         model = self.model
         parts = {
             "encoder": model.encoder,
@@ -111,7 +111,7 @@ class Trainer:
         return self._workers.run(self._replica_step, (images, labels, first, seed, values))
 
     def _replica_step(self, images: Any, labels: Any, first: Any, seed: Any, values: Any) -> Any:
-        """One worker's part of a step; returns its part of the mean loss."""
+        """Takes one worker's part of a step and returns its part of the mean loss."""
         tf = import_tensorflow()
         learning_rate, beta, decay = tf.unstack(values)
         shared = self._workers.count > 1

@@ -1,1 +1,1 @@
-"""How unusual an image is."""
+"""Anomaly detection: how unusual an image is."""

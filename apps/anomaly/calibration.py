@@ -1,4 +1,4 @@
-"""What is normal: fitted once to normal images, stored as a small JSON document."""
+"""The calibration of anomaly scores: fitted once to normal images, stored as a small JSON document."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ class Calibration:
     Attributes:
         bundle: Name of the bundle's model.
         decoder: Identifies the model, see `decoder_id`, hexadecimal.
-        precision: Of the encoder and decoder that it was fitted with.
+        precision: Precision of the encoder and decoder that it was fitted with.
         samples: L, latents per image.
-        seed: Of their noise.
+        seed: Seed of their noise.
         noise_scale: Standard deviation of pixels that the Gaussian likelihood uses.
-        density: Of the features of normal images.
-        false_positive_rate: The share of other normal images that lies above each threshold, at most and on average
-            over the choice of the held-out ones.
-        thresholds: Score to the value above which an image is an anomaly.
+        density: Density of the features of normal images.
+        false_positive_rate: The largest expected share of other normal images above each threshold, averaged over the
+            choice of the held-out images.
+        thresholds: For each score, the value above which an image is an anomaly.
         normal: Name of the normal images.
-        fitted_images: Normal images that the density was fitted to.
-        held_out_images: Other normal images that the thresholds were fitted to.
+        fitted_images: Number of normal images that the density was fitted to.
+        held_out_images: Number of other normal images that the thresholds were fitted to.
     """
 
     __pydantic_config__ = STRICT
@@ -61,15 +61,15 @@ class Calibration:
         return Sampling(samples=self.samples, seed=self.seed)
 
     def check_bundle(self, bundle: ModelBundle) -> None:
-        """Refuses a bundle that the calibration was not fitted to.
+        """Checks that the calibration was fitted to this bundle.
 
         Raises:
-            ManifestError: it holds another model.
+            ManifestError: the bundle holds another model.
         """
         if decoder_id(bundle).hex() != self.decoder:
             raise ManifestError(
-                f"the calibration was fitted to {self.bundle!r} ({self.decoder}), the bundle is "
-                f"{bundle.manifest.name!r} ({decoder_id(bundle).hex()}): calibrate this one"
+                f"the calibration was fitted to {self.bundle!r} ({self.decoder}), but the bundle is "
+                f"{bundle.manifest.name!r} ({decoder_id(bundle).hex()}): calibrate this bundle"
             )
 
 
@@ -89,14 +89,14 @@ def calibrate(
 
     Args:
         bundle: The model.
-        fitted: Normal images for the density; those that the model was trained on will do.
+        fitted: Normal images for the density; those that the model was trained on are fine.
         held_out: Normal images that it was not trained on, for the thresholds.
         normal: Name of the images.
-        choice: Which encoder and decoder.
+        choice: Which encoder and decoder to use.
         sampling: How latents are drawn.
         false_positive_rate: The share of normal images that may be called anomalies.
-        label: Of all images, for a class-conditional VAE; by default the images' own.
-        progress: Told while images are scored.
+        label: Class of all images, for a class-conditional VAE; by default each image's own label.
+        progress: Called while images are scored.
 
     Raises:
         SpecError: the rate is not between 0 and 1.
@@ -125,10 +125,11 @@ def calibrate(
 
 
 def conformal_threshold(values: Doubles, false_positive_rate: float) -> float:
-    """Returns the value of `[N]` scores above which another normal image lies with the stated probability at most.
+    """Returns the score above which another normal image lies with at most the stated probability, from `[N]` scores.
 
-    It is the one of rank ceil((N + 1) * (1 - rate)), which takes the new image for one of N + 1 that are alike (Vovk et
-    al. 2005; Lei et al. 2018). A quantile of the N values alone would miss the rate: at 20 images 0.09 for 0.05.
+    It is the score of rank ceil((N + 1) * (1 - rate)), which treats the new image as exchangeable with the N others
+    (Vovk et al. 2005; Lei et al. 2018). A quantile of the N values alone would miss the rate: with 20 images 0.09
+    instead of 0.05.
 
     Raises:
         SpecError: the rate is not between 0 and 1.
@@ -139,7 +140,7 @@ def conformal_threshold(values: Doubles, false_positive_rate: float) -> float:
 
 
 def _rank(false_positive_rate: float, count: int) -> int:
-    # Rounded first: in floating point 10 * (1 - 0.7) is a little more than 3, and must not become 4.
+    # Round first: in floating point 10 * (1 - 0.7) is slightly more than 3, and must not become 4.
     return math.ceil(round((count + 1) * (1 - false_positive_rate), 9))
 
 

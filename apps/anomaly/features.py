@@ -1,4 +1,4 @@
-"""What encoder and decoder say about an image, by forward passes alone: the raw material of all anomaly scores."""
+"""Features of an image from forward passes of encoder and decoder, which all anomaly scores are computed from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pocketvae.spec import Likelihood, VaeSpec
 
 Doubles = npt.NDArray[np.float64]
 _CHUNK = 64
-# A quantized sigmoid has steps of 1/256 and reaches 0: half a step from either end, its logarithm stays finite.
+# A quantized sigmoid has steps of 1/256 and reaches 0; clipped half a step from either end, its logarithm is finite.
 _CLOSEST = 1 / 512
 # Steps of a pixel from black to white.
 _LEVELS = 255
@@ -29,11 +29,11 @@ _MOST_SAMPLES = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How latents are drawn for the scores that need some.
+    """How latents are drawn for the scores that need them.
 
     Attributes:
         samples: L, latents per image.
-        seed: Of their noise, which is the same for every image, so that a score depends on the image alone.
+        seed: Seed of their noise, which is the same for every image, so that a score depends only on the image.
     """
 
     samples: int = 8
@@ -57,7 +57,7 @@ class Features:
         cross_entropy_nats: `[N]`, sum over pixels, mean over L latents of the posterior, pixels being probabilities.
         sampled_square_error: `[N]`, the square error, mean over L latents.
         kl_nats: `[N]`, KL(q(z|x) || N(0, I)).
-        mean_norm: `[N]`, the length of the posterior's mean.
+        mean_norm: `[N]`, the norm of the posterior's mean.
         mean_variance: `[N]`, the mean of its variances over dimensions.
         png_bits: `[N]`, the length of the image as PNG.
         pixels: H * W * C.
@@ -81,7 +81,7 @@ class Features:
     def reconstruction_nats(self, vae: VaeSpec, noise_scale: float) -> Doubles:
         """Returns -log p(x|z) up to a constant, mean over L latents, `[N]`.
 
-        Bernoulli: the cross-entropy. Any other: a Gaussian of one standard deviation.
+        Bernoulli: the cross-entropy. All others: a Gaussian with one standard deviation.
         """
         if vae.likelihood is Likelihood.BERNOULLI:
             return self.cross_entropy_nats

@@ -1,4 +1,4 @@
-"""How well a score tells anomalies from normal images: the ROC curve and the area under it."""
+"""How well a score separates anomalies from normal images: the ROC curve and the area under it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def roc_curve(normal: Doubles, anomalous: Doubles) -> tuple[Doubles, Doubles]:
 
 
 def roc_svg(normal: Mapping[_Name, Doubles], anomalous: Mapping[_Name, Doubles]) -> str:
-    """Draws one curve for each score, with its area, as an SVG that loads nothing."""
+    """Draws one curve for each score, with its area, as a self-contained SVG."""
     total = _SIZE + 2 * _MARGIN
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total} {total}" width="{total}" height="{total}" '
@@ -69,7 +69,7 @@ def roc_svg(normal: Mapping[_Name, Doubles], anomalous: Mapping[_Name, Doubles])
 
 def _curve(normal: Doubles, anomalous: Doubles, colour: str) -> str:
     false_positive, true_positive = roc_curve(normal, anomalous)
-    # A curve of 20,000 thresholds has no more than a pixel's worth of corners to show.
+    # A curve of 20,000 thresholds has far more corners than pixels, so it is thinned out.
     kept = np.unique(np.round(np.stack([false_positive, true_positive], axis=1) * _SIZE * 2), axis=0) / (_SIZE * 2)
     points = " ".join(f"{_x(x):.1f},{_y(y):.1f}" for x, y in kept)
     return f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>'

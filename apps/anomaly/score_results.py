@@ -18,11 +18,11 @@ SCHEMA_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class ImageScore:
-    """One image.
+    """The scores of one image.
 
     Attributes:
-        name: Its file, or its number in the source.
-        scores: Score to its value.
+        name: Name of its file, or its number in the source.
+        scores: The value of each score.
         anomalous: Whether the chosen score is above its threshold.
     """
 
@@ -34,15 +34,15 @@ class ImageScore:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreResult:
-    """What `pocketvae score` has found.
+    """The result of `pocketvae score`.
 
     Attributes:
         bundle: Name of the bundle's model.
         chosen: The score that decides.
-        threshold: Above it an image is an anomaly.
-        false_positive_rate: That the threshold was fitted to.
-        images: In the order of the source.
-        auroc: Score to the area under its ROC curve against known normal images; empty without such.
+        threshold: The value above which an image is an anomaly.
+        false_positive_rate: The rate that the threshold was fitted to.
+        images: The images, in the order of the source.
+        auroc: The area under each score's ROC curve against known normal images; empty without normal images.
     """
 
     __pydantic_config__ = STRICT
@@ -56,7 +56,7 @@ class ScoreResult:
 
     @property
     def anomalies(self) -> int:
-        """How many images are anomalies."""
+        """Number of images that are anomalies."""
         return sum(image.anomalous for image in self.images)
 
 
@@ -67,7 +67,7 @@ def score_result(
     values: Mapping[ScoreKind, Doubles],
     normal: Mapping[ScoreKind, Doubles] | None,
 ) -> ScoreResult:
-    """Compares scores with the calibration's thresholds, and with the scores of known normal images where given."""
+    """Compares scores with the calibration's thresholds and, if given, with the scores of known normal images."""
     threshold = calibration.thresholds[chosen]
     return ScoreResult(
         bundle=calibration.bundle,
@@ -87,7 +87,7 @@ def score_result(
 
 
 def score_csv(result: ScoreResult) -> str:
-    """Returns a row for each image: its name, every score, and whether it is an anomaly."""
+    """Returns a CSV row for each image: its name, every score, and whether it is an anomaly."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", *ScoreKind, "anomalous"])

@@ -1,4 +1,4 @@
-"""Anomaly scores: how little an image is like those that the VAE was trained on; more is stranger."""
+"""Anomaly scores: how unlike the training images an image is; higher is more anomalous."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from pocketvae.spec import STRICT, Likelihood, PriorKind, VaeSpec
 
 
 class ScoreKind(enum.StrEnum):
-    """What is taken as strange.
+    """What an anomaly score measures.
 
     ELBO: the negative evidence lower bound in nats. RECONSTRUCTION: -log p(x|z) as a mean over L latents of the
-    posterior (An and Cho 2015). COMPLEXITY: the negative ELBO of 8-bit pixels in bits, their likelihood being Gaussian,
-    less the length of the image as PNG, since simple images are likely whatever they show (Serra et al. 2020).
+    posterior (An and Cho 2015). COMPLEXITY: the negative ELBO of 8-bit pixels in bits, with a Gaussian likelihood,
+    minus the length of the image as PNG, because simple images are likely whatever they show (Serra et al. 2020).
     DENSITY: the Mahalanobis distance of the reconstruction error, |z_mean| and z_var from those of normal images.
     """
 
@@ -33,7 +33,7 @@ class NormalDensity:
     """A Gaussian of the three features of normal images, see `Features.log_triple`.
 
     Attributes:
-        mean: Of each feature.
+        mean: Mean of each feature.
         precision: Inverse of their covariance, row by row.
     """
 
@@ -52,7 +52,7 @@ def fit_density(features: Features) -> NormalDensity:
     """Fits the Gaussian to the features of normal images.
 
     Raises:
-        DataError: there are too few images, or they are all alike.
+        DataError: there are too few images, or they are all the same.
     """
     triples = features.log_triple()
     if len(triples) < 10 or (triples.std(axis=0) == 0).any():
@@ -64,17 +64,17 @@ def fit_density(features: Features) -> NormalDensity:
 
 
 def approximations(vae: VaeSpec) -> tuple[str, ...]:
-    """Returns what the scores of a VAE take as simpler than it is, a sentence each; none where they are exact."""
+    """Returns the approximations in the scores of a VAE, one sentence each; empty if the scores are exact."""
     found = []
     if vae.prior is not PriorKind.STANDARD:
         found.append(
-            f"the scores elbo and complexity take N(0, I) for the learned prior {vae.prior}: prefer density or "
-            "reconstruction"
+            f"the scores elbo and complexity use N(0, I) instead of the learned prior {vae.prior}: prefer density or "
+            f"reconstruction"
         )
     if vae.likelihood not in (Likelihood.BERNOULLI, Likelihood.GAUSSIAN):
         found.append(
-            f"the scores elbo, reconstruction and complexity take the likelihood, which is {vae.likelihood}, for a "
-            "Gaussian of one standard deviation"
+            f"the scores elbo, reconstruction and complexity treat the likelihood, {vae.likelihood}, as a Gaussian "
+            f"with one standard deviation"
         )
     return tuple(found)
 
@@ -84,9 +84,9 @@ def scores(features: Features, vae: VaeSpec, noise_scale: float, density: Normal
 
     Args:
         features: Of the images.
-        vae: Says which likelihood; the prior is taken as N(0, I).
-        noise_scale: Standard deviation of pixels, for what takes them as Gaussian.
-        density: Of normal images.
+        vae: Says which likelihood to use; the prior is taken to be N(0, I).
+        noise_scale: Standard deviation of pixels, for the scores that treat them as Gaussian.
+        density: Density of normal images.
     """
     reconstruction = features.reconstruction_nats(vae, noise_scale)
     elbo = reconstruction + features.kl_nats

@@ -1,1 +1,1 @@
-"""Images as bytes, and back."""
+"""Image compression: images to bytes and back."""

@@ -1,4 +1,4 @@
-"""Compressing images to one small file, and back: lossy through the latent, or lossless through the pixel network."""
+"""The codec: images to one small file and back, lossy through the latent or lossless through the pixel network."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ _BYTES_PER_LATENT = 12
 
 @dataclass(frozen=True, kw_only=True)
 class Decompressed:
-    """What a file held.
+    """The content of a compressed file.
 
     Attributes:
         images: `[N, H, W, C] uint8`.
-        z: `[N, D] float32`, the latents of a lossy file; None of a lossless one.
-        labels: `[N] int32`, of a class-conditional VAE; else None.
+        z: `[N, D] float32`, the latents of a lossy file; None for a lossless one.
+        labels: `[N] int32`, for a class-conditional VAE; otherwise None.
     """
 
     images: Pixels
@@ -55,16 +55,16 @@ def compress_lossy(
     label: int | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> bytes:
-    """Keeps the quantized mean of each posterior.
+    """Compresses images to the quantized means of their posteriors.
 
     Args:
-        bundle: Whose encoder is used.
-        tables: Fitted to this bundle.
+        bundle: The bundle whose encoder is used.
+        tables: Tables that were fitted to this bundle.
         source: The images.
-        choice: Which encoder.
+        choice: Which encoder to use.
         quality: 1 (smallest) to 10 (best).
-        label: Of all images, for a class-conditional VAE; by default the images' own.
-        progress: Told while images are encoded.
+        label: Class of all images, for a class-conditional VAE; by default each image's own label.
+        progress: Called while images are encoded.
 
     Raises:
         ManifestError: the tables were fitted to another decoder, or without an encoder.
@@ -96,14 +96,14 @@ def _labels(bundle: ModelBundle, source: SourceImages, label: int | None) -> tup
 
 
 def compress_lossless(tables: CodecTables, images: Pixels, progress: ProgressCallback = ignore_progress) -> bytes:
-    """Keeps every pixel of grey images `[N, H, W, 1] uint8`. No float is involved, nor the decoder.
+    """Compresses every pixel of grey images `[N, H, W, 1] uint8`, without floats and without the decoder.
 
     Raises:
-        SpecError: the images have colour, or the tables were fitted to such.
-        DataError: the images have another size than those that the tables were fitted to, or are more than 2^24.
+        SpecError: the images are in colour, or the tables were fitted to colour images.
+        DataError: the images do not have the size that the tables were fitted to, or there are more than 2^24.
     """
     if images.shape[3] != 1:
-        raise SpecError("lossless compression is for grey images: leave out --lossless, or use WebP")
+        raise SpecError("lossless compression only supports grey images: leave out --lossless, or use WebP")
     check_count(len(images))
     network = _pixel_network(tables)
     return pack(
@@ -124,7 +124,7 @@ def image_count(data: bytes, name: str = "the stream") -> int:
     """Returns how many images a file holds, without decoding them.
 
     Raises:
-        DataError: the file is foreign, truncated or damaged.
+        DataError: the file is of another kind, truncated or damaged.
     """
     return unpack(data, name).count
 
@@ -141,22 +141,22 @@ def decompress(
     """Returns the images of a file.
 
     Args:
-        bundle: Whose decoder is used; of a lossless file none is.
-        tables: Those that the file was made with.
-        data: The file.
-        choice: Which decoder.
-        name: Of the file, for errors.
-        progress: Told while images are decoded.
+        bundle: The bundle whose decoder is used, except for a lossless file.
+        tables: The tables that the file was made with.
+        data: Content of the file.
+        choice: Which decoder to use.
+        name: Name of the file, for errors.
+        progress: Called while images are decoded.
 
     Raises:
-        DataError: the file is foreign, truncated or damaged, was made with other tables or for another decoder, or its
-            images do not fit into memory.
+        DataError: the file is of another kind, truncated or damaged, was made with other tables or for another
+            decoder, or its images do not fit into memory.
     """
     stream = unpack(data, name)
     if stream.tables_id != tables.id:
         raise DataError(
-            f"{name} was made with the tables {stream.tables_id.hex()}, this bundle has {tables.id.hex()}: "
-            "use the bundle that it was made with"
+            f"{name} was made with the tables {stream.tables_id.hex()}, but this bundle has {tables.id.hex()}: use "
+            f"the bundle that it was made with"
         )
     try:
         _check_memory(stream.count, bundle.vae)
@@ -190,18 +190,18 @@ def _decompress_latents(bundle: ModelBundle, stream: Stream, tables: CodecTables
 
 
 def _check_memory(count: int, vae: VaeSpec) -> None:
-    """Refuses a file of a few bytes that stands for more images than can be held: five bytes may be 64 of them."""
+    """Refuses a small file whose images would not fit into memory: five bytes may stand for 64 images."""
     there = machine_bytes()
     needed = count * (int(np.prod(vae.image_shape, dtype=np.int64)) + _BYTES_PER_LATENT * vae.latent_dim)
     if there is not None and needed > there:
         raise DataError(
-            f"its {count} images take about {needed / 1e9:.3g} GB of memory, this machine has {there / 1e9:.3g} GB"
+            f"its {count} images take about {needed / 1e9:.3g} GB of memory, but this machine has {there / 1e9:.3g} GB"
         )
 
 
 def _compare(content: npt.NDArray[np.generic], stream: Stream) -> None:
     if _check(content) != stream.content_check:
-        raise DataError("the stream is damaged: what it decodes to is not what was compressed")
+        raise DataError("the stream is damaged: the decoded content does not match its checksum")
 
 
 def _check(content: npt.NDArray[np.generic]) -> int:
@@ -213,13 +213,17 @@ def _latent_tables(bundle: ModelBundle, tables: CodecTables) -> LatentTables:
     if tables.decoder_id != decoder_id(bundle):
         raise ManifestError("the codec's tables were fitted to another decoder: fit them again with --fit --force")
     if tables.latents is None:
-        raise ManifestError("the codec's tables hold no latents, because the bundle they were fitted to has no encoder")
+        raise ManifestError(
+            "the codec's tables do not cover latents, because the bundle they were fitted to has no encoder"
+        )
     if tables.latents.latent_dim != bundle.vae.latent_dim:
-        raise ManifestError("the codec's tables have another number of latent dimensions than the model")
+        raise ManifestError("the codec's tables and the model have different numbers of latent dimensions")
     return tables.latents
 
 
 def _pixel_network(tables: CodecTables) -> PixelNetwork:
     if tables.network is None:
-        raise SpecError("the codec's tables were fitted to colour images: lossless compression is for grey ones")
+        raise SpecError(
+            "the codec's tables were fitted to colour images: lossless compression only supports grey images"
+        )
     return tables.network

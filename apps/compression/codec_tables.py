@@ -1,4 +1,4 @@
-"""The codec's tables: fitted once, stored in the bundle as whole numbers, named by every stream."""
+"""The codec's tables: fitted once, stored in the bundle as integers, referenced by every stream."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ _NETWORK_ARRAYS = (
     "decisions_bias",
     "squash",
 )
-# Posteriors of so many images fix the histograms of latents.
+# The histograms of latents are fitted to the posteriors of so many images.
 _LATENT_IMAGES = 20_000
 _CHUNK = 64
-# A decoder may be far less sensitive than its posteriors are narrow: the unit is doubled as long as the default quality
-# raises the square error of so many images by less than this share.
+# A decoder may be far less sensitive than its narrow posteriors suggest: the unit is doubled as long as the default
+# quality raises the squared error of so many images by less than this share.
 _TRIAL_IMAGES = 256
 _LOSS = 0.03
 _DOUBLINGS = 8
@@ -49,13 +49,13 @@ Array = npt.NDArray[np.generic]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CodecTables:
-    """All that coding needs besides the decoder.
+    """Everything that coding needs besides the decoder.
 
     Attributes:
         id: First 4 bytes of the SHA-256 of the file.
-        decoder_id: Of the decoder that the latents are for; see `decoder_id`.
-        latents: For lossy files; None of a bundle without an encoder.
-        network: For lossless files; None of colour images.
+        decoder_id: Identifies the decoder that the latents are for, see `decoder_id`.
+        latents: Tables for lossy files; None for a bundle without an encoder.
+        network: Network for lossless files; None for colour images.
     """
 
     id: bytes
@@ -86,15 +86,15 @@ def fit_tables(
     choice: Choice | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> bytes:
-    """Fits tables to images like those that will be compressed; returns the file.
+    """Fits tables to images like those that will be compressed; returns the content of the file.
 
     Args:
-        bundle: Whose encoder makes latents.
-        images: `[N, H, W, C] uint8`, not those that figures will be reported on.
+        bundle: The bundle whose encoder computes the latents.
+        images: `[N, H, W, C] uint8`, other images than those that figures will be reported for.
         labels: `[N] int32`, for a class-conditional VAE.
-        training: Of the pixel network.
-        choice: Which encoder and decoder; float32 by default.
-        progress: Told of both.
+        training: How to train the pixel network.
+        choice: Which encoder and decoder to use; float32 by default.
+        progress: Called for both stages.
 
     Raises:
         DataError: the images do not fit the model.
@@ -125,16 +125,18 @@ def load_tables(path: Path) -> CodecTables:
     """Reads tables.
 
     Raises:
-        ManifestError: they are missing, damaged or of another format.
+        ManifestError: they are missing, damaged or in another format.
     """
     if not path.is_file():
-        raise ManifestError(f"{path} is missing: fit it with pocketvae compress BUNDLE IMAGES --fit")
+        raise ManifestError(f"{path} is missing: create it with pocketvae compress BUNDLE IMAGES --fit")
     data = path.read_bytes()
     try:
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {name: archive[name] for name in archive.files}
         if int(arrays["format"]) != _FORMAT:
-            raise ManifestError(f"{path} has the format {int(arrays['format'])}, this pocketvae reads {_FORMAT}")
+            raise ManifestError(
+                f"{path} has format version {int(arrays['format'])}, but this pocketvae reads version {_FORMAT}"
+            )
         return CodecTables(
             id=bytes.fromhex(files.sha256_bytes(data))[:ID_BYTES],
             decoder_id=arrays["decoder_id"].astype(np.uint8).tobytes(),
@@ -204,6 +206,6 @@ def _network(arrays: dict[str, Array]) -> PixelNetwork | None:
 
 
 def _narrow(array: Array) -> Array:
-    """Returns whole numbers in 32 bits where they fit: half the file."""
+    """Returns integers in 32 bits if they fit, which halves the file."""
     fits = array.dtype == np.int64 and np.abs(array).max(initial=0) < 2**31
     return array.astype("<i4") if fits else array

@@ -1,4 +1,4 @@
-"""Where decompressed images go: one PNG, a folder of them, or arrays."""
+"""Output of decompressed images: one PNG, a folder of PNG files, or arrays."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from pocketvae.errors import DataError, SpecError
 from pocketvae.spec import STRICT
 from pocketvae.system import files
 
-# In a folder that decompress has made, and in no other: what --force may replace.
+# Marks a folder that decompress made, so that --force may replace it.
 DECOMPRESSED_NAME = "decompressed.json"
 
 
 @dataclass(frozen=True, kw_only=True)
 class DecompressedFolder:
-    """What a folder of decompressed images holds.
+    """The content of a folder of decompressed images.
 
     Attributes:
-        images: How many, numbered from 0.
-        exact: Whether they are the compressed images themselves.
+        images: Number of images, numbered from 0.
+        exact: Whether they equal the images that were compressed.
     """
 
     __pydantic_config__ = STRICT
@@ -35,29 +35,29 @@ class DecompressedFolder:
 
 
 def check_decompressed_output(out: Path, count: int | None = None) -> None:
-    """Refuses an output that the images cannot go to, before they are decoded.
+    """Checks, before the images are decoded, that they can be written to the output.
 
     Args:
-        out: Its extension decides; a name without one is a folder.
-        count: Of images, where it is known.
+        out: The output, whose extension decides; a name without one is a folder.
+        count: Number of images, if it is known.
 
     Raises:
         SpecError: the extension is unknown.
-        DataError: several images shall become one `.png`.
+        DataError: there are several images for one `.png`.
     """
     kind = out.suffix.lower()
     if kind not in ("", ".png", ".npz"):
         raise SpecError(f"the output must end in .png or .npz, or name a folder, got {out.name!r}")
     if kind == ".png" and count is not None and count > 1:
-        raise DataError(f"one .png holds one image, got {count}: name a folder or an .npz")
+        raise DataError(f"a .png file holds one image, got {count}: name a folder or an .npz file")
 
 
 def write_decompressed(result: Decompressed, out: Path, *, force: bool) -> None:
-    """Writes one image as `.png`, all as `.npz` (`images`, and `labels` and `z` where there are any), or a folder.
+    """Writes one image as `.png`, all as `.npz` (`images`, and `labels` and `z` if there are any), or a folder.
 
     Raises:
         SpecError: the extension is unknown.
-        DataError: several images shall become one `.png`.
+        DataError: there are several images for one `.png`.
         OutputExistsError: `out` exists and `force` is off.
     """
     check_decompressed_output(out, len(result.images))

@@ -1,4 +1,4 @@
-"""Latents as bytes: each dimension's symbols with its own integer table."""
+"""Coding of latents as bytes: each dimension's symbols with its own integer table."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _IMAGES_PER_CODE = 64
 
 
 def code_count(count: int) -> int:
-    """Returns how many codes the latents of `count` images take."""
+    """Returns the number of codes for the latents of `count` images."""
     return -(-count // _IMAGES_PER_CODE)
 
 

@@ -2,7 +2,7 @@
 
 Every dimension has a grid whose unit is a power of two in proportion to the posterior's standard deviation, and a
 histogram over it. A coarser grid, for a lower quality, adds up neighbouring cells. Fitting uses floating point once;
-coding uses nothing but the stored whole numbers, and a latent is a whole number times a power of two, which is exact.
+coding only uses the stored integers, and a latent is an integer times a power of two, which is exact.
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ from pocketvae.runtimes.base import FloatArray
 
 Integers = npt.NDArray[np.int64]
 
-# Units of the grid in one step of each quality.
+# Grid units per step for each quality.
 STEPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 2)
 BEST_QUALITY = len(STEPS)
 DEFAULT_QUALITY = 7
 _UNITS_PER_SIGMA = 8
-# Standard deviations of the latents that a grid covers, and all that it is fitted to; what lies beyond is moved to its
-# edge.
+# A grid covers this many standard deviations of the latents, and all latents it is fitted to; others are moved to
+# its edge.
 _COVERED = 6
 _SCALE = 1 << 24
 _LARGEST_CELLS = 4096
@@ -66,21 +66,21 @@ class LatentTables:
         return symbols
 
     def latents(self, symbols: Integers, quality: int) -> FloatArray:
-        """Returns the latents that symbols stand for, `[N, D] float32`, exactly."""
+        """Returns the latents that the symbols represent, `[N, D] float32`, exactly."""
         step = steps_of(quality)
         units = (symbols - self._lowest(step)) * step
         latents: FloatArray = np.ldexp(units.astype(np.float64), -self.exponents.astype(np.int32)).astype(np.float32)
         return latents
 
     def frequencies(self, quality: int) -> Integers:
-        """Returns each dimension's frequencies of symbols, `[D, S]`; each row adds up to 16384."""
+        """Returns each dimension's symbol frequencies, `[D, S]`; each row adds up to 16384."""
         reach, step = self.counts.shape[1] // 2, steps_of(quality)
         cells = (np.arange(-reach, reach + 1) + step // 2) // step + self._lowest(step)
         sums = np.zeros((self.latent_dim, int(cells[-1]) + 1), np.int64)
         np.add.at(sums.T, cells, self.counts.T)
         share = TOTAL - sums.shape[1]
         table: Integers = 1 + sums * share // sums.sum(axis=1, keepdims=True)
-        # What rounding down has left goes to the most frequent symbol.
+        # The remainder of rounding down goes to the most frequent symbol.
         table[np.arange(len(table)), table.argmax(axis=1)] += TOTAL - table.sum(axis=1)
         return table
 
@@ -91,7 +91,7 @@ class LatentTables:
 
 
 def steps_of(quality: int) -> int:
-    """Returns the units in one step of a quality.
+    """Returns the grid units per step of a quality.
 
     Raises:
         SpecError: the quality is not one of 1 to 10.
@@ -105,7 +105,7 @@ def fit_latent_tables(posterior: Posterior, *, doublings: int = 0) -> LatentTabl
     """Fits tables to the posteriors of images, `[N, D]`; a tenth of the histograms is the prior N(0, I).
 
     Args:
-        posterior: Of the images.
+        posterior: Posteriors of the images.
         doublings: How often to double the unit, which is a sixteenth to an eighth of the mean standard deviation, or
             the smallest with which the grid reaches as far as the latents do.
     """
@@ -115,7 +115,7 @@ def fit_latent_tables(posterior: Posterior, *, doublings: int = 0) -> LatentTabl
     widths = np.maximum(_COVERED * np.maximum(1.0, sizes.std(axis=0) + sizes.mean(axis=0)), sizes.max(axis=0))
     with np.errstate(divide="ignore"):
         finest = np.ceil(np.log2(_UNITS_PER_SIGMA / sigma))
-    # A grid that does not reach would move latents to its edge, which costs far more than a coarser unit does.
+    # A grid that is too small would move latents to its edge, which costs far more than a coarser unit.
     reaching = np.floor(np.log2(_LARGEST_CELLS / widths))
     exponents = np.minimum(finest, reaching).astype(np.int64) - doublings
     units = np.ldexp(1.0, -exponents.astype(np.int32))

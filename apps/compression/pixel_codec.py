@@ -1,6 +1,6 @@
-"""Grey images as bytes and back, without loss: the pixel network's probabilities and an entropy coder.
+"""Lossless coding of grey images with the pixel network's probabilities and an entropy coder.
 
-A code holds 16 images, one after the other; all codes of a batch are worked on together, pixel by pixel.
+A code holds 16 images, one after the other; all codes of a batch are processed together, pixel by pixel.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 IMAGES_PER_CODE = 16
 _BATCH = 512 * IMAGES_PER_CODE
 
-# Which codes, which bits, and with which probability each is set.
+# Which codes, which bits, and the probability that each is set.
 _Decision: TypeAlias = tuple[npt.NDArray[np.intp], npt.NDArray[np.bool_], Integers]
 
 
@@ -44,7 +44,7 @@ def decode_pixels(
     """Decodes `count` images, `[N, H, W] uint8`.
 
     Raises:
-        DataError: a code is damaged, or there are not as many as the images take.
+        DataError: a code is damaged, or the number of codes does not match the number of images.
     """
     if len(codes) != -(-count // IMAGES_PER_CODE):
         raise DataError(f"the stream is damaged: {len(codes)} codes for {count} images")
@@ -70,7 +70,7 @@ def _encode_batch(images: Pixels, network: PixelNetwork) -> list[bytes]:
 
 
 def _decisions(images: Pixels, network: PixelNetwork) -> list[_Decision]:
-    """Returns all decisions of images that stand at the same place of their codes, in order."""
+    """Returns all decisions of images at the same position of their codes, in order."""
     height, width = network.image_size
     padded = network.window.pad(images)
     everyone = np.arange(len(images))

@@ -1,8 +1,8 @@
-"""A small integer network that says how likely each value of the next pixel is, from the pixels before it.
+"""A small integer network that predicts the probability of each value of the next pixel from the pixels before it.
 
-It sees a window of the rows above and of the pixels to the left. Every weight and activation is a whole number, and
-every sum stays far below 2^53, so that a matrix product in float64 is exact whatever the order of its additions: all
-machines compute the same probabilities, which is what an entropy coder needs and a float network cannot promise.
+It sees a window of the rows above and of the pixels to the left. Every weight and activation is an integer, and
+every sum stays far below 2^53, so a matrix product in float64 is exact whatever the order of its additions: all
+machines compute the same probabilities, which an entropy coder needs and a float network cannot guarantee.
 
 A pixel is a path of decisions: is it 0; and if not, the eight bits of its value, the highest first, each with the
 probability that belongs to the bits before it.
@@ -18,7 +18,7 @@ import numpy.typing as npt
 from pocketvae.apps.compression.rans import TOTAL
 from pocketvae.errors import DataError
 
-# Fixed point: how many binary places activations, weights and logits have.
+# Fixed point: the number of fractional bits of activations, weights and logits.
 ACTIVATION_BITS = 10
 WEIGHT_BITS = 12
 LOGIT_BITS = 8
@@ -35,7 +35,7 @@ Integers = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Window:
-    """Which pixels before the current one are seen.
+    """The pixels before the current one that the network sees.
 
     Attributes:
         above: Rows above.
@@ -47,13 +47,13 @@ class Window:
 
     @property
     def offsets(self) -> tuple[tuple[int, int], ...]:
-        """Rows and columns relative to the current pixel, all of them earlier in reading order."""
+        """Rows and columns relative to the current pixel, all of them earlier in raster order."""
         rows = [(dy, dx) for dy in range(-self.above, 0) for dx in range(-self.beside, self.beside + 1)]
         return (*rows, *((0, dx) for dx in range(-self.beside, 0)))
 
     @property
     def input_count(self) -> int:
-        """Inputs of the network: the value of every pixel, and whether it is not 0."""
+        """Number of inputs of the network: the value of every pixel, and whether it is not 0."""
         return 2 * len(self.offsets)
 
     def pad(self, images: Pixels) -> Pixels:
@@ -70,19 +70,19 @@ class Window:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PixelNetwork:
-    """Two hidden layers and one logit per decision; all arrays hold whole numbers.
+    """Two hidden layers and one logit per decision; all arrays hold integers.
 
     Attributes:
-        window: What it sees.
+        window: The pixels that it sees.
         inputs: `[I, A]`, weights of the first layer.
         rows: `[H, A]`, biases of the first layer that depend on the row.
-        columns: `[W, A]`, and on the column.
+        columns: `[W, A]`, those that depend on the column.
         hidden: `[A, B]`.
         hidden_bias: `[B]`.
         decisions: `[B, 256]`: column 0 is the decision whether the pixel is 0, column n the one at node n of the tree
             of bits, whose root is 1.
         decisions_bias: `[256]`.
-        squash: `[2 * LOGIT_LIMIT + 1]`: logit to a probability in 1/16384.
+        squash: `[2 * LOGIT_LIMIT + 1]`: maps a logit to a probability in 1/16384.
     """
 
     window: Window
@@ -122,7 +122,7 @@ class PixelNetwork:
         return len(self.rows), len(self.columns)
 
     def features(self, inputs: Pixels, row: int, column: int) -> npt.NDArray[np.float64]:
-        """Returns the second hidden layer at one pixel of every image, `[N, B]` whole numbers."""
+        """Returns the second hidden layer at one pixel of every image, `[N, B]` integers."""
         first = inputs.astype(np.float64) @ self.inputs
         first += self.rows[row] + self.columns[column]
         second = _activate(first, INPUT_WEIGHT_BITS - ACTIVATION_BITS) @ self.hidden + self.hidden_bias
@@ -143,7 +143,7 @@ class PixelNetwork:
 
 
 def squash_table() -> Integers:
-    """Returns the logistic function in whole numbers; stored with a network, so that no one computes it again."""
+    """Returns the logistic function as integers, which is stored with a network and never computed again."""
     logits = np.arange(-LOGIT_LIMIT, LOGIT_LIMIT + 1) / 2**LOGIT_BITS
     table: Integers = np.clip(np.round(TOTAL / (1 + np.exp(-logits))), 1, TOTAL - 1).astype(np.int64)
     return table

@@ -1,4 +1,4 @@
-"""Fits the pixel network to images: a float network in numpy, trained with Adam, then rounded to whole numbers."""
+"""Training of the pixel network: a float network in numpy, trained with Adam, then rounded to integers."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 FloatArray = npt.NDArray[np.float32]
 Parameters = dict[str, FloatArray]
 
-# Windows without ink are most of all and all alike: one in so many is trained on, with that weight.
+# Most windows are blank and all of those are alike: one in so many is used for training, with that weight.
 _EMPTY_SHARE = 8
 _REPORT_STEPS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
 class PixelTraining:
-    """How the network is fitted.
+    """How the pixel network is fitted.
 
     Attributes:
-        window: What it sees.
+        window: The pixels that it sees.
         units: Width of both hidden layers.
         steps: Optimizer steps.
         batch_pixels: Pixels in one step.
-        learning_rate: At the beginning; it falls to 0 as a half cosine.
-        seed: Of initial weights and of the order of pixels.
+        learning_rate: Initial learning rate; it falls to 0 as a half cosine.
+        seed: Seed of initial weights and of the order of pixels.
 
     Raises:
-        SpecError: there is no step, unit or pixel.
+        SpecError: the number of steps, units or pixels is below 1.
     """
 
     window: Window = field(default_factory=lambda: Window(above=4, beside=5))
@@ -68,8 +68,8 @@ def fit_pixel_network(
 
     Args:
         images: `[N, H, W] uint8`.
-        training: How.
-        progress: Told of the bits per pixel.
+        training: How to train it.
+        progress: Called with the bits per pixel.
     """
     rng = np.random.default_rng(training.seed)
     parameters = _initial(images, training, rng)
@@ -89,13 +89,13 @@ def fit_pixel_network(
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PixelBatch:
-    """Pixels to learn from.
+    """Pixels to train on.
 
     Attributes:
         inputs: `[N, I] float32` in [0, 1].
-        rows: `[N]`, where the pixels are.
+        rows: `[N]`, positions of the pixels.
         columns: `[N]`.
-        values: `[N] uint8`, what they are.
+        values: `[N] uint8`, their values.
         weights: `[N] float32`, how many pixels each stands for.
     """
 
@@ -139,7 +139,7 @@ class _PixelBatches:
         )
 
     def _flat(self, where: npt.NDArray[np.intp]) -> Pixels:
-        """Returns every window with the pixel itself behind it, `[N, K + 1]`."""
+        """Returns every window followed by the pixel itself, `[N, K + 1]`."""
         image, row, column = np.unravel_index(where, (len(self._padded), self._height, self._width))
         _, height, width = self._padded.shape
         centre = (image * height + row + self._window.above) * width + column + self._window.beside
@@ -212,7 +212,7 @@ def _initial(images: Pixels, training: PixelTraining, rng: np.random.Generator) 
 
 
 class _Adam:
-    """Kingma and Ba 2015, with their constants."""
+    """The Adam optimizer of Kingma and Ba 2015, with their constants."""
 
     def __init__(self, parameters: Parameters) -> None:
         self._mean = {name: np.zeros_like(value) for name, value in parameters.items()}
@@ -235,7 +235,7 @@ def _rounded(parameters: Parameters, window: Window) -> PixelNetwork:
 
     return PixelNetwork(
         window=window,
-        # The integer inputs are 0 to 255 where the float ones are 0 to 1.
+        # The integer inputs range from 0 to 255, the float ones from 0 to 1.
         inputs=fixed("inputs", INPUT_WEIGHT_BITS, 255),
         rows=fixed("rows", INPUT_WEIGHT_BITS),
         columns=fixed("columns", INPUT_WEIGHT_BITS),

@@ -1,8 +1,9 @@
-"""An entropy coder of binary decisions: rANS with 32-bit states, integers alone, many streams side by side.
+"""An entropy coder of binary decisions: rANS with 32-bit states, integers only, many streams side by side.
 
-Duda 2013, "Asymmetric numeral systems", in the range variant. Every image has a stream of its own; numpy works on all
-of them at once, so that the cost of a step is shared. The encoder goes through the decisions backwards, the decoder
-forwards. Probabilities are whole numbers in 1/16384; nothing here rounds, so every machine reads the same bits.
+Duda 2013, "Asymmetric numeral systems", in the range variant. Every image has its own stream; numpy processes all of
+them at once, so that the cost of a step is shared. The encoder processes the decisions backwards, the
+decoder forwards. Probabilities are integers in units of 1/16384; nothing here rounds, so every machine reads the same
+bits.
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ class RansEncoder:
         """Starts the streams.
 
         Args:
-            lanes: How many streams.
-            capacity: The most decisions that one of them holds.
+            lanes: Number of streams.
+            capacity: The largest number of decisions in one of them.
         """
         self._states = np.full(lanes, _LOW, np.uint64)
         # A decision moves the state by PROBABILITY_BITS at most, which is less than a word.
@@ -43,9 +44,9 @@ class RansEncoder:
         """Encodes one symbol in each of some lanes.
 
         Args:
-            lanes: `[K]`, which streams, no one twice.
-            starts: `[K]`, the frequencies of all smaller symbols together.
-            frequencies: `[K]`, of the symbols, 1 to 16384.
+            lanes: `[K]`, which streams, without duplicates.
+            starts: `[K]`, the sums of the frequencies of all smaller symbols.
+            frequencies: `[K]`, the frequencies of the symbols, 1 to 16384.
         """
         states = self._states[lanes]
         wide = frequencies.astype(np.uint64)
@@ -83,7 +84,7 @@ class RansDecoder:
         if any(len(stream) < _STATE_BYTES or len(stream) % 2 for stream in streams):
             raise DataError("the stream is damaged: the code of an image has an impossible length")
         self._states = np.array([int.from_bytes(stream[:_STATE_BYTES], "little") for stream in streams], np.uint64)
-        # One after the other: a row for each would take as many times the longest, which a forged file chooses.
+        # One after another: a row for each would take as many times the longest, which a forged file could choose.
         self._words = np.frombuffer(b"".join(stream[_STATE_BYTES:] for stream in streams), "<u2")
         lengths = np.array([(len(stream) - _STATE_BYTES) // 2 for stream in streams], np.int64)
         self._ends = np.cumsum(lengths)
@@ -94,7 +95,7 @@ class RansDecoder:
         return (self._states[lanes] & np.uint64(TOTAL - 1)).astype(np.int64)
 
     def pop(self, lanes: Lanes, starts: Frequencies, frequencies: Frequencies) -> None:
-        """Removes the symbols that `peek` has shown.
+        """Removes the symbols that `peek` returned.
 
         Raises:
             DataError: a stream ends too early.
@@ -119,10 +120,10 @@ class RansDecoder:
         return bits
 
     def check_finished(self) -> None:
-        """Checks that every stream ends where it has to.
+        """Checks that every stream ends where it should.
 
         Raises:
-            DataError: something is left, or the first state is not the encoder's.
+            DataError: words are left, or the final state is not the encoder's initial one.
         """
         if (self._next != self._ends).any() or (self._states != _LOW).any():
-            raise DataError("the stream is damaged: the code of an image does not end where it has to")
+            raise DataError("the stream is damaged: the code of an image does not end where it should")

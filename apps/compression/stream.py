@@ -1,4 +1,4 @@
-"""The file that compress writes, format version 1; docs/codec.md describes it."""
+"""The file format of compress, version 1; docs/codec.md describes it."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ VERSION = 1
 ID_BYTES = 4
 _HEAD = struct.Struct("<4sBBB4s4sI")
 _CHECK = struct.Struct("<I")
-# A header that claims more is damaged: no file of this size was written.
+# A header that claims more is damaged: compress never writes a file of that size.
 _LARGEST_COUNT = 1 << 24
 _LARGEST_LABEL = (1 << 31) - 1
 
@@ -28,16 +28,16 @@ class Coding(enum.IntEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Stream:
-    """One compressed file, taken apart.
+    """The parts of a compressed file.
 
     Attributes:
         coding: How the images are kept.
-        quality: Of latents; 0 for pixels.
+        quality: Quality of latents; 0 for pixels.
         tables_id: First 4 bytes of the SHA-256 of the tables that it was made with.
-        decoder_id: First 4 bytes of what identifies the decoder; zeros for pixels.
-        content_check: CRC-32 of what the codes stand for: the latents, or the pixels.
-        count: Images.
-        labels: One per image, of a class-conditional VAE; empty otherwise.
+        decoder_id: First 4 bytes of the hash that identifies the decoder; zeros for pixels.
+        content_check: CRC-32 of the decoded content: the latents, or the pixels.
+        count: Number of images.
+        labels: One per image, for a class-conditional VAE; empty otherwise.
         codes: The streams of the entropy coder.
     """
 
@@ -52,17 +52,17 @@ class Stream:
 
 
 def check_count(count: int) -> None:
-    """Refuses more images than a file may hold, before any work.
+    """Checks, before any work, that a file can hold so many images.
 
     Raises:
         DataError: there are more than 2^24.
     """
     if count > _LARGEST_COUNT:
-        raise DataError(f"a file holds at most {_LARGEST_COUNT} images, got {count}: compress them in parts")
+        raise DataError(f"a file holds at most {_LARGEST_COUNT} images, got {count}: compress them in several files")
 
 
 def pack(stream: Stream) -> bytes:
-    """Returns the file: head, count, labels, lengths and codes, and a CRC-32 of all that."""
+    """Returns the file's bytes: head, count, labels, lengths and codes, and a CRC-32 of all of these."""
     head = _HEAD.pack(
         MAGIC,
         VERSION,
@@ -78,20 +78,20 @@ def pack(stream: Stream) -> bytes:
 
 
 def unpack(data: bytes, name: str) -> Stream:
-    """Takes a file apart.
+    """Parses a file.
 
     Raises:
-        DataError: it is foreign, newer, truncated or damaged.
+        DataError: it is of another kind, newer, truncated or damaged.
     """
     if data[:4] != MAGIC:
-        raise DataError(f"{name} is no file of pocketvae compress: it must begin with {MAGIC.decode()}")
+        raise DataError(f"{name} was not made by pocketvae compress: it must begin with {MAGIC.decode()}")
     if len(data) < _HEAD.size + _CHECK.size:
-        raise DataError(f"{name} is truncated: {len(data)} bytes are left")
+        raise DataError(f"{name} is truncated: only {len(data)} bytes are left")
     if data[4] != VERSION:
-        raise DataError(f"{name} has the format version {data[4]}, this pocketvae reads {VERSION}")
+        raise DataError(f"{name} has format version {data[4]}, but this pocketvae reads version {VERSION}")
     body = data[: -_CHECK.size]
     if zlib.crc32(body) != _CHECK.unpack(data[-_CHECK.size :])[0]:
-        raise DataError(f"{name} is damaged or truncated: its checksum is not that of its content")
+        raise DataError(f"{name} is damaged or truncated: its checksum does not match its content")
     _, _, coding, quality, tables_id, decoder_id, content_check = _HEAD.unpack_from(body)
     reader = _Reader(body, _HEAD.size, name)
     count = reader.number(_LARGEST_COUNT)
@@ -99,7 +99,7 @@ def unpack(data: bytes, name: str) -> Stream:
     lengths = [reader.number(len(body)) for _ in range(reader.number(count))]
     codes = tuple(reader.take(length) for length in lengths)
     if reader.left or coding not in set(Coding) or count < 1 or len(labels) not in (0, count):
-        raise DataError(f"{name} is damaged: its parts do not fit each other")
+        raise DataError(f"{name} is damaged: its parts contradict each other")
     return Stream(
         coding=Coding(coding),
         quality=quality,
@@ -113,7 +113,7 @@ def unpack(data: bytes, name: str) -> Stream:
 
 
 class _Reader:
-    """Takes numbers and bytes from the front."""
+    """Reads numbers and bytes from the front."""
 
     def __init__(self, data: bytes, position: int, name: str) -> None:
         self._data, self._position, self._name = data, position, name
@@ -141,7 +141,7 @@ class _Reader:
 
 
 def _varint(value: int) -> bytes:
-    """Seven bits in a byte, the lowest first; the eighth says that more follow."""
+    """Returns a number with seven bits per byte, lowest first; the eighth bit says that more follow."""
     out = bytearray()
     while value >= 0x80:
         out.append(value & 0x7F | 0x80)

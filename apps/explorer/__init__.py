@@ -1,1 +1,1 @@
-"""A page that runs a bundle in the browser."""
+"""The explorer: a page that runs a bundle's decoder in the browser."""

@@ -1,4 +1,4 @@
-"""Serves a site to browsers of this machine alone."""
+"""A server that shows a site to browsers on this machine only."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TYPES = {
     ".wasm": "application/wasm",
 }
 _HEADERS = {
-    # Isolation makes the browser's clock fine enough to time an inference.
+    # Cross-origin isolation makes the browser's clock precise enough to time an inference.
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Content-Security-Policy": "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' data:",
@@ -36,15 +36,15 @@ class SiteServer(http.server.ThreadingHTTPServer):
     """Serves the files of one mapping, and nothing else."""
 
     daemon_threads = True
-    # Two servers on one port would answer in turn.
+    # Two servers on one port would take turns answering.
     allow_reuse_port = False
 
     def __init__(self, site: Mapping[str, bytes | Path], port: int = 0) -> None:
         """Listens on 127.0.0.1.
 
         Args:
-            site: Relative path to content or to where it lies.
-            port: 0 for any that is free.
+            site: Maps each relative path to its content or to the file that holds it.
+            port: The port; 0 for any free one.
 
         Raises:
             SpecError: the port is out of range.
@@ -60,13 +60,13 @@ class SiteServer(http.server.ThreadingHTTPServer):
             raise DataError(f"port {port} {why}: choose another --port, or leave it out for a free one") from e
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Says nothing of a browser that goes away in the middle: it does so whenever a page is left."""
+        """Ignores a browser that closes the connection early, as happens whenever a page is left."""
         if not isinstance(sys.exception(), ConnectionError):
             super().handle_error(request, client_address)  # type: ignore[arg-type]
 
     @property
     def address(self) -> str:
-        """What to open in a browser."""
+        """The address to open in a browser."""
         return f"http://{HOST}:{self.server_port}/"
 
 
@@ -81,14 +81,14 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._answer(body=False)
 
     def log_message(self, format: str, *arguments: object) -> None:
-        """Says nothing: the terminal belongs to the command."""
+        """Logs nothing: the terminal belongs to the command."""
 
     def _answer(self, *, body: bool) -> None:
-        # A page of another name that resolves to this machine must not read the bundle.
+        # A page under another host name that resolves to this machine must not read the bundle.
         if self.headers.get("Host", "") not in self._own_hosts():
             self.send_error(HTTPStatus.FORBIDDEN)
             return
-        # The path alone, whatever it looks like: //[ is no address, and urlsplit would take it for one.
+        # Only the path, whatever it looks like: urlsplit would take //[ for the start of an address.
         name = self.path.partition("?")[0].partition("#")[0].lstrip("/") or INDEX
         content = self.server.site.get(name)
         if content is None:
@@ -107,5 +107,5 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def _own_hosts(self) -> set[str]:
         port = self.server.server_port
         hosts = {f"{name}:{port}" for name in (HOST, "localhost")}
-        # Browsers leave the port out where it is the usual one.
+        # Browsers leave out the default port.
         return hosts | {HOST, "localhost"} if port == _HTTP_PORT else hosts

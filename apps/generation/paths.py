@@ -1,4 +1,4 @@
-"""Ways through latent space: between latents, and along one dimension at a time."""
+"""Paths through latent space: between latents, and along one dimension at a time."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from pocketvae.spec import Component
 
 Doubles = npt.NDArray[np.float64]
 
-# Below this angle the spherical formula divides by almost nothing, and is a straight line anyway.
+# Below this angle the spherical formula divides by almost zero, and the path is a straight line anyway.
 _SMALL_ANGLE = 1e-4
 
 
 class LatentPath(enum.StrEnum):
-    """How to go from one latent to the next.
+    """The path from one latent to the next.
 
-    LINEAR: a straight line, whose middle is unlikely under N(0, I). SPHERICAL: along a great circle, with lengths in
-    between (Shoemake 1985; White 2016, "Sampling generative networks").
+    LINEAR: a straight line, whose middle is unlikely under N(0, I). SPHERICAL: along a great circle, with interpolated
+    norms (Shoemake 1985; White 2016, "Sampling generative networks").
     """
 
     LINEAR = "linear"
@@ -42,7 +42,7 @@ def between(start: FloatArray, end: FloatArray, steps: int, path: LatentPath) ->
     first, last = start.astype(np.float64), end.astype(np.float64)
     straight = path is LatentPath.LINEAR
     latents = (1 - shares) * first + shares * last if straight else _spherical(first, last, shares)
-    # The ends are the given latents themselves, not what rounding makes of them.
+    # The ends are exactly the given latents, without rounding.
     latents[0], latents[-1] = first, last
     return latents.astype(np.float32)
 
@@ -54,23 +54,23 @@ def tour(stops: FloatArray, steps: int, path: LatentPath) -> FloatArray:
         DataError: there are fewer than two stops, or `steps` is below 2.
     """
     if len(stops) < 2:
-        raise DataError(f"an interpolation needs at least two ends, got {len(stops)}")
+        raise DataError(f"an interpolation needs at least 2 latents, got {len(stops)}")
     legs = [between(stops[i], stops[i + 1], steps, path) for i in range(len(stops) - 1)]
     return np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])
 
 
 def along(centre: FloatArray, dimension: int, span: float, steps: int) -> FloatArray:
-    """Returns latents `[steps, D]` whose one coordinate goes from -span to span while the others stay."""
+    """Returns latents `[steps, D]` in which one coordinate goes from -span to span while the others stay fixed."""
     latents = np.repeat(centre[None], steps, axis=0)
     latents[:, dimension] = np.linspace(-span, span, steps, dtype=np.float32)
     return latents
 
 
 def activity(bundle: ModelBundle, decoder: Decoder, label: int | None = None) -> FloatArray:
-    """Returns how much each latent dimension does, `[D]`, more being more active.
+    """Returns the activity of each latent dimension, `[D]`; higher is more active.
 
-    It is the variance of the posterior's mean over the encoder's golden images (Burda et al. 2016); of a bundle without
-    an encoder, the mean square change of the decoded image where the coordinate goes from -1 to 1.
+    It is the variance of the posterior's mean over the encoder's golden images (Burda et al. 2016); for a bundle
+    without an encoder, the mean squared change of the decoded image as the coordinate goes from -1 to 1.
     """
     try:
         means = bundle.bundle.goldens(Component.ENCODER).outputs["z_mean"]
@@ -94,7 +94,7 @@ def _spherical(first: Doubles, last: Doubles, shares: Doubles) -> Doubles:
         return straight
     cosine = float(np.clip(np.dot(first / lengths[0], last / lengths[1]), -1, 1))
     angle = np.arccos(cosine)
-    # Opposite latents have no great circle of their own.
+    # There is no unique great circle between opposite latents.
     if angle < _SMALL_ANGLE or np.pi - angle < _SMALL_ANGLE:
         return straight
     sine = np.sin(angle)

@@ -1,4 +1,4 @@
-"""Images, encoded and decoded again."""
+"""Reconstruction: images, encoded and decoded again."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _PEAK = 255.0
 
 @dataclass(frozen=True, kw_only=True)
 class Reconstruction:
-    """Images and what encoder and decoder make of them.
+    """Images and their reconstructions.
 
     Attributes:
         images: `[N, H, W, C] uint8`.
@@ -36,7 +36,7 @@ class Reconstruction:
 
     @property
     def psnr_db(self) -> float:
-        """Peak signal-to-noise ratio of all pixels together, in dB; infinite where nothing differs."""
+        """Peak signal-to-noise ratio of all pixels together, in dB; infinite if nothing differs."""
         error = self.images.astype(np.float64) - self.reconstructions
         mean_square = float(np.mean(np.square(error)))
         return float("inf") if mean_square == 0 else 10 * float(np.log10(_PEAK**2 / mean_square))
@@ -67,16 +67,16 @@ def reconstruct(
 
 
 def check_reconstruction_output(out: Path, *, columns: int, count: int | None = None) -> None:
-    """Refuses an output that cannot be written, before any work.
+    """Checks, before any work, that the output can be written.
 
     Args:
         out: `.png` or `.npz`.
-        columns: Of the picture.
-        count: Of images, where it is known.
+        columns: Columns of the picture.
+        count: Number of images, if it is known.
 
     Raises:
-        SpecError: the extension is unknown, or there is no column.
-        DataError: a PNG of more than 500 rows.
+        SpecError: the extension is unknown, or `columns` is below 1.
+        DataError: the PNG would have more than 500 rows.
     """
     if columns < 1:
         raise SpecError(f"columns must be at least 1, got {columns}")
@@ -92,8 +92,8 @@ def write_reconstruction(result: Reconstruction, out: Path, *, columns: int, for
     """Writes a PNG grid, each row of images followed by a row of their reconstructions, or both arrays as `.npz`.
 
     Raises:
-        SpecError: the extension is unknown, or there is no column.
-        DataError: a PNG of more than 500 rows.
+        SpecError: the extension is unknown, or `columns` is below 1.
+        DataError: the PNG would have more than 500 rows.
         OutputExistsError: `out` exists and `force` is off.
     """
     check_reconstruction_output(out, columns=columns, count=len(result.images))

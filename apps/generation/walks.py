@@ -1,4 +1,4 @@
-"""Pictures of ways through latent space: interpolations and traversals."""
+"""Pictures of paths through latent space: interpolations and traversals."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ _LONGEST_FRAME_MS = 60_000
 
 @dataclass(frozen=True, kw_only=True)
 class Interpolation:
-    """A way between latents.
+    """A request for an interpolation between latents.
 
     Attributes:
         steps: Images from one end to the next, both included.
-        path: How to go.
+        path: Kind of path.
         frame_ms: How long an animation shows an image.
-        choice: Which decoder.
+        choice: Which decoder to use.
 
     Raises:
-        DataError: there are fewer than two steps or too many, or the time of an image is out of range.
+        DataError: there are fewer than two steps or too many, or the time per image is out of range.
     """
 
     steps: int = 10
@@ -48,11 +48,11 @@ class Interpolation:
 def interpolate(
     bundle: ModelBundle, stops: FloatArray, request: Interpolation, out: Path, label: int | None, *, force: bool
 ) -> int:
-    """Writes images on the way through `stops`, `[N, D]`, as a PNG strip or an animation; returns how many.
+    """Writes images along the path through `stops`, `[N, D]`, as a PNG strip or an animation; returns their number.
 
     Raises:
-        SpecError: the extension is none of `.png`, `.gif`, `.webp`, or the label does not fit.
-        DataError: there are fewer than two stops, or too many images on the way.
+        SpecError: the extension is not `.png`, `.gif` or `.webp`, or the label does not fit.
+        DataError: there are fewer than two stops, or too many images along the path.
         OutputExistsError: `out` exists and `force` is off.
     """
     kind = PictureKind.of(out)
@@ -66,13 +66,13 @@ def interpolate(
 
 @dataclass(frozen=True, kw_only=True)
 class Traversal:
-    """One latent dimension at a time.
+    """A request for a traversal: one latent dimension at a time.
 
     Attributes:
-        span: From -span to span.
-        steps: Images of each dimension.
-        dimensions: How many, the most active first; None for all.
-        choice: Which decoder.
+        span: The dimension goes from -span to span.
+        steps: Images per dimension.
+        dimensions: Number of dimensions, the most active first; None for all.
+        choice: Which decoder to use.
     """
 
     span: float = 3.0
@@ -97,13 +97,13 @@ def traverse(
 
     Raises:
         SpecError: the extension is not `.png`, or the label does not fit.
-        DataError: more dimensions are asked for than there are, or too many images.
+        DataError: there are not that many dimensions, or there would be too many images.
         OutputExistsError: `out` exists and `force` is off.
     """
     kind = PictureKind.of(out, PictureKind.PNG)
     files.check_output(out, force=force)
     if (request.dimensions or 0) > bundle.vae.latent_dim:
-        raise DataError(f"the VAE has {bundle.vae.latent_dim} latent dimensions, {request.dimensions} were asked for")
+        raise DataError(f"the VAE has {bundle.vae.latent_dim} latent dimensions, got --dimensions {request.dimensions}")
     check_channels(bundle.vae.image_shape[2])
     decoder = request.choice.decoder(bundle)
     active = activity(bundle, decoder, label)
@@ -117,4 +117,4 @@ def traverse(
 
 def _check_count(count: int) -> None:
     if count > _MOST_IMAGES:
-        raise DataError(f"a picture shows at most {_MOST_IMAGES} images, got {count}: take fewer steps")
+        raise DataError(f"a picture shows at most {_MOST_IMAGES} images, got {count}: use fewer steps")

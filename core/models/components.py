@@ -88,7 +88,7 @@ class Model:
         classes = self.vae.label_count if any(spec.name == "label" for spec in self.artifact.inputs) else 0
         if classes == 0:
             if label is not None:
-                raise SpecError(f"{self.name} takes no label: this VAE is not class-conditional")
+                raise SpecError(f"{self.name} does not take a label: this VAE is not class-conditional")
             return None
         if label is None:
             raise SpecError(f"{self.name} needs a label of 0 to {classes - 1}: this VAE is class-conditional")

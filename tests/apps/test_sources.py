@@ -58,7 +58,7 @@ def test_the_subfolders_must_be_the_classes_of_the_model(folder):
     assert source.labels_for(GREY, None) is None
     assert source.labels_for(classes[10], 7) == 7
     for images in (source, source.first(1)):
-        with pytest.raises(DataError, match="has 2 subfolders and the model 10 classes, .* or pass --label"):
+        with pytest.raises(DataError, match="has 2 subfolders but the model 10 classes, .* or pass --label"):
             images.labels_for(classes[10], None)
     named = replace(source, folder_classes=None)
     assert named.labels_for(classes[10], None).tolist() == [0, 0, 1, 1]
@@ -108,11 +108,11 @@ def test_mnist_is_its_test_images():
 
 
 def test_another_size_or_mode_is_refused_and_converted_on_request(folder):
-    with pytest.raises(DataError, match="0.png is 6x6 grey, the model takes 6x6 colour: pass --resize"):
+    with pytest.raises(DataError, match="0.png is 6x6 grey, but the model takes 6x6 colour: pass --resize"):
         load_images(str(folder), COLOUR)
     assert load_images(str(folder), COLOUR, resize=True).images.shape == (4, 6, 6, 3)
     large = VaeSpec(image_shape=(9, 12, 1), latent_dim=3)
-    with pytest.raises(DataError, match="6x6 grey, the model takes 12x9 grey: pass --resize"):
+    with pytest.raises(DataError, match="6x6 grey, but the model takes 12x9 grey: pass --resize"):
         load_images(str(folder), large)
     assert load_images(str(folder), large, resize=True).images[1].max() == 90
 
@@ -120,7 +120,7 @@ def test_another_size_or_mode_is_refused_and_converted_on_request(folder):
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("nothing.png", None, "nothing.png is not there"),
+        ("nothing.png", None, "nothing.png does not exist"),
         ("broken.png", b"\x89PNG\r\n", "cannot be read as an image"),
         ("text.npy", b"no array", "cannot be read as numpy data"),
         ("empty", "folder", "holds no images"),

@@ -122,9 +122,9 @@ def test_the_best_weights_are_the_averages_of_the_best_epoch(make_parts, small_d
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"learning_rate": 1e-4}, r"begun with learning_rate = 0\.002 \(now 0\.0001\): resume it with the same"),
-        ({"seed": 3}, r"begun with seed = 0 \(now 3\)"),
-        ({"hidden_units": 9, "epochs": 5}, r"begun with hidden_units = 8 \(now 9\), epochs = 2 \(now 5\)"),
+        ({"learning_rate": 1e-4}, r"started with learning_rate = 0\.002 \(now 0\.0001\): resume it with the same"),
+        ({"seed": 3}, r"started with seed = 0 \(now 3\)"),
+        ({"hidden_units": 9, "epochs": 5}, r"started with hidden_units = 8 \(now 9\), epochs = 2 \(now 5\)"),
         ({"likelihood": "gaussian"}, r"likelihood = bernoulli \(now gaussian\)"),
         ({"ema_decay": 0.5}, r"ema_decay = 0\.0 \(now 0\.5\)"),
         (
@@ -144,7 +144,7 @@ def test_other_images_are_refused(make_parts, small_data, tmp_path):
     parts = make_parts()
     checkpoints(tmp_path, parts, small_data).save(reached(60.0))
     other = replace(small_data, train=small_data.train.take(slice(100)))
-    with pytest.raises(DataError, match=r"begun on other images \(small\.npz, 128 to train with\)"):
+    with pytest.raises(DataError, match=r"started on other images \(small\.npz, 128 for training\)"):
         checkpoints(tmp_path, parts, other).restore()
 
 

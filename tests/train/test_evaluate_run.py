@@ -86,7 +86,7 @@ def test_a_number_below_one_is_refused(small_run, options, message):
 def test_a_run_on_other_data_than_mnist_must_be_told_where_it_is(small_run):
     from pocketvae.train import evaluate
 
-    with pytest.raises(DataError, match=r"the run was trained on small\.npz: say with --data where it is"):
+    with pytest.raises(DataError, match=r"the run was trained on small\.npz: pass its source with --data"):
         evaluate(small_run)
 
 
@@ -94,7 +94,7 @@ def test_images_of_another_size_are_refused(small_run, tmp_path):
     from pocketvae.train import evaluate
 
     np.save(tmp_path / "x.npy", np.zeros((40, 8, 9), np.uint8))
-    with pytest.raises(DataError, match=r"images must be \(8, 8, 1\) like the model's, got \(8, 9, 1\)"):
+    with pytest.raises(DataError, match=r"images must be \(8, 8, 1\) as the model expects, got \(8, 9, 1\)"):
         evaluate(small_run, source=str(tmp_path / "x.npy"))
 
 
@@ -113,10 +113,10 @@ def test_a_conditional_model_refuses_images_without_labels_or_with_more(small_ru
     from pocketvae.train import evaluate
 
     np.save(tmp_path / "x.npy", np.zeros((40, 8, 8), np.uint8))
-    with pytest.raises(DataError, match="a class-conditional model needs labels, and the images have none"):
+    with pytest.raises(DataError, match="a class-conditional model needs labels, but the images do not have any"):
         evaluate(conditional_copy(small_run, tmp_path), source=str(tmp_path / "x.npy"))
     (tmp_path / "few").mkdir()
-    with pytest.raises(DataError, match="labels must be below 3 like the model's, got 9"):
+    with pytest.raises(DataError, match="labels must be below 3, the model's number of classes, got 9"):
         evaluate(conditional_copy(small_run, tmp_path / "few", label_count=3), source=str(small_npz))
 
 

@@ -195,12 +195,12 @@ def test_an_unfinished_training_is_neither_lost_nor_mixed_up(tmp_path, unfinishe
     refused(capsys, "run.unfinished holds an interrupted run: pass --resume to go on", unfinished)
     refused(
         capsys,
-        "begun with learning_rate = 0.002 (now 0.01): resume it with the same configuration",
+        "started with learning_rate = 0.002 (now 0.01): resume it with the same configuration",
         [*unfinished, "--resume", "--set", "learning_rate=0.01"],
     )
     np.savez(tmp_path / "small.npz", images=255 - small_data.train.images[..., 0])
     other = [word if not word.endswith("small.npz") else str(tmp_path / "small.npz") for word in unfinished]
-    refused(capsys, "begun on other images (small.npz, 128 to train with)", [*other, "--resume"])
+    refused(capsys, "started on other images (small.npz, 128 for training)", [*other, "--resume"])
     # What was there is there still, but for the event files that a look at it opened.
     after = kept()
     assert {path: after[path] for path in before} == before
@@ -458,7 +458,7 @@ def test_a_conditional_model_whose_test_images_have_no_labels_is_refused(tmp_pat
     (tmp_path / "images" / "test").mkdir()
     for index in range(3):
         Image.new("L", (8, 8)).save(tmp_path / "images" / "test" / f"{index}.png")
-    with pytest.raises(DataError, match="conditional = true needs labels, and the test images have none"):
+    with pytest.raises(DataError, match="conditional = true needs labels, but the test images do not have any"):
         train(source=str(tmp_path / "images"), out=tmp_path / "run", config=small_config(conditional=True), preset="x")
 
 

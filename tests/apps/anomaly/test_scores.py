@@ -109,11 +109,9 @@ def test_what_is_taken_as_simpler_is_said():
     assert said(likelihood=Likelihood.BERNOULLI) == ""
     assert said(likelihood=Likelihood.GAUSSIAN, noise_scale=0.1) == ""
     assert said(likelihood=Likelihood.BERNOULLI, prior=PriorKind.REALNVP).startswith(
-        "the scores elbo and complexity take N(0, I) for the learned prior realnvp"
+        "the scores elbo and complexity use N(0, I) instead of the learned prior realnvp"
     )
-    assert "the likelihood, which is discretized_logistic, for a Gaussian" in said(
-        likelihood=Likelihood.DISCRETIZED_LOGISTIC
-    )
+    assert "the likelihood, discretized_logistic, as a Gaussian" in said(likelihood=Likelihood.DISCRETIZED_LOGISTIC)
 
 
 def test_the_threshold_has_the_stated_false_positive_rate(bundle, grey_images, calibration):
@@ -233,7 +231,7 @@ def test_the_command_does_the_same(tables_path, grey_images, noise, tmp_path, mo
         (["--calibrate", "blobs.npy", "--csv", "x.csv"], "--csv is for scoring: leave it out with --calibrate"),
         (["--calibrate", "blobs.npy", "--count", "9"], "--count is for scoring"),
         (["--calibrate", "blobs.npy", "--force", "--samples", "10001"], "at most 10000, got 10001"),
-        (["--calibrate", "blobs.npy", "--force", "--label", "1"], "takes no label"),
+        (["--calibrate", "blobs.npy", "--force", "--label", "1"], "does not take a label"),
         (
             ["noise.npy", "--samples", "9"],
             "--samples only applies to --calibrate: the calibration file already has a value",

@@ -223,7 +223,7 @@ def test_a_label_that_is_no_int32_is_refused(lossy):
 
 def test_more_images_than_a_file_holds_are_refused_before_any_work(bundle, tables):
     many = np.broadcast_to(np.zeros((1, 6, 6, 1), np.uint8), ((1 << 24) + 1, 6, 6, 1))
-    with pytest.raises(DataError, match="at most 16777216 images, got 16777217: compress them in parts"):
+    with pytest.raises(DataError, match="at most 16777216 images, got 16777217: compress them in several files"):
         compress_lossless(tables, many)
     with pytest.raises(DataError, match="at most 16777216 images"):
         compress_lossy(bundle, tables, SourceImages(images=many, names=(), labels=None), Choice())
@@ -232,10 +232,10 @@ def test_more_images_than_a_file_holds_are_refused_before_any_work(bundle, table
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (lambda data: b"RIFF" + data[4:], "is no file of pocketvae compress: it must begin with PVAE"),
-        (lambda data: data[:4] + b"\2" + data[5:], "format version 2, this pocketvae reads 1"),
-        (lambda data: data[:10], "is truncated: 10 bytes are left"),
-        (lambda data: b"", "is no file of pocketvae compress"),
+        (lambda data: b"RIFF" + data[4:], "was not made by pocketvae compress: it must begin with PVAE"),
+        (lambda data: data[:4] + b"\2" + data[5:], "format version 2, but this pocketvae reads version 1"),
+        (lambda data: data[:10], "is truncated: only 10 bytes are left"),
+        (lambda data: b"", "was not made by pocketvae compress"),
         (lambda data: data[:-1], "damaged or truncated: its checksum"),
     ],
 )
@@ -245,7 +245,7 @@ def test_the_reason_is_said(lossy, change, message):
 
 
 def test_other_tables_and_other_decoders_are_refused(bundle, tables, lossy, tmp_path, bundles, grey_images):
-    with pytest.raises(DataError, match=r"was made with the tables [0-9a-f]{8}, this bundle has"):
+    with pytest.raises(DataError, match=r"was made with the tables [0-9a-f]{8}, but this bundle has"):
         decompress(bundle, type(tables)(**{**vars(tables), "id": b"\0\0\0\0"}), lossy, Choice())
     goldens = np.zeros((20, 6, 6, 1), np.float32)
     with pocketvae.open(bundles.make_bundle(tmp_path / "other", goldens=goldens)) as other:
@@ -258,7 +258,7 @@ def test_other_tables_and_other_decoders_are_refused(bundle, tables, lossy, tmp_
 def test_what_cannot_be_compressed_is_refused(bundle, tables, grey_images):
     with pytest.raises(SpecError, match=r"quality must be 1 \(smallest\) to 10 \(best\), got 11"):
         compress_lossy(bundle, tables, source(grey_images), Choice(), quality=11)
-    with pytest.raises(SpecError, match="lossless compression is for grey images"):
+    with pytest.raises(SpecError, match="lossless compression only supports grey images"):
         compress_lossless(tables, np.zeros((1, 6, 6, 3), np.uint8))
     with pytest.raises(DataError, match=r"takes images of \(6, 6\), got \(7, 6\)"):
         compress_lossless(tables, np.zeros((1, 7, 6, 1), np.uint8))
@@ -266,7 +266,9 @@ def test_what_cannot_be_compressed_is_refused(bundle, tables, grey_images):
 
 def test_damaged_tables_are_refused(tables_path, tmp_path):
     data = (tables_path / "codec.npz").read_bytes()
-    with pytest.raises(ManifestError, match="codec.npz is missing: fit it with pocketvae compress BUNDLE IMAGES --fit"):
+    with pytest.raises(
+        ManifestError, match="codec.npz is missing: create it with pocketvae compress BUNDLE IMAGES --fit"
+    ):
         load_tables(tmp_path / "codec.npz")
     for damaged in (data[: len(data) // 2], b"nothing", b""):
         (tmp_path / "codec.npz").write_bytes(damaged)
@@ -331,9 +333,9 @@ def test_the_commands_do_the_same(tables_path, grey_images, tmp_path, monkeypatc
         (["compress", bundle, "x.npy", "--fit", "--force", "--fit-steps", "-5"], "got -5, 64 and 2048"),
         (["compress", bundle, "x.npy", "--out", "w", "--fit-steps", "9"], "--fit-steps only applies to --fit"),
         (["compress", bundle, "x.npy", "--out", "w", "--lossless", "--label", "1"], "holds pixels but no labels"),
-        (["compress", bundle, "x.npy", "--out", "w", "--label", "1"], "takes no label, got 1"),
-        (["decompress", bundle, "x.npy", "--out", "w.npz"], "x.npy is no file of pocketvae compress"),
-        (["decompress", bundle, "z.pvae", "--out", "w.png"], "one .png holds one image, got 20"),
+        (["compress", bundle, "x.npy", "--out", "w", "--label", "1"], "does not take a label, got 1"),
+        (["decompress", bundle, "x.npy", "--out", "w.npz"], "x.npy was not made by pocketvae compress"),
+        (["decompress", bundle, "z.pvae", "--out", "w.png"], "a .png file holds one image, got 20"),
         (["decompress", bundle, "nothing", "--out", "w.jpg"], "must end in .png or .npz, or name a folder"),
     ):
         assert main([*words, "--quiet"]) == 2, words
@@ -354,7 +356,7 @@ def test_an_output_that_does_not_fit_is_refused_before_decoding(tables_path, los
     (tmp_path / "x.pvae").write_bytes(lossy)
     monkeypatch.setattr(apps, "decompress", lambda *_, **__: pytest.fail("it has begun"))
     assert main(["decompress", str(tables_path), str(tmp_path / "x.pvae"), "--out", str(tmp_path / "x.png")]) == 2
-    assert "one .png holds one image, got 100" in capsys.readouterr().err
+    assert "a .png file holds one image, got 100" in capsys.readouterr().err
 
 
 def test_fitting_heeds_the_options(tables_path, grey_images, tmp_path, monkeypatch, capsys):
@@ -362,8 +364,8 @@ def test_fitting_heeds_the_options(tables_path, grey_images, tmp_path, monkeypat
     np.save("large.npy", grey_images.repeat(2, axis=1).repeat(2, axis=2))
     fit = ["compress", str(tables_path), "large.npy", "--fit", "--fit-steps", "2", "--tables", "t.npz", "--quiet"]
     for words, message in (
-        ([], "large.npy is 12x12 grey, the model takes 6x6 grey: pass --resize"),
-        (["--resize", "--label", "1"], "takes no label, got 1"),
+        ([], "large.npy is 12x12 grey, but the model takes 6x6 grey: pass --resize"),
+        (["--resize", "--label", "1"], "does not take a label, got 1"),
         (["--resize", "--precision", "int8"], "the bundle has no int8 encoder"),
         (["--resize", "--format", "tflite"], "the bundle has no float32 encoder as tflite"),
     ):

@@ -77,7 +77,7 @@ def test_a_truncated_code_is_refused():
         decoded([code[:-2]], ones)
     with pytest.raises(DataError, match="impossible length"):
         decoded([code[:-1]], ones)
-    with pytest.raises(DataError, match="does not end where it has to"):
+    with pytest.raises(DataError, match="does not end where it should"):
         decoded([code + b"\0\0"], ones)
 
 

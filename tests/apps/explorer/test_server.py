@@ -229,7 +229,7 @@ def test_a_bundle_without_onnx_is_refused(tiny_bundle, runtime, tmp_path):
     with pocketvae.open(tiny_bundle) as bundle:
         artifacts = tuple(record for record in bundle.manifest.artifacts if record.format == "tflite")
         object.__setattr__(bundle.manifest, "artifacts", artifacts)
-        with pytest.raises(ManifestError, match="has no ONNX decoder"):
+        with pytest.raises(ManifestError, match="does not have an ONNX decoder"):
             site_files(bundle)
 
 

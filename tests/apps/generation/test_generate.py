@@ -78,7 +78,7 @@ def test_an_interrupted_folder_is_gone_on_with(path, tmp_path):
     assert not out.exists()
     kept = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "folder.unfinished").glob("*.png")}
     assert len(kept) == 192
-    with pytest.raises(OutputExistsError, match="holds other images than those asked for"):
+    with pytest.raises(OutputExistsError, match="holds images of another request"):
         generate_to(path, GenerateRequest(count=201), out, resume=True)
     generate_to(path, request, out, resume=True)
     files = {file.name: file.stat().st_mtime_ns for file in out.glob("*.png")}
@@ -112,7 +112,7 @@ def test_a_full_disk_is_named_and_leaves_nothing(path, tmp_path, monkeypatch):
         ({"count": 2**31}, None, None),
         ({"count": 2**31, "start": 1}, SpecError, r"start \+ count at most 2\^31"),
         ({"count": 10**14}, SpecError, "got count 100000000000000 from 0"),
-        ({"seed": 2**31}, SpecError, r"seed must be a whole number from -2\^31 to 2\^31 - 1, got 2147483648"),
+        ({"seed": 2**31}, SpecError, r"seed must be an integer from -2\^31 to 2\^31 - 1, got 2147483648"),
         ({"seed": -(2**31) - 1}, SpecError, "seed must be"),
         ({"temperature": -1.0}, SpecError, "temperature must be finite and at least 0, got -1"),
         ({"temperature": float("nan")}, SpecError, "temperature must be finite and at least 0, got nan"),
@@ -130,10 +130,10 @@ def test_requests_are_checked_when_they_are_made(call, error, message):
 @pytest.mark.parametrize(
     ("request_", "out", "error", "message"),
     [
-        (GenerateRequest(label=1), "x.png", SpecError, "takes no label"),
+        (GenerateRequest(label=1), "x.png", SpecError, "does not take a label"),
         (GenerateRequest(label="each"), "x.png", SpecError, "needs a class-conditional VAE"),
         (GenerateRequest(count=10_001), "x.png", DataError, "a grid holds at most 10000 images"),
-        (GenerateRequest(label=1), "x", SpecError, "takes no label"),
+        (GenerateRequest(label=1), "x", SpecError, "does not take a label"),
         (GenerateRequest(choice=Choice(precision=Precision.INT8)), "x", ManifestError, "has no int8 decoder"),
         (GenerateRequest(count=2), "x.jpg", SpecError, "must end in .png or .npz, or name a folder"),
         (GenerateRequest(choice=Choice(num_threads=1)), "no/x.png", DataError, "folder must exist"),
@@ -153,7 +153,7 @@ def small_disk(monkeypatch):
 
 
 def test_a_disk_without_room_is_said_before_any_work(path, tmp_path, small_disk):
-    with pytest.raises(DataError, match=r"needs about 0\.000414 GB, and .* has 0\.00041 GB free"):
+    with pytest.raises(DataError, match=r"needs about 0\.000414 GB, but .* has 0\.00041 GB free"):
         generate_to(path, GenerateRequest(count=101), tmp_path / "x")
     assert list(tmp_path.iterdir()) == []
 

@@ -41,7 +41,7 @@ def test_a_tour_shows_every_stop_once():
 def test_too_little_to_go_between_is_refused():
     with pytest.raises(DataError, match="at least 2 steps, got 1"):
         between(np.zeros(2, np.float32), np.ones(2, np.float32), 1, LatentPath.LINEAR)
-    with pytest.raises(DataError, match="at least two ends, got 1"):
+    with pytest.raises(DataError, match="at least 2 latents, got 1"):
         tour(np.zeros((1, 2), np.float32), 5, LatentPath.LINEAR)
 
 

@@ -129,7 +129,7 @@ def test_what_does_not_fit_is_refused(bundle, tmp_path):
         Interpolation(steps=10**9)
     with pytest.raises(DataError, match="shown for 1 to 60000 ms, got 0"):
         Interpolation(frame_ms=0)
-    with pytest.raises(DataError, match="at most 10000 images, got 11999: take fewer steps"):
+    with pytest.raises(DataError, match="at most 10000 images, got 11999: use fewer steps"):
         interpolate(bundle, stops[[0, 1, 0]], Interpolation(steps=6000), tmp_path / "x.gif", None, force=False)
     with pytest.raises(DataError, match="at most 10000 images, got 3000000000"):
         traverse(bundle, stops[0], Traversal(steps=10**9), tmp_path / "x.png", None, force=False)
@@ -157,8 +157,11 @@ def test_the_commands_do_the_same(bundle, source, tmp_path, capsys, monkeypatch)
         (["interpolate", "b", "--seeds", "1,x", "--out", "j.gif"], "seeds must be integers such as 1,2"),
         (["interpolate", "b", "--seeds", "1,2", "--out", "j.gif", "--path", "linea"], "did you mean 'linear'"),
         (["traverse", "b", "--out", "t.png"], "t.png exists"),
-        (["traverse", "b", "--out", "u.png", "--dimensions", "4"], "the VAE has 3 latent dimensions, 4 were asked for"),
-        (["generate", "b", "--out", "g.png", "--force", "--label", "2"], "takes no label"),
+        (
+            ["traverse", "b", "--out", "u.png", "--dimensions", "4"],
+            "the VAE has 3 latent dimensions, got --dimensions 4",
+        ),
+        (["generate", "b", "--out", "g.png", "--force", "--label", "2"], "does not take a label"),
         (["encode", "b", "g.png", "--out", "m.npz"], "pass --resize"),
         (["reconstruct", "b", "nothing", "--out", "r.jpg"], "must end in .png or .npz, got 'r.jpg'"),
         (["reconstruct", "b", "nothing", "--out", "s.png", "--columns", "0"], "columns must be at least 1, got 0"),

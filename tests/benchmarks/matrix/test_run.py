@@ -158,7 +158,7 @@ def test_a_seed_that_is_no_int32_is_refused_before_any_work(tmp_path, bundles, c
     bundle = bundles.make_bundle(tmp_path / "b")
     for seed in ("3000000000", "-2147483649"):
         assert main(["matrix", str(bundle), "--seed", seed, "--quiet"]) == 2
-        assert f"seed must be a whole number from -2^31 to 2^31 - 1, got {seed}" in capsys.readouterr().err
+        assert f"seed must be an integer from -2^31 to 2^31 - 1, got {seed}" in capsys.readouterr().err
 
 
 def test_the_page_shows_everything_and_escapes_it(fill):

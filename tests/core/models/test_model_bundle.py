@@ -66,14 +66,14 @@ def test_a_model_is_loaded_once_and_freed_with_the_bundle(path):
         (lambda b: b.generator(), ManifestError, "no generator: export it with --components generator"),
         (lambda b: b.decoder().decode(np.zeros((1, 4))), DataError, r"z must be \[N, 3\], got \[1, 4\]"),
         (lambda b: b.decoder().decode(np.full((1, 3), np.nan)), DataError, "z must be finite, got 3 values"),
-        (lambda b: b.decoder().decode(np.zeros((1, 3)), label=1), SpecError, "takes no label"),
+        (lambda b: b.decoder().decode(np.zeros((1, 3)), label=1), SpecError, "does not take a label"),
         (lambda b: b.encoder().encode(np.zeros((1, 5, 6, 1), np.uint8)), DataError, r"must be \[N, 6, 6, 1\]"),
         (lambda b: b.encoder().encode(np.zeros((0, 6, 6, 1), np.uint8)), DataError, r"got \[0, 6, 6, 1\]"),
         (lambda b: b.encoder().encode(np.zeros((1, 6, 6, 1), int)), DataError, "must be uint8 or float, got int64"),
         (lambda b: b.encoder().encode(np.full((1, 6, 6, 1), 2.0)), DataError, r"must be in \[0, 1\], got 2 to 2"),
         (lambda b: b.encoder().encode(np.full((1, 6, 6, 1), np.nan)), DataError, r"must be in \[0, 1\], got nan"),
         (lambda b: b.sample_latents(0, [1], temperature=-1), SpecError, "temperature must be finite and at least 0"),
-        (lambda b: b.sample_latents(2**31, [1]), SpecError, "seed must be a whole number"),
+        (lambda b: b.sample_latents(2**31, [1]), SpecError, "seed must be an integer"),
     ],
 )
 def test_what_does_not_fit_is_refused(bundle, call, error, message):

@@ -67,7 +67,7 @@ def test_any_value_is_computed_by_itself():
 @pytest.mark.parametrize("bad", [2**31, -(2**31) - 1, 0.5, [[1]], [], "1"])
 def test_what_is_no_32_bit_integer_is_refused(bad):
     with pytest.raises(
-        SpecError, match=r"seed must be a whole number from -2\^31 to 2\^31 - 1, or a list of such, got"
+        SpecError, match=r"seed must be an integer from -2\^31 to 2\^31 - 1, or a list of such integers, got"
     ):
         normal_noise(bad, 0, 2)
     with pytest.raises(SpecError, match="index must be a whole number"):
