@@ -1,6 +1,6 @@
 """pocketvae: train a variational autoencoder, export it for devices, and prove that it still does the same.
 
-Names are loaded when they are first used, so that `import pocketvae` and the command line's help cost nothing.
+Names are loaded on first use, so that `import pocketvae` and the help of the command line are fast.
 """
 
 from typing import TYPE_CHECKING

@@ -13,19 +13,19 @@ class PocketVaeError(Exception):
 
 
 class SpecError(PocketVaeError):
-    """A name, option or combination that pocketvae has not got."""
+    """A name, option or combination is unknown or not supported."""
 
 
 class DataError(PocketVaeError):
-    """Images, labels or latents that cannot be used as they are."""
+    """Images, labels or latents cannot be used as they are."""
 
 
 class OutputExistsError(PocketVaeError):
-    """The output is already there and may not be overwritten."""
+    """The output already exists and must not be overwritten."""
 
 
 class TrainingError(PocketVaeError):
-    """Training cannot go on, for example because the loss is not finite."""
+    """Training cannot continue, for example because the loss is not finite."""
 
 
 class ExportError(PocketVaeError):
@@ -33,7 +33,7 @@ class ExportError(PocketVaeError):
 
 
 class ManifestError(PocketVaeError):
-    """A document or a bundle is damaged, foreign or written by a newer pocketvae."""
+    """A document or a bundle is damaged, of another kind, or written by a newer pocketvae."""
 
 
 class ParityError(PocketVaeError):
@@ -41,15 +41,15 @@ class ParityError(PocketVaeError):
 
 
 class TargetError(PocketVaeError):
-    """A runtime, a package or a device that is needed is missing."""
+    """A required runtime, package or device is missing."""
 
 
 class LeftoverWarning(UserWarning):
-    """What was copied to another machine could not be removed there."""
+    """Files that were copied to another machine could not be removed there."""
 
 
 def unknown_name(kind: str, received: str, known: Iterable[str]) -> SpecError:
-    """Builds the error for a name that is not one of `known`, with a close match where there is one."""
+    """Builds the error for a name that is not one of `known`, with a close match if there is one."""
     names = list(known)
     close = difflib.get_close_matches(received.lower(), names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
@@ -57,5 +57,5 @@ def unknown_name(kind: str, received: str, known: Iterable[str]) -> SpecError:
 
 
 def missing_package(package: str, extra: str) -> TargetError:
-    """Builds the error for a Python package that is not installed, naming the extra that brings it."""
+    """Builds the error for a Python package that is not installed, naming the extra that installs it."""
     return TargetError(f"{package} is not installed: run pip install 'pocketvae[{extra}]'")

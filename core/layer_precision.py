@@ -1,4 +1,4 @@
-"""What precision a layer of a file has."""
+"""The precision of a layer of an exported file."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ class Granularity(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class LayerPrecision:
-    """One layer with weights, as its file has it.
+    """One layer with weights, as found in its file.
 
     Attributes:
-        name: Of its output tensor (TFLite) or its node (ONNX).
-        operator: In the format's spelling.
-        weight_count: Of its constants, the bias among them.
+        name: Name of its output tensor (TFLite) or its node (ONNX).
+        operator: Operator name in the format's spelling.
+        weight_count: Number of values in its constants, including the bias.
         weights: Type in which the weights are stored.
-        granularity: Of their scales; `none` for floats.
-        activations: Type of what the operator reads beside its weights. TFLite's dynamic range operators read
+        granularity: Granularity of their scales; `none` for floats.
+        activations: Type of the operator's other inputs. TFLite's dynamic range operators read
             float32 and round it to int8 inside.
     """
 

@@ -1,4 +1,4 @@
-"""Public names of a package that are loaded when they are first used, so that importing it costs nothing."""
+"""Lazy loading of a package's public names, so that importing the package is fast."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ def lazy_names(
     """Returns a package's `__getattr__` and `__dir__`.
 
     Args:
-        package: Its import name.
-        modules: Import name of a module to the public names in it.
+        package: Import name of the package.
+        modules: Public names by the import name of their module.
     """
     homes = {name: module for module, names in modules.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""How long work tells what it does: a callback, so that no room prints."""
+"""Progress reports of long work: a callback, so that no room prints."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ class Progress:
     """One step of long work.
 
     Attributes:
-        stage: What is being done, in a word or two: `training`, `decoder.int8.tflite`.
-        done: Steps finished.
-        total: Steps in this stage.
-        detail: The figures of the moment, for example `loss 98.1`.
+        stage: Short name of what is being done: `training`, `decoder.int8.tflite`.
+        done: Number of steps finished.
+        total: Number of steps in this stage.
+        detail: Current figures, for example `loss 98.1`.
     """
 
     stage: str
@@ -28,4 +28,4 @@ ProgressCallback: TypeAlias = Callable[[Progress], None]
 
 
 def ignore_progress(_: Progress) -> None:
-    """The callback of a caller who does not want to know."""
+    """Does nothing: the callback of a caller who does not need progress."""

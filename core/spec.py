@@ -1,4 +1,4 @@
-"""What a VAE and its exported artifacts are: the vocabulary that every room shares."""
+"""The vocabulary that every room shares: components, formats, precisions, and the interface of a VAE."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import Self, TypeVar
 
 from pocketvae.errors import SpecError, unknown_name
 
-# pydantic's configuration of every document: a field that nobody knows is a mistake, not an extension.
+# pydantic's configuration of every document: an unknown field is a mistake, not an extension.
 STRICT = {"extra": "forbid"}
 
 
 class Component(enum.StrEnum):
     """A part of the VAE that is exported on its own.
 
-    PRIOR turns standard normal noise into a latent; a VAE whose prior is N(0, I) has none. SAMPLER turns a seed and an
-    index into a latent, GENERATOR into an image; they are made of noise and the other parts.
+    PRIOR turns standard normal noise into a latent; a VAE with the prior N(0, I) does not have one. SAMPLER turns a
+    seed and an index into a latent, GENERATOR into an image; they combine noise and the other parts.
     """
 
     ENCODER = "encoder"
@@ -27,7 +27,7 @@ class Component(enum.StrEnum):
 
     @property
     def is_composed(self) -> bool:
-        """Whether it is made of other parts at export, so that a run holds no model of it."""
+        """Whether it is composed of other parts at export, so that a run does not contain a model of it."""
         return self in (Component.SAMPLER, Component.GENERATOR)
 
     @property
@@ -65,9 +65,9 @@ class Precision(enum.StrEnum):
 
 
 class ImageDtype(enum.StrEnum):
-    """How an artifact's images are stored; everything inside it stays as it is.
+    """How an artifact's images are stored; everything inside it stays the same.
 
-    FLOAT32 has real numbers in the VAE's `image_range`. UINT8 has pixels as apps hold them, 0 for the range's low end
+    FLOAT32 has real numbers in the VAE's `image_range`. UINT8 has pixels as apps use them, 0 for the range's low end
     and 255 for its high end, without quantization parameters.
     """
 
@@ -75,14 +75,14 @@ class ImageDtype(enum.StrEnum):
     UINT8 = "uint8"
 
 
-_LATENT_REASON = "an error in the latent moves the whole image, and a {component} is small; use float32"
-_SEEDS_REASON = "its inputs are integers already; use int8"
-_NO_IMAGE_REASON = "it has no image"
-_INTEGER_IMAGE_REASON = "its images are quantized already; use int8"
-# Why a format has not got a precision. What is not listed here is supported.
+_LATENT_REASON = "an error in the latent affects the whole image, and a {component} is small; use float32"
+_SEEDS_REASON = "its inputs are already integers; use int8"
+_NO_IMAGE_REASON = "it does not have an image"
+_INTEGER_IMAGE_REASON = "its images are already quantized; use int8"
+# Why a format does not support a precision. What is not listed here is supported.
 _UNSUPPORTED = {
     (Format.ONNX, Precision.INT8_IO): "an ONNX QDQ model keeps a float interface; use int8",
-    (Format.ONNX, Precision.INT16X8): "onnxruntime has no int16-activation convolution kernels",
+    (Format.ONNX, Precision.INT16X8): "onnxruntime does not have convolution kernels with int16 activations",
 }
 
 
@@ -92,7 +92,7 @@ def unsupported_reason(
     component: Component | None = None,
     image_dtype: ImageDtype = ImageDtype.FLOAT32,
 ) -> str | None:
-    """Returns why `format` has not got `precision`, for any component or for this one; None where it has."""
+    """Returns why `format` does not support `precision`, for all components or for this one; None if it does."""
     if image_dtype is not ImageDtype.FLOAT32:
         if component is not None and not component.has_image:
             return _NO_IMAGE_REASON
@@ -112,7 +112,7 @@ def parse_choice(kind: type[_Choice], text: str, noun: str) -> _Choice:
     """Parses one enum value.
 
     Raises:
-        SpecError: the value is unknown; the message names a close match.
+        SpecError: the value is unknown; the message suggests a close match.
     """
     try:
         return kind(text)
@@ -137,7 +137,7 @@ class TensorSpec:
         name: Stable name: `x`, `z`, `eps`, `image`, `z_mean`, `z_log_var`, `seed`, `index`, `label`.
         dtype: numpy name of the element type.
         shape: Dimensions with the batch first, all fixed.
-        quantization: For integer tensors that stand for real numbers. A uint8 tensor without one holds pixels.
+        quantization: For integer tensors that represent real numbers. A uint8 tensor without it holds pixels.
     """
 
     __pydantic_config__ = STRICT
@@ -152,7 +152,7 @@ class TensorSpec:
         return self.dtype == ImageDtype.UINT8 and self.quantization is None
 
     def with_batch(self, batch: int) -> Self:
-        """Returns the same tensor of another batch."""
+        """Returns the same tensor with another batch size."""
         return replace(self, shape=(batch, *self.shape[1:]))
 
 
@@ -162,26 +162,28 @@ def signature_key(batch: int) -> str:
 
 
 def check_batches(batches: tuple[int, ...]) -> None:
-    """Refuses batch sizes that are not 1 and larger ones in rising order.
+    """Checks that batch sizes are 1 followed by larger ones in ascending order.
 
     Raises:
-        SpecError: with what was received.
+        SpecError: they are not.
     """
     if batches[:1] != (1,) or list(batches) != sorted(set(batches)):
-        raise SpecError(f"batch sizes must begin with 1 and rise, such as 1,8,32, got {','.join(map(str, batches))}")
+        raise SpecError(
+            f"batch sizes must begin with 1 and increase, such as 1,8,32, got {','.join(map(str, batches))}"
+        )
 
 
 _LABEL = TensorSpec(name="label", dtype="int32", shape=(1,))
-# What names one noise vector: a stream, and the position in it.
+# A noise vector is identified by a stream and the position in it.
 SEED_INPUTS = (TensorSpec(name="seed", dtype="int32", shape=(1,)), TensorSpec(name="index", dtype="int32", shape=(1,)))
 
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactSpec:
-    """Which component, in which precision and format, with which images: what a file name says.
+    """Component, precision, format and image dtype of an artifact, as in its file name.
 
     Raises:
-        SpecError: the format has not got the precision, or the component has no such images.
+        SpecError: the format does not support the precision, or the component does not support the image dtype.
     """
 
     component: Component
@@ -193,7 +195,7 @@ class ArtifactSpec:
         reason = unsupported_reason(self.format, self.precision, self.component, self.image_dtype)
         if reason:
             images = "" if self.image_dtype is ImageDtype.FLOAT32 else f" with {self.image_dtype} images"
-            raise SpecError(f"{self.format} has no {self.precision} {self.component}{images}: {reason}")
+            raise SpecError(f"{self.format} does not support {self.precision} for a {self.component}{images}: {reason}")
 
     @property
     def filename(self) -> str:
@@ -203,14 +205,14 @@ class ArtifactSpec:
 
     @classmethod
     def parse(cls, filename: str) -> Self:
-        """Parses what `filename` returns.
+        """Parses a file name as returned by `filename`.
 
         Raises:
             SpecError: a part is unknown or the combination is not supported.
         """
         parts = filename.split(".")
         if len(parts) not in (3, 4) or (len(parts) == 4 and parts[2] != ImageDtype.UINT8):
-            raise SpecError(f"an artifact is named COMPONENT.PRECISION[.uint8].FORMAT, got {filename!r}")
+            raise SpecError(f"the name of an artifact must be COMPONENT.PRECISION[.uint8].FORMAT, got {filename!r}")
         return cls(
             component=parse_choice(Component, parts[0], "component"),
             precision=parse_choice(Precision, parts[1], "precision"),
@@ -224,7 +226,7 @@ class Likelihood(enum.StrEnum):
 
     BERNOULLI: binary pixels; the decoder returns C logits per pixel. GAUSSIAN: one standard deviation shared by all
     pixels; the decoder returns C means. DISCRETIZED_LOGISTIC: 256 pixel values; the decoder has two outputs, C means
-    and C logarithms of scales per pixel. UNKNOWN: somebody's own model; its decoder returns the image itself.
+    and C logarithms of scales per pixel. UNKNOWN: a user-supplied model; its decoder returns the image itself.
     """
 
     BERNOULLI = "bernoulli"
@@ -234,7 +236,7 @@ class Likelihood(enum.StrEnum):
 
     @property
     def decoder_outputs(self) -> int:
-        """How many outputs a decoder has, each of the shape of the image."""
+        """Number of outputs of a decoder, each in the shape of the image."""
         return 2 if self is Likelihood.DISCRETIZED_LOGISTIC else 1
 
 
@@ -253,7 +255,7 @@ class PriorKind(enum.StrEnum):
 
     @property
     def is_mixture(self) -> bool:
-        """Whether sampling picks a component, for which it needs one more noise value than there are dimensions."""
+        """Whether sampling selects a component, which takes one more noise value than there are dimensions."""
         return self in (PriorKind.MIXTURE, PriorKind.VAMP)
 
 
@@ -264,13 +266,13 @@ class VaeSpec:
     Attributes:
         image_shape: `(height, width, channels)` of one image.
         latent_dim: D, the number of latent dimensions.
-        likelihood: p(x|z); tells which head turns the decoder's outputs into an image.
-        noise_scale: The Gaussian likelihood's standard deviation, pixels being in [0, 1]; None for the others.
+        likelihood: p(x|z); determines which head turns the decoder's outputs into an image.
+        noise_scale: The Gaussian likelihood's standard deviation, for pixels in [0, 1]; None for the others.
         prior: p(z).
         label_count: Classes of a class-conditional VAE, whose encoder and decoder take one more input `label`; 0 for
             an unconditional one.
-        image_range: The values that stand for black and white; calibration and pictures use it.
-        range_is_strict: Whether an image outside `image_range` is a fault.
+        image_range: The values of black and white; calibration and pictures use it.
+        range_is_strict: Whether an image outside `image_range` fails.
         flat: The components whose image is a vector `[H * W * C]`, row by row, as in the original.
 
     Raises:
@@ -300,23 +302,23 @@ class VaeSpec:
 
     @property
     def eps_dim(self) -> int:
-        """E, the standard normal values that the prior turns into one latent."""
+        """E, the number of standard normal values that the prior turns into one latent."""
         return self.latent_dim + 1 if self.prior.is_mixture else self.latent_dim
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """The parts that this VAE has been trained as, each a model of its own."""
+        """The components that this VAE was trained as, each a separate model."""
         parts = (Component.ENCODER, Component.DECODER)
         return parts if self.prior is PriorKind.STANDARD else (*parts, Component.PRIOR)
 
     @property
     def exports(self) -> tuple[Component, ...]:
-        """What can be exported of this VAE: its parts, and what is made of them."""
+        """The components that can be exported: the trained ones, and those composed of them."""
         return (*self.components, Component.SAMPLER, Component.GENERATOR)
 
     @property
     def range_span(self) -> float:
-        """Returns how far white is from black."""
+        """Returns the difference between white and black."""
         return self.image_range[1] - self.image_range[0]
 
     def tensor_shape(self, component: Component) -> tuple[int, ...]:
@@ -327,8 +329,8 @@ class VaeSpec:
     def inputs(self, component: Component) -> tuple[TensorSpec, ...]:
         """Returns the inputs of a component for one sample.
 
-        They are `x`, `z`, `eps`, or `seed` and `index`; in a conditional VAE what takes or makes an image has a
-        `label` too.
+        They are `x`, `z`, `eps`, or `seed` and `index`; in a conditional VAE, components that take or return an image
+        also have a `label`.
         """
         main = {
             Component.ENCODER: (TensorSpec(name="x", dtype="float32", shape=(1, *self.tensor_shape(component))),),

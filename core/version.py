@@ -1,3 +1,3 @@
-"""The version of pocketvae, in one place."""
+"""The version of pocketvae, defined in one place."""
 
 VERSION = "0.1.0"

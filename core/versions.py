@@ -1,4 +1,4 @@
-"""Versions of the packages that decide what an artifact looks like."""
+"""Versions of the packages that determine how artifacts are made."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PACKAGES = (
 
 
 def installed_versions() -> dict[str, str]:
-    """Returns package name to version for those packages that are installed."""
+    """Returns the versions of the installed packages by name."""
     versions: dict[str, str] = {}
     for package in _PACKAGES:
         try:

@@ -130,4 +130,4 @@ def check_combinations(formats: Sequence[Format] | None, precisions: Sequence[Pr
         for precision in precisions or ():
             reason = unsupported_reason(format, precision)
             if reason:
-                raise SpecError(f"{format} has no {precision} artifacts: {reason}")
+                raise SpecError(f"{format} does not support {precision}: {reason}")

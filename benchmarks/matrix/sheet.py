@@ -52,7 +52,7 @@ class Sheet:
             SpecError: the seed is no int32.
         """
         if not -(2**31) <= seed < 2**31:
-            raise SpecError(f"seed must be a whole number from -2^31 to 2^31 - 1, got {seed}")
+            raise SpecError(f"seed must be an integer from -2^31 to 2^31 - 1, got {seed}")
         self.rows: list[SheetRow] = []
         self._bundle, self._host = bundle, HostRun(bundle)
         index = np.arange(_COLUMNS, dtype=np.int32)

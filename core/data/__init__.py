@@ -1,1 +1,1 @@
-"""Images and other samples, from files to arrays."""
+"""Images as arrays: reading, splitting, converting and showing them."""

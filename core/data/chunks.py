@@ -1,4 +1,4 @@
-"""Large arrays a few samples at a time: what is computed of one part stays in the cache and takes no memory for all."""
+"""Iteration over large arrays in chunks of a few samples, so that intermediate results stay in the CPU's cache."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ _VALUES_AT_ONCE = 1 << 15
 
 
 def chunks(count: int, values_per_sample: int) -> Iterator[slice]:
-    """Yields slices of samples that together are all, in order.
+    """Yields consecutive slices that cover all samples.
 
     Args:
-        count: Samples, N.
-        values_per_sample: Of the largest array among those that are gone through.
+        count: N, the number of samples.
+        values_per_sample: Values per sample of the largest array that is iterated over.
     """
     step = max(1, _VALUES_AT_ONCE // max(1, values_per_sample))
     for start in range(0, count, step):

@@ -1,7 +1,6 @@
-"""Image data: where it comes from, and its split into training, validation and test images.
+"""Image data sets: loading a source and splitting it into training, validation and test images.
 
-A source is `mnist` (embedded in the package), a folder of image files, an `.npz` or `.npy` file, or idx files. Pixels
-are kept as uint8, the form in which they take the least memory and lose nothing.
+A source is `mnist` (embedded in the package), a folder of image files, an `.npz` or `.npy` file, or idx files. Pixels are kept as uint8, which takes the least memory and is lossless.
 """
 
 from __future__ import annotations
@@ -26,10 +25,10 @@ MIN_IMAGES = 32
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSet:
-    """Images of one size, with their labels where they have any.
+    """Images of one size, with their labels if there are any.
 
     Attributes:
-        images: `[N, H, W, C] uint8`, C being 1 or 3.
+        images: `[N, H, W, C] uint8`; C is 1 or 3.
         labels: `[N] int32` class indices, or None.
     """
 
@@ -54,11 +53,11 @@ class ImageSet:
         return height, width, channels
 
     def labels_or_zeros(self) -> npt.NDArray[np.int32]:
-        """Returns `[N] int32`: the labels, or zeros where there are none."""
+        """Returns `[N] int32`: the labels, or zeros if there are none."""
         return np.zeros(len(self), np.int32) if self.labels is None else self.labels
 
     def take(self, indices: slice | npt.NDArray[np.intp]) -> ImageSet:
-        """Returns the chosen images with their labels."""
+        """Returns the selected images with their labels."""
         labels = None if self.labels is None else self.labels[indices]
         return replace(self, images=self.images[indices], labels=labels)
 
@@ -72,11 +71,11 @@ class ImageSplits:
     """One source's images, each in exactly one split.
 
     Attributes:
-        name: Of the source, for reports.
-        train: What the weights are fitted to.
-        validation: What choices are made by.
-        test: What the final figures come from, and nothing else.
-        skipped: Files that were left out because they cannot be read, with the reason.
+        name: Name of the source, for reports.
+        train: The images that the weights are fitted to.
+        validation: The images for choosing between models.
+        test: The images for the final figures, used for nothing else.
+        skipped: Files that were skipped because they cannot be read, with the reason.
     """
 
     name: str
@@ -101,13 +100,12 @@ def load_splits(
 ) -> ImageSplits:
     """Loads a source and splits it.
 
-    `mnist` is split 55,000 / 5,000 / 10,000 (the test images are MNIST's own). Any other source that has no test split
-    of its own is split 80 / 10 / 10 per cent by a fixed permutation, so that the same files give the same splits.
+    `mnist` is split 55,000 / 5,000 / 10,000 (the test images are MNIST's own). Any other source without a test split is split 80 / 10 / 10 percent by a fixed permutation, so that the same files give the same splits.
 
     Args:
         source: `mnist`, or the path of a folder, an `.npz`, `.npy` or idx file.
-        skip_corrupt: Leave out files of a folder that cannot be read, instead of refusing the folder.
-        progress: Told while a folder is read.
+        skip_corrupt: Skip files of a folder that cannot be read, instead of refusing the folder.
+        progress: Called while a folder is read.
 
     Raises:
         DataError: the source is missing, damaged, empty, too small or of mixed image sizes.
@@ -122,7 +120,7 @@ def load_splits(
     if not path.exists():
         hint = f"; did you mean {MNIST!r}?" if difflib.get_close_matches(source.lower(), [MNIST]) else ""
         raise DataError(
-            f"data must be 'mnist', a folder of images, or an .npz, .npy or idx file; {source} is not there{hint}"
+            f"data must be 'mnist', a folder of images, or an .npz, .npy or idx file; {source} does not exist{hint}"
         )
     if path.is_dir() and not image_files.idx_files(path):
         return _load_folder(path, skip_corrupt=skip_corrupt, progress=progress)
@@ -162,9 +160,9 @@ def _split(name: str, images: ImageSet, test: ImageSet | None) -> ImageSplits:
 
 
 def _cut(name: str, images: ImageSet, test: ImageSet | None) -> ImageSplits:
-    """Splits images that are in random order already: test first, then validation, the rest is for training."""
+    """Splits images that are already in random order: test first, then validation, the rest for training."""
     if len(images) < MIN_IMAGES:
-        raise DataError(f"{name}: at least {MIN_IMAGES} images are needed to train and test, got {len(images)}")
+        raise DataError(f"{name}: at least {MIN_IMAGES} images are needed for training and testing, got {len(images)}")
     if test is not None and test.image_shape != images.image_shape:
         raise DataError(f"{name}: test images must be {images.image_shape} like the others, got {test.image_shape}")
     held_out = max(1, round(_HELD_OUT_FRACTION * len(images)))

@@ -1,4 +1,4 @@
-"""Readers of files that hold many images: the embedded MNIST, idx, npz and npy; uint8 pixels and labels."""
+"""Readers of files with many images: the embedded MNIST, idx, npz and npy, as uint8 pixels and labels."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Pixels: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int32]
 RawImages: TypeAlias = tuple[Pixels, Labels | None]
 
-# Of the uncompressed files. Source: Y. LeCun and C. Cortes, the MNIST database, CC BY-SA 3.0.
+# SHA-256 of the uncompressed files. Source: Y. LeCun and C. Cortes, the MNIST database, CC BY-SA 3.0.
 _MNIST_SHA256 = {
     "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -36,7 +36,7 @@ _TEST_LABEL_KEYS = ("y_test", "test_labels")
 
 
 def read_mnist() -> tuple[RawImages, RawImages]:
-    """Returns MNIST's 60,000 training and 10,000 test images with labels, from the package itself.
+    """Returns MNIST's 60,000 training and 10,000 test images with labels, which ship with the package.
 
     Raises:
         DataError: the installed files are missing or damaged.
@@ -52,10 +52,10 @@ def idx_files(path: Path) -> list[Path]:
 
 
 def read_source(path: Path) -> tuple[RawImages, RawImages | None]:
-    """Reads a file, or a folder of idx files; the second part is the source's own test split where it has one.
+    """Reads a file, or a folder of idx files; the second value is the source's own test split if it has one.
 
     Raises:
-        DataError: the content is no image data that pocketvae reads, or is damaged.
+        DataError: the content is damaged or not image data that pocketvae reads.
     """
     if path.is_dir():
         return _read_idx_directory(path, idx_files(path))
@@ -73,7 +73,7 @@ def parse_idx(content: bytes, name: str) -> Pixels:
         DataError: the header or the length is wrong.
     """
     if len(content) < 4 or content[:2] != b"\0\0":
-        raise DataError(f"{name} is no image file, .npz, .npy or idx file: the last begins with two zero bytes")
+        raise DataError(f"{name} is not an image file, .npz, .npy or idx file, which would begin with two zero bytes")
     kind, rank = content[2], content[3]
     if kind != _IDX_UBYTE:
         raise DataError(f"{name} must hold unsigned bytes (idx type 0x08), got type {kind:#04x}")
@@ -132,12 +132,12 @@ def _read_npz(path: Path) -> tuple[RawImages, RawImages | None]:
 def _open_npz(path: Path) -> np.lib.npyio.NpzFile:
     loaded = _load_numpy(path)
     if not isinstance(loaded, np.lib.npyio.NpzFile):
-        raise DataError(f"{path} is no .npz archive")
+        raise DataError(f"{path} is not an .npz archive")
     return loaded
 
 
 def _load_numpy(path: Path) -> npt.NDArray[np.generic] | np.lib.npyio.NpzFile:
-    # numpy raises all of these for files that are truncated, foreign or hold pickled objects.
+    # numpy raises all of these for files that are truncated, of another kind or hold pickled objects.
     try:
         loaded: npt.NDArray[np.generic] | np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
     except Exception as e:

@@ -1,4 +1,4 @@
-"""Folders of image files, decoded once into a file that the system pages in and out.
+"""Folders of image files, decoded once into a memory-mapped file.
 
 The pixels lie in a temporary file that has no name, so that memory stays bounded for folders of any size and nothing is
 left behind when the process ends, however it ends.
@@ -32,9 +32,9 @@ class FolderListing:
     """The image files of a folder.
 
     Attributes:
-        files: In the order of their names.
-        labels: `[N] int32`, from the first level of subfolders; None where a file lies in none.
-        classes: Subfolder name to label.
+        files: The files, in the order of their names.
+        labels: `[N] int32`, from the first level of subfolders; None if a file is not in a subfolder.
+        classes: The label of each subfolder by name.
     """
 
     files: tuple[Path, ...]
@@ -49,7 +49,7 @@ class FolderImages:
     Attributes:
         images: `[N, H, W, C] uint8`, backed by a file without a name.
         labels: `[N] int32`, or None.
-        skipped: What was left out because it cannot be read, with the reason.
+        skipped: Files that were skipped because they cannot be read, with the reason.
     """
 
     images: Pixels
@@ -62,14 +62,14 @@ def list_folder(path: Path, classes: Mapping[str, int] | None = None) -> FolderL
 
     Args:
         path: The folder.
-        classes: Labels that are known already, from the training part of the same data.
+        classes: Labels that are already known, from the training images of the same data.
 
     Raises:
-        DataError: the folder holds no image file, or a subfolder that is none of `classes`.
+        DataError: the folder has no image files, or a subfolder that is not one of `classes`.
     """
     files = tuple(sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()))
     if not files:
-        raise DataError(f"{path} holds no images: expected {', '.join(sorted(SUFFIXES))} files")
+        raise DataError(f"{path} does not contain images: expected {', '.join(sorted(SUFFIXES))} files")
     names = [file.relative_to(path).parts[0] if file.parent != path else None for file in files]
     if None in names:
         return FolderListing(files=files, labels=None, classes={})
@@ -77,7 +77,7 @@ def list_folder(path: Path, classes: Mapping[str, int] | None = None) -> FolderL
     known = classes or {name: index for index, name in enumerate(found)}
     unknown = [name for name in found if name not in known]
     if unknown:
-        raise DataError(f"{path} has the subfolder {unknown[0]!r}, which the training images have not got")
+        raise DataError(f"{path} has the subfolder {unknown[0]!r}, which the training images do not have")
     labels = np.array([known[name] for name in names if name], np.int32)
     return FolderListing(files=files, labels=labels, classes=known)
 
@@ -89,12 +89,12 @@ def decode_folder(
 
     Args:
         listing: The files.
-        order: `[N]`, in which order to store them, so that splits can be slices.
-        skip_corrupt: Leave out files that cannot be read.
-        progress: Told after every 500 files.
+        order: `[N]`, the order in which to store them, so that splits can be slices.
+        skip_corrupt: Skip files that cannot be read.
+        progress: Called after every 500 files.
 
     Raises:
-        DataError: a file cannot be read, is transparent or has another size than the first; each names the file.
+        DataError: a file cannot be read, is transparent or differs in size from the first; the message names the file.
     """
     shape, skipped = _common_shape(listing.files, skip_corrupt=skip_corrupt)
     images = _nameless_array((len(order), *shape))
@@ -119,11 +119,11 @@ def decode_folder(
 
 
 class _UnreadableError(DataError):
-    """A file that is damaged, as opposed to one that is sound and of the wrong kind."""
+    """A file is damaged, as opposed to intact but of the wrong kind."""
 
 
 def _common_shape(files: tuple[Path, ...], *, skip_corrupt: bool) -> tuple[tuple[int, int, int], dict[Path, str]]:
-    """Reads the headers alone: a wrong size among 100,000 files is found in seconds, before any pixel."""
+    """Reads only the headers, which finds a wrong size among 100,000 files in seconds, before any pixel is read."""
     skipped: dict[Path, str] = {}
     first: tuple[Path, tuple[int, int]] | None = None
     channels = 1
@@ -138,7 +138,7 @@ def _common_shape(files: tuple[Path, ...], *, skip_corrupt: bool) -> tuple[tuple
         first = first or (file, size)
         if size != first[1]:
             raise DataError(
-                f"images must all have one size: {first[0]} is {first[1][0]}x{first[1][1]}, "
+                f"images must all have the same size: {first[0]} is {first[1][0]}x{first[1][1]}, "
                 f"{file} is {size[0]}x{size[1]}"
             )
         channels = channels if grey else 3
@@ -161,7 +161,7 @@ def _read_header(file: Path) -> tuple[tuple[int, int], bool]:
 
 
 def _check_mode(mode: str, file: Path) -> None:
-    # Pillow converts 16-bit and float pixels by clipping them to 0..255: most would be white, or all black.
+    # Pillow converts 16-bit and float pixels by clipping them to 0..255: most would become white, or all black.
     if mode not in (*_GREY_MODES, *_COLOUR_MODES):
         raise DataError(f"{file} must have 8 bits per channel, got the mode {mode}: convert it first")
 
@@ -170,7 +170,7 @@ def read_image(file: Path) -> Pixels:
     """Reads one image file as `[H, W, 1 or 3] uint8`.
 
     Raises:
-        DataError: the file cannot be read as an image, has not got 8 bits per channel, or has transparent pixels.
+        DataError: the file cannot be read as an image, does not have 8 bits per channel, or has transparent pixels.
     """
     from PIL import Image
 
@@ -195,4 +195,6 @@ def _nameless_array(shape: tuple[int, ...]) -> Pixels:
             # The map outlives the descriptor; the space is freed with the array.
             return np.memmap(file, np.uint8, "r+", shape=shape)
     except OSError as e:
-        raise DataError(f"there is no room for {shape} pixels in {tempfile.gettempdir()}: set TMPDIR ({e})") from e
+        raise DataError(
+            f"there is not enough space for {shape} pixels in {tempfile.gettempdir()}: set TMPDIR ({e})"
+        ) from e

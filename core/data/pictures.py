@@ -43,5 +43,5 @@ def png_bytes(image: npt.NDArray[np.uint8], *, scale: int = 1) -> bytes:
 
 
 def pixel_scale(height: int) -> int:
-    """Returns how often to repeat a pixel so that a small image can be looked at: 2 below 48 pixels, else 1."""
+    """Returns the magnification for showing a small image: 2 below 48 pixels, else 1."""
     return 2 if height < 48 else 1

@@ -1,4 +1,4 @@
-"""Images as pixels: what the uint8 variants of artifacts take and return."""
+"""Conversion between real-valued images and pixels, as in the uint8 variants of artifacts."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def to_pixels(image: npt.NDArray[Any], image_range: tuple[float, float] = (0.0, 
 
     Args:
         image: Real numbers of any shape.
-        image_range: What 0 and 255 stand for.
+        image_range: The values that 0 and 255 represent.
     """
     low, high = image_range
     kind: type[np.floating[Any]] = np.float64 if image.dtype == np.float64 else np.float32
@@ -34,7 +34,7 @@ def to_pixels(image: npt.NDArray[Any], image_range: tuple[float, float] = (0.0, 
 
 
 def from_pixels(pixels: npt.NDArray[Any], image_range: tuple[float, float] = (0.0, 1.0)) -> npt.NDArray[np.float32]:
-    """Returns the real numbers that pixels stand for, float32, computed as the encoders' uint8 variants do."""
+    """Returns the real numbers that pixels represent, float32, computed as the encoders' uint8 variants do."""
     low, high = image_range
     unit = pixels.astype(np.float32) / np.float32(WHITE)
     return unit if image_range == (0.0, 1.0) else unit * np.float32(high - low) + np.float32(low)

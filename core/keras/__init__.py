@@ -1,1 +1,1 @@
-"""Keras models and SavedModels; the only place of core that imports TensorFlow."""
+"""Keras models and SavedModels; the only part of core that imports TensorFlow."""

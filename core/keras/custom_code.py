@@ -1,4 +1,4 @@
-"""Code that somebody's model brings along: found before anything is loaded, and run only where that was allowed."""
+"""Custom code in user-supplied models: found before anything is loaded, and run only if that is allowed."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ _OWN_PACKAGES = ("builtins", "keras", "tf_keras")
 
 @dataclass(frozen=True, kw_only=True)
 class CustomCode:
-    """What may run while a model is loaded.
+    """The custom code that may run while a model is loaded.
 
     Attributes:
-        allowed: Whether Lambda layers and classes that are not Keras' own may be loaded.
-        file: A Python file to run first; its classes and functions are what the model's custom names mean.
+        allowed: Whether Lambda layers and classes that are not part of Keras may be loaded.
+        file: A Python file to run first; it defines the model's custom classes and functions.
     """
 
     allowed: bool = False
@@ -55,13 +55,13 @@ NO_CUSTOM_CODE = CustomCode()
 
 
 def custom_parts(config: Any) -> tuple[str, ...]:
-    """Names the Lambda layers and foreign classes of a model's architecture.
+    """Returns the names of the Lambda layers and custom classes in a model's architecture.
 
     Keras' own guard is not enough: Keras 2 unpacks the code of a Lambda layer in an `.h5` file whatever `safe_mode`
-    says. A class in an `.h5` file bears no package, so a foreign one is found only when it is missing.
+    says. Classes in an `.h5` file do not record their package, so a custom class is only noticed when it is missing.
 
     Args:
-        config: The architecture as Keras' JSON.
+        config: The architecture as Keras JSON.
     """
     return tuple(dict.fromkeys(_walk(config)))
 

@@ -1,4 +1,4 @@
-"""Somebody's own model as pocketvae calls its own: the main input and a label in, the component's outputs in order."""
+"""User-supplied models, adapted to the call of their component: main input and label in, outputs in order."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from pocketvae.keras.model_form import JOINED, Flavour, ModelForm, Role
 
 
 def load_original(path: Path, form: ModelForm, code: CustomCode = NO_CUSTOM_CODE) -> Any:
-    """Loads a model whose form is known and returns it as its component is called.
+    """Loads a model whose form is known and adapts it to the call of its component.
 
     Args:
         path: The model.
-        form: As it was understood at export.
-        code: What of the model's own code may run.
+        form: Its form as determined at export.
+        code: Which custom code may run.
 
     Returns:
         A callable of the main input, or of a list of it and a label `[N] int32`, that returns the image or
-        `[z_mean, z_log_var]`; a Keras model wherever no value has to be converted.
+        `[z_mean, z_log_var]`; a Keras model if no value has to be converted.
 
     Raises:
-        ExportError: it cannot be loaded, or is not of this form any more.
+        ExportError: it cannot be loaded, or no longer has this form.
         TargetError: TensorFlow or Keras is not installed.
     """
     return adapt(open_model(path, code, form.signature), form)
 
 
 def adapt(opened: OpenModel, form: ModelForm) -> Any:
-    """Brings a model into the order of its component.
+    """Adapts a model's inputs and outputs to the order of its component.
 
     Raises:
-        ExportError: the model has other inputs or outputs than the form says.
+        ExportError: the model's inputs or outputs differ from the form.
     """
     found = [tensor.name for tensor in (*opened.inputs, *opened.outputs)]
     expected = [port.name for port in (*form.inputs, *form.outputs)]
@@ -52,7 +52,7 @@ def adapt(opened: OpenModel, form: ModelForm) -> Any:
 
 
 class Adapted:
-    """A model with values to convert on its way in or out; called like a Keras model."""
+    """A model whose inputs or outputs are converted; called like a Keras model."""
 
     def __init__(self, opened: OpenModel, form: ModelForm) -> None:
         """Keeps the model and its form."""
@@ -63,13 +63,13 @@ class Adapted:
         return self._finish(self._opened.call(self._prepare(inputs)))
 
     def predict(self, inputs: Any, verbose: int = 0) -> Any:
-        """Runs a Keras model by its `predict`.
+        """Runs the `predict` method of a Keras model.
 
         Raises:
-            ExportError: it is a SavedModel, which has none.
+            ExportError: it is a SavedModel, which does not have one.
         """
         if self._opened.flavour is Flavour.SAVED_MODEL:
-            raise ExportError("a SavedModel has no predict")
+            raise ExportError("a SavedModel does not have a predict method")
         ready = [np.asarray(value) for value in self._prepare(inputs)]
         outputs = self._opened.model.predict(ready if len(ready) > 1 else ready[0], verbose=verbose)
         return self._finish(outputs if isinstance(outputs, (list, tuple)) else [outputs])
@@ -90,14 +90,15 @@ class Adapted:
 
     def _prepare(self, inputs: Any) -> list[Any]:
         tf = import_tensorflow()
-        # Keras 3 takes no mixture of arrays and tensors.
+        # Keras 3 does not support a mixture of arrays and tensors.
         values = [tf.convert_to_tensor(value) for value in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
         label = self._form.input_index(Role.LABEL)
         if label is None:
             return values
         port = self._form.inputs[label]
         if port.dtype == "float32":
-            # Rows of a table: TFLite's quantizer gives a one-hot operator values of another scale than its output's.
+            # Use rows of a table: TFLite's quantizer gives a one-hot operator's values a different scale than its
+            # output.
             given = tf.gather(tf.eye(port.shape[0], dtype=port.dtype), tf.cast(values[1], tf.int32))
         else:
             given = tf.reshape(tf.cast(values[1], port.dtype), (-1, *port.shape))
@@ -113,7 +114,7 @@ class Adapted:
 
 
 def _converted(role: Role, values: Any) -> list[Any]:
-    """Returns what an output stands for in the component's order."""
+    """Returns the outputs, converted, in the component's order."""
     tf = import_tensorflow()
     if role in JOINED:
         first, second = tf.split(values, 2, axis=1)

@@ -1,4 +1,4 @@
-"""Files and folders that hold a Keras model: what they say of themselves, read without loading the model."""
+"""Files and folders that hold a Keras model: their headers, read without loading the model."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ _KERAS, _HDF5 = (".keras",), (".h5", ".hdf5")
 
 @dataclass(frozen=True, kw_only=True)
 class ModelHeader:
-    """What a model says of itself.
+    """The header of a model file.
 
     Attributes:
-        keras_version: Of the Keras that wrote it; empty where it does not say.
+        keras_version: Version of the Keras that wrote it; empty if unknown.
         config: The architecture as Keras' JSON; empty for a SavedModel.
-        flavours: To load it with, the likeliest first.
+        flavours: Flavours to try when loading it, most likely first.
     """
 
     keras_version: str
@@ -30,18 +30,17 @@ class ModelHeader:
 
 
 def read_header(path: Path) -> ModelHeader:
-    """Reads what a model says of itself.
+    """Reads the header of a model.
 
     Raises:
-        ExportError: nothing is there, or it is no `.keras` or `.h5` file and no SavedModel folder, or it holds weights
-            alone.
+        ExportError: it does not exist, is not a `.keras` or `.h5` file or a SavedModel folder, or holds only weights.
         TargetError: h5py is not installed.
     """
     if not path.exists():
         raise ExportError(f"{path} does not exist")
     if path.is_dir():
         if not (path / "saved_model.pb").is_file():
-            raise ExportError(f"a folder must be a SavedModel, and {path} holds no saved_model.pb")
+            raise ExportError(f"a folder must be a SavedModel, but {path} does not contain saved_model.pb")
         return ModelHeader(keras_version="", config={}, flavours=(Flavour.SAVED_MODEL,))
     suffix = path.suffix.lower()
     if suffix not in _KERAS + _HDF5:
@@ -49,7 +48,7 @@ def read_header(path: Path) -> ModelHeader:
     try:
         version, config = _read_archive(path) if suffix in _KERAS else _read_hdf5(path)
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as e:
-        raise ExportError(f"{path} is no Keras model or is damaged: {str(e).strip() or type(e).__name__}") from e
+        raise ExportError(f"{path} is not a Keras model or is damaged: {str(e).strip() or type(e).__name__}") from e
     return ModelHeader(keras_version=version, config=config, flavours=_order(version, suffix))
 
 
@@ -74,7 +73,7 @@ def _read_hdf5(path: Path) -> tuple[str, Any]:
     with h5py.File(path, "r") as file:
         config = _text(file.attrs.get("model_config", ""))
         if not config:
-            raise ValueError("it holds weights alone; save the whole model with model.save()")
+            raise ValueError("it only holds weights; save the whole model with model.save()")
         return _text(file.attrs.get("keras_version", "")), json.loads(config)
 
 

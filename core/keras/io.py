@@ -1,6 +1,6 @@
-"""Loading and saving Keras models; core's only TensorFlow import.
+"""Loading and saving Keras models; the only TensorFlow import in core.
 
-TensorFlow takes seconds to import and speaks on stderr while it does, so it is imported here, once, quietly.
+TensorFlow takes seconds to import and prints to stderr meanwhile, so it is imported here, once and quietly.
 """
 
 from __future__ import annotations
@@ -24,11 +24,11 @@ def import_tensorflow(*, onednn: bool = False) -> Any:
     """Imports TensorFlow with its start-up messages held back and returns the module.
 
     oneDNN's custom operations are switched off unless asked for, here or in the caller's environment: they reorder
-    sums, so the same model would give other figures on another CPU. Where TensorFlow is imported already the choice
+    sums, so the same model would give different results on another CPU. If TensorFlow is already imported, the choice
     has been made.
 
     Args:
-        onednn: Switch them on: on CPUs with wide vectors they train convolutions about twice as fast.
+        onednn: Switch them on; on CPUs with wide vectors they train convolutions about twice as fast.
 
     Raises:
         TargetError: TensorFlow is not installed.
@@ -42,23 +42,23 @@ def import_tensorflow(*, onednn: bool = False) -> Any:
         with quiet_stderr():
             import tensorflow
 
-            # On a machine without a GPU the first look for one prints an error, so it happens here.
+            # On a machine without a GPU the first search for one prints an error, so it happens here.
             tensorflow.config.list_physical_devices()
     except ImportError as e:
         raise missing_package("tensorflow", "train") from e
     finally:
-        # TensorFlow reads it once; a conversion worker that is started later makes its own choice.
+        # TensorFlow reads it once; a conversion worker started later makes its own choice.
         if chosen is None:
             del os.environ[_ONEDNN]
     return tensorflow
 
 
 def start_tensorflow(*, onednn: bool, threads: int) -> Any:
-    """Imports TensorFlow for one long job with a number of threads of its own choice.
+    """Imports TensorFlow for one long job with a given number of threads.
 
     Args:
         onednn: See `import_tensorflow`.
-        threads: Inside one operation; 0 for as many as there are cores.
+        threads: Threads used by one operation; 0 for one per core.
 
     Raises:
         TargetError: TensorFlow is not installed.
@@ -108,7 +108,7 @@ def import_keras3() -> Any:
 
 
 def import_flavour(flavour: Flavour) -> Any:
-    """Imports what loads a flavour: Keras 2, Keras 3 or TensorFlow.
+    """Imports the library that loads a flavour: Keras 2, Keras 3 or TensorFlow.
 
     Raises:
         TargetError: it is not installed.
@@ -124,7 +124,7 @@ def load_model(path: Path, flavour: Flavour = Flavour.KERAS2, code: CustomCode =
     Args:
         path: A `.keras` or `.h5` file.
         flavour: Keras 2 or Keras 3.
-        code: What of the model's own code may run. The caller has looked for Lambda layers, see `custom_parts`.
+        code: Which custom code may run. The caller has already searched for Lambda layers, see `custom_parts`.
 
     Raises:
         ExportError: the file is missing, damaged or needs custom objects.
@@ -136,13 +136,13 @@ def load_model(path: Path, flavour: Flavour = Flavour.KERAS2, code: CustomCode =
     objects = code.objects()
     try:
         return keras.models.load_model(str(path), custom_objects=objects, compile=False, safe_mode=not code.allowed)
-    except Exception as e:  # Keras raises whatever its zip, HDF5 or JSON reader met
+    except Exception as e:  # Keras raises whatever its zip, HDF5 or JSON reader ran into
         reason = (str(e).strip() or type(e).__name__).splitlines()[0]
         raise ExportError(f"{path} cannot be loaded as a Keras model: {reason[:200]}") from e
 
 
 def load_saved_model(path: Path) -> Any:
-    """Loads a SavedModel folder with TensorFlow alone.
+    """Loads a SavedModel folder with TensorFlow only.
 
     Raises:
         ExportError: the folder is damaged.
@@ -151,7 +151,7 @@ def load_saved_model(path: Path) -> Any:
     tf = import_tensorflow()
     try:
         return tf.saved_model.load(str(path))
-    except Exception as e:  # TensorFlow raises whatever its protocol buffers or its checkpoint met
+    except Exception as e:  # TensorFlow raises whatever its protocol buffers or its checkpoint reader ran into
         reason = (str(e).strip() or type(e).__name__).splitlines()[0]
         raise ExportError(f"{path} cannot be loaded as a SavedModel: {reason[:200]}") from e
 
@@ -170,7 +170,7 @@ def save_model(model: Any, path: Path) -> None:
 
 @contextlib.contextmanager
 def tensorflow_writes(path: Path) -> Iterator[None]:
-    """Puts in words what TensorFlow raises when it cannot write to disk in the block.
+    """Converts TensorFlow's errors about writing to disk in the block into a clear message.
 
     Raises:
         TrainingError: names `path`.
@@ -178,6 +178,6 @@ def tensorflow_writes(path: Path) -> Iterator[None]:
     try:
         yield
     except import_tensorflow().errors.OpError as e:
-        # The system's words end the first line: "{{node}} FILE; No space left on device [Op:SaveV2]".
+        # The system's message ends the first line: "{{node}} FILE; No space left on device [Op:SaveV2]".
         reason = str(e.message).splitlines()[0].rpartition("; ")[2].partition(" [Op:")[0]
         raise TrainingError(f"{path} cannot be written: {reason}") from e

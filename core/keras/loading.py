@@ -1,4 +1,4 @@
-"""Somebody's own model, loaded and not yet understood: what it takes and returns, by its own names."""
+"""Loading of user-supplied models, with their inputs and outputs under their own names."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from pocketvae.keras.io import import_tensorflow, load_model, load_saved_model
 from pocketvae.keras.model_form import Flavour
 
 _SIGNATURE = "serving_default"
-_CUSTOM_HINT = "pass --allow-custom-code if you trust the file, or name its Python code with --custom-code"
-# What Keras 2 and 3 say when a class or function is missing.
+_CUSTOM_HINT = "pass --allow-custom-code if you trust the file, or give its Python code with --custom-code"
+# Messages of Keras 2 and 3 about a missing class or function.
 _CUSTOM_WORDS = (
     "custom class",
     "unknown layer",
@@ -29,7 +29,7 @@ _CUSTOM_WORDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """An input or output as a model declares it; None stands for a size that is left open."""
+    """An input or output as a model declares it; None stands for a dynamic dimension."""
 
     name: str
     dtype: str
@@ -38,17 +38,17 @@ class Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenModel:
-    """A model that was loaded and not yet understood.
+    """A loaded model whose inputs and outputs do not have roles yet.
 
     Attributes:
         flavour: That loaded it.
-        keras_version: Of the Keras that wrote it, where the file says.
+        keras_version: Version of the Keras that wrote it, if the file says.
         model: The functional Keras model, or the SavedModel's signature.
-        inputs: In the model's order.
-        outputs: In the model's order.
-        call: Runs it on one value per input and returns one value per output.
-        custom_code: Whether code was run that is not Keras' own.
-        owner: What has to be kept alive, for a SavedModel.
+        inputs: Inputs in the model's order.
+        outputs: Outputs in the model's order.
+        call: Function that runs it on one value per input and returns one value per output.
+        custom_code: Whether custom code was run.
+        owner: Object that has to be kept alive, for a SavedModel.
     """
 
     flavour: Flavour
@@ -65,22 +65,22 @@ def open_model(path: Path, code: CustomCode = NO_CUSTOM_CODE, signature: str = "
     """Loads a model with the flavour that the file names, then with the other.
 
     Args:
-        path: A file of Keras, or the folder of a SavedModel.
+        path: A Keras file or a SavedModel folder.
         code: What of the model's own code may run.
-        signature: Of a SavedModel; empty for the one that it has, or `serving_default`.
+        signature: Signature of a SavedModel; empty for its only one, or `serving_default`.
 
     Raises:
-        ExportError: it cannot be loaded, needs code that is not allowed, or has no signature.
+        ExportError: it cannot be loaded, needs code that is not allowed, or does not have the signature.
         TargetError: TensorFlow or Keras is not installed.
     """
     header = read_header(path)
     parts = custom_parts(header.config)
     if parts and not code.allowed:
-        raise ExportError(f"{path} needs code that is not Keras' own ({', '.join(parts[:5])}): {_CUSTOM_HINT}")
+        raise ExportError(f"{path} needs custom code ({', '.join(parts[:5])}): {_CUSTOM_HINT}")
     if header.flavours == (Flavour.SAVED_MODEL,):
         return _open_saved_model(path, signature)
     if signature:
-        raise ExportError(f"{path} is a Keras model, which has no signatures: leave out {signature!r}")
+        raise ExportError(f"{path} is a Keras model, which does not have signatures: leave out {signature!r}")
     problems: list[str] = []
     for flavour in header.flavours:
         try:
@@ -89,20 +89,20 @@ def open_model(path: Path, code: CustomCode = NO_CUSTOM_CODE, signature: str = "
             problems.append(str(e))
             continue
         return replace(_describe_keras(path, model, flavour, header), custom_code=bool(parts) or bool(code.file))
-    # The flavour that the file names knows best what is wrong with it.
+    # The flavour that the file names gives the best error message.
     needs_code = bool(parts) or any(word in problems[0].lower() for word in _CUSTOM_WORDS)
     hint = f": {_CUSTOM_HINT}" if needs_code and not code.file else ""
     raise ExportError(f"{problems[0]}{hint}")
 
 
 def one_or_all(values: list[Any]) -> Any:
-    """Returns a single value as it is and several as a list, as Keras takes them."""
+    """Returns a single value as it is and several as a list, as Keras expects."""
     return values if len(values) > 1 else values[0]
 
 
 def _describe_keras(path: Path, model: Any, flavour: Flavour, header: ModelHeader) -> OpenModel:
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
-        raise ExportError(f"{path} is no functional model: save it as a SavedModel, which names inputs and outputs")
+        raise ExportError(f"{path} is not a functional model: save it as a SavedModel, which names inputs and outputs")
     return OpenModel(
         flavour=flavour,
         keras_version=header.keras_version,
@@ -154,7 +154,7 @@ def _tensor(name: str, declared: Any) -> Tensor:
 def _open_saved_model(path: Path, signature: str) -> OpenModel:
     loaded = load_saved_model(path)
     function = _choose_signature(path, dict(loaded.signatures), signature)
-    # A signature's names come in another order in every process.
+    # The order of a signature's names differs between processes.
     inputs = dict(sorted(function.structured_input_signature[1].items()))
     outputs = dict(sorted(function.structured_outputs.items()))
 
@@ -177,12 +177,12 @@ def _choose_signature(path: Path, signatures: dict[str, Any], named: str) -> Any
     found = ", ".join(sorted(signatures)) or "none"
     if named:
         if named not in signatures:
-            raise ExportError(f"{path} has no signature {named!r}: it has {found}")
+            raise ExportError(f"{path} does not have the signature {named!r}: it has {found}")
         return signatures[named]
     if _SIGNATURE not in signatures and len(signatures) != 1:
         raise ExportError(
-            f"a SavedModel must have the signature {_SIGNATURE} or just one; {path} has {found}: "
-            f"name one with --decoder-signature or --encoder-signature"
+            f"a SavedModel must have the signature {_SIGNATURE} or only one; {path} has {found}: name one with "
+            f"--decoder-signature or --encoder-signature"
         )
     return signatures.get(_SIGNATURE) or next(iter(signatures.values()))
 
@@ -193,5 +193,5 @@ def _tensor_of(value: Any) -> Any:
 
 def _signature_tensor(path: Path, name: str, spec: Any) -> Tensor:
     if spec.shape.rank is None:
-        raise ExportError(f"{path}: the number of dimensions of {name!r} must be known")
+        raise ExportError(f"{path}: the rank of {name!r} must be known")
     return _tensor(name, spec)

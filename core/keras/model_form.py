@@ -1,4 +1,4 @@
-"""How somebody's own model is loaded and called: its flavour, and what each of its inputs and outputs stands for."""
+"""The form of a user-supplied model: how to load and call it, and the role of each input and output."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pocketvae.spec import STRICT
 
 
 class Flavour(enum.StrEnum):
-    """What wrote the model and what loads it: Keras 2 (`tf_keras`), Keras 3, or TensorFlow alone."""
+    """The library that wrote the model and loads it: Keras 2 (`tf_keras`), Keras 3, or TensorFlow."""
 
     KERAS2 = "keras2"
     KERAS3 = "keras3"
@@ -17,11 +17,11 @@ class Flavour(enum.StrEnum):
 
 
 class Role(enum.StrEnum):
-    """What an input or output stands for.
+    """The role of an input or output.
 
-    An encoder's spread is one of LOG_VAR, STD (a standard deviation) and LOG_STD; artifacts return log-variances
-    always. MEAN_LOG_VAR and LOG_VAR_MEAN are both in one tensor of twice the width, one behind the other. SAMPLE is a
-    drawn latent: it is never exported.
+    An encoder's spread is one of LOG_VAR, STD (a standard deviation) and LOG_STD; artifacts always return
+    log-variances. MEAN_LOG_VAR and LOG_VAR_MEAN are both in one tensor of twice the width, one after the other. SAMPLE
+    is a drawn latent, which is never exported.
     """
 
     X = "x"
@@ -46,8 +46,8 @@ class Port:
     """One input or output of the model as it was saved.
 
     Attributes:
-        name: In the model: of the layer that makes it, or in the signature.
-        role: What it stands for.
+        name: Name of the layer that produces it, or name in the signature.
+        role: Its role.
         dtype: numpy name of the element type.
         shape: Without the batch.
     """
@@ -61,14 +61,14 @@ class Port:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelForm:
-    """Everything that is needed to call a model in the way that its component is called.
+    """Everything that is needed to call a model as its component is called.
 
     Attributes:
         flavour: That loaded it.
-        inputs: In the model's own order.
-        outputs: In the model's own order.
-        custom_code: Whether loading it runs code that is not Keras' own.
-        signature: Of a SavedModel that has several; empty for others.
+        inputs: Inputs in the model's own order.
+        outputs: Outputs in the model's own order.
+        custom_code: Whether loading it runs custom code.
+        signature: Signature of a SavedModel that has several; empty otherwise.
     """
 
     __pydantic_config__ = STRICT
@@ -79,11 +79,11 @@ class ModelForm:
     signature: str = ""
 
     def input_index(self, role: Role) -> int | None:
-        """Returns which input has a role; None where none has."""
+        """Returns the index of the input with a role; None if there is none."""
         return next((index for index, port in enumerate(self.inputs) if port.role is role), None)
 
     def kept_outputs(self) -> tuple[int, ...]:
-        """Returns which outputs are exported, in the component's order: the image, or mean and spread, or the two."""
+        """Returns the indices of the exported outputs, in the component's order."""
         order = (Role.IMAGE, Role.MEAN, *SPREADS, *JOINED)
         kept = [index for index, port in enumerate(self.outputs) if port.role is not Role.SAMPLE]
         return tuple(sorted(kept, key=lambda index: order.index(self.outputs[index].role)))

@@ -1,6 +1,6 @@
 """One exported model as an object to call: encoder, decoder, generator, sampler, prior.
 
-What a caller need not know is done here: integer interfaces, batches, flat images, ranges, labels.
+This module handles what callers need not know: integer interfaces, batches, flat images, ranges, labels.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class Model:
     """One artifact, loaded; a context manager.
 
     Attributes:
-        artifact: What the manifest says of it.
+        artifact: Its record in the manifest.
         vae: The interface of the VAE.
     """
 
@@ -58,7 +58,7 @@ class Model:
         return self.artifact.name
 
     def close(self) -> None:
-        """Frees the model; it may be called again, the model may not."""
+        """Frees the model, which cannot be called afterwards; closing twice is allowed."""
         if self._runner is not None:
             self._runner.close()
             self._runner = None
@@ -72,7 +72,7 @@ class Model:
         self.close()
 
     def _run(self, inputs: Mapping[str, Array], label: npt.ArrayLike | None = None) -> dict[str, FloatArray]:
-        """Runs every sample and checks that what comes out is finite."""
+        """Runs every sample and checks that the outputs are finite."""
         if self._runner is None:
             raise SpecError(f"{self.name} is closed: open the bundle again")
         count = len(next(iter(inputs.values())))
@@ -95,7 +95,7 @@ class Model:
         array = np.asarray(label)
         whole = array.dtype.kind in "iu" and array.shape in ((), (count,))
         if not whole or array.size == 0 or array.min() < 0 or array.max() >= classes:
-            raise SpecError(f"label must be one whole number of 0 to {classes - 1}, or one per sample, got {label!r}")
+            raise SpecError(f"label must be one integer from 0 to {classes - 1}, or one per sample, got {label!r}")
         return np.broadcast_to(array, (count,)).astype(np.int32)
 
 
@@ -107,11 +107,11 @@ class Encoder(Model):
 
         Args:
             images: `[N, H, W, C]`: uint8 pixels of 0 to 255, or float32 in the VAE's `image_range`.
-            label: One class for all images or one per image, of a class-conditional VAE alone.
+            label: One class for all images or one per image, only for a class-conditional VAE.
 
         Raises:
             DataError: the images have another shape or type, or leave the range.
-            SpecError: a label is missing, too many or out of range.
+            SpecError: a label is missing, superfluous or out of range.
         """
         scaled = self._scaled(np.asarray(images))
         x = scaled.reshape(len(scaled), *self.vae.tensor_shape(Component.ENCODER))
@@ -128,7 +128,7 @@ class Encoder(Model):
         if images.dtype.kind != "f":
             raise DataError(f"images must be uint8 or float, got {images.dtype}")
         real = images.astype(np.float32, copy=False)
-        # A comparison with NaN is false, so that one is refused too.
+        # A comparison with NaN is false, so NaN is refused too.
         if not bool((real >= low).all() and (real <= high).all()):
             raise DataError(f"images must be in [{low:g}, {high:g}], got {real.min():g} to {real.max():g}")
         return real
@@ -142,11 +142,11 @@ class Decoder(Model):
 
         Args:
             z: `[N, D]`, or `[D]` for one image.
-            label: One class for all images or one per image, of a class-conditional VAE alone.
+            label: One class for all images or one per image, only for a class-conditional VAE.
 
         Raises:
             DataError: the latents have another shape, or are not finite.
-            SpecError: a label is missing, too many or out of range.
+            SpecError: a label is missing, superfluous or out of range.
         """
         latents = np.atleast_2d(np.asarray(z, np.float32))
         if latents.ndim != 2 or latents.shape[1] != self.vae.latent_dim or len(latents) == 0:
@@ -170,10 +170,10 @@ class Generator(Model):
         Args:
             seed: `[N]` or one for all, int32.
             index: `[N]` or one for all, int32.
-            label: One class for all images or one per image, of a class-conditional VAE alone.
+            label: One class for all images or one per image, only for a class-conditional VAE.
 
         Raises:
-            SpecError: a seed or index is no 32-bit integer, or the label does not fit.
+            SpecError: a seed or index is not a 32-bit integer, or the label does not fit.
         """
         image = self._run(_pairs(seed, index), label)["image"]
         return image.reshape(len(image), *self.vae.image_shape)
@@ -183,10 +183,10 @@ class Sampler(Model):
     """Seed and index to latents."""
 
     def sample(self, seed: npt.ArrayLike, index: npt.ArrayLike) -> FloatArray:
-        """Returns `[N, D] float32` latents of the prior; the same bits in every runtime where the prior is N(0, I).
+        """Returns `[N, D] float32` latents of the prior; bit-identical in every runtime if the prior is N(0, I).
 
         Raises:
-            SpecError: a seed or index is no 32-bit integer.
+            SpecError: a seed or index is not a 32-bit integer.
         """
         return self._run(_pairs(seed, index))["z"]
 

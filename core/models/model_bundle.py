@@ -1,4 +1,4 @@
-"""A bundle to work with: `pocketvae.open("bundle").decoder(precision="int8").decode(z)`."""
+"""A bundle as an object: `pocketvae.open("bundle").decoder(precision="int8").decode(z)`."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _Model = TypeVar("_Model", bound=Model)
 
 
 class ModelBundle:
-    """A bundle whose models are loaded when they are first asked for, and freed together; a context manager.
+    """A bundle whose models are loaded on first use and freed together; a context manager.
 
     Attributes:
         bundle: The checked folder.
@@ -37,12 +37,12 @@ class ModelBundle:
 
     @property
     def path(self) -> Path:
-        """Where the bundle lies."""
+        """The bundle's folder."""
         return self.bundle.path
 
     @property
     def manifest(self) -> Manifest:
-        """What is in the bundle."""
+        """The bundle's manifest."""
         return self.bundle.manifest
 
     @property
@@ -55,12 +55,13 @@ class ModelBundle:
 
         Args:
             precision: One of `Precision`.
-            format: One of `Format`; by default the first of tflite and onnx that the bundle has and that runs here.
-            num_threads: Inside one call.
+            format: One of `Format`; by default the first of tflite and onnx that the bundle has and this machine can
+                run.
+            num_threads: Threads used by one call.
 
         Raises:
-            ManifestError: the bundle has no such artifact; the message says which it has.
-            SpecError: a name is unknown, or the format has not got the precision.
+            ManifestError: the bundle does not have the artifact; the message says which it has.
+            SpecError: a name is unknown, or the format does not support the precision.
             TargetError: the runtime is not installed.
         """
         return self._open(Encoder, Component.ENCODER, precision, format, num_threads)
@@ -78,26 +79,26 @@ class ModelBundle:
         return self._open(Sampler, Component.SAMPLER, "float32", format, num_threads)
 
     def prior(self, format: str | None = None, *, num_threads: int = 1) -> Prior:
-        """Returns the learned prior; see `encoder`. A VAE whose prior is N(0, I) has none."""
+        """Returns the learned prior; see `encoder`. A VAE with the prior N(0, I) does not have one."""
         return self._open(Prior, Component.PRIOR, "float32", format, num_threads)
 
     def sample_latents(
         self, seed: int, index: npt.ArrayLike, *, temperature: float = 1.0, format: str | None = None
     ) -> FloatArray:
-        """Returns latents of the prior, `[N, D] float32`: those that a sampler makes, scaled by the temperature.
+        """Returns latents of the prior, `[N, D] float32`: those of a sampler, scaled by the temperature.
 
-        With the prior N(0, I) they have the same bits on every machine. A learned prior turns the scaled noise into
-        latents; of a mixture, the value that chooses the component is not scaled.
+        With the prior N(0, I) they are bit-identical on every machine. A learned prior turns the scaled noise into
+        latents; for a mixture, the value that selects the component is not scaled.
 
         Args:
-            seed: The stream, int32.
-            index: `[N]`, positions in it, int32.
-            temperature: 1 samples the prior, less stays closer to its middle.
-            format: Of the artifact `prior`, where there is one.
+            seed: Stream of noise, int32.
+            index: `[N]`, positions in the stream, int32.
+            temperature: 1 samples the prior; smaller stays closer to its mean.
+            format: Format of the artifact `prior`, if there is one.
 
         Raises:
-            SpecError: a number is no int32, or the temperature is negative or not finite.
-            ManifestError: the prior was learned and the bundle has no artifact `prior`.
+            SpecError: a number is not an int32, or the temperature is negative or not finite.
+            ManifestError: the prior is learned and the bundle does not have the artifact `prior`.
         """
         if not 0 <= temperature < float("inf"):
             raise SpecError(f"temperature must be finite and at least 0, got {temperature:g}")
@@ -124,7 +125,7 @@ class ModelBundle:
     ) -> _Model:
         artifact = find_artifact(self.manifest, component, precision, format)
         model = self._models.get((artifact.name, num_threads))
-        # A component has one class, so this is a lookup that the type checker understands.
+        # Each component has one class, so this is a lookup that the type checker understands.
         if not isinstance(model, kind):
             model = kind(self.bundle, artifact, num_threads=num_threads)
             self._models[artifact.name, num_threads] = model
@@ -138,22 +139,24 @@ def open(path: str | os.PathLike[str]) -> ModelBundle:
         path: The bundle's folder.
 
     Raises:
-        ManifestError: no bundle is there, or a file is damaged or missing.
+        ManifestError: the folder is not a bundle, or a file is damaged or missing.
     """
     return ModelBundle(open_bundle(Path(path)))
 
 
 def find_artifact(manifest: Manifest, component: Component, precision: str, format: str | None) -> ArtifactRecord:
-    """Returns the artifact of a component; without a format, the first that the bundle has and that runs here.
+    """Returns the artifact of a component; without a format, the first that runs here.
 
     Raises:
-        ManifestError: the bundle has no such artifact; the message says which it has.
-        SpecError: a name is unknown, or the format has not got the precision.
+        ManifestError: the bundle does not have the artifact; the message says which it has.
+        SpecError: a name is unknown, or the format does not support the precision.
     """
     wanted = parse_choice(Precision, precision, "precision")
     formats = tuple(Format) if format is None else (parse_choice(Format, format, "format"),)
     if format is not None:
-        ArtifactSpec(component=component, precision=wanted, format=formats[0])  # says why there is none
+        ArtifactSpec(
+            component=component, precision=wanted, format=formats[0]
+        )  # raises the reason if the combination is not supported
     of_component = [record for record in manifest.artifacts if record.component is component]
     if not of_component:
         raise ManifestError(f"the bundle has no {component}: export it with --components {component}")

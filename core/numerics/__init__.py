@@ -1,1 +1,1 @@
-"""The mathematics that the rooms share: reference formulas in numpy."""
+"""Reference formulas in numpy that the rooms share."""

@@ -1,7 +1,7 @@
-"""Log-likelihoods of images in numpy: what parity needs to say how an artifact changes the ELBO.
+"""Log-likelihoods of images in numpy, from which parity computes how an artifact changes the ELBO.
 
 All are in nats, summed over pixels, one value per image, computed in float64. An artifact returns an image, not the
-likelihood's parameters, so that the image stands for them: see `image_log_likelihood`.
+likelihood's parameters, so the image is used in their place, see `image_log_likelihood`.
 """
 
 from __future__ import annotations
@@ -19,22 +19,23 @@ from pocketvae.spec import Likelihood, VaeSpec
 Array: TypeAlias = npt.NDArray[Any]
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
 
-# sigmoid(-13.8): float32 probabilities have steps of 6e-8 near 1, so that one of a million still means something.
+# sigmoid(-13.8): float32 probabilities have steps of 6e-8 near 1, so a distance of 1e-6 from 1 is still meaningful.
 SMALLEST_PROBABILITY = 1e-6
-# As train/likelihoods.py.
+# As in train/likelihoods.py.
 _SMALLEST_LOG_SCALE = -7.0
 _HALF_STEP = 0.5 / 255
 
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """Images that the first golden latents were drawn for: x, and z of q(z|x).
+    """The images whose posteriors q(z|x) the first golden latents were drawn from.
 
     Attributes:
         x: `[M, H, W, C] uint8`: 0 and 1 for a Bernoulli likelihood, else 0 to 255.
-        log_scale: `[M, H, W, C] float32` of a discretized logistic's original decoder, which no artifact returns.
+        log_scale: `[M, H, W, C] float32` from the original decoder of a discretized logistic; artifacts do not return
+            it.
         likelihood: p(x|z).
-        noise_scale: Of a Gaussian.
+        noise_scale: Standard deviation of a Gaussian.
     """
 
     x: Array
@@ -55,11 +56,11 @@ class Observed:
     def elbo_change(self, original: Array, artifact: Array) -> float:
         """Returns |mean ELBO of the artifact - mean ELBO of the original| in nats per image.
 
-        Both decode the same latents, so that the KL term is the same and the reconstruction term alone changes.
+        Both decode the same latents, so the KL term is the same and only the reconstruction term changes.
 
         Args:
-            original: Its images `[N, ...]` of the golden latents, of which the first M belong to `x`.
-            artifact: The same of the artifact.
+            original: The original's images `[N, ...]` for the golden latents; the first M belong to `x`.
+            artifact: The same for the artifact.
         """
         count = len(self.x)
         terms = [self._log_likelihoods(images[:count].reshape(self.x.shape)) for images in (original, artifact)]
@@ -81,12 +82,12 @@ class Observed:
 
 
 def has_elbo(vae: VaeSpec) -> bool:
-    """Whether the ELBO's change can be told from images: the likelihood is known."""
+    """Whether the change of the ELBO can be computed from images, which needs a known likelihood."""
     return vae.likelihood is not Likelihood.UNKNOWN
 
 
 def bernoulli_log_likelihood(x: Array, probabilities: Array) -> DoubleArray:
-    """Returns log p(x|z) of binary pixels, `[N]`, of probabilities clipped to [1e-6, 1 - 1e-6].
+    """Returns log p(x|z) of binary pixels, `[N]`, with probabilities clipped to [1e-6, 1 - 1e-6].
 
     Args:
         x: `[N, H, W, C]` of 0 and 1.
@@ -97,7 +98,7 @@ def bernoulli_log_likelihood(x: Array, probabilities: Array) -> DoubleArray:
 
 
 def gaussian_log_likelihood(x: Array, mean: Array, noise_scale: float) -> DoubleArray:
-    """Returns log p(x|z) of real pixels with one standard deviation for all, `[N]`.
+    """Returns log p(x|z) of real-valued pixels with one standard deviation for all, `[N]`.
 
     Args:
         x: `[N, H, W, C]` in [0, 1].

@@ -1,7 +1,6 @@
 """Deviation of an artifact's outputs from the original's, by the names that tolerances use.
 
-Every metric is 0 for equal outputs and grows with the deviation. A value that is not finite, on either side, makes
-every metric NaN, and NaN passes no limit.
+Every metric is 0 for equal outputs and grows with the deviation. A value that is not finite, on either side, makes every metric NaN, which fails every limit.
 """
 
 from __future__ import annotations
@@ -22,16 +21,16 @@ Array = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 Outputs = Mapping[str, Array]
 
-# The name under which a tolerance speaks of z_mean and z_log_var together.
+# The name of z_mean and z_log_var together in tolerances.
 POSTERIOR = "posterior"
 _IMAGE_DIMENSIONS = 4
-# A unit is active where its mean varies over the data by more than this (Burda et al. 2016).
+# A unit is active if the variance of its mean over the data is above this (Burda et al. 2016).
 _ACTIVE_VARIANCE = 0.01
 
 
 def absolute_difference(expected: Array, found: Array) -> Array:
-    """Returns |found - expected|, `[N, ...] float32`, whose rounding is a 16 millionth of it; NaN where one is NaN."""
-    # Large outputs take hundreds of megabytes, so that nothing is widened.
+    """Returns |found - expected|, `[N, ...] float32`, with a relative rounding error of 6e-8; NaN where one is NaN."""
+    # Large outputs take hundreds of megabytes, so nothing is converted to float64.
     with np.errstate(invalid="ignore"):
         difference = np.subtract(found, expected, dtype=np.float32)
     absolute: Array = np.abs(difference, out=difference)
@@ -39,7 +38,7 @@ def absolute_difference(expected: Array, found: Array) -> Array:
 
 
 def _quantile_99(difference: Array) -> float:
-    """Returns the 99th percentile of all values, whose order is lost: a copy of a large array costs more than this."""
+    """Returns the 99th percentile of all values and reorders them in place, since copying a large array is slow."""
     return float(np.quantile(difference.reshape(-1), 0.99, overwrite_input=True))
 
 
@@ -65,7 +64,7 @@ _ELEMENTWISE: Mapping[str, Callable[[Array], float]] = {
 _STEPS = {"share_off_by_1": 1, "share_off_by_4": 4}
 _PAIRWISE = ("cosine_loss", "ssim_loss", "ssim_loss_max")
 _POSTERIOR = ("kl_mean", "kl_max", "active_units_changed")
-# Of images whose observations are known, see `likelihoods.Observed`.
+# For images whose observations are known, see `likelihoods.Observed`.
 ELBO_CHANGE = "elbo_change"
 METRICS = (ELBO_CHANGE, *_ELEMENTWISE, *_STEPS, *_PAIRWISE, *_POSTERIOR)
 
@@ -90,25 +89,24 @@ def measure(
     image_span: float = 1.0,
     observed: Observed | None = None,
 ) -> float:
-    """Returns the value that a tolerance limits, NaN where an output is not finite.
+    """Returns the value that a tolerance limits; NaN if an output is not finite.
 
     Elementwise metrics are of |artifact - original| over all samples and elements; `share_off_by_1` and
     `share_off_by_4` are the shares of elements that differ by more than one and four of 255 grey steps. `cosine_loss`
     is 1 - cos over everything at once, `ssim_loss` 1 - SSIM on average over the samples and `ssim_loss_max` of the
     worst one. `kl_mean` and `kl_max` are of KL(original || artifact) in nats over the samples, `active_units_changed`
-    counts latent dimensions that are active in one and not in the other. `elbo_change` is the change of the mean ELBO
+    counts latent dimensions that are active in one but not in the other. `elbo_change` is the change of the mean ELBO
     in nats per image over the latents of observed images.
 
     Args:
         tolerance: Names the output and the metric.
-        original: Output name to `[N, ...]`.
-        artifact: Output name to `[N, ...]`.
+        original: Outputs `[N, ...]` by name.
+        artifact: Outputs `[N, ...]` by name.
         image_span: White minus black.
         observed: The images that the first latents were drawn for; `elbo_change` needs them.
 
     Raises:
-        SpecError: the metric or the output is unknown, or the metric is of images and the output is none, or there
-            are no observed images and it needs them.
+        SpecError: the metric or the output is unknown, or the metric is for images and the output is not an image, or it needs observed images and there are none.
     """
     metric = tolerance.metric
     if metric not in METRICS:
@@ -120,7 +118,7 @@ def measure(
         return float("nan")
     if metric == ELBO_CHANGE:
         if observed is None:
-            raise SpecError("the change of the ELBO needs the images that golden latents were drawn for")
+            raise SpecError("the change of the ELBO needs the images that the golden latents were drawn for")
         return observed.elbo_change(expected, found)
     if metric == "cosine_loss":
         return _cosine_loss(expected, found)
@@ -140,7 +138,7 @@ def posterior_kl(original: Outputs, artifact: Outputs) -> DoubleArray:
 
 
 def psnr_db(rmse: float, image_span: float = 1.0) -> float:
-    """Returns the peak signal-to-noise ratio that a root mean square error stands for; infinite for none."""
+    """Returns the peak signal-to-noise ratio for a root mean square error; infinite if the error is 0."""
     return float("inf") if rmse == 0 else 20 * float(np.log10(image_span / rmse))
 
 
@@ -156,7 +154,7 @@ def _measure_posterior(metric: str, original: Outputs, artifact: Outputs) -> flo
 
 
 def _cosine_loss(expected: Array, found: Array) -> float:
-    # Sums, not vdot: BLAS starts threads for it that cost more than they save, most of all on a busy machine.
+    # Sums, not vdot: BLAS starts threads for it that cost more than they save, especially on a busy machine.
     few = chunks(len(expected), expected[0].size)
     pairs = ((expected[part].astype(np.float64), found[part].astype(np.float64)) for part in few)
     sums = np.sum([(np.sum(e * e), np.sum(f * f), np.sum(e * f)) for e, f in pairs], axis=0)
@@ -168,7 +166,7 @@ def _cosine_loss(expected: Array, found: Array) -> float:
 
 def _similarity(expected: Array, found: Array, image_span: float) -> DoubleArray:
     if expected.ndim != _IMAGE_DIMENSIONS:
-        raise SpecError(f"structural similarity is of images [N, H, W, C], got an output of shape {expected.shape}")
+        raise SpecError(f"structural similarity needs images [N, H, W, C], got an output of shape {expected.shape}")
     return ssim(expected, found, span=image_span)
 
 

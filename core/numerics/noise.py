@@ -1,8 +1,8 @@
-"""Standard normal noise that is the same, bit for bit, in every runtime: what a sampler computes, in numpy.
+"""Standard normal noise that is bit-identical in every runtime: a sampler's computation in numpy.
 
 The word j of the stream of (seed, index) comes from Threefry; one of its bits is the sign and 13 are the position in a
-table of quantiles of the normal distribution. Nothing is computed in floating point, so nothing can be rounded in
-another way.
+table of quantiles of the normal distribution. Nothing is computed in floating point, so no two machines can round
+differently.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pocketvae.errors import SpecError
 from pocketvae.numerics.threefry import NumpyArithmetic, threefry2x32
 
 TABLE_BITS = 13
-# The second word of the key: the first is the seed. Another number would give another family of streams.
+# The second word of the key; the first is the seed. Another number would give another family of streams.
 SECOND_KEY = 0
 _TABLE_SHA256 = "3cc12f46bd39d7cf8b25d61a23c82cdc1a4cd9fe3d5d882c4d8de30566be3587"
 
@@ -27,9 +27,9 @@ _TABLE_SHA256 = "3cc12f46bd39d7cf8b25d61a23c82cdc1a4cd9fe3d5d882c4d8de30566be358
 def normal_table() -> npt.NDArray[np.float32]:
     """Returns the absolute values of noise, `[8192] float32`, from 7.6e-5 to 4.01.
 
-    Entry i is the quantile of the middle of the i-th of 8192 equal parts of the upper half of N(0, 1). With the sign
-    that makes 16,384 equally likely values: their distribution function is nowhere further than 3.1e-5 from the
-    normal one, and their variance is 0.99992.
+    Entry i is the quantile at the midpoint of the i-th of 8192 equal parts of the upper half of N(0, 1). With the sign
+    this gives 16,384 equally likely values: their distribution function is nowhere more than 3.1e-5 from the normal
+    one, and their variance is 0.99992.
 
     Raises:
         SpecError: this machine computes other quantiles, so its noise would not be that of the exported files.
@@ -39,14 +39,14 @@ def normal_table() -> npt.NDArray[np.float32]:
     table = np.array([normal.inv_cdf(0.5 + (i + 0.5) / (2 * count)) for i in range(count)], "<f4")
     if hashlib.sha256(table.tobytes()).hexdigest() != _TABLE_SHA256:
         raise SpecError(
-            "the table of normal quantiles differs on this machine: its mathematics library rounds otherwise"
+            "the table of normal quantiles differs on this machine, because its math library rounds differently"
         )
     table.flags.writeable = False
     return table.astype(np.float32, copy=False)
 
 
 def block_count(dim: int) -> int:
-    """Returns how many pairs of words `dim` noise values are made of."""
+    """Returns the number of pairs of words for `dim` noise values."""
     return (dim + 1) // 2
 
 
@@ -57,7 +57,7 @@ def normal_noise(seed: npt.ArrayLike, index: npt.ArrayLike, dim: int) -> npt.NDA
     B = ceil(dim / 2) blocks come first, the second words after them.
 
     Args:
-        seed: `[N]` or one for all, int32; negative ones stand for the upper half of the 32-bit words.
+        seed: `[N]` or one for all, int32; negative ones represent the upper half of the 32-bit words.
         index: `[N]` or one for all, int32.
         dim: Values per pair.
 
@@ -70,7 +70,7 @@ def normal_noise(seed: npt.ArrayLike, index: npt.ArrayLike, dim: int) -> npt.NDA
     blocks = np.arange(block_count(dim), dtype=np.uint32)[None]
     words = np.concatenate(threefry2x32(NumpyArithmetic(), (seeds, SECOND_KEY), (indices, blocks)), axis=1)
     signed = words[:, :dim].view(np.int32)
-    # -1 where the first bit is set, else 0: flips the following bits so that they count from the middle outwards.
+    # -1 if the first bit is set, else 0: flips the following bits so that they count from the middle outwards.
     signs = signed >> 31
     positions = (signed >> (31 - TABLE_BITS)) ^ signs
     noise: npt.NDArray[np.float32] = normal_table()[positions] * (1 + 2 * signs).astype(np.float32)
@@ -81,18 +81,18 @@ def int32_values(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int32]:
     """Returns a seed or an index, or several of them, as `[N] int32`.
 
     Args:
-        name: What to call them in an error.
-        values: One whole number, or `[N]` of them.
+        name: Name of the values in errors.
+        values: One integer, or `[N]` of them.
 
     Raises:
-        SpecError: they are none, or do not fit into 32 bits.
+        SpecError: they are not integers, or do not fit into 32 bits.
     """
     array = np.atleast_1d(np.asarray(values))
     limits = np.iinfo(np.int32)
     whole = array.ndim == 1 and array.size > 0 and array.dtype.kind in "iu"
     if not whole or array.min() < limits.min or array.max() > limits.max:
         raise SpecError(
-            f"{name} must be a whole number from -2^31 to 2^31 - 1, or a list of such, got {values!r}"[:200]
+            f"{name} must be an integer from -2^31 to 2^31 - 1, or a list of such integers, got {values!r}"[:200]
         )
     return array.astype(np.int32)
 

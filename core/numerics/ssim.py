@@ -17,9 +17,9 @@ _TILE = 64
 
 
 def ssim(first: npt.NDArray[np.floating], second: npt.NDArray[np.floating], *, span: float = 1.0) -> DoubleArray:
-    """Returns the structural similarity of each pair, averaged over channels and over every place of the window.
+    """Returns the structural similarity of each pair, averaged over channels and over all positions of the window.
 
-    The window lies inside the image; for an image smaller than 11 pixels it is cut to the largest odd size that fits.
+    The window stays inside the image; for an image smaller than 11 pixels it is cut to the largest odd size that fits.
 
     Args:
         first: `[N, H, W, C]`.
@@ -54,8 +54,8 @@ def _similarity(x: DoubleArray, y: DoubleArray, window: int, span: float) -> Dou
 def _blurred(planes: DoubleArray, window: int) -> DoubleArray:
     """Returns the valid correlation of `[..., H, W]` with a separable window.
 
-    Along one axis it is a product with a matrix that is zero but for a band, so that it is cut into tiles: work grows
-    with the pixels, not with the pixels times the side.
+    Along one axis it is a product with a band matrix, which is cut into tiles: the work grows with the number of
+    pixels, not with the pixels times the side.
     """
     rows = [tile @ planes[..., here, :] for tile, here in _tiles(planes.shape[-2], window)]
     narrow = np.concatenate(rows, axis=-2)
@@ -64,7 +64,7 @@ def _blurred(planes: DoubleArray, window: int) -> DoubleArray:
 
 @lru_cache(maxsize=8)
 def _tiles(size: int, window: int) -> list[tuple[DoubleArray, slice]]:
-    """Returns matrices `[n, n + window - 1]` that apply the window, and the places along an axis that each is for."""
+    """Returns matrices `[n, n + window - 1]` that apply the window, and the positions on the axis that each covers."""
     offsets = np.arange(window) - window // 2
     weights = np.exp(-(offsets**2) / (2 * _SIGMA**2))
     weights /= weights.sum()

@@ -1,10 +1,10 @@
-"""Threefry-2x32 with 20 rounds: a random generator without a state, from additions, rotations and exclusive ors.
+"""Threefry-2x32 with 20 rounds: a stateless random generator made of additions, rotations and exclusive ors.
 
 Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3" (the Random123 library). A key and a counter of two
-32-bit words each give two words that pass every test of TestU01, so that any value of any stream is computed at once
-and by itself, alike on every machine that has 32-bit integers.
+32-bit words each give two words that pass every test of TestU01, so any value of any stream can be computed directly
+and independently, and identically on every machine that has 32-bit integers.
 
-The algorithm is written once and runs in whatever computes: numpy here, and the graphs that export builds.
+The algorithm is written once for any arithmetic: numpy here, and the graphs that export builds.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _Word = TypeVar("_Word")
 
 
 class Arithmetic(Protocol[_Word]):
-    """32-bit words and what can be done with them; an `int` is a constant of 0 to 2^32 - 1."""
+    """Operations on 32-bit words; an `int` is a constant from 0 to 2^32 - 1."""
 
     def add(self, word: _Word, other: _Word | int) -> _Word:
         """Returns the sum modulo 2^32."""
@@ -33,7 +33,7 @@ class Arithmetic(Protocol[_Word]):
         """Returns the exclusive or."""
 
     def rotate(self, word: _Word, bits: int) -> _Word:
-        """Returns the word with its upper `bits` bits, 1 to 31 of them, moved behind the others."""
+        """Returns the word with its upper `bits` bits, 1 to 31 of them, moved to the lower end."""
 
 
 class NumpyArithmetic:
@@ -58,13 +58,13 @@ def threefry2x32(
     """Returns the two random words of a key and a counter.
 
     Args:
-        arithmetic: What the words are.
+        arithmetic: Operations on the words.
         key: Two words; the second may be a constant.
         counter: Two words, of shapes that broadcast with the key's.
     """
 
     def add(word: _Word, other: _Word | int) -> _Word:
-        # A graph that adds nothing would still be one operator larger.
+        # Adding 0 would still make a graph one operator larger.
         return word if isinstance(other, int) and other == 0 else arithmetic.add(word, other)
 
     def xor(word: _Word, other: _Word | int) -> _Word:

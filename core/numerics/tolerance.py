@@ -15,7 +15,7 @@ class Tolerance:
         output: Name of the output tensor.
         metric: Name of the metric, for example `max_abs` or `p99_abs`.
         limit: Largest value that passes.
-        source: Where the number comes from, in words.
+        source: Where the number comes from, as text.
     """
 
     __pydantic_config__ = STRICT

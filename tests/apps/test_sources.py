@@ -123,7 +123,7 @@ def test_another_size_or_mode_is_refused_and_converted_on_request(folder):
         ("nothing.png", None, "nothing.png does not exist"),
         ("broken.png", b"\x89PNG\r\n", "cannot be read as an image"),
         ("text.npy", b"no array", "cannot be read as numpy data"),
-        ("empty", "folder", "holds no images"),
+        ("empty", "folder", "does not contain images"),
     ],
 )
 def test_what_cannot_be_read_is_refused(tmp_path, name, content, message):

@@ -48,8 +48,14 @@ def test_uint8_images_are_in_the_file_name(precision):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("sampler.float32.uint8.onnx", "onnx has no float32 sampler with uint8 images: it has no image"),
-        ("decoder.int8_io.uint8.tflite", "tflite has no int8_io decoder with uint8 images: .* use int8"),
+        (
+            "sampler.float32.uint8.onnx",
+            "onnx does not support float32 for a sampler with uint8 images: it does not have an image",
+        ),
+        (
+            "decoder.int8_io.uint8.tflite",
+            "tflite does not support int8_io for a decoder with uint8 images: .* use int8",
+        ),
         ("decoder.uint8.float32.tflite", r"COMPONENT.PRECISION\[.uint8\].FORMAT"),
         ("decoder.uint8.tflite", "unknown precision 'uint8'"),
     ],
@@ -61,7 +67,7 @@ def test_uint8_images_that_do_not_exist_are_refused(name, message):
 
 @pytest.mark.parametrize("batches", [(), (8,), (8, 1), (1, 8, 8), (0, 1), (-1, 1)])
 def test_batch_sizes_begin_with_1_and_rise(batches):
-    with pytest.raises(SpecError, match="begin with 1 and rise, such as 1,8,32, got"):
+    with pytest.raises(SpecError, match="begin with 1 and increase, such as 1,8,32, got"):
         check_batches(batches)
 
 
@@ -79,9 +85,13 @@ def test_what_makes_latents_is_exported_in_float32_alone(part):
 @pytest.mark.parametrize(
     ("component", "precision", "message"),
     [
-        (Component.DECODER, Precision.INT8_IO, "onnx has no int8_io decoder: .* float interface"),
-        (Component.PRIOR, Precision.FLOAT16, "onnx has no float16 prior: .* use float32"),
-        (Component.SAMPLER, Precision.INT8, "onnx has no int8 sampler: .* a sampler is small; use float32"),
+        (Component.DECODER, Precision.INT8_IO, "onnx does not support int8_io for a decoder: .* float interface"),
+        (Component.PRIOR, Precision.FLOAT16, "onnx does not support float16 for a prior: .* use float32"),
+        (
+            Component.SAMPLER,
+            Precision.INT8,
+            "onnx does not support int8 for a sampler: .* a sampler is small; use float32",
+        ),
     ],
 )
 def test_a_combination_that_does_not_exist_is_refused_with_the_reason(component, precision, message):
@@ -90,7 +100,9 @@ def test_a_combination_that_does_not_exist_is_refused_with_the_reason(component,
 
 
 def test_a_generator_has_no_integer_interface():
-    with pytest.raises(SpecError, match="tflite has no int8_io generator: its inputs are integers already; use int8"):
+    with pytest.raises(
+        SpecError, match="tflite does not support int8_io for a generator: its inputs are already integers; use int8"
+    ):
         ArtifactSpec(component=Component.GENERATOR, precision=Precision.INT8_IO, format=Format.TFLITE)
 
 

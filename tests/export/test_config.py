@@ -21,7 +21,7 @@ def test_an_open_format_gets_the_precisions_it_has():
 
 
 def test_a_named_combination_that_does_not_exist_is_refused_with_the_reason():
-    with pytest.raises(SpecError, match="onnx has no int16x8 artifacts: onnxruntime has no"):
+    with pytest.raises(SpecError, match="onnx does not support int16x8: onnxruntime does not have"):
         plan_artifacts(None, [Format.ONNX], [Precision.INT16X8])
 
 

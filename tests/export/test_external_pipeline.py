@@ -291,9 +291,9 @@ def test_a_sampling_layer_needs_leave_and_is_left_out(models, tmp_path, in_proce
     for flavour in FLAVOURS:
         folder = models / flavour
         given = {"decoder": folder / "example.keras", "encoder": folder / "sampling.keras"}
-        with pytest.raises(ExportError, match=r"needs code that is not Keras' own \(Sampling\): pass --allow-custom-"):
+        with pytest.raises(ExportError, match=r"needs custom code \(Sampling\): pass --allow-custom-"):
             export(tmp_path / flavour, **given)
-        with pytest.raises(ExportError, match="name its Python code with --custom-code"):
+        with pytest.raises(ExportError, match="give its Python code with --custom-code"):
             export(tmp_path / flavour, code=CustomCode(allowed=True), **given)
         assert not (tmp_path / flavour).exists()
         code = CustomCode(allowed=True, file=str(folder / "sampling.py"))
@@ -327,14 +327,14 @@ def test_what_cannot_be_exported_is_refused_with_the_reason(models, flavour):
     example = folder / "example.keras"
     for given, message in (
         ({"decoder": folder / "none.keras"}, "none.keras does not exist"),
-        ({"decoder": folder}, "must be a SavedModel, and .* holds no saved_model.pb"),
+        ({"decoder": folder}, "must be a SavedModel, but .* does not contain saved_model.pb"),
         ({"decoder": folder / "sampling.py"}, "must be a .keras or .h5 file or a SavedModel folder"),
         ({"decoder": folder / "one_hot_decoder.keras", "label_count": 4}, r"one of two float inputs .* --label-count"),
-        ({"decoder": example, "decoder_signature": "decode"}, "is a Keras model, which has no signatures"),
+        ({"decoder": example, "decoder_signature": "decode"}, "is a Keras model, which does not have signatures"),
         ({"decoder": example, "encoder": folder / "joined_encoder.keras", "encoder_outputs": (Role.MEAN,)}, "one mean"),
         ({"decoder": folder / "odd_decoder.keras"}, "24 values are no square image"),
-        ({"decoder": folder / "lambda.keras"}, r"needs code that is not Keras' own \(Lambda\)"),
-        ({"decoder": folder / "lambda.h5"}, r"needs code that is not Keras' own \(Lambda\)"),
+        ({"decoder": folder / "lambda.keras"}, r"needs custom code \(Lambda\)"),
+        ({"decoder": folder / "lambda.h5"}, r"needs custom code \(Lambda\)"),
         ({"decoder": example, "encoder": folder / "sampling.h5"}, "--allow-custom-code"),
         ({"decoder": example, "encoder": folder / "vague.keras"}, "'first' .*'second' .*--encoder-outputs"),
         ({"decoder": example, "encoder": folder / "sigma.keras"}, "'sigma' may be a standard deviation"),
@@ -357,7 +357,7 @@ def test_saved_models_that_are_random_or_ambiguous_are_refused(models):
     with pytest.raises(ExportError, match=r"depends on random operators \(RandomStandardNormal\)"):
         inspect(decoder=models / "keras2" / "noisy")
     several = models / "keras2" / "several"
-    with pytest.raises(ExportError, match="or just one; .* has a, b: name one with --decoder-signature"):
+    with pytest.raises(ExportError, match="or only one; .* has a, b: name one with --decoder-signature"):
         inspect(decoder=several)
     with pytest.raises(ExportError, match="has no signature 'c': it has a, b"):
         inspect(decoder=several, decoder_signature="c")

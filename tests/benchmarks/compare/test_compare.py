@@ -179,7 +179,10 @@ def test_another_runtime_is_noted(tmp_path, bundles):
         ("[]", "is no bundle and no result"),
         ('{"schema_version": 1, "runs": []}', "is no bundle and no result"),
         ('{"schema_version": 99, "checks": []}', "schema_version 99, but this pocketvae reads up to"),
-        ('{"schema_version": 1, "checks": [], "surprise": 1}', "is damaged, or no such document: 'passed' is missing"),
+        (
+            '{"schema_version": 1, "checks": [], "surprise": 1}',
+            "is damaged or another kind of document: 'passed' is missing",
+        ),
         ('{"checks": []}', "must be a JSON object with a schema_version"),
     ],
 )

@@ -79,7 +79,7 @@ def test_the_parts_of_a_folder_share_their_classes(tmp_path):
 def test_a_class_that_only_the_test_images_have_is_refused(tmp_path):
     write_classes(tmp_path / "set" / "train", {"cat": 30, "dog": 200})
     write_classes(tmp_path / "set" / "test", {"cow": 90})
-    with pytest.raises(DataError, match="has the subfolder 'cow', which the training images have not got"):
+    with pytest.raises(DataError, match="has the subfolder 'cow', which the training images do not have"):
         load_splits(str(tmp_path / "set"))
 
 
@@ -99,7 +99,7 @@ def test_too_few_images_are_left_when_the_corrupt_ones_are_out(tmp_path):
     write_images(tmp_path / "set", 33)
     for index in range(5):
         (tmp_path / "set" / f"{index:03d}.png").write_bytes(b"no image")
-    with pytest.raises(DataError, match="at least 32 images are needed to train and test, got 28"):
+    with pytest.raises(DataError, match="at least 32 images are needed for training and testing, got 28"):
         load_splits(str(tmp_path / "set"), skip_corrupt=True)
 
 
@@ -161,20 +161,20 @@ def bad_sources(folder):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("missing", "is not there"),
+        ("missing", "does not exist"),
         ("nan.npy", "640 pixels that are NaN"),
         ("range.npy", r"must be in \[0, 1\], got 2 to 2"),
         ("ints.npy", "must be uint8 or float, got int64"),
-        ("few.npy", "at least 32 images are needed to train and test, got 5"),
+        ("few.npy", "at least 32 images are needed for training and testing, got 5"),
         ("flat.npy", r"must be \[N, H, W\]"),
         ("objects.npy", "cannot be read as numpy data"),
         ("names.npz", "must hold an array named images"),
         ("broken.npz", "cannot be read as numpy data"),
         ("short-images-idx3-ubyte", "must hold 640 bytes"),
-        ("other.idx", "is no image file, .npz, .npy or idx file"),
+        ("other.idx", "is not an image file, .npz, .npy or idx file"),
         ("broken.gz", "cannot be read"),
-        ("empty", "holds no images"),
-        ("mixed", "images must all have one size: .*8x8, .*9x8"),
+        ("empty", "does not contain images"),
+        ("mixed", "images must all have the same size: .*8x8, .*9x8"),
         ("corrupt", r"zzz\.png cannot be read as an image"),
         ("clear", "has transparent pixels"),
     ],

@@ -67,7 +67,7 @@ def test_known_classes_are_kept(tmp_path):
     (tmp_path / "bee").mkdir()
     Image.new("L", (4, 4)).save(tmp_path / "bee" / "x.png")
     assert list_folder(tmp_path, {"ant": 0, "bee": 1}).labels.tolist() == [1]
-    with pytest.raises(DataError, match="has the subfolder 'bee', which the training images have not got"):
+    with pytest.raises(DataError, match="has the subfolder 'bee', which the training images do not have"):
         list_folder(tmp_path, {"ant": 0})
 
 
@@ -101,7 +101,7 @@ def test_transparent_pixels_are_refused_even_with_the_flag(folder):
 
 def test_another_size_is_refused_even_with_the_flag(folder):
     Image.new("L", (6, 5)).save(folder / "5.png")
-    with pytest.raises(DataError, match=r"one size: .*0\.png is 6x4, .*5\.png is 6x5"):
+    with pytest.raises(DataError, match=r"the same size: .*0\.png is 6x4, .*5\.png is 6x5"):
         decode(folder, skip_corrupt=True)
 
 
@@ -146,7 +146,9 @@ def test_progress_ends_with_the_last_image(folder):
 
 def test_a_disk_without_room_is_an_error_in_words(folder, monkeypatch):
     monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: (_ for _ in ()).throw(OSError(28, "No space left")))
-    with pytest.raises(DataError, match=r"no room for \(10, 4, 6, 1\) pixels in .*: set TMPDIR .*No space left"):
+    with pytest.raises(
+        DataError, match=r"not enough space for \(10, 4, 6, 1\) pixels in .*: set TMPDIR .*No space left"
+    ):
         decode(folder)
 
 

@@ -54,11 +54,11 @@ def test_what_is_no_model_is_refused(tmp_path):
     hdf5(tmp_path / "weights.h5", keras_version="2.4.0")
     for name, message in (
         ("none.keras", "does not exist"),
-        ("m.keras", "is no Keras model or is damaged"),
-        ("m.h5", "is no Keras model or is damaged"),
+        ("m.keras", "is not a Keras model or is damaged"),
+        ("m.h5", "is not a Keras model or is damaged"),
         ("m.pkl", "must be a .keras or .h5 file or a SavedModel folder"),
         ("folder", "a folder must be a SavedModel"),
-        ("weights.h5", "it holds weights alone"),
+        ("weights.h5", "it only holds weights"),
     ):
         with pytest.raises(ExportError, match=message):
             read_header(tmp_path / name)

@@ -62,7 +62,7 @@ def test_a_model_is_loaded_once_and_freed_with_the_bundle(path):
         (lambda b: b.decoder("int9"), SpecError, "unknown precision 'int9': did you mean 'int8'"),
         (lambda b: b.decoder("int8"), ManifestError, "has no int8 decoder: it has decoder.float32.onnx"),
         (lambda b: b.decoder(format="tflite"), ManifestError, "no float32 decoder as tflite"),
-        (lambda b: b.decoder("int8_io", "onnx"), SpecError, "onnx has no int8_io decoder: an ONNX QDQ"),
+        (lambda b: b.decoder("int8_io", "onnx"), SpecError, "onnx does not support int8_io for a decoder: an ONNX QDQ"),
         (lambda b: b.generator(), ManifestError, "no generator: export it with --components generator"),
         (lambda b: b.decoder().decode(np.zeros((1, 4))), DataError, r"z must be \[N, 3\], got \[1, 4\]"),
         (lambda b: b.decoder().decode(np.full((1, 3), np.nan)), DataError, "z must be finite, got 3 values"),

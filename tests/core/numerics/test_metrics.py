@@ -81,7 +81,7 @@ def test_similarity_is_a_loss_from_zero_up():
     mean, worst = (measure(tolerance(name), images, worse) for name in ("ssim_loss", "ssim_loss_max"))
     assert worst == pytest.approx(3 * mean)
     assert worst > 1
-    with pytest.raises(SpecError, match="is of images"):
+    with pytest.raises(SpecError, match="similarity needs images"):
         measure(tolerance("ssim_loss", "z"), {"z": np.zeros((2, 3))}, {"z": np.zeros((2, 3))})
 
 
@@ -111,6 +111,6 @@ def test_the_change_of_the_elbo_needs_observed_images():
     limit = Tolerance(output="image", metric="elbo_change", limit=1.0, source="test")
     observed = Observed(x=np.ones((1, 1, 1, 1), np.uint8), likelihood=Likelihood.BERNOULLI)
     assert measure(limit, {"image": image}, {"image": image / 2}, observed=observed) == pytest.approx(np.log(2))
-    with pytest.raises(SpecError, match="needs the images that golden latents were drawn for"):
+    with pytest.raises(SpecError, match="needs the images that the golden latents were drawn for"):
         measure(limit, {"image": image}, {"image": image})
     assert np.isnan(measure(limit, {"image": image}, {"image": image * np.nan}, observed=observed))

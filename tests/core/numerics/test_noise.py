@@ -70,7 +70,7 @@ def test_what_is_no_32_bit_integer_is_refused(bad):
         SpecError, match=r"seed must be an integer from -2\^31 to 2\^31 - 1, or a list of such integers, got"
     ):
         normal_noise(bad, 0, 2)
-    with pytest.raises(SpecError, match="index must be a whole number"):
+    with pytest.raises(SpecError, match="index must be an integer"):
         normal_noise(0, bad, 2)
 
 
