@@ -1,6 +1,7 @@
 """Image data sets: loading a source and splitting it into training, validation and test images.
 
-A source is `mnist` (embedded in the package), a folder of image files, an `.npz` or `.npy` file, or idx files. Pixels are kept as uint8, which takes the least memory and is lossless.
+A source is `mnist` (embedded in the package), a folder of image files, an `.npz` or `.npy` file, or idx files. Pixels
+are kept as uint8, which takes the least memory and is lossless.
 """
 
 from __future__ import annotations
@@ -100,7 +101,8 @@ def load_splits(
 ) -> ImageSplits:
     """Loads a source and splits it.
 
-    `mnist` is split 55,000 / 5,000 / 10,000 (the test images are MNIST's own). Any other source without a test split is split 80 / 10 / 10 percent by a fixed permutation, so that the same files give the same splits.
+    `mnist` is split 55,000 / 5,000 / 10,000 (the test images are MNIST's own). Any other source without a test split
+    is split 80 / 10 / 10 percent by a fixed permutation, so that the same files give the same splits.
 
     Args:
         source: `mnist`, or the path of a folder, an `.npz`, `.npy` or idx file.

@@ -1,6 +1,7 @@
 """Deviation of an artifact's outputs from the original's, by the names that tolerances use.
 
-Every metric is 0 for equal outputs and grows with the deviation. A value that is not finite, on either side, makes every metric NaN, which fails every limit.
+Every metric is 0 for equal outputs and grows with the deviation. A value that is not finite, on either side, makes
+every metric NaN, which fails every limit.
 """
 
 from __future__ import annotations
@@ -106,7 +107,8 @@ def measure(
         observed: The images that the first latents were drawn for; `elbo_change` needs them.
 
     Raises:
-        SpecError: the metric or the output is unknown, or the metric is for images and the output is not an image, or it needs observed images and there are none.
+        SpecError: the metric or the output is unknown, or the metric is for images and the output is not an image, or
+            it needs observed images and there are none.
     """
     metric = tolerance.metric
     if metric not in METRICS:
