@@ -10,7 +10,7 @@ from pocketvae.keras.io import import_tensorflow
 _PIXEL_LEVELS = 255
 # exp(-7) is a quarter of a pixel step: a narrower logistic puts all of its mass on one value anyway.
 SMALLEST_LOG_SCALE = -7.0
-_SMALLEST_VARIANCE = 1e-6
+SMALLEST_VARIANCE = 1e-6
 
 
 def bernoulli_log_likelihood(x: Any, logits: Any) -> Any:
@@ -41,7 +41,7 @@ def gaussian_log_likelihood(x: Any, mean: Any, variance: Any) -> Any:
 def optimal_variance(x: Any, mean: Any) -> Any:
     """Returns the variance that maximizes the Gaussian likelihood of a batch (Rybkin et al. 2021, equation 5)."""
     tf = import_tensorflow()
-    return tf.maximum(tf.reduce_mean(tf.square(x - mean)), _SMALLEST_VARIANCE)
+    return tf.maximum(tf.reduce_mean(tf.square(x - mean)), SMALLEST_VARIANCE)
 
 
 def discretized_logistic_log_likelihood(x: Any, mean: Any, log_scale: Any) -> Any:

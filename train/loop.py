@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pocketvae.data.dataset import ImageSet, ImageSplits
 from pocketvae.errors import TrainingError
 from pocketvae.progress import Progress, ProgressCallback
+from pocketvae.spec import Likelihood
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.evaluation import Evaluator
 from pocketvae.train.schedule import kl_weight, learning_rate
@@ -105,7 +106,7 @@ def fit(
                 state = replace(state, losses=tuple(losses), elapsed_s=clock.elapsed_s())
                 yield state
         state = replace(state, losses=tuple(losses))
-        metrics = _end_of_epoch(trainer, evaluator, data.validation, state, rate, clock)
+        metrics = _end_of_epoch(trainer, evaluator, data, state, rate, clock)
         state = replace(state, losses=(), epochs=(*state.epochs, metrics), elapsed_s=metrics.elapsed_s)
         yield state
 
@@ -141,10 +142,11 @@ def _batches(
 
 
 def _end_of_epoch(
-    trainer: Trainer, evaluator: Evaluator, validation: ImageSet, state: LoopState, rate: float, clock: _Clock
+    trainer: Trainer, evaluator: Evaluator, data: ImageSplits, state: LoopState, rate: float, clock: _Clock
 ) -> EpochMetrics:
     with trainer.averaged_weights():
-        estimate = evaluator.elbo(validation)
+        _fit_variance(trainer, evaluator, data.train)
+        estimate = evaluator.elbo(data.validation)
     _check_finite(estimate.negative_elbo_nats, "validation ELBO", state.step)
     return EpochMetrics(
         epoch=len(state.epochs) + 1,
@@ -157,6 +159,15 @@ def _end_of_epoch(
         learning_rate=rate,
         elapsed_s=clock.elapsed_s(),
     )
+
+
+def _fit_variance(trainer: Trainer, evaluator: Evaluator, images: ImageSet) -> None:
+    """Gives a Gaussian likelihood the variance that is optimal for the weights as they are.
+
+    An average over steps would lag behind the weights: after few steps it would hold the residual of a beginner.
+    """
+    if trainer.config.likelihood is Likelihood.GAUSSIAN:
+        trainer.model.variance.assign(evaluator.optimal_variance(images))
 
 
 def _is_checkpoint(config: TrainConfig, state: LoopState, steps_per_epoch: int) -> bool:

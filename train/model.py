@@ -190,6 +190,21 @@ class VaeModel:
             kl=objective.kl_to_standard_normal(z_mean, z_log_var),
         )
 
+    def squared_residuals(self, images: Any, labels: Any, noise: Noise) -> Any:
+        """Returns the mean squared difference of every image to its decoded latent, one drawn of each, `[N]`.
+
+        Args:
+            images: `[N, H, W, C] uint8`.
+            labels: `[N] int32`; not looked at by an unconditional VAE.
+            noise: Of the latents.
+        """
+        tf = import_tensorflow()
+        x = self.observe(images, noise)
+        z_mean, z_log_var = self.encode(x, labels)
+        eps = _draw(tf.random.stateless_normal, [tf.shape(z_mean)[0]], (self.spec.latent_dim,), noise, _LATENT)
+        outputs = self.decode(reparameterize(z_mean, z_log_var, eps), labels)
+        return tf.reduce_mean(tf.square(x - outputs), axis=[-3, -2, -1])
+
     def log_prior(self, z: Any) -> Any:
         """Returns log p(z) of `[..., D]`."""
         if self.pseudo_inputs is None:

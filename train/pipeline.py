@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import subprocess
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -35,6 +36,9 @@ _REFERENCE_STREAM = 2
 _RECONSTRUCTION_COUNT = 50
 # A posterior with less information than this says nothing about its image.
 _COLLAPSED_KL_NATS = 0.1
+_MEAN_IMAGES = 512
+# A collapsed decoder is as good as the mean image, give or take the images that were chosen; a worse one is untrained.
+_SAME_PSNR_DB = 0.5
 
 
 def train(
@@ -221,7 +225,7 @@ def _record(session: _Session, state: LoopState, preset: str, ended: str) -> Run
         versions=installed_versions(),
         git_commit=_git_commit(),
         ended=ended,
-        warnings=(*_warnings(test, model.spec.latent_dim), *(f"skipped: {reason}" for reason in data.skipped)),
+        warnings=(*_warnings(test, session, state), *(f"skipped: {reason}" for reason in data.skipped)),
     )
 
 
@@ -231,13 +235,41 @@ def _final_spec(model: VaeModel) -> VaeSpec:
     return replace(model.spec, noise_scale=float(np.sqrt(model.variance.numpy())))
 
 
-def _warnings(test: ElboEstimate, latent_dim: int) -> tuple[str, ...]:
+def _warnings(test: ElboEstimate, session: _Session, state: LoopState) -> tuple[str, ...]:
+    """Says what is wrong with a run, by its likeliest cause: what is hardly trained has no collapsed posterior yet."""
+    config = session.config
+    if state.step < config.warmup_steps:
+        return (
+            f"hardly trained: {state.step} steps are fewer than the {config.warmup_steps} of the learning rate's "
+            "warm-up; raise epochs, or lower warmup_steps or batch_size",
+        )
+    if len(state.epochs) < config.kl_warmup_epochs:
+        return (
+            f"hardly trained: {len(state.epochs)} epochs are fewer than the {config.kl_warmup_epochs} over which the "
+            "KL divergence's weight rises; raise epochs, or lower kl_warmup_epochs",
+        )
+    mean_image_psnr_db = _mean_image_psnr_db(session.data)
+    if test.psnr_db < mean_image_psnr_db - _SAME_PSNR_DB:
+        return (
+            f"nothing learned: reconstructions have a PSNR of {test.psnr_db:.1f} dB, and the mean image alone has "
+            f"{mean_image_psnr_db:.1f} dB; raise epochs or learning_rate",
+        )
     if test.active_units and test.kl_nats >= _COLLAPSED_KL_NATS:
         return ()
     return (
-        f"posterior collapse: {test.active_units} of {latent_dim} latent dimensions are active and the KL divergence "
-        f"is {test.kl_nats:.2g} nats; try kl_warmup_epochs or free_bits_nats",
+        f"posterior collapse: {test.active_units} of {config.latent_dim} latent dimensions are active and the KL "
+        f"divergence is {test.kl_nats:.2g} nats; try kl_warmup_epochs or free_bits_nats",
     )
+
+
+def _mean_image_psnr_db(data: ImageSplits) -> float:
+    """Returns the PSNR on test images of a decoder that makes the training images' mean, whatever the latent."""
+    train, test = (
+        images.take(np.linspace(0, len(images) - 1, min(len(images), _MEAN_IMAGES)).astype(np.int64)).images / 255
+        for images in (data.train, data.test)
+    )
+    error = float(np.mean((test - train.mean(axis=0)) ** 2))
+    return -10 * math.log10(max(error, 1e-12))
 
 
 def _write_metrics(state: LoopState, folder: Path) -> None:

@@ -16,9 +16,6 @@ from pocketvae.train.config import Objective, TrainConfig
 from pocketvae.train.distribution import Workers
 from pocketvae.train.model import Noise, Terms, VaeModel
 
-# The Gaussian likelihood's variance for evaluation is averaged over about this many of the last batches.
-_VARIANCE_DECAY = 0.99
-
 
 @dataclass(frozen=True, kw_only=True)
 class StepKnobs:
@@ -144,6 +141,5 @@ class Trainer:
         return reconstruction + beta * tf.reduce_mean(tf.reduce_sum(terms.kl, axis=-1))
 
     def _fit_variance(self, optimal: Any) -> Any:
-        shared = self._workers.mean(optimal)
-        self.model.variance.assign(_VARIANCE_DECAY * self.model.variance + (1 - _VARIANCE_DECAY) * shared)
-        return shared
+        """Returns the variance of a step: the optimal one of the whole batch. Evaluation fits its own, see `fit`."""
+        return self._workers.mean(optimal)

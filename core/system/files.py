@@ -18,6 +18,9 @@ from pathlib import Path, PurePosixPath
 
 from pocketvae.errors import DataError, OutputExistsError
 
+# The first file in a folder that is being filled: it says that everything beside it is pocketvae's.
+_MARKER = ".pocketvae-unfinished"
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes a file atomically.
@@ -177,7 +180,8 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
     """Yields the folder `FINAL.unfinished`, which becomes `final` when the block ends well.
 
     On an error or an interruption the folder stays where it holds the file `milestone`, for another call to go on
-    with; else it is removed. `final` is what it was before.
+    with; else it is removed. A killed process may leave one without a milestone, which is known by its marker: the next
+    call begins anew in it. `final` is what it was before.
 
     Args:
         final: What to make.
@@ -187,7 +191,7 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
 
     Raises:
         OutputExistsError: `final` exists and `force` is off, an unfinished folder exists and neither `resume` nor
-            `force` is on, it has no milestone and is not empty, or another process works in it.
+            `force` is on, it holds files and neither a milestone nor the marker, or another process works in it.
         DataError: the parent folder does not exist.
     """
     check_output(final, force=force)
@@ -197,15 +201,19 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
         raise OutputExistsError(f"{staging} holds an interrupted run: pass --resume to go on, or --force to begin anew")
     staging.mkdir(exist_ok=True)
     with _locked(staging):
-        if not (staging / milestone).exists() and any(staging.iterdir()):
+        marker, begun = staging / _MARKER, (staging / milestone).exists()
+        if not begun and not marker.exists() and any(staging.iterdir()):
             raise OutputExistsError(
                 f"{staging} is in the way and holds no {milestone}, so it may not be pocketvae's: remove it, or choose "
                 "another output"
             )
-        if not resume:
-            _empty(staging)
+        # The marker comes before everything else and goes last, so that whatever a kill leaves is known.
+        marker.touch()
+        if not (resume and begun):
+            _empty(staging, but=marker)
         try:
             yield staging
+            marker.unlink(missing_ok=True)
             _replace_directory(staging, final, force=force)
         except BaseException as e:
             if (staging / milestone).exists():
@@ -280,8 +288,10 @@ def _lock(folder: Path, *, wait: bool = False) -> int:
     return descriptor
 
 
-def _empty(folder: Path) -> None:
+def _empty(folder: Path, *, but: Path) -> None:
     for entry in folder.iterdir():
+        if entry == but:
+            continue
         if entry.is_dir() and not entry.is_symlink():
             shutil.rmtree(entry)
         else:

@@ -2,6 +2,10 @@
 
 onnxruntime adds int32 and shifts uint32, and has no operator for both, so every word is kept in the type that it was
 computed in and cast where the other one is needed. The exclusive or is in ONNX from operator set 18 on.
+
+OpenVINO (2026.4.1) gives unsigned words a sign and shifts them right by a division in float32, see
+`findings/openvino_integer_division.sh`. So what is shifted right has at most 24 significant bits here, and the bits
+that a sign would move in are cut off: exact everywhere.
 """
 
 from __future__ import annotations
@@ -20,6 +24,9 @@ from pocketvae.spec import SEED_INPUTS
 OPSET = 18
 _IR_VERSION = 8
 _PREFIX = "noise/"
+# Integers that float32 holds exactly have as many bits.
+_FLOAT_BITS = 24
+_HALF_BITS = 16
 
 
 @dataclass(eq=False)
@@ -47,12 +54,27 @@ class NodeArithmetic:
 
     def rotate(self, word: _Word, bits: int) -> _Word:
         """See `Arithmetic.rotate`."""
-        return self.xor(self.shift(word, "LEFT", bits), self.shift(word, "RIGHT", 32 - bits))
+        return self.xor(self._shift(word, "LEFT", bits), self.shift_right(word, 32 - bits))
 
-    def shift(self, word: _Word, direction: str, bits: int) -> _Word:
-        """Returns the word shifted, zeros moving in."""
+    def shift_right(self, word: _Word, bits: int) -> _Word:
+        """Returns the word shifted by 1 to 31 bits, zeros moving in."""
+        if bits >= 32 - _FLOAT_BITS:
+            return self._shift_high(word, bits, bits)
+        low = self._and(word, (1 << _HALF_BITS) - 1)
+        return self.xor(self._shift_high(word, bits, _HALF_BITS), self._shift(low, "RIGHT", bits))
+
+    def _shift_high(self, word: _Word, bits: int, cut: int) -> _Word:
+        """Shifts what is above the lowest `cut` bits. Where words have a sign, copies of it move in and are cut off."""
+        high = self.xor(word, self._and(word, (1 << cut) - 1))
+        return self._and(self._shift(high, "RIGHT", bits), (1 << 32 - bits) - 1)
+
+    def _shift(self, word: _Word, direction: str, bits: int) -> _Word:
         amount = self.constant(np.array([bits], np.uint32))
         return _Word({"uint32": self.node("BitShift", self._name(word, "uint32"), amount, direction=direction)})
+
+    def _and(self, word: _Word, mask: int) -> _Word:
+        kind = "uint32" if "uint32" in word.names else "int32"
+        return self._binary("BitwiseAnd", kind, word, mask)
 
     def node(self, kind: str, *inputs: str, output: str = "", **attributes: Any) -> str:
         """Adds a node and returns the name of its output."""
@@ -126,8 +148,8 @@ def build_noise(dim: int, output: str) -> bytes:
 def _look_up(graph: NodeArithmetic, signed: str, output: str) -> None:
     """Turns words into noise: the first bit of each is the sign, the next ones are the position in the table."""
     word = _Word({"int32": signed})
-    high = graph.shift(word, "RIGHT", 31 - TABLE_BITS)
-    sign = graph.shift(word, "RIGHT", 31)
+    high = graph.shift_right(word, 31 - TABLE_BITS)
+    sign = graph.shift_right(word, 31)
     # Where the first bit is set, flips it and those that follow, so that positions count from the middle outwards.
     flips = graph.node("Mul", graph.name_int32(sign), graph.constant(np.array([(2 << TABLE_BITS) - 1], np.int32)))
     positions = graph.xor(_Word({"int32": graph.name_int32(high)}), _Word({"int32": flips}))

@@ -473,3 +473,18 @@ def test_more_components_than_images_are_refused(tmp_path, small_npz, small_conf
     config = small_config(prior="vamp", components=129)
     with pytest.raises(SpecError, match="components must be at most the 128 training images, got 129"):
         train(source=str(small_npz), out=tmp_path / "run", config=config, preset="x")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"epochs": 1, "warmup_steps": 200}, "hardly trained: 16 steps are fewer than the 200 of the learning rate's"),
+        ({"epochs": 2, "kl_warmup_epochs": 5}, "hardly trained: 2 epochs are fewer than the 5 over which the KL"),
+        ({"epochs": 1, "learning_rate": 1e-7}, "nothing learned: reconstructions have a PSNR of "),
+    ],
+)
+def test_what_is_hardly_trained_is_warned_of_for_that_reason(tmp_path, small_npz, small_config, changes, expected):
+    record = train(source=str(small_npz), out=tmp_path / "run", config=small_config(**changes), preset="x")
+    (warning,) = record.warnings
+    assert warning.startswith(expected)
+    assert "free_bits" not in warning

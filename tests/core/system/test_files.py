@@ -113,7 +113,7 @@ def test_an_unfinished_directory_is_refused_resumed_or_dropped(tmp_path):
     interrupt(tmp_path / "run", "second", force=True)
     assert (tmp_path / "run" / MILESTONE).read_text() == "first"
     with resumable(tmp_path / "run", force=True) as staging:
-        assert names(staging) == []
+        assert names(staging) == [files._MARKER]
     assert names(tmp_path) == ["run"]
     assert names(tmp_path / "run") == []
 
@@ -121,8 +121,9 @@ def test_an_unfinished_directory_is_refused_resumed_or_dropped(tmp_path):
 def test_resuming_where_nothing_is_begins_anew(tmp_path):
     (tmp_path / "run.unfinished").mkdir()
     with resumable(tmp_path / "run", resume=True) as staging:
-        assert names(staging) == []
+        assert names(staging) == [files._MARKER]
     assert names(tmp_path) == ["run"]
+    assert names(tmp_path / "run") == []
 
 
 @pytest.mark.parametrize("changes", [{}, {"resume": True}, {"force": True}])
@@ -155,6 +156,25 @@ def test_the_lock_of_a_killed_process_is_gone_with_it(tmp_path):
     assert done.returncode == -9
     with files.resumable_directory(tmp_path / "run", force=False, resume=True, milestone="m") as staging:
         assert (staging / "m").read_text() == "kept"
+
+
+@pytest.mark.parametrize("changes", [{}, {"resume": True}, {"force": True}])
+def test_a_run_killed_before_its_first_milestone_is_begun_anew(tmp_path, changes):
+    code = (
+        "import os, pathlib, sys; from pocketvae.system import files\n"
+        "context = files.resumable_directory(pathlib.Path(sys.argv[1]), force=False, resume=False, milestone='m')\n"
+        "folder = context.__enter__(); (folder / 'checkpoints').mkdir(); (folder / 'half').write_text('made')\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=False)
+    assert done.returncode == -9
+    assert "half" in names(tmp_path / "run.unfinished")
+    with resumable(tmp_path / "run", **changes) as staging:
+        assert not (staging / "half").exists()
+        assert not (staging / "checkpoints").exists()
+        (staging / "result").write_text("whole")
+    assert names(tmp_path) == ["run"]
+    assert names(tmp_path / "run") == ["result"]
 
 
 def killed_while_making(final, *, replaced=False):
