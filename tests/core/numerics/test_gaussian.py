@@ -30,10 +30,11 @@ def test_kl_to_the_standard_normal_is_the_special_case():
 
 
 def test_log_normal_agrees_with_the_density_of_each_dimension():
-    z, mean, log_var = np.array([[0.3, -1.2]]), np.array([[0.1, 0.4]]), np.array([[0.5, -0.7]])
+    z, mean, log_var = np.random.default_rng(2).normal(size=(3, 4, 2))
     sigma = np.exp(0.5 * log_var)
     density = np.exp(-((z - mean) ** 2) / (2 * sigma**2)) / (sigma * np.sqrt(2 * np.pi))
     np.testing.assert_allclose(gaussian.log_normal(z, mean, log_var), np.log(density).sum(axis=1))
+    assert gaussian.log_normal(z, mean, log_var).shape == (4,)
 
 
 def test_reparameterization_has_the_posterior_s_moments():

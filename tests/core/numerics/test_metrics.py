@@ -5,7 +5,7 @@ import pytest
 
 from pocketvae.errors import SpecError
 from pocketvae.numerics.likelihoods import Observed
-from pocketvae.numerics.metrics import METRICS, measure
+from pocketvae.numerics.metrics import METRICS, measure, psnr_db
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import Likelihood
 
@@ -46,6 +46,7 @@ def test_the_99th_percentile_ignores_fewer_than_one_in_a_hundred():
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_one_value_that_is_not_finite_spoils_every_metric(metric, bad):
     assert math.isnan(measure(tolerance(metric), ORIGINAL, shifted(1, bad)))
+    assert math.isnan(measure(tolerance(metric), shifted(1, bad), ORIGINAL))
     assert math.isnan(measure(tolerance(metric), shifted(1, bad), shifted(1, bad)))
 
 
@@ -54,9 +55,19 @@ def test_the_posterior_metric_is_the_divergence_in_nats():
     moved = {**posterior, "z_mean": np.array([[1, 0, 0], [0, 0, 0]], np.float32)}
     assert measure(tolerance("kl_mean", "posterior"), posterior, moved) == pytest.approx(0.25)
     assert measure(tolerance("kl_max", "posterior"), posterior, moved) == pytest.approx(0.5)
-    assert math.isnan(
-        measure(tolerance("kl_max", "posterior"), posterior, {**moved, "z_log_var": np.full((2, 3), np.nan)})
-    )
+    bad = {**moved, "z_log_var": np.full((2, 3), np.nan, np.float32)}
+    for pair in ((posterior, bad), (bad, posterior)):
+        assert math.isnan(measure(tolerance("kl_max", "posterior"), *pair))
+        assert math.isnan(measure(tolerance("active_units_changed", "posterior"), *pair))
+
+
+def test_the_divergence_is_of_the_artifact_from_the_original_and_not_the_other_way_round():
+    narrow = {"z_mean": np.zeros((1, 1), np.float32), "z_log_var": np.zeros((1, 1), np.float32)}
+    wide = {**narrow, "z_log_var": np.full((1, 1), np.log(4), np.float32)}
+    # KL(N(0, 1) || N(0, 4)) = log 2 + 1/8 - 1/2
+    expected = np.log(2) + 1 / 8 - 1 / 2
+    assert measure(tolerance("kl_mean", "posterior"), narrow, wide) == pytest.approx(expected, rel=1e-6)
+    assert measure(tolerance("kl_mean", "posterior"), wide, narrow) == pytest.approx(2 - 0.5 - np.log(2), rel=1e-6)
 
 
 def test_an_unknown_metric_or_output_is_named():
@@ -70,6 +81,16 @@ def test_grey_steps_are_those_of_the_image_s_range():
     off = shifted(40, 1.5 / 255)
     assert measure(tolerance("share_off_by_1"), ORIGINAL, off) == pytest.approx(0.1)
     assert measure(tolerance("share_off_by_1"), ORIGINAL, off, image_span=2.0) == 0
+    # A range of 255 has steps of 1: what is off by one step exactly is not off by more.
+    assert measure(tolerance("share_off_by_1"), ORIGINAL, shifted(40, 1.0), image_span=255.0) == 0
+    assert measure(tolerance("share_off_by_4"), ORIGINAL, shifted(40, 4.0), image_span=255.0) == 0
+    assert measure(tolerance("share_off_by_4"), ORIGINAL, shifted(40, 4.5), image_span=255.0) == pytest.approx(0.1)
+
+
+def test_the_signal_to_noise_ratio_is_of_white_over_the_error():
+    assert psnr_db(0.1) == pytest.approx(20)
+    assert psnr_db(1.0, image_span=255.0) == pytest.approx(48.1308, abs=1e-4)
+    assert psnr_db(0.0) == float("inf")
 
 
 def test_similarity_is_a_loss_from_zero_up():
@@ -92,6 +113,10 @@ def test_the_cosine_is_of_everything_at_once():
     assert measure(tolerance("cosine_loss", "z"), a, b) == pytest.approx(1)
     assert measure(tolerance("cosine_loss", "z"), zero, zero) == 0
     assert measure(tolerance("cosine_loss", "z"), zero, a) == 1
+    # Rounding alone would make the loss of these negative.
+    for seed in range(20):
+        z = {"z": np.random.default_rng(seed).normal(size=(2, 7)).astype(np.float32)}
+        assert measure(tolerance("cosine_loss", "z"), z, {"z": 2 * z["z"]}) >= 0
 
 
 def test_a_unit_that_falls_asleep_is_counted():
@@ -103,7 +128,16 @@ def test_a_unit_that_falls_asleep_is_counted():
     metric = tolerance("active_units_changed", "posterior")
     assert measure(metric, posterior, posterior) == 0
     assert measure(metric, posterior, asleep) == 1
+    assert measure(metric, asleep, posterior) == 1
     assert math.isnan(measure(metric, posterior, {**asleep, "z_log_var": np.full_like(z_mean, np.inf)}))
+
+
+@pytest.mark.parametrize(("variance", "count"), [(0.009, 1), (0.011, 0)])
+def test_a_unit_is_active_above_a_variance_of_a_hundredth(variance, count):
+    z = np.array([[1.0], [-1.0]], np.float32)
+    active = {"z_mean": z, "z_log_var": np.zeros_like(z)}
+    other = {**active, "z_mean": z * np.float32(math.sqrt(variance))}
+    assert measure(tolerance("active_units_changed", "posterior"), active, other) == count
 
 
 def test_the_change_of_the_elbo_needs_observed_images():

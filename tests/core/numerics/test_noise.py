@@ -64,7 +64,7 @@ def test_any_value_is_computed_by_itself():
     assert block_count(10) == block_count(9) == 5
 
 
-@pytest.mark.parametrize("bad", [2**31, -(2**31) - 1, 0.5, [[1]], [], "1"])
+@pytest.mark.parametrize("bad", [2**31, -(2**31) - 1, 0.5, [[1]], [], np.zeros(0, np.int32), "1"])
 def test_what_is_no_32_bit_integer_is_refused(bad):
     with pytest.raises(
         SpecError, match=r"seed must be an integer from -2\^31 to 2\^31 - 1, or a list of such integers, got"
