@@ -37,6 +37,21 @@ def test_the_masses_of_a_discretized_logistic_sum_to_1():
     assert np.exp(discretized_logistic_log_likelihood(x, mean, log_scale)).sum() == pytest.approx(1.0)
 
 
+def test_a_discretized_logistic_gives_black_and_white_all_that_lies_beyond():
+    # By hand: the distribution function is a sigmoid; the mean lies half a step from the edge, the scale is a step.
+    x, mean = np.array([0.0, 1.0]).reshape(2, 1, 1, 1), np.array([0.5, 254.5]).reshape(2, 1, 1, 1) / 255
+    log_scale = np.full_like(x, -math.log(255))
+    assert discretized_logistic_log_likelihood(x, mean, log_scale) == pytest.approx([math.log(0.5)] * 2)
+
+
+def test_a_scale_is_not_taken_for_smaller_than_training_lets_it_be():
+    x = np.full((1, 1, 1, 1), 100 / 255)
+    values = [
+        discretized_logistic_log_likelihood(x, x + 0.01, np.full_like(x, scale))[0] for scale in (-20.0, -7.0, -6.9)
+    ]
+    assert values[0] == values[1] < values[2]
+
+
 @pytest.mark.slow
 def test_they_are_those_of_training():
     from pocketvae.train import likelihoods as trained
@@ -73,6 +88,50 @@ def test_the_same_images_change_nothing_and_samples_without_an_image_do_not_coun
     assert observed.elbo_change(images, other) == 0
     other[0] = 0.5
     assert observed.elbo_change(images, other) > 0
+
+
+LIKELIHOODS = {
+    Likelihood.BERNOULLI: {},
+    Likelihood.GAUSSIAN: {"noise_scale": 0.3},
+    Likelihood.DISCRETIZED_LOGISTIC: {"log_scale": True},
+}
+
+
+def observed_of(likelihood, count):
+    """Images that do not all fit into one part, each with scales of its own."""
+    rng = np.random.default_rng(3)
+    x = rng.integers(0, 2 if likelihood is Likelihood.BERNOULLI else 256, (count, 64, 64, 3), np.uint8)
+    values = dict(LIKELIHOODS[likelihood])
+    if "log_scale" in values:
+        values["log_scale"] = rng.normal(-2, 0.5, x.shape).astype(np.float32)
+    images = rng.random((2, *x.shape)).astype(np.float32)
+    return Observed(x=x, likelihood=likelihood, **values), *images
+
+
+def signed_change(observed, one, other):
+    """Returns the same change with its sign, of the formulas."""
+    x = observed.x.astype(np.float64)
+    if observed.likelihood is Likelihood.BERNOULLI:
+        terms = [bernoulli_log_likelihood(x, images) for images in (one, other)]
+    elif observed.likelihood is Likelihood.GAUSSIAN:
+        terms = [gaussian_log_likelihood(x / 255, images, observed.noise_scale) for images in (one, other)]
+    else:
+        terms = [discretized_logistic_log_likelihood(x / 255, images, observed.log_scale) for images in (one, other)]
+    return float(np.mean(terms[1] - terms[0]))
+
+
+@pytest.mark.parametrize("likelihood", LIKELIHOODS)
+def test_the_order_of_the_images_changes_nothing(likelihood):
+    observed, one, other = observed_of(likelihood, 5)
+    order = np.array([3, 1, 4, 0, 2])
+    change = observed.reordered(order).elbo_change(one[order], other[order])
+    assert change == pytest.approx(observed.elbo_change(one, other))
+    assert change == pytest.approx(abs(signed_change(observed, one, other)))
+
+
+def test_every_known_likelihood_has_an_elbo():
+    for likelihood in LIKELIHOODS:
+        assert has_elbo(VaeSpec(image_shape=(1, 1, 1), latent_dim=1, likelihood=likelihood, noise_scale=0.3))
 
 
 def test_a_change_counts_in_either_direction():
