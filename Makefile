@@ -3,11 +3,16 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 OUT ?= quickstart
+# Processes that share the test files: auto is one a core where memory lasts; 0 runs them in one process.
+WORKERS ?= auto
 # pip would otherwise build with whatever setuptools is newest on the day.
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --no-build-isolation
 # In strict editable mode a new file is seen after a reinstall only, so the package depends on every source file.
 SOURCES := pyproject.toml setup.py $(shell find cli core train export benchmarks apps -name '*.py' -o -name '*.mjs' -o -name '*.html' -o -name '*.js' -o -name '*.css')
+
+# The tests of a file stay together, with the fixtures of the file; tests/conftest.py puts the longest files first.
+SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: quickstart test test-fast check targets schemas map wheel clean
 
@@ -15,10 +20,10 @@ quickstart: $(VENV)/.all
 	$(BIN)/pocketvae quickstart --out $(OUT) --force
 
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(SPREAD)
 
 test-fast: $(VENV)/.dev
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest $(SPREAD) -m "not slow"
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -22,6 +22,28 @@ settings.load_profile("pocketvae")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
+TESTS = Path(__file__).parent
+# TensorFlow in the tests themselves and in the two workers of an export.
+_MEMORY_OF_A_PROCESS = 4 << 30
+
+
+# Files that take longest, longest first: begun last, one of them would keep a process at work after the others ended.
+LONGEST = ()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Returns how many processes `make test` shares the files among: one a core, where memory lasts."""
+    import psutil
+
+    return max(1, min(psutil.cpu_count() or 1, psutil.virtual_memory().total // _MEMORY_OF_A_PROCESS))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Puts the longest files first; the order within a file stays."""
+    rank = {name: index for index, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path.relative_to(TESTS).as_posix(), len(rank)))
+
 
 @pytest.fixture(scope="session")
 def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callable[[Path], object]], Path]:

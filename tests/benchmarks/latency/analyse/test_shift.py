@@ -62,3 +62,11 @@ def test_bounds_hold_as_often_as_they_say():
 def test_a_wild_value_moves_the_estimate_little():
     calm = [0.1, 0.11, 0.09, 0.1, 0.12, 0.08, 0.1, 0.1, 0.11, 0.09]
     assert paired_shift([*calm[:-1], 50.0], 0.01).estimate == pytest.approx(0.1, abs=0.02)
+
+
+def test_two_samples_prove_as_much_as_their_orders_do():
+    # One of 70 orders of four and four has all of one sample first.
+    before, after = [1.0, 2.0, 3.0, 4.0], [11.0, 12.0, 13.0, 14.0]
+    assert unpaired_shift(before, after, 1 / 70).low == 7.0
+    with pytest.raises(ValueError, match="4 and 4 values are too few"):
+        unpaired_shift(before, after, 1 / 71)

@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -21,6 +23,24 @@ def test_one_outlier_moves_neither_median_nor_deviation():
     steady = [1.0] * 99
     assert summarize([*steady, 1000.0]).median_s == 1.0
     assert summarize([*steady, 1000.0]).mad_s == 0.0
+
+
+def test_figures_are_those_of_their_names():
+    summary = summarize(list(range(101)))
+    assert (summary.median_s, summary.p90_s, summary.p99_s, summary.mad_s) == (50.0, 90.0, 99.0, 25.0)
+
+
+def test_intervals_are_of_95_per_cent():
+    # The median of n normal values is normal with the deviation 1.2533 / sqrt(n).
+    rng = np.random.default_rng(3)
+    intervals = [summarize(rng.normal(10.0, 1.0, 1000)).median_interval_s for _ in range(20)]
+    width = np.mean([interval.high - interval.low for interval in intervals])
+    assert width == pytest.approx(2 * 1.96 * 1.2533 / math.sqrt(1000), rel=0.08)
+
+
+def test_thirty_values_are_not_few():
+    assert "only 29 values" in summarize([1.0] * 29).warnings
+    assert summarize([1.0] * 30).warnings == ()
 
 
 def test_unstable_and_few_values_are_marked():

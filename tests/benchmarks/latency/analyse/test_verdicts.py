@@ -81,7 +81,33 @@ def test_a_slower_machine_is_no_slower_file():
     assert "the machine itself was 25.0% slower" in judged.reason
 
 
-@pytest.mark.parametrize(("after", "verdict"), [(1_009, Verdict.PASS), (1_020, Verdict.REGRESSED), (500, Verdict.PASS)])
+def test_a_slowdown_of_the_margin_passes_one_time_in_twenty():
+    rng = np.random.default_rng(7)
+    passed = [judge(rng.normal(np.log1p(MARGIN), 0.02, 16)).verdict is Verdict.PASS for _ in range(1000)]
+    assert 0.03 <= np.mean(passed) <= 0.07
+
+
+@pytest.mark.parametrize(("slowdown", "verdict"), [(1.0299, Verdict.PASS), (1.0301, Verdict.REGRESSED)])
+def test_the_margin_is_of_the_ratio_and_not_of_its_logarithm(slowdown, verdict):
+    assert judge([math.log(slowdown)] * 16).verdict is verdict
+
+
+def test_as_many_pairs_are_told_as_the_smaller_result_has():
+    values = list(np.linspace(0, 0.01, 12))
+    for before, after in ((values, values[:10]), (values[:10], values)):
+        assert judge_results("a", 1, before, after, margin=0.1, alpha=0.001, machine=1.0).pairs == 10
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict"),
+    [
+        (1_009, Verdict.PASS),
+        (1_010, Verdict.PASS),
+        (1_011, Verdict.REGRESSED),
+        (1_020, Verdict.REGRESSED),
+        (500, Verdict.PASS),
+    ],
+)
 def test_instructions_have_no_noise(after, verdict):
     judged = judge_instructions("a", 1_000, after)
     assert judged.verdict is verdict
