@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 
@@ -11,6 +13,17 @@ def test_the_interval_is_that_of_two_one_sided_tests():
     assert (change.low, change.high) == pytest.approx((values.mean() - half, values.mean() + half), abs=1e-4)
     assert change.farthest == max(abs(change.low), abs(change.high))
     assert change.count == 400
+
+
+def test_few_pairs_have_the_deviation_of_a_sample():
+    change = paired_change(np.array([1.0, 2.0, 3.0, 4.0]))
+    assert change.high - change.mean == pytest.approx(1.6449 * math.sqrt(5 / 3) / 2, abs=1e-4)
+
+
+@pytest.mark.parametrize("sign", [-1.0, 1.0])
+def test_the_farther_end_counts_on_either_side(sign):
+    change = paired_change(sign * np.array([0.9, 1.0, 1.1, 1.2]))
+    assert change.farthest == pytest.approx(1.05 + 1.6449 * math.sqrt(0.05 / 3) / 2, abs=1e-4)
 
 
 def test_a_change_at_the_margin_is_taken_for_equivalent_in_one_of_twenty():

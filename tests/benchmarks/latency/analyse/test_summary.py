@@ -30,6 +30,17 @@ def test_figures_are_those_of_their_names():
     assert (summary.median_s, summary.p90_s, summary.p99_s, summary.mad_s) == (50.0, 90.0, 99.0, 25.0)
 
 
+def test_every_interval_is_that_of_its_figure():
+    summary = summarize(list(range(1001)))
+    for figure, interval in (
+        (summary.median_s, summary.median_interval_s),
+        (summary.p90_s, summary.p90_interval_s),
+        (summary.p99_s, summary.p99_interval_s),
+    ):
+        assert interval.low < figure < interval.high
+        assert interval.high - interval.low < 80
+
+
 def test_intervals_are_of_95_per_cent():
     # The median of n normal values is normal with the deviation 1.2533 / sqrt(n).
     rng = np.random.default_rng(3)
@@ -84,6 +95,11 @@ def test_a_machine_that_slows_down_does_not_change_a_ratio():
     assert (ratio.interval.low, ratio.interval.high) == (pytest.approx(2.0), pytest.approx(2.0))
 
 
+def test_a_wild_value_does_not_move_a_ratio():
+    ratio = ratio_of_medians([2.0, 2.0, 50.0], 3, [1.0, 1.0, 1.0], 3)
+    assert ratio.value == 2.0
+
+
 def test_a_ratio_of_different_rounds_is_taken_too():
     ratio = ratio_of_medians([3.0] * 30, 3, [1.0] * 50, 5)
     assert ratio.value == 3.0
@@ -91,6 +107,10 @@ def test_a_ratio_of_different_rounds_is_taken_too():
 
 def test_medians_of_rounds():
     assert list(round_medians([1.0, 2.0, 3.0, 7.0, 8.0, 9.0], 2)) == [2.0, 8.0]
+
+
+def test_values_that_do_not_fill_their_rounds_are_rounds_of_their_own():
+    assert list(round_medians([1.0, 2.0, 3.0], 2)) == [1.0, 2.0, 3.0]
 
 
 def test_no_values_are_refused():
