@@ -5,18 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from pocketvae.bundle.manifest import RewriteRecord
+from pocketvae.bundle.manifest import ArtifactRecord, FileRecord, RewriteRecord
 from pocketvae.export.convert import merge, noise_onnx, noise_tflite, tflite
 from pocketvae.export.convert import onnx as onnx_convert
 from pocketvae.export.convert.interfaces import show
-from pocketvae.export.quantize.budgets import with_pixel_rounding
+from pocketvae.export.quantize.budgets import LimitRules
 from pocketvae.export.quantize.dynamic import quantize_within_budget
 from pocketvae.export.quantize.measured import error_ratio_of, error_ratio_of_outputs, kernel_spread, open_content
 from pocketvae.export.quantize.quantizers import is_searched
+from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.searched import Searched, search_artifact, short_name
 from pocketvae.export.quantize.source import FloatArray, Source
 from pocketvae.export.rewrite_choice import Decision, decide, settle
+from pocketvae.formats.layers import read_layers
 from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.portability.lint import lint
+from pocketvae.portability.requirements import oldest_runtime
 from pocketvae.runtimes.base import run_samples
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, TensorSpec
 
@@ -27,62 +31,61 @@ class Artifact:
 
     Attributes:
         content: The file's bytes.
-        inputs: As a caller sees them.
-        outputs: As a caller sees them.
-        batches: Batch sizes that it runs.
-        notes: What is special about it, in words.
-        rewrites: Those that were tried.
+        record: What the manifest says of it.
         error_ratio: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
         golden_outputs: Output name to `[N, ...]`, what it makes of the goldens.
-        kernel_spread: Of a float file, how far its runtime's kernels differ from one another, by output.
-        searched: How its quantization was found, where it was searched for.
+        recipe: What makes it again, where its quantization was searched for.
     """
 
     content: bytes
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    batches: tuple[int, ...]
-    notes: tuple[str, ...]
-    rewrites: tuple[RewriteRecord, ...]
+    record: ArtifactRecord
     error_ratio: float
     golden_outputs: dict[str, FloatArray]
-    kernel_spread: dict[str, float]
-    searched: Searched | None
+    recipe: Recipe | None
 
 
-def make_artifact(
-    spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...], batches: tuple[int, ...] = (1,)
-) -> Artifact:
+def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches: tuple[int, ...] = (1,)) -> Artifact:
     """Converts one component to one precision and format and measures it on the goldens.
 
     Args:
         spec: What to make.
         source: What to make it from.
-        tolerances: Of the artifact with float32 images, see `budgets.base_tolerances`.
+        rules: What it is held to.
         batches: Batch sizes that it has to run.
 
     Raises:
         ExportError: the conversion failed.
     """
-    made = _made(replace(spec, image_dtype=ImageDtype.FLOAT32), source, tolerances)
-    content, notes = made.content, made.notes
-    shown = show(content, spec, source.vae, batches)
+    made = _made(replace(spec, image_dtype=ImageDtype.FLOAT32), source, rules.for_network(spec))
+    shown = show(made.content, spec, source.vae, batches)
     with open_content(spec.format, shown.content) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
         found = run_samples(runner, source.golden_inputs, source.vae.image_range)
-    limits = with_pixel_rounding(spec, tolerances, source.vae.range_span)
-    return Artifact(
-        content=shown.content,
+    # Of the numbers behind the pixels: rounding would turn the smallest difference into a whole step.
+    spread = kernel_spread(spec.format, made.content, source) if spec.precision.is_float else {}
+    record = ArtifactRecord(
+        component=spec.component,
+        precision=spec.precision,
+        format=spec.format,
+        image_dtype=spec.image_dtype,
+        file=FileRecord.of(spec.filename, shown.content),
         inputs=_in_order(inputs, source.golden_inputs),
         outputs=_in_order(outputs, source.golden_outputs),
         batches=shown.batches,
-        notes=(*notes, *shown.notes),
+        tolerances=rules.for_artifact(spec, spread),
+        notes=(*made.notes, *shown.notes),
         rewrites=_rewrites(spec, source),
-        error_ratio=error_ratio_of_outputs(found, source, limits),
+        requires=oldest_runtime(spec.format, shown.content),
+        portability=lint(spec.format, shown.content),
+        layers=read_layers(spec.format, shown.content),
+        search=made.searched.record if made.searched else None,
+    )
+    return Artifact(
+        content=shown.content,
+        record=record,
+        error_ratio=error_ratio_of_outputs(found, source, record.tolerances),
         golden_outputs=found,
-        # Of the numbers behind the pixels: rounding would turn the smallest difference into a whole step.
-        kernel_spread=kernel_spread(spec.format, content, source) if spec.precision.is_float else {},
-        searched=made.searched,
+        recipe=made.searched.recipe if made.searched else None,
     )
 
 

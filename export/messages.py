@@ -4,18 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from pocketvae.bundle.manifest import RewriteRecord, Stratum
-from pocketvae.bundle.quantization import SearchRecord
+from pocketvae.bundle.manifest import ArtifactRecord, Stratum
 from pocketvae.export.embed.embedding import Statement
 from pocketvae.export.original.goldens import NoiseFloor
+from pocketvae.export.quantize.budgets import LimitRules
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm
-from pocketvae.layer_precision import LayerPrecision
-from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.portability.records import Portability, Requirement
-from pocketvae.spec import ArtifactSpec, Component, TensorSpec, VaeSpec
+from pocketvae.spec import ArtifactSpec, Component, VaeSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,14 +28,15 @@ class ConvertJob:
 
     Attributes:
         artifact: What to make.
-        tolerances: Of the artifact with float32 images.
+        rules: What it is held to.
         batches: Batch sizes that it has to run.
+        golden_strata: Kinds of golden inputs.
+        recipe: How it is quantized, where that is not searched for.
     """
 
     artifact: ArtifactSpec
-    tolerances: tuple[Tolerance, ...]
+    rules: LimitRules
     batches: tuple[int, ...]
-    floor: NoiseFloor
     golden_strata: tuple[Stratum, ...]
     recipe: Recipe | None = None
 
@@ -92,19 +90,16 @@ class Prepared:
 
 @dataclass(frozen=True, kw_only=True)
 class Converted:
-    """An artifact that was made."""
+    """An artifact that was made and lies in the working folder.
 
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    batches: tuple[int, ...]
-    notes: tuple[str, ...]
-    rewrites: tuple[RewriteRecord, ...]
+    Attributes:
+        record: What the manifest says of it.
+        error_ratio: Largest ratio of an error on the goldens to its limit.
+        recipe: What makes it again, where its quantization was searched for.
+    """
+
+    record: ArtifactRecord
     error_ratio: float
-    requires: Requirement
-    portability: tuple[Portability, ...]
-    kernel_spread: dict[str, float] = field(default_factory=dict)
-    layers: tuple[LayerPrecision, ...] = ()
-    search: SearchRecord | None = None
     recipe: Recipe | None = None
 
 

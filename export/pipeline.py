@@ -33,13 +33,12 @@ from pocketvae.export.guide.card import model_card
 from pocketvae.export.messages import Converted, ConvertJob, Prepared, Reply, Request, WorkerSetup
 from pocketvae.export.original.composed import with_parts
 from pocketvae.export.preparation import other_way, prepare
-from pocketvae.export.quantize.budgets import base_tolerances, with_pixel_rounding
+from pocketvae.export.quantize.budgets import LimitRules
 from pocketvae.export.quantize.recipe import recipe_name
 from pocketvae.export.subject import Subject
 from pocketvae.export.worker import SETUP_NAME, array_path
 from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.keras.model_form import Flavour
-from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import ArtifactSpec, Component, Format
 from pocketvae.system import files
@@ -161,9 +160,8 @@ def _convert_all(
             known = prepared[artifact.component]
             job = ConvertJob(
                 artifact=artifact,
-                tolerances=_limits(artifact, known, subject, config),
+                rules=_rules(known, subject, config),
                 batches=config.batches,
-                floor=known.floor,
                 golden_strata=known.golden_strata,
                 recipe=config.recipes.get(recipe_name(artifact)),
             )
@@ -191,18 +189,10 @@ def _convert_all(
     return prepared, replies
 
 
-def _limits(
-    artifact: ArtifactSpec,
-    prepared: Prepared,
-    subject: Subject,
-    config: ExportConfig,
-    kernel_spread: Mapping[str, float] | None = None,
-) -> tuple[Tolerance, ...]:
-    return base_tolerances(
-        artifact,
-        prepared.floor,
-        subject.vae.range_span,
-        kernel_spread,
+def _rules(prepared: Prepared, subject: Subject, config: ExportConfig) -> LimitRules:
+    return LimitRules(
+        floor=prepared.floor,
+        image_span=subject.vae.range_span,
         budget=config.budget,
         observed_values=prepared.observed_values,
     )
@@ -231,7 +221,7 @@ class _BundleWriter:
 
     def write(self, replies: Mapping[ArtifactSpec, Reply]) -> ExportResult:
         made = {spec: replies[spec].converted for spec in self.config.artifacts}
-        records = tuple(self._artifact(spec, converted) for spec, converted in made.items() if converted)
+        records = tuple(self._artifact(converted) for converted in made.values() if converted)
         failures = tuple(
             FailureRecord(artifact=spec.filename, reason=replies[spec].error or "no reason was given")
             for spec, converted in made.items()
@@ -263,37 +253,20 @@ class _BundleWriter:
         files.write_text(self.bundle / MANIFEST_NAME, encode(manifest))
         return ExportResult(manifest=manifest, over_budget=over)
 
-    def _artifact(self, spec: ArtifactSpec, converted: Converted) -> ArtifactRecord:
-        return ArtifactRecord(
-            component=spec.component,
-            precision=spec.precision,
-            format=spec.format,
-            image_dtype=spec.image_dtype,
-            file=self._write(spec.filename, (self.work / spec.filename).read_bytes()),
-            inputs=converted.inputs,
-            outputs=converted.outputs,
-            batches=converted.batches,
-            tolerances=with_pixel_rounding(
-                spec,
-                _limits(spec, self.prepared[spec.component], self.subject, self.config, converted.kernel_spread),
-                self.subject.vae.range_span,
-            ),
-            layers=converted.layers,
-            search=self._search(converted),
-            notes=converted.notes,
-            rewrites=converted.rewrites,
-            requires=converted.requires,
-            portability=converted.portability,
-        )
+    def _artifact(self, converted: Converted) -> ArtifactRecord:
+        name = converted.record.name
+        file = self._write(name, (self.work / name).read_bytes())
+        return replace(converted.record, file=file, search=self._search(converted))
 
     def _search(self, converted: Converted) -> SearchRecord | None:
-        if converted.search is None or converted.recipe is None:
-            return converted.search
+        search = converted.record.search
+        if search is None or converted.recipe is None:
+            return search
         path = f"recipes/{converted.recipe.artifact}.json"
         if path not in self._recipes:  # files that differ only in how they store images share one
             (self.bundle / "recipes").mkdir(exist_ok=True)
             self._recipes[path] = self._write(path, encode(converted.recipe).encode())
-        return replace(converted.search, recipe=path)
+        return replace(search, recipe=path)
 
     def _golden(self, component: Component) -> GoldenRecord:
         (self.bundle / "golden").mkdir(exist_ok=True)
@@ -352,7 +325,7 @@ class _BundleWriter:
 
     def _write(self, relative: str, content: bytes) -> FileRecord:
         files.write_bytes(self.bundle / relative, content)
-        return FileRecord(path=relative, sha256=files.sha256_bytes(content), size_bytes=len(content))
+        return FileRecord.of(relative, content)
 
     def _remove_work(self) -> None:
         for file in self.work.iterdir():

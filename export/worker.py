@@ -314,10 +314,9 @@ class Worker:
         if job.recipe is not None:
             source.recipes[job.recipe.artifact] = job.recipe
         source = replace(source, golden_strata=job.golden_strata)
-        artifact = make_artifact(job.artifact, source, job.tolerances, job.batches)
-        content, converted = finish(job, source, artifact, self._setup.statement)
-        write_bytes(self._folder / job.artifact.filename, content)
-        return converted
+        artifact = finish(make_artifact(job.artifact, source, job.rules, job.batches), source, self._setup.statement)
+        write_bytes(self._folder / job.artifact.filename, artifact.content)
+        return Converted(record=artifact.record, error_ratio=artifact.error_ratio, recipe=artifact.recipe)
 
 
 def main() -> int:

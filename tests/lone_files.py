@@ -6,14 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae.bundle.manifest import Stratum
+from pocketvae.bundle.manifest import ArtifactRecord, FileRecord, Stratum
 from pocketvae.export.embed.embedding import Statement, Unembedded, embed
 from pocketvae.export.embed.goldens import Candidates
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.requirements import oldest_runtime
 from pocketvae.runtimes.base import run_samples
 from pocketvae.runtimes.opening import open_runner
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec
+from pocketvae.spec import Component, Format, Precision, VaeSpec
 
 COUNT = 12
 TOLERANCE = Tolerance(output="image", metric="max_abs", limit=1e-5, source="test")
@@ -47,15 +47,22 @@ def signed(
     with open_runner(path, format) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
         found = run_samples(runner, {"z": z})
-    unembedded = Unembedded(
-        spec=ArtifactSpec(component=Component.DECODER, precision=precision, format=format),
-        vae=VaeSpec(image_shape=(side, side, 1), latent_dim=latent),
-        content=content,
+    record = ArtifactRecord(
+        component=Component.DECODER,
+        precision=precision,
+        format=format,
+        file=FileRecord.of(f"decoder.{precision}.{format}", content),
         inputs=inputs,
         outputs=outputs,
         tolerances=tolerances,
         requires=oldest_runtime(format, content),
         notes=("a note",),
+    )
+    unembedded = Unembedded(
+        content=content,
+        record=record,
+        vae=VaeSpec(image_shape=(side, side, 1), latent_dim=latent),
+        tolerances=tolerances,
         sources=(Component.DECODER,),
     )
     strata = (Stratum(name="prior", start=0, count=8), Stratum(name="tails", start=8, count=COUNT - 8))

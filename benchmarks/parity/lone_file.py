@@ -20,7 +20,7 @@ from pocketvae.errors import SpecError
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.spec import Component
 from pocketvae.system.environment import current_environment
-from pocketvae.system.files import sha256_bytes, write_bytes, write_text
+from pocketvae.system.files import write_bytes, write_text
 
 _WITHOUT_GOLDENS = "the file was exported without golden pairs: verify the bundle that it came from"
 
@@ -84,7 +84,7 @@ def _bundle_of_one(lone: LoneFile, folder: Path, goldens: Goldens) -> Bundle:
         precision=record.precision,
         format=record.format,
         image_dtype=record.image_dtype,
-        file=FileRecord(path=name, sha256=sha256_bytes(lone.content), size_bytes=len(lone.content)),
+        file=FileRecord.of(name, lone.content),
         inputs=tuple(item.tensor for item in record.inputs),
         outputs=tuple(item.tensor for item in record.outputs),
         batches=record.batches,

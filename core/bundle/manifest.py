@@ -25,7 +25,7 @@ from pocketvae.spec import (
     VaeSpec,
     check_batches,
 )
-from pocketvae.system.files import is_inside
+from pocketvae.system.files import is_inside, sha256_bytes
 
 MANIFEST_NAME = "manifest.json"
 # 2: `budget_share` and `budget_share_alone` are called `error_ratio` and `error_ratio_alone`.
@@ -50,6 +50,11 @@ class FileRecord:
     def __post_init__(self) -> None:
         if not is_inside(self.path):
             raise ManifestError(f"a recorded path must stay inside the bundle, got {self.path!r}")
+
+    @classmethod
+    def of(cls, path: str, content: bytes) -> FileRecord:
+        """Returns the record of a file with this content."""
+        return cls(path=path, sha256=sha256_bytes(content), size_bytes=len(content))
 
 
 @dataclass(frozen=True, kw_only=True)

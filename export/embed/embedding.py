@@ -15,6 +15,7 @@ from pocketvae.bundle.embedded import (
     TensorDoc,
     content_hash,
 )
+from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.documents import encode_line
 from pocketvae.export.embed.goldens import Candidates, choose_goldens
 from pocketvae.export.embed.tensor_docs import tensor_doc
@@ -31,8 +32,8 @@ from pocketvae.formats.onnx.metadata import (
     fields,
 )
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.portability.records import Requirement
-from pocketvae.spec import ArtifactSpec, Component, Format, TensorSpec, VaeSpec
+from pocketvae.portability.requirements import oldest_runtime
+from pocketvae.spec import Component, Format, TensorSpec, VaeSpec
 from pocketvae.system.files import sha256_bytes
 from pocketvae.version import VERSION
 from pocketvae.versions import installed_versions
@@ -66,21 +67,16 @@ class Unembedded:
 
     Attributes:
         content: The file.
-        inputs: In the order of the original.
-        outputs: In the order of the original.
-        batches: Batch sizes that it runs.
+        record: What the manifest says of it.
+        vae: The interface of the model.
+        tolerances: Those of its record that a single file can be held to.
         sources: The components whose originals it was made from.
     """
 
-    spec: ArtifactSpec
-    vae: VaeSpec
     content: bytes
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    batches: tuple[int, ...] = (1,)
+    record: ArtifactRecord
+    vae: VaeSpec
     tolerances: tuple[Tolerance, ...]
-    requires: Requirement
-    notes: tuple[str, ...]
     sources: tuple[Component, ...]
 
 
@@ -99,35 +95,37 @@ def embed(unembedded: Unembedded, statement: Statement, candidates: Candidates) 
     goldens, stored = None, b""
     if statement.with_goldens:
         # In an ONNX file base64 makes three bytes four.
-        share = 0.75 if unembedded.spec.format is Format.ONNX else 1.0
+        share = 0.75 if unembedded.record.format is Format.ONNX else 1.0
         goldens, stored = choose_goldens(candidates, int(share * len(unembedded.content)))
     record = _record(unembedded, statement, goldens)
-    if unembedded.spec.format is Format.ONNX:
+    if unembedded.record.format is Format.ONNX:
         return _embed_onnx(unembedded.content, record, stored)
     return _embed_tflite(unembedded.content, record, stored)
 
 
 def _record(unembedded: Unembedded, statement: Statement, goldens: EmbeddedGoldens | None) -> EmbeddedRecord:
-    def meanings(tensors: Iterable[TensorSpec]) -> tuple[TensorDoc, ...]:
-        return tuple(tensor_doc(tensor, unembedded.spec.component, unembedded.vae) for tensor in tensors)
+    made = unembedded.record
+
+    def docs(tensors: Iterable[TensorSpec]) -> tuple[TensorDoc, ...]:
+        return tuple(tensor_doc(tensor, made.component, unembedded.vae) for tensor in tensors)
 
     return EmbeddedRecord(
         name=statement.name,
         pocketvae=VERSION,
-        component=unembedded.spec.component,
-        precision=unembedded.spec.precision,
-        format=unembedded.spec.format,
-        image_dtype=unembedded.spec.image_dtype,
-        batches=unembedded.batches,
+        component=made.component,
+        precision=made.precision,
+        format=made.format,
+        image_dtype=made.image_dtype,
+        batches=made.batches,
         vae=unembedded.vae,
-        inputs=meanings(unembedded.inputs),
-        outputs=meanings(unembedded.outputs),
+        inputs=docs(made.inputs),
+        outputs=docs(made.outputs),
         tolerances=unembedded.tolerances,
-        requires=unembedded.requires,
+        requires=made.requires or oldest_runtime(made.format, unembedded.content),
         sources={part: statement.sources[part] for part in unembedded.sources if part in statement.sources},
         licence=statement.licence,
         author=statement.author,
-        notes=unembedded.notes,
+        notes=made.notes,
         versions=installed_versions(),
         # The real one has the same length and is known when everything else is in place.
         content_sha256="0" * 64,

@@ -59,6 +59,46 @@ class Budget:
 DEFAULT_BUDGET = Budget()
 
 
+@dataclass(frozen=True, kw_only=True)
+class LimitRules:
+    """What the limits of one component's artifacts follow from; whoever needs limits asks here.
+
+    Attributes:
+        floor: Of the component.
+        image_span: White minus black, 255 steps.
+        budget: Of quantized artifacts.
+        observed_values: Pixels times channels of the images that golden latents were drawn for; 0 where there are
+            none, or where their likelihood is unknown.
+    """
+
+    floor: NoiseFloor
+    image_span: float = 1.0
+    budget: Budget = DEFAULT_BUDGET
+    observed_values: int = 0
+
+    def for_network(self, spec: ArtifactSpec) -> tuple[Tolerance, ...]:
+        """Returns what the network of an artifact is held to while it is made, before it shows pixels to apps."""
+        return base_tolerances(
+            spec, self.floor, self.image_span, budget=self.budget, observed_values=self.observed_values
+        )
+
+    def for_artifact(self, spec: ArtifactSpec, kernel_spread: Mapping[str, float]) -> tuple[Tolerance, ...]:
+        """Returns what verify holds an artifact to.
+
+        Args:
+            spec: The artifact.
+            kernel_spread: Of a float file, by output; empty for others.
+        """
+        return tolerances(
+            spec, self.floor, self.image_span, kernel_spread, self.budget, observed_values=self.observed_values
+        )
+
+
+def without_images(limits: tuple[Tolerance, ...]) -> tuple[Tolerance, ...]:
+    """Returns the limits that a single file can be held to: it holds no images to take the ELBO of."""
+    return tuple(limit for limit in limits if limit.metric != ELBO_CHANGE)
+
+
 _KERNELS = "how far the runtime's optimized and built-in kernels differ on this file"
 
 

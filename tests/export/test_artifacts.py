@@ -1,9 +1,14 @@
 """The decoder inside a quantized generator."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from pocketvae.bundle.manifest import FileRecord
 from pocketvae.export import artifacts
+from pocketvae.export.original.goldens import NoiseFloor
+from pocketvae.export.quantize.budgets import LimitRules
 from pocketvae.export.quantize.source import Source
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec
 
@@ -58,3 +63,30 @@ def test_one_that_does_not_is_quantized_anew_for_them(source, monkeypatch, error
     assert (made.content, made.notes) == (b"new", ("quantized anew for the latents of seeds", "note"))
     np.testing.assert_array_equal(searched.golden_inputs["z"], np.full((4, 3), 7))
     assert searched.component is Component.DECODER
+
+
+def test_an_artifact_is_measured_against_the_limits_that_verify_holds_it_to(bundles, monkeypatch):
+    """Kernels of the runtime that differ widen the limits of a float file, of the error ratio too."""
+    weight = bundles.right_weight()
+    z = np.random.default_rng(0).normal(size=(4, bundles.LATENT)).astype(np.float32)
+    image = (1 / (1 + np.exp(-(z @ weight)))).reshape(4, bundles.SIDE, bundles.SIDE, 1).astype(np.float32)
+    source = Source(
+        component=Component.DECODER,
+        model=None,
+        vae=VaeSpec(image_shape=image.shape[1:], latent_dim=bundles.LATENT),
+        calibration={},
+        golden_inputs={"z": z},
+        golden_outputs={"image": image + np.float32(3e-5)},
+    )
+    rules = LimitRules(floor=NoiseFloor(float32={"image": 1e-6}, float16={}))
+    spec = replace(DECODER, precision=Precision.FLOAT32)
+    content = bundles.decoder_model(weight).SerializeToString()
+    monkeypatch.setattr(artifacts, "_made", lambda *_: artifacts._Made(content=content, notes=()))
+    monkeypatch.setattr(artifacts, "_rewrites", lambda *_: ())
+    monkeypatch.setattr(artifacts, "kernel_spread", lambda *_: {"image": 5e-6})
+    artifact = artifacts.make_artifact(spec, source, rules)
+    (network,), (limit,) = rules.for_network(spec), artifact.record.tolerances
+    assert (network.limit, limit.limit) == (pytest.approx(1e-5), pytest.approx(5e-5))
+    # Against the limit of the network alone it would be 3: over the budget, and verify would pass it.
+    assert artifact.error_ratio == pytest.approx(0.6, rel=0.05)
+    assert artifact.record.file == FileRecord.of("decoder.float32.onnx", content)

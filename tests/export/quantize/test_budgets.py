@@ -4,7 +4,14 @@ import pytest
 
 from pocketvae.errors import SpecError
 from pocketvae.export.original.goldens import NoiseFloor
-from pocketvae.export.quantize.budgets import Budget, base_tolerances, tolerances, with_pixel_rounding
+from pocketvae.export.quantize.budgets import (
+    Budget,
+    LimitRules,
+    base_tolerances,
+    tolerances,
+    with_pixel_rounding,
+    without_images,
+)
 from pocketvae.numerics.metrics import ELBO_CHANGE
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision
 
@@ -127,3 +134,19 @@ def test_a_budget_that_is_asked_for_replaces_the_default():
 def test_a_budget_that_is_no_positive_number_is_refused(value):
     with pytest.raises(SpecError, match="--budget-elbo must be a positive number"):
         Budget(elbo_nats=value)
+
+
+def test_a_single_file_is_held_to_all_but_what_needs_images():
+    rules = LimitRules(floor=DECODER, observed_values=784)
+    limits = rules.for_artifact(spec(Component.DECODER, Precision.INT8), {})
+    assert [limit.metric for limit in limits] == ["p99_abs", "mean_abs", ELBO_CHANGE]
+    assert without_images(limits) == limits[:2]
+
+
+def test_the_rules_of_a_component_give_what_the_functions_give():
+    budget = Budget(p99_steps=2.0)
+    rules = LimitRules(floor=DECODER, image_span=2.0, budget=budget, observed_values=784)
+    pixels = replace(spec(Component.DECODER, Precision.INT8), image_dtype=ImageDtype.UINT8)
+    network = base_tolerances(pixels, DECODER, 2.0, budget=budget, observed_values=784)
+    assert rules.for_network(pixels) == network
+    assert rules.for_artifact(pixels, {}) == with_pixel_rounding(pixels, network, 2.0)
