@@ -17,7 +17,7 @@ def print_fronts(artifacts: Iterable[ArtifactRecord], terminal: Terminal) -> Non
     """Prints the Pareto front of every artifact whose quantization was searched for."""
     rows = [row for artifact in artifacts if artifact.search for row in _front_rows(artifact.name, artifact.search)]
     if rows:
-        headers = ["Pareto front", "kB", "of budget", "errors", "µs", "float layers", ""]
+        headers = ["Pareto front", "kB", "of the budget", "errors", "µs", "float layers", ""]
         terminal.table(headers, rows)
 
 

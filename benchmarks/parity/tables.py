@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 from pocketvae.benchmarks.parity.results import Check, LayerReport, VerifyResult
+from pocketvae.numerics.tolerance import error_ratio
 from pocketvae.reporting.text import Row
 
 
@@ -110,16 +109,14 @@ _SHOWN_FIGURES = {
 def worst_check(checks: list[Check]) -> Check:
     """Returns the failed check that comes first, or else the one closest to its limit."""
     failed = [check for check in checks if not check.passed]
-    return failed[0] if failed else max(checks, key=used_share)
+    return failed[0] if failed else max(checks, key=check_error_ratio)
 
 
-def used_share(check: Check) -> float:
-    """Returns how much of its limit a check uses; -1 for a check without a number."""
+def check_error_ratio(check: Check) -> float:
+    """Returns the error ratio of a check; -1 for a check without a number."""
     if check.value is None or check.limit is None:
         return -1.0
-    if check.limit == 0:
-        return 0.0 if check.value == 0 else math.inf
-    return check.value / check.limit
+    return error_ratio(check.value, check.limit)
 
 
 def format_value(value: float | None, check: Check, image_span: float) -> str:

@@ -37,8 +37,8 @@ class LayerDiagnosis:
     Attributes:
         name: As in the search.
         weight_count: Its weights.
-        error_ratio_alone: Largest ratio of an error to its limit where this layer alone is quantized; None where
-            the search was replaced by a recipe, or where no layer can be kept in float.
+        error_ratio_alone: The error ratio when this layer alone is quantized; None if a recipe replaced the search,
+            or if no layer can be kept in float.
         inside_calibrated: Share of the layer's golden activations within the range that calibration saw, which in
             front of a head is cut to where the head still moves.
         inside_integers: The same within the range that the integers of this artifact cover; 1 for a float layer.

@@ -20,7 +20,7 @@ from pocketvae.bundle.embedded import EmbeddedArray, EmbeddedGoldens, restore
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.data.pixels import to_pixels
 from pocketvae.numerics.metrics import measure
-from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.numerics.tolerance import Tolerance, largest_error_ratio
 from pocketvae.system.files import sha256_bytes
 
 FloatArray = npt.NDArray[np.float32]
@@ -56,10 +56,9 @@ class Candidates:
     def error_ratio(self, chosen: Sequence[int], expected: Mapping[str, FloatArray], step: int = 1) -> float:
         """Returns the largest ratio of an error to its limit, over the chosen goldens alone."""
         found = {name: thin(values[list(chosen)], step) for name, values in self.found.items()}
-        ratios = [
-            _ratio(measure(item, expected, found, image_span=self.image_span), item.limit) for item in self.tolerances
-        ]
-        return float("inf") if any(np.isnan(ratios)) else max(ratios, default=0.0)
+        return largest_error_ratio(
+            (measure(item, expected, found, image_span=self.image_span), item.limit) for item in self.tolerances
+        )
 
     def kind_of(self, index: int) -> str:
         """Returns the kind of one golden."""
@@ -151,9 +150,3 @@ def _store(name: str, values: npt.NDArray[Any], step: int, *, half: bool) -> tup
 
 def _rows(outputs: Mapping[str, FloatArray], chosen: Sequence[int]) -> dict[str, FloatArray]:
     return {name: values[list(chosen)] for name, values in outputs.items()}
-
-
-def _ratio(value: float, limit: float) -> float:
-    if limit > 0:
-        return value / limit
-    return 0.0 if value == 0 else float("inf")

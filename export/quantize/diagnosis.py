@@ -27,7 +27,7 @@ def diagnose_layers(
         content: The file.
         plan: That it was made with.
         goldens: Input name to `[N, ...]`.
-        alone: Layer to the share of the budget that it costs where it alone is quantized; empty where not known.
+        alone: Layer to the error ratio when it alone is quantized; empty where unknown.
     """
     some = thinned(goldens, _SAMPLES)
     real, stored = quantizer.float_activations(some), quantizer.activations(content, some)

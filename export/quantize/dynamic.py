@@ -9,7 +9,7 @@ import numpy as np
 
 from pocketvae.export.convert import tflite
 from pocketvae.export.quantize import onnx as onnx_quantize
-from pocketvae.export.quantize.measured import errors_of, largest_error_ratio, run_content
+from pocketvae.export.quantize.measured import error_ratio_of_errors, errors_of, run_content
 from pocketvae.export.quantize.search import QuantizationPlan, Search, Trial
 from pocketvae.export.quantize.source import Source
 from pocketvae.numerics.tolerance import Tolerance
@@ -36,8 +36,8 @@ def quantize_within_budget(
 def _attempt(format: Format, source: Source, tolerances: tuple[Tolerance, ...], plan: QuantizationPlan) -> Trial:
     content = _quantize(format, source, plan)
     errors = errors_of(run_content(format, content, source.golden_inputs), source, tolerances)
-    share = largest_error_ratio(errors, tolerances)
-    return Trial(plan=plan, content=content, rmse=share, error_ratio=share, errors=errors)
+    ratio = error_ratio_of_errors(errors, tolerances)
+    return Trial(plan=plan, content=content, rmse=ratio, error_ratio=ratio, errors=errors)
 
 
 def _layers(format: Format, source: Source) -> Mapping[str, int]:

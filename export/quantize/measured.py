@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pocketvae.export.original.goldens import FLOOR_SAMPLES, thinned
 from pocketvae.export.quantize.source import Source
 from pocketvae.numerics.metrics import measure
-from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.numerics.tolerance import Tolerance, largest_error_ratio
 from pocketvae.runtimes.base import Kernels, Runner, run_samples
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
@@ -47,7 +47,7 @@ def error_ratio_of_outputs(
     outputs: Mapping[str, FloatArray], source: Source, tolerances: tuple[Tolerance, ...]
 ) -> float:
     """Returns the same of outputs that are there already."""
-    return largest_error_ratio(errors_of(outputs, source, tolerances), tolerances)
+    return error_ratio_of_errors(errors_of(outputs, source, tolerances), tolerances)
 
 
 def errors_of(outputs: Mapping[str, FloatArray], source: Source, tolerances: tuple[Tolerance, ...]) -> dict[str, float]:
@@ -65,11 +65,9 @@ def error_name(tolerance: Tolerance) -> str:
     return f"{tolerance.output} {tolerance.metric}"
 
 
-def largest_error_ratio(errors: Mapping[str, float], tolerances: tuple[Tolerance, ...]) -> float:
-    """Returns the largest ratio of an error to its limit; infinite where one is NaN."""
-    ratios = [_ratio(errors[error_name(tolerance)], tolerance.limit) for tolerance in tolerances]
-    # max() of a list with NaN depends on its order; a NaN must never look like a pass.
-    return float("inf") if any(np.isnan(ratios)) else max(ratios)
+def error_ratio_of_errors(errors: Mapping[str, float], tolerances: tuple[Tolerance, ...]) -> float:
+    """Returns the same of errors that are known already."""
+    return largest_error_ratio((errors[error_name(tolerance)], tolerance.limit) for tolerance in tolerances)
 
 
 def kernel_spread(format: Format, content: bytes, source: Source) -> dict[str, float]:
@@ -77,9 +75,3 @@ def kernel_spread(format: Format, content: bytes, source: Source) -> dict[str, f
     some = thinned(source.golden_inputs, FLOOR_SAMPLES)
     optimized, builtin = (run_content(format, content, some, kernels) for kernels in Kernels)
     return {name: float(np.abs(optimized[name] - builtin[name]).max()) for name in optimized}
-
-
-def _ratio(value: float, limit: float) -> float:
-    if limit > 0:
-        return value / limit
-    return 0.0 if value == 0 else float("inf")

@@ -90,8 +90,8 @@ class Search:
         large ones in float wherever many small errors add up. With L layers that is at most 3 L + 2 attempts.
 
         Returns:
-            The smallest variant that was found within the budget, or, where none is, the one with the smallest
-            error_ratio.
+            The smallest variant that was found within the budget, or, where none is, the one with the smallest error
+            ratio.
         """
         tuned = self.tune_ranges()
         if not tuned.within_budget:
@@ -106,7 +106,7 @@ class Search:
         return self.best()
 
     def sensitivities(self) -> dict[str, float]:
-        """Returns the error_ratio of each layer where it alone is quantized and all others are in float."""
+        """Returns the error ratio of each layer when it alone is quantized and all others are in float."""
         return {name: self.attempt(self._plan((name,), {})).error_ratio for name in self._sizes}
 
     def tune_ranges(self) -> Trial:

@@ -9,7 +9,7 @@ import numpy as np
 
 from pocketvae.bundle.quantization import SearchRecord, SeedError, TrialRecord
 from pocketvae.export.quantize.diagnosis import clipped_inputs, diagnose_layers
-from pocketvae.export.quantize.measured import errors_of, largest_error_ratio, run_content
+from pocketvae.export.quantize.measured import error_ratio_of_errors, errors_of, run_content
 from pocketvae.export.quantize.pareto import latencies, pareto_front
 from pocketvae.export.quantize.quantizers import Quantizer, quantizer_for
 from pocketvae.export.quantize.recipe import Recipe
@@ -93,7 +93,7 @@ def _attempt(
         plan=plan,
         content=content,
         rmse=float(np.sqrt(np.mean(squares))),
-        error_ratio=largest_error_ratio(errors, tolerances),
+        error_ratio=error_ratio_of_errors(errors, tolerances),
         errors=errors,
     )
 
@@ -104,7 +104,7 @@ def _seeds(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]
     for seed, calibration in enumerate(source.other_calibrations, start=1):
         content = quantizer_for(spec, source, calibration).quantize(best.plan)
         errors = errors_of(run_content(spec.format, content, source.golden_inputs), source, tolerances)
-        found.append(SeedError(seed=seed, errors=errors, error_ratio=largest_error_ratio(errors, tolerances)))
+        found.append(SeedError(seed=seed, errors=errors, error_ratio=error_ratio_of_errors(errors, tolerances)))
     return tuple(found)
 
 

@@ -19,6 +19,7 @@ from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.bundle.bundle import Bundle, Goldens
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.numerics.metrics import ELBO_CHANGE
+from pocketvae.numerics.tolerance import error_ratio
 from pocketvae.runtimes.base import Kernels
 from pocketvae.spec import Format
 
@@ -121,7 +122,7 @@ class Study:
 
 
 def _effect(checked: CheckedArtifact) -> float | None:
-    """Returns the largest ratio of a deviation to its limit; None where there is no finite one."""
+    """Returns the largest error ratio of an artifact's checks; None where there is no finite one."""
     if any(not check.passed for check in checked.checks if check.limit is None):
         return None
     ratios = []
@@ -130,5 +131,5 @@ def _effect(checked: CheckedArtifact) -> float | None:
             continue
         if check.value is None or (check.limit == 0 and check.value > 0):
             return None
-        ratios.append(check.value / check.limit if check.limit > 0 else 0.0)
+        ratios.append(error_ratio(check.value, check.limit))
     return max(ratios, default=None)

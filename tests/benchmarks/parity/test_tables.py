@@ -4,7 +4,7 @@ from dataclasses import replace
 import pytest
 
 from pocketvae.benchmarks.parity.results import Check
-from pocketvae.benchmarks.parity.tables import format_value, used_share, worst_check
+from pocketvae.benchmarks.parity.tables import check_error_ratio, format_value, worst_check
 
 
 def check(value, limit, metric="max_abs"):
@@ -27,13 +27,13 @@ def test_a_pixel_s_error_is_shown_in_steps_of_its_own_range(value, span):
 
 
 def test_a_check_uses_a_share_of_its_limit():
-    assert used_share(check(1.0, 4.0)) == 0.25
-    assert used_share(check(None, None)) == -1
+    assert check_error_ratio(check(1.0, 4.0)) == 0.25
+    assert check_error_ratio(check(None, None)) == -1
 
 
 def test_a_limit_of_nothing_is_used_up_by_anything():
-    assert used_share(check(0.0, 0.0)) == 0
-    assert used_share(check(1e-9, 0.0)) == math.inf
+    assert check_error_ratio(check(0.0, 0.0)) == 0
+    assert check_error_ratio(check(1e-9, 0.0)) == math.inf
 
 
 def test_a_comparison_is_shown_before_a_check_without_a_number():

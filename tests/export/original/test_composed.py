@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 
 from pocketvae.export.original import composed
-from pocketvae.export.quantize import measured
 from pocketvae.numerics.noise import normal_noise
+from pocketvae.numerics.tolerance import error_ratio
 from pocketvae.spec import Component, PriorKind, VaeSpec
 
 STANDARD = VaeSpec(image_shape=(4, 4, 1), latent_dim=3)
@@ -57,7 +57,7 @@ def test_noise_takes_the_place_of_seed_and_index():
 
 
 def test_a_limit_of_nothing_is_held_by_nothing_alone():
-    assert measured._ratio(0.0, 0.0) == 0.0
-    assert measured._ratio(1e-9, 0.0) == float("inf")
-    assert measured._ratio(1.0, 4.0) == 0.25
-    assert np.isnan(measured._ratio(float("nan"), 4.0))
+    assert error_ratio(0.0, 0.0) == 0.0
+    assert error_ratio(1e-9, 0.0) == float("inf")
+    assert error_ratio(1.0, 4.0) == 0.25
+    assert np.isnan(error_ratio(float("nan"), 4.0))
