@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from scipy import stats
 
 import pocketvae
 from pocketvae import apps
@@ -243,3 +244,11 @@ def test_the_command_does_the_same(tables_path, grey_images, noise, tmp_path, mo
     (tmp_path / "c.json").write_text("{}")
     assert main([*command, "noise.npy"]) == 2
     assert "c.json must be a JSON object with a schema_version" in capsys.readouterr().err
+
+
+def test_auroc_is_the_statistic_of_mann_whitney_of_scipy():
+    rng = np.random.default_rng(1)
+    normal, strange = rng.integers(0, 9, 50).astype(float), rng.integers(2, 12, 70).astype(float)
+    statistic = stats.mannwhitneyu(strange, normal).statistic
+    # U over the number of pairs; both count halves, which float64 holds exactly.
+    assert auroc(normal, strange) == pytest.approx(statistic / (50 * 70), rel=1e-14)

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
 
 from pocketvae.numerics import gaussian
 
@@ -43,3 +44,11 @@ def test_reparameterization_has_the_posterior_s_moments():
     z = gaussian.reparameterize(mean, log_var, rng.standard_normal(mean.shape))
     assert z.mean() == pytest.approx(1.5, abs=0.01)
     assert z.std() == pytest.approx(0.5, abs=0.01)
+
+
+def test_densities_are_those_of_scipy():
+    rng = np.random.default_rng(2)
+    z, mean, log_var = (rng.normal(size=(50, 6)) for _ in range(3))
+    expected = stats.norm.logpdf(z, mean, np.exp(0.5 * log_var)).sum(axis=1)
+    # A sum of 6 terms in float64.
+    np.testing.assert_allclose(gaussian.log_normal(z, mean, log_var), expected, rtol=1e-13)

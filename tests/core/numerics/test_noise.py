@@ -3,6 +3,7 @@ from statistics import NormalDist
 
 import numpy as np
 import pytest
+from scipy import special
 
 from pocketvae.errors import SpecError
 from pocketvae.numerics import noise as noise_module
@@ -185,3 +186,10 @@ def test_seed_and_index_are_not_interchangeable():
 def test_no_two_images_are_alike():
     noise = normal_noise(np.repeat(np.arange(-50, 50), 100), np.tile(np.arange(-50, 50), 100), 4)
     assert len(np.unique(noise, axis=0)) == 10_000
+
+
+def test_the_table_is_that_of_scipy():
+    probabilities = 0.5 + (np.arange(8192) + 0.5) / 16384
+    expected = special.ndtri(probabilities).astype(np.float32)
+    # Both algorithms are good to about 1e-15, so that rounding to float32 may differ by its last unit at the most.
+    np.testing.assert_array_max_ulp(normal_table(), expected, maxulp=1)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from skimage.metrics import structural_similarity
 
 from pocketvae.numerics.ssim import ssim
 
@@ -59,3 +60,16 @@ def test_it_is_what_tensorflow_computes():
     x = rng.random((4, 28, 28, 3)).astype(np.float32)
     y = np.clip(x + rng.normal(0, 0.05, x.shape), 0, 1).astype(np.float32)
     assert ssim(x, y) == pytest.approx(tf.image.ssim(x, y, 1.0).numpy(), abs=1e-5)
+
+
+@pytest.mark.parametrize(("shape", "channels"), [((28, 28), 1), ((11, 11), 1), ((70, 131), 3)])
+@pytest.mark.parametrize("span", [1.0, 2.0])
+def test_it_is_what_scikit_image_computes(shape, channels, span):
+    rng = np.random.default_rng(2)
+    x = rng.random((2, *shape, channels)) * span
+    y = np.clip(x + rng.normal(0, 0.1, x.shape), 0, span)
+    options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": span}
+    expected = [structural_similarity(a, b, channel_axis=-1, **options) for a, b in zip(x, y, strict=True)]
+    # Both compute in float64: variances are differences of two numbers of 1e0, whose rounding of 1e-16 the constant
+    # c2 = 9e-4 in the denominator enlarges about a thousand times.
+    assert ssim(x, y, span=span) == pytest.approx(expected, abs=1e-12)

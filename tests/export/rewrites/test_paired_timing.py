@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from pocketvae.export.rewrites.paired_timing import CONFIDENCE, WORTHWHILE_SPEEDUP, Comparison, _bound_index, compare
 
@@ -70,3 +71,9 @@ def test_a_gain_counts_by_its_lower_bound():
     unsure = Comparison(baseline_s=1, candidate_s=1, speedup=2, speedup_at_least=WORTHWHILE_SPEEDUP - 0.01)
     assert sure.is_worthwhile
     assert not unsure.is_worthwhile
+
+
+@pytest.mark.parametrize("rounds", [7, 15, 40, 101])
+def test_the_bound_is_that_of_scipy_s_test_of_a_median(rounds):
+    found = stats.quantile_test(np.arange(rounds), p=0.5, alternative="greater").confidence_interval(CONFIDENCE)
+    assert _bound_index(rounds) == found.low

@@ -3,6 +3,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 
 from pocketvae.benchmarks.latency.analyse.shift import _mann_whitney, paired_shift, pairs_needed, unpaired_shift
 
@@ -70,3 +71,31 @@ def test_two_samples_prove_as_much_as_their_orders_do():
     assert unpaired_shift(before, after, 1 / 70).low == 7.0
     with pytest.raises(ValueError, match="4 and 4 values are too few"):
         unpaired_shift(before, after, 1 / 71)
+
+
+@pytest.mark.parametrize("count", [10, 25])
+def test_bounds_of_pairs_are_where_wilcoxon_s_test_of_scipy_turns(count):
+    # Where the truth lies below a bound by the smallest step, scipy's exact one-sided p value is at most alpha; above
+    # it, it is more. The step is far below the distance of two averages and far above float64's rounding.
+    rng = np.random.default_rng(count)
+    values, alpha, step = rng.normal(0.3, 1.0, count), 0.02, 1e-9
+
+    def p_value(truth, alternative):
+        return stats.wilcoxon(values - truth, alternative=alternative, method="exact").pvalue
+
+    shift = paired_shift(values, alpha)
+    assert p_value(shift.low - step, "greater") <= alpha < p_value(shift.low + step, "greater")
+    assert p_value(shift.high + step, "less") <= alpha < p_value(shift.high - step, "less")
+
+
+@pytest.mark.parametrize("sizes", [(10, 10), (7, 12)])
+def test_bounds_of_two_samples_are_where_mann_whitney_s_test_of_scipy_turns(sizes):
+    rng = np.random.default_rng(sizes[0])
+    before, after, alpha, step = rng.normal(0, 1, sizes[0]), rng.normal(0.5, 1, sizes[1]), 0.02, 1e-9
+
+    def p_value(truth, alternative):
+        return stats.mannwhitneyu(after - truth, before, alternative=alternative, method="exact").pvalue
+
+    shift = unpaired_shift(before, after, alpha)
+    assert p_value(shift.low - step, "greater") <= alpha < p_value(shift.low + step, "greater")
+    assert p_value(shift.high + step, "less") <= alpha < p_value(shift.high - step, "less")
