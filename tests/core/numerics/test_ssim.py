@@ -70,6 +70,6 @@ def test_it_is_what_scikit_image_computes(shape, channels, span):
     y = np.clip(x + rng.normal(0, 0.1, x.shape), 0, span)
     options = {"gaussian_weights": True, "sigma": 1.5, "use_sample_covariance": False, "data_range": span}
     expected = [structural_similarity(a, b, channel_axis=-1, **options) for a, b in zip(x, y, strict=True)]
-    # Both compute in float64: variances are differences of two numbers of 1e0, whose rounding of 1e-16 the constant
-    # c2 = 9e-4 in the denominator enlarges about a thousand times.
+    # Both compute in float64: variances are differences of two numbers near 1, and the constant c2 = 9e-4 in the
+    # denominator enlarges their rounding of 1e-16 about a thousand times.
     assert ssim(x, y, span=span) == pytest.approx(expected, abs=1e-12)
