@@ -40,8 +40,42 @@ class ParityError(PocketVaeError):
     """An exported file cannot be compared with the original at all."""
 
 
+class ArtifactFault(ParityError):
+    """The artifact itself is wrong, wherever it runs.
+
+    Attributes:
+        check: The check that fails: `loads`, `interface` or `runs`.
+    """
+
+    def __init__(self, check: str, reason: str) -> None:
+        """Keeps the check's name beside the reason."""
+        super().__init__(reason)
+        self.check = check
+
+
 class TargetError(PocketVaeError):
     """A required runtime, package or device is missing."""
+
+
+class NoSpaceError(PocketVaeError):
+    """A disk is full, so that nothing else can be written either."""
+
+
+class InternalError(PocketVaeError):
+    """Another program met an error that nobody raised on purpose."""
+
+
+class ChannelError(PocketVaeError):
+    """Another program crashed, took too long, or sent what cannot be read; the message says which.
+
+    Attributes:
+        code: What the program ended with, where it ended by itself; negative for a signal.
+    """
+
+    def __init__(self, message: str, code: int | None = None) -> None:
+        """Keeps the code beside the message."""
+        super().__init__(message)
+        self.code = code
 
 
 class LeftoverWarning(UserWarning):

@@ -1,4 +1,4 @@
-"""Export of somebody's own models: they are looked at first, then exported like a run's."""
+"""Export of user-supplied models: they are inspected first, then exported like a run's."""
 
 from __future__ import annotations
 
@@ -11,13 +11,21 @@ import numpy as np
 
 from pocketvae.bundle.reference import REFERENCE_NAME, choose_reference
 from pocketvae.data.dataset import load_splits
-from pocketvae.documents import decode_line, encode_line
-from pocketvae.errors import DataError, ExportError, SpecError, TargetError
+from pocketvae.errors import (
+    ChannelError,
+    DataError,
+    ExportError,
+    InternalError,
+    PocketVaeError,
+    SpecError,
+    TargetError,
+)
 from pocketvae.export.config import ExportConfig
-from pocketvae.export.external.messages import ExternalModels, Inspection, InspectionReply
+from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
 from pocketvae.export.pipeline import ExportResult, export_subject
 from pocketvae.export.subject import Subject
-from pocketvae.processes.line_process import LineProcess, LineProcessError
+from pocketvae.processes.line_process import LineProcess
+from pocketvae.processes.rpc import Client
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system import files
 
@@ -90,17 +98,16 @@ def _samples(models: ExternalModels, data: str | None) -> str:
 
 def _inspect(models: ExternalModels, config: ExportConfig) -> Inspection:
     command = [sys.executable, "-m", "pocketvae.export.external.inspection"]
+    absolute = replace(models, decoder=models.decoder.absolute(), encoder=models.encoder and models.encoder.absolute())
     with LineProcess(command, memory_limit_bytes=config.memory_limit_bytes) as process:
-        absolute = replace(
-            models, decoder=models.decoder.absolute(), encoder=models.encoder and models.encoder.absolute()
-        )
         try:
-            reply = decode_line(InspectionReply, process.ask(encode_line(absolute), config.time_limit_s))
-        except LineProcessError as e:
-            raise ExportError(f"the models cannot be looked at: {e}") from e
-    if reply.inspection is None:
-        raise (TargetError if reply.missing else ExportError)(reply.error or "the models cannot be looked at")
-    return reply.inspection
+            return Client(process).call(INSPECT, absolute, Inspection, config.time_limit_s)
+        except TargetError:
+            raise
+        except (ChannelError, InternalError) as e:
+            raise ExportError(f"the models cannot be inspected: {e}") from e
+        except PocketVaeError as e:
+            raise ExportError(str(e)) from e
 
 
 def _write_reference(data: str, inspection: Inspection, seed: int, path: Path, progress: ProgressCallback) -> int:

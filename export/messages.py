@@ -1,7 +1,8 @@
-"""What the export pipeline and its conversion workers say to each other, one line of JSON each."""
+"""What the export pipeline and its conversion workers say to each other: methods, parameters and results."""
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field
 
 from pocketvae.bundle.manifest import ArtifactRecord, Stratum
@@ -13,6 +14,22 @@ from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm
 from pocketvae.spec import ArtifactSpec, Component, VaeSpec
+
+
+class Method(enum.StrEnum):
+    """What a worker does.
+
+    Attributes:
+        LOAD: Takes `LoadJob` and returns nothing.
+        PREPARE: Takes `PrepareJob` and returns one `Prepared` for each component.
+        SPREAD: Takes `SpreadJob` and returns one `Spread` for each component.
+        CONVERT: Takes `ConvertJob` and returns `Converted`.
+    """
+
+    LOAD = "load"
+    PREPARE = "prepare"
+    SPREAD = "spread"
+    CONVERT = "convert"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,16 +78,6 @@ class SpreadJob:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """One job; exactly one of them is given."""
-
-    prepare: PrepareJob | None = None
-    convert: ConvertJob | None = None
-    load: LoadJob | None = None
-    spread: SpreadJob | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
 class Prepared:
     """What a component's preparation found; the arrays lie in the working folder.
 
@@ -112,22 +119,6 @@ class Spread:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reply:
-    """The answer to one request.
-
-    Attributes:
-        error: Why there is no result.
-        no_space: Whether a disk was full, so that nothing else can be written either.
-    """
-
-    prepared: tuple[Prepared, ...] | None = None
-    converted: Converted | None = None
-    spreads: tuple[Spread, ...] | None = None
-    error: str | None = None
-    no_space: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
 class WorkerSetup:
     """What every worker of an export is told first.
 
@@ -138,7 +129,7 @@ class WorkerSetup:
         models: Component to the path of its Keras model.
         calibration_seeds: Sets of calibration samples, the first of which makes the artifacts.
         reference: Path of the archive of reference images; empty where there are none.
-        forms: How somebody's own models are called; empty for a run's.
+        forms: How user-supplied models are called; empty for a run's.
         code: What of their own code may run.
         rewrites: Which may be used.
     """

@@ -24,13 +24,13 @@ from pocketvae.bundle.quantization import SearchRecord
 from pocketvae.bundle.reference import REFERENCE_NAME
 from pocketvae.bundle.run import Run, open_run
 from pocketvae.documents import encode, encode_line
-from pocketvae.errors import ExportError, SpecError
+from pocketvae.errors import ExportError, NoSpaceError, PocketVaeError, SpecError
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.convert.interfaces import check_images
 from pocketvae.export.embed.embedding import Statement
 from pocketvae.export.guide import embed_guide
 from pocketvae.export.guide.card import model_card
-from pocketvae.export.messages import Converted, ConvertJob, Prepared, Reply, Request, WorkerSetup
+from pocketvae.export.messages import Converted, ConvertJob, Prepared, WorkerSetup
 from pocketvae.export.original.composed import with_parts
 from pocketvae.export.preparation import other_way, prepare
 from pocketvae.export.quantize.budgets import LimitRules
@@ -121,9 +121,9 @@ def export_subject(
         )
         (work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
         components = with_parts(config.components, subject.vae)
-        prepared, replies = _convert_all(work, subject, config, components, progress)
+        prepared, outcomes = _convert_all(work, subject, config, components, progress)
         writer = _BundleWriter(subject=subject, bundle=bundle, work=work, config=config, prepared=prepared)
-        return writer.write(replies)
+        return writer.write(outcomes)
 
 
 def _statement(subject: Subject, config: ExportConfig) -> Statement:
@@ -142,16 +142,20 @@ def _check_components(config: ExportConfig, run: Run) -> None:
             raise SpecError(f"the run has no {artifact.component}: its prior is N(0, I), which needs none")
 
 
+# An artifact that was made, or why there is none.
+_Outcome = Converted | str
+
+
 def _convert_all(
     work: Path,
     subject: Subject,
     config: ExportConfig,
     components: tuple[Component, ...],
     progress: ProgressCallback,
-) -> tuple[dict[Component, Prepared], dict[ArtifactSpec, Reply]]:
+) -> tuple[dict[Component, Prepared], dict[ArtifactSpec, _Outcome]]:
     """Prepares all components, then makes all artifacts with one worker per format."""
     total, lock = len(config.artifacts) + 1, threading.Lock()
-    replies: dict[ArtifactSpec, Reply] = {}
+    outcomes: dict[ArtifactSpec, _Outcome] = {}
     limit = config.memory_limit_bytes
     workers = {format: WorkerProcess(work, memory_limit_bytes=limit) for format in config.formats}
 
@@ -165,12 +169,10 @@ def _convert_all(
                 golden_strata=known.golden_strata,
                 recipe=config.recipes.get(recipe_name(artifact)),
             )
-            reply = workers[format].do(Request(convert=job), config.time_limit_s)
-            if reply.no_space:
-                raise ExportError(f"{artifact.filename} cannot be written: {reply.error}")
+            outcome = _convert(workers[format], job, config.time_limit_s)
             with lock:
-                replies[artifact] = reply
-                progress(Progress(stage="exporting", done=len(replies) + 1, total=total, detail=artifact.filename))
+                outcomes[artifact] = outcome
+                progress(Progress(stage="exporting", done=len(outcomes) + 1, total=total, detail=artifact.filename))
 
     try:
         progress(Progress(stage="exporting", done=0, total=total, detail="goldens of the original"))
@@ -186,7 +188,21 @@ def _convert_all(
         raise
     for worker in workers.values():
         worker.close()
-    return prepared, replies
+    return prepared, outcomes
+
+
+def _convert(worker: WorkerProcess, job: ConvertJob, time_limit_s: float) -> _Outcome:
+    """Returns an artifact that was made, or why there is none.
+
+    Raises:
+        ExportError: a disk is full, so that no other can be made either.
+    """
+    try:
+        return worker.convert(job, time_limit_s)
+    except NoSpaceError as e:
+        raise ExportError(f"{job.artifact.filename} cannot be written: {e}") from e
+    except PocketVaeError as e:
+        return str(e)
 
 
 def _rules(prepared: Prepared, subject: Subject, config: ExportConfig) -> LimitRules:
@@ -219,14 +235,17 @@ class _BundleWriter:
     prepared: Mapping[Component, Prepared]
     _recipes: dict[str, FileRecord] = field(default_factory=dict)
 
-    def write(self, replies: Mapping[ArtifactSpec, Reply]) -> ExportResult:
-        made = {spec: replies[spec].converted for spec in self.config.artifacts}
-        records = tuple(self._artifact(converted) for converted in made.values() if converted)
-        failures = tuple(
-            FailureRecord(artifact=spec.filename, reason=replies[spec].error or "no reason was given")
-            for spec, converted in made.items()
-            if not converted
-        )
+    def write(self, outcomes: Mapping[ArtifactSpec, _Outcome]) -> ExportResult:
+        made: dict[ArtifactSpec, Converted] = {}
+        reasons: dict[ArtifactSpec, str] = {}
+        for spec in self.config.artifacts:
+            outcome = outcomes[spec]
+            if isinstance(outcome, Converted):
+                made[spec] = outcome
+            else:
+                reasons[spec] = outcome
+        records = tuple(self._artifact(converted) for converted in made.values())
+        failures = tuple(FailureRecord(artifact=spec.filename, reason=reason) for spec, reason in reasons.items())
         if not records:
             raise ExportError(f"no artifact could be made; {failures[0].artifact}: {failures[0].reason}")
         subject = self.subject
@@ -245,7 +264,7 @@ class _BundleWriter:
             author=self.config.author,
             versions=installed_versions(),
         )
-        over = {spec.filename: made_.error_ratio for spec, made_ in made.items() if made_ and made_.error_ratio > 1}
+        over = {spec.filename: item.error_ratio for spec, item in made.items() if item.error_ratio > 1}
         card = self._write("MODEL_CARD.md", model_card(manifest).encode())
         guide = self._write("EMBED.md", embed_guide(manifest, over).encode())
         manifest = replace(manifest, documents=(card, guide, *self._recipes.values()))

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from pocketvae.errors import ExportError
-from pocketvae.export.messages import LoadJob, Prepared, PrepareJob, Reply, Request, Spread, SpreadJob
+from pocketvae.errors import ExportError, PocketVaeError
+from pocketvae.export.messages import LoadJob, Prepared, PrepareJob, Spread, SpreadJob
 from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.spec import Component
 
@@ -43,24 +43,22 @@ def prepare(
         ExportError: the original cannot be loaded or run.
     """
     with ThreadPoolExecutor(1) as pool, other:  # other ends first, so that an error need not wait for its loading
-        loading = pool.submit(other.do, Request(load=LoadJob(components=components)), time_limit_s)
-        reply = worker.do(Request(prepare=PrepareJob(components=components)), time_limit_s)
-        if reply.prepared is None:
-            raise ExportError(f"the original model cannot be prepared: {reply.error}")
-        _check(loading.result())
-        spreads = _check(other.do(Request(spread=SpreadJob(components=components, way=_way())), time_limit_s)).spreads
-    by_component: Mapping[Component, Spread] = {spread.component: spread for spread in spreads or ()}
-    return {item.component: _widened(item, by_component[item.component]) for item in reply.prepared}
+        loading = pool.submit(other.load, LoadJob(components=components), time_limit_s)
+        try:
+            prepared = worker.prepare(PrepareJob(components=components), time_limit_s)
+        except PocketVaeError as e:
+            raise ExportError(f"the original model cannot be prepared: {e}") from e
+        try:
+            loading.result()
+            spreads = other.spread(SpreadJob(components=components, way=_way()), time_limit_s)
+        except PocketVaeError as e:
+            raise ExportError(f"the original model cannot be run in another way: {e}") from e
+    by_component: Mapping[Component, Spread] = {spread.component: spread for spread in spreads}
+    return {item.component: _widened(item, by_component[item.component]) for item in prepared}
 
 
 def _way() -> str:
     return f"one thread, oneDNN {'on' if other_way()[_ONEDNN] == '1' else 'off'}"
-
-
-def _check(reply: Reply) -> Reply:
-    if reply.error is not None:
-        raise ExportError(f"the original model cannot be run in another way: {reply.error}")
-    return reply
 
 
 def _widened(prepared: Prepared, spread: Spread) -> Prepared:

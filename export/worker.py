@@ -1,12 +1,11 @@
 """A conversion worker: a process that loads TensorFlow once and does one job after the other.
 
 Native converters can abort, hang or eat memory; in a process of its own that costs one artifact, not the export.
-Run as `python -m pocketvae.export.worker FOLDER`. Requests come on stdin, replies go to stdout.
+Run as `python -m pocketvae.export.worker FOLDER`. Requests come on stdin, responses go to stdout.
 """
 
 from __future__ import annotations
 
-import errno
 import io
 import sys
 from collections.abc import Iterable, Mapping
@@ -19,17 +18,16 @@ import numpy as np
 from pocketvae.bundle.reference import read_reference
 from pocketvae.data.pixels import from_pixels, to_pixels
 from pocketvae.documents import decode_line, encode_line
-from pocketvae.errors import PocketVaeError
 from pocketvae.export.artifacts import make_artifact
 from pocketvae.export.convert.graphs import apply_component, check_interface
 from pocketvae.export.finishing import finish
 from pocketvae.export.messages import (
     Converted,
     ConvertJob,
+    LoadJob,
+    Method,
     Prepared,
     PrepareJob,
-    Reply,
-    Request,
     Spread,
     SpreadJob,
     WorkerSetup,
@@ -40,7 +38,7 @@ from pocketvae.export.quantize.source import Source
 from pocketvae.keras.external import load_original
 from pocketvae.keras.io import load_model
 from pocketvae.numerics.likelihoods import Observed, has_elbo
-from pocketvae.processes.line_process import serve_lines
+from pocketvae.processes.rpc import Handlers, handler, serve
 from pocketvae.spec import Component, Likelihood
 from pocketvae.system.files import write_bytes
 
@@ -71,28 +69,19 @@ class Worker:
         self._models: dict[Component, Any] = {}
         self._sources: dict[Component, Source] = {}
 
-    def answer(self, request: Request) -> Reply:
-        """Does one job; an error becomes part of the reply."""
-        try:
-            if request.prepare is not None:
-                return Reply(prepared=self._prepare(request.prepare))
-            if request.convert is not None:
-                return Reply(converted=self._convert(request.convert))
-            if request.load is not None:
-                for component in request.load.components:
-                    self._model(component)
-                return Reply()
-            if request.spread is not None:
-                return Reply(spreads=self._spreads(request.spread))
-            return Reply(error="the request names no job")
-        except PocketVaeError as e:
-            return Reply(error=str(e))
-        except OSError as e:
-            no_space = e.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-            return Reply(error=f"{e.filename or 'the system'}: {e.strerror or e}", no_space=no_space)
-        except Exception as e:  # a converter may raise anything; the export goes on with the other artifacts
-            lines = [line for line in str(e).splitlines() if line.strip()]
-            return Reply(error=f"{type(e).__name__}: {lines[0][:300] if lines else 'no message'}")
+    def handlers(self) -> Handlers:
+        """Returns what the methods do."""
+        return {
+            Method.LOAD: handler(LoadJob, self.load),
+            Method.PREPARE: handler(PrepareJob, self.prepare),
+            Method.SPREAD: handler(SpreadJob, self.spread),
+            Method.CONVERT: handler(ConvertJob, self.convert),
+        }
+
+    def load(self, job: LoadJob) -> None:
+        """Loads models."""
+        for component in job.components:
+            self._model(component)
 
     def _model(self, component: Component) -> Any:
         if component.is_composed:
@@ -109,7 +98,8 @@ class Worker:
             self._models[component] = model
         return self._models[component]
 
-    def _prepare(self, job: PrepareJob) -> tuple[Prepared, ...]:
+    def prepare(self, job: PrepareJob) -> tuple[Prepared, ...]:
+        """Makes calibration samples, goldens and noise floors."""
         arrays: dict[str, Any] = {}
         if self._setup.reference:
             arrays = read_reference(Path(self._setup.reference), self._setup.vae.image_shape).arrays()
@@ -176,7 +166,8 @@ class Worker:
         path = self._floor_path(component)
         return decode_line(NoiseFloor, path.read_bytes()) if path.is_file() else None
 
-    def _spreads(self, job: SpreadJob) -> tuple[Spread, ...]:
+    def spread(self, job: SpreadJob) -> tuple[Spread, ...]:
+        """Runs the originals on the goldens in this process's way."""
         found = []
         for component in job.components:
             vae = self._setup.vae
@@ -308,7 +299,8 @@ class Worker:
         }
         return Observed.of(self._setup.vae, **found) if found else None
 
-    def _convert(self, job: ConvertJob) -> Converted:
+    def convert(self, job: ConvertJob) -> Converted:
+        """Makes an artifact."""
         source = self._source(job.artifact.component)
         # A generator's decoder follows the decoder's recipe.
         if job.recipe is not None:
@@ -321,8 +313,7 @@ class Worker:
 
 def main() -> int:
     """Serves on the process's own pipes."""
-    worker = Worker(Path(sys.argv[1]))
-    serve_lines(lambda line: encode_line(worker.answer(decode_line(Request, line))))
+    serve(Worker(Path(sys.argv[1])).handlers())
     return 0
 
 

@@ -1,17 +1,22 @@
-"""The pipeline's end of a conversion worker: a crash or a hang becomes a reply that says so."""
+"""The pipeline's end of a conversion worker: what is asked of it, and what it is when it crashes or hangs."""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self, TypeVar
 
-from pocketvae.documents import decode_line, encode_line
-from pocketvae.export.messages import Reply, Request
-from pocketvae.processes.line_process import LineProcess, LineProcessError
+from pocketvae.errors import ChannelError, ExportError
+from pocketvae.export.messages import Converted, ConvertJob, LoadJob, Method, Prepared, PrepareJob, Spread, SpreadJob
+from pocketvae.processes.line_process import LineProcess
+from pocketvae.processes.rpc import Client
+
+_Result = TypeVar("_Result")
 
 
-class WorkerProcess(LineProcess):
+class WorkerProcess(Client):
     """A conversion worker in a process of its own, started with the first job and again after a crash."""
 
     def __init__(
@@ -31,11 +36,48 @@ class WorkerProcess(LineProcess):
             memory_limit_bytes: Of the worker; it is ended when it uses more.
         """
         words = [*(command or (sys.executable, "-m", "pocketvae.export.worker")), str(folder)]
-        super().__init__(words, environment=environment, memory_limit_bytes=memory_limit_bytes)
+        self.process = LineProcess(words, environment=environment, memory_limit_bytes=memory_limit_bytes)
+        super().__init__(self.process)
 
-    def do(self, request: Request, time_limit_s: float) -> Reply:
-        """Has one job done; never raises for what goes wrong in the worker."""
+    def load(self, job: LoadJob, time_limit_s: float) -> None:
+        """Has models loaded; raises as `convert` does."""
+        self._do(Method.LOAD, job, type(None), time_limit_s)
+
+    def prepare(self, job: PrepareJob, time_limit_s: float) -> tuple[Prepared, ...]:
+        """Has calibration samples, goldens and noise floors made; raises as `convert` does."""
+        return self._do(Method.PREPARE, job, tuple[Prepared, ...], time_limit_s)
+
+    def spread(self, job: SpreadJob, time_limit_s: float) -> tuple[Spread, ...]:
+        """Has the originals run in the worker's way; raises as `convert` does."""
+        return self._do(Method.SPREAD, job, tuple[Spread, ...], time_limit_s)
+
+    def convert(self, job: ConvertJob, time_limit_s: float) -> Converted:
+        """Has an artifact made.
+
+        Raises:
+            NoSpaceError: a disk is full.
+            PocketVaeError: the worker crashed, hung, or refused; the message says why.
+        """
+        return self._do(Method.CONVERT, job, Converted, time_limit_s)
+
+    def _do(self, method: Method, job: object, result: type[_Result], time_limit_s: float) -> _Result:
         try:
-            return decode_line(Reply, self.ask(encode_line(request), time_limit_s))
-        except LineProcessError as e:
-            return Reply(error=f"the conversion failed: {e}")
+            return self.call(method, job, result, time_limit_s)
+        except ChannelError as e:
+            raise ExportError(f"the conversion failed: {e}") from e
+
+    def close(self, *, kill: bool = False) -> None:
+        """Ends the worker: when it has done what it does, or at once."""
+        self.process.close(kill=kill)
+
+    def stop(self) -> None:
+        """Ends the worker at once and for good; see `LineProcess.stop`."""
+        self.process.stop()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close(kill=kind is not None)

@@ -29,7 +29,8 @@ from latency_decoders import DECODERS, multiply_adds
 from train_throughput import git_commit, tell, without_paths
 
 from pocketvae.errors import ExportError, PocketVaeError, SpecError, unknown_name
-from pocketvae.processes.line_process import LineProcess, LineProcessError
+from pocketvae.processes.line_process import LineProcess
+from pocketvae.processes.rpc import Client
 from pocketvae.system import files
 from pocketvae.system.environment import current_environment
 
@@ -63,10 +64,9 @@ class Contender:
     def ask(self, request: Mapping[str, Any], time_limit_s: float) -> dict[str, Any]:
         """Returns the process's answer; what goes wrong is its `error`."""
         try:
-            reply: dict[str, Any] = json.loads(self.process.ask(json.dumps(request), time_limit_s))
-        except LineProcessError as e:
-            reply = {"error": str(e)}
-        return reply
+            return Client(self.process).call("time", request, dict[str, Any], time_limit_s)
+        except PocketVaeError as e:
+            return {"error": str(e)}
 
     def load(self, home: Path) -> None:
         """Has one decoder loaded."""

@@ -1,6 +1,6 @@
 """A contender of decoder_latency.py: a process that runs decoders in one runtime when it is told to.
 
-Requests come on stdin and replies go to stdout, one JSON object a line. Imports its runtime and numpy alone, so that it
+Requests come on stdin and responses go to stdout, as pocketvae.processes.envelope has them. Imports its runtime and numpy alone, so that it
 works in a virtual environment that has not got pocketvae.
 """
 
@@ -274,7 +274,8 @@ def main() -> int:
         os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     contender = Contender(sys.argv[1])
     for line in sys.stdin:
-        answers.write(json.dumps(_answer(contender, json.loads(line))) + "\n")
+        request = json.loads(line)
+        answers.write(json.dumps({"id": request["id"], "result": _answer(contender, request["params"])}) + "\n")
         answers.flush()
     return 0
 

@@ -22,17 +22,18 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from records import check_record, make_record, tell, write_record
 
-from pocketvae.benchmarks.latency.measure.subjects import WORKER_COMMAND, artifact_load, ask, choose
-from pocketvae.benchmarks.latency.messages import BenchRequest, Measure
+from pocketvae.benchmarks.latency.measure.subjects import artifact_load, choose
+from pocketvae.benchmarks.latency.measure.worker_client import start_worker
+from pocketvae.benchmarks.latency.messages import Measure
 from pocketvae.bundle.bundle import Bundle, open_bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import PocketVaeError, SpecError, TargetError
-from pocketvae.processes.line_process import LineProcess
 from pocketvae.spec import Format
 from pocketvae.system.environment import current_environment
 
@@ -81,15 +82,14 @@ def our_median_s(bundle: Bundle, record: ArtifactRecord) -> float:
     Raises:
         TargetError: the file could not be run.
     """
-    with LineProcess(WORKER_COMMAND) as process:
-        load = replace(artifact_load(bundle, record, 1, 1), warmup_s=1.0)
-        reply = ask(process, BenchRequest(load=load))
-        if reply.loaded is not None:
-            measure = Measure(handle=0, warmups=20, loops=reply.loaded.loops, count=_VALUES)
-            reply = ask(process, BenchRequest(measure=measure))
-    if reply.measured is None:
-        raise TargetError(f"{record.name} could not be run: {reply.error}")
-    return statistics.median(reply.measured.values_s)
+    with ExitStack() as stack:
+        worker = start_worker(stack)
+        try:
+            loaded = worker.load(replace(artifact_load(bundle, record, 1, 1), warmup_s=1.0))
+            measured = worker.measure(Measure(handle=0, warmups=20, loops=loaded.loops, count=_VALUES))
+        except PocketVaeError as e:
+            raise TargetError(f"{record.name} could not be run: {e}") from e
+    return statistics.median(measured.values_s)
 
 
 def litert_benchmark_s(path: Path) -> float:

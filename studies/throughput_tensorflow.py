@@ -6,7 +6,6 @@ for: to write the reference that every contender begins with and is checked agai
 
 from __future__ import annotations
 
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -18,9 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.dataset import ImageSet, ImageSplits
-from pocketvae.errors import PocketVaeError
 from pocketvae.keras.io import start_tensorflow
-from pocketvae.processes.line_process import serve_lines
+from pocketvae.processes.rpc import handler, serve
 from pocketvae.progress import ignore_progress
 from pocketvae.spec import VaeSpec
 from pocketvae.train import ElboEstimate, TrainConfig, with_overrides
@@ -187,20 +185,12 @@ def make_contender(request: Mapping[str, Any]) -> Contender:
 
 
 class _Worker:
-    """Answers requests; an error becomes part of the reply."""
+    """Answers requests."""
 
     def __init__(self) -> None:
         self._contender: Contender | None = None
 
-    def answer(self, line: str) -> str:
-        try:
-            return json.dumps(self._reply(json.loads(line)))
-        except PocketVaeError as e:
-            return json.dumps({"error": str(e)})
-        except Exception as e:  # TensorFlow may raise anything; the other contenders are still timed
-            return json.dumps({"error": f"{type(e).__name__}: {str(e)[:300]}"})
-
-    def _reply(self, request: Mapping[str, Any]) -> dict[str, Any]:
+    def train(self, request: Mapping[str, Any]) -> dict[str, Any]:
         if request.get("kind") == "reference":
             config, folder = with_overrides(TrainConfig(), request["config"]), Path(request["folder"])
             start_tensorflow(onednn=config.onednn, threads=config.threads)
@@ -216,7 +206,7 @@ class _Worker:
 
 def main() -> int:
     """Serves on the process's own pipes."""
-    serve_lines(_Worker().answer)
+    serve({"train": handler(dict[str, Any], _Worker().train)})
     return 0
 
 

@@ -1,6 +1,6 @@
 """The PyTorch side of train_throughput.py: a process that takes optimizer steps when it is told to.
 
-Requests come on stdin and replies go to stdout, one JSON object a line. Needs PyTorch and numpy, neither pocketvae nor
+Requests come on stdin and responses go to stdout, as pocketvae.processes.envelope has them. Needs PyTorch and numpy, neither pocketvae nor
 TensorFlow, so that it can have a virtual environment of its own.
 """
 
@@ -218,7 +218,8 @@ def main() -> int:
     os.dup2(2, 1)
     worker = _Worker()
     for line in sys.stdin:
-        answers.write(json.dumps(worker.answer(json.loads(line))) + "\n")
+        request = json.loads(line)
+        answers.write(json.dumps({"id": request["id"], "result": worker.answer(request["params"])}) + "\n")
         answers.flush()
     return 0
 

@@ -29,7 +29,8 @@ from throughput_table import Row, format_table, summarize
 
 from pocketvae.data.dataset import load_splits
 from pocketvae.errors import PocketVaeError, SpecError, TrainingError, unknown_name
-from pocketvae.processes.line_process import LineProcess, LineProcessError
+from pocketvae.processes.line_process import LineProcess
+from pocketvae.processes.rpc import Client
 from pocketvae.spec import Likelihood, PriorKind
 from pocketvae.system import files
 from pocketvae.system.environment import current_environment, logical_cores
@@ -194,8 +195,8 @@ def _take_turn(contender: Contender, seconds: float, batch: int) -> None:
 def _ask(contender: Contender, request: Mapping[str, Any], time_limit_s: float) -> dict[str, Any]:
     """Asks a contender's process; a failure becomes the contender's problem."""
     try:
-        reply: dict[str, Any] = json.loads(contender.process.ask(json.dumps(request), time_limit_s))
-    except LineProcessError as e:
+        reply = Client(contender.process).call("train", request, dict[str, Any], time_limit_s)
+    except PocketVaeError as e:
         reply = {"error": str(e)}
     if "error" in reply:
         contender.problem = without_paths(reply["error"])

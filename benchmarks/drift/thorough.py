@@ -13,10 +13,9 @@ from pocketvae.benchmarks.drift.paths import path_figures
 from pocketvae.benchmarks.drift.repeats import check_repeats
 from pocketvae.benchmarks.parity.results import NotRun
 from pocketvae.benchmarks.parity.verify import Verification
-from pocketvae.benchmarks.targets import ArtifactFault
 from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.bundle.bundle import Bundle, opened
-from pocketvae.errors import TargetError
+from pocketvae.errors import ArtifactFault, TargetError
 from pocketvae.progress import ProgressCallback, ignore_progress
 
 _SEED = 0

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pocketvae.benchmarks.execution.protocol import ArtifactFault, TargetRun, interface_problem
+from pocketvae.benchmarks.execution.protocol import TargetRun, interface_problem
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import ParityError
+from pocketvae.errors import ArtifactFault, ParityError
 from pocketvae.runtimes.base import Array, FloatArray, Kernels, Runner, run_samples
 from pocketvae.runtimes.opening import open_runner
 

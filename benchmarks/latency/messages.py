@@ -1,13 +1,38 @@
-"""What the benchmark and its workers say to each other, one line of JSON each."""
+"""What the benchmark and its workers say to each other: methods, their parameters and what they return."""
 
 from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
 
-from pocketvae.benchmarks.latency.results import Execution, MachinePeaks, OperatorProfile
+from pocketvae.benchmarks.latency.results import Execution, OperatorProfile
+from pocketvae.errors import PocketVaeError
 from pocketvae.keras.model_form import ModelForm
 from pocketvae.spec import Component, Format, VaeSpec
+
+
+class Method(enum.StrEnum):
+    """What a worker does.
+
+    Attributes:
+        LOAD: Takes `Load` and returns `Loaded`.
+        MEASURE: Takes `Measure` and returns `Measured`.
+        PACE: Takes `Pace` and returns `Measured`.
+        EXAMINE: Takes `Examine` and returns `Examined`.
+        FIND_PEAKS: Takes `FindPeaks` and returns `MachinePeaks`.
+        COUNT_INSTRUCTIONS: Takes `CountInstructions` and returns how many; a worker under callgrind alone does.
+    """
+
+    LOAD = "load"
+    MEASURE = "measure"
+    PACE = "pace"
+    EXAMINE = "examine"
+    FIND_PEAKS = "find_peaks"
+    COUNT_INSTRUCTIONS = "count_instructions"
+
+
+class HandleLostError(PocketVaeError):
+    """What is to be timed was opened in a process that has ended since."""
 
 
 class OriginalCall(enum.StrEnum):
@@ -33,7 +58,7 @@ class Load:
         original: How to call an original; None for an artifact.
         component: Of an original.
         vae: Tells which head an original decoder gets.
-        form: Of somebody's own original.
+        form: Of a user-supplied original.
         first_calls: Calls to time one by one before the steady state.
         warmup_s: Longest time for them, and for the calls after them that are not timed.
     """
@@ -113,7 +138,7 @@ class Work:
 
 @dataclass(frozen=True, kw_only=True)
 class Examined:
-    """The answer to `Examine`."""
+    """What runs an artifact and what it has to do."""
 
     execution: Execution
     work: Work
@@ -128,29 +153,8 @@ class FindPeaks:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchRequest:
-    """One request; exactly one job is given."""
+class CountInstructions:
+    """Count the instructions of one call; callgrind writes its files to `folder`."""
 
-    load: Load | None = None
-    measure: Measure | None = None
-    pace: Pace | None = None
-    examine: Examine | None = None
-    peaks: FindPeaks | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class BenchReply:
-    """The answer; `error` says why there is no result.
-
-    Attributes:
-        missing: A package is.
-        lost: The handle was opened in a process that has ended since.
-    """
-
-    loaded: Loaded | None = None
-    measured: Measured | None = None
-    examined: Examined | None = None
-    peaks: MachinePeaks | None = None
-    error: str | None = None
-    missing: bool = False
-    lost: bool = False
+    load: Load
+    folder: str

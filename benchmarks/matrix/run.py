@@ -13,10 +13,10 @@ from pocketvae.benchmarks.matrix.results import Cell, CellState, MatrixResult, T
 from pocketvae.benchmarks.matrix.sheet import Sheet, SheetRow
 from pocketvae.benchmarks.parity.checks import output_checks
 from pocketvae.benchmarks.parity.deviations import Deviations
-from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
+from pocketvae.benchmarks.targets import Target, TargetRun, make_target
 from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import TargetError
+from pocketvae.errors import ArtifactFault, TargetError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import Precision
 from pocketvae.system.environment import current_environment

@@ -9,12 +9,12 @@ import numpy as np
 
 from pocketvae.benchmarks.execution.local import HostRun
 from pocketvae.benchmarks.parity.worst import amplified, shown
-from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun
+from pocketvae.benchmarks.targets import Target, TargetRun
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
 from pocketvae.data.pixels import to_pixels
-from pocketvae.errors import PocketVaeError, SpecError
+from pocketvae.errors import ArtifactFault, PocketVaeError, SpecError
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component, Format, Precision, PriorKind

@@ -10,9 +10,10 @@ import numpy as np
 from pocketvae.benchmarks.parity.checks import fault_checks, output_checks, structural_check
 from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import Check
-from pocketvae.benchmarks.targets import ArtifactFault, TargetRun
+from pocketvae.benchmarks.targets import TargetRun
 from pocketvae.bundle.bundle import Bundle, Goldens
 from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.errors import ArtifactFault
 from pocketvae.numerics.noise import normal_table
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import FloatArray, Kernels

@@ -10,9 +10,9 @@ import numpy as np
 from pocketvae.benchmarks.parity.checks import meets
 from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import Culprit, Diagnosis
-from pocketvae.benchmarks.targets import ArtifactFault, TargetRun
+from pocketvae.benchmarks.targets import TargetRun
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
-from pocketvae.errors import TargetError
+from pocketvae.errors import ArtifactFault, TargetError
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import Array, FloatArray, Kernels
 from pocketvae.spec import Format, Precision, VaeSpec

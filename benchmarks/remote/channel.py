@@ -3,34 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Protocol
+from dataclasses import replace
+from typing import TypeVar
 
-from pydantic import ValidationError
-
-from pocketvae.benchmarks.execution.protocol import ArtifactFault, Latency, TargetRun
-from pocketvae.benchmarks.remote.messages import Answer, Job, Question, pack, unpack
+from pocketvae.benchmarks.execution.protocol import Latency, TargetRun
+from pocketvae.benchmarks.remote.messages import Job, Method, Ran, Timed, TimedJob
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.documents import decode_line, encode_line
-from pocketvae.errors import TargetError
-from pocketvae.processes.line_process import LineProcessError
+from pocketvae.errors import ArtifactFault, ChannelError, InternalError, PocketVaeError, TargetError
+from pocketvae.processes.rpc import Channel, Client
 from pocketvae.runtimes.base import Array, FloatArray, Kernels
 
 _GREETING_TIME_LIMIT_S = 120.0
 _JOB_TIME_LIMIT_S = 600.0
 
-
-class Channel(Protocol):
-    """Answers one line with one line; `LineProcess` is one."""
-
-    def ask(self, line: str, time_limit_s: float) -> str:
-        """Sends a line and returns the answer.
-
-        Raises:
-            LineProcessError: there will be none.
-        """
-
-    def close(self) -> None:
-        """Ends what answers."""
+_Result = TypeVar("_Result")
 
 
 class ChannelRun(TargetRun):
@@ -46,10 +32,10 @@ class ChannelRun(TargetRun):
         Raises:
             TargetError: it does not answer.
         """
-        self._name, self._channel = name, channel
+        self._name, self._client = name, Client(channel)
         self._figures: dict[str, dict[str, float]] = {}
         try:
-            self._facts = self.ask(Question(), _GREETING_TIME_LIMIT_S).facts
+            self._facts = self._call(Method.FACTS, None, {}, dict[str, str], _GREETING_TIME_LIMIT_S)[0]
         except BaseException:
             channel.close()
             raise
@@ -64,30 +50,20 @@ class ChannelRun(TargetRun):
         batch: int = 1,
     ) -> dict[str, FloatArray]:
         """See `TargetRun.outputs`."""
-        job = Job(
-            artifact=artifact.name,
-            location=artifact.file.path,
-            format=artifact.format,
-            kernels=kernels,
-            threads=num_threads,
-            batch=batch,
-            inputs=pack(inputs),
-        )
-        return {name: _float(values) for name, values in unpack(self.do(job).arrays or {}).items()}
+        job = replace(self.job(artifact, num_threads), kernels=kernels, batch=batch)
+        ran, outputs = self._call(Method.RUN, job, self.feed(artifact, inputs), Ran, _JOB_TIME_LIMIT_S)
+        self._figures[artifact.name] = ran.figures
+        return self.received(artifact, ran, outputs, inputs, batch)
 
     def latency(
         self, artifact: ArtifactRecord, inputs: Mapping[str, Array], *, num_threads: int = 1, count: int = 200
     ) -> Latency:
         """See `TargetRun.latency`."""
-        job = Job(
-            artifact=artifact.name,
-            location=artifact.file.path,
-            format=artifact.format,
-            threads=num_threads,
-            inputs=pack({name: values[:1] for name, values in inputs.items()}),
-            timed_calls=count,
-        )
-        return self.timed(job)
+        job = TimedJob(**vars(self.job(artifact, num_threads)), timed_calls=count)
+        first = {name: values[:1] for name, values in inputs.items()}
+        timed, _ = self._call(Method.TIME, job, self.feed(artifact, first), Timed, _JOB_TIME_LIMIT_S)
+        self._figures[artifact.name] = timed.figures
+        return timed.latency
 
     def facts(self) -> dict[str, str]:
         """See `TargetRun.facts`."""
@@ -99,49 +75,45 @@ class ChannelRun(TargetRun):
 
     def close(self) -> None:
         """See `TargetRun.close`."""
-        self._channel.close()
+        self._client.channel.close()
 
-    def do(self, job: Job) -> Answer:
-        """Sends a job.
+    def job(self, artifact: ArtifactRecord, num_threads: int) -> Job:
+        """Returns what is sent beside the inputs: here, a file of the bundle that the program holds too."""
+        return Job(artifact=artifact.name, location=artifact.file.path, format=artifact.format, threads=num_threads)
+
+    def feed(self, artifact: ArtifactRecord, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """Returns the inputs as they are sent: here, real numbers, which the program quantizes."""
+        return inputs
+
+    def received(
+        self,
+        artifact: ArtifactRecord,
+        ran: Ran,
+        outputs: Mapping[str, Array],
+        inputs: Mapping[str, Array],
+        batch: int,
+    ) -> dict[str, FloatArray]:
+        """Returns the outputs that were sent as `[N, ...] float32`.
+
+        Raises:
+            ArtifactFault: they are not those of the artifact.
+        """
+        return {name: values.astype("float32", copy=False) for name, values in outputs.items()}
+
+    def _call(
+        self, method: Method, job: Job | None, arrays: Mapping[str, Array], result: type[_Result], time_limit_s: float
+    ) -> tuple[_Result, dict[str, Array]]:
+        """Calls a method of the program.
 
         Raises:
             ArtifactFault: the artifact is wrong.
-            TargetError: the target has not got what the job needs, or is gone.
-        """
-        answer = self.ask(Question(job=job), _JOB_TIME_LIMIT_S)
-        if answer.missing:
-            raise TargetError(f"{self._name}: {answer.reason}")
-        if answer.fault:
-            raise ArtifactFault(answer.fault, answer.reason)
-        self._figures[job.artifact] = answer.figures
-        return answer
-
-    def timed(self, job: Job) -> Latency:
-        """Sends a job that is to be timed.
-
-        Raises:
-            ArtifactFault: the artifact is wrong.
-            TargetError: there are no times.
-        """
-        latency = self.do(job).latency
-        if latency is None:
-            raise TargetError(f"{self._name} sent no times for {job.artifact}")
-        return latency
-
-    def ask(self, question: Question, time_limit_s: float) -> Answer:
-        """Sends a question.
-
-        Raises:
-            TargetError: there is no answer, or none that can be read.
+            TargetError: the target does not have what the job needs, is gone, or sent what cannot be read.
         """
         try:
-            return decode_line(Answer, self._channel.ask(encode_line(question), time_limit_s))
-        except LineProcessError as e:
+            return self._client.call_with_arrays(method, job, arrays, result, time_limit_s)
+        except ArtifactFault:
+            raise
+        except (ChannelError, InternalError, TargetError) as e:
             raise TargetError(f"{self._name}: {e}") from e
-        except ValidationError as e:
-            raise TargetError(f"{self._name}: its answer cannot be read: {e.errors()[0]['msg']}") from e
-
-
-def _float(values: Array) -> FloatArray:
-    floats: FloatArray = values.astype("float32", copy=False)
-    return floats
+        except PocketVaeError as e:
+            raise ArtifactFault("runs", str(e)) from e

@@ -1,44 +1,36 @@
-"""What is said to the program inside a target, one line of JSON each way.
+"""What is said to the program inside a target: its methods, their parameters and what they return.
 
-The same messages go to Python on an emulated or a distant machine, to Node and to a page in a browser.
+The same messages go to Python on an emulated or a distant machine, to Node and to a page in a browser. Inputs and
+outputs go beside them, as arrays.
 """
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Mapping
+import enum
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from pocketvae.benchmarks.execution.protocol import Latency
-from pocketvae.errors import TargetError
-from pocketvae.runtimes.base import Array, Kernels
+from pocketvae.runtimes.base import Kernels
 from pocketvae.spec import Format
 
-# What an artifact's tensors can hold; anything else in an answer is refused before numpy sees it.
-_DTYPES = frozenset({"float32", "float16", "int8", "uint8", "int16", "int32", "int64"})
 
-
-@dataclass(frozen=True, kw_only=True)
-class Tensor:
-    """An array as text.
+class Method(enum.StrEnum):
+    """What the program does.
 
     Attributes:
-        dtype: numpy name of the element type.
-        shape: Dimensions.
-        data: The elements, little-endian, row by row, in base64.
+        FACTS: Says what runs there: versions, processor, adapter; by name.
+        RUN: Takes a `Job` with inputs `[N, ...]`, runs the artifact on all of them and returns `Ran` with the outputs.
+        TIME: Takes a `TimedJob` with inputs `[1, ...]` and returns `Timed`.
     """
 
-    dtype: str
-    shape: tuple[int, ...]
-    data: str
+    FACTS = "facts"
+    RUN = "run"
+    TIME = "time"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Run one artifact, or time it.
+    """Run one artifact.
 
     Attributes:
         artifact: File name.
@@ -48,8 +40,6 @@ class Job:
         kernels: Which operator implementations run.
         threads: Inside one call.
         batch: Samples in one call.
-        inputs: Input name to `[N, ...]`.
-        timed_calls: How many calls to time on the first sample; 0 asks for the outputs of all samples.
     """
 
     artifact: str
@@ -59,8 +49,17 @@ class Job:
     kernels: Kernels = Kernels.OPTIMIZED
     threads: int = 1
     batch: int = 1
-    inputs: dict[str, Tensor]
-    timed_calls: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class TimedJob(Job):
+    """Time one artifact.
+
+    Attributes:
+        timed_calls: How many calls to time.
+    """
+
+    timed_calls: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,66 +72,23 @@ class Port:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answer:
-    """What came of a job, or of a greeting.
+class Ran:
+    """What came of a job beside its outputs.
 
     Attributes:
-        facts: What runs there: versions, processor, adapter.
         figures: Numbers that belong to the artifact, for example `arena_bytes`.
         inputs: As the runtime describes them; None where the program has compared them itself.
         outputs: As the runtime describes them.
-        arrays: Output name to `[N, ...]`.
-        latency: Of a job that was to be timed.
-        fault: The check that the artifact fails: `loads`, `interface` or `runs`.
-        missing: Whether the target has not got what the job needs.
-        reason: Of a fault or of what is missing.
     """
 
-    facts: dict[str, str] = field(default_factory=dict)
     figures: dict[str, float] = field(default_factory=dict)
     inputs: tuple[Port, ...] | None = None
     outputs: tuple[Port, ...] | None = None
-    arrays: dict[str, Tensor] | None = None
-    latency: Latency | None = None
-    fault: str = ""
-    missing: bool = False
-    reason: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Question:
-    """A job; without one, a greeting that asks for the facts."""
+class Timed:
+    """What came of a job that was timed."""
 
-    job: Job | None = None
-
-
-def pack(arrays: Mapping[str, Array]) -> dict[str, Tensor]:
-    """Returns arrays as text."""
-    return {
-        name: Tensor(
-            dtype=array.dtype.name,
-            shape=array.shape,
-            data=base64.b64encode(np.ascontiguousarray(array).astype(array.dtype.newbyteorder("<")).tobytes()).decode(),
-        )
-        for name, array in arrays.items()
-    }
-
-
-def unpack(tensors: Mapping[str, Tensor]) -> dict[str, Array]:
-    """Returns the arrays that `pack` wrote.
-
-    Raises:
-        TargetError: a tensor's type is unknown, or its data does not fit its shape.
-    """
-    return {name: _array(name, tensor) for name, tensor in tensors.items()}
-
-
-def _array(name: str, tensor: Tensor) -> Array:
-    if tensor.dtype not in _DTYPES:
-        raise TargetError(f"the answer's tensor {name!r} has the unknown type {tensor.dtype!r}")
-    try:
-        data = base64.b64decode(tensor.data, validate=True)
-        array = np.frombuffer(data, np.dtype(tensor.dtype).newbyteorder("<")).reshape(tensor.shape)
-    except (binascii.Error, ValueError) as e:
-        raise TargetError(f"the answer's tensor {name!r} does not hold {list(tensor.shape)} {tensor.dtype}") from e
-    return array.astype(tensor.dtype)
+    figures: dict[str, float] = field(default_factory=dict)
+    latency: Latency

@@ -11,11 +11,12 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pocketvae.benchmarks.execution.protocol import ArtifactFault, interface_problem
-from pocketvae.benchmarks.remote.messages import Answer, Job, pack
+from pocketvae.benchmarks.execution.protocol import interface_problem
+from pocketvae.benchmarks.remote.messages import Job, Ran, Timed, TimedJob
 from pocketvae.benchmarks.remote.runner import RemoteRunner
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import TargetError
+from pocketvae.errors import ArtifactFault, TargetError
+from pocketvae.processes.arrays import Arrays
 from pocketvae.runtimes.base import Array, FloatArray, Kernels, Runner, run_samples
 from pocketvae.runtimes.litert import LiteRtRunner, ReferenceRunner
 from pocketvae.spec import Precision, TensorSpec
@@ -26,14 +27,13 @@ _ARENA_STEP_BYTES = 16
 
 
 class MicroRemoteRunner(RemoteRunner):
-    """Answers with TensorFlow Lite Micro in place of LiteRT."""
+    """Runs artifacts with TensorFlow Lite Micro in place of LiteRT."""
 
-    def do(self, job: Job, artifact: ArtifactRecord, inputs: Mapping[str, Array]) -> Answer:
-        """See `RemoteRunner.do`; time is not measured, since the kernels here are not those of a microcontroller."""
-        if job.timed_calls:
-            raise TargetError("time here says nothing about a microcontroller")
+    def run(self, job: Job, inputs: Mapping[str, Array]) -> tuple[Ran, Arrays]:
+        """See `RemoteRunner.run`."""
         if job.batch != 1:
             raise TargetError("TensorFlow Lite Micro runs a file's first signature, whose batch is 1")
+        artifact = self._bundle.manifest.artifact(job.artifact)
         path, image_range = self._bundle.artifact_path(artifact), self._bundle.manifest.vae.image_range
         arena_bytes = smallest_arena_bytes(path.read_bytes())
         with MicroRunner(path, arena_bytes) as runner:
@@ -44,10 +44,16 @@ class MicroRemoteRunner(RemoteRunner):
                 outputs = run_samples(runner, inputs, image_range)
             except RuntimeError as e:
                 raise ArtifactFault("runs", f"TensorFlow Lite Micro: {e}") from e
-        arena = {"arena_bytes": float(arena_bytes)}
-        return Answer(
-            arrays=pack(outputs), figures={**arena, **_deviation(path, artifact, inputs, outputs, image_range)}
-        )
+        deviation = _deviation(path, artifact, inputs, outputs, image_range)
+        return Ran(figures={"arena_bytes": float(arena_bytes), **deviation}), dict(outputs)
+
+    def time(self, job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
+        """See `RemoteRunner.time`.
+
+        Raises:
+            TargetError: always, since the kernels here are not those of a microcontroller.
+        """
+        raise TargetError("time here says nothing about a microcontroller")
 
     def facts(self) -> dict[str, str]:
         """See `RemoteRunner.facts`."""

@@ -1,13 +1,13 @@
-// The program inside Node: reads questions from stdin, one line each, and writes answers to stdout.
+// The program inside Node: reads requests from stdin and writes responses to stdout.
 // Started as: node node.mjs FOLDER, where FOLDER holds node_modules.
 
 import { createRequire } from "node:module";
 import { readFile } from "node:fs/promises";
-import { createInterface } from "node:readline";
 import os from "node:os";
 import path from "node:path";
 
-import { answer, openOnnx } from "./samples.mjs";
+import { messages, respond } from "./envelope.mjs";
+import { methods, openOnnx } from "./samples.mjs";
 
 const folder = path.join(process.argv[2], "node_modules");
 const ort = createRequire(path.join(folder, "main.js"))("onnxruntime-node");
@@ -28,8 +28,5 @@ function facts() {
   return { "cpu": cpu, "node": process.versions.node, "onnxruntime-node": version, "machine": `${os.type()} ${os.machine()}` };
 }
 
-for await (const line of createInterface({ input: process.stdin })) {
-  const { job } = JSON.parse(line);
-  const reply = job ? await answer(job, () => {}, open) : { facts: facts() };
-  process.stdout.write(JSON.stringify(reply) + "\n");
-}
+const handlers = methods(facts, () => {}, open);
+for await (const request of messages(process.stdin)) process.stdout.write(await respond(request, handlers));

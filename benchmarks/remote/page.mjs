@@ -1,6 +1,7 @@
-// The program inside the browser: asks the server that it came from for questions and posts the answers.
+// The program inside the browser: asks the server that it came from for requests and posts the responses.
 
-import { Fault, Missing, answer, openOnnx } from "./samples.mjs";
+import { ArtifactFault, TargetError, decode, respond } from "./envelope.mjs";
+import { methods, openOnnx } from "./samples.mjs";
 
 const parameters = new URLSearchParams(location.search);
 const threads = Number(parameters.get("threads") ?? 1);
@@ -15,7 +16,7 @@ function load(name, start) {
 function litertFor(job) {
   return load("litert", async () => {
     const core = await import("@litertjs/core");
-    // Operators that WebGPU has not got can run on the processor in between only where WebAssembly can be suspended,
+    // Operators that WebGPU does not support can run on the processor in between only where WebAssembly can be suspended,
     // and LiteRT.js has no build that has threads too.
     const jspi = job.accelerator === "webgpu";
     const options = { threads: threads > 1 && !jspi, jspi };
@@ -33,7 +34,7 @@ async function openTflite(job) {
   try {
     model = await litert.loadAndCompile(job.location, { accelerator, cpuOptions });
   } catch (error) {
-    throw new Fault("loads", error);
+    throw new ArtifactFault("loads", error);
   }
   const signature = model.signatures[`batch_${job.batch}`] ?? model;
   const port = ({ name, dtype, shape }) => ({ name, dtype, shape: [...shape] });
@@ -82,15 +83,16 @@ async function openOnnxHere(job) {
 
 async function prepare(job) {
   if (job.accelerator === "webgpu" && !(await navigator.gpu?.requestAdapter())) {
-    throw new Missing("this browser has no WebGPU adapter");
+    throw new TargetError("this browser has no WebGPU adapter");
   }
   if (job.format === "tflite" && job.kernels === "builtin") {
-    throw new Missing("LiteRT.js has no kernels but the optimized ones");
+    throw new TargetError("LiteRT.js has no kernels but the optimized ones");
   }
   await (job.format === "tflite" ? litertFor(job) : onnxruntimeFor(job));
 }
 
-function open(job) {
+function open(given) {
+  const job = { ...given, location: `./bundle/${given.location}` };
   return job.format === "tflite" ? openTflite(job) : openOnnxHere(job);
 }
 
@@ -110,19 +112,20 @@ async function facts() {
   };
 }
 
-/** Answers one question; a job for another number of threads is answered by the page loaded anew. */
+const handlers = methods(facts, prepare, open);
+
+/** Answers one request; a job for another number of threads is answered by the page loaded anew. */
 async function step() {
-  const response = await fetch("./question");
+  const response = await fetch("./request");
   if (response.status === 204) return;
-  const { id, question } = await response.json();
-  const job = question.job;
+  const request = decode(new Uint8Array(await response.arrayBuffer()));
+  const { id, params: job } = request.message;
   if (job && job.threads !== threads) {
     location.search = `?threads=${job.threads}`;
     await new Promise(() => {});
   }
   if (job) log.append(Object.assign(document.createElement("li"), { textContent: job.artifact }));
-  const reply = job ? await answer({ ...job, location: `./bundle/${job.location}` }, prepare, open) : { facts: await facts() };
-  await fetch(`./answer?id=${id}`, { method: "POST", body: JSON.stringify(reply) });
+  await fetch(`./response?id=${id}`, { method: "POST", body: await respond(request, handlers) });
 }
 
 fetch("./alive").catch(() => {});

@@ -1,56 +1,62 @@
-"""Answers that are kept while a run over a connection lasts, so that a lost one costs nothing that was done."""
+"""Responses that are kept while a run over a connection lasts, so that a lost one costs nothing that was done."""
 
 from __future__ import annotations
 
 import shutil
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
-from pocketvae.benchmarks.remote.channel import Channel
-from pocketvae.processes.line_process import LineProcessError
-from pocketvae.system.files import sha256_bytes, write_text
+from pocketvae.benchmarks.remote.messages import Method
+from pocketvae.errors import ChannelError
+from pocketvae.processes.envelope import Request, Response, decode, encode
+from pocketvae.processes.failures import is_passing
+from pocketvae.processes.rpc import Channel
+from pocketvae.system.files import sha256_bytes, write_bytes
 
 # What ssh itself ends with; any other code is that of the program at the other end.
 _CONNECTION_LOST = 255
 _PAUSES_S = (1.0, 4.0)
+_SUFFIX = ".response"
 
 
 class ResponseCache:
-    """A channel that keeps every answer to a job, and tries again when the connection is lost.
+    """A channel that keeps every response to a job, and tries again when the connection is lost.
 
-    An answer is kept for what answered the greeting alone: a machine that has other versions by now is asked again.
+    A response counts for the greeting that came before it: a machine that has other versions by now is asked again.
     """
 
     def __init__(self, channel: Channel, folder: Path, *, pause: Callable[[float], None] = time.sleep) -> None:
-        """Opens the answers that an earlier, broken run has left.
+        """Opens the responses that an earlier, broken run has left.
 
         Args:
             channel: Over a connection; closed with this.
-            folder: Of the answers; removed by a run that ends well.
+            folder: Of the responses; removed by a run that ends well.
             pause: Waits so many seconds before the connection is tried again.
         """
         self._channel, self._folder, self._pause = channel, folder, pause
-        self._lost: LineProcessError | None = None
-        self._greeting, self._is_closed = "", False
+        self._lost: ChannelError | None = None
+        self._greeting, self._is_closed = b"", False
 
-    def ask(self, line: str, time_limit_s: float) -> str:
-        """See `Channel.ask`; a job that has an answer is not sent again."""
-        if '"job": null' in line:
-            self._greeting = self._send(line, time_limit_s)
-            return self._greeting
-        kept = self._folder / f"{sha256_bytes(f'{self._greeting}{line}'.encode())}.json"
+    def ask(self, request: Request, time_limit_s: float) -> Response:
+        """See `Channel.ask`; a job that has a response is not sent again."""
+        if request.method == Method.FACTS:
+            response = self._send(request, time_limit_s)
+            self._greeting = encode(replace(response, id=0))
+            return response
+        kept = self._folder / f"{sha256_bytes(self._greeting + encode(replace(request, id=0)))}{_SUFFIX}"
         if kept.is_file():
-            return kept.read_text("utf-8")
-        answer = self._send(line, time_limit_s)
+            return replace(decode(Response, kept.read_bytes()), id=request.id)
+        response = self._send(request, time_limit_s)
         # What is missing there may have come by the next run.
-        if '"missing": true' not in answer:
+        if response.error is None or not is_passing(response.error):
             self._folder.mkdir(parents=True, exist_ok=True)
-            write_text(kept, answer)
-        return answer
+            write_bytes(kept, encode(response))
+        return response
 
     def close(self) -> None:
-        """See `Channel.close`; the answers stay when the connection was lost."""
+        """See `Channel.close`; the responses stay when the connection was lost."""
         if self._is_closed:
             return
         self._is_closed = True
@@ -63,23 +69,23 @@ class ResponseCache:
         """Whether the connection was lost and did not come back."""
         return self._lost is not None
 
-    def _send(self, line: str, time_limit_s: float) -> str:
+    def _send(self, request: Request, time_limit_s: float) -> Response:
         if self._lost is not None:
             raise self._lost
         for pause_s in (*_PAUSES_S, None):
             try:
-                return self._channel.ask(line, time_limit_s)
-            except LineProcessError as e:
+                return self._channel.ask(request, time_limit_s)
+            except ChannelError as e:
                 if e.code != _CONNECTION_LOST:
                     raise
                 if pause_s is None:
-                    self._lost = LineProcessError(self._say(e), e.code)
+                    self._lost = ChannelError(self._say(e), e.code)
                     raise self._lost from e
             self._pause(pause_s)
         raise AssertionError("the last attempt returns or raises")
 
-    def _say(self, error: LineProcessError) -> str:
-        count = len(list(self._folder.glob("*.json"))) if self._folder.is_dir() else 0
+    def _say(self, error: ChannelError) -> str:
+        count = len(list(self._folder.glob(f"*{_SUFFIX}"))) if self._folder.is_dir() else 0
         kept = f"{count} results are kept, and the same command goes on from there" if count else "run it again"
         reason = str(error).partition(": ")[2] or str(error)
         return f"the connection was lost: {reason}; {kept}"

@@ -10,11 +10,11 @@ import time
 from collections.abc import Mapping
 
 from pocketvae.benchmarks.execution.local import HostRun
-from pocketvae.benchmarks.execution.protocol import ArtifactFault, Latency
-from pocketvae.benchmarks.remote.messages import Answer, Job, Question, pack, unpack
+from pocketvae.benchmarks.execution.protocol import Latency
+from pocketvae.benchmarks.remote.messages import Job, Method, Ran, Timed, TimedJob
 from pocketvae.bundle.bundle import Bundle
-from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import PocketVaeError, TargetError
+from pocketvae.processes.arrays import Arrays
+from pocketvae.processes.rpc import Handler, Handlers, handler
 from pocketvae.runtimes.base import Array, quantize
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.system.environment import current_environment
@@ -24,32 +24,25 @@ _WARMUP_CALLS = 20
 
 
 class RemoteRunner:
-    """Answers questions about one bundle."""
+    """Runs and times the artifacts of one bundle."""
 
     def __init__(self, bundle: Bundle) -> None:
         """Keeps the bundle; files are opened when they are asked for."""
         self._bundle, self._run = bundle, HostRun(bundle)
 
-    def answer(self, question: Question) -> Answer:
-        """Does one job; an error becomes part of the answer."""
-        if question.job is None:
-            return Answer(facts=self.facts())
-        try:
-            artifact = self._bundle.manifest.artifact(question.job.artifact)
-            return self.do(question.job, artifact, unpack(question.job.inputs))
-        except ArtifactFault as e:
-            return Answer(fault=e.check, reason=str(e))
-        except TargetError as e:
-            return Answer(missing=True, reason=str(e))
-        except PocketVaeError as e:
-            return Answer(fault="runs", reason=str(e))
+    def handlers(self) -> Handlers:
+        """Returns what the methods do."""
+        return {
+            Method.FACTS: handler(type(None), lambda _: self.facts()),
+            Method.RUN: Handler(params=Job, do=self.run),
+            Method.TIME: Handler(params=TimedJob, do=lambda job, inputs: (self.time(job, inputs), {})),
+        }
 
-    def do(self, job: Job, artifact: ArtifactRecord, inputs: Mapping[str, Array]) -> Answer:
-        """Runs or times an artifact."""
-        if job.timed_calls:
-            return Answer(latency=self._time(job, artifact, inputs))
+    def run(self, job: Job, inputs: Mapping[str, Array]) -> tuple[Ran, Arrays]:
+        """Runs an artifact on every sample."""
+        artifact = self._bundle.manifest.artifact(job.artifact)
         outputs = self._run.outputs(artifact, inputs, kernels=job.kernels, num_threads=job.threads, batch=job.batch)
-        return Answer(arrays=pack(outputs))
+        return Ran(), dict(outputs)
 
     def facts(self) -> dict[str, str]:
         """Returns what runs here."""
@@ -57,14 +50,14 @@ class RemoteRunner:
         machine = f"{environment.system} {environment.machine}"
         return {"machine": machine, "cpu": environment.cpu, "python": platform.python_version(), **environment.versions}
 
-    def _time(self, job: Job, artifact: ArtifactRecord, inputs: Mapping[str, Array]) -> Latency:
+    def time(self, job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
+        """Times an artifact on the first sample."""
+        artifact = self._bundle.manifest.artifact(job.artifact)
+        image_range = self._bundle.manifest.vae.image_range
         started = time.perf_counter()
         path = self._bundle.artifact_path(artifact)
         with open_runner(path, artifact.format, num_threads=job.threads, kernels=job.kernels) as runner:
-            feed = {
-                name: quantize(values[:1], runner.inputs[name], self._bundle.manifest.vae.image_range)
-                for name, values in inputs.items()
-            }
+            feed = {name: quantize(values[:1], runner.inputs[name], image_range) for name, values in inputs.items()}
             loaded = time.perf_counter()
             runner.run(feed)
             first = time.perf_counter()
@@ -72,4 +65,6 @@ class RemoteRunner:
                 runner.run(feed)
             loops = calibrate_loops(lambda: runner.run(feed))
             values = time_values(lambda: runner.run(feed), loops=loops, count=job.timed_calls)
-        return Latency(load_s=loaded - started, first_s=first - loaded, values_s=tuple(values), loops=loops)
+        return Timed(
+            latency=Latency(load_s=loaded - started, first_s=first - loaded, values_s=tuple(values), loops=loops)
+        )

@@ -1,13 +1,7 @@
-// What Node and the browser share: tensors as text, one call per sample, times.
+// What Node and the browser share: the methods of the program inside them, one call per sample, times.
 
-const TYPES = {
-  float32: Float32Array,
-  int8: Int8Array,
-  uint8: Uint8Array,
-  int16: Int16Array,
-  int32: Int32Array,
-  int64: globalThis.BigInt64Array,
-};
+import { ArtifactFault, TargetError, firstLine } from "./envelope.mjs";
+
 const WARMUP_CALLS = 20;
 // A value has to be this much longer than a step of the clock.
 const CLOCK_STEPS = 20;
@@ -15,45 +9,37 @@ const MOST_LOOPS = 1024;
 // What onnxruntime's JavaScript packages say where none of the execution providers can be started.
 const NO_BACKEND = "no available backend found";
 
-function firstLine(error) {
-  return String(error?.message ?? error).split("\n")[0].slice(0, 300);
-}
-
-/** The artifact is wrong; `check` is what it fails: loads, interface or runs. */
-export class Fault extends Error {
-  constructor(check, error) {
-    super(firstLine(error));
-    this.check = check;
-  }
-}
-
-/** The target has not got what the job needs. */
-export class Missing extends Error {}
-
 /**
- * Does a job and returns the answer: `prepare` starts the runtime, which an app does once and which is not timed; `open`
- * opens the artifact.
+ * Returns what the methods do: `facts` says what runs here, `prepare` starts the runtime, which an app does once and
+ * which is not timed, and `open` opens the artifact.
  */
-export async function answer(job, prepare, open) {
+export function methods(facts, prepare, open) {
+  return {
+    facts: async () => ({ result: await facts() }),
+    run: (job, inputs) => withRunner(job, prepare, open, async (runner) => ({
+      result: { figures: runner.figures ?? {}, inputs: runner.inputs, outputs: runner.outputs },
+      arrays: await runSamples(runner, inputs(), job.batch),
+    })),
+    time: (job, inputs) => withRunner(job, prepare, open, async (runner, load_s) => ({
+      result: { figures: runner.figures ?? {}, latency: { load_s, ...(await time(runner, inputs(), job)) } },
+    })),
+  };
+}
+
+/** Opens the artifact of a job, does something with it, and closes it; what goes wrong then is its fault. */
+async function withRunner(job, prepare, open, work) {
+  await start(job, prepare);
   try {
-    await start(job, prepare);
     const started = performance.now();
     const runner = await open(job);
-    const loaded = performance.now();
+    const load_s = (performance.now() - started) / 1e3;
     try {
-      const inputs = unpackAll(job.inputs);
-      const ports = { inputs: runner.inputs, outputs: runner.outputs, figures: runner.figures ?? {} };
-      if (job.timed_calls) {
-        return { ...ports, latency: { load_s: (loaded - started) / 1e3, ...(await time(runner, inputs, job)) } };
-      }
-      return { ...ports, arrays: await runSamples(runner, inputs, job.batch) };
+      return await work(runner, load_s);
     } finally {
       await runner.close();
     }
   } catch (error) {
-    if (error instanceof Missing) return { missing: true, reason: error.message };
-    const fault = error instanceof Fault ? error : new Fault("runs", error);
-    return { fault: fault.check, reason: fault.message };
+    throw error instanceof ArtifactFault || error instanceof TargetError ? error : new ArtifactFault("runs", error);
   }
 }
 
@@ -62,7 +48,7 @@ async function start(job, prepare) {
   try {
     await prepare(job);
   } catch (error) {
-    throw error instanceof Missing ? error : new Missing(`the runtime does not start: ${firstLine(error)}`);
+    throw error instanceof TargetError ? error : new TargetError(`the runtime does not start: ${firstLine(error)}`);
   }
 }
 
@@ -77,14 +63,14 @@ async function runSamples(runner, inputs, batch) {
       found.parts.push(tensor.data.slice(0, (tensor.data.length / batch) * wanted));
     }
   }
-  return Object.fromEntries(Object.entries(collected).map(([name, { shape, parts }]) => [name, pack(shape, parts)]));
+  return collected;
 }
 
 async function run(runner, feed) {
   try {
     return await runner.run(feed);
   } catch (error) {
-    throw error instanceof Missing ? error : new Fault("runs", error);
+    throw error instanceof TargetError ? error : new ArtifactFault("runs", error);
   }
 }
 
@@ -130,34 +116,6 @@ function samples(inputs, start, batch) {
   );
 }
 
-function unpackAll(tensors) {
-  return Object.fromEntries(
-    Object.entries(tensors).map(([name, { dtype, shape, data }]) => {
-      if (!TYPES[dtype]) throw new Missing(`JavaScript has no arrays of ${dtype}`);
-      const bytes = Uint8Array.from(atob(data), (character) => character.charCodeAt(0));
-      return [name, { dtype, shape, data: new TYPES[dtype](bytes.buffer) }];
-    }),
-  );
-}
-
-function pack(shape, parts) {
-  const dtype = Object.keys(TYPES).find((name) => parts[0] instanceof TYPES[name]);
-  if (!dtype) throw new Missing(`an output is a ${parts[0]?.constructor?.name}, which cannot be sent`);
-  const texts = [];
-  for (const part of parts) texts.push(new Uint8Array(part.buffer, part.byteOffset, part.byteLength));
-  return { dtype, shape, data: base64(texts) };
-}
-
-function base64(chunks) {
-  let text = "";
-  for (const chunk of chunks) {
-    for (let start = 0; start < chunk.length; start += 0x8000) {
-      text += String.fromCharCode(...chunk.subarray(start, start + 0x8000));
-    }
-  }
-  return btoa(text);
-}
-
 /** Opens an ONNX file with any of onnxruntime's JavaScript packages. */
 export async function openOnnx(ort, job, options) {
   let session;
@@ -165,8 +123,8 @@ export async function openOnnx(ort, job, options) {
     session = await ort.InferenceSession.create(job.location, options);
   } catch (error) {
     // onnxruntime-web starts its WebAssembly with the first file.
-    if (firstLine(error).startsWith(NO_BACKEND)) throw new Missing(`the runtime does not start: ${firstLine(error)}`);
-    throw new Fault("loads", error);
+    if (firstLine(error).startsWith(NO_BACKEND)) throw new TargetError(`the runtime does not start: ${firstLine(error)}`);
+    throw new ArtifactFault("loads", error);
   }
   // A file of several batch sizes leaves its first dimension open and gives it a name.
   const size = (dimension) => (typeof dimension === "number" ? dimension : job.batch);

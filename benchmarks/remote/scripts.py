@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae.benchmarks.execution.protocol import ArtifactFault, Latency, interface_problem
-from pocketvae.benchmarks.remote.channel import Channel, ChannelRun
-from pocketvae.benchmarks.remote.messages import Job, Port, pack, unpack
+from pocketvae.benchmarks.execution.protocol import interface_problem
+from pocketvae.benchmarks.remote.channel import ChannelRun
+from pocketvae.benchmarks.remote.messages import Job, Port, Ran
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import TargetError
-from pocketvae.runtimes.base import Array, FloatArray, Kernels, dequantize, quantize
+from pocketvae.errors import ArtifactFault, TargetError
+from pocketvae.processes.rpc import Channel
+from pocketvae.runtimes.base import Array, FloatArray, dequantize, quantize
 from pocketvae.spec import TensorSpec
 
 
@@ -38,52 +39,44 @@ class ScriptRun(ChannelRun):
         self._image_range = bundle.manifest.vae.image_range
         super().__init__(name, channel)
 
-    def outputs(
+    def job(self, artifact: ArtifactRecord, num_threads: int) -> Job:
+        """See `ChannelRun.job`."""
+        job = super().job(artifact, num_threads)
+        return replace(job, location=self.location(artifact), accelerator=self._accelerator)
+
+    def feed(self, artifact: ArtifactRecord, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
+        """See `ChannelRun.feed`: inputs as the artifact takes them.
+
+        Raises:
+            TargetError: one is missing, or is none of the artifact's.
+        """
+        specs = {spec.name: spec for spec in artifact.inputs}
+        if set(specs) != set(inputs):
+            raise TargetError(f"{self._name}: inputs must be {sorted(specs)}, got {sorted(inputs)}")
+        return {name: quantize(np.asarray(values), specs[name], self._image_range) for name, values in inputs.items()}
+
+    def received(
         self,
         artifact: ArtifactRecord,
+        ran: Ran,
+        outputs: Mapping[str, Array],
         inputs: Mapping[str, Array],
-        *,
-        kernels: Kernels = Kernels.OPTIMIZED,
-        num_threads: int = 1,
-        batch: int = 1,
+        batch: int,
     ) -> dict[str, FloatArray]:
-        """See `TargetRun.outputs`."""
-        answer = self.do(replace(self._job(artifact, inputs, num_threads), kernels=kernels, batch=batch))
-        _check_interface(artifact, answer.inputs, answer.outputs, batch)
-        arrays = unpack(answer.arrays or {})
+        """See `ChannelRun.received`."""
+        _check_interface(artifact, ran, batch)
         specs = {spec.name: spec for spec in artifact.outputs}
-        if set(arrays) != set(specs):
-            raise ArtifactFault("interface", f"outputs must be {sorted(specs)}, got {sorted(arrays)}")
+        if set(outputs) != set(specs):
+            raise ArtifactFault("interface", f"outputs must be {sorted(specs)}, got {sorted(outputs)}")
         count = len(next(iter(inputs.values())))
-        for name, array in arrays.items():
+        for name, array in outputs.items():
             if array.shape != (count, *specs[name].shape[1:]):
                 raise ArtifactFault("interface", f"output {name!r} must be {specs[name].shape}, got {array.shape}")
-        return {name: dequantize(array, specs[name], self._image_range) for name, array in arrays.items()}
-
-    def latency(
-        self, artifact: ArtifactRecord, inputs: Mapping[str, Array], *, num_threads: int = 1, count: int = 200
-    ) -> Latency:
-        """See `TargetRun.latency`."""
-        first = {name: values[:1] for name, values in inputs.items()}
-        return self.timed(replace(self._job(artifact, first, num_threads), timed_calls=count))
+        return {name: dequantize(array, specs[name], self._image_range) for name, array in outputs.items()}
 
     def location(self, artifact: ArtifactRecord) -> str:
         """Returns where the program finds an artifact: by default its path on this machine."""
         return str(self._bundle.artifact_path(artifact).absolute())
-
-    def _job(self, artifact: ArtifactRecord, inputs: Mapping[str, Array], num_threads: int) -> Job:
-        specs = {spec.name: spec for spec in artifact.inputs}
-        if set(specs) != set(inputs):
-            raise TargetError(f"{self._name}: inputs must be {sorted(specs)}, got {sorted(inputs)}")
-        feed = {name: quantize(np.asarray(values), specs[name], self._image_range) for name, values in inputs.items()}
-        return Job(
-            artifact=artifact.name,
-            location=self.location(artifact),
-            format=artifact.format,
-            accelerator=self._accelerator,
-            threads=num_threads,
-            inputs=pack(feed),
-        )
 
 
 def write_scripts(folder: Path, names: tuple[str, ...]) -> None:
@@ -97,12 +90,10 @@ def script_bytes(name: str) -> bytes:
     return resources.files("pocketvae.benchmarks.remote").joinpath(name).read_bytes()
 
 
-def _check_interface(
-    artifact: ArtifactRecord, inputs: tuple[Port, ...] | None, outputs: tuple[Port, ...] | None, batch: int
-) -> None:
+def _check_interface(artifact: ArtifactRecord, ran: Ran, batch: int) -> None:
     found = [
         {port.name: _seen(port, declared) for port in ports or ()}
-        for ports, declared in ((inputs, artifact.inputs), (outputs, artifact.outputs))
+        for ports, declared in ((ran.inputs, artifact.inputs), (ran.outputs, artifact.outputs))
     ]
     problem = interface_problem(artifact, found[0], found[1], batch)
     if problem:

@@ -1,6 +1,6 @@
 """The program inside a target: serves a remote runner on its own pipes.
 
-Run as `python -m pocketvae.benchmarks.remote.serve BUNDLE [--runtime NAME]`; questions come on stdin, answers go to
+Run as `python -m pocketvae.benchmarks.remote.serve BUNDLE [--runtime NAME]`; requests come on stdin, responses go to
 stdout.
 """
 
@@ -9,12 +9,11 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from pocketvae.benchmarks.remote.messages import Question
 from pocketvae.benchmarks.remote.runner import RemoteRunner
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import MANIFEST_NAME, Manifest
-from pocketvae.documents import decode, decode_line, encode_line
-from pocketvae.processes.line_process import serve_lines
+from pocketvae.documents import decode
+from pocketvae.processes.rpc import serve
 
 
 def read_bundle(folder: Path) -> Bundle:
@@ -31,7 +30,7 @@ def main(words: list[str]) -> int:
         from pocketvae.benchmarks.remote.micro import MicroRemoteRunner
 
         runner = MicroRemoteRunner(bundle)
-    serve_lines(lambda line: encode_line(runner.answer(decode_line(Question, line))))
+    serve(runner.handlers())
     return 0
 
 

@@ -5,15 +5,15 @@ from typing import TYPE_CHECKING
 from pocketvae.lazy_names import lazy_names
 
 if TYPE_CHECKING:
-    from pocketvae.benchmarks.execution.protocol import ArtifactFault, Target, TargetRun
+    from pocketvae.benchmarks.execution.protocol import TargetRun
+    from pocketvae.benchmarks.execution.target import Target
     from pocketvae.benchmarks.targets.registry import known_targets, make_target
+    from pocketvae.errors import ArtifactFault
 
 _MODULES = {
-    "pocketvae.benchmarks.execution.protocol": (
-        "ArtifactFault",
-        "Target",
-        "TargetRun",
-    ),
+    "pocketvae.benchmarks.execution.protocol": ("TargetRun",),
+    "pocketvae.benchmarks.execution.target": ("Target",),
+    "pocketvae.errors": ("ArtifactFault",),
     "pocketvae.benchmarks.targets.registry": (
         "known_targets",
         "make_target",

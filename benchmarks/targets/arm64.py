@@ -9,7 +9,8 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from pocketvae.benchmarks.execution.protocol import Latency, Target, TargetRun
+from pocketvae.benchmarks.execution.protocol import Latency, TargetRun
+from pocketvae.benchmarks.execution.target import Target
 from pocketvae.benchmarks.remote.channel import ChannelRun
 from pocketvae.benchmarks.remote.wheel import WHEEL_NAME, wheel_bytes
 from pocketvae.bundle.bundle import Bundle

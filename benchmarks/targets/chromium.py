@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 
-from pocketvae.benchmarks.execution.protocol import Latency, Target, TargetRun
+from pocketvae.benchmarks.execution.protocol import Latency, TargetRun
+from pocketvae.benchmarks.execution.target import Target
 from pocketvae.benchmarks.remote.browser import Browser
-from pocketvae.benchmarks.remote.messages import Job
 from pocketvae.benchmarks.remote.scripts import ScriptRun
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError, unknown_name
+from pocketvae.runtimes.base import Array
 from pocketvae.spec import Format, Precision
 from pocketvae.system.cache import ONNXRUNTIME_WEB_VERSION
 from pocketvae.system.tools import npm
@@ -139,15 +141,17 @@ class ChromiumRun(ScriptRun):
         """See `ScriptRun.location`: the name on the page's server."""
         return artifact.file.path
 
-    def timed(self, job: Job) -> Latency:
-        """See `ChannelRun.timed`.
+    def latency(
+        self, artifact: ArtifactRecord, inputs: Mapping[str, Array], *, num_threads: int = 1, count: int = 200
+    ) -> Latency:
+        """See `TargetRun.latency`.
 
         Raises:
             TargetError: on WebGPU, which is emulated.
         """
         if self._accelerator == "webgpu":
             raise TargetError(f"{self._name}: WebGPU is emulated on the processor, so its time says nothing")
-        return super().timed(job)
+        return super().latency(artifact, inputs, num_threads=num_threads, count=count)
 
 
 def _program() -> str:

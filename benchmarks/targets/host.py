@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pocketvae.benchmarks.execution.local import HostRun
-from pocketvae.benchmarks.execution.protocol import Target, TargetRun, refuse_option
+from pocketvae.benchmarks.execution.protocol import TargetRun
+from pocketvae.benchmarks.execution.target import Target, refuse_option
 from pocketvae.bundle.bundle import Bundle
 
 

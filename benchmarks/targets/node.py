@@ -6,7 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from pocketvae.benchmarks.execution.protocol import Target, TargetRun, refuse_option
+from pocketvae.benchmarks.execution.protocol import TargetRun
+from pocketvae.benchmarks.execution.target import Target, refuse_option
 from pocketvae.benchmarks.remote.scripts import ScriptRun, write_scripts
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
@@ -54,7 +55,7 @@ class NodeTarget(Target):
         node = _node()
         folder = Path(tempfile.mkdtemp(prefix="pocketvae-node-"))
         try:
-            write_scripts(folder, ("node.mjs", "samples.mjs"))
+            write_scripts(folder, ("node.mjs", "samples.mjs", "envelope.mjs"))
             process = LineProcess([node, str(folder / "node.mjs"), str(self._folder)])
             return NodeRun(self.name, process, bundle, folder)
         except BaseException:

@@ -7,7 +7,7 @@ import pkgutil
 from functools import cache
 
 import pocketvae.benchmarks.targets as package
-from pocketvae.benchmarks.execution.protocol import Target
+from pocketvae.benchmarks.execution.target import Target
 from pocketvae.errors import unknown_name
 
 _NO_TARGETS = frozenset({"protocol", "registry"})

@@ -9,7 +9,8 @@ import shutil
 import warnings
 from pathlib import Path
 
-from pocketvae.benchmarks.execution.protocol import Target, TargetRun
+from pocketvae.benchmarks.execution.protocol import TargetRun
+from pocketvae.benchmarks.execution.target import Target
 from pocketvae.benchmarks.remote.channel import ChannelRun
 from pocketvae.benchmarks.remote.response_cache import ResponseCache
 from pocketvae.benchmarks.remote.secure_shell import Address, cache_path, packed
@@ -116,7 +117,6 @@ class SshRun(ChannelRun):
             TargetError: it does not start.
         """
         self.held = contextlib.ExitStack()
-        self._journal = response_cache
         super().__init__(name, response_cache)
 
     def close(self) -> None:
@@ -130,7 +130,7 @@ def _runner(address: Address, python: str, folder: str) -> LineProcess:
         f"echo; cd / && PYTHONPATH={folder}/{WHEEL_NAME} PYTHONSAFEPATH=1 "
         f"exec {python} -m pocketvae.benchmarks.remote.serve {folder}/bundle"
     )
-    return LineProcess(address.command(script), answers_begin="{")
+    return LineProcess(address.command(script))
 
 
 def _token(answers: Path) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import platform
 import sys
 
-from pocketvae.benchmarks.execution.protocol import Target, TargetRun, refuse_option
+from pocketvae.benchmarks.execution.protocol import TargetRun
+from pocketvae.benchmarks.execution.target import Target, refuse_option
 from pocketvae.benchmarks.remote.channel import ChannelRun
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord

@@ -1,4 +1,4 @@
-"""A child process that answers one line with one line: where work can crash, hang or must be measured alone."""
+"""A child process that answers requests on its pipes: where work can crash, hang or must be measured alone."""
 
 from __future__ import annotations
 
@@ -8,35 +8,22 @@ import os
 import queue
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, Self
 
+from pocketvae.errors import ChannelError
+from pocketvae.processes.envelope import Request, Response, encode, read
 from pocketvae.processes.guard import MemoryGuard
+from pocketvae.processes.rpc import unreadable
 
 _END_GRACE_S = 10.0
-_PARENT_INTERVAL_S = 0.5
-
-
-class LineProcessError(Exception):
-    """The child crashed or took too long; the message says which. The next question starts a new child.
-
-    Attributes:
-        code: What the child ended with, where it ended by itself; negative for a signal.
-    """
-
-    def __init__(self, message: str, code: int | None = None) -> None:
-        """Keeps the code beside the message."""
-        super().__init__(message)
-        self.code = code
 
 
 class LineProcess:
-    """Starts the child at the first question; a context manager that never leaves one behind."""
+    """Starts the child at the first request; a context manager that never leaves one behind."""
 
     def __init__(
         self,
@@ -44,7 +31,6 @@ class LineProcess:
         *,
         environment: Mapping[str, str] | None = None,
         memory_limit_bytes: int | None = None,
-        answers_begin: str = "",
     ) -> None:
         """Keeps what to start.
 
@@ -52,45 +38,48 @@ class LineProcess:
             command: Program and arguments.
             environment: Variables to add to this process's own.
             memory_limit_bytes: Of the child and its own children; it is ended when they use more.
-            answers_begin: What every answer begins with; lines before the first such one are dropped. A login shell
-                that the command goes through may print some.
         """
-        self._answers_begin = answers_begin
         self._memory_limit_bytes = memory_limit_bytes
         self._guard: MemoryGuard | None = None
         self._stopped = False
         self._command = list(command)
         self._environment = {**os.environ, **(environment or {})}
-        self._process: subprocess.Popen[str] | None = None
-        self._replies: queue.Queue[str | None] = queue.Queue()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._responses: queue.Queue[Response | Exception | None] = queue.Queue()
         self._stderr: IO[bytes] | None = None
 
-    def ask(self, line: str, time_limit_s: float) -> str:
-        """Sends one line and returns the answer.
+    def ask(self, request: Request, time_limit_s: float) -> Response:
+        """Sends a request and returns its response.
 
         Raises:
-            LineProcessError: the child cannot be started, ended, or did not answer in time and was ended.
+            ChannelError: the child cannot be started, ended, did not answer in time and was ended, or sent what cannot
+                be read. The next request starts a new child.
         """
         process = self._process or self._start()
         if self._stopped:
             self.close(kill=True)
-            raise LineProcessError("it was stopped")
+            raise ChannelError("it was stopped")
         try:
             assert process.stdin is not None  # noqa: S101 - opened as a pipe
-            process.stdin.write(line + "\n")
+            process.stdin.write(encode(request))
             process.stdin.flush()
-            answer = self._replies.get(timeout=time_limit_s)
+            response = self._responses.get(timeout=time_limit_s)
         except queue.Empty:
             self.close(kill=True)
-            raise LineProcessError(f"it took longer than {time_limit_s:g} s and was ended") from None
+            raise ChannelError(f"it took longer than {time_limit_s:g} s and was ended") from None
         except OSError:
-            answer = None
-        if answer is None:
+            response = None
+        if response is None:
             raise self._ended()
-        return answer
+        if isinstance(response, Response) and response.id == request.id:
+            return response
+        self.close(kill=True)
+        raise unreadable(
+            response if isinstance(response, Exception) else ValueError(f"it belongs to request {response.id}")
+        )
 
     def stop(self) -> None:
-        """Ends the child at once and for good: a question that another thread asks next starts no new one."""
+        """Ends the child at once and for good: a request that another thread sends next starts no new one."""
         self._stopped = True
         self.close(kill=True)
 
@@ -126,30 +115,29 @@ class LineProcess:
     ) -> None:
         self.close(kill=kind is not None)
 
-    def _start(self) -> subprocess.Popen[str]:
+    def _start(self) -> subprocess.Popen[bytes]:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
-        self._replies = queue.Queue()
+        self._responses = queue.Queue()
         try:
             process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                text=True,
                 env=self._environment,
             )
         except OSError as e:
             self._stderr.close()
             raise cannot_start(self._command, e) from e
-        threading.Thread(target=_forward, args=(process, self._replies, self._answers_begin), daemon=True).start()
+        threading.Thread(target=_forward, args=(process, self._responses), daemon=True).start()
         self._process = process
         if self._memory_limit_bytes is not None:
             self._guard = MemoryGuard(process.pid, self._memory_limit_bytes)
         return process
 
-    def _ended(self) -> LineProcessError:
+    def _ended(self) -> ChannelError:
         code = self._process.wait() if self._process else None
-        return LineProcessError(self._describe_end(), code)
+        return ChannelError(self._describe_end(), code)
 
     def _describe_end(self) -> str:
         process, stderr = self._process, self._stderr
@@ -171,34 +159,22 @@ class LineProcess:
         return f"its process {how}{': ' + lines[-1][:300] if lines else ''}"
 
 
-def cannot_start(command: Sequence[str], error: OSError) -> LineProcessError:
+def cannot_start(command: Sequence[str], error: OSError) -> ChannelError:
     """Builds the error for a program that the system does not start: it is missing, or is made for another machine."""
-    return LineProcessError(f"{command[0]} cannot be started: {error.strerror or error}")
+    return ChannelError(f"{command[0]} cannot be started: {error.strerror or error}")
 
 
-def serve_lines(answer: Callable[[str], str]) -> None:
-    """The child's side: answers each line of stdin on stdout until stdin ends.
+def _forward(process: subprocess.Popen[bytes], responses: queue.Queue[Response | Exception | None]) -> None:
+    """Moves responses to the queue; None marks the end of the stream, an error what cannot be read.
 
-    Native libraries print on stdout, so the answers get a descriptor of their own and stdout becomes stderr. A parent
-    that was killed cannot end the child, so the child ends by itself.
+    A login shell that the command goes through may print something first.
     """
-    threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
-    answers = os.fdopen(os.dup(1), "w", encoding="utf-8")
-    os.dup2(2, 1)
-    for line in sys.stdin:
-        answers.write(answer(line) + "\n")
-        answers.flush()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(_PARENT_INTERVAL_S)
-    os._exit(1)
-
-
-def _forward(process: subprocess.Popen[str], replies: queue.Queue[str | None], begin: str) -> None:
-    """Moves answers to the queue, from the first line that begins so; None marks the end of the stream."""
     if process.stdout is not None:
-        for line in itertools.dropwhile(lambda line: not line.startswith(begin), process.stdout):
-            replies.put(line)
-    replies.put(None)
+        try:
+            for line in itertools.dropwhile(lambda line: not line.startswith(b"{"), process.stdout):
+                responses.put(read(Response, line, process.stdout))
+        except EOFError:
+            pass  # it died while it answered
+        except ValueError as e:
+            responses.put(e if line.endswith(b"\n") else None)
+    responses.put(None)

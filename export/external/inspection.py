@@ -1,4 +1,4 @@
-"""Looks at somebody's own models before anything is converted: what they take, what they return, what it means.
+"""Inspects user-supplied models before anything is converted: what they take, what they return, what it means.
 
 Run as `python -m pocketvae.export.external.inspection`: loading a model may crash or run code, so it has a process of
 its own.
@@ -16,17 +16,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.documents import decode_line, encode_line
-from pocketvae.errors import ExportError, PocketVaeError, TargetError
+from pocketvae.errors import ExportError
 from pocketvae.export.external.graph import TracedGraph, trace
-from pocketvae.export.external.messages import ExternalModels, Inspection, InspectionReply
+from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
 from pocketvae.export.external.roles import OutputMeaning, encoder_roles, image_shape_of, label_position, output_meaning
 from pocketvae.export.original import samples
 from pocketvae.keras.external import adapt
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.loading import OpenModel, Tensor, open_model
 from pocketvae.keras.model_form import JOINED, Flavour, ModelForm, Port, Role
-from pocketvae.processes.line_process import serve_lines
+from pocketvae.processes.rpc import handler, serve
 from pocketvae.spec import Component, VaeSpec
 from pocketvae.system.files import sha256_path
 
@@ -283,19 +282,9 @@ def _facts(component: Component, path: Path, opened: OpenModel) -> dict[str, str
     }
 
 
-def answer(models: ExternalModels) -> InspectionReply:
-    """Does one inspection; an error becomes part of the reply."""
-    try:
-        return InspectionReply(inspection=inspect_models(models))
-    except TargetError as e:
-        return InspectionReply(error=str(e), missing=True)
-    except PocketVaeError as e:
-        return InspectionReply(error=str(e))
-
-
 def main() -> int:
     """Serves on the process's own pipes."""
-    serve_lines(lambda line: encode_line(answer(decode_line(ExternalModels, line))))
+    serve({INSPECT: handler(ExternalModels, inspect_models)})
     return 0
 
 

@@ -1,4 +1,4 @@
-"""Somebody's own models: what the user says of them, and what was found when they were looked at."""
+"""User-supplied models: what the user says of them, and what was found when they were inspected."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ from pocketvae.export.external.roles import DecoderOutput
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm, Role
 from pocketvae.spec import Component, VaeSpec
+
+# The method of the process that inspects models: takes `ExternalModels` and returns `Inspection`.
+INSPECT = "inspect"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,12 +76,3 @@ class Inspection:
     forms: dict[Component, ModelForm]
     facts: dict[str, str]
     doubts: tuple[str, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class InspectionReply:
-    """The answer of the process that looks at models; `missing` says that a package is, not that a model is wrong."""
-
-    inspection: Inspection | None = None
-    error: str | None = None
-    missing: bool = False

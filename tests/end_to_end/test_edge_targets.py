@@ -84,7 +84,7 @@ def test_a_target_that_is_killed_in_the_middle_costs_one_artifact(tmp_path, bund
     bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
     first, second = bundle.manifest.artifacts
     with make_target("node").open(bundle) as run:
-        process = run._channel._process
+        process = run._client.channel._process
         process.kill()
         process.wait()
         with pytest.raises(TargetError, match="node: its process was ended by signal 9"):

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pocketvae.bundle.bundle import open_bundle
-from pocketvae.errors import ExportError, OutputExistsError
+from pocketvae.errors import ExportError, NoSpaceError, OutputExistsError
 from pocketvae.export import ExportConfig, export_run, pipeline, plan_artifacts
 from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.processes.guard import used_bytes
@@ -24,24 +24,22 @@ DECODERS = plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.FLOAT
 WORKER = """
 import sys, time
 from pathlib import Path
-from pocketvae.documents import decode_line, encode_line
-from pocketvae.export.messages import Request
+from pocketvae.export.messages import ConvertJob, Method
 from pocketvae.export.worker import Worker
-from pocketvae.processes.line_process import serve_lines
+from pocketvae.processes.rpc import handler, serve
 
 worker = Worker(Path(sys.argv[1]))
 
-def answer(line):
-    request = decode_line(Request, line)
-    if request.convert and request.convert.artifact.filename == "decoder.float16.tflite":
+def convert(job):
+    if job.artifact.filename == "decoder.float16.tflite":
         Path(sys.argv[1]).parent.parent.joinpath("reached").touch()
         held = []
         while ACTION == "swell":
             held.append(bytearray(b"x" * 50_000_000))
         time.sleep(600)
-    return encode_line(worker.answer(request))
+    return worker.convert(job)
 
-serve_lines(answer)
+serve({**worker.handlers(), Method.CONVERT: handler(ConvertJob, convert)})
 """
 
 
@@ -81,7 +79,7 @@ def test_a_worker_that_the_system_kills_costs_one_artifact(tiny_run, tmp_path, w
     def kill():
         while not (tmp_path / "reached").exists():
             time.sleep(0.05)
-        os.kill(started[0]._process.pid, signal.SIGKILL)
+        os.kill(started[0].process._process.pid, signal.SIGKILL)
 
     killer = threading.Thread(target=kill)
     killer.start()
@@ -173,16 +171,10 @@ def test_a_full_disk_is_an_error_and_leaves_nothing(tiny_run, tmp_path):
 
 
 def test_no_space_is_not_taken_for_a_fault_of_the_artifact(tiny_run, tmp_path, monkeypatch):
-    from pocketvae.export.messages import Reply
+    def fill(self, job, time_limit_s):
+        raise NoSpaceError("x.tflite: No space left on device")
 
-    real = WorkerProcess.do
-
-    def fill(self, request, time_limit_s):
-        if request.convert:
-            return Reply(error="x.tflite: No space left on device", no_space=True)
-        return real(self, request, time_limit_s)
-
-    monkeypatch.setattr(WorkerProcess, "do", fill)
+    monkeypatch.setattr(WorkerProcess, "convert", fill)
     with pytest.raises(ExportError, match=r"decoder\.float32\.tflite cannot be written: x.tflite: No space left"):
         export_run(tiny_run, tmp_path / "bundle", ExportConfig(artifacts=DECODERS))
     assert list(tmp_path.iterdir()) == []
@@ -191,22 +183,22 @@ def test_no_space_is_not_taken_for_a_fault_of_the_artifact(tiny_run, tmp_path, m
 def test_an_interruption_in_the_middle_starts_no_further_conversion(tiny_run, tmp_path, workers, monkeypatch):
     """The thread that waits for a worker must not go on with the next artifact when its worker is ended."""
     started = workers("hang")
-    replies = []
-    do = WorkerProcess.do
+    made = []
+    convert = WorkerProcess.convert
 
     def interrupt():
         while not (tmp_path / "reached").exists():
             time.sleep(0.05)
         os.kill(os.getpid(), signal.SIGINT)
 
-    def keep(self, request, time_limit_s):
-        replies.append(do(self, request, time_limit_s))
-        return replies[-1]
+    def keep(self, job, time_limit_s):
+        made.append(convert(self, job, time_limit_s))
+        return made[-1]
 
     artifacts = (*DECODERS[::-1], *plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.DYNAMIC_INT8]))
     interrupter = threading.Thread(target=interrupt)
     interrupter.start()
-    monkeypatch.setattr(WorkerProcess, "do", keep)
+    monkeypatch.setattr(WorkerProcess, "convert", keep)
     # Where the tests themselves run in the background, a shell has the signal ignored.
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -215,6 +207,6 @@ def test_an_interruption_in_the_middle_starts_no_further_conversion(tiny_run, tm
     finally:
         signal.signal(signal.SIGINT, before)
     interrupter.join()
-    assert all(worker._process is None for worker in started)
+    assert all(worker.process._process is None for worker in started)
     assert [path.name for path in tmp_path.iterdir()] == ["reached"]
-    assert not any(reply.converted for reply in replies)
+    assert made == []

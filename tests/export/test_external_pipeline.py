@@ -64,10 +64,22 @@ def in_process(monkeypatch):
         def __exit__(self, *_):
             pass
 
-        def do(self, request, time_limit_s):
+        def _do(self, method, job):
             with lock:
                 self.worker = self.worker or Worker(self.folder)
-                return self.worker.answer(request)
+                return getattr(self.worker, method)(job)
+
+        def load(self, job, time_limit_s):
+            self._do("load", job)
+
+        def prepare(self, job, time_limit_s):
+            return self._do("prepare", job)
+
+        def spread(self, job, time_limit_s):
+            return self._do("spread", job)
+
+        def convert(self, job, time_limit_s):
+            return self._do("convert", job)
 
         def close(self, kill=False):
             pass

@@ -161,15 +161,15 @@ def test_smaller_precisions_are_smaller(tiny_bundle):
 
 
 def test_a_crashing_converter_costs_its_artifacts_and_no_more(tiny_run, tmp_path, monkeypatch):
-    real = WorkerProcess.do
+    real = WorkerProcess.convert
 
-    def crash_on_int8(self, request, time_limit_s):
-        if request.convert and request.convert.artifact.precision is Precision.FLOAT16:
-            process = self._process or self._start()
+    def crash_on_int8(self, job, time_limit_s):
+        if job.artifact.precision is Precision.FLOAT16:
+            process = self.process._process or self.process._start()
             process.kill()
-        return real(self, request, time_limit_s)
+        return real(self, job, time_limit_s)
 
-    monkeypatch.setattr(WorkerProcess, "do", crash_on_int8)
+    monkeypatch.setattr(WorkerProcess, "convert", crash_on_int8)
     precisions = [Precision.FLOAT16, Precision.FLOAT32]
     config = ExportConfig(artifacts=plan_artifacts([Component.DECODER], [Format.TFLITE], precisions))
     result = export_run(tiny_run, tmp_path / "bundle", config)
@@ -200,7 +200,7 @@ def test_an_interruption_leaves_no_bundle_and_no_process(tiny_run, tmp_path, mon
     with pytest.raises(KeyboardInterrupt):
         export_run(tiny_run, tmp_path / "bundle", FLOAT_DECODER, progress=interrupt)
     assert list(tmp_path.iterdir()) == []
-    assert all(worker._process is None for worker in started)
+    assert all(worker.process._process is None for worker in started)
 
 
 def test_a_damaged_run_is_refused(tiny_run, tmp_path):

@@ -45,22 +45,26 @@ def test_kernels_that_differ_widen_a_limit_up_to_what_it_was():
     assert limit(0.5)[0] == pytest.approx(FLOOR_FACTOR * 2e-6)
 
 
-_ANSWER = "import sys\nfor line in sys.stdin: print({reply!r}, flush=True)"
+_ANSWER = "import json, sys\nfor line in sys.stdin: print(json.dumps({{**json.loads(line), **{reply}}}), flush=True)"
 
 
 def worker(folder, reply):
     return WorkerProcess(folder, command=[sys.executable, "-c", _ANSWER.format(reply=reply)])
 
 
+def refusal(words):
+    return {"error": {"type": "ExportError", "message": words}}
+
+
 def test_an_original_that_cannot_be_run_a_second_time_is_an_error_and_leaves_no_process(tmp_path):
-    first, other = worker(tmp_path, '{"prepared": []}'), worker(tmp_path, '{"error": "no memory"}')
+    first, other = worker(tmp_path, {"result": []}), worker(tmp_path, refusal("no memory"))
     with first, pytest.raises(ExportError, match="cannot be run in another way: no memory"):
         prepare(first, other, (Component.DECODER,), 30)
-    assert other._process is None
+    assert other.process._process is None
 
 
 def test_an_original_that_cannot_be_prepared_is_an_error(tmp_path):
-    first, other = worker(tmp_path, '{"error": "not finite"}'), worker(tmp_path, "{}")
+    first, other = worker(tmp_path, refusal("not finite")), worker(tmp_path, {})
     with first, pytest.raises(ExportError, match="cannot be prepared: not finite"):
         prepare(first, other, (Component.DECODER,), 30)
-    assert other._process is None
+    assert other.process._process is None

@@ -17,13 +17,13 @@ from pocketvae.benchmarks.latency.measure.regression import (
     open_baseline,
 )
 from pocketvae.benchmarks.latency.measure.rows import row, with_speedups
-from pocketvae.benchmarks.latency.measure.subjects import Subject, ask, choose, subjects
-from pocketvae.benchmarks.latency.messages import BenchRequest, Measure, Pace
+from pocketvae.benchmarks.latency.measure.subjects import Subject, choose, subjects
+from pocketvae.benchmarks.latency.messages import Measure, Pace
 from pocketvae.benchmarks.latency.results import BenchResult
 from pocketvae.benchmarks.parity.results import NotRun
 from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import SpecError
+from pocketvae.errors import PocketVaeError, SpecError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system.environment import Environment, current_environment, logical_cores
 
@@ -159,10 +159,10 @@ def _open_all(everything: list[Subject], progress: ProgressCallback) -> None:
             continue
         detail = f"{subject.artifact} {subject.target}"
         progress(Progress(stage="opening", done=done, total=len(everything), detail=detail))
-        reply = ask(subject.process, BenchRequest(load=subject.load))
-        subject.loaded = reply.loaded
-        if reply.loaded is None:
-            subject.problem = reply.error or "it could not be opened"
+        try:
+            subject.loaded = subject.worker.load(subject.load)
+        except PocketVaeError as e:
+            subject.problem = str(e)
     progress(Progress(stage="opening", done=len(everything), total=len(everything)))
 
 
@@ -185,14 +185,15 @@ def _measure_round(subject: Subject) -> None:
         loops=subject.loaded.loops,
         count=-(-min(_MOST_VALUES, max(_FEWEST_VALUES, fitting)) // ROUNDS),
     )
-    reply = ask(subject.process, BenchRequest(measure=measure))
-    if reply.measured is None:
-        subject.problem = reply.error or "it could not be timed"
+    try:
+        measured = subject.worker.measure(measure)
+    except PocketVaeError as e:
+        subject.problem = str(e)
         return
-    subject.values_s += reply.measured.values_s
-    subject.peak_rss_bytes = reply.measured.peak_rss_bytes
-    subject.cpu_s += reply.measured.cpu_s
-    subject.elapsed_s += reply.measured.elapsed_s
+    subject.values_s += measured.values_s
+    subject.peak_rss_bytes = measured.peak_rss_bytes
+    subject.cpu_s += measured.cpu_s
+    subject.elapsed_s += measured.elapsed_s
 
 
 def _pace_all(everything: list[Subject], rates: tuple[float, ...], progress: ProgressCallback) -> None:
@@ -202,11 +203,10 @@ def _pace_all(everything: list[Subject], rates: tuple[float, ...], progress: Pro
     for done, (subject, rate) in enumerate(todo):
         progress(Progress(stage="pacing", done=done, total=len(todo), detail=f"{subject.artifact} at {rate:g}/s"))
         pace = Pace(handle=subject.load.handle, calls_per_s=rate, count=_PACED_CALLS)
-        reply = ask(subject.process, BenchRequest(pace=pace), time_limit_s=_pace_limit_s(subject, rate))
-        if reply.measured is None:
-            subject.unpaced[rate] = reply.error or "it could not be paced"
-        else:
-            subject.paced_s[rate] = reply.measured.values_s
+        try:
+            subject.paced_s[rate] = subject.worker.pace(pace, _pace_limit_s(subject, rate)).values_s
+        except PocketVaeError as e:
+            subject.unpaced[rate] = str(e)
     if todo:
         progress(Progress(stage="pacing", done=len(todo), total=len(todo)))
 

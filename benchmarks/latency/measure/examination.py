@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 
 from pocketvae.benchmarks.latency.config import BenchConfig, Extra
 from pocketvae.benchmarks.latency.measure.instructions import count_instructions
 from pocketvae.benchmarks.latency.measure.peaks import blas_environment
-from pocketvae.benchmarks.latency.measure.subjects import WORKER_COMMAND, artifact_load, ask
-from pocketvae.benchmarks.latency.messages import BenchRequest, Examine, Examined, FindPeaks
+from pocketvae.benchmarks.latency.measure.subjects import artifact_load
+from pocketvae.benchmarks.latency.measure.worker_client import start_worker
+from pocketvae.benchmarks.latency.messages import Examine, Examined, FindPeaks
 from pocketvae.benchmarks.latency.results import MachinePeaks, OperatorProfile
 from pocketvae.benchmarks.parity.results import NotRun
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.processes.line_process import LineProcess
+from pocketvae.errors import PocketVaeError
 from pocketvae.progress import Progress, ProgressCallback
 
 
@@ -64,14 +66,14 @@ def _examine(
 ) -> tuple[dict[str, Examined], list[NotRun]]:
     found: dict[str, Examined] = {}
     not_run: list[NotRun] = []
-    with LineProcess(WORKER_COMMAND) as process:
+    with ExitStack() as stack:
+        worker = start_worker(stack)
         for done, record in enumerate(records):
             progress(Progress(stage="examining", done=done, total=len(records), detail=record.name))
-            reply = ask(process, BenchRequest(examine=_request(bundle, record, config)))
-            if reply.examined is not None:
-                found[record.name] = reply.examined
-            else:
-                not_run.append(_lost(record, "examination", reply.error))
+            try:
+                found[record.name] = worker.examine(_request(bundle, record, config))
+            except PocketVaeError as e:
+                not_run.append(NotRun(artifact=record.name, target="examination", reason=str(e)))
     progress(Progress(stage="examining", done=len(records), total=len(records)))
     return found, not_run
 
@@ -83,30 +85,24 @@ def _count(
     not_run: list[NotRun] = []
     for done, record in enumerate(records):
         progress(Progress(stage="counting", done=done, total=len(records), detail=record.name))
-        reply = count_instructions(artifact_load(bundle, record, 1, 1))
-        if reply.instructions is not None:
-            counts[record.name] = reply.instructions
-        else:
-            not_run.append(_lost(record, "instructions", reply.error))
+        try:
+            counts[record.name] = count_instructions(artifact_load(bundle, record, 1, 1))
+        except PocketVaeError as e:
+            not_run.append(NotRun(artifact=record.name, target="instructions", reason=str(e)))
     progress(Progress(stage="counting", done=len(records), total=len(records)))
     return counts, not_run
-
-
-def _lost(record: ArtifactRecord, target: str, error: str | None) -> NotRun:
-    return NotRun(artifact=record.name, target=target, reason=error or "no answer")
 
 
 def _peaks(counts: Sequence[int]) -> tuple[list[MachinePeaks], list[NotRun]]:
     found: list[MachinePeaks] = []
     not_run: list[NotRun] = []
     for threads in counts:
-        with LineProcess(WORKER_COMMAND, environment=blas_environment(threads)) as process:
-            reply = ask(process, BenchRequest(peaks=FindPeaks(threads=threads)))
-        if reply.peaks is not None:
-            found.append(reply.peaks)
-        else:
-            reason = f"with {threads} threads: {reply.error or 'no answer'}"
-            not_run.append(NotRun(artifact="the machine", target="peaks", reason=reason))
+        try:
+            with ExitStack() as stack:
+                worker = start_worker(stack, blas_environment(threads))
+                found.append(worker.find_peaks(FindPeaks(threads=threads)))
+        except PocketVaeError as e:
+            not_run.append(NotRun(artifact="the machine", target="peaks", reason=f"with {threads} threads: {e}"))
     return found, not_run
 
 

@@ -10,34 +10,34 @@ import shutil
 import sys
 import tempfile
 
-from pocketvae.benchmarks.latency.measure.instructions_worker import CountReply, CountRequest
-from pocketvae.benchmarks.latency.messages import Load
-from pocketvae.documents import decode_line, encode_line
+from pocketvae.benchmarks.latency.messages import CountInstructions, Load, Method
 from pocketvae.errors import TargetError
-from pocketvae.processes.line_process import LineProcess, LineProcessError
+from pocketvae.processes.line_process import LineProcess
+from pocketvae.processes.rpc import Client
 
 _TIME_LIMIT_S = 600.0
 
 
-def count_instructions(load: Load) -> CountReply:
-    """Returns the instructions of one call, or why they could not be counted.
+def count_instructions(load: Load) -> int:
+    """Returns the instructions of one call.
 
     Each count has a process of its own: what was opened before decides how memory lies and, by that, how often
     allocation takes the longer way, which is some per cent of a small model.
 
     Raises:
-        TargetError: valgrind is not installed.
+        TargetError: valgrind is not installed, or counted none.
+        PocketVaeError: the file could not be run, or the process under valgrind died or hung.
     """
     valgrind = find_valgrind()
     with tempfile.TemporaryDirectory() as folder:
         options = ["--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out.%p"]
         worker = [sys.executable, "-m", "pocketvae.benchmarks.latency.measure.instructions_worker"]
         with LineProcess([valgrind, *options, *worker], environment={"PYTHONHASHSEED": "0"}) as process:
-            try:
-                reply = process.ask(encode_line(CountRequest(load=load, folder=folder)), _TIME_LIMIT_S)
-                return decode_line(CountReply, reply)
-            except LineProcessError as e:
-                return CountReply(error=str(e))
+            request = CountInstructions(load=load, folder=folder)
+            count = Client(process).call(Method.COUNT_INSTRUCTIONS, request, int, _TIME_LIMIT_S)
+    if count < 1:
+        raise TargetError("no instructions were counted")
+    return count
 
 
 def find_valgrind() -> str:

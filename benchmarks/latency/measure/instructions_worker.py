@@ -10,36 +10,18 @@ import gc
 import re
 import statistics
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
 from pocketvae.benchmarks.latency.measure.client_requests import Callgrind, requester
 from pocketvae.benchmarks.latency.measure.worker import open_call
-from pocketvae.benchmarks.latency.messages import Load
-from pocketvae.documents import decode_line, encode_line
-from pocketvae.processes.line_process import serve_lines
+from pocketvae.benchmarks.latency.messages import CountInstructions, Method
+from pocketvae.processes.rpc import handler, serve
 
 _WARMUP_CALLS, _CALLS = 20, 31
 _TOTAL = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
 
 
-@dataclass(frozen=True, kw_only=True)
-class CountRequest:
-    """Count the instructions of one call; callgrind writes its files to `folder`."""
-
-    load: Load
-    folder: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class CountReply:
-    """The answer; `error` says why there is none."""
-
-    instructions: int | None = None
-    error: str | None = None
-
-
-def count(request: CountRequest) -> int:
+def count(request: CountInstructions) -> int:
     """Returns the instructions of one call: the median of many counted one by one, less what counting itself takes.
 
     Some calls take far more than the others, where a runtime waits by spinning or the system takes the processor away;
@@ -76,14 +58,6 @@ def _total(text: str) -> int:
     return int(match[1])
 
 
-def answer(line: str) -> str:
-    """Answers one request; an error becomes part of the reply."""
-    try:
-        return encode_line(CountReply(instructions=count(decode_line(CountRequest, line))))
-    except Exception as e:  # a runtime may raise anything; the other artifacts are still counted
-        return encode_line(CountReply(error=f"{type(e).__name__}: {str(e)[:300]}"))
-
-
 if __name__ == "__main__":
-    serve_lines(answer)
+    serve({Method.COUNT_INSTRUCTIONS: handler(CountInstructions, count)})
     sys.exit(0)

@@ -33,7 +33,7 @@ from pocketvae.benchmarks.parity.results import NotRun
 from pocketvae.bundle.bundle import Bundle, open_bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.documents import decode
-from pocketvae.errors import ManifestError, SpecError
+from pocketvae.errors import ManifestError, PocketVaeError, SpecError
 from pocketvae.progress import ProgressCallback
 from pocketvae.spec import VaeSpec
 from pocketvae.system.environment import Environment
@@ -211,13 +211,15 @@ def machine_slowdown(then: tuple[MachinePeaks, ...], now: tuple[MachinePeaks, ..
 def _instructions(contests: Sequence[Contest]) -> tuple[list[ArtifactComparison], list[NotRun]]:
     judged, lost = [], []
     for contest in contests:
-        before, after = count_instructions(contest.old), count_instructions(contest.new)
-        if before.instructions and after.instructions:
-            judged.append(judge_instructions(contest.artifact, before.instructions, after.instructions))
+        side = "the baseline's"
+        try:
+            before = count_instructions(contest.old)
+            side = "now"
+            after = count_instructions(contest.new)
+        except PocketVaeError as e:
+            lost.append(_not_compared(contest.artifact, f"instructions, {side}: {e}"))
         else:
-            side, reply = ("now", after) if before.instructions else ("the baseline's", before)
-            reason = f"instructions, {side}: {reply.error or 'none were counted'}"
-            lost.append(_not_compared(contest.artifact, reason))
+            judged.append(judge_instructions(contest.artifact, before, after))
     return judged, lost
 
 

@@ -18,10 +18,10 @@ import numpy as np
 
 from pocketvae.benchmarks.latency.analyse.shift import pairs_needed
 from pocketvae.benchmarks.latency.analyse.verdicts import judge_pairs
-from pocketvae.benchmarks.latency.measure.subjects import WORKER_COMMAND, ask
-from pocketvae.benchmarks.latency.messages import BenchRequest, Load, Loaded, Measure
+from pocketvae.benchmarks.latency.measure.worker_client import BenchClient, start_worker
+from pocketvae.benchmarks.latency.messages import HandleLostError, Load, Loaded, Measure
 from pocketvae.benchmarks.latency.results import ArtifactComparison, Verdict
-from pocketvae.processes.line_process import LineProcess
+from pocketvae.errors import PocketVaeError
 from pocketvae.progress import Progress, ProgressCallback
 
 _LOOKS = 3
@@ -59,7 +59,7 @@ class Contests:
 class _Side:
     """One file in one launch."""
 
-    process: LineProcess
+    worker: BenchClient
     load: Load
     loaded: Loaded | None = None
     values_s: list[float] = field(default_factory=list)
@@ -117,11 +117,11 @@ def _launch(contests: Sequence[Contest], rng: random.Random, found: Contests) ->
     with ExitStack() as stack:
         # One process for each runtime, since threads of one that wait by spinning would disturb the other.
         formats = list(dict.fromkeys(contest.new.format for contest in contests))
-        processes = {(side, f): stack.enter_context(LineProcess(WORKER_COMMAND)) for side in range(2) for f in formats}
+        workers = {(side, format): start_worker(stack) for side in range(2) for format in formats}
         pairs = {
             contest.artifact: (
-                _side(contest.old, processes[0, contest.new.format]),
-                _side(contest.new, processes[1, contest.new.format]),
+                _side(contest.old, workers[0, contest.new.format]),
+                _side(contest.new, workers[1, contest.new.format]),
             )
             for contest in contests
         }
@@ -136,11 +136,11 @@ def _contest(pairs: Mapping[str, tuple[_Side, _Side]], rng: random.Random, found
     for artifact in rng.sample(list(pairs), len(pairs)):
         old, new = pairs[artifact]
         opened = not (old.problem or new.problem)
-        if opened and lost & {id(old.process), id(new.process)}:
+        if opened and lost & {id(old.worker), id(new.worker)}:
             continue
         _take_turns(old, new, rng)
         failed = [side for side in (old, new) if side.problem]
-        lost |= {id(side.process) for side in failed if side.loaded is not None}
+        lost |= {id(side.worker) for side in failed if side.loaded is not None}
         blamed = next((side for side in failed if not side.lost), None)
         if blamed is not None:
             found.problems[artifact] = f"the baseline's: {old.problem}" if blamed is old else new.problem
@@ -149,18 +149,18 @@ def _contest(pairs: Mapping[str, tuple[_Side, _Side]], rng: random.Random, found
             found.log_ratios.setdefault(artifact, []).append(ratio)
 
 
-def _side(load: Load, process: LineProcess) -> _Side:
-    return _Side(process=process, load=replace(load, first_calls=_FIRST_CALLS, warmup_s=_WARMUP_S))
+def _side(load: Load, worker: BenchClient) -> _Side:
+    return _Side(worker=worker, load=replace(load, first_calls=_FIRST_CALLS, warmup_s=_WARMUP_S))
 
 
 def _open(sides: Sequence[_Side], rng: random.Random) -> None:
     """Opens the files of one bundle in an order of their own: where memory lies is part of the noise."""
     for handle, side in enumerate(rng.sample(list(sides), len(sides))):
         side.load = replace(side.load, handle=handle)
-        reply = ask(side.process, BenchRequest(load=side.load))
-        side.loaded = reply.loaded
-        if reply.loaded is None:
-            side.problem = reply.error or "it could not be opened"
+        try:
+            side.loaded = side.worker.load(side.load)
+        except PocketVaeError as e:
+            side.problem = str(e)
 
 
 def _take_turns(old: _Side, new: _Side, rng: random.Random) -> None:
@@ -184,9 +184,7 @@ def _block(side: _Side, loops: int) -> None:
         loops=loops,
         count=min(_MOST_VALUES, max(_FEWEST_VALUES, count)),
     )
-    reply = ask(side.process, BenchRequest(measure=measure))
-    if reply.measured is None:
-        side.problem = reply.error or "it could not be timed"
-        side.lost = reply.lost
-    else:
-        side.values_s += reply.measured.values_s
+    try:
+        side.values_s += side.worker.measure(measure).values_s
+    except PocketVaeError as e:
+        side.problem, side.lost = str(e), isinstance(e, HandleLostError)

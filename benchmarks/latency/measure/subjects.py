@@ -1,8 +1,7 @@
-"""What is timed: artifacts and originals, each with the process that it runs in."""
+"""What is timed: artifacts and originals, each with the worker that it runs in."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
@@ -10,17 +9,13 @@ from itertools import product
 from pathlib import Path
 
 from pocketvae.benchmarks.latency.config import BenchConfig
-from pocketvae.benchmarks.latency.messages import BenchReply, BenchRequest, Load, Loaded, OriginalCall
+from pocketvae.benchmarks.latency.measure.worker_client import BenchClient, start_worker
+from pocketvae.benchmarks.latency.messages import Load, Loaded, OriginalCall
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.documents import decode_line, encode_line
 from pocketvae.errors import unknown_name
 from pocketvae.keras.model_form import Flavour
-from pocketvae.processes.line_process import LineProcess, LineProcessError
 from pocketvae.spec import Component
-
-WORKER_COMMAND = (sys.executable, "-m", "pocketvae.benchmarks.latency.measure.worker")
-_TIME_LIMIT_S = 120.0
 
 
 @dataclass(kw_only=True)
@@ -31,7 +26,7 @@ class Subject:
     target: str
     size_bytes: int
     load: Load
-    process: LineProcess
+    worker: BenchClient
     record: ArtifactRecord | None = None
     loaded: Loaded | None = None
     values_s: list[float] = field(default_factory=list)
@@ -45,14 +40,6 @@ class Subject:
     def unpaced_reasons(self) -> list[str]:
         """Returns why it has no time at a rate that was asked for."""
         return [f"at {rate:g}/s: {reason}" for rate, reason in self.unpaced.items()]
-
-
-def ask(process: LineProcess, request: BenchRequest, *, time_limit_s: float = _TIME_LIMIT_S) -> BenchReply:
-    """Asks a worker; a worker that dies or hangs is an error in the reply."""
-    try:
-        return decode_line(BenchReply, process.ask(encode_line(request), time_limit_s))
-    except LineProcessError as e:
-        return BenchReply(error=str(e))
 
 
 def choose(bundle: Bundle, artifacts: tuple[str, ...] | None) -> tuple[ArtifactRecord, ...]:
@@ -94,7 +81,7 @@ def _artifact(bundle: Bundle, record: ArtifactRecord, threads: int, batch: int, 
         target="host",
         size_bytes=record.file.size_bytes,
         load=artifact_load(bundle, record, threads, batch),
-        process=stack.enter_context(LineProcess(WORKER_COMMAND)),
+        worker=start_worker(stack),
         record=record,
         problem="" if batch in record.batches else _no_batch(record, batch),
     )
@@ -103,13 +90,13 @@ def _artifact(bundle: Bundle, record: ArtifactRecord, threads: int, batch: int, 
 def _originals(
     bundle: Bundle, records: tuple[ArtifactRecord, ...], threads: int, config: BenchConfig, stack: ExitStack
 ) -> Iterator[Subject]:
-    # One process for all ways of calling: TensorFlow takes seconds to start and its threads are per process.
-    process = stack.enter_context(LineProcess(WORKER_COMMAND))
+    # One worker for all ways of calling: TensorFlow takes seconds to start and its threads are per process.
+    worker = start_worker(stack)
     batches = config.batches or sorted({batch for record in records for batch in record.batches})
     components = dict.fromkeys(record.component for record in records)
     for handle, (component, batch, how) in enumerate(product(components, batches, OriginalCall)):
         named = config.original_paths.get(component)
-        subject = _original(bundle, component, how, threads, batch, process, named)
+        subject = _original(bundle, component, how, threads, batch, worker, named)
         if subject is not None:
             yield replace(subject, load=replace(subject.load, handle=handle))
 
@@ -120,7 +107,7 @@ def _original(
     how: OriginalCall,
     threads: int,
     batch: int,
-    process: LineProcess,
+    worker: BenchClient,
     named: Path | None,
 ) -> Subject | None:
     """Returns the original to time, with a problem where it must not be loaded; None where the bundle has none."""
@@ -140,7 +127,7 @@ def _original(
         target=how,
         size_bytes=size_of(path) if named else file.size_bytes if file else 0,
         load=replace(_load(bundle, component, threads, batch, path), original=how, form=form),
-        process=process,
+        worker=worker,
         problem=problem,
     )
 

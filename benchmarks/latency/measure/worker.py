@@ -1,6 +1,6 @@
 """A benchmark worker: a process that opens artifacts, or the original, and times calls when it is told to.
 
-Run as `python -m pocketvae.benchmarks.latency.measure.worker`; requests come on stdin, replies go to stdout.
+Run as `python -m pocketvae.benchmarks.latency.measure.worker`; requests come on stdin, responses go to stdout.
 """
 
 from __future__ import annotations
@@ -14,20 +14,20 @@ import numpy as np
 
 from pocketvae.benchmarks.latency.measure.memory import peak_rss_bytes, private_bytes
 from pocketvae.benchmarks.latency.messages import (
-    BenchReply,
-    BenchRequest,
     Examine,
     Examined,
+    FindPeaks,
+    HandleLostError,
     Load,
     Loaded,
     Measure,
     Measured,
+    Method,
     Pace,
 )
-from pocketvae.documents import decode_line, encode_line
-from pocketvae.errors import PocketVaeError, TargetError
+from pocketvae.benchmarks.latency.results import MachinePeaks
 from pocketvae.keras.model_form import Flavour
-from pocketvae.processes.line_process import serve_lines
+from pocketvae.processes.rpc import Handlers, handler, serve
 from pocketvae.runtimes.base import Array, Runner, quantize
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
@@ -44,33 +44,18 @@ class BenchWorker:
     def __init__(self) -> None:
         self._calls: dict[int, Call] = {}
 
-    def answer(self, request: BenchRequest) -> BenchReply:
-        """Does one request; an error becomes part of the reply."""
-        try:
-            return self._do(request)
-        except TargetError as e:
-            return BenchReply(error=str(e), missing=True)
-        except PocketVaeError as e:
-            return BenchReply(error=str(e))
-        except Exception as e:  # a runtime may raise anything; the other artifacts are still timed
-            return BenchReply(error=f"{type(e).__name__}: {str(e)[:300]}")
+    def handlers(self) -> Handlers:
+        """Returns what the methods do."""
+        return {
+            Method.LOAD: handler(Load, self.load),
+            Method.MEASURE: handler(Measure, self.measure),
+            Method.PACE: handler(Pace, self.pace),
+            Method.EXAMINE: handler(Examine, examine),
+            Method.FIND_PEAKS: handler(FindPeaks, find_peaks),
+        }
 
-    def _do(self, request: BenchRequest) -> BenchReply:
-        if request.load is not None:
-            return BenchReply(loaded=self._load(request.load))
-        if (measure := request.measure) is not None:
-            return self._time(measure.handle, lambda call: _measure(call, measure))
-        if (pace := request.pace) is not None:
-            return self._time(pace.handle, lambda call: _pace(call, pace))
-        if request.examine is not None:
-            return BenchReply(examined=examine(request.examine))
-        if request.peaks is not None:
-            from pocketvae.benchmarks.latency.measure.peaks import measure_peaks
-
-            return BenchReply(peaks=measure_peaks(request.peaks.threads))
-        return BenchReply(error="the request names no job")
-
-    def _load(self, load: Load) -> Loaded:
+    def load(self, load: Load) -> Loaded:
+        """Opens what is named, and times that and the first calls."""
         call, load_s, baseline, private = self._open(load)
         first_calls = time_first_calls(call, count=load.first_calls, limit_s=load.warmup_s)
         session = private_bytes()
@@ -94,11 +79,38 @@ class BenchWorker:
         call = open_it()
         return call, time.perf_counter() - started, baseline, private
 
-    def _time(self, handle: int, take: Callable[[Call], Measured]) -> BenchReply:
+    def measure(self, measure: Measure) -> Measured:
+        """Times one more block.
+
+        Raises:
+            HandleLostError: what is to be timed is not open here.
+        """
+        call = self._call(measure.handle)
+        for _ in range(measure.warmups):
+            call()
+        return _measured(lambda: time_values(call, loops=measure.loops, count=measure.count))
+
+    def pace(self, pace: Pace) -> Measured:
+        """Times calls at a fixed rate.
+
+        Raises:
+            HandleLostError: what is to be timed is not open here.
+        """
+        call = self._call(pace.handle)
+        return _measured(lambda: time_paced(call, calls_per_s=pace.calls_per_s, count=pace.count))
+
+    def _call(self, handle: int) -> Call:
         call = self._calls.get(handle)
         if call is None:
-            return BenchReply(error="its process ended after it was opened", lost=True)
-        return BenchReply(measured=take(call))
+            raise HandleLostError("its process ended after it was opened")
+        return call
+
+
+def find_peaks(request: FindPeaks) -> MachinePeaks:
+    """Returns what this machine can do at most."""
+    from pocketvae.benchmarks.latency.measure.peaks import measure_peaks
+
+    return measure_peaks(request.threads)
 
 
 def examine(request: Examine) -> Examined:
@@ -122,16 +134,6 @@ def examine(request: Examine) -> Examined:
     execution, work = graph_onnx.examine(path, feed, load.threads)
     profile = graph_onnx.profile(request.name, path, feed, load.threads) if request.profile else None
     return Examined(execution=execution, work=work, profile=profile)
-
-
-def _measure(call: Call, measure: Measure) -> Measured:
-    for _ in range(measure.warmups):
-        call()
-    return _measured(lambda: time_values(call, loops=measure.loops, count=measure.count))
-
-
-def _pace(call: Call, pace: Pace) -> Measured:
-    return _measured(lambda: time_paced(call, calls_per_s=pace.calls_per_s, count=pace.count))
 
 
 def _measured(take: Callable[[], list[float]]) -> Measured:
@@ -195,8 +197,7 @@ def _warm_up(call: Call, limit_s: float) -> None:
 
 def main() -> int:
     """Serves on the process's own pipes."""
-    worker = BenchWorker()
-    serve_lines(lambda line: encode_line(worker.answer(decode_line(BenchRequest, line))))
+    serve(BenchWorker().handlers())
     return 0
 
 

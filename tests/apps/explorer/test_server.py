@@ -18,12 +18,12 @@ import pytest
 import pocketvae
 from pocketvae import apps
 from pocketvae.apps import LatentPath, SiteServer, between, export_site, site_files
-from pocketvae.apps.explorer import server as site_server
 from pocketvae.apps.explorer import web_runtime
 from pocketvae.cli.main import main
 from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import DataError, ManifestError, TargetError
 from pocketvae.numerics.noise import normal_noise, normal_table
+from pocketvae.system import local_server
 from pocketvae.system.cache import ONNXRUNTIME_WEB_VERSION
 
 PAGE = Path(__file__).parents[3] / "apps" / "explorer" / "page"
@@ -134,7 +134,7 @@ def test_a_fault_of_the_server_itself_is_shown(server, capfd):
 
 def test_the_usual_port_need_not_be_named(server, monkeypatch):
     assert ask(server, "/", host="127.0.0.1")[0] == 403
-    monkeypatch.setattr(site_server, "_HTTP_PORT", server.server_port)
+    monkeypatch.setattr(local_server, "_HTTP_PORT", server.server_port)
     assert ask(server, "/", host="127.0.0.1")[0] == 200
     assert ask(server, "/", host="localhost")[0] == 200
     assert ask(server, "/", host="example.org")[0] == 403

@@ -1,6 +1,7 @@
 """The server and the life of a browser; a program that fetches and posts as the page does stands for the browser."""
 
 import http.client
+import itertools
 import re
 import subprocess
 import sys
@@ -15,7 +16,8 @@ import pytest
 
 from pocketvae.benchmarks.remote import browser as module
 from pocketvae.benchmarks.remote.browser import Browser, Mailbox
-from pocketvae.processes.line_process import LineProcessError
+from pocketvae.errors import ChannelError
+from pocketvae.processes.envelope import Request
 
 PAGE = """
 import json, os, re, signal, sys, threading, time, urllib.request
@@ -27,8 +29,8 @@ def get(name):
 alive = http.open(f"{base}/alive")
 threading.Thread(target=lambda: [None for _ in iter(lambda: alive.read(1), b"")], daemon=True).start()
 while True:
-    found = json.loads(get("question"))
-    what = found["question"]["what"]
+    found = json.loads(get("request"))
+    what = found["params"]
     if what == "die":
         os.kill(os.getpid(), signal.SIGKILL)
     if what == "leave":
@@ -38,9 +40,15 @@ while True:
     if what == "freeze":
         alive.close()
         time.sleep(600)
-    body = json.dumps({"echo": what, "artifact": get("bundle/a.onnx").decode()}).encode()
-    http.open(f"{base}/answer?id={found['id']}", data=body)
+    said = {"id": found["id"], "result": {"echo": what, "artifact": get("bundle/a.onnx").decode()}}
+    body = b"{" if what == "babble" else json.dumps(said).encode()
+    http.open(f"{base}/response?id={found['id']}", data=body)
 """
+IDS = itertools.count(1)
+
+
+def ask(browser, what, time_limit_s=120):
+    return browser.ask(Request(id=next(IDS), method="echo", params=what), time_limit_s).result
 
 
 @pytest.fixture
@@ -56,8 +64,8 @@ def browser(tmp_path):
 
 
 def test_questions_are_answered(browser):
-    assert browser.ask('{"what": "a"}', 120) == '{"echo": "a", "artifact": "content"}'
-    assert browser.ask('{"what": "b"}', 120) == '{"echo": "b", "artifact": "content"}'
+    assert ask(browser, "a") == {"echo": "a", "artifact": "content"}
+    assert ask(browser, "b") == {"echo": "b", "artifact": "content"}
 
 
 @pytest.mark.parametrize(
@@ -69,22 +77,28 @@ def test_questions_are_answered(browser):
     ],
 )
 def test_a_crash_is_told_and_the_next_question_starts_anew(browser, what, words, monkeypatch):
-    assert "echo" in browser.ask('{"what": "a"}', 120)
+    assert ask(browser, "a")["echo"] == "a"
     with monkeypatch.context() as patch:
         if what == "freeze":
             patch.setattr(module, "_SILENCE_S", 1.5)
-        with pytest.raises(LineProcessError, match=words):
-            browser.ask(f'{{"what": "{what}"}}', 120)
-    assert '"echo": "b"' in browser.ask('{"what": "b"}', 120)
+        with pytest.raises(ChannelError, match=words):
+            ask(browser, what)
+    assert ask(browser, "b")["echo"] == "b"
+
+
+def test_an_answer_that_cannot_be_read_is_told_and_the_next_is_read(browser):
+    with pytest.raises(ChannelError, match="its answer cannot be read"):
+        ask(browser, "babble")
+    assert ask(browser, "a")["echo"] == "a"
 
 
 def test_one_that_hangs_is_ended(browser):
-    with pytest.raises(LineProcessError, match="it took longer than 2 s and was ended"):
-        browser.ask('{"what": "hang"}', 2)
+    with pytest.raises(ChannelError, match="it took longer than 2 s and was ended"):
+        ask(browser, "hang", 2)
 
 
 def test_nothing_is_left_when_it_is_closed(browser):
-    browser.ask('{"what": "a"}', 120)
+    ask(browser, "a")
     profile, process = browser._profile, browser._process
     browser.close()
     assert not profile.exists()
@@ -119,11 +133,11 @@ def test_a_time_in_which_this_process_was_stopped_is_no_silence(browser, monkeyp
     clock = SimpleNamespace(monotonic=lambda: real_now() + sum(hours), sleep=module.time.sleep)
     monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(browser.mailbox, "wait", wait)
-    assert '"echo": "a"' in browser.ask('{"what": "a"}', 120)
+    assert ask(browser, "a")["echo"] == "a"
 
 
 def test_the_secret_is_in_no_argument(browser):
-    browser.ask('{"what": "a"}', 120)
+    ask(browser, "a")
     (secret,) = re.findall("/([^/]+)/page.html", browser._address)
     assert secret not in " ".join(map(str, browser._process.args))
     assert secret in (browser._profile / "start.html").read_text()
@@ -133,7 +147,7 @@ def test_the_secret_is_in_no_argument(browser):
 def test_an_answer_without_the_secret_or_without_an_end_is_not_read(browser):
     base, port = browser._address.rpartition("/")[0], browser._server.server_port
     path = base.partition(str(port))[2]
-    for address, length, status in (("/answer?id=1", "5", 404), (f"{path}/answer?id=1", str(1 << 40), 413)):
+    for address, length, status in (("/response?id=1", "5", 404), (f"{path}/response?id=1", str(1 << 40), 413)):
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         connection.putrequest("POST", address)
         connection.putheader("Content-Length", length)
@@ -148,9 +162,10 @@ def test_a_killed_process_leaves_no_browser_and_no_profile(tmp_path):
     program = """
 import pathlib, sys, time
 from pocketvae.benchmarks.remote.browser import Browser
+from pocketvae.processes.envelope import Request
 folder = pathlib.Path(sys.argv[1])
 browser = Browser([sys.executable, str(folder / "page.py")], folder, {"a.onnx": folder / "a.onnx"})
-browser.ask('{"what": "a"}', 120)
+browser.ask(Request(id=1, method="echo", params="a"), 120)
 print(browser._process.pid, browser._profile, flush=True)
 time.sleep(600)
 """
@@ -183,7 +198,7 @@ def test_only_what_belongs_to_the_page_is_served(browser):
     assert page.startswith(b"<!doctype html>")
     assert headers["Cross-Origin-Opener-Policy"] == "same-origin"
     assert headers["Cross-Origin-Embedder-Policy"] == "require-corp"
-    assert fetch(f"{base}/modules/x.mjs")[1]["Content-Type"] == "text/javascript"
+    assert fetch(f"{base}/modules/x.mjs")[1].get_content_type() == "text/javascript"
     others = ["modules/../secret.txt", "modules//etc/passwd", "bundle/../secret.txt", "bundle/other", "modules/", ""]
     root = base.rpartition("/")[0]
     for address in [*(f"{base}/{name}" for name in others), f"{root}/page.html", f"{root}/wrong/page.html"]:

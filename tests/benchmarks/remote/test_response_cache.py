@@ -1,35 +1,41 @@
 """Answers that outlive a connection."""
 
+from dataclasses import replace
+
 import pytest
 
-from pocketvae.benchmarks.remote.messages import Answer
+from pocketvae.benchmarks.remote.messages import Method
 from pocketvae.benchmarks.remote.response_cache import ResponseCache
-from pocketvae.documents import encode_line
-from pocketvae.processes.line_process import LineProcessError
+from pocketvae.errors import ArtifactFault, ChannelError, TargetError
+from pocketvae.processes.envelope import Failure, Request, Response
+from pocketvae.processes.failures import failure_of
 
-JOB = '{"job": {"artifact": "a"}}'
-GREETING = '{"job": null}'
+JOB = Request(id=7, method=Method.RUN, params={"artifact": "a"}, block=b"x")
+OTHER = Request(id=8, method=Method.RUN, params={"artifact": "b"}, block=b"x")
+GREETING = Request(id=6, method=Method.FACTS)
 
 
 class Channel:
-    """Answers from a list; an exception in it is raised."""
+    """Answers with results from a list; an exception in it is raised, and a failure is sent."""
 
     def __init__(self, *answers):
         self.answers, self.asked, self.closed = list(answers), [], False
 
-    def ask(self, line, time_limit_s):
-        self.asked.append(line)
+    def ask(self, request, time_limit_s):
+        self.asked.append(request)
         answer = self.answers.pop(0)
         if isinstance(answer, Exception):
             raise answer
-        return answer
+        if isinstance(answer, Failure):
+            return Response(id=request.id, error=answer)
+        return Response(id=request.id, result=answer, block=b"y")
 
     def close(self):
         self.closed = True
 
 
 def lost():
-    return LineProcessError("its process ended with code 255: Connection reset by peer", 255)
+    return ChannelError("its process ended with code 255: Connection reset by peer", 255)
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def open_response_cache(tmp_path):
 
 def test_a_connection_that_comes_back_is_no_error(open_response_cache):
     response_cache = open_response_cache(lost(), "yes")
-    assert response_cache.ask(JOB, 1) == "yes"
+    assert response_cache.ask(JOB, 1).result == "yes"
     assert response_cache.pauses == [1.0]
 
 
@@ -55,10 +61,10 @@ def test_one_that_does_not_says_how_to_go_on_and_is_not_tried_again(open_respons
     response_cache.ask(JOB, 1)
     for _ in range(2):
         with pytest.raises(
-            LineProcessError,
+            ChannelError,
             match="the connection was lost: Connection reset by peer; 1 results are kept, and the same command",
         ):
-            response_cache.ask('{"job": 2}', 1)
+            response_cache.ask(OTHER, 1)
     assert response_cache._channel.answers == []
     assert response_cache.pauses == [1.0, 4.0]
 
@@ -67,36 +73,50 @@ def test_what_was_done_is_not_asked_again(open_response_cache):
     broken = open_response_cache("hello", "yes", lost(), lost(), lost())
     broken.ask(GREETING, 1)
     broken.ask(JOB, 1)
-    with pytest.raises(LineProcessError):
-        broken.ask('{"job": 2}', 1)
+    with pytest.raises(ChannelError):
+        broken.ask(OTHER, 1)
     broken.close()
     resumed = open_response_cache("hello", "two")
-    assert resumed.ask(GREETING, 1) == "hello"
-    assert resumed.ask(JOB, 1) == "yes"
-    assert resumed.ask('{"job": 2}', 1) == "two"
-    assert resumed._channel.asked == [GREETING, '{"job": 2}']
+    assert resumed.ask(GREETING, 1).result == "hello"
+    assert resumed.ask(JOB, 1).result == "yes"
+    assert resumed.ask(OTHER, 1).result == "two"
+    assert resumed._channel.asked == [GREETING, OTHER]
 
 
 def test_what_another_version_answered_is_asked_again(open_response_cache):
     broken = open_response_cache("onnxruntime 1", "one", lost(), lost(), lost())
     broken.ask(GREETING, 1)
     broken.ask(JOB, 1)
-    with pytest.raises(LineProcessError):
-        broken.ask('{"job": 2}', 1)
+    with pytest.raises(ChannelError):
+        broken.ask(OTHER, 1)
     broken.close()
     upgraded = open_response_cache("onnxruntime 2", "other")
     upgraded.ask(GREETING, 1)
-    assert upgraded.ask(JOB, 1) == "other"
+    assert upgraded.ask(JOB, 1).result == "other"
 
 
 def test_what_was_missing_is_asked_again(open_response_cache):
-    missing = encode_line(Answer(missing=True, reason="no such runtime"))
+    missing = failure_of(TargetError("no such runtime"))
     broken = open_response_cache(missing, lost(), lost(), lost())
-    assert broken.ask(JOB, 1) == missing
-    with pytest.raises(LineProcessError):
-        broken.ask('{"job": 2}', 1)
+    assert broken.ask(JOB, 1).error == missing
+    with pytest.raises(ChannelError):
+        broken.ask(OTHER, 1)
     broken.close()
-    assert open_response_cache("yes").ask(JOB, 1) == "yes"
+    assert open_response_cache("yes").ask(JOB, 1).result == "yes"
+
+
+def test_what_was_not_missing_is_not_asked_again_whatever_its_words(open_response_cache):
+    """A result may say what a missing runtime would, and an artifact that is at fault stays so."""
+    fault = failure_of(ArtifactFault("loads", 'damaged: "missing": true, "job": null'))
+    broken = open_response_cache({"missing": True, "job": None}, fault, lost(), lost(), lost())
+    broken.ask(JOB, 1)
+    broken.ask(OTHER, 1)
+    with pytest.raises(ChannelError):
+        broken.ask(replace(OTHER, block=b"another"), 1)
+    broken.close()
+    resumed = open_response_cache()
+    assert resumed.ask(replace(JOB, id=1), 1) == Response(id=1, result={"missing": True, "job": None}, block=b"y")
+    assert resumed.ask(OTHER, 1).error == fault
 
 
 def test_a_run_that_ends_well_leaves_nothing(open_response_cache, tmp_path):
@@ -109,8 +129,8 @@ def test_a_run_that_ends_well_leaves_nothing(open_response_cache, tmp_path):
 
 
 def test_a_crash_at_the_other_end_is_no_lost_connection(open_response_cache):
-    response_cache = open_response_cache(LineProcessError("its process ended with code 1: no module", 1))
-    with pytest.raises(LineProcessError, match="no module"):
+    response_cache = open_response_cache(ChannelError("its process ended with code 1: no module", 1))
+    with pytest.raises(ChannelError, match="no module"):
         response_cache.ask(JOB, 1)
     assert not response_cache.is_lost
     assert response_cache.pauses == []

@@ -176,8 +176,9 @@ def test_a_connection_that_is_lost_keeps_what_was_done(loopback, tmp_path, bundl
     loopback.start()
     with make_target(loopback.name).open(bundle) as run:
         sent = []
-        ask = run._journal._channel.ask
-        monkeypatch.setattr(run._journal._channel, "ask", lambda line, limit: sent.append(line) or ask(line, limit))
+        inner = run._client.channel._channel
+        ask = inner.ask
+        monkeypatch.setattr(inner, "ask", lambda request, limit: sent.append(request) or ask(request, limit))
         again = run.outputs(first, bundle.goldens(first.component).inputs)
         run.outputs(second, bundle.goldens(second.component).inputs)
     assert len(sent) == 1

@@ -4,11 +4,11 @@ import pytest
 
 from pocketvae.benchmarks import BenchConfig, bench_bundle, bench_table
 from pocketvae.benchmarks.latency.measure import bench
-from pocketvae.benchmarks.latency.measure.subjects import WORKER_COMMAND, Subject, artifact_load
+from pocketvae.benchmarks.latency.measure.subjects import Subject, artifact_load
 from pocketvae.benchmarks.latency.measure.worker import BenchWorker
-from pocketvae.benchmarks.latency.messages import BenchRequest, Measure, Pace
+from pocketvae.benchmarks.latency.measure.worker_client import start_worker
+from pocketvae.benchmarks.latency.messages import HandleLostError, Measure, Method, Pace
 from pocketvae.bundle.bundle import open_bundle
-from pocketvae.documents import decode_line
 from pocketvae.errors import SpecError
 from pocketvae.processes.line_process import LineProcess
 
@@ -43,11 +43,11 @@ def test_memory_is_the_worker_s_own_and_not_the_parent_s(tmp_path, bundles):
 def test_a_worker_that_dies_costs_its_row_and_no_more(tmp_path, bundles, monkeypatch):
     real, asked = LineProcess.ask, []
 
-    def die_at_the_second_question(self, line, time_limit_s):
+    def die_at_the_second_question(self, request, time_limit_s):
         asked.append(self)
         if asked.count(self) == 2 and self is asked[0]:
             self._process.kill()
-        return real(self, line, time_limit_s)
+        return real(self, request, time_limit_s)
 
     monkeypatch.setattr(LineProcess, "ask", die_at_the_second_question)
     result = bench_bundle(bundles.make_bundle(tmp_path / "b"), NO_ORIGINAL)
@@ -61,23 +61,22 @@ def test_a_worker_that_dies_at_the_second_opening_gives_no_row_of_another_model(
     real = LineProcess.ask
 
     def in_one_process(bundle, records, config, stack):
-        process = stack.enter_context(LineProcess(WORKER_COMMAND))
+        worker = start_worker(stack)
         for handle, name in enumerate(("decoder", "encoder", "decoder", "encoder")):
             record = bundle.manifest.artifact(f"{name}.float32.onnx")
             load = replace(artifact_load(bundle, record, 1, 1), handle=handle)
-            yield Subject(artifact=f"original {handle}", target="t", size_bytes=1, load=load, process=process)
+            yield Subject(artifact=f"original {handle}", target="t", size_bytes=1, load=load, worker=worker)
 
     openings, timed = [], []
 
-    def ask(self, line, time_limit_s):
-        request = decode_line(BenchRequest, line)
-        if request.load is not None:
-            openings.append(request.load.handle)
+    def ask(self, request, time_limit_s):
+        if request.method == Method.LOAD:
+            openings.append(request.params["handle"])
             if len(openings) == 2:
                 self._process.kill()
-        if request.measure is not None:
-            timed.append(request.measure.handle)
-        return real(self, line, time_limit_s)
+        if request.method == Method.MEASURE:
+            timed.append(request.params["handle"])
+        return real(self, request, time_limit_s)
 
     monkeypatch.setattr(bench, "subjects", in_one_process)
     monkeypatch.setattr(LineProcess, "ask", ask)
@@ -94,26 +93,23 @@ def test_a_handle_of_an_earlier_process_is_refused(tmp_path, bundles):
     bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
     worker = BenchWorker()
     load = replace(artifact_load(bundle, bundle.manifest.artifacts[0], 1, 1), handle=7, first_calls=1)
-    assert worker.answer(BenchRequest(load=load)).error is None
-    assert worker.answer(BenchRequest(measure=Measure(handle=7, warmups=0, loops=1, count=1))).measured is not None
-    for request in (
-        BenchRequest(measure=Measure(handle=0, warmups=0, loops=1, count=1)),
-        BenchRequest(pace=Pace(handle=0, calls_per_s=100.0, count=1)),
-    ):
-        reply = worker.answer(request)
-        assert (reply.error, reply.lost) == ("its process ended after it was opened", True)
+    worker.load(load)
+    assert len(worker.measure(Measure(handle=7, warmups=0, loops=1, count=1)).values_s) == 1
+    with pytest.raises(HandleLostError, match="its process ended after it was opened"):
+        worker.measure(Measure(handle=0, warmups=0, loops=1, count=1))
+    with pytest.raises(HandleLostError, match="its process ended after it was opened"):
+        worker.pace(Pace(handle=0, calls_per_s=100.0, count=1))
 
 
 def test_a_pace_that_fails_costs_that_pace_and_no_more(tmp_path, bundles, monkeypatch):
     real, limits = LineProcess.ask, []
 
-    def die_at_the_slow_pace(self, line, time_limit_s):
-        pace = decode_line(BenchRequest, line).pace
-        if pace is not None:
-            limits.append((pace.calls_per_s, time_limit_s))
-            if pace.calls_per_s == 400:
+    def die_at_the_slow_pace(self, request, time_limit_s):
+        if request.method == Method.PACE:
+            limits.append((request.params["calls_per_s"], time_limit_s))
+            if request.params["calls_per_s"] == 400:
                 self._process.kill()
-        return real(self, line, time_limit_s)
+        return real(self, request, time_limit_s)
 
     monkeypatch.setattr(LineProcess, "ask", die_at_the_slow_pace)
     config = replace(NO_ORIGINAL, artifacts=("decoder.float32.onnx",), paced_calls_per_s=(400.0,))
@@ -126,7 +122,7 @@ def test_a_pace_that_fails_costs_that_pace_and_no_more(tmp_path, bundles, monkey
 
 
 def test_the_time_limit_of_a_pace_counts_the_calls_too():
-    subject = Subject(artifact="a", target="host", size_bytes=1, load=None, process=None, values_s=[4.0, 3.0])
+    subject = Subject(artifact="a", target="host", size_bytes=1, load=None, worker=None, values_s=[4.0, 3.0])
     assert bench._pace_limit_s(subject, 60.0) == pytest.approx(60 + 2 * 30 * 4.0)
     assert bench._pace_limit_s(subject, 0.1) == pytest.approx(60 + 2 * 30 * 10.0)
 
@@ -134,10 +130,10 @@ def test_the_time_limit_of_a_pace_counts_the_calls_too():
 def test_peaks_that_could_not_be_measured_are_told(tmp_path, bundles, monkeypatch):
     real = LineProcess.ask
 
-    def die(self, line, time_limit_s):
-        if decode_line(BenchRequest, line).peaks is not None:
+    def die(self, request, time_limit_s):
+        if request.method == Method.FIND_PEAKS:
             self._start().kill()
-        return real(self, line, time_limit_s)
+        return real(self, request, time_limit_s)
 
     monkeypatch.setattr(LineProcess, "ask", die)
     result = bench_bundle(bundles.make_bundle(tmp_path / "b"), NO_ORIGINAL)

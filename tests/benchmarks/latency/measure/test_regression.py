@@ -5,7 +5,6 @@ import pytest
 
 from pocketvae.benchmarks import Baseline, BenchConfig, Extra, baseline_table, bench_bundle
 from pocketvae.benchmarks.latency.measure import regression
-from pocketvae.benchmarks.latency.measure.instructions_worker import CountReply
 from pocketvae.benchmarks.latency.measure.regression import (
     Opened,
     compare_with_bundle,
@@ -17,7 +16,7 @@ from pocketvae.benchmarks.latency.measure.regression import (
 from pocketvae.benchmarks.latency.results import MachinePeaks, MemorySpeed, Verdict
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.documents import encode
-from pocketvae.errors import ManifestError, SpecError
+from pocketvae.errors import ChannelError, ManifestError, ParityError, SpecError
 from pocketvae.progress import ignore_progress
 from pocketvae.system.environment import current_environment
 
@@ -154,11 +153,16 @@ def test_instructions_that_the_baseline_has_not_got_are_told(result):
 
 
 def test_instructions_that_could_not_be_counted_are_told(bundle, monkeypatch):
-    replies = [
-        CountReply(instructions=100), CountReply(error="it was tired"),
-        CountReply(error="it hung"), CountReply(instructions=100),
-    ]  # fmt: skip
-    monkeypatch.setattr(regression, "count_instructions", lambda load: replies.pop(0))
+    # decoder: the baseline's and now; encoder: the baseline's
+    outcomes = [100, ParityError("it was tired"), ChannelError("it hung")]
+
+    def count(load):
+        outcome = outcomes.pop(0)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    monkeypatch.setattr(regression, "count_instructions", count)
     monkeypatch.setattr(regression, "compare", lambda contests, **_: ([], {}))
     config = replace(NO_ORIGINAL, baseline=Baseline(path=bundle), extras=frozenset([Extra.INSTRUCTIONS]))
     now = open_bundle(bundle)

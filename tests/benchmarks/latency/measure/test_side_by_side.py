@@ -4,10 +4,9 @@ import pytest
 from pocketvae.benchmarks.latency.measure import side_by_side
 from pocketvae.benchmarks.latency.measure.side_by_side import Contest, compare
 from pocketvae.benchmarks.latency.measure.subjects import artifact_load
-from pocketvae.benchmarks.latency.messages import BenchRequest
+from pocketvae.benchmarks.latency.messages import Method
 from pocketvae.benchmarks.latency.results import Verdict
 from pocketvae.bundle.bundle import open_bundle
-from pocketvae.documents import decode_line
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.progress import ignore_progress
 
@@ -105,14 +104,13 @@ def test_a_process_that_dies_while_it_opens_blames_no_other_file(tmp_path, bundl
     path = bundles.make_bundle(tmp_path / "b")
     real, openings = LineProcess.ask, []
 
-    def ask(self, line, time_limit_s):
-        request = decode_line(BenchRequest, line)
-        if request.load is not None:
-            openings.append(request.load.path)
-            if request.load.path.endswith("decoder.float32.onnx"):
+    def ask(self, request, time_limit_s):
+        if request.method == Method.LOAD:
+            openings.append(request.params["path"])
+            if request.params["path"].endswith("decoder.float32.onnx"):
                 self._process = self._process or self._start()
                 self._process.kill()
-        return real(self, line, time_limit_s)
+        return real(self, request, time_limit_s)
 
     monkeypatch.setattr(LineProcess, "ask", ask)
     compared, problems = run(contests(path, path))
