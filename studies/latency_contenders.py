@@ -1,7 +1,7 @@
 """A contender of decoder_latency.py: a process that runs decoders in one runtime when it is told to.
 
-Requests come on stdin and responses go to stdout, as pocketvae.processes.envelope has them. Imports its runtime and numpy alone, so that it
-works in a virtual environment that has not got pocketvae.
+Requests come on stdin and responses go to stdout, as pocketvae.processes.envelope has them. Imports its runtime and
+numpy alone, so that it works in a virtual environment without pocketvae.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The PyTorch side of train_throughput.py: a process that takes optimizer steps when it is told to.
 
-Requests come on stdin and responses go to stdout, as pocketvae.processes.envelope has them. Needs PyTorch and numpy, neither pocketvae nor
-TensorFlow, so that it can have a virtual environment of its own.
+Requests come on stdin and responses go to stdout, as pocketvae.processes.envelope has them. Needs PyTorch and numpy,
+neither pocketvae nor TensorFlow, so that it can have a virtual environment of its own.
 """
 
 from __future__ import annotations
