@@ -1,8 +1,8 @@
-"""JSON documents: frozen dataclasses in, deterministic text out, and back with a full check.
+"""JSON documents: frozen dataclasses to deterministic text, and back with full validation.
 
-The dataclasses themselves stay plain; pydantic checks what comes from outside. Every document carries
-`schema_version`; a document of a newer version is refused instead of half understood. One of an older version is
-brought up to date first, by the kind's `UPGRADES`: the version that it is of, to what makes it one version newer.
+The dataclasses themselves stay plain; pydantic validates input. Every document has a `schema_version`; a document of a
+newer version is refused rather than read in part. One of an older version is upgraded first, by the kind's `UPGRADES`,
+which maps a version to the function that converts a document of it to the next version.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
 def _adapter(kind: type[_Document]) -> TypeAdapter[_Document]:
-    # Building one takes milliseconds, so each kind gets one.
+    # Building an adapter takes milliseconds, so each kind of document gets only one.
     if kind not in _ADAPTERS:
         _ADAPTERS[kind] = TypeAdapter(kind)
     return _ADAPTERS[kind]
@@ -42,12 +42,12 @@ def decode(kind: type[_Document], text: str | bytes, name: str) -> _Document:
 
     Args:
         kind: A frozen dataclass with a `schema_version` field whose default is the newest known version, and
-            `UPGRADES` where older documents have other fields.
+            `UPGRADES` if older documents have other fields.
         text: The JSON text.
-        name: What to call the document in an error, usually its path.
+        name: Name of the document in errors, usually its path.
 
     Raises:
-        ManifestError: the text is no JSON, is of another schema version or has a wrong, missing or unknown field.
+        ManifestError: the text is not JSON, has an unknown schema version or has a wrong, missing or unknown field.
     """
     try:
         data = json.loads(text)
@@ -62,7 +62,7 @@ def decode(kind: type[_Document], text: str | bytes, name: str) -> _Document:
     except ValidationError as e:
         first = e.errors(include_url=False)[0]
         if first["type"] == "missing" and len(first["loc"]) == 1:
-            raise ManifestError(f"{name} is damaged, or no such document: {first['loc'][0]!r} is missing") from e
+            raise ManifestError(f"{name} is damaged or another kind of document: {first['loc'][0]!r} is missing") from e
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
         raise ManifestError(f"{name} is damaged at {where}: {first['msg']}") from e
     except PocketVaeError as e:
@@ -70,25 +70,25 @@ def decode(kind: type[_Document], text: str | bytes, name: str) -> _Document:
 
 
 def encode_line(message: object) -> str:
-    """Returns a dataclass as one line of JSON, for a file that pocketvae's own processes share."""
+    """Returns a dataclass as one line of JSON, for a file that pocketvae processes share."""
     return json.dumps(to_data(message), sort_keys=True, allow_nan=True)
 
 
 def decode_line(kind: type[_Document], line: str | bytes) -> _Document:
-    """Parses what `encode_line` wrote."""
+    """Parses a line written by `encode_line`."""
     return _adapter(kind).validate_json(line)
 
 
 def to_data(message: object) -> Any:
-    """Returns a dataclass, or a sequence or a mapping of such, as what JSON has: dicts, lists, text and numbers."""
+    """Returns a dataclass, or a sequence or mapping of dataclasses, as plain JSON values."""
     return _adapter(type(message)).dump_python(message, mode="json")
 
 
 def from_data(kind: type[_Document], data: object) -> _Document:
-    """Checks what `to_data` made.
+    """Validates what `to_data` returned.
 
     Raises:
-        ValueError: it is not of that kind.
+        ValueError: the data is not of this kind.
     """
     return _adapter(kind).validate_python(data)
 

@@ -1,4 +1,4 @@
-"""Serves a site to browsers of this machine alone."""
+"""A server that shows a site to browsers on this machine only."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ class SiteServer(LocalServer):
         """Listens on 127.0.0.1.
 
         Args:
-            site: Relative path to content or to where it lies.
-            port: 0 for any that is free.
+            site: Maps each relative path to its content or to the file that holds it.
+            port: The port; 0 for any free one.
 
         Raises:
             SpecError: the port is out of range.

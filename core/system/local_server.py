@@ -1,4 +1,4 @@
-"""A server for browsers of this machine alone: what it may be asked for, and with which headers it answers."""
+"""A server for browsers on this machine only: what it may be asked for, and with which headers it answers."""
 
 from __future__ import annotations
 
