@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pocketvae.benchmarks.execution.protocol import TargetRun, interface_problem
+from pocketvae.benchmarks.execution.protocol import TargetRun
+from pocketvae.benchmarks.execution.running import run_file
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import ArtifactFault, ParityError
-from pocketvae.runtimes.base import Array, FloatArray, Kernels, Runner, run_samples
-from pocketvae.runtimes.opening import open_runner
+from pocketvae.runtimes.base import Array, FloatArray, Kernels
 
 
 class HostRun(TargetRun):
@@ -29,21 +28,15 @@ class HostRun(TargetRun):
         batch: int = 1,
     ) -> dict[str, FloatArray]:
         """See `TargetRun.outputs`."""
-        with self._load(artifact, kernels, num_threads, batch) as runner:
-            problem = interface_problem(artifact, runner.inputs, runner.outputs, batch)
-            if problem:
-                raise ArtifactFault("interface", problem)
-            try:
-                return run_samples(runner, inputs, self._bundle.manifest.vae.image_range)
-            except Exception as e:  # a runtime may raise anything; the other artifacts still run
-                raise ArtifactFault("runs", f"{type(e).__name__}: {str(e)[:200]}") from e
+        return run_file(
+            self._bundle.artifact_path(artifact),
+            artifact,
+            inputs,
+            self._bundle.manifest.vae.image_range,
+            kernels=kernels,
+            num_threads=num_threads,
+            batch=batch,
+        )
 
     def close(self) -> None:
         """See `TargetRun.close`: nothing was copied or started."""
-
-    def _load(self, artifact: ArtifactRecord, kernels: Kernels, num_threads: int, batch: int) -> Runner:
-        path = self._bundle.artifact_path(artifact)
-        try:
-            return open_runner(path, artifact.format, num_threads=num_threads, kernels=kernels, batch=batch)
-        except ParityError as e:
-            raise ArtifactFault("loads", str(e)) from e

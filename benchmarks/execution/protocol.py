@@ -4,31 +4,13 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
+from pocketvae.benchmarks.execution.running import Latency
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError
 from pocketvae.runtimes.base import Array, FloatArray, Kernels
-from pocketvae.spec import TensorSpec
-
-
-@dataclass(frozen=True, kw_only=True)
-class Latency:
-    """Times of one artifact on a target, every value kept.
-
-    Attributes:
-        load_s: Opening the file.
-        first_s: The first call.
-        values_s: Seconds per call, input and output copies included, in the order measured.
-        loops: Calls behind one value.
-    """
-
-    load_s: float
-    first_s: float
-    values_s: tuple[float, ...]
-    loops: int = 1
 
 
 class TargetRun(ABC):
@@ -97,22 +79,3 @@ class TargetRun(ABC):
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
-
-
-def interface_problem(
-    artifact: ArtifactRecord, inputs: Mapping[str, TensorSpec], outputs: Mapping[str, TensorSpec], batch: int = 1
-) -> str:
-    """Says how a file's interface differs from the manifest's; empty where it does not."""
-    for role, declared, found in (("input", artifact.inputs, inputs), ("output", artifact.outputs, outputs)):
-        names = {spec.name for spec in declared}
-        if names != set(found):
-            return f"{role}s must be {sorted(names)}, got {sorted(found)}"
-        for spec in (tensor.with_batch(batch) for tensor in declared):
-            if spec != found[spec.name]:
-                return f"{role} {spec.name!r} must be {_describe(spec)}, got {_describe(found[spec.name])}"
-    return ""
-
-
-def _describe(spec: TensorSpec) -> str:
-    scale = spec.quantization
-    return f"{list(spec.shape)} {spec.dtype}" + (f" scale {scale.scale:g} zero {scale.zero_point}" if scale else "")

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
 
-from pocketvae.benchmarks.execution.protocol import Latency, TargetRun
+from pocketvae.benchmarks.execution.protocol import TargetRun
+from pocketvae.benchmarks.execution.running import Latency
 from pocketvae.benchmarks.remote.messages import Job, Method, Ran, Timed, TimedJob
+from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import ArtifactFault, ChannelError, InternalError, PocketVaeError, TargetError
 from pocketvae.processes.rpc import Channel, Client
@@ -22,17 +24,18 @@ _Result = TypeVar("_Result")
 class ChannelRun(TargetRun):
     """Sends every job through a channel to a program that does what `HostRun` does."""
 
-    def __init__(self, name: str, channel: Channel) -> None:
+    def __init__(self, name: str, channel: Channel, bundle: Bundle) -> None:
         """Greets the program.
 
         Args:
             name: Of the target, for errors.
             channel: Closed with this run.
+            bundle: The program has its files, or is told where they are.
 
         Raises:
             TargetError: it does not answer.
         """
-        self._name, self._client = name, Client(channel)
+        self._name, self._client, self._bundle = name, Client(channel), bundle
         self._figures: dict[str, dict[str, float]] = {}
         try:
             self._facts = self._call(Method.FACTS, None, {}, dict[str, str], _GREETING_TIME_LIMIT_S)[0]
@@ -79,7 +82,16 @@ class ChannelRun(TargetRun):
 
     def job(self, artifact: ArtifactRecord, num_threads: int) -> Job:
         """Returns what is sent beside the inputs: here, a file of the bundle that the program holds too."""
-        return Job(artifact=artifact.name, location=artifact.file.path, format=artifact.format, threads=num_threads)
+        return Job(
+            artifact=artifact.name,
+            location=artifact.file.path,
+            format=artifact.format,
+            precision=artifact.precision,
+            inputs=artifact.inputs,
+            outputs=artifact.outputs,
+            image_range=self._bundle.manifest.vae.image_range,
+            threads=num_threads,
+        )
 
     def feed(self, artifact: ArtifactRecord, inputs: Mapping[str, Array]) -> Mapping[str, Array]:
         """Returns the inputs as they are sent: here, real numbers, which the program quantizes."""

@@ -1,7 +1,7 @@
 """What is said to the program inside a target: its methods, their parameters and what they return.
 
-The same messages go to Python on an emulated or a distant machine, to Node and to a page in a browser. Inputs and
-outputs go beside them, as arrays.
+A job says all that the program has to know of an artifact, so that it needs no manifest. The same messages go to Python
+on an emulated or a distant machine, to Node and to a page in a browser. Inputs and outputs go beside them, as arrays.
 """
 
 from __future__ import annotations
@@ -9,9 +9,9 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
-from pocketvae.benchmarks.execution.protocol import Latency
+from pocketvae.benchmarks.execution.running import Latency
 from pocketvae.runtimes.base import Kernels
-from pocketvae.spec import Format
+from pocketvae.spec import Format, Precision, TensorSpec
 
 
 class Method(enum.StrEnum):
@@ -36,6 +36,10 @@ class Job:
         artifact: File name.
         location: Where the program finds the file: a path, or an address on the page's own server.
         format: Of the file.
+        precision: Of the artifact.
+        inputs: What the file must take.
+        outputs: What it must return.
+        image_range: What pixels 0 and 255 stand for.
         accelerator: `cpu`, or `webgpu` where there is one.
         kernels: Which operator implementations run.
         threads: Inside one call.
@@ -45,6 +49,10 @@ class Job:
     artifact: str
     location: str
     format: Format
+    precision: Precision
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    image_range: tuple[float, float]
     accelerator: str = "cpu"
     kernels: Kernels = Kernels.OPTIMIZED
     threads: int = 1

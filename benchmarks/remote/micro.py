@@ -11,10 +11,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pocketvae.benchmarks.execution.protocol import interface_problem
+from pocketvae.benchmarks.execution.running import interface_problem
 from pocketvae.benchmarks.remote.messages import Job, Ran, Timed, TimedJob
 from pocketvae.benchmarks.remote.runner import RemoteRunner
-from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import ArtifactFault, TargetError
 from pocketvae.processes.arrays import Arrays
 from pocketvae.runtimes.base import Array, FloatArray, Kernels, Runner, run_samples
@@ -33,18 +32,17 @@ class MicroRemoteRunner(RemoteRunner):
         """See `RemoteRunner.run`."""
         if job.batch != 1:
             raise TargetError("TensorFlow Lite Micro runs a file's first signature, whose batch is 1")
-        artifact = self._bundle.manifest.artifact(job.artifact)
-        path, image_range = self._bundle.artifact_path(artifact), self._bundle.manifest.vae.image_range
+        path = self._folder / job.location
         arena_bytes = smallest_arena_bytes(path.read_bytes())
         with MicroRunner(path, arena_bytes) as runner:
-            problem = interface_problem(artifact, runner.inputs, runner.outputs)
+            problem = interface_problem(job, runner.inputs, runner.outputs)
             if problem:
                 raise ArtifactFault("interface", problem)
             try:
-                outputs = run_samples(runner, inputs, image_range)
+                outputs = run_samples(runner, inputs, job.image_range)
             except RuntimeError as e:
                 raise ArtifactFault("runs", f"TensorFlow Lite Micro: {e}") from e
-        deviation = _deviation(path, artifact, inputs, outputs, image_range)
+        deviation = _deviation(path, job, inputs, outputs)
         return Ran(figures={"arena_bytes": float(arena_bytes), **deviation}), dict(outputs)
 
     def time(self, job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
@@ -89,20 +87,16 @@ class MicroRunner(Runner):
 
 
 def _deviation(
-    path: Path,
-    artifact: ArtifactRecord,
-    inputs: Mapping[str, Array],
-    outputs: Mapping[str, FloatArray],
-    image_range: tuple[float, float],
+    path: Path, job: Job, inputs: Mapping[str, Array], outputs: Mapping[str, FloatArray]
 ) -> dict[str, float]:
     """Returns how far the outputs are from those of the LiteRT kernels that compute most alike.
 
     Float kernels are LiteRT's reference kernels, bit for bit. Integer kernels come closest to the built-in ones, but
     round a multiplication and a sigmoid in other ways.
     """
-    kind = ReferenceRunner if artifact.precision is Precision.FLOAT32 else LiteRtRunner
+    kind = ReferenceRunner if job.precision is Precision.FLOAT32 else LiteRtRunner
     with kind(path, num_threads=1, kernels=Kernels.BUILTIN) as runner:
-        expected = run_samples(runner, inputs, image_range)
+        expected = run_samples(runner, inputs, job.image_range)
     largest = max(float(np.abs(outputs[name] - expected[name]).max()) for name in expected)
     return {"reference_max_abs" if kind is ReferenceRunner else "builtin_max_abs": largest}
 

@@ -8,11 +8,10 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Mapping
+from pathlib import Path
 
-from pocketvae.benchmarks.execution.local import HostRun
-from pocketvae.benchmarks.execution.protocol import Latency
+from pocketvae.benchmarks.execution.running import Latency, run_file
 from pocketvae.benchmarks.remote.messages import Job, Method, Ran, Timed, TimedJob
-from pocketvae.bundle.bundle import Bundle
 from pocketvae.processes.arrays import Arrays
 from pocketvae.processes.rpc import Handler, Handlers, handler
 from pocketvae.runtimes.base import Array, quantize
@@ -24,11 +23,11 @@ _WARMUP_CALLS = 20
 
 
 class RemoteRunner:
-    """Runs and times the artifacts of one bundle."""
+    """Runs and times the artifacts in one folder."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        """Keeps the bundle; files are opened when they are asked for."""
-        self._bundle, self._run = bundle, HostRun(bundle)
+    def __init__(self, folder: Path) -> None:
+        """Keeps the folder; files are opened when they are asked for."""
+        self._folder = folder
 
     def handlers(self) -> Handlers:
         """Returns what the methods do."""
@@ -40,8 +39,15 @@ class RemoteRunner:
 
     def run(self, job: Job, inputs: Mapping[str, Array]) -> tuple[Ran, Arrays]:
         """Runs an artifact on every sample."""
-        artifact = self._bundle.manifest.artifact(job.artifact)
-        outputs = self._run.outputs(artifact, inputs, kernels=job.kernels, num_threads=job.threads, batch=job.batch)
+        outputs = run_file(
+            self._folder / job.location,
+            job,
+            inputs,
+            job.image_range,
+            kernels=job.kernels,
+            num_threads=job.threads,
+            batch=job.batch,
+        )
         return Ran(), dict(outputs)
 
     def facts(self) -> dict[str, str]:
@@ -52,12 +58,10 @@ class RemoteRunner:
 
     def time(self, job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
         """Times an artifact on the first sample."""
-        artifact = self._bundle.manifest.artifact(job.artifact)
-        image_range = self._bundle.manifest.vae.image_range
         started = time.perf_counter()
-        path = self._bundle.artifact_path(artifact)
-        with open_runner(path, artifact.format, num_threads=job.threads, kernels=job.kernels) as runner:
-            feed = {name: quantize(values[:1], runner.inputs[name], image_range) for name, values in inputs.items()}
+        path = self._folder / job.location
+        with open_runner(path, job.format, num_threads=job.threads, kernels=job.kernels) as runner:
+            feed = {name: quantize(values[:1], runner.inputs[name], job.image_range) for name, values in inputs.items()}
             loaded = time.perf_counter()
             runner.run(feed)
             first = time.perf_counter()

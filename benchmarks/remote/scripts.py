@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae.benchmarks.execution.protocol import interface_problem
+from pocketvae.benchmarks.execution.running import interface_problem
 from pocketvae.benchmarks.remote.channel import ChannelRun
 from pocketvae.benchmarks.remote.messages import Job, Port, Ran
 from pocketvae.bundle.bundle import Bundle
@@ -35,9 +35,8 @@ class ScriptRun(ChannelRun):
         Raises:
             TargetError: it does not answer.
         """
-        self._bundle, self._accelerator = bundle, accelerator
-        self._image_range = bundle.manifest.vae.image_range
-        super().__init__(name, channel)
+        self._accelerator, self._image_range = accelerator, bundle.manifest.vae.image_range
+        super().__init__(name, channel, bundle)
 
     def job(self, artifact: ArtifactRecord, num_threads: int) -> Job:
         """See `ChannelRun.job`."""

@@ -9,7 +9,8 @@ import tempfile
 from importlib import metadata
 from pathlib import Path
 
-from pocketvae.benchmarks.execution.protocol import Latency, TargetRun
+from pocketvae.benchmarks.execution.protocol import TargetRun
+from pocketvae.benchmarks.execution.running import Latency
 from pocketvae.benchmarks.execution.target import Target
 from pocketvae.benchmarks.remote.channel import ChannelRun
 from pocketvae.benchmarks.remote.wheel import WHEEL_NAME, wheel_bytes
@@ -30,7 +31,7 @@ _VERSION_TIME_LIMIT_S = 60.0
 # The first Debian release with such a QEMU.
 _QEMU_RELEASE = "trixie"
 _ROOT_PACKAGES = ("python3", "libstdc++6", "libgomp1")
-_WHEELS = ("ai-edge-litert", "numpy", "onnxruntime", "pydantic")
+_WHEELS = ("ai-edge-litert", "numpy", "onnxruntime", "pydantic", "safetensors")
 
 
 class Arm64Target(Target):
@@ -69,7 +70,7 @@ class Arm64Target(Target):
         folder = Path(tempfile.mkdtemp(prefix="pocketvae-arm64-"))
         try:
             write_bytes(folder / WHEEL_NAME, wheel_bytes())
-            return Arm64Run(self.name, self._process(qemu, folder, bundle), folder, self._cpu, version)
+            return Arm64Run(self.name, self._process(qemu, folder, bundle), bundle, folder, self._cpu, version)
         except BaseException:
             shutil.rmtree(folder, ignore_errors=True)
             raise
@@ -131,14 +132,14 @@ class Arm64Target(Target):
 class Arm64Run(ChannelRun):
     """An emulated process, and the folder with the wheel that it imports."""
 
-    def __init__(self, name: str, process: LineProcess, folder: Path, cpu: str, qemu: str) -> None:
+    def __init__(self, name: str, process: LineProcess, bundle: Bundle, folder: Path, cpu: str, qemu: str) -> None:
         """Starts the process.
 
         Raises:
             TargetError: it does not start.
         """
         self._folder = folder
-        super().__init__(name, process)
+        super().__init__(name, process, bundle)
         self._facts = {**self._facts, "cpu": cpu, "emulator": f"QEMU {qemu}"}
 
     def latency(self, *arguments: object, **options: object) -> Latency:

@@ -7,7 +7,8 @@ import os
 import shutil
 from collections.abc import Mapping
 
-from pocketvae.benchmarks.execution.protocol import Latency, TargetRun
+from pocketvae.benchmarks.execution.protocol import TargetRun
+from pocketvae.benchmarks.execution.running import Latency
 from pocketvae.benchmarks.execution.target import Target
 from pocketvae.benchmarks.remote.browser import Browser
 from pocketvae.benchmarks.remote.scripts import ScriptRun

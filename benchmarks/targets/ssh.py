@@ -25,7 +25,7 @@ from pocketvae.system.tools.setup import SetupStep, target_folder
 _VENV = "venv"
 _PYTHON = cache_path(f"{_VENV}/bin/python")
 _VERSION_CHECK = "import sys; sys.exit(sys.version_info < (3, 11) and 'Python 3.11 or newer is needed there')"
-_IMPORTS = "import ai_edge_litert, numpy, onnxruntime, pydantic"
+_IMPORTS = "import ai_edge_litert, numpy, onnxruntime, pydantic, safetensors"
 
 
 class SshTarget(Target):
@@ -66,7 +66,7 @@ class SshTarget(Target):
             response_cache = ResponseCache(_runner(address, python, folder), answers)
             held.callback(_remove_copies, self.name, address, folder, response_cache)
             held.callback(response_cache.close)
-            run = SshRun(self.name, response_cache)
+            run = SshRun(self.name, response_cache, bundle)
             run.held = held.pop_all()
             return run
 
@@ -110,14 +110,14 @@ class SshRun(ChannelRun):
         held: What ends with it: the connection, the copies at the other end, the claim on the answers.
     """
 
-    def __init__(self, name: str, response_cache: ResponseCache) -> None:
+    def __init__(self, name: str, response_cache: ResponseCache, bundle: Bundle) -> None:
         """Starts the remote runner.
 
         Raises:
             TargetError: it does not start.
         """
         self.held = contextlib.ExitStack()
-        super().__init__(name, response_cache)
+        super().__init__(name, response_cache, bundle)
 
     def close(self) -> None:
         """See `TargetRun.close`."""

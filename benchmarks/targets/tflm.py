@@ -48,7 +48,7 @@ class TflmTarget(Target):
         command = [sys.executable, "-m", "pocketvae.benchmarks.remote.serve", str(bundle.path.absolute())]
         # -m puts the current folder first, and a file of the user's must not stand in for a module.
         environment = {"PYTHONPATH": str(self._site), "PYTHONSAFEPATH": "1"}
-        return ChannelRun(self.name, LineProcess([*command, "--runtime", "tflm"], environment=environment))
+        return ChannelRun(self.name, LineProcess([*command, "--runtime", "tflm"], environment=environment), bundle)
 
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""

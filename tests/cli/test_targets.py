@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from pocketvae.benchmarks.execution.protocol import Latency
+from pocketvae.benchmarks.execution.running import Latency
 from pocketvae.benchmarks.targets import Target, TargetRun, known_targets
 from pocketvae.benchmarks.targets import registry as registry_module
 from pocketvae.cli import targets as command

@@ -1,5 +1,6 @@
 """What goes into the package, and what its users may rely on."""
 
+import io
 import re
 import subprocess
 import sys
@@ -183,3 +184,71 @@ def test_verify_of_an_exported_bundle_never_imports_tensorflow(tmp_path, tiny_bu
     modules = imported_by(run_command("verify", tiny_bundle), tmp_path=tmp_path)
     assert modules.isdisjoint(HEAVY)
     assert {"ai_edge_litert", "onnxruntime"} <= modules
+
+
+# Runs a program of pocketvae as `python -m` does; says at the end, on stderr, what it has imported.
+RUN_AND_COUNT = """
+import atexit, runpy, sys
+module = sys.argv.pop(1)
+mine = lambda: sorted(name for name in sys.modules if name.partition(".")[0] == "pocketvae")
+atexit.register(lambda: print("MODULES", *mine(), file=sys.stderr))
+runpy.run_module(module, run_name="__main__", alter_sys=True)
+"""
+# What a worker holds shows in the memory column of bench, and what the remote program imports is sent and emulated.
+MOST_MODULES = 35
+
+
+def modules_after(request, module, *words):
+    """Returns the modules of pocketvae that a program has imported when it has answered a request."""
+    from pocketvae.processes.envelope import Response, encode, read
+
+    command = [sys.executable, "-c", RUN_AND_COUNT, module, *map(str, words)]
+    done = subprocess.run(command, input=encode(request), capture_output=True, timeout=300, check=False)
+    stream = io.BytesIO(done.stdout)
+    response = read(Response, stream.readline(), stream)
+    assert response.error is None, response.error
+    return done.stderr.decode().rpartition("MODULES ")[2].split()
+
+
+@pytest.mark.parametrize("name", ["decoder.float32.onnx", "encoder.float32.onnx"])
+def test_a_worker_of_bench_imports_few_modules(tmp_path, bundles, name):
+    from pocketvae.benchmarks.latency.measure.subjects import artifact_load
+    from pocketvae.bundle.bundle import open_bundle
+    from pocketvae.documents import to_data
+    from pocketvae.processes.envelope import Request
+
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
+    load = artifact_load(bundle, bundle.manifest.artifact(name), 1, 1)
+    request = Request(id=1, method="load", params=to_data(load))
+    modules = modules_after(request, "pocketvae.benchmarks.latency.measure.worker")
+    assert "pocketvae.runtimes.onnxruntime" in modules
+    assert len(modules) <= MOST_MODULES, modules
+
+
+def test_the_program_inside_a_target_imports_few_modules(tmp_path, bundles):
+    from pocketvae.benchmarks.remote.channel import ChannelRun
+    from pocketvae.bundle.bundle import open_bundle
+    from pocketvae.processes.envelope import Response
+
+    class Recorder:
+        """A channel that keeps what it is asked."""
+
+        def __init__(self):
+            self.requests = []
+
+        def ask(self, request, time_limit_s):
+            self.requests.append(request)
+            return Response(id=request.id, result={})
+
+        def close(self):
+            pass
+
+    channel, bundle = Recorder(), open_bundle(bundles.make_bundle(tmp_path / "b"))
+    artifact = bundle.manifest.artifacts[0]
+    with ChannelRun("t", channel, bundle) as run:
+        run.outputs(artifact, bundle.goldens(artifact.component).inputs)
+    for request in channel.requests:
+        modules = modules_after(request, "pocketvae.benchmarks.remote.serve", bundle.path)
+        assert len(modules) <= MOST_MODULES, modules
+        assert not [name for name in modules if name.startswith(("pocketvae.bundle", "pocketvae.system.tools"))]
+    assert "pocketvae.runtimes.onnxruntime" in modules

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from pocketvae.benchmarks.execution.protocol import Latency
+from pocketvae.benchmarks.execution.running import Latency
 from pocketvae.benchmarks.latency.analyse.summary import summarize
 from pocketvae.benchmarks.latency.config import BenchConfig
 from pocketvae.benchmarks.latency.results import BenchResult, TargetRow

@@ -1,0 +1,113 @@
+"""Running one file with LiteRT or onnxruntime in this process, and what can be wrong with it.
+
+The program inside a target imports this and what it needs, and nothing of a bundle.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from pocketvae.errors import ArtifactFault, ParityError
+from pocketvae.runtimes.base import Array, FloatArray, Kernels, Runner, run_samples
+from pocketvae.runtimes.opening import open_runner
+from pocketvae.spec import Format, TensorSpec
+
+
+class Interface(Protocol):
+    """What is known of a file before it is opened; an `ArtifactRecord` is one."""
+
+    @property
+    def format(self) -> Format:
+        """The format of the file."""
+
+    @property
+    def inputs(self) -> tuple[TensorSpec, ...]:
+        """The inputs that it must have."""
+
+    @property
+    def outputs(self) -> tuple[TensorSpec, ...]:
+        """The outputs that it must have."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latency:
+    """Times of one artifact on a target, every value kept.
+
+    Attributes:
+        load_s: Opening the file.
+        first_s: The first call.
+        values_s: Seconds per call, input and output copies included, in the order measured.
+        loops: Calls behind one value.
+    """
+
+    load_s: float
+    first_s: float
+    values_s: tuple[float, ...]
+    loops: int = 1
+
+
+def run_file(
+    path: Path,
+    artifact: Interface,
+    inputs: Mapping[str, Array],
+    image_range: tuple[float, float],
+    *,
+    kernels: Kernels,
+    num_threads: int,
+    batch: int,
+) -> dict[str, FloatArray]:
+    """Opens a file, compares its interface, and runs it on every sample.
+
+    Args:
+        path: The file.
+        artifact: What it must be.
+        inputs: Input name to `[N, ...]` real numbers.
+        image_range: What pixels 0 and 255 stand for.
+        kernels: Which operator implementations run.
+        num_threads: Inside one inference.
+        batch: Samples in one call.
+
+    Returns:
+        Output name to `[N, ...] float32`, dequantized.
+
+    Raises:
+        ArtifactFault: the file cannot be loaded, has another interface, or stops while it runs.
+        TargetError: the runtime is not installed.
+    """
+    with _load(path, artifact.format, kernels, num_threads, batch) as runner:
+        problem = interface_problem(artifact, runner.inputs, runner.outputs, batch)
+        if problem:
+            raise ArtifactFault("interface", problem)
+        try:
+            return run_samples(runner, inputs, image_range)
+        except Exception as e:  # a runtime may raise anything; the other artifacts still run
+            raise ArtifactFault("runs", f"{type(e).__name__}: {str(e)[:200]}") from e
+
+
+def _load(path: Path, format: Format, kernels: Kernels, num_threads: int, batch: int) -> Runner:
+    try:
+        return open_runner(path, format, num_threads=num_threads, kernels=kernels, batch=batch)
+    except ParityError as e:
+        raise ArtifactFault("loads", str(e)) from e
+
+
+def interface_problem(
+    artifact: Interface, inputs: Mapping[str, TensorSpec], outputs: Mapping[str, TensorSpec], batch: int = 1
+) -> str:
+    """Says how a file's interface differs from the manifest's; empty where it does not."""
+    for role, declared, found in (("input", artifact.inputs, inputs), ("output", artifact.outputs, outputs)):
+        names = {spec.name for spec in declared}
+        if names != set(found):
+            return f"{role}s must be {sorted(names)}, got {sorted(found)}"
+        for spec in (tensor.with_batch(batch) for tensor in declared):
+            if spec != found[spec.name]:
+                return f"{role} {spec.name!r} must be {_describe(spec)}, got {_describe(found[spec.name])}"
+    return ""
+
+
+def _describe(spec: TensorSpec) -> str:
+    scale = spec.quantization
+    return f"{list(spec.shape)} {spec.dtype}" + (f" scale {scale.scale:g} zero {scale.zero_point}" if scale else "")
