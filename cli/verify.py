@@ -41,6 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Verifies and prints one row per artifact; returns 1 if a check failed, 3 if something could not run."""
+    from pocketvae.benchmarks.targets import make_target
     from pocketvae.bundle.bundle import open_bundle
 
     for path in (arguments.json, arguments.junit, arguments.markdown, arguments.html):
@@ -49,6 +50,9 @@ def run(arguments: argparse.Namespace) -> int:
     _check_bundle_options(arguments)
     if arguments.data is not None and not arguments.thorough:
         raise SpecError("--data only applies to --thorough: add that option")
+    # A name that is wrong is refused before every file is read.
+    for name in common.shown_targets(arguments.targets, headed=arguments.headed):
+        make_target(name)
     with Terminal(quiet=arguments.quiet) as terminal:
         # Opened once, since that reads and hashes every file.
         bundle = None if _is_one_file(arguments.bundle) else open_bundle(arguments.bundle)
