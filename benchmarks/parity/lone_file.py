@@ -14,7 +14,7 @@ from pocketvae.benchmarks.parity.verify import Verification, read_limits, verify
 from pocketvae.benchmarks.targets import Target, make_target
 from pocketvae.bundle.bundle import Bundle, Goldens
 from pocketvae.bundle.embedded import LoneFile, open_lone_file
-from pocketvae.bundle.manifest import MANIFEST_NAME, ArtifactRecord, CalibrationRecord, FileRecord, Manifest
+from pocketvae.bundle.manifest import MANIFEST_NAME, CalibrationRecord, FileRecord, Manifest
 from pocketvae.documents import encode
 from pocketvae.errors import SpecError
 from pocketvae.progress import ProgressCallback, ignore_progress
@@ -77,19 +77,8 @@ class _BundleOfOne(Bundle):
 
 def _bundle_of_one(lone: LoneFile, folder: Path, goldens: Goldens) -> Bundle:
     record = lone.record
-    name = record.spec.filename
-    write_bytes(folder / name, lone.content)
-    artifact = ArtifactRecord(
-        component=record.component,
-        precision=record.precision,
-        format=record.format,
-        image_dtype=record.image_dtype,
-        file=FileRecord.of(name, lone.content),
-        inputs=tuple(item.tensor for item in record.inputs),
-        outputs=tuple(item.tensor for item in record.outputs),
-        batches=record.batches,
-        tolerances=record.tolerances,
-    )
+    artifact = record.artifact(FileRecord.of(record.spec.filename, lone.content))
+    write_bytes(folder / artifact.name, lone.content)
     manifest = Manifest(
         name=record.name,
         vae=record.vae,

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from pocketvae.bundle.bundle import Array, Goldens
-from pocketvae.bundle.manifest import Stratum
+from pocketvae.bundle.manifest import ArtifactRecord, FileRecord, Stratum
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.formats.onnx.metadata import METADATA_PROPS, entry_of, fields, metadata_entries
@@ -153,6 +153,24 @@ class EmbeddedRecord:
         """Component, precision, format and images together."""
         return ArtifactSpec(
             component=self.component, precision=self.precision, format=self.format, image_dtype=self.image_dtype
+        )
+
+    def artifact(self, file: FileRecord) -> ArtifactRecord:
+        """Returns what a manifest would say of the file, as far as verify needs it.
+
+        Args:
+            file: The file that holds this record.
+        """
+        return ArtifactRecord(
+            component=self.component,
+            precision=self.precision,
+            format=self.format,
+            image_dtype=self.image_dtype,
+            file=file,
+            inputs=tuple(item.tensor for item in self.inputs),
+            outputs=tuple(item.tensor for item in self.outputs),
+            batches=self.batches,
+            tolerances=self.tolerances,
         )
 
 

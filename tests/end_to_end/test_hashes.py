@@ -1,10 +1,13 @@
 """A command reads and hashes each file of a bundle once, whatever it writes beside the verdict."""
 
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
 from pocketvae.bundle import bundle as reading
+from pocketvae.bundle import embedded
+from pocketvae.spec import Format
 
 
 @pytest.fixture
@@ -44,3 +47,16 @@ def test_each_file_is_hashed_once(command, hashed, bundles, tmp_path, monkeypatc
     assert files
     hashed.subtract(files)  # what was just opened, to know the files
     assert hashed == Counter(files)
+
+
+def test_a_single_file_is_read_and_hashed_once(command, bundles, lone_files, tmp_path, monkeypatch):
+    weight = bundles.right_weight()
+    file = tmp_path / "mine.onnx"
+    content = bundles.decoder_model(weight).SerializeToString()
+    file.write_bytes(lone_files.signed(tmp_path, Format.ONNX, content, weight))
+    read, hashed = [], []
+    real_read, real_hash = Path.read_bytes, embedded.content_hash
+    monkeypatch.setattr(Path, "read_bytes", lambda path: read.append(path) or real_read(path))
+    monkeypatch.setattr(embedded, "content_hash", lambda *given: hashed.append(given) or real_hash(*given))
+    assert command("verify", file).code == 0
+    assert read.count(file) == len(hashed) == 1
