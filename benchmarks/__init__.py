@@ -1,4 +1,4 @@
-"""The benchmarks room: a bundle in, parity and latency results and a report out."""
+"""Benchmarks: a bundle in, parity and latency results and a report out."""
 
 from typing import TYPE_CHECKING
 

@@ -1,1 +1,1 @@
-"""Two results or two bundles, side by side."""
+"""Comparison of two results or two bundles."""

@@ -1,4 +1,4 @@
-"""`pocketvae compare`: reads two results or two bundles and tells what changed."""
+"""The work of `pocketvae compare`: reads two results or two bundles and reports what changed."""
 
 from __future__ import annotations
 
@@ -38,22 +38,22 @@ _SHOWN = {
 
 
 def compare_paths(before: Path, after: Path, *, progress: ProgressCallback = ignore_progress) -> Comparison:
-    """Compares two bundles, which are verified here, or two results of the same kind.
+    """Compares two bundles, which are verified on this machine, or two results of the same kind.
 
     Args:
-        before: A bundle, or what `verify --json` or `bench --json` wrote.
+        before: A bundle, or a file written by `verify --json` or `bench --json`.
         after: The same.
-        progress: Told of every artifact that is verified.
+        progress: Called for every artifact that is verified.
 
     Raises:
-        ManifestError: a side is neither, is damaged, or the two are of different kinds.
+        ManifestError: one of the two is neither, is damaged, or they are of different kinds.
     """
     if before.is_dir() != after.is_dir():
         bundle, other = (before, after) if before.is_dir() else (after, before)
-        raise ManifestError(f"{bundle} is a bundle and {other} is none: compare two bundles or two results")
+        raise ManifestError(f"{bundle} is a bundle but {other} is not: compare two bundles or two results")
     sides = [_read(path, progress) for path in (before, after)]
     if sides[0].kind != sides[1].kind:
-        raise ManifestError(f"{before} is {sides[0].kind} and {after} is {sides[1].kind}: compare two of one kind")
+        raise ManifestError(f"{before} is {sides[0].kind} but {after} is {sides[1].kind}: compare two of the same kind")
     notes = _notes(sides[0].environment, sides[1].environment)
     return Comparison(
         before=str(before),
@@ -74,7 +74,7 @@ def comparison_table(comparison: Comparison) -> tuple[Row, list[Row]]:
 
 
 def comparison_line(comparison: Comparison) -> str:
-    """Returns how many figures changed in which way."""
+    """Returns a line with the number of figures that changed in each way."""
     found = [item.change for item in comparison.differences]
     counts = {change: found.count(change) for change in (*_SHOWN, Change.SAME)}
     return ", ".join(f"{count} {change}" for change, count in counts.items() if count) or "nothing to compare"
@@ -97,7 +97,7 @@ def _read(path: Path, progress: ProgressCallback) -> _Side:
     for field, read in (("checks", _verification), ("results", _benchmark)):
         if _has(content, field):
             return read(content, str(path))
-    raise ManifestError(f"{path} is no bundle and no result of verify --json or bench --json")
+    raise ManifestError(f"{path} is not a bundle or a result of verify --json or bench --json")
 
 
 def _verification(content: bytes, name: str) -> _Side:
@@ -119,15 +119,15 @@ def _has(content: bytes, field: str) -> bool:
 
 
 def _notes(before: Environment, after: Environment) -> tuple[str, ...]:
-    """Returns what differs between the machines and their runtimes."""
+    """Returns notes on differences between the machines and their runtimes."""
     notes = []
     for what, old, new in (("CPU", before.cpu, after.cpu), ("machine", before.machine, after.machine)):
         if old != new:
-            notes.append(f"another {what}: {old}, then {new}")
+            notes.append(f"different {what}: {old}, then {new}")
     for name in sorted({*before.versions, *after.versions}):
         if before.versions.get(name) != after.versions.get(name):
             old, new = (versions.get(name, "none") for versions in (before.versions, after.versions))
-            notes.append(f"another {name}: {old}, then {new}")
+            notes.append(f"different {name}: {old}, then {new}")
     return tuple(notes)
 
 
@@ -144,4 +144,4 @@ def _value(value: float | None, what: str) -> str:
         return "-"
     if what == "size_bytes":
         return f"{value / 1000:.1f} kB"
-    return f"{value * 1e6:.1f} us" if what == "median_s" else f"{value:.3g}"
+    return f"{value * 1e6:.1f} µs" if what == "median_s" else f"{value:.3g}"

@@ -12,18 +12,18 @@ from pocketvae.bundle.manifest import Manifest
 from pocketvae.spec import STRICT
 
 COMPARISON_SCHEMA_VERSION = 1
-# Smaller changes are rounding of another machine's kernels, not another artifact.
+# Smaller changes come from rounding in another machine's kernels, not from a different artifact.
 _SAME_SHARE = 0.01
-# Targets of what bench could not find out beside latency.
+# Targets of what bench could not find out in addition to latency.
 _BESIDE = ("instructions", "peaks")
 
 
 class Change(enum.StrEnum):
-    """What became of a figure.
+    """How a figure changed.
 
-    REGRESSED: a check that passed fails, or what ran does not any more. WORSE and BETTER: the figure moved by more than
-    one per cent, and the verdict did not change. FIXED: a check that failed passes. ADDED and REMOVED: only one side
-    has it.
+    REGRESSED: a check that passed now fails, or an artifact no longer runs. WORSE and BETTER: the figure changed by
+    more than one percent but the verdict did not change. FIXED: a check that failed now passes. ADDED and REMOVED:
+    only one side has it.
     """
 
     REGRESSED = "regressed"
@@ -41,11 +41,11 @@ class Difference:
 
     Attributes:
         artifact: File name.
-        target: Where it ran; empty for what no target decides.
-        what: A check such as `image p99_abs`, `size_bytes`, or `median_s`.
-        before: On the first side; None where it has none.
-        after: On the second side.
-        change: What became of it.
+        target: Where it ran; empty if the figure does not depend on a target.
+        what: Name of a check such as `image p99_abs`, `size_bytes`, or `median_s`.
+        before: Value on the first side; None if it has none.
+        after: Value on the second side.
+        change: How it changed.
     """
 
     __pydantic_config__ = STRICT
@@ -62,9 +62,9 @@ class Comparison:
     """All figures that either side has.
 
     Attributes:
-        before: What the first side is called.
-        after: What the second side is called.
-        notes: Why figures may not be comparable.
+        before: Name of the first side.
+        after: Name of the second side.
+        notes: Reasons why figures may not be comparable.
     """
 
     __pydantic_config__ = STRICT
@@ -76,13 +76,13 @@ class Comparison:
 
     @property
     def regressed(self) -> bool:
-        """Whether a check that passed fails now, or something that was there is gone."""
+        """Whether a check that passed now fails, or something is gone."""
         return any(item.change in (Change.REGRESSED, Change.REMOVED) for item in self.differences)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """A value and, where it has a limit, whether it passed."""
+    """A value and, if it has a limit, whether it passed."""
 
     value: float | None
     passed: bool = True
@@ -92,7 +92,7 @@ Key = tuple[str, str, str]
 
 
 def parity_figures(result: VerifyResult) -> dict[Key, Measurement]:
-    """Returns every check of a verification, and what did not run as a check that failed."""
+    """Returns every check of a verification; what did not run counts as a failed check."""
     figures = {}
     for check in result.checks:
         batch = f" at batch {check.batch}" if check.batch != 1 else ""
@@ -109,9 +109,9 @@ def size_figures(manifest: Manifest) -> dict[Key, Measurement]:
 
 
 def latency_figures(result: BenchResult) -> dict[Key, Measurement]:
-    """Returns the median latency and the size of everything that was timed, and what could not be.
+    """Returns the median latency and the size of everything that was timed, and what could not be timed.
 
-    Instructions and the machine's peaks are beside the point: they are no property of a file's latency.
+    Instruction counts and the machine's peaks are left out: they are not properties of a file's latency.
     """
     figures = {}
     for row in result.results:
@@ -131,7 +131,7 @@ def latency_figures(result: BenchResult) -> dict[Key, Measurement]:
 
 
 def compare_figures(before: Mapping[Key, Measurement], after: Mapping[Key, Measurement]) -> tuple[Difference, ...]:
-    """Returns one difference for each figure that either side has, in the order of the first side."""
+    """Returns one difference for each figure of either side, in the order of the first side."""
     return tuple(_differences(before, after))
 
 
@@ -139,7 +139,7 @@ def _differences(before: Mapping[Key, Measurement], after: Mapping[Key, Measurem
     for key in dict.fromkeys((*before, *after)):
         old, new = before.get(key), after.get(key)
         artifact, target, what = key
-        # The original is a yardstick that either side may have been timed without.
+        # The original is only a reference, which either side may have been timed without.
         if _is_original(artifact) and (old is None or new is None):
             continue
         yield Difference(

@@ -1,1 +1,1 @@
-"""Whether a quantized VAE still is the same distribution: likelihood, samples, diversity."""
+"""Tests whether a quantized VAE still has the same distribution: likelihood, samples, diversity."""

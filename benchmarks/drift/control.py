@@ -1,4 +1,4 @@
-"""The positive control: a float32 file with weights of 4 bits, which the tests must tell from the original."""
+"""The positive control: a float32 file with 4-bit weights, which the tests must distinguish from the original."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _FLOAT32 = 0
 
 
 def four_bit(content: bytes, format: Format) -> bytes:
-    """Returns the file with every float32 weight tensor on 15 levels, symmetric about 0, one scale for each tensor.
+    """Returns the file with every float32 weight tensor on 15 levels, symmetric about 0, with one scale per tensor.
 
     Raises:
-        TargetError: a package that changes the file is not installed.
+        TargetError: a package that is needed to edit the file is not installed.
     """
     return _four_bit_tflite(content) if format is Format.TFLITE else _four_bit_onnx(content)
 

@@ -1,4 +1,4 @@
-"""The drift of every artifact of a bundle: likelihood, samples and diversity against the float32 file's."""
+"""The drift of every artifact of a bundle: likelihood, samples and diversity compared with the float32 file."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _CONTROL = f"{CONTROL}4bit"
 
 @dataclass(frozen=True, kw_only=True)
 class Drift:
-    """What was found.
+    """The result of the drift tests.
 
     Attributes:
-        checks: Tests with a limit, the control among them.
+        checks: Tests with a limit, including the control.
         figures: Mean changes and diversity.
         notes: What could not be tested, with the reason.
     """
@@ -51,22 +51,22 @@ class Drift:
 
 
 def measure_drift(bundle: Bundle, images: DriftImages | None, *, progress: ProgressCallback = ignore_progress) -> Drift:
-    """Tests every artifact that has a float32 counterpart, and a decoder of 4-bit weights that must fail.
+    """Tests every artifact that has a float32 counterpart, and a decoder with 4-bit weights that must fail.
 
     Args:
-        bundle: With a float32 decoder, and a float32 encoder for what needs images.
-        images: None where there are none.
-        progress: Told of every artifact, once for its likelihood and once for its samples.
+        bundle: A bundle with a float32 decoder, and a float32 encoder for tests that need images.
+        images: The images; None if there are none.
+        progress: Called for every artifact, once for its likelihood and once for its samples.
 
     Raises:
         TargetError: a runtime is missing.
-        ArtifactFault: a file cannot be run; verify says which.
+        ArtifactFault: a file cannot be run; verify reports which one.
     """
     return _Measurement(bundle, images, progress).run()
 
 
 class _Measurement:
-    """One bundle; what all artifacts share is computed once."""
+    """The measurement of one bundle; values that all artifacts share are computed once."""
 
     def __init__(self, bundle: Bundle, images: DriftImages | None, progress: ProgressCallback) -> None:
         self._progress = progress
@@ -115,16 +115,17 @@ class _Measurement:
             change = paired_change(values)
             assert self._images is not None  # noqa: S101 - there are weights
             source = (
-                f"TOST: 95 % sure on each side that the change is within {MARGIN_NATS} nats, {self._images.source}, "
+                f"TOST: 95 % confidence on each side that the change is within {MARGIN_NATS} nats, "
+                f"{self._images.source}, "
                 f"{_LATENTS_PER_IMAGE} latents each"
             )
-            interval = f"{change.mean:+.3f} nats, 90 % from {change.low:+.3f} to {change.high:+.3f}"
+            interval = f"{change.mean:+.3f} nats, 90 % interval {change.low:+.3f} to {change.high:+.3f}"
             checks.append(_check(name, "x", metric, change.farthest, MARGIN_NATS, source, interval))
             self._figures.append(_figure(name, "x", f"{metric}_mean", change.mean))
         return checks
 
     def _weights(self, artifact: ArtifactRecord, content: bytes | None = None) -> DoubleArray:
-        """Returns log p(x|z) + log p(z) - log q(z|x) `[N, K]`, the artifact in its place and float32 in the others."""
+        """Returns log p(x|z) + log p(z) - log q(z|x) `[N, K]`, with float32 for all components but the artifact's."""
         assert self._images is not None  # noqa: S101 - asked for with images only
         assert self._encoder is not None  # noqa: S101
         assert self._decoder is not None  # noqa: S101
@@ -168,7 +169,7 @@ class _Measurement:
         return [_check(name, "image", "mmd2", max(distance.value, 0.0), max(distance.null, 0.0), source, "")]
 
     def _draw(self, component: Component) -> tuple[Inputs, DoubleArray, DoubleArray]:
-        """Returns inputs, and features of float32 images of other inputs and of these."""
+        """Returns inputs, features of float32 images for other inputs, and features for these inputs."""
         record = self._float32(component)
         assert record is not None  # noqa: S101 - only what has a float32 counterpart is tested
         rng = np.random.default_rng(_SEED)
@@ -197,7 +198,7 @@ class _Measurement:
         return self._outputs(self._encoder, feed)["z_mean"].astype(np.float64)
 
     def _control(self, decoder: ArtifactRecord) -> None:
-        """Adds a check that passes where a decoder of 4-bit weights fails, and a note on the power of each test."""
+        """Adds a check that passes if a decoder with 4-bit weights fails, and a note on the power of each test."""
         content = four_bit(self._bundle.artifact_path(decoder).read_bytes(), decoder.format)
         kept = len(self._figures)
         checks: list[Check] = []
@@ -207,10 +208,10 @@ class _Measurement:
             checks += self._distribution_checks(decoder, _CONTROL, content)
         del self._figures[kept:]
         for check in checks:
-            told = "not told apart, so that this test says little here" if check.passed else "told apart"
+            told = "not told apart, so this test says little here" if check.passed else "told apart"
             self._notes.append(f"{_CONTROL} {check.metric}: {_shown(check)}, {told}")
         if checks:
-            problem = "weights of 4 bits pass every test, so that they prove nothing here"
+            problem = "4-bit weights pass every test, so the tests prove nothing here"
             problem = problem if all(check.passed for check in checks) else ""
             self._checks.append(structural_check(_CONTROL, "host", "told apart", problem))
 
@@ -224,7 +225,7 @@ class _Measurement:
                 return run.outputs(artifact, inputs, batch=artifact.batches[0])
 
     def _told(self, stage: str, *components: Component) -> Iterator[ArtifactRecord]:
-        """Yields what is tested and tells of it."""
+        """Yields each item that is tested and reports progress."""
         artifacts = list(self._tested(*components))
         for done, artifact in enumerate(artifacts):
             self._progress(Progress(stage=stage, done=done, total=len(artifacts), detail=artifact.name))
@@ -245,7 +246,7 @@ class _Measurement:
 
 
 def _shown(check: Check) -> str:
-    return "not finite" if check.value is None else f"{check.value:.3g} against {check.limit:.3g}"
+    return "not finite" if check.value is None else f"{check.value:.3g}, limit {check.limit:.3g}"
 
 
 def _with_label(inputs: Mapping[str, Array], labels: npt.NDArray[np.int32] | None) -> Inputs:

@@ -1,4 +1,4 @@
-"""The images that drift is measured on: the bundle's golden ones, or more."""
+"""The images for measuring drift: the bundle's golden images, or more."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _MOST_IMAGES = 1000
 
 @dataclass(frozen=True, kw_only=True)
 class DriftImages:
-    """Images as the encoder takes them.
+    """Images in the form that the encoder takes.
 
     Attributes:
         x: `[N, ...] float32` in the image's range, binarized under a Bernoulli likelihood.
-        labels: `[N] int32`; None where the VAE has none.
-        source: What they are, in words.
+        labels: `[N] int32`; None if the VAE has none.
+        source: Description of their source.
     """
 
     x: FloatArray
@@ -32,7 +32,7 @@ class DriftImages:
 
 
 def golden_images(bundle: Bundle, rng: np.random.Generator) -> DriftImages | None:
-    """Returns the images among the goldens of the encoder; None where the bundle has no encoder."""
+    """Returns the golden images of the encoder; None if the bundle has no encoder."""
     try:
         goldens = bundle.goldens(Component.ENCODER)
     except ManifestError:
@@ -50,12 +50,12 @@ def source_images(bundle: Bundle, source: str, rng: np.random.Generator) -> Drif
     """Returns up to 1,000 test images of a source, as `pocketvae train --data` takes it.
 
     Raises:
-        DataError: the source cannot be read, has images of another shape, or no labels where the VAE needs them.
+        DataError: the source cannot be read, has images of another shape, or no labels although the VAE needs them.
     """
     vae = bundle.manifest.vae
     test = load_splits(source).test
     if test.image_shape != vae.image_shape:
-        raise DataError(f"the images must be {vae.image_shape} like the bundle's, got {test.image_shape}")
+        raise DataError(f"the images must be {vae.image_shape} as for the bundle, got {test.image_shape}")
     if vae.label_count and test.labels is None:
         raise DataError("the bundle's VAE is class-conditional: the images need labels")
     chosen = test.take(slice(0, _MOST_IMAGES))

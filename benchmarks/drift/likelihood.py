@@ -13,24 +13,24 @@ from pocketvae.spec import Likelihood, PriorKind, VaeSpec
 
 DoubleArray = npt.NDArray[np.float64]
 
-# Quantized sigmoids return 0 and 1; half a grey step is as near to certainty as an image of 256 values can tell.
+# Quantized sigmoids return 0 and 1; half a grey step is as close to certainty as an image of 256 values can express.
 _CERTAIN = 0.5 / 255
 
 
 def elbo_reason(vae: VaeSpec) -> str:
-    """Says why images have no likelihood under exported files; empty where they have."""
+    """Returns why images do not have a likelihood under exported files; empty if they do."""
     if vae.likelihood is Likelihood.BERNOULLI:
         return ""
     if vae.likelihood is Likelihood.GAUSSIAN and vae.noise_scale is not None:
         return ""
-    return f"an exported decoder of the likelihood {vae.likelihood} returns its mean alone"
+    return f"an exported decoder with the likelihood {vae.likelihood} only returns its mean"
 
 
 def nll_reason(vae: VaeSpec) -> str:
-    """Says why -log p(x) cannot be had; empty where it can."""
+    """Returns why -log p(x) cannot be computed; empty if it can."""
     if vae.prior is PriorKind.STANDARD:
         return elbo_reason(vae)
-    return f"a bundle samples from the prior {vae.prior} and has no density of it"
+    return f"a bundle can sample from the prior {vae.prior} but does not contain its density"
 
 
 def log_likelihood(images: FloatArray, decoded: FloatArray, vae: VaeSpec) -> DoubleArray:
@@ -39,7 +39,7 @@ def log_likelihood(images: FloatArray, decoded: FloatArray, vae: VaeSpec) -> Dou
     Args:
         images: `[N, H, W, C]` in the image's range, binary under a Bernoulli likelihood.
         decoded: The decoder's images, of the same shape or flat.
-        vae: Gives likelihood and range.
+        vae: Specifies likelihood and range.
     """
     low, span = vae.image_range[0], vae.range_span
     x, p = ((values.reshape(len(images), -1).astype(np.float64) - low) / span for values in (images, decoded))
@@ -54,9 +54,9 @@ def log_likelihood(images: FloatArray, decoded: FloatArray, vae: VaeSpec) -> Dou
 def log_weights(
     likelihood: DoubleArray, z: FloatArray, posterior: Mapping[str, FloatArray], vae: VaeSpec
 ) -> DoubleArray:
-    """Returns log p(x|z) + log p(z) - log q(z|x) `[N]`; without log p(z) where the prior has no density here.
+    """Returns log p(x|z) + log p(z) - log q(z|x) `[N]`; without log p(z) if the prior's density is unknown.
 
-    What is left out is the same on both sides of a pair that shares its latents.
+    The omitted term is the same on both sides of a pair that shares its latents.
     """
     weights = likelihood - log_normal(z, posterior["z_mean"], posterior["z_log_var"])
     if vae.prior is PriorKind.STANDARD:

@@ -1,7 +1,7 @@
-"""Encoder and decoder of one precision together, and paths through the latent space: figures without limits.
+"""Round trips of encoder and decoder, and paths through latent space: figures without limits.
 
-What a pair loses is the sum of what its halves lose, each of which has its own limit. A path shows what a single image
-cannot: two frames that are both right and jump where the original moves smoothly.
+The error of a pair is the sum of the errors of its halves, each of which has its own limit. A path shows what a single
+image cannot: two frames that are both within limits but jump where the original moves smoothly.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _PATHS, _FRAMES = 8, 16
 
 
 def path_figures(bundle: Bundle, run: TargetRun) -> tuple[Measurement, ...]:
-    """Returns the round trip of every pair and the largest jump on every decoder's paths, against float32 files.
+    """Returns the round trip of every pair and the largest jump on every decoder's paths, compared with float32 files.
 
     Raises:
         ManifestError: the goldens are damaged.

@@ -1,4 +1,4 @@
-"""The same artifact once more, with other threads, in other orders and batches: nothing may depend on them."""
+"""Repeated runs of an artifact with other threads, orders and batches, on which nothing may depend."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _ORDERS = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Repeats:
-    """Whether every repetition held the limits, and how far repetitions were from one another."""
+    """Whether every repetition stayed within the limits, and how far repetitions were from one another."""
 
     checks: tuple[Check, ...]
     figures: tuple[Measurement, ...]
 
 
 def check_repeats(bundle: Bundle, run: TargetRun) -> Repeats:
-    """Runs every artifact on its goldens in two random orders, with one thread and with two, in every batch size.
+    """Runs every artifact on its goldens in two random orders, with 1 and 2 threads, in every batch size.
 
     Raises:
         ManifestError: the goldens are damaged.
@@ -49,7 +49,7 @@ def check_repeats(bundle: Bundle, run: TargetRun) -> Repeats:
 
 
 def _repeat(bundle: Bundle, run: TargetRun, artifact: ArtifactRecord, goldens: Goldens) -> tuple[str, dict[str, float]]:
-    """Returns the first problem, empty where there is none, and the largest difference to the first repetition."""
+    """Returns the first problem, empty if there is none, and the largest difference from the first repetition."""
     rng = np.random.default_rng(_SEED)
     first: dict[str, np.ndarray] = {}
     spread: dict[str, float] = {}

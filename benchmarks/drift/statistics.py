@@ -20,8 +20,8 @@ _NULL_QUANTILE = 0.999
 class PairedChange:
     """The mean of paired differences with its two-sided 90 % confidence interval.
 
-    Two one-sided tests at 5 % each (TOST, Schuirmann 1987) show equivalence within a margin where the interval lies
-    inside it. The interval takes the normal quantile, which is 1 % short of Student's at 100 pairs.
+    Two one-sided tests at 5 % each (TOST, Schuirmann 1987) show equivalence within a margin if the interval lies
+    inside it. The interval uses the normal quantile, which is 1 % below Student's at 100 pairs.
     """
 
     mean: float
@@ -31,7 +31,7 @@ class PairedChange:
 
     @property
     def farthest(self) -> float:
-        """The end of the interval that is farther from no change: below the margin where equivalence is shown."""
+        """The end of the interval that is farther from 0, which is below the margin if equivalence is shown."""
         return max(abs(self.low), abs(self.high))
 
 
@@ -52,7 +52,7 @@ class KernelDistance:
 
 
 def kernel_distance(first: DoubleArray, second: DoubleArray, same: DoubleArray, seed: int) -> KernelDistance:
-    """Returns the distance of two samples against that of equal ones.
+    """Returns the distance of two samples, with the threshold for equal ones.
 
     The unbiased estimate with the polynomial kernel (x y / D + 1)^3 (Binkowski et al. 2018). The null is a permutation
     test between the first sample and another one of the same source.
@@ -61,7 +61,7 @@ def kernel_distance(first: DoubleArray, second: DoubleArray, same: DoubleArray, 
         first: `[N, D]`.
         second: `[N, D]`, which may be of another source.
         same: `[N, D]`, of the source of the first.
-        seed: Of the permutations.
+        seed: Seed of the permutations.
     """
     count = len(first)
     value = _estimate(_kernel(first, first), _kernel(second, second), _kernel(first, second))

@@ -1,4 +1,4 @@
-"""`verify --thorough`: the tests of the distribution, added to a verification."""
+"""The work of `verify --thorough`: adds tests of the distribution to a verification."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ def add_thorough(
     *,
     progress: ProgressCallback = ignore_progress,
 ) -> Verification:
-    """Returns a verification with likelihood, samples, round trips and paths tested too, on this machine.
+    """Returns a verification with added tests of likelihood, samples, round trips and paths, on this machine.
 
     Args:
-        bundle: That was verified: its path, or the bundle where it is open.
-        verification: Of the bundle.
+        bundle: The verified bundle: its path, or the open bundle.
+        verification: Verification of the bundle.
         data: Where to take images from, as for training; the golden images by default.
-        progress: Told of every artifact.
+        progress: Called for every artifact.
 
     Raises:
         ManifestError: the bundle or its goldens are damaged.

@@ -1,4 +1,4 @@
-"""Every artifact on every target, compared with this machine: does the same file do the same everywhere?"""
+"""The matrix: every artifact on every target, compared with this machine."""
 
 from typing import TYPE_CHECKING
 

@@ -14,8 +14,8 @@ from pocketvae.reporting.html import image, table, table_row
 _CLASSES = {CellState.EQUAL: "pass", CellState.FAILED: "fail", CellState.NOT_RUN: "fail", CellState.LEFT_OUT: "soft"}
 _FIGURES = {
     "arena_bytes": "smallest arena, bytes",
-    "builtin_max_abs": "off LiteRT's built-in kernels",
-    "reference_max_abs": "off LiteRT's reference kernels",
+    "builtin_max_abs": "from LiteRT's built-in kernels",
+    "reference_max_abs": "from LiteRT's reference kernels",
     "fully_accelerated": "share of WebGPU: all (1) or part (0)",
 }
 
@@ -38,7 +38,7 @@ def _head(result: MatrixResult) -> str:
     failed = sum(cell.state is CellState.FAILED for cell in ran)
     missing = sum(cell.state is CellState.NOT_RUN for cell in result.cells)
     verdict = (
-        f"All {len(ran)} results hold their limits; {equal} are the same bits as on this machine."
+        f"All {len(ran)} results are within their limits; {equal} are bit-identical to this machine's."
         if result.passed
         else f"{failed} of {len(ran)} results are outside their limits; {missing} could not be run."
     )
@@ -56,9 +56,9 @@ def _cells(result: MatrixResult) -> str:
         rows.append(table_row(artifact, [_cell(cell) if cell else "" for cell in found]))
     problems = "".join(f"<li>{escape(line)}</li>" for line in problem_lines(result))
     return (
-        "<h2>Deviation from this machine</h2>\n<p>The largest difference of any output over all golden inputs. 0 means "
-        "the same bits; a dash, that a target is not made for the file. Each result is also held to the limits of the "
-        "manifest, against the original model.</p>\n"
+        "<h2>Deviation from this machine</h2>\n<p>The largest difference of any output over all golden inputs. 0 "
+        "means bit-identical; a dash means that the target does not support the file. Each result must also be "
+        "within the limits of the manifest, against the original model.</p>\n"
         + table("Largest deviation of every artifact on every target", ["artifact", *names], rows)
         + (f"<ul>{problems}</ul>\n" if problems else "")
     )

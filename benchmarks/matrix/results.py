@@ -61,9 +61,9 @@ class TargetRecord:
 
     Attributes:
         name: As given to `--targets`.
-        summary: What it is.
-        facts: What ran there: versions, processor, adapter.
-        problem: Why it could not be used, or made no images for the contact sheet; else empty.
+        summary: Short description.
+        facts: Environment there: versions, processor, adapter.
+        problem: Why it could not be used, or could not make images for the contact sheet; otherwise empty.
     """
 
     __pydantic_config__ = STRICT
@@ -78,8 +78,8 @@ class MatrixResult:
     """Every artifact on every target.
 
     Attributes:
-        passed: Whether everything that a target is made for ran there and no cell failed.
-        seed: Of the contact sheet: images 0 and up of its stream.
+        passed: Whether everything that the targets support ran and no cell failed.
+        seed: Seed of the contact sheet, which shows images 0 and up of its stream.
     """
 
     __pydantic_config__ = STRICT
@@ -92,7 +92,7 @@ class MatrixResult:
     cells: tuple[Cell, ...]
 
     def cell(self, artifact: str, target: str) -> Cell | None:
-        """Returns one cell; None where the export could not make the artifact."""
+        """Returns one cell; None if the export could not make the artifact."""
         return next((cell for cell in self.cells if (cell.artifact, cell.target) == (artifact, target)), None)
 
     def artifacts(self) -> tuple[str, ...]:

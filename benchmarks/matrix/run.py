@@ -1,4 +1,4 @@
-"""Runs every artifact on every target and compares what comes out with this machine and with the original."""
+"""Runs every artifact on every target and compares the outputs with this machine's and the original's."""
 
 from __future__ import annotations
 
@@ -37,17 +37,17 @@ def matrix_bundle(
 ) -> Matrix:
     """Runs every artifact of a bundle on every target.
 
-    A target that cannot be used, or that goes in the middle, costs only what would have run on it.
+    If a target cannot be used or is lost midway, only its own results are missing.
 
     Args:
-        bundle: Its path, or the bundle where it is open.
-        targets: Names; `host` is this machine.
-        seed: Of the contact sheet.
-        progress: Told of every artifact.
+        bundle: The bundle, or its path.
+        targets: Names of targets; `host` is this machine.
+        seed: Seed of the contact sheet.
+        progress: Called for every artifact.
 
     Raises:
         ManifestError: the bundle or its goldens are damaged.
-        SpecError: a target is unknown, or `seed` is no int32.
+        SpecError: a target is unknown, or `seed` is not an int32.
     """
     chosen = [make_target(name) for name in targets]
     bundle = opened(bundle)
@@ -94,7 +94,7 @@ class _Filler:
         self.records.append(TargetRecord(name=target.name, summary=target.summary, facts=facts, problem=problem))
 
     def _add_pictures(self, target: Target, run: TargetRun) -> str:
-        """Adds to the contact sheet; returns why a target that did the rest could not."""
+        """Adds pictures to the contact sheet; returns the reason if the target could not make them."""
         try:
             self.sheet.add(target, run)
         except TargetError as e:
@@ -128,7 +128,7 @@ class _Filler:
         limit, source = agreement_limit(artifact)
         problem = self._problem(artifact, target, outputs)
         if not problem and limit is not None and not max_abs <= limit:
-            problem = f"{max_abs:.3g} off this machine, which is above the limit of {limit:.3g}"
+            problem = f"{max_abs:.3g} from this machine's output, above the limit of {limit:.3g}"
         state = CellState.EQUAL if equal == 1 else CellState.WITHIN
         return Cell(
             artifact=artifact.name,
@@ -144,7 +144,7 @@ class _Filler:
         )
 
     def _problem(self, artifact: ArtifactRecord, target: Target, outputs: dict[str, np.ndarray]) -> str:
-        """Returns what verify would fail an artifact for; empty where it would not."""
+        """Returns the problem for which verify would fail an artifact; empty if there is none."""
         goldens = self._bundle.goldens(artifact.component)
         expected = {name: values.astype(np.float32) for name, values in goldens.outputs.items()}
         vae = self._bundle.manifest.vae
@@ -159,15 +159,15 @@ class _Filler:
 
 
 def agreement_limit(artifact: ArtifactRecord) -> tuple[float | None, str]:
-    """Returns how far two runtimes may be apart, and where that comes from; no limit for a quantized artifact.
+    """Returns how far two runtimes may be apart, and the source of this limit; no limit for a quantized artifact.
 
-    Each may be as far from the original as the manifest says, in opposite directions. Nothing is rounded in a sampler
-    without a learned prior, so its limit of 0 stays 0.
+    Each may deviate from the original as far as the manifest says, in opposite directions. A sampler without a learned
+    prior does not round anything, so its limit of 0 stays 0.
     """
     limits = [item.limit for item in artifact.tolerances if item.metric == "max_abs"]
     if artifact.precision not in _FLOATS or not limits:
         return None, ""
-    return 2 * max(limits), "twice the manifest's limit: both may be that far from the original"
+    return 2 * max(limits), "twice the manifest's limit: both may deviate from the original by that much"
 
 
 def _stopped(artifact: ArtifactRecord, target: Target, declined: str, problem: str) -> Cell:

@@ -1,4 +1,4 @@
-"""The contact sheet: the same images, named by seed and index, as every target makes them."""
+"""The contact sheet: the same images, identified by seed and index, from every target."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _MAKERS = (Component.GENERATOR, Component.DECODER)
 
 @dataclass(frozen=True, kw_only=True)
 class SheetRow:
-    """What one artifact made on one target.
+    """The images of one artifact on one target.
 
     Attributes:
         target: Where it ran.
@@ -43,13 +43,13 @@ class SheetRow:
 
 
 class Sheet:
-    """Rows so far, target by target."""
+    """The rows so far, target by target."""
 
     def __init__(self, bundle: Bundle, seed: int) -> None:
-        """Names the images: 0 and up of the seed's stream.
+        """Selects the images: 0 and up of the seed's stream.
 
         Raises:
-            SpecError: the seed is no int32.
+            SpecError: the seed is not an int32.
         """
         if not -(2**31) <= seed < 2**31:
             raise SpecError(f"seed must be an integer from -2^31 to 2^31 - 1, got {seed}")
@@ -61,7 +61,7 @@ class Sheet:
         self._labels = {"label": index % count} if count else {}
 
     def add(self, target: Target, run: TargetRun) -> None:
-        """Adds a row of each format that the target runs; an artifact that is at fault has its reason in the matrix.
+        """Adds a row for each format that the target runs; the matrix has the reason for an artifact that fails.
 
         Raises:
             TargetError: the target cannot make the images.
@@ -79,7 +79,7 @@ class Sheet:
             self.rows.append(self._row(target.name, found.name, images, expected))
 
     def _artifact(self, target: Target, format: Format) -> ArtifactRecord | None:
-        """Returns a generator, or else a decoder, of a format that a target runs; of float32 where there is one."""
+        """Returns a generator, or else a decoder, in a format that a target runs; in float32 if there is one."""
         found = [
             artifact
             for artifact in self._bundle.manifest.artifacts
@@ -95,7 +95,7 @@ class Sheet:
         return None if latents is None else {"z": latents, **self._labels}
 
     def _latents(self) -> FloatArray | None:
-        """Returns the latents that the generator would decode; None where a learned prior has no sampler here."""
+        """Returns the latents that the generator would decode; None if there is no sampler for a learned prior."""
         vae = self._bundle.manifest.vae
         if vae.prior is PriorKind.STANDARD:
             return normal_noise(self._pairs["seed"], self._pairs["index"], vae.latent_dim)

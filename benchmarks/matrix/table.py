@@ -18,7 +18,7 @@ def matrix_table(result: MatrixResult) -> tuple[list[str], list[list[str]]]:
 
 
 def describe(cell: Cell) -> str:
-    """Returns a cell in a word or a number: the largest deviation from this machine."""
+    """Returns a cell as text: its state, or the largest deviation from this machine."""
     words = {CellState.EQUAL: "0", CellState.NOT_RUN: "not run", CellState.LEFT_OUT: "-"}
     if cell.state in words:
         return words[cell.state]
@@ -27,7 +27,7 @@ def describe(cell: Cell) -> str:
 
 
 def problem_lines(result: MatrixResult) -> list[str]:
-    """Returns what failed or did not run, a line for each reason."""
+    """Returns one line for each reason why something failed or did not run."""
     groups: dict[tuple[str, str], list[str]] = {}
     for cell in result.cells:
         if cell.state in (CellState.FAILED, CellState.NOT_RUN):
@@ -42,6 +42,6 @@ def _some(names: list[str]) -> str:
 
 
 def arena_line(result: MatrixResult) -> str:
-    """Returns the arenas that a microcontroller's interpreter needs; empty where none was asked for."""
+    """Returns the arena sizes that a microcontroller's interpreter needs; empty if none was measured."""
     sizes = {cell.artifact: cell.figures["arena_bytes"] for cell in result.cells if "arena_bytes" in cell.figures}
     return ", ".join(f"{name} {size / 1000:.1f} kB" for name, size in sizes.items())

@@ -1,1 +1,1 @@
-"""What parity means: the checks of one artifact's outputs, and what explains a failed one."""
+"""Parity: the checks of every artifact against the original, and the diagnosis of failures."""

@@ -1,4 +1,4 @@
-"""One artifact on one target: run on the goldens, then checked."""
+"""Checks of one artifact on one target: it runs on the goldens, then its outputs are checked."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from pocketvae.runtimes.base import FloatArray, Kernels
 
 @dataclass(frozen=True, kw_only=True)
 class CheckedArtifact:
-    """What came out.
+    """The result of running and checking an artifact.
 
     Attributes:
         checks: All of them.
-        expected: Output name to the original's `[N, ...]`.
-        outputs: Output name to the artifact's `[N, ...]`; None where it could not be run.
-        deviations: Of the outputs, as far as they were computed for the checks; None where it could not be run.
+        expected: The original's outputs `[N, ...]` by name.
+        outputs: The artifact's outputs `[N, ...]` by name; None if it could not be run.
+        deviations: Deviations of the outputs that the checks computed; None if it could not be run.
     """
 
     checks: list[Check]
@@ -57,19 +57,19 @@ def check_artifact(
     """Runs an artifact on every golden sample and checks it.
 
     Args:
-        run: Where it runs.
-        target: That target's name.
-        bundle: Holds its file.
+        run: Runs it on the target.
+        target: Name of the target.
+        bundle: The bundle that holds its file.
         artifact: Its record.
-        tolerances: What it is held to.
-        goldens: Of its component.
+        tolerances: Its tolerances.
+        goldens: Goldens of its component.
         kernels: Which operator implementations run.
-        num_threads: Inside one inference.
-        batch: Samples in one call.
-        in_detail: Compute all that figures and the worst input are made from in one go, so that checks share it.
+        num_threads: Threads used by one call.
+        batch: Samples per call.
+        in_detail: Compute everything that figures and the worst input need at once, so that the checks share it.
 
     Raises:
-        TargetError: the target cannot run it, for which the artifact is not to blame.
+        TargetError: the target cannot run it, which is not the artifact's fault.
     """
     expected = {name: values.astype(np.float32, copy=False) for name, values in goldens.outputs.items()}
     outputs: dict[str, FloatArray] | None
@@ -109,9 +109,9 @@ def _noise_checks(bundle: Bundle, artifact: ArtifactRecord, target: str) -> list
 
 
 def noise_problem(content: bytes) -> str:
-    """Says that a sampler's or generator's file lacks the table of noise; empty where it has it.
+    """Returns a problem if a sampler's or generator's file does not contain the table of noise; empty if it does.
 
-    Both formats store a constant as it is. Goldens alone would not do: they touch half of the 8,192 entries.
+    Both formats store a constant as it is. Goldens alone are not enough: they use half of the 8,192 entries.
     """
     table = normal_table().astype("<f4").tobytes()
-    return "" if table in content else "the table of normal quantiles is not the one that noise is made of"
+    return "" if table in content else "the table of normal quantiles is not the one that the noise is made from"

@@ -1,4 +1,4 @@
-"""The checks of one artifact on one target: what it has to be, and how far off it is."""
+"""The individual checks of an artifact: interface, finite values, range and tolerances."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from pocketvae.errors import PocketVaeError
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import FloatArray
 
-# In the order in which they are met; an artifact that fails one is not asked for the next.
+# In this order; an artifact that fails one stage does not reach the next.
 LOADS, INTERFACE, RUNS = "loads", "interface", "runs"
 _STAGES = (LOADS, INTERFACE, RUNS)
-# Outputs whose range the manifest knows: no runtime may leave it by more than rounding.
+# Outputs whose range the manifest records: no runtime may exceed it by more than rounding.
 _BOUNDED = frozenset({"image"})
 _RANGE_SLACK = 1e-6
 
 
 def fault_checks(artifact: str, target: str, stage: str, problem: str) -> list[Check]:
-    """Returns the checks of an artifact that stopped at a stage: those before it passed, it failed."""
+    """Returns the checks of an artifact that stopped at a stage: earlier ones passed, this one failed."""
     passed = _STAGES[: _STAGES.index(stage)]
     checks = [structural_check(artifact, target, name, "") for name in passed]
     return [*checks, structural_check(artifact, target, stage, problem)]
@@ -41,9 +41,9 @@ def output_checks(
     Args:
         artifact: File name.
         target: Where it ran.
-        tolerances: What it is held to; without any it fails, for nothing passes by omission.
-        outputs: Output name to the artifact's `[N, ...]`, all values.
-        deviations: Of those of its values that the original's outputs have too.
+        tolerances: Its tolerances; without any it fails, because nothing passes by omission.
+        outputs: The artifact's outputs `[N, ...]` by name, with all values.
+        deviations: Deviations of those values that the original's outputs also have.
     """
     vae, expected = deviations.vae, deviations.original
     checks = [structural_check(artifact, target, stage, "") for stage in (LOADS, INTERFACE)]
@@ -60,7 +60,7 @@ def output_checks(
 
 
 def attributed(checks: Sequence[Check], runtime: str) -> list[Check]:
-    """Returns checks of which those that failed name the runtime, where it is one that needs naming."""
+    """Returns checks in which failed ones name the runtime, if it is not the usual one."""
     return [
         check if check.passed or not runtime else replace(check, detail=f"{check.detail}, in {runtime}")
         for check in checks
@@ -68,7 +68,7 @@ def attributed(checks: Sequence[Check], runtime: str) -> list[Check]:
 
 
 def structural_check(artifact: str, target: str, metric: str, problem: str, output: str = "") -> Check:
-    """Returns a check without a number: it passes where there is no problem."""
+    """Returns a check without a number, which passes if there is no problem."""
     return Check(
         artifact=artifact,
         target=target,
@@ -83,7 +83,7 @@ def structural_check(artifact: str, target: str, metric: str, problem: str, outp
 
 
 def tolerance_check(artifact: str, target: str, tolerance: Tolerance, deviations: Deviations) -> Check:
-    """Returns a check of a number against its limit; a number that cannot be had, or is not finite, fails."""
+    """Returns a check of a number against its limit; a missing or non-finite number fails."""
     detail = ""
     try:
         value = deviations.measure(tolerance)
@@ -107,21 +107,21 @@ def tolerance_check(artifact: str, target: str, tolerance: Tolerance, deviations
 
 
 def meets(tolerances: Sequence[Tolerance], deviations: Deviations) -> bool:
-    """Whether outputs hold every tolerance; see `output_checks`."""
+    """Whether outputs are within every tolerance; see `output_checks`."""
     return all(tolerance_check("", "", tolerance, deviations).passed for tolerance in tolerances)
 
 
 def finite_problem(values: FloatArray) -> str:
-    """Counts what is NaN or infinite; empty where nothing is."""
+    """Returns the number of NaN or infinite values as text; empty if there are none."""
     bad = int(np.count_nonzero(~np.isfinite(values)))
     return f"{bad} of {values.size} values are NaN or infinite" if bad else ""
 
 
 def range_problem(values: FloatArray, limits: tuple[float, float]) -> str:
-    """Says how far values leave a range; empty where they do not."""
+    """Returns how far values exceed a range; empty if they do not."""
     known = values[~np.isnan(values)]
     if not known.size:
-        return f"values must be in [{limits[0]:g}, {limits[1]:g}], all are NaN"
+        return f"values must be in [{limits[0]:g}, {limits[1]:g}], but all are NaN"
     low, high = float(known.min()), float(known.max())
     inside = low >= limits[0] - _RANGE_SLACK and high <= limits[1] + _RANGE_SLACK
     return "" if inside else f"values must be in [{limits[0]:g}, {limits[1]:g}], got {low:.4g} to {high:.4g}"

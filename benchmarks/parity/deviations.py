@@ -1,4 +1,4 @@
-"""How far an artifact's outputs are from the original's: computed once for checks, figures and the worst input."""
+"""Deviations of an artifact's outputs from the original's, computed once for checks, figures and the worst input."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ _IMAGE = "image"
 
 @dataclass(frozen=True, kw_only=True)
 class Deviation:
-    """What is taken of |artifact - original| of one output.
+    """Statistics of |artifact - original| of one output.
 
     Attributes:
-        metrics: Name to value over all samples and elements; empty where a value is not finite.
-        by_sample: The largest of each sample, `[N]`.
-        by_stratum: Kind of samples to `max_abs` and `mean_abs`; empty where there is one kind.
+        metrics: Values over all samples and elements by name; empty if a value is not finite.
+        by_sample: Largest deviation of each sample, `[N]`.
+        by_stratum: `max_abs` and `mean_abs` for each kind of samples; empty if there is only one kind.
     """
 
     metrics: Mapping[str, float]
@@ -41,8 +41,8 @@ class Deviation:
 class Deviations:
     """The deviations of an artifact's outputs.
 
-    The difference of an output is as large as the output. It is made when the output is first asked for, all that is
-    ever wanted of it is computed, and it is dropped.
+    The difference of an output is as large as the output. It is computed on first use together with everything that
+    will be needed of it, and then dropped.
     """
 
     def __init__(
@@ -54,13 +54,13 @@ class Deviations:
         strata: Sequence[Stratum] = (),
         observed: Observed | None = None,
     ) -> None:
-        """Keeps what is compared.
+        """Stores the outputs to compare.
 
         Args:
-            original: Output name to `[N, ...]`.
-            artifact: Output name to `[N, ...]`.
-            vae: Gives the image's range.
-            strata: Kinds of samples.
+            original: The original's outputs `[N, ...]` by name.
+            artifact: The artifact's outputs `[N, ...]` by name.
+            vae: Specifies the image's range.
+            strata: The kinds of samples.
             observed: The images that the first golden latents were drawn for.
         """
         self.original, self.artifact, self.vae, self.observed = original, artifact, vae, observed
@@ -76,10 +76,10 @@ class Deviations:
         return self._known[output]
 
     def measure(self, tolerance: Tolerance) -> float:
-        """Returns what `metrics.measure` does, each metric computed once.
+        """Returns the same as `metrics.measure`, but computes each metric only once.
 
         Raises:
-            SpecError: see there.
+            SpecError: as for `metrics.measure`.
         """
         key = tolerance.output, tolerance.metric
         known = self._known.get(tolerance.output)
@@ -112,6 +112,6 @@ class Deviations:
             part = slice(stratum.start, stratum.start + stratum.count)
             mean_abs = float(difference[part].mean(dtype=np.float64))
             by_stratum[stratum.name] = {"max_abs": float(by_sample[part].max()), "mean_abs": mean_abs}
-        # The last, since it reorders the differences.
+        # This comes last because it reorders the differences.
         metrics = elementwise_metrics(difference, self.vae.range_span if output == _IMAGE else None)
         return Deviation(metrics=metrics, by_sample=by_sample, by_stratum=by_stratum)

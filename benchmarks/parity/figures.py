@@ -1,7 +1,7 @@
-"""What is reported of an artifact beside its checks: figures in the units that users think in.
+"""Figures that are reported in addition to the checks, in the units that users think in.
 
-They have no limits and decide nothing. A float file is held to its largest deviation, which bounds them all; what a
-quantized one may cost is its budget. `pocketvae.toml` turns any metric into a check.
+They have no limits and do not affect the verdict. For a float file the limit on the largest deviation bounds them all;
+for a quantized file the budget limits the error. `pocketvae.toml` turns any metric into a check.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ _IMAGE = "image"
 
 
 def output_figures(artifact: str, target: str, component: Component, deviations: Deviations) -> list[Measurement]:
-    """Returns the figures of an artifact that ran; none of an output that holds values that are not finite.
+    """Returns the figures of an artifact that ran, except for outputs with values that are not finite.
 
     Args:
         artifact: File name.
         target: Where it ran.
         component: Which part of the VAE it is.
-        deviations: Of its outputs, by kinds of samples.
+        deviations: Deviations of its outputs, by kind of samples.
     """
     finite = [name for name in deviations.original if deviations.is_finite(name)]
     found: list[tuple[str, str, str, float]] = []
@@ -53,7 +53,7 @@ def _of_output(name: str, deviations: Deviations) -> Iterator[tuple[str, str, fl
     if name == _IMAGE:
         vae = deviations.vae
         yield from _looks(deviations.original[name], deviations.artifact[name], vae)
-        if metrics["rmse"] > 0:  # equal images have no ratio of signal to noise
+        if metrics["rmse"] > 0:  # Equal images do not have a signal-to-noise ratio.
             yield "", "psnr_db", psnr_db(metrics["rmse"], vae.range_span)
         for metric in ("share_off_by_1", "share_off_by_4"):
             yield "", metric, metrics[metric]

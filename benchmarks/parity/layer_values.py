@@ -1,6 +1,6 @@
-"""Every tensor inside an artifact, for some samples, on the runtime's built-in kernels.
+"""The values of every tensor inside an artifact for some samples, on the runtime's built-in kernels.
 
-Kernels that fuse layers never write the tensors between them, so this is not the computation that apps run.
+Kernels that fuse layers never write the intermediate tensors, so this differs from the computation in apps.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ Values = dict[str, npt.NDArray[np.float64]]
 
 
 def layer_values(path: Path, format: Format, inputs: Mapping[str, Array], specs: Mapping[str, TensorSpec]) -> Values:
-    """Returns tensor name to `[N, *shape]` real numbers, in the order of execution.
+    """Returns the values `[N, *shape]` of each tensor by name, in the order of execution.
 
     Args:
         path: The artifact.
         format: Its format.
-        inputs: Input name to `[N, ...]` real numbers.
-        specs: Input name to its interface.
+        inputs: Inputs `[N, ...]` by name, as real numbers.
+        specs: Interface of each input by name.
 
     Raises:
-        TargetError: a package that looks inside is not installed.
+        TargetError: a package that is needed to read the tensors is not installed.
     """
     return (_tflite_values if format is Format.TFLITE else _onnx_values)(path, inputs, specs)
 
@@ -62,7 +62,7 @@ def _tflite_values(path: Path, inputs: Mapping[str, Array], specs: Mapping[str, 
 
 
 def _input_places(interpreter: Any) -> dict[str, int]:
-    # A signature runner that is alive keeps references that the interpreter refuses to run beside.
+    # A live signature runner keeps references, and with them the interpreter refuses to run.
     details = interpreter.get_signature_runner().get_input_details()
     return {name: int(item["index"]) for name, item in details.items()}
 

@@ -1,4 +1,4 @@
-"""An artifact layer by layer against the float32 file of its format: where the deviation comes in."""
+"""Comparison of an artifact with its float32 file layer by layer: where the deviation arises."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from pocketvae.spec import Component, Precision
 _SAMPLES = 32
 _BAD_DROP_DB = 10.0
 _DEQUANTIZED = "_DequantizeLinear_Output"
-# The first quantized layer falls from equality to about this; only what is below counts as a fall.
+# The first quantized layer drops from equality to about this; only lower values count as a drop.
 _BEST_SQNR_DB = 45.0
 
 
 def layer_reports(bundle: Bundle) -> tuple[LayerReport, ...]:
-    """Looks into every artifact that is not float32, on some of the goldens.
+    """Compares the layers of every artifact that is not float32, on some of the goldens.
 
     Raises:
         ManifestError: the goldens are damaged.
@@ -59,9 +59,9 @@ def _report(bundle: Bundle, artifact: ArtifactRecord) -> LayerReport:
 def compare_layers(expected: Values, found: Values) -> tuple[tuple[Layer, ...], tuple[str, ...]]:
     """Returns the layers that both files have, and the names of those that only the first one has.
 
-    Where an ONNX file quantizes a tensor, the one behind the quantization counts: what is before it may lack an
-    activation that the quantization brings. TFLite's converter numbers tensors of one name, differently from file to
-    file, so that a final number is not compared where there is no equal name.
+    If an ONNX file quantizes a tensor, the tensor after the quantization counts: the one before it may not include an
+    activation that the quantization adds. TFLite's converter numbers tensors with the same name, differently from file
+    to file, so a trailing number is ignored if no name is equal.
     """
     by_name = {(_plain(name), values.shape[1:]): values for name, values in found.items()}
     by_name |= {(name, values.shape[1:]): values for name, values in found.items()}
@@ -82,9 +82,9 @@ def compare_layers(expected: Values, found: Values) -> tuple[tuple[Layer, ...], 
 
 
 def first_bad(layers: tuple[Layer, ...]) -> str | None:
-    """Returns the first layer from which on the ratio stays more than 10 dB below every layer before; None without one.
+    """Returns the first layer from which on the ratio stays more than 10 dB below all earlier layers, or None.
 
-    A ratio that recovers was clipped where it does not matter, as large logits before a sigmoid are.
+    A ratio that recovers comes from clipping that does not matter, such as that of large logits before a sigmoid.
     """
     ratios = [math.inf if layer.sqnr_db is None else layer.sqnr_db for layer in layers]
     lowest = _BEST_SQNR_DB
@@ -112,13 +112,13 @@ def _values(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[str, Array
 
 
 def _looking_changed(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[str, Array], found: Values) -> float:
-    """Runs the file once more as it is and returns how far its outputs are from those while all tensors were kept."""
+    """Runs the file unchanged and returns how far its outputs are from those of the run that kept all tensors."""
     path = bundle.artifact_path(artifact)
     with open_runner(path, artifact.format, kernels=Kernels.BUILTIN) as runner:
         plain = run_samples(runner, inputs)
     changes = []
     for values in plain.values():
-        # The name inside a TFLite file is not the signature's, so the output is the kept tensor nearest to it.
+        # The name inside a TFLite file is not the signature's, so the output is the kept tensor closest to it.
         kept = [other.astype(np.float32).reshape(values.shape) for other in found.values() if other.size == values.size]
         changes.append(min((float(np.abs(other - values).max()) for other in kept), default=math.inf))
     return max(changes)

@@ -1,4 +1,4 @@
-"""`pocketvae.toml`: limits of one's own, in place of the manifest's."""
+"""Custom limits from `pocketvae.toml`, which override those of the manifest."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ _SECTIONS = ("limits",)
 
 @dataclass(frozen=True, kw_only=True)
 class Override:
-    """One limit of one's own.
+    """One custom limit.
 
     Attributes:
         pattern: An artifact's file name, or a pattern such as `decoder.int8*`.
         output: Name of an output, or `posterior`.
         metric: A name of `pocketvae.numerics.metrics`.
         limit: Largest value that passes.
-        source: Where it was written.
+        source: The file that it comes from.
     """
 
     pattern: str
@@ -40,15 +40,15 @@ class Override:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """The limits of one file, in its order: where several match, the last one counts."""
+    """The limits of one file, in order: if several match, the last one counts."""
 
     overrides: tuple[Override, ...] = ()
 
     def check(self, artifacts: Sequence[ArtifactRecord]) -> None:
-        """Refuses what would have no effect: a limit that is never used is a mistake that looks like a check.
+        """Refuses limits that would have no effect: an unused limit is a mistake that looks like a check.
 
         Raises:
-            SpecError: a pattern matches no artifact, or none that has the output.
+            SpecError: a pattern does not match any artifact, or none that has the output.
         """
         for override in self.overrides:
             matching = [artifact for artifact in artifacts if fnmatch.fnmatchcase(artifact.name, override.pattern)]
@@ -59,7 +59,7 @@ class Limits:
                 raise unknown_name(f"output of {override.pattern}", override.output, outputs)
 
     def apply(self, artifact: ArtifactRecord) -> tuple[Tolerance, ...]:
-        """Returns an artifact's tolerances with the overrides in place of the manifest's, and new ones behind."""
+        """Returns an artifact's tolerances with overrides applied and new ones appended."""
         chosen = {(item.output, item.metric): item for item in artifact.tolerances}
         for override in self.overrides:
             if fnmatch.fnmatchcase(artifact.name, override.pattern) and override.output in _outputs(artifact):
@@ -74,10 +74,10 @@ def parse_limits(text: str, name: str) -> Limits:
 
     Args:
         text: The TOML.
-        name: What to call the file in errors and as the source of its limits.
+        name: Name of the file in errors and as the source of its limits.
 
     Raises:
-        SpecError: the text is no TOML, a key or metric is unknown, or a limit is no number that can be met.
+        SpecError: the text is not TOML, a key or metric is unknown, or a limit is not a number that can be met.
     """
     try:
         data = tomllib.loads(text)

@@ -1,4 +1,4 @@
-"""Parity of one exported file without its bundle: the golden pairs and tolerances are inside it."""
+"""Parity of a single file without its bundle, with the golden pairs and tolerances inside it."""
 
 from __future__ import annotations
 
@@ -35,19 +35,18 @@ def verify_file(
 ) -> Verification:
     """Runs one file on the golden pairs inside it and checks it against the tolerances inside it.
 
-    A file whose model is not the one that was exported fails the check `content`; what it computes is checked too.
+    A file whose model was changed after export fails the check `content`; its outputs are checked as well.
 
     Args:
         path: A `.tflite` or `.onnx` file.
-        targets: Where to run; `host` is this machine.
-        num_threads: Inside one inference.
-        config: Limits of one's own.
-        progress: Told of every target.
+        targets: Names of targets; `host` is this machine.
+        num_threads: Threads used by one call.
+        config: File of custom limits.
+        progress: Called for every target.
 
     Raises:
         ManifestError: the file has no pocketvae metadata, or it is damaged.
-        SpecError: there is no such file, a target is unknown, `num_threads` is below 1, or `config` is not what it
-            must be.
+        SpecError: the file does not exist, a target is unknown, `num_threads` is below 1, or `config` is invalid.
     """
     chosen = [make_target(name) for name in targets]
     if num_threads < 1:
@@ -57,7 +56,7 @@ def verify_file(
     limits = read_limits(path, config) if config else Limits()
     if goldens is None:
         return _with_content_checks(_nothing_run(lone, chosen), lone, chosen)
-    # Targets take bundles. What was read and checked is what runs, whatever happens to the file meanwhile.
+    # Targets take bundles. The content that was read and checked is what runs, even if the file changes meanwhile.
     with tempfile.TemporaryDirectory(prefix="pocketvae-") as folder:
         bundle = _bundle_of_one(lone, Path(folder), goldens)
         found = verify_opened(bundle, chosen, limits, num_threads=num_threads, progress=progress)
@@ -66,7 +65,7 @@ def verify_file(
 
 @dataclass(frozen=True, kw_only=True)
 class _BundleOfOne(Bundle):
-    """A bundle of one file, whose goldens are not on disk."""
+    """A bundle of a single file, whose goldens are not on disk."""
 
     pairs: Goldens
 
@@ -87,7 +86,7 @@ def _bundle_of_one(lone: LoneFile, folder: Path, goldens: Goldens) -> Bundle:
         calibration=CalibrationRecord(seed=0, latents=(), image_count=0, sha256=""),
         original={},
     )
-    # A target in another process or on another machine reads the manifest beside the file.
+    # A target in another process or on another machine reads the manifest next to the file.
     write_text(folder / MANIFEST_NAME, encode(manifest))
     return _BundleOfOne(path=folder, manifest=manifest, pairs=goldens)
 
@@ -102,9 +101,9 @@ def _nothing_run(lone: LoneFile, targets: Sequence[Target]) -> Verification:
 
 
 def _with_content_checks(found: Verification, lone: LoneFile, targets: Sequence[Target]) -> Verification:
-    """Adds for every target whether the model is the one that was exported."""
+    """Adds, for every target, a check of whether the model is the one that was exported."""
     same = lone.content_sha256 == lone.record.content_sha256
-    problem = "" if same else "the model in the file was changed since it was exported: its SHA-256 is another one"
+    problem = "" if same else "the model in the file was changed after export: its SHA-256 differs"
     name = lone.record.spec.filename
     checks = [structural_check(name, target.name, "content", problem) for target in targets]
     result = replace(found.result, passed=found.result.passed and same, checks=(*checks, *found.result.checks))

@@ -1,4 +1,4 @@
-"""What verify finds: the document behind `verify --json`; that of bench is in `latency/results.py`."""
+"""The document behind `verify --json`; that of bench is in `latency/results.py`."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from dataclasses import dataclass
 from pocketvae.spec import STRICT
 from pocketvae.system.environment import Environment
 
-# 2 added figures, worst inputs, diagnoses, layers and what a target is not made for.
+# 2 added figures, worst inputs, diagnoses, layers and what a target does not support.
 VERIFY_SCHEMA_VERSION = 2
-# Begins the name of what is made to fail on purpose; its checks pass where it does.
+# Prefix of the name of a file that must fail; its checks pass if it does.
 CONTROL = "control."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Check:
-    """One comparison of one artifact with what it has to be.
+    """One check of one artifact.
 
     Attributes:
         artifact: File name.
         target: Where the artifact ran.
-        output: Output the check is about; empty for the artifact as a whole.
+        output: The output that is checked; empty for the artifact as a whole.
         metric: A name of `pocketvae.numerics.metrics`, or `loads`, `interface`, `finite`, `range`.
-        value: What was measured; None where there is no finite number.
+        value: The measured value; None if it is not a finite number.
         limit: Largest value that passes; None for checks without a number.
         limit_source: Where the limit comes from.
         passed: The verdict.
-        batch: Samples in one call.
-        detail: What was wrong, in words.
+        batch: Samples per call.
+        detail: What was wrong, as text.
     """
 
     __pydantic_config__ = STRICT
@@ -46,7 +46,7 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class NotRun:
-    """Something that was asked for and could not be run."""
+    """Something that was requested but could not be run."""
 
     __pydantic_config__ = STRICT
     artifact: str
@@ -56,10 +56,10 @@ class NotRun:
 
 @dataclass(frozen=True, kw_only=True)
 class Measurement:
-    """A number that is reported and decides nothing.
+    """A number that is reported but does not affect the verdict.
 
     Attributes:
-        stratum: The kind of golden samples it is of; empty for all.
+        stratum: The kind of golden samples; empty for all.
         metric: A name of `pocketvae.numerics.metrics`, or `psnr_db`, `ssim` and `ssim_worst`.
         value: What was measured.
     """
@@ -78,10 +78,10 @@ class WorstInput:
     """The golden sample on which an artifact is farthest from the original.
 
     Attributes:
-        index: Of the sample among the component's goldens.
-        stratum: The kind of sample it is.
-        metric: What is largest there: `max_abs` of `output`, or the posterior's `kl_max`.
-        value: How large; None where it is not finite.
+        index: Index of the sample in the component's goldens.
+        stratum: The kind of sample.
+        metric: The metric that is largest there: `max_abs` of `output`, or the posterior's `kl_max`.
+        value: Its value; None if it is not finite.
     """
 
     __pydantic_config__ = STRICT
@@ -95,12 +95,12 @@ class WorstInput:
 
 
 class Culprit(enum.StrEnum):
-    """What a failed check blames.
+    """What is to blame for a failed check.
 
-    CONVERSION: the file computes something else than the original, on every kernel. QUANTIZATION: the float file of the
-    same component and format is right. KERNEL: the runtime's other kernels are right. PREPROCESSING: the file is right
-    where an image is scaled or laid out in another way. GOLDEN: all files agree with one another and not with the
-    goldens. FILE: it is the file of another artifact or of another model. UNKNOWN: none of them.
+    CONVERSION: the file computes something different from the original, with every kernel. QUANTIZATION: the float
+    file of the same component and format is right. KERNEL: the runtime's other kernels are right. PREPROCESSING: the
+    file is right if an image is scaled or laid out differently. GOLDEN: all files agree with one another but not with
+    the goldens. FILE: it is the file of another artifact or of another model. UNKNOWN: none of these.
     """
 
     CONVERSION = "conversion"
@@ -117,7 +117,7 @@ class Diagnosis:
     """Why an artifact failed.
 
     Attributes:
-        evidence: What was compared with what, one sentence each.
+        evidence: What was compared, one sentence each.
     """
 
     __pydantic_config__ = STRICT
@@ -129,11 +129,11 @@ class Diagnosis:
 
 @dataclass(frozen=True, kw_only=True)
 class Layer:
-    """One tensor inside an artifact, against the same tensor of the float32 file.
+    """One tensor inside an artifact, compared with the same tensor of the float32 file.
 
     Attributes:
-        name: Of the tensor.
-        sqnr_db: Signal to quantization noise; None where both are equal.
+        name: Name of the tensor.
+        sqnr_db: Signal-to-quantization-noise ratio; None if both are equal.
         max_abs: Largest difference.
     """
 
@@ -150,12 +150,12 @@ class LayerReport:
     Attributes:
         artifact: File name.
         reference: The float32 file it is compared with.
-        layers: In the order of execution, those that both files have.
-        unmatched: Tensors of the float32 file that the artifact has not got under that name and shape.
-        first_bad: The layer from which on the ratio stays more than 10 dB below every layer before; None without one.
-        looking_changed: Largest difference between the output while all tensors are kept and the plain one; what is
-            above 0 means that the layers tell of another computation than the one that apps run.
-        reason: Why there is no comparison; empty where there is one.
+        layers: The layers that both files have, in the order of execution.
+        unmatched: Tensors of the float32 file for which the artifact has no tensor of that name and shape.
+        first_bad: The first layer from which on the ratio stays more than 10 dB below all earlier layers, or None.
+        looking_changed: Largest difference between the output when all tensors are kept and the plain output; a value
+            above 0 means that the layers show a different computation from the one that apps run.
+        reason: Why there is no comparison; empty if there is one.
     """
 
     __pydantic_config__ = STRICT
@@ -173,15 +173,15 @@ class VerifyResult:
     """The outcome of a verification; passed means that everything ran and every check passed.
 
     Attributes:
-        checks: What decides.
-        not_run: What was asked for and has no verdict.
-        figures: What is reported beside the checks.
-        worst: One golden sample of each artifact that ran.
-        diagnoses: One of each artifact that failed, where it could be run at all.
-        layers: Where it was asked for, one of each artifact that is not float32.
-        notes: What a thorough verification could not test, with the reason, and how its controls did.
-        declined: What a target is not made for, such as ONNX on a microcontroller's interpreter; it decides nothing.
-        image_span: White minus black, the unit of what is said of an `image`.
+        checks: The checks that decide the verdict.
+        not_run: What was requested but has no verdict.
+        figures: Figures reported in addition to the checks.
+        worst: The worst golden sample of each artifact that ran.
+        diagnoses: One for each artifact that failed, if it could be run at all.
+        layers: If requested, one for each artifact that is not float32.
+        notes: What a thorough verification could not test, with the reason, and the results of its controls.
+        declined: What a target does not support, such as ONNX on a microcontroller; it does not affect the verdict.
+        image_span: White minus black, the unit of figures of an `image`.
     """
 
     __pydantic_config__ = STRICT
@@ -200,6 +200,6 @@ class VerifyResult:
     image_span: float = 1.0
 
     def artifacts(self) -> tuple[str, ...]:
-        """Returns the names of the artifacts that were checked, in order; a control is none."""
+        """Returns the names of the artifacts that were checked, in order, without controls."""
         names = dict.fromkeys(check.artifact for check in self.checks)
         return tuple(name for name in names if not name.startswith(CONTROL))

@@ -27,7 +27,7 @@ def verdict_line(result: VerifyResult) -> str:
     matching = [name for name in artifacts if name not in failed]
     line = f"{len(matching)} of {len(artifacts)} artifacts match the original"
     if failed - set(artifacts):
-        line += "; a control that has to be told apart was not"
+        line += "; a control that must be told apart was not"
     missing = len({(item.artifact, item.target) for item in result.not_run})
     return f"{line}; {missing} could not be run" if missing else line
 
@@ -44,7 +44,7 @@ def figures_table(result: VerifyResult) -> tuple[Row, list[Row]]:
 
 
 def layer_lines(result: VerifyResult) -> list[str]:
-    """Returns one line per artifact that was compared layer by layer: the first bad layer, and what to doubt."""
+    """Returns one line per artifact that was compared layer by layer: the first bad layer, and caveats."""
     return [f"{report.artifact} layer by layer: {_layers_text(report)}" for report in result.layers]
 
 
@@ -59,12 +59,12 @@ def _layers_text(report: LayerReport) -> str:
     if report.unmatched:
         parts.append(f"{len(report.unmatched)} without a counterpart")
     if report.looking_changed > 0:
-        parts.append(f"looking changed the output by {report.looking_changed:.1e}")
+        parts.append(f"keeping all tensors changed the output by {report.looking_changed:.1e}")
     return "; ".join(parts)
 
 
 def format_figure(metric: str, value: float | None) -> str:
-    """Returns a figure in the form its users read it in; empty where there is none."""
+    """Returns a figure formatted for users; empty if there is none."""
     if value is None:
         return ""
     if metric.startswith("share"):
@@ -80,7 +80,7 @@ def format_figure(metric: str, value: float | None) -> str:
     return f"{value:.0f}" if metric in ("active_units_changed", "arena_bytes") else f"{value:.1e}"
 
 
-# Figures in the unit of a pixel; the others are shares or have a unit of their own.
+# Figures in the unit of a pixel; the others are shares or have their own unit.
 _PIXEL_METRICS = ("max_abs", "mean_abs", "p99_abs", "rmse")
 _SHOWN_FIGURES = {
     "max_abs": "max",
@@ -107,7 +107,7 @@ _SHOWN_FIGURES = {
 
 
 def worst_check(checks: list[Check]) -> Check:
-    """Returns the failed check that comes first, or else the one closest to its limit."""
+    """Returns the first failed check, or else the one closest to its limit."""
     failed = [check for check in checks if not check.passed]
     return failed[0] if failed else max(checks, key=check_error_ratio)
 
@@ -120,7 +120,7 @@ def check_error_ratio(check: Check) -> float:
 
 
 def format_value(value: float | None, check: Check, image_span: float) -> str:
-    """Returns a deviation in the unit its users think in: steps of 1/255 from black to white, nats for posteriors."""
+    """Returns a deviation in the unit that users think in: steps of 1/255 from black to white, nats for posteriors."""
     if value is None:
         return "-"
     if check.metric.startswith(("kl_", "elbo_", "nll_")):
@@ -131,7 +131,7 @@ def format_value(value: float | None, check: Check, image_span: float) -> str:
 
 
 def declined_lines(result: VerifyResult) -> list[str]:
-    """Returns a line per target and reason: which artifacts the target is not made for."""
+    """Returns a line per target and reason: which artifacts the target does not support."""
     groups: dict[tuple[str, str], list[str]] = {}
     for item in result.declined:
         groups.setdefault((item.target, item.reason), []).append(item.artifact)

@@ -1,4 +1,4 @@
-"""Why an artifact failed: it is run on other kernels, on inputs laid out in another way, and beside its siblings."""
+"""Diagnosis of a failed artifact: it is run with other kernels and other input layouts, and compared with siblings."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from pocketvae.runtimes.base import Array, FloatArray, Kernels
 from pocketvae.spec import Format, Precision, VaeSpec
 
 Outputs = Mapping[str, FloatArray]
-# Below this share of the signal's energy an output has nothing to do with the original's.
+# Below this share of the signal's energy an output is unrelated to the original's.
 _UNRELATED_COSINE = 0.5
 
 
@@ -28,10 +28,10 @@ class Case:
 
     Attributes:
         artifact: Its record.
-        target: The target's name.
-        tolerances: What it was held to.
-        inputs: Input name to the goldens' `[N, ...]`.
-        deviations: Of the artifact's outputs from the original's.
+        target: Name of the target.
+        tolerances: Its tolerances.
+        inputs: The golden inputs `[N, ...]` by name.
+        deviations: Deviations of the artifact's outputs from the original's.
     """
 
     artifact: ArtifactRecord
@@ -42,24 +42,24 @@ class Case:
 
     @property
     def expected(self) -> Outputs:
-        """Output name to the original's `[N, ...]`."""
+        """The original's outputs `[N, ...]` by name."""
         return self.deviations.original
 
     @property
     def outputs(self) -> Outputs:
-        """Output name to the artifact's `[N, ...]`."""
+        """The artifact's outputs `[N, ...]` by name."""
         return self.deviations.artifact
 
 
 class Triangulation:
-    """Runs what is needed to tell who is to blame."""
+    """Runs what is needed to find out what is to blame."""
 
     def __init__(self, manifest: Manifest, run: TargetRun, num_threads: int) -> None:
-        """Keeps what can be run and where."""
+        """Stores what can be run and where."""
         self._manifest, self._run, self._num_threads = manifest, run, num_threads
 
     def diagnose(self, case: Case) -> Diagnosis:
-        """Returns the first explanation that holds, from the nearest to the farthest, with all that was compared."""
+        """Returns the first explanation that applies, from the most to the least specific, with all evidence."""
         evidence: list[str] = []
         for explain in (self._other_file, self._kernels, self._preprocessing, self._siblings):
             culprit = explain(case, evidence)
@@ -103,12 +103,12 @@ class Triangulation:
         return None
 
     def _siblings(self, case: Case, evidence: list[str]) -> Culprit | None:
-        """Compares with the float files of both formats: they tell goldens, conversion and quantization apart."""
+        """Compares with the float files of both formats, which distinguishes goldens, conversion and quantization."""
         floats = {format: self._float_sibling(case, format, evidence) for format in Format}
         right = {format: sibling.right for format, sibling in floats.items() if sibling is not None}
         found = [sibling for sibling in floats.values() if sibling is not None]
         if len(found) == len(Format) and not any(right.values()) and self._agree(*found):
-            evidence.append("the float files of both formats agree with one another, and not with the goldens")
+            evidence.append("the float files of both formats agree with one another but not with the goldens")
             return Culprit.GOLDEN
         if not any(right.values()):
             return None
@@ -166,7 +166,7 @@ class _Sibling:
 
 
 def _changes(vae: VaeSpec) -> dict[str, Callable[[FloatArray], FloatArray]]:
-    """Returns what people do to images by mistake, in words, each with what undoes it."""
+    """Returns descriptions of common mistakes with images, each with the function that undoes it."""
     height, width, channels = vae.image_shape
     black_and_white = np.float32(sum(vae.image_range))
 
@@ -199,7 +199,7 @@ def _changes(vae: VaeSpec) -> dict[str, Callable[[FloatArray], FloatArray]]:
 
 
 def _is_unrelated(case: Case) -> bool:
-    """Whether an output does not even point in the original's direction, each element's mean taken away."""
+    """Whether an output is uncorrelated with the original's after subtracting each element's mean."""
     for name, expected in case.expected.items():
         first, second = (values.astype(np.float64) - values.mean(axis=0) for values in (expected, case.outputs[name]))
         norm = np.linalg.norm(first) * np.linalg.norm(second)

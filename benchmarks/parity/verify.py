@@ -1,4 +1,4 @@
-"""Parity: every artifact against the original model's golden outputs, without TensorFlow."""
+"""Verification of a bundle: every artifact against the original's golden outputs, without TensorFlow."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from pocketvae.system.files import write_bytes
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """A verdict, and the arrays of the worst inputs."""
+    """A verdict with the arrays of the worst inputs."""
 
     result: VerifyResult
     worst: tuple[WorstCase, ...]
@@ -40,7 +40,7 @@ def verify_bundle(
     config: Path | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> VerifyResult:
-    """Returns the verdict alone; see `verify_in_detail`."""
+    """Returns only the verdict; see `verify_in_detail`."""
     return verify_in_detail(bundle, targets=targets, num_threads=num_threads, config=config, progress=progress).result
 
 
@@ -55,18 +55,18 @@ def verify_in_detail(
     """Runs every artifact on every golden sample and checks it against its limits.
 
     All checks run before there is a verdict. An artifact without tolerances fails: nothing passes by omission. One
-    that fails is looked into at once, while the target has it.
+    that fails is diagnosed at once, while the target still has it.
 
     Args:
-        bundle: Its path, or the bundle where it is open.
-        targets: Where to run; `host` is this machine.
-        num_threads: Inside one inference.
-        config: Limits of one's own; None means `pocketvae.toml` beside the bundle, where there is one.
-        progress: Told of every artifact.
+        bundle: The bundle, or its path.
+        targets: Names of targets; `host` is this machine.
+        num_threads: Threads used by one call.
+        config: File of custom limits; None means `pocketvae.toml` next to the bundle, if it exists.
+        progress: Called for every artifact.
 
     Raises:
         ManifestError: the bundle or its goldens are damaged.
-        SpecError: a target is unknown, `num_threads` is below 1, or `config` is not what it must be.
+        SpecError: a target is unknown, `num_threads` is below 1, or `config` is invalid.
     """
     chosen = [make_target(name) for name in targets]
     if num_threads < 1:
@@ -82,7 +82,7 @@ def verify_opened(
 
     Raises:
         ManifestError: the goldens are damaged.
-        SpecError: `limits` names what the bundle has not got.
+        SpecError: `limits` names something that the bundle does not have.
     """
     limits.check(bundle.manifest.artifacts)
     verifier = _Verifier(bundle, limits, num_threads, progress, len(targets))
@@ -109,7 +109,7 @@ class _Verifier:
         self._done = 0
 
     def run_on(self, target: Target) -> None:
-        """Checks every artifact on one target; one that cannot be used costs only what would have run on it."""
+        """Checks every artifact on one target; if it cannot be used, only its own results are missing."""
         for failure in self._bundle.manifest.failures:
             self._miss(failure.artifact, target, f"export could not make it: {failure.reason}")
         artifacts = self._accepted(target)
@@ -188,7 +188,7 @@ class _Verifier:
             self._diagnoses.append(triangulation.diagnose(case))
 
     def _accepted(self, target: Target) -> list[ArtifactRecord]:
-        """Returns what a target is made for, and notes what it is not."""
+        """Returns the artifacts that a target supports, and records those that it does not."""
         reasons = {artifact.name: target.declines(artifact) for artifact in self._bundle.manifest.artifacts}
         self._declined += [
             NotRun(artifact=name, target=target.name, reason=reason) for name, reason in reasons.items() if reason
@@ -200,15 +200,15 @@ class _Verifier:
 
 
 def check_limits(bundle: Path | Bundle, config: Path | None = None) -> None:
-    """Refuses limits that `verify_in_detail` would refuse, for whoever does other work before it.
+    """Checks limits as `verify_in_detail` does, for callers that do other work before it.
 
     Args:
-        bundle: As there.
-        config: As there.
+        bundle: As for `verify_in_detail`.
+        config: As for `verify_in_detail`.
 
     Raises:
         ManifestError: the bundle is damaged.
-        SpecError: the limits are not what they must be, or name what the bundle has not got.
+        SpecError: the limits are invalid, or name something that the bundle does not have.
     """
     bundle = opened(bundle)
     read_limits(bundle.path, config).check(bundle.manifest.artifacts)
@@ -218,8 +218,8 @@ def add_layers(bundle: Path | Bundle, verification: Verification) -> Verificatio
     """Returns a verification with every artifact that is not float32 compared layer by layer, on this machine.
 
     Args:
-        bundle: That was verified: its path, or the bundle where it is open.
-        verification: Of the bundle.
+        bundle: The verified bundle, or its path.
+        verification: Verification of the bundle.
 
     Raises:
         ManifestError: the bundle or its goldens are damaged.
@@ -229,12 +229,12 @@ def add_layers(bundle: Path | Bundle, verification: Verification) -> Verificatio
 
 
 def save_worst(bundle: Path | Bundle, folder: Path, verification: Verification) -> None:
-    """Writes every worst input: its arrays as `.npy` and what can be looked at as `.png`.
+    """Writes every worst input: its arrays as `.npy` and its pictures as `.png`.
 
     Args:
-        bundle: That was verified: its path, or the bundle where it is open.
-        folder: Made where it does not exist; files of the same names are replaced.
-        verification: Of the bundle.
+        bundle: The verified bundle, or its path.
+        folder: Created if it does not exist; files of the same names are replaced.
+        verification: Verification of the bundle.
 
     Raises:
         ManifestError: the bundle is damaged.
@@ -247,10 +247,10 @@ def save_worst(bundle: Path | Bundle, folder: Path, verification: Verification) 
 
 
 def read_limits(bundle: Path, config: Path | None) -> Limits:
-    """Reads the limits from the file that is named, or from the one beside the bundle.
+    """Reads the limits from the given file, or from the one next to the bundle.
 
     Raises:
-        SpecError: the file is not what it must be.
+        SpecError: the file is invalid.
     """
     path = config or bundle.absolute().parent / CONFIG_NAME
     if config is None and not path.is_file():
@@ -269,7 +269,7 @@ def _goldens(bundle: Bundle, component: Component) -> Goldens:
     """Loads goldens that belong to the artifacts of a component.
 
     Raises:
-        ManifestError: there are none, or they are of another model: their names or shapes are not the artifacts'.
+        ManifestError: there are none, or they belong to another model: their names or shapes do not match.
     """
     goldens = bundle.goldens(component)
     if goldens.count < 1:
@@ -280,10 +280,10 @@ def _goldens(bundle: Bundle, component: Component) -> Goldens:
         ("output", artifact.outputs, goldens.outputs),
     ):
         declared = {spec.name: spec.shape[1:] for spec in tensors}
-        # Of thinned outputs only every so many values were kept, so that their shape says nothing.
+        # Thinned outputs only keep every n-th value, so their shape says nothing.
         found = {name: array.shape[1:] for name, array in arrays.items() if goldens.steps.get(name, 1) == 1}
         if declared.keys() != arrays.keys() or any(declared[name] != shape for name, shape in found.items()):
             raise ManifestError(
-                f"the {component}'s goldens are of another model: {role}s must be {declared}, got {found}"
+                f"the {component}'s goldens belong to another model: {role}s must be {declared}, got {found}"
             )
     return goldens

@@ -1,4 +1,4 @@
-"""The golden sample on which an artifact is farthest from the original, to be looked at and to be kept."""
+"""The worst golden sample of an artifact, as figures and pictures."""
 
 from __future__ import annotations
 
@@ -28,10 +28,10 @@ class WorstCase:
     """A worst input with its arrays.
 
     Attributes:
-        found: Which sample it is.
-        inputs: Input name to `[1, ...]`.
-        expected: Output name to the original's `[1, ...]`.
-        outputs: Output name to the artifact's `[1, ...]`.
+        found: The sample.
+        inputs: Inputs `[1, ...]` by name.
+        expected: The original's outputs `[1, ...]` by name.
+        outputs: The artifact's outputs `[1, ...]` by name.
     """
 
     found: WorstInput
@@ -40,9 +40,9 @@ class WorstCase:
     outputs: dict[str, FloatArray]
 
     def picture(self, vae: VaeSpec) -> bytes:
-        """Returns a PNG: original, artifact and difference times 16 of what makes an image, else the encoder's input.
+        """Returns a PNG of original, artifact and difference times 16 for an image output, else of the encoder's input.
 
-        It is empty where there is no image on either side.
+        It is empty if there is no image on either side.
         """
         if "image" in self.expected:
             expected, found = (shown(arrays["image"], vae) for arrays in (self.expected, self.outputs))
@@ -55,7 +55,7 @@ class WorstCase:
         return png_bytes(grid(pixels, len(pixels)), scale=2 * pixel_scale(pixels.shape[1]))
 
     def files(self, vae: VaeSpec) -> dict[str, bytes]:
-        """Returns file name to content: every array as .npy, and the picture."""
+        """Returns the content of each file by name: every array as .npy, and the picture."""
         stem = f"{self.found.artifact}.{plain_name(self.found.target)}"
         roles: dict[str, Mapping[str, Array]] = {
             "input": self.inputs,
@@ -70,14 +70,14 @@ class WorstCase:
 
 
 def worst_case(artifact: str, target: str, component: Component, goldens: Goldens, deviations: Deviations) -> WorstCase:
-    """Finds the sample with the largest deviation: of an encoder in nats, else of any element of the output.
+    """Finds the sample with the largest deviation: in nats for an encoder, otherwise of any output element.
 
     Args:
         artifact: File name.
         target: Where it ran.
         component: Which part of the VAE it is.
-        goldens: Inputs, and the kinds of samples.
-        deviations: Of the artifact's outputs.
+        goldens: Inputs and kinds of samples.
+        deviations: Deviations of the artifact's outputs.
     """
     if component is Component.ENCODER:
         output, metric = POSTERIOR, "kl_max"
@@ -110,7 +110,10 @@ def stratum_of(index: int, strata: tuple[Stratum, ...]) -> str:
 
 
 def shown(images: FloatArray, vae: VaeSpec) -> FloatArray:
-    """Returns images as `[N, H, W, 1 or 3]` from 0 to 1: vectors folded, of other channels the first."""
+    """Returns images as `[N, H, W, 1 or 3]` from 0 to 1.
+
+    Vectors are reshaped; with another number of channels only the first is returned.
+    """
     folded = images.reshape(-1, *vae.image_shape)
     channels = folded if vae.image_shape[2] in (1, 3) else folded[..., :1]
     unit: FloatArray = ((channels - np.float32(vae.image_range[0])) / np.float32(vae.range_span)).astype(np.float32)

@@ -1,1 +1,1 @@
-"""Results as pages, Markdown and JUnit."""
+"""Reports of results: HTML, Markdown and JUnit XML."""

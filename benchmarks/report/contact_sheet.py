@@ -1,4 +1,4 @@
-"""The same latents decoded by the original and by every decoder, side by side, with what differs made visible."""
+"""The contact sheet: the same latents decoded by the original and every decoder, with amplified differences."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ class ContactRow:
 
 
 def contact_rows(bundle: Bundle, component: Component = Component.DECODER) -> tuple[ContactRow, ...]:
-    """Makes the same images with every file of a component; one that cannot run is left to verify to name.
+    """Makes the same images with every file of a component; files that cannot run are left to verify.
 
     Args:
-        bundle: Holds them.
+        bundle: The bundle of the files.
         component: A decoder, for the first golden latents of the prior, or a generator, for one seed's first images.
 
     Raises:

@@ -1,4 +1,4 @@
-"""A verification as JUnit XML, the form that CI systems show; `docs/schemas/junit.xsd` is its schema."""
+"""A verification as JUnit XML for CI systems; `docs/schemas/junit.xsd` is its schema."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from xml.etree import ElementTree as xml
 
 from pocketvae.benchmarks.parity.results import Check, NotRun, VerifyResult
 
-# What XML 1.0 cannot hold, not even escaped; a runtime's message may hold anything.
+# Characters that XML 1.0 does not allow, not even escaped; a runtime's message may contain anything.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 

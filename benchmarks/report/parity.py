@@ -1,4 +1,4 @@
-"""The report's sections on parity: who is to blame, the worst inputs, the figures beside the checks."""
+"""The report's sections on parity: diagnoses, worst inputs, and figures without limits."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pocketvae.spec import Component, VaeSpec
 
 
 def contact_section(component: Component, rows: Sequence[ContactRow]) -> str:
-    """Returns the same images made by every file of a component; empty where there are none."""
+    """Returns the same images made by every file of a component; empty if there are none."""
     if not rows:
         return ""
     cells = [
@@ -30,14 +30,14 @@ def contact_section(component: Component, rows: Sequence[ContactRow]) -> str:
         ("latents", "latent from the prior") if component is Component.DECODER else ("seeds", "seed and index")
     )
     return (
-        f"<h2>The same {same}, every {component}</h2>\n<p>Each column is one {column}. The difference to the "
+        f"<h2>The same {same}, every {component}</h2>\n<p>Each column is one {column}. The difference from the "
         f"original is multiplied by {AMPLIFICATION}: a step of 1/255 shows as {AMPLIFICATION}/255 grey.</p>\n"
         f"<div class='scroll'><div class='sheet'>{''.join(cells)}</div></div>\n"
     )
 
 
 def diagnoses_section(verify: VerifyResult) -> str:
-    """Returns what failed and who is to blame; empty where nothing failed."""
+    """Returns what failed and what is to blame; empty if nothing failed."""
     if not verify.diagnoses:
         return ""
     items = "".join(
@@ -49,13 +49,13 @@ def diagnoses_section(verify: VerifyResult) -> str:
 
 
 def notes_section(verify: VerifyResult) -> str:
-    """Returns what a thorough verification says of its tests; empty where there is nothing."""
+    """Returns the notes of a thorough verification; empty if there are none."""
     items = "".join(f"<li>{escape(note)}</li>" for note in verify.notes)
     return f"<h2>Notes on the tests</h2>\n<ul>{items}</ul>\n" if items else ""
 
 
 def worst_section(worst: Sequence[WorstCase], vae: VaeSpec) -> str:
-    """Returns each artifact's worst golden sample; empty where none was kept."""
+    """Returns each artifact's worst golden sample; empty if there are none."""
     cells = []
     for case in worst:
         picture = case.picture(vae)
@@ -71,21 +71,22 @@ def worst_section(worst: Sequence[WorstCase], vae: VaeSpec) -> str:
     if not cells:
         return ""
     return (
-        "<h2>The worst inputs</h2>\n<p>Of each artifact the golden sample that is farthest from the original: the "
-        f"original, the artifact and their difference times {AMPLIFICATION}; of an encoder its input.</p>\n"
+        f"<h2>The worst inputs</h2>\n<p>For each artifact, the golden sample with the largest deviation: the "
+        f"original, the artifact and their difference times {AMPLIFICATION}; for an encoder, its input.</p>\n"
         f"<details{' open' if len(cells) < 8 else ''}><summary>{len(cells)} artifacts</summary>"
         f"<div class='pictures'>{''.join(cells)}</div></details>\n"
     )
 
 
 def layers_section(verify: VerifyResult) -> str:
-    """Returns a chart of every artifact that was compared layer by layer; empty where none was."""
+    """Returns a chart for every artifact that was compared layer by layer; empty if there are none."""
     figures = "".join(_layers_figure(report) for report in verify.layers)
     if not figures:
         return ""
     return (
-        "<h2>Layer by layer</h2>\n<p>Signal to quantization noise of every tensor that differs from the float32 "
-        "file's, in order of execution, on the runtime's built-in kernels; more is better, 6 dB are one bit. The first "
+        "<h2>Layer by layer</h2>\n<p>Signal-to-quantization-noise ratio of every tensor that differs from the "
+        "float32 file's, in order of execution, with the runtime's built-in kernels; higher is better, 6 dB are one "
+        "bit. The first "
         "bad layer has another colour.</p>\n"
         f"<details><summary>{len(verify.layers)} artifacts</summary>{figures}</details>\n"
     )
@@ -108,7 +109,7 @@ def _layers_figure(report: LayerReport) -> str:
 
 
 def figures_section(verify: VerifyResult) -> str:
-    """Returns the figures beside the checks as a folded table."""
+    """Returns the figures without limits as a collapsed table."""
     headers, rows = figures_table(verify)
     if not rows:
         return ""

@@ -40,11 +40,11 @@ def write_report(
     """Writes the report of a bundle.
 
     Args:
-        bundle: Its path, or the bundle where it is open; its decoders are run once more for the contact sheet.
+        bundle: The bundle, or its path; its decoders are run once more for the contact sheet.
         out: The HTML file.
-        verify: What verify found.
-        bench: What bench found, where it ran.
-        pictures: Caption to PNG, for example samples of the training run.
+        verify: Result of verify.
+        bench: Result of bench, if it ran.
+        pictures: PNG images by caption, for example samples of the training run.
         worst: The worst input of each artifact, with its arrays.
 
     Raises:
@@ -125,8 +125,9 @@ def _artifacts(manifest: Manifest, verify: VerifyResult, bench: BenchResult | No
         if artifact.notes
     ]
     return (
-        "<h2>Artifacts</h2>\n<p>The deviation is the check that comes closest to its limit, over all golden inputs, "
-        "against the original Keras model. Times are of one call on one thread, input and output copies included.</p>\n"
+        "<h2>Artifacts</h2>\n<p>The deviation is that of the check closest to its limit, over all golden inputs, "
+        "against the original Keras model. Times are for one call on one thread, including input and output "
+        "copies.</p>\n"
         + table("Size, parity and latency of every artifact", headers, rows)
         + (
             f"<details><summary>How the artifacts were made</summary><ul>{''.join(notes)}</ul></details>\n"
@@ -215,8 +216,8 @@ def _environment(environment: Environment, manifest: Manifest) -> str:
         ("CPU", environment.cpu),
         ("logical cores", str(environment.logical_cores)),
         ("system", f"{environment.system} {environment.machine}, Python {environment.python}"),
-        ("frequency governor", environment.governor or "not told"),
-        ("load before", "not told" if environment.load_average is None else str(environment.load_average)),
+        ("frequency governor", environment.governor or "unknown"),
+        ("load before", "unknown" if environment.load_average is None else str(environment.load_average)),
         ("run here with", ", ".join(f"{name} {version}" for name, version in sorted(environment.versions.items()))),
         ("exported with", ", ".join(f"{name} {version}" for name, version in sorted(manifest.versions.items()))),
     ]

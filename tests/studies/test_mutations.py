@@ -62,7 +62,7 @@ def test_a_table_of_noise_with_one_wrong_bit_is_found():
     table = normal_table()
     tensor = numpy_helper.from_array(table, "t").SerializeToString()
     assert noise_problem(tensor) == ""
-    assert "is not the one that noise is made of" in noise_problem(
+    assert "is not the one that the noise is made from" in noise_problem(
         numpy_helper.from_array(flip_bit(table, rng()), "t").SerializeToString()
     )
 

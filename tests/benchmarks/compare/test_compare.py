@@ -175,9 +175,9 @@ def test_another_runtime_is_noted(tmp_path, bundles):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("not json", "is no bundle and no result"),
-        ("[]", "is no bundle and no result"),
-        ('{"schema_version": 1, "runs": []}', "is no bundle and no result"),
+        ("not json", "is not a bundle or a result"),
+        ("[]", "is not a bundle or a result"),
+        ('{"schema_version": 1, "runs": []}', "is not a bundle or a result"),
         ('{"schema_version": 99, "checks": []}', "schema_version 99, but this pocketvae reads up to"),
         (
             '{"schema_version": 1, "checks": [], "surprise": 1}',
@@ -195,7 +195,7 @@ def test_what_is_no_result_is_named(tmp_path, bundles, text, message):
 def test_sides_of_two_kinds_are_refused(tmp_path, bundles):
     bundle = bundles.make_bundle(tmp_path / "b")
     (tmp_path / "v.json").write_text(encode(verify_bundle(bundle)))
-    with pytest.raises(ManifestError, match="b is a bundle and .*v.json is none: compare two bundles or two results"):
+    with pytest.raises(ManifestError, match="b is a bundle but .*v.json is not: compare two bundles or two results"):
         compare_paths(bundle, tmp_path / "v.json")
 
 

@@ -39,7 +39,7 @@ def test_golden_images_are_binary_under_a_bernoulli_likelihood(tmp_path, bundles
 
 def test_images_of_another_shape_are_refused(tmp_path, bundles):
     bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
-    with pytest.raises(DataError, match=r"the images must be \(6, 6, 1\) like the bundle's, got \(28, 28, 1\)"):
+    with pytest.raises(DataError, match=r"the images must be \(6, 6, 1\) as for the bundle, got \(28, 28, 1\)"):
         source_images(bundle, "mnist", np.random.default_rng(0))
 
 

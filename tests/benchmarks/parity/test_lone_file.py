@@ -61,7 +61,7 @@ def test_a_changed_weight_is_seen_by_its_hash_and_by_its_value(make, format, bun
     assert not result.passed
     assert {metric for _, metric in failed(result)} == {"content", "max_abs"}
     (content,) = [check for check in result.checks if check.metric == "content"]
-    assert content.detail == "the model in the file was changed since it was exported: its SHA-256 is another one"
+    assert content.detail == "the model in the file was changed after export: its SHA-256 differs"
 
 
 def test_a_file_that_never_met_its_limits_fails_alone_too(make, bundles):

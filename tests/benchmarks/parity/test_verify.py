@@ -115,7 +115,7 @@ def test_goldens_of_another_count_are_refused(tmp_path, bundles):
 @pytest.mark.parametrize("side", [5, 12])
 def test_goldens_of_another_model_are_named(tmp_path, bundles, side):
     goldens = np.zeros((bundles.COUNT, side, side, 1), np.float32)
-    with pytest.raises(ManifestError, match="the decoder's goldens are of another model: outputs must be"):
+    with pytest.raises(ManifestError, match="the decoder's goldens belong to another model: outputs must be"):
         verify_bundle(bundles.make_bundle(tmp_path / "b", goldens=goldens))
 
 
