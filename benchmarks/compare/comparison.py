@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pocketvae.benchmarks.latency.results import BenchResult
 from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.bundle.manifest import Manifest
+from pocketvae.reporting.text import count_of
 from pocketvae.spec import STRICT
 
 COMPARISON_SCHEMA_VERSION = 1
@@ -118,12 +119,14 @@ def latency_figures(result: BenchResult) -> dict[Key, Measurement]:
         figures[row.artifact, row.target, "runs"] = Measurement(value=None)
         if row.execution is not None:
             figures[row.artifact, "examination", "runs"] = Measurement(value=None)
-        where = f"{row.target}, {row.threads} threads" + (f", batch {row.batch}" if row.batch != 1 else "")
+        where = f"{row.target}, {count_of(row.threads, 'thread')}" + (f", batch {row.batch}" if row.batch != 1 else "")
         figures[row.artifact, where, "median_s"] = Measurement(value=row.median_s)
         figures[row.artifact, where, "size_bytes"] = Measurement(value=row.size_bytes)
     for away in result.elsewhere:
         figures[away.artifact, away.target, "runs"] = Measurement(value=None)
-        figures[away.artifact, f"{away.target}, {away.threads} threads", "median_s"] = Measurement(value=away.median_s)
+        figures[away.artifact, f"{away.target}, {count_of(away.threads, 'thread')}", "median_s"] = Measurement(
+            value=away.median_s
+        )
     for item in result.not_run:
         if item.target not in _BESIDE and not _is_original(item.artifact):
             figures[item.artifact, item.target, "runs"] = Measurement(value=None, passed=False)

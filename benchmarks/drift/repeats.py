@@ -13,6 +13,7 @@ from pocketvae.benchmarks.parity.results import Check, Measurement
 from pocketvae.benchmarks.targets import TargetRun
 from pocketvae.bundle.bundle import Bundle, Goldens
 from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.reporting.text import count_of
 from pocketvae.system.environment import logical_cores
 
 _SEED = 0
@@ -69,7 +70,7 @@ def _repeat(bundle: Bundle, run: TargetRun, artifact: ArtifactRecord, goldens: G
         failed = [check for check in checked.checks if not check.passed]
         if failed or checked.outputs is None:
             reason = failed[0].detail if failed else "it could not be run"
-            return f"with {count} threads at batch {batch}: {reason}", spread
+            return f"with {count_of(count, 'thread')} at batch {batch}: {reason}", spread
         for name, values in checked.outputs.items():
             restored = np.empty_like(values)
             restored[order] = values

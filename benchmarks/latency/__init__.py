@@ -1,1 +1,1 @@
-"""The latency suite: what every artifact costs, beside the original, the machine's peaks and a baseline."""
+"""The latency suite: the cost of every artifact, compared with the original, the machine's peaks and a baseline."""

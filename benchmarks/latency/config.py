@@ -1,4 +1,4 @@
-"""What to time and how, checked before any work."""
+"""The configuration of bench: what to time and how, checked before any work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _MOST_CALLS_PER_S = 1000.0
 
 
 class Extra(enum.StrEnum):
-    """Measurements that are made only when asked for."""
+    """Measurements that are only made on request."""
 
     PROFILE = "profile"
     INSTRUCTIONS = "instructions"
@@ -25,9 +25,9 @@ class Baseline:
     """What to compare with.
 
     Attributes:
-        path: A bundle, which then runs side by side, or what `bench --json` has written.
-        margin: Slowdown that is allowed; None for 0.03, or 0.1 where results are compared alone.
-        force: Compare although the machine is another one, or the bundle has another name.
+        path: A bundle, which then runs side by side, or a file written by `bench --json`.
+        margin: Allowed slowdown; None for 0.03, or 0.1 if the baseline is a result file.
+        force: Compare even if the machine or the name of the bundle is different.
 
     Raises:
         SpecError: the margin is not above 0 and at most 1.
@@ -39,20 +39,20 @@ class Baseline:
 
     def __post_init__(self) -> None:
         if self.margin is not None and not 0 < self.margin <= 1:
-            raise SpecError(f"the margin must be above 0 and at most 100 per cent, got {self.margin:.4g}")
+            raise SpecError(f"the margin must be above 0 and at most 100 percent, got {self.margin:.4g}")
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchConfig:
-    """What to time.
+    """The configuration of a benchmark.
 
     Attributes:
-        threads: Inside one call, the same for every runtime; one row for each.
-        batches: Samples in one call; one row for each. None means every size that a file has.
+        threads: Numbers of threads used by one call, the same for every runtime; one row for each.
+        batches: Samples per call; one row for each. None means every batch size that a file has.
         artifacts: File names to time; None means all.
-        paced_calls_per_s: Rates at which calls are timed beside those that follow one another.
-        include_original: Time the original Keras model too; where TensorFlow is missing that is reported as not run.
-        original_paths: Models to take in place of those in the bundle, which holds no SavedModel.
+        paced_calls_per_s: Rates at which calls are timed in addition to consecutive calls.
+        include_original: Time the original Keras model too; without TensorFlow it is reported as not run.
+        original_paths: Models to use instead of those in the bundle, which does not contain SavedModels.
         extras: Further measurements.
         baseline: What to compare with.
 
@@ -83,4 +83,4 @@ class BenchConfig:
             if not 0 < rate <= _MOST_CALLS_PER_S:
                 raise SpecError(f"a pace must be above 0 and at most {_MOST_CALLS_PER_S:g} calls/s, got {rate:g}")
         if self.original_paths and not self.include_original:
-            raise SpecError("an original is named and left out at the same time: drop one of the two options")
+            raise SpecError("an original is both named and left out: drop one of the two options")

@@ -46,21 +46,21 @@ class OriginalCall(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """Open something that can be called.
+    """A request to open something that can be called.
 
     Attributes:
         path: The artifact, or the original's file or folder.
-        handle: What later requests call it; the host keeps them apart, since a new process knows no earlier ones.
-        samples: Input name to the path of a `.npy` file; the first samples of each are the input of every call.
-        threads: Inside one call.
-        batch: Samples in one call.
-        format: Of an artifact; None for an original.
+        handle: Its name in later requests, assigned by the host, since a new process does not know earlier ones.
+        samples: Path of a `.npy` file for each input; its first samples are the input of every call.
+        threads: Threads used by one call.
+        batch: Samples per call.
+        format: Format of an artifact; None for an original.
         original: How to call an original; None for an artifact.
-        component: Of an original.
-        vae: Tells which head an original decoder gets.
+        component: Component of an original.
+        vae: Determines the head of an original decoder.
         form: Of a user-supplied original.
         first_calls: Calls to time one by one before the steady state.
-        warmup_s: Longest time for them, and for the calls after them that are not timed.
+        warmup_s: Time limit for them, and for the untimed calls after them.
     """
 
     path: str
@@ -79,7 +79,7 @@ class Load:
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """What was measured while opening, and how many calls one value has to hold."""
+    """The measurements of opening, and the number of calls per value."""
 
     load_s: float
     first_calls_s: tuple[float, ...]
@@ -91,7 +91,7 @@ class Loaded:
 
 @dataclass(frozen=True, kw_only=True)
 class Measure:
-    """Time one more block: warm-up calls, then `count` values of `loops` calls each."""
+    """A request to time one more block: warm-up calls, then `count` values of `loops` calls each."""
 
     handle: int
     warmups: int
@@ -101,7 +101,7 @@ class Measure:
 
 @dataclass(frozen=True, kw_only=True)
 class Pace:
-    """Time `count` calls that begin `calls_per_s` times a second."""
+    """A request to time `count` calls that start `calls_per_s` times per second."""
 
     handle: int
     calls_per_s: float
@@ -110,7 +110,7 @@ class Pace:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """Seconds per call, the largest memory of the process so far, and how much of the time it was running."""
+    """Seconds per call, the peak memory of the process so far, and the share of the time that it was running."""
 
     values_s: tuple[float, ...]
     peak_rss_bytes: int
@@ -120,7 +120,7 @@ class Measured:
 
 @dataclass(frozen=True, kw_only=True)
 class Examine:
-    """Say what runs an artifact and what it has to do; with `profile`, where its time goes too."""
+    """A request to report what runs an artifact and its work; with `profile`, also the time of its operators."""
 
     name: str
     load: Load
@@ -129,7 +129,7 @@ class Examine:
 
 @dataclass(frozen=True, kw_only=True)
 class Work:
-    """What one call has to do at batch 1, counted from the graph."""
+    """The work of one call with batch size 1, counted from the graph."""
 
     multiply_adds: int
     weight_bytes: int
@@ -147,7 +147,7 @@ class Examined:
 
 @dataclass(frozen=True, kw_only=True)
 class FindPeaks:
-    """Measure what the machine can do at most."""
+    """A request to measure the machine's peaks."""
 
     threads: int
 

@@ -1,4 +1,4 @@
-"""What bench finds: the document behind `bench --json`."""
+"""The document behind `bench --json`."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ BENCH_SCHEMA_VERSION = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Interval:
-    """A confidence interval; 95 per cent unless its owner says otherwise."""
+    """A confidence interval; 95 percent unless stated otherwise."""
 
     __pydantic_config__ = STRICT
     low: float
@@ -50,15 +50,15 @@ class Paced:
 
 @dataclass(frozen=True, kw_only=True)
 class Execution:
-    """What really runs a file.
+    """What actually runs a file.
 
     Attributes:
         runtime: Name and version of the package.
         delegate: `XNNPACK`, the execution provider of onnxruntime, or `none`.
-        node_count: Operators of the graph as it is run.
-        delegated_count: Those that the delegate or provider has taken.
-        kernels: Names of the operators that run, with how many there are of each.
-        arena_bytes: Memory for activations that the runtime holds; None where it does not tell.
+        node_count: Operators of the graph that runs.
+        delegated_count: Operators that the delegate or provider runs.
+        kernels: Number of operators that run, by name.
+        arena_bytes: Memory that the runtime holds for activations; None if unknown.
     """
 
     __pydantic_config__ = STRICT
@@ -72,15 +72,15 @@ class Execution:
 
 @dataclass(frozen=True, kw_only=True)
 class Roofline:
-    """How far a row is from the least time that the machine needs for it.
+    """How far a row is from the shortest time in which the machine could do its work.
 
     Attributes:
-        multiply_adds: Of one call, counted from the graph.
-        weight_bytes: As stored in the file.
+        multiply_adds: Multiply-adds of one call, counted from the graph.
+        weight_bytes: Size of the weights as stored in the file.
         transfer_bytes: Inputs and outputs of one call.
-        floor_s: The larger of arithmetic at the machine's peak and of reading the bytes at the speed of its memory.
-        bound: `arithmetic` or `memory`: which of them it is.
-        distance: The median over the floor.
+        floor_s: The larger of the time for arithmetic at the machine's peak and for reading the bytes from memory.
+        bound: Which of the two is larger, `arithmetic` or `memory`.
+        distance: The median divided by the floor.
     """
 
     __pydantic_config__ = STRICT
@@ -97,10 +97,10 @@ class OperatorTime:
     """One operator of a profile.
 
     Attributes:
-        name: In the graph.
-        kind: Its operator.
-        time_s: Of one call.
-        share: Of the sum over all operators.
+        name: Name in the graph.
+        kind: Type of operator.
+        time_s: Time in one call.
+        share: Share of the sum over all operators.
     """
 
     __pydantic_config__ = STRICT
@@ -112,12 +112,12 @@ class OperatorTime:
 
 @dataclass(frozen=True, kw_only=True)
 class OperatorProfile:
-    """Where the time of one artifact goes.
+    """The time of each operator of one artifact.
 
     Attributes:
         artifact: File name.
-        method: How operators were timed, in words.
-        operators: The slowest first.
+        method: Description of how operators were timed.
+        operators: The operators, slowest first.
     """
 
     __pydantic_config__ = STRICT
@@ -138,12 +138,12 @@ class MemorySpeed:
 
 @dataclass(frozen=True, kw_only=True)
 class MachinePeaks:
-    """What this machine can do at most, measured in the same run.
+    """The machine's peaks, measured in the same run.
 
     Attributes:
-        threads: That took part in the arithmetic.
+        threads: Threads that took part in the arithmetic.
         sgemm_flops: Float32 operations per second of numpy's matrix product.
-        memory: By block size, on one thread.
+        memory: Bandwidth by block size, with 1 thread.
     """
 
     __pydantic_config__ = STRICT
@@ -158,27 +158,27 @@ class BenchRow:
 
     Attributes:
         artifact: File name, or `original decoder` and `original encoder`.
-        target: `host`, or for the original how it was called: `keras-call`, `tf.function`, `xla`, `keras-predict`.
-        size_bytes: Of the file.
-        load_s: Opening the file, until the first call could be made; the runtime was imported before.
-        first_s: The first call.
-        first_calls_s: The first calls one by one, the first included: 50, or fewer where they take long.
-        median_s: Of a call in steady state, input and output copies included.
+        target: `host`, or for the original the way of calling it: `keras-call`, `tf.function`, `xla`, `keras-predict`.
+        size_bytes: Size of the file.
+        load_s: Time to open the file until the first call can be made, with the runtime already imported.
+        first_s: Time of the first call.
+        first_calls_s: Time of each of the first 50 calls, or fewer if they take long.
+        median_s: Median time of a call in steady state, including input and output copies.
         mad_s: Median absolute deviation of the calls.
-        loops: Calls behind one value; 1 unless a call is too short for the clock.
-        rounds: In how many turns the values were taken, each with the same number of values.
+        loops: Calls per value; 1 unless a call is too short for the clock.
+        rounds: Number of rounds in which the values were taken, each with the same number of values.
         values_s: Seconds per call, in the order measured.
-        cpu_share: CPU time over elapsed time while the values were taken; below 1 the process had to wait.
-        paced: The same at fixed rates, where asked for.
-        peak_rss_bytes: Largest memory of the process.
+        cpu_share: CPU time over elapsed time while the values were taken; below 1, the process had to wait.
+        paced: The same at fixed rates, if requested.
+        peak_rss_bytes: Peak memory of the process.
         baseline_rss_bytes: Its memory before the file was opened.
-        session_bytes: Private memory that opening and the first calls added; None where the system does not tell.
+        session_bytes: Private memory that opening and the first calls added; None if unknown.
         execution: What ran it; None for the original.
-        roofline: None for the original, and where the graph could not be counted.
-        instructions: CPU instructions of one call, counted by valgrind; None where that was not asked for.
-        speedup_vs_original: How many times faster than the original under `tf.function`; None without it.
-        speedups: The same against every way of calling the original, with its interval.
-        warnings: Why the figures may not hold.
+        roofline: Distance from the floor; None for the original, and if the graph could not be counted.
+        instructions: CPU instructions of one call, counted by valgrind; None if not requested.
+        speedup_vs_original: Speed-up over the original under `tf.function`; None without it.
+        speedups: Speed-up over every way of calling the original, with its interval.
+        warnings: Reasons why the figures may be unreliable.
     """
 
     __pydantic_config__ = STRICT
@@ -219,7 +219,7 @@ class BenchRow:
 
     @property
     def component(self) -> str:
-        """Which component this is, or is the original of."""
+        """The component of this artifact or original."""
         return self.artifact.removeprefix("original ").split(".")[0]
 
     @property
@@ -229,7 +229,7 @@ class BenchRow:
 
 
 class Verdict(enum.StrEnum):
-    """What a comparison with a baseline has shown."""
+    """The verdict of a comparison with a baseline."""
 
     PASS = "pass"  # noqa: S105 - no password
     REGRESSED = "regressed"
@@ -238,17 +238,17 @@ class Verdict(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class ArtifactComparison:
-    """One artifact against its baseline.
+    """One artifact compared with its baseline.
 
     Attributes:
         threads: Inside one call.
-        batch: Samples in one call; instructions, and bundles side by side, are of one.
+        batch: Samples per call; 1 for instructions and for bundles side by side.
         metric: `latency` or `instructions`.
-        ratio: New over old; above 1 is slower. The interval holds for all artifacts together at the level of the
+        ratio: New divided by old; above 1 is slower. The interval holds for all artifacts together at the level of the
             comparison.
         minimum_detectable: The smallest ratio that this comparison would have proven to be a regression.
-        pairs: Pairs of values behind it: launches of both files side by side, or rounds.
-        reason: Why, in words.
+        pairs: Number of pairs of values: launches of both files side by side, or rounds.
+        reason: The reason as text.
     """
 
     __pydantic_config__ = STRICT
@@ -265,14 +265,14 @@ class ArtifactComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class BaselineComparison:
-    """A bundle against its baseline.
+    """A bundle compared with its baseline.
 
     Attributes:
-        baseline: What it was compared with, in words.
-        side_by_side: Whether both ran now, in turns; otherwise results were compared alone.
-        margin: Slowdown that is allowed: 0.03 lets three per cent pass.
+        baseline: Description of the baseline.
+        side_by_side: Whether both ran in turns now; otherwise only results were compared.
+        margin: Allowed slowdown; 0.03 is three percent.
         level: Probability that any artifact which is no slower than the margin is called regressed.
-        forced: What `--force-compare` has overridden; empty without it.
+        forced: What `--force-compare` overrode; empty without it.
     """
 
     __pydantic_config__ = STRICT
@@ -292,7 +292,7 @@ class BaselineComparison:
 
 @dataclass(frozen=True, kw_only=True)
 class Rejection:
-    """Why an artifact is not the one to embed."""
+    """An artifact that is not recommended, with the reason."""
 
     __pydantic_config__ = STRICT
     artifact: str
@@ -301,7 +301,7 @@ class Rejection:
 
 @dataclass(frozen=True, kw_only=True)
 class Recommendation:
-    """The artifact to embed; None where nothing fits."""
+    """The artifact to embed; None if none qualifies."""
 
     __pydantic_config__ = STRICT
     artifact: str | None
@@ -311,19 +311,19 @@ class Recommendation:
 
 @dataclass(frozen=True, kw_only=True)
 class TargetRow:
-    """The latency of one artifact on a target that is not this machine, where time there means something.
+    """The latency of one artifact on a target other than this machine.
 
     Attributes:
         artifact: File name.
         target: Where it ran.
         threads: Inside one call.
-        load_s: Opening the file.
-        first_s: The first call.
-        median_s: Of a call in steady state, input and output copies included.
+        load_s: Time to open the file.
+        first_s: Time of the first call.
+        median_s: Median time of a call in steady state, including input and output copies.
         mad_s: Median absolute deviation of the calls.
-        loops: Calls behind one value.
+        loops: Calls per value.
         values_s: Seconds per call, in the order measured.
-        warnings: Why the figures may not hold.
+        warnings: Reasons why the figures may be unreliable.
     """
 
     __pydantic_config__ = STRICT
@@ -343,7 +343,7 @@ class TargetRow:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchResult:
-    """The outcome of a benchmark; `elsewhere` has the targets that are not this machine."""
+    """The outcome of a benchmark; `elsewhere` has the rows of targets other than this machine."""
 
     __pydantic_config__ = STRICT
     schema_version: int = BENCH_SCHEMA_VERSION

@@ -1,4 +1,4 @@
-"""Numbers as text, the same in every table."""
+"""Numbers as text, formatted the same way in every table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ def format_us(seconds: float) -> str:
 
 
 def format_ratio(ratio: float | None) -> str:
-    """Returns a speed-up with two or three significant digits; `-` where there is none."""
+    """Returns a speed-up with two or three significant digits; `-` if there is none."""
     if ratio is None:
         return "-"
     return f"{ratio:.0f}" if ratio >= 100 else f"{ratio:.1f}"
+
+
+def count_of(count: int, noun: str) -> str:
+    """Returns a count with its noun, such as `1 thread` or `2 threads`."""
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -87,7 +87,7 @@ def test_pixels_of_another_scale(train_refuses, tmp_path):
 
 def test_an_empty_folder(train_refuses, tmp_path):
     (tmp_path / "images").mkdir()
-    train_refuses("holds no images", tmp_path / "images")
+    train_refuses("does not contain images", tmp_path / "images")
 
 
 def test_images_of_mixed_sizes(train_refuses, tmp_path):
@@ -95,7 +95,7 @@ def test_images_of_mixed_sizes(train_refuses, tmp_path):
     folder.mkdir()
     for index in range(40):
         Image.new("L", (8, 8 if index != 17 else 9)).save(folder / f"{index:02}.png")
-    train_refuses(r"one size: .*00.png is 8x8, .*17.png is 8x9", folder)
+    train_refuses(r"the same size: .*00.png is 8x8, .*17.png is 8x9", folder)
 
 
 def test_a_corrupt_image_is_named(train_refuses, tmp_path):
@@ -200,7 +200,7 @@ def test_export_with_an_unknown_name(refused, tmp_path, option, value, message):
 
 def test_export_of_a_combination_that_does_not_exist(refused, tmp_path):
     options = ("--formats", "onnx", "--precisions", "int16x8")
-    refused("onnx does not support int16x8:  ", "export", tmp_path, "--out", tmp_path / "bundle", *options)
+    refused("onnx does not support int16x8: ", "export", tmp_path, "--out", tmp_path / "bundle", *options)
 
 
 @pytest.mark.parametrize("name", ["verify", "bench"])

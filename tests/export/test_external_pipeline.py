@@ -287,12 +287,12 @@ def test_a_subclassed_model_as_a_saved_model(models, tmp_path, in_process):
     assert len(bundle.manifest.provenance["decoder source sha256"]) == 64
     assert bundle.manifest.original == {}
     result = bench_bundle(tmp_path / "b", BenchConfig(artifacts=("decoder.float32.tflite",)))
-    unnamed = "a bundle holds no SavedModel, which is a program: name yours with --original-decoder"
+    unnamed = "a bundle does not contain SavedModels, which can run code: name yours with --original-decoder"
     assert {row.reason for row in result.not_run} == {unnamed}
     paths = {Component.DECODER: folder / "decoder"}
     named = bench_bundle(tmp_path / "b", BenchConfig(artifacts=("decoder.float32.tflite",), original_paths=paths))
     assert [row.target for row in named.results if row.is_original] == ["keras-call", "tf.function", "xla"]
-    assert {row.reason for row in named.not_run} == {"a SavedModel has no predict"}
+    assert {row.reason for row in named.not_run} == {"a SavedModel does not have a predict"}
     for name in ("encoder.float32.tflite", "encoder.float32.onnx"):
         assert b"Random" not in (tmp_path / "b" / name).read_bytes()
 
@@ -314,7 +314,7 @@ def test_a_sampling_layer_needs_leave_and_is_left_out(models, tmp_path, in_proce
         assert manifest.provenance["encoder outputs"] == "z_mean = mean, z_log_var = log_var, z = sample"
         assert "with custom code" in manifest.provenance["encoder loaded as"]
     result = bench_bundle(tmp_path / "keras3", BenchConfig(artifacts=("encoder.float32.tflite",)))
-    assert {row.reason for row in result.not_run} == {"the original brings code of its own, which bench does not run"}
+    assert {row.reason for row in result.not_run} == {"the original contains custom code, which bench does not run"}
 
 
 def test_depth_to_space_is_still_fused_for_keras_2(models, tmp_path, in_process):

@@ -1,1 +1,1 @@
-"""What timings mean: summaries, verdicts, recommendations."""
+"""Analysis of timings: summaries, verdicts, recommendations."""

@@ -1,4 +1,4 @@
-"""How far artifacts are from the original, each as one figure in the unit of what it returns."""
+"""Deviation of artifacts from the original, each as one figure in the unit of its output."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.numerics.metrics import POSTERIOR
 
-# What artifacts are compared by, the first that all of them have. The change of the ELBO is in nats, not in pixels.
+# Artifacts are compared by the first of these that all have. The change of the ELBO is in nats, not in pixels.
 _IMAGE, _POSTERIOR = (("image", "p99_abs"), ("image", "max_abs")), ((POSTERIOR, "kl_mean"),)
 _LATENTS = (("z_mean", "max_abs"), ("z_log_var", "max_abs"))
-# Deviations that make no difference: half a grey step of 1/255, a hundredth of a nat or in a float encoder's outputs.
+# Invisible deviations: half a grey step of 1/255, a hundredth of a nat or in a float encoder's outputs.
 _INVISIBLE_STEPS, _INVISIBLE = 0.5, 0.01
 
 
@@ -21,10 +21,10 @@ class Deviation:
     """One artifact's deviation.
 
     Attributes:
-        value: In grey steps of 1/255 for images, in nats for posteriors, as it is for latents.
+        value: In grey steps of 1/255 for images, in nats for posteriors, unscaled for latents.
         metric: A name of `pocketvae.numerics.metrics`.
         invisible: The largest value that makes no difference.
-        text: How far the artifact is off, in words.
+        text: The deviation as text.
     """
 
     value: float
@@ -34,19 +34,19 @@ class Deviation:
 
     @property
     def closeness(self) -> int:
-        """Returns 0 where nobody sees the deviation, 1 up to twice that, 2 up to four times and so on."""
+        """Returns 0 if the deviation is invisible, 1 up to twice that, 2 up to four times that, and so on."""
         return 0 if self.value <= self.invisible else math.ceil(math.log2(self.value / self.invisible))
 
 
 def deviations(verify: VerifyResult, artifacts: Sequence[str]) -> dict[str, Deviation]:
     """Returns the deviation of each artifact that has one.
 
-    All are of one metric where they share one, which every artifact that was verified in whole does. Otherwise each is
-    of what it was checked by: the largest deviation of float files, a percentile or a mean of quantized ones.
+    All use the same metric if they share one, as every completely verified artifact does. Otherwise each uses the
+    metric it was checked by: the largest deviation for float files, a percentile or a mean for quantized ones.
 
     Args:
-        verify: Has the figures and the checks.
-        artifacts: Of one component.
+        verify: The result with figures and checks.
+        artifacts: Artifacts of one component.
     """
     found = {name: _values(verify, name) for name in artifacts}
     for metric in (*_IMAGE, *_POSTERIOR):

@@ -1,4 +1,4 @@
-"""Which artifact to embed, and why: parity first, then the limits, then what can be seen, then size, then time."""
+"""Recommendation of the artifact to embed: by parity, limits, visible deviation, size and time, in this order."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ from pocketvae.benchmarks.latency.analyse.deviation import Deviation, deviations
 from pocketvae.benchmarks.latency.results import BenchResult, BenchRow, Recommendation, Rejection
 from pocketvae.benchmarks.parity.results import Check, VerifyResult
 from pocketvae.errors import SpecError
-from pocketvae.reporting.text import format_us
+from pocketvae.reporting.text import count_of, format_us
 from pocketvae.spec import Component
 
-# Files of sizes closer than this are of the same size to somebody who embeds one.
+# Files whose sizes differ by less than this count as equally large.
 _SAME_SIZE = 1.05
 
 
 @dataclass(frozen=True, kw_only=True)
 class Constraints:
-    """What the app can afford.
+    """The constraints of the app.
 
     Attributes:
-        component: What is to be embedded.
-        target_s: Longest time of nine calls in ten; None for any.
-        max_bytes: Largest file; None for any.
+        component: The component to embed.
+        target_s: Largest 90th percentile of latency; None for any.
+        max_bytes: Largest file size; None for any.
 
     Raises:
         SpecError: a limit is not above 0.
@@ -44,10 +44,10 @@ class Constraints:
 def recommend(bench: BenchResult, verify: VerifyResult, constraints: Constraints) -> Recommendation:
     """Returns the artifact to embed.
 
-    An artifact that fails parity, or was not verified, is never recommended. Of those that fit, the ones that come
-    closest to the original are kept: deviations that nobody sees count as equal, and above that those between the same
-    powers of two, since all are within what parity allows. Of these the smallest file wins, and the fastest of those
-    that are hardly larger.
+    An artifact that fails parity, or was not verified, is never recommended. Of those that meet the constraints, the
+    ones closest to the original are kept: invisible deviations count as equal, and so do larger ones between the same
+    powers of two, since parity allows all of them. Of these the smallest file wins, or the fastest of those that are
+    hardly larger.
     """
     rows = [
         row
@@ -75,7 +75,7 @@ def recommend(bench: BenchResult, verify: VerifyResult, constraints: Constraints
 
 
 def slowest_p90_s(row: BenchRow) -> float:
-    """Returns the time of nine calls in ten, at that pace at which it is longest."""
+    """Returns the 90th percentile of latency at the pace at which it is largest."""
     return max(row.p90_s, *(paced.p90_s for paced in row.paced), 0.0)
 
 
@@ -90,7 +90,7 @@ def _against(row: BenchRow, verify: VerifyResult, constraints: Constraints) -> s
         return f"its {row.size_bytes / 1e3:.0f} kB are more than {constraints.max_bytes / 1e3:g} kB"
     if constraints.target_s is not None and slowest_p90_s(row) > constraints.target_s:
         slowest, target = slowest_p90_s(row) * 1e3, constraints.target_s * 1e3
-        return f"one call in ten takes {slowest:.3g} ms or more, the target is {target:g} ms"
+        return f"one call in ten takes {slowest:.3g} ms or more, but the target is {target:g} ms"
     return ""
 
 
@@ -99,7 +99,7 @@ def _checks(row: BenchRow, verify: VerifyResult) -> list[Check]:
 
 
 def _closeness(row: BenchRow, found: Mapping[str, Deviation]) -> float:
-    """Returns the closeness of the artifact; of what has no figure nothing is known but that it passes."""
+    """Returns the closeness of the artifact; infinite if nothing is known except that it passes."""
     return found[row.artifact].closeness if row.artifact in found else math.inf
 
 
@@ -109,16 +109,20 @@ def _why(best: BenchRow, found: Mapping[str, Deviation], others: int, constraint
         "it passes every parity check",
         *_seen(found.get(best.artifact)),
         f"has {best.size_bytes / 1e3:.0f} kB{_of(constraints.max_bytes, 1e3, 'kB')}",
-        f"and nine calls in ten take {format_us(slowest_p90_s(best))} us{_of(constraints.target_s, 1e-3, 'ms')}{pace}",
+        f"and nine calls in ten take {format_us(slowest_p90_s(best))} µs{_of(constraints.target_s, 1e-3, 'ms')}{pace}",
     ]
-    rest = f"; {others} more would fit" if others else "; nothing else fits"
+    rest = f"; {count_of(others, 'other artifact')} would also qualify" if others else "; no other artifact qualifies"
     return ", ".join(facts) + rest
 
 
 def _seen(deviation: Deviation | None) -> list[str]:
     if deviation is None:
         return []
-    rest = "which makes no difference" if deviation.closeness == 0 else "and nothing else that fits by less than half"
+    rest = (
+        "which makes no difference"
+        if deviation.closeness == 0
+        else "and no other qualifying artifact by less than half of that"
+    )
     return [f"deviates by {deviation.text}, {rest}"]
 
 
@@ -127,4 +131,4 @@ def _of(limit: float | None, unit: float, name: str) -> str:
 
 
 def _nothing(constraints: Constraints, count: int) -> str:
-    return f"none of the {count} {constraints.component} artifacts that were timed passes parity within the limits"
+    return f"none of the {count} {constraints.component} artifacts that were timed passes parity and meets the limits"

@@ -1,7 +1,8 @@
-"""The floor: the least time that a machine needs for the work of one call (Williams, Waterman and Patterson 2009).
+"""The floor: the shortest time in which a machine can do the work of one call (Williams et al. 2009).
 
-It is a lower bound. Arithmetic is taken at the peak of this machine's matrix product, memory at the speed of a block
-no larger than what one call reads, since weights stay in the caches between calls that follow one another.
+It is a lower bound, after the roofline model of Williams, Waterman and Patterson. Arithmetic is assumed at the peak of
+this machine's matrix product, memory at the bandwidth of a block no larger than what one call reads, since weights
+stay in the caches between consecutive calls.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from pocketvae.benchmarks.latency.results import MachinePeaks, MemorySpeed, Roof
 from pocketvae.spec import Precision
 
 _OPERATIONS_PER_MULTIPLY_ADD = 2
-# Instructions for dot products of int8 (VNNI, SDOT) do four products in the place of one of float32.
+# Instructions for int8 dot products (VNNI, SDOT) do four products in the time of one of float32.
 _INTEGER_SPEED = 4
 
 
@@ -23,19 +24,19 @@ def roofline(
     """Returns the floor of one row and its distance from it.
 
     Args:
-        work: Of one sample, counted from the graph.
-        precision: Of the artifact; integers are allowed four products for one.
-        peaks: With as many threads as the row.
-        batch: Samples in one call.
-        weight_bytes: As stored, the file's size at most.
-        median_s: Of the row.
+        work: Work of one sample, counted from the graph.
+        precision: Precision of the artifact; integers count four products as one.
+        peaks: Peaks with as many threads as the row.
+        batch: Samples per call.
+        weight_bytes: Size of the stored weights, at most that of the file.
+        median_s: Median of the row.
     """
     multiply_adds = work.multiply_adds * batch
     transfer_bytes = work.transfer_bytes * batch
     speed = peaks.sgemm_flops / _OPERATIONS_PER_MULTIPLY_ADD * (1 if precision.is_float else _INTEGER_SPEED)
     moved = min(work.weight_bytes, weight_bytes) + transfer_bytes
     arithmetic_s = multiply_adds / speed
-    # The memory was measured on one thread; several have at most as many times its speed.
+    # Memory was measured with 1 thread; n threads have at most n times its bandwidth.
     memory_s = moved / (bytes_per_s(peaks.memory, moved) * peaks.threads)
     floor_s = max(arithmetic_s, memory_s)
     return Roofline(
@@ -49,6 +50,6 @@ def roofline(
 
 
 def bytes_per_s(memory: Sequence[MemorySpeed], block_bytes: int) -> float:
-    """Returns the best speed through any block of this size or larger, or of the largest one below it."""
+    """Returns the highest bandwidth for any block of this size or larger, or for the largest one below it."""
     below = max((speed.block_bytes for speed in memory if speed.block_bytes <= block_bytes), default=0)
     return max(max(s.copy_bytes_per_s, s.read_bytes_per_s) for s in memory if s.block_bytes >= below)

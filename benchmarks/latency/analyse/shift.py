@@ -1,8 +1,8 @@
-"""How far two sets of timings are apart, without assuming how their noise is distributed.
+"""Rank-based estimates of the shift between two sets of timings, without assuming a noise distribution.
 
-Bounds are those of the rank tests: the Hodges-Lehmann estimate with the Walsh averages for pairs (Wilcoxon's signed
-ranks), with all differences for two independent samples (Mann and Whitney); Hollander, Wolfe and Chicken 2013, sections
-3.3 and 4.3. Both are exact for small samples, and a few wild values move them little.
+Bounds come from rank tests: the Hodges-Lehmann estimate with the Walsh averages for pairs (Wilcoxon's signed-rank
+test), with all differences for two independent samples (Mann and Whitney); Hollander, Wolfe and Chicken 2013, sections
+3.3 and 4.3. Both are exact for small samples, and a few outliers hardly affect them.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class Shift:
-    """An estimate with two one-sided bounds, each of which holds with the probability 1 - alpha."""
+    """An estimate with two one-sided bounds, each of which holds with probability 1 - alpha."""
 
     estimate: float
     low: float
@@ -32,7 +32,7 @@ def pairs_needed(alpha: float) -> int:
 
 
 def paired_shift(differences: Sequence[float], alpha: float) -> Shift:
-    """Returns the median of differences between the two of each pair.
+    """Returns the median difference within pairs.
 
     Raises:
         ValueError: there are fewer pairs than the level needs.
@@ -43,7 +43,7 @@ def paired_shift(differences: Sequence[float], alpha: float) -> Shift:
     values = np.asarray(differences, np.float64)
     first, second = np.triu_indices(count)
     averages = np.sort((values[first] + values[second]) / 2)
-    # Each rank is on the positive side or not: the sums of subsets of 1..n, all subsets being equally likely.
+    # Each rank is on the positive side or not: sums of subsets of 1..n, all of which are equally likely.
     ways = [1.0]
     for rank in range(1, count + 1):
         ways = _added(ways, rank)
@@ -64,7 +64,7 @@ def unpaired_shift(before: Sequence[float], after: Sequence[float], alpha: float
 
 
 def _bounded(ordered: _Floats, ways: Sequence[float], alpha: float) -> Shift:
-    """Returns the bounds: the statistic is how many of the ordered values lie on one side of the truth."""
+    """Returns the bounds; the statistic is the number of ordered values on one side of the true shift."""
     shares = np.cumsum(ways) / sum(ways)
     outside = int(np.searchsorted(shares, alpha, side="right"))
     return Shift(
@@ -80,10 +80,10 @@ def _added(ways: Sequence[float], rank: int) -> list[float]:
 
 
 def _mann_whitney(first: int, second: int) -> list[float]:
-    """Returns in how many orders of two samples each value of U occurs: the coefficients of the Gaussian binomial."""
+    """Returns the number of orders of two samples for each value of U: the coefficients of the Gaussian binomial."""
     ways = [1.0]
     for size in range(1, first + 1):
-        # Times (1 - q^(second + size)), divided by (1 - q^size).
+        # Multiply by (1 - q^(second + size)) and divide by (1 - q^size).
         product = [*ways, *[0.0] * (second + size)]
         for total, count in enumerate(ways):
             product[total + second + size] -= count

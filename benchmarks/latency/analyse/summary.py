@@ -1,8 +1,8 @@
-"""Statistics of latencies: robust ones, since noise on a computer is never symmetric, with bootstrap intervals.
+"""Robust statistics of latencies, with bootstrap intervals.
 
-Values of one round are alike, because they were taken within milliseconds of one another. The bootstrap therefore
-draws whole rounds (Davison and Hinkley 1997, section 3.8): intervals then say how far another run may be, not how well
-one moment was measured.
+Noise on a computer is never symmetric, hence robust statistics. Values of one round are similar, because they were
+taken within milliseconds of one another. The bootstrap therefore draws whole rounds (Davison and Hinkley 1997, section
+3.8): intervals then show how far another run may be, not how precisely one moment was measured.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _SEED = 0
 
 @dataclass(frozen=True, kw_only=True)
 class Summary:
-    """Of seconds per call."""
+    """Summary statistics of seconds per call."""
 
     median_s: float
     median_interval_s: Interval
@@ -40,11 +40,11 @@ class Summary:
 
 
 def summarize(values_s: Sequence[float], *, rounds: int | None = None) -> Summary:
-    """Returns the median, percentiles and median absolute deviation, with warnings where they are not to be trusted.
+    """Returns the median, percentiles and median absolute deviation, with warnings if they are unreliable.
 
     Args:
         values_s: Seconds per call in the order measured.
-        rounds: In how many turns of equal length they were taken; None means that every value is a turn of its own.
+        rounds: Number of rounds of equal length in which they were taken; None means one round per value.
 
     Raises:
         ValueError: there are no values.
@@ -68,7 +68,7 @@ def summarize(values_s: Sequence[float], *, rounds: int | None = None) -> Summar
 
 
 def ratio_of_medians(above_s: Sequence[float], above_rounds: int, below_s: Sequence[float], below_rounds: int) -> Ratio:
-    """Returns the ratio of two medians; rounds are drawn in pairs where both were timed in the same ones.
+    """Returns the ratio of two medians; rounds are drawn in pairs if both were timed in the same rounds.
 
     Raises:
         ValueError: there are no values.

@@ -1,7 +1,7 @@
-"""From differences to a verdict: what was proven, and what this comparison could have proven at all.
+"""Verdicts from differences: what was proven, and what this comparison could have proven.
 
-`regressed` needs proof: the lower bound of the slowdown, at a level that all artifacts and all looks at the data share,
-is above the margin. `pass` needs proof too: the upper bound, at 5 per cent, is below the margin. Everything else is
+`regressed` needs proof: the lower bound of the slowdown, at a level shared by all artifacts and all looks at the data,
+is above the margin. `pass` needs proof too: the upper bound, at 5 percent, is below the margin. Everything else is
 `inconclusive`.
 """
 
@@ -15,7 +15,7 @@ from pocketvae.benchmarks.latency.results import ArtifactComparison, Interval, R
 
 LEVEL = 0.01
 MARGIN = 0.03
-# Two results of different hours differ by more than two files that take turns.
+# Two results measured at different times differ more than two files that take turns.
 RESULTS_MARGIN = 0.1
 _PASS_ALPHA = 0.05
 _INSTRUCTIONS_MARGIN = 0.01
@@ -28,10 +28,10 @@ def judge_pairs(
 
     Args:
         artifact: File name.
-        threads: Inside one call.
-        log_ratios: Of each pair: the logarithm of new over old.
-        margin: Slowdown that is allowed.
-        alpha: Of a false `regressed` for this artifact and this look.
+        threads: Threads used by one call.
+        log_ratios: The logarithm of new over old for each pair.
+        margin: Allowed slowdown.
+        alpha: Probability of a false `regressed` for this artifact and this look.
     """
     strict = paired_shift(log_ratios, alpha)
     high = paired_shift(log_ratios, _PASS_ALPHA).high
@@ -52,12 +52,12 @@ def judge_results(
 
     Args:
         artifact: File name.
-        threads: Inside one call.
+        threads: Threads used by one call.
         before: Logarithms of the medians of the baseline's rounds.
-        after: The same of the new result.
-        margin: Slowdown that is allowed.
+        after: The same for the new result.
+        margin: Allowed slowdown.
         alpha: Of a false `regressed` for this artifact.
-        machine: How many times slower the machine itself is now; 1 where it is not slower.
+        machine: Factor by which the machine itself is slower now; 1 if it is not slower.
     """
     strict = unpaired_shift(before, after, alpha)
     high = unpaired_shift(before, after, _PASS_ALPHA).high
@@ -68,7 +68,7 @@ def judge_results(
 
 
 def judge_instructions(artifact: str, before: int, after: int) -> ArtifactComparison:
-    """Judges an artifact by its instruction counts, which have no noise to speak of."""
+    """Judges an artifact by its instruction counts, which have practically no noise."""
     ratio = after / before
     verdict = Verdict.REGRESSED if ratio > 1 + _INSTRUCTIONS_MARGIN else Verdict.PASS
     return ArtifactComparison(
@@ -79,7 +79,7 @@ def judge_instructions(artifact: str, before: int, after: int) -> ArtifactCompar
         minimum_detectable=1 + _INSTRUCTIONS_MARGIN,
         pairs=1,
         verdict=verdict,
-        reason=f"{before:,} instructions a call before, {after:,} now; {_INSTRUCTIONS_MARGIN:.0%} are allowed",
+        reason=f"{before:,} instructions per call before, {after:,} now; {_INSTRUCTIONS_MARGIN:.0%} is allowed",
     )
 
 
@@ -88,12 +88,12 @@ def _judged(
 ) -> ArtifactComparison:
     limit = math.expm1(allowed)
     if strict.low > allowed:
-        verdict, reason = Verdict.REGRESSED, f"at least {math.expm1(strict.low):+.1%}, {limit:.1%} are allowed"
+        verdict, reason = Verdict.REGRESSED, f"at least {math.expm1(strict.low):+.1%}, {limit:.1%} is allowed"
     elif high < allowed:
-        verdict, reason = Verdict.PASS, f"at most {math.expm1(high):+.1%}, {limit:.1%} are allowed"
+        verdict, reason = Verdict.PASS, f"at most {math.expm1(high):+.1%}, {limit:.1%} is allowed"
     else:
         low, top = math.expm1(strict.low), math.expm1(strict.high)
-        verdict, reason = Verdict.INCONCLUSIVE, f"between {low:+.1%} and {top:+.1%}, {limit:.1%} are allowed"
+        verdict, reason = Verdict.INCONCLUSIVE, f"between {low:+.1%} and {top:+.1%}, {limit:.1%} is allowed"
     return ArtifactComparison(
         artifact=artifact,
         threads=threads,

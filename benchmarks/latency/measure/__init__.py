@@ -1,1 +1,1 @@
-"""Running and timing, in processes of their own."""
+"""Running and timing of artifacts, in separate processes."""

@@ -1,4 +1,4 @@
-"""Latency, memory and size of every artifact, and of the original model beside them in the same run."""
+"""Benchmark of a bundle: latency, memory and size of every artifact and of the original model in the same run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ from pocketvae.system.environment import Environment, current_environment, logic
 
 ROUNDS = 10
 _MOST_VALUES, _FEWEST_VALUES = 300, 30
-# Time for the values of one row; slow calls get fewer values, never fewer than 30.
+# Time for the values of one row; slow calls get fewer values, but at least 30.
 _ROW_BUDGET_S = 1.0
 _BLOCK_WARMUPS = 5
 _PACED_CALLS = 30
@@ -39,12 +39,12 @@ _BUSY_LOAD = 0.5
 
 @dataclass(frozen=True, kw_only=True)
 class BenchPlan:
-    """What is timed, checked.
+    """The checked plan of a benchmark.
 
     Attributes:
-        records: The artifacts.
-        environment: The machine, as it was before.
-        baseline: To compare with, where there is one.
+        records: The artifacts to time.
+        environment: The machine, as it was before timing.
+        baseline: The baseline to compare with, if there is one.
     """
 
     bundle: Bundle
@@ -57,28 +57,28 @@ class BenchPlan:
 def bench_bundle(
     bundle: Path | Bundle, config: BenchConfig | None = None, *, progress: ProgressCallback = ignore_progress
 ) -> BenchResult:
-    """Times every artifact of a bundle, with the original beside them.
+    """Times every artifact of a bundle and the original.
 
-    Each artifact runs in a process of its own, opened one after the other so that nothing disturbs opening and first
-    calls. Then all take turns in ten rounds of shuffled order, so that a machine that warms up or is used by others
-    meets all alike. A value includes copying the input in and the output out, as an app does.
+    Each artifact runs in its own process; they are opened one after another so that nothing disturbs loading and the
+    first calls. Then all take turns in ten rounds of shuffled order, so that warm-up of the machine or other load
+    affects all alike. A value includes copying the input in and the output out, as in an app.
 
     Args:
-        bundle: Its path, or the bundle where it is open.
-        config: What to time; everything once, on one thread, by default.
-        progress: Told of every step.
+        bundle: The bundle, or its path.
+        config: What to time; by default everything, with 1 thread.
+        progress: Called for every step.
 
     Raises:
         ManifestError: the bundle is damaged.
-        SpecError: there are more threads than the machine's cores, an artifact is unknown, or the baseline is of
-            another model or machine or has nothing of what is timed.
+        SpecError: there are more threads than the machine's cores, an artifact is unknown, or the baseline is for
+            another model or machine or has none of the timed artifacts.
         TargetError: instructions are to be counted and valgrind is not installed.
     """
     return bench_planned(plan_bench(bundle, config or BenchConfig()), progress=progress)
 
 
 def bench_planned(plan: BenchPlan, *, progress: ProgressCallback = ignore_progress) -> BenchResult:
-    """Times what was planned; see `bench_bundle`."""
+    """Times the planned artifacts; see `bench_bundle`."""
     bundle, config, records, baseline = plan.bundle, plan.config, plan.records, plan.baseline
     with ExitStack() as stack:
         everything = list(subjects(bundle, records, config, stack))
@@ -96,12 +96,12 @@ def bench_planned(plan: BenchPlan, *, progress: ProgressCallback = ignore_progre
 
 
 def plan_bench(bundle: Path | Bundle, config: BenchConfig) -> BenchPlan:
-    """Refuses what `bench_bundle` would refuse, for whoever does other work before it, and returns the rest.
+    """Does the checks of `bench_bundle`, for callers that do other work before it, and returns the plan.
 
     Raises:
         ManifestError: see `bench_bundle`.
-        SpecError: see there.
-        TargetError: see there.
+        SpecError: see `bench_bundle`.
+        TargetError: see `bench_bundle`.
     """
     check_threads(config.threads)
     if Extra.INSTRUCTIONS in config.extras:
@@ -114,10 +114,10 @@ def plan_bench(bundle: Path | Bundle, config: BenchConfig) -> BenchPlan:
 
 
 def check_threads(num_threads: tuple[int, ...]) -> None:
-    """Refuses more threads than there are cores.
+    """Checks that there are at least as many cores as threads.
 
     Raises:
-        SpecError: there are more.
+        SpecError: there are fewer.
     """
     cores = logical_cores()
     for count in num_threads:
@@ -148,8 +148,8 @@ def _warnings(environment: Environment) -> tuple[str, ...]:
     if load is None or load <= _BUSY_LOAD * environment.logical_cores:
         return ()
     return (
-        f"the machine was busy before: load average {load:g} on {environment.logical_cores} cores; figures of a busy "
-        "machine are too high",
+        f"the machine was busy before: load average {load:g} on {environment.logical_cores} cores; latencies on a "
+        f"busy machine are too high",
     )
 
 
@@ -197,7 +197,7 @@ def _measure_round(subject: Subject) -> None:
 
 
 def _pace_all(everything: list[Subject], rates: tuple[float, ...], progress: ProgressCallback) -> None:
-    """Times calls at fixed rates, one subject after the other: two that slept in turns would keep the clock up."""
+    """Times calls at fixed rates, one subject after another: two that sleep in turns would keep the clock rate up."""
     todo = [(subject, rate) for rate in rates for subject in everything if not subject.problem]
     random.Random(_ORDER_SEED).shuffle(todo)  # noqa: S311 - an order, not a secret
     for done, (subject, rate) in enumerate(todo):
@@ -212,6 +212,6 @@ def _pace_all(everything: list[Subject], rates: tuple[float, ...], progress: Pro
 
 
 def _pace_limit_s(subject: Subject, rate: float) -> float:
-    """Returns twice what the calls need, whichever is longer of a call and the time to the next, and a minute."""
+    """Returns a time limit: twice the time that the calls need at this rate, plus a minute."""
     call_s = max(subject.values_s, default=0.0)
     return 60 + 2 * _PACED_CALLS * max(1 / rate, call_s)

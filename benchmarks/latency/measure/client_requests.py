@@ -1,9 +1,9 @@
-"""Messages from this process to callgrind, under which it runs: start and stop counting, write what was counted.
+"""Client requests to callgrind from the process that it runs: start and stop counting, write the counts.
 
-A program talks to valgrind by a sequence of instructions that do nothing on a processor and that valgrind looks for:
-four rotations of %rdi by 128 bits in all, then an exchange of %rbx with itself, %rax pointing to a request and its
-arguments (valgrind.h, and the manual's chapter on client requests). C programs get it from a macro; here it is put
-into memory and called.
+A program sends requests to valgrind with a sequence of instructions that has no effect on a processor but that
+valgrind recognizes: four rotations of %rdi by 128 bits in all, then an exchange of %rbx with itself, %rax pointing to
+a request and its arguments (valgrind.h, and the manual's chapter on client requests). C programs get it from a macro;
+here it is written to memory and called.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ class Callgrind(enum.IntEnum):
 
 
 def requester() -> Callable[[Callgrind], None]:
-    """Returns what sends a request; outside valgrind it does nothing.
+    """Returns a function that sends a request; outside valgrind it does nothing.
 
     Raises:
-        TargetError: the processor's instructions for it are not known here.
+        TargetError: the instruction sequence for this processor is unknown.
     """
     if platform.machine() not in ("x86_64", "AMD64"):
-        raise TargetError(f"instructions are counted on x86-64 only, this machine is {platform.machine()}")
+        raise TargetError(f"instructions can only be counted on x86-64, but this machine is {platform.machine()}")
     code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
     code.write(_X86_64)
     address = ctypes.addressof(ctypes.c_char.from_buffer(code))
@@ -46,7 +46,7 @@ def requester() -> Callable[[Callgrind], None]:
     arguments = (ctypes.c_uint64 * _WORDS)()
 
     def send(request: Callgrind) -> None:
-        # `code` is named here so that it lives as long as what calls into it.
+        # `code` is referenced here so that it lives as long as the function that calls it.
         assert not code.closed  # noqa: S101
         arguments[0] = request
         function(ctypes.addressof(arguments))

@@ -1,4 +1,4 @@
-"""What is found out beside timing: the machine's peaks, what runs every file, profiles and instruction counts."""
+"""Measurements other than timing: the machine's peaks, what runs every file, profiles and instruction counts."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from pocketvae.progress import Progress, ProgressCallback
 
 @dataclass(frozen=True, kw_only=True)
 class Examination:
-    """What was found.
+    """The results of an examination.
 
     Attributes:
         peaks: One entry per number of threads.
-        artifacts: By file name.
-        instructions: Of one call at batch 1, by file name.
-        not_run: What was asked for and could not be found out.
+        artifacts: Results by file name.
+        instructions: Instructions of one call with batch size 1, by file name.
+        not_run: What was requested but could not be measured.
     """
 
     peaks: tuple[MachinePeaks, ...] = ()
@@ -45,7 +45,7 @@ class Examination:
 def examine_all(
     bundle: Bundle, records: Sequence[ArtifactRecord], config: BenchConfig, progress: ProgressCallback
 ) -> Examination:
-    """Examines every artifact, in a process of its own so that none of it shows in memory or timings."""
+    """Examines every artifact in a separate process, so that this does not affect memory or timings."""
     peaks, no_peaks = _peaks(config.threads)
     artifacts, not_run = _examine(bundle, records, config, progress)
     not_run += no_peaks
@@ -102,7 +102,9 @@ def _peaks(counts: Sequence[int]) -> tuple[list[MachinePeaks], list[NotRun]]:
                 worker = start_worker(stack, blas_environment(threads))
                 found.append(worker.find_peaks(FindPeaks(threads=threads)))
         except PocketVaeError as e:
-            not_run.append(NotRun(artifact="the machine", target="peaks", reason=f"with {threads} threads: {e}"))
+            not_run.append(
+                NotRun(artifact="the machine", target="peaks", reason=f"with {counted(threads, 'thread')}: {e}")
+            )
     return found, not_run
 
 

@@ -1,7 +1,7 @@
-"""What a TFLite file asks of LiteRT: its operators, their work and which of them the delegate has taken.
+"""The graph of a TFLite file in LiteRT: its operators, their work, and which of them the delegate runs.
 
-LiteRT's interpreter knows its graph, but tells it through methods with a leading underscore only; this is the one place
-that uses them.
+LiteRT's interpreter only exposes its graph through methods with a leading underscore; this is the only module that
+uses them.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Tensor:
 
 @dataclass(frozen=True, kw_only=True)
 class Operator:
-    """One operator: its inputs and outputs are numbers of tensors."""
+    """One operator, with the indices of its input and output tensors."""
 
     kind: str
     inputs: tuple[int, ...]
@@ -44,7 +44,7 @@ class Operator:
 
 
 def examine(path: Path, threads: int) -> tuple[Execution, Work]:
-    """Returns what runs a file as an app would open it, and its work at the batch size of its first signature.
+    """Returns what runs a file when it is opened as in an app, and its work at the batch size of its first signature.
 
     Raises:
         ParityError: LiteRT cannot load it.
@@ -95,9 +95,9 @@ def work(operators: Sequence[Operator], tensors: Mapping[int, Tensor], ends: Seq
     """Counts multiply-adds and bytes of a graph.
 
     Args:
-        operators: Without delegates.
-        tensors: By number.
-        ends: Numbers of the graph's inputs and outputs.
+        operators: The operators without delegates.
+        tensors: The tensors by index.
+        ends: Indices of the graph's inputs and outputs.
     """
     made = {index for op in operators for index in op.outputs}
     constants = {index for op in operators for index in op.inputs} - made - set(ends)
@@ -136,7 +136,7 @@ def _multiply_adds(op: Operator, tensors: Mapping[int, Tensor]) -> int:
 
 
 def _known(indices: Sequence[int]) -> tuple[int, ...]:
-    # An input that is left out, such as a missing bias, has the number -1.
+    # An omitted input, such as a missing bias, has the index -1.
     return tuple(int(index) for index in indices if index >= 0)
 
 

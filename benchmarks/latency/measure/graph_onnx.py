@@ -1,7 +1,7 @@
-"""What an ONNX file asks of onnxruntime, by its own profiler: operators, their work, and how long each takes.
+"""The graph of an ONNX file from onnxruntime's profiler: operators, their work, and the time of each.
 
-The profiler tells the shape of every input and output of every operator that it runs, so that no ONNX package is
-needed. Work is counted on the graph as it is in the file; what runs, and how long, on the optimized one.
+The profiler reports the shape of every input and output of every operator that it runs, so the onnx package is not
+needed. Work is counted on the graph in the file; operators and times come from the optimized one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from pocketvae.errors import ParityError, missing_package
 from pocketvae.runtimes.base import Array, Kernels
 
 _PROVIDER = "CPUExecutionProvider"
-# Positions of a product's two factors among its inputs.
+# Positions of the two factors of a product in its inputs.
 _PRODUCTS = {"MatMul": (0, 1), "Gemm": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
 _CONVOLUTIONS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}
 _WARMUP_CALLS, _PROFILED_CALLS = 20, 100
@@ -33,7 +33,7 @@ Event = dict[str, Any]
 
 
 def examine(path: Path, feed: Mapping[str, Array], threads: int) -> tuple[Execution, Work]:
-    """Returns what runs a file as an app would open it, and its work at the batch size of the feed.
+    """Returns what runs a file when it is opened as in an app, and its work at the batch size of the feed.
 
     Raises:
         ParityError: onnxruntime cannot load it.
@@ -72,13 +72,13 @@ def profile(name: str, path: Path, feed: Mapping[str, Array], threads: int) -> O
 
 
 def _middle_mean(values: Sequence[float]) -> float:
-    """Returns the mean of the middle half: the profiler's clock has steps of 1 us, which a median would keep."""
+    """Returns the mean of the middle half: the profiler's clock has a resolution of 1 µs, which a median would keep."""
     low, high = np.quantile(values, (0.25, 0.75))
     return float(np.mean([value for value in values if low <= value <= high]))
 
 
 def ranked(times_s: Mapping[tuple[str, str], float]) -> tuple[OperatorTime, ...]:
-    """Returns operators by their time; keys are name and kind."""
+    """Returns operators sorted by time; keys are name and kind."""
     total = sum(times_s.values()) or 1.0
     operators = [
         OperatorTime(name=name, kind=kind, time_s=time_s, share=time_s / total)
@@ -104,7 +104,7 @@ def profiled_calls(path: Path, feed: Mapping[str, Array], threads: int, kernels:
     options.enable_profiling = True
     if kernels is Kernels.BUILTIN:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        # Weights that are packed at opening are left out of what the profiler tells.
+        # The profiler does not report weights that are packed on opening.
         options.add_session_config_entry("session.disable_prepacking", "1")
     with tempfile.TemporaryDirectory() as folder:
         options.profile_file_prefix = str(Path(folder) / "profile")
@@ -112,7 +112,7 @@ def profiled_calls(path: Path, feed: Mapping[str, Array], threads: int, kernels:
             session = ort.InferenceSession(path.read_bytes(), options, providers=[_PROVIDER])
             for _ in range(calls):
                 session.run(None, dict(feed))
-        except Exception as e:  # onnxruntime raises a dozen unrelated types
+        except Exception as e:  # onnxruntime raises many unrelated types
             raise ParityError(f"onnxruntime cannot profile the file: {' '.join(str(e).split())[:200]}") from e
         events: list[Event] = json.loads(Path(session.end_profiling()).read_text("utf-8"))
     return [event for event in events if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX)]

@@ -1,7 +1,7 @@
-"""How many instructions one call takes, counted by valgrind's callgrind: the same on every run, whatever else runs.
+"""Instruction counts of one call from valgrind's callgrind, which are the same in every run, whatever else runs.
 
-valgrind has no AVX-512, so the runtimes choose their kernels for AVX2 there. The count tells what a change has done to
-the work of a file, not how long it takes.
+valgrind does not support AVX-512, so the runtimes choose their AVX2 kernels there. The count shows how a change
+affects the work of a file, not how long it takes.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ _TIME_LIMIT_S = 600.0
 def count_instructions(load: Load) -> int:
     """Returns the instructions of one call.
 
-    Each count has a process of its own: what was opened before decides how memory lies and, by that, how often
-    allocation takes the longer way, which is some per cent of a small model.
+    Each count runs in its own process: files opened before would affect the layout of memory and thus how often
+    allocation takes the slow path, which is several percent for a small model.
 
     Raises:
         TargetError: valgrind is not installed, or counted none.
@@ -41,12 +41,12 @@ def count_instructions(load: Load) -> int:
 
 
 def find_valgrind() -> str:
-    """Returns where valgrind is.
+    """Returns the path of valgrind.
 
     Raises:
         TargetError: it is not installed.
     """
     valgrind = shutil.which("valgrind")
     if valgrind is None:
-        raise TargetError("valgrind is not installed: apt-get install valgrind, or leave --instructions out")
+        raise TargetError("valgrind is not installed: run apt-get install valgrind, or leave out --instructions")
     return valgrind

@@ -1,4 +1,4 @@
-"""A process under callgrind that counts the instructions of calls.
+"""The worker under callgrind that counts the instructions of calls.
 
 Run under `valgrind --tool=callgrind --instr-atstart=no` as
 `python -m pocketvae.benchmarks.latency.measure.instructions_worker`.
@@ -22,10 +22,10 @@ _TOTAL = re.compile(r"^(?:summary|totals): (\d+)", re.MULTILINE)
 
 
 def count(request: CountInstructions) -> int:
-    """Returns the instructions of one call: the median of many counted one by one, less what counting itself takes.
+    """Returns the instructions of one call: the median of many counted separately, minus the cost of counting.
 
-    Some calls take far more than the others, where a runtime waits by spinning or the system takes the processor away;
-    they would move a mean on a busy machine.
+    Some calls take far more than the others, when a runtime waits by spinning or the system preempts it; they would
+    affect a mean on a busy machine.
     """
     send, call = requester(), open_call(request.load)
     for _ in range(_WARMUP_CALLS):
@@ -47,14 +47,14 @@ def _nothing() -> None:
 
 
 def _dumps(folder: Path) -> list[Path]:
-    """Returns what was written on request, the oldest first: `out.PID.1`, `out.PID.2` and so on."""
+    """Returns the files written on request, oldest first: `out.PID.1`, `out.PID.2` and so on."""
     return sorted(folder.glob("out.*.*"), key=lambda file: int(file.suffix[1:]))
 
 
 def _total(text: str) -> int:
     match = _TOTAL.search(text)
     if match is None:
-        raise ValueError("callgrind's file has no total")
+        raise ValueError("callgrind's file does not contain a total")
     return int(match[1])
 
 

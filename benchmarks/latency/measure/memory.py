@@ -9,7 +9,7 @@ _STATUS = Path("/proc/self/status")
 
 
 def peak_rss_bytes() -> int:
-    """Returns the largest resident memory that this process has had."""
+    """Returns the peak resident memory of this process."""
     # Linux carries ru_maxrss over from the parent through fork and exec; VmHWM begins anew with the program.
     peak = _field("VmHWM")
     if peak is not None:
@@ -18,7 +18,7 @@ def peak_rss_bytes() -> int:
 
 
 def private_bytes() -> int | None:
-    """Returns the resident memory that belongs to no file: heap and arenas; None where the system does not tell."""
+    """Returns the resident memory outside of files, that is heap and arenas; None if unknown."""
     return _field("RssAnon")
 
 

@@ -1,4 +1,4 @@
-"""The original Keras model as something to call: what the artifacts are compared with."""
+"""The original Keras model as a callable, for comparison with the artifacts."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ def original_call(
     Args:
         path: The `.keras` or `.h5` file, or a SavedModel folder.
         component: Which part of the VAE it is.
-        vae: Tells which head a decoder gets.
-        how: Eagerly, as a graph, as one that XLA has compiled, or by `predict`.
-        feed: Input name to `[N, ...]`.
-        num_threads: Of TensorFlow, for the whole process.
-        form: Of somebody's own model.
+        vae: Determines the head of a decoder.
+        how: Eagerly, as a graph, as a graph compiled by XLA, or with `predict`.
+        feed: Inputs `[N, ...]` by name.
+        num_threads: Threads of TensorFlow, for the whole process.
+        form: Form of a user-supplied model.
 
     Raises:
         TargetError: TensorFlow is not installed.
@@ -45,7 +45,7 @@ def original_call(
     """
     tf = import_tensorflow()
     _set_threads(tf, num_threads)
-    # Both look for code in the file before they load it: a bundle may come from anywhere.
+    # Both search the file for custom code before loading it: a bundle may come from anywhere.
     model = load_original(path, form) if form is not None else open_model(path).model
     head = _head(component, vae)
     # A manifest's dictionaries are sorted by name, which would put a label first.

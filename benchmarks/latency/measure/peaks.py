@@ -1,6 +1,6 @@
-"""What this machine can do at most: matrix products and memory, measured with numpy in the same run.
+"""The machine's peaks: matrix products and memory bandwidth, measured with numpy in the same run.
 
-numpy's BLAS is told its number of threads by the environment of the process, before it is imported.
+numpy's BLAS reads its number of threads from the environment of the process before it is imported.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _VARIABLES = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "VECLIB_MAXIMUM_THREADS
 
 
 def blas_environment(threads: int) -> dict[str, str]:
-    """Returns the variables that give numpy's BLAS so many threads."""
+    """Returns the environment variables that set the number of threads of numpy's BLAS."""
     return dict.fromkeys(_VARIABLES, str(threads))
 
 
 def measure_peaks(threads: int) -> MachinePeaks:
-    """Returns the peaks of a process whose BLAS has so many threads; takes a second."""
+    """Returns the peaks of this process, whose BLAS must have this number of threads; takes a second."""
     blocks = [_SMALLEST_BLOCK]
     while blocks[-1] < _LARGEST_BLOCK:
         blocks.append(blocks[-1] * 4 if blocks[-1] * 4 <= _LARGEST_BLOCK else _LARGEST_BLOCK)
@@ -56,7 +56,7 @@ def _memory_speed(block_bytes: int) -> MemorySpeed:
 
 
 def _fastest(call: Callable[[], object], budget_s: float) -> float:
-    """Returns the least time of a call: a peak is what the machine does when nothing disturbs it."""
+    """Returns the shortest time of a call: a peak is measured without disturbance."""
     least = float("inf")
     count, ends = 0, time.perf_counter() + budget_s
     while count < _FEWEST_CALLS or time.perf_counter() < ends:

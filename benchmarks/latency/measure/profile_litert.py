@@ -1,8 +1,8 @@
-"""Where the time of a TFLite file goes.
+"""Profiles of TFLite files: the time of each operator.
 
-LiteRT's Python package has no profiler, so every operator is timed in a model of its own that has nothing else, by the
-same interpreter with the same delegate. Each time has the cost of one call in it, which a whole model pays once: the
-figures rank operators, and their sum is larger than the time of the model.
+LiteRT's Python package has no profiler, so every operator is timed in a model that contains nothing else, with the
+same interpreter and delegate. Each time includes the cost of one call, which a whole model pays only once: the figures
+rank operators, but their sum is larger than the time of the model.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _WARMUPS, _VALUES = 20, 30
 
 
 def profile(name: str, content: bytes, threads: int) -> OperatorProfile:
-    """Returns every operator of a TFLite file with its time alone.
+    """Returns every operator of a TFLite file with its time when run alone.
 
     Raises:
         ParityError: an operator cannot be run alone.
@@ -39,13 +39,13 @@ def profile(name: str, content: bytes, threads: int) -> OperatorProfile:
         times[label, kind] = _median_s(bytes(alone), threads)
     return OperatorProfile(
         artifact=name,
-        method=f"each operator in a model of its own, median of {_VALUES} values, the cost of a call included",
+        method=f"each operator in a separate model, median of {_VALUES} values, including the cost of a call",
         operators=ranked(times),
     )
 
 
 def _only(model: Any, operator: Any) -> Any:
-    """Returns a model of one operator, with the weights that it reads and nothing else."""
+    """Returns a model that only contains one operator and its weights."""
     alone = copy.copy(model)
     graph = copy.copy(model.subgraphs[0])
     constants = {i for i in operator.inputs if i >= 0 and _data(model, graph.tensors[i]) is not None}
@@ -53,7 +53,7 @@ def _only(model: Any, operator: Any) -> Any:
     order = sorted(kept)
     places = {index: place for place, index in enumerate(order)}
     graph.tensors = [copy.copy(graph.tensors[index]) for index in order]
-    # Buffer 0 stands for a tensor without data.
+    # Buffer 0 means a tensor without data.
     alone.buffers = [copy.copy(model.buffers[0])]
     for index, tensor in zip(order, graph.tensors, strict=True):
         if index in constants:
@@ -78,7 +78,7 @@ def _median_s(content: bytes, threads: int) -> float:
     interpreter = open_interpreter(content, threads)
     rng = np.random.default_rng(0)
     for detail in interpreter.get_input_details():
-        # Integers may be positions in a table, where only 0 is sure to exist.
+        # Integers may be positions in a table, of which only 0 is certain to exist.
         is_float = np.issubdtype(detail["dtype"], np.floating)
         values = rng.standard_normal(detail["shape"]) if is_float else np.zeros(detail["shape"])
         interpreter.set_tensor(detail["index"], values.astype(detail["dtype"]))

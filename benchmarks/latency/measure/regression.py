@@ -1,4 +1,4 @@
-"""Whether a bundle has become slower than its baseline."""
+"""Comparison with a baseline: whether a bundle has become slower."""
 
 from __future__ import annotations
 
@@ -35,10 +35,11 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError, PocketVaeError, SpecError
 from pocketvae.progress import ProgressCallback
+from pocketvae.reporting.text import count_of
 from pocketvae.spec import VaeSpec
 from pocketvae.system.environment import Environment
 
-_FORCE = "pass --force-compare to compare all the same"
+_FORCE = "pass --force-compare to compare anyway"
 _ORDER_SEED = 1
 # A machine within this share of its own speed counts as equally fast.
 _SAME_SPEED = 0.03
@@ -48,12 +49,12 @@ _Key = tuple[str, str, int, int]
 
 @dataclass(frozen=True, kw_only=True)
 class Opened:
-    """A baseline that was read and fits: one of both is given.
+    """A baseline that was read and checked: either a bundle or a result.
 
     Attributes:
-        bundle: To run side by side.
-        result: To compare with alone.
-        forced: What was overridden.
+        bundle: Bundle to run side by side.
+        result: Result to compare with.
+        forced: What --force-compare overrode.
     """
 
     bundle: Bundle | None = None
@@ -68,19 +69,19 @@ def open_baseline(
     config: BenchConfig,
     environment: Environment,
 ) -> Opened:
-    """Reads a baseline and refuses one that cannot be compared, before any work.
+    """Reads a baseline and checks, before any work, that it can be compared.
 
     Args:
-        baseline: What to read.
-        bundle: That is timed.
+        baseline: The baseline to read.
+        bundle: The bundle that is timed.
         records: Its artifacts that are timed.
-        config: How they are timed.
+        config: The configuration of the benchmark.
         environment: The machine.
 
     Raises:
         ManifestError: it is damaged, or neither a bundle nor a result of bench.
-        SpecError: it is of another model, it has nothing of what is timed, or it is from another machine or of a
-            bundle of another name and `force` is not set.
+        SpecError: it is for another model, it has none of the timed artifacts, or it is from another machine or a
+            bundle with another name and `force` is not set.
     """
     if baseline.path.is_dir():
         other = open_bundle(baseline.path)
@@ -100,9 +101,9 @@ def open_baseline(
 
 
 def _check_same_model(path: Path, then: VaeSpec, now: VaeSpec) -> None:
-    """Refuses another interface: no option lets files be compared that do different work."""
+    """Refuses another interface: no option allows comparing files that do different work."""
     pairs = {field.name: (getattr(then, field.name), getattr(now, field.name)) for field in fields(VaeSpec)}
-    differing = [f"{name} {old} there, {new} here" for name, (old, new) in pairs.items() if old != new]
+    differing = [f"{name} {old} in the baseline, {new} here" for name, (old, new) in pairs.items() if old != new]
     if differing:
         raise SpecError(f"the baseline must be a bundle of the same model, but {path} has {'; '.join(differing)}")
 
@@ -135,7 +136,7 @@ def compare_with_bundle(
     if Extra.INSTRUCTIONS in config.extras:
         counted, uncounted = _instructions([contest for contest in contests if contest.artifact not in problems])
         compared, lost = compared + counted, lost + uncounted
-    lost += [_not_compared(r.name, "the baseline has no such artifact") for r in records if r.name not in known]
+    lost += [_not_compared(r.name, "the baseline does not have this artifact") for r in records if r.name not in known]
     return BaselineComparison(
         baseline=f"the bundle {opened.bundle.manifest.name}",
         side_by_side=True,
@@ -181,7 +182,7 @@ def compare_with_results(now: BenchResult, opened: Opened, baseline: Baseline) -
 
 
 def other_machine(then: Environment, now: Environment) -> tuple[str, ...]:
-    """Returns in what two environments differ that decides how long a call takes."""
+    """Returns the differences between two environments that affect how long a call takes."""
     facts = {
         "processor": (then.cpu, now.cpu),
         "architecture": (then.machine, now.machine),
@@ -191,11 +192,13 @@ def other_machine(then: Environment, now: Environment) -> tuple[str, ...]:
     }
     for package in ("ai-edge-litert", "onnxruntime"):
         facts[package] = (then.versions.get(package, "none"), now.versions.get(package, "none"))
-    return tuple(f"another {fact}: {old} there, {new} here" for fact, (old, new) in facts.items() if old != new)
+    return tuple(
+        f"different {fact}: {old} in the baseline, {new} here" for fact, (old, new) in facts.items() if old != new
+    )
 
 
 def machine_slowdown(then: tuple[MachinePeaks, ...], now: tuple[MachinePeaks, ...], threads: int) -> float:
-    """Returns how many times slower the machine's own peaks are now; 1 where they are about equal or faster."""
+    """Returns the factor by which the machine's own peaks are slower now; 1 if they are about equal or faster."""
     before = next((peaks for peaks in then if peaks.threads == threads), None)
     after = next((peaks for peaks in now if peaks.threads == threads), None)
     if before is None or after is None:
@@ -203,7 +206,7 @@ def machine_slowdown(then: tuple[MachinePeaks, ...], now: tuple[MachinePeaks, ..
     ratios = [before.sgemm_flops / after.sgemm_flops]
     speeds = {speed.block_bytes: speed.copy_bytes_per_s for speed in after.memory}
     ratios += [s.copy_bytes_per_s / speeds[s.block_bytes] for s in before.memory if s.block_bytes in speeds]
-    # The median over arithmetic and all sizes of memory: one of them may be off for a moment.
+    # The median over arithmetic and all sizes of memory: one of them may be disturbed for a moment.
     slowdown = max(ratios[0], float(np.median(ratios)))
     return slowdown if slowdown > 1 + _SAME_SPEED else 1.0
 
@@ -224,7 +227,7 @@ def _instructions(contests: Sequence[Contest]) -> tuple[list[ArtifactComparison]
 
 
 def _counted(then: Mapping[_Key, BenchRow], rows: Sequence[BenchRow]) -> tuple[list[ArtifactComparison], list[NotRun]]:
-    """Compares counts, which are of one thread: every row of an artifact has the same."""
+    """Compares counts, which are for 1 thread: every row of an artifact has the same."""
     judged, lost = [], []
     for row in {row.artifact: row for row in rows if row.instructions}.values():
         before = then[_key(row)].instructions
@@ -244,7 +247,7 @@ def _key(row: BenchRow) -> _Key:
 
 
 def _other_name(then: str, now: str) -> tuple[str, ...]:
-    return () if then == now else (f"another bundle: {then!r} there, {now!r} here",)
+    return () if then == now else (f"different bundle: {then!r} in the baseline, {now!r} here",)
 
 
 def _permitted(reasons: tuple[str, ...], baseline: Baseline) -> tuple[str, ...]:
@@ -258,11 +261,11 @@ def _not_compared(artifact: str, reason: str) -> NotRun:
 
 
 def _row_name(artifact: str, threads: int, batch: int) -> str:
-    return f"{artifact}, {threads} threads, batch {batch}"
+    return f"{artifact}, {count_of(threads, 'thread')}, batch {batch}"
 
 
 def _no_row(row: BenchRow) -> str:
-    return f"the baseline has no row of {row.threads} threads, batch {row.batch}"
+    return f"the baseline has no row with {count_of(row.threads, 'thread')} and batch {row.batch}"
 
 
 def _read(path: Path) -> bytes:

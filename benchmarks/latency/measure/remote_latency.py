@@ -1,4 +1,4 @@
-"""Latency on targets that are not this machine, one artifact after the other."""
+"""Latency on targets other than this machine, one artifact after another."""
 
 from __future__ import annotations
 
@@ -31,18 +31,20 @@ def bench_targets(
 
     Args:
         bundle: Its path, or the bundle where it is open.
-        targets: Names, without `host`.
-        config: Its threads and artifacts count here, with a batch of 1; originals, paces and extras do not.
-        progress: Told of every artifact.
+        targets: Names of targets, without `host`.
+        config: Its threads and artifacts apply, with a batch size of 1; originals, paces and extras do not.
+        progress: Called for every artifact.
 
     Raises:
         ManifestError: the bundle is damaged.
-        SpecError: a target or an artifact is unknown, or time on a target means nothing.
+        SpecError: a target or an artifact is unknown, or time on a target is meaningless.
     """
     chosen = [make_target(name) for name in targets]
     for target in chosen:
         if not target.measures_time():
-            raise SpecError(f"{target.name} is for parity: its time says nothing about a device; leave it out of bench")
+            raise SpecError(
+                f"{target.name} only checks parity: its latency says nothing about a device; leave it out of bench"
+            )
     bundle = opened(bundle)
     timer = _Timer(bundle, _choose(bundle, config.artifacts), config.threads, progress)
     for target in chosen:
@@ -71,7 +73,7 @@ class _Timer:
         self._bundle, self._artifacts, self._num_threads, self._progress = bundle, artifacts, num_threads, progress
 
     def run_on(self, target: Target) -> None:
-        """Times what a target is made for; one that goes in the middle keeps what it did."""
+        """Times the artifacts that a target supports; if it is lost midway, its results so far are kept."""
         wanted = [artifact for artifact in self._artifacts if not target.declines(artifact)]
         pairs = [(artifact, threads) for threads in self._num_threads for artifact in wanted]
         try:

@@ -1,4 +1,4 @@
-"""One row of the result: what a subject's values say."""
+"""Rows of the result, computed from the values of each subject."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pocketvae.benchmarks.latency.measure.subjects import Subject
 from pocketvae.benchmarks.latency.messages import OriginalCall
 from pocketvae.benchmarks.latency.results import BenchRow, Paced, Roofline
 
-# A process that runs less than this share of the time had to wait for other programs.
+# A process that ran for less than this share of the time had to wait for other programs.
 _DISTURBED_SHARE = 0.95
 
 
@@ -89,7 +89,7 @@ def _roofline(subject: Subject, found: Examination, median_s: float) -> Roofline
     return roofline(
         examined.work,
         subject.record.precision,
-        # More threads can do what fewer did; on a busy machine they may have been measured to do less.
+        # More threads can do at least what fewer do, but on a busy machine the measurement may say otherwise.
         replace(max(able, key=lambda peaks: peaks.sgemm_flops), threads=subject.load.threads),
         batch=subject.load.batch,
         weight_bytes=subject.size_bytes,

@@ -1,9 +1,9 @@
-"""Two bundles in turns: every artifact of both, launched anew many times.
+"""Comparison of two bundles side by side: every artifact of both, launched many times.
 
-Two processes that run the same file differ by some per cent for as long as they live, by where their memory happens to
-lie. So the unit of the statistics is the launch: a new process for each bundle, in which each artifact is opened, and
-one ratio of medians. Within a launch the two take turns in the order A B B A or B A A B, so that a machine that changes
-its speed meets both alike.
+Two processes that run the same file differ by several percent for their whole lifetime, depending on where their
+memory happens to lie. So the unit of the statistics is the launch: a new process for each bundle, in which each
+artifact is opened, and one ratio of medians. Within a launch the two take turns in the order A B B A or B A A B, so
+that changes in the machine's speed affect both alike.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from pocketvae.errors import PocketVaeError
 from pocketvae.progress import Progress, ProgressCallback
 
 _LOOKS = 3
-# Launches at each look, beside those that the level needs at least.
+# Launches at each look, in addition to the minimum that the level needs.
 _SPARE_LAUNCHES = 2
 _GROWTH = (1.0, 1.5, 2.5)
 _FIRST_CALLS, _WARMUP_S = 10, 0.03
@@ -44,11 +44,11 @@ class Contest:
 
 @dataclass(kw_only=True)
 class Contests:
-    """What was found so far.
+    """The results so far.
 
     Attributes:
-        log_ratios: By artifact: the logarithm of new over old, one per launch.
-        problems: By artifact: why it could not be compared.
+        log_ratios: For each artifact, the logarithm of new over old, one per launch.
+        problems: For each artifact that could not be compared, the reason.
     """
 
     log_ratios: dict[str, list[float]] = field(default_factory=dict)
@@ -70,14 +70,14 @@ class _Side:
 def compare(
     contests: Sequence[Contest], *, margin: float, level: float, seed: int, progress: ProgressCallback
 ) -> tuple[list[ArtifactComparison], dict[str, str]]:
-    """Compares artifacts until each is decided, or the launches are used up.
+    """Compares artifacts until all are decided or the launches are used up.
 
     Args:
-        contests: The artifacts.
-        margin: Slowdown that is allowed.
+        contests: The artifacts of both bundles.
+        margin: Allowed slowdown.
         level: Probability that any artifact within the margin is called regressed, over all artifacts and looks.
-        seed: Of the orders.
-        progress: Told of every launch.
+        seed: Seed of the orders.
+        progress: Called for every launch.
 
     Returns:
         One comparison for each artifact that ran, and why the others did not.
@@ -113,9 +113,9 @@ def _is_open(artifact: str, decided: Mapping[str, ArtifactComparison], problems:
 
 
 def _launch(contests: Sequence[Contest], rng: random.Random, found: Contests) -> None:
-    """Starts both bundles anew and adds one ratio to each artifact."""
+    """Launches both bundles and adds one ratio to each artifact."""
     with ExitStack() as stack:
-        # One process for each runtime, since threads of one that wait by spinning would disturb the other.
+        # One process for each runtime, since spinning threads of one would disturb the other.
         formats = list(dict.fromkeys(contest.new.format for contest in contests))
         workers = {(side, format): start_worker(stack) for side in range(2) for format in formats}
         pairs = {
@@ -131,7 +131,7 @@ def _launch(contests: Sequence[Contest], rng: random.Random, found: Contests) ->
 
 
 def _contest(pairs: Mapping[str, tuple[_Side, _Side]], rng: random.Random, found: Contests) -> None:
-    # A process that dies takes all that it has opened with it: the others of this launch are left out, not blamed.
+    # A process that dies takes all open files with it: the others of this launch are left out, not blamed.
     lost: set[int] = set()
     for artifact in rng.sample(list(pairs), len(pairs)):
         old, new = pairs[artifact]
@@ -154,7 +154,7 @@ def _side(load: Load, worker: BenchClient) -> _Side:
 
 
 def _open(sides: Sequence[_Side], rng: random.Random) -> None:
-    """Opens the files of one bundle in an order of their own: where memory lies is part of the noise."""
+    """Opens the files of one bundle in a random order: memory layout is part of the noise."""
     for handle, side in enumerate(rng.sample(list(sides), len(sides))):
         side.load = replace(side.load, handle=handle)
         try:
@@ -166,7 +166,7 @@ def _open(sides: Sequence[_Side], rng: random.Random) -> None:
 def _take_turns(old: _Side, new: _Side, rng: random.Random) -> None:
     if old.loaded is None or new.loaded is None:
         return
-    # The same for both, so that the clock's own cost falls on both alike.
+    # The same for both, so that the clock's own cost affects both alike.
     loops = max(old.loaded.loops, new.loaded.loops)
     for _ in range(_BLOCK_PAIRS):
         first, second = rng.sample((old, new), 2)

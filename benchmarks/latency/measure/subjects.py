@@ -20,7 +20,7 @@ from pocketvae.spec import Component
 
 @dataclass(kw_only=True)
 class Subject:
-    """Something to time: where it runs, and what is known of it so far."""
+    """Something to time, with its process and the results so far."""
 
     artifact: str
     target: str
@@ -38,7 +38,7 @@ class Subject:
     problem: str = ""
 
     def unpaced_reasons(self) -> list[str]:
-        """Returns why it has no time at a rate that was asked for."""
+        """Returns the reasons for rates at which it could not be timed."""
         return [f"at {rate:g}/s: {reason}" for rate, reason in self.unpaced.items()]
 
 
@@ -46,7 +46,7 @@ def choose(bundle: Bundle, artifacts: tuple[str, ...] | None) -> tuple[ArtifactR
     """Returns the records to time.
 
     Raises:
-        SpecError: a name is unknown; the message has a close match.
+        SpecError: a name is unknown; the message suggests a close match.
     """
     if artifacts is None:
         return bundle.manifest.artifacts
@@ -60,7 +60,7 @@ def choose(bundle: Bundle, artifacts: tuple[str, ...] | None) -> tuple[ArtifactR
 def subjects(
     bundle: Bundle, records: tuple[ArtifactRecord, ...], config: BenchConfig, stack: ExitStack
 ) -> Iterator[Subject]:
-    """Yields everything to time; what must not or cannot run has a problem."""
+    """Yields everything to time; a subject that must not or cannot run has a problem."""
     for threads in config.threads:
         for record in records:
             for batch in config.batches or record.batches:
@@ -110,15 +110,15 @@ def _original(
     worker: BenchClient,
     named: Path | None,
 ) -> Subject | None:
-    """Returns the original to time, with a problem where it must not be loaded; None where the bundle has none."""
+    """Returns the original to time, with a problem if it must not be loaded; None if the bundle has none."""
     file, form = bundle.manifest.original.get(component), bundle.manifest.forms.get(component)
     problem = ""
     if form is not None and form.flavour is Flavour.SAVED_MODEL and named is None:
-        problem = f"a bundle holds no SavedModel, which is a program: name yours with --original-{component}"
+        problem = f"a bundle does not contain SavedModels, which can run code: name yours with --original-{component}"
     elif form is not None and form.flavour is Flavour.SAVED_MODEL and how is OriginalCall.KERAS_PREDICT:
-        problem = "a SavedModel has no predict"
+        problem = "a SavedModel does not have a predict method"
     elif form is not None and form.custom_code:
-        problem = "the original brings code of its own, which bench does not run"
+        problem = "the original contains custom code, which bench does not run"
     elif file is None and named is None:
         return None
     path = named or (bundle.path / file.path if file else bundle.path)
@@ -133,7 +133,7 @@ def _original(
 
 
 def size_of(path: Path) -> int:
-    """Returns the bytes of a file, or of all files in a folder; 0 where there is none."""
+    """Returns the size in bytes of a file, or of all files in a folder; 0 if it does not exist."""
     if path.is_dir():
         return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
     return path.stat().st_size if path.is_file() else 0
@@ -141,7 +141,7 @@ def size_of(path: Path) -> int:
 
 def _no_batch(record: ArtifactRecord, batch: int) -> str:
     sizes = ", ".join(str(size) for size in record.batches)
-    return f"the file takes batches of {sizes}, not {batch}: pocketvae export --batch adds sizes"
+    return f"the file supports batch sizes {sizes}, not {batch}: pocketvae export --batch adds sizes"
 
 
 def _load(bundle: Bundle, component: Component, threads: int, batch: int, path: Path) -> Load:

@@ -1,4 +1,4 @@
-"""A benchmark worker: a process that opens artifacts, or the original, and times calls when it is told to.
+"""The benchmark worker: a process that opens artifacts, or the original, and times calls on request.
 
 Run as `python -m pocketvae.benchmarks.latency.measure.worker`; requests come on stdin, responses go to stdout.
 """
@@ -39,7 +39,7 @@ Call = Callable[[], object]
 
 
 class BenchWorker:
-    """Holds what it has opened, by the handles that the host has given."""
+    """Holds the open files by the handles that the host assigned."""
 
     def __init__(self) -> None:
         self._calls: dict[int, Call] = {}
@@ -114,7 +114,7 @@ def find_peaks(request: FindPeaks) -> MachinePeaks:
 
 
 def examine(request: Examine) -> Examined:
-    """Returns what runs a file and what it has to do.
+    """Returns what runs a file and the work that it does.
 
     Raises:
         ParityError: the runtime cannot load it.
@@ -148,23 +148,23 @@ def _measured(take: Callable[[], list[float]]) -> Measured:
 
 
 def _feed(samples: Mapping[str, str], batch: int) -> dict[str, Array]:
-    """Returns the first samples of each input, begun anew where there are too few."""
+    """Returns the first samples of each input, repeated if there are too few."""
     arrays = {name: np.load(path, allow_pickle=False) for name, path in samples.items()}
     return {name: array[np.arange(batch) % len(array)] for name, array in arrays.items()}
 
 
 def _ready(load: Load, runner: Runner, feed: Mapping[str, Array]) -> dict[str, Array]:
-    """Returns samples as the file takes them: quantized, or as pixels."""
+    """Returns samples in the form that the file takes: quantized, or as pixels."""
     return {name: quantize(values, runner.inputs[name], load.vae.image_range) for name, values in feed.items()}
 
 
 def open_call(load: Load) -> Call:
-    """Opens what is named and returns what calls it once."""
+    """Opens the subject and returns a function that calls it once."""
     return _opener(load)()
 
 
 def _opener(load: Load) -> Callable[[], Call]:
-    """Imports the runtime and returns what opens the file: an import is paid once per app, not once per model."""
+    """Imports the runtime and returns a function that opens the file: an app imports it once, not once per model."""
     feed = _feed(load.samples, load.batch)
     if load.original is not None:
         from pocketvae.benchmarks.latency.measure.original import original_call

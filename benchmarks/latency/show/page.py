@@ -24,9 +24,10 @@ from pocketvae.benchmarks.latency.show.tables import (
 from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.reporting.html import bullets, document, fact_table, text_table
 from pocketvae.reporting.markdown import markdown_table
+from pocketvae.reporting.text import count_of
 from pocketvae.system.environment import Environment
 
-# Columns that are not times: the page shows them in a table of their own.
+# Columns that are not times: the page shows them in a separate table.
 _RESOURCES = ("kB", "load ms", "peak MB", "session MB", "delegate", "x floor", "k instr.")
 _COMPONENTS = ("decoder", "encoder", "generator")
 
@@ -57,7 +58,7 @@ def bench_markdown(bench: BenchResult) -> str:
     if bench.elsewhere:
         parts += ["## Other targets", markdown_table(*targets_table(bench))]
     if bench.comparison is not None:
-        parts += [f"## Against {bench.comparison.baseline}", markdown_table(*baseline_table(bench.comparison))]
+        parts += [f"## Compared with {bench.comparison.baseline}", markdown_table(*baseline_table(bench.comparison))]
         parts += _list(_forced(bench.comparison))
     if bench.recommendation is not None:
         parts += ["## What to embed", f"{bench.recommendation.artifact or 'Nothing'}: {bench.recommendation.why}."]
@@ -75,15 +76,15 @@ def _list(lines: Sequence[str]) -> list[str]:
 
 
 def environment_facts(environment: Environment) -> list[tuple[str, str]]:
-    """Returns what the machine is, in words."""
-    turbo = {None: "not told", True: "on", False: "off"}[environment.turbo]
+    """Returns a description of the machine."""
+    turbo = {None: "unknown", True: "on", False: "off"}[environment.turbo]
     return [
         ("CPU", f"{environment.cpu}, {environment.logical_cores} logical cores"),
-        ("instruction sets", ", ".join(environment.cpu_features) or "not told"),
+        ("instruction sets", ", ".join(environment.cpu_features) or "unknown"),
         ("system", f"{environment.system} {environment.machine}, Python {environment.python}"),
-        ("frequency governor", environment.governor or "not told"),
+        ("frequency governor", environment.governor or "unknown"),
         ("turbo", turbo),
-        ("load before", "not told" if environment.load_average is None else f"{environment.load_average:g}"),
+        ("load before", "unknown" if environment.load_average is None else f"{environment.load_average:g}"),
         ("versions", ", ".join(f"{name} {version}" for name, version in sorted(environment.versions.items()))),
     ]
 
@@ -92,7 +93,7 @@ def _verdict(bench: BenchResult) -> str:
     failed = False
     if bench.comparison is not None:
         counts = {v: sum(item.verdict is v for item in bench.comparison.artifacts) for v in Verdict}
-        text = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + " against the baseline."
+        text = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + " compared with the baseline."
         failed = bench.comparison.regressed
     elif bench.recommendation is not None:
         text = f"Embed {bench.recommendation.artifact or 'nothing'}: {bench.recommendation.why}."
@@ -100,14 +101,12 @@ def _verdict(bench: BenchResult) -> str:
     else:
         text = _fastest(bench)
     unstable = sum(bool(row.warnings) for row in bench.results)
-    note = (
-        f"<p class='soft'>{unstable} of {len(bench.results)} rows are unstable; what follows the tables says why.</p>\n"
-    )
+    note = f"<p class='soft'>{unstable} of {len(bench.results)} rows are unstable, see below the tables.</p>\n"
     return f"<p class='verdict{' failed' if failed else ''}'>{escape(text)}</p>\n{note if unstable else ''}"
 
 
 def _fastest(bench: BenchResult) -> str:
-    """Says which decoder is fastest: on this machine, or where it did not run on the other targets."""
+    """Returns a sentence about the fastest decoder: on this machine, or on other targets if none ran here."""
     here = [row for row in bench.results if row.component == "decoder" and not row.is_original]
     if here:
         best = min(here, key=lambda row: row.median_s)
@@ -122,11 +121,11 @@ def _fastest(bench: BenchResult) -> str:
 def _elsewhere(bench: BenchResult) -> str:
     if not bench.elsewhere:
         return ""
-    return f"<h2>Other targets</h2>\n{text_table('Time of one call there, with one sample', *targets_table(bench))}"
+    return f"<h2>Other targets</h2>\n{text_table('Time of one call, one sample', *targets_table(bench))}"
 
 
 def _choice(bench: BenchResult, verify: VerifyResult | None) -> str:
-    """Returns what to embed, what not and why, and what the choice is about."""
+    """Returns what to embed, what not and why, and a chart of the choice."""
     parts = []
     if bench.recommendation is not None:
         answer = f"{bench.recommendation.artifact or 'Nothing'}: {bench.recommendation.why}."
@@ -146,7 +145,7 @@ def _rejections(recommendation: Recommendation) -> list[str]:
 
 
 def _forced(comparison: BaselineComparison) -> list[str]:
-    return [f"compared all the same: {reason}" for reason in comparison.forced]
+    return [f"compared because of --force-compare: {reason}" for reason in comparison.forced]
 
 
 def _tables(bench: BenchResult) -> str:
@@ -157,12 +156,13 @@ def _tables(bench: BenchResult) -> str:
     parts = [
         text_table(caption, [headers[place] for place in places], [[row[place] for place in places] for row in rows])
         for caption, places in (
-            ("Time of one call, input and output copied, and how many times faster than the original", times),
-            ("What it needs, what runs it, and how far it is from the machine's floor", [*which, *resources]),
+            ("Time of one call, including input and output copies, and speed-up over the original", times),
+            ("Memory, what runs it, and distance from the machine's floor", [*which, *resources]),
         )
     ]
     notes = [
-        f"{row.artifact}, {row.target}, {row.threads} threads, batch {row.batch}: {join_warnings(row.warnings)}"
+        f"{row.artifact}, {row.target}, {count_of(row.threads, 'thread')}, batch {row.batch}: "
+        f"{join_warnings(row.warnings)}"
         for row in bench.results
         if row.warnings
     ]
@@ -172,7 +172,7 @@ def _tables(bench: BenchResult) -> str:
 def _comparison(bench: BenchResult) -> str:
     if bench.comparison is None:
         return ""
-    how = "in turns, side by side" if bench.comparison.side_by_side else "by results that were measured before"
+    how = "in turns, side by side" if bench.comparison.side_by_side else "with results that were measured before"
     margin, sure = f"{bench.comparison.margin * 100:.3g}%", f"{1 - bench.comparison.level:.0%}"
     caption = (
         f"{margin} slower is allowed; compared {how}; 'detectable' is the smallest slowdown that would have been "
@@ -180,7 +180,7 @@ def _comparison(bench: BenchResult) -> str:
     )
     table = text_table(caption, *baseline_table(bench.comparison))
     forced = _forced(bench.comparison)
-    return f"<h2>Against {escape(bench.comparison.baseline)}</h2>\n{table}{bullets(forced) if forced else ''}"
+    return f"<h2>Compared with {escape(bench.comparison.baseline)}</h2>\n{table}{bullets(forced) if forced else ''}"
 
 
 def _scaling(bench: BenchResult) -> str:

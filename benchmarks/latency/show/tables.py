@@ -12,7 +12,7 @@ from pocketvae.benchmarks.latency.results import (
     OperatorProfile,
     Ratio,
 )
-from pocketvae.reporting.text import Row, format_ratio, format_us
+from pocketvae.reporting.text import Row, count_of, format_ratio, format_us
 
 _TOP_OPERATORS = 8
 
@@ -20,7 +20,7 @@ _TOP_OPERATORS = 8
 def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
     """Returns headers and one row per artifact, target, number of threads and batch size.
 
-    Columns of what was not measured are left out.
+    Columns without measurements are left out.
     """
     rows = result.results
     batched = any(row.batch > 1 for row in rows)
@@ -35,7 +35,7 @@ def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
         "load ms",
         "first ms",
     ]
-    headers += ["median us", "+-", "p90 us", "p99 us", *(f"{pace:g}/s us" for pace in paces)]
+    headers += ["median µs", "+-", "p90 µs", "p99 µs", *(f"{pace:g}/s µs" for pace in paces)]
     headers += ["peak MB", "session MB", "delegate", "x floor", "x tf.function", "x predict"]
     headers += [*(["k instr."] if counted else []), "notes"]
     return headers, [_row(row, paces, batched=batched, counted=counted) for row in rows]
@@ -69,7 +69,7 @@ def _row(row: BenchRow, paces: Sequence[float], *, batched: bool, counted: bool)
 
 
 def join_warnings(warnings: Sequence[str]) -> str:
-    """Returns the warnings of a row in one line, in which what they begin with alike is said once."""
+    """Returns the warnings of a row in one line, with a shared prefix stated once."""
     common = "unstable: "
     unstable = [warning.removeprefix(common) for warning in warnings if warning.startswith(common)]
     parts = [common + "; ".join(unstable)] if unstable else []
@@ -77,7 +77,7 @@ def join_warnings(warnings: Sequence[str]) -> str:
 
 
 def delegate_text(row: BenchRow) -> str:
-    """Returns what has taken how many operators, such as `XNNPACK 8/8`."""
+    """Returns the delegate and its share of operators, such as `XNNPACK 8/8`."""
     found = row.execution
     if found is None:
         return "-"
@@ -92,7 +92,10 @@ def peaks_lines(peaks: Sequence[MachinePeaks]) -> list[str]:
             f"{max(s.copy_bytes_per_s, s.read_bytes_per_s) / 1e9:.0f} GB/s in {_block_text(s.block_bytes)}"
             for s in each.memory
         )
-        lines.append(f"peaks with {each.threads} threads: sgemm {each.sgemm_flops / 1e9:.1f} GFLOP/s; memory {speeds}")
+        lines.append(
+            f"peaks with {count_of(each.threads, 'thread')}: sgemm {each.sgemm_flops / 1e9:.1f} GFLOP/s; memory "
+            f"{speeds}"
+        )
     return lines
 
 
@@ -144,8 +147,8 @@ def _block_text(size_bytes: int) -> str:
 
 
 def targets_table(result: BenchResult) -> tuple[Row, list[Row]]:
-    """Returns headers and one row per artifact, target and number of threads, of what is not this machine."""
-    headers = ["artifact", "target", "threads", "load ms", "first ms", "median us", "p90 us", "p99 us", "notes"]
+    """Returns headers and one row per artifact, target and number of threads, other than this machine."""
+    headers = ["artifact", "target", "threads", "load ms", "first ms", "median µs", "p90 µs", "p99 µs", "notes"]
     return headers, [
         [
             row.artifact,

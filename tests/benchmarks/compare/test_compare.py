@@ -169,7 +169,7 @@ def test_another_runtime_is_noted(tmp_path, bundles):
     (tmp_path / "b.json").write_text(json.dumps(document))
     notes = compare_paths(tmp_path / "a.json", tmp_path / "b.json").notes
     assert any(note.endswith("then abacus") for note in notes)
-    assert any(note.startswith("another onnxruntime: ") and note.endswith("then 0.1") for note in notes)
+    assert any(note.startswith("different onnxruntime: ") and note.endswith("then 0.1") for note in notes)
 
 
 @pytest.mark.parametrize(

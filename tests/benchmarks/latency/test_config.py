@@ -18,7 +18,7 @@ from pocketvae.spec import Component
         ({"paced_calls_per_s": (float("nan"),)}, "got nan"),
         (
             {"include_original": False, "original_paths": {Component.DECODER: Path("d")}},
-            "named and left out at the same time",
+            "both named and left out",
         ),
     ],
 )
@@ -29,7 +29,7 @@ def test_what_cannot_be_timed_is_refused(values, message):
 
 @pytest.mark.parametrize("margin", [0.0, -0.1, 1.5, float("nan")])
 def test_a_margin_that_is_none(margin):
-    with pytest.raises(SpecError, match="margin must be above 0 and at most 100 per cent"):
+    with pytest.raises(SpecError, match="margin must be above 0 and at most 100 percent"):
         Baseline(path=Path("b"), margin=margin)
 
 

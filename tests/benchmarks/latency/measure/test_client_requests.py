@@ -72,5 +72,5 @@ def test_a_request_is_sent_with_its_number_and_no_arguments(monkeypatch):
 
 def test_another_processor_is_refused(monkeypatch):
     monkeypatch.setattr(client_requests.platform, "machine", lambda: "riscv64")
-    with pytest.raises(TargetError, match="on x86-64 only, this machine is riscv64"):
+    with pytest.raises(TargetError, match="on x86-64, but this machine is riscv64"):
         requester()

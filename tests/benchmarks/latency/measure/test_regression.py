@@ -123,7 +123,7 @@ def test_results_are_compared_row_by_row(tmp_path, bundle, result):
     assert compared.regressed
     assert [item.verdict for item in compared.artifacts] == [Verdict.REGRESSED]
     assert [(item.artifact, item.reason) for item in compared.not_compared] == [
-        ("encoder.float32.onnx", "the baseline has no row of 1 threads, batch 1")
+        ("encoder.float32.onnx", "the baseline has no row with 1 thread and batch 1")
     ]
 
 
@@ -137,7 +137,7 @@ def test_rows_of_one_artifact_are_told_apart(result):
     assert [(item.threads, item.batch) for item in latencies] == [(1, 1), (1, 8)]
     assert [item.metric for item in compared.artifacts].count("instructions") == 1
     assert [item.reason for item in compared.not_compared] == [
-        f"the baseline has no row of 2 threads, batch {batch}" for batch in (1, 8)
+        f"the baseline has no row with 2 threads and batch {batch}" for batch in (1, 8)
     ]
     headers, table = baseline_table(compared)
     places = [headers.index(name) for name in ("artifact", "threads", "batch", "metric")]
