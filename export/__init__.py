@@ -1,4 +1,4 @@
-"""The export room: a run directory or somebody's own models in, a bundle out."""
+"""Export: a run directory or user-supplied models in, a bundle out."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Making one artifact: the recipe of every precision and format, with what has to be said about the result."""
+"""Making of one artifact: the conversion for every precision and format, with notes on the result."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class Artifact:
         content: The file's bytes.
         record: What the manifest says of it.
         error_ratio: Largest ratio of an error on the goldens to its limit; above 1, verify will fail.
-        golden_outputs: Output name to `[N, ...]`, what it makes of the goldens.
+        golden_outputs: Its outputs `[N, ...]` for the goldens, by name.
         recipe: What makes it again, where its quantization was searched for.
     """
 
@@ -48,10 +48,10 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
     """Converts one component to one precision and format and measures it on the goldens.
 
     Args:
-        spec: What to make.
-        source: What to make it from.
+        spec: The artifact to make.
+        source: The source to make it from.
         rules: What it is held to.
-        batches: Batch sizes that it has to run.
+        batches: Batch sizes that it must support.
 
     Raises:
         ExportError: the conversion failed.
@@ -61,7 +61,7 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
     with open_content(spec.format, shown.content) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
         found = run_samples(runner, source.golden_inputs, source.vae.image_range)
-    # Of the numbers behind the pixels: rounding would turn the smallest difference into a whole step.
+    # Measured before rounding to pixels, which would turn the smallest difference into a whole step.
     spread = kernel_spread(spec.format, made.content, source) if spec.precision.is_float else {}
     record = ArtifactRecord(
         component=spec.component,
@@ -91,7 +91,7 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
 
 @dataclass(frozen=True, kw_only=True)
 class _Made:
-    """A file, what is said of it, and how its quantization was found."""
+    """A file with its notes and how its quantization was found."""
 
     content: bytes
     notes: tuple[str, ...]
@@ -111,7 +111,7 @@ def _in_order(tensors: tuple[TensorSpec, ...], names: Iterable[str]) -> tuple[Te
 
 
 def _made(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> _Made:
-    """Returns an artifact's content and notes, made once: a generator takes over the decoder that was made before."""
+    """Returns an artifact's content and notes, made once: a generator reuses the decoder that was made before."""
     if spec.filename not in source.cache:
         make = _compose if spec.component.is_composed else _convert
         source.cache[spec.filename] = make(spec, source, tolerances)
@@ -132,7 +132,7 @@ def _compose(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
 
 
 def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> _Made:
-    """Returns the decoder's own file, or, where its search held the budget on its own goldens alone, a better one."""
+    """Returns the decoder's file, or a better one if its search only met the budget on its own goldens."""
     decoder = source.parts[Component.DECODER]
     made = _made(spec, decoder, tolerances)
     latents = {**source.golden_inputs, **source.parts[Component.SAMPLER].golden_outputs}
@@ -148,7 +148,7 @@ def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     if not may_change or error_ratio_of(spec.format, made.content, here, tolerances) <= 1:
         return made
     anew = _convert(spec, here, tolerances)
-    return replace(anew, notes=("quantized anew for the latents of seeds", *anew.notes))
+    return replace(anew, notes=("quantized again for the latents of seeds", *anew.notes))
 
 
 def _sampler(spec: ArtifactSpec, source: Source) -> _Made:
@@ -168,7 +168,9 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     decision = decide(spec, source)
     source = replace(source, steps=decision.steps)
     graph = source.graph()
-    notes = [f"depth-to-space as one operator in {graph.fused_shuffles} places"] if graph.fused_shuffles else []
+    notes = (
+        [f"number of depth-to-space fused into one operator: {graph.fused_shuffles}"] if graph.fused_shuffles else []
+    )
     if is_searched(spec.precision):
         searched, decision = _search(spec, source, tolerances, decision)
         notes += [*searched.notes, *filter(None, [decision.note()])]
@@ -181,7 +183,9 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     elif spec.precision is Precision.DYNAMIC_INT8:
         content, kept = quantize_within_budget(spec.format, source, tolerances)
         if kept:
-            notes.append(f"weights in float to hold the budget: {', '.join(sorted(short_name(name) for name in kept))}")
+            notes.append(
+                f"weights kept in float to meet the budget: {', '.join(sorted(short_name(name) for name in kept))}"
+            )
     elif key == (Format.TFLITE, Precision.INT16X8):
         # TFLite has no 16-bit depth-to-space, so this one has reshape, transpose, reshape.
         notes.clear()
@@ -190,17 +194,17 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
         content = source.float32(Format.ONNX)
     else:
         content = onnx_convert.convert_float16(source.float32(Format.ONNX))
-        notes.append("weights in half precision, arithmetic in float32")
+        notes.append("float16 weights, float32 arithmetic")
     return _Made(content=content, notes=(*notes, *filter(None, [decision.note()])))
 
 
 def _search(
     spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...], decision: Decision
 ) -> tuple[Searched, Decision]:
-    """Searches for the quantization of the graph that the rewrites left, and of the stock graph where need be.
+    """Searches for the quantization of the rewritten graph, and of the stock graph if necessary.
 
-    The rewrites were timed with every layer in integers. Where the search keeps some in float, what crosses between
-    the two kinds of numbers can cost more than a rewrite gained.
+    The rewrites were timed with every layer in integers. If the search keeps some in float, the conversions between
+    integers and floats can cost more than a rewrite gained.
     """
     recipe = source.recipes.get(spec.filename)
     searched = search_artifact(spec, source, tolerances, recipe)

@@ -1,4 +1,4 @@
-"""What to export: components, formats and precisions, checked before any work."""
+"""The configuration of an export: components, formats and precisions, checked before any work."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.processes.guard import machine_bytes
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, check_batches, unsupported_reason
 
-# A generator comes behind its decoder, so that the decoder is there when it is needed.
+# A generator comes after its decoder, which it needs.
 _EVERY_VAE = (Component.ENCODER, Component.DECODER, Component.SAMPLER, Component.GENERATOR)
 
-# Each costs a calibration and a quantization of every int8 artifact, and holds its samples on disk meanwhile.
+# Each costs a calibration and a quantization of every int8 artifact, and keeps its samples on disk meanwhile.
 _MOST_SEEDS = 100
 
 
-# Of the machine, for each of two conversions; but TensorFlow alone needs half a gigabyte, and a large decoder several.
+# Share of the machine's memory for each of two conversions; TensorFlow alone needs 0.5 GB, a large decoder several GB.
 _MEMORY_SHARE = 0.4
 _LEAST_MEMORY_BYTES = 4_000_000_000
 
 
 def default_memory_limit_bytes() -> int:
-    """Returns two fifths of this machine's memory, and 4 GB at the least."""
+    """Returns two fifths of this machine's memory, but at least 4 GB."""
     return max(_LEAST_MEMORY_BYTES, int(_MEMORY_SHARE * (machine_bytes() or 0)))
 
 
@@ -34,19 +34,19 @@ class ExportConfig:
     """The artifacts to make and how to make them.
 
     Attributes:
-        artifacts: In the order in which they are made.
-        batches: Batch sizes that every artifact runs, the first one 1.
-        seed: Of calibration and golden latents.
-        time_limit_s: For one conversion; it is ended and reported as failed after that.
+        artifacts: Artifacts in the order in which they are made.
+        batches: Batch sizes that every artifact supports, starting with 1.
+        seed: Seed of calibration and golden latents.
+        time_limit_s: Time limit for one conversion, which is then terminated and reported as failed.
         rewrites: Which exact rewrites may be used.
-        memory_limit_bytes: For one conversion in the same way; two run at a time, one per format.
-        licence: Of the model, stated in every file; empty states nothing.
-        author: The same of who made it.
+        memory_limit_bytes: Memory limit for one conversion, likewise; two run at a time, one per format.
+        licence: Licence of the model, recorded in every file; may be empty.
+        author: Author of the model, likewise.
         embedded_goldens: Whether golden pairs go into the files, so that each can be verified alone.
-        budget: What quantization may cost.
-        calibration_seeds: Sets of calibration samples that the plan of a quantized artifact is tried with; 1 for the
-            artifact's own alone.
-        recipes: Artifact to how it is quantized, in place of a search.
+        budget: The error budget of quantization.
+        calibration_seeds: Number of calibration sets that the plan of a quantized artifact is tested with; 1 for only
+            its own.
+        recipes: Quantization recipe by artifact, in place of a search.
     """
 
     artifacts: tuple[ArtifactSpec, ...]
@@ -64,7 +64,7 @@ class ExportConfig:
 
     def __post_init__(self) -> None:
         if not self.artifacts:
-            raise SpecError("at least one artifact must be asked for")
+            raise SpecError("at least one artifact must be requested")
         check_batches(self.batches)
         if self.time_limit_s <= 0:
             raise SpecError(f"time_limit_s must be positive, got {self.time_limit_s}")
@@ -75,16 +75,16 @@ class ExportConfig:
         names = {recipe_name(artifact) for artifact in self.artifacts}
         for name in self.recipes:
             if name not in names:
-                raise SpecError(f"a recipe is for {name}, which is not among the artifacts to make")
+                raise SpecError(f"a recipe is for {name}, which is not one of the artifacts to export")
 
     @property
     def components(self) -> tuple[Component, ...]:
-        """The components asked for, each once."""
+        """The requested components, without duplicates."""
         return tuple(dict.fromkeys(artifact.component for artifact in self.artifacts))
 
     @property
     def formats(self) -> tuple[Format, ...]:
-        """The formats asked for, each once."""
+        """The requested formats, without duplicates."""
         return tuple(dict.fromkeys(artifact.format for artifact in self.artifacts))
 
 
@@ -94,13 +94,13 @@ def plan_artifacts(
     precisions: Sequence[Precision] | None = None,
     image_dtypes: Sequence[ImageDtype] | None = None,
 ) -> tuple[ArtifactSpec, ...]:
-    """Returns every artifact of a choice; None means all, which for components is what every VAE has.
+    """Returns all artifacts of a choice; None means all, which for components means those that every VAE has.
 
-    A precision that was named must exist in every format that was named; where formats were left open, each precision
-    is made in the formats that have it. Images are float32 unless named; what has no image is made in any case.
+    A named precision must be supported by every named format; if no formats are named, each precision is made in the
+    formats that support it. Images are float32 unless named; artifacts without an image are always made.
 
     Raises:
-        SpecError: a named format has not got a named precision, with the reason.
+        SpecError: a named format does not support a named precision; the message says why.
     """
     check_combinations(formats, precisions)
     planned = tuple(
@@ -112,7 +112,7 @@ def plan_artifacts(
         if unsupported_reason(format, precision, component, image_dtype) is None
     )
     if not planned and image_dtypes:
-        raise SpecError(f"none of the artifacts asked for has {' or '.join(image_dtypes)} images")
+        raise SpecError(f"none of the requested artifacts has {' or '.join(image_dtypes)} images")
     return planned
 
 
@@ -121,10 +121,10 @@ def _image_dtypes(component: Component, asked: Sequence[ImageDtype] | None) -> t
 
 
 def check_combinations(formats: Sequence[Format] | None, precisions: Sequence[Precision] | None) -> None:
-    """Refuses a choice in which a format that was named has not got a precision that was named.
+    """Checks that every named format supports every named precision.
 
     Raises:
-        SpecError: with the reason.
+        SpecError: one does not; the message says why.
     """
     for format in formats or ():
         for precision in precisions or ():

@@ -41,20 +41,20 @@ def export_external_models(
     force: bool = False,
     progress: ProgressCallback = ignore_progress,
 ) -> ExportResult:
-    """Exports models that pocketvae has not trained to a bundle, whole or not at all.
+    """Exports models that pocketvae did not train to a bundle, completely or not at all.
 
     Args:
-        models: The files and what is said of them.
-        out: The bundle to make.
+        models: The files and what the user states about them.
+        out: The bundle to create.
         config: Which artifacts to make.
-        data: Image source to calibrate and test with, as for training; without one, latents of the prior and what the
-            decoder makes of them.
-        force: Replace `out` where it exists.
-        progress: Told of every artifact.
+        data: Image source for calibration and testing, as for training; without one, latents of the prior and their
+            decoded images are used.
+        force: Replace `out` if it exists.
+        progress: Called for every artifact.
 
     Raises:
         DataError: the images cannot be read or are not of the decoder's shape.
-        SpecError: an artifact is asked for whose model is not given, or images without an encoder.
+        SpecError: the model of a requested artifact is not given, or there are images but no encoder.
         ExportError: a model cannot be loaded, understood or exported; the message says why.
         OutputExistsError: `out` exists and `force` is off.
         TargetError: a package is missing.
@@ -62,7 +62,7 @@ def export_external_models(
     files.check_output(out, force=force)
     missing = [item for item in config.components if not item.is_composed and item not in models.paths]
     if missing:
-        raise SpecError(f"only models that are given can be exported, and there is no {', '.join(missing)}")
+        raise SpecError(f"the requested components need models that were not given: {', '.join(missing)}")
     if data is not None and models.encoder is None:
         raise SpecError("--data calibrates with the posteriors of images, which needs --encoder")
     progress(Progress(stage="inspecting", done=0, total=1, detail="the models"))
@@ -93,7 +93,7 @@ def _samples(models: ExternalModels, data: str | None) -> str:
     if data is not None:
         return f"latents of posteriors, of N(0, I) and of its tails; images of {Path(data).name}"
     latents = "latents of N(0, I) and of its tails"
-    return f"{latents}; the encoder with the decoder's images of such" if models.encoder else latents
+    return f"{latents}; the encoder with the decoder's images of such latents" if models.encoder else latents
 
 
 def _inspect(models: ExternalModels, config: ExportConfig) -> Inspection:
@@ -111,11 +111,11 @@ def _inspect(models: ExternalModels, config: ExportConfig) -> Inspection:
 
 
 def _write_reference(data: str, inspection: Inspection, seed: int, path: Path, progress: ProgressCallback) -> int:
-    """Writes the images that calibrate and those that make goldens, and returns how many calibrate."""
+    """Writes the images for calibration and for goldens, and returns the number for calibration."""
     splits = load_splits(data, progress=progress)
     vae = inspection.vae
     if splits.image_shape != vae.image_shape:
-        raise DataError(f"images must be {vae.image_shape} like the decoder's, got {splits.image_shape} in {data}")
+        raise DataError(f"images must be {vae.image_shape} as for the decoder, got {splits.image_shape} in {data}")
     if 0 < vae.label_count < splits.label_count():
         raise DataError(f"labels must be below {vae.label_count}, got {splits.label_count() - 1} in {data}")
     rng = np.random.default_rng([seed, _IMAGES_STREAM])

@@ -17,9 +17,9 @@ def finish(artifact: Artifact, source: Source, statement: Statement) -> Artifact
     """Returns the artifact as it goes into the bundle.
 
     Args:
-        artifact: As it was converted.
+        artifact: The artifact as converted.
         source: Of its component, with the kinds of goldens.
-        statement: What every file of the export says of itself.
+        statement: The metadata of every file of the export.
     """
     record = artifact.record
     limits = without_images(record.tolerances)

@@ -34,19 +34,19 @@ class Method(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class PrepareJob:
-    """Compute calibration samples, goldens and noise floors of all components."""
+    """A job: compute calibration samples, goldens and noise floors of all components."""
 
     components: tuple[Component, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ConvertJob:
-    """Make one artifact and leave it in the working folder under its name.
+    """A job: make one artifact and put it into the working folder under its name.
 
     Attributes:
-        artifact: What to make.
+        artifact: The artifact to make.
         rules: What it is held to.
-        batches: Batch sizes that it has to run.
+        batches: Batch sizes that it must support.
         golden_strata: Kinds of golden inputs.
         recipe: How it is quantized, where that is not searched for.
     """
@@ -60,17 +60,17 @@ class ConvertJob:
 
 @dataclass(frozen=True, kw_only=True)
 class LoadJob:
-    """Load the models of these components, so that the next job need not wait for it."""
+    """A job: load the models of these components, so that the next job does not have to wait."""
 
     components: tuple[Component, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SpreadJob:
-    """Run the originals of these components, prepared before, in this process's way.
+    """A job: run the originals of these components, prepared before, in this process's way.
 
     Attributes:
-        way: What is special about this process, in words.
+        way: Description of how this process runs them.
     """
 
     components: tuple[Component, ...]
@@ -79,13 +79,13 @@ class SpreadJob:
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What a component's preparation found; the arrays lie in the working folder.
+    """The result of preparing a component; the arrays are in the working folder.
 
     Attributes:
-        floor: Of the original.
+        floor: Noise floor of the original.
         golden_strata: Kinds of golden inputs.
         calibration_strata: Kinds of calibration samples.
-        observed_values: Of one image that golden latents were drawn for; 0 where there is none.
+        observed_values: Values of one image that golden latents were drawn for; 0 if there is none.
     """
 
     component: Component
@@ -120,18 +120,18 @@ class Spread:
 
 @dataclass(frozen=True, kw_only=True)
 class WorkerSetup:
-    """What every worker of an export is told first.
+    """The setup of every worker of an export.
 
     Attributes:
         vae: The interface of the model.
-        statement: What every file says of itself.
-        seed: Of calibration and golden latents.
-        models: Component to the path of its Keras model.
-        calibration_seeds: Sets of calibration samples, the first of which makes the artifacts.
-        reference: Path of the archive of reference images; empty where there are none.
+        statement: The metadata of every file.
+        seed: Seed of calibration and golden latents.
+        models: Path of the Keras model by component.
+        calibration_seeds: Number of sets of calibration samples, the first of which is used for the artifacts.
+        reference: Path of the archive of reference images; empty if there are none.
         forms: How user-supplied models are called; empty for a run's.
-        code: What of their own code may run.
-        rewrites: Which may be used.
+        code: Which custom code may run.
+        rewrites: The rewrites that may be used.
     """
 
     vae: VaeSpec

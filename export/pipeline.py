@@ -1,4 +1,4 @@
-"""Export as a whole: a run directory in, a bundle out. The export room's only module that writes a bundle."""
+"""The export pipeline: a run directory in, a bundle out; the only module of the export room that writes a bundle."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ class ExportResult:
     """A finished export.
 
     Attributes:
-        manifest: Of the bundle.
-        over_budget: Artifact name to its largest ratio of error to limit, for those above 1.
-        doubts: What may have been misunderstood of somebody's own model, in words.
+        manifest: Manifest of the bundle.
+        over_budget: Largest ratio of an error to its limit by artifact, for those above 1.
+        doubts: Assumptions about a user-supplied model that may be wrong, as sentences.
     """
 
     manifest: Manifest
@@ -68,14 +68,14 @@ def export_run(
     force: bool = False,
     progress: ProgressCallback = ignore_progress,
 ) -> ExportResult:
-    """Exports a run to a bundle, whole or not at all. An artifact that fails is recorded; the others still come.
+    """Exports a run to a bundle, completely or not at all; an artifact that fails is recorded, the others are made.
 
     Args:
         run_path: The run directory.
-        out: The bundle to make.
+        out: The bundle to create.
         config: Which artifacts to make.
-        force: Replace `out` where it exists.
-        progress: Told of every artifact.
+        force: Replace `out` if it exists.
+        progress: Called for every artifact.
 
     Raises:
         ManifestError: the run is damaged.
@@ -139,7 +139,7 @@ def _statement(subject: Subject, config: ExportConfig) -> Statement:
 def _check_components(config: ExportConfig, run: Run) -> None:
     for artifact in config.artifacts:
         if artifact.component not in run.record.vae.exports:
-            raise SpecError(f"the run has no {artifact.component}: its prior is N(0, I), which needs none")
+            raise SpecError(f"the run has no {artifact.component}: its prior is N(0, I), which does not need one")
 
 
 # An artifact that was made, or why there is none.
@@ -282,7 +282,7 @@ class _BundleWriter:
         if search is None or converted.recipe is None:
             return search
         path = f"recipes/{converted.recipe.artifact}.json"
-        if path not in self._recipes:  # files that differ only in how they store images share one
+        if path not in self._recipes:  # Files that only differ in how they store images share one.
             (self.bundle / "recipes").mkdir(exist_ok=True)
             self._recipes[path] = self._write(path, encode(converted.recipe).encode())
         return replace(search, recipe=path)
@@ -312,7 +312,7 @@ class _BundleWriter:
         return self._write(f"original/{component}{model.suffix.lower()}", model.read_bytes())
 
     def _with_original(self) -> list[Component]:
-        # A SavedModel is a folder, which the manifest names in its provenance and the bundle does not hold.
+        # A SavedModel is a folder, which the manifest names in its provenance but the bundle does not contain.
         forms = self.subject.forms
         folders = {component for component, form in forms.items() if form.flavour is Flavour.SAVED_MODEL}
         return [item for item in self.config.components if not item.is_composed and item not in folders]

@@ -1,7 +1,7 @@
-"""The goldens and noise floors of all components: the original in one process, and once more in another way of running.
+"""Preparation of an export: goldens and noise floors of all components, from two ways of running the original.
 
-TensorFlow reads its number of threads and its choice of oneDNN when it is imported, so the other way needs a process
-of its own. It starts beside the first one.
+TensorFlow reads its number of threads and its choice of oneDNN when it is imported, so the other way needs a separate
+process. It starts at the same time as the first one.
 """
 
 from __future__ import annotations
@@ -52,13 +52,13 @@ def prepare(
             loading.result()
             spreads = other.spread(SpreadJob(components=components, way=_way()), time_limit_s)
         except PocketVaeError as e:
-            raise ExportError(f"the original model cannot be run in another way: {e}") from e
+            raise ExportError(f"the original model cannot be run a second time in another way: {e}") from e
     by_component: Mapping[Component, Spread] = {spread.component: spread for spread in spreads}
     return {item.component: _widened(item, by_component[item.component]) for item in prepared}
 
 
 def _way() -> str:
-    return f"one thread, oneDNN {'on' if other_way()[_ONEDNN] == '1' else 'off'}"
+    return f"1 thread, oneDNN {'on' if other_way()[_ONEDNN] == '1' else 'off'}"
 
 
 def _widened(prepared: Prepared, spread: Spread) -> Prepared:

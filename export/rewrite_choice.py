@@ -1,4 +1,4 @@
-"""The choice of rewrites for one artifact: each is proven equal, then kept where it is measured to be faster."""
+"""The choice of rewrites for one artifact: each is proven equal, then kept if it is measured to be faster."""
 
 from __future__ import annotations
 
@@ -33,9 +33,9 @@ Steps = tuple[Step, ...]
 _PASSES = 2
 # A plain quantization that is timed needs ranges that are about right.
 _CALIBRATION_SAMPLES = 16
-_BY_NAME = "asked for by name"
-_LAYERS_IN_FLOAT = "not faster once the search keeps layers in float"
-_OVER_BUDGET = "the stock form holds the budget, this one does not"
+_BY_NAME = "requested by name"
+_LAYERS_IN_FLOAT = "not faster when the search keeps layers in float"
+_OVER_BUDGET = "the stock form meets the budget, this one does not"
 # Both run the same kernels on the same types, so that they are timed once.
 _TIMED_AS = {Precision.FLOAT16: Precision.FLOAT32, Precision.INT8_IO: Precision.INT8}
 
@@ -45,9 +45,9 @@ class Decision:
     """The rewrites of an artifact.
 
     Attributes:
-        steps: Kept.
-        records: Of all that were tried.
-        speedup: Of all together over the stock conversion; None where nothing was kept.
+        steps: The steps that were kept.
+        records: Records of all that were tried.
+        speedup: Speed-up of all together over the stock conversion; None if nothing was kept.
     """
 
     steps: Steps = ()
@@ -60,7 +60,7 @@ class Decision:
         return bool(self.steps) and all(record.reason != _BY_NAME for record in self.records if record.kept)
 
     def note(self) -> str:
-        """Returns the decision in words; empty where nothing was rewritten."""
+        """Returns the decision as text; empty if nothing was rewritten."""
         kept = [record for record in self.records if record.kept]
         places = ", ".join(f"{_title(record)} in {_count(record.places)}" for record in kept)
         gain = f": {self.speedup:.2f} times the stock form's speed" if self.speedup is not None else ""
@@ -118,7 +118,7 @@ def _follow(recipe: Recipe, source: Source) -> Decision:
     """Returns the rewrites of a recipe; one that finds nothing to rewrite shows as other layers."""
     places = apply_steps(source.graph(), recipe.rewrites).places
     records = tuple(
-        RewriteRecord(name=step.rewrite, form=step.form, places=count, kept=True, reason="the recipe says so")
+        RewriteRecord(name=step.rewrite, form=step.form, places=count, kept=True, reason="as in the recipe")
         for step, count in zip(recipe.rewrites, places, strict=True)
     )
     return Decision(steps=recipe.rewrites, records=records)
@@ -171,7 +171,7 @@ class _Contest:
                 return kept
             compared = self._compare(kept, trial)
         except PocketVaeError as e:
-            self.records[step] = replace(record, reason=f"it cannot be made: {e}")
+            self.records[step] = replace(record, reason=f"conversion failed: {e}")
             return kept
         by_name = step.rewrite in self.source.rewrites.wanted and len(others) == len(kept)
         is_kept = by_name or compared.is_worthwhile
@@ -192,14 +192,17 @@ class _Contest:
         spec = replace(self.spec, precision=Precision.FLOAT32)
         floor, span = self.source.floor, self.source.vae.range_span
         if floor is None:
-            raise ExportError("a rewrite can be compared only where the original's noise floor is known")
+            raise ExportError("a rewrite can only be compared if the original's noise floor is known")
         largest = 0.0
         for limit in tolerances(spec, floor, span):
             value = float(np.max(np.abs(outputs[limit.output] - expected[limit.output])))
             largest = max(largest, value)
             if not value <= limit.limit:  # a NaN is no pass
                 shown = value if np.isfinite(value) else None
-                return shown, f"not equal: {limit.output} differs by {value:.2g}, at most {limit.limit:.2g} is rounding"
+                return (
+                    shown,
+                    f"not equal: {limit.output} differs by {value:.2g}, above the rounding limit of {limit.limit:.2g}",
+                )
         return largest, ""
 
     def _outputs(self, steps: Steps) -> dict[str, npt.NDArray[np.float32]]:

@@ -1,4 +1,4 @@
-"""What a bundle is made from."""
+"""The subject of an export."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from pocketvae.spec import Component, VaeSpec
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """What a bundle is made from: a run, or somebody's own models.
+    """The subject of an export: a run, or user-supplied models.
 
     Attributes:
-        name: Of the bundle.
+        name: Name of the bundle.
         vae: The interface of the model.
-        models: Component to its Keras model.
-        reference: Archive of reference images; None where there are none.
-        calibration_images: How many of them calibrate.
+        models: Keras model by component.
+        reference: Archive of reference images; None if there are none.
+        calibration_images: Number of them for calibration.
         training: Final figures.
-        provenance: Facts in words.
-        forms: How somebody's own models are called.
-        code: What of their own code may run.
+        provenance: Facts as text.
+        forms: Forms of user-supplied models.
+        code: Which custom code may run.
     """
 
     name: str

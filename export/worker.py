@@ -1,6 +1,6 @@
-"""A conversion worker: a process that loads TensorFlow once and does one job after the other.
+"""The conversion worker: a process that loads TensorFlow once and does one job after another.
 
-Native converters can abort, hang or eat memory; in a process of its own that costs one artifact, not the export.
+Native converters can abort, hang or use too much memory; in a separate process that costs one artifact, not the export.
 Run as `python -m pocketvae.export.worker FOLDER`. Requests come on stdin, responses go to stdout.
 """
 

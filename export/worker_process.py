@@ -17,7 +17,7 @@ _Result = TypeVar("_Result")
 
 
 class WorkerProcess(Client):
-    """A conversion worker in a process of its own, started with the first job and again after a crash."""
+    """A conversion worker in a separate process, started with the first job and again after a crash."""
 
     def __init__(
         self,

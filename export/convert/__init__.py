@@ -1,1 +1,1 @@
-"""A component as a TFLite or ONNX file."""
+"""Conversion of a component to a TFLite or ONNX file."""

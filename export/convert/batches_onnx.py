@@ -1,9 +1,9 @@
-"""Any batch size in an ONNX file: its first dimension becomes the symbol `batch`.
+"""Dynamic batch size in an ONNX file: its first dimension becomes the symbol `batch`.
 
 ONNX has no signatures, so one file with an open dimension serves every size with one copy of the weights. A runtime
 that wants fixed shapes can fix the symbol when it loads the file (onnxruntime: `add_free_dimension_override_by_name`).
-As in `batches_tflite`, every tensor that depends on the inputs holds the single results one behind the other along the
-first axis, and an operator that does not keep that so is refused by its name.
+As in `batches_tflite`, every tensor that depends on the inputs holds the individual results one after another along
+the first axis, and an operator that does not preserve this is refused by name.
 """
 
 from __future__ import annotations
@@ -45,31 +45,31 @@ _WEIGHTED = _names(
 
 
 def open_batch(content: bytes) -> bytes:
-    """Returns the file with its batch left open.
+    """Returns the file with a dynamic batch size.
 
     Args:
-        content: A file of batch 1.
+        content: A file with batch size 1.
 
     Raises:
-        ExportError: an operator mixes samples, or is not known here; the message names it.
+        ExportError: an operator mixes samples or is unknown; the message names it.
     """
     import onnx
 
     model = onnx.load_from_string(content)
     _Opener(model).open()
-    # Shapes were inferred for one sample; they are inferred anew.
+    # Shapes were inferred for one sample and are inferred again.
     del model.graph.value_info[:]
     for value in (*model.graph.input, *model.graph.output):
         value.type.tensor_type.shape.dim[0].dim_param = DIMENSION
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as e:
-        raise ExportError(f"the batch cannot be left open: {str(e).strip().splitlines()[0][:200]}") from e
+        raise ExportError(f"the batch size cannot be made dynamic: {str(e).strip().splitlines()[0][:200]}") from e
     return serialize(model)
 
 
 class _Opener:
-    """A graph of batch 1 whose settings are made free of the batch."""
+    """A graph with batch size 1 whose settings are made independent of the batch size."""
 
     def __init__(self, model: Any) -> None:
         import onnx
@@ -94,7 +94,7 @@ class _Opener:
                 continue
             if not self._keeps_samples_apart(node):
                 raise ExportError(
-                    f"only batch 1 can be made: {node.op_type} mixes samples, or is not known to keep them apart"
+                    f"only batch size 1 is possible: {node.op_type} mixes samples, or is not known to keep them apart"
                 )
             self._wide.update(node.output)
         used = {name for node in self._graph.node for name in node.input}

@@ -1,8 +1,8 @@
-"""Further batch sizes in a TFLite file: one subgraph and one signature for each, with the same weights.
+"""Additional batch sizes in a TFLite file: one subgraph and one signature for each, with the same weights.
 
-The copy of a graph for batch N computes, for every tensor that depends on the inputs, the N single results one behind
-the other along the first axis. Where an operator keeps that so, it is copied with another shape; one that does not is
-refused by its name. Nothing is converted or quantized again, so that every batch has the numbers of the single one.
+The copy of a graph for batch N computes, for every tensor that depends on the inputs, the N individual results one
+after another along the first axis. An operator that preserves this is copied with another shape; any other is refused
+by name. Nothing is converted or quantized again, so every batch size gives the same values as a single sample.
 """
 
 from __future__ import annotations
@@ -54,13 +54,13 @@ def add_batches(content: bytes, batches: tuple[int, ...]) -> bytes:
         batches: The first is 1.
 
     Raises:
-        ExportError: an operator mixes samples, or is not known here; the message names it.
+        ExportError: an operator mixes samples or is unknown; the message names it.
     """
     from ai_edge_litert.tools import flatbuffer_utils
 
     model = flatbuffer_utils.read_model_from_bytearray(content)
     if len(model.subgraphs) != 1 or len(model.signatureDefs or ()) != 1:
-        raise ExportError("further batch sizes need a model without loops and branches, and with one signature")
+        raise ExportError("additional batch sizes need a model without loops and branches, and with one signature")
     single, signature = model.subgraphs[0], model.signatureDefs[0]
     signature.signatureKey = signature_key(1).encode()
     for tensor in single.tensors:
@@ -87,7 +87,7 @@ class _WrittenOnce:
         return self
 
     def Pack(self, builder: Any) -> int:
-        """Writes the parameters unless this file has them, and returns where they lie."""
+        """Writes the parameters unless this file already has them, and returns their position."""
         if builder is not self._builder:
             self._builder, self._offset = builder, self._parameters.Pack(builder)
         return self._offset
@@ -115,7 +115,9 @@ class _Copy:
                 continue
             name = flatbuffer_utils.opcode_to_name(self._model, operator.opcodeIndex)
             if not self._keeps_samples_apart(name, operator):
-                raise ExportError(f"only batch 1 can be made: {name} mixes samples, or is not known to keep them apart")
+                raise ExportError(
+                    f"only batch size 1 is possible: {name} mixes samples, or is not known to keep them apart"
+                )
             for index in operator.outputs:
                 self._widen_tensor(index)
 
@@ -138,7 +140,7 @@ class _Copy:
     def _widen_tensor(self, index: int) -> None:
         tensor, shape = self._graph.tensors[index], self._shape(index)
         if not shape:
-            raise ExportError(f"only batch 1 can be made: {tensor.name.decode()!r} is one number for all samples")
+            raise ExportError(f"only batch size 1 is possible: {tensor.name.decode()!r} is one number for all samples")
         tensor.shape = [shape[0] * self._batch, *shape[1:]]
         tensor.shapeSignature = None
         self._wide.add(index)
@@ -161,7 +163,7 @@ class _Copy:
         return True
 
     def _constant(self, operator: Any, position: int) -> npt.NDArray[np.int32] | None:
-        """Returns a constant input of whole numbers, None where it is computed."""
+        """Returns a constant integer input; None if it is computed."""
         index = operator.inputs[position]
         tensor = self._graph.tensors[index]
         data = self._model.buffers[tensor.buffer].data
@@ -170,7 +172,7 @@ class _Copy:
         return np.frombuffer(bytes(data), np.int32).reshape(self._shape(index))
 
     def _replace_constant(self, operator: Any, position: int, values: npt.NDArray[np.int32]) -> None:
-        # The buffers belong to all batch sizes, so that this one gets its own.
+        # The buffers belong to all batch sizes, so this one gets its own.
         buffer = copy.copy(self._model.buffers[0])
         buffer.data = list(values.astype(np.int32).tobytes())
         self._model.buffers.append(buffer)

@@ -1,4 +1,4 @@
-"""The graphs that are exported: fixed batch 1, stable names, the output head appended to the decoder."""
+"""The exported graphs: batch size 1, stable names, and the output head appended to the decoder."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ class Graph:
     """One component ready for conversion.
 
     Attributes:
-        function: A `tf.function` of named inputs of batch 1 that returns a dict of named outputs.
+        function: A `tf.function` of named inputs with batch size 1 that returns a dict of named outputs.
         model: The Keras model inside, kept alive for the converter.
-        inputs: In order, shapes with the batch.
-        fused_shuffles: How many depth-to-space rewrites were made.
+        inputs: Inputs in order; shapes include the batch.
+        fused_shuffles: Number of depth-to-space rewrites.
     """
 
     function: Any
@@ -35,16 +35,16 @@ class Graph:
 
 
 def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Runs a component with its output head: what every artifact has to reproduce.
+    """Runs a component with its output head, which every artifact has to reproduce.
 
     Args:
         component: Which part of the VAE `model` is.
         model: The Keras model; an encoder returns (z_mean, z_log_var), a decoder the likelihood's parameters.
-        vae: Gives the interface.
+        vae: The interface of the VAE.
         inputs: By name, as `vae.inputs(component)` lists them, with any batch; `eps` instead of `seed` and `index`.
 
     Returns:
-        `z_mean`, `z_log_var [N, D]`, `image [N, H, W, C]` in `vae.image_range`, flat where the original's is, or
+        `z_mean`, `z_log_var [N, D]`, `image [N, H, W, C]` in `vae.image_range`, flat if the original's is, or
         `z [N, D]`.
     """
     values = list(inputs.values())
@@ -56,10 +56,10 @@ def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapp
 
 
 def check_interface(component: Component, model: Any, vae: VaeSpec) -> None:
-    """Refuses a model whose interface is not the component's.
+    """Checks that a model has the interface of its component.
 
     Raises:
-        ExportError: an input or output has another shape than the VAE's.
+        ExportError: the shape of an input or output differs from the VAE's.
     """
     expected_inputs = [(None, *spec.shape[1:]) for spec in vae.inputs(component)]
     latent = (None, vae.latent_dim)
@@ -81,7 +81,7 @@ def build_graph(component: Component, model: Any, vae: VaeSpec, *, fuse: bool = 
     Args:
         component: Which part of the VAE `model` is.
         model: The Keras model.
-        vae: Gives the interface.
+        vae: The interface of the VAE.
         fuse: Make depth-to-space one operator; else its transpose has five dimensions in place of six.
     """
     tf = import_tensorflow()
@@ -100,7 +100,7 @@ def build_graph(component: Component, model: Any, vae: VaeSpec, *, fuse: bool = 
 def function_of(apply: Callable[..., dict[str, Any]], inputs: tuple[TensorSpec, ...]) -> Any:
     """Returns a `tf.function` of named inputs."""
     tf = import_tensorflow()
-    # The converters take the inputs' names from the arguments' names, so these have to be written out.
+    # The converters take the names of inputs from the names of arguments, so these must be spelled out.
     bodies: dict[tuple[str, ...], Callable[..., dict[str, Any]]] = {
         ("x",): lambda x: apply(x=x),
         ("x", "label"): lambda x, label: apply(x=x, label=label),
@@ -116,7 +116,7 @@ def _frozen(function: Any, inputs: tuple[TensorSpec, ...]) -> Any:
     """Returns the function with its weights as constants.
 
     The TFLite converter does not find the variables of Keras 3 and of wrapped models: its file would read them from
-    memory that nobody has filled.
+    uninitialized memory.
     """
     tf = import_tensorflow()
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2

@@ -1,7 +1,7 @@
-"""What an artifact shows to apps: pixels or real numbers, and how many samples one call takes.
+"""The interface of an artifact for apps: pixels or real numbers, and the number of samples per call.
 
-Both are put around a finished file. What it computes is not converted or quantized again, so that every variant of an
-artifact has the same numbers.
+Both are added to a finished file. Its computation is not converted or quantized again, so every variant of an artifact
+gives the same values.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ class Shown:
     """A file with its interface.
 
     Attributes:
-        content: Its bytes.
-        batches: Batch sizes that it runs.
-        notes: What is special about it, in words.
+        content: The bytes of the file.
+        batches: Batch sizes that it supports.
+        notes: Notes on its special properties.
     """
 
     content: bytes
@@ -29,13 +29,13 @@ class Shown:
 
 
 def show(content: bytes, spec: ArtifactSpec, vae: VaeSpec, batches: tuple[int, ...]) -> Shown:
-    """Gives a file of batch 1 and float32 images the interface that is asked for.
+    """Gives a file with batch size 1 and float32 images the requested interface.
 
     Args:
         content: The file.
-        spec: Says how images are stored.
-        vae: Gives the range of images.
-        batches: Batch sizes, the first one 1.
+        spec: Specifies how images are stored.
+        vae: Specifies the range of images.
+        batches: Batch sizes, starting with 1.
 
     Raises:
         ExportError: an operator mixes samples; the message names it.
@@ -49,8 +49,8 @@ def show(content: bytes, spec: ArtifactSpec, vae: VaeSpec, batches: tuple[int, .
     if batches == (1,):
         return Shown(content=content, batches=batches, notes=tuple(notes))
     if spec.format is Format.ONNX and spec.precision is Precision.DYNAMIC_INT8:
-        # One sample would change with those that share its call.
-        notes.append("batch 1 alone: ONNX finds the range of activations over all samples of a call")
+        # A sample's result would depend on the others in the same call.
+        notes.append("only batch size 1: ONNX determines the range of activations over all samples of a call")
         return Shown(content=content, batches=(1,), notes=tuple(notes))
     wide = batches_tflite.add_batches(content, batches) if is_tflite else batches_onnx.open_batch(content)
     sizes = ", ".join(str(batch) for batch in batches)
@@ -60,15 +60,16 @@ def show(content: bytes, spec: ArtifactSpec, vae: VaeSpec, batches: tuple[int, .
 
 
 def check_images(artifacts: tuple[ArtifactSpec, ...], vae: VaeSpec) -> None:
-    """Refuses pixels where nobody knows what black and white are.
+    """Refuses pixels if the values of black and white are unknown.
 
     Raises:
-        SpecError: the decoder returns images of any range.
+        SpecError: the decoder returns images of an unknown range.
     """
     for artifact in artifacts:
         if artifact.image_dtype is ImageDtype.UINT8 and not vae.range_is_strict:
             low, high = vae.image_range
             raise SpecError(
-                f"{artifact.filename} needs images of a known range, and the decoder's may leave {low:g} to {high:g}: "
-                f"name it with --decoder-output (probabilities, logits or tanh), or leave out --image-dtype uint8"
+                f"{artifact.filename} needs images of a known range, but the decoder's may exceed {low:g} to "
+                f"{high:g}: state the kind with --decoder-output (probabilities, logits or tanh), or leave out "
+                f"--image-dtype uint8"
             )

@@ -1,7 +1,7 @@
-"""Joining two exported files into one: the output of the first becomes the input of the second.
+"""Merging of two exported files: the output of the first becomes the input of the second.
 
-Weights and operators are taken over as they are, so that the second file's part of the result computes what it
-computed alone, quantized or not.
+Weights and operators are copied as they are, so the second file's part of the result computes the same as before,
+quantized or not.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ def merge_tflite(first: bytes, second: bytes, tensor: str) -> bytes:
         tensor: Name in the signatures.
 
     Raises:
-        ExportError: the files do not fit together.
+        ExportError: the files are not compatible.
     """
     from ai_edge_litert.tools import flatbuffer_utils
 
@@ -60,7 +60,7 @@ def merge_tflite(first: bytes, second: bytes, tensor: str) -> bytes:
 
 
 class _Offsets:
-    """Where the second file's parts come to lie in the first one's lists."""
+    """Positions of the second file's parts in the lists of the first."""
 
     def __init__(self, model: Any, *, source: int, target: int) -> None:
         self.buffers = len(model.buffers)
@@ -80,13 +80,13 @@ def _signature_index(tensors: Any, name: str) -> int:
         if entry.name.decode() == name:
             return int(entry.tensorIndex)
     names = ", ".join(entry.name.decode() for entry in tensors)
-    raise ExportError(f"two files are joined at {name!r}, and one has {names}")
+    raise ExportError(f"two files are merged at {name!r}, but one has {names}")
 
 
 def _check_fit(output: Any, target: Any, name: str) -> None:
     shapes = [list(tensor.shape) for tensor in (output, target)]
     if shapes[0] != shapes[1] or output.type != target.type:
-        raise ExportError(f"two files are joined at {name!r}, which must be alike in both, got {shapes}")
+        raise ExportError(f"two files are merged at {name!r}, which must be the same in both, got {shapes}")
 
 
 def _join_interface(model: Any, other: Any, offsets: _Offsets) -> None:
@@ -108,7 +108,7 @@ def _metadata(model: Any) -> dict[str, Any]:
 
 
 def _minimum_version(model: Any) -> str:
-    """Returns the oldest runtime that has the file's operators, as the converter noted it; empty where it did not."""
+    """Returns the oldest runtime that supports the file's operators, as noted by the converter; may be empty."""
     buffer = _metadata(model).get(_MINIMUM_VERSION)
     return bytes(buffer.data).split(b"\0")[0].decode() if buffer is not None else ""
 
@@ -132,7 +132,7 @@ def merge_onnx(first: bytes, second: bytes, tensor: str) -> bytes:
         tensor: Name in both.
 
     Raises:
-        ExportError: the files do not fit together.
+        ExportError: the files are not compatible.
     """
     import onnx
 
@@ -143,7 +143,7 @@ def merge_onnx(first: bytes, second: bytes, tensor: str) -> bytes:
         joined = onnx.compose.merge_models(part, models[1], io_map=[(tensor, tensor)])
         onnx.checker.check_model(joined, full_check=True)
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as e:
-        raise ExportError(f"two files cannot be joined at {tensor!r}: {str(e).strip().splitlines()[0][:200]}") from e
+        raise ExportError(f"two files cannot be merged at {tensor!r}: {str(e).strip().splitlines()[0][:200]}") from e
     joined.producer_name, joined.producer_version = models[1].producer_name, models[1].producer_version
     del joined.opset_import[1:]
     joined.graph.name = models[1].graph.name

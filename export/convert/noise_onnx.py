@@ -1,7 +1,7 @@
 """Noise as an ONNX graph, from a seed and an index, written node by node.
 
-onnxruntime adds int32 and shifts uint32, and has no operator for both, so every word is kept in the type that it was
-computed in and cast where the other one is needed. The exclusive or is in ONNX from operator set 18 on.
+onnxruntime adds int32 and shifts uint32, but does not do both for one type, so every word keeps the type in which it
+was computed and is cast where the other one is needed. ONNX has an exclusive or since operator set 18.
 
 OpenVINO (2026.4.1) gives unsigned words a sign and shifts them right by a division in float32, see
 `findings/openvino_integer_division.sh`. So what is shifted right has at most 24 significant bits here, and the bits

@@ -1,7 +1,7 @@
 """Noise as a TensorFlow graph for TFLite, from a seed and an index.
 
 TFLite's exclusive or and shifts work on int32, its shifts to the right keep the sign and it has no bitwise and, so a
-rotation is made of what there is. 32-bit additions and multiplications wrap around.
+rotation is composed of other operators. 32-bit additions and multiplications wrap around.
 """
 
 from __future__ import annotations

@@ -23,7 +23,7 @@ def convert_float32(graph: Graph) -> bytes:
     """Converts a graph and checks the result.
 
     Raises:
-        ExportError: the graph needs operators outside the standard, has stray inputs, or does not check.
+        ExportError: the graph needs non-standard operators, has stray inputs, or fails the check.
         TargetError: onnx or tf2onnx is not installed.
     """
     try:
@@ -37,7 +37,7 @@ def convert_float32(graph: Graph) -> bytes:
             model, _ = tf2onnx.convert.from_function(graph.function, graph.signature(), opset=OPSET)
     except Exception as e:
         raise ExportError(f"tf2onnx failed: {str(e).splitlines()[0][:300] if str(e) else type(e).__name__}") from e
-    # tf2onnx keeps going when it meets an operator that it cannot express.
+    # tf2onnx continues after an operator that it cannot express.
     refuse_foreign_onnx(model, OPSET)
     inputs = [value.name for value in model.graph.input]
     names = [spec.name for spec in graph.inputs]
@@ -50,10 +50,10 @@ def convert_float32(graph: Graph) -> bytes:
 
 
 def _name_parts(graph: Any) -> None:
-    """Takes the counters out of the names of nodes and tensors: they count over all that a process has converted.
+    """Removes the counters from the names of nodes and tensors, which count over all conversions of a process.
 
-    Recipes name layers by them, and the same model shall give the same bytes. What is called alike is numbered in graph
-    order. A graph with graphs inside, which refer to names outside, keeps its names.
+    Recipes refer to layers by name, and the same model must give the same bytes. Equal names are numbered in graph
+    order. A graph with subgraphs, which refer to outer names, keeps its names.
     """
     if any(attribute.HasField("g") for node in graph.node for attribute in node.attribute):
         return
@@ -77,13 +77,13 @@ def _name_parts(graph: Any) -> None:
 
 
 class _Names:
-    """Names that are each given once."""
+    """A set of unique names."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
 
     def new(self, stem: str) -> str:
-        """Returns the stem, from the second time on with a number."""
+        """Returns the stem, with a number from the second time on."""
         self._counts[stem] = self._counts.get(stem, 0) + 1
         return stem if self._counts[stem] == 1 else f"{stem}__{self._counts[stem]}"
 
@@ -91,8 +91,8 @@ class _Names:
 def convert_float16(float32: bytes) -> bytes:
     """Stores the weights in half precision and casts them back where they are used.
 
-    The arithmetic stays float32 and runtimes fold the casts when they load the file, so that it costs no time and
-    means the same as TFLite's float16.
+    The arithmetic stays float32 and runtimes fold the casts when they load the file, so this does not cost any time
+    and matches TFLite's float16.
     """
     import onnx
     from onnx import helper, numpy_helper

@@ -1,4 +1,4 @@
-"""Only operators of the standard: what needs others would not run on a device, and is refused with their names."""
+"""Refusal of non-standard operators, which would not run on a device, by name."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ from pocketvae.errors import ExportError
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
-# How the TFLite converter lists what it would need: operators of TensorFlow itself (Flex), and those nobody has.
+# How the TFLite converter lists missing operators: those of TensorFlow itself (Flex), and unknown ones.
 _LISTED = re.compile(r"^(?:TF Select|Custom) ops: (.+)$", re.MULTILINE)
 _SINGLE = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
 
 
 def conversion_error(message: str) -> ExportError:
-    """Builds the error for what the TFLite converter said, with the operators that TFLite has not got."""
+    """Builds the error for a message of the TFLite converter, with the operators that TFLite does not have."""
     names = {name.strip() for listed in _LISTED.findall(message) for name in listed.split(",")}
     names |= set(_SINGLE.findall(message))
     if names:
         return ExportError(f"TFLite has no built-in operator for {', '.join(sorted(names))}: {_HINT}")
     lines = [line for line in message.splitlines() if line.strip()]
-    return ExportError(f"the TFLite converter failed: {lines[0][:300] if lines else 'without a reason'}")
+    return ExportError(f"the TFLite converter failed: {lines[0][:300] if lines else 'no reason given'}")
 
 
 def refuse_custom_tflite(content: bytes) -> None:
-    """Refuses a TFLite file with operators that are not built into the runtime.
+    """Checks that all operators of a TFLite file are built into the runtime.
 
     Raises:
-        ExportError: with their names.
+        ExportError: some are not; the message names them.
     """
     from ai_edge_litert import schema_py_generated as schema
 
@@ -40,21 +40,21 @@ def refuse_custom_tflite(content: bytes) -> None:
 
 
 def refuse_foreign_onnx(model: Any, opset: int) -> None:
-    """Refuses an ONNX model with operators outside the standard: such a file loads nowhere.
+    """Checks that all operators of an ONNX model are standard, since other files cannot be loaded.
 
     Args:
         model: The ONNX model.
         opset: Version of the standard's operator set.
 
     Raises:
-        ExportError: with their names.
+        ExportError: some are not; the message names them.
     """
     names = {_full_name(node) for node in model.graph.node if not _is_standard(node, opset)}
     if names:
         raise ExportError(f"ONNX has no operator for {', '.join(sorted(names))}: {_HINT}")
 
 
-_HINT = "build the model from others, as Flex and custom operators are in no device's runtime"
+_HINT = "build the model from other operators, because device runtimes do not contain Flex and custom operators"
 
 
 def _custom_name(code: Any) -> str:

@@ -1,4 +1,4 @@
-"""Pixels in place of real numbers at the edge of an ONNX file, with operators of the standard alone."""
+"""Pixels as input or output of an ONNX file, with standard operators."""
 
 from __future__ import annotations
 

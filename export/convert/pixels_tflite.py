@@ -1,4 +1,4 @@
-"""Pixels in place of real numbers at the edge of a TFLite file: three or four operators, all of them built in."""
+"""Pixels as input or output of a TFLite file, with three or four built-in operators."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ def with_pixels(content: bytes, component: Component, image_range: tuple[float, 
 
     Args:
         content: A file of one subgraph and one signature whose image is float32.
-        component: An encoder takes pixels, the others return them, half a step rounded up.
-        image_range: What 0 and 255 stand for.
+        component: An encoder takes pixels, the others return them, rounded half up.
+        image_range: The values that 0 and 255 represent.
 
     Raises:
         ExportError: the image is not float32.

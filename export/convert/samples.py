@@ -1,4 +1,4 @@
-"""Samples one by one, as converters take them."""
+"""Samples one at a time, as converters take them."""
 
 from __future__ import annotations
 

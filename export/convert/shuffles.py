@@ -13,9 +13,9 @@ _INTERLEAVE = (1, 3, 2, 4, 5)
 def fuse_depth_to_space(model: Any) -> tuple[Any, int]:
     """Returns the model with every Reshape, Permute, Reshape that shuffles channels into space as one operator.
 
-    Keras has no depth-to-space layer, so models spell it with three standard ones. As one operator it needs no
-    six-dimensional transpose, which several runtimes and accelerators have not got. The values are moved, never
-    computed, so the result is bit for bit the same.
+    Keras has no depth-to-space layer, so models express it with three standard ones. As one operator it does not need
+    a six-dimensional transpose, which several runtimes and accelerators do not support. Values are only moved, so the
+    result is bit-identical.
 
     Args:
         model: A functional Keras 2 model; others are returned as they are.

@@ -34,7 +34,7 @@ def convert_float16(graph: Graph) -> bytes:
 
 
 def convert_dynamic_int8(graph: Graph) -> bytes:
-    """Converts with int8 weights per channel; activations are quantized as they come."""
+    """Converts with int8 weights per channel; activations are quantized on the fly."""
     tf = import_tensorflow()
 
     def configure(converter: Any) -> None:
@@ -56,7 +56,7 @@ def convert_int16x8(graph: Graph, calibration: Inputs) -> bytes:
 
 
 def calibrate_with(converter: Any, calibration: Inputs) -> None:
-    """Lets a converter find the ranges of activations with samples."""
+    """Sets the samples with which a converter finds the ranges of activations."""
     tf = import_tensorflow()
 
     converter.optimizations = [tf.lite.Optimize.DEFAULT]
@@ -64,10 +64,10 @@ def calibrate_with(converter: Any, calibration: Inputs) -> None:
 
 
 def convert(graph: Graph, configure: Callable[[Any], None]) -> bytes:
-    """Converts to built-in operators alone.
+    """Converts to built-in operators only.
 
     Args:
-        graph: What to convert.
+        graph: The graph to convert.
         configure: Sets the converter's options.
 
     Raises:
@@ -79,7 +79,7 @@ def convert(graph: Graph, configure: Callable[[Any], None]) -> bytes:
         # Calibration runs on the interpreter inside TensorFlow, which announces its move to LiteRT at every use.
         warnings.filterwarnings("ignore", message=r"\s*Warning: tf.lite.Interpreter is deprecated")
         converter = tf.lite.TFLiteConverter.from_concrete_functions([concrete], graph.model)
-        # Built-in operators alone: Flex and custom operators would not run on a device.
+        # Only built-in operators: Flex and custom operators would not run on a device.
         converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS]
         configure(converter)
         try:

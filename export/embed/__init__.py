@@ -1,1 +1,1 @@
-"""What an exported file says of itself, and files that are made for firmware."""
+"""Metadata and golden pairs inside exported files, and C++ sources for firmware."""

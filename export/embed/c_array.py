@@ -1,4 +1,4 @@
-"""A TFLite artifact as C++ source, for firmware that has no file system."""
+"""A TFLite artifact as C++ source, for firmware without a file system."""
 
 from __future__ import annotations
 
@@ -19,22 +19,24 @@ def embed_in_c(bundle_path: Path, artifact_name: str, out: Path, *, force: bool 
 
     Args:
         bundle_path: The bundle.
-        artifact_name: Of a TFLite file in it, for example `decoder.int8_io.tflite`.
-        out: The folder to make.
-        force: Replace `out` where it exists.
+        artifact_name: Name of a TFLite file in it, for example `decoder.int8_io.tflite`.
+        out: The folder to create.
+        force: Replace `out` if it exists.
 
     Returns:
         The header and the source.
 
     Raises:
-        ManifestError: the bundle is damaged, or has not got the artifact.
-        SpecError: the artifact is no TFLite file.
+        ManifestError: the bundle is damaged, or does not have the artifact.
+        SpecError: the artifact is not a TFLite file.
         OutputExistsError: `out` exists and `force` is off.
     """
     bundle = open_bundle(bundle_path)
     artifact = bundle.manifest.artifact(artifact_name)
     if artifact.format is not Format.TFLITE:
-        raise SpecError(f"firmware runs TFLite files, got {artifact_name}: name one that ends with .tflite")
+        raise SpecError(
+            f"only TFLite files can be embedded in firmware, got {artifact_name}: name one that ends in .tflite"
+        )
     name = c_name(artifact)
     content = bundle.artifact_path(artifact).read_bytes()
     with staged_directory(out, force=force) as staging:
@@ -44,7 +46,7 @@ def embed_in_c(bundle_path: Path, artifact_name: str, out: Path, *, force: bool 
 
 
 def c_name(artifact: ArtifactRecord) -> str:
-    """Returns what files and symbols are called: `decoder_int8`."""
+    """Returns the name of files and symbols, such as `decoder_int8`."""
     return f"{artifact.component}_{artifact.precision}"
 
 

@@ -1,4 +1,4 @@
-"""Writing into an exported file what it is, with a few golden pairs: the last step of making it."""
+"""Writing of metadata and a few golden pairs into an exported file: the last step of making it."""
 
 from __future__ import annotations
 
@@ -44,13 +44,13 @@ _MODEL_VERSION = 1
 
 @dataclass(frozen=True, kw_only=True)
 class Statement:
-    """What an export says in every file.
+    """The metadata that an export writes into every file.
 
     Attributes:
-        name: Of the model.
-        licence: Of the model's weights; empty where nothing is stated.
-        author: As stated.
-        sources: Component to the SHA-256 of the original model's file.
+        name: Name of the model.
+        licence: Licence of the model's weights; may be empty.
+        author: Author of the model; may be empty.
+        sources: SHA-256 of the original model's file by component.
         with_goldens: Whether golden pairs go into the files.
     """
 
@@ -63,7 +63,7 @@ class Statement:
 
 @dataclass(frozen=True, kw_only=True)
 class Unembedded:
-    """An artifact that is finished but for its metadata.
+    """An artifact that is finished except for its metadata.
 
     Attributes:
         content: The file.
@@ -85,16 +85,16 @@ def embed(unembedded: Unembedded, statement: Statement, candidates: Candidates) 
 
     Args:
         unembedded: The artifact.
-        statement: What the export says in every file.
+        statement: The metadata of every file of the export.
         candidates: The goldens to choose from.
 
     Raises:
-        ManifestError: the file is not of its format.
-        ExportError: the file has such metadata already.
+        ManifestError: the file does not have its format.
+        ExportError: the file already has such metadata.
     """
     goldens, stored = None, b""
     if statement.with_goldens:
-        # In an ONNX file base64 makes three bytes four.
+        # In an ONNX file base64 turns three bytes into four.
         share = 0.75 if unembedded.record.format is Format.ONNX else 1.0
         goldens, stored = choose_goldens(candidates, int(share * len(unembedded.content)))
     record = _record(unembedded, statement, goldens)

@@ -1,8 +1,8 @@
-"""Choosing the golden pairs that go into a file, and packing them small.
+"""Selection and packing of the golden pairs that go into a file.
 
-Tolerances speak of all goldens, of their 99th percentile or mean. A few pairs stand for all of them where the artifact
-deviates on them as it does on the whole: a file that passes in its bundle then passes alone, one that misses its
-budget there misses it alone.
+Tolerances apply to all goldens, to their 99th percentile or mean. A few pairs are representative if the artifact
+deviates on them as it does on all: a file that passes in its bundle then also passes alone, and one that exceeds its
+budget there also exceeds it alone.
 """
 
 from __future__ import annotations
@@ -35,14 +35,14 @@ _HALF_PRECISION_FROM = 1 / 256
 
 @dataclass(frozen=True, kw_only=True)
 class Candidates:
-    """All goldens of a component, and what the artifact made of them.
+    """All goldens of a component, and the artifact's outputs for them.
 
     Attributes:
-        inputs: Input name to `[N, ...]`.
-        expected: Output name to `[N, ...]`, of the original.
-        found: The same, of the artifact.
+        inputs: Inputs `[N, ...]` by name.
+        expected: The original's outputs `[N, ...]` by name.
+        found: The same for the artifact.
         strata: Kinds of goldens, covering all N.
-        tolerances: Of the artifact.
+        tolerances: Tolerances of the artifact.
         image_span: White minus black.
     """
 
@@ -54,7 +54,7 @@ class Candidates:
     image_span: float = 1.0
 
     def error_ratio(self, chosen: Sequence[int], expected: Mapping[str, FloatArray], step: int = 1) -> float:
-        """Returns the largest ratio of an error to its limit, over the chosen goldens alone."""
+        """Returns the largest ratio of an error to its limit, over only the chosen goldens."""
         found = {name: thin(values[list(chosen)], step) for name, values in self.found.items()}
         return largest_error_ratio(
             (measure(item, expected, found, image_span=self.image_span), item.limit) for item in self.tolerances
@@ -69,8 +69,8 @@ def choose_goldens(candidates: Candidates, file_size_bytes: int) -> tuple[Embedd
     """Chooses golden pairs and packs them.
 
     Args:
-        candidates: What there is.
-        file_size_bytes: Of the artifact; the pairs take at most a twentieth of it where that is possible.
+        candidates: The available goldens.
+        file_size_bytes: Size of the artifact; if possible, the pairs take at most a twentieth of it.
 
     Returns:
         Their description, and the bytes to store.
@@ -85,10 +85,10 @@ def choose_goldens(candidates: Candidates, file_size_bytes: int) -> tuple[Embedd
 
 
 def _representative(candidates: Candidates) -> list[int]:
-    """Returns the goldens, beginning with those on which the artifact deviates as it does on all of them.
+    """Returns the goldens, starting with those on which the artifact deviates as it does on all of them.
 
-    Kinds take turns. Where all of them are within the limits, goldens that deviate more than the whole come last, and
-    where they are not, those that deviate less.
+    Kinds take turns. If all goldens together are within the limits, those that deviate more come last; otherwise those
+    that deviate less.
     """
     count = len(next(iter(candidates.expected.values())))
     single = np.array([candidates.error_ratio([index], _rows(candidates.expected, [index])) for index in range(count)])
@@ -122,7 +122,7 @@ def _pack(candidates: Candidates, chosen: list[int], step: int) -> tuple[Embedde
 def _store_outputs(
     candidates: Candidates, chosen: list[int], step: int
 ) -> list[tuple[EmbeddedArray, npt.NDArray[Any]]]:
-    """Stores the original's outputs, in half precision where that changes no verdict."""
+    """Stores the original's outputs, in half precision if that does not change the verdict."""
     limits = [item.limit for item in candidates.tolerances]
     rows = {name: thin(values, step) for name, values in _rows(candidates.expected, chosen).items()}
     if limits and min(limits) >= _HALF_PRECISION_FROM:

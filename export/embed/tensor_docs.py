@@ -1,4 +1,4 @@
-"""What the inputs and outputs of artifacts stand for, in words."""
+"""Descriptions of the inputs and outputs of artifacts."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ def tensor_doc(tensor: TensorSpec, component: Component, vae: VaeSpec) -> Tensor
     """Returns a tensor of an artifact with its meaning, its unit and the range of its values.
 
     Args:
-        tensor: As a caller sees it.
-        component: Whose input or output it is.
-        vae: Gives the interface.
+        tensor: The tensor as a caller sees it.
+        component: The component that it belongs to.
+        vae: The interface of the VAE.
     """
     meaning, unit, limits = _known(component, vae)[tensor.name]
     if tensor.holds_pixels:
@@ -34,7 +34,7 @@ def _known(component: Component, vae: VaeSpec) -> dict[str, tuple[str, str, tupl
         "z_mean": ("mean of the posterior q(z|x)", "1", None),
         "z_log_var": ("logarithm of the variance of the posterior q(z|x)", "nats", None),
         "label": ("class of the image", "class number", (0.0, float(max(vae.label_count - 1, 0)))),
-        "seed": ("names a stream of images", "1", _INT32),
+        "seed": ("selects a stream of images", "1", _INT32),
         "index": ("position in the stream of images", "1", _INT32),
     }
 

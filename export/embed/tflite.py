@@ -1,4 +1,4 @@
-"""Adding metadata to a TFLite file without touching a byte of the model.
+"""Adding of metadata to a TFLite file without changing a byte of the model.
 
 A new root table is put before the file. It points at the parts of the old one and at lists of metadata and buffers
 that are longer by what is added. The file that follows stays as the converter wrote it, moved by a multiple of 16
@@ -31,16 +31,16 @@ def add_metadata(content: bytes, entries: Mapping[str, bytes]) -> bytes:
 
     Args:
         content: The file.
-        entries: Name to value, added behind what the file has.
+        entries: Values by name, added after those of the file.
 
     Raises:
-        ManifestError: `content` is no TFLite file, or is damaged.
-        ExportError: the file has such an entry already, or a root table of an unknown kind.
+        ManifestError: `content` is not a TFLite file, or is damaged.
+        ExportError: the file already has such an entry, or a root table of an unknown kind.
     """
     taken = metadata_ranges(content).keys() & entries.keys()
     root = root_table(content)
     if taken:
-        raise ExportError(f"the file has metadata named {', '.join(sorted(taken))} already")
+        raise ExportError(f"the file already has metadata named {', '.join(sorted(taken))}")
     if any(root.field(index) is not None for index in range(_KNOWN_FIELDS, root.field_count)):
         raise ExportError("the file's root table has fields that pocketvae does not know; metadata cannot be added")
     front = _Front()

@@ -26,9 +26,9 @@ def model_metadata(record: EmbeddedRecord, inputs: Sequence[TensorDoc], outputs:
     """Returns the metadata.
 
     Args:
-        record: What is said of the file.
-        inputs: In the order of the file's own list, which the standard demands.
-        outputs: The same.
+        record: The metadata record of the file.
+        inputs: Inputs in the order of the file's own list, as the standard requires.
+        outputs: Outputs, likewise.
     """
     import flatbuffers
 

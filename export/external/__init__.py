@@ -1,1 +1,1 @@
-"""User-supplied models: what they are and what their inputs and outputs mean."""
+"""User-supplied models: inspection, and the roles of their inputs and outputs."""

@@ -1,4 +1,4 @@
-"""What a traced model does: the operators that its exported outputs depend on."""
+"""The graph of a traced model: the operators that its exported outputs depend on."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ class TracedGraph:
     """A model as a graph of operators for batch 1, its weights frozen.
 
     Attributes:
-        operators: Node name to its operator and the names of the nodes that it reads.
+        operators: For each node, its operator and the names of the nodes that it reads.
         outputs: The node behind each output.
-        shapes: Of each output.
+        shapes: Shape of each output.
         functions: Operators of all functions that loops and branches call.
     """
 
@@ -64,7 +64,7 @@ def trace(call: Callable[[Sequence[Any]], Sequence[Any]], inputs: Sequence[Tenso
 
     Args:
         call: Runs it on one value per input.
-        inputs: Their shapes, with a batch that is left open.
+        inputs: The inputs, with a dynamic batch size.
 
     Raises:
         ExportError: it cannot be traced.
@@ -78,9 +78,9 @@ def trace(call: Callable[[Sequence[Any]], Sequence[Any]], inputs: Sequence[Tenso
         with quiet_stderr():
             concrete = function.get_concrete_function(*specs)
             frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-    except Exception as e:  # a model may raise anything while it is traced
+    except Exception as e:  # A model may raise anything while it is traced.
         lines = [line for line in str(e).splitlines() if line.strip()]
-        raise ExportError(f"the model cannot be traced for one sample: {lines[0][:200] if lines else e!r}") from e
+        raise ExportError(f"the model cannot be traced with batch size 1: {lines[0][:200] if lines else e!r}") from e
     definition = frozen.graph.as_graph_def()
     return TracedGraph(
         operators={node.name: (node.op, tuple(_sources(node.input))) for node in definition.node},
@@ -91,5 +91,5 @@ def trace(call: Callable[[Sequence[Any]], Sequence[Any]], inputs: Sequence[Tenso
 
 
 def _sources(names: Sequence[str]) -> Iterator[str]:
-    # A name that begins with ^ only orders; it carries no value.
+    # A name that begins with ^ is a control dependency without a value.
     return (name.split(":")[0] for name in names if not name.startswith("^"))

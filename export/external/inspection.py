@@ -1,7 +1,7 @@
 """Inspects user-supplied models before anything is converted: what they take, what they return, what it means.
 
-Run as `python -m pocketvae.export.external.inspection`: loading a model may crash or run code, so it has a process of
-its own.
+Run as `python -m pocketvae.export.external.inspection`: loading a model may crash or run code, so it runs in a
+separate process.
 """
 
 from __future__ import annotations
@@ -31,17 +31,14 @@ from pocketvae.system.files import sha256_path
 
 FloatArray = npt.NDArray[np.float32]
 
-_JOINED_DOUBT = (
-    "the encoder's only output was taken as the mean with the log-variance behind it; "
-    "name it with --encoder-outputs (mean+log_var or log_var+mean)"
-)
+_JOINED_DOUBT = "the encoder's only output was assumed to be the mean followed by the log-variance; state this with --encoder-outputs (mean+log_var or log_var+mean)"
 _PRIOR_COUNT, _TAIL_COUNT = 48, 16
 _FLAVOURS = {Flavour.KERAS2: "Keras 2", Flavour.KERAS3: "Keras 3", Flavour.SAVED_MODEL: "SavedModel"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Inputs:
-    """Which input is the main one and which the label, None where there is none."""
+    """The main input and the label; None if there is no label."""
 
     main: int
     label: int | None
@@ -59,7 +56,7 @@ class _Inputs:
 
 
 def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
-    """Looks at the decoder, then at the encoder with the decoder's images.
+    """Inspects the decoder, then the encoder with the decoder's images.
 
     Raises:
         ExportError: a model cannot be loaded or exported; the message says why and what to do.
@@ -99,7 +96,7 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator) -> _Decod
     inputs = _find_inputs(Component.DECODER, opened, (2,), models.label_count)
     if len(opened.outputs) != 1:
         names = ", ".join(repr(output.name) for output in opened.outputs)
-        raise ExportError(f"a decoder must have one output, the image; {models.decoder} has {names}")
+        raise ExportError(f"a decoder must have one output, the image, but {models.decoder} has {names}")
     label_count = _label_count(models, opened, inputs)
     dim = _fixed(Component.DECODER, opened.inputs[inputs.main])[0]
     z = np.concatenate([samples.normal_noise(_PRIOR_COUNT, dim, rng), samples.tail_noise(_TAIL_COUNT, dim, rng)])
@@ -135,7 +132,9 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
     feed = inputs.feed(decoder.images.reshape(-1, *found), decoder.labels, opened.inputs)
     values, graph = _observe(Component.ENCODER, opened, feed)
     if not 1 <= len(values) <= 3:
-        raise ExportError(f"an encoder must return mean, log-variance and perhaps a sample, got {len(values)} outputs")
+        raise ExportError(
+            f"an encoder must return mean, log-variance and optionally a sample, got {len(values)} outputs"
+        )
     random = {index for index in range(len(values)) if graph.random_operators(index)}
     again = opened.call(feed)
     random |= {index for index, value in enumerate(values) if not np.array_equal(value, np.asarray(again[index]))}
@@ -163,10 +162,10 @@ def _standard(inputs: _Inputs, feed: list[Any]) -> Any:
 
 
 def _observe(component: Component, opened: OpenModel, feed: list[Any]) -> tuple[list[FloatArray], TracedGraph]:
-    """Runs and traces a model; refuses what does not run, and values that are not finite or not float32."""
+    """Runs and traces a model; refuses it if it does not run or returns values that are not finite or not float32."""
     try:
         values = [np.asarray(value) for value in opened.call(feed)]
-    except Exception as e:  # a model may raise anything
+    except Exception as e:  # A model may raise anything.
         lines = [line for line in str(e).splitlines() if line.strip()]
         raise ExportError(f"the {component} does not run on its own inputs: {lines[0][:200] if lines else e!r}") from e
     for tensor, value in zip(opened.outputs, values, strict=True):
@@ -188,12 +187,12 @@ def _refuse_random(component: Component, graph: TracedGraph, output: int, name: 
     if operators:
         raise ExportError(
             f"the {component}'s {name} depends on random operators ({', '.join(operators)}): "
-            f"save the model in inference mode and without its sampling"
+            f"save the model in inference mode and without sampling"
         )
 
 
 def _find_inputs(component: Component, opened: OpenModel, ranks: tuple[int, ...], label_count: int | None) -> _Inputs:
-    """Tells the main input from the label, an integer or one-hot."""
+    """Distinguishes the main input from the label, an integer or one-hot."""
     tensors = opened.inputs
     integers = [index for index, tensor in enumerate(tensors) if tensor.dtype in ("int32", "int64")]
     floats = [index for index, tensor in enumerate(tensors) if tensor.dtype == "float32"]
@@ -204,14 +203,14 @@ def _find_inputs(component: Component, opened: OpenModel, ranks: tuple[int, ...]
         integers, floats = [one_hot], [1 - one_hot]
     if len(floats) != 1 or len(integers) > 1 or len(floats) + len(integers) != len(tensors):
         raise ExportError(
-            f"a {component} must take one float32 {main}, and perhaps a label, integers [N] or one-hot [N, K], "
+            f"a {component} must take one float32 {main}, and optionally a label, integers [N] or one-hot [N, K], "
             f"got {found}"
         )
     if len(tensors[floats[0]].shape) not in ranks:
         raise ExportError(f"a {component} must take a float32 {main}, got {found}")
     for tensor in tensors:
         if tensor.shape[0] is not None:
-            raise ExportError(f"the {component}'s batch size must be left open, got {found}")
+            raise ExportError(f"the {component}'s batch size must be left open (None), got {found}")
     label = integers[0] if integers else None
     if label is None or tensors[label].dtype == "float32":
         return _Inputs(main=floats[0], label=label)
@@ -232,7 +231,7 @@ def _fixed(component: Component, tensor: Tensor) -> tuple[int, ...]:
 
 
 def _label_count(models: ExternalModels, opened: OpenModel, inputs: _Inputs) -> int:
-    """Returns the number of classes: as named, or of the model's only embedding; 0 without a label."""
+    """Returns the number of classes: as stated, or from the model's only embedding; 0 without a label."""
     if inputs.label is None:
         if models.label_count is not None:
             raise ExportError("--label-count needs a decoder that takes a label")
@@ -247,7 +246,7 @@ def _label_count(models: ExternalModels, opened: OpenModel, inputs: _Inputs) -> 
     if models.label_count is not None:
         return models.label_count
     if len(sizes) != 1:
-        raise ExportError("the number of classes must be known, and the decoder does not say: pass --label-count")
+        raise ExportError("the number of classes is unknown, because the decoder does not show it: pass --label-count")
     return sizes.pop()
 
 

@@ -17,21 +17,21 @@ INSPECT = "inspect"
 
 @dataclass(frozen=True, kw_only=True)
 class ExternalModels:
-    """Models that were not trained by pocketvae, with what the user says of them; None means: find out.
+    """Models that pocketvae did not train, with what the user states about them; None means detect.
 
     Attributes:
         decoder: A `.keras` or `.h5` file of Keras 2 or 3, or a SavedModel folder.
-        encoder: The same.
-        code: What of the models' own code may run.
+        encoder: The same for the encoder.
+        code: Which custom code may run.
         decoder_output: What the decoder returns.
         encoder_outputs: What each output of the encoder is, in order.
         image_shape: `(height, width, channels)` of a decoder that returns vectors.
-        label_count: Classes of a class-conditional VAE whose models do not say.
-        decoder_signature: Which signature of a SavedModel decodes; empty where it has one.
-        encoder_signature: Which signature of a SavedModel encodes; empty where it has one.
+        label_count: Number of classes of a class-conditional VAE whose models do not show it.
+        decoder_signature: Signature of a SavedModel that decodes; empty if there is only one.
+        encoder_signature: Signature of a SavedModel that encodes; empty if there is only one.
 
     Raises:
-        SpecError: a value is not positive, or something is said of an encoder that is not given.
+        SpecError: a value is not positive, or an encoder option is given without an encoder.
     """
 
     decoder: Path
@@ -56,20 +56,20 @@ class ExternalModels:
 
     @property
     def paths(self) -> dict[Component, Path]:
-        """The models that there are."""
+        """The models that are given."""
         encoder = {} if self.encoder is None else {Component.ENCODER: self.encoder}
         return {**encoder, Component.DECODER: self.decoder}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What was found.
+    """The result of an inspection.
 
     Attributes:
         vae: The interface that the artifacts will have.
         forms: How each model is called.
-        facts: For the manifest, in words.
-        doubts: What may have been misunderstood, in words.
+        facts: Facts for the manifest, as text.
+        doubts: Assumptions that may be wrong, as sentences.
     """
 
     vae: VaeSpec

@@ -1,4 +1,4 @@
-"""What the inputs and outputs of somebody's own model mean: decided from names, shapes and sampled values. Pure."""
+"""The roles of a user-supplied model's inputs and outputs, decided from names, shapes and sampled values."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pocketvae.spec import Likelihood
 
 
 class DecoderOutput(enum.StrEnum):
-    """What a decoder returns.
+    """The kind of values that a decoder returns.
 
     PROBABILITIES: values in [0, 1]. LOGITS: the export appends the sigmoid. TANH: values in [-1, 1]. IMAGE: values of
     any range, taken as they are.
@@ -29,14 +29,14 @@ class DecoderOutput(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class OutputMeaning:
-    """What a decoder's output was taken for.
+    """The interpretation of a decoder's output.
 
     Attributes:
         likelihood: BERNOULLI for logits, else UNKNOWN: no head is appended.
-        image_range: Black and white.
-        is_strict: Whether a value outside is a fault.
-        reason: Why, in words.
-        doubt: What may be wrong with that, in words; empty where nothing is.
+        image_range: Values of black and white.
+        is_strict: Whether a value outside this range fails.
+        reason: The reason as text.
+        doubt: What may be wrong with this, as text; empty if there is no doubt.
     """
 
     likelihood: Likelihood
@@ -61,21 +61,21 @@ def output_meaning(named: DecoderOutput | None, last_operator: str, low: float, 
     """Decides what a decoder's output is.
 
     Args:
-        named: By the user; None to find out.
+        named: Stated by the user; None to detect it.
         last_operator: TensorFlow's name of the last operator that changes values.
         low: Smallest sampled output.
         high: Largest sampled output.
 
     Raises:
-        ExportError: the samples contradict what was named.
+        ExportError: the samples contradict what the user stated.
     """
     found = named or _SQUASHING.get(last_operator)
     if found is None and last_operator in _CLIPPING and _inside(_UNIT, low, high):
         found = DecoderOutput.PROBABILITIES
-    why = f"named with --decoder-output {named}" if named else f"the last operator is {last_operator}"
+    why = f"stated with --decoder-output {named}" if named else f"the last operator is {last_operator}"
     if found is DecoderOutput.LOGITS:
         if last_operator in _SQUASHING:
-            raise ExportError(f"the decoder's output must not be logits where its last operator is {last_operator}")
+            raise ExportError(f"the decoder's output cannot be logits if its last operator is {last_operator}")
         reason = f"logits ({why}); a sigmoid was appended"
         return OutputMeaning(likelihood=Likelihood.BERNOULLI, image_range=_UNIT, is_strict=True, reason=reason)
     if found in (DecoderOutput.PROBABILITIES, DecoderOutput.TANH):
@@ -93,7 +93,7 @@ def _as_returned(named: DecoderOutput | None, why: str, low: float, high: float)
     limits = _UNIT if _inside(_UNIT, low, high) else _outward(low, high)
     doubt = ""
     if named is None:
-        doubt = f"what the decoder returns ({low:.4g} to {high:.4g}) was taken as the image itself; {_NAME_IT}"
+        doubt = f"the decoder's output ({low:.4g} to {high:.4g}) was assumed to be the image itself; {_NAME_IT}"
     return OutputMeaning(
         likelihood=Likelihood.UNKNOWN,
         image_range=limits,
@@ -108,7 +108,7 @@ def _inside(limits: tuple[float, float], low: float, high: float) -> bool:
 
 
 def _outward(low: float, high: float) -> tuple[float, float]:
-    """Rounds a range outward to three digits of its span, so that it reads well."""
+    """Rounds a range outward to three digits of its span, for readability."""
     unit = 10.0 ** math.floor(math.log10(max(high - low, 1e-6)) - 2)
     return math.floor(low / unit) * unit, math.ceil(high / unit) * unit
 
@@ -117,16 +117,16 @@ def image_shape_of(shape: tuple[int, ...], named: tuple[int, int, int] | None) -
     """Returns `(height, width, channels)` of a decoder's output.
 
     Args:
-        shape: Of one output: `(H, W, C)`, or `(P,)` for a flat one.
+        shape: Shape of one output: `(H, W, C)`, or `(P,)` for a flat one.
         named: By the user.
 
     Raises:
-        ExportError: the shape is another one, contradicts the named one, or is flat and neither a square nor three.
+        ExportError: the shape is not supported, contradicts the stated one, or is flat and not one or three squares.
     """
     if len(shape) == 3:
         found = (shape[0], shape[1], shape[2])
         if named is not None and named != found:
-            raise ExportError(f"--image-shape must be the decoder's own {_by(found)}, got {_by(named)}")
+            raise ExportError(f"--image-shape must be {_by(found)} as in the decoder, got {_by(named)}")
         return found
     if len(shape) != 1:
         raise ExportError(f"the decoder must return [N, H, W, C] or a flat [N, P], got [N, {_by(shape, ', ')}]")
@@ -138,7 +138,7 @@ def image_shape_of(shape: tuple[int, ...], named: tuple[int, int, int] | None) -
         side = math.isqrt(shape[0] // channels)
         if side * side * channels == shape[0]:
             return side, side, channels
-    raise ExportError(f"{shape[0]} values are no square image: say which with --image-shape H,W,C")
+    raise ExportError(f"{shape[0]} values are not a square image: state the shape with --image-shape H,W,C")
 
 
 def _by(shape: tuple[int, ...], separator: str = ",") -> str:
@@ -155,15 +155,15 @@ def encoder_roles(
     """Returns what each output of an encoder is.
 
     Args:
-        outputs: As the encoder declares them.
-        random: Positions of those that differ from run to run: samples.
-        named: By the user, one per output; None to find out.
+        outputs: The outputs as the encoder declares them.
+        random: Positions of samples, which differ from run to run.
+        named: Stated by the user, one per output; None to detect them.
         last_operators: TensorFlow's name of the last operator of each.
-        latent_dim: D; a single output of 2D is taken for the mean and, behind it, the log-variance.
+        latent_dim: D; a single output of width 2D is taken to be the mean followed by the log-variance.
 
     Raises:
-        ExportError: there is not exactly one mean and one spread, or the names do not tell; the message says what was
-            found.
+        ExportError: there is not exactly one mean and one spread, or the names are ambiguous; the message says what
+            was found.
     """
     if named is not None:
         roles = tuple(named)
@@ -185,7 +185,7 @@ def encoder_roles(
 
 
 def _joined_output(outputs: Sequence[Tensor], random: Set[int], latent_dim: int) -> int | None:
-    """Returns the only output that is no sample, where it is twice as wide as the latent."""
+    """Returns the only output that is not a sample, if it is twice as wide as the latent."""
     steady = [index for index in range(len(outputs)) if index not in random]
     wide = len(steady) == 1 and outputs[steady[0]].shape[1:] == (2 * latent_dim,)
     return steady[0] if wide else None
@@ -194,14 +194,14 @@ def _joined_output(outputs: Sequence[Tensor], random: Set[int], latent_dim: int)
 def label_position(inputs: Sequence[Tensor], label_count: int | None) -> int:
     """Returns which of two float inputs is a one-hot label: the other one is an image or a latent.
 
-    Decided by the number of dimensions, else by the number of classes where it is named, else by the names.
+    This is decided by the number of dimensions, else by the number of classes if stated, else by the names.
 
     Args:
-        inputs: As the model declares them.
-        label_count: As the user says.
+        inputs: The inputs as the model declares them.
+        label_count: The number of classes, if the user stated it.
 
     Raises:
-        ExportError: that does not tell them apart.
+        ExportError: they cannot be distinguished.
     """
     vectors = [index for index, tensor in enumerate(inputs) if len(tensor.shape) == 2]
     chosen = vectors
@@ -216,7 +216,7 @@ def label_position(inputs: Sequence[Tensor], label_count: int | None) -> int:
 
 
 _LABEL_NAME = re.compile(r"label|class|cond|digit|categor|one_?hot|^y$|^y_")
-_HOW = "name them in their order with --encoder-outputs, for example mean,log_var,sample"
+_HOW = "state them in order with --encoder-outputs, for example mean,log_var,sample"
 
 
 def _found(outputs: Sequence[Tensor]) -> str:
@@ -227,7 +227,7 @@ def _shape(output: Tensor) -> str:
     return ", ".join("?" if size is None else str(size) for size in output.shape[1:])
 
 
-# In this order: a log-variance's name holds "var", too.
+# The order matters: the name of a log-variance contains "var", too.
 _PATTERNS: tuple[tuple[Role, str], ...] = (
     (Role.LOG_VAR, r"logvar|logvariance|logsigma(2|sq)|lnvar"),
     (Role.LOG_STD, r"logstd|logsigma|logscale"),
@@ -238,7 +238,7 @@ _PATTERNS: tuple[tuple[Role, str], ...] = (
 
 
 def _role_of(name: str) -> Role:
-    """Returns the role that a name speaks of; X stands for none."""
+    """Returns the role that a name indicates, or None."""
     # Keras numbers equal names: z_log_var_1.
     compact = re.sub(r"[^a-z0-9]", "", re.sub(r"_\d+$", "", name.rsplit("/", 1)[-1]).lower())
     return next((role for role, pattern in _PATTERNS if re.search(pattern, compact)), Role.X)
@@ -251,11 +251,11 @@ def _refuse_doubt(outputs: Sequence[Tensor], roles: Sequence[Role], last_operato
     for output, role, last in zip(outputs, roles, last_operators, strict=True):
         if role in (Role.STD, Role.LOG_STD):
             raise ExportError(
-                f"artifacts return a log-variance, and {output.name!r} may be a standard deviation or a variance: "
-                f"say which with --encoder-outputs (log_var, std or log_std), for example mean,std"
+                f"artifacts return a log-variance, but {output.name!r} may be a standard deviation or a variance: "
+                f"state which with --encoder-outputs (log_var, std or log_std), for example mean,std"
             )
         if role is Role.LOG_VAR and last in _POSITIVE:
             raise ExportError(
-                f"{output.name!r} ends in {last}, so it is never negative and hardly a log-variance: say what it is "
-                f"with --encoder-outputs (log_var, std or log_std), for example mean,std"
+                f"{output.name!r} ends in {last}, so it is never negative and probably not a log-variance: state "
+                f"what it is with --encoder-outputs (log_var, std or log_std), for example mean,std"
             )

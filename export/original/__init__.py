@@ -1,1 +1,1 @@
-"""The original model: its samples, its outputs, its own noise."""
+"""The original model: its samples, golden outputs and noise floor."""

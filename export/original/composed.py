@@ -1,7 +1,6 @@
-"""The components that are made of others: of which, on what inputs they are compared, and what stands for the original.
+"""Components that are composed of others: their parts, golden inputs and reference.
 
-What stands for the original is the reference noise of `pocketvae.numerics.noise` and, behind it, the original Keras
-models.
+The reference is the noise of `pocketvae.numerics.noise` followed by the original Keras models.
 """
 
 from __future__ import annotations
@@ -24,7 +23,7 @@ _SEQUENCE_COUNT, _RANDOM_COUNT = 128, 128
 
 
 def parts(component: Component, vae: VaeSpec) -> tuple[Component, ...]:
-    """Returns the components whose files are joined to this one; none for those that are converted themselves."""
+    """Returns the components whose files are merged into this one; none for those that are converted directly."""
     if component is Component.GENERATOR:
         return (Component.SAMPLER, Component.DECODER)
     learned = component is Component.SAMPLER and Component.PRIOR in vae.components
@@ -32,7 +31,7 @@ def parts(component: Component, vae: VaeSpec) -> tuple[Component, ...]:
 
 
 def with_parts(components: tuple[Component, ...], vae: VaeSpec) -> tuple[Component, ...]:
-    """Returns components and all that they are made of, each once."""
+    """Returns components and all of their parts, without duplicates."""
     found: dict[Component, None] = {}
     waiting = list(components)
     while waiting:

@@ -1,4 +1,4 @@
-"""What the original model says: golden outputs, and how far it differs from itself."""
+"""The golden outputs of the original model, and how far it differs from itself."""
 
 from __future__ import annotations
 
@@ -27,10 +27,10 @@ class NoiseFloor:
     """Deviations of the original from its own golden outputs, per output name, as the largest absolute difference.
 
     Attributes:
-        float32: The same model run in other ways: what reordering of sums and other instructions alone do.
+        float32: The same model run in other ways: the effect of reordered sums and other instructions.
         float16: The same model with its weights rounded to half precision.
-        cause: The way of running that gave the value of `float32`, in words.
-        exact: Nothing is computed in floating point, so that there is no deviation anywhere.
+        cause: Description of the way of running that gave the value of `float32`.
+        exact: Whether nothing is computed in floating point, so that there is no deviation anywhere.
     """
 
     float32: dict[str, float]
@@ -52,12 +52,12 @@ class Original:
     """One component of the original model, run in the ways that a user could."""
 
     def __init__(self, component: Component, model: Any, vae: VaeSpec, *, halved: Any = None) -> None:
-        """Keeps the Keras model and its interface.
+        """Stores the Keras model and its interface.
 
         Args:
             component: Which part of the VAE `model` is; of a composed one, what follows the noise.
             model: The Keras model.
-            vae: Gives the interface.
+            vae: The interface of the VAE.
             halved: The model inside whose weights a float16 artifact stores in half precision; None for all of it.
         """
         self._component, self._model, self._vae = component, model, vae
@@ -88,17 +88,17 @@ class Original:
     def spreads(self, inputs: Inputs, golden: Outputs) -> dict[str, dict[str, float]]:
         """Returns, for each way of running, how far the original is from its golden outputs.
 
-        Of the goldens 64 are taken: their largest difference is within a few per cent of that of all.
+        Only 64 goldens are used: their largest difference is within a few percent of that of all.
         """
         tf = import_tensorflow()
         some, reference = thinned(inputs, FLOOR_SAMPLES), thinned(golden, FLOOR_SAMPLES)
         graph = tf.function(self._apply, autograph=False)
         count = _count(some)
         variants = {
-            "at batch 1": self._run(some, 1),
-            f"at batch {count}": self._run(some, count),
-            f"as a graph at batch {count}": {name: np.asarray(values) for name, values in graph(some).items()},
-            "as a graph at batch 1": _stack([graph(batch) for batch in _batches(some, 1)]),
+            "with batch size 1": self._run(some, 1),
+            f"with batch size {count}": self._run(some, count),
+            f"as a graph with batch size {count}": {name: np.asarray(values) for name, values in graph(some).items()},
+            "as a graph with batch size 1": _stack([graph(batch) for batch in _batches(some, 1)]),
         }
         return {how: _largest_difference(variant, reference) for how, variant in variants.items()}
 
@@ -124,7 +124,7 @@ def thinned(arrays: Inputs, count: int) -> dict[str, npt.NDArray[Any]]:
 
 
 def _in_half(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Rounds to half precision; what is no float32, such as a counter, stays."""
+    """Rounds to half precision; other types than float32, such as counters, stay unchanged."""
     return weight.astype(np.float16).astype(np.float32) if weight.dtype == np.float32 else weight
 
 

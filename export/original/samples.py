@@ -1,4 +1,4 @@
-"""The latents and images that an export calibrates with and is tested on: pure, seeded, stratified."""
+"""Latents and images for calibration and goldens, seeded and stratified."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _TAIL_LOW, _TAIL_HIGH = 3.0, 4.0
 
 @dataclass(frozen=True, kw_only=True)
 class Purpose:
-    """What samples are drawn for, and how many of each kind.
+    """The purpose of samples, and how many of each kind are drawn.
 
     Attributes:
-        name: Also of the images in the run's reference archive.
-        stream: Of the random generator.
-        posterior_count: Latents of the posteriors of as many images; None for one of each image there is.
+        name: Name, also of the images in the run's reference archive.
+        stream: Stream of the random generator.
+        posterior_count: Latents from the posteriors of as many images; None for one per image.
         prior_count: Draws from the prior.
         tail_count: Draws from its tails.
     """
@@ -48,10 +48,10 @@ def without_images(purpose: Purpose) -> Purpose:
 
 @dataclass(frozen=True, kw_only=True)
 class Samples:
-    """Samples of several kinds, one after the other.
+    """Samples of several kinds, one after another.
 
     Attributes:
-        inputs: Input name to `[N, ...]`.
+        inputs: Inputs `[N, ...]` by name.
         strata: The kinds, in order, covering all N.
     """
 

@@ -1,1 +1,1 @@
-"""Integers in place of floats, within a budget."""
+"""Quantization within an error budget."""

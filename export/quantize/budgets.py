@@ -1,4 +1,4 @@
-"""How exact every artifact has to be, and where each number comes from."""
+"""The limits of every artifact, and where each number comes from."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SMALLEST_FLOOR = 1e-6
 HALF_FACTOR = 2.0
 
 _PIXEL = 1 / 255
-# Nats add up over pixels: 0.1 nats of a 28x28 digit are 1.3e-4 a pixel, and a larger image has as much of each.
+# Nats add up over pixels: 0.1 nats of a 28x28 digit are 1.3e-4 per pixel, and the same per pixel of a larger image.
 _ELBO_NATS = 0.1
 _ELBO_VALUES = 784
 _DECODER_BUDGETS = {
@@ -35,12 +35,12 @@ _ENCODER_KL_NATS = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Budget:
-    """How much quantization may cost; what is None is the default.
+    """The error budget of quantization; None stands for the default.
 
     Attributes:
-        p99_steps: Grey steps of 1/255 that 99 per cent of all pixels of a decoder keep within.
-        mean_steps: Grey steps by which they may differ on average.
-        elbo_nats: By which the mean ELBO of observed images may change.
+        p99_steps: Largest error of 99 percent of a decoder's pixels, in grey steps of 1/255.
+        mean_steps: Largest mean error of its pixels, in grey steps.
+        elbo_nats: Largest change of the mean ELBO of observed images.
 
     Raises:
         SpecError: a value is not positive.
@@ -110,7 +110,7 @@ def tolerances(
     budget: Budget = DEFAULT_BUDGET,
     observed_values: int = 0,
 ) -> tuple[Tolerance, ...]:
-    """Returns what verify holds an artifact to, see `base_tolerances` and `with_pixel_rounding`."""
+    """Returns the tolerances that verify applies to an artifact, see `base_tolerances` and `with_pixel_rounding`."""
     limits = base_tolerances(spec, floor, image_span, kernel_spread, budget, observed_values)
     return with_pixel_rounding(spec, limits, image_span)
 
@@ -147,11 +147,11 @@ def base_tolerances(
     budget: Budget = DEFAULT_BUDGET,
     observed_values: int = 0,
 ) -> tuple[Tolerance, ...]:
-    """Returns what an artifact with float32 images is held to.
+    """Returns the tolerances of an artifact with float32 images.
 
-    What computes nothing in floating point must be equal. Other float artifacts are held to a multiple of the
-    original's own spread, quantized ones to a budget in the units of their use: pixel steps for what makes an image,
-    nats for an encoder.
+    Artifacts without floating-point arithmetic must be equal. Limits of other float artifacts are a multiple of the
+    original's own spread, those of quantized ones a budget in the units of their use: pixel steps for images, nats for
+    an encoder.
 
     Args:
         spec: The artifact.
@@ -196,7 +196,7 @@ def _elbo_tolerances(spec: ArtifactSpec, budget: Budget, observed_values: int) -
         limit = shared
         source = f"budget: {_ELBO_NATS:g} nats for each {_ELBO_VALUES} of {observed_values} observed values of the ELBO"
     if budget.elbo_nats is not None:
-        limit, source = budget.elbo_nats, f"budget: {budget.elbo_nats:g} nats of the ELBO, as asked for"
+        limit, source = budget.elbo_nats, f"budget: {budget.elbo_nats:g} nats of the ELBO, as requested"
     return (Tolerance(output="image", metric=ELBO_CHANGE, limit=limit, source=source),)
 
 

@@ -1,4 +1,4 @@
-"""What quantization does to the layers and inputs of one artifact."""
+"""Diagnosis of quantization: its effect on the layers and inputs of one artifact."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ _SAMPLES = 48
 def diagnose_layers(
     quantizer: Quantizer, content: bytes, plan: QuantizationPlan, goldens: Inputs, alone: Mapping[str, float]
 ) -> tuple[LayerDiagnosis, ...]:
-    """Returns what became of each layer.
+    """Returns the effect of quantization on each layer.
 
     Args:
-        quantizer: That made the file.
-        content: The file.
-        plan: That it was made with.
-        goldens: Input name to `[N, ...]`.
+        quantizer: The quantizer that made the file.
+        content: Content of the file.
+        plan: The plan that it was made with.
+        goldens: Golden inputs `[N, ...]` by name.
         alone: Layer to the error ratio when it alone is quantized; empty where unknown.
     """
     some = thinned(goldens, _SAMPLES)
@@ -71,8 +71,8 @@ def clipped_inputs(
     """Returns the share of golden inputs that quantized inputs cannot hold, by kind of sample.
 
     Args:
-        ranges: Input name to the smallest and largest real number that its integers hold.
-        goldens: Input name to `[N, ...]`.
+        ranges: Smallest and largest real number that the integers of each input can represent.
+        goldens: Golden inputs `[N, ...]` by name.
         strata: Kinds of goldens.
     """
     return tuple(

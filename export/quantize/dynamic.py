@@ -1,4 +1,4 @@
-"""Dynamic int8 within its budget: where 8 bits for all weights are too few, some layers keep theirs in float."""
+"""Dynamic int8 within its error budget: if 8 bits for all weights are too few, some layers keep float weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _FLOAT32, _INT8 = 0, 9  # of the TFLite schema's TensorType
 def quantize_within_budget(
     format: Format, source: Source, tolerances: tuple[Tolerance, ...]
 ) -> tuple[bytes, tuple[str, ...]]:
-    """Quantizes all weights, or, where that is over the budget, the largest layers that keep within it.
+    """Quantizes all weights or, if that exceeds the budget, the largest layers that stay within it.
 
     Returns:
         The file, and the names of the layers that kept their weights in float.
@@ -76,8 +76,8 @@ def _integer_layers(content: bytes) -> dict[str, int]:
 def _with_float_weights(quantized: bytes, float32: bytes, layers: tuple[str, ...]) -> bytes:
     """Puts float weights back: an operator with float weights and float activations computes in float.
 
-    The quantizer that converts this precision cannot be told to leave a layer out. Both files come from one graph, so
-    that a layer has the same name and the same inputs in both.
+    The quantizer for this precision cannot exclude layers. Both files come from one graph, so a layer has the same
+    name and the same inputs in both.
     """
     from ai_edge_litert.tools import flatbuffer_utils
 

@@ -1,4 +1,4 @@
-"""Running a file that is not written yet, and how far it is from the original on the goldens."""
+"""Running of files that are not written yet, and their deviation from the original on the goldens."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ def run_content(
 
 
 def error_ratio_of(format: Format, content: bytes, source: Source, tolerances: tuple[Tolerance, ...]) -> float:
-    """Returns the largest ratio of an error on the goldens to its limit; infinite where an output is not finite."""
+    """Returns the largest ratio of an error on the goldens to its limit; infinite if an output is not finite."""
     return error_ratio_of_outputs(run_content(format, content, source.golden_inputs), source, tolerances)
 
 
 def error_ratio_of_outputs(
     outputs: Mapping[str, FloatArray], source: Source, tolerances: tuple[Tolerance, ...]
 ) -> float:
-    """Returns the same of outputs that are there already."""
+    """Returns the same for outputs that were already computed."""
     return error_ratio_of_errors(errors_of(outputs, source, tolerances), tolerances)
 
 
 def errors_of(outputs: Mapping[str, FloatArray], source: Source, tolerances: tuple[Tolerance, ...]) -> dict[str, float]:
-    """Returns what each tolerance limits, by `OUTPUT METRIC`."""
+    """Returns the value that each tolerance limits, by `OUTPUT METRIC`."""
     return {
         error_name(tolerance): measure(
             tolerance, source.golden_outputs, outputs, image_span=source.vae.range_span, observed=source.observed

@@ -35,11 +35,11 @@ _PASSIVE = ("Relu", "Pad", "MaxPool", *_MOVERS)
 
 
 def quantize_dynamic(float32: bytes, float_layers: Sequence[str] = ()) -> bytes:
-    """Quantizes weights to uint8 per channel; activations are quantized as they come.
+    """Quantizes weights to uint8 per channel; activations are quantized on the fly.
 
     Args:
         float32: The float model.
-        float_layers: Left out, named as `weighted_layers` does.
+        float_layers: Layers to leave out, by the names of `weighted_layers`.
     """
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization import quantize_dynamic as quantize
@@ -62,7 +62,7 @@ Ranges = dict[str, tuple[float, float]]
 
 @dataclass(frozen=True, kw_only=True)
 class Calibrated:
-    """A float model with the ranges of its activations; quantizing it needs no samples any more.
+    """A float model with the ranges of its activations, so quantizing it no longer needs samples.
 
     Attributes:
         float32: The model.

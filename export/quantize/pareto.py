@@ -11,7 +11,7 @@ from pocketvae.bundle.quantization import TrialRecord
 from pocketvae.export.quantize.measured import Inputs, open_content
 from pocketvae.spec import Format
 
-# Medians of short runs differ by a few per cent when nothing has changed.
+# Medians of short runs differ by a few percent when nothing has changed.
 _SAME_TIME = 1.05
 _ROUNDS = 3
 _ROUND_S = 0.004
@@ -21,8 +21,8 @@ _WARM_UPS = 3
 def pareto_front(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
     """Returns the variants that no other dominates, smallest first, each combination of figures once.
 
-    One dominates another where it is no larger, no less exact and no slower, and better in one of the three;
-    differences in time below 5 per cent do not count.
+    One dominates another if it is not larger, less exact or slower, and better in one of the three; differences in
+    time below 5 percent do not count.
     """
     front = [one for one in trials if not any(_dominates(other, one) for other in trials)]
     unique = {(one.size_bytes, one.error_ratio): one for one in reversed(front)}

@@ -1,4 +1,4 @@
-"""Artifacts whose quantization is searched for: int8 with calibrated ranges, in both formats."""
+"""Quantizers to int8 with calibrated ranges for both formats, which the search uses."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ class Quantizer(ABC):
     """Quantizes one component to one format with the ranges of one set of calibration samples."""
 
     def __init__(self, source: Source, calibration: Inputs) -> None:
-        """Keeps what is quantized; calibration happens when it is needed."""
+        """Stores the source; calibration happens on first use."""
         self._source, self._calibration = source, calibration
 
     @property
     @abstractmethod
     def layers(self) -> Mapping[str, int]:
-        """What can be kept in float by itself: name to the number of weights, in graph order."""
+        """The layers that can be kept in float individually, with their number of weights, in graph order."""
 
     @property
     @abstractmethod

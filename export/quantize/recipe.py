@@ -1,4 +1,4 @@
-"""A quantization recipe: the outcome of a search, which makes the same artifact again without one."""
+"""Quantization recipes: the outcome of a search, which reproduces the artifact without one."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ _SEARCHED = ("int8", "int8_io")
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What to do with every layer of one artifact.
+    """The quantization of every layer of one artifact.
 
     Attributes:
         artifact: File name that the recipe is for.
-        image_shape: Of the model.
-        latent_dim: Of the model.
-        layers: Name to the number of weights; a model with others is refused.
+        image_shape: Image shape of the model.
+        latent_dim: Latent dimensions of the model.
+        layers: Number of weights by layer; a model with other layers is refused.
         float_layers: Layers to keep in float.
-        range_scales: Layer to the fraction of its output's calibrated range that the integers cover.
+        range_scales: Fraction of the calibrated output range that the integers cover, by layer.
         rewrites: Exact rewrites that the model's graph has; the layers are those of the rewritten graph.
     """
 
@@ -45,49 +45,51 @@ class Recipe:
             raise SpecError(f"a recipe is for an int8 or int8_io artifact, got {self.artifact}")
         for name in (*self.float_layers, *self.range_scales):
             if name not in self.layers:
-                raise SpecError(f"the recipe for {self.artifact} speaks of the layer {name!r} and does not list it")
+                raise SpecError(f"the recipe for {self.artifact} refers to the layer {name!r} but does not list it")
         for name, scale in self.range_scales.items():
             if not 0 < scale <= 1:
                 raise SpecError(f"a range must be scaled by more than 0 and at most 1, got {scale} for {name!r}")
 
     @property
     def plan(self) -> QuantizationPlan:
-        """What the search would have found."""
+        """The plan that the search would have found."""
         return QuantizationPlan(float_layers=self.float_layers, range_scales=self.range_scales)
 
     def check_model(self, vae: VaeSpec) -> None:
-        """Refuses a model of another interface.
+        """Checks that a model has the interface of the recipe.
 
         Raises:
             SpecError: its image or latent has another size.
         """
         if (self.image_shape, self.latent_dim) != (vae.image_shape, vae.latent_dim):
             raise SpecError(
-                f"the recipe for {self.artifact} is of a model with {list(self.image_shape)} images and "
-                f"{self.latent_dim} latent dimensions, this one has {list(vae.image_shape)} and {vae.latent_dim}"
+                f"the recipe for {self.artifact} is for a model with {list(self.image_shape)} images and "
+                f"{self.latent_dim} latent dimensions, but this one has {list(vae.image_shape)} and {vae.latent_dim}"
             )
 
     def check_layers(self, layers: Mapping[str, int]) -> None:
-        """Refuses a model of other layers.
+        """Checks that a model has the layers of the recipe.
 
         Args:
-            layers: Of the model: name to number of weights.
+            layers: Number of weights by layer of the model.
 
         Raises:
             ExportError: names the first layer that differs.
         """
         for name, size in self.layers.items():
             if name not in layers:
-                raise ExportError(f"the recipe for {self.artifact} is of another model: this one has no layer {name!r}")
+                raise ExportError(
+                    f"the recipe for {self.artifact} is for another model: this one has no layer {name!r}"
+                )
             if layers[name] != size:
                 raise ExportError(
-                    f"the recipe for {self.artifact} is of another model: layer {name!r} must have {size} weights, "
+                    f"the recipe for {self.artifact} is for another model: layer {name!r} must have {size} weights, "
                     f"got {layers[name]}"
                 )
         for name in layers:
             if name not in self.layers:
                 raise ExportError(
-                    f"the recipe for {self.artifact} is of another model: it does not list the layer {name!r}"
+                    f"the recipe for {self.artifact} is for another model: it does not list the layer {name!r}"
                 )
 
 
@@ -101,16 +103,16 @@ def read_recipes(paths: Iterable[Path]) -> dict[str, Recipe]:
 
     Raises:
         SpecError: a path is missing, a folder has none, or two are for one artifact.
-        ManifestError: a file is no recipe.
+        ManifestError: a file is not a recipe.
     """
     recipes: dict[str, Recipe] = {}
     for path in paths:
         found = sorted(path.glob("*.json")) if path.is_dir() else [path]
         if not found or not all(file.is_file() for file in found):
-            raise SpecError(f"a recipe must be a JSON file or a folder of such, got {path}")
+            raise SpecError(f"a recipe must be a JSON file or a folder of JSON files, got {path}")
         for file in found:
             recipe = decode(Recipe, file.read_bytes(), str(file))
             if recipe.artifact in recipes:
-                raise SpecError(f"two recipes are for {recipe.artifact}: name one of them")
+                raise SpecError(f"there are two recipes for {recipe.artifact}: name only one of them")
             recipes[recipe.artifact] = recipe
     return recipes

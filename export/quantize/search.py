@@ -1,4 +1,4 @@
-"""The search for the smallest quantization of a network that holds its budget."""
+"""The search for the smallest quantization of a network within its error budget."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 # Narrower ranges give finer steps to the values that are common and clip the ones that are rare.
 _RANGE_SCALES = (0.8, 0.6)
 _WORTHWHILE_GAIN = 0.99
-# A variant that uses all of its budget here may be over it where integer kernels round in another way.
+# A variant that uses all of its budget here may exceed it where integer kernels round differently.
 MARGIN = 0.95
 
 
@@ -31,7 +31,7 @@ class QuantizationPlan:
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """One quantized variant and how it did.
+    """One quantized variant and its errors.
 
     Attributes:
         plan: What it was made with.
@@ -57,14 +57,14 @@ Attempt = Callable[[QuantizationPlan], Trial]
 
 
 class Search:
-    """Tries variants, and remembers each."""
+    """Tries variants and remembers them."""
 
     def __init__(self, layer_sizes: Mapping[str, int], attempt: Attempt) -> None:
-        """Keeps what is searched.
+        """Sets up the search.
 
         Args:
             layer_sizes: Layer name to its number of weights, in graph order.
-            attempt: Makes and measures one variant.
+            attempt: Function that makes and measures one variant.
         """
         self._sizes, self._attempt = layer_sizes, attempt
         self._trials: dict[tuple[object, ...], Trial] = {}
@@ -84,10 +84,10 @@ class Search:
     def run(self) -> Trial:
         """Finds a quantization within the budget.
 
-        First the ranges: layer by layer, a narrower range is kept where it lowers the error. Where that does not hold
-        the budget, the search starts again from a network in float and quantizes layer by layer, the largest first,
-        what keeps within it. Keeping layers in float one by one instead, by their gain per weight, ends with the
-        large ones in float wherever many small errors add up. With L layers that is at most 3 L + 2 attempts.
+        First the ranges: layer by layer, a narrower range is kept where it lowers the error. If that does not meet the
+        budget, the search starts again from a network in float and quantizes layer by layer, the largest first, as
+        long as the budget is met. Keeping layers in float one by one instead, by their gain per weight, ends with the
+        large ones in float if many small errors add up. With L layers that is at most 3 L + 2 attempts.
 
         Returns:
             The smallest variant that was found within the budget, or, where none is, the one with the smallest error

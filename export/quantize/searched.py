@@ -1,4 +1,4 @@
-"""Int8 artifacts: their quantization is searched for, explained and tried with other calibration samples."""
+"""Int8 artifacts: search for their quantization, explanation, and tests with other calibration samples."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ class Searched:
 
     Attributes:
         content: The file.
-        notes: What is special about it, in words.
-        record: For the manifest.
-        recipe: Makes it again.
+        notes: Notes on its special properties.
+        record: Record for the manifest.
+        recipe: Recipe that reproduces it.
     """
 
     content: bytes
@@ -42,7 +42,7 @@ def search_artifact(
     """Finds the quantization of an int8 artifact, or applies a recipe.
 
     Raises:
-        ExportError: the recipe is of another model.
+        ExportError: the recipe is for another model.
     """
     quantizer = quantizer_for(spec, source, source.calibration)
     search = Search(quantizer.layers, partial(_attempt, spec, source, tolerances, quantizer))
@@ -132,13 +132,13 @@ def _record(trial: Trial, latency_s: float) -> TrialRecord:
 
 def _reason(spec: ArtifactSpec, search: Search, best: Trial, recipe: Recipe | None) -> str:
     if recipe is not None:
-        return "the recipe says so"
+        return "as in the recipe"
     held = sum(trial.within_budget for trial in search.trials)
     if spec.precision is Precision.INT8_IO:
-        return f"the smallest error on calibration samples of {len(search.trials)} sets of ranges, no layer in float"
+        return f"smallest error on calibration samples of {len(search.trials)} sets of ranges, with no layers in float"
     if held:
-        return f"the smallest file of the {held} of {len(search.trials)} variants within {MARGIN:.0%} of the budget"
-    return f"closest to the budget, which none of {len(search.trials)} variants holds"
+        return f"smallest file of the {held} of {len(search.trials)} variants within {MARGIN:.0%} of the budget"
+    return f"closest to the budget, which none of {len(search.trials)} variants meets"
 
 
 def _notes(best: Trial, quantizer: Quantizer, recipe: Recipe) -> tuple[str, ...]:
@@ -147,7 +147,7 @@ def _notes(best: Trial, quantizer: Quantizer, recipe: Recipe) -> tuple[str, ...]
     if recipe.float_layers:
         share = sum(layers[name] for name in recipe.float_layers) / max(1, sum(layers.values()))
         names = ", ".join(sorted(short_name(name) for name in recipe.float_layers))
-        notes.append(f"kept in float to hold the budget: {names} ({share:.1%} of the weights)")
+        notes.append(f"kept in float to meet the budget: {names} ({share:.1%} of the weights)")
     else:
         notes.append("all layers with weights are quantized")
     if plan.range_scales:

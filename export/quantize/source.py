@@ -1,4 +1,4 @@
-"""What the artifacts of one component are made from."""
+"""The source of the artifacts of one component."""
 
 from __future__ import annotations
 
@@ -28,23 +28,23 @@ _TUNING_SAMPLES = 256
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """What the artifacts of one component are made from.
+    """The source of the artifacts of one component.
 
     Attributes:
         component: Which part of the VAE.
         model: The original Keras model.
         vae: Gives the interface.
-        calibration: Input name to `[N, ...]` samples that fix activation ranges.
-        golden_inputs: Input name to `[N, ...]`.
-        golden_outputs: Output name to `[N, ...] float32`, from the original.
-        parts: The sources of the components that this one is joined from.
+        calibration: Samples `[N, ...]` by input name that determine activation ranges.
+        golden_inputs: Golden inputs `[N, ...]` by name.
+        golden_outputs: The original's outputs `[N, ...] float32` by name.
+        parts: The sources of the components that this one is merged from.
         golden_strata: Kinds of goldens.
-        other_calibrations: More sets of calibration samples, of other seeds.
-        observed: The images that the first golden latents were drawn for; None where there are none.
-        recipes: Artifact to how it is quantized, for those that are not searched for.
-        floor: Of the original; None for components that are composed.
-        rewrites: Which may be tried.
-        steps: Which rewrites the graph has.
+        other_calibrations: More sets of calibration samples, from other seeds.
+        observed: The images that the first golden latents were drawn for; None if there are none.
+        recipes: Recipe by artifact, for those that are quantized without a search.
+        floor: Noise floor of the original; None for composed components.
+        rewrites: The rewrites that may be tried.
+        steps: The rewrites that were applied to the graph.
     """
 
     component: Component

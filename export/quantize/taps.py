@@ -1,4 +1,4 @@
-"""Looking inside files: the values of chosen tensors, and the range of a quantized input."""
+"""Taps inside files: the values of chosen tensors, and the range of a quantized input."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Rewrites by name, applied to a component's graph."""
+"""The catalogue of rewrites by name, and their application to a component's graph."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What rewrites ask of a convolution in a graph, and how they pad."""
+"""Queries about convolutions in a graph, and padding, for rewrites."""
 
 from __future__ import annotations
 

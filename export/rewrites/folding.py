@@ -1,4 +1,4 @@
-"""Batch normalization and other scales, folded into the weights of the layer in front of them."""
+"""Folding of batch normalization and other scales into the weights of the preceding layer."""
 
 from __future__ import annotations
 

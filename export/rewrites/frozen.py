@@ -1,4 +1,4 @@
-"""A component as one flat graph of TensorFlow operators: what every model becomes and what rewrites edit."""
+"""A component as one flat graph of TensorFlow operators, which rewrites edit."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Operators that repeat or rearrange pixels, in every spelling that frameworks have for them."""
+"""Recognition of operators that repeat or rearrange pixels, in every form that frameworks use."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from pocketvae.errors import SpecError, unknown_name
 
 
 class Rewrite(enum.StrEnum):
-    """What can be rewritten, in the order in which it is tried."""
+    """The rewrites, in the order in which they are tried."""
 
     TRANSPOSED_CONVOLUTION = "transposed_convolution"
     RESIZE_CONVOLUTION = "resize_convolution"
@@ -83,7 +83,7 @@ def parse_rewrites(text: str) -> RewriteChoice:
     """Parses `auto`, `none`, `all` or names with commas between them.
 
     Raises:
-        SpecError: a name is unknown, or there is none.
+        SpecError: a name is unknown, or no name is given.
     """
     words = [word.strip() for word in text.split(",") if word.strip()]
     if not words:

@@ -1,4 +1,4 @@
-"""Convolutions with few output channels, which leave most of a CPU's vector units idle.
+"""Rewrite of convolutions with few output channels, which leave most of a CPU's vector units idle.
 
 Kernels compute 8 to 32 output channels at once; an image has 1 or 3. The same convolution for a whole block of `b` by
 `b` pixels at a time has `b * b` times as many: its kernel is the old one at every place of the block, its stride is b,

@@ -1,4 +1,4 @@
-"""Which of two runs is faster, on a machine that others may be using."""
+"""Paired timing: which of two runs is faster, on a machine that may be busy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What follows a layer with weights and can be computed with it: biases, scales, batch normalization, an activation."""
+"""Tails of layers: biases, scales, batch normalization and activation that can be computed with the layer."""
 
 from __future__ import annotations
 

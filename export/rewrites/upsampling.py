@@ -1,4 +1,4 @@
-"""Layers that enlarge an image, as ordinary convolutions of the small image whose results are put side by side."""
+"""Rewrite of layers that enlarge an image as ordinary convolutions of the small image with interleaved results."""
 
 from __future__ import annotations
 

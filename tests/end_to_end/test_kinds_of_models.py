@@ -96,6 +96,6 @@ def draw_as_embedded(format, vae):
 
 def test_a_prior_that_a_run_has_not_got_is_refused(tiny_run, tmp_path):
     config = ExportConfig(artifacts=plan_artifacts([Component.PRIOR]))
-    with pytest.raises(SpecError, match=r"the run has no prior: its prior is N\(0, I\), which needs none"):
+    with pytest.raises(SpecError, match=r"the run has no prior: its prior is N\(0, I\), which does not need one"):
         export_run(tiny_run, tmp_path / "bundle", config)
     assert list(tmp_path.iterdir()) == []

@@ -124,7 +124,7 @@ def test_a_recipe_makes_the_same_artifact_without_a_search(tiny_run, tiny_bundle
     for artifact in again.artifacts:
         assert (tmp_path / "again" / artifact.name).read_bytes() == (tiny_bundle / artifact.name).read_bytes()
         assert artifact.search.trial_count == 1
-        assert artifact.search.reason == "the recipe says so"
+        assert artifact.search.reason == "as in the recipe"
         assert len(artifact.search.seeds) == 1
         recipe = f"recipes/{artifact.name}.json"
         assert (tmp_path / "again" / recipe).read_text() == (tiny_bundle / recipe).read_text()
@@ -138,7 +138,7 @@ def test_a_recipe_of_other_layers_is_refused_with_the_layer_named(tiny_run, tiny
     (tmp_path / "other.json").write_text(json.dumps(text))
     artifacts = plan_artifacts([Component.DECODER], [Format.ONNX], [Precision.INT8])
     config = ExportConfig(artifacts=artifacts, recipes=read_recipes([tmp_path / "other.json"]))
-    with pytest.raises(ExportError, match=f"is of another model: layer '{first}' must have"):
+    with pytest.raises(ExportError, match=f"is for another model: layer '{first}' must have"):
         export_run(tiny_run, tmp_path / "bundle", config)
 
 

@@ -60,7 +60,7 @@ def test_a_decoder_that_holds_its_budget_on_the_generator_s_images_is_taken_over
 @pytest.mark.parametrize("error_ratio", [1.01, float("inf")])
 def test_one_that_does_not_is_quantized_anew_for_them(source, monkeypatch, error_ratio):
     made, (_, searched) = decoder_of(source, monkeypatch, error_ratio)
-    assert (made.content, made.notes) == (b"new", ("quantized anew for the latents of seeds", "note"))
+    assert (made.content, made.notes) == (b"new", ("quantized again for the latents of seeds", "note"))
     np.testing.assert_array_equal(searched.golden_inputs["z"], np.full((4, 3), 7))
     assert searched.component is Component.DECODER
 

@@ -33,7 +33,7 @@ def test_images_are_numbers_unless_pixels_are_asked_for():
     ]
     both = plan_artifacts(None, None, None, list(ImageDtype))
     assert len(both) == len(set(both)) == 31 + 27
-    with pytest.raises(SpecError, match="none of the artifacts asked for has uint8 images"):
+    with pytest.raises(SpecError, match="none of the requested artifacts has uint8 images"):
         plan_artifacts([Component.DECODER], None, [Precision.INT8_IO], [ImageDtype.UINT8])
 
 

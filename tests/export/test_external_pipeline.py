@@ -150,7 +150,9 @@ def test_the_vae_of_keras_own_example_from_the_command_line(models, tmp_path, ca
     assert manifest.provenance["decoder loaded as"].startswith("Keras 3, written by Keras 3.")
     assert manifest.provenance["decoder source sha256"] == manifest.original[Component.DECODER].sha256
     assert manifest.provenance["encoder outputs"] == "z_log_var = log_var, z_mean = mean"
-    assert manifest.provenance["calibrated and tested with"].endswith("the encoder with the decoder's images of such")
+    assert manifest.provenance["calibrated and tested with"].endswith(
+        "the encoder with the decoder's images of such latents"
+    )
     assert [s.name for s in manifest.golden(Component.ENCODER).strata] == ["decoded prior", "decoded tails"]
     assert [(s.name, s.count) for s in manifest.golden(Component.DECODER).strata] == [("prior", 256), ("tails", 64)]
     card = (out / "MODEL_CARD.md").read_text()
@@ -218,7 +220,7 @@ def test_a_tanh_image_has_its_own_range(models, tmp_path, in_process):
 
 def test_upsampling_and_an_image_of_any_range(models, tmp_path, in_process):
     result = export(tmp_path / "b", decoder=models / "keras3" / "upsample.keras")
-    assert "was taken as the image itself; name it with --decoder-output" in result.doubts[0]
+    assert "was assumed to be the image itself; name it with --decoder-output" in result.doubts[0]
     vae = verified(tmp_path / "b").manifest.vae
     assert not vae.range_is_strict
     assert vae.image_range[0] < -1
@@ -254,7 +256,7 @@ def test_images_calibrate_an_encoder(models, tmp_path, in_process, mnist_npz):
     assert [s.name for s in manifest.golden(Component.DECODER).strata] == ["posterior", "prior", "tails"]
     assert [s.name for s in manifest.golden(Component.ENCODER).strata] == ["grey"]
     assert manifest.calibration.image_count == 512
-    with pytest.raises(DataError, match=r"images must be \(8, 8, 1\) like the decoder's, got \(28, 28, 1\)"):
+    with pytest.raises(DataError, match=r"images must be \(8, 8, 1\) as for the decoder, got \(28, 28, 1\)"):
         export(tmp_path / "c", data=str(mnist_npz), decoder=folder / "example.keras", encoder=folder / "encoder.keras")
     assert not (tmp_path / "c").exists()
 
@@ -323,7 +325,7 @@ def test_depth_to_space_is_still_fused_for_keras_2(models, tmp_path, in_process)
         # Which rewrites are kept is a matter of timings, so none is tried.
         export(out, decoder=models / flavour / "shuffle.keras", names=("float32.tflite",), rewrites=NONE)
         (artifact,) = verified(out).manifest.artifacts
-        expected = ("depth-to-space as one operator in 1 places",) if flavour == "keras2" else ()
+        expected = ("number of depth-to-space fused into one operator: 1",) if flavour == "keras2" else ()
         assert artifact.notes == expected
 
 
@@ -344,7 +346,7 @@ def test_what_cannot_be_exported_is_refused_with_the_reason(models, flavour):
         ({"decoder": folder / "one_hot_decoder.keras", "label_count": 4}, r"one of two float inputs .* --label-count"),
         ({"decoder": example, "decoder_signature": "decode"}, "is a Keras model, which does not have signatures"),
         ({"decoder": example, "encoder": folder / "joined_encoder.keras", "encoder_outputs": (Role.MEAN,)}, "one mean"),
-        ({"decoder": folder / "odd_decoder.keras"}, "24 values are no square image"),
+        ({"decoder": folder / "odd_decoder.keras"}, "24 values are not a square image"),
         ({"decoder": folder / "lambda.keras"}, r"needs custom code \(Lambda\)"),
         ({"decoder": folder / "lambda.h5"}, r"needs custom code \(Lambda\)"),
         ({"decoder": example, "encoder": folder / "sampling.h5"}, "--allow-custom-code"),
@@ -396,7 +398,7 @@ def test_mean_and_log_variance_in_one_output_are_taken_apart(models, tmp_path, i
     folder = models / flavour
     given = {"decoder": folder / "example.keras", "encoder": folder / "joined_encoder.keras"}
     result = export(tmp_path / "b", **given)
-    assert any("name it with --encoder-outputs (mean+log_var or log_var+mean)" in doubt for doubt in result.doubts)
+    assert any("state this with --encoder-outputs (mean+log_var or log_var+mean)" in doubt for doubt in result.doubts)
     bundle = verified(tmp_path / "b")
     goldens = bundle.goldens(Component.ENCODER)
     keras = __import__("tf_keras" if flavour == "keras2" else "keras")

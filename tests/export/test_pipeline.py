@@ -84,7 +84,7 @@ def test_rewrites_are_recorded_and_a_generator_takes_over_those_of_its_decoder(t
         "narrow_convolution",
         1,
         True,
-        "asked for by name",
+        "requested by name",
     )
     assert record.max_difference <= decoder.tolerances[0].limit
     assert record.before_latency_s > 0

@@ -24,19 +24,19 @@ def test_the_other_way_turns_onednn_round(monkeypatch):
 
 def test_the_floor_is_that_of_the_way_that_differs_most_and_says_which():
     floor = NoiseFloor(float32={"a": 1e-6, "b": 3e-6}, float16={})
-    floor = floor.widened({"a": 2e-6, "b": 2e-6}, "at batch 1").widened({"a": 1.5e-6, "b": 2e-6}, "as a graph")
+    floor = floor.widened({"a": 2e-6, "b": 2e-6}, "with batch size 1").widened({"a": 1.5e-6, "b": 2e-6}, "as a graph")
     assert floor.float32 == {"a": 2e-6, "b": 3e-6}
-    assert floor.cause == {"a": "at batch 1"}
+    assert floor.cause == {"a": "with batch size 1"}
 
 
 def test_kernels_that_differ_widen_a_limit_up_to_what_it_was():
-    floor = NoiseFloor(float32={"image": 2e-6}, float16={}, cause={"image": "at batch 1"})
+    floor = NoiseFloor(float32={"image": 2e-6}, float16={}, cause={"image": "with batch size 1"})
 
     def limit(spread):
         (tolerance,) = tolerances(FLOAT32, floor, kernel_spread={"image": spread})
         return tolerance.limit, tolerance.source
 
-    assert limit(1e-6) == (pytest.approx(2e-5), "10 x 2.0e-06, the original against itself, most at batch 1")
+    assert limit(1e-6) == (pytest.approx(2e-5), "10 x 2.0e-06, the original against itself, most with batch size 1")
     assert limit(5e-6) == (
         pytest.approx(5e-5),
         "10 x 5.0e-06, how far the runtime's optimized and built-in kernels differ on this file",
@@ -58,7 +58,7 @@ def refusal(words):
 
 def test_an_original_that_cannot_be_run_a_second_time_is_an_error_and_leaves_no_process(tmp_path):
     first, other = worker(tmp_path, {"result": []}), worker(tmp_path, refusal("no memory"))
-    with first, pytest.raises(ExportError, match="cannot be run in another way: no memory"):
+    with first, pytest.raises(ExportError, match="cannot be run a second time in another way: no memory"):
         prepare(first, other, (Component.DECODER,), 30)
     assert other.process._process is None
 

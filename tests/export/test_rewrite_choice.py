@@ -121,7 +121,7 @@ def test_by_name_a_slower_one_is_kept_everywhere(source, timer):
         spec = ArtifactSpec(component=Component.DECODER, precision=precision, format=Format.TFLITE)
         decision = choice.decide(spec, source(BY_NAME))
         assert kept(decision) == [("transposed_convolution", "rows")]
-        assert decision.records[0].reason == "asked for by name"
+        assert decision.records[0].reason == "requested by name"
 
 
 def test_by_name_the_file_has_no_transposed_convolution(source):
@@ -173,7 +173,7 @@ def test_one_that_cannot_be_converted_is_dropped(source, timer, monkeypatch):
     spec = ArtifactSpec(component=Component.DECODER, precision=Precision.DYNAMIC_INT8, format=Format.TFLITE)
     decision = choice.decide(spec, made)
     assert kept(decision) == []
-    assert {r.reason for r in decision.records} == {"it cannot be made: the TFLite converter failed: no such operator"}
+    assert {r.reason for r in decision.records} == {"conversion failed: the TFLite converter failed: no such operator"}
 
 
 def test_nothing_to_rewrite_costs_no_time(source, timer, monkeypatch):
@@ -226,8 +226,8 @@ def test_a_16_bit_artifact_never_gets_a_depth_to_space(source, timer):
     [
         (1.4, (0.9, 0.9), "measured to be faster"),
         (1.4, (1.2, 1.3), "measured to be faster"),
-        (1.01, (0.9, 0.9), "not faster once the search keeps layers in float"),
-        (1.4, (1.2, 0.9), "the stock form holds the budget, this one does not"),
+        (1.01, (0.9, 0.9), "not faster when the search keeps layers in float"),
+        (1.4, (1.2, 0.9), "the stock form meets the budget, this one does not"),
     ],
 )
 def test_after_the_search_the_stock_form_is_raced_once_more(source, timer, speedup, shares, reason):

@@ -119,7 +119,7 @@ MIXING = {
 @pytest.mark.parametrize("name", MIXING)
 def test_an_operator_that_mixes_samples_or_is_unknown_is_refused_by_name(name):
     nodes, shape, constants = MIXING[name]
-    with pytest.raises(ExportError, match=f"only batch 1 can be made: {name} mixes samples"):
+    with pytest.raises(ExportError, match=f"only batch size 1 is possible: {name} mixes samples"):
         open_batch(model(nodes, shape, **constants))
 
 
@@ -131,5 +131,5 @@ def test_a_range_that_is_found_over_all_samples_mixes_them():
     values = [helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, 4, 6)) for name in "xy"]
     graph = helper.make_graph(nodes, "g", values[:1], values[1:])
     content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
-    with pytest.raises(ExportError, match="only batch 1 can be made: DynamicQuantizeLinear mixes samples"):
+    with pytest.raises(ExportError, match="only batch size 1 is possible: DynamicQuantizeLinear mixes samples"):
         open_batch(content)

@@ -127,7 +127,7 @@ def test_the_weights_are_there_once_and_every_signature_runs_with_xnnpack(tmp_pa
     ],
 )
 def test_an_operator_that_mixes_samples_or_is_unknown_is_refused_by_name(tmp_path, name, function):
-    with pytest.raises(ExportError, match=f"only batch 1 can be made: {name} mixes samples"):
+    with pytest.raises(ExportError, match=f"only batch size 1 is possible: {name} mixes samples"):
         widened(tmp_path, convert(function))
 
 

@@ -130,7 +130,7 @@ def test_what_is_special_is_noted(bundle):
     assert "batch sizes 1, 3, 8 share the weights, one signature each: +" in notes("decoder.int8.tflite")
     assert "dimension 'batch'" in notes("decoder.float32.onnx")
     assert "images are pixels, 0 to 255" in notes("generator.float16.uint8.onnx")
-    assert "batch 1 alone: ONNX finds the range" in notes("decoder.dynamic_int8.onnx")
+    assert "only batch size 1: ONNX determines the range" in notes("decoder.dynamic_int8.onnx")
 
 
 @pytest.mark.slow

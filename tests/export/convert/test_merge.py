@@ -38,9 +38,9 @@ def test_a_joined_onnx_file_names_one_operator_set(bundles):
 
 def test_onnx_files_of_other_shapes_are_refused(bundles):
     decoder = bundles.decoder_model(bundles.right_weight()).SerializeToString()
-    with pytest.raises(ExportError, match="two files cannot be joined at 'z'"):
+    with pytest.raises(ExportError, match="two files cannot be merged at 'z'"):
         merge(Format.ONNX, noise_onnx.build_noise(bundles.LATENT + 1, "z"), decoder, "z")
-    with pytest.raises(ExportError, match="two files cannot be joined at 'eps'"):
+    with pytest.raises(ExportError, match="two files cannot be merged at 'eps'"):
         merge(Format.ONNX, noise_onnx.build_noise(bundles.LATENT, "eps"), decoder, "eps")
 
 
@@ -78,9 +78,9 @@ def test_a_joined_tflite_file_needs_the_newer_of_two_runtimes(tiny_bundle):
 @pytest.mark.slow
 def test_tflite_files_that_do_not_fit_are_refused(tiny_bundle):
     decoder = (tiny_bundle / "decoder.float32.tflite").read_bytes()
-    with pytest.raises(ExportError, match=r"joined at 'z', which must be alike in both, got \[\[1, 5\], \[1, 4\]\]"):
+    with pytest.raises(ExportError, match=r"merged at 'z', which must be the same in both, got \[\[1, 5\], \[1, 4\]\]"):
         merge(Format.TFLITE, tflite_noise(5), decoder, "z")
-    with pytest.raises(ExportError, match="joined at 'z', and one has eps"):
+    with pytest.raises(ExportError, match="merged at 'z', but one has eps"):
         merge(Format.TFLITE, tflite_noise(4, "eps"), decoder, "z")
-    with pytest.raises(ExportError, match="joined at 'z', which must be alike"):
+    with pytest.raises(ExportError, match="merged at 'z', which must be the same"):
         merge(Format.TFLITE, tflite_noise(4), (tiny_bundle / "decoder.int8_io.tflite").read_bytes(), "z")

@@ -22,7 +22,9 @@ def test_custom_and_flex_operators_in_a_tflite_file_are_refused_by_name():
     from ai_edge_litert.schema_py_generated import BuiltinOperator
 
     refuse_custom_tflite(tflite_file(BuiltinOperator.ADD))
-    with pytest.raises(ExportError, match="TFLite has no built-in operator for Grid: build the model from others"):
+    with pytest.raises(
+        ExportError, match="TFLite has no built-in operator for Grid: build the model from other operators"
+    ):
         refuse_custom_tflite(tflite_file(BuiltinOperator.CUSTOM, "Grid"))
     with pytest.raises(ExportError, match="TFLite has no built-in operator for Erfinv"):
         refuse_custom_tflite(tflite_file(BuiltinOperator.CUSTOM, "FlexErfinv"))
@@ -35,7 +37,7 @@ def test_onnx_operators_outside_the_standard_are_refused_by_name(op, domain, nam
     from onnx import helper
 
     nodes = [helper.make_node("Relu", ["x"], ["y"]), helper.make_node(op, ["y"], ["z"], domain=domain)]
-    with pytest.raises(ExportError, match=f"ONNX has no operator for {name}: build the model from others"):
+    with pytest.raises(ExportError, match=f"ONNX has no operator for {name}: build the model from other operators"):
         refuse_foreign_onnx(helper.make_model(helper.make_graph(nodes, "g", [], [])), 17)
     refuse_foreign_onnx(helper.make_model(helper.make_graph(nodes[:1], "g", [], [])), 17)
 
@@ -51,7 +53,7 @@ def test_an_operator_of_a_later_standard_is_not_in_this_one():
 
 def test_a_converter_s_other_words_are_kept():
     assert str(conversion_error("\n  out of luck\nmore")) == "the TFLite converter failed:   out of luck"
-    assert str(conversion_error("")) == "the TFLite converter failed: without a reason"
+    assert str(conversion_error("")) == "the TFLite converter failed: no reason given"
 
 
 def graph(function):
@@ -82,7 +84,7 @@ def test_models_that_would_need_other_operators_are_refused(function, names, in_
     from pocketvae.export.quantize import tflite as tflite_quantize
 
     made = graph(function)
-    message = f"has no (built-in )?operator for {names}: build the model from others"
+    message = f"has no (built-in )?operator for {names}: build the model from other operators"
     samples = {"z": np.zeros((4, 3), np.float32)}
     for convert in (tflite.convert_float32, lambda given: tflite_quantize.calibrate(given, samples)):
         with pytest.raises(ExportError, match=message):

@@ -58,7 +58,7 @@ def test_the_schemas_own_reader_finds_everything(plain):
 
 def test_the_same_name_twice_is_refused(plain):
     once = add_metadata(plain, {"one": b"1"})
-    with pytest.raises(ExportError, match="the file has metadata named one already"):
+    with pytest.raises(ExportError, match="the file already has metadata named one"):
         add_metadata(once, {"one": b"2"})
 
 

@@ -26,7 +26,7 @@ IMAGE = {
 LATENT = {"z": ("latent vector; draw it from the realnvp prior to generate", "1", None)}
 INT32 = (-(2.0**31), 2.0**31 - 1)
 STREAM = {
-    "seed": ("names a stream of images", "1", INT32),
+    "seed": ("selects a stream of images", "1", INT32),
     "index": ("position in the stream of images", "1", INT32),
 }
 EXPECTED = {

@@ -41,7 +41,7 @@ def test_an_output_that_differs_from_run_to_run_is_the_sample():
 
 
 def test_names_that_do_not_tell_are_refused_with_what_was_found():
-    with pytest.raises(ExportError, match=r"'dense_1' \[N, 2\], 'dense_2' \[N, 2\]; name them .*--encoder-outputs"):
+    with pytest.raises(ExportError, match=r"'dense_1' \[N, 2\], 'dense_2' \[N, 2\]; state them .*--encoder-outputs"):
         roles("dense_1", "dense_2")
     with pytest.raises(ExportError, match="one mean and one log-variance"):
         roles("mean", "mean_1", "logvar")
@@ -121,7 +121,7 @@ def test_the_meaning_of_a_decoder_s_output(named, last, low, high, likelihood, l
 def test_what_was_named_must_fit_the_samples():
     with pytest.raises(ExportError, match=r"probabilities needs values in \[0, 1\], got -6 to 7"):
         output_meaning(DecoderOutput.PROBABILITIES, "BiasAdd", -6.0, 7.0)
-    with pytest.raises(ExportError, match="must not be logits where its last operator is Sigmoid"):
+    with pytest.raises(ExportError, match="cannot be logits if its last operator is Sigmoid"):
         output_meaning(DecoderOutput.LOGITS, "Sigmoid", 0.0, 1.0)
 
 
@@ -131,9 +131,9 @@ def test_image_shapes():
     assert image_shape_of((192,), None) == (8, 8, 3)
     assert image_shape_of((24,), (4, 2, 3)) == (4, 2, 3)
     for shape, named, message in (
-        ((24,), None, "24 values are no square image: say which with --image-shape"),
+        ((24,), None, "24 values are not a square image: state the shape with --image-shape"),
         ((24,), (4, 4, 1), "must have the decoder's 24 values, got 16"),
-        ((8, 8, 1), (4, 4, 4), "must be the decoder's own 8,8,1, got 4,4,4"),
+        ((8, 8, 1), (4, 4, 4), "must be 8,8,1 as in the decoder, got 4,4,4"),
         ((8, 8), None, r"must return \[N, H, W, C\] or a flat \[N, P\], got \[N, 8, 8\]"),
     ):
         with pytest.raises(ExportError, match=message):

@@ -15,7 +15,7 @@ from pocketvae.export.quantize.budgets import (
 from pocketvae.numerics.metrics import ELBO_CHANGE
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision
 
-DECODER = NoiseFloor(float32={"image": 3e-6}, float16={"image": 1e-3}, cause={"image": "as a graph at batch 1"})
+DECODER = NoiseFloor(float32={"image": 3e-6}, float16={"image": 1e-3}, cause={"image": "as a graph with batch size 1"})
 
 
 def spec(component, precision):
@@ -25,7 +25,7 @@ def spec(component, precision):
 def test_a_float_artifact_is_held_to_ten_times_the_original_s_own_spread():
     (tolerance,) = tolerances(spec(Component.DECODER, Precision.FLOAT32), DECODER)
     assert (tolerance.metric, tolerance.limit) == ("max_abs", pytest.approx(3e-5))
-    assert tolerance.source == "10 x 3.0e-06, the original against itself, most as a graph at batch 1"
+    assert tolerance.source == "10 x 3.0e-06, the original against itself, most as a graph with batch size 1"
 
 
 def test_a_spread_of_nothing_still_leaves_room_for_rounding():
@@ -127,7 +127,7 @@ def test_a_budget_that_is_asked_for_replaces_the_default():
     budget = Budget(p99_steps=2.0, mean_steps=0.5, elbo_nats=0.3)
     limits = tolerances(spec(Component.DECODER, Precision.INT8), DECODER, budget=budget, observed_values=784)
     assert [limit.limit for limit in limits] == pytest.approx([2 / 255, 0.5 / 255, 0.3])
-    assert limits[2].source == "budget: 0.3 nats of the ELBO, as asked for"
+    assert limits[2].source == "budget: 0.3 nats of the ELBO, as requested"
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, float("inf"), float("nan")])

@@ -33,7 +33,7 @@ def test_a_recipe_comes_back_from_its_file(tmp_path):
     ("changes", "message"),
     [
         ({"artifact": "decoder.float16.tflite"}, "a recipe is for an int8 or int8_io artifact, got decoder.float16"),
-        ({"float_layers": ("other",)}, "speaks of the layer 'other' and does not list it"),
+        ({"float_layers": ("other",)}, "refers to the layer 'other' but does not list it"),
         ({"range_scales": {"pixels": 1.5}}, "more than 0 and at most 1, got 1.5 for 'pixels'"),
         ({"range_scales": {"pixels": 0.0}}, "more than 0 and at most 1, got 0.0"),
     ],
@@ -44,7 +44,7 @@ def test_a_recipe_that_makes_no_sense_is_refused(changes, message):
 
 
 def test_files_that_are_no_recipes_are_refused(tmp_path):
-    with pytest.raises(SpecError, match="a recipe must be a JSON file or a folder of such"):
+    with pytest.raises(SpecError, match="a recipe must be a JSON file or a folder of JSON files"):
         read_recipes([tmp_path])
     with pytest.raises(SpecError, match="a recipe must be a JSON file"):
         read_recipes([tmp_path / "missing.json"])
@@ -59,7 +59,7 @@ def test_files_that_are_no_recipes_are_refused(tmp_path):
 def test_two_recipes_for_one_artifact_are_refused(tmp_path):
     for name in ("a.json", "b.json"):
         (tmp_path / name).write_text(encode(recipe()))
-    with pytest.raises(SpecError, match=r"two recipes are for decoder\.int8\.tflite"):
+    with pytest.raises(SpecError, match=r"there are two recipes for decoder\.int8\.tflite"):
         read_recipes([tmp_path])
 
 
@@ -79,11 +79,13 @@ def test_a_recipe_of_another_model_is_refused_with_the_layer_named(layers, messa
 
 def test_a_recipe_of_a_model_of_another_size_is_refused_before_any_work():
     recipe().check_model(VAE)
-    with pytest.raises(SpecError, match=r"\[4, 4, 1\] images and 2 latent dimensions, this one has \[8, 8, 1\] and 2"):
+    with pytest.raises(
+        SpecError, match=r"\[4, 4, 1\] images and 2 latent dimensions, but this one has \[8, 8, 1\] and 2"
+    ):
         recipe().check_model(VaeSpec(image_shape=(8, 8, 1), latent_dim=2))
 
 
 def test_a_recipe_for_what_is_not_made_is_refused():
     artifacts = plan_artifacts([Component.ENCODER], [Format.TFLITE], [Precision.INT8])
-    with pytest.raises(SpecError, match=r"decoder\.int8\.tflite, which is not among the artifacts to make"):
+    with pytest.raises(SpecError, match=r"decoder\.int8\.tflite, which is not one of the artifacts to export"):
         ExportConfig(artifacts=artifacts, recipes={"decoder.int8.tflite": recipe()})
