@@ -1,1 +1,1 @@
-"""What lies on disk: runs, bundles and what exported files say of themselves."""
+"""Documents on disk: runs, bundles and the metadata of exported files."""

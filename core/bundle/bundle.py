@@ -24,12 +24,12 @@ class Goldens:
     """Golden samples of one component.
 
     Attributes:
-        inputs: Input name to `[N, ...] float32`.
-        outputs: Output name to `[N, ...] float32`, from the original model.
+        inputs: Inputs `[N, ...] float32` by name.
+        outputs: The original model's outputs `[N, ...] float32` by name.
         strata: Kinds of samples, in order.
-        steps: Output name to every how many values of the flattened output one was kept, `[N, K]`; 1 where it is not
-            named, which means all, in shape.
-        observed: The images that the first samples were drawn for, where there are such.
+        steps: Step between the kept values of the flattened output by name, `[N, K]`; outputs that are not named are
+            complete and keep their shape.
+        observed: The images that the first samples were drawn for, if there are any.
     """
 
     inputs: dict[str, Array]
@@ -64,7 +64,7 @@ class Goldens:
         )
 
     def select(self, outputs: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[np.float32]]:
-        """Returns those values of complete outputs `[N, ...]` that the goldens hold too."""
+        """Returns those values of complete outputs `[N, ...]` that the goldens also contain."""
         return {name: thin(values, self.steps.get(name, 1)) for name, values in outputs.items()}
 
 
@@ -76,14 +76,14 @@ class Bundle:
     manifest: Manifest
 
     def artifact_path(self, artifact: ArtifactRecord) -> Path:
-        """Returns where the artifact's file lies."""
+        """Returns the path of the artifact's file."""
         return self.path / artifact.file.path
 
     def goldens(self, component: Component) -> Goldens:
         """Loads the golden samples of one component.
 
         Raises:
-            ManifestError: there are none, a file is no plain array, or counts differ.
+            ManifestError: there are none, a file is not a plain array, or counts differ.
         """
         record = self.manifest.golden(component)
         inputs = {name: _load_array(self.path / file.path) for name, file in record.inputs.items()}
@@ -113,7 +113,7 @@ class Bundle:
 
 
 def thin(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
-    """Returns every `step`-th value of each sample, `[N, ...]` to `[N, K]`; all of them, in shape, where step is 1."""
+    """Returns every `step`-th value of each sample, `[N, ...]` to `[N, K]`; step 1 keeps all and their shape."""
     return values if step == 1 else values.reshape(len(values), -1)[:, ::step]
 
 
@@ -124,11 +124,11 @@ def open_bundle(path: Path) -> Bundle:
         path: The bundle's folder.
 
     Raises:
-        ManifestError: no bundle is there, the manifest is damaged or newer, or a file is missing or changed.
+        ManifestError: the folder is not a bundle, the manifest is damaged or newer, or a file is missing or changed.
     """
     manifest_path = path / MANIFEST_NAME
     if not manifest_path.is_file():
-        raise ManifestError(f"{path} is no bundle: {MANIFEST_NAME} is missing; make one with pocketvae export")
+        raise ManifestError(f"{path} is not a bundle: {MANIFEST_NAME} is missing; create one with pocketvae export")
     manifest = decode(Manifest, manifest_path.read_bytes(), str(manifest_path))
     for record in manifest.files():
         _check_file(path, record)
@@ -149,17 +149,17 @@ def _check_file(folder: Path, record: FileRecord) -> None:
     if not file.resolve().is_relative_to(folder.resolve()):
         raise ManifestError(f"{file} leads outside the bundle")
     if not file.is_file():
-        raise ManifestError(f"{file} is missing: export the bundle again, or copy it whole")
+        raise ManifestError(f"{file} is missing: export the bundle again, or copy all of it")
     size = file.stat().st_size
     if size != record.size_bytes:
         raise ManifestError(f"{file} was changed: the manifest says {record.size_bytes} bytes, found {size}")
     if sha256_file(file) != record.sha256:
-        raise ManifestError(f"{file} was changed: its SHA-256 is not the one in the manifest")
+        raise ManifestError(f"{file} was changed: its SHA-256 differs from the one in the manifest")
 
 
 def _load_array(path: Path) -> Array:
     try:
         array: Array = np.load(path, allow_pickle=False)
     except (ValueError, OSError, EOFError) as e:
-        raise ManifestError(f"{path} is no .npy array: {e}") from e
+        raise ManifestError(f"{path} is not a .npy array: {e}") from e
     return array

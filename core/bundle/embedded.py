@@ -1,4 +1,4 @@
-"""What an exported file says of itself: its metadata, with a few golden pairs, read from the file alone.
+"""Metadata embedded in an exported file, with a few golden pairs, read from the file alone.
 
 Three entries, in a TFLite file's list of metadata or an ONNX file's `metadata_props`: `pocketvae` is the record as
 JSON, `pocketvae_goldens` the golden pairs, compressed (in an ONNX file as base64 too, since its values are text), and
@@ -30,19 +30,19 @@ RECORD, GOLDENS, CHECKSUM = "pocketvae", "pocketvae_goldens", "pocketvae_sha256"
 KEYS = (RECORD, GOLDENS, CHECKSUM)
 EMBEDDED_SCHEMA_VERSION = 1
 STORED_TYPES = ("uint8", "int32", "float16", "float32")
-# A golden pair is small; whatever claims more is not ours and must not fill the memory.
+# A golden pair is small; anything that claims more was not written by pocketvae and must not fill the memory.
 _LARGEST_BYTES = 1 << 28
 
 
 @dataclass(frozen=True, kw_only=True)
 class TensorDoc:
-    """An input or output and what it stands for.
+    """An input or output with its description.
 
     Attributes:
         tensor: Name, type, shape and quantization.
-        meaning: In words.
-        unit: Of the values; `1` for a number without one.
-        range: Of the values, where they have one.
+        meaning: Description of the values.
+        unit: Unit of the values; `1` if they have none.
+        range: Range of the values, if they have one.
     """
 
     __pydantic_config__ = STRICT
@@ -57,11 +57,11 @@ class EmbeddedArray:
     """One array of the golden pairs, as it is stored.
 
     Attributes:
-        name: Of the input or output.
-        dtype: Of the stored values, little-endian.
-        shape: `[N, ...]`; of an output of which some values were kept, `[N, K]`.
-        step: Every how many values of the flattened output one was kept; 1 means all.
-        scale: What an integer is multiplied by; 0 where values are as they are.
+        name: Name of the input or output.
+        dtype: Type of the stored values, little-endian.
+        shape: `[N, ...]`, or `[N, K]` for an output of which only some values were kept.
+        step: Step between the kept values of the flattened output; 1 means all.
+        scale: Factor for integers; 0 if values are stored as they are.
     """
 
     __pydantic_config__ = STRICT
@@ -87,9 +87,9 @@ class EmbeddedGoldens:
 
     Attributes:
         kinds: The kind of each pair, such as `prior`.
-        inputs: In the order in which they are stored.
-        outputs: Of the original model, stored behind the inputs.
-        sha256: Of the stored bytes, compressed.
+        inputs: Inputs in the order in which they are stored.
+        outputs: Outputs of the original model, stored after the inputs.
+        sha256: SHA-256 of the stored, compressed bytes.
     """
 
     __pydantic_config__ = STRICT
@@ -106,24 +106,24 @@ class EmbeddedGoldens:
 
 @dataclass(frozen=True, kw_only=True)
 class EmbeddedRecord:
-    """What is written into an exported file.
+    """The metadata of an exported file.
 
     Attributes:
         name: Of the model.
         pocketvae: The version that wrote the file.
         image_dtype: How images are stored.
-        batches: Batch sizes that the file runs.
+        batches: Batch sizes that the file supports.
         vae: The interface of the model: latent dimensions, likelihood, prior, labels.
-        inputs: With what they stand for.
-        outputs: With what they stand for.
+        inputs: Inputs with their descriptions.
+        outputs: Outputs with their descriptions.
         tolerances: The largest deviations from the original, and where each number comes from.
-        sources: Component to the SHA-256 of the original model's file.
-        licence: As the exporter stated it; empty where nothing was stated.
-        author: As stated.
-        notes: What is special about the file.
-        versions: Package name to the version that made the file.
-        content_sha256: Of the file without its pocketvae metadata.
-        goldens: Empty where they were left out.
+        sources: SHA-256 of the original model's file by component.
+        licence: Licence as stated at export; may be empty.
+        author: Author as stated at export; may be empty.
+        notes: Notes on special properties of the file.
+        versions: Versions of the packages that made the file.
+        content_sha256: SHA-256 of the file without its pocketvae metadata.
+        goldens: Golden pairs; None if they were left out.
     """
 
     __pydantic_config__ = STRICT
@@ -176,12 +176,12 @@ class EmbeddedRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class LoneFile:
-    """An exported file on its own.
+    """A single exported file.
 
     Attributes:
-        content: All of it.
-        record: What it says of itself.
-        content_sha256: Of what the file holds beside its pocketvae metadata; the record says what it has to be.
+        content: The whole file.
+        record: Its metadata.
+        content_sha256: SHA-256 of the file without its pocketvae metadata; the record has the expected value.
     """
 
     path: Path
@@ -190,7 +190,7 @@ class LoneFile:
     content_sha256: str
 
     def goldens(self) -> Goldens | None:
-        """Returns the golden pairs; None where they were left out.
+        """Returns the golden pairs; None if they were left out.
 
         Raises:
             ManifestError: they are damaged.
@@ -207,14 +207,14 @@ class LoneFile:
 
 
 def open_lone_file(path: Path) -> LoneFile:
-    """Reads what an exported file says of itself.
+    """Reads the metadata of an exported file.
 
     Args:
         path: A `.tflite` or `.onnx` file.
 
     Raises:
-        SpecError: there is no such file, or it has another ending.
-        ManifestError: it has no pocketvae metadata, or damaged or newer one, or is no such file at all.
+        SpecError: the file does not exist or has another extension.
+        ManifestError: its pocketvae metadata is missing, damaged or newer, or the file does not have its format.
     """
     if not path.is_file():
         raise SpecError(f"{path} does not exist")
@@ -228,10 +228,10 @@ def open_lone_file(path: Path) -> LoneFile:
     if RECORD not in entries:
         raise ManifestError(f"{path} has no pocketvae metadata: verify the bundle that it came from")
     if sha256_bytes(entries[RECORD]).encode() != entries.get(CHECKSUM):
-        raise ManifestError(f"{path}: its pocketvae metadata was changed: the checksum does not fit; export it again")
+        raise ManifestError(f"{path}: its pocketvae metadata was changed: the checksum does not match; export it again")
     record = decode(EmbeddedRecord, entries[RECORD], f"the metadata of {path}")
     if record.format is not format:
-        raise ManifestError(f"{path}: its metadata is of a .{record.format} file")
+        raise ManifestError(f"{path}: its metadata belongs to a .{record.format} file")
     return LoneFile(path=path, content=content, record=record, content_sha256=content_hash(format, content))
 
 
@@ -239,7 +239,7 @@ def has_record(path: Path) -> bool:
     """Whether a `.tflite` or `.onnx` file has pocketvae metadata, damaged or not.
 
     Raises:
-        ManifestError: it is no such file.
+        ManifestError: the file does not have its format.
     """
     return bool(_entries(Format(path.suffix[1:]), path.read_bytes()))
 
@@ -273,9 +273,9 @@ def _unpack(goldens: EmbeddedGoldens, stored: bytes) -> Goldens:
     arrays = (*goldens.inputs, *goldens.outputs)
     size = sum(array.size_bytes for array in arrays)
     if sha256_bytes(stored) != goldens.sha256:
-        raise ValueError("the checksum does not fit")
+        raise ValueError("the checksum does not match")
     if size > _LARGEST_BYTES or any(array.shape[0] != goldens.count for array in arrays):
-        raise ValueError("the sizes do not fit")
+        raise ValueError("the sizes do not match")
     # Never more than what the record says, whatever a crafted file unpacks to.
     data = zlib.decompressobj().decompress(stored, size + 1)
     if len(data) != size:
@@ -298,7 +298,7 @@ def _count(array: EmbeddedArray) -> int:
 
 
 def restore(stored: Array, array: EmbeddedArray) -> Array:
-    """Returns what stored values stand for: float32, or integers as they are where there is no scale."""
+    """Returns the values that are stored: float32, or integers as they are if there is no scale."""
     if array.scale:
         return (stored.astype(np.float64) * array.scale).astype(np.float32)
     if np.issubdtype(stored.dtype, np.floating):

@@ -1,4 +1,4 @@
-"""The manifest of a bundle: what is in it, where it came from and how exact it has to be.
+"""The manifest of a bundle: its content, its origin and its tolerances.
 
 Pure data. Reading a bundle from disk is `pocketvae.bundle.bundle`; writing one is the export room's pipeline.
 """
@@ -38,8 +38,8 @@ class FileRecord:
 
     Attributes:
         path: Relative to the bundle, forward slashes, inside it.
-        sha256: Of the content, hexadecimal.
-        size_bytes: Of the content.
+        sha256: SHA-256 of the content, hexadecimal.
+        size_bytes: Size of the content.
     """
 
     __pydantic_config__ = STRICT
@@ -62,15 +62,15 @@ class RewriteRecord:
     """An exact rewrite that was tried on an artifact's graph.
 
     Attributes:
-        name: Of the rewrite.
-        form: How its result is laid out; `only` where there is one way.
-        places: How many places of the graph it changes.
+        name: Name of the rewrite.
+        form: How its result is laid out; `only` if there is only one way.
+        places: Number of places in the graph that it changes.
         kept: Whether the artifact has it.
         reason: Why it was kept or dropped.
-        max_difference: Largest difference to the graph without it, both in float, on the goldens; None if not finite.
-        before_latency_s: Of one inference with what had been kept before, one thread.
-        after_latency_s: The same with this rewrite too.
-        speedup: The first by the second, in rounds of both.
+        max_difference: Largest difference from the graph without it, both in float, on the goldens; None if not finite.
+        before_latency_s: Latency of one call with the rewrites kept before, with 1 thread.
+        after_latency_s: The same with this rewrite added.
+        speedup: Ratio of the two, from rounds of both.
         speedup_at_least: Its lower bound, 99 % confidence.
     """
 
@@ -94,17 +94,17 @@ class ArtifactRecord:
     Attributes:
         file: The exported file.
         image_dtype: How images are stored.
-        inputs: In the order of the original model, for batch 1.
-        outputs: In the order of the original model, for batch 1.
-        batches: Batch sizes that the file runs, the first one 1. A TFLite file has one signature for each; an ONNX
+        inputs: Inputs in the order of the original model, for batch size 1.
+        outputs: Outputs in the order of the original model, for batch size 1.
+        batches: Batch sizes that the file supports, starting with 1. A TFLite file has one signature for each; an ONNX
             file with more than one has a symbolic dimension `batch`.
-        tolerances: What verify holds it to.
-        notes: What is special about it, for the model card: layers kept in float, rewrites.
-        rewrites: Those that were tried.
+        tolerances: The tolerances that verify applies.
+        notes: Notes for the model card, such as layers kept in float and rewrites.
+        rewrites: Rewrites that were tried.
         requires: The oldest runtime that loads it.
-        portability: How much of it each accelerator takes.
+        portability: How much of it each accelerator supports.
         layers: The precision of each layer with weights, read from the file.
-        search: How its quantization was found; None where it is not searched for.
+        search: How its quantization was found; None without a search.
     """
 
     __pydantic_config__ = STRICT
@@ -142,7 +142,7 @@ class ArtifactRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class FailureRecord:
-    """An artifact that was asked for and could not be made."""
+    """An artifact that was requested but could not be made."""
 
     __pydantic_config__ = STRICT
     artifact: str
@@ -164,12 +164,12 @@ class GoldenRecord:
     """Inputs of one component and the original model's outputs for them.
 
     Attributes:
-        inputs: Input name to a `.npy` file, `[N, ...] float32`.
-        outputs: Output name to a `.npy` file, `[N, ...] float32`.
+        inputs: A `.npy` file for each input, `[N, ...] float32`.
+        outputs: A `.npy` file for each output, `[N, ...] float32`.
         strata: Kinds of samples, in order, covering all N.
-        observed: Of a decoder, the images that its first M latents were drawn for: `x`, a `.npy` file
+        observed: For a decoder, the images that its first M latents were drawn for: `x`, a `.npy` file
             `[M, H, W, C] uint8`, 0 and 1 under a Bernoulli likelihood, and for a discretized logistic `log_scale` of
-            the original. Empty where there were no images, or their likelihood is not known.
+            the original. Empty if there were no images, or their likelihood is unknown.
     """
 
     __pydantic_config__ = STRICT
@@ -189,12 +189,12 @@ class CalibrationRecord:
     """The samples that fixed the activation ranges of quantized artifacts.
 
     Attributes:
-        seed: Of the generator that drew the latents.
+        seed: Seed of the generator that drew the latents.
         latents: Kinds of latents in the order they were used.
-        image_count: Number of images that calibrated the encoder.
-        sha256: Of all calibration samples, hexadecimal.
-        seed_count: Sets of samples that the plans of quantized artifacts were tried with.
-        coverage: Kind of golden latents to the share of their values within the range of the calibration latents.
+        image_count: Number of images that the encoder was calibrated with.
+        sha256: SHA-256 of all calibration samples, hexadecimal.
+        seed_count: Number of calibration sets that the plans of quantized artifacts were tested with.
+        coverage: Share of values within the range of the calibration latents, for each kind of golden latents.
     """
 
     __pydantic_config__ = STRICT
@@ -218,15 +218,15 @@ class Manifest:
     """A bundle's table of contents.
 
     Attributes:
-        name: Of the model; names the bundle in reports.
+        name: Name of the model, which is also the bundle's name in reports.
         vae: The interface of the model.
-        original: Component to the Keras model that the artifacts were made from, kept for benchmarks.
-        forms: How to call the originals of somebody's own VAE; empty for a run's, which are called like artifacts.
-        training: What the run reported, for example `test_negative_elbo_nats`; empty for other people's models.
-        provenance: Facts about the run in words: data, preset, seed.
-        licence: Of the model, as the exporter stated it; empty where nothing was stated.
-        author: As stated.
-        versions: Package name to the version that made the artifacts.
+        original: The Keras model of each component that the artifacts were made from, kept for benchmarks.
+        forms: Forms of user-supplied originals; empty for a run, whose models are called like artifacts.
+        training: What the run reported, for example `test_negative_elbo_nats`; empty for user-supplied models.
+        provenance: Facts about the run as text: data, preset, seed.
+        licence: Licence of the model as stated at export; may be empty.
+        author: Author as stated at export; may be empty.
+        versions: Versions of the packages that made the artifacts.
     """
 
     __pydantic_config__ = STRICT
@@ -265,7 +265,7 @@ class Manifest:
         """Returns one artifact by its file name.
 
         Raises:
-            ManifestError: the bundle has not got it; the message says which it has.
+            ManifestError: the bundle does not have it; the message says which it has.
         """
         for artifact in self.artifacts:
             if artifact.name == name:

@@ -1,4 +1,4 @@
-"""What a manifest says about the quantization of an artifact: layer by layer, and how it was found."""
+"""Records about the quantization of an artifact: layer by layer, and how it was found."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ class TrialRecord:
     """One variant that a search tried.
 
     Attributes:
-        size_bytes: Of its file.
+        size_bytes: Size of its file.
         errors: Metric to its value on the goldens.
         error_ratio: Largest ratio of an error to its limit.
-        latency_s: Of one call on one thread, the median of the quietest of some rounds in turns with the other
-            variants; of the machine of the export.
-        float_layers: Kept in float.
-        range_scales: Layer to the fraction of its calibrated range that the integers cover.
+        latency_s: Latency of one call with 1 thread on the exporting machine: the median of the quietest of several
+            rounds in turns with the other variants.
+        float_layers: Layers kept in float.
+        range_scales: Fraction of the calibrated range that the integers cover, by layer.
     """
 
     __pydantic_config__ = STRICT
@@ -32,19 +32,20 @@ class TrialRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class LayerDiagnosis:
-    """What quantization does to one layer.
+    """The effect of quantization on one layer.
 
     Attributes:
-        name: As in the search.
-        weight_count: Its weights.
+        name: Name as in the search.
+        weight_count: Number of its weights.
         error_ratio_alone: The error ratio when this layer alone is quantized; None if a recipe replaced the search,
             or if no layer can be kept in float.
         inside_calibrated: Share of the layer's golden activations within the range that calibration saw, which in
             front of a head is cut to where the head still moves.
         inside_integers: The same within the range that the integers of this artifact cover; 1 for a float layer.
-        channels: Of its output.
-        dead_channels: Those that take one or two neighbouring integers only, on the goldens, and more values in float.
-        constant_in_float: Those that are constant in the float model already.
+        channels: Channels of its output.
+        dead_channels: Channels that take only one or two neighbouring integers on the goldens, but more values in
+            float.
+        constant_in_float: Channels that are already constant in the float model.
     """
 
     __pydantic_config__ = STRICT
@@ -60,13 +61,13 @@ class LayerDiagnosis:
 
 @dataclass(frozen=True, kw_only=True)
 class InputClipping:
-    """What the integers of an input cannot hold.
+    """The share of an input's values that its integers cannot represent.
 
     Attributes:
-        input: Name.
-        low: Smallest value that they hold.
-        high: Largest value that they hold.
-        clipped: Kind of goldens to the share of their values outside.
+        input: Name of the input.
+        low: Smallest value that the integers represent.
+        high: Largest value that the integers represent.
+        clipped: Share of values outside, for each kind of goldens.
     """
 
     __pydantic_config__ = STRICT
@@ -97,15 +98,15 @@ class SearchRecord:
     """How the quantization of an artifact was found.
 
     Attributes:
-        trial_count: Variants that were made and measured.
+        trial_count: Number of variants that were made and measured.
         chosen: The variant that became the artifact.
         reason: Why it was chosen.
-        front: Variants that no other beats in size, error and time at once, smallest first; differences in time
-            below 5 per cent do not count.
-        layers: In graph order.
-        inputs: Those that the artifact turns into integers.
-        seeds: The artifact's own calibration first.
-        recipe: Path in the bundle of what makes it again.
+        front: Variants that no other beats in size, error and time at once, smallest first; differences in time below
+            5 percent do not count.
+        layers: Layers in graph order.
+        inputs: Inputs that the artifact quantizes.
+        seeds: Calibration seeds, starting with the artifact's own.
+        recipe: Path of the recipe in the bundle.
     """
 
     __pydantic_config__ = STRICT
@@ -120,11 +121,11 @@ class SearchRecord:
 
     @property
     def worst_layer(self) -> LayerDiagnosis | None:
-        """The layer whose quantization alone costs most."""
+        """The layer that costs most if it alone is quantized."""
         known = [layer for layer in self.layers if layer.error_ratio_alone is not None]
         return max(known, key=lambda layer: layer.error_ratio_alone or 0.0, default=None)
 
     @property
     def broken_seeds(self) -> tuple[SeedError, ...]:
-        """Other calibration samples with which the plan misses the budget."""
+        """Other calibration samples with which the plan exceeds the budget."""
         return tuple(seed for seed in self.seeds if seed.seed > 0 and seed.error_ratio > 1)

@@ -1,4 +1,4 @@
-"""The images that a run keeps, so that export needs no data source: chosen, written and read here alone."""
+"""Reference images of a run, so that export does not need a data source: selected, written and read only here."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _CALIBRATION_COUNT, _GOLDEN_COUNT = 512, 256
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceImages:
-    """Images that calibrate, and images that goldens are computed from.
+    """Images for calibration, and images for goldens.
 
     Attributes:
         calibration: `[N, H, W, C] uint8` training images that fix activation ranges.

@@ -26,8 +26,8 @@ class RunRecord:
         metrics: Final figures, for example `test_negative_elbo_nats`.
         versions: Package name to version.
         git_commit: Of the working directory's repository, where there is one.
-        ended: Why training ended, in words.
-        warnings: What is wrong with the model, in words.
+        ended: Why training ended, as text.
+        warnings: Problems of the model, as text.
     """
 
     __pydantic_config__ = STRICT
@@ -46,13 +46,13 @@ class RunRecord:
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A run directory whose record was read and whose models are there."""
+    """A run directory whose record was read and whose models exist."""
 
     path: Path
     record: RunRecord
 
     def model_path(self, component: Component) -> Path:
-        """Returns where a component's Keras model lies."""
+        """Returns the path of a component's Keras model."""
         return self.path / f"{component}.keras"
 
     def reference_images(self) -> ReferenceImages:
@@ -73,13 +73,13 @@ def open_run(path: Path) -> Run:
     """Opens a run directory.
 
     Raises:
-        ManifestError: no run is there, its record is damaged or newer, or a model is missing.
+        ManifestError: the folder is not a run, its record is damaged or newer, or a model is missing.
     """
     record_path = path / RUN_NAME
     if not record_path.is_file():
-        raise ManifestError(f"{path} is no run: {RUN_NAME} is missing; make one with pocketvae train")
+        raise ManifestError(f"{path} is not a run: {RUN_NAME} is missing; create one with pocketvae train")
     run = Run(path=path, record=decode(RunRecord, record_path.read_bytes(), str(record_path)))
     for component in run.record.vae.components:
         if not run.model_path(component).is_file():
-            raise ManifestError(f"{run.model_path(component)} is missing: train again, or copy the run whole")
+            raise ManifestError(f"{run.model_path(component)} is missing: train again, or copy the complete run")
     return run

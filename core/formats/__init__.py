@@ -1,1 +1,1 @@
-"""Exported files as files, read without a runtime."""
+"""File formats: exported files, read and edited without a runtime."""

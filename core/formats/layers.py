@@ -1,4 +1,4 @@
-"""Which precision each layer of a file has, read from the file itself."""
+"""The precision of each layer of a file, read from the file itself."""
 
 from __future__ import annotations
 
@@ -28,4 +28,4 @@ def summarize_layers(layers: tuple[LayerPrecision, ...]) -> str:
         scales = "" if layer.granularity == "none" else f" {layer.granularity.replace('_', ' ')}"
         kind = f"{layer.weights} weights{scales}, {layer.activations} activations"
         kinds[kind] = kinds.get(kind, 0) + 1
-    return "; ".join(f"{count} x {kind}" for kind, count in kinds.items()) or "no layer with weights"
+    return "; ".join(f"{count} x {kind}" for kind, count in kinds.items()) or "no layers with weights"

@@ -1,1 +1,1 @@
-"""Where an exported file can run: the oldest runtime, and the operators that accelerators leave out."""
+"""Portability of an exported file: the oldest runtime, and the operators that accelerators do not support."""

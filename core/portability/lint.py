@@ -1,4 +1,4 @@
-"""The linter: which backends take which operators of a file."""
+"""The linter: which backends support which operators of a file."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from pocketvae.spec import Format
 
 
 def lint(format: Format, content: bytes) -> tuple[Portability, ...]:
-    """Says for every backend of a format how much of a file it takes, and what falls off and why.
+    """Returns, for every backend of a format, how much of a file it supports, and what it does not and why.
 
     Args:
-        format: Of the file.
+        format: Format of the file.
         content: The file.
 
     Raises:
         ManifestError: the file is damaged.
         ParityError: its runtime cannot load it.
-        TargetError: a package that is asked is not installed.
+        TargetError: a package that is needed is not installed.
     """
     if format is Format.ONNX:
         return check_mobile(content)

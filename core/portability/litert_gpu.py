@@ -1,7 +1,7 @@
-"""Which operators LiteRT's GPU delegate takes, by the rules that it goes by when it looks at a file.
+"""The operators that LiteRT's GPU delegate supports, by the rules of its compatibility check.
 
 Facts from model_builder.cc and gpu_compatibility.cc of the delegate, see SOURCE. The rules are necessary: a GPU driver
-may refuse more. The delegate is not asked itself, because it needs a GPU to be loaded.
+may refuse more. The delegate itself cannot be used here, because it needs a GPU to be loaded.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pocketvae.portability.tally import tally
 
 SOURCE = "table of google-ai-edge/LiteRT, tflite/delegates/gpu, commit f67457790c9c of 2026-08-21"
 
-# The newest version of an operator that is taken, where there is a limit.
+# The newest supported version of an operator, if there is a limit.
 _NEWEST = {
     "AVERAGE_POOL_2D": 2,
     "CONCATENATION": 2,
@@ -45,7 +45,7 @@ _NEWEST = {
     "TRANSPOSE": 4,
     "TRANSPOSE_CONV": 3,
 }
-# Operators that work on each element alone have one limit together, multiplication its own.
+# Elementwise operators share one limit, multiplication has its own.
 _ELEMENTWISE = """
 ABS ADD ADD_N COS DIV ELU EQUAL EXP FLOOR FLOOR_DIV FLOOR_MOD GELU GREATER GREATER_EQUAL HARD_SWISH LESS LESS_EQUAL
 LOG LOGICAL_AND LOGISTIC MAXIMUM MINIMUM MUL NEG NOT_EQUAL POW RSQRT SIGN SIN SQRT SQUARE SQUARED_DIFFERENCE SUB TANH
@@ -69,7 +69,7 @@ _LARGEST_RANK = 4
 
 
 def check_gpu(operators: Sequence[Operator]) -> Portability:
-    """Says which operators of a main subgraph the delegate takes."""
+    """Returns which operators of a main subgraph the delegate supports."""
     left = [(operator.name, reason) for operator in operators if (reason := _refusal(operator))]
     return tally(Backend.LITERT_GPU, len(operators), left, SOURCE)
 
@@ -78,9 +78,9 @@ def _refusal(operator: Operator) -> str:
     name = operator.name
     newest = _newest_version(name)
     if newest is None and name not in _WITHOUT_LIMIT.split():
-        return "no such kernel"
+        return "no kernel for it"
     if newest is not None and operator.version > newest:
-        return f"version {operator.version}, at most {newest} is taken"
+        return f"version {operator.version}, at most {newest} is supported"
     outputs = {"CAST": {"bool", "int32"}}.get(name, {"bool"} if name in _LOGICAL else set())
     return (
         _tensor_refusal(operator.inputs, _BASE | _MORE_INPUTS.get(name, frozenset()))
@@ -98,7 +98,7 @@ def _newest_version(name: str) -> int | None:
 def _tensor_refusal(tensors: Sequence[Tensor], types: frozenset[str]) -> str:
     for tensor in tensors:
         if len(tensor.shape) > _LARGEST_RANK:
-            return f"{len(tensor.shape)} dimensions, at most {_LARGEST_RANK} are taken"
+            return f"{len(tensor.shape)} dimensions, at most {_LARGEST_RANK} are supported"
         if not tensor.is_constant and tensor.dtype not in types:
             return tensor.dtype
     return ""
@@ -108,9 +108,9 @@ def _special_refusal(operator: Operator) -> str:
     """Returns why an operator of a known kind, version and type is refused all the same."""
     rank = len(operator.inputs[0].shape) if operator.inputs else 0
     if operator.name in ("SLICE", "STRIDED_SLICE") and rank not in (3, 4):
-        return f"{rank} dimensions, 3 or 4 are taken"
+        return f"{rank} dimensions, 3 or 4 are supported"
     if operator.name in ("PAD", "PADV2", "MIRROR_PAD") and operator.inputs[1].shape not in ((3, 2), (4, 2)):
-        return f"{rank} dimensions, 3 or 4 are taken"
+        return f"{rank} dimensions, 3 or 4 are supported"
     if operator.name == "DEQUANTIZE" and operator.inputs[0].dtype == "int16":
         return "int16"
     return ""

@@ -1,4 +1,4 @@
-"""Which operators TensorFlow Lite for microcontrollers has, and with which types.
+"""The operators that TensorFlow Lite for microcontrollers supports, and with which types.
 
 Operator names from python_ops_resolver.cc of tensorflow/tflite-micro, commit 03e16b2931c7; the rules for types were
 tried with the PyPI package tflite-micro 0.dev20261023.
@@ -29,14 +29,14 @@ _LARGEST_TRANSPOSE = 5
 
 
 def check_microcontroller(operators: Sequence[Operator]) -> Portability:
-    """Says which operators of a main subgraph TFLM runs; it has no second runtime for the others."""
+    """Returns which operators of a main subgraph TFLM runs; there is no other runtime for the rest."""
     left = [(operator.name, reason) for operator in operators if (reason := _refusal(operator))]
     return tally(Backend.TFLM, len(operators), left, SOURCE)
 
 
 def _refusal(operator: Operator) -> str:
     if operator.name not in _KNOWN.split():
-        return "no such kernel"
+        return "no kernel for it"
     types = {tensor.dtype for tensor in (*operator.inputs, *operator.outputs)}
     if "float16" in types:
         return "float16"

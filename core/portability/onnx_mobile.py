@@ -1,4 +1,4 @@
-"""Which operators of an ONNX file NNAPI and CoreML take: onnxruntime's own usability checker is asked."""
+"""The operators of an ONNX file that NNAPI and CoreML support, from onnxruntime's usability checker."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _COREML_LARGEST_RANK = 5
 
 
 def check_mobile(content: bytes) -> tuple[Portability, ...]:
-    """Asks onnxruntime's checker about NNAPI and both kinds of CoreML model.
+    """Runs onnxruntime's checker for NNAPI and both kinds of CoreML model.
 
     Args:
         content: The ONNX file.
@@ -40,12 +40,12 @@ def check_mobile(content: bytes) -> tuple[Portability, ...]:
     found = [(Backend.NNAPI, usability_checker.check_nnapi_partitions(model, True))]
     for backend, table in _COREML_TABLES.items():
         found.append((backend, usability_checker.check_coreml_partitions(model, True, table)))
-    source = f"asked the usability checker of onnxruntime {version('onnxruntime')}"
+    source = f"usability checker of onnxruntime {version('onnxruntime')}"
     return tuple(tally(backend, info.num_nodes, _left(model, info), source) for backend, info in found)
 
 
 def _left(model: Any, info: Any) -> list[tuple[str, str]]:
-    """Returns operator and reason of every node that is in no part which the provider takes."""
+    """Returns operator and reason of every node outside the parts that the provider supports."""
     taken = {tuple(node.output) for group in info.supported_groups for node in group}
     return [
         (node.op_type, _reason(f"{node.domain or 'ai.onnx'}:{node.op_type}", info))
@@ -56,7 +56,7 @@ def _left(model: Any, info: Any) -> list[tuple[str, str]]:
 
 def _reason(name: str, info: Any) -> str:
     if name in info.unsupported_ops:
-        return "no such kernel"
+        return "no kernel for it"
     if name in info.ops_with_unsupported_rank:
         return f"more than {_COREML_LARGEST_RANK} dimensions"
     return "an input without a fixed shape"

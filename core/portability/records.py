@@ -1,4 +1,4 @@
-"""What an artifact needs and where its operators can run: the part of a manifest that the linter writes."""
+"""Records about requirements and portability of an artifact, which the linter writes into a manifest."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pocketvae.spec import STRICT
 
 
 class Backend(enum.StrEnum):
-    """What can take over operators of a file, or run all of it.
+    """An accelerator or runtime that can run some or all operators of a file.
 
     XNNPACK: LiteRT's CPU kernels. LITERT_GPU: its GPU delegate. TFLM: TensorFlow Lite for microcontrollers. NNAPI and
     the two kinds of CoreML model: onnxruntime's providers on Android and Apple devices.
@@ -29,8 +29,8 @@ class Requirement:
 
     Attributes:
         runtime: `TensorFlow Lite` or `onnxruntime`.
-        version: Of it; empty where it cannot be told.
-        reason: What needs this version, or why it cannot be told.
+        version: Its version; empty if unknown.
+        reason: What needs this version, or why it is unknown.
     """
 
     __pydantic_config__ = STRICT
@@ -39,18 +39,18 @@ class Requirement:
     reason: str
 
     def describe(self) -> str:
-        """Returns it in words: `TensorFlow Lite 2.5.0 (DEPTH_TO_SPACE version 2)`."""
+        """Returns it as text: `TensorFlow Lite 2.5.0 (DEPTH_TO_SPACE version 2)`."""
         return f"{self.runtime} {self.version or 'of an unknown version'} ({self.reason})"
 
 
 @dataclass(frozen=True, kw_only=True)
 class FallOff:
-    """Operators of one kind that a backend does not take.
+    """Operators of one kind that a backend does not support.
 
     Attributes:
-        operator: Its name in the file's format.
-        count: How often.
-        reason: Why, in words.
+        operator: Name in the file's format.
+        count: Number of such operators.
+        reason: The reason as text.
     """
 
     __pydantic_config__ = STRICT
@@ -61,13 +61,13 @@ class FallOff:
 
 @dataclass(frozen=True, kw_only=True)
 class Portability:
-    """How much of a file one backend takes.
+    """How much of a file one backend supports.
 
     Attributes:
-        operators: Of the file, all of them.
-        taken: Of these, the ones that the backend takes.
-        falls_off: The others, by kind.
-        source: Where this was learnt: a runtime that was asked, or a table with its date.
+        operators: Number of operators in the file.
+        taken: Number of operators that the backend supports.
+        falls_off: The operators that it does not support, by kind.
+        source: Where this comes from: a runtime, or a table with its date.
     """
 
     __pydantic_config__ = STRICT
@@ -79,11 +79,11 @@ class Portability:
 
     @property
     def is_whole(self) -> bool:
-        """Whether the backend takes every operator."""
+        """Whether the backend supports every operator."""
         return self.taken == self.operators
 
     def describe(self) -> str:
-        """Returns the backend and how much it takes, with what falls off: `litert_gpu: 3 of 5; not CAST x2 (int64)`."""
+        """Returns the backend, how much it supports and what it does not: `litert_gpu: 3 of 5; not CAST x2 (int64)`."""
         if self.is_whole:
             return f"{self.backend}: all {self.operators}"
         reasons = dict.fromkeys(item.reason for item in self.falls_off)

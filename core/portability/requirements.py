@@ -42,7 +42,7 @@ _BY_IR_VERSION = {3: "1.0", 4: "1.0", 5: "1.0", 6: "1.1", 7: "1.3", 8: "1.9", 9:
 
 
 def oldest_runtime(format: Format, content: bytes) -> Requirement:
-    """Returns what a file needs to be loaded.
+    """Returns the oldest runtime that can load a file.
 
     Raises:
         ManifestError: the file is damaged.
@@ -63,8 +63,8 @@ def _oldest_tflite(content: bytes) -> Requirement:
     needed = {f"{name} version {version}": table[name, version] for name, version in used if (name, version) in table}
     note = _noted_version(content)
     if unknown:
-        # A later table may know them; the converter's note, where there is one, does.
-        reason = f"noted by the converter; pocketvae's table has no {', '.join(unknown)}"
+        # A later table may list them; the converter's note, if there is one, covers them.
+        reason = f"noted by the converter; pocketvae's table does not contain {', '.join(unknown)}"
         return Requirement(runtime=TFLITE, version=note, reason=reason if note else f"unknown: {', '.join(unknown)}")
     version = newest(list(needed.values())) if needed else note
     reason = ", ".join(name for name, oldest in needed.items() if oldest == version) or "it has no operators"
@@ -74,7 +74,7 @@ def _oldest_tflite(content: bytes) -> Requirement:
 
 
 def _noted_version(content: bytes) -> str:
-    """Returns the oldest runtime as the converter noted it; empty where it did not."""
+    """Returns the oldest runtime as noted by the converter; may be empty."""
     found = metadata_ranges(content).get(_CONVERTERS_NOTE)
     text = content[found.start : found.stop].split(b"\0")[0].decode("ascii", errors="replace") if found else ""
     return text if all(part.isdigit() for part in text.split(".")) else ""
@@ -93,7 +93,7 @@ def _oldest_onnxruntime(content: bytes) -> Requirement:
             if 1 not in parts or parts[1].value in (b"", b"ai.onnx"):
                 opset = parts[2].integer if 2 in parts else 1
     if not ir_version or not opset:
-        raise ManifestError("the file is no ONNX file: it names no file format or no operator set")
+        raise ManifestError("the file is not an ONNX file: it does not name a file format and an operator set")
     reason = f"operator set {opset}, file format {ir_version}"
     if opset > max(_BY_OPSET) or ir_version > max(_BY_IR_VERSION):
         return Requirement(runtime=ONNXRUNTIME, version="", reason=f"{reason}: newer than pocketvae's table")

@@ -1,4 +1,4 @@
-"""Counting what a backend leaves out."""
+"""Counting of operators that a backend does not support."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pocketvae.portability.records import Backend, FallOff, Portability
 
 
 def tally(backend: Backend, operators: int, left: Sequence[tuple[str, str]], source: str) -> Portability:
-    """Sums up pairs of operator and reason, one for each operator that is not taken."""
+    """Counts pairs of operator and reason, one for each operator that is not supported."""
     counts = Counter(left)
     return Portability(
         backend=backend,

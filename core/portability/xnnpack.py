@@ -1,6 +1,6 @@
-"""Which operators XNNPACK takes: LiteRT is asked, since it decides when it loads a file.
+"""The operators that XNNPACK supports, as LiteRT decides when it loads a file.
 
-What it answers holds for the version that is installed and for this machine's kind of processor.
+The result holds for the installed version and for this machine's kind of processor.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ _REASON = "left to LiteRT's built-in kernels"
 
 
 def check_xnnpack(content: bytes, operators: Sequence[Operator]) -> Portability:
-    """Loads a file in LiteRT with its default delegate and looks which operators it has replaced.
+    """Loads a file in LiteRT with its default delegate and returns which operators it replaced.
 
     Args:
         content: The TFLite file.
-        operators: Of its main subgraph.
+        operators: Operators of its main subgraph.
 
     Raises:
         ParityError: LiteRT cannot load the file.
@@ -43,7 +43,7 @@ def check_xnnpack(content: bytes, operators: Sequence[Operator]) -> Portability:
     nodes = interpreter._get_ops_details()[len(operators) :]
     taken = set().union(*(_replaced(node, operators) for node in nodes))
     left = [(operator.name, _REASON) for index, operator in enumerate(operators) if index not in taken]
-    return tally(Backend.XNNPACK, len(operators), left, f"asked ai-edge-litert {version('ai-edge-litert')}")
+    return tally(Backend.XNNPACK, len(operators), left, f"ai-edge-litert {version('ai-edge-litert')}")
 
 
 def _replaced(node: Any, operators: Sequence[Operator]) -> set[int]:

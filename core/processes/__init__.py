@@ -1,1 +1,1 @@
-"""Child processes that may crash, hang or must be measured alone."""
+"""Child processes, for work that may crash or hang or must be measured separately."""

@@ -1,1 +1,1 @@
-"""Pages, charts and tables."""
+"""Building blocks of reports: pages, charts and tables."""

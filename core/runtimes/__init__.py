@@ -1,1 +1,1 @@
-"""Exported files as something to call."""
+"""Runtimes: exported files as callables."""

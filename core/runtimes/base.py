@@ -38,10 +38,10 @@ class Runner(ABC):
     """One loaded artifact, ready to run; a context manager.
 
     Attributes:
-        inputs: Input name to its interface, for `batch`.
-        outputs: Output name to its interface, for `batch`.
-        batch: That it was opened for; the others that the file has run too.
-        batches: Batch sizes that the file has; empty where it leaves them open.
+        inputs: Interface of each input by name, for `batch`.
+        outputs: Interface of each output by name, for `batch`.
+        batch: Batch size that it was opened for; the others of the file also work.
+        batches: Batch sizes that the file has; empty if it is dynamic.
         runtime: Name and version of the runtime.
     """
 
@@ -66,8 +66,8 @@ class Runner(ABC):
         """Runs once, after checking the feed, with the batch that it has.
 
         Raises:
-            SpecError: an input is missing or unknown, has another shape or dtype than declared, or the file has not got
-                its batch size.
+            SpecError: an input is missing or unknown, has another shape or dtype than declared, or the file does not
+                support its batch size.
         """
         if feed.keys() != self.inputs.keys():
             raise SpecError(f"inputs must be {sorted(self.inputs)}, got {sorted(feed)}")
@@ -108,14 +108,14 @@ class Runner(ABC):
 
 
 def check_batch(batch: int, batches: tuple[int, ...]) -> None:
-    """Refuses a batch size that a file has not got; without sizes it has all.
+    """Checks that a file supports a batch size; without listed sizes it supports all.
 
     Raises:
         SpecError: the message says which it has.
     """
     if batch < 1 or (batches and batch not in batches):
         sizes = ", ".join(str(size) for size in batches) or "1 and more"
-        raise SpecError(f"the file takes batches of {sizes}, got {batch}: pocketvae export --batch adds sizes")
+        raise SpecError(f"the file supports batch sizes {sizes}, got {batch}: pocketvae export --batch adds sizes")
 
 
 def run_samples(
@@ -123,7 +123,7 @@ def run_samples(
 ) -> dict[str, FloatArray]:
     """Runs an artifact on every sample, in batches of the size that the runner was opened for.
 
-    A last batch that is not full is filled with its last sample, and what comes out for those is dropped.
+    An incomplete last batch is padded with its last sample, and the outputs for the padding are dropped.
 
     Args:
         runner: Of any batch.

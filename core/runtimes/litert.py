@@ -1,4 +1,4 @@
-"""TFLite artifacts on LiteRT's CPU interpreter."""
+"""Runner of TFLite artifacts on LiteRT's CPU interpreter."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ class LiteRtRunner(Runner):
         """Loads the file and allocates its tensors.
 
         Raises:
-            SpecError: the file has not got the batch.
-            ParityError: the file is damaged or needs an operator that LiteRT has not got.
+            SpecError: the file does not support the batch size.
+            ParityError: the file is damaged or needs an operator that LiteRT does not have.
             TargetError: ai-edge-litert is not installed.
         """
         try:
@@ -62,7 +62,7 @@ class LiteRtRunner(Runner):
         outputs = chosen.get_output_details() if chosen else _by_name(self._interpreter.get_output_details())
         self.inputs = {name: _tensor_spec(name, details) for name, details in inputs.items()}
         self.outputs = {name: _tensor_spec(name, details) for name, details in outputs.items()}
-        # One batch size runs by the indices of its tensors, 2 microseconds faster than by a signature.
+        # One batch size runs by the indices of its tensors, 2 µs faster than by a signature.
         self._signatures = signatures if len(signatures) > 1 else {}
         self._input_indices = {name: details["index"] for name, details in inputs.items()}
         self._output_indices = {name: details["index"] for name, details in outputs.items()}
@@ -113,7 +113,7 @@ def _quiet_once() -> Iterator[None]:
 def _check_identifier(content: bytes, path: Path) -> None:
     # LiteRT itself verifies the tables, so a truncated file is refused there; only its words for a foreign one mislead.
     if len(content) < 8 or content[4:8] != _IDENTIFIER:
-        raise ParityError(f"{path} is no TFLite file: the identifier {_IDENTIFIER.decode()!r} is missing")
+        raise ParityError(f"{path} is not a TFLite file: the identifier {_IDENTIFIER.decode()!r} is missing")
 
 
 def _signatures(interpreter: Any) -> list[Any]:

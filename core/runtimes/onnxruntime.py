@@ -1,4 +1,4 @@
-"""ONNX artifacts on onnxruntime's CPU provider."""
+"""Runner of ONNX artifacts on onnxruntime's CPU provider."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class OnnxRunner(Runner):
         """Loads the file and builds its session.
 
         Raises:
-            SpecError: the file has not got the batch.
-            ParityError: the file is damaged or needs an operator that onnxruntime has not got.
+            SpecError: the file does not support the batch size.
+            ParityError: the file is damaged or needs an operator that onnxruntime does not have.
             TargetError: onnxruntime is not installed.
         """
         try:
@@ -46,7 +46,7 @@ class OnnxRunner(Runner):
             options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         try:
             self._session = ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-        except Exception as e:  # onnxruntime raises a dozen unrelated types for a file it cannot load
+        except Exception as e:  # onnxruntime raises many unrelated types for a file that it cannot load
             message = " ".join(str(e).split())[:200]
             raise ParityError(f"onnxruntime cannot load {path}: {message}") from e
         self.runtime = f"onnxruntime {version('onnxruntime')}"

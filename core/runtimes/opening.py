@@ -22,12 +22,13 @@ def open_runner(
     Args:
         path: The `.tflite` or `.onnx` file.
         format: Which runtime loads it.
-        num_threads: Threads inside one inference, the same for every runtime.
+        num_threads: Threads used by one call, the same for every runtime.
         kernels: Which operator implementations run.
-        batch: Samples in one call, of those that the file has.
+        batch: Samples per call, one of the file's batch sizes.
 
     Raises:
-        SpecError: `num_threads` is below 1, or the file has not got the batch; the message says which it has.
+        SpecError: `num_threads` is below 1, or the file does not support the batch size; the message says which it
+            supports.
         ParityError: the file is missing, truncated or cannot be loaded.
         TargetError: the runtime is not installed.
     """

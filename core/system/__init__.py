@@ -1,1 +1,1 @@
-"""What pocketvae asks of the machine: files, caches, clocks, tools."""
+"""The interface to the machine: files, caches, clocks, tools."""

@@ -1,4 +1,4 @@
-"""Where this user's downloads are kept between runs, outside every project."""
+"""The cache folder for this user's downloads, outside every project."""
 
 from __future__ import annotations
 

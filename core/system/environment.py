@@ -1,4 +1,4 @@
-"""The machine that figures were measured on: enough to tell whether two results can be compared, and no more."""
+"""Description of the machine that figures were measured on, to decide whether two results can be compared."""
 
 from __future__ import annotations
 

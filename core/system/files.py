@@ -1,4 +1,4 @@
-"""Writing to disk: whole or not at all.
+"""Atomic writing to disk: completely or not at all.
 
 Every artifact is written to a temporary name in the same folder, synced and renamed, so that a reader sees the old
 file or the new one. A directory is built beside its final name and renamed last.
@@ -52,7 +52,7 @@ def staged_file(final: Path, *, force: bool) -> Iterator[Path]:
 
     Raises:
         OutputExistsError: `final` exists and `force` is off.
-        DataError: the folder that shall hold `final` does not exist.
+        DataError: the parent folder of `final` does not exist.
     """
     check_output(final, force=force)
     temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
@@ -109,7 +109,7 @@ def check_output(path: Path, *, force: bool) -> None:
 
     Raises:
         OutputExistsError: `path` exists and `force` is off.
-        DataError: the folder that shall hold `path` does not exist or is no folder.
+        DataError: the parent folder of `path` does not exist or is not a folder.
     """
     if path.exists() and not force:
         raise OutputExistsError(f"{path} exists: choose another output, or pass --force to replace it")
@@ -198,13 +198,16 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
     final = final.absolute()
     staging = unfinished_directory(final)
     if (staging / milestone).exists() and not resume and not force:
-        raise OutputExistsError(f"{staging} holds an interrupted run: pass --resume to go on, or --force to begin anew")
+        raise OutputExistsError(
+            f"{staging} holds an interrupted run: pass --resume to continue it, or --force to start over"
+        )
     staging.mkdir(exist_ok=True)
     with _locked(staging):
         marker, begun = staging / _MARKER, (staging / milestone).exists()
         if not begun and not marker.exists() and any(staging.iterdir()):
             raise OutputExistsError(
-                f"{staging} is in the way and holds no {milestone}, so it may not be pocketvae's: remove it, or choose "
+                f"{staging} is in the way and has no {milestone}, so pocketvae may not have made it: remove it, or "
+                f"choose "
                 "another output"
             )
         # The marker comes before everything else and goes last, so that whatever a kill leaves is known.
@@ -217,7 +220,7 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
             _replace_directory(staging, final, force=force)
         except BaseException as e:
             if (staging / milestone).exists():
-                e.add_note(f"{staging.name} keeps what was reached: go on with --resume")
+                e.add_note(f"{staging.name} keeps the progress: continue with --resume")
             else:
                 shutil.rmtree(staging, ignore_errors=True)
             raise
@@ -235,7 +238,7 @@ def claimed_directory(folder: Path) -> Iterator[None]:
         while (descriptor := _claim(folder)) is None:
             folder.mkdir(parents=True, exist_ok=True)
     except BlockingIOError as e:
-        raise OutputExistsError(f"another process works in {folder}: wait for it") from e
+        raise OutputExistsError(f"another process is using {folder}: wait for it") from e
     try:
         yield
     finally:
@@ -265,7 +268,7 @@ def _locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
     try:
         descriptor = _lock(folder, wait=wait)
     except BlockingIOError as e:
-        raise OutputExistsError(f"another process works in {folder}: wait for it, or choose another output") from e
+        raise OutputExistsError(f"another process is using {folder}: wait for it, or choose another output") from e
     try:
         yield
     finally:

@@ -1,4 +1,4 @@
-"""Holding back what native libraries write to stderr, where it would bury what pocketvae says."""
+"""Suppression of output of native libraries on stderr, which would bury pocketvae's messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
-    """Holds back what native code writes to stderr; it is printed after all when the block fails."""
+    """Holds back what native code writes to stderr, and prints it if the block fails."""
     sys.stderr.flush()
     saved = os.dup(2)
     with tempfile.TemporaryFile() as held:

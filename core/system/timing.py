@@ -1,4 +1,4 @@
-"""Timing one call: warm-ups, loops long enough for the clock, calls at a fixed rate; every value kept."""
+"""Timing of calls: warm-ups, loops that are long enough for the clock, calls at a fixed rate."""
 
 from __future__ import annotations
 

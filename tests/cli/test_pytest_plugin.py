@@ -48,7 +48,7 @@ def test_limits_of_ones_own_count(tmp_path, bundles):
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["--pocketvae", "nothing"], "is no bundle: manifest.json is missing"),
+        (["--pocketvae", "nothing"], "is not a bundle: manifest.json is missing"),
         (["--pocketvae", "b", "--pocketvae-targets", "hots"], "did you mean 'host'"),
         (["--pocketvae", "b", "--pocketvae-config", "no.toml"], "No such file"),
     ],

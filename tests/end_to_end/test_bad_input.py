@@ -178,7 +178,7 @@ def test_quickstart_into_a_file(refused, tmp_path):
 
 def test_export_of_something_else(refused, tmp_path):
     (tmp_path / "here").mkdir()
-    refused("is no run: run.json is missing", "export", tmp_path / "here", "--out", tmp_path / "bundle")
+    refused("is not a run: run.json is missing", "export", tmp_path / "here", "--out", tmp_path / "bundle")
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_export_of_a_combination_that_does_not_exist(refused, tmp_path):
 
 @pytest.mark.parametrize("name", ["verify", "bench"])
 def test_a_folder_that_is_no_bundle(refused, tmp_path, name):
-    refused("is no bundle: manifest.json is missing", name, tmp_path)
+    refused("is not a bundle: manifest.json is missing", name, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["verify", "bench"])

@@ -117,7 +117,7 @@ def test_bench_returns_1_for_a_proven_regression(command, tmp_path, bundles):
 def test_bench_says_which_batch_a_file_has_not_got(command, tmp_path, bundles):
     outcome = command("bench", bundles.make_bundle(tmp_path / "b"), "--no-original", "--batch", "1,64")
     assert outcome.code == 3
-    assert "not run: decoder.float32.onnx (host): the file takes batches of 1, not 64" in outcome.err
+    assert "not run: decoder.float32.onnx (host): the file supports batch sizes 1, not 64" in outcome.err
 
 
 def test_inspect_of_a_bundle_and_of_one_artifact(command, tmp_path, bundles):

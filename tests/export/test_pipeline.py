@@ -211,7 +211,7 @@ def test_a_damaged_run_is_refused(tiny_run, tmp_path):
     (copy / "decoder.keras").write_bytes(b"PK nothing")
     with pytest.raises(ExportError, match=r"cannot be prepared: .*decoder\.keras cannot be loaded"):
         export_run(copy, tmp_path / "bundle", FLOAT_DECODER)
-    with pytest.raises(ManifestError, match="is no run"):
+    with pytest.raises(ManifestError, match="is not a run"):
         export_run(tmp_path, tmp_path / "bundle", FLOAT_DECODER)
 
 

@@ -192,7 +192,7 @@ def test_an_unfinished_training_is_neither_lost_nor_mixed_up(tmp_path, unfinishe
         return {path: path.read_bytes() for path in (tmp_path / "run.unfinished").rglob("*") if path.is_file()}
 
     before = kept()
-    refused(capsys, "run.unfinished holds an interrupted run: pass --resume to go on", unfinished)
+    refused(capsys, "run.unfinished holds an interrupted run: pass --resume to continue it", unfinished)
     refused(
         capsys,
         "started with learning_rate = 0.002 (now 0.01): resume it with the same configuration",
@@ -252,7 +252,7 @@ def test_a_full_disk_is_told_and_the_last_checkpoint_goes_on(
     assert done.returncode == 2, done.stderr
     line = done.stderr.strip().splitlines()[-1]
     assert line.startswith(f"pocketvae: {tmp_path / 'run.unfinished' / 'checkpoints' / 'step-32'} cannot be written")
-    assert line.endswith("File too large; run.unfinished keeps what was reached: go on with --resume")
+    assert line.endswith("File too large; run.unfinished keeps the progress: continue with --resume")
     assert "Traceback" not in done.stderr
     assert main([*unfinished, "--resume"]) == 0
     assert main([word if word != str(tmp_path / "run") else str(tmp_path / "whole") for word in unfinished]) == 0
@@ -279,7 +279,7 @@ def test_the_command_says_where_an_interrupted_training_is_kept(tmp_path, unfini
 
     monkeypatch.setattr(Trainer, "step", interrupt)
     assert main([*unfinished, "--resume"]) == 130
-    assert "interrupted; run.unfinished keeps what was reached: go on with --resume" in capsys.readouterr().err
+    assert "interrupted; run.unfinished keeps the progress: continue with --resume" in capsys.readouterr().err
 
 
 @pytest.fixture

@@ -38,7 +38,7 @@ class _Reader:
                 self._users.setdefault(name, []).append(node)
 
     def layer(self, node: Any) -> LayerPrecision | None:
-        """Returns what a node is, None where its operands are all computed."""
+        """Returns the layer of a node; None if all its operands are computed."""
         weights = [name for name in node.input[:2] if self._constant(name) is not None]
         if len(weights) != 1:
             return None

@@ -37,7 +37,7 @@ def fields(content: bytes) -> Iterator[Field]:
     """Yields the fields of a message in their order.
 
     Raises:
-        ManifestError: the bytes are no protobuf message.
+        ManifestError: the bytes are not a protobuf message.
     """
     at = 0
     while at < len(content):
@@ -53,9 +53,9 @@ def fields(content: bytes) -> Iterator[Field]:
         elif kind in (_FIXED32, _FIXED64):
             stop = after + (4 if kind == _FIXED32 else 8)
         else:
-            raise ManifestError("the file is no ONNX file: it is not a protobuf message")
+            raise ManifestError("the file is not an ONNX file: it is not a protobuf message")
         if number == 0 or stop > len(content):
-            raise ManifestError("the file is no ONNX file, or is truncated")
+            raise ManifestError("the file is not an ONNX file, or is truncated")
         yield Field(number=number, raw=content[at:stop], value=value, integer=integer)
         at = stop
 
@@ -64,7 +64,7 @@ def metadata_entries(content: bytes) -> dict[str, bytes]:
     """Returns the file's metadata, `metadata_props`, by key.
 
     Raises:
-        ManifestError: the file is no ONNX file, or is truncated.
+        ManifestError: the file is not an ONNX file, or is truncated.
     """
     return dict(entry_of(field) for field in fields(content) if field.number == METADATA_PROPS)
 
@@ -100,7 +100,7 @@ def _varint(content: bytes, at: int) -> tuple[int, int]:
         value |= (byte & 0x7F) << shift
         if byte < 0x80:
             return value, at
-    raise ManifestError("the file is no ONNX file, or is truncated")
+    raise ManifestError("the file is not an ONNX file, or is truncated")
 
 
 def _encode_varint(value: int) -> bytes:

@@ -1,4 +1,4 @@
-"""The metadata entries of a TFLite file: named blocks of bytes beside the model, found without its schema.
+"""The metadata entries of a TFLite file: named blocks of bytes next to the model, found without its schema.
 
 A TFLite file is a FlatBuffer (https://flatbuffers.dev/internals/). Of its root table only two fields matter here: the
 list of metadata entries, each a name and the number of a buffer, and the list of buffers.
@@ -51,7 +51,7 @@ def root_table(content: bytes) -> FlatTable:
     """Returns the table Model.
 
     Raises:
-        ManifestError: the file is no TFLite file, or ends early.
+        ManifestError: the file is not a TFLite file, or ends early.
     """
     if content[4:8] != IDENTIFIER:
         raise ManifestError(f"a TFLite file has the identifier {IDENTIFIER.decode()!r}, which is missing")
@@ -62,7 +62,7 @@ def metadata_ranges(content: bytes) -> dict[str, ByteRange]:
     """Returns every metadata entry's name and where its bytes lie.
 
     Raises:
-        ManifestError: the file is no TFLite file, or is damaged.
+        ManifestError: the file is not a TFLite file, or is damaged.
     """
     root = root_table(content)
     entries, buffers = (vector_targets(content, root.target(field)) for field in (METADATA_FIELD, BUFFERS_FIELD))
@@ -78,12 +78,12 @@ def metadata_ranges(content: bytes) -> dict[str, ByteRange]:
 
 
 def vector_targets(content: bytes, vector: int | None) -> list[int]:
-    """Returns what the elements of a vector of offsets point at; a vector that is not there has none."""
+    """Returns the targets of a vector of offsets; a missing vector has none."""
     if vector is None:
         return []
     count = _read(content, vector, "<I")
     if vector + 4 + 4 * count > len(content):
-        raise ManifestError("the TFLite file is truncated: a list of it reaches beyond its end")
+        raise ManifestError("the TFLite file is truncated: one of its lists extends beyond its end")
     return [follow(content, vector + 4 + 4 * index) for index in range(count)]
 
 
@@ -100,12 +100,12 @@ def _text(content: bytes, vector: int) -> str:
 def _vector_bytes(content: bytes, vector: int) -> ByteRange:
     start, size = vector + 4, int(_read(content, vector, "<I"))
     if start + size > len(content):
-        raise ManifestError("the TFLite file is truncated: a block of it reaches beyond its end")
+        raise ManifestError("the TFLite file is truncated: one of its blocks extends beyond its end")
     return ByteRange(start=start, stop=start + size)
 
 
 def _read(content: bytes, at: int, kind: str) -> int:
     if at < 0 or at + struct.calcsize(kind) > len(content):
-        raise ManifestError("the TFLite file is truncated or damaged: it points beyond its end")
+        raise ManifestError("the TFLite file is truncated or damaged: an offset points beyond its end")
     value: int = struct.unpack_from(kind, content, at)[0]
     return value

@@ -12,7 +12,7 @@ from pocketvae.formats.tflite.metadata import root_table
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """What an operator reads or writes.
+    """A tensor that an operator reads or writes.
 
     Attributes:
         dtype: Lower-case name in the TFLite schema, such as `float32`.

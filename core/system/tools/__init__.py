@@ -1,1 +1,1 @@
-"""Programs and packages that are set up beside pocketvae."""
+"""Programs and packages that targets need, set up outside the project."""

@@ -1,4 +1,4 @@
-"""Debian packages for a target, from wherever this machine's apt takes its own.
+"""Debian packages for a target, from the sources of this machine's apt.
 
 Nothing is installed: packages are downloaded into a private state folder and unpacked beside it.
 """
@@ -63,7 +63,7 @@ def machine_sources(root: Path = Path("/")) -> tuple[AptSource, ...]:
     own = [replace(source, suites=tuple(s for s in source.suites if s.startswith(codename))) for source in found]
     chosen = tuple(source for source in own if source.suites and "main" in source.components.split())
     if not chosen:
-        raise TargetError(f"apt has no source of the release {codename}: add one to {folder}/sources.list.d")
+        raise TargetError(f"apt has no source for the release {codename}: add one to {folder}/sources.list.d")
     return chosen
 
 
@@ -77,7 +77,7 @@ def release_codename(root: Path = Path("/")) -> str:
     lines = path.read_text("utf-8").splitlines() if path.is_file() else []
     fields = {name: value.strip('"') for name, _, value in (line.partition("=") for line in lines)}
     if fields.get("ID") != "debian" or "VERSION_CODENAME" not in fields:
-        raise TargetError(f"this needs Debian and its apt, and the machine is {fields.get('PRETTY_NAME', 'none')}")
+        raise TargetError(f"this needs Debian and its apt, but the machine is {fields.get('PRETTY_NAME', 'unknown')}")
     return fields["VERSION_CODENAME"]
 
 
@@ -97,7 +97,7 @@ def unpack_packages(folder: Path, packages: Sequence[str], sources: Sequence[Apt
         architecture: Debian's name of it: `arm64`, `amd64`.
 
     Raises:
-        TargetError: a source cannot be reached, or a package cannot be had.
+        TargetError: a source cannot be reached, or a package is not available.
     """
     _unpack(folder, _download(folder, ("install", "--download-only", "--yes"), packages, sources, architecture))
     shutil.rmtree(folder / ".apt")
@@ -120,7 +120,7 @@ def unpack_file(folder: Path, package: str, file: str, sources: Sequence[AptSour
     _unpack(folder / ".apt" / "whole", archives)
     whole = folder / ".apt" / "whole" / file
     if not whole.is_file():
-        raise TargetError(f"the package {package} holds no {file}")
+        raise TargetError(f"the package {package} does not contain {file}")
     whole.rename(folder / whole.name)
     shutil.rmtree(folder / ".apt")
 

@@ -1,4 +1,4 @@
-"""npm packages for a target, from wherever this machine's npm takes its own."""
+"""npm packages for a target, from the registry of this machine's npm."""
 
 from __future__ import annotations
 

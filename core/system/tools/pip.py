@@ -1,4 +1,4 @@
-"""Python packages for a target, from wherever this machine's pip takes its own."""
+"""Python packages for a target, from the index of this machine's pip."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def unpack_wheel(wheel: Path, folder: Path, machine: str) -> None:
     """Unpacks a wheel that has to run on `machine`.
 
     Raises:
-        TargetError: it is for another machine, or is no wheel.
+        TargetError: it is for another machine, or is not a wheel.
     """
     platform = wheel.stem.split("-")[-1]
     if platform != "any" and not platform.endswith(f"_{machine}"):

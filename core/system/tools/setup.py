@@ -1,4 +1,4 @@
-"""Setting a target up: steps that are told before they are taken, kept outside the project, and taken once."""
+"""Setup steps of a target: announced first, kept outside the project, and run only once."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def named_program(variable: str) -> str | None:
         return None
     found = shutil.which(named)
     if found is None:
-        raise TargetError(f"{variable} names {named}, which is no program that can be run here")
+        raise TargetError(f"{variable} names {named}, which is not a program that can run here")
     return found
 
 

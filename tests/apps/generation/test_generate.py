@@ -74,7 +74,7 @@ def test_an_interrupted_folder_is_gone_on_with(path, tmp_path):
     request, out = GenerateRequest(count=200), tmp_path / "folder"
     with pytest.raises(KeyboardInterrupt) as caught:
         generate_to(path, request, out, progress=stop_after(3))
-    assert caught.value.__notes__ == ["folder.unfinished keeps what was reached: go on with --resume"]
+    assert caught.value.__notes__ == ["folder.unfinished keeps the progress: continue with --resume"]
     assert not out.exists()
     kept = {file.name: file.stat().st_mtime_ns for file in (tmp_path / "folder.unfinished").glob("*.png")}
     assert len(kept) == 192

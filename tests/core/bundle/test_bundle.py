@@ -48,5 +48,5 @@ def test_a_golden_that_is_no_array_is_refused(tmp_path, bundles):
             file = folder / "golden" / "z.npy"
             golden["inputs"]["z"] |= {"sha256": sha256_file(file), "size_bytes": file.stat().st_size}
     (folder / "manifest.json").write_text(json.dumps(document))
-    with pytest.raises(ManifestError, match="is no .npy array"):
+    with pytest.raises(ManifestError, match="is not a .npy array"):
         open_bundle(folder).goldens(Component.DECODER)

@@ -34,7 +34,7 @@ def test_layers_of_a_kind_are_counted_together():
     assert summarize_layers((quantized, layer("float32", Granularity.NONE, "float32"), quantized)) == (
         "2 x int8 weights per channel, int8 activations; 1 x float32 weights, float32 activations"
     )
-    assert summarize_layers(()) == "no layer with weights"
+    assert summarize_layers(()) == "no layers with weights"
 
 
 @pytest.mark.slow

@@ -62,7 +62,7 @@ def test_an_open_batch_runs_any_and_fills_the_last_one(tmp_path, bundles):
 
 
 def test_a_batch_that_the_file_has_not_got_is_refused_at_once(decoder):
-    with pytest.raises(SpecError, match="the file takes batches of 1, got 4"):
+    with pytest.raises(SpecError, match="the file supports batch sizes 1, got 4"):
         open_runner(decoder, Format.ONNX, batch=4)
 
 
@@ -80,8 +80,8 @@ def test_pixels_are_taken_as_they_are_or_made_of_real_numbers():
         ({}, r"inputs must be \['z'\], got \[\]"),
         ({"x": np.zeros((1, 3), np.float32)}, r"inputs must be \['z'\], got \['x'\]"),
         ({"z": np.zeros((1, 4), np.float32)}, r"must be \(1, 3\) float32, got \(1, 4\) float32"),
-        ({"z": np.zeros((2, 3), np.float32)}, "takes batches of 1, got 2: pocketvae export --batch adds sizes"),
-        ({"z": np.float32(0)}, "the file takes batches of 1, got 0"),
+        ({"z": np.zeros((2, 3), np.float32)}, "supports batch sizes 1, got 2: pocketvae export --batch adds sizes"),
+        ({"z": np.float32(0)}, "the file supports batch sizes 1, got 0"),
         ({"z": np.zeros((1, 3), np.float64)}, r"must be \(1, 3\) float32, got \(1, 3\) float64"),
     ],
 )

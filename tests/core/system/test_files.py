@@ -96,7 +96,7 @@ def test_before_its_milestone_an_interrupted_one_leaves_nothing(tmp_path):
 
 
 def test_after_its_milestone_an_interrupted_one_stays_and_says_so(tmp_path):
-    assert interrupt(tmp_path / "run") == ["run.unfinished keeps what was reached: go on with --resume"]
+    assert interrupt(tmp_path / "run") == ["run.unfinished keeps the progress: continue with --resume"]
     assert names(tmp_path) == ["run.unfinished"]
 
 
@@ -130,7 +130,7 @@ def test_resuming_where_nothing_is_begins_anew(tmp_path):
 def test_a_folder_without_the_milestone_may_be_anybodys_and_is_kept(tmp_path, changes):
     (tmp_path / "run.unfinished").mkdir()
     (tmp_path / "run.unfinished" / "thesis").write_text("mine")
-    with pytest.raises(OutputExistsError, match=r"run\.unfinished is in the way and holds no checkpoints/state"):
+    with pytest.raises(OutputExistsError, match=r"run\.unfinished is in the way and has no checkpoints/state"):
         resumable(tmp_path / "run", **changes).__enter__()
     assert (tmp_path / "run.unfinished" / "thesis").read_text() == "mine"
 

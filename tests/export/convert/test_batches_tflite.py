@@ -135,7 +135,7 @@ def test_a_batch_that_a_file_has_not_got_is_refused(tmp_path):
     from pocketvae.errors import SpecError
 
     path = widened(tmp_path, convert(APART["dense"]))
-    with pytest.raises(SpecError, match="the file takes batches of 1, 3, 8, got 2: pocketvae export --batch adds"):
+    with pytest.raises(SpecError, match="the file supports batch sizes 1, 3, 8, got 2: pocketvae export --batch adds"):
         open_runner(path, Format.TFLITE, batch=2)
     with open_runner(path, Format.TFLITE) as runner, pytest.raises(SpecError, match="batches of 1, 3, 8, got 5"):
         runner.infer({"x": f32(5, *SHAPE[1:])})

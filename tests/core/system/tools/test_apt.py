@@ -50,8 +50,8 @@ def test_a_source_is_written_for_one_architecture():
 
 
 def test_another_system_is_refused(machine):
-    with pytest.raises(TargetError, match="apt has no source of the release bookworm"):
+    with pytest.raises(TargetError, match="apt has no source for the release bookworm"):
         machine_sources(machine)
     (machine / "etc/os-release").write_text('ID=fedora\nPRETTY_NAME="Fedora 40"\n')
-    with pytest.raises(TargetError, match="this needs Debian and its apt, and the machine is Fedora 40"):
+    with pytest.raises(TargetError, match="this needs Debian and its apt, but the machine is Fedora 40"):
         machine_sources(machine)
