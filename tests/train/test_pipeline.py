@@ -221,8 +221,8 @@ def test_a_second_process_is_locked_out(tmp_path, unfinished, capsys):
 
     first = files.resumable_directory(tmp_path / "run", force=False, resume=True, milestone=MILESTONE)
     with contextlib.suppress(ZeroDivisionError), first:
-        refused(capsys, "another process works in", [*unfinished, "--resume"])
-        refused(capsys, "another process works in", [*unfinished, "--force"])
+        refused(capsys, "another process is using", [*unfinished, "--resume"])
+        refused(capsys, "another process is using", [*unfinished, "--force"])
         raise ZeroDivisionError
     assert main([*unfinished, "--resume"]) == 0
 

@@ -156,7 +156,7 @@ def test_pixels_need_a_range_that_holds():
         component=Component.DECODER, precision=Precision.INT8, format=Format.ONNX, image_dtype=ImageDtype.UINT8
     )
     vae = VaeSpec(image_shape=(4, 4, 1), latent_dim=2, image_range=(-2.0, 3.5), range_is_strict=False)
-    message = "decoder.int8.uint8.onnx needs images of a known range, .* may leave -2 to 3.5: .* --decoder-output"
+    message = "decoder.int8.uint8.onnx needs images of a known range, .* may exceed -2 to 3.5: .* --decoder-output"
     with pytest.raises(SpecError, match=message):
         check_images((spec,), vae)
     check_images((spec,), replace(vae, range_is_strict=True))
