@@ -354,7 +354,7 @@ def test_what_cannot_be_exported_is_refused_with_the_reason(models, flavour):
         ({"decoder": example, "encoder": folder / "sigma.keras"}, "'sigma' may be a standard deviation"),
         ({"decoder": example, "encoder": folder / "small_encoder.keras"}, r"take the decoder's images of \(8, 8, 1\)"),
         ({"decoder": example, "encoder": folder / "conditional_encoder.keras"}, "must both take a label, or neither"),
-        ({"decoder": example, "decoder_output": DecoderOutput.LOGITS}, "must not be logits"),
+        ({"decoder": example, "decoder_output": DecoderOutput.LOGITS}, "cannot be logits"),
         ({"decoder": example, "label_count": 3}, "--label-count needs a decoder that takes a label"),
         ({"decoder": folder / "encoder.keras"}, r"a decoder must take a float32 latent \[N, D\]"),
         ({"decoder": folder / "nan.keras"}, "must return finite values, got .* NaN or infinite"),

@@ -69,7 +69,7 @@ def test_a_changed_record_is_named(lone, text):
     content = lone.read_bytes()
     assert text.encode() in content
     lone.write_bytes(content.replace(text.encode(), text.encode()[:-2] + b"7" + text.encode()[-1:]))
-    with pytest.raises(ManifestError, match="its pocketvae metadata was changed: the checksum does not fit"):
+    with pytest.raises(ManifestError, match="its pocketvae metadata was changed: the checksum does not match"):
         open_lone_file(lone)
 
 
@@ -153,7 +153,7 @@ def test_sizes_that_nobody_writes_are_refused():
     with pytest.raises(ManifestError, match="which pocketvae does not write"):
         EmbeddedArray(name="z", dtype="float32", shape=(1, -4))
     huge = EmbeddedArray(name="z", dtype="float32", shape=(1, 1 << 40))
-    with pytest.raises(ValueError, match="the sizes do not fit"):
+    with pytest.raises(ValueError, match="the sizes do not match"):
         _unpack(*packed(b"", huge))
 
 

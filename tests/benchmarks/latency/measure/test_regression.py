@@ -45,7 +45,7 @@ def test_the_same_machine_is_no_other():
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"cpu": "VAX-11"}, "another processor: VAX-11 there"),
+        ({"cpu": "VAX-11"}, "different processor: VAX-11 in the baseline"),
         ({"machine": "riscv64"}, "another architecture: riscv64 there"),
         ({"logical_cores": 4096}, "another number of cores: 4096 there"),
         ({"versions": {}}, "another onnxruntime: none there"),
@@ -62,7 +62,7 @@ def test_a_result_of_another_machine_is_refused_with_the_reason(tmp_path, bundle
 def test_a_result_of_another_bundle_is_refused(tmp_path, bundle, result):
     other = tmp_path / "other.json"
     other.write_text(encode(replace(result, bundle="faces")))
-    with pytest.raises(SpecError, match="another bundle: 'faces' there, 'tiny' here"):
+    with pytest.raises(SpecError, match="different bundle: 'faces' in the baseline, 'tiny' here"):
         opened(other, bundle)
 
 
