@@ -1,1 +1,1 @@
-"""What it takes to run a bundle somewhere."""
+"""The interface for running a bundle on a target."""

@@ -1,4 +1,4 @@
-"""A bundle on this machine, with LiteRT and onnxruntime in this process."""
+"""Running a bundle on this machine, with LiteRT and onnxruntime in this process."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from pocketvae.runtimes.base import Array, FloatArray, Kernels
 
 
 class HostRun(TargetRun):
-    """Opens an artifact at every call, so that no state of one run can reach the next."""
+    """Opens an artifact in every call, so that no state of one run can affect the next."""
 
     def __init__(self, bundle: Bundle) -> None:
-        """Keeps where the bundle lies."""
+        """Stores the path of the bundle."""
         self._bundle = bundle
 
     def outputs(

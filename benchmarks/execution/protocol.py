@@ -32,15 +32,15 @@ class TargetRun(ABC):
             artifact: One of the bundle's; its interface is compared with what the target finds in the file.
             inputs: Input name to `[N, ...]` real numbers; the target quantizes what the artifact takes as integers.
             kernels: Which operator implementations run.
-            num_threads: Inside one inference.
-            batch: Samples in one call, of those that the artifact has.
+            num_threads: Threads used by one call.
+            batch: Samples per call, one of the artifact's batch sizes.
 
         Returns:
             Output name to `[N, ...] float32`, dequantized.
 
         Raises:
             ArtifactFault: the file cannot be loaded, has another interface than recorded, or stops while it runs.
-            TargetError: the target has not got what the artifact, the kernels or the threads need, or has gone.
+            TargetError: the target does not support the artifact, the kernels or the threads, or is gone.
         """
 
     @abstractmethod
@@ -55,14 +55,14 @@ class TargetRun(ABC):
         Args:
             artifact: One of the bundle's.
             inputs: As for `outputs`.
-            num_threads: Inside one call.
+            num_threads: Threads used by one call.
             count: Values to measure, after warm-up calls.
 
         Raises:
             ArtifactFault: as `outputs`.
             TargetError: as `outputs`, or time means nothing there.
         """
-        raise TargetError("time on this target says nothing about a device")
+        raise TargetError("latency on this target says nothing about a device")
 
     def facts(self) -> dict[str, str]:
         """Returns what runs there: versions, processor, adapter."""

@@ -1,1 +1,1 @@
-"""What the targets share: the programs that run inside them, how they are talked to, and how they are set up."""
+"""Remote execution: the programs that run inside targets, and the communication with them."""

@@ -1,4 +1,4 @@
-"""A browser as something that answers: a server on this machine, and a browser that shows its page.
+"""A browser as a channel: a server on this machine, and a browser that shows its page.
 
 The page fetches requests and posts responses, so nothing of the browser has to be driven from outside.
 """
@@ -191,7 +191,7 @@ class Browser:
             return f"the browser was ended by signal {-code}" if code < 0 else f"the browser ended with code {code}"
         if self.mailbox.silence_s() > _SILENCE_S and now < deadline:
             return "the browser's page has crashed"
-        return f"it took longer than {time_limit_s:g} s and was ended" if now > deadline else ""
+        return f"it took longer than {time_limit_s:g} s and was terminated" if now > deadline else ""
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._profile = Path(tempfile.mkdtemp(prefix="pocketvae-browser-"))

@@ -1,4 +1,4 @@
-"""A bundle on a target that is talked to: what every target but this machine is made of."""
+"""A bundle on a target behind a channel: the base of every target other than this machine."""
 
 from __future__ import annotations
 

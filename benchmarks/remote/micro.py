@@ -1,4 +1,4 @@
-"""TFLite artifacts on TensorFlow Lite Micro, the interpreter that firmware links, in a process of its own."""
+"""The remote runner for TensorFlow Lite Micro, the interpreter that firmware links, in a separate process."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class MicroRemoteRunner(RemoteRunner):
     def run(self, job: Job, inputs: Mapping[str, Array]) -> tuple[Ran, Arrays]:
         """See `RemoteRunner.run`."""
         if job.batch != 1:
-            raise TargetError("TensorFlow Lite Micro runs a file's first signature, whose batch is 1")
+            raise TargetError("TensorFlow Lite Micro only runs a file's first signature, with batch size 1")
         path = self._folder / job.location
         arena_bytes = smallest_arena_bytes(path.read_bytes())
         with MicroRunner(path, arena_bytes) as runner:
@@ -51,7 +51,7 @@ class MicroRemoteRunner(RemoteRunner):
         Raises:
             TargetError: always, since the kernels here are not those of a microcontroller.
         """
-        raise TargetError("time here says nothing about a microcontroller")
+        raise TargetError("latency here says nothing about a microcontroller")
 
     def facts(self) -> dict[str, str]:
         """See `RemoteRunner.facts`."""
@@ -132,7 +132,7 @@ def _problem(content: bytes, arena_bytes: int) -> str:
             return ""
         said.seek(0)
         lines = [line.strip() for line in said.read().decode("utf-8", "replace").splitlines()]
-    return next((line for line in lines if line), "it ended its process")
+    return next((line for line in lines if line), "its process ended")
 
 
 def _try_and_exit(content: bytes, arena_bytes: int, descriptor: int) -> NoReturn:

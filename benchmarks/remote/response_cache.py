@@ -86,6 +86,6 @@ class ResponseCache:
 
     def _say(self, error: ChannelError) -> str:
         count = len(list(self._folder.glob(f"*{_SUFFIX}"))) if self._folder.is_dir() else 0
-        kept = f"{count} results are kept, and the same command goes on from there" if count else "run it again"
+        kept = f"{count} results are kept, and the same command continues from there" if count else "run it again"
         reason = str(error).partition(": ")[2] or str(error)
         return f"the connection was lost: {reason}; {kept}"

@@ -1,4 +1,4 @@
-"""The remote runner: Python inside a target, which runs artifacts as they run here and sends back what came out.
+"""The remote runner: Python inside a target, which runs artifacts as on this machine and returns the outputs.
 
 It needs the dependencies of the extra `run` and no more.
 """

@@ -1,4 +1,4 @@
-"""A target whose program is JavaScript: it takes and returns the artifact's own types, and this side converts."""
+"""Targets whose program is JavaScript, which uses the artifact's own types; this side converts."""
 
 from __future__ import annotations
 

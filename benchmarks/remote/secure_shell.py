@@ -1,4 +1,4 @@
-"""A machine that ssh reaches: its address, one command at a time, and what lies in its cache folder."""
+"""A machine behind ssh: its address, commands, and files in its cache folder."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ class Address:
         """Parses what follows `ssh:`.
 
         Raises:
-            SpecError: it is no address.
+            SpecError: it is not an address.
         """
         match = _ADDRESS.fullmatch(text)
         if match is None or not 0 < int(match["port"] or 1) < 65536:
-            raise SpecError(f"a machine is named ssh://USER@HOST:PORT, with ?python=/PATH after it, got ssh:{text}")
+            raise SpecError(f"an address must be ssh://USER@HOST:PORT, optionally with ?python=/PATH, got ssh:{text}")
         port = int(match["port"]) if match["port"] else None
         return cls(user=match["user"], host=match["host"].strip("[]"), port=port, python=match["python"])
 
@@ -84,7 +84,7 @@ class Address:
             raise TargetError(f"{self.host} took longer than {_TIME_LIMIT_S:g} s") from e
         if done.returncode:
             lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-            what = "cannot be reached" if done.returncode == 255 else "could not do it"
+            what = "cannot be reached" if done.returncode == 255 else "failed"
             raise TargetError(f"{self.host} {what}: {lines[-1].strip()[:300] if lines else done.returncode}")
         # A login shell may have printed something before.
         return done.stdout.decode("utf-8", "replace").rstrip().rpartition("\n")[2]

@@ -1,4 +1,4 @@
-"""Ends a browser and removes its profile when this process is killed and can do neither.
+"""A watcher that ends a browser and removes its profile if this process is killed.
 
 The watcher is a process of its own, with the end of a pipe that closes when this process has gone.
 """

@@ -1,4 +1,4 @@
-"""This pocketvae as a wheel: what another machine or an emulated one imports."""
+"""This pocketvae as a wheel, which another machine or an emulated one imports."""
 
 from __future__ import annotations
 

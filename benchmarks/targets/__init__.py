@@ -1,4 +1,4 @@
-"""Where artifacts run: this machine, and whatever else can be reached."""
+"""The targets on which artifacts run: this machine and others."""
 
 from typing import TYPE_CHECKING
 

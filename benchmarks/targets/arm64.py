@@ -1,4 +1,4 @@
-"""64-bit ARM by user-mode emulation: the same Python, LiteRT and onnxruntime as here, with the kernels of ARM."""
+"""The target `arm64`: user-mode emulation of 64-bit ARM, with the same Python, LiteRT and onnxruntime as here."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ _WHEELS = ("ai-edge-litert", "numpy", "onnxruntime", "pydantic", "safetensors")
 
 
 class Arm64Target(Target):
-    """Parity with ARM's kernels; emulated time says nothing about a device and is never measured."""
+    """Parity with ARM kernels; emulated latency says nothing about a device and is never measured."""
 
     def __init__(self, option: str = "") -> None:
         """Chooses the processor.
@@ -50,7 +50,7 @@ class Arm64Target(Target):
             raise unknown_name("processor", option, CPUS)
         self._cpu = option or _DEFAULT_CPU
         self.name = f"arm64:{option}" if option else "arm64"
-        self.summary = f"64-bit ARM, {', '.join(CPUS)}, emulated by QEMU: parity, no latency"
+        self.summary = f"64-bit ARM ({', '.join(CPUS)}), emulated by QEMU: parity only"
         self._folder = target_folder("arm64")
 
     def unavailable(self) -> str | None:
@@ -148,7 +148,7 @@ class Arm64Run(ChannelRun):
         Raises:
             TargetError: always.
         """
-        raise TargetError(f"{self._name}: emulated time says nothing about a device, so it is not measured")
+        raise TargetError(f"{self._name}: emulated latency says nothing about a device, so it is not measured")
 
     def close(self) -> None:
         """See `TargetRun.close`."""

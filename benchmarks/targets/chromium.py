@@ -1,4 +1,4 @@
-"""A Chromium browser: TFLite with LiteRT.js and ONNX with onnxruntime-web, on WebAssembly or on WebGPU."""
+"""The target `chromium`: a browser with LiteRT.js and onnxruntime-web, on WebAssembly or WebGPU."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ class ChromiumTarget(Target):
         if not all(step.is_done() for step in self.setup()):
             return "LiteRT.js and onnxruntime-web are not set up: run pocketvae targets setup chromium"
         if self._headed and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
-            return "there is no display to show the browser on: leave out --headed"
+            return "the browser cannot be shown without a display: leave out --headed"
         return None
 
     def open(self, bundle: Bundle) -> TargetRun:
@@ -93,7 +93,7 @@ class ChromiumTarget(Target):
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""
         if artifact.format is Format.TFLITE and artifact.precision is Precision.INT8_IO:
-            return "LiteRT.js has no int8 inputs and outputs: use the int8 file, whose interface is float32"
+            return "LiteRT.js does not support int8 inputs and outputs: use the int8 file, whose interface is float32"
         return ""
 
     def runtime(self, artifact: ArtifactRecord) -> str:
@@ -151,7 +151,9 @@ class ChromiumRun(ScriptRun):
             TargetError: on WebGPU, which is emulated.
         """
         if self._accelerator == "webgpu":
-            raise TargetError(f"{self._name}: WebGPU is emulated on the processor, so its time says nothing")
+            raise TargetError(
+                f"{self._name}: WebGPU is emulated on the CPU, so its latency says nothing about a device"
+            )
         return super().latency(artifact, inputs, num_threads=num_threads, count=count)
 
 
@@ -164,5 +166,7 @@ def _program() -> str:
     program = named_program("POCKETVAE_CHROMIUM") or next(filter(None, map(shutil.which, _PROGRAMS)), None)
     if program is None:
         names = ", ".join(_PROGRAMS)
-        raise TargetError(f"no browser is installed: one of {names} is needed, or POCKETVAE_CHROMIUM names one")
+        raise TargetError(
+            f"no browser is installed: install one of {names}, or set POCKETVAE_CHROMIUM to the path of one"
+        )
     return program

@@ -1,4 +1,4 @@
-"""This machine, with LiteRT and onnxruntime in this process."""
+"""The target `host`: this machine, with LiteRT and onnxruntime in this process."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pocketvae.bundle.bundle import Bundle
 
 
 class HostTarget(Target):
-    """This machine; always there. A runtime that is missing is told artifact by artifact."""
+    """This machine, which is always available. A missing runtime is reported for each artifact."""
 
     name = "host"
     summary = "this machine, with LiteRT and onnxruntime"

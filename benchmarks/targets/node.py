@@ -1,4 +1,4 @@
-"""ONNX files in Node.js, with onnxruntime-node."""
+"""The target `node`: ONNX files in Node.js, with onnxruntime-node."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _UNWANTED = (
 
 
 class NodeTarget(Target):
-    """Parity and latency of ONNX files in Node.js; TFLite has no runtime there."""
+    """Parity and latency of ONNX files in Node.js, which does not have a TFLite runtime."""
 
     name = "node"
     summary = "Node.js with onnxruntime-node: ONNX files"
@@ -64,7 +64,7 @@ class NodeTarget(Target):
 
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""
-        return "" if artifact.format is Format.ONNX else "TFLite has no runtime for Node.js"
+        return "" if artifact.format is Format.ONNX else "there is no TFLite runtime for Node.js"
 
     def setup(self) -> tuple[SetupStep, ...]:
         """See `Target.setup`."""

@@ -1,4 +1,4 @@
-"""The targets by name: every other module of this package is one and has one `Target` class."""
+"""The targets by name: every other module of this package is a target with one `Target` class."""
 
 from __future__ import annotations
 

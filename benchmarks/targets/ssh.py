@@ -1,4 +1,4 @@
-"""Any Linux machine with Python that ssh reaches, a Raspberry Pi for instance: parity and latency there."""
+"""The target `ssh`: another Linux machine with Python, such as a Raspberry Pi."""
 
 from __future__ import annotations
 
@@ -60,7 +60,9 @@ class SshTarget(Target):
             try:
                 held.enter_context(claimed_directory(answers))
             except OutputExistsError as e:
-                raise TargetError(f"another pocketvae runs this bundle on {address.host}: wait for it") from e
+                raise TargetError(
+                    f"another pocketvae is running this bundle on {address.host}: wait until it ends"
+                ) from e
             folder = cache_path(f"runs/{key}-{_token(answers)}")
             _send(address, folder, files)
             response_cache = ResponseCache(_runner(address, python, folder), answers)

@@ -1,4 +1,4 @@
-"""TensorFlow Lite Micro on this machine: the interpreter and the reference kernels that firmware links."""
+"""The target `tflm`: TensorFlow Lite Micro on this machine, with the reference kernels that firmware links."""
 
 from __future__ import annotations
 
@@ -53,11 +53,13 @@ class TflmTarget(Target):
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""
         if artifact.format is not Format.TFLITE:
-            return "TensorFlow Lite Micro reads TFLite files alone"
+            return "TensorFlow Lite Micro only supports TFLite files"
         if artifact.precision not in _PRECISIONS:
-            return f"TensorFlow Lite Micro has no kernels for {artifact.precision}"
+            return f"TensorFlow Lite Micro does not have kernels for {artifact.precision}"
         if artifact.component in (Component.SAMPLER, Component.GENERATOR):
-            return "TensorFlow Lite Micro has no shifts and no exclusive or: compute the latent beside the decoder"
+            return (
+                "TensorFlow Lite Micro does not support shifts and exclusive or: use a decoder, and compute its latent"
+            )
         return ""
 
     def batches(self, artifact: ArtifactRecord) -> tuple[int, ...]:

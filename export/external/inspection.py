@@ -31,7 +31,10 @@ from pocketvae.system.files import sha256_path
 
 FloatArray = npt.NDArray[np.float32]
 
-_JOINED_DOUBT = "the encoder's only output was assumed to be the mean followed by the log-variance; state this with --encoder-outputs (mean+log_var or log_var+mean)"
+_JOINED_DOUBT = (
+    "the encoder's only output was assumed to be the mean followed by the log-variance; "
+    "state this with --encoder-outputs (mean+log_var or log_var+mean)"
+)
 _PRIOR_COUNT, _TAIL_COUNT = 48, 16
 _FLAVOURS = {Flavour.KERAS2: "Keras 2", Flavour.KERAS3: "Keras 3", Flavour.SAVED_MODEL: "SavedModel"}
 

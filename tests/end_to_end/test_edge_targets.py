@@ -177,7 +177,7 @@ def test_a_microcontrollers_interpreter_says_what_it_is_not_for(tmp_path, bundle
     target = make_target("tflm")
     bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
     assert [target.declines(artifact) for artifact in bundle.manifest.artifacts] == [
-        "TensorFlow Lite Micro reads TFLite files alone"
+        "TensorFlow Lite Micro only supports TFLite files"
     ] * 2
 
 

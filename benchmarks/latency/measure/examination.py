@@ -18,6 +18,7 @@ from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import PocketVaeError
 from pocketvae.progress import Progress, ProgressCallback
+from pocketvae.reporting.text import count_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +104,7 @@ def _peaks(counts: Sequence[int]) -> tuple[list[MachinePeaks], list[NotRun]]:
                 found.append(worker.find_peaks(FindPeaks(threads=threads)))
         except PocketVaeError as e:
             not_run.append(
-                NotRun(artifact="the machine", target="peaks", reason=f"with {counted(threads, 'thread')}: {e}")
+                NotRun(artifact="the machine", target="peaks", reason=f"with {count_of(threads, 'thread')}: {e}")
             )
     return found, not_run
 

@@ -38,7 +38,7 @@ def test_addresses_are_parsed():
     "text", ["", "//", "//-oProxyCommand=x", "//a@-b", "//a b", "//host:99999", "//host:0", "//host/path", "//$(id)"]
 )
 def test_what_is_no_address_is_refused(text):
-    with pytest.raises(SpecError, match="a machine is named ssh://USER@HOST:PORT"):
+    with pytest.raises(SpecError, match="an address must be ssh://USER@HOST:PORT"):
         Address.parse(text)
 
 
@@ -52,7 +52,7 @@ def test_a_command_is_one_quoted_word_and_no_option():
 def test_no_address_is_no_target(capsys):
     assert make_target("ssh").unavailable() == "name a machine: ssh://user@host"
     assert main(["verify", "nothing", "--targets", "ssh://", "--quiet"]) == 2
-    assert "a machine is named ssh://USER@HOST:PORT" in capsys.readouterr().err
+    assert "an address must be ssh://USER@HOST:PORT" in capsys.readouterr().err
 
 
 class Loopback:
@@ -205,7 +205,9 @@ def test_one_bundle_is_run_there_once_at_a_time(loopback, tmp_path, bundles):
     bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
     first = bundle.manifest.artifacts[0]
     with make_target(loopback.name).open(bundle) as run:
-        with pytest.raises(TargetError, match=r"another pocketvae runs this bundle on 127\.0\.0\.1: wait for it"):
+        with pytest.raises(
+            TargetError, match=r"another pocketvae is running this bundle on 127\.0\.0\.1: wait until it ends"
+        ):
             make_target(loopback.name).open(bundle)
         assert "image" in run.outputs(first, bundle.goldens(first.component).inputs)
 
@@ -260,7 +262,7 @@ def test_an_interpreter_that_is_too_old_is_refused_before_anything_is_copied(loo
     old.chmod(0o755)
     bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
     name = f"{loopback.name.partition('?')[0]}?python={old}"
-    with pytest.raises(TargetError, match=r"could not do it: Python 3\.11 or newer is needed there"):
+    with pytest.raises(TargetError, match=r"failed: Python 3\.11 or newer is needed there"):
         make_target(name).open(bundle)
     assert loopback.left_over() == []
 

@@ -140,7 +140,7 @@ def test_a_second_process_is_locked_out_and_disturbs_nothing(tmp_path):
         (staging / "checkpoints").mkdir()
         (staging / MILESTONE).write_text("mine")
         for changes in ({"resume": True}, {"force": True}):
-            with pytest.raises(OutputExistsError, match=r"another process works in .*run\.unfinished"):
+            with pytest.raises(OutputExistsError, match=r"another process is using .*run\.unfinished"):
                 resumable(tmp_path / "run", **changes).__enter__()
         assert (staging / MILESTONE).read_text() == "mine"
     assert names(tmp_path) == ["run"]
@@ -289,7 +289,7 @@ def test_a_claimed_folder_is_one_holders_alone_and_keeps_what_is_in_it(tmp_path)
     with files.claimed_directory(folder):
         (folder / "kept").write_text("a")
         with (
-            pytest.raises(OutputExistsError, match=f"another process works in {folder}"),
+            pytest.raises(OutputExistsError, match=f"another process is using {folder}"),
             files.claimed_directory(folder),
         ):
             pass
