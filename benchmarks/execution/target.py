@@ -1,4 +1,4 @@
-"""A place where artifacts run, and whether it can be used here.
+"""A place where artifacts can run, and whether it can be used here.
 
 A target is one module: a `Target` that says whether it can be used here, and a `TargetRun` that stands for the time in
 which a bundle is there. Both raise two kinds of errors. An `ArtifactFault` blames the artifact: it becomes a failed
@@ -23,7 +23,7 @@ class Target(ABC):
 
     Attributes:
         name: As given to `--targets` and shown in results.
-        summary: What it is, in a few words.
+        summary: A short description.
         reference: The kernels of this machine that it is to be compared with.
     """
 
@@ -33,10 +33,10 @@ class Target(ABC):
 
     @abstractmethod
     def unavailable(self) -> str | None:
-        """Says in words why the target cannot be used here and what to do; None where it can. Starts nothing."""
+        """Returns why the target cannot be used here and what to do about it; None if it can. Starts nothing."""
 
     def check(self) -> str | None:
-        """Says what `unavailable` says, and asks a machine that is not this one."""
+        """Returns what `unavailable` returns, after asking the other machine if the target is one."""
         return self.unavailable()
 
     @abstractmethod
@@ -48,11 +48,11 @@ class Target(ABC):
         """
 
     def declines(self, artifact: ArtifactRecord) -> str:
-        """Says why such an artifact never runs on this target; empty where it does. It is told and is no failure."""
+        """Returns why the target does not support an artifact, which is not a failure; empty if it does."""
         return ""
 
     def measures_time(self) -> bool:
-        """Whether time there is that of a device: neither emulated, nor of other kernels than a device has."""
+        """Whether times there are those of a device: not emulated, and with the kernels that a device has."""
         return True
 
     def batches(self, artifact: ArtifactRecord) -> tuple[int, ...]:
@@ -60,11 +60,11 @@ class Target(ABC):
         return artifact.batches
 
     def runtime(self, artifact: ArtifactRecord) -> str:
-        """Says what runs an artifact there, in the words of a failed check; empty for what an artifact is made for."""
+        """Returns the runtime that a failed check names; empty for the one that the artifact is made for."""
         return ""
 
     def setup(self) -> tuple[SetupStep, ...]:
-        """Returns what `pocketvae targets setup` does, in order; nothing for a target that needs none."""
+        """Returns the steps of `pocketvae targets setup`, in order; none for a target that needs no setup."""
         return ()
 
     def remove(self) -> None:
@@ -73,10 +73,10 @@ class Target(ABC):
 
 
 def refuse_option(name: str, option: str) -> None:
-    """Refuses what follows the colon of a target that has nothing to choose.
+    """Refuses an option after the colon of a target that takes none.
 
     Raises:
-        SpecError: there is something.
+        SpecError: there is one.
     """
     if option:
-        raise SpecError(f"the target {name} has nothing to choose, got {name}:{option}")
+        raise SpecError(f"the target {name} takes no options, got {name}:{option}")

@@ -114,7 +114,7 @@ async function facts() {
 
 const handlers = methods(facts, prepare, open);
 
-/** Answers one request; a job for another number of threads is answered by the page loaded anew. */
+/** Answers one request; for another number of threads the page is loaded anew first. */
 async function step() {
   const response = await fetch("./request");
   if (response.status === 204) return;

@@ -18,7 +18,7 @@ class HostTarget(Target):
         """See `make_target`.
 
         Raises:
-            SpecError: there is nothing to choose.
+            SpecError: an option is given.
         """
         refuse_option(self.name, option)
 

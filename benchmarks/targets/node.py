@@ -35,7 +35,7 @@ class NodeTarget(Target):
         """See `make_target`.
 
         Raises:
-            SpecError: there is nothing to choose.
+            SpecError: an option is given.
         """
         refuse_option(self.name, option)
         self._folder = target_folder(self.name) / "packages"

@@ -27,7 +27,7 @@ def make_target(name: str) -> Target:
         name: The module's name, and after a colon what it shall be like: `arm64:cortex-a53`, `ssh://user@host`.
 
     Raises:
-        SpecError: the name is unknown, or has not got such an option.
+        SpecError: the name is unknown, or the target does not take this option.
     """
     kind, _, option = name.partition(":")
     if kind not in known_targets():

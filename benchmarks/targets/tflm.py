@@ -32,7 +32,7 @@ class TflmTarget(Target):
         """See `make_target`.
 
         Raises:
-            SpecError: there is nothing to choose.
+            SpecError: an option is given.
         """
         refuse_option(self.name, option)
         self._site = target_folder(self.name) / "site"

@@ -91,7 +91,7 @@ def decode(kind: type[_Message], data: bytes) -> _Message:
     """Parses what `encode` returned.
 
     Raises:
-        ValueError: it is no such message.
+        ValueError: the data is not such a message.
         EOFError: it is not the whole of one.
     """
     stream = io.BytesIO(data)
@@ -102,7 +102,7 @@ def read(kind: type[_Message], line: bytes, stream: IO[bytes]) -> _Message:
     """Parses a line, and reads the block behind it from the stream.
 
     Raises:
-        ValueError: the line is no such message.
+        ValueError: the line is not such a message.
         EOFError: the stream ends before the block does.
     """
     said = json.loads(line)

@@ -20,7 +20,7 @@ from pocketvae.processes.envelope import Failure
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CHECKS = frozenset({"loads", "interface", "runs"})
 _LONGEST_MESSAGE = 300
-# A program that does what it is asked the next time too may have another answer then.
+# The same request may succeed later: these do not depend on the request alone.
 _PASSING = frozenset({TargetError.__name__, NoSpaceError.__name__, InternalError.__name__})
 
 
