@@ -1,6 +1,8 @@
 """A browser as a channel: a server on this machine, and a browser that shows its page.
 
 The page fetches requests and posts responses, so nothing of the browser has to be driven from outside.
+Playwright with the same flags gives the same times per call, but its driver is a Node.js of 165 MB that holds 116 MB of
+memory beside what is timed and takes 2.3 s longer to start.
 """
 
 from __future__ import annotations
@@ -191,7 +193,7 @@ class Browser:
             return f"the browser was ended by signal {-code}" if code < 0 else f"the browser ended with code {code}"
         if self.mailbox.silence_s() > _SILENCE_S and now < deadline:
             return "the browser's page has crashed"
-        return f"it took longer than {time_limit_s:g} s and was terminated" if now > deadline else ""
+        return f"it took longer than {time_limit_s:g} s and was ended" if now > deadline else ""
 
     def _start(self) -> subprocess.Popen[bytes]:
         self._profile = Path(tempfile.mkdtemp(prefix="pocketvae-browser-"))
