@@ -8,6 +8,7 @@ which maps a version to the function that converts a document of it to the next 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
@@ -80,7 +81,12 @@ def decode_line(kind: type[_Document], line: str | bytes) -> _Document:
 
 
 def to_data(message: object) -> Any:
-    """Returns a dataclass, or a sequence or mapping of dataclasses, as plain JSON values."""
+    """Returns a dataclass, or a sequence or mapping of dataclasses, as plain JSON values; infinities stay."""
+    # Without the types of the items, pydantic would write an infinite number as null.
+    if isinstance(message, Mapping):
+        return {str(name): to_data(value) for name, value in message.items()}
+    if isinstance(message, (list, tuple)):
+        return [to_data(item) for item in message]
     return _adapter(type(message)).dump_python(message, mode="json")
 
 

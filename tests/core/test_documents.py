@@ -1,4 +1,5 @@
 import json
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -6,7 +7,7 @@ import pytest
 
 from pocketvae.bundle.manifest import FileRecord
 from pocketvae.bundle.run import RunRecord
-from pocketvae.documents import decode, decode_line, encode, encode_line
+from pocketvae.documents import decode, decode_line, encode, encode_line, from_data, to_data
 from pocketvae.errors import ManifestError
 from pocketvae.spec import VaeSpec
 
@@ -70,6 +71,26 @@ def test_a_line_between_processes_can_carry_nan():
     line = encode_line(Message(value=float("nan")))
     assert "\n" not in line
     assert decode_line(Message, line).value != decode_line(Message, line).value
+
+
+@pytest.mark.parametrize(
+    ("kind", "message"),
+    [
+        (Message, Message(value=math.inf)),
+        (tuple[Message, ...], (Message(value=-math.inf), Message(value=1.0))),
+        (dict[str, Message], {"a": Message(value=math.inf)}),
+        (dict[str, float], {"a": math.inf}),
+        (float, math.inf),
+        (type(None), None),
+    ],
+)
+def test_data_between_processes_comes_back_infinite_numbers_included(kind, message):
+    assert from_data(kind, json.loads(json.dumps(to_data(message)))) == message
+
+
+def test_data_of_another_kind_is_refused():
+    with pytest.raises(ValueError, match="value"):
+        from_data(Message, {"values": 1})
 
 
 @dataclass(frozen=True, kw_only=True)
