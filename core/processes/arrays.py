@@ -30,13 +30,15 @@ def pack(arrays: Mapping[str, npt.NDArray[Any]]) -> bytes:
     Raises:
         DataError: an array is of a type that no artifact has.
     """
+    if not arrays:
+        return b""
     # Imported where it is used: most workers send no arrays, and what they hold is measured.
     from safetensors.numpy import save
 
     for name, array in arrays.items():
         if array.dtype.name not in _DTYPES.values():
             raise DataError(f"the array {name!r} has the unknown type {array.dtype.name!r}")
-    return save({name: np.asarray(array, order="C") for name, array in arrays.items()}) if arrays else b""
+    return save({name: np.asarray(array, order="C") for name, array in arrays.items()})
 
 
 def unpack(block: bytes) -> Arrays:
