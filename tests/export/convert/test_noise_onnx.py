@@ -51,16 +51,6 @@ def test_the_onnx_graph_is_small_standard_and_the_same_every_time():
     assert len(graph.node) == len(onnx.load_from_string(noise_onnx.build_noise(256, "z")).graph.node) < 260
 
 
-@pytest.mark.slow
-def test_the_tflite_graph_is_small_and_has_built_in_operators_alone(tmp_path):
-    from ai_edge_litert.interpreter import Interpreter
-
-    interpreter = Interpreter(model_content=build(Format.TFLITE, 16))
-    kinds = [operator["op_name"] for operator in interpreter._get_ops_details()]
-    assert len(kinds) < 170
-    assert not any("FLEX" in kind.upper() or kind == "CUSTOM" for kind in kinds)
-
-
 class SignedShift(onnx.reference.op_run.OpRun):
     """BitShift as OpenVINO computes it: unsigned words have a sign, and to the right is a division in float32."""
 

@@ -1,0 +1,69 @@
+import numpy as np
+import pytest
+
+import pocketvae
+from pocketvae.apps import (
+    Choice,
+    encode_images,
+    load_images,
+    write_latents,
+)
+from pocketvae.cli.main import main
+from pocketvae.models.components import Encoder
+
+
+@pytest.fixture
+def bundle(tmp_path, bundles):
+    with pocketvae.open(bundles.make_bundle(tmp_path / "b")) as opened:
+        yield opened
+
+
+@pytest.fixture
+def source(tmp_path, bundle):
+    images = np.random.default_rng(0).integers(0, 256, (70, 6, 6), np.uint8)
+    np.savez(tmp_path / "x.npz", images=images, labels=np.arange(70) % 10)
+    return load_images(str(tmp_path / "x.npz"), bundle.vae)
+
+
+def test_latents_are_written_as_arrays_and_as_parquet(bundle, source, tmp_path):
+    parquet = pytest.importorskip("pyarrow.parquet", reason="pyarrow is not installed")
+    posterior = encode_images(bundle, source, Choice())
+    for name in ("l.npz", "l.parquet"):
+        write_latents(tmp_path / name, posterior, source, force=False)
+    with np.load(tmp_path / "l.npz", allow_pickle=False) as archive:
+        assert np.array_equal(archive["z_mean"], posterior.z_mean)
+        assert archive["labels"].tolist() == source.labels.tolist()
+        assert archive["names"].tolist() == list(source.names)
+    table = parquet.read_table(tmp_path / "l.parquet")
+    assert table.column_names[:3] == ["name", "label", "z_mean_0"]
+    assert np.array_equal(table["z_log_var_2"].to_numpy(), posterior.z_log_var[:, 2])
+
+
+def test_the_labels_are_those_that_the_latents_were_made_with(source):
+    assert source.labelled(None) is source
+    assert source.labelled(7).labels.tolist() == [7] * 70
+    assert source.labelled(7).names == source.names
+
+
+@pytest.fixture
+def conditional(bundle, monkeypatch):
+    """The bundle as that of a class-conditional VAE, whose encoder heeds no label."""
+    object.__setattr__(bundle.manifest.vae, "label_count", 10)
+    monkeypatch.setattr(pocketvae, "open", lambda _: bundle)
+    encode = Encoder.encode
+    monkeypatch.setattr(Encoder, "encode", lambda self, images, label: encode(self, images))
+
+
+def test_encode_writes_the_label_that_is_named(conditional, source, tmp_path):
+    for words, expected in ((["--label", "7"], [7] * 70), ([], source.labels.tolist())):
+        command = ["encode", "b", str(tmp_path / "x.npz"), "--out", str(tmp_path / "l.npz"), "--force", "--quiet"]
+        assert main([*command, *words]) == 0
+        with np.load(tmp_path / "l.npz", allow_pickle=False) as archive:
+            assert archive["labels"].tolist() == expected
+
+
+def test_parquet_without_pyarrow_says_what_to_install(bundle, source, tmp_path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
+    monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
+    with pytest.raises(pocketvae.TargetError, match=r"pip install 'pocketvae\[parquet\]', or write .npz"):
+        write_latents(tmp_path / "l.parquet", encode_images(bundle, source, Choice()), source, force=False)
