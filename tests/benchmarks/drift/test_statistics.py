@@ -64,6 +64,21 @@ def test_the_null_is_what_equal_samples_reach_one_time_in_a_thousand():
     assert null < 3 * np.quantile(values, 0.99)
 
 
+def test_the_null_is_the_quantile_of_a_thousand_permutations():
+    rng = np.random.default_rng(6)
+    x, other, same = rng.normal(size=(5, 3)), rng.normal(1, 1, size=(5, 3)), rng.normal(size=(5, 3))
+    pooled = np.concatenate([x, same])
+    draws = np.random.default_rng(11)
+    orders = [draws.permutation(10) for _ in range(1000)]
+    # The choice alone counts, not its order.
+    halves = [(sorted(order[:5]), sorted(order[5:])) for order in orders]
+    by_half = {}
+    for one, rest in halves:
+        by_half.setdefault(tuple(one), slow_distance(pooled[one], pooled[rest]))
+    values = [by_half[tuple(one)] for one, _ in halves]
+    assert kernel_distance(x, other, same, 11).null == pytest.approx(np.quantile(values, 0.999))
+
+
 def test_another_distribution_is_told_apart_and_an_equal_one_is_not():
     rng = np.random.default_rng(5)
     x, same, equal = (rng.normal(size=(300, 4)) for _ in range(3))

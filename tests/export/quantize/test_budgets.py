@@ -5,6 +5,7 @@ import pytest
 from pocketvae.errors import SpecError
 from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.export.quantize.budgets import (
+    FLOOR_FACTOR,
     Budget,
     LimitRules,
     base_tolerances,
@@ -51,7 +52,8 @@ def test_half_precision_adds_what_rounding_the_weights_does():
 @pytest.mark.parametrize("precision", [precision for precision in Precision if not precision.is_float])
 def test_every_quantized_artifact_has_a_budget_in_the_unit_of_its_use(precision):
     decoder = tolerances(spec(Component.DECODER, precision), DECODER)
-    assert {tolerance.metric for tolerance in decoder} == {"p99_abs", "mean_abs"}
+    steps = {"p99_abs": 12.0, "mean_abs": 2.0} if precision is Precision.INT8_IO else {"p99_abs": 4.0, "mean_abs": 1.0}
+    assert {tolerance.metric: tolerance.limit * 255 for tolerance in decoder} == pytest.approx(steps)
     (encoder,) = tolerances(spec(Component.ENCODER, precision), DECODER)
     assert (encoder.output, encoder.metric, encoder.limit) == ("posterior", "kl_mean", 0.1)
 
@@ -150,3 +152,19 @@ def test_the_rules_of_a_component_give_what_the_functions_give():
     network = base_tolerances(pixels, DECODER, 2.0, budget=budget, observed_values=784)
     assert rules.for_network(pixels) == network
     assert rules.for_artifact(pixels, {}) == with_pixel_rounding(pixels, network, 2.0)
+
+
+def test_kernels_that_differ_widen_a_limit_up_to_what_it_was():
+    floor = NoiseFloor(float32={"image": 2e-6}, float16={}, cause={"image": "with batch size 1"})
+
+    def limit(spread):
+        (tolerance,) = tolerances(spec(Component.DECODER, Precision.FLOAT32), floor, kernel_spread={"image": spread})
+        return tolerance.limit, tolerance.source
+
+    assert limit(1e-6) == (pytest.approx(2e-5), "10 x 2.0e-06, the original against itself, most with batch size 1")
+    assert limit(5e-6) == (
+        pytest.approx(5e-5),
+        "10 x 5.0e-06, how far the runtime's optimized and built-in kernels differ on this file",
+    )
+    # A kernel that computes something else must not set its own limit.
+    assert limit(0.5)[0] == pytest.approx(FLOOR_FACTOR * 2e-6)

@@ -1,0 +1,8 @@
+from pocketvae.export.original.goldens import NoiseFloor
+
+
+def test_the_floor_is_that_of_the_way_that_differs_most_and_says_which():
+    floor = NoiseFloor(float32={"a": 1e-6, "b": 3e-6}, float16={})
+    floor = floor.widened({"a": 2e-6, "b": 2e-6}, "with batch size 1").widened({"a": 1.5e-6, "b": 2e-6}, "as a graph")
+    assert floor.float32 == {"a": 2e-6, "b": 3e-6}
+    assert floor.cause == {"a": "with batch size 1"}
