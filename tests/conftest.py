@@ -27,8 +27,24 @@ TESTS = Path(__file__).parent
 _MEMORY_OF_A_PROCESS = 4 << 30
 
 
-# Files that take longest, longest first: begun last, one of them would keep a process at work after the others ended.
-LONGEST = ()
+# Files that train and export most: begun last, one of them would keep a process at work after the others ended.
+LONGEST = (
+    "export/test_external_pipeline.py",
+    "train/test_pipeline.py",
+    "export/test_pipeline.py",
+    "end_to_end/test_export_robustness.py",
+    "end_to_end/test_kinds_of_models.py",
+    "train/test_distribution.py",
+    "end_to_end/test_quantized_exports.py",
+    "end_to_end/test_interruption.py",
+    "end_to_end/test_edge_targets.py",
+    "export/test_rewrite_choice.py",
+    "export/rewrites/test_catalogue.py",
+    "packaging/test_wheel.py",
+    "train/test_checkpoints.py",
+    "train/test_evaluate_run.py",
+    "studies/test_train_throughput.py",
+)
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -1,5 +1,6 @@
 """A test is found by the name of what it tests."""
 
+import re
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -22,6 +23,13 @@ def test_every_test_is_named_after_what_it_tests():
         if not mirrors and test.parts[0] not in TOGETHER:
             lost.append(test.as_posix())
     assert set(lost) - OF_A_FOLDER == set(), f"name them after a module, or put them into tests/{TOGETHER[0]}"
+
+
+def test_the_longest_files_exist():
+    [names] = re.findall(r"^LONGEST = \(\n(.*?)^\)", (TESTS / "conftest.py").read_text(), re.MULTILINE | re.DOTALL)
+    files = re.findall(r'"(.+?)"', names)
+    assert len(files) > 10
+    assert [name for name in files if not (TESTS / name).is_file()] == []
 
 
 def test_no_test_lies_where_pytest_does_not_look():
