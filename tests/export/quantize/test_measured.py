@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from pocketvae.export.quantize import measured
-from pocketvae.export.quantize.measured import error_name, errors_of, kernel_spread, largest_error_ratio
+from pocketvae.export.quantize.measured import error_name, error_ratio_of_errors, errors_of, kernel_spread
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import Kernels
 from pocketvae.spec import Format, VaeSpec
@@ -34,7 +34,7 @@ LIMITS = (limit("max_abs", 0.5), limit("mean_abs", 0.1), limit("rmse", 0.0))
 @pytest.mark.parametrize("order", [1, -1])
 def test_the_largest_ratio_counts_whatever_the_order(errors, ratio, order):
     named = {error_name(one): value for one, value in zip(LIMITS, errors, strict=True)}
-    assert largest_error_ratio(named, LIMITS[::order]) == pytest.approx(ratio)
+    assert error_ratio_of_errors(named, LIMITS[::order]) == pytest.approx(ratio)
 
 
 def test_errors_are_of_the_goldens_by_output_and_metric():
