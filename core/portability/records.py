@@ -44,7 +44,7 @@ class Requirement:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FallOff:
+class Unsupported:
     """Operators of one kind that a backend does not support.
 
     Attributes:
@@ -74,7 +74,7 @@ class Portability:
     backend: Backend
     operators: int
     taken: int
-    falls_off: tuple[FallOff, ...]
+    falls_off: tuple[Unsupported, ...]
     source: str
 
     @property

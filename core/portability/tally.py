@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from pocketvae.portability.records import Backend, FallOff, Portability
+from pocketvae.portability.records import Backend, Portability, Unsupported
 
 
 def tally(backend: Backend, operators: int, left: Sequence[tuple[str, str]], source: str) -> Portability:
@@ -16,7 +16,7 @@ def tally(backend: Backend, operators: int, left: Sequence[tuple[str, str]], sou
         operators=operators,
         taken=operators - len(left),
         falls_off=tuple(
-            FallOff(operator=operator, count=count, reason=reason)
+            Unsupported(operator=operator, count=count, reason=reason)
             for (operator, reason), count in sorted(counts.items())
         ),
         source=source,

@@ -1,4 +1,4 @@
-"""EMBED.md: code that runs a bundle's files in apps, written from the manifest."""
+"""EMBED.md and the model card, written from the manifest."""
 
 from typing import TYPE_CHECKING
 

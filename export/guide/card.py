@@ -1,4 +1,4 @@
-"""The model card: what a bundle is, for the person who embeds it."""
+"""The model card: a description of a bundle for the person who embeds it."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _REPRODUCIBLE = (
 _LEARNED_LATENTS = " The prior behind it is computed in floating point, so latents agree within rounding."
 _FIGURES: Mapping[str, str] = {
     "test_negative_elbo_nats": "Negative ELBO on the test images, nats per image",
-    "test_reconstruction_nats": "of which reconstruction, nats",
-    "test_kl_nats": "of which KL to the prior, nats",
+    "test_reconstruction_nats": "Reconstruction term, nats",
+    "test_kl_nats": "KL term, nats",
     "active_units": "Active latent dimensions",
     "test_images": "Test images",
     "training_images": "Training images",

@@ -1,4 +1,4 @@
-"""The page: which file for which use, what goes in and comes out, and the code."""
+"""The page EMBED.md: which file for which use, inputs and outputs, and the code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the code in the guide is about: the components of a bundle, each with the file that suits an app best."""
+"""The components of a bundle that the guide's code uses, each with the file that suits an app best."""
 
 from __future__ import annotations
 

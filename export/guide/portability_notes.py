@@ -1,4 +1,4 @@
-"""What a bundle says about where its artifacts run."""
+"""Notes on where the artifacts of a bundle run, for the model card and warnings."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from pocketvae.spec import Component, Format, ImageDtype, Precision
 
 
 def portability_warnings(manifest: Manifest) -> tuple[str, ...]:
-    """Returns one line per decoder and accelerator that one would expect to take all of it and that does not.
+    """Returns one line per decoder and accelerator that should support all of it but does not.
 
-    That is every accelerator for a float32 decoder, whose operators all of them could have, and XNNPACK for the others
-    but int16x8, for which it has no kernels. What was asked for has its price and is not warned of: the cast to pixels,
-    and an ONNX file that leaves its batch open, which phones' accelerators do not take.
+    That is every accelerator for a float32 decoder, and XNNPACK for all others but int16x8, for which it has no
+    kernels. There is no warning about consequences of export options: the cast to pixels, and an ONNX file with a
+    dynamic batch size, which phones' accelerators do not support.
     """
     return tuple(
-        f"{artifact.name} falls off {item.describe()}"
+        f"{artifact.name} is not fully supported by {item.describe()}"
         for artifact in manifest.artifacts
         if artifact.component is Component.DECODER
         for item in artifact.portability
@@ -36,7 +36,7 @@ def _is_expected_whole(artifact: ArtifactRecord, item: Portability) -> bool:
 
 
 def portability_table(artifacts: Iterable[ArtifactRecord]) -> list[str]:
-    """Returns a Markdown table: what each artifact needs, and how much of it each accelerator takes."""
+    """Returns a Markdown table: what each artifact needs, and how much of it each accelerator supports."""
     lines = ["| file | needs at least | accelerators |", "|---|---|---|"]
     for artifact in artifacts:
         needs = artifact.requires.describe() if artifact.requires else "not recorded"
@@ -46,6 +46,6 @@ def portability_table(artifacts: Iterable[ArtifactRecord]) -> list[str]:
 
 
 def portability_sources(artifacts: Iterable[ArtifactRecord]) -> list[str]:
-    """Returns Markdown items: where what the table says was learnt."""
+    """Returns Markdown items: the sources of the table."""
     sources = {item.backend: item.source for artifact in artifacts for item in artifact.portability}
     return [f"- {backend}: {source}" for backend, source in sources.items()]

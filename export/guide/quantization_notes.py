@@ -1,4 +1,4 @@
-"""What the model card says about quantization."""
+"""The model card's section on quantization."""
 
 from __future__ import annotations
 
