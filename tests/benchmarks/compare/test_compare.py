@@ -143,7 +143,7 @@ def test_medians_of_other_targets_are_compared(tmp_path):
     slow = replace(away_row("x.onnx"), median_s=4e-5)
     worse = compared(tmp_path, bench_result(elsewhere=(away_row("x.onnx"),)), bench_result(elsewhere=(slow,)))
     changes = {(item.target, item.what): item.change for item in worse.differences}
-    assert changes == {("node", "runs"): Change.SAME, ("node, 1 threads", "median_s"): Change.WORSE}
+    assert changes == {("node", "runs"): Change.SAME, ("node, 1 thread", "median_s"): Change.WORSE}
 
 
 def test_an_original_that_one_side_was_timed_without_decides_nothing(tmp_path):

@@ -141,7 +141,7 @@ def test_peaks_that_could_not_be_measured_are_told(tmp_path, bundles, monkeypatc
     assert len(result.results) == 2
     (lost,) = result.not_run
     assert (lost.artifact, lost.target) == ("the machine", "peaks")
-    assert lost.reason.startswith("with 1 threads: its process was ended by signal 9")
+    assert lost.reason.startswith("with 1 thread: its process was ended by signal 9")
 
 
 def test_no_worker_outlives_an_interruption(tmp_path, bundles, monkeypatch):

@@ -95,7 +95,7 @@ def test_a_bundle_with_nothing_of_what_is_timed_is_refused(tmp_path, bundle, bun
 def test_results_with_nothing_of_what_is_timed_are_refused(tmp_path, bundle, result, change):
     other = tmp_path / "other.json"
     other.write_text(encode(replace(result, results=(replace(result.results[0], **change),))))
-    with pytest.raises(SpecError, match=r"none of: decoder\.float32\.onnx, 1 threads, batch 1; encoder"):
+    with pytest.raises(SpecError, match=r"none of: decoder\.float32\.onnx, 1 thread, batch 1; encoder"):
         opened(other, bundle)
 
 
