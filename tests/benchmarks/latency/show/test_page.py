@@ -64,7 +64,14 @@ def test_the_page_has_every_section_and_loads_nothing(measured):
     page = bench_page(bench, verify)
     assert "<script" not in page
     assert "://" not in page.replace("http://www.w3.org/2000/svg", "")
-    for heading in ("Every artifact", "Compared with the bundle b", "Latency", "What to embed", "First calls", "The machine"):
+    for heading in (
+        "Every artifact",
+        "Compared with the bundle b",
+        "Latency",
+        "What to embed",
+        "First calls",
+        "The machine",
+    ):
         assert f"<h2>{heading}</h2>" in page
     assert "Where the time goes" in page
     assert "&lt;gone&gt;" in page
