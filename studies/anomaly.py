@@ -2,8 +2,8 @@
 
     python studies/anomaly.py --work FOLDER --json benchmarks/history/DATE-anomaly.json
 
-Protocol: for each digit, a VAE is trained on that digit's MNIST training images alone (80 per cent of them; pocketvae
-holds back 10 per cent for validation and 10 for its own test figures) and exported; the density is fitted to the same
+Protocol: for each digit, a VAE is trained on that digit's MNIST training images alone (80 percent of them; pocketvae
+holds back 10 percent for validation and 10 for its own test figures) and exported; the density is fitted to the same
 training images. All 10,000 MNIST test images are scored: the digit's own are normal, all others anomalies. No anomaly
 is seen before that, and no setting differs between digits. AUROC is reported for each score, float32 and int8.
 

@@ -5,7 +5,7 @@
 TFLite files are timed by `litert-benchmark`, which comes with ai-edge-litert, and ONNX files by `onnxruntime_perf_test`
 where it is on the path, else by the loop of `onnxruntime_test`, which comes with onnxruntime and is given a session of
 one thread, since it has no option for that. pocketvae and the tool take turns; each turn is a new process. Exit code 1
-where a ratio is off by more than 15 per cent.
+where a ratio is off by more than 15 percent.
 
 `litert-benchmark` rounds to hundredths of a millisecond: files that take less than 0.2 ms cannot be compared with it.
 """
@@ -143,7 +143,7 @@ def crosscheck(bundle: Bundle, record: ArtifactRecord, turns: int) -> Crosscheck
     path = bundle.artifact_path(record)
     first = our_median_s(bundle, record)
     if record.format is Format.TFLITE and first < _COARSEST_S:
-        raise TargetError(f"{name} rounds to 10 us, and the file takes {first * 1e6:.0f} us")
+        raise TargetError(f"{name} rounds to 10 µs, but the file takes {first * 1e6:.0f} µs")
     pairs = [(our_median_s(bundle, record), theirs(path)) for _ in range(turns)]
     return Crosscheck(
         artifact=record.name, tool=name, ours_s=tuple(p[0] for p in pairs), theirs_s=tuple(p[1] for p in pairs)

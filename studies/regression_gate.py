@@ -3,7 +3,7 @@
     python studies/regression_gate.py BUNDLE --json benchmarks/history/DATE-regression-gate.json
 
 First a bundle is compared with itself many times, each comparison as `pocketvae bench --baseline BUNDLE` makes it. Then
-its ONNX decoder is given so much more to do that it takes ten per cent longer, and compared with the right one.
+its ONNX decoder is given so much more to do that it takes ten percent longer, and compared with the right one.
 """
 
 from __future__ import annotations

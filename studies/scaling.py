@@ -243,7 +243,7 @@ def _line(decoder: Decoder) -> str:
     steps = ", ".join(
         f"{name} {step.wall_s:.1f} s {step.peak_rss_bytes / 1e6:.0f} MB" for name, step in decoder.steps.items()
     )
-    medians = ", ".join(f"{name} {value * 1e6:.0f} us" for name, value in decoder.median_s.items())
+    medians = ", ".join(f"{name} {value * 1e6:.0f} µs" for name, value in decoder.median_s.items())
     work = f"{decoder.multiply_adds / 1e6:.1f} M multiply-adds"
     return f"{decoder.side} pixels, {decoder.parameters / 1e6:.2f} M parameters, {work}: {steps}; {medians}"
 

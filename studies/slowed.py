@@ -34,7 +34,7 @@ def slowed_bundle(bundle: Bundle, artifact: str, folder: Path, slowdown: float) 
         bundle: To copy.
         artifact: File name of an ONNX decoder.
         folder: To make.
-        slowdown: 0.1 for ten per cent.
+        slowdown: 0.1 for ten percent.
 
     Returns:
         The copy, and the slowdown that was reached when it was made.

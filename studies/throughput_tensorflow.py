@@ -117,7 +117,7 @@ def make_reference(config: TrainConfig, images: npt.NDArray[np.uint8]) -> Arrays
     size = config.batch_size
     batches = [images[size * index : size * (index + 1)] for index in range(_REFERENCE_STEPS)]
     arrays |= _outputs(model, batches[0] / np.float32(255))
-    # Without XLA: the reference shall not depend on what is measured.
+    # Without XLA: the reference must not depend on what is measured.
     trainer = Trainer(replace(config, jit_compile=False), model, Workers(None))
     knobs = StepKnobs(learning_rate=config.learning_rate, beta=config.beta)
     labels = np.zeros(size, np.int32)

@@ -73,7 +73,7 @@ def make_config(arguments: argparse.Namespace) -> TrainConfig:
     """Returns the preset with the values that the command line replaces.
 
     Raises:
-        SpecError: a value is unknown, or of a training that the contenders have not got.
+        SpecError: a value is unknown, or selects a training that the contenders do not support.
     """
     overrides = parse_assignments(arguments.set)
     if arguments.prior == "standard":

@@ -21,7 +21,7 @@ _BATCH = 500
 # Decoded images in one importance-sampling step: enough to keep two cores busy, few enough for the caches.
 _IMPORTANCE_DECODES = 2048
 _ACTIVE_VARIANCE = 0.01
-# Enough that the residual of all images is known to a per cent; a fraction of the time of an epoch of as many.
+# Enough that the residual of all images is known to a percent; a fraction of the time of an epoch of as many.
 _VARIANCE_IMAGES = 2048
 # Second word of the noise seeds: training uses 0 and up, bounds use -1 down to here, importance samples the rest.
 _IMPORTANCE_SEED = -(2**32)

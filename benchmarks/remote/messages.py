@@ -1,4 +1,4 @@
-"""What is said to the program inside a target: its methods, their parameters and what they return.
+"""Messages to the program inside a target: its methods, their parameters and results.
 
 A job says all that the program has to know of an artifact, so that it needs no manifest. The same messages go to Python
 on an emulated or a distant machine, to Node and to a page in a browser. Inputs and outputs go beside them, as arrays.

@@ -24,7 +24,7 @@ def make_target(name: str) -> Target:
     """Returns a target by its name; whether it can be used here is for the target to say.
 
     Args:
-        name: The module's name, and after a colon what it shall be like: `arm64:cortex-a53`, `ssh://user@host`.
+        name: The module's name, and its option after a colon: `arm64:cortex-a53`, `ssh://user@host`.
 
     Raises:
         SpecError: the name is unknown, or the target does not take this option.

@@ -1,4 +1,4 @@
-"""What is said between two programs: a request and its response, in JSON-RPC's shape, and the arrays that go with them.
+"""Messages between two programs: requests and responses in the shape of JSON-RPC, with arrays.
 
     {"block_bytes": 1234, "id": 7, "method": "run", "params": {...}}
     1234 bytes

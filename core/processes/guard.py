@@ -53,7 +53,7 @@ class MemoryGuard:
         self.excess_bytes = 0
         self._process_id, self._limit_bytes = process_id, limit_bytes
         self._released = threading.Event()
-        # Should memory run out between two looks, the system shall end this process and not the one that waits for it.
+        # If memory runs out between two checks, the system should end this process and not the one that waits for it.
         with contextlib.suppress(OSError):
             (_PROC / str(process_id) / "oom_score_adj").write_text("500", "ascii")
         self._thread = threading.Thread(target=self._watch, daemon=True)

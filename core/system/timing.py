@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-# A value shorter than this is too close to the clock's own cost (some 50 ns) to be trusted to half a per cent.
+# A value shorter than this is too close to the clock's own cost (some 50 ns) to be accurate to half a percent.
 _SHORTEST_VALUE_S = 20e-6
 _MOST_LOOPS = 1024
 

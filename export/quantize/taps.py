@@ -24,7 +24,7 @@ def tflite_tensors(content: bytes, inputs: Inputs, names: Iterable[str]) -> dict
     Args:
         content: The file.
         inputs: Input name to `[N, ...]` real numbers or labels.
-        names: Of tensors; those that the file has not got are left out.
+        names: Names of tensors; those that the file does not have are left out.
     """
     from ai_edge_litert.interpreter import Interpreter, OpResolverType
 

@@ -1,4 +1,4 @@
-"""What a mutation is, and what both formats share."""
+"""The definition of a mutation, shared by both formats."""
 
 from __future__ import annotations
 

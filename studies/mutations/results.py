@@ -1,4 +1,4 @@
-"""What a study of verify's sensitivity finds."""
+"""Results of a study of verify's sensitivity."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pocketvae.spec import STRICT
 from pocketvae.system.environment import Environment
 
 SCHEMA_VERSION = 1
-# The 99th percentile over 320 images differs by up to 3 per cent between draws of them.
+# The 99th percentile over 320 images differs by up to 3 percent between draws of them.
 SAMPLING_MARGIN = 0.05
 
 
@@ -62,7 +62,7 @@ class CleanRun:
 
 @dataclass(frozen=True, kw_only=True)
 class KindSummary:
-    """All faults of one kind: above the limit, at it (within 5 per cent) and below it, and how many verify failed."""
+    """All faults of one kind: above the limit, at it (within 5 percent) and below it, and how many verify failed."""
 
     __pydantic_config__ = STRICT
     kind: str

@@ -1,4 +1,4 @@
-"""What is timed: artifacts and originals, each with the worker that it runs in."""
+"""The subjects of timing: artifacts and originals, each with the worker that runs it."""
 
 from __future__ import annotations
 

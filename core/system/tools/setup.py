@@ -25,7 +25,7 @@ class SetupStep:
         text: What is done, for the person who is asked.
         download_bytes: About how much is downloaded for it.
         is_done: Whether it is there already.
-        take: Does it, whole or not at all.
+        take: Function that does it, completely or not at all.
     """
 
     text: str
