@@ -1,4 +1,4 @@
-"""What the export pipeline and its conversion workers say to each other: methods, parameters and results."""
+"""Messages between the export pipeline and its conversion workers: methods, parameters and results."""
 
 from __future__ import annotations
 

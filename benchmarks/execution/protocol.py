@@ -1,4 +1,4 @@
-"""The time in which a bundle is on a target, and what verify and bench ask of it meanwhile."""
+"""The protocol of a bundle on a target, which verify and bench use."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the benchmark and its workers say to each other: methods, their parameters and what they return."""
+"""Messages between the benchmark and its workers: methods, parameters and results."""
 
 from __future__ import annotations
 

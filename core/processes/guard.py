@@ -1,4 +1,4 @@
-"""How much memory a process and its children use, and a guard that ends those that use too much. Linux alone.
+"""Memory use of a process and its children, and a guard that ends those that use too much. Linux alone.
 
 An address-space limit of the system would not do: TensorFlow reserves far more than it uses. So the guard looks at
 what is resident or swapped out, ten times a second.

@@ -1,4 +1,4 @@
-"""A child process that answers requests on its pipes: where work can crash, hang or must be measured alone."""
+"""A child process that answers requests on its pipes, for work that can crash or hang."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pieces of HTML that pages are made of: they stand alone, without script, and load nothing from outside."""
+"""Building blocks of self-contained HTML pages, without scripts or external resources."""
 
 from __future__ import annotations
 
