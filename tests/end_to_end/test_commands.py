@@ -29,14 +29,14 @@ def test_verify_of_a_wrong_decoder_returns_1(command, tmp_path, bundles):
 
 
 def test_verify_returns_3_where_something_could_not_run(command, tmp_path, bundles, monkeypatch):
-    from pocketvae.benchmarks.execution import local
+    from pocketvae.benchmarks.execution import running
     from pocketvae.errors import TargetError
 
     def missing(*_, **__):
         raise TargetError("onnxruntime is not installed")
 
     bundle = bundles.make_bundle(tmp_path / "b")
-    monkeypatch.setattr(local, "open_runner", missing)
+    monkeypatch.setattr(running, "open_runner", missing)
     assert command("verify", bundle).code == 3
 
 

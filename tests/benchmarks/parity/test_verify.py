@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pocketvae.benchmarks import verify_bundle
-from pocketvae.benchmarks.execution import local
+from pocketvae.benchmarks.execution import running
 from pocketvae.bundle.manifest import FailureRecord
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError, SpecError, TargetError
@@ -94,7 +94,7 @@ def test_a_missing_runtime_is_told_and_not_passed(tmp_path, bundles, monkeypatch
     def missing(*_, **__):
         raise TargetError("onnxruntime is not installed")
 
-    monkeypatch.setattr(local, "open_runner", missing)
+    monkeypatch.setattr(running, "open_runner", missing)
     result = verify_bundle(bundles.make_bundle(tmp_path / "b"))
     assert not result.passed
     assert [item.reason for item in result.not_run] == ["onnxruntime is not installed"] * 2

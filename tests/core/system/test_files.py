@@ -1,3 +1,4 @@
+import errno
 import os
 import subprocess
 import sys
@@ -321,3 +322,18 @@ def test_a_claim_on_a_folder_that_was_removed_meanwhile_is_none(tmp_path, monkey
 )
 def test_a_text_becomes_part_of_a_file_name(text, plain):
     assert files.plain_name(text) == plain
+
+
+def test_a_disk_that_fills_up_while_a_file_is_written_in_parts_is_named_by_the_file(tmp_path):
+    def write(path):
+        with files.staged_file(path, force=True) as staging:
+            staging.write_bytes(b"half")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = tmp_path / "a.bin"
+    path.write_bytes(b"old")
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        write(path)
+    assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
+    assert path.read_bytes() == b"old"
+    assert names(tmp_path) == ["a.bin"]
