@@ -1,7 +1,13 @@
-# make quickstart and make test set up all they need on a machine with python3 (3.11 or newer) and make.
-PYTHON ?= python3
+# make quickstart and make test set up all they need on a machine with Python 3.11 to 3.13 and GNU make. On Windows make
+# runs its commands with the sh of Git for Windows, which has touch and rm.
 VENV := .venv
+ifeq ($(OS),Windows_NT)
+PYTHON ?= python
+BIN := $(VENV)/Scripts
+else
+PYTHON ?= python3
 BIN := $(VENV)/bin
+endif
 OUT ?= quickstart
 # Processes that share the test files: auto is one a core where memory lasts; 0 runs them in one process.
 WORKERS ?= auto
@@ -9,12 +15,18 @@ WORKERS ?= auto
 PIP := $(BIN)/python -m pip --disable-pip-version-check
 INSTALL := $(PIP) install --quiet --constraint constraints.txt --no-build-isolation
 # In strict editable mode a new file is seen after a reinstall only, so the package depends on every source file.
-SOURCES := pyproject.toml setup.py $(shell find cli core train export benchmarks apps -name '*.py' -o -name '*.mjs' -o -name '*.html' -o -name '*.js' -o -name '*.css')
+# All files below $1 with the endings $2, without find, which is another program on Windows.
+files = $(foreach entry,$(wildcard $(1:=/*)),$(call files,$(entry),$2) $(filter $2,$(entry)))
+SOURCES := pyproject.toml setup.py $(call files,cli core train export benchmarks apps,%.py %.mjs %.html %.js %.css %.j2)
+# The pinned tensorflow and h5py have no wheels for 3.14.
+VERSIONS := import sys; version = sys.version_info[:2]; sys.exit(not (3, 11) <= version <= (3, 13) and \
+  f"Python 3.11, 3.12 or 3.13 is needed, for which all pinned packages have wheels, and this is {version[0]}.{version[1]}: \
+make PYTHON=python3.13 (on 3.14, pip install .[run] installs what verify, bench and the apps need)")
 
 # The tests of a file stay together, with the fixtures of the file; tests/conftest.py puts the longest files first.
 SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart test test-fast check targets schemas map wheel clean
+.PHONY: quickstart test test-fast check check-systems targets schemas map wheel clean
 
 quickstart: $(VENV)/.all
 	$(BIN)/pocketvae quickstart --out $(OUT) --force
@@ -30,6 +42,11 @@ check: $(VENV)/.dev
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# What mypy finds by the types of another system's standard library: calls that do not exist there.
+check-systems: $(VENV)/.dev
+	$(BIN)/mypy --platform win32 --no-warn-unreachable --cache-dir .mypy_cache/win32
+	$(BIN)/mypy --platform darwin --no-warn-unreachable --cache-dir .mypy_cache/darwin
 
 targets: $(VENV)/.all
 	$(BIN)/pocketvae targets setup all --yes
@@ -48,7 +65,7 @@ clean:
 	rm -rf $(VENV) build dist pocketvae.egg-info $(OUT)
 
 $(VENV)/.base: constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "pocketvae needs Python 3.11 or newer: make PYTHON=python3.11")'
+	@$(PYTHON) -c '$(VERSIONS)'
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --constraint constraints.txt setuptools wheel
 	touch $@
@@ -59,4 +76,5 @@ $(VENV)/.all: $(VENV)/.base $(SOURCES)
 
 $(VENV)/.dev: $(VENV)/.base $(SOURCES)
 	$(INSTALL) --config-settings editable_mode=strict --editable '.[dev]'
+	$(BIN)/python docs/editor.py
 	touch $@ $(VENV)/.all

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import io
 import os
 import signal
 import sys
@@ -62,9 +63,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in words
+    _print_all_characters()
     # A supervisor's SIGTERM and a terminal that is closed must clean up like Ctrl-C does: no half-written run or
     # bundle, no orphaned worker. nohup ignores SIGHUP, and so it stays.
-    numbers = [n for n in (signal.SIGTERM, signal.SIGHUP) if signal.getsignal(n) is not signal.SIG_IGN]
+    numbers = [n for n in _ending_signals() if signal.getsignal(n) is not signal.SIG_IGN]
     previous = {number: signal.signal(number, _interrupt) for number in numbers}
     shown, warnings.showwarning = warnings.showwarning, _show_warning
     try:
@@ -160,6 +162,18 @@ def _show_warning(
         print(f"pocketvae: {message}", file=sys.stderr)
     else:
         print(warnings.formatwarning(message, category, filename, lineno, line), end="", file=file or sys.stderr)
+
+
+def _print_all_characters() -> None:
+    """Prints a question mark for what a stream's encoding does not have, as Windows' may not, in place of failing."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def _ending_signals() -> list[signal.Signals]:
+    """Returns the signals that ask a program to end, of those that this system has; SIGBREAK is of Windows."""
+    return [number for number in signal.Signals if number.name in ("SIGTERM", "SIGHUP", "SIGBREAK")]
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:

@@ -41,7 +41,7 @@ from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.keras.model_form import Flavour
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import ArtifactSpec, Component, Format
-from pocketvae.system import files
+from pocketvae.system import files, folders
 from pocketvae.versions import installed_versions
 
 
@@ -105,7 +105,7 @@ def export_subject(
     for recipe in config.recipes.values():
         recipe.check_model(subject.vae)
     check_images(config.artifacts, subject.vae)
-    with files.staged_directory(out, force=force) as bundle:
+    with folders.staged_directory(out, force=force) as bundle:
         work = bundle / ".work"
         work.mkdir()
         setup = WorkerSetup(

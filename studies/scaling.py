@@ -80,7 +80,7 @@ def run_step(command: Sequence[str]) -> tuple[Step, str]:
     Raises:
         TargetError: it fails.
     """
-    with tempfile.TemporaryFile("w+") as output:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as output:
         started = time.perf_counter()
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, text=True)
         _, status, usage = os.wait4(process.pid, 0)

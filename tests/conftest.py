@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import os
 import re
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,12 @@ def made_once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Callab
         return path
 
     return get
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Leaves out what a system cannot do."""
+    if sys.platform == "win32" and item.get_closest_marker("posix"):
+        pytest.skip("Windows has no signals and no bits of files")
 
 
 @pytest.fixture(scope="session")

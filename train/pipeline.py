@@ -18,7 +18,7 @@ from pocketvae.errors import DataError, SpecError, TrainingError
 from pocketvae.keras.io import save_model, start_tensorflow
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import Component, Likelihood, PriorKind, VaeSpec
-from pocketvae.system import files
+from pocketvae.system import files, folders
 from pocketvae.train import plots
 from pocketvae.train.checkpoints import MILESTONE, Checkpoints
 from pocketvae.train.config import Binarization, TrainConfig
@@ -85,7 +85,7 @@ def train(
         session = _Session.begin(config, data, workers)
     if not workers.is_chief:
         return _follow(session, out, preset, resume=resume)
-    with files.resumable_directory(out, force=force, resume=resume, milestone=MILESTONE) as folder:
+    with folders.resumable_directory(out, force=force, resume=resume, milestone=MILESTONE) as folder:
         return _lead(session, folder, preset, progress)
 
 
@@ -151,7 +151,7 @@ def _lead(session: _Session, folder: Path, preset: str, progress: ProgressCallba
 def _follow(session: _Session, out: Path, preset: str, *, resume: bool) -> RunRecord:
     """Trains along with the chief, the only process that writes; a resumed run reads the chief's checkpoint."""
     state = LoopState()
-    folder = files.unfinished_directory(out.absolute())
+    folder = folders.unfinished_directory(out.absolute())
     if resume and (folder / MILESTONE).exists():
         state = Checkpoints(folder, session.trainer, identify(session.data)).restore()
     *_, state = [state, *fit(session.trainer, session.evaluator, session.data, state, ignore_progress)]
@@ -294,7 +294,9 @@ def _write_pictures(session: _Session, state: LoopState, folder: Path) -> None:
 
 def _git_commit() -> str | None:
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=True)
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, encoding="utf-8", timeout=5, check=True
+        )
     except (OSError, subprocess.SubprocessError):
         return None
     return done.stdout.strip()

@@ -13,7 +13,7 @@ from pocketvae.apps.image_output import write_numbered
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, SpecError
 from pocketvae.spec import STRICT
-from pocketvae.system import files
+from pocketvae.system import files, folders
 
 # Marks a folder that decompress made, so that --force may replace it.
 DECOMPRESSED_NAME = "decompressed.json"
@@ -72,7 +72,7 @@ def write_decompressed(result: Decompressed, out: Path, *, force: bool) -> None:
         files.check_output(out, force=force)
         files.write_bytes(out, single(result.images[0]))
         return
-    with files.staged_directory(out, force=force) as folder:
+    with folders.staged_directory(out, force=force) as folder:
         write_numbered(folder, 0, result.images)
         note = DecompressedFolder(images=len(result.images), exact=result.z is None)
         files.write_text(folder / DECOMPRESSED_NAME, encode(note))

@@ -16,7 +16,7 @@ from pocketvae.errors import DataError, ManifestError
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.noise import normal_table
 from pocketvae.spec import Component, Format, ImageDtype, PriorKind
-from pocketvae.system import files
+from pocketvae.system import files, folders
 
 INDEX = "index.html"
 # Marks a site that explore made, so that --force may replace it.
@@ -63,7 +63,7 @@ def export_site(bundle: ModelBundle, out: Path, *, force: bool) -> int:
         OutputExistsError: `out` exists and `force` is off.
     """
     size = 0
-    with files.staged_directory(out, force=force) as folder:
+    with folders.staged_directory(out, force=force) as folder:
         for name, content in site_files(bundle).items():
             data = content if isinstance(content, bytes) else content.read_bytes()
             path = folder / PurePosixPath(name)

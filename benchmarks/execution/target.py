@@ -8,12 +8,13 @@ check. A `TargetError` blames the target: the artifact is reported as not run. T
 from __future__ import annotations
 
 import shutil
+import sys
 from abc import ABC, abstractmethod
 
 from pocketvae.benchmarks.execution.protocol import TargetRun
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import SpecError
+from pocketvae.errors import SpecError, TargetError
 from pocketvae.runtimes.base import Kernels
 from pocketvae.system.tools.setup import SetupStep, target_folder
 
@@ -70,6 +71,20 @@ class Target(ABC):
     def remove(self) -> None:
         """Removes what `setup` made."""
         shutil.rmtree(target_folder(self.name.partition(":")[0]), ignore_errors=True)
+
+
+def require_linux(name: str, reason: str) -> None:
+    """Refuses a target on another system.
+
+    Args:
+        name: Of the target.
+        reason: What it needs that only Linux has.
+
+    Raises:
+        TargetError: this is not Linux.
+    """
+    if sys.platform != "linux":
+        raise TargetError(f"the target {name} needs Linux: {reason}")
 
 
 def refuse_option(name: str, option: str) -> None:

@@ -7,10 +7,8 @@ memory beside what is timed and takes 2.3 s longer to start.
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
-import signal
 import subprocess
 import tempfile
 import threading
@@ -20,7 +18,7 @@ from http import HTTPStatus
 from pathlib import Path
 
 from pocketvae.benchmarks.remote.scripts import script_bytes
-from pocketvae.benchmarks.remote.watcher import Watcher
+from pocketvae.benchmarks.remote.watcher import Watcher, end_group
 from pocketvae.errors import ChannelError
 from pocketvae.processes.envelope import LARGEST_BLOCK_BYTES, Request, Response, decode, encode
 from pocketvae.processes.line_process import cannot_start
@@ -223,18 +221,18 @@ class Browser:
         if watcher is not None:
             watcher.release()
         if process is not None:
-            for number in (signal.SIGTERM, signal.SIGKILL):
-                if _signal_group(process, number):
+            for force in (False, True):
+                if _end_group(process, force=force):
                     break
         if self._profile is not None:
             shutil.rmtree(self._profile, ignore_errors=True)
             self._profile = None
 
 
-def _signal_group(process: subprocess.Popen[bytes], number: signal.Signals) -> bool:
-    """Sends a signal to a process with its children; True when it has ended."""
+def _end_group(process: subprocess.Popen[bytes], *, force: bool) -> bool:
+    """Ends a process with its children, or asks them to end; True when they have."""
     try:
-        os.killpg(process.pid, number)
+        end_group(process.pid, force=force)
     except ProcessLookupError:
         process.wait()
         return True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 import tempfile
 from collections.abc import Mapping
 from importlib.metadata import version
@@ -123,6 +124,8 @@ def _problem(content: bytes, arena_bytes: int) -> str:
 
     It is tried in a process of its own: in an arena a little too small the interpreter writes past the end.
     """
+    if sys.platform == "win32":
+        raise TargetError("the target tflm needs Linux: tflite-micro has no wheels for another system")
     with tempfile.TemporaryFile() as said:
         child = os.fork()
         if child == 0:

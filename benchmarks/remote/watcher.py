@@ -16,6 +16,8 @@ from pathlib import Path
 
 _END_S = 5.0
 _LOOK_S = 0.05
+# What taskkill ends with.
+_NO_SUCH_PROCESS = 128
 
 
 class Watcher:
@@ -40,13 +42,30 @@ class Watcher:
             self._process.stdin.close()
 
 
+def end_group(group: int, *, force: bool) -> None:
+    """Ends the processes of a browser, or asks them to end.
+
+    A group has all of them, also those whose parent has ended. Windows has no groups, but keeps the numbers of parents.
+
+    Raises:
+        ProcessLookupError: there are none left.
+    """
+    if sys.platform == "win32":
+        command = ["taskkill", "/T", *(("/F",) if force else ()), "/PID", str(group)]
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+        if done.returncode == _NO_SUCH_PROCESS:
+            raise ProcessLookupError
+    else:
+        os.killpg(group, signal.SIGKILL if force else signal.SIGTERM)
+
+
 def watch(group: int, profile: str) -> None:
     """Waits until nobody holds the other end of the pipe on stdin, and cleans up."""
     sys.stdin.read()
     deadline = time.monotonic() + _END_S
     with contextlib.suppress(ProcessLookupError):
         while time.monotonic() < deadline:
-            os.killpg(group, signal.SIGKILL)
+            end_group(group, force=True)
             time.sleep(_LOOK_S)
     shutil.rmtree(profile, ignore_errors=True)
 

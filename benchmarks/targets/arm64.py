@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pocketvae.benchmarks.execution.protocol import TargetRun
 from pocketvae.benchmarks.execution.running import Latency
-from pocketvae.benchmarks.execution.target import Target
+from pocketvae.benchmarks.execution.target import Target, require_linux
 from pocketvae.benchmarks.remote.channel import ChannelRun
 from pocketvae.benchmarks.remote.wheel import WHEEL_NAME, wheel_bytes
 from pocketvae.bundle.bundle import Bundle
@@ -81,6 +81,7 @@ class Arm64Target(Target):
 
     def setup(self) -> tuple[SetupStep, ...]:
         """See `Target.setup`."""
+        require_linux(self.name, "QEMU emulates single programs there alone")
         requirements = own_requirements()
         steps = (
             folder_step(

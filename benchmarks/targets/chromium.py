@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
+import sys
 from collections.abc import Mapping
 
 from pocketvae.benchmarks.execution.protocol import TargetRun
@@ -17,8 +17,9 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError, unknown_name
 from pocketvae.runtimes.base import Array
 from pocketvae.spec import Format, Precision
-from pocketvae.system.cache import ONNXRUNTIME_WEB_VERSION
 from pocketvae.system.tools import npm
+from pocketvae.system.tools.chromium import PROGRAMS, find_chromium
+from pocketvae.system.tools.npm import ONNXRUNTIME_WEB_VERSION
 from pocketvae.system.tools.setup import SetupStep, folder_step, named_program, target_folder
 
 _PACKAGES = (
@@ -28,7 +29,6 @@ _PACKAGES = (
 )
 _UNWANTED = ("node_modules/onnxruntime-web/dist/*.map", "node_modules/onnxruntime-web/dist/*.jsep.*")
 _OPTIONS = ("wasm", "webgpu", "headed")
-_PROGRAMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _QUIET = (
     "--disable-background-networking",
     "--disable-background-timer-throttling",
@@ -79,7 +79,11 @@ class ChromiumTarget(Target):
             return str(e)
         if not all(step.is_done() for step in self.setup()):
             return "LiteRT.js and onnxruntime-web are not set up: run pocketvae targets setup chromium"
-        if self._headed and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY")):
+        if (
+            self._headed
+            and sys.platform == "linux"
+            and not (os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
+        ):
             return "the browser cannot be shown without a display: leave out --headed"
         return None
 
@@ -123,7 +127,7 @@ class ChromiumTarget(Target):
     def _flags(self) -> list[str]:
         flags = [*_QUIET, *(() if self._headed else ("--headless=new",)), *(_SWIFTSHADER if self._webgpu else ())]
         # Chromium has no sandbox for root, the user of most containers.
-        return [*flags, *(("--no-sandbox",) if os.geteuid() == 0 else ())]
+        return [*flags, *(("--no-sandbox",) if sys.platform != "win32" and os.geteuid() == 0 else ())]
 
     def _package(self, artifact: ArtifactRecord) -> str:
         name = "@litertjs/core" if artifact.format is Format.TFLITE else "onnxruntime-web"
@@ -163,9 +167,9 @@ def _program() -> str:
     Raises:
         TargetError: there is none.
     """
-    program = named_program("POCKETVAE_CHROMIUM") or next(filter(None, map(shutil.which, _PROGRAMS)), None)
+    program = named_program("POCKETVAE_CHROMIUM") or find_chromium()
     if program is None:
-        names = ", ".join(_PROGRAMS)
+        names = ", ".join(PROGRAMS)
         raise TargetError(
             f"no browser is installed: install one of {names}, or set POCKETVAE_CHROMIUM to the path of one"
         )

@@ -19,10 +19,7 @@ from pocketvae.system.tools.setup import SetupStep, folder_step, named_program, 
 
 _PACKAGES = ("onnxruntime-node@1.30.0",)
 # The package brings the libraries of every system.
-_UNWANTED = (
-    "node_modules/onnxruntime-node/bin/napi-v*/darwin",
-    "node_modules/onnxruntime-node/bin/napi-v*/win32",
-)
+_UNWANTED = ("node_modules/onnxruntime-node/bin/napi-v*/{system}",)
 
 
 class NodeTarget(Target):

@@ -19,7 +19,8 @@ from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import MANIFEST_NAME
 from pocketvae.errors import LeftoverWarning, OutputExistsError, TargetError
 from pocketvae.processes.line_process import LineProcess
-from pocketvae.system.files import claimed_directory, sha256_bytes, write_text
+from pocketvae.system.files import sha256_bytes, write_text
+from pocketvae.system.folders import claimed_directory
 from pocketvae.system.tools.setup import SetupStep, target_folder
 
 _VENV = "venv"

@@ -6,10 +6,11 @@ import platform
 import sys
 
 from pocketvae.benchmarks.execution.protocol import TargetRun
-from pocketvae.benchmarks.execution.target import Target, refuse_option
+from pocketvae.benchmarks.execution.target import Target, refuse_option, require_linux
 from pocketvae.benchmarks.remote.channel import ChannelRun
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.errors import TargetError
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.runtimes.base import Kernels
 from pocketvae.spec import Component, Format, Precision
@@ -39,8 +40,11 @@ class TflmTarget(Target):
 
     def unavailable(self) -> str | None:
         """See `Target.unavailable`."""
-        if all(step.is_done() for step in self.setup()):
-            return None
+        try:
+            if all(step.is_done() for step in self.setup()):
+                return None
+        except TargetError as e:
+            return str(e)
         return "tflite-micro is not set up: run pocketvae targets setup tflm"
 
     def open(self, bundle: Bundle) -> TargetRun:
@@ -72,6 +76,7 @@ class TflmTarget(Target):
 
     def setup(self) -> tuple[SetupStep, ...]:
         """See `Target.setup`."""
+        require_linux(self.name, "tflite-micro has no wheels for another system")
         key = " ".join((*_REQUIREMENTS, platform.machine(), platform.python_version()))
         return (
             folder_step(

@@ -6,6 +6,9 @@ left behind when the process ends, however it ends.
 
 from __future__ import annotations
 
+import math
+import mmap
+import sys
 import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -189,10 +192,15 @@ def read_image(file: Path) -> Pixels:
 
 
 def _nameless_array(shape: tuple[int, ...]) -> Pixels:
+    """Returns an array that may be larger than the memory; its space is freed with it."""
+    size = math.prod(shape)
     try:
+        if sys.platform == "win32":
+            # Windows removes no file that is mapped, and keeps memory without a file in its page file.
+            return np.frombuffer(mmap.mmap(-1, max(1, size)), np.uint8, size).reshape(shape)
         with tempfile.TemporaryFile(prefix="pocketvae-") as file:
-            file.truncate(int(np.prod(shape, dtype=np.int64)))
-            # The map outlives the descriptor; the space is freed with the array.
+            file.truncate(size)
+            # The map outlives the descriptor.
             return np.memmap(file, np.uint8, "r+", shape=shape)
     except OSError as e:
         raise DataError(

@@ -1,15 +1,16 @@
-"""Memory use of a process and its children, and a guard that ends those that use too much. Linux alone.
+"""Memory use of a process and its children, and a guard that ends those that use too much.
 
 An address-space limit of the system would not do: TensorFlow reserves far more than it uses. So the guard looks at
-what is resident or swapped out, ten times a second.
+what is resident or swapped out, ten times a second. On Linux it reads /proc by itself: psutil goes through all
+processes of the machine to find the children of one, which takes 8 ms in place of 0.6 ms where 113 are running.
 """
 
 from __future__ import annotations
 
 import contextlib
-import os
-import signal
+import sys
 import threading
+from collections.abc import Iterable
 from pathlib import Path
 
 _INTERVAL_S = 0.1
@@ -19,9 +20,12 @@ _GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limi
 
 def machine_bytes() -> int | None:
     """Returns the memory of this machine, or of the container where that has less; None where nobody says."""
+    import psutil
+
     limits = []
-    with contextlib.suppress(OSError):
-        limits.append(_field(_PROC / "meminfo", "MemTotal:"))
+    with contextlib.suppress(OSError, psutil.Error):
+        limits.append(int(psutil.virtual_memory().total))
+    # A container's limit, which psutil does not know.
     for name in _GROUP_LIMITS:
         with contextlib.suppress(OSError, ValueError):
             limits.append(int(Path(name).read_text("ascii")))
@@ -69,14 +73,22 @@ class MemoryGuard:
             used = used_bytes(self._process_id)
             if used > self._limit_bytes:
                 self.excess_bytes = used
-                for member in reversed(_family(self._process_id)):
-                    with contextlib.suppress(ProcessLookupError):
-                        os.kill(member, signal.SIGKILL)
+                _kill(reversed(_family(self._process_id)))
                 return
+
+
+def _kill(process_ids: Iterable[int]) -> None:
+    import psutil
+
+    for process_id in process_ids:
+        with contextlib.suppress(psutil.Error):
+            psutil.Process(process_id).kill()
 
 
 def _family(process_id: int) -> list[int]:
     """Returns a process and its descendants, parents first."""
+    if sys.platform != "linux":
+        return _family_elsewhere(process_id)
     family = [process_id]
     for member in family:  # grows while it is walked through
         for children in (_PROC / str(member)).glob("task/*/children"):
@@ -85,12 +97,32 @@ def _family(process_id: int) -> list[int]:
     return family
 
 
+def _family_elsewhere(process_id: int) -> list[int]:
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        return [process_id, *(child.pid for child in psutil.Process(process_id).children(recursive=True))]
+    return [process_id]
+
+
 def _own_bytes(process_id: int) -> int:
+    if sys.platform != "linux":
+        return _own_bytes_elsewhere(process_id)
     status = _PROC / str(process_id) / "status"
     try:
         return _field(status, "VmRSS:") + _field(status, "VmSwap:")
     except OSError:
         return 0
+
+
+def _own_bytes_elsewhere(process_id: int) -> int:
+    import psutil
+
+    with contextlib.suppress(psutil.Error):
+        used = psutil.Process(process_id).memory_info()
+        # On Windows `private` holds what is swapped out, too.
+        return int(max(used.rss, getattr(used, "private", 0)))
+    return 0
 
 
 def _field(path: Path, name: str) -> int:

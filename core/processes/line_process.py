@@ -8,6 +8,7 @@ import os
 import queue
 import signal
 import subprocess
+import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -154,7 +155,7 @@ class LineProcess:
                 f"it used {excess / 1e9:.2f} GB of memory, more than the limit of {limit / 1e9:.2f} GB, and was ended"
             )
         how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        if code == -signal.SIGKILL:
+        if sys.platform != "win32" and code == -signal.SIGKILL:
             return f"its process {how}, which the system sends when memory runs out"
         return f"its process {how}{': ' + lines[-1][:300] if lines else ''}"
 

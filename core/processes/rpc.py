@@ -138,6 +138,15 @@ def unreadable(error: Exception) -> ChannelError:
 
 
 def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
+    while os.getppid() == parent and _is_running(parent):
         time.sleep(_PARENT_INTERVAL_S)
     os._exit(1)
+
+
+def _is_running(parent: int) -> bool:
+    """Whether a parent is still there, for Windows: elsewhere its child gets another parent when it ends."""
+    if sys.platform == "win32":
+        import psutil
+
+        return bool(psutil.pid_exists(parent))
+    return True

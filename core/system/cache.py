@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-# The page of `explore` and the browser target run the same version.
-ONNXRUNTIME_WEB_VERSION = "1.30.0"
-
 
 def cache_folder() -> Path:
-    """Returns `POCKETVAE_CACHE`, or the folder `pocketvae` in `XDG_CACHE_HOME` or `~/.cache`, as an absolute path."""
+    """Returns `POCKETVAE_CACHE`, or the folder `pocketvae` where the system keeps caches, as an absolute path.
+
+    That is `XDG_CACHE_HOME` or `~/.cache` on Linux, `~/Library/Caches` on macOS, `%LOCALAPPDATA%` on Windows.
+    """
     named = os.environ.get("POCKETVAE_CACHE")
-    base = Path(named) if named else Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "pocketvae"
-    return base.absolute()
+    if named:
+        return Path(named).absolute()
+    from platformdirs import user_cache_path
+
+    return user_cache_path("pocketvae", appauthor=False).absolute()

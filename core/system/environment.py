@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
+import subprocess
+import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,18 +81,46 @@ def current_environment() -> Environment:
 
 def logical_cores() -> int:
     """Returns the cores that this process may use, which a container can make fewer than the machine has."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
+    import psutil
+
+    # macOS ties no process to cores.
+    if hasattr(psutil.Process, "cpu_affinity"):
+        return len(psutil.Process().cpu_affinity())
     return os.cpu_count() or 1
 
 
 def _cpu_model() -> str:
+    if sys.platform == "darwin":
+        return _said(("sysctl", "-n", "machdep.cpu.brand_string")) or platform.processor() or "unknown"
+    if sys.platform == "win32":
+        return _windows_cpu_model()
     try:
         lines = Path("/proc/cpuinfo").read_text("utf-8").splitlines()
     except OSError:
         return platform.processor() or "unknown"
     models = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "Model"))]
     return models[0] if models else platform.processor() or "unknown"
+
+
+def _said(command: Sequence[str]) -> str:
+    """Returns what a program prints; empty where it cannot be run."""
+    try:
+        return subprocess.run(command, capture_output=True, encoding="utf-8", timeout=10, check=True).stdout.strip()
+    except (OSError, subprocess.SubprocessError):
+        return ""
+
+
+def _windows_cpu_model() -> str:
+    """Returns the name that the registry has; `platform.processor` gives family and stepping alone."""
+    if sys.platform == "win32":
+        import winreg
+
+        with (
+            contextlib.suppress(OSError),
+            winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"HARDWARE\DESCRIPTION\System\CentralProcessor\0") as key,
+        ):
+            return str(winreg.QueryValueEx(key, "ProcessorNameString")[0]).strip()
+    return platform.processor() or "unknown"
 
 
 def _cpu_features() -> tuple[str, ...]:

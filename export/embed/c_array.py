@@ -9,7 +9,8 @@ from pocketvae.bundle.bundle import open_bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import SpecError
 from pocketvae.spec import Format, TensorSpec
-from pocketvae.system.files import staged_directory, write_text
+from pocketvae.system.files import write_text
+from pocketvae.system.folders import staged_directory
 
 _BYTES_IN_A_LINE = 16
 

@@ -24,10 +24,11 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 
 def open_content(format: Format, content: bytes, kernels: Kernels = Kernels.OPTIMIZED) -> Runner:
     """Loads a file from its bytes."""
-    with tempfile.NamedTemporaryFile(suffix=f".{format}") as file:
-        file.write(content)
-        file.flush()
-        return open_runner(Path(file.name), format, kernels=kernels)
+    # Windows opens no temporary file twice, so it lies in a folder that is temporary.
+    with tempfile.TemporaryDirectory(prefix="pocketvae-") as folder:
+        path = Path(folder) / f"content.{format}"
+        path.write_bytes(content)
+        return open_runner(path, format, kernels=kernels)
 
 
 def run_content(

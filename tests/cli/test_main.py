@@ -117,6 +117,7 @@ def test_too_little_memory_says_what_to_do(monkeypatch, capsys):
     assert capsys.readouterr().err == message
 
 
+@pytest.mark.posix
 def test_a_reader_that_goes_away_is_no_error():
     script = "import sys; from pocketvae.cli.main import main; sys.exit(main(['doctor']))"
     process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -139,6 +140,7 @@ def test_a_pipe_gets_no_colours_and_no_bars(environment):
     assert b"ai-edge-litert" in done.stdout
 
 
+@pytest.mark.posix
 def test_a_terminal_that_is_closed_ends_a_command_as_ctrl_c_does(monkeypatch, capsys):
     monkeypatch.setattr(main_module, "_run", lambda words: signal.raise_signal(signal.SIGHUP) or 0)
     # Where the tests themselves run under nohup, the signal is ignored.
@@ -151,6 +153,7 @@ def test_a_terminal_that_is_closed_ends_a_command_as_ctrl_c_does(monkeypatch, ca
     assert "interrupted" in capsys.readouterr().err
 
 
+@pytest.mark.posix
 def test_under_nohup_a_command_outlives_its_terminal(monkeypatch):
     monkeypatch.setattr(main_module, "_run", lambda words: signal.raise_signal(signal.SIGHUP) or 0)
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)

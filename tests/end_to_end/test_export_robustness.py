@@ -1,7 +1,6 @@
 """What goes wrong around an export: workers that are killed, swell or find no space, and exports beside one another."""
 
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -17,6 +16,8 @@ from pocketvae.export import ExportConfig, export_run, pipeline, plan_artifacts
 from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.processes.guard import used_bytes
 from pocketvae.spec import Component, Format, Precision
+
+resource = pytest.importorskip("resource", reason="Windows has no limits of a process")
 
 pytestmark = pytest.mark.slow
 DECODERS = plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.FLOAT32, Precision.FLOAT16])

@@ -216,10 +216,10 @@ def test_force_begins_an_unfinished_training_anew(tmp_path, unfinished, capsys):
 
 
 def test_a_second_process_is_locked_out(tmp_path, unfinished, capsys):
-    from pocketvae.system import files
+    from pocketvae.system import folders
     from pocketvae.train.checkpoints import MILESTONE
 
-    first = files.resumable_directory(tmp_path / "run", force=False, resume=True, milestone=MILESTONE)
+    first = folders.resumable_directory(tmp_path / "run", force=False, resume=True, milestone=MILESTONE)
     with contextlib.suppress(ZeroDivisionError), first:
         refused(capsys, "another process is using", [*unfinished, "--resume"])
         refused(capsys, "another process is using", [*unfinished, "--force"])

@@ -12,6 +12,7 @@ import ctypes
 import enum
 import mmap
 import platform
+import sys
 from collections.abc import Callable
 
 from pocketvae.errors import TargetError
@@ -37,6 +38,8 @@ def requester() -> Callable[[Callgrind], None]:
     Raises:
         TargetError: the instruction sequence for this processor is unknown.
     """
+    if sys.platform == "win32":
+        raise TargetError("counting instructions needs Linux: valgrind does not run on Windows")
     if platform.machine() not in ("x86_64", "AMD64"):
         raise TargetError(f"instructions can only be counted on x86-64, but this machine is {platform.machine()}")
     code = mmap.mmap(-1, mmap.PAGESIZE, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)

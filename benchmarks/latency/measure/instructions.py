@@ -44,8 +44,10 @@ def find_valgrind() -> str:
     """Returns the path of valgrind.
 
     Raises:
-        TargetError: it is not installed.
+        TargetError: it is not installed, or this is not Linux.
     """
+    if sys.platform != "linux":
+        raise TargetError("counting instructions needs Linux: valgrind supports current Pythons there alone")
     valgrind = shutil.which("valgrind")
     if valgrind is None:
         raise TargetError("valgrind is not installed: run apt-get install valgrind, or leave out --instructions")

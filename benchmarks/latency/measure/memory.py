@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import resource
+import sys
 from pathlib import Path
 
 _STATUS = Path("/proc/self/status")
@@ -14,6 +14,13 @@ def peak_rss_bytes() -> int:
     peak = _field("VmHWM")
     if peak is not None:
         return peak
+    if sys.platform == "win32":
+        import psutil
+
+        memory = psutil.Process().memory_info()
+        return int(getattr(memory, "peak_wset", memory.rss))
+    import resource
+
     return int(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)  # bytes on macOS
 
 
@@ -23,7 +30,8 @@ def private_bytes() -> int | None:
 
 
 def _field(name: str) -> int | None:
-    if not _STATUS.exists():
+    try:
+        lines = _STATUS.read_text("utf-8").splitlines()
+    except OSError:
         return None
-    lines = _STATUS.read_text("utf-8").splitlines()
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:")), None)

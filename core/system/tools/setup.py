@@ -11,7 +11,8 @@ from pathlib import Path
 
 from pocketvae.errors import TargetError
 from pocketvae.system.cache import cache_folder
-from pocketvae.system.files import plain_name, sha256_bytes, staged_directory, write_text
+from pocketvae.system.files import plain_name, sha256_bytes, write_text
+from pocketvae.system.folders import staged_directory
 
 _STAMP = ".made-of"
 _TOOL_TIME_LIMIT_S = 1800.0
@@ -93,11 +94,13 @@ def run_tool(
     """
     try:
         done = subprocess.run(
-            list(command),
+            # Windows starts npm.cmd only by its whole name.
+            [shutil.which(command[0]) or command[0], *command[1:]],
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             timeout=time_limit_s,
             check=False,
         )

@@ -18,7 +18,7 @@ from pocketvae.apps.explorer import web_runtime
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError
 from pocketvae.system import local_server
-from pocketvae.system.cache import ONNXRUNTIME_WEB_VERSION
+from pocketvae.system.tools.npm import ONNXRUNTIME_WEB_VERSION
 
 # So long that only what hangs for ever fails: the machine may be busy with anything.
 _LIMIT_S = 300

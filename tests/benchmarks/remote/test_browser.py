@@ -68,6 +68,7 @@ def test_questions_are_answered(browser):
     assert ask(browser, "b") == {"echo": "b", "artifact": "content"}
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("what", "words"),
     [
@@ -97,6 +98,7 @@ def test_one_that_hangs_is_ended(browser):
         ask(browser, "hang", 2)
 
 
+@pytest.mark.posix
 def test_nothing_is_left_when_it_is_closed(browser):
     ask(browser, "a")
     profile, process = browser._profile, browser._process
@@ -156,6 +158,7 @@ def test_an_answer_without_the_secret_or_without_an_end_is_not_read(browser):
         connection.close()
 
 
+@pytest.mark.posix
 def test_a_killed_process_leaves_no_browser_and_no_profile(tmp_path):
     (tmp_path / "page.py").write_text(textwrap.dedent(PAGE))
     (tmp_path / "a.onnx").write_text("content")

@@ -41,6 +41,7 @@ def test_answers_are_not_disturbed_by_what_a_library_prints(process):
     assert ask(process, "hello") == "HELLO"
 
 
+@pytest.mark.posix
 def test_a_crash_is_told_and_the_next_question_starts_anew(process):
     with pytest.raises(ChannelError, match="was ended by signal 6"):
         ask(process, "crash")
@@ -89,6 +90,7 @@ def test_a_child_that_ends_before_it_is_asked_is_told_too():
             ask(process, "hello")
 
 
+@pytest.mark.posix
 @pytest.mark.parametrize(
     ("mode", "reason"),
     [(0o755, "Exec format error"), (0o644, "Permission denied"), (None, "No such file or directory")],
@@ -112,6 +114,7 @@ def test_a_child_that_uses_too_much_memory_is_ended_and_the_next_question_starts
         assert ask(process, "again") == "AGAIN"
 
 
+@pytest.mark.posix
 def test_a_kill_from_outside_is_told_with_its_usual_cause(process):
     ask(process, "start")
     process._process.kill()
@@ -145,6 +148,7 @@ def test_what_was_stopped_is_not_started_again():
         assert process._process is None
 
 
+@pytest.mark.posix
 def test_a_hang_is_ended(process):
     ask(process, "start")
     pid = process._process.pid

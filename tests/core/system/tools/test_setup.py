@@ -4,7 +4,7 @@ import pytest
 
 from pocketvae.errors import OutputExistsError, TargetError
 from pocketvae.system.cache import cache_folder
-from pocketvae.system.files import staged_directory
+from pocketvae.system.folders import staged_directory
 from pocketvae.system.tools.setup import folder_step, run_tool, target_folder
 
 

@@ -1,0 +1,196 @@
+"""Making folders: completely or not at all. A folder is built beside its final name and renamed last."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from pocketvae.errors import OutputExistsError
+from pocketvae.system.files import check_output
+from pocketvae.system.locks import Lock, lock_folder, locked
+
+# The first file in a folder that is being filled: it says that everything beside it is pocketvae's.
+_MARKER = ".pocketvae-unfinished"
+
+
+@contextlib.contextmanager
+def staged_directory(final: Path, *, force: bool) -> Iterator[Path]:
+    """Yields an empty folder beside `final` that becomes `final` when the block ends well.
+
+    On an error or an interruption the folder is removed and `final` is what it was before. What a killed process left
+    there for the same `final` is removed first.
+
+    Raises:
+        OutputExistsError: `final` exists and `force` is off, or another process is making it.
+        DataError: the parent folder does not exist.
+    """
+    check_output(final, force=force)
+    final = final.absolute()
+    staging = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
+    # Two that begin at the same moment must not refuse one another, so they look one after the other.
+    with locked(final.parent, wait=True):
+        _clear_remains(final)
+        check_output(final, force=force)
+        staging.mkdir()
+        lock = lock_folder(staging)
+    try:
+        yield staging
+        _replace_directory(staging, final, force=force)
+    except BaseException:
+        shutil.rmtree(staging, ignore_errors=True)
+        raise
+    finally:
+        lock.release()
+
+
+def _clear_remains(final: Path) -> None:
+    """Removes what killed processes left beside `final`, and refuses where a living one is at work.
+
+    Raises:
+        OutputExistsError: another process is making `final`.
+    """
+    remains = [entry for entry in final.parent.iterdir() if _is_remnant(entry.name, final.name)]
+    for entry in (entry for entry in remains if entry.suffix == ".partial"):
+        try:
+            lock_folder(entry).release()
+        except FileNotFoundError:
+            continue
+        except BlockingIOError as e:
+            raise OutputExistsError(f"another process is making {final}: wait for it, or choose another output") from e
+        shutil.rmtree(entry, ignore_errors=True)
+    for entry in (entry for entry in remains if entry.suffix == ".old"):
+        if not final.exists():
+            # Killed between two renames: the folder that was about to be replaced is all that there is.
+            entry.replace(final)
+        else:
+            _remove(entry)
+
+
+def _is_remnant(name: str, final: str) -> bool:
+    return re.fullmatch(rf"\.{re.escape(final)}\.[0-9a-f]{{8}}\.(partial|old)", name) is not None
+
+
+@contextlib.contextmanager
+def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: str) -> Iterator[Path]:
+    """Yields the folder `FINAL.unfinished`, which becomes `final` when the block ends well.
+
+    On an error or an interruption the folder stays where it holds the file `milestone`, for another call to go on
+    with; else it is removed. A killed process may leave one without a milestone, which is known by its marker: the next
+    call begins anew in it. `final` is what it was before.
+
+    Args:
+        final: What to make.
+        force: Replace `final`, and drop an unfinished folder.
+        resume: Go on with an unfinished folder where there is one.
+        milestone: Relative path of the file without which there is nothing to go on with.
+
+    Raises:
+        OutputExistsError: `final` exists and `force` is off, an unfinished folder exists and neither `resume` nor
+            `force` is on, it holds files and neither a milestone nor the marker, or another process works in it.
+        DataError: the parent folder does not exist.
+    """
+    check_output(final, force=force)
+    final = final.absolute()
+    staging = unfinished_directory(final)
+    if (staging / milestone).exists() and not resume and not force:
+        raise OutputExistsError(
+            f"{staging} holds an interrupted run: pass --resume to continue it, or --force to start over"
+        )
+    staging.mkdir(exist_ok=True)
+    with locked(staging):
+        marker, begun = staging / _MARKER, (staging / milestone).exists()
+        if not begun and not marker.exists() and any(staging.iterdir()):
+            raise OutputExistsError(
+                f"{staging} is in the way and has no {milestone}, so pocketvae may not have made it: remove it, or "
+                f"choose "
+                "another output"
+            )
+        # The marker comes before everything else and goes last, so that whatever a kill leaves is known.
+        marker.touch()
+        if not (resume and begun):
+            _empty(staging, but=marker)
+        try:
+            yield staging
+            marker.unlink(missing_ok=True)
+            _replace_directory(staging, final, force=force)
+        except BaseException as e:
+            if (staging / milestone).exists():
+                e.add_note(f"{staging.name} keeps the progress: continue with --resume")
+            else:
+                shutil.rmtree(staging, ignore_errors=True)
+            raise
+
+
+@contextlib.contextmanager
+def claimed_directory(folder: Path) -> Iterator[None]:
+    """Makes a folder that is this process's alone until the block ends; what is in it stays.
+
+    Raises:
+        OutputExistsError: another process has claimed it.
+        OSError: it cannot be made.
+    """
+    try:
+        while (lock := _claim(folder)) is None:
+            folder.mkdir(parents=True, exist_ok=True)
+    except BlockingIOError as e:
+        raise OutputExistsError(f"another process is using {folder}: wait for it") from e
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _claim(folder: Path) -> Lock | None:
+    """Locks a folder; None where it is not there, or was removed in between, so that the lock is on nothing."""
+    try:
+        lock = lock_folder(folder)
+    except FileNotFoundError:
+        return None
+    if lock.holds(folder):
+        return lock
+    lock.release()
+    return None
+
+
+def unfinished_directory(final: Path) -> Path:
+    """Returns where `resumable_directory` keeps what is not finished."""
+    return final.with_name(f"{final.name}.unfinished")
+
+
+def _empty(folder: Path, *, but: Path) -> None:
+    for entry in folder.iterdir():
+        if entry == but:
+            continue
+        if entry.is_dir() and not entry.is_symlink():
+            shutil.rmtree(entry)
+        else:
+            entry.unlink()
+
+
+def _replace_directory(staging: Path, final: Path, *, force: bool) -> None:
+    # Renaming onto a non-empty folder fails on POSIX, so the old one steps aside first and is deleted last; nobody
+    # may look meanwhile and take it for what a killed process left.
+    with locked(final.parent, wait=True):
+        check_output(final, force=force)
+        if not final.exists():
+            staging.replace(final)
+            return
+        aside = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
+        final.replace(aside)
+        try:
+            staging.replace(final)
+        except BaseException:
+            aside.replace(final)
+            raise
+        _remove(aside)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink()

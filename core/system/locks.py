@@ -1,0 +1,107 @@
+"""Locks on folders, which the system drops with the process: a killed one leaves none behind.
+
+Where the system can lock a folder itself, it does, so that whoever shares the folder shares the lock: another user,
+another container. Windows cannot; there a file in the user's cache is locked in place of the folder. It does not lie in
+or beside the folder, which must hold what belongs there and nothing else, and which Windows would not rename while a
+file in it is open.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from pocketvae.errors import OutputExistsError
+from pocketvae.system.cache import cache_folder
+
+
+class Lock(Protocol):
+    """What holds a folder."""
+
+    def release(self) -> None:
+        """Lets another process have it."""
+
+    def holds(self, folder: Path) -> bool:
+        """Whether the folder at this path is the one that is locked: it may have been removed and made again."""
+
+
+@contextlib.contextmanager
+def locked(folder: Path, *, wait: bool = False) -> Iterator[None]:
+    """Holds a folder until the block ends.
+
+    Raises:
+        OutputExistsError: another process holds it, and `wait` is off.
+        FileNotFoundError: there is no such folder.
+    """
+    try:
+        lock = lock_folder(folder, wait=wait)
+    except BlockingIOError as e:
+        raise OutputExistsError(f"another process is using {folder}: wait for it, or choose another output") from e
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def lock_folder(folder: Path, *, wait: bool = False) -> Lock:
+    """Locks a folder.
+
+    Raises:
+        BlockingIOError: another process holds it, and `wait` is off.
+        FileNotFoundError: there is no such folder.
+    """
+    return _FileInstead(folder, wait=wait) if sys.platform == "win32" else _FolderItself(folder, wait=wait)
+
+
+class _FolderItself:
+    def __init__(self, folder: Path, *, wait: bool) -> None:
+        self.descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            _flock(self.descriptor, wait=wait)
+        except BaseException:
+            os.close(self.descriptor)
+            raise
+
+    def release(self) -> None:
+        os.close(self.descriptor)
+
+    def holds(self, folder: Path) -> bool:
+        with contextlib.suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(self.descriptor), folder.stat())
+        return False
+
+
+def _flock(descriptor: int, *, wait: bool) -> None:
+    if sys.platform != "win32":
+        import fcntl
+
+        fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
+
+
+class _FileInstead:
+    def __init__(self, folder: Path, *, wait: bool) -> None:
+        from filelock import FileLock, Timeout
+
+        place = cache_folder() / "locks"
+        place.mkdir(parents=True, exist_ok=True)
+        # One folder has many spellings: relative, by a link, in capitals.
+        name = os.path.normcase(folder.resolve())
+        self._lock = FileLock(place / f"{hashlib.sha256(name.encode()).hexdigest()[:32]}.lock")
+        try:
+            self._lock.acquire(timeout=-1 if wait else 0)
+        except Timeout as e:
+            raise BlockingIOError(f"another process holds {folder}") from e
+        if not folder.is_dir():
+            self._lock.release()
+            raise FileNotFoundError(f"{folder} does not exist")
+
+    def release(self) -> None:
+        self._lock.release()
+
+    def holds(self, folder: Path) -> bool:
+        return folder.is_dir()

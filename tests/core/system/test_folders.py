@@ -1,0 +1,255 @@
+import subprocess
+import sys
+
+import pytest
+
+from pocketvae.errors import OutputExistsError
+from pocketvae.system import folders
+
+# Windows has no signals: the number is the exit code.
+KILLED = 9 if sys.platform == "win32" else -9
+
+
+def names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_staged_directory_appears_when_the_block_ends(tmp_path):
+    final = tmp_path / "bundle"
+    with folders.staged_directory(final, force=False) as staging:
+        (staging / "x").write_text("1")
+        assert not final.exists()
+    assert (final / "x").read_text() == "1"
+    assert names(tmp_path) == ["bundle"]
+
+
+@pytest.mark.parametrize("error", [RuntimeError, KeyboardInterrupt])
+def test_an_interrupted_staged_directory_leaves_nothing(tmp_path, error):
+    def write_and_fail():
+        with folders.staged_directory(tmp_path / "bundle", force=False) as staging:
+            (staging / "x").write_text("1")
+            raise error
+
+    with pytest.raises(error):
+        write_and_fail()
+    assert names(tmp_path) == []
+
+
+def test_an_interruption_with_force_keeps_the_old_directory(tmp_path):
+    final = tmp_path / "bundle"
+    final.mkdir()
+    (final / "old").touch()
+    with pytest.raises(KeyboardInterrupt), folders.staged_directory(final, force=True):
+        raise KeyboardInterrupt
+    assert names(final) == ["old"]
+
+
+def test_force_replaces_the_whole_directory(tmp_path):
+    final = tmp_path / "bundle"
+    final.mkdir()
+    (final / "old").touch()
+    with folders.staged_directory(final, force=True) as staging:
+        (staging / "new").touch()
+    assert names(final) == ["new"]
+    assert names(tmp_path) == ["bundle"]
+
+
+MILESTONE = "checkpoints/state"
+
+
+def resumable(final, **changes):
+    return folders.resumable_directory(final, **{"force": False, "resume": False, "milestone": MILESTONE, **changes})
+
+
+def interrupt(final, content="1", *, reach_milestone=True, **changes):
+    """Begins a resumable directory and is interrupted; returns the notes on the interruption."""
+
+    def begin():
+        with resumable(final, **changes) as staging:
+            (staging / "checkpoints").mkdir(exist_ok=True)
+            if reach_milestone:
+                (staging / MILESTONE).write_text(content)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        begin()
+    return getattr(caught.value, "__notes__", [])
+
+
+def test_a_resumable_directory_appears_when_the_block_ends(tmp_path):
+    with resumable(tmp_path / "run") as staging:
+        (staging / "x").write_text("1")
+        assert names(tmp_path) == ["run.unfinished"]
+    assert names(tmp_path) == ["run"]
+
+
+def test_before_its_milestone_an_interrupted_one_leaves_nothing(tmp_path):
+    assert interrupt(tmp_path / "run", reach_milestone=False) == []
+    assert names(tmp_path) == []
+
+
+def test_after_its_milestone_an_interrupted_one_stays_and_says_so(tmp_path):
+    assert interrupt(tmp_path / "run") == ["run.unfinished keeps the progress: continue with --resume"]
+    assert names(tmp_path) == ["run.unfinished"]
+
+
+def test_an_unfinished_directory_is_refused_resumed_or_dropped(tmp_path):
+    interrupt(tmp_path / "run", "first")
+    with pytest.raises(
+        OutputExistsError, match=r"run\.unfinished holds an interrupted run: pass --resume .* or --force"
+    ):
+        resumable(tmp_path / "run").__enter__()
+    with resumable(tmp_path / "run", resume=True) as staging:
+        assert (staging / MILESTONE).read_text() == "first"
+    assert names(tmp_path) == ["run"]
+
+    interrupt(tmp_path / "run", "second", force=True)
+    assert (tmp_path / "run" / MILESTONE).read_text() == "first"
+    with resumable(tmp_path / "run", force=True) as staging:
+        assert names(staging) == [folders._MARKER]
+    assert names(tmp_path) == ["run"]
+    assert names(tmp_path / "run") == []
+
+
+def test_resuming_where_nothing_is_begins_anew(tmp_path):
+    (tmp_path / "run.unfinished").mkdir()
+    with resumable(tmp_path / "run", resume=True) as staging:
+        assert names(staging) == [folders._MARKER]
+    assert names(tmp_path) == ["run"]
+    assert names(tmp_path / "run") == []
+
+
+@pytest.mark.parametrize("changes", [{}, {"resume": True}, {"force": True}])
+def test_a_folder_without_the_milestone_may_be_anybodys_and_is_kept(tmp_path, changes):
+    (tmp_path / "run.unfinished").mkdir()
+    (tmp_path / "run.unfinished" / "thesis").write_text("mine")
+    with pytest.raises(OutputExistsError, match=r"run\.unfinished is in the way and has no checkpoints/state"):
+        resumable(tmp_path / "run", **changes).__enter__()
+    assert (tmp_path / "run.unfinished" / "thesis").read_text() == "mine"
+
+
+def test_a_second_process_is_locked_out_and_disturbs_nothing(tmp_path):
+    with resumable(tmp_path / "run") as staging:
+        (staging / "checkpoints").mkdir()
+        (staging / MILESTONE).write_text("mine")
+        for changes in ({"resume": True}, {"force": True}):
+            with pytest.raises(OutputExistsError, match=r"another process is using .*run\.unfinished"):
+                resumable(tmp_path / "run", **changes).__enter__()
+        assert (staging / MILESTONE).read_text() == "mine"
+    assert names(tmp_path) == ["run"]
+
+
+def test_the_lock_of_a_killed_process_is_gone_with_it(tmp_path):
+    code = (
+        "import os, pathlib, sys; from pocketvae.system import folders\n"
+        "context = folders.resumable_directory(pathlib.Path(sys.argv[1]), force=False, resume=False, milestone='m')\n"
+        "(context.__enter__() / 'm').write_text('kept'); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=False)
+    assert done.returncode == KILLED
+    with folders.resumable_directory(tmp_path / "run", force=False, resume=True, milestone="m") as staging:
+        assert (staging / "m").read_text() == "kept"
+
+
+@pytest.mark.parametrize("changes", [{}, {"resume": True}, {"force": True}])
+def test_a_run_killed_before_its_first_milestone_is_begun_anew(tmp_path, changes):
+    code = (
+        "import os, pathlib, sys; from pocketvae.system import folders\n"
+        "context = folders.resumable_directory(pathlib.Path(sys.argv[1]), force=False, resume=False, milestone='m')\n"
+        "folder = context.__enter__(); (folder / 'checkpoints').mkdir(); (folder / 'half').write_text('made')\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=False)
+    assert done.returncode == KILLED
+    assert "half" in names(tmp_path / "run.unfinished")
+    with resumable(tmp_path / "run", **changes) as staging:
+        assert not (staging / "half").exists()
+        assert not (staging / "checkpoints").exists()
+        (staging / "result").write_text("whole")
+    assert names(tmp_path) == ["run"]
+    assert names(tmp_path / "run") == ["result"]
+
+
+def killed_while_making(final, *, replaced=False):
+    """Leaves what a process leaves that is killed while it makes `final`, or while it replaces it."""
+    code = (
+        "import os, pathlib, sys; from pocketvae.system import folders\n"
+        "final = pathlib.Path(sys.argv[1])\n"
+        "context = folders.staged_directory(final, force=True)\n"
+        "(context.__enter__() / 'half').write_text('made')\n"
+        "if sys.argv[2]: final.replace(final.with_name(f'.{final.name}.0123abcd.old'))\n"
+        "os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(final), "yes" if replaced else ""], check=False)
+    assert done.returncode == KILLED
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path):
+    killed_while_making(tmp_path / "bundle")
+    (tmp_path / ".bundle.notes").write_text("not ours")
+    (tmp_path / ".bundle2.0123abcd.partial").mkdir()
+    assert len(names(tmp_path)) == 3
+    with folders.staged_directory(tmp_path / "bundle", force=False) as staging:
+        assert names(staging) == []
+    assert names(tmp_path) == [".bundle.notes", ".bundle2.0123abcd.partial", "bundle"]
+
+
+def test_what_was_about_to_be_replaced_by_a_killed_process_comes_back(tmp_path):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "old").write_text("kept")
+    killed_while_making(tmp_path / "bundle", replaced=True)
+    assert "bundle" not in names(tmp_path)
+    with pytest.raises(OutputExistsError, match="bundle exists"):
+        folders.staged_directory(tmp_path / "bundle", force=False).__enter__()
+    assert names(tmp_path) == ["bundle"]
+    assert names(tmp_path / "bundle") == ["old"]
+
+
+def test_a_second_process_for_the_same_output_is_refused_and_disturbs_nothing(tmp_path):
+    with folders.staged_directory(tmp_path / "bundle", force=False) as staging:
+        (staging / "x").write_text("mine")
+        for force in (False, True):
+            with pytest.raises(OutputExistsError, match=r"another process is making .*bundle: wait for it"):
+                folders.staged_directory(tmp_path / "bundle", force=force).__enter__()
+        with folders.staged_directory(tmp_path / "other", force=False):
+            pass
+        assert (staging / "x").read_text() == "mine"
+    assert names(tmp_path) == ["bundle", "other"]
+    assert names(tmp_path / "bundle") == ["x"]
+
+
+def test_an_existing_output_is_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(OutputExistsError, match="exists: .*--force"), folders.staged_directory(tmp_path, force=False):
+        pass
+
+
+def test_a_claimed_folder_is_one_holders_alone_and_keeps_what_is_in_it(tmp_path):
+    folder = tmp_path / "new" / "folder"
+    with folders.claimed_directory(folder):
+        (folder / "kept").write_text("a")
+        with (
+            pytest.raises(OutputExistsError, match=f"another process is using {folder}"),
+            folders.claimed_directory(folder),
+        ):
+            pass
+    with folders.claimed_directory(folder):
+        assert (folder / "kept").read_text() == "a"
+
+
+def test_a_claim_on_a_folder_that_was_removed_meanwhile_is_none(tmp_path, monkeypatch):
+    """Somebody waits for the lock while the holder removes the folder and another makes it again."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    take, locked = folders.lock_folder, []
+
+    def late(path):
+        lock = take(path)
+        locked.append(path.stat().st_ino)
+        if len(locked) == 1:
+            path.rmdir()
+        return lock
+
+    monkeypatch.setattr(folders, "lock_folder", late)
+    with folders.claimed_directory(folder):
+        assert folder.stat().st_ino == locked[-1]
+    assert len(locked) == 2
