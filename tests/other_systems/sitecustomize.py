@@ -98,6 +98,10 @@ def hidden_modules():
         "os": Hidden(os, _LINUX_NAMES | (_POSIX_NAMES if WINDOWS else set()), {"fsync": fsync} if WINDOWS else {}),
         "platform": Hidden(platform, (), {"system": lambda: system}),
     }
+    if not WINDOWS:
+        import resource
+
+        modules["resource"] = Hidden(resource, (), {"getrusage": usage_in_bytes})
     if WINDOWS:
         known = enum.IntEnum("Signals", {name: getattr(signal, name).value for name in _WINDOWS_SIGNALS})
         names = {name for name in dir(signal) if name.startswith("SIG") and name.isupper()} - {"SIG_IGN", "SIG_DFL"}
@@ -105,6 +109,13 @@ def hidden_modules():
         modules["tempfile"] = Hidden(tempfile, (), {"NamedTemporaryFile": named_temporary_file})
         modules["winreg"] = types.SimpleNamespace(HKEY_LOCAL_MACHINE=None, OpenKey=no_registry)
     return modules
+
+
+def usage_in_bytes(who):
+    """Returns what macOS does: bytes where Linux has kB."""
+    import resource
+
+    return types.SimpleNamespace(ru_maxrss=resource.getrusage(who).ru_maxrss * 1024)
 
 
 def no_registry(*_):
