@@ -1,3 +1,5 @@
+import errno
+
 import pytest
 
 from pocketvae.errors import DataError
