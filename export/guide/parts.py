@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.portability.records import Backend
-from pocketvae.spec import Component, Format, Precision, TensorSpec, VaeSpec
+from pocketvae.reporting.escapes import c_identifier
+from pocketvae.spec import Component, Format, Precision, Quantization, TensorSpec, VaeSpec
 
 _FUNCTIONS: Mapping[Component, str] = {
     Component.ENCODER: "encode",
@@ -19,6 +21,59 @@ _FUNCTIONS: Mapping[Component, str] = {
 # Small and fast on a CPU first. int16x8 has no fast kernels there, int8_io takes integers.
 _PREFERRED = (Precision.INT8, Precision.DYNAMIC_INT8, Precision.FLOAT16, Precision.FLOAT32)
 _PLAIN = ("float32", "int32")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tensor:
+    """An input or output as the code of the guide writes it."""
+
+    spec: TensorSpec
+
+    @property
+    def name(self) -> str:
+        """Of the tensor in the file."""
+        return self.spec.name
+
+    @property
+    def variable(self) -> str:
+        """Its variable in C++, JavaScript and Python."""
+        return c_identifier(self.name)
+
+    @property
+    def camel_name(self) -> str:
+        """Its variable in Kotlin and Swift: `zLogVar` of `z_log_var`."""
+        first, *rest = self.name.split("_")
+        return c_identifier(first + "".join(word.capitalize() for word in rest))
+
+    @property
+    def dtype(self) -> str:
+        """Numpy name of the element type."""
+        return self.spec.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Dimensions with the batch first."""
+        return self.spec.shape
+
+    @property
+    def size(self) -> int:
+        """How many values it has."""
+        return math.prod(self.shape)
+
+    @property
+    def is_scalar(self) -> bool:
+        """Whether it is one number for each sample, which a function takes as such."""
+        return self.shape == (1,)
+
+    @property
+    def has_values(self) -> str:
+        """What a caller that passes another count is told."""
+        return f"{self.name} has {self.size} values"
+
+    @property
+    def quantization(self) -> Quantization | None:
+        """Of integers that stand for real numbers."""
+        return self.spec.quantization
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,14 +112,29 @@ class Part:
         return f"{inputs} to {outputs}"
 
     @property
-    def inputs(self) -> tuple[TensorSpec, ...]:
+    def inputs(self) -> tuple[Tensor, ...]:
         """Of the file, in the order of the function's arguments."""
-        return self.artifact.inputs
+        return tuple(Tensor(spec=item) for item in self.artifact.inputs)
 
     @property
-    def outputs(self) -> tuple[TensorSpec, ...]:
+    def outputs(self) -> tuple[Tensor, ...]:
         """Of the file, in the order in which the function returns them."""
-        return self.artifact.outputs
+        return tuple(Tensor(spec=item) for item in self.artifact.outputs)
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        return self.artifact.file.path
+
+    @property
+    def stem(self) -> str:
+        """The file without its ending, which iOS asks for apart."""
+        return self.path.rpartition(".")[0]
+
+    @property
+    def ending(self) -> str:
+        """The file's ending without the dot."""
+        return self.path.rpartition(".")[2]
 
 
 def parts_of(manifest: Manifest, format: Format, over_budget: Collection[str]) -> tuple[Part, ...]:
@@ -107,25 +177,6 @@ def _leaves_xnnpack(artifact: ArtifactRecord) -> bool:
 
 def _is_plain(artifact: ArtifactRecord) -> bool:
     return all(tensor.dtype in _PLAIN for tensor in (*artifact.inputs, *artifact.outputs))
-
-
-def size(tensor: TensorSpec) -> int:
-    """Returns how many values a tensor has."""
-    count = 1
-    for dimension in tensor.shape:
-        count *= dimension
-    return count
-
-
-def is_scalar(tensor: TensorSpec) -> bool:
-    """Whether a tensor is one number for each sample, which a function takes as such."""
-    return tensor.shape == (1,)
-
-
-def camel(name: str) -> str:
-    """Returns `z_log_var` as `zLogVar`."""
-    first, *rest = name.split("_")
-    return first + "".join(word.capitalize() for word in rest)
 
 
 def make_images(parts: Sequence[Part]) -> bool:

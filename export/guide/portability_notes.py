@@ -1,8 +1,6 @@
-"""Notes on where the artifacts of a bundle run, for the model card and warnings."""
+"""Warnings about where the artifacts of a bundle run."""
 
 from __future__ import annotations
-
-from collections.abc import Iterable
 
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.portability.records import Backend, Portability
@@ -33,19 +31,3 @@ def _is_expected_whole(artifact: ArtifactRecord, item: Portability) -> bool:
     if item.backend is Backend.XNNPACK:
         return artifact.precision is not Precision.INT16X8
     return artifact.precision is Precision.FLOAT32
-
-
-def portability_table(artifacts: Iterable[ArtifactRecord]) -> list[str]:
-    """Returns a Markdown table: what each artifact needs, and how much of it each accelerator supports."""
-    lines = ["| file | needs at least | accelerators |", "|---|---|---|"]
-    for artifact in artifacts:
-        needs = artifact.requires.describe() if artifact.requires else "not recorded"
-        taken = "; ".join(item.describe() for item in artifact.portability) or "not recorded"
-        lines.append(f"| {artifact.name} | {needs} | {taken} |")
-    return lines
-
-
-def portability_sources(artifacts: Iterable[ArtifactRecord]) -> list[str]:
-    """Returns Markdown items: the sources of the table."""
-    sources = {item.backend: item.source for artifact in artifacts for item in artifact.portability}
-    return [f"- {backend}: {source}" for backend, source in sources.items()]

@@ -1,0 +1,79 @@
+"""Values are escaped as the template's name says."""
+
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import jinja2
+import pytest
+
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.export.guide.card import model_card
+from pocketvae.reporting import templates
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def write(tmp_path, monkeypatch):
+    """Renders a template of a package that is written for the test."""
+    # Another name for each test: an imported package stays.
+    package = tmp_path / re.sub(r"\W", "_", f"pages_{tmp_path.name}")
+    (package / "templates").mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    monkeypatch.syspath_prepend(tmp_path)
+    templates._environment.cache_clear()
+
+    def render(name, text, **values):
+        (package / "templates" / name).write_text(text)
+        return templates.render(package.name, name, values)
+
+    yield render
+    templates._environment.cache_clear()
+
+
+def test_html_is_escaped_as_html(write):
+    page = write("a.html.j2", "<p title='{{ x }}'>{{ x }}</p>", x="<a href='b'> & \"c\"")
+    assert page.count("<") == page.count(">") == 2
+    assert "&lt;a href=&#39;b&#39;&gt; &amp; &#34;c&#34;" in page
+
+
+def test_markdown_is_escaped_as_markdown(write):
+    assert write("a.md.j2", "| {{ x }} |\n", x="a|b\n`c`") == "| a\\|b \\`c\\` |\n"
+
+
+def test_a_fence_inside_a_page_is_escaped_as_code(write):
+    write("a.py.j2", "load({{ x|py_string }})\n", x="")
+    text = write("b.md.j2", '{{ x }}\n```\n{% include "a.py.j2" %}\n```\n', x='a"|\n```')
+    assert text == 'a"\\| \\`\\`\\`\n```\nload("a\\"|\\n```")\n```\n'
+
+
+@pytest.mark.parametrize("text", ["a b", "x;y", "a\nb", '"', "a-b", "std::cout", None])
+def test_text_in_code_goes_through_a_filter(write, text):
+    with pytest.raises(ValueError, match="text in a template of code must go through a filter, such as kt_string, got"):
+        write("a.cpp.j2", "{{ x }}", x=text)
+
+
+def test_numbers_and_names_stand_for_themselves_in_code(write):
+    assert write("a.kt.j2", "{{ a }} {{ b }} {{ c }}", a="z_mean", b=-0.5, c=[1, 28]) == "z_mean -0.5 [1, 28]"
+
+
+def test_a_missing_value_is_an_error(write):
+    with pytest.raises(jinja2.UndefinedError, match="'x' is undefined"):
+        write("a.md.j2", "{{ x }}")
+
+
+def test_every_template_says_its_language():
+    found = [path for room in ("core", "export", "benchmarks", "apps", "cli") for path in (ROOT / room).rglob("*.j2")]
+    assert found
+    assert {path.name.split(".")[-2] for path in found} <= {"cpp", "html", "kt", "md", "mjs", "py", "swift", "svg"}
+    for path in found:
+        assert "|safe" not in re.sub(r"\s", "", path.read_text("utf-8")), path
+
+
+def test_a_card_does_not_break_on_foreign_text(tmp_path, bundles):
+    manifest = open_bundle(bundles.make_bundle(tmp_path / "b")).manifest
+    card = model_card(replace(manifest, name="# a\n## b", licence="[x](y) <script>", author="c\n\n- Author: d"))
+    assert card.startswith("# \\# a ## b\n")
+    assert "[x\\](y) &lt;script>" in card
+    assert re.findall("^- Author: .*$", card, re.MULTILINE) == ["- Author: c - Author: d"]
