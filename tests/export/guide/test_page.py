@@ -1,4 +1,4 @@
-"""EMBED.md: what it names, and that the code in it is whole. test_code.py runs it."""
+"""EMBED.md: what it names, and that compilers take the code in it. test_code.py runs what can be run here."""
 
 import re
 import shutil
@@ -10,6 +10,7 @@ from pocketvae.bundle.manifest import ArtifactRecord, CalibrationRecord, FileRec
 from pocketvae.export.guide import embed_guide, recommended
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.records import Backend, Portability, Requirement
+from pocketvae.reporting.escapes import kt_string
 from pocketvae.spec import (
     ArtifactSpec,
     Component,
@@ -21,8 +22,6 @@ from pocketvae.spec import (
     VaeSpec,
     unsupported_reason,
 )
-
-PAIRS = {"(": ")", "[": "]", "{": "}"}
 
 
 def outputs(vae, component):
@@ -131,17 +130,45 @@ def test_every_tensor_and_file_is_in_every_languages_code(guide):
         assert format in code
 
 
-def test_every_block_is_balanced(guide):
-    for language, code in code_blocks(guide[0]):
-        open_ones = []
-        stripped = re.sub(r'"(?:[^"\\\n]|\\.)*"|//[^\n]*|#(?!include)[^\n]*|`[^`]*`', "", code)
-        for position, character in enumerate(stripped):
-            if character in PAIRS:
-                open_ones.append(PAIRS[character])
-            elif character in PAIRS.values():
-                assert open_ones, (language, stripped[max(0, position - 60) : position])
-                assert open_ones.pop() == character, (language, stripped[max(0, position - 60) : position])
-        assert open_ones == [], language
+def write_blocks(guide, language, folder, ending):
+    blocks = [code for found, code in code_blocks(guide) if found == language]
+    paths = [folder / f"{number}.{ending}" for number in range(len(blocks))]
+    for path, code in zip(paths, blocks, strict=True):
+        path.write_text(code, "utf-8")
+    assert blocks
+    return paths
+
+
+# Two are enough for every branch of a template: labels and one channel, several channels and none.
+COMPILED = ("colour", "conditional")
+
+
+@pytest.mark.parametrize("name", COMPILED)
+def test_cpp_code_compiles(tmp_path, compile_cpp, name):
+    compile_cpp(*write_blocks(embed_guide(manifest(VAES[name])), "cpp", tmp_path, "cpp"))
+
+
+def test_swift_code_parses(guide, tmp_path, parse_swift):
+    parse_swift(*write_blocks(guide[0], "swift", tmp_path, "swift"))
+
+
+LITERALS = ('a"b\\', "${x} $y", "line\nbreak", "\u2028\x07", "grün 🙂")
+
+
+@pytest.mark.slow
+def test_kotlin_code_compiles(tmp_path, compile_kotlin):
+    paths = []
+    for name in COMPILED:
+        ((_, code),) = [block for block in code_blocks(embed_guide(manifest(VAES[name]))) if block[0] == "kotlin"]
+        paths.append(tmp_path / f"{name}.kt")
+        paths[-1].write_text(f"package {name}\n\n{code}", "utf-8")
+    texts = ", ".join(map(kt_string, LITERALS))
+    paths.append(tmp_path / "literals.kt")
+    lines = "map { text -> text.map { it.code }.joinToString() }.forEach(::println)"
+    paths[-1].write_text(f"fun main() = listOf({texts}).{lines}\n", "utf-8")
+    printed = compile_kotlin(*paths, main="LiteralsKt").splitlines()
+    units = [memoryview(text.encode("utf-16-le")).cast("H").tolist() for text in LITERALS]
+    assert printed == [", ".join(map(str, each)) for each in units]
 
 
 def test_python_code_compiles(guide):

