@@ -29,7 +29,7 @@ from pocketvae.benchmarks import BenchResult, BenchRow
 from pocketvae.documents import decode
 from pocketvae.errors import PocketVaeError, SpecError, TargetError
 from pocketvae.reporting.charts import Line, line_chart
-from pocketvae.reporting.html import document, figure
+from pocketvae.reporting.html import Figure, figures_page
 from pocketvae.system import files
 from pocketvae.system.environment import current_environment
 
@@ -173,7 +173,8 @@ def page(decoders: Sequence[Decoder]) -> str:
             for size, group in _by_size(decoders).items()
             for name in group[0].median_s
         ]
-        charts.append(figure(line_chart(lines, title=title, x_label="side [pixels]", y_label=f"[{unit}]"), title))
+        chart = line_chart(lines, title=title, x_label="side [pixels]", y_label=f"[{unit}]")
+        charts.append(Figure(svg=chart, caption=title))
     for quantity, value_of in (
         ("time [s]", lambda step: step.wall_s),
         ("largest memory [MB]", lambda step: step.peak_rss_bytes / 1e6),
@@ -188,8 +189,9 @@ def page(decoders: Sequence[Decoder]) -> str:
             for step, kind in zip(_STEPS, ("tflite", "onnx", "original"), strict=True)
         ]
         title = f"The commands' {quantity} against the image's side"
-        charts.append(figure(line_chart(lines, title=title, x_label="side [pixels]", y_label=quantity), title))
-    return document("How cost grows", ["<h1>How cost grows</h1>\n", *charts])
+        chart = line_chart(lines, title=title, x_label="side [pixels]", y_label=quantity)
+        charts.append(Figure(svg=chart, caption=title))
+    return figures_page("How cost grows", charts)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,13 +6,15 @@ any other goes through a filter (`kt_string`, `comment`, ...), or rendering fail
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Callable, Mapping
 from functools import cache
+from importlib import resources
 from typing import TYPE_CHECKING, Any
 
 from pocketvae.reporting import escapes
-from pocketvae.reporting.markdown import md_code, md_text
+from pocketvae.reporting.markdown import markdown_table, md_code, md_text, plain_text
 
 if TYPE_CHECKING:
     import jinja2
@@ -22,6 +24,7 @@ _CORE = "pocketvae.reporting"
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*|[0-9\s,.+eE\[\]()-]*")
 _FILTERS: Mapping[str, Callable[[str], str]] = {
     "md": md_text,
+    "plain": plain_text,
     "md_code": md_code,
     "kt_string": escapes.kt_string,
     "swift_string": escapes.swift_string,
@@ -69,9 +72,16 @@ def _environment(package: str) -> jinja2.Environment:
         keep_trailing_newline=True,
         finalize=finalize,
     )
+    environment.globals["report_css"] = lambda: Markup(_style())  # noqa: S704, a file of this package
+    environment.globals["markdown_table"] = lambda *table: Markup(markdown_table(*table))  # noqa: S704, Markdown
+    environment.filters |= {"svg": Markup, "base64": lambda data: base64.b64encode(data).decode("ascii")}
     environment.filters |= {name: _marked(function, Markup) for name, function in _FILTERS.items()}
     environment.tests["identifier"] = escapes.is_identifier
     return environment
+
+
+def _style() -> str:
+    return resources.files(_CORE).joinpath("report.css").read_text("utf-8")
 
 
 def _marked(function: Callable[[str], str], mark: Callable[[str], Any]) -> Callable[[object], Any]:

@@ -1,4 +1,4 @@
-"""The charts of latency: distributions, first calls, scaling, and size against deviation."""
+"""The charts of latency: distributions, first calls, scaling, and what a file costs against how exact it is."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from pocketvae.benchmarks.latency.analyse.deviation import deviations
 from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
 from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.reporting.charts import Line, Point, Range, line_chart, range_chart, scatter_chart
-from pocketvae.reporting.html import colour_key, figure
+from pocketvae.reporting.html import Figure
 from pocketvae.reporting.text import format_us
 
 _QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 _MOST_LINES = 12
-# A logarithmic axis cannot show an error of 0.
+# A logarithmic axis has no place for an error of 0.
 _FEWEST_STEPS = 1e-3
 
 
-def distribution_charts(bench: BenchResult) -> str:
+def distribution_charts(bench: BenchResult) -> list[Figure]:
     """Returns one chart per component: every row's distribution, the fastest first."""
     charts = []
     for component in dict.fromkeys(row.component for row in bench.results):
@@ -34,12 +34,12 @@ def distribution_charts(bench: BenchResult) -> str:
             for row in rows
         ]
         title = f"Latency of the {component} [µs], logarithmic: 1st to 99th percentile, middle half, median"
-        charts.append(figure(range_chart(ranges, title=title), title))
-    return colour_key("tflite", "onnx", "original") + "".join(charts)
+        charts.append(Figure(svg=range_chart(ranges, title=title), caption=title))
+    return charts
 
 
-def first_calls_chart(bench: BenchResult, component: str) -> str:
-    """Returns a chart of the time of each of the first calls."""
+def first_calls_chart(bench: BenchResult, component: str) -> Figure:
+    """Returns how long the first calls take, one by one."""
     rows = [row for row in _first_setting(bench, component) if len(row.first_calls_s) > 1]
     lines = [
         Line(
@@ -50,11 +50,11 @@ def first_calls_chart(bench: BenchResult, component: str) -> str:
         for row in sorted(rows, key=lambda row: row.median_s)[:_MOST_LINES]
     ]
     title = f"The first calls of the {component}, after opening"
-    return figure(line_chart(lines, title=title, x_label="call", y_label="time [µs]"), title)
+    return Figure(svg=line_chart(lines, title=title, x_label="call", y_label="time [µs]"), caption=title)
 
 
-def scaling_chart(bench: BenchResult, component: str, setting: str) -> str:
-    """Returns the latency against `threads` or `batch`; nothing if there is only one value."""
+def scaling_chart(bench: BenchResult, component: str, setting: str) -> Figure:
+    """Returns the latency against `threads` or `batch`; an empty figure where there was one value only."""
     groups: dict[tuple[str, str], list[BenchRow]] = {}
     for row in bench.results:
         fixed = row.batch if setting == "threads" else row.threads
@@ -69,13 +69,13 @@ def scaling_chart(bench: BenchResult, component: str, setting: str) -> str:
         for rows in groups.values()
         if len(rows) > 1
     ]
-    title = f"The {component} with more {'threads' if setting == 'threads' else 'samples per call'}"
+    title = f"The {component} with more {'threads' if setting == 'threads' else 'samples in one call'}"
     chart = line_chart(lines[:_MOST_LINES], title=title, x_label=setting, y_label="time of a call [µs]")
-    return figure(chart, title)
+    return Figure(svg=chart, caption=title)
 
 
-def trade_off_chart(bench: BenchResult, verify: VerifyResult) -> str:
-    """Returns size against deviation of the decoders, with latency; Pareto-optimal ones are ringed."""
+def trade_off_chart(bench: BenchResult, verify: VerifyResult) -> Figure:
+    """Returns size against deviation of the decoders, with latency; those that none beats in all three are ringed."""
     rows = [row for row in _first_setting(bench, "decoder") if not row.is_original]
     known = deviations(verify, [row.artifact for row in rows])
     found = [(row, known[row.artifact].value) for row in rows if row.artifact in known]
@@ -93,15 +93,14 @@ def trade_off_chart(bench: BenchResult, verify: VerifyResult) -> str:
     error = "99th percentile" if shared else "float: largest; quantized: 99th percentile"
     title = (
         f"Decoders: size against pixel error ({error}), with the median latency; a ring marks those that no other "
-        f"beats "
-        f"in all three; errors below {_FEWEST_STEPS:g} are drawn at {_FEWEST_STEPS:g}"
+        f"beats in all three; errors below {_FEWEST_STEPS:g} are drawn there"
     )
     chart = scatter_chart(points, title=title, x_label="file size [kB]", y_label="pixel error [1/255]")
-    return colour_key("tflite", "onnx") + figure(chart, title) if points else ""
+    return Figure(svg=chart, caption=title)
 
 
 def is_best(cost: tuple[float, ...], costs: Sequence[tuple[float, ...]]) -> bool:
-    """Whether a row is Pareto-optimal: no other is at least as good in everything and better in something."""
+    """Returns whether no other is at least as good in everything and better in something (a Pareto optimum)."""
     return not any(
         other != cost and all(theirs <= mine for theirs, mine in zip(other, cost, strict=True)) for other in costs
     )

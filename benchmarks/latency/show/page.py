@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from html import escape
-
 from pocketvae.benchmarks.latency.results import BaselineComparison, BenchResult, Recommendation, Verdict
 from pocketvae.benchmarks.latency.show.charts import (
     distribution_charts,
@@ -16,97 +13,88 @@ from pocketvae.benchmarks.latency.show.charts import (
 from pocketvae.benchmarks.latency.show.tables import (
     baseline_table,
     bench_table,
+    environment_facts,
     join_warnings,
     peaks_lines,
     profile_table,
     targets_table,
+    threads_text,
 )
 from pocketvae.benchmarks.parity.results import VerifyResult
-from pocketvae.reporting.html import bullets, document, fact_table, text_table
-from pocketvae.reporting.markdown import markdown_table
-from pocketvae.reporting.text import count_of
-from pocketvae.system.environment import Environment
+from pocketvae.reporting.html import Figure, Table
+from pocketvae.reporting.templates import render
+from pocketvae.reporting.text import Row
 
-# Columns that are not times: the page shows them in a separate table.
+_PACKAGE = "pocketvae.benchmarks.latency.show"
+# Columns that are not times: the page shows them in a table of their own.
 _RESOURCES = ("kB", "load ms", "peak MB", "session MB", "delegate", "x floor", "k instr.")
 _COMPONENTS = ("decoder", "encoder", "generator")
 
 
 def bench_page(bench: BenchResult, verify: VerifyResult | None = None) -> str:
     """Returns the page: the verdict first, then the table, then charts."""
-    sections = [
-        f"<h1>{escape(bench.bundle)}: latency</h1>\n",
-        _verdict(bench),
-        f"<h2>Every artifact</h2>\n{_tables(bench)}" if bench.results else "",
-        _elsewhere(bench),
-        _comparison(bench),
-        f"<h2>Latency</h2>\n{distribution_charts(bench)}" if bench.results else "",
-        _choice(bench, verify),
-        _first_calls(bench),
-        _scaling(bench),
-        _profiles(bench),
-        _machine(bench),
-    ]
-    return document(f"{bench.bundle}: latency", sections)
+    verdict, failed = _verdict(bench)
+    trade_off = trade_off_chart(bench, verify) if verify else None
+    values = {
+        "title": f"{bench.bundle}: latency",
+        "bench": bench,
+        "verdict": verdict,
+        "failed": failed,
+        "tables": _tables(bench),
+        "notes": _notes(bench),
+        "elsewhere": _table("Time of one call there, with one sample", targets_table(bench))
+        if bench.elsewhere
+        else None,
+        "comparison": _comparison(bench.comparison) if bench.comparison else None,
+        **_decisions(bench),
+        "distributions": distribution_charts(bench),
+        "trade_off": trade_off,
+        **_curves(bench),
+        "profiles": [_table(f"{each.artifact}: {each.method}", profile_table(each)) for each in bench.profiles],
+        "machine": environment_facts(bench.environment),
+        "peaks": peaks_lines(bench.peaks),
+        "lost": [f"{item.artifact} ({item.target}): {item.reason}" for item in bench.not_run],
+    }
+    return render(_PACKAGE, "bench.html.j2", values)
 
 
 def bench_markdown(bench: BenchResult) -> str:
     """Returns every table as Markdown."""
-    parts = [f"# {bench.bundle}: latency"]
-    if bench.results:
-        parts.append(markdown_table(*bench_table(bench)))
-    if bench.elsewhere:
-        parts += ["## Other targets", markdown_table(*targets_table(bench))]
-    if bench.comparison is not None:
-        parts += [f"## Compared with {bench.comparison.baseline}", markdown_table(*baseline_table(bench.comparison))]
-        parts += _list(_forced(bench.comparison))
-    if bench.recommendation is not None:
-        parts += ["## What to embed", f"{bench.recommendation.artifact or 'Nothing'}: {bench.recommendation.why}."]
-        parts += _list(_rejections(bench.recommendation))
-    for profile in bench.profiles:
-        parts += [f"## {profile.artifact}", f"{profile.method}.", markdown_table(*profile_table(profile))]
-    notes = [*bench.warnings, *(f"not run: {i.artifact} ({i.target}): {i.reason}" for i in bench.not_run)]
-    facts = [f"{name}: {value}" for name, value in environment_facts(bench.environment)]
-    lines = "\n".join(f"- {line}" for line in (*facts, *peaks_lines(bench.peaks), *notes))
-    return "\n\n".join([*parts, "## The machine", lines]) + "\n"
+    values = {
+        "bench": bench,
+        "results": bench_table(bench),
+        "elsewhere": targets_table(bench),
+        **_decisions(bench),
+        "comparison": baseline_table(bench.comparison) if bench.comparison else None,
+        "profiles": [(each.artifact, each.method, profile_table(each)) for each in bench.profiles],
+        "machine": environment_facts(bench.environment),
+        "peaks": peaks_lines(bench.peaks),
+    }
+    return render(_PACKAGE, "bench.md.j2", values)
 
 
-def _list(lines: Sequence[str]) -> list[str]:
-    return ["\n".join(f"- {line}" for line in lines)] if lines else []
+def _decisions(bench: BenchResult) -> dict[str, object]:
+    return {
+        "forced": _forced(bench.comparison) if bench.comparison else [],
+        "answer": _answer(bench.recommendation) if bench.recommendation else "",
+        "rejections": _rejections(bench.recommendation) if bench.recommendation else [],
+    }
 
 
-def environment_facts(environment: Environment) -> list[tuple[str, str]]:
-    """Returns a description of the machine."""
-    turbo = {None: "unknown", True: "on", False: "off"}[environment.turbo]
-    return [
-        ("CPU", f"{environment.cpu}, {environment.logical_cores} logical cores"),
-        ("instruction sets", ", ".join(environment.cpu_features) or "unknown"),
-        ("system", f"{environment.system} {environment.machine}, Python {environment.python}"),
-        ("frequency governor", environment.governor or "unknown"),
-        ("turbo", turbo),
-        ("load before", "unknown" if environment.load_average is None else f"{environment.load_average:g}"),
-        ("versions", ", ".join(f"{name} {version}" for name, version in sorted(environment.versions.items()))),
-    ]
-
-
-def _verdict(bench: BenchResult) -> str:
-    failed = False
+def _verdict(bench: BenchResult) -> tuple[str, bool]:
+    """Returns the page's first sentence, and whether it is bad news."""
     if bench.comparison is not None:
         counts = {v: sum(item.verdict is v for item in bench.comparison.artifacts) for v in Verdict}
-        text = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + " compared with the baseline."
-        failed = bench.comparison.regressed
-    elif bench.recommendation is not None:
-        text = f"Embed {bench.recommendation.artifact or 'nothing'}: {bench.recommendation.why}."
-        failed = bench.recommendation.artifact is None
-    else:
-        text = _fastest(bench)
-    unstable = sum(bool(row.warnings) for row in bench.results)
-    note = f"<p class='soft'>{unstable} of {len(bench.results)} rows are unstable, see below the tables.</p>\n"
-    return f"<p class='verdict{' failed' if failed else ''}'>{escape(text)}</p>\n{note if unstable else ''}"
+        text = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + " against the baseline."
+        return text, bench.comparison.regressed
+    if bench.recommendation is not None:
+        chosen = bench.recommendation.artifact
+        return f"Embed {chosen or 'nothing'}: {bench.recommendation.why}.", chosen is None
+    return _fastest(bench), False
 
 
 def _fastest(bench: BenchResult) -> str:
-    """Returns a sentence about the fastest decoder: on this machine, or on other targets if none ran here."""
+    """Says which decoder is fastest: on this machine, or where it did not run on the other targets."""
     here = [row for row in bench.results if row.component == "decoder" and not row.is_original]
     if here:
         best = min(here, key=lambda row: row.median_s)
@@ -118,26 +106,8 @@ def _fastest(bench: BenchResult) -> str:
     return "No decoder ran."
 
 
-def _elsewhere(bench: BenchResult) -> str:
-    if not bench.elsewhere:
-        return ""
-    return f"<h2>Other targets</h2>\n{text_table('Time of one call, one sample', *targets_table(bench))}"
-
-
-def _choice(bench: BenchResult, verify: VerifyResult | None) -> str:
-    """Returns what to embed, what not and why, and a chart of the choice."""
-    parts = []
-    if bench.recommendation is not None:
-        answer = f"{bench.recommendation.artifact or 'Nothing'}: {bench.recommendation.why}."
-        rejections = _rejections(bench.recommendation)
-        parts += [f"<p>{escape(answer)}</p>\n", bullets(rejections) if rejections else ""]
-    parts.append(trade_off_chart(bench, verify) if verify else "")
-    return f"<h2>What to embed</h2>\n{''.join(parts)}" if any(parts) else ""
-
-
-def _first_calls(bench: BenchResult) -> str:
-    charts = [first_calls_chart(bench, name) for name in _COMPONENTS]
-    return f"<h2>First calls</h2>\n{''.join(charts)}" if any(charts) else ""
+def _answer(recommendation: Recommendation) -> str:
+    return f"{recommendation.artifact or 'Nothing'}: {recommendation.why}."
 
 
 def _rejections(recommendation: Recommendation) -> list[str]:
@@ -145,58 +115,47 @@ def _rejections(recommendation: Recommendation) -> list[str]:
 
 
 def _forced(comparison: BaselineComparison) -> list[str]:
-    return [f"compared because of --force-compare: {reason}" for reason in comparison.forced]
+    return [f"compared all the same: {reason}" for reason in comparison.forced]
 
 
-def _tables(bench: BenchResult) -> str:
+def _curves(bench: BenchResult) -> dict[str, list[Figure]]:
+    first_calls = [first_calls_chart(bench, name) for name in _COMPONENTS]
+    scaling = [scaling_chart(bench, name, setting) for setting in ("threads", "batch") for name in _COMPONENTS]
+    return {"first_calls": list(filter(None, first_calls)), "scaling": list(filter(None, scaling))}
+
+
+def _table(caption: str, table: tuple[Row, list[Row]]) -> Table:
+    headers, rows = table
+    return Table(caption=caption, headers=headers, rows=rows)
+
+
+def _tables(bench: BenchResult) -> list[Table]:
     headers, rows = bench_table(bench)
     resources = [place for place, header in enumerate(headers) if header in _RESOURCES]
     which = list(range(headers.index("threads") + 1))
     times = [place for place in range(len(headers)) if place not in resources and headers[place] != "notes"]
-    parts = [
-        text_table(caption, [headers[place] for place in places], [[row[place] for place in places] for row in rows])
+    return [
+        _table(caption, ([headers[place] for place in places], [[row[place] for place in places] for row in rows]))
         for caption, places in (
-            ("Time of one call, including input and output copies, and speed-up over the original", times),
-            ("Memory, what runs it, and distance from the machine's floor", [*which, *resources]),
+            ("Time of one call, input and output copied, and how many times faster than the original", times),
+            ("What it needs, what runs it, and how far it is from the machine's floor", [*which, *resources]),
         )
     ]
-    notes = [
-        f"{row.artifact}, {row.target}, {count_of(row.threads, 'thread')}, batch {row.batch}: "
-        f"{join_warnings(row.warnings)}"
+
+
+def _notes(bench: BenchResult) -> list[str]:
+    return [
+        f"{row.artifact}, {row.target}, {threads_text(row.threads)}, batch {row.batch}: {join_warnings(row.warnings)}"
         for row in bench.results
         if row.warnings
     ]
-    return "".join(parts) + (bullets(notes) if notes else "")
 
 
-def _comparison(bench: BenchResult) -> str:
-    if bench.comparison is None:
-        return ""
-    how = "in turns, side by side" if bench.comparison.side_by_side else "with results that were measured before"
-    margin, sure = f"{bench.comparison.margin * 100:.3g}%", f"{1 - bench.comparison.level:.0%}"
+def _comparison(comparison: BaselineComparison) -> Table:
+    how = "in turns, side by side" if comparison.side_by_side else "by results that were measured before"
+    margin, sure = f"{comparison.margin * 100:.3g}%", f"{1 - comparison.level:.0%}"
     caption = (
         f"{margin} slower is allowed; compared {how}; 'detectable' is the smallest slowdown that would have been "
         f"proven; intervals hold for all artifacts together at {sure}"
     )
-    table = text_table(caption, *baseline_table(bench.comparison))
-    forced = _forced(bench.comparison)
-    return f"<h2>Compared with {escape(bench.comparison.baseline)}</h2>\n{table}{bullets(forced) if forced else ''}"
-
-
-def _scaling(bench: BenchResult) -> str:
-    charts = [scaling_chart(bench, name, setting) for setting in ("threads", "batch") for name in _COMPONENTS]
-    return f"<h2>Threads and batches</h2>\n{''.join(charts)}" if any(charts) else ""
-
-
-def _profiles(bench: BenchResult) -> str:
-    tables = [text_table(f"{p.artifact}: {p.method}", *profile_table(p)) for p in bench.profiles]
-    return f"<h2>Where the time goes</h2>\n{''.join(tables)}" if tables else ""
-
-
-def _machine(bench: BenchResult) -> str:
-    lost = [f"{item.artifact} ({item.target}): {item.reason}" for item in bench.not_run]
-    return (
-        f"<h2>The machine</h2>\n{fact_table('What the figures were measured on', environment_facts(bench.environment))}"
-        f"{bullets(peaks_lines(bench.peaks))}{bullets(bench.warnings) if bench.warnings else ''}"
-        f"{'<h2>What did not run</h2>' + bullets(lost) if lost else ''}"
-    )
+    return _table(caption, baseline_table(comparison))

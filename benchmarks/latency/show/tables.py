@@ -12,7 +12,8 @@ from pocketvae.benchmarks.latency.results import (
     OperatorProfile,
     Ratio,
 )
-from pocketvae.reporting.text import Row, count_of, format_ratio, format_us
+from pocketvae.reporting.text import Row, format_ratio, format_us
+from pocketvae.system.environment import Environment
 
 _TOP_OPERATORS = 8
 
@@ -20,7 +21,7 @@ _TOP_OPERATORS = 8
 def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
     """Returns headers and one row per artifact, target, number of threads and batch size.
 
-    Columns without measurements are left out.
+    Columns of what was not measured are left out.
     """
     rows = result.results
     batched = any(row.batch > 1 for row in rows)
@@ -35,7 +36,7 @@ def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
         "load ms",
         "first ms",
     ]
-    headers += ["median µs", "+-", "p90 µs", "p99 µs", *(f"{pace:g}/s µs" for pace in paces)]
+    headers += ["median µs", "±", "p90 µs", "p99 µs", *(f"{pace:g}/s µs" for pace in paces)]
     headers += ["peak MB", "session MB", "delegate", "x floor", "x tf.function", "x predict"]
     headers += [*(["k instr."] if counted else []), "notes"]
     return headers, [_row(row, paces, batched=batched, counted=counted) for row in rows]
@@ -69,7 +70,7 @@ def _row(row: BenchRow, paces: Sequence[float], *, batched: bool, counted: bool)
 
 
 def join_warnings(warnings: Sequence[str]) -> str:
-    """Returns the warnings of a row in one line, with a shared prefix stated once."""
+    """Returns the warnings of a row in one line, in which what they begin with alike is said once."""
     common = "unstable: "
     unstable = [warning.removeprefix(common) for warning in warnings if warning.startswith(common)]
     parts = [common + "; ".join(unstable)] if unstable else []
@@ -77,7 +78,7 @@ def join_warnings(warnings: Sequence[str]) -> str:
 
 
 def delegate_text(row: BenchRow) -> str:
-    """Returns the delegate and its share of operators, such as `XNNPACK 8/8`."""
+    """Returns what has taken how many operators, such as `XNNPACK 8/8`."""
     found = row.execution
     if found is None:
         return "-"
@@ -93,10 +94,14 @@ def peaks_lines(peaks: Sequence[MachinePeaks]) -> list[str]:
             for s in each.memory
         )
         lines.append(
-            f"peaks with {count_of(each.threads, 'thread')}: sgemm {each.sgemm_flops / 1e9:.1f} GFLOP/s; memory "
-            f"{speeds}"
+            f"peaks with {threads_text(each.threads)}: sgemm {each.sgemm_flops / 1e9:.1f} GFLOP/s; memory {speeds}"
         )
     return lines
+
+
+def threads_text(count: int) -> str:
+    """Returns `1 thread` or `2 threads`."""
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def profile_table(profile: OperatorProfile) -> tuple[Row, list[Row]]:
@@ -106,8 +111,8 @@ def profile_table(profile: OperatorProfile) -> tuple[Row, list[Row]]:
     rest = profile.operators[_TOP_OPERATORS:]
     if rest:
         share, time_s = sum(each.share for each in rest), sum(each.time_s for each in rest)
-        rows.append([f"{len(rest)} more", format_us(time_s), f"{share:.0%}", ""])
-    return ["operator", "us", "share", "name"], rows
+        rows.append(["1 other" if len(rest) == 1 else f"{len(rest)} others", format_us(time_s), f"{share:.0%}", ""])
+    return ["operator", "µs", "share", "name"], rows
 
 
 def baseline_table(comparison: BaselineComparison) -> tuple[Row, list[Row]]:
@@ -147,7 +152,7 @@ def _block_text(size_bytes: int) -> str:
 
 
 def targets_table(result: BenchResult) -> tuple[Row, list[Row]]:
-    """Returns headers and one row per artifact, target and number of threads, other than this machine."""
+    """Returns headers and one row per artifact, target and number of threads, of what is not this machine."""
     headers = ["artifact", "target", "threads", "load ms", "first ms", "median µs", "p90 µs", "p99 µs", "notes"]
     return headers, [
         [
@@ -160,4 +165,18 @@ def targets_table(result: BenchResult) -> tuple[Row, list[Row]]:
             join_warnings(row.warnings),
         ]
         for row in result.elsewhere
+    ]
+
+
+def environment_facts(environment: Environment) -> list[tuple[str, str]]:
+    """Returns what the machine is, in words."""
+    turbo = {None: "unknown", True: "on", False: "off"}[environment.turbo]
+    return [
+        ("CPU", f"{environment.cpu}, {environment.logical_cores} logical cores"),
+        ("instruction sets", ", ".join(environment.cpu_features) or "unknown"),
+        ("system", f"{environment.system} {environment.machine}, Python {environment.python}"),
+        ("frequency governor", environment.governor or "unknown"),
+        ("turbo", turbo),
+        ("load before", "unknown" if environment.load_average is None else f"{environment.load_average:g}"),
+        ("versions", ", ".join(f"{name} {version}" for name, version in sorted(environment.versions.items()))),
     ]

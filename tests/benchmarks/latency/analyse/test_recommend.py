@@ -141,7 +141,7 @@ def test_an_artifact_without_any_error_is_drawn_too(span):
         checks=(check(rows[0].artifact, 0.0), check(rows[1].artifact, 0.2 * span)),
         image_span=span,
     )
-    chart = trade_off_chart(BenchResult(bundle="b", environment=current_environment(), results=rows), verify)
+    chart = trade_off_chart(BenchResult(bundle="b", environment=current_environment(), results=rows), verify).svg
     assert chart.count("<circle") == 2
     assert "errors below 0.001 are drawn at 0.001" in chart
     heights = [float(match) for match in re.findall(r'cy="([0-9.]+)"', chart)]
