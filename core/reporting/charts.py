@@ -1,4 +1,4 @@
-"""Charts as inline SVG: no script, no outside file, readable by screen readers and in dark mode."""
+"""Charts as SVG: no script, no outside file; those for pages are readable by screen readers and in dark mode."""
 
 from __future__ import annotations
 
@@ -8,11 +8,17 @@ from dataclasses import dataclass
 from html import escape
 from typing import Self
 
+import numpy as np
+import numpy.typing as npt
+
 _BAR_HEIGHT, _BAR_GAP = 18, 8
 _LABEL_WIDTH, _PLOT_WIDTH, _VALUE_WIDTH = 210, 420, 90
 # Of the scatter plot, in the units of its view box.
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _LABEL_COLUMN = 720, 420, 64, 48, 16, 210
 _LINE = 16.0
+# Of the unit square, which stands alone and brings its own colours.
+_SIDE, _MARGIN = 360, 48
+_COLOURS = ("#2563eb", "#dc2626", "#059669", "#9333ea")
 # An axis whose largest value is this many times its smallest has ticks at decades alone.
 _DECADES_FROM = 100.0
 
@@ -44,6 +50,14 @@ class Line:
     label: str
     points: tuple[tuple[float, float], ...]
     kind: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curve:
+    """A curve in the unit square: the coordinates `[N]` of its points."""
+
+    label: str
+    points: tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,6 +162,45 @@ def _range_row(each: Range, axis: _Axis, middle: float) -> list[str]:
         f'<rect x="{centre - 1:.1f}" y="{middle - 8}" width="2" height="16" class="middle"/>',
         f'<text x="{highest + 6:.1f}" y="{middle}" class="value">{escape(each.text)}</text>',
     ]
+
+
+def unit_square_chart(curves: Sequence[Curve], *, x_label: str, y_label: str) -> str:
+    """Draws curves of shares against shares as a file of its own; their labels stand at the bottom right."""
+    total, middle = _SIDE + 2 * _MARGIN, _MARGIN + _SIDE / 2
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {total} {total}" width="{total}" height="{total}" '
+        'font-family="system-ui, sans-serif" font-size="13">',
+        f'<rect width="{total}" height="{total}" fill="#fff"/>',
+        f'<rect x="{_MARGIN}" y="{_MARGIN}" width="{_SIDE}" height="{_SIDE}" fill="none" stroke="#94a3b8"/>',
+        f'<path d="M{_across(0)} {_up(0)}L{_across(1)} {_up(1)}" stroke="#cbd5e1" stroke-dasharray="4 4"/>',
+    ]
+    for share in (0.0, 0.5, 1.0):
+        parts.append(f'<text x="{_across(share)}" y="{_up(0) + 18}" text-anchor="middle">{share:g}</text>')
+        parts.append(f'<text x="{_MARGIN - 8}" y="{_up(share) + 4}" text-anchor="end">{share:g}</text>')
+    parts.append(f'<text x="{middle}" y="{total - 10}" text-anchor="middle">{escape(x_label)}</text>')
+    turned = f"translate(14 {middle}) rotate(-90)"
+    parts.append(f'<text transform="{turned}" text-anchor="middle">{escape(y_label)}</text>')
+    for index, curve in enumerate(curves):
+        parts += _curve(curve, _COLOURS[index % len(_COLOURS)], _up(0) - 14 - 18 * (len(curves) - 1 - index))
+    return "\n".join([*parts, "</svg>"]) + "\n"
+
+
+def _curve(curve: Curve, colour: str, label_top: float) -> list[str]:
+    # A curve of 20,000 points has no more than a pixel's worth of corners to show.
+    kept = np.unique(np.round(np.stack(curve.points, axis=1) * _SIDE * 2), axis=0) / (_SIDE * 2)
+    points = _points([(_across(x), _up(y)) for x, y in kept])
+    return [
+        f'<polyline points="{points}" fill="none" stroke="{colour}" stroke-width="2"/>',
+        f'<text x="{_across(1) - 8}" y="{label_top}" text-anchor="end" fill="{colour}">{escape(curve.label)}</text>',
+    ]
+
+
+def _across(share: float) -> float:
+    return _MARGIN + share * _SIDE
+
+
+def _up(share: float) -> float:
+    return _MARGIN + (1 - share) * _SIDE
 
 
 def _points(places: Sequence[tuple[float, float]]) -> str:

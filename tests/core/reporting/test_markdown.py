@@ -1,6 +1,6 @@
 import pytest
 
-from pocketvae.reporting.markdown import md_code, md_text
+from pocketvae.reporting.markdown import markdown_table, md_code, md_text
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,12 @@ def test_what_would_be_markup_is_escaped(text, escaped):
 )
 def test_code_is_fenced_by_more_than_it_holds(text, code):
     assert md_code(text) == code
+
+
+def test_no_cell_can_end_its_row_or_become_markup():
+    table = markdown_table(["a", "b"], [["x | y\n| z", "<img src=x> @all `c` [l](u) ~~s~~ #1"]])
+    assert table.splitlines() == [
+        "| a | b |",
+        "| --- | --- |",
+        r"| x \| y \| z | &lt;img src=x&gt; &#64;all \`c\` \[l\](u) \~\~s\~\~ \#1 |",
+    ]

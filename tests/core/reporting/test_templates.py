@@ -1,6 +1,8 @@
 """Values are escaped as the template's name says."""
 
 import re
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -58,6 +60,19 @@ def test_numbers_and_names_stand_for_themselves_in_code(write):
     assert write("a.kt.j2", "{{ a }} {{ b }} {{ c }}", a="z_mean", b=-0.5, c=[1, 28]) == "z_mean -0.5 [1, 28]"
 
 
+def test_only_those_who_write_pages_pay_for_jinja(tmp_path, bundles):
+    path = bundles.make_bundle(tmp_path / "b")
+    code = (
+        "import sys, pocketvae\nfrom pocketvae.cli.main import main\n"
+        f"assert main(['verify', {str(path)!r}]) == 0\n"
+        "assert 'jinja2' not in sys.modules\n"
+        f"assert main(['verify', {str(path)!r}, '--markdown', {str(tmp_path / 'v.md')!r}]) == 0\n"
+        "assert 'jinja2' in sys.modules\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr[-2000:]
+
+
 def test_a_missing_value_is_an_error(write):
     with pytest.raises(jinja2.UndefinedError, match="'x' is undefined"):
         write("a.md.j2", "{{ x }}")
@@ -77,3 +92,14 @@ def test_a_card_does_not_break_on_foreign_text(tmp_path, bundles):
     assert card.startswith("# \\# a ## b\n")
     assert "[x\\](y) &lt;script>" in card
     assert re.findall("^- Author: .*$", card, re.MULTILINE) == ["- Author: c - Author: d"]
+
+
+def test_text_that_people_read_is_written_in_templates_and_charts_alone():
+    tags = re.compile(r"<(html|body|table|tr|td|th|h[1-6]|ul|li|p|svg|rect|polyline|figure|div|span)\b[^a-z]")
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for room in ("core", "train", "export", "benchmarks", "apps", "cli", "studies")
+        for path in (ROOT / room).rglob("*.py")
+        if tags.search(path.read_text("utf-8"))
+    }
+    assert found == {"core/reporting/charts.py"}
