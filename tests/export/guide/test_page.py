@@ -3,14 +3,18 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from pocketvae.bundle.manifest import ArtifactRecord, CalibrationRecord, FileRecord, Manifest
 from pocketvae.export.guide import embed_guide, recommended
+from pocketvae.export.guide.page import image_values
+from pocketvae.export.guide.parts import Part
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.records import Backend, Portability, Requirement
 from pocketvae.reporting.escapes import kt_string
+from pocketvae.reporting.templates import render
 from pocketvae.spec import (
     ArtifactSpec,
     Component,
@@ -155,6 +159,51 @@ def test_swift_code_parses(guide, tmp_path, parse_swift):
 LITERALS = ('a"b\\', "${x} $y", "line\nbreak", "\u2028\x07", "grün 🙂")
 
 
+def hostile_part(vae, format):
+    """A part whose file and tensors have names that would end a string, a comment or a line of code."""
+    plain = record(vae, Component.DECODER, format, Precision.FLOAT32)
+    (image,) = plain.outputs
+    inputs = tuple(replace(item, name=f'{item.name} "); /* */ // \\ ${{x}} `|\n') for item in plain.inputs)
+    outputs = (replace(image, name='a"b'), replace(image, name="class"))
+    path = f'a "b" (c) ${{d}}\n\u2028.{format}'
+    artifact = replace(plain, inputs=inputs, outputs=outputs, file=replace(plain.file, path=path))
+    return Part(artifact=artifact, vae=vae)
+
+
+def hostile_code(template, format=Format.TFLITE):
+    vae = VAES["conditional"]
+    values = image_values(vae) | {"parts": (hostile_part(vae, format),), "makes_images": True}
+    return render("pocketvae.export.guide", template, values)
+
+
+@pytest.mark.parametrize("template", ["python_litert.py.j2", "python_onnxruntime.py.j2"])
+def test_foreign_names_do_not_break_out_of_python(template):
+    compile(hostile_code(template), "EMBED.md", "exec")
+
+
+@pytest.mark.parametrize("template", ["app_litert.cpp.j2", "app_onnxruntime.cpp.j2"])
+def test_foreign_names_do_not_break_out_of_cpp(template, tmp_path, compile_cpp):
+    (tmp_path / "a.cpp").write_text(hostile_code(template), "utf-8")
+    compile_cpp(tmp_path / "a.cpp")
+
+
+@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+@pytest.mark.parametrize("template", ["web_litert.mjs.j2", "web_onnxruntime.mjs.j2"])
+def test_foreign_names_do_not_break_out_of_javascript(template, tmp_path):
+    (tmp_path / "a.mjs").write_text(hostile_code(template), "utf-8")
+    done = subprocess.run(
+        ["node", "--check", tmp_path / "a.mjs"], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_foreign_names_do_not_break_out_of_markdown():
+    found = manifest(VAES["grey"], precisions=(Precision.FLOAT32,), components=(Component.DECODER,))
+    text = embed_guide(replace(found, name="a\n\n## b `c`"))
+    assert text.startswith("# Embedding a ## b \\`c\\`\n")
+    assert not re.search("^## b", text, re.MULTILINE)
+
+
 @pytest.mark.slow
 def test_kotlin_code_compiles(tmp_path, compile_kotlin):
     paths = []
@@ -162,6 +211,8 @@ def test_kotlin_code_compiles(tmp_path, compile_kotlin):
         ((_, code),) = [block for block in code_blocks(embed_guide(manifest(VAES[name]))) if block[0] == "kotlin"]
         paths.append(tmp_path / f"{name}.kt")
         paths[-1].write_text(f"package {name}\n\n{code}", "utf-8")
+    paths.append(tmp_path / "hostile.kt")
+    paths[-1].write_text(f"package hostile\n\n{hostile_code('android.kt.j2')}", "utf-8")
     texts = ", ".join(map(kt_string, LITERALS))
     paths.append(tmp_path / "literals.kt")
     lines = "map { text -> text.map { it.code }.joinToString() }.forEach(::println)"
