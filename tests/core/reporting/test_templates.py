@@ -3,14 +3,11 @@
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import jinja2
 import pytest
 
-from pocketvae.bundle.bundle import open_bundle
-from pocketvae.export.guide.card import model_card
 from pocketvae.reporting import templates
 
 ROOT = Path(__file__).parents[3]
@@ -84,14 +81,6 @@ def test_every_template_says_its_language():
     assert {path.name.split(".")[-2] for path in found} <= {"cpp", "html", "kt", "md", "mjs", "py", "swift", "svg"}
     for path in found:
         assert "|safe" not in re.sub(r"\s", "", path.read_text("utf-8")), path
-
-
-def test_a_card_does_not_break_on_foreign_text(tmp_path, bundles):
-    manifest = open_bundle(bundles.make_bundle(tmp_path / "b")).manifest
-    card = model_card(replace(manifest, name="# a\n## b", licence="[x](y) <script>", author="c\n\n- Author: d"))
-    assert card.startswith("# \\# a ## b\n")
-    assert "[x\\](y) &lt;script>" in card
-    assert re.findall("^- Author: .*$", card, re.MULTILINE) == ["- Author: c - Author: d"]
 
 
 def test_text_that_people_read_is_written_in_templates_and_charts_alone():

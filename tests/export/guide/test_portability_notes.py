@@ -4,13 +4,12 @@ import pytest
 
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.export import portability_warnings
-from pocketvae.export.guide.card import model_card
-from pocketvae.portability.records import Backend, Portability, Requirement, Unsupported
+from pocketvae.portability.records import Backend, FallOff, Portability, Requirement
 from pocketvae.spec import Component, Format, Precision
 
 
 def taken(backend, count):
-    falls_off = () if count == 3 else (Unsupported(operator="TRANSPOSE_CONV", count=3 - count, reason="version 4"),)
+    falls_off = () if count == 3 else (FallOff(operator="TRANSPOSE_CONV", count=3 - count, reason="version 4"),)
     return Portability(backend=backend, operators=3, taken=count, falls_off=falls_off, source=f"the table of {backend}")
 
 
@@ -39,7 +38,7 @@ def manifest(tmp_path, bundles):
 def test_a_float_decoder_that_falls_off_is_warned_of(manifest):
     found = manifest(taken(Backend.XNNPACK, 3), taken(Backend.LITERT_GPU, 2))
     assert portability_warnings(found) == (
-        "decoder.float32.tflite is not fully supported by litert_gpu: 2 of 3; not TRANSPOSE_CONV x1 (version 4)",
+        "decoder.float32.tflite falls off litert_gpu: 2 of 3; not TRANSPOSE_CONV x1 (version 4)",
     )
 
 
@@ -56,21 +55,3 @@ def test_a_float_decoder_that_falls_off_is_warned_of(manifest):
 def test_what_is_expected_to_fall_off_is_not_warned_of(manifest, backend, precision, component, count):
     found = manifest(taken(backend, 2), component=component, precision=precision)
     assert len(portability_warnings(found)) == count
-
-
-def test_the_card_says_where_it_runs_and_under_which_licence(manifest):
-    card = model_card(manifest(taken(Backend.XNNPACK, 3), taken(Backend.TFLM, 1)))
-    assert (
-        "| decoder.float32.tflite | TensorFlow Lite 2.5.0 (DEPTH_TO_SPACE version 2) "
-        "| xnnpack: all 3; tflm: 1 of 3; not TRANSPOSE_CONV x2 (version 4) |"
-    ) in card
-    assert "- tflm: the table of tflm" in card
-    assert "- Licence of the model: CC0" in card
-    assert "- Author: A. Author" in card
-    assert "[EMBED.md](EMBED.md)" in card
-
-
-def test_an_older_manifest_says_nothing_of_it(tmp_path, bundles):
-    card = model_card(open_bundle(bundles.make_bundle(tmp_path / "b")).manifest)
-    assert "| decoder.float32.onnx | not recorded | not recorded |" in card
-    assert "- Licence of the model: not stated" in card

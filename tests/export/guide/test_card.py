@@ -1,0 +1,51 @@
+import re
+from dataclasses import replace
+
+import pytest
+
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.export.guide.card import model_card
+from pocketvae.portability.records import Backend, FallOff, Portability, Requirement
+from pocketvae.spec import Component, Format
+
+
+@pytest.fixture
+def manifest(tmp_path, bundles):
+    """A bundle's manifest; of its files only the decoder is left, as TFLite."""
+    found = open_bundle(bundles.make_bundle(tmp_path / "b")).manifest
+    (decoder,) = [item for item in found.artifacts if item.component is Component.DECODER]
+    file = replace(decoder.file, path="decoder.float32.tflite")
+    needs = Requirement(runtime="TensorFlow Lite", version="2.5.0", reason="DEPTH_TO_SPACE version 2")
+    falls_off = (FallOff(operator="TRANSPOSE_CONV", count=2, reason="version 4"),)
+    portability = (
+        Portability(backend=Backend.XNNPACK, operators=3, taken=3, falls_off=(), source="the table of xnnpack"),
+        Portability(backend=Backend.TFLM, operators=3, taken=1, falls_off=falls_off, source="the table of tflm"),
+    )
+    decoder = replace(decoder, format=Format.TFLITE, file=file, portability=portability, requires=needs)
+    return replace(found, artifacts=(decoder,), licence="CC0", author="A. Author")
+
+
+def test_the_card_says_where_it_runs_and_under_which_licence(manifest):
+    card = model_card(manifest)
+    assert (
+        "| decoder.float32.tflite | TensorFlow Lite 2.5.0 (DEPTH_TO_SPACE version 2) "
+        "| xnnpack: all 3; tflm: 1 of 3; not TRANSPOSE_CONV x2 (version 4) |"
+    ) in card
+    assert "- tflm: the table of tflm" in card
+    assert "- Licence of the model: CC0" in card
+    assert "- Author: A. Author" in card
+    assert "[EMBED.md](EMBED.md)" in card
+
+
+def test_an_older_manifest_says_nothing_of_it(tmp_path, bundles):
+    card = model_card(open_bundle(bundles.make_bundle(tmp_path / "b")).manifest)
+    assert "| decoder.float32.onnx | not recorded | not recorded |" in card
+    assert "- Licence of the model: not stated" in card
+
+
+def test_a_card_does_not_break_on_foreign_text(tmp_path, bundles):
+    manifest = open_bundle(bundles.make_bundle(tmp_path / "b")).manifest
+    card = model_card(replace(manifest, name="# a\n## b", licence="[x](y) <script>", author="c\n\n- Author: d"))
+    assert card.startswith("# \\# a ## b\n")
+    assert "[x\\](y) &lt;script>" in card
+    assert re.findall("^- Author: .*$", card, re.MULTILINE) == ["- Author: c - Author: d"]
