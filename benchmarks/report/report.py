@@ -137,7 +137,7 @@ def _latency(verify: VerifyResult, bench: BenchResult | None) -> dict[str, objec
     return {
         "bench": bench,
         "distributions": distribution_charts(bench),
-        "unstable": [row.artifact for row in bench.results if row.warnings],
+        "unstable": list(dict.fromkeys(row.artifact for row in bench.results if row.warnings)),
         "first_calls": first_calls_chart(bench, "decoder"),
         "trade_off": trade_off_chart(bench, verify),
     }
