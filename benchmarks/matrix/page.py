@@ -41,7 +41,7 @@ def matrix_page(result: MatrixResult, sheet: Sequence[SheetRow]) -> str:
 
 def _cells(result: MatrixResult) -> Table:
     names = [record.name for record in result.targets]
-    rows = []
+    rows: list[list[str | Cell]] = []
     for artifact in result.artifacts():
         found = [result.cell(artifact, name) for name in names]
         rows.append([artifact, *(_cell(cell) if cell else "" for cell in found)])

@@ -14,7 +14,7 @@ from pocketvae.benchmarks.report.contact_sheet import ContactRow, contact_rows
 from pocketvae.benchmarks.report.parity import layers_figure, limits, measurements, parity_cells, worst_pictures
 from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import Manifest
-from pocketvae.reporting.html import Table
+from pocketvae.reporting.html import Cell, Table
 from pocketvae.reporting.templates import render
 from pocketvae.reporting.text import format_ratio, format_us
 from pocketvae.spec import Component
@@ -108,7 +108,7 @@ def _artifacts(manifest: Manifest, verify: VerifyResult, bench: BenchResult | No
     timed = {row.artifact: row for row in reversed(bench.results)} if bench else {}
     headers = ["artifact", "verdict", "deviation", "limit", "kB"]
     headers += ["median µs", "p90 µs", "x tf.function", "x predict", "peak MB"] if bench else []
-    rows = []
+    rows: list[list[str | Cell]] = []
     for artifact in manifest.artifacts:
         checks = [check for check in verify.checks if check.artifact == artifact.name]
         cells = [*parity_cells(checks, verify.image_span), f"{artifact.file.size_bytes / 1000:.0f}"]
