@@ -14,8 +14,8 @@ from pocketvae.reporting.templates import render
 _KINDS = {CellState.EQUAL: "pass", CellState.FAILED: "fail", CellState.NOT_RUN: "fail", CellState.LEFT_OUT: "soft"}
 _FIGURES = {
     "arena_bytes": "smallest arena, bytes",
-    "builtin_max_abs": "off LiteRT's built-in kernels",
-    "reference_max_abs": "off LiteRT's reference kernels",
+    "builtin_max_abs": "from LiteRT's built-in kernels",
+    "reference_max_abs": "from LiteRT's reference kernels",
     "fully_accelerated": "share of WebGPU: all (1) or part (0)",
 }
 

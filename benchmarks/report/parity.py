@@ -1,4 +1,4 @@
-"""What the report shows of parity: the checks, the figures beside them, the worst inputs, layer by layer."""
+"""The report's sections on parity: checks, figures without limits, worst inputs, layers."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def limits(verify: VerifyResult) -> Table:
 
 
 def measurements(verify: VerifyResult) -> Table | None:
-    """Returns the figures beside the checks; None where there are none."""
+    """Returns the figures without limits; None if there are none."""
     headers, rows = figures_table(verify)
     caption = "Figures over all golden samples; they have no limits"
     return Table(caption=caption, headers=headers, rows=rows) if rows else None

@@ -33,11 +33,11 @@ def write_report(
     """Writes the report of a bundle.
 
     Args:
-        bundle: Its path, or the bundle where it is open; its decoders are run once more for the contact sheet.
+        bundle: The bundle, or its path; its decoders are run once more for the contact sheet.
         out: The HTML file.
-        verify: What verify found.
-        bench: What bench found, where it ran.
-        pictures: Caption to PNG, for example samples of the training run.
+        verify: Result of verify.
+        bench: Result of bench, if it ran.
+        pictures: PNG images by caption, for example samples of the training run.
         worst: The worst input of each artifact, with its arrays.
 
     Raises:

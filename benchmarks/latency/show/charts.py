@@ -1,4 +1,4 @@
-"""The charts of latency: distributions, first calls, scaling, and what a file costs against how exact it is."""
+"""The charts of latency: distributions, first calls, scaling, and size against deviation."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from pocketvae.reporting.text import format_us
 
 _QUANTILES = (0.01, 0.25, 0.5, 0.75, 0.99)
 _MOST_LINES = 12
-# A logarithmic axis has no place for an error of 0.
+# A logarithmic axis cannot show an error of 0.
 _FEWEST_STEPS = 1e-3
 
 
@@ -39,7 +39,7 @@ def distribution_charts(bench: BenchResult) -> list[Figure]:
 
 
 def first_calls_chart(bench: BenchResult, component: str) -> Figure:
-    """Returns how long the first calls take, one by one."""
+    """Returns a chart of the time of each of the first calls."""
     rows = [row for row in _first_setting(bench, component) if len(row.first_calls_s) > 1]
     lines = [
         Line(
@@ -54,7 +54,7 @@ def first_calls_chart(bench: BenchResult, component: str) -> Figure:
 
 
 def scaling_chart(bench: BenchResult, component: str, setting: str) -> Figure:
-    """Returns the latency against `threads` or `batch`; an empty figure where there was one value only."""
+    """Returns the latency against `threads` or `batch`; an empty figure if there is only one value."""
     groups: dict[tuple[str, str], list[BenchRow]] = {}
     for row in bench.results:
         fixed = row.batch if setting == "threads" else row.threads
@@ -69,13 +69,13 @@ def scaling_chart(bench: BenchResult, component: str, setting: str) -> Figure:
         for rows in groups.values()
         if len(rows) > 1
     ]
-    title = f"The {component} with more {'threads' if setting == 'threads' else 'samples in one call'}"
+    title = f"The {component} with more {'threads' if setting == 'threads' else 'samples per call'}"
     chart = line_chart(lines[:_MOST_LINES], title=title, x_label=setting, y_label="time of a call [µs]")
     return Figure(svg=chart, caption=title)
 
 
 def trade_off_chart(bench: BenchResult, verify: VerifyResult) -> Figure:
-    """Returns size against deviation of the decoders, with latency; those that none beats in all three are ringed."""
+    """Returns size against deviation of the decoders, with latency; Pareto-optimal ones are ringed."""
     rows = [row for row in _first_setting(bench, "decoder") if not row.is_original]
     known = deviations(verify, [row.artifact for row in rows])
     found = [(row, known[row.artifact].value) for row in rows if row.artifact in known]
@@ -93,14 +93,14 @@ def trade_off_chart(bench: BenchResult, verify: VerifyResult) -> Figure:
     error = "99th percentile" if shared else "float: largest; quantized: 99th percentile"
     title = (
         f"Decoders: size against pixel error ({error}), with the median latency; a ring marks those that no other "
-        f"beats in all three; errors below {_FEWEST_STEPS:g} are drawn there"
+        f"beats in all three; errors below {_FEWEST_STEPS:g} are drawn at {_FEWEST_STEPS:g}"
     )
     chart = scatter_chart(points, title=title, x_label="file size [kB]", y_label="pixel error [1/255]")
     return Figure(svg=chart, caption=title)
 
 
 def is_best(cost: tuple[float, ...], costs: Sequence[tuple[float, ...]]) -> bool:
-    """Returns whether no other is at least as good in everything and better in something (a Pareto optimum)."""
+    """Whether a row is Pareto-optimal: no other is at least as good in everything and better in something."""
     return not any(
         other != cost and all(theirs <= mine for theirs, mine in zip(other, cost, strict=True)) for other in costs
     )

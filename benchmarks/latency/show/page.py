@@ -18,15 +18,14 @@ from pocketvae.benchmarks.latency.show.tables import (
     peaks_lines,
     profile_table,
     targets_table,
-    threads_text,
 )
 from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.reporting.html import Figure, Table
 from pocketvae.reporting.templates import render
-from pocketvae.reporting.text import Row
+from pocketvae.reporting.text import Row, count_of
 
 _PACKAGE = "pocketvae.benchmarks.latency.show"
-# Columns that are not times: the page shows them in a table of their own.
+# Columns that are not times: the page shows them in a separate table.
 _RESOURCES = ("kB", "load ms", "peak MB", "session MB", "delegate", "x floor", "k instr.")
 _COMPONENTS = ("decoder", "encoder", "generator")
 
@@ -42,9 +41,7 @@ def bench_page(bench: BenchResult, verify: VerifyResult | None = None) -> str:
         "failed": failed,
         "tables": _tables(bench),
         "notes": _notes(bench),
-        "elsewhere": _table("Time of one call there, with one sample", targets_table(bench))
-        if bench.elsewhere
-        else None,
+        "elsewhere": _table("Time of one call, one sample", targets_table(bench)) if bench.elsewhere else None,
         "comparison": _comparison(bench.comparison) if bench.comparison else None,
         **_decisions(bench),
         "distributions": distribution_charts(bench),
@@ -85,7 +82,7 @@ def _verdict(bench: BenchResult) -> tuple[str, bool]:
     """Returns the page's first sentence, and whether it is bad news."""
     if bench.comparison is not None:
         counts = {v: sum(item.verdict is v for item in bench.comparison.artifacts) for v in Verdict}
-        text = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + " against the baseline."
+        text = ", ".join(f"{count} {verdict}" for verdict, count in counts.items()) + " compared with the baseline."
         return text, bench.comparison.regressed
     if bench.recommendation is not None:
         chosen = bench.recommendation.artifact
@@ -94,7 +91,7 @@ def _verdict(bench: BenchResult) -> tuple[str, bool]:
 
 
 def _fastest(bench: BenchResult) -> str:
-    """Says which decoder is fastest: on this machine, or where it did not run on the other targets."""
+    """Returns a sentence about the fastest decoder: on this machine, or on other targets if none ran here."""
     here = [row for row in bench.results if row.component == "decoder" and not row.is_original]
     if here:
         best = min(here, key=lambda row: row.median_s)
@@ -115,7 +112,7 @@ def _rejections(recommendation: Recommendation) -> list[str]:
 
 
 def _forced(comparison: BaselineComparison) -> list[str]:
-    return [f"compared all the same: {reason}" for reason in comparison.forced]
+    return [f"compared because of --force-compare: {reason}" for reason in comparison.forced]
 
 
 def _curves(bench: BenchResult) -> dict[str, list[Figure]]:
@@ -137,22 +134,22 @@ def _tables(bench: BenchResult) -> list[Table]:
     return [
         _table(caption, ([headers[place] for place in places], [[row[place] for place in places] for row in rows]))
         for caption, places in (
-            ("Time of one call, input and output copied, and how many times faster than the original", times),
-            ("What it needs, what runs it, and how far it is from the machine's floor", [*which, *resources]),
+            ("Time of one call, including input and output copies, and speed-up over the original", times),
+            ("Memory, what runs it, and distance from the machine's floor", [*which, *resources]),
         )
     ]
 
 
 def _notes(bench: BenchResult) -> list[str]:
     return [
-        f"{row.artifact}, {row.target}, {threads_text(row.threads)}, batch {row.batch}: {join_warnings(row.warnings)}"
+        f"{row.artifact}, {row.target}, {count_of(row.threads, 'thread')}, batch {row.batch}: {join_warnings(row.warnings)}"
         for row in bench.results
         if row.warnings
     ]
 
 
 def _comparison(comparison: BaselineComparison) -> Table:
-    how = "in turns, side by side" if comparison.side_by_side else "by results that were measured before"
+    how = "in turns, side by side" if comparison.side_by_side else "with results that were measured before"
     margin, sure = f"{comparison.margin * 100:.3g}%", f"{1 - comparison.level:.0%}"
     caption = (
         f"{margin} slower is allowed; compared {how}; 'detectable' is the smallest slowdown that would have been "

@@ -12,7 +12,7 @@ from pocketvae.benchmarks.latency.results import (
     OperatorProfile,
     Ratio,
 )
-from pocketvae.reporting.text import Row, format_ratio, format_us
+from pocketvae.reporting.text import Row, count_of, format_ratio, format_us
 from pocketvae.system.environment import Environment
 
 _TOP_OPERATORS = 8
@@ -21,7 +21,7 @@ _TOP_OPERATORS = 8
 def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
     """Returns headers and one row per artifact, target, number of threads and batch size.
 
-    Columns of what was not measured are left out.
+    Columns without measurements are left out.
     """
     rows = result.results
     batched = any(row.batch > 1 for row in rows)
@@ -70,7 +70,7 @@ def _row(row: BenchRow, paces: Sequence[float], *, batched: bool, counted: bool)
 
 
 def join_warnings(warnings: Sequence[str]) -> str:
-    """Returns the warnings of a row in one line, in which what they begin with alike is said once."""
+    """Returns the warnings of a row in one line, with a shared prefix stated once."""
     common = "unstable: "
     unstable = [warning.removeprefix(common) for warning in warnings if warning.startswith(common)]
     parts = [common + "; ".join(unstable)] if unstable else []
@@ -78,7 +78,7 @@ def join_warnings(warnings: Sequence[str]) -> str:
 
 
 def delegate_text(row: BenchRow) -> str:
-    """Returns what has taken how many operators, such as `XNNPACK 8/8`."""
+    """Returns the delegate and its share of operators, such as `XNNPACK 8/8`."""
     found = row.execution
     if found is None:
         return "-"
@@ -94,14 +94,9 @@ def peaks_lines(peaks: Sequence[MachinePeaks]) -> list[str]:
             for s in each.memory
         )
         lines.append(
-            f"peaks with {threads_text(each.threads)}: sgemm {each.sgemm_flops / 1e9:.1f} GFLOP/s; memory {speeds}"
+            f"peaks with {count_of(each.threads, 'thread')}: sgemm {each.sgemm_flops / 1e9:.1f} GFLOP/s; memory {speeds}"
         )
     return lines
-
-
-def threads_text(count: int) -> str:
-    """Returns `1 thread` or `2 threads`."""
-    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def profile_table(profile: OperatorProfile) -> tuple[Row, list[Row]]:
@@ -152,7 +147,7 @@ def _block_text(size_bytes: int) -> str:
 
 
 def targets_table(result: BenchResult) -> tuple[Row, list[Row]]:
-    """Returns headers and one row per artifact, target and number of threads, of what is not this machine."""
+    """Returns headers and one row per artifact, target and number of threads, other than this machine."""
     headers = ["artifact", "target", "threads", "load ms", "first ms", "median µs", "p90 µs", "p99 µs", "notes"]
     return headers, [
         [
@@ -169,7 +164,7 @@ def targets_table(result: BenchResult) -> tuple[Row, list[Row]]:
 
 
 def environment_facts(environment: Environment) -> list[tuple[str, str]]:
-    """Returns what the machine is, in words."""
+    """Returns a description of the machine."""
     turbo = {None: "unknown", True: "on", False: "off"}[environment.turbo]
     return [
         ("CPU", f"{environment.cpu}, {environment.logical_cores} logical cores"),

@@ -123,10 +123,10 @@ def test_what_was_forced_and_what_was_rejected_is_told_beside_a_baseline(measure
     assert "<h2>What to embed</h2>" in page
     assert "<p>decoder.float32.onnx: it passes every parity check" in page
     assert "not a.onnx: it is &lt;big&gt;" in page
-    assert "compared all the same: another processor: VAX &amp; co there" in page
+    assert "compared because of --force-compare: another processor: VAX &amp; co there" in page
     assert "0.4% slower is allowed" in page
     assert "- not a.onnx: it is &lt;big>" in text
-    assert "- compared all the same: another processor: VAX & co there" in text
+    assert "- compared because of --force-compare: another processor: VAX & co there" in text
 
 
 def test_the_table_has_only_columns_of_what_was_measured(measured):
@@ -170,4 +170,4 @@ def test_scaling_is_drawn_where_there_is_more_than_one_setting(measured):
     assert "Threads and batches" not in bench_page(bench)
     more = tuple(replace(row, batch=8, median_s=row.median_s * 4) for row in bench.results)
     page = bench_page(replace(bench, results=(*bench.results, *more)))
-    assert "The decoder with more samples in one call" in page
+    assert "The decoder with more samples per call" in page
