@@ -142,7 +142,8 @@ def _tables(bench: BenchResult) -> list[Table]:
 
 def _notes(bench: BenchResult) -> list[str]:
     return [
-        f"{row.artifact}, {row.target}, {count_of(row.threads, 'thread')}, batch {row.batch}: {join_warnings(row.warnings)}"
+        f"{row.artifact}, {row.target}, {count_of(row.threads, 'thread')}, batch {row.batch}: "
+        f"{join_warnings(row.warnings)}"
         for row in bench.results
         if row.warnings
     ]

@@ -93,9 +93,8 @@ def peaks_lines(peaks: Sequence[MachinePeaks]) -> list[str]:
             f"{max(s.copy_bytes_per_s, s.read_bytes_per_s) / 1e9:.0f} GB/s in {_block_text(s.block_bytes)}"
             for s in each.memory
         )
-        lines.append(
-            f"peaks with {count_of(each.threads, 'thread')}: sgemm {each.sgemm_flops / 1e9:.1f} GFLOP/s; memory {speeds}"
-        )
+        sgemm = f"{each.sgemm_flops / 1e9:.1f} GFLOP/s"
+        lines.append(f"peaks with {count_of(each.threads, 'thread')}: sgemm {sgemm}; memory {speeds}")
     return lines
 
 
