@@ -5,7 +5,7 @@ import pytest
 
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.export.guide.card import model_card
-from pocketvae.portability.records import Backend, FallOff, Portability, Requirement
+from pocketvae.portability.records import Backend, Portability, Requirement, Unsupported
 from pocketvae.spec import Component, Format
 
 
@@ -16,7 +16,7 @@ def manifest(tmp_path, bundles):
     (decoder,) = [item for item in found.artifacts if item.component is Component.DECODER]
     file = replace(decoder.file, path="decoder.float32.tflite")
     needs = Requirement(runtime="TensorFlow Lite", version="2.5.0", reason="DEPTH_TO_SPACE version 2")
-    falls_off = (FallOff(operator="TRANSPOSE_CONV", count=2, reason="version 4"),)
+    falls_off = (Unsupported(operator="TRANSPOSE_CONV", count=2, reason="version 4"),)
     portability = (
         Portability(backend=Backend.XNNPACK, operators=3, taken=3, falls_off=(), source="the table of xnnpack"),
         Portability(backend=Backend.TFLM, operators=3, taken=1, falls_off=falls_off, source="the table of tflm"),

@@ -4,12 +4,12 @@ import pytest
 
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.export import portability_warnings
-from pocketvae.portability.records import Backend, FallOff, Portability, Requirement
+from pocketvae.portability.records import Backend, Portability, Requirement, Unsupported
 from pocketvae.spec import Component, Format, Precision
 
 
 def taken(backend, count):
-    falls_off = () if count == 3 else (FallOff(operator="TRANSPOSE_CONV", count=3 - count, reason="version 4"),)
+    falls_off = () if count == 3 else (Unsupported(operator="TRANSPOSE_CONV", count=3 - count, reason="version 4"),)
     return Portability(backend=backend, operators=3, taken=count, falls_off=falls_off, source=f"the table of {backend}")
 
 
@@ -38,7 +38,7 @@ def manifest(tmp_path, bundles):
 def test_a_float_decoder_that_falls_off_is_warned_of(manifest):
     found = manifest(taken(Backend.XNNPACK, 3), taken(Backend.LITERT_GPU, 2))
     assert portability_warnings(found) == (
-        "decoder.float32.tflite falls off litert_gpu: 2 of 3; not TRANSPOSE_CONV x1 (version 4)",
+        "decoder.float32.tflite is not fully supported by litert_gpu: 2 of 3; not TRANSPOSE_CONV x1 (version 4)",
     )
 
 
