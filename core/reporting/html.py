@@ -1,4 +1,4 @@
-"""The pieces of pages: tables and figures. Pages stand alone, without script, and load nothing from outside."""
+"""Building blocks of self-contained HTML pages, without scripts or external resources: tables and figures."""
 
 from __future__ import annotations
 
