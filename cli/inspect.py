@@ -120,6 +120,7 @@ def _rewrite_row(artifact: str, rewrite: RewriteRecord) -> list[str]:
 
 def _print_artifact(path: Path, terminal: Terminal) -> None:
     from pocketvae.bundle.embedded import has_record, open_lone_file
+    from pocketvae.formats.damage import naming_file
     from pocketvae.portability.requirements import oldest_runtime
     from pocketvae.runtimes.opening import open_runner
 
@@ -131,8 +132,9 @@ def _print_artifact(path: Path, terminal: Terminal) -> None:
         terminal.table(["", "tensor"], rows)
         sizes = ", ".join(str(batch) for batch in runner.batches) or "any"
         terminal.line(f"batch sizes: {sizes}")
-    terminal.line(f"needs {_requirement(oldest_runtime(format, content))}")
-    _print_layers(format, content, terminal)
+    with naming_file(path):
+        terminal.line(f"needs {_requirement(oldest_runtime(format, content))}")
+        _print_layers(format, content, terminal)
     if not has_record(path):
         terminal.line("the file does not contain pocketvae metadata")
         return

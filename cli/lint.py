@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from pocketvae.cli.terminal import Terminal
-from pocketvae.errors import ManifestError, ParityError, TargetError
+from pocketvae.errors import TargetError
 from pocketvae.spec import Format
 
 
@@ -20,6 +20,7 @@ def print_bundle(path: Path, terminal: Terminal) -> int:
 
 def print_files(paths: Sequence[Path], terminal: Terminal) -> int:
     """Prints one row per file and accelerator; returns 3 if a package that it needs is missing, else 0."""
+    from pocketvae.formats.damage import naming_file
     from pocketvae.portability.lint import lint
 
     rows: list[list[str]] = []
@@ -27,12 +28,11 @@ def print_files(paths: Sequence[Path], terminal: Terminal) -> int:
     missing: list[str] = []
     for path in paths:
         try:
-            found = lint(Format(path.suffix[1:]), path.read_bytes())
+            with naming_file(path):
+                found = lint(Format(path.suffix[1:]), path.read_bytes())
         except TargetError as e:
             missing.append(f"{path.name} was not examined: {e}")
             continue
-        except (ManifestError, ParityError) as e:
-            raise type(e)(f"{path}: {e}") from e
         for item in found:
             left = "; ".join(f"{off.operator} x{off.count}: {off.reason}" for off in item.falls_off)
             rows.append([path.name, str(item.backend), f"{item.taken} of {item.operators}", left])

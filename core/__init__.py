@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pocketvae.models.model_bundle import ModelBundle
     from pocketvae.models.model_bundle import open as open  # noqa: A004
     from pocketvae.numerics.noise import normal_noise
-    from pocketvae.runtimes.base import Kernels, Runner
+    from pocketvae.runtimes.base import Optimizations, Runner
     from pocketvae.runtimes.opening import open_runner
     from pocketvae.spec import ArtifactSpec, Component, Format, Likelihood, Precision, TensorSpec, VaeSpec
 
@@ -66,7 +66,7 @@ _MODULES = {
     ),
     "pocketvae.numerics.noise": ("normal_noise",),
     "pocketvae.runtimes.base": (
-        "Kernels",
+        "Optimizations",
         "Runner",
     ),
     "pocketvae.runtimes.opening": ("open_runner",),
@@ -91,11 +91,11 @@ __all__ = [
     "ExportError",
     "Format",
     "Generator",
-    "Kernels",
     "Likelihood",
     "Manifest",
     "ManifestError",
     "ModelBundle",
+    "Optimizations",
     "OutputExistsError",
     "ParityError",
     "PocketVaeError",

@@ -11,7 +11,7 @@ from pocketvae.export.convert import onnx as onnx_convert
 from pocketvae.export.convert.interfaces import show
 from pocketvae.export.quantize.budgets import LimitRules
 from pocketvae.export.quantize.dynamic import quantize_within_budget
-from pocketvae.export.quantize.measured import error_ratio_of, error_ratio_of_outputs, kernel_spread, open_content
+from pocketvae.export.quantize.measured import error_ratio_of, error_ratio_of_outputs, kernel_spread
 from pocketvae.export.quantize.quantizers import is_searched
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.searched import Searched, search_artifact, short_name
@@ -21,7 +21,7 @@ from pocketvae.formats.layers import read_layers
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.lint import lint
 from pocketvae.portability.requirements import oldest_runtime
-from pocketvae.runtimes.base import run_samples
+from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, TensorSpec
 
 
@@ -58,9 +58,9 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
     """
     made = _made(replace(spec, image_dtype=ImageDtype.FLOAT32), source, rules.for_network(spec))
     shown = show(made.content, spec, source.vae, batches)
-    with open_content(spec.format, shown.content) as runner:
+    with open_runner(shown.content, spec.format) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
-        found = run_samples(runner, source.golden_inputs, source.vae.image_range)
+        found = runner.run_samples(source.golden_inputs, source.vae.image_range)
     # Measured before rounding to pixels, which would turn the smallest difference into a whole step.
     spread = kernel_spread(spec.format, made.content, source) if spec.precision.is_float else {}
     record = ArtifactRecord(

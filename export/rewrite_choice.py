@@ -15,7 +15,6 @@ from pocketvae.export.convert import tflite
 from pocketvae.export.quantize import onnx as onnx_quantize
 from pocketvae.export.quantize import tflite as tflite_quantize
 from pocketvae.export.quantize.budgets import tolerances
-from pocketvae.export.quantize.measured import open_content
 from pocketvae.export.quantize.recipe import Recipe, recipe_name
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.searched import Searched
@@ -23,7 +22,7 @@ from pocketvae.export.quantize.source import Source
 from pocketvae.export.rewrites import paired_timing
 from pocketvae.export.rewrites.catalogue import apply_steps
 from pocketvae.export.rewrites.names import FORMS, Form, Rewrite, Step
-from pocketvae.runtimes.base import run_samples
+from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import ArtifactSpec, Format, ImageDtype, Precision
 
 Inputs = Mapping[str, npt.NDArray[Any]]
@@ -110,8 +109,8 @@ def _timed_as(spec: ArtifactSpec) -> tuple[ArtifactSpec, str]:
 
 def _time_in_pairs(format: Format, source: Source, baseline: bytes, candidate: bytes) -> paired_timing.Comparison:
     feed = {name: values[:1] for name, values in source.golden_inputs.items()}
-    with open_content(format, baseline) as first, open_content(format, candidate) as second:
-        return paired_timing.compare(lambda: first.infer_real(feed), lambda: second.infer_real(feed))
+    with open_runner(baseline, format) as first, open_runner(candidate, format) as second:
+        return paired_timing.compare(lambda: first.run_real(feed), lambda: second.run_real(feed))
 
 
 def _follow(recipe: Recipe, source: Source) -> Decision:
@@ -207,8 +206,8 @@ class _Contest:
 
     def _outputs(self, steps: Steps) -> dict[str, npt.NDArray[np.float32]]:
         content = self._content(steps, as_float=True)
-        with open_content(self.spec.format, content) as runner:
-            return run_samples(runner, self.source.golden_inputs)
+        with open_runner(content, self.spec.format) as runner:
+            return runner.run_samples(self.source.golden_inputs)
 
     def _compare(self, baseline: Steps, candidate: Steps) -> paired_timing.Comparison:
         return _time_in_pairs(self.spec.format, self.source, self._content(baseline), self._content(candidate))

@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnx
 from onnx import helper, numpy_helper
 
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import MANIFEST_NAME
 from pocketvae.documents import encode
+from pocketvae.formats.onnx.model import load_model
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
 from pocketvae.system.files import sha256_file
@@ -59,7 +59,7 @@ def slowed_bundle(bundle: Bundle, artifact: str, folder: Path, slowdown: float) 
 
 def with_extra_work(path: Path, width: int) -> bytes:
     """Returns the decoder of `z + z A B` in place of z, where A is `[D, width]`, B `[width, D]` and both are zeros."""
-    model = onnx.load(path)
+    model = load_model(path.read_bytes())
     graph = model.graph
     latent = graph.input[0].name
     latent_dim = graph.input[0].type.tensor_type.shape.dim[1].dim_value
@@ -81,7 +81,7 @@ def _ratio(bundle: Bundle, artifact: str, changed: Path) -> float:
         open_runner(bundle.path / artifact, Format.ONNX) as before,
         open_runner(changed, Format.ONNX) as after,
     ):
-        calls: list[Callable[[], object]] = [lambda: before.run(feed), lambda: after.run(feed)]
+        calls: list[Callable[[], object]] = [before.prepare(feed), after.prepare(feed)]
         for call in calls:
             time_values(call, loops=1, count=_WARMUPS)
         rounds = [

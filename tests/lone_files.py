@@ -11,7 +11,6 @@ from pocketvae.export.embed.embedding import Statement, Unembedded, embed
 from pocketvae.export.embed.goldens import Candidates
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.requirements import oldest_runtime
-from pocketvae.runtimes.base import run_samples
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format, Precision, VaeSpec
 
@@ -46,7 +45,7 @@ def signed(
     expected = (1 / (1 + np.exp(-(z @ weight)))).reshape(COUNT, side, side, 1).astype(np.float32)
     with open_runner(path, format) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
-        found = run_samples(runner, {"z": z})
+        found = runner.run_samples({"z": z})
     record = ArtifactRecord(
         component=Component.DECODER,
         precision=precision,

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.errors import missing_package
+from pocketvae.formats.onnx.model import array, load_model, replace_array
+from pocketvae.formats.tflite.model import constant, dtype_name, read_model, write_model
 from pocketvae.spec import Format
 
 _LEVELS = 7
 _FEWEST_WEIGHTS = 64
-_FLOAT32 = 0
 
 
 def four_bit(content: bytes, format: Format) -> bytes:
@@ -32,28 +30,18 @@ def _rounded(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
 
 
 def _four_bit_tflite(content: bytes) -> bytes:
-    try:
-        from ai_edge_litert.tools import flatbuffer_utils
-    except ImportError as e:
-        raise missing_package("ai-edge-litert", "run") from e
-    model: Any = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    model = read_model(content)
     for tensor in model.subgraphs[0].tensors:
-        data = model.buffers[tensor.buffer].data
-        if tensor.type == _FLOAT32 and data is not None:
-            weights = np.asarray(data, np.uint8).view(np.float32)
-            model.buffers[tensor.buffer].data = _rounded(weights).view(np.uint8)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+        data = constant(model, tensor)
+        if dtype_name(tensor) == "float32" and data is not None:
+            model.buffers[tensor.buffer].data = _rounded(data.view(np.float32)).view(np.uint8)
+    return write_model(model)
 
 
 def _four_bit_onnx(content: bytes) -> bytes:
-    try:
-        import onnx
-        from onnx import numpy_helper
-    except ImportError as e:
-        raise missing_package("onnx", "export") from e
-    model = onnx.load_from_string(content)
+    model = load_model(content)
     for tensor in model.graph.initializer:
-        if tensor.data_type == onnx.TensorProto.FLOAT:
-            weights = _rounded(numpy_helper.to_array(tensor))
-            tensor.CopyFrom(numpy_helper.from_array(weights, tensor.name))
+        values = array(tensor)
+        if values.dtype == np.float32:
+            replace_array(tensor, _rounded(values))
     return bytes(model.SerializeToString())

@@ -217,12 +217,12 @@ class _Measurement:
 
     def _outputs(self, artifact: ArtifactRecord, inputs: Inputs, content: bytes | None = None) -> Outputs:
         if content is None:
-            return self._run.outputs(artifact, inputs, batch=artifact.batches[0])
+            return self._run.run(artifact, inputs, batch=artifact.batches[0])
         with TemporaryDirectory() as folder:
             copy = replace(self._bundle, path=Path(folder))
             copy.artifact_path(artifact).write_bytes(content)
             with HostTarget().open(copy) as run:
-                return run.outputs(artifact, inputs, batch=artifact.batches[0])
+                return run.run(artifact, inputs, batch=artifact.batches[0])
 
     def _told(self, stage: str, *components: Component) -> Iterator[ArtifactRecord]:
         """Yields each item that is tested and reports progress."""

@@ -54,9 +54,9 @@ def _round_trips(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:
 
 def _round_trip(bundle: Bundle, run: TargetRun, encoder: ArtifactRecord, decoder: ArtifactRecord) -> FloatArray:
     inputs = bundle.goldens(Component.ENCODER).inputs
-    latents = run.outputs(encoder, inputs, batch=encoder.batches[0])["z_mean"]
+    latents = run.run(encoder, inputs, batch=encoder.batches[0])["z_mean"]
     others = {name: values for name, values in inputs.items() if name != "x"}
-    return run.outputs(decoder, {"z": latents, **others}, batch=decoder.batches[0])["image"]
+    return run.run(decoder, {"z": latents, **others}, batch=decoder.batches[0])["image"]
 
 
 def _interpolations(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:
@@ -65,11 +65,11 @@ def _interpolations(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:
     if reference is None:
         return
     inputs = _paths(bundle.goldens(Component.DECODER))
-    expected = _steps(run.outputs(reference, inputs, batch=reference.batches[0])["image"])
+    expected = _steps(run.run(reference, inputs, batch=reference.batches[0])["image"])
     for decoder in decoders:
         if decoder.precision is Precision.FLOAT32:
             continue
-        found = _steps(run.outputs(decoder, inputs, batch=decoder.batches[0])["image"])
+        found = _steps(run.run(decoder, inputs, batch=decoder.batches[0])["image"])
         jumps = np.sqrt(np.mean(np.square(found - expected), axis=1))
         yield _figure(decoder, "path", "jump_rmse", float(jumps.max()))
 

@@ -8,7 +8,7 @@ from pocketvae.benchmarks.execution.protocol import TargetRun
 from pocketvae.benchmarks.execution.running import run_file
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.runtimes.base import Array, FloatArray, Kernels
+from pocketvae.runtimes.base import Array, FloatArray, Optimizations
 
 
 class HostRun(TargetRun):
@@ -18,22 +18,22 @@ class HostRun(TargetRun):
         """Stores the path of the bundle."""
         self._bundle = bundle
 
-    def outputs(
+    def run(
         self,
         artifact: ArtifactRecord,
         inputs: Mapping[str, Array],
         *,
-        kernels: Kernels = Kernels.OPTIMIZED,
+        optimizations: Optimizations = Optimizations.ON,
         num_threads: int = 1,
         batch: int = 1,
     ) -> dict[str, FloatArray]:
-        """See `TargetRun.outputs`."""
+        """See `TargetRun.run`."""
         return run_file(
             self._bundle.artifact_path(artifact),
             artifact,
             inputs,
             self._bundle.manifest.vae.image_range,
-            kernels=kernels,
+            optimizations=optimizations,
             num_threads=num_threads,
             batch=batch,
         )

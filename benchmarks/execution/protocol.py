@@ -10,19 +10,19 @@ from typing import Self
 from pocketvae.benchmarks.execution.running import Latency
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError
-from pocketvae.runtimes.base import Array, FloatArray, Kernels
+from pocketvae.runtimes.base import Array, FloatArray, Optimizations
 
 
 class TargetRun(ABC):
     """A bundle on a target; a context manager that leaves nothing behind on it."""
 
     @abstractmethod
-    def outputs(
+    def run(
         self,
         artifact: ArtifactRecord,
         inputs: Mapping[str, Array],
         *,
-        kernels: Kernels = Kernels.OPTIMIZED,
+        optimizations: Optimizations = Optimizations.ON,
         num_threads: int = 1,
         batch: int = 1,
     ) -> dict[str, FloatArray]:
@@ -31,7 +31,7 @@ class TargetRun(ABC):
         Args:
             artifact: One of the bundle's; its interface is compared with what the target finds in the file.
             inputs: Input name to `[N, ...]` real numbers; the target quantizes what the artifact takes as integers.
-            kernels: Which operator implementations run.
+            optimizations: Whether the runtime may replace operators by faster ones.
             num_threads: Threads used by one call.
             batch: Samples per call, one of the artifact's batch sizes.
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from pocketvae.errors import ArtifactFault, ParityError
-from pocketvae.runtimes.base import Array, FloatArray, Kernels, Runner, run_samples
+from pocketvae.runtimes.base import Array, FloatArray, Optimizations, Runner
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format, TensorSpec
 
@@ -55,7 +55,7 @@ def run_file(
     inputs: Mapping[str, Array],
     image_range: tuple[float, float],
     *,
-    kernels: Kernels,
+    optimizations: Optimizations,
     num_threads: int,
     batch: int,
 ) -> dict[str, FloatArray]:
@@ -66,7 +66,7 @@ def run_file(
         artifact: What it must be.
         inputs: Input name to `[N, ...]` real numbers.
         image_range: What pixels 0 and 255 stand for.
-        kernels: Which operator implementations run.
+        optimizations: Whether the runtime may replace operators by faster ones.
         num_threads: Inside one inference.
         batch: Samples in one call.
 
@@ -77,19 +77,19 @@ def run_file(
         ArtifactFault: the file cannot be loaded, has another interface, or stops while it runs.
         TargetError: the runtime is not installed.
     """
-    with _load(path, artifact.format, kernels, num_threads, batch) as runner:
+    with _load(path, artifact.format, optimizations, num_threads, batch) as runner:
         problem = interface_problem(artifact, runner.inputs, runner.outputs, batch)
         if problem:
             raise ArtifactFault("interface", problem)
         try:
-            return run_samples(runner, inputs, image_range)
+            return runner.run_samples(inputs, image_range)
         except Exception as e:  # a runtime may raise anything; the other artifacts still run
             raise ArtifactFault("runs", f"{type(e).__name__}: {str(e)[:200]}") from e
 
 
-def _load(path: Path, format: Format, kernels: Kernels, num_threads: int, batch: int) -> Runner:
+def _load(path: Path, format: Format, optimizations: Optimizations, num_threads: int, batch: int) -> Runner:
     try:
-        return open_runner(path, format, num_threads=num_threads, kernels=kernels, batch=batch)
+        return open_runner(path, format, num_threads=num_threads, optimizations=optimizations, batch=batch)
     except ParityError as e:
         raise ArtifactFault("loads", str(e)) from e
 

@@ -15,7 +15,7 @@ from pocketvae.benchmarks.execution.protocol import TargetRun
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import SpecError, TargetError
-from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.base import Optimizations
 from pocketvae.system.tools.setup import SetupStep, target_folder
 
 
@@ -30,7 +30,7 @@ class Target(ABC):
 
     name: str
     summary: str = ""
-    reference: Kernels = Kernels.OPTIMIZED
+    reference: Optimizations = Optimizations.ON
 
     @abstractmethod
     def unavailable(self) -> str | None:

@@ -72,8 +72,8 @@ class Sheet:
             if found is None or inputs is None:
                 continue
             try:
-                images = run.outputs(found, inputs)["image"]
-                expected = self._host.outputs(found, inputs)["image"]
+                images = run.run(found, inputs)["image"]
+                expected = self._host.run(found, inputs)["image"]
             except ArtifactFault:
                 continue
             self.rows.append(self._row(target.name, found.name, images, expected))
@@ -101,7 +101,7 @@ class Sheet:
             return normal_noise(self._pairs["seed"], self._pairs["index"], vae.latent_dim)
         samplers = [item for item in self._bundle.manifest.artifacts if item.component is Component.SAMPLER]
         try:
-            return self._host.outputs(samplers[0], self._pairs)["z"] if samplers else None
+            return self._host.run(samplers[0], self._pairs)["z"] if samplers else None
         except PocketVaeError:
             return None
 

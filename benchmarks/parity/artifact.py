@@ -16,7 +16,7 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import ArtifactFault
 from pocketvae.numerics.noise import normal_table
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.runtimes.base import FloatArray, Kernels
+from pocketvae.runtimes.base import FloatArray, Optimizations
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,7 @@ def check_artifact(
     tolerances: Sequence[Tolerance],
     goldens: Goldens,
     *,
-    kernels: Kernels = Kernels.OPTIMIZED,
+    optimizations: Optimizations = Optimizations.ON,
     num_threads: int = 1,
     batch: int = 1,
     in_detail: bool = False,
@@ -63,7 +63,7 @@ def check_artifact(
         artifact: Its record.
         tolerances: Its tolerances.
         goldens: Goldens of its component.
-        kernels: Which operator implementations run.
+        optimizations: Whether the runtime may replace operators by faster ones.
         num_threads: Threads used by one call.
         batch: Samples per call.
         in_detail: Compute everything that figures and the worst input need at once, so that the checks share it.
@@ -75,7 +75,7 @@ def check_artifact(
     outputs: dict[str, FloatArray] | None
     deviations: Deviations | None = None
     try:
-        outputs = run.outputs(artifact, goldens.inputs, kernels=kernels, num_threads=num_threads, batch=batch)
+        outputs = run.run(artifact, goldens.inputs, optimizations=optimizations, num_threads=num_threads, batch=batch)
         deviations = _deviations(bundle, goldens, expected, outputs, in_detail=in_detail)
         checks = output_checks(artifact.name, target, tolerances, outputs, deviations)
     except ArtifactFault as e:

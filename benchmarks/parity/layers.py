@@ -13,7 +13,7 @@ from pocketvae.benchmarks.parity.results import Layer, LayerReport
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError
-from pocketvae.runtimes.base import Array, Kernels, run_samples
+from pocketvae.runtimes.base import Array, Optimizations
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Precision
 
@@ -107,15 +107,15 @@ def _some(bundle: Bundle, component: Component) -> dict[str, Array]:
 
 
 def _values(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[str, Array]) -> Values:
-    specs = {spec.name: spec for spec in artifact.inputs}
-    return layer_values(bundle.artifact_path(artifact), artifact.format, inputs, specs)
+    path, image_range = bundle.artifact_path(artifact), bundle.manifest.vae.image_range
+    return layer_values(path, artifact.format, inputs, image_range)
 
 
 def _looking_changed(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[str, Array], found: Values) -> float:
     """Runs the file unchanged and returns how far its outputs are from those of the run that kept all tensors."""
     path = bundle.artifact_path(artifact)
-    with open_runner(path, artifact.format, kernels=Kernels.BUILTIN) as runner:
-        plain = run_samples(runner, inputs)
+    with open_runner(path, artifact.format, optimizations=Optimizations.OFF) as runner:
+        plain = runner.run_samples(inputs, bundle.manifest.vae.image_range)
     changes = []
     for values in plain.values():
         # The name inside a TFLite file is not the signature's, so the output is the kept tensor closest to it.

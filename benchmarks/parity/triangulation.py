@@ -14,7 +14,7 @@ from pocketvae.benchmarks.targets import TargetRun
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.errors import ArtifactFault, TargetError
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.runtimes.base import Array, FloatArray, Kernels
+from pocketvae.runtimes.base import Array, FloatArray, Optimizations
 from pocketvae.spec import Format, Precision, VaeSpec
 
 Outputs = Mapping[str, FloatArray]
@@ -79,7 +79,7 @@ class Triangulation:
         return Culprit.FILE
 
     def _kernels(self, case: Case, evidence: list[str]) -> Culprit | None:
-        outputs = self._outputs(case.artifact, case.inputs, evidence, kernels=Kernels.BUILTIN)
+        outputs = self._outputs(case.artifact, case.inputs, evidence, optimizations=Optimizations.OFF)
         if outputs is None:
             return None
         right = self._meets(case, outputs)
@@ -145,12 +145,12 @@ class Triangulation:
         inputs: Mapping[str, Array],
         evidence: list[str],
         *,
-        kernels: Kernels = Kernels.OPTIMIZED,
+        optimizations: Optimizations = Optimizations.ON,
     ) -> Outputs | None:
         try:
-            return self._run.outputs(artifact, inputs, kernels=kernels, num_threads=self._num_threads)
+            return self._run.run(artifact, inputs, optimizations=optimizations, num_threads=self._num_threads)
         except (ArtifactFault, TargetError) as e:
-            evidence.append(f"{artifact.name} with {kernels} kernels was not run: {e}")
+            evidence.append(f"{artifact.name} with {optimizations} kernels was not run: {e}")
             return None
 
     def _meets(self, case: Case, outputs: Outputs) -> bool:

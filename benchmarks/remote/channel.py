@@ -13,7 +13,7 @@ from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import ArtifactFault, ChannelError, InternalError, PocketVaeError, TargetError
 from pocketvae.processes.rpc import Channel, Client
-from pocketvae.runtimes.base import Array, FloatArray, Kernels
+from pocketvae.runtimes.base import Array, FloatArray, Optimizations
 
 _GREETING_TIME_LIMIT_S = 120.0
 _JOB_TIME_LIMIT_S = 600.0
@@ -43,17 +43,17 @@ class ChannelRun(TargetRun):
             channel.close()
             raise
 
-    def outputs(
+    def run(
         self,
         artifact: ArtifactRecord,
         inputs: Mapping[str, Array],
         *,
-        kernels: Kernels = Kernels.OPTIMIZED,
+        optimizations: Optimizations = Optimizations.ON,
         num_threads: int = 1,
         batch: int = 1,
     ) -> dict[str, FloatArray]:
-        """See `TargetRun.outputs`."""
-        job = replace(self.job(artifact, num_threads), kernels=kernels, batch=batch)
+        """See `TargetRun.run`."""
+        job = replace(self.job(artifact, num_threads), optimizations=optimizations, batch=batch)
         ran, outputs = self._call(Method.RUN, job, self.feed(artifact, inputs), Ran, _JOB_TIME_LIMIT_S)
         self._figures[artifact.name] = ran.figures
         return self.received(artifact, ran, outputs, inputs, batch)

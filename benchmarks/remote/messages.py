@@ -10,7 +10,7 @@ import enum
 from dataclasses import dataclass, field
 
 from pocketvae.benchmarks.execution.running import Latency
-from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.base import Optimizations
 from pocketvae.spec import Format, Precision, TensorSpec
 
 
@@ -41,7 +41,7 @@ class Job:
         outputs: What it must return.
         image_range: What pixels 0 and 255 stand for.
         accelerator: `cpu`, or `webgpu` where there is one.
-        kernels: Which operator implementations run.
+        optimizations: Whether the runtime may replace operators by faster ones.
         threads: Inside one call.
         batch: Samples in one call.
     """
@@ -54,7 +54,7 @@ class Job:
     outputs: tuple[TensorSpec, ...]
     image_range: tuple[float, float]
     accelerator: str = "cpu"
-    kernels: Kernels = Kernels.OPTIMIZED
+    optimizations: Optimizations = Optimizations.ON
     threads: int = 1
     batch: int = 1
 

@@ -17,7 +17,7 @@ from pocketvae.benchmarks.remote.messages import Job, Ran, Timed, TimedJob
 from pocketvae.benchmarks.remote.runner import RemoteRunner
 from pocketvae.errors import ArtifactFault, TargetError
 from pocketvae.processes.arrays import Arrays
-from pocketvae.runtimes.base import Array, FloatArray, Kernels, Runner, run_samples
+from pocketvae.runtimes.base import Array, FloatArray, Optimizations, Runner
 from pocketvae.runtimes.litert import LiteRtRunner, ReferenceRunner
 from pocketvae.spec import Precision, TensorSpec
 
@@ -40,7 +40,7 @@ class MicroRemoteRunner(RemoteRunner):
             if problem:
                 raise ArtifactFault("interface", problem)
             try:
-                outputs = run_samples(runner, inputs, job.image_range)
+                outputs = runner.run_samples(inputs, job.image_range)
             except RuntimeError as e:
                 raise ArtifactFault("runs", f"TensorFlow Lite Micro: {e}") from e
         deviation = _deviation(path, job, inputs, outputs)
@@ -65,7 +65,7 @@ class MicroRunner(Runner):
     def __init__(self, path: Path, arena_bytes: int) -> None:
         """Loads the file into an arena that is large enough."""
         self._interpreter = _interpreter(path.read_bytes(), arena_bytes)
-        with LiteRtRunner(path, num_threads=1, kernels=Kernels.BUILTIN) as named:
+        with LiteRtRunner(path, num_threads=1, optimizations=Optimizations.OFF) as named:
             self._input_names, self._output_names = named.order()
             inputs, outputs = named.inputs, named.outputs
         found_in = [self._interpreter.get_input_details(i) for i in range(len(self._input_names))]
@@ -75,8 +75,8 @@ class MicroRunner(Runner):
         self.batch, self.batches = 1, (1,)
         self.runtime = f"tflite-micro {version('tflite-micro')}"
 
-    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Runner.run`."""
+    def _invoke(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Runner._invoke`."""
         for index, name in enumerate(self._input_names):
             self._interpreter.set_input(feed[name], index)
         self._interpreter.invoke()
@@ -96,8 +96,8 @@ def _deviation(
     round a multiplication and a sigmoid in other ways.
     """
     kind = ReferenceRunner if job.precision is Precision.FLOAT32 else LiteRtRunner
-    with kind(path, num_threads=1, kernels=Kernels.BUILTIN) as runner:
-        expected = run_samples(runner, inputs, job.image_range)
+    with kind(path, num_threads=1, optimizations=Optimizations.OFF) as runner:
+        expected = runner.run_samples(inputs, job.image_range)
     largest = max(float(np.abs(outputs[name] - expected[name]).max()) for name in expected)
     return {"reference_max_abs" if kind is ReferenceRunner else "builtin_max_abs": largest}
 

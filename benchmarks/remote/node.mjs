@@ -16,7 +16,7 @@ const { version } = JSON.parse(await readFile(path.join(folder, "onnxruntime-nod
 async function open(job) {
   return openOnnx(ort, job, {
     executionProviders: ["cpu"],
-    graphOptimizationLevel: job.kernels === "builtin" ? "disabled" : "all",
+    graphOptimizationLevel: job.optimizations === "builtin" ? "disabled" : "all",
     interOpNumThreads: 1,
     intraOpNumThreads: job.threads,
     logSeverityLevel: 3,

@@ -77,7 +77,7 @@ function onnxruntimeFor(job) {
 async function openOnnxHere(job) {
   return openOnnx(await onnxruntimeFor(job), job, {
     executionProviders: [job.accelerator === "webgpu" ? "webgpu" : "wasm"],
-    graphOptimizationLevel: job.kernels === "builtin" ? "disabled" : "all",
+    graphOptimizationLevel: job.optimizations === "builtin" ? "disabled" : "all",
   });
 }
 
@@ -85,7 +85,7 @@ async function prepare(job) {
   if (job.accelerator === "webgpu" && !(await navigator.gpu?.requestAdapter())) {
     throw new TargetError("this browser has no WebGPU adapter");
   }
-  if (job.format === "tflite" && job.kernels === "builtin") {
+  if (job.format === "tflite" && job.optimizations === "builtin") {
     throw new TargetError("LiteRT.js has no kernels but the optimized ones");
   }
   await (job.format === "tflite" ? litertFor(job) : onnxruntimeFor(job));

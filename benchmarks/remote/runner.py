@@ -44,7 +44,7 @@ class RemoteRunner:
             job,
             inputs,
             job.image_range,
-            kernels=job.kernels,
+            optimizations=job.optimizations,
             num_threads=job.threads,
             batch=job.batch,
         )
@@ -60,15 +60,17 @@ class RemoteRunner:
         """Times an artifact on the first sample."""
         started = time.perf_counter()
         path = self._folder / job.location
-        with open_runner(path, job.format, num_threads=job.threads, kernels=job.kernels) as runner:
-            feed = {name: quantize(values[:1], runner.inputs[name], job.image_range) for name, values in inputs.items()}
+        with open_runner(path, job.format, num_threads=job.threads, optimizations=job.optimizations) as runner:
+            call = runner.prepare(
+                {name: quantize(values[:1], runner.inputs[name], job.image_range) for name, values in inputs.items()}
+            )
             loaded = time.perf_counter()
-            runner.run(feed)
+            call()
             first = time.perf_counter()
             for _ in range(_WARMUP_CALLS):
-                runner.run(feed)
-            loops = calibrate_loops(lambda: runner.run(feed))
-            values = time_values(lambda: runner.run(feed), loops=loops, count=job.timed_calls)
+                call()
+            loops = calibrate_loops(call)
+            values = time_values(call, loops=loops, count=job.timed_calls)
         return Timed(
             latency=Latency(load_s=loaded - started, first_s=first - loaded, values_s=tuple(values), loops=loops)
         )

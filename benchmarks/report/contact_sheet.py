@@ -14,7 +14,7 @@ from pocketvae.bundle.manifest import Stratum
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
 from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import PocketVaeError
-from pocketvae.runtimes.base import Array, FloatArray, run_samples
+from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component
 
@@ -73,7 +73,7 @@ def _decode(bundle: Bundle, name: str, inputs: Mapping[str, Array]) -> FloatArra
     try:
         path, batch = bundle.artifact_path(artifact), artifact.batches[0]
         with open_runner(path, artifact.format, batch=batch) as runner:
-            return run_samples(runner, inputs, bundle.manifest.vae.image_range)["image"]
+            return runner.run_samples(inputs, bundle.manifest.vae.image_range)["image"]
     except PocketVaeError:
         return None
 

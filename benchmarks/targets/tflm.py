@@ -12,7 +12,7 @@ from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError
 from pocketvae.processes.line_process import LineProcess
-from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.base import Optimizations
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.system.tools.pip import install_here
 from pocketvae.system.tools.setup import SetupStep, folder_step, target_folder
@@ -27,7 +27,7 @@ class TflmTarget(Target):
 
     name = "tflm"
     summary = "TensorFlow Lite Micro: int8_io, int8, int16x8 and float32 TFLite files"
-    reference = Kernels.BUILTIN
+    reference = Optimizations.OFF
 
     def __init__(self, option: str = "") -> None:
         """See `make_target`.

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import math
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from pocketvae.bundle.bundle import Array, Goldens
 from pocketvae.bundle.manifest import ArtifactRecord, FileRecord, Stratum
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError, SpecError
+from pocketvae.formats.damage import naming_file
 from pocketvae.formats.onnx.metadata import METADATA_PROPS, entry_of, fields, metadata_entries
 from pocketvae.formats.tflite.metadata import metadata_ranges
 from pocketvae.numerics.tolerance import Tolerance
@@ -78,7 +80,7 @@ class EmbeddedArray:
     @property
     def size_bytes(self) -> int:
         """Of the stored values."""
-        return int(np.prod(self.shape, dtype=np.int64)) * np.dtype(self.dtype).itemsize
+        return math.prod(self.shape) * np.dtype(self.dtype).itemsize
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -221,10 +223,8 @@ def open_lone_file(path: Path) -> LoneFile:
     if path.suffix not in (".tflite", ".onnx"):
         raise SpecError(f"a file to verify must end in .tflite or .onnx, got {path}")
     format, content = Format(path.suffix[1:]), path.read_bytes()
-    try:
+    with naming_file(path):
         entries = _entries(format, content)
-    except ManifestError as e:
-        raise ManifestError(f"{path}: {e}") from e
     if RECORD not in entries:
         raise ManifestError(f"{path} has no pocketvae metadata: verify the bundle that it came from")
     if sha256_bytes(entries[RECORD]).encode() != entries.get(CHECKSUM):
@@ -241,7 +241,8 @@ def has_record(path: Path) -> bool:
     Raises:
         ManifestError: the file does not have its format.
     """
-    return bool(_entries(Format(path.suffix[1:]), path.read_bytes()))
+    with naming_file(path):
+        return bool(_entries(Format(path.suffix[1:]), path.read_bytes()))
 
 
 def content_hash(format: Format, content: bytes) -> str:

@@ -10,6 +10,7 @@ def read_layers(format: Format, content: bytes) -> tuple[LayerPrecision, ...]:
     """Returns the layers with weights of a TFLite or ONNX file, in graph order.
 
     Raises:
+        ManifestError: the file is damaged.
         TargetError: the package that reads the format is missing.
     """
     if format is Format.TFLITE:

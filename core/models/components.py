@@ -18,7 +18,7 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.data.pixels import from_pixels, to_pixels
 from pocketvae.errors import DataError, SpecError
 from pocketvae.numerics.noise import int32_values
-from pocketvae.runtimes.base import Array, FloatArray, Runner, run_samples
+from pocketvae.runtimes.base import Array, FloatArray, Runner
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, VaeSpec
 
@@ -78,7 +78,7 @@ class Model:
         count = len(next(iter(inputs.values())))
         labels = self._labels(label, count)
         feed = inputs if labels is None else {**inputs, "label": labels}
-        outputs = run_samples(self._runner, feed, self.vae.image_range)
+        outputs = self._runner.run_samples(feed, self.vae.image_range)
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 raise DataError(f"{self.name} returned values that are not finite in {name!r}: verify the bundle")

@@ -109,8 +109,9 @@ def _special_refusal(operator: Operator) -> str:
     rank = len(operator.inputs[0].shape) if operator.inputs else 0
     if operator.name in ("SLICE", "STRIDED_SLICE") and rank not in (3, 4):
         return f"{rank} dimensions, 3 or 4 are supported"
-    if operator.name in ("PAD", "PADV2", "MIRROR_PAD") and operator.inputs[1].shape not in ((3, 2), (4, 2)):
+    pads = [tensor.shape for tensor in operator.inputs[1:2]]
+    if operator.name in ("PAD", "PADV2", "MIRROR_PAD") and pads not in ([(3, 2)], [(4, 2)]):
         return f"{rank} dimensions, 3 or 4 are supported"
-    if operator.name == "DEQUANTIZE" and operator.inputs[0].dtype == "int16":
+    if operator.name == "DEQUANTIZE" and [tensor.dtype for tensor in operator.inputs] == ["int16"]:
         return "int16"
     return ""

@@ -40,7 +40,8 @@ def _refusal(operator: Operator) -> str:
     types = {tensor.dtype for tensor in (*operator.inputs, *operator.outputs)}
     if "float16" in types:
         return "float16"
-    if operator.name == "TRANSPOSE" and len(operator.inputs[0].shape) > _LARGEST_TRANSPOSE:
+    rank = len(operator.inputs[0].shape) if operator.inputs else 0
+    if operator.name == "TRANSPOSE" and rank > _LARGEST_TRANSPOSE:
         return f"more than {_LARGEST_TRANSPOSE} dimensions"
     if operator.name in _WEIGHTED:
         values = next((tensor.dtype for tensor in operator.inputs if not tensor.is_constant), "")

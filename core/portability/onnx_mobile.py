@@ -6,6 +6,8 @@ from importlib.metadata import version
 from typing import Any
 
 from pocketvae.errors import ManifestError, missing_package
+from pocketvae.formats.damage import refusing_damage
+from pocketvae.formats.onnx.model import load_model
 from pocketvae.portability.records import Backend, Portability
 from pocketvae.portability.tally import tally
 
@@ -31,17 +33,16 @@ def check_mobile(content: bytes) -> tuple[Portability, ...]:
         from onnxruntime.tools.mobile_helpers import usability_checker
     except ImportError as e:
         raise missing_package("onnx", "export") from e
-    try:
-        model = onnx.shape_inference.infer_shapes(onnx.load_from_string(content))
-    except Exception as e:  # protobuf and onnx raise unrelated types for a damaged file
-        raise ManifestError(f"the ONNX file is damaged: {' '.join(str(e).split())[:200]}") from e
+    with refusing_damage("the ONNX file", "shapes"):
+        model = onnx.shape_inference.infer_shapes(load_model(content))
     if not model.graph.node:
         raise ManifestError("the ONNX file has no operators")
-    found = [(Backend.NNAPI, usability_checker.check_nnapi_partitions(model, True))]
-    for backend, table in _COREML_TABLES.items():
-        found.append((backend, usability_checker.check_coreml_partitions(model, True, table)))
     source = f"usability checker of onnxruntime {version('onnxruntime')}"
-    return tuple(tally(backend, info.num_nodes, _left(model, info), source) for backend, info in found)
+    with refusing_damage("the ONNX file", "operators"):
+        found = [(Backend.NNAPI, usability_checker.check_nnapi_partitions(model, True))]
+        for backend, table in _COREML_TABLES.items():
+            found.append((backend, usability_checker.check_coreml_partitions(model, True, table)))
+        return tuple(tally(backend, info.num_nodes, _left(model, info), source) for backend, info in found)
 
 
 def _left(model: Any, info: Any) -> list[tuple[str, str]]:

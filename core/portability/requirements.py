@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from functools import cache
 from importlib.resources import files
+from typing import Any
 
 from pocketvae.errors import ManifestError
 from pocketvae.formats.onnx.metadata import GRAPH, IR_VERSION, OPSET_IMPORT, fields
-from pocketvae.formats.tflite.metadata import metadata_ranges
-from pocketvae.formats.tflite.operators import read_operators
+from pocketvae.formats.tflite.editing import minimum_version
+from pocketvae.formats.tflite.model import read_model
+from pocketvae.formats.tflite.operators import operators_of
 from pocketvae.portability.records import Requirement
 from pocketvae.spec import Format
 
 TFLITE, ONNXRUNTIME = "TensorFlow Lite", "onnxruntime"
-_CONVERTERS_NOTE = "min_runtime_version"
 # onnxruntime.ai/docs/reference/compatibility.html and onnx/onnx docs/Versioning.md, read in 2026: the first release of
 # onnxruntime for an operator set of ai.onnx, and for a version of the file format.
 _BY_OPSET = {
@@ -57,11 +58,12 @@ def newest(versions: list[str]) -> str:
 
 
 def _oldest_tflite(content: bytes) -> Requirement:
-    used = sorted({(operator.name, operator.version) for graph in read_operators(content) for operator in graph})
+    model = read_model(content)
+    used = sorted({(operator.name, operator.version) for graph in operators_of(model) for operator in graph})
     table = _tflite_table()
     unknown = [f"{name} version {version}" for name, version in used if (name, version) not in table]
     needed = {f"{name} version {version}": table[name, version] for name, version in used if (name, version) in table}
-    note = _noted_version(content)
+    note = _noted_version(model)
     if unknown:
         # A later table may list them; the converter's note, if there is one, covers them.
         reason = f"noted by the converter; pocketvae's table does not contain {', '.join(unknown)}"
@@ -73,10 +75,9 @@ def _oldest_tflite(content: bytes) -> Requirement:
     return Requirement(runtime=TFLITE, version=version, reason=reason)
 
 
-def _noted_version(content: bytes) -> str:
+def _noted_version(model: Any) -> str:
     """Returns the oldest runtime as noted by the converter; may be empty."""
-    found = metadata_ranges(content).get(_CONVERTERS_NOTE)
-    text = content[found.start : found.stop].split(b"\0")[0].decode("ascii", errors="replace") if found else ""
+    text = minimum_version(model)
     return text if all(part.isdigit() for part in text.split(".")) else ""
 
 

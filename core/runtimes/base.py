@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import enum
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -16,22 +18,24 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.pixels import from_pixels, to_pixels
-from pocketvae.errors import SpecError
+from pocketvae.errors import ParityError, SpecError
 from pocketvae.spec import TensorSpec
 
 Array = npt.NDArray[np.generic]
 FloatArray = npt.NDArray[np.float32]
+# What a file is called in errors where only its bytes are known.
+UNNAMED = "the file"
 
 
-class Kernels(enum.StrEnum):
-    """Which implementations of the operators run.
+class Optimizations(enum.StrEnum):
+    """Whether a runtime may replace a file's operators by faster ones, as it does in an app.
 
-    OPTIMIZED is what an app gets by default (XNNPACK in LiteRT, all graph optimizations in onnxruntime). BUILTIN is
-    LiteRT without its default delegate, or onnxruntime without graph optimizations.
+    ON: LiteRT hands operators to its default delegate XNNPACK; onnxruntime applies all graph optimizations. OFF: LiteRT
+    runs its built-in kernels without a delegate; onnxruntime runs the graph as it is stored.
     """
 
-    OPTIMIZED = "optimized"
-    BUILTIN = "builtin"
+    ON = "optimized"
+    OFF = "builtin"
 
 
 class Runner(ABC):
@@ -52,8 +56,8 @@ class Runner(ABC):
     runtime: str
 
     @abstractmethod
-    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        """Runs once on arrays of exactly the declared shapes and dtypes and returns fresh arrays; checks nothing.
+    def _invoke(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Runs once on arrays of the declared shapes and dtypes and returns fresh arrays; checks nothing.
 
         The first dimension may be any of the file's batch sizes.
         """
@@ -62,25 +66,26 @@ class Runner(ABC):
     def close(self) -> None:
         """Frees the model; the runner cannot be used afterwards."""
 
-    def infer(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        """Runs once, after checking the feed, with the batch that it has.
+    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """Runs once on arrays in the file's own types, with the batch that they have.
 
         Raises:
             SpecError: an input is missing or unknown, has another shape or dtype than declared, or the file does not
                 support its batch size.
         """
-        if feed.keys() != self.inputs.keys():
-            raise SpecError(f"inputs must be {sorted(self.inputs)}, got {sorted(feed)}")
-        first = next(iter(feed.values()))
-        batch = len(first) if first.ndim else 0
-        check_batch(batch, self.batches)
-        for name, spec in self.inputs.items():
-            array, shape = feed[name], (batch, *spec.shape[1:])
-            if array.shape != shape or array.dtype != np.dtype(spec.dtype):
-                raise SpecError(f"input {name!r} must be {shape} {spec.dtype}, got {array.shape} {array.dtype}")
-        return self.run(feed)
+        self._check(feed)
+        return self._invoke(feed)
 
-    def infer_real(
+    def prepare(self, feed: Mapping[str, Array]) -> Callable[[], dict[str, Array]]:
+        """Checks a feed once and returns the call that runs it, without further checks: what is timed.
+
+        Raises:
+            SpecError: as `run`.
+        """
+        self._check(feed)
+        return partial(self._invoke, feed)
+
+    def run_real(
         self, feed: Mapping[str, Array], image_range: tuple[float, float] = (0.0, 1.0)
     ) -> dict[str, FloatArray]:
         """Runs once on real numbers: quantizes integer inputs and dequantizes integer outputs; labels stay as they are.
@@ -90,13 +95,49 @@ class Runner(ABC):
             image_range: What pixels 0 and 255 stand for.
 
         Raises:
-            SpecError: as `infer`.
+            SpecError: as `run`.
         """
-        unknown = feed.keys() - self.inputs.keys()
-        if unknown:
-            raise SpecError(f"inputs must be {sorted(self.inputs)}, got {sorted(feed)}")
+        self._check_names(feed)
         ready = {name: quantize(array, self.inputs[name], image_range) for name, array in feed.items()}
-        return {name: dequantize(array, self.outputs[name], image_range) for name, array in self.infer(ready).items()}
+        return {name: dequantize(array, self.outputs[name], image_range) for name, array in self.run(ready).items()}
+
+    def run_samples(
+        self, inputs: Mapping[str, Array], image_range: tuple[float, float] = (0.0, 1.0)
+    ) -> dict[str, FloatArray]:
+        """Runs every sample, in batches of the size that the runner was opened for.
+
+        An incomplete last batch is padded with its last sample, and the outputs for the padding are dropped.
+
+        Args:
+            inputs: Input name to `[N, ...]`: real numbers, or integers such as labels.
+            image_range: What pixels 0 and 255 stand for.
+
+        Returns:
+            Output name to `[N, ...] float32` real numbers.
+
+        Raises:
+            SpecError: as `run`.
+        """
+        count = len(next(iter(inputs.values())))
+        results = []
+        for start in range(0, count, self.batch):
+            chosen = np.minimum(np.arange(start, start + self.batch), count - 1)
+            results.append(self.run_real({name: values[chosen] for name, values in inputs.items()}, image_range))
+        return {name: np.concatenate([result[name] for result in results])[:count] for name in self.outputs}
+
+    def _check_names(self, feed: Mapping[str, Array]) -> None:
+        if feed.keys() != self.inputs.keys():
+            raise SpecError(f"inputs must be {sorted(self.inputs)}, got {sorted(feed)}")
+
+    def _check(self, feed: Mapping[str, Array]) -> None:
+        self._check_names(feed)
+        first = next(iter(feed.values()))
+        batch = len(first) if first.ndim else 0
+        check_batch(batch, self.batches)
+        for name, spec in self.inputs.items():
+            array, shape = feed[name], (batch, *spec.shape[1:])
+            if array.shape != shape or array.dtype != np.dtype(spec.dtype):
+                raise SpecError(f"input {name!r} must be {shape} {spec.dtype}, got {array.shape} {array.dtype}")
 
     def __enter__(self) -> Self:
         return self
@@ -105,6 +146,19 @@ class Runner(ABC):
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def read_source(source: Path | bytes) -> tuple[bytes, str]:
+    """Returns a file's bytes, and what it is called in errors.
+
+    Raises:
+        ParityError: the path names no file.
+    """
+    if isinstance(source, bytes):
+        return source, UNNAMED
+    if not source.is_file():
+        raise ParityError(f"{source} does not exist")
+    return source.read_bytes(), str(source)
 
 
 def check_batch(batch: int, batches: tuple[int, ...]) -> None:
@@ -116,32 +170,6 @@ def check_batch(batch: int, batches: tuple[int, ...]) -> None:
     if batch < 1 or (batches and batch not in batches):
         sizes = ", ".join(str(size) for size in batches) or "1 and more"
         raise SpecError(f"the file supports batch sizes {sizes}, got {batch}: pocketvae export --batch adds sizes")
-
-
-def run_samples(
-    runner: Runner, inputs: Mapping[str, Array], image_range: tuple[float, float] = (0.0, 1.0)
-) -> dict[str, FloatArray]:
-    """Runs an artifact on every sample, in batches of the size that the runner was opened for.
-
-    An incomplete last batch is padded with its last sample, and the outputs for the padding are dropped.
-
-    Args:
-        runner: Of any batch.
-        inputs: Input name to `[N, ...]`: real numbers, or integers such as labels that are none.
-        image_range: What pixels 0 and 255 stand for.
-
-    Returns:
-        Output name to `[N, ...] float32` real numbers.
-
-    Raises:
-        SpecError: the inputs do not fit the runner.
-    """
-    count = len(next(iter(inputs.values())))
-    results = []
-    for start in range(0, count, runner.batch):
-        chosen = np.minimum(np.arange(start, start + runner.batch), count - 1)
-        results.append(runner.infer_real({name: values[chosen] for name, values in inputs.items()}, image_range))
-    return {name: np.concatenate([result[name] for result in results])[:count] for name in runner.outputs}
 
 
 def quantize(array: Array, spec: TensorSpec, image_range: tuple[float, float] = (0.0, 1.0)) -> Array:

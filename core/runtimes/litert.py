@@ -1,9 +1,11 @@
-"""Runner of TFLite artifacts on LiteRT's CPU interpreter."""
+"""Runner of TFLite artifacts on LiteRT's CPU interpreter; the only place that creates interpreters."""
 
 from __future__ import annotations
 
 import contextlib
+import enum
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -12,46 +14,88 @@ from typing import Any
 import numpy as np
 
 from pocketvae.errors import ParityError, missing_package
-from pocketvae.runtimes.base import Array, Kernels, Runner, check_batch
+from pocketvae.formats.tflite.metadata import IDENTIFIER
+from pocketvae.runtimes.base import UNNAMED, Array, Optimizations, Runner, check_batch, read_source
 from pocketvae.spec import Quantization, TensorSpec, signature_key
 from pocketvae.system.quiet import quiet_stderr
 
 _BATCH_KEY = re.compile(r"batch_\d+")
-_IDENTIFIER = b"TFL3"
 _ANNOUNCED: list[bool] = []
+
+
+class OperatorSet(enum.StrEnum):
+    """What LiteRT's interpreter computes with; values are names of its `OpResolverType`.
+
+    DELEGATED: XNNPACK takes what it can, the built-in kernels the rest. BUILTIN: built-in kernels without a delegate.
+    REFERENCE: the portable kernels that explain what an operator is.
+    """
+
+    DELEGATED = "AUTO"
+    BUILTIN = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"
+    REFERENCE = "BUILTIN_REF"
+
+
+_BY_OPTIMIZATIONS = {Optimizations.ON: OperatorSet.DELEGATED, Optimizations.OFF: OperatorSet.BUILTIN}
+
+
+def open_interpreter(
+    content: bytes,
+    *,
+    num_threads: int = 1,
+    operators: OperatorSet = OperatorSet.DELEGATED,
+    keep_tensors: bool = False,
+    name: str = UNNAMED,
+) -> Any:
+    """Returns an interpreter with its tensors allocated.
+
+    Args:
+        content: The TFLite file.
+        num_threads: Inside one inference.
+        operators: What computes.
+        keep_tensors: Keep the values of all tensors, so that they can be read after a call.
+        name: Of the file, for errors.
+
+    Raises:
+        ParityError: the file is damaged or needs an operator that LiteRT does not support.
+        TargetError: ai-edge-litert is not installed.
+    """
+    try:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
+    except ImportError as e:
+        raise missing_package("ai-edge-litert", "run") from e
+    # LiteRT itself verifies the tables, so a truncated file is refused there; only its words for a foreign one mislead.
+    if content[4:8] != IDENTIFIER:
+        raise ParityError(f"{name} is not a TFLite file: the identifier {IDENTIFIER.decode()!r} is missing")
+    try:
+        with _quiet_once(operators), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that keeping all tensors is for debugging is why it is asked for
+            interpreter = Interpreter(
+                model_content=content,
+                num_threads=num_threads,
+                experimental_preserve_all_tensors=keep_tensors,
+                experimental_op_resolver_type=OpResolverType[operators],
+            )
+            interpreter.allocate_tensors()
+    except (ValueError, RuntimeError) as e:
+        raise ParityError(f"LiteRT cannot load {name}: {_first_line(e)}") from e
+    return interpreter
 
 
 class LiteRtRunner(Runner):
     """Runs one TFLite file with XNNPACK, or with the built-in kernels alone."""
 
-    _resolvers: Mapping[Kernels, str] = {
-        Kernels.OPTIMIZED: "AUTO",
-        Kernels.BUILTIN: "BUILTIN_WITHOUT_DEFAULT_DELEGATES",
-    }
-
-    def __init__(self, path: Path, *, num_threads: int, kernels: Kernels, batch: int = 1) -> None:
+    def __init__(self, source: Path | bytes, *, num_threads: int, optimizations: Optimizations, batch: int = 1) -> None:
         """Loads the file and allocates its tensors.
 
         Raises:
             SpecError: the file does not support the batch size.
-            ParityError: the file is damaged or needs an operator that LiteRT does not have.
+            ParityError: the file is damaged or needs an operator that LiteRT does not support.
             TargetError: ai-edge-litert is not installed.
         """
-        try:
-            from ai_edge_litert.interpreter import Interpreter, OpResolverType
-        except ImportError as e:
-            raise missing_package("ai-edge-litert", "run") from e
-        resolver = OpResolverType[self._resolvers[kernels]]
-        content = path.read_bytes()
-        _check_identifier(content, path)
-        try:
-            with _quiet_once():
-                self._interpreter = Interpreter(
-                    model_content=content, num_threads=num_threads, experimental_op_resolver_type=resolver
-                )
-                self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as e:
-            raise ParityError(f"LiteRT cannot load {path}: {_first_line(e)}") from e
+        content, name = read_source(source)
+        self._interpreter = open_interpreter(
+            content, num_threads=num_threads, operators=self._operators(optimizations), name=name
+        )
         self.runtime = f"ai-edge-litert {version('ai-edge-litert')}"
         signatures = {_batch_of(runner.get_input_details()): runner for runner in _signatures(self._interpreter)}
         self.batches = tuple(sorted(signatures)) or (_batch_of(_by_name(self._interpreter.get_input_details())),)
@@ -60,15 +104,18 @@ class LiteRtRunner(Runner):
         chosen = signatures.get(batch)
         inputs = chosen.get_input_details() if chosen else _by_name(self._interpreter.get_input_details())
         outputs = chosen.get_output_details() if chosen else _by_name(self._interpreter.get_output_details())
-        self.inputs = {name: _tensor_spec(name, details) for name, details in inputs.items()}
-        self.outputs = {name: _tensor_spec(name, details) for name, details in outputs.items()}
+        self.inputs = {name: tensor_spec(name, details) for name, details in inputs.items()}
+        self.outputs = {name: tensor_spec(name, details) for name, details in outputs.items()}
         # One batch size runs by the indices of its tensors, 2 µs faster than by a signature.
         self._signatures = signatures if len(signatures) > 1 else {}
         self._input_indices = {name: details["index"] for name, details in inputs.items()}
         self._output_indices = {name: details["index"] for name, details in outputs.items()}
 
-    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Runner.run`."""
+    def _operators(self, optimizations: Optimizations) -> OperatorSet:
+        return _BY_OPTIMIZATIONS[optimizations]
+
+    def _invoke(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Runner._invoke`."""
         if self._signatures:
             results: dict[str, Array] = self._signatures[len(next(iter(feed.values())))](**feed)
             return results
@@ -91,29 +138,35 @@ class LiteRtRunner(Runner):
 
 
 class ReferenceRunner(LiteRtRunner):
-    """The same with the portable kernels that explain what an operator is; for float32 alone.
+    """The same with the portable kernels that explain what an operator is; for float32 alone, without optimizations.
 
     ai-edge-litert 2.3.0 ends the process when they run a quantized convolution.
     """
 
-    _resolvers: Mapping[Kernels, str] = {Kernels.BUILTIN: "BUILTIN_REF"}
+    def _operators(self, optimizations: Optimizations) -> OperatorSet:
+        return {Optimizations.OFF: OperatorSet.REFERENCE}[optimizations]
+
+
+def tensor_spec(name: str, details: Mapping[str, Any]) -> TensorSpec:
+    """Returns a tensor as the interpreter describes it, under the name of the signature."""
+    scale, zero_point = details["quantization"]
+    return TensorSpec(
+        name=name,
+        dtype=np.dtype(details["dtype"]).name,
+        shape=tuple(int(n) for n in details["shape"]),
+        quantization=Quantization(scale=float(scale), zero_point=int(zero_point)) if scale else None,
+    )
 
 
 @contextlib.contextmanager
-def _quiet_once() -> Iterator[None]:
+def _quiet_once(operators: OperatorSet) -> Iterator[None]:
     """Holds back the line that XNNPACK prints when a process first uses it."""
-    if _ANNOUNCED:
+    if _ANNOUNCED or operators is not OperatorSet.DELEGATED:
         yield
         return
     with quiet_stderr():
         yield
     _ANNOUNCED.append(True)
-
-
-def _check_identifier(content: bytes, path: Path) -> None:
-    # LiteRT itself verifies the tables, so a truncated file is refused there; only its words for a foreign one mislead.
-    if len(content) < 8 or content[4:8] != _IDENTIFIER:
-        raise ParityError(f"{path} is not a TFLite file: the identifier {_IDENTIFIER.decode()!r} is missing")
 
 
 def _signatures(interpreter: Any) -> list[Any]:
@@ -132,15 +185,5 @@ def _batch_of(details: Mapping[str, Any]) -> int:
     return int(first["shape"][0]) if first is not None and len(first["shape"]) else 1
 
 
-def _tensor_spec(name: str, details: Mapping[str, Any]) -> TensorSpec:
-    scale, zero_point = details["quantization"]
-    return TensorSpec(
-        name=name,
-        dtype=np.dtype(details["dtype"]).name,
-        shape=tuple(int(n) for n in details["shape"]),
-        quantization=Quantization(scale=float(scale), zero_point=int(zero_point)) if scale else None,
-    )
-
-
 def _first_line(e: BaseException) -> str:
-    return str(e).strip().splitlines()[0] if str(e).strip() else type(e).__name__
+    return str(e).strip().splitlines()[0][:200] if str(e).strip() else type(e).__name__

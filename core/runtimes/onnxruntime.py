@@ -1,16 +1,17 @@
-"""Runner of ONNX artifacts on onnxruntime's CPU provider."""
+"""Runner of ONNX artifacts on onnxruntime's CPU provider; the only place that creates sessions."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from pocketvae.errors import ParityError, missing_package
-from pocketvae.runtimes.base import Array, Kernels, Runner, check_batch
+from pocketvae.runtimes.base import UNNAMED, Array, Optimizations, Runner, check_batch, read_source
 from pocketvae.spec import TensorSpec
 
+PROVIDER = "CPUExecutionProvider"
 _DTYPES = {
     "tensor(float)": "float32",
     "tensor(float16)": "float16",
@@ -21,44 +22,74 @@ _DTYPES = {
 }
 
 
+def open_session(
+    content: bytes,
+    *,
+    num_threads: int = 1,
+    optimizations: Optimizations = Optimizations.ON,
+    profile: Path | None = None,
+    name: str = UNNAMED,
+) -> Any:
+    """Returns a session.
+
+    Args:
+        content: The ONNX file.
+        num_threads: Inside one inference.
+        optimizations: Whether the graph is optimized.
+        profile: Where onnxruntime's profiler writes, a path that it lengthens; None to leave it off.
+        name: Of the file, for errors.
+
+    Raises:
+        ParityError: the file is damaged or needs an operator that onnxruntime does not support.
+        TargetError: onnxruntime is not installed.
+    """
+    try:
+        import onnxruntime as ort
+    except ImportError as e:
+        raise missing_package("onnxruntime", "run") from e
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = num_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    # Idle threads that spin disturb whatever else is measured or served on the machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0" if num_threads == 1 else "1")
+    if optimizations is Optimizations.OFF:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if profile is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(profile)
+        if optimizations is Optimizations.OFF:
+            # Weights that are packed at opening are left out of what the profiler tells.
+            options.add_session_config_entry("session.disable_prepacking", "1")
+    try:
+        return ort.InferenceSession(content, options, providers=[PROVIDER])
+    except Exception as e:  # onnxruntime raises many unrelated types for a file that it cannot load
+        raise ParityError(f"onnxruntime cannot load {name}: {' '.join(str(e).split())[:200]}") from e
+
+
 class OnnxRunner(Runner):
     """Runs one ONNX file, single stream, with as many threads as asked for."""
 
-    def __init__(self, path: Path, *, num_threads: int, kernels: Kernels, batch: int = 1) -> None:
+    def __init__(self, source: Path | bytes, *, num_threads: int, optimizations: Optimizations, batch: int = 1) -> None:
         """Loads the file and builds its session.
 
         Raises:
             SpecError: the file does not support the batch size.
-            ParityError: the file is damaged or needs an operator that onnxruntime does not have.
+            ParityError: the file is damaged or needs an operator that onnxruntime does not support.
             TargetError: onnxruntime is not installed.
         """
-        try:
-            import onnxruntime as ort
-        except ImportError as e:
-            raise missing_package("onnxruntime", "run") from e
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = num_threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        # Idle threads that spin disturb whatever else is measured or served on the machine.
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0" if num_threads == 1 else "1")
-        if kernels is Kernels.BUILTIN:
-            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        try:
-            self._session = ort.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-        except Exception as e:  # onnxruntime raises many unrelated types for a file that it cannot load
-            message = " ".join(str(e).split())[:200]
-            raise ParityError(f"onnxruntime cannot load {path}: {message}") from e
+        content, name = read_source(source)
+        self._session = open_session(content, num_threads=num_threads, optimizations=optimizations, name=name)
         self.runtime = f"onnxruntime {version('onnxruntime')}"
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self.batch, self.batches = batch, _batches(inputs)
         check_batch(batch, self.batches)
-        self.inputs = {node.name: _tensor_spec(path, node, batch) for node in inputs}
-        self.outputs = {node.name: _tensor_spec(path, node, batch) for node in outputs}
+        self.inputs = {node.name: tensor_spec(node, batch, name) for node in inputs}
+        self.outputs = {node.name: tensor_spec(node, batch, name) for node in outputs}
         self._output_names = list(self.outputs)
 
-    def run(self, feed: Mapping[str, Array]) -> dict[str, Array]:
-        """See `Runner.run`."""
+    def _invoke(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Runner._invoke`."""
         values = self._session.run(self._output_names, dict(feed))
         return dict(zip(self._output_names, cast("list[Array]", values), strict=True))
 
@@ -67,18 +98,23 @@ class OnnxRunner(Runner):
         del self._session
 
 
-def _batches(inputs: Sequence[object]) -> tuple[int, ...]:
-    """Returns the only batch size of a file, nothing where its first dimensions are open."""
-    sizes = {shape[0] for node in inputs if (shape := getattr(node, "shape", ()))}
-    return tuple(size for size in sizes if isinstance(size, int))
+def tensor_spec(node: object, batch: int = 1, file: str = UNNAMED) -> TensorSpec:
+    """Returns an input or output as the session describes it, for a batch.
 
-
-def _tensor_spec(path: Path, node: object, batch: int) -> TensorSpec:
+    Raises:
+        ParityError: its type is unknown, or its shape is open; the message names the file.
+    """
     name, kind, shape = (getattr(node, attribute) for attribute in ("name", "type", "shape"))
     if shape and not isinstance(shape[0], int):
         shape = [batch, *shape[1:]]
     if kind not in _DTYPES:
-        raise ParityError(f"{path}: tensor {name!r} has the type {kind}, known: {', '.join(_DTYPES)}")
+        raise ParityError(f"{file}: tensor {name!r} has the type {kind}, known: {', '.join(_DTYPES)}")
     if not all(isinstance(size, int) for size in shape):
-        raise ParityError(f"{path}: tensor {name!r} must have a fixed shape, got {shape}")
+        raise ParityError(f"{file}: tensor {name!r} must have a fixed shape, got {shape}")
     return TensorSpec(name=name, dtype=_DTYPES[kind], shape=tuple(shape))
+
+
+def _batches(inputs: Sequence[object]) -> tuple[int, ...]:
+    """Returns the only batch size of a file, nothing where its first dimensions are open."""
+    sizes = {shape[0] for node in inputs if (shape := getattr(node, "shape", ()))}
+    return tuple(size for size in sizes if isinstance(size, int))

@@ -4,26 +4,26 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pocketvae.errors import ParityError, SpecError
-from pocketvae.runtimes.base import Kernels, Runner
+from pocketvae.errors import SpecError
+from pocketvae.runtimes.base import Optimizations, Runner
 from pocketvae.spec import Format
 
 
 def open_runner(
-    path: Path,
+    source: Path | bytes,
     format: Format,
     *,
     num_threads: int = 1,
-    kernels: Kernels = Kernels.OPTIMIZED,
+    optimizations: Optimizations = Optimizations.ON,
     batch: int = 1,
 ) -> Runner:
     """Loads an artifact on this machine's CPU.
 
     Args:
-        path: The `.tflite` or `.onnx` file.
+        source: The `.tflite` or `.onnx` file, or its bytes.
         format: Which runtime loads it.
         num_threads: Threads used by one call, the same for every runtime.
-        kernels: Which operator implementations run.
+        optimizations: Whether the runtime may replace operators by faster ones.
         batch: Samples per call, one of the file's batch sizes.
 
     Raises:
@@ -34,12 +34,10 @@ def open_runner(
     """
     if num_threads < 1:
         raise SpecError(f"num_threads must be at least 1, got {num_threads}")
-    if not path.is_file():
-        raise ParityError(f"{path} does not exist")
     if format is Format.TFLITE:
         from pocketvae.runtimes.litert import LiteRtRunner
 
-        return LiteRtRunner(path, num_threads=num_threads, kernels=kernels, batch=batch)
+        return LiteRtRunner(source, num_threads=num_threads, optimizations=optimizations, batch=batch)
     from pocketvae.runtimes.onnxruntime import OnnxRunner
 
-    return OnnxRunner(path, num_threads=num_threads, kernels=kernels, batch=batch)
+    return OnnxRunner(source, num_threads=num_threads, optimizations=optimizations, batch=batch)

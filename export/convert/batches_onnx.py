@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.onnx import serialize
+from pocketvae.formats.onnx.model import array, initializers, load_model
 
 DIMENSION = "batch"
 
@@ -55,7 +56,7 @@ def open_batch(content: bytes) -> bytes:
     """
     import onnx
 
-    model = onnx.load_from_string(content)
+    model = load_model(content)
     _Opener(model).open()
     # Shapes were inferred for one sample and are inferred again.
     del model.graph.value_info[:]
@@ -75,7 +76,7 @@ class _Opener:
         import onnx
 
         self._graph = graph = model.graph
-        self._constants = {tensor.name: onnx.numpy_helper.to_array(tensor) for tensor in graph.initializer}
+        self._constants = {name: array(tensor) for name, tensor in initializers(graph).items()}
         self._shapes = _shapes(onnx.shape_inference.infer_shapes(model).graph)
         self._ranks = {name: len(shape) for name, shape in self._shapes.items()}
         self._ranks |= {name: values.ndim for name, values in self._constants.items()}

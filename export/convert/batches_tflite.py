@@ -15,9 +15,17 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import ExportError
+from pocketvae.formats.tflite.editing import add_buffer
+from pocketvae.formats.tflite.model import (
+    constant,
+    dtype_name,
+    operator_name,
+    read_model,
+    tensor_name,
+    tensor_shape,
+    write_model,
+)
 from pocketvae.spec import signature_key
-
-_INT32 = 2  # of the TFLite schema's TensorType
 
 
 def _names(words: str) -> frozenset[str]:
@@ -56,9 +64,7 @@ def add_batches(content: bytes, batches: tuple[int, ...]) -> bytes:
     Raises:
         ExportError: an operator mixes samples or is unknown; the message names it.
     """
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(content)
+    model = read_model(content)
     if len(model.subgraphs) != 1 or len(model.signatureDefs or ()) != 1:
         raise ExportError("additional batch sizes need a model without loops and branches, and with one signature")
     single, signature = model.subgraphs[0], model.signatureDefs[0]
@@ -72,7 +78,7 @@ def add_batches(content: bytes, batches: tuple[int, ...]) -> bytes:
         further.subgraphIndex = len(model.subgraphs)
         model.subgraphs.append(graph)
         model.signatureDefs.append(further)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    return write_model(model)
 
 
 class _WrittenOnce:
@@ -106,14 +112,12 @@ class _Copy:
         Raises:
             ExportError: see `add_batches`.
         """
-        from ai_edge_litert.tools import flatbuffer_utils
-
         for index in self._graph.inputs:
             self._widen_tensor(index)
         for operator in self._graph.operators:
             if not self._wide.intersection(operator.inputs):
                 continue
-            name = flatbuffer_utils.opcode_to_name(self._model, operator.opcodeIndex)
+            name = operator_name(self._model, operator)
             if not self._keeps_samples_apart(name, operator):
                 raise ExportError(
                     f"only batch size 1 is possible: {name} mixes samples, or is not known to keep them apart"
@@ -134,13 +138,12 @@ class _Copy:
         return special is not None and special(self, operator)
 
     def _shape(self, index: int) -> list[int]:
-        shape = self._graph.tensors[index].shape
-        return [] if shape is None else [int(size) for size in shape]
+        return list(tensor_shape(self._graph.tensors[index]))
 
     def _widen_tensor(self, index: int) -> None:
         tensor, shape = self._graph.tensors[index], self._shape(index)
         if not shape:
-            raise ExportError(f"only batch size 1 is possible: {tensor.name.decode()!r} is one number for all samples")
+            raise ExportError(f"only batch size 1 is possible: {tensor_name(tensor)!r} is one number for all samples")
         tensor.shape = [shape[0] * self._batch, *shape[1:]]
         tensor.shapeSignature = None
         self._wide.add(index)
@@ -166,18 +169,15 @@ class _Copy:
         """Returns a constant integer input; None if it is computed."""
         index = operator.inputs[position]
         tensor = self._graph.tensors[index]
-        data = self._model.buffers[tensor.buffer].data
-        if index in self._wide or data is None or tensor.type != _INT32:
+        data = constant(self._model, tensor)
+        if index in self._wide or data is None or dtype_name(tensor) != "int32":
             return None
-        return np.frombuffer(bytes(data), np.int32).reshape(self._shape(index))
+        return data.view(np.int32).reshape(self._shape(index))
 
     def _replace_constant(self, operator: Any, position: int, values: npt.NDArray[np.int32]) -> None:
         # The buffers belong to all batch sizes, so this one gets its own.
-        buffer = copy.copy(self._model.buffers[0])
-        buffer.data = list(values.astype(np.int32).tobytes())
-        self._model.buffers.append(buffer)
         tensor = copy.deepcopy(self._graph.tensors[operator.inputs[position]])
-        tensor.buffer = len(self._model.buffers) - 1
+        tensor.buffer = add_buffer(self._model, values.astype(np.int32).tobytes())
         self._graph.tensors.append(tensor)
         operator.inputs = [*operator.inputs]
         operator.inputs[position] = len(self._graph.tensors) - 1

@@ -6,15 +6,17 @@ quantized or not.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.noise_onnx import OPSET
 from pocketvae.export.convert.onnx import serialize
 from pocketvae.export.convert.operators import STANDARD_DOMAINS
+from pocketvae.formats.onnx.model import load_model
+from pocketvae.formats.tflite.editing import minimum_version, set_minimum_version
+from pocketvae.formats.tflite.model import main_signature, read_model, signature_tensors, tensor_shape, write_model
 from pocketvae.spec import Format
-
-_MINIMUM_VERSION = "min_runtime_version"
 
 
 def merge(format: Format, first: bytes, second: bytes, tensor: str) -> bytes:
@@ -33,14 +35,12 @@ def merge_tflite(first: bytes, second: bytes, tensor: str) -> bytes:
     Raises:
         ExportError: the files are not compatible.
     """
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    model, other = (flatbuffer_utils.read_model_from_bytearray(content) for content in (first, second))
+    model, other = (read_model(content) for content in (first, second))
     graph, added = model.subgraphs[0], other.subgraphs[0]
-    source = _signature_index(model.signatureDefs[0].outputs, tensor)
-    target = _signature_index(other.signatureDefs[0].inputs, tensor)
+    source = _merged_tensor(main_signature(model).outputs, tensor)
+    target = _merged_tensor(main_signature(other).inputs, tensor)
     _check_fit(graph.tensors[source], added.tensors[target], tensor)
-    version = max(_minimum_version(model), _minimum_version(other), key=_version_key)
+    version = max(minimum_version(model), minimum_version(other), key=_version_key)
 
     offsets = _Offsets(model, source=source, target=target)
     for item in added.tensors:
@@ -54,9 +54,9 @@ def merge_tflite(first: bytes, second: bytes, tensor: str) -> bytes:
     model.operatorCodes += other.operatorCodes
     graph.tensors += added.tensors
     graph.operators += added.operators
-    _join_interface(model, other, offsets)
-    _set_minimum_version(model, version)
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    _merge_interface(model, other, offsets)
+    set_minimum_version(model, version)
+    return write_model(model)
 
 
 class _Offsets:
@@ -69,58 +69,41 @@ class _Offsets:
         self._source, self._target = source, target
 
     def tensor(self, index: int) -> int:
-        """Returns the new position of a tensor; the joined one is the first file's, and -1 stands for none."""
+        """Returns the new position of a tensor; the merged one is the first file's, and -1 stands for none."""
         if index == self._target:
             return self._source
         return index + self._tensors if index >= 0 else index
 
 
-def _signature_index(tensors: Any, name: str) -> int:
-    for entry in tensors:
-        if entry.name.decode() == name:
-            return int(entry.tensorIndex)
-    names = ", ".join(entry.name.decode() for entry in tensors)
-    raise ExportError(f"two files are merged at {name!r}, but one has {names}")
+def _merged_tensor(entries: Sequence[Any], name: str) -> int:
+    tensors = signature_tensors(entries)
+    if name not in tensors:
+        raise ExportError(f"two files are merged at {name!r}, but one has {', '.join(tensors)}")
+    return tensors[name]
 
 
 def _check_fit(output: Any, target: Any, name: str) -> None:
-    shapes = [list(tensor.shape) for tensor in (output, target)]
+    shapes = [list(tensor_shape(tensor)) for tensor in (output, target)]
     if shapes[0] != shapes[1] or output.type != target.type:
         raise ExportError(f"two files are merged at {name!r}, which must be the same in both, got {shapes}")
 
 
-def _join_interface(model: Any, other: Any, offsets: _Offsets) -> None:
-    """Leaves the joined tensor out of the interface: the inputs of both are left, and the outputs of the second."""
+def _merge_interface(model: Any, other: Any, offsets: _Offsets) -> None:
+    """Leaves the merged tensor out of the interface: the inputs of both are left, and the outputs of the second."""
     graph, added = model.subgraphs[0], other.subgraphs[0]
-    signature, more = model.signatureDefs[0], other.signatureDefs[0]
+    signature, more = main_signature(model), main_signature(other)
     for entry in (*more.inputs, *more.outputs):
         entry.tensorIndex = offsets.tensor(entry.tensorIndex)
-    joined = {entry.tensorIndex for entry in signature.outputs}
-    signature.inputs += [entry for entry in more.inputs if entry.tensorIndex not in joined]
+    merged = {entry.tensorIndex for entry in signature.outputs}
+    signature.inputs += [entry for entry in more.inputs if entry.tensorIndex not in merged]
     signature.outputs = more.outputs
     inputs = [offsets.tensor(index) for index in added.inputs]
-    graph.inputs = [*graph.inputs, *(index for index in inputs if index not in joined)]
+    graph.inputs = [*graph.inputs, *(index for index in inputs if index not in merged)]
     graph.outputs = [offsets.tensor(index) for index in added.outputs]
-
-
-def _metadata(model: Any) -> dict[str, Any]:
-    return {entry.name.decode(): model.buffers[entry.buffer] for entry in model.metadata or ()}
-
-
-def _minimum_version(model: Any) -> str:
-    """Returns the oldest runtime that supports the file's operators, as noted by the converter; may be empty."""
-    buffer = _metadata(model).get(_MINIMUM_VERSION)
-    return bytes(buffer.data).split(b"\0")[0].decode() if buffer is not None else ""
 
 
 def _version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
-
-
-def _set_minimum_version(model: Any, version: str) -> None:
-    buffer = _metadata(model).get(_MINIMUM_VERSION)
-    if buffer is not None:
-        buffer.data = list(version.encode().ljust(16, b"\0"))
 
 
 def merge_onnx(first: bytes, second: bytes, tensor: str) -> bytes:
@@ -136,18 +119,18 @@ def merge_onnx(first: bytes, second: bytes, tensor: str) -> bytes:
     """
     import onnx
 
-    models = [_raise_opset(onnx.load_from_string(content)) for content in (first, second)]
+    models = [_raise_opset(load_model(content)) for content in (first, second)]
     # Both may come from one converter, which gives the same names to the parts of every file.
     part = onnx.compose.add_prefix(models[0], "latent/", rename_inputs=False, rename_outputs=False)
     try:
-        joined = onnx.compose.merge_models(part, models[1], io_map=[(tensor, tensor)])
-        onnx.checker.check_model(joined, full_check=True)
+        merged = onnx.compose.merge_models(part, models[1], io_map=[(tensor, tensor)])
+        onnx.checker.check_model(merged, full_check=True)
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as e:
         raise ExportError(f"two files cannot be merged at {tensor!r}: {str(e).strip().splitlines()[0][:200]}") from e
-    joined.producer_name, joined.producer_version = models[1].producer_name, models[1].producer_version
-    del joined.opset_import[1:]
-    joined.graph.name = models[1].graph.name
-    return serialize(joined)
+    merged.producer_name, merged.producer_version = models[1].producer_name, models[1].producer_version
+    del merged.opset_import[1:]
+    merged.graph.name = models[1].graph.name
+    return serialize(merged)
 
 
 def _raise_opset(model: Any) -> Any:

@@ -12,6 +12,7 @@ from pocketvae.errors import ExportError, missing_package
 from pocketvae.export.convert.graphs import Graph
 from pocketvae.export.convert.onnx_clip import fuse_clips
 from pocketvae.export.convert.operators import refuse_foreign_onnx
+from pocketvae.formats.onnx.model import load_model
 from pocketvae.system.quiet import quiet_stderr
 
 # tf2onnx writes 15 to 18; 17 is read by every onnxruntime since 1.12 and by onnxruntime-web.
@@ -97,7 +98,7 @@ def convert_float16(float32: bytes) -> bytes:
     import onnx
     from onnx import helper, numpy_helper
 
-    model = onnx.load_from_string(float32)
+    model = load_model(float32)
     casts = []
     for tensor in model.graph.initializer:
         weights = numpy_helper.to_array(tensor)

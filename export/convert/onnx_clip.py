@@ -68,7 +68,7 @@ def _ranks(model: Any) -> dict[str, int]:
 def _bounded(
     node: Any, constants: Mapping[str, npt.NDArray[Any]], ranks: Mapping[str, int]
 ) -> tuple[str, npt.NDArray[Any]] | None:
-    """Returns what a Max or Min bounds, and the bound as a scalar; None where it is no such thing."""
+    """Returns what a Max or Min bounds, and the bound as a scalar; None where it is not a bound."""
     if node.op_type not in _OTHER or len(node.input) != 2:
         return None
     bounds = [name for name in node.input if name in constants and constants[name].size == 1]

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from pocketvae.errors import ExportError
+from pocketvae.formats.tflite.model import code_name, is_custom, read_model
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
@@ -30,11 +31,7 @@ def refuse_custom_tflite(content: bytes) -> None:
     Raises:
         ExportError: some are not; the message names them.
     """
-    from ai_edge_litert import schema_py_generated as schema
-
-    model = schema.Model.GetRootAs(content, 0)
-    codes = [model.OperatorCodes(index) for index in range(model.OperatorCodesLength())]
-    names = {_custom_name(code) for code in codes if code.BuiltinCode() == schema.BuiltinOperator.CUSTOM}
+    names = {_custom_name(code) for code in read_model(content).operatorCodes if is_custom(code)}
     if names:
         raise ExportError(f"TFLite has no built-in operator for {', '.join(sorted(names))}: {_HINT}")
 
@@ -58,7 +55,7 @@ _HINT = "build the model from other operators, because device runtimes do not co
 
 
 def _custom_name(code: Any) -> str:
-    return (code.CustomCode() or b"an operator without a name").decode("utf-8", "replace").removeprefix("Flex")
+    return (code_name(code) or "an operator without a name").removeprefix("Flex")
 
 
 def _full_name(node: Any) -> str:

@@ -9,6 +9,7 @@ import numpy as np
 from pocketvae.data.pixels import WHITE
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.onnx import serialize
+from pocketvae.formats.onnx.model import load_model
 from pocketvae.spec import Component
 
 _PREFIX = "pixels/"
@@ -22,7 +23,7 @@ def with_pixels(content: bytes, component: Component, image_range: tuple[float, 
     """
     import onnx
 
-    model = onnx.load_from_string(content)
+    model = load_model(content)
     if component is Component.ENCODER:
         _take_pixels(model.graph, "x", image_range)
     else:

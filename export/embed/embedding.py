@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 from pocketvae.bundle.embedded import (
     CHECKSUM,
@@ -31,6 +32,7 @@ from pocketvae.formats.onnx.metadata import (
     encode_integer,
     fields,
 )
+from pocketvae.formats.tflite.model import main_signature, read_model
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.requirements import oldest_runtime
 from pocketvae.spec import Component, Format, TensorSpec, VaeSpec
@@ -148,23 +150,17 @@ def _embed_tflite(content: bytes, record: EmbeddedRecord, stored: bytes) -> byte
 
 def _in_file_order(content: bytes, record: EmbeddedRecord) -> tuple[list[TensorDoc], list[TensorDoc]]:
     """Returns inputs and outputs as the main subgraph lists them, which may differ from the signature's order."""
-    from ai_edge_litert import schema_py_generated as schema
+    model = read_model(content)
+    graph, signature = model.subgraphs[0], main_signature(model)
 
-    model = schema.Model.GetRootAs(content)
-    signatures = [model.SignatureDefs(index) for index in range(model.SignatureDefsLength())]
-    graph, signature = model.Subgraphs(0), next(item for item in signatures if item.SubgraphIndex() == 0)
-
-    def ordered(items: tuple[TensorDoc, ...], names: dict[int, str], indices: list[int]) -> list[TensorDoc]:
+    def ordered(items: tuple[TensorDoc, ...], entries: list[Any], indices: list[int]) -> list[TensorDoc]:
         by_name = {item.tensor.name: item for item in items}
+        names = {entry.tensorIndex: entry.name.decode() for entry in entries}
         return [by_name[names[index]] for index in indices]
 
-    inputs = {entry.TensorIndex(): entry.Name().decode() for entry in map(signature.Inputs, range(len(record.inputs)))}
-    outputs = {
-        entry.TensorIndex(): entry.Name().decode() for entry in map(signature.Outputs, range(len(record.outputs)))
-    }
     return (
-        ordered(record.inputs, inputs, list(graph.InputsAsNumpy())),
-        ordered(record.outputs, outputs, list(graph.OutputsAsNumpy())),
+        ordered(record.inputs, signature.inputs, graph.inputs),
+        ordered(record.outputs, signature.outputs, graph.outputs),
     )
 
 

@@ -45,7 +45,7 @@ def add_metadata(content: bytes, entries: Mapping[str, bytes]) -> bytes:
         raise ExportError("the file's root table has fields that pocketvae does not know; metadata cannot be added")
     front = _Front()
     _write_root(front, content, root, entries)
-    return front.joined_with(content)
+    return front.followed_by(content)
 
 
 class _Front:
@@ -109,7 +109,7 @@ class _Front:
         """Notes an offset to a position in the file that follows."""
         self._into_file.append((at, target))
 
-    def joined_with(self, content: bytes) -> bytes:
+    def followed_by(self, content: bytes) -> bytes:
         """Returns these bytes and the file behind them."""
         self.align(_ALIGNMENT)
         for at, target in self._into_file:

@@ -11,7 +11,7 @@ from pocketvae.bundle.quantization import InputClipping, LayerDiagnosis
 from pocketvae.export.original.goldens import thinned
 from pocketvae.export.quantize.quantizers import Quantizer
 from pocketvae.export.quantize.search import QuantizationPlan
-from pocketvae.export.quantize.taps import Inputs
+from pocketvae.runtimes.taps import Inputs
 
 # Enough to see a channel move: the posterior, the prior and its tails all have their share.
 _SAMPLES = 48

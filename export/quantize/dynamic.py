@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-import numpy as np
-
 from pocketvae.export.convert import tflite
 from pocketvae.export.quantize import onnx as onnx_quantize
 from pocketvae.export.quantize.measured import error_ratio_of_errors, errors_of, run_content
 from pocketvae.export.quantize.search import QuantizationPlan, Search, Trial
 from pocketvae.export.quantize.source import Source
+from pocketvae.formats.tflite.model import constant, dtype_name, read_model, tensor_name, tensor_type, write_model
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import Format
-
-_FLOAT32, _INT8 = 0, 9  # of the TFLite schema's TensorType
 
 
 def quantize_within_budget(
@@ -59,17 +56,15 @@ def _whole_tflite(source: Source) -> bytes:
 
 def _integer_layers(content: bytes) -> dict[str, int]:
     """Returns the number of integer weights of each layer, by the name of its output."""
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(content)
+    model = read_model(content)
     graph = model.subgraphs[0]
     found = {}
     for operator in graph.operators:
         for index in operator.inputs[1:]:
             tensor = graph.tensors[index]
-            data = model.buffers[tensor.buffer].data
-            if index >= 0 and tensor.type == _INT8 and data is not None:
-                found[graph.tensors[operator.outputs[0]].name.decode()] = len(bytes(data))
+            data = constant(model, tensor)
+            if index >= 0 and dtype_name(tensor) == "int8" and data is not None:
+                found[tensor_name(graph.tensors[operator.outputs[0]])] = len(data)
     return found
 
 
@@ -79,10 +74,8 @@ def _with_float_weights(quantized: bytes, float32: bytes, layers: tuple[str, ...
     The quantizer for this precision cannot exclude layers. Both files come from one graph, so a layer has the same
     name and the same inputs in both.
     """
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(quantized)
-    original = flatbuffer_utils.read_model_from_bytearray(float32)
+    model = read_model(quantized)
+    original = read_model(float32)
     graph, source = model.subgraphs[0], original.subgraphs[0]
     producers = {source.tensors[item.outputs[0]].name: item for item in source.operators}
     for operator in graph.operators:
@@ -91,9 +84,9 @@ def _with_float_weights(quantized: bytes, float32: bytes, layers: tuple[str, ...
             continue
         for position, index in enumerate(operator.inputs):
             tensor = graph.tensors[index]
-            if index < 0 or tensor.type != _INT8:
+            if index < 0 or dtype_name(tensor) != "int8":
                 continue
-            data = original.buffers[source.tensors[producers[name].inputs[position]].buffer].data
-            model.buffers[tensor.buffer].data = np.frombuffer(bytes(data), np.uint8)
-            tensor.type, tensor.quantization = _FLOAT32, None
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+            weights = source.tensors[producers[name].inputs[position]]
+            model.buffers[tensor.buffer].data = constant(original, weights)
+            tensor.type, tensor.quantization = tensor_type("float32"), None
+    return write_model(model)

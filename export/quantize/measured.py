@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +12,7 @@ from pocketvae.export.original.goldens import FLOOR_SAMPLES, thinned
 from pocketvae.export.quantize.source import Source
 from pocketvae.numerics.metrics import measure
 from pocketvae.numerics.tolerance import Tolerance, largest_error_ratio
-from pocketvae.runtimes.base import Kernels, Runner, run_samples
+from pocketvae.runtimes.base import Optimizations
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
 
@@ -22,21 +20,12 @@ FloatArray = npt.NDArray[np.float32]
 Inputs = Mapping[str, npt.NDArray[Any]]
 
 
-def open_content(format: Format, content: bytes, kernels: Kernels = Kernels.OPTIMIZED) -> Runner:
-    """Loads a file from its bytes."""
-    # Windows opens no temporary file twice, so it lies in a folder that is temporary.
-    with tempfile.TemporaryDirectory(prefix="pocketvae-") as folder:
-        path = Path(folder) / f"content.{format}"
-        path.write_bytes(content)
-        return open_runner(path, format, kernels=kernels)
-
-
 def run_content(
-    format: Format, content: bytes, inputs: Inputs, kernels: Kernels = Kernels.OPTIMIZED
+    format: Format, content: bytes, inputs: Inputs, optimizations: Optimizations = Optimizations.ON
 ) -> dict[str, FloatArray]:
     """Runs a file on every sample."""
-    with open_content(format, content, kernels) as runner:
-        return run_samples(runner, inputs)
+    with open_runner(content, format, optimizations=optimizations) as runner:
+        return runner.run_samples(inputs)
 
 
 def error_ratio_of(format: Format, content: bytes, source: Source, tolerances: tuple[Tolerance, ...]) -> float:
@@ -74,5 +63,5 @@ def error_ratio_of_errors(errors: Mapping[str, float], tolerances: tuple[Toleran
 def kernel_spread(format: Format, content: bytes, source: Source) -> dict[str, float]:
     """Returns the largest difference between a runtime's optimized and built-in kernels, by output."""
     some = thinned(source.golden_inputs, FLOOR_SAMPLES)
-    optimized, builtin = (run_content(format, content, some, kernels) for kernels in Kernels)
+    optimized, builtin = (run_content(format, content, some, each) for each in Optimizations)
     return {name: float(np.abs(optimized[name] - builtin[name]).max()) for name in optimized}

@@ -20,6 +20,8 @@ import numpy.typing as npt
 from pocketvae.export.convert.samples import each_sample
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.tflite import LOGIT_BOUND
+from pocketvae.formats.onnx.model import add_outputs, array, constants, element_count, initializers, load_model
+from pocketvae.runtimes.onnxruntime import open_session
 
 Inputs = Mapping[str, npt.NDArray[Any]]
 
@@ -138,11 +140,9 @@ def _quantize_static(workspace: _Workspace, plan: QuantizationPlan, overrides: d
 
 def _float_nodes(prepared: bytes, plan: QuantizationPlan) -> list[str]:
     """Returns the nodes to keep in float: the plan's layers and what merely passes their values on."""
-    import onnx
-
     found = list(plan.float_layers)
     kept: set[str] = set()
-    for node in onnx.load_from_string(prepared).graph.node:  # in order of execution
+    for node in load_model(prepared).graph.node:  # in order of execution
         if node.name in plan.float_layers:
             kept.update(node.output)
         elif node.op_type in _PASSIVE and node.input[0] in kept:
@@ -154,19 +154,13 @@ def _float_nodes(prepared: bytes, plan: QuantizationPlan) -> list[str]:
 def activation_ranges(float32: bytes, calibration: Inputs) -> Ranges:
     """Returns the smallest and largest value of the output of every layer with weights, after its ReLU.
 
-    What reaches the head is limited to where the head still moves, see `tflite_quantize.LOGIT_BOUND`.
+    What reaches the head is limited to where the head still moves, see `quantize.tflite.LOGIT_BOUND`.
     """
-    import onnx
-    import onnxruntime as ort
-
-    model = onnx.load_from_string(float32)
+    model = load_model(float32)
     outputs = {layer: _chain(model.graph, layer) for layer in weighted_layers(float32)}
     heads = {layer: chain.activation for layer, chain in outputs.items()}
-    model.graph.output.extend(onnx.ValueInfoProto(name=name) for name in heads.values())
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    session = ort.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    add_outputs(model.graph, heads.values())
+    session = open_session(model.SerializeToString())
     lows, highs = dict.fromkeys(heads, np.inf), dict.fromkeys(heads, -np.inf)
     for sample in each_sample(calibration):
         for layer, values in zip(heads, session.run(list(heads.values()), sample), strict=True):
@@ -180,10 +174,8 @@ def activation_ranges(float32: bytes, calibration: Inputs) -> Ranges:
 
 def weighted_layers(float32: bytes) -> dict[str, int]:
     """Returns the nodes that hold weights: name to the number of weights, in graph order."""
-    import onnx
-
-    graph = onnx.load_from_string(float32).graph
-    sizes = {tensor.name: int(np.prod(tensor.dims)) for tensor in graph.initializer}
+    graph = load_model(float32).graph
+    sizes = {name: element_count(tensor) for name, tensor in initializers(graph).items()}
     return {
         node.name: sum(sizes.get(name, 0) for name in node.input)
         for node in graph.node
@@ -193,9 +185,7 @@ def weighted_layers(float32: bytes) -> dict[str, int]:
 
 def layer_outputs(float32: bytes) -> dict[str, str]:
     """Returns the tensor of each layer's output, after its ReLU."""
-    import onnx
-
-    graph = onnx.load_from_string(float32).graph
+    graph = load_model(float32).graph
     return {layer: _chain(graph, layer).activation for layer in weighted_layers(float32)}
 
 
@@ -206,9 +196,7 @@ def stored_outputs(quantized: bytes, outputs: Mapping[str, str]) -> dict[str, st
         quantized: The model.
         outputs: From `layer_outputs` of the float model.
     """
-    import onnx
-
-    graph = onnx.load_from_string(quantized).graph
+    graph = load_model(quantized).graph
     made_by = {node.name: node.output[0] for node in graph.node}
     integers = {node.input[0]: node.output[0] for node in graph.node if node.op_type == "QuantizeLinear"}
     # A ReLU that quantization does anyway is taken out, so that the layer's own output is what is quantized.
@@ -248,7 +236,7 @@ def _chain(graph: Any, layer: str) -> _Chain:
 
 
 def _head_bounds(graph: Any, consumers: list[Any]) -> tuple[float, float] | None:
-    """Returns the bounds of the head that alone consumes a tensor: a swish's sigmoid and a ReLU6 are no heads."""
+    """Returns the bounds of the head that alone consumes a tensor: the sigmoid of a swish and a ReLU6 are not heads."""
     if len(consumers) != 1 or consumers[0].op_type not in _HEADS:
         return None
     head = consumers[0]
@@ -264,17 +252,12 @@ def _head_bounds(graph: Any, consumers: list[Any]) -> tuple[float, float] | None
 
 
 def _constant(graph: Any, name: str) -> float | None:
-    from onnx import numpy_helper
-
-    found = [tensor for tensor in graph.initializer if tensor.name == name]
-    found += [node.attribute[0].t for node in graph.node if node.op_type == "Constant" and name in node.output]
-    return float(numpy_helper.to_array(found[0]).reshape(-1)[0]) if found else None
+    found = constants(graph).get(name)
+    return float(array(found).reshape(-1)[0]) if found is not None else None
 
 
 def _overrides(float32: bytes, ranges: Ranges, plan: QuantizationPlan) -> dict[str, list[dict[str, Any]]]:
-    import onnx
-
-    graph = onnx.load_from_string(float32).graph
+    graph = load_model(float32).graph
     overrides: dict[str, list[dict[str, Any]]] = {}
     for layer, (low, high) in ranges.items():
         scale = plan.range_scales.get(layer, 1.0)
@@ -319,6 +302,6 @@ class _Workspace:
 
         from pocketvae.export.convert.onnx import serialize
 
-        model = onnx.load(self.target)
+        model = load_model(self.target.read_bytes())
         onnx.checker.check_model(model, full_check=True)
         return serialize(model)

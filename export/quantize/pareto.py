@@ -8,7 +8,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from pocketvae.bundle.quantization import TrialRecord
-from pocketvae.export.quantize.measured import Inputs, open_content
+from pocketvae.export.quantize.measured import Inputs
+from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
 
 # Medians of short runs differ by a few percent when nothing has changed.
@@ -43,15 +44,15 @@ def latencies(format: Format, contents: Sequence[bytes], feed: Inputs) -> list[f
 
 
 def _time_calls(format: Format, content: bytes, feed: Inputs) -> float:
-    with open_content(format, content) as runner:
-        ready = {name: values.astype(runner.inputs[name].dtype) for name, values in feed.items()}
+    with open_runner(content, format) as runner:
+        call = runner.prepare({name: values.astype(runner.inputs[name].dtype) for name, values in feed.items()})
         for _ in range(_WARM_UPS):
-            runner.run(ready)
+            call()
         values: list[float] = []
         end = time.perf_counter() + _ROUND_S
         while not values or time.perf_counter() < end:
             start = time.perf_counter()
-            runner.run(ready)
+            call()
             values.append(time.perf_counter() - start)
     return float(np.median(values))
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 
 import numpy as np
 
 from pocketvae.export.quantize import onnx as onnx_quantize
-from pocketvae.export.quantize import taps
 from pocketvae.export.quantize import tflite as tflite_quantize
+from pocketvae.export.quantize.input_ranges import Range, onnx_input_ranges, tflite_input_ranges
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.source import Inputs, Source
-from pocketvae.export.quantize.taps import Array, Range
+from pocketvae.runtimes.base import Array
+from pocketvae.runtimes.taps import tap
 from pocketvae.spec import ArtifactSpec, Format, Precision
 
 
@@ -87,15 +88,15 @@ class TfliteQuantizer(Quantizer):
 
     def float_activations(self, inputs: Inputs) -> dict[str, Array]:
         """See `Quantizer.float_activations`."""
-        return taps.tflite_tensors(self.calibrated, inputs, self.layers)
+        return _rows(Format.TFLITE, self.calibrated, inputs, self.layers)
 
     def activations(self, content: bytes, inputs: Inputs) -> dict[str, Array]:
         """See `Quantizer.activations`."""
-        return taps.tflite_tensors(content, inputs, self.layers)
+        return _rows(Format.TFLITE, content, inputs, self.layers)
 
     def input_ranges(self, content: bytes) -> dict[str, Range]:
         """See `Quantizer.input_ranges`."""
-        return taps.tflite_input_ranges(content)
+        return tflite_input_ranges(content)
 
 
 class OnnxQuantizer(Quantizer):
@@ -124,18 +125,22 @@ class OnnxQuantizer(Quantizer):
         """See `Quantizer.float_activations`."""
         content = self._source.float32(Format.ONNX)
         names = onnx_quantize.layer_outputs(content)
-        found = taps.onnx_tensors(content, inputs, names.values())
+        found = _rows(Format.ONNX, content, inputs, names.values())
         return {layer: _channels_last(found[name]) for layer, name in names.items()}
 
     def activations(self, content: bytes, inputs: Inputs) -> dict[str, Array]:
         """See `Quantizer.activations`."""
         names = onnx_quantize.stored_outputs(content, onnx_quantize.layer_outputs(self._source.float32(Format.ONNX)))
-        found = taps.onnx_tensors(content, inputs, names.values())
+        found = _rows(Format.ONNX, content, inputs, names.values())
         return {layer: _channels_last(found[name]) for layer, name in names.items() if name in found}
 
     def input_ranges(self, content: bytes) -> dict[str, Range]:
         """See `Quantizer.input_ranges`."""
-        return taps.onnx_input_ranges(content)
+        return onnx_input_ranges(content)
+
+
+def _rows(format: Format, content: bytes, inputs: Inputs, names: Iterable[str]) -> dict[str, Array]:
+    return {name: tensor.rows() for name, tensor in tap(format, content, inputs, names).items()}
 
 
 def _channels_last(values: Array) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -11,6 +12,16 @@ import numpy.typing as npt
 from pocketvae.export.convert.graphs import Graph
 from pocketvae.export.convert.tflite import calibrate_with, convert
 from pocketvae.export.quantize.search import QuantizationPlan
+from pocketvae.formats.tflite.model import (
+    constant,
+    dtype_name,
+    is_constant,
+    operator_name,
+    read_model,
+    tensor_name,
+    tensor_shape,
+    write_model,
+)
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.system.quiet import quiet_stderr
 
@@ -27,7 +38,6 @@ _HEADS = {
     "MINIMUM": (0.0, 1.0),
 }
 _ONE_HOT = "ONE_HOT"
-_FLOAT32 = 0  # of the TFLite schema's TensorType
 _MOVERS = frozenset({"RESHAPE", "TRANSPOSE", "DEPTH_TO_SPACE", "SQUEEZE", "STRIDED_SLICE"})
 # What computes nothing that 8 bits could spoil takes the precision of the layer before it.
 _FOLLOWERS = _MOVERS | {
@@ -96,42 +106,34 @@ def find_layers(content: bytes) -> dict[str, int]:
     Returns:
         The name of a layer's output tensor to the number of its weights.
     """
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(content)
+    model = read_model(content)
     graph = model.subgraphs[0]
     layers: dict[str, int] = {}
     for operator in graph.operators:
         output = graph.tensors[operator.outputs[0]]
-        name = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
+        name = operator_name(model, operator)
         if (
             name in _FOLLOWERS
             or name in _HEADS
             or name == _ONE_HOT
-            or output.type != _FLOAT32
+            or dtype_name(output) != "float32"
             or _is_constant(model, graph, operator)
         ):
             continue
-        weights = [index for index in operator.inputs[1:] if index >= 0 and _has_data(model, graph, index)]
-        layers[output.name.decode()] = sum(int(np.prod(graph.tensors[index].shape)) for index in weights)
+        weights = [index for index in operator.inputs[1:] if index >= 0 and is_constant(model, graph.tensors[index])]
+        layers[tensor_name(output)] = sum(math.prod(tensor_shape(graph.tensors[index])) for index in weights)
     return layers
 
 
 def layer_ranges(content: bytes) -> dict[str, tuple[float, float]]:
     """Returns the calibrated range of each layer's output; a head's input is limited, see `calibrate`."""
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(content)
-    found = {tensor.name.decode(): tensor.quantization for tensor in model.subgraphs[0].tensors}
+    model = read_model(content)
+    found = {tensor_name(tensor): tensor.quantization for tensor in model.subgraphs[0].tensors}
     return {name: (float(found[name].min[0]), float(found[name].max[0])) for name in find_layers(content)}
 
 
 def _is_constant(model: Any, graph: Any, operator: Any) -> bool:
-    return all(_has_data(model, graph, index) for index in operator.inputs if index >= 0)
-
-
-def _has_data(model: Any, graph: Any, tensor: int) -> bool:
-    return model.buffers[graph.tensors[tensor].buffer].data is not None
+    return all(is_constant(model, graph.tensors[index]) for index in operator.inputs if index >= 0)
 
 
 def _float_tensors(content: bytes, plan: QuantizationPlan) -> list[str]:
@@ -139,15 +141,13 @@ def _float_tensors(content: bytes, plan: QuantizationPlan) -> list[str]:
 
     A head whose probabilities are moved on as integers would end in steps of 1/256, and in zeros.
     """
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(content)
+    model = read_model(content)
     graph = model.subgraphs[0]
-    names = [tensor.name.decode() for tensor in graph.tensors]
+    names = [tensor_name(tensor) for tensor in graph.tensors]
     kept = {index for index, name in enumerate(names) if name in plan.float_layers}
     found = list(plan.float_layers)
     for operator in graph.operators:  # in order of execution, so that float travels down a chain
-        kind = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
+        kind = operator_name(model, operator)
         is_head = kind in _HEADS and _is_head(model, graph, operator)
         if is_head or (kind in _FOLLOWERS and operator.inputs[0] in kept):
             kept.add(operator.outputs[0])
@@ -161,55 +161,49 @@ def _apply_plan(content: bytes, plan: QuantizationPlan) -> bytes:
     The quantizer keeps a transposed convolution in integers whatever its list of float layers says, so such a layer
     loses its range; without one it stays in float, and so does the layer that takes its output.
     """
-    from ai_edge_litert.tools import flatbuffer_utils
-
     if not plan.range_scales and not plan.float_layers:
         return content
-    model = flatbuffer_utils.read_model_from_bytearray(content)
+    model = read_model(content)
     graph = model.subgraphs[0]
     for operator in graph.operators:
         output = graph.tensors[operator.outputs[0]]
-        is_transposed = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) == "TRANSPOSE_CONV"
-        if is_transposed and output.name.decode() in plan.float_layers:
+        is_transposed = operator_name(model, operator) == "TRANSPOSE_CONV"
+        if is_transposed and tensor_name(output) in plan.float_layers:
             output.quantization.min = output.quantization.max = None
     scales = {
-        index: plan.range_scales[tensor.name.decode()]
+        index: plan.range_scales[tensor_name(tensor)]
         for index, tensor in enumerate(graph.tensors)
-        if tensor.name.decode() in plan.range_scales
+        if tensor_name(tensor) in plan.range_scales
     }
     for operator in graph.operators:  # in order of execution, so that a scale travels down a chain of movers
-        if flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) in _MOVERS and operator.inputs[0] in scales:
+        if operator_name(model, operator) in _MOVERS and operator.inputs[0] in scales:
             scales[operator.outputs[0]] = scales[operator.inputs[0]]
     for index, scale in scales.items():
         quantization = graph.tensors[index].quantization
         quantization.min = [float(quantization.min[0]) * scale]
         quantization.max = [float(quantization.max[0]) * scale]
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    return write_model(model)
 
 
 def _limit_head_ranges(content: bytes) -> bytes:
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(content)
+    model = read_model(content)
     graph = model.subgraphs[0]
     for operator in graph.operators:
-        bounds = _HEADS.get(flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex))
+        bounds = _HEADS.get(operator_name(model, operator))
         if bounds is None or not _is_head(model, graph, operator):
             continue
         for index in _moved(model, graph, operator.inputs[0]):
             quantization = graph.tensors[index].quantization
             quantization.min = [max(bounds[0], float(quantization.min[0]))]
             quantization.max = [min(bounds[1], float(quantization.max[0]))]
-    return bytes(flatbuffer_utils.convert_object_to_bytearray(model))
+    return write_model(model)
 
 
 def _moved(model: Any, graph: Any, tensor: int) -> Iterator[int]:
     """Yields a tensor and those that hold nothing but the same values before they were moved."""
-    from ai_edge_litert.tools import flatbuffer_utils
-
     yield tensor
     for operator in reversed(graph.operators):
-        is_mover = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) in _MOVERS
+        is_mover = operator_name(model, operator) in _MOVERS
         alone = sum(operator.inputs[0] in user.inputs for user in graph.operators) == 1
         if operator.outputs[0] == tensor and is_mover and alone:
             tensor = operator.inputs[0]
@@ -221,11 +215,9 @@ def _float_heads(content: bytes) -> list[str]:
 
     TFLite's integer sigmoid has steps of 1/256 and no 1, its integer tanh steps of 1/128.
     """
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(content)
+    model = read_model(content)
     graph = model.subgraphs[0]
-    names = [flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex) for operator in graph.operators]
+    names = [operator_name(model, operator) for operator in graph.operators]
     tanh = any(
         name == "TANH" and _is_head(model, graph, operator)
         for name, operator in zip(names, graph.operators, strict=True)
@@ -234,8 +226,7 @@ def _float_heads(content: bytes) -> list[str]:
 
 
 def _is_head(model: Any, graph: Any, operator: Any) -> bool:
-    """Whether an operator ends the graph: the sigmoid of a swish and the minimum of a ReLU6 are no heads."""
-    from ai_edge_litert.tools import flatbuffer_utils
+    """Whether an operator ends the graph: the sigmoid of a swish and the minimum of a ReLU6 do not."""
 
     def users(tensor: int) -> list[Any]:
         return [user for user in graph.operators if tensor in user.inputs]
@@ -243,13 +234,13 @@ def _is_head(model: Any, graph: Any, operator: Any) -> bool:
     if len(users(operator.inputs[0])) != 1:
         return False
     if len(operator.inputs) == 2:
-        constant = model.buffers[graph.tensors[operator.inputs[1]].buffer].data
-        if constant is None or np.frombuffer(bytes(constant), np.float32).tolist() != [1.0]:
+        data = constant(model, graph.tensors[operator.inputs[1]])
+        if data is None or data.view(np.float32).tolist() != [1.0]:
             return False
     tensor = operator.outputs[0]
     while tensor not in graph.outputs:
         following = users(tensor)
-        names = {flatbuffer_utils.opcode_to_name(model, user.opcodeIndex) for user in following}
+        names = {operator_name(model, user) for user in following}
         if len(following) != 1 or not names <= _AFTER_HEAD:
             return False
         tensor = following[0].outputs[0]

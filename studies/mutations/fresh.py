@@ -33,7 +33,7 @@ class FreshSamples:
         inputs, strata = self._inputs(component, known, rng)
         if "label" in known.inputs:
             inputs["label"] = rng.choice(known.inputs["label"], len(next(iter(inputs.values()))))
-        outputs = self._run.outputs(reference_of(self._bundle.manifest, artifact), inputs)
+        outputs = self._run.run(reference_of(self._bundle.manifest, artifact), inputs)
         return Goldens(inputs=inputs, outputs=dict(outputs), strata=strata)
 
     def _inputs(
@@ -73,7 +73,7 @@ class FreshSamples:
 
     def _prior(self, eps: FloatArray) -> FloatArray:
         record = _float32(self._bundle.manifest, Component.PRIOR)
-        return eps if record is None else self._run.outputs(record, {"eps": eps})["z"]
+        return eps if record is None else self._run.run(record, {"eps": eps})["z"]
 
     def _images(self, count: int, rng: np.random.Generator) -> FloatArray:
         """Returns images that the decoder makes of the prior, every second one binarized where training saw such."""
@@ -84,7 +84,7 @@ class FreshSamples:
         inputs: dict[str, Array] = {"z": self._prior(rng.standard_normal((count, vae.eps_dim)).astype(np.float32))}
         if vae.label_count:
             inputs["label"] = rng.integers(0, vae.label_count, count).astype(np.int32)
-        images = self._run.outputs(decoder, inputs)["image"].reshape(count, *vae.tensor_shape(Component.ENCODER))
+        images = self._run.run(decoder, inputs)["image"].reshape(count, *vae.tensor_shape(Component.ENCODER))
         if vae.likelihood is Likelihood.BERNOULLI:
             images[1::2] = rng.random(images[1::2].shape) < images[1::2]
         return images

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mutations.mutation import Mutation, weight_changes
+from pocketvae.formats.onnx.model import array, element_count, load_model, replace_array
 
 # Kernels are [out, in, height, width].
 _SPATIAL_AXES = (2, 3)
@@ -23,29 +24,24 @@ def onnx_mutations(content: bytes, rng: np.random.Generator, *, bit_flips: int) 
         rng: Chooses tensors, elements and bits.
         bit_flips: How many single bit flips; of the other kinds one for each weight tensor or operator.
     """
-    import onnx
-    from onnx import numpy_helper
-
-    model = onnx.load_from_string(content)
-    weighted = [i for i, tensor in enumerate(model.graph.initializer) if _size(tensor) >= _FEWEST_WEIGHTS]
+    model = load_model(content)
+    weighted = [i for i, tensor in enumerate(model.graph.initializer) if element_count(tensor) >= _FEWEST_WEIGHTS]
     flip, *others = weight_changes(_SPATIAL_AXES)
     chosen = [(flip, int(index)) for index in rng.choice(weighted, bit_flips)] if weighted else []
     for change, index in [*chosen, *((change, index) for change in others for index in weighted)]:
-        mutant = onnx.load_from_string(content)
+        mutant = load_model(content)
         tensor = mutant.graph.initializer[index]
-        changed = change.apply(numpy_helper.to_array(tensor), rng)
+        changed = change.apply(array(tensor), rng)
         if changed is not None:
-            tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(changed), tensor.name))
+            replace_array(tensor, changed)
             yield Mutation(kind=change.kind, where=tensor.name, content=mutant.SerializeToString())
     yield from _operator_faults(content)
     yield from _output_faults(content, rng)
 
 
 def _operator_faults(content: bytes) -> Iterator[Mutation]:
-    import onnx
-
-    for index, node in enumerate(onnx.load_from_string(content).graph.node):
-        mutant = onnx.load_from_string(content)
+    for index, node in enumerate(load_model(content).graph.node):
+        mutant = load_model(content)
         changed = mutant.graph.node[index]
         if node.op_type in _OTHER_ACTIVATIONS:
             changed.op_type = _OTHER_ACTIVATIONS[node.op_type]
@@ -61,10 +57,9 @@ def _operator_faults(content: bytes) -> Iterator[Mutation]:
 
 def _output_faults(content: bytes, rng: np.random.Generator) -> Iterator[Mutation]:
     """Yields the right outputs with one element NaN, mirrored along their last long axis, and missing."""
-    import onnx
     from onnx import helper, numpy_helper
 
-    for index, output in enumerate(onnx.load_from_string(content).graph.output):
+    for index, output in enumerate(load_model(content).graph.output):
         shape = [dim.dim_value for dim in output.type.tensor_type.shape.dim]
         hole = np.zeros(shape, np.float32)
         hole.reshape(-1)[rng.integers(hole.size)] = np.nan
@@ -75,14 +70,14 @@ def _output_faults(content: bytes, rng: np.random.Generator) -> Iterator[Mutatio
             ("NaN in one element", "Add", [numpy_helper.from_array(hole, "fault")]),
             ("mirrored output", "Slice", flip),
         ):
-            mutant = onnx.load_from_string(content)
+            mutant = load_model(content)
             _rename(mutant, output.name, "before_fault")
             names = [constant.name for constant in constants]
             mutant.graph.node.append(helper.make_node(operator, ["before_fault", *names], [output.name]))
             mutant.graph.initializer.extend(constants)
             yield Mutation(kind=kind, where=output.name, content=mutant.SerializeToString())
-        if len(onnx.load_from_string(content).graph.output) > 1:
-            mutant = onnx.load_from_string(content)
+        if len(load_model(content).graph.output) > 1:
+            mutant = load_model(content)
             del mutant.graph.output[index]
             yield Mutation(kind="missing output", where=output.name, content=mutant.SerializeToString())
 
@@ -91,7 +86,3 @@ def _rename(model: Any, old: str, new: str) -> None:
     for node in model.graph.node:
         for names in (node.input, node.output):
             names[:] = [new if name == old else name for name in names]
-
-
-def _size(tensor: Any) -> int:
-    return int(np.prod(tensor.dims)) if tensor.dims else 1

@@ -1,4 +1,4 @@
-"""How many faults verify finds, and how often it cries wolf: trials on a real bundle."""
+"""How many faults verify finds, and how often it raises a false alarm: trials on a real bundle."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from pocketvae.bundle.bundle import Bundle, Goldens
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.numerics.metrics import ELBO_CHANGE
 from pocketvae.numerics.tolerance import error_ratio
-from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.base import Optimizations
 from pocketvae.spec import Format
 
 _HOST = "host"
@@ -91,8 +91,8 @@ class Study:
 
     def _kernel_trial(self, artifact: ArtifactRecord, fresh: Goldens) -> Trial:
         known = self._goldens[artifact.component]
-        detected = not self._check(self._bundle, artifact, known, kernels=Kernels.BUILTIN).passed
-        effect = _effect(self._check(self._bundle, artifact, fresh, kernels=Kernels.BUILTIN))
+        detected = not self._check(self._bundle, artifact, known, optimizations=Optimizations.OFF).passed
+        effect = _effect(self._check(self._bundle, artifact, fresh, optimizations=Optimizations.OFF))
         return Trial(artifact=artifact.name, kind="other kernels", where="builtin", effect=effect, detected=detected)
 
     def _check(
@@ -101,7 +101,7 @@ class Study:
         artifact: ArtifactRecord,
         goldens: Goldens,
         *,
-        kernels: Kernels = Kernels.OPTIMIZED,
+        optimizations: Optimizations = Optimizations.ON,
         threads: int = 1,
         batch: int | None = None,
     ) -> CheckedArtifact:
@@ -115,7 +115,7 @@ class Study:
                 artifact,
                 limits,
                 goldens,
-                kernels=kernels,
+                optimizations=optimizations,
                 num_threads=threads,
                 batch=batch or artifact.batches[0],
             )

@@ -147,7 +147,7 @@ def test_bench_refuses_a_target_whose_time_means_nothing(name, tmp_path, bundles
 class ScriptedRun(TargetRun):
     """Answers every question for times with the same ones."""
 
-    def outputs(self, artifact, inputs, **options):
+    def run(self, artifact, inputs, **options):
         raise TargetError("not for this test")
 
     def latency(self, artifact, inputs, *, num_threads=1, count=200):

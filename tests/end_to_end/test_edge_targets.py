@@ -88,8 +88,8 @@ def test_a_target_that_is_killed_in_the_middle_costs_one_artifact(tmp_path, bund
         process.kill()
         process.wait()
         with pytest.raises(TargetError, match="node: its process was ended by signal 9"):
-            run.outputs(first, bundle.goldens(first.component).inputs)
-        assert set(run.outputs(second, bundle.goldens(second.component).inputs)) == {"z_mean", "z_log_var"}
+            run.run(first, bundle.goldens(first.component).inputs)
+        assert set(run.run(second, bundle.goldens(second.component).inputs)) == {"z_mean", "z_log_var"}
 
 
 @pytest.mark.parametrize(
@@ -139,7 +139,7 @@ def test_other_processors_compute_the_same_int8(cpu, tiny_bundle):
     inputs = bundle.goldens(artifact.component).inputs
     with target.open(bundle) as run:
         assert run.facts()["cpu"] == cpu
-        assert np.array_equal(run.outputs(artifact, inputs)["image"], host.outputs(artifact, inputs)["image"])
+        assert np.array_equal(run.run(artifact, inputs)["image"], host.run(artifact, inputs)["image"])
 
 
 @pytest.mark.slow
@@ -165,7 +165,7 @@ def test_a_microcontrollers_interpreter_computes_the_reference(tiny_bundle):
             small = artifact.precision in (Precision.INT8_IO, Precision.INT16X8)
             if target.declines(artifact) or not (floats or small):
                 continue
-            run.outputs(artifact, bundle.goldens(artifact.component).inputs)
+            run.run(artifact, bundle.goldens(artifact.component).inputs)
             figures = run.figures(artifact)
             assert 1000 < figures["arena_bytes"] < 1_000_000
             assert figures["arena_bytes"] % 16 == 0
@@ -237,8 +237,8 @@ def test_our_own_decoder_is_right_on_webgpu(tiny_bundle):
         for name in ("decoder.float32.tflite", "decoder.float32.onnx"):
             artifact = bundle.manifest.artifact(name)
             inputs = {key: values[:40] for key, values in bundle.goldens(artifact.component).inputs.items()}
-            expected = host.outputs(artifact, inputs)["image"]
+            expected = host.run(artifact, inputs)["image"]
             for num_threads in (1, 2):  # LiteRT.js has no build with both WebGPU and threads
-                found = run.outputs(artifact, inputs, num_threads=num_threads)["image"]
+                found = run.run(artifact, inputs, num_threads=num_threads)["image"]
                 assert np.abs(found - expected).max() < 1e-5
         assert run.figures(bundle.manifest.artifact("decoder.float32.tflite")) == {"fully_accelerated": 1}

@@ -74,9 +74,9 @@ def draw(bundle, format, vae):
         open_runner(bundle.path / f"decoder.float32.{format}", format) as decoder,
     ):
         for label in (0, 0, vae.label_count - 1):
-            z = prior.infer({"eps": rng.standard_normal((1, vae.eps_dim)).astype(np.float32)})["z"]
+            z = prior.run({"eps": rng.standard_normal((1, vae.eps_dim)).astype(np.float32)})["z"]
             inputs = {"z": z, "label": np.array([label], np.int32)} if vae.label_count else {"z": z}
-            images.append(decoder.infer(inputs)["image"][0])
+            images.append(decoder.run(inputs)["image"][0])
     return np.stack(images)
 
 

@@ -12,7 +12,6 @@ from pocketvae.export import Budget, ExportConfig, export_run, plan_artifacts, r
 from pocketvae.formats.layers import read_layers
 from pocketvae.layer_precision import Granularity
 from pocketvae.numerics.metrics import ELBO_CHANGE
-from pocketvae.runtimes.base import run_samples
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format, Precision
 
@@ -39,7 +38,7 @@ def test_no_probability_is_0_or_1_by_accident(tiny_bundle, manifest):
     # Integers are what an integer interface is asked for; it has no probabilities.
     for artifact in (item for item in decoders if item.precision is not Precision.INT8_IO):
         with open_runner(tiny_bundle / artifact.name, artifact.format) as runner:
-            found = run_samples(runner, goldens.inputs)["image"]
+            found = runner.run_samples(goldens.inputs)["image"]
         assert not np.isin(found[clear], (0.0, 1.0)).any(), artifact.name
 
 

@@ -66,7 +66,7 @@ def test_one_that_does_not_is_quantized_anew_for_them(source, monkeypatch, error
 
 
 def test_an_artifact_is_measured_against_the_limits_that_verify_holds_it_to(bundles, monkeypatch):
-    """Kernels of the runtime that differ widen the limits of a float file, of the error ratio too."""
+    """Optimizations of the runtime that differ widen the limits of a float file, of the error ratio too."""
     weight = bundles.right_weight()
     z = np.random.default_rng(0).normal(size=(4, bundles.LATENT)).astype(np.float32)
     image = (1 / (1 + np.exp(-(z @ weight)))).reshape(4, bundles.SIDE, bundles.SIDE, 1).astype(np.float32)

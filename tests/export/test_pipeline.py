@@ -12,7 +12,7 @@ from pocketvae.errors import ExportError, ManifestError, OutputExistsError
 from pocketvae.export import ExportConfig, Rewrite, RewriteChoice, export_run, pipeline, plan_artifacts
 from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.numerics.noise import normal_noise
-from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.base import Optimizations
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format, Precision, PriorKind
 
@@ -238,23 +238,23 @@ def test_the_model_card_names_every_artifact(tiny_bundle):
 
 def test_a_lone_artifact_runs(tiny_bundle):
     with open_runner(tiny_bundle / "decoder.float32.onnx", Format.ONNX) as runner:
-        image = runner.infer({"z": np.zeros((1, 4), np.float32)})["image"]
+        image = runner.run({"z": np.zeros((1, 4), np.float32)})["image"]
     assert image.shape == (1, 28, 28, 1)
 
 
 def run_pairs(path, format, seeds, indices, **options):
     with open_runner(path, format, **options) as runner:
         feeds = [{"seed": seeds[i : i + 1], "index": indices[i : i + 1]} for i in range(len(seeds))]
-        results = [runner.infer(feed) for feed in feeds]
+        results = [runner.run(feed) for feed in feeds]
     return {name: np.concatenate([result[name] for result in results]) for name in results[0]}
 
 
 @pytest.mark.parametrize("format", Format)
-@pytest.mark.parametrize("kernels", Kernels)
-def test_a_sampler_returns_the_reference_s_bits(tiny_bundle, format, kernels):
+@pytest.mark.parametrize("optimizations", Optimizations)
+def test_a_sampler_returns_the_reference_s_bits(tiny_bundle, format, optimizations):
     inputs = open_bundle(tiny_bundle).goldens(Component.SAMPLER).inputs
     path = tiny_bundle / f"sampler.float32.{format}"
-    found = run_pairs(path, format, inputs["seed"], inputs["index"], kernels=kernels)
+    found = run_pairs(path, format, inputs["seed"], inputs["index"], optimizations=optimizations)
     assert found["z"].tobytes() == normal_noise(inputs["seed"], inputs["index"], 4).tobytes()
 
 
@@ -268,7 +268,7 @@ def test_a_generator_is_its_decoder_behind_the_sampler(tiny_bundle, precision):
         found = run_pairs(tiny_bundle / f"generator.{precision}.{format}", format, seeds, indices)["image"]
         with open_runner(tiny_bundle / f"decoder.{precision}.{format}", format) as decoder:
             latents = normal_noise(seeds, indices, 4)
-            expected = np.concatenate([decoder.infer({"z": z[None]})["image"] for z in latents])
+            expected = np.concatenate([decoder.run({"z": z[None]})["image"] for z in latents])
         np.testing.assert_allclose(found, expected, atol=1e-6)
 
 

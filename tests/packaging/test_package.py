@@ -247,7 +247,7 @@ def test_the_program_inside_a_target_imports_few_modules(tmp_path, bundles):
     channel, bundle = Recorder(), open_bundle(bundles.make_bundle(tmp_path / "b"))
     artifact = bundle.manifest.artifacts[0]
     with ChannelRun("t", channel, bundle) as run:
-        run.outputs(artifact, bundle.goldens(artifact.component).inputs)
+        run.run(artifact, bundle.goldens(artifact.component).inputs)
     for request in channel.requests:
         modules = modules_after(request, "pocketvae.benchmarks.remote.serve", bundle.path)
         modules = [name for name in modules if name.startswith("pocketvae")]

@@ -10,4 +10,4 @@ def test_extra_work_does_not_change_the_image(study, tmp_path, bundles):
     slow.write_bytes(study("slowed").with_extra_work(path, 64))
     z = {"z": np.random.default_rng(0).standard_normal((1, 3)).astype(np.float32)}
     with open_runner(path, Format.ONNX) as right, open_runner(slow, Format.ONNX) as slowed:
-        assert np.array_equal(right.infer(z)["image"], slowed.infer(z)["image"])
+        assert np.array_equal(right.run(z)["image"], slowed.run(z)["image"])

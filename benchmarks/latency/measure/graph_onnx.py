@@ -19,10 +19,10 @@ import numpy as np
 
 from pocketvae.benchmarks.latency.messages import Work
 from pocketvae.benchmarks.latency.results import Execution, OperatorProfile, OperatorTime
-from pocketvae.errors import ParityError, missing_package
-from pocketvae.runtimes.base import Array, Kernels
+from pocketvae.errors import ParityError
+from pocketvae.runtimes.base import Array, Optimizations, read_source
+from pocketvae.runtimes.onnxruntime import PROVIDER, open_session
 
-_PROVIDER = "CPUExecutionProvider"
 # Positions of the two factors of a product in its inputs.
 _PRODUCTS = {"MatMul": (0, 1), "Gemm": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
 _CONVOLUTIONS = {"Conv": 1, "ConvInteger": 1, "QLinearConv": 3}
@@ -39,14 +39,14 @@ def examine(path: Path, feed: Mapping[str, Array], threads: int) -> tuple[Execut
         ParityError: onnxruntime cannot load it.
         TargetError: onnxruntime is not installed.
     """
-    optimized = profiled_calls(path, feed, threads, Kernels.OPTIMIZED, calls=1)
-    plain = profiled_calls(path, feed, threads, Kernels.BUILTIN, calls=1)
+    optimized = profiled_calls(path, feed, threads, Optimizations.ON, calls=1)
+    plain = profiled_calls(path, feed, threads, Optimizations.OFF, calls=1)
     arguments = [event["args"] for event in optimized]
     return Execution(
         runtime=f"onnxruntime {version('onnxruntime')}",
-        delegate=_PROVIDER,
+        delegate=PROVIDER,
         node_count=len(arguments),
-        delegated_count=sum(each.get("provider") == _PROVIDER for each in arguments),
+        delegated_count=sum(each.get("provider") == PROVIDER for each in arguments),
         kernels=dict(sorted(Counter(str(each["op_name"]) for each in arguments).items())),
         arena_bytes=max((int(each.get("mem_arena_held", 0)) for each in arguments), default=None),
     ), work(plain, feed)
@@ -59,7 +59,7 @@ def profile(name: str, path: Path, feed: Mapping[str, Array], threads: int) -> O
         ParityError: onnxruntime cannot load it.
         TargetError: onnxruntime is not installed.
     """
-    events = profiled_calls(path, feed, threads, Kernels.OPTIMIZED, calls=_WARMUP_CALLS + _PROFILED_CALLS)
+    events = profiled_calls(path, feed, threads, Optimizations.ON, calls=_WARMUP_CALLS + _PROFILED_CALLS)
     times: dict[tuple[str, str], list[float]] = defaultdict(list)
     for event in events:
         times[str(event["name"]).removesuffix(_SUFFIX), str(event["args"]["op_name"])].append(event["dur"] * 1e-6)
@@ -87,33 +87,25 @@ def ranked(times_s: Mapping[tuple[str, str], float]) -> tuple[OperatorTime, ...]
     return tuple(sorted(operators, key=lambda operator: -operator.time_s))
 
 
-def profiled_calls(path: Path, feed: Mapping[str, Array], threads: int, kernels: Kernels, *, calls: int) -> list[Event]:
+def profiled_calls(
+    path: Path, feed: Mapping[str, Array], threads: int, optimizations: Optimizations, *, calls: int
+) -> list[Event]:
     """Returns the profiler's event of every operator of every call.
 
     Raises:
         ParityError: onnxruntime cannot load it.
         TargetError: onnxruntime is not installed.
     """
-    try:
-        import onnxruntime as ort
-    except ImportError as e:
-        raise missing_package("onnxruntime", "run") from e
-    options = ort.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.log_severity_level = 3
-    options.enable_profiling = True
-    if kernels is Kernels.BUILTIN:
-        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-        # The profiler does not report weights that are packed on opening.
-        options.add_session_config_entry("session.disable_prepacking", "1")
+    content, name = read_source(path)
     with tempfile.TemporaryDirectory() as folder:
-        options.profile_file_prefix = str(Path(folder) / "profile")
+        session = open_session(
+            content, num_threads=threads, optimizations=optimizations, profile=Path(folder) / "profile", name=name
+        )
         try:
-            session = ort.InferenceSession(path.read_bytes(), options, providers=[_PROVIDER])
             for _ in range(calls):
                 session.run(None, dict(feed))
         except Exception as e:  # onnxruntime raises many unrelated types
-            raise ParityError(f"onnxruntime cannot profile the file: {' '.join(str(e).split())[:200]}") from e
+            raise ParityError(f"onnxruntime cannot profile {name}: {' '.join(str(e).split())[:200]}") from e
         events: list[Event] = json.loads(Path(session.end_profiling()).read_text("utf-8"))
     return [event for event in events if event.get("cat") == "Node" and event["name"].endswith(_SUFFIX)]
 

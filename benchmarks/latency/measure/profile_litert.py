@@ -12,9 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from pocketvae.benchmarks.latency.measure.graph_litert import open_interpreter
 from pocketvae.benchmarks.latency.measure.graph_onnx import ranked
 from pocketvae.benchmarks.latency.results import OperatorProfile
+from pocketvae.formats.tflite.model import is_constant, operator_name, read_model, tensor_name, write_model
+from pocketvae.runtimes.litert import open_interpreter
 from pocketvae.system.timing import calibrate_loops, time_values
 
 _WARMUPS, _VALUES = 20, 30
@@ -27,16 +28,13 @@ def profile(name: str, content: bytes, threads: int) -> OperatorProfile:
         ParityError: an operator cannot be run alone.
         TargetError: ai-edge-litert is not installed.
     """
-    from ai_edge_litert.tools import flatbuffer_utils
-
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    model = read_model(content)
     times: dict[tuple[str, str], float] = {}
     for position, operator in enumerate(model.subgraphs[0].operators):
-        kind = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
-        alone = flatbuffer_utils.convert_object_to_bytearray(_only(model, operator))
-        tensor = model.subgraphs[0].tensors[operator.outputs[0]]
-        label = f"{position} {tensor.name.decode('utf-8', 'replace').split(';')[-1]}"
-        times[label, kind] = _median_s(bytes(alone), threads)
+        kind = operator_name(model, operator)
+        outputs = [tensor_name(model.subgraphs[0].tensors[index]) for index in operator.outputs]
+        label = f"{position} {outputs[0].split(';')[-1] if outputs else kind}"
+        times[label, kind] = _median_s(write_model(_only(model, operator)), threads)
     return OperatorProfile(
         artifact=name,
         method=f"each operator in a separate model, median of {_VALUES} values, including the cost of a call",
@@ -48,7 +46,7 @@ def _only(model: Any, operator: Any) -> Any:
     """Returns a model that only contains one operator and its weights."""
     alone = copy.copy(model)
     graph = copy.copy(model.subgraphs[0])
-    constants = {i for i in operator.inputs if i >= 0 and _data(model, graph.tensors[i]) is not None}
+    constants = {i for i in operator.inputs if i >= 0 and is_constant(model, graph.tensors[i])}
     kept = {*(i for i in operator.inputs if i >= 0), *operator.outputs}
     order = sorted(kept)
     places = {index: place for place, index in enumerate(order)}
@@ -69,13 +67,8 @@ def _only(model: Any, operator: Any) -> Any:
     return alone
 
 
-def _data(model: Any, tensor: Any) -> Any:
-    data = model.buffers[tensor.buffer].data
-    return data if data is not None and len(data) else None
-
-
 def _median_s(content: bytes, threads: int) -> float:
-    interpreter = open_interpreter(content, threads)
+    interpreter = open_interpreter(content, num_threads=threads)
     rng = np.random.default_rng(0)
     for detail in interpreter.get_input_details():
         # Integers may be positions in a table, of which only 0 is certain to exist.

@@ -181,8 +181,7 @@ def _opener(load: Load) -> Callable[[], Call]:
     def open_artifact() -> Call:
         assert load.format is not None  # noqa: S101 - an artifact has a format
         runner = open_runner(Path(load.path), load.format, num_threads=load.threads, batch=load.batch)
-        ready = _ready(load, runner, feed)
-        return lambda: runner.run(ready)
+        return runner.prepare(_ready(load, runner, feed))
 
     return open_artifact
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pocketvae.errors import missing_package
+from pocketvae.formats.damage import refusing_damage
+from pocketvae.formats.onnx.model import constants, element_count, load_model
 from pocketvae.layer_precision import Granularity, LayerPrecision
 
 _WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul", "ConvInteger", "MatMulInteger"})
@@ -14,23 +15,22 @@ _UNPACKING = frozenset({"DequantizeLinear", "Cast", "Transpose", "Reshape", "Ide
 
 
 def read_onnx_layers(content: bytes) -> tuple[LayerPrecision, ...]:
-    """Returns the layers with constant weights, in graph order."""
-    try:
-        import onnx
-    except ImportError as e:
-        raise missing_package("onnx", "export") from e
-    graph = onnx.load_from_string(content).graph
-    reader = _Reader(graph)
-    found = [reader.layer(node) for node in graph.node if node.op_type in _WEIGHTED]
+    """Returns the layers with constant weights, in graph order.
+
+    Raises:
+        ManifestError: the file is damaged.
+        TargetError: onnx is not installed.
+    """
+    graph = load_model(content).graph
+    with refusing_damage("the ONNX file", "layers"):
+        reader = _Reader(graph)
+        found = [reader.layer(node) for node in graph.node if node.op_type in _WEIGHTED]
     return tuple(layer for layer in found if layer is not None)
 
 
 class _Reader:
     def __init__(self, graph: Any) -> None:
-        self._constants = {tensor.name: tensor for tensor in graph.initializer}
-        self._constants |= {
-            node.output[0]: node.attribute[0].t for node in graph.node if node.op_type == "Constant" and node.attribute
-        }
+        self._constants = constants(graph)
         self._made_by = {name: node for node in graph.node for name in node.output}
         self._users: dict[str, list[Any]] = {}
         for node in graph.node:
@@ -46,7 +46,7 @@ class _Reader:
         tensor, scale = self._stored(weights[0])
         sizes = [self._constant(name) for name in (weights[0], *node.input[2:3])]
         integers = node.op_type.endswith("Integer")
-        count = sum(int(np.prod(item.dims)) for item in sizes[: 1 if integers else 2] if item is not None)
+        count = sum(element_count(item) for item in sizes[: 1 if integers else 2] if item is not None)
         return LayerPrecision(
             name=node.name or node.output[0],
             operator=node.op_type,
@@ -57,10 +57,13 @@ class _Reader:
         )
 
     def _constant(self, name: str) -> Any | None:
+        # In a damaged file nodes may feed one another.
+        seen: set[str] = set()
         while name not in self._constants:
             maker = self._made_by.get(name)
-            if maker is None or maker.op_type not in _UNPACKING:
+            if maker is None or maker.op_type not in _UNPACKING or name in seen:
                 return None
+            seen.add(name)
             name = maker.input[0]
         return self._constants[name]
 
@@ -94,7 +97,7 @@ class _Reader:
 def _granularity(scale: Any | None) -> Granularity:
     if scale is None:
         return Granularity.NONE
-    return Granularity.PER_CHANNEL if int(np.prod(scale.dims)) > 1 else Granularity.PER_TENSOR
+    return Granularity.PER_CHANNEL if element_count(scale) > 1 else Granularity.PER_TENSOR
 
 
 def _type_name(data_type: int) -> str:

@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
-import numpy as np
-
-from pocketvae.errors import missing_package
+from pocketvae.formats.tflite.model import (
+    dtype_name,
+    is_constant,
+    is_quantized,
+    operator_name,
+    read_model,
+    tensor_name,
+    tensor_shape,
+)
 from pocketvae.layer_precision import Granularity, LayerPrecision
 
 _WEIGHTED = frozenset({"FULLY_CONNECTED", "CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "CONV_3D", "BATCH_MATMUL"})
@@ -15,50 +22,52 @@ _WEIGHTS_FIRST = frozenset({"TRANSPOSE_CONV"})
 
 
 def read_tflite_layers(content: bytes) -> tuple[LayerPrecision, ...]:
-    """Returns the layers with constant weights of every subgraph's first copy, in graph order."""
-    try:
-        from ai_edge_litert import schema_py_generated as schema
-        from ai_edge_litert.tools import flatbuffer_utils
-    except ImportError as e:
-        raise missing_package("ai-edge-litert", "run") from e
-    names = {value: name.lower() for name, value in vars(schema.TensorType).items() if isinstance(value, int)}
-    model = flatbuffer_utils.read_model_from_bytearray(bytearray(content))
+    """Returns the layers with constant weights of the main subgraph, in graph order.
+
+    Raises:
+        ManifestError: the file is damaged.
+        TargetError: ai-edge-litert is not installed.
+    """
+    model = read_model(content)
     graph = model.subgraphs[0]
     made_by = {index: operator for operator in graph.operators for index in operator.outputs}
-    layers = []
-    for operator in graph.operators:
-        kind = flatbuffer_utils.opcode_to_name(model, operator.opcodeIndex)
-        if kind not in _WEIGHTED:
-            continue
-        constants = [_constant(model, graph, made_by, index) for index in operator.inputs]
-        weights = [index for index in constants if index is not None]
-        if not weights:
-            continue
-        largest = max(weights, key=lambda index: _size(graph, index))
-        moving = [index for index, found in zip(operator.inputs, constants, strict=True) if found is None]
-        moving = [index for index in moving if index >= 0] or [operator.inputs[0]]
-        layers.append(
-            LayerPrecision(
-                name=graph.tensors[operator.outputs[0]].name.decode(),
-                operator=kind,
-                weight_count=sum(_size(graph, index) for index in weights if _is_weight(graph, index, kind)),
-                weights=names[graph.tensors[largest].type],
-                granularity=_granularity(graph.tensors[largest]),
-                activations=names[graph.tensors[moving[0]].type],
-            )
-        )
-    return tuple(layers)
+    weighted = [item for item in graph.operators if item.outputs and operator_name(model, item) in _WEIGHTED]
+    found = [_layer(model, graph, made_by, operator) for operator in weighted]
+    return tuple(layer for layer in found if layer is not None)
+
+
+def _layer(model: Any, graph: Any, made_by: dict[int, Any], operator: Any) -> LayerPrecision | None:
+    """Returns what an operator is, None where its operands are all computed."""
+    kind = operator_name(model, operator)
+    constants = [_constant(model, graph, made_by, index) for index in operator.inputs]
+    weights = [index for index in constants if index is not None]
+    if not weights:
+        return None
+    largest = graph.tensors[max(weights, key=lambda index: _size(graph, index))]
+    computed = [index for index, found in zip(operator.inputs, constants, strict=True) if found is None]
+    moving = next(index for index in (*computed, *operator.inputs) if index >= 0)
+    return LayerPrecision(
+        name=tensor_name(graph.tensors[operator.outputs[0]]),
+        operator=kind,
+        weight_count=sum(_size(graph, index) for index in weights if _is_weight(graph, index, kind)),
+        weights=dtype_name(largest),
+        granularity=_granularity(largest),
+        activations=dtype_name(graph.tensors[moving]),
+    )
 
 
 def _is_weight(graph: Any, index: int, kind: str) -> bool:
     # The output's shape, an operand of transposed convolutions, is a constant of four integers.
-    return not (kind in _WEIGHTS_FIRST and list(graph.tensors[index].shape) == [4])
+    return not (kind in _WEIGHTS_FIRST and tensor_shape(graph.tensors[index]) == (4,))
 
 
 def _constant(model: Any, graph: Any, made_by: dict[int, Any], index: int) -> int | None:
     """Returns the constant behind an input, through the operators that unpack stored weights; None for others."""
-    while index >= 0:
-        if model.buffers[graph.tensors[index].buffer].data is not None:
+    seen: set[int] = set()
+    # In a damaged file operators may feed one another.
+    while index >= 0 and index not in seen:
+        seen.add(index)
+        if is_constant(model, graph.tensors[index]):
             return index
         maker = made_by.get(index)
         if maker is None or len(maker.inputs) != 1 or index in graph.inputs:
@@ -68,11 +77,10 @@ def _constant(model: Any, graph: Any, made_by: dict[int, Any], index: int) -> in
 
 
 def _size(graph: Any, index: int) -> int:
-    return int(np.prod(graph.tensors[index].shape))
+    return math.prod(tensor_shape(graph.tensors[index]))
 
 
 def _granularity(tensor: Any) -> Granularity:
-    scales = tensor.quantization.scale if tensor.quantization is not None else None
-    if scales is None or len(scales) == 0:
+    if not is_quantized(tensor):
         return Granularity.NONE
-    return Granularity.PER_CHANNEL if len(scales) > 1 else Granularity.PER_TENSOR
+    return Granularity.PER_CHANNEL if len(tensor.quantization.scale) > 1 else Granularity.PER_TENSOR

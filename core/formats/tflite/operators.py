@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Any
 
-from pocketvae.errors import ManifestError, missing_package
-from pocketvae.formats.tflite.metadata import root_table
+from pocketvae.formats.tflite.model import dtype_name, is_constant, operator_name, read_model, tensor_shape
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,55 +51,26 @@ def read_operators(content: bytes) -> tuple[tuple[Operator, ...], ...]:
         ManifestError: the file is damaged.
         TargetError: ai-edge-litert is not installed.
     """
-    try:
-        from ai_edge_litert import schema_py_generated as schema
-    except ImportError as e:
-        raise missing_package("ai-edge-litert", "run") from e
-    root_table(content)
-    try:
-        model = schema.Model.GetRootAs(content)
-        graphs = [model.Subgraphs(number) for number in range(model.SubgraphsLength())]
-        return tuple(
-            tuple(_operator(model, graph, graph.Operators(index)) for index in range(graph.OperatorsLength()))
-            for graph in graphs
-        )
-    # The generated readers check nothing: whatever a damaged file makes them do, it is the file's fault.
-    except Exception as e:
-        raise ManifestError(f"the TFLite file is damaged: its operators cannot be read ({type(e).__name__})") from e
+    return operators_of(read_model(content))
+
+
+def operators_of(model: Any) -> tuple[tuple[Operator, ...], ...]:
+    """Returns the same of a model that is read already."""
+    return tuple(tuple(_operator(model, graph, item) for item in graph.operators) for graph in model.subgraphs)
 
 
 def _operator(model: Any, graph: Any, operator: Any) -> Operator:
-    code = model.OperatorCodes(operator.OpcodeIndex())
-    inputs = [operator.Inputs(index) for index in range(operator.InputsLength())]
-    inputs = [index for index in inputs if index >= 0]
-    outputs = [operator.Outputs(index) for index in range(operator.OutputsLength())]
+    inputs = [int(index) for index in operator.inputs if index >= 0]
+    outputs = [int(index) for index in operator.outputs]
     return Operator(
-        name=_name(code),
-        version=code.Version(),
-        inputs=tuple(_tensor(model, graph.Tensors(index)) for index in inputs),
-        outputs=tuple(_tensor(model, graph.Tensors(index)) for index in outputs),
+        name=operator_name(model, operator),
+        version=model.operatorCodes[operator.opcodeIndex].version,
+        inputs=tuple(_tensor(model, graph.tensors[index]) for index in inputs),
+        outputs=tuple(_tensor(model, graph.tensors[index]) for index in outputs),
         input_indices=tuple(inputs),
         output_indices=tuple(outputs),
     )
 
 
-def _name(code: Any) -> str:
-    # Old files have the number in a field of one byte, which stopped being enough.
-    number = max(code.BuiltinCode(), code.DeprecatedBuiltinCode())
-    name = _names("BuiltinOperator").get(number, f"operator {number}")
-    return code.CustomCode().decode("utf-8", errors="replace") if name == "CUSTOM" else name
-
-
 def _tensor(model: Any, tensor: Any) -> Tensor:
-    return Tensor(
-        dtype=_names("TensorType")[tensor.Type()].lower(),
-        shape=tuple(int(tensor.Shape(index)) for index in range(tensor.ShapeLength())),
-        is_constant=model.Buffers(tensor.Buffer()).DataLength() > 0,
-    )
-
-
-@cache
-def _names(enumeration: str) -> dict[int, str]:
-    from ai_edge_litert import schema_py_generated as schema
-
-    return {value: name for name, value in vars(getattr(schema, enumeration)).items() if isinstance(value, int)}
+    return Tensor(dtype=dtype_name(tensor), shape=tensor_shape(tensor), is_constant=is_constant(model, tensor))

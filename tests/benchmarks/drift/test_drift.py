@@ -87,8 +87,8 @@ def test_an_artifact_that_depends_on_its_threads_is_found(tmp_path, bundles):
         def __init__(self, host):
             self.host = host
 
-        def outputs(self, artifact, inputs, **options):
-            found = self.host.outputs(artifact, inputs, **options)
+        def run(self, artifact, inputs, **options):
+            found = self.host.run(artifact, inputs, **options)
             return {name: values + (options["num_threads"] - 1) for name, values in found.items()}
 
     with make_target("host").open(bundle) as run:

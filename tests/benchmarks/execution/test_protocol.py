@@ -31,11 +31,11 @@ class FakeRun(TargetRun):
     def __init__(self, target, bundle):
         self.target, self.host, self.calls = target, HostRun(bundle), 0
 
-    def outputs(self, artifact, inputs, **options):
+    def run(self, artifact, inputs, **options):
         self.calls += 1
         if self.target.error is not None and self.calls > self.target.fail_at:
             raise self.target.error
-        return self.host.outputs(artifact, inputs, **options)
+        return self.host.run(artifact, inputs, **options)
 
     def close(self):
         self.target.closed += 1
@@ -110,4 +110,4 @@ def test_kernels_and_threads_reach_the_runtime(tmp_path, bundles):
     artifact = bundle.manifest.artifacts[0]
     goldens = bundle.goldens(artifact.component)
     with make_target("host").open(bundle) as run, pytest.raises(SpecError, match="num_threads must be at least 1"):
-        run.outputs(artifact, goldens.inputs, num_threads=0)
+        run.run(artifact, goldens.inputs, num_threads=0)

@@ -13,7 +13,7 @@ from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import Culprit
 from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
 from pocketvae.bundle.bundle import open_bundle
-from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.base import Optimizations
 from pocketvae.spec import Component
 from pocketvae.system.files import sha256_file
 
@@ -99,8 +99,8 @@ def test_kernels_are_to_blame_where_the_other_ones_are_right(tmp_path, bundles):
     asked = []
 
     class Faulty:
-        def outputs(self, record, inputs, *, kernels, num_threads):
-            asked.append(kernels)
+        def run(self, record, inputs, *, optimizations, num_threads):
+            asked.append(optimizations)
             return dict(goldens.outputs)
 
     case = Case(
@@ -111,7 +111,7 @@ def test_kernels_are_to_blame_where_the_other_ones_are_right(tmp_path, bundles):
         deviations=Deviations(goldens.outputs, {"image": 1 - goldens.outputs["image"]}, bundle.manifest.vae),
     )
     found = Triangulation(bundle.manifest, Faulty(), 1).diagnose(case)
-    assert (found.culprit, asked) == (Culprit.KERNEL, [Kernels.BUILTIN])
+    assert (found.culprit, asked) == (Culprit.KERNEL, [Optimizations.OFF])
 
 
 @pytest.mark.slow

@@ -167,11 +167,11 @@ def test_a_connection_that_is_lost_keeps_what_was_done(loopback, tmp_path, bundl
     bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
     first, second = bundle.manifest.artifacts
     with make_target(loopback.name).open(bundle) as run:
-        outputs = run.outputs(first, bundle.goldens(first.component).inputs)
+        outputs = run.run(first, bundle.goldens(first.component).inputs)
         loopback.stop()
         for _ in range(2):
             with pytest.raises(TargetError, match="the connection was lost: .*; 1 results are kept, and the same"):
-                run.outputs(second, bundle.goldens(second.component).inputs)
+                run.run(second, bundle.goldens(second.component).inputs)
     assert loopback.left_over() != []
     loopback.start()
     with make_target(loopback.name).open(bundle) as run:
@@ -179,8 +179,8 @@ def test_a_connection_that_is_lost_keeps_what_was_done(loopback, tmp_path, bundl
         inner = run._client.channel._channel
         ask = inner.ask
         monkeypatch.setattr(inner, "ask", lambda request, limit: sent.append(request) or ask(request, limit))
-        again = run.outputs(first, bundle.goldens(first.component).inputs)
-        run.outputs(second, bundle.goldens(second.component).inputs)
+        again = run.run(first, bundle.goldens(first.component).inputs)
+        run.run(second, bundle.goldens(second.component).inputs)
     assert len(sent) == 1
     assert {name: values.tolist() for name, values in again.items()} == {
         name: values.tolist() for name, values in outputs.items()
@@ -209,7 +209,7 @@ def test_one_bundle_is_run_there_once_at_a_time(loopback, tmp_path, bundles):
             TargetError, match=r"another pocketvae is running this bundle on 127\.0\.0\.1: wait until it ends"
         ):
             make_target(loopback.name).open(bundle)
-        assert "image" in run.outputs(first, bundle.goldens(first.component).inputs)
+        assert "image" in run.run(first, bundle.goldens(first.component).inputs)
 
 
 def test_two_users_of_one_machine_keep_their_copies_apart(loopback, tmp_path, bundles, monkeypatch):
@@ -218,7 +218,7 @@ def test_two_users_of_one_machine_keep_their_copies_apart(loopback, tmp_path, bu
     with make_target(loopback.name).open(bundle) as run:
         monkeypatch.setenv("POCKETVAE_CACHE", str(tmp_path / "another"))
         make_target(loopback.name).open(bundle).close()
-        assert "image" in run.outputs(first, bundle.goldens(first.component).inputs)
+        assert "image" in run.run(first, bundle.goldens(first.component).inputs)
     assert loopback.left_over() == []
 
 

@@ -1,5 +1,6 @@
 import json
 import zlib
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -82,6 +83,17 @@ def test_changed_golden_pairs_are_named(lone):
     lone.write_bytes(changed)
     with pytest.raises(ManifestError, match="the golden pairs inside are damaged"):
         open_lone_file(lone).goldens()
+
+
+@pytest.mark.parametrize("size", [2**70, 2**62])
+def test_golden_pairs_larger_than_any_memory_are_refused(lone, size):
+    """The first is no C long; times four bytes, the second was 0 in 64 bits."""
+    found = open_lone_file(lone)
+    goldens = found.record.goldens
+    array = replace(goldens.inputs[0], shape=(goldens.count, size))
+    changed = replace(found.record, goldens=replace(goldens, inputs=(array, *goldens.inputs[1:])))
+    with pytest.raises(ManifestError, match="the golden pairs inside are damaged: the sizes do not match"):
+        replace(found, record=changed).goldens()
 
 
 def test_a_truncated_file_is_refused_or_seen_to_be_changed(lone):

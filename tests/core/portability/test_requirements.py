@@ -74,10 +74,11 @@ def test_a_damaged_file_is_refused(format, bundles, tflite_models):
 
 @pytest.mark.slow
 def test_the_table_has_every_operator_of_an_export_and_agrees_with_its_converter(tiny_bundle):
-    from pocketvae.portability.requirements import _noted_version
+    from pocketvae.formats.tflite.editing import minimum_version
+    from pocketvae.formats.tflite.model import read_model
 
     for file in sorted(tiny_bundle.glob("*.tflite")):
         found = oldest_runtime(Format.TFLITE, file.read_bytes())
         assert "pocketvae's table does not contain" not in found.reason, file.name
-        note = _noted_version(file.read_bytes())
+        note = minimum_version(read_model(file.read_bytes()))
         assert newest([found.version, note or found.version]) == found.version, file.name

@@ -3,9 +3,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketvae import Kernels, open_runner
+from pocketvae import Optimizations, open_runner
 from pocketvae.errors import ParityError, SpecError
-from pocketvae.runtimes.base import dequantize, quantize, run_samples
+from pocketvae.runtimes.base import dequantize, quantize
 from pocketvae.spec import Format, Quantization, TensorSpec
 
 
@@ -42,7 +42,7 @@ def test_floats_are_not_quantized():
 def test_a_runner_computes_what_numpy_does(decoder, bundles):
     z = np.random.default_rng(0).normal(size=(7, bundles.LATENT)).astype(np.float32)
     with open_runner(decoder, Format.ONNX) as runner:
-        images = run_samples(runner, {"z": z})["image"]
+        images = runner.run_samples({"z": z})["image"]
     expected = 1 / (1 + np.exp(-(z @ bundles.right_weight())))
     np.testing.assert_allclose(images.reshape(7, -1), expected, atol=1e-6)
 
@@ -57,7 +57,7 @@ def test_an_open_batch_runs_any_and_fills_the_last_one(tmp_path, bundles):
         with open_runner(path, Format.ONNX, batch=batch) as runner:
             assert (runner.batch, runner.batches) == (batch, ())
             assert runner.inputs["z"].shape == (batch, bundles.LATENT)
-            images = run_samples(runner, {"z": z})["image"]
+            images = runner.run_samples({"z": z})["image"]
         np.testing.assert_allclose(images.reshape(7, -1), expected, atol=1e-6)
 
 
@@ -87,7 +87,7 @@ def test_pixels_are_taken_as_they_are_or_made_of_real_numbers():
 )
 def test_a_feed_that_does_not_fit_is_refused(decoder, feed, message):
     with open_runner(decoder, Format.ONNX) as runner, pytest.raises(SpecError, match=message):
-        runner.infer(feed)
+        runner.run(feed)
 
 
 def test_a_file_that_is_missing_or_foreign_is_refused(tmp_path):
@@ -106,13 +106,13 @@ def test_no_threads_are_refused(decoder):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kernels", Kernels)
-def test_results_are_fresh_arrays(exported, kernels):
+@pytest.mark.parametrize("optimizations", Optimizations)
+def test_results_are_fresh_arrays(exported, optimizations):
     path, format = exported
-    with open_runner(path, format, kernels=kernels) as runner:
-        first = runner.infer({"z": np.zeros((1, 4), np.float32)})["image"]
+    with open_runner(path, format, optimizations=optimizations) as runner:
+        first = runner.run({"z": np.zeros((1, 4), np.float32)})["image"]
         kept = first.copy()
-        second = runner.infer({"z": np.ones((1, 4), np.float32)})["image"]
+        second = runner.run({"z": np.ones((1, 4), np.float32)})["image"]
     assert np.array_equal(first, kept)
     assert not np.array_equal(first, second)
 
@@ -122,8 +122,31 @@ def test_kernels_and_formats_agree(tiny_bundle):
     z = np.random.default_rng(0).normal(size=(5, 4)).astype(np.float32)
     images = []
     for format in Format:
-        for kernels in Kernels:
-            with open_runner(tiny_bundle / f"decoder.float32.{format}", format, kernels=kernels) as runner:
-                images.append(run_samples(runner, {"z": z})["image"])
+        for optimizations in Optimizations:
+            with open_runner(tiny_bundle / f"decoder.float32.{format}", format, optimizations=optimizations) as runner:
+                images.append(runner.run_samples({"z": z})["image"])
     for other in images[1:]:
         np.testing.assert_allclose(images[0], other, atol=1e-5)
+
+
+@pytest.mark.parametrize("format", Format)
+def test_a_file_and_its_bytes_are_the_same_to_a_runner(bundles, tflite_models, tmp_path, format):
+    weight, z = bundles.right_weight(), np.float32([[0.5, 1, -1]])
+    made = bundles.decoder_model(weight).SerializeToString()
+    content = made if format is Format.ONNX else tflite_models.decoder(weight, bundles.SIDE)
+    (tmp_path / "d").write_bytes(content)
+    with open_runner(tmp_path / "d", format) as file, open_runner(content, format) as memory:
+        assert np.array_equal(file.run({"z": z})["image"], memory.run({"z": z})["image"])
+    with pytest.raises(ParityError, match="the file"):
+        open_runner(content[:90], format)
+    with pytest.raises(ParityError, match=r"nowhere\.onnx does not exist"):
+        open_runner(tmp_path / "nowhere.onnx", format)
+
+
+def test_a_prepared_call_is_checked_once_and_returns_what_run_does(bundles):
+    content, z = bundles.decoder_model(bundles.right_weight()).SerializeToString(), np.float32([[0.5, 1, -1]])
+    with open_runner(content, Format.ONNX) as runner:
+        call = runner.prepare({"z": z})
+        assert np.array_equal(call()["image"], runner.run({"z": z})["image"])
+        with pytest.raises(SpecError, match="input 'z' must be"):
+            runner.prepare({"z": z[:, :1]})

@@ -96,9 +96,9 @@ def test_a_batch_is_its_samples(tmp_path, name):
         open_runner(tmp_path / "one.onnx", Format.ONNX) as one,
         open_runner(tmp_path / "any.onnx", Format.ONNX) as any_,
     ):
-        expected = np.concatenate([one.infer({"x": sample[None]})["y"] for sample in x])
-        np.testing.assert_allclose(any_.infer({"x": x})["y"], expected, atol=1e-6)
-        assert np.array_equal(any_.infer({"x": x[:1]})["y"], expected[:1])
+        expected = np.concatenate([one.run({"x": sample[None]})["y"] for sample in x])
+        np.testing.assert_allclose(any_.run({"x": x})["y"], expected, atol=1e-6)
+        assert np.array_equal(any_.run({"x": x[:1]})["y"], expected[:1])
 
 
 MIXING = {

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pocketvae.errors import ExportError
-from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.base import Optimizations
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format, TensorSpec
 
@@ -73,21 +73,21 @@ def widened(tmp_path, content, batches=(1, 3, 8)):
     return path
 
 
-@pytest.mark.parametrize("kernels", Kernels)
+@pytest.mark.parametrize("optimizations", Optimizations)
 @pytest.mark.parametrize("name", APART)
-def test_a_batch_is_its_samples(tmp_path, name, kernels):
+def test_a_batch_is_its_samples(tmp_path, name, optimizations):
     path = widened(tmp_path, convert(APART[name]))
     x = f32(8, *SHAPE[1:])
-    with open_runner(tmp_path / "one.tflite", Format.TFLITE, kernels=kernels) as one:
-        expected = np.concatenate([one.infer({"x": sample[None]})["y"] for sample in x])
+    with open_runner(tmp_path / "one.tflite", Format.TFLITE, optimizations=optimizations) as one:
+        expected = np.concatenate([one.run({"x": sample[None]})["y"] for sample in x])
     assert len(np.unique(expected)) > 1
     for batch in (1, 3, 8):
-        with open_runner(path, Format.TFLITE, kernels=kernels, batch=batch) as runner:
+        with open_runner(path, Format.TFLITE, optimizations=optimizations, batch=batch) as runner:
             assert runner.batches == (1, 3, 8)
             assert runner.outputs["y"].shape == (batch, *expected.shape[1:])
-            found = runner.infer({"x": x[:batch]})["y"]
+            found = runner.run({"x": x[:batch]})["y"]
             # The others can be called too, whatever the runner was opened for.
-            again = runner.infer({"x": x[:1]})["y"]
+            again = runner.run({"x": x[:1]})["y"]
         np.testing.assert_allclose(found, expected[:batch], atol=2e-6)
         np.testing.assert_allclose(again, expected[:1], atol=2e-6)
 
@@ -137,5 +137,5 @@ def test_a_batch_that_a_file_has_not_got_is_refused(tmp_path):
     path = widened(tmp_path, convert(APART["dense"]))
     with pytest.raises(SpecError, match="the file supports batch sizes 1, 3, 8, got 2: pocketvae export --batch adds"):
         open_runner(path, Format.TFLITE, batch=2)
-    with open_runner(path, Format.TFLITE) as runner, pytest.raises(SpecError, match="batches of 1, 3, 8, got 5"):
-        runner.infer({"x": f32(5, *SHAPE[1:])})
+    with open_runner(path, Format.TFLITE) as runner, pytest.raises(SpecError, match="batch sizes 1, 3, 8, got 5"):
+        runner.run({"x": f32(5, *SHAPE[1:])})

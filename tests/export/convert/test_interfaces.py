@@ -11,7 +11,7 @@ from pocketvae.data.pixels import from_pixels, to_pixels
 from pocketvae.errors import SpecError
 from pocketvae.export import ExportConfig, export_run, plan_artifacts
 from pocketvae.export.convert.interfaces import check_images
-from pocketvae.runtimes.base import Kernels, quantize, run_samples
+from pocketvae.runtimes.base import Optimizations, quantize
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, VaeSpec
 
@@ -46,17 +46,17 @@ def test_the_bundle_passes_its_own_verification(bundle):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kernels", Kernels)
+@pytest.mark.parametrize("optimizations", Optimizations)
 @pytest.mark.parametrize("spec", SPECS, ids=names)
-def test_a_batch_is_its_single_calls(bundle, spec, kernels):
+def test_a_batch_is_its_single_calls(bundle, spec, optimizations):
     artifact = bundle.manifest.artifact(spec.filename)
     path, inputs = bundle.artifact_path(artifact), samples(bundle, spec)
     assert artifact.batches == ((1,) if spec in ONE_BATCH else BATCHES)
-    with open_runner(path, spec.format, kernels=kernels) as runner:
-        expected = run_samples(runner, inputs)
+    with open_runner(path, spec.format, optimizations=optimizations) as runner:
+        expected = runner.run_samples(inputs)
     for batch in artifact.batches[1:]:
-        with open_runner(path, spec.format, kernels=kernels, batch=batch) as runner:
-            found = run_samples(runner, inputs)
+        with open_runner(path, spec.format, optimizations=optimizations, batch=batch) as runner:
+            found = runner.run_samples(inputs)
         for name, values in expected.items():
             # Integers must be equal; in floats another order of summation is all that may differ.
             np.testing.assert_allclose(found[name], values, atol=2e-6 if values.dtype == np.float32 else 0)
@@ -75,12 +75,12 @@ def test_pixels_are_the_numbers_of_the_same_artifact_without_them(bundle, spec):
     ):
         image = pixels.inputs.get("x") or pixels.outputs["image"]
         assert (image.dtype, image.quantization, image.shape) == ("uint8", None, (1, 28, 28, 1))
-        expected, found = run_samples(numbers, inputs), run_samples(pixels, inputs)
+        expected, found = numbers.run_samples(inputs), pixels.run_samples(inputs)
         if spec.component is Component.ENCODER:
             raw = to_pixels(inputs["x"][:1])
-            assert np.array_equal(pixels.infer({"x": raw})["z_mean"], numbers.infer({"x": from_pixels(raw)})["z_mean"])
+            assert np.array_equal(pixels.run({"x": raw})["z_mean"], numbers.run({"x": from_pixels(raw)})["z_mean"])
         else:
-            raw = pixels.infer({name: quantize(values[:1], pixels.inputs[name]) for name, values in inputs.items()})
+            raw = pixels.run({name: quantize(values[:1], pixels.inputs[name]) for name, values in inputs.items()})
             assert raw["image"].dtype == np.uint8
     for name, values in expected.items():
         if name == "image":

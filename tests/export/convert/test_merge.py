@@ -7,7 +7,7 @@ from pocketvae.export.convert import noise_onnx, noise_tflite, tflite
 from pocketvae.export.convert.merge import merge
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.portability.requirements import oldest_runtime
-from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.base import Optimizations
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
 
@@ -15,7 +15,7 @@ from pocketvae.spec import Format
 def images_of(path, format, seeds):
     with open_runner(path, format) as runner:
         feeds = [{"seed": np.array([seed], np.int32), "index": np.array([-seed], np.int32)} for seed in seeds]
-        return np.concatenate([runner.infer(feed)["image"] for feed in feeds])
+        return np.concatenate([runner.run(feed)["image"] for feed in feeds])
 
 
 def test_two_onnx_files_become_one(tmp_path, bundles):
@@ -28,7 +28,7 @@ def test_two_onnx_files_become_one(tmp_path, bundles):
     np.testing.assert_allclose(images_of(tmp_path / "g.onnx", Format.ONNX, seeds), expected, atol=1e-6)
 
 
-def test_a_joined_onnx_file_names_one_operator_set(bundles):
+def test_a_merged_onnx_file_names_one_operator_set(bundles):
     decoder = bundles.decoder_model(bundles.right_weight())
     model = onnx.load_from_string(
         merge(Format.ONNX, noise_onnx.build_noise(bundles.LATENT, "z"), decoder.SerializeToString(), "z")
@@ -55,24 +55,24 @@ def test_two_tflite_files_become_one(tiny_bundle, tmp_path, precision):
     (tmp_path / "g.tflite").write_bytes(merge(Format.TFLITE, tflite_noise(4), decoder.read_bytes(), "z"))
     seeds = np.arange(-20, 20)
     z = normal_noise(seeds, -seeds, 4)
-    for kernels in Kernels:
-        with open_runner(decoder, Format.TFLITE, kernels=kernels) as runner:
-            expected = np.concatenate([runner.infer({"z": row[None]})["image"] for row in z])
-        with open_runner(tmp_path / "g.tflite", Format.TFLITE, kernels=kernels) as runner:
+    for optimizations in Optimizations:
+        with open_runner(decoder, Format.TFLITE, optimizations=optimizations) as runner:
+            expected = np.concatenate([runner.run({"z": row[None]})["image"] for row in z])
+        with open_runner(tmp_path / "g.tflite", Format.TFLITE, optimizations=optimizations) as runner:
             assert list(runner.outputs) == ["image"]
             assert sorted(runner.inputs) == ["index", "seed"]
             feeds = [{"seed": seeds[i : i + 1].astype(np.int32)} for i in range(len(z))]
-            found = [runner.infer({**feed, "index": -feed["seed"]})["image"] for feed in feeds]
+            found = [runner.run({**feed, "index": -feed["seed"]})["image"] for feed in feeds]
         # The same operators on the same latents: not one bit may differ.
         assert np.concatenate(found).tobytes() == expected.tobytes()
 
 
 @pytest.mark.slow
-def test_a_joined_tflite_file_needs_the_newer_of_two_runtimes(tiny_bundle):
+def test_a_merged_tflite_file_needs_the_newer_of_two_runtimes(tiny_bundle):
     decoder = (tiny_bundle / "decoder.dynamic_int8.tflite").read_bytes()
     versions = [oldest_runtime(Format.TFLITE, content).version for content in (tflite_noise(4), decoder)]
-    joined = oldest_runtime(Format.TFLITE, merge(Format.TFLITE, tflite_noise(4), decoder, "z")).version
-    assert joined == max(versions, key=lambda version: [int(part) for part in version.split(".")])
+    merged = oldest_runtime(Format.TFLITE, merge(Format.TFLITE, tflite_noise(4), decoder, "z")).version
+    assert merged == max(versions, key=lambda version: [int(part) for part in version.split(".")])
 
 
 @pytest.mark.slow

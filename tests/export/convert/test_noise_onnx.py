@@ -9,7 +9,7 @@ import pytest
 
 from pocketvae.export.convert import noise_onnx, noise_tflite, tflite
 from pocketvae.numerics.noise import normal_noise
-from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.base import Optimizations
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
 
@@ -36,10 +36,10 @@ def test_every_kernel_returns_the_same_bits(format, dim, pairs, tmp_path):
     path = tmp_path / f"noise.{format}"
     path.write_bytes(build(format, dim))
     expected = normal_noise(pairs[:, 0], pairs[:, 1], dim)
-    for kernels in Kernels:
-        with open_runner(path, format, kernels=kernels) as runner:
-            found = [runner.infer({"seed": pair[:1], "index": pair[1:]})["z"] for pair in pairs]
-        assert np.concatenate(found).tobytes() == expected.tobytes(), kernels
+    for optimizations in Optimizations:
+        with open_runner(path, format, optimizations=optimizations) as runner:
+            found = [runner.run({"seed": pair[:1], "index": pair[1:]})["z"] for pair in pairs]
+        assert np.concatenate(found).tobytes() == expected.tobytes(), optimizations
 
 
 def test_the_onnx_graph_is_small_standard_and_the_same_every_time():

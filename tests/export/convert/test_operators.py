@@ -12,7 +12,9 @@ def tflite_file(code, custom=None):
 
     model, operator = schema.ModelT(), schema.OperatorCodeT()
     operator.builtinCode, operator.customCode = code, custom
-    model.operatorCodes = [operator]
+    model.operatorCodes, model.buffers = [operator], [schema.BufferT()]
+    model.subgraphs = [schema.SubGraphT()]
+    model.subgraphs[0].operators = []
     builder = flatbuffers.Builder(0)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

@@ -6,7 +6,7 @@ from onnx import TensorProto, helper
 
 from pocketvae.data.pixels import to_pixels
 from pocketvae.export.convert.pixels_onnx import with_pixels
-from pocketvae.export.quantize.measured import open_content
+from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format
 
 
@@ -20,8 +20,8 @@ def one_operator() -> bytes:
 def test_a_file_rounds_half_a_step_like_the_function(high):
     halves = (np.arange(255, dtype=np.float32)[None] + np.float32(0.5)) * np.float32(high) / np.float32(255)
     content = with_pixels(one_operator(), Component.DECODER, (0.0, high))
-    with open_content(Format.ONNX, content) as runner:
-        found = runner.infer({"z": halves})["image"]
+    with open_runner(content, Format.ONNX) as runner:
+        found = runner.run({"z": halves})["image"]
     np.testing.assert_array_equal(found, to_pixels(halves, (0.0, high)))
     if high != 7.3:
         np.testing.assert_array_equal(found[0], np.arange(1, 256))

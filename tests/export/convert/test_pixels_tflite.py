@@ -5,7 +5,7 @@ import pytest
 
 from pocketvae.data.pixels import to_pixels
 from pocketvae.export.convert.pixels_tflite import with_pixels
-from pocketvae.export.quantize.measured import open_content
+from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format
 
 
@@ -13,8 +13,8 @@ from pocketvae.spec import Component, Format
 def test_a_file_rounds_half_a_step_like_the_function(tflite_models, high):
     halves = (np.arange(255, dtype=np.float32)[None] + np.float32(0.5)) * np.float32(high) / np.float32(255)
     content = with_pixels(tflite_models.one_operator("ABS", shape=(1, 255)), Component.DECODER, (0.0, high))
-    with open_content(Format.TFLITE, content) as runner:
-        found = runner.infer({"z": halves})["image"]
+    with open_runner(content, Format.TFLITE) as runner:
+        found = runner.run({"z": halves})["image"]
     np.testing.assert_array_equal(found, to_pixels(halves, (0.0, high)))
     if high != 7.3:
         np.testing.assert_array_equal(found[0], np.arange(1, 256))

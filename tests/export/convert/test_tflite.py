@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 
-from pocketvae.runtimes.base import run_samples
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format, TensorSpec
 
@@ -33,6 +32,6 @@ def test_a_one_hot_label_counts_as_much_in_integers(tmp_path, integer_interface)
     )
     (tmp_path / "d.tflite").write_bytes(content)
     with open_runner(tmp_path / "d.tflite", Format.TFLITE) as runner:
-        found = run_samples(runner, samples)["image"]
+        found = runner.run_samples(samples)["image"]
     expected = np.concatenate([samples["z"], np.eye(5, dtype=np.float32)[samples["label"]]], axis=1) @ weight
     assert np.abs(found - expected).max() < 0.1

@@ -12,7 +12,7 @@ from pocketvae.export.embed.goldens import Candidates, choose_goldens
 from pocketvae.export.embed.tflite import add_metadata
 from pocketvae.formats.tflite.metadata import metadata_ranges
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.base import Optimizations
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
 
@@ -36,11 +36,11 @@ def test_litert_runs_it_as_before(plain, tmp_path, bundles):
     z = np.random.default_rng(0).normal(size=(1, bundles.LATENT)).astype(np.float32)
     (tmp_path / "a.tflite").write_bytes(plain)
     (tmp_path / "b.tflite").write_bytes(add_metadata(plain, {"one": b"1" * 1000}))
-    for kernels in Kernels:
+    for optimizations in Optimizations:
         images = []
         for name in ("a.tflite", "b.tflite"):
-            with open_runner(tmp_path / name, Format.TFLITE, kernels=kernels) as runner:
-                images.append(runner.infer({"z": z})["image"])
+            with open_runner(tmp_path / name, Format.TFLITE, optimizations=optimizations) as runner:
+                images.append(runner.run({"z": z})["image"])
         assert images[0].tobytes() == images[1].tobytes()
 
 

@@ -7,7 +7,7 @@ import pytest
 from pocketvae.export.quantize import measured
 from pocketvae.export.quantize.measured import error_name, error_ratio_of_errors, errors_of, kernel_spread
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.base import Optimizations
 from pocketvae.spec import Format, VaeSpec
 
 
@@ -50,8 +50,8 @@ def test_errors_are_of_the_goldens_by_output_and_metric():
 
 def test_kernels_are_as_far_apart_as_their_most_different_value(monkeypatch):
     outputs = {
-        Kernels.OPTIMIZED: {"image": np.array([1.0, 2.0, 3.0], np.float32), "z": np.zeros(2, np.float32)},
-        Kernels.BUILTIN: {"image": np.array([1.0, 2.5, 3.1], np.float32), "z": np.zeros(2, np.float32)},
+        Optimizations.ON: {"image": np.array([1.0, 2.0, 3.0], np.float32), "z": np.zeros(2, np.float32)},
+        Optimizations.OFF: {"image": np.array([1.0, 2.5, 3.1], np.float32), "z": np.zeros(2, np.float32)},
     }
     monkeypatch.setattr(measured, "run_content", lambda *arguments: outputs[arguments[-1]])
     source = SimpleNamespace(golden_inputs={"z": np.zeros((3, 1), np.float32)})

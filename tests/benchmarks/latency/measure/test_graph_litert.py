@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 
 from pocketvae.benchmarks.latency.measure import graph_litert, graph_onnx
-from pocketvae.benchmarks.latency.measure.graph_litert import Operator, Tensor, delegated, work
+from pocketvae.benchmarks.latency.measure.graph_litert import work
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import ParityError
-from pocketvae.runtimes.base import Kernels
+from pocketvae.runtimes.base import Optimizations
+from pocketvae.runtimes.delegation import GraphOperator, GraphTensor
 from pocketvae.spec import Component
 
 
 def tensor(*shape):
-    return Tensor(shape=shape, size_bytes=int(np.prod(shape)) * 4)
+    return GraphTensor(shape=shape, size_bytes=int(np.prod(shape)) * 4)
 
 
 @pytest.mark.parametrize(
@@ -28,38 +29,27 @@ def tensor(*shape):
 )
 def test_multiply_adds_of_tflite_operators(kind, inputs, output, expected):
     tensors = {place: tensor(*shape) for place, shape in enumerate([*inputs, output])}
-    operator = Operator(kind=kind, inputs=tuple(range(len(inputs))), outputs=(len(inputs),))
+    operator = GraphOperator(kind=kind, inputs=tuple(range(len(inputs))), outputs=(len(inputs),))
     assert work([operator], tensors, [0, len(inputs)]).multiply_adds == expected
 
 
 def test_weights_are_what_nothing_computes_and_nobody_feeds():
     operators = [
-        Operator(kind="FULLY_CONNECTED", inputs=(0, 1), outputs=(2,)),
-        Operator(kind="LOGISTIC", inputs=(2,), outputs=(3,)),
+        GraphOperator(kind="FULLY_CONNECTED", inputs=(0, 1), outputs=(2,)),
+        GraphOperator(kind="LOGISTIC", inputs=(2,), outputs=(3,)),
     ]
     tensors = {0: tensor(1, 4), 1: tensor(8, 4), 2: tensor(1, 8), 3: tensor(1, 8)}
     found = work(operators, tensors, [0, 3])
     assert (found.multiply_adds, found.weight_bytes, found.transfer_bytes) == (32, 128, 16 + 32)
 
 
-def test_a_delegate_has_what_lies_between_its_ends():
-    operators = [
-        Operator(kind="GATHER", inputs=(0,), outputs=(1,)),
-        Operator(kind="FULLY_CONNECTED", inputs=(1, 9), outputs=(2,)),
-        Operator(kind="LOGISTIC", inputs=(2,), outputs=(3,)),
-        Operator(kind="CAST", inputs=(3,), outputs=(4,)),
-        Operator(kind="DELEGATE", inputs=(1, 9), outputs=(3,)),
-    ]
-    assert delegated(operators) == {1, 2}
-    assert delegated(operators[:4]) == set()
-
-
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "d.onnx").write_bytes(b"nothing")
-    with pytest.raises(ParityError, match="onnxruntime cannot profile"):
-        graph_onnx.profiled_calls(tmp_path / "d.onnx", {}, 1, Kernels.OPTIMIZED, calls=1)
-    with pytest.raises(ParityError, match="LiteRT cannot load"):
-        graph_litert.open_interpreter(b"nothing", 1)
+    with pytest.raises(ParityError, match=r"onnxruntime cannot load .*d\.onnx"):
+        graph_onnx.profiled_calls(tmp_path / "d.onnx", {}, 1, Optimizations.ON, calls=1)
+    (tmp_path / "d.tflite").write_bytes(b"\0\0\0\0TFL3 nothing")
+    with pytest.raises(ParityError, match=r"LiteRT cannot load .*d\.tflite"):
+        graph_litert.examine(tmp_path / "d.tflite", 1)
 
 
 @pytest.mark.slow

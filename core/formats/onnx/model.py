@@ -1,0 +1,73 @@
+"""An ONNX file as a `ModelProto` of the onnx package: reading with checks, and what is looked up in a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.errors import missing_package
+from pocketvae.formats.damage import Damage, refusing_damage
+
+_FILE = "the ONNX file"
+
+
+def load_model(content: bytes) -> Any:
+    """Reads a file.
+
+    Raises:
+        ManifestError: it is damaged, or has no graph.
+        TargetError: onnx is not installed.
+    """
+    try:
+        import onnx
+    except ImportError as e:
+        raise missing_package("onnx", "export") from e
+    with refusing_damage(_FILE, "graph"):
+        model = onnx.load_from_string(content)
+        if not model.HasField("graph"):
+            raise Damage("it has no graph")
+    return model
+
+
+def initializers(graph: Any) -> dict[str, Any]:
+    """Returns a graph's stored tensors by name."""
+    return {tensor.name: tensor for tensor in graph.initializer}
+
+
+def constants(graph: Any) -> dict[str, Any]:
+    """Returns stored tensors and those of nodes `Constant`, by name."""
+    nodes = (node for node in graph.node if node.op_type == "Constant")
+    return initializers(graph) | {
+        node.output[0]: attribute.t for node in nodes for attribute in node.attribute if attribute.name == "value"
+    }
+
+
+def array(tensor: Any) -> npt.NDArray[Any]:
+    """Returns a stored tensor's values."""
+    from onnx import numpy_helper
+
+    values: npt.NDArray[Any] = np.asarray(numpy_helper.to_array(tensor))
+    return values
+
+
+def replace_array(tensor: Any, values: npt.NDArray[Any]) -> None:
+    """Replaces a stored tensor's values and keeps its name."""
+    from onnx import numpy_helper
+
+    tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), tensor.name))
+
+
+def element_count(tensor: Any) -> int:
+    """Returns how many values a stored tensor has."""
+    return int(np.prod(tensor.dims)) if tensor.dims else 1
+
+
+def add_outputs(graph: Any, names: Iterable[str]) -> None:
+    """Makes inner tensors outputs of a graph, those that are not yet."""
+    import onnx
+
+    existing = {output.name for output in graph.output}
+    graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in existing)
