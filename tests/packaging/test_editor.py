@@ -16,7 +16,7 @@ def test_every_module_has_a_stub_that_names_its_file():
     for path, content in stubs.items():
         (statement,) = ast.parse(content).body
         named = ROOT.joinpath(*statement.module.split("."))
-        file = named / "__init__.py" if named.is_dir() else named.with_suffix(".py")
+        file = named / "__init__.py" if (named / "__init__.py").is_file() else named.with_suffix(".py")
         assert file.is_file(), path
         files.add(file)
     assert len(files) == len(stubs)

@@ -405,7 +405,7 @@ def test_a_folder_of_classes_trains_a_conditional_model_and_tells_what_it_left_o
     record = open_run(tmp_path / "run").record
     assert record.vae.label_count == 2
     assert record.metrics["training_images"] + record.metrics["test_images"] == 37 + 5
-    assert any(warning.startswith("left out: ") and "07.png" in warning for warning in record.warnings)
+    assert any(warning.startswith("skipped: ") and "07.png" in warning for warning in record.warnings)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pocketvae.apps import export_site, site_files
 from pocketvae.apps.explorer import web_runtime
 from pocketvae.cli.main import main
 from pocketvae.errors import ManifestError, TargetError
-from pocketvae.system.cache import ONNXRUNTIME_WEB_VERSION
+from pocketvae.system.tools.npm import ONNXRUNTIME_WEB_VERSION
 
 
 @pytest.fixture
