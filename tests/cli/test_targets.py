@@ -107,7 +107,7 @@ def test_a_named_program_that_cannot_be_run_is_told_by_name(name, variable, kind
         program.write_text("no program")
     monkeypatch.setenv(variable, str(program))
     # A long path would be broken by the width of a table.
-    monkeypatch.setenv("COLUMNS", "400")
+    monkeypatch.setattr("pocketvae.cli.terminal._WIDE_COLUMNS", 400)
     assert main(["targets", "list", name]) == 3
     assert f"{variable} names {program}, which is not a program that can run here" in capsys.readouterr().out
 
