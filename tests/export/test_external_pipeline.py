@@ -28,7 +28,7 @@ from pocketvae.export import (
     pipeline,
     plan_artifacts,
 )
-from pocketvae.export.rewrites.names import AUTO, RewriteChoice, NONE
+from pocketvae.export.rewrites.names import AUTO, NONE
 from pocketvae.spec import Component, Format, Likelihood, Precision
 
 pytestmark = pytest.mark.slow
@@ -206,7 +206,7 @@ def test_a_tanh_image_has_its_own_range(models, tmp_path, in_process):
     from pocketvae.benchmarks.report.contact_sheet import contact_rows
 
     # Without rewrites, which are chosen by a race and would give the layers other names.
-    export(tmp_path / "b", decoder=models / "keras3" / "k5.keras", rewrites=RewriteChoice())
+    export(tmp_path / "b", decoder=models / "keras3" / "k5.keras", rewrites=NONE)
     bundle = verified(tmp_path / "b")
     vae = bundle.manifest.vae
     assert (vae.image_range, vae.range_is_strict, vae.likelihood) == ((-1.0, 1.0), True, Likelihood.UNKNOWN)
