@@ -10,7 +10,7 @@ import pocketvae.benchmarks.targets as package
 from pocketvae.benchmarks.execution.target import Target
 from pocketvae.errors import unknown_name
 
-_NO_TARGETS = frozenset({"protocol", "registry"})
+_NO_TARGETS = frozenset({"registry"})
 
 
 @cache
