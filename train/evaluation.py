@@ -108,7 +108,7 @@ class Evaluator:
         Args:
             images: At most 2,048 of them are looked at, evenly spaced.
         """
-        some = images.take(np.linspace(0, len(images) - 1, min(len(images), _VARIANCE_IMAGES)).astype(np.int64))
+        some = images.spaced(_VARIANCE_IMAGES)
         residuals = [
             np.asarray(self._residuals(part.images, part.labels_or_zeros(), self._noise_seed(-1 - number)))
             for number, part in enumerate(_parts(some, _BATCH))

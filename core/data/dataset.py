@@ -66,6 +66,10 @@ class ImageSet:
         """Returns at most `count` images, chosen at random, in their order."""
         return self.take(np.sort(rng.permutation(len(self))[:count]))
 
+    def spaced(self, count: int) -> ImageSet:
+        """Returns at most `count` images, evenly spaced, in their order."""
+        return self.take(np.linspace(0, len(self) - 1, min(len(self), count)).astype(np.intp))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ImageSplits:
