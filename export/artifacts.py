@@ -192,9 +192,11 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
         content = tflite.convert_int16x8(source.graph(fuse=False), source.calibration)
     elif key == (Format.ONNX, Precision.FLOAT32):
         content = source.float32(Format.ONNX)
-    else:
+    elif key == (Format.ONNX, Precision.FLOAT16):
         content = onnx_convert.convert_float16(source.float32(Format.ONNX))
         notes.append("float16 weights, float32 arithmetic")
+    else:
+        raise AssertionError(f"no conversion makes {spec.filename}")
     return _Made(content=content, notes=(*notes, *filter(None, [decision.note()])))
 
 

@@ -113,11 +113,24 @@ def plan_artifacts(
     )
     if not planned and image_dtypes:
         raise SpecError(f"none of the requested artifacts has {' or '.join(image_dtypes)} images")
+    if not planned:
+        raise SpecError(_no_artifact(components or _EVERY_VAE, formats or [*Format], precisions or [*Precision]))
     return planned
 
 
 def _image_dtypes(component: Component, asked: Sequence[ImageDtype] | None) -> tuple[ImageDtype, ...]:
     return tuple(asked) if asked and component.has_image else (ImageDtype.FLOAT32,)
+
+
+def _no_artifact(components: Sequence[Component], formats: Sequence[Format], precisions: Sequence[Precision]) -> str:
+    reasons = {
+        unsupported_reason(format, precision, component)
+        for component in components
+        for format in formats
+        for precision in precisions
+    }
+    what = f"{' or '.join(components)} as {' or '.join(precisions)}"
+    return f"there is no {what}: {'; '.join(sorted(filter(None, reasons)))}"
 
 
 def check_combinations(formats: Sequence[Format] | None, precisions: Sequence[Precision] | None) -> None:

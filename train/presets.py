@@ -104,6 +104,8 @@ def read_toml(path: Path) -> dict[str, object]:
     Raises:
         SpecError: the file is missing or is not valid TOML.
     """
+    if not path.is_file():
+        raise SpecError(f"the configuration {path} does not exist")
     try:
         return tomllib.loads(path.read_text("utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:

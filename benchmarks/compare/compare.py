@@ -48,6 +48,9 @@ def compare_paths(before: Path, after: Path, *, progress: ProgressCallback = ign
     Raises:
         ManifestError: one of the two is neither, is damaged, or they are of different kinds.
     """
+    for path in (before, after):
+        if not path.exists():
+            raise ManifestError(f"{path} does not exist: compare needs two bundles or two results")
     if before.is_dir() != after.is_dir():
         bundle, other = (before, after) if before.is_dir() else (after, before)
         raise ManifestError(f"{bundle} is a bundle but {other} is not: compare two bundles or two results")

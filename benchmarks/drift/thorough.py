@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -17,12 +16,13 @@ from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.errors import ArtifactFault, TargetError
 from pocketvae.progress import ProgressCallback, ignore_progress
+from pocketvae.system.files import StrPath
 
 _SEED = 0
 
 
 def add_thorough(
-    bundle: Path | Bundle,
+    bundle: StrPath | Bundle,
     verification: Verification,
     data: str | None = None,
     *,

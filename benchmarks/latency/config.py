@@ -39,7 +39,7 @@ class Baseline:
 
     def __post_init__(self) -> None:
         if self.margin is not None and not 0 < self.margin <= 1:
-            raise SpecError(f"the margin must be above 0 and at most 100 percent, got {self.margin:.4g}")
+            raise SpecError(f"the margin must be above 0 and at most 100 percent, got {self.margin * 100:.4g}")
 
 
 @dataclass(frozen=True, kw_only=True)

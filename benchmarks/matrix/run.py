@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -20,6 +19,7 @@ from pocketvae.errors import ArtifactFault, TargetError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import Precision
 from pocketvae.system.environment import current_environment
+from pocketvae.system.files import StrPath
 
 _FLOATS = (Precision.FLOAT32, Precision.FLOAT16)
 
@@ -33,7 +33,7 @@ class Matrix:
 
 
 def matrix_bundle(
-    bundle: Path | Bundle, *, targets: Sequence[str], seed: int = 0, progress: ProgressCallback = ignore_progress
+    bundle: StrPath | Bundle, *, targets: Sequence[str], seed: int = 0, progress: ProgressCallback = ignore_progress
 ) -> Matrix:
     """Runs every artifact of a bundle on every target.
 

@@ -21,7 +21,7 @@ from pocketvae.errors import ManifestError, SpecError, TargetError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import Component
 from pocketvae.system.environment import current_environment
-from pocketvae.system.files import write_bytes
+from pocketvae.system.files import StrPath, write_bytes
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,7 +33,7 @@ class Verification:
 
 
 def verify_bundle(
-    bundle: Path | Bundle,
+    bundle: StrPath | Bundle,
     *,
     targets: Sequence[str] = ("host",),
     num_threads: int = 1,
@@ -45,7 +45,7 @@ def verify_bundle(
 
 
 def verify_in_detail(
-    bundle: Path | Bundle,
+    bundle: StrPath | Bundle,
     *,
     targets: Sequence[str] = ("host",),
     num_threads: int = 1,
@@ -199,7 +199,7 @@ class _Verifier:
         self._not_run.append(NotRun(artifact=artifact, target=target.name, reason=reason))
 
 
-def check_limits(bundle: Path | Bundle, config: Path | None = None) -> None:
+def check_limits(bundle: StrPath | Bundle, config: Path | None = None) -> None:
     """Checks limits as `verify_in_detail` does, for callers that do other work before it.
 
     Args:
@@ -214,7 +214,7 @@ def check_limits(bundle: Path | Bundle, config: Path | None = None) -> None:
     read_limits(bundle.path, config).check(bundle.manifest.artifacts)
 
 
-def add_layers(bundle: Path | Bundle, verification: Verification) -> Verification:
+def add_layers(bundle: StrPath | Bundle, verification: Verification) -> Verification:
     """Returns a verification with every artifact that is not float32 compared layer by layer, on this machine.
 
     Args:
@@ -228,7 +228,7 @@ def add_layers(bundle: Path | Bundle, verification: Verification) -> Verificatio
     return replace(verification, result=replace(verification.result, layers=layers))
 
 
-def save_worst(bundle: Path | Bundle, folder: Path, verification: Verification) -> None:
+def save_worst(bundle: StrPath | Bundle, folder: Path, verification: Verification) -> None:
     """Writes every worst input: its arrays as `.npy` and its pictures as `.png`.
 
     Args:

@@ -19,11 +19,11 @@ from pocketvae.reporting.templates import render
 from pocketvae.reporting.text import format_ratio, format_us
 from pocketvae.spec import Component
 from pocketvae.system.environment import Environment
-from pocketvae.system.files import write_text
+from pocketvae.system.files import StrPath, write_text
 
 
 def write_report(
-    bundle: Path | Bundle,
+    bundle: StrPath | Bundle,
     out: Path,
     verify: VerifyResult,
     bench: BenchResult | None = None,

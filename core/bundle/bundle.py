@@ -14,7 +14,7 @@ from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
 from pocketvae.numerics.likelihoods import Observed
 from pocketvae.spec import Component
-from pocketvae.system.files import sha256_file
+from pocketvae.system.files import StrPath, sha256_file
 
 Array = npt.NDArray[np.generic]
 
@@ -117,7 +117,7 @@ def thin(values: npt.NDArray[np.float32], step: int) -> npt.NDArray[np.float32]:
     return values if step == 1 else values.reshape(len(values), -1)[:, ::step]
 
 
-def open_bundle(path: Path) -> Bundle:
+def open_bundle(path: StrPath) -> Bundle:
     """Opens a bundle and checks every recorded file against its hash.
 
     Args:
@@ -126,6 +126,7 @@ def open_bundle(path: Path) -> Bundle:
     Raises:
         ManifestError: the folder is not a bundle, the manifest is damaged or newer, or a file is missing or changed.
     """
+    path = Path(path)
     manifest_path = path / MANIFEST_NAME
     if not manifest_path.is_file():
         raise ManifestError(f"{path} is not a bundle: {MANIFEST_NAME} is missing; create one with pocketvae export")
@@ -135,7 +136,7 @@ def open_bundle(path: Path) -> Bundle:
     return Bundle(path=path, manifest=manifest)
 
 
-def opened(bundle: Path | Bundle) -> Bundle:
+def opened(bundle: StrPath | Bundle) -> Bundle:
     """Returns a bundle that is open as it is and opens one that is a path, so that a command hashes its files once.
 
     Raises:

@@ -10,6 +10,7 @@ from pocketvae.bundle.reference import REFERENCE_NAME, ReferenceImages, read_ref
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
 from pocketvae.spec import STRICT, Component, VaeSpec
+from pocketvae.system.files import StrPath
 
 RUN_NAME = "run.json"
 SCHEMA_VERSION = 1
@@ -69,12 +70,13 @@ def is_run(path: Path) -> bool:
     return (path / RUN_NAME).is_file()
 
 
-def open_run(path: Path) -> Run:
+def open_run(path: StrPath) -> Run:
     """Opens a run directory.
 
     Raises:
         ManifestError: the folder is not a run, its record is damaged or newer, or a model is missing.
     """
+    path = Path(path)
     record_path = path / RUN_NAME
     if not record_path.is_file():
         raise ManifestError(f"{path} is not a run: {RUN_NAME} is missing; create one with pocketvae train")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +17,7 @@ from pocketvae.models.components import Decoder, Encoder, Generator, Model, Prio
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, PriorKind, VaeSpec, parse_choice
+from pocketvae.system.files import StrPath
 
 _RUNTIMES = {Format.TFLITE: "ai_edge_litert", Format.ONNX: "onnxruntime"}
 _Model = TypeVar("_Model", bound=Model)
@@ -132,7 +132,7 @@ class ModelBundle:
         return model
 
 
-def open(path: str | os.PathLike[str]) -> ModelBundle:
+def open(path: StrPath) -> ModelBundle:
     """Opens a bundle for use, after checking every file against its hash.
 
     Args:
@@ -158,6 +158,8 @@ def find_artifact(manifest: Manifest, component: Component, precision: str, form
             component=component, precision=wanted, format=formats[0]
         )  # raises the reason if the combination is not supported
     of_component = [record for record in manifest.artifacts if record.component is component]
+    if not of_component and component is Component.PRIOR:
+        raise ManifestError("the bundle's prior is N(0, I), which needs no file: sample z from it, or use a seed")
     if not of_component:
         raise ManifestError(f"the bundle has no {component}: export it with --components {component}")
     found = [record for record in of_component if record.precision is wanted and record.format in formats]

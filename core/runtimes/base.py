@@ -20,6 +20,7 @@ import numpy.typing as npt
 from pocketvae.data.pixels import from_pixels, to_pixels
 from pocketvae.errors import ParityError, SpecError
 from pocketvae.spec import TensorSpec
+from pocketvae.system.files import StrPath
 
 Array = npt.NDArray[np.generic]
 FloatArray = npt.NDArray[np.float32]
@@ -148,7 +149,7 @@ class Runner(ABC):
         self.close()
 
 
-def read_source(source: Path | bytes) -> tuple[bytes, str]:
+def read_source(source: StrPath | bytes) -> tuple[bytes, str]:
     """Returns a file's bytes, and what it is called in errors.
 
     Raises:
@@ -156,9 +157,10 @@ def read_source(source: Path | bytes) -> tuple[bytes, str]:
     """
     if isinstance(source, bytes):
         return source, UNNAMED
-    if not source.is_file():
-        raise ParityError(f"{source} does not exist")
-    return source.read_bytes(), str(source)
+    path = Path(source)
+    if not path.is_file():
+        raise ParityError(f"{path} does not exist")
+    return path.read_bytes(), str(path)
 
 
 def check_batch(batch: int, batches: tuple[int, ...]) -> None:

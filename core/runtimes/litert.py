@@ -8,7 +8,6 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,6 +16,7 @@ from pocketvae.errors import ParityError, missing_package
 from pocketvae.formats.tflite.metadata import IDENTIFIER
 from pocketvae.runtimes.base import UNNAMED, Array, Optimizations, Runner, check_batch, read_source
 from pocketvae.spec import Quantization, TensorSpec, signature_key
+from pocketvae.system.files import StrPath
 from pocketvae.system.quiet import quiet_stderr
 
 _BATCH_KEY = re.compile(r"batch_\d+")
@@ -84,7 +84,9 @@ def open_interpreter(
 class LiteRtRunner(Runner):
     """Runs one TFLite file with XNNPACK, or with the built-in kernels alone."""
 
-    def __init__(self, source: Path | bytes, *, num_threads: int, optimizations: Optimizations, batch: int = 1) -> None:
+    def __init__(
+        self, source: StrPath | bytes, *, num_threads: int, optimizations: Optimizations, batch: int = 1
+    ) -> None:
         """Loads the file and allocates its tensors.
 
         Raises:

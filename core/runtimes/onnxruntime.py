@@ -10,6 +10,7 @@ from typing import Any, cast
 from pocketvae.errors import ParityError, missing_package
 from pocketvae.runtimes.base import UNNAMED, Array, Optimizations, Runner, check_batch, read_source
 from pocketvae.spec import TensorSpec
+from pocketvae.system.files import StrPath
 
 PROVIDER = "CPUExecutionProvider"
 _DTYPES = {
@@ -70,7 +71,9 @@ def open_session(
 class OnnxRunner(Runner):
     """Runs one ONNX file, single stream, with as many threads as asked for."""
 
-    def __init__(self, source: Path | bytes, *, num_threads: int, optimizations: Optimizations, batch: int = 1) -> None:
+    def __init__(
+        self, source: StrPath | bytes, *, num_threads: int, optimizations: Optimizations, batch: int = 1
+    ) -> None:
         """Loads the file and builds its session.
 
         Raises:

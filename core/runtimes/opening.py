@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pocketvae.errors import SpecError
 from pocketvae.runtimes.base import Optimizations, Runner
 from pocketvae.spec import Format
+from pocketvae.system.files import StrPath
 
 
 def open_runner(
-    source: Path | bytes,
+    source: StrPath | bytes,
     format: Format,
     *,
     num_threads: int = 1,

@@ -16,6 +16,8 @@ from pathlib import Path, PurePosixPath
 
 from pocketvae.errors import DataError, OutputExistsError
 
+StrPath = str | os.PathLike[str]
+
 
 def write_bytes(path: Path, data: bytes) -> None:
     """Writes a file atomically.

@@ -25,6 +25,11 @@ def test_a_named_combination_that_does_not_exist_is_refused_with_the_reason():
         plan_artifacts(None, [Format.ONNX], [Precision.INT16X8])
 
 
+def test_a_component_without_the_precision_is_refused_with_the_reason():
+    with pytest.raises(SpecError, match="there is no sampler as int8 or float16: .*sampler"):
+        plan_artifacts([Component.SAMPLER], None, [Precision.INT8, Precision.FLOAT16])
+
+
 def test_images_are_numbers_unless_pixels_are_asked_for():
     chosen = [Component.DECODER, Component.SAMPLER], [Format.ONNX], [Precision.FLOAT32]
     assert [spec.filename for spec in plan_artifacts(*chosen, [ImageDtype.UINT8])] == [

@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 from pocketvae.benchmarks.latency.config import BenchConfig, Extra
 from pocketvae.benchmarks.latency.measure.examination import Examination, examine_all
@@ -26,6 +25,7 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import PocketVaeError, SpecError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system.environment import Environment, current_environment, logical_cores
+from pocketvae.system.files import StrPath
 
 ROUNDS = 10
 _MOST_VALUES, _FEWEST_VALUES = 300, 30
@@ -55,7 +55,7 @@ class BenchPlan:
 
 
 def bench_bundle(
-    bundle: Path | Bundle, config: BenchConfig | None = None, *, progress: ProgressCallback = ignore_progress
+    bundle: StrPath | Bundle, config: BenchConfig | None = None, *, progress: ProgressCallback = ignore_progress
 ) -> BenchResult:
     """Times every artifact of a bundle and the original.
 
@@ -95,7 +95,7 @@ def bench_planned(plan: BenchPlan, *, progress: ProgressCallback = ignore_progre
     return replace(result, comparison=compare_with_results(result, baseline, config.baseline))
 
 
-def plan_bench(bundle: Path | Bundle, config: BenchConfig) -> BenchPlan:
+def plan_bench(bundle: StrPath | Bundle, config: BenchConfig) -> BenchPlan:
     """Does the checks of `bench_bundle`, for callers that do other work before it, and returns the plan.
 
     Raises:

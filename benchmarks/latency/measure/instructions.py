@@ -1,4 +1,4 @@
-"""Instruction counts of one call from valgrind's callgrind, which are the same in every run, whatever else runs.
+"""Instruction counts of one call from valgrind's callgrind, which hardly differ from run to run, whatever else runs.
 
 valgrind does not support AVX-512, so the runtimes choose their AVX2 kernels there. The count shows how a change
 affects the work of a file, not how long it takes.

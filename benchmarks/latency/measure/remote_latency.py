@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from pocketvae.benchmarks.execution.running import Latency
 from pocketvae.benchmarks.latency.analyse.summary import summarize
@@ -16,12 +15,13 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import SpecError, TargetError, unknown_name
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system.environment import current_environment
+from pocketvae.system.files import StrPath
 
 _VALUES = 200
 
 
 def bench_targets(
-    bundle: Path | Bundle,
+    bundle: StrPath | Bundle,
     targets: Sequence[str],
     config: BenchConfig,
     *,

@@ -201,4 +201,4 @@ def test_sides_of_two_kinds_are_refused(tmp_path, bundles):
 
 def test_a_side_that_is_missing_is_named(tmp_path, capsys):
     assert main(["compare", str(tmp_path / "a.json"), str(tmp_path / "b.json")]) == 2
-    assert "a.json: No such file" in capsys.readouterr().err
+    assert "a.json does not exist: compare needs two bundles or two results" in capsys.readouterr().err

@@ -27,9 +27,9 @@ def test_what_cannot_be_timed_is_refused(values, message):
         BenchConfig(**values)
 
 
-@pytest.mark.parametrize("margin", [0.0, -0.1, 1.5, float("nan")])
-def test_a_margin_that_is_none(margin):
-    with pytest.raises(SpecError, match="margin must be above 0 and at most 100 percent"):
+@pytest.mark.parametrize(("margin", "percent"), [(0.0, "0"), (-0.1, "-10"), (1.5, "150"), (float("nan"), "nan")])
+def test_a_margin_that_is_none(margin, percent):
+    with pytest.raises(SpecError, match=f"margin must be above 0 and at most 100 percent, got {percent}$"):
         Baseline(path=Path("b"), margin=margin)
 
 

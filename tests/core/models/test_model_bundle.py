@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import pocketvae
+from pocketvae.benchmarks import verify_bundle
 from pocketvae.errors import DataError, ManifestError, SpecError
 
 
@@ -16,6 +17,16 @@ def path(tmp_path_factory, bundles):
 def bundle(path):
     with pocketvae.open(path) as opened:
         yield opened
+
+
+def test_paths_may_be_text(path):
+    assert pocketvae.open_bundle(str(path)).path == path
+    assert verify_bundle(str(path)).passed
+
+
+def test_a_standard_normal_prior_needs_no_file(bundle):
+    with pytest.raises(ManifestError, match=r"the bundle's prior is N\(0, I\), which needs no file"):
+        bundle.prior()
 
 
 def test_a_decoder_decodes_like_the_original(bundle):

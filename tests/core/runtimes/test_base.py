@@ -20,6 +20,15 @@ def exported(request, tiny_bundle):
     return tiny_bundle / f"decoder.float32.{request.param}", request.param
 
 
+@pytest.mark.parametrize("kind", [str, bytes])
+def test_a_file_is_named_by_text_or_given_as_bytes(decoder, kind):
+    source = str(decoder) if kind is str else decoder.read_bytes()
+    with open_runner(source, Format.ONNX) as runner:
+        assert list(runner.inputs) == ["z"]
+    with pytest.raises(ParityError, match=r"nothing.onnx does not exist"):
+        open_runner("nothing.onnx", Format.ONNX)
+
+
 @given(
     value=st.floats(-100, 100, width=32),
     scale=st.floats(2.0**-10, 1.0, width=32),
