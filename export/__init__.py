@@ -5,13 +5,13 @@ from typing import TYPE_CHECKING
 from pocketvae.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from pocketvae.export.budgets import Budget
     from pocketvae.export.config import ExportConfig, check_combinations, default_memory_limit_bytes, plan_artifacts
     from pocketvae.export.external.messages import ExternalModels
     from pocketvae.export.external.roles import DecoderOutput
     from pocketvae.export.external_pipeline import export_external_models
     from pocketvae.export.guide.portability_notes import portability_warnings
     from pocketvae.export.pipeline import ExportResult, export_run
-    from pocketvae.export.quantize.budgets import Budget
     from pocketvae.export.quantize.recipe import Recipe, read_recipes
     from pocketvae.export.rewrites.names import Rewrite, RewriteChoice, parse_rewrites
     from pocketvae.keras.custom_code import CustomCode
@@ -32,7 +32,7 @@ _MODULES = {
         "ExportResult",
         "export_run",
     ),
-    "pocketvae.export.quantize.budgets": ("Budget",),
+    "pocketvae.export.budgets": ("Budget",),
     "pocketvae.export.quantize.recipe": (
         "Recipe",
         "read_recipes",

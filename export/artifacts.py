@@ -6,15 +6,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from pocketvae.bundle.manifest import ArtifactRecord, FileRecord, RewriteRecord
+from pocketvae.export.budgets import LimitRules
 from pocketvae.export.convert import merge, noise_onnx, noise_tflite, tflite
-from pocketvae.export.convert import onnx as onnx_convert
 from pocketvae.export.convert.interfaces import show
-from pocketvae.export.quantize.budgets import LimitRules
-from pocketvae.export.quantize.dynamic import quantize_within_budget
+from pocketvae.export.precisions.base import Made
+from pocketvae.export.precisions.registry import export_of
 from pocketvae.export.quantize.measured import error_ratio_of, error_ratio_of_outputs, kernel_spread
-from pocketvae.export.quantize.quantizers import is_searched
 from pocketvae.export.quantize.recipe import Recipe
-from pocketvae.export.quantize.searched import Searched, search_artifact, short_name
 from pocketvae.export.quantize.source import FloatArray, Source
 from pocketvae.export.rewrite_choice import Decision, decide, settle
 from pocketvae.formats.layers import read_layers
@@ -57,7 +55,8 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
         ExportError: the conversion failed.
     """
     made = _made(replace(spec, image_dtype=ImageDtype.FLOAT32), source, rules.for_network(spec))
-    shown = show(made.content, spec, source.vae, batches)
+    mixes_samples = export_of(spec.precision).mixes_samples(spec.format)
+    shown = show(made.content, spec, source.vae, batches, mixes_samples=mixes_samples)
     with open_runner(shown.content, spec.format) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
         found = runner.run_samples(source.golden_inputs, source.vae.image_range)
@@ -89,15 +88,6 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
     )
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Made:
-    """A file with its notes and how its quantization was found."""
-
-    content: bytes
-    notes: tuple[str, ...]
-    searched: Searched | None = None
-
-
 def _rewrites(spec: ArtifactSpec, source: Source) -> tuple[RewriteRecord, ...]:
     if not spec.component.is_composed:
         return decide(spec, source).records
@@ -110,16 +100,16 @@ def _in_order(tensors: tuple[TensorSpec, ...], names: Iterable[str]) -> tuple[Te
     return tuple(sorted(tensors, key=lambda tensor: order.get(tensor.name, len(order))))
 
 
-def _made(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> _Made:
+def _made(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:
     """Returns an artifact's content and notes, made once: a generator reuses the decoder that was made before."""
     if spec.filename not in source.cache:
         make = _compose if spec.component.is_composed else _convert
         source.cache[spec.filename] = make(spec, source, tolerances)
-    made: _Made = source.cache[spec.filename]
+    made: Made = source.cache[spec.filename]
     return made
 
 
-def _compose(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> _Made:
+def _compose(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:
     if spec.component is Component.SAMPLER:
         return _sampler(spec, source)
     latent = replace(spec, component=Component.SAMPLER, precision=Precision.FLOAT32)
@@ -128,10 +118,10 @@ def _compose(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     decoder = _decoder(image, source, tolerances)
     content = merge.merge(spec.format, sampler.content, decoder.content, "z")
     notes = (f"{latent.filename} and {image.filename} in one file", *decoder.notes)
-    return _Made(content=content, notes=notes)
+    return Made(content=content, notes=notes)
 
 
-def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> _Made:
+def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:
     """Returns the decoder's file, or a better one if its search only met the budget on its own goldens."""
     decoder = source.parts[Component.DECODER]
     made = _made(spec, decoder, tolerances)
@@ -144,14 +134,16 @@ def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
         golden_strata=source.golden_strata,
         observed=None,
     )
-    may_change = spec.precision in (Precision.INT8, Precision.DYNAMIC_INT8)
-    if not may_change or error_ratio_of(spec.format, made.content, here, tolerances) <= 1:
+    if (
+        not export_of(spec.precision).may_differ_in_generator
+        or error_ratio_of(spec.format, made.content, here, tolerances) <= 1
+    ):
         return made
     anew = _convert(spec, here, tolerances)
     return replace(anew, notes=("quantized again for the latents of seeds", *anew.notes))
 
 
-def _sampler(spec: ArtifactSpec, source: Source) -> _Made:
+def _sampler(spec: ArtifactSpec, source: Source) -> Made:
     prior = source.parts.get(Component.PRIOR)
     output = "eps" if prior else "z"
     if spec.format is Format.TFLITE:
@@ -161,57 +153,24 @@ def _sampler(spec: ArtifactSpec, source: Source) -> _Made:
     if prior:
         behind = _made(replace(spec, component=Component.PRIOR), prior, ())
         content = merge.merge(spec.format, content, behind.content, output)
-    return _Made(content=content, notes=("noise bit-identical in every runtime",))
+    return Made(content=content, notes=("noise bit-identical in every runtime",))
 
 
-def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> _Made:
-    decision = decide(spec, source)
-    source = replace(source, steps=decision.steps)
-    graph = source.graph()
-    notes = (
-        [f"number of depth-to-space fused into one operator: {graph.fused_shuffles}"] if graph.fused_shuffles else []
-    )
-    if is_searched(spec.precision):
-        searched, decision = _search(spec, source, tolerances, decision)
-        notes += [*searched.notes, *filter(None, [decision.note()])]
-        return _Made(content=searched.content, notes=tuple(notes), searched=searched)
-    key = spec.format, spec.precision
-    if key == (Format.TFLITE, Precision.FLOAT32):
-        content = source.float32(Format.TFLITE)
-    elif key == (Format.TFLITE, Precision.FLOAT16):
-        content = tflite.convert_float16(graph)
-    elif spec.precision is Precision.DYNAMIC_INT8:
-        content, kept = quantize_within_budget(spec.format, source, tolerances)
-        if kept:
-            notes.append(
-                f"weights kept in float to meet the budget: {', '.join(sorted(short_name(name) for name in kept))}"
-            )
-    elif key == (Format.TFLITE, Precision.INT16X8):
-        # TFLite has no 16-bit depth-to-space, so this one has reshape, transpose, reshape.
-        notes.clear()
-        content = tflite.convert_int16x8(source.graph(fuse=False), source.calibration)
-    elif key == (Format.ONNX, Precision.FLOAT32):
-        content = source.float32(Format.ONNX)
-    elif key == (Format.ONNX, Precision.FLOAT16):
-        content = onnx_convert.convert_float16(source.float32(Format.ONNX))
-        notes.append("float16 weights, float32 arithmetic")
-    else:
-        raise AssertionError(f"no conversion makes {spec.filename}")
-    return _Made(content=content, notes=(*notes, *filter(None, [decision.note()])))
+def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:
+    rules, decision = export_of(spec.precision), decide(spec, source)
+    rewritten = replace(source, steps=decision.steps)
+    made = rules.make(spec, rewritten, tolerances)
+    if _may_lose_the_gain(made, spec, source, decision):
+        # The rewrites were timed with every layer in integers. Where the search keeps some in float, the conversions
+        # between integers and floats can cost more than a rewrite gained.
+        stock = rules.make(spec, replace(source, steps=()), tolerances)
+        decision = settle(spec, source, decision, rewritten=made, stock=stock)
+        made = made if decision.steps else stock
+    fused = rewritten.graph().fused_shuffles if rules.has_depth_to_space else 0
+    notes = (f"number of depth-to-space fused into one operator: {fused}",) if fused else ()
+    return replace(made, notes=(*notes, *made.notes, *filter(None, [decision.note()])))
 
 
-def _search(
-    spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...], decision: Decision
-) -> tuple[Searched, Decision]:
-    """Searches for the quantization of the rewritten graph, and of the stock graph if necessary.
-
-    The rewrites were timed with every layer in integers. If the search keeps some in float, the conversions between
-    integers and floats can cost more than a rewrite gained.
-    """
-    recipe = source.recipes.get(spec.filename)
-    searched = search_artifact(spec, source, tolerances, recipe)
-    if recipe is not None or not (decision.is_measured and searched.recipe.float_layers):
-        return searched, decision
-    stock = search_artifact(spec, replace(source, steps=()), tolerances)
-    settled = settle(spec, source, decision, rewritten=searched, stock=stock)
-    return (searched if settled.steps else stock), settled
+def _may_lose_the_gain(made: Made, spec: ArtifactSpec, source: Source, decision: Decision) -> bool:
+    keeps_floats = made.searched is not None and bool(made.searched.recipe.float_layers)
+    return keeps_floats and decision.is_measured and spec.filename not in source.recipes

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from pocketvae.errors import SpecError
-from pocketvae.export.quantize.budgets import DEFAULT_BUDGET, Budget
+from pocketvae.export.budgets import DEFAULT_BUDGET, Budget
 from pocketvae.export.quantize.recipe import Recipe, recipe_name
 from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.processes.guard import machine_bytes

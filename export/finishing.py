@@ -6,10 +6,10 @@ from dataclasses import replace
 
 from pocketvae.bundle.manifest import FileRecord
 from pocketvae.export.artifacts import Artifact
+from pocketvae.export.budgets import without_images
 from pocketvae.export.embed.embedding import Statement, Unembedded, embed
 from pocketvae.export.embed.goldens import Candidates
 from pocketvae.export.original.composed import with_parts
-from pocketvae.export.quantize.budgets import without_images
 from pocketvae.export.quantize.source import Source
 
 

@@ -6,9 +6,9 @@ import enum
 from dataclasses import dataclass, field
 
 from pocketvae.bundle.manifest import ArtifactRecord, Stratum
+from pocketvae.export.budgets import LimitRules
 from pocketvae.export.embed.embedding import Statement
 from pocketvae.export.original.goldens import NoiseFloor
-from pocketvae.export.quantize.budgets import LimitRules
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode

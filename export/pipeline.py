@@ -25,6 +25,7 @@ from pocketvae.bundle.reference import REFERENCE_NAME
 from pocketvae.bundle.run import Run, open_run
 from pocketvae.documents import encode, encode_line
 from pocketvae.errors import ExportError, NoSpaceError, PocketVaeError, SpecError
+from pocketvae.export.budgets import LimitRules
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.convert.interfaces import check_images
 from pocketvae.export.embed.embedding import Statement
@@ -33,7 +34,6 @@ from pocketvae.export.guide.card import model_card
 from pocketvae.export.messages import Converted, ConvertJob, Prepared, WorkerSetup
 from pocketvae.export.original.composed import with_parts
 from pocketvae.export.preparation import other_way, prepare
-from pocketvae.export.quantize.budgets import LimitRules
 from pocketvae.export.quantize.recipe import recipe_name
 from pocketvae.export.subject import Subject
 from pocketvae.export.worker import SETUP_NAME, array_path

@@ -11,13 +11,10 @@ import numpy.typing as npt
 
 from pocketvae.bundle.manifest import RewriteRecord
 from pocketvae.errors import ExportError, PocketVaeError
-from pocketvae.export.convert import tflite
-from pocketvae.export.quantize import onnx as onnx_quantize
-from pocketvae.export.quantize import tflite as tflite_quantize
-from pocketvae.export.quantize.budgets import tolerances
+from pocketvae.export.budgets import tolerances
+from pocketvae.export.precisions.base import Made, PrecisionExport
+from pocketvae.export.precisions.registry import export_of
 from pocketvae.export.quantize.recipe import Recipe, recipe_name
-from pocketvae.export.quantize.search import QuantizationPlan
-from pocketvae.export.quantize.searched import Searched
 from pocketvae.export.quantize.source import Source
 from pocketvae.export.rewrites import paired_timing
 from pocketvae.export.rewrites.catalogue import apply_steps
@@ -30,13 +27,9 @@ Steps = tuple[Step, ...]
 
 # A rewrite may gain only once another is kept, so what was dropped is tried once more.
 _PASSES = 2
-# A plain quantization that is timed needs ranges that are about right.
-_CALIBRATION_SAMPLES = 16
 _BY_NAME = "requested by name"
 _LAYERS_IN_FLOAT = "not faster when the search keeps layers in float"
 _OVER_BUDGET = "the stock form meets the budget, this one does not"
-# Both run the same kernels on the same types, so that they are timed once.
-_TIMED_AS = {Precision.FLOAT16: Precision.FLOAT32, Precision.INT8_IO: Precision.INT8}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,7 +71,7 @@ def decide(spec: ArtifactSpec, source: Source) -> Decision:
     return decision
 
 
-def settle(spec: ArtifactSpec, source: Source, decision: Decision, *, rewritten: Searched, stock: Searched) -> Decision:
+def settle(spec: ArtifactSpec, source: Source, decision: Decision, *, rewritten: Made, stock: Made) -> Decision:
     """Returns the decision after both forms were quantized in full; it also holds for what runs like the artifact.
 
     Args:
@@ -89,7 +82,7 @@ def settle(spec: ArtifactSpec, source: Source, decision: Decision, *, rewritten:
         stock: What it found for the stock graph.
     """
     compared = _time_in_pairs(spec.format, source, stock.content, rewritten.content)
-    holds = rewritten.record.chosen.error_ratio <= 1 or stock.record.chosen.error_ratio > 1
+    holds = _meets_budget(rewritten) or not _meets_budget(stock)
     if compared.is_worthwhile and holds:
         settled = replace(decision, speedup=compared.speedup)
     else:
@@ -100,9 +93,13 @@ def settle(spec: ArtifactSpec, source: Source, decision: Decision, *, rewritten:
     return settled
 
 
+def _meets_budget(made: Made) -> bool:
+    return made.searched is not None and made.searched.record.chosen.error_ratio <= 1
+
+
 def _timed_as(spec: ArtifactSpec) -> tuple[ArtifactSpec, str]:
     """Returns the artifact whose decision holds for this one, and the decision's key."""
-    precision = _TIMED_AS.get(spec.precision, spec.precision)
+    precision = export_of(spec.precision).timed_as or spec.precision
     timed = replace(spec, precision=precision, image_dtype=ImageDtype.FLOAT32)
     return timed, f"rewrites of {timed.filename}"
 
@@ -148,11 +145,11 @@ class _Contest:
         """Returns the steps that find something to rewrite, with the number of places."""
         found = {}
         for rewrite in self.source.rewrites.considered:
-            if rewrite is Rewrite.NARROW_CONVOLUTION and self.spec.precision is Precision.INT16X8:
-                continue  # TFLite has no 16-bit depth-to-space
+            if rewrite is Rewrite.NARROW_CONVOLUTION and not self._rules.has_depth_to_space:
+                continue
             for form in FORMS[rewrite]:
                 step = Step(rewrite=rewrite, form=form)
-                (count,) = apply_steps(self.source.graph(fuse=self._fuse), (step,)).places
+                (count,) = apply_steps(self.source.graph(fuse=self._rules.has_depth_to_space), (step,)).places
                 if count:
                     found[step] = count
         return found
@@ -214,28 +211,13 @@ class _Contest:
 
     def _content(self, steps: Steps, *, as_float: bool = False) -> bytes:
         source = replace(self.source, steps=steps)
-        if as_float or self.spec.precision is Precision.FLOAT32:
-            return source.float32(self.spec.format, fuse=self._fuse)
-        return source.once(f"plain {self.spec.filename}", lambda: self._plain(source))
-
-    def _plain(self, source: Source) -> bytes:
-        """Converts as fast as possible to what runs like the artifact: quantized without a search."""
-        precision, graph = self.spec.precision, source.graph(fuse=self._fuse)
-        few = {name: values[:_CALIBRATION_SAMPLES] for name, values in source.calibration.items()}
-        if self.spec.format is Format.TFLITE:
-            if precision is Precision.DYNAMIC_INT8:
-                return tflite.convert_dynamic_int8(graph)
-            if precision is Precision.INT16X8:
-                return tflite.convert_int16x8(graph, few)
-            return tflite_quantize.quantize(tflite_quantize.calibrate(graph, few), QuantizationPlan())
-        content = source.float32(Format.ONNX)
-        if precision is Precision.DYNAMIC_INT8:
-            return onnx_quantize.quantize_dynamic(content)
-        return onnx_quantize.quantize_static(onnx_quantize.calibrate(content, few), QuantizationPlan())
+        if as_float:
+            return source.float32(self.spec.format, fuse=self._rules.has_depth_to_space)
+        return source.once(f"plain {self.spec.filename}", lambda: self._rules.make_plain(self.spec.format, source))
 
     @property
-    def _fuse(self) -> bool:
-        return self.spec.precision is not Precision.INT16X8
+    def _rules(self) -> PrecisionExport:
+        return export_of(self.spec.precision)
 
 
 def _reason(compared: paired_timing.Comparison) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from pocketvae.errors import SpecError
 from pocketvae.export.convert import batches_onnx, batches_tflite, pixels_onnx, pixels_tflite
-from pocketvae.spec import ArtifactSpec, Format, ImageDtype, Precision, VaeSpec
+from pocketvae.spec import ArtifactSpec, Format, ImageDtype, VaeSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +28,9 @@ class Shown:
     notes: tuple[str, ...]
 
 
-def show(content: bytes, spec: ArtifactSpec, vae: VaeSpec, batches: tuple[int, ...]) -> Shown:
+def show(
+    content: bytes, spec: ArtifactSpec, vae: VaeSpec, batches: tuple[int, ...], *, mixes_samples: bool = False
+) -> Shown:
     """Gives a file with batch size 1 and float32 images the requested interface.
 
     Args:
@@ -36,6 +38,7 @@ def show(content: bytes, spec: ArtifactSpec, vae: VaeSpec, batches: tuple[int, .
         spec: Specifies how images are stored.
         vae: Specifies the range of images.
         batches: Batch sizes, starting with 1.
+        mixes_samples: Whether a sample's result depends on the others in the same call.
 
     Raises:
         ExportError: an operator mixes samples; the message names it.
@@ -48,8 +51,7 @@ def show(content: bytes, spec: ArtifactSpec, vae: VaeSpec, batches: tuple[int, .
         notes.append("images are pixels, 0 to 255")
     if batches == (1,):
         return Shown(content=content, batches=batches, notes=tuple(notes))
-    if spec.format is Format.ONNX and spec.precision is Precision.DYNAMIC_INT8:
-        # A sample's result would depend on the others in the same call.
+    if mixes_samples:
         notes.append("only batch size 1: ONNX determines the range of activations over all samples of a call")
         return Shown(content=content, batches=(1,), notes=tuple(notes))
     wide = batches_tflite.add_batches(content, batches) if is_tflite else batches_onnx.open_batch(content)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
@@ -15,11 +16,17 @@ from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.source import Inputs, Source
 from pocketvae.runtimes.base import Array
 from pocketvae.runtimes.taps import tap
-from pocketvae.spec import ArtifactSpec, Format, Precision
+from pocketvae.spec import Format
 
 
 class Quantizer(ABC):
-    """Quantizes one component to one format with the ranges of one set of calibration samples."""
+    """Quantizes one component to one format with the ranges of one set of calibration samples.
+
+    Attributes:
+        format: The format of its files.
+    """
+
+    format: ClassVar[Format]
 
     def __init__(self, source: Source, calibration: Inputs) -> None:
         """Stores the source; calibration happens on first use."""
@@ -54,6 +61,8 @@ class Quantizer(ABC):
 
 class TfliteQuantizer(Quantizer):
     """Quantizes with TensorFlow's quantizer."""
+
+    format = Format.TFLITE
 
     def __init__(self, source: Source, calibration: Inputs, *, integer_interface: bool) -> None:
         """See `Quantizer`.
@@ -102,6 +111,8 @@ class TfliteQuantizer(Quantizer):
 class OnnxQuantizer(Quantizer):
     """Quantizes with onnxruntime's quantizer."""
 
+    format = Format.ONNX
+
     @cached_property
     def calibrated(self) -> onnx_quantize.Calibrated:
         """The float model with its ranges."""
@@ -147,13 +158,8 @@ def _channels_last(values: Array) -> Array:
     return np.moveaxis(values, 1, -1) if values.ndim == 4 else values  # ONNX images are [N, C, H, W]
 
 
-def quantizer_for(spec: ArtifactSpec, source: Source, calibration: Inputs) -> Quantizer:
-    """Returns the quantizer of an int8 artifact."""
-    if spec.format is Format.ONNX:
+def quantizer_for(format: Format, source: Source, calibration: Inputs, *, integer_interface: bool = False) -> Quantizer:
+    """Returns the quantizer of a format; an ONNX file always has a float interface."""
+    if format is Format.ONNX:
         return OnnxQuantizer(source, calibration)
-    return TfliteQuantizer(source, calibration, integer_interface=spec.precision is Precision.INT8_IO)
-
-
-def is_searched(precision: Precision) -> bool:
-    """Whether the quantization of an artifact is searched for."""
-    return precision in (Precision.INT8, Precision.INT8_IO)
+    return TfliteQuantizer(source, calibration, integer_interface=integer_interface)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -14,9 +15,9 @@ from pocketvae.export.quantize.pareto import latencies, pareto_front
 from pocketvae.export.quantize.quantizers import Quantizer, quantizer_for
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.search import MARGIN, QuantizationPlan, Search, Trial
-from pocketvae.export.quantize.source import Source
+from pocketvae.export.quantize.source import Inputs, Source
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import ArtifactSpec, Precision
+from pocketvae.spec import ArtifactSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,24 +38,37 @@ class Searched:
 
 
 def search_artifact(
-    spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...], recipe: Recipe | None = None
+    spec: ArtifactSpec,
+    source: Source,
+    tolerances: tuple[Tolerance, ...],
+    recipe: Recipe | None = None,
+    *,
+    integer_only: bool = False,
 ) -> Searched:
     """Finds the quantization of an int8 artifact, or applies a recipe.
+
+    Args:
+        spec: The artifact.
+        source: The source to make it from.
+        tolerances: What it is held to.
+        recipe: What to apply in place of a search.
+        integer_only: Quantize the interface too and keep no layer in float, for devices without floats.
 
     Raises:
         ExportError: the recipe is for another model.
     """
-    quantizer = quantizer_for(spec, source, source.calibration)
+    new_quantizer = partial(quantizer_for, spec.format, source, integer_interface=integer_only)
+    quantizer = new_quantizer(source.calibration)
     search = Search(quantizer.layers, partial(_attempt, spec, source, tolerances, quantizer))
-    alone = {} if recipe or spec.precision is Precision.INT8_IO else search.sensitivities()
-    best = _best(spec, search, quantizer, recipe)
+    alone = {} if recipe or integer_only else search.sensitivities()
+    best = _best(search, quantizer, recipe, integer_only=integer_only)
     record = SearchRecord(
         trial_count=len(search.trials),
         chosen=_record(best, 0.0),
-        reason=_reason(spec, search, best, recipe),
+        reason=_reason(search, recipe, integer_only=integer_only),
         layers=diagnose_layers(quantizer, best.content, best.plan, source.golden_inputs, alone),
         inputs=clipped_inputs(quantizer.input_ranges(best.content), source.golden_inputs, source.golden_strata),
-        seeds=_seeds(spec, source, tolerances, best),
+        seeds=_seeds(source, tolerances, best, new_quantizer),
     )
     made = Recipe(
         artifact=spec.filename,
@@ -69,12 +83,11 @@ def search_artifact(
     return Searched(content=best.content, notes=_notes(best, quantizer, made), record=record, recipe=made)
 
 
-def _best(spec: ArtifactSpec, search: Search, quantizer: Quantizer, recipe: Recipe | None) -> Trial:
+def _best(search: Search, quantizer: Quantizer, recipe: Recipe | None, *, integer_only: bool) -> Trial:
     if recipe is not None:
         recipe.check_layers(quantizer.layers)
         return search.attempt(recipe.plan)
-    # An integer interface is for devices without floats, so there every layer stays quantized.
-    return search.tune_ranges() if spec.precision is Precision.INT8_IO else search.run()
+    return search.tune_ranges() if integer_only else search.run()
 
 
 def _attempt(
@@ -98,12 +111,15 @@ def _attempt(
     )
 
 
-def _seeds(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...], best: Trial) -> tuple[SeedError, ...]:
+def _seeds(
+    source: Source, tolerances: tuple[Tolerance, ...], best: Trial, new_quantizer: Callable[[Inputs], Quantizer]
+) -> tuple[SeedError, ...]:
     """Returns the errors of the plan with each set of calibration samples, the artifact's own first."""
     found = [SeedError(seed=0, errors=dict(best.errors), error_ratio=best.error_ratio)]
     for seed, calibration in enumerate(source.other_calibrations, start=1):
-        content = quantizer_for(spec, source, calibration).quantize(best.plan)
-        errors = errors_of(run_content(spec.format, content, source.golden_inputs), source, tolerances)
+        quantizer = new_quantizer(calibration)
+        content = quantizer.quantize(best.plan)
+        errors = errors_of(run_content(quantizer.format, content, source.golden_inputs), source, tolerances)
         found.append(SeedError(seed=seed, errors=errors, error_ratio=error_ratio_of_errors(errors, tolerances)))
     return tuple(found)
 
@@ -130,11 +146,11 @@ def _record(trial: Trial, latency_s: float) -> TrialRecord:
     )
 
 
-def _reason(spec: ArtifactSpec, search: Search, best: Trial, recipe: Recipe | None) -> str:
+def _reason(search: Search, recipe: Recipe | None, *, integer_only: bool) -> str:
     if recipe is not None:
         return "as in the recipe"
     held = sum(trial.within_budget for trial in search.trials)
-    if spec.precision is Precision.INT8_IO:
+    if integer_only:
         return f"smallest error on calibration samples of {len(search.trials)} sets of ranges, with no layers in float"
     if held:
         return f"smallest file of the {held} of {len(search.trials)} variants within {MARGIN:.0%} of the budget"

@@ -7,14 +7,14 @@ import pytest
 
 from pocketvae.bundle.manifest import FileRecord
 from pocketvae.export import artifacts
+from pocketvae.export.budgets import LimitRules
 from pocketvae.export.original.goldens import NoiseFloor
-from pocketvae.export.quantize.budgets import LimitRules
 from pocketvae.export.quantize.source import Source
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec
 
 VAE = VaeSpec(image_shape=(2, 2, 1), latent_dim=3)
 DECODER = ArtifactSpec(component=Component.DECODER, precision=Precision.INT8, format=Format.ONNX)
-OWN, NEW = (artifacts._Made(content=content, notes=("note",)) for content in (b"own", b"new"))
+OWN, NEW = (artifacts.Made(content=content, notes=("note",)) for content in (b"own", b"new"))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_an_artifact_is_measured_against_the_limits_that_verify_holds_it_to(bund
     rules = LimitRules(floor=NoiseFloor(float32={"image": 1e-6}, float16={}))
     spec = replace(DECODER, precision=Precision.FLOAT32)
     content = bundles.decoder_model(weight).SerializeToString()
-    monkeypatch.setattr(artifacts, "_made", lambda *_: artifacts._Made(content=content, notes=()))
+    monkeypatch.setattr(artifacts, "_made", lambda *_: artifacts.Made(content=content, notes=()))
     monkeypatch.setattr(artifacts, "_rewrites", lambda *_: ())
     monkeypatch.setattr(artifacts, "kernel_spread", lambda *_: {"image": 5e-6})
     artifact = artifacts.make_artifact(spec, source, rules)

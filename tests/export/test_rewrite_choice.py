@@ -252,4 +252,4 @@ def test_what_was_asked_for_by_name_is_not_raced_again(source, timer):
 
 def found(content, error_ratio):
     chosen = SimpleNamespace(error_ratio=error_ratio)
-    return SimpleNamespace(content=content, record=SimpleNamespace(chosen=chosen))
+    return SimpleNamespace(content=content, searched=SimpleNamespace(record=SimpleNamespace(chosen=chosen)))

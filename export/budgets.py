@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 
 from pocketvae.errors import SpecError
 from pocketvae.export.original.goldens import NoiseFloor
+from pocketvae.export.precisions.base import PixelBudget
+from pocketvae.export.precisions.registry import export_of
 from pocketvae.numerics.metrics import ELBO_CHANGE
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Component, ImageDtype, Precision
@@ -23,13 +25,6 @@ _PIXEL = 1 / 255
 # Nats add up over pixels: 0.1 nats of a 28x28 digit are 1.3e-4 per pixel, and the same per pixel of a larger image.
 _ELBO_NATS = 0.1
 _ELBO_VALUES = 784
-_DECODER_BUDGETS = {
-    Precision.DYNAMIC_INT8: (4.0, 1.0),
-    Precision.INT8: (4.0, 1.0),
-    Precision.INT16X8: (4.0, 1.0),
-    # Integer z and integer pixels: the interface alone rounds z to 1/255 of its range.
-    Precision.INT8_IO: (12.0, 2.0),
-}
 _ENCODER_KL_NATS = 0.1
 
 
@@ -176,8 +171,8 @@ def base_tolerances(
 
 
 def _pixel_tolerances(spec: ArtifactSpec, image_span: float, budget: Budget) -> tuple[Tolerance, ...]:
-    p99, mean = _DECODER_BUDGETS[spec.precision]
-    p99, mean = budget.p99_steps or p99, budget.mean_steps or mean
+    default = _pixel_budget(spec.precision)
+    p99, mean = budget.p99_steps or default.p99_steps, budget.mean_steps or default.mean_steps
     step = _PIXEL * image_span
     unit = "of 255 grey steps" if image_span == 1.0 else f"of 255 grey steps of {step:.3g}"
     return tuple(
@@ -187,8 +182,8 @@ def _pixel_tolerances(spec: ArtifactSpec, image_span: float, budget: Budget) -> 
 
 
 def _elbo_tolerances(spec: ArtifactSpec, budget: Budget, observed_values: int) -> tuple[Tolerance, ...]:
-    """Returns the limit of a decoder's ELBO; an integer image of 256 levels is no probability to take logarithms of."""
-    if spec.component is not Component.DECODER or spec.precision is Precision.INT8_IO or not observed_values:
+    has_elbo = spec.component is Component.DECODER and _pixel_budget(spec.precision).has_elbo
+    if not has_elbo or not observed_values:
         return ()
     limit, source = _ELBO_NATS, f"budget: {_ELBO_NATS:g} nats between the ELBO of the original and of the artifact"
     shared = observed_values / _ELBO_VALUES * _ELBO_NATS
@@ -198,6 +193,13 @@ def _elbo_tolerances(spec: ArtifactSpec, budget: Budget, observed_values: int) -
     if budget.elbo_nats is not None:
         limit, source = budget.elbo_nats, f"budget: {budget.elbo_nats:g} nats of the ELBO, as requested"
     return (Tolerance(output="image", metric=ELBO_CHANGE, limit=limit, source=source),)
+
+
+def _pixel_budget(precision: Precision) -> PixelBudget:
+    budget = export_of(precision).pixel_budget
+    if budget is None:
+        raise AssertionError(f"{precision} is quantized, so that its module must state a budget")
+    return budget
 
 
 def _with_kernels(floor: NoiseFloor, spread: Mapping[str, float]) -> NoiseFloor:
@@ -214,7 +216,7 @@ def _float_tolerance(precision: Precision, output: str, floor: NoiseFloor) -> To
     source = f"{FLOOR_FACTOR:g} x {spread:.1e}, {how}"
     if measured < _SMALLEST_FLOOR:
         source = f"{FLOOR_FACTOR:g} x {spread:.1e}, the smallest spread assumed (measured {measured:.1e})"
-    if precision is Precision.FLOAT16:
+    if export_of(precision).rounds_to_half:
         half = floor.float16[output]
         limit += HALF_FACTOR * half
         source = f"{HALF_FACTOR:g} x {half:.1e}, the original with weights rounded to half precision, plus {source}"

@@ -3,8 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pocketvae.errors import SpecError
-from pocketvae.export.original.goldens import NoiseFloor
-from pocketvae.export.quantize.budgets import (
+from pocketvae.export.budgets import (
     FLOOR_FACTOR,
     Budget,
     LimitRules,
@@ -13,6 +12,7 @@ from pocketvae.export.quantize.budgets import (
     with_pixel_rounding,
     without_images,
 )
+from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.numerics.metrics import ELBO_CHANGE
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision
 

@@ -1,0 +1,28 @@
+"""Int16x8: activations in 16 bits, weights in 8."""
+
+from __future__ import annotations
+
+from pocketvae.export.convert import tflite
+from pocketvae.export.precisions.base import Made, PixelBudget, PrecisionExport, few_samples
+from pocketvae.export.quantize.source import Source
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.spec import ArtifactSpec, Format
+
+
+class Int16x8Export(PrecisionExport):
+    """See `PrecisionExport`."""
+
+    pixel_budget = PixelBudget(p99_steps=4.0, mean_steps=1.0)
+    # TFLite has no 16-bit depth-to-space, so a file has reshape, transpose, reshape.
+    has_depth_to_space = False
+
+    def make(self, spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:
+        """See `PrecisionExport.make`."""
+        return Made(content=tflite.convert_int16x8(source.graph(fuse=False), source.calibration))
+
+    def make_plain(self, format: Format, source: Source) -> bytes:
+        """See `PrecisionExport.make_plain`."""
+        return tflite.convert_int16x8(source.graph(fuse=False), few_samples(source))
+
+
+EXPORT = Int16x8Export()
