@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import ClassVar, Self, TypeVar
 
 from pocketvae.errors import ChannelError, ExportError
 from pocketvae.export.messages import Converted, ConvertJob, LoadJob, Method, Prepared, PrepareJob, Spread, SpreadJob
@@ -17,7 +17,13 @@ _Result = TypeVar("_Result")
 
 
 class WorkerProcess(Client):
-    """A conversion worker in a separate process, started with the first job and again after a crash."""
+    """A conversion worker in a separate process, started with the first job and again after a crash.
+
+    Attributes:
+        program: What to run where no command is given; the working folder is appended.
+    """
+
+    program: ClassVar[Sequence[str]] = (sys.executable, "-m", "pocketvae.export.worker")
 
     def __init__(
         self,
@@ -35,7 +41,7 @@ class WorkerProcess(Client):
             environment: Variables to add to this process's own.
             memory_limit_bytes: Of the worker; it is ended when it uses more.
         """
-        words = [*(command or (sys.executable, "-m", "pocketvae.export.worker")), str(folder)]
+        words = [*(command or self.program), str(folder)]
         self.process = LineProcess(words, environment=environment, memory_limit_bytes=memory_limit_bytes)
         super().__init__(self.process)
 

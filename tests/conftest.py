@@ -26,6 +26,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 TESTS = Path(__file__).parent
 # TensorFlow in the tests themselves and in the two workers of an export.
 _MEMORY_OF_A_PROCESS = 4 << 30
+# A socket's path has at most 107 bytes.
+_LONGEST_SOCKET_FOLDER = 80
 
 
 # Files that train and export most: begun last, one of them would keep a process at work after the others ended.
@@ -85,6 +87,22 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     """Leaves out what a system cannot do."""
     if sys.platform == "win32" and item.get_closest_marker("posix"):
         pytest.skip("Windows has no signals and no bits of files")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _warm_workers(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Conversion workers fork from a process that has imported TensorFlow, which saves the import of each."""
+    if sys.platform != "linux":
+        return
+    from pocketvae.export.worker_process import WorkerProcess
+
+    base = tmp_path_factory.getbasetemp()
+    shared = "PYTEST_XDIST_WORKER" in os.environ
+    folder, owner = (base.parent if shared else base) / "workers", os.getppid() if shared else os.getpid()
+    if len(str(folder)) > _LONGEST_SOCKET_FOLDER:
+        return
+    client = str(TESTS / "warm_workers.py")
+    WorkerProcess.program = (sys.executable, "-I", "-S", client, str(folder), str(owner))
 
 
 @pytest.fixture(scope="session")

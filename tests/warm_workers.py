@@ -1,0 +1,184 @@
+"""Conversion workers of tests, forked from a process that has imported TensorFlow.
+
+An export starts three workers, and the import takes most of a small export's time. What `WorkerProcess` starts here
+is a client of milliseconds, which passes its pipes to a server and ends as the forked worker ends. There is a server
+for each combination of the variables that TensorFlow reads; the first client that needs it starts it. Linux alone
+has what this takes; elsewhere, and in tests of the process itself, workers start as they do for users.
+
+    python warm_workers.py FOLDER OWNER WORK     # the client; OWNER is the process that servers do not outlive
+    python warm_workers.py serve SOCKET OWNER    # the server
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import pathlib
+import signal
+import socket
+import subprocess
+import sys
+
+READ_BY_TENSORFLOW = ("TF_", "XLA_", "KERAS_", "OMP_", "PYTHONPATH")
+# Looked at this often, the owner's end leaves a server behind for no longer.
+_LOOK_S = 1.0
+
+
+def client(folder: str, owner: str, work: str) -> int:
+    """Has a worker forked and ends as it ended: with its code, or by its signal."""
+    with connection(folder, owner) as server:
+        request = {"work": work, "environment": dict(os.environ), "directory": os.getcwd()}
+        socket.send_fds(server, [b"\0"], [0, 1, 2])
+        server.sendall(json.dumps(request).encode() + b"\n")
+        # The pipes' ends must close with the worker's.
+        for number in (0, 1, 2):
+            os.close(number)
+        code = int(server.makefile().readline() or 1)
+    if code < 0:
+        signal.signal(-code, signal.SIG_DFL)
+        os.kill(os.getpid(), -code)
+    return code
+
+
+def connection(folder: str, owner: str) -> socket.socket:
+    """Returns a connection to the server for this environment, which is started if there is none."""
+    read = sorted(item for item in os.environ.items() if item[0].startswith(READ_BY_TENSORFLOW))
+    name = str(abs(hash_of(json.dumps(read))))
+    path = os.path.join(folder, name)
+    pathlib.Path(folder).mkdir(exist_ok=True, parents=True)
+    with pathlib.Path(path + ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        found = socket.socket(socket.AF_UNIX)
+        if not pathlib.Path(path).exists():
+            with pathlib.Path(path + ".log").open("w") as log:
+                command = [sys.executable, os.path.abspath(__file__), "serve", path, owner]
+                subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+            while not pathlib.Path(path).exists():
+                os.sched_yield()
+        found.connect(path)
+    return found
+
+
+def hash_of(text: str) -> int:
+    """Returns the same number in every process, which `hash` does not."""
+    import zlib
+
+    return zlib.crc32(text.encode())
+
+
+def serve(path: str, owner: int) -> int:
+    """Forks a worker for each connection; ends with the owner."""
+    import gc
+    import selectors
+
+    listener = socket.socket(socket.AF_UNIX)
+    listener.bind(path + ".bound")
+    listener.listen(64)
+    # Whoever sees the path can connect; it is answered after the imports.
+    pathlib.Path(path + ".bound").rename(path)
+    import_all()
+    gc.collect()
+    gc.freeze()
+    with selectors.DefaultSelector() as selector:
+        selector.register(listener, selectors.EVENT_READ, None)
+        while is_alive(owner):
+            for key, _ in selector.select(_LOOK_S):
+                if key.fileobj is listener:
+                    accept(listener, selector)
+                else:
+                    key.data(key.fileobj)
+    return 0
+
+
+def accept(listener, selector) -> None:
+    """Forks a worker; its end is told to the client, and the client's end ends it."""
+    import selectors
+
+    asked, _ = listener.accept()
+    _, pipes, _, _ = socket.recv_fds(asked, 1, 3)
+    with asked.makefile("r") as lines:
+        request = json.loads(lines.readline())
+    pid = os.fork()
+    if pid == 0:
+        selector.close()
+        listener.close()
+        asked.close()
+        os._exit(work(request, pipes))
+    for number in pipes:
+        os.close(number)
+    ended = os.pidfd_open(pid)
+
+    def leave(code: int) -> None:
+        selector.unregister(ended)
+        selector.unregister(asked)
+        os.close(ended)
+        with contextlib.suppress(OSError):  # the client may be gone
+            asked.sendall(f"{code}\n".encode())
+        asked.close()
+
+    def reap(_) -> None:
+        leave(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+    def client_ended(_) -> None:
+        os.kill(pid, signal.SIGKILL)
+        reap(_)
+
+    selector.register(ended, selectors.EVENT_READ, reap)
+    selector.register(asked, selectors.EVENT_READ, client_ended)
+
+
+def work(request: dict, pipes: list[int]) -> int:
+    """Is the worker, on the client's pipes and in its environment and directory."""
+    import traceback
+
+    for number, pipe in enumerate(pipes):
+        os.dup2(pipe, number)
+        os.close(pipe)
+    os.environ.clear()
+    os.environ.update(request["environment"])
+    os.chdir(request["directory"])
+    sys.argv = ["worker", request["work"]]
+    from pocketvae.export import worker
+
+    try:
+        code = worker.main()
+    except BaseException:
+        traceback.print_exc()
+        code = 1
+    sys.stdout.flush()
+    sys.stderr.flush()
+    return code
+
+
+def import_all() -> None:
+    """Imports what a worker imports, and starts nothing: threads would not survive the fork."""
+    from pocketvae.keras.io import import_tensorflow
+
+    assert import_tensorflow().lite.TFLiteConverter
+    import onnx  # noqa: F401
+    import onnxruntime  # noqa: F401
+    import tf2onnx.convert  # noqa: F401
+    import tf_keras  # noqa: F401
+    from ai_edge_litert import interpreter  # noqa: F401
+
+    from pocketvae.export import worker  # noqa: F401
+
+    if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
+        import keras  # noqa: F401
+
+
+def is_alive(process: int) -> bool:
+    """Returns whether a process has not ended."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        sys.exit(serve(sys.argv[2], int(sys.argv[3])))
+    sys.exit(client(*sys.argv[1:]))
