@@ -55,6 +55,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--licence", metavar="TEXT", default="", help="licence of the model, recorded in every file")
     parser.add_argument("--author", metavar="TEXT", default="", help="author of the model, recorded in every file")
+    parser.add_argument(
+        "--allow-batch-dependence",
+        action="store_true",
+        help="export a model whose outputs depend on what else is in the batch, as it is for one sample at a time",
+    )
     parser.add_argument("--no-embedded-goldens", action="store_true", help="leave golden pairs out of the files")
     _add_quantization(parser)
     common.add_force(parser)
@@ -131,6 +136,7 @@ def run(arguments: argparse.Namespace) -> int:
         ),
         calibration_seeds=arguments.calibration_seeds,
         recipes=read_recipes(arguments.recipe),
+        allow_batch_dependence=arguments.allow_batch_dependence,
     )
     with Terminal(quiet=arguments.quiet) as terminal:
         result = _export(arguments, config, terminal)

@@ -8,12 +8,13 @@ which maps a version to the function that converts a document of it to the next 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from pocketvae.errors import ManifestError, PocketVaeError
+from pocketvae.errors import ManifestError, NotFiniteError, PocketVaeError
 
 _Document = TypeVar("_Document")
 
@@ -32,10 +33,23 @@ def encode(document: object) -> str:
     """Returns the document as JSON with sorted keys, two-space indents and a final newline.
 
     Raises:
-        ValueError: a number is NaN or infinite, which JSON cannot hold.
+        NotFiniteError: a number is NaN or infinite, which JSON cannot hold; the message says which.
     """
     data = _adapter(type(document)).dump_python(document, mode="json")
+    for where, number in _not_finite(data):
+        raise NotFiniteError(
+            f"every number in a {type(document).__name__} must be JSON compliant, got {number} at {where}"
+        )
     return json.dumps(data, sort_keys=True, indent=2, allow_nan=False) + "\n"
+
+
+def _not_finite(data: Any, where: str = "") -> Iterator[tuple[str, float]]:
+    """Yields the numbers that JSON cannot hold, each with its path."""
+    if isinstance(data, float) and not math.isfinite(data):
+        yield where or "the top level", data
+    items = data.items() if isinstance(data, dict) else enumerate(data) if isinstance(data, list) else ()
+    for name, value in items:
+        yield from _not_finite(value, f"{where}.{name}".lstrip("."))
 
 
 def decode(kind: type[_Document], text: str | bytes, name: str) -> _Document:

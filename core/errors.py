@@ -36,6 +36,10 @@ class ManifestError(PocketVaeError):
     """A document or a bundle is damaged, of another kind, or written by a newer pocketvae."""
 
 
+class NotFiniteError(ManifestError, ValueError):
+    """A document holds a number that is NaN or infinite, which JSON cannot hold."""
+
+
 class ParityError(PocketVaeError):
     """An exported file cannot be compared with the original at all."""
 

@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from pocketvae.bundle.manifest import ArtifactRecord, FileRecord, RewriteRecord
+from pocketvae.errors import ExportError
 from pocketvae.export.budgets import LimitRules
 from pocketvae.export.convert import merge, noise_onnx, noise_tflite, tflite
 from pocketvae.export.convert.interfaces import show
@@ -16,6 +19,7 @@ from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.source import FloatArray, Source
 from pocketvae.export.rewrite_choice import Decision, decide, settle
 from pocketvae.formats.layers import read_layers
+from pocketvae.numerics.ceilings import HALF_MAX
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.lint import lint
 from pocketvae.portability.requirements import oldest_runtime
@@ -54,12 +58,19 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
     Raises:
         ExportError: the conversion failed.
     """
+    if export_of(spec.precision).rounds_to_half and rules.floor.overflow:
+        raise ExportError(
+            f"half precision ends at {HALF_MAX:.0f}: with weights rounded to it, {rules.floor.overflow} of the "
+            f"original returns values that are not finite"
+        )
     made = _made(replace(spec, image_dtype=ImageDtype.FLOAT32), source, rules.for_network(spec))
     mixes_samples = export_of(spec.precision).mixes_samples(spec.format)
     shown = show(made.content, spec, source.vae, batches, mixes_samples=mixes_samples)
     with open_runner(shown.content, spec.format) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
         found = runner.run_samples(source.golden_inputs, source.vae.image_range)
+    if spec.precision.is_float and not all(np.isfinite(values).all() for values in found.values()):
+        raise ExportError("the file returns values that are not finite, which the original does not")
     # Measured before rounding to pixels, which would turn the smallest difference into a whole step.
     spread = kernel_spread(spec.format, made.content, source) if spec.precision.is_float else {}
     record = ArtifactRecord(
@@ -72,7 +83,7 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
         outputs=_in_order(outputs, source.golden_outputs),
         batches=shown.batches,
         tolerances=rules.for_artifact(spec, spread),
-        notes=(*made.notes, *shown.notes),
+        notes=(*made.notes, *shown.notes, *_magnitude_notes(spec, source)),
         rewrites=_rewrites(spec, source),
         requires=oldest_runtime(spec.format, shown.content),
         portability=lint(spec.format, shown.content),
@@ -86,6 +97,12 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
         golden_outputs=found,
         recipe=made.searched.recipe if made.searched else None,
     )
+
+
+def _magnitude_notes(spec: ArtifactSpec, source: Source) -> tuple[str, ...]:
+    """Returns a note where a GPU in half precision, which runs float files, cannot hold the values inside."""
+    parts = (source, *source.parts.values()) if spec.precision.is_float else ()
+    return tuple(note for part in parts if (note := part.magnitude.note))
 
 
 def _rewrites(spec: ArtifactSpec, source: Source) -> tuple[RewriteRecord, ...]:

@@ -9,6 +9,7 @@ from pocketvae.errors import SpecError
 from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.export.precisions.base import PixelBudget
 from pocketvae.export.precisions.registry import export_of
+from pocketvae.numerics.ceilings import float_ceiling
 from pocketvae.numerics.metrics import ELBO_CHANGE
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Component, ImageDtype, Precision
@@ -220,4 +221,7 @@ def _float_tolerance(precision: Precision, output: str, floor: NoiseFloor) -> To
         half = floor.float16[output]
         limit += HALF_FACTOR * half
         source = f"{HALF_FACTOR:g} x {half:.1e}, the original with weights rounded to half precision, plus {source}"
+    most = float_ceiling(precision, output, floor.ranges.get(output, 1.0))
+    if not limit <= most:
+        limit, source = most, f"{most:.1e}, the most that rounding explains, less than {source}"
     return Tolerance(output=output, metric="max_abs", limit=limit, source=source)

@@ -47,6 +47,8 @@ class ExportConfig:
         calibration_seeds: Number of calibration sets that the plan of a quantized artifact is tested with; 1 for only
             its own.
         recipes: Quantization recipe by artifact, in place of a search.
+        allow_batch_dependence: Whether the original's outputs may depend on what else is in the batch; it is then run
+            one sample at a time. By default such an original is refused.
     """
 
     artifacts: tuple[ArtifactSpec, ...]
@@ -61,6 +63,7 @@ class ExportConfig:
     budget: Budget = DEFAULT_BUDGET
     calibration_seeds: int = 3
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
+    allow_batch_dependence: bool = False
 
     def __post_init__(self) -> None:
         if not self.artifacts:

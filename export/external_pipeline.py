@@ -82,7 +82,7 @@ def export_external_models(
             code=models.code,
         )
         result = export_subject(subject, out, config, force=force, progress=progress)
-    return replace(result, doubts=inspection.doubts)
+    return replace(result, doubts=(*inspection.doubts, *result.doubts))
 
 
 def _name(models: ExternalModels) -> str:

@@ -23,12 +23,14 @@ class Method(enum.StrEnum):
         LOAD: Takes `LoadJob` and returns nothing.
         PREPARE: Takes `PrepareJob` and returns one `Prepared` for each component.
         SPREAD: Takes `SpreadJob` and returns one `Spread` for each component.
+        COUPLING: Takes `CouplingJob` and returns one `Coupling` for each component.
         CONVERT: Takes `ConvertJob` and returns `Converted`.
     """
 
     LOAD = "load"
     PREPARE = "prepare"
     SPREAD = "spread"
+    COUPLING = "coupling"
     CONVERT = "convert"
 
 
@@ -78,6 +80,25 @@ class SpreadJob:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CouplingJob:
+    """A job: find the layers of these components, prepared before, that make a sample depend on the others."""
+
+    components: tuple[Component, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coupling:
+    """The first layer of a component where a sample's values depend on the rest of its batch, or on chance.
+
+    Attributes:
+        layer: As text; empty if there is none, or if the component cannot be traced for any batch size.
+    """
+
+    component: Component
+    layer: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Prepared:
     """The result of preparing a component; the arrays are in the working folder.
 
@@ -86,6 +107,7 @@ class Prepared:
         golden_strata: Kinds of golden inputs.
         calibration_strata: Kinds of calibration samples.
         observed_values: Values of one image that golden latents were drawn for; 0 if there is none.
+        coupling: Where a sample depends on the rest of its batch, if that was allowed.
     """
 
     component: Component
@@ -93,6 +115,7 @@ class Prepared:
     golden_strata: tuple[Stratum, ...]
     calibration_strata: tuple[Stratum, ...]
     observed_values: int = 0
+    coupling: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,6 +155,7 @@ class WorkerSetup:
         forms: How user-supplied models are called; empty for a run's.
         code: Which custom code may run.
         rewrites: The rewrites that may be used.
+        one_by_one: Run the original on one sample at a time, since its outputs depend on what else is in the batch.
     """
 
     vae: VaeSpec
@@ -143,3 +167,4 @@ class WorkerSetup:
     forms: dict[Component, ModelForm] = field(default_factory=dict)
     code: CustomCode = NO_CUSTOM_CODE
     rewrites: RewriteChoice = AUTO
+    one_by_one: bool = False

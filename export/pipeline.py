@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -118,6 +118,7 @@ def export_subject(
             forms=subject.forms,
             code=subject.code,
             rewrites=config.rewrites,
+            one_by_one=config.allow_batch_dependence,
         )
         (work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
         components = with_parts(config.components, subject.vae)
@@ -179,7 +180,13 @@ def _convert_all(
     try:
         progress(Progress(stage="exporting", done=0, total=total, detail="goldens of the original"))
         other = WorkerProcess(work, environment=other_way() | flavour, memory_limit_bytes=limit)
-        prepared = prepare(workers[config.formats[0]], other, components, config.time_limit_s)
+        prepared = prepare(
+            workers[config.formats[0]],
+            other,
+            components,
+            config.time_limit_s,
+            allow_batch_dependence=config.allow_batch_dependence,
+        )
         progress(Progress(stage="exporting", done=1, total=total, detail="goldens of the original"))
         with ThreadPoolExecutor(len(workers)) as pool:
             for future in [pool.submit(convert_format, format) for format in workers]:
@@ -272,7 +279,15 @@ class _BundleWriter:
         manifest = replace(manifest, documents=(card, guide, *self._recipes.values()))
         self._remove_work()
         files.write_text(self.bundle / MANIFEST_NAME, encode(manifest))
-        return ExportResult(manifest=manifest, over_budget=over)
+        return ExportResult(manifest=manifest, over_budget=over, doubts=tuple(self._couplings()))
+
+    def _couplings(self) -> Iterator[str]:
+        for component, prepared in self.prepared.items():
+            if prepared.coupling:
+                yield (
+                    f"the {component}'s outputs depend on what else is in the batch, from {prepared.coupling} on: its "
+                    f"files are held to what the original returns for one sample at a time"
+                )
 
     def _artifact(self, converted: Converted) -> ArtifactRecord:
         name = converted.record.name

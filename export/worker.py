@@ -24,6 +24,8 @@ from pocketvae.export.finishing import finish
 from pocketvae.export.messages import (
     Converted,
     ConvertJob,
+    Coupling,
+    CouplingJob,
     LoadJob,
     Method,
     Prepared,
@@ -33,7 +35,8 @@ from pocketvae.export.messages import (
     WorkerSetup,
 )
 from pocketvae.export.original import composed, samples
-from pocketvae.export.original.goldens import NoiseFloor, Original
+from pocketvae.export.original.goldens import FLOOR_SAMPLES, NoiseFloor, Original, thinned
+from pocketvae.export.original.inside import Magnitude
 from pocketvae.export.quantize.source import Source
 from pocketvae.keras.external import load_original
 from pocketvae.keras.io import load_model
@@ -75,6 +78,7 @@ class Worker:
             Method.LOAD: handler(LoadJob, self.load),
             Method.PREPARE: handler(PrepareJob, self.prepare),
             Method.SPREAD: handler(SpreadJob, self.spread),
+            Method.COUPLING: handler(CouplingJob, self.coupling),
             Method.CONVERT: handler(ConvertJob, self.convert),
         }
 
@@ -111,12 +115,13 @@ class Worker:
         seeds = range(self._setup.calibration_seeds)
         calibrations = [self._samples(component, arrays, samples.CALIBRATION, seed) for seed in seeds]
         golden = self._samples(component, arrays, samples.GOLDEN)
-        original = Original(component, self._model(component), self._setup.vae)
+        original = self._original(component)
         outputs = original.golden_outputs(golden.inputs)
         floor = original.noise_floor(golden.inputs, outputs)
         self._floor_path(component).write_text(encode_line(floor), "utf-8")
         self._save(component, {"input": golden.inputs, "output": outputs})
         self._save(component, {calibration_role(seed): calibrations[seed].inputs for seed in seeds})
+        self._measure_magnitude(component, original, golden.inputs, calibrations[0].inputs)
         observed = self._save_observed(arrays, golden) if component is Component.DECODER else 0
         return Prepared(
             component=component,
@@ -152,12 +157,29 @@ class Worker:
         vae = self._setup.vae
         golden = composed.golden_inputs(component, vae, np.random.default_rng([self._setup.seed, _SEEDS_STREAM]))
         noise = composed.with_noise(golden.inputs, vae)
-        halved = self._model(Component.DECODER) if component is Component.GENERATOR else None
-        original = Original(component, self._model(component), vae, halved=halved)
+        original = self._original(component)
         outputs = original.golden_outputs(noise)
         self._save(component, {"input": golden.inputs, "output": outputs})
         floor = replace(original.noise_floor(noise, outputs), exact=composed.is_exact(component, vae))
         return Prepared(component=component, floor=floor, golden_strata=golden.strata, calibration_strata=())
+
+    def _original(self, component: Component) -> Original:
+        halved = self._model(Component.DECODER) if component is Component.GENERATOR else None
+        setup = self._setup
+        return Original(component, self._model(component), setup.vae, halved=halved, one_by_one=setup.one_by_one)
+
+    def _measure_magnitude(self, component: Component, original: Original, *samples: Mapping[str, Any]) -> None:
+        """Writes down how large the values inside an original become on some of these samples."""
+        some = [thinned(inputs, FLOOR_SAMPLES) for inputs in samples]
+        together = {name: np.concatenate([inputs[name] for inputs in some]) for name in some[0]}
+        self._magnitude_path(component).write_text(encode_line(original.inside(together).magnitude(together)), "utf-8")
+
+    def _magnitude_path(self, component: Component) -> Path:
+        return self._folder / f"{component}.magnitude.json"
+
+    def _magnitude(self, component: Component) -> Magnitude:
+        path = self._magnitude_path(component)
+        return decode_line(Magnitude, path.read_bytes()) if path.is_file() else Magnitude()
 
     def _floor_path(self, component: Component) -> Path:
         return self._folder / f"{component}.floor.json"
@@ -170,14 +192,28 @@ class Worker:
         """Runs the originals on the goldens in this process's way."""
         found = []
         for component in job.components:
-            vae = self._setup.vae
-            inputs = self._load(component, "input", [spec.name for spec in vae.inputs(component)])
-            golden = self._load(component, "output", vae.output_names(component))
-            feed = composed.with_noise(inputs, vae) if component.is_composed else inputs
-            ways = Original(component, self._model(component), vae).spreads(feed, golden)
+            golden = self._load(component, "output", self._setup.vae.output_names(component))
+            ways = self._original(component).spreads(self._golden_feed(component), golden)
             ways = {f"{how}, {job.way}": spread for how, spread in ways.items()}
             found.append(Spread(component=component, ways=ways))
         return tuple(found)
+
+    def _golden_feed(self, component: Component) -> dict[str, Any]:
+        """Returns what the original of a component takes for its golden inputs."""
+        vae = self._setup.vae
+        inputs = self._load(component, "input", [spec.name for spec in vae.inputs(component)])
+        return composed.with_noise(inputs, vae) if component.is_composed else inputs
+
+    def coupling(self, job: CouplingJob) -> tuple[Coupling, ...]:
+        """Finds the layers that make a sample depend on the rest of its batch, or on chance."""
+        return tuple(Coupling(component=component, layer=self._coupled(component)) for component in job.components)
+
+    def _coupled(self, component: Component) -> str:
+        feed = self._golden_feed(component)
+        try:
+            return self._original(component).inside(feed).first_coupling(feed)
+        except Exception:  # A model that cannot be traced for any batch size may raise anything.
+            return ""
 
     def _load(self, component: Component, role: str, names: Iterable[str]) -> dict[str, Any]:
         return {name: np.load(array_path(self._folder, component, role, name)) for name in names}
@@ -279,7 +315,9 @@ class Worker:
                 golden_inputs=self._load(component, "input", inputs),
                 golden_outputs=self._load(component, "output", vae.output_names(component)),
                 floor=self._floor(component),
+                magnitude=self._magnitude(component),
                 rewrites=self._setup.rewrites,
+                one_by_one=self._setup.one_by_one,
                 other_calibrations=()
                 if component.is_composed
                 else tuple(

@@ -9,7 +9,18 @@ from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
 from pocketvae.errors import ChannelError, ExportError
-from pocketvae.export.messages import Converted, ConvertJob, LoadJob, Method, Prepared, PrepareJob, Spread, SpreadJob
+from pocketvae.export.messages import (
+    Converted,
+    ConvertJob,
+    Coupling,
+    CouplingJob,
+    LoadJob,
+    Method,
+    Prepared,
+    PrepareJob,
+    Spread,
+    SpreadJob,
+)
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
 
@@ -56,6 +67,10 @@ class WorkerProcess(Client):
     def spread(self, job: SpreadJob, time_limit_s: float) -> tuple[Spread, ...]:
         """Has the originals run in the worker's way; raises as `convert` does."""
         return self._do(Method.SPREAD, job, tuple[Spread, ...], time_limit_s)
+
+    def coupling(self, job: CouplingJob, time_limit_s: float) -> tuple[Coupling, ...]:
+        """Has the layers found that make a sample depend on the rest of its batch; raises as `convert` does."""
+        return self._do(Method.COUPLING, job, tuple[Coupling, ...], time_limit_s)
 
     def convert(self, job: ConvertJob, time_limit_s: float) -> Converted:
         """Has an artifact made.

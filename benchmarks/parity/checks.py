@@ -10,9 +10,12 @@ import numpy as np
 
 from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import Check
+from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import PocketVaeError
+from pocketvae.numerics.ceilings import float_ceiling, output_range
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import FloatArray
+from pocketvae.spec import VaeSpec
 
 # In this order; an artifact that fails one stage does not reach the next.
 LOADS, INTERFACE, RUNS = "loads", "interface", "runs"
@@ -20,6 +23,8 @@ _STAGES = (LOADS, INTERFACE, RUNS)
 # Outputs whose range the manifest records: no runtime may exceed it by more than rounding.
 _BOUNDED = frozenset({"image"})
 _RANGE_SLACK = 1e-6
+# For the rounding of the numbers themselves.
+_CEILING_SLACK = 1.001
 
 
 def fault_checks(artifact: str, target: str, stage: str, problem: str) -> list[Check]:
@@ -104,6 +109,42 @@ def tolerance_check(artifact: str, target: str, tolerance: Tolerance, deviations
         passed=not detail,
         detail=detail,
     )
+
+
+def ceiling_checks(
+    artifact: ArtifactRecord,
+    target: str,
+    tolerances: Sequence[Tolerance],
+    original: Mapping[str, FloatArray],
+    vae: VaeSpec,
+) -> list[Check]:
+    """Returns a failed check for each recorded limit of a float file that exceeds what rounding can explain.
+
+    Older exports gave limits that anything passes to an original that deviates from itself, because it is random or its
+    samples depend on one another. A custom limit is the user's own decision.
+
+    Args:
+        artifact: The artifact's record.
+        target: Where it ran.
+        tolerances: The tolerances in use, custom limits among them.
+        original: The original's outputs `[N, ...]` by name.
+        vae: The interface.
+    """
+    if not artifact.precision.is_float:
+        return []
+    checks = []
+    for limit in tolerances:
+        if limit not in artifact.tolerances or limit.metric != "max_abs" or limit.output not in original:
+            continue
+        span = output_range(limit.output, original[limit.output], vae.range_span)
+        most = float_ceiling(artifact.precision, limit.output, span, artifact.image_dtype)
+        if limit.limit > most * _CEILING_SLACK:
+            problem = (
+                f"its limit of {limit.limit:.2g} passes anything: rounding explains at most {most:.2g}. The original "
+                f"deviated from itself when it was exported ({limit.source}); export it again"
+            )
+            checks.append(structural_check(artifact.name, target, "limit", problem, limit.output))
+    return checks
 
 
 def meets(tolerances: Sequence[Tolerance], deviations: Deviations) -> bool:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pocketvae.benchmarks.parity.artifact import check_artifact
-from pocketvae.benchmarks.parity.checks import attributed
+from pocketvae.benchmarks.parity.checks import attributed, ceiling_checks
 from pocketvae.benchmarks.parity.figures import output_figures
 from pocketvae.benchmarks.parity.layers import layer_reports
 from pocketvae.benchmarks.parity.limits import CONFIG_NAME, Limits, parse_limits
@@ -18,7 +18,9 @@ from pocketvae.benchmarks.targets import Target, TargetRun, make_target
 from pocketvae.bundle.bundle import Bundle, Goldens, opened
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import ManifestError, SpecError, TargetError
+from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component
 from pocketvae.system.environment import current_environment
 from pocketvae.system.files import StrPath, write_bytes
@@ -166,6 +168,8 @@ class _Verifier:
             self._miss(artifact.name, target, str(e))
             return
         self._checks += attributed(checked.checks, target.runtime(artifact))
+        if checked.passed and batch == artifact.batches[0]:
+            self._checks += self._ceiling_checks(artifact, target, tolerances, checked.expected)
         deviations = checked.deviations
         if deviations is None or not in_detail:
             return
@@ -186,6 +190,14 @@ class _Verifier:
             )
             triangulation = Triangulation(self._bundle.manifest, run, self._num_threads)
             self._diagnoses.append(triangulation.diagnose(case))
+
+    def _ceiling_checks(
+        self, artifact: ArtifactRecord, target: Target, tolerances: Sequence[Tolerance], expected: dict[str, FloatArray]
+    ) -> list[Check]:
+        # A single file has too few goldens to know the range of anything but an image, which is made for one.
+        whole = bool(self._bundle.manifest.goldens)
+        known = {name: values for name, values in expected.items() if whole or name == "image"}
+        return ceiling_checks(artifact, target.name, tolerances, known, self._bundle.manifest.vae)
 
     def _accepted(self, target: Target) -> list[ArtifactRecord]:
         """Returns the artifacts that a target supports, and records those that it does not."""

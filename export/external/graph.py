@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pocketvae.errors import ExportError
+from pocketvae.export.original.inside import layer_name
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.keras.loading import Tensor
 from pocketvae.system.quiet import quiet_stderr
@@ -42,6 +43,12 @@ class TracedGraph:
             operator, sources = self.operators[sources[0]]
         return operator
 
+    def random_layers(self, output: int) -> tuple[str, ...]:
+        """Returns the layers whose random operators an output depends on, as far as they are not inside functions."""
+        behind = {name: self.operators[name][0] for name in self._behind(self.outputs[output])}
+        layers = (layer_name(name) for name, kind in behind.items() if any(word in kind for word in _RANDOM))
+        return tuple(sorted(set(layers)))
+
     def random_operators(self, output: int) -> tuple[str, ...]:
         """Returns the random operators that an output depends on."""
         kinds = {self.operators[name][0] for name in self._behind(self.outputs[output])}
@@ -74,11 +81,18 @@ def trace(call: Callable[[Sequence[Any]], Sequence[Any]], inputs: Sequence[Tenso
 
     specs = [tf.TensorSpec((1, *tensor.shape[1:]), tensor.dtype) for tensor in inputs]
     function = tf.function(lambda *values: [tf.identity(value) for value in call(values)], autograph=False)
+    concrete = None
     try:
         with quiet_stderr():
             concrete = function.get_concrete_function(*specs)
             frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
     except Exception as e:  # A model may raise anything while it is traced.
+        learning = _first_assignment(concrete)
+        if learning:
+            raise ExportError(
+                f"the model must not change its own weights when it runs, but the layer {learning!r} does: it runs in "
+                f"training mode, so its outputs depend on what else is in the batch; save the model for inference"
+            ) from e
         lines = [line for line in str(e).splitlines() if line.strip()]
         raise ExportError(f"the model cannot be traced with batch size 1: {lines[0][:200] if lines else e!r}") from e
     definition = frozen.graph.as_graph_def()
@@ -88,6 +102,12 @@ def trace(call: Callable[[Sequence[Any]], Sequence[Any]], inputs: Sequence[Tenso
         shapes=tuple(tuple(tensor.shape) for tensor in concrete.outputs),
         functions=tuple({node.op for function in definition.library.function for node in function.node_def}),
     )
+
+
+def _first_assignment(concrete: Any) -> str:
+    """Returns the first layer that assigns to a variable, as normalization does in training; empty if none does."""
+    operators = concrete.graph.get_operations() if concrete is not None else []
+    return next((layer_name(item.name) for item in operators if item.type.startswith("Assign")), "")
 
 
 def _sources(names: Sequence[str]) -> Iterator[str]:

@@ -188,8 +188,9 @@ def _refuse_not_finite(component: Component, values: Sequence[FloatArray]) -> No
 def _refuse_random(component: Component, graph: TracedGraph, output: int, name: str) -> None:
     operators = graph.random_operators(output)
     if operators:
+        layers = "".join(f" in {layer!r}" for layer in graph.random_layers(output)[:1])
         raise ExportError(
-            f"the {component}'s {name} depends on random operators ({', '.join(operators)}): "
+            f"the {component}'s {name} depends on random operators ({', '.join(operators)}{layers}): "
             f"save the model in inference mode and without sampling"
         )
 

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.export.embed.tensor_docs import tensor_doc
 from pocketvae.export.guide.parts import Part, make_images, parts_of
+from pocketvae.numerics.ceilings import HALF_WARNING
 from pocketvae.reporting.templates import render
 from pocketvae.spec import Component, Format, TensorSpec, VaeSpec
 
@@ -33,6 +34,7 @@ def embed_guide(manifest: Manifest, over_budget: Collection[str] = ()) -> str:
         "integers": integers,
         "chosen": next((part for part in integers if part.component is Component.DECODER), next(iter(integers), None)),
         "makes_images": make_images,
+        "overflows": [(item.name, note) for item in manifest.artifacts for note in item.notes if HALF_WARNING in note],
     }
     return render("pocketvae.export.guide", "embed.md.j2", values | image_values(manifest.vae))
 

@@ -11,7 +11,9 @@ import numpy.typing as npt
 
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.graphs import apply_component
+from pocketvae.export.original.inside import Inside
 from pocketvae.keras.io import import_tensorflow
+from pocketvae.numerics.ceilings import FLOAT_CEILING, output_range
 from pocketvae.spec import Component, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
@@ -31,12 +33,24 @@ class NoiseFloor:
         float16: The same model with its weights rounded to half precision.
         cause: Description of the way of running that gave the value of `float32`.
         exact: Whether nothing is computed in floating point, so that there is no deviation anywhere.
+        ranges: Range of each output; see `pocketvae.numerics.ceilings.output_range`.
+        overflow: The layer that is not finite once the weights are rounded to half precision; empty if all are.
     """
 
     float32: dict[str, float]
     float16: dict[str, float]
     cause: dict[str, str] = field(default_factory=dict)
     exact: bool = False
+    ranges: dict[str, float] = field(default_factory=dict)
+    overflow: str = ""
+
+    def excess(self) -> dict[str, float]:
+        """Returns the outputs that deviate by more than rounding can explain, with the deviation as part of the range.
+
+        They belong to an original that is random, or whose samples depend on one another.
+        """
+        shares = {name: value / self.ranges.get(name, 1.0) for name, value in self.float32.items()}
+        return {name: share for name, share in shares.items() if not share <= FLOAT_CEILING}
 
     def widened(self, spread: Mapping[str, float], cause: str) -> NoiseFloor:
         """Returns the floor with one more way of running, which counts where it differs most."""
@@ -51,7 +65,9 @@ class NoiseFloor:
 class Original:
     """One component of the original model, run in the ways that a user could."""
 
-    def __init__(self, component: Component, model: Any, vae: VaeSpec, *, halved: Any = None) -> None:
+    def __init__(
+        self, component: Component, model: Any, vae: VaeSpec, *, halved: Any = None, one_by_one: bool = False
+    ) -> None:
         """Stores the Keras model and its interface.
 
         Args:
@@ -59,17 +75,19 @@ class Original:
             model: The Keras model.
             vae: The interface of the VAE.
             halved: The model inside whose weights a float16 artifact stores in half precision; None for all of it.
+            one_by_one: Run every sample alone, because the others in its batch would change its outputs.
         """
         self._component, self._model, self._vae = component, model, vae
         self._halved = halved or model
+        self._batch = 1 if one_by_one else _GOLDEN_BATCH
 
     def golden_outputs(self, inputs: Inputs) -> Outputs:
-        """Runs the original eagerly in batches of 64.
+        """Runs the original eagerly in batches of 64, or one by one.
 
         Raises:
             ExportError: an output holds values that are not finite.
         """
-        outputs = self._run(inputs, _GOLDEN_BATCH)
+        outputs = self._run(inputs, self._batch)
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 raise ExportError(f"the original {self._component} returns values that are not finite in {name!r}")
@@ -77,9 +95,12 @@ class Original:
 
     def noise_floor(self, inputs: Inputs, golden: Outputs) -> NoiseFloor:
         """Measures how far the original differs from its golden outputs when it runs in another way."""
+        halved, overflow = self._run_with_half_weights(inputs)
         floor = NoiseFloor(
             float32=dict.fromkeys(golden, 0.0),
-            float16=_largest_difference(self._run_with_half_weights(inputs), golden),
+            float16=_largest_difference(halved, golden),
+            ranges={name: output_range(name, values, self._vae.range_span) for name, values in golden.items()},
+            overflow=overflow,
         )
         for cause, spread in self.spreads(inputs, golden).items():
             floor = floor.widened(spread, cause)
@@ -94,19 +115,25 @@ class Original:
         some, reference = thinned(inputs, FLOOR_SAMPLES), thinned(golden, FLOOR_SAMPLES)
         graph = tf.function(self._apply, autograph=False)
         count = _count(some)
-        variants = {
-            "with batch size 1": self._run(some, 1),
-            f"with batch size {count}": self._run(some, count),
-            f"as a graph with batch size {count}": {name: np.asarray(values) for name, values in graph(some).items()},
-            "as a graph with batch size 1": _stack([graph(batch) for batch in _batches(some, 1)]),
-        }
+        sizes = (1,) if self._batch == 1 else (1, count)
+        variants = {f"with batch size {size}": self._run(some, size) for size in sizes}
+        for size in sizes:
+            batches = [graph(batch) for batch in _batches(some, size)]
+            variants[f"as a graph with batch size {size}"] = _stack(batches)
         return {how: _largest_difference(variant, reference) for how, variant in variants.items()}
 
-    def _run_with_half_weights(self, inputs: Inputs) -> Outputs:
+    def inside(self, inputs: Inputs) -> Inside:
+        """Returns the graph inside, for inputs of these names, types and shapes."""
+        return Inside(self._apply, inputs)
+
+    def _run_with_half_weights(self, inputs: Inputs) -> tuple[Outputs, str]:
+        """Returns the outputs, and the layer that is not finite, if one is not."""
         exact = self._halved.get_weights()
         try:
             self._halved.set_weights([_in_half(weight) for weight in exact])
-            return self._run(inputs, _GOLDEN_BATCH)
+            outputs = self._run(inputs, self._batch)
+            is_finite = all(np.isfinite(values).all() for values in outputs.values())
+            return outputs, "" if is_finite else self.inside(inputs).first_overflow(inputs)
         finally:
             self._halved.set_weights(exact)
 
@@ -125,7 +152,8 @@ def thinned(arrays: Inputs, count: int) -> dict[str, npt.NDArray[Any]]:
 
 def _in_half(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:
     """Rounds to half precision; other types than float32, such as counters, stay unchanged."""
-    return weight.astype(np.float16).astype(np.float32) if weight.dtype == np.float32 else weight
+    with np.errstate(over="ignore"):  # What overflows becomes infinite, and is reported with its layer.
+        return weight.astype(np.float16).astype(np.float32) if weight.dtype == np.float32 else weight
 
 
 def _batches(inputs: Inputs, size: int) -> list[dict[str, npt.NDArray[Any]]]:
@@ -144,4 +172,7 @@ def _stack(batches: list[dict[str, Any]]) -> Outputs:
 
 
 def _largest_difference(outputs: Outputs, reference: Outputs) -> dict[str, float]:
-    return {name: float(np.abs(outputs[name] - reference[name]).max()) for name in reference}
+    """Returns the largest absolute difference by output; infinite where a value is not finite."""
+    with np.errstate(invalid="ignore"):
+        largest = {name: float(np.abs(outputs[name] - reference[name]).max()) for name in reference}
+    return {name: value if np.isfinite(value) else float("inf") for name, value in largest.items()}

@@ -14,6 +14,7 @@ from pocketvae.export.convert import onnx as onnx_convert
 from pocketvae.export.convert import tflite
 from pocketvae.export.convert.graphs import Graph, build_graph
 from pocketvae.export.original.goldens import NoiseFloor, Original
+from pocketvae.export.original.inside import UNKNOWN, Magnitude
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.rewrites.catalogue import apply_steps
 from pocketvae.export.rewrites.names import NONE, RewriteChoice, Step
@@ -43,8 +44,10 @@ class Source:
         observed: The images that the first golden latents were drawn for; None if there are none.
         recipes: Recipe by artifact, for those that are quantized without a search.
         floor: Noise floor of the original; None for composed components.
+        magnitude: How large the values inside the original become; unknown for composed components.
         rewrites: The rewrites that may be tried.
         steps: The rewrites that were applied to the graph.
+        one_by_one: See `pocketvae.export.original.goldens.Original`.
     """
 
     component: Component
@@ -59,8 +62,10 @@ class Source:
     observed: Observed | None = None
     recipes: dict[str, Recipe] = field(default_factory=dict)
     floor: NoiseFloor | None = None
+    magnitude: Magnitude = UNKNOWN
     rewrites: RewriteChoice = NONE
     steps: tuple[Step, ...] = ()
+    one_by_one: bool = False
     cache: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def graph(self, *, fuse: bool = True) -> Graph:
@@ -78,7 +83,7 @@ class Source:
             count = len(next(iter(self.calibration.values())))
             chosen = slice(None, None, max(1, count // _TUNING_SAMPLES))
             inputs = {name: values[chosen] for name, values in self.calibration.items()}
-            original = Original(self.component, self.model, self.vae)
+            original = Original(self.component, self.model, self.vae, one_by_one=self.one_by_one)
             self.cache["tuning"] = inputs, original.golden_outputs(inputs)
         tuning: tuple[Inputs, dict[str, FloatArray]] = self.cache["tuning"]
         return tuning

@@ -8,7 +8,8 @@ import pytest
 from pocketvae.bundle.manifest import FileRecord
 from pocketvae.bundle.run import RunRecord
 from pocketvae.documents import decode, decode_line, encode, encode_line, from_data, to_data
-from pocketvae.errors import ManifestError
+from pocketvae.errors import ManifestError, NotFiniteError
+from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import VaeSpec
 
 RECORD = RunRecord(
@@ -65,6 +66,12 @@ def test_a_recorded_path_cannot_leave_its_folder():
 @dataclass(frozen=True, kw_only=True)
 class Message:
     value: float
+
+
+def test_a_number_that_json_cannot_hold_is_named():
+    limit = Tolerance(output="image", metric="max_abs", limit=math.inf, source="")
+    with pytest.raises(NotFiniteError, match="every number in a Tolerance must be JSON compliant, got inf at limit"):
+        encode(limit)
 
 
 def test_a_line_between_processes_can_carry_nan():

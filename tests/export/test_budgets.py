@@ -168,3 +168,11 @@ def test_kernels_that_differ_widen_a_limit_up_to_what_it_was():
     )
     # A kernel that computes something else must not set its own limit.
     assert limit(0.5)[0] == pytest.approx(FLOOR_FACTOR * 2e-6)
+
+
+def test_no_limit_of_a_float_artifact_exceeds_what_rounding_explains():
+    wild = NoiseFloor(float32={"image": 0.17}, float16={"image": float("inf")}, ranges={"image": 2.0})
+    for precision, most in ((Precision.FLOAT32, 2e-3), (Precision.FLOAT16, 2e-2)):
+        (limit,) = base_tolerances(spec(Component.DECODER, precision), wild)
+        assert limit.limit == most
+        assert limit.source.startswith(f"{most:.1e}, the most that rounding explains, less than ")

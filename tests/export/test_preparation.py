@@ -41,3 +41,41 @@ def test_an_original_that_cannot_be_prepared_is_an_error(tmp_path):
     with first, pytest.raises(ExportError, match="cannot be prepared: not finite"):
         prepare(first, other, (Component.DECODER,), 30)
     assert other.process._process is None
+
+
+def prepared(layer, share, *, allow=False, folder):
+    """Has a decoder prepared whose spread is this share of its range, by workers that answer from a list."""
+    floor = {"float32": {"image": share}, "float16": {"image": 0.0}, "cause": {"image": "with batch size 1"}}
+    replies = {
+        "load": None,
+        "prepare": [{"component": "decoder", "floor": floor, "golden_strata": [], "calibration_strata": []}],
+        "spread": [{"component": "decoder", "ways": {}}],
+        "coupling": [{"component": "decoder", "layer": layer}],
+    }
+    reply = f"{{'result': {replies}[json.loads(line)['method']]}}"
+    code = (
+        "import json, sys\nfor line in sys.stdin: print(json.dumps({**json.loads(line), **" + reply + "}), flush=True)"
+    )
+    first, other = (WorkerProcess(folder, command=[sys.executable, "-c", code]) for _ in range(2))
+    with first:
+        return prepare(first, other, (Component.DECODER,), 30, allow_batch_dependence=allow)
+
+
+def test_an_original_whose_samples_depend_on_one_another_is_refused_with_the_layer(tmp_path):
+    with pytest.raises(
+        ExportError,
+        match=r"'image' .*differs by 0.17 of the range .*in the batch changes the layer 'bn' .*--allow-batch",
+    ):
+        prepared("the layer 'bn' (Mul)", 0.17, folder=tmp_path)
+
+
+def test_a_random_original_is_refused_without_a_way_round(tmp_path):
+    with pytest.raises(ExportError, match=r"see the layer 'drop' \(Mul\), which is random; save") as refused:
+        prepared("the layer 'drop' (Mul), which is random", 0.17, allow=True, folder=tmp_path)
+    assert "--allow" not in str(refused.value)
+
+
+def test_dependence_on_the_batch_that_is_allowed_is_recorded(tmp_path):
+    found = prepared("the layer 'bn' (Mul)", 1e-6, allow=True, folder=tmp_path)
+    assert found[Component.DECODER].coupling == "the layer 'bn' (Mul)"
+    assert prepared("the layer 'bn' (Mul)", 1e-6, folder=tmp_path)[Component.DECODER].coupling == ""

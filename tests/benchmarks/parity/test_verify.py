@@ -196,3 +196,21 @@ def test_an_image_may_have_another_range_or_none(tmp_path, bundles):
         assert [c.detail[:27] for c in result.checks if not c.passed] == (
             [] if passed else ["values must be in [0, 1], go"[:27]]
         )
+
+
+@pytest.mark.parametrize(("limit", "fails"), [(1e-3, False), (1.7, True)])
+def test_a_limit_that_passes_anything_fails_with_its_reason(tmp_path, bundles, limit, fails):
+    source = "10 x 1.7e-01, the original against itself, most with batch size 1"
+    wide = (Tolerance(output="image", metric="max_abs", limit=limit, source=source),)
+    result = verify_bundle(bundles.make_bundle(tmp_path / "b", tolerances=wide))
+    assert failed(result) == ({("decoder.float32.onnx", "limit")} if fails else set())
+    details = [check.detail for check in result.checks if check.metric == "limit"]
+    assert all("1.7 passes anything: rounding explains at most 0.001" in detail for detail in details)
+    assert all(source in detail and "export it again" in detail for detail in details)
+
+
+def test_a_custom_limit_is_the_user_s_own_decision(tmp_path, bundles):
+    wide = (Tolerance(output="image", metric="max_abs", limit=1.7, source="test"),)
+    path = bundles.make_bundle(tmp_path / "b", tolerances=wide)
+    (tmp_path / "pocketvae.toml").write_text('[limits."decoder.*".image]\nmax_abs = 0.5\n')
+    assert verify_bundle(path).passed

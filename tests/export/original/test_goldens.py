@@ -6,3 +6,8 @@ def test_the_floor_is_that_of_the_way_that_differs_most_and_says_which():
     floor = floor.widened({"a": 2e-6, "b": 2e-6}, "with batch size 1").widened({"a": 1.5e-6, "b": 2e-6}, "as a graph")
     assert floor.float32 == {"a": 2e-6, "b": 3e-6}
     assert floor.cause == {"a": "with batch size 1"}
+
+
+def test_more_than_rounding_explains_is_told_as_a_part_of_the_range():
+    floor = NoiseFloor(float32={"a": 0.02, "b": 0.02, "c": float("inf")}, float16={}, ranges={"a": 10.0, "b": 100.0})
+    assert floor.excess() == {"a": 0.002, "c": float("inf")}
