@@ -38,6 +38,7 @@ from pocketvae.export.quantize.recipe import recipe_name
 from pocketvae.export.subject import Subject
 from pocketvae.export.worker import SETUP_NAME, array_path
 from pocketvae.export.worker_process import WorkerProcess
+from pocketvae.keras.files import model_kind
 from pocketvae.keras.model_form import Flavour
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import ArtifactSpec, Component, Format
@@ -326,7 +327,7 @@ class _BundleWriter:
     def _original(self, component: Component) -> FileRecord:
         (self.bundle / "original").mkdir(exist_ok=True)
         model = self.subject.models[component]
-        return self._write(f"original/{component}{model.suffix.lower()}", model.read_bytes())
+        return self._write(f"original/{component}{model_kind(model).value}", model.read_bytes())
 
     def _with_original(self) -> list[Component]:
         # A SavedModel is a folder, which the manifest names in its provenance but the bundle does not contain.

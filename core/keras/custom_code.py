@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,9 +11,16 @@ from pathlib import Path
 from typing import Any
 
 from pocketvae.errors import ExportError
+from pocketvae.keras.known_parts import FUNCTIONS, KNOWN, PURE_OPERATORS, TRAINING, is_pure_function
+from pocketvae.parsing import shortened
 
 _MODULE = "pocketvae_custom_code"
-_OWN_PACKAGES = ("builtins", "keras", "tf_keras")
+# The modules of Keras that define what a model consists of. Others load, download and unpack.
+_PLACES = "activations|constraints|dtype_policies|engine|initializers|layers|losses|metrics|mixed_precision|models"
+_MODULES = re.compile(
+    rf"builtins|(tf_)?keras(\.api)?(\.src)?(\.({_PLACES}|ops|optimizers|quantizers|regularizers)(\.\w+)*)?"
+)
+_NAME = 60
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +63,12 @@ NO_CUSTOM_CODE = CustomCode()
 
 
 def custom_parts(config: Any) -> tuple[str, ...]:
-    """Returns the names of the Lambda layers and custom classes in a model's architecture.
+    """Returns the names of the parts of a model's architecture that may do more than compute.
 
-    Keras' own guard is not enough: Keras 2 unpacks the code of a Lambda layer in an `.h5` file whatever `safe_mode`
-    says. Classes in an `.h5` file do not record their package, so a custom class is only noticed when it is missing.
+    These are Lambda layers, custom classes and functions, layers that read a file or another model, and functions of
+    TensorFlow that are not on the list of pure ones, however deeply they are nested. Keras' own guard is not enough:
+    Keras 2 unpacks the code of a Lambda layer in an HDF5 file whatever `safe_mode` says, and runs any function of
+    TensorFlow that a layer names.
 
     Args:
         config: The architecture as Keras JSON.
@@ -67,21 +77,47 @@ def custom_parts(config: Any) -> tuple[str, ...]:
 
 
 def _walk(config: Any) -> Iterator[str]:
-    if isinstance(config, list):
-        for item in config:
-            yield from _walk(item)
+    # Models are loaded without their optimizer and losses, so the outermost ones are not looked at.
     if isinstance(config, dict):
-        name = str(config.get("class_name", ""))
-        if name == "__lambda__" or name == "Lambda":
-            yield "Lambda"
-        elif name and _is_foreign(config):
-            yield name
-        for item in config.values():
-            yield from _walk(item)
+        config = {key: value for key, value in config.items() if key != "compile_config"}
+    waiting = [config]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, list):
+            waiting.extend(reversed(item))
+        elif isinstance(item, dict):
+            if "class_name" in item:
+                yield from _problems(item)
+            waiting.extend(reversed(item.values()))
 
 
-def _is_foreign(config: dict[str, Any]) -> bool:
-    module, registered = config.get("module"), config.get("registered_name")
-    if isinstance(module, str):
-        return module.split(".")[0] not in _OWN_PACKAGES
-    return bool(registered)
+def _problems(part: dict[str, Any]) -> Iterator[str]:
+    """Yields what one object of an architecture needs permission for."""
+    name, config = part["class_name"], part.get("config")
+    if name in ("__lambda__", "Lambda"):
+        yield "Lambda"
+    elif name in ("TFOpLambda", "SlicingOpLambda"):
+        function = config.get("function") if isinstance(config, dict) else None
+        if not (isinstance(function, str) and is_pure_function(function)):
+            yield f"{name} of {shortened(function, _NAME)}"
+    elif name == "TensorFlowOpLayer":
+        node = config.get("node_def") if isinstance(config, dict) else None
+        operator = node.get("op") if isinstance(node, dict) else None
+        if not _is_one_of(PURE_OPERATORS, operator):
+            yield f"{name} of {shortened(operator, _NAME)}"
+    elif name == "function":
+        registered = part.get("registered_name") or name
+        known = FUNCTIONS | TRAINING | {name}
+        if not (_is_one_of(known, config) and _is_one_of(known, registered) and _is_of_keras(part)):
+            yield shortened(config, _NAME)
+    elif not _is_one_of(KNOWN, name) or part.get("registered_name") not in (None, "", name) or not _is_of_keras(part):
+        yield shortened(name, _NAME)
+
+
+def _is_one_of(known: frozenset[str], name: object) -> bool:
+    return isinstance(name, str) and name in known
+
+
+def _is_of_keras(part: dict[str, Any]) -> bool:
+    module = part.get("module")
+    return module is None or (isinstance(module, str) and _MODULES.fullmatch(module) is not None)

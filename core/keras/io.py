@@ -13,8 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from pocketvae.errors import ExportError, TargetError, TrainingError, missing_package
-from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
+from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode, custom_parts
+from pocketvae.keras.files import ModelKind, read_header, under_its_ending
 from pocketvae.keras.model_form import Flavour
+from pocketvae.keras.saved_model import impure_operators
 from pocketvae.system.quiet import quiet_stderr
 
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
@@ -121,10 +123,12 @@ def import_flavour(flavour: Flavour) -> Any:
 def load_model(path: Path, flavour: Flavour = Flavour.KERAS2, code: CustomCode = NO_CUSTOM_CODE) -> Any:
     """Loads a Keras model without its optimizer.
 
+    What may do more than compute is looked for first, see `custom_parts`; the file is recognised by its content.
+
     Args:
-        path: A `.keras` or `.h5` file.
+        path: An archive of Keras or an HDF5 file.
         flavour: Keras 2 or Keras 3.
-        code: Which custom code may run. The caller has already searched for Lambda layers, see `custom_parts`.
+        code: Which custom code may run.
 
     Raises:
         ExportError: the file is missing, damaged or needs custom objects.
@@ -132,22 +136,44 @@ def load_model(path: Path, flavour: Flavour = Flavour.KERAS2, code: CustomCode =
     """
     if not path.is_file():
         raise ExportError(f"{path} does not exist")
+    kind = _checked_kind(path, code)
     keras = import_flavour(flavour)
     objects = code.objects()
     try:
-        return keras.models.load_model(str(path), custom_objects=objects, compile=False, safe_mode=not code.allowed)
+        with under_its_ending(path, kind) as named:
+            return keras.models.load_model(
+                str(named), custom_objects=objects, compile=False, safe_mode=not code.allowed
+            )
     except Exception as e:  # Keras raises whatever its zip, HDF5 or JSON reader ran into
         reason = (str(e).strip() or type(e).__name__).splitlines()[0]
         raise ExportError(f"{path} cannot be loaded as a Keras model: {reason[:200]}") from e
 
 
-def load_saved_model(path: Path) -> Any:
+def _checked_kind(path: Path, code: CustomCode) -> ModelKind:
+    refused = f"{path} cannot be loaded as a Keras model: "
+    try:
+        header = read_header(path)
+    except ExportError as e:
+        raise ExportError(f"{refused}{str(e).replace(f'{path} is', 'it is', 1)}") from e
+    parts = custom_parts(header.config)
+    if parts and not code.allowed:
+        raise ExportError(f"{refused}it needs custom code ({', '.join(parts[:5])})")
+    return header.kind
+
+
+def load_saved_model(path: Path, code: CustomCode = NO_CUSTOM_CODE) -> Any:
     """Loads a SavedModel folder with TensorFlow only.
 
     Raises:
-        ExportError: the folder is damaged.
+        ExportError: the folder is damaged, or has operators that do more than compute and are not allowed.
         TargetError: TensorFlow is not installed.
     """
+    operators = () if code.allowed else impure_operators(path)
+    if operators:
+        raise ExportError(
+            f"{path} has operators that reach files or run Python ({', '.join(operators[:5])}): "
+            f"pass --allow-custom-code if you trust it"
+        )
     tf = import_tensorflow()
     try:
         return tf.saved_model.load(str(path))

@@ -12,6 +12,7 @@ from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode, custom_parts
 from pocketvae.keras.files import ModelHeader, read_header
 from pocketvae.keras.io import import_tensorflow, load_model, load_saved_model
 from pocketvae.keras.model_form import Flavour
+from pocketvae.keras.saved_model import impure_operators
 
 _SIGNATURE = "serving_default"
 _CUSTOM_HINT = "pass --allow-custom-code if you trust the file, or give its Python code with --custom-code"
@@ -78,7 +79,7 @@ def open_model(path: Path, code: CustomCode = NO_CUSTOM_CODE, signature: str = "
     if parts and not code.allowed:
         raise ExportError(f"{path} needs custom code ({', '.join(parts[:5])}): {_CUSTOM_HINT}")
     if header.flavours == (Flavour.SAVED_MODEL,):
-        return _open_saved_model(path, signature)
+        return _open_saved_model(path, signature, code)
     if signature:
         raise ExportError(f"{path} is a Keras model, which does not have signatures: leave out {signature!r}")
     problems: list[str] = []
@@ -151,8 +152,8 @@ def _tensor(name: str, declared: Any) -> Tensor:
     return Tensor(name=name.split(":")[0], dtype=str(dtype), shape=shape)
 
 
-def _open_saved_model(path: Path, signature: str) -> OpenModel:
-    loaded = load_saved_model(path)
+def _open_saved_model(path: Path, signature: str, code: CustomCode) -> OpenModel:
+    loaded = load_saved_model(path, code)
     function = _choose_signature(path, dict(loaded.signatures), signature)
     # The order of a signature's names differs between processes.
     inputs = dict(sorted(function.structured_input_signature[1].items()))
@@ -169,6 +170,7 @@ def _open_saved_model(path: Path, signature: str) -> OpenModel:
         inputs=tuple(_signature_tensor(path, name, spec) for name, spec in inputs.items()),
         outputs=tuple(_signature_tensor(path, name, spec) for name, spec in outputs.items()),
         call=call,
+        custom_code=code.allowed and bool(impure_operators(path)),
         owner=loaded,
     )
 

@@ -68,3 +68,30 @@ def test_what_tensorflow_cannot_write_is_told_in_the_system_s_words(tmp_path, wo
     with pytest.raises(TrainingError) as caught:
         write()
     assert str(caught.value) == f"{tmp_path / 'step-1'} cannot be written: No space left on device"
+
+
+def test_a_saved_model_that_writes_a_file_needs_permission(tmp_path):
+    from pocketvae.keras.custom_code import CustomCode
+    from pocketvae.keras.io import import_tensorflow
+    from pocketvae.keras.loading import open_model
+
+    tf, marker = import_tensorflow(), tmp_path / "marker"
+    module = tf.Module()
+    module.scale = tf.Variable(2.0)
+
+    def call(z):
+        with tf.control_dependencies([tf.io.write_file(str(marker), "written")]):
+            return {"image": z * module.scale}
+
+    specification = tf.TensorSpec((None, 3), tf.float32)
+    for name, function in (("writes", call), ("plain", lambda z: {"image": z * module.scale})):
+        module.call = tf.function(function, input_signature=[specification])
+        tf.saved_model.save(module, str(tmp_path / name), signatures=module.call)
+    assert not open_model(tmp_path / "plain").custom_code
+    with pytest.raises(ExportError, match=r"reach files or run Python \(WriteFile\): pass --allow-custom-code"):
+        open_model(tmp_path / "writes")
+    opened = open_model(tmp_path / "writes", CustomCode(allowed=True))
+    assert opened.custom_code
+    assert not marker.exists()
+    opened.call([tf.ones((1, 3))])
+    assert marker.exists()
