@@ -15,10 +15,13 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from pocketvae.errors import ManifestError, NotFiniteError, PocketVaeError
+from pocketvae.parsing import parse_finite_json, shortened
 
 _Document = TypeVar("_Document")
 
 
+# Errors of a document's own checks quote its content and say more than that.
+_LONGEST = 400
 _ADAPTERS: dict[type[Any], TypeAdapter[Any]] = {}
 
 
@@ -65,23 +68,25 @@ def decode(kind: type[_Document], text: str | bytes, name: str) -> _Document:
         ManifestError: the text is not JSON, has an unknown schema version or has a wrong, missing or unknown field.
     """
     try:
-        data = json.loads(text)
+        data = parse_finite_json(text)
     except ValueError as e:
         raise ManifestError(f"{name} is not valid JSON: {e}") from e
     version, newest = _check_schema_version(kind, data, name)
-    for upgrade in (step for of, step in sorted(getattr(kind, "UPGRADES", {}).items()) if of >= version):
-        data = upgrade(data)
-        text = json.dumps({**data, "schema_version": newest})
     try:
+        for upgrade in (step for of, step in sorted(getattr(kind, "UPGRADES", {}).items()) if of >= version):
+            data = upgrade(data)
+            text = json.dumps({**data, "schema_version": newest})
         return _adapter(kind).validate_json(text, strict=True)
     except ValidationError as e:
         first = e.errors(include_url=False)[0]
         if first["type"] == "missing" and len(first["loc"]) == 1:
             raise ManifestError(f"{name} is damaged or another kind of document: {first['loc'][0]!r} is missing") from e
         where = ".".join(str(part) for part in first["loc"]) or "the top level"
-        raise ManifestError(f"{name} is damaged at {where}: {first['msg']}") from e
+        raise ManifestError(f"{name} is damaged at {shortened(where)}: {shortened(first['msg'])}") from e
     except PocketVaeError as e:
-        raise ManifestError(f"{name} is damaged: {e}") from e
+        raise ManifestError(f"{name} is damaged: {shortened(e, _LONGEST)}") from e
+    except Exception as e:  # what a document's own checks and upgrades run into where its values make no sense
+        raise ManifestError(f"{name} is damaged: {shortened(f'{type(e).__name__}: {e}')}") from e
 
 
 def encode_line(message: object) -> str:
@@ -124,9 +129,12 @@ def _check_schema_version(kind: type[Any], data: object, name: str) -> tuple[int
     known = kind.schema_version
     version = data.get("schema_version") if isinstance(data, dict) else None
     if not isinstance(version, int) or isinstance(version, bool) or version < 1:
-        raise ManifestError(f"{name} must be a JSON object with a schema_version of 1 to {known}, got {version!r}")
+        raise ManifestError(
+            f"{name} must be a JSON object with a schema_version of 1 to {known}, got {shortened(repr(version), 60)}"
+        )
     if version > known:
         raise ManifestError(
-            f"{name} has schema_version {version}, but this pocketvae reads up to {known}: upgrade pocketvae"
+            f"{name} has schema_version {shortened(version, 40)}, but this pocketvae reads up to {known}: "
+            f"upgrade pocketvae"
         )
     return version, known

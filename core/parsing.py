@@ -3,23 +3,37 @@
 from __future__ import annotations
 
 import json
+import math
+import re
 import tomllib
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 _Value = TypeVar("_Value")
 
 # A message quotes at most so many characters of a file's content.
 QUOTED = 200
+_TOO_DEEP = "its values are nested too deeply"
+_LONG_KEY = re.compile(r"(?:\.[^.=,{}\[\]\n]*){101}")
 
 
 def parse_json(text: str | bytes) -> Any:
-    """Parses JSON.
+    """Parses JSON; Python's names of infinities and NaN are read as such.
 
     Raises:
         ValueError: the text is not JSON, not UTF-8, or nested too deeply.
     """
     return _parsed(json.loads, text)
+
+
+def parse_finite_json(text: str | bytes) -> Any:
+    """Parses JSON whose numbers must be finite, as the standard says: a limit of NaN would let everything pass.
+
+    Raises:
+        ValueError: see `parse_json`; or a number is NaN, infinite or too large for 64 bits.
+    """
+    return _parsed(partial(json.loads, parse_constant=_refuse_number, parse_float=_finite), text)
 
 
 def parse_toml(text: str) -> dict[str, Any]:
@@ -28,6 +42,9 @@ def parse_toml(text: str) -> dict[str, Any]:
     Raises:
         ValueError: the text is not TOML, or nested too deeply.
     """
+    # The memory that tomllib takes grows with the square of a key's parts.
+    if _LONG_KEY.search(text):
+        raise ValueError(_TOO_DEEP)
     return _parsed(tomllib.loads, text)
 
 
@@ -39,8 +56,17 @@ def shortened(text: object, length: int = QUOTED) -> str:
     return shown if len(shown) <= length else f"{shown[: length - 3]}..."
 
 
+def _refuse_number(text: str) -> float:
+    raise ValueError(f"its numbers must be finite, got {shortened(text, 40)}")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    return value if math.isfinite(value) else _refuse_number(text)
+
+
 def _parsed(parse: Callable[[Any], _Value], text: str | bytes) -> _Value:
     try:
         return parse(text)
     except RecursionError as e:
-        raise ValueError("its values are nested too deeply") from e
+        raise ValueError(_TOO_DEEP) from e

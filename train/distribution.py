@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import enum
-import json
 import os
 from collections.abc import Callable
 from typing import Any
@@ -19,6 +18,7 @@ import numpy.typing as npt
 
 from pocketvae.errors import SpecError
 from pocketvae.keras.io import import_tensorflow
+from pocketvae.parsing import parse_json
 
 
 class Strategy(enum.StrEnum):
@@ -122,7 +122,7 @@ def _fastest_devices(tf: Any) -> list[Any]:
 def _check_tf_config() -> None:
     text = os.environ.get("TF_CONFIG", "")
     try:
-        config = json.loads(text)
+        config = parse_json(text)
         workers, index = config["cluster"]["worker"], config["task"]["index"]
     except (ValueError, KeyError, TypeError) as e:
         raise SpecError(

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import enum
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from pocketvae.errors import SpecError, unknown_name
+from pocketvae.parsing import parse_toml
 from pocketvae.spec import Likelihood, PriorKind, parse_choice
 from pocketvae.train.config import Architecture, Objective, TrainConfig
 
@@ -107,8 +107,8 @@ def read_toml(path: Path) -> dict[str, object]:
     if not path.is_file():
         raise SpecError(f"the configuration {path} does not exist")
     try:
-        return tomllib.loads(path.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as e:
+        return parse_toml(path.read_text("utf-8"))
+    except (OSError, ValueError) as e:
         raise SpecError(f"the configuration {path} cannot be read: {e}") from e
 
 
@@ -131,8 +131,8 @@ def _parse_value(key: str, text: str) -> object:
     if text.replace("_", "").isalnum() and text[0].isalpha() and text not in ("true", "false", "nan", "inf"):
         return text
     try:
-        return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError as e:
+        return parse_toml(f"value = {text}")["value"]
+    except ValueError as e:
         raise SpecError(
             f"--set {key}: {text!r} must be a number, true or false, a name, or a list such as [16, 32]"
         ) from e

@@ -15,9 +15,11 @@ from pocketvae.apps.compression.latent_tables import DEFAULT_QUALITY, LatentTabl
 from pocketvae.apps.compression.pixel_network import PixelNetwork, Window
 from pocketvae.apps.compression.pixel_training import PixelTraining, fit_pixel_network
 from pocketvae.apps.compression.stream import ID_BYTES
+from pocketvae.data.array_files import open_npz
 from pocketvae.errors import DataError, ManifestError
 from pocketvae.models.components import Decoder, Encoder, Posterior
 from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.parsing import shortened
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component
@@ -25,6 +27,8 @@ from pocketvae.system import files
 
 TABLES_NAME = "codec.npz"
 _FORMAT = 1
+# Tables of pocketvae are below 2 MB; what claims far more must not fill the memory.
+_LARGEST_BYTES = 64 << 20
 _NETWORK_ARRAYS = (
     "inputs",
     "rows",
@@ -129,10 +133,13 @@ def load_tables(path: Path) -> CodecTables:
     """
     if not path.is_file():
         raise ManifestError(f"{path} is missing: create it with pocketvae compress BUNDLE IMAGES --fit")
+    if path.stat().st_size > _LARGEST_BYTES:
+        raise ManifestError(f"{path} is damaged (it has {path.stat().st_size} bytes): fit it again with --fit --force")
     data = path.read_bytes()
     try:
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
+        with open_npz(data, _LARGEST_BYTES) as archive:
+            arrays: dict[str, Array] = {name: archive.read(name) for name in archive.names}
+        _check_integers(arrays)
         if int(arrays["format"]) != _FORMAT:
             raise ManifestError(
                 f"{path} has format version {int(arrays['format'])}, but this pocketvae reads version {_FORMAT}"
@@ -146,7 +153,15 @@ def load_tables(path: Path) -> CodecTables:
     except ManifestError:
         raise
     except Exception as e:  # numpy raises many unrelated types for a damaged archive
-        raise ManifestError(f"{path} is damaged ({e}): fit it again with --fit --force") from e
+        raise ManifestError(f"{path} is damaged ({shortened(e)}): fit it again with --fit --force") from e
+
+
+def _check_integers(arrays: dict[str, Array]) -> None:
+    for name, array in arrays.items():
+        if array.dtype.kind not in "iu" or array.size == 0:
+            raise ValueError(f"{name!r} must hold integers, got {array.size} of {array.dtype}")
+    if arrays["decoder_id"].shape != (ID_BYTES,):
+        raise ValueError(f"'decoder_id' must be {ID_BYTES} bytes, got {arrays['decoder_id'].shape}")
 
 
 def _posteriors(

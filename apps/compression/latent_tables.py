@@ -49,7 +49,11 @@ class LatentTables:
             raise DataError(
                 f"latent tables must be [D] and [D, 2R + 1], got {self.exponents.shape}, {self.counts.shape}"
             )
-        if self.counts.min() < 1 or self.counts.max() > 1 << 32 or np.abs(self.exponents).max() > 64:
+        if (
+            self.counts.min() < 1
+            or self.counts.max() > 1 << 32
+            or not -64 <= self.exponents.min() <= self.exponents.max() <= 64
+        ):
             raise DataError("latent tables must hold counts of 1 to 2^32 and exponents of -64 to 64")
 
     @property

@@ -27,6 +27,7 @@ _ACTIVATION_LIMIT = 1 << 15
 # exp(-9.6) is about 1/16384, the smallest probability of the coder.
 LOGIT_LIMIT = round(9.6 * 2**LOGIT_BITS)
 TREE_NODES = 256
+_LARGEST_REACH = 64
 VALUE_BITS = 8
 
 Pixels = npt.NDArray[np.uint8]
@@ -44,6 +45,13 @@ class Window:
 
     above: int
     beside: int
+
+    def __post_init__(self) -> None:
+        if not (0 <= self.above <= _LARGEST_REACH and 1 <= self.beside <= _LARGEST_REACH):
+            raise DataError(
+                f"a window must reach 0 to {_LARGEST_REACH} rows and 1 to {_LARGEST_REACH} columns, "
+                f"got {self.above} and {self.beside}"
+            )
 
     @property
     def offsets(self) -> tuple[tuple[int, int], ...]:
@@ -112,9 +120,13 @@ class PixelNetwork:
                 raise DataError(f"the pixel network's {name} must be {shape}, got {getattr(self, name).shape}")
         if self.squash.min() < 1 or self.squash.max() >= TOTAL:
             raise DataError(f"probabilities must be 1 to {TOTAL - 1} of {TOTAL}")
-        largest = max(int(np.abs(getattr(self, name)).max()) for name in ("inputs", "hidden", "decisions"))
-        if largest >= 1 << 24:
-            raise DataError(f"weights must stay below 2^24 for exact sums, got {largest}")
+        for kind, names, bits in (
+            ("weights", ("inputs", "hidden", "decisions"), 24),
+            ("biases", ("rows", "columns", "hidden_bias", "decisions_bias"), 48),
+        ):
+            largest = max(_largest(getattr(self, name)) for name in names)
+            if largest >= 1 << bits:
+                raise DataError(f"{kind} must stay below 2^{bits} for exact sums, got {largest}")
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -147,6 +159,11 @@ def squash_table() -> Integers:
     logits = np.arange(-LOGIT_LIMIT, LOGIT_LIMIT + 1) / 2**LOGIT_BITS
     table: Integers = np.clip(np.round(TOTAL / (1 + np.exp(-logits))), 1, TOTAL - 1).astype(np.int64)
     return table
+
+
+def _largest(values: Integers) -> int:
+    # The magnitude of the lowest int64 is not an int64.
+    return max(int(values.max()), -int(values.min()))
 
 
 def _activate(sums: npt.NDArray[np.float64], shift: int) -> npt.NDArray[np.float64]:

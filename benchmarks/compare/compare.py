@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from pocketvae.benchmarks.parity.verify import verify_bundle
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
+from pocketvae.parsing import parse_json
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.reporting.text import Row
 from pocketvae.system.environment import Environment
@@ -115,7 +115,7 @@ def _benchmark(content: bytes, name: str) -> _Side:
 
 def _has(content: bytes, field: str) -> bool:
     try:
-        document = json.loads(content)
+        document = parse_json(content)
     except ValueError:
         return False
     return isinstance(document, dict) and field in document

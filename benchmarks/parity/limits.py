@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fnmatch
 import math
-import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import SpecError, unknown_name
 from pocketvae.numerics.metrics import METRICS, POSTERIOR
 from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.parsing import parse_toml
 from pocketvae.spec import Component
 
 CONFIG_NAME = "pocketvae.toml"
@@ -80,8 +80,8 @@ def parse_limits(text: str, name: str) -> Limits:
         SpecError: the text is not TOML, a key or metric is unknown, or a limit is not a number that can be met.
     """
     try:
-        data = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as e:
+        data = parse_toml(text)
+    except ValueError as e:
         raise SpecError(f"{name} is not valid TOML: {e}") from e
     for key in data:
         if key not in _SECTIONS:

@@ -10,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.bundle.manifest import MANIFEST_NAME, ArtifactRecord, FileRecord, GoldenRecord, Manifest, Stratum
+from pocketvae.data.array_files import read_npy
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
 from pocketvae.numerics.likelihoods import Observed
-from pocketvae.spec import Component
+from pocketvae.spec import Component, TensorSpec
 from pocketvae.system.files import StrPath, sha256_file
 
 Array = npt.NDArray[np.generic]
@@ -88,6 +89,11 @@ class Bundle:
         record = self.manifest.golden(component)
         inputs = {name: _load_array(self.path / file.path) for name, file in record.inputs.items()}
         outputs = {name: _load_array(self.path / file.path) for name, file in record.outputs.items()}
+        for spec in self.manifest.vae.inputs(component):
+            _check_golden(component, spec, inputs.get(spec.name))
+        for name, array in outputs.items():
+            if array.ndim < 1:
+                raise ManifestError(f"golden {name!r} of the {component} must hold one value per sample, got one value")
         counts = {len(array) for array in (*inputs.values(), *outputs.values())}
         if len(counts) != 1 or counts != {sum(stratum.count for stratum in record.strata)}:
             raise ManifestError(
@@ -158,9 +164,17 @@ def _check_file(folder: Path, record: FileRecord) -> None:
         raise ManifestError(f"{file} was changed: its SHA-256 differs from the one in the manifest")
 
 
+def _check_golden(component: Component, spec: TensorSpec, array: Array | None) -> None:
+    expected, found = (None, *spec.shape[1:]), () if array is None else (None, *array.shape[1:])[: array.ndim]
+    if array is None or found != expected or array.dtype != spec.dtype:
+        shown = "none" if array is None else f"{array.dtype} {array.shape}"
+        raise ManifestError(
+            f"golden {spec.name!r} of the {component} must be {spec.dtype} of {spec.shape[1:]} per sample, got {shown}"
+        )
+
+
 def _load_array(path: Path) -> Array:
     try:
-        array: Array = np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as e:
+        return read_npy(path)
+    except (ValueError, OSError) as e:
         raise ManifestError(f"{path} is not a .npy array: {e}") from e
-    return array

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.data.array_files import open_npz
 from pocketvae.errors import ManifestError
 
 if TYPE_CHECKING:
@@ -68,9 +69,9 @@ def read_reference(path: Path, image_shape: tuple[int, ...]) -> ReferenceImages:
         ManifestError: the file is missing, damaged or of other images.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            images = ReferenceImages(**{field.name: archive[field.name] for field in fields(ReferenceImages)})
-    except Exception as e:  # numpy raises many unrelated types for a damaged archive
+        with open_npz(path) as archive:
+            images = ReferenceImages(**{field.name: archive.read(field.name) for field in fields(ReferenceImages)})
+    except (ValueError, OSError) as e:
         raise ManifestError(f"{path} is missing or damaged: {e}") from e
     for array in (images.calibration, images.golden):
         if array.shape[1:] != image_shape or array.dtype != np.uint8:

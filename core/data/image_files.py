@@ -5,17 +5,20 @@ from __future__ import annotations
 import gzip
 import hashlib
 import lzma
+import math
 import struct
 import zlib
 from importlib import resources
 from pathlib import Path
-from typing import TypeAlias
+from typing import IO, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.data.array_files import NpzReader, open_npz, read_npy
 from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import DataError
+from pocketvae.parsing import shortened
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int32]
@@ -29,6 +32,10 @@ _MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 _IDX_UBYTE = 0x08
+_IDX_RANKS = (1, 3)
+_CHUNK_BYTES = 1 << 20
+# More classes than any data set has, and few enough for a table with a row for each.
+_LARGEST_LABEL = (1 << 16) - 1
 _TRAIN_KEYS = ("images", "x_train", "train_images", "x", "data", "arr_0")
 _TRAIN_LABEL_KEYS = ("labels", "y_train", "train_labels", "y")
 _TEST_KEYS = ("x_test", "test_images")
@@ -62,7 +69,7 @@ def read_source(path: Path) -> tuple[RawImages, RawImages | None]:
     if path.suffix == ".npz":
         return _read_npz(path)
     if path.suffix == ".npy":
-        return (_as_pixels(_load_numpy(path), str(path)), None), None
+        return _read_npy(path), None
     return _read_idx_pair(path), None
 
 
@@ -77,11 +84,13 @@ def parse_idx(content: bytes, name: str) -> Pixels:
     kind, rank = content[2], content[3]
     if kind != _IDX_UBYTE:
         raise DataError(f"{name} must hold unsigned bytes (idx type 0x08), got type {kind:#04x}")
+    if rank not in _IDX_RANKS:
+        raise DataError(f"{name} must hold images (rank 3) or labels (rank 1), got rank {rank}")
     header = 4 + 4 * rank
     if len(content) < header:
         raise DataError(f"{name} is truncated inside its header")
     shape = struct.unpack(f">{rank}I", content[4:header])
-    expected = int(np.prod(shape, dtype=np.int64))
+    expected = math.prod(shape)
     if len(content) - header != expected:
         raise DataError(f"{name} must hold {expected} bytes for the shape {shape}, got {len(content) - header}")
     return np.frombuffer(content, np.uint8, offset=header).reshape(shape)
@@ -100,14 +109,35 @@ def _mnist_idx(name: str) -> Pixels:
 
 def _read_idx(path: Path) -> Pixels:
     try:
-        content = path.read_bytes()
-        if path.suffix == ".gz":
-            content = gzip.decompress(content)
-        elif path.suffix == ".xz":
-            content = lzma.decompress(content)
-    except (OSError, EOFError, zlib.error, lzma.LZMAError) as e:
-        raise DataError(f"{path} cannot be read: {e}") from e
+        with _open_idx(path) as file:
+            # The header says how much to read: what a small file unpacks to may not fit the memory.
+            header = file.read(4 + 4 * max(_IDX_RANKS))
+            content = header + _read_at_most(file, _idx_bytes(header) + 1 - len(header))
+    except (OSError, EOFError, zlib.error, lzma.LZMAError, MemoryError) as e:
+        raise DataError(f"{path} cannot be read: {shortened(str(e) or type(e).__name__)}") from e
     return parse_idx(content, str(path))
+
+
+def _read_at_most(file: IO[bytes], size_bytes: int) -> bytes:
+    parts = []
+    while size_bytes > 0 and (part := file.read(min(size_bytes, _CHUNK_BYTES))):
+        parts.append(part)
+        size_bytes -= len(part)
+    return b"".join(parts)
+
+
+def _open_idx(path: Path) -> IO[bytes]:
+    if path.suffix == ".gz":
+        return gzip.open(path)
+    return lzma.open(path) if path.suffix == ".xz" else path.open("rb")
+
+
+def _idx_bytes(header: bytes) -> int:
+    """Returns the length of an idx file by its first bytes; what is not one is read no further."""
+    size = 4 + 4 * header[3] if len(header) > 3 else 0
+    if header[:3] != bytes([0, 0, _IDX_UBYTE]) or header[3] not in _IDX_RANKS or len(header) < size:
+        return len(header)
+    return size + math.prod(struct.unpack(f">{header[3]}I", header[4:size]))
 
 
 def _read_idx_pair(path: Path) -> RawImages:
@@ -117,47 +147,53 @@ def _read_idx_pair(path: Path) -> RawImages:
     labels_path = path.with_name(path.name.replace("images-idx3", "labels-idx1").replace("images.idx3", "labels.idx1"))
     if labels_path == path or not labels_path.exists():
         return images[..., None], None
-    return images[..., None], _read_idx(labels_path).astype(np.int32)
+    labels = _read_idx(labels_path)
+    if labels.ndim != 1:
+        raise DataError(f"{labels_path} must be an idx file of labels (rank 1), got rank {labels.ndim}")
+    return images[..., None], labels.astype(np.int32)
 
 
 def _read_npz(path: Path) -> tuple[RawImages, RawImages | None]:
-    with _open_npz(path) as archive:
-        train = _pick(archive, _TRAIN_KEYS, _TRAIN_LABEL_KEYS, path)
-        test = _pick(archive, _TEST_KEYS, _TEST_LABEL_KEYS, path)
-        if train is None:
-            raise DataError(f"{path} must hold an array named {' or '.join(_TRAIN_KEYS)}, got {sorted(archive.files)}")
+    try:
+        with open_npz(path) as archive:
+            train = _pick(archive, _TRAIN_KEYS, _TRAIN_LABEL_KEYS, path)
+            test = _pick(archive, _TEST_KEYS, _TEST_LABEL_KEYS, path)
+            names = shortened(sorted(archive.names))
+    except (ValueError, OSError) as e:
+        raise DataError(f"{path} cannot be read as numpy data: {e}") from e
+    if train is None:
+        raise DataError(f"{path} must hold an array named {' or '.join(_TRAIN_KEYS)}, got {names}")
     return train, test
 
 
-def _open_npz(path: Path) -> np.lib.npyio.NpzFile:
-    loaded = _load_numpy(path)
-    if not isinstance(loaded, np.lib.npyio.NpzFile):
-        raise DataError(f"{path} is not an .npz archive")
-    return loaded
-
-
-def _load_numpy(path: Path) -> npt.NDArray[np.generic] | np.lib.npyio.NpzFile:
-    # numpy raises all of these for files that are truncated, of another kind or hold pickled objects.
+def _read_npy(path: Path) -> RawImages:
     try:
-        loaded: npt.NDArray[np.generic] | np.lib.npyio.NpzFile = np.load(path, allow_pickle=False)
-    except Exception as e:
+        array = read_npy(path)
+    except (ValueError, OSError) as e:
         raise DataError(f"{path} cannot be read as numpy data: {e}") from e
-    return loaded
+    return _as_pixels(array, str(path)), None
 
 
-def _pick(
-    archive: np.lib.npyio.NpzFile, keys: tuple[str, ...], label_keys: tuple[str, ...], path: Path
-) -> RawImages | None:
-    key = next((key for key in keys if key in archive.files), None)
+def _pick(archive: NpzReader, keys: tuple[str, ...], label_keys: tuple[str, ...], path: Path) -> RawImages | None:
+    key = next((key for key in keys if key in archive.names), None)
     if key is None:
         return None
-    label_key = next((key for key in label_keys if key in archive.files), None)
-    try:
-        images = archive[key]
-        labels = None if label_key is None else np.asarray(archive[label_key]).astype(np.int32).reshape(-1)
-    except Exception as e:
-        raise DataError(f"{path} is damaged at {key!r}: {e}") from e
-    return _as_pixels(images, f"{path}:{key}"), labels
+    label_key = next((key for key in label_keys if key in archive.names), None)
+    images = _as_pixels(archive.read(key), f"{path}:{key}")
+    return images, None if label_key is None else _as_labels(archive.read(label_key), f"{path}:{label_key}")
+
+
+def _as_labels(array: npt.NDArray[np.generic], name: str) -> Labels:
+    """Checks and converts labels to `[N] int32`; whole numbers of any type are taken."""
+    flat = array.reshape(-1)
+    if flat.dtype.kind == "f" and not np.isfinite(flat).all():
+        raise DataError(f"{name} holds {np.count_nonzero(~np.isfinite(flat))} labels that are NaN or infinite")
+    if len(flat) and not 0 <= flat.min() <= flat.max() <= _LARGEST_LABEL:
+        raise DataError(f"{name}: labels must be 0 to {_LARGEST_LABEL}, got {flat.min()} to {flat.max()}")
+    labels = flat.astype(np.int32)
+    if not np.array_equal(labels, flat):
+        raise DataError(f"{name}: labels must be whole numbers, got {flat[labels != flat][0]}")
+    return labels
 
 
 def _as_pixels(array: object, name: str) -> Pixels:

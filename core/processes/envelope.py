@@ -17,6 +17,7 @@ from dataclasses import dataclass, field, replace
 from typing import IO, Any, TypeVar
 
 from pocketvae.documents import from_data
+from pocketvae.parsing import parse_json
 
 LARGEST_BLOCK_BYTES = 1 << 30
 
@@ -105,7 +106,7 @@ def read(kind: type[_Message], line: bytes, stream: IO[bytes]) -> _Message:
         ValueError: the line is not such a message.
         EOFError: the stream ends before the block does.
     """
-    said = json.loads(line)
+    said = parse_json(line)
     if not isinstance(said, Mapping):
         raise ValueError("a message must be a JSON object")
     size = said.get("block_bytes", 0)

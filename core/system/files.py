@@ -1,36 +1,48 @@
 """Atomic writing to disk: completely or not at all.
 
 Every artifact is written to a temporary name in the same folder, synced and renamed, so that a reader sees the old
-file or the new one.
+file or the new one. What a link leads to is replaced and the link stays; devices and pipes are written to as they are.
 """
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
+import io
 import os
 import re
 import secrets
+import stat
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from pocketvae.errors import DataError, OutputExistsError
+
+_CHUNK_BYTES = 1 << 20
+_OWN_FILE = re.compile(r"/dev/(std(in|out|err)|fd/\d+)|/proc/(self|\d+)/fd/\d+")
 
 StrPath = str | os.PathLike[str]
 
 
 def write_bytes(path: Path, data: bytes) -> None:
-    """Writes a file atomically.
+    """Writes a file atomically; a device or pipe is written to.
 
     Raises:
         OSError: the folder is missing, not writable or full; the old content is untouched.
     """
+    if is_stream(path):
+        _write_through(path, io.BytesIO(data))
+        return
+    path = _behind_links(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
         with temporary.open("xb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
+        _keep_mode(path, temporary)
         temporary.replace(path)
     except OSError as e:
         temporary.unlink(missing_ok=True)
@@ -45,19 +57,28 @@ def write_bytes(path: Path, data: bytes) -> None:
 def staged_file(final: Path, *, force: bool) -> Iterator[Path]:
     """Yields the path of a file to write piece by piece, which becomes `final` when the block ends well.
 
-    On an error or an interruption the file is removed and `final` is what it was before.
+    On an error or an interruption the file is removed and `final` is what it was before. A device or pipe is given the
+    whole of it at the end.
 
     Raises:
         OutputExistsError: `final` exists and `force` is off.
         DataError: the parent folder of `final` does not exist.
     """
     check_output(final, force=force)
+    if is_stream(final):
+        with tempfile.TemporaryDirectory(prefix="pocketvae-") as folder:
+            yield Path(folder) / f"output{final.suffix}"
+            with (Path(folder) / f"output{final.suffix}").open("rb") as file:
+                _write_through(final, file)
+        return
+    final = _behind_links(final)
     temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         # Windows syncs only what is open for writing.
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
+        _keep_mode(final, temporary)
         temporary.replace(final)
     except OSError as e:
         temporary.unlink(missing_ok=True)
@@ -66,6 +87,35 @@ def staged_file(final: Path, *, force: bool) -> Iterator[Path]:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+def is_stream(path: Path) -> bool:
+    """Whether a path is a device, a pipe or a socket, or one of this process's own files, such as `/dev/stdout`."""
+    try:
+        mode = path.stat().st_mode
+    except (OSError, ValueError):
+        return False
+    if stat.S_ISREG(mode):
+        return _OWN_FILE.fullmatch(path.as_posix()) is not None
+    return not stat.S_ISDIR(mode)
+
+
+def _write_through(path: Path, source: IO[bytes]) -> None:
+    # Appended to, because a file behind /dev/stdout may hold what this process has printed.
+    with path.open("ab", buffering=0) as file:
+        while chunk := source.read(_CHUNK_BYTES):
+            left = memoryview(chunk)
+            while left:
+                left = left[file.write(left) or 0 :]
+
+
+def _behind_links(path: Path) -> Path:
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _keep_mode(old: Path, new: Path) -> None:
+    with contextlib.suppress(OSError):
+        new.chmod(stat.S_IMODE(old.stat().st_mode))
 
 
 def write_text(path: Path, text: str) -> None:
@@ -109,9 +159,9 @@ def check_output(path: Path, *, force: bool) -> None:
         OutputExistsError: `path` exists and `force` is off.
         DataError: the parent folder of `path` does not exist or is not a folder.
     """
-    if path.exists() and not force:
+    if path.exists() and not force and not is_stream(path):
         raise OutputExistsError(f"{path} exists: choose another output, or pass --force to replace it")
-    parent = path.absolute().parent
+    parent = _behind_links(path).absolute().parent
     if not parent.is_dir():
         raise DataError(f"the output's folder must exist, got {parent}: create it first")
 

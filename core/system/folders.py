@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from pocketvae.errors import OutputExistsError
-from pocketvae.system.files import check_output
+from pocketvae.errors import DataError, OutputExistsError
+from pocketvae.system.files import check_output, is_stream
 from pocketvae.system.locks import Lock, lock_folder, locked
 
 # The first file in a folder that is being filled: it says that everything beside it is pocketvae's.
@@ -29,7 +30,7 @@ def staged_directory(final: Path, *, force: bool) -> Iterator[Path]:
         DataError: the parent folder does not exist.
     """
     check_output(final, force=force)
-    final = final.absolute()
+    final = _folder(final)
     staging = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
     # Two that begin at the same moment must not refuse one another, so they look one after the other.
     with locked(final.parent, wait=True):
@@ -45,6 +46,17 @@ def staged_directory(final: Path, *, force: bool) -> Iterator[Path]:
         raise
     finally:
         lock.release()
+
+
+def _folder(final: Path) -> Path:
+    """Returns the folder to make: the one behind a link, which stays.
+
+    Raises:
+        DataError: the path is a device or a pipe.
+    """
+    if is_stream(final):
+        raise DataError(f"the output must be a folder, but {final} is a device or a pipe")
+    return Path(os.path.realpath(final)) if final.is_symlink() else final.absolute()
 
 
 def _clear_remains(final: Path) -> None:
@@ -94,7 +106,7 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
         DataError: the parent folder does not exist.
     """
     check_output(final, force=force)
-    final = final.absolute()
+    final = _folder(final)
     staging = unfinished_directory(final)
     if (staging / milestone).exists() and not resume and not force:
         raise OutputExistsError(
@@ -158,6 +170,7 @@ def _claim(folder: Path) -> Lock | None:
 
 def unfinished_directory(final: Path) -> Path:
     """Returns where `resumable_directory` keeps what is not finished."""
+    final = _folder(final)
     return final.with_name(f"{final.name}.unfinished")
 
 

@@ -39,6 +39,11 @@ def test_the_text_is_deterministic_and_sorted():
     ("text", "message"),
     [
         ("{", "run.json is not valid JSON"),
+        ("[" * 100_000, "run.json is not valid JSON: its values are nested too deeply"),
+        (changed(metrics={"a": math.nan}), "run.json is not valid JSON: its numbers must be finite, got NaN"),
+        (changed(metrics={"a": math.inf}), "run.json is not valid JSON: its numbers must be finite, got Infinity"),
+        (changed(seed=1).replace(": 1,", ": 1e999,"), "its numbers must be finite, got 1e999"),
+        (changed(surprise_is_long={}).replace("long", "long" * 10_000), "^.{,300}$"),
         ("[]", "must be a JSON object with a schema_version"),
         (changed(schema_version=99), "has schema_version 99, .* upgrade pocketvae"),
         (changed(schema_version="1"), "schema_version of 1 to 1, got '1'"),

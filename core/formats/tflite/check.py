@@ -41,6 +41,9 @@ def check_model(model: Any, types: Mapping[int, str]) -> None:
     """
     for field in ("buffers", "operatorCodes"):
         _fill(model, field)
+    for code in model.operatorCodes:
+        if not _text(code.customCode or b"", "custom operator").isprintable():
+            raise Damage("the name of a custom operator is not text")
     if not model.subgraphs:
         raise Damage("it has no graph")
     for graph in model.subgraphs:

@@ -276,6 +276,27 @@ def test_damaged_tables_are_refused(tables_path, tmp_path):
             load_tables(tmp_path / "codec.npz")
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"network_window": np.array([2**30, 2**30])}, "a window must reach 0 to 64 rows"),
+        ({"network_window": np.array([-1, 2])}, "a window must reach 0 to 64 rows"),
+        ({"network_window": np.array([3, 3])}, "the pixel network's inputs must be"),
+        ({"network_inputs": np.array([np.nan])}, "'network_inputs' must hold integers, got 1 of float64"),
+        ({"network_rows": np.full((6, 24), -(2**63))}, r"network's|biases must stay below"),
+        ({"latent_exponents": np.array([-(2**63)] * 3)}, r"latent tables must"),
+        ({"decoder_id": np.zeros(9, np.uint8)}, "'decoder_id' must be 4 bytes"),
+        ({"format": np.zeros(0, np.int64)}, "'format' must hold integers, got 0 of int64"),
+        ({"network_inputs": np.zeros(20 << 20, np.int64)}, r"claims \d+ bytes, more than such a file holds"),
+    ],
+)
+def test_tables_that_make_no_sense_are_refused(tables_path, tmp_path, changes, message):
+    with np.load(tables_path / "codec.npz") as archive:
+        np.savez_compressed(tmp_path / "codec.npz", **{**archive, **changes})
+    with pytest.raises(ManifestError, match=message):
+        load_tables(tmp_path / "codec.npz")
+
+
 def test_the_gradients_are_those_of_the_loss():
     rng = np.random.default_rng(0)
     shapes = {"inputs": (6, 5), "rows": (3, 5), "columns": (3, 5), "hidden": (5, 4), "hidden_bias": (4,)}

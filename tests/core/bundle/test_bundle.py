@@ -50,3 +50,23 @@ def test_a_golden_that_is_no_array_is_refused(tmp_path, bundles):
     (folder / "manifest.json").write_text(json.dumps(document))
     with pytest.raises(ManifestError, match="is not a .npy array"):
         open_bundle(folder).goldens(Component.DECODER)
+
+
+@pytest.mark.parametrize(
+    "values", [np.float32(1), np.zeros((9, 99), np.float32), np.zeros((9, 3)), np.zeros(9, np.int32)]
+)
+def test_a_golden_input_has_the_shape_and_type_that_the_model_takes(tmp_path, bundles, values):
+    import json
+
+    from pocketvae.system.files import sha256_file
+
+    folder = bundles.make_bundle(tmp_path / "b")
+    np.save(folder / "golden" / "odd.npy", values)
+    document = json.loads((folder / "manifest.json").read_text())
+    for golden in (golden for golden in document["goldens"] if "z" in golden["inputs"]):
+        file = folder / "golden" / "odd.npy"
+        changes = {"path": "golden/odd.npy", "sha256": sha256_file(file), "size_bytes": file.stat().st_size}
+        golden["inputs"]["z"] |= changes
+    (folder / "manifest.json").write_text(json.dumps(document))
+    with pytest.raises(ManifestError, match=r"golden 'z' of the decoder must be float32 of \(\d+,\) per sample, got "):
+        open_bundle(folder).goldens(Component.DECODER)

@@ -1,8 +1,12 @@
 import errno
+import os
+import sys
+import threading
+from pathlib import Path
 
 import pytest
 
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, OutputExistsError
 from pocketvae.system import files
 
 
@@ -93,3 +97,71 @@ def test_a_disk_that_fills_up_while_a_file_is_written_in_parts_is_named_by_the_f
     assert (caught.value.errno, caught.value.filename) == (errno.ENOSPC, str(path))
     assert path.read_bytes() == b"old"
     assert names(tmp_path) == ["a.bin"]
+
+
+needs_pipes = pytest.mark.skipif(sys.platform == "win32", reason="pipes with a name are a matter of POSIX")
+
+
+def write_staged(path, data):
+    with files.staged_file(path, force=True) as temporary:
+        temporary.write_bytes(data)
+
+
+WRITERS = pytest.mark.parametrize("write", [files.write_bytes, write_staged])
+
+
+@needs_pipes
+@WRITERS
+def test_a_link_stays_and_what_it_leads_to_is_replaced(tmp_path, write):
+    (tmp_path / "there").mkdir()
+    target, link = tmp_path / "there" / "a.json", tmp_path / "link.json"
+    target.write_bytes(b"old")
+    target.chmod(0o600)
+    link.symlink_to("there/a.json")
+    with pytest.raises(OutputExistsError):
+        files.check_output(link, force=False)
+    write(link, b"new")
+    assert link.is_symlink()
+    assert target.read_bytes() == b"new"
+    assert target.stat().st_mode & 0o777 == 0o600
+    dangling = tmp_path / "dangling"
+    dangling.symlink_to("there/b.json")
+    write(dangling, b"new")
+    assert dangling.is_symlink()
+    assert names(tmp_path / "there") == ["a.json", "b.json"]
+    dangling.unlink()
+    dangling.symlink_to("nowhere/b.json")
+    with pytest.raises(DataError, match="the output's folder must exist, got .*nowhere"):
+        files.check_output(dangling, force=False)
+
+
+@needs_pipes
+@WRITERS
+def test_a_pipe_is_written_to_and_stays(tmp_path, write):
+    pipe, content, read = tmp_path / "pipe", bytes(300_000), []
+    os.mkfifo(pipe)
+    files.check_output(pipe, force=False)
+    reader = threading.Thread(target=lambda: read.append(pipe.read_bytes()))
+    reader.start()
+    write(pipe, content)
+    reader.join()
+    assert read == [content]
+    assert names(tmp_path) == ["pipe"]
+    assert pipe.is_fifo()
+
+
+@needs_pipes
+def test_a_device_stays_what_it_is():
+    files.check_output(Path(os.devnull), force=False)
+    files.write_bytes(Path(os.devnull), b"new")
+    assert Path(os.devnull).is_char_device()
+    assert not files.is_stream(Path("/dev/shm"))
+
+
+@pytest.mark.skipif(not Path("/dev/fd").is_dir(), reason="this system does not show open files as paths")
+def test_an_open_file_keeps_what_was_printed(tmp_path):
+    with (tmp_path / "out.txt").open("wb", buffering=0) as file:
+        file.write(b"printed\n")
+        files.write_bytes(Path(f"/dev/fd/{file.fileno()}"), b"new")
+    assert (tmp_path / "out.txt").read_bytes() == b"printed\nnew"
+    assert names(tmp_path) == ["out.txt"]

@@ -1,9 +1,10 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
-from pocketvae.errors import OutputExistsError
+from pocketvae.errors import DataError, OutputExistsError
 from pocketvae.system import folders
 
 # Windows has no signals: the number is the exit code.
@@ -253,3 +254,30 @@ def test_a_claim_on_a_folder_that_was_removed_meanwhile_is_none(tmp_path, monkey
     with folders.claimed_directory(folder):
         assert folder.stat().st_ino == locked[-1]
     assert len(locked) == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links need a privilege")
+def test_a_link_to_a_folder_stays_and_the_folder_is_replaced(tmp_path):
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "old").write_text("1")
+    link = tmp_path / "link"
+    link.symlink_to("there")
+    assert folders.unfinished_directory(link) == tmp_path / "there.unfinished"
+    for make in (
+        folders.staged_directory(link, force=True),
+        folders.resumable_directory(link, force=True, resume=False, milestone="m"),
+    ):
+        with make as staging:
+            (staging / "new").write_text("1")
+        assert link.is_symlink()
+        assert names(tmp_path / "there") == ["new"]
+        assert names(tmp_path) == ["link", "there"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="devices are no files")
+def test_a_device_is_no_folder():
+    with (
+        pytest.raises(DataError, match="the output must be a folder, but /dev/null is a device or a pipe"),
+        folders.staged_directory(Path("/dev/null"), force=True),
+    ):
+        pass

@@ -45,6 +45,12 @@ def test_damage_is_said_in_one_line():
         load_model(b"")
 
 
+def test_the_name_of_an_operator_is_text():
+    model = helper.make_model(helper.make_graph([helper.make_node("Re\x1b[31mlu", ["x"], ["y"])], "g", [], []))
+    with pytest.raises(ManifestError, match="the name of an operator is not text$"):
+        load_model(model.SerializeToString())
+
+
 def test_constants_are_stored_or_made_by_nodes():
     value = numpy_helper.from_array(np.float32([1, 2]), "value")
     nodes = [

@@ -132,6 +132,16 @@ def test_an_operator_is_known_by_its_number_or_its_own_name(content):
     assert names == ["Grid", "operator 9999", "RESHAPE"]
 
 
+@pytest.mark.parametrize("name", [b"\xff\xfe", b"Grid\x1b[31m", b"a\nb"])
+def test_the_name_of_a_custom_operator_is_text(content, name):
+    def custom(model, graph):
+        model.operatorCodes[0].builtinCode = model.operatorCodes[0].deprecatedBuiltinCode = 32
+        model.operatorCodes[0].customCode = name
+
+    with pytest.raises(ManifestError, match=r"the name of a custom operator is not (text|UTF-8)$"):
+        read_model(change(content, custom))
+
+
 def test_a_buffer_without_bytes_is_no_constant(content):
     """As LiteRT has it; the quantizer once took such a tensor for weights."""
 

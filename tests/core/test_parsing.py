@@ -1,0 +1,43 @@
+import math
+
+import pytest
+
+from pocketvae.parsing import parse_finite_json, parse_json, parse_toml, shortened
+
+DEEP = 100_000
+
+
+@pytest.mark.parametrize("parse", [parse_json, parse_finite_json])
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[" * DEEP, "nested too deeply"),
+        ('{"a":' * DEEP, "nested too deeply"),
+        ("{", "Expecting"),
+        (b"\xff", "decode"),
+        ("9" * 5000, "limit"),
+    ],
+)
+def test_json_that_cannot_be_read_is_a_value_error(parse, text, message):
+    with pytest.raises(ValueError, match=message):
+        parse(text)
+
+
+@pytest.mark.parametrize("text", ["[" * DEEP, "a = " + "[" * DEEP, "a" + ".a" * DEEP + " = 1", "a = 1" + "9" * 5000])
+def test_toml_that_cannot_be_read_is_a_value_error(text):
+    with pytest.raises(ValueError, match=r"."):
+        parse_toml(text)
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e999", "-1e400"])
+def test_a_document_s_numbers_are_finite(number):
+    with pytest.raises(ValueError, match=f"must be finite, got {number}"):
+        parse_finite_json(f'{{"limit": {number}}}')
+    assert not math.isfinite(parse_json(number))
+
+
+def test_what_is_quoted_is_short_printable_and_on_one_line():
+    assert shortened("a\n  b\t\x1b[31mc\x00") == "a b ?[31mc?"
+    assert shortened("x" * 10**7) == "x" * 197 + "..."
+    assert shortened(["a"], 3) == "..."
+    assert shortened("abc", 3) == "abc"
