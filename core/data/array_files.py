@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from pocketvae.parsing import shortened
 
-Array = npt.NDArray[np.generic]
+Array = npt.NDArray[Any]
 
 _NUMBERS = "biuf"
 _LARGEST_RANK = 8

@@ -10,7 +10,7 @@ import struct
 import zlib
 from importlib import resources
 from pathlib import Path
-from typing import IO, TypeAlias
+from typing import IO, Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -127,9 +127,9 @@ def _read_at_most(file: IO[bytes], size_bytes: int) -> bytes:
 
 
 def _open_idx(path: Path) -> IO[bytes]:
-    if path.suffix == ".gz":
-        return gzip.open(path)
-    return lzma.open(path) if path.suffix == ".xz" else path.open("rb")
+    openers: dict[str, Any] = {".gz": gzip.open, ".xz": lzma.open}
+    file: IO[bytes] = openers.get(path.suffix, Path.open)(path, "rb")
+    return file
 
 
 def _idx_bytes(header: bytes) -> int:
@@ -137,7 +137,8 @@ def _idx_bytes(header: bytes) -> int:
     size = 4 + 4 * header[3] if len(header) > 3 else 0
     if header[:3] != bytes([0, 0, _IDX_UBYTE]) or header[3] not in _IDX_RANKS or len(header) < size:
         return len(header)
-    return size + math.prod(struct.unpack(f">{header[3]}I", header[4:size]))
+    sizes: tuple[int, ...] = struct.unpack(f">{header[3]}I", header[4:size])
+    return size + math.prod(sizes)
 
 
 def _read_idx_pair(path: Path) -> RawImages:
