@@ -5,6 +5,7 @@ pytest loads this module wherever pocketvae is installed, so it imports nothing 
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from pocketvae.benchmarks import Check, NotRun
 
 _MARKER = "pocketvae"
+_MANIFEST = "manifest.json"
+_COLLECTED = pytest.StashKey[set[Path]]()
 
 
 class CheckFailed(Exception):
@@ -45,8 +48,11 @@ class CheckItem(pytest.Item):
         return self.path, None, self.name.replace("::", " ")
 
 
-class BundleCollector(pytest.Collector):
-    """A bundle, whose tests are known once it has been verified."""
+class BundleCollector(pytest.File):
+    """A bundle, whose tests are known once it has been verified.
+
+    To pytest it is the file of the manifest, so that the name of a test can be given to pytest like any other.
+    """
 
     def collect(self) -> Iterator[CheckItem]:
         """Verifies the bundle and yields its checks.
@@ -60,7 +66,7 @@ class BundleCollector(pytest.Collector):
         targets = str(self.config.getoption("--pocketvae-targets")).split(",")
         config = self.config.getoption("--pocketvae-config")
         try:
-            result = verify_bundle(self.path, targets=targets, config=Path(config) if config else None)
+            result = verify_bundle(self.path.parent, targets=targets, config=Path(config) if config else None)
         except (PocketVaeError, OSError) as e:
             raise pytest.UsageError(f"--pocketvae: {e}") from e
         for check in result.checks:
@@ -90,17 +96,35 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", f"{_MARKER}: a check of a bundle named by --pocketvae")
 
 
+def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
+    """Takes the manifest of a bundle one of whose tests is among pytest's arguments."""
+    if file_path not in _manifests_among_arguments(parent.config):
+        return None
+    parent.config.stash.setdefault(_COLLECTED, set()).add(file_path)
+    collector: BundleCollector = BundleCollector.from_parent(parent, path=file_path)
+    return collector
+
+
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
-    """Adds the checks before pytest deselects anything."""
+    """Adds the checks of the bundles none of whose tests was named, before pytest deselects anything."""
+    collected = session.config.stash.setdefault(_COLLECTED, set())
     for bundle in session.config.getoption("--pocketvae"):
-        path = Path(bundle).absolute()
-        collector: BundleCollector = BundleCollector.from_parent(session, name=path.name, path=path, nodeid=path.name)
-        items.extend(collector.collect())
+        manifest = Path(os.path.normpath(Path(bundle).absolute())) / _MANIFEST
+        if manifest not in collected:
+            collector: BundleCollector = BundleCollector.from_parent(session, path=manifest)
+            items.extend(collector.collect())
+
+
+def _manifests_among_arguments(config: pytest.Config) -> set[Path]:
+    named = {argument.split("::")[0] for argument in config.args if "::" in argument}
+    paths = (Path(os.path.normpath(config.invocation_params.dir / file)) for file in named)
+    return {path for path in paths if path.name == _MANIFEST}
 
 
 def _name(item: Check | NotRun) -> str:
-    return f"{item.artifact}[{item.target}]"
+    batch = getattr(item, "batch", 1)
+    return f"{item.artifact}[{item.target}{f'-batch{batch}' if batch > 1 else ''}]"
 
 
 def _problem(check: Check) -> str:

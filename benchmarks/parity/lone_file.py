@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pocketvae.benchmarks.parity.checks import structural_check
 from pocketvae.benchmarks.parity.limits import Limits
-from pocketvae.benchmarks.parity.results import NotRun, VerifyResult
+from pocketvae.benchmarks.parity.results import CONTENT, Culprit, Diagnosis, NotRun, VerifyResult
 from pocketvae.benchmarks.parity.verify import Verification, read_limits, verify_opened
 from pocketvae.benchmarks.targets import Target, make_target
 from pocketvae.bundle.bundle import Bundle, Goldens
@@ -22,6 +22,7 @@ from pocketvae.spec import Component
 from pocketvae.system.environment import current_environment
 from pocketvae.system.files import write_bytes, write_text
 
+_CHANGED = "the file itself changed after export: copy or export it again"
 _WITHOUT_GOLDENS = "the file was exported without golden pairs: verify the bundle that it came from"
 
 
@@ -105,6 +106,13 @@ def _with_content_checks(found: Verification, lone: LoneFile, targets: Sequence[
     same = lone.content_sha256 == lone.record.content_sha256
     problem = "" if same else "the model in the file was changed after export: its SHA-256 differs"
     name = lone.record.spec.filename
-    checks = [structural_check(name, target.name, "content", problem) for target in targets]
+    checks = [structural_check(name, target.name, CONTENT, problem) for target in targets]
     result = replace(found.result, passed=found.result.passed and same, checks=(*checks, *found.result.checks))
+    if not same:
+        # Whatever kernels and layouts say of a model that is not the exported one, this is why it fails.
+        culprits = [
+            Diagnosis(artifact=name, target=target.name, culprit=Culprit.FILE, evidence=(_CHANGED,))
+            for target in targets
+        ]
+        result = replace(result, diagnoses=tuple(culprits))
     return replace(found, result=result)

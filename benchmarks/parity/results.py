@@ -5,13 +5,15 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from pocketvae.spec import STRICT
+from pocketvae.spec import STRICT, Format
 from pocketvae.system.environment import Environment
 
 # 2 added figures, worst inputs, diagnoses, layers and what a target does not support.
 VERIFY_SCHEMA_VERSION = 2
 # Prefix of the name of a file that must fail; its checks pass if it does.
 CONTROL = "control."
+# The metric of the check whether a file has the bytes, or the model, that export recorded.
+CONTENT = "content"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,4 +204,10 @@ class VerifyResult:
     def artifacts(self) -> tuple[str, ...]:
         """Returns the names of the artifacts that were checked, in order, without controls."""
         names = dict.fromkeys(check.artifact for check in self.checks)
-        return tuple(name for name in names if not name.startswith(CONTROL))
+        return tuple(name for name in names if not (name.startswith(CONTROL) or self.is_other_file(name)))
+
+    def is_other_file(self, name: str) -> bool:
+        """Whether a name among the checks is that of a damaged file of the bundle that is not an artifact."""
+        return name.rsplit(".", 1)[-1] not in tuple(Format) and all(
+            check.metric == CONTENT for check in self.checks if check.artifact == name
+        )

@@ -26,7 +26,10 @@ def verdict_line(result: VerifyResult) -> str:
     failed = {check.artifact for check in result.checks if not check.passed}
     matching = [name for name in artifacts if name not in failed]
     line = f"{len(matching)} of {len(artifacts)} artifacts match the original"
-    if failed - set(artifacts):
+    others = [name for name in dict.fromkeys(check.artifact for check in result.checks) if result.is_other_file(name)]
+    if others:
+        line += f"; {len(others)} other {'files are' if len(others) > 1 else 'file is'} damaged: {', '.join(others)}"
+    if failed - set(artifacts) - set(others):
         line += "; a control that must be told apart was not"
     missing = len({(item.artifact, item.target) for item in result.not_run})
     return f"{line}; {missing} could not be run" if missing else line
@@ -120,13 +123,18 @@ def check_error_ratio(check: Check) -> float:
 
 
 def format_value(value: float | None, check: Check, image_span: float) -> str:
-    """Returns a deviation in the unit that users think in: steps of 1/255 from black to white, nats for posteriors."""
+    """Returns a deviation in the unit that users think in: steps of 1/255 from black to white, nats for posteriors.
+
+    A check's value and its limit have the same unit, that of the larger one.
+    """
     if value is None:
         return "-"
     if check.metric.startswith(("kl_", "elbo_", "nll_")):
         return f"{value:.2g} nats"
-    if check.output == "image" and value / image_span >= 1e-4 and check.metric in _PIXEL_METRICS:
-        return f"{value / image_span * 255:.2f}/255"
+    largest = max(number for number in (value, check.value, check.limit) if number is not None)
+    if check.output == "image" and largest / image_span >= 1e-4 and check.metric in _PIXEL_METRICS:
+        steps = value / image_span * 255
+        return f"{steps:.2f}/255" if steps >= 0.01 or not steps else f"{steps:.1g}/255"
     return f"{value:.1e}"
 
 

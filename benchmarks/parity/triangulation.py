@@ -124,7 +124,9 @@ class Triangulation:
         spec = replace(case.artifact.spec, precision=Precision.FLOAT32, format=format)
         record = next((item for item in self._manifest.artifacts if item.spec == spec), None)
         if record is None:
-            evidence.append(f"the bundle has no {spec.filename} to compare with")
+            # A single file brings its goldens itself, and nothing beside them.
+            where = "the bundle has" if self._manifest.goldens else "a single file comes with"
+            evidence.append(f"{where} no {spec.filename} to compare with")
             return None
         outputs = case.outputs if record == case.artifact else self._outputs(record, case.inputs, evidence)
         if outputs is None:

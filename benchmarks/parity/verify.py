@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pocketvae.benchmarks.parity.artifact import check_artifact
 from pocketvae.benchmarks.parity.checks import attributed, ceiling_checks
+from pocketvae.benchmarks.parity.damage import damage_on
 from pocketvae.benchmarks.parity.figures import output_figures
 from pocketvae.benchmarks.parity.layers import layer_reports
 from pocketvae.benchmarks.parity.limits import CONFIG_NAME, Limits, parse_limits
@@ -15,7 +16,7 @@ from pocketvae.benchmarks.parity.results import Check, Diagnosis, Measurement, N
 from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
 from pocketvae.benchmarks.parity.worst import WorstCase, worst_case
 from pocketvae.benchmarks.targets import Target, TargetRun, make_target
-from pocketvae.bundle.bundle import Bundle, Goldens, opened
+from pocketvae.bundle.bundle import Bundle, Goldens, open_with_damage
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import ManifestError, SpecError, TargetError
 from pocketvae.numerics.tolerance import Tolerance
@@ -57,23 +58,24 @@ def verify_in_detail(
     """Runs every artifact on every golden sample and checks it against its limits.
 
     All checks run before there is a verdict. An artifact without tolerances fails: nothing passes by omission. One
-    that fails is diagnosed at once, while the target still has it.
+    that fails is diagnosed at once, while the target still has it. A file that is missing or was changed since the
+    export fails the check `content`, and all that does not need it is verified.
 
     Args:
-        bundle: The bundle, or its path.
+        bundle: The bundle, or its path; one that was opened with damage reports it.
         targets: Names of targets; `host` is this machine.
         num_threads: Threads used by one call.
         config: File of custom limits; None means `pocketvae.toml` next to the bundle, if it exists.
         progress: Called for every artifact.
 
     Raises:
-        ManifestError: the bundle or its goldens are damaged.
+        ManifestError: the manifest is damaged, or goldens that have the recorded hash are not what they must be.
         SpecError: a target is unknown, `num_threads` is below 1, or `config` is invalid.
     """
     chosen = [make_target(name) for name in targets]
     if num_threads < 1:
         raise SpecError(f"threads must be at least 1, got {num_threads}")
-    bundle = opened(bundle)
+    bundle = _opened(bundle)
     return verify_opened(bundle, chosen, read_limits(bundle.path, config), num_threads=num_threads, progress=progress)
 
 
@@ -99,19 +101,24 @@ class _Verifier:
     def __init__(
         self, bundle: Bundle, limits: Limits, num_threads: int, progress: ProgressCallback, target_count: int
     ) -> None:
-        self._bundle, self._limits, self._num_threads, self._progress = bundle, limits, num_threads, progress
+        self._limits, self._num_threads, self._progress = limits, num_threads, progress
+        self._whole, self._bundle = bundle, bundle.intact()
         self._total = len(bundle.manifest.artifacts) * target_count
-        self._goldens = {component: _goldens(bundle, component) for component in _components(bundle)}
+        self._goldens = {component: _goldens(self._bundle, component) for component in _components(self._bundle)}
         self._checks: list[Check] = []
         self._not_run: list[NotRun] = []
         self._figures: list[Measurement] = []
         self._worst: list[WorstCase] = []
         self._diagnoses: list[Diagnosis] = []
         self._declined: list[NotRun] = []
-        self._done = 0
+        self._done = self._targets_done = 0
 
     def run_on(self, target: Target) -> None:
         """Checks every artifact on one target; if it cannot be used, only its own results are missing."""
+        damage = damage_on(self._whole, target.name)
+        self._checks += damage.checks
+        self._not_run += damage.not_run
+        self._diagnoses += damage.diagnoses
         for failure in self._bundle.manifest.failures:
             self._miss(failure.artifact, target, f"export could not make it: {failure.reason}")
         artifacts = self._accepted(target)
@@ -123,15 +130,21 @@ class _Verifier:
                 for artifact in artifacts:
                     for batch in target.batches(artifact):
                         self._check(artifact, batch, target, run)
-                    self._done += 1
-                    step = Progress(stage="verifying", done=self._done, total=self._total, detail=artifact.name)
-                    self._progress(step)
+                    self._step(1, artifact.name)
         except TargetError as e:
             seen = {check.artifact for check in self._checks if check.target == target.name}
             seen |= {item.artifact for item in self._not_run if item.target == target.name}
             for artifact in artifacts:
                 if artifact.name not in seen:
                     self._miss(artifact.name, target, str(e))
+        # What this target declined or could not run is done as well.
+        self._targets_done += 1
+        self._step(len(self._whole.manifest.artifacts) * self._targets_done - self._done, target.name)
+
+    def _step(self, count: int, detail: str) -> None:
+        if count:
+            self._done += count
+            self._progress(Progress(stage="verifying", done=self._done, total=self._total, detail=detail))
 
     def verification(self) -> Verification:
         """Returns the verdict over all targets."""
@@ -222,7 +235,7 @@ def check_limits(bundle: StrPath | Bundle, config: Path | None = None) -> None:
         ManifestError: the bundle is damaged.
         SpecError: the limits are invalid, or name something that the bundle does not have.
     """
-    bundle = opened(bundle)
+    bundle = _opened(bundle)
     read_limits(bundle.path, config).check(bundle.manifest.artifacts)
 
 
@@ -236,7 +249,7 @@ def add_layers(bundle: StrPath | Bundle, verification: Verification) -> Verifica
     Raises:
         ManifestError: the bundle or its goldens are damaged.
     """
-    layers = layer_reports(opened(bundle))
+    layers = layer_reports(_opened(bundle).intact())
     return replace(verification, result=replace(verification.result, layers=layers))
 
 
@@ -251,7 +264,7 @@ def save_worst(bundle: StrPath | Bundle, folder: Path, verification: Verificatio
     Raises:
         ManifestError: the bundle is damaged.
     """
-    vae = opened(bundle).manifest.vae
+    vae = _opened(bundle).manifest.vae
     folder.mkdir(exist_ok=True)
     for case in verification.worst:
         for name, content in case.files(vae).items():
@@ -271,6 +284,10 @@ def read_limits(bundle: Path, config: Path | None) -> Limits:
         return parse_limits(path.read_text("utf-8"), str(config) if config else CONFIG_NAME)
     except UnicodeDecodeError as e:
         raise SpecError(f"{path} must be text in UTF-8: {e.reason} at byte {e.start}") from e
+
+
+def _opened(bundle: StrPath | Bundle) -> Bundle:
+    return bundle if isinstance(bundle, Bundle) else open_with_damage(bundle)
 
 
 def _components(bundle: Bundle) -> tuple[Component, ...]:

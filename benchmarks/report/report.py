@@ -12,7 +12,7 @@ from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.benchmarks.parity.worst import AMPLIFICATION, WorstCase
 from pocketvae.benchmarks.report.contact_sheet import ContactRow, contact_rows
 from pocketvae.benchmarks.report.parity import layers_figure, limits, measurements, parity_cells, worst_pictures
-from pocketvae.bundle.bundle import Bundle, opened
+from pocketvae.bundle.bundle import Bundle, open_with_damage
 from pocketvae.bundle.manifest import Manifest
 from pocketvae.reporting.html import Cell, Table
 from pocketvae.reporting.templates import render
@@ -43,8 +43,10 @@ def write_report(
     Raises:
         ManifestError: the bundle is damaged.
     """
-    bundle = opened(bundle)
-    sheets = {component: contact_rows(bundle, component) for component in (Component.DECODER, Component.GENERATOR)}
+    bundle = bundle if isinstance(bundle, Bundle) else open_with_damage(bundle)
+    sheets = {
+        component: contact_rows(bundle.intact(), component) for component in (Component.DECODER, Component.GENERATOR)
+    }
     write_text(out, render_report(bundle, verify, bench, pictures or {}, sheets, worst))
 
 
@@ -63,6 +65,7 @@ def render_report(
         "manifest": manifest,
         "verify": verify,
         "verdict": _verdict(verify),
+        "failures": _failures(verify),
         "provenance": sorted(manifest.provenance.items()),
         "key_facts": _key_facts(manifest, bench),
         "artifacts": _artifacts(manifest, verify, bench),
@@ -79,6 +82,18 @@ def render_report(
         **_latency(verify, bench),
     }
     return render("pocketvae.benchmarks.report", "report.html.j2", values)
+
+
+def _failures(verify: VerifyResult) -> list[tuple[str, str, str]]:
+    """Returns what failed: file, target, and what is wrong with it or who is to blame."""
+    reasons = {(item.artifact, item.target): f"{item.culprit}: {'; '.join(item.evidence)}" for item in verify.diagnoses}
+    found: dict[tuple[str, str], str] = {}
+    for check in verify.checks:
+        key = check.artifact, check.target
+        if not check.passed and key not in found:
+            what = f"{check.output} {check.metric}".strip()
+            found[key] = "; ".join(filter(None, [f"{what}: {check.detail}", reasons.get(key, "")]))
+    return [(artifact, target, words) for (artifact, target), words in found.items()]
 
 
 def _verdict(verify: VerifyResult) -> str:

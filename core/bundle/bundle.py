@@ -71,10 +71,34 @@ class Goldens:
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """An export bundle on disk whose recorded files have all been checked."""
+    """An export bundle on disk whose recorded files have all been checked.
+
+    Attributes:
+        path: Its folder.
+        manifest: Its table of contents.
+        damaged: Path of a recorded file to what is wrong with it; empty but for `open_with_damage`.
+    """
 
     path: Path
     manifest: Manifest
+    damaged: Mapping[str, str] = field(default_factory=dict)
+
+    def intact(self) -> Bundle:
+        """Returns the bundle as if it had been exported without its damaged files, and without what needs them."""
+        if not self.damaged:
+            return self
+        manifest, damaged = self.manifest, self.damaged
+        goldens = [item for item in manifest.goldens if not any(file.path in damaged for file in item.files())]
+        unchecked = {item.component for item in manifest.goldens} - {item.component for item in goldens}
+        artifacts = [
+            item for item in manifest.artifacts if item.file.path not in damaged and item.component not in unchecked
+        ]
+        original = {name: file for name, file in manifest.original.items() if file.path not in damaged}
+        documents = tuple(file for file in manifest.documents if file.path not in damaged)
+        rest = replace(
+            manifest, artifacts=tuple(artifacts), goldens=tuple(goldens), original=original, documents=documents
+        )
+        return Bundle(path=self.path, manifest=rest)
 
     def artifact_path(self, artifact: ArtifactRecord) -> Path:
         """Returns the path of the artifact's file."""
@@ -132,14 +156,28 @@ def open_bundle(path: StrPath) -> Bundle:
     Raises:
         ManifestError: the folder is not a bundle, the manifest is damaged or newer, or a file is missing or changed.
     """
+    bundle = open_with_damage(path)
+    for problem in bundle.damaged.values():
+        raise ManifestError(problem)
+    return bundle
+
+
+def open_with_damage(path: StrPath) -> Bundle:
+    """Opens a bundle as `open_bundle` does, but keeps what is wrong with its files, for verify to report.
+
+    Args:
+        path: The bundle's folder.
+
+    Raises:
+        ManifestError: the folder is not a bundle, the manifest is damaged or newer, or a file is outside the folder.
+    """
     path = Path(path)
     manifest_path = path / MANIFEST_NAME
     if not manifest_path.is_file():
         raise ManifestError(f"{path} is not a bundle: {MANIFEST_NAME} is missing; create one with pocketvae export")
     manifest = decode(Manifest, manifest_path.read_bytes(), str(manifest_path))
-    for record in manifest.files():
-        _check_file(path, record)
-    return Bundle(path=path, manifest=manifest)
+    problems = {record.path: _problem(path, record) for record in manifest.files()}
+    return Bundle(path=path, manifest=manifest, damaged={name: words for name, words in problems.items() if words})
 
 
 def opened(bundle: StrPath | Bundle) -> Bundle:
@@ -151,17 +189,23 @@ def opened(bundle: StrPath | Bundle) -> Bundle:
     return bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
 
 
-def _check_file(folder: Path, record: FileRecord) -> None:
+def _problem(folder: Path, record: FileRecord) -> str:
+    """Returns what is wrong with a recorded file; empty if nothing is.
+
+    Raises:
+        ManifestError: it lies outside the folder, where a bundle has no business.
+    """
     file = folder / record.path
     if not file.resolve().is_relative_to(folder.resolve()):
         raise ManifestError(f"{file} leads outside the bundle")
     if not file.is_file():
-        raise ManifestError(f"{file} is missing: export the bundle again, or copy all of it")
+        return f"{file} is missing: export the bundle again, or copy all of it"
     size = file.stat().st_size
     if size != record.size_bytes:
-        raise ManifestError(f"{file} was changed: the manifest says {record.size_bytes} bytes, found {size}")
+        return f"{file} was changed: the manifest says {record.size_bytes} bytes, found {size}"
     if sha256_file(file) != record.sha256:
-        raise ManifestError(f"{file} was changed: its SHA-256 differs from the one in the manifest")
+        return f"{file} was changed: its SHA-256 differs from the one in the manifest"
+    return ""
 
 
 def _check_golden(component: Component, spec: TensorSpec, array: Array | None) -> None:

@@ -69,3 +69,22 @@ def test_without_a_bundle_it_imports_nothing(tmp_path):
     )
     code, text = run_pytest(tmp_path)
     assert code == 0, text
+
+
+def test_the_name_of_a_test_can_be_given_to_pytest(tmp_path, bundles):
+    bundles.make_bundle(tmp_path / "b")
+    text = run_pytest(tmp_path, "-v", "--pocketvae", "b")[1]
+    name = next(line.split()[0] for line in text.splitlines() if "image.max_abs PASSED" in line)
+    assert name == "b/manifest.json::decoder.float32.onnx[host]::image.max_abs"
+    code, text = run_pytest(tmp_path, "-v", name)
+    assert (code, text.count("PASSED")) == (0, 1), text
+    assert run_pytest(tmp_path, "--pocketvae", "b", name)[1].count("1 passed") == 1
+
+
+def test_a_damaged_file_fails_one_test(tmp_path, bundles):
+    (bundles.make_bundle(tmp_path / "b") / "decoder.float32.onnx").write_bytes(b"no model")
+    code, text = run_pytest(tmp_path, "-v", "--pocketvae", "b")
+    assert code == 1
+    assert "1 failed" in text
+    assert "decoder.float32.onnx[host]::content FAILED" in text
+    assert "encoder.float32.onnx[host]::posterior.kl_mean PASSED" in text

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from pocketvae.benchmarks import verify_bundle, verify_file
+from pocketvae.benchmarks.parity.results import Culprit
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import Component, Format, Precision
@@ -62,12 +63,19 @@ def test_a_changed_weight_is_seen_by_its_hash_and_by_its_value(make, format, bun
     assert {metric for _, metric in failed(result)} == {"content", "max_abs"}
     (content,) = [check for check in result.checks if check.metric == "content"]
     assert content.detail == "the model in the file was changed after export: its SHA-256 differs"
+    (diagnosis,) = result.diagnoses
+    assert (diagnosis.culprit, diagnosis.evidence) == (
+        Culprit.FILE,
+        ("the file itself changed after export: copy or export it again",),
+    )
 
 
 def test_a_file_that_never_met_its_limits_fails_alone_too(make, bundles):
     weight = bundles.right_weight().copy()
     weight[0] += 0.1
-    assert failed(verify_file(make(weight=weight)).result) == {("decoder.float32.onnx", "max_abs")}
+    result = verify_file(make(weight=weight)).result
+    assert failed(result) == {("decoder.float32.onnx", "max_abs")}
+    assert "a single file comes with no decoder.float32.tflite to compare with" in result.diagnoses[0].evidence
 
 
 def test_a_file_without_golden_pairs_does_not_pass(make, lone_files):

@@ -26,6 +26,13 @@ def test_a_pixel_s_error_is_shown_in_steps_of_its_own_range(value, span):
     assert format_value(value, replace(check(value, 9.0), output="image"), span) == "5.10/255"
 
 
+def test_a_value_and_its_limit_have_one_unit():
+    small = replace(check(5e-7, 1e-3), output="image")
+    assert [format_value(number, small, 1.0) for number in (small.value, small.limit)] == ["0.0001/255", "0.26/255"]
+    smaller = replace(check(5e-7, 1e-5), output="image")
+    assert [format_value(number, smaller, 1.0) for number in (smaller.value, smaller.limit)] == ["5.0e-07", "1.0e-05"]
+
+
 def test_a_check_uses_a_share_of_its_limit():
     assert check_error_ratio(check(1.0, 4.0)) == 0.25
     assert check_error_ratio(check(None, None)) == -1

@@ -1,4 +1,5 @@
 import json
+import re
 
 import numpy as np
 import pytest
@@ -144,8 +145,19 @@ def test_a_changed_file_is_named(tmp_path, bundles, name, change):
         file.unlink()
     else:
         file.write_bytes(changed[change])
-    with pytest.raises(ManifestError, match=f"{name} (was changed|is missing)"):
-        verify_bundle(tmp_path / "b")
+    result = verify_bundle(tmp_path / "b")
+    assert not result.passed
+    assert failed(result) == {(name, "content")}
+    (content,) = [check for check in result.checks if not check.passed]
+    assert re.search(f"{name} (was changed|is missing)", content.detail)
+    others = {check.artifact for check in result.checks if check.passed}
+    assert others == {"encoder.float32.onnx"}
+    if name.startswith("golden"):
+        assert [(item.artifact, item.reason) for item in result.not_run] == [
+            ("decoder.float32.onnx", f"its goldens are damaged: {content.detail}")
+        ]
+    else:
+        assert (result.not_run, result.diagnoses[0].culprit) == ((), "file")
 
 
 def test_a_link_that_leads_outside_the_bundle_is_refused(tmp_path, bundles):
