@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
+from pocketvae.cli.interruption import number_of
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 
@@ -71,5 +72,8 @@ def _serve(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
             # A text browser in this terminal only returns when it is closed, and the page must be served until then.
             threading.Thread(target=webbrowser.open, args=(server.address,), daemon=True).start()
         # Ctrl-C is the normal way to end this command.
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             server.serve_forever()
+        except KeyboardInterrupt as e:
+            if number_of(e) != signal.SIGINT:
+                raise

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import io
 import os
-import signal
 import sys
 import traceback
 import warnings
 from collections.abc import Sequence
-from types import FrameType
 from typing import Protocol, TextIO, cast
 
+from pocketvae.cli import interruption
 from pocketvae.cli.parser import Parser
 from pocketvae.errors import LeftoverWarning, PocketVaeError, TargetError, unknown_name
+from pocketvae.system.shortage import shortage_of
 from pocketvae.version import VERSION
 
-EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_MISSING, EXIT_BUG, EXIT_INTERRUPTED = 0, 1, 2, 3, 70, 130
+EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_MISSING, EXIT_BUG = 0, 1, 2, 3, 70
+# 128 and the number of the signal: Ctrl-C, SIGTERM, SIGHUP.
+EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_HUNG_UP = 130, 143, 129
 
 COMMANDS = {
     "quickstart": "train, export, verify, bench and report on the embedded MNIST",
@@ -51,39 +54,40 @@ class _Command(Protocol):
     def run(self, arguments: argparse.Namespace) -> int: ...
 
 
+def program() -> int:
+    """Runs the command of the process's arguments, and ends the process within 5 seconds of a signal; see `main`."""
+    interruption.end_in_time()
+    try:
+        return main()
+    finally:
+        interruption.leave()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs one command.
+    """Runs one command; it may be called from any thread.
 
     Args:
         argv: The arguments after the program's name; the process's own by default.
 
     Returns:
         0 done and passed; 1 a check failed; 2 bad input or usage; 3 a target or dependency is missing; 70 a bug in
-        pocketvae; 130 interrupted.
+        pocketvae; 130 interrupted by Ctrl-C, 143 by SIGTERM, 129 by a terminal that was closed.
     """
     words = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in words
     _print_all_characters()
-    # A supervisor's SIGTERM and a terminal that is closed must clean up like Ctrl-C does: no half-written run or
-    # bundle, no orphaned worker. nohup ignores SIGHUP, and so it stays.
-    numbers = [n for n in _ending_signals() if signal.getsignal(n) is not signal.SIG_IGN]
-    previous = {number: signal.signal(number, _interrupt) for number in numbers}
     shown, warnings.showwarning = warnings.showwarning, _show_warning
     try:
-        return _run(words)
-    except KeyboardInterrupt as e:
-        print(f"pocketvae: interrupted; {_notes(e) or 'no half-written files were left'}", file=sys.stderr)
-        return EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader of our output is gone, as in `pocketvae ... | head`; the interpreter must not flush again.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return EXIT_DONE
-    except Exception as e:
-        return _report(e, verbose=verbose)
+        with interruption.interruptible():
+            try:
+                return _run_reported(words, verbose=verbose)
+            except KeyboardInterrupt as e:
+                # A terminal that was closed takes no more lines.
+                with contextlib.suppress(OSError):
+                    print(interruption.summary(_notes(e)), file=sys.stderr, flush=True)
+                return interruption.exit_code(e)
     finally:
         warnings.showwarning = shown
-        for number, handler in previous.items():
-            signal.signal(number, handler)
 
 
 def build_parser(command: str | None) -> Parser:
@@ -93,7 +97,7 @@ def build_parser(command: str | None) -> Parser:
         description="Train a variational autoencoder, export it for devices, and prove that it still does the same.",
         epilog="pocketvae COMMAND --help explains a command. Exit codes: 0 done and passed, 1 a check failed, "
         "2 bad input or usage, 3 a target or dependency is missing, 70 a bug in pocketvae, "
-        "130 interrupted.",
+        "128 and the signal's number interrupted: 130 by Ctrl-C, 143 by SIGTERM, 129 by a terminal that was closed.",
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"pocketvae {VERSION}")
@@ -111,6 +115,17 @@ def build_parser(command: str | None) -> Parser:
     return parser
 
 
+def _run_reported(words: list[str], *, verbose: bool) -> int:
+    try:
+        return _run(words)
+    except BrokenPipeError:
+        # The reader of our output is gone, as in `pocketvae ... | head`; the interpreter must not flush again.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return EXIT_DONE
+    except Exception as e:
+        return _report(e, verbose=verbose)
+
+
 def _run(words: list[str]) -> int:
     command = next((word for word in words if not word.startswith("-")), None)
     if command is not None and command not in COMMANDS:
@@ -126,10 +141,13 @@ def _load(command: str) -> _Command:
 def _report(error: Exception, *, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
-    kept = f"; {_notes(error)}" if _notes(error) else ""
+    kept = "".join(f"; {note}" for note in _notes(error))
     if isinstance(error, PocketVaeError):
         print(f"pocketvae: {error}{kept}", file=sys.stderr)
         return EXIT_MISSING if isinstance(error, TargetError) else EXIT_USAGE
+    if shortage := shortage_of(error):
+        print(f"pocketvae: {shortage}{kept}", file=sys.stderr)
+        return EXIT_USAGE
     if isinstance(error, OSError):
         print(f"pocketvae: {error.filename or 'the system'}: {error.strerror or error}{kept}", file=sys.stderr)
         return EXIT_USAGE
@@ -144,9 +162,9 @@ def _report(error: Exception, *, verbose: bool) -> int:
     return EXIT_BUG
 
 
-def _notes(error: BaseException) -> str:
+def _notes(error: BaseException) -> list[str]:
     """Returns the notes added to an error: what was left behind and how to continue."""
-    return "; ".join(getattr(error, "__notes__", []))
+    return list(getattr(error, "__notes__", []))
 
 
 def _show_warning(
@@ -171,14 +189,5 @@ def _print_all_characters() -> None:
             stream.reconfigure(errors="replace")
 
 
-def _ending_signals() -> list[signal.Signals]:
-    """Returns the signals that ask a program to end, of those that this system has; SIGBREAK is of Windows."""
-    return [number for number in signal.Signals if number.name in ("SIGTERM", "SIGHUP", "SIGBREAK")]
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
-
-
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(program())

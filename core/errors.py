@@ -69,6 +69,10 @@ class InternalError(PocketVaeError):
     """Another program met an error that nobody raised on purpose."""
 
 
+class ShortageError(InternalError):
+    """The system refused threads, processes or memory, so the same may succeed on another day."""
+
+
 class ChannelError(PocketVaeError):
     """Another program crashed, took too long, or sent what cannot be read; the message says which.
 

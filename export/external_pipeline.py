@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system import files
+from pocketvae.system.temporary import temporary_directory
 
 _IMAGES_STREAM = 3
 
@@ -68,8 +68,8 @@ def export_external_models(
     progress(Progress(stage="inspecting", done=0, total=1, detail="the models"))
     inspection = _inspect(models, config)
     progress(Progress(stage="inspecting", done=1, total=1, detail="the models"))
-    with tempfile.TemporaryDirectory(prefix="pocketvae-") as folder:
-        reference = Path(folder) / REFERENCE_NAME
+    with temporary_directory() as folder:
+        reference = folder / REFERENCE_NAME
         count = _write_reference(data, inspection, config.seed, reference, progress) if data is not None else 0
         subject = Subject(
             name=_name(models),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -161,6 +162,8 @@ def _convert_all(
     limit = config.memory_limit_bytes
     # A run's models are Keras 2: TensorFlow need not import Keras 3 beside it, which takes a sixth of its import.
     flavour = {} if subject.forms else {"TF_USE_LEGACY_KERAS": "1"}
+    # Converters write temporary files, which a worker that is killed leaves behind: they go with the working folder.
+    flavour["TMPDIR"] = str(work)
     workers = {format: WorkerProcess(work, environment=flavour, memory_limit_bytes=limit) for format in config.formats}
 
     def convert_format(format: Format) -> None:
@@ -365,6 +368,4 @@ class _BundleWriter:
         return FileRecord.of(relative, content)
 
     def _remove_work(self) -> None:
-        for file in self.work.iterdir():
-            file.unlink()
-        self.work.rmdir()
+        shutil.rmtree(self.work)

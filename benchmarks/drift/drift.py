@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import numpy as np
 import numpy.typing as npt
@@ -23,6 +21,7 @@ from pocketvae.numerics.gaussian import reparameterize
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component, Precision
+from pocketvae.system.temporary import temporary_directory
 
 DoubleArray = npt.NDArray[np.float64]
 Outputs = Mapping[str, FloatArray]
@@ -218,8 +217,8 @@ class _Measurement:
     def _outputs(self, artifact: ArtifactRecord, inputs: Inputs, content: bytes | None = None) -> Outputs:
         if content is None:
             return self._run.run(artifact, inputs, batch=artifact.batches[0])
-        with TemporaryDirectory() as folder:
-            copy = replace(self._bundle, path=Path(folder))
+        with temporary_directory() as folder:
+            copy = replace(self._bundle, path=folder)
             copy.artifact_path(artifact).write_bytes(content)
             with HostTarget().open(copy) as run:
                 return run.run(artifact, inputs, batch=artifact.batches[0])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.spec import Component
 from pocketvae.system.environment import current_environment
 from pocketvae.system.files import write_bytes, write_text
+from pocketvae.system.temporary import temporary_directory
 
 _CHANGED = "the file itself changed after export: copy or export it again"
 _WITHOUT_GOLDENS = "the file was exported without golden pairs: verify the bundle that it came from"
@@ -58,8 +58,8 @@ def verify_file(
     if goldens is None:
         return _with_content_checks(_nothing_run(lone, chosen), lone, chosen)
     # Targets take bundles. The content that was read and checked is what runs, even if the file changes meanwhile.
-    with tempfile.TemporaryDirectory(prefix="pocketvae-") as folder:
-        bundle = _bundle_of_one(lone, Path(folder), goldens)
+    with temporary_directory() as folder:
+        bundle = _bundle_of_one(lone, folder, goldens)
         found = verify_opened(bundle, chosen, limits, num_threads=num_threads, progress=progress)
     return _with_content_checks(found, lone, chosen)
 

@@ -5,6 +5,7 @@
 | `ArtifactFault` | the artifact; `data.check` names the check that fails |
 | `TargetError` | a package, a runtime or a device that is missing |
 | `NoSpaceError` | a full disk |
+| `ShortageError` | the system, which refused another thread or process |
 | any other subclass of `PocketVaeError` | what was asked for |
 | `InternalError` | the program: nobody raised this on purpose |
 """
@@ -14,14 +15,15 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 
-from pocketvae.errors import ArtifactFault, InternalError, NoSpaceError, PocketVaeError, TargetError
+from pocketvae.errors import ArtifactFault, InternalError, NoSpaceError, PocketVaeError, ShortageError, TargetError
 from pocketvae.processes.envelope import Failure
+from pocketvae.system.shortage import shortage_of
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _CHECKS = frozenset({"loads", "interface", "runs"})
 _LONGEST_MESSAGE = 300
 # The same request may succeed later: these do not depend on the request alone.
-_PASSING = frozenset({TargetError.__name__, NoSpaceError.__name__, InternalError.__name__})
+_PASSING = frozenset(kind.__name__ for kind in (TargetError, NoSpaceError, ShortageError, InternalError))
 
 
 def failure_of(error: Exception) -> Failure:
@@ -30,6 +32,8 @@ def failure_of(error: Exception) -> Failure:
         return Failure(type=ArtifactFault.__name__, message=str(error), data={"check": error.check})
     if isinstance(error, PocketVaeError):
         return Failure(type=type(error).__name__, message=str(error))
+    if shortage := shortage_of(error):
+        return Failure(type=ShortageError.__name__, message=shortage)
     if isinstance(error, OSError) and error.strerror:
         kind = NoSpaceError if error.errno in _FULL else InternalError
         return Failure(type=kind.__name__, message=f"{error.filename or 'the system'}: {error.strerror}")

@@ -19,6 +19,7 @@ from pocketvae.errors import ChannelError
 from pocketvae.processes.envelope import Request, Response, encode, read
 from pocketvae.processes.guard import MemoryGuard
 from pocketvae.processes.rpc import unreadable
+from pocketvae.system import leftovers
 
 _END_GRACE_S = 10.0
 
@@ -48,6 +49,7 @@ class LineProcess:
         self._process: subprocess.Popen[bytes] | None = None
         self._responses: queue.Queue[Response | Exception | None] = queue.Queue()
         self._stderr: IO[bytes] | None = None
+        self._registered = -1
 
     def ask(self, request: Request, time_limit_s: float) -> Response:
         """Sends a request and returns its response.
@@ -92,6 +94,7 @@ class LineProcess:
             guard.release()
         if process is None:
             return
+        leftovers.forget(self._registered)
         if kill:
             process.kill()
         elif process.stdin is not None:
@@ -130,11 +133,18 @@ class LineProcess:
         except OSError as e:
             self._stderr.close()
             raise cannot_start(self._command, e) from e
-        threading.Thread(target=_forward, args=(process, self._responses), daemon=True).start()
+        self._registered = leftovers.register(self._abandon)
         self._process = process
+        threading.Thread(target=_forward, args=(process, self._responses), daemon=True).start()
         if self._memory_limit_bytes is not None:
             self._guard = MemoryGuard(process.pid, self._memory_limit_bytes)
         return process
+
+    def _abandon(self) -> None:
+        """Ends the child without waiting, for a process that is about to end itself; no other is started."""
+        self._stopped = True
+        if (process := self._process) is not None:
+            process.kill()
 
     def _ended(self) -> ChannelError:
         code = self._process.wait() if self._process else None

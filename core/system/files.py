@@ -13,12 +13,14 @@ import os
 import re
 import secrets
 import stat
-import tempfile
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path, PurePosixPath
 from typing import IO
 
 from pocketvae.errors import DataError, OutputExistsError
+from pocketvae.system.leftovers import settled_on_error
+from pocketvae.system.temporary import temporary_directory
 
 _CHUNK_BYTES = 1 << 20
 _OWN_FILE = re.compile(r"/dev/(std(in|out|err)|fd/\d+)|/proc/(self|\d+)/fd/\d+")
@@ -38,19 +40,16 @@ def write_bytes(path: Path, data: bytes) -> None:
     path = _behind_links(path)
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        _keep_mode(path, temporary)
-        temporary.replace(path)
+        with settled_on_error(partial(temporary.unlink, missing_ok=True)):
+            with temporary.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            _keep_mode(path, temporary)
+            temporary.replace(path)
     except OSError as e:
-        temporary.unlink(missing_ok=True)
         # The system's error for a full disk names no file.
         raise OSError(e.errno, e.strerror, str(path)) from e
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 @contextlib.contextmanager
@@ -66,27 +65,24 @@ def staged_file(final: Path, *, force: bool) -> Iterator[Path]:
     """
     check_output(final, force=force)
     if is_stream(final):
-        with tempfile.TemporaryDirectory(prefix="pocketvae-") as folder:
-            yield Path(folder) / f"output{final.suffix}"
-            with (Path(folder) / f"output{final.suffix}").open("rb") as file:
+        with temporary_directory() as folder:
+            yield folder / f"output{final.suffix}"
+            with (folder / f"output{final.suffix}").open("rb") as file:
                 _write_through(final, file)
         return
     final = _behind_links(final)
     temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
     try:
-        yield temporary
-        # Windows syncs only what is open for writing.
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        _keep_mode(final, temporary)
-        temporary.replace(final)
+        with settled_on_error(partial(temporary.unlink, missing_ok=True)):
+            yield temporary
+            # Windows syncs only what is open for writing.
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+            _keep_mode(final, temporary)
+            temporary.replace(final)
     except OSError as e:
-        temporary.unlink(missing_ok=True)
         # The system's error for a full disk names no file.
         raise OSError(e.errno, e.strerror, e.filename or str(final)) from e
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def is_stream(path: Path) -> bool:

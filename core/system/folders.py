@@ -8,10 +8,12 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from pocketvae.errors import DataError, OutputExistsError
 from pocketvae.system.files import check_output, is_stream
+from pocketvae.system.leftovers import settled_on_error
 from pocketvae.system.locks import Lock, lock_folder, locked
 
 # The first file in a folder that is being filled: it says that everything beside it is pocketvae's.
@@ -32,20 +34,18 @@ def staged_directory(final: Path, *, force: bool) -> Iterator[Path]:
     check_output(final, force=force)
     final = _folder(final)
     staging = final.with_name(f".{final.name}.{secrets.token_hex(4)}.partial")
-    # Two that begin at the same moment must not refuse one another, so they look one after the other.
-    with locked(final.parent, wait=True):
-        _clear_remains(final)
-        check_output(final, force=force)
-        staging.mkdir()
-        lock = lock_folder(staging)
-    try:
-        yield staging
-        _replace_directory(staging, final, force=force)
-    except BaseException:
-        shutil.rmtree(staging, ignore_errors=True)
-        raise
-    finally:
-        lock.release()
+    with settled_on_error(partial(shutil.rmtree, staging, ignore_errors=True)):
+        # Two that begin at the same moment must not refuse one another, so they look one after the other.
+        with locked(final.parent, wait=True):
+            _clear_remains(final)
+            check_output(final, force=force)
+            staging.mkdir()
+            lock = lock_folder(staging)
+        try:
+            yield staging
+            _replace_directory(staging, final, force=force)
+        finally:
+            lock.release()
 
 
 def _folder(final: Path) -> Path:
@@ -121,20 +121,22 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
                 f"choose "
                 "another output"
             )
-        # The marker comes before everything else and goes last, so that whatever a kill leaves is known.
-        marker.touch()
-        if not (resume and begun):
-            _empty(staging, but=marker)
-        try:
+        with settled_on_error(partial(_keep_progress, staging, milestone)):
+            # The marker comes before everything else and goes last, so that whatever a kill leaves is known.
+            marker.touch()
+            if not (resume and begun):
+                _empty(staging, but=marker)
             yield staging
             marker.unlink(missing_ok=True)
             _replace_directory(staging, final, force=force)
-        except BaseException as e:
-            if (staging / milestone).exists():
-                e.add_note(f"{staging.name} keeps the progress: continue with --resume")
-            else:
-                shutil.rmtree(staging, ignore_errors=True)
-            raise
+
+
+def _keep_progress(staging: Path, milestone: str) -> str | None:
+    """Removes an unfinished folder, or says how to continue it where there is something to continue."""
+    if (staging / milestone).exists():
+        return f"{staging.name} keeps the progress: continue with --resume"
+    shutil.rmtree(staging, ignore_errors=True)
+    return None
 
 
 @contextlib.contextmanager
@@ -193,17 +195,22 @@ def _replace_directory(staging: Path, final: Path, *, force: bool) -> None:
             staging.replace(final)
             return
         aside = final.with_name(f".{final.name}.{secrets.token_hex(4)}.old")
-        final.replace(aside)
-        try:
+        with settled_on_error(partial(_settle_aside, aside, final)):
+            final.replace(aside)
             staging.replace(final)
-        except BaseException:
-            aside.replace(final)
-            raise
+            _remove(aside)
+
+
+def _settle_aside(aside: Path, final: Path) -> None:
+    """Removes what stepped aside; puts it back where nothing has taken its place."""
+    if final.exists():
         _remove(aside)
+    elif aside.exists():
+        aside.replace(final)
 
 
 def _remove(path: Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path, ignore_errors=True)
     else:
-        path.unlink()
+        path.unlink(missing_ok=True)

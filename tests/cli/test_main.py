@@ -74,6 +74,8 @@ def test_options_are_not_abbreviated():
         (errors.TargetError("bad"), 3),
         (OSError(28, "No space left on device", "some/file"), 2),
         (MemoryError(), 2),
+        (RuntimeError("can't start new thread"), 2),
+        (BlockingIOError(11, "Resource temporarily unavailable"), 2),
         (ZeroDivisionError("bad"), 70),
         (KeyboardInterrupt(), 130),
     ],
@@ -146,7 +148,7 @@ def test_a_terminal_that_is_closed_ends_a_command_as_ctrl_c_does(monkeypatch, ca
     # Where the tests themselves run under nohup, the signal is ignored.
     before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     try:
-        assert main(["doctor"]) == 130
+        assert main(["doctor"]) == 129
         assert signal.getsignal(signal.SIGHUP) is signal.SIG_DFL
     finally:
         signal.signal(signal.SIGHUP, before)

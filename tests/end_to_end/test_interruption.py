@@ -69,7 +69,7 @@ def test_training(start, tmp_path, number):
     wait_for_line(process, "training 10/")
     process.send_signal(number)
     _, err = process.communicate(timeout=_WAIT_S)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "interrupted" in err
     assert list(tmp_path.iterdir()) == []
 
@@ -84,7 +84,7 @@ def test_export_ends_its_workers_too(start, tmp_path, tiny_run, number):
     assert workers
     process.send_signal(number)
     _, err = process.communicate(timeout=_WAIT_S)
-    assert process.returncode == 130
+    assert process.returncode == 128 + number
     assert "interrupted" in err
     assert list(tmp_path.iterdir()) == []
     deadline = time.monotonic() + 30

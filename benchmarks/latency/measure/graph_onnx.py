@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
@@ -22,6 +21,7 @@ from pocketvae.benchmarks.latency.results import Execution, OperatorProfile, Ope
 from pocketvae.errors import ParityError
 from pocketvae.runtimes.base import Array, Optimizations, read_source
 from pocketvae.runtimes.onnxruntime import PROVIDER, open_session
+from pocketvae.system.temporary import temporary_directory
 
 # Positions of the two factors of a product in its inputs.
 _PRODUCTS = {"MatMul": (0, 1), "Gemm": (0, 1), "MatMulInteger": (0, 1), "QLinearMatMul": (0, 3)}
@@ -97,9 +97,9 @@ def profiled_calls(
         TargetError: onnxruntime is not installed.
     """
     content, name = read_source(path)
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_directory() as folder:
         session = open_session(
-            content, num_threads=threads, optimizations=optimizations, profile=Path(folder) / "profile", name=name
+            content, num_threads=threads, optimizations=optimizations, profile=folder / "profile", name=name
         )
         try:
             for _ in range(calls):

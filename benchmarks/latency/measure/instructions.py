@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-import tempfile
 
 from pocketvae.benchmarks.latency.messages import CountInstructions, Load, Method
 from pocketvae.errors import TargetError
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
+from pocketvae.system.temporary import temporary_directory
 
 _TIME_LIMIT_S = 600.0
 
@@ -29,11 +29,11 @@ def count_instructions(load: Load) -> int:
         PocketVaeError: the file could not be run, or the process under valgrind died or hung.
     """
     valgrind = find_valgrind()
-    with tempfile.TemporaryDirectory() as folder:
+    with temporary_directory() as folder:
         options = ["--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out.%p"]
         worker = [sys.executable, "-m", "pocketvae.benchmarks.latency.measure.instructions_worker"]
         with LineProcess([valgrind, *options, *worker], environment={"PYTHONHASHSEED": "0"}) as process:
-            request = CountInstructions(load=load, folder=folder)
+            request = CountInstructions(load=load, folder=str(folder))
             count = Client(process).call(Method.COUNT_INSTRUCTIONS, request, int, _TIME_LIMIT_S)
     if count < 1:
         raise TargetError("no instructions were counted")

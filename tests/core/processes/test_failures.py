@@ -9,11 +9,13 @@ from pocketvae.errors import (
     InternalError,
     NoSpaceError,
     PocketVaeError,
+    ShortageError,
     SpecError,
     TargetError,
 )
 from pocketvae.processes.envelope import Failure
 from pocketvae.processes.failures import error_of, failure_of, is_passing
+from pocketvae.system.shortage import NO_THREADS
 
 
 @pytest.mark.parametrize("kind", [DataError, ExportError, NoSpaceError, PocketVaeError, SpecError, TargetError])
@@ -41,6 +43,7 @@ def test_a_check_that_is_unknown_is_that_the_artifact_runs():
         (RuntimeError(), InternalError, "RuntimeError: no message"),
         (OSError(errno.ENOSPC, "No space left on device", "x.npy"), NoSpaceError, "x.npy: No space left on device"),
         (OSError(errno.EDQUOT, "Disk quota exceeded"), NoSpaceError, "the system: Disk quota exceeded"),
+        (RuntimeError("can't start new thread"), ShortageError, NO_THREADS),
         (FileNotFoundError(errno.ENOENT, "No such file", "a"), InternalError, "a: No such file"),
     ],
 )
