@@ -45,6 +45,15 @@ def one_operator(name: str, version: int = 1, dtype: str = "FLOAT32", shape: tup
     return file.finish({"z": source}, {"image": target})
 
 
+def integer_dense(scales: list[float], activations: str = "INT8") -> bytes:
+    """A dense layer of int8 weights with these scales, one for each of its outputs or one for all."""
+    file = _File("")
+    source, target = (file.tensor(part, (1, 4), dtype=activations, scales=[0.5]) for part in ("z", "image"))
+    weights = file.tensor("w", (4, 4), np.eye(4, dtype="i1"), scales=scales)
+    file.operator("FULLY_CONNECTED", 4, [source, weights, -1], [target])
+    return file.finish({"z": source}, {"image": target})
+
+
 class _File:
     def __init__(self, noted: str) -> None:
         self.model = schema.ModelT()
@@ -63,13 +72,18 @@ class _File:
         self.model.buffers.append(buffer)
         return len(self.model.buffers) - 1
 
-    def tensor(self, name, shape, values=None, dtype="FLOAT32") -> int:
+    def tensor(self, name, shape, values=None, dtype="FLOAT32", scales=()) -> int:
         tensor = schema.TensorT()
         tensor.name, tensor.shape, tensor.buffer = name, list(shape), 0
         tensor.type = getattr(schema.TensorType, dtype)
         if values is not None:
             tensor.buffer = self._buffer(values.tobytes())
-            tensor.type = schema.TensorType.INT32 if values.dtype.kind == "i" else schema.TensorType.FLOAT32
+            kinds = {"i4": schema.TensorType.INT32, "i1": schema.TensorType.INT8}
+            tensor.type = kinds.get(values.dtype.str[1:], schema.TensorType.FLOAT32)
+        if scales:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale = list(scales)
+            tensor.quantization.zeroPoint = [0] * len(scales)
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 

@@ -25,7 +25,7 @@ class Backend(enum.StrEnum):
 
 @dataclass(frozen=True, kw_only=True)
 class Requirement:
-    """The oldest runtime that can load a file.
+    """The oldest runtime that runs a file right.
 
     Attributes:
         runtime: `TensorFlow Lite` or `onnxruntime`.

@@ -1,4 +1,4 @@
-"""The oldest runtime that loads a file, from the versions of its operators."""
+"""The oldest runtime that runs a file right, from the versions of its operators and what releases were seen to do."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 from pocketvae.errors import ManifestError
 from pocketvae.formats.onnx.metadata import GRAPH, IR_VERSION, OPSET_IMPORT, fields
 from pocketvae.formats.tflite.editing import minimum_version
+from pocketvae.formats.tflite.layers import read_tflite_layers
 from pocketvae.formats.tflite.model import read_model
 from pocketvae.formats.tflite.operators import operators_of
+from pocketvae.layer_precision import Granularity
 from pocketvae.portability.records import Requirement
 from pocketvae.spec import Format
 
@@ -43,7 +45,7 @@ _BY_IR_VERSION = {3: "1.0", 4: "1.0", 5: "1.0", 6: "1.1", 7: "1.3", 8: "1.9", 9:
 
 
 def oldest_runtime(format: Format, content: bytes) -> Requirement:
-    """Returns the oldest runtime that can load a file.
+    """Returns the oldest runtime that runs a file right.
 
     Raises:
         ManifestError: the file is damaged.
@@ -63,6 +65,7 @@ def _oldest_tflite(content: bytes) -> Requirement:
     table = _tflite_table()
     unknown = [f"{name} version {version}" for name, version in used if (name, version) not in table]
     needed = {f"{name} version {version}": table[name, version] for name, version in used if (name, version) in table}
+    needed |= _late_tflite_kernels(content)
     note = _noted_version(model)
     if unknown:
         # A later table may list them; the converter's note, if there is one, covers them.
@@ -73,6 +76,19 @@ def _oldest_tflite(content: bytes) -> Requirement:
     if note and newest([note, version]) != version:
         return Requirement(runtime=TFLITE, version=note, reason="noted by the converter")
     return Requirement(runtime=TFLITE, version=version, reason=reason)
+
+
+def _late_tflite_kernels(content: bytes) -> dict[str, str]:
+    """Returns what older releases load, by the versions of its operators, and do not compute right.
+
+    Seen with tflite-runtime 2.7.0 to 2.14.0 and TensorFlow 2.3 to 2.6: studies/old_runtimes.py.
+    """
+    found = {}
+    for layer in read_tflite_layers(content):
+        in_integers = layer.weights == "int8" and layer.activations in ("int8", "int16")
+        if in_integers and layer.operator == "FULLY_CONNECTED" and layer.granularity is Granularity.PER_CHANNEL:
+            found["FULLY_CONNECTED with a scale for each channel"] = "2.10.0"
+    return found
 
 
 def _noted_version(model: Any) -> str:

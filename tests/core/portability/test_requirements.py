@@ -22,6 +22,16 @@ def test_the_newest_operator_decides(bundles, tflite_models):
     assert newer == ("TensorFlow Lite", "2.17.0", "FULLY_CONNECTED version 12")
 
 
+@pytest.mark.parametrize("activations", ["INT8", "INT16"])
+def test_integer_dense_layers_with_a_scale_a_channel_came_later_than_their_version(tflite_models, activations):
+    """Older releases load them and return one image for every input."""
+    assert needs(tflite_models.integer_dense([0.1], activations))[1] == "1.14.0"
+    assert needs(tflite_models.integer_dense([0.1, 0.2, 0.3, 0.4], activations))[1:] == (
+        "2.10.0",
+        "FULLY_CONNECTED with a scale for each channel",
+    )
+
+
 def test_versions_are_compared_as_numbers():
     assert newest(["2.9.0", "2.13.0", "1.15.0"]) == "2.13.0"
 
