@@ -33,20 +33,29 @@ _LONGEST_SOCKET_FOLDER = 80
 # Files that train and export most: begun last, one of them would keep a process at work after the others ended.
 LONGEST = (
     "export/test_external_pipeline.py",
-    "train/test_pipeline.py",
+    "end_to_end/test_commands.py",
     "export/test_pipeline.py",
-    "end_to_end/test_export_robustness.py",
-    "end_to_end/test_kinds_of_models.py",
-    "train/test_distribution.py",
-    "end_to_end/test_quantized_exports.py",
-    "end_to_end/test_interruption.py",
+    "train/test_pipeline.py",
     "end_to_end/test_edge_targets.py",
+    "end_to_end/test_export_robustness.py",
+    "end_to_end/test_other_systems.py",
+    "end_to_end/test_kinds_of_models.py",
+    "end_to_end/test_quantized_exports.py",
+    "benchmarks/drift/test_drift.py",
+    "train/test_distribution.py",
+    "benchmarks/latency/measure/test_side_by_side.py",
     "export/test_rewrite_choice.py",
+    "studies/test_train_throughput.py",
+    "benchmarks/latency/measure/test_bench.py",
     "export/rewrites/test_catalogue.py",
+    "benchmarks/latency/measure/test_regression.py",
+    "benchmarks/latency/measure/test_instructions.py",
     "packaging/test_wheel.py",
+    "end_to_end/test_interruption.py",
+    "benchmarks/targets/test_ssh.py",
+    "benchmarks/latency/show/test_page.py",
     "train/test_checkpoints.py",
     "train/test_evaluate_run.py",
-    "studies/test_train_throughput.py",
 )
 
 
@@ -177,6 +186,14 @@ class Outcome:
     code: int
     out: str
     err: str
+
+
+@pytest.fixture
+def few_values(monkeypatch):
+    """Has bench take the fewest values of a row: how many there are is not what is tested."""
+    from pocketvae.benchmarks.latency.measure import bench
+
+    monkeypatch.setattr(bench, "_ROW_BUDGET_S", 0.0)
 
 
 @pytest.fixture

@@ -171,6 +171,7 @@ def test_export_of_a_choice(command, tiny_run, tmp_path):
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("few_values")
 def test_the_quickstart_makes_a_report_that_stands_alone(tmp_path, capsys, mnist_npz, monkeypatch):
     # One short epoch on few images: the same line end to end, in seconds.
     from pocketvae.cli import quickstart

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from pocketvae.benchmarks.latency.measure import side_by_side
 from pocketvae.bundle import bundle as reading
 from pocketvae.bundle import embedded
 from pocketvae.spec import Format
@@ -36,9 +37,17 @@ COMMANDS = {
 }
 
 
+def equally_fast(contests, order, found):
+    """Takes the place of a launch."""
+    for contest in contests:
+        found.log_ratios.setdefault(contest.artifact, []).append(0.0)
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_each_file_is_hashed_once(command, hashed, bundles, tmp_path, monkeypatch, name):
     monkeypatch.chdir(tmp_path)
+    # What is launched reads its file for itself; here it is this process that counts.
+    monkeypatch.setattr(side_by_side, "_launch", equally_fast)
     paths = {place: bundles.make_bundle(tmp_path / place) for place in ("A", "B")}
     outcome = command(*(paths.get(word, word) for word in COMMANDS[name]))
     assert outcome.code == 0, outcome.err

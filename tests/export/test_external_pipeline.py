@@ -31,7 +31,7 @@ from pocketvae.export import (
 from pocketvae.export.rewrites.names import AUTO, NONE
 from pocketvae.spec import Component, Format, Likelihood, Precision
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_values")]
 ROOT = Path(__file__).parents[2]
 FLAVOURS = ("keras2", "keras3")
 
