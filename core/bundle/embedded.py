@@ -22,6 +22,7 @@ from pocketvae.documents import decode
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.formats.damage import naming_file
 from pocketvae.formats.onnx.metadata import METADATA_PROPS, entry_of, fields, metadata_entries
+from pocketvae.formats.structure import check_structure
 from pocketvae.formats.tflite.metadata import metadata_ranges
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.records import Requirement
@@ -224,6 +225,7 @@ def open_lone_file(path: Path) -> LoneFile:
         raise SpecError(f"a file to verify must end in .tflite or .onnx, got {path}")
     format, content = Format(path.suffix[1:]), path.read_bytes()
     with naming_file(path):
+        check_structure(format, content)
         entries = _entries(format, content)
     if RECORD not in entries:
         raise ManifestError(f"{path} has no pocketvae metadata: verify the bundle that it came from")

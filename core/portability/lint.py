@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pocketvae.formats.structure import check_structure
 from pocketvae.formats.tflite.operators import read_operators
 from pocketvae.portability.litert_gpu import check_gpu
 from pocketvae.portability.microcontroller import check_microcontroller
@@ -23,6 +24,7 @@ def lint(format: Format, content: bytes) -> tuple[Portability, ...]:
         ParityError: its runtime cannot load it.
         TargetError: a package that is needed is not installed.
     """
+    check_structure(format, content)
     if format is Format.ONNX:
         return check_mobile(content)
     main = read_operators(content)[0]

@@ -12,15 +12,17 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.pixels import from_pixels, to_pixels
-from pocketvae.errors import ParityError, SpecError
-from pocketvae.spec import TensorSpec
-from pocketvae.system.files import StrPath
+from pocketvae.errors import ManifestError, ParityError, SpecError
+from pocketvae.spec import Format, TensorSpec
+
+if TYPE_CHECKING:
+    from pocketvae.system.files import StrPath
 
 Array = npt.NDArray[np.generic]
 FloatArray = npt.NDArray[np.float32]
@@ -161,6 +163,25 @@ def read_source(source: StrPath | bytes) -> tuple[bytes, str]:
     if not path.is_file():
         raise ParityError(f"{path} does not exist")
     return path.read_bytes(), str(path)
+
+
+def load_error(runtime: str, format: Format, content: bytes, name: str, reason: str) -> ParityError:
+    """Builds the error for a file that a runtime does not load: what is wrong with its structure, else the reason.
+
+    Args:
+        runtime: Its name.
+        format: Of the file.
+        content: The file.
+        name: Of the file.
+        reason: In the runtime's words.
+    """
+    from pocketvae.formats.structure import check_structure
+
+    try:
+        check_structure(format, content)
+    except ManifestError as e:
+        return ParityError(str(e) if name == UNNAMED else f"{name}: {e}")
+    return ParityError(f"{runtime} cannot load {name}: {reason}")
 
 
 def check_batch(batch: int, batches: tuple[int, ...]) -> None:

@@ -8,16 +8,18 @@ import re
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pocketvae.errors import ParityError, missing_package
+from pocketvae.errors import missing_package
 from pocketvae.formats.tflite.metadata import IDENTIFIER
-from pocketvae.runtimes.base import UNNAMED, Array, Optimizations, Runner, check_batch, read_source
-from pocketvae.spec import Quantization, TensorSpec, signature_key
-from pocketvae.system.files import StrPath
+from pocketvae.runtimes.base import UNNAMED, Array, Optimizations, Runner, check_batch, load_error, read_source
+from pocketvae.spec import Format, Quantization, TensorSpec, signature_key
 from pocketvae.system.quiet import quiet_stderr
+
+if TYPE_CHECKING:
+    from pocketvae.system.files import StrPath
 
 _BATCH_KEY = re.compile(r"batch_\d+")
 _ANNOUNCED: list[bool] = []
@@ -65,7 +67,7 @@ def open_interpreter(
         raise missing_package("ai-edge-litert", "run") from e
     # LiteRT itself verifies the tables, so a truncated file is refused there; only its words for a foreign one mislead.
     if content[4:8] != IDENTIFIER:
-        raise ParityError(f"{name} is not a TFLite file: the identifier {IDENTIFIER.decode()!r} is missing")
+        raise load_error("LiteRT", Format.TFLITE, content, name, "it is of another format")
     try:
         with _quiet_once(operators), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that keeping all tensors is for debugging is why it is asked for
@@ -77,7 +79,7 @@ def open_interpreter(
             )
             interpreter.allocate_tensors()
     except (ValueError, RuntimeError) as e:
-        raise ParityError(f"LiteRT cannot load {name}: {_first_line(e)}") from e
+        raise load_error("LiteRT", Format.TFLITE, content, name, _first_line(e)) from e
     return interpreter
 
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from pocketvae.errors import ParityError, missing_package
-from pocketvae.runtimes.base import UNNAMED, Array, Optimizations, Runner, check_batch, read_source
-from pocketvae.spec import TensorSpec
-from pocketvae.system.files import StrPath
+from pocketvae.runtimes.base import UNNAMED, Array, Optimizations, Runner, check_batch, load_error, read_source
+from pocketvae.spec import Format, TensorSpec
+
+if TYPE_CHECKING:
+    from pocketvae.system.files import StrPath
 
 PROVIDER = "CPUExecutionProvider"
 _DTYPES = {
@@ -65,7 +67,7 @@ def open_session(
     try:
         return ort.InferenceSession(content, options, providers=[PROVIDER])
     except Exception as e:  # onnxruntime raises many unrelated types for a file that it cannot load
-        raise ParityError(f"onnxruntime cannot load {name}: {' '.join(str(e).split())[:200]}") from e
+        raise load_error("onnxruntime", Format.ONNX, content, name, " ".join(str(e).split())[:200]) from e
 
 
 class OnnxRunner(Runner):

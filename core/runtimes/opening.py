@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from pocketvae.errors import SpecError
 from pocketvae.runtimes.base import Optimizations, Runner
 from pocketvae.spec import Format
-from pocketvae.system.files import StrPath
+
+if TYPE_CHECKING:
+    from pocketvae.system.files import StrPath
 
 
 def open_runner(

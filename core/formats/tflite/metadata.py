@@ -54,7 +54,7 @@ def root_table(content: bytes) -> FlatTable:
         ManifestError: the file is not a TFLite file, or ends early.
     """
     if content[4:8] != IDENTIFIER:
-        raise ManifestError(f"a TFLite file has the identifier {IDENTIFIER.decode()!r}, which is missing")
+        raise ManifestError(f"the file is not a TFLite file: the identifier {IDENTIFIER.decode()!r} is missing")
     return FlatTable(content, follow(content, 0))
 
 

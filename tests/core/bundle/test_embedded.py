@@ -123,7 +123,7 @@ def test_a_missing_file_and_one_of_another_kind_are_refused(tmp_path):
     with pytest.raises(SpecError, match=r"must end in \.tflite or \.onnx"):
         open_lone_file(tmp_path / "a.txt")
     (tmp_path / "a.tflite").write_text("text that is no model")
-    with pytest.raises(ManifestError, match=r"a\.tflite: a TFLite file has the identifier"):
+    with pytest.raises(ManifestError, match=r"a\.tflite: the file is not a TFLite file"):
         open_lone_file(tmp_path / "a.tflite")
 
 

@@ -45,10 +45,10 @@ def test_weights_are_what_nothing_computes_and_nobody_feeds():
 
 def test_a_damaged_file_is_named(tmp_path):
     (tmp_path / "d.onnx").write_bytes(b"nothing")
-    with pytest.raises(ParityError, match=r"onnxruntime cannot load .*d\.onnx"):
+    with pytest.raises(ParityError, match=r"d\.onnx: the file is not an ONNX file"):
         graph_onnx.profiled_calls(tmp_path / "d.onnx", {}, 1, Optimizations.ON, calls=1)
     (tmp_path / "d.tflite").write_bytes(b"\0\0\0\0TFL3 nothing")
-    with pytest.raises(ParityError, match=r"LiteRT cannot load .*d\.tflite"):
+    with pytest.raises(ParityError, match=r"d\.tflite"):
         graph_litert.examine(tmp_path / "d.tflite", 1)
 
 
