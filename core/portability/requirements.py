@@ -40,6 +40,8 @@ _BY_OPSET = {
 }
 # Operators whose kernels came later than their operator set: the oldest onnxruntime that was seen to run them right.
 _LATE_KERNELS = {"BitwiseXor": "1.15", "BitwiseAnd": "1.15", "BitwiseOr": "1.15", "BitwiseNot": "1.15"}
+# The first release with a kernel for int16, which the operator's version does not tell.
+_INT16_KERNELS = {"CONV_2D": "2.3.0", "TRANSPOSE": "2.5.0"}
 _NODE, _OPERATOR_NAME = 1, 4
 _BY_IR_VERSION = {3: "1.0", 4: "1.0", 5: "1.0", 6: "1.1", 7: "1.3", 8: "1.9", 9: "1.15", 10: "1.18", 11: "1.22"}
 
@@ -65,7 +67,7 @@ def _oldest_tflite(content: bytes) -> Requirement:
     table = _tflite_table()
     unknown = [f"{name} version {version}" for name, version in used if (name, version) not in table]
     needed = {f"{name} version {version}": table[name, version] for name, version in used if (name, version) in table}
-    needed |= _late_tflite_kernels(content)
+    needed |= _late_tflite_kernels(content, model)
     note = _noted_version(model)
     if unknown:
         # A later table may list them; the converter's note, if there is one, covers them.
@@ -78,12 +80,14 @@ def _oldest_tflite(content: bytes) -> Requirement:
     return Requirement(runtime=TFLITE, version=version, reason=reason)
 
 
-def _late_tflite_kernels(content: bytes) -> dict[str, str]:
+def _late_tflite_kernels(content: bytes, model: Any) -> dict[str, str]:
     """Returns what older releases load, by the versions of its operators, and do not compute right.
 
-    Seen with tflite-runtime 2.7.0 to 2.14.0 and TensorFlow 2.3 to 2.6: studies/old_runtimes.py.
+    Seen with TensorFlow 1.15 to 2.6 and tflite-runtime 2.7.0 to 2.14.0: studies/old_runtimes.py.
     """
-    found = {}
+    operators = [operator for graph in operators_of(model) for operator in graph if operator.inputs]
+    in_16_bits = {operator.name for operator in operators if operator.inputs[0].dtype == "int16"}
+    found = {f"{name} of int16": _INT16_KERNELS[name] for name in sorted(in_16_bits & _INT16_KERNELS.keys())}
     for layer in read_tflite_layers(content):
         in_integers = layer.weights == "int8" and layer.activations in ("int8", "int16")
         if in_integers and layer.operator == "FULLY_CONNECTED" and layer.granularity is Granularity.PER_CHANNEL:

@@ -32,6 +32,12 @@ def test_integer_dense_layers_with_a_scale_a_channel_came_later_than_their_versi
     )
 
 
+@pytest.mark.parametrize(("name", "version"), [("CONV_2D", "2.3.0"), ("TRANSPOSE", "2.5.0")])
+def test_kernels_for_int16_came_later_than_the_operator_s_version(tflite_models, name, version):
+    assert needs(tflite_models.one_operator(name, dtype="INT16"))[1:] == (version, f"{name} of int16")
+    assert needs(tflite_models.one_operator(name))[1] != version
+
+
 def test_versions_are_compared_as_numbers():
     assert newest(["2.9.0", "2.13.0", "1.15.0"]) == "2.13.0"
 
