@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
     from pocketvae.benchmarks.latency.show.page import bench_markdown, bench_page
     from pocketvae.benchmarks.latency.show.tables import (
+        BENCH_LESS,
         baseline_table,
         bench_table,
         peaks_lines,
@@ -24,10 +25,12 @@ if TYPE_CHECKING:
     from pocketvae.benchmarks.parity.lone_file import verify_file
     from pocketvae.benchmarks.parity.results import Check, NotRun, VerifyResult
     from pocketvae.benchmarks.parity.tables import (
+        VERIFY_LESS,
         declined_lines,
         figures_table,
         layer_lines,
         verdict_line,
+        verify_summary,
         verify_table,
     )
     from pocketvae.benchmarks.parity.verify import (
@@ -75,6 +78,7 @@ _MODULES = {
         "bench_page",
     ),
     "pocketvae.benchmarks.latency.show.tables": (
+        "BENCH_LESS",
         "baseline_table",
         "bench_table",
         "peaks_lines",
@@ -88,10 +92,12 @@ _MODULES = {
         "VerifyResult",
     ),
     "pocketvae.benchmarks.parity.tables": (
+        "VERIFY_LESS",
         "declined_lines",
         "figures_table",
         "layer_lines",
         "verdict_line",
+        "verify_summary",
         "verify_table",
     ),
     "pocketvae.benchmarks.parity.verify": (
@@ -112,6 +118,8 @@ _MODULES = {
 }
 
 __all__ = [
+    "BENCH_LESS",
+    "VERIFY_LESS",
     "Baseline",
     "BenchConfig",
     "BenchPlan",
@@ -154,8 +162,8 @@ __all__ = [
     "verify_file",
     "verify_in_detail",
     "verify_markdown",
+    "verify_summary",
     "verify_table",
     "write_report",
 ]
-
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

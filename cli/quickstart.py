@@ -30,7 +30,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Runs the whole pipeline and prints the results; returns 1 if an artifact does not match the original."""
-    from pocketvae.benchmarks import bench_bundle, bench_table, junit_xml, verify_bundle, verify_table, write_report
+    from pocketvae.benchmarks import (
+        BENCH_LESS,
+        VERIFY_LESS,
+        bench_bundle,
+        bench_table,
+        junit_xml,
+        verify_bundle,
+        verify_summary,
+        write_report,
+    )
     from pocketvae.bundle.bundle import open_bundle
     from pocketvae.bundle.manifest import MANIFEST_NAME
     from pocketvae.bundle.run import RUN_NAME
@@ -66,8 +75,11 @@ def run(arguments: argparse.Namespace) -> int:
     pictures = {text: (run_path / name).read_bytes() for name, text in _PICTURES.items()}
     write_report(exported, out / "report.html", verify, bench, pictures)
     clock.lap("report")
-    terminal.table(*verify_table(verify))
-    terminal.table(*bench_table(bench))
+    headers, rows, problems = verify_summary(verify)
+    terminal.table(headers, rows, less=VERIFY_LESS)
+    for problem in problems:
+        terminal.line(problem)
+    terminal.table(*bench_table(bench), less=BENCH_LESS)
     for failure in export.manifest.failures:
         terminal.warn(f"{failure.artifact} could not be made: {failure.reason}")
     terminal.line(f"negative ELBO {record.metrics['test_negative_elbo_nats']:.2f} nats on the MNIST test images")

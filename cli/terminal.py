@@ -10,9 +10,9 @@ from typing import Self
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
-from rich.table import Table
 from rich.text import Text
 
+from pocketvae.cli.table_layout import joined, lay_out
 from pocketvae.progress import Progress as Step
 
 _PLAIN_INTERVAL_S = 10.0
@@ -57,15 +57,32 @@ class Terminal:
         """Prints a line of the result."""
         self._out.print(Text(text), soft_wrap=True)
 
-    def table(self, headers: Sequence[str], rows: Sequence[Sequence[str]], *, title: str | None = None) -> None:
-        """Prints a table of the result; the first column is left-aligned, figures are right-aligned."""
-        table = Table(title=title, title_justify="left", box=None, pad_edge=False, header_style="bold")
-        for index, header in enumerate(headers):
-            numeric = index > 0 and all(_is_figure(row[index]) for row in rows)
-            table.add_column(header, justify="right" if numeric else "left", overflow="fold")
-        for row in rows:
-            table.add_row(*(_styled(cell) for cell in row))
-        self._out.print(table)
+    def table(
+        self,
+        headers: Sequence[str],
+        rows: Sequence[Sequence[str]],
+        *,
+        title: str | None = None,
+        less: Sequence[str] = (),
+    ) -> None:
+        """Prints a table of the result, laid out for the terminal's width.
+
+        Args:
+            headers: One a column.
+            rows: The cells.
+            title: Printed above.
+            less: Headers of the columns to leave out first where the terminal is too narrow.
+        """
+        layout = lay_out(headers, rows, self._out.width, less)
+        if title:
+            self._out.print(Text(title, style="italic"), soft_wrap=True)
+        self._out.print(Text(joined(layout.header), style="bold"), soft_wrap=True)
+        for cells in layout.lines:
+            line = Text("  ").join(_styled(cell) for cell in cells)
+            line.rstrip()
+            self._out.print(line, soft_wrap=True)
+        for text in layout.below:
+            self.line(text)
 
     def __enter__(self) -> Self:
         return self
@@ -104,9 +121,5 @@ class _Console(Console):
         raise BrokenPipeError
 
 
-def _is_figure(cell: str) -> bool:
-    return cell[:1].isdigit() or cell in ("", "-")
-
-
 def _styled(cell: str) -> Text:
-    return Text(cell, style={"FAIL": "bold red", "pass": "green"}.get(cell, ""))
+    return Text(cell, style={"FAIL": "bold red", "pass": "green"}.get(cell.strip(), ""))

@@ -82,18 +82,24 @@ def _verify(arguments: argparse.Namespace, bundle: Bundle | None, terminal: Term
 
 def _print(arguments: argparse.Namespace, terminal: Terminal, result: VerifyResult) -> None:
     from pocketvae.benchmarks import (
+        VERIFY_LESS,
         declined_lines,
         diagnosis_lines,
         figures_table,
         layer_lines,
         verdict_line,
+        verify_summary,
         verify_table,
     )
 
-    terminal.table(*verify_table(result))
     if arguments.details:
+        terminal.table(*verify_table(result), less=VERIFY_LESS)
         terminal.table(*figures_table(result))
-    for line in (*result.notes, *layer_lines(result), *diagnosis_lines(result)):
+        problems: list[str] = []
+    else:
+        headers, rows, problems = verify_summary(result)
+        terminal.table(headers, rows, less=VERIFY_LESS)
+    for line in (*problems, *result.notes, *layer_lines(result), *diagnosis_lines(result)):
         terminal.line(line)
     terminal.line(verdict_line(result))
     for line in declined_lines(result):

@@ -6,6 +6,11 @@ from pocketvae.benchmarks.parity.results import Check, LayerReport, VerifyResult
 from pocketvae.numerics.tolerance import error_ratio
 from pocketvae.reporting.text import Row
 
+# The column "limit from".
+_FROM = 5
+# Columns of the table that a narrow terminal can do without.
+VERIFY_LESS = ("worst", "limit", "target")
+
 
 def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
     """Returns headers and one row per artifact and target: its worst check, with the limit and where it comes from."""
@@ -18,6 +23,14 @@ def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
         rows.append([*key, what, value, limit, check.detail or check.limit_source, "pass" if check.passed else "FAIL"])
     rows += [[item.artifact, item.target, "not run", "", "", item.reason, "FAIL"] for item in result.not_run]
     return headers, rows
+
+
+def verify_summary(result: VerifyResult) -> tuple[Row, list[Row], list[str]]:
+    """Returns `verify_table` without the origin of limits, and a line for each row that failed: what was wrong."""
+    headers, rows = verify_table(result)
+    problems = [f"{row[0]} on {row[1]}: {row[2]}: {row[_FROM]}" for row in rows if row[-1] == "FAIL" and row[_FROM]]
+    shorter = [[*row[:_FROM], *row[_FROM + 1 :]] for row in (headers, *rows)]
+    return shorter[0], shorter[1:], problems
 
 
 def verdict_line(result: VerifyResult) -> str:

@@ -16,6 +16,23 @@ from pocketvae.reporting.text import Row, count_of, format_ratio, format_us
 from pocketvae.system.environment import Environment
 
 _TOP_OPERATORS = 8
+# Columns of the table that a narrow terminal can do without, the least important first; --json has them all.
+BENCH_LESS = (
+    "session MB",
+    "x floor",
+    "delegate",
+    "k instr.",
+    "x predict",
+    "peak MB",
+    "load ms",
+    "x tf.function",
+    "first ms",
+    "kB",
+    "p90 µs",
+    "threads",
+    "±",
+    "p99 µs",
+)
 
 
 def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
