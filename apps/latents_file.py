@@ -9,6 +9,7 @@ import numpy as np
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.sources import SourceImages
 from pocketvae.errors import SpecError, TargetError
+from pocketvae.installation import install_command
 from pocketvae.models.components import Posterior
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -58,7 +59,7 @@ def check_latents_output(out: Path, *, force: bool) -> None:
         try:
             import pyarrow.parquet  # noqa: F401
         except ImportError as e:
-            raise TargetError("Parquet needs pyarrow: run pip install 'pocketvae[parquet]', or write .npz") from e
+            raise TargetError(f"Parquet needs pyarrow: run {install_command('parquet')}, or write .npz") from e
     files.check_output(out, force=force)
 
 

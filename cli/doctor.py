@@ -9,6 +9,7 @@ import platform
 from importlib import metadata
 
 from pocketvae.cli.terminal import Terminal
+from pocketvae.installation import install_command
 
 # Package, its module, what it is for, the extra that installs it.
 _PACKAGES = (
@@ -45,7 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         terminal.line(f"pocketvae {_version('pocketvae', 'pocketvae')}, Python {platform.python_version()}")
         terminal.line(f"{platform.system()} {platform.machine()}, {os.cpu_count()} logical cores")
         rows = [
-            [package, versions[package] or "missing", purpose, "" if versions[package] else _advice(extra)]
+            [package, versions[package] or "missing", purpose, "" if versions[package] else install_command(extra)]
             for package, _, purpose, extra in _PACKAGES
         ]
         terminal.table(["package", "version", "for", "to install"], rows)
@@ -72,7 +73,3 @@ def _version(package: str, module: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "unknown"
-
-
-def _advice(extra: str) -> str:
-    return f"pip install 'pocketvae[{extra}]'" if extra else "pip install pocketvae"

@@ -100,4 +100,6 @@ def unknown_name(kind: str, received: str, known: Iterable[str]) -> SpecError:
 
 def missing_package(package: str, extra: str) -> TargetError:
     """Builds the error for a Python package that is not installed, naming the extra that installs it."""
-    return TargetError(f"{package} is not installed: run pip install 'pocketvae[{extra}]'")
+    from pocketvae.installation import install_command  # Reads the installed packages, which takes milliseconds.
+
+    return TargetError(f"{package} is not installed: run {install_command(extra)}")

@@ -16,8 +16,9 @@ from pocketvae.export.quantize.quantizers import Quantizer, quantizer_for
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.search import MARGIN, QuantizationPlan, Search, Trial
 from pocketvae.export.quantize.source import Inputs, Source
+from pocketvae.formats.layers import read_layers
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import ArtifactSpec
+from pocketvae.spec import ArtifactSpec, Format
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +65,7 @@ def search_artifact(
     best = _best(search, quantizer, recipe, integer_only=integer_only)
     record = SearchRecord(
         trial_count=len(search.trials),
-        chosen=_record(best, 0.0),
+        chosen=_record(spec.format, best, 0.0),
         reason=_reason(search, recipe, integer_only=integer_only),
         layers=diagnose_layers(quantizer, best.content, best.plan, source.golden_inputs, alone),
         inputs=clipped_inputs(quantizer.input_ranges(best.content), source.golden_inputs, source.golden_strata),
@@ -80,7 +81,7 @@ def search_artifact(
         rewrites=source.steps,
     )
     record = _with_front(record, search.trials, best, spec, source)
-    return Searched(content=best.content, notes=_notes(best, quantizer, made), record=record, recipe=made)
+    return Searched(content=best.content, notes=_notes(best, quantizer), record=record, recipe=made)
 
 
 def _best(search: Search, quantizer: Quantizer, recipe: Recipe | None, *, integer_only: bool) -> Trial:
@@ -130,20 +131,27 @@ def _with_front(
     feed = {name: values[:1] for name, values in source.golden_inputs.items()}
     finite = [trial for trial in trials if np.isfinite(trial.error_ratio)]
     times = latencies(spec.format, [trial.content for trial in finite], feed)
-    records = {id(trial): _record(trial, time) for trial, time in zip(finite, times, strict=True)}
+    records = {id(trial): _record(spec.format, trial, time) for trial, time in zip(finite, times, strict=True)}
     chosen = records.get(id(best), record.chosen)
     return replace(record, chosen=chosen, front=pareto_front(list(records.values())))
 
 
-def _record(trial: Trial, latency_s: float) -> TrialRecord:
+def _record(format: Format, trial: Trial, latency_s: float) -> TrialRecord:
     return TrialRecord(
         size_bytes=len(trial.content),
         errors=dict(trial.errors),
         error_ratio=trial.error_ratio,
         latency_s=latency_s,
-        float_layers=trial.plan.float_layers,
+        float_layers=tuple(name for name in trial.plan.float_layers if name not in _held_in_integers(format, trial)),
         range_scales=dict(trial.plan.range_scales),
     )
+
+
+def _held_in_integers(format: Format, trial: Trial) -> tuple[str, ...]:
+    """Returns the layers of a plan that should be in float and whose weights the file stores in integers."""
+    # The quantizer appends the names of what it fused with a layer, behind semicolons.
+    stored = {layer.name.split(";")[0] for layer in read_layers(format, trial.content) if "int" in layer.weights}
+    return tuple(name for name in trial.plan.float_layers if name.split(";")[0] in stored)
 
 
 def _reason(search: Search, recipe: Recipe | None, *, integer_only: bool) -> str:
@@ -157,15 +165,21 @@ def _reason(search: Search, recipe: Recipe | None, *, integer_only: bool) -> str
     return f"closest to the budget, which none of {len(search.trials)} variants meets"
 
 
-def _notes(best: Trial, quantizer: Quantizer, recipe: Recipe) -> tuple[str, ...]:
+def _notes(best: Trial, quantizer: Quantizer) -> tuple[str, ...]:
+    """Returns what is special about a file, as it is stored and not as it was asked for."""
     layers, plan = quantizer.layers, best.plan
+    integers = _held_in_integers(quantizer.format, best)
+    floats = [name for name in layers if name in plan.float_layers and name not in integers]
     notes = []
-    if recipe.float_layers:
-        share = sum(layers[name] for name in recipe.float_layers) / max(1, sum(layers.values()))
-        names = ", ".join(sorted(short_name(name) for name in recipe.float_layers))
+    if floats:
+        share = sum(layers[name] for name in floats) / max(1, sum(layers.values()))
+        names = ", ".join(sorted({short_name(name) for name in floats}))
         notes.append(f"kept in float to meet the budget: {names} ({share:.1%} of the weights)")
-    else:
+    elif not integers:
         notes.append("all layers with weights are quantized")
+    if integers:
+        names = ", ".join(sorted({short_name(name) for name in integers}))
+        notes.append(f"the converter quantized {names} although the budget needs them in float")
     if plan.range_scales:
         scales = ", ".join(f"{short_name(name)} {scale:.0%}" for name, scale in sorted(plan.range_scales.items()))
         notes.append(f"integers cover part of the calibrated range: {scales}")
@@ -175,4 +189,5 @@ def _notes(best: Trial, quantizer: Quantizer, recipe: Recipe) -> tuple[str, ...]
 def short_name(layer: str) -> str:
     """Returns a layer's name without the parts that the converters append."""
     # They name a fused layer by all its parts; the first two tell which layer it is.
-    return "/".join(layer.split(";")[0].split("/")[:2])
+    parts = [part for part in layer.split(";")[0].split("/") if not part.endswith("PartitionedCall")]
+    return "/".join(parts[:2]) or layer

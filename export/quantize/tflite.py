@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pocketvae.export.convert.graphs import Graph
 from pocketvae.export.convert.tflite import calibrate_with, convert
 from pocketvae.export.quantize.search import QuantizationPlan
+from pocketvae.export.quantize.tflite_floats import with_float_weights, without_rounding
 from pocketvae.formats.tflite.model import (
     constant,
     dtype_name,
@@ -51,8 +52,8 @@ _FOLLOWERS = _MOVERS | {
     "RESIZE_NEAREST_NEIGHBOR",
 }
 _NOT_LAYERS = frozenset({*_FOLLOWERS, *_HEADS, _ONE_HOT})
-# What may stand between a head and the graph's output.
-_AFTER_HEAD = _MOVERS | {"MAXIMUM", "RELU"}
+# What may stand between a head and the graph's output; a rewritten up-sampling has a head for each part of the image.
+_AFTER_HEAD = _MOVERS | {"MAXIMUM", "RELU", "CONCATENATION"}
 
 
 def calibrate(graph: Graph, calibration: Inputs) -> bytes:
@@ -91,7 +92,9 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
             denylisted_ops=[_ONE_HOT, *([] if integer_interface else _float_heads(calibrated))],
             denylisted_nodes=[] if integer_interface else _float_tensors(calibrated, plan),
         )
-    return bytes(content)
+    if integer_interface:
+        return bytes(content)
+    return with_float_weights(without_rounding(bytes(content)), calibrated, plan.float_layers)
 
 
 def find_layers(content: bytes) -> dict[str, int]:
@@ -149,7 +152,10 @@ def _float_tensors(content: bytes, plan: QuantizationPlan) -> list[str]:
     for operator in graph.operators:  # in order of execution, so that float travels down a chain
         kind = operator_name(model, operator)
         is_head = kind in _HEADS and _is_head(model, graph, operator)
-        if is_head or (kind in _FOLLOWERS and operator.inputs[0] in kept):
+        # A sigmoid or tanh in the middle of a network follows the layer before it, too.
+        follows = kind in _FOLLOWERS | _HEADS.keys() and operator.inputs[0] in kept
+        joins = kind == "CONCATENATION" and all(index in kept for index in operator.inputs)
+        if is_head or follows or joins:
             kept.add(operator.outputs[0])
             found.append(names[operator.outputs[0]])
     return found

@@ -1,3 +1,5 @@
+import re
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,7 @@ from pocketvae.apps import (
     write_latents,
 )
 from pocketvae.cli.main import main
+from pocketvae.installation import install_command
 from pocketvae.models.components import Encoder
 
 
@@ -65,5 +68,5 @@ def test_encode_writes_the_label_that_is_named(conditional, source, tmp_path):
 def test_parquet_without_pyarrow_says_what_to_install(bundle, source, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
-    with pytest.raises(pocketvae.TargetError, match=r"pip install 'pocketvae\[parquet\]', or write .npz"):
+    with pytest.raises(pocketvae.TargetError, match=re.escape(f"{install_command('parquet')}, or write .npz")):
         write_latents(tmp_path / "l.parquet", encode_images(bundle, source, Choice()), source, force=False)

@@ -6,6 +6,7 @@ import shutil
 import pytest
 
 from pocketvae.cli.main import main
+from pocketvae.installation import install_command
 
 
 def test_verify_prints_a_row_per_artifact_and_writes_both_files(command, tmp_path, bundles):
@@ -142,7 +143,7 @@ def test_doctor_says_what_is_missing_and_how_to_get_it(command, monkeypatch):
     monkeypatch.setattr(doctor, "_version", lambda p, m: None if p == "onnxruntime" else installed(p, m))
     outcome = command("doctor")
     assert outcome.code == 3
-    assert "pip install 'pocketvae[run]'" in outcome.out
+    assert install_command("run") in " ".join(outcome.out.split())
     assert "missing onnxruntime" in outcome.out
 
 

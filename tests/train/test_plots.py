@@ -1,4 +1,5 @@
 import io
+import re
 import sys
 
 import numpy as np
@@ -6,6 +7,7 @@ import pytest
 from PIL import Image
 
 from pocketvae.errors import TargetError
+from pocketvae.installation import install_command
 from pocketvae.train.loop import EpochMetrics
 
 pytestmark = pytest.mark.slow
@@ -74,5 +76,5 @@ def test_a_missing_matplotlib_is_named(monkeypatch):
     from pocketvae.train.plots import curves_png
 
     monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
-    with pytest.raises(TargetError, match=r"matplotlib is not installed: run pip install 'pocketvae\[train\]'"):
+    with pytest.raises(TargetError, match=re.escape(f"matplotlib is not installed: run {install_command('train')}")):
         curves_png([])
