@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pocketvae.errors import SpecError
 from pocketvae.models.components import Decoder, Encoder
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.spec import Format, Precision
+from pocketvae.system.limits import check_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,7 +20,7 @@ class Choice:
         num_threads: Threads used by one call.
 
     Raises:
-        SpecError: `num_threads` is below 1.
+        SpecError: `num_threads` is below 1 or above four for each core.
     """
 
     precision: Precision = Precision.FLOAT32
@@ -28,8 +28,7 @@ class Choice:
     num_threads: int = 1
 
     def __post_init__(self) -> None:
-        if self.num_threads < 1:
-            raise SpecError(f"threads must be at least 1, got {self.num_threads}")
+        check_threads(self.num_threads)
 
     def encoder(self, bundle: ModelBundle) -> Encoder:
         """Returns the chosen encoder."""

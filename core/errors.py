@@ -86,6 +86,14 @@ class ChannelError(PocketVaeError):
         self.code = code
 
 
+class TimeLimitError(ChannelError):
+    """Another program took longer than it was given."""
+
+
+class MemoryLimitError(ChannelError):
+    """Another program used more memory than it was given."""
+
+
 class LeftoverWarning(UserWarning):
     """Files that were copied to another machine could not be removed there."""
 

@@ -11,6 +11,7 @@ from pocketvae.export.quantize.recipe import Recipe, recipe_name
 from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.processes.guard import machine_bytes
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, check_batches, unsupported_reason
+from pocketvae.system import limits
 
 # A generator comes after its decoder, which it needs.
 _EVERY_VAE = (Component.ENCODER, Component.DECODER, Component.SAMPLER, Component.GENERATOR)
@@ -69,8 +70,10 @@ class ExportConfig:
         if not self.artifacts:
             raise SpecError("at least one artifact must be requested")
         check_batches(self.batches)
-        if self.time_limit_s <= 0:
-            raise SpecError(f"time_limit_s must be positive, got {self.time_limit_s}")
+        limits.check_number(
+            max(self.batches), "a batch size", most=limits.MOST_IN_BATCH, reason="a file keeps memory for its largest"
+        )
+        limits.check_time_limit(self.time_limit_s, "time_limit_s")
         if self.memory_limit_bytes <= 0:
             raise SpecError(f"memory_limit_bytes must be positive, got {self.memory_limit_bytes}")
         if not 1 <= self.calibration_seeds <= _MOST_SEEDS:

@@ -18,6 +18,7 @@ from pocketvae.errors import (
     PocketVaeError,
     SpecError,
     TargetError,
+    TimeLimitError,
 )
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
@@ -104,6 +105,8 @@ def _inspect(models: ExternalModels, config: ExportConfig) -> Inspection:
             return Client(process).call(INSPECT, absolute, Inspection, config.time_limit_s)
         except TargetError:
             raise
+        except TimeLimitError as e:
+            raise ExportError(f"the models cannot be inspected: {e}: --time-limit SECONDS gives it more") from e
         except (ChannelError, InternalError) as e:
             raise ExportError(f"the models cannot be inspected: {e}") from e
         except PocketVaeError as e:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
-from pocketvae.errors import ChannelError, ExportError
+from pocketvae.errors import ChannelError, ExportError, MemoryLimitError, TimeLimitError
 from pocketvae.export.messages import (
     Converted,
     ConvertJob,
@@ -25,6 +25,15 @@ from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
 
 _Result = TypeVar("_Result")
+
+# The code of a process that ended itself by `abort`, where there are signals.
+_ABORTED = -6
+_ONE_THREAD = {
+    "TF_NUM_INTRAOP_THREADS": "1",
+    "TF_NUM_INTEROP_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+}
 
 
 class WorkerProcess(Client):
@@ -53,6 +62,7 @@ class WorkerProcess(Client):
             memory_limit_bytes: Of the worker; it is ended when it uses more.
         """
         words = [*(command or self.program), str(folder)]
+        self._has_one_thread = (environment or {}).items() >= _ONE_THREAD.items()
         self.process = LineProcess(words, environment=environment, memory_limit_bytes=memory_limit_bytes)
         super().__init__(self.process)
 
@@ -83,9 +93,32 @@ class WorkerProcess(Client):
 
     def _do(self, method: Method, job: object, result: type[_Result], time_limit_s: float) -> _Result:
         try:
-            return self.call(method, job, result, time_limit_s)
+            return self._call_twice(method, job, result, time_limit_s)
+        except TimeLimitError as e:
+            raise ExportError(f"the conversion failed: {e}: --time-limit SECONDS gives it more") from e
+        except MemoryLimitError as e:
+            raise ExportError(f"the conversion failed: {e}: --memory-limit GB gives it more") from e
         except ChannelError as e:
             raise ExportError(f"the conversion failed: {e}") from e
+
+    def _call_twice(self, method: Method, job: object, result: type[_Result], time_limit_s: float) -> _Result:
+        """Calls a method; if the process aborts, the next one, with fewer threads, gets the same job.
+
+        Native code aborts when the system refuses it a thread, and it starts several for each core.
+        """
+        try:
+            return self.call(method, job, result, time_limit_s)
+        except ChannelError as e:
+            if e.code != _ABORTED or self._has_one_thread:
+                raise
+        self._has_one_thread = True
+        self.process.add_environment(_ONE_THREAD)
+        try:
+            return self.call(method, job, result, time_limit_s)
+        except ChannelError as e:
+            if e.code != _ABORTED:
+                raise
+            raise ChannelError(f"{e} (tried twice, the second time with one thread for each operation)", e.code) from e
 
     def close(self, *, kill: bool = False) -> None:
         """Ends the worker: when it has done what it does, or at once."""

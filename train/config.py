@@ -10,6 +10,7 @@ from typing import Any
 
 from pocketvae.errors import SpecError
 from pocketvae.spec import Likelihood, PriorKind
+from pocketvae.system.limits import MOST_THREADS
 
 
 class Architecture(enum.StrEnum):
@@ -147,6 +148,8 @@ class TrainConfig:
     def _check_ranges(self) -> None:
         for name in ("latent_dim", "hidden_units", "hidden_layers", "epochs", "batch_size", "importance_samples"):
             _check(getattr(self, name) >= 1, name, "at least 1", getattr(self, name))
+        for name, most in _MOST.items():
+            _check(getattr(self, name) <= most, name, f"at most {most}", getattr(self, name))
         for name in _NOT_NEGATIVE:
             _check(getattr(self, name) >= 0, name, "at least 0", getattr(self, name))
         # Deeper networks would use up the 100 seeds that each component's layers draw their weights from.
@@ -158,6 +161,7 @@ class TrainConfig:
             "at most 6 positive sizes",
             self.channels,
         )
+        _check(max(self.channels, default=0) <= _MOST_UNITS, "channels", f"at most {_MOST_UNITS} each", self.channels)
         for name in ("learning_rate", "max_gradient_norm", "beta"):
             value = getattr(self, name)
             _check(value > 0 and math.isfinite(value), name, "positive and finite", value)
@@ -197,6 +201,23 @@ class TrainConfig:
         _refuse(static and not binary, "binarization", f"likelihood = '{self.likelihood}'", "'dynamic'")
 
 
+_MOST_UNITS = 65_536
+# Numbers that TensorFlow takes before it fails in native code; far above what is of use.
+_MOST = {
+    "latent_dim": _MOST_UNITS,
+    "hidden_units": _MOST_UNITS,
+    "components": _MOST_UNITS,
+    "couplings": 1000,
+    "coupling_units": _MOST_UNITS,
+    "importance_samples": 10_000,
+    "epochs": 1_000_000,
+    "kl_warmup_epochs": 1_000_000,
+    "patience_epochs": 1_000_000,
+    "batch_size": 1_000_000,
+    "warmup_steps": 1_000_000_000,
+    "checkpoint_steps": 1_000_000_000,
+    "threads": MOST_THREADS,
+}
 _NOT_NEGATIVE = (
     "blocks",
     "components",

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from pocketvae.bundle.run import Run, open_run
 from pocketvae.data.dataset import MNIST, ImageSet, ImageSplits, load_splits
-from pocketvae.errors import DataError, SpecError
+from pocketvae.errors import DataError
 from pocketvae.keras.io import load_model, start_tensorflow
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import STRICT, Component, Likelihood
+from pocketvae.system import limits
 from pocketvae.train.config import Binarization, TrainConfig
 from pocketvae.train.data import binarize_once
 from pocketvae.train.evaluation import ElboEstimate, Evaluator, LikelihoodEstimate, bits_per_dim
@@ -77,9 +78,12 @@ def evaluate(
         DataError: the images cannot be used or are not of the model's size, or their source is unknown.
         TargetError: TensorFlow is not installed.
     """
-    for name, value in (("importance samples", importance_samples), ("images", image_count)):
-        if value is not None and value < 1:
-            raise SpecError(f"the number of {name} must be at least 1, got {value}")
+    for name, value, most in (
+        ("importance samples", importance_samples, limits.MOST_IMPORTANCE_SAMPLES),
+        ("images", image_count, None),
+    ):
+        if value is not None:
+            limits.check_number(value, f"the number of {name}", most=most)
     run = open_run(run_path)
     config = with_overrides(TrainConfig(), run.record.config)
     data = _data(run, source, config, skip_corrupt=skip_corrupt)

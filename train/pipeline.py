@@ -16,9 +16,11 @@ from pocketvae.data.dataset import ImageSplits, load_splits
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, SpecError, TrainingError
 from pocketvae.keras.io import save_model, start_tensorflow
+from pocketvae.processes.guard import check_memory
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import Component, Likelihood, PriorKind, VaeSpec
 from pocketvae.system import files, folders
+from pocketvae.system.limits import check_threads
 from pocketvae.train import plots
 from pocketvae.train.checkpoints import MILESTONE, Checkpoints
 from pocketvae.train.config import Binarization, TrainConfig
@@ -26,6 +28,7 @@ from pocketvae.train.data import binarize_once, identify
 from pocketvae.train.distribution import Strategy, Workers
 from pocketvae.train.evaluation import ElboEstimate, Evaluator
 from pocketvae.train.loop import LoopState, NotFiniteError, fit, is_stopped_early
+from pocketvae.train.memory import least_bytes
 from pocketvae.train.model import VaeModel
 from pocketvae.train.networks import smallest_side
 from pocketvae.train.summaries import Summaries
@@ -77,7 +80,14 @@ def train(
         TargetError: TensorFlow is not installed.
     """
     files.check_output(out, force=force)
+    if config.threads:
+        check_threads(config.threads)
     data = _prepare(load_splits(source, skip_corrupt=skip_corrupt, progress=progress), config)
+    check_memory(
+        least_bytes(config, data.image_shape, len(data.train)),
+        "training",
+        "lower batch_size, importance_samples, channels or hidden_units",
+    )
     progress(Progress(stage="loading TensorFlow", done=0, total=1))
     start_tensorflow(onednn=config.onednn, threads=config.threads)
     workers = Workers.start(strategy, config.batch_size)

@@ -21,6 +21,7 @@ from pocketvae.apps.compression.pixel_network import (
 )
 from pocketvae.errors import SpecError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.system.limits import check_number
 
 FloatArray = npt.NDArray[np.float32]
 Parameters = dict[str, FloatArray]
@@ -28,6 +29,8 @@ Parameters = dict[str, FloatArray]
 # Most windows are blank and all of those are alike: one in so many is used for training, with that weight.
 _EMPTY_SHARE = 8
 _REPORT_STEPS = 100
+# Far above what is of use; numpy would take the memory.
+_MOST_STEPS, _MOST_UNITS, _MOST_BATCH_PIXELS = 10_000_000, 4096, 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +46,7 @@ class PixelTraining:
         seed: Seed of initial weights and of the order of pixels.
 
     Raises:
-        SpecError: the number of steps, units or pixels is below 1.
+        SpecError: the number of steps, units or pixels is below 1, or absurd.
     """
 
     window: Window = field(default_factory=lambda: Window(above=4, beside=5))
@@ -59,6 +62,9 @@ class PixelTraining:
                 "the pixel network needs at least 1 step, unit and pixel in a batch, "
                 f"got {self.steps}, {self.units} and {self.batch_pixels}"
             )
+        check_number(self.steps, "steps of the pixel network", most=_MOST_STEPS)
+        check_number(self.units, "units of the pixel network", most=_MOST_UNITS)
+        check_number(self.batch_pixels, "pixels in a batch", most=_MOST_BATCH_PIXELS)
 
 
 def fit_pixel_network(

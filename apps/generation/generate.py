@@ -19,6 +19,7 @@ from pocketvae.models.model_bundle import open as open_models
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import STRICT
 from pocketvae.system import files, folders
+from pocketvae.system.limits import LARGEST_FLOAT32
 
 REQUEST_NAME = "request.json"
 EACH_LABEL = "each"
@@ -61,7 +62,7 @@ class GenerateRequest:
             )
         if not _SEED_START <= self.seed < _INDEX_END:
             raise SpecError(f"seed must be an integer from -2^31 to 2^31 - 1, got {self.seed}")
-        if not 0 <= self.temperature < float("inf"):
+        if not 0 <= self.temperature <= LARGEST_FLOAT32:
             raise SpecError(f"temperature must be finite and at least 0, got {self.temperature:g}")
         if isinstance(self.label, str) and self.label != EACH_LABEL:
             raise SpecError(f"label must be a class or {EACH_LABEL!r}, got {self.label!r}")

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pocketvae.errors import SpecError
 from pocketvae.spec import Component
+from pocketvae.system import limits
 
 _MOST_CALLS_PER_S = 1000.0
 
@@ -70,13 +71,16 @@ class BenchConfig:
     baseline: Baseline | None = None
 
     def __post_init__(self) -> None:
-        for noun, counts in (("number of threads", self.threads), ("batch size", self.batches)):
+        for noun, counts, most in (
+            ("number of threads", self.threads, limits.MOST_THREADS),
+            ("batch size", self.batches, limits.MOST_IN_BATCH),
+        ):
             if counts is None:
                 continue
             if not counts:
                 raise SpecError(f"at least one {noun} must be given")
-            if min(counts) < 1:
-                raise SpecError(f"a {noun} must be at least 1, got {min(counts)}")
+            for count in counts:
+                limits.check_number(count, f"a {noun}", most=most)
         if self.artifacts is not None and not self.artifacts:
             raise SpecError("at least one artifact must be named")
         for rate in self.paced_calls_per_s:

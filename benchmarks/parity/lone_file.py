@@ -9,13 +9,12 @@ from pathlib import Path
 from pocketvae.benchmarks.parity.checks import structural_check
 from pocketvae.benchmarks.parity.limits import Limits
 from pocketvae.benchmarks.parity.results import CONTENT, Culprit, Diagnosis, NotRun, VerifyResult
-from pocketvae.benchmarks.parity.verify import Verification, read_limits, verify_opened
+from pocketvae.benchmarks.parity.verify import Verification, check_threads, read_limits, verify_opened
 from pocketvae.benchmarks.targets import Target, make_target
 from pocketvae.bundle.bundle import Bundle, Goldens
 from pocketvae.bundle.embedded import LoneFile, open_lone_file
 from pocketvae.bundle.manifest import MANIFEST_NAME, CalibrationRecord, FileRecord, Manifest
 from pocketvae.documents import encode
-from pocketvae.errors import SpecError
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.spec import Component
 from pocketvae.system.environment import current_environment
@@ -50,8 +49,7 @@ def verify_file(
         SpecError: the file does not exist, a target is unknown, `num_threads` is below 1, or `config` is invalid.
     """
     chosen = [make_target(name) for name in targets]
-    if num_threads < 1:
-        raise SpecError(f"threads must be at least 1, got {num_threads}")
+    check_threads(num_threads, chosen)
     lone = open_lone_file(path)
     goldens = lone.goldens()
     limits = read_limits(path, config) if config else Limits()

@@ -23,6 +23,7 @@ from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component
+from pocketvae.system import limits as ceilings
 from pocketvae.system.environment import current_environment
 from pocketvae.system.files import StrPath, write_bytes
 
@@ -45,6 +46,18 @@ def verify_bundle(
 ) -> VerifyResult:
     """Returns only the verdict; see `verify_in_detail`."""
     return verify_in_detail(bundle, targets=targets, num_threads=num_threads, config=config, progress=progress).result
+
+
+def check_threads(count: int, targets: Sequence[Target]) -> None:
+    """Checks a number of threads against this machine, unless every target is another one.
+
+    Raises:
+        SpecError: it is below 1 or too large.
+    """
+    if all(target.name.startswith("ssh:") for target in targets):
+        ceilings.check_number(count, "threads", most=ceilings.MOST_THREADS)
+    else:
+        ceilings.check_threads(count)
 
 
 def verify_in_detail(
@@ -70,11 +83,10 @@ def verify_in_detail(
 
     Raises:
         ManifestError: the manifest is damaged, or goldens that have the recorded hash are not what they must be.
-        SpecError: a target is unknown, `num_threads` is below 1, or `config` is invalid.
+        SpecError: a target is unknown, `num_threads` is below 1 or too large, or `config` is invalid.
     """
     chosen = [make_target(name) for name in targets]
-    if num_threads < 1:
-        raise SpecError(f"threads must be at least 1, got {num_threads}")
+    check_threads(num_threads, chosen)
     bundle = _opened(bundle)
     return verify_opened(bundle, chosen, read_limits(bundle.path, config), num_threads=num_threads, progress=progress)
 

@@ -18,6 +18,7 @@ from pocketvae.numerics.noise import normal_noise
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, PriorKind, VaeSpec, parse_choice
 from pocketvae.system.files import StrPath
+from pocketvae.system.limits import LARGEST_FLOAT32
 
 _RUNTIMES = {Format.TFLITE: "ai_edge_litert", Format.ONNX: "onnxruntime"}
 _Model = TypeVar("_Model", bound=Model)
@@ -100,7 +101,7 @@ class ModelBundle:
             SpecError: a number is not an int32, or the temperature is negative or not finite.
             ManifestError: the prior is learned and the bundle does not have the artifact `prior`.
         """
-        if not 0 <= temperature < float("inf"):
+        if not 0 <= temperature <= LARGEST_FLOAT32:
             raise SpecError(f"temperature must be finite and at least 0, got {temperature:g}")
         noise = normal_noise(seed, index, self.vae.eps_dim)
         noise[:, : self.vae.latent_dim] *= np.float32(temperature)
@@ -158,7 +159,7 @@ def find_artifact(manifest: Manifest, component: Component, precision: str, form
             component=component, precision=wanted, format=formats[0]
         )  # raises the reason if the combination is not supported
     of_component = [record for record in manifest.artifacts if record.component is component]
-    if not of_component and component is Component.PRIOR:
+    if not of_component and component is Component.PRIOR and manifest.vae.prior is PriorKind.STANDARD:
         raise ManifestError("the bundle's prior is N(0, I), which needs no file: sample z from it, or use a seed")
     if not of_component:
         raise ManifestError(f"the bundle has no {component}: export it with --components {component}")

@@ -13,6 +13,8 @@ import threading
 from collections.abc import Iterable
 from pathlib import Path
 
+from pocketvae.errors import SpecError
+
 _INTERVAL_S = 0.1
 _PROC = Path("/proc")
 _GROUP_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -30,6 +32,25 @@ def machine_bytes() -> int | None:
         with contextlib.suppress(OSError, ValueError):
             limits.append(int(Path(name).read_text("ascii")))
     return min(limits, default=None)
+
+
+def check_memory(needed_bytes: int, what: str, remedy: str) -> None:
+    """Refuses work that cannot fit into this machine's memory.
+
+    Args:
+        needed_bytes: What it takes at least.
+        what: The work.
+        remedy: What to do.
+
+    Raises:
+        SpecError: there is less memory.
+    """
+    available = machine_bytes()
+    if available is not None and needed_bytes > available:
+        raise SpecError(
+            f"{what} must fit into this machine's memory of {available / 1e9:.1f} GB, but takes at least "
+            f"{needed_bytes / 1e9:.1f} GB: {remedy}"
+        )
 
 
 def used_bytes(process_id: int) -> int:

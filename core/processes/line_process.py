@@ -15,13 +15,16 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, Self
 
-from pocketvae.errors import ChannelError
+from pocketvae.errors import ChannelError, MemoryLimitError, TimeLimitError
 from pocketvae.processes.envelope import Request, Response, encode, read
 from pocketvae.processes.guard import MemoryGuard
 from pocketvae.processes.rpc import unreadable
 from pocketvae.system import leftovers
+from pocketvae.system.shortage import shortage_in, shortage_of
 
 _END_GRACE_S = 10.0
+# An abort prints its reason, and then perhaps where it was.
+_LAST_LINES = 40
 
 
 class LineProcess:
@@ -69,7 +72,7 @@ class LineProcess:
             response = self._responses.get(timeout=time_limit_s)
         except queue.Empty:
             self.close(kill=True)
-            raise ChannelError(f"it took longer than {time_limit_s:g} s and was ended") from None
+            raise TimeLimitError(f"it took longer than {time_limit_s:g} s and was ended") from None
         except OSError:
             response = None
         if response is None:
@@ -80,6 +83,10 @@ class LineProcess:
         raise unreadable(
             response if isinstance(response, Exception) else ValueError(f"it belongs to request {response.id}")
         )
+
+    def add_environment(self, variables: Mapping[str, str]) -> None:
+        """Adds variables for the children that are started from now on."""
+        self._environment.update(variables)
 
     def stop(self) -> None:
         """Ends the child at once and for good: a request that another thread sends next starts no new one."""
@@ -135,9 +142,13 @@ class LineProcess:
             raise cannot_start(self._command, e) from e
         self._registered = leftovers.register(self._abandon)
         self._process = process
-        threading.Thread(target=_forward, args=(process, self._responses), daemon=True).start()
-        if self._memory_limit_bytes is not None:
-            self._guard = MemoryGuard(process.pid, self._memory_limit_bytes)
+        try:
+            threading.Thread(target=_forward, args=(process, self._responses), daemon=True).start()
+            if self._memory_limit_bytes is not None:
+                self._guard = MemoryGuard(process.pid, self._memory_limit_bytes)
+        except RuntimeError as e:
+            self.close(kill=True)
+            raise ChannelError(shortage_of(e) or str(e)) from e
         return process
 
     def _abandon(self) -> None:
@@ -147,13 +158,9 @@ class LineProcess:
             process.kill()
 
     def _ended(self) -> ChannelError:
-        code = self._process.wait() if self._process else None
-        return ChannelError(self._describe_end(), code)
-
-    def _describe_end(self) -> str:
         process, stderr = self._process, self._stderr
         if process is None or stderr is None:
-            return "its process is gone"
+            return ChannelError("its process is gone")
         code = process.wait()
         stderr.seek(0)
         lines = [line for line in stderr.read().decode("utf-8", "replace").splitlines() if line.strip()]
@@ -161,18 +168,25 @@ class LineProcess:
         self.close()
         if excess and self._memory_limit_bytes is not None:
             limit = self._memory_limit_bytes
-            return (
-                f"it used {excess / 1e9:.2f} GB of memory, more than the limit of {limit / 1e9:.2f} GB, and was ended"
+            return MemoryLimitError(
+                f"it used {excess / 1e9:.2f} GB of memory, more than the limit of {limit / 1e9:.2f} GB, and was ended",
+                code,
             )
-        how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
-        if sys.platform != "win32" and code == -signal.SIGKILL:
-            return f"its process {how}, which the system sends when memory runs out"
-        return f"its process {how}{': ' + lines[-1][:300] if lines else ''}"
+        return ChannelError(_description(code, lines), code)
+
+
+def _description(code: int, lines: Sequence[str]) -> str:
+    """Says how a process ended: its exit code, and the last lines that it printed."""
+    how = f"was ended by signal {-code}" if code < 0 else f"ended with code {code}"
+    if sys.platform != "win32" and code == -signal.SIGKILL:
+        return f"its process {how}, which the system sends when memory runs out"
+    said = shortage_in("\n".join(lines[-_LAST_LINES:])) or (lines[-1][:300] if lines else "")
+    return f"its process {how}{': ' + said if said else ''}"
 
 
 def cannot_start(command: Sequence[str], error: OSError) -> ChannelError:
     """Builds the error for a program that the system does not start: it is missing, or is made for another machine."""
-    return ChannelError(f"{command[0]} cannot be started: {error.strerror or error}")
+    return ChannelError(shortage_of(error) or f"{command[0]} cannot be started: {error.strerror or error}")
 
 
 def _forward(process: subprocess.Popen[bytes], responses: queue.Queue[Response | Exception | None]) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from pocketvae.errors import SpecError
 from pocketvae.runtimes.base import Optimizations, Runner
 from pocketvae.spec import Format
 
@@ -30,13 +29,15 @@ def open_runner(
         batch: Samples per call, one of the file's batch sizes.
 
     Raises:
-        SpecError: `num_threads` is below 1, or the file does not support the batch size; the message says which it
-            supports.
+        SpecError: `num_threads` is below 1 or above four for each core, or the file does not support the batch size;
+            the message says which it supports.
         ParityError: the file is missing, truncated or cannot be loaded.
         TargetError: the runtime is not installed.
     """
-    if num_threads < 1:
-        raise SpecError(f"num_threads must be at least 1, got {num_threads}")
+    # Here, because what a device times begins with few modules.
+    from pocketvae.system.limits import check_threads
+
+    check_threads(num_threads, "num_threads")
     if format is Format.TFLITE:
         from pocketvae.runtimes.litert import LiteRtRunner
 

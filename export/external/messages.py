@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,14 @@ from pocketvae.export.external.roles import DecoderOutput
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm, Role
 from pocketvae.spec import Component, VaeSpec
+from pocketvae.system.limits import check_number
 
 # The method of the process that inspects models: takes `ExternalModels` and returns `Inspection`.
 INSPECT = "inspect"
+# A one-hot label is an input of that many values.
+_MOST_LABELS = 1_000_000
+# Of one image.
+_MOST_VALUES = 100_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +57,10 @@ class ExternalModels:
             raise SpecError("--encoder-signature needs --encoder")
         if self.image_shape is not None and min(self.image_shape) < 1:
             raise SpecError(f"--image-shape must be positive, got {self.image_shape}")
-        if self.label_count is not None and self.label_count < 1:
-            raise SpecError(f"--label-count must be at least 1, got {self.label_count}")
+        if self.image_shape is not None:
+            check_number(math.prod(self.image_shape), "the values of --image-shape", most=_MOST_VALUES)
+        if self.label_count is not None:
+            check_number(self.label_count, "--label-count", most=_MOST_LABELS)
 
     @property
     def paths(self) -> dict[Component, Path]:

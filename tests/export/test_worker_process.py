@@ -56,3 +56,59 @@ def test_the_folder_is_the_last_word_of_the_command(tmp_path):
         pytest.raises(ExportError, match=f"^{re.escape(str(tmp_path))}$"),
     ):
         worker.prepare(JOB, 60.0)
+
+
+# Aborts as native code does that gets no thread; with fewer threads it works from the given attempt on.
+_NO_THREADS = """
+import json, os, pathlib, sys
+attempts = pathlib.Path(sys.argv[-1]) / "attempts"
+attempts.write_text((attempts.read_text() if attempts.exists() else "") + os.environ.get("TF_NUM_INTRAOP_THREADS", "-"))
+if len(attempts.read_text()) < WORKS_FROM:
+    print("Check failed: ret == 0 (11 vs. 0)Thread pool creation via pthread_create() failed.", file=sys.stderr)
+    print("  @  0x7f  __libc_start_main", file=sys.stderr, flush=True)
+    os.abort()
+for line in sys.stdin:
+    print(json.dumps({"id": json.loads(line)["id"], "result": []}), flush=True)
+"""
+
+
+@pytest.mark.posix
+def test_a_worker_that_gets_no_threads_is_tried_again_with_fewer(tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    command = [sys.executable, "-I", "-S", "-c", _NO_THREADS.replace("WORKS_FROM", "2")]
+    with WorkerProcess(tmp_path, command=command) as worker:
+        assert worker.prepare(JOB, 60.0) == ()
+    assert (tmp_path / "attempts").read_text() == "-1"
+
+
+@pytest.mark.posix
+def test_what_ran_out_is_told_after_the_second_time(tmp_path, monkeypatch):
+    monkeypatch.delenv("TF_NUM_INTRAOP_THREADS", raising=False)
+    command = [sys.executable, "-I", "-S", "-c", _NO_THREADS.replace("WORKS_FROM", "9")]
+    message = r"the system refused to start another thread or process: raise .* \(tried twice, the second time"
+    with WorkerProcess(tmp_path, command=command) as worker:
+        with pytest.raises(ExportError, match=message):
+            worker.prepare(JOB, 60.0)
+        # The next job is tried once: nothing fewer is left.
+        with pytest.raises(ExportError, match="the system refused to start another thread"):
+            worker.prepare(JOB, 60.0)
+    assert (tmp_path / "attempts").read_text() == "-11"
+
+
+@pytest.mark.parametrize(
+    ("program", "limits", "message"),
+    [
+        ("import time; time.sleep(60)", {}, "was ended: --time-limit SECONDS gives it more"),
+        (
+            "b = b'x' * (1 << 28); input()",
+            {"memory_limit_bytes": 1 << 27},
+            "ended: --memory-limit GB gives it more",
+        ),
+    ],
+)
+def test_a_limit_is_named_with_its_option(tmp_path, program, limits, message):
+    with (
+        WorkerProcess(tmp_path, command=[sys.executable, "-I", "-S", "-c", program], **limits) as worker,
+        pytest.raises(ExportError, match=message),
+    ):
+        worker.prepare(JOB, 0.5 if "sleep" in program else 60.0)

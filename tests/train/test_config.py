@@ -40,6 +40,11 @@ FLOW = {"prior": "realnvp", "couplings": 2, "coupling_units": 8}
         ({"architecture": "residual", "blocks": 16}, "blocks must be at most 15, got 16"),
         ({"channels": [8] * 7}, "channels must be at most 6 positive sizes"),
         ({"channels": [8, 0]}, r"channels must be at most 6 positive sizes, got \(8, 0\)"),
+        ({"channels": [8, 10**9]}, "channels must be at most 65536 each"),
+        *(
+            ({name: 10**30}, f"{name} must be at most [0-9]+, got 10{{30}}")
+            for name in ("latent_dim", "hidden_units", "batch_size", "epochs", "warmup_steps", "threads")
+        ),
         ({"free_bits_nats": math.inf}, "free_bits_nats must be finite"),
         ({"free_bits_nats": math.nan}, "free_bits_nats must be"),
         ({"final_rate_fraction": -0.1}, "final_rate_fraction must be between 0 and 1"),

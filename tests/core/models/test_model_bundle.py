@@ -1,11 +1,15 @@
 """`pocketvae.open`: a bundle's models as objects to call."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 import pocketvae
 from pocketvae.benchmarks import verify_bundle
 from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.models.model_bundle import find_artifact
+from pocketvae.spec import PriorKind
 
 
 @pytest.fixture(scope="module")
@@ -27,6 +31,12 @@ def test_paths_may_be_text(path):
 def test_a_standard_normal_prior_needs_no_file(bundle):
     with pytest.raises(ManifestError, match=r"the bundle's prior is N\(0, I\), which needs no file"):
         bundle.prior()
+
+
+def test_a_learned_prior_that_was_not_exported_is_not_called_standard(bundle):
+    manifest = replace(bundle.manifest, vae=replace(bundle.vae, prior=PriorKind.REALNVP))
+    with pytest.raises(ManifestError, match="the bundle has no prior: export it with --components prior"):
+        find_artifact(manifest, pocketvae.Component.PRIOR, "float32", None)
 
 
 def test_a_decoder_decodes_like_the_original(bundle):
