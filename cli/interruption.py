@@ -93,7 +93,12 @@ def end_in_time() -> None:
     if sys.platform != "win32":
         os.set_blocking(sender, False)
     signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
-    threading.Thread(target=_end_after_signal, args=(receiver,), name="signals", daemon=True).start()
+    # A copy, because what native libraries print is held back at times.
+    try:
+        stderr = os.dup(2)
+    except OSError:  # closed
+        stderr = os.open(os.devnull, os.O_WRONLY)
+    threading.Thread(target=_end_after_signal, args=(receiver, stderr), name="signals", daemon=True).start()
 
 
 def leave() -> None:
@@ -110,7 +115,7 @@ def _handled() -> list[signal.Signals]:
     return [number for number in known if signal.getsignal(number) not in (signal.SIG_IGN, None)]
 
 
-def _end_after_signal(receiver: int) -> None:
+def _end_after_signal(receiver: int, stderr: int) -> None:
     known = {int(number) for number in signal.Signals if number.name in _NAMES}
     number = 0
     while number not in known:
@@ -119,5 +124,5 @@ def _end_after_signal(receiver: int) -> None:
     notes = leftovers.settle_all()
     # The main thread may hold the locks of Python's streams.
     with contextlib.suppress(OSError):
-        os.write(2, f"{summary(notes)}\n".encode())
+        os.write(stderr, f"{summary(notes)}\n".encode())
     os._exit(_FIRST_EXIT_CODE + number)

@@ -14,6 +14,7 @@ from pocketvae.errors import DataError
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.system import files
+from pocketvae.system.limits import LARGEST_FLOAT32
 
 _MOST_IMAGES = 10_000
 _LONGEST_FRAME_MS = 60_000
@@ -81,7 +82,7 @@ class Traversal:
     choice: Choice = field(default_factory=Choice)
 
     def __post_init__(self) -> None:
-        if not 0 < self.span < float("inf"):
+        if not 0 < self.span <= LARGEST_FLOAT32:
             raise DataError(f"span must be positive and finite, got {self.span:g}")
         if self.steps < 2 or (self.dimensions is not None and self.dimensions < 1):
             raise DataError(f"at least 2 steps and 1 dimension are needed, got {self.steps} and {self.dimensions}")

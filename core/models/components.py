@@ -73,12 +73,14 @@ class Model:
 
     def _run(self, inputs: Mapping[str, Array], label: npt.ArrayLike | None = None) -> dict[str, FloatArray]:
         """Runs every sample and checks that the outputs are finite."""
-        if self._runner is None:
+        # Another thread may close the model meanwhile.
+        runner = self._runner
+        if runner is None:
             raise SpecError(f"{self.name} is closed: open the bundle again")
         count = len(next(iter(inputs.values())))
         labels = self._labels(label, count)
         feed = inputs if labels is None else {**inputs, "label": labels}
-        outputs = self._runner.run_samples(feed, self.vae.image_range)
+        outputs = runner.run_samples(feed, self.vae.image_range)
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 raise DataError(f"{self.name} returned values that are not finite in {name!r}: verify the bundle")

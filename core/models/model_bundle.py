@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -27,6 +28,9 @@ _Model = TypeVar("_Model", bound=Model)
 class ModelBundle:
     """A bundle whose models are loaded on first use and freed together; a context manager.
 
+    Several threads may use it and its models at the same time. They get the values that one thread gets. Calls of one
+    TFLite model wait for one another, those of one ONNX model run side by side.
+
     Attributes:
         bundle: The checked folder.
     """
@@ -35,6 +39,7 @@ class ModelBundle:
         """Wraps a bundle; `open` is the usual way."""
         self.bundle = bundle
         self._models: dict[tuple[str, int], Model] = {}
+        self._lock = threading.RLock()
 
     @property
     def path(self) -> Path:
@@ -109,9 +114,10 @@ class ModelBundle:
 
     def close(self) -> None:
         """Frees every model that was opened."""
-        for model in self._models.values():
-            model.close()
-        self._models.clear()
+        with self._lock:
+            for model in self._models.values():
+                model.close()
+            self._models.clear()
 
     def __enter__(self) -> Self:
         return self
@@ -125,12 +131,13 @@ class ModelBundle:
         self, kind: type[_Model], component: Component, precision: str, format: str | None, num_threads: int
     ) -> _Model:
         artifact = find_artifact(self.manifest, component, precision, format)
-        model = self._models.get((artifact.name, num_threads))
-        # Each component has one class, so this is a lookup that the type checker understands.
-        if not isinstance(model, kind):
-            model = kind(self.bundle, artifact, num_threads=num_threads)
-            self._models[artifact.name, num_threads] = model
-        return model
+        with self._lock:
+            model = self._models.get((artifact.name, num_threads))
+            # Each component has one class, so this is a lookup that the type checker understands.
+            if not isinstance(model, kind):
+                model = kind(self.bundle, artifact, num_threads=num_threads)
+                self._models[artifact.name, num_threads] = model
+            return model
 
 
 def open(path: StrPath) -> ModelBundle:

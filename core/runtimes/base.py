@@ -28,6 +28,7 @@ Array = npt.NDArray[np.generic]
 FloatArray = npt.NDArray[np.float32]
 # What a file is called in errors where only its bytes are known.
 UNNAMED = "the file"
+CLOSED = "the model is closed: open it again"
 
 
 class Optimizations(enum.StrEnum):
@@ -43,6 +44,8 @@ class Optimizations(enum.StrEnum):
 
 class Runner(ABC):
     """One loaded artifact, ready to run; a context manager.
+
+    Several threads may run one at the same time and get the values that one thread gets.
 
     Attributes:
         inputs: Interface of each input by name, for `batch`.

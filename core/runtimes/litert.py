@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import enum
 import re
+import threading
 import warnings
 from collections.abc import Iterator, Mapping
 from importlib.metadata import version
@@ -12,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pocketvae.errors import missing_package
+from pocketvae.errors import SpecError, missing_package
 from pocketvae.formats.tflite.metadata import IDENTIFIER
-from pocketvae.runtimes.base import UNNAMED, Array, Optimizations, Runner, check_batch, load_error, read_source
+from pocketvae.runtimes.base import CLOSED, UNNAMED, Array, Optimizations, Runner, check_batch, load_error, read_source
 from pocketvae.spec import Format, Quantization, TensorSpec, signature_key
 from pocketvae.system.quiet import quiet_stderr
 
@@ -96,6 +97,8 @@ class LiteRtRunner(Runner):
             ParityError: the file is damaged or needs an operator that LiteRT does not support.
             TargetError: ai-edge-litert is not installed.
         """
+        # An interpreter has one set of tensors, so a call has it for itself.
+        self._lock = threading.Lock()
         content, name = read_source(source)
         self._interpreter = open_interpreter(
             content, num_threads=num_threads, operators=self._operators(optimizations), name=name
@@ -120,14 +123,18 @@ class LiteRtRunner(Runner):
 
     def _invoke(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """See `Runner._invoke`."""
-        if self._signatures:
-            results: dict[str, Array] = self._signatures[len(next(iter(feed.values())))](**feed)
-            return results
-        for name, index in self._input_indices.items():
-            self._interpreter.set_tensor(index, feed[name])
-        self._interpreter.invoke()
-        # get_tensor copies, so the arrays survive the next call.
-        return {name: self._interpreter.get_tensor(index) for name, index in self._output_indices.items()}
+        with self._lock:
+            interpreter = self._interpreter
+            if interpreter is None:
+                raise SpecError(CLOSED)
+            if self._signatures:
+                results: dict[str, Array] = self._signatures[len(next(iter(feed.values())))](**feed)
+                return results
+            for name, index in self._input_indices.items():
+                interpreter.set_tensor(index, feed[name])
+            interpreter.invoke()
+            # get_tensor copies, so the arrays survive the next call.
+            return {name: interpreter.get_tensor(index) for name, index in self._output_indices.items()}
 
     def order(self) -> tuple[list[str], list[str]]:
         """Returns the names of inputs and outputs in the order in which the file has them."""
@@ -138,7 +145,8 @@ class LiteRtRunner(Runner):
 
     def close(self) -> None:
         """See `Runner.close`."""
-        del self._interpreter, self._signatures
+        with self._lock:
+            self._interpreter, self._signatures = None, {}
 
 
 class ReferenceRunner(LiteRtRunner):

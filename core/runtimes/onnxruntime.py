@@ -7,8 +7,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from pocketvae.errors import ParityError, missing_package
-from pocketvae.runtimes.base import UNNAMED, Array, Optimizations, Runner, check_batch, load_error, read_source
+from pocketvae.errors import ParityError, SpecError, missing_package
+from pocketvae.runtimes.base import CLOSED, UNNAMED, Array, Optimizations, Runner, check_batch, load_error, read_source
 from pocketvae.spec import Format, TensorSpec
 
 if TYPE_CHECKING:
@@ -95,12 +95,16 @@ class OnnxRunner(Runner):
 
     def _invoke(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """See `Runner._invoke`."""
-        values = self._session.run(self._output_names, dict(feed))
+        session = self._session
+        if session is None:
+            raise SpecError(CLOSED)
+        # Sessions may be called from several threads.
+        values = session.run(self._output_names, dict(feed))
         return dict(zip(self._output_names, cast("list[Array]", values), strict=True))
 
     def close(self) -> None:
         """See `Runner.close`."""
-        del self._session
+        self._session = None
 
 
 def tensor_spec(node: object, batch: int = 1, file: str = UNNAMED) -> TensorSpec:

@@ -34,10 +34,11 @@ def open_runner(
         ParityError: the file is missing, truncated or cannot be loaded.
         TargetError: the runtime is not installed.
     """
-    # Here, because what a device times begins with few modules.
-    from pocketvae.system.limits import check_threads
+    if num_threads != 1:
+        # Here, because what a device times begins with few modules, and mostly with one thread.
+        from pocketvae.system.limits import check_threads
 
-    check_threads(num_threads, "num_threads")
+        check_threads(num_threads, "num_threads")
     if format is Format.TFLITE:
         from pocketvae.runtimes.litert import LiteRtRunner
 

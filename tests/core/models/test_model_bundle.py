@@ -1,5 +1,6 @@
 """`pocketvae.open`: a bundle's models as objects to call."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import numpy as np
@@ -124,3 +125,12 @@ def test_every_artifact_of_a_real_bundle_can_be_called(tiny_bundle):
                 bundle.generator(artifact.precision, artifact.format).generate(1, [0, 1])
             elif artifact.component is pocketvae.Component.ENCODER:
                 bundle.encoder(artifact.precision, artifact.format).encode(pixels)
+
+
+def test_threads_share_a_bundle_and_its_models(bundle):
+    z = np.random.default_rng(0).normal(size=(64, bundle.vae.latent_dim)).astype(np.float32)
+    with ThreadPoolExecutor(8) as pool:
+        models = list(pool.map(lambda _: bundle.decoder(), range(64)))
+        images = list(pool.map(lambda latent: models[0].decode(latent)[0], z))
+    assert len(set(map(id, models))) == 1
+    assert np.array_equal(np.stack(images), np.concatenate([models[0].decode(latent) for latent in z]))
