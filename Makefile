@@ -66,6 +66,7 @@ clean:
 
 $(VENV)/.base: constraints.txt
 	@$(PYTHON) -c '$(VERSIONS)'
+	@echo "$(VENV) will hold 3 GB of packages, most of it TensorFlow: about 1 GB to download, which takes minutes"
 	$(PYTHON) -m venv $(VENV)
 	$(PIP) install --quiet --constraint constraints.txt setuptools wheel
 	touch $@

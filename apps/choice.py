@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pocketvae.models.components import Decoder, Encoder
+from pocketvae.models.components import Decoder, Encoder, Generator
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.spec import Format, Precision
 from pocketvae.system.limits import check_threads
@@ -33,6 +33,10 @@ class Choice:
     def encoder(self, bundle: ModelBundle) -> Encoder:
         """Returns the chosen encoder."""
         return bundle.encoder(self.precision, self.format, num_threads=self.num_threads)
+
+    def generator(self, bundle: ModelBundle) -> Generator:
+        """Returns the chosen generator."""
+        return bundle.generator(self.precision, self.format, num_threads=self.num_threads)
 
     def decoder(self, bundle: ModelBundle) -> Decoder:
         """Returns the chosen decoder."""

@@ -9,7 +9,16 @@ from types import TracebackType
 from typing import Self
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    Progress,
+    SpinnerColumn,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from pocketvae.cli.table_layout import joined, lay_out
@@ -91,14 +100,25 @@ class Terminal:
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         if self._bar is not None and self._tasks:
+            if kind is None:
+                self._end_stages()
             self._bar.stop()
+
+    def _end_stages(self) -> None:
+        """Shows the stages of a command that succeeded as done, those that ended early too, such as a training."""
+        if self._bar is not None:
+            for task in self._bar.tasks:
+                self._bar.update(task.id, completed=task.total)
 
     def _make_bar(self) -> Progress:
         return Progress(
+            # They move while a stage stands still.
+            SpinnerColumn(finished_text=" "),
+            TimeElapsedColumn(),
             TextColumn("{task.description}"),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=16),
             TaskProgressColumn(),
-            TimeRemainingColumn(elapsed_when_finished=True),
+            TimeRemainingColumn(compact=True),
             TextColumn("{task.fields[detail]}", style="dim"),
             console=self._err,
         )

@@ -14,10 +14,11 @@ from pocketvae.apps.choice import Choice
 from pocketvae.apps.image_output import array_file, check_space, write_numbered, written_count
 from pocketvae.documents import decode, encode
 from pocketvae.errors import DataError, OutputExistsError, SpecError
+from pocketvae.models.components import Decoder, Generator
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.models.model_bundle import open as open_models
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.spec import STRICT
+from pocketvae.spec import STRICT, Component
 from pocketvae.system import files, folders
 from pocketvae.system.limits import LARGEST_FLOAT32
 
@@ -73,7 +74,8 @@ class FolderRequest:
     """The images that were requested for a folder, so that it is only resumed for the same images.
 
     Attributes:
-        decoder_sha256: SHA-256 of the decoder's file.
+        decoder: The file that makes them, a decoder or a generator.
+        decoder_sha256: SHA-256 of that file.
     """
 
     __pydantic_config__ = STRICT
@@ -92,18 +94,41 @@ def generate(
 ) -> Iterator[Pixels]:
     """Yields images in order, `[up to 64, H, W, C] uint8` at a time.
 
+    They are made by a decoder, or by a generator where the bundle has no decoders; both make the same images.
+
     Raises:
-        ManifestError: the bundle does not have this decoder.
-        SpecError: the label does not fit the VAE.
+        ManifestError: the bundle does not have this decoder or generator.
+        SpecError: the label does not fit the VAE, or a generator is asked for another temperature than 1.
     """
-    decoder = request.choice.decoder(bundle)
+    model = _model(bundle, request)
     _check_label(bundle, request)
     for first in range(0, request.count, _CHUNK):
         number = np.arange(first, min(first + _CHUNK, request.count))
         index = request.start + number
-        z = bundle.sample_latents(request.seed, index, temperature=request.temperature)
-        yield decoder.decode_pixels(z, _labels(request, index, bundle.vae.label_count))
+        labels = _labels(request, index, bundle.vae.label_count)
+        if isinstance(model, Generator):
+            yield model.generate_pixels(np.full(len(index), request.seed), index, labels)
+        else:
+            z = bundle.sample_latents(request.seed, index, temperature=request.temperature)
+            yield model.decode_pixels(z, labels)
         progress(Progress(stage="generating", done=int(number[-1]) + 1, total=request.count))
+
+
+def _model(bundle: ModelBundle, request: GenerateRequest) -> Decoder | Generator:
+    """Returns what makes the images.
+
+    Raises:
+        ManifestError: the bundle does not have it.
+        SpecError: only a decoder could be given scaled noise, and the bundle has none.
+    """
+    components = {artifact.component for artifact in bundle.manifest.artifacts}
+    if Component.DECODER in components or Component.GENERATOR not in components:
+        return request.choice.decoder(bundle)
+    if request.temperature != 1:
+        raise SpecError(
+            f"the temperature must be 1 for a bundle that has generators but no decoders, got {request.temperature:g}"
+        )
+    return request.choice.generator(bundle)
 
 
 def generate_to(
@@ -155,8 +180,8 @@ def generate_to(
 def _check(bundle: ModelBundle, request: GenerateRequest) -> None:
     """Checks, before any work, that the label fits and that the decoder and the prior exist."""
     _check_label(bundle, request)
-    request.choice.decoder(bundle)
-    bundle.sample_latents(request.seed, request.start, temperature=request.temperature)
+    if isinstance(_model(bundle, request), Decoder):
+        bundle.sample_latents(request.seed, request.start, temperature=request.temperature)
 
 
 def _check_label(bundle: ModelBundle, request: GenerateRequest) -> None:
@@ -244,7 +269,7 @@ def _write_rest(bundle: ModelBundle, rest: GenerateRequest, folder: Path, progre
 
 
 def _folder_request(bundle: ModelBundle, request: GenerateRequest) -> FolderRequest:
-    artifact = request.choice.decoder(bundle).artifact
+    artifact = _model(bundle, request).artifact
     return FolderRequest(
         seed=request.seed,
         start=request.start,

@@ -180,6 +180,12 @@ class Generator(Model):
         image = self._run(_pairs(seed, index), label)["image"]
         return image.reshape(len(image), *self.vae.image_shape)
 
+    def generate_pixels(
+        self, seed: npt.ArrayLike, index: npt.ArrayLike, label: npt.ArrayLike | None = None
+    ) -> npt.NDArray[np.uint8]:
+        """Returns `[N, H, W, C] uint8` pixels of 0 to 255; see `generate`."""
+        return to_pixels(self.generate(seed, index, label), self.vae.image_range)
+
 
 class Sampler(Model):
     """Seed and index to latents."""

@@ -1,3 +1,8 @@
+import io
+import re
+
+import pytest
+
 from pocketvae.cli.terminal import Terminal
 from pocketvae.progress import Progress
 
@@ -29,3 +34,37 @@ def test_a_table_keeps_brackets_and_aligns_figures(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].startswith("[bold]x")
     assert lines[1].rstrip().endswith("   3")
+
+
+def terminal_of(monkeypatch):
+    """Makes stderr a terminal of 100 columns and returns what will be written to it."""
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("COLUMNS", "100")
+    written = io.StringIO()
+    written.isatty = lambda: True
+    monkeypatch.setattr("sys.stderr", written)
+    return written
+
+
+def last_frame(screen):
+    return re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", screen.getvalue()).rstrip().splitlines()[-1]
+
+
+def test_a_stage_shows_the_time_it_has_taken_and_ends_at_100_percent(monkeypatch):
+    screen = terminal_of(monkeypatch)
+    with Terminal(quiet=False) as terminal:
+        terminal.step(Progress(stage="training", done=3, total=10, detail="epoch 3"))
+    assert re.match(r"\s*0:00:0\d training .* 100% .*epoch 3", last_frame(screen))
+
+
+def test_a_stage_that_fails_stays_where_it_was(monkeypatch):
+    screen = terminal_of(monkeypatch)
+
+    def fail():
+        with Terminal(quiet=False) as terminal:
+            terminal.step(Progress(stage="training", done=3, total=10))
+            raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        fail()
+    assert " 30% " in last_frame(screen)

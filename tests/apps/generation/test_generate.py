@@ -6,14 +6,18 @@ import json
 from types import SimpleNamespace
 
 import numpy as np
+import onnx
 import pytest
+from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 import pocketvae
 from pocketvae.apps import Choice, GenerateRequest, generate_to, image_output
 from pocketvae.apps.generation.generate import generate
+from pocketvae.bundle.manifest import ArtifactRecord, CalibrationRecord, FileRecord, Manifest
+from pocketvae.documents import encode
 from pocketvae.errors import DataError, ManifestError, OutputExistsError, SpecError
-from pocketvae.spec import Precision
+from pocketvae.spec import Component, Format, Precision, TensorSpec, VaeSpec
 
 # The package exports a function of the same name.
 generate_module = importlib.import_module("pocketvae.apps.generation.generate")
@@ -192,3 +196,46 @@ def test_columns_are_of_a_grid(path, tmp_path, columns, out, message):
     assert list(tmp_path.iterdir()) == []
     generate_to(path, GenerateRequest(count=4), tmp_path / "x.png", columns=10**9)
     assert Image.open(tmp_path / "x.png").size == (68, 20)
+
+
+@pytest.fixture
+def generators(tmp_path, bundles):
+    """A bundle of a generator alone, whose image is as dark as its index."""
+    folder = tmp_path / "g"
+    folder.mkdir()
+    inputs = [helper.make_tensor_value_info(name, TensorProto.INT32, [1]) for name in ("seed", "index")]
+    output = helper.make_tensor_value_info("image", TensorProto.FLOAT, [1, 6, 6, 1])
+    constants = {"scale": np.float32([255]), "shape": np.int64([1, 6, 6, 1])}
+    nodes = [
+        helper.make_node("Cast", ["index"], ["number"], to=TensorProto.FLOAT),
+        helper.make_node("Div", ["number", "scale"], ["grey"]),
+        helper.make_node("Expand", ["grey", "shape"], ["image"]),
+    ]
+    weights = [numpy_helper.from_array(values, name) for name, values in constants.items()]
+    graph = helper.make_graph(nodes, "g", inputs, [output], weights)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    onnx.save(model, folder / "generator.float32.onnx")
+    content = (folder / "generator.float32.onnx").read_bytes()
+    record = ArtifactRecord(
+        component=Component.GENERATOR,
+        precision=Precision.FLOAT32,
+        format=Format.ONNX,
+        file=FileRecord.of("generator.float32.onnx", content),
+        inputs=tuple(TensorSpec(name=name, dtype="int32", shape=(1,)) for name in ("seed", "index")),
+        outputs=(TensorSpec(name="image", dtype="float32", shape=(1, 6, 6, 1)),),
+        tolerances=(),
+    )
+    calibration = CalibrationRecord(seed=0, latents=(), image_count=0, sha256="")
+    vae = VaeSpec(image_shape=(6, 6, 1), latent_dim=3)
+    manifest = Manifest(name="g", vae=vae, artifacts=(record,), goldens=(), calibration=calibration, original={})
+    (folder / "manifest.json").write_text(encode(manifest))
+    return folder
+
+
+def test_a_bundle_of_generators_alone_generates(generators, tmp_path):
+    request = GenerateRequest(start=7, count=3)
+    assert [int(image[0, 0, 0]) for image in all_images(generators, request)] == [7, 8, 9]
+    generate_to(generators, request, tmp_path / "folder")
+    assert json.loads((tmp_path / "folder" / "request.json").read_text())["decoder"] == "generator.float32.onnx"
+    with pytest.raises(SpecError, match=r"must be 1 for a bundle that has generators but no decoders, got 0\.5"):
+        generate_to(generators, GenerateRequest(temperature=0.5), tmp_path / "x.png")
