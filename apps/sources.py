@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pocketvae.data import image_files
 from pocketvae.data.dataset import MNIST, load_splits
-from pocketvae.data.image_folder import SUFFIXES, list_folder, read_image
+from pocketvae.data.image_folder import SUFFIXES, list_folder, read_images
 from pocketvae.errors import DataError, SpecError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import VaeSpec
@@ -110,7 +110,8 @@ def load_images(
     if path.is_dir() and not image_files.idx_files(path):
         return _from_folder(path, vae, count=count, resize=resize, progress=progress)
     if path.suffix.lower() in SUFFIXES:
-        image = _fitted(read_image(path), str(path), vae, resize=resize)
+        (pixels,) = read_images([path])
+        image = _fitted(pixels, str(path), vae, resize=resize)
         return SourceImages(images=image[None], names=(path.name,), labels=None)
     (images, array_labels), test = image_files.read_source(path)
     del test  # An app is given all images to process; splitting off a test set is a matter of training.
@@ -158,8 +159,8 @@ def _from_folder(
     listing = list_folder(path)
     files = listing.files[:count]
     images = np.empty((len(files), *vae.image_shape), np.uint8)
-    for index, file in enumerate(files):
-        images[index] = _fitted(read_image(file), str(file), vae, resize=resize)
+    for index, (file, pixels) in enumerate(zip(files, read_images(files), strict=True)):
+        images[index] = _fitted(pixels, str(file), vae, resize=resize)
         if (index + 1) % _PROGRESS_EVERY == 0:
             progress(Progress(stage="reading images", done=index + 1, total=len(files)))
     return SourceImages(

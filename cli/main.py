@@ -15,7 +15,7 @@ from typing import Protocol, TextIO, cast
 
 from pocketvae.cli import interruption
 from pocketvae.cli.parser import Parser
-from pocketvae.errors import LeftoverWarning, PocketVaeError, TargetError, unknown_name
+from pocketvae.errors import ImageWarning, LeftoverWarning, PocketVaeError, TargetError, unknown_name
 from pocketvae.system.shortage import shortage_of
 from pocketvae.version import VERSION
 
@@ -176,7 +176,7 @@ def _show_warning(
     line: str | None = None,
 ) -> None:
     """Prints a warning of pocketvae's own as one line, without the place in the source."""
-    if issubclass(category, LeftoverWarning):
+    if issubclass(category, (LeftoverWarning, ImageWarning)):
         print(f"pocketvae: {message}", file=sys.stderr)
     else:
         print(warnings.formatwarning(message, category, filename, lineno, line), end="", file=file or sys.stderr)

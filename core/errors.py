@@ -98,6 +98,10 @@ class LeftoverWarning(UserWarning):
     """Files that were copied to another machine could not be removed there."""
 
 
+class ImageWarning(UserWarning):
+    """Image files have faults that do not change their pixels."""
+
+
 def unknown_name(kind: str, received: str, known: Iterable[str]) -> SpecError:
     """Builds the error for a name that is not one of `known`, with a close match if there is one."""
     names = list(known)

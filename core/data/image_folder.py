@@ -10,7 +10,8 @@ import math
 import mmap
 import sys
 import tempfile
-from collections.abc import Mapping
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeAlias
@@ -18,15 +19,15 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.errors import DataError
+from pocketvae.data.image_decoder import ImageReport
+from pocketvae.data.image_process import ImageProcess
+from pocketvae.errors import DataError, ImageWarning
 from pocketvae.progress import Progress, ProgressCallback
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]
 Labels: TypeAlias = npt.NDArray[np.int32]
 
 SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".bmp", ".webp", ".gif", ".tif", ".tiff"})
-_GREY_MODES = ("1", "L")
-_COLOUR_MODES = ("P", "PA", "LA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr")
 _PROGRESS_EVERY = 500
 
 
@@ -99,21 +100,27 @@ def decode_folder(
     Raises:
         DataError: a file cannot be read, is transparent or differs in size from the first; the message names the file.
     """
-    shape, skipped = _common_shape(listing.files, skip_corrupt=skip_corrupt)
-    images = _nameless_array((len(order), *shape))
-    kept: list[int] = []
-    for done, index in enumerate(order, start=1):
-        file = listing.files[index]
-        if file not in skipped:
+    with ImageProcess() as process:
+        shape, skipped = _common_shape(process, listing.files, skip_corrupt=skip_corrupt)
+        images = _nameless_array((len(order), *shape))
+        wanted = [int(index) for index in order if listing.files[index] not in skipped]
+        kept: list[int] = []
+        notes = _Notes()
+        done = len(order) - len(wanted)
+        for index, (file, report, pixels) in zip(
+            wanted, process.images([listing.files[index] for index in wanted], math.prod(shape)), strict=True
+        ):
+            done += 1
             try:
-                images[len(kept)] = read_image(file)
-                kept.append(int(index))
+                images[len(kept)] = notes.checked(file, report, pixels)
+                kept.append(index)
             except _UnreadableError as e:
                 if not skip_corrupt:
                     raise
                 skipped[file] = str(e)
-        if done % _PROGRESS_EVERY == 0 or done == len(order):
-            progress(Progress(stage="reading images", done=done, total=len(order)))
+            if done % _PROGRESS_EVERY == 0 or done == len(order):
+                progress(Progress(stage="reading images", done=done, total=len(order)))
+    notes.say()
     return FolderImages(
         images=images[: len(kept)],
         labels=None if listing.labels is None else listing.labels[kept],
@@ -121,74 +128,83 @@ def decode_folder(
     )
 
 
+def read_images(files: Sequence[Path]) -> Iterator[Pixels]:
+    """Yields each file's image as `[H, W, 1 or 3] uint8`.
+
+    They are decoded in a child process, where each has a time limit.
+
+    Raises:
+        DataError: a file cannot be read as an image, does not have 8 bits per channel, or has transparent pixels.
+    """
+    notes = _Notes()
+    with ImageProcess() as process:
+        for file, report, pixels in process.images(files):
+            yield notes.checked(file, report, pixels)
+    notes.say()
+
+
 class _UnreadableError(DataError):
     """A file is damaged, as opposed to intact but of the wrong kind."""
 
 
-def _common_shape(files: tuple[Path, ...], *, skip_corrupt: bool) -> tuple[tuple[int, int, int], dict[Path, str]]:
+class _Notes:
+    """What is wrong with files whose pixels are right, which is said once for all of them."""
+
+    def __init__(self) -> None:
+        self._first = ""
+        self._files: set[Path] = set()
+
+    def checked(self, file: Path, report: ImageReport, pixels: Pixels | None) -> Pixels:
+        """Returns the pixels, and keeps the note.
+
+        Raises:
+            _UnreadableError: the file is damaged.
+            DataError: it is not an image that can be used.
+        """
+        _check(file, report)
+        if report.note:
+            self._first = self._first or f"{file}: {report.note}"
+            self._files.add(file)
+        if pixels is None:
+            raise DataError(f"{file} has no pixels")
+        return pixels
+
+    def say(self) -> None:
+        if self._files:
+            more = f" (and {len(self._files) - 1} more files)" if len(self._files) > 1 else ""
+            warnings.warn(f"{self._first}{more}; the pixels are not affected", ImageWarning, stacklevel=3)
+
+
+def _common_shape(
+    process: ImageProcess, files: tuple[Path, ...], *, skip_corrupt: bool
+) -> tuple[tuple[int, int, int], dict[Path, str]]:
     """Reads only the headers, which finds a wrong size among 100,000 files in seconds, before any pixel is read."""
     skipped: dict[Path, str] = {}
-    first: tuple[Path, tuple[int, int]] | None = None
+    first: tuple[Path, ImageReport] | None = None
     channels = 1
-    for file in files:
+    for file, report in process.headers(files):
         try:
-            size, grey = _read_header(file)
+            _check(file, report)
         except _UnreadableError as e:
             if not skip_corrupt:
                 raise
             skipped[file] = str(e)
             continue
-        first = first or (file, size)
-        if size != first[1]:
+        first = first or (file, report)
+        if (report.width, report.height) != (first[1].width, first[1].height):
             raise DataError(
-                f"images must all have the same size: {first[0]} is {first[1][0]}x{first[1][1]}, "
-                f"{file} is {size[0]}x{size[1]}"
+                f"images must all have the same size: {first[0]} is {first[1].width}x{first[1].height}, "
+                f"{file} is {report.width}x{report.height}"
             )
-        channels = channels if grey else 3
+        channels = max(channels, report.channels)
     if first is None:
         raise DataError(f"none of the {len(files)} image files can be read; {next(iter(skipped.values()))}")
-    width, height = first[1]
-    return (height, width, channels), skipped
+    return (first[1].height, first[1].width, channels), skipped
 
 
-def _read_header(file: Path) -> tuple[tuple[int, int], bool]:
-    """Returns (width, height) and whether the image is grey."""
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            _check_mode(image.mode, file)
-            return image.size, image.mode in _GREY_MODES
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
-        raise _UnreadableError(f"{file} cannot be read as an image: {e}") from e
-
-
-def _check_mode(mode: str, file: Path) -> None:
-    # Pillow converts 16-bit and float pixels by clipping them to 0..255: most would become white, or all black.
-    if mode not in (*_GREY_MODES, *_COLOUR_MODES):
-        raise DataError(f"{file} must have 8 bits per channel, got the mode {mode}: convert it first")
-
-
-def read_image(file: Path) -> Pixels:
-    """Reads one image file as `[H, W, 1 or 3] uint8`.
-
-    Raises:
-        DataError: the file cannot be read as an image, does not have 8 bits per channel, or has transparent pixels.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(file) as image:
-            _check_mode(image.mode, file)
-            if image.mode in _GREY_MODES:
-                return np.asarray(image.convert("L"))[..., None]
-            if "A" in image.getbands() or "transparency" in image.info:
-                rgba = np.asarray(image.convert("RGBA"))
-                if rgba[..., 3].min() < 255:
-                    raise DataError(f"{file} has transparent pixels: flatten it onto a background first")
-            return np.asarray(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as e:
-        raise _UnreadableError(f"{file} cannot be read as an image: {e}") from e
+def _check(file: Path, report: ImageReport) -> None:
+    if report.problem:
+        raise (_UnreadableError if report.is_damaged else DataError)(f"{file} {report.problem}")
 
 
 def _nameless_array(shape: tuple[int, ...]) -> Pixels:

@@ -145,7 +145,14 @@ def test_progress_ends_with_the_last_image(folder):
 
 
 def test_a_disk_without_room_is_an_error_in_words(folder, monkeypatch):
-    monkeypatch.setattr(tempfile, "TemporaryFile", lambda **_: (_ for _ in ()).throw(OSError(28, "No space left")))
+    make = tempfile.TemporaryFile
+
+    def without_room(**given):
+        if given:
+            raise OSError(28, "No space left")
+        return make()
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", without_room)
     with pytest.raises(
         DataError, match=r"not enough space for \(10, 4, 6, 1\) pixels in .*: set TMPDIR .*No space left"
     ):
