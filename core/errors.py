@@ -7,6 +7,8 @@ type to an exit code; a library user catches `PocketVaeError`.
 import difflib
 from collections.abc import Iterable
 
+from pocketvae.parsing import QUOTED, quoted, shortened
+
 
 class PocketVaeError(Exception):
     """Base of every error that pocketvae raises on purpose."""
@@ -105,9 +107,10 @@ class ImageWarning(UserWarning):
 def unknown_name(kind: str, received: str, known: Iterable[str]) -> SpecError:
     """Builds the error for a name that is not one of `known`, with a close match if there is one."""
     names = list(known)
-    close = difflib.get_close_matches(received.lower(), names, n=1)
+    # The comparison takes time in proportion to the length.
+    close = difflib.get_close_matches(received[:QUOTED].lower(), names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return SpecError(f"unknown {kind} {received!r}: {hint}known: {', '.join(names)}")
+    return SpecError(f"unknown {shortened(kind)} {quoted(received)}: {hint}known: {', '.join(names)}")
 
 
 def missing_package(package: str, extra: str) -> TargetError:

@@ -65,6 +65,11 @@ def _finite(text: str) -> float:
     return value if math.isfinite(value) else _refuse_number(text)
 
 
+def quoted(value: object) -> str:
+    """Returns a value as Python writes it, for a message."""
+    return shortened(repr(value))
+
+
 def _parsed(parse: Callable[[Any], _Value], text: str | bytes) -> _Value:
     try:
         return parse(text)

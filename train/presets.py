@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import enum
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from pocketvae.errors import SpecError, unknown_name
-from pocketvae.parsing import parse_toml
+from pocketvae.parsing import parse_toml, quoted
 from pocketvae.spec import Likelihood, PriorKind, parse_choice
 from pocketvae.train.config import Architecture, Objective, TrainConfig
 
@@ -147,11 +148,12 @@ def _coerce(key: str, value: object, current: object) -> Any:
         if isinstance(value, (list, tuple)) and all(type(item) is int for item in value):
             return tuple(value)
     elif isinstance(current, float):
-        if type(value) in (int, float):
-            return float(value)  # type: ignore[arg-type]
+        # A whole number may be too large for a float.
+        if type(value) is float or (type(value) is int and abs(value) <= sys.float_info.max):
+            return float(value)
     elif type(value) is type(current):
         return value
-    raise SpecError(f"{key} must be {_kind(current)}, got {value!r}")
+    raise SpecError(f"{key} must be {_kind(current)}, got {quoted(value)}")
 
 
 def _kind(current: object) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,7 +12,7 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import SpecError, unknown_name
 from pocketvae.numerics.metrics import METRICS, POSTERIOR
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.parsing import parse_toml
+from pocketvae.parsing import parse_toml, quoted, shortened
 from pocketvae.spec import Component
 
 CONFIG_NAME = "pocketvae.toml"
@@ -98,7 +98,9 @@ def parse_limits(text: str, name: str) -> Limits:
 
 def _table(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, dict):
-        raise SpecError(f'{where} must be a table such as [limits."decoder.int8.*".image], got {value!r}')
+        raise SpecError(
+            f'{shortened(where)} must be a table such as [limits."decoder.int8.*".image], got {quoted(value)}'
+        )
     return value
 
 
@@ -106,8 +108,12 @@ def _override(pattern: str, output: str, metric: str, value: Any, name: str) -> 
     if metric not in METRICS:
         raise unknown_name(f"metric in {name}:", metric, METRICS)
     number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not number or not math.isfinite(value) or value < 0:
-        raise SpecError(f"the limit of {pattern} {output} {metric} in {name} must be a number from 0 up, got {value!r}")
+    # A whole number may be too large for a float.
+    if not number or not 0 <= value <= sys.float_info.max:
+        raise SpecError(
+            f"the limit of {shortened(pattern)} {shortened(output)} {metric} in {name} must be a number from 0 up, "
+            f"got {quoted(value)}"
+        )
     return Override(pattern=pattern, output=output, metric=metric, limit=float(value), source=name)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+import warnings
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -56,7 +57,10 @@ def read_header(file: IO[bytes]) -> ArrayHeader:
         if version not in ((1, 0), (2, 0)):
             raise ValueError(f"the version of its format is {version}")
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-        shape, _, dtype = read(file)
+        with warnings.catch_warnings():
+            # Python's parser complains of odd signs in a header before numpy refuses them, numpy of Python 2's headers.
+            warnings.simplefilter("ignore")
+            shape, _, dtype = read(file)
     except Exception as e:  # numpy parses the header as Python, and raises what the parser does
         raise ValueError(f"its header is damaged: {shortened(str(e) or type(e).__name__)}") from e
     if dtype.kind not in _NUMBERS or dtype.subdtype is not None:
@@ -149,7 +153,9 @@ def open_npz(source: Path | bytes, most_bytes: int | None = None) -> Iterator[Np
 
 def _read_array(file: IO[bytes]) -> Array:
     try:
-        array: Array = np.lib.format.read_array(file, allow_pickle=False)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            array: Array = np.lib.format.read_array(file, allow_pickle=False)
     except MemoryError as e:
         raise ValueError("there is not enough memory for it") from e
     return array

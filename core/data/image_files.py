@@ -134,10 +134,11 @@ def _open_idx(path: Path) -> IO[bytes]:
 
 def _idx_bytes(header: bytes) -> int:
     """Returns the length of an idx file by its first bytes; what is not one is read no further."""
-    size = 4 + 4 * header[3] if len(header) > 3 else 0
-    if header[:3] != bytes([0, 0, _IDX_UBYTE]) or header[3] not in _IDX_RANKS or len(header) < size:
+    rank = header[3] if len(header) > 3 and header[:3] == bytes([0, 0, _IDX_UBYTE]) else 0
+    size = 4 + 4 * rank
+    if rank not in _IDX_RANKS or len(header) < size:
         return len(header)
-    sizes: tuple[int, ...] = struct.unpack(f">{header[3]}I", header[4:size])
+    sizes: tuple[int, ...] = struct.unpack(f">{rank}I", header[4:size])
     return size + math.prod(sizes)
 
 

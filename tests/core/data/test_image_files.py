@@ -19,6 +19,7 @@ def idx(*sizes, rank=None, kind=8, content=b""):
     ("content", "message"),
     [
         (idx(*[2**32 - 1] * 255), r"must hold images \(rank 3\) or labels \(rank 1\), got rank 255"),
+        (b"\0\0\x08", "is not an image file|begin with two zero bytes"),
         (idx(rank=0), "got rank 0"),
         (idx(2**32 - 1, 2**32 - 1, 2**32 - 1), r"must hold 79228162458924105385300197375 bytes"),
         (idx(2**31, 2**31, 4), r"must hold 18446744073709551616 bytes for the shape"),

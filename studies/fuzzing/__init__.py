@@ -1,0 +1,1 @@
+"""Damaged inputs for every reader: samples, mutations, readers and the campaign."""
