@@ -190,7 +190,7 @@ def _refuse_random(component: Component, graph: TracedGraph, output: int, name: 
     if operators:
         layers = "".join(f" in {layer!r}" for layer in graph.random_layers(output)[:1])
         raise ExportError(
-            f"the {component}'s {name} depends on random operators ({', '.join(operators)}{layers}): "
+            f"the {component}'s {name} depends on random operators ({', '.join(operators)}){layers}: "
             f"save the model in inference mode and without sampling"
         )
 
