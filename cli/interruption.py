@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-import sys
+import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -89,10 +89,10 @@ def end_in_time() -> None:
 
     This is for programs: it ends the interpreter.
     """
-    receiver, sender = os.pipe()
-    if sys.platform != "win32":
-        os.set_blocking(sender, False)
-    signal.set_wakeup_fd(sender, warn_on_full_buffer=False)
+    # Windows can make a socket non-blocking, and no pipe.
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    signal.set_wakeup_fd(sender.detach(), warn_on_full_buffer=False)
     # A copy, because what native libraries print is held back at times.
     try:
         stderr = os.dup(2)
@@ -115,11 +115,11 @@ def _handled() -> list[signal.Signals]:
     return [number for number in known if signal.getsignal(number) not in (signal.SIG_IGN, None)]
 
 
-def _end_after_signal(receiver: int, stderr: int) -> None:
+def _end_after_signal(receiver: socket.socket, stderr: int) -> None:
     known = {int(number) for number in signal.Signals if number.name in _NAMES}
     number = 0
     while number not in known:
-        number = os.read(receiver, 1)[0]
+        number = receiver.recv(1)[0]
     time.sleep(_UNWIND_S)
     notes = leftovers.settle_all()
     # The main thread may hold the locks of Python's streams.

@@ -20,6 +20,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 
 READ_BY_TENSORFLOW = ("TF_", "XLA_", "KERAS_", "OMP_", "PYTHONPATH")
 # Looked at this often, the owner's end leaves a server behind for no longer.
@@ -138,6 +139,8 @@ def work(request: dict, pipes: list[int]) -> int:
         os.close(pipe)
     os.environ.clear()
     os.environ.update(request["environment"])
+    # The server found its own, which was another export's.
+    tempfile.tempdir = None
     os.chdir(request["directory"])
     sys.argv = ["worker", request["work"]]
     from pocketvae.export import worker

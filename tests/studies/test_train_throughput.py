@@ -77,7 +77,7 @@ def test_a_recorded_command_holds_no_path_of_this_machine(study):
     [
         (["--contenders", "pocketvea"], "unknown contender 'pocketvea': did you mean 'pocketvae'"),
         (["--preset", "rgb64"], "only these can be compared: the Bernoulli likelihood"),
-        (["--threads", "4096"], "threads must be between 1 and this machine's"),
+        (["--threads", "512"], "threads must be between 1 and this machine's"),
         (["--rounds", "0"], "rounds must be at least 1"),
         (["--set", "no_such_key=1"], "unknown configuration key 'no_such_key'"),
     ],

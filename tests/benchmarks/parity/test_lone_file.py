@@ -123,7 +123,7 @@ def test_bad_input_is_refused(make, tmp_path):
     with pytest.raises(SpecError, match="threads must be at least 1, got 0"):
         verify_file(path, num_threads=0)
     (tmp_path / "empty.tflite").write_bytes(b"")
-    with pytest.raises(ManifestError, match=r"empty\.tflite: a TFLite file has the identifier"):
+    with pytest.raises(ManifestError, match=r"empty\.tflite: the file is empty"):
         verify_file(tmp_path / "empty.tflite")
 
 
