@@ -1,7 +1,7 @@
 """Signals that ask the program to end: they become an exception, and the process ends in time even in native code.
 
 Python runs a signal's handler in the main thread between two instructions, so nothing happens as long as that thread is
-inside a runtime or a converter. The C handler writes the signal's number to a pipe at once, and a thread that waits
+inside a runtime or a converter. The C handler writes the signal's number to a socket at once, and a thread that waits
 there ends the process if the main thread has not done so within a few seconds.
 """
 

@@ -36,7 +36,7 @@ from pocketvae.export.messages import (
 )
 from pocketvae.export.original import composed, samples
 from pocketvae.export.original.goldens import FLOOR_SAMPLES, NoiseFloor, Original, thinned
-from pocketvae.export.original.inside import Magnitude
+from pocketvae.export.original.inside import UNKNOWN, Magnitude
 from pocketvae.export.quantize.source import Source
 from pocketvae.keras.external import load_original
 from pocketvae.keras.io import load_model
@@ -179,7 +179,7 @@ class Worker:
 
     def _magnitude(self, component: Component) -> Magnitude:
         path = self._magnitude_path(component)
-        return decode_line(Magnitude, path.read_bytes()) if path.is_file() else Magnitude()
+        return decode_line(Magnitude, path.read_bytes()) if path.is_file() else UNKNOWN
 
     def _floor_path(self, component: Component) -> Path:
         return self._folder / f"{component}.floor.json"

@@ -13,7 +13,7 @@ from pocketvae.benchmarks.drift.repeats import check_repeats
 from pocketvae.benchmarks.parity.results import NotRun
 from pocketvae.benchmarks.parity.verify import Verification
 from pocketvae.benchmarks.targets.host import HostTarget
-from pocketvae.bundle.bundle import Bundle, open_with_damage
+from pocketvae.bundle.bundle import Bundle, opened_with_damage
 from pocketvae.errors import ArtifactFault, ManifestError, TargetError
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.system.files import StrPath
@@ -40,7 +40,7 @@ def add_thorough(
         ManifestError: the bundle or its goldens are damaged.
         DataError: `data` cannot be used.
     """
-    whole = bundle if isinstance(bundle, Bundle) else open_with_damage(bundle)
+    whole = opened_with_damage(bundle)
     bundle = whole.intact()
     rng = np.random.default_rng(_SEED)
     result = verification.result

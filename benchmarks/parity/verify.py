@@ -16,7 +16,7 @@ from pocketvae.benchmarks.parity.results import Check, Diagnosis, Measurement, N
 from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
 from pocketvae.benchmarks.parity.worst import WorstCase, worst_case
 from pocketvae.benchmarks.targets import Target, TargetRun, make_target
-from pocketvae.bundle.bundle import Bundle, Goldens, open_with_damage
+from pocketvae.bundle.bundle import Bundle, Goldens, opened_with_damage
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import ManifestError, SpecError, TargetError
 from pocketvae.numerics.tolerance import Tolerance
@@ -87,7 +87,7 @@ def verify_in_detail(
     """
     chosen = [make_target(name) for name in targets]
     check_threads(num_threads, chosen)
-    bundle = _opened(bundle)
+    bundle = opened_with_damage(bundle)
     return verify_opened(bundle, chosen, read_limits(bundle.path, config), num_threads=num_threads, progress=progress)
 
 
@@ -247,7 +247,7 @@ def check_limits(bundle: StrPath | Bundle, config: Path | None = None) -> None:
         ManifestError: the bundle is damaged.
         SpecError: the limits are invalid, or name something that the bundle does not have.
     """
-    bundle = _opened(bundle)
+    bundle = opened_with_damage(bundle)
     read_limits(bundle.path, config).check(bundle.manifest.artifacts)
 
 
@@ -261,7 +261,7 @@ def add_layers(bundle: StrPath | Bundle, verification: Verification) -> Verifica
     Raises:
         ManifestError: the bundle or its goldens are damaged.
     """
-    layers = layer_reports(_opened(bundle).intact())
+    layers = layer_reports(opened_with_damage(bundle).intact())
     return replace(verification, result=replace(verification.result, layers=layers))
 
 
@@ -276,7 +276,7 @@ def save_worst(bundle: StrPath | Bundle, folder: Path, verification: Verificatio
     Raises:
         ManifestError: the bundle is damaged.
     """
-    vae = _opened(bundle).manifest.vae
+    vae = opened_with_damage(bundle).manifest.vae
     folder.mkdir(exist_ok=True)
     for case in verification.worst:
         for name, content in case.files(vae).items():
@@ -296,10 +296,6 @@ def read_limits(bundle: Path, config: Path | None) -> Limits:
         return parse_limits(path.read_text("utf-8"), str(config) if config else CONFIG_NAME)
     except UnicodeDecodeError as e:
         raise SpecError(f"{path} must be text in UTF-8: {e.reason} at byte {e.start}") from e
-
-
-def _opened(bundle: StrPath | Bundle) -> Bundle:
-    return bundle if isinstance(bundle, Bundle) else open_with_damage(bundle)
 
 
 def _components(bundle: Bundle) -> tuple[Component, ...]:

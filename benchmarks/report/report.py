@@ -12,7 +12,7 @@ from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.benchmarks.parity.worst import AMPLIFICATION, WorstCase
 from pocketvae.benchmarks.report.contact_sheet import ContactRow, contact_rows
 from pocketvae.benchmarks.report.parity import layers_figure, limits, measurements, parity_cells, worst_pictures
-from pocketvae.bundle.bundle import Bundle, open_with_damage
+from pocketvae.bundle.bundle import Bundle, opened_with_damage
 from pocketvae.bundle.manifest import Manifest
 from pocketvae.reporting.html import Cell, Table
 from pocketvae.reporting.templates import render
@@ -43,7 +43,7 @@ def write_report(
     Raises:
         ManifestError: the bundle is damaged.
     """
-    bundle = bundle if isinstance(bundle, Bundle) else open_with_damage(bundle)
+    bundle = opened_with_damage(bundle)
     sheets = {
         component: contact_rows(bundle.intact(), component) for component in (Component.DECODER, Component.GENERATOR)
     }

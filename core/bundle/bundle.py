@@ -189,6 +189,15 @@ def opened(bundle: StrPath | Bundle) -> Bundle:
     return bundle if isinstance(bundle, Bundle) else open_bundle(bundle)
 
 
+def opened_with_damage(bundle: StrPath | Bundle) -> Bundle:
+    """Returns a bundle that is open as it is and opens one that is a path with what is wrong with it.
+
+    Raises:
+        ManifestError: see `open_with_damage`.
+    """
+    return bundle if isinstance(bundle, Bundle) else open_with_damage(bundle)
+
+
 def _problem(folder: Path, record: FileRecord) -> str:
     """Returns what is wrong with a recorded file; empty if nothing is.
 

@@ -6,7 +6,6 @@ import contextlib
 import enum
 import io
 import shutil
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ from pocketvae.errors import ExportError, missing_package
 from pocketvae.keras.model_form import Flavour
 from pocketvae.keras.saved_model import FILE as SAVED_MODEL_FILE
 from pocketvae.parsing import parse_json, shortened
+from pocketvae.system.temporary import temporary_directory
 
 _ENDINGS = (".keras", ".h5", ".hdf5")
 _WEIGHTS = "model.weights.h5"
@@ -114,8 +114,8 @@ def under_its_ending(path: Path, kind: ModelKind) -> Iterator[Path]:
     if path.suffix == kind.value:
         yield path
         return
-    with tempfile.TemporaryDirectory(prefix="pocketvae-model-") as folder:
-        named = Path(folder) / f"model{kind.value}"
+    with temporary_directory() as folder:
+        named = folder / f"model{kind.value}"
         shutil.copyfile(path, named)
         yield named
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -9,10 +10,10 @@ from typing import Any
 from pocketvae.errors import ManifestError
 from pocketvae.formats.onnx.metadata import GRAPH, IR_VERSION, OPSET_IMPORT, fields
 from pocketvae.formats.tflite.editing import minimum_version
-from pocketvae.formats.tflite.layers import read_tflite_layers
+from pocketvae.formats.tflite.layers import layers_of
 from pocketvae.formats.tflite.model import read_model
-from pocketvae.formats.tflite.operators import operators_of
-from pocketvae.layer_precision import Granularity
+from pocketvae.formats.tflite.operators import Operator, operators_of
+from pocketvae.layer_precision import Granularity, LayerPrecision
 from pocketvae.portability.records import Requirement
 from pocketvae.spec import Format
 
@@ -63,11 +64,12 @@ def newest(versions: list[str]) -> str:
 
 def _oldest_tflite(content: bytes) -> Requirement:
     model = read_model(content)
-    used = sorted({(operator.name, operator.version) for graph in operators_of(model) for operator in graph})
+    operators = [operator for graph in operators_of(model) for operator in graph]
+    used = sorted({(operator.name, operator.version) for operator in operators})
     table = _tflite_table()
     unknown = [f"{name} version {version}" for name, version in used if (name, version) not in table]
     needed = {f"{name} version {version}": table[name, version] for name, version in used if (name, version) in table}
-    needed |= _late_tflite_kernels(content, model)
+    needed |= _late_tflite_kernels(operators, layers_of(model))
     note = _noted_version(model)
     if unknown:
         # A later table may list them; the converter's note, if there is one, covers them.
@@ -80,15 +82,14 @@ def _oldest_tflite(content: bytes) -> Requirement:
     return Requirement(runtime=TFLITE, version=version, reason=reason)
 
 
-def _late_tflite_kernels(content: bytes, model: Any) -> dict[str, str]:
+def _late_tflite_kernels(operators: Sequence[Operator], layers: Sequence[LayerPrecision]) -> dict[str, str]:
     """Returns what older releases load, by the versions of its operators, and do not compute right.
 
     Seen with TensorFlow 1.15 to 2.6 and tflite-runtime 2.7.0 to 2.14.0: studies/old_runtimes.py.
     """
-    operators = [operator for graph in operators_of(model) for operator in graph if operator.inputs]
-    in_16_bits = {operator.name for operator in operators if operator.inputs[0].dtype == "int16"}
+    in_16_bits = {item.name for item in operators if item.inputs and item.inputs[0].dtype == "int16"}
     found = {f"{name} of int16": _INT16_KERNELS[name] for name in sorted(in_16_bits & _INT16_KERNELS.keys())}
-    for layer in read_tflite_layers(content):
+    for layer in layers:
         in_integers = layer.weights == "int8" and layer.activations in ("int8", "int16")
         if in_integers and layer.operator == "FULLY_CONNECTED" and layer.granularity is Granularity.PER_CHANNEL:
             found["FULLY_CONNECTED with a scale for each channel"] = "2.10.0"

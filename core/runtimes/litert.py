@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pocketvae.errors import SpecError, missing_package
-from pocketvae.formats.tflite.metadata import IDENTIFIER
 from pocketvae.runtimes.base import CLOSED, UNNAMED, Array, Optimizations, Runner, check_batch, load_error, read_source
 from pocketvae.spec import Format, Quantization, TensorSpec, signature_key
 from pocketvae.system.quiet import quiet_stderr
@@ -66,9 +65,6 @@ def open_interpreter(
         from ai_edge_litert.interpreter import Interpreter, OpResolverType
     except ImportError as e:
         raise missing_package("ai-edge-litert", "run") from e
-    # LiteRT itself verifies the tables, so a truncated file is refused there; only its words for a foreign one mislead.
-    if content[4:8] != IDENTIFIER:
-        raise load_error("LiteRT", Format.TFLITE, content, name, "it is of another format")
     try:
         with _quiet_once(operators), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # that keeping all tensors is for debugging is why it is asked for

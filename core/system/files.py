@@ -38,15 +38,9 @@ def write_bytes(path: Path, data: bytes) -> None:
         _write_through(path, io.BytesIO(data))
         return
     path = _behind_links(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with settled_on_error(partial(temporary.unlink, missing_ok=True)):
-            with temporary.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            _keep_mode(path, temporary)
-            temporary.replace(path)
+        with _replacing(path) as temporary, temporary.open("xb") as file:
+            file.write(data)
     except OSError as e:
         # The system's error for a full disk names no file.
         raise OSError(e.errno, e.strerror, str(path)) from e
@@ -71,18 +65,25 @@ def staged_file(final: Path, *, force: bool) -> Iterator[Path]:
                 _write_through(final, file)
         return
     final = _behind_links(final)
-    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
     try:
-        with settled_on_error(partial(temporary.unlink, missing_ok=True)):
+        with _replacing(final) as temporary:
             yield temporary
-            # Windows syncs only what is open for writing.
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-            _keep_mode(final, temporary)
-            temporary.replace(final)
     except OSError as e:
         # The system's error for a full disk names no file.
         raise OSError(e.errno, e.strerror, e.filename or str(final)) from e
+
+
+@contextlib.contextmanager
+def _replacing(final: Path) -> Iterator[Path]:
+    """Yields the path of a file to write, which takes the place of `final` when the block ends well."""
+    temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
+    with settled_on_error(partial(temporary.unlink, missing_ok=True)):
+        yield temporary
+        # Windows syncs only what is open for writing.
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        _keep_mode(final, temporary)
+        temporary.replace(final)
 
 
 def is_stream(path: Path) -> bool:

@@ -22,9 +22,5 @@ class Float16Export(PrecisionExport):
         content = onnx.convert_float16(source.float32(Format.ONNX))
         return Made(content=content, notes=("float16 weights, float32 arithmetic",))
 
-    def make_plain(self, format: Format, source: Source) -> bytes:
-        """See `PrecisionExport.make_plain`."""
-        return source.float32(format)
-
 
 EXPORT = Float16Export()

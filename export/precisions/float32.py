@@ -5,7 +5,7 @@ from __future__ import annotations
 from pocketvae.export.precisions.base import Made, PrecisionExport
 from pocketvae.export.quantize.source import Source
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import ArtifactSpec, Format
+from pocketvae.spec import ArtifactSpec
 
 
 class Float32Export(PrecisionExport):
@@ -14,10 +14,6 @@ class Float32Export(PrecisionExport):
     def make(self, spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:
         """See `PrecisionExport.make`."""
         return Made(content=source.float32(spec.format))
-
-    def make_plain(self, format: Format, source: Source) -> bytes:
-        """See `PrecisionExport.make_plain`."""
-        return source.float32(format)
 
 
 EXPORT = Float32Export()

@@ -137,18 +137,21 @@ def _with_front(
 
 
 def _record(format: Format, trial: Trial, latency_s: float) -> TrialRecord:
+    integers = _held_in_integers(format, trial)
     return TrialRecord(
         size_bytes=len(trial.content),
         errors=dict(trial.errors),
         error_ratio=trial.error_ratio,
         latency_s=latency_s,
-        float_layers=tuple(name for name in trial.plan.float_layers if name not in _held_in_integers(format, trial)),
+        float_layers=tuple(name for name in trial.plan.float_layers if name not in integers),
         range_scales=dict(trial.plan.range_scales),
     )
 
 
 def _held_in_integers(format: Format, trial: Trial) -> tuple[str, ...]:
     """Returns the layers of a plan that should be in float and whose weights the file stores in integers."""
+    if not trial.plan.float_layers:
+        return ()
     # The quantizer appends the names of what it fused with a layer, behind semicolons.
     stored = {layer.name.split(";")[0] for layer in read_layers(format, trial.content) if "int" in layer.weights}
     return tuple(name for name in trial.plan.float_layers if name.split(";")[0] in stored)

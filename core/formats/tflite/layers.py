@@ -28,7 +28,11 @@ def read_tflite_layers(content: bytes) -> tuple[LayerPrecision, ...]:
         ManifestError: the file is damaged.
         TargetError: ai-edge-litert is not installed.
     """
-    model = read_model(content)
+    return layers_of(read_model(content))
+
+
+def layers_of(model: Any) -> tuple[LayerPrecision, ...]:
+    """Returns the same of a model that is read already."""
     graph = model.subgraphs[0]
     made_by = {index: operator for operator in graph.operators for index in operator.outputs}
     weighted = [item for item in graph.operators if item.outputs and operator_name(model, item) in _WEIGHTED]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import shutil
 import sys
 import tarfile
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pocketvae.errors import TargetError
 from pocketvae.system.files import sha256_bytes
+from pocketvae.system.temporary import temporary_directory
 from pocketvae.system.tools.setup import run_tool
 
 # The page of `explore` and the browser target run the same version.
@@ -58,8 +58,7 @@ def read_published(package: str, hashes: Mapping[str, str]) -> dict[str, bytes]:
     Raises:
         TargetError: npm is not installed or fails, or the downloaded package is not the published one.
     """
-    with tempfile.TemporaryDirectory(prefix="pocketvae-") as name:
-        folder = Path(name)
+    with temporary_directory() as folder:
         pack = ("npm", "pack", "--silent", "--ignore-scripts", package)
         run_tool(pack, f"downloading {package}", cwd=folder, time_limit_s=_PACK_TIME_LIMIT_S)
         archives = list(folder.glob("*.tgz"))

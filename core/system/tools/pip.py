@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from pocketvae.errors import TargetError
+from pocketvae.system.temporary import temporary_directory
 from pocketvae.system.tools.setup import run_tool
 
 _PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
@@ -39,10 +39,10 @@ def unpack_foreign(folder: Path, requirements: Sequence[str], *, machine: str, p
     # The tags that Debian 12's C library can load; pip does not derive the older ones for a foreign platform.
     tags = [f"manylinux_2_{minor}_{machine}" for minor in range(36, 16, -1)] + [f"manylinux2014_{machine}"]
     platforms = [word for tag in tags for word in ("--platform", tag)]
-    with tempfile.TemporaryDirectory(prefix="pocketvae-wheels-") as name:
-        command = [*_PIP, "download", "--only-binary=:all:", "--python-version", python, "--dest", name]
+    with temporary_directory() as wheels:
+        command = [*_PIP, "download", "--only-binary=:all:", "--python-version", python, "--dest", str(wheels)]
         run_tool([*command, *platforms, *requirements], f"downloading {machine} wheels")
-        for wheel in sorted(Path(name).glob("*.whl")):
+        for wheel in sorted(wheels.glob("*.whl")):
             unpack_wheel(wheel, folder, machine)
 
 
