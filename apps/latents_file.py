@@ -1,8 +1,11 @@
-"""Output of latents as a table: `.npz`, or Parquet for data tools."""
+"""Output of latents as a table: `.npz`, CSV, or Parquet for data tools."""
 
 from __future__ import annotations
 
+import csv
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -49,12 +52,12 @@ def check_latents_output(out: Path, *, force: bool) -> None:
     """Checks, before any work, that the output can be written.
 
     Raises:
-        SpecError: the extension is neither `.npz` nor `.parquet`.
+        SpecError: the extension is not `.npz`, `.csv` or `.parquet`.
         TargetError: pyarrow, which writes Parquet, is not installed.
         OutputExistsError: it exists and `force` is off.
     """
-    if out.suffix.lower() not in (".npz", ".parquet"):
-        raise SpecError(f"the output must end in .npz or .parquet, got {out.name!r}")
+    if out.suffix.lower() not in _WRITERS:
+        raise SpecError(f"the output must end in .npz, .csv or .parquet, got {out.name!r}")
     if out.suffix.lower() == ".parquet":
         try:
             import pyarrow.parquet  # noqa: F401
@@ -66,33 +69,51 @@ def check_latents_output(out: Path, *, force: bool) -> None:
 def write_latents(out: Path, posterior: Posterior, source: SourceImages, *, force: bool) -> None:
     """Writes names, labels if there are any, means and log-variances.
 
-    An `.npz` holds `names`, `z_mean`, `z_log_var` and `labels`; a Parquet file a column `name`, `label`, `z_mean_0`,
-    ..., `z_log_var_0`, ....
+    An `.npz` holds `names`, `z_mean`, `z_log_var` and `labels`; a CSV or Parquet file a column `name`, `label`,
+    `z_mean_0`, ..., `z_log_var_0`, ....
 
     Raises:
-        SpecError: the extension is neither `.npz` nor `.parquet`.
+        SpecError: the extension is not `.npz`, `.csv` or `.parquet`.
         TargetError: pyarrow, which writes Parquet, is not installed.
         OutputExistsError: the file exists and `force` is off.
     """
     check_latents_output(out, force=force)
     with files.staged_file(out, force=force) as temporary:
-        if out.suffix.lower() == ".npz":
-            labels = {} if source.labels is None else {"labels": source.labels}
-            arrays = {"names": np.array(source.names), "z_mean": posterior.z_mean, "z_log_var": posterior.z_log_var}
-            with temporary.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **arrays, **labels)
-        else:
-            _write_parquet(temporary, posterior, source)
+        _WRITERS[out.suffix.lower()](temporary, posterior, source)
+
+
+def _write_arrays(path: Path, posterior: Posterior, source: SourceImages) -> None:
+    labels = {} if source.labels is None else {"labels": source.labels}
+    arrays = {"names": np.array(source.names), "z_mean": posterior.z_mean, "z_log_var": posterior.z_log_var}
+    with path.open("wb") as file:
+        np.savez_compressed(file, allow_pickle=False, **arrays, **labels)
+
+
+def _write_csv(path: Path, posterior: Posterior, source: SourceImages) -> None:
+    columns = _columns(posterior, source)
+    # A float32 is written with as many digits as it takes to read the same one again.
+    texts = [[str(value) for value in column] for column in columns.values()]
+    with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(zip(*texts, strict=True))
 
 
 def _write_parquet(path: Path, posterior: Posterior, source: SourceImages) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    columns: dict[str, object] = {"name": list(source.names)}
+    pyarrow.parquet.write_table(pyarrow.table(_columns(posterior, source)), path)
+
+
+def _columns(posterior: Posterior, source: SourceImages) -> dict[str, Sequence[Any]]:
+    columns: dict[str, Any] = {"name": list(source.names)}
     if source.labels is not None:
         columns["label"] = source.labels
     for name in ("z_mean", "z_log_var"):
         values = getattr(posterior, name)
         columns |= {f"{name}_{dimension}": values[:, dimension] for dimension in range(values.shape[1])}
-    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    return columns
+
+
+_WRITERS = {".npz": _write_arrays, ".csv": _write_csv, ".parquet": _write_parquet}

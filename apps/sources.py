@@ -132,7 +132,7 @@ def load_training_images(
     Raises:
         DataError: the source is missing, damaged, too small or of mixed image sizes, or does not fit the model.
     """
-    splits = load_splits(source, progress=progress)
+    splits = load_splits(source, progress=progress, size=vae.image_shape[:2] if resize else None)
     of_folder = source != MNIST and Path(source).is_dir() and not image_files.idx_files(Path(source))
     classes = splits.label_count() if of_folder and splits.train.labels is not None else None
     train, validation = (

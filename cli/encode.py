@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
     models.add_images(parser)
-    parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".npz or .parquet")
+    parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".npz, .csv or .parquet")
     models.add_label(parser)
     models.add_choice(parser)
     common.add_force(parser)

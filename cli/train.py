@@ -20,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--set", metavar="KEY=VALUE", action="append", default=[], help="override one value, for example epochs=20"
     )
+    parser.add_argument(
+        "--resize", metavar="SIZE", type=int, help="scale all images to SIZE x SIZE pixels, as --set resize=SIZE does"
+    )
     parser.add_argument("--resume", action="store_true", help="resume an interrupted training run, if there is one")
     parser.add_argument(
         "--strategy", default="none", help="none, mirrored or multi_worker: who shares the work (default: none)"
@@ -39,6 +42,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.config is not None:
         config = with_overrides(config, read_toml(arguments.config))
     config = with_overrides(config, parse_assignments(arguments.set))
+    if arguments.resize is not None:
+        config = with_overrides(config, {"resize": arguments.resize})
     with Terminal(quiet=arguments.quiet) as terminal:
         record = train(
             source=arguments.data,

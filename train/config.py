@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pocketvae.errors import SpecError
+from pocketvae.parsing import shortened
 from pocketvae.spec import Likelihood, PriorKind
 from pocketvae.system.limits import MOST_THREADS
 
@@ -66,6 +67,7 @@ class TrainConfig:
         blocks: Residual blocks of each stage.
         hidden_units: Width of the dense layers.
         hidden_layers: Dense layers of an MLP.
+        resize: Scale all images to this height and width; 0 keeps their own.
         conditional: Give encoder and decoder the label of every image.
         likelihood: p(x|z).
         binarization: How grey values are binarized for the Bernoulli likelihood.
@@ -104,6 +106,7 @@ class TrainConfig:
     blocks: int = 0
     hidden_units: int = 256
     hidden_layers: int = 1
+    resize: int = 0
     conditional: bool = False
     likelihood: Likelihood = Likelihood.BERNOULLI
     binarization: Binarization = Binarization.DYNAMIC
@@ -135,6 +138,11 @@ class TrainConfig:
         self._check_ranges()
         self._check_networks()
         self._check_objective()
+
+    @property
+    def image_size(self) -> tuple[int, int] | None:
+        """Height and width that images are scaled to; None if they keep their own."""
+        return (self.resize, self.resize) if self.resize else None
 
     def as_dict(self) -> dict[str, Any]:
         """Returns every value by name."""
@@ -205,6 +213,7 @@ _MOST_UNITS = 65_536
 # Numbers that TensorFlow takes before it fails in native code; far above what is of use.
 _MOST = {
     "latent_dim": _MOST_UNITS,
+    "resize": 4096,
     "hidden_units": _MOST_UNITS,
     "components": _MOST_UNITS,
     "couplings": 1000,
@@ -219,6 +228,7 @@ _MOST = {
     "threads": MOST_THREADS,
 }
 _NOT_NEGATIVE = (
+    "resize",
     "blocks",
     "components",
     "couplings",
@@ -234,7 +244,7 @@ _NOT_NEGATIVE = (
 
 def _check(holds: bool, name: str, must_be: str, value: object) -> None:
     if not holds:
-        raise SpecError(f"{name} must be {must_be}, got {value}")
+        raise SpecError(f"{name} must be {must_be}, got {shortened(value)}")
 
 
 def _refuse(contradicts: bool, name: str, other: str, neutral: str) -> None:

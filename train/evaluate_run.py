@@ -128,7 +128,7 @@ def load_vae(run: Run) -> VaeModel:
 def _data(run: Run, source: str | None, config: TrainConfig, *, skip_corrupt: bool) -> ImageSplits:
     if source is None and run.record.data != MNIST:
         raise DataError(f"the run was trained on {run.record.data}: pass its source with --data")
-    data = load_splits(source or MNIST, skip_corrupt=skip_corrupt)
+    data = load_splits(source or MNIST, skip_corrupt=skip_corrupt, size=config.image_size)
     if data.image_shape != run.record.vae.image_shape:
         raise DataError(f"images must be {run.record.vae.image_shape} as the model expects, got {data.image_shape}")
     _check_labels(data.test, run.record.vae.label_count)

@@ -82,7 +82,7 @@ def train(
     files.check_output(out, force=force)
     if config.threads:
         check_threads(config.threads)
-    data = _prepare(load_splits(source, skip_corrupt=skip_corrupt, progress=progress), config)
+    data = _prepare(load_splits(source, skip_corrupt=skip_corrupt, progress=progress, size=config.image_size), config)
     check_memory(
         least_bytes(config, data.image_shape, len(data.train)),
         "training",

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data import image_files, image_folder
+from pocketvae.data.image_decoder import resized
 from pocketvae.errors import DataError
 from pocketvae.progress import ProgressCallback, ignore_progress
 
@@ -101,7 +102,11 @@ class ImageSplits:
 
 
 def load_splits(
-    source: str, *, skip_corrupt: bool = False, progress: ProgressCallback = ignore_progress
+    source: str,
+    *,
+    skip_corrupt: bool = False,
+    progress: ProgressCallback = ignore_progress,
+    size: tuple[int, int] | None = None,
 ) -> ImageSplits:
     """Loads a source and splits it.
 
@@ -112,13 +117,14 @@ def load_splits(
         source: `mnist`, or the path of a folder, an `.npz`, `.npy` or idx file.
         skip_corrupt: Skip files of a folder that cannot be read, instead of refusing the folder.
         progress: Called while a folder is read.
+        size: Height and width to scale all images to; None keeps their own, which must all be the same.
 
     Raises:
         DataError: the source is missing, damaged, empty, too small or of mixed image sizes.
     """
     if source == MNIST:
         train, test = image_files.read_mnist()
-        train_set, test_set = _image_set(train), _image_set(test)
+        train_set, test_set = _image_set(train, size), _image_set(test, size)
         cut = len(train_set) - _MNIST_VALIDATION_COUNT
         train_part, validation = train_set.take(slice(cut)), train_set.take(slice(cut, None))
         return ImageSplits(name=MNIST, train=train_part, validation=validation, test=test_set)
@@ -129,9 +135,9 @@ def load_splits(
             f"data must be 'mnist', a folder of images, or an .npz, .npy or idx file; {source} does not exist{hint}"
         )
     if path.is_dir() and not image_files.idx_files(path):
-        return _load_folder(path, skip_corrupt=skip_corrupt, progress=progress)
+        return _load_folder(path, size, skip_corrupt=skip_corrupt, progress=progress)
     train, own_test = image_files.read_source(path)
-    return _split(path.name, _image_set(train), _image_set(own_test) if own_test else None)
+    return _split(path.name, _image_set(train, size), _image_set(own_test, size) if own_test else None)
 
 
 def to_unit_interval(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -139,23 +145,27 @@ def to_unit_interval(images: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
     return images.astype(np.float32) / np.float32(255)
 
 
-def _image_set(raw: image_files.RawImages) -> ImageSet:
+def _image_set(raw: image_files.RawImages, size: tuple[int, int] | None) -> ImageSet:
     images, labels = raw
+    if size is not None and images.shape[1:3] != size:
+        images = np.stack([resized(image, size) for image in images])
     return ImageSet(images=images, labels=labels)
 
 
-def _load_folder(path: Path, *, skip_corrupt: bool, progress: ProgressCallback) -> ImageSplits:
+def _load_folder(
+    path: Path, size: tuple[int, int] | None, *, skip_corrupt: bool, progress: ProgressCallback
+) -> ImageSplits:
     """Decodes a folder in the order of its splits, so that each is a slice of one array."""
     has_parts = (path / "train").is_dir()
     listing = image_folder.list_folder(path / "train" if has_parts else path)
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(listing.files))
-    decoded = image_folder.decode_folder(listing, order, skip_corrupt=skip_corrupt, progress=progress)
+    decoded = image_folder.decode_folder(listing, order, skip_corrupt=skip_corrupt, progress=progress, size=size)
     images = ImageSet(images=decoded.images, labels=decoded.labels)
     test, skipped = None, decoded.skipped
     if has_parts and (path / "test").is_dir():
         listing = image_folder.list_folder(path / "test", listing.classes or None)
         order = np.arange(len(listing.files))
-        decoded = image_folder.decode_folder(listing, order, skip_corrupt=skip_corrupt, progress=progress)
+        decoded = image_folder.decode_folder(listing, order, skip_corrupt=skip_corrupt, progress=progress, size=size)
         test, skipped = ImageSet(images=decoded.images, labels=decoded.labels), (*skipped, *decoded.skipped)
     return replace(_cut(path.name, images, test), skipped=skipped)
 

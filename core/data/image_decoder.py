@@ -87,6 +87,17 @@ def examine(
     return replace(report, note=messages[0]) if messages else report, values
 
 
+def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
+    """Returns an image `[H, W, 1 or 3] uint8` scaled to (height, width)."""
+    from PIL import Image
+
+    if pixels.shape[:2] == size:
+        return pixels
+    picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
+    scaled = picture.resize((size[1], size[0]), Image.Resampling.LANCZOS)
+    return np.asarray(scaled).reshape(*size, pixels.shape[2])
+
+
 def damaged(reason: str) -> ImageReport:
     """Returns the report on a file that cannot be read."""
     return ImageReport(problem=f"cannot be read as an image: {reason}", is_damaged=True)

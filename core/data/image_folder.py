@@ -87,7 +87,12 @@ def list_folder(path: Path, classes: Mapping[str, int] | None = None) -> FolderL
 
 
 def decode_folder(
-    listing: FolderListing, order: npt.NDArray[np.intp], *, skip_corrupt: bool, progress: ProgressCallback
+    listing: FolderListing,
+    order: npt.NDArray[np.intp],
+    *,
+    skip_corrupt: bool,
+    progress: ProgressCallback,
+    size: tuple[int, int] | None = None,
 ) -> FolderImages:
     """Decodes every file of a listing.
 
@@ -96,12 +101,13 @@ def decode_folder(
         order: `[N]`, the order in which to store them, so that splits can be slices.
         skip_corrupt: Skip files that cannot be read.
         progress: Called after every 500 files.
+        size: Height and width to scale all images to; None refuses different sizes.
 
     Raises:
         DataError: a file cannot be read, is transparent or differs in size from the first; the message names the file.
     """
-    with ImageProcess() as process:
-        shape, skipped = _common_shape(process, listing.files, skip_corrupt=skip_corrupt)
+    with ImageProcess(size=size) as process:
+        shape, skipped = _common_shape(process, listing.files, size, skip_corrupt=skip_corrupt)
         images = _nameless_array((len(order), *shape))
         wanted = [int(index) for index in order if listing.files[index] not in skipped]
         kept: list[int] = []
@@ -176,7 +182,7 @@ class _Notes:
 
 
 def _common_shape(
-    process: ImageProcess, files: tuple[Path, ...], *, skip_corrupt: bool
+    process: ImageProcess, files: tuple[Path, ...], size: tuple[int, int] | None, *, skip_corrupt: bool
 ) -> tuple[tuple[int, int, int], dict[Path, str]]:
     """Reads only the headers, which finds a wrong size among 100,000 files in seconds, before any pixel is read."""
     skipped: dict[Path, str] = {}
@@ -191,15 +197,16 @@ def _common_shape(
             skipped[file] = str(e)
             continue
         first = first or (file, report)
-        if (report.width, report.height) != (first[1].width, first[1].height):
+        if size is None and (report.width, report.height) != (first[1].width, first[1].height):
             raise DataError(
                 f"images must all have the same size: {first[0]} is {first[1].width}x{first[1].height}, "
-                f"{file} is {report.width}x{report.height}"
+                f"{file} is {report.width}x{report.height}; train --resize 64 scales all to 64x64"
             )
         channels = max(channels, report.channels)
     if first is None:
         raise DataError(f"none of the {len(files)} image files can be read; {next(iter(skipped.values()))}")
-    return (first[1].height, first[1].width, channels), skipped
+    height, width = size or (first[1].height, first[1].width)
+    return (height, width, channels), skipped
 
 
 def _check(file: Path, report: ImageReport) -> None:

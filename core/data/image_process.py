@@ -18,7 +18,7 @@ from typing import Self, TypeAlias
 
 import numpy as np
 
-from pocketvae.data.image_decoder import ImageReport, Pixels, collected_warnings, damaged, examine
+from pocketvae.data.image_decoder import ImageReport, Pixels, collected_warnings, damaged, examine, resized
 from pocketvae.errors import ChannelError
 from pocketvae.processes.arrays import Arrays
 from pocketvae.processes.line_process import LineProcess
@@ -46,22 +46,25 @@ class ExamineFiles:
     Attributes:
         files: The files; a message is Unicode, a file's name may be any bytes.
         pixels: Whether to decode them.
+        size: Height and width to scale them to; None keeps their own.
     """
 
     files: tuple[str, ...]
     pixels: bool
+    size: tuple[int, int] | None = None
 
 
 class ImageProcess:
     """Examines image files in child processes; a context manager that never leaves one behind."""
 
-    def __init__(self, file_limit_s: float = FILE_LIMIT_S) -> None:
+    def __init__(self, file_limit_s: float = FILE_LIMIT_S, size: tuple[int, int] | None = None) -> None:
         """Prepares the children, which start with the first files.
 
         Args:
             file_limit_s: Time after which a file is given up.
+            size: Height and width that images are scaled to; None keeps their own.
         """
-        self._file_limit_s = file_limit_s
+        self._file_limit_s, self._size = file_limit_s, size
         self._processes = [
             LineProcess([sys.executable, "-m", "pocketvae.data.image_process"], memory_limit_bytes=_MEMORY_BYTES)
             for _ in range(min(_PROCESSES, os.cpu_count() or 1))
@@ -124,7 +127,7 @@ class ImageProcess:
             yield from self._answered(part, self._threads.submit(self._ask, part, pixels), pixels=pixels)
 
     def _ask(self, files: Sequence[Path], pixels: bool) -> list[tuple[ImageReport, Pixels | None]]:
-        request = ExamineFiles(files=tuple(map(_text_of, files)), pixels=pixels)
+        request = ExamineFiles(files=tuple(map(_text_of, files)), pixels=pixels, size=self._size)
         limit_s = self._file_limit_s + _EACH_S * (len(files) - 1)
         client = self._free.get()
         try:
@@ -172,6 +175,9 @@ def main() -> int:
             shapes, parts, size = [], [], 0
             for index, file in enumerate(request.files):
                 report, image = examine(_path_of(file), caught, pixels=request.pixels)
+                if image is not None and request.size is not None:
+                    image = resized(image, request.size)
+                    report = replace(report, height=request.size[0], width=request.size[1])
                 shapes.append(report.shape)
                 if report.problem or report.note:
                     odd[str(index)] = report

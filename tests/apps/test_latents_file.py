@@ -1,3 +1,4 @@
+import csv
 import re
 
 import numpy as np
@@ -40,6 +41,18 @@ def test_latents_are_written_as_arrays_and_as_parquet(bundle, source, tmp_path):
     table = parquet.read_table(tmp_path / "l.parquet")
     assert table.column_names[:3] == ["name", "label", "z_mean_0"]
     assert np.array_equal(table["z_log_var_2"].to_numpy(), posterior.z_log_var[:, 2])
+
+
+def test_latents_are_written_as_csv_that_reads_back_exactly(bundle, source, tmp_path):
+    posterior = encode_images(bundle, source, Choice())
+    write_latents(tmp_path / "l.csv", posterior, source, force=False)
+    with (tmp_path / "l.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert list(rows[0])[:3] == ["name", "label", "z_mean_0"]
+    assert [int(row["label"]) for row in rows] == source.labels.tolist()
+    assert [row["name"] for row in rows] == list(source.names)
+    values = np.array([[row[f"z_log_var_{dimension}"] for dimension in range(3)] for row in rows], np.float32)
+    np.testing.assert_array_equal(values, posterior.z_log_var)
 
 
 def test_the_labels_are_those_that_the_latents_were_made_with(source):

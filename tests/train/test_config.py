@@ -124,3 +124,16 @@ def test_values_that_belong_together_are_taken(changes):
     assert {key: config[key] for key in changes} == {
         key: tuple(value) if isinstance(value, list) else value for key, value in changes.items()
     }
+
+
+def test_images_keep_their_size_unless_one_is_given():
+    assert TrainConfig().image_size is None
+    assert TrainConfig(resize=64).image_size == (64, 64)
+    for wrong, message in ((-1, "resize must be at least 0, got -1"), (5000, "resize must be at most 4096, got 5000")):
+        with pytest.raises(SpecError, match=message):
+            TrainConfig(resize=wrong)
+
+
+def test_a_message_does_not_quote_numbers_of_any_length():
+    with pytest.raises(SpecError, match=r"^.{,300}$"):
+        TrainConfig(channels=(10**400,))

@@ -200,3 +200,21 @@ def test_labels_must_be_one_per_image():
 def test_labels_must_be_class_indices():
     with pytest.raises(DataError, match="class indices from 0 up, got -1"):
         ImageSet(images=np.zeros((2, 4, 4, 1), np.uint8), labels=np.array([0, -1], np.int32))
+
+
+def test_images_of_mixed_sizes_are_scaled_on_request(tmp_path):
+    for index in range(36):
+        Image.new("L" if index else "RGB", (6 + index, 9), 5 * index if index else None).save(tmp_path / f"{index}.png")
+    with pytest.raises(DataError, match=r"must all have the same size: .*; train --resize 64 scales all to 64x64"):
+        load_splits(str(tmp_path))
+    splits = load_splits(str(tmp_path), size=(4, 5))
+    assert splits.image_shape == (4, 5, 3)
+    greys = np.concatenate([part.images[:, 0, 0, 0] for part in (splits.train, splits.validation, splits.test)])
+    assert sorted(greys.tolist()) == [5 * index for index in range(36)]
+
+
+def test_arrays_are_scaled_on_request(tmp_path):
+    np.save(tmp_path / "a.npy", np.full((36, 6, 6), 7, np.uint8))
+    splits = load_splits(str(tmp_path / "a.npy"), size=(3, 4))
+    assert splits.image_shape == (3, 4, 1)
+    assert (splits.train.images == 7).all()
