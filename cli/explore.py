@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
-from pocketvae.cli.interruption import number_of
+from pocketvae.cli import interruption
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 
@@ -75,5 +75,6 @@ def _serve(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
         try:
             server.serve_forever()
         except KeyboardInterrupt as e:
-            if number_of(e) != signal.SIGINT:
+            if interruption.number_of(e) != signal.SIGINT:
                 raise
+            interruption.accept()

@@ -80,8 +80,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with interruption.interruptible():
             try:
-                return _run_reported(words, verbose=verbose)
+                code = _run_reported(words, verbose=verbose)
+                interruption.check()
+                return code
             except KeyboardInterrupt as e:
+                interruption.accept()
                 # A terminal that was closed takes no more lines.
                 with contextlib.suppress(OSError):
                     print(interruption.summary(_notes(e)), file=sys.stderr, flush=True)
@@ -123,6 +126,8 @@ def _run_reported(words: list[str], *, verbose: bool) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return EXIT_DONE
     except Exception as e:
+        # An error that a lost interruption caused is not one to report.
+        interruption.check(e)
         return _report(e, verbose=verbose)
 
 

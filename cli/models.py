@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pocketvae.errors import SpecError
 
 if TYPE_CHECKING:
     from pocketvae.apps import Choice
+
+
+class _Threads(argparse.Action):
+    """Checks the number before images are read and bundles are opened."""
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: argparse.Namespace, value: Any, *_: object) -> None:
+        from pocketvae.system.limits import check_threads
+
+        check_threads(value)
+        setattr(namespace, self.dest, value)
 
 
 def add_choice(parser: argparse.ArgumentParser) -> None:
@@ -17,7 +27,9 @@ def add_choice(parser: argparse.ArgumentParser) -> None:
         "--precision", metavar="P", default="float32", help="precision of the models (default: float32)"
     )
     parser.add_argument("--format", metavar="F", help="tflite or onnx (default: the first that this machine can run)")
-    parser.add_argument("--threads", metavar="N", type=int, default=1, help="threads used by one call (default: 1)")
+    parser.add_argument(
+        "--threads", metavar="N", type=int, default=1, action=_Threads, help="threads used by one call (default: 1)"
+    )
 
 
 def choice(arguments: argparse.Namespace) -> Choice:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import tempfile
 from importlib import metadata
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from pocketvae.bundle.bundle import Bundle
 from pocketvae.errors import TargetError, missing_package, unknown_name
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.system.files import write_bytes
+from pocketvae.system.temporary import TemporaryFolder
 from pocketvae.system.tools import apt
 from pocketvae.system.tools.pip import unpack_foreign
 from pocketvae.system.tools.setup import SetupStep, folder_step, named_program, run_tool, target_folder
@@ -67,12 +67,12 @@ class Arm64Target(Target):
         """See `Target.open`."""
         qemu = self._qemu()
         version = check_qemu(qemu)
-        folder = Path(tempfile.mkdtemp(prefix="pocketvae-arm64-"))
+        folder = TemporaryFolder()
         try:
-            write_bytes(folder / WHEEL_NAME, wheel_bytes())
-            return Arm64Run(self.name, self._process(qemu, folder, bundle), bundle, folder, self._cpu, version)
+            write_bytes(folder.path / WHEEL_NAME, wheel_bytes())
+            return Arm64Run(self.name, self._process(qemu, folder.path, bundle), bundle, folder, self._cpu, version)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.remove()
             raise
 
     def measures_time(self) -> bool:
@@ -133,7 +133,9 @@ class Arm64Target(Target):
 class Arm64Run(ChannelRun):
     """An emulated process, and the folder with the wheel that it imports."""
 
-    def __init__(self, name: str, process: LineProcess, bundle: Bundle, folder: Path, cpu: str, qemu: str) -> None:
+    def __init__(
+        self, name: str, process: LineProcess, bundle: Bundle, folder: TemporaryFolder, cpu: str, qemu: str
+    ) -> None:
         """Starts the process.
 
         Raises:
@@ -154,7 +156,7 @@ class Arm64Run(ChannelRun):
     def close(self) -> None:
         """See `TargetRun.close`."""
         super().close()
-        shutil.rmtree(self._folder, ignore_errors=True)
+        self._folder.remove()
 
 
 def own_requirements() -> tuple[str, ...]:

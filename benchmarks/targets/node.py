@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import tempfile
-from pathlib import Path
 
 from pocketvae.benchmarks.execution.protocol import TargetRun
 from pocketvae.benchmarks.execution.target import Target, refuse_option
@@ -14,6 +12,7 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.spec import Format
+from pocketvae.system.temporary import TemporaryFolder
 from pocketvae.system.tools import npm
 from pocketvae.system.tools.setup import SetupStep, folder_step, named_program, target_folder
 
@@ -50,13 +49,13 @@ class NodeTarget(Target):
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""
         node = _node()
-        folder = Path(tempfile.mkdtemp(prefix="pocketvae-node-"))
+        folder = TemporaryFolder()
         try:
-            write_scripts(folder, ("node.mjs", "samples.mjs", "envelope.mjs"))
-            process = LineProcess([node, str(folder / "node.mjs"), str(self._folder)])
+            write_scripts(folder.path, ("node.mjs", "samples.mjs", "envelope.mjs"))
+            process = LineProcess([node, str(folder.path / "node.mjs"), str(self._folder)])
             return NodeRun(self.name, process, bundle, folder)
         except BaseException:
-            shutil.rmtree(folder, ignore_errors=True)
+            folder.remove()
             raise
 
     def declines(self, artifact: ArtifactRecord) -> str:
@@ -79,7 +78,7 @@ class NodeTarget(Target):
 class NodeRun(ScriptRun):
     """A Node.js process, and the folder with its program."""
 
-    def __init__(self, name: str, process: LineProcess, bundle: Bundle, folder: Path) -> None:
+    def __init__(self, name: str, process: LineProcess, bundle: Bundle, folder: TemporaryFolder) -> None:
         """Starts the process.
 
         Raises:
@@ -91,7 +90,7 @@ class NodeRun(ScriptRun):
     def close(self) -> None:
         """See `TargetRun.close`."""
         super().close()
-        shutil.rmtree(self._scripts, ignore_errors=True)
+        self._scripts.remove()
 
 
 def _node() -> str:

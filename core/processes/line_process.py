@@ -18,6 +18,7 @@ from typing import IO, Self
 from pocketvae.errors import ChannelError, MemoryLimitError, TimeLimitError
 from pocketvae.processes.envelope import Request, Response, encode, read
 from pocketvae.processes.guard import MemoryGuard
+from pocketvae.processes.lifeline import Lifeline
 from pocketvae.processes.rpc import unreadable
 from pocketvae.system import leftovers
 from pocketvae.system.shortage import shortage_in, shortage_of
@@ -53,6 +54,7 @@ class LineProcess:
         self._responses: queue.Queue[Response | Exception | None] = queue.Queue()
         self._stderr: IO[bytes] | None = None
         self._registered = -1
+        self._lifeline: Lifeline | None = None
 
     def ask(self, request: Request, time_limit_s: float) -> Response:
         """Sends a request and returns its response.
@@ -115,6 +117,8 @@ class LineProcess:
             process.wait()
             if not isinstance(e, subprocess.TimeoutExpired):
                 raise
+        if self._lifeline is not None:
+            self._lifeline.close()
         if self._stderr is not None:
             self._stderr.close()
 
@@ -129,6 +133,7 @@ class LineProcess:
     def _start(self) -> subprocess.Popen[bytes]:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         self._responses = queue.Queue()
+        self._lifeline = Lifeline()
         try:
             process = subprocess.Popen(
                 self._command,
@@ -136,10 +141,13 @@ class LineProcess:
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
                 env=self._environment,
+                pass_fds=self._lifeline.descriptors,
             )
         except OSError as e:
+            self._lifeline.close()
             self._stderr.close()
             raise cannot_start(self._command, e) from e
+        self._lifeline.hold(process.pid)
         self._registered = leftovers.register(self._abandon)
         self._process = process
         try:

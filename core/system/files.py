@@ -20,6 +20,7 @@ from typing import IO
 
 from pocketvae.errors import DataError, OutputExistsError
 from pocketvae.system.leftovers import settled_on_error
+from pocketvae.system.locks import new_held_file, remove_abandoned
 from pocketvae.system.temporary import temporary_directory
 
 _CHUNK_BYTES = 1 << 20
@@ -39,7 +40,7 @@ def write_bytes(path: Path, data: bytes) -> None:
         return
     path = _behind_links(path)
     try:
-        with _replacing(path) as temporary, temporary.open("xb") as file:
+        with _replacing(path) as temporary, temporary.open("wb") as file:
             file.write(data)
     except OSError as e:
         # The system's error for a full disk names no file.
@@ -75,15 +76,31 @@ def staged_file(final: Path, *, force: bool) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def _replacing(final: Path) -> Iterator[Path]:
-    """Yields the path of a file to write, which takes the place of `final` when the block ends well."""
+    """Yields an empty file to write to, which takes the place of `final` when the block ends well.
+
+    What killed processes left of the same file is removed.
+    """
+    _remove_abandoned(final)
     temporary = final.with_name(f".{final.name}.{secrets.token_hex(4)}.tmp")
-    with settled_on_error(partial(temporary.unlink, missing_ok=True)):
+    with settled_on_error(partial(temporary.unlink, missing_ok=True)), new_held_file(temporary):
         yield temporary
         # Windows syncs only what is open for writing.
         with temporary.open("rb+") as file:
             os.fsync(file.fileno())
         _keep_mode(final, temporary)
         temporary.replace(final)
+
+
+def _remove_abandoned(final: Path) -> None:
+    # A folder that may be written to, but not read, is not looked through.
+    with contextlib.suppress(OSError), os.scandir(final.parent) as entries:
+        for entry in entries:
+            if _is_unfinished(entry.name, final.name) and entry.is_file(follow_symlinks=False):
+                remove_abandoned(Path(entry.path))
+
+
+def _is_unfinished(name: str, final: str) -> bool:
+    return name.endswith(".tmp") and re.fullmatch(rf"\.{re.escape(final)}\.[0-9a-f]{{8}}\.tmp", name) is not None
 
 
 def is_stream(path: Path) -> bool:

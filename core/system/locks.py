@@ -1,4 +1,4 @@
-"""Locks on folders, which the system drops with the process: a killed one leaves none behind.
+"""Locks on folders and new files, which the system drops with the process: a killed one leaves none behind.
 
 Where the system can lock a folder itself, it does, so that whoever shares the folder shares the lock: another user,
 another container. Windows cannot; there a file in the user's cache is locked in place of the folder. It does not lie in
@@ -55,12 +55,57 @@ def lock_folder(folder: Path, *, wait: bool = False) -> Lock:
         BlockingIOError: another process holds it, and `wait` is off.
         FileNotFoundError: there is no such folder.
     """
-    return _FileInstead(folder, wait=wait) if sys.platform == "win32" else _FolderItself(folder, wait=wait)
+    return _FileInstead(folder, wait=wait) if sys.platform == "win32" else _PathItself(folder, wait=wait)
 
 
-class _FolderItself:
-    def __init__(self, folder: Path, *, wait: bool) -> None:
-        self.descriptor = os.open(folder, os.O_RDONLY)
+@contextlib.contextmanager
+def new_held_file(path: Path) -> Iterator[None]:
+    """Makes an empty file and holds it until the block ends, while it is written to and renamed.
+
+    On Windows, and in network folders that have no locks, it is made and not held.
+
+    Raises:
+        OSError: it exists, or it cannot be made.
+    """
+    lock = _new_lock(path)
+    try:
+        yield
+    finally:
+        if lock is not None:
+            lock.release()
+
+
+def _new_lock(path: Path) -> Lock | None:
+    while True:
+        path.touch(exist_ok=False)
+        if sys.platform == "win32":
+            return None
+        try:
+            lock = _PathItself(path, wait=True)
+        except FileNotFoundError:
+            continue  # taken for an abandoned one, before it was held
+        except OSError:
+            return None
+        if lock.holds(path):
+            return lock
+        lock.release()
+
+
+def remove_abandoned(path: Path) -> None:
+    """Removes a file whose process, which called `new_held_file`, has ended; where that is unknown, it stays."""
+    if sys.platform == "win32":
+        return
+    with contextlib.suppress(OSError):
+        lock = _PathItself(path, wait=False)
+        try:
+            path.unlink()
+        finally:
+            lock.release()
+
+
+class _PathItself:
+    def __init__(self, path: Path, *, wait: bool) -> None:
+        self.descriptor = os.open(path, os.O_RDONLY)
         try:
             _flock(self.descriptor, wait=wait)
         except BaseException:
@@ -70,9 +115,9 @@ class _FolderItself:
     def release(self) -> None:
         os.close(self.descriptor)
 
-    def holds(self, folder: Path) -> bool:
+    def holds(self, path: Path) -> bool:
         with contextlib.suppress(FileNotFoundError):
-            return os.path.samestat(os.fstat(self.descriptor), folder.stat())
+            return os.path.samestat(os.fstat(self.descriptor), path.stat())
         return False
 
 

@@ -1,3 +1,4 @@
+import contextlib
 import signal
 import subprocess
 import sys
@@ -93,3 +94,61 @@ def test_a_process_in_native_code_ends_too_and_leaves_nothing(tmp_path, name):
 def test_an_interruption_without_a_number_is_ctrl_c():
     assert interruption.exit_code(KeyboardInterrupt()) == 130
     assert interruption.number_of(interruption.Interruption(15)) == 15
+
+
+@pytest.mark.posix
+def test_an_interruption_that_became_another_error_is_not_a_result(monkeypatch, capsys):
+    def lose(words):
+        try:
+            signal.raise_signal(signal.SIGTERM)
+        except KeyboardInterrupt:
+            # As a module of C does that is interrupted while it is imported.
+            raise ImportError("cannot load") from None
+
+    monkeypatch.setattr(main_module, "_run", lose)
+    assert main(["doctor"]) == 143
+    assert capsys.readouterr().err == "pocketvae: interrupted; no half-written files were left\n"
+    monkeypatch.setattr(main_module, "_run", lambda words: lose_all(lose))
+    assert main(["doctor"]) == 143
+    assert capsys.readouterr().err == "pocketvae: interrupted; no half-written files were left\n"
+
+
+def lose_all(lose):
+    with contextlib.suppress(ImportError):
+        lose([])
+    return 0
+
+
+# Loses the exception in a destructor, as Python does, and goes on.
+_LOSES = """
+import sys, time
+from pocketvae.cli import main
+
+class Destructor:
+    def __del__(self):
+        print("under way", flush=True)
+        time.sleep(60)
+
+def run(words):
+    Destructor()
+    print("lost", flush=True)
+    time.sleep(60)
+    return 0
+
+main._run = run
+sys.unraisablehook = lambda unraisable: None
+sys.exit(main.program())
+"""
+
+
+@pytest.mark.posix
+def test_an_interruption_that_was_lost_is_raised_again(tmp_path):
+    process = subprocess.Popen(
+        [sys.executable, "-c", _LOSES], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout.readline() == b"under way\n"
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert out == b"lost\n"
+    assert err == b"pocketvae: interrupted; no half-written files were left\n"

@@ -72,6 +72,7 @@ def test_the_command_prints_and_writes_its_figures(small_run, small_npz, tmp_pat
     ("options", "message"),
     [
         ({"importance_samples": 0}, "the number of importance samples must be at least 1, got 0"),
+        ({"importance_samples": 10**9}, "the number of importance samples must be at most 1000000, got 1000000000"),
         ({"importance_samples": -3}, "the number of importance samples must be at least 1, got -3"),
         ({"image_count": 0}, "the number of images must be at least 1, got 0"),
     ],

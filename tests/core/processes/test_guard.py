@@ -4,6 +4,8 @@ import time
 
 import pytest
 
+from pocketvae.errors import SpecError
+from pocketvae.processes import guard
 from pocketvae.processes.guard import MemoryGuard, machine_bytes, used_bytes
 
 HOLD = "import sys; held = bytearray(b'x' * int(sys.argv[1])); print('ready', flush=True); sys.stdin.read()"
@@ -69,3 +71,14 @@ def test_a_guard_leaves_what_stays_below_alone(start):
     guard.release()
     assert process.poll() is None
     assert guard.excess_bytes == 0
+
+
+def test_work_that_cannot_fit_is_refused(monkeypatch):
+    monkeypatch.setattr(guard, "machine_bytes", lambda: 8_000_000_000)
+    guard.check_memory(8_000_000_000, "training", "lower batch_size")
+    message = r"training must fit into this machine's memory of 8.0 GB, but takes at least 9.0 GB: lower batch_size"
+    with pytest.raises(SpecError, match=message):
+        guard.check_memory(9_000_000_000, "training", "lower batch_size")
+    # Where nobody says how much there is, nothing is refused.
+    monkeypatch.setattr(guard, "machine_bytes", lambda: None)
+    guard.check_memory(9_000_000_000, "training", "lower batch_size")

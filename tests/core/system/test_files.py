@@ -1,5 +1,6 @@
 import errno
 import os
+import subprocess
 import sys
 import threading
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from pocketvae.errors import DataError, OutputExistsError
-from pocketvae.system import files
+from pocketvae.system import files, locks
 
 
 def names(folder):
@@ -165,3 +166,44 @@ def test_an_open_file_keeps_what_was_printed(tmp_path):
         files.write_bytes(Path(f"/dev/fd/{file.fileno()}"), b"new")
     assert (tmp_path / "out.txt").read_bytes() == b"printed\nnew"
     assert names(tmp_path) == ["out.txt"]
+
+
+@pytest.mark.posix
+def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_the_same_file(tmp_path):
+    script = (
+        "import os, pathlib, sys\n"
+        "from pocketvae.system import files\n"
+        "context = files.staged_file(pathlib.Path(sys.argv[1]), force=False)\n"
+        "context.__enter__().write_bytes(b'half')\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    path = tmp_path / "latents.npz"
+    subprocess.run([sys.executable, "-c", script, str(path)], check=False)
+    assert [entry.suffix for entry in tmp_path.iterdir()] == [".tmp"]
+    with files.staged_file(path, force=False) as first:
+        first.write_bytes(b"one")
+        # One that is being written is left alone.
+        with files.staged_file(path, force=False) as second:
+            second.write_bytes(b"two")
+            assert sorted(tmp_path.iterdir()) == sorted([first, second])
+    assert list(tmp_path.iterdir()) == [path]
+    assert path.read_bytes() == b"one"
+
+
+@pytest.mark.posix
+def test_only_what_was_left_of_the_same_file_is_removed(tmp_path):
+    others = {".b.json.0123abcd.tmp", ".a.json.tmp", ".a.json.0123abcd.tmp.bak", "a.json.0123abcd.tmp"}
+    for name in (*others, ".a.json.0123abcd.tmp"):
+        (tmp_path / name).touch()
+    (tmp_path / ".a.json.ffffffff.tmp").mkdir()
+    files.write_bytes(tmp_path / "a.json", b"{}")
+    assert set(names(tmp_path)) == {*others, ".a.json.ffffffff.tmp", "a.json"}
+
+
+def test_a_file_is_written_where_nothing_can_be_locked(tmp_path, monkeypatch):
+    def refuse(descriptor, *, wait):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(locks, "_flock", refuse)
+    files.write_bytes(tmp_path / "a.json", b"{}")
+    assert names(tmp_path) == ["a.json"]

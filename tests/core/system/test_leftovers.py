@@ -4,7 +4,7 @@ import sys
 import pytest
 
 from pocketvae.system import files, folders, leftovers
-from pocketvae.system.temporary import temporary_directory
+from pocketvae.system.temporary import TemporaryFolder, temporary_directory
 
 
 @pytest.fixture(autouse=True)
@@ -111,3 +111,14 @@ def test_a_temporary_folder_goes_however_the_block_ends():
     with pytest.raises(subprocess.SubprocessError), temporary_directory() as folder:
         raise subprocess.SubprocessError
     assert not folder.exists()
+
+
+def test_a_temporary_folder_that_does_not_end_with_a_block_is_registered():
+    folder = TemporaryFolder()
+    (folder.path / "x").touch()
+    leftovers.settle_all()
+    assert not folder.path.exists()
+    other = TemporaryFolder()
+    other.remove()
+    assert not other.path.exists()
+    assert leftovers.settle_all() == []

@@ -6,7 +6,7 @@ import pytest
 from pocketvae.system import locks
 
 # Every kind on every system that has it: the file in place of the folder works on all of them.
-KINDS = [locks._FileInstead, *([] if sys.platform == "win32" else [locks._FolderItself])]
+KINDS = [locks._FileInstead, *([] if sys.platform == "win32" else [locks._PathItself])]
 HOLD = (
     "import pathlib, sys; from pocketvae.system import locks\n"
     "lock = getattr(locks, sys.argv[2])(pathlib.Path(sys.argv[1]), wait=False)\n"
