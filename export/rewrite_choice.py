@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from pocketvae.export.precisions.registry import export_of
 from pocketvae.export.quantize.recipe import Recipe, recipe_name
 from pocketvae.export.quantize.source import Source
 from pocketvae.export.rewrites import paired_timing
-from pocketvae.export.rewrites.catalogue import apply_steps
 from pocketvae.export.rewrites.names import FORMS, Form, Rewrite, Step
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import ArtifactSpec, Format, ImageDtype, Precision
@@ -112,7 +112,7 @@ def _time_in_pairs(format: Format, source: Source, baseline: bytes, candidate: b
 
 def _follow(recipe: Recipe, source: Source) -> Decision:
     """Returns the rewrites of a recipe; one that finds nothing to rewrite shows as other layers."""
-    places = apply_steps(source.graph(), recipe.rewrites).places
+    places = replace(source, steps=recipe.rewrites).rewritten().places
     records = tuple(
         RewriteRecord(name=step.rewrite, form=step.form, places=count, kept=True, reason="as in the recipe")
         for step, count in zip(recipe.rewrites, places, strict=True)
@@ -149,7 +149,8 @@ class _Contest:
                 continue
             for form in FORMS[rewrite]:
                 step = Step(rewrite=rewrite, form=form)
-                (count,) = apply_steps(self.source.graph(fuse=self._rules.has_depth_to_space), (step,)).places
+                trial = replace(self.source, steps=(step,))
+                (count,) = trial.rewritten(fuse=self._rules.has_depth_to_space).places
                 if count:
                     found[step] = count
         return found
@@ -183,8 +184,18 @@ class _Contest:
         return trial if is_kept else kept
 
     def _difference(self, steps: Steps) -> tuple[float | None, str]:
-        """Returns how far the rewritten float graph is from the stock one, and why that is too far, if it is."""
-        outputs, expected = self._outputs(steps), self._outputs(())
+        """Returns how far the rewritten float graph is from the stock one, and why that is too far, if it is.
+
+        Precisions with the same float graph share it.
+        """
+        key = f"difference {self.spec.format} {self._rules.has_depth_to_space} {steps}"
+        if key not in self.source.cache:
+            self.source.cache[key] = self._measured_difference(steps)
+        difference: tuple[float | None, str] = self.source.cache[key]
+        return difference
+
+    def _measured_difference(self, steps: Steps) -> tuple[float | None, str]:
+        outputs, expected = self._outputs(steps), self._expected
         spec = replace(self.spec, precision=Precision.FLOAT32)
         floor, span = self.source.floor, self.source.vae.range_span
         if floor is None:
@@ -200,6 +211,10 @@ class _Contest:
                     f"not equal: {limit.output} differs by {value:.2g}, above the rounding limit of {limit.limit:.2g}",
                 )
         return largest, ""
+
+    @cached_property
+    def _expected(self) -> dict[str, npt.NDArray[np.float32]]:
+        return self._outputs(())
 
     def _outputs(self, steps: Steps) -> dict[str, npt.NDArray[np.float32]]:
         content = self._content(steps, as_float=True)

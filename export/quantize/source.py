@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from pocketvae.export.convert.graphs import Graph, build_graph
 from pocketvae.export.original.goldens import NoiseFloor, Original
 from pocketvae.export.original.inside import UNKNOWN, Magnitude
 from pocketvae.export.quantize.recipe import Recipe
-from pocketvae.export.rewrites.catalogue import apply_steps
+from pocketvae.export.rewrites.catalogue import Rewritten, apply_steps
 from pocketvae.export.rewrites.names import NONE, RewriteChoice, Step
 from pocketvae.numerics.likelihoods import Observed
 from pocketvae.spec import Component, Format, VaeSpec
@@ -70,12 +70,21 @@ class Source:
 
     def graph(self, *, fuse: bool = True) -> Graph:
         """Returns the component's graph, built once."""
-        key = f"graph-{fuse}-{self.steps}"
+        if self.steps:
+            return self.rewritten(fuse=fuse).graph
+        key = f"graph-{fuse}"
         if key not in self.cache:
-            stock = build_graph(self.component, self.model, self.vae, fuse=fuse)
-            self.cache[key] = apply_steps(stock, self.steps).graph if self.steps else stock
+            self.cache[key] = build_graph(self.component, self.model, self.vae, fuse=fuse)
         graph: Graph = self.cache[key]
         return graph
+
+    def rewritten(self, *, fuse: bool = True) -> Rewritten:
+        """Returns the graph with the rewrites, and the number of places of each, built once."""
+        key = f"rewritten-{fuse}-{self.steps}"
+        if key not in self.cache:
+            self.cache[key] = apply_steps(replace(self, steps=()).graph(fuse=fuse), self.steps)
+        rewritten: Rewritten = self.cache[key]
+        return rewritten
 
     def tuning(self) -> tuple[Inputs, dict[str, FloatArray]]:
         """Returns some calibration samples and the original's outputs for them: choices are not made on goldens."""

@@ -82,6 +82,7 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
     from tensorflow.lite.python.convert import mlir_quantize
 
     interface = tf.int8 if integer_interface else tf.float32
+    model = None if integer_interface else read_model(calibrated)
     with quiet_stderr():
         content = mlir_quantize(
             _apply_plan(calibrated, plan),
@@ -89,8 +90,8 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
             input_data_type=interface,
             output_data_type=interface,
             # The quantizer gives ONE_HOT's values another scale than its output's: a label would count for half.
-            denylisted_ops=[_ONE_HOT, *([] if integer_interface else _float_heads(calibrated))],
-            denylisted_nodes=[] if integer_interface else _float_tensors(calibrated, plan),
+            denylisted_ops=[_ONE_HOT, *(_float_heads(model) if model else [])],
+            denylisted_nodes=_float_tensors(model, plan) if model else [],
         )
     if integer_interface:
         return bytes(content)
@@ -139,12 +140,11 @@ def _is_constant(model: Any, graph: Any, operator: Any) -> bool:
     return all(is_constant(model, graph.tensors[index]) for index in operator.inputs if index >= 0)
 
 
-def _float_tensors(content: bytes, plan: QuantizationPlan) -> list[str]:
+def _float_tensors(model: Any, plan: QuantizationPlan) -> list[str]:
     """Returns the output tensors to keep in float: of the plan's layers, of what follows them and of the head.
 
     A head whose probabilities are moved on as integers would end in steps of 1/256, and in zeros.
     """
-    model = read_model(content)
     graph = model.subgraphs[0]
     names = [tensor_name(tensor) for tensor in graph.tensors]
     kept = {index for index, name in enumerate(names) if name in plan.float_layers}
@@ -216,12 +216,11 @@ def _moved(model: Any, graph: Any, tensor: int) -> Iterator[int]:
             yield tensor
 
 
-def _float_heads(content: bytes) -> list[str]:
+def _float_heads(model: Any) -> list[str]:
     """Returns the operators to keep in float, by kind.
 
     TFLite's integer sigmoid has steps of 1/256 and no 1, its integer tanh steps of 1/128.
     """
-    model = read_model(content)
     graph = model.subgraphs[0]
     names = [operator_name(model, operator) for operator in graph.operators]
     tanh = any(

@@ -66,6 +66,8 @@ def with_float_weights(content: bytes, calibrated: bytes, float_layers: Sequence
         calibrated: The float model.
         float_layers: Names of output tensors.
     """
+    if not float_layers:
+        return content
     model, source = read_model(content), read_model(calibrated)
     graph, floats = model.subgraphs[0], source.subgraphs[0]
     makers = {_first_name(floats, item): item for item in floats.operators}

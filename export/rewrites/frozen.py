@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,8 @@ from pocketvae.keras.io import import_tensorflow
 
 Array = npt.NDArray[Any]
 _VARYING = frozenset({"Placeholder", "PlaceholderWithDefault"})
+# Freezing takes most of the time of a rewrite, and every rewrite that is tried begins with the same graph.
+_FROZEN: WeakKeyDictionary[Any, tuple[Any, tuple[str, ...], tuple[str, ...]]] = WeakKeyDictionary()
 
 
 class FrozenGraph:
@@ -55,6 +58,8 @@ class FrozenGraph:
 
     def _evaluate(self, tensor: Any) -> Array | None:
         tf = import_tensorflow()
+        if tensor.op.type == "Const":
+            return np.asarray(tf.make_ndarray(tensor.op.get_attr("value")))
         seen, waiting = {tensor.op.name}, [tensor.op]
         while waiting:
             operator = waiting.pop()
@@ -101,6 +106,13 @@ class FrozenGraph:
 
 def freeze(function: Any) -> FrozenGraph:
     """Returns a `tf.function` with an input signature as a flat graph; outputs in the order of their names."""
+    if function not in _FROZEN:
+        _FROZEN[function] = _definition(function)
+    return FrozenGraph(*_FROZEN[function])
+
+
+def _definition(function: Any) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
+    """Returns a function's graph with constants for its variables, and the names of its inputs and outputs."""
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     frozen = convert_variables_to_constants_v2(function.get_concrete_function(), lower_control_flow=False)
@@ -110,7 +122,7 @@ def freeze(function: Any) -> FrozenGraph:
         values = [source for source in node.input if not source.startswith("^")]
         del node.input[:]
         node.input.extend(values)
-    return FrozenGraph(
+    return (
         definition,
         tuple(tensor.name for tensor in frozen.inputs),
         tuple(tensor.name for tensor in frozen.outputs),

@@ -199,7 +199,9 @@ def test_nothing_to_rewrite_costs_no_time(source, timer, monkeypatch):
 
 
 def test_without_rewrites_the_graph_is_not_even_looked_at(source, monkeypatch):
-    monkeypatch.setattr(choice, "apply_steps", lambda *_: pytest.fail("nothing is to be looked at"))
+    from pocketvae.export.quantize import source as source_module
+
+    monkeypatch.setattr(source_module, "apply_steps", lambda *_: pytest.fail("nothing is to be looked at"))
     assert choice.decide(SPEC, source(NONE)) == choice.Decision()
 
 
