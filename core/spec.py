@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 from dataclasses import dataclass, replace
 from typing import Self, TypeVar
 
@@ -259,46 +260,134 @@ class PriorKind(enum.StrEnum):
         return self in (PriorKind.MIXTURE, PriorKind.VAMP)
 
 
+class DataKind(enum.StrEnum):
+    """The kind of data that a VAE models; the value is also the name of a decoder's output.
+
+    IMAGE: `[H, W, C]`, pixels from black to white. VECTOR: `[F]`, a row of a table or a curve. SEQUENCE: `[T, C]`, C
+    channels over time.
+    """
+
+    IMAGE = "image"
+    VECTOR = "vector"
+    SEQUENCE = "sequence"
+
+    @property
+    def rank(self) -> int:
+        """Number of dimensions of one item."""
+        return {DataKind.IMAGE: 3, DataKind.VECTOR: 1, DataKind.SEQUENCE: 2}[self]
+
+    @property
+    def axes(self) -> str:
+        """The dimensions of one item in words."""
+        return {
+            DataKind.IMAGE: "height, width, channels",
+            DataKind.VECTOR: "values",
+            DataKind.SEQUENCE: "time steps, channels",
+        }[self]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latent:
+    """One latent tensor of a VAE, as its decoder takes it.
+
+    Attributes:
+        name: Name of the tensor.
+        shape: Without the batch: `(D,)`, spatial `(h, w, c)`, or any other.
+
+    Raises:
+        SpecError: a dimension is not positive.
+    """
+
+    __pydantic_config__ = STRICT
+    name: str = "z"
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.shape or min(self.shape) < 1:
+            raise SpecError(f"a latent must be positive in every dimension, got {list(self.shape)}")
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+
+def vector_latent(dim: int) -> tuple[Latent, ...]:
+    """Returns the latents of a VAE that has a single vector `[dim]`."""
+    return (Latent(shape=(dim,)),)
+
+
 @dataclass(frozen=True, kw_only=True)
 class VaeSpec:
     """The interface of a trained VAE.
 
     Attributes:
-        image_shape: `(height, width, channels)` of one image.
-        latent_dim: D, the number of latent dimensions.
+        data: The kind of data.
+        data_shape: Of one item, see `DataKind`.
+        latents: What the decoder takes; together they have D dimensions.
         likelihood: p(x|z); determines which head turns the decoder's outputs into an image.
         noise_scale: The Gaussian likelihood's standard deviation, for pixels in [0, 1]; None for the others.
         prior: p(z).
         label_count: Classes of a class-conditional VAE, whose encoder and decoder take one more input `label`; 0 for
             an unconditional one.
-        image_range: The values of black and white; calibration and pictures use it.
-        range_is_strict: Whether an image outside `image_range` fails.
+        data_range: The lowest and highest value, of an image black and white; calibration and pictures use it.
+        range_is_strict: Whether a value outside `data_range` fails.
         flat: The components whose image is a vector `[H * W * C]`, row by row, as in the original.
 
     Raises:
-        SpecError: a dimension is not positive, or the range is empty.
+        SpecError: a dimension is not positive or the shape not of its kind, the range is empty, or a latent has the
+            name of another.
     """
 
     __pydantic_config__ = STRICT
-    image_shape: tuple[int, int, int]
-    latent_dim: int
+    data: DataKind = DataKind.IMAGE
+    data_shape: tuple[int, ...]
+    latents: tuple[Latent, ...]
     likelihood: Likelihood = Likelihood.BERNOULLI
     noise_scale: float | None = None
     prior: PriorKind = PriorKind.STANDARD
     label_count: int = 0
-    image_range: tuple[float, float] = (0.0, 1.0)
+    data_range: tuple[float, float] = (0.0, 1.0)
     range_is_strict: bool = True
     flat: tuple[Component, ...] = ()
 
     def __post_init__(self) -> None:
-        if self.image_range[0] >= self.image_range[1]:
-            raise SpecError(f"image_range must be (low, high), got {self.image_range}")
-        if min(self.image_shape) < 1:
-            raise SpecError(f"image_shape must be positive in every dimension, got {self.image_shape}")
-        if self.latent_dim < 1:
-            raise SpecError(f"latent_dim must be at least 1, got {self.latent_dim}")
+        if self.data_range[0] >= self.data_range[1]:
+            raise SpecError(f"data_range must be (low, high), got {self.data_range}")
+        if len(self.data_shape) != self.data.rank or min(self.data_shape) < 1:
+            raise SpecError(f"data_shape must be {self.data.axes}, each positive, got {list(self.data_shape)}")
+        names = [latent.name for latent in self.latents]
+        if not names or len(set(names)) != len(names):
+            raise SpecError(f"latents must have different names, got {names}")
         if self.label_count < 0:
             raise SpecError(f"label_count must be at least 0, got {self.label_count}")
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)` of one image.
+
+        Raises:
+            SpecError: the data are not images.
+        """
+        if self.data is not DataKind.IMAGE:
+            raise SpecError(f"this needs a VAE of images, but this one is of {self.data}s {list(self.data_shape)}")
+        height, width, channels = self.data_shape
+        return height, width, channels
+
+    @property
+    def output(self) -> str:
+        """Name of the decoder's output."""
+        return self.data.value
+
+    @property
+    def latent_dim(self) -> int:
+        """D, the number of latent dimensions, all latents together."""
+        return sum(latent.size for latent in self.latents)
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape of the latents as one array without the batch: of the only one, or `(D,)` for several."""
+        return self.latents[0].shape if len(self.latents) == 1 else (self.latent_dim,)
 
     @property
     def eps_dim(self) -> int:
@@ -318,13 +407,12 @@ class VaeSpec:
 
     @property
     def range_span(self) -> float:
-        """Returns the difference between white and black."""
-        return self.image_range[1] - self.image_range[0]
+        """The difference between the highest and the lowest value, of an image between white and black."""
+        return self.data_range[1] - self.data_range[0]
 
     def tensor_shape(self, component: Component) -> tuple[int, ...]:
-        """Returns the shape of one image as a component takes or returns it."""
-        height, width, channels = self.image_shape
-        return (height * width * channels,) if component in self.flat else self.image_shape
+        """Returns the shape of one item as a component takes or returns it."""
+        return (math.prod(self.data_shape),) if component in self.flat else self.data_shape
 
     def inputs(self, component: Component) -> tuple[TensorSpec, ...]:
         """Returns the inputs of a component for one sample.
@@ -334,7 +422,9 @@ class VaeSpec:
         """
         main = {
             Component.ENCODER: (TensorSpec(name="x", dtype="float32", shape=(1, *self.tensor_shape(component))),),
-            Component.DECODER: (TensorSpec(name="z", dtype="float32", shape=(1, self.latent_dim)),),
+            Component.DECODER: tuple(
+                TensorSpec(name=latent.name, dtype="float32", shape=(1, *latent.shape)) for latent in self.latents
+            ),
             Component.PRIOR: (TensorSpec(name="eps", dtype="float32", shape=(1, self.eps_dim)),),
         }.get(component, SEED_INPUTS)
         conditional = self.label_count > 0 and component not in (Component.PRIOR, Component.SAMPLER)
@@ -342,10 +432,11 @@ class VaeSpec:
 
     def output_names(self, component: Component) -> tuple[str, ...]:
         """Returns the names of a component's outputs in order."""
+        names = tuple(latent.name for latent in self.latents)
         return {
             Component.ENCODER: ("z_mean", "z_log_var"),
-            Component.DECODER: ("image",),
-            Component.PRIOR: ("z",),
-            Component.SAMPLER: ("z",),
-            Component.GENERATOR: ("image",),
+            Component.DECODER: (self.output,),
+            Component.PRIOR: names,
+            Component.SAMPLER: names,
+            Component.GENERATOR: (self.output,),
         }[component]

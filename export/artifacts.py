@@ -68,7 +68,7 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
     shown = show(made.content, spec, source.vae, batches, mixes_samples=mixes_samples)
     with open_runner(shown.content, spec.format) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
-        found = runner.run_samples(source.golden_inputs, source.vae.image_range)
+        found = runner.run_samples(source.golden_inputs, source.vae.data_range)
     if spec.precision.is_float and not all(np.isfinite(values).all() for values in found.values()):
         raise ExportError("the file returns values that are not finite, which the original does not")
     # Measured before rounding to pixels, which would turn the smallest difference into a whole step.
@@ -162,11 +162,11 @@ def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
 
 def _sampler(spec: ArtifactSpec, source: Source) -> Made:
     prior = source.parts.get(Component.PRIOR)
-    output = "eps" if prior else "z"
+    output, shape = ("eps", (source.vae.eps_dim,)) if prior else ("z", source.vae.latent_shape)
     if spec.format is Format.TFLITE:
-        content = tflite.convert_float32(noise_tflite.build_noise(source.vae.eps_dim, output))
+        content = tflite.convert_float32(noise_tflite.build_noise(shape, output))
     else:
-        content = noise_onnx.build_noise(source.vae.eps_dim, output)
+        content = noise_onnx.build_noise(shape, output)
     if prior:
         behind = _made(replace(spec, component=Component.PRIOR), prior, ())
         content = merge.merge(spec.format, content, behind.content, output)

@@ -143,7 +143,7 @@ class Worker:
             inputs = list(first.values())
             log_scale = self._model(Component.DECODER)(inputs if len(inputs) > 1 else inputs[0], training=False)[1]
             self._save(Component.DECODER, {"observed": {"log_scale": np.asarray(log_scale)}})
-        return int(np.prod(vae.image_shape))
+        return int(np.prod(vae.data_shape))
 
     def _observed(self, arrays: Mapping[str, Any]) -> tuple[Any, Any]:
         """Returns the observed images, always the same ones, and their labels."""
@@ -253,17 +253,18 @@ class Worker:
     ) -> samples.Samples:
         """Returns latents of the prior and of its tails, or for an encoder what the decoder makes of such."""
         vae = self._setup.vae
-        made = samples.stack("z", self._noise(samples.without_images(purpose), rng))
+        noise = self._noise(samples.without_images(purpose), rng)
+        made = samples.stack("z", {name: values.reshape(-1, *vae.latent_shape) for name, values in noise.items()})
         labels = rng.integers(0, max(1, vae.label_count), len(made.inputs["z"])).astype(np.int32)
         if vae.label_count:
             made = samples.with_labels(made, labels)
         if component is Component.DECODER:
             return made
         decoded = apply_component(Component.DECODER, self._model(Component.DECODER), vae, made.inputs)
-        images = np.asarray(decoded["image"]).reshape(-1, *vae.tensor_shape(Component.ENCODER))
+        images = np.asarray(decoded[vae.output]).reshape(-1, *vae.tensor_shape(Component.ENCODER))
         if vae.range_is_strict:
             # As apps have them, and so that encoders of uint8 images are given the same.
-            images = from_pixels(to_pixels(images, vae.image_range), vae.image_range)
+            images = from_pixels(to_pixels(images, vae.data_range), vae.data_range)
         parts = {f"decoded {s.name}": images[s.start : s.start + s.count] for s in made.strata}
         decoded_samples = samples.stack("x", parts)
         return samples.with_labels(decoded_samples, labels) if vae.label_count else decoded_samples
@@ -293,7 +294,8 @@ class Worker:
         parts = {"posterior": samples.posterior_latents(z_mean, z_log_var, rng)}
         for name, noise in self._noise(purpose, rng).items():
             learned = Component.PRIOR in vae.components
-            parts[name] = np.asarray(self._model(Component.PRIOR)(noise, training=False)) if learned else noise
+            latents = np.asarray(self._model(Component.PRIOR)(noise, training=False)) if learned else noise
+            parts[name] = latents.reshape(-1, *vae.latent_shape)
         return samples.stack("z", parts)
 
     def _noise(self, purpose: samples.Purpose, rng: np.random.Generator) -> dict[str, Any]:

@@ -44,14 +44,14 @@ def _convolution_parameters(base: int, count: int) -> int:
 def main() -> int:
     """Builds the decoder with pocketvae's own layers and saves it."""
     from pocketvae.keras.io import save_model
-    from pocketvae.spec import VaeSpec
+    from pocketvae.spec import VaeSpec, vector_latent
     from pocketvae.train import TrainConfig
     from pocketvae.train.networks import build_decoder
 
     side, parameters, out = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     channels, units = network_sizes(side, parameters)
     config = TrainConfig(latent_dim=LATENT_DIM, channels=channels, hidden_units=units)
-    vae = VaeSpec(image_shape=(side, side, _CHANNELS), latent_dim=LATENT_DIM)
+    vae = VaeSpec(data_shape=(side, side, _CHANNELS), latents=vector_latent(LATENT_DIM))
     model = build_decoder(config, vae)
     save_model(model, out)
     print(model.count_params())

@@ -20,7 +20,7 @@ from pocketvae.data.dataset import ImageSet, ImageSplits
 from pocketvae.keras.io import start_tensorflow
 from pocketvae.processes.rpc import handler, serve
 from pocketvae.progress import ignore_progress
-from pocketvae.spec import VaeSpec
+from pocketvae.spec import VaeSpec, vector_latent
 from pocketvae.train import ElboEstimate, TrainConfig, with_overrides
 from pocketvae.train.distribution import Workers
 from pocketvae.train.loop import LoopState, fit
@@ -95,7 +95,7 @@ class _RecordingModel(VaeModel):
 def build_model(config: TrainConfig, reference: Arrays) -> VaeModel:
     """Builds pocketvae's model with the weights of the reference."""
     _, *shape = reference["x"].shape
-    spec = VaeSpec(image_shape=tuple(shape), latent_dim=config.latent_dim, prior=config.prior)
+    spec = VaeSpec(data_shape=tuple(shape), latents=vector_latent(config.latent_dim), prior=config.prior)
     model = VaeModel.build(config, spec)
     for name, variable in _variables(model).items():
         variable.assign(reference[name])
@@ -109,7 +109,7 @@ def make_reference(config: TrainConfig, images: npt.NDArray[np.uint8]) -> Arrays
         config: Of the training.
         images: `[N, H, W, C] uint8`, at least three batches.
     """
-    spec = VaeSpec(image_shape=images.shape[1:], latent_dim=config.latent_dim, prior=config.prior)
+    spec = VaeSpec(data_shape=images.shape[1:], latents=vector_latent(config.latent_dim), prior=config.prior)
     model = cast("_RecordingModel", _RecordingModel.build(config, spec))
     arrays: Arrays = {name: _moved(variable) for name, variable in _variables(model).items()}
     for component, part in _parts(model).items():

@@ -19,7 +19,7 @@ from pocketvae.bundle.manifest import (
 )
 from pocketvae.documents import encode
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import Component, Format, Precision, TensorSpec, VaeSpec
+from pocketvae.spec import Component, Format, Precision, TensorSpec, VaeSpec, vector_latent
 from pocketvae.system.files import sha256_file
 
 LATENT, SIDE, COUNT = 3, 6, 20
@@ -106,7 +106,7 @@ def make_bundle(
     posterior = (Tolerance(output="posterior", metric="kl_mean", limit=1e-6, source="test"),)
     manifest = Manifest(
         name="tiny",
-        vae=VaeSpec(image_shape=(SIDE, SIDE, 1), latent_dim=LATENT),
+        vae=VaeSpec(data_shape=(SIDE, SIDE, 1), latents=vector_latent(LATENT)),
         artifacts=(
             _record(folder, Component.DECODER, tolerances, ("z",), ("image",)),
             _record(folder, Component.ENCODER, posterior, ("x",), ("z_mean", "z_log_var")),

@@ -12,7 +12,7 @@ from pocketvae.export.embed.goldens import Candidates
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.requirements import oldest_runtime
 from pocketvae.runtimes.opening import open_runner
-from pocketvae.spec import Component, Format, Precision, VaeSpec
+from pocketvae.spec import Component, Format, Precision, VaeSpec, vector_latent
 
 COUNT = 12
 TOLERANCE = Tolerance(output="image", metric="max_abs", limit=1e-5, source="test")
@@ -60,7 +60,7 @@ def signed(
     unembedded = Unembedded(
         content=content,
         record=record,
-        vae=VaeSpec(image_shape=(side, side, 1), latent_dim=latent),
+        vae=VaeSpec(data_shape=(side, side, 1), latents=vector_latent(latent)),
         tolerances=tolerances,
         sources=(Component.DECODER,),
     )

@@ -18,7 +18,7 @@ from pocketvae.errors import DataError, SpecError, TrainingError
 from pocketvae.keras.io import save_model, start_tensorflow
 from pocketvae.processes.guard import check_memory
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.spec import Component, Likelihood, PriorKind, VaeSpec
+from pocketvae.spec import Component, Likelihood, PriorKind, VaeSpec, vector_latent
 from pocketvae.system import files, folders
 from pocketvae.system.limits import check_threads
 from pocketvae.train import plots
@@ -198,8 +198,8 @@ def _check_classes(loaded: ImageSplits) -> None:
 
 def _spec(config: TrainConfig, data: ImageSplits) -> VaeSpec:
     return VaeSpec(
-        image_shape=data.image_shape,
-        latent_dim=config.latent_dim,
+        data_shape=data.image_shape,
+        latents=vector_latent(config.latent_dim),
         likelihood=config.likelihood,
         prior=config.prior,
         label_count=data.label_count() if config.conditional else 0,

@@ -150,7 +150,7 @@ def _chunk(
 
 
 def _unit(decoder: Decoder, images: npt.NDArray[np.float32]) -> Doubles:
-    low, high = decoder.vae.image_range
+    low, high = decoder.vae.data_range
     return (images.astype(np.float64) - low) / (high - low)
 
 

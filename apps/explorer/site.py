@@ -33,6 +33,9 @@ _PAGE_FILES = (
     "pixels.js",
 )
 
+# A spatial latent has thousands of dimensions.
+_MOST_SLIDERS = 64
+
 
 def site_files(bundle: ModelBundle) -> dict[str, bytes | Path]:
     """Returns every file of the site: maps each relative path to its content or to the file that holds it.
@@ -104,11 +107,12 @@ def _description(bundle: ModelBundle, decoders: tuple[ArtifactRecord, ...], prio
     document = {
         "name": bundle.manifest.name,
         "image_shape": bundle.vae.image_shape,
-        "image_range": bundle.vae.image_range,
+        "image_range": bundle.vae.data_range,
         "latent_dim": bundle.vae.latent_dim,
+        "latent_shape": bundle.vae.latent_shape,
         "eps_dim": bundle.vae.eps_dim,
         "label_count": bundle.vae.label_count,
-        "order": np.argsort(-active, kind="stable").tolist(),
+        "order": np.argsort(-active, kind="stable")[:_MOST_SLIDERS].tolist(),
         "prior": prior.name if prior else None,
         "decoders": [
             {"file": record.name, "precision": record.precision, "size_bytes": record.file.size_bytes}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import enum
+import math
 
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.data.chunks import chunks
 from pocketvae.errors import DataError, ManifestError
 from pocketvae.models.components import Decoder
 from pocketvae.models.model_bundle import ModelBundle
@@ -17,6 +19,8 @@ Doubles = npt.NDArray[np.float64]
 
 # Below this angle the spherical formula divides by almost zero, and the path is a straight line anyway.
 _SMALL_ANGLE = 1e-4
+# A spatial latent has thousands of dimensions; each takes two images to measure.
+_MOST_MEASURED = 256
 
 
 class LatentPath(enum.StrEnum):
@@ -70,21 +74,29 @@ def activity(bundle: ModelBundle, decoder: Decoder, label: int | None = None) ->
     """Returns the activity of each latent dimension, `[D]`; higher is more active.
 
     It is the variance of the posterior's mean over the encoder's golden images (Burda et al. 2016); for a bundle
-    without an encoder, the mean squared change of the decoded image as the coordinate goes from -1 to 1.
+    without an encoder, the mean squared change of the decoded image as the coordinate goes from -1 to 1, for the first
+    256 coordinates; 0 for the rest.
     """
     try:
         means = bundle.bundle.goldens(Component.ENCODER).outputs["z_mean"]
     except ManifestError:
         return _sensitivity(decoder, label)
-    active: FloatArray = np.var(means.astype(np.float64), axis=0).astype(np.float32)
+    flat = means.reshape(len(means), -1).astype(np.float64)
+    active: FloatArray = np.var(flat, axis=0).astype(np.float32)
     return active
 
 
 def _sensitivity(decoder: Decoder, label: int | None) -> FloatArray:
-    unit = np.eye(decoder.vae.latent_dim, dtype=np.float32)
-    change = decoder.decode(unit, label) - decoder.decode(-unit, label)
-    squares: FloatArray = np.mean(np.square(change), axis=(1, 2, 3)).astype(np.float32)
-    return squares
+    size = math.prod(decoder.vae.data_shape)
+    unit = np.eye(min(decoder.vae.latent_dim, _MOST_MEASURED), decoder.vae.latent_dim, dtype=np.float32)
+    changes = (
+        decoder.decode(unit[part], label) - decoder.decode(-unit[part], label) for part in chunks(len(unit), 2 * size)
+    )
+    active = np.zeros(decoder.vae.latent_dim, np.float32)
+    active[: len(unit)] = np.concatenate(
+        [np.square(change).reshape(len(change), -1).mean(axis=1) for change in changes]
+    )
+    return active
 
 
 def _spherical(first: Doubles, last: Doubles, shares: Doubles) -> Doubles:

@@ -140,7 +140,7 @@ class _Measurement:
         for _ in range(_LATENTS_PER_IMAGE):
             eps = rng.standard_normal(posterior["z_mean"].shape)
             z = reparameterize(posterior["z_mean"], posterior["z_log_var"], eps).astype(np.float32)
-            decoded = self._outputs(decoder, _with_label({"z": z}, labels), content)["image"]
+            decoded = self._outputs(decoder, _with_label({"z": z}, labels), content)[self._vae.output]
             columns.append(log_weights(log_likelihood(x, decoded, self._vae), z, posterior, self._vae))
         return np.stack(columns, axis=1)
 
@@ -158,7 +158,7 @@ class _Measurement:
         if artifact.component not in self._samples:
             self._samples[artifact.component] = self._draw(artifact.component)
         inputs, first, same = self._samples[artifact.component]
-        found = self._features(self._outputs(artifact, inputs, content)["image"], inputs)
+        found = self._features(self._outputs(artifact, inputs, content)[self._vae.output], inputs)
         if not np.isfinite(found).all():
             return [_check(name, "image", "mmd2", None, 0.0, "", "the features of its images are not finite")]
         distance = kernel_distance(first, found, same, _SEED)
@@ -173,7 +173,7 @@ class _Measurement:
         assert record is not None  # noqa: S101 - only what has a float32 counterpart is tested
         rng = np.random.default_rng(_SEED)
         other, inputs = (self._inputs(component, rng) for _ in range(2))
-        features = [self._features(self._outputs(record, item)["image"], item) for item in (other, inputs)]
+        features = [self._features(self._outputs(record, item)[self._vae.output], item) for item in (other, inputs)]
         return inputs, features[0], features[1]
 
     def _inputs(self, component: Component, rng: np.random.Generator) -> Inputs:
@@ -186,15 +186,15 @@ class _Measurement:
             return _with_label({"seed": seeds[0], "index": seeds[1]}, labels)
         noise = rng.standard_normal((_SAMPLES, self._vae.eps_dim)).astype(np.float32)
         prior = self._float32(Component.PRIOR)
-        z = noise[:, : self._vae.latent_dim] if prior is None else self._outputs(prior, {"eps": noise})["z"]
-        return _with_label({"z": z}, labels)
+        z = noise if prior is None else self._outputs(prior, {"eps": noise})["z"]
+        return _with_label({"z": z.reshape(-1, *self._vae.latent_shape)}, labels)
 
     def _features(self, images: FloatArray, inputs: Inputs) -> DoubleArray:
         """Returns the encoder's mean of each image, `[N, D]`."""
         assert self._encoder is not None  # noqa: S101 - asked for with an encoder only
         x = images.reshape(-1, *self._vae.tensor_shape(Component.ENCODER))
         feed: Inputs = {"x": x, **({"label": inputs["label"]} if "label" in inputs else {})}
-        return self._outputs(self._encoder, feed)["z_mean"].astype(np.float64)
+        return self._outputs(self._encoder, feed)["z_mean"].reshape(len(x), -1).astype(np.float64)
 
     def _control(self, decoder: ArtifactRecord) -> None:
         """Adds a check that passes if a decoder with 4-bit weights fails, and a note on the power of each test."""

@@ -60,7 +60,7 @@ def source_images(bundle: Bundle, source: str, rng: np.random.Generator) -> Drif
         raise DataError("the bundle's VAE is class-conditional: the images need labels")
     chosen = test.take(slice(0, _MOST_IMAGES))
     images = to_unit_interval(np.asarray(chosen.images))
-    x = (np.float32(vae.image_range[0]) + np.float32(vae.range_span) * images).reshape(
+    x = (np.float32(vae.data_range[0]) + np.float32(vae.range_span) * images).reshape(
         -1, *vae.tensor_shape(Component.ENCODER)
     )
     return DriftImages(

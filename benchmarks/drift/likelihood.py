@@ -41,7 +41,7 @@ def log_likelihood(images: FloatArray, decoded: FloatArray, vae: VaeSpec) -> Dou
         decoded: The decoder's images, of the same shape or flat.
         vae: Specifies likelihood and range.
     """
-    low, span = vae.image_range[0], vae.range_span
+    low, span = vae.data_range[0], vae.range_span
     x, p = ((values.reshape(len(images), -1).astype(np.float64) - low) / span for values in (images, decoded))
     if vae.likelihood is Likelihood.BERNOULLI:
         p = np.clip(p, _CERTAIN, 1 - _CERTAIN)

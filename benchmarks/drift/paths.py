@@ -56,7 +56,7 @@ def _round_trip(bundle: Bundle, run: TargetRun, encoder: ArtifactRecord, decoder
     inputs = bundle.goldens(Component.ENCODER).inputs
     latents = run.run(encoder, inputs, batch=encoder.batches[0])["z_mean"]
     others = {name: values for name, values in inputs.items() if name != "x"}
-    return run.run(decoder, {"z": latents, **others}, batch=decoder.batches[0])["image"]
+    return run.run(decoder, {"z": latents, **others}, batch=decoder.batches[0])[bundle.manifest.vae.output]
 
 
 def _interpolations(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:
@@ -65,11 +65,11 @@ def _interpolations(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:
     if reference is None:
         return
     inputs = _paths(bundle.goldens(Component.DECODER))
-    expected = _steps(run.run(reference, inputs, batch=reference.batches[0])["image"])
+    expected = _steps(run.run(reference, inputs, batch=reference.batches[0])[bundle.manifest.vae.output])
     for decoder in decoders:
         if decoder.precision is Precision.FLOAT32:
             continue
-        found = _steps(run.run(decoder, inputs, batch=decoder.batches[0])["image"])
+        found = _steps(run.run(decoder, inputs, batch=decoder.batches[0])[bundle.manifest.vae.output])
         jumps = np.sqrt(np.mean(np.square(found - expected), axis=1))
         yield _figure(decoder, "path", "jump_rmse", float(jumps.max()))
 
@@ -79,10 +79,11 @@ def _paths(goldens: Goldens) -> dict[str, Array]:
     stratum = next((item for item in goldens.strata if item.name == "prior"), goldens.strata[0])
     count = min(_PATHS, stratum.count // 2)
     chosen = slice(stratum.start, stratum.start + 2 * count)
-    z = goldens.inputs["z"][chosen].astype(np.float32).reshape(count, 2, 1, -1)
+    latents = goldens.inputs["z"][chosen].astype(np.float32)
+    z = latents.reshape(count, 2, 1, -1)
     shares = np.linspace(0, 1, _FRAMES, dtype=np.float32)[None, :, None]
     frames = (1 - shares) * z[:, 0] + shares * z[:, 1]
-    inputs: dict[str, Array] = {"z": frames.reshape(count * _FRAMES, -1).astype(np.float32)}
+    inputs: dict[str, Array] = {"z": frames.reshape(-1, *latents.shape[1:]).astype(np.float32)}
     if "label" in goldens.inputs:
         inputs["label"] = np.repeat(goldens.inputs["label"][chosen][::2], _FRAMES)
     return inputs

@@ -32,7 +32,7 @@ class HostRun(TargetRun):
             self._bundle.artifact_path(artifact),
             artifact,
             inputs,
-            self._bundle.manifest.vae.image_range,
+            self._bundle.manifest.vae.data_range,
             optimizations=optimizations,
             num_threads=num_threads,
             batch=batch,

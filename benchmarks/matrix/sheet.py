@@ -98,7 +98,8 @@ class Sheet:
         """Returns the latents that the generator would decode; None if there is no sampler for a learned prior."""
         vae = self._bundle.manifest.vae
         if vae.prior is PriorKind.STANDARD:
-            return normal_noise(self._pairs["seed"], self._pairs["index"], vae.latent_dim)
+            noise = normal_noise(self._pairs["seed"], self._pairs["index"], vae.latent_dim)
+            return noise.reshape(-1, *vae.latent_shape)
         samplers = [item for item in self._bundle.manifest.artifacts if item.component is Component.SAMPLER]
         try:
             return self._host.run(samplers[0], self._pairs)["z"] if samplers else None

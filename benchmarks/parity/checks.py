@@ -54,7 +54,7 @@ def output_checks(
     checks = [structural_check(artifact, target, stage, "") for stage in (LOADS, INTERFACE)]
     checks += [structural_check(artifact, target, "finite", finite_problem(outputs[name]), name) for name in expected]
     checks += [
-        structural_check(artifact, target, "range", range_problem(outputs[name], vae.image_range), name)
+        structural_check(artifact, target, "range", range_problem(outputs[name], vae.data_range), name)
         for name in expected
         if name in _BOUNDED and vae.range_is_strict
     ]

@@ -107,7 +107,7 @@ def _some(bundle: Bundle, component: Component) -> dict[str, Array]:
 
 
 def _values(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[str, Array]) -> Values:
-    path, image_range = bundle.artifact_path(artifact), bundle.manifest.vae.image_range
+    path, image_range = bundle.artifact_path(artifact), bundle.manifest.vae.data_range
     return layer_values(path, artifact.format, inputs, image_range)
 
 
@@ -115,7 +115,7 @@ def _looking_changed(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[s
     """Runs the file unchanged and returns how far its outputs are from those of the run that kept all tensors."""
     path = bundle.artifact_path(artifact)
     with open_runner(path, artifact.format, optimizations=Optimizations.OFF) as runner:
-        plain = runner.run_samples(inputs, bundle.manifest.vae.image_range)
+        plain = runner.run_samples(inputs, bundle.manifest.vae.data_range)
     changes = []
     for values in plain.values():
         # The name inside a TFLite file is not the signature's, so the output is the kept tensor closest to it.

@@ -170,7 +170,7 @@ class _Sibling:
 def _changes(vae: VaeSpec) -> dict[str, Callable[[FloatArray], FloatArray]]:
     """Returns descriptions of common mistakes with images, each with the function that undoes it."""
     height, width, channels = vae.image_shape
-    black_and_white = np.float32(sum(vae.image_range))
+    black_and_white = np.float32(sum(vae.data_range))
 
     def folded(change: Callable[[FloatArray], FloatArray]) -> Callable[[FloatArray], FloatArray]:
         def apply(images: FloatArray) -> FloatArray:

@@ -116,7 +116,7 @@ def shown(images: FloatArray, vae: VaeSpec) -> FloatArray:
     """
     folded = images.reshape(-1, *vae.image_shape)
     channels = folded if vae.image_shape[2] in (1, 3) else folded[..., :1]
-    unit: FloatArray = ((channels - np.float32(vae.image_range[0])) / np.float32(vae.range_span)).astype(np.float32)
+    unit: FloatArray = ((channels - np.float32(vae.data_range[0])) / np.float32(vae.range_span)).astype(np.float32)
     return unit
 
 

@@ -89,7 +89,7 @@ class ChannelRun(TargetRun):
             precision=artifact.precision,
             inputs=artifact.inputs,
             outputs=artifact.outputs,
-            image_range=self._bundle.manifest.vae.image_range,
+            image_range=self._bundle.manifest.vae.data_range,
             threads=num_threads,
         )
 

@@ -35,7 +35,7 @@ class ScriptRun(ChannelRun):
         Raises:
             TargetError: it does not answer.
         """
-        self._accelerator, self._image_range = accelerator, bundle.manifest.vae.image_range
+        self._accelerator, self._image_range = accelerator, bundle.manifest.vae.data_range
         super().__init__(name, channel, bundle)
 
     def job(self, artifact: ArtifactRecord, num_threads: int) -> Job:

@@ -73,7 +73,7 @@ def _decode(bundle: Bundle, name: str, inputs: Mapping[str, Array]) -> FloatArra
     try:
         path, batch = bundle.artifact_path(artifact), artifact.batches[0]
         with open_runner(path, artifact.format, batch=batch) as runner:
-            return runner.run_samples(inputs, bundle.manifest.vae.image_range)["image"]
+            return runner.run_samples(inputs, bundle.manifest.vae.data_range)["image"]
     except PocketVaeError:
         return None
 

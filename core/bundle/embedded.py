@@ -13,11 +13,13 @@ import math
 import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 
 from pocketvae.bundle.bundle import Array, Goldens
 from pocketvae.bundle.manifest import ArtifactRecord, FileRecord, Stratum
+from pocketvae.bundle.upgrades import with_named_latents
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.formats.damage import naming_file
@@ -31,7 +33,8 @@ from pocketvae.system.files import sha256_bytes
 
 RECORD, GOLDENS, CHECKSUM = "pocketvae", "pocketvae_goldens", "pocketvae_sha256"
 KEYS = (RECORD, GOLDENS, CHECKSUM)
-EMBEDDED_SCHEMA_VERSION = 1
+# 2: the VAE names its kind of data and its latents.
+EMBEDDED_SCHEMA_VERSION = 2
 STORED_TYPES = ("uint8", "int32", "float16", "float32")
 # A golden pair is small; anything that claims more was not written by pocketvae and must not fill the memory.
 _LARGEST_BYTES = 1 << 28
@@ -130,6 +133,7 @@ class EmbeddedRecord:
     """
 
     __pydantic_config__ = STRICT
+    UPGRADES: ClassVar = {1: with_named_latents}
     schema_version: int = EMBEDDED_SCHEMA_VERSION
     name: str
     pocketvae: str

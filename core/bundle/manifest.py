@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from pocketvae.bundle.quantization import SearchRecord
+from pocketvae.bundle.upgrades import with_named_latents
 from pocketvae.errors import ManifestError
 from pocketvae.keras.model_form import ModelForm
 from pocketvae.layer_precision import LayerPrecision
@@ -29,7 +30,8 @@ from pocketvae.system.files import is_inside, sha256_bytes
 
 MANIFEST_NAME = "manifest.json"
 # 2: `budget_share` and `budget_share_alone` are called `error_ratio` and `error_ratio_alone`.
-SCHEMA_VERSION = 2
+# 3: the VAE names its kind of data and its latents.
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +232,7 @@ class Manifest:
     """
 
     __pydantic_config__ = STRICT
-    UPGRADES: ClassVar = {1: _renamed_ratios}
+    UPGRADES: ClassVar = {1: _renamed_ratios, 2: with_named_latents}
     schema_version: int = SCHEMA_VERSION
     name: str
     vae: VaeSpec

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pocketvae.bundle.reference import REFERENCE_NAME, ReferenceImages, read_reference
+from pocketvae.bundle.upgrades import with_named_latents
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
 from pocketvae.spec import STRICT, Component, VaeSpec
 from pocketvae.system.files import StrPath
 
 RUN_NAME = "run.json"
-SCHEMA_VERSION = 1
+# 2: the VAE names its kind of data and its latents.
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class RunRecord:
     """
 
     __pydantic_config__ = STRICT
+    UPGRADES: ClassVar = {1: with_named_latents}
     schema_version: int = SCHEMA_VERSION
     vae: VaeSpec
     data: str

@@ -117,7 +117,7 @@ def _converted(role: Role, values: Any) -> list[Any]:
     """Returns the outputs, converted, in the component's order."""
     tf = import_tensorflow()
     if role in JOINED:
-        first, second = tf.split(values, 2, axis=1)
+        first, second = tf.split(values, 2, axis=-1)
         return [first, second] if role is Role.MEAN_LOG_VAR else [second, first]
     if role is Role.STD:
         return [2.0 * tf.math.log(values)]

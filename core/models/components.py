@@ -27,6 +27,8 @@ from pocketvae.spec import Component, VaeSpec
 class Posterior:
     """q(z|x) of N images: a diagonal Gaussian each.
 
+    A latent with a shape of its own, such as `[h, w, c]`, is given row by row; `VaeSpec.latent_shape` is its shape.
+
     Attributes:
         z_mean: `[N, D] float32`.
         z_log_var: `[N, D] float32`.
@@ -80,7 +82,7 @@ class Model:
         count = len(next(iter(inputs.values())))
         labels = self._labels(label, count)
         feed = inputs if labels is None else {**inputs, "label": labels}
-        outputs = runner.run_samples(feed, self.vae.image_range)
+        outputs = runner.run_samples(feed, self.vae.data_range)
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 raise DataError(f"{self.name} returned values that are not finite in {name!r}: verify the bundle")
@@ -118,15 +120,16 @@ class Encoder(Model):
         scaled = self._scaled(np.asarray(images))
         x = scaled.reshape(len(scaled), *self.vae.tensor_shape(Component.ENCODER))
         outputs = self._run({"x": x}, label)
-        return Posterior(z_mean=outputs["z_mean"], z_log_var=outputs["z_log_var"])
+        z_mean, z_log_var = (outputs[name].reshape(len(x), -1) for name in ("z_mean", "z_log_var"))
+        return Posterior(z_mean=z_mean, z_log_var=z_log_var)
 
     def _scaled(self, images: Array) -> FloatArray:
         expected = self.vae.image_shape
         if images.ndim != 4 or images.shape[1:] != expected or len(images) == 0:
             raise DataError(f"images must be [N, {', '.join(map(str, expected))}], got {list(images.shape)}")
-        low, high = self.vae.image_range
+        low, high = self.vae.data_range
         if images.dtype == np.uint8:
-            return from_pixels(images, self.vae.image_range)
+            return from_pixels(images, self.vae.data_range)
         if images.dtype.kind != "f":
             raise DataError(f"images must be uint8 or float, got {images.dtype}")
         real = images.astype(np.float32, copy=False)
@@ -143,24 +146,24 @@ class Decoder(Model):
         """Returns `[N, H, W, C] float32` images in the VAE's `image_range`.
 
         Args:
-            z: `[N, D]`, or `[D]` for one image.
+            z: `[N, D]`, or `[D]` for one image; also in the shape of the latent, `[N, *latent_shape]`.
             label: One class for all images or one per image, only for a class-conditional VAE.
 
         Raises:
             DataError: the latents have another shape, or are not finite.
             SpecError: a label is missing, superfluous or out of range.
         """
-        latents = np.atleast_2d(np.asarray(z, np.float32))
-        if latents.ndim != 2 or latents.shape[1] != self.vae.latent_dim or len(latents) == 0:
-            raise DataError(f"z must be [N, {self.vae.latent_dim}], got {list(np.shape(z))}")
+        shape, latents = self.vae.latent_shape, np.atleast_2d(np.asarray(z, np.float32))
+        if latents.shape[1:] not in ((self.vae.latent_dim,), shape) or len(latents) == 0:
+            raise DataError(f"z must be [N, {self.vae.latent_dim}]{_or(shape)}, got {list(np.shape(z))}")
         if not np.isfinite(latents).all():
             raise DataError(f"z must be finite, got {np.count_nonzero(~np.isfinite(latents))} values that are not")
-        image = self._run({"z": latents}, label)["image"]
-        return image.reshape(len(image), *self.vae.image_shape)
+        image = self._run({"z": latents.reshape(-1, *shape)}, label)[self.vae.output]
+        return image.reshape(len(image), *self.vae.data_shape)
 
     def decode_pixels(self, z: npt.ArrayLike, label: npt.ArrayLike | None = None) -> npt.NDArray[np.uint8]:
         """Returns `[N, H, W, C] uint8` pixels of 0 to 255; see `decode`."""
-        return to_pixels(self.decode(z, label), self.vae.image_range)
+        return to_pixels(self.decode(z, label), self.vae.data_range)
 
 
 class Generator(Model):
@@ -177,14 +180,14 @@ class Generator(Model):
         Raises:
             SpecError: a seed or index is not a 32-bit integer, or the label does not fit.
         """
-        image = self._run(_pairs(seed, index), label)["image"]
-        return image.reshape(len(image), *self.vae.image_shape)
+        image = self._run(_pairs(seed, index), label)[self.vae.output]
+        return image.reshape(len(image), *self.vae.data_shape)
 
     def generate_pixels(
         self, seed: npt.ArrayLike, index: npt.ArrayLike, label: npt.ArrayLike | None = None
     ) -> npt.NDArray[np.uint8]:
         """Returns `[N, H, W, C] uint8` pixels of 0 to 255; see `generate`."""
-        return to_pixels(self.generate(seed, index, label), self.vae.image_range)
+        return to_pixels(self.generate(seed, index, label), self.vae.data_range)
 
 
 class Sampler(Model):
@@ -196,7 +199,7 @@ class Sampler(Model):
         Raises:
             SpecError: a seed or index is not a 32-bit integer.
         """
-        return self._run(_pairs(seed, index))["z"]
+        return _flat(self._run(_pairs(seed, index))["z"])
 
 
 class Prior(Model):
@@ -214,7 +217,15 @@ class Prior(Model):
         noise = np.asarray(eps, np.float32)
         if noise.ndim != 2 or noise.shape[1] != self.vae.eps_dim or len(noise) == 0:
             raise DataError(f"eps must be [N, {self.vae.eps_dim}], got {list(noise.shape)}")
-        return self._run({"eps": noise})["z"]
+        return _flat(self._run({"eps": noise})["z"])
+
+
+def _flat(latents: FloatArray) -> FloatArray:
+    return latents.reshape(len(latents), -1)
+
+
+def _or(shape: tuple[int, ...]) -> str:
+    return f" or [N, {', '.join(map(str, shape))}]" if len(shape) > 1 else ""
 
 
 def _pairs(seed: npt.ArrayLike, index: npt.ArrayLike) -> dict[str, npt.NDArray[np.int32]]:

@@ -44,8 +44,8 @@ def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapp
         inputs: By name, as `vae.inputs(component)` lists them, with any batch; `eps` instead of `seed` and `index`.
 
     Returns:
-        `z_mean`, `z_log_var [N, D]`, `image [N, H, W, C]` in `vae.image_range`, flat if the original's is, or
-        `z [N, D]`.
+        `z_mean`, `z_log_var` and `z` in the latent's shape, or the decoder's output `[N, *data_shape]` in
+        `vae.data_range`, flat if the original's is.
     """
     values = list(inputs.values())
     outputs = model(values if len(values) > 1 else values[0], training=False)
@@ -62,10 +62,10 @@ def check_interface(component: Component, model: Any, vae: VaeSpec) -> None:
         ExportError: the shape of an input or output differs from the VAE's.
     """
     expected_inputs = [(None, *spec.shape[1:]) for spec in vae.inputs(component)]
-    latent = (None, vae.latent_dim)
+    latent = (None, *vae.latent_shape)
     expected_outputs = {
         Component.ENCODER: [latent, latent],
-        Component.DECODER: [(None, *vae.image_shape)] * vae.likelihood.decoder_outputs,
+        Component.DECODER: [(None, *vae.data_shape)] * vae.likelihood.decoder_outputs,
         Component.PRIOR: [latent],
     }[component]
     inputs, outputs = _shapes(model.input_shape), _shapes(model.output_shape)

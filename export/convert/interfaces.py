@@ -47,7 +47,7 @@ def show(
     notes = []
     if spec.image_dtype is ImageDtype.UINT8:
         with_pixels = pixels_tflite.with_pixels if is_tflite else pixels_onnx.with_pixels
-        content = with_pixels(content, spec.component, vae.image_range)
+        content = with_pixels(content, spec.component, vae.data_range)
         notes.append("images are pixels, 0 to 255")
     if batches == (1,):
         return Shown(content=content, batches=batches, notes=tuple(notes))
@@ -69,7 +69,7 @@ def check_images(artifacts: tuple[ArtifactSpec, ...], vae: VaeSpec) -> None:
     """
     for artifact in artifacts:
         if artifact.image_dtype is ImageDtype.UINT8 and not vae.range_is_strict:
-            low, high = vae.image_range
+            low, high = vae.data_range
             raise SpecError(
                 f"{artifact.filename} needs images of a known range, but the decoder's may exceed {low:g} to "
                 f"{high:g}: state the kind with --decoder-output (probabilities, logits or tanh), or leave out "

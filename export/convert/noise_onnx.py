@@ -10,6 +10,7 @@ that a sign would move in are cut off: exact everywhere.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -113,17 +114,17 @@ class NodeArithmetic:
         return self._name(word, "int32")
 
 
-def build_noise(dim: int, output: str) -> bytes:
-    """Builds `seed [1] int32, index [1] int32 -> OUTPUT [1, dim] float32`: `normal_noise` of one pair.
+def build_noise(shape: tuple[int, ...], output: str) -> bytes:
+    """Builds `seed [1] int32, index [1] int32 -> OUTPUT [1, *shape] float32`: `normal_noise` of one pair.
 
     Args:
-        dim: Noise values.
+        shape: Of the noise values, without the batch.
         output: Name of the output.
     """
     import onnx
     from onnx import helper
 
-    graph = NodeArithmetic()
+    graph, dim = NodeArithmetic(), math.prod(shape)
     blocks = _Word({"int32": graph.constant(np.arange(block_count(dim), dtype=np.int32)[np.newaxis])})
     # One row per pair: so the graph can take several, see `batches_onnx`.
     column = graph.constant(np.array([-1, 1], np.int64))
@@ -132,21 +133,26 @@ def build_noise(dim: int, output: str) -> bytes:
     words = graph.node("Concat", graph.name_int32(first), graph.name_int32(second), axis=1)
     if dim % 2:
         words = graph.node("Slice", words, *(graph.constant(np.array([bound], np.int64)) for bound in (0, dim, 1)))
-    _look_up(graph, words, output)
+    noise = _look_up(graph, words, output if len(shape) == 1 else "")
+    if len(shape) > 1:
+        graph.node("Reshape", noise, graph.constant(np.array([-1, *shape], np.int64)), output=output)
 
     def value(name: str, dtype: str, shape: list[int]) -> Any:
         return helper.make_tensor_value_info(name, _onnx_type(dtype), shape)
 
     inputs = [value(spec.name, spec.dtype, list(spec.shape)) for spec in SEED_INPUTS]
-    outputs = [value(output, "float32", [1, dim])]
+    outputs = [value(output, "float32", [1, *shape])]
     body = helper.make_graph(graph.nodes, "sampler", inputs, outputs, list(graph.constants.values()))
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
     onnx.checker.check_model(model, full_check=True)
     return serialize(model)
 
 
-def _look_up(graph: NodeArithmetic, signed: str, output: str) -> None:
-    """Turns words into noise: the first bit of each is the sign, the next ones are the position in the table."""
+def _look_up(graph: NodeArithmetic, signed: str, output: str) -> str:
+    """Turns words into noise: the first bit of each is the sign, the next ones are the position in the table.
+
+    Returns the name of the noise, `output` if it is not empty.
+    """
     word = _Word({"int32": signed})
     high = graph.shift_right(word, 31 - TABLE_BITS)
     sign = graph.shift_right(word, 31)
@@ -156,7 +162,7 @@ def _look_up(graph: NodeArithmetic, signed: str, output: str) -> None:
     values = graph.node("Gather", graph.constant(normal_table()), graph.name_int32(positions))
     two, one = (graph.constant(np.array([number], np.int32)) for number in (2, 1))
     factor = graph.node("Sub", one, graph.node("Mul", graph.name_int32(sign), two))
-    graph.node("Mul", values, graph.node("Cast", factor, to=_onnx_type("float32")), output=output)
+    return graph.node("Mul", values, graph.node("Cast", factor, to=_onnx_type("float32")), output=output)
 
 
 def _onnx_type(dtype: str) -> int:

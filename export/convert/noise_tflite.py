@@ -6,6 +6,7 @@ rotation is composed of other operators. 32-bit additions and multiplications wr
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -41,32 +42,35 @@ class TensorArithmetic:
         return (word - sign) * _signed(1 << bits) + self._tf.bitwise.right_shift(word, 32 - bits)
 
 
-def build_noise(dim: int, output: str) -> Graph:
-    """Builds the graph `seed [1] int32, index [1] int32 -> OUTPUT [1, dim] float32`.
+def build_noise(shape: tuple[int, ...], output: str) -> Graph:
+    """Builds the graph `seed [1] int32, index [1] int32 -> OUTPUT [1, *shape] float32`.
 
     Args:
-        dim: Noise values.
+        shape: Of the noise values, without the batch.
         output: Name of the output.
     """
     tf = import_tensorflow()
     signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in SEED_INPUTS]
     function = tf.function(
-        lambda seed, index: {output: _noise(seed, index, dim)}, input_signature=signature, autograph=False
+        lambda seed, index: {output: _noise(seed, index, shape)},
+        input_signature=signature,
+        autograph=False,
     )
     # The converter writes a signature only where there is an object that it can ask for variables.
     return Graph(function=function, model=tf.Module(), inputs=SEED_INPUTS, fused_shuffles=0)
 
 
-def _noise(seed: Any, index: Any, dim: int) -> Any:
-    """The same as `pocketvae.numerics.noise.normal_noise`, for one pair: `[1, dim]`."""
-    tf = import_tensorflow()
+def _noise(seed: Any, index: Any, shape: tuple[int, ...]) -> Any:
+    """The same as `pocketvae.numerics.noise.normal_noise`, for one pair: `[1, *shape]`."""
+    tf, dim = import_tensorflow(), math.prod(shape)
     # One row per pair: so the graph can be widened to several, see `batches_tflite`.
     seed, index = tf.reshape(seed, (1, 1)), tf.reshape(index, (1, 1))
     blocks = tf.range(block_count(dim), dtype=tf.int32)[tf.newaxis]
     words = tf.concat(threefry2x32(TensorArithmetic(), (seed, SECOND_KEY), (index, blocks)), axis=1)[:, :dim]
     signs = tf.bitwise.right_shift(words, 31)
     positions = tf.bitwise.bitwise_xor(tf.bitwise.right_shift(words, 31 - TABLE_BITS), signs)
-    return tf.gather(tf.constant(normal_table()), positions) * tf.cast(1 + 2 * signs, tf.float32)
+    noise = tf.gather(tf.constant(normal_table()), positions) * tf.cast(1 + 2 * signs, tf.float32)
+    return noise if len(shape) == 1 else tf.reshape(noise, (1, *shape))
 
 
 def _signed(word: Any) -> Any:

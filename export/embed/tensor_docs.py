@@ -24,8 +24,8 @@ def tensor_doc(tensor: TensorSpec, component: Component, vae: VaeSpec) -> Tensor
 
 def _known(component: Component, vae: VaeSpec) -> dict[str, tuple[str, str, tuple[float, float] | None]]:
     image = _image(component, vae)
-    limits = vae.image_range if vae.range_is_strict else None
-    pixel = f"pixel, {vae.image_range[0]:g} black to {vae.image_range[1]:g} white"
+    limits = vae.data_range if vae.range_is_strict else None
+    pixel = f"pixel, {vae.data_range[0]:g} black to {vae.data_range[1]:g} white"
     return {
         "x": (f"the image to encode: {image}", pixel, limits),
         "image": (f"the decoded image: {image}", pixel, limits),

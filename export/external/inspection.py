@@ -19,14 +19,21 @@ import numpy.typing as npt
 from pocketvae.errors import ExportError
 from pocketvae.export.external.graph import TracedGraph, trace
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
-from pocketvae.export.external.roles import OutputMeaning, encoder_roles, image_shape_of, label_position, output_meaning
+from pocketvae.export.external.roles import (
+    OutputMeaning,
+    doubled,
+    encoder_roles,
+    image_shape_of,
+    label_position,
+    output_meaning,
+)
 from pocketvae.export.original import samples
 from pocketvae.keras.external import adapt
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.loading import OpenModel, Tensor, open_model
 from pocketvae.keras.model_form import JOINED, Flavour, ModelForm, Port, Role
 from pocketvae.processes.rpc import handler, serve
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import Component, Latent, VaeSpec
 from pocketvae.system.files import sha256_path
 
 FloatArray = npt.NDArray[np.float32]
@@ -96,13 +103,14 @@ class _Decoder:
 
 def _inspect_decoder(models: ExternalModels, rng: np.random.Generator) -> _Decoder:
     opened = open_model(models.decoder, models.code, models.decoder_signature)
-    inputs = _find_inputs(Component.DECODER, opened, (2,), models.label_count)
+    inputs = _find_inputs(Component.DECODER, opened, (2, 3, 4), models.label_count)
     if len(opened.outputs) != 1:
         names = ", ".join(repr(output.name) for output in opened.outputs)
         raise ExportError(f"a decoder must have one output, the image, but {models.decoder} has {names}")
     label_count = _label_count(models, opened, inputs)
-    dim = _fixed(Component.DECODER, opened.inputs[inputs.main])[0]
-    z = np.concatenate([samples.normal_noise(_PRIOR_COUNT, dim, rng), samples.tail_noise(_TAIL_COUNT, dim, rng)])
+    latent = Latent(shape=_fixed(Component.DECODER, opened.inputs[inputs.main]))
+    noise = [samples.normal_noise(_PRIOR_COUNT, latent.size, rng), samples.tail_noise(_TAIL_COUNT, latent.size, rng)]
+    z = np.concatenate(noise).reshape(-1, *latent.shape)
     labels = (np.arange(len(z)) % max(1, label_count)).astype(np.int32)
     (raw,), graph = _observe(Component.DECODER, opened, inputs.feed(z, labels, opened.inputs))
     _refuse_random(Component.DECODER, graph, 0, "output")
@@ -111,11 +119,11 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator) -> _Decod
         raise ExportError(f"the decoder's image must have one fixed size, got {graph.shapes[0]}")
     meaning = output_meaning(models.decoder_output, graph.last_operator(0), float(raw.min()), float(raw.max()))
     vae = VaeSpec(
-        image_shape=shape,
-        latent_dim=dim,
+        data_shape=shape,
+        latents=(latent,),
         likelihood=meaning.likelihood,
         label_count=label_count,
-        image_range=meaning.image_range,
+        data_range=meaning.data_range,
         range_is_strict=meaning.is_strict,
         flat=(Component.DECODER,) if raw.ndim == 2 else (),
     )
@@ -142,14 +150,14 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
     again = opened.call(feed)
     random |= {index for index, value in enumerate(values) if not np.array_equal(value, np.asarray(again[index]))}
     lasts = [graph.last_operator(index) for index in range(len(values))]
-    latent_dim = decoder.vae.latent_dim
-    roles = encoder_roles(opened.outputs, random, models.encoder_outputs, lasts, latent_dim)
+    latent = decoder.vae.latent_shape
+    roles = encoder_roles(opened.outputs, random, models.encoder_outputs, lasts, latent)
     for value, role in zip(values, roles, strict=True):
-        width = 2 * latent_dim if role in JOINED else latent_dim
-        if role is not Role.SAMPLE and value.shape[1:] != (width,):
+        shape = doubled(latent) if role in JOINED else latent
+        if role is not Role.SAMPLE and value.shape[1:] != shape:
             raise ExportError(
-                f"the encoder's {role} must be [N, {width}] to fit the decoder's latent of {latent_dim}, "
-                f"got [N, {', '.join(str(size) for size in value.shape[1:])}]"
+                f"the encoder's {role} must be [N, {_listed(shape)}] to fit the decoder's latent "
+                f"[N, {_listed(latent)}], got [N, {_listed(value.shape[1:])}]"
             )
     form = _form(opened, inputs, Role.X, roles, values)
     _refuse_not_finite(Component.ENCODER, [np.asarray(value) for value in adapt(opened, form)(_standard(inputs, feed))])
@@ -201,7 +209,7 @@ def _find_inputs(component: Component, opened: OpenModel, ranks: tuple[int, ...]
     integers = [index for index, tensor in enumerate(tensors) if tensor.dtype in ("int32", "int64")]
     floats = [index for index, tensor in enumerate(tensors) if tensor.dtype == "float32"]
     found = ", ".join(f"{tensor.name} {_sizes(tensor)} {tensor.dtype}" for tensor in tensors)
-    main = "latent [N, D]" if component is Component.DECODER else "image [N, H, W, C] or [N, P]"
+    main = "latent [N, D] or [N, h, w, c]" if component is Component.DECODER else "image [N, H, W, C] or [N, P]"
     if len(floats) == len(tensors) == 2:
         one_hot = label_position(tensors, label_count)
         integers, floats = [one_hot], [1 - one_hot]
@@ -221,6 +229,10 @@ def _find_inputs(component: Component, opened: OpenModel, ranks: tuple[int, ...]
     if tensors[label].shape[1:] not in ((), (1,)):
         raise ExportError(f"a {component}'s label must be an integer [N] or [N, 1], got {found}")
     return _Inputs(main=floats[0], label=label)
+
+
+def _listed(shape: tuple[int, ...]) -> str:
+    return ", ".join(str(size) for size in shape)
 
 
 def _sizes(tensor: Tensor) -> str:

@@ -33,14 +33,14 @@ class OutputMeaning:
 
     Attributes:
         likelihood: BERNOULLI for logits, else UNKNOWN: no head is appended.
-        image_range: Values of black and white.
+        data_range: Values of black and white.
         is_strict: Whether a value outside this range fails.
         reason: The reason as text.
         doubt: What may be wrong with this, as text; empty if there is no doubt.
     """
 
     likelihood: Likelihood
-    image_range: tuple[float, float]
+    data_range: tuple[float, float]
     is_strict: bool
     reason: str
     doubt: str = ""
@@ -77,7 +77,7 @@ def output_meaning(named: DecoderOutput | None, last_operator: str, low: float, 
         if last_operator in _SQUASHING:
             raise ExportError(f"the decoder's output cannot be logits if its last operator is {last_operator}")
         reason = f"logits ({why}); a sigmoid was appended"
-        return OutputMeaning(likelihood=Likelihood.BERNOULLI, image_range=_UNIT, is_strict=True, reason=reason)
+        return OutputMeaning(likelihood=Likelihood.BERNOULLI, data_range=_UNIT, is_strict=True, reason=reason)
     if found in (DecoderOutput.PROBABILITIES, DecoderOutput.TANH):
         limits = _UNIT if found is DecoderOutput.PROBABILITIES else _TANH
         if not _inside(limits, low, high):
@@ -85,7 +85,7 @@ def output_meaning(named: DecoderOutput | None, last_operator: str, low: float, 
                 f"--decoder-output {found} needs values in [{limits[0]:g}, {limits[1]:g}], got {low:.4g} to {high:.4g}"
             )
         reason = f"image in [{limits[0]:g}, {limits[1]:g}] ({why})"
-        return OutputMeaning(likelihood=Likelihood.UNKNOWN, image_range=limits, is_strict=True, reason=reason)
+        return OutputMeaning(likelihood=Likelihood.UNKNOWN, data_range=limits, is_strict=True, reason=reason)
     return _as_returned(named, why, low, high)
 
 
@@ -96,7 +96,7 @@ def _as_returned(named: DecoderOutput | None, why: str, low: float, high: float)
         doubt = f"the decoder's output ({low:.4g} to {high:.4g}) was assumed to be the image itself; {_NAME_IT}"
     return OutputMeaning(
         likelihood=Likelihood.UNKNOWN,
-        image_range=limits,
+        data_range=limits,
         is_strict=False,
         reason=f"the image as returned, {limits[0]:g} to {limits[1]:g} in samples ({why})",
         doubt=doubt,
@@ -150,7 +150,7 @@ def encoder_roles(
     random: Set[int],
     named: Sequence[Role] | None,
     last_operators: Sequence[str],
-    latent_dim: int,
+    latent: tuple[int, ...],
 ) -> tuple[Role, ...]:
     """Returns what each output of an encoder is.
 
@@ -159,7 +159,8 @@ def encoder_roles(
         random: Positions of samples, which differ from run to run.
         named: Stated by the user, one per output; None to detect them.
         last_operators: TensorFlow's name of the last operator of each.
-        latent_dim: D; a single output of width 2D is taken to be the mean followed by the log-variance.
+        latent: Shape of the latent; a single output that is twice as wide in the last dimension is taken to be the
+            mean followed by the log-variance.
 
     Raises:
         ExportError: there is not exactly one mean and one spread, or the names are ambiguous; the message says what
@@ -167,7 +168,7 @@ def encoder_roles(
     """
     if named is not None:
         roles = tuple(named)
-    elif (joined := _joined_output(outputs, random, latent_dim)) is not None:
+    elif (joined := _joined_output(outputs, random, latent)) is not None:
         roles = tuple(Role.MEAN_LOG_VAR if index == joined else Role.SAMPLE for index in range(len(outputs)))
     else:
         roles = tuple(Role.SAMPLE if index in random else _role_of(output.name) for index, output in enumerate(outputs))
@@ -184,11 +185,16 @@ def encoder_roles(
     return roles
 
 
-def _joined_output(outputs: Sequence[Tensor], random: Set[int], latent_dim: int) -> int | None:
+def _joined_output(outputs: Sequence[Tensor], random: Set[int], latent: tuple[int, ...]) -> int | None:
     """Returns the only output that is not a sample, if it is twice as wide as the latent."""
     steady = [index for index in range(len(outputs)) if index not in random]
-    wide = len(steady) == 1 and outputs[steady[0]].shape[1:] == (2 * latent_dim,)
+    wide = len(steady) == 1 and outputs[steady[0]].shape[1:] == doubled(latent)
     return steady[0] if wide else None
+
+
+def doubled(latent: tuple[int, ...]) -> tuple[int, ...]:
+    """Returns the shape of mean and log-variance in one tensor: twice as wide in the last dimension."""
+    return (*latent[:-1], 2 * latent[-1])
 
 
 def label_position(inputs: Sequence[Tensor], label_count: int | None) -> int:

@@ -42,7 +42,7 @@ def embed_guide(manifest: Manifest, over_budget: Collection[str] = ()) -> str:
 def image_values(vae: VaeSpec) -> dict[str, object]:
     """Returns what code that turns an image into pixels has to know."""
     height, width, channels = vae.image_shape
-    low, high = vae.image_range
+    low, high = vae.data_range
     return {
         "shape": list(vae.image_shape),
         "height": height,

@@ -16,7 +16,7 @@ from pocketvae.bundle.manifest import Stratum
 from pocketvae.export.original.samples import Samples, with_labels
 from pocketvae.keras.io import import_keras
 from pocketvae.numerics.noise import normal_noise
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import Component, PriorKind, VaeSpec
 
 _EXTREMES = (-(2**31), -1, 0, 1, 2**31 - 1)
 _SEQUENCE_COUNT, _RANDOM_COUNT = 128, 128
@@ -69,9 +69,13 @@ def golden_inputs(component: Component, vae: VaeSpec, rng: np.random.Generator) 
 
 
 def with_noise(inputs: Mapping[str, npt.NDArray[Any]], vae: VaeSpec) -> dict[str, npt.NDArray[Any]]:
-    """Returns the inputs with `eps [N, E] float32`, the reference noise, in place of `seed` and `index`."""
+    """Returns the inputs with `eps`, the reference noise, in place of `seed` and `index`.
+
+    It is `[N, E] float32`, or where it is the latent itself in the latent's shape.
+    """
     others = {name: values for name, values in inputs.items() if name not in ("seed", "index")}
-    return {"eps": normal_noise(inputs["seed"], inputs["index"], vae.eps_dim), **others}
+    eps = normal_noise(inputs["seed"], inputs["index"], vae.eps_dim)
+    return {"eps": eps.reshape(-1, *_noise_shape(vae)), **others}
 
 
 def chain(component: Component, vae: VaeSpec, models: Mapping[Component, Any]) -> Any:
@@ -85,13 +89,17 @@ def chain(component: Component, vae: VaeSpec, models: Mapping[Component, Any]) -
     keras = import_keras()
     prior = models.get(Component.PRIOR)
     if component is Component.SAMPLER:
-        eps = keras.layers.Input((vae.eps_dim,), name="eps")
+        eps = keras.layers.Input(_noise_shape(vae), name="eps")
         return prior or keras.Model(eps, keras.layers.Activation("linear", name="z")(eps))
     decoder = models[Component.DECODER]
     if prior is None:
         return decoder
     eps, *label = (keras.layers.Input(shape, dtype=dtype, name=name) for name, shape, dtype in _noise_inputs(vae))
     return keras.Model([eps, *label], decoder([prior(eps), *label] if label else prior(eps)))
+
+
+def _noise_shape(vae: VaeSpec) -> tuple[int, ...]:
+    return vae.latent_shape if vae.prior is PriorKind.STANDARD else (vae.eps_dim,)
 
 
 def _noise_inputs(vae: VaeSpec) -> list[tuple[str, tuple[int, ...], str]]:

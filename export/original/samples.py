@@ -81,7 +81,7 @@ def with_labels(samples: Samples, labels: npt.NDArray[np.int32]) -> Samples:
 
 
 def posterior_latents(z_mean: FloatArray, z_log_var: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Draws one latent from each posterior, `[N, D]`."""
+    """Draws one latent from each posterior, of the shape of the means."""
     eps = rng.standard_normal(z_mean.shape)
     return reparameterize(z_mean, z_log_var, eps).astype(np.float32)
 
@@ -112,7 +112,7 @@ def encoder_inputs(images: npt.NDArray[np.uint8], vae: VaeSpec, rng: np.random.G
     """
     intensities = to_unit_interval(images).reshape(-1, *vae.tensor_shape(Component.ENCODER))
     if vae.range_is_strict:
-        intensities = np.float32(vae.image_range[0]) + np.float32(vae.range_span) * intensities
+        intensities = np.float32(vae.data_range[0]) + np.float32(vae.range_span) * intensities
     if vae.likelihood is not Likelihood.BERNOULLI:
         return stack("x", {"grey": intensities})
     grey, chosen = intensities[0::2], intensities[1::2]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any, ClassVar
 
 from pocketvae.documents import decode
 from pocketvae.errors import ExportError, SpecError
@@ -12,8 +13,13 @@ from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.rewrites.names import Step
 from pocketvae.spec import STRICT, ArtifactSpec, ImageDtype, VaeSpec
 
-SCHEMA_VERSION = 1
+# 2: `image_shape` is called `data_shape`.
+SCHEMA_VERSION = 2
 _SEARCHED = ("int8", "int8_io")
+
+
+def _renamed_shape(data: dict[str, Any]) -> dict[str, Any]:
+    return {"data_shape" if key == "image_shape" else key: value for key, value in data.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,7 +28,7 @@ class Recipe:
 
     Attributes:
         artifact: File name that the recipe is for.
-        image_shape: Image shape of the model.
+        data_shape: Shape of one item of the model's data.
         latent_dim: Latent dimensions of the model.
         layers: Number of weights by layer; a model with other layers is refused.
         float_layers: Layers to keep in float.
@@ -31,9 +37,10 @@ class Recipe:
     """
 
     __pydantic_config__ = STRICT
+    UPGRADES: ClassVar = {1: _renamed_shape}
     schema_version: int = SCHEMA_VERSION
     artifact: str
-    image_shape: tuple[int, int, int]
+    data_shape: tuple[int, ...]
     latent_dim: int
     layers: dict[str, int]
     float_layers: tuple[str, ...] = ()
@@ -61,10 +68,10 @@ class Recipe:
         Raises:
             SpecError: its image or latent has another size.
         """
-        if (self.image_shape, self.latent_dim) != (vae.image_shape, vae.latent_dim):
+        if (self.data_shape, self.latent_dim) != (vae.data_shape, vae.latent_dim):
             raise SpecError(
-                f"the recipe for {self.artifact} is for a model with {list(self.image_shape)} images and "
-                f"{self.latent_dim} latent dimensions, but this one has {list(vae.image_shape)} and {vae.latent_dim}"
+                f"the recipe for {self.artifact} is for a model of data {list(self.data_shape)} with "
+                f"{self.latent_dim} latent dimensions, but this one has {list(vae.data_shape)} and {vae.latent_dim}"
             )
 
     def check_layers(self, layers: Mapping[str, int]) -> None:

@@ -73,7 +73,7 @@ def search_artifact(
     )
     made = Recipe(
         artifact=spec.filename,
-        image_shape=source.vae.image_shape,
+        data_shape=source.vae.data_shape,
         latent_dim=source.vae.latent_dim,
         layers=dict(quantizer.layers),
         float_layers=tuple(name for name in quantizer.layers if name in best.plan.float_layers),

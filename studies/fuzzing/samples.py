@@ -26,7 +26,7 @@ from pocketvae.bundle.run import RunRecord
 from pocketvae.formats.onnx.metadata import encode_bytes
 from pocketvae.processes.arrays import pack
 from pocketvae.processes.envelope import Request, Response, encode
-from pocketvae.spec import Format, VaeSpec
+from pocketvae.spec import Format, VaeSpec, vector_latent
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
@@ -210,7 +210,7 @@ def calibrations() -> list[bytes]:
 
 def runs() -> list[bytes]:
     """A run's record."""
-    vae = VaeSpec(image_shape=(8, 8, 1), latent_dim=2)
+    vae = VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(2))
     record = RunRecord(vae=vae, data="mnist", preset="p", seed=1, config={"channels": [1, 2]}, metrics={"a": 2.0})
     return [documents.encode(record).encode()]
 

@@ -9,10 +9,10 @@ from PIL import Image
 from pocketvae.apps import load_images, load_training_images
 from pocketvae.data.dataset import load_splits
 from pocketvae.errors import DataError
-from pocketvae.spec import VaeSpec
+from pocketvae.spec import VaeSpec, vector_latent
 
-GREY = VaeSpec(image_shape=(6, 6, 1), latent_dim=3)
-COLOUR = VaeSpec(image_shape=(6, 6, 3), latent_dim=3)
+GREY = VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3))
+COLOUR = VaeSpec(data_shape=(6, 6, 3), latents=vector_latent(3))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_parts_of_a_data_set_are_no_classes(folder):
 
 
 def test_the_subfolders_must_be_the_classes_of_the_model(folder):
-    classes = {count: VaeSpec(image_shape=(6, 6, 1), latent_dim=3, label_count=count) for count in (2, 10)}
+    classes = {count: VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3), label_count=count) for count in (2, 10)}
     source = load_images(str(folder), GREY)
     assert source.labels_for(classes[2], None).tolist() == [0, 0, 1, 1]
     assert source.labels_for(GREY, None) is None
@@ -102,7 +102,7 @@ def test_arrays_are_read_and_numbered(tmp_path):
 
 
 def test_mnist_is_its_test_images():
-    source = load_images("mnist", VaeSpec(image_shape=(28, 28, 1), latent_dim=2))
+    source = load_images("mnist", VaeSpec(data_shape=(28, 28, 1), latents=vector_latent(2)))
     assert source.images.shape == (10000, 28, 28, 1)
     assert source.labels[:4].tolist() == [7, 2, 1, 0]
 
@@ -111,7 +111,7 @@ def test_another_size_or_mode_is_refused_and_converted_on_request(folder):
     with pytest.raises(DataError, match="0.png is 6x6 grey, but the model takes 6x6 colour: pass --resize"):
         load_images(str(folder), COLOUR)
     assert load_images(str(folder), COLOUR, resize=True).images.shape == (4, 6, 6, 3)
-    large = VaeSpec(image_shape=(9, 12, 1), latent_dim=3)
+    large = VaeSpec(data_shape=(9, 12, 1), latents=vector_latent(3))
     with pytest.raises(DataError, match="6x6 grey, but the model takes 12x9 grey: pass --resize"):
         load_images(str(folder), large)
     assert load_images(str(folder), large, resize=True).images[1].max() == 90

@@ -10,10 +10,10 @@ from pocketvae.bundle.run import RunRecord
 from pocketvae.documents import decode, decode_line, encode, encode_line, from_data, to_data
 from pocketvae.errors import ManifestError, NotFiniteError
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import VaeSpec
+from pocketvae.spec import VaeSpec, vector_latent
 
 RECORD = RunRecord(
-    vae=VaeSpec(image_shape=(8, 8, 1), latent_dim=2),
+    vae=VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(2)),
     data="mnist",
     preset="p",
     seed=1,
@@ -46,11 +46,11 @@ def test_the_text_is_deterministic_and_sorted():
         (changed(surprise_is_long={}).replace("long", "long" * 10_000), "^.{,300}$"),
         ("[]", "must be a JSON object with a schema_version"),
         (changed(schema_version=99), "has schema_version 99, .* upgrade pocketvae"),
-        (changed(schema_version="1"), "schema_version of 1 to 1, got '1'"),
+        (changed(schema_version="1"), "schema_version of 1 to 2, got '1'"),
         (changed(seed="one"), "damaged at seed: .*valid integer"),
         (changed(surprise=1), "damaged at surprise: Unexpected"),
-        (changed(vae={"image_shape": [8, 8], "latent_dim": 2}), "damaged at vae.image_shape"),
-        (changed(vae={"image_shape": [8, 8, 1], "latent_dim": 0}), "latent_dim must be at least 1"),
+        (changed(vae={"data_shape": [8, 8], "latents": [{"shape": [2]}]}), "data_shape must be height, width, channels"),
+        (changed(vae={"data_shape": [8, 8, 1], "latents": [{"shape": [0]}]}), "latent must be positive"),
     ],
 )
 def test_a_damaged_document_is_refused_with_its_place(text, message):

@@ -14,6 +14,7 @@ from pocketvae.spec import (
     parse_choice,
     signature_key,
     unsupported_reason,
+    vector_latent,
 )
 
 SUPPORTED = [
@@ -137,8 +138,8 @@ def test_a_vae_without_extent_is_refused(changes, message):
 
 def test_a_vae_says_what_its_parts_take_and_return():
     vae = VaeSpec(
-        image_shape=(8, 6, 3),
-        latent_dim=2,
+        data_shape=(8, 6, 3),
+        latents=vector_latent(2),
         likelihood=Likelihood.DISCRETIZED_LOGISTIC,
         prior=PriorKind.VAMP,
         label_count=4,
@@ -157,7 +158,7 @@ def test_a_vae_says_what_its_parts_take_and_return():
 
 
 def test_a_standard_prior_is_no_component():
-    vae = VaeSpec(image_shape=(8, 8, 1), latent_dim=2)
+    vae = VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(2))
     assert vae.components == (Component.ENCODER, Component.DECODER)
     assert vae.exports == (*vae.components, Component.SAMPLER, Component.GENERATOR)
     assert [part for part in vae.exports if part.is_composed] == [Component.SAMPLER, Component.GENERATOR]

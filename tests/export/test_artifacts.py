@@ -10,9 +10,9 @@ from pocketvae.export import artifacts
 from pocketvae.export.budgets import LimitRules
 from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.export.quantize.source import Source
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec, vector_latent
 
-VAE = VaeSpec(image_shape=(2, 2, 1), latent_dim=3)
+VAE = VaeSpec(data_shape=(2, 2, 1), latents=vector_latent(3))
 DECODER = ArtifactSpec(component=Component.DECODER, precision=Precision.INT8, format=Format.ONNX)
 OWN, NEW = (artifacts.Made(content=content, notes=("note",)) for content in (b"own", b"new"))
 
@@ -73,7 +73,7 @@ def test_an_artifact_is_measured_against_the_limits_that_verify_holds_it_to(bund
     source = Source(
         component=Component.DECODER,
         model=None,
-        vae=VaeSpec(image_shape=image.shape[1:], latent_dim=bundles.LATENT),
+        vae=VaeSpec(data_shape=image.shape[1:], latents=vector_latent(bundles.LATENT)),
         calibration={},
         golden_inputs={"z": z},
         golden_outputs={"image": image + np.float32(3e-5)},

@@ -211,7 +211,7 @@ def test_a_tanh_image_has_its_own_range(models, tmp_path, in_process):
     export(tmp_path / "b", decoder=models / "keras3" / "k5.keras", rewrites=NONE)
     bundle = verified(tmp_path / "b")
     vae = bundle.manifest.vae
-    assert (vae.image_range, vae.range_is_strict, vae.likelihood) == ((-1.0, 1.0), True, Likelihood.UNKNOWN)
+    assert (vae.data_range, vae.range_is_strict, vae.likelihood) == ((-1.0, 1.0), True, Likelihood.UNKNOWN)
     assert bundle.goldens(Component.DECODER).outputs["image"].min() < -0.1
     # The quantizer ignores requests to keep a transposed convolution in float; pocketvae has a way that it heeds.
     assert any("conv2d_transpose" in note for note in bundle.manifest.artifact("decoder.int8.tflite").notes)
@@ -226,7 +226,7 @@ def test_upsampling_and_an_image_of_any_range(models, tmp_path, in_process):
     assert "was assumed to be the image itself; name it with --decoder-output" in result.doubts[0]
     vae = verified(tmp_path / "b").manifest.vae
     assert not vae.range_is_strict
-    assert vae.image_range[0] < -1
+    assert vae.data_range[0] < -1
 
 
 def test_logits_get_a_sigmoid(models, tmp_path, in_process):

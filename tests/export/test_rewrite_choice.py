@@ -9,7 +9,7 @@ from pocketvae.export import rewrite_choice as choice
 from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.export.rewrites import paired_timing, upsampling
 from pocketvae.export.rewrites.names import AUTO, NONE, Form, Rewrite, RewriteChoice
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec, vector_latent
 
 pytestmark = pytest.mark.slow
 SPEC = ArtifactSpec(component=Component.DECODER, precision=Precision.FLOAT32, format=Format.TFLITE)
@@ -38,7 +38,7 @@ def source(model):
         return Source(
             component=Component.DECODER,
             model=model,
-            vae=VaeSpec(image_shape=(8, 8, 1), latent_dim=3),
+            vae=VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(3)),
             calibration={"z": z},
             golden_inputs={"z": z},
             golden_outputs={},

@@ -5,7 +5,7 @@ import pytest
 
 from pocketvae.data.dataset import ImageSet
 from pocketvae.numerics import gaussian
-from pocketvae.spec import Likelihood, PriorKind, VaeSpec
+from pocketvae.spec import Likelihood, PriorKind, VaeSpec, vector_latent
 
 pytestmark = pytest.mark.slow
 SHAPE, PIXELS, DIM, VARIANCE = (3, 4, 1), 12, 3, 0.02
@@ -56,7 +56,7 @@ def linear_model(*, shift=0.0, widen=1.0, prior=None):
     log_var.set_weights([np.zeros((PIXELS, DIM)), np.log(POSTERIOR_VARIANCE * widen)])
     decode.set_weights([WEIGHTS.T, BIAS])
     kind = PriorKind.STANDARD if prior is None else PriorKind.MIXTURE
-    spec = VaeSpec(image_shape=SHAPE, latent_dim=DIM, likelihood=Likelihood.GAUSSIAN, prior=kind)
+    spec = VaeSpec(data_shape=SHAPE, latents=vector_latent(DIM), likelihood=Likelihood.GAUSSIAN, prior=kind)
     return VaeModel(spec=spec, encoder=encoder, decoder=decoder, prior=prior, variance=VARIANCE)
 
 

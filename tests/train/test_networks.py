@@ -3,7 +3,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pocketvae.spec import Likelihood, VaeSpec
+from pocketvae.spec import Likelihood, VaeSpec, vector_latent
 from pocketvae.train import Architecture, TrainConfig
 
 pytestmark = pytest.mark.slow
@@ -14,7 +14,7 @@ DEEP = replace(CONV, channels=(2, 3, 4, 5, 6))
 
 
 def spec(shape, config=CONV, **changes):
-    return VaeSpec(image_shape=shape, latent_dim=config.latent_dim, **changes)
+    return VaeSpec(data_shape=shape, latents=vector_latent(config.latent_dim), **changes)
 
 
 def build(config, vae):

@@ -6,7 +6,7 @@ import pytest
 
 from pocketvae.errors import ExportError
 from pocketvae.numerics import gaussian
-from pocketvae.spec import PriorKind, VaeSpec
+from pocketvae.spec import PriorKind, VaeSpec, vector_latent
 
 pytestmark = pytest.mark.slow
 DIM = 6
@@ -20,7 +20,7 @@ def build(small_config, couplings):
     model = build_prior(config)
     rng = np.random.default_rng(couplings)
     model.set_weights([rng.normal(0, 0.3, weight.shape) for weight in model.get_weights()])
-    return model, VaeSpec(image_shape=(8, 8, 1), latent_dim=DIM, prior=PriorKind.REALNVP)
+    return model, VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(DIM), prior=PriorKind.REALNVP)
 
 
 def standard_normal_log_density(z):
@@ -71,7 +71,7 @@ def test_a_flow_begins_as_the_standard_normal(small_config):
     model = build_prior(small_config(prior="realnvp", latent_dim=DIM, couplings=3, coupling_units=4))
     eps = np.random.default_rng(0).standard_normal((7, DIM)).astype(np.float32)
     np.testing.assert_allclose(model(eps), eps, atol=1e-6)
-    vae = VaeSpec(image_shape=(8, 8, 1), latent_dim=DIM, prior=PriorKind.REALNVP)
+    vae = VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(DIM), prior=PriorKind.REALNVP)
     np.testing.assert_allclose(log_density(model, vae, eps), standard_normal_log_density(eps), rtol=1e-5)
 
 
@@ -112,13 +112,13 @@ def test_densities_keep_the_shape_of_what_they_are_of(small_config):
     model, vae = build(small_config, 2)
     z = np.random.default_rng(0).standard_normal((3, 4, DIM)).astype(np.float32)
     np.testing.assert_allclose(log_density(model, vae, z)[1], log_density(model, vae, z[1]), rtol=1e-5)
-    standard = VaeSpec(image_shape=(8, 8, 1), latent_dim=DIM)
+    standard = VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(DIM))
     np.testing.assert_allclose(log_density(None, standard, z), standard_normal_log_density(z), rtol=1e-5)
 
 
 MEANS = np.random.default_rng(3).normal(0, 2, (5, DIM)).astype(np.float32)
 LOG_SCALES = np.random.default_rng(4).normal(-1, 0.5, (5, DIM)).astype(np.float32)
-MIXTURE = VaeSpec(image_shape=(8, 8, 1), latent_dim=DIM, prior=PriorKind.MIXTURE)
+MIXTURE = VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(DIM), prior=PriorKind.MIXTURE)
 
 
 def mixture_log_density(z, means=MEANS, log_scales=LOG_SCALES):
@@ -182,7 +182,7 @@ def test_a_saved_prior_holds_standard_layers_and_keeps_its_density(small_config,
     model, vae = build(small_config, 5)
     if kind != "realnvp":
         model = build_mixture(MEANS, LOG_SCALES)
-        vae = VaeSpec(image_shape=(8, 8, 1), latent_dim=DIM, prior=PriorKind(kind))
+        vae = VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(DIM), prior=PriorKind(kind))
     save_model(model, tmp_path / "prior.keras")
     eps = np.random.default_rng(0).standard_normal((9, vae.eps_dim)).astype(np.float32)
     z = np.asarray(model(eps))

@@ -3,12 +3,12 @@
 const list = (z) => `[${Array.from(z, (value) => Number(value.toPrecision(6))).join(", ")}]`;
 
 export const embed = {
-  javascript: ({ file, z, label, conditional }) => `import * as ort from "onnxruntime-web/wasm";
+  javascript: ({ file, z, label, shape, conditional }) => `import * as ort from "onnxruntime-web/wasm";
 
 const decoder = await ort.InferenceSession.create("${file}");
 const z = Float32Array.from(${list(z)});
 const { image } = await decoder.run({
-  z: new ort.Tensor("float32", z, [1, z.length]),${
+  z: new ort.Tensor("float32", z, [1, ${shape.join(", ")}]),${
     conditional ? `\n  label: new ort.Tensor("int32", Int32Array.of(${label}), [1]),` : ""
   }
 });

@@ -74,11 +74,11 @@ async function render() {
   const { z } = state;
   const label = bundle.label_count ? Number(byId("label").value) : 0;
   const decoder = chosen();
-  const result = await models.decode(decoder.file, z, label);
+  const result = await models.decode(decoder.file, z, label, bundle.latent_shape);
   state.times = [...state.times, result.ms].slice(-KEPT_TIMES);
   paint(byId("image"), result.image, bundle.image_range);
   if (reference) {
-    const original = decoder.file === reference.file ? result : await models.decode(reference.file, z, label);
+    const original = decoder.file === reference.file ? result : await models.decode(reference.file, z, label, bundle.latent_shape);
     paint(byId("original"), original.image, bundle.image_range);
     const difference = result.image.map((value, i) => Math.abs(value - original.image[i]));
     const span = bundle.image_range[1] - bundle.image_range[0];
@@ -88,7 +88,7 @@ async function render() {
   }
   byId("latency").textContent =
     `${result.ms.toFixed(2)} ms, median of ${state.times.length}: ${median(state.times).toFixed(2)} ms`;
-  const place = { ...decoder, z, label, conditional: bundle.label_count > 0 };
+  const place = { ...decoder, z, label, shape: bundle.latent_shape, conditional: bundle.label_count > 0 };
   byId("code").textContent = embed[byId("language").value](place);
   document.body.dataset.shown = String(Number(document.body.dataset.shown || 0) + 1);
 }

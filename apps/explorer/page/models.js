@@ -18,9 +18,9 @@ async function open(file) {
 }
 
 // Runs a decoder; returns the image as a Float32Array and the milliseconds that the runtime took.
-export async function decode(file, z, label) {
+export async function decode(file, z, label, shape) {
   const session = await open(file);
-  const feeds = { z: new ort.Tensor("float32", Float32Array.from(z), [1, z.length]) };
+  const feeds = { z: new ort.Tensor("float32", Float32Array.from(z), [1, ...shape]) };
   if (session.inputNames.includes("label")) feeds.label = new ort.Tensor("int32", Int32Array.of(label), [1]);
   const start = performance.now();
   const { image } = await session.run(feeds);

@@ -103,9 +103,14 @@ def open_baseline(
 def _check_same_model(path: Path, then: VaeSpec, now: VaeSpec) -> None:
     """Refuses another interface: no option allows comparing files that do different work."""
     pairs = {field.name: (getattr(then, field.name), getattr(now, field.name)) for field in fields(VaeSpec)}
+    pairs["latents"] = (_described(then), _described(now))
     differing = [f"{name} {old} instead of {new}" for name, (old, new) in pairs.items() if old != new]
     if differing:
         raise SpecError(f"the baseline must be a bundle of the same model, but {path} has {'; '.join(differing)}")
+
+
+def _described(vae: VaeSpec) -> str:
+    return ", ".join(f"{latent.name} {list(latent.shape)}" for latent in vae.latents)
 
 
 def _check_shared(wanted: Sequence[str], known: Collection[str]) -> None:

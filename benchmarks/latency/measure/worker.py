@@ -155,7 +155,7 @@ def _feed(samples: Mapping[str, str], batch: int) -> dict[str, Array]:
 
 def _ready(load: Load, runner: Runner, feed: Mapping[str, Array]) -> dict[str, Array]:
     """Returns samples in the form that the file takes: quantized, or as pixels."""
-    return {name: quantize(values, runner.inputs[name], load.vae.image_range) for name, values in feed.items()}
+    return {name: quantize(values, runner.inputs[name], load.vae.data_range) for name, values in feed.items()}
 
 
 def open_call(load: Load) -> Call:

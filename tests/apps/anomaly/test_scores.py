@@ -23,7 +23,7 @@ from pocketvae.apps import (
 from pocketvae.apps.anomaly.scores import NormalDensity, scores
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, ManifestError, SpecError
-from pocketvae.spec import Likelihood, PriorKind, VaeSpec
+from pocketvae.spec import Likelihood, PriorKind, VaeSpec, vector_latent
 
 
 def source(images):
@@ -68,7 +68,7 @@ def test_scores_are_made_of_the_features(bundle, grey_images):
     np.testing.assert_allclose(binary[ScoreKind.ELBO], features.cross_entropy_nats + features.kl_nats)
     triple = features.log_triple()
     np.testing.assert_allclose(binary[ScoreKind.DENSITY], 2 * triple[:, 0] ** 2 + triple[:, 1] ** 2 + triple[:, 2] ** 2)
-    gaussian = VaeSpec(image_shape=(6, 6, 1), latent_dim=3, likelihood=Likelihood.GAUSSIAN, noise_scale=0.1)
+    gaussian = VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3), likelihood=Likelihood.GAUSSIAN, noise_scale=0.1)
     nats = scores(features, gaussian, 0.1, density)[ScoreKind.RECONSTRUCTION]
     expected = features.sampled_square_error / 0.02 + 36 * 0.5 * np.log(2 * np.pi * 0.01)
     np.testing.assert_allclose(nats, expected)
@@ -78,7 +78,7 @@ def test_scores_are_made_of_the_features(bundle, grey_images):
 
 def test_what_is_taken_as_simpler_is_said():
     def said(**changes):
-        return " ".join(approximations(VaeSpec(image_shape=(6, 6, 1), latent_dim=4, **changes)))
+        return " ".join(approximations(VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(4), **changes)))
 
     assert said(likelihood=Likelihood.BERNOULLI) == ""
     assert said(likelihood=Likelihood.GAUSSIAN, noise_scale=0.1) == ""

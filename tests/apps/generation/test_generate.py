@@ -17,7 +17,7 @@ from pocketvae.apps.generation.generate import generate
 from pocketvae.bundle.manifest import ArtifactRecord, CalibrationRecord, FileRecord, Manifest
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, ManifestError, OutputExistsError, SpecError
-from pocketvae.spec import Component, Format, Precision, TensorSpec, VaeSpec
+from pocketvae.spec import Component, Format, Precision, TensorSpec, VaeSpec, vector_latent
 
 # The package exports a function of the same name.
 generate_module = importlib.import_module("pocketvae.apps.generation.generate")
@@ -226,7 +226,7 @@ def generators(tmp_path, bundles):
         tolerances=(),
     )
     calibration = CalibrationRecord(seed=0, latents=(), image_count=0, sha256="")
-    vae = VaeSpec(image_shape=(6, 6, 1), latent_dim=3)
+    vae = VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3))
     manifest = Manifest(name="g", vae=vae, artifacts=(record,), goldens=(), calibration=calibration, original={})
     (folder / "manifest.json").write_text(encode(manifest))
     return folder

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from pocketvae.benchmarks.drift.likelihood import elbo_reason, log_likelihood, log_weights, nll_reason
-from pocketvae.spec import Likelihood, PriorKind, VaeSpec
+from pocketvae.spec import Likelihood, PriorKind, VaeSpec, vector_latent
 
 
 def vae(**changes):
-    return VaeSpec(**{"image_shape": (2, 2, 1), "latent_dim": 2, **changes})
+    return VaeSpec(**{"data_shape": (2, 2, 1), "latents": vector_latent(2), **changes})
 
 
 def test_bernoulli():
@@ -19,7 +19,7 @@ def test_bernoulli():
 
 
 def test_gaussian():
-    spec = vae(likelihood=Likelihood.GAUSSIAN, noise_scale=0.5, image_range=(-1.0, 1.0))
+    spec = vae(likelihood=Likelihood.GAUSSIAN, noise_scale=0.5, data_range=(-1.0, 1.0))
     x = np.zeros((1, 2, 2, 1), np.float32)
     found = log_likelihood(x, x + np.float32(0.5), spec)
     # On the unit scale the difference is 0.25, half of the noise's scale.

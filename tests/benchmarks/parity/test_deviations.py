@@ -7,9 +7,9 @@ from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.numerics.metrics import measure
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import VaeSpec
+from pocketvae.spec import VaeSpec, vector_latent
 
-VAE = VaeSpec(image_shape=(12, 12, 1), latent_dim=3, image_range=(-1.0, 1.0))
+VAE = VaeSpec(data_shape=(12, 12, 1), latents=vector_latent(3), data_range=(-1.0, 1.0))
 STRATA = (Stratum(name="prior", start=0, count=6), Stratum(name="tails", start=6, count=2))
 METRICS = ("max_abs", "mean_abs", "p99_abs", "rmse", "share_off_by_1", "share_off_by_4", "cosine_loss", "ssim_loss")
 

@@ -5,9 +5,9 @@ from pocketvae.benchmarks import figures_table, verify_bundle
 from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.figures import output_figures
 from pocketvae.bundle.manifest import Stratum
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import Component, VaeSpec, vector_latent
 
-VAE = VaeSpec(image_shape=(6, 6, 1), latent_dim=3)
+VAE = VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3))
 STRATA = (Stratum(name="prior", start=0, count=6), Stratum(name="tails", start=6, count=2))
 
 
@@ -48,7 +48,7 @@ def test_an_output_that_is_not_finite_has_none():
 
 
 def test_flat_images_are_folded():
-    vae = VaeSpec(image_shape=(6, 6, 1), latent_dim=3, flat=(Component.DECODER,))
+    vae = VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3), flat=(Component.DECODER,))
     images = {"image": np.random.default_rng(0).random((8, 36)).astype(np.float32)}
     assert figures(images, images, vae=vae)["image", "", "ssim"] == pytest.approx(1)
 

@@ -171,8 +171,8 @@ def test_a_link_that_leads_outside_the_bundle_is_refused(tmp_path, bundles):
 
 def test_a_manifest_of_a_newer_schema_is_refused(tmp_path, bundles):
     path = bundles.make_bundle(tmp_path / "b") / "manifest.json"
-    path.write_text(path.read_text().replace('"schema_version": 2', '"schema_version": 3'))
-    with pytest.raises(ManifestError, match="schema_version 3, but this pocketvae reads up to 2: upgrade"):
+    path.write_text(path.read_text().replace('"schema_version": 3', '"schema_version": 4'))
+    with pytest.raises(ManifestError, match="schema_version 4, but this pocketvae reads up to 3: upgrade"):
         verify_bundle(tmp_path / "b")
 
 
@@ -201,7 +201,7 @@ def test_an_image_may_have_another_range_or_none(tmp_path, bundles):
     ):
         bundle = bundles.make_bundle(tmp_path / name, decoder=decoder, goldens=images)
         manifest = json.loads((bundle / "manifest.json").read_text())
-        manifest["vae"] |= {"image_range": limits, "range_is_strict": strict}
+        manifest["vae"] |= {"data_range": limits, "range_is_strict": strict}
         (bundle / "manifest.json").write_text(json.dumps(manifest))
         result = verify_bundle(bundle)
         assert result.passed is passed

@@ -27,11 +27,13 @@ def test_a_manifest_of_version_1_has_its_ratios_under_their_old_names(tmp_path, 
     data = json.loads(encode(manifest))
     data["artifacts"][0]["search"] = json.loads(json.dumps(_plain(search)))
     newest = json.dumps(data)
-    oldest = renamed(newest, "error_ratio", "budget_share").replace('"schema_version": 2', '"schema_version": 1')
+    vae = {"image_shape": data["vae"]["data_shape"], "latent_dim": bundles.LATENT, "image_range": [0.0, 1.0]}
+    data |= {"vae": vae, "schema_version": 1}
+    oldest = renamed(json.dumps(data), "error_ratio", "budget_share")
     assert "error_ratio" not in oldest
     read = decode(Manifest, oldest, "m")
     assert read == decode(Manifest, newest, "m")
-    assert read.schema_version == 2
+    assert read.schema_version == 3
     assert read.artifacts[0].search.chosen.error_ratio == 0.25
 
 

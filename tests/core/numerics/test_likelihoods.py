@@ -11,7 +11,7 @@ from pocketvae.numerics.likelihoods import (
     gaussian_log_likelihood,
     has_elbo,
 )
-from pocketvae.spec import Likelihood, VaeSpec
+from pocketvae.spec import Likelihood, VaeSpec, vector_latent
 
 X = np.array([0, 1], np.uint8).reshape(1, 1, 2, 1)
 
@@ -131,7 +131,7 @@ def test_the_order_of_the_images_changes_nothing(likelihood):
 
 def test_every_known_likelihood_has_an_elbo():
     for likelihood in LIKELIHOODS:
-        assert has_elbo(VaeSpec(image_shape=(1, 1, 1), latent_dim=1, likelihood=likelihood, noise_scale=0.3))
+        assert has_elbo(VaeSpec(data_shape=(1, 1, 1), latents=vector_latent(1), likelihood=likelihood, noise_scale=0.3))
 
 
 def test_a_change_counts_in_either_direction():
@@ -143,7 +143,7 @@ def test_a_change_counts_in_either_direction():
 
 
 def test_an_unknown_likelihood_has_no_elbo():
-    vae = VaeSpec(image_shape=(1, 1, 1), latent_dim=1, likelihood=Likelihood.UNKNOWN)
+    vae = VaeSpec(data_shape=(1, 1, 1), latents=vector_latent(1), likelihood=Likelihood.UNKNOWN)
     assert not has_elbo(vae)
     image = np.zeros((1, 1, 1, 1), np.float32)
     with pytest.raises(SpecError, match="needs a known likelihood, got unknown"):

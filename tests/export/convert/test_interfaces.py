@@ -13,7 +13,7 @@ from pocketvae.export import ExportConfig, export_run, plan_artifacts
 from pocketvae.export.convert.interfaces import check_images
 from pocketvae.runtimes.base import Optimizations, quantize
 from pocketvae.runtimes.opening import open_runner
-from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, VaeSpec
+from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, VaeSpec, vector_latent
 
 BATCHES = (1, 3, 8)
 SPECS = plan_artifacts(image_dtypes=list(ImageDtype))
@@ -155,7 +155,7 @@ def test_pixels_need_a_range_that_holds():
     spec = ArtifactSpec(
         component=Component.DECODER, precision=Precision.INT8, format=Format.ONNX, image_dtype=ImageDtype.UINT8
     )
-    vae = VaeSpec(image_shape=(4, 4, 1), latent_dim=2, image_range=(-2.0, 3.5), range_is_strict=False)
+    vae = VaeSpec(data_shape=(4, 4, 1), latents=vector_latent(2), data_range=(-2.0, 3.5), range_is_strict=False)
     message = "decoder.int8.uint8.onnx needs images of a known range, .* may exceed -2 to 3.5: .* --decoder-output"
     with pytest.raises(SpecError, match=message):
         check_images((spec,), vae)

@@ -25,8 +25,8 @@ def pairs():
 
 def build(format, dim):
     if format is Format.ONNX:
-        return noise_onnx.build_noise(dim, "z")
-    return tflite.convert_float32(noise_tflite.build_noise(dim, "z"))
+        return noise_onnx.build_noise((dim,), "z")
+    return tflite.convert_float32(noise_tflite.build_noise((dim,), "z"))
 
 
 @pytest.mark.slow
@@ -43,12 +43,12 @@ def test_every_kernel_returns_the_same_bits(format, dim, pairs, tmp_path):
 
 
 def test_the_onnx_graph_is_small_standard_and_the_same_every_time():
-    content = noise_onnx.build_noise(16, "z")
-    assert content == noise_onnx.build_noise(16, "z")
+    content = noise_onnx.build_noise((16,), "z")
+    assert content == noise_onnx.build_noise((16,), "z")
     graph = onnx.load_from_string(content).graph
     assert {node.domain for node in graph.node} == {""}
     # The blocks of all dimensions share their operators.
-    assert len(graph.node) == len(onnx.load_from_string(noise_onnx.build_noise(256, "z")).graph.node) < 260
+    assert len(graph.node) == len(onnx.load_from_string(noise_onnx.build_noise((256,), "z")).graph.node) < 260
 
 
 class SignedShift(onnx.reference.op_run.OpRun):
@@ -69,7 +69,7 @@ SignedShift.__name__ = "BitShift"
 @pytest.mark.parametrize("dim", DIMS)
 def test_shifts_that_are_divisions_of_signed_floats_give_the_same_bits(dim, pairs):
     graph = onnx.reference.ReferenceEvaluator(
-        onnx.load_from_string(noise_onnx.build_noise(dim, "z")), new_ops=[SignedShift]
+        onnx.load_from_string(noise_onnx.build_noise((dim,), "z")), new_ops=[SignedShift]
     )
     some = pairs[::7]
     found = [graph.run(None, {"seed": pair[:1], "index": pair[1:]})[0] for pair in some]

@@ -1,9 +1,11 @@
 import pytest
 
 from pocketvae.export.embed.tensor_docs import tensor_doc
-from pocketvae.spec import Component, PriorKind, TensorSpec, VaeSpec
+from pocketvae.spec import Component, PriorKind, TensorSpec, VaeSpec, vector_latent
 
-COLOUR = VaeSpec(image_shape=(8, 12, 3), latent_dim=2, image_range=(-1.0, 1.0), label_count=5, prior=PriorKind.REALNVP)
+COLOUR = VaeSpec(
+    data_shape=(8, 12, 3), latents=vector_latent(2), data_range=(-1.0, 1.0), label_count=5, prior=PriorKind.REALNVP
+)
 
 
 def meaning(name, component, vae, dtype="float32"):
@@ -58,7 +60,7 @@ def test_images_are_described_by_size_colours_and_range():
         "pixel, -1 black to 1 white",
         (-1.0, 1.0),
     )
-    flat = VaeSpec(image_shape=(4, 4, 2), latent_dim=3, flat=(Component.DECODER,), range_is_strict=False)
+    flat = VaeSpec(data_shape=(4, 4, 2), latents=vector_latent(3), flat=(Component.DECODER,), range_is_strict=False)
     assert meaning("image", Component.GENERATOR, flat) == (
         "the decoded image: 4x4, 2 channels, one vector, row by row",
         "pixel, 0 black to 1 white",

@@ -15,7 +15,7 @@ def tensors(*names):
 
 
 def roles(*names, random=(), named=None, last="BiasAdd", latent_dim=2):
-    return encoder_roles(tensors(*names), set(random), named, [last] * len(names), latent_dim)
+    return encoder_roles(tensors(*names), set(random), named, [last] * len(names), (latent_dim,))
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def test_named_outputs_are_checked():
 def test_the_meaning_of_a_decoder_s_output(named, last, low, high, likelihood, limits, strict, doubt):
     meaning = output_meaning(named, last, low, high)
     assert (meaning.likelihood, meaning.is_strict, bool(meaning.doubt)) == (likelihood, strict, doubt)
-    assert meaning.image_range == pytest.approx(limits)
+    assert meaning.data_range == pytest.approx(limits)
 
 
 def test_what_was_named_must_fit_the_samples():

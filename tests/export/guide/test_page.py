@@ -25,6 +25,7 @@ from pocketvae.spec import (
     TensorSpec,
     VaeSpec,
     unsupported_reason,
+    vector_latent,
 )
 
 
@@ -76,10 +77,10 @@ def manifest(vae, precisions=tuple(Precision), components=None, formats=tuple(Fo
 
 
 VAES = {
-    "grey": VaeSpec(image_shape=(28, 28, 1), latent_dim=16),
-    "colour": VaeSpec(image_shape=(8, 12, 3), latent_dim=5, image_range=(-1.0, 1.0)),
-    "conditional": VaeSpec(image_shape=(28, 28, 1), latent_dim=4, label_count=10, prior=PriorKind.MIXTURE),
-    "flat": VaeSpec(image_shape=(28, 28, 1), latent_dim=2, flat=(Component.ENCODER, Component.DECODER)),
+    "grey": VaeSpec(data_shape=(28, 28, 1), latents=vector_latent(16)),
+    "colour": VaeSpec(data_shape=(8, 12, 3), latents=vector_latent(5), data_range=(-1.0, 1.0)),
+    "conditional": VaeSpec(data_shape=(28, 28, 1), latents=vector_latent(4), label_count=10, prior=PriorKind.MIXTURE),
+    "flat": VaeSpec(data_shape=(28, 28, 1), latents=vector_latent(2), flat=(Component.ENCODER, Component.DECODER)),
 }
 
 

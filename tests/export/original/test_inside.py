@@ -4,10 +4,10 @@ import pytest
 from pocketvae.export.original.goldens import Original
 from pocketvae.export.original.inside import Inside, Magnitude, layer_name
 from pocketvae.keras.io import import_keras, import_tensorflow
-from pocketvae.spec import Component, Likelihood, VaeSpec
+from pocketvae.spec import Component, Likelihood, VaeSpec, vector_latent
 
 Z = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
-VAE = VaeSpec(image_shape=(2, 2, 1), latent_dim=3, likelihood=Likelihood.UNKNOWN)
+VAE = VaeSpec(data_shape=(2, 2, 1), latents=vector_latent(3), likelihood=Likelihood.UNKNOWN)
 
 
 def test_a_layer_is_named_without_the_model_and_the_operator():

@@ -2,11 +2,11 @@ import numpy as np
 import pytest
 
 from pocketvae.export.original import samples
-from pocketvae.spec import Component, Likelihood, VaeSpec
+from pocketvae.spec import Component, Likelihood, VaeSpec, vector_latent
 
 
 def vae(likelihood, **given):
-    return VaeSpec(image_shape=(4, 4, 1), latent_dim=2, likelihood=likelihood, **given)
+    return VaeSpec(data_shape=(4, 4, 1), latents=vector_latent(2), likelihood=likelihood, **given)
 
 
 def test_tails_have_one_coordinate_beyond_three_in_every_dimension():
@@ -40,10 +40,10 @@ def test_encoder_inputs_of_other_models_are_grey(likelihood):
 
 def test_encoder_inputs_are_of_the_image_s_range_and_shape():
     images = np.array([0, 255], np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
-    tanh = vae(Likelihood.UNKNOWN, image_range=(-1.0, 1.0), flat=(Component.ENCODER,))
+    tanh = vae(Likelihood.UNKNOWN, data_range=(-1.0, 1.0), flat=(Component.ENCODER,))
     x = samples.encoder_inputs(images, tanh, np.random.default_rng(1)).inputs["x"]
     np.testing.assert_array_equal(x, [[-1.0] * 16, [1.0] * 16])
-    loose = vae(Likelihood.UNKNOWN, image_range=(-7.0, 9.0), range_is_strict=False)
+    loose = vae(Likelihood.UNKNOWN, data_range=(-7.0, 9.0), range_is_strict=False)
     x = samples.encoder_inputs(images, loose, np.random.default_rng(1)).inputs["x"]
     np.testing.assert_array_equal(np.unique(x), [0, 1])
 

@@ -7,7 +7,7 @@ from pocketvae.export.quantize.dynamic import quantize_within_budget
 from pocketvae.export.quantize.measured import errors_of, run_content
 from pocketvae.export.quantize.source import Source
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import Component, Format, VaeSpec
+from pocketvae.spec import Component, Format, VaeSpec, vector_latent
 
 pytestmark = pytest.mark.slow
 
@@ -25,7 +25,7 @@ def source():
     large = layers.Dense(1024, activation="relu", bias_initializer=bias, name="large")
     x = layers.Reshape((8, 8, 16))(large(hidden))
     model = keras.Model(z, layers.Conv2D(8, 3, padding="same", name="last")(x))
-    vae = VaeSpec(image_shape=(8, 8, 8), latent_dim=8)
+    vae = VaeSpec(data_shape=(8, 8, 8), latents=vector_latent(8))
     goldens = {"z": np.random.default_rng(0).normal(size=(40, 8)).astype(np.float32)}
     outputs = Original(Component.DECODER, model, vae).golden_outputs(goldens)
     return Source(

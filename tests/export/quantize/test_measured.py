@@ -8,7 +8,7 @@ from pocketvae.export.quantize import measured
 from pocketvae.export.quantize.measured import error_name, error_ratio_of_errors, errors_of, kernel_spread
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import Optimizations
-from pocketvae.spec import Format, VaeSpec
+from pocketvae.spec import Format, VaeSpec, vector_latent
 
 
 def limit(metric, value):
@@ -39,7 +39,7 @@ def test_the_largest_ratio_counts_whatever_the_order(errors, ratio, order):
 
 def test_errors_are_of_the_goldens_by_output_and_metric():
     golden = np.zeros((2, 2, 2, 1), np.float32)
-    vae = VaeSpec(image_shape=(2, 2, 1), latent_dim=1, image_range=(-1.0, 1.0))
+    vae = VaeSpec(data_shape=(2, 2, 1), latents=vector_latent(1), data_range=(-1.0, 1.0))
     source = SimpleNamespace(golden_outputs={"image": golden}, vae=vae, observed=None)
     found = golden.copy()
     found[0, 0, 0, 0] = -1.5 / 255

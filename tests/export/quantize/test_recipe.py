@@ -3,16 +3,16 @@ import pytest
 from pocketvae.documents import encode
 from pocketvae.errors import ExportError, ManifestError, SpecError
 from pocketvae.export import ExportConfig, Recipe, plan_artifacts, read_recipes
-from pocketvae.spec import Component, Format, Precision, VaeSpec
+from pocketvae.spec import Component, Format, Precision, VaeSpec, vector_latent
 
-VAE = VaeSpec(image_shape=(4, 4, 1), latent_dim=2)
+VAE = VaeSpec(data_shape=(4, 4, 1), latents=vector_latent(2))
 LAYERS = {"hidden": 12, "pixels": 48}
 
 
 def recipe(**changes):
     values = {
         "artifact": "decoder.int8.tflite",
-        "image_shape": (4, 4, 1),
+        "data_shape": (4, 4, 1),
         "latent_dim": 2,
         "layers": LAYERS,
         "float_layers": ("hidden",),
@@ -82,7 +82,7 @@ def test_a_recipe_of_a_model_of_another_size_is_refused_before_any_work():
     with pytest.raises(
         SpecError, match=r"\[4, 4, 1\] images and 2 latent dimensions, but this one has \[8, 8, 1\] and 2"
     ):
-        recipe().check_model(VaeSpec(image_shape=(8, 8, 1), latent_dim=2))
+        recipe().check_model(VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(2)))
 
 
 def test_a_recipe_for_what_is_not_made_is_refused():

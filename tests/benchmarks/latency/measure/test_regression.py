@@ -18,6 +18,7 @@ from pocketvae.bundle.bundle import open_bundle
 from pocketvae.documents import encode
 from pocketvae.errors import ChannelError, ManifestError, ParityError, SpecError
 from pocketvae.progress import ignore_progress
+from pocketvae.spec import vector_latent
 from pocketvae.system.environment import current_environment
 
 NO_ORIGINAL = BenchConfig(include_original=False)
@@ -69,16 +70,16 @@ def test_a_result_of_another_bundle_is_refused(tmp_path, bundle, result):
 def test_a_bundle_of_another_model_is_refused_even_by_force(tmp_path, bundle, bundles):
     other = bundles.make_bundle(tmp_path / "other")
     manifest = open_bundle(other).manifest
-    (other / "manifest.json").write_text(encode(replace(manifest, vae=replace(manifest.vae, latent_dim=9))))
-    with pytest.raises(SpecError, match="same model.*has latent_dim 9 instead of 3$"):
+    (other / "manifest.json").write_text(encode(replace(manifest, vae=replace(manifest.vae, latents=vector_latent(9)))))
+    with pytest.raises(SpecError, match=r"same model.*has latents z \[9\] instead of z \[3\]$"):
         opened(other, bundle, force=True)
 
 
 def test_the_field_in_which_models_differ_is_named(tmp_path, bundle, bundles):
     other = bundles.make_bundle(tmp_path / "other")
     manifest = open_bundle(other).manifest
-    (other / "manifest.json").write_text(encode(replace(manifest, vae=replace(manifest.vae, image_range=(0.0, 255.0)))))
-    with pytest.raises(SpecError, match=r"image_range \(0\.0, 255\.0\) instead of \(0\.0, 1\.0\)$"):
+    (other / "manifest.json").write_text(encode(replace(manifest, vae=replace(manifest.vae, data_range=(0.0, 255.0)))))
+    with pytest.raises(SpecError, match=r"data_range \(0\.0, 255\.0\) instead of \(0\.0, 1\.0\)$"):
         opened(other, bundle)
 
 

@@ -1,0 +1,15 @@
+"""The interface of a VAE as older documents state it, brought up to the names of today."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def with_named_latents(document: dict[str, Any]) -> dict[str, Any]:
+    """Returns a document whose `vae` was written when every VAE had images and a single latent vector."""
+    vae = dict(document["vae"])
+    vae["data_shape"] = vae.pop("image_shape")
+    vae["latents"] = [{"name": "z", "shape": [vae.pop("latent_dim")]}]
+    if "image_range" in vae:
+        vae["data_range"] = vae.pop("image_range")
+    return {**document, "vae": vae}
