@@ -118,6 +118,18 @@ def joined_encoder(keras):
     return spread(keras.Model(x, layers.Dense(6)(layers.Flatten()(x))), seed=1)
 
 
+def spatial(keras):
+    """A decoder of a latent `[2, 2, 3]`, and an encoder that returns mean and log-variance in one tensor."""
+    layers = keras.layers
+    z = keras.Input((2, 2, 3), name="z")
+    y = layers.Conv2D(8, 3, padding="same", activation="relu")(z)
+    y = layers.Conv2DTranspose(4, 4, strides=4, padding="same", activation="relu")(y)
+    decoder = keras.Model(z, layers.Conv2D(1, 3, padding="same", activation="sigmoid")(y))
+    x = keras.Input((8, 8, 1))
+    y = layers.Conv2D(4, 4, strides=4, padding="same", activation="relu")(x)
+    return spread(decoder), spread(keras.Model(x, layers.Conv2D(6, 1, name="moments")(y)), seed=1)
+
+
 def misfits(keras):
     """Decoders that cannot be exported, by name."""
     layers = keras.layers
@@ -195,6 +207,7 @@ def write_families(keras, folder, suffix):
         model.save(folder / f"{name}{suffix}")
     for name, pair in {
         "mlp": mlp(keras),
+        "spatial": spatial(keras),
         "odd": mlp(keras, pixels=24),
         "conditional": conditional(keras, shape=()),
         "column": conditional(keras, shape=(1,)),

@@ -49,7 +49,10 @@ def test_the_text_is_deterministic_and_sorted():
         (changed(schema_version="1"), "schema_version of 1 to 2, got '1'"),
         (changed(seed="one"), "damaged at seed: .*valid integer"),
         (changed(surprise=1), "damaged at surprise: Unexpected"),
-        (changed(vae={"data_shape": [8, 8], "latents": [{"shape": [2]}]}), "data_shape must be height, width, channels"),
+        (
+            changed(vae={"data_shape": [8, 8], "latents": [{"shape": [2]}]}),
+            "data_shape must be height, width, channels",
+        ),
         (changed(vae={"data_shape": [8, 8, 1], "latents": [{"shape": [0]}]}), "latent must be positive"),
     ],
 )

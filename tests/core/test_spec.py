@@ -126,14 +126,14 @@ def test_an_unknown_choice_without_a_close_match_lists_what_is_known():
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"image_shape": (0, 8, 1)}, "image_shape must be positive"),
-        ({"latent_dim": 0}, "latent_dim must be at least 1, got 0"),
+        ({"data_shape": (0, 8, 1)}, "data_shape must be height, width, channels, each positive"),
+        ({"latents": ()}, "latents must have different names"),
         ({"label_count": -1}, "label_count must be at least 0, got -1"),
     ],
 )
 def test_a_vae_without_extent_is_refused(changes, message):
     with pytest.raises(SpecError, match=message):
-        VaeSpec(**{"image_shape": (8, 8, 1), "latent_dim": 2, **changes})
+        VaeSpec(**{"data_shape": (8, 8, 1), "latents": vector_latent(2), **changes})
 
 
 def test_a_vae_says_what_its_parts_take_and_return():

@@ -14,6 +14,7 @@ import jsonschema
 import numpy as np
 import pytest
 
+import pocketvae
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, ExportError, OutputExistsError, SpecError
@@ -29,7 +30,8 @@ from pocketvae.export import (
     plan_artifacts,
 )
 from pocketvae.export.rewrites.names import AUTO, NONE
-from pocketvae.spec import Component, Format, Likelihood, Precision
+from pocketvae.numerics.noise import normal_noise
+from pocketvae.spec import Component, Format, Latent, Likelihood, Precision
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_values")]
 ROOT = Path(__file__).parents[2]
@@ -202,6 +204,29 @@ def test_an_image_of_128_pixels(models, tmp_path, in_process):
     names = "float32.tflite", "float32.onnx"
     export(tmp_path / "b", decoder=models / "keras3" / "rgb128.keras", names=names, rewrites=NONE)
     assert verified(tmp_path / "b").manifest.vae.image_shape == (128, 128, 3)
+
+
+def test_a_spatial_latent(models, tmp_path, in_process):
+    folder, parts = models / "keras3", [Component.ENCODER, Component.DECODER, Component.SAMPLER, Component.GENERATOR]
+    given = ExternalModels(decoder=folder / "spatial_decoder.keras", encoder=folder / "spatial_encoder.keras")
+    artifacts = plan_artifacts(parts, precisions=[Precision.FLOAT32])
+    config = ExportConfig(artifacts=artifacts, rewrites=NONE, batches=(1, 4))
+    export_external_models(given, tmp_path / "b", config)
+    bundle = verified(tmp_path / "b")
+    assert bundle.manifest.vae.latents == (Latent(shape=(2, 2, 3)),)
+    assert bundle.goldens(Component.ENCODER).outputs["z_mean"].shape[1:] == (2, 2, 3)
+    pairs = bundle.goldens(Component.SAMPLER)
+    noise = normal_noise(pairs.inputs["seed"], pairs.inputs["index"], 12)
+    np.testing.assert_array_equal(pairs.outputs["z"], noise.reshape(-1, 2, 2, 3))
+    with pocketvae.open(tmp_path / "b") as opened:
+        latents = opened.sample_latents(7, [0, 1])
+        images = opened.decoder().decode(latents)
+        assert latents.shape == (2, 12)
+        np.testing.assert_array_equal(opened.decoder().decode(latents.reshape(2, 2, 2, 3)), images)
+        np.testing.assert_allclose(opened.generator().generate(7, [0, 1]), images, atol=1e-6)
+        assert opened.encoder().encode(images).z_mean.shape == (2, 12)
+        with pytest.raises(DataError, match=r"z must be \[N, 12\] or \[N, 2, 2, 3\], got \[3\]"):
+            opened.decoder().decode(latents[0, :3])
 
 
 def test_a_tanh_image_has_its_own_range(models, tmp_path, in_process):

@@ -80,7 +80,7 @@ def test_a_recipe_of_another_model_is_refused_with_the_layer_named(layers, messa
 def test_a_recipe_of_a_model_of_another_size_is_refused_before_any_work():
     recipe().check_model(VAE)
     with pytest.raises(
-        SpecError, match=r"\[4, 4, 1\] images and 2 latent dimensions, but this one has \[8, 8, 1\] and 2"
+        SpecError, match=r"data \[4, 4, 1\] with 2 latent dimensions, but this one has \[8, 8, 1\] and 2"
     ):
         recipe().check_model(VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(2)))
 
