@@ -1,9 +1,11 @@
-"""One command that is killed at a moment of its work: what it leaves, and whether it succeeds when it is run again."""
+"""A command that is killed at moments of its work: what it leaves, and whether it succeeds when it is run again."""
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -17,6 +19,8 @@ PROMISED_S, HANG_S = 5.0, 10.0
 _MARK = "POCKETVAE_KILLS"
 _ORPHAN_GRACE_S = 3.0
 _LONGEST_RUN_S = 600.0
+# These replace a result without being told to.
+_OVERWRITE = ("verify", "bench")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,7 +32,7 @@ class Command:
         words: Its arguments; it runs in an empty folder, so outputs are relative.
         outputs: What it leaves in that folder.
         check: Raises where an output, given the folder, is not complete.
-        resumable: Whether it takes `--resume` once there is progress.
+        milestone: Path in the folder of the file from which on it takes `--resume`; empty for a command that does not.
         program: What runs it.
     """
 
@@ -36,7 +40,7 @@ class Command:
     words: tuple[str, ...]
     outputs: tuple[str, ...]
     check: Callable[[Path], object]
-    resumable: bool = False
+    milestone: str = ""
     program: tuple[str, ...] = (sys.executable, "-m", "pocketvae.cli.program")
 
 
@@ -47,17 +51,19 @@ class Trial:
     Attributes:
         command: Name of the command.
         signal: Name of the signal.
+        stage: The last progress that it printed before, without numbers; empty before the first.
         delay_s: From the start to the signal.
         to_group: Whether the children got the signal too, as they do from a terminal.
         code: Exit code; negative for a signal.
         end_s: From the signal to the end.
         finished: Whether the command had ended by itself before the signal.
         faults: What was wrong, as sentences.
-        remains: Names that a SIGKILL left beside the output, which nobody can prevent.
+        remains: Names that it left beside the output, which nobody can prevent where the signal is SIGKILL.
     """
 
     command: str
     signal: str
+    stage: str
     delay_s: float
     to_group: bool
     code: int
@@ -114,24 +120,37 @@ def run_whole(command: Command, folder: Path) -> Whole:
     return Whole(duration_s=duration_s, temporary=frozenset(_temporary(folder)))
 
 
-def kill_once(command: Command, folder: Path, plan: Plan, whole: Whole) -> Trial:
-    """Kills a command once, looks at what it leaves, and runs it again."""
+def kill_chain(command: Command, folder: Path, plans: Sequence[Plan], whole: Whole) -> tuple[list[Trial], Whole]:
+    """Kills a command several times in the same folder, looks at what it leaves each time, and runs it to its end.
+
+    Returns:
+        The trials, and the run to the end; what was wrong with that is told with the last trial.
+    """
+    trials = [_kill(command, folder, plan, whole) for plan in plans]
     found = _Findings()
-    with _started(command, folder, ()) as (process, stderr):
+    started = time.monotonic()
+    _run_again(command, folder, found)
+    whole = dataclasses.replace(whole, duration_s=time.monotonic() - started)
+    after = [name for name in _remains(command, folder, "", whole) if not name.startswith("TMPDIR/")]
+    found.expect(not after, f"the same command then left {', '.join(after)}")
+    trials[-1] = dataclasses.replace(trials[-1], faults=(*trials[-1].faults, *found.faults))
+    return trials, whole
+
+
+def _kill(command: Command, folder: Path, plan: Plan, whole: Whole) -> Trial:
+    found = _Findings()
+    earlier = _remains(command, folder, "", whole) if folder.exists() else []
+    with _started(command, folder, _extra(command, folder)) as (process, stderr):
         with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(plan.delay_s)
         finished, sent = process.poll() is not None, time.monotonic()
+        stage = _stage(stderr)
         if not finished:
             send = os.killpg if plan.to_group else os.kill
             send(process.pid, plan.number)
-        try:
-            code = process.wait(HANG_S)
-        except subprocess.TimeoutExpired:
-            found.faults.append(f"it did not end within {HANG_S:g} s")
-            process.kill()
-            code = process.wait()
+        code = _wait(process, found)
         end_s = time.monotonic() - sent
-        _look_for_orphans(process.pid, found)
+        _look_for_orphans(found)
     said = stderr.read_text("utf-8", "replace")
     # A signal that comes after the work, or before pocketvae's own code, ends the interpreter as it ends any other.
     allowed = {0} if finished else {0, -plan.number, 128 + plan.number}
@@ -141,15 +160,13 @@ def kill_once(command: Command, folder: Path, plan: Plan, whole: Whole) -> Trial
     found.expect(early or "Traceback" not in said, f"it printed a traceback: {_last_line(stderr)}")
     complete = _check_outputs(command, folder, found)
     found.expect(code != 0 or complete, "it ended with 0 and without its output")
-    remains = _remains(command, folder, said, whole)
+    remains = [name for name in _remains(command, folder, said, whole) if name not in earlier]
     if plan.number is not signal.SIGKILL:
         found.expect(not remains, f"it left {', '.join(remains)}")
-    _run_again(command, folder, found)
-    after = [name for name in _remains(command, folder, "", whole) if not name.startswith("TMPDIR/")]
-    found.expect(not after, f"the same command then left {', '.join(after)}")
     return Trial(
         command=command.name,
         signal=plan.number.name,
+        stage=stage,
         delay_s=round(plan.delay_s, 4),
         to_group=plan.to_group,
         code=code,
@@ -158,6 +175,21 @@ def kill_once(command: Command, folder: Path, plan: Plan, whole: Whole) -> Trial
         faults=tuple(found.faults),
         remains=tuple(remains),
     )
+
+
+def _wait(process: subprocess.Popen[bytes], found: _Findings) -> int:
+    try:
+        return process.wait(HANG_S)
+    except subprocess.TimeoutExpired:
+        found.faults.append(f"it did not end within {HANG_S:g} s")
+        process.kill()
+        return process.wait()
+
+
+def _stage(stderr: Path) -> str:
+    lines = stderr.read_text("utf-8", "replace").splitlines()
+    found = [match for line in lines if (match := re.match(r"(\D+) \d+/\d+", line))]
+    return found[-1][1] if found else ""
 
 
 @contextlib.contextmanager
@@ -198,7 +230,7 @@ def _beside(folder: Path, name: str) -> Path:
     return folder.with_name(f"{folder.name}.{name}")
 
 
-def _look_for_orphans(parent: int, found: _Findings) -> None:
+def _look_for_orphans(found: _Findings) -> None:
     deadline = time.monotonic() + _ORPHAN_GRACE_S
     while (orphans := _marked()) and time.monotonic() < deadline:
         time.sleep(0.05)
@@ -240,11 +272,7 @@ def _temporary(folder: Path) -> set[str]:
 
 def _run_again(command: Command, folder: Path, found: _Findings) -> None:
     """Runs the same command, which must succeed without a person who deletes something."""
-    force = () if command.name in ("verify", "bench") else ("--force",)
-    done = all((folder / name).exists() for name in command.outputs)
-    unfinished = any((folder / f"{name}.unfinished").exists() for name in command.outputs)
-    extra = force if done else ("--resume",) if command.resumable and unfinished else ()
-    with _started(command, folder, extra) as (process, stderr):
+    with _started(command, folder, _extra(command, folder)) as (process, stderr):
         try:
             code = process.wait(_LONGEST_RUN_S)
         except subprocess.TimeoutExpired:
@@ -252,6 +280,13 @@ def _run_again(command: Command, folder: Path, found: _Findings) -> None:
             return
     found.expect(code == 0, f"the same command then ended with {code}: {_last_line(stderr)}")
     found.expect(code != 0 or _check_outputs(command, folder, found), "the same command then wrote no output")
+
+
+def _extra(command: Command, folder: Path) -> tuple[str, ...]:
+    """Returns what a person adds where a result, or progress, is there."""
+    if all((folder / name).exists() for name in command.outputs):
+        return () if command.name in _OVERWRITE else ("--force",)
+    return ("--resume",) if command.milestone and (folder / command.milestone).exists() else ()
 
 
 def _last_line(stderr: Path) -> str:

@@ -2,10 +2,11 @@
 
 From the repository's root, on Linux, with a run and a bundle that verify passes:
 
-    python studies/kills.py quickstart/run quickstart/bundle --kills 200 --json benchmarks/history/DATE-kills.json
+    python studies/kills.py quickstart/run quickstart/bundle --kills 500 --json benchmarks/history/DATE-kills.json
 
-Every command is run once without being killed, to know how long it takes and what its result is; then it is killed at
-uniformly drawn moments of that time, and run again, which must succeed.
+Every command is run once without being killed, to know how long it takes and what its result is; then it is killed
+three times in the same folder, at uniformly drawn moments of that time, and run to its end, which must succeed. Half of
+the kills are by SIGKILL. Commands that ended before the signal came are recorded, and do not count as killed.
 """
 
 from __future__ import annotations
@@ -18,21 +19,26 @@ import secrets
 import signal
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from kill_trials import PROMISED_S, Command, Plan, Trial, Whole, kill_once, run_whole
+from kill_trials import PROMISED_S, Command, Plan, Trial, kill_chain, run_whole
 from records import check_record, make_record, tell, write_record
 
+from pocketvae.apps.generation.generate import REQUEST_NAME
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.bundle.run import open_run
 from pocketvae.errors import PocketVaeError, unknown_name
 from pocketvae.system.environment import current_environment
 from pocketvae.system.files import sha256_path
+from pocketvae.train.checkpoints import MILESTONE
 
 _SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_SHARES = (0.5, 0.2, 0.15, 0.15)
+_CHAIN = 3
 # Of a terminal, which sends them to a whole group.
 _OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
 
@@ -40,6 +46,7 @@ _OF_TERMINALS = (signal.SIGINT, signal.SIGHUP)
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the study; returns 1 where anything was wrong, 2 for what cannot be done."""
     arguments = _parser().parse_args(words)
+    started = time.monotonic()
     try:
         check_record(arguments.json, force=arguments.force)
         with tempfile.TemporaryDirectory(prefix="kills-") as folder:
@@ -50,9 +57,9 @@ def main(words: Sequence[str] | None = None) -> int:
     faulty = [trial for trial in trials if trial.faults]
     for trial in faulty:
         print(f"{trial.command}, {trial.signal} after {trial.delay_s} s: {'; '.join(trial.faults)}")
-    print(f"{len(trials)} kills, {len(faulty)} with faults, seed {arguments.seed}")
+    print(f"{len(_killed(trials))} kills, {len(faulty)} with faults, seed {arguments.seed}")
     if arguments.json:
-        write_record(arguments.json, _record(arguments, trials, words))
+        write_record(arguments.json, _record(arguments, trials, words, time.monotonic() - started))
     return 1 if faulty else 0
 
 
@@ -61,8 +68,10 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("run", type=Path, help="run directory to export")
     parser.add_argument("bundle", type=Path)
     parser.add_argument("--data", default="mnist", help="images to train on and to work with (default: mnist)")
-    parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--commands", help="comma-separated (default: all)")
+    parser.add_argument("--kills", type=int, default=200, help="shared equally by the commands without a number")
+    parser.add_argument(
+        "--commands", help="comma-separated, each with =N for its number of kills or without (default: all)"
+    )
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31), help="of moments and signals")
     parser.add_argument("--json", metavar="FILE", type=Path, help="record to write")
     parser.add_argument("--force", action="store_true", help="replace the record")
@@ -79,7 +88,12 @@ def commands(run: Path, bundle: Path, data: str, folder: Path) -> dict[str, Comm
         folder: Where tables of the codec are put.
     """
     tables = str(folder / "codec.npz")
-    small = ("--set", "epochs=3", "--set", "channels=[4, 8]", "--set", "hidden_units=32", "--set", "latent_dim=4")
+    compressed = str(folder / "c.pv")
+    small = [
+        word
+        for setting in ("epochs=3", "batch_size=32", "channels=[4, 8]", "hidden_units=32", "latent_dim=4")
+        for word in ("--set", setting)
+    ]
     decoder = ("--components", "decoder", "--precisions", "float32", "--rewrites", "none")
     work = str(bundle)
     found = [
@@ -88,7 +102,7 @@ def commands(run: Path, bundle: Path, data: str, folder: Path) -> dict[str, Comm
             words=("train", "--data", data, "--out", "run", *small),
             outputs=("run",),
             check=lambda trial: open_run(trial / "run"),
-            resumable=True,
+            milestone=f"run.unfinished/{MILESTONE}",
         ),
         Command(
             name="export",
@@ -113,13 +127,25 @@ def commands(run: Path, bundle: Path, data: str, folder: Path) -> dict[str, Comm
             words=("generate", work, "--seed", "3", "--count", "1500", "--out", "images"),
             outputs=("images",),
             check=_Same("images"),
-            resumable=True,
+            milestone=f"images.unfinished/{REQUEST_NAME}",
         ),
         Command(
             name="compress",
             words=("compress", work, data, "--count", "2000", "--tables", tables, "--out", "c.pv"),
             outputs=("c.pv",),
             check=_Same("c.pv"),
+        ),
+        Command(
+            name="decompress",
+            words=("decompress", work, compressed, "--tables", tables, "--out", "d.npz"),
+            outputs=("d.npz",),
+            check=_Same("d.npz"),
+        ),
+        Command(
+            name="encode",
+            words=("encode", work, data, "--count", "2000", "--out", "l.npz"),
+            outputs=("l.npz",),
+            check=_Same("l.npz"),
         ),
         Command(
             name="score",
@@ -153,49 +179,80 @@ def _one_artifact(bundle: Path) -> str:
 
 
 def _trials(arguments: argparse.Namespace, folder: Path) -> list[Trial]:
-    known = commands(arguments.run.absolute(), arguments.bundle.absolute(), _absolute(arguments.data), folder)
-    names = arguments.commands.split(",") if arguments.commands else list(known)
-    for name in names:
+    bundle, data = arguments.bundle.absolute(), _absolute(arguments.data)
+    known = commands(arguments.run.absolute(), bundle, data, folder)
+    wanted = _shares(arguments, known)
+    if {"compress", "decompress"} & set(wanted):
+        _fit_tables(bundle, data, folder)
+    if "decompress" in wanted:
+        run_whole(dataclasses.replace(known["compress"], check=lambda trial: None), folder)
+    rng = np.random.default_rng(arguments.seed)
+    wholes = {name: run_whole(known[name], folder / f"{name}-whole") for name in wanted}
+    trials: list[Trial] = []
+    while left := _left(wanted, trials):
+        name = list(left)[rng.integers(len(left))]
+        plans = [_plan(rng, wholes[name].duration_s) for _ in range(min(_CHAIN, left[name]))]
+        found, wholes[name] = kill_chain(known[name], folder / f"{name}-{len(trials)}", plans, wholes[name])
+        trials.extend(found)
+        for trial in found:
+            tell(f"{len(_killed(trials))}/{sum(wanted.values())} {dataclasses.asdict(trial)}")
+    return trials
+
+
+def _left(wanted: dict[str, int], trials: Sequence[Trial]) -> dict[str, int]:
+    """Returns how often commands are still to be killed."""
+    done = collections.Counter(trial.command for trial in _killed(trials))
+    return {name: number - done[name] for name, number in wanted.items() if done[name] < number}
+
+
+def _shares(arguments: argparse.Namespace, known: dict[str, Command]) -> dict[str, int]:
+    """Returns how often each command is to be killed."""
+    words = (arguments.commands or ",".join(known)).split(",")
+    numbers = {name: number for name, _, number in (word.partition("=") for word in words)}
+    for name in numbers:
         if name not in known:
             raise unknown_name("command", name, known)
-    if "compress" in names:
-        _fit_tables(arguments.bundle.absolute(), _absolute(arguments.data), folder)
-    rng, trials = np.random.default_rng(arguments.seed), []
-    wholes: dict[str, Whole] = {}
-    for index in range(arguments.kills):
-        command = known[names[index % len(names)]]
-        if command.name not in wholes:
-            wholes[command.name] = run_whole(command, folder / f"{command.name}-whole")
-        number = _SIGNALS[rng.integers(len(_SIGNALS))]
-        plan = Plan(
-            number=number,
-            delay_s=float(rng.uniform(0, wholes[command.name].duration_s)),
-            to_group=number in _OF_TERMINALS and rng.random() < 0.5,
-        )
-        trials.append(kill_once(command, folder / f"{command.name}-{index}", plan, wholes[command.name]))
-        tell(f"{index + 1}/{arguments.kills} {dataclasses.asdict(trials[-1])}")
-    return trials
+    wanted = {name: int(number) for name, number in numbers.items() if number}
+    rest = [name for name in numbers if name not in wanted]
+    left = max(0, arguments.kills - sum(wanted.values()))
+    return wanted | {name: left // len(rest) + (index < left % len(rest)) for index, name in enumerate(rest)}
+
+
+def _plan(rng: np.random.Generator, duration_s: float) -> Plan:
+    number = _SIGNALS[rng.choice(len(_SIGNALS), p=_SHARES)]
+    to_group = number in _OF_TERMINALS and rng.random() < 0.5
+    return Plan(number=number, delay_s=float(rng.uniform(0, duration_s)), to_group=to_group)
+
+
+def _killed(trials: Sequence[Trial]) -> list[Trial]:
+    return [trial for trial in trials if not trial.finished]
 
 
 def _fit_tables(bundle: Path, data: str, folder: Path) -> None:
     words = ("compress", str(bundle), data, "--fit", "--fit-steps", "20", "--tables", "codec.npz")
-    fit = Command(name="fit", words=words, outputs=("codec.npz",), check=lambda trial: None)
-    run_whole(fit, folder)
+    run_whole(Command(name="fit", words=words, outputs=("codec.npz",), check=lambda trial: None), folder)
 
 
 def _absolute(data: str) -> str:
     return str(Path(data).absolute()) if Path(data).exists() else data
 
 
-def _record(arguments: argparse.Namespace, trials: list[Trial], words: Sequence[str] | None) -> dict[str, Any]:
-    ended = [trial for trial in trials if not trial.finished and trial.signal != "SIGKILL"]
+def _record(
+    arguments: argparse.Namespace, trials: list[Trial], words: Sequence[str] | None, wall_s: float
+) -> dict[str, Any]:
+    killed = _killed(trials)
+    caught = [trial for trial in killed if trial.signal != "SIGKILL"]
     summary = {
-        "kills": len(trials),
+        "kills": len(killed),
+        "ended_before_the_signal": len(trials) - len(killed),
         "with_faults": sum(bool(trial.faults) for trial in trials),
-        "by_command": dict(collections.Counter(trial.command for trial in trials)),
-        "by_signal": dict(collections.Counter(trial.signal for trial in trials)),
-        "longest_end_s": max((trial.end_s for trial in ended), default=0.0),
-        "above_promise": sum(trial.end_s > PROMISED_S for trial in ended),
+        "by_command": dict(collections.Counter(trial.command for trial in killed)),
+        "by_signal": dict(collections.Counter(trial.signal for trial in killed)),
+        "by_stage": dict(sorted(collections.Counter(f"{trial.command}: {trial.stage}" for trial in killed).items())),
+        "by_code": dict(sorted(collections.Counter(str(trial.code) for trial in killed).items())),
+        "longest_end_s": max((trial.end_s for trial in caught), default=0.0),
+        "above_promise": sum(trial.end_s > PROMISED_S for trial in caught),
+        "wall_s": round(wall_s, 1),
         "trials": [dataclasses.asdict(trial) for trial in trials],
     }
     return make_record(

@@ -23,14 +23,15 @@ def test_help_says_what_is_done():
 def test_a_few_kills_leave_nothing(study, tmp_path, bundles, capsys):
     kills = study("kills")
     bundle = bundles.make_bundle(tmp_path / "b")
-    words = ["nowhere", str(bundle), "--kills", "5", "--commands", "generate,verify"]
+    words = ["nowhere", str(bundle), "--kills", "5", "--commands", "generate=3,verify"]
     code = kills.main([*words, "--json", str(tmp_path / "k.json")])
     # The moments differ each time; the seed is told where something is found.
     assert code == 0, capsys.readouterr().out
     record = json.loads((tmp_path / "k.json").read_text())
     assert record["kills"] == 5
     assert record["with_faults"] == 0
-    assert len(record["trials"]) == 5
+    assert record["by_command"] == {"generate": 3, "verify": 2}
+    assert len(record["trials"]) == 5 + record["ended_before_the_signal"]
     assert str(tmp_path) not in (tmp_path / "k.json").read_text()
 
 
@@ -63,7 +64,7 @@ def test_what_is_left_is_found(study, tmp_path, monkeypatch):
     )
     plan = trials.Plan(number=signal.SIGTERM, delay_s=1.0, to_group=False)
     whole = trials.Whole(duration_s=60.0, temporary=frozenset())
-    faults = trials.kill_once(command, tmp_path / "t", plan, whole).faults
+    faults = trials.kill_chain(command, tmp_path / "t", [plan], whole)[0][0].faults
     assert faults == (
         "1 processes were left behind",
         "it ended with 1: Traceback (most recent call last):",
@@ -83,6 +84,7 @@ def test_one_that_does_not_end_is_found(study, tmp_path, monkeypatch):
         name="deaf", words=(deaf,), outputs=("out",), check=print, program=(sys.executable, "-I", "-S", "-c")
     )
     plan = trials.Plan(number=signal.SIGTERM, delay_s=1.0, to_group=False)
-    trial = trials.kill_once(command, tmp_path / "t", plan, trials.Whole(duration_s=60.0, temporary=frozenset()))
+    whole = trials.Whole(duration_s=60.0, temporary=frozenset())
+    (trial,), _ = trials.kill_chain(command, tmp_path / "t", [plan], whole)
     assert trial.faults[0] == "it did not end within 0.2 s"
     assert trial.faults[-1] == "the same command then hung"
