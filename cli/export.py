@@ -62,6 +62,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--no-embedded-goldens", action="store_true", help="leave golden pairs out of the files")
     _add_quantization(parser)
+    parser.add_argument(
+        "--no-resume", action="store_true", help="make everything anew, also what an unfinished export has made"
+    )
     common.add_force(parser)
     external_models.add_arguments(parser)
 
@@ -165,11 +168,17 @@ def _all_components(arguments: argparse.Namespace) -> tuple[Component, ...]:
 def _export(arguments: argparse.Namespace, config: ExportConfig, terminal: Terminal) -> ExportResult:
     from pocketvae.export import export_external_models, export_run
 
+    force, resume = arguments.force, not arguments.no_resume
     if arguments.run is not None:
-        return export_run(arguments.run, arguments.out, config, force=arguments.force, progress=terminal.step)
-    models = external_models.parse(arguments)
+        return export_run(arguments.run, arguments.out, config, force=force, resume=resume, progress=terminal.step)
     return export_external_models(
-        models, arguments.out, config, data=arguments.data, force=arguments.force, progress=terminal.step
+        external_models.parse(arguments),
+        arguments.out,
+        config,
+        data=arguments.data,
+        force=force,
+        resume=resume,
+        progress=terminal.step,
     )
 
 
@@ -183,6 +192,8 @@ def _print(result: ExportResult, out: Path, terminal: Terminal) -> int:
     terminal.table(["artifact", "kB", "notes"], rows)
     quantization.print_fronts(result.manifest.artifacts, terminal)
     quantization.print_searches(result.manifest.artifacts, terminal)
+    if result.resumed:
+        terminal.note(result.resumed)
     for line in seed_warnings(result.manifest.artifacts):
         terminal.warn(line)
     for line in (*portability_warnings(result.manifest), *result.doubts):

@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
 from pocketvae.cli.terminal import Terminal
 from pocketvae.data.dataset import MNIST
-from pocketvae.errors import OutputExistsError
+from pocketvae.errors import OutputExistsError, PocketVaeError
+
+if TYPE_CHECKING:
+    from pocketvae.bundle.bundle import Bundle
+    from pocketvae.bundle.run import Run
+    from pocketvae.spec import ArtifactSpec
+    from pocketvae.train import TrainConfig
 
 PRESET = "mnist-tiny"
 _PICTURES = {
@@ -17,6 +26,9 @@ _PICTURES = {
     "reconstructions.png": "Test images, each row followed by its reconstructions",
     "curves.png": "Training",
 }
+# The last file of a quickstart: without it, one was interrupted.
+_REPORT = "report.html"
+_STAGES = ("run", "run.unfinished", "bundle", "bundle.unfinished")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -51,18 +63,34 @@ def run(arguments: argparse.Namespace) -> int:
     config = with_overrides(preset(PRESET), parse_assignments(arguments.set))
     out: Path = arguments.out
     run_path, bundle = out / "run", out / "bundle"
-    common.check_replaceable(run_path, RUN_NAME, force=arguments.force)
-    common.check_replaceable(bundle, MANIFEST_NAME, force=arguments.force)
-    _prepare(out, force=arguments.force)
+    goes_on = _is_unfinished(out, {run_path: RUN_NAME, bundle: MANIFEST_NAME})
+    common.check_replaceable(run_path, RUN_NAME, force=arguments.force or goes_on)
+    common.check_replaceable(bundle, MANIFEST_NAME, force=arguments.force or goes_on)
+    _prepare(out, force=arguments.force or goes_on)
     clock = _Clock()
-    with Terminal(quiet=arguments.quiet) as terminal:
-        record = train(source=MNIST, out=run_path, config=config, preset=PRESET, force=True, progress=terminal.step)
+    with Terminal(quiet=arguments.quiet) as terminal, _explained():
+        found = _trained(run_path, config) if _is_whole(run_path) and goes_on else None
+        record = (
+            found.record
+            if found
+            else train(
+                source=MNIST,
+                out=run_path,
+                config=config,
+                preset=PRESET,
+                force=True,
+                resume=goes_on and not arguments.force,
+                progress=terminal.step,
+            )
+        )
         clock.lap("train")
         artifacts = plan_artifacts(record.vae.exports)
-        export = export_run(run_path, bundle, ExportConfig(artifacts=artifacts), force=True, progress=terminal.step)
+        exported = _exported(bundle, run_path, artifacts) if _is_whole(bundle) and goes_on else None
+        if exported is None:
+            export_run(run_path, bundle, ExportConfig(artifacts=artifacts), force=True, progress=terminal.step)
+            # Opened once, since that reads and hashes every file.
+            exported = open_bundle(bundle)
         clock.lap("export")
-        # Opened once, since that reads and hashes every file.
-        exported = open_bundle(bundle)
         verify = verify_bundle(exported, progress=terminal.step)
         clock.lap("verify")
         bench = bench_bundle(exported, progress=terminal.step)
@@ -73,18 +101,18 @@ def run(arguments: argparse.Namespace) -> int:
     write_text(reports / "junit.xml", junit_xml(verify))
     write_text(reports / "bench.json", encode(bench))
     pictures = {text: (run_path / name).read_bytes() for name, text in _PICTURES.items()}
-    write_report(exported, out / "report.html", verify, bench, pictures)
+    write_report(exported, out / _REPORT, verify, bench, pictures)
     clock.lap("report")
     headers, rows, problems = verify_summary(verify)
     terminal.table(headers, rows, less=VERIFY_LESS)
     for problem in problems:
         terminal.line(problem)
     terminal.table(*bench_table(bench), less=BENCH_LESS)
-    for failure in export.manifest.failures:
+    for failure in exported.manifest.failures:
         terminal.warn(f"{failure.artifact} could not be made: {failure.reason}")
     terminal.line(f"negative ELBO {record.metrics['test_negative_elbo_nats']:.2f} nats on the MNIST test images")
     terminal.line(f"time: {clock.summary()}")
-    terminal.line(f"report: {out / 'report.html'}")
+    terminal.line(f"report: {out / _REPORT}")
     return 0 if verify.passed else 1
 
 
@@ -93,6 +121,73 @@ def _prepare(out: Path, *, force: bool) -> None:
     if out.exists() and not force and any(out.iterdir()):
         raise OutputExistsError(f"{out} exists: choose another --out, or pass --force to replace its content")
     out.mkdir(parents=True, exist_ok=True)
+    # From here on it is unfinished.
+    (out / _REPORT).unlink(missing_ok=True)
+
+
+def _is_unfinished(out: Path, markers: Mapping[Path, str]) -> bool:
+    """Whether a folder holds a quickstart that was interrupted, and nothing else.
+
+    Args:
+        out: The folder.
+        markers: The file by which each stage's folder is known.
+    """
+    names = [path.name for path in out.iterdir()] if out.is_dir() else []
+    # What an interrupted command writes beside its output begins with a dot.
+    visible = [name for name in names if not name.startswith(".")]
+    whole = all((path / name).is_file() for path, name in markers.items() if path.exists())
+    return bool(visible) and set(visible) <= set(_STAGES) and whole
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a stage ended, and was not begun anew since."""
+    from pocketvae.system.folders import unfinished_directory
+
+    return path.is_dir() and not unfinished_directory(path).exists()
+
+
+def _trained(path: Path, config: TrainConfig) -> Run | None:
+    """Returns the run of an interrupted quickstart, if training it again would give the same."""
+    from pocketvae.bundle.run import open_run
+    from pocketvae.versions import installed_versions
+
+    with contextlib.suppress(PocketVaeError):
+        run = open_run(path)
+        same = (config.as_json(), PRESET, installed_versions())
+        if (run.record.config, run.record.preset, run.record.versions) == same:
+            return run
+    return None
+
+
+def _exported(path: Path, run_path: Path, artifacts: Sequence[ArtifactSpec]) -> Bundle | None:
+    """Returns the bundle of an interrupted quickstart, if it is whole and of this run."""
+    from pocketvae.bundle.bundle import open_bundle
+    from pocketvae.bundle.run import open_run
+    from pocketvae.system.files import sha256_file
+    from pocketvae.versions import installed_versions
+
+    with contextlib.suppress(PocketVaeError):
+        bundle, run = open_bundle(path), open_run(run_path)
+        manifest = bundle.manifest
+        originals = {component: file.sha256 for component, file in manifest.original.items()}
+        if (
+            manifest.versions == installed_versions()
+            and {artifact.name for artifact in manifest.artifacts} == {spec.filename for spec in artifacts}
+            and originals == {component: sha256_file(run.model_path(component)) for component in originals}
+        ):
+            return bundle
+    return None
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    """Says of an interrupted training what holds for this command."""
+    try:
+        yield
+    except BaseException as e:
+        notes = getattr(e, "__notes__", [])
+        notes[:] = [note.replace("continue with --resume", "the same command continues it") for note in notes]
+        raise
 
 
 class _Clock:

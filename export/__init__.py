@@ -6,12 +6,13 @@ from pocketvae.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from pocketvae.export.budgets import Budget
+    from pocketvae.export.bundle_writer import ExportResult
     from pocketvae.export.config import ExportConfig, check_combinations, default_memory_limit_bytes, plan_artifacts
     from pocketvae.export.external.messages import ExternalModels
     from pocketvae.export.external.roles import DecoderOutput
     from pocketvae.export.external_pipeline import export_external_models
     from pocketvae.export.guide.portability_notes import portability_warnings
-    from pocketvae.export.pipeline import ExportResult, export_run
+    from pocketvae.export.pipeline import export_run
     from pocketvae.export.quantize.recipe import Recipe, read_recipes
     from pocketvae.export.rewrites.names import Rewrite, RewriteChoice, parse_rewrites
     from pocketvae.keras.custom_code import CustomCode
@@ -28,10 +29,8 @@ _MODULES = {
     "pocketvae.export.external.roles": ("DecoderOutput",),
     "pocketvae.export.external_pipeline": ("export_external_models",),
     "pocketvae.export.guide.portability_notes": ("portability_warnings",),
-    "pocketvae.export.pipeline": (
-        "ExportResult",
-        "export_run",
-    ),
+    "pocketvae.export.bundle_writer": ("ExportResult",),
+    "pocketvae.export.pipeline": ("export_run",),
     "pocketvae.export.budgets": ("Budget",),
     "pocketvae.export.quantize.recipe": (
         "Recipe",

@@ -20,9 +20,10 @@ from pocketvae.errors import (
     TargetError,
     TimeLimitError,
 )
+from pocketvae.export.bundle_writer import ExportResult
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
-from pocketvae.export.pipeline import ExportResult, export_subject
+from pocketvae.export.pipeline import export_subject
 from pocketvae.export.subject import Subject
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
@@ -40,6 +41,7 @@ def export_external_models(
     *,
     data: str | None = None,
     force: bool = False,
+    resume: bool = True,
     progress: ProgressCallback = ignore_progress,
 ) -> ExportResult:
     """Exports models that pocketvae did not train to a bundle, completely or not at all.
@@ -51,6 +53,7 @@ def export_external_models(
         data: Image source for calibration and testing, as for training; without one, latents of the prior and their
             decoded images are used.
         force: Replace `out` if it exists.
+        resume: Reuse what an unfinished export has made; see `pocketvae.export.pipeline.export_run`.
         progress: Called for every artifact.
 
     Raises:
@@ -82,7 +85,7 @@ def export_external_models(
             forms=inspection.forms,
             code=models.code,
         )
-        result = export_subject(subject, out, config, force=force, progress=progress)
+        result = export_subject(subject, out, config, force=force, resume=resume, progress=progress)
     return replace(result, doubts=(*inspection.doubts, *result.doubts))
 
 

@@ -50,14 +50,12 @@ class ConvertJob:
         rules: What it is held to.
         batches: Batch sizes that it must support.
         golden_strata: Kinds of golden inputs.
-        recipe: How it is quantized, where that is not searched for.
     """
 
     artifact: ArtifactSpec
     rules: LimitRules
     batches: tuple[int, ...]
     golden_strata: tuple[Stratum, ...]
-    recipe: Recipe | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,11 +124,13 @@ class Converted:
         record: What the manifest says of it.
         error_ratio: Largest ratio of an error on the goldens to its limit.
         recipe: What makes it again, where its quantization was searched for.
+        makings: SHA-256 by relative path of what it and others are made from, in the working folder.
     """
 
     record: ArtifactRecord
     error_ratio: float
     recipe: Recipe | None = None
+    makings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +155,7 @@ class WorkerSetup:
         forms: How user-supplied models are called; empty for a run's.
         code: Which custom code may run.
         rewrites: The rewrites that may be used.
+        recipes: Quantization recipe by artifact, in place of a search; a generator's decoder follows the decoder's.
         one_by_one: Run the original on one sample at a time, since its outputs depend on what else is in the batch.
     """
 
@@ -167,4 +168,5 @@ class WorkerSetup:
     forms: dict[Component, ModelForm] = field(default_factory=dict)
     code: CustomCode = NO_CUSTOM_CODE
     rewrites: RewriteChoice = AUTO
+    recipes: dict[str, Recipe] = field(default_factory=dict)
     one_by_one: bool = False

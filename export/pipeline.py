@@ -1,65 +1,33 @@
-"""The export pipeline: a run directory in, a bundle out; the only module of the export room that writes a bundle."""
+"""The export pipeline: a run directory in, a bundle out."""
 
 from __future__ import annotations
 
-import hashlib
-import shutil
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-import numpy as np
-
-from pocketvae.bundle.manifest import (
-    MANIFEST_NAME,
-    ArtifactRecord,
-    CalibrationRecord,
-    FailureRecord,
-    FileRecord,
-    GoldenRecord,
-    Manifest,
-)
-from pocketvae.bundle.quantization import SearchRecord
 from pocketvae.bundle.reference import REFERENCE_NAME
 from pocketvae.bundle.run import Run, open_run
-from pocketvae.documents import encode, encode_line
+from pocketvae.documents import encode_line
 from pocketvae.errors import ExportError, NoSpaceError, PocketVaeError, SpecError
 from pocketvae.export.budgets import LimitRules
+from pocketvae.export.bundle_writer import BundleWriter, ExportResult, Outcome
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.convert.interfaces import check_images
 from pocketvae.export.embed.embedding import Statement
-from pocketvae.export.guide import embed_guide
-from pocketvae.export.guide.card import model_card
-from pocketvae.export.messages import Converted, ConvertJob, Prepared, WorkerSetup
+from pocketvae.export.ingredients import Ingredients, ingredients_of_artifact, ingredients_of_preparation
+from pocketvae.export.messages import ConvertJob, Prepared, WorkerSetup
 from pocketvae.export.original.composed import with_parts
 from pocketvae.export.preparation import other_way, prepare
-from pocketvae.export.quantize.recipe import recipe_name
 from pocketvae.export.subject import Subject
-from pocketvae.export.worker import SETUP_NAME, array_path
+from pocketvae.export.unfinished import Unfinished, unfinished_export
+from pocketvae.export.worker import SETUP_NAME
 from pocketvae.export.worker_process import WorkerProcess
-from pocketvae.keras.files import model_kind
-from pocketvae.keras.model_form import Flavour
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import ArtifactSpec, Component, Format
 from pocketvae.system import files, folders
-from pocketvae.versions import installed_versions
-
-
-@dataclass(frozen=True, kw_only=True)
-class ExportResult:
-    """A finished export.
-
-    Attributes:
-        manifest: Manifest of the bundle.
-        over_budget: Largest ratio of an error to its limit by artifact, for those above 1.
-        doubts: Assumptions about a user-supplied model that may be wrong, as sentences.
-    """
-
-    manifest: Manifest
-    over_budget: dict[str, float]
-    doubts: tuple[str, ...] = ()
 
 
 def export_run(
@@ -68,15 +36,20 @@ def export_run(
     config: ExportConfig,
     *,
     force: bool = False,
+    resume: bool = True,
     progress: ProgressCallback = ignore_progress,
 ) -> ExportResult:
     """Exports a run to a bundle, completely or not at all; an artifact that fails is recorded, the others are made.
+
+    An export that ends before the bundle is there leaves `OUT.unfinished` with the artifacts that it made. The next one
+    to the same `out` reuses those that it would make from the same model in the same way.
 
     Args:
         run_path: The run directory.
         out: The bundle to create.
         config: Which artifacts to make.
         force: Replace `out` if it exists.
+        resume: Reuse what an unfinished export has made.
         progress: Called for every artifact.
 
     Raises:
@@ -97,36 +70,45 @@ def export_run(
         training=record.metrics,
         provenance={"data": record.data, "preset": record.preset, "seed": str(record.seed)},
     )
-    return export_subject(subject, out, config, force=force, progress=progress)
+    return export_subject(subject, out, config, force=force, resume=resume, progress=progress)
 
 
 def export_subject(
-    subject: Subject, out: Path, config: ExportConfig, *, force: bool, progress: ProgressCallback
+    subject: Subject, out: Path, config: ExportConfig, *, force: bool, resume: bool, progress: ProgressCallback
 ) -> ExportResult:
     """Exports a subject that was checked; see `export_run`."""
     for recipe in config.recipes.values():
         recipe.check_model(subject.vae)
     check_images(config.artifacts, subject.vae)
-    with folders.staged_directory(out, force=force) as bundle:
-        work = bundle / ".work"
-        work.mkdir()
-        setup = WorkerSetup(
-            vae=subject.vae,
-            statement=_statement(subject, config),
-            seed=config.seed,
-            models={component: str(path.absolute()) for component, path in subject.models.items()},
-            reference=str(subject.reference.absolute()) if subject.reference else "",
-            calibration_seeds=config.calibration_seeds,
-            forms=subject.forms,
-            code=subject.code,
-            rewrites=config.rewrites,
-            one_by_one=config.allow_batch_dependence,
+    with unfinished_export(out, config, force=force, resume=resume) as unfinished:
+        setup = _setup(subject, config)
+        (unfinished.work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
+        conversions = _Conversions(
+            subject=subject, config=config, setup=setup, unfinished=unfinished, progress=progress
         )
-        (work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
-        components = with_parts(config.components, subject.vae)
-        prepared, outcomes = _convert_all(work, subject, config, components, progress)
-        writer = _BundleWriter(subject=subject, bundle=bundle, work=work, config=config, prepared=prepared)
-        return writer.write(outcomes)
+        prepared, outcomes = conversions.run()
+        with folders.staged_directory(out, force=force) as bundle:
+            writer = BundleWriter(
+                subject=subject, bundle=bundle, work=unfinished.work, config=config, prepared=prepared
+            )
+            result = writer.write(outcomes)
+    return replace(result, resumed=unfinished.summary(len(config.artifacts)))
+
+
+def _setup(subject: Subject, config: ExportConfig) -> WorkerSetup:
+    return WorkerSetup(
+        vae=subject.vae,
+        statement=_statement(subject, config),
+        seed=config.seed,
+        models={component: str(path.absolute()) for component, path in subject.models.items()},
+        reference=str(subject.reference.absolute()) if subject.reference else "",
+        calibration_seeds=config.calibration_seeds,
+        forms=subject.forms,
+        code=subject.code,
+        rewrites=config.rewrites,
+        recipes=dict(config.recipes),
+        one_by_one=config.allow_batch_dependence,
+    )
 
 
 def _statement(subject: Subject, config: ExportConfig) -> Statement:
@@ -145,66 +127,96 @@ def _check_components(config: ExportConfig, run: Run) -> None:
             raise SpecError(f"the run has no {artifact.component}: its prior is N(0, I), which does not need one")
 
 
-# An artifact that was made, or why there is none.
-_Outcome = Converted | str
+@dataclass(kw_only=True)
+class _Conversions:
+    """Prepares all components, then makes all artifacts with one worker per format.
 
+    Attributes:
+        outcomes: What became of the artifacts, as far as they are done.
+    """
 
-def _convert_all(
-    work: Path,
-    subject: Subject,
-    config: ExportConfig,
-    components: tuple[Component, ...],
-    progress: ProgressCallback,
-) -> tuple[dict[Component, Prepared], dict[ArtifactSpec, _Outcome]]:
-    """Prepares all components, then makes all artifacts with one worker per format."""
-    total, lock = len(config.artifacts) + 1, threading.Lock()
-    outcomes: dict[ArtifactSpec, _Outcome] = {}
-    limit = config.memory_limit_bytes
-    # A run's models are Keras 2: TensorFlow need not import Keras 3 beside it, which takes a sixth of its import.
-    flavour = {} if subject.forms else {"TF_USE_LEGACY_KERAS": "1"}
-    # Converters write temporary files, which a worker that is killed leaves behind: they go with the working folder.
-    flavour["TMPDIR"] = str(work)
-    workers = {format: WorkerProcess(work, environment=flavour, memory_limit_bytes=limit) for format in config.formats}
+    subject: Subject
+    config: ExportConfig
+    setup: WorkerSetup
+    unfinished: Unfinished
+    progress: ProgressCallback
+    outcomes: dict[ArtifactSpec, Outcome] = field(default_factory=dict)
+    _prepared: dict[Component, Prepared] = field(default_factory=dict)
+    _ingredients: dict[ArtifactSpec, Ingredients] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def convert_format(format: Format) -> None:
-        for artifact in (artifact for artifact in config.artifacts if artifact.format is format):
-            known = prepared[artifact.component]
+    def run(self) -> tuple[dict[Component, Prepared], dict[ArtifactSpec, Outcome]]:
+        """Returns what is known of the components, and what became of the artifacts."""
+        workers = {format: self._worker({}) for format in self.config.formats}
+        try:
+            self._prepare(workers[self.config.formats[0]])
+            with ThreadPoolExecutor(len(workers)) as pool:
+                for future in [pool.submit(self._convert_format, *item) for item in workers.items()]:
+                    _result_or_kill(future, workers)
+        except BaseException:
+            for worker in workers.values():
+                worker.close(kill=True)
+            raise
+        for worker in workers.values():
+            worker.close()
+        return self._prepared, self.outcomes
+
+    def _worker(self, way: dict[str, str]) -> WorkerProcess:
+        # A run's models are Keras 2: TensorFlow need not import Keras 3 beside it, which takes a sixth of its import.
+        flavour = {} if self.subject.forms else {"TF_USE_LEGACY_KERAS": "1"}
+        # Converters write temporary files, which a worker that is killed leaves behind: they go with the folder.
+        temporary = {"TMPDIR": str(self.unfinished.temporary)}
+        limit = self.config.memory_limit_bytes
+        return WorkerProcess(self.unfinished.work, environment=way | flavour | temporary, memory_limit_bytes=limit)
+
+    def _prepare(self, worker: WorkerProcess) -> None:
+        """Prepares all components, or finds them prepared, and finds the artifacts that were made before."""
+        config, unfinished = self.config, self.unfinished
+        self._report(0, "goldens of the original")
+        common = ingredients_of_preparation(self.setup)
+        components = with_parts(config.components, self.subject.vae)
+        self._prepared = unfinished.preparation(common, components)
+        if not self._prepared:
+            self._prepared = prepare(
+                worker,
+                self._worker(other_way()),
+                components,
+                config.time_limit_s,
+                allow_batch_dependence=config.allow_batch_dependence,
+            )
+            unfinished.keep_preparation(common, self._prepared)
+        hashes = unfinished.prepared_hashes()
+        for spec in config.artifacts:
+            own = ingredients_of_artifact(spec, config, self.setup, self._prepared[spec.component], hashes)
+            self._ingredients[spec] = common | own
+        self.outcomes.update(unfinished.artifacts(self._ingredients))
+        if text := unfinished.summary(len(config.artifacts)):
+            self.progress(Progress(stage="resuming", done=1, total=1, detail=text))
+        self._report(len(self.outcomes) + 1, "goldens of the original")
+
+    def _convert_format(self, format: Format, worker: WorkerProcess) -> None:
+        for artifact in self.config.artifacts:
+            if artifact.format is not format or artifact in self.outcomes:
+                continue
+            known = self._prepared[artifact.component]
             job = ConvertJob(
                 artifact=artifact,
-                rules=_rules(known, subject, config),
-                batches=config.batches,
+                rules=_rules(known, self.subject, self.config),
+                batches=self.config.batches,
                 golden_strata=known.golden_strata,
-                recipe=config.recipes.get(recipe_name(artifact)),
             )
-            outcome = _convert(workers[format], job, config.time_limit_s)
-            with lock:
-                outcomes[artifact] = outcome
-                progress(Progress(stage="exporting", done=len(outcomes) + 1, total=total, detail=artifact.filename))
+            outcome = _convert(worker, job, self.config.time_limit_s)
+            with self._lock:
+                if not isinstance(outcome, str):
+                    self.unfinished.keep(self._ingredients[artifact], outcome)
+                self.outcomes[artifact] = outcome
+                self._report(len(self.outcomes) + 1, artifact.filename)
 
-    try:
-        progress(Progress(stage="exporting", done=0, total=total, detail="goldens of the original"))
-        other = WorkerProcess(work, environment=other_way() | flavour, memory_limit_bytes=limit)
-        prepared = prepare(
-            workers[config.formats[0]],
-            other,
-            components,
-            config.time_limit_s,
-            allow_batch_dependence=config.allow_batch_dependence,
-        )
-        progress(Progress(stage="exporting", done=1, total=total, detail="goldens of the original"))
-        with ThreadPoolExecutor(len(workers)) as pool:
-            for future in [pool.submit(convert_format, format) for format in workers]:
-                _result_or_kill(future, workers)
-    except BaseException:
-        for worker in workers.values():
-            worker.close(kill=True)
-        raise
-    for worker in workers.values():
-        worker.close()
-    return prepared, outcomes
+    def _report(self, done: int, detail: str) -> None:
+        self.progress(Progress(stage="exporting", done=done, total=len(self.config.artifacts) + 1, detail=detail))
 
 
-def _convert(worker: WorkerProcess, job: ConvertJob, time_limit_s: float) -> _Outcome:
+def _convert(worker: WorkerProcess, job: ConvertJob, time_limit_s: float) -> Outcome:
     """Returns an artifact that was made, or why there is none.
 
     Raises:
@@ -235,137 +247,3 @@ def _result_or_kill(future: Future[None], workers: Mapping[Format, WorkerProcess
         for worker in workers.values():
             worker.stop()
         raise
-
-
-@dataclass(frozen=True, kw_only=True)
-class _BundleWriter:
-    """Fills a bundle's folder from a working folder."""
-
-    subject: Subject
-    bundle: Path
-    work: Path
-    config: ExportConfig
-    prepared: Mapping[Component, Prepared]
-    _recipes: dict[str, FileRecord] = field(default_factory=dict)
-
-    def write(self, outcomes: Mapping[ArtifactSpec, _Outcome]) -> ExportResult:
-        made: dict[ArtifactSpec, Converted] = {}
-        reasons: dict[ArtifactSpec, str] = {}
-        for spec in self.config.artifacts:
-            outcome = outcomes[spec]
-            if isinstance(outcome, Converted):
-                made[spec] = outcome
-            else:
-                reasons[spec] = outcome
-        records = tuple(self._artifact(converted) for converted in made.values())
-        failures = tuple(FailureRecord(artifact=spec.filename, reason=reason) for spec, reason in reasons.items())
-        if not records:
-            raise ExportError(f"no artifact could be made; {failures[0].artifact}: {failures[0].reason}")
-        subject = self.subject
-        manifest = Manifest(
-            name=subject.name,
-            vae=subject.vae,
-            artifacts=records,
-            failures=failures,
-            goldens=tuple(self._golden(component) for component in self.config.components),
-            calibration=self._calibration(),
-            original={component: self._original(component) for component in self._with_original()},
-            forms={component: form for component, form in subject.forms.items() if component in self.config.components},
-            training=subject.training,
-            provenance=subject.provenance,
-            licence=self.config.licence,
-            author=self.config.author,
-            versions=installed_versions(),
-        )
-        over = {spec.filename: item.error_ratio for spec, item in made.items() if item.error_ratio > 1}
-        card = self._write("MODEL_CARD.md", model_card(manifest).encode())
-        guide = self._write("EMBED.md", embed_guide(manifest, over).encode())
-        manifest = replace(manifest, documents=(card, guide, *self._recipes.values()))
-        self._remove_work()
-        files.write_text(self.bundle / MANIFEST_NAME, encode(manifest))
-        return ExportResult(manifest=manifest, over_budget=over, doubts=tuple(self._couplings()))
-
-    def _couplings(self) -> Iterator[str]:
-        for component, prepared in self.prepared.items():
-            if prepared.coupling:
-                yield (
-                    f"the {component}'s outputs depend on what else is in the batch, from {prepared.coupling} on: its "
-                    f"files are held to what the original returns for one sample at a time"
-                )
-
-    def _artifact(self, converted: Converted) -> ArtifactRecord:
-        name = converted.record.name
-        file = self._write(name, (self.work / name).read_bytes())
-        return replace(converted.record, file=file, search=self._search(converted))
-
-    def _search(self, converted: Converted) -> SearchRecord | None:
-        search = converted.record.search
-        if search is None or converted.recipe is None:
-            return search
-        path = f"recipes/{converted.recipe.artifact}.json"
-        if path not in self._recipes:  # Files that only differ in how they store images share one.
-            (self.bundle / "recipes").mkdir(exist_ok=True)
-            self._recipes[path] = self._write(path, encode(converted.recipe).encode())
-        return replace(search, recipe=path)
-
-    def _golden(self, component: Component) -> GoldenRecord:
-        (self.bundle / "golden").mkdir(exist_ok=True)
-        vae = self.subject.vae
-        return GoldenRecord(
-            component=component,
-            inputs={spec.name: self._copy_array(component, "input", spec.name) for spec in vae.inputs(component)},
-            outputs={name: self._copy_array(component, "output", name) for name in vae.output_names(component)},
-            strata=self.prepared[component].golden_strata,
-            observed={
-                name: self._copy_array(component, "observed", name)
-                for name in ("x", "log_scale")
-                if array_path(self.work, component, "observed", name).is_file()
-            },
-        )
-
-    def _copy_array(self, component: Component, role: str, name: str) -> FileRecord:
-        content = array_path(self.work, component, role, name).read_bytes()
-        return self._write(f"golden/{component}.{role}.{name}.npy", content)
-
-    def _original(self, component: Component) -> FileRecord:
-        (self.bundle / "original").mkdir(exist_ok=True)
-        model = self.subject.models[component]
-        return self._write(f"original/{component}{model_kind(model).value}", model.read_bytes())
-
-    def _with_original(self) -> list[Component]:
-        # A SavedModel is a folder, which the manifest names in its provenance but the bundle does not contain.
-        forms = self.subject.forms
-        folders = {component for component, form in forms.items() if form.flavour is Flavour.SAVED_MODEL}
-        return [item for item in self.config.components if not item.is_composed and item not in folders]
-
-    def _calibration(self) -> CalibrationRecord:
-        digest = hashlib.sha256()
-        for component in (component for component in self.prepared if not component.is_composed):
-            for spec in self.subject.vae.inputs(component):
-                digest.update(np.load(array_path(self.work, component, "calibration", spec.name)).tobytes())
-        decoder = self.prepared.get(Component.DECODER)
-        return CalibrationRecord(
-            seed=self.config.seed,
-            latents=decoder.calibration_strata if decoder else (),
-            image_count=self.subject.calibration_images,
-            sha256=digest.hexdigest(),
-            seed_count=self.config.calibration_seeds,
-            coverage=self._coverage() if decoder else {},
-        )
-
-    def _coverage(self) -> dict[str, float]:
-        calibration, goldens = (
-            np.load(array_path(self.work, Component.DECODER, role, "z")) for role in ("calibration", "input")
-        )
-        inside = (goldens >= calibration.min()) & (goldens <= calibration.max())
-        return {
-            kind.name: float(inside[kind.start : kind.start + kind.count].mean())
-            for kind in self.prepared[Component.DECODER].golden_strata
-        }
-
-    def _write(self, relative: str, content: bytes) -> FileRecord:
-        files.write_bytes(self.bundle / relative, content)
-        return FileRecord.of(relative, content)
-
-    def _remove_work(self) -> None:
-        shutil.rmtree(self.work)

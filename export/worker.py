@@ -21,6 +21,7 @@ from pocketvae.documents import decode_line, encode_line
 from pocketvae.export.artifacts import make_artifact
 from pocketvae.export.convert.graphs import apply_component, check_interface
 from pocketvae.export.finishing import finish
+from pocketvae.export.makings import Makings
 from pocketvae.export.messages import (
     Converted,
     ConvertJob,
@@ -71,6 +72,7 @@ class Worker:
         self._setup = decode_line(WorkerSetup, (folder / SETUP_NAME).read_bytes())
         self._models: dict[Component, Any] = {}
         self._sources: dict[Component, Source] = {}
+        self._makings = Makings(folder)
 
     def handlers(self) -> Handlers:
         """Returns what the methods do."""
@@ -328,6 +330,8 @@ class Worker:
                 ),
                 observed=self._load_observed() if component is Component.DECODER else None,
                 parts={part: self._source(part) for part in composed.parts(component, vae)},
+                recipes=self._setup.recipes,
+                cache=self._makings.load(component),
             )
         return self._sources[component]
 
@@ -341,14 +345,15 @@ class Worker:
 
     def convert(self, job: ConvertJob) -> Converted:
         """Makes an artifact."""
-        source = self._source(job.artifact.component)
-        # A generator's decoder follows the decoder's recipe.
-        if job.recipe is not None:
-            source.recipes[job.recipe.artifact] = job.recipe
-        source = replace(source, golden_strata=job.golden_strata)
+        source = replace(self._source(job.artifact.component), golden_strata=job.golden_strata)
         artifact = finish(make_artifact(job.artifact, source, job.rules, job.batches), source, self._setup.statement)
         write_bytes(self._folder / job.artifact.filename, artifact.content)
-        return Converted(record=artifact.record, error_ratio=artifact.error_ratio, recipe=artifact.recipe)
+        return Converted(
+            record=artifact.record,
+            error_ratio=artifact.error_ratio,
+            recipe=artifact.recipe,
+            makings=self._makings.save(source, job.artifact.format),
+        )
 
 
 def main() -> int:

@@ -261,7 +261,8 @@ def _check_outputs(command: Command, folder: Path, found: _Findings) -> bool:
 
 def _remains(command: Command, folder: Path, said: str, whole: Whole) -> list[str]:
     """Returns what lies beside the outputs and among the temporary files, without progress that was told of."""
-    kept = {f"{name}.unfinished" for name in command.outputs} if "--resume" in said else set()
+    told = "--resume" in said or "the same command goes on" in said
+    kept = {f"{name}.unfinished" for name in command.outputs} if told else set()
     beside = {path.name for path in folder.iterdir()} - set(command.outputs) - kept
     return [*sorted(beside), *(f"TMPDIR/{name}" for name in sorted(_temporary(folder) - whole.temporary))]
 

@@ -7,7 +7,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
@@ -135,8 +135,71 @@ def _keep_progress(staging: Path, milestone: str) -> str | None:
     """Removes an unfinished folder, or says how to continue it where there is something to continue."""
     if (staging / milestone).exists():
         return f"{staging.name} keeps the progress: continue with --resume"
-    shutil.rmtree(staging, ignore_errors=True)
+    _remove_marked(staging, _MARKER)
     return None
+
+
+@contextlib.contextmanager
+def workplace(final: Path, *, force: bool, marker: str, kept: Callable[[Path], str]) -> Iterator[Path]:
+    """Yields the folder `FINAL.unfinished`, which holds what `final` is made from until `final` is there.
+
+    It never becomes `final`, and is removed when the block ends well. On an error or an interruption it stays where it
+    holds something for another call to go on with; else it is removed. What a killed process left in it is there.
+
+    Args:
+        final: What the block makes, by `staged_directory`.
+        force: Whether the block may replace `final`.
+        marker: Name of the first file in the folder, which says what made the others.
+        kept: Returns what the folder holds, as a text for the user; empty if there is nothing to keep.
+
+    Raises:
+        OutputExistsError: `final` exists and `force` is off, another process is making it, or the folder holds
+            something without the marker.
+        DataError: the parent folder does not exist.
+    """
+    check_output(final, force=force)
+    final = _folder(final)
+    folder = unfinished_directory(final)
+    # Two that begin at the same moment must not refuse one another, so they look one after the other.
+    with locked(final.parent, wait=True):
+        _clear_remains(final)
+        check_output(final, force=force)
+        lock = _take(folder, final, marker)
+    try:
+        with settled_on_error(partial(_keep_work, folder, marker, kept)):
+            yield folder
+        with settled_on_error(partial(_remove_marked, folder, marker)):
+            _remove_marked(folder, marker)
+    finally:
+        lock.release()
+
+
+def _take(folder: Path, final: Path, marker: str) -> Lock:
+    """Locks a folder, made where there is none, and marks it."""
+    folder.mkdir(exist_ok=True)
+    try:
+        lock = lock_folder(folder)
+    except BlockingIOError as e:
+        raise OutputExistsError(f"another process is making {final}: wait for it, or choose another output") from e
+    if not (folder / marker).exists() and any(folder.iterdir()):
+        lock.release()
+        raise OutputExistsError(f"{folder} is in the way and holds other work: finish that, or choose another output")
+    (folder / marker).touch()
+    return lock
+
+
+def _keep_work(folder: Path, marker: str, kept: Callable[[Path], str]) -> str | None:
+    if not (text := kept(folder)):
+        _remove_marked(folder, marker)
+    return text or None
+
+
+def _remove_marked(folder: Path, marker: str) -> None:
+    """Removes a folder, its marker last: whatever a kill leaves is known."""
+    with contextlib.suppress(OSError):
+        _empty(folder, but=folder / marker)
+        (folder / marker).unlink(missing_ok=True)
+        folder.rmdir()
 
 
 @contextlib.contextmanager

@@ -109,7 +109,7 @@ def test_exports_beside_one_another_do_not_mix(tiny_run, tmp_path):
     ]
     for thread in threads:
         thread.start()
-    while not list(tmp_path.glob(".a.*.partial")):
+    while not (tmp_path / "a.unfinished").exists():
         time.sleep(0.01)
     with pytest.raises(OutputExistsError, match="another process is making .*a: wait for it"):
         export_run(tiny_run, tmp_path / "a", ExportConfig(artifacts=DECODERS), force=True)
@@ -145,7 +145,7 @@ def test_what_a_killed_export_left_goes_with_the_next(tiny_run, tmp_path):
     process.kill()
     process.communicate()
     (left,) = tmp_path.iterdir()
-    assert left.name.startswith(".bundle.")
+    assert left.name == "bundle.unfinished"
     # Workers see that they are alone, and end.
     deadline = time.monotonic() + 60
     while any(used_bytes(child) for child in children) and time.monotonic() < deadline:

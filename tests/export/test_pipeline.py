@@ -203,6 +203,30 @@ def test_an_interruption_leaves_no_bundle_and_no_process(tiny_run, tmp_path, mon
     assert all(worker.process._process is None for worker in started)
 
 
+def test_a_resumed_export_keeps_the_decisions_of_the_first(tiny_run, tmp_path):
+    """Rewrites are kept where they are measured to be faster: measured again, a generator could differ."""
+    artifacts = plan_artifacts([Component.DECODER, Component.GENERATOR], [Format.TFLITE], [Precision.FLOAT32])
+
+    def interrupt(progress):
+        if progress.detail == "decoder.float32.tflite":
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        export_run(tiny_run, tmp_path / "bundle", ExportConfig(artifacts=artifacts), progress=interrupt)
+    assert caught.value.__notes__[0].startswith("bundle.unfinished keeps 1 of 2 artifacts")
+    kept = tmp_path / "bundle.unfinished" / "work" / "decoder.float32.tflite"
+    decoder = kept.read_bytes()
+    result = export_run(tiny_run, tmp_path / "bundle", ExportConfig(artifacts=artifacts))
+    assert result.resumed.startswith("1 of 2 artifacts are reused")
+    assert (tmp_path / "bundle" / kept.name).read_bytes() == decoder
+    first, second = result.manifest.artifacts
+    assert first.rewrites
+    # With the times that were measured.
+    assert second.rewrites == first.rewrites
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+    assert verify_bundle(tmp_path / "bundle").passed
+
+
 def test_a_damaged_run_is_refused(tiny_run, tmp_path):
     copy = shutil.copytree(tiny_run, tmp_path / "run")
     (copy / "decoder.keras").unlink()

@@ -224,6 +224,84 @@ def test_an_existing_output_is_refused_before_anything_is_made(tmp_path):
         pass
 
 
+def workplace(final, kept="", **changes):
+    return folders.workplace(final, **{"force": False, "marker": ".mark", "kept": lambda folder: kept, **changes})
+
+
+def fail_in(final, kept=""):
+    with workplace(final, kept) as folder:
+        (folder / "part").write_text("made")
+        raise KeyboardInterrupt
+
+
+def test_a_workplace_goes_when_the_result_is_there(tmp_path):
+    with workplace(tmp_path / "bundle") as folder:
+        (folder / "part").write_text("made")
+        assert names(tmp_path) == ["bundle.unfinished"]
+        with folders.staged_directory(tmp_path / "bundle", force=False) as staging:
+            (staging / "whole").touch()
+    assert names(tmp_path) == ["bundle"]
+    assert names(tmp_path / "bundle") == ["whole"]
+
+
+def test_a_workplace_stays_where_it_holds_something_to_go_on_with(tmp_path):
+    with pytest.raises(KeyboardInterrupt) as caught:
+        fail_in(tmp_path / "bundle", "one part")
+    assert caught.value.__notes__ == ["one part"]
+    with workplace(tmp_path / "bundle") as folder:
+        assert names(folder) == [".mark", "part"]
+    with pytest.raises(KeyboardInterrupt):
+        fail_in(tmp_path / "bundle", "")
+    assert names(tmp_path) == []
+
+
+def test_a_workplace_that_a_killed_process_left_is_taken_over(tmp_path):
+    code = (
+        "import os, pathlib, sys; from pocketvae.system import folders\n"
+        "final = pathlib.Path(sys.argv[1])\n"
+        "context = folders.workplace(final, force=False, marker='.mark', kept=lambda folder: '')\n"
+        "(context.__enter__() / 'part').write_text('made'); os.kill(os.getpid(), 9)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(tmp_path / "bundle")], check=False)
+    assert done.returncode == KILLED
+    with workplace(tmp_path / "bundle") as folder:
+        assert (folder / "part").read_text() == "made"
+    assert names(tmp_path) == []
+
+
+def test_a_workplace_is_one_process_s_alone(tmp_path):
+    with (
+        workplace(tmp_path / "bundle"),
+        pytest.raises(OutputExistsError, match=r"another process is making .*bundle: wait for it"),
+        workplace(tmp_path / "bundle", force=True),
+    ):
+        pass
+    assert names(tmp_path) == []
+
+
+def test_a_workplace_without_its_marker_may_be_anybodys_and_is_kept(tmp_path):
+    (tmp_path / "bundle.unfinished").mkdir()
+    (tmp_path / "bundle.unfinished" / "thesis").write_text("mine")
+    with pytest.raises(OutputExistsError, match=r"bundle\.unfinished is in the way and holds other work"):
+        workplace(tmp_path / "bundle").__enter__()
+    assert names(tmp_path / "bundle.unfinished") == ["thesis"]
+
+
+def test_the_marker_of_a_workplace_goes_last(tmp_path, monkeypatch):
+    def killed(path):
+        raise SystemExit
+
+    def finish():
+        with workplace(tmp_path / "bundle") as folder:
+            (folder / "part").mkdir()
+            monkeypatch.setattr(folders.shutil, "rmtree", killed)
+
+    with pytest.raises(SystemExit):
+        finish()
+    monkeypatch.undo()
+    assert names(tmp_path / "bundle.unfinished") == [".mark", "part"]
+
+
 def test_a_claimed_folder_is_one_holders_alone_and_keeps_what_is_in_it(tmp_path):
     folder = tmp_path / "new" / "folder"
     with folders.claimed_directory(folder):

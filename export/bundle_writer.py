@@ -1,0 +1,200 @@
+"""Writing of a bundle: the artifacts, goldens and originals of a finished export, and the documents about them."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae.bundle.manifest import (
+    MANIFEST_NAME,
+    ArtifactRecord,
+    CalibrationRecord,
+    FailureRecord,
+    FileRecord,
+    GoldenRecord,
+    Manifest,
+)
+from pocketvae.bundle.quantization import SearchRecord
+from pocketvae.documents import encode
+from pocketvae.errors import ExportError
+from pocketvae.export.config import ExportConfig
+from pocketvae.export.guide import embed_guide
+from pocketvae.export.guide.card import model_card
+from pocketvae.export.messages import Converted, Prepared
+from pocketvae.export.subject import Subject
+from pocketvae.export.worker import array_path
+from pocketvae.keras.files import model_kind
+from pocketvae.keras.model_form import Flavour
+from pocketvae.spec import ArtifactSpec, Component
+from pocketvae.system import files
+from pocketvae.versions import installed_versions
+
+# An artifact that was made, or why there is none.
+Outcome = Converted | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportResult:
+    """A finished export.
+
+    Attributes:
+        manifest: Manifest of the bundle.
+        over_budget: Largest ratio of an error to its limit by artifact, for those above 1.
+        doubts: Assumptions about a user-supplied model that may be wrong, as sentences.
+        resumed: What came from an unfinished export, and what did not; empty if there was none.
+    """
+
+    manifest: Manifest
+    over_budget: dict[str, float]
+    doubts: tuple[str, ...] = ()
+    resumed: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleWriter:
+    """Fills a bundle's folder from a working folder.
+
+    Attributes:
+        subject: What was exported.
+        bundle: The folder to fill.
+        work: Holds the artifacts and the arrays of the preparation.
+        config: What was asked for.
+        prepared: What is known of the components.
+    """
+
+    subject: Subject
+    bundle: Path
+    work: Path
+    config: ExportConfig
+    prepared: Mapping[Component, Prepared]
+    _recipes: dict[str, FileRecord] = field(default_factory=dict)
+
+    def write(self, outcomes: Mapping[ArtifactSpec, Outcome]) -> ExportResult:
+        """Writes the bundle.
+
+        Args:
+            outcomes: All artifacts that were asked for.
+
+        Raises:
+            ExportError: none of them could be made.
+        """
+        made: dict[ArtifactSpec, Converted] = {}
+        reasons: dict[ArtifactSpec, str] = {}
+        for spec in self.config.artifacts:
+            outcome = outcomes[spec]
+            if isinstance(outcome, Converted):
+                made[spec] = outcome
+            else:
+                reasons[spec] = outcome
+        records = tuple(self._artifact(converted) for converted in made.values())
+        failures = tuple(FailureRecord(artifact=spec.filename, reason=reason) for spec, reason in reasons.items())
+        if not records:
+            raise ExportError(f"no artifact could be made; {failures[0].artifact}: {failures[0].reason}")
+        subject = self.subject
+        manifest = Manifest(
+            name=subject.name,
+            vae=subject.vae,
+            artifacts=records,
+            failures=failures,
+            goldens=tuple(self._golden(component) for component in self.config.components),
+            calibration=self._calibration(),
+            original={component: self._original(component) for component in self._with_original()},
+            forms={component: form for component, form in subject.forms.items() if component in self.config.components},
+            training=subject.training,
+            provenance=subject.provenance,
+            licence=self.config.licence,
+            author=self.config.author,
+            versions=installed_versions(),
+        )
+        over = {spec.filename: item.error_ratio for spec, item in made.items() if item.error_ratio > 1}
+        card = self._write("MODEL_CARD.md", model_card(manifest).encode())
+        guide = self._write("EMBED.md", embed_guide(manifest, over).encode())
+        manifest = replace(manifest, documents=(card, guide, *self._recipes.values()))
+        files.write_text(self.bundle / MANIFEST_NAME, encode(manifest))
+        return ExportResult(manifest=manifest, over_budget=over, doubts=tuple(self._couplings()))
+
+    def _couplings(self) -> Iterator[str]:
+        for component, prepared in self.prepared.items():
+            if prepared.coupling:
+                yield (
+                    f"the {component}'s outputs depend on what else is in the batch, from {prepared.coupling} on: its "
+                    f"files are held to what the original returns for one sample at a time"
+                )
+
+    def _artifact(self, converted: Converted) -> ArtifactRecord:
+        name = converted.record.name
+        file = self._write(name, (self.work / name).read_bytes())
+        return replace(converted.record, file=file, search=self._search(converted))
+
+    def _search(self, converted: Converted) -> SearchRecord | None:
+        search = converted.record.search
+        if search is None or converted.recipe is None:
+            return search
+        path = f"recipes/{converted.recipe.artifact}.json"
+        if path not in self._recipes:  # Files that only differ in how they store images share one.
+            (self.bundle / "recipes").mkdir(exist_ok=True)
+            self._recipes[path] = self._write(path, encode(converted.recipe).encode())
+        return replace(search, recipe=path)
+
+    def _golden(self, component: Component) -> GoldenRecord:
+        (self.bundle / "golden").mkdir(exist_ok=True)
+        vae = self.subject.vae
+        return GoldenRecord(
+            component=component,
+            inputs={spec.name: self._copy_array(component, "input", spec.name) for spec in vae.inputs(component)},
+            outputs={name: self._copy_array(component, "output", name) for name in vae.output_names(component)},
+            strata=self.prepared[component].golden_strata,
+            observed={
+                name: self._copy_array(component, "observed", name)
+                for name in ("x", "log_scale")
+                if array_path(self.work, component, "observed", name).is_file()
+            },
+        )
+
+    def _copy_array(self, component: Component, role: str, name: str) -> FileRecord:
+        content = array_path(self.work, component, role, name).read_bytes()
+        return self._write(f"golden/{component}.{role}.{name}.npy", content)
+
+    def _original(self, component: Component) -> FileRecord:
+        (self.bundle / "original").mkdir(exist_ok=True)
+        model = self.subject.models[component]
+        return self._write(f"original/{component}{model_kind(model).value}", model.read_bytes())
+
+    def _with_original(self) -> list[Component]:
+        # A SavedModel is a folder, which the manifest names in its provenance but the bundle does not contain.
+        forms = self.subject.forms
+        folders = {component for component, form in forms.items() if form.flavour is Flavour.SAVED_MODEL}
+        return [item for item in self.config.components if not item.is_composed and item not in folders]
+
+    def _calibration(self) -> CalibrationRecord:
+        digest = hashlib.sha256()
+        for component in (component for component in self.prepared if not component.is_composed):
+            for spec in self.subject.vae.inputs(component):
+                digest.update(np.load(array_path(self.work, component, "calibration", spec.name)).tobytes())
+        decoder = self.prepared.get(Component.DECODER)
+        return CalibrationRecord(
+            seed=self.config.seed,
+            latents=decoder.calibration_strata if decoder else (),
+            image_count=self.subject.calibration_images,
+            sha256=digest.hexdigest(),
+            seed_count=self.config.calibration_seeds,
+            coverage=self._coverage() if decoder else {},
+        )
+
+    def _coverage(self) -> dict[str, float]:
+        calibration, goldens = (
+            np.load(array_path(self.work, Component.DECODER, role, "z")) for role in ("calibration", "input")
+        )
+        inside = (goldens >= calibration.min()) & (goldens <= calibration.max())
+        return {
+            kind.name: float(inside[kind.start : kind.start + kind.count].mean())
+            for kind in self.prepared[Component.DECODER].golden_strata
+        }
+
+    def _write(self, relative: str, content: bytes) -> FileRecord:
+        files.write_bytes(self.bundle / relative, content)
+        return FileRecord.of(relative, content)
