@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,6 +32,7 @@ from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system import files
 from pocketvae.system.temporary import temporary_directory
 
+INSPECTION_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.export.external.inspection")
 _IMAGES_STREAM = 3
 
 
@@ -101,9 +103,8 @@ def _samples(models: ExternalModels, data: str | None) -> str:
 
 
 def _inspect(models: ExternalModels, config: ExportConfig) -> Inspection:
-    command = [sys.executable, "-m", "pocketvae.export.external.inspection"]
     absolute = replace(models, decoder=models.decoder.absolute(), encoder=models.encoder and models.encoder.absolute())
-    with LineProcess(command, memory_limit_bytes=config.memory_limit_bytes) as process:
+    with LineProcess(INSPECTION_COMMAND, memory_limit_bytes=config.memory_limit_bytes) as process:
         try:
             return Client(process).call(INSPECT, absolute, Inspection, config.time_limit_s)
         except TargetError:

@@ -100,9 +100,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _warm_workers(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Conversion workers fork from a process that has imported TensorFlow, which saves the import of each."""
+    """What needs TensorFlow is forked from a process that has imported it, which saves the import of each."""
     if sys.platform != "linux":
         return
+    from pocketvae.benchmarks.latency.measure import subjects
+    from pocketvae.export import external_pipeline
     from pocketvae.export.worker_process import WorkerProcess
 
     base = tmp_path_factory.getbasetemp()
@@ -110,8 +112,10 @@ def _warm_workers(tmp_path_factory: pytest.TempPathFactory) -> None:
     folder, owner = (base.parent if shared else base) / "workers", os.getppid() if shared else os.getpid()
     if len(str(folder)) > _LONGEST_SOCKET_FOLDER:
         return
-    client = str(TESTS / "warm_workers.py")
-    WorkerProcess.program = (sys.executable, "-I", "-S", client, str(folder), str(owner))
+    client = sys.executable, "-I", "-S", str(TESTS / "warm_workers.py"), str(folder), str(owner)
+    WorkerProcess.program = (*client, *WorkerProcess.program[2:])
+    external_pipeline.INSPECTION_COMMAND = (*client, *external_pipeline.INSPECTION_COMMAND[2:])
+    subjects.ORIGINALS_COMMAND = (*client, *subjects.ORIGINALS_COMMAND[2:])
 
 
 @pytest.fixture(scope="session")
@@ -188,12 +192,14 @@ class Outcome:
     err: str
 
 
-@pytest.fixture
-def few_values(monkeypatch):
+@pytest.fixture(scope="module")
+def few_values():
     """Has bench take the fewest values of a row: how many there are is not what is tested."""
     from pocketvae.benchmarks.latency.measure import bench
 
-    monkeypatch.setattr(bench, "_ROW_BUDGET_S", 0.0)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bench, "_ROW_BUDGET_S", 0.0)
+        yield
 
 
 @pytest.fixture

@@ -1,12 +1,13 @@
-"""Conversion workers of tests, forked from a process that has imported TensorFlow.
+"""Processes of tests that need TensorFlow, forked from one that has imported it.
 
-An export starts three workers, and the import takes most of a small export's time. What `WorkerProcess` starts here
-is a client of milliseconds, which passes its pipes to a server and ends as the forked worker ends. There is a server
-for each combination of the variables that TensorFlow reads; the first client that needs it starts it. Linux alone
-has what this takes; elsewhere, and in tests of the process itself, workers start as they do for users.
+An export starts three workers, and the import takes most of a small export's time; the inspection of user-supplied
+models and the timing of originals need it too. What is started in their place is a client of milliseconds, which passes
+its pipes to a server and ends as the forked worker ends. There is a server for each combination of the variables that
+TensorFlow reads; the first client that needs it starts it. Linux alone has what this takes; elsewhere, and in tests of
+the process itself, workers start as they do for users.
 
-    python warm_workers.py FOLDER OWNER WORK     # the client; OWNER is the process that servers do not outlive
-    python warm_workers.py serve SOCKET OWNER    # the server
+    python warm_workers.py FOLDER OWNER MODULE ARGUMENT ...   # the client: as `python -m MODULE ARGUMENT ...`
+    python warm_workers.py serve SOCKET OWNER                 # the server, which does not outlive the process OWNER
 """
 
 from __future__ import annotations
@@ -22,15 +23,17 @@ import subprocess
 import sys
 import tempfile
 
+# What Keras takes without the variable, and what pocketvae sets when it imports Keras 3.
+DEFAULTS = [("KERAS_BACKEND", "tensorflow")]
 READ_BY_TENSORFLOW = ("TF_", "XLA_", "KERAS_", "OMP_", "PYTHONPATH")
 # Looked at this often, the owner's end leaves a server behind for no longer.
 _LOOK_S = 1.0
 
 
-def client(folder: str, owner: str, work: str) -> int:
+def client(folder: str, owner: str, module: str, *arguments: str) -> int:
     """Has a worker forked and ends as it ended: with its code, or by its signal."""
     with connection(folder, owner) as server:
-        request = {"work": work, "environment": dict(os.environ), "directory": os.getcwd()}
+        request = {"module": module, "arguments": arguments, "environment": dict(os.environ), "directory": os.getcwd()}
         socket.send_fds(server, [b"\0"], [0, 1, 2])
         server.sendall(json.dumps(request).encode() + b"\n")
         # The pipes' ends must close with the worker's.
@@ -46,6 +49,7 @@ def client(folder: str, owner: str, work: str) -> int:
 def connection(folder: str, owner: str) -> socket.socket:
     """Returns a connection to the server for this environment, which is started if there is none."""
     read = sorted(item for item in os.environ.items() if item[0].startswith(READ_BY_TENSORFLOW))
+    read = [item for item in read if item not in DEFAULTS]
     name = str(abs(hash_of(json.dumps(read))))
     path = os.path.join(folder, name)
     pathlib.Path(folder).mkdir(exist_ok=True, parents=True)
@@ -132,6 +136,7 @@ def accept(listener, selector) -> None:
 
 def work(request: dict, pipes: list[int]) -> int:
     """Is the worker, on the client's pipes and in its environment and directory."""
+    import importlib
     import traceback
 
     for number, pipe in enumerate(pipes):
@@ -142,11 +147,9 @@ def work(request: dict, pipes: list[int]) -> int:
     # The server found its own, which was another export's.
     tempfile.tempdir = None
     os.chdir(request["directory"])
-    sys.argv = ["worker", request["work"]]
-    from pocketvae.export import worker
-
+    sys.argv = [request["module"], *request["arguments"]]
     try:
-        code = worker.main()
+        code = importlib.import_module(request["module"]).main()
     except BaseException:
         traceback.print_exc()
         code = 1
@@ -166,7 +169,9 @@ def import_all() -> None:
     import tf_keras  # noqa: F401
     from ai_edge_litert import interpreter  # noqa: F401
 
+    from pocketvae.benchmarks.latency.measure import original  # noqa: F401
     from pocketvae.export import worker  # noqa: F401
+    from pocketvae.export.external import inspection  # noqa: F401
 
     if os.environ.get("TF_USE_LEGACY_KERAS") != "1":
         import keras  # noqa: F401

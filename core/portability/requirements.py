@@ -11,7 +11,7 @@ from pocketvae.errors import ManifestError
 from pocketvae.formats.onnx.metadata import GRAPH, IR_VERSION, OPSET_IMPORT, fields
 from pocketvae.formats.tflite.editing import minimum_version
 from pocketvae.formats.tflite.layers import layers_of
-from pocketvae.formats.tflite.model import read_model
+from pocketvae.formats.tflite.model import view_model
 from pocketvae.formats.tflite.operators import Operator, operators_of
 from pocketvae.layer_precision import Granularity, LayerPrecision
 from pocketvae.portability.records import Requirement
@@ -63,7 +63,7 @@ def newest(versions: list[str]) -> str:
 
 
 def _oldest_tflite(content: bytes) -> Requirement:
-    model = read_model(content)
+    model = view_model(content)
     operators = [operator for graph in operators_of(model) for operator in graph]
     used = sorted({(operator.name, operator.version) for operator in operators})
     table = _tflite_table()

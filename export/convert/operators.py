@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from pocketvae.errors import ExportError
-from pocketvae.formats.tflite.model import code_name, is_custom, read_model
+from pocketvae.formats.tflite.model import code_name, is_custom, view_model
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
@@ -31,7 +31,7 @@ def refuse_custom_tflite(content: bytes) -> None:
     Raises:
         ExportError: some are not; the message names them.
     """
-    names = {_custom_name(code) for code in read_model(content).operatorCodes if is_custom(code)}
+    names = {_custom_name(code) for code in view_model(content).operatorCodes if is_custom(code)}
     if names:
         raise ExportError(f"TFLite has no built-in operator for {', '.join(sorted(names))}: {_HINT}")
 

@@ -32,7 +32,7 @@ from pocketvae.formats.onnx.metadata import (
     encode_integer,
     fields,
 )
-from pocketvae.formats.tflite.model import main_signature, read_model
+from pocketvae.formats.tflite.model import main_signature, view_model
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.requirements import oldest_runtime
 from pocketvae.spec import Component, Format, TensorSpec, VaeSpec
@@ -150,7 +150,7 @@ def _embed_tflite(content: bytes, record: EmbeddedRecord, stored: bytes) -> byte
 
 def _in_file_order(content: bytes, record: EmbeddedRecord) -> tuple[list[TensorDoc], list[TensorDoc]]:
     """Returns inputs and outputs as the main subgraph lists them, which may differ from the signature's order."""
-    model = read_model(content)
+    model = view_model(content)
     graph, signature = model.subgraphs[0], main_signature(model)
 
     def ordered(items: tuple[TensorDoc, ...], entries: list[Any], indices: list[int]) -> list[TensorDoc]:

@@ -68,7 +68,9 @@ class Inside:
 
         names = list(inputs)
         specs = [tf.TensorSpec((None, *values.shape[1:]), values.dtype) for values in inputs.values()]
-        function = tf.function(lambda *values: list(apply(dict(zip(names, values, strict=True))).values()))
+        function = tf.function(
+            lambda *values: list(apply(dict(zip(names, values, strict=True))).values()), autograph=False
+        )
         with quiet_stderr():
             frozen = convert_variables_to_constants_v2(function.get_concrete_function(*specs), lower_control_flow=False)
         definition = frozen.graph.as_graph_def()

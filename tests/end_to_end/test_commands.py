@@ -8,6 +8,8 @@ import pytest
 from pocketvae.cli.main import main
 from pocketvae.installation import install_command
 
+pytestmark = pytest.mark.usefixtures("few_values")
+
 
 def test_verify_prints_a_row_per_artifact_and_writes_both_files(command, tmp_path, bundles):
     bundle = bundles.make_bundle(tmp_path / "b")
@@ -172,7 +174,6 @@ def test_export_of_a_choice(command, tiny_run, tmp_path):
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("few_values")
 def test_the_quickstart_makes_a_report_that_stands_alone(tmp_path, capsys, mnist_npz, monkeypatch):
     # One short epoch on few images: the same line end to end, in seconds.
     from pocketvae.cli import quickstart

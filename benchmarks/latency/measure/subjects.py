@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from itertools import product
 from pathlib import Path
 
 from pocketvae.benchmarks.latency.config import BenchConfig
-from pocketvae.benchmarks.latency.measure.worker_client import BenchClient, start_worker
+from pocketvae.benchmarks.latency.measure.worker_client import WORKER_COMMAND, BenchClient, start_worker
 from pocketvae.benchmarks.latency.messages import Load, Loaded, OriginalCall
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import unknown_name
 from pocketvae.keras.model_form import Flavour
 from pocketvae.spec import Component
+
+# Of the worker that imports TensorFlow.
+ORIGINALS_COMMAND: Sequence[str] = WORKER_COMMAND
 
 
 @dataclass(kw_only=True)
@@ -91,7 +94,7 @@ def _originals(
     bundle: Bundle, records: tuple[ArtifactRecord, ...], threads: int, config: BenchConfig, stack: ExitStack
 ) -> Iterator[Subject]:
     # One worker for all ways of calling: TensorFlow takes seconds to start and its threads are per process.
-    worker = start_worker(stack)
+    worker = start_worker(stack, command=ORIGINALS_COMMAND)
     batches = config.batches or sorted({batch for record in records for batch in record.batches})
     components = dict.fromkeys(record.component for record in records)
     for handle, (component, batch, how) in enumerate(product(components, batches, OriginalCall)):

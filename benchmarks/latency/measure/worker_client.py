@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -58,6 +58,8 @@ class BenchClient(Client):
         return self.call(Method.FIND_PEAKS, peaks, MachinePeaks, _TIME_LIMIT_S)
 
 
-def start_worker(stack: ExitStack, environment: Mapping[str, str] | None = None) -> BenchClient:
+def start_worker(
+    stack: ExitStack, environment: Mapping[str, str] | None = None, command: Sequence[str] = WORKER_COMMAND
+) -> BenchClient:
     """Returns a worker that starts when it is first asked, and ends with the stack."""
-    return BenchClient(stack.enter_context(LineProcess(WORKER_COMMAND, environment=environment)))
+    return BenchClient(stack.enter_context(LineProcess(command, environment=environment)))

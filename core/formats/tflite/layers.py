@@ -10,9 +10,9 @@ from pocketvae.formats.tflite.model import (
     is_constant,
     is_quantized,
     operator_name,
-    read_model,
     tensor_name,
     tensor_shape,
+    view_model,
 )
 from pocketvae.layer_precision import Granularity, LayerPrecision
 
@@ -28,7 +28,7 @@ def read_tflite_layers(content: bytes) -> tuple[LayerPrecision, ...]:
         ManifestError: the file is damaged.
         TargetError: ai-edge-litert is not installed.
     """
-    return layers_of(read_model(content))
+    return layers_of(view_model(content))
 
 
 def layers_of(model: Any) -> tuple[LayerPrecision, ...]:

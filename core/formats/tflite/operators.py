@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from pocketvae.formats.tflite.model import dtype_name, is_constant, operator_name, read_model, tensor_shape
+from pocketvae.formats.tflite.model import dtype_name, is_constant, operator_name, tensor_shape, view_model
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ def read_operators(content: bytes) -> tuple[tuple[Operator, ...], ...]:
         ManifestError: the file is damaged.
         TargetError: ai-edge-litert is not installed.
     """
-    return operators_of(read_model(content))
+    return operators_of(view_model(content))
 
 
 def operators_of(model: Any) -> tuple[tuple[Operator, ...], ...]:

@@ -1,6 +1,8 @@
 import re
 from html.parser import HTMLParser
 
+import pytest
+
 from pocketvae.benchmarks import BenchConfig, bench_bundle, verify_bundle, write_report
 from pocketvae.benchmarks.report.contact_sheet import contact_rows
 from pocketvae.bundle.bundle import open_bundle
@@ -39,6 +41,7 @@ def check(path):
     return re.sub(r"\s+", " ", " ".join(checker.text))
 
 
+@pytest.mark.usefixtures("few_values")
 def test_the_report_is_one_file_with_every_figure(tmp_path, bundles):
     path = bundles.make_bundle(tmp_path / "b")
     bench = bench_bundle(path, BenchConfig(include_original=False))

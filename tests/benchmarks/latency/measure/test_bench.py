@@ -12,6 +12,7 @@ from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import SpecError
 from pocketvae.processes.line_process import LineProcess
 
+pytestmark = pytest.mark.usefixtures("few_values")
 NO_ORIGINAL = BenchConfig(include_original=False)
 
 

@@ -21,16 +21,18 @@ from pocketvae.progress import ignore_progress
 from pocketvae.spec import vector_latent
 from pocketvae.system.environment import current_environment
 
+pytestmark = pytest.mark.usefixtures("few_values")
 NO_ORIGINAL = BenchConfig(include_original=False)
 
 
-@pytest.fixture
-def bundle(tmp_path, bundles):
-    return bundles.make_bundle(tmp_path / "b")
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory, bundles):
+    """A bundle. Do not change it."""
+    return bundles.make_bundle(tmp_path_factory.mktemp("regression") / "b")
 
 
-@pytest.fixture
-def result(bundle):
+@pytest.fixture(scope="module")
+def result(bundle, few_values):
     return bench_bundle(bundle, NO_ORIGINAL)
 
 

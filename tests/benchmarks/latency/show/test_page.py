@@ -27,9 +27,9 @@ from pocketvae.benchmarks.latency.results import (
 from pocketvae.benchmarks.parity.results import NotRun
 
 
-@pytest.fixture
-def measured(tmp_path, bundles):
-    path = bundles.make_bundle(tmp_path / "b")
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory, bundles, few_values):
+    path = bundles.make_bundle(tmp_path_factory.mktemp("page") / "b")
     config = BenchConfig(include_original=False, paced_calls_per_s=(200.0,), extras=frozenset([Extra.PROFILE]))
     return bench_bundle(path, config), verify_bundle(path)
 
