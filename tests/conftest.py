@@ -99,23 +99,31 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _warm_workers(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """What needs TensorFlow is forked from a process that has imported it, which saves the import of each."""
-    if sys.platform != "linux":
-        return
-    from pocketvae.benchmarks.latency.measure import subjects
-    from pocketvae.export import external_pipeline
-    from pocketvae.export.worker_process import WorkerProcess
+def warm_command(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[str, ...]]:
+    """What needs TensorFlow is forked from a process that has imported it, which saves the import of each.
 
+    Returns a function that gives the command of a module of this folder, such as `external_models`.
+    """
+
+    def cold(module: str) -> tuple[str, ...]:
+        return sys.executable, str(TESTS / f"{module}.py")
+
+    if sys.platform != "linux":
+        return cold
     base = tmp_path_factory.getbasetemp()
     shared = "PYTEST_XDIST_WORKER" in os.environ
     folder, owner = (base.parent if shared else base) / "workers", os.getppid() if shared else os.getpid()
     if len(str(folder)) > _LONGEST_SOCKET_FOLDER:
-        return
+        return cold
+    from pocketvae.benchmarks.latency.measure import subjects
+    from pocketvae.export import external_pipeline
+    from pocketvae.export.worker_process import WorkerProcess
+
     client = sys.executable, "-I", "-S", str(TESTS / "warm_workers.py"), str(folder), str(owner)
     WorkerProcess.program = (*client, *WorkerProcess.program[2:])
     external_pipeline.INSPECTION_COMMAND = (*client, *external_pipeline.INSPECTION_COMMAND[2:])
     subjects.ORIGINALS_COMMAND = (*client, *subjects.ORIGINALS_COMMAND[2:])
+    return lambda module: (*client, module)
 
 
 @pytest.fixture(scope="session")

@@ -149,7 +149,7 @@ def work(request: dict, pipes: list[int]) -> int:
     os.chdir(request["directory"])
     sys.argv = [request["module"], *request["arguments"]]
     try:
-        code = importlib.import_module(request["module"]).main()
+        code = importlib.import_module(request["module"]).main() or 0
     except BaseException:
         traceback.print_exc()
         code = 1

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from pocketvae.bundle.bundle import open_bundle
+from pocketvae.cli.main import main
 from pocketvae.errors import ExportError, NoSpaceError, OutputExistsError
 from pocketvae.export import ExportConfig, export_run, pipeline, plan_artifacts
 from pocketvae.export.worker_process import WorkerProcess
@@ -21,37 +22,19 @@ resource = pytest.importorskip("resource", reason="Windows has no limits of a pr
 
 pytestmark = pytest.mark.slow
 DECODERS = plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.FLOAT32, Precision.FLOAT16])
-# A worker that swells, hangs or answers as it should, by the artifact that is asked for.
-WORKER = """
-import sys, time
-from pathlib import Path
-from pocketvae.export.messages import ConvertJob, Method
-from pocketvae.export.worker import Worker
-from pocketvae.processes.rpc import handler, serve
-
-worker = Worker(Path(sys.argv[1]))
-
-def convert(job):
-    if job.artifact.filename == "decoder.float16.tflite":
-        Path(sys.argv[1]).parent.parent.joinpath("reached").touch()
-        held = []
-        while ACTION == "swell":
-            held.append(bytearray(b"x" * 50_000_000))
-        time.sleep(600)
-    return worker.convert(job)
-
-serve({**worker.handlers(), Method.CONVERT: handler(ConvertJob, convert)})
-"""
+TESTS = Path(__file__).parents[1]
 
 
 @pytest.fixture
-def workers(monkeypatch):
+def workers(monkeypatch, warm_command):
     """Makes every export use workers that do `action` when they are asked for decoder.float16.tflite."""
     started = []
 
     def use(action):
         def make(folder, memory_limit_bytes, environment=None):
-            command = [sys.executable, "-c", f"ACTION = {action!r}\n{WORKER}"]
+            # The memory of a forked one is not that of the process that was started.
+            cold = sys.executable, str(TESTS / "stuck_worker.py")
+            command = [*(cold if action == "swell" else warm_command("stuck_worker")), action]
             started.append(
                 WorkerProcess(folder, command=command, memory_limit_bytes=memory_limit_bytes, environment=environment)
             )
@@ -151,9 +134,7 @@ def test_what_a_killed_export_left_goes_with_the_next(tiny_run, tmp_path):
     while any(used_bytes(child) for child in children) and time.monotonic() < deadline:
         time.sleep(0.1)
     assert not any(used_bytes(child) for child in children)
-    again = command(*options)
-    assert again.communicate()[0] is None
-    assert again.returncode == 0
+    assert main(["export", *map(str, options), "--quiet"]) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
 

@@ -6,7 +6,6 @@ exports run in this process; the command line is tested with real workers.
 
 import json
 import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -39,11 +38,11 @@ FLAVOURS = ("keras2", "keras3")
 
 
 @pytest.fixture(scope="session")
-def models(tmp_path_factory):
+def models(tmp_path_factory, warm_command):
     """Folders of models by the flavour that wrote them."""
     folder = tmp_path_factory.mktemp("own")
     for flavour in FLAVOURS:
-        command = [sys.executable, str(ROOT / "tests" / "external_models.py"), flavour, str(folder / flavour)]
+        command = [*warm_command("external_models"), flavour, str(folder / flavour)]
         subprocess.run(command, check=True, capture_output=True)
     return folder
 
@@ -107,7 +106,9 @@ FAMILY = ("float32.tflite", "int8.tflite", "float32.onnx")
 def export(out, *, names=FAMILY, data=None, rewrites=AUTO, **given):
     """Exports, without rewrites where another test tries those layers, since every form of them is converted."""
     artifacts = [artifact for artifact in plan(*names) if artifact.component is Component.DECODER or "encoder" in given]
-    config = ExportConfig(artifacts=tuple(artifacts), rewrites=rewrites)
+    # More than one set of calibration samples is what data from outside and labels are tested with.
+    seeds = 1 if data is None else 3
+    config = ExportConfig(artifacts=tuple(artifacts), rewrites=rewrites, calibration_seeds=seeds)
     return export_external_models(ExternalModels(**given), out, config, data=data)
 
 

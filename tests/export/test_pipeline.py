@@ -331,7 +331,8 @@ def test_a_learned_prior_and_a_label_are_inside_the_generator(tmp_path, mnist_np
     train(source=str(mnist_npz), out=tmp_path / "run", config=config, preset="mnist-tiny")
     chosen = [Component.PRIOR, Component.DECODER, Component.SAMPLER, Component.GENERATOR]
     artifacts = plan_artifacts(chosen, None, [Precision.FLOAT32, Precision.INT8])
-    manifest = export_run(tmp_path / "run", tmp_path / "bundle", ExportConfig(artifacts=artifacts)).manifest
+    config = ExportConfig(artifacts=artifacts, rewrites=RewriteChoice())
+    manifest = export_run(tmp_path / "run", tmp_path / "bundle", config).manifest
     assert manifest.failures == ()
     assert verify_bundle(tmp_path / "bundle").passed
     generator = manifest.artifact("generator.int8.tflite")
