@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pocketvae.errors import ExportError
+from pocketvae.export.convert.plain_graphs import callable_of, expand_for_onnx, is_plain, needs_expansion, plain
 from pocketvae.export.convert.shuffles import fuse_depth_to_space, narrow_shuffles
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.io import import_keras, import_tensorflow
@@ -92,9 +93,10 @@ def build_graph(component: Component, model: Any, vae: VaeSpec, *, fuse: bool = 
         return apply_component(component, fused, vae, values)
 
     function = function_of(apply, inputs)
-    if isinstance(fused, import_keras().Model):
+    frozen = _Frozen(function)
+    if isinstance(fused, import_keras().Model) and frozen.is_plain:
         return Graph(function=function, model=fused, inputs=inputs, fused_shuffles=count)
-    return Graph(function=_frozen(function, inputs), model=tf.Module(), inputs=inputs, fused_shuffles=count)
+    return Graph(function=frozen.function(inputs), model=tf.Module(), inputs=inputs, fused_shuffles=count)
 
 
 def function_of(apply: Callable[..., dict[str, Any]], inputs: tuple[TensorSpec, ...]) -> Any:
@@ -112,23 +114,46 @@ def function_of(apply: Callable[..., dict[str, Any]], inputs: tuple[TensorSpec, 
     return tf.function(body, input_signature=_signature(inputs), autograph=False)
 
 
-def _frozen(function: Any, inputs: tuple[TensorSpec, ...]) -> Any:
-    """Returns the function with its weights as constants.
+def expanded_for_onnx(graph: Graph) -> Graph:
+    """Returns the graph in operators that tf2onnx translates; the same where it has no others."""
+    if not needs_expansion(graph.function.get_concrete_function().graph.as_graph_def()):
+        return graph
+    return replace(graph, function=_Frozen(graph.function).function(graph.inputs, expand_for_onnx))
+
+
+class _Frozen:
+    """A function with its weights as constants.
 
     The TFLite converter does not find the variables of Keras 3 and of wrapped models: its file would read them from
     uninitialized memory.
     """
-    tf = import_tensorflow()
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    concrete = function.get_concrete_function()
-    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-    names = sorted(concrete.structured_outputs)
+    def __init__(self, function: Any) -> None:
+        from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
-    def apply(**values: Any) -> dict[str, Any]:
-        return dict(zip(names, tf.nest.flatten(frozen(*values.values())), strict=True))
+        concrete = function.get_concrete_function()
+        self._names = sorted(concrete.structured_outputs)
+        self._frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+        self._definition = self._frozen.graph.as_graph_def()
 
-    return function_of(apply, inputs)
+    @property
+    def is_plain(self) -> bool:
+        """Whether the converters take it as it is."""
+        return is_plain(self._definition)
+
+    def function(self, inputs: tuple[TensorSpec, ...], expand: Callable[[Any], Any] | None = None) -> Any:
+        """Returns it as a `tf.function` of named inputs, in other operators if `expand` is given."""
+        tf = import_tensorflow()
+        call: Callable[..., Any] = self._frozen
+        if expand or not self.is_plain:
+            definition = plain(self._definition)
+            names = [[tensor.name for tensor in tensors] for tensors in (self._frozen.inputs, self._frozen.outputs)]
+            call = callable_of(expand(definition) if expand else definition, *names)
+
+        def apply(**values: Any) -> dict[str, Any]:
+            return dict(zip(self._names, tf.nest.flatten(call(*values.values())), strict=True))
+
+        return function_of(apply, inputs)
 
 
 def _signature(inputs: tuple[TensorSpec, ...]) -> list[Any]:

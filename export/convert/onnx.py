@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from pocketvae.errors import ExportError, missing_package
-from pocketvae.export.convert.graphs import Graph
+from pocketvae.export.convert.graphs import Graph, expanded_for_onnx
 from pocketvae.export.convert.onnx_clip import fuse_clips
 from pocketvae.export.convert.operators import refuse_foreign_onnx
 from pocketvae.formats.onnx.model import load_model
@@ -35,7 +35,8 @@ def convert_float32(graph: Graph) -> bytes:
     logging.getLogger("tf2onnx").setLevel(logging.ERROR)
     try:
         with quiet_stderr():
-            model, _ = tf2onnx.convert.from_function(graph.function, graph.signature(), opset=OPSET)
+            known = expanded_for_onnx(graph)
+            model, _ = tf2onnx.convert.from_function(known.function, known.signature(), opset=OPSET)
     except Exception as e:
         raise ExportError(f"tf2onnx failed: {str(e).splitlines()[0][:300] if str(e) else type(e).__name__}") from e
     # tf2onnx continues after an operator that it cannot express.

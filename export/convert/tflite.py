@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy.typing as npt
 
+from pocketvae.errors import ExportError
 from pocketvae.export.convert.graphs import Graph
 from pocketvae.export.convert.operators import conversion_error, refuse_custom_tflite
 from pocketvae.export.convert.samples import each_sample
@@ -86,6 +87,9 @@ def convert(graph: Graph, configure: Callable[[Any], None]) -> bytes:
             content = bytes(converter.convert())
         except Exception as e:
             raise conversion_error(str(e)) from e
+        if converter.saved_model_dir is None:
+            # The converter then goes another way without a word, and that file has no named inputs and outputs.
+            raise ExportError("the TFLite converter failed: TensorFlow cannot save the graph of the model")
     refuse_custom_tflite(content)
     return content
 

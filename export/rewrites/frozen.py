@@ -10,6 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.export.convert.plain_graphs import callable_of
 from pocketvae.keras.io import import_tensorflow
 
 Array = npt.NDArray[Any]
@@ -88,20 +89,7 @@ class FrozenGraph:
 
     def function(self) -> Callable[..., list[Any]]:
         """Returns the graph as a function of its inputs' tensors that adds itself to the graph being traced."""
-        tf = import_tensorflow()
-        definition = self.graph.as_graph_def()
-        inputs = {_node(name) for name in self.inputs}
-        body = tf.compat.v1.GraphDef(versions=definition.versions, library=definition.library)
-        body.node.extend(node for node in definition.node if node.name not in inputs)
-
-        def call(*values: Any) -> list[Any]:
-            feeds = dict(zip(self.inputs, values, strict=True))
-            results: list[Any] = tf.graph_util.import_graph_def(
-                body, input_map=feeds, return_elements=list(self.outputs), name=""
-            )
-            return results
-
-        return call
+        return callable_of(self.graph.as_graph_def(), self.inputs, self.outputs)
 
 
 def freeze(function: Any) -> FrozenGraph:
