@@ -19,6 +19,7 @@ class TrialRecord:
             rounds in turns with the other variants.
         float_layers: Layers kept in float.
         range_scales: Fraction of the calibrated range that the integers cover, by layer.
+        weights_only: Layers with weights in 8 bits and activations in float.
     """
 
     __pydantic_config__ = STRICT
@@ -28,6 +29,7 @@ class TrialRecord:
     latency_s: float
     float_layers: tuple[str, ...] = ()
     range_scales: dict[str, float] = field(default_factory=dict)
+    weights_only: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

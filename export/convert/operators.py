@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from pocketvae.errors import ExportError
-from pocketvae.formats.tflite.model import code_name, is_custom, view_model
+from pocketvae.formats.tflite.model import code_name, dtype_name, is_custom, operator_name, view_model
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 
@@ -49,6 +49,35 @@ def refuse_foreign_onnx(model: Any, opset: int) -> None:
     names = {_full_name(node) for node in model.graph.node if not _is_standard(node, opset)}
     if names:
         raise ExportError(f"ONNX has no operator for {', '.join(sorted(names))}: {_HINT}")
+
+
+# int16 kernels of LiteRT that return wrong values without an error. Measured with ai-edge-litert 2.3.0 on x86-64, LOG
+# and RSQRT by findings/litert_int16_log_rsqrt.sh; EXP, MEAN, GELU, tanh, sigmoid, softmax and products are right.
+WRONG_INT16 = {
+    "LOG": "is off by a tenth of its range near 0",
+    "RSQRT": "is off by a seventh of its range near 0",
+    "SUM": "saturates",
+}
+WRONG_INT16_SEEN_WITH = "2.3.0"
+
+
+def refuse_wrong_int16(content: bytes) -> None:
+    """Checks that a TFLite file has no operator in 16 bits that LiteRT computes wrongly.
+
+    Raises:
+        ExportError: it has some; the message names them.
+    """
+    model = view_model(content)
+    found = {
+        name
+        for graph in model.subgraphs
+        for operator in graph.operators
+        if (name := operator_name(model, operator)) in WRONG_INT16
+        and any(index >= 0 and dtype_name(graph.tensors[index]) == "int16" for index in operator.inputs)
+    }
+    if found:
+        reasons = "; ".join(f"{name} {WRONG_INT16[name]}" for name in sorted(found))
+        raise ExportError(f"LiteRT {WRONG_INT16_SEEN_WITH} computes these wrongly in 16 bits: {reasons}. Use int8")
 
 
 _HINT = "build the model from other operators, because device runtimes do not contain Flex and custom operators"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pocketvae.errors import ExportError
+from pocketvae.export.external.bounds import Interval, bounds
 from pocketvae.export.original.inside import layer_name
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.keras.loading import Tensor
@@ -16,6 +17,8 @@ from pocketvae.system.quiet import quiet_stderr
 _MOVERS = frozenset(
     {"Identity", "Reshape", "Squeeze", "ExpandDims", "Transpose", "StopGradient", "Cast", "DepthToSpace"}
 )
+# Constants that scale or shift an image have a value for each channel at most.
+_SMALL_BYTES = 256
 # All random operators of TensorFlow have one of these in their names.
 _RANDOM = ("Random", "Multinomial", "TruncatedNormal", "SampleDistortedBoundingBox")
 
@@ -29,12 +32,18 @@ class TracedGraph:
         outputs: The node behind each output.
         shapes: Shape of each output.
         functions: Operators of all functions that loops and branches call.
+        numbers: The smallest and largest value of each small constant.
     """
 
     operators: dict[str, tuple[str, tuple[str, ...]]]
     outputs: tuple[str, ...]
     shapes: tuple[tuple[int | None, ...], ...]
     functions: tuple[str, ...]
+    numbers: dict[str, Interval] = field(default_factory=dict)
+
+    def bounds(self, output: int) -> Interval | None:
+        """Returns the range of an output as far as its operators prove one."""
+        return bounds(self, self.outputs[output])
 
     def last_operator(self, output: int) -> str:
         """Returns the last operator that changes the values of an output."""
@@ -101,7 +110,18 @@ def trace(call: Callable[[Sequence[Any]], Sequence[Any]], inputs: Sequence[Tenso
         outputs=tuple(tensor.op.name for tensor in frozen.outputs),
         shapes=tuple(tuple(tensor.shape) for tensor in concrete.outputs),
         functions=tuple({node.op for function in definition.library.function for node in function.node_def}),
+        numbers=dict(_numbers(definition)),
     )
+
+
+def _numbers(definition: Any) -> Iterator[tuple[str, Interval]]:
+    from tensorflow import make_ndarray
+
+    for node in definition.node:
+        if node.op == "Const" and len(node.attr["value"].tensor.tensor_content) <= _SMALL_BYTES:
+            values = make_ndarray(node.attr["value"].tensor)
+            if values.dtype.kind == "f" and values.size:
+                yield node.name, (float(values.min()), float(values.max()))
 
 
 def _first_assignment(concrete: Any) -> str:

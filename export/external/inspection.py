@@ -117,7 +117,8 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator) -> _Decod
     shape = image_shape_of(raw.shape[1:], models.image_shape)
     if graph.shapes[0] != (1, *raw.shape[1:]):
         raise ExportError(f"the decoder's image must have one fixed size, got {graph.shapes[0]}")
-    meaning = output_meaning(models.decoder_output, graph.last_operator(0), float(raw.min()), float(raw.max()))
+    low, high = float(raw.min()), float(raw.max())
+    meaning = output_meaning(models.decoder_output, graph.last_operator(0), low, high, graph.bounds(0))
     vae = VaeSpec(
         data_shape=shape,
         latents=(latent,),

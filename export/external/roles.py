@@ -48,6 +48,8 @@ class OutputMeaning:
 
 _UNIT, _TANH = (0.0, 1.0), (-1.0, 1.0)
 _SLACK = 1e-6
+# The share of a proven range that samples must span for it to be the image's, and not a loose bound.
+_FILLED = 0.25
 _SQUASHING: Mapping[str, DecoderOutput] = {
     "Sigmoid": DecoderOutput.PROBABILITIES,
     "Softmax": DecoderOutput.PROBABILITIES,
@@ -57,7 +59,9 @@ _CLIPPING = frozenset({"ClipByValue", "Maximum", "Minimum", "Relu6"})
 _NAME_IT = "name it with --decoder-output (probabilities, logits, image or tanh)"
 
 
-def output_meaning(named: DecoderOutput | None, last_operator: str, low: float, high: float) -> OutputMeaning:
+def output_meaning(
+    named: DecoderOutput | None, last_operator: str, low: float, high: float, bounds: tuple[float, float] | None = None
+) -> OutputMeaning:
     """Decides what a decoder's output is.
 
     Args:
@@ -65,11 +69,12 @@ def output_meaning(named: DecoderOutput | None, last_operator: str, low: float, 
         last_operator: TensorFlow's name of the last operator that changes values.
         low: Smallest sampled output.
         high: Largest sampled output.
+        bounds: The range that the last operators prove; None if they do not.
 
     Raises:
         ExportError: the samples contradict what the user stated.
     """
-    found = named or _SQUASHING.get(last_operator)
+    found = named or _SQUASHING.get(last_operator) or _bounded_as(bounds)
     if found is None and last_operator in _CLIPPING and _inside(_UNIT, low, high):
         found = DecoderOutput.PROBABILITIES
     why = f"stated with --decoder-output {named}" if named else f"the last operator is {last_operator}"
@@ -86,7 +91,18 @@ def output_meaning(named: DecoderOutput | None, last_operator: str, low: float, 
             )
         reason = f"image in [{limits[0]:g}, {limits[1]:g}] ({why})"
         return OutputMeaning(likelihood=Likelihood.UNKNOWN, data_range=limits, is_strict=True, reason=reason)
+    if named is None and bounds is not None and high - low >= _FILLED * (bounds[1] - bounds[0]):
+        reason = f"image in [{bounds[0]:g}, {bounds[1]:g}] (its last operators allow no other values)"
+        return OutputMeaning(likelihood=Likelihood.UNKNOWN, data_range=bounds, is_strict=True, reason=reason)
     return _as_returned(named, why, low, high)
+
+
+def _bounded_as(bounds: tuple[float, float] | None) -> DecoderOutput | None:
+    """Returns what the range of a sigmoid or tanh stands for, also behind a crop or a rescaling."""
+    for limits, kind in ((_UNIT, DecoderOutput.PROBABILITIES), (_TANH, DecoderOutput.TANH)):
+        if bounds is not None and max(abs(a - b) for a, b in zip(bounds, limits, strict=True)) <= _SLACK:
+            return kind
+    return None
 
 
 def _as_returned(named: DecoderOutput | None, why: str, low: float, high: float) -> OutputMeaning:

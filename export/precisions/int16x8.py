@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pocketvae.export.convert import tflite
+from pocketvae.export.convert.operators import refuse_wrong_int16
 from pocketvae.export.precisions.base import Made, PixelBudget, PrecisionExport, few_samples
 from pocketvae.export.quantize.source import Source
 from pocketvae.numerics.tolerance import Tolerance
@@ -18,7 +19,9 @@ class Int16x8Export(PrecisionExport):
 
     def make(self, spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:
         """See `PrecisionExport.make`."""
-        return Made(content=tflite.convert_int16x8(source.graph(fuse=False), source.calibration))
+        content = tflite.convert_int16x8(source.graph(fuse=False), source.calibration)
+        refuse_wrong_int16(content)
+        return Made(content=content)
 
     def make_plain(self, format: Format, source: Source) -> bytes:
         """See `PrecisionExport.make_plain`."""

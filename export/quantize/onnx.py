@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.export.convert.samples import each_sample
+from pocketvae.export.quantize.onnx_weights import store_integer_weights
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.tflite import LOGIT_BOUND
 from pocketvae.formats.onnx.model import add_outputs, array, constants, element_count, initializers, load_model
@@ -116,7 +117,7 @@ def quantize_static(calibrated: Calibrated, plan: QuantizationPlan) -> bytes:
     with _Workspace(calibrated.prepared) as workspace:
         workspace.cache.write_bytes(calibrated.cache)
         _quantize_static(workspace, plan, _overrides(calibrated.float32, calibrated.ranges, plan), None)
-        return workspace.result()
+        return workspace.result(plan.weights_only)
 
 
 def _quantize_static(workspace: _Workspace, plan: QuantizationPlan, overrides: dict[str, Any], reader: Any) -> None:
@@ -296,12 +297,13 @@ class _Workspace:
         raw.write_bytes(self._content)
         quant_pre_process(str(raw), str(self.source), skip_symbolic_shape=True)
 
-    def result(self) -> bytes:
-        """Returns the quantized model."""
+    def result(self, weights_only: Sequence[str] = ()) -> bytes:
+        """Returns the quantized model, with 8-bit weights in these of its float layers."""
         import onnx
 
         from pocketvae.export.convert.onnx import serialize
 
         model = load_model(self.target.read_bytes())
+        store_integer_weights(model, weights_only)
         onnx.checker.check_model(model, full_check=True)
         return serialize(model)

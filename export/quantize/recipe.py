@@ -33,6 +33,7 @@ class Recipe:
         layers: Number of weights by layer; a model with other layers is refused.
         float_layers: Layers to keep in float.
         range_scales: Fraction of the calibrated output range that the integers cover, by layer.
+        weights_only: Those of the float layers whose weights are stored in 8 bits.
         rewrites: Exact rewrites that the model's graph has; the layers are those of the rewritten graph.
     """
 
@@ -45,6 +46,7 @@ class Recipe:
     layers: dict[str, int]
     float_layers: tuple[str, ...] = ()
     range_scales: dict[str, float] = field(default_factory=dict)
+    weights_only: tuple[str, ...] = ()
     rewrites: tuple[Step, ...] = ()
 
     def __post_init__(self) -> None:
@@ -53,6 +55,9 @@ class Recipe:
         for name in (*self.float_layers, *self.range_scales):
             if name not in self.layers:
                 raise SpecError(f"the recipe for {self.artifact} refers to the layer {name!r} but does not list it")
+        for name in self.weights_only:
+            if name not in self.float_layers:
+                raise SpecError(f"weights_only must name float layers, got {name!r} in the recipe for {self.artifact}")
         for name, scale in self.range_scales.items():
             if not 0 < scale <= 1:
                 raise SpecError(f"a range must be scaled by more than 0 and at most 1, got {scale} for {name!r}")
@@ -60,7 +65,9 @@ class Recipe:
     @property
     def plan(self) -> QuantizationPlan:
         """The plan that the search would have found."""
-        return QuantizationPlan(float_layers=self.float_layers, range_scales=self.range_scales)
+        return QuantizationPlan(
+            float_layers=self.float_layers, range_scales=self.range_scales, weights_only=self.weights_only
+        )
 
     def check_model(self, vae: VaeSpec) -> None:
         """Checks that a model has the interface of the recipe.

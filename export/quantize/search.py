@@ -19,10 +19,12 @@ class QuantizationPlan:
     Attributes:
         float_layers: Layers to keep in float.
         range_scales: Layer to the fraction of its output's calibrated range that the integers cover.
+        weights_only: Those of the float layers whose weights are stored in 8 bits all the same.
     """
 
     float_layers: tuple[str, ...] = ()
     range_scales: Mapping[str, float] = field(default_factory=dict)
+    weights_only: tuple[str, ...] = ()
 
     def with_scale(self, layer: str, scale: float) -> QuantizationPlan:
         """Returns the plan with another range for a layer's output."""
@@ -76,7 +78,7 @@ class Search:
 
     def attempt(self, plan: QuantizationPlan) -> Trial:
         """Makes and measures a variant, once."""
-        key = (frozenset(plan.float_layers), frozenset(plan.range_scales.items()))
+        key = (frozenset(plan.float_layers), frozenset(plan.range_scales.items()), frozenset(plan.weights_only))
         if key not in self._trials:
             self._trials[key] = self._attempt(plan)
         return self._trials[key]
@@ -96,6 +98,34 @@ class Search:
         tuned = self.tune_ranges()
         if not tuned.within_budget:
             self._quantize_within_budget(tuned.plan)
+        return self.best()
+
+    def store_float_weights(self) -> Trial:
+        """Stores the weights of float layers in 8 bits where the budget allows it, after `run`.
+
+        Most of what 8 bits lose, they lose in activations. If the network is within its budget with the weights alone
+        in 8 bits, layers become integers as long as the budget is met, the largest first; else the weights are added
+        one layer after another. With L layers that is at most L + 1 more attempts.
+
+        Returns:
+            See `best`.
+        """
+        best = self.best()
+        if not best.within_budget or not self.float_weights(best):
+            return best
+        order = [name for name in sorted(self._sizes, key=lambda name: -self._sizes[name]) if self._sizes[name]]
+        if self.attempt(self._plan((), {}, weights=tuple(order))).within_budget:
+            quantized: tuple[str, ...] = ()
+            for layer in order:
+                more = (*quantized, layer)
+                plan = self._plan(more, best.plan.range_scales, weights=tuple(order))
+                if self.attempt(plan).within_budget:
+                    quantized = more
+            return self.best()
+        stored: tuple[str, ...] = ()
+        for layer in (name for name in order if name in best.plan.float_layers):
+            if self.attempt(replace(best.plan, weights_only=(*stored, layer))).within_budget:
+                stored = (*stored, layer)
         return self.best()
 
     def run_without_ranges(self) -> Trial:
@@ -121,15 +151,24 @@ class Search:
         return best
 
     def best(self) -> Trial:
-        """Returns the best variant so far: the smallest file within the budget, else the one closest to the budget."""
+        """Returns the best variant so far: the closest to its budget if none is within.
+
+        Of those within, it is the one with the fewest weights in float, then the fewest that are computed with in
+        float, then the smallest file.
+        """
         enough = [trial for trial in self.trials if trial.within_budget]
         if enough:
-            return min(enough, key=lambda trial: (len(trial.content), self.float_weights(trial), trial.error_ratio))
+            return min(enough, key=self._cost)
         return min(self.trials, key=lambda trial: trial.error_ratio)
 
     def float_weights(self, trial: Trial) -> int:
-        """Returns how many weights a variant keeps in float."""
-        return sum(self._sizes[layer] for layer in trial.plan.float_layers)
+        """Returns how many weights a variant stores in float."""
+        plan = trial.plan
+        return sum(self._sizes[layer] for layer in plan.float_layers if layer not in plan.weights_only)
+
+    def _cost(self, trial: Trial) -> tuple[int, int, int, float]:
+        computed = sum(self._sizes[layer] for layer in trial.plan.float_layers)
+        return self.float_weights(trial), computed, len(trial.content), trial.error_ratio
 
     def _quantize_within_budget(self, tuned: QuantizationPlan) -> None:
         quantized: tuple[str, ...] = ()
@@ -139,8 +178,11 @@ class Search:
             if self.attempt(self._plan(more, tuned.range_scales)).within_budget:
                 quantized = more
 
-    def _plan(self, quantized: tuple[str, ...], scales: Mapping[str, float]) -> QuantizationPlan:
+    def _plan(
+        self, quantized: tuple[str, ...], scales: Mapping[str, float], weights: tuple[str, ...] = ()
+    ) -> QuantizationPlan:
         return QuantizationPlan(
             float_layers=tuple(name for name in self._sizes if name not in quantized),
             range_scales={name: scale for name, scale in scales.items() if name in quantized},
+            weights_only=tuple(name for name in weights if name not in quantized),
         )

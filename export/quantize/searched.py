@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -78,6 +78,7 @@ def search_artifact(
         layers=dict(quantizer.layers),
         float_layers=tuple(name for name in quantizer.layers if name in best.plan.float_layers),
         range_scales=dict(best.plan.range_scales),
+        weights_only=tuple(name for name in quantizer.layers if name in best.plan.weights_only),
         rewrites=source.steps,
     )
     record = _with_front(record, search.trials, best, spec, source)
@@ -88,7 +89,10 @@ def _best(search: Search, quantizer: Quantizer, recipe: Recipe | None, *, intege
     if recipe is not None:
         recipe.check_layers(quantizer.layers)
         return search.attempt(recipe.plan)
-    return search.tune_ranges() if integer_only else search.run()
+    if integer_only:
+        return search.tune_ranges()
+    search.run()
+    return search.store_float_weights()
 
 
 def _attempt(
@@ -145,6 +149,7 @@ def _record(format: Format, trial: Trial, latency_s: float) -> TrialRecord:
         latency_s=latency_s,
         float_layers=tuple(name for name in trial.plan.float_layers if name not in integers),
         range_scales=dict(trial.plan.range_scales),
+        weights_only=trial.plan.weights_only,
     )
 
 
@@ -164,29 +169,44 @@ def _reason(search: Search, recipe: Recipe | None, *, integer_only: bool) -> str
     if integer_only:
         return f"smallest error on calibration samples of {len(search.trials)} sets of ranges, with no layers in float"
     if held:
-        return f"smallest file of the {held} of {len(search.trials)} variants within {MARGIN:.0%} of the budget"
+        return (
+            f"fewest weights in float of the {held} of {len(search.trials)} variants within {MARGIN:.0%} of the budget"
+        )
     return f"closest to the budget, which none of {len(search.trials)} variants meets"
 
 
 def _notes(best: Trial, quantizer: Quantizer) -> tuple[str, ...]:
     """Returns what is special about a file, as it is stored and not as it was asked for."""
     layers, plan = quantizer.layers, best.plan
-    integers = _held_in_integers(quantizer.format, best)
-    floats = [name for name in layers if name in plan.float_layers and name not in integers]
+    integers = [name for name in _held_in_integers(quantizer.format, best) if name not in plan.weights_only]
+    floats = [name for name in layers if name in plan.float_layers and name not in (*integers, *plan.weights_only)]
     notes = []
     if floats:
-        share = sum(layers[name] for name in floats) / max(1, sum(layers.values()))
-        names = ", ".join(sorted({short_name(name) for name in floats}))
-        notes.append(f"kept in float to meet the budget: {names} ({share:.1%} of the weights)")
-    elif not integers:
+        notes.append(f"kept in float to meet the budget: {_names(layers, floats)}")
+    elif not integers and not plan.weights_only:
         notes.append("all layers with weights are quantized")
+    if plan.weights_only:
+        notes.append(f"8-bit weights, float activations to meet the budget: {_names(layers, plan.weights_only)}")
     if integers:
         names = ", ".join(sorted({short_name(name) for name in integers}))
         notes.append(f"the converter quantized {names} although the budget needs them in float")
     if plan.range_scales:
-        scales = ", ".join(f"{short_name(name)} {scale:.0%}" for name, scale in sorted(plan.range_scales.items()))
-        notes.append(f"integers cover part of the calibrated range: {scales}")
+        notes.append(f"integers cover part of the calibrated range: {_scales(plan.range_scales)}")
     return tuple(notes)
+
+
+def _scales(range_scales: Mapping[str, float]) -> str:
+    """Returns each layer once, although a normalization is a layer for each of its operators."""
+    found: dict[str, list[str]] = {}
+    for name, scale in sorted(range_scales.items(), key=lambda item: item[1]):
+        found.setdefault(short_name(name), []).append(f"{scale:.0%}")
+    shares = {name: " to ".join(dict.fromkeys((scales[0], scales[-1]))) for name, scales in found.items()}
+    return ", ".join(f"{name} {share}" for name, share in sorted(shares.items()))
+
+
+def _names(layers: Mapping[str, int], chosen: Sequence[str]) -> str:
+    share = sum(layers[name] for name in chosen) / max(1, sum(layers.values()))
+    return f"{', '.join(sorted({short_name(name) for name in chosen}))} ({share:.1%} of the weights)"
 
 
 def short_name(layer: str) -> str:

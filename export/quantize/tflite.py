@@ -13,6 +13,7 @@ from pocketvae.export.convert.graphs import Graph
 from pocketvae.export.convert.tflite import calibrate_with, convert
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.tflite_floats import with_float_weights, without_rounding
+from pocketvae.export.quantize.tflite_weights import with_integer_weights
 from pocketvae.formats.tflite.model import (
     constant,
     dtype_name,
@@ -95,7 +96,8 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
         )
     if integer_interface:
         return bytes(content)
-    return with_float_weights(without_rounding(bytes(content)), calibrated, plan.float_layers)
+    exact = with_float_weights(without_rounding(bytes(content)), calibrated, plan.float_layers)
+    return with_integer_weights(exact, plan.weights_only)
 
 
 def find_layers(content: bytes) -> dict[str, int]:

@@ -52,8 +52,8 @@ def add_constant(model: Any, graph: Any, name: str, values: npt.NDArray[Any] | n
     return add_tensor(graph, name, values.shape, values.dtype.name, buffer)
 
 
-def new_operator(model: Any, kind: str, options: str, inputs: list[int], output: int) -> Any:
-    """Returns a built-in operator, version 1, that is in no graph yet.
+def new_operator(model: Any, kind: str, options: str, inputs: list[int], output: int, version: int = 1) -> Any:
+    """Returns a built-in operator that is in no graph yet.
 
     Args:
         model: Its list of operators gets the kind where it does not have it.
@@ -61,10 +61,11 @@ def new_operator(model: Any, kind: str, options: str, inputs: list[int], output:
         options: The table of its options, such as `MulOptions`.
         inputs: Numbers of tensors.
         output: Number of a tensor.
+        version: Of the operator.
     """
     tables = schema()
     operator = tables.OperatorT()
-    operator.opcodeIndex = _opcode(model, getattr(tables.BuiltinOperator, kind))
+    operator.opcodeIndex = _opcode(model, getattr(tables.BuiltinOperator, kind), version)
     operator.inputs, operator.outputs = inputs, [output]
     operator.builtinOptionsType = getattr(tables.BuiltinOptions, options)
     operator.builtinOptions = getattr(tables, f"{options}T")()
@@ -89,12 +90,12 @@ def _minimum_version_buffer(model: Any) -> Any | None:
     return next((buffer for buffer in buffers if buffer.data is not None), None)
 
 
-def _opcode(model: Any, number: int) -> int:
+def _opcode(model: Any, number: int, version: int) -> int:
     for index, known in enumerate(model.operatorCodes):
-        if builtin_code(known) == number and known.version == 1:
+        if builtin_code(known) == number and known.version == version:
             return index
     made = schema().OperatorCodeT()
     # Readers before 2020 know only the field of one byte, in which larger numbers have a placeholder.
-    made.builtinCode, made.deprecatedBuiltinCode, made.version = number, min(number, 127), 1
+    made.builtinCode, made.deprecatedBuiltinCode, made.version = number, min(number, 127), version
     model.operatorCodes.append(made)
     return len(model.operatorCodes) - 1

@@ -94,3 +94,22 @@ def test_models_that_would_need_other_operators_are_refused(function, names, in_
     if in_onnx:
         with pytest.raises(ExportError, match=message):
             onnx_convert.convert_float32(made)
+
+
+def test_wrong_16_bit_kernels_are_refused_by_name(monkeypatch):
+    from types import SimpleNamespace
+
+    from pocketvae.export.convert import operators
+
+    def file(kind, dtype):
+        graph = SimpleNamespace(operators=[SimpleNamespace(kind=kind, inputs=[0, -1])], tensors=[dtype])
+        return SimpleNamespace(subgraphs=[graph])
+
+    monkeypatch.setattr(operators, "view_model", lambda content: content)
+    monkeypatch.setattr(operators, "operator_name", lambda model, operator: operator.kind)
+    monkeypatch.setattr(operators, "dtype_name", lambda tensor: tensor)
+    for kind in operators.WRONG_INT16:
+        with pytest.raises(ExportError, match=rf"computes these wrongly in 16 bits: {kind} .*Use int8"):
+            operators.refuse_wrong_int16(file(kind, "int16"))
+        operators.refuse_wrong_int16(file(kind, "float32"))
+    operators.refuse_wrong_int16(file("MEAN", "int16"))

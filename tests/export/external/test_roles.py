@@ -167,3 +167,20 @@ def test_options_that_do_not_fit_are_refused(tmp_path):
         ExternalModels(decoder=tmp_path, image_shape=(0, 1, 1))
     with pytest.raises(SpecError, match="--label-count must be at least 1"):
         ExternalModels(decoder=tmp_path, label_count=0)
+
+
+@pytest.mark.parametrize(
+    ("bounds", "expected", "strict"),
+    [
+        ((0.0, 1.0000001), (0.0, 1.0), True),
+        ((-1.0, 1.0), (-1.0, 1.0), True),
+        ((0.0, 255.0), (0.0, 255.0), True),
+        ((-1000.0, 1000.0), (0.0, 1.0), False),
+        (None, (0.0, 1.0), False),
+    ],
+)
+def test_a_range_that_the_last_operators_prove_is_the_image_s(bounds, expected, strict):
+    high = 200.0 if bounds == (0.0, 255.0) else 0.9
+    meaning = output_meaning(None, "AddV2", 0.1, high, bounds)
+    assert (meaning.data_range, meaning.is_strict) == (expected, strict)
+    assert bool(meaning.doubt) is not strict

@@ -35,6 +35,7 @@ def test_a_recipe_comes_back_from_its_file(tmp_path):
         ({"artifact": "decoder.float16.tflite"}, "a recipe is for an int8 or int8_io artifact, got decoder.float16"),
         ({"float_layers": ("other",)}, "refers to the layer 'other' but does not list it"),
         ({"range_scales": {"pixels": 1.5}}, "more than 0 and at most 1, got 1.5 for 'pixels'"),
+        ({"weights_only": ("pixels",)}, "weights_only must name float layers, got 'pixels'"),
         ({"range_scales": {"pixels": 0.0}}, "more than 0 and at most 1, got 0.0"),
     ],
 )

@@ -106,3 +106,47 @@ def test_a_plan_is_never_changed_in_place():
     assert plan == QuantizationPlan()
     with pytest.raises(AttributeError):
         plan.float_layers = ("x",)
+
+
+def with_weights(activations, weights, log=None):
+    """A network whose layers add an error for integer activations and another for 8-bit weights."""
+
+    def attempt(plan):
+        if log is not None:
+            log.append(plan)
+        computed = sum(value for layer, value in activations.items() if layer not in plan.float_layers)
+        stored = sum(
+            value for layer, value in weights.items() if layer not in plan.float_layers or layer in plan.weights_only
+        )
+        return Trial(plan=plan, content=b"", rmse=computed + stored, error_ratio=computed + stored)
+
+    return attempt
+
+
+def stored(sizes, attempt):
+    found = Search(sizes, attempt)
+    found.run()
+    return found.store_float_weights()
+
+
+def test_float_layers_store_their_weights_in_8_bits_where_that_holds_the_budget():
+    sizes, small = dict.fromkeys(SIZES, 10) | {"activation": 0}, dict.fromkeys(SIZES, 0.1)
+    best = stored(sizes, with_weights({"first": 2.0, "large": 2.0, "last": 0.3, "activation": 2.0}, small))
+    assert set(best.plan.float_layers) == {"first", "large", "activation"}
+    assert set(best.plan.weights_only) == {"first", "large"}
+    assert best.within_budget
+
+
+def test_weights_that_cost_too_much_stay_in_float():
+    best = stored(SIZES, with_weights(dict.fromkeys(SIZES, 2.0), {"first": 0.1, "large": 3.0, "last": 0.1}))
+    assert set(best.plan.weights_only) == {"first", "last"}
+    assert set(best.plan.float_layers) == set(SIZES)
+
+
+def test_nothing_more_is_tried_where_all_layers_are_integers():
+    log = []
+    found = Search(SIZES, with_weights(dict.fromkeys(SIZES, 0.1), {}, log))
+    found.run()
+    count = len(log)
+    assert found.store_float_weights() is found.best()
+    assert len(log) == count
