@@ -1,15 +1,15 @@
-"""Frozen graphs in operators that the converters know: no calls, no custom gradients, no operator that ONNX lacks."""
+"""Frozen graphs in operators that the converters know: no calls, no custom gradients, none that a format lacks."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any
 
+from pocketvae.export.convert.resizes import BICUBIC, with_matrices
 from pocketvae.keras.io import import_tensorflow
 
 _CALLS = frozenset({"StatefulPartitionedCall", "PartitionedCall"})
-# Nothing but a gradient tells these from the identity.
-_IDENTITIES = frozenset({"PreventGradient", "Snapshot"})
+_NOT_PLAIN = frozenset({*_CALLS, BICUBIC})
 _GRADIENT = "_gradient_op_type"
 
 
@@ -37,12 +37,12 @@ def callable_of(definition: Any, inputs: Sequence[str], outputs: Sequence[str]) 
 
 
 def is_plain(definition: Any) -> bool:
-    """Whether a frozen graph has no calls and no custom gradients, which the TFLite converter cannot save."""
-    return not any(node.op in _CALLS or _GRADIENT in node.attr for node in _all_nodes(definition))
+    """Whether a frozen graph is as `plain` would make it."""
+    return not any(node.op in _NOT_PLAIN or _GRADIENT in node.attr for node in _all_nodes(definition))
 
 
 def plain(definition: Any) -> Any:
-    """Returns a frozen graph without calls and custom gradients that computes the same bits.
+    """Returns a frozen graph without calls, custom gradients and bicubic resizes, equal but for those to the bit.
 
     Keras compiles grouped convolutions by XLA, and such a call stays in a frozen graph. A custom gradient, as in
     TensorFlow's SiLU, is an `IdentityN` whose gradient function is not part of the frozen graph. Loops and branches
@@ -63,7 +63,7 @@ def plain(definition: Any) -> Any:
     for node in _all_nodes(made):
         if _GRADIENT in node.attr:
             del node.attr[_GRADIENT]
-    return made
+    return with_matrices(made) if any(node.op == BICUBIC for node in made.node) else made
 
 
 def _inlined(nodes: list[Any], library: dict[str, Any]) -> list[Any]:
@@ -99,9 +99,14 @@ def _inlined(nodes: list[Any], library: dict[str, Any]) -> list[Any]:
     return _redirected(made, renamed)
 
 
-def needs_expansion(definition: Any) -> bool:
-    """Whether `expand_for_onnx` would change a graph."""
-    return any(node.op in _FORMS or node.op in _IDENTITIES for node in _all_nodes(definition))
+def needs_onnx_forms(definition: Any) -> bool:
+    """Whether `expand_for_onnx` may change a graph."""
+    return any(node.op in _ONNX_FORMS for node in _all_nodes(definition))
+
+
+def needs_int16_forms(definition: Any) -> bool:
+    """Whether `expand_for_int16` may change a graph."""
+    return any(node.op in _INT16_FORMS for node in _all_nodes(definition))
 
 
 def expand_for_onnx(definition: Any) -> Any:
@@ -114,25 +119,35 @@ def expand_for_onnx(definition: Any) -> Any:
     Args:
         definition: A `GraphDef` without calls.
     """
-    nodes = list(definition.node)
     readers: dict[str, set[str]] = {}
-    for node in nodes:
+    for node in definition.node:
         for source in _values(node.input):
             readers.setdefault(source.removesuffix(":0"), set()).add(node.op)
+    kept = {node.name for node in definition.node if node.op == "Erfc" and readers.get(node.name, set()) - {"Mul"}}
+    return _expanded(definition, _ONNX_FORMS, kept)
+
+
+def expand_for_int16(definition: Any) -> Any:
+    """Returns a frozen graph with other forms of operators that the converter does not quantize to 16 bits.
+
+    Without its negations a PReLU stays a sum of products, which has 16-bit kernels where the fused operator has none.
+
+    Args:
+        definition: A `GraphDef` without calls.
+    """
+    return _expanded(definition, _INT16_FORMS)
+
+
+def _expanded(definition: Any, forms: dict[str, Callable[..., str]], kept: Set[str] = frozenset()) -> Any:
     made: list[Any] = []
     renamed: dict[str, str] = {}
-    for node in nodes:
-        sources = _values(node.input)
-        if node.op in _IDENTITIES:
-            renamed[node.name] = sources[0]
-        elif node.op == "Erfc" and not readers.get(node.name, set()) <= {"Mul"}:
+    for node in definition.node:
+        if node.op not in forms or node.name in kept:
             made.append(node)
-        elif node.op in _FORMS:
-            form = _Form(node)
-            renamed[node.name] = _FORMS[node.op](form, *sources)
-            made += form.nodes
-        else:
-            made.append(node)
+            continue
+        form = _Form(node)
+        renamed[node.name] = forms[node.op](form, *_values(node.input))
+        made += form.nodes
     return _definition(definition, _redirected(made, renamed))
 
 
@@ -218,12 +233,28 @@ def _inverse(form: _Form, x: str) -> str:
     return form.add("Reciprocal", x)
 
 
-_FORMS: dict[str, Callable[..., str]] = {
+def _identity(form: _Form, x: str) -> str:
+    """What nothing but a gradient tells from the identity."""
+    return x
+
+
+def _negative(form: _Form, x: str) -> str:
+    return form.add("Mul", x, form.number(-1.0))
+
+
+def _square(form: _Form, x: str) -> str:
+    return form.add("Mul", x, x)
+
+
+_INT16_FORMS: dict[str, Callable[..., str]] = {"Neg": _negative, "Square": _square}
+_ONNX_FORMS: dict[str, Callable[..., str]] = {
     "Erfc": _erfc,
     "Expm1": _expm1,
     "Inv": _inverse,
     "Log1p": _log1p,
     "MulNoNan": _mul_no_nan,
+    "PreventGradient": _identity,
+    "Snapshot": _identity,
     "Xdivy": _xdivy,
     "Xlog1py": _xlog1py,
     "Xlogy": _xlogy,
