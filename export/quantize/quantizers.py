@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from typing import ClassVar
 
@@ -14,6 +14,7 @@ from pocketvae.export.quantize import tflite as tflite_quantize
 from pocketvae.export.quantize.input_ranges import Range, onnx_input_ranges, tflite_input_ranges
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.source import Inputs, Source
+from pocketvae.export.quantize.tflite_weights import storable_layers
 from pocketvae.runtimes.base import Array
 from pocketvae.runtimes.taps import tap
 from pocketvae.spec import Format
@@ -36,6 +37,11 @@ class Quantizer(ABC):
     @abstractmethod
     def layers(self) -> Mapping[str, int]:
         """The layers that can be kept in float individually, with their number of weights, in graph order."""
+
+    @property
+    def storable(self) -> Collection[str]:
+        """Those of the layers that can compute in float with weights in 8 bits."""
+        return self.layers
 
     @property
     @abstractmethod
@@ -85,6 +91,11 @@ class TfliteQuantizer(Quantizer):
     def layers(self) -> Mapping[str, int]:
         """See `Quantizer.layers`."""
         return tflite_quantize.find_layers(self.calibrated)
+
+    @property
+    def storable(self) -> Collection[str]:
+        """See `Quantizer.storable`."""
+        return storable_layers(self.calibrated) & self.layers.keys()
 
     def quantize(self, plan: QuantizationPlan) -> bytes:
         """See `Quantizer.quantize`."""

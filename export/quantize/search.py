@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, replace
 
 # Narrower ranges give finer steps to the values that are common and clip the ones that are rare.
@@ -100,12 +100,15 @@ class Search:
             self._quantize_within_budget(tuned.plan)
         return self.best()
 
-    def store_float_weights(self) -> Trial:
+    def store_float_weights(self, storable: Collection[str]) -> Trial:
         """Stores the weights of float layers in 8 bits where the budget allows it, after `run`.
 
         Most of what 8 bits lose, they lose in activations. If the network is within its budget with the weights alone
         in 8 bits, layers become integers as long as the budget is met, the largest first; else the weights are added
         one layer after another. With L layers that is at most L + 1 more attempts.
+
+        Args:
+            storable: The layers whose weights can be stored so; the others, such as normalizations, stay in float.
 
         Returns:
             See `best`.
@@ -113,7 +116,7 @@ class Search:
         best = self.best()
         if not best.within_budget or not self.float_weights(best):
             return best
-        order = [name for name in sorted(self._sizes, key=lambda name: -self._sizes[name]) if self._sizes[name]]
+        order = [name for name in sorted(self._sizes, key=lambda name: -self._sizes[name]) if name in storable]
         if self.attempt(self._plan((), {}, weights=tuple(order))).within_budget:
             quantized: tuple[str, ...] = ()
             for layer in order:

@@ -92,7 +92,7 @@ def _best(search: Search, quantizer: Quantizer, recipe: Recipe | None, *, intege
     if integer_only:
         return search.tune_ranges()
     search.run()
-    return search.store_float_weights()
+    return search.store_float_weights(quantizer.storable)
 
 
 def _attempt(

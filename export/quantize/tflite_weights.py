@@ -18,6 +18,7 @@ from pocketvae.formats.tflite.model import (
     schema,
     tensor_name,
     tensor_shape,
+    view_model,
     write_model,
 )
 
@@ -54,6 +55,14 @@ def with_integer_weights(content: bytes, layers: Sequence[str]) -> bytes:
     graph.operators[:0] = unpacking
     _drop_unread(model, graph)
     return write_model(model)
+
+
+def storable_layers(content: bytes) -> frozenset[str]:
+    """Returns the names of the output tensors of the operators whose weights `with_integer_weights` stores."""
+    model = view_model(content)
+    graph = model.subgraphs[0]
+    found = (operator for operator in graph.operators if operator_name(model, operator) in _WEIGHTS)
+    return frozenset(tensor_name(graph.tensors[operator.outputs[0]]) for operator in found)
 
 
 def quantize_per_channel(weights: npt.NDArray[Any], axis: int) -> tuple[npt.NDArray[np.int8], npt.NDArray[np.float32]]:

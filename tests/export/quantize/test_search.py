@@ -126,13 +126,13 @@ def with_weights(activations, weights, log=None):
 def stored(sizes, attempt):
     found = Search(sizes, attempt)
     found.run()
-    return found.store_float_weights()
+    return found.store_float_weights(SIZES)
 
 
 def test_float_layers_store_their_weights_in_8_bits_where_that_holds_the_budget():
-    sizes, small = dict.fromkeys(SIZES, 10) | {"activation": 0}, dict.fromkeys(SIZES, 0.1)
-    best = stored(sizes, with_weights({"first": 2.0, "large": 2.0, "last": 0.3, "activation": 2.0}, small))
-    assert set(best.plan.float_layers) == {"first", "large", "activation"}
+    sizes, small = dict.fromkeys(SIZES, 10) | {"norm": 4}, dict.fromkeys(SIZES, 0.1)
+    best = stored(sizes, with_weights({"first": 2.0, "large": 2.0, "last": 0.3, "norm": 2.0}, small))
+    assert set(best.plan.float_layers) == {"first", "large", "norm"}
     assert set(best.plan.weights_only) == {"first", "large"}
     assert best.within_budget
 
@@ -148,5 +148,5 @@ def test_nothing_more_is_tried_where_all_layers_are_integers():
     found = Search(SIZES, with_weights(dict.fromkeys(SIZES, 0.1), {}, log))
     found.run()
     count = len(log)
-    assert found.store_float_weights() is found.best()
+    assert found.store_float_weights(SIZES) is found.best()
     assert len(log) == count

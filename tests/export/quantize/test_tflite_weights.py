@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pocketvae.export.quantize.onnx_weights import store_integer_weights
-from pocketvae.export.quantize.tflite_weights import quantize_per_channel, with_integer_weights
+from pocketvae.export.quantize.tflite_weights import quantize_per_channel, storable_layers, with_integer_weights
 from pocketvae.formats.layers import read_layers
 from pocketvae.formats.onnx.model import load_model
 from pocketvae.layer_precision import Granularity
@@ -51,6 +51,10 @@ def test_float_layers_compute_in_float_with_weights_of_8_bits(files, format):
     assert stored.activations == "float32"
     z = np.random.default_rng(0).normal(size=(4, *shape_of(content, format)[1:])).astype(np.float32)
     assert 0 < np.abs(decoded(found, format, z) - decoded(content, format, z)).max() < 0.01
+
+
+def test_only_layers_with_a_matrix_can_store_their_weights_so(files):
+    assert storable_layers(files[Format.TFLITE]) == {"flat"}
 
 
 def shape_of(content, format):
