@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -33,27 +33,35 @@ _LONGEST_SOCKET_FOLDER = 80
 # Files that train and export most: begun last, one of them would keep a process at work after the others ended.
 LONGEST = (
     "export/test_external_pipeline.py",
-    "end_to_end/test_commands.py",
-    "export/test_pipeline.py",
     "train/test_pipeline.py",
     "end_to_end/test_edge_targets.py",
-    "end_to_end/test_export_robustness.py",
+    "export/test_pipeline.py",
+    "end_to_end/test_commands.py",
     "end_to_end/test_other_systems.py",
+    "end_to_end/test_export_robustness.py",
     "end_to_end/test_kinds_of_models.py",
+    "train/test_trainer.py",
+    "export/convert/test_interfaces.py",
+    "studies/test_decoder_latency.py",
     "end_to_end/test_quantized_exports.py",
+    "train/test_networks.py",
+    "studies/test_mutations.py",
     "benchmarks/drift/test_drift.py",
     "train/test_distribution.py",
-    "benchmarks/latency/measure/test_side_by_side.py",
     "export/test_rewrite_choice.py",
+    "benchmarks/latency/measure/test_side_by_side.py",
     "studies/test_train_throughput.py",
-    "benchmarks/latency/measure/test_bench.py",
     "export/rewrites/test_catalogue.py",
-    "benchmarks/latency/measure/test_regression.py",
-    "benchmarks/latency/measure/test_instructions.py",
     "packaging/test_wheel.py",
+    "benchmarks/latency/measure/test_instructions.py",
+    "train/test_priors.py",
     "end_to_end/test_interruption.py",
+    "train/test_likelihoods.py",
     "benchmarks/targets/test_ssh.py",
-    "benchmarks/latency/show/test_page.py",
+    "benchmarks/latency/measure/test_bench.py",
+    "export/guide/test_page.py",
+    "apps/compression/test_codec.py",
+    "packaging/test_package.py",
     "train/test_checkpoints.py",
     "train/test_evaluate_run.py",
 )
@@ -202,11 +210,14 @@ class Outcome:
 
 @pytest.fixture(scope="module")
 def few_values():
-    """Has bench take the fewest values of a row: how many there are is not what is tested."""
-    from pocketvae.benchmarks.latency.measure import bench
+    """Has bench take the fewest values of a row after few warm-ups: how many there are is not what is tested."""
+    from pocketvae.benchmarks.latency.measure import bench, subjects
 
+    load = subjects._load
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(bench, "_ROW_BUDGET_S", 0.0)
+        patch.setattr(bench, "_BLOCK_WARMUPS", 1)
+        patch.setattr(subjects, "_load", lambda *given: replace(load(*given), warmup_s=0.05))
         yield
 
 

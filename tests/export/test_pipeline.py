@@ -242,7 +242,7 @@ def test_a_damaged_run_is_refused(tiny_run, tmp_path):
 def test_a_model_that_does_not_fit_its_run_is_refused(tiny_run, tmp_path):
     copy = shutil.copytree(tiny_run, tmp_path / "run")
     record = json.loads((copy / "run.json").read_text())
-    record["vae"]["latent_dim"] = 5
+    record["vae"]["latents"][0]["shape"] = [5]
     (copy / "run.json").write_text(json.dumps(record))
     with pytest.raises(ExportError, match="must map"):
         export_run(copy, tmp_path / "bundle", FLOAT_DECODER)
