@@ -22,10 +22,13 @@ from pocketvae.processes.lifeline import Lifeline
 from pocketvae.processes.rpc import unreadable
 from pocketvae.system import leftovers
 from pocketvae.system.shortage import shortage_in, shortage_of
+from pocketvae.system.temporary import TemporaryFolder
 
 _END_GRACE_S = 10.0
 # An abort prints its reason, and then perhaps where it was.
 _LAST_LINES = 40
+# Where programs of POSIX and of Windows look for the folder of temporary files.
+_TEMPORARY = ("TMPDIR", "TEMP", "TMP")
 
 
 class LineProcess:
@@ -49,12 +52,13 @@ class LineProcess:
         self._guard: MemoryGuard | None = None
         self._stopped = False
         self._command = list(command)
-        self._environment = {**os.environ, **(environment or {})}
+        self._inherited, self._variables = dict(os.environ), dict(environment or {})
         self._process: subprocess.Popen[bytes] | None = None
         self._responses: queue.Queue[Response | Exception | None] = queue.Queue()
         self._stderr: IO[bytes] | None = None
         self._registered = -1
         self._lifeline: Lifeline | None = None
+        self._temporary: TemporaryFolder | None = None
 
     def ask(self, request: Request, time_limit_s: float) -> Response:
         """Sends a request and returns its response.
@@ -88,7 +92,7 @@ class LineProcess:
 
     def add_environment(self, variables: Mapping[str, str]) -> None:
         """Adds variables for the children that are started from now on."""
-        self._environment.update(variables)
+        self._variables.update(variables)
 
     def stop(self) -> None:
         """Ends the child at once and for good: a request that another thread sends next starts no new one."""
@@ -117,8 +121,15 @@ class LineProcess:
             process.wait()
             if not isinstance(e, subprocess.TimeoutExpired):
                 raise
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        """Gives back what a child that has ended had."""
         if self._lifeline is not None:
             self._lifeline.close()
+        if self._temporary is not None:
+            self._temporary.remove()
         if self._stderr is not None:
             self._stderr.close()
 
@@ -134,18 +145,20 @@ class LineProcess:
         self._stderr = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as the child
         self._responses = queue.Queue()
         self._lifeline = Lifeline()
+        # A child that is killed cannot remove its temporary files; whoever names a folder for them does that.
+        self._temporary = None if "TMPDIR" in self._variables else TemporaryFolder()
+        own = dict.fromkeys(_TEMPORARY, str(self._temporary.path)) if self._temporary else {}
         try:
             process = subprocess.Popen(
                 self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=self._stderr,
-                env=self._environment,
+                env=self._inherited | own | self._variables,
                 pass_fds=self._lifeline.descriptors,
             )
         except OSError as e:
-            self._lifeline.close()
-            self._stderr.close()
+            self._release()
             raise cannot_start(self._command, e) from e
         self._lifeline.hold(process.pid)
         self._registered = leftovers.register(self._abandon)

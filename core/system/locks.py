@@ -1,4 +1,4 @@
-"""Locks on folders and new files, which the system drops with the process: a killed one leaves none behind.
+"""Locks on folders and on new files, which the system drops with the process: a killed one leaves none behind.
 
 Where the system can lock a folder itself, it does, so that whoever shares the folder shares the lock: another user,
 another container. Windows cannot; there a file in the user's cache is locked in place of the folder. It does not lie in
@@ -11,8 +11,10 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
@@ -67,7 +69,7 @@ def new_held_file(path: Path) -> Iterator[None]:
     Raises:
         OSError: it exists, or it cannot be made.
     """
-    lock = _new_lock(path)
+    lock = _new_lock(path, partial(path.touch, exist_ok=False))
     try:
         yield
     finally:
@@ -75,9 +77,21 @@ def new_held_file(path: Path) -> Iterator[None]:
             lock.release()
 
 
-def _new_lock(path: Path) -> Lock | None:
+def new_held_folder(folder: Path) -> Lock | None:
+    """Makes a folder that its owner alone can use, and holds it; see `new_held_file`.
+
+    Returns:
+        What holds it; None where it is not held.
+
+    Raises:
+        OSError: it exists, or it cannot be made.
+    """
+    return _new_lock(folder, partial(folder.mkdir, mode=0o700))
+
+
+def _new_lock(path: Path, make: Callable[[], object]) -> Lock | None:
     while True:
-        path.touch(exist_ok=False)
+        make()
         if sys.platform == "win32":
             return None
         try:
@@ -92,13 +106,16 @@ def _new_lock(path: Path) -> Lock | None:
 
 
 def remove_abandoned(path: Path) -> None:
-    """Removes a file whose process, which called `new_held_file`, has ended; where that is unknown, it stays."""
+    """Removes a new file or folder whose process has ended; where that is unknown, it stays."""
     if sys.platform == "win32":
         return
     with contextlib.suppress(OSError):
         lock = _PathItself(path, wait=False)
         try:
-            path.unlink()
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink()
         finally:
             lock.release()
 

@@ -1,17 +1,24 @@
-"""Temporary folders that do not stay behind, even when the process is ended from another thread."""
+"""Temporary folders that do not stay behind, even when the process is ended from another thread.
+
+What is left by a process that was killed is removed by the next one that makes such a folder.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import functools
+import os
+import re
 import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 from pocketvae.system import leftovers
-from pocketvae.system.leftovers import settled_on_error
+from pocketvae.system.locks import Lock, new_held_folder, remove_abandoned
+
+_NAME = re.compile(r"pocketvae-[0-9a-f]{16}")
 
 
 class TemporaryFolder:
@@ -23,25 +30,36 @@ class TemporaryFolder:
 
     def __init__(self) -> None:
         """Makes the folder."""
-        self.path = _new_path()
+        parent = Path(tempfile.gettempdir())
+        _clear(parent)
+        self.path = parent / f"pocketvae-{secrets.token_hex(8)}"
+        self._lock: Lock | None = None
         self._number = leftovers.register(self.remove)
-        self.path.mkdir(mode=0o700)
+        self._lock = new_held_folder(self.path)
 
     def remove(self) -> None:
         """Removes the folder with all that is in it; doing so twice is allowed."""
         shutil.rmtree(self.path, ignore_errors=True)
+        lock, self._lock = self._lock, None
+        if lock is not None:
+            lock.release()
         leftovers.forget(self._number)
 
 
 @contextlib.contextmanager
 def temporary_directory() -> Iterator[Path]:
     """Yields an empty folder among the system's temporary ones, which is removed however the block ends."""
-    folder = _new_path()
-    with settled_on_error(partial(shutil.rmtree, folder, ignore_errors=True)):
-        folder.mkdir(mode=0o700)
-        yield folder
-        shutil.rmtree(folder, ignore_errors=True)
+    folder = TemporaryFolder()
+    try:
+        yield folder.path
+    finally:
+        folder.remove()
 
 
-def _new_path() -> Path:
-    return Path(tempfile.gettempdir()) / f"pocketvae-{secrets.token_hex(8)}"
+@functools.cache
+def _clear(parent: Path) -> None:
+    """Removes, once in this process, what processes that were killed have left."""
+    with contextlib.suppress(OSError), os.scandir(parent) as entries:
+        for entry in entries:
+            if _NAME.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False):
+                remove_abandoned(Path(entry.path))

@@ -1,6 +1,8 @@
 import subprocess
 import sys
+import tempfile
 import time
+from pathlib import Path
 
 import pytest
 
@@ -156,3 +158,19 @@ def test_a_hang_is_ended(process):
         ask(process, "hang", 0.5)
     with pytest.raises(ProcessLookupError):
         __import__("os").kill(pid, 0)
+
+
+def test_what_an_ended_child_had_among_its_temporary_files_is_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    program = (
+        "import sys, tempfile\nfrom pocketvae.processes.rpc import handler, serve\n"
+        "serve({'answer': handler(str, lambda word: tempfile.mkdtemp())})"
+    )
+    with LineProcess([sys.executable, "-c", program]) as process:
+        made = Path(ask(process, "a"))
+        assert made.is_dir()
+        assert tmp_path in made.parents
+        process.close(kill=True)
+        assert list(tmp_path.iterdir()) == []
+    with LineProcess([sys.executable, "-c", program], environment={"TMPDIR": str(tmp_path)}) as process:
+        assert Path(ask(process, "a")).parent == tmp_path

@@ -1,9 +1,10 @@
+import os
 import subprocess
 import sys
 
 import pytest
 
-from pocketvae.system import files, folders, leftovers
+from pocketvae.system import files, folders, leftovers, temporary
 from pocketvae.system.temporary import TemporaryFolder, temporary_directory
 
 
@@ -122,3 +123,22 @@ def test_a_temporary_folder_that_does_not_end_with_a_block_is_registered():
     other.remove()
     assert not other.path.exists()
     assert leftovers.settle_all() == []
+
+
+@pytest.mark.posix
+def test_the_temporary_folders_of_killed_processes_are_removed(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    script = (
+        "import os\n"
+        "from pocketvae.system.temporary import TemporaryFolder\n"
+        "(TemporaryFolder().path / 'x').touch()\n"
+        "os.kill(os.getpid(), 9)\n"
+    )
+    (tmp_path / "pocketvae-tables").mkdir()
+    subprocess.run([sys.executable, "-c", script], env={**os.environ, "TMPDIR": str(tmp_path)}, check=False)
+    assert len(list(tmp_path.iterdir())) == 2
+    with temporary_directory() as folder:
+        temporary._clear.cache_clear()
+        # One that is in use stays, and so does what has another name.
+        with temporary_directory() as other:
+            assert {folder.name, other.name, "pocketvae-tables"} == {entry.name for entry in tmp_path.iterdir()}
