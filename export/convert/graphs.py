@@ -8,14 +8,16 @@ from typing import Any
 
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.plain_graphs import (
+    INT16_LACKS,
+    ONNX_LACKS,
     callable_of,
     expand_for_int16,
     expand_for_onnx,
     is_plain,
-    needs_int16_forms,
-    needs_onnx_forms,
+    operators_of,
     plain,
 )
+from pocketvae.export.convert.resizes import BICUBIC, with_matrices
 from pocketvae.export.convert.shuffles import fuse_depth_to_space, narrow_shuffles
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.io import import_keras, import_tensorflow
@@ -124,16 +126,21 @@ def function_of(apply: Callable[..., dict[str, Any]], inputs: tuple[TensorSpec, 
 
 def expanded_for_onnx(graph: Graph) -> Graph:
     """Returns the graph in operators that tf2onnx translates; the same where it has no others."""
-    return _expanded(graph, needs_onnx_forms, expand_for_onnx)
+    return _expanded(graph, ONNX_LACKS, expand_for_onnx)
+
+
+def expanded_for_tflite(graph: Graph) -> Graph:
+    """Returns the graph without bicubic resizes; the same where it has none."""
+    return _expanded(graph, frozenset({BICUBIC}), with_matrices)
 
 
 def expanded_for_int16(graph: Graph) -> Graph:
     """Returns the graph without operators that have another form in 16 bits; the same where it has none."""
-    return _expanded(graph, needs_int16_forms, expand_for_int16)
+    return _expanded(graph, INT16_LACKS, expand_for_int16)
 
 
-def _expanded(graph: Graph, needs: Callable[[Any], bool], expand: Callable[[Any], Any]) -> Graph:
-    if not needs(graph.function.get_concrete_function().graph.as_graph_def()):
+def _expanded(graph: Graph, lacking: frozenset[str], expand: Callable[[Any], Any]) -> Graph:
+    if not lacking & operators_of(graph.function.get_concrete_function().graph.as_graph_def()):
         return graph
     function = _Frozen(graph.function).function(graph.inputs, expand)
     return replace(graph, function=function, model=import_tensorflow().Module())

@@ -5,11 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence, Set
 from typing import Any
 
-from pocketvae.export.convert.resizes import BICUBIC, with_matrices
 from pocketvae.keras.io import import_tensorflow
 
 _CALLS = frozenset({"StatefulPartitionedCall", "PartitionedCall"})
-_NOT_PLAIN = frozenset({*_CALLS, BICUBIC})
 _GRADIENT = "_gradient_op_type"
 
 
@@ -38,11 +36,11 @@ def callable_of(definition: Any, inputs: Sequence[str], outputs: Sequence[str]) 
 
 def is_plain(definition: Any) -> bool:
     """Whether a frozen graph is as `plain` would make it."""
-    return not any(node.op in _NOT_PLAIN or _GRADIENT in node.attr for node in _all_nodes(definition))
+    return not any(node.op in _CALLS or _GRADIENT in node.attr for node in _all_nodes(definition))
 
 
 def plain(definition: Any) -> Any:
-    """Returns a frozen graph without calls, custom gradients and bicubic resizes, equal but for those to the bit.
+    """Returns a frozen graph without calls and custom gradients that computes the same bits.
 
     Keras compiles grouped convolutions by XLA, and such a call stays in a frozen graph. A custom gradient, as in
     TensorFlow's SiLU, is an `IdentityN` whose gradient function is not part of the frozen graph. Loops and branches
@@ -63,7 +61,7 @@ def plain(definition: Any) -> Any:
     for node in _all_nodes(made):
         if _GRADIENT in node.attr:
             del node.attr[_GRADIENT]
-    return with_matrices(made) if any(node.op == BICUBIC for node in made.node) else made
+    return made
 
 
 def _inlined(nodes: list[Any], library: dict[str, Any]) -> list[Any]:
@@ -99,14 +97,9 @@ def _inlined(nodes: list[Any], library: dict[str, Any]) -> list[Any]:
     return _redirected(made, renamed)
 
 
-def needs_onnx_forms(definition: Any) -> bool:
-    """Whether `expand_for_onnx` may change a graph."""
-    return any(node.op in _ONNX_FORMS for node in _all_nodes(definition))
-
-
-def needs_int16_forms(definition: Any) -> bool:
-    """Whether `expand_for_int16` may change a graph."""
-    return any(node.op in _INT16_FORMS for node in _all_nodes(definition))
+def operators_of(definition: Any) -> frozenset[str]:
+    """Returns the operators of a graph and of its functions."""
+    return frozenset(node.op for node in _all_nodes(definition))
 
 
 def expand_for_onnx(definition: Any) -> Any:
@@ -130,12 +123,14 @@ def expand_for_onnx(definition: Any) -> Any:
 def expand_for_int16(definition: Any) -> Any:
     """Returns a frozen graph with other forms of operators that the converter does not quantize to 16 bits.
 
-    Without its negations a PReLU stays a sum of products, which has 16-bit kernels where the fused operator has none.
+    Without its negations a PReLU stays a sum of products, which has 16-bit kernels where the fused operator has none. A
+    GELU is fused to one that has them, and only with its negation.
 
     Args:
         definition: A `GraphDef` without calls.
     """
-    return _expanded(definition, _INT16_FORMS)
+    has_gelu = any(node.op == "Erfc" for node in definition.node)
+    return _expanded(definition, _INT16_FORMS, {node.name for node in definition.node if has_gelu and node.op == "Neg"})
 
 
 def _expanded(definition: Any, forms: dict[str, Callable[..., str]], kept: Set[str] = frozenset()) -> Any:
@@ -259,6 +254,9 @@ _ONNX_FORMS: dict[str, Callable[..., str]] = {
     "Xlog1py": _xlog1py,
     "Xlogy": _xlogy,
 }
+
+
+ONNX_LACKS, INT16_LACKS = frozenset(_ONNX_FORMS), frozenset(_INT16_FORMS)
 
 
 def _all_nodes(definition: Any) -> Iterator[Any]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy.typing as npt
 
 from pocketvae.errors import ExportError
-from pocketvae.export.convert.graphs import Graph, expanded_for_int16
+from pocketvae.export.convert.graphs import Graph, expanded_for_int16, expanded_for_tflite
 from pocketvae.export.convert.operators import conversion_error, refuse_custom_tflite
 from pocketvae.export.convert.samples import each_sample
 from pocketvae.keras.io import import_tensorflow
@@ -75,6 +75,7 @@ def convert(graph: Graph, configure: Callable[[Any], None]) -> bytes:
         ExportError: the converter failed.
     """
     tf = import_tensorflow()
+    graph = expanded_for_tflite(graph)
     concrete = graph.function.get_concrete_function()
     with quiet_stderr(), warnings.catch_warnings():
         # Calibration runs on the interpreter inside TensorFlow, which announces its move to LiteRT at every use.

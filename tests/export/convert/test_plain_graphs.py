@@ -2,13 +2,15 @@ import numpy as np
 import pytest
 
 from pocketvae.export.convert.plain_graphs import (
+    ONNX_LACKS,
     callable_of,
     expand_for_int16,
     expand_for_onnx,
     is_plain,
-    needs_onnx_forms,
+    operators_of,
     plain,
 )
+from pocketvae.export.convert.resizes import BICUBIC, with_matrices
 
 pytestmark = pytest.mark.slow
 
@@ -86,7 +88,7 @@ def test_a_factor_of_zero_gives_zero_whatever_the_other_is(name):
 
     concrete = frozen(lambda x, y: getattr(tf.raw_ops, name)(x=x, y=y), (4,), (4,))
     definition = expand_for_onnx(concrete.graph.as_graph_def())
-    assert not needs_onnx_forms(definition)
+    assert not ONNX_LACKS & operators_of(definition)
     x, y = np.array([0.0, 2.0, -3.0, 0.5], np.float32), np.array([np.inf, 0.3, 2.0, 4.0], np.float32)
     values = (y, x) if name == "MulNoNan" else (x, y)
     expected = concrete(*map(tf.constant, values))[0].numpy()
@@ -118,8 +120,8 @@ def test_a_bicubic_resize_becomes_products_of_matrices(half_pixels):
 
     resize = tf.raw_ops.ResizeBicubic
     concrete = frozen(lambda x: resize(images=x, size=(10, 9), half_pixel_centers=half_pixels), (2, 5, 3, 4))
-    definition = plain(concrete.graph.as_graph_def())
-    assert is_plain(definition)
+    definition = with_matrices(concrete.graph.as_graph_def())
+    assert BICUBIC not in operators_of(definition)
     x = np.random.default_rng(0).normal(size=(2, 5, 3, 4)).astype(np.float32)
     np.testing.assert_allclose(run(definition, concrete, x), concrete(tf.constant(x))[0].numpy(), atol=2e-6)
 
@@ -132,3 +134,10 @@ def test_negations_and_squares_are_products_where_16_bits_need_them():
     assert not {"Neg", "Square"} & {node.op for node in definition.node}
     x = np.array([-2.0, 0.5, 3.0], np.float32)
     np.testing.assert_array_equal(run(definition, concrete, x), -np.square(x))
+
+
+def test_a_gelu_keeps_the_negation_that_the_converter_knows_it_by():
+    import tensorflow as tf
+
+    concrete = frozen(lambda x: x * tf.math.erfc(-x), (3,))
+    assert "Neg" in operators_of(expand_for_int16(concrete.graph.as_graph_def()))
