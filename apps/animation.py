@@ -5,12 +5,17 @@ from __future__ import annotations
 import enum
 import io
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
+from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import DataError, SpecError
+from pocketvae.kinds.registry import kind_of
+from pocketvae.models.components import Decoder
+from pocketvae.spec import DataKind, VaeSpec
 
 Pixels = npt.NDArray[np.uint8]
 _ANIMATION_HEIGHT = 128
@@ -35,6 +40,28 @@ class PictureKind(enum.StrEnum):
         if extension not in [kind.value for kind in known]:
             raise SpecError(f"the output must end in {' or '.join(f'.{kind}' for kind in known)}, got {path.name!r}")
         return cls(extension)
+
+
+def pixels_of(vae: VaeSpec, items: npt.NDArray[Any]) -> Pixels:
+    """Returns items as pictures `[N, H, W, C] uint8`: images as they are, other data as their kind is drawn.
+
+    Args:
+        vae: The interface of the model that made them.
+        items: `[N, ...]`, pixels or in the VAE's `data_range`.
+    """
+    return items if items.dtype == np.uint8 else to_pixels(kind_of(vae.data).shown(items, vae))
+
+
+def decoded(decoder: Decoder, z: npt.NDArray[np.float32], label: npt.ArrayLike | None) -> Pixels:
+    """Returns what a decoder makes of latents `[N, D]`, as pictures `[N, H, W, C] uint8`.
+
+    Raises:
+        DataError: they are images of another number of channels than 1 and 3.
+    """
+    if decoder.vae.data is not DataKind.IMAGE:
+        return pixels_of(decoder.vae, decoder.decode(z, label))
+    check_channels(decoder.vae.image_shape[2])
+    return decoder.decode_pixels(z, label)
 
 
 def picture(images: Pixels, columns: int, kind: PictureKind, *, frame_ms: int) -> bytes:

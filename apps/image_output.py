@@ -8,6 +8,7 @@ import shutil
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -53,26 +54,30 @@ def check_space(folder: Path, size_bytes: int) -> None:
 
 
 @contextlib.contextmanager
-def array_file(path: Path, shape: tuple[int, ...], *, force: bool) -> Iterator[Callable[[Pixels], None]]:
-    """Yields a function that appends images to the array `images` of an `.npz` file; memory stays bounded.
+def array_file(
+    path: Path, shape: tuple[int, ...], *, force: bool, name: str = "images", dtype: Any = np.uint8
+) -> Iterator[Callable[[npt.NDArray[Any]], None]]:
+    """Yields a function that appends items to an array of an `.npz` file; memory stays bounded.
 
     Args:
         path: The file, which appears once everything is written.
-        shape: Shape of the whole array, `(N, H, W, C)`.
+        shape: Shape of the whole array, `(N, ...)`.
         force: Replace a file that exists.
+        name: Name of the array.
+        dtype: Type of its elements.
 
     Raises:
         OutputExistsError: the file exists and `force` is off.
     """
-    header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    header = {"descr": np.lib.format.dtype_to_descr(np.dtype(dtype)), "fortran_order": False, "shape": shape}
     with (
         staged_file(path, force=force) as temporary,
         zipfile.ZipFile(temporary, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
-        archive.open("images.npy", "w", force_zip64=True) as member,
+        archive.open(f"{name}.npy", "w", force_zip64=True) as member,
     ):
         np.lib.format.write_array_header_2_0(member, header)
         yield lambda images: _append(member, images)
 
 
-def _append(member: object, images: Pixels) -> None:
+def _append(member: object, images: npt.NDArray[Any]) -> None:
     member.write(np.ascontiguousarray(images).tobytes())  # type: ignore[attr-defined]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.errors import SpecError
-from pocketvae.spec import parse_choice
+from pocketvae.spec import DataKind, parse_choice
 
 if TYPE_CHECKING:
     from pocketvae.export import ExternalModels, Role
@@ -18,6 +18,7 @@ _OPTIONS = (
     "data",
     "decoder_output",
     "encoder_outputs",
+    "data_kind",
     "image_shape",
     "label_count",
     "decoder_signature",
@@ -41,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--encoder-outputs",
         metavar="LIST",
         help=f"one of {', '.join(_ENCODER_OUTPUTS)} for each output (default: detected)",
+    )
+    group.add_argument(
+        "--data-kind", metavar="KIND", help=f"one of {', '.join(DataKind)} (default: detected from the shape)"
     )
     group.add_argument(
         "--image-shape", metavar="H,W,C", help="image shape of a decoder that returns vectors (default: a square)"
@@ -82,6 +86,7 @@ def parse(arguments: argparse.Namespace) -> ExternalModels:
         ),
         decoder_output=parse_choice(DecoderOutput, output, "decoder output") if output is not None else None,
         encoder_outputs=_roles(arguments.encoder_outputs),
+        data_kind=parse_choice(DataKind, arguments.data_kind, "kind of data") if arguments.data_kind else None,
         image_shape=_image_shape(arguments.image_shape),
         label_count=arguments.label_count,
         decoder_signature=arguments.decoder_signature or "",

@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
         choice=models.choice(arguments),
     )
     with Terminal(quiet=arguments.quiet) as terminal:
-        generate_to(
+        kind = generate_to(
             arguments.bundle,
             request,
             arguments.out,
@@ -50,5 +50,5 @@ def run(arguments: argparse.Namespace) -> int:
             resume=arguments.resume,
             progress=terminal.step,
         )
-    terminal.line(f"{request.count} image{'s' if request.count > 1 else ''}: {arguments.out}")
+    terminal.line(f"{request.count} {kind}{'s' if request.count > 1 else ''}: {arguments.out}")
     return 0

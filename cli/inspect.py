@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from pocketvae.cli import lint, quantization
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
-from pocketvae.spec import Format, TensorSpec
+from pocketvae.kinds.registry import kind_of
+from pocketvae.spec import Format, TensorSpec, VaeSpec
 
 if TYPE_CHECKING:
     from pocketvae.bundle.embedded import EmbeddedRecord, TensorDoc
@@ -59,9 +60,8 @@ def _print_run(path: Path, terminal: Terminal) -> None:
     from pocketvae.bundle.run import open_run
 
     record = open_run(path).record
-    height, width, channels = record.vae.image_shape
     terminal.line(f"run: {record.preset} on {record.data}, seed {record.seed}")
-    terminal.line(f"model: {width}x{height}x{channels} images, {record.vae.latent_dim} latent dimensions")
+    terminal.line(f"model: {_model(record.vae)}")
     terminal.table(["metric", "value"], [[key, f"{value:g}"] for key, value in sorted(record.metrics.items())])
     terminal.table(["setting", "value"], [[key, str(value)] for key, value in sorted(record.config.items())])
 
@@ -70,9 +70,8 @@ def _print_bundle(path: Path, terminal: Terminal) -> None:
     from pocketvae.bundle.bundle import open_bundle
 
     manifest = open_bundle(path).manifest
-    height, width, channels = manifest.vae.image_shape
     terminal.line(f"bundle: {manifest.name}, every file matches its hash")
-    terminal.line(f"model: {width}x{height}x{channels} images, {manifest.vae.latent_dim} latent dimensions")
+    terminal.line(f"model: {_model(manifest.vae)}")
     terminal.line(f"licence: {manifest.licence or 'not stated'}; author: {manifest.author or 'not stated'}")
     rows = [
         [
@@ -155,11 +154,10 @@ def _print_layers(format: Format, content: bytes, terminal: Terminal) -> None:
 
 
 def _print_record(record: EmbeddedRecord, terminal: Terminal) -> None:
-    height, width, channels = record.vae.image_shape
     labels = f", {record.vae.label_count} labels" if record.vae.label_count else ""
     rows = [
         ["model", f"{record.name}, {record.component} in {record.precision}"],
-        ["VAE", f"{width}x{height}x{channels} images, {record.vae.latent_dim} latent dimensions{labels}"],
+        ["VAE", f"{_model(record.vae)}{labels}"],
         ["likelihood, prior", f"{record.vae.likelihood}, {record.vae.prior}"],
         ["licence", record.licence or "not stated"],
         ["author", record.author or "not stated"],
@@ -173,6 +171,12 @@ def _print_record(record: EmbeddedRecord, terminal: Terminal) -> None:
     meanings = [_meaning("input", item) for item in record.inputs]
     meanings += [_meaning("output", item) for item in record.outputs]
     terminal.table(["", "tensor", "meaning", "unit", "range"], meanings)
+
+
+def _model(vae: VaeSpec) -> str:
+    shapes = ", ".join("x".join(str(size) for size in latent.shape) for latent in vae.latents)
+    spatial = f" ({shapes})" if any(len(latent.shape) > 1 for latent in vae.latents) else ""
+    return f"{kind_of(vae.data).description(vae.data_shape)}, {vae.latent_dim} latent dimensions{spatial}"
 
 
 def _meaning(role: str, item: TensorDoc) -> list[str]:

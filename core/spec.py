@@ -264,17 +264,18 @@ class DataKind(enum.StrEnum):
     """The kind of data that a VAE models; the value is also the name of a decoder's output.
 
     IMAGE: `[H, W, C]`, pixels from black to white. VECTOR: `[F]`, a row of a table or a curve. SEQUENCE: `[T, C]`, C
-    channels over time.
+    channels over time. VOLUME: `[D, H, W, C]`, voxels.
     """
 
     IMAGE = "image"
     VECTOR = "vector"
     SEQUENCE = "sequence"
+    VOLUME = "volume"
 
     @property
     def rank(self) -> int:
         """Number of dimensions of one item."""
-        return {DataKind.IMAGE: 3, DataKind.VECTOR: 1, DataKind.SEQUENCE: 2}[self]
+        return {DataKind.IMAGE: 3, DataKind.VECTOR: 1, DataKind.SEQUENCE: 2, DataKind.VOLUME: 4}[self]
 
     @property
     def axes(self) -> str:
@@ -283,7 +284,12 @@ class DataKind(enum.StrEnum):
             DataKind.IMAGE: "height, width, channels",
             DataKind.VECTOR: "values",
             DataKind.SEQUENCE: "time steps, channels",
+            DataKind.VOLUME: "depth, height, width, channels",
         }[self]
+
+
+# Names of the outputs that hold data; all others hold latents.
+DATA_OUTPUTS = frozenset(str(kind) for kind in DataKind)
 
 
 @dataclass(frozen=True, kw_only=True)

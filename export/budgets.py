@@ -9,10 +9,11 @@ from pocketvae.errors import SpecError
 from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.export.precisions.base import PixelBudget
 from pocketvae.export.precisions.registry import export_of
+from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.ceilings import float_ceiling
 from pocketvae.numerics.metrics import ELBO_CHANGE
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import ArtifactSpec, Component, ImageDtype, Precision
+from pocketvae.spec import ArtifactSpec, Component, DataKind, ImageDtype, Precision
 
 # Another summation order, another exponential function and fused multiply-adds each add about as much as the original
 # differs from itself over batch sizes, threads, oneDNN, eager and graph; ten times leaves room for all of them on
@@ -34,8 +35,8 @@ class Budget:
     """The error budget of quantization; None stands for the default.
 
     Attributes:
-        p99_steps: Largest error of 99 percent of a decoder's pixels, in grey steps of 1/255.
-        mean_steps: Largest mean error of its pixels, in grey steps.
+        p99_steps: Largest error of 99 percent of a decoder's values, in 255ths of their range: grey steps of an image.
+        mean_steps: Largest mean error of its values, likewise.
         elbo_nats: Largest change of the mean ELBO of observed images.
 
     Raises:
@@ -65,17 +66,24 @@ class LimitRules:
         budget: Of quantized artifacts.
         observed_values: Pixels times channels of the images that golden latents were drawn for; 0 where there are
             none, or where their likelihood is unknown.
+        data: The kind of data.
     """
 
     floor: NoiseFloor
     image_span: float = 1.0
     budget: Budget = DEFAULT_BUDGET
     observed_values: int = 0
+    data: DataKind = DataKind.IMAGE
 
     def for_network(self, spec: ArtifactSpec) -> tuple[Tolerance, ...]:
         """Returns what the network of an artifact is held to while it is made, before it shows pixels to apps."""
         return base_tolerances(
-            spec, self.floor, self.image_span, budget=self.budget, observed_values=self.observed_values
+            spec,
+            self.floor,
+            self.image_span,
+            budget=self.budget,
+            observed_values=self.observed_values,
+            data=self.data,
         )
 
     def for_artifact(self, spec: ArtifactSpec, kernel_spread: Mapping[str, float]) -> tuple[Tolerance, ...]:
@@ -86,7 +94,7 @@ class LimitRules:
             kernel_spread: Of a float file, by output; empty for others.
         """
         return tolerances(
-            spec, self.floor, self.image_span, kernel_spread, self.budget, observed_values=self.observed_values
+            spec, self.floor, self.image_span, kernel_spread, self.budget, self.observed_values, self.data
         )
 
 
@@ -105,9 +113,10 @@ def tolerances(
     kernel_spread: Mapping[str, float] | None = None,
     budget: Budget = DEFAULT_BUDGET,
     observed_values: int = 0,
+    data: DataKind = DataKind.IMAGE,
 ) -> tuple[Tolerance, ...]:
     """Returns the tolerances that verify applies to an artifact, see `base_tolerances` and `with_pixel_rounding`."""
-    limits = base_tolerances(spec, floor, image_span, kernel_spread, budget, observed_values)
+    limits = base_tolerances(spec, floor, image_span, kernel_spread, budget, observed_values, data)
     return with_pixel_rounding(spec, limits, image_span)
 
 
@@ -142,12 +151,13 @@ def base_tolerances(
     kernel_spread: Mapping[str, float] | None = None,
     budget: Budget = DEFAULT_BUDGET,
     observed_values: int = 0,
+    data: DataKind = DataKind.IMAGE,
 ) -> tuple[Tolerance, ...]:
     """Returns the tolerances of an artifact with float32 images.
 
     Artifacts without floating-point arithmetic must be equal. Limits of other float artifacts are a multiple of the
-    original's own spread, those of quantized ones a budget in the units of their use: pixel steps for images, nats for
-    an encoder.
+    original's own spread, those of quantized ones a budget in the units of their use: pixel steps for images, a share
+    of the range for other data, nats for an encoder.
 
     Args:
         spec: The artifact.
@@ -158,6 +168,7 @@ def base_tolerances(
         budget: Of quantized artifacts.
         observed_values: Pixels times channels of the images that golden latents were drawn for; 0 where there are
             none, or where their likelihood is not known.
+        data: The kind of data.
     """
     if floor.exact:
         source = "bit-identical by construction: integer arithmetic and a table"
@@ -168,16 +179,15 @@ def base_tolerances(
     if spec.component is Component.ENCODER:
         source = f"budget: {_ENCODER_KL_NATS} nats between the original's and the artifact's posterior"
         return (Tolerance(output="posterior", metric="kl_mean", limit=_ENCODER_KL_NATS, source=source),)
-    return (*_pixel_tolerances(spec, image_span, budget), *_elbo_tolerances(spec, budget, observed_values))
+    return (*_data_tolerances(spec, image_span, budget, data), *_elbo_tolerances(spec, budget, observed_values))
 
 
-def _pixel_tolerances(spec: ArtifactSpec, image_span: float, budget: Budget) -> tuple[Tolerance, ...]:
+def _data_tolerances(spec: ArtifactSpec, image_span: float, budget: Budget, data: DataKind) -> tuple[Tolerance, ...]:
     default = _pixel_budget(spec.precision)
     p99, mean = budget.p99_steps or default.p99_steps, budget.mean_steps or default.mean_steps
-    step = _PIXEL * image_span
-    unit = "of 255 grey steps" if image_span == 1.0 else f"of 255 grey steps of {step:.3g}"
+    step, kind = _PIXEL * image_span, kind_of(data)
     return tuple(
-        Tolerance(output="image", metric=metric, limit=steps * step, source=f"budget: {steps:g} {unit}")
+        Tolerance(output=data.value, metric=metric, limit=steps * step, source=kind.budget(steps, image_span))
         for metric, steps in (("p99_abs", p99), ("mean_abs", mean))
     )
 

@@ -26,9 +26,11 @@ from pocketvae.export.config import ExportConfig
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
 from pocketvae.export.pipeline import export_subject
 from pocketvae.export.subject import Subject
+from pocketvae.kinds.registry import kind_of
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.spec import DataKind
 from pocketvae.system import files
 from pocketvae.system.temporary import temporary_directory
 
@@ -119,8 +121,10 @@ def _inspect(models: ExternalModels, config: ExportConfig) -> Inspection:
 
 def _write_reference(data: str, inspection: Inspection, seed: int, path: Path, progress: ProgressCallback) -> int:
     """Writes the images for calibration and for goldens, and returns the number for calibration."""
-    splits = load_splits(data, progress=progress)
     vae = inspection.vae
+    if vae.data is not DataKind.IMAGE:
+        raise DataError(f"--data takes images, but the decoder returns {kind_of(vae.data).plural}: leave it out")
+    splits = load_splits(data, progress=progress)
     if splits.image_shape != vae.image_shape:
         raise DataError(f"images must be {vae.image_shape} as for the decoder, got {splits.image_shape} in {data}")
     if 0 < vae.label_count < splits.label_count():

@@ -236,6 +236,7 @@ def _rules(prepared: Prepared, subject: Subject, config: ExportConfig) -> LimitR
         image_span=subject.vae.range_span,
         budget=config.budget,
         observed_values=prepared.observed_values,
+        data=subject.vae.data,
     )
 
 

@@ -43,7 +43,7 @@ from pocketvae.keras.external import load_original
 from pocketvae.keras.io import load_model
 from pocketvae.numerics.likelihoods import Observed, has_elbo
 from pocketvae.processes.rpc import Handlers, handler, serve
-from pocketvae.spec import Component, Likelihood
+from pocketvae.spec import Component, DataKind, Likelihood
 from pocketvae.system.files import write_bytes
 
 SETUP_NAME = "setup.json"
@@ -264,7 +264,7 @@ class Worker:
             return made
         decoded = apply_component(Component.DECODER, self._model(Component.DECODER), vae, made.inputs)
         images = np.asarray(decoded[vae.output]).reshape(-1, *vae.tensor_shape(Component.ENCODER))
-        if vae.range_is_strict:
+        if vae.range_is_strict and vae.data is DataKind.IMAGE:
             # As apps have them, and so that encoders of uint8 images are given the same.
             images = from_pixels(to_pixels(images, vae.data_range), vae.data_range)
         parts = {f"decoded {s.name}": images[s.start : s.start + s.count] for s in made.strata}

@@ -130,6 +130,19 @@ def spatial(keras):
     return spread(decoder), spread(keras.Model(x, layers.Conv2D(6, 1, name="moments")(y)), seed=1)
 
 
+def sequences(keras):
+    """A decoder and an encoder of sequences `[16, 2]`."""
+    layers = keras.layers
+    z = keras.Input((3,))
+    y = layers.Reshape((8, 4))(layers.Dense(32, activation="relu")(z))
+    decoder = keras.Model(z, layers.Conv1DTranspose(2, 4, strides=2, padding="same")(y))
+    x = keras.Input((16, 2))
+    y = layers.Flatten()(layers.Conv1D(4, 3, strides=2, padding="same", activation="relu")(x))
+    return spread(decoder), spread(
+        keras.Model(x, [layers.Dense(3, name="mean")(y), layers.Dense(3, name="log_var")(y)])
+    )
+
+
 def misfits(keras):
     """Decoders that cannot be exported, by name."""
     layers = keras.layers
@@ -141,7 +154,7 @@ def misfits(keras):
         "nan": nan,
         "fixed": keras.Model(fixed, layers.Dense(16)(fixed)),
         "open": keras.Model(unknown, layers.Activation("sigmoid")(unknown)),
-        "rank": keras.Model(z, layers.Reshape((4, 4))(layers.Dense(16)(z))),
+        "rank": keras.Model(z, layers.Reshape((2, 1, 2, 2, 2))(layers.Dense(16)(z))),
         "two": keras.Model(z, [layers.Dense(16)(z), layers.Dense(16)(z)]),
         "volume": keras.Model(volume, layers.Dense(16, activation="sigmoid")(layers.Flatten()(volume))),
     }
@@ -210,6 +223,7 @@ def write_families(keras, folder, suffix):
     for name, pair in {
         "mlp": mlp(keras),
         "spatial": spatial(keras),
+        "sequence": sequences(keras),
         "odd": mlp(keras, pixels=24),
         "conditional": conditional(keras, shape=()),
         "column": conditional(keras, shape=(1,)),

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.apps.animation import PictureKind, check_channels, picture, single
+from pocketvae.apps.animation import PictureKind, check_channels, picture, pixels_of, single
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.image_output import array_file, check_space, write_numbered, written_count
 from pocketvae.documents import decode, encode
 from pocketvae.errors import DataError, OutputExistsError, SpecError
+from pocketvae.kinds.registry import kind_of
 from pocketvae.models.components import Decoder, Generator
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.models.model_bundle import open as open_models
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.spec import STRICT, Component
+from pocketvae.spec import STRICT, Component, DataKind, VaeSpec
 from pocketvae.system import files, folders
 from pocketvae.system.limits import LARGEST_FLOAT32
 
@@ -30,7 +33,8 @@ _INDEX_END = 2**31
 _SEED_START = -(2**31)
 # A PNG file takes at least one block of the disk.
 _FILE_BYTES = 4096
-Pixels = npt.NDArray[np.uint8]
+# `[N, H, W, C] uint8` for images, `[N, *data_shape] float32` for other data.
+Items = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,10 +95,10 @@ class FolderRequest:
 
 def generate(
     bundle: ModelBundle, request: GenerateRequest, progress: ProgressCallback = ignore_progress
-) -> Iterator[Pixels]:
-    """Yields images in order, `[up to 64, H, W, C] uint8` at a time.
+) -> Iterator[Items]:
+    """Yields items in order, up to 64 at a time: images `[N, H, W, C] uint8`, other data `[N, *data_shape] float32`.
 
-    They are made by a decoder, or by a generator where the bundle has no decoders; both make the same images.
+    They are made by a decoder, or by a generator where the bundle has no decoders; both make the same.
 
     Raises:
         ManifestError: the bundle does not have this decoder or generator.
@@ -102,15 +106,17 @@ def generate(
     """
     model = _model(bundle, request)
     _check_label(bundle, request)
+    is_image = bundle.vae.data is DataKind.IMAGE
     for first in range(0, request.count, _CHUNK):
         number = np.arange(first, min(first + _CHUNK, request.count))
         index = request.start + number
         labels = _labels(request, index, bundle.vae.label_count)
         if isinstance(model, Generator):
-            yield model.generate_pixels(np.full(len(index), request.seed), index, labels)
+            seeds = np.full(len(index), request.seed)
+            yield (model.generate_pixels if is_image else model.generate)(seeds, index, labels)
         else:
             z = bundle.sample_latents(request.seed, index, temperature=request.temperature)
-            yield model.decode_pixels(z, labels)
+            yield (model.decode_pixels if is_image else model.decode)(z, labels)
         progress(Progress(stage="generating", done=int(number[-1]) + 1, total=request.count))
 
 
@@ -140,8 +146,10 @@ def generate_to(
     force: bool = False,
     resume: bool = False,
     progress: ProgressCallback = ignore_progress,
-) -> None:
-    """Writes images: one image or a grid as `.png`, all of them as an `.npz`, or numbered PNG files into a folder.
+) -> DataKind:
+    """Writes items: one or a grid of them as `.png`, all of them as an `.npz` or `.csv`, or PNG files into a folder.
+
+    Vectors and sequences are drawn in a `.png` as curves; a `.csv`, with a row each, is for them, a folder for images.
 
     Args:
         path: The bundle.
@@ -152,14 +160,18 @@ def generate_to(
         resume: Resume a folder that was interrupted.
         progress: Called after every 64 images.
 
+    Returns:
+        The kind of what was written.
+
     Raises:
-        SpecError: the label does not fit, the extension is unknown, or columns are requested without a grid.
+        SpecError: the label does not fit, the extension is unknown or not for this kind of data, or columns are
+            requested without a grid.
         DataError: there are too many images for a grid or for the disk.
         OutputExistsError: `out` exists and `force` is off.
     """
     kind = out.suffix.lower()
-    if kind not in ("", ".png", ".npz"):
-        raise SpecError(f"the output must end in .png or .npz, or name a folder, got {out.name!r}")
+    if kind not in ("", ".png", ".npz", ".csv"):
+        raise SpecError(f"the output must end in .png, .npz or .csv, or name a folder, got {out.name!r}")
     if resume and kind:
         raise SpecError(f"only a folder of images can be resumed, got {out.name!r}: leave out --resume")
     if columns is not None and kind != ".png":
@@ -169,12 +181,25 @@ def generate_to(
     files.check_output(out, force=force)
     with open_models(path) as bundle:
         _check(bundle, request)
+        _check_kind(bundle.vae, kind)
         if kind == ".png":
             _write_picture(bundle, request, out, columns, progress)
+        elif kind == ".csv":
+            _write_rows(bundle, request, out, force=force, progress=progress)
         elif kind == ".npz":
             _write_array(bundle, request, out, force=force, progress=progress)
         else:
             _write_folder(bundle, request, out, force=force, resume=resume, progress=progress)
+        return bundle.vae.data
+
+
+def _check_kind(vae: VaeSpec, extension: str) -> None:
+    """Checks that this kind of data goes into this kind of output."""
+    plural = kind_of(vae.data).plural
+    if extension == "" and vae.data is not DataKind.IMAGE:
+        raise SpecError(f"a folder holds images, but the model makes {plural}: name an .npz, .csv or .png")
+    if extension == ".csv" and vae.data not in (DataKind.VECTOR, DataKind.SEQUENCE):
+        raise SpecError(f"a .csv holds vectors or sequences, but the model makes {plural}: name an .npz or .png")
 
 
 def _check(bundle: ModelBundle, request: GenerateRequest) -> None:
@@ -203,10 +228,11 @@ def _labels(request: GenerateRequest, index: npt.NDArray[np.int64], classes: int
 def _write_picture(
     bundle: ModelBundle, request: GenerateRequest, out: Path, columns: int | None, progress: ProgressCallback
 ) -> None:
-    check_channels(bundle.vae.image_shape[2])
+    if bundle.vae.data is DataKind.IMAGE:
+        check_channels(bundle.vae.image_shape[2])
     if request.count > _GRID_LIMIT:
         raise DataError(f"a grid holds at most {_GRID_LIMIT} images, got {request.count}: use a folder or .npz")
-    images = np.concatenate(list(generate(bundle, request, progress)))
+    images = np.concatenate([pixels_of(bundle.vae, items) for items in generate(bundle, request, progress)])
     if len(images) == 1:
         files.write_bytes(out, single(images[0]))
         return
@@ -217,11 +243,38 @@ def _write_picture(
 def _write_array(
     bundle: ModelBundle, request: GenerateRequest, out: Path, *, force: bool, progress: ProgressCallback
 ) -> None:
-    shape = (request.count, *bundle.vae.image_shape)
-    check_space(out.absolute().parent, int(np.prod(shape, dtype=np.int64)))
-    with array_file(out, shape, force=force) as append:
+    shape, dtype = (request.count, *bundle.vae.data_shape), _dtype(bundle.vae)
+    check_space(out.absolute().parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
+    with array_file(out, shape, force=force, name=kind_of(bundle.vae.data).plural, dtype=dtype) as append:
         for images in generate(bundle, request, progress):
             append(images)
+
+
+def _write_rows(
+    bundle: ModelBundle, request: GenerateRequest, out: Path, *, force: bool, progress: ProgressCallback
+) -> None:
+    """Writes a row for each item: its index, then its values in the order in which they lie in memory."""
+    names = column_names(bundle.vae.data_shape)
+    with files.staged_file(out, force=force) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("index", *names))
+        index = request.start
+        for items in generate(bundle, request, progress):
+            for item in items:
+                # A float32 is written with as many digits as it takes to read the same one again.
+                writer.writerow((index, *map(str, item.reshape(-1))))
+                index += 1
+
+
+def column_names(shape: tuple[int, ...]) -> list[str]:
+    """Returns the columns of one item: `value_3` of a vector, `step_5_channel_1` of a sequence."""
+    if len(shape) == 1:
+        return [f"value_{index}" for index in range(shape[0])]
+    return [f"step_{step}_channel_{channel}" for step in range(shape[0]) for channel in range(shape[1])]
+
+
+def _dtype(vae: VaeSpec) -> np.dtype[Any]:
+    return np.dtype(np.uint8 if vae.data is DataKind.IMAGE else np.float32)
 
 
 def _write_folder(
@@ -264,7 +317,7 @@ def _missing(request: GenerateRequest, out: Path, *, resume: bool) -> int:
 def _write_rest(bundle: ModelBundle, rest: GenerateRequest, folder: Path, progress: ProgressCallback) -> None:
     position = rest.start
     for images in generate(bundle, rest, progress):
-        write_numbered(folder, position, images)
+        write_numbered(folder, position, pixels_of(bundle.vae, images))
         position += len(images)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae.apps.animation import PictureKind, check_channels, picture
+from pocketvae.apps.animation import PictureKind, decoded, picture
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.generation.paths import LatentPath, activity, along, tour
 from pocketvae.errors import DataError
@@ -59,8 +59,7 @@ def interpolate(
     kind = PictureKind.of(out)
     files.check_output(out, force=force)
     _check_count((len(stops) - 1) * (request.steps - 1) + 1)
-    check_channels(bundle.vae.image_shape[2])
-    images = request.choice.decoder(bundle).decode_pixels(tour(stops, request.steps, request.path), label)
+    images = decoded(request.choice.decoder(bundle), tour(stops, request.steps, request.path), label)
     files.write_bytes(out, picture(images, len(images), kind, frame_ms=request.frame_ms))
     return len(images)
 
@@ -105,13 +104,12 @@ def traverse(
     files.check_output(out, force=force)
     if (request.dimensions or 0) > bundle.vae.latent_dim:
         raise DataError(f"the VAE has {bundle.vae.latent_dim} latent dimensions, got --dimensions {request.dimensions}")
-    check_channels(bundle.vae.image_shape[2])
     decoder = request.choice.decoder(bundle)
     active = activity(bundle, decoder, label)
     order = np.argsort(-active, kind="stable")[: request.dimensions]
     _check_count(len(order) * request.steps)
     latents = np.concatenate([along(centre, int(dimension), request.span, request.steps) for dimension in order])
-    images = decoder.decode_pixels(latents, label)
+    images = decoded(decoder, latents, label)
     files.write_bytes(out, picture(images, request.steps, kind, frame_ms=1))
     return [(int(dimension), float(active[dimension])) for dimension in order]
 

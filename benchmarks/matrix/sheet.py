@@ -8,13 +8,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from pocketvae.benchmarks.execution.local import HostRun
-from pocketvae.benchmarks.parity.worst import amplified, shown
 from pocketvae.benchmarks.targets import Target, TargetRun
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
 from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import ArtifactFault, PocketVaeError, SpecError
+from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component, Format, Precision, PriorKind
@@ -72,8 +72,8 @@ class Sheet:
             if found is None or inputs is None:
                 continue
             try:
-                images = run.run(found, inputs)["image"]
-                expected = self._host.run(found, inputs)["image"]
+                images = run.run(found, inputs)[self._bundle.manifest.vae.output]
+                expected = self._host.run(found, inputs)[self._bundle.manifest.vae.output]
             except ArtifactFault:
                 continue
             self.rows.append(self._row(target.name, found.name, images, expected))
@@ -111,8 +111,8 @@ class Sheet:
         return SheetRow(
             target=target,
             artifact=artifact,
-            images_png=_png(np.nan_to_num(shown(images, vae), nan=1.0)),
-            difference_png=_png(amplified(shown(images, vae), shown(expected, vae))),
+            images_png=_png(np.nan_to_num(kind_of(vae.data).shown(images, vae), nan=1.0)),
+            difference_png=_png(kind_of(vae.data).shown_difference(images, expected, vae)),
             max_abs=float(np.abs(images - expected).max()),
         )
 

@@ -20,8 +20,6 @@ from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import VaeSpec
 
-_IMAGE = "image"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Deviation:
@@ -113,5 +111,5 @@ class Deviations:
             mean_abs = float(difference[part].mean(dtype=np.float64))
             by_stratum[stratum.name] = {"max_abs": float(by_sample[part].max()), "mean_abs": mean_abs}
         # This comes last because it reorders the differences.
-        metrics = elementwise_metrics(difference, self.vae.range_span if output == _IMAGE else None)
+        metrics = elementwise_metrics(difference, self.vae.range_span if output == self.vae.output else None)
         return Deviation(metrics=metrics, by_sample=by_sample, by_stratum=by_stratum)

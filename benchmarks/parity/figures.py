@@ -10,13 +10,10 @@ from collections.abc import Iterator
 
 from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import Measurement
+from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.metrics import POSTERIOR, psnr_db
-from pocketvae.numerics.ssim import ssim
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.runtimes.base import FloatArray
-from pocketvae.spec import Component, VaeSpec
-
-_IMAGE = "image"
+from pocketvae.spec import Component, DataKind
 
 
 def output_figures(artifact: str, target: str, component: Component, deviations: Deviations) -> list[Measurement]:
@@ -50,21 +47,18 @@ def _of_output(name: str, deviations: Deviations) -> Iterator[tuple[str, str, fl
     for stratum, values in deviation.by_stratum.items():
         for metric, value in values.items():
             yield stratum, metric, value
-    if name == _IMAGE:
-        vae = deviations.vae
-        yield from _looks(deviations.original[name], deviations.artifact[name], vae)
-        if metrics["rmse"] > 0:  # Equal images do not have a signal-to-noise ratio.
+    vae = deviations.vae
+    if name == vae.output:
+        looks = kind_of(vae.data).similarity(deviations.artifact[name], deviations.original[name], vae)
+        for metric, alike in looks.items():
+            yield "", metric, float(alike.mean())
+            yield "", f"{metric}_worst", float(alike.min())
+        if metrics["rmse"] > 0:  # Equal data do not have a signal-to-noise ratio.
             yield "", "psnr_db", psnr_db(metrics["rmse"], vae.range_span)
+    if name == DataKind.IMAGE:
         for metric in ("share_off_by_1", "share_off_by_4"):
             yield "", metric, metrics[metric]
     yield "", "p99_abs", metrics["p99_abs"]
-
-
-def _looks(expected: FloatArray, found: FloatArray, vae: VaeSpec) -> Iterator[tuple[str, str, float]]:
-    folded = [images.reshape(-1, *vae.image_shape) for images in (expected, found)]
-    similarity = ssim(folded[0], folded[1], span=vae.range_span)
-    yield "", "ssim", float(similarity.mean())
-    yield "", "ssim_worst", float(similarity.min())
 
 
 def _tolerance(output: str, metric: str) -> Tolerance:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from pocketvae.benchmarks.parity.results import Check, LayerReport, VerifyResult
+from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.tolerance import error_ratio
 from pocketvae.reporting.text import Row
+from pocketvae.spec import DATA_OUTPUTS, DataKind
 
 # The column "limit from".
 _FROM = 5
@@ -136,18 +138,18 @@ def check_error_ratio(check: Check) -> float:
 
 
 def format_value(value: float | None, check: Check, image_span: float) -> str:
-    """Returns a deviation in the unit that users think in: steps of 1/255 from black to white, nats for posteriors.
+    """Returns a deviation in the unit that users think in.
 
-    A check's value and its limit have the same unit, that of the larger one.
+    It is steps of 1/255 for images, shares of the range for other data, nats for posteriors. A check's value and its
+    limit have the same unit, that of the larger one.
     """
     if value is None:
         return "-"
     if check.metric.startswith(("kl_", "elbo_", "nll_")):
         return f"{value:.2g} nats"
     largest = max(number for number in (value, check.value, check.limit) if number is not None)
-    if check.output == "image" and largest / image_span >= 1e-4 and check.metric in _PIXEL_METRICS:
-        steps = value / image_span * 255
-        return f"{steps:.2f}/255" if steps >= 0.01 or not steps else f"{steps:.1g}/255"
+    if check.output in DATA_OUTPUTS and largest / image_span >= 1e-4 and check.metric in _PIXEL_METRICS:
+        return kind_of(DataKind(check.output)).deviation(value / image_span)
     return f"{value:.1e}"
 
 

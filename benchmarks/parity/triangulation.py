@@ -15,7 +15,7 @@ from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.errors import ArtifactFault, TargetError
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import Array, FloatArray, Optimizations
-from pocketvae.spec import Format, Precision, VaeSpec
+from pocketvae.spec import DataKind, Format, Precision, VaeSpec
 
 Outputs = Mapping[str, FloatArray]
 # Below this share of the signal's energy an output is unrelated to the original's.
@@ -89,8 +89,9 @@ class Triangulation:
     def _preprocessing(self, case: Case, evidence: list[str]) -> Culprit | None:
         vae = self._manifest.vae
         for words, change in _changes(vae).items():
-            if "image" in case.outputs:
-                if self._meets(case, {**case.outputs, "image": change(case.outputs["image"])}):
+            output = self._manifest.vae.output
+            if output in case.outputs:
+                if self._meets(case, {**case.outputs, output: change(case.outputs[output])}):
                     evidence.append(f"its image is right once it is {words}")
                     return Culprit.PREPROCESSING
             elif "x" in case.inputs:
@@ -169,6 +170,8 @@ class _Sibling:
 
 def _changes(vae: VaeSpec) -> dict[str, Callable[[FloatArray], FloatArray]]:
     """Returns descriptions of common mistakes with images, each with the function that undoes it."""
+    if vae.data is not DataKind.IMAGE:
+        return {}
     height, width, channels = vae.image_shape
     black_and_white = np.float32(sum(vae.data_range))
 

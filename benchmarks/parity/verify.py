@@ -221,7 +221,7 @@ class _Verifier:
     ) -> list[Check]:
         # A single file has too few goldens to know the range of anything but an image, which is made for one.
         whole = bool(self._bundle.manifest.goldens)
-        known = {name: values for name, values in expected.items() if whole or name == "image"}
+        known = {name: values for name, values in expected.items() if whole or name == self._bundle.manifest.vae.output}
         return ceiling_checks(artifact, target.name, tolerances, known, self._bundle.manifest.vae)
 
     def _accepted(self, target: Target) -> list[ArtifactRecord]:

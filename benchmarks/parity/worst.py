@@ -15,12 +15,11 @@ from pocketvae.bundle.bundle import Goldens
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
 from pocketvae.data.pixels import to_pixels
+from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.metrics import POSTERIOR
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component, VaeSpec
 from pocketvae.system.files import plain_name
-
-AMPLIFICATION = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,15 +39,17 @@ class WorstCase:
     outputs: dict[str, FloatArray]
 
     def picture(self, vae: VaeSpec) -> bytes:
-        """Returns a PNG of original, artifact and difference times 16 for an image output, else of the encoder's input.
+        """Returns a PNG of original, artifact and difference times 16 for a data output, else of the encoder's input.
 
-        It is empty if there is no image on either side.
+        It is empty if there are no data on either side.
         """
-        if "image" in self.expected:
-            expected, found = (shown(arrays["image"], vae) for arrays in (self.expected, self.outputs))
-            images = np.concatenate([expected, found, amplified(found, expected)])
+        kind = kind_of(vae.data)
+        if vae.output in self.expected:
+            expected, found = (arrays[vae.output] for arrays in (self.expected, self.outputs))
+            shown = (kind.shown(expected, vae), kind.shown(found, vae), kind.shown_difference(found, expected, vae))
+            images = np.concatenate(shown)
         elif "x" in self.inputs:
-            images = shown(self.inputs["x"].astype(np.float32), vae)
+            images = kind.shown(self.inputs["x"].astype(np.float32), vae)
         else:
             return b""
         pixels = to_pixels(np.nan_to_num(images, nan=1.0))
@@ -107,23 +108,6 @@ def worst_case(artifact: str, target: str, component: Component, goldens: Golden
 def stratum_of(index: int, strata: tuple[Stratum, ...]) -> str:
     """Returns the kind of a golden sample."""
     return next((item.name for item in strata if item.start <= index < item.start + item.count), "")
-
-
-def shown(images: FloatArray, vae: VaeSpec) -> FloatArray:
-    """Returns images as `[N, H, W, 1 or 3]` from 0 to 1.
-
-    Vectors are reshaped; with another number of channels only the first is returned.
-    """
-    folded = images.reshape(-1, *vae.image_shape)
-    channels = folded if vae.image_shape[2] in (1, 3) else folded[..., :1]
-    unit: FloatArray = ((channels - np.float32(vae.data_range[0])) / np.float32(vae.range_span)).astype(np.float32)
-    return unit
-
-
-def amplified(images: FloatArray, expected: FloatArray) -> FloatArray:
-    """Returns |images - expected| times 16, white where a value is not finite."""
-    difference: FloatArray = np.nan_to_num(np.abs(images - expected) * np.float32(AMPLIFICATION), nan=1.0)
-    return difference
 
 
 def _npy(values: Array) -> bytes:

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.benchmarks.parity.worst import amplified, shown
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
 from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import PocketVaeError
+from pocketvae.kinds.registry import kind_of
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.runtimes.opening import open_runner
-from pocketvae.spec import Component
+from pocketvae.spec import Component, VaeSpec
 
 _COLUMNS = 12
 
@@ -53,13 +53,13 @@ def contact_rows(bundle: Bundle, component: Component = Component.DECODER) -> tu
     chosen = _prior_samples(goldens.strata)
     inputs = {name: values[chosen] for name, values in goldens.inputs.items()}
     vae = bundle.manifest.vae
-    expected = goldens.outputs["image"][chosen].astype(np.float32)
-    original = shown(expected, vae)
-    rows = [ContactRow(name="original", images_png=_row_png(to_pixels(original)), difference_png=None)]
+    expected = goldens.outputs[vae.output][chosen].astype(np.float32)
+    original = _row_png(to_pixels(kind_of(vae.data).shown(expected, vae)))
+    rows = [ContactRow(name="original", images_png=original, difference_png=None)]
     for artifact in decoders:
         images = _decode(bundle, artifact.name, inputs)
         if images is not None and images.shape == expected.shape:
-            rows.append(_contact_row(artifact.name, shown(images, vae), original))
+            rows.append(_contact_row(artifact.name, images, expected, vae))
     return tuple(rows)
 
 
@@ -73,16 +73,16 @@ def _decode(bundle: Bundle, name: str, inputs: Mapping[str, Array]) -> FloatArra
     try:
         path, batch = bundle.artifact_path(artifact), artifact.batches[0]
         with open_runner(path, artifact.format, batch=batch) as runner:
-            return runner.run_samples(inputs, bundle.manifest.vae.data_range)["image"]
+            return runner.run_samples(inputs, bundle.manifest.vae.data_range)[bundle.manifest.vae.output]
     except PocketVaeError:
         return None
 
 
-def _contact_row(name: str, images: FloatArray, expected: FloatArray) -> ContactRow:
+def _contact_row(name: str, images: FloatArray, expected: FloatArray, vae: VaeSpec) -> ContactRow:
     return ContactRow(
         name=name,
-        images_png=_row_png(to_pixels(images)),
-        difference_png=_row_png(to_pixels(amplified(images, expected))),
+        images_png=_row_png(to_pixels(kind_of(vae.data).shown(images, vae))),
+        difference_png=_row_png(to_pixels(kind_of(vae.data).shown_difference(images, expected, vae))),
     )
 
 

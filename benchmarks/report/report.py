@@ -9,11 +9,13 @@ from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
 from pocketvae.benchmarks.latency.show.charts import distribution_charts, duration, first_calls_chart, trade_off_chart
 from pocketvae.benchmarks.latency.show.tables import environment_facts
 from pocketvae.benchmarks.parity.results import VerifyResult
-from pocketvae.benchmarks.parity.worst import AMPLIFICATION, WorstCase
+from pocketvae.benchmarks.parity.worst import WorstCase
 from pocketvae.benchmarks.report.contact_sheet import ContactRow, contact_rows
 from pocketvae.benchmarks.report.parity import layers_figure, limits, measurements, parity_cells, worst_pictures
 from pocketvae.bundle.bundle import Bundle, opened_with_damage
 from pocketvae.bundle.manifest import Manifest
+from pocketvae.kinds.base import AMPLIFICATION
+from pocketvae.kinds.registry import kind_of
 from pocketvae.reporting.html import Cell, Table
 from pocketvae.reporting.templates import render
 from pocketvae.reporting.text import format_ratio, format_us
@@ -108,8 +110,8 @@ def _verdict(verify: VerifyResult) -> str:
 
 
 def _key_facts(manifest: Manifest, bench: BenchResult | None) -> list[tuple[str, str]]:
-    height, width, channels = manifest.vae.image_shape
-    facts = [("image", f"{width}x{height}x{channels}"), ("latent dimensions", str(manifest.vae.latent_dim))]
+    vae = manifest.vae
+    facts = [("data", kind_of(vae.data).description(vae.data_shape)), ("latent dimensions", str(vae.latent_dim))]
     if "test_negative_elbo_nats" in manifest.training:
         facts.insert(0, ("negative ELBO, test", f"{manifest.training['test_negative_elbo_nats']:.1f} nats"))
     best = _fastest_decoder(bench)

@@ -17,10 +17,12 @@ from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.data.pixels import from_pixels, to_pixels
 from pocketvae.errors import DataError, SpecError
+from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.noise import int32_values
 from pocketvae.runtimes.base import Array, FloatArray, Runner
 from pocketvae.runtimes.opening import open_runner
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import Component, DataKind, VaeSpec
+from pocketvae.system.limits import LARGEST_FLOAT32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,7 +112,7 @@ class Encoder(Model):
         """Returns the posteriors of images.
 
         Args:
-            images: `[N, H, W, C]`: uint8 pixels of 0 to 255, or float32 in the VAE's `image_range`.
+            images: `[N, *data_shape]` float in the VAE's `data_range`; images also as uint8 pixels of 0 to 255.
             label: One class for all images or one per image, only for a class-conditional VAE.
 
         Raises:
@@ -124,18 +126,21 @@ class Encoder(Model):
         return Posterior(z_mean=z_mean, z_log_var=z_log_var)
 
     def _scaled(self, images: Array) -> FloatArray:
-        expected = self.vae.image_shape
-        if images.ndim != 4 or images.shape[1:] != expected or len(images) == 0:
-            raise DataError(f"images must be [N, {', '.join(map(str, expected))}], got {list(images.shape)}")
+        expected, plural = self.vae.data_shape, kind_of(self.vae.data).plural
+        if images.shape[1:] != expected or len(images) == 0:
+            raise DataError(f"{plural} must be [N, {', '.join(map(str, expected))}], got {list(images.shape)}")
         low, high = self.vae.data_range
-        if images.dtype == np.uint8:
+        is_image = self.vae.data is DataKind.IMAGE
+        if images.dtype == np.uint8 and is_image:
             return from_pixels(images, self.vae.data_range)
         if images.dtype.kind != "f":
-            raise DataError(f"images must be uint8 or float, got {images.dtype}")
+            raise DataError(f"{plural} must be {'uint8 or ' if is_image else ''}float, got {images.dtype}")
+        if not is_image and not self.vae.range_is_strict:
+            low, high = -LARGEST_FLOAT32, LARGEST_FLOAT32
         real = images.astype(np.float32, copy=False)
         # A comparison with NaN is false, so NaN is refused too.
         if not bool((real >= low).all() and (real <= high).all()):
-            raise DataError(f"images must be in [{low:g}, {high:g}], got {real.min():g} to {real.max():g}")
+            raise DataError(f"{plural} must be in [{low:g}, {high:g}], got {real.min():g} to {real.max():g}")
         return real
 
 
@@ -143,7 +148,7 @@ class Decoder(Model):
     """Latents to images."""
 
     def decode(self, z: npt.ArrayLike, label: npt.ArrayLike | None = None) -> FloatArray:
-        """Returns `[N, H, W, C] float32` images in the VAE's `image_range`.
+        """Returns `[N, *data_shape] float32` in the VAE's `data_range`, `[N, H, W, C]` for images.
 
         Args:
             z: `[N, D]`, or `[D]` for one image; also in the shape of the latent, `[N, *latent_shape]`.
@@ -162,7 +167,12 @@ class Decoder(Model):
         return image.reshape(len(image), *self.vae.data_shape)
 
     def decode_pixels(self, z: npt.ArrayLike, label: npt.ArrayLike | None = None) -> npt.NDArray[np.uint8]:
-        """Returns `[N, H, W, C] uint8` pixels of 0 to 255; see `decode`."""
+        """Returns `[N, H, W, C] uint8` pixels of 0 to 255; see `decode`.
+
+        Raises:
+            SpecError: the data are not images.
+        """
+        _check_images(self.vae)
         return to_pixels(self.decode(z, label), self.vae.data_range)
 
 
@@ -170,7 +180,7 @@ class Generator(Model):
     """Seed and index to images: sampler and decoder in one file."""
 
     def generate(self, seed: npt.ArrayLike, index: npt.ArrayLike, label: npt.ArrayLike | None = None) -> FloatArray:
-        """Returns `[N, H, W, C] float32` images.
+        """Returns `[N, *data_shape] float32`, `[N, H, W, C]` for images.
 
         Args:
             seed: `[N]` or one for all, int32.
@@ -186,7 +196,12 @@ class Generator(Model):
     def generate_pixels(
         self, seed: npt.ArrayLike, index: npt.ArrayLike, label: npt.ArrayLike | None = None
     ) -> npt.NDArray[np.uint8]:
-        """Returns `[N, H, W, C] uint8` pixels of 0 to 255; see `generate`."""
+        """Returns `[N, H, W, C] uint8` pixels of 0 to 255; see `generate`.
+
+        Raises:
+            SpecError: the data are not images.
+        """
+        _check_images(self.vae)
         return to_pixels(self.generate(seed, index, label), self.vae.data_range)
 
 
@@ -218,6 +233,11 @@ class Prior(Model):
         if noise.ndim != 2 or noise.shape[1] != self.vae.eps_dim or len(noise) == 0:
             raise DataError(f"eps must be [N, {self.vae.eps_dim}], got {list(noise.shape)}")
         return _flat(self._run({"eps": noise})["z"])
+
+
+def _check_images(vae: VaeSpec) -> None:
+    if vae.data is not DataKind.IMAGE:
+        raise SpecError(f"only images have pixels, but this model is of {kind_of(vae.data).plural}")
 
 
 def _flat(latents: FloatArray) -> FloatArray:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.spec import ImageDtype, Precision
+from pocketvae.spec import DATA_OUTPUTS, ImageDtype, Precision
 
 # Sums in another order move the outputs of a float32 network by 1e-7 to 1e-5 of their range, those of a deep or badly
 # scaled one by 1e-4. What moves by more than a thousandth, a quarter of a grey step, computes something else: it is
@@ -27,9 +27,10 @@ def output_range(output: str, values: npt.NDArray[np.float32], image_span: float
     Args:
         output: Name of the output.
         values: The original's values of it, `[N, ...]`.
-        image_span: White minus black, what an image is made for; a latent is made for a standard deviation of 1.
+        image_span: Highest minus lowest value that data are made for, of an image white minus black; a latent is made
+            for a standard deviation of 1.
     """
-    made_for = image_span if output == "image" else 1.0
+    made_for = image_span if output in DATA_OUTPUTS else 1.0
     return max(made_for, float(np.max(values) - np.min(values))) if values.size else made_for
 
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 
 from pocketvae.errors import SpecError
 from pocketvae.export.convert import batches_onnx, batches_tflite, pixels_onnx, pixels_tflite
-from pocketvae.spec import ArtifactSpec, Format, ImageDtype, VaeSpec
+from pocketvae.kinds.registry import kind_of
+from pocketvae.spec import ArtifactSpec, DataKind, Format, ImageDtype, VaeSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,9 +66,11 @@ def check_images(artifacts: tuple[ArtifactSpec, ...], vae: VaeSpec) -> None:
     """Refuses pixels if the values of black and white are unknown.
 
     Raises:
-        SpecError: the decoder returns images of an unknown range.
+        SpecError: the decoder returns images of an unknown range, or other data.
     """
     for artifact in artifacts:
+        if artifact.image_dtype is ImageDtype.UINT8 and vae.data is not DataKind.IMAGE:
+            raise SpecError(f"{artifact.filename} needs images, but the model is of {kind_of(vae.data).plural}")
         if artifact.image_dtype is ImageDtype.UINT8 and not vae.range_is_strict:
             low, high = vae.data_range
             raise SpecError(

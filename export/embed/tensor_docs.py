@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from pocketvae.bundle.embedded import TensorDoc
-from pocketvae.spec import Component, PriorKind, TensorSpec, VaeSpec
+from pocketvae.kinds.registry import kind_of
+from pocketvae.spec import Component, DataKind, PriorKind, TensorSpec, VaeSpec
 
 _INT32 = (-2147483648.0, 2147483647.0)
 
@@ -23,31 +24,37 @@ def tensor_doc(tensor: TensorSpec, component: Component, vae: VaeSpec) -> Tensor
 
 
 def _known(component: Component, vae: VaeSpec) -> dict[str, tuple[str, str, tuple[float, float] | None]]:
-    image = _image(component, vae)
+    noun, item = kind_of(vae.data).noun, _item(component, vae)
     limits = vae.data_range if vae.range_is_strict else None
     pixel = f"pixel, {vae.data_range[0]:g} black to {vae.data_range[1]:g} white"
+    unit = pixel if vae.data is DataKind.IMAGE else "as in the training data"
     return {
-        "x": (f"the image to encode: {image}", pixel, limits),
-        "image": (f"the decoded image: {image}", pixel, limits),
+        "x": (f"the {noun} to encode: {item}", unit, limits),
+        vae.output: (f"the decoded {noun}: {item}", unit, limits),
         "z": (_latent(vae), "1", None),
         "eps": ("standard normal noise, which the prior turns into a latent", "1", None),
         "z_mean": ("mean of the posterior q(z|x)", "1", None),
         "z_log_var": ("logarithm of the variance of the posterior q(z|x)", "nats", None),
-        "label": ("class of the image", "class number", (0.0, float(max(vae.label_count - 1, 0)))),
-        "seed": ("selects a stream of images", "1", _INT32),
-        "index": ("position in the stream of images", "1", _INT32),
+        "label": (f"class of the {noun}", "class number", (0.0, float(max(vae.label_count - 1, 0)))),
+        "seed": (f"selects a stream of {kind_of(vae.data).plural}", "1", _INT32),
+        "index": (f"position in the stream of {kind_of(vae.data).plural}", "1", _INT32),
     }
 
 
-def _image(component: Component, vae: VaeSpec) -> str:
-    height, width, channels = vae.image_shape
-    colours = {1: "grey", 3: "red, green, blue"}.get(channels, f"{channels} channels")
+def _item(component: Component, vae: VaeSpec) -> str:
+    item = kind_of(vae.data).item(vae.data_shape)
+    if vae.data is not DataKind.IMAGE:
+        return item
     part = Component.DECODER if component is Component.GENERATOR else component
     order = "one vector, row by row" if part in vae.flat else "rows, columns, channels"
-    return f"{width}x{height}, {colours}, {order}"
+    return f"{item}, {order}"
 
 
 def _latent(vae: VaeSpec) -> str:
     if vae.prior is PriorKind.STANDARD:
-        return "latent vector; draw it from N(0, I) to generate"
-    return f"latent vector; draw it from the {vae.prior} prior to generate"
+        return f"{_shape(vae)}; draw it from N(0, I) to generate"
+    return f"{_shape(vae)}; draw it from the {vae.prior} prior to generate"
+
+
+def _shape(vae: VaeSpec) -> str:
+    return "latent vector" if len(vae.latent_shape) == 1 else "spatial latent"

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pocketvae.bundle.embedded import EmbeddedRecord, TensorDoc
+from pocketvae.spec import DataKind
 from pocketvae.version import VERSION
 
 if TYPE_CHECKING:
@@ -75,8 +76,9 @@ def _tensor(builder: Builder, item: TensorDoc, record: EmbeddedRecord) -> int:
 
 
 def _content(builder: Builder, item: TensorDoc, record: EmbeddedRecord) -> int:
-    channels = record.vae.image_shape[2]
-    if len(item.tensor.shape) != 4 or channels not in (1, 3):
+    channels = record.vae.data_shape[-1]
+    has_data = item.tensor.name in ("x", DataKind.IMAGE) and record.vae.data is DataKind.IMAGE
+    if not has_data or len(item.tensor.shape) != 4 or channels not in (1, 3):
         properties, kind = _table(builder, {}), _FEATURE_PROPERTIES
     else:
         builder.StartObject(2)

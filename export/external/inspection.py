@@ -21,6 +21,7 @@ from pocketvae.export.external.graph import TracedGraph, trace
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
 from pocketvae.export.external.roles import (
     OutputMeaning,
+    data_kind_of,
     doubled,
     encoder_roles,
     image_shape_of,
@@ -32,8 +33,9 @@ from pocketvae.keras.external import adapt
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.loading import OpenModel, Tensor, open_model
 from pocketvae.keras.model_form import JOINED, Flavour, ModelForm, Port, Role
+from pocketvae.kinds.registry import kind_of
 from pocketvae.processes.rpc import handler, serve
-from pocketvae.spec import Component, Latent, VaeSpec
+from pocketvae.spec import Component, DataKind, Latent, VaeSpec
 from pocketvae.system.files import sha256_path
 
 FloatArray = npt.NDArray[np.float32]
@@ -73,20 +75,22 @@ def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
         TargetError: TensorFlow or Keras is not installed.
     """
     rng = np.random.default_rng([seed, 2])
-    decoder = _inspect_decoder(models, rng)
+    encoder = None
+    if models.encoder is not None:
+        encoder = open_model(models.encoder, models.code, models.encoder_signature)
+    decoder = _inspect_decoder(models, rng, _taken(encoder))
     forms, facts = {Component.DECODER: decoder.form}, _facts(Component.DECODER, models.decoder, decoder.opened)
     facts["decoder output"] = decoder.meaning.reason
     vae = decoder.vae
-    doubts = (decoder.meaning.doubt,) if decoder.meaning.doubt else ()
-    if models.encoder is not None:
-        opened = open_model(models.encoder, models.code, models.encoder_signature)
-        form, flat = _inspect_encoder(models, opened, decoder)
+    doubts = decoder.doubts
+    if models.encoder is not None and encoder is not None:
+        form, flat = _inspect_encoder(models, encoder, decoder)
         form = replace(form, signature=models.encoder_signature)
         if models.encoder_outputs is None and any(port.role in JOINED for port in form.outputs):
             doubts = (*doubts, _JOINED_DOUBT)
         vae = replace(vae, flat=((Component.ENCODER,) if flat else ()) + vae.flat)
         forms[Component.ENCODER] = form
-        facts |= _facts(Component.ENCODER, models.encoder, opened)
+        facts |= _facts(Component.ENCODER, models.encoder, encoder)
         facts["encoder outputs"] = ", ".join(f"{port.name} = {port.role}" for port in form.outputs)
     return Inspection(vae=vae, forms=forms, facts=facts, doubts=doubts)
 
@@ -97,13 +101,22 @@ class _Decoder:
     form: ModelForm
     meaning: OutputMeaning
     vae: VaeSpec
+    doubts: tuple[str, ...]
     images: FloatArray
     labels: npt.NDArray[np.int32]
 
 
-def _inspect_decoder(models: ExternalModels, rng: np.random.Generator) -> _Decoder:
+def _taken(encoder: OpenModel | None) -> tuple[int, ...] | None:
+    """Returns the sizes of the data that an encoder takes: of its float input with the most dimensions."""
+    tensors = [tensor for tensor in encoder.inputs if tensor.dtype == "float32"] if encoder else []
+    largest = max(tensors, key=lambda tensor: len(tensor.shape), default=None)
+    sizes = largest.shape[1:] if largest else (None,)
+    return None if None in sizes else tuple(size or 0 for size in sizes)
+
+
+def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tuple[int, ...] | None) -> _Decoder:
     opened = open_model(models.decoder, models.code, models.decoder_signature)
-    inputs = _find_inputs(Component.DECODER, opened, (2, 3, 4), models.label_count)
+    inputs = _find_inputs(Component.DECODER, opened, (2, 3, 4, 5), models.label_count)
     if len(opened.outputs) != 1:
         names = ", ".join(repr(output.name) for output in opened.outputs)
         raise ExportError(f"a decoder must have one output, the image, but {models.decoder} has {names}")
@@ -114,33 +127,47 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator) -> _Decod
     labels = (np.arange(len(z)) % max(1, label_count)).astype(np.int32)
     (raw,), graph = _observe(Component.DECODER, opened, inputs.feed(z, labels, opened.inputs))
     _refuse_random(Component.DECODER, graph, 0, "output")
-    shape = image_shape_of(raw.shape[1:], models.image_shape)
     if graph.shapes[0] != (1, *raw.shape[1:]):
-        raise ExportError(f"the decoder's image must have one fixed size, got {graph.shapes[0]}")
+        raise ExportError(f"the decoder's output must have one fixed size, got {graph.shapes[0]}")
     low, high = float(raw.min()), float(raw.max())
     meaning = output_meaning(models.decoder_output, graph.last_operator(0), low, high, graph.bounds(0))
+    shape: tuple[int, ...] = raw.shape[1:]
+    data, doubt = data_kind_of(
+        shape, models.data_kind, named=models.image_shape, taken=taken, is_bounded=meaning.is_strict
+    )
+    doubts = (doubt, meaning.doubt if data is DataKind.IMAGE else "")
     vae = VaeSpec(
-        data_shape=shape,
+        data=data,
+        data_shape=image_shape_of(shape, models.image_shape) if data is DataKind.IMAGE else shape,
         latents=(latent,),
         likelihood=meaning.likelihood,
         label_count=label_count,
         data_range=meaning.data_range,
         range_is_strict=meaning.is_strict,
-        flat=(Component.DECODER,) if raw.ndim == 2 else (),
+        flat=(Component.DECODER,) if data is DataKind.IMAGE and len(shape) == 1 else (),
     )
     form = replace(_form(opened, inputs, Role.Z, (Role.IMAGE,), [raw]), signature=models.decoder_signature)
     images = np.asarray(image_head(meaning.likelihood, raw))
-    return _Decoder(opened=opened, form=form, meaning=meaning, vae=vae, images=images, labels=labels)
+    return _Decoder(
+        opened=opened,
+        form=form,
+        meaning=meaning,
+        vae=vae,
+        doubts=tuple(filter(None, doubts)),
+        images=images,
+        labels=labels,
+    )
 
 
 def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decoder) -> tuple[ModelForm, bool]:
     """Returns the encoder's form and whether it takes flat images."""
-    inputs = _find_inputs(Component.ENCODER, opened, (2, 4), decoder.vae.label_count or None)
+    inputs = _find_inputs(Component.ENCODER, opened, (2, 3, 4, 5), decoder.vae.label_count or None)
     if (inputs.label is not None) != bool(decoder.vae.label_count):
         raise ExportError("encoder and decoder must both take a label, or neither")
-    expected, found = decoder.vae.image_shape, _fixed(Component.ENCODER, opened.inputs[inputs.main])
+    expected, found = decoder.vae.data_shape, _fixed(Component.ENCODER, opened.inputs[inputs.main])
     if found not in (expected, (math.prod(expected),)):
-        raise ExportError(f"the encoder must take the decoder's images of {expected}, flat or not, got {found}")
+        plural = kind_of(decoder.vae.data).plural
+        raise ExportError(f"the encoder must take the decoder's {plural} of {expected}, flat or not, got {found}")
     feed = inputs.feed(decoder.images.reshape(-1, *found), decoder.labels, opened.inputs)
     values, graph = _observe(Component.ENCODER, opened, feed)
     if not 1 <= len(values) <= 3:
@@ -162,7 +189,7 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
             )
     form = _form(opened, inputs, Role.X, roles, values)
     _refuse_not_finite(Component.ENCODER, [np.asarray(value) for value in adapt(opened, form)(_standard(inputs, feed))])
-    return form, len(found) == 1
+    return form, found != expected
 
 
 def _standard(inputs: _Inputs, feed: list[Any]) -> Any:
@@ -210,7 +237,11 @@ def _find_inputs(component: Component, opened: OpenModel, ranks: tuple[int, ...]
     integers = [index for index, tensor in enumerate(tensors) if tensor.dtype in ("int32", "int64")]
     floats = [index for index, tensor in enumerate(tensors) if tensor.dtype == "float32"]
     found = ", ".join(f"{tensor.name} {_sizes(tensor)} {tensor.dtype}" for tensor in tensors)
-    main = "latent [N, D] or [N, h, w, c]" if component is Component.DECODER else "image [N, H, W, C] or [N, P]"
+    main = (
+        "latent [N, D] or [N, h, w, c]"
+        if component is Component.DECODER
+        else "image [N, H, W, C], vector [N, F] or sequence [N, T, C]"
+    )
     if len(floats) == len(tensors) == 2:
         one_hot = label_position(tensors, label_count)
         integers, floats = [one_hot], [1 - one_hot]

@@ -10,7 +10,7 @@ from pocketvae.errors import SpecError
 from pocketvae.export.external.roles import DecoderOutput
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm, Role
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import Component, DataKind, VaeSpec
 from pocketvae.system.limits import check_number
 
 # The method of the process that inspects models: takes `ExternalModels` and returns `Inspection`.
@@ -31,7 +31,8 @@ class ExternalModels:
         code: Which custom code may run.
         decoder_output: What the decoder returns.
         encoder_outputs: What each output of the encoder is, in order.
-        image_shape: `(height, width, channels)` of a decoder that returns vectors.
+        data_kind: The kind of data.
+        image_shape: `(height, width, channels)` of a decoder that returns images as vectors.
         label_count: Number of classes of a class-conditional VAE whose models do not show it.
         decoder_signature: Signature of a SavedModel that decodes; empty if there is only one.
         encoder_signature: Signature of a SavedModel that encodes; empty if there is only one.
@@ -45,6 +46,7 @@ class ExternalModels:
     code: CustomCode = NO_CUSTOM_CODE
     decoder_output: DecoderOutput | None = None
     encoder_outputs: tuple[Role, ...] | None = None
+    data_kind: DataKind | None = None
     image_shape: tuple[int, int, int] | None = None
     label_count: int | None = None
     decoder_signature: str = ""
@@ -55,6 +57,8 @@ class ExternalModels:
             raise SpecError("--encoder-outputs needs --encoder")
         if self.encoder_signature and self.encoder is None:
             raise SpecError("--encoder-signature needs --encoder")
+        if self.image_shape is not None and self.data_kind not in (None, DataKind.IMAGE):
+            raise SpecError(f"--image-shape is for images, but --data-kind is {self.data_kind}")
         if self.image_shape is not None and min(self.image_shape) < 1:
             raise SpecError(f"--image-shape must be positive, got {self.image_shape}")
         if self.image_shape is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pocketvae.errors import ExportError
 from pocketvae.keras.loading import Tensor
 from pocketvae.keras.model_form import JOINED, SPREADS, Role
-from pocketvae.spec import Likelihood
+from pocketvae.spec import DataKind, Likelihood
 
 
 class DecoderOutput(enum.StrEnum):
@@ -46,6 +46,8 @@ class OutputMeaning:
     doubt: str = ""
 
 
+# A square number of values with sides shorter than this is rather a table than a picture.
+_LEAST_SIDE = 16
 _UNIT, _TANH = (0.0, 1.0), (-1.0, 1.0)
 _SLACK = 1e-6
 # The share of a proven range that samples must span for it to be the image's, and not a loose bound.
@@ -89,7 +91,7 @@ def output_meaning(
             raise ExportError(
                 f"--decoder-output {found} needs values in [{limits[0]:g}, {limits[1]:g}], got {low:.4g} to {high:.4g}"
             )
-        reason = f"image in [{limits[0]:g}, {limits[1]:g}] ({why})"
+        reason = f"values in [{limits[0]:g}, {limits[1]:g}] ({why})"
         return OutputMeaning(likelihood=Likelihood.UNKNOWN, data_range=limits, is_strict=True, reason=reason)
     if named is None and bounds is not None and high - low >= _FILLED * (bounds[1] - bounds[0]):
         reason = f"image in [{bounds[0]:g}, {bounds[1]:g}] (its last operators allow no other values)"
@@ -114,7 +116,7 @@ def _as_returned(named: DecoderOutput | None, why: str, low: float, high: float)
         likelihood=Likelihood.UNKNOWN,
         data_range=limits,
         is_strict=False,
-        reason=f"the image as returned, {limits[0]:g} to {limits[1]:g} in samples ({why})",
+        reason=f"as returned, {limits[0]:g} to {limits[1]:g} in samples ({why})",
         doubt=doubt,
     )
 
@@ -145,7 +147,7 @@ def image_shape_of(shape: tuple[int, ...], named: tuple[int, int, int] | None) -
             raise ExportError(f"--image-shape must be {_by(found)} as in the decoder, got {_by(named)}")
         return found
     if len(shape) != 1:
-        raise ExportError(f"the decoder must return [N, H, W, C] or a flat [N, P], got [N, {_by(shape, ', ')}]")
+        raise ExportError(f"an image must be [N, H, W, C] or a flat [N, P], got [N, {_by(shape, ', ')}]")
     if named is not None:
         if math.prod(named) != shape[0]:
             raise ExportError(f"--image-shape must have the decoder's {shape[0]} values, got {math.prod(named)}")
@@ -155,6 +157,46 @@ def image_shape_of(shape: tuple[int, ...], named: tuple[int, int, int] | None) -
         if side * side * channels == shape[0]:
             return side, side, channels
     raise ExportError(f"{shape[0]} values are not a square image: state the shape with --image-shape H,W,C")
+
+
+def data_kind_of(
+    shape: tuple[int, ...],
+    stated: DataKind | None,
+    *,
+    named: tuple[int, int, int] | None,
+    taken: tuple[int, ...] | None,
+    is_bounded: bool,
+) -> tuple[DataKind, str]:
+    """Returns the kind of data that a decoder returns, and what may be wrong with this as text.
+
+    Args:
+        shape: Of one output.
+        stated: By the user, as `--data-kind`.
+        named: `(height, width, channels)` if the user stated an image's shape.
+        taken: What the encoder takes, without the batch; None if there is no encoder or its sizes are open.
+        is_bounded: Whether the output has a range like that of pixels, such as that of a sigmoid.
+
+    Raises:
+        ExportError: the shape is not of the stated kind, or of none.
+    """
+    if stated is not None or named is not None:
+        kind = stated or DataKind.IMAGE
+        if kind.rank != len(shape) and not (kind is DataKind.IMAGE and len(shape) == 1):
+            raise ExportError(f"a decoder of {kind}s returns [N, {kind.axes}], got [N, {_by(shape, ', ')}]")
+        return kind, ""
+    kinds = {kind.rank: kind for kind in DataKind}
+    if len(shape) not in kinds:
+        raise ExportError(f"the decoder must return [N, ...] of 1 to 4 dimensions, got [N, {_by(shape, ', ')}]")
+    if len(shape) != 1:
+        return kinds[len(shape)], ""
+    if taken is not None and len(taken) == DataKind.IMAGE.rank and math.prod(taken) == shape[0]:
+        return DataKind.IMAGE, ""
+    sides = {channels: math.isqrt(shape[0] // channels) for channels in (1, 3)}
+    square = next((side for channels, side in sides.items() if side**2 * channels == shape[0]), 0)
+    if is_bounded and square >= _LEAST_SIDE:
+        doubt = f"the decoder's {shape[0]} values were assumed to be a {square}x{square} image: "
+        return DataKind.IMAGE, f"{doubt}--data-kind vector says that they are not"
+    return DataKind.VECTOR, ""
 
 
 def _by(shape: tuple[int, ...], separator: str = ",") -> str:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator
+from functools import partial
 
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.export.embed.tensor_docs import tensor_doc
 from pocketvae.export.guide.parts import Part, make_images, parts_of
+from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.ceilings import HALF_WARNING
 from pocketvae.reporting.templates import render
-from pocketvae.spec import Component, Format, TensorSpec, VaeSpec
+from pocketvae.spec import Component, DataKind, Format, TensorSpec, VaeSpec
 
 _ORDER = (Component.GENERATOR, Component.DECODER, Component.ENCODER, Component.SAMPLER, Component.PRIOR)
 
@@ -33,25 +35,32 @@ def embed_guide(manifest: Manifest, over_budget: Collection[str] = ()) -> str:
         "tensors": tuple(dict.fromkeys(_tensor_rows((*tflite, *onnx)))),
         "integers": integers,
         "chosen": next((part for part in integers if part.component is Component.DECODER), next(iter(integers), None)),
-        "makes_images": make_images,
+        "makes_images": partial(make_images, manifest.vae),
         "overflows": [(item.name, note) for item in manifest.artifacts for note in item.notes if HALF_WARNING in note],
     }
     return render("pocketvae.export.guide", "embed.md.j2", values | image_values(manifest.vae))
 
 
 def image_values(vae: VaeSpec) -> dict[str, object]:
-    """Returns what code that turns an image into pixels has to know."""
+    """Returns what the texts call the data, and what code that turns an image into pixels has to know."""
+    low, high, kind = *vae.data_range, kind_of(vae.data)
+    words: dict[str, object] = {
+        "data": kind.description(vae.data_shape),
+        "noun": kind.noun,
+        "plural": kind.plural,
+        "black": f"{low:g}",
+        "white": f"{high:g}",
+    }
+    if vae.data is not DataKind.IMAGE:
+        return words
     height, width, channels = vae.image_shape
-    low, high = vae.data_range
-    return {
+    return words | {
         "shape": list(vae.image_shape),
         "height": height,
         "width": width,
         "channels": channels,
         "low": low,
         "per_unit": 255 / (high - low),
-        "black": f"{low:g}",
-        "white": f"{high:g}",
     }
 
 

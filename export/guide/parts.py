@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.portability.records import Backend
 from pocketvae.reporting.escapes import c_identifier
-from pocketvae.spec import Component, Format, Precision, Quantization, TensorSpec, VaeSpec
+from pocketvae.spec import Component, DataKind, Format, Precision, Quantization, TensorSpec, VaeSpec
 
 _FUNCTIONS: Mapping[Component, str] = {
     Component.ENCODER: "encode",
@@ -179,6 +179,8 @@ def _is_plain(artifact: ArtifactRecord) -> bool:
     return all(tensor.dtype in _PLAIN for tensor in (*artifact.inputs, *artifact.outputs))
 
 
-def make_images(parts: Sequence[Part]) -> bool:
+def make_images(vae: VaeSpec, parts: Sequence[Part]) -> bool:
     """Whether one of the parts returns an image."""
-    return any(part.component in (Component.DECODER, Component.GENERATOR) for part in parts)
+    return vae.data is DataKind.IMAGE and any(
+        part.component in (Component.DECODER, Component.GENERATOR) for part in parts
+    )

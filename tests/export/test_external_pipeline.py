@@ -30,7 +30,7 @@ from pocketvae.export import (
 )
 from pocketvae.export.rewrites.names import AUTO, NONE
 from pocketvae.numerics.noise import normal_noise
-from pocketvae.spec import Component, Format, Latent, Likelihood, Precision
+from pocketvae.spec import Component, DataKind, Format, Latent, Likelihood, Precision
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_values")]
 ROOT = Path(__file__).parents[2]
@@ -120,6 +120,10 @@ def verified(out):
     assert [(check.artifact, check.metric, check.detail) for check in result.checks if not check.passed] == []
     assert result.not_run == ()
     return open_bundle(out)
+
+
+def pair_of(folder, name):
+    return {"decoder": folder / f"{name}_decoder.keras", "encoder": folder / f"{name}_encoder.keras"}
 
 
 def shapes(bundle):
@@ -228,6 +232,43 @@ def test_a_spatial_latent(models, tmp_path, in_process):
         assert opened.encoder().encode(images).z_mean.shape == (2, 12)
         with pytest.raises(DataError, match=r"z must be \[N, 12\] or \[N, 2, 2, 3\], got \[3\]"):
             opened.decoder().decode(latents[0, :3])
+
+
+def test_sequences_have_units_and_pictures_of_their_own(models, tmp_path, in_process, capsys):
+    from pocketvae.benchmarks.report.contact_sheet import contact_rows
+
+    folder, out = models / "keras3", tmp_path / "b"
+    export(out, decoder=folder / "sequence_decoder.keras", encoder=folder / "sequence_encoder.keras", rewrites=NONE)
+    bundle = verified(out)
+    vae = bundle.manifest.vae
+    assert (vae.data, vae.data_shape) == (DataKind.SEQUENCE, (16, 2))
+    assert shapes(bundle)["decoder.int8.tflite"] == {"z": (1, 3), "sequence": (1, 16, 2)}
+    limits = bundle.manifest.artifact("decoder.int8.tflite").tolerances
+    assert {limit.output for limit in limits} == {"sequence"}
+    assert limits[0].source == f"budget: 1.6 % of the range of {vae.range_span:.3g}"
+    assert limits[0].limit == pytest.approx(4 / 255 * vae.range_span)
+    assert len(contact_rows(bundle)) == 4
+    assert "for sequences of 16 time steps, 2 channels" in (out / "MODEL_CARD.md").read_text()
+    assert "toBitmap" not in (out / "EMBED.md").read_text()
+    with pytest.raises(DataError, match="--data takes images, but the decoder returns sequences"):
+        export(tmp_path / "c", data="mnist", **pair_of(folder, "sequence"))
+
+
+def test_vectors_and_sequences_are_generated_as_tables_arrays_and_curves(models, tmp_path, in_process):
+    folder, out = models / "keras3", tmp_path / "b"
+    export(out, decoder=folder / "odd_decoder.keras", names=("float32.tflite",), rewrites=NONE)
+    assert verified(out).manifest.vae.data is DataKind.VECTOR
+    for name in ("g.csv", "g.npz", "g.png"):
+        assert main(["generate", str(out), "--count", "3", "--seed", "5", "--out", str(tmp_path / name)]) == 0
+    header, *rows = (tmp_path / "g.csv").read_text().splitlines()
+    assert header.split(",") == ["index", *(f"value_{index}" for index in range(24))]
+    with pocketvae.open(out) as opened:
+        expected = opened.decoder().decode(opened.sample_latents(5, [0, 1, 2]))
+    written = np.array([row.split(",")[1:] for row in rows], np.float32)
+    np.testing.assert_array_equal(written, expected)
+    np.testing.assert_array_equal(np.load(tmp_path / "g.npz")["vectors"], expected)
+    assert main(["generate", str(out), "--out", str(tmp_path / "folder")]) == 2
+    assert main(["interpolate", str(out), "--seeds", "1,2", "--out", str(tmp_path / "i.gif")]) == 0
 
 
 def test_a_tanh_image_has_its_own_range(models, tmp_path, in_process):
@@ -376,7 +417,7 @@ def test_what_cannot_be_exported_is_refused_with_the_reason(models, flavour):
         ({"decoder": folder / "one_hot_decoder.keras", "label_count": 4}, r"one of two float inputs .* --label-count"),
         ({"decoder": example, "decoder_signature": "decode"}, "is a Keras model, which does not have signatures"),
         ({"decoder": example, "encoder": folder / "joined_encoder.keras", "encoder_outputs": (Role.MEAN,)}, "one mean"),
-        ({"decoder": folder / "odd_decoder.keras"}, "24 values are not a square image"),
+        ({"decoder": folder / "odd_decoder.keras", "data_kind": DataKind.IMAGE}, "24 values are not a square image"),
         ({"decoder": folder / "lambda.keras"}, r"needs custom code \(Lambda\)"),
         ({"decoder": folder / "lambda.h5"}, r"needs custom code \(Lambda\)"),
         ({"decoder": example, "encoder": folder / "sampling.h5"}, "--allow-custom-code"),
@@ -391,7 +432,7 @@ def test_what_cannot_be_exported_is_refused_with_the_reason(models, flavour):
         ({"decoder": folder / "nan.keras"}, "must return finite values, got .* NaN or infinite"),
         ({"decoder": folder / "fixed.keras"}, "batch size must be left open"),
         ({"decoder": folder / "open.keras"}, r"input must have fixed sizes, got .*\[\?, \?\]"),
-        ({"decoder": folder / "rank.keras"}, r"must return \[N, H, W, C\] or a flat \[N, P\]"),
+        ({"decoder": folder / "rank.keras"}, r"of 1 to 4 dimensions, got \[N, 2, 1, 2, 2, 2\]"),
         ({"decoder": folder / "two.keras"}, "must have one output, the image"),
     ):
         with pytest.raises(ExportError, match=message):

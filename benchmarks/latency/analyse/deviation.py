@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.numerics.metrics import POSTERIOR
+from pocketvae.spec import DATA_OUTPUTS, DataKind
 
 # Artifacts are compared by the first of these that all have. The change of the ELBO is in nats, not in pixels.
-_IMAGE, _POSTERIOR = (("image", "p99_abs"), ("image", "max_abs")), ((POSTERIOR, "kl_mean"),)
+_DATA = tuple((str(kind), metric) for kind in DataKind for metric in ("p99_abs", "max_abs"))
+_POSTERIOR = ((POSTERIOR, "kl_mean"),)
 _LATENTS = (("z_mean", "max_abs"), ("z_log_var", "max_abs"))
 # Invisible deviations: half a grey step of 1/255, a hundredth of a nat or in a float encoder's outputs.
 _INVISIBLE_STEPS, _INVISIBLE = 0.5, 0.01
@@ -21,7 +23,7 @@ class Deviation:
     """One artifact's deviation.
 
     Attributes:
-        value: In grey steps of 1/255 for images, in nats for posteriors, unscaled for latents.
+        value: In 255ths of the range for data, grey steps of an image, in nats for posteriors, unscaled for latents.
         metric: A name of `pocketvae.numerics.metrics`.
         invisible: The largest value that makes no difference.
         text: The deviation as text.
@@ -49,7 +51,7 @@ def deviations(verify: VerifyResult, artifacts: Sequence[str]) -> dict[str, Devi
         artifacts: Artifacts of one component.
     """
     found = {name: _values(verify, name) for name in artifacts}
-    for metric in (*_IMAGE, *_POSTERIOR):
+    for metric in (*_DATA, *_POSTERIOR):
         if found and all(metric in values for values in found.values()):
             return {name: _deviation(metric, values[metric], verify.image_span) for name, values in found.items()}
     own = {name: _own(values) for name, values in found.items()}
@@ -67,7 +69,7 @@ def _values(verify: VerifyResult, artifact: str) -> dict[tuple[str, str], float]
 
 
 def _own(values: Mapping[tuple[str, str], float]) -> tuple[tuple[str, str], float] | None:
-    for metrics in (_IMAGE, _POSTERIOR, _LATENTS):
+    for metrics in (_DATA, _POSTERIOR, _LATENTS):
         known = [metric for metric in metrics if metric in values]
         if known:
             metric = max(known, key=values.__getitem__)
@@ -77,10 +79,15 @@ def _own(values: Mapping[tuple[str, str], float]) -> tuple[tuple[str, str], floa
 
 def _deviation(metric: tuple[str, str], value: float, span: float) -> Deviation:
     output, name = metric
-    if output == "image":
+    if output == DataKind.IMAGE:
         steps = value / span * 255
         where = "in 99 of 100 pixels" if name == "p99_abs" else "in any pixel"
         text = f"at most {steps:.2g} of 255 grey steps {where}"
+        return Deviation(value=steps, metric=name, invisible=_INVISIBLE_STEPS, text=text)
+    if output in DATA_OUTPUTS:
+        steps = value / span * 255
+        where = "in 99 of 100 values" if name == "p99_abs" else "in any value"
+        text = f"at most {100 * value / span:.2g} % of the range {where}"
         return Deviation(value=steps, metric=name, invisible=_INVISIBLE_STEPS, text=text)
     text = f"{value:.2g} nats on average" if output == POSTERIOR else f"at most {value:.2g} in {output}"
     return Deviation(value=value, metric=name, invisible=_INVISIBLE, text=text)

@@ -2,10 +2,10 @@ import pytest
 
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export import DecoderOutput, ExternalModels, Role
-from pocketvae.export.external.roles import encoder_roles, image_shape_of, label_position, output_meaning
+from pocketvae.export.external.roles import data_kind_of, encoder_roles, image_shape_of, label_position, output_meaning
 from pocketvae.keras.custom_code import CustomCode, custom_parts
 from pocketvae.keras.loading import Tensor
-from pocketvae.spec import Likelihood
+from pocketvae.spec import DataKind, Likelihood
 
 MEAN, LOG_VAR, STD, SAMPLE = Role.MEAN, Role.LOG_VAR, Role.STD, Role.SAMPLE
 
@@ -134,10 +134,40 @@ def test_image_shapes():
         ((24,), None, "24 values are not a square image: state the shape with --image-shape"),
         ((24,), (4, 4, 1), "must have the decoder's 24 values, got 16"),
         ((8, 8, 1), (4, 4, 4), "must be 8,8,1 as in the decoder, got 4,4,4"),
-        ((8, 8), None, r"must return \[N, H, W, C\] or a flat \[N, P\], got \[N, 8, 8\]"),
+        ((8, 8), None, r"an image must be \[N, H, W, C\] or a flat \[N, P\], got \[N, 8, 8\]"),
     ):
         with pytest.raises(ExportError, match=message):
             image_shape_of(shape, named)
+
+
+def kind(shape, stated=None, named=None, taken=None, is_bounded=False):
+    return data_kind_of(shape, stated, named=named, taken=taken, is_bounded=is_bounded)
+
+
+def test_the_kind_of_data_follows_from_the_shape():
+    assert [kind(shape)[0] for shape in ((8, 8, 3), (64, 3), (4, 8, 8, 1), (24,))] == [
+        DataKind.IMAGE,
+        DataKind.SEQUENCE,
+        DataKind.VOLUME,
+        DataKind.VECTOR,
+    ]
+    with pytest.raises(ExportError, match=r"of 1 to 4 dimensions, got \[N, 1, 2, 3, 4, 5\]"):
+        kind((1, 2, 3, 4, 5))
+
+
+def test_a_square_number_of_values_is_an_image_only_where_they_are_bounded_like_pixels():
+    assert kind((784,), is_bounded=True) == (
+        DataKind.IMAGE,
+        "the decoder's 784 values were assumed to be a 28x28 image: --data-kind vector says that they are not",
+    )
+    assert kind((3072,), is_bounded=True)[0] is DataKind.IMAGE
+    assert kind((64,), is_bounded=True) == kind((784,)) == (DataKind.VECTOR, "")
+    # An encoder of images, or the user, knows.
+    assert kind((64,), taken=(8, 8, 1)) == kind((64,), named=(8, 8, 1)) == (DataKind.IMAGE, "")
+    assert kind((64,), DataKind.IMAGE) == (DataKind.IMAGE, "")
+    assert kind((784,), DataKind.VECTOR, is_bounded=True) == (DataKind.VECTOR, "")
+    with pytest.raises(ExportError, match=r"a decoder of sequences returns \[N, time steps, channels\], got \[N, 64\]"):
+        kind((64,), DataKind.SEQUENCE)
 
 
 def test_foreign_code_is_found_without_loading():

@@ -1,0 +1,78 @@
+"""What every kind of data says about itself."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.spec import VaeSpec
+
+FloatArray: TypeAlias = npt.NDArray[np.float32]
+DoubleArray: TypeAlias = npt.NDArray[np.float64]
+
+# How much brighter than the data a picture of differences is.
+AMPLIFICATION = 16
+
+
+class Kind(ABC):
+    """One kind of data; what it is called and how its values are shown and compared.
+
+    Attributes:
+        noun: One item.
+        plural: Several items.
+    """
+
+    noun: str
+    plural: str
+
+    @abstractmethod
+    def description(self, shape: tuple[int, ...]) -> str:
+        """Returns items of a shape in words, for example `28x28x1 images`."""
+
+    @abstractmethod
+    def item(self, shape: tuple[int, ...]) -> str:
+        """Returns what one item holds in words, for example `28x28, grey, rows, columns, channels`."""
+
+    @abstractmethod
+    def shown(self, values: npt.NDArray[Any], vae: VaeSpec) -> FloatArray:
+        """Returns items as pictures `[N, H, W, 1 or 3]` from 0 to 1.
+
+        Args:
+            values: `[N, ...]`, also flat, in the VAE's `data_range`.
+            vae: Gives the shape and the range.
+        """
+
+    @abstractmethod
+    def shown_difference(self, values: npt.NDArray[Any], expected: npt.NDArray[Any], vae: VaeSpec) -> FloatArray:
+        """Returns |values - expected| times `AMPLIFICATION` as pictures, like `shown`."""
+
+    @abstractmethod
+    def deviation(self, share: float) -> str:
+        """Returns a deviation as text.
+
+        Args:
+            share: Of the range, 1 for all of it.
+        """
+
+    @abstractmethod
+    def budget(self, steps: float, span: float) -> str:
+        """Returns where a limit comes from, as text.
+
+        Args:
+            steps: The limit in 255ths of the range.
+            span: Of the range.
+        """
+
+    def similarity(self, values: FloatArray, expected: FloatArray, vae: VaeSpec) -> Mapping[str, DoubleArray]:
+        """Returns figures of each item by name that tell how alike items look; none by default."""
+        return {}
+
+
+def unit(values: npt.NDArray[Any], vae: VaeSpec) -> FloatArray:
+    """Returns values scaled from the VAE's range to 0 and 1."""
+    scaled: FloatArray = ((values - np.float32(vae.data_range[0])) / np.float32(vae.range_span)).astype(np.float32)
+    return scaled

@@ -1,0 +1,24 @@
+"""The kind of data of a VAE."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from pocketvae.kinds.base import Kind
+from pocketvae.kinds.images import Images
+from pocketvae.kinds.sequences import Sequences
+from pocketvae.kinds.vectors import Vectors
+from pocketvae.kinds.volumes import Volumes
+from pocketvae.spec import DataKind
+
+_KINDS: Mapping[DataKind, Kind] = {
+    DataKind.IMAGE: Images(),
+    DataKind.VECTOR: Vectors(),
+    DataKind.SEQUENCE: Sequences(),
+    DataKind.VOLUME: Volumes(),
+}
+
+
+def kind_of(data: DataKind) -> Kind:
+    """Returns what a kind of data says about itself."""
+    return _KINDS[data]
