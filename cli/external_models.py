@@ -17,6 +17,7 @@ _OPTIONS = (
     "encoder",
     "data",
     "decoder_output",
+    "decoder_output_name",
     "encoder_outputs",
     "data_kind",
     "image_shape",
@@ -37,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--data", metavar="SRC", help="images for calibration and testing (default: none)")
     group.add_argument(
         "--decoder-output", metavar="KIND", help="probabilities, logits, image or tanh (default: detected)"
+    )
+    group.add_argument(
+        "--decoder-output-name", metavar="NAME", help="the output to export of a decoder with several outputs"
     )
     group.add_argument(
         "--encoder-outputs",
@@ -85,6 +89,7 @@ def parse(arguments: argparse.Namespace) -> ExternalModels:
             allowed=arguments.allow_custom_code or file is not None, file=str(file.absolute()) if file else None
         ),
         decoder_output=parse_choice(DecoderOutput, output, "decoder output") if output is not None else None,
+        decoder_output_name=arguments.decoder_output_name or "",
         encoder_outputs=_roles(arguments.encoder_outputs),
         data_kind=parse_choice(DataKind, arguments.data_kind, "kind of data") if arguments.data_kind else None,
         image_shape=_image_shape(arguments.image_shape),

@@ -21,7 +21,7 @@ class Role(enum.StrEnum):
 
     An encoder's spread is one of LOG_VAR, STD (a standard deviation) and LOG_STD; artifacts always return
     log-variances. MEAN_LOG_VAR and LOG_VAR_MEAN are both in one tensor of twice the width, one after the other. SAMPLE
-    is a drawn latent, which is never exported.
+    is a drawn latent, OTHER an output that nobody asked for; neither is ever exported.
     """
 
     X = "x"
@@ -35,6 +35,7 @@ class Role(enum.StrEnum):
     MEAN_LOG_VAR = "mean+log_var"
     LOG_VAR_MEAN = "log_var+mean"
     SAMPLE = "sample"
+    OTHER = "other"
 
 
 SPREADS = (Role.LOG_VAR, Role.STD, Role.LOG_STD)
@@ -85,5 +86,5 @@ class ModelForm:
     def kept_outputs(self) -> tuple[int, ...]:
         """Returns the indices of the exported outputs, in the component's order."""
         order = (Role.IMAGE, Role.MEAN, *SPREADS, *JOINED)
-        kept = [index for index, port in enumerate(self.outputs) if port.role is not Role.SAMPLE]
+        kept = [index for index, port in enumerate(self.outputs) if port.role not in (Role.SAMPLE, Role.OTHER)]
         return tuple(sorted(kept, key=lambda index: order.index(self.outputs[index].role)))

@@ -26,6 +26,7 @@ from pocketvae.export.external.roles import (
     encoder_roles,
     image_shape_of,
     label_position,
+    output_index,
     output_meaning,
 )
 from pocketvae.export.original import samples
@@ -117,20 +118,19 @@ def _taken(encoder: OpenModel | None) -> tuple[int, ...] | None:
 def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tuple[int, ...] | None) -> _Decoder:
     opened = open_model(models.decoder, models.code, models.decoder_signature)
     inputs = _find_inputs(Component.DECODER, opened, (2, 3, 4, 5), models.label_count)
-    if len(opened.outputs) != 1:
-        names = ", ".join(repr(output.name) for output in opened.outputs)
-        raise ExportError(f"a decoder must have one output, the image, but {models.decoder} has {names}")
+    chosen = output_index(opened.outputs, models.decoder_output_name, models.decoder)
     label_count = _label_count(models, opened, inputs)
     latent = Latent(shape=_fixed(Component.DECODER, opened.inputs[inputs.main]))
     noise = [samples.normal_noise(_PRIOR_COUNT, latent.size, rng), samples.tail_noise(_TAIL_COUNT, latent.size, rng)]
     z = np.concatenate(noise).reshape(-1, *latent.shape)
     labels = (np.arange(len(z)) % max(1, label_count)).astype(np.int32)
-    (raw,), graph = _observe(Component.DECODER, opened, inputs.feed(z, labels, opened.inputs))
-    _refuse_random(Component.DECODER, graph, 0, "output")
-    if graph.shapes[0] != (1, *raw.shape[1:]):
-        raise ExportError(f"the decoder's output must have one fixed size, got {graph.shapes[0]}")
+    values, graph = _observe(Component.DECODER, opened, inputs.feed(z, labels, opened.inputs))
+    raw = values[chosen]
+    _refuse_random(Component.DECODER, graph, chosen, "output")
+    if graph.shapes[chosen] != (1, *raw.shape[1:]):
+        raise ExportError(f"the decoder's output must have one fixed size, got {graph.shapes[chosen]}")
     low, high = float(raw.min()), float(raw.max())
-    meaning = output_meaning(models.decoder_output, graph.last_operator(0), low, high, graph.bounds(0))
+    meaning = output_meaning(models.decoder_output, graph.last_operator(chosen), low, high, graph.bounds(chosen))
     shape: tuple[int, ...] = raw.shape[1:]
     data, doubt = data_kind_of(
         shape, models.data_kind, named=models.image_shape, taken=taken, is_bounded=meaning.is_strict
@@ -146,7 +146,8 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tu
         range_is_strict=meaning.is_strict,
         flat=(Component.DECODER,) if data is DataKind.IMAGE and len(shape) == 1 else (),
     )
-    form = replace(_form(opened, inputs, Role.Z, (Role.IMAGE,), [raw]), signature=models.decoder_signature)
+    roles = [Role.IMAGE if index == chosen else Role.OTHER for index in range(len(values))]
+    form = replace(_form(opened, inputs, Role.Z, roles, values), signature=models.decoder_signature)
     images = np.asarray(image_head(meaning.likelihood, raw))
     return _Decoder(
         opened=opened,

@@ -30,6 +30,7 @@ class ExternalModels:
         encoder: The same for the encoder.
         code: Which custom code may run.
         decoder_output: What the decoder returns.
+        decoder_output_name: Name of the output that is exported, of a decoder with several; empty if it has one.
         encoder_outputs: What each output of the encoder is, in order.
         data_kind: The kind of data.
         image_shape: `(height, width, channels)` of a decoder that returns images as vectors.
@@ -45,6 +46,7 @@ class ExternalModels:
     encoder: Path | None = None
     code: CustomCode = NO_CUSTOM_CODE
     decoder_output: DecoderOutput | None = None
+    decoder_output_name: str = ""
     encoder_outputs: tuple[Role, ...] | None = None
     data_kind: DataKind | None = None
     image_shape: tuple[int, int, int] | None = None

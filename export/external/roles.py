@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
+from pathlib import Path
 
 from pocketvae.errors import ExportError
 from pocketvae.keras.loading import Tensor
@@ -129,6 +130,29 @@ def _outward(low: float, high: float) -> tuple[float, float]:
     """Rounds a range outward to three digits of its span, for readability."""
     unit = 10.0 ** math.floor(math.log10(max(high - low, 1e-6)) - 2)
     return math.floor(low / unit) * unit, math.ceil(high / unit) * unit
+
+
+def output_index(outputs: Sequence[Tensor], named: str, decoder: Path) -> int:
+    """Returns which output of a decoder is exported: the only one, or the one that was named.
+
+    Args:
+        outputs: The outputs as the decoder declares them.
+        named: By the user; empty if no name was given.
+        decoder: The model, for messages.
+
+    Raises:
+        ExportError: there are several and none was named, or it does not have this one.
+    """
+    names = [output.name for output in outputs]
+    if named and named not in names:
+        raise ExportError(f"{decoder} does not have the output {named!r}: it has {', '.join(map(repr, names))}")
+    if not named and len(names) > 1:
+        found = ", ".join(f"{output.name!r} [N, {_shape(output)}]" for output in outputs)
+        raise ExportError(
+            f"a decoder must have one output, but {decoder} has {found}: name the one to export with "
+            f"--decoder-output-name (if these are a mean and a variance of a latent, this is an encoder)"
+        )
+    return names.index(named) if named else 0
 
 
 def image_shape_of(shape: tuple[int, ...], named: tuple[int, int, int] | None) -> tuple[int, int, int]:

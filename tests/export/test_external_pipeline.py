@@ -427,13 +427,16 @@ def test_what_cannot_be_exported_is_refused_with_the_reason(models, flavour):
         ({"decoder": example, "encoder": folder / "conditional_encoder.keras"}, "must both take a label, or neither"),
         ({"decoder": example, "decoder_output": DecoderOutput.LOGITS}, "cannot be logits"),
         ({"decoder": example, "label_count": 3}, "--label-count needs a decoder that takes a label"),
-        ({"decoder": folder / "encoder.keras"}, "a decoder must have one output, the image, but .*z_mean"),
-        ({"decoder": folder / "volume.keras"}, r"a decoder must take a float32 latent \[N, D\] or \[N, h, w, c\]"),
+        ({"decoder": folder / "encoder.keras"}, "--decoder-output-name .*this is an encoder"),
         ({"decoder": folder / "nan.keras"}, "must return finite values, got .* NaN or infinite"),
         ({"decoder": folder / "fixed.keras"}, "batch size must be left open"),
         ({"decoder": folder / "open.keras"}, r"input must have fixed sizes, got .*\[\?, \?\]"),
         ({"decoder": folder / "rank.keras"}, r"of 1 to 4 dimensions, got \[N, 2, 1, 2, 2, 2\]"),
-        ({"decoder": folder / "two.keras"}, "must have one output, the image"),
+        (
+            {"decoder": folder / "two.keras"},
+            "name the one to export with --decoder-output-name",
+        ),
+        ({"decoder": folder / "two.keras", "decoder_output_name": "x"}, "does not have the output 'x': it has"),
     ):
         with pytest.raises(ExportError, match=message):
             inspect(**given)
