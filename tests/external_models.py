@@ -135,7 +135,7 @@ def sequences(keras):
     layers = keras.layers
     z = keras.Input((3,))
     y = layers.Reshape((8, 4))(layers.Dense(32, activation="relu")(z))
-    decoder = keras.Model(z, layers.Conv1DTranspose(2, 4, strides=2, padding="same")(y))
+    decoder = keras.Model(z, layers.Conv1DTranspose(2, 5, strides=2, padding="same")(y))
     x = keras.Input((16, 2))
     y = layers.Flatten()(layers.Conv1D(4, 3, strides=2, padding="same", activation="relu")(x))
     return spread(decoder), spread(

@@ -41,6 +41,7 @@ class Trial:
         rmse: Root mean square error on samples that are not golden.
         error_ratio: Largest ratio of an error on the goldens to its limit; at most 1 where verify will pass.
         errors: Metric to its value on the goldens.
+        fault: Why the file does not run; empty if it does.
     """
 
     plan: QuantizationPlan
@@ -48,6 +49,7 @@ class Trial:
     rmse: float
     error_ratio: float
     errors: Mapping[str, float] = field(default_factory=dict)
+    fault: str = ""
 
     @property
     def within_budget(self) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -9,6 +10,7 @@ from functools import partial
 import numpy as np
 
 from pocketvae.bundle.quantization import SearchRecord, SeedError, TrialRecord
+from pocketvae.errors import ExportError, PocketVaeError
 from pocketvae.export.quantize.diagnosis import clipped_inputs, diagnose_layers
 from pocketvae.export.quantize.measured import error_ratio_of_errors, errors_of, run_content
 from pocketvae.export.quantize.pareto import latencies, pareto_front
@@ -62,7 +64,10 @@ def search_artifact(
     quantizer = new_quantizer(source.calibration)
     search = Search(quantizer.layers, partial(_attempt, spec, source, tolerances, quantizer))
     alone = {} if recipe or integer_only else search.sensitivities()
+    alone = {layer: ratio for layer, ratio in alone.items() if math.isfinite(ratio)}
     best = _best(search, quantizer, recipe, integer_only=integer_only)
+    if best.fault:
+        raise ExportError(best.fault)
     record = SearchRecord(
         trial_count=len(search.trials),
         chosen=_record(spec.format, best, 0.0),
@@ -104,7 +109,12 @@ def _attempt(
 ) -> Trial:
     content = quantizer.quantize(plan)
     inputs, expected = source.tuning()
-    outputs = run_content(spec.format, content, inputs)
+    try:
+        outputs = run_content(spec.format, content, inputs)
+    except PocketVaeError as e:
+        # The quantizer writes what the runtime cannot load, for example some transposed convolutions of one dimension
+        # with a float layer behind them; such a variant is none.
+        return Trial(plan=plan, content=content, rmse=math.inf, error_ratio=math.inf, errors={}, fault=str(e))
     squares = [np.mean(np.square(outputs[name] - expected[name], dtype=np.float64)) for name in expected]
     errors = errors_of(run_content(spec.format, content, source.golden_inputs), source, tolerances)
     return Trial(

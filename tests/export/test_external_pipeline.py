@@ -234,7 +234,7 @@ def test_a_spatial_latent(models, tmp_path, in_process):
             opened.decoder().decode(latents[0, :3])
 
 
-def test_sequences_have_units_and_pictures_of_their_own(models, tmp_path, in_process, capsys):
+def test_sequences_have_units_and_pictures_of_their_own(models, tmp_path, in_process):
     from pocketvae.benchmarks.report.contact_sheet import contact_rows
 
     folder, out = models / "keras3", tmp_path / "b"
