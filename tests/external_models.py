@@ -147,7 +147,6 @@ def misfits(keras):
     """Decoders that cannot be exported, by name."""
     layers = keras.layers
     z, fixed, unknown = keras.Input((3,)), keras.Input(batch_shape=(2, 3)), keras.Input((None,))
-    volume = keras.Input((2, 2, 2, 2))
     nan = keras.Model(z, layers.Dense(16)(z))
     nan.set_weights([np.full(weight.shape, np.nan, np.float32) for weight in nan.get_weights()])
     return {
@@ -156,7 +155,6 @@ def misfits(keras):
         "open": keras.Model(unknown, layers.Activation("sigmoid")(unknown)),
         "rank": keras.Model(z, layers.Reshape((2, 1, 2, 2, 2))(layers.Dense(16)(z))),
         "two": keras.Model(z, [layers.Dense(16)(z), layers.Dense(16)(z)]),
-        "volume": keras.Model(volume, layers.Dense(16, activation="sigmoid")(layers.Flatten()(volume))),
     }
 
 

@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from pocketvae.errors import ExportError
 from pocketvae.export.quantize import searched
 from pocketvae.export.quantize.search import QuantizationPlan, Trial
 
@@ -36,3 +37,15 @@ def test_float_layers_with_8_bit_weights_are_named_as_such(notes):
         "kept in float to meet the budget: m/dense (10.0% of the weights)",
         "8-bit weights, float activations to meet the budget: m/conv (90.0% of the weights)",
     )
+
+
+def test_a_variant_that_does_not_load_is_never_within_the_budget(monkeypatch):
+    def refused(*_):
+        raise ExportError("the runtime cannot load it")
+
+    monkeypatch.setattr(searched, "run_content", refused)
+    quantizer = SimpleNamespace(quantize=lambda plan: b"content")
+    source = SimpleNamespace(tuning=lambda: ({}, {}))
+    trial = searched._attempt(SimpleNamespace(format=None), source, (), quantizer, QuantizationPlan())
+    assert trial.fault == "the runtime cannot load it"
+    assert not trial.within_budget
