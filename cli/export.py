@@ -114,8 +114,8 @@ def run(arguments: argparse.Namespace) -> int:
     given = external_models.given_options(arguments)
     if arguments.run is not None and given:
         raise SpecError(f"{given[0]} is for user-supplied models: give either RUN or --decoder, not both")
-    if arguments.run is None and arguments.decoder is None:
-        raise SpecError("export needs a RUN, or a user-supplied model with --decoder FILE")
+    if arguments.run is None and arguments.decoder is None and arguments.vae is None:
+        raise SpecError("export needs a RUN, or a user-supplied model with --decoder FILE or --vae FILE")
     common.check_replaceable(arguments.out, MANIFEST_NAME, force=arguments.force)
     components = common.choices(Component, arguments.components, "component")
     formats = common.choices(Format, arguments.formats, "format")
@@ -158,7 +158,7 @@ def _memory_limit_bytes(gigabytes: float | None) -> int:
 
 def _all_components(arguments: argparse.Namespace) -> tuple[Component, ...]:
     if arguments.run is None:
-        encoder = (Component.ENCODER,) if arguments.encoder else ()
+        encoder = (Component.ENCODER,) if arguments.encoder or arguments.vae else ()
         return (*encoder, Component.DECODER, Component.SAMPLER, Component.GENERATOR)
     from pocketvae.bundle.run import open_run
 
@@ -179,6 +179,7 @@ def _export(arguments: argparse.Namespace, config: ExportConfig, terminal: Termi
         force=force,
         resume=resume,
         progress=terminal.step,
+        tell=terminal.note,
     )
 
 

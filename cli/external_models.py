@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from pocketvae.export import ExternalModels, Role
 
 _OPTIONS = (
+    "vae",
     "decoder",
     "encoder",
     "data",
@@ -26,13 +27,32 @@ _OPTIONS = (
     "encoder_signature",
     "allow_custom_code",
     "custom_code",
+    "code",
+    "encoder_code",
+    "latent_layer",
+    "decoder_part",
 )
-_ENCODER_OUTPUTS = ("mean", "log_var", "std", "log_std", "sample", "mean+log_var", "log_var+mean")
+_ENCODER_OUTPUTS = (
+    "mean",
+    "log_var",
+    "var",
+    "std",
+    "log_std",
+    "cov",
+    "tril",
+    "sample",
+    "other",
+    "mean+log_var",
+    "log_var+mean",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     group = parser.add_argument_group("user-supplied models, in place of RUN")
+    group.add_argument(
+        "--vae", metavar="FILE", type=Path, help="a whole VAE in one file, which is cut into encoder and decoder"
+    )
     group.add_argument("--decoder", metavar="FILE", type=Path, help=".keras or .h5 file or SavedModel folder")
     group.add_argument("--encoder", metavar="FILE", type=Path, help="the same for the encoder")
     group.add_argument("--data", metavar="SRC", help="images for calibration and testing (default: none)")
@@ -66,6 +86,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--custom-code", metavar="FILE", type=Path, help="Python file that defines such classes; it is executed"
     )
+    group.add_argument(
+        "--code",
+        metavar="FILE.py:FUNCTION",
+        help="function that builds the model whose weights alone --decoder or --vae names; the file is executed",
+    )
+    group.add_argument("--encoder-code", metavar="FILE.py:FUNCTION", help="the same for the weights of --encoder")
+    group.add_argument(
+        "--latent-layer", metavar="NAME", help="layer of a whole VAE that makes the latent (default: detected)"
+    )
+    group.add_argument(
+        "--decoder-part", metavar="NAME", help="layer or part of it that the decoder ends in (default: detected)"
+    )
 
 
 def given_options(arguments: argparse.Namespace) -> list[str]:
@@ -81,10 +113,12 @@ def parse(arguments: argparse.Namespace) -> ExternalModels:
     """
     from pocketvae.export import CustomCode, DecoderOutput, ExternalModels
 
-    output, file = arguments.decoder_output, arguments.custom_code
+    output, file, whole = arguments.decoder_output, arguments.custom_code, arguments.vae
+    if whole is not None and (arguments.decoder or arguments.encoder):
+        raise SpecError("--vae holds encoder and decoder: give either --vae, or --decoder and --encoder")
     return ExternalModels(
-        decoder=arguments.decoder,
-        encoder=arguments.encoder,
+        decoder=whole or arguments.decoder,
+        encoder=whole or arguments.encoder,
         code=CustomCode(
             allowed=arguments.allow_custom_code or file is not None, file=str(file.absolute()) if file else None
         ),
@@ -96,7 +130,15 @@ def parse(arguments: argparse.Namespace) -> ExternalModels:
         label_count=arguments.label_count,
         decoder_signature=arguments.decoder_signature or "",
         encoder_signature=arguments.encoder_signature or "",
+        decoder_code=_absolute(arguments.code),
+        encoder_code=_absolute(arguments.encoder_code),
+        latent_layer=arguments.latent_layer or "",
+        decoder_part=arguments.decoder_part or "",
     )
+
+
+def _absolute(code: str | None) -> str:
+    return str(Path(code).absolute()) if code else ""
 
 
 def _roles(text: str | None) -> tuple[Role, ...] | None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 
@@ -23,7 +24,15 @@ from pocketvae.errors import (
 )
 from pocketvae.export.bundle_writer import ExportResult
 from pocketvae.export.config import ExportConfig
-from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
+from pocketvae.export.external.messages import (
+    INSPECT,
+    PREPARE,
+    ExternalModels,
+    Inspection,
+    Preparation,
+    PreparationRequest,
+)
+from pocketvae.export.external.needs import needs_preparation
 from pocketvae.export.pipeline import export_subject
 from pocketvae.export.subject import Subject
 from pocketvae.kinds.registry import kind_of
@@ -34,8 +43,10 @@ from pocketvae.spec import DataKind
 from pocketvae.system import files
 from pocketvae.system.temporary import temporary_directory
 
+PREPARATION_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.export.external.preparation")
 INSPECTION_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.export.external.inspection")
 _IMAGES_STREAM = 3
+_Result = TypeVar("_Result")
 
 
 def export_external_models(
@@ -47,6 +58,7 @@ def export_external_models(
     force: bool = False,
     resume: bool = True,
     progress: ProgressCallback = ignore_progress,
+    tell: Callable[[str], None] = lambda _: None,
 ) -> ExportResult:
     """Exports models that pocketvae did not train to a bundle, completely or not at all.
 
@@ -59,6 +71,7 @@ def export_external_models(
         force: Replace `out` if it exists.
         resume: Reuse what an unfinished export has made; see `pocketvae.export.pipeline.export_run`.
         progress: Called for every artifact.
+        tell: Called with what was found in the files and changed before anything is converted, one line a file.
 
     Raises:
         DataError: the images cannot be read or are not of the decoder's shape.
@@ -74,23 +87,28 @@ def export_external_models(
     if data is not None and models.encoder is None:
         raise SpecError("--data calibrates with the posteriors of images, which needs --encoder")
     progress(Progress(stage="inspecting", done=0, total=1, detail="the models"))
-    inspection = _inspect(models, config)
-    progress(Progress(stage="inspecting", done=1, total=1, detail="the models"))
+    name = _name(models)
     with temporary_directory() as folder:
+        prepared = _prepared(models, config, folder)
+        models = prepared.models
+        for line in prepared.found:
+            tell(line)
+        inspection = _inspect(models, config)
+        progress(Progress(stage="inspecting", done=1, total=1, detail="the models"))
         reference = folder / REFERENCE_NAME
         count = _write_reference(data, inspection, config.seed, reference, progress) if data is not None else 0
         subject = Subject(
-            name=_name(models),
+            name=name,
             vae=inspection.vae,
             models=models.paths,
             reference=reference if data is not None else None,
             calibration_images=count,
-            provenance={**inspection.facts, "calibrated and tested with": _samples(models, data)},
+            provenance={**inspection.facts, **prepared.facts, "calibrated and tested with": _samples(models, data)},
             forms=inspection.forms,
             code=models.code,
         )
         result = export_subject(subject, out, config, force=force, resume=resume, progress=progress)
-    return replace(result, doubts=(*inspection.doubts, *result.doubts))
+    return replace(result, doubts=(*prepared.doubts, *inspection.doubts, *result.doubts))
 
 
 def _name(models: ExternalModels) -> str:
@@ -104,11 +122,26 @@ def _samples(models: ExternalModels, data: str | None) -> str:
     return f"{latents}; the encoder with the decoder's images of such latents" if models.encoder else latents
 
 
+def _prepared(models: ExternalModels, config: ExportConfig, folder: Path) -> Preparation:
+    """Returns models that are one part each and need no custom code where none is exported."""
+    if not needs_preparation(models):
+        return Preparation(models=models, facts={}, found=(), doubts=())
+    request = PreparationRequest(models=_absolute(models), folder=str(folder))
+    return _ask(PREPARATION_COMMAND, PREPARE, request, Preparation, config)
+
+
 def _inspect(models: ExternalModels, config: ExportConfig) -> Inspection:
-    absolute = replace(models, decoder=models.decoder.absolute(), encoder=models.encoder and models.encoder.absolute())
-    with LineProcess(INSPECTION_COMMAND, memory_limit_bytes=config.memory_limit_bytes) as process:
+    return _ask(INSPECTION_COMMAND, INSPECT, _absolute(models), Inspection, config)
+
+
+def _absolute(models: ExternalModels) -> ExternalModels:
+    return replace(models, decoder=models.decoder.absolute(), encoder=models.encoder and models.encoder.absolute())
+
+
+def _ask(command: Sequence[str], method: str, params: object, result: type[_Result], config: ExportConfig) -> _Result:
+    with LineProcess(command, memory_limit_bytes=config.memory_limit_bytes) as process:
         try:
-            return Client(process).call(INSPECT, absolute, Inspection, config.time_limit_s)
+            return Client(process).call(method, params, result, config.time_limit_s)
         except TargetError:
             raise
         except TimeLimitError as e:

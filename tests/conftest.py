@@ -130,6 +130,7 @@ def warm_command(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tu
     client = sys.executable, "-I", "-S", str(TESTS / "warm_workers.py"), str(folder), str(owner)
     WorkerProcess.program = (*client, *WorkerProcess.program[2:])
     external_pipeline.INSPECTION_COMMAND = (*client, *external_pipeline.INSPECTION_COMMAND[2:])
+    external_pipeline.PREPARATION_COMMAND = (*client, *external_pipeline.PREPARATION_COMMAND[2:])
     subjects.ORIGINALS_COMMAND = (*client, *subjects.ORIGINALS_COMMAND[2:])
     return lambda module: (*client, module)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,9 @@ from pocketvae.errors import ExportError
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.io import import_flavour, import_tensorflow
 from pocketvae.keras.loading import OpenModel, keras_call, one_or_all, open_model
-from pocketvae.keras.model_form import JOINED, Flavour, ModelForm, Role
+from pocketvae.keras.model_form import JOINED, SPREADS, Flavour, ModelForm, Role
+
+_RANK_OF_VECTORS = 2
 
 
 def load_original(path: Path, form: ModelForm, code: CustomCode = NO_CUSTOM_CODE) -> Any:
@@ -108,25 +111,42 @@ class Adapted:
         kept = [
             value
             for index in self._form.kept_outputs()
-            for value in _converted(self._form.outputs[index].role, outputs[index])
+            for value in converted(self._form.outputs[index].role, outputs[index])
         ]
         return kept if len(kept) > 1 else kept[0]
 
 
-def _converted(role: Role, values: Any) -> list[Any]:
-    """Returns the outputs, converted, in the component's order."""
+def converted(role: Role, values: Any) -> list[Any]:
+    """Returns the means and log-variances that an output of this role stands for, in the component's order."""
     tf = import_tensorflow()
     if role in JOINED:
         first, second = tf.split(values, 2, axis=-1)
         return [first, second] if role is Role.MEAN_LOG_VAR else [second, first]
+    if role is Role.LOG_STD:
+        return [2.0 * values]
     if role is Role.STD:
         return [2.0 * tf.math.log(values)]
-    return [2.0 * values] if role is Role.LOG_STD else [values]
+    if role in (Role.VAR, Role.COV, Role.TRIL):
+        return [tf.math.log(values if role is Role.VAR else _diagonal(role, values))]
+    return [values]
+
+
+def _diagonal(role: Role, values: Any) -> Any:
+    """Returns the variances `[N, D]` of a covariance or of its Cholesky factor."""
+    tf = import_tensorflow()
+    if role is Role.COV:
+        return tf.linalg.diag_part(values)
+    if len(values.shape) > _RANK_OF_VECTORS:
+        return tf.reduce_sum(tf.square(tf.linalg.band_part(values, -1, 0)), axis=-1)
+    dim = (math.isqrt(8 * int(values.shape[1]) + 1) - 1) // 2
+    # Row d of the triangle is in the vector from d(d + 1)/2 on; a matrix product adds up its squares.
+    rows = np.repeat(np.arange(dim), np.arange(dim) + 1)
+    return tf.matmul(tf.square(values), tf.constant(np.eye(dim, dtype=np.float32)[rows]))
 
 
 def _is_plain(form: ModelForm) -> bool:
     label = form.input_index(Role.LABEL)
-    converted = any(port.role in (Role.STD, Role.LOG_STD, *JOINED) for port in form.outputs)
+    converted = any(port.role in (*SPREADS, *JOINED) and port.role is not Role.LOG_VAR for port in form.outputs)
     as_int32 = label is None or (form.inputs[label].dtype == "int32" and form.inputs[label].shape == ())
     return as_int32 and not converted
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketvae.errors import ExportError, missing_package
+from pocketvae.keras.flavours import differs_between_flavours
 from pocketvae.keras.model_form import Flavour
 from pocketvae.keras.saved_model import FILE as SAVED_MODEL_FILE
 from pocketvae.parsing import parse_json, shortened
@@ -43,7 +44,7 @@ class ModelHeader:
         kind: What it is.
         keras_version: Version of the Keras that wrote it; empty if unknown.
         config: The architecture as Keras' JSON; empty for a SavedModel.
-        flavours: Flavours to try when loading it, most likely first.
+        flavours: Flavours to try when loading it, most likely first; only one if the other would compute other values.
     """
 
     kind: ModelKind
@@ -59,8 +60,17 @@ def model_kind(path: Path) -> ModelKind:
         ExportError: it does not exist, or is neither an archive of Keras nor an HDF5 file nor a SavedModel folder.
     """
     if not path.exists():
+        if path.with_name(f"{path.name}.index").is_file():
+            raise ExportError(
+                f"{path} is a checkpoint, which only holds weights: name the function that builds the model with "
+                f"--code model.py:build_decoder"
+            )
         raise ExportError(f"{path} does not exist")
     if path.is_dir():
+        if (path / "config.json").is_file() and (path / _WEIGHTS).is_file():
+            raise ExportError(
+                f"{path} is an unpacked .keras file: pack it again, as with cd {path} && zip -r ../model.keras ."
+            )
         if not (path / SAVED_MODEL_FILE).is_file():
             raise ExportError(f"a folder must be a SavedModel, but {path} does not contain {SAVED_MODEL_FILE}")
         return ModelKind.SAVED_MODEL
@@ -78,6 +88,11 @@ def model_kind(path: Path) -> ModelKind:
         raise ExportError(f"a model must be a .keras or .h5 file or a SavedModel folder, but {path} is a TFLite file")
     if path.name == SAVED_MODEL_FILE:
         raise ExportError(f"a SavedModel is named by its folder: pass {path.parent}")
+    if path.suffix.lower() == ".json":
+        raise ExportError(
+            f"{path} is an architecture without weights: save the whole model with model.save(), or pass the file of "
+            f"weights with --decoder and a function that builds the model with --code model.py:build_decoder"
+        )
     if path.suffix.lower() in _ENDINGS:
         raise ExportError(
             f"{path} is not a Keras model or is damaged: it is neither a zip archive (.keras) nor an HDF5 file (.h5)"
@@ -102,7 +117,9 @@ def read_header(path: Path) -> ModelHeader:
     except Exception as e:  # zipfile, zlib, json and h5py raise a dozen unrelated types for damaged files
         reason = shortened(str(e) or type(e).__name__)
         raise ExportError(f"{path} is not a Keras model or is damaged: {reason}") from e
-    return ModelHeader(kind=kind, keras_version=version, config=config, flavours=_order(version, kind))
+    order = _order(version, kind)
+    flavours = order[:1] if differs_between_flavours(config) else order
+    return ModelHeader(kind=kind, keras_version=version, config=config, flavours=flavours)
 
 
 @contextlib.contextmanager
@@ -145,7 +162,10 @@ def _read_hdf5(h5py: Any, path: Path) -> tuple[str, Any]:
     with h5py.File(path, "r") as file:
         config = _text(file.attrs.get("model_config", ""))
         if not config:
-            raise ValueError("it only holds weights; save the whole model with model.save()")
+            raise ValueError(
+                "it only holds weights; save the whole model with model.save(), or name the function that builds it "
+                "with --code model.py:build_decoder"
+            )
         _check_references(h5py, file)
         return _text(file.attrs.get("keras_version", "")), parse_json(config)
 

@@ -70,17 +70,17 @@ OPERATIONS = _words(
     """
 )
 
-# Initializers, regularizers, constraints and policies of types.
+# Initializers, regularizers, constraints, policies of types and what Keras quantizes with.
 VALUES = _words(
     """
-    AWQDTypePolicy Constant DTypePolicy DTypePolicyMap FloatDTypePolicy GPTQDTypePolicy GlorotNormal
-    GlorotUniform HeNormal HeUniform Identity IdentityInitializer Int4DTypePolicy L1 L1L2 L2 LecunNormal
-    LecunUniform LossScaleOptimizer MaxNorm MinMaxNorm NonNeg Ones Orthogonal OrthogonalInitializer
-    OrthogonalRegularizer Policy QuantizedDTypePolicy QuantizedFloat8DTypePolicy RadialConstraint RandomNormal
-    RandomUniform STFT STFTInitializer TruncatedNormal UnitNorm VarianceScaling Zeros constant glorot_normal
-    glorot_uniform he_normal he_uniform identity l1 l1_l2 l2 lecun_normal lecun_uniform max_norm min_max_norm
-    non_neg normal ones orthogonal orthogonal_regularizer radial_constraint random_normal random_uniform stft
-    truncated_normal uniform unit_norm variance_scaling zeros
+    AWQDTypePolicy AbsMaxQuantizer Constant DTypePolicy DTypePolicyMap Float8QuantizationConfig FloatDTypePolicy
+    GPTQDTypePolicy GlorotNormal GlorotUniform HeNormal HeUniform Identity IdentityInitializer Int4DTypePolicy
+    Int4QuantizationConfig Int8QuantizationConfig L1 L1L2 L2 LecunNormal LecunUniform LossScaleOptimizer MaxNorm
+    MinMaxNorm NonNeg Ones Orthogonal OrthogonalInitializer OrthogonalRegularizer Policy QuantizedDTypePolicy
+    QuantizedFloat8DTypePolicy RadialConstraint RandomNormal RandomUniform STFT STFTInitializer TruncatedNormal
+    UnitNorm VarianceScaling Zeros constant glorot_normal glorot_uniform he_normal he_uniform identity l1 l1_l2 l2
+    lecun_normal lecun_uniform max_norm min_max_norm non_neg normal ones orthogonal orthogonal_regularizer
+    radial_constraint random_normal random_uniform stft truncated_normal uniform unit_norm variance_scaling zeros
     """
 )
 

@@ -82,16 +82,33 @@ def open_model(path: Path, code: CustomCode = NO_CUSTOM_CODE, signature: str = "
         return _open_saved_model(path, signature, code)
     if signature:
         raise ExportError(f"{path} is a Keras model, which does not have signatures: leave out {signature!r}")
+    model, flavour = load_any(path, header.flavours, code, needs_code=bool(parts))
+    return replace(_describe_keras(path, model, flavour, header), custom_code=bool(parts) or bool(code.file))
+
+
+def load_any(
+    path: Path, flavours: Sequence[Flavour], code: CustomCode, *, needs_code: bool = False
+) -> tuple[Any, Flavour]:
+    """Loads a Keras model with the first flavour that can.
+
+    Args:
+        path: An archive of Keras or an HDF5 file.
+        flavours: To try, in order.
+        code: Which custom code may run.
+        needs_code: Whether the file is known to need some.
+
+    Raises:
+        ExportError: none can.
+        TargetError: TensorFlow or Keras is not installed.
+    """
     problems: list[str] = []
-    for flavour in header.flavours:
+    for flavour in flavours:
         try:
-            model = load_model(path, flavour, code)
+            return load_model(path, flavour, code), flavour
         except ExportError as e:
             problems.append(str(e))
-            continue
-        return replace(_describe_keras(path, model, flavour, header), custom_code=bool(parts) or bool(code.file))
     # The flavour that the file names gives the best error message.
-    needs_code = bool(parts) or any(word in problems[0].lower() for word in _CUSTOM_WORDS)
+    needs_code = needs_code or any(word in problems[0].lower() for word in _CUSTOM_WORDS)
     hint = f": {_CUSTOM_HINT}" if needs_code and not code.file else ""
     raise ExportError(f"{problems[0]}{hint}")
 
@@ -109,7 +126,7 @@ def _describe_keras(path: Path, model: Any, flavour: Flavour, header: ModelHeade
         keras_version=header.keras_version,
         model=model,
         inputs=tuple(_tensor(tensor.name, tensor) for tensor in model.inputs),
-        outputs=tuple(_tensor(name, tensor) for name, tensor in zip(_names(model), model.outputs, strict=True)),
+        outputs=tuple(_tensor(name, tensor) for name, tensor in zip(output_names(model), model.outputs, strict=True)),
         call=keras_call(model),
     )
 
@@ -131,7 +148,7 @@ def _flat(outputs: Any) -> list[Any]:
     return flat
 
 
-def _names(model: Any) -> list[str]:
+def output_names(model: Any) -> list[str]:
     """Names each output by its key in a dict, or by the layer that makes it."""
     for attribute in ("_outputs_struct", "_nested_outputs"):
         structure = getattr(model, attribute, None)

@@ -19,9 +19,10 @@ class Flavour(enum.StrEnum):
 class Role(enum.StrEnum):
     """The role of an input or output.
 
-    An encoder's spread is one of LOG_VAR, STD (a standard deviation) and LOG_STD; artifacts always return
-    log-variances. MEAN_LOG_VAR and LOG_VAR_MEAN are both in one tensor of twice the width, one after the other. SAMPLE
-    is a drawn latent, OTHER an output that nobody asked for; neither is ever exported.
+    An encoder's spread is one of LOG_VAR, VAR (a variance), STD (a standard deviation), LOG_STD, COV (a covariance
+    `[D, D]`) and TRIL (the lower triangle of its Cholesky factor, `[D, D]` or row by row in a vector); artifacts always
+    return log-variances, of COV and TRIL those of the diagonal. MEAN_LOG_VAR and LOG_VAR_MEAN are both in one tensor of
+    twice the width, one after the other. SAMPLE is a drawn latent and OTHER anything else; neither is exported.
     """
 
     X = "x"
@@ -30,15 +31,19 @@ class Role(enum.StrEnum):
     IMAGE = "image"
     MEAN = "mean"
     LOG_VAR = "log_var"
+    VAR = "var"
     STD = "std"
     LOG_STD = "log_std"
+    COV = "cov"
+    TRIL = "tril"
     MEAN_LOG_VAR = "mean+log_var"
     LOG_VAR_MEAN = "log_var+mean"
     SAMPLE = "sample"
     OTHER = "other"
 
 
-SPREADS = (Role.LOG_VAR, Role.STD, Role.LOG_STD)
+SPREADS = (Role.LOG_VAR, Role.VAR, Role.STD, Role.LOG_STD, Role.COV, Role.TRIL)
+DROPPED = (Role.SAMPLE, Role.OTHER)
 JOINED = (Role.MEAN_LOG_VAR, Role.LOG_VAR_MEAN)
 
 
@@ -86,5 +91,5 @@ class ModelForm:
     def kept_outputs(self) -> tuple[int, ...]:
         """Returns the indices of the exported outputs, in the component's order."""
         order = (Role.IMAGE, Role.MEAN, *SPREADS, *JOINED)
-        kept = [index for index, port in enumerate(self.outputs) if port.role not in (Role.SAMPLE, Role.OTHER)]
+        kept = [index for index, port in enumerate(self.outputs) if port.role not in DROPPED]
         return tuple(sorted(kept, key=lambda index: order.index(self.outputs[index].role)))

@@ -22,12 +22,12 @@ from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspecti
 from pocketvae.export.external.roles import (
     OutputMeaning,
     data_kind_of,
-    doubled,
     encoder_roles,
     image_shape_of,
     label_position,
     output_index,
     output_meaning,
+    shapes_of,
 )
 from pocketvae.export.original import samples
 from pocketvae.keras.external import adapt
@@ -44,6 +44,10 @@ FloatArray = npt.NDArray[np.float32]
 _JOINED_DOUBT = (
     "the encoder's only output was assumed to be the mean followed by the log-variance; "
     "state this with --encoder-outputs (mean+log_var or log_var+mean)"
+)
+_DIAGONAL_DOUBT = (
+    "the encoder's posterior has a full covariance; the variances on its diagonal are exported, so samples "
+    "lose their correlation"
 )
 _PRIOR_COUNT, _TAIL_COUNT = 48, 16
 _FLAVOURS = {Flavour.KERAS2: "Keras 2", Flavour.KERAS3: "Keras 3", Flavour.SAVED_MODEL: "SavedModel"}
@@ -89,6 +93,8 @@ def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
         form = replace(form, signature=models.encoder_signature)
         if models.encoder_outputs is None and any(port.role in JOINED for port in form.outputs):
             doubts = (*doubts, _JOINED_DOUBT)
+        if any(port.role in (Role.COV, Role.TRIL) for port in form.outputs):
+            doubts = (*doubts, _DIAGONAL_DOUBT)
         vae = replace(vae, flat=((Component.ENCODER,) if flat else ()) + vae.flat)
         forms[Component.ENCODER] = form
         facts |= _facts(Component.ENCODER, models.encoder, encoder)
@@ -171,10 +177,6 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
         raise ExportError(f"the encoder must take the decoder's {plural} of {expected}, flat or not, got {found}")
     feed = inputs.feed(decoder.images.reshape(-1, *found), decoder.labels, opened.inputs)
     values, graph = _observe(Component.ENCODER, opened, feed)
-    if not 1 <= len(values) <= 3:
-        raise ExportError(
-            f"an encoder must return mean, log-variance and optionally a sample, got {len(values)} outputs"
-        )
     random = {index for index in range(len(values)) if graph.random_operators(index)}
     again = opened.call(feed)
     random |= {index for index, value in enumerate(values) if not np.array_equal(value, np.asarray(again[index]))}
@@ -182,10 +184,10 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
     latent = decoder.vae.latent_shape
     roles = encoder_roles(opened.outputs, random, models.encoder_outputs, lasts, latent)
     for value, role in zip(values, roles, strict=True):
-        shape = doubled(latent) if role in JOINED else latent
-        if role is not Role.SAMPLE and value.shape[1:] != shape:
+        shapes = shapes_of(role, latent)
+        if shapes and value.shape[1:] not in shapes:
             raise ExportError(
-                f"the encoder's {role} must be [N, {_listed(shape)}] to fit the decoder's latent "
+                f"the encoder's {role} must be [N, {_listed(shapes[0])}] to fit the decoder's latent "
                 f"[N, {_listed(latent)}], got [N, {_listed(value.shape[1:])}]"
             )
     form = _form(opened, inputs, Role.X, roles, values)

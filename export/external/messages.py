@@ -15,6 +15,8 @@ from pocketvae.system.limits import check_number
 
 # The method of the process that inspects models: takes `ExternalModels` and returns `Inspection`.
 INSPECT = "inspect"
+# The method of the process that prepares them: takes `PreparationRequest` and returns `Preparation`.
+PREPARE = "prepare"
 # A one-hot label is an input of that many values.
 _MOST_LABELS = 1_000_000
 # Of one image.
@@ -37,6 +39,10 @@ class ExternalModels:
         label_count: Number of classes of a class-conditional VAE whose models do not show it.
         decoder_signature: Signature of a SavedModel that decodes; empty if there is only one.
         encoder_signature: Signature of a SavedModel that encodes; empty if there is only one.
+        decoder_code: `FILE.py:FUNCTION` that builds the decoder, or the whole VAE, if `decoder` holds weights alone.
+        encoder_code: The same for the encoder.
+        latent_layer: Layer of a whole VAE that makes the latent; empty to find it.
+        decoder_part: Layer or part of a whole VAE that the decoder ends in; empty to find it.
 
     Raises:
         SpecError: a value is not positive, or an encoder option is given without an encoder.
@@ -53,6 +59,10 @@ class ExternalModels:
     label_count: int | None = None
     decoder_signature: str = ""
     encoder_signature: str = ""
+    decoder_code: str = ""
+    encoder_code: str = ""
+    latent_layer: str = ""
+    decoder_part: str = ""
 
     def __post_init__(self) -> None:
         if self.encoder_outputs is not None and self.encoder is None:
@@ -73,6 +83,31 @@ class ExternalModels:
         """The models that are given."""
         encoder = {} if self.encoder is None else {Component.ENCODER: self.encoder}
         return {**encoder, Component.DECODER: self.decoder}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreparationRequest:
+    """Models to prepare, and the folder for what is written."""
+
+    models: ExternalModels
+    folder: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """The result of a preparation.
+
+    Attributes:
+        models: The models to inspect and export, each one part.
+        facts: Facts for the manifest, as text.
+        found: What was found and changed, one line a file.
+        doubts: Assumptions that may be wrong, as sentences.
+    """
+
+    models: ExternalModels
+    facts: dict[str, str]
+    found: tuple[str, ...]
+    doubts: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pocketvae.errors import ExportError
 from pocketvae.keras.loading import Tensor
-from pocketvae.keras.model_form import JOINED, SPREADS, Role
+from pocketvae.keras.model_form import DROPPED, JOINED, SPREADS, Role
 from pocketvae.spec import DataKind, Likelihood
 
 
@@ -254,13 +254,16 @@ def encoder_roles(
         roles = tuple(Role.MEAN_LOG_VAR if index == joined else Role.SAMPLE for index in range(len(outputs)))
     else:
         roles = tuple(Role.SAMPLE if index in random else _role_of(output.name) for index, output in enumerate(outputs))
+        roles = _others(roles)
         _refuse_doubt(outputs, roles, last_operators)
     if len(roles) != len(outputs):
         raise ExportError(f"--encoder-outputs must name {len(outputs)} outputs, got {len(roles)}: {_found(outputs)}")
     spreads = [role for role in roles if role in SPREADS]
     joined_roles = [role for role in roles if role in JOINED]
     if (roles.count(Role.MEAN), len(spreads), len(joined_roles)) not in ((1, 1, 0), (0, 0, 1)):
-        raise ExportError(f"an encoder must return one mean and one log-variance: {_found(outputs)}; {_HOW}")
+        raise ExportError(
+            f"an encoder must return one mean and one log-variance: {_found(outputs)}; {_how(outputs, roles, latent)}"
+        )
     for index in sorted(random):
         if roles[index] is not Role.SAMPLE:
             raise ExportError(f"the encoder's {roles[index]} ({outputs[index].name!r}) differs from run to run")
@@ -304,7 +307,47 @@ def label_position(inputs: Sequence[Tensor], label_count: int | None) -> int:
 
 
 _LABEL_NAME = re.compile(r"label|class|cond|digit|categor|one_?hot|^y$|^y_")
-_HOW = "state them in order with --encoder-outputs, for example mean,log_var,sample"
+
+
+def _others(roles: tuple[Role, ...]) -> tuple[Role, ...]:
+    """Returns the roles with what nothing is known of left out, if there is a mean and a spread without it."""
+    if roles.count(Role.MEAN) == 1 and sum(role in SPREADS for role in roles) == 1:
+        return tuple(Role.OTHER if role is Role.X else role for role in roles)
+    return roles
+
+
+def _how(outputs: Sequence[Tensor], roles: Sequence[Role], latent: tuple[int, ...]) -> str:
+    """Returns the advice for outputs whose roles are not known: the option with what fits their shapes."""
+    fits = [index for index, output in enumerate(outputs) if output.shape[1:] == latent]
+    mean = next((index for index in fits if roles[index] is Role.MEAN), fits[0] if fits else None)
+    guessed = {mean: Role.MEAN} if mean is not None else {}
+    spread = next((index for index in fits if index != mean and roles[index] is not Role.SAMPLE), None)
+    wide = next(
+        (index for index, output in enumerate(outputs) if output.shape[1:] in shapes_of(Role.TRIL, latent)), None
+    )
+    if spread is not None:
+        guessed[spread] = roles[spread] if roles[spread] in SPREADS else Role.LOG_VAR
+    elif wide is not None and wide != mean:
+        guessed[wide] = Role.TRIL
+    elif mean is not None:
+        return (
+            "a plain autoencoder has no posterior: leave out --encoder and export its decoder, or train the encoder "
+            "with a log-variance"
+        )
+    named = ",".join(guessed.get(index, Role.SAMPLE if index in fits else Role.OTHER) for index in range(len(outputs)))
+    return f"state them in order with --encoder-outputs, for example {named if guessed else 'mean,log_var,sample'}"
+
+
+def shapes_of(role: Role, latent: tuple[int, ...]) -> tuple[tuple[int, ...], ...]:
+    """Returns the shapes that an output of this role may have, without the batch; none if any will do."""
+    if role in DROPPED:
+        return ()
+    if role in JOINED:
+        return (doubled(latent),)
+    square = (*latent, *latent)
+    if role is Role.COV:
+        return (square,)
+    return ((math.prod(latent) * (math.prod(latent) + 1) // 2,), square) if role is Role.TRIL else (latent,)
 
 
 def _found(outputs: Sequence[Tensor]) -> str:
@@ -319,7 +362,10 @@ def _shape(output: Tensor) -> str:
 _PATTERNS: tuple[tuple[Role, str], ...] = (
     (Role.LOG_VAR, r"logvar|logvariance|logsigma(2|sq)|lnvar"),
     (Role.LOG_STD, r"logstd|logsigma|logscale"),
-    (Role.STD, r"std|sigma|scale|variance|var"),
+    (Role.TRIL, r"tril|cholesky"),
+    (Role.COV, r"^cov|cov$|covariance"),
+    (Role.STD, r"std|sigma|scale|stddev"),
+    (Role.VAR, r"variance|var"),
     (Role.MEAN, r"mean|mu$|^mu|loc$"),
     (Role.SAMPLE, r"sampl|reparam|^z$"),
 )
@@ -336,14 +382,21 @@ _POSITIVE = frozenset({"Softplus", "Exp", "Sigmoid", "Relu"})
 
 
 def _refuse_doubt(outputs: Sequence[Tensor], roles: Sequence[Role], last_operators: Sequence[str]) -> None:
-    for output, role, last in zip(outputs, roles, last_operators, strict=True):
-        if role in (Role.STD, Role.LOG_STD):
+    for index, (output, role, last) in enumerate(zip(outputs, roles, last_operators, strict=True)):
+        if role not in SPREADS:
+            continue
+        is_positive = last in _POSITIVE
+        if role is not Role.LOG_VAR:
+            # What may be negative is a logarithm, whatever it is called.
+            likely = role if is_positive or role in (Role.LOG_STD, Role.COV, Role.TRIL) else Role.LOG_VAR
+            command = ",".join(likely if place == index else other for place, other in enumerate(roles))
             raise ExportError(
                 f"artifacts return a log-variance, but {output.name!r} may be a standard deviation or a variance: "
-                f"state which with --encoder-outputs (log_var, std or log_std), for example mean,std"
+                f"state which with --encoder-outputs (log_var, var, std, log_std, cov or tril), for example {command}"
             )
-        if role is Role.LOG_VAR and last in _POSITIVE:
+        if is_positive:
+            command = ",".join(Role.STD if place == index else other for place, other in enumerate(roles))
             raise ExportError(
                 f"{output.name!r} ends in {last}, so it is never negative and probably not a log-variance: state "
-                f"what it is with --encoder-outputs (log_var, std or log_std), for example mean,std"
+                f"what it is with --encoder-outputs (var, std or log_var), for example {command}"
             )

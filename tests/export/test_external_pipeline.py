@@ -369,24 +369,30 @@ def test_a_subclassed_model_as_a_saved_model(models, tmp_path, in_process):
         assert b"Random" not in (tmp_path / "b" / name).read_bytes()
 
 
-def test_a_sampling_layer_needs_leave_and_is_left_out(models, tmp_path, in_process):
-    from pocketvae.benchmarks import BenchConfig, bench_bundle
-
+def test_a_sampling_layer_is_left_out_without_running_it(models, tmp_path, in_process):
     for flavour in FLAVOURS:
         folder = models / flavour
         given = {"decoder": folder / "example.keras", "encoder": folder / "sampling.keras"}
-        with pytest.raises(ExportError, match=r"needs custom code \(Sampling\): pass --allow-custom-"):
-            export(tmp_path / flavour, **given)
-        with pytest.raises(ExportError, match="give its Python code with --custom-code"):
-            export(tmp_path / flavour, code=CustomCode(allowed=True), **given)
-        assert not (tmp_path / flavour).exists()
-        code = CustomCode(allowed=True, file=str(folder / "sampling.py"))
         names = "float32.tflite", "float32.onnx"
-        export(tmp_path / flavour, code=code, names=names, rewrites=NONE, **given)
+        export(tmp_path / flavour, names=names, rewrites=NONE, **given)
         manifest = verified(tmp_path / flavour).manifest
-        assert manifest.provenance["encoder outputs"] == "z_mean = mean, z_log_var = log_var, z = sample"
-        assert "with custom code" in manifest.provenance["encoder loaded as"]
-    result = bench_bundle(tmp_path / "keras3", BenchConfig(artifacts=("encoder.float32.tflite",)))
+        assert manifest.provenance["encoder outputs"] == "z_mean = mean, z_log_var = log_var"
+        assert manifest.provenance["encoder source"] == "sampling.keras"
+        assert manifest.provenance["encoder taken from it"] == "without its sampling"
+        assert "custom code" not in manifest.provenance["encoder loaded as"]
+
+
+def test_a_custom_layer_that_is_exported_needs_leave(models, tmp_path, in_process):
+    from pocketvae.benchmarks import BenchConfig, bench_bundle
+
+    decoder = models / "keras2" / "lambda.keras"
+    with pytest.raises(ExportError, match=r"needs custom code \(Lambda\): pass --allow-custom-code .*--custom-code"):
+        export(tmp_path / "b", decoder=decoder)
+    assert not (tmp_path / "b").exists()
+    names = ("float32.tflite",)
+    export(tmp_path / "b", code=CustomCode(allowed=True), names=names, rewrites=NONE, decoder=decoder)
+    assert "with custom code" in verified(tmp_path / "b").manifest.provenance["decoder loaded as"]
+    result = bench_bundle(tmp_path / "b", BenchConfig(artifacts=("decoder.float32.tflite",)))
     assert {row.reason for row in result.not_run} == {"the original contains custom code, which bench does not run"}
 
 
@@ -533,6 +539,7 @@ def test_a_run_and_a_model_of_one_s_own_exclude_each_other(tmp_path, capsys):
         ),
         (["run", "--data", "mnist"], "--data is for user-supplied models"),
         ([], "export needs a RUN, or a user-supplied model with --decoder FILE"),
+        (["--vae", "v.keras", "--decoder", "d.keras"], "--vae holds encoder and decoder: give either --vae, or"),
         (["--decoder", "d", "--encoder-signature", "encode"], "--encoder-signature needs --encoder"),
         (["--encoder", "e.keras"], "export needs a RUN, or a user-supplied model with --decoder FILE"),
         (["--decoder", "d.keras", "--decoder-output", "logit"], "did you mean 'logits'?"),

@@ -1,9 +1,19 @@
+import numpy as np
 import pytest
+import tensorflow as tf
 
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export import DecoderOutput, ExternalModels, Role
-from pocketvae.export.external.roles import data_kind_of, encoder_roles, image_shape_of, label_position, output_meaning
+from pocketvae.export.external.roles import (
+    data_kind_of,
+    encoder_roles,
+    image_shape_of,
+    label_position,
+    output_meaning,
+    shapes_of,
+)
 from pocketvae.keras.custom_code import CustomCode, custom_parts
+from pocketvae.keras.external import converted
 from pocketvae.keras.loading import Tensor
 from pocketvae.spec import DataKind, Likelihood
 
@@ -54,6 +64,67 @@ def test_what_may_be_a_standard_deviation_is_refused_until_it_is_named():
     with pytest.raises(ExportError, match="'logvar' ends in Softplus"):
         roles("mean", "logvar", last="Softplus")
     assert roles("mean", "sigma", named=(MEAN, STD), last="Softplus") == (MEAN, STD)
+
+
+@pytest.mark.parametrize(
+    ("names", "last", "advice"),
+    [
+        (("z_mean", "z_std"), "Softplus", "mean,std"),
+        (("z_mean", "z_log_std"), "BiasAdd", "mean,log_std"),
+        (("z_mean", "z_var"), "Softplus", "mean,var"),
+        # A variance is never negative.
+        (("fc_mean", "fc_var"), "BiasAdd", "mean,log_var"),
+        (("scale", "loc"), "Exp", "std,mean"),
+        (("z_mean", "logvar"), "Softplus", "mean,std"),
+        (("dense", "dense_1"), "BiasAdd", "mean,log_var"),
+        (("z_mean", "clip"), "Minimum", "mean,log_var"),
+        (("other", "z_mean", "clip"), "Minimum", "log_var,mean,sample"),
+    ],
+)
+def test_the_advice_is_a_choice_that_works(names, last, advice):
+    with pytest.raises(ExportError, match=f"--encoder-outputs.*for example {advice}$"):
+        roles(*names, last=last)
+    roles(*names, last=last, named=tuple(Role(word) for word in advice.split(",")))
+
+
+def test_what_is_neither_mean_nor_spread_is_left_out():
+    found = encoder_roles(
+        [*tensors("z_mean", "z_log_var"), Tensor(name="logits", dtype="float32", shape=(None, 7))],
+        set(),
+        None,
+        ["BiasAdd"] * 3,
+        (2,),
+    )
+    assert found == (MEAN, LOG_VAR, Role.OTHER)
+
+
+def test_a_mean_alone_is_no_posterior():
+    with pytest.raises(ExportError, match="a plain autoencoder has no posterior: leave out --encoder"):
+        roles("z_mean")
+
+
+def test_a_covariance_is_known_by_its_width():
+    triangle = Tensor(name="params", dtype="float32", shape=(None, 3))
+    with pytest.raises(ExportError, match="for example mean,tril$"):
+        encoder_roles([*tensors("z_mean"), triangle], set(), None, ["BiasAdd"] * 2, (2,))
+    assert shapes_of(Role.TRIL, (2,)) == ((3,), (2, 2))
+
+
+def test_every_spread_becomes_the_log_variance():
+    factor = np.tril(np.arange(1, 10, dtype=np.float32).reshape(1, 3, 3))
+    covariance = factor @ factor.transpose(0, 2, 1)
+    expected = np.log(np.diagonal(covariance, axis1=1, axis2=2))
+    variance = np.exp(expected)
+    for role, values in (
+        (Role.VAR, variance),
+        (Role.STD, np.sqrt(variance)),
+        (Role.LOG_STD, expected / 2),
+        (Role.COV, covariance),
+        (Role.TRIL, factor),
+        (Role.TRIL, factor[:, *np.tril_indices(3)]),
+    ):
+        (found,) = converted(role, tf.constant(values))
+        np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 
 def test_an_output_of_twice_the_latent_is_both():

@@ -1,0 +1,279 @@
+"""Preparation of user-supplied models: each becomes one part, in float32, without the layers that are never exported.
+
+Run as `python -m pocketvae.export.external.preparation`: loading a model may crash, so it runs in a separate process.
+What it writes are ordinary files of Keras, which are inspected and exported like any others.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pocketvae.errors import ExportError
+from pocketvae.export.external.cut import (
+    NeedsCodeError,
+    Sampling,
+    check_known,
+    cut_encoder,
+    cut_whole,
+    is_whole,
+    with_roles,
+)
+from pocketvae.export.external.flat_graph import FlatGraph, flatten, layer_of, name_of, part, size_of
+from pocketvae.export.external.messages import PREPARE, ExternalModels, Preparation, PreparationRequest
+from pocketvae.export.external.parts import CUSTOM_HINT, Source, open_sources, open_with_code
+from pocketvae.export.external.pixels import Adaptation, encoder_adaptation, float_output, turned_output
+from pocketvae.export.external.weights import built_model
+from pocketvae.keras.custom_code import CustomCode
+from pocketvae.keras.holes import make_reproducible
+from pocketvae.keras.loading import output_names
+from pocketvae.keras.model_form import Flavour, Role
+from pocketvae.processes.rpc import handler, serve
+from pocketvae.spec import Component
+from pocketvae.system.files import sha256_path
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A part that was found: a path to a file, which is the user's own if nothing had to be changed."""
+
+    path: Path
+    facts: Mapping[str, str]
+    roles: tuple[Role, ...] | None = None
+    found: tuple[str, ...] = ()
+    doubts: tuple[str, ...] = ()
+
+
+def prepare_models(request: PreparationRequest) -> Preparation:
+    """Prepares the models of a request, and leaves those alone that need nothing.
+
+    Raises:
+        ExportError: a file cannot be loaded or cut; the message says why and what helps.
+        TargetError: TensorFlow or Keras is not installed.
+    """
+    try:
+        return _prepare(request.models, Path(request.folder), open_sources)
+    except NeedsCodeError as e:
+        if not request.models.code.allowed:
+            raise ExportError(f"{e}: {CUSTOM_HINT}") from e
+        return _prepare(request.models, Path(request.folder), open_with_code)
+
+
+def _prepare(models: ExternalModels, folder: Path, opened: Callable[[Path, CustomCode], list[Source]]) -> Preparation:
+    same = models.encoder == models.decoder
+    decoder_sources = _opened(models.decoder, models.decoder_code, models.code, opened)
+    decoder, decoder_graph = _decoder(models, decoder_sources, folder)
+    parts = {Component.DECODER: decoder}
+    if models.encoder is not None:
+        encoder_code = models.encoder_code
+        sources = decoder_sources if same else _opened(models.encoder, encoder_code, models.code, opened)
+        parts[Component.ENCODER] = _encoder(models, models.encoder, sources, decoder_graph, folder)
+    encoder = parts.get(Component.ENCODER)
+    prepared = replace(
+        models,
+        decoder=decoder.path,
+        encoder=encoder.path if encoder else None,
+        encoder_outputs=encoder.roles if encoder else None,
+        latent_layer="",
+        decoder_part="",
+        decoder_code="",
+        encoder_code="",
+    )
+    return Preparation(
+        models=prepared,
+        facts={key: value for item in parts.values() for key, value in item.facts.items()},
+        found=tuple(dict.fromkeys(line for item in reversed(parts.values()) for line in item.found)),
+        doubts=tuple(dict.fromkeys(line for item in parts.values() for line in item.doubts)),
+    )
+
+
+def _opened(
+    path: Path, builder: str, code: CustomCode, opened: Callable[[Path, CustomCode], list[Source]]
+) -> list[Source]:
+    if not builder:
+        return opened(path, code)
+    model, flavour = built_model(path, builder)
+    changes = (f"weights, in the model of {Path(builder).name}",)
+    return [Source(path=path, name="", graph=flatten(model, flavour), model=model, changes=changes)]
+
+
+def _decoder(models: ExternalModels, sources: Sequence[Source], folder: Path) -> tuple[_Part, FlatGraph | None]:
+    source = _chosen(sources, Component.DECODER, models.decoder_part)
+    if source.graph is None:
+        return _Part(path=source.path, facts={}), None
+    graph, changes = source.graph, list(source.changes)
+    found: tuple[str, ...] = ()
+    starts: list[tuple[Any, str]] = []
+    if models.decoder_part or models.latent_layer or is_whole(graph):
+        cut = cut_whole(graph, latent_layer=models.latent_layer, decoder_part=models.decoder_part)
+        outputs, starts = [float_output(cut.decoded)], [(cut.sampling.latent, "z")]
+        changes.append("the decoder in it")
+        found = (_picture(models.decoder, cut.data, cut.sampling, cut.decoded),)
+    else:
+        outputs = [float_output(tensor) for tensor in graph.outputs]
+    _check(models.decoder, outputs, [tensor for tensor, _ in starts])
+    if graph.turned:
+        outputs = [turned_output(graph, tensor) for tensor in outputs]
+        changes.append("with the channels of images last")
+    if not changes and all(new is old for new, old in zip(outputs, graph.outputs, strict=True)):
+        return _Part(path=source.path, facts={}), graph
+    model = part(graph, outputs, "decoder", starts=starts)
+    path = _save(model, graph.flavour, folder / "decoder.keras")
+    facts = _facts(Component.DECODER, models.decoder, changes)
+    return _Part(path=path, facts=facts, found=found or _changes_found(models.decoder, changes)), flatten(
+        model, graph.flavour
+    )
+
+
+def _encoder(
+    models: ExternalModels, file: Path, sources: Sequence[Source], decoder: FlatGraph | None, folder: Path
+) -> _Part:
+    source = _chosen(sources, Component.ENCODER, "")
+    if source.graph is None:
+        return _Part(path=source.path, facts={}, roles=models.encoder_outputs)
+    graph, changes = source.graph, list(source.changes)
+    names = output_names(source.model)
+    sampling: Sampling | None
+    found: tuple[str, ...] = ()
+    kept: tuple[int, ...] = ()
+    doubts: tuple[str, ...] = ()
+    if is_whole(graph) or (models.latent_layer and models.encoder == models.decoder):
+        cut = cut_whole(graph, latent_layer=models.latent_layer, decoder_part=models.decoder_part)
+        sampling = cut.sampling
+        outputs = sampling.moments
+        changes.append("the encoder in it")
+        found = (_picture(file, cut.data, sampling, cut.decoded),)
+    else:
+        outputs, kept, sampling = _encoder_cut(file, graph)
+        if len(kept) < len(graph.outputs):
+            changes.append("without its sampling")
+    _check(file, outputs, [])
+    roles = models.encoder_outputs
+    if sampling is not None:
+        sampling = with_roles(sampling)
+        if roles is None or len(roles) != len(outputs):
+            roles, doubts = sampling.roles, (sampling.doubt,) if sampling.doubt else ()
+    elif roles is not None and len(roles) == len(graph.outputs):
+        roles = tuple(roles[index] for index in kept)
+    adaptation = encoder_adaptation(graph, outputs, decoder, models.decoder_output)
+    changes += adaptation.changes
+    if not changes:
+        return _Part(path=source.path, facts={}, roles=models.encoder_outputs)
+    model = _encoder_part(graph, outputs, [names[index] for index in kept], adaptation)
+    path = _save(model, graph.flavour, folder / "encoder.keras")
+    return _Part(
+        path=path,
+        facts=_facts(Component.ENCODER, file, changes),
+        roles=roles,
+        found=found or _changes_found(file, changes),
+        doubts=(*doubts, *adaptation.doubts),
+    )
+
+
+def _encoder_cut(file: Path, graph: FlatGraph) -> tuple[tuple[Any, ...], tuple[int, ...], Sampling | None]:
+    try:
+        return cut_encoder(graph)
+    except NeedsCodeError as e:
+        raise e.of(file) from e
+
+
+def _check(file: Path, outputs: Sequence[Any], starts: Sequence[Any]) -> None:
+    try:
+        check_known(outputs, starts)
+    except NeedsCodeError as e:
+        raise e.of(file) from e
+
+
+def _encoder_part(graph: FlatGraph, outputs: Sequence[Any], names: Sequence[str], adaptation: Adaptation) -> Any:
+    """Returns the encoder; outputs that a dict named keep their names."""
+    is_dict = bool(names) and list(names) != [name_of(tensor) for tensor in outputs]
+    return part(
+        graph,
+        outputs,
+        "encoder",
+        keys=names if is_dict else (),
+        shapes=adaptation.shapes,
+        entering=adaptation.entering,
+        skipped=adaptation.skipped,
+    )
+
+
+def _chosen(sources: Sequence[Source], component: Component, named: str) -> Source:
+    """Returns the part of a file that holds a component; most files hold one model."""
+    if len(sources) == 1:
+        return sources[0]
+    if named:
+        chosen = [source for source in sources if source.name == named]
+        if not chosen:
+            names = ", ".join(source.name for source in sources)
+            raise ExportError(f"--decoder-part must name a part of the model, got {named!r}: it has {names}")
+        return chosen[0]
+    ranked = sorted(sources, key=lambda source: _likeness(source, component), reverse=True)
+    return ranked[0]
+
+
+def _likeness(source: Source, component: Component) -> tuple[float, bool]:
+    """Returns how much a part looks like a component: a decoder returns more values than it takes."""
+    graph = source.graph
+    if graph is None:
+        return 0.0, component in source.name.lower()
+    taken = max(_count(tensor) for tensor in graph.inputs)
+    returned = max(_count(tensor) for tensor in graph.outputs)
+    growth = returned / max(1, taken)
+    return (growth if component is Component.DECODER else 1 / growth), component in source.name.lower()
+
+
+def _count(tensor: Any) -> int:
+    count = 1
+    for size in size_of(tensor):
+        count *= size or 1
+    return count
+
+
+def _save(model: Any, flavour: Flavour, path: Path) -> Path:
+    if flavour is Flavour.KERAS2:
+        model.save(str(path), save_format="keras")
+    else:
+        model.save(str(path))
+    make_reproducible(path)
+    return path
+
+
+def _facts(component: Component, file: Path, changes: Sequence[str]) -> dict[str, str]:
+    return {
+        f"{component} source": file.name,
+        f"{component} source sha256": sha256_path(file if file.exists() else file.with_name(f"{file.name}.index")),
+        f"{component} taken from it": ", ".join(dict.fromkeys(changes)),
+    }
+
+
+def _changes_found(file: Path, changes: Sequence[str]) -> tuple[str, ...]:
+    return (f"{file.name}: {', '.join(dict.fromkeys(changes))}",)
+
+
+def _picture(file: Path, data: Any, sampling: Sampling, decoded: Any) -> str:
+    moments = ", ".join(f"{name_of(tensor)} {_sizes(tensor)}" for tensor in sampling.moments)
+    cut = (
+        f"{sampling.layer} ({type(layer_of(sampling.latent)).__name__}, left out)" if sampling.layer else "no sampling"
+    )
+    return (
+        f"{file.name}: {name_of(data)} {_sizes(data)} -> [encoder] -> {moments} -> {cut} "
+        f"-> z {_sizes(sampling.latent)} -> [decoder] -> {name_of(decoded)} {_sizes(decoded)}"
+    )
+
+
+def _sizes(tensor: Any) -> str:
+    return "[" + ", ".join("?" if size is None else str(size) for size in size_of(tensor)) + "]"
+
+
+def main() -> int:
+    """Serves on the process's own pipes."""
+    serve({PREPARE: handler(PreparationRequest, prepare_models)})
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
