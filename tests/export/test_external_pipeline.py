@@ -499,7 +499,9 @@ def test_one_hot_labels_become_numbers(models, tmp_path, in_process, flavour):
     from pocketvae.benchmarks import BenchConfig, bench_bundle
 
     folder, artifacts = models / flavour, plan("float32.tflite", "int8.tflite", "float32.onnx")
-    given = ExternalModels(decoder=folder / "one_hot_decoder.keras", encoder=folder / "one_hot_encoder.keras")
+    given = ExternalModels(
+        decoder=folder / "one_hot_decoder.keras", encoder=folder / "one_hot_encoder.keras", image_shape=(4, 4, 1)
+    )
     export_external_models(given, tmp_path / "b", ExportConfig(artifacts=artifacts, batches=(1, 4)))
     bundle = verified(tmp_path / "b")
     assert bundle.manifest.vae.label_count == 5
