@@ -58,8 +58,10 @@ def log_weights(
 
     The omitted term is the same on both sides of a pair that shares its latents.
     """
-    weights = likelihood - log_normal(z, posterior["z_mean"], posterior["z_log_var"])
+    # A latent with a shape of its own counts as one vector.
+    flat, mean, log_var = (v.reshape(len(v), -1) for v in (z, posterior["z_mean"], posterior["z_log_var"]))
+    weights = likelihood - log_normal(flat, mean, log_var)
     if vae.prior is PriorKind.STANDARD:
-        zero = np.zeros_like(z)
-        weights = weights + log_normal(z, zero, zero)
+        zero = np.zeros_like(flat)
+        weights = weights + log_normal(flat, zero, zero)
     return np.asarray(weights, np.float64)

@@ -1,7 +1,6 @@
 """Diagonal Gaussians in numpy: the reference formulas that other implementations are tested against.
 
-A posterior q(z|x) is given by its mean and log-variance, both `[N, D]`, or `[N, ...]` where the latent has a shape of
-its own. All results are in nats.
+A posterior q(z|x) is given by its mean and log-variance, both `[N, D]`. All results are in nats.
 """
 
 from typing import Any, TypeAlias
@@ -26,7 +25,8 @@ def reparameterize(z_mean: FloatArray, z_log_var: FloatArray, eps: FloatArray) -
 
 def kl_to_standard_normal(z_mean: FloatArray, z_log_var: FloatArray) -> FloatArray:
     """Returns KL(N(mean, sigma^2) || N(0, I)) summed over dimensions, `[N]` (Kingma and Welling 2014, appendix B)."""
-    return 0.5 * _by_sample(np.exp(z_log_var) + np.square(z_mean) - 1.0 - z_log_var)
+    kl: FloatArray = 0.5 * np.sum(np.exp(z_log_var) + np.square(z_mean) - 1.0 - z_log_var, axis=-1)
+    return kl
 
 
 def kl_divergence(mean_p: FloatArray, log_var_p: FloatArray, mean_q: FloatArray, log_var_q: FloatArray) -> FloatArray:
@@ -40,15 +40,12 @@ def kl_divergence(mean_p: FloatArray, log_var_p: FloatArray, mean_q: FloatArray,
     """
     variance_ratio = np.exp(log_var_p - log_var_q)
     distance = np.square(mean_p - mean_q) * np.exp(-log_var_q)
-    return 0.5 * _by_sample(variance_ratio + distance - 1.0 - (log_var_p - log_var_q))
+    kl: FloatArray = 0.5 * np.sum(variance_ratio + distance - 1.0 - (log_var_p - log_var_q), axis=-1)
+    return kl
 
 
 def log_normal(z: FloatArray, z_mean: FloatArray, z_log_var: FloatArray) -> FloatArray:
     """Returns log N(z; mean, sigma^2) summed over dimensions, `[N]`."""
     squared_distance = np.square(z - z_mean) * np.exp(-z_log_var)
-    return -0.5 * _by_sample(np.log(2 * np.pi) + z_log_var + squared_distance)
-
-
-def _by_sample(terms: FloatArray) -> FloatArray:
-    sums: FloatArray = terms.reshape(len(terms), -1).sum(axis=1)
-    return sums
+    log_density: FloatArray = -0.5 * np.sum(np.log(2 * np.pi) + z_log_var + squared_distance, axis=-1)
+    return log_density

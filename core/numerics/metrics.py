@@ -136,7 +136,9 @@ def measure(
 def posterior_kl(original: Outputs, artifact: Outputs) -> DoubleArray:
     """Returns KL(original || artifact) of each sample's posterior in nats, `[N]`."""
     values = [_as_double(outputs, name) for outputs in (original, artifact) for name in ("z_mean", "z_log_var")]
-    return np.asarray(kl_divergence(*values), np.float64)
+    # A latent with a shape of its own counts as one vector.
+    flat = [value.reshape(len(value), -1) for value in values]
+    return np.asarray(kl_divergence(*flat), np.float64)
 
 
 def psnr_db(rmse: float, image_span: float = 1.0) -> float:

@@ -156,14 +156,10 @@ class Search:
         return best
 
     def best(self) -> Trial:
-        """Returns the best variant so far: the closest to its budget if none is within.
-
-        Of those within, it is the one with the fewest weights in float, then the fewest that are computed with in
-        float, then the smallest file.
-        """
+        """Returns the best variant so far: the smallest file within the budget, else the one closest to the budget."""
         enough = [trial for trial in self.trials if trial.within_budget]
         if enough:
-            return min(enough, key=self._cost)
+            return min(enough, key=lambda trial: (len(trial.content), *self._floats(trial), trial.error_ratio))
         return min(self.trials, key=lambda trial: trial.error_ratio)
 
     def float_weights(self, trial: Trial) -> int:
@@ -171,9 +167,9 @@ class Search:
         plan = trial.plan
         return sum(self._sizes[layer] for layer in plan.float_layers if layer not in plan.weights_only)
 
-    def _cost(self, trial: Trial) -> tuple[int, int, int, float]:
-        computed = sum(self._sizes[layer] for layer in trial.plan.float_layers)
-        return self.float_weights(trial), computed, len(trial.content), trial.error_ratio
+    def _floats(self, trial: Trial) -> tuple[int, int]:
+        """Returns how many weights a variant stores in float, and how many it computes with in float."""
+        return self.float_weights(trial), sum(self._sizes[layer] for layer in trial.plan.float_layers)
 
     def _quantize_within_budget(self, tuned: QuantizationPlan) -> None:
         quantized: tuple[str, ...] = ()
