@@ -145,7 +145,8 @@ def test_a_tighter_budget_keeps_more_in_float(tiny_run, tiny_bundle, tmp_path):
     manifest = int8(tmp_path, tiny_run, "tight", budget=Budget(p99_steps=0.5, elbo_nats=0.01))
     for artifact in manifest.artifacts:
         loose = open_bundle(tiny_bundle).manifest.artifact(artifact.name)
-        assert artifact.file.size_bytes > loose.file.size_bytes
+        # Not by bytes: each file has the rewrites that were faster when it was made, and those differ in size.
+        assert len(artifact.search.chosen.float_layers) > len(loose.search.chosen.float_layers)
         limits = {tolerance.metric: tolerance.limit for tolerance in artifact.tolerances}
         assert limits == pytest.approx({"p99_abs": 0.5 / 255, "mean_abs": 1 / 255, ELBO_CHANGE: 0.01})
     assert verify_bundle(tmp_path / "tight").passed
