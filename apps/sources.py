@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pocketvae.data import image_files
 from pocketvae.data.dataset import MNIST, load_splits
+from pocketvae.data.image_decoder import resized
 from pocketvae.data.image_folder import SUFFIXES, list_folder, read_images
 from pocketvae.errors import DataError, SpecError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -193,14 +194,10 @@ def _fitted(image: Pixels, name: str, vae: VaeSpec, *, resize: bool) -> Pixels:
         raise DataError(
             f"{name} is {_describe(image.shape)}, but the model takes {_describe(vae.image_shape)}: pass --resize"
         )
-    from PIL import Image
-
     height, width, channels = vae.image_shape
     if channels not in (1, 3):
         raise DataError(f"images cannot be converted to {channels} channels")
-    picture = Image.fromarray(image[..., 0] if image.shape[2] == 1 else image)
-    scaled = picture.convert("L" if channels == 1 else "RGB").resize((width, height), Image.Resampling.LANCZOS)
-    return np.asarray(scaled).reshape(vae.image_shape)
+    return resized(image, (height, width), channels)
 
 
 def _describe(shape: tuple[int, ...]) -> str:

@@ -254,7 +254,7 @@ def _write_rows(
     bundle: ModelBundle, request: GenerateRequest, out: Path, *, force: bool, progress: ProgressCallback
 ) -> None:
     """Writes a row for each item: its index, then its values in the order in which they lie in memory."""
-    names = column_names(bundle.vae.data_shape)
+    names = _column_names(bundle.vae.data_shape)
     with files.staged_file(out, force=force) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("index", *names))
@@ -266,7 +266,7 @@ def _write_rows(
                 index += 1
 
 
-def column_names(shape: tuple[int, ...]) -> list[str]:
+def _column_names(shape: tuple[int, ...]) -> list[str]:
     """Returns the columns of one item: `value_3` of a vector, `step_5_channel_1` of a sequence."""
     if len(shape) == 1:
         return [f"value_{index}" for index in range(shape[0])]

@@ -88,8 +88,8 @@ class Triangulation:
 
     def _preprocessing(self, case: Case, evidence: list[str]) -> Culprit | None:
         vae = self._manifest.vae
+        output = vae.output
         for words, change in _changes(vae).items():
-            output = self._manifest.vae.output
             if output in case.outputs:
                 if self._meets(case, {**case.outputs, output: change(case.outputs[output])}):
                     evidence.append(f"its image is right once it is {words}")

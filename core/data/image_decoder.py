@@ -87,15 +87,23 @@ def examine(
     return replace(report, note=messages[0]) if messages else report, values
 
 
-def resized(pixels: Pixels, size: tuple[int, int]) -> Pixels:
-    """Returns an image `[H, W, 1 or 3] uint8` scaled to (height, width)."""
+def resized(pixels: Pixels, size: tuple[int, int], channels: int | None = None) -> Pixels:
+    """Returns an image `[H, W, C] uint8` scaled to (height, width).
+
+    Args:
+        pixels: The image.
+        size: Height and width.
+        channels: 1 to convert it to grey, 3 to colour; None keeps its own.
+    """
     from PIL import Image
 
-    if pixels.shape[:2] == size:
+    shape = (*size, channels or pixels.shape[2])
+    if pixels.shape == shape:
         return pixels
     picture = Image.fromarray(pixels[..., 0] if pixels.shape[2] == 1 else pixels)
-    scaled = picture.resize((size[1], size[0]), Image.Resampling.LANCZOS)
-    return np.asarray(scaled).reshape(*size, pixels.shape[2])
+    if shape[2] != pixels.shape[2]:
+        picture = picture.convert("L" if shape[2] == 1 else "RGB")
+    return np.asarray(picture.resize((size[1], size[0]), Image.Resampling.LANCZOS)).reshape(shape)
 
 
 def damaged(reason: str) -> ImageReport:

@@ -50,15 +50,14 @@ class Kind(ABC):
     def shown_difference(self, values: npt.NDArray[Any], expected: npt.NDArray[Any], vae: VaeSpec) -> FloatArray:
         """Returns |values - expected| times `AMPLIFICATION` as pictures, like `shown`."""
 
-    @abstractmethod
     def deviation(self, share: float) -> str:
         """Returns a deviation as text.
 
         Args:
             share: Of the range, 1 for all of it.
         """
+        return f"{100 * share:.2g} % of the range"
 
-    @abstractmethod
     def budget(self, steps: float, span: float) -> str:
         """Returns where a limit comes from, as text.
 
@@ -66,6 +65,7 @@ class Kind(ABC):
             steps: The limit in 255ths of the range.
             span: Of the range.
         """
+        return f"budget: {self.deviation(steps / 255)} of {span:.3g}"
 
     def similarity(self, values: FloatArray, expected: FloatArray, vae: VaeSpec) -> Mapping[str, DoubleArray]:
         """Returns figures of each item by name that tell how alike items look; none by default."""

@@ -44,14 +44,6 @@ class Curves(Kind):
         folded: FloatArray = values.reshape(len(values), vae.data_shape[0], -1).astype(np.float32)
         return folded
 
-    def deviation(self, share: float) -> str:
-        """See `Kind.deviation`: in percent of the range."""
-        return f"{100 * share:.2g} % of the range"
-
-    def budget(self, steps: float, span: float) -> str:
-        """See `Kind.budget`."""
-        return f"budget: {100 * steps / 255:.2g} % of the range of {span:.3g}"
-
 
 def _drawn(lines: FloatArray) -> FloatArray:
     """Draws `[T, C]` values of 0 to 1 as `[H, W, 3]`, dark lines on white."""

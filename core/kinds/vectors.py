@@ -12,7 +12,7 @@ class Vectors(Curves):
 
     def description(self, shape: tuple[int, ...]) -> str:
         """See `Kind.description`."""
-        return f"vectors of {shape[0]} value{'s' if shape[0] > 1 else ''}"
+        return f"vectors of {self.item(shape)}"
 
     def item(self, shape: tuple[int, ...]) -> str:
         """See `Kind.item`."""

@@ -35,11 +35,3 @@ class Volumes(Kind):
         difference = np.abs(values - expected).reshape(-1, *vae.data_shape).max(axis=1)[..., :1]
         amplified: FloatArray = difference / np.float32(vae.range_span) * np.float32(AMPLIFICATION)
         return np.asarray(np.nan_to_num(amplified, nan=1.0), np.float32)
-
-    def deviation(self, share: float) -> str:
-        """See `Kind.deviation`: in percent of the range."""
-        return f"{100 * share:.2g} % of the range"
-
-    def budget(self, steps: float, span: float) -> str:
-        """See `Kind.budget`."""
-        return f"budget: {100 * steps / 255:.2g} % of the range of {span:.3g}"

@@ -9,6 +9,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.formats.onnx.model import drop_unread_initializers
+
 _OTHER = {"Min": "Max", "Max": "Min"}
 
 
@@ -82,10 +84,8 @@ def _bounded(
 
 
 def _drop_unused(graph: Any) -> None:
-    used = {name for node in graph.node for name in node.input} | {value.name for value in graph.output}
-    kept = [tensor for tensor in graph.initializer if tensor.name in used]
+    drop_unread_initializers(graph)
     shapes = {name for node in graph.node for name in node.output}
     known = [value for value in graph.value_info if value.name in shapes]
-    del graph.initializer[:], graph.value_info[:]
-    graph.initializer.extend(kept)
+    del graph.value_info[:]
     graph.value_info.extend(known)

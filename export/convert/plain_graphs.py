@@ -34,6 +34,20 @@ def callable_of(definition: Any, inputs: Sequence[str], outputs: Sequence[str]) 
     return call
 
 
+def drop_order(definition: Any) -> None:
+    """Drops the inputs of nodes that carry no values.
+
+    An inlined call orders its nodes behind its inputs, which matters to none: a frozen graph has no side effects.
+
+    Args:
+        definition: A `GraphDef` without variables, which is changed.
+    """
+    for node in definition.node:
+        values = _values(node.input)
+        del node.input[:]
+        node.input.extend(values)
+
+
 def is_plain(definition: Any) -> bool:
     """Whether a frozen graph is as `plain` would make it."""
     return not any(node.op in _CALLS or _GRADIENT in node.attr for node in _all_nodes(definition))

@@ -12,12 +12,14 @@ from pocketvae.errors import ExportError
 from pocketvae.export.external.flat_graph import (
     FlatGraph,
     ancestors,
+    count_of,
     inputs_of,
     is_foreign,
     is_hole,
     layer_of,
     name_of,
     size_of,
+    sizes_of,
 )
 from pocketvae.keras.model_form import Role
 from pocketvae.parsing import shortened
@@ -152,27 +154,21 @@ def cut_encoder(graph: FlatGraph) -> tuple[tuple[Any, ...], tuple[int, ...], Sam
 
 def narrowest_layer(graph: FlatGraph, data: Any, decoded: Any) -> str:
     """Returns the layer whose output is the smallest that everything between input and output passes through."""
+    behind = ancestors([decoded], [])
     candidates = [
-        (_count(tensor), name_of(tensor))
+        (count_of(tensor), name_of(tensor))
         for tensor in graph.tensors()
         if tensor is not data
         and tensor is not decoded
+        and id(tensor) in behind
         and id(data) not in ancestors([decoded], [tensor])
-        and id(tensor) in ancestors([decoded], [])
         and id(data) in ancestors([tensor], [])
     ]
     return min(candidates)[1] if candidates else ""
 
 
-def _count(tensor: Any) -> int:
-    count = 1
-    for size in size_of(tensor):
-        count *= size or 1
-    return count
-
-
 def _main_input(graph: FlatGraph) -> Any:
-    return max(graph.inputs, key=lambda tensor: (len(tensor.shape), _count(tensor)))
+    return max(graph.inputs, key=lambda tensor: (len(tensor.shape), count_of(tensor)))
 
 
 def _alike(tensor: Any, data: Any) -> bool:
@@ -198,11 +194,11 @@ def _decoded(graph: FlatGraph, data: Any) -> Any:
     ]
     if alike:
         return alike[0]
-    largest = max(found, key=_count)
-    if _count(largest) < _count(data) // 4 or (len(graph.outputs) > 1 and _count(largest) != _count(data)):
-        shapes = ", ".join(f"{name_of(tensor)!r} {_sizes(tensor)}" for tensor in graph.outputs)
+    largest = max(found, key=count_of)
+    if count_of(largest) < count_of(data) // 4 or (len(graph.outputs) > 1 and count_of(largest) != count_of(data)):
+        shapes = ", ".join(f"{name_of(tensor)!r} {sizes_of(tensor)}" for tensor in graph.outputs)
         raise ExportError(
-            f"a whole VAE must return data like its input {_sizes(data)}, got {shapes}: give the encoder with "
+            f"a whole VAE must return data like its input {sizes_of(data)}, got {shapes}: give the encoder with "
             f"--encoder and the decoder with --decoder, or name the decoder's last layer with --decoder-part"
         )
     return largest
@@ -210,7 +206,7 @@ def _decoded(graph: FlatGraph, data: Any) -> Any:
 
 def _named_output(graph: FlatGraph, name: str) -> Any:
     if graph.called.get(name):
-        return max(graph.called[name], key=_count)
+        return max(graph.called[name], key=count_of)
     return _named(graph, name, "--decoder-part")
 
 
@@ -266,11 +262,10 @@ def _border(graph: FlatGraph, decoded: Any) -> Sampling | None:
     last = graph.path(decoded)[:1]
     if not last:
         return None
-    inside = {key for key, tensor in ancestors([decoded], []).items() if graph.path(tensor)[:1] == last}
+    inside = {key: tensor for key, tensor in ancestors([decoded], []).items() if graph.path(tensor)[:1] == last}
     entering = {
         id(source): source
-        for tensor in ancestors([decoded], []).values()
-        if id(tensor) in inside
+        for tensor in inside.values()
         for source in inputs_of(tensor)
         if id(source) not in inside and not _is_among(source, graph.inputs)
     }
@@ -389,7 +384,3 @@ def with_roles(sampling: Sampling) -> Sampling:
         f"and the log-variance; state this with --encoder-outputs (for example mean,log_var or mean,std)"
     )
     return replace(sampling, roles=(Role.MEAN, Role.LOG_VAR), doubt=doubt)
-
-
-def _sizes(tensor: Any) -> str:
-    return "[" + ", ".join("?" if size is None else str(size) for size in size_of(tensor)) + "]"

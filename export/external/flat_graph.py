@@ -6,11 +6,13 @@ model did not already run when it was loaded.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pocketvae.errors import ExportError
+from pocketvae.export.external.roles import listed
 from pocketvae.keras.io import import_flavour
 from pocketvae.keras.model_form import Flavour
 
@@ -165,6 +167,16 @@ def is_foreign(tensor: Any) -> bool:
 def size_of(tensor: Any) -> Shape:
     """Returns the shape of one sample."""
     return tuple(None if size is None else int(size) for size in tensor.shape[1:])
+
+
+def sizes_of(tensor: Any) -> str:
+    """Returns the shape of one sample as text."""
+    return f"[{listed(size_of(tensor))}]"
+
+
+def count_of(tensor: Any) -> int:
+    """Returns how many values one sample has; an open size counts as 1."""
+    return math.prod(size or 1 for size in size_of(tensor))
 
 
 def name_of(tensor: Any) -> str:

@@ -25,6 +25,7 @@ from pocketvae.export.external.roles import (
     encoder_roles,
     image_shape_of,
     label_position,
+    listed,
     output_index,
     output_meaning,
     shapes_of,
@@ -187,8 +188,8 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
         shapes = shapes_of(role, latent)
         if shapes and value.shape[1:] not in shapes:
             raise ExportError(
-                f"the encoder's {role} must be [N, {_listed(shapes[0])}] to fit the decoder's latent "
-                f"[N, {_listed(latent)}], got [N, {_listed(value.shape[1:])}]"
+                f"the encoder's {role} must be [N, {listed(shapes[0])}] to fit the decoder's latent "
+                f"[N, {listed(latent)}], got [N, {listed(value.shape[1:])}]"
             )
     form = _form(opened, inputs, Role.X, roles, values)
     _refuse_not_finite(Component.ENCODER, [np.asarray(value) for value in adapt(opened, form)(_standard(inputs, feed))])
@@ -239,7 +240,7 @@ def _find_inputs(component: Component, opened: OpenModel, ranks: tuple[int, ...]
     tensors = opened.inputs
     integers = [index for index, tensor in enumerate(tensors) if tensor.dtype in ("int32", "int64")]
     floats = [index for index, tensor in enumerate(tensors) if tensor.dtype == "float32"]
-    found = ", ".join(f"{tensor.name} {_sizes(tensor)} {tensor.dtype}" for tensor in tensors)
+    found = ", ".join(f"{tensor.name} [{listed(tensor.shape)}] {tensor.dtype}" for tensor in tensors)
     main = (
         "latent [N, D] or [N, h, w, c]"
         if component is Component.DECODER
@@ -266,18 +267,10 @@ def _find_inputs(component: Component, opened: OpenModel, ranks: tuple[int, ...]
     return _Inputs(main=floats[0], label=label)
 
 
-def _listed(shape: tuple[int, ...]) -> str:
-    return ", ".join(str(size) for size in shape)
-
-
-def _sizes(tensor: Tensor) -> str:
-    return "[" + ", ".join("?" if size is None else str(size) for size in tensor.shape) + "]"
-
-
 def _fixed(component: Component, tensor: Tensor) -> tuple[int, ...]:
     sizes = tuple(size for size in tensor.shape[1:] if size is not None)
     if len(sizes) != len(tensor.shape) - 1:
-        raise ExportError(f"the {component}'s input must have fixed sizes, got {tensor.name} {_sizes(tensor)}")
+        raise ExportError(f"the {component}'s input must have fixed sizes, got {tensor.name} [{listed(tensor.shape)}]")
     return sizes
 
 

@@ -22,7 +22,7 @@ from pocketvae.export.external.cut import (
     is_whole,
     with_roles,
 )
-from pocketvae.export.external.flat_graph import FlatGraph, flatten, layer_of, name_of, part, size_of
+from pocketvae.export.external.flat_graph import FlatGraph, count_of, flatten, layer_of, name_of, part, sizes_of
 from pocketvae.export.external.messages import PREPARE, ExternalModels, Preparation, PreparationRequest
 from pocketvae.export.external.parts import CUSTOM_HINT, Source, open_sources, open_with_code
 from pocketvae.export.external.pixels import Adaptation, encoder_adaptation, float_output, turned_output
@@ -220,17 +220,10 @@ def _likeness(source: Source, component: Component) -> tuple[float, bool]:
     graph = source.graph
     if graph is None:
         return 0.0, component in source.name.lower()
-    taken = max(_count(tensor) for tensor in graph.inputs)
-    returned = max(_count(tensor) for tensor in graph.outputs)
+    taken = max(count_of(tensor) for tensor in graph.inputs)
+    returned = max(count_of(tensor) for tensor in graph.outputs)
     growth = returned / max(1, taken)
     return (growth if component is Component.DECODER else 1 / growth), component in source.name.lower()
-
-
-def _count(tensor: Any) -> int:
-    count = 1
-    for size in size_of(tensor):
-        count *= size or 1
-    return count
 
 
 def _save(model: Any, flavour: Flavour, path: Path) -> Path:
@@ -255,18 +248,14 @@ def _changes_found(file: Path, changes: Sequence[str]) -> tuple[str, ...]:
 
 
 def _picture(file: Path, data: Any, sampling: Sampling, decoded: Any) -> str:
-    moments = ", ".join(f"{name_of(tensor)} {_sizes(tensor)}" for tensor in sampling.moments)
+    moments = ", ".join(f"{name_of(tensor)} {sizes_of(tensor)}" for tensor in sampling.moments)
     cut = (
         f"{sampling.layer} ({type(layer_of(sampling.latent)).__name__}, left out)" if sampling.layer else "no sampling"
     )
     return (
-        f"{file.name}: {name_of(data)} {_sizes(data)} -> [encoder] -> {moments} -> {cut} "
-        f"-> z {_sizes(sampling.latent)} -> [decoder] -> {name_of(decoded)} {_sizes(decoded)}"
+        f"{file.name}: {name_of(data)} {sizes_of(data)} -> [encoder] -> {moments} -> {cut} "
+        f"-> z {sizes_of(sampling.latent)} -> [decoder] -> {name_of(decoded)} {sizes_of(decoded)}"
     )
-
-
-def _sizes(tensor: Any) -> str:
-    return "[" + ", ".join("?" if size is None else str(size) for size in size_of(tensor)) + "]"
 
 
 def main() -> int:

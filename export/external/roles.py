@@ -147,7 +147,7 @@ def output_index(outputs: Sequence[Tensor], named: str, decoder: Path) -> int:
     if named and named not in names:
         raise ExportError(f"{decoder} does not have the output {named!r}: it has {', '.join(map(repr, names))}")
     if not named and len(names) > 1:
-        found = ", ".join(f"{output.name!r} [N, {_shape(output)}]" for output in outputs)
+        found = ", ".join(f"{output.name!r} [N, {listed(output.shape[1:])}]" for output in outputs)
         raise ExportError(
             f"a decoder must have one output, but {decoder} has {found}: name the one to export with "
             f"--decoder-output-name (if these are a mean and a variance of a latent, this is an encoder)"
@@ -168,10 +168,10 @@ def image_shape_of(shape: tuple[int, ...], named: tuple[int, int, int] | None) -
     if len(shape) == 3:
         found = (shape[0], shape[1], shape[2])
         if named is not None and named != found:
-            raise ExportError(f"--image-shape must be {_by(found)} as in the decoder, got {_by(named)}")
+            raise ExportError(f"--image-shape must be {listed(found, ',')} as in the decoder, got {listed(named, ',')}")
         return found
     if len(shape) != 1:
-        raise ExportError(f"an image must be [N, H, W, C] or a flat [N, P], got [N, {_by(shape, ', ')}]")
+        raise ExportError(f"an image must be [N, H, W, C] or a flat [N, P], got [N, {listed(shape)}]")
     if named is not None:
         if math.prod(named) != shape[0]:
             raise ExportError(f"--image-shape must have the decoder's {shape[0]} values, got {math.prod(named)}")
@@ -206,11 +206,11 @@ def data_kind_of(
     if stated is not None or named is not None:
         kind = stated or DataKind.IMAGE
         if kind.rank != len(shape) and not (kind is DataKind.IMAGE and len(shape) == 1):
-            raise ExportError(f"a decoder of {kind}s returns [N, {kind.axes}], got [N, {_by(shape, ', ')}]")
+            raise ExportError(f"a decoder of {kind}s returns [N, {kind.axes}], got [N, {listed(shape)}]")
         return kind, ""
     kinds = {kind.rank: kind for kind in DataKind}
     if len(shape) not in kinds:
-        raise ExportError(f"the decoder must return [N, ...] of 1 to 4 dimensions, got [N, {_by(shape, ', ')}]")
+        raise ExportError(f"the decoder must return [N, ...] of 1 to 4 dimensions, got [N, {listed(shape)}]")
     if len(shape) != 1:
         return kinds[len(shape)], ""
     if taken is not None and len(taken) == DataKind.IMAGE.rank and math.prod(taken) == shape[0]:
@@ -223,8 +223,9 @@ def data_kind_of(
     return DataKind.VECTOR, ""
 
 
-def _by(shape: tuple[int, ...], separator: str = ",") -> str:
-    return separator.join(str(size) for size in shape)
+def listed(shape: Sequence[int | None], separator: str = ", ") -> str:
+    """Returns sizes as text, `?` for an open one."""
+    return separator.join("?" if size is None else str(size) for size in shape)
 
 
 def encoder_roles(
@@ -301,7 +302,7 @@ def label_position(inputs: Sequence[Tensor], label_count: int | None) -> int:
     if len(chosen) > 1:
         chosen = [index for index in vectors if _LABEL_NAME.search(inputs[index].name.lower())]
     if len(chosen) != 1:
-        found = ", ".join(f"{tensor.name!r} [N, {_shape(tensor)}]" for tensor in inputs)
+        found = ", ".join(f"{tensor.name!r} [N, {listed(tensor.shape[1:])}]" for tensor in inputs)
         raise ExportError(f"one of two float inputs must be a one-hot label, got {found}: pass --label-count")
     return chosen[0]
 
@@ -351,11 +352,7 @@ def shapes_of(role: Role, latent: tuple[int, ...]) -> tuple[tuple[int, ...], ...
 
 
 def _found(outputs: Sequence[Tensor]) -> str:
-    return "it returns " + ", ".join(f"{output.name!r} [N, {_shape(output)}]" for output in outputs)
-
-
-def _shape(output: Tensor) -> str:
-    return ", ".join("?" if size is None else str(size) for size in output.shape[1:])
+    return "it returns " + ", ".join(f"{output.name!r} [N, {listed(output.shape[1:])}]" for output in outputs)
 
 
 # The order matters: the name of a log-variance contains "var", too.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.export.convert.plain_graphs import drop_order
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.numerics.ceilings import HALF_MAX, HALF_WARNING
 from pocketvae.system.quiet import quiet_stderr
@@ -74,10 +75,7 @@ class Inside:
         with quiet_stderr():
             frozen = convert_variables_to_constants_v2(function.get_concrete_function(*specs), lower_control_flow=False)
         definition = frozen.graph.as_graph_def()
-        for node in definition.node:
-            values = [source for source in node.input if not source.startswith("^")]
-            del node.input[:]
-            node.input.extend(values)
+        drop_order(definition)
         self._graph = tf.Graph()
         with self._graph.as_default():
             tf.graph_util.import_graph_def(definition, name="")

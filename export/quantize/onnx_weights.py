@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from pocketvae.export.quantize.tflite_weights import quantize_per_channel
-from pocketvae.formats.onnx.model import array, initializers
+from pocketvae.formats.onnx.model import array, drop_unread_initializers, initializers
 
 _ZERO = 128
 
@@ -46,7 +46,7 @@ def store_integer_weights(model: Any, layers: Sequence[str]) -> None:
     nodes = [*unpacking, *model.graph.node]
     del model.graph.node[:]
     model.graph.node.extend(nodes)
-    _drop_unread(model.graph)
+    drop_unread_initializers(model.graph)
 
 
 def _axis(node: Any, place: int, rank: int) -> int:
@@ -55,10 +55,3 @@ def _axis(node: Any, place: int, rank: int) -> int:
         return int(node.op_type == "ConvTranspose")
     transposed = {item.name: item.i for item in node.attribute}.get("transB", 0) if node.op_type == "Gemm" else 0
     return rank - 2 if transposed or place == 0 else rank - 1
-
-
-def _drop_unread(graph: Any) -> None:
-    read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
-    kept = [tensor for tensor in graph.initializer if tensor.name in read]
-    del graph.initializer[:]
-    graph.initializer.extend(kept)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 # Narrower ranges give finer steps to the values that are common and clip the ones that are rare.
@@ -99,7 +99,7 @@ class Search:
         """
         tuned = self.tune_ranges()
         if not tuned.within_budget:
-            self._quantize_within_budget(tuned.plan)
+            self._quantize_within_budget(tuned.plan.range_scales)
         return self.best()
 
     def store_float_weights(self, storable: Collection[str]) -> Trial:
@@ -118,14 +118,9 @@ class Search:
         best = self.best()
         if not best.within_budget or not self.float_weights(best):
             return best
-        order = [name for name in sorted(self._sizes, key=lambda name: -self._sizes[name]) if name in storable]
-        if self.attempt(self._plan((), {}, weights=tuple(order))).within_budget:
-            quantized: tuple[str, ...] = ()
-            for layer in order:
-                more = (*quantized, layer)
-                plan = self._plan(more, best.plan.range_scales, weights=tuple(order))
-                if self.attempt(plan).within_budget:
-                    quantized = more
+        order = tuple(name for name in self._by_size() if name in storable)
+        if self.attempt(self._plan((), {}, weights=order)).within_budget:
+            self._add_integers(order, best.plan.range_scales, weights=order)
             return self.best()
         stored: tuple[str, ...] = ()
         for layer in (name for name in order if name in best.plan.float_layers):
@@ -137,7 +132,7 @@ class Search:
         """Finds a quantization of weights alone: all of them, or the largest layers that keep within the budget."""
         whole = self.attempt(QuantizationPlan())
         if not whole.within_budget:
-            self._quantize_within_budget(whole.plan)
+            self._quantize_within_budget(whole.plan.range_scales)
         return self.best()
 
     def sensitivities(self) -> dict[str, float]:
@@ -171,13 +166,21 @@ class Search:
         """Returns how many weights a variant stores in float, and how many it computes with in float."""
         return self.float_weights(trial), sum(self._sizes[layer] for layer in trial.plan.float_layers)
 
-    def _quantize_within_budget(self, tuned: QuantizationPlan) -> None:
+    def _quantize_within_budget(self, scales: Mapping[str, float]) -> None:
+        self.attempt(self._plan((), scales))
+        self._add_integers(self._by_size(), scales)
+
+    def _add_integers(self, layers: Iterable[str], scales: Mapping[str, float], weights: tuple[str, ...] = ()) -> None:
+        """Makes one layer after another an integer one where the budget is still met."""
         quantized: tuple[str, ...] = ()
-        self.attempt(self._plan(quantized, tuned.range_scales))
-        for layer in sorted(self._sizes, key=lambda name: -self._sizes[name]):
+        for layer in layers:
             more = (*quantized, layer)
-            if self.attempt(self._plan(more, tuned.range_scales)).within_budget:
+            if self.attempt(self._plan(more, scales, weights)).within_budget:
                 quantized = more
+
+    def _by_size(self) -> list[str]:
+        """Returns the layers, those with the most weights first."""
+        return sorted(self._sizes, key=lambda name: -self._sizes[name])
 
     def _plan(
         self, quantized: tuple[str, ...], scales: Mapping[str, float], weights: tuple[str, ...] = ()

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.export.convert.plain_graphs import callable_of
+from pocketvae.export.convert.plain_graphs import callable_of, drop_order
 from pocketvae.keras.io import import_tensorflow
 
 Array = npt.NDArray[Any]
@@ -105,11 +105,7 @@ def _definition(function: Any) -> tuple[Any, tuple[str, ...], tuple[str, ...]]:
 
     frozen = convert_variables_to_constants_v2(function.get_concrete_function(), lower_control_flow=False)
     definition = frozen.graph.as_graph_def()
-    for node in definition.node:
-        # An inlined call orders its nodes behind its inputs, which matters to none: nothing here has side effects.
-        values = [source for source in node.input if not source.startswith("^")]
-        del node.input[:]
-        node.input.extend(values)
+    drop_order(definition)
     return (
         definition,
         tuple(tensor.name for tensor in frozen.inputs),

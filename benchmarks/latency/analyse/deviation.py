@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pocketvae.benchmarks.parity.results import VerifyResult
+from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.metrics import POSTERIOR
 from pocketvae.spec import DATA_OUTPUTS, DataKind
 
@@ -79,15 +80,11 @@ def _own(values: Mapping[tuple[str, str], float]) -> tuple[tuple[str, str], floa
 
 def _deviation(metric: tuple[str, str], value: float, span: float) -> Deviation:
     output, name = metric
-    if output == DataKind.IMAGE:
-        steps = value / span * 255
-        where = "in 99 of 100 pixels" if name == "p99_abs" else "in any pixel"
-        text = f"at most {steps:.2g} of 255 grey steps {where}"
-        return Deviation(value=steps, metric=name, invisible=_INVISIBLE_STEPS, text=text)
     if output in DATA_OUTPUTS:
-        steps = value / span * 255
-        where = "in 99 of 100 values" if name == "p99_abs" else "in any value"
-        text = f"at most {100 * value / span:.2g} % of the range {where}"
-        return Deviation(value=steps, metric=name, invisible=_INVISIBLE_STEPS, text=text)
+        steps, is_image = value / span * 255, output == DataKind.IMAGE
+        size = f"{steps:.2g} of 255 grey steps" if is_image else kind_of(DataKind(output)).deviation(value / span)
+        item = "pixel" if is_image else "value"
+        where = f"in 99 of 100 {item}s" if name == "p99_abs" else f"in any {item}"
+        return Deviation(value=steps, metric=name, invisible=_INVISIBLE_STEPS, text=f"at most {size} {where}")
     text = f"{value:.2g} nats on average" if output == POSTERIOR else f"at most {value:.2g} in {output}"
     return Deviation(value=value, metric=name, invisible=_INVISIBLE, text=text)

@@ -73,3 +73,11 @@ def add_outputs(graph: Any, names: Iterable[str]) -> None:
 
     existing = {output.name for output in graph.output}
     graph.output.extend(onnx.ValueInfoProto(name=name) for name in names if name not in existing)
+
+
+def drop_unread_initializers(graph: Any) -> None:
+    """Drops the initializers of a graph that no node reads and that are not outputs."""
+    read = {name for node in graph.node for name in node.input} | {output.name for output in graph.output}
+    kept = [tensor for tensor in graph.initializer if tensor.name in read]
+    del graph.initializer[:]
+    graph.initializer.extend(kept)
