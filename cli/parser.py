@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import argparse
 import re
-from typing import NoReturn
+from pathlib import Path
+from typing import Any, NoReturn
 
 from pocketvae.errors import SpecError, unknown_name
 
@@ -20,6 +21,11 @@ class Parser(argparse.ArgumentParser):
 
     chosen: argparse.ArgumentParser | None = None
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        """Takes what argparse takes; an empty path, which Python reads as the current folder, is refused."""
+        super().__init__(*arguments, **options)
+        self.register("type", Path, _path)
+
     def error(self, message: str) -> NoReturn:
         """Turns argparse's complaint into an error.
 
@@ -31,3 +37,9 @@ class Parser(argparse.ArgumentParser):
             usage = (self.chosen or self).format_usage()
             raise unknown_name("option", word.partition("=")[0], dict.fromkeys(re.findall(r"--[a-z][a-z-]*", usage)))
         raise SpecError(f"{message}; {(self.chosen or self).prog} --help explains what is expected")
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("a file or folder must be named, got ''")
+    return Path(text)

@@ -107,10 +107,15 @@ class ImageWarning(UserWarning):
 def unknown_name(kind: str, received: str, known: Iterable[str]) -> SpecError:
     """Builds the error for a name that is not one of `known`, with a close match if there is one."""
     names = list(known)
-    # The comparison takes time in proportion to the length.
-    close = difflib.get_close_matches(received[:QUOTED].lower(), names, n=1)
-    hint = f"did you mean {close[0]!r}? " if close else ""
+    hint = did_you_mean(received, names)
     return SpecError(f"unknown {shortened(kind)} {quoted(received)}: {hint}known: {', '.join(names)}")
+
+
+def did_you_mean(received: str, known: Iterable[str]) -> str:
+    """Returns a question that names the closest of `known`, with a space behind it; empty if none is close."""
+    # The comparison takes time in proportion to the length.
+    close = difflib.get_close_matches(received[:QUOTED].lower(), list(known), n=1)
+    return f"did you mean {close[0]!r}? " if close else ""
 
 
 def missing_package(package: str, extra: str) -> TargetError:

@@ -11,7 +11,7 @@ from typing import Any
 
 from pocketvae.errors import SpecError, unknown_name
 from pocketvae.parsing import parse_toml, quoted
-from pocketvae.spec import Likelihood, PriorKind, parse_choice
+from pocketvae.spec import Likelihood, PriorKind
 from pocketvae.train.config import Architecture, Objective, TrainConfig
 
 # A flow as the prior: with a sharp likelihood the posteriors are far from N(0, I), and so its samples would be poor.
@@ -142,8 +142,10 @@ def _parse_value(key: str, text: str) -> object:
 def _coerce(key: str, value: object, current: object) -> Any:
     """Returns `value` as the type of the current one; integers pass for floats, lists for tuples, names for choices."""
     if isinstance(current, enum.StrEnum):
+        if isinstance(value, str) and value in _choices(current):
+            return type(current)(value)
         if isinstance(value, str):
-            return parse_choice(type(current), value, key)
+            raise unknown_name(key, value, _choices(current))
     elif isinstance(current, tuple):
         if isinstance(value, (list, tuple)) and all(type(item) is int for item in value):
             return tuple(value)
@@ -158,7 +160,12 @@ def _coerce(key: str, value: object, current: object) -> Any:
 
 def _kind(current: object) -> str:
     if isinstance(current, enum.StrEnum):
-        return f"one of {', '.join(type(current))}"
+        return f"one of {', '.join(_choices(current))}"
     if isinstance(current, tuple):
         return "a list of integers"
     return {"int": "an integer", "float": "a number", "bool": "true or false"}[type(current).__name__]
+
+
+def _choices(current: enum.StrEnum) -> list[str]:
+    """Returns what can be trained: only a user-supplied model has an unknown likelihood."""
+    return [str(choice) for choice in type(current) if choice is not Likelihood.UNKNOWN]

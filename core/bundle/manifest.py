@@ -10,10 +10,11 @@ from typing import Any, ClassVar
 
 from pocketvae.bundle.quantization import SearchRecord
 from pocketvae.bundle.upgrades import with_named_latents
-from pocketvae.errors import ManifestError
+from pocketvae.errors import ManifestError, did_you_mean
 from pocketvae.keras.model_form import ModelForm
 from pocketvae.layer_precision import LayerPrecision
 from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.parsing import quoted
 from pocketvae.portability.records import Portability, Requirement
 from pocketvae.spec import (
     STRICT,
@@ -272,8 +273,9 @@ class Manifest:
         for artifact in self.artifacts:
             if artifact.name == name:
                 return artifact
-        known = ", ".join(artifact.name for artifact in self.artifacts) or "none"
-        raise ManifestError(f"the bundle has no artifact {name!r}: it has {known}")
+        known = [artifact.name for artifact in self.artifacts]
+        hint = did_you_mean(name, known)
+        raise ManifestError(f"the bundle has no artifact {quoted(name)}: {hint}it has {', '.join(known) or 'none'}")
 
     def golden(self, component: Component) -> GoldenRecord:
         """Returns the goldens of one component.

@@ -48,6 +48,8 @@ def test_an_unknown_command_gets_a_close_match(refused):
     [
         (("verify", "bundle", "--jsn", "x"), "unknown option '--jsn': did you mean '--json'"),
         (("verify", "bundle", "--jsn=x"), "unknown option '--jsn': did you mean '--json'"),
+        (("export", "--decoder", "", "--out", "x"), "argument --decoder: a file or folder must be named, got ''"),
+        (("export", "", "--out", "x"), "argument RUN: a file or folder must be named, got ''"),
         (("train", "--dat", "mnist", "--out", "x"), "required: --data; pocketvae train --help explains"),
         (("train", "--data", "mnist", "--out", "x", "--pre", "y"), "unknown option '--pre': did you mean '--preset'"),
         (("verify",), "required: BUNDLE; pocketvae verify --help explains"),

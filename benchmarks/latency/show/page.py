@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from pocketvae.benchmarks.latency.results import BaselineComparison, BenchResult, Recommendation, Verdict
 from pocketvae.benchmarks.latency.show.charts import (
     distribution_charts,
@@ -86,7 +88,8 @@ def _verdict(bench: BenchResult) -> tuple[str, bool]:
         return text, bench.comparison.regressed
     if bench.recommendation is not None:
         chosen = bench.recommendation.artifact
-        return f"Embed {chosen or 'nothing'}: {bench.recommendation.why}.", chosen is None
+        warnings = [text for row in bench.results if row.artifact == chosen for text in row.warnings]
+        return f"Embed {chosen or 'nothing'}: {bench.recommendation.why}.{_doubt(warnings)}", chosen is None
     return _fastest(bench), False
 
 
@@ -95,12 +98,18 @@ def _fastest(bench: BenchResult) -> str:
     here = [row for row in bench.results if row.component == "decoder" and not row.is_original]
     if here:
         best = min(here, key=lambda row: row.median_s)
-        return f"The fastest decoder takes {duration(best.median_s)}: {best.artifact}."
+        return f"The fastest decoder takes {duration(best.median_s)}: {best.artifact}.{_doubt(best.warnings)}"
     away = [row for row in bench.elsewhere if row.artifact.startswith("decoder.")]
     if away:
         first = min(away, key=lambda row: row.median_s)
-        return f"The fastest decoder takes {duration(first.median_s)} on {first.target}: {first.artifact}."
+        where = f"on {first.target}: {first.artifact}"
+        return f"The fastest decoder takes {duration(first.median_s)} {where}.{_doubt(first.warnings)}"
     return "No decoder ran."
+
+
+def _doubt(warnings: Sequence[str]) -> str:
+    """Returns a sentence for behind a claim about a row that has warnings."""
+    return f" This figure may be unreliable: {join_warnings(tuple(dict.fromkeys(warnings)))}." if warnings else ""
 
 
 def _answer(recommendation: Recommendation) -> str:

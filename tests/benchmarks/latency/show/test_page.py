@@ -98,6 +98,8 @@ def test_other_targets_are_on_the_page_and_in_markdown(measured):
     page, text = bench_page(bench), bench_markdown(bench)
     assert "<h2>Other targets</h2>" in page
     assert "unstable: &lt;wind&gt;" in page
+    alone = bench_page(replace(bench, results=(), recommendation=None))
+    assert "decoder.int8.onnx. This figure may be unreliable: unstable: &lt;wind&gt;.</p>" in alone
     assert "## Other targets" in text
     assert "| decoder.int8.onnx | node | 1 | 1.0 | 2.00 | 25.0 |" in text
     assert "on node" not in page.split("</p>")[0]
