@@ -1,6 +1,6 @@
 """Damages inputs of every reader and counts what comes of it: everything but a value or a clear refusal is a finding.
 
-    python studies/fuzz.py --count 100000 [--seed 0] [--readers tflite,npz] [--json findings.json]
+    python studies/fuzz.py --count 1000000 [--seed 0] [--readers tflite,npz] [--json benchmarks/history/DATE-fuzz.json]
 
 The seed of an input is `SEED:READER:INDEX`; `--show SEED:READER:INDEX FILE` writes it to a file. The readers run in a
 child process, so that an input that crashes or hangs one is found, too.
@@ -22,6 +22,12 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
+
+from records import check_record, make_record, tell, write_record
+
+from pocketvae.errors import PocketVaeError
+from pocketvae.system.environment import current_environment
 
 HANG_S = 10.0
 MEMORY_BYTES = 200 << 20
@@ -55,6 +61,8 @@ class Outcome:
         read: How many were read.
         refused: How many were refused, by exception.
         seconds: That it took.
+        longest_s: That one input took.
+        grown_bytes: By which one input raised the process's peak of memory, beyond its own size.
         findings: The rest.
     """
 
@@ -63,6 +71,8 @@ class Outcome:
     read: int
     refused: dict[str, int]
     seconds: float
+    longest_s: float = 0.0
+    grown_bytes: int = 0
     findings: tuple[Finding, ...]
 
 
@@ -70,10 +80,8 @@ def try_reader(name: str, seed: int, indices: Sequence[int], progress: mmap.mmap
     """Runs one reader on the inputs with these numbers, in this process."""
     from fuzzing.readers import READERS
 
-    from pocketvae.errors import PocketVaeError
-
     reader, refused, findings, read = READERS[name], Counter[str](), [], 0
-    started, shown = time.perf_counter(), list[str]()
+    started, shown, longest_s, most_bytes = time.perf_counter(), list[str](), 0.0, 0
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("always")
         warnings.showwarning = lambda message, *_: shown.append(str(message))
@@ -86,13 +94,13 @@ def try_reader(name: str, seed: int, indices: Sequence[int], progress: mmap.mmap
                 read += 1
             except reader.refusals as e:
                 refused[type(e).__name__] += 1
-                if isinstance(e, PocketVaeError) and (
-                    len(str(e)) > _LONGEST_MESSAGE or len(str(e).splitlines()) > _MOST_LINES
-                ):
+                if isinstance(e, PocketVaeError) and not _is_short(str(e)):
                     findings.append(Finding(seed=label, kind="message", message=str(e)[:300]))
             except Exception as e:  # that is what is looked for
                 findings.append(Finding(seed=label, kind=_kind(e), message=str(e)[:200]))
-            findings += _costs(label, time.perf_counter() - began, _peak_bytes() - peak - len(content))
+            lasted_s, grown_bytes = time.perf_counter() - began, _peak_bytes() - peak - len(content)
+            longest_s, most_bytes = max(longest_s, lasted_s), max(most_bytes, grown_bytes)
+            findings += _costs(label, lasted_s, grown_bytes)
             findings += [Finding(seed=label, kind="warning", message=text[:200]) for text in shown]
             shown.clear()
     return Outcome(
@@ -101,6 +109,8 @@ def try_reader(name: str, seed: int, indices: Sequence[int], progress: mmap.mmap
         read=read,
         refused=dict(refused),
         seconds=time.perf_counter() - started,
+        longest_s=longest_s,
+        grown_bytes=most_bytes,
         findings=tuple(findings),
     )
 
@@ -160,6 +170,8 @@ def campaign(name: str, seed: int, count: int, first: int = 0) -> Outcome:
         read=sum(outcome.read for outcome in outcomes),
         refused=dict(sum((Counter(outcome.refused) for outcome in outcomes), Counter[str]())),
         seconds=time.perf_counter() - started,
+        longest_s=max((outcome.longest_s for outcome in outcomes), default=0.0),
+        grown_bytes=max((outcome.grown_bytes for outcome in outcomes), default=0),
         findings=(*lost, *(finding for outcome in outcomes for finding in outcome.findings)),
     )
 
@@ -203,17 +215,10 @@ def _child(text: str) -> int:
     return 0
 
 
-def main() -> int:
+def main(words: Sequence[str] | None = None) -> int:
     """Runs the campaign and prints one line per reader; returns 1 if there were findings."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--count", type=int, default=100_000, help="inputs, shared among the readers")
-    parser.add_argument("--first", type=int, default=0, help="number of the first input of each reader")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--readers", help="names, with commas")
-    parser.add_argument("--json", type=Path)
-    parser.add_argument("--show", nargs=2, metavar=("SEED", "FILE"))
-    parser.add_argument("--child", help=argparse.SUPPRESS)
-    arguments = parser.parse_args()
+    words = sys.argv[1:] if words is None else words
+    arguments = _parser().parse_args(words)
     if arguments.child:
         return _child(arguments.child)
     from fuzzing.readers import READERS
@@ -222,21 +227,58 @@ def main() -> int:
         label, file = arguments.show
         Path(file).write_bytes(READERS[label.split(":")[1]].damaged(label))
         return 0
+    try:
+        check_record(arguments.json, force=arguments.force)
+    except PocketVaeError as e:
+        tell(f"fuzz: {e}")
+        return 2
     names = arguments.readers.split(",") if arguments.readers else list(READERS)
     outcomes = []
     for name in names:
-        outcome = campaign(name, arguments.seed, -(-arguments.count // len(names)), arguments.first)
-        outcomes.append(outcome)
-        refused = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.refused.items()))
-        print(
-            f"{name}: {outcome.count} inputs, {outcome.read} read, {refused or 'none'} refused, {outcome.seconds:.0f} s"
-        )
-        for kind, count in Counter(finding.kind for finding in outcome.findings).most_common():
-            example = next(finding for finding in outcome.findings if finding.kind == kind)
-            print(f"  FOUND {kind} x{count}: {example.seed} {example.message}", flush=True)
+        outcomes.append(campaign(name, arguments.seed, -(-arguments.count // len(names)), arguments.first))
+        _show(outcomes[-1])
     if arguments.json:
-        arguments.json.write_text(json.dumps([asdict(outcome) for outcome in outcomes], indent=2) + "\n")
+        write_record(arguments.json, _record(arguments, outcomes, words))
     return 1 if any(outcome.findings for outcome in outcomes) else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--count", type=int, default=100_000, help="inputs, shared among the readers")
+    parser.add_argument("--first", type=int, default=0, help="number of the first input of each reader")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--readers", help="names, with commas")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="record to write")
+    parser.add_argument("--force", action="store_true", help="replace the record")
+    parser.add_argument("--show", nargs=2, metavar=("SEED", "FILE"))
+    parser.add_argument("--child", help=argparse.SUPPRESS)
+    return parser
+
+
+def _show(outcome: Outcome) -> None:
+    refused = ", ".join(f"{count} {kind}" for kind, count in sorted(outcome.refused.items()))
+    print(f"{outcome.reader}: {outcome.count} inputs, {outcome.read} read, {refused or 'none'} refused, ", end="")
+    print(f"{outcome.seconds:.0f} s, one at most {outcome.longest_s:.2f} s and {outcome.grown_bytes >> 20} MiB more")
+    for kind, count in Counter(finding.kind for finding in outcome.findings).most_common():
+        example = next(finding for finding in outcome.findings if finding.kind == kind)
+        print(f"  FOUND {kind} x{count}: {example.seed} {example.message}")
+    sys.stdout.flush()
+
+
+def _record(arguments: argparse.Namespace, outcomes: Sequence[Outcome], words: Sequence[str]) -> dict[str, Any]:
+    return make_record(
+        "fuzz",
+        words,
+        config={name: getattr(arguments, name) for name in ("count", "first", "seed", "readers")}
+        | {"hang_s": HANG_S, "memory_bytes": MEMORY_BYTES},
+        environment=current_environment(),
+        results={
+            "inputs": sum(outcome.count for outcome in outcomes),
+            "findings": sum(len(outcome.findings) for outcome in outcomes),
+            "readers": [asdict(outcome) for outcome in outcomes],
+        },
+        not_run={},
+    )
 
 
 if __name__ == "__main__":
