@@ -15,7 +15,7 @@ from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import DataError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.components import Decoder
-from pocketvae.spec import DataKind, VaeSpec
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 Pixels = npt.NDArray[np.uint8]
 _ANIMATION_HEIGHT = 128

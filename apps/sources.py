@@ -14,7 +14,7 @@ from pocketvae.data.image_decoder import resized
 from pocketvae.data.image_folder import SUFFIXES, list_folder, read_images
 from pocketvae.errors import DataError, SpecError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.spec import VaeSpec
+from pocketvae.vae_spec import VaeSpec
 
 Pixels = npt.NDArray[np.uint8]
 _PROGRESS_EVERY = 500

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.errors import SpecError
-from pocketvae.spec import DataKind, parse_choice
+from pocketvae.spec import parse_choice
+from pocketvae.vae_spec import DataKind
 
 if TYPE_CHECKING:
     from pocketvae.export import ExternalModels, Role

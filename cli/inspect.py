@@ -10,7 +10,8 @@ from pocketvae.cli import lint, quantization
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 from pocketvae.kinds.registry import kind_of
-from pocketvae.spec import Format, TensorSpec, VaeSpec
+from pocketvae.spec import Format, TensorSpec
+from pocketvae.vae_spec import VaeSpec
 
 if TYPE_CHECKING:
     from pocketvae.bundle.embedded import EmbeddedRecord, TensorDoc

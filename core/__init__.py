@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from pocketvae.numerics.noise import normal_noise
     from pocketvae.runtimes.base import Optimizations, Runner
     from pocketvae.runtimes.opening import open_runner
-    from pocketvae.spec import ArtifactSpec, Component, Format, Likelihood, Precision, TensorSpec, VaeSpec
+    from pocketvae.spec import ArtifactSpec, Component, Format, Precision, TensorSpec
+    from pocketvae.vae_spec import Likelihood, VaeSpec
 
 _MODULES = {
     "pocketvae.bundle.bundle": (
@@ -74,9 +75,11 @@ _MODULES = {
         "ArtifactSpec",
         "Component",
         "Format",
-        "Likelihood",
         "Precision",
         "TensorSpec",
+    ),
+    "pocketvae.vae_spec": (
+        "Likelihood",
         "VaeSpec",
     ),
 }

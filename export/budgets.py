@@ -13,7 +13,8 @@ from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.ceilings import float_ceiling
 from pocketvae.numerics.metrics import ELBO_CHANGE
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import ArtifactSpec, Component, DataKind, ImageDtype, Precision
+from pocketvae.spec import ArtifactSpec, Component, ImageDtype, Precision
+from pocketvae.vae_spec import DataKind
 
 # Another summation order, another exponential function and fused multiply-adds each add about as much as the original
 # differs from itself over batch sizes, threads, oneDNN, eager and graph; ten times leaves room for all of them on

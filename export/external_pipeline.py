@@ -39,9 +39,9 @@ from pocketvae.kinds.registry import kind_of
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.spec import DataKind
 from pocketvae.system import files
 from pocketvae.system.temporary import temporary_directory
+from pocketvae.vae_spec import DataKind
 
 PREPARATION_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.export.external.preparation")
 INSPECTION_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.export.external.inspection")

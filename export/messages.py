@@ -13,7 +13,8 @@ from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm
-from pocketvae.spec import ArtifactSpec, Component, VaeSpec
+from pocketvae.spec import ArtifactSpec, Component
+from pocketvae.vae_spec import VaeSpec
 
 
 class Method(enum.StrEnum):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import Component
+from pocketvae.vae_spec import VaeSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,8 +43,9 @@ from pocketvae.keras.external import load_original
 from pocketvae.keras.io import load_model
 from pocketvae.numerics.likelihoods import Observed, has_elbo
 from pocketvae.processes.rpc import Handlers, handler, serve
-from pocketvae.spec import Component, DataKind, Likelihood
+from pocketvae.spec import Component
 from pocketvae.system.files import write_bytes
+from pocketvae.vae_spec import DataKind, Likelihood
 
 SETUP_NAME = "setup.json"
 # Of the random generator; samples.Purpose has the others.

@@ -44,9 +44,9 @@ def _convolution_parameters(base: int, count: int) -> int:
 def main() -> int:
     """Builds the decoder with pocketvae's own layers and saves it."""
     from pocketvae.keras.io import save_model
-    from pocketvae.spec import VaeSpec, vector_latent
     from pocketvae.train import TrainConfig
     from pocketvae.train.networks import build_decoder
+    from pocketvae.vae_spec import VaeSpec, vector_latent
 
     side, parameters, out = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
     channels, units = network_sizes(side, parameters)

@@ -20,12 +20,12 @@ from pocketvae.data.dataset import ImageSet, ImageSplits
 from pocketvae.keras.io import start_tensorflow
 from pocketvae.processes.rpc import handler, serve
 from pocketvae.progress import ignore_progress
-from pocketvae.spec import VaeSpec, vector_latent
 from pocketvae.train import ElboEstimate, TrainConfig, with_overrides
 from pocketvae.train.distribution import Workers
 from pocketvae.train.loop import LoopState, fit
 from pocketvae.train.model import Noise, VaeModel
 from pocketvae.train.trainer import StepKnobs, Trainer
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 Arrays = dict[str, npt.NDArray[Any]]
 _WARMUP_STEPS = 5

@@ -31,10 +31,10 @@ from pocketvae.data.dataset import load_splits
 from pocketvae.errors import PocketVaeError, SpecError, TrainingError, unknown_name
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
-from pocketvae.spec import Likelihood, PriorKind
 from pocketvae.system import files
 from pocketvae.system.environment import current_environment, logical_cores
 from pocketvae.train import Binarization, TrainConfig, parse_assignments, preset, with_overrides
+from pocketvae.vae_spec import Likelihood, PriorKind
 
 FOLDER = Path(__file__).parent
 BASELINES = ("torch-eager", "keras-fit")

@@ -19,8 +19,9 @@ from pocketvae.bundle.manifest import (
 )
 from pocketvae.documents import encode
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import Component, Format, Precision, TensorSpec, VaeSpec, vector_latent
+from pocketvae.spec import Component, Format, Precision, TensorSpec
 from pocketvae.system.files import sha256_file
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 LATENT, SIDE, COUNT = 3, 6, 20
 

@@ -12,7 +12,8 @@ from pocketvae.export.embed.goldens import Candidates
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.requirements import oldest_runtime
 from pocketvae.runtimes.opening import open_runner
-from pocketvae.spec import Component, Format, Precision, VaeSpec, vector_latent
+from pocketvae.spec import Component, Format, Precision
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 COUNT = 12
 TOLERANCE = Tolerance(output="image", metric="max_abs", limit=1e-5, source="test")

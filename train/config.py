@@ -10,8 +10,8 @@ from typing import Any
 
 from pocketvae.errors import SpecError
 from pocketvae.parsing import shortened
-from pocketvae.spec import Likelihood, PriorKind
 from pocketvae.system.limits import MOST_THREADS
+from pocketvae.vae_spec import Likelihood, PriorKind
 
 
 class Architecture(enum.StrEnum):

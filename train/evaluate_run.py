@@ -10,13 +10,14 @@ from pocketvae.data.dataset import MNIST, ImageSet, ImageSplits, load_splits
 from pocketvae.errors import DataError
 from pocketvae.keras.io import load_model, start_tensorflow
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.spec import STRICT, Component, Likelihood
+from pocketvae.spec import STRICT, Component
 from pocketvae.system import limits
 from pocketvae.train.config import Binarization, TrainConfig
 from pocketvae.train.data import binarize_once
 from pocketvae.train.evaluation import ElboEstimate, Evaluator, LikelihoodEstimate, bits_per_dim
 from pocketvae.train.model import VaeModel
 from pocketvae.train.presets import with_overrides
+from pocketvae.vae_spec import Likelihood
 
 SCHEMA_VERSION = 1
 

@@ -13,9 +13,9 @@ import numpy.typing as npt
 from pocketvae.data.dataset import ImageSet
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.spec import Likelihood
 from pocketvae.train.likelihoods import SMALLEST_VARIANCE
 from pocketvae.train.model import Noise, VaeModel
+from pocketvae.vae_spec import Likelihood
 
 _BATCH = 500
 # Decoded images in one importance-sampling step: enough to keep two cores busy, few enough for the caches.

@@ -13,11 +13,11 @@ import numpy.typing as npt
 from pocketvae.data.dataset import ImageSet, ImageSplits
 from pocketvae.errors import TrainingError
 from pocketvae.progress import Progress, ProgressCallback
-from pocketvae.spec import Likelihood
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.evaluation import Evaluator
 from pocketvae.train.schedule import kl_weight, learning_rate
 from pocketvae.train.trainer import StepKnobs, Trainer
+from pocketvae.vae_spec import Likelihood
 
 _PROGRESS_EVERY_STEPS = 10
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.io import import_tensorflow
-from pocketvae.spec import Likelihood, PriorKind, VaeSpec
 from pocketvae.train import likelihoods, objective, priors
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.networks import build_decoder, build_encoder
+from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec
 
 # Noise streams of one seed: the first word of the stateless seed identifies the purpose of the noise.
 _BINARIZE, _LATENT = 0, 1

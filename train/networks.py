@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pocketvae.keras.io import import_keras
-from pocketvae.spec import VaeSpec
 from pocketvae.train.config import Architecture, TrainConfig
+from pocketvae.vae_spec import VaeSpec
 
 
 def build_encoder(config: TrainConfig, vae: VaeSpec) -> Any:

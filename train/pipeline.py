@@ -18,7 +18,7 @@ from pocketvae.errors import DataError, SpecError, TrainingError
 from pocketvae.keras.io import save_model, start_tensorflow
 from pocketvae.processes.guard import check_memory
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.spec import Component, Likelihood, PriorKind, VaeSpec, vector_latent
+from pocketvae.spec import Component
 from pocketvae.system import files, folders
 from pocketvae.system.limits import check_threads
 from pocketvae.train import plots
@@ -33,6 +33,7 @@ from pocketvae.train.model import VaeModel
 from pocketvae.train.networks import smallest_side
 from pocketvae.train.summaries import Summaries
 from pocketvae.train.trainer import Trainer
+from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec, vector_latent
 from pocketvae.versions import installed_versions
 
 _REFERENCE_STREAM = 2

@@ -11,8 +11,8 @@ from typing import Any
 
 from pocketvae.errors import SpecError, unknown_name
 from pocketvae.parsing import parse_toml, quoted
-from pocketvae.spec import Likelihood, PriorKind
 from pocketvae.train.config import Architecture, Objective, TrainConfig
+from pocketvae.vae_spec import Likelihood, PriorKind
 
 # A flow as the prior: with a sharp likelihood the posteriors are far from N(0, I), and so its samples would be poor.
 _RGB32 = TrainConfig(

@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from pocketvae.errors import ExportError
 from pocketvae.keras.io import import_keras, import_tensorflow
-from pocketvae.spec import PriorKind, VaeSpec
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.objective import log_normal, log_standard_normal
+from pocketvae.vae_spec import PriorKind, VaeSpec
 
 # A step from 0 to 1 so steep that no more than one draw in a million falls on its slope.
 _STEEPNESS = 1e6

@@ -16,7 +16,7 @@ from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.gaussian import kl_to_standard_normal, reparameterize
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.spec import Likelihood, VaeSpec
+from pocketvae.vae_spec import Likelihood, VaeSpec
 
 Doubles = npt.NDArray[np.float64]
 _CHUNK = 64

@@ -10,7 +10,8 @@ import numpy as np
 
 from pocketvae.apps.anomaly.features import Doubles, Features
 from pocketvae.errors import DataError
-from pocketvae.spec import STRICT, Likelihood, PriorKind, VaeSpec
+from pocketvae.spec import STRICT
+from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec
 
 
 class ScoreKind(enum.StrEnum):

@@ -22,7 +22,7 @@ from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.processes.guard import machine_bytes
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.runtimes.base import FloatArray
-from pocketvae.spec import VaeSpec
+from pocketvae.vae_spec import VaeSpec
 
 Pixels = npt.NDArray[np.uint8]
 _CHUNK = 256

@@ -15,8 +15,9 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import DataError, ManifestError
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.noise import normal_table
-from pocketvae.spec import Component, Format, ImageDtype, PriorKind
+from pocketvae.spec import Component, Format, ImageDtype
 from pocketvae.system import files, folders
+from pocketvae.vae_spec import PriorKind
 
 INDEX = "index.html"
 # Marks a site that explore made, so that --force may replace it.

@@ -21,9 +21,10 @@ from pocketvae.models.components import Decoder, Generator
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.models.model_bundle import open as open_models
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.spec import STRICT, Component, DataKind, VaeSpec
+from pocketvae.spec import STRICT, Component
 from pocketvae.system import files, folders
 from pocketvae.system.limits import LARGEST_FLOAT32
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 REQUEST_NAME = "request.json"
 EACH_LABEL = "each"

@@ -11,7 +11,8 @@ from pocketvae.bundle.bundle import Bundle
 from pocketvae.data.dataset import load_splits, to_unit_interval
 from pocketvae.errors import DataError, ManifestError
 from pocketvae.runtimes.base import FloatArray
-from pocketvae.spec import Component, Likelihood, VaeSpec
+from pocketvae.spec import Component
+from pocketvae.vae_spec import Likelihood, VaeSpec
 
 _MOST_IMAGES = 1000
 

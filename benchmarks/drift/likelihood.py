@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from pocketvae.numerics.gaussian import log_normal
 from pocketvae.runtimes.base import FloatArray
-from pocketvae.spec import Likelihood, PriorKind, VaeSpec
+from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec
 
 DoubleArray = npt.NDArray[np.float64]
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pocketvae.benchmarks.latency.results import Execution, OperatorProfile
 from pocketvae.errors import PocketVaeError
 from pocketvae.keras.model_form import ModelForm
-from pocketvae.spec import Component, Format, VaeSpec
+from pocketvae.spec import Component, Format
+from pocketvae.vae_spec import VaeSpec
 
 
 class Method(enum.StrEnum):

@@ -17,7 +17,8 @@ from pocketvae.errors import ArtifactFault, PocketVaeError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.runtimes.base import Array, FloatArray
-from pocketvae.spec import Component, Format, Precision, PriorKind
+from pocketvae.spec import Component, Format, Precision
+from pocketvae.vae_spec import PriorKind
 
 _COLUMNS = 10
 _MAKERS = (Component.GENERATOR, Component.DECODER)

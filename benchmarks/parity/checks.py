@@ -15,7 +15,7 @@ from pocketvae.errors import PocketVaeError
 from pocketvae.numerics.ceilings import float_ceiling, output_range
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import FloatArray
-from pocketvae.spec import VaeSpec
+from pocketvae.vae_spec import VaeSpec
 
 # In this order; an artifact that fails one stage does not reach the next.
 LOADS, INTERFACE, RUNS = "loads", "interface", "runs"

@@ -18,7 +18,7 @@ from pocketvae.numerics.metrics import (
 )
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import FloatArray
-from pocketvae.spec import VaeSpec
+from pocketvae.vae_spec import VaeSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,8 @@ from pocketvae.benchmarks.parity.results import Measurement
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.metrics import POSTERIOR, psnr_db
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import Component, DataKind
+from pocketvae.spec import Component
+from pocketvae.vae_spec import DataKind
 
 
 def output_figures(artifact: str, target: str, component: Component, deviations: Deviations) -> list[Measurement]:

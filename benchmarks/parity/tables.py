@@ -6,7 +6,7 @@ from pocketvae.benchmarks.parity.results import Check, LayerReport, VerifyResult
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.tolerance import error_ratio
 from pocketvae.reporting.text import Row
-from pocketvae.spec import DATA_OUTPUTS, DataKind
+from pocketvae.vae_spec import DATA_OUTPUTS, DataKind
 
 # The column "limit from".
 _FROM = 5

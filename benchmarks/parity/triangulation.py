@@ -15,7 +15,8 @@ from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.errors import ArtifactFault, TargetError
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import Array, FloatArray, Optimizations
-from pocketvae.spec import DataKind, Format, Precision, VaeSpec
+from pocketvae.spec import Format, Precision
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 Outputs = Mapping[str, FloatArray]
 # Below this share of the signal's energy an output is unrelated to the original's.

@@ -18,8 +18,9 @@ from pocketvae.data.pixels import to_pixels
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.metrics import POSTERIOR
 from pocketvae.runtimes.base import Array, FloatArray
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import Component
 from pocketvae.system.files import plain_name
+from pocketvae.vae_spec import VaeSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,8 @@ from pocketvae.errors import PocketVaeError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.runtimes.opening import open_runner
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import Component
+from pocketvae.vae_spec import VaeSpec
 
 _COLUMNS = 12
 

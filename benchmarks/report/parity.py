@@ -9,7 +9,7 @@ from pocketvae.benchmarks.parity.tables import figures_table, format_value, wors
 from pocketvae.benchmarks.parity.worst import WorstCase
 from pocketvae.reporting.charts import Bar, level_chart
 from pocketvae.reporting.html import Cell, Figure, Table
-from pocketvae.spec import VaeSpec
+from pocketvae.vae_spec import VaeSpec
 
 
 def parity_cells(checks: Sequence[Check], span: float) -> list[str | Cell]:

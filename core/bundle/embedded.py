@@ -28,8 +28,9 @@ from pocketvae.formats.structure import check_structure
 from pocketvae.formats.tflite.metadata import metadata_ranges
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.records import Requirement
-from pocketvae.spec import STRICT, ArtifactSpec, Component, Format, ImageDtype, Precision, TensorSpec, VaeSpec
+from pocketvae.spec import STRICT, ArtifactSpec, Component, Format, ImageDtype, Precision, TensorSpec
 from pocketvae.system.files import sha256_bytes
+from pocketvae.vae_spec import VaeSpec
 
 RECORD, GOLDENS, CHECKSUM = "pocketvae", "pocketvae_goldens", "pocketvae_sha256"
 KEYS = (RECORD, GOLDENS, CHECKSUM)

@@ -16,18 +16,9 @@ from pocketvae.layer_precision import LayerPrecision
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.parsing import quoted
 from pocketvae.portability.records import Portability, Requirement
-from pocketvae.spec import (
-    STRICT,
-    ArtifactSpec,
-    Component,
-    Format,
-    ImageDtype,
-    Precision,
-    TensorSpec,
-    VaeSpec,
-    check_batches,
-)
+from pocketvae.spec import STRICT, ArtifactSpec, Component, Format, ImageDtype, Precision, TensorSpec, check_batches
 from pocketvae.system.files import is_inside, sha256_bytes
+from pocketvae.vae_spec import VaeSpec
 
 MANIFEST_NAME = "manifest.json"
 # 2: `budget_share` and `budget_share_alone` are called `error_ratio` and `error_ratio_alone`.

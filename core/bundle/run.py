@@ -10,8 +10,9 @@ from pocketvae.bundle.reference import REFERENCE_NAME, ReferenceImages, read_ref
 from pocketvae.bundle.upgrades import with_named_latents
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
-from pocketvae.spec import STRICT, Component, VaeSpec
+from pocketvae.spec import STRICT, Component
 from pocketvae.system.files import StrPath
+from pocketvae.vae_spec import VaeSpec
 
 RUN_NAME = "run.json"
 # 2: the VAE names its kind of data and its latents.

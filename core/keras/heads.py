@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from pocketvae.keras.io import import_tensorflow
-from pocketvae.spec import Likelihood
+from pocketvae.vae_spec import Likelihood
 
 
 def image_head(likelihood: Likelihood, outputs: Any) -> Any:

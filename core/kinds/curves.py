@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.kinds.base import AMPLIFICATION, FloatArray, Kind, unit
-from pocketvae.spec import VaeSpec
+from pocketvae.vae_spec import VaeSpec
 
 _HEIGHT, _LEAST_WIDTH, _MOST_WIDTH = 64, 96, 512
 # Told apart by the colour-blind (Okabe and Ito 2008): black, blue, vermilion, green, purple, orange, sky blue, yellow.

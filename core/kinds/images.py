@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from pocketvae.kinds.base import AMPLIFICATION, DoubleArray, FloatArray, Kind, unit
 from pocketvae.numerics.ssim import ssim
-from pocketvae.spec import VaeSpec
+from pocketvae.vae_spec import VaeSpec
 
 _COLOURS = {1: "grey", 3: "red, green, blue"}
 

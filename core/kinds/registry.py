@@ -9,7 +9,7 @@ from pocketvae.kinds.images import Images
 from pocketvae.kinds.sequences import Sequences
 from pocketvae.kinds.vectors import Vectors
 from pocketvae.kinds.volumes import Volumes
-from pocketvae.spec import DataKind
+from pocketvae.vae_spec import DataKind
 
 _KINDS: Mapping[DataKind, Kind] = {
     DataKind.IMAGE: Images(),

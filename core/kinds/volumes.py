@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.kinds.base import AMPLIFICATION, FloatArray, Kind, unit
-from pocketvae.spec import VaeSpec
+from pocketvae.vae_spec import VaeSpec
 
 
 class Volumes(Kind):

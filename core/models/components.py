@@ -21,8 +21,9 @@ from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.noise import int32_values
 from pocketvae.runtimes.base import Array, FloatArray, Runner
 from pocketvae.runtimes.opening import open_runner
-from pocketvae.spec import Component, DataKind, VaeSpec
+from pocketvae.spec import Component
 from pocketvae.system.limits import LARGEST_FLOAT32
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,10 @@ from pocketvae.errors import ManifestError, SpecError
 from pocketvae.models.components import Decoder, Encoder, Generator, Model, Prior, Sampler
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.runtimes.base import FloatArray
-from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, PriorKind, VaeSpec, parse_choice
+from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, parse_choice
 from pocketvae.system.files import StrPath
 from pocketvae.system.limits import LARGEST_FLOAT32
+from pocketvae.vae_spec import PriorKind, VaeSpec
 
 _RUNTIMES = {Format.TFLITE: "ai_edge_litert", Format.ONNX: "onnxruntime"}
 _Model = TypeVar("_Model", bound=Model)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.spec import DATA_OUTPUTS, ImageDtype, Precision
+from pocketvae.spec import ImageDtype, Precision
+from pocketvae.vae_spec import DATA_OUTPUTS
 
 # Sums in another order move the outputs of a float32 network by 1e-7 to 1e-5 of their range, those of a deep or badly
 # scaled one by 1e-4. What moves by more than a thousandth, a quarter of a grey step, computes something else: it is

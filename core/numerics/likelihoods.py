@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pocketvae.data.chunks import chunks
 from pocketvae.errors import SpecError
-from pocketvae.spec import Likelihood, VaeSpec
+from pocketvae.vae_spec import Likelihood, VaeSpec
 
 Array: TypeAlias = npt.NDArray[Any]
 DoubleArray: TypeAlias = npt.NDArray[np.float64]

@@ -21,7 +21,8 @@ from pocketvae.export.convert.resizes import BICUBIC, with_matrices
 from pocketvae.export.convert.shuffles import fuse_depth_to_space, narrow_shuffles
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.io import import_keras, import_tensorflow
-from pocketvae.spec import Component, TensorSpec, VaeSpec
+from pocketvae.spec import Component, TensorSpec
+from pocketvae.vae_spec import VaeSpec
 
 
 @dataclass(frozen=True, kw_only=True)

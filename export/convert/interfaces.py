@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from pocketvae.errors import SpecError
 from pocketvae.export.convert import batches_onnx, batches_tflite, pixels_onnx, pixels_tflite
 from pocketvae.kinds.registry import kind_of
-from pocketvae.spec import ArtifactSpec, DataKind, Format, ImageDtype, VaeSpec
+from pocketvae.spec import ArtifactSpec, Format, ImageDtype
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -35,8 +35,9 @@ from pocketvae.formats.onnx.metadata import (
 from pocketvae.formats.tflite.model import main_signature, view_model
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.requirements import oldest_runtime
-from pocketvae.spec import Component, Format, TensorSpec, VaeSpec
+from pocketvae.spec import Component, Format, TensorSpec
 from pocketvae.system.files import sha256_bytes
+from pocketvae.vae_spec import VaeSpec
 from pocketvae.version import VERSION
 from pocketvae.versions import installed_versions
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pocketvae.bundle.embedded import TensorDoc
 from pocketvae.kinds.registry import kind_of
-from pocketvae.spec import Component, DataKind, PriorKind, TensorSpec, VaeSpec
+from pocketvae.spec import Component, TensorSpec
+from pocketvae.vae_spec import DataKind, PriorKind, VaeSpec
 
 _INT32 = (-2147483648.0, 2147483647.0)
 

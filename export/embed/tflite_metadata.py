@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from pocketvae.bundle.embedded import EmbeddedRecord, TensorDoc
-from pocketvae.spec import DataKind
+from pocketvae.vae_spec import DataKind
 from pocketvae.version import VERSION
 
 if TYPE_CHECKING:

@@ -37,8 +37,9 @@ from pocketvae.keras.loading import OpenModel, Tensor, open_model
 from pocketvae.keras.model_form import JOINED, Flavour, ModelForm, Port, Role
 from pocketvae.kinds.registry import kind_of
 from pocketvae.processes.rpc import handler, serve
-from pocketvae.spec import Component, DataKind, Latent, VaeSpec
+from pocketvae.spec import Component
 from pocketvae.system.files import sha256_path
+from pocketvae.vae_spec import DataKind, Latent, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 

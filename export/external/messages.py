@@ -10,8 +10,9 @@ from pocketvae.errors import SpecError
 from pocketvae.export.external.roles import DecoderOutput
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm, Role
-from pocketvae.spec import Component, DataKind, VaeSpec
+from pocketvae.spec import Component
 from pocketvae.system.limits import check_number
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 # The method of the process that inspects models: takes `ExternalModels` and returns `Inspection`.
 INSPECT = "inspect"

@@ -12,7 +12,7 @@ from pathlib import Path
 from pocketvae.errors import ExportError
 from pocketvae.keras.loading import Tensor
 from pocketvae.keras.model_form import DROPPED, JOINED, SPREADS, Role
-from pocketvae.spec import DataKind, Likelihood
+from pocketvae.vae_spec import DataKind, Likelihood
 
 
 class DecoderOutput(enum.StrEnum):

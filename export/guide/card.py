@@ -8,7 +8,7 @@ from pocketvae.bundle.manifest import Manifest
 from pocketvae.export.guide.page import image_values
 from pocketvae.formats.layers import summarize_layers
 from pocketvae.reporting.templates import render
-from pocketvae.spec import Likelihood, PriorKind
+from pocketvae.vae_spec import Likelihood, PriorKind
 
 _PRIORS: Mapping[PriorKind, str] = {
     PriorKind.STANDARD: "prior N(0, I)",

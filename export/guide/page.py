@@ -11,7 +11,8 @@ from pocketvae.export.guide.parts import Part, make_images, parts_of
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.ceilings import HALF_WARNING
 from pocketvae.reporting.templates import render
-from pocketvae.spec import Component, DataKind, Format, TensorSpec, VaeSpec
+from pocketvae.spec import Component, Format, TensorSpec
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 _ORDER = (Component.GENERATOR, Component.DECODER, Component.ENCODER, Component.SAMPLER, Component.PRIOR)
 

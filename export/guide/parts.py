@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.portability.records import Backend
 from pocketvae.reporting.escapes import c_identifier
-from pocketvae.spec import Component, DataKind, Format, Precision, Quantization, TensorSpec, VaeSpec
+from pocketvae.spec import Component, Format, Precision, Quantization, TensorSpec
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 _FUNCTIONS: Mapping[Component, str] = {
     Component.ENCODER: "encode",

@@ -16,7 +16,8 @@ from pocketvae.bundle.manifest import Stratum
 from pocketvae.export.original.samples import Samples, with_labels
 from pocketvae.keras.io import import_keras
 from pocketvae.numerics.noise import normal_noise
-from pocketvae.spec import Component, PriorKind, VaeSpec
+from pocketvae.spec import Component
+from pocketvae.vae_spec import PriorKind, VaeSpec
 
 _EXTREMES = (-(2**31), -1, 0, 1, 2**31 - 1)
 _SEQUENCE_COUNT, _RANDOM_COUNT = 128, 128

@@ -15,7 +15,8 @@ from pocketvae.export.convert.graphs import apply_component
 from pocketvae.export.original.inside import Inside
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.numerics.ceilings import FLOAT_CEILING, output_range
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import Component
+from pocketvae.vae_spec import VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 Inputs = Mapping[str, npt.NDArray[Any]]

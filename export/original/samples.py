@@ -11,7 +11,8 @@ import numpy.typing as npt
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.data.dataset import to_unit_interval
 from pocketvae.numerics.gaussian import reparameterize
-from pocketvae.spec import Component, Likelihood, VaeSpec
+from pocketvae.spec import Component
+from pocketvae.vae_spec import Likelihood, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 

@@ -11,7 +11,8 @@ from pocketvae.documents import decode
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.rewrites.names import Step
-from pocketvae.spec import STRICT, ArtifactSpec, ImageDtype, VaeSpec
+from pocketvae.spec import STRICT, ArtifactSpec, ImageDtype
+from pocketvae.vae_spec import VaeSpec
 
 # 2: `image_shape` is called `data_shape`.
 SCHEMA_VERSION = 2

@@ -19,7 +19,8 @@ from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.rewrites.catalogue import Rewritten, apply_steps
 from pocketvae.export.rewrites.names import NONE, RewriteChoice, Step
 from pocketvae.numerics.likelihoods import Observed
-from pocketvae.spec import Component, Format, VaeSpec
+from pocketvae.spec import Component, Format
+from pocketvae.vae_spec import VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 Inputs = Mapping[str, npt.NDArray[Any]]

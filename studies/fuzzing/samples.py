@@ -26,7 +26,8 @@ from pocketvae.bundle.run import RunRecord
 from pocketvae.formats.onnx.metadata import encode_bytes
 from pocketvae.processes.arrays import pack
 from pocketvae.processes.envelope import Request, Response, encode
-from pocketvae.spec import Format, VaeSpec, vector_latent
+from pocketvae.spec import Format
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 

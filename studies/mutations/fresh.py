@@ -10,7 +10,8 @@ from pocketvae.bundle.manifest import ArtifactRecord, Manifest, Stratum
 from pocketvae.errors import SpecError
 from pocketvae.numerics.gaussian import reparameterize
 from pocketvae.runtimes.base import FloatArray
-from pocketvae.spec import Component, Format, Likelihood, Precision
+from pocketvae.spec import Component, Format, Precision
+from pocketvae.vae_spec import Likelihood
 
 _TAIL_LOW, _TAIL_HIGH = 3.0, 4.0
 

@@ -9,7 +9,7 @@ from PIL import Image
 from pocketvae.apps import load_images, load_training_images
 from pocketvae.data.dataset import load_splits
 from pocketvae.errors import DataError
-from pocketvae.spec import VaeSpec, vector_latent
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 GREY = VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3))
 COLOUR = VaeSpec(data_shape=(6, 6, 3), latents=vector_latent(3))

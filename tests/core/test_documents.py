@@ -10,7 +10,7 @@ from pocketvae.bundle.run import RunRecord
 from pocketvae.documents import decode, decode_line, encode, encode_line, from_data, to_data
 from pocketvae.errors import ManifestError, NotFiniteError
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import VaeSpec, vector_latent
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 RECORD = RunRecord(
     vae=VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(2)),

@@ -10,7 +10,8 @@ from pocketvae.export import artifacts
 from pocketvae.export.budgets import LimitRules
 from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.export.quantize.source import Source
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec, vector_latent
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 VAE = VaeSpec(data_shape=(2, 2, 1), latents=vector_latent(3))
 DECODER = ArtifactSpec(component=Component.DECODER, precision=Precision.INT8, format=Format.ONNX)

@@ -30,7 +30,8 @@ from pocketvae.export import (
 )
 from pocketvae.export.rewrites.names import AUTO, NONE
 from pocketvae.numerics.noise import normal_noise
-from pocketvae.spec import Component, DataKind, Format, Latent, Likelihood, Precision
+from pocketvae.spec import Component, Format, Precision
+from pocketvae.vae_spec import DataKind, Latent, Likelihood
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_values")]
 ROOT = Path(__file__).parents[2]

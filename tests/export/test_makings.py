@@ -9,8 +9,9 @@ from pocketvae.export.quantize.searched import Searched
 from pocketvae.export.quantize.source import Source
 from pocketvae.export.rewrite_choice import Decision
 from pocketvae.export.rewrites.names import Form, Rewrite, Step
-from pocketvae.spec import Component, Format, VaeSpec, vector_latent
+from pocketvae.spec import Component, Format
 from pocketvae.system.files import sha256_file
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 STEP = Step(rewrite=Rewrite.NARROW_CONVOLUTION, form=Form.ONLY)
 DECISION = Decision(

@@ -14,7 +14,8 @@ from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.runtimes.base import Optimizations
 from pocketvae.runtimes.opening import open_runner
-from pocketvae.spec import Component, Format, Precision, PriorKind
+from pocketvae.spec import Component, Format, Precision
+from pocketvae.vae_spec import PriorKind
 
 pytestmark = pytest.mark.slow
 FLOAT_DECODER = ExportConfig(artifacts=plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.FLOAT32]))

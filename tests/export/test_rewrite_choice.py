@@ -9,7 +9,8 @@ from pocketvae.export import rewrite_choice as choice
 from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.export.rewrites import paired_timing, upsampling
 from pocketvae.export.rewrites.names import AUTO, NONE, Form, Rewrite, RewriteChoice
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, VaeSpec, vector_latent
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 pytestmark = pytest.mark.slow
 SPEC = ArtifactSpec(component=Component.DECODER, precision=Precision.FLOAT32, format=Format.TFLITE)

@@ -5,7 +5,7 @@ import pytest
 
 from pocketvae.data.dataset import ImageSet
 from pocketvae.numerics import gaussian
-from pocketvae.spec import Likelihood, PriorKind, VaeSpec, vector_latent
+from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec, vector_latent
 
 pytestmark = pytest.mark.slow
 SHAPE, PIXELS, DIM, VARIANCE = (3, 4, 1), 12, 3, 0.02

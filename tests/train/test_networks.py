@@ -3,8 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pocketvae.spec import Likelihood, VaeSpec, vector_latent
 from pocketvae.train import Architecture, TrainConfig
+from pocketvae.vae_spec import Likelihood, VaeSpec, vector_latent
 
 pytestmark = pytest.mark.slow
 CONV = TrainConfig(latent_dim=3, channels=(4, 6), hidden_units=8)

@@ -3,7 +3,6 @@ import json
 import pytest
 
 from pocketvae.errors import SpecError
-from pocketvae.spec import Likelihood, PriorKind
 from pocketvae.train import (
     PRESETS,
     Architecture,
@@ -16,6 +15,7 @@ from pocketvae.train import (
     read_toml,
     with_overrides,
 )
+from pocketvae.vae_spec import Likelihood, PriorKind
 
 
 def test_an_unknown_preset_gets_a_close_match():

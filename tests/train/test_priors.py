@@ -6,7 +6,7 @@ import pytest
 
 from pocketvae.errors import ExportError
 from pocketvae.numerics import gaussian
-from pocketvae.spec import PriorKind, VaeSpec, vector_latent
+from pocketvae.vae_spec import PriorKind, VaeSpec, vector_latent
 
 pytestmark = pytest.mark.slow
 DIM = 6

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.metrics import POSTERIOR
-from pocketvae.spec import DATA_OUTPUTS, DataKind
+from pocketvae.vae_spec import DATA_OUTPUTS, DataKind
 
 # Artifacts are compared by the first of these that all have. The change of the ELBO is in nats, not in pixels.
 _DATA = tuple((str(kind), metric) for kind in DataKind for metric in ("p99_abs", "max_abs"))

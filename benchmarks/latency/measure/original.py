@@ -16,7 +16,8 @@ from pocketvae.keras.io import import_tensorflow
 from pocketvae.keras.loading import open_model
 from pocketvae.keras.model_form import ModelForm
 from pocketvae.runtimes.base import Array
-from pocketvae.spec import Component, VaeSpec
+from pocketvae.spec import Component
+from pocketvae.vae_spec import VaeSpec
 
 
 def original_call(

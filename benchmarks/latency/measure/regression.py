@@ -36,8 +36,8 @@ from pocketvae.documents import decode
 from pocketvae.errors import ManifestError, PocketVaeError, SpecError
 from pocketvae.progress import ProgressCallback
 from pocketvae.reporting.text import count_of
-from pocketvae.spec import VaeSpec
 from pocketvae.system.environment import Environment
+from pocketvae.vae_spec import VaeSpec
 
 _FORCE = "pass --force-compare to compare anyway"
 _ORDER_SEED = 1

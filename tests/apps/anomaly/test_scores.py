@@ -23,7 +23,7 @@ from pocketvae.apps import (
 from pocketvae.apps.anomaly.scores import NormalDensity, scores
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, ManifestError, SpecError
-from pocketvae.spec import Likelihood, PriorKind, VaeSpec, vector_latent
+from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec, vector_latent
 
 
 def source(images):

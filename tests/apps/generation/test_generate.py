@@ -17,7 +17,8 @@ from pocketvae.apps.generation.generate import generate
 from pocketvae.bundle.manifest import ArtifactRecord, CalibrationRecord, FileRecord, Manifest
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, ManifestError, OutputExistsError, SpecError
-from pocketvae.spec import Component, Format, Precision, TensorSpec, VaeSpec, vector_latent
+from pocketvae.spec import Component, Format, Precision, TensorSpec
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 # The package exports a function of the same name.
 generate_module = importlib.import_module("pocketvae.apps.generation.generate")

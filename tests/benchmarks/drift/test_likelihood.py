@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from pocketvae.benchmarks.drift.likelihood import elbo_reason, log_likelihood, log_weights, nll_reason
-from pocketvae.spec import Likelihood, PriorKind, VaeSpec, vector_latent
+from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec, vector_latent
 
 
 def vae(**changes):

@@ -7,7 +7,7 @@ from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.numerics.metrics import measure
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import VaeSpec, vector_latent
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 VAE = VaeSpec(data_shape=(12, 12, 1), latents=vector_latent(3), data_range=(-1.0, 1.0))
 STRATA = (Stratum(name="prior", start=0, count=6), Stratum(name="tails", start=6, count=2))

@@ -5,7 +5,8 @@ from pocketvae.benchmarks import figures_table, verify_bundle
 from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.figures import output_figures
 from pocketvae.bundle.manifest import Stratum
-from pocketvae.spec import Component, VaeSpec, vector_latent
+from pocketvae.spec import Component
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 VAE = VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3))
 STRATA = (Stratum(name="prior", start=0, count=6), Stratum(name="tails", start=6, count=2))

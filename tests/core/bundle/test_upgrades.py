@@ -2,7 +2,7 @@
 
 from pocketvae.bundle.upgrades import with_named_latents
 from pocketvae.documents import from_data
-from pocketvae.spec import VaeSpec, vector_latent
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 
 def test_an_interface_of_images_and_one_vector_has_todays_names():

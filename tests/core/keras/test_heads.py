@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pocketvae.spec import Likelihood
+from pocketvae.vae_spec import Likelihood
 
 pytestmark = pytest.mark.slow
 OUTPUTS = np.random.default_rng(0).normal(0.5, 1, (3, 4, 5, 3)).astype(np.float32)

@@ -5,7 +5,7 @@ import pytest
 
 from pocketvae.errors import SpecError
 from pocketvae.kinds.registry import kind_of
-from pocketvae.spec import DataKind, VaeSpec, vector_latent
+from pocketvae.vae_spec import DataKind, VaeSpec, vector_latent
 
 SHAPES = {
     DataKind.IMAGE: (4, 6, 3),

@@ -10,7 +10,7 @@ import pocketvae
 from pocketvae.benchmarks import verify_bundle
 from pocketvae.errors import DataError, ManifestError, SpecError
 from pocketvae.models.model_bundle import find_artifact
-from pocketvae.spec import PriorKind
+from pocketvae.vae_spec import PriorKind
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ from pocketvae.numerics.likelihoods import (
     gaussian_log_likelihood,
     has_elbo,
 )
-from pocketvae.spec import Likelihood, VaeSpec, vector_latent
+from pocketvae.vae_spec import Likelihood, VaeSpec, vector_latent
 
 X = np.array([0, 1], np.uint8).reshape(1, 1, 2, 1)
 

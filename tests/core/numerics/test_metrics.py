@@ -7,7 +7,7 @@ from pocketvae.errors import SpecError
 from pocketvae.numerics.likelihoods import Observed
 from pocketvae.numerics.metrics import METRICS, measure, psnr_db
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import Likelihood
+from pocketvae.vae_spec import Likelihood
 
 
 def tolerance(metric, output="image"):

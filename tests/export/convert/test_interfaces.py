@@ -13,7 +13,8 @@ from pocketvae.export import ExportConfig, RewriteChoice, export_run, plan_artif
 from pocketvae.export.convert.interfaces import check_images
 from pocketvae.runtimes.base import Optimizations, quantize
 from pocketvae.runtimes.opening import open_runner
-from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, VaeSpec, vector_latent
+from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 BATCHES = (1, 3, 8)
 SPECS = plan_artifacts(image_dtypes=list(ImageDtype))

@@ -15,7 +15,7 @@ from pocketvae.export.external.roles import (
 from pocketvae.keras.custom_code import CustomCode, custom_parts
 from pocketvae.keras.external import converted
 from pocketvae.keras.loading import Tensor
-from pocketvae.spec import DataKind, Likelihood
+from pocketvae.vae_spec import DataKind, Likelihood
 
 MEAN, LOG_VAR, STD, SAMPLE = Role.MEAN, Role.LOG_VAR, Role.STD, Role.SAMPLE
 

@@ -15,18 +15,8 @@ from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.records import Backend, Portability, Requirement
 from pocketvae.reporting.escapes import kt_string
 from pocketvae.reporting.templates import render
-from pocketvae.spec import (
-    ArtifactSpec,
-    Component,
-    Format,
-    Precision,
-    PriorKind,
-    Quantization,
-    TensorSpec,
-    VaeSpec,
-    unsupported_reason,
-    vector_latent,
-)
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision, Quantization, TensorSpec, unsupported_reason
+from pocketvae.vae_spec import PriorKind, VaeSpec, vector_latent
 
 
 def outputs(vae, component):

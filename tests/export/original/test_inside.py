@@ -4,7 +4,8 @@ import pytest
 from pocketvae.export.original.goldens import Original
 from pocketvae.export.original.inside import Inside, Magnitude, layer_name
 from pocketvae.keras.io import import_keras, import_tensorflow
-from pocketvae.spec import Component, Likelihood, VaeSpec, vector_latent
+from pocketvae.spec import Component
+from pocketvae.vae_spec import Likelihood, VaeSpec, vector_latent
 
 Z = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32)
 VAE = VaeSpec(data_shape=(2, 2, 1), latents=vector_latent(3), likelihood=Likelihood.UNKNOWN)

@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 from pocketvae.export.original import samples
-from pocketvae.spec import Component, Likelihood, VaeSpec, vector_latent
+from pocketvae.spec import Component
+from pocketvae.vae_spec import Likelihood, VaeSpec, vector_latent
 
 
 def vae(likelihood, **given):

@@ -7,7 +7,8 @@ from pocketvae.export.quantize.dynamic import quantize_within_budget
 from pocketvae.export.quantize.measured import errors_of, run_content
 from pocketvae.export.quantize.source import Source
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.spec import Component, Format, VaeSpec, vector_latent
+from pocketvae.spec import Component, Format
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 pytestmark = pytest.mark.slow
 

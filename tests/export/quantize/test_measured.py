@@ -8,7 +8,8 @@ from pocketvae.export.quantize import measured
 from pocketvae.export.quantize.measured import error_name, error_ratio_of_errors, errors_of, kernel_spread
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import Optimizations
-from pocketvae.spec import Format, VaeSpec, vector_latent
+from pocketvae.spec import Format
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 
 def limit(metric, value):

@@ -3,7 +3,8 @@ import pytest
 from pocketvae.documents import encode
 from pocketvae.errors import ExportError, ManifestError, SpecError
 from pocketvae.export import ExportConfig, Recipe, plan_artifacts, read_recipes
-from pocketvae.spec import Component, Format, Precision, VaeSpec, vector_latent
+from pocketvae.spec import Component, Format, Precision
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 VAE = VaeSpec(data_shape=(4, 4, 1), latents=vector_latent(2))
 LAYERS = {"hidden": 12, "pixels": 48}

@@ -18,8 +18,8 @@ from pocketvae.bundle.bundle import open_bundle
 from pocketvae.documents import encode
 from pocketvae.errors import ChannelError, ManifestError, ParityError, SpecError
 from pocketvae.progress import ignore_progress
-from pocketvae.spec import vector_latent
 from pocketvae.system.environment import current_environment
+from pocketvae.vae_spec import vector_latent
 
 pytestmark = pytest.mark.usefixtures("few_values")
 NO_ORIGINAL = BenchConfig(include_original=False)

@@ -1,0 +1,238 @@
+"""The interface of a VAE: what its parts take and return."""
+
+from __future__ import annotations
+
+import enum
+import math
+from dataclasses import dataclass
+
+from pocketvae.errors import SpecError
+from pocketvae.spec import SEED_INPUTS, STRICT, Component, TensorSpec
+
+_LABEL = TensorSpec(name="label", dtype="int32", shape=(1,))
+
+
+class Likelihood(enum.StrEnum):
+    """The distribution p(x|z) whose parameters the decoder computes.
+
+    BERNOULLI: binary pixels; the decoder returns C logits per pixel. GAUSSIAN: one standard deviation shared by all
+    pixels; the decoder returns C means. DISCRETIZED_LOGISTIC: 256 pixel values; the decoder has two outputs, C means
+    and C logarithms of scales per pixel. UNKNOWN: a user-supplied model; its decoder returns the image itself.
+    """
+
+    BERNOULLI = "bernoulli"
+    GAUSSIAN = "gaussian"
+    DISCRETIZED_LOGISTIC = "discretized_logistic"
+    UNKNOWN = "unknown"
+
+    @property
+    def decoder_outputs(self) -> int:
+        """Number of outputs of a decoder, each in the shape of the image."""
+        return 2 if self is Likelihood.DISCRETIZED_LOGISTIC else 1
+
+
+class PriorKind(enum.StrEnum):
+    """The distribution p(z).
+
+    STANDARD: N(0, I). MIXTURE: equally weighted diagonal Gaussians. VAMP: a mixture whose components are the
+    posteriors of learned pseudo-inputs (Tomczak and Welling 2018). REALNVP: a flow of affine couplings (Dinh et al.
+    2017).
+    """
+
+    STANDARD = "standard"
+    MIXTURE = "mixture"
+    VAMP = "vamp"
+    REALNVP = "realnvp"
+
+    @property
+    def is_mixture(self) -> bool:
+        """Whether sampling selects a component, which takes one more noise value than there are dimensions."""
+        return self in (PriorKind.MIXTURE, PriorKind.VAMP)
+
+
+class DataKind(enum.StrEnum):
+    """The kind of data that a VAE models; the value is also the name of a decoder's output.
+
+    IMAGE: `[H, W, C]`, pixels from black to white. VECTOR: `[F]`, a row of a table or a curve. SEQUENCE: `[T, C]`, C
+    channels over time. VOLUME: `[D, H, W, C]`, voxels.
+    """
+
+    IMAGE = "image"
+    VECTOR = "vector"
+    SEQUENCE = "sequence"
+    VOLUME = "volume"
+
+    @property
+    def rank(self) -> int:
+        """Number of dimensions of one item."""
+        return {DataKind.IMAGE: 3, DataKind.VECTOR: 1, DataKind.SEQUENCE: 2, DataKind.VOLUME: 4}[self]
+
+    @property
+    def axes(self) -> str:
+        """The dimensions of one item in words."""
+        return {
+            DataKind.IMAGE: "height, width, channels",
+            DataKind.VECTOR: "values",
+            DataKind.SEQUENCE: "time steps, channels",
+            DataKind.VOLUME: "depth, height, width, channels",
+        }[self]
+
+
+# Names of the outputs that hold data; all others hold latents.
+DATA_OUTPUTS = frozenset(str(kind) for kind in DataKind)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Latent:
+    """One latent tensor of a VAE, as its decoder takes it.
+
+    Attributes:
+        name: Name of the tensor.
+        shape: Without the batch: `(D,)`, spatial `(h, w, c)`, or any other.
+
+    Raises:
+        SpecError: a dimension is not positive.
+    """
+
+    __pydantic_config__ = STRICT
+    name: str = "z"
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if not self.shape or min(self.shape) < 1:
+            raise SpecError(f"a latent must be positive in every dimension, got {list(self.shape)}")
+
+    @property
+    def size(self) -> int:
+        """Number of values."""
+        return math.prod(self.shape)
+
+
+def vector_latent(dim: int) -> tuple[Latent, ...]:
+    """Returns the latents of a VAE that has a single vector `[dim]`."""
+    return (Latent(shape=(dim,)),)
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaeSpec:
+    """The interface of a trained VAE.
+
+    Attributes:
+        data: The kind of data.
+        data_shape: Of one item, see `DataKind`.
+        latents: What the decoder takes; together they have D dimensions.
+        likelihood: p(x|z); determines which head turns the decoder's outputs into an image.
+        noise_scale: The Gaussian likelihood's standard deviation, for pixels in [0, 1]; None for the others.
+        prior: p(z).
+        label_count: Classes of a class-conditional VAE, whose encoder and decoder take one more input `label`; 0 for
+            an unconditional one.
+        data_range: The lowest and highest value, of an image black and white; calibration and pictures use it.
+        range_is_strict: Whether a value outside `data_range` fails.
+        flat: The components whose image is a vector `[H * W * C]`, row by row, as in the original.
+
+    Raises:
+        SpecError: a dimension is not positive or the shape not of its kind, the range is empty, or a latent has the
+            name of another.
+    """
+
+    __pydantic_config__ = STRICT
+    data: DataKind = DataKind.IMAGE
+    data_shape: tuple[int, ...]
+    latents: tuple[Latent, ...]
+    likelihood: Likelihood = Likelihood.BERNOULLI
+    noise_scale: float | None = None
+    prior: PriorKind = PriorKind.STANDARD
+    label_count: int = 0
+    data_range: tuple[float, float] = (0.0, 1.0)
+    range_is_strict: bool = True
+    flat: tuple[Component, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.data_range[0] >= self.data_range[1]:
+            raise SpecError(f"data_range must be (low, high), got {self.data_range}")
+        if len(self.data_shape) != self.data.rank or min(self.data_shape) < 1:
+            raise SpecError(f"data_shape must be {self.data.axes}, each positive, got {list(self.data_shape)}")
+        names = [latent.name for latent in self.latents]
+        if not names or len(set(names)) != len(names):
+            raise SpecError(f"latents must have different names, got {names}")
+        if self.label_count < 0:
+            raise SpecError(f"label_count must be at least 0, got {self.label_count}")
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """`(height, width, channels)` of one image.
+
+        Raises:
+            SpecError: the data are not images.
+        """
+        if self.data is not DataKind.IMAGE:
+            raise SpecError(f"this needs a VAE of images, but this one is of {self.data}s {list(self.data_shape)}")
+        height, width, channels = self.data_shape
+        return height, width, channels
+
+    @property
+    def output(self) -> str:
+        """Name of the decoder's output."""
+        return self.data.value
+
+    @property
+    def latent_dim(self) -> int:
+        """D, the number of latent dimensions, all latents together."""
+        return sum(latent.size for latent in self.latents)
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape of the latents as one array without the batch: of the only one, or `(D,)` for several."""
+        return self.latents[0].shape if len(self.latents) == 1 else (self.latent_dim,)
+
+    @property
+    def eps_dim(self) -> int:
+        """E, the number of standard normal values that the prior turns into one latent."""
+        return self.latent_dim + 1 if self.prior.is_mixture else self.latent_dim
+
+    @property
+    def components(self) -> tuple[Component, ...]:
+        """The components that this VAE was trained as, each a separate model."""
+        parts = (Component.ENCODER, Component.DECODER)
+        return parts if self.prior is PriorKind.STANDARD else (*parts, Component.PRIOR)
+
+    @property
+    def exports(self) -> tuple[Component, ...]:
+        """The components that can be exported: the trained ones, and those composed of them."""
+        return (*self.components, Component.SAMPLER, Component.GENERATOR)
+
+    @property
+    def range_span(self) -> float:
+        """The difference between the highest and the lowest value, of an image between white and black."""
+        return self.data_range[1] - self.data_range[0]
+
+    def tensor_shape(self, component: Component) -> tuple[int, ...]:
+        """Returns the shape of one item as a component takes or returns it."""
+        return (math.prod(self.data_shape),) if component in self.flat else self.data_shape
+
+    def inputs(self, component: Component) -> tuple[TensorSpec, ...]:
+        """Returns the inputs of a component for one sample.
+
+        They are `x`, `z`, `eps`, or `seed` and `index`; in a conditional VAE, components that take or return an image
+        also have a `label`.
+        """
+        main = {
+            Component.ENCODER: (TensorSpec(name="x", dtype="float32", shape=(1, *self.tensor_shape(component))),),
+            Component.DECODER: tuple(
+                TensorSpec(name=latent.name, dtype="float32", shape=(1, *latent.shape)) for latent in self.latents
+            ),
+            Component.PRIOR: (TensorSpec(name="eps", dtype="float32", shape=(1, self.eps_dim)),),
+        }.get(component, SEED_INPUTS)
+        conditional = self.label_count > 0 and component not in (Component.PRIOR, Component.SAMPLER)
+        return (*main, _LABEL) if conditional else main
+
+    def output_names(self, component: Component) -> tuple[str, ...]:
+        """Returns the names of a component's outputs in order."""
+        names = tuple(latent.name for latent in self.latents)
+        return {
+            Component.ENCODER: ("z_mean", "z_log_var"),
+            Component.DECODER: (self.output,),
+            Component.PRIOR: names,
+            Component.SAMPLER: names,
+            Component.GENERATOR: (self.output,),
+        }[component]
