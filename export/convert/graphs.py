@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any
 
 from pocketvae.errors import ExportError
@@ -17,6 +18,7 @@ from pocketvae.export.convert.plain_graphs import (
     operators_of,
     plain,
 )
+from pocketvae.export.convert.repeats import repeats_of, with_resizes
 from pocketvae.export.convert.resizes import BICUBIC, with_matrices
 from pocketvae.export.convert.shuffles import fuse_depth_to_space, narrow_shuffles
 from pocketvae.keras.heads import image_head
@@ -162,17 +164,17 @@ class _Frozen:
         self._frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
         self._definition = self._frozen.graph.as_graph_def()
 
-    @property
+    @cached_property
     def is_plain(self) -> bool:
         """Whether the converters take it as it is."""
-        return is_plain(self._definition)
+        return is_plain(self._definition) and not repeats_of(self._frozen.graph)
 
     def function(self, inputs: tuple[TensorSpec, ...], expand: Callable[[Any], Any] | None = None) -> Any:
         """Returns it as a `tf.function` of named inputs, in other operators if `expand` is given."""
         tf = import_tensorflow()
         call: Callable[..., Any] = self._frozen
         if expand or not self.is_plain:
-            definition = plain(self._definition)
+            definition = with_resizes(plain(self._definition))
             names = [[tensor.name for tensor in tensors] for tensors in (self._frozen.inputs, self._frozen.outputs)]
             call = callable_of(expand(definition) if expand else definition, *names)
 
