@@ -65,6 +65,9 @@ class SourceImages:
             SpecError: a label is given but the VAE is not class-conditional.
             DataError: the labels come from subfolders, and their number differs from the model's classes.
         """
+        if vae.conditions and not vae.has_one_label:
+            names = " and ".join(repr(condition.name) for condition in vae.conditions)
+            raise SpecError(f"images have one label each, but this VAE takes {names}: use it from Python")
         if label is not None and vae.label_count == 0:
             raise SpecError(f"the model does not take a label, got {label}: this VAE is not class-conditional")
         if label is not None or vae.label_count == 0:

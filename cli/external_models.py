@@ -23,7 +23,10 @@ _OPTIONS = (
     "encoder_outputs",
     "data_kind",
     "image_shape",
+    "decoder_inputs",
+    "latent_dim",
     "label_count",
+    "condition_range",
     "decoder_signature",
     "encoder_signature",
     "allow_custom_code",
@@ -46,6 +49,9 @@ _ENCODER_OUTPUTS = (
     "mean+log_var",
     "log_var+mean",
 )
+
+
+_DECODER_INPUTS = ("latent", "label", "continuous", "latent+label")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -75,7 +81,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--image-shape", metavar="H,W,C", help="image shape of a decoder that returns vectors (default: a square)"
     )
     group.add_argument(
-        "--label-count", metavar="N", type=int, help="number of classes of a conditional model (default: detected)"
+        "--decoder-inputs",
+        metavar="LIST",
+        help=f"one of {', '.join(_DECODER_INPUTS)} for each input (default: detected)",
+    )
+    group.add_argument(
+        "--latent-dim", metavar="D", type=int, help="latent dimensions of a decoder of [N, D + K], a latent and a label"
+    )
+    group.add_argument(
+        "--label-count", metavar="N", help="number of classes of a conditional model, of each label (default: detected)"
+    )
+    group.add_argument(
+        "--condition-range", metavar="LOW,HIGH", help="range of conditions that are real numbers (default: 0,1)"
     )
     group.add_argument(
         "--decoder-signature", metavar="NAME", help="signature of a SavedModel with several (default: detected)"
@@ -125,10 +142,13 @@ def parse(arguments: argparse.Namespace) -> ExternalModels:
         ),
         decoder_output=parse_choice(DecoderOutput, output, "decoder output") if output is not None else None,
         decoder_output_name=arguments.decoder_output_name or "",
-        encoder_outputs=_roles(arguments.encoder_outputs),
+        encoder_outputs=_roles(arguments.encoder_outputs, _ENCODER_OUTPUTS, "encoder output"),
         data_kind=parse_choice(DataKind, arguments.data_kind, "kind of data") if arguments.data_kind else None,
         image_shape=_image_shape(arguments.image_shape),
-        label_count=arguments.label_count,
+        decoder_inputs=_roles(arguments.decoder_inputs, _DECODER_INPUTS, "decoder input"),
+        latent_dim=arguments.latent_dim,
+        label_count=_integers(arguments.label_count),
+        condition_range=_range(arguments.condition_range),
         decoder_signature=arguments.decoder_signature or "",
         encoder_signature=arguments.encoder_signature or "",
         decoder_code=_absolute(arguments.code),
@@ -142,7 +162,7 @@ def _absolute(code: str | None) -> str:
     return str(Path(code).absolute()) if code else ""
 
 
-def _roles(text: str | None) -> tuple[Role, ...] | None:
+def _roles(text: str | None, known: tuple[str, ...], noun: str) -> tuple[Role, ...] | None:
     from pocketvae.errors import unknown_name
     from pocketvae.export import Role
 
@@ -150,9 +170,24 @@ def _roles(text: str | None) -> tuple[Role, ...] | None:
         return None
     words = [word.strip() for word in text.split(",")]
     for word in words:
-        if word not in _ENCODER_OUTPUTS:
-            raise unknown_name("encoder output", word, _ENCODER_OUTPUTS)
-    return tuple(Role(word) for word in words)
+        if word not in known:
+            raise unknown_name(noun, word, known)
+    return tuple(Role.Z if word == "latent" else Role(word) for word in words)
+
+
+def _integers(text: str | None) -> tuple[int, ...] | None:
+    try:
+        return tuple(int(word) for word in text.split(",")) if text else None
+    except ValueError as e:
+        raise SpecError(f"--label-count takes integers such as 10 or 10,4, got {text!r}") from e
+
+
+def _range(text: str | None) -> tuple[float, float] | None:
+    try:
+        low, high = (float(word) for word in text.split(",")) if text else (0.0, 0.0)
+    except ValueError as e:
+        raise SpecError(f"--condition-range takes two numbers such as -1,1, got {text!r}") from e
+    return (low, high) if text else None
 
 
 def _image_shape(text: str | None) -> tuple[int, int, int] | None:

@@ -19,6 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--count", metavar="N", type=int, default=1, help="number of images (default: 1)")
     parser.add_argument("--temperature", metavar="T", type=float, default=1.0, help="scale of the noise (default: 1)")
     parser.add_argument("--label", metavar="L", help="class of a class-conditional VAE, or `each` for all in turn")
+    models.add_conditions(parser)
     parser.add_argument("--columns", metavar="N", type=int, help="columns of a grid (default: as many as rows)")
     parser.add_argument("--resume", action="store_true", help="resume an interrupted folder")
     models.add_choice(parser)
@@ -38,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
         count=arguments.count,
         temperature=arguments.temperature,
         label=int(label) if label is not None and label.lstrip("-").isdigit() else label,
+        conditions=models.named_conditions(arguments.condition),
         choice=models.choice(arguments),
     )
     with Terminal(quiet=arguments.quiet) as terminal:

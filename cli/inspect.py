@@ -11,7 +11,7 @@ from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.spec import Format, TensorSpec
-from pocketvae.vae_spec import VaeSpec
+from pocketvae.vae_spec import Condition, VaeSpec
 
 if TYPE_CHECKING:
     from pocketvae.bundle.embedded import EmbeddedRecord, TensorDoc
@@ -155,10 +155,10 @@ def _print_layers(format: Format, content: bytes, terminal: Terminal) -> None:
 
 
 def _print_record(record: EmbeddedRecord, terminal: Terminal) -> None:
-    labels = f", {record.vae.label_count} labels" if record.vae.label_count else ""
+    conditions = "".join(f", {_condition(item)}" for item in record.vae.conditions)
     rows = [
         ["model", f"{record.name}, {record.component} in {record.precision}"],
-        ["VAE", f"{_model(record.vae)}{labels}"],
+        ["VAE", f"{_model(record.vae)}{conditions}"],
         ["likelihood, prior", f"{record.vae.likelihood}, {record.vae.prior}"],
         ["licence", record.licence or "not stated"],
         ["author", record.author or "not stated"],
@@ -178,6 +178,13 @@ def _model(vae: VaeSpec) -> str:
     shapes = ", ".join("x".join(str(size) for size in latent.shape) for latent in vae.latents)
     spatial = f" ({shapes})" if any(len(latent.shape) > 1 for latent in vae.latents) else ""
     return f"{kind_of(vae.data).description(vae.data_shape)}, {vae.latent_dim} latent dimensions{spatial}"
+
+
+def _condition(condition: Condition) -> str:
+    if condition.is_label:
+        name = "labels" if condition.name == "label" else f"classes of {condition.name}"
+        return f"{condition.count} {name}"
+    return f"condition {condition.name} {list(condition.shape)}"
 
 
 def _meaning(role: str, item: TensorDoc) -> list[str]:

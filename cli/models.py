@@ -62,6 +62,30 @@ def add_label(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", metavar="L", type=int, help="class, for a class-conditional VAE")
 
 
+def add_conditions(parser: argparse.ArgumentParser) -> None:
+    """Adds the conditions of a VAE that takes more than one label."""
+    parser.add_argument(
+        "--condition",
+        metavar="NAME=VALUES",
+        action="append",
+        default=[],
+        help="value of a condition by name, numbers separated by commas; once for each condition",
+    )
+
+
+def named_conditions(words: list[str]) -> dict[str, str]:
+    """Parses values of conditions.
+
+    Raises:
+        SpecError: a word does not have this form.
+    """
+    pairs = [word.partition("=") for word in words]
+    for (name, _, values), word in zip(pairs, words, strict=True):
+        if not name or not values:
+            raise SpecError(f"--condition takes NAME=VALUES such as digit=3 or pose=0.5,1, got {word!r}")
+    return {name: values for name, _, values in pairs}
+
+
 def seeds(text: str) -> tuple[int, ...]:
     """Parses a comma-separated list of seeds.
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pocketvae.errors import SpecError
 from pocketvae.spec import SEED_INPUTS, STRICT, Component, TensorSpec
 
-_LABEL = TensorSpec(name="label", dtype="int32", shape=(1,))
+# Names of other inputs and of outputs.
+_RESERVED = frozenset({"x", "z", "eps", "seed", "index", "image", "z_mean", "z_log_var"})
 
 
 class Likelihood(enum.StrEnum):
@@ -113,6 +114,66 @@ def vector_latent(dim: int) -> tuple[Latent, ...]:
     return (Latent(shape=(dim,)),)
 
 
+class ConditionKind(enum.StrEnum):
+    """What a condition is: LABEL, a class by its number, `[N] int32`, or CONTINUOUS, real numbers `[N, ...]`."""
+
+    LABEL = "label"
+    CONTINUOUS = "continuous"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Condition:
+    """What encoder and decoder take beside data and latent.
+
+    Attributes:
+        name: Name of the input.
+        kind: What it is.
+        count: Of classes; 0 for a continuous one.
+        shape: Of a continuous one without the batch; `()` for a label.
+        range: The lowest and highest value of a continuous one, which calibration and goldens draw from.
+
+    Raises:
+        SpecError: a size is not positive, or the range is empty.
+    """
+
+    __pydantic_config__ = STRICT
+    name: str = "label"
+    kind: ConditionKind = ConditionKind.LABEL
+    count: int = 0
+    shape: tuple[int, ...] = ()
+    range: tuple[float, float] = (0.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if self.is_label and self.count < 1:
+            raise SpecError(f"a label must have at least 1 class, got {self.count}")
+        if not self.is_label and (not self.shape or min(self.shape) < 1):
+            raise SpecError(f"a continuous condition must be positive in every dimension, got {list(self.shape)}")
+        if self.range[0] >= self.range[1]:
+            raise SpecError(f"the range of a condition must be (low, high), got {self.range}")
+
+    @property
+    def is_label(self) -> bool:
+        """Whether it is the number of a class."""
+        return self.kind is ConditionKind.LABEL
+
+    @property
+    def tensor(self) -> TensorSpec:
+        """The input of an artifact."""
+        return TensorSpec(name=self.name, dtype="int32" if self.is_label else "float32", shape=(1, *self.shape))
+
+    @property
+    def values(self) -> str:
+        """What it takes in words."""
+        if self.is_label:
+            return f"class number, 0 to {self.count - 1}"
+        return f"{math.prod(self.shape)} real numbers, tested from {self.range[0]:g} to {self.range[1]:g}"
+
+
+def class_label(count: int) -> tuple[Condition, ...]:
+    """Returns the conditions of a VAE with one label of `count` classes; none for 0."""
+    return (Condition(count=count),) if count else ()
+
+
 @dataclass(frozen=True, kw_only=True)
 class VaeSpec:
     """The interface of a trained VAE.
@@ -124,14 +185,13 @@ class VaeSpec:
         likelihood: p(x|z); determines which head turns the decoder's outputs into an image.
         noise_scale: The Gaussian likelihood's standard deviation, for pixels in [0, 1]; None for the others.
         prior: p(z).
-        label_count: Classes of a class-conditional VAE, whose encoder and decoder take one more input `label`; 0 for
-            an unconditional one.
+        conditions: What encoder and decoder take beside data and latent; none for an unconditional VAE.
         data_range: The lowest and highest value, of an image black and white; calibration and pictures use it.
         range_is_strict: Whether a value outside `data_range` fails.
         flat: The components whose image is a vector `[H * W * C]`, row by row, as in the original.
 
     Raises:
-        SpecError: a dimension is not positive or the shape not of its kind, the range is empty, or a latent has the
+        SpecError: a dimension is not positive or the shape not of its kind, the range is empty, or an input has the
             name of another.
     """
 
@@ -142,7 +202,7 @@ class VaeSpec:
     likelihood: Likelihood = Likelihood.BERNOULLI
     noise_scale: float | None = None
     prior: PriorKind = PriorKind.STANDARD
-    label_count: int = 0
+    conditions: tuple[Condition, ...] = ()
     data_range: tuple[float, float] = (0.0, 1.0)
     range_is_strict: bool = True
     flat: tuple[Component, ...] = ()
@@ -155,8 +215,9 @@ class VaeSpec:
         names = [latent.name for latent in self.latents]
         if not names or len(set(names)) != len(names):
             raise SpecError(f"latents must have different names, got {names}")
-        if self.label_count < 0:
-            raise SpecError(f"label_count must be at least 0, got {self.label_count}")
+        inputs = [*names, *(condition.name for condition in self.conditions)]
+        if len(set(inputs)) != len(inputs) or _RESERVED & set(inputs[len(names) :]):
+            raise SpecError(f"latents and conditions must have different names, got {inputs}")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -174,6 +235,16 @@ class VaeSpec:
     def output(self) -> str:
         """Name of the decoder's output."""
         return self.data.value
+
+    @property
+    def label_count(self) -> int:
+        """Classes of the label of a VAE that has no other condition; 0 for every other VAE."""
+        return self.conditions[0].count if self.has_one_label else 0
+
+    @property
+    def has_one_label(self) -> bool:
+        """Whether a class label is the only condition."""
+        return len(self.conditions) == 1 and self.conditions[0].is_label
 
     @property
     def latent_dim(self) -> int:
@@ -213,8 +284,8 @@ class VaeSpec:
     def inputs(self, component: Component) -> tuple[TensorSpec, ...]:
         """Returns the inputs of a component for one sample.
 
-        They are `x`, `z`, `eps`, or `seed` and `index`; in a conditional VAE, components that take or return an image
-        also have a `label`.
+        They are `x`, `z`, `eps`, or `seed` and `index`; in a conditional VAE, components that take or return data also
+        have its conditions.
         """
         main = {
             Component.ENCODER: (TensorSpec(name="x", dtype="float32", shape=(1, *self.tensor_shape(component))),),
@@ -223,8 +294,9 @@ class VaeSpec:
             ),
             Component.PRIOR: (TensorSpec(name="eps", dtype="float32", shape=(1, self.eps_dim)),),
         }.get(component, SEED_INPUTS)
-        conditional = self.label_count > 0 and component not in (Component.PRIOR, Component.SAMPLER)
-        return (*main, _LABEL) if conditional else main
+        if component in (Component.PRIOR, Component.SAMPLER):
+            return main
+        return (*main, *(condition.tensor for condition in self.conditions))
 
     def output_names(self, component: Component) -> tuple[str, ...]:
         """Returns the names of a component's outputs in order."""

@@ -157,6 +157,9 @@ def _write_reference(data: str, inspection: Inspection, seed: int, path: Path, p
     vae = inspection.vae
     if vae.data is not DataKind.IMAGE:
         raise DataError(f"--data takes images, but the decoder returns {kind_of(vae.data).plural}: leave it out")
+    if vae.conditions and not vae.has_one_label:
+        names = " and ".join(repr(condition.name) for condition in vae.conditions)
+        raise DataError(f"--data has one label an image, but the models take {names}: leave it out")
     splits = load_splits(data, progress=progress)
     if splits.image_shape != vae.image_shape:
         raise DataError(f"images must be {vae.image_shape} as for the decoder, got {splits.image_shape} in {data}")

@@ -41,11 +41,12 @@ from pocketvae.export.original.inside import UNKNOWN, Magnitude
 from pocketvae.export.quantize.source import Source
 from pocketvae.keras.external import load_original
 from pocketvae.keras.io import load_model
+from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.likelihoods import Observed, has_elbo
 from pocketvae.processes.rpc import Handlers, handler, serve
 from pocketvae.spec import Component
 from pocketvae.system.files import write_bytes
-from pocketvae.vae_spec import DataKind, Likelihood
+from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
 SETUP_NAME = "setup.json"
 # Of the random generator; samples.Purpose has the others.
@@ -247,9 +248,11 @@ class Worker:
         else:
             inputs, chosen = self._encoder_samples(arrays, purpose, rng)
             made = self._latents(inputs, chosen, purpose, rng)
-            more_labels = rng.integers(0, max(1, vae.label_count), len(made.inputs["z"]) - len(chosen))
-            chosen = np.concatenate([chosen, more_labels]).astype(np.int32)
-        return samples.with_labels(made, chosen) if vae.label_count else made
+            drawn = drawn_conditions(vae, len(made.inputs["z"]) - len(chosen), rng)
+            return samples.with_conditions(
+                made, {name: np.concatenate([chosen, more]).astype(np.int32) for name, more in drawn.items()}
+            )
+        return samples.with_conditions(made, _labelled(vae, chosen))
 
     def _samples_without_images(
         self, component: Component, purpose: samples.Purpose, rng: np.random.Generator
@@ -258,9 +261,8 @@ class Worker:
         vae = self._setup.vae
         noise = self._noise(samples.without_images(purpose), rng)
         made = samples.stack("z", {name: values.reshape(-1, *vae.latent_shape) for name, values in noise.items()})
-        labels = rng.integers(0, max(1, vae.label_count), len(made.inputs["z"])).astype(np.int32)
-        if vae.label_count:
-            made = samples.with_labels(made, labels)
+        conditions = drawn_conditions(vae, len(made.inputs["z"]), rng)
+        made = samples.with_conditions(made, conditions)
         if component is Component.DECODER:
             return made
         decoded = apply_component(Component.DECODER, self._model(Component.DECODER), vae, made.inputs)
@@ -269,8 +271,7 @@ class Worker:
             # As apps have them, and so that encoders of uint8 images are given the same.
             images = from_pixels(to_pixels(images, vae.data_range), vae.data_range)
         parts = {f"decoded {s.name}": images[s.start : s.start + s.count] for s in made.strata}
-        decoded_samples = samples.stack("x", parts)
-        return samples.with_labels(decoded_samples, labels) if vae.label_count else decoded_samples
+        return samples.with_conditions(samples.stack("x", parts), conditions)
 
     def _encoder_samples(
         self, arrays: Mapping[str, Any], purpose: samples.Purpose, rng: np.random.Generator
@@ -289,8 +290,7 @@ class Worker:
     ) -> samples.Samples:
         """Returns latents of the posterior, of the prior and of its tails."""
         vae = self._setup.vae
-        if vae.label_count:
-            inputs = samples.with_labels(inputs, labels)
+        inputs = samples.with_conditions(inputs, _labelled(vae, labels))
         encoder = self._model(Component.ENCODER)
         encoded = apply_component(Component.ENCODER, encoder, vae, inputs.inputs)
         z_mean, z_log_var = (np.asarray(encoded[name]) for name in ("z_mean", "z_log_var"))
@@ -355,6 +355,11 @@ class Worker:
             recipe=artifact.recipe,
             makings=self._makings.save(source, job.artifact.format),
         )
+
+
+def _labelled(vae: VaeSpec, labels: Any) -> dict[str, Any]:
+    """Returns the labels of images by the name of the condition; images have labels where that is the only one."""
+    return {condition.name: labels.astype(np.int32) for condition in vae.conditions}
 
 
 def main() -> int:

@@ -100,6 +100,31 @@ def conditional(keras, *, shape):
     return spread(decoder), spread(encoder, seed=1)
 
 
+def conditions(keras):
+    """A decoder of a label and real numbers, and an encoder that takes the label as planes beside the image."""
+    layers = keras.layers
+    pose, digit, z = keras.Input((2,), name="pose"), keras.Input((), dtype="uint8", name="digit"), keras.Input((3,))
+    y = layers.Dense(16, activation="relu")(layers.Concatenate()([z, layers.Embedding(5, 3)(digit), pose]))
+    image = layers.Reshape((4, 4, 1))(layers.Dense(16, activation="sigmoid")(y))
+    decoder = keras.Model([pose, digit, z], image)
+    x, digit, pose = keras.Input((4, 4, 1)), keras.Input((4, 4, 5), name="digit"), keras.Input((2,), name="pose")
+    y = layers.Flatten()(layers.Conv2D(4, 3, activation="relu")(layers.Concatenate()([x, digit])))
+    y = layers.Dense(16, activation="relu")(layers.Concatenate()([y, pose]))
+    encoder = keras.Model([x, digit, pose], [layers.Dense(3, name="mean")(y), layers.Dense(3, name="log_var")(y)])
+    return spread(decoder), spread(encoder, seed=1)
+
+
+def with_label_inside(keras):
+    """A decoder and an encoder whose only input ends in a one-hot label."""
+    layers = keras.layers
+    z = keras.Input((8,), name="z_and_y")
+    decoder = keras.Model(z, layers.Reshape((4, 4, 1))(layers.Dense(16, activation="sigmoid")(z)))
+    x = keras.Input((4, 4, 6), name="x_and_y")
+    y = layers.Dense(16, activation="relu")(layers.Flatten()(x))
+    encoder = keras.Model(x, [layers.Dense(3, name="mean")(y), layers.Dense(3, name="log_var")(y)])
+    return spread(decoder), spread(encoder, seed=1)
+
+
 def one_hot(keras):
     """A decoder that takes a one-hot label last, and an encoder of flat images that takes it first."""
     layers = keras.layers
@@ -226,6 +251,8 @@ def write_families(keras, folder, suffix):
         "conditional": conditional(keras, shape=()),
         "column": conditional(keras, shape=(1,)),
         "one_hot": one_hot(keras),
+        "conditions": conditions(keras),
+        "label_inside": with_label_inside(keras),
     }.items():
         pair[0].save(folder / f"{name}_decoder{suffix}")
         pair[1].save(folder / f"{name}_encoder{suffix}")

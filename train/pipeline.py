@@ -33,7 +33,7 @@ from pocketvae.train.model import VaeModel
 from pocketvae.train.networks import smallest_side
 from pocketvae.train.summaries import Summaries
 from pocketvae.train.trainer import Trainer
-from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec, vector_latent
+from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec, class_label, vector_latent
 from pocketvae.versions import installed_versions
 
 _REFERENCE_STREAM = 2
@@ -203,7 +203,7 @@ def _spec(config: TrainConfig, data: ImageSplits) -> VaeSpec:
         latents=vector_latent(config.latent_dim),
         likelihood=config.likelihood,
         prior=config.prior,
-        label_count=data.label_count() if config.conditional else 0,
+        conditions=class_label(data.label_count() if config.conditional else 0),
     )
 
 

@@ -12,7 +12,7 @@ from pocketvae.apps.choice import Choice
 from pocketvae.apps.explorer.web_runtime import runtime_files
 from pocketvae.apps.generation.paths import activity
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import DataError, ManifestError
+from pocketvae.errors import DataError, ManifestError, SpecError
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.noise import normal_table
 from pocketvae.spec import Component, Format, ImageDtype
@@ -102,6 +102,9 @@ def _prior(bundle: ModelBundle) -> ArtifactRecord | None:
 
 
 def _description(bundle: ModelBundle, decoders: tuple[ArtifactRecord, ...], prior: ArtifactRecord | None) -> bytes:
+    if bundle.vae.conditions and not bundle.vae.has_one_label:
+        names = " and ".join(repr(condition.name) for condition in bundle.vae.conditions)
+        raise SpecError(f"the page has a choice of one class label, but this VAE takes {names}: use pocketvae generate")
     first = decoders[0]
     decoder = Choice(precision=first.precision, format=Format.ONNX).decoder(bundle)
     active = activity(bundle, decoder, 0 if bundle.vae.label_count else None)

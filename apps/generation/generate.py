@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pocketvae.apps.animation import PictureKind, check_channels, picture, pixels_of, single
 from pocketvae.apps.choice import Choice
+from pocketvae.apps.generation.conditions import EACH_LABEL, check_conditions, conditions_at
 from pocketvae.apps.image_output import array_file, check_space, write_numbered, written_count
 from pocketvae.documents import decode, encode
 from pocketvae.errors import DataError, OutputExistsError, SpecError
@@ -27,7 +28,6 @@ from pocketvae.system.limits import LARGEST_FLOAT32
 from pocketvae.vae_spec import DataKind, VaeSpec
 
 REQUEST_NAME = "request.json"
-EACH_LABEL = "each"
 _CHUNK = 64
 _GRID_LIMIT = 10_000
 _INDEX_END = 2**31
@@ -48,6 +48,7 @@ class GenerateRequest:
         count: Number of images.
         temperature: Scales the noise; below 1 for fewer odd images and less variety.
         label: For a class-conditional VAE: a class, or `each` for all in turn.
+        conditions: For a VAE with other conditions: numbers separated by commas, or `each`, by name.
         choice: Which decoder to use.
 
     Raises:
@@ -59,6 +60,7 @@ class GenerateRequest:
     count: int = 1
     temperature: float = 1.0
     label: int | str | None = None
+    conditions: Mapping[str, str] = field(default_factory=dict)
     choice: Choice = field(default_factory=Choice)
 
     def __post_init__(self) -> None:
@@ -90,6 +92,7 @@ class FolderRequest:
     count: int
     temperature: float
     label: int | str | None
+    conditions: dict[str, str] = field(default_factory=dict)
     decoder: str
     decoder_sha256: str
 
@@ -106,18 +109,18 @@ def generate(
         SpecError: the label does not fit the VAE, or a generator is asked for another temperature than 1.
     """
     model = _model(bundle, request)
-    _check_label(bundle, request)
+    check_conditions(bundle.vae, request.label, request.conditions)
     is_image = bundle.vae.data is DataKind.IMAGE
     for first in range(0, request.count, _CHUNK):
         number = np.arange(first, min(first + _CHUNK, request.count))
         index = request.start + number
-        labels = _labels(request, index, bundle.vae.label_count)
+        given = conditions_at(bundle.vae, request.label, request.conditions, index)
         if isinstance(model, Generator):
             seeds = np.full(len(index), request.seed)
-            yield (model.generate_pixels if is_image else model.generate)(seeds, index, labels)
+            yield (model.generate_pixels if is_image else model.generate)(seeds, index, given)
         else:
             z = bundle.sample_latents(request.seed, index, temperature=request.temperature)
-            yield (model.decode_pixels if is_image else model.decode)(z, labels)
+            yield (model.decode_pixels if is_image else model.decode)(z, given)
         progress(Progress(stage="generating", done=int(number[-1]) + 1, total=request.count))
 
 
@@ -205,25 +208,9 @@ def _check_kind(vae: VaeSpec, extension: str) -> None:
 
 def _check(bundle: ModelBundle, request: GenerateRequest) -> None:
     """Checks, before any work, that the label fits and that the decoder and the prior exist."""
-    _check_label(bundle, request)
+    check_conditions(bundle.vae, request.label, request.conditions)
     if isinstance(_model(bundle, request), Decoder):
         bundle.sample_latents(request.seed, request.start, temperature=request.temperature)
-
-
-def _check_label(bundle: ModelBundle, request: GenerateRequest) -> None:
-    label, classes = request.label, bundle.vae.label_count
-    if classes == 0 and label is not None:
-        raise SpecError(f"the model does not take a label, got {label}: --label needs a class-conditional VAE")
-    if classes and label is None:
-        raise SpecError(f"the VAE is class-conditional: pass --label 0 to {classes - 1}, or --label {EACH_LABEL}")
-    if classes and label != EACH_LABEL and not 0 <= int(label or 0) < classes:
-        raise SpecError(f"label must be 0 to {classes - 1}, or {EACH_LABEL!r}, got {label}")
-
-
-def _labels(request: GenerateRequest, index: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64] | int | None:
-    if request.label == EACH_LABEL:
-        return index % classes
-    return None if request.label is None else int(request.label)
 
 
 def _write_picture(
@@ -302,6 +289,7 @@ def _write_folder(
                 count=request.count - done,
                 temperature=request.temperature,
                 label=request.label,
+                conditions=request.conditions,
                 choice=request.choice,
             )
             _write_rest(bundle, rest, folder, progress)
@@ -330,6 +318,7 @@ def _folder_request(bundle: ModelBundle, request: GenerateRequest) -> FolderRequ
         count=request.count,
         temperature=request.temperature,
         label=request.label,
+        conditions=dict(request.conditions),
         decoder=artifact.name,
         decoder_sha256=artifact.file.sha256,
     )

@@ -17,6 +17,7 @@ from pocketvae.benchmarks.parity.results import CONTROL, Check, Measurement
 from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.bundle.bundle import Array, Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.gaussian import reparameterize
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.runtimes.base import FloatArray
@@ -133,14 +134,14 @@ class _Measurement:
             encoder = artifact
         else:
             decoder = artifact
-        x, labels = self._images.x, self._images.labels
-        posterior = self._outputs(encoder, _with_label({"x": x}, labels))
+        x, conditions = self._images.x, self._images.conditions
+        posterior = self._outputs(encoder, {"x": x, **conditions})
         rng = np.random.default_rng(_SEED)
         columns = []
         for _ in range(_LATENTS_PER_IMAGE):
             eps = rng.standard_normal(posterior["z_mean"].shape)
             z = reparameterize(posterior["z_mean"], posterior["z_log_var"], eps).astype(np.float32)
-            decoded = self._outputs(decoder, _with_label({"z": z}, labels), content)[self._vae.output]
+            decoded = self._outputs(decoder, {"z": z, **conditions}, content)[self._vae.output]
             columns.append(log_weights(log_likelihood(x, decoded, self._vae), z, posterior, self._vae))
         return np.stack(columns, axis=1)
 
@@ -177,23 +178,21 @@ class _Measurement:
         return inputs, features[0], features[1]
 
     def _inputs(self, component: Component, rng: np.random.Generator) -> Inputs:
-        labels = None
-        if self._vae.label_count:
-            labels = rng.integers(0, self._vae.label_count, _SAMPLES).astype(np.int32)
+        conditions = drawn_conditions(self._vae, _SAMPLES, rng)
         if component is Component.GENERATOR:
             limits = np.iinfo(np.int32)
             seeds = rng.integers(limits.min, limits.max, (2, _SAMPLES), endpoint=True).astype(np.int32)
-            return _with_label({"seed": seeds[0], "index": seeds[1]}, labels)
+            return {"seed": seeds[0], "index": seeds[1], **conditions}
         noise = rng.standard_normal((_SAMPLES, self._vae.eps_dim)).astype(np.float32)
         prior = self._float32(Component.PRIOR)
         z = noise if prior is None else self._outputs(prior, {"eps": noise})["z"]
-        return _with_label({"z": z.reshape(-1, *self._vae.latent_shape)}, labels)
+        return {"z": z.reshape(-1, *self._vae.latent_shape), **conditions}
 
     def _features(self, images: FloatArray, inputs: Inputs) -> DoubleArray:
         """Returns the encoder's mean of each image, `[N, D]`."""
         assert self._encoder is not None  # noqa: S101 - asked for with an encoder only
         x = images.reshape(-1, *self._vae.tensor_shape(Component.ENCODER))
-        feed: Inputs = {"x": x, **({"label": inputs["label"]} if "label" in inputs else {})}
+        feed: Inputs = {"x": x, **{item.name: inputs[item.name] for item in self._vae.conditions}}
         return self._outputs(self._encoder, feed)["z_mean"].reshape(len(x), -1).astype(np.float64)
 
     def _control(self, decoder: ArtifactRecord) -> None:
@@ -246,10 +245,6 @@ class _Measurement:
 
 def _shown(check: Check) -> str:
     return "not finite" if check.value is None else f"{check.value:.3g}, limit {check.limit:.3g}"
-
-
-def _with_label(inputs: Mapping[str, Array], labels: npt.NDArray[np.int32] | None) -> Inputs:
-    return dict(inputs) if labels is None else {**inputs, "label": labels}
 
 
 def _log_mean_exp(values: DoubleArray) -> DoubleArray:

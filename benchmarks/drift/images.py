@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,12 +25,12 @@ class DriftImages:
 
     Attributes:
         x: `[N, ...] float32` in the image's range, binarized under a Bernoulli likelihood.
-        labels: `[N] int32`; None if the VAE has none.
+        conditions: What the models take beside images and latents, by name.
         source: Description of their source.
     """
 
     x: FloatArray
-    labels: npt.NDArray[np.int32] | None
+    conditions: Mapping[str, npt.NDArray[Any]]
     source: str
 
 
@@ -39,10 +41,9 @@ def golden_images(bundle: Bundle, rng: np.random.Generator) -> DriftImages | Non
     except ManifestError:
         return None
     x = goldens.inputs["x"].astype(np.float32)
-    labels = goldens.inputs.get("label")
     return DriftImages(
         x=_binarized(x, bundle.manifest.vae, rng),
-        labels=None if labels is None else labels.astype(np.int32),
+        conditions={name: values for name, values in goldens.inputs.items() if name != "x"},
         source=f"{len(x)} golden images",
     )
 
@@ -59,6 +60,8 @@ def source_images(bundle: Bundle, source: str, rng: np.random.Generator) -> Drif
         raise DataError(f"the images must be {vae.image_shape} as for the bundle, got {test.image_shape}")
     if vae.label_count and test.labels is None:
         raise DataError("the bundle's VAE is class-conditional: the images need labels")
+    if vae.conditions and not vae.has_one_label:
+        raise DataError("images have one label each, but the bundle's VAE takes other conditions: leave out the images")
     chosen = test.take(slice(0, _MOST_IMAGES))
     images = to_unit_interval(np.asarray(chosen.images))
     x = (np.float32(vae.data_range[0]) + np.float32(vae.range_span) * images).reshape(
@@ -66,7 +69,7 @@ def source_images(bundle: Bundle, source: str, rng: np.random.Generator) -> Drif
     )
     return DriftImages(
         x=_binarized(x.astype(np.float32), vae, rng),
-        labels=chosen.labels_or_zeros() if vae.label_count else None,
+        conditions={item.name: chosen.labels_or_zeros() for item in vae.conditions},
         source=f"{len(x)} test images of {source if source == 'mnist' else 'the data'}",
     )
 

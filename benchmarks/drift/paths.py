@@ -75,7 +75,7 @@ def _interpolations(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:
 
 
 def _paths(goldens: Goldens) -> dict[str, Array]:
-    """Returns straight lines between golden latents of the prior, `[8 * 16, D]`; a path keeps its first label."""
+    """Returns straight lines between golden latents of the prior, `[8 * 16, D]`; a path keeps its first conditions."""
     stratum = next((item for item in goldens.strata if item.name == "prior"), goldens.strata[0])
     count = min(_PATHS, stratum.count // 2)
     chosen = slice(stratum.start, stratum.start + 2 * count)
@@ -84,9 +84,8 @@ def _paths(goldens: Goldens) -> dict[str, Array]:
     shares = np.linspace(0, 1, _FRAMES, dtype=np.float32)[None, :, None]
     frames = (1 - shares) * z[:, 0] + shares * z[:, 1]
     inputs: dict[str, Array] = {"z": frames.reshape(-1, *latents.shape[1:]).astype(np.float32)}
-    if "label" in goldens.inputs:
-        inputs["label"] = np.repeat(goldens.inputs["label"][chosen][::2], _FRAMES)
-    return inputs
+    others = {name: values for name, values in goldens.inputs.items() if name != "z"}
+    return {**inputs, **{name: np.repeat(values[chosen][::2], _FRAMES, axis=0) for name, values in others.items()}}
 
 
 def _steps(images: FloatArray) -> np.ndarray:

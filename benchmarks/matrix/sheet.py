@@ -15,6 +15,7 @@ from pocketvae.data.pictures import grid, pixel_scale, png_bytes
 from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import ArtifactFault, PocketVaeError, SpecError
 from pocketvae.kinds.registry import kind_of
+from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component, Format, Precision
@@ -58,8 +59,9 @@ class Sheet:
         self._bundle, self._host = bundle, HostRun(bundle)
         index = np.arange(_COLUMNS, dtype=np.int32)
         self._pairs = {"seed": np.full(_COLUMNS, seed, np.int32), "index": index}
-        count = bundle.manifest.vae.label_count
-        self._labels = {"label": index % count} if count else {}
+        vae = bundle.manifest.vae
+        in_turn = {item.name: index % item.count for item in vae.conditions if item.is_label}
+        self._conditions = {**drawn_conditions(vae, _COLUMNS, np.random.default_rng(0)), **in_turn}
 
     def add(self, target: Target, run: TargetRun) -> None:
         """Adds a row for each format that the target runs; the matrix has the reason for an artifact that fails.
@@ -91,9 +93,9 @@ class Sheet:
 
     def _inputs(self, artifact: ArtifactRecord) -> Mapping[str, Array] | None:
         if artifact.component is Component.GENERATOR:
-            return {**self._pairs, **self._labels}
+            return {**self._pairs, **self._conditions}
         latents = self._latents()
-        return None if latents is None else {"z": latents, **self._labels}
+        return None if latents is None else {"z": latents, **self._conditions}
 
     def _latents(self) -> FloatArray | None:
         """Returns the latents that the generator would decode; None if there is no sampler for a learned prior."""

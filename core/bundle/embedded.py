@@ -19,7 +19,7 @@ import numpy as np
 
 from pocketvae.bundle.bundle import Array, Goldens
 from pocketvae.bundle.manifest import ArtifactRecord, FileRecord, Stratum
-from pocketvae.bundle.upgrades import with_named_latents
+from pocketvae.bundle.upgrades import with_conditions, with_named_latents
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.formats.damage import naming_file
@@ -35,7 +35,8 @@ from pocketvae.vae_spec import VaeSpec
 RECORD, GOLDENS, CHECKSUM = "pocketvae", "pocketvae_goldens", "pocketvae_sha256"
 KEYS = (RECORD, GOLDENS, CHECKSUM)
 # 2: the VAE names its kind of data and its latents.
-EMBEDDED_SCHEMA_VERSION = 2
+# 3: the VAE names its conditions.
+EMBEDDED_SCHEMA_VERSION = 3
 STORED_TYPES = ("uint8", "int32", "float16", "float32")
 # A golden pair is small; anything that claims more was not written by pocketvae and must not fill the memory.
 _LARGEST_BYTES = 1 << 28
@@ -134,7 +135,7 @@ class EmbeddedRecord:
     """
 
     __pydantic_config__ = STRICT
-    UPGRADES: ClassVar = {1: with_named_latents}
+    UPGRADES: ClassVar = {1: with_named_latents, 2: with_conditions}
     schema_version: int = EMBEDDED_SCHEMA_VERSION
     name: str
     pocketvae: str

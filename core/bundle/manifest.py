@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from pocketvae.bundle.quantization import SearchRecord
-from pocketvae.bundle.upgrades import with_named_latents
+from pocketvae.bundle.upgrades import with_conditions, with_named_latents
 from pocketvae.errors import ManifestError, did_you_mean
 from pocketvae.keras.model_form import ModelForm
 from pocketvae.layer_precision import LayerPrecision
@@ -23,7 +23,8 @@ from pocketvae.vae_spec import VaeSpec
 MANIFEST_NAME = "manifest.json"
 # 2: `budget_share` and `budget_share_alone` are called `error_ratio` and `error_ratio_alone`.
 # 3: the VAE names its kind of data and its latents.
-SCHEMA_VERSION = 3
+# 4: the VAE names its conditions.
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -224,7 +225,7 @@ class Manifest:
     """
 
     __pydantic_config__ = STRICT
-    UPGRADES: ClassVar = {1: _renamed_ratios, 2: with_named_latents}
+    UPGRADES: ClassVar = {1: _renamed_ratios, 2: with_named_latents, 3: with_conditions}
     schema_version: int = SCHEMA_VERSION
     name: str
     vae: VaeSpec

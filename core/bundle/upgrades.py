@@ -13,3 +13,11 @@ def with_named_latents(document: dict[str, Any]) -> dict[str, Any]:
     if "image_range" in vae:
         vae["data_range"] = vae.pop("image_range")
     return {**document, "vae": vae}
+
+
+def with_conditions(document: dict[str, Any]) -> dict[str, Any]:
+    """Returns a document whose `vae` was written when a VAE had one class label at most."""
+    vae = dict(document["vae"])
+    count = vae.pop("label_count", 0)
+    vae["conditions"] = [{"name": "label", "kind": "label", "count": count}] if count else []
+    return {**document, "vae": vae}

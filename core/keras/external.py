@@ -14,7 +14,7 @@ from pocketvae.errors import ExportError
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.io import import_flavour, import_tensorflow
 from pocketvae.keras.loading import OpenModel, keras_call, one_or_all, open_model
-from pocketvae.keras.model_form import JOINED, SPREADS, Flavour, ModelForm, Role
+from pocketvae.keras.model_form import JOINED, SPREADS, Flavour, ModelForm, Port, Role
 
 _RANK_OF_VECTORS = 2
 
@@ -28,7 +28,7 @@ def load_original(path: Path, form: ModelForm, code: CustomCode = NO_CUSTOM_CODE
         code: Which custom code may run.
 
     Returns:
-        A callable of the main input, or of a list of it and a label `[N] int32`, that returns the image or
+        A callable of the main input, or of a list of it and of its conditions, that returns the image or
         `[z_mean, z_log_var]`; a Keras model if no value has to be converted.
 
     Raises:
@@ -92,20 +92,7 @@ class Adapted:
             variable.assign(value)
 
     def _prepare(self, inputs: Any) -> list[Any]:
-        tf = import_tensorflow()
-        # Keras 3 does not support a mixture of arrays and tensors.
-        values = [tf.convert_to_tensor(value) for value in (inputs if isinstance(inputs, (list, tuple)) else [inputs])]
-        label = self._form.input_index(Role.LABEL)
-        if label is None:
-            return values
-        port = self._form.inputs[label]
-        if port.dtype == "float32":
-            # Use rows of a table: TFLite's quantizer gives a one-hot operator's values a different scale than its
-            # output.
-            given = tf.gather(tf.eye(port.shape[0], dtype=port.dtype), tf.cast(values[1], tf.int32))
-        else:
-            given = tf.reshape(tf.cast(values[1], port.dtype), (-1, *port.shape))
-        return [given if index == label else values[0] for index in range(2)]
+        return model_inputs(self._form.inputs, inputs if isinstance(inputs, (list, tuple)) else [inputs])
 
     def _finish(self, outputs: Sequence[Any]) -> Any:
         kept = [
@@ -114,6 +101,44 @@ class Adapted:
             for value in converted(self._form.outputs[index].role, outputs[index])
         ]
         return kept if len(kept) > 1 else kept[0]
+
+
+def model_inputs(ports: Sequence[Port], values: Sequence[Any]) -> list[Any]:
+    """Returns what a model takes, in its own order, from what its component takes: data or latents, then conditions."""
+    tf = import_tensorflow()
+    # Keras 3 does not support a mixture of arrays and tensors.
+    tensors = [tf.convert_to_tensor(value) for value in values]
+    return [_given(port, [tensors[place] for place in port.made_of]) for port in ports]
+
+
+def _given(port: Port, parts: Sequence[Any]) -> Any:
+    """Returns the value of an input from the component's inputs that it is made of."""
+    if port.role is Role.LABEL:
+        return _label(port, parts[0])
+    if port.role in (Role.Z_LABEL, Role.X_LABEL):
+        tf = import_tensorflow()
+        main, label = parts
+        one_hot = (*port.shape[:-1], port.shape[-1] - int(main.shape[-1]))
+        return tf.concat([main, _one_hot(label, one_hot, port.dtype)], axis=-1)
+    return parts[0]
+
+
+def _label(port: Port, label: Any) -> Any:
+    tf = import_tensorflow()
+    if port.dtype == "float32" and port.shape and port.shape[-1] > 1:
+        return _one_hot(label, port.shape, port.dtype)
+    return tf.reshape(tf.cast(label, port.dtype), (-1, *port.shape))
+
+
+def _one_hot(label: Any, shape: tuple[int, ...], dtype: str) -> Any:
+    """Returns one-hot vectors `[N, K]`, or planes of them `[N, ..., K]`, for labels `[N]`."""
+    tf = import_tensorflow()
+    # Use rows of a table: TFLite's quantizer gives a one-hot operator's values a different scale than its output.
+    rows = tf.gather(tf.eye(shape[-1], dtype=dtype), tf.cast(label, tf.int32))
+    if len(shape) == 1:
+        return rows
+    sizes = shape[:-1]
+    return tf.tile(tf.reshape(rows, (-1, *(1 for _ in sizes), shape[-1])), (1, *sizes, 1))
 
 
 def converted(role: Role, values: Any) -> list[Any]:
@@ -145,16 +170,18 @@ def _diagonal(role: Role, values: Any) -> Any:
 
 
 def _is_plain(form: ModelForm) -> bool:
-    label = form.input_index(Role.LABEL)
     converted = any(port.role in (*SPREADS, *JOINED) and port.role is not Role.LOG_VAR for port in form.outputs)
-    as_int32 = label is None or (form.inputs[label].dtype == "int32" and form.inputs[label].shape == ())
-    return as_int32 and not converted
+    return not converted and all(_is_as_given(port) for port in form.inputs)
+
+
+def _is_as_given(port: Port) -> bool:
+    if port.role is Role.LABEL:
+        return port.dtype == "int32" and port.shape == ()
+    return port.role not in (Role.Z_LABEL, Role.X_LABEL)
 
 
 def _input_order(form: ModelForm) -> list[int]:
-    label = form.input_index(Role.LABEL)
-    main = [index for index in range(len(form.inputs)) if index != label]
-    return main if label is None else [*main, label]
+    return sorted(range(len(form.inputs)), key=lambda index: form.inputs[index].made_of)
 
 
 def _reorder(opened: OpenModel, form: ModelForm) -> Any:

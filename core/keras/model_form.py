@@ -19,6 +19,9 @@ class Flavour(enum.StrEnum):
 class Role(enum.StrEnum):
     """The role of an input or output.
 
+    A LABEL is an integer, a one-hot vector or planes `[h, w, K]` with a one-hot vector at each place; a CONDITION holds
+    real numbers. Z_LABEL and X_LABEL are a latent or data followed by a one-hot label, in one tensor.
+
     An encoder's spread is one of LOG_VAR, VAR (a variance), STD (a standard deviation), LOG_STD, COV (a covariance
     `[D, D]`) and TRIL (the lower triangle of its Cholesky factor, `[D, D]` or row by row in a vector); artifacts always
     return log-variances, of COV and TRIL those of the diagonal. MEAN_LOG_VAR and LOG_VAR_MEAN are both in one tensor of
@@ -28,6 +31,9 @@ class Role(enum.StrEnum):
     X = "x"
     Z = "z"
     LABEL = "label"
+    CONDITION = "continuous"
+    Z_LABEL = "latent+label"
+    X_LABEL = "x+label"
     IMAGE = "image"
     MEAN = "mean"
     LOG_VAR = "log_var"
@@ -56,6 +62,7 @@ class Port:
         role: Its role.
         dtype: numpy name of the element type.
         shape: Without the batch.
+        sources: Of an input, the positions of the component's inputs that it is made of.
     """
 
     __pydantic_config__ = STRICT
@@ -63,6 +70,12 @@ class Port:
     role: Role
     dtype: str
     shape: tuple[int, ...]
+    sources: tuple[int, ...] = ()
+
+    @property
+    def made_of(self) -> tuple[int, ...]:
+        """The positions of the component's inputs that an input is made of; a label came second in older documents."""
+        return self.sources or ((1,) if self.role is Role.LABEL else (0,))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,10 +96,6 @@ class ModelForm:
     outputs: tuple[Port, ...]
     custom_code: bool = False
     signature: str = ""
-
-    def input_index(self, role: Role) -> int | None:
-        """Returns the index of the input with a role; None if there is none."""
-        return next((index for index, port in enumerate(self.inputs) if port.role is role), None)
 
     def kept_outputs(self) -> tuple[int, ...]:
         """Returns the indices of the exported outputs, in the component's order."""

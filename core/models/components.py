@@ -18,6 +18,7 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.data.pixels import from_pixels, to_pixels
 from pocketvae.errors import DataError, SpecError
 from pocketvae.kinds.registry import kind_of
+from pocketvae.models.conditions import Given, condition_inputs
 from pocketvae.numerics.noise import int32_values
 from pocketvae.runtimes.base import Array, FloatArray, Runner
 from pocketvae.runtimes.opening import open_runner
@@ -76,45 +77,33 @@ class Model:
     ) -> None:
         self.close()
 
-    def _run(self, inputs: Mapping[str, Array], label: npt.ArrayLike | None = None) -> dict[str, FloatArray]:
+    def _run(self, inputs: Mapping[str, Array], label: Given | None = None) -> dict[str, FloatArray]:
         """Runs every sample and checks that the outputs are finite."""
         # Another thread may close the model meanwhile.
         runner = self._runner
         if runner is None:
             raise SpecError(f"{self.name} is closed: open the bundle again")
         count = len(next(iter(inputs.values())))
-        labels = self._labels(label, count)
-        feed = inputs if labels is None else {**inputs, "label": labels}
+        names = {spec.name for spec in self.artifact.inputs}
+        taken = [condition for condition in self.vae.conditions if condition.name in names]
+        feed = {**inputs, **condition_inputs(self.name, taken, label, count)}
         outputs = runner.run_samples(feed, self.vae.data_range)
         for name, values in outputs.items():
             if not np.isfinite(values).all():
                 raise DataError(f"{self.name} returned values that are not finite in {name!r}: verify the bundle")
         return outputs
 
-    def _labels(self, label: npt.ArrayLike | None, count: int) -> npt.NDArray[np.int32] | None:
-        classes = self.vae.label_count if any(spec.name == "label" for spec in self.artifact.inputs) else 0
-        if classes == 0:
-            if label is not None:
-                raise SpecError(f"{self.name} does not take a label: this VAE is not class-conditional")
-            return None
-        if label is None:
-            raise SpecError(f"{self.name} needs a label of 0 to {classes - 1}: this VAE is class-conditional")
-        array = np.asarray(label)
-        whole = array.dtype.kind in "iu" and array.shape in ((), (count,))
-        if not whole or array.size == 0 or array.min() < 0 or array.max() >= classes:
-            raise SpecError(f"label must be one integer from 0 to {classes - 1}, or one per sample, got {label!r}")
-        return np.broadcast_to(array, (count,)).astype(np.int32)
-
 
 class Encoder(Model):
     """Images to posteriors."""
 
-    def encode(self, images: Array, label: npt.ArrayLike | None = None) -> Posterior:
+    def encode(self, images: Array, label: Given | None = None) -> Posterior:
         """Returns the posteriors of images.
 
         Args:
             images: `[N, *data_shape]` float in the VAE's `data_range`; images also as uint8 pixels of 0 to 255.
-            label: One class for all images or one per image, only for a class-conditional VAE.
+            label: One class for all images or one per image, only for a class-conditional VAE; or a dict of all
+                conditions by name, `[N, ...]` or one for all.
 
         Raises:
             DataError: the images have another shape or type, or leave the range.
@@ -148,12 +137,13 @@ class Encoder(Model):
 class Decoder(Model):
     """Latents to images."""
 
-    def decode(self, z: npt.ArrayLike, label: npt.ArrayLike | None = None) -> FloatArray:
+    def decode(self, z: npt.ArrayLike, label: Given | None = None) -> FloatArray:
         """Returns `[N, *data_shape] float32` in the VAE's `data_range`, `[N, H, W, C]` for images.
 
         Args:
             z: `[N, D]`, or `[D]` for one image; also in the shape of the latent, `[N, *latent_shape]`.
-            label: One class for all images or one per image, only for a class-conditional VAE.
+            label: One class for all images or one per image, only for a class-conditional VAE; or a dict of all
+                conditions by name, `[N, ...]` or one for all.
 
         Raises:
             DataError: the latents have another shape, or are not finite.
@@ -167,7 +157,7 @@ class Decoder(Model):
         image = self._run({"z": latents.reshape(-1, *shape)}, label)[self.vae.output]
         return image.reshape(len(image), *self.vae.data_shape)
 
-    def decode_pixels(self, z: npt.ArrayLike, label: npt.ArrayLike | None = None) -> npt.NDArray[np.uint8]:
+    def decode_pixels(self, z: npt.ArrayLike, label: Given | None = None) -> npt.NDArray[np.uint8]:
         """Returns `[N, H, W, C] uint8` pixels of 0 to 255; see `decode`.
 
         Raises:
@@ -180,13 +170,14 @@ class Decoder(Model):
 class Generator(Model):
     """Seed and index to images: sampler and decoder in one file."""
 
-    def generate(self, seed: npt.ArrayLike, index: npt.ArrayLike, label: npt.ArrayLike | None = None) -> FloatArray:
+    def generate(self, seed: npt.ArrayLike, index: npt.ArrayLike, label: Given | None = None) -> FloatArray:
         """Returns `[N, *data_shape] float32`, `[N, H, W, C]` for images.
 
         Args:
             seed: `[N]` or one for all, int32.
             index: `[N]` or one for all, int32.
-            label: One class for all images or one per image, only for a class-conditional VAE.
+            label: One class for all images or one per image, only for a class-conditional VAE; or a dict of all
+                conditions by name, `[N, ...]` or one for all.
 
         Raises:
             SpecError: a seed or index is not a 32-bit integer, or the label does not fit.
@@ -195,7 +186,7 @@ class Generator(Model):
         return image.reshape(len(image), *self.vae.data_shape)
 
     def generate_pixels(
-        self, seed: npt.ArrayLike, index: npt.ArrayLike, label: npt.ArrayLike | None = None
+        self, seed: npt.ArrayLike, index: npt.ArrayLike, label: Given | None = None
     ) -> npt.NDArray[np.uint8]:
         """Returns `[N, H, W, C] uint8` pixels of 0 to 255; see `generate`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -115,15 +116,14 @@ def build_graph(component: Component, model: Any, vae: VaeSpec, *, fuse: bool = 
 def function_of(apply: Callable[..., dict[str, Any]], inputs: tuple[TensorSpec, ...]) -> Any:
     """Returns a `tf.function` of named inputs."""
     tf = import_tensorflow()
-    # The converters take the names of inputs from the names of arguments, so these must be spelled out.
-    bodies: dict[tuple[str, ...], Callable[..., dict[str, Any]]] = {
-        ("x",): lambda x: apply(x=x),
-        ("x", "label"): lambda x, label: apply(x=x, label=label),
-        ("z",): lambda z: apply(z=z),
-        ("z", "label"): lambda z, label: apply(z=z, label=label),
-        ("eps",): lambda eps: apply(eps=eps),
-    }
-    body = bodies[tuple(spec.name for spec in inputs)]
+    names = [spec.name for spec in inputs]
+
+    def body(*values: Any) -> dict[str, Any]:
+        return apply(**dict(zip(names, values, strict=True)))
+
+    # The converters take the names of inputs from the names of arguments.
+    kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
+    body.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
     return tf.function(body, input_signature=_signature(inputs), autograph=False)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pocketvae.bundle.embedded import TensorDoc
 from pocketvae.kinds.registry import kind_of
 from pocketvae.spec import Component, TensorSpec
-from pocketvae.vae_spec import DataKind, PriorKind, VaeSpec
+from pocketvae.vae_spec import Condition, DataKind, PriorKind, VaeSpec
 
 _INT32 = (-2147483648.0, 2147483647.0)
 
@@ -36,10 +36,16 @@ def _known(component: Component, vae: VaeSpec) -> dict[str, tuple[str, str, tupl
         "eps": ("standard normal noise, which the prior turns into a latent", "1", None),
         "z_mean": ("mean of the posterior q(z|x)", "1", None),
         "z_log_var": ("logarithm of the variance of the posterior q(z|x)", "nats", None),
-        "label": (f"class of the {noun}", "class number", (0.0, float(max(vae.label_count - 1, 0)))),
+        **{condition.name: _condition(condition, noun) for condition in vae.conditions},
         "seed": (f"selects a stream of {kind_of(vae.data).plural}", "1", _INT32),
         "index": (f"position in the stream of {kind_of(vae.data).plural}", "1", _INT32),
     }
+
+
+def _condition(condition: Condition, noun: str) -> tuple[str, str, tuple[float, float]]:
+    if condition.is_label:
+        return f"class of the {noun}", "class number", (0.0, float(condition.count - 1))
+    return f"condition of the {noun}, real numbers", "as in the training data", condition.range
 
 
 def _item(component: Component, vae: VaeSpec) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,29 +17,31 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import ExportError
+from pocketvae.export.external.conditions import decoder_conditions
 from pocketvae.export.external.graph import TracedGraph, trace
+from pocketvae.export.external.inputs import InputRoles, decoder_inputs, encoder_inputs
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
 from pocketvae.export.external.roles import (
     OutputMeaning,
     data_kind_of,
     encoder_roles,
     image_shape_of,
-    label_position,
     listed,
     output_index,
     output_meaning,
     shapes_of,
 )
 from pocketvae.export.original import samples
-from pocketvae.keras.external import adapt
+from pocketvae.keras.external import adapt, model_inputs
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.loading import OpenModel, Tensor, open_model
 from pocketvae.keras.model_form import JOINED, Flavour, ModelForm, Port, Role
 from pocketvae.kinds.registry import kind_of
+from pocketvae.numerics.conditions import draw
 from pocketvae.processes.rpc import handler, serve
 from pocketvae.spec import Component
 from pocketvae.system.files import sha256_path
-from pocketvae.vae_spec import DataKind, Latent, VaeSpec
+from pocketvae.vae_spec import Condition, DataKind, Latent, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -52,26 +54,8 @@ _DIAGONAL_DOUBT = (
     "lose their correlation"
 )
 _PRIOR_COUNT, _TAIL_COUNT = 48, 16
+_RANKS = (2, 3, 4, 5)
 _FLAVOURS = {Flavour.KERAS2: "Keras 2", Flavour.KERAS3: "Keras 3", Flavour.SAVED_MODEL: "SavedModel"}
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Inputs:
-    """The main input and the label; None if there is no label."""
-
-    main: int
-    label: int | None
-
-    def feed(self, values: npt.NDArray[Any], labels: npt.NDArray[np.int32], tensors: Sequence[Tensor]) -> list[Any]:
-        made = [values] if self.label is None else [values, values]
-        if self.label is not None:
-            tensor = tensors[self.label]
-            if tensor.dtype == "float32":
-                made[self.label] = np.eye(tensor.shape[1] or 1, dtype=np.float32)[labels]
-            else:
-                shape = (len(labels), *(size or 1 for size in tensor.shape[1:]))
-                made[self.label] = labels.reshape(shape).astype(tensor.dtype)
-        return made
 
 
 def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
@@ -112,7 +96,7 @@ class _Decoder:
     vae: VaeSpec
     doubts: tuple[str, ...]
     images: FloatArray
-    labels: npt.NDArray[np.int32]
+    conditions: Mapping[str, npt.NDArray[Any]]
 
 
 def _taken(encoder: OpenModel | None) -> tuple[int, ...] | None:
@@ -125,14 +109,21 @@ def _taken(encoder: OpenModel | None) -> tuple[int, ...] | None:
 
 def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tuple[int, ...] | None) -> _Decoder:
     opened = open_model(models.decoder, models.code, models.decoder_signature)
-    inputs = _find_inputs(Component.DECODER, opened, (2, 3, 4, 5), models.label_count)
+    inputs = decoder_inputs(
+        opened.inputs,
+        stated=models.decoder_inputs,
+        label_count=models.only_label_count,
+        latent_dim=models.latent_dim,
+        is_range_stated=models.condition_range is not None,
+    )
+    _check_batch(Component.DECODER, opened)
     chosen = output_index(opened.outputs, models.decoder_output_name, models.decoder)
-    label_count = _label_count(models, opened, inputs)
-    latent = Latent(shape=_fixed(Component.DECODER, opened.inputs[inputs.main]))
+    conditions = decoder_conditions(models, opened, inputs)
+    latent = _latent(models, opened, inputs)
     noise = [samples.normal_noise(_PRIOR_COUNT, latent.size, rng), samples.tail_noise(_TAIL_COUNT, latent.size, rng)]
     z = np.concatenate(noise).reshape(-1, *latent.shape)
-    labels = (np.arange(len(z)) % max(1, label_count)).astype(np.int32)
-    values, graph = _observe(Component.DECODER, opened, inputs.feed(z, labels, opened.inputs))
+    given = _spread_out(conditions, len(z), rng)
+    values, graph = _observe(Component.DECODER, opened, model_inputs(_taken_as(opened, inputs), [z, *given.values()]))
     raw = values[chosen]
     _refuse_random(Component.DECODER, graph, chosen, "output")
     if graph.shapes[chosen] != (1, *raw.shape[1:]):
@@ -143,19 +134,19 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tu
     data, doubt = data_kind_of(
         shape, models.data_kind, named=models.image_shape, taken=taken, is_bounded=meaning.is_strict
     )
-    doubts = (doubt, meaning.doubt if data is DataKind.IMAGE else "")
+    doubts = (*inputs.doubts, doubt, meaning.doubt if data is DataKind.IMAGE else "")
     vae = VaeSpec(
         data=data,
         data_shape=image_shape_of(shape, models.image_shape) if data is DataKind.IMAGE else shape,
         latents=(latent,),
         likelihood=meaning.likelihood,
-        label_count=label_count,
+        conditions=conditions,
         data_range=meaning.data_range,
         range_is_strict=meaning.is_strict,
         flat=(Component.DECODER,) if data is DataKind.IMAGE and len(shape) == 1 else (),
     )
     roles = [Role.IMAGE if index == chosen else Role.OTHER for index in range(len(values))]
-    form = replace(_form(opened, inputs, Role.Z, roles, values), signature=models.decoder_signature)
+    form = replace(_form(opened, inputs, roles, values), signature=models.decoder_signature)
     images = np.asarray(image_head(meaning.likelihood, raw))
     return _Decoder(
         opened=opened,
@@ -164,20 +155,24 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tu
         vae=vae,
         doubts=tuple(filter(None, doubts)),
         images=images,
-        labels=labels,
+        conditions=given,
     )
 
 
 def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decoder) -> tuple[ModelForm, bool]:
     """Returns the encoder's form and whether it takes flat images."""
-    inputs = _find_inputs(Component.ENCODER, opened, (2, 3, 4, 5), decoder.vae.label_count or None)
-    if (inputs.label is not None) != bool(decoder.vae.label_count):
-        raise ExportError("encoder and decoder must both take a label, or neither")
-    expected, found = decoder.vae.data_shape, _fixed(Component.ENCODER, opened.inputs[inputs.main])
+    inputs = encoder_inputs(opened.inputs, decoder.vae)
+    _check_batch(Component.ENCODER, opened)
+    (main,) = inputs.of(Role.X, Role.X_LABEL)
+    expected, found = decoder.vae.data_shape, _fixed(Component.ENCODER, opened.inputs[main])
+    if inputs.roles[main] is Role.X_LABEL:
+        found = (*found[:-1], found[-1] - decoder.vae.conditions[inputs.sources[main][1] - 1].count)
     if found not in (expected, (math.prod(expected),)):
         plural = kind_of(decoder.vae.data).plural
         raise ExportError(f"the encoder must take the decoder's {plural} of {expected}, flat or not, got {found}")
-    feed = inputs.feed(decoder.images.reshape(-1, *found), decoder.labels, opened.inputs)
+    images = decoder.images.reshape(-1, *found)
+    given = [images, *decoder.conditions.values()]
+    feed = model_inputs(_taken_as(opened, inputs), given)
     values, graph = _observe(Component.ENCODER, opened, feed)
     random = {index for index in range(len(values)) if graph.random_operators(index)}
     again = opened.call(feed)
@@ -192,17 +187,10 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
                 f"the encoder's {role} must be [N, {listed(shapes[0])}] to fit the decoder's latent "
                 f"[N, {listed(latent)}], got [N, {listed(value.shape[1:])}]"
             )
-    form = _form(opened, inputs, Role.X, roles, values)
-    _refuse_not_finite(Component.ENCODER, [np.asarray(value) for value in adapt(opened, form)(_standard(inputs, feed))])
+    form = _form(opened, inputs, roles, values)
+    adapted = adapt(opened, form)(given if len(given) > 1 else images)
+    _refuse_not_finite(Component.ENCODER, [np.asarray(value) for value in adapted])
     return form, found != expected
-
-
-def _standard(inputs: _Inputs, feed: list[Any]) -> Any:
-    if inputs.label is None:
-        return feed[0]
-    label = feed[inputs.label]
-    number = label.argmax(axis=1) if label.dtype == np.float32 else label.reshape(-1)
-    return [feed[inputs.main], number.astype(np.int32)]
 
 
 def _observe(component: Component, opened: OpenModel, feed: list[Any]) -> tuple[list[FloatArray], TracedGraph]:
@@ -236,36 +224,30 @@ def _refuse_random(component: Component, graph: TracedGraph, output: int, name: 
         )
 
 
-def _find_inputs(component: Component, opened: OpenModel, ranks: tuple[int, ...], label_count: int | None) -> _Inputs:
-    """Distinguishes the main input from the label, an integer or one-hot."""
-    tensors = opened.inputs
-    integers = [index for index, tensor in enumerate(tensors) if tensor.dtype in ("int32", "int64")]
-    floats = [index for index, tensor in enumerate(tensors) if tensor.dtype == "float32"]
-    found = ", ".join(f"{tensor.name} [{listed(tensor.shape)}] {tensor.dtype}" for tensor in tensors)
-    main = (
-        "latent [N, D] or [N, h, w, c]"
-        if component is Component.DECODER
-        else "image [N, H, W, C], vector [N, F] or sequence [N, T, C]"
-    )
-    if len(floats) == len(tensors) == 2:
-        one_hot = label_position(tensors, label_count)
-        integers, floats = [one_hot], [1 - one_hot]
-    if len(floats) != 1 or len(integers) > 1 or len(floats) + len(integers) != len(tensors):
-        raise ExportError(
-            f"a {component} must take one float32 {main}, and optionally a label, integers [N] or one-hot [N, K], "
-            f"got {found}"
-        )
-    if len(tensors[floats[0]].shape) not in ranks:
-        raise ExportError(f"a {component} must take a float32 {main}, got {found}")
-    for tensor in tensors:
-        if tensor.shape[0] is not None:
-            raise ExportError(f"the {component}'s batch size must be left open (None), got {found}")
-    label = integers[0] if integers else None
-    if label is None or tensors[label].dtype == "float32":
-        return _Inputs(main=floats[0], label=label)
-    if tensors[label].shape[1:] not in ((), (1,)):
-        raise ExportError(f"a {component}'s label must be an integer [N] or [N, 1], got {found}")
-    return _Inputs(main=floats[0], label=label)
+def _check_batch(component: Component, opened: OpenModel) -> None:
+    if any(tensor.shape[0] is not None for tensor in opened.inputs):
+        found = ", ".join(f"{tensor.name} [{listed(tensor.shape)}] {tensor.dtype}" for tensor in opened.inputs)
+        raise ExportError(f"the {component}'s batch size must be left open (None), got {found}")
+
+
+def _latent(models: ExternalModels, opened: OpenModel, inputs: InputRoles) -> Latent:
+    """Returns the latent: the decoder's input, or the front of one that ends in a label."""
+    mains = inputs.of(Role.Z, Role.Z_LABEL)
+    if len(mains) > 1:
+        names = ", ".join(repr(opened.inputs[index].name) for index in mains)
+        raise ExportError(f"a decoder must take one latent, but {names} look like latents: see --decoder-inputs")
+    tensor = opened.inputs[mains[0]]
+    if len(tensor.shape) not in _RANKS:
+        raise ExportError(f"a decoder must take a float32 latent of 1 to 4 dimensions, got [{listed(tensor.shape)}]")
+    sizes = _fixed(Component.DECODER, tensor)
+    return Latent(shape=sizes if models.latent_dim is None else (models.latent_dim,))
+
+
+def _spread_out(conditions: tuple[Condition, ...], count: int, rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
+    """Returns conditions for samples: every class in turn, and what calibration draws."""
+    values = draw(conditions, count, rng)
+    in_turn = {item.name: (np.arange(count) % item.count).astype(np.int32) for item in conditions if item.is_label}
+    return {**values, **in_turn}
 
 
 def _fixed(component: Component, tensor: Tensor) -> tuple[int, ...]:
@@ -275,40 +257,21 @@ def _fixed(component: Component, tensor: Tensor) -> tuple[int, ...]:
     return sizes
 
 
-def _label_count(models: ExternalModels, opened: OpenModel, inputs: _Inputs) -> int:
-    """Returns the number of classes: as stated, or from the model's only embedding; 0 without a label."""
-    if inputs.label is None:
-        if models.label_count is not None:
-            raise ExportError("--label-count needs a decoder that takes a label")
-        return 0
-    label = opened.inputs[inputs.label]
-    if label.dtype == "float32":
-        (classes,) = _fixed(Component.DECODER, label)
-        if models.label_count not in (None, classes):
-            raise ExportError(f"--label-count must be the one-hot label's width {classes}, got {models.label_count}")
-        return classes
-    sizes = {int(layer.input_dim) for layer in getattr(opened.model, "layers", []) if hasattr(layer, "input_dim")}
-    if models.label_count is not None:
-        return models.label_count
-    if len(sizes) != 1:
-        raise ExportError("the number of classes is unknown, because the decoder does not show it: pass --label-count")
-    return sizes.pop()
-
-
-def _form(
-    opened: OpenModel, inputs: _Inputs, main: Role, outputs: Sequence[Role], values: Sequence[FloatArray]
-) -> ModelForm:
+def _form(opened: OpenModel, inputs: InputRoles, outputs: Sequence[Role], values: Sequence[FloatArray]) -> ModelForm:
+    returned = zip(opened.outputs, outputs, values, strict=True)
     return ModelForm(
         flavour=opened.flavour,
         custom_code=opened.custom_code,
-        inputs=tuple(
-            _port(tensor, Role.LABEL if index == inputs.label else main, tuple(size or 1 for size in tensor.shape[1:]))
-            for index, tensor in enumerate(opened.inputs)
-        ),
-        outputs=tuple(
-            _port(tensor, role, value.shape[1:])
-            for tensor, role, value in zip(opened.outputs, outputs, values, strict=True)
-        ),
+        inputs=_taken_as(opened, inputs),
+        outputs=tuple(_port(tensor, role, value.shape[1:]) for tensor, role, value in returned),
+    )
+
+
+def _taken_as(opened: OpenModel, inputs: InputRoles) -> tuple[Port, ...]:
+    taken = zip(opened.inputs, inputs.roles, inputs.sources, strict=True)
+    return tuple(
+        replace(_port(tensor, role, tuple(size or 1 for size in tensor.shape[1:])), sources=sources)
+        for tensor, role, sources in taken
     )
 
 

@@ -37,7 +37,11 @@ class ExternalModels:
         encoder_outputs: What each output of the encoder is, in order.
         data_kind: The kind of data.
         image_shape: `(height, width, channels)` of a decoder that returns images as vectors.
-        label_count: Number of classes of a class-conditional VAE whose models do not show it.
+        decoder_inputs: What each input of the decoder is, in order.
+        latent_dim: Latent dimensions of a decoder whose only input is a latent followed by a one-hot label.
+        label_count: Number of classes of a class-conditional VAE whose models do not show it; of several labels in
+            the order of the decoder's inputs.
+        condition_range: The lowest and highest value of continuous conditions, for calibration and testing.
         decoder_signature: Signature of a SavedModel that decodes; empty if there is only one.
         encoder_signature: Signature of a SavedModel that encodes; empty if there is only one.
         decoder_code: `FILE.py:FUNCTION` that builds the decoder, or the whole VAE, if `decoder` holds weights alone.
@@ -57,7 +61,10 @@ class ExternalModels:
     encoder_outputs: tuple[Role, ...] | None = None
     data_kind: DataKind | None = None
     image_shape: tuple[int, int, int] | None = None
-    label_count: int | None = None
+    decoder_inputs: tuple[Role, ...] | None = None
+    latent_dim: int | None = None
+    label_count: int | tuple[int, ...] | None = None
+    condition_range: tuple[float, float] | None = None
     decoder_signature: str = ""
     encoder_signature: str = ""
     decoder_code: str = ""
@@ -76,8 +83,24 @@ class ExternalModels:
             raise SpecError(f"--image-shape must be positive, got {self.image_shape}")
         if self.image_shape is not None:
             check_number(math.prod(self.image_shape), "the values of --image-shape", most=_MOST_VALUES)
-        if self.label_count is not None:
-            check_number(self.label_count, "--label-count", most=_MOST_LABELS)
+        for count in self.label_counts:
+            check_number(count, "--label-count", most=_MOST_LABELS)
+        if self.latent_dim is not None:
+            check_number(self.latent_dim, "--latent-dim", most=_MOST_VALUES)
+        if self.condition_range is not None and self.condition_range[0] >= self.condition_range[1]:
+            raise SpecError(f"--condition-range must be LOW,HIGH, got {self.condition_range}")
+
+    @property
+    def label_counts(self) -> tuple[int, ...]:
+        """The stated numbers of classes, one for each label."""
+        if isinstance(self.label_count, int):
+            return (self.label_count,)
+        return self.label_count or ()
+
+    @property
+    def only_label_count(self) -> int | None:
+        """The stated number of classes if it is one number."""
+        return self.label_counts[0] if len(self.label_counts) == 1 else None
 
     @property
     def paths(self) -> dict[Component, Path]:

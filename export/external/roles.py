@@ -283,33 +283,6 @@ def doubled(latent: tuple[int, ...]) -> tuple[int, ...]:
     return (*latent[:-1], 2 * latent[-1])
 
 
-def label_position(inputs: Sequence[Tensor], label_count: int | None) -> int:
-    """Returns which of two float inputs is a one-hot label: the other one is an image or a latent.
-
-    This is decided by the number of dimensions, else by the number of classes if stated, else by the names.
-
-    Args:
-        inputs: The inputs as the model declares them.
-        label_count: The number of classes, if the user stated it.
-
-    Raises:
-        ExportError: they cannot be distinguished.
-    """
-    vectors = [index for index, tensor in enumerate(inputs) if len(tensor.shape) == 2]
-    chosen = vectors
-    if len(chosen) > 1 and label_count is not None:
-        chosen = [index for index in vectors if inputs[index].shape[1] == label_count]
-    if len(chosen) > 1:
-        chosen = [index for index in vectors if _LABEL_NAME.search(inputs[index].name.lower())]
-    if len(chosen) != 1:
-        found = ", ".join(f"{tensor.name!r} [N, {listed(tensor.shape[1:])}]" for tensor in inputs)
-        raise ExportError(f"one of two float inputs must be a one-hot label, got {found}: pass --label-count")
-    return chosen[0]
-
-
-_LABEL_NAME = re.compile(r"label|class|cond|digit|categor|one_?hot|^y$|^y_")
-
-
 def _others(roles: tuple[Role, ...]) -> tuple[Role, ...]:
     """Returns the roles with what nothing is known of left out, if there is a mean and a spread without it."""
     if roles.count(Role.MEAN) == 1 and sum(role in SPREADS for role in roles) == 1:

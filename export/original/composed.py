@@ -13,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.bundle.manifest import Stratum
-from pocketvae.export.original.samples import Samples, with_labels
+from pocketvae.export.original.samples import Samples, with_conditions
 from pocketvae.keras.io import import_keras
+from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.spec import Component
 from pocketvae.vae_spec import PriorKind, VaeSpec
@@ -66,7 +67,7 @@ def golden_inputs(component: Component, vae: VaeSpec, rng: np.random.Generator) 
     samples = Samples(inputs={"seed": seeds, "index": indices}, strata=strata)
     if len(vae.inputs(component)) == len(samples.inputs):
         return samples
-    return with_labels(samples, rng.integers(0, vae.label_count, len(seeds)).astype(np.int32))
+    return with_conditions(samples, drawn_conditions(vae, len(seeds), rng))
 
 
 def with_noise(inputs: Mapping[str, npt.NDArray[Any]], vae: VaeSpec) -> dict[str, npt.NDArray[Any]]:
@@ -80,7 +81,7 @@ def with_noise(inputs: Mapping[str, npt.NDArray[Any]], vae: VaeSpec) -> dict[str
 
 
 def chain(component: Component, vae: VaeSpec, models: Mapping[Component, Any]) -> Any:
-    """Returns the original that follows the noise, as a Keras model: `eps (, label)` to `z` or a decoder's outputs.
+    """Returns the original that follows the noise, as a Keras model: `eps`, conditions to `z` or a decoder's outputs.
 
     Args:
         component: A composed one.
@@ -95,8 +96,8 @@ def chain(component: Component, vae: VaeSpec, models: Mapping[Component, Any]) -
     decoder = models[Component.DECODER]
     if prior is None:
         return decoder
-    eps, *label = (keras.layers.Input(shape, dtype=dtype, name=name) for name, shape, dtype in _noise_inputs(vae))
-    return keras.Model([eps, *label], decoder([prior(eps), *label] if label else prior(eps)))
+    eps, *more = (keras.layers.Input(shape, dtype=dtype, name=name) for name, shape, dtype in _noise_inputs(vae))
+    return keras.Model([eps, *more], decoder([prior(eps), *more] if more else prior(eps)))
 
 
 def _noise_shape(vae: VaeSpec) -> tuple[int, ...]:
@@ -104,5 +105,6 @@ def _noise_shape(vae: VaeSpec) -> tuple[int, ...]:
 
 
 def _noise_inputs(vae: VaeSpec) -> list[tuple[str, tuple[int, ...], str]]:
-    label = [(spec.name, spec.shape[1:], spec.dtype) for spec in vae.inputs(Component.DECODER)[1:]]
-    return [("eps", (vae.eps_dim,), "float32"), *label]
+    tensors = [condition.tensor for condition in vae.conditions]
+    more = [(tensor.name, tensor.shape[1:], tensor.dtype) for tensor in tensors]
+    return [("eps", (vae.eps_dim,), "float32"), *more]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -71,14 +72,9 @@ def stack(name: str, parts: dict[str, FloatArray]) -> Samples:
     return Samples(inputs={name: np.concatenate(list(kept.values())).astype(np.float32)}, strata=strata)
 
 
-def with_labels(samples: Samples, labels: npt.NDArray[np.int32]) -> Samples:
-    """Adds a label to every sample.
-
-    Args:
-        samples: N of them.
-        labels: `[N]`.
-    """
-    return replace(samples, inputs={**samples.inputs, "label": labels.astype(np.int32)})
+def with_conditions(samples: Samples, conditions: Mapping[str, npt.NDArray[Any]]) -> Samples:
+    """Adds conditions `[N, ...]` by name to N samples."""
+    return replace(samples, inputs={**samples.inputs, **conditions})
 
 
 def posterior_latents(z_mean: FloatArray, z_log_var: FloatArray, rng: np.random.Generator) -> FloatArray:

@@ -8,6 +8,7 @@ from pocketvae.benchmarks.targets import TargetRun
 from pocketvae.bundle.bundle import Array, Bundle, Goldens
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest, Stratum
 from pocketvae.errors import SpecError
+from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.gaussian import reparameterize
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component, Format, Precision
@@ -83,8 +84,7 @@ class FreshSamples:
         if decoder is None:
             raise SpecError("fresh images need a float32 decoder in the bundle")
         inputs: dict[str, Array] = {"z": self._prior(rng.standard_normal((count, vae.eps_dim)).astype(np.float32))}
-        if vae.label_count:
-            inputs["label"] = rng.integers(0, vae.label_count, count).astype(np.int32)
+        inputs |= drawn_conditions(vae, count, rng)
         images = self._run.run(decoder, inputs)["image"].reshape(count, *vae.tensor_shape(Component.ENCODER))
         if vae.likelihood is Likelihood.BERNOULLI:
             images[1::2] = rng.random(images[1::2].shape) < images[1::2]

@@ -14,6 +14,7 @@ from pocketvae.apps import (
 from pocketvae.cli.main import main
 from pocketvae.installation import install_command
 from pocketvae.models.components import Encoder
+from pocketvae.vae_spec import class_label
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ def test_the_labels_are_those_that_the_latents_were_made_with(source):
 @pytest.fixture
 def conditional(bundle, monkeypatch):
     """The bundle as that of a class-conditional VAE, whose encoder heeds no label."""
-    object.__setattr__(bundle.manifest.vae, "label_count", 10)
+    object.__setattr__(bundle.manifest.vae, "conditions", class_label(10))
     monkeypatch.setattr(pocketvae, "open", lambda _: bundle)
     encode = Encoder.encode
     monkeypatch.setattr(Encoder, "encode", lambda self, images, label: encode(self, images))

@@ -9,7 +9,7 @@ from PIL import Image
 from pocketvae.apps import load_images, load_training_images
 from pocketvae.data.dataset import load_splits
 from pocketvae.errors import DataError
-from pocketvae.vae_spec import VaeSpec, vector_latent
+from pocketvae.vae_spec import VaeSpec, class_label, vector_latent
 
 GREY = VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3))
 COLOUR = VaeSpec(data_shape=(6, 6, 3), latents=vector_latent(3))
@@ -52,7 +52,10 @@ def test_parts_of_a_data_set_are_no_classes(folder):
 
 
 def test_the_subfolders_must_be_the_classes_of_the_model(folder):
-    classes = {count: VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3), label_count=count) for count in (2, 10)}
+    classes = {
+        count: VaeSpec(data_shape=(6, 6, 1), latents=vector_latent(3), conditions=class_label(count))
+        for count in (2, 10)
+    }
     source = load_images(str(folder), GREY)
     assert source.labels_for(classes[2], None).tolist() == [0, 0, 1, 1]
     assert source.labels_for(GREY, None) is None

@@ -2,7 +2,16 @@ import pytest
 
 from pocketvae.errors import SpecError
 from pocketvae.spec import Component
-from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec, vector_latent
+from pocketvae.vae_spec import (
+    Condition,
+    ConditionKind,
+    Latent,
+    Likelihood,
+    PriorKind,
+    VaeSpec,
+    class_label,
+    vector_latent,
+)
 
 
 @pytest.mark.parametrize(
@@ -10,12 +19,41 @@ from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec, vector_latent
     [
         ({"data_shape": (0, 8, 1)}, "data_shape must be height, width, channels, each positive"),
         ({"latents": ()}, "latents must have different names"),
-        ({"label_count": -1}, "label_count must be at least 0, got -1"),
+        (
+            {"latents": (Latent(name="label", shape=(2,)),), "conditions": class_label(3)},
+            "latents and conditions must have different names",
+        ),
     ],
 )
 def test_a_vae_without_extent_is_refused(changes, message):
     with pytest.raises(SpecError, match=message):
         VaeSpec(**{"data_shape": (8, 8, 1), "latents": vector_latent(2), **changes})
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"count": -1}, "a label must have at least 1 class, got -1"),
+        ({"kind": ConditionKind.CONTINUOUS}, "a continuous condition must be positive in every dimension"),
+        ({"count": 3, "range": (1.0, 1.0)}, "the range of a condition must be"),
+    ],
+)
+def test_a_condition_without_extent_is_refused(changes, message):
+    with pytest.raises(SpecError, match=message):
+        Condition(**changes)
+
+
+def test_several_conditions_are_inputs_of_all_that_has_data():
+    pose = Condition(name="pose", kind=ConditionKind.CONTINUOUS, shape=(4,))
+    conditions = (Condition(name="digit", count=10), pose)
+    vae = VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(2), conditions=conditions)
+    assert vae.label_count == 0
+    for part in (Component.ENCODER, Component.DECODER, Component.GENERATOR):
+        assert [(spec.name, spec.dtype, spec.shape) for spec in vae.inputs(part)[-2:]] == [
+            ("digit", "int32", (1,)),
+            ("pose", "float32", (1, 4)),
+        ]
+    assert [spec.name for spec in vae.inputs(Component.SAMPLER)] == ["seed", "index"]
 
 
 def test_a_vae_says_what_its_parts_take_and_return():
@@ -24,7 +62,7 @@ def test_a_vae_says_what_its_parts_take_and_return():
         latents=vector_latent(2),
         likelihood=Likelihood.DISCRETIZED_LOGISTIC,
         prior=PriorKind.VAMP,
-        label_count=4,
+        conditions=class_label(4),
     )
     shapes = {part: [(spec.name, spec.dtype, spec.shape) for spec in vae.inputs(part)] for part in vae.exports}
     assert shapes == {

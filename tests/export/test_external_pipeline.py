@@ -517,6 +517,41 @@ def test_one_hot_labels_become_numbers(models, tmp_path, in_process, flavour):
     assert {row.batch for row in result.results} == {1, 4}
 
 
+def test_several_conditions_have_inputs_of_their_own(models, tmp_path, in_process):
+    import keras
+
+    folder, names = models / "keras3", ("float32.tflite", "int8.tflite", "float32.onnx")
+    given = {"decoder": folder / "conditions_decoder.keras", "encoder": folder / "conditions_encoder.keras"}
+    result = export(tmp_path / "b", names=names, rewrites=NONE, **given)
+    assert any("'pose' [N, 2] was taken for a continuous condition" in doubt for doubt in result.doubts)
+    bundle = verified(tmp_path / "b")
+    taken = {"z": (1, 3), "pose": (1, 2), "digit": (1,), "image": (1, 4, 4, 1)}
+    assert shapes(bundle)["decoder.int8.tflite"] == taken
+    inputs = bundle.goldens(Component.DECODER).inputs
+    original = keras.models.load_model(given["decoder"])
+    expected = original([inputs["pose"], inputs["digit"].astype(np.uint8), inputs["z"]])
+    np.testing.assert_allclose(bundle.goldens(Component.DECODER).outputs["image"], expected, atol=1e-5)
+    x = bundle.goldens(Component.ENCODER).inputs
+    planes = np.broadcast_to(np.eye(5, dtype=np.float32)[x["digit"]][:, None, None], (len(x["x"]), 4, 4, 5))
+    mean, _ = keras.models.load_model(given["encoder"])([x["x"], planes, x["pose"]])
+    np.testing.assert_allclose(bundle.goldens(Component.ENCODER).outputs["z_mean"], mean, atol=1e-5)
+    made = pocketvae.open(tmp_path / "b").decoder().decode(np.zeros(3), {"digit": 2, "pose": [0.5, 1]})
+    expected = original([np.array([[0.5, 1]], np.float32), np.array([2], np.uint8), np.zeros((1, 3), np.float32)])
+    np.testing.assert_allclose(made, expected, atol=1e-5)
+
+
+def test_a_label_inside_the_latent_becomes_an_input(models, tmp_path, in_process):
+    folder = models / "keras3"
+    given = {"decoder": folder / "label_inside_decoder.keras", "encoder": folder / "label_inside_encoder.keras"}
+    with pytest.raises(ExportError, match="the last 5 of the 8 values of 'z_and_y' .*--latent-dim 3"):
+        inspect(label_count=5, **given)
+    export(tmp_path / "b", names=("float32.onnx",), rewrites=NONE, label_count=5, latent_dim=3, **given)
+    bundle = verified(tmp_path / "b")
+    assert bundle.manifest.vae.label_count == 5
+    assert shapes(bundle)["decoder.float32.onnx"] == {"z": (1, 3), "label": (1,), "image": (1, 4, 4, 1)}
+    assert shapes(bundle)["encoder.float32.onnx"]["x"] == (1, 4, 4, 1)
+
+
 def test_the_signatures_of_one_saved_model(models, tmp_path, in_process):
     several = models / "keras2" / "several"
     given = {"decoder": several, "decoder_signature": "b", "encoder": several, "encoder_signature": "a"}

@@ -8,6 +8,7 @@ import pytest
 from pocketvae.bundle.run import open_run
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, ExportError, ManifestError, SpecError
+from pocketvae.vae_spec import class_label
 
 pytestmark = pytest.mark.slow
 
@@ -105,7 +106,7 @@ def conditional_copy(run, folder, label_count=10):
 
     copy = shutil.copytree(run, folder / "conditional")
     record = open_run(run).record
-    changed = replace(record, vae=replace(record.vae, label_count=label_count))
+    changed = replace(record, vae=replace(record.vae, conditions=class_label(label_count)))
     (copy / "run.json").write_text(encode(changed))
     return copy
 

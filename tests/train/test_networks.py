@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pocketvae.train import Architecture, TrainConfig
-from pocketvae.vae_spec import Likelihood, VaeSpec, vector_latent
+from pocketvae.vae_spec import Likelihood, VaeSpec, class_label, vector_latent
 
 pytestmark = pytest.mark.slow
 CONV = TrainConfig(latent_dim=3, channels=(4, 6), hidden_units=8)
@@ -13,8 +13,9 @@ MLP = replace(CONV, architecture=Architecture.MLP, channels=(), hidden_layers=2)
 DEEP = replace(CONV, channels=(2, 3, 4, 5, 6))
 
 
-def spec(shape, config=CONV, **changes):
-    return VaeSpec(data_shape=shape, latents=vector_latent(config.latent_dim), **changes)
+def spec(shape, config=CONV, label_count=0, **changes):
+    latents, conditions = vector_latent(config.latent_dim), class_label(label_count)
+    return VaeSpec(data_shape=shape, latents=latents, conditions=conditions, **changes)
 
 
 def build(config, vae):

@@ -27,6 +27,7 @@ from pocketvae.apps.compression.rans import TOTAL
 from pocketvae.apps.compression.stream import Coding, Stream, pack, unpack
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, ManifestError, PocketVaeError, SpecError
+from pocketvae.vae_spec import class_label
 
 
 def source(images):
@@ -424,7 +425,7 @@ def test_only_the_labels_of_the_fitted_images_are_used(tables_path, grey_images,
     monkeypatch.setattr(codec_tables, "_posteriors", stop)
     monkeypatch.setattr(codec_tables, "_LATENT_IMAGES", 100)
     with pocketvae.open(tables_path) as bundle:
-        object.__setattr__(bundle.manifest.vae, "label_count", 10)
+        object.__setattr__(bundle.manifest.vae, "conditions", class_label(10))
         with pytest.raises(DataError, match="seen"):
             fit_tables(bundle, grey_images, np.zeros(300, np.int32), PixelTraining(steps=1))
     assert seen == [(100, 100)]

@@ -18,7 +18,7 @@ from pocketvae.bundle.manifest import ArtifactRecord, CalibrationRecord, FileRec
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, ManifestError, OutputExistsError, SpecError
 from pocketvae.spec import Component, Format, Precision, TensorSpec
-from pocketvae.vae_spec import VaeSpec, vector_latent
+from pocketvae.vae_spec import VaeSpec, class_label, vector_latent
 
 # The package exports a function of the same name.
 generate_module = importlib.import_module("pocketvae.apps.generation.generate")
@@ -175,7 +175,7 @@ def test_what_is_written_already_needs_no_room(path, tmp_path, monkeypatch):
 @pytest.mark.parametrize(("label", "message"), [(None, "pass --label 0 to 2, or --label each"), (3, "must be 0 to 2")])
 def test_a_label_that_does_not_fit_leaves_no_folder(path, tmp_path, monkeypatch, label, message):
     opened = pocketvae.open(path)
-    object.__setattr__(opened.manifest.vae, "label_count", 3)
+    object.__setattr__(opened.manifest.vae, "conditions", class_label(3))
     monkeypatch.setattr(generate_module, "open_models", lambda _: opened)
     with pytest.raises(SpecError, match=message):
         generate_to(path, GenerateRequest(label=label), tmp_path / "x")

@@ -2,10 +2,14 @@ import pytest
 
 from pocketvae.export.embed.tensor_docs import tensor_doc
 from pocketvae.spec import Component, TensorSpec
-from pocketvae.vae_spec import PriorKind, VaeSpec, vector_latent
+from pocketvae.vae_spec import PriorKind, VaeSpec, class_label, vector_latent
 
 COLOUR = VaeSpec(
-    data_shape=(8, 12, 3), latents=vector_latent(2), data_range=(-1.0, 1.0), label_count=5, prior=PriorKind.REALNVP
+    data_shape=(8, 12, 3),
+    latents=vector_latent(2),
+    data_range=(-1.0, 1.0),
+    conditions=class_label(5),
+    prior=PriorKind.REALNVP,
 )
 
 

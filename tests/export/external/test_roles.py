@@ -8,7 +8,6 @@ from pocketvae.export.external.roles import (
     data_kind_of,
     encoder_roles,
     image_shape_of,
-    label_position,
     output_meaning,
     shapes_of,
 )
@@ -134,30 +133,6 @@ def test_an_output_of_twice_the_latent_is_both():
     for names, named in ((("dense",), None), (("a", "b"), (Role.MEAN_LOG_VAR, MEAN))):
         with pytest.raises(ExportError, match="one mean and one log-variance"):
             roles(*names, named=named)
-
-
-def floats(**widths):
-    return [Tensor(name=name, dtype="float32", shape=(None, *sizes)) for name, sizes in widths.items()]
-
-
-@pytest.mark.parametrize(
-    ("inputs", "label_count", "expected"),
-    [
-        (floats(x=(8, 8, 1), condition=(5,)), None, 1),
-        (floats(a=(5,), b=(8, 8, 1)), None, 0),
-        (floats(z=(3,), b=(5,)), 5, 1),
-        (floats(z=(5,), class_label=(5,)), 5, 1),
-        (floats(one_hot=(5,), z=(3,)), None, 0),
-    ],
-)
-def test_a_one_hot_label_is_found(inputs, label_count, expected):
-    assert label_position(inputs, label_count) == expected
-
-
-@pytest.mark.parametrize("label_count", [None, 4])
-def test_two_vectors_without_telling_names_are_refused(label_count):
-    with pytest.raises(ExportError, match=r"one-hot label, got 'a' \[N, 3\], 'b' \[N, 5\]: pass --label-count"):
-        label_position(floats(a=(3,), b=(5,)), label_count)
 
 
 def test_named_outputs_are_checked():

@@ -16,7 +16,7 @@ from pocketvae.portability.records import Backend, Portability, Requirement
 from pocketvae.reporting.escapes import kt_string
 from pocketvae.reporting.templates import render
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, Quantization, TensorSpec, unsupported_reason
-from pocketvae.vae_spec import PriorKind, VaeSpec, vector_latent
+from pocketvae.vae_spec import Condition, ConditionKind, PriorKind, VaeSpec, class_label, vector_latent
 
 
 def outputs(vae, component):
@@ -69,7 +69,17 @@ def manifest(vae, precisions=tuple(Precision), components=None, formats=tuple(Fo
 VAES = {
     "grey": VaeSpec(data_shape=(28, 28, 1), latents=vector_latent(16)),
     "colour": VaeSpec(data_shape=(8, 12, 3), latents=vector_latent(5), data_range=(-1.0, 1.0)),
-    "conditional": VaeSpec(data_shape=(28, 28, 1), latents=vector_latent(4), label_count=10, prior=PriorKind.MIXTURE),
+    "conditional": VaeSpec(
+        data_shape=(28, 28, 1), latents=vector_latent(4), conditions=class_label(10), prior=PriorKind.MIXTURE
+    ),
+    "conditions": VaeSpec(
+        data_shape=(28, 28, 1),
+        latents=vector_latent(4),
+        conditions=(
+            Condition(name="digit_class", count=10),
+            Condition(name="pose", kind=ConditionKind.CONTINUOUS, shape=(3,), range=(-1.0, 1.0)),
+        ),
+    ),
     "flat": VaeSpec(data_shape=(28, 28, 1), latents=vector_latent(2), flat=(Component.ENCODER, Component.DECODER)),
 }
 

@@ -5,10 +5,10 @@ from pocketvae.export.original import composed
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.numerics.tolerance import error_ratio
 from pocketvae.spec import Component
-from pocketvae.vae_spec import PriorKind, VaeSpec, vector_latent
+from pocketvae.vae_spec import PriorKind, VaeSpec, class_label, vector_latent
 
 STANDARD = VaeSpec(data_shape=(4, 4, 1), latents=vector_latent(3))
-LEARNED = VaeSpec(data_shape=(4, 4, 1), latents=vector_latent(3), prior=PriorKind.MIXTURE, label_count=5)
+LEARNED = VaeSpec(data_shape=(4, 4, 1), latents=vector_latent(3), prior=PriorKind.MIXTURE, conditions=class_label(5))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,109 @@
+"""The conditions of a user-supplied decoder: which labels with how many classes, and which real numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from pocketvae.errors import ExportError
+from pocketvae.export.external.flat_graph import FlatGraph, flatten, layer_of
+from pocketvae.export.external.inputs import InputRoles, condition_names
+from pocketvae.export.external.messages import ExternalModels
+from pocketvae.keras.loading import OpenModel, Tensor
+from pocketvae.keras.model_form import Flavour, Role
+from pocketvae.vae_spec import Condition, ConditionKind
+
+_DEFAULT_RANGE = (0.0, 1.0)
+# Layers that leave a label what it is.
+_PASSING = frozenset({"Cast", "Flatten", "Reshape", "Identity", "Lambda", "InputLayer", "Squeeze", "ExpandDims"})
+
+
+def decoder_conditions(models: ExternalModels, opened: OpenModel, inputs: InputRoles) -> tuple[Condition, ...]:
+    """Returns the conditions of a decoder in the order of its inputs.
+
+    Raises:
+        ExportError: the number of classes is unknown, contradicts the stated one, or is stated for no label.
+    """
+    chosen = inputs.of(Role.LABEL, Role.CONDITION, Role.Z_LABEL)
+    roles = [inputs.roles[index] for index in chosen]
+    tensors = [opened.inputs[index] for index in chosen]
+    counts = iter(_counts(models, opened, [index for index in chosen if inputs.roles[index] is not Role.CONDITION]))
+    found = []
+    for name, role, tensor in zip(condition_names(tensors, roles), roles, tensors, strict=True):
+        if role is Role.CONDITION:
+            shape = tuple(size or 0 for size in tensor.shape[1:])
+            if not shape or 0 in shape:
+                raise ExportError(f"the condition {tensor.name!r} must have fixed sizes, got {list(tensor.shape)}")
+            limits = models.condition_range or _DEFAULT_RANGE
+            found.append(Condition(name=name, kind=ConditionKind.CONTINUOUS, shape=shape, range=limits))
+        else:
+            found.append(Condition(name=name, count=next(counts)))
+    if models.condition_range is not None and Role.CONDITION not in roles:
+        raise ExportError("--condition-range needs a decoder that takes a continuous condition")
+    return tuple(found)
+
+
+def _counts(models: ExternalModels, opened: OpenModel, labels: Sequence[int]) -> list[int]:
+    """Returns the classes of each label: as stated, or as the model shows them."""
+    stated = models.label_counts
+    if stated and not labels:
+        raise ExportError(f"--label-count needs a decoder that takes a label{_suggestion(stated[0], opened)}")
+    if stated and len(stated) != len(labels):
+        raise ExportError(f"--label-count must name {len(labels)} counts, separated by commas, got {len(stated)}")
+    graph = _graph(opened)
+    return [
+        _count(models, opened, graph, index, stated[place] if stated else None) for place, index in enumerate(labels)
+    ]
+
+
+def _suggestion(count: int, opened: OpenModel) -> str:
+    tensor: Tensor = opened.inputs[0]
+    rest = (tensor.shape[-1] or 0) - count
+    if len(opened.inputs) > 1 or len(tensor.shape) != 2 or rest < 1:
+        return ""
+    return (
+        f"; if the last {count} of the {tensor.shape[-1]} values of {tensor.name!r} are a one-hot label, pass "
+        f"--latent-dim {rest}, too"
+    )
+
+
+def _count(models: ExternalModels, opened: OpenModel, graph: FlatGraph | None, index: int, stated: int | None) -> int:
+    tensor = opened.inputs[index]
+    width = tensor.shape[-1] if tensor.dtype == "float32" and len(tensor.shape) > 1 else 1
+    if models.latent_dim is not None:
+        width = (width or 0) - models.latent_dim
+    if width is None or width > 1:
+        if stated not in (None, width) or width is None:
+            raise ExportError(f"--label-count must be the one-hot label's width {width}, got {stated}")
+        return width
+    if stated is not None:
+        return stated
+    sizes = set(_sizes(graph, graph.inputs[index])) if graph else set()
+    if len(sizes) != 1:
+        sizes = {int(layer.input_dim) for layer in getattr(opened.model, "layers", []) if hasattr(layer, "input_dim")}
+    if len(sizes) != 1:
+        raise ExportError(
+            f"the number of classes of {tensor.name!r} is unknown, because the decoder does not show it: pass "
+            f"--label-count"
+        )
+    return sizes.pop()
+
+
+def _graph(opened: OpenModel) -> FlatGraph | None:
+    if opened.flavour is Flavour.SAVED_MODEL:
+        return None
+    try:
+        return flatten(opened.model, opened.flavour)
+    except Exception:  # A layer with code of its own may raise anything when it is called again.
+        return None
+
+
+def _sizes(graph: FlatGraph, tensor: Any) -> Iterator[int]:
+    """Yields the number of classes that each layer behind a label knows: an embedding's, or an encoding's."""
+    for made in graph.consumers(tensor):
+        layer = layer_of(made)
+        size = getattr(layer, "input_dim", None) or getattr(layer, "num_tokens", None)
+        if size:
+            yield int(size)
+        elif type(layer).__name__ in _PASSING:
+            yield from _sizes(graph, made)

@@ -1,0 +1,123 @@
+import pytest
+
+from pocketvae.errors import ExportError
+from pocketvae.export.external.inputs import condition_names, decoder_inputs, encoder_inputs, label_position
+from pocketvae.keras.loading import Tensor
+from pocketvae.keras.model_form import Role
+from pocketvae.vae_spec import Condition, ConditionKind, VaeSpec, class_label, vector_latent
+
+Z, X, LABEL, CONDITION, Z_LABEL, X_LABEL = Role.Z, Role.X, Role.LABEL, Role.CONDITION, Role.Z_LABEL, Role.X_LABEL
+
+
+def floats(**widths):
+    return [Tensor(name=name, dtype="float32", shape=(None, *sizes)) for name, sizes in widths.items()]
+
+
+@pytest.mark.parametrize(
+    ("inputs", "label_count", "expected"),
+    [
+        (floats(x=(8, 8, 1), condition=(5,)), None, 1),
+        (floats(a=(5,), b=(8, 8, 1)), None, 0),
+        (floats(z=(3,), b=(5,)), 5, 1),
+        (floats(z=(5,), class_label=(5,)), 5, 1),
+        (floats(one_hot=(5,), z=(3,)), None, 0),
+    ],
+)
+def test_a_one_hot_label_is_found(inputs, label_count, expected):
+    assert label_position(inputs, label_count) == expected
+
+
+@pytest.mark.parametrize("label_count", [None, 4])
+def test_two_vectors_without_telling_names_are_refused(label_count):
+    with pytest.raises(ExportError, match=r"one-hot label, got 'a' \[N, 3\], 'b' \[N, 5\]: pass --label-count"):
+        label_position(floats(a=(3,), b=(5,)), label_count)
+
+
+def integer(name, shape=(), dtype="int32"):
+    return Tensor(name=name, dtype=dtype, shape=(None, *shape))
+
+
+def found(inputs, stated=None, label_count=None, latent_dim=None):
+    return decoder_inputs(inputs, stated=stated, label_count=label_count, latent_dim=latent_dim)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "roles", "sources"),
+    [
+        (floats(z=(8,)), (Z,), ((0,),)),
+        (floats(z=(8,), y=(10,)), (Z, LABEL), ((0,), (1,))),
+        (floats(z=(8,), y=(1,)), (Z, LABEL), ((0,), (1,))),
+        (floats(z=(8,), cond=(4,)), (Z, CONDITION), ((0,), (1,))),
+        (floats(attributes=(4,), input_2=(8,)), (CONDITION, Z), ((1,), (0,))),
+        ([integer("digit"), *floats(z=(8,)), integer("style", (1,), "uint8")], (LABEL, Z, LABEL), ((1,), (0,), (2,))),
+    ],
+)
+def test_what_a_decoder_takes_is_known_from_names_and_types(inputs, roles, sources):
+    result = found(inputs)
+    assert (result.roles, result.sources) == (roles, sources)
+    assert bool(result.doubts) == (CONDITION in roles)
+
+
+def test_real_numbers_are_never_taken_for_a_label_without_a_word():
+    inputs = floats(z=(8,), cond=(4,))
+    with pytest.raises(ExportError, match=r"--label-count 4 is for a label.*--decoder-inputs latent,label"):
+        found(inputs, label_count=4)
+    assert found(inputs, stated=(Z, LABEL), label_count=4).roles == (Z, LABEL)
+    (doubt,) = found(floats(a=(8,), b=(4,)), label_count=4).doubts
+    assert "'b' [N, 4] was taken for a one-hot label" in doubt
+    assert "or latent,continuous if it holds real numbers" in doubt
+
+
+def test_a_latent_and_a_label_in_one_input_are_stated():
+    result = found(floats(z_and_y=(18,)), latent_dim=8)
+    assert (result.roles, result.sources) == ((Z_LABEL,), ((0, 1),))
+    with pytest.raises(ExportError, match=r"for a decoder of one input \[N, D \+ K\]"):
+        found(floats(z=(8,)), latent_dim=8)
+
+
+def test_inputs_that_cannot_be_told_apart_are_refused():
+    with pytest.raises(ExportError, match="with --decoder-inputs .* for example latent,continuous,continuous"):
+        found(floats(a=(3,), b=(5,), c=(5,)))
+    with pytest.raises(ExportError, match="--decoder-inputs must name 2 inputs, got 1"):
+        found(floats(a=(3,), b=(5,)), stated=(Z,))
+    with pytest.raises(ExportError, match="must take a float32 latent"):
+        found([integer("y")])
+
+
+POSE = Condition(name="pose", kind=ConditionKind.CONTINUOUS, shape=(4,))
+
+
+def spec(*conditions):
+    return VaeSpec(data_shape=(4, 4, 1), latents=vector_latent(3), conditions=conditions)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "conditions", "roles", "sources"),
+    [
+        (floats(x=(4, 4, 1)), (), (X,), ((0,),)),
+        ([integer("y"), *floats(x=(16,))], class_label(10), (LABEL, X), ((1,), (0,))),
+        (floats(x=(4, 4, 1), y=(4, 4, 10)), class_label(10), (X, LABEL), ((0,), (1,))),
+        (floats(x_and_y=(4, 4, 11)), class_label(10), (X_LABEL,), ((0, 1),)),
+        (floats(x_and_y=(26,)), class_label(10), (X_LABEL,), ((0, 1),)),
+        (floats(pose=(4,), x=(4, 4, 1), y=(10,)), (*class_label(10), POSE), (CONDITION, X, LABEL), ((2,), (0,), (1,))),
+    ],
+)
+def test_what_an_encoder_takes_follows_from_its_decoder(inputs, conditions, roles, sources):
+    result = encoder_inputs(inputs, spec(*conditions))
+    assert (result.roles, result.sources) == (roles, sources)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "conditions"),
+    [(floats(x=(4, 4, 1)), class_label(10)), (floats(x=(4, 4, 1), y=(10,)), ()), (floats(x=(4, 4, 1)), (POSE,))],
+)
+def test_an_encoder_of_other_conditions_is_refused(inputs, conditions):
+    with pytest.raises(ExportError, match="must both take .*, or neither: the decoder's conditions are"):
+        encoder_inputs(inputs, spec(*conditions))
+
+
+def test_conditions_keep_their_names_where_artifacts_can_have_them():
+    assert condition_names(floats(y=(10,)), [LABEL]) == ("label",)
+    inputs = floats(digit=(), **{"model/my-class": (), "class": (), "1st": (), "image": ()})
+    names = ("digit", "my_class", "condition_class", "condition_1st", "condition_image")
+    assert condition_names(inputs, [LABEL] * 5) == names
