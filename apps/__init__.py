@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     )
     from pocketvae.apps.generation.walks import Interpolation, Traversal, interpolate, traverse
     from pocketvae.apps.latents_file import check_latents_output, encode_images, write_latents
-    from pocketvae.apps.sources import SourceImages, load_images, load_training_images
+    from pocketvae.apps.sources import SourceImages, load_images, load_items, load_training_images
 
 _MODULES = {
     "pocketvae.apps.anomaly.calibration": (
@@ -133,6 +133,7 @@ _MODULES = {
     "pocketvae.apps.sources": (
         "SourceImages",
         "load_images",
+        "load_items",
         "load_training_images",
     ),
 }
@@ -181,6 +182,7 @@ __all__ = [
     "image_features",
     "interpolate",
     "load_images",
+    "load_items",
     "load_tables",
     "load_training_images",
     "reconstruct",

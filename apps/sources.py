@@ -1,9 +1,10 @@
-"""Input images: one file, a folder, an array file or MNIST's test images, in the size that the model takes."""
+"""Input of models: images in the model's size; other data from array files and tables."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,9 +13,10 @@ from pocketvae.data import image_files
 from pocketvae.data.dataset import MNIST, load_splits
 from pocketvae.data.image_decoder import resized
 from pocketvae.data.image_folder import SUFFIXES, list_folder, read_images
+from pocketvae.data.values import load_values
 from pocketvae.errors import DataError, SpecError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.vae_spec import VaeSpec
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 Pixels = npt.NDArray[np.uint8]
 _PROGRESS_EVERY = 500
@@ -24,17 +26,17 @@ _PARTS = ("train", "validation", "val", "test")
 
 @dataclass(frozen=True, kw_only=True)
 class SourceImages:
-    """Images that fit a model.
+    """Images or other data that fit a model.
 
     Attributes:
-        images: `[N, H, W, C] uint8`.
+        images: `[N, H, W, C] uint8`; `[N, *data_shape] float32` of data that are not images.
         names: Name of every image: its file, or its number in the array.
         labels: `[N] int32`, or None.
         folder_classes: Number of subfolders that the labels were numbered from, in the order of their names; None
             for labels from another source.
     """
 
-    images: Pixels
+    images: npt.NDArray[Any]
     names: tuple[str, ...]
     labels: npt.NDArray[np.int32] | None
     folder_classes: int | None = None
@@ -120,6 +122,30 @@ def load_images(
     (images, array_labels), test = image_files.read_source(path)
     del test  # An app is given all images to process; splitting off a test set is a matter of training.
     return _from_array(images, array_labels, path.name, vae, count=count, resize=resize)
+
+
+def load_items(
+    source: str,
+    vae: VaeSpec,
+    *,
+    resize: bool = False,
+    count: int | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> SourceImages:
+    """Loads images like `load_images`, or data of another kind from an `.npz`, `.npy` or, of vectors, `.csv` file.
+
+    Raises:
+        DataError: the source is missing, empty or damaged, or an item is not what the model takes.
+        SpecError: `resize` is on, and the data are not images.
+    """
+    if vae.data is DataKind.IMAGE:
+        return load_images(source, vae, resize=resize, count=count, progress=progress)
+    if resize:
+        raise SpecError(f"--resize is for images, but this model is of {vae.data}s: leave it out")
+    _check_count(count)
+    items = load_values(source, vae)
+    names = tuple(str(index) for index in range(len(items)))
+    return SourceImages(images=items.values, names=names, labels=items.labels).first(count)
 
 
 def load_training_images(

@@ -21,13 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Encodes images and prints where their latents are."""
+    """Encodes images or other data and prints where their latents are."""
     import pocketvae
-    from pocketvae.apps import check_latents_output, encode_images, load_images, write_latents
+    from pocketvae.apps import check_latents_output, encode_images, load_items, write_latents
 
     check_latents_output(arguments.out, force=arguments.force)
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
-        source = load_images(
+        source = load_items(
             arguments.images, bundle.vae, resize=arguments.resize, count=arguments.count, progress=terminal.step
         )
         posterior = encode_images(bundle, source, models.choice(arguments), arguments.label, terminal.step)

@@ -62,7 +62,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--decoder", metavar="FILE", type=Path, help=".keras or .h5 file or SavedModel folder")
     group.add_argument("--encoder", metavar="FILE", type=Path, help="the same for the encoder")
-    group.add_argument("--data", metavar="SRC", help="images for calibration and testing (default: none)")
+    group.add_argument("--data", metavar="SRC", help="images or other data for calibration and testing (default: none)")
     group.add_argument(
         "--decoder-output", metavar="KIND", help="probabilities, logits, image or tanh (default: detected)"
     )

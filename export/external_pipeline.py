@@ -11,10 +11,8 @@ from typing import TypeVar
 import numpy as np
 
 from pocketvae.bundle.reference import REFERENCE_NAME, choose_reference
-from pocketvae.data.dataset import load_splits
 from pocketvae.errors import (
     ChannelError,
-    DataError,
     ExportError,
     InternalError,
     PocketVaeError,
@@ -24,6 +22,7 @@ from pocketvae.errors import (
 )
 from pocketvae.export.bundle_writer import ExportResult
 from pocketvae.export.config import ExportConfig
+from pocketvae.export.external.data import Splits, check_source, load_data, with_range_of
 from pocketvae.export.external.messages import (
     INSPECT,
     PREPARE,
@@ -41,11 +40,11 @@ from pocketvae.processes.rpc import Client
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system import files
 from pocketvae.system.temporary import temporary_directory
-from pocketvae.vae_spec import DataKind
+from pocketvae.vae_spec import VaeSpec
 
 PREPARATION_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.export.external.preparation")
 INSPECTION_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.export.external.inspection")
-_IMAGES_STREAM = 3
+_DATA_STREAM = 3
 _Result = TypeVar("_Result")
 
 
@@ -66,16 +65,16 @@ def export_external_models(
         models: The files and what the user states about them.
         out: The bundle to create.
         config: Which artifacts to make.
-        data: Image source for calibration and testing, as for training; without one, latents of the prior and their
-            decoded images are used.
+        data: Source for calibration and testing, images as for training, or an array file or a table of other data;
+            without one, latents of the prior and what they decode to are used.
         force: Replace `out` if it exists.
         resume: Reuse what an unfinished export has made; see `pocketvae.export.pipeline.export_run`.
         progress: Called for every artifact.
         tell: Called with what was found in the files and changed before anything is converted, one line a file.
 
     Raises:
-        DataError: the images cannot be read or are not of the decoder's shape.
-        SpecError: the model of a requested artifact is not given, or there are images but no encoder.
+        DataError: the data cannot be read or are not of the decoder's shape.
+        SpecError: the model of a requested artifact is not given, or there are data but no encoder.
         ExportError: a model cannot be loaded, understood or exported; the message says why.
         OutputExistsError: `out` exists and `force` is off.
         TargetError: a package is missing.
@@ -85,7 +84,9 @@ def export_external_models(
     if missing:
         raise SpecError(f"the requested components need models that were not given: {', '.join(missing)}")
     if data is not None and models.encoder is None:
-        raise SpecError("--data calibrates with the posteriors of images, which needs --encoder")
+        raise SpecError("--data calibrates with posteriors, which needs --encoder")
+    if data is not None:
+        check_source(data)
     progress(Progress(stage="inspecting", done=0, total=1, detail="the models"))
     name = _name(models)
     with temporary_directory() as folder:
@@ -95,15 +96,22 @@ def export_external_models(
             tell(line)
         inspection = _inspect(models, config)
         progress(Progress(stage="inspecting", done=1, total=1, detail="the models"))
-        reference = folder / REFERENCE_NAME
-        count = _write_reference(data, inspection, config.seed, reference, progress) if data is not None else 0
+        vae, reference, count = inspection.vae, None, 0
+        if data is not None:
+            splits = load_data(data, vae, progress)
+            vae, reference = with_range_of(splits, vae), folder / REFERENCE_NAME
+            count = _write_reference(splits, config.seed, reference)
         subject = Subject(
             name=name,
-            vae=inspection.vae,
+            vae=vae,
             models=models.paths,
-            reference=reference if data is not None else None,
+            reference=reference,
             calibration_images=count,
-            provenance={**inspection.facts, **prepared.facts, "calibrated and tested with": _samples(models, data)},
+            provenance={
+                **inspection.facts,
+                **prepared.facts,
+                "calibrated and tested with": _samples(models, data, vae),
+            },
             forms=inspection.forms,
             code=models.code,
         )
@@ -115,11 +123,12 @@ def _name(models: ExternalModels) -> str:
     return models.decoder.absolute().stem or "model"
 
 
-def _samples(models: ExternalModels, data: str | None) -> str:
+def _samples(models: ExternalModels, data: str | None, vae: VaeSpec) -> str:
+    plural = kind_of(vae.data).plural
     if data is not None:
-        return f"latents of posteriors, of N(0, I) and of its tails; images of {Path(data).name}"
+        return f"latents of posteriors, of N(0, I) and of its tails; {plural} of {Path(data).name}"
     latents = "latents of N(0, I) and of its tails"
-    return f"{latents}; the encoder with the decoder's images of such latents" if models.encoder else latents
+    return f"{latents}; the encoder with the decoder's {plural} of such latents" if models.encoder else latents
 
 
 def _prepared(models: ExternalModels, config: ExportConfig, folder: Path) -> Preparation:
@@ -152,20 +161,8 @@ def _ask(command: Sequence[str], method: str, params: object, result: type[_Resu
             raise ExportError(str(e)) from e
 
 
-def _write_reference(data: str, inspection: Inspection, seed: int, path: Path, progress: ProgressCallback) -> int:
-    """Writes the images for calibration and for goldens, and returns the number for calibration."""
-    vae = inspection.vae
-    if vae.data is not DataKind.IMAGE:
-        raise DataError(f"--data takes images, but the decoder returns {kind_of(vae.data).plural}: leave it out")
-    if vae.conditions and not vae.has_one_label:
-        names = " and ".join(repr(condition.name) for condition in vae.conditions)
-        raise DataError(f"--data has one label an image, but the models take {names}: leave it out")
-    splits = load_splits(data, progress=progress)
-    if splits.image_shape != vae.image_shape:
-        raise DataError(f"images must be {vae.image_shape} as for the decoder, got {splits.image_shape} in {data}")
-    if 0 < vae.label_count < splits.label_count():
-        raise DataError(f"labels must be below {vae.label_count}, got {splits.label_count() - 1} in {data}")
-    rng = np.random.default_rng([seed, _IMAGES_STREAM])
-    images = choose_reference(splits, rng)
-    files.write_bytes(path, images.archive())
-    return len(images.calibration)
+def _write_reference(splits: Splits, seed: int, path: Path) -> int:
+    """Writes the data for calibration and for goldens, and returns the number of items for calibration."""
+    chosen = choose_reference(splits, np.random.default_rng([seed, _DATA_STREAM]))
+    files.write_bytes(path, chosen.archive())
+    return len(chosen.calibration)

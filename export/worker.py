@@ -110,7 +110,9 @@ class Worker:
         """Makes calibration samples, goldens and noise floors."""
         arrays: dict[str, Any] = {}
         if self._setup.reference:
-            arrays = read_reference(Path(self._setup.reference), self._setup.vae.image_shape).arrays()
+            vae = self._setup.vae
+            dtype = np.uint8 if vae.data is DataKind.IMAGE else np.float32
+            arrays = read_reference(Path(self._setup.reference), vae.data_shape, dtype).arrays()
         return tuple(self._prepare_component(component, arrays) for component in job.components)
 
     def _prepare_component(self, component: Component, arrays: dict[str, Any]) -> Prepared:
@@ -244,7 +246,7 @@ class Worker:
             return samples.stack("eps", self._noise(purpose, rng))
         if component is Component.ENCODER:
             made = samples.encoder_inputs(images, vae, rng)
-            chosen = samples.encoder_labels(labels, vae.likelihood)
+            chosen = samples.encoder_labels(labels, vae)
         else:
             inputs, chosen = self._encoder_samples(arrays, purpose, rng)
             made = self._latents(inputs, chosen, purpose, rng)
@@ -282,7 +284,7 @@ class Worker:
             images, labels = self._observed(arrays)
             return samples.from_observed(images, vae), labels
         count = purpose.posterior_count
-        labels = samples.encoder_labels(arrays[f"{purpose.name}_labels"][:count], vae.likelihood)
+        labels = samples.encoder_labels(arrays[f"{purpose.name}_labels"][:count], vae)
         return samples.encoder_inputs(arrays[purpose.name][:count], vae, rng), labels
 
     def _latents(

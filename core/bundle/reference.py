@@ -1,11 +1,11 @@
-"""Reference images of a run, so that export does not need a data source: selected, written and read only here."""
+"""Reference data of a run, so that export does not need a data source: selected, written and read only here."""
 
 from __future__ import annotations
 
 import io
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,8 @@ from pocketvae.data.array_files import open_npz
 from pocketvae.errors import ManifestError
 
 if TYPE_CHECKING:
-    from pocketvae.data.dataset import ImageSplits
+    from pocketvae.data.dataset import ImageSet, ImageSplits
+    from pocketvae.data.values import ValueSet, ValueSplits
 
 REFERENCE_NAME = "reference.npz"
 _CALIBRATION_COUNT, _GOLDEN_COUNT = 512, 256
@@ -22,21 +23,22 @@ _CALIBRATION_COUNT, _GOLDEN_COUNT = 512, 256
 
 @dataclass(frozen=True, kw_only=True)
 class ReferenceImages:
-    """Images for calibration, and images for goldens.
+    """Images for calibration, and images for goldens; or data of another kind.
 
     Attributes:
-        calibration: `[N, H, W, C] uint8` training images that fix activation ranges.
+        calibration: `[N, H, W, C] uint8` training images that fix activation ranges; `[N, *data_shape] float32` of
+            data that are not images.
         calibration_labels: `[N] int32`.
-        golden: `[M, H, W, C] uint8` test images that goldens are computed from.
+        golden: `[M, ...]`, test images that goldens are computed from.
         golden_labels: `[M] int32`.
     """
 
-    calibration: npt.NDArray[np.uint8]
+    calibration: npt.NDArray[np.uint8 | np.float32]
     calibration_labels: npt.NDArray[np.int32]
-    golden: npt.NDArray[np.uint8]
+    golden: npt.NDArray[np.uint8 | np.float32]
     golden_labels: npt.NDArray[np.int32]
 
-    def arrays(self) -> dict[str, npt.NDArray[np.uint8 | np.int32]]:
+    def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Returns the arrays by the names that they have in the archive."""
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
@@ -47,23 +49,25 @@ class ReferenceImages:
         return file.getvalue()
 
 
-def choose_reference(splits: ImageSplits, rng: np.random.Generator) -> ReferenceImages:
-    """Returns some training and test images, in their order."""
-    calibration, golden = splits.train.some(_CALIBRATION_COUNT, rng), splits.test.some(_GOLDEN_COUNT, rng)
+def choose_reference(splits: ImageSplits | ValueSplits, rng: np.random.Generator) -> ReferenceImages:
+    """Returns some training and test items, in their order."""
+    calibration: ImageSet | ValueSet = splits.train.some(_CALIBRATION_COUNT, rng)
+    golden: ImageSet | ValueSet = splits.test.some(_GOLDEN_COUNT, rng)
     return ReferenceImages(
-        calibration=calibration.images,
-        golden=golden.images,
+        calibration=calibration.items,
+        golden=golden.items,
         calibration_labels=calibration.labels_or_zeros(),
         golden_labels=golden.labels_or_zeros(),
     )
 
 
-def read_reference(path: Path, image_shape: tuple[int, ...]) -> ReferenceImages:
-    """Reads the images.
+def read_reference(path: Path, shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> ReferenceImages:
+    """Reads the images, or data of another kind.
 
     Args:
         path: The `.npz`.
-        image_shape: `(H, W, C)` of the model.
+        shape: `(H, W, C)` of the model's images, or the shape of another item.
+        dtype: uint8 for images, else float32.
 
     Raises:
         ManifestError: the file is missing, damaged or of other images.
@@ -74,6 +78,8 @@ def read_reference(path: Path, image_shape: tuple[int, ...]) -> ReferenceImages:
     except (ValueError, OSError) as e:
         raise ManifestError(f"{path} is missing or damaged: {e}") from e
     for array in (images.calibration, images.golden):
-        if array.shape[1:] != image_shape or array.dtype != np.uint8:
-            raise ManifestError(f"{path} must hold uint8 images of {image_shape}")
+        if array.shape[1:] != shape or array.dtype != dtype:
+            raise ManifestError(
+                f"{path} must hold {np.dtype(dtype)} {'images' if dtype is np.uint8 else 'items'} of {shape}"
+            )
     return images

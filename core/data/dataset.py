@@ -54,6 +54,11 @@ class ImageSet:
         _, height, width, channels = self.images.shape
         return height, width, channels
 
+    @property
+    def items(self) -> npt.NDArray[np.uint8]:
+        """The images."""
+        return self.images
+
     def labels_or_zeros(self) -> npt.NDArray[np.int32]:
         """Returns `[N] int32`: the labels, or zeros if there are none."""
         return np.zeros(len(self), np.int32) if self.labels is None else self.labels

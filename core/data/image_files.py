@@ -36,10 +36,10 @@ _IDX_RANKS = (1, 3)
 _CHUNK_BYTES = 1 << 20
 # More classes than any data set has, and few enough for a table with a row for each.
 _LARGEST_LABEL = (1 << 16) - 1
-_TRAIN_KEYS = ("images", "x_train", "train_images", "x", "data", "arr_0")
-_TRAIN_LABEL_KEYS = ("labels", "y_train", "train_labels", "y")
-_TEST_KEYS = ("x_test", "test_images")
-_TEST_LABEL_KEYS = ("y_test", "test_labels")
+TRAIN_KEYS = ("images", "x_train", "train_images", "x", "data", "arr_0")
+TRAIN_LABEL_KEYS = ("labels", "y_train", "train_labels", "y")
+TEST_KEYS = ("x_test", "test_images")
+TEST_LABEL_KEYS = ("y_test", "test_labels")
 
 
 def read_mnist() -> tuple[RawImages, RawImages]:
@@ -158,13 +158,13 @@ def _read_idx_pair(path: Path) -> RawImages:
 def _read_npz(path: Path) -> tuple[RawImages, RawImages | None]:
     try:
         with open_npz(path) as archive:
-            train = _pick(archive, _TRAIN_KEYS, _TRAIN_LABEL_KEYS, path)
-            test = _pick(archive, _TEST_KEYS, _TEST_LABEL_KEYS, path)
+            train = _pick(archive, TRAIN_KEYS, TRAIN_LABEL_KEYS, path)
+            test = _pick(archive, TEST_KEYS, TEST_LABEL_KEYS, path)
             names = shortened(sorted(archive.names))
     except (ValueError, OSError) as e:
         raise DataError(f"{path} cannot be read as numpy data: {e}") from e
     if train is None:
-        raise DataError(f"{path} must hold an array named {' or '.join(_TRAIN_KEYS)}, got {names}")
+        raise DataError(f"{path} must hold an array named {' or '.join(TRAIN_KEYS)}, got {names}")
     return train, test
 
 
@@ -182,10 +182,10 @@ def _pick(archive: NpzReader, keys: tuple[str, ...], label_keys: tuple[str, ...]
         return None
     label_key = next((key for key in label_keys if key in archive.names), None)
     images = _as_pixels(archive.read(key), f"{path}:{key}")
-    return images, None if label_key is None else _as_labels(archive.read(label_key), f"{path}:{label_key}")
+    return images, None if label_key is None else as_labels(archive.read(label_key), f"{path}:{label_key}")
 
 
-def _as_labels(array: npt.NDArray[np.generic], name: str) -> Labels:
+def as_labels(array: npt.NDArray[np.generic], name: str) -> Labels:
     """Checks and converts labels to `[N] int32`; whole numbers of any type are taken."""
     flat = array.reshape(-1)
     if flat.dtype.kind == "f" and not np.isfinite(flat).all():

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pocketvae.data.chunks import chunks
 from pocketvae.errors import SpecError
-from pocketvae.vae_spec import Likelihood, VaeSpec
+from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
 Array: TypeAlias = npt.NDArray[Any]
 DoubleArray: TypeAlias = npt.NDArray[np.float64]
@@ -82,8 +82,8 @@ class Observed:
 
 
 def has_elbo(vae: VaeSpec) -> bool:
-    """Whether the change of the ELBO can be computed from images, which needs a known likelihood."""
-    return vae.likelihood is not Likelihood.UNKNOWN
+    """Whether the change of the ELBO can be computed, which needs images and a known likelihood."""
+    return vae.data is DataKind.IMAGE and vae.likelihood is not Likelihood.UNKNOWN
 
 
 def bernoulli_log_likelihood(x: Array, probabilities: Array) -> DoubleArray:

@@ -109,7 +109,7 @@ def _bounded_as(bounds: tuple[float, float] | None) -> DecoderOutput | None:
 
 
 def _as_returned(named: DecoderOutput | None, why: str, low: float, high: float) -> OutputMeaning:
-    limits = _UNIT if _inside(_UNIT, low, high) else _outward(low, high)
+    limits = _UNIT if _inside(_UNIT, low, high) else outward(low, high)
     doubt = ""
     if named is None:
         doubt = f"the decoder's output ({low:.4g} to {high:.4g}) was assumed to be the image itself; {_NAME_IT}"
@@ -126,7 +126,7 @@ def _inside(limits: tuple[float, float], low: float, high: float) -> bool:
     return low >= limits[0] - _SLACK and high <= limits[1] + _SLACK
 
 
-def _outward(low: float, high: float) -> tuple[float, float]:
+def outward(low: float, high: float) -> tuple[float, float]:
     """Rounds a range outward to three digits of its span, for readability."""
     unit = 10.0 ** math.floor(math.log10(max(high - low, 1e-6)) - 2)
     return math.floor(low / unit) * unit, math.ceil(high / unit) * unit

@@ -13,7 +13,7 @@ from pocketvae.bundle.manifest import Stratum
 from pocketvae.data.dataset import to_unit_interval
 from pocketvae.numerics.gaussian import reparameterize
 from pocketvae.spec import Component
-from pocketvae.vae_spec import Likelihood, VaeSpec
+from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -101,16 +101,18 @@ def tail_noise(count: int, dim: int, rng: np.random.Generator) -> FloatArray:
     return noise.astype(np.float32)
 
 
-def encoder_inputs(images: npt.NDArray[np.uint8], vae: VaeSpec, rng: np.random.Generator) -> Samples:
+def encoder_inputs(images: npt.NDArray[Any], vae: VaeSpec, rng: np.random.Generator) -> Samples:
     """Returns what an encoder is fed, `[N, H, W, C]` or flat, in [0, 1] or in the image's range where that is strict.
 
-    Apps feed grey values. Under a Bernoulli likelihood training fed binarized ones, so every second image is
-    binarized: the encoder has to serve both.
+    Data that are not images are fed as they are. Apps feed grey values. Under a Bernoulli likelihood training fed
+    binarized ones, so every second image is binarized: the encoder has to serve both.
     """
+    if vae.data is not DataKind.IMAGE:
+        return stack("x", {"data": images.reshape(-1, *vae.tensor_shape(Component.ENCODER))})
     intensities = to_unit_interval(images).reshape(-1, *vae.tensor_shape(Component.ENCODER))
     if vae.range_is_strict:
         intensities = np.float32(vae.data_range[0]) + np.float32(vae.range_span) * intensities
-    if vae.likelihood is not Likelihood.BERNOULLI:
+    if not _binarizes(vae):
         return stack("x", {"grey": intensities})
     grey, chosen = intensities[0::2], intensities[1::2]
     binarized = (rng.random(chosen.shape) < chosen).astype(np.float32)
@@ -137,8 +139,12 @@ def from_observed(observed: npt.NDArray[np.uint8], vae: VaeSpec) -> Samples:
     )
 
 
-def encoder_labels(labels: npt.NDArray[np.int32], likelihood: Likelihood) -> npt.NDArray[np.int32]:
+def encoder_labels(labels: npt.NDArray[np.int32], vae: VaeSpec) -> npt.NDArray[np.int32]:
     """Returns labels in the order in which `encoder_inputs` returns their images."""
-    if likelihood is not Likelihood.BERNOULLI:
+    if not _binarizes(vae):
         return labels
     return np.concatenate([labels[0::2], labels[1::2]])
+
+
+def _binarizes(vae: VaeSpec) -> bool:
+    return vae.likelihood is Likelihood.BERNOULLI and vae.data is DataKind.IMAGE

@@ -238,10 +238,14 @@ def test_a_spatial_latent(models, tmp_path, in_process):
 def test_sequences_have_units_and_pictures_of_their_own(models, tmp_path, in_process):
     from pocketvae.benchmarks.report.contact_sheet import contact_rows
 
-    folder, out = models / "keras3", tmp_path / "b"
-    export(out, decoder=folder / "sequence_decoder.keras", encoder=folder / "sequence_encoder.keras", rewrites=NONE)
+    folder, out, data = models / "keras3", tmp_path / "b", tmp_path / "walks.npy"
+    np.save(data, np.random.default_rng(0).uniform(-1, 1, 40 * 32).reshape(40, 16, 2))
+    export(out, data=str(data), rewrites=NONE, **pair_of(folder, "sequence"))
     bundle = verified(out)
     vae = bundle.manifest.vae
+    assert vae.data_range[0] <= -0.99 < 0.99 <= vae.data_range[1]
+    assert bundle.manifest.provenance["calibrated and tested with"].endswith("sequences of walks.npy")
+    assert bundle.goldens(Component.ENCODER).inputs["x"].shape == (4, 16, 2)
     assert (vae.data, vae.data_shape) == (DataKind.SEQUENCE, (16, 2))
     assert shapes(bundle)["decoder.int8.tflite"] == {"z": (1, 3), "sequence": (1, 16, 2)}
     limits = bundle.manifest.artifact("decoder.int8.tflite").tolerances
@@ -251,7 +255,7 @@ def test_sequences_have_units_and_pictures_of_their_own(models, tmp_path, in_pro
     assert len(contact_rows(bundle)) == 4
     assert "for sequences of 16 time steps, 2 channels" in (out / "MODEL_CARD.md").read_text()
     assert "toBitmap" not in (out / "EMBED.md").read_text()
-    with pytest.raises(DataError, match="--data takes images, but the decoder returns sequences"):
+    with pytest.raises(DataError, match=r"data of sequences \[16, 2\] must be an \.npz or \.npy file, got mnist"):
         export(tmp_path / "c", data="mnist", **pair_of(folder, "sequence"))
 
 

@@ -60,7 +60,7 @@ def test_labels_stay_with_their_images(likelihood):
     labels = np.random.default_rng(2).integers(0, 2, 11).astype(np.int32)
     images = (255 * labels).astype(np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 1), np.uint8)
     inputs = samples.encoder_inputs(images, vae(likelihood), np.random.default_rng(1))
-    labelled = samples.with_conditions(inputs, {"label": samples.encoder_labels(labels, likelihood)})
+    labelled = samples.with_conditions(inputs, {"label": samples.encoder_labels(labels, vae(likelihood))})
     np.testing.assert_array_equal(labelled.inputs["label"], labelled.inputs["x"][:, 0, 0, 0])
     assert labelled.inputs["label"].dtype == np.int32
 

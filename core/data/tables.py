@@ -1,0 +1,87 @@
+"""Tables from `.csv` files: one row an example, every column a number."""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.errors import DataError
+from pocketvae.parsing import shortened
+
+_DELIMITERS = ",;\t"
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+def read_table(path: Path) -> npt.NDArray[np.float32]:
+    """Reads a table, `[N, F] float32`.
+
+    The first row is a header if none of its cells is a number. Cells are separated by commas, semicolons or tabs.
+
+    Raises:
+        DataError: the file cannot be read, its rows have different lengths, or a cell is not a finite number; the
+            message names row and column.
+    """
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            delimiter = _delimiter(file.readline())
+            file.seek(0)
+            return _parsed(_rows(csv.reader(file, delimiter=delimiter)), path)
+    except (OSError, csv.Error) as e:
+        raise DataError(f"{path} cannot be read: {shortened(e)}") from e
+    except UnicodeDecodeError as e:
+        raise DataError(f"{path} must be text in UTF-8: {shortened(e)}") from e
+
+
+def _delimiter(line: str) -> str:
+    return max(_DELIMITERS, key=line.count)
+
+
+def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+    """Yields rows with their numbers, as editors count them; empty ones are left out."""
+    for number, row in enumerate(reader, 1):
+        if row:
+            yield number, row
+
+
+def _parsed(rows: Iterator[tuple[int, list[str]]], path: Path) -> npt.NDArray[np.float32]:
+    number, row = next(rows, (1, []))
+    has_header = any(map(_is_text, row)) and not any(map(_is_number, row))
+    names = [cell.strip() for cell in row] if has_header else [""] * len(row)
+    values = [] if has_header or not row else [_numbers(row, number, names, path)]
+    values += [_numbers(row, number, names, path) for number, row in rows]
+    if not values:
+        raise DataError(f"{path} must hold rows of numbers, got none")
+    return np.stack(values)
+
+
+def _is_text(cell: str) -> bool:
+    return bool(cell.strip()) and not _is_number(cell)
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return False
+    return True
+
+
+def _numbers(row: list[str], number: int, names: list[str], path: Path) -> npt.NDArray[np.float32]:
+    if len(row) != len(names):
+        raise DataError(f"{path}, row {number}: every row must have {len(names)} columns as the first, got {len(row)}")
+    try:
+        values = np.array([float(cell) for cell in row])
+    except ValueError:
+        values = np.array([float(cell) if _is_number(cell) else math.nan for cell in row])
+    bad = np.flatnonzero(~(np.abs(values) <= _LARGEST))
+    if len(bad):
+        column = int(bad[0])
+        name = f" ({shortened(names[column])})" if names[column] else ""
+        found = repr(shortened(row[column])) if row[column].strip() else "an empty cell"
+        raise DataError(f"{path}, row {number}, column {column + 1}{name}: must be a finite number, got {found}")
+    return values.astype(np.float32)

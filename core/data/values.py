@@ -1,0 +1,173 @@
+"""Data that are not images: vectors, sequences and volumes as real numbers, from `.npz`, `.npy` and `.csv` files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.data.array_files import NpzReader, open_npz, read_npy
+from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
+from pocketvae.data.tables import read_table
+from pocketvae.errors import DataError
+from pocketvae.parsing import shortened
+from pocketvae.vae_spec import DataKind, VaeSpec
+
+MIN_ITEMS = 32
+_SPLIT_SEED = 0
+_HELD_OUT_FRACTION = 0.1
+_FORMS = ".npz or .npy file"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueSet:
+    """Items of one shape, with their labels if there are any.
+
+    Attributes:
+        values: `[N, *data_shape] float32`, finite.
+        labels: `[N] int32` class indices, or None.
+    """
+
+    values: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.int32] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    @property
+    def items(self) -> npt.NDArray[np.float32]:
+        """The values."""
+        return self.values
+
+    def labels_or_zeros(self) -> npt.NDArray[np.int32]:
+        """Returns `[N] int32`: the labels, or zeros if there are none."""
+        return np.zeros(len(self), np.int32) if self.labels is None else self.labels
+
+    def take(self, indices: slice | npt.NDArray[np.intp]) -> ValueSet:
+        """Returns the selected items with their labels."""
+        return replace(self, values=self.values[indices], labels=None if self.labels is None else self.labels[indices])
+
+    def some(self, count: int, rng: np.random.Generator) -> ValueSet:
+        """Returns at most `count` items, chosen at random, in their order."""
+        return self.take(np.sort(rng.permutation(len(self))[:count]))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ValueSplits:
+    """One source's items, each in one split.
+
+    Attributes:
+        name: Name of the source, for reports.
+        train: Items to fit and to calibrate with.
+        test: Items for figures, used for nothing else.
+    """
+
+    name: str
+    train: ValueSet
+    test: ValueSet
+
+    def label_count(self) -> int:
+        """Returns one more than the largest label; 0 without labels."""
+        labels = [part.labels for part in (self.train, self.test) if part.labels is not None]
+        return max((int(array.max()) + 1 for array in labels if len(array)), default=0)
+
+
+def load_value_splits(source: str, vae: VaeSpec) -> ValueSplits:
+    """Loads a source and splits it: 90 / 10 percent by a fixed permutation, if it has no test items of its own.
+
+    Args:
+        source: Path of an `.npz` or `.npy` file, or of a `.csv` file of vectors.
+        vae: Says what one item is.
+
+    Raises:
+        DataError: the source is missing, damaged or too small, or its items are not what the model takes.
+    """
+    path = Path(source)
+    items, test = _read(path, vae)
+    if len(items) < MIN_ITEMS:
+        raise DataError(f"{path.name}: at least {MIN_ITEMS} {_plural(vae)} are needed, got {len(items)}")
+    if test is None:
+        items = items.take(np.random.default_rng(_SPLIT_SEED).permutation(len(items)))
+        held_out = max(1, round(_HELD_OUT_FRACTION * len(items)))
+        test, items = items.take(slice(held_out)), items.take(slice(held_out, None))
+    return ValueSplits(name=path.name, train=items, test=test)
+
+
+def load_values(source: str, vae: VaeSpec) -> ValueSet:
+    """Loads all items of a source, in their order; of an `.npz` with a test split, the others.
+
+    Raises:
+        DataError: the source is missing, damaged or empty, or its items are not what the model takes.
+    """
+    return _read(Path(source), vae)[0]
+
+
+def _read(path: Path, vae: VaeSpec) -> tuple[ValueSet, ValueSet | None]:
+    forms = f"a .csv, {_FORMS}" if vae.data is DataKind.VECTOR else f"an {_FORMS}"
+    if not path.is_file() or path.suffix.lower() not in (".npz", ".npy", ".csv"):
+        missing = "" if path.exists() else ", which does not exist"
+        raise DataError(f"data of {_plural(vae)} {list(vae.data_shape)} must be {forms}, got {path}{missing}")
+    if path.suffix.lower() == ".csv":
+        if vae.data is not DataKind.VECTOR:
+            raise DataError(f"a .csv file holds vectors, but the model takes {_plural(vae)}: write {path} as .npy")
+        return ValueSet(values=_checked(read_table(path), vae, str(path))), None
+    try:
+        if path.suffix.lower() == ".npy":
+            return ValueSet(values=_checked(read_npy(path), vae, str(path))), None
+        with open_npz(path) as archive:
+            items = _pick(archive, TRAIN_KEYS, TRAIN_LABEL_KEYS, vae, path)
+            test = _pick(archive, TEST_KEYS, TEST_LABEL_KEYS, vae, path)
+            names = shortened(sorted(archive.names))
+    except (ValueError, OSError) as e:
+        raise DataError(f"{path} cannot be read as numpy data: {e}") from e
+    if items is None:
+        raise DataError(f"{path} must hold an array named {' or '.join(TRAIN_KEYS)}, got {names}")
+    return items, test
+
+
+def _pick(
+    archive: NpzReader, keys: tuple[str, ...], label_keys: tuple[str, ...], vae: VaeSpec, path: Path
+) -> ValueSet | None:
+    key = next((key for key in keys if key in archive.names), None)
+    if key is None:
+        return None
+    values = _checked(archive.read(key), vae, f"{path}:{key}")
+    label_key = next((key for key in label_keys if key in archive.names), None)
+    if label_key is None:
+        return ValueSet(values=values)
+    labels = as_labels(archive.read(label_key), f"{path}:{label_key}")
+    if len(labels) != len(values):
+        raise DataError(f"{path}:{label_key} must hold one label for each of {len(values)}, got {len(labels)}")
+    return ValueSet(values=values, labels=labels)
+
+
+def _checked(array: npt.NDArray[Any], vae: VaeSpec, name: str) -> npt.NDArray[np.float32]:
+    """Checks and converts an array to `[N, *data_shape] float32`; a missing last dimension of 1 is added."""
+    shape, expected = array.shape[1:], f"[N, {', '.join(map(str, vae.data_shape))}]"
+    if shape not in (vae.data_shape, _without_channel(vae.data_shape)) or len(array) == 0:
+        raise DataError(f"{name} must be {expected} as the model takes {_plural(vae)}, got {list(array.shape)}")
+    with np.errstate(over="ignore"):
+        values = array.astype(np.float32).reshape(len(array), *vae.data_shape)
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        row, *place = bad[0].tolist()
+        where = f"column {place[0]}" if vae.data is DataKind.VECTOR else f"place {place}"
+        raise DataError(f"{name}, item {row}, {where} (both from 0): must be a finite number, got {values[*bad[0]]}")
+    low, high = vae.data_range
+    if vae.range_is_strict and (values.min() < low or values.max() > high):
+        raise DataError(
+            f"{name} must be in [{low:g}, {high:g}] as the decoder's output, got {values.min():g} to "
+            f"{values.max():g}: scale them as for training"
+        )
+    return values
+
+
+def _without_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
+    return shape[:-1] if shape[-1] == 1 else shape
+
+
+def _plural(vae: VaeSpec) -> str:
+    return f"{vae.data}s"

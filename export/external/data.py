@@ -1,0 +1,71 @@
+"""The data that user-supplied models are calibrated and tested with."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TypeAlias
+
+from pocketvae.data.dataset import MNIST, ImageSplits, load_splits
+from pocketvae.data.values import ValueSplits, load_value_splits
+from pocketvae.errors import DataError
+from pocketvae.export.external.roles import outward
+from pocketvae.kinds.registry import kind_of
+from pocketvae.progress import ProgressCallback
+from pocketvae.vae_spec import DataKind, VaeSpec
+
+Splits: TypeAlias = ImageSplits | ValueSplits
+
+
+def check_source(source: str) -> None:
+    """Checks, before any model is loaded, that there is something to read.
+
+    Raises:
+        DataError: the source does not exist.
+    """
+    if source != MNIST and not Path(source).exists():
+        raise DataError(f"--data must be 'mnist', a folder of images, or an .npz, .npy, .csv or idx file, got {source}")
+
+
+def load_data(source: str, vae: VaeSpec, progress: ProgressCallback) -> Splits:
+    """Loads data of the kind that a model takes.
+
+    Args:
+        source: Images as for training; of other data an `.npz`, `.npy` or `.csv` file.
+        vae: The interface of the model.
+        progress: Called while a folder is read.
+
+    Raises:
+        DataError: the source is missing, damaged or too small, or its items or labels are not what the model takes.
+    """
+    if vae.conditions and not vae.has_one_label:
+        names = " and ".join(repr(condition.name) for condition in vae.conditions)
+        raise DataError(f"--data has one label an item, but the models take {names}: leave it out")
+    if vae.data is not DataKind.IMAGE:
+        splits: Splits = load_value_splits(source, vae)
+    else:
+        splits = load_splits(source, progress=progress)
+        if splits.image_shape != vae.image_shape:
+            raise DataError(
+                f"images must be {vae.image_shape} as for the decoder, got {splits.image_shape} in {source}"
+            )
+    if 0 < vae.label_count < splits.label_count():
+        raise DataError(f"labels must be below {vae.label_count}, got {splits.label_count() - 1} in {source}")
+    return splits
+
+
+def with_range_of(splits: Splits, vae: VaeSpec) -> VaeSpec:
+    """Returns the interface with a range that holds the data too, where only samples of the prior told the range.
+
+    The range of an output that is clipped or squashed stays, and so does that of images.
+    """
+    if isinstance(splits, ImageSplits) or vae.range_is_strict:
+        return vae
+    values = splits.train.values
+    low, high = min(vae.data_range[0], float(values.min())), max(vae.data_range[1], float(values.max()))
+    return replace(vae, data_range=outward(low, high))
+
+
+def described(splits: Splits, vae: VaeSpec) -> str:
+    """Returns what was loaded, in words."""
+    return f"{kind_of(vae.data).plural} of {splits.name}"

@@ -1,0 +1,65 @@
+import numpy as np
+import pytest
+
+from pocketvae.data.values import load_value_splits, load_values
+from pocketvae.errors import DataError
+from pocketvae.vae_spec import DataKind, VaeSpec, vector_latent
+
+
+def vae(*shape, data=DataKind.VECTOR, strict=False):
+    return VaeSpec(data=data, data_shape=shape, latents=vector_latent(2), range_is_strict=strict)
+
+
+def saved(path, array, **more):
+    np.savez(path, x=array, **more) if path.suffix == ".npz" else np.save(path, array)
+    return str(path)
+
+
+def test_items_are_read_with_labels_and_splits(tmp_path):
+    values = np.arange(120.0).reshape(40, 3)
+    source = saved(tmp_path / "v.npz", values, labels=np.arange(40))
+    np.testing.assert_array_equal(load_values(source, vae(3)).values, values.astype(np.float32))
+    splits = load_value_splits(source, vae(3))
+    assert (len(splits.train), len(splits.test), splits.label_count()) == (36, 4, 40)
+    np.testing.assert_array_equal(splits.test.values[:, 0], 3 * splits.test.labels)
+    own = load_value_splits(saved(tmp_path / "t.npz", values, x_test=values[:5]), vae(3))
+    assert (len(own.train), len(own.test)) == (40, 5)
+
+
+def test_a_missing_channel_is_added_and_integers_are_taken(tmp_path):
+    source = saved(tmp_path / "s.npy", np.ones((4, 7), np.int64))
+    assert load_values(source, vae(7, 1, data=DataKind.SEQUENCE)).values.shape == (4, 7, 1)
+
+
+def test_a_table_is_for_vectors(tmp_path):
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n3,4\n", "utf-8")
+    assert load_values(str(tmp_path / "t.csv"), vae(2)).values.tolist() == [[1, 2], [3, 4]]
+    with pytest.raises(DataError, match=r"t\.csv must be \[N, 3\] as the model takes vectors, got \[2, 2\]"):
+        load_values(str(tmp_path / "t.csv"), vae(3))
+    with pytest.raises(DataError, match=r"holds vectors, but the model takes sequences: write .*t\.csv as \.npy"):
+        load_values(str(tmp_path / "t.csv"), vae(2, 1, data=DataKind.SEQUENCE))
+
+
+@pytest.mark.parametrize(
+    ("array", "message"),
+    [
+        (np.ones((4, 2)), r"must be \[N, 3\] as the model takes vectors, got \[4, 2\]"),
+        (np.ones((0, 3)), r"got \[0, 3\]"),
+        (np.array([[0, 1, 2], [0, np.nan, 2]]), r"item 1, column 1 \(both from 0\): must be a finite number, got nan"),
+        (np.full((2, 3), 1e300), r"item 0, column 0 .* got inf"),
+    ],
+)
+def test_what_does_not_fit_is_refused(tmp_path, array, message):
+    with pytest.raises(DataError, match=message):
+        load_values(saved(tmp_path / "v.npy", array), vae(3))
+
+
+def test_sources_that_are_none_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"data of vectors \[3\] must be a \.csv, \.npz or \.npy file, got .*does not"):
+        load_values(str(tmp_path / "none.csv"), vae(3))
+    with pytest.raises(DataError, match=r"data of volumes .* must be an \.npz or \.npy file, got mnist"):
+        load_values("mnist", vae(2, 2, 2, 1, data=DataKind.VOLUME))
+    with pytest.raises(DataError, match=r"at least 32 vectors are needed, got 31"):
+        load_value_splits(saved(tmp_path / "v.npy", np.ones((31, 3))), vae(3))
+    with pytest.raises(DataError, match=r"must be in \[0, 1\] as the decoder's output, got 2 to 2: scale them"):
+        load_values(saved(tmp_path / "w.npy", np.full((4, 3), 2.0)), vae(3, strict=True))
