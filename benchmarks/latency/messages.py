@@ -45,6 +45,12 @@ class OriginalCall(enum.StrEnum):
     KERAS_PREDICT = "keras-predict"
 
 
+class OnnxCall(enum.StrEnum):
+    """A way of calling an original that is an ONNX file."""
+
+    ONNXRUNTIME = "onnxruntime"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Load:
     """A request to open something that can be called.
@@ -72,7 +78,7 @@ class Load:
     component: Component
     vae: VaeSpec
     format: Format | None = None
-    original: OriginalCall | None = None
+    original: OriginalCall | OnnxCall | None = None
     form: ModelForm | None = None
     first_calls: int = 50
     warmup_s: float = 0.5

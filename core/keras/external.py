@@ -15,6 +15,7 @@ from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.io import import_flavour, import_tensorflow
 from pocketvae.keras.loading import OpenModel, keras_call, one_or_all, open_model
 from pocketvae.keras.model_form import JOINED, SPREADS, Flavour, ModelForm, Port, Role
+from pocketvae.keras.onnx.model import OnnxModel
 
 _RANK_OF_VECTORS = 2
 
@@ -48,7 +49,7 @@ def adapt(opened: OpenModel, form: ModelForm) -> Any:
     expected = [port.name for port in (*form.inputs, *form.outputs)]
     if found != expected:
         raise ExportError(f"the model must have the inputs and outputs {expected}, got {found}")
-    if opened.flavour is Flavour.SAVED_MODEL:
+    if opened.flavour in (Flavour.SAVED_MODEL, Flavour.ONNX):
         return Adapted(opened, form)
     model = _reorder(opened, form)
     return model if _is_plain(form) else Adapted(replace(opened, model=model, call=keras_call(model)), _reordered(form))
@@ -60,6 +61,12 @@ class Adapted:
     def __init__(self, opened: OpenModel, form: ModelForm) -> None:
         """Keeps the model and its form."""
         self._opened, self._form = opened, form
+
+    @property
+    def onnx(self) -> tuple[OnnxModel, ModelForm] | None:
+        """The ONNX model inside and its form; None if there is none."""
+        model = self._opened.model
+        return (model, self._form) if isinstance(model, OnnxModel) else None
 
     def __call__(self, inputs: Any, training: bool = False) -> Any:
         """Runs the model in inference mode, whatever `training` says."""

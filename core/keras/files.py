@@ -20,6 +20,7 @@ from pocketvae.parsing import parse_json, shortened
 from pocketvae.system.temporary import temporary_directory
 
 _ENDINGS = (".keras", ".h5", ".hdf5")
+_PYTORCH = (".pt", ".pth", ".pt2", ".ckpt", ".safetensors")
 _WEIGHTS = "model.weights.h5"
 # An archive of Keras is stored as it is; one that claims far more than it has must not fill the memory.
 _GROWTH, _ALWAYS_BYTES = 20, 64 << 20
@@ -31,6 +32,7 @@ class ModelKind(enum.StrEnum):
     ARCHIVE = ".keras"
     HDF5 = ".h5"
     SAVED_MODEL = ""
+    ONNX = ".onnx"
 
 
 _SIGNATURES = {ModelKind.ARCHIVE: b"PK\x03\x04", ModelKind.HDF5: b"\x89HDF\r\n\x1a\n"}
@@ -81,9 +83,16 @@ def model_kind(path: Path) -> ModelKind:
             start = file.read(16)
     except OSError as e:
         raise ExportError(f"{path} cannot be read: {e.strerror or e}") from e
+    if path.suffix.lower() in _PYTORCH:
+        raise ExportError(
+            f"{path} is a file of PyTorch's weights, which pocketvae does not read: export the decoder with "
+            f"torch.onnx.export(decoder.eval(), (z,), 'decoder.onnx') and pass --decoder decoder.onnx"
+        )
     for kind, signature in _SIGNATURES.items():
         if start.startswith(signature):
             return kind
+    if path.suffix.lower() == ModelKind.ONNX:
+        return ModelKind.ONNX
     if start[4:8] == b"TFL3":
         raise ExportError(f"a model must be a .keras or .h5 file or a SavedModel folder, but {path} is a TFLite file")
     if path.name == SAVED_MODEL_FILE:
@@ -110,6 +119,8 @@ def read_header(path: Path) -> ModelHeader:
     kind = model_kind(path)
     if kind is ModelKind.SAVED_MODEL:
         return ModelHeader(kind=kind, keras_version="", config={}, flavours=(Flavour.SAVED_MODEL,))
+    if kind is ModelKind.ONNX:
+        return ModelHeader(kind=kind, keras_version="", config={}, flavours=(Flavour.ONNX,))
     h5py = _import_h5py()
     try:
         read = _read_archive if kind is ModelKind.ARCHIVE else _read_hdf5

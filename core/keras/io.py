@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -110,14 +110,31 @@ def import_keras3() -> Any:
 
 
 def import_flavour(flavour: Flavour) -> Any:
-    """Imports the library that loads a flavour: Keras 2, Keras 3 or TensorFlow.
+    """Imports the library that loads a flavour: Keras 2, Keras 3, TensorFlow or onnxruntime.
 
     Raises:
         TargetError: it is not installed.
     """
-    return {Flavour.KERAS2: import_keras, Flavour.KERAS3: import_keras3, Flavour.SAVED_MODEL: import_tensorflow}[
-        flavour
-    ]()
+    imports: dict[Flavour, Callable[[], Any]] = {
+        Flavour.KERAS2: import_keras,
+        Flavour.KERAS3: import_keras3,
+        Flavour.SAVED_MODEL: import_tensorflow,
+        Flavour.ONNX: import_onnxruntime,
+    }
+    return imports[flavour]()
+
+
+def import_onnxruntime() -> Any:
+    """Imports onnxruntime.
+
+    Raises:
+        TargetError: it is not installed.
+    """
+    try:
+        import onnxruntime
+    except ImportError as e:
+        raise missing_package("onnxruntime", "run") from e
+    return onnxruntime
 
 
 def load_model(path: Path, flavour: Flavour = Flavour.KERAS2, code: CustomCode = NO_CUSTOM_CODE) -> Any:

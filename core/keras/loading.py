@@ -12,6 +12,7 @@ from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode, custom_parts
 from pocketvae.keras.files import ModelHeader, read_header
 from pocketvae.keras.io import import_tensorflow, load_model, load_saved_model
 from pocketvae.keras.model_form import Flavour
+from pocketvae.keras.onnx.model import OnnxModel
 from pocketvae.keras.saved_model import impure_operators
 
 _SIGNATURE = "serving_default"
@@ -66,7 +67,7 @@ def open_model(path: Path, code: CustomCode = NO_CUSTOM_CODE, signature: str = "
     """Loads a model with the flavour that the file names, then with the other.
 
     Args:
-        path: A Keras file or a SavedModel folder.
+        path: A Keras file, a SavedModel folder or a prepared ONNX file.
         code: What of the model's own code may run.
         signature: Signature of a SavedModel; empty for its only one, or `serving_default`.
 
@@ -80,6 +81,8 @@ def open_model(path: Path, code: CustomCode = NO_CUSTOM_CODE, signature: str = "
         raise ExportError(f"{path} needs custom code ({', '.join(parts[:5])}): {_CUSTOM_HINT}")
     if header.flavours == (Flavour.SAVED_MODEL,):
         return _open_saved_model(path, signature, code)
+    if header.flavours == (Flavour.ONNX,):
+        return _open_onnx(path)
     if signature:
         raise ExportError(f"{path} is a Keras model, which does not have signatures: leave out {signature!r}")
     model, flavour = load_any(path, header.flavours, code, needs_code=bool(parts))
@@ -190,6 +193,27 @@ def _open_saved_model(path: Path, signature: str, code: CustomCode) -> OpenModel
         custom_code=code.allowed and bool(impure_operators(path)),
         owner=loaded,
     )
+
+
+def _open_onnx(path: Path) -> OpenModel:
+    model = OnnxModel(path)
+    graph = model.proto.graph
+    return OpenModel(
+        flavour=Flavour.ONNX,
+        keras_version="",
+        model=model,
+        inputs=tuple(_declared(value) for value in graph.input),
+        outputs=tuple(_declared(value) for value in graph.output),
+        call=model.call,
+    )
+
+
+def _declared(value: Any) -> Tensor:
+    from onnx import helper
+
+    kind = value.type.tensor_type
+    sizes = tuple(dim.dim_value if dim.HasField("dim_value") else None for dim in kind.shape.dim)
+    return Tensor(name=value.name, dtype=helper.tensor_dtype_to_np_dtype(kind.elem_type).name, shape=sizes)
 
 
 def _choose_signature(path: Path, signatures: dict[str, Any], named: str) -> Any:

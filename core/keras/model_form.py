@@ -9,11 +9,12 @@ from pocketvae.spec import STRICT
 
 
 class Flavour(enum.StrEnum):
-    """The library that wrote the model and loads it: Keras 2 (`tf_keras`), Keras 3, or TensorFlow."""
+    """What loads the model: Keras 2 (`tf_keras`), Keras 3, TensorFlow, or onnxruntime."""
 
     KERAS2 = "keras2"
     KERAS3 = "keras3"
     SAVED_MODEL = "saved_model"
+    ONNX = "onnx"
 
 
 class Role(enum.StrEnum):

@@ -46,12 +46,12 @@ def convert_float32(graph: Graph) -> bytes:
     if inputs != names:
         raise ExportError(f"the ONNX graph must have the inputs {names}, got {inputs}")
     fuse_clips(model)
-    _name_parts(model.graph)
+    name_parts(model.graph)
     onnx.checker.check_model(model, full_check=True)
     return serialize(model)
 
 
-def _name_parts(graph: Any) -> None:
+def name_parts(graph: Any) -> None:
     """Removes the counters from the names of nodes and tensors, which count over all conversions of a process.
 
     Recipes refer to layers by name, and the same model must give the same bytes. Equal names are numbered in graph

@@ -55,7 +55,12 @@ _DIAGONAL_DOUBT = (
 )
 _PRIOR_COUNT, _TAIL_COUNT = 48, 16
 _RANKS = (2, 3, 4, 5)
-_FLAVOURS = {Flavour.KERAS2: "Keras 2", Flavour.KERAS3: "Keras 3", Flavour.SAVED_MODEL: "SavedModel"}
+_FLAVOURS = {
+    Flavour.KERAS2: "Keras 2",
+    Flavour.KERAS3: "Keras 3",
+    Flavour.SAVED_MODEL: "SavedModel",
+    Flavour.ONNX: "ONNX",
+}
 
 
 def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:

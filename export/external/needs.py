@@ -31,6 +31,8 @@ def _needs(path: Path, *, is_decoder: bool) -> bool:
         header = read_header(path)
         if header.kind is ModelKind.SAVED_MODEL:
             return False
+        if header.kind is ModelKind.ONNX:
+            return True
         architecture = rewritten(header.config, header.flavours[0])
         changed = architecture.holes or architecture.dtypes or architecture.quantized or architecture.unknown
         if changed or architecture.batch is not None or '"channels_first"' in json.dumps(header.config):

@@ -24,10 +24,12 @@ from pocketvae.export.external.cut import (
 )
 from pocketvae.export.external.flat_graph import FlatGraph, count_of, flatten, layer_of, name_of, part, sizes_of
 from pocketvae.export.external.messages import PREPARE, ExternalModels, Preparation, PreparationRequest
+from pocketvae.export.external.onnx_preparation import prepare_onnx
 from pocketvae.export.external.parts import CUSTOM_HINT, Source, open_sources, open_with_code
 from pocketvae.export.external.pixels import Adaptation, encoder_adaptation, float_output, turned_output
 from pocketvae.export.external.weights import built_model
 from pocketvae.keras.custom_code import CustomCode
+from pocketvae.keras.files import ModelKind, model_kind
 from pocketvae.keras.holes import make_reproducible
 from pocketvae.keras.loading import output_names
 from pocketvae.keras.model_form import Flavour, Role
@@ -54,6 +56,13 @@ def prepare_models(request: PreparationRequest) -> Preparation:
         ExportError: a file cannot be loaded or cut; the message says why and what helps.
         TargetError: TensorFlow or Keras is not installed.
     """
+    kinds = {path: model_kind(path) for path in request.models.paths.values()}
+    if ModelKind.ONNX in kinds.values():
+        if len(set(kinds.values())) > 1:
+            raise ExportError(
+                "encoder and decoder must both be ONNX files, or neither: export both with torch.onnx.export"
+            )
+        return prepare_onnx(request)
     try:
         return _prepare(request.models, Path(request.folder), open_sources)
     except NeedsCodeError as e:

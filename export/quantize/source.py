@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.export.convert import onnx as onnx_convert
-from pocketvae.export.convert import tflite
+from pocketvae.export.convert import onnx_original, tflite
 from pocketvae.export.convert.graphs import Graph, build_graph
 from pocketvae.export.original.goldens import NoiseFloor, Original
 from pocketvae.export.original.inside import UNKNOWN, Magnitude
@@ -108,5 +108,9 @@ class Source:
 
     def float32(self, format: Format, *, fuse: bool = True) -> bytes:
         """Returns the component in float32, converted once."""
+        if format is Format.ONNX and not self.steps:
+            own = onnx_original.float32_of(self.component, self.model, self.vae)
+            if own is not None:
+                return self.once(f"float32-{format}", lambda: own)
         convert = onnx_convert.convert_float32 if format is Format.ONNX else tflite.convert_float32
         return self.once(f"float32-{format}-{fuse}", lambda: convert(self.graph(fuse=fuse)))

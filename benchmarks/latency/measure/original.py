@@ -14,8 +14,9 @@ from pocketvae.keras.external import load_original
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.keras.loading import open_model
-from pocketvae.keras.model_form import ModelForm
+from pocketvae.keras.model_form import ModelForm, Port, Role
 from pocketvae.runtimes.base import Array
+from pocketvae.runtimes.onnxruntime import open_session
 from pocketvae.spec import Component
 from pocketvae.vae_spec import VaeSpec
 
@@ -59,6 +60,34 @@ def original_call(
     compiled = how is OriginalCall.XLA
     graph = tf.function(lambda given: head(model(given, training=False)), autograph=False, jit_compile=compiled)
     return lambda: _numpy(graph(tf.nest.map_structure(tf.constant, inputs)))
+
+
+def onnx_call(path: Path, form: ModelForm, values: list[Array], num_threads: int) -> Callable[[], object]:
+    """Opens an original that is an ONNX file and returns a call of it, numpy in and numpy out.
+
+    Args:
+        path: The file.
+        form: Its form.
+        values: The main input `[N, ...]` and the labels `[N] int32`, if it takes any.
+        num_threads: Of onnxruntime.
+
+    Raises:
+        ParityError: onnxruntime cannot open it.
+        TargetError: onnxruntime is not installed.
+    """
+    session = open_session(path.read_bytes(), num_threads=num_threads, name=str(path))
+    label = form.input_index(Role.LABEL)
+    feed = {
+        port.name: _label(values[1], port) if index == label else values[0] for index, port in enumerate(form.inputs)
+    }
+    return lambda: session.run(None, feed)
+
+
+def _label(labels: Array, port: Port) -> Array:
+    """Returns labels as the original takes them: as integers or one-hot."""
+    if port.dtype == "float32":
+        return np.eye(port.shape[0], dtype=np.float32)[labels]
+    return labels.reshape(-1, *port.shape).astype(port.dtype)
 
 
 def _head(component: Component, vae: VaeSpec) -> Callable[[Any], Any]:

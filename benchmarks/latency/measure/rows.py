@@ -8,7 +8,7 @@ from pocketvae.benchmarks.latency.analyse.roofline import roofline
 from pocketvae.benchmarks.latency.analyse.summary import ratio_of_medians, summarize
 from pocketvae.benchmarks.latency.measure.examination import Examination
 from pocketvae.benchmarks.latency.measure.subjects import Subject
-from pocketvae.benchmarks.latency.messages import OriginalCall
+from pocketvae.benchmarks.latency.messages import OnnxCall, OriginalCall
 from pocketvae.benchmarks.latency.results import BenchRow, Paced, Roofline
 
 # A process that ran for less than this share of the time had to wait for other programs.
@@ -65,7 +65,7 @@ def with_speedups(row: BenchRow, rows: list[BenchRow]) -> BenchRow:
         if other.is_original
         and (other.component, other.threads, other.batch) == (row.component, row.threads, row.batch)
     }
-    graph = speedups.get(OriginalCall.TF_FUNCTION)
+    graph = speedups.get(OriginalCall.TF_FUNCTION) or speedups.get(OnnxCall.ONNXRUNTIME)
     return replace(row, speedups=speedups, speedup_vs_original=graph.value if graph else None)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pocketvae.benchmarks.latency.config import BenchConfig
 from pocketvae.benchmarks.latency.measure.worker_client import WORKER_COMMAND, BenchClient, start_worker
-from pocketvae.benchmarks.latency.messages import Load, Loaded, OriginalCall
+from pocketvae.benchmarks.latency.messages import Load, Loaded, OnnxCall, OriginalCall
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import unknown_name
@@ -97,7 +97,14 @@ def _originals(
     worker = start_worker(stack, command=ORIGINALS_COMMAND)
     batches = config.batches or sorted({batch for record in records for batch in record.batches})
     components = dict.fromkeys(record.component for record in records)
-    for handle, (component, batch, how) in enumerate(product(components, batches, OriginalCall)):
+    forms = bundle.manifest.forms
+    onnx = {component for component, form in forms.items() if form.flavour is Flavour.ONNX}
+    calls: list[tuple[Component, int, OriginalCall | OnnxCall]] = [
+        (component, batch, how)
+        for component, batch in product(components, batches)
+        for how in (OnnxCall if component in onnx else OriginalCall)
+    ]
+    for handle, (component, batch, how) in enumerate(calls):
         named = config.original_paths.get(component)
         subject = _original(bundle, component, how, threads, batch, worker, named)
         if subject is not None:
@@ -107,7 +114,7 @@ def _originals(
 def _original(
     bundle: Bundle,
     component: Component,
-    how: OriginalCall,
+    how: OriginalCall | OnnxCall,
     threads: int,
     batch: int,
     worker: BenchClient,

@@ -23,6 +23,7 @@ from pocketvae.benchmarks.latency.messages import (
     Measure,
     Measured,
     Method,
+    OnnxCall,
     Pace,
 )
 from pocketvae.benchmarks.latency.results import MachinePeaks
@@ -167,11 +168,15 @@ def _opener(load: Load) -> Callable[[], Call]:
     """Imports the runtime and returns a function that opens the file: an app imports it once, not once per model."""
     feed = _feed(load.samples, load.batch)
     if load.original is not None:
-        from pocketvae.benchmarks.latency.measure.original import original_call
+        from pocketvae.benchmarks.latency.measure.original import onnx_call, original_call
         from pocketvae.keras.io import import_flavour
 
         import_flavour(load.form.flavour if load.form else Flavour.KERAS2)
         original, path = load.original, Path(load.path)
+        if isinstance(original, OnnxCall):
+            form, values = load.form, [feed[spec.name] for spec in load.vae.inputs(load.component)]
+            assert form is not None  # noqa: S101 - an original that is an ONNX file has a form
+            return lambda: onnx_call(path, form, values, load.threads)
         return lambda: original_call(path, load.component, load.vae, original, feed, load.threads, load.form)
     if load.format is Format.TFLITE:
         import ai_edge_litert.interpreter  # noqa: F401

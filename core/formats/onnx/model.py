@@ -59,7 +59,7 @@ def replace_array(tensor: Any, values: npt.NDArray[Any]) -> None:
     """Replaces a stored tensor's values and keeps its name."""
     from onnx import numpy_helper
 
-    tensor.CopyFrom(numpy_helper.from_array(np.ascontiguousarray(values), tensor.name))
+    tensor.CopyFrom(numpy_helper.from_array(np.asarray(values, order="C"), tensor.name))
 
 
 def element_count(tensor: Any) -> int:

@@ -1,0 +1,304 @@
+"""Preparation of ONNX files of other frameworks: one form, one opset, float32, any batch, the channels last.
+
+What it writes are ordinary ONNX files, which are inspected and exported like any others.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.errors import ExportError, ParityError
+from pocketvae.export.convert.batches_onnx import open_batch
+from pocketvae.export.convert.onnx import serialize
+from pocketvae.export.external.messages import ExternalModels, Preparation, PreparationRequest
+from pocketvae.export.from_onnx.folding import drop_dead, fix_batch, fold, shapes_of
+from pocketvae.export.from_onnx.layout import channels_are_second, to_last, turn_input, turn_output
+from pocketvae.export.from_onnx.lowering import lower, raised, to_float32
+from pocketvae.export.from_onnx.reading import read
+from pocketvae.export.from_onnx.sampling import Sampling, behind, find_sampling, random_outputs
+from pocketvae.keras.model_form import Role
+from pocketvae.keras.onnx.graph import unknown_operators
+from pocketvae.runtimes.onnxruntime import open_session
+from pocketvae.spec import Component
+from pocketvae.system.files import sha256_path, write_bytes
+
+_TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 10: np.float16, 11: np.float64, 9: np.bool_}
+# Of an output's largest value: what float16 weights in float16 arithmetic differ by, and what other orders of sums do.
+_SAME_IN_HALF, _SAME = 5e-2, 1e-3
+_TRIALS = 2
+
+
+@dataclass(kw_only=True)
+class _File:
+    """A file in the one form.
+
+    Attributes:
+        path: Of the user's file.
+        model: As a `ModelProto` of a fixed batch size.
+        original: The same before anything was changed but the batch size.
+        changes: What was changed, in words.
+    """
+
+    path: Path
+    model: Any
+    original: Any
+    changes: list[str]
+
+
+def prepare_onnx(request: PreparationRequest) -> Preparation:
+    """Prepares the ONNX files of a request.
+
+    Raises:
+        ExportError: a file cannot be read or brought into the one form; the message says why and what helps.
+        TargetError: onnx or onnxruntime is not installed.
+    """
+    models, folder = request.models, Path(request.folder)
+    whole = models.encoder == models.decoder
+    decoder_file = _opened(models.decoder)
+    sampling = _sampling_of(decoder_file) if whole else None
+    found = [_picture(decoder_file, sampling)] if sampling else []
+    decoder = _decoder(models, decoder_file, sampling)
+    facts: dict[str, str] = {}
+    lines = found
+    parts = {Component.DECODER: decoder}
+    roles = models.encoder_outputs
+    if models.encoder is not None:
+        encoder, roles = _encoder(models, _opened(models.encoder), sampling)
+        parts = {Component.ENCODER: encoder, **parts}
+    paths = {}
+    for component, part in parts.items():
+        paths[component] = folder / f"{component}.onnx"
+        _write(component, part, paths[component])
+        facts |= _facts(component, part)
+        lines.append(f"{part.path.name}: {component}, {', '.join(part.changes)}")
+    prepared = replace(
+        models,
+        decoder=paths[Component.DECODER],
+        encoder=paths.get(Component.ENCODER),
+        encoder_outputs=roles,
+        latent_layer="",
+        decoder_part="",
+    )
+    return Preparation(models=prepared, facts=facts, found=tuple(lines), doubts=())
+
+
+def _opened(path: Path) -> _File:
+    model = read(path)
+    changes = [
+        " ".join(filter(None, ["ONNX", model.producer_name and f"of {model.producer_name}", model.producer_version]))
+    ]
+    model = raised(model)
+    if not fix_batch(path, model):
+        changes.append("its batch size made open")
+    original = copy.deepcopy(model)
+    fold(model)
+    types = to_float32(model)
+    if types:
+        changes.append(f"{' and '.join(types)} as float32")
+    lower(model)
+    fold(model)
+    unknown = unknown_operators(model.graph)
+    if unknown:
+        raise ExportError(
+            f"{path} has operators that pocketvae does not support: {', '.join(unknown[:5])}; build the model from "
+            f"others, or leave them out of what is exported"
+        )
+    return _File(path=path, model=model, original=original, changes=changes)
+
+
+def _sampling_of(file: _File) -> Sampling:
+    sampling = find_sampling(file.model.graph)
+    if sampling is None:
+        raise ExportError(
+            f"{file.path} does not draw its latent as mean + noise * scale, so it cannot be cut: export decoder and "
+            f"encoder alone, as in torch.onnx.export(vae.decoder.eval(), (z,), 'decoder.onnx'), and pass --decoder and "
+            f"--encoder"
+        )
+    return sampling
+
+
+def _picture(file: _File, sampling: Sampling) -> str:
+    shapes = shapes_of(file.model)
+
+    def sizes(name: str) -> str:
+        return f"{name} {shapes.get(name, [])[1:]}"
+
+    return (
+        f"{file.path.name}: {sizes(file.model.graph.input[0].name)} -> [encoder] -> {sizes(sampling.mean)}, "
+        f"{sizes(sampling.spread)} -> sampling (left out) -> {sizes(sampling.latent)} -> [decoder]"
+    )
+
+
+def _decoder(models: ExternalModels, file: _File, sampling: Sampling | None) -> _File:
+    graph = file.model.graph
+    if sampling is not None:
+        outputs = [item.name for item in graph.output if sampling.latent in behind(graph, item.name)]
+        outputs = [name for name in outputs if name != sampling.latent]
+        _extract(file, [sampling.latent], outputs)
+        file.changes.append("the decoder in it")
+    return _turned(file)
+
+
+def _encoder(models: ExternalModels, file: _File, sampling: Sampling | None) -> tuple[_File, tuple[Role, ...] | None]:
+    graph, roles = file.model.graph, models.encoder_outputs
+    names = [output.name for output in graph.output]
+    random = random_outputs(graph)
+    if sampling is None and random:
+        sampling = find_sampling(graph) if len(random) == len(names) else None
+        if sampling is None and len(random) == len(names):
+            raise ExportError(
+                f"every output of {file.path} depends on random numbers: export an encoder that returns its mean and "
+                f"its log-variance, as in `return mu, logvar`"
+            )
+    if sampling is not None:
+        _extract(file, [given.name for given in graph.input], [sampling.mean, sampling.spread])
+        file.changes.append("without its sampling")
+        return _turned(file), (Role.MEAN, sampling.role)
+    if random:
+        kept = [place for place in range(len(names)) if place not in random]
+        if roles is not None and len(roles) == len(names):
+            roles = tuple(roles[place] for place in kept)
+        _extract(file, [given.name for given in graph.input], [names[place] for place in kept])
+        file.changes.append("without its sampling")
+    return _turned(file), roles
+
+
+def _extract(file: _File, inputs: Sequence[str], outputs: Sequence[str]) -> None:
+    """Cuts a graph to what leads from some tensors to others."""
+    from onnx import helper
+
+    shapes = shapes_of(file.model)
+    for model in (file.model, file.original):
+        graph = model.graph
+        given = {value.name: value for value in graph.input}
+        del graph.output[:]
+        graph.output.extend(helper.make_empty_tensor_value_info(name) for name in outputs)
+        for value in graph.output:
+            value.type.tensor_type.elem_type = 1
+        fresh = [given.get(name) or helper.make_tensor_value_info(name, 1, shapes[name]) for name in inputs]
+        kept = [node for node in graph.node if not set(node.output) & set(inputs)]
+        del graph.node[:], graph.input[:]
+        graph.node.extend(kept)
+        graph.input.extend(fresh)
+        drop_dead(graph)
+        del graph.value_info[:]
+
+
+def _turned(file: _File) -> _File:
+    """Gives inputs and outputs their channels last."""
+    shapes, graph, turned = shapes_of(file.model), file.model.graph, []
+    second = {
+        value.name: channels_are_second(file.model, value.name, shapes) for value in (*graph.input, *graph.output)
+    }
+    for place, given in enumerate(list(graph.input)):
+        if second[given.name]:
+            turned.append(given.name)
+            turn_input(graph, place)
+    for place, output in enumerate(list(graph.output)):
+        if second[output.name]:
+            turned.append(output.name)
+            turn_output(graph, place, len(shapes[output.name]))
+    for name in turned:
+        axes = {3: ("[N, C, T]", "[N, T, C]"), 4: ("[N, C, H, W]", "[N, H, W, C]")}
+        old, new = axes.get(len(shapes[name]), ("[N, C, ...]", "[N, ..., C]"))
+        file.changes.append(f"{name} {old} is {new} in every artifact")
+    return file
+
+
+def _write(component: Component, part: _File, path: Path) -> None:
+    for output in part.model.graph.output:
+        output.type.tensor_type.elem_type = 1
+    inferred = shapes_of(part.model)
+    for output in part.model.graph.output:
+        sizes = inferred.get(output.name)
+        if sizes is None or None in sizes:
+            raise ExportError(
+                f"the sizes of {output.name!r} in {part.path} do not follow from its inputs: export the model with an "
+                f"example input of the final size"
+            )
+        _set_sizes(output, sizes)
+    fixed = serialize(part.model)
+    try:
+        content = open_batch(fixed)
+    except ExportError as e:
+        raise ExportError(f"the {component} in {part.path} must treat every sample alone: {e}") from e
+    _check_same(part, content)
+    write_bytes(path, content)
+
+
+def _set_sizes(output: Any, sizes: Sequence[int | None]) -> None:
+    shape = output.type.tensor_type.shape
+    del shape.dim[:]
+    for size in sizes:
+        shape.dim.add().dim_value = size or 0
+
+
+def _check_same(part: _File, content: bytes) -> None:
+    """Compares what was prepared with the user's file on samples, both on onnxruntime."""
+    before, after = part.original.graph, part.model.graph
+    rng = np.random.default_rng(0)
+    for _ in range(_TRIALS):
+        old, new = {}, {}
+        for given, other in zip(before.input, after.input, strict=True):
+            values = _sample(given, rng)
+            old[given.name] = values
+            is_turned = list(values.shape) != [dim.dim_value for dim in other.type.tensor_type.shape.dim] or any(
+                node.input[0] == other.name and node.name.endswith("/turned") for node in after.node
+            )
+            changed = values.transpose(to_last(values.ndim)) if is_turned else values
+            new[other.name] = changed.astype(np.float32) if changed.dtype.kind == "f" else changed
+        expected = _run(part, part.original.SerializeToString(), old)
+        found = _run(part, content, new)
+        for name, first, second in zip([output.name for output in after.output], expected, found, strict=True):
+            first = first.astype(np.float32)
+            first = (
+                first.transpose(to_last(first.ndim))
+                if first.shape != second.shape or _ends_turned(after, name)
+                else first
+            )
+            limit = _SAME_IN_HALF if any("float16" in change for change in part.changes) else _SAME
+            difference = float(np.max(np.abs(first - second), initial=0.0))
+            if not difference <= limit * max(1.0, float(np.max(np.abs(first), initial=0.0))):
+                raise ExportError(
+                    f"{part.path} returns other values once it is prepared (up to {difference:.3g} in {name!r}): "
+                    f"pocketvae does not support one of its operators correctly; please report it"
+                )
+
+
+def _ends_turned(graph: Any, name: str) -> bool:
+    return any(node.output[0] == name and node.name.endswith("/turned") for node in graph.node)
+
+
+def _sample(given: Any, rng: np.random.Generator) -> npt.NDArray[Any]:
+    kind = given.type.tensor_type
+    dtype = _TYPES.get(kind.elem_type)
+    if dtype is None:
+        raise ExportError(f"the input {given.name!r} must be of real numbers or of integers")
+    shape = [dim.dim_value for dim in kind.shape.dim]
+    if np.issubdtype(dtype, np.floating):
+        return rng.standard_normal(shape).astype(dtype)
+    return rng.integers(0, 2, shape).astype(dtype)
+
+
+def _run(part: _File, content: bytes, feed: dict[str, npt.NDArray[Any]]) -> list[npt.NDArray[Any]]:
+    try:
+        return list(open_session(content, num_threads=1, name=str(part.path)).run(None, feed))
+    except ParityError as e:
+        raise ExportError(str(e)) from e
+    except Exception as e:  # onnxruntime raises many unrelated types
+        raise ExportError(f"{part.path} does not run on onnxruntime: {' '.join(str(e).split())[:200]}") from e
+
+
+def _facts(component: Component, part: _File) -> dict[str, str]:
+    return {
+        f"{component} source": part.path.name,
+        f"{component} source sha256": sha256_path(part.path),
+        f"{component} taken from it": ", ".join(part.changes),
+    }

@@ -1,0 +1,96 @@
+"""The sampling of a VAE in an ONNX graph, found by structure: mean + noise * scale, where the noise is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from pocketvae.export.from_onnx.folding import is_random
+from pocketvae.formats.onnx.model import array, initializers
+from pocketvae.keras.model_form import Role
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """Where a graph draws its latent.
+
+    Attributes:
+        latent: The tensor that is drawn.
+        mean: Its mean.
+        spread: Its spread.
+        role: What the spread is.
+    """
+
+    latent: str
+    mean: str
+    spread: str
+    role: Role
+
+
+def behind(graph: Any, name: str) -> set[str]:
+    """Returns the tensors that one depends on, itself among them."""
+    makers = {output: node for node in graph.node for output in node.output}
+    seen, waiting = {name}, [name]
+    while waiting:
+        node = makers.get(waiting.pop())
+        fresh = [item for item in node.input if item and item not in seen] if node else []
+        seen.update(fresh)
+        waiting += fresh
+    return seen
+
+
+def random_outputs(graph: Any) -> list[int]:
+    """Returns the places of the outputs that depend on random numbers."""
+    random = {output for node in graph.node if is_random(node) for output in node.output}
+    return [place for place, output in enumerate(graph.output) if random & behind(graph, output.name)]
+
+
+def find_sampling(graph: Any) -> Sampling | None:
+    """Returns where the latent is drawn; None if the graph does not draw one in a known way."""
+    noise = next((node.output[0] for node in graph.node if is_random(node)), None)
+    if noise is None:
+        return None
+    for product in _readers(graph, noise):
+        if product.op_type != "Mul":
+            continue
+        scale = _other(product, noise)
+        for total in _readers(graph, product.output[0]):
+            if total.op_type == "Add":
+                spread, role = _spread(graph, scale)
+                mean = _other(total, product.output[0])
+                return Sampling(latent=total.output[0], mean=mean, spread=spread, role=role)
+    return None
+
+
+def _readers(graph: Any, name: str) -> Iterator[Any]:
+    return (node for node in graph.node if name in node.input)
+
+
+def _other(node: Any, name: str) -> str:
+    return str(node.input[1] if node.input[0] == name else node.input[0])
+
+
+def _spread(graph: Any, scale: str) -> tuple[str, Role]:
+    """Returns the tensor that a standard deviation is made of, and what it is."""
+    makers = {output: node for node in graph.node for output in node.output}
+    node = makers.get(scale)
+    if node is None:
+        return scale, Role.STD
+    if node.op_type == "Sqrt":
+        inner = makers.get(node.input[0])
+        if inner is not None and inner.op_type == "Exp":
+            return inner.input[0], Role.LOG_VAR
+        return node.input[0], Role.VAR
+    if node.op_type != "Exp":
+        return scale, Role.STD
+    half = makers.get(node.input[0])
+    stored = initializers(graph)
+    if half is not None and half.op_type in ("Mul", "Div"):
+        factors = [array(stored[name]) for name in half.input if name in stored]
+        wanted = 0.5 if half.op_type == "Mul" else 2.0
+        if factors and factors[0].size == 1 and np.isclose(factors[0].reshape(-1)[0], wanted):
+            return next(name for name in half.input if name not in stored), Role.LOG_VAR
+    return node.input[0], Role.LOG_STD

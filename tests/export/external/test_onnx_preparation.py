@@ -1,0 +1,98 @@
+"""ONNX files are prepared to one form, which computes what the user's file does."""
+
+import numpy as np
+import onnx
+import pytest
+
+from pocketvae.errors import ExportError
+from pocketvae.export.external.messages import ExternalModels, PreparationRequest
+from pocketvae.export.external.needs import needs_preparation
+from pocketvae.export.external.preparation import prepare_models
+from pocketvae.keras.model_form import Role
+from pocketvae.runtimes.onnxruntime import open_session
+from tests.onnx_files import conv_decoder, conv_encoder, model, node, save, values, whole_vae
+
+
+def prepared(tmp_path, **files):
+    paths = {name: save(made, tmp_path / f"my_{name}.onnx") for name, made in files.items()}
+    out = tmp_path / "out"
+    out.mkdir()
+    models = ExternalModels(**paths)
+    assert needs_preparation(models)
+    return prepare_models(PreparationRequest(models=models, folder=str(out)))
+
+
+@pytest.mark.parametrize("batch", ["batch", 1, 4])
+def test_a_decoder_takes_any_batch_and_has_its_channels_last(tmp_path, batch):
+    made = conv_decoder(batch=batch)
+    found = prepared(tmp_path, decoder=made)
+    z = values(np.random.default_rng(0), 5, 6)
+    (images,) = open_session(found.models.decoder.read_bytes()).run(None, {"z": z})
+    original = open_session(conv_decoder().SerializeToString())
+    (expected,) = original.run(None, {"z": z})
+    np.testing.assert_allclose(images, expected.transpose(0, 2, 3, 1), atol=1e-6)
+    (line,) = found.found
+    assert "image [N, C, H, W] is [N, H, W, C] in every artifact" in line
+    assert ("its batch size made open" in line) is (batch != "batch")
+    assert found.facts["decoder source"] == "my_decoder.onnx"
+
+
+def test_samples_of_an_encoder_are_left_out(tmp_path):
+    encoder = conv_encoder(draws=True, outputs=("mu", "logvar", "z"))
+    found = prepared(tmp_path, decoder=conv_decoder(), encoder=encoder)
+    assert [output.name for output in onnx.load(found.models.encoder).graph.output] == ["mu", "logvar"]
+    assert "without its sampling" in found.found[0]
+
+
+def test_an_encoder_that_only_returns_a_sample_is_cut_before_it(tmp_path):
+    found = prepared(tmp_path, decoder=conv_decoder(), encoder=conv_encoder(draws=True, outputs=("z",)))
+    assert found.models.encoder_outputs == (Role.MEAN, Role.LOG_VAR)
+    kinds = {item.op_type for item in onnx.load(found.models.encoder).graph.node}
+    assert "RandomNormalLike" not in kinds
+
+
+def test_a_whole_vae_is_cut_at_its_sampling(tmp_path):
+    path = save(whole_vae(), tmp_path / "vae.onnx")
+    request = PreparationRequest(models=ExternalModels(decoder=path, encoder=path), folder=str(tmp_path))
+    found = prepare_models(request)
+    assert "sampling (left out) -> z [4] -> [decoder]" in found.found[0]
+    encoder, decoder = (open_session(item.read_bytes()) for item in (found.models.encoder, found.models.decoder))
+    x = values(np.random.default_rng(0), 3, 12)
+    mean, log_variance = encoder.run(None, {"x": x})
+    weights = {item.name: onnx.numpy_helper.to_array(item) for item in whole_vae().graph.initializer}
+    np.testing.assert_allclose(mean, x @ weights["m"], atol=1e-6)
+    np.testing.assert_allclose(log_variance, x @ weights["v"], atol=1e-6)
+    (output,) = decoder.run(None, {"z": mean})
+    np.testing.assert_allclose(output, np.tanh(mean @ weights["d"]), atol=1e-6)
+
+
+def test_a_whole_vae_that_cannot_be_cut_says_what_to_export(tmp_path):
+    path = save(conv_decoder(), tmp_path / "vae.onnx")
+    request = PreparationRequest(models=ExternalModels(decoder=path, encoder=path), folder=str(tmp_path))
+    with pytest.raises(ExportError, match="cannot be cut: export decoder and encoder alone"):
+        prepare_models(request)
+
+
+def test_float16_is_prepared_as_float32(tmp_path):
+    found = prepared(tmp_path, decoder=conv_decoder(dtype=np.float16))
+    assert "float16 as float32" in found.found[0]
+
+
+def test_unknown_operators_are_named(tmp_path):
+    made = model([node("Det", "z", "y")], {"z": ["b", 4, 4]}, {"y": ["b"]})
+    with pytest.raises(ExportError, match="operators that pocketvae does not support: Det"):
+        prepared(tmp_path, decoder=made)
+
+
+def test_samples_that_are_mixed_are_refused(tmp_path):
+    nodes = [node("ReduceMean", "z", "m", axes=[0], keepdims=1), node("Sub", "z m", "y")]
+    with pytest.raises(ExportError, match="must treat every sample alone: .*ReduceMean"):
+        prepared(tmp_path, decoder=model(nodes, {"z": ["b", 4]}, {"y": ["b", 4]}))
+
+
+def test_a_keras_encoder_does_not_go_with_an_onnx_decoder(tmp_path):
+    keras = tmp_path / "encoder.keras"
+    keras.write_bytes(b"PK\x03\x04")
+    models = ExternalModels(decoder=save(conv_decoder(), tmp_path / "d.onnx"), encoder=keras)
+    with pytest.raises(ExportError, match="must both be ONNX files, or neither"):
+        prepare_models(PreparationRequest(models=models, folder=str(tmp_path)))

@@ -1,0 +1,110 @@
+"""ONNX files in the forms that torch.onnx.export writes, built with onnx alone."""
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+
+def node(kind, inputs, outputs, domain="", **attributes):
+    names = [name.split() for name in (inputs, outputs)]
+    return helper.make_node(
+        kind, *([*("" if item == "-" else item for item in names[0])], names[1]), domain=domain, **attributes
+    )
+
+
+def model(nodes, inputs, outputs, weights=None, opset=17, dtype=TensorProto.FLOAT, producer="pytorch", functions=()):
+    """Returns a model; `inputs` and `outputs` are shapes by name, whose open sizes are text."""
+    stored = [numpy_helper.from_array(np.asarray(values), name) for name, values in (weights or {}).items()]
+    graph = helper.make_graph(
+        nodes,
+        "main_graph",
+        [helper.make_tensor_value_info(name, dtype, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, dtype, shape) for name, shape in outputs.items()],
+        stored,
+    )
+    domains = {item.domain for item in nodes} - {""}
+    opsets = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=8, producer_name=producer, functions=functions)
+
+
+def save(made, path):
+    onnx.save(made, path)
+    return path
+
+
+def values(rng, *shape, dtype=np.float32):
+    return (0.3 * rng.standard_normal(shape)).astype(dtype)
+
+
+def conv_decoder(batch="batch", opset=17, dtype=np.float32, seed=0):
+    """z [N, 6] -> image [N, 3, 8, 8]: Gemm, Reshape by sizes, ConvTranspose, BatchNormalization, Sigmoid."""
+    rng = np.random.default_rng(seed)
+    own = {
+        "w": values(rng, 64, 6, dtype=dtype),
+        "b": values(rng, 64, dtype=dtype),
+        "zero": np.array(0),
+        "axis": np.array([0]),
+        "rest": np.array([4, 4, 4]),
+        "up": values(rng, 4, 5, 3, 3, dtype=dtype),
+        "scale": values(rng, 5, dtype=dtype),
+        "bias": values(rng, 5, dtype=dtype),
+        "mean": values(rng, 5, dtype=dtype),
+        "var": (np.abs(values(rng, 5)) + 0.5).astype(dtype),
+        "out": values(rng, 3, 5, 3, 3, dtype=dtype),
+    }
+    nodes = [
+        node("Gemm", "z w b", "h", transB=1),
+        node("Shape", "z", "s"),
+        node("Gather", "s zero", "n", axis=0),
+        node("Unsqueeze", "n axis", "n1") if opset >= 13 else node("Unsqueeze", "n", "n1", axes=[0]),
+        node("Concat", "n1 rest", "shape", axis=0),
+        node("Reshape", "h shape", "r"),
+        node("ConvTranspose", "r up", "u", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4, output_padding=[1, 1]),
+        node("BatchNormalization", "u scale bias mean var", "k"),
+        node("LeakyRelu", "k", "l", alpha=0.1),
+        node("Conv", "l out", "logits", kernel_shape=[3, 3], pads=[1] * 4),
+        node("Sigmoid", "logits", "image"),
+    ]
+    kind = TensorProto.FLOAT16 if dtype == np.float16 else TensorProto.FLOAT
+    return model(nodes, {"z": [batch, 6]}, {"image": [batch, 3, 8, 8]}, own, opset, kind)
+
+
+def sampling_nodes(scale="half"):
+    """Returns nodes that draw z from mu and logvar."""
+    return [
+        node("Mul", f"logvar {scale}", "hv"),
+        node("Exp", "hv", "std"),
+        node("RandomNormalLike", "std", "eps"),
+        node("Mul", "eps std", "noise"),
+        node("Add", "mu noise", "z"),
+    ]
+
+
+def conv_encoder(batch="batch", seed=1, draws=False, outputs=("mu", "logvar")):
+    """x [N, 3, 8, 8] -> mu, logvar [N, 6]."""
+    rng = np.random.default_rng(seed)
+    own = {"c": values(rng, 4, 3, 3, 3), "m": values(rng, 6, 64), "v": values(rng, 6, 64), "half": np.float32(0.5)}
+    nodes = [
+        node("Conv", "x c", "h", kernel_shape=[3, 3], strides=[2, 2], pads=[1] * 4),
+        node("Relu", "h", "a"),
+        node("Flatten", "a", "f", axis=1),
+        node("Gemm", "f m", "mu", transB=1),
+        node("Gemm", "f v", "logvar", transB=1),
+        *(sampling_nodes() if draws else []),
+    ]
+    return model(nodes, {"x": [batch, 3, 8, 8]}, {name: [batch, 6] for name in outputs}, own)
+
+
+def whole_vae(scale=0.5):
+    """x [N, 12] -> reconstruction [N, 12], mu, logvar [N, 4]."""
+    rng = np.random.default_rng(2)
+    own = {"m": values(rng, 12, 4), "v": values(rng, 12, 4), "d": values(rng, 4, 12), "half": np.float32(scale)}
+    nodes = [
+        node("MatMul", "x m", "mu"),
+        node("MatMul", "x v", "logvar"),
+        *sampling_nodes(),
+        node("MatMul", "z d", "y"),
+        node("Tanh", "y", "reconstruction"),
+    ]
+    shapes = {"reconstruction": ["b", 12], "mu": ["b", 4], "logvar": ["b", 4]}
+    return model(nodes, {"x": ["b", 12]}, shapes, own)
