@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--vae", metavar="FILE", type=Path, help="a whole VAE in one file, which is cut into encoder and decoder"
     )
-    group.add_argument("--decoder", metavar="FILE", type=Path, help=".keras or .h5 file or SavedModel folder")
+    group.add_argument("--decoder", metavar="FILE", type=Path, help=".keras, .h5 or .onnx file or SavedModel folder")
     group.add_argument("--encoder", metavar="FILE", type=Path, help="the same for the encoder")
     group.add_argument("--data", metavar="SRC", help="images or other data for calibration and testing (default: none)")
     group.add_argument(

@@ -158,7 +158,8 @@ class BenchRow:
 
     Attributes:
         artifact: File name, or `original decoder` and `original encoder`.
-        target: `host`, or for the original the way of calling it: `keras-call`, `tf.function`, `xla`, `keras-predict`, of an ONNX file `onnxruntime`.
+        target: `host`, or for the original the way of calling it: `keras-call`, `tf.function`, `xla`,
+            `keras-predict`, or for an ONNX file `onnxruntime`.
         size_bytes: Size of the file.
         load_s: Time to open the file until the first call can be made, with the runtime already imported.
         first_s: Time of the first call.

@@ -94,7 +94,9 @@ def model_kind(path: Path) -> ModelKind:
     if path.suffix.lower() == ModelKind.ONNX:
         return ModelKind.ONNX
     if start[4:8] == b"TFL3":
-        raise ExportError(f"a model must be a .keras or .h5 file or a SavedModel folder, but {path} is a TFLite file")
+        raise ExportError(
+            f"a model must be a .keras or .h5 file or a SavedModel folder, or .onnx, but {path} is a TFLite file"
+        )
     if path.name == SAVED_MODEL_FILE:
         raise ExportError(f"a SavedModel is named by its folder: pass {path.parent}")
     if path.suffix.lower() == ".json":
@@ -106,7 +108,7 @@ def model_kind(path: Path) -> ModelKind:
         raise ExportError(
             f"{path} is not a Keras model or is damaged: it is neither a zip archive (.keras) nor an HDF5 file (.h5)"
         )
-    raise ExportError(f"a model must be a .keras or .h5 file or a SavedModel folder, got {path}")
+    raise ExportError(f"a model must be a .keras or .h5 file or a SavedModel folder, or an .onnx file, got {path}")
 
 
 def read_header(path: Path) -> ModelHeader:

@@ -26,7 +26,7 @@ def float32_of(component: Component, model: Any, vae: VaeSpec) -> bytes | None:
     if found is None or component not in (Component.ENCODER, Component.DECODER):
         return None
     original, form = found
-    if len(form.inputs) != 1 or any(port.role not in _PLAIN for port in form.outputs):
+    if len(form.inputs) != 1 or form.inputs[0].made_of != (0,) or any(port.role not in _PLAIN for port in form.outputs):
         return None
     import onnx
 

@@ -29,7 +29,7 @@ class ExternalModels:
     """Models that pocketvae did not train, with what the user states about them; None means detect.
 
     Attributes:
-        decoder: A `.keras` or `.h5` file of Keras 2 or 3, or a SavedModel folder.
+        decoder: A `.keras` or `.h5` file of Keras 2 or 3, an ONNX file, or a SavedModel folder.
         encoder: The same for the encoder.
         code: Which custom code may run.
         decoder_output: What the decoder returns.

@@ -68,7 +68,7 @@ def onnx_call(path: Path, form: ModelForm, values: list[Array], num_threads: int
     Args:
         path: The file.
         form: Its form.
-        values: The main input `[N, ...]` and the labels `[N] int32`, if it takes any.
+        values: What the component takes: the main input `[N, ...]`, then its conditions.
         num_threads: Of onnxruntime.
 
     Raises:
@@ -76,18 +76,28 @@ def onnx_call(path: Path, form: ModelForm, values: list[Array], num_threads: int
         TargetError: onnxruntime is not installed.
     """
     session = open_session(path.read_bytes(), num_threads=num_threads, name=str(path))
-    label = form.input_index(Role.LABEL)
-    feed = {
-        port.name: _label(values[1], port) if index == label else values[0] for index, port in enumerate(form.inputs)
-    }
+    feed = {port.name: _given(port, [values[place] for place in port.made_of]) for port in form.inputs}
     return lambda: session.run(None, feed)
 
 
-def _label(labels: Array, port: Port) -> Array:
-    """Returns labels as the original takes them: as integers or one-hot."""
-    if port.dtype == "float32":
-        return np.eye(port.shape[0], dtype=np.float32)[labels]
-    return labels.reshape(-1, *port.shape).astype(port.dtype)
+def _given(port: Port, parts: list[Array]) -> Array:
+    """Returns an input as the original takes it: labels as integers, one-hot, or behind the latent."""
+    given = parts[0]
+    if port.role in (Role.Z_LABEL, Role.X_LABEL):
+        rows = _one_hot(parts[1], (*port.shape[:-1], port.shape[-1] - given.shape[-1]))
+        joined: Array = np.concatenate([given, rows], axis=-1)
+        return joined
+    if port.role is not Role.LABEL:
+        return given
+    if port.dtype == "float32" and port.shape and port.shape[-1] > 1:
+        return _one_hot(given, port.shape)
+    return given.reshape(-1, *port.shape).astype(port.dtype)
+
+
+def _one_hot(labels: Array, shape: tuple[int, ...]) -> Array:
+    rows = np.eye(shape[-1], dtype=np.float32)[labels].reshape(-1, *(1 for _ in shape[:-1]), shape[-1])
+    planes: Array = np.tile(rows, (1, *shape[:-1], 1))
+    return planes
 
 
 def _head(component: Component, vae: VaeSpec) -> Callable[[Any], Any]:
