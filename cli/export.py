@@ -12,7 +12,7 @@ from pocketvae.cli import quantization
 from pocketvae.cli.quantization import seed_warnings
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
-from pocketvae.spec import Component, Format, ImageDtype, Precision
+from pocketvae.spec import Component, Format, ImageDtype, Precision, parse_choice
 
 if TYPE_CHECKING:
     from pocketvae.export import ExportConfig, ExportResult
@@ -46,6 +46,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         default="auto",
         help="auto (the default) keeps exact rewrites where they are measured to be faster; or none, all, or names",
+    )
+    parser.add_argument(
+        "--tune",
+        metavar="EFFORT",
+        default="fast",
+        help="before layers of int8 files stay in float, change the network to lose less: none, fast (default) or full",
     )
     parser.add_argument(
         "--memory-limit",
@@ -109,7 +115,15 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exports a model and prints one row per artifact."""
     from pocketvae.bundle.manifest import MANIFEST_NAME
-    from pocketvae.export import Budget, ExportConfig, check_combinations, parse_rewrites, plan_artifacts, read_recipes
+    from pocketvae.export import (
+        Budget,
+        ExportConfig,
+        Tune,
+        check_combinations,
+        parse_rewrites,
+        plan_artifacts,
+        read_recipes,
+    )
 
     given = external_models.given_options(arguments)
     if arguments.run is not None and given:
@@ -130,6 +144,7 @@ def run(arguments: argparse.Namespace) -> int:
         seed=arguments.seed,
         time_limit_s=arguments.time_limit,
         rewrites=parse_rewrites(arguments.rewrites),
+        tune=parse_choice(Tune, arguments.tune, "effort of tuning"),
         memory_limit_bytes=memory_limit_bytes,
         licence=arguments.licence,
         author=arguments.author,

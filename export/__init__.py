@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pocketvae.export.pipeline import export_run
     from pocketvae.export.quantize.recipe import Recipe, read_recipes
     from pocketvae.export.rewrites.names import Rewrite, RewriteChoice, parse_rewrites
+    from pocketvae.export.tuning.ladder import Tune
     from pocketvae.keras.custom_code import CustomCode
     from pocketvae.keras.model_form import Role
 
@@ -41,6 +42,7 @@ _MODULES = {
         "RewriteChoice",
         "parse_rewrites",
     ),
+    "pocketvae.export.tuning.ladder": ("Tune",),
     "pocketvae.keras.custom_code": ("CustomCode",),
     "pocketvae.keras.model_form": ("Role",),
 }
@@ -56,6 +58,7 @@ __all__ = [
     "Rewrite",
     "RewriteChoice",
     "Role",
+    "Tune",
     "check_combinations",
     "default_memory_limit_bytes",
     "export_external_models",

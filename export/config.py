@@ -9,6 +9,7 @@ from pocketvae.errors import SpecError
 from pocketvae.export.budgets import DEFAULT_BUDGET, Budget
 from pocketvae.export.quantize.recipe import Recipe, recipe_name
 from pocketvae.export.rewrites.names import AUTO, RewriteChoice
+from pocketvae.export.tuning.ladder import Tune
 from pocketvae.processes.guard import machine_bytes
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, check_batches, unsupported_reason
 from pocketvae.system import limits
@@ -40,6 +41,7 @@ class ExportConfig:
         seed: Seed of calibration and golden latents.
         time_limit_s: Time limit for one conversion, which is then terminated and reported as failed.
         rewrites: Which exact rewrites may be used.
+        tune: How much is tried to have every layer of an int8 artifact in integers, before some stay in float.
         memory_limit_bytes: Memory limit for one conversion, likewise; two run at a time, one per format.
         licence: Licence of the model, recorded in every file; may be empty.
         author: Author of the model, likewise.
@@ -57,6 +59,7 @@ class ExportConfig:
     seed: int = 0
     time_limit_s: float = 300.0
     rewrites: RewriteChoice = AUTO
+    tune: Tune = Tune.FAST
     memory_limit_bytes: int = field(default_factory=default_memory_limit_bytes)
     licence: str = ""
     author: str = ""

@@ -68,6 +68,7 @@ def ingredients_of_artifact(
     arrays = {name: sha256 for name, sha256 in hashes.items() if name.partition(".")[0] in components}
     parts: dict[str, object] = {
         "--rewrites": setup.rewrites,
+        "--tune": setup.tune,
         "--recipe": setup.recipes,
         "--batch": [str(batch) for batch in config.batches],
         "the error budget": config.budget,

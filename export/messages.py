@@ -11,6 +11,7 @@ from pocketvae.export.embed.embedding import Statement
 from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.rewrites.names import AUTO, RewriteChoice
+from pocketvae.export.tuning.ladder import Tune
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm
 from pocketvae.spec import ArtifactSpec, Component
@@ -156,6 +157,7 @@ class WorkerSetup:
         forms: How user-supplied models are called; empty for a run's.
         code: Which custom code may run.
         rewrites: The rewrites that may be used.
+        tune: How much is tried before layers stay in float.
         recipes: Quantization recipe by artifact, in place of a search; a generator's decoder follows the decoder's.
         one_by_one: Run the original on one sample at a time, since its outputs depend on what else is in the batch.
     """
@@ -169,5 +171,6 @@ class WorkerSetup:
     forms: dict[Component, ModelForm] = field(default_factory=dict)
     code: CustomCode = NO_CUSTOM_CODE
     rewrites: RewriteChoice = AUTO
+    tune: Tune = Tune.FAST
     recipes: dict[str, Recipe] = field(default_factory=dict)
     one_by_one: bool = False

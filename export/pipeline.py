@@ -106,6 +106,7 @@ def _setup(subject: Subject, config: ExportConfig) -> WorkerSetup:
         forms=subject.forms,
         code=subject.code,
         rewrites=config.rewrites,
+        tune=config.tune,
         recipes=dict(config.recipes),
         one_by_one=config.allow_batch_dependence,
     )

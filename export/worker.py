@@ -324,6 +324,7 @@ class Worker:
                 floor=self._floor(component),
                 magnitude=self._magnitude(component),
                 rewrites=self._setup.rewrites,
+                tune=self._setup.tune,
                 one_by_one=self._setup.one_by_one,
                 other_calibrations=()
                 if component.is_composed

@@ -20,7 +20,8 @@ import numpy.typing as npt
 from pocketvae.export.convert.samples import each_sample
 from pocketvae.export.quantize.onnx_weights import store_integer_weights
 from pocketvae.export.quantize.search import QuantizationPlan
-from pocketvae.export.quantize.tflite import LOGIT_BOUND
+from pocketvae.export.tuning.latent_parts import coarse_range
+from pocketvae.export.tuning.names import LOGIT_BOUND, is_float_part
 from pocketvae.formats.onnx.model import add_outputs, array, constants, element_count, initializers, load_model
 from pocketvae.runtimes.onnxruntime import open_session
 
@@ -141,10 +142,11 @@ def _quantize_static(workspace: _Workspace, plan: QuantizationPlan, overrides: d
 
 def _float_nodes(prepared: bytes, plan: QuantizationPlan) -> list[str]:
     """Returns the nodes to keep in float: the plan's layers and what merely passes their values on."""
-    found = list(plan.float_layers)
+    nodes = load_model(prepared).graph.node
+    found = [*plan.float_layers, *(node.name for node in nodes if is_float_part(node.name))]
     kept: set[str] = set()
-    for node in load_model(prepared).graph.node:  # in order of execution
-        if node.name in plan.float_layers:
+    for node in nodes:  # in order of execution
+        if node.name in plan.float_layers or is_float_part(node.name):
             kept.update(node.output)
         elif node.op_type in _PASSIVE and node.input[0] in kept:
             kept.update(node.output)
@@ -155,7 +157,7 @@ def _float_nodes(prepared: bytes, plan: QuantizationPlan) -> list[str]:
 def activation_ranges(float32: bytes, calibration: Inputs) -> Ranges:
     """Returns the smallest and largest value of the output of every layer with weights, after its ReLU.
 
-    What reaches the head is limited to where the head still moves, see `quantize.tflite.LOGIT_BOUND`.
+    What reaches the head is limited to where the head still moves, see `tuning.names.LOGIT_BOUND`.
     """
     model = load_model(float32)
     outputs = {layer: _chain(model.graph, layer) for layer in weighted_layers(float32)}
@@ -213,7 +215,8 @@ class _Chain:
 
     Attributes:
         activation: The tensor after the layer's ReLU, or after the layer where it has none.
-        tensors: That one and those that hold the same values moved.
+        tensors: That one and those that hold the same values moved; also what comes before a ReLU6, which integers of
+            its range bound, too.
         bounds: The range of values that the head behind them tells apart; None where there is no head.
     """
 
@@ -225,7 +228,9 @@ class _Chain:
 def _chain(graph: Any, layer: str) -> _Chain:
     node = next(node for node in graph.node if node.name == layer)
     consumers = [user for user in graph.node if node.output[0] in user.input]
-    if len(consumers) == 1 and consumers[0].op_type == "Relu":
+    before = []
+    if len(consumers) == 1 and (consumers[0].op_type == "Relu" or _is_relu6(graph, consumers[0])):
+        before = [node.output[0]] if consumers[0].op_type == "Clip" else []
         node = consumers[0]
     tensors = [node.output[0]]
     while True:
@@ -233,7 +238,11 @@ def _chain(graph: Any, layer: str) -> _Chain:
         if len(consumers) != 1 or consumers[0].op_type not in _MOVERS:
             break
         tensors.append(consumers[0].output[0])
-    return _Chain(activation=tensors[0], tensors=tuple(tensors), bounds=_head_bounds(graph, consumers))
+    return _Chain(activation=tensors[0], tensors=(*tensors, *before), bounds=_head_bounds(graph, consumers))
+
+
+def _is_relu6(graph: Any, node: Any) -> bool:
+    return node.op_type == "Clip" and [_constant(graph, name) for name in node.input[1:3]] == [0.0, 6.0]
 
 
 def _head_bounds(graph: Any, consumers: list[Any]) -> tuple[float, float] | None:
@@ -267,8 +276,23 @@ def _overrides(float32: bytes, ranges: Ranges, plan: QuantizationPlan) -> dict[s
             known = overrides.get(tensor, [{"rmin": np.inf, "rmax": -np.inf}])[0]
             lowest, highest = min(known["rmin"], low * scale), max(known["rmax"], high * scale)
             overrides[tensor] = [{"rmin": np.float32(lowest), "rmax": np.float32(highest)}]
+    overrides |= _part_ranges(graph)
     outputs = {output.name for output in graph.output}
     return {tensor: limits for tensor, limits in overrides.items() if tensor not in outputs}
+
+
+def _part_ranges(graph: Any) -> dict[str, list[dict[str, Any]]]:
+    """Returns the scale on which the coarse part of a latent lies, for the tensor of both its parts."""
+    steps, ranges = {}, {}
+    for node in graph.node:
+        if not is_float_part(node.name):
+            continue
+        if node.op_type == "Mul" and (step := _constant(graph, node.input[1])) is not None:
+            steps[node.output[0]] = step
+        elif node.op_type == "Concat" and node.input[0] in steps:
+            low, high = coarse_range(steps[node.input[0]])
+            ranges[node.output[0]] = [{"rmin": np.float32(low), "rmax": np.float32(high)}]
+    return ranges
 
 
 class _Workspace:

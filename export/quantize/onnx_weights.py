@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from pocketvae.export.quantize.tflite_weights import quantize_per_channel
-from pocketvae.formats.onnx.model import array, drop_unread_initializers, initializers
+from pocketvae.formats.onnx.model import array, drop_unread_initializers, initializers, load_model
 
 _ZERO = 128
+# onnxruntime 1.23.2 unpacks weights in every call, about 5 ns for each; at this many uses of a weight that is little.
+_ENOUGH_USES = 256
+
+
+def reused_layers(float32: bytes) -> frozenset[str]:
+    """Returns the layers of a float model that may store their weights in 8 bits: convolutions of larger images.
+
+    Args:
+        float32: The model.
+    """
+    from onnx import shape_inference
+
+    graph = shape_inference.infer_shapes(load_model(float32)).graph
+    shapes = {item.name: item.type.tensor_type.shape.dim for item in (*graph.value_info, *graph.output)}
+    return frozenset(
+        node.name
+        for node in graph.node
+        if node.op_type in ("Conv", "ConvTranspose")
+        and math.prod(size.dim_value for size in list(shapes.get(node.output[0], ()))[2:]) >= _ENOUGH_USES
+    )
 
 
 def store_integer_weights(model: Any, layers: Sequence[str]) -> None:

@@ -19,14 +19,16 @@ _ROUND_S = 0.004
 _WARM_UPS = 3
 
 
-def pareto_front(trials: Sequence[TrialRecord]) -> tuple[TrialRecord, ...]:
+def pareto_front(trials: Sequence[TrialRecord], chosen: TrialRecord | None = None) -> tuple[TrialRecord, ...]:
     """Returns the variants that no other dominates, smallest first, each combination of figures once.
+
+    The chosen one is always among them: ranges are chosen by the error on calibration samples, not on goldens.
 
     One dominates another if it is not larger, less exact or slower, and better in one of the three; differences in
     time below 5 percent do not count.
     """
-    front = [one for one in trials if not any(_dominates(other, one) for other in trials)]
-    unique = {(one.size_bytes, one.error_ratio): one for one in reversed(front)}
+    front = [one for one in trials if one is chosen or not any(_dominates(other, one) for other in trials)]
+    unique = {(one.size_bytes, one.error_ratio): one for one in (*reversed(front), *filter(None, [chosen]))}
     return tuple(sorted(unique.values(), key=lambda one: (one.size_bytes, one.error_ratio)))
 
 

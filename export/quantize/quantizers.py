@@ -12,6 +12,7 @@ import numpy as np
 from pocketvae.export.quantize import onnx as onnx_quantize
 from pocketvae.export.quantize import tflite as tflite_quantize
 from pocketvae.export.quantize.input_ranges import Range, onnx_input_ranges, tflite_input_ranges
+from pocketvae.export.quantize.onnx_weights import reused_layers
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.source import Inputs, Source
 from pocketvae.export.quantize.tflite_weights import storable_layers
@@ -133,6 +134,11 @@ class OnnxQuantizer(Quantizer):
     def layers(self) -> Mapping[str, int]:
         """See `Quantizer.layers`."""
         return onnx_quantize.weighted_layers(self._source.float32(Format.ONNX))
+
+    @cached_property
+    def storable(self) -> Collection[str]:
+        """See `Quantizer.storable`."""
+        return reused_layers(self._source.float32(Format.ONNX))
 
     def quantize(self, plan: QuantizationPlan) -> bytes:
         """See `Quantizer.quantize`."""

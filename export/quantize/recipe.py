@@ -11,6 +11,7 @@ from pocketvae.documents import decode
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.rewrites.names import Step
+from pocketvae.export.tuning.names import Tuning
 from pocketvae.spec import STRICT, ArtifactSpec, ImageDtype
 from pocketvae.vae_spec import VaeSpec
 
@@ -36,6 +37,7 @@ class Recipe:
         range_scales: Fraction of the calibrated output range that the integers cover, by layer.
         weights_only: Those of the float layers whose weights are stored in 8 bits.
         rewrites: Exact rewrites that the model's graph has; the layers are those of the rewritten graph.
+        tuning: How the graph was changed further to lose less in 8 bits; None where it was not.
     """
 
     __pydantic_config__ = STRICT
@@ -49,6 +51,7 @@ class Recipe:
     range_scales: dict[str, float] = field(default_factory=dict)
     weights_only: tuple[str, ...] = ()
     rewrites: tuple[Step, ...] = ()
+    tuning: Tuning | None = None
 
     def __post_init__(self) -> None:
         if ArtifactSpec.parse(self.artifact).precision not in _SEARCHED:

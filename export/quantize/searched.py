@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 import numpy as np
@@ -18,6 +18,8 @@ from pocketvae.export.quantize.quantizers import Quantizer, quantizer_for
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.search import MARGIN, QuantizationPlan, Search, Trial
 from pocketvae.export.quantize.source import Inputs, Source
+from pocketvae.export.tuning.ladder import tunings
+from pocketvae.export.tuning.names import Tuning
 from pocketvae.formats.layers import read_layers
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Format
@@ -60,19 +62,18 @@ def search_artifact(
     Raises:
         ExportError: the recipe is for another model.
     """
-    new_quantizer = partial(quantizer_for, spec.format, source, integer_interface=integer_only)
-    quantizer = new_quantizer(source.calibration)
-    search = Search(quantizer.layers, partial(_attempt, spec, source, tolerances, quantizer))
-    alone = {} if recipe or integer_only else search.sensitivities()
-    alone = {layer: ratio for layer, ratio in alone.items() if math.isfinite(ratio)}
-    best = _best(search, quantizer, recipe, integer_only=integer_only)
+    if recipe is not None:
+        source = replace(source, tuning=recipe.tuning)
+    found = _find(spec, source, tolerances, recipe, integer_only=integer_only)
+    source, search, quantizer, best = found.source, found.search, found.quantizer, found.best
     if best.fault:
         raise ExportError(best.fault)
+    new_quantizer = partial(quantizer_for, spec.format, source, integer_interface=integer_only)
     record = SearchRecord(
         trial_count=len(search.trials),
         chosen=_record(spec.format, best, 0.0),
         reason=_reason(search, recipe, integer_only=integer_only),
-        layers=diagnose_layers(quantizer, best.content, best.plan, source.golden_inputs, alone),
+        layers=diagnose_layers(quantizer, best.content, best.plan, source.golden_inputs, found.alone),
         inputs=clipped_inputs(quantizer.input_ranges(best.content), source.golden_inputs, source.golden_strata),
         seeds=_seeds(source, tolerances, best, new_quantizer),
     )
@@ -85,19 +86,99 @@ def search_artifact(
         range_scales=dict(best.plan.range_scales),
         weights_only=tuple(name for name in quantizer.layers if name in best.plan.weights_only),
         rewrites=source.steps,
+        tuning=source.tuning,
     )
     record = _with_front(record, search.trials, best, spec, source)
-    return Searched(content=best.content, notes=_notes(best, quantizer), record=record, recipe=made)
+    notes = (*_notes(best, quantizer), *_tuning_notes(source))
+    return Searched(content=best.content, notes=notes, record=record, recipe=made)
 
 
-def _best(search: Search, quantizer: Quantizer, recipe: Recipe | None, *, integer_only: bool) -> Trial:
+@dataclass(frozen=True, kw_only=True)
+class _Found:
+    """The variant that was chosen, and the search that it is from.
+
+    Attributes:
+        source: With the tuning that was chosen.
+        quantizer: Of that source.
+        search: Its search.
+        best: The variant.
+        alone: Error ratio of each layer that alone is quantized, as far as it is known.
+    """
+
+    source: Source
+    quantizer: Quantizer
+    search: Search
+    best: Trial
+    alone: Mapping[str, float] = field(default_factory=dict)
+
+
+def _find(
+    spec: ArtifactSpec,
+    source: Source,
+    tolerances: tuple[Tolerance, ...],
+    recipe: Recipe | None,
+    *,
+    integer_only: bool,
+) -> _Found:
+    """Returns the variant that a recipe states, or the whole network in integers, or as much of it as the budget bears.
+
+    The network is tuned only where it is over its budget without.
+    """
+    start = partial(_start, spec, tolerances=tolerances, integer_only=integer_only)
+    quantizer, search = start(source)
     if recipe is not None:
         recipe.check_layers(quantizer.layers)
-        return search.attempt(recipe.plan)
+        return _Found(source=source, quantizer=quantizer, search=search, best=search.attempt(recipe.plan))
+    alone = {} if integer_only else search.sensitivities()
+    alone = {layer: ratio for layer, ratio in alone.items() if math.isfinite(ratio)}
+    stock = _Found(source=source, quantizer=quantizer, search=search, best=search.tune_ranges(), alone=alone)
+    if stock.best.within_budget:
+        return stock
+    tuned = [
+        _tuned(start, source, tuning) for tuning in tunings(source.tune, spec.component, integer_only=integer_only)
+    ]
+    whole = min((one for one in tuned if one is not None), key=lambda one: one.best.error_ratio, default=stock)
+    if whole.best.within_budget:
+        return whole
     if integer_only:
-        return search.tune_ranges()
+        return min(stock, whole, key=lambda one: one.best.error_ratio)
     search.run()
-    return search.store_float_weights(quantizer.storable)
+    return replace(stock, best=search.store_float_weights(quantizer.storable))
+
+
+def _start(
+    spec: ArtifactSpec, source: Source, *, tolerances: tuple[Tolerance, ...], integer_only: bool
+) -> tuple[Quantizer, Search]:
+    quantizer = quantizer_for(spec.format, source, source.calibration, integer_interface=integer_only)
+    return quantizer, Search(quantizer.layers, partial(_attempt, spec, source, tolerances, quantizer))
+
+
+def _tuned(start: Callable[[Source], tuple[Quantizer, Search]], source: Source, tuning: Tuning) -> _Found | None:
+    """Returns the best whole variant of a tuned network; None where there is nothing to tune."""
+    if not source.tuned(tuning).is_changed:
+        return None
+    tuned = replace(source, tuning=tuning)
+    quantizer, search = start(tuned)
+    best = search.tune_ranges()
+    # A converter that fails for a form of the network leaves the others.
+    return None if best.fault else _Found(source=tuned, quantizer=quantizer, search=search, best=best)
+
+
+def _tuning_notes(source: Source) -> tuple[str, ...]:
+    """Returns how the network was changed to compute in integers."""
+    if source.tuning is None:
+        return ()
+    tuned = source.tuned(source.tuning)
+    changes = []
+    if tuned.equalized:
+        changes.append(
+            f"channels equalized between {tuned.equalized} pair{'s' if tuned.equalized > 1 else ''} of layers"
+        )
+    if tuned.latent_parts:
+        changes.append("the latent in two parts of 8 bits")
+    if tuned.output_parts:
+        changes.append(f"the values before the head in {source.tuning.output_parts} parts of 8 bits")
+    return (f"tuned for integers: {', '.join(changes)}",)
 
 
 def _attempt(
@@ -108,7 +189,7 @@ def _attempt(
     plan: QuantizationPlan,
 ) -> Trial:
     content = quantizer.quantize(plan)
-    inputs, expected = source.tuning()
+    inputs, expected = source.trials()
     try:
         outputs = run_content(spec.format, content, inputs)
     except PocketVaeError as e:
@@ -147,7 +228,7 @@ def _with_front(
     times = latencies(spec.format, [trial.content for trial in finite], feed)
     records = {id(trial): _record(spec.format, trial, time) for trial, time in zip(finite, times, strict=True)}
     chosen = records.get(id(best), record.chosen)
-    return replace(record, chosen=chosen, front=pareto_front(list(records.values())))
+    return replace(record, chosen=chosen, front=pareto_front(list(records.values()), chosen))
 
 
 def _record(format: Format, trial: Trial, latency_s: float) -> TrialRecord:

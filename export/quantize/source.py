@@ -18,6 +18,9 @@ from pocketvae.export.original.inside import UNKNOWN, Magnitude
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.rewrites.catalogue import Rewritten, apply_steps
 from pocketvae.export.rewrites.names import NONE, RewriteChoice, Step
+from pocketvae.export.tuning.ladder import Tune
+from pocketvae.export.tuning.names import Tuning
+from pocketvae.export.tuning.tune import Tuned, tune
 from pocketvae.numerics.likelihoods import Observed
 from pocketvae.spec import Component, Format
 from pocketvae.vae_spec import VaeSpec
@@ -25,7 +28,7 @@ from pocketvae.vae_spec import VaeSpec
 FloatArray = npt.NDArray[np.float32]
 Inputs = Mapping[str, npt.NDArray[Any]]
 
-_TUNING_SAMPLES = 256
+_TRIAL_SAMPLES = 256
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,9 @@ class Source:
         floor: Noise floor of the original; None for composed components.
         magnitude: How large the values inside the original become; unknown for composed components.
         rewrites: The rewrites that may be tried.
+        tune: How much is tried before layers stay in float.
         steps: The rewrites that were applied to the graph.
+        tuning: How the graph was changed further to lose less in 8 bits; None where it was not.
         one_by_one: See `pocketvae.export.original.goldens.Original`.
     """
 
@@ -65,12 +70,16 @@ class Source:
     floor: NoiseFloor | None = None
     magnitude: Magnitude = UNKNOWN
     rewrites: RewriteChoice = NONE
+    tune: Tune = Tune.NONE
     steps: tuple[Step, ...] = ()
+    tuning: Tuning | None = None
     one_by_one: bool = False
     cache: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def graph(self, *, fuse: bool = True) -> Graph:
         """Returns the component's graph, built once."""
+        if self.tuning:
+            return self.tuned(self.tuning, fuse=fuse).graph
         if self.steps:
             return self.rewritten(fuse=fuse).graph
         key = f"graph-{fuse}"
@@ -83,24 +92,33 @@ class Source:
         """Returns the graph with the rewrites, and the number of places of each, built once."""
         key = f"rewritten-{fuse}-{self.steps}"
         if key not in self.cache:
-            self.cache[key] = apply_steps(replace(self, steps=()).graph(fuse=fuse), self.steps)
+            self.cache[key] = apply_steps(replace(self, steps=(), tuning=None).graph(fuse=fuse), self.steps)
         rewritten: Rewritten = self.cache[key]
         return rewritten
 
-    def tuning(self) -> tuple[Inputs, dict[str, FloatArray]]:
+    def tuned(self, tuning: Tuning, *, fuse: bool = True) -> Tuned:
+        """Returns the component's graph, with its rewrites, in the form that loses less in 8 bits, made once."""
+        key = f"tuned-{fuse}-{self.steps}-{tuning}"
+        if key not in self.cache:
+            graph = replace(self, tuning=None).graph(fuse=fuse)
+            self.cache[key] = tune(graph, self.component, tuning, self.calibration)
+        tuned: Tuned = self.cache[key]
+        return tuned
+
+    def trials(self) -> tuple[Inputs, dict[str, FloatArray]]:
         """Returns some calibration samples and the original's outputs for them: choices are not made on goldens."""
-        if "tuning" not in self.cache:
+        if "trials" not in self.cache:
             count = len(next(iter(self.calibration.values())))
-            chosen = slice(None, None, max(1, count // _TUNING_SAMPLES))
+            chosen = slice(None, None, max(1, count // _TRIAL_SAMPLES))
             inputs = {name: values[chosen] for name, values in self.calibration.items()}
             original = Original(self.component, self.model, self.vae, one_by_one=self.one_by_one)
-            self.cache["tuning"] = inputs, original.golden_outputs(inputs)
-        tuning: tuple[Inputs, dict[str, FloatArray]] = self.cache["tuning"]
-        return tuning
+            self.cache["trials"] = inputs, original.golden_outputs(inputs)
+        trials: tuple[Inputs, dict[str, FloatArray]] = self.cache["trials"]
+        return trials
 
     def once(self, key: str, make: Callable[[], bytes]) -> bytes:
         """Returns what `make` made of the same rewrites the first time it was asked for under `key`."""
-        key = f"{key}-{self.steps}"
+        key = f"{key}-{self.steps}" if self.tuning is None else f"{key}-{self.steps}-{self.tuning}"
         if key not in self.cache:
             self.cache[key] = make()
         content: bytes = self.cache[key]

@@ -14,6 +14,8 @@ from pocketvae.export.convert.tflite import calibrate_with, convert
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.tflite_floats import with_float_weights, without_rounding
 from pocketvae.export.quantize.tflite_weights import with_integer_weights
+from pocketvae.export.tuning.latent_parts import coarse_range
+from pocketvae.export.tuning.names import LOGIT_BOUND, is_float_part
 from pocketvae.formats.tflite.model import (
     constant,
     dtype_name,
@@ -29,9 +31,6 @@ from pocketvae.system.quiet import quiet_stderr
 
 Inputs = Mapping[str, npt.NDArray[Any]]
 
-# Logits beyond this are sigmoid(9) = 0.99988: clipping them there moves a probability by 0.00012 at the most, 1/30 of
-# a pixel step, and leaves the 256 integer levels to the range in which pixels differ.
-LOGIT_BOUND = 9.0
 # The heads' operators, with the range of inputs that they tell apart; MINIMUM begins the clipping to [0, 1].
 # tanh(x) = 2 sigmoid(2 x) - 1, so half the logit moves it as far.
 _HEADS = {
@@ -67,7 +66,7 @@ def calibrate(graph: Graph, calibration: Inputs) -> bytes:
         calibrate_with(converter, calibration)
         converter._experimental_calibrate_only = True
 
-    return _limit_head_ranges(convert(graph, configure))
+    return _fix_part_ranges(_limit_head_ranges(convert(graph, configure)))
 
 
 def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bool = False) -> bytes:
@@ -122,6 +121,7 @@ def find_layers(content: bytes) -> dict[str, int]:
             name in _FOLLOWERS
             or name in _HEADS
             or name == _ONE_HOT
+            or is_float_part(tensor_name(output))
             or dtype_name(output) != "float32"
             or _is_constant(model, graph, operator)
         ):
@@ -149,8 +149,8 @@ def _float_tensors(model: Any, plan: QuantizationPlan) -> list[str]:
     """
     graph = model.subgraphs[0]
     names = [tensor_name(tensor) for tensor in graph.tensors]
-    kept = {index for index, name in enumerate(names) if name in plan.float_layers}
-    found = list(plan.float_layers)
+    kept = {index for index, name in enumerate(names) if name in plan.float_layers or is_float_part(name)}
+    found = [*plan.float_layers, *(name for name in names if is_float_part(name))]
     for operator in graph.operators:  # in order of execution, so that float travels down a chain
         kind = operator_name(model, operator)
         is_head = kind in _HEADS and _is_head(model, graph, operator)
@@ -205,6 +205,24 @@ def _limit_head_ranges(content: bytes) -> bytes:
             quantization.min = [max(bounds[0], float(quantization.min[0]))]
             quantization.max = [min(bounds[1], float(quantization.max[0]))]
     return write_model(model)
+
+
+def _fix_part_ranges(content: bytes) -> bytes:
+    """Gives the parts of a latent the scale on which the coarse part lies, whatever range the samples have."""
+    model = read_model(content)
+    graph = model.subgraphs[0]
+    steps = {}
+    for operator in graph.operators:
+        name, output = operator_name(model, operator), operator.outputs[0]
+        if not is_float_part(tensor_name(graph.tensors[output])):
+            continue
+        if name == "MUL" and (value := constant(model, graph.tensors[operator.inputs[1]])) is not None:
+            steps[output] = float(value.view(np.float32)[0])
+        elif name == "CONCATENATION" and operator.inputs[0] in steps:
+            low, high = coarse_range(steps[operator.inputs[0]])
+            quantization = graph.tensors[output].quantization
+            quantization.min, quantization.max = [low], [high]
+    return write_model(model) if steps else content
 
 
 def _moved(model: Any, graph: Any, tensor: int) -> Iterator[int]:

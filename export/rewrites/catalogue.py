@@ -35,7 +35,7 @@ def apply_steps(graph: Graph, steps: Sequence[Step]) -> Rewritten:
         places.append(count)
     if not any(places):
         return Rewritten(graph=graph, places=tuple(places))
-    return Rewritten(graph=_graph(frozen, graph), places=tuple(places))
+    return Rewritten(graph=as_graph(frozen, graph), places=tuple(places))
 
 
 def _apply(frozen: FrozenGraph, step: Step) -> tuple[FrozenGraph, int]:
@@ -44,7 +44,8 @@ def _apply(frozen: FrozenGraph, step: Step) -> tuple[FrozenGraph, int]:
     return narrow.rewrite(frozen) if step.rewrite is Rewrite.NARROW_CONVOLUTION else folding.rewrite(frozen)
 
 
-def _graph(frozen: FrozenGraph, stock: Graph) -> Graph:
+def as_graph(frozen: FrozenGraph, stock: Graph) -> Graph:
+    """Returns an edited graph with the interface of the one that it was made of."""
     tf = import_tensorflow()
     call = frozen.function()
     names = sorted(stock.function.get_concrete_function().structured_outputs)

@@ -66,3 +66,9 @@ def test_a_front_is_never_empty_and_holds_the_smallest_and_the_most_exact(values
 def test_the_order_of_the_trials_does_not_count(order):
     front = pareto_front([trial(*figures) for figures in order])
     assert [(one.size_bytes, one.error_ratio) for one in front] == [(1, 0.9), (2, 0.5), (3, 0.1)]
+
+
+def test_the_chosen_variant_is_on_the_front_whatever_beats_it():
+    better, chosen = trial(1, 0.1), trial(2, 0.5)
+    assert pareto_front([better, chosen]) == (better,)
+    assert pareto_front([better, chosen], chosen) == (better, chosen)

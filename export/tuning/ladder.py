@@ -1,0 +1,45 @@
+"""The tunings that an export tries, by effort."""
+
+from __future__ import annotations
+
+import enum
+
+from pocketvae.export.tuning.names import Tuning
+from pocketvae.spec import Component
+
+
+class Tune(enum.StrEnum):
+    """How much an export tries before it leaves layers in float.
+
+    NONE: nothing. FAST: one form of the network. FULL: several, of which the one with the smallest error is taken.
+    """
+
+    NONE = "none"
+    FAST = "fast"
+    FULL = "full"
+
+
+# Equal channels leave the next layer's weights unequal: halfway costs least on average.
+_EXPONENT = 0.5
+_EXPONENTS = (0.25, _EXPONENT, 0.75, 1.0)
+_PARTS = 2
+_MORE_PARTS = (1, _PARTS, 4)
+
+
+def tunings(tune: Tune, component: Component, *, integer_only: bool = False) -> tuple[Tuning, ...]:
+    """Returns what to try for a component.
+
+    Args:
+        tune: The effort.
+        component: Which part of the VAE.
+        integer_only: Whether the interface is in integers too, which leaves no place for parts of 8 bits.
+    """
+    if tune is Tune.NONE:
+        return ()
+    exponents = (_EXPONENT,) if tune is Tune.FAST else _EXPONENTS
+    if integer_only or component is not Component.DECODER:
+        return tuple(Tuning(exponent=exponent) for exponent in exponents)
+    parts = (_PARTS,) if tune is Tune.FAST else _MORE_PARTS
+    return tuple(
+        Tuning(exponent=exponent, latent_parts=True, output_parts=count) for exponent in exponents for count in parts
+    )

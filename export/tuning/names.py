@@ -1,0 +1,45 @@
+"""What tuning changes, by name, and the mark of what it adds in floating point."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pocketvae.errors import SpecError
+from pocketvae.spec import STRICT
+
+# Logits beyond this are sigmoid(9) = 0.99988: clipping them there moves a probability by 0.00012 at the most, 1/30 of
+# a pixel step, and leaves the 256 integer levels to the range in which pixels differ.
+LOGIT_BOUND = 9.0
+# In the names of tensors and nodes; quantizers leave them in float.
+FLOAT_SCOPE = "pocketvae_float"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tuning:
+    """The changes of one network.
+
+    Attributes:
+        exponent: Channels whose largest value is `r` are scaled by `(R / r) ** exponent`, where R is that of the
+            largest channel; 0 leaves them as they are, 1 makes them equal.
+        latent_parts: Whether a latent is given to the first layer as a coarse and a fine part of 8 bits each.
+        output_parts: Number of parts, each in 8 bits, that the range before the head is divided into.
+
+    Raises:
+        SpecError: a value is out of range.
+    """
+
+    __pydantic_config__ = STRICT
+    exponent: float = 0.0
+    latent_parts: bool = False
+    output_parts: int = 1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.exponent <= 1:
+            raise SpecError(f"the exponent of equalized channels must be 0 to 1, got {self.exponent:g}")
+        if not 1 <= self.output_parts <= 8:
+            raise SpecError(f"an output must have 1 to 8 parts, got {self.output_parts}")
+
+
+def is_float_part(name: str) -> bool:
+    """Whether a tensor or node was added by tuning to be computed in float, whatever it was fused with."""
+    return FLOAT_SCOPE in name.split(";")[0]
