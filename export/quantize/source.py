@@ -126,7 +126,7 @@ class Source:
 
     def float32(self, format: Format, *, fuse: bool = True) -> bytes:
         """Returns the component in float32, converted once."""
-        if format is Format.ONNX and not self.steps:
+        if format is Format.ONNX and not self.steps and self.tuning is None:
             own = onnx_original.float32_of(self.component, self.model, self.vae)
             if own is not None:
                 return self.once(f"float32-{format}", lambda: own)

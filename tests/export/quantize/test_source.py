@@ -1,0 +1,34 @@
+from dataclasses import replace
+
+import pytest
+
+from pocketvae.export.convert import onnx, onnx_original
+from pocketvae.export.quantize.source import Source
+from pocketvae.export.rewrites.names import Form, Rewrite, Step
+from pocketvae.export.tuning.names import Tuning
+from pocketvae.spec import Component, Format
+from pocketvae.vae_spec import VaeSpec, vector_latent
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({}, b"own"),
+        ({"tuning": Tuning(exponent=0.5)}, b"converted"),
+        ({"steps": (Step(rewrite=Rewrite.BATCH_NORMALIZATION, form=Form.ONLY),)}, b"converted"),
+    ],
+    ids=["untouched", "tuned", "rewritten"],
+)
+def test_an_onnx_original_is_its_own_artifact_only_while_nothing_changes_it(monkeypatch, change, expected):
+    monkeypatch.setattr(onnx_original, "float32_of", lambda *_: b"own")
+    monkeypatch.setattr(onnx, "convert_float32", lambda graph: b"converted")
+    monkeypatch.setattr(Source, "graph", lambda self, *, fuse=True: None)
+    source = Source(
+        component=Component.DECODER,
+        model=None,
+        vae=VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(2)),
+        calibration={},
+        golden_inputs={},
+        golden_outputs={},
+    )
+    assert replace(source, **change).float32(Format.ONNX) == expected
