@@ -18,7 +18,7 @@ from pocketvae.errors import ExportError, ParityError
 from pocketvae.export.convert.batches_onnx import open_batch
 from pocketvae.export.convert.onnx import serialize
 from pocketvae.export.external.messages import ExternalModels, Preparation, PreparationRequest
-from pocketvae.export.from_onnx.folding import drop_dead, fix_batch, fold, shapes_of
+from pocketvae.export.from_onnx.folding import drop_dead, fix_batch, fold, is_random, shapes_of, training_operators
 from pocketvae.export.from_onnx.layout import channels_are_second, to_last, turn_input, turn_output
 from pocketvae.export.from_onnx.lowering import lower, raised, to_float32
 from pocketvae.export.from_onnx.reading import read
@@ -99,6 +99,11 @@ def _opened(path: Path) -> _File:
         changes.append("its batch size made open")
     original = copy.deepcopy(model)
     fold(model)
+    training = training_operators(model.graph)
+    if training:
+        raise ExportError(
+            f"{path} was exported in training mode ({', '.join(training)}): call model.eval() before torch.onnx.export"
+        )
     types = to_float32(model)
     if types:
         changes.append(f"{' and '.join(types)} as float32")
@@ -213,6 +218,12 @@ def _turned(file: _File) -> _File:
 
 
 def _write(component: Component, part: _File, path: Path) -> None:
+    random = sorted({node.op_type for node in part.model.graph.node if is_random(node)})
+    if random:
+        raise ExportError(
+            f"the {component} in {part.path} depends on random numbers ({', '.join(random)}): export one without its "
+            f"sampling, in evaluation mode (model.eval())"
+        )
     for output in part.model.graph.output:
         output.type.tensor_type.elem_type = 1
     inferred = shapes_of(part.model)

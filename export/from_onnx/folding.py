@@ -148,7 +148,7 @@ def _fold_once(model: Any) -> bool:
             for name, one in values.items():
                 store(graph, name, one)
                 stored[name] = graph.initializer[-1]
-        elif node.op_type in _PASSING and node.output[0] not in outputs:
+        elif _passes(node, stored) and node.output[0] not in outputs:
             renamed[node.output[0]] = node.input[0]
         else:
             kept.append(node)
@@ -156,6 +156,21 @@ def _fold_once(model: Any) -> bool:
     del graph.node[:]
     graph.node.extend(kept)
     return is_changed
+
+
+def _passes(node: Any, stored: Mapping[str, Any]) -> bool:
+    """Whether a node returns its input; dropout does except in training."""
+    trains = node.input[2] if node.op_type == "Dropout" and len(node.input) > 2 else ""
+    return node.op_type in _PASSING and (not trains or (trains in stored and not array(stored[trains]).any()))
+
+
+def training_operators(graph: Any) -> tuple[str, ...]:
+    """Returns the operators of a folded graph that run in training mode."""
+    normal = (node for node in graph.node if node.op_type == "BatchNormalization")
+    trains = {
+        node.op_type for node in normal if any(item.name == "training_mode" and item.i for item in node.attribute)
+    }
+    return tuple(sorted(trains | {node.op_type for node in graph.node if node.op_type == "Dropout"}))
 
 
 def _values_of(

@@ -177,6 +177,30 @@ def test_the_vae_of_keras_own_example_from_the_command_line(models, tmp_path, ca
     assert result.not_run == ()
 
 
+def test_onnx_files_are_originals_on_onnxruntime(tmp_path, in_process):
+    from pocketvae.benchmarks import BenchConfig, bench_bundle
+    from pocketvae.runtimes.onnxruntime import open_session
+    from tests.onnx_files import conv_decoder, conv_encoder, save
+
+    encoder = conv_encoder(batch=1, draws=True, outputs=("mu", "logvar", "z"))
+    files = {"decoder": save(conv_decoder(), tmp_path / "d.onnx"), "encoder": save(encoder, tmp_path / "e.onnx")}
+    told = []
+    names = ("float32.tflite", "float32.onnx")
+    config = ExportConfig(artifacts=plan(*names), calibration_seeds=1, rewrites=NONE)
+    export_external_models(ExternalModels(**files), tmp_path / "b", config, tell=told.append)
+    bundle = verified(tmp_path / "b")
+    assert "image [N, C, H, W] is [N, H, W, C] in every artifact" in "".join(told)
+    assert "image [N, C, H, W] is [N, H, W, C] in every artifact" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
+    goldens = bundle.goldens(Component.DECODER)
+    (expected,) = open_session(conv_decoder().SerializeToString()).run(None, {"z": goldens.inputs["z"]})
+    np.testing.assert_allclose(goldens.outputs["image"], expected.transpose(0, 2, 3, 1), atol=1e-6)
+    assert shapes(bundle)["decoder.float32.onnx"] == {"z": (1, 6), "image": (1, 8, 8, 3)}
+    assert shapes(bundle)["encoder.float32.tflite"] == {"x": (1, 8, 8, 3), "z_mean": (1, 6), "z_log_var": (1, 6)}
+    result = bench_bundle(tmp_path / "b", BenchConfig(artifacts=("decoder.float32.onnx",)))
+    assert {row.target for row in result.results if row.is_original} == {"onnxruntime"}
+    assert result.not_run == ()
+
+
 def test_the_encoder_s_outputs_are_those_of_the_original(models, tmp_path, in_process):
     """The original returns (log_var, mean); the goldens must not be swapped."""
     import tf_keras

@@ -90,6 +90,27 @@ def test_samples_that_are_mixed_are_refused(tmp_path):
         prepared(tmp_path, decoder=model(nodes, {"z": ["b", 4]}, {"y": ["b", 4]}))
 
 
+def test_training_mode_is_refused_with_what_to_call(tmp_path):
+    nodes = [node("Dropout", "z ratio train", "d"), node("Tanh", "d", "y")]
+    own = {"ratio": np.float32(0.5), "train": np.array(True)}
+    made = model(nodes, {"z": ["b", 4]}, {"y": ["b", 4]}, own)
+    with pytest.raises(ExportError, match=r"training mode \(Dropout\): call model.eval\(\)"):
+        prepared(tmp_path, decoder=made)
+
+
+def test_dropout_that_does_nothing_is_left_out(tmp_path):
+    nodes = [node("Dropout", "z ratio train", "d"), node("Tanh", "d", "y")]
+    made = model(nodes, {"z": ["b", 4]}, {"y": ["b", 4]}, {"ratio": np.float32(0.5), "train": np.array(False)})
+    found = prepared(tmp_path, decoder=made)
+    assert [item.op_type for item in onnx.load(found.models.decoder).graph.node] == ["Tanh"]
+
+
+def test_a_decoder_that_draws_noise_is_refused(tmp_path):
+    nodes = [node("RandomNormalLike", "z", "e"), node("Add", "z e", "y")]
+    with pytest.raises(ExportError, match=r"depends on random numbers \(RandomNormalLike\)"):
+        prepared(tmp_path, decoder=model(nodes, {"z": ["b", 4]}, {"y": ["b", 4]}))
+
+
 def test_a_keras_encoder_does_not_go_with_an_onnx_decoder(tmp_path):
     keras = tmp_path / "encoder.keras"
     keras.write_bytes(b"PK\x03\x04")
