@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.sources import SourceImages
@@ -42,10 +43,7 @@ def encode_images(
         own = labels[part] if isinstance(labels, np.ndarray) else labels
         parts.append(encoder.encode(source.images[part], own))
         progress(Progress(stage="encoding", done=min(first + _CHUNK, len(source)), total=len(source)))
-    return Posterior(
-        z_mean=np.concatenate([part.z_mean for part in parts]),
-        z_log_var=np.concatenate([part.z_log_var for part in parts]),
-    )
+    return Posterior.joined(parts)
 
 
 def check_latents_output(out: Path, *, force: bool) -> None:
@@ -70,7 +68,7 @@ def write_latents(out: Path, posterior: Posterior, source: SourceImages, *, forc
     """Writes names, labels if there are any, means and log-variances.
 
     An `.npz` holds `names`, `z_mean`, `z_log_var` and `labels`; a CSV or Parquet file a column `name`, `label`,
-    `z_mean_0`, ..., `z_log_var_0`, ....
+    `z_mean_0`, ..., `z_log_var_0`, .... An encoder without a posterior has no log-variances.
 
     Raises:
         SpecError: the extension is not `.npz`, `.csv` or `.parquet`.
@@ -84,7 +82,7 @@ def write_latents(out: Path, posterior: Posterior, source: SourceImages, *, forc
 
 def _write_arrays(path: Path, posterior: Posterior, source: SourceImages) -> None:
     labels = {} if source.labels is None else {"labels": source.labels}
-    arrays = {"names": np.array(source.names), "z_mean": posterior.z_mean, "z_log_var": posterior.z_log_var}
+    arrays = {"names": np.array(source.names), **_latents(posterior)}
     with path.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays, **labels)
 
@@ -106,12 +104,17 @@ def _write_parquet(path: Path, posterior: Posterior, source: SourceImages) -> No
     pyarrow.parquet.write_table(pyarrow.table(_columns(posterior, source)), path)
 
 
+def _latents(posterior: Posterior) -> dict[str, npt.NDArray[np.float32]]:
+    """Returns the arrays by name; one without a posterior has means alone."""
+    variances = {} if posterior.z_log_var is None else {"z_log_var": posterior.z_log_var}
+    return {"z_mean": posterior.z_mean, **variances}
+
+
 def _columns(posterior: Posterior, source: SourceImages) -> dict[str, Sequence[Any]]:
     columns: dict[str, Any] = {"name": list(source.names)}
     if source.labels is not None:
         columns["label"] = source.labels
-    for name in ("z_mean", "z_log_var"):
-        values = getattr(posterior, name)
+    for name, values in _latents(posterior).items():
         columns |= {f"{name}_{dimension}": values[:, dimension] for dimension in range(values.shape[1])}
     return columns
 

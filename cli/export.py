@@ -174,7 +174,8 @@ def _memory_limit_bytes(gigabytes: float | None) -> int:
 def _all_components(arguments: argparse.Namespace) -> tuple[Component, ...]:
     if arguments.run is None:
         encoder = (Component.ENCODER,) if arguments.encoder or arguments.vae else ()
-        return (*encoder, Component.DECODER, Component.SAMPLER, Component.GENERATOR)
+        prior = (Component.PRIOR,) if arguments.fit_prior is not None else ()
+        return (*encoder, Component.DECODER, *prior, Component.SAMPLER, Component.GENERATOR)
     from pocketvae.bundle.run import open_run
 
     return open_run(arguments.run).record.vae.exports
@@ -191,6 +192,7 @@ def _export(arguments: argparse.Namespace, config: ExportConfig, terminal: Termi
         arguments.out,
         config,
         data=arguments.data,
+        prior=external_models.parse_prior(arguments),
         force=force,
         resume=resume,
         progress=terminal.step,

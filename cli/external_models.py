@@ -11,13 +11,14 @@ from pocketvae.spec import parse_choice
 from pocketvae.vae_spec import DataKind
 
 if TYPE_CHECKING:
-    from pocketvae.export import ExternalModels, Role
+    from pocketvae.export import ExternalModels, PriorFit, Role
 
 _OPTIONS = (
     "vae",
     "decoder",
     "encoder",
     "data",
+    "fit_prior",
     "decoder_output",
     "decoder_output_name",
     "encoder_outputs",
@@ -63,6 +64,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--decoder", metavar="FILE", type=Path, help=".keras, .h5 or .onnx file or SavedModel folder")
     group.add_argument("--encoder", metavar="FILE", type=Path, help="the same for the encoder")
     group.add_argument("--data", metavar="SRC", help="images or other data for calibration and testing (default: none)")
+    group.add_argument(
+        "--fit-prior", metavar="KIND", help="gmm or flow: fit a mixture or a RealNVP flow to the latents of --data"
+    )
     group.add_argument(
         "--decoder-output", metavar="KIND", help="probabilities, logits, image or tanh (default: detected)"
     )
@@ -116,6 +120,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--decoder-part", metavar="NAME", help="layer or part of it that the decoder ends in (default: detected)"
     )
+
+
+def parse_prior(arguments: argparse.Namespace) -> PriorFit | None:
+    """Returns what to fit to the latents of the data; None for nothing.
+
+    Raises:
+        SpecError: the value is unknown.
+    """
+    from pocketvae.export import PriorFit
+
+    return parse_choice(PriorFit, arguments.fit_prior, "prior") if arguments.fit_prior is not None else None
 
 
 def given_options(arguments: argparse.Namespace) -> list[str]:

@@ -35,7 +35,8 @@ class Likelihood(enum.StrEnum):
 class PriorKind(enum.StrEnum):
     """The distribution p(z).
 
-    STANDARD: N(0, I). MIXTURE: equally weighted diagonal Gaussians. VAMP: a mixture whose components are the
+    STANDARD: N(0, I). MIXTURE: diagonal Gaussians of equal weights, or with weights and full covariances
+    where it was fitted to latents. VAMP: a mixture whose components are the
     posteriors of learned pseudo-inputs (Tomczak and Welling 2018). REALNVP: a flow of affine couplings (Dinh et al.
     2017).
     """
@@ -49,6 +50,16 @@ class PriorKind(enum.StrEnum):
     def is_mixture(self) -> bool:
         """Whether sampling selects a component, which takes one more noise value than there are dimensions."""
         return self in (PriorKind.MIXTURE, PriorKind.VAMP)
+
+
+class PosteriorKind(enum.StrEnum):
+    """What an encoder computes: GAUSSIAN, mean and log-variance of q(z|x); or NONE, a latent alone.
+
+    The encoder of a plain autoencoder has no posterior: its only output has the name of a mean, `z_mean`.
+    """
+
+    GAUSSIAN = "gaussian"
+    NONE = "none"
 
 
 class DataKind(enum.StrEnum):
@@ -185,6 +196,7 @@ class VaeSpec:
         likelihood: p(x|z); determines which head turns the decoder's outputs into an image.
         noise_scale: The Gaussian likelihood's standard deviation, for pixels in [0, 1]; None for the others.
         prior: p(z).
+        posterior: q(z|x), or none.
         conditions: What encoder and decoder take beside data and latent; none for an unconditional VAE.
         data_range: The lowest and highest value, of an image black and white; calibration and pictures use it.
         range_is_strict: Whether a value outside `data_range` fails.
@@ -202,6 +214,7 @@ class VaeSpec:
     likelihood: Likelihood = Likelihood.BERNOULLI
     noise_scale: float | None = None
     prior: PriorKind = PriorKind.STANDARD
+    posterior: PosteriorKind = PosteriorKind.GAUSSIAN
     conditions: tuple[Condition, ...] = ()
     data_range: tuple[float, float] = (0.0, 1.0)
     range_is_strict: bool = True
@@ -257,6 +270,23 @@ class VaeSpec:
         return self.latents[0].shape if len(self.latents) == 1 else (self.latent_dim,)
 
     @property
+    def has_posterior(self) -> bool:
+        """Whether its encoder returns the log-variance of q(z|x)."""
+        return self.posterior is not PosteriorKind.NONE
+
+    def check_posterior(self, command: str) -> None:
+        """Checks that there are posteriors.
+
+        Raises:
+            SpecError: the encoder is deterministic.
+        """
+        if not self.has_posterior:
+            raise SpecError(
+                f"{command} needs posteriors, but this encoder is deterministic and has none: export an encoder that "
+                f"returns mean and log-variance"
+            )
+
+    @property
     def eps_dim(self) -> int:
         """E, the number of standard normal values that the prior turns into one latent."""
         return self.latent_dim + 1 if self.prior.is_mixture else self.latent_dim
@@ -302,7 +332,7 @@ class VaeSpec:
         """Returns the names of a component's outputs in order."""
         names = tuple(latent.name for latent in self.latents)
         return {
-            Component.ENCODER: ("z_mean", "z_log_var"),
+            Component.ENCODER: ("z_mean", "z_log_var") if self.has_posterior else ("z_mean",),
             Component.DECODER: (self.output,),
             Component.PRIOR: names,
             Component.SAMPLER: names,

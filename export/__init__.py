@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from pocketvae.export.bundle_writer import ExportResult
     from pocketvae.export.config import ExportConfig, check_combinations, default_memory_limit_bytes, plan_artifacts
     from pocketvae.export.external.messages import ExternalModels
+    from pocketvae.export.external.prior import PriorFit
     from pocketvae.export.external.roles import DecoderOutput
     from pocketvae.export.external_pipeline import export_external_models
     from pocketvae.export.guide.portability_notes import portability_warnings
@@ -27,6 +28,7 @@ _MODULES = {
         "plan_artifacts",
     ),
     "pocketvae.export.external.messages": ("ExternalModels",),
+    "pocketvae.export.external.prior": ("PriorFit",),
     "pocketvae.export.external.roles": ("DecoderOutput",),
     "pocketvae.export.external_pipeline": ("export_external_models",),
     "pocketvae.export.guide.portability_notes": ("portability_warnings",),
@@ -54,6 +56,7 @@ __all__ = [
     "ExportConfig",
     "ExportResult",
     "ExternalModels",
+    "PriorFit",
     "Recipe",
     "Rewrite",
     "RewriteChoice",

@@ -177,6 +177,8 @@ def base_tolerances(
     if spec.precision.is_float:
         floor = _with_kernels(floor, kernel_spread or {})
         return tuple(_float_tolerance(spec.precision, name, floor) for name in sorted(floor.float32))
+    if spec.component is Component.ENCODER and set(floor.float32) == {"z_mean"}:
+        return _latent_tolerances(spec, floor, budget)
     if spec.component is Component.ENCODER:
         source = f"budget: {_ENCODER_KL_NATS} nats between the original's and the artifact's posterior"
         return (Tolerance(output="posterior", metric="kl_mean", limit=_ENCODER_KL_NATS, source=source),)
@@ -189,6 +191,22 @@ def _data_tolerances(spec: ArtifactSpec, image_span: float, budget: Budget, data
     step, kind = _PIXEL * image_span, kind_of(data)
     return tuple(
         Tolerance(output=data.value, metric=metric, limit=steps * step, source=kind.budget(steps, image_span))
+        for metric, steps in (("p99_abs", p99), ("mean_abs", mean))
+    )
+
+
+def _latent_tolerances(spec: ArtifactSpec, floor: NoiseFloor, budget: Budget) -> tuple[Tolerance, ...]:
+    """Returns the limits of an encoder without a posterior: shares of the range of its latents, as for data."""
+    default = _pixel_budget(spec.precision)
+    p99, mean = budget.p99_steps or default.p99_steps, budget.mean_steps or default.mean_steps
+    return tuple(
+        Tolerance(
+            output=name,
+            metric=metric,
+            limit=steps * _PIXEL * span,
+            source=f"budget: {100 * steps * _PIXEL:.2g} % of the range of {name}, {span:.3g}",
+        )
+        for name, span in floor.ranges.items()
         for metric, steps in (("p99_abs", p99), ("mean_abs", mean))
     )
 

@@ -22,15 +22,18 @@ from pocketvae.bundle.quantization import SearchRecord
 from pocketvae.documents import encode
 from pocketvae.errors import ExportError
 from pocketvae.export.config import ExportConfig
+from pocketvae.export.external.aggregate import aggregate_of
 from pocketvae.export.guide import embed_guide
 from pocketvae.export.guide.card import model_card
 from pocketvae.export.messages import Converted, Prepared
+from pocketvae.export.original.samples import POSTERIOR_STRATUM
 from pocketvae.export.subject import Subject
 from pocketvae.export.worker import array_path
 from pocketvae.keras.files import model_kind
 from pocketvae.keras.model_form import Flavour
 from pocketvae.spec import ArtifactSpec, Component
 from pocketvae.system import files
+from pocketvae.vae_spec import PriorKind
 from pocketvae.versions import installed_versions
 
 # An artifact that was made, or why there is none.
@@ -115,7 +118,7 @@ class BundleWriter:
         guide = self._write("EMBED.md", embed_guide(manifest, over).encode())
         manifest = replace(manifest, documents=(card, guide, *self._recipes.values()))
         files.write_text(self.bundle / MANIFEST_NAME, encode(manifest))
-        return ExportResult(manifest=manifest, over_budget=over, doubts=tuple(self._couplings()))
+        return ExportResult(manifest=manifest, over_budget=over, doubts=(*self._couplings(), *self._far_posterior()))
 
     def _couplings(self) -> Iterator[str]:
         for component, prepared in self.prepared.items():
@@ -124,6 +127,21 @@ class BundleWriter:
                     f"the {component}'s outputs depend on what else is in the batch, from {prepared.coupling} on: its "
                     f"files are held to what the original returns for one sample at a time"
                 )
+
+    def _far_posterior(self) -> Iterator[str]:
+        """Says of a user-supplied encoder whose latents are not distributed as N(0, I), which its decoder is given."""
+        decoder, vae = self.prepared.get(Component.DECODER), self.subject.vae
+        if not decoder or not self.subject.forms or vae.prior is not PriorKind.STANDARD:
+            return
+        for kind in decoder.calibration_strata:
+            if kind.name == POSTERIOR_STRATUM:
+                latents = np.load(array_path(self.work, Component.DECODER, "calibration", vae.latents[0].name))
+                found = aggregate_of(latents[kind.start : kind.start + kind.count])
+                if found.is_far:
+                    yield (
+                        f"the latents of the data are far from N(0, I), which generators draw from ({found.text}): "
+                        f"--fit-prior gmm fits a prior to them"
+                    )
 
     def _artifact(self, converted: Converted) -> ArtifactRecord:
         name = converted.record.name

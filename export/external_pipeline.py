@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -32,17 +32,28 @@ from pocketvae.export.external.messages import (
     PreparationRequest,
 )
 from pocketvae.export.external.needs import needs_preparation
+from pocketvae.export.external.prior import (
+    FIT,
+    FittedPrior,
+    FittingRequest,
+    PriorFit,
+    check_fit,
+    check_installed,
+    write_items,
+)
 from pocketvae.export.pipeline import export_subject
 from pocketvae.export.subject import Subject
 from pocketvae.kinds.registry import kind_of
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.spec import Component
 from pocketvae.system import files
 from pocketvae.system.temporary import temporary_directory
 from pocketvae.vae_spec import VaeSpec
 
 PREPARATION_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.export.external.preparation")
+FITTING_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.export.external.prior_fitting")
 INSPECTION_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.export.external.inspection")
 _DATA_STREAM = 3
 _Result = TypeVar("_Result")
@@ -54,6 +65,7 @@ def export_external_models(
     config: ExportConfig,
     *,
     data: str | None = None,
+    prior: PriorFit | None = None,
     force: bool = False,
     resume: bool = True,
     progress: ProgressCallback = ignore_progress,
@@ -67,6 +79,7 @@ def export_external_models(
         config: Which artifacts to make.
         data: Source for calibration and testing, images as for training, or an array file or a table of other data;
             without one, latents of the prior and what they decode to are used.
+        prior: What to fit to the latents of the data, in place of N(0, I).
         force: Replace `out` if it exists.
         resume: Reuse what an unfinished export has made; see `pocketvae.export.pipeline.export_run`.
         progress: Called for every artifact.
@@ -80,11 +93,16 @@ def export_external_models(
         TargetError: a package is missing.
     """
     files.check_output(out, force=force)
-    missing = [item for item in config.components if not item.is_composed and item not in models.paths]
+    given = {*models.paths, *((Component.PRIOR,) if prior else ())}
+    missing = [item for item in config.components if not item.is_composed and item not in given]
     if missing:
         raise SpecError(f"the requested components need models that were not given: {', '.join(missing)}")
     if data is not None and models.encoder is None:
         raise SpecError("--data calibrates with posteriors, which needs --encoder")
+    if prior is not None and data is None:
+        raise SpecError("--fit-prior fits a prior to the latents of data: name them with --data SRC")
+    if prior is not None:
+        check_installed(prior)
     if data is not None:
         check_source(data)
     progress(Progress(stage="inspecting", done=0, total=1, detail="the models"))
@@ -96,20 +114,27 @@ def export_external_models(
             tell(line)
         inspection = _inspect(models, config)
         progress(Progress(stage="inspecting", done=1, total=1, detail="the models"))
-        vae, reference, count = inspection.vae, None, 0
+        vae, reference, count, fitted = inspection.vae, None, 0, _NO_PRIOR
         if data is not None:
             splits = load_data(data, vae, progress)
             vae, reference = with_range_of(splits, vae), folder / REFERENCE_NAME
             count = _write_reference(splits, config.seed, reference)
+            if prior is not None:
+                progress(Progress(stage="fitting", done=0, total=1, detail="the prior"))
+                fitted = _fit_prior(prior, vae, models, inspection, splits, folder, config)
+                vae = replace(vae, prior=prior.kind)
+                for line in fitted.facts.values():
+                    tell(line)
         subject = Subject(
             name=name,
             vae=vae,
-            models=models.paths,
+            models={**models.paths, **fitted.paths},
             reference=reference,
             calibration_images=count,
             provenance={
                 **inspection.facts,
                 **prepared.facts,
+                **fitted.facts,
                 "calibrated and tested with": _samples(models, data, vae),
             },
             forms=inspection.forms,
@@ -147,18 +172,66 @@ def _absolute(models: ExternalModels) -> ExternalModels:
     return replace(models, decoder=models.decoder.absolute(), encoder=models.encoder and models.encoder.absolute())
 
 
-def _ask(command: Sequence[str], method: str, params: object, result: type[_Result], config: ExportConfig) -> _Result:
+def _ask(
+    command: Sequence[str],
+    method: str,
+    params: object,
+    result: type[_Result],
+    config: ExportConfig,
+    failure: str = "the models cannot be inspected",
+) -> _Result:
     with LineProcess(command, memory_limit_bytes=config.memory_limit_bytes) as process:
         try:
             return Client(process).call(method, params, result, config.time_limit_s)
         except TargetError:
             raise
         except TimeLimitError as e:
-            raise ExportError(f"the models cannot be inspected: {e}: --time-limit SECONDS gives it more") from e
+            raise ExportError(f"{failure}: {e}: --time-limit SECONDS gives it more") from e
         except (ChannelError, InternalError) as e:
-            raise ExportError(f"the models cannot be inspected: {e}") from e
+            raise ExportError(f"{failure}: {e}") from e
         except PocketVaeError as e:
             raise ExportError(str(e)) from e
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Prior:
+    """The model of a prior, and facts for the manifest."""
+
+    paths: dict[Component, Path] = field(default_factory=dict)
+    facts: dict[str, str] = field(default_factory=dict)
+
+
+_NO_PRIOR = _Prior()
+
+
+def _fit_prior(
+    prior: PriorFit,
+    vae: VaeSpec,
+    models: ExternalModels,
+    inspection: Inspection,
+    splits: Splits,
+    folder: Path,
+    config: ExportConfig,
+) -> _Prior:
+    check_fit(prior, vae, splits)
+    if models.encoder is None:
+        raise InternalError("data are only taken with an encoder")
+    path, data = folder / "prior.keras", folder / "items.npz"
+    write_items(splits, data, config.seed, vae.latent_dim)
+    request = FittingRequest(
+        fit=prior,
+        vae=vae,
+        encoder=str(models.encoder.absolute()),
+        form=inspection.forms[Component.ENCODER],
+        code=models.code,
+        data=str(data),
+        seed=config.seed,
+        out=str(path),
+    )
+    found = _ask(FITTING_COMMAND, FIT, request, FittedPrior, config, "the prior cannot be fitted")
+    labels = ", of all labels together" if vae.conditions else ""
+    text = f"{found.description}, fitted to the latents of {found.train_count} {kind_of(vae.data).plural}{labels}"
+    return _Prior(paths={Component.PRIOR: path}, facts={"prior": text, "prior's gain": found.gain})
 
 
 def _write_reference(splits: Splits, seed: int, path: Path) -> int:

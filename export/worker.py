@@ -295,8 +295,11 @@ class Worker:
         inputs = samples.with_conditions(inputs, _labelled(vae, labels))
         encoder = self._model(Component.ENCODER)
         encoded = apply_component(Component.ENCODER, encoder, vae, inputs.inputs)
-        z_mean, z_log_var = (np.asarray(encoded[name]) for name in ("z_mean", "z_log_var"))
-        parts = {"posterior": samples.posterior_latents(z_mean, z_log_var, rng)}
+        parts = {
+            samples.POSTERIOR_STRATUM: samples.posterior_latents(
+                *(np.asarray(value) for value in encoded.values()), rng=rng
+            )
+        }
         for name, noise in self._noise(purpose, rng).items():
             learned = Component.PRIOR in vae.components
             latents = np.asarray(self._model(Component.PRIOR)(noise, training=False)) if learned else noise

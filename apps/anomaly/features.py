@@ -109,6 +109,7 @@ def image_features(
         ManifestError: the bundle has no encoder or no decoder of the precision.
         SpecError: the label does not fit the VAE.
     """
+    bundle.vae.check_posterior("score")
     encoder, decoder = choice.encoder(bundle), choice.decoder(bundle)
     noise = sampling.noise(bundle.vae.latent_dim)
     labels = source.labels_for(bundle.vae, label)
@@ -130,14 +131,15 @@ def _chunk(
     label: npt.NDArray[np.int32] | int | None,
 ) -> dict[str, Doubles]:
     posterior = encoder.encode(images, label)
+    log_variances = posterior.log_variances()
     target = images.astype(np.float64) / 255
     entropy, error = np.zeros(len(images)), np.zeros(len(images))
     for eps in noise:
-        z = reparameterize(posterior.z_mean, posterior.z_log_var, eps[None]).astype(np.float32)
+        z = reparameterize(posterior.z_mean, log_variances, eps[None]).astype(np.float32)
         decoded = _unit(decoder, decoder.decode(z, label))
         entropy += _cross_entropy(target, decoded) / len(noise)
         error += _square_error(target, decoded) / len(noise)
-    z_mean, z_log_var = posterior.z_mean.astype(np.float64), posterior.z_log_var.astype(np.float64)
+    z_mean, z_log_var = posterior.z_mean.astype(np.float64), log_variances.astype(np.float64)
     return {
         "square_error": _square_error(target, _unit(decoder, decoder.decode(posterior.z_mean, label))),
         "cross_entropy_nats": entropy,

@@ -110,6 +110,7 @@ def fit_tables(
         "decoder_id": np.frombuffer(decoder_id(bundle), np.uint8),
     }
     if any(record.component is Component.ENCODER for record in bundle.manifest.artifacts):
+        bundle.vae.check_posterior("compress")
         some = slice(_LATENT_IMAGES)
         own = None if labels is None or bundle.vae.label_count == 0 else labels[some]
         models = choice or Choice()
@@ -175,10 +176,7 @@ def _posteriors(
         part = slice(first, first + _CHUNK)
         parts.append(encoder.encode(images[part], None if labels is None else labels[part]))
         progress(Progress(stage="latents", done=min(first + _CHUNK, len(images)), total=len(images)))
-    return Posterior(
-        z_mean=np.concatenate([part.z_mean for part in parts]),
-        z_log_var=np.concatenate([part.z_log_var for part in parts]),
-    )
+    return Posterior.joined(parts)
 
 
 def _coarsest_tables(

@@ -113,7 +113,7 @@ def fit_latent_tables(posterior: Posterior, *, doublings: int = 0) -> LatentTabl
         doublings: How often to double the unit, which is a sixteenth to an eighth of the mean standard deviation, or
             the smallest with which the grid reaches as far as the latents do.
     """
-    sigma = np.exp(0.5 * posterior.z_log_var.astype(np.float64)).mean(axis=0)
+    sigma = np.exp(0.5 * posterior.log_variances().astype(np.float64)).mean(axis=0)
     means = posterior.z_mean.astype(np.float64)
     sizes = np.abs(means)
     widths = np.maximum(_COVERED * np.maximum(1.0, sizes.std(axis=0) + sizes.mean(axis=0)), sizes.max(axis=0))

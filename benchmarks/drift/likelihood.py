@@ -19,6 +19,8 @@ _CERTAIN = 0.5 / 255
 
 def elbo_reason(vae: VaeSpec) -> str:
     """Returns why images do not have a likelihood under exported files; empty if they do."""
+    if not vae.has_posterior:
+        return "the encoder has no posterior"
     if vae.likelihood is Likelihood.BERNOULLI:
         return ""
     if vae.likelihood is Likelihood.GAUSSIAN and vae.noise_scale is not None:

@@ -30,7 +30,7 @@ def output_figures(artifact: str, target: str, component: Component, deviations:
     found: list[tuple[str, str, str, float]] = []
     for name in finite:
         found += [(name, *rest) for rest in _of_output(name, deviations)]
-    if component is Component.ENCODER and len(finite) == len(deviations.original):
+    if component is Component.ENCODER and "z_log_var" in finite and len(finite) == len(deviations.original):
         for metric in ("kl_mean", "kl_max", "active_units_changed"):
             found.append((POSTERIOR, "", metric, deviations.measure(_tolerance(POSTERIOR, metric))))
     return [

@@ -119,4 +119,4 @@ def _override(pattern: str, output: str, metric: str, value: Any, name: str) -> 
 
 def _outputs(artifact: ArtifactRecord) -> tuple[str, ...]:
     names = tuple(spec.name for spec in artifact.outputs)
-    return (*names, POSTERIOR) if artifact.component is Component.ENCODER else names
+    return (*names, POSTERIOR) if artifact.component is Component.ENCODER and "z_log_var" in names else names

@@ -72,7 +72,7 @@ class WorstCase:
 
 
 def worst_case(artifact: str, target: str, component: Component, goldens: Goldens, deviations: Deviations) -> WorstCase:
-    """Finds the sample with the largest deviation: in nats for an encoder, otherwise of any output element.
+    """Finds the sample with the largest deviation: in nats of a posterior, otherwise of any output element.
 
     Args:
         artifact: File name.
@@ -81,7 +81,7 @@ def worst_case(artifact: str, target: str, component: Component, goldens: Golden
         goldens: Inputs and kinds of samples.
         deviations: Deviations of the artifact's outputs.
     """
-    if component is Component.ENCODER:
+    if component is Component.ENCODER and "z_log_var" in deviations.original:
         output, metric = POSTERIOR, "kl_max"
         deviation: npt.NDArray[np.floating] = deviations.posterior_kl()
     else:

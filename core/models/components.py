@@ -5,7 +5,7 @@ This module handles what callers need not know: integer interfaces, batches, fla
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -32,14 +32,34 @@ class Posterior:
     """q(z|x) of N images: a diagonal Gaussian each.
 
     A latent with a shape of its own, such as `[h, w, c]`, is given row by row; `VaeSpec.latent_shape` is its shape.
+    An encoder without a posterior returns its latent as the mean.
 
     Attributes:
         z_mean: `[N, D] float32`.
-        z_log_var: `[N, D] float32`.
+        z_log_var: `[N, D] float32`; None of an encoder without a posterior.
     """
 
     z_mean: FloatArray
-    z_log_var: FloatArray
+    z_log_var: FloatArray | None
+
+    def log_variances(self) -> FloatArray:
+        """Returns `z_log_var`.
+
+        Raises:
+            SpecError: there are none.
+        """
+        if self.z_log_var is None:
+            raise SpecError("this needs a posterior, but the encoder is deterministic and has none")
+        return self.z_log_var
+
+    @classmethod
+    def joined(cls, parts: Sequence[Posterior]) -> Posterior:
+        """Returns the posteriors of all parts, in order."""
+        variances = [part.z_log_var for part in parts if part.z_log_var is not None]
+        return cls(
+            z_mean=np.concatenate([part.z_mean for part in parts]),
+            z_log_var=np.concatenate(variances) if variances else None,
+        )
 
 
 class Model:
@@ -111,9 +131,8 @@ class Encoder(Model):
         """
         scaled = self._scaled(np.asarray(images))
         x = scaled.reshape(len(scaled), *self.vae.tensor_shape(Component.ENCODER))
-        outputs = self._run({"x": x}, label)
-        z_mean, z_log_var = (outputs[name].reshape(len(x), -1) for name in ("z_mean", "z_log_var"))
-        return Posterior(z_mean=z_mean, z_log_var=z_log_var)
+        found = {name: values.reshape(len(x), -1) for name, values in self._run({"x": x}, label).items()}
+        return Posterior(z_mean=found["z_mean"], z_log_var=found.get("z_log_var"))
 
     def _scaled(self, images: Array) -> FloatArray:
         expected, plural = self.vae.data_shape, kind_of(self.vae.data).plural

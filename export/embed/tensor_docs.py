@@ -34,7 +34,11 @@ def _known(component: Component, vae: VaeSpec) -> dict[str, tuple[str, str, tupl
         vae.output: (f"the decoded {noun}: {item}", unit, limits),
         "z": (_latent(vae), "1", None),
         "eps": ("standard normal noise, which the prior turns into a latent", "1", None),
-        "z_mean": ("mean of the posterior q(z|x)", "1", None),
+        "z_mean": (
+            "mean of the posterior q(z|x)" if vae.has_posterior else f"latent of the {noun}; it has no posterior",
+            "1",
+            None,
+        ),
         "z_log_var": ("logarithm of the variance of the posterior q(z|x)", "nats", None),
         **{condition.name: _condition(condition, noun) for condition in vae.conditions},
         "seed": (f"selects a stream of {kind_of(vae.data).plural}", "1", _INT32),

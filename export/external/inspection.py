@@ -35,13 +35,13 @@ from pocketvae.export.original import samples
 from pocketvae.keras.external import adapt, model_inputs
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.loading import OpenModel, Tensor, open_model
-from pocketvae.keras.model_form import JOINED, Flavour, ModelForm, Port, Role
+from pocketvae.keras.model_form import JOINED, SPREADS, Flavour, ModelForm, Port, Role
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.conditions import draw
 from pocketvae.processes.rpc import handler, serve
 from pocketvae.spec import Component
 from pocketvae.system.files import sha256_path
-from pocketvae.vae_spec import Condition, DataKind, Latent, VaeSpec
+from pocketvae.vae_spec import Condition, DataKind, Latent, PosteriorKind, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -52,6 +52,10 @@ _JOINED_DOUBT = (
 _DIAGONAL_DOUBT = (
     "the encoder's posterior has a full covariance; the variances on its diagonal are exported, so samples "
     "lose their correlation"
+)
+_NO_POSTERIOR = (
+    "the encoder returns one latent and no log-variance: it is exported as deterministic, without a posterior, and its "
+    "artifacts return z_mean alone"
 )
 _PRIOR_COUNT, _TAIL_COUNT = 48, 16
 _RANKS = (2, 3, 4, 5)
@@ -86,6 +90,9 @@ def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
             doubts = (*doubts, _JOINED_DOUBT)
         if any(port.role in (Role.COV, Role.TRIL) for port in form.outputs):
             doubts = (*doubts, _DIAGONAL_DOUBT)
+        if not {*SPREADS, *JOINED} & {port.role for port in form.outputs}:
+            vae, doubts = replace(vae, posterior=PosteriorKind.NONE), (*doubts, _NO_POSTERIOR)
+            facts["posterior"] = "none: the encoder is deterministic and returns a latent alone"
         vae = replace(vae, flat=((Component.ENCODER,) if flat else ()) + vae.flat)
         forms[Component.ENCODER] = form
         facts |= _facts(Component.ENCODER, models.encoder, encoder)

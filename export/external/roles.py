@@ -246,8 +246,8 @@ def encoder_roles(
             mean followed by the log-variance.
 
     Raises:
-        ExportError: there is not exactly one mean and one spread, or the names are ambiguous; the message says what
-            was found.
+        ExportError: there is not exactly one mean and at most one spread, or the names are ambiguous; the message says
+            what was found.
     """
     if named is not None:
         roles = tuple(named)
@@ -255,10 +255,12 @@ def encoder_roles(
         roles = tuple(Role.MEAN_LOG_VAR if index == joined else Role.SAMPLE for index in range(len(outputs)))
     else:
         roles = tuple(Role.SAMPLE if index in random else _role_of(output.name) for index, output in enumerate(outputs))
-        roles = _others(roles)
+        roles = _others(_alone(outputs, roles, latent))
         _refuse_doubt(outputs, roles, last_operators)
     if len(roles) != len(outputs):
         raise ExportError(f"--encoder-outputs must name {len(outputs)} outputs, got {len(roles)}: {_found(outputs)}")
+    if _is_mean_alone(outputs, roles, latent):
+        return roles
     spreads = [role for role in roles if role in SPREADS]
     joined_roles = [role for role in roles if role in JOINED]
     if (roles.count(Role.MEAN), len(spreads), len(joined_roles)) not in ((1, 1, 0), (0, 0, 1)):
@@ -269,6 +271,20 @@ def encoder_roles(
         if roles[index] is not Role.SAMPLE:
             raise ExportError(f"the encoder's {roles[index]} ({outputs[index].name!r}) differs from run to run")
     return roles
+
+
+def _alone(outputs: Sequence[Tensor], roles: tuple[Role, ...], latent: tuple[int, ...]) -> tuple[Role, ...]:
+    """Returns the roles with the only output that is not a sample as the mean, if it has the latent's shape."""
+    steady = [index for index, role in enumerate(roles) if role is not Role.SAMPLE]
+    if len(steady) != 1 or outputs[steady[0]].shape[1:] != latent or roles[steady[0]] not in (Role.X, Role.MEAN):
+        return roles
+    return tuple(Role.MEAN if index == steady[0] else role for index, role in enumerate(roles))
+
+
+def _is_mean_alone(outputs: Sequence[Tensor], roles: Sequence[Role], latent: tuple[int, ...]) -> bool:
+    """Whether there is a mean in the latent's shape and nothing else to export: a plain autoencoder's encoder."""
+    kept = [index for index, role in enumerate(roles) if role not in DROPPED]
+    return len(kept) == 1 and roles[kept[0]] is Role.MEAN and outputs[kept[0]].shape[1:] == latent
 
 
 def _joined_output(outputs: Sequence[Tensor], random: Set[int], latent: tuple[int, ...]) -> int | None:
@@ -304,10 +320,11 @@ def _how(outputs: Sequence[Tensor], roles: Sequence[Role], latent: tuple[int, ..
     elif wide is not None and wide != mean:
         guessed[wide] = Role.TRIL
     elif mean is not None:
-        return (
-            "a plain autoencoder has no posterior: leave out --encoder and export its decoder, or train the encoder "
-            "with a log-variance"
+        named = ",".join(
+            Role.MEAN if index == mean else Role.SAMPLE if index in fits else Role.OTHER
+            for index in range(len(outputs))
         )
+        return f"--encoder-outputs {named} exports the mean alone, without a posterior"
     named = ",".join(guessed.get(index, Role.SAMPLE if index in fits else Role.OTHER) for index in range(len(outputs)))
     return f"state them in order with --encoder-outputs, for example {named if guessed else 'mean,log_var,sample'}"
 

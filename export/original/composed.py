@@ -96,8 +96,24 @@ def chain(component: Component, vae: VaeSpec, models: Mapping[Component, Any]) -
     decoder = models[Component.DECODER]
     if prior is None:
         return decoder
+    if not isinstance(decoder, keras.Model):
+        return Chained(prior, decoder)
     eps, *more = (keras.layers.Input(shape, dtype=dtype, name=name) for name, shape, dtype in _noise_inputs(vae))
     return keras.Model([eps, *more], decoder([prior(eps), *more] if more else prior(eps)))
+
+
+class Chained:
+    """A prior followed by a decoder of another library; called like a Keras model."""
+
+    def __init__(self, prior: Any, decoder: Any) -> None:
+        """Stores both."""
+        self._prior, self._decoder = prior, decoder
+
+    def __call__(self, inputs: Any, training: bool = False) -> Any:
+        """Runs both in inference mode, whatever `training` says."""
+        eps, *more = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        z = self._prior(eps, training=False)
+        return self._decoder([z, *more] if more else z, training=False)
 
 
 def _noise_shape(vae: VaeSpec) -> tuple[int, ...]:

@@ -17,6 +17,8 @@ from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 
+# Latents of the data.
+POSTERIOR_STRATUM = "posterior"
 _TAIL_LOW, _TAIL_HIGH = 3.0, 4.0
 
 
@@ -77,8 +79,12 @@ def with_conditions(samples: Samples, conditions: Mapping[str, npt.NDArray[Any]]
     return replace(samples, inputs={**samples.inputs, **conditions})
 
 
-def posterior_latents(z_mean: FloatArray, z_log_var: FloatArray, rng: np.random.Generator) -> FloatArray:
-    """Draws one latent from each posterior, of the shape of the means."""
+def posterior_latents(
+    z_mean: FloatArray, z_log_var: FloatArray | None = None, *, rng: np.random.Generator
+) -> FloatArray:
+    """Draws one latent from each posterior, of the shape of the means; without variances it is the mean."""
+    if z_log_var is None:
+        return z_mean.astype(np.float32)
     eps = rng.standard_normal(z_mean.shape)
     return reparameterize(z_mean, z_log_var, eps).astype(np.float32)
 

@@ -97,9 +97,15 @@ def test_what_is_neither_mean_nor_spread_is_left_out():
     assert found == (MEAN, LOG_VAR, Role.OTHER)
 
 
-def test_a_mean_alone_is_no_posterior():
-    with pytest.raises(ExportError, match="a plain autoencoder has no posterior: leave out --encoder"):
-        roles("z_mean")
+def test_a_mean_alone_is_taken_without_a_posterior():
+    assert roles("z_mean") == roles("dense") == (MEAN,)
+    assert roles("dense", "z", random={1}) == roles("a", "b", named=(MEAN, SAMPLE)) == (MEAN, SAMPLE)
+    # What is left beside a sample is not the mean if its name says otherwise.
+    with pytest.raises(ExportError, match="one mean and one log-variance"):
+        roles("z_log_var", "z", random={1})
+    logits = Tensor(name="logits", dtype="float32", shape=(None, 7))
+    with pytest.raises(ExportError, match="--encoder-outputs mean,other exports the mean alone"):
+        encoder_roles([*tensors("z_mean"), logits], set(), None, ["BiasAdd"] * 2, (2,))
 
 
 def test_a_covariance_is_known_by_its_width():
@@ -130,9 +136,8 @@ def test_an_output_of_twice_the_latent_is_both():
     assert roles("dense", latent_dim=1) == (Role.MEAN_LOG_VAR,)
     assert roles("dense", "z", random={1}, latent_dim=1) == (Role.MEAN_LOG_VAR, SAMPLE)
     assert roles("dense", named=(Role.LOG_VAR_MEAN,), latent_dim=1) == (Role.LOG_VAR_MEAN,)
-    for names, named in ((("dense",), None), (("a", "b"), (Role.MEAN_LOG_VAR, MEAN))):
-        with pytest.raises(ExportError, match="one mean and one log-variance"):
-            roles(*names, named=named)
+    with pytest.raises(ExportError, match="one mean and one log-variance"):
+        roles("a", "b", named=(Role.MEAN_LOG_VAR, MEAN))
 
 
 def test_named_outputs_are_checked():
@@ -140,7 +145,7 @@ def test_named_outputs_are_checked():
     with pytest.raises(ExportError, match="must name 2 outputs, got 1"):
         roles("a", "b", named=(MEAN,))
     with pytest.raises(ExportError, match="one mean and one log-variance"):
-        roles("a", "b", named=(MEAN, SAMPLE))
+        roles("a", "b", named=(LOG_VAR, SAMPLE))
     with pytest.raises(ExportError, match=r"mean \('a'\) differs from run to run"):
         roles("a", "b", random={0}, named=(MEAN, LOG_VAR))
 

@@ -1,0 +1,53 @@
+import numpy as np
+import pytest
+
+from pocketvae.data.values import ValueSet, ValueSplits
+from pocketvae.errors import SpecError
+from pocketvae.export.external.prior import FittedPrior, PriorFit, Quality, check_fit, write_items
+from pocketvae.vae_spec import DataKind, Latent, VaeSpec
+
+
+def vae(*sizes):
+    latents = tuple(Latent(name=f"z{size}", shape=(size,)) for size in sizes)
+    return VaeSpec(data=DataKind.VECTOR, data_shape=(3,), latents=latents)
+
+
+def splits(count):
+    values = np.arange(3.0 * count, dtype=np.float32).reshape(count, 3)
+    return ValueSplits(name="t.csv", train=ValueSet(values=values), test=ValueSet(values=values[:5]))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "message"),
+    [
+        ((2, 3), 900, "the prior of one latent, but this decoder takes 2"),
+        ((4097,), 900, "latents of at most 4096 values, got 4097"),
+        ((2,), 199, r"needs at least 200 items to fit to, got 199 in t\.csv beside those that are held out"),
+    ],
+)
+def test_what_cannot_be_fitted_is_refused_before_anything_is_encoded(sizes, count, message):
+    with pytest.raises(SpecError, match=message):
+        check_fit(PriorFit.GMM, vae(*sizes), splits(count))
+    check_fit(PriorFit.GMM, vae(2), splits(200))
+
+
+def test_a_flow_needs_more(tmp_path):
+    with pytest.raises(SpecError, match="--fit-prior flow takes latents of at most 512 values, got 514"):
+        check_fit(PriorFit.FLOW, vae(514), splits(9))
+    with pytest.raises(SpecError, match="an even number of latent dimensions, got 3: use gmm"):
+        check_fit(PriorFit.FLOW, vae(3), splits(2000))
+    with pytest.raises(SpecError, match="--fit-prior flow needs at least 1000 items"):
+        check_fit(PriorFit.FLOW, vae(4), splits(999))
+
+
+def test_items_are_written_with_their_labels(tmp_path):
+    write_items(splits(40), tmp_path / "i.npz", seed=0, latent_dim=2)
+    with np.load(tmp_path / "i.npz") as found:
+        assert (found["train"].shape, found["test"].shape, found["train_labels"].shape) == ((40, 3), (5, 3), (40,))
+
+
+def test_the_gain_is_a_sentence():
+    quality = Quality(log_likelihood_nats=-9.5, mmd_squared=0.0123)
+    fitted = FittedPrior(description="x", train_count=9, test_count=7, bandwidth=1.25, standard=quality, fitted=quality)
+    assert fitted.gain.startswith("7 held-out latents: -9.50 nats, MMD² 0.012 under N(0, I); -9.50 nats")
+    assert "bandwidth 1.25, their median distance" in fitted.gain
