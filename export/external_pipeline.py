@@ -151,7 +151,8 @@ def _name(models: ExternalModels) -> str:
 def _samples(models: ExternalModels, data: str | None, vae: VaeSpec) -> str:
     plural = kind_of(vae.data).plural
     if data is not None:
-        return f"latents of posteriors, of N(0, I) and of its tails; {plural} of {Path(data).name}"
+        latents = "latents of posteriors" if vae.has_posterior else "latents of the data"
+        return f"{latents}, of N(0, I) and of its tails; {plural} of {Path(data).name}"
     latents = "latents of N(0, I) and of its tails"
     return f"{latents}; the encoder with the decoder's {plural} of such latents" if models.encoder else latents
 

@@ -7,6 +7,7 @@ from pocketvae.bundle.bundle import open_bundle
 from pocketvae.export.guide.card import model_card
 from pocketvae.portability.records import Backend, Portability, Requirement, Unsupported
 from pocketvae.spec import Component, Format
+from pocketvae.vae_spec import PosteriorKind
 
 
 @pytest.fixture
@@ -49,3 +50,12 @@ def test_a_card_does_not_break_on_foreign_text(tmp_path, bundles):
     assert card.startswith("# \\# a ## b\n")
     assert "[x\\](y) &lt;script>" in card
     assert re.findall("^- Author: .*$", card, re.MULTILINE) == ["- Author: c - Author: d"]
+
+
+def test_every_part_has_a_line_and_an_encoder_without_a_posterior_says_so(tmp_path, bundles):
+    manifest = open_bundle(bundles.make_bundle(tmp_path / "b")).manifest
+    for posterior, said in ((PosteriorKind.GAUSSIAN, "the posterior q(z|x)"), (PosteriorKind.NONE, "no posterior")):
+        lines = model_card(replace(manifest, vae=replace(manifest.vae, posterior=posterior))).splitlines()
+        (encoder,) = [line for line in lines if line.startswith("- encoder:")]
+        assert encoder.endswith(said)
+        assert any(line.startswith("- decoder:") for line in lines)
