@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from pocketvae.bundle.manifest import Stratum
 from pocketvae.errors import SpecError
 from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.export.precisions.base import PixelBudget
@@ -29,6 +30,8 @@ _PIXEL = 1 / 255
 _ELBO_NATS = 0.1
 _ELBO_VALUES = 784
 _ENCODER_KL_NATS = 0.1
+# With fewer goldens, what a limit says names how many they are.
+_MANY_GOLDENS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +71,7 @@ class LimitRules:
         observed_values: Pixels times channels of the images that golden latents were drawn for; 0 where there are
             none, or where their likelihood is unknown.
         data: The kind of data.
+        few_goldens: Number of goldens where there are fewer than usual, because each is large; else 0.
     """
 
     floor: NoiseFloor
@@ -75,6 +79,7 @@ class LimitRules:
     budget: Budget = DEFAULT_BUDGET
     observed_values: int = 0
     data: DataKind = DataKind.IMAGE
+    few_goldens: int = 0
 
     def for_network(self, spec: ArtifactSpec) -> tuple[Tolerance, ...]:
         """Returns what the network of an artifact is held to while it is made, before it shows pixels to apps."""
@@ -94,9 +99,18 @@ class LimitRules:
             spec: The artifact.
             kernel_spread: Of a float file, by output; empty for others.
         """
-        return tolerances(
+        limits = tolerances(
             spec, self.floor, self.image_span, kernel_spread, self.budget, self.observed_values, self.data
         )
+        if not self.few_goldens:
+            return limits
+        return tuple(replace(limit, source=f"{limit.source}; over {self.few_goldens} goldens") for limit in limits)
+
+
+def few_goldens(strata: Sequence[Stratum]) -> int:
+    """Returns the number of goldens where it is smaller than usual, else 0."""
+    count = sum(stratum.count for stratum in strata)
+    return count if count < _MANY_GOLDENS else 0
 
 
 def without_images(limits: tuple[Tolerance, ...]) -> tuple[Tolerance, ...]:

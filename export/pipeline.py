@@ -12,7 +12,7 @@ from pocketvae.bundle.reference import REFERENCE_NAME
 from pocketvae.bundle.run import Run, open_run
 from pocketvae.documents import encode_line
 from pocketvae.errors import ExportError, NoSpaceError, PocketVaeError, SpecError
-from pocketvae.export.budgets import LimitRules
+from pocketvae.export.budgets import LimitRules, few_goldens
 from pocketvae.export.bundle_writer import BundleWriter, ExportResult, Outcome
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.convert.interfaces import check_images
@@ -238,6 +238,7 @@ def _rules(prepared: Prepared, subject: Subject, config: ExportConfig) -> LimitR
         budget=config.budget,
         observed_values=prepared.observed_values,
         data=subject.vae.data,
+        few_goldens=few_goldens(prepared.golden_strata),
     )
 
 

@@ -307,7 +307,8 @@ class Worker:
         return samples.stack("z", parts)
 
     def _noise(self, purpose: samples.Purpose, rng: np.random.Generator) -> dict[str, Any]:
-        dim = self._setup.vae.eps_dim
+        vae = self._setup.vae
+        dim, purpose = vae.eps_dim, samples.fitting(purpose, vae)
         return {
             "prior": samples.normal_noise(purpose.prior_count, dim, rng),
             "tails": samples.tail_noise(purpose.tail_count, dim, rng),

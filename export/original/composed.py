@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.bundle.manifest import Stratum
-from pocketvae.export.original.samples import Samples, with_conditions
+from pocketvae.export.original.samples import Samples, most_items, with_conditions
 from pocketvae.keras.io import import_keras
 from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.noise import normal_noise
@@ -22,6 +22,7 @@ from pocketvae.vae_spec import PriorKind, VaeSpec
 
 _EXTREMES = (-(2**31), -1, 0, 1, 2**31 - 1)
 _SEQUENCE_COUNT, _RANDOM_COUNT = 128, 128
+_FEWEST_OF_A_KIND = 3
 
 
 def parts(component: Component, vae: VaeSpec) -> tuple[Component, ...]:
@@ -49,7 +50,10 @@ def is_exact(component: Component, vae: VaeSpec) -> bool:
 
 
 def golden_inputs(component: Component, vae: VaeSpec, rng: np.random.Generator) -> Samples:
-    """Returns pairs of seed and index: the ends of the 32-bit range, one seed's first images, and random pairs."""
+    """Returns pairs of seed and index: the ends of the 32-bit range, one seed's first images, and random pairs.
+
+    Where images are large, each kind has fewer.
+    """
     limits = np.iinfo(np.int32)
     random = rng.integers(limits.min, limits.max, (_RANDOM_COUNT, 2), endpoint=True)
     seed = int(rng.integers(limits.max))
@@ -58,6 +62,9 @@ def golden_inputs(component: Component, vae: VaeSpec, rng: np.random.Generator) 
         "sequence": np.array([(seed, index) for index in range(_SEQUENCE_COUNT)]),
         "random": random,
     }
+    if component is Component.GENERATOR:
+        each = max(_FEWEST_OF_A_KIND, most_items(vae) // len(kinds))
+        kinds = {name: _evenly(pairs, each) for name, pairs in kinds.items()}
     starts = np.cumsum([0, *(len(pairs) for pairs in kinds.values())])
     strata = tuple(
         Stratum(name=name, start=int(start), count=len(pairs))
@@ -68,6 +75,11 @@ def golden_inputs(component: Component, vae: VaeSpec, rng: np.random.Generator) 
     if len(vae.inputs(component)) == len(samples.inputs):
         return samples
     return with_conditions(samples, drawn_conditions(vae, len(seeds), rng))
+
+
+def _evenly(pairs: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
+    chosen: npt.NDArray[Any] = pairs[np.linspace(0, len(pairs) - 1, min(count, len(pairs))).astype(int)]
+    return chosen
 
 
 def with_noise(inputs: Mapping[str, npt.NDArray[Any]], vae: VaeSpec) -> dict[str, npt.NDArray[Any]]:

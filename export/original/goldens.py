@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,8 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 Outputs = dict[str, FloatArray]
 
 _GOLDEN_BATCH = 64
+# Of a batch of outputs: what a convolution computes on the way can be a hundred times as large.
+_BATCH_BYTES = 16e6
 FLOOR_SAMPLES = 64
 
 
@@ -81,10 +84,11 @@ class Original:
         """
         self._component, self._model, self._vae = component, model, vae
         self._halved = halved or model
-        self._batch = 1 if one_by_one else _GOLDEN_BATCH
+        largest = 4 * max(math.prod(vae.data_shape), vae.latent_dim)
+        self._batch = 1 if one_by_one else int(np.clip(_BATCH_BYTES / largest, 1, _GOLDEN_BATCH))
 
     def golden_outputs(self, inputs: Inputs) -> Outputs:
-        """Runs the original eagerly in batches of 64, or one by one.
+        """Runs the original eagerly in batches of 64, of fewer where its items are large, or one by one.
 
         Raises:
             ExportError: an output holds values that are not finite.
@@ -118,7 +122,7 @@ class Original:
         tf = import_tensorflow()
         some, reference = thinned(inputs, FLOOR_SAMPLES), thinned(golden, FLOOR_SAMPLES)
         graph = tf.function(self._apply, autograph=False)
-        count = _count(some)
+        count = min(_count(some), self._batch)
         sizes = (1,) if self._batch == 1 else (1, count)
         with _without_optimizer():
             variants = {"with batch size 1": _stack([graph(sample) for sample in _batches(some, 1)])}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -22,6 +23,8 @@ Apply = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 _SAME = 1e-4
 _SAMPLES_TOGETHER = 4
 _BATCH = 16
+# Of a batch of outputs; all values inside may be a thousand times as large.
+_BATCH_BYTES = 4e6
 _CALLS = ("StatefulPartitionedCall", "PartitionedCall")
 
 
@@ -80,6 +83,10 @@ class Inside:
         with self._graph.as_default():
             tf.graph_util.import_graph_def(definition, name="")
         self._outputs = frozenset(tensor.name for tensor in frozen.outputs)
+        # A size that is open counts as 1.
+        shapes = [tensor.shape.as_list() if tensor.shape.rank else [] for tensor in frozen.outputs]
+        values = max(math.prod(size or 1 for size in shape) for shape in shapes)
+        self._batch = int(np.clip(_BATCH_BYTES / (4 * values), 1, _BATCH))
         self._feeds = dict(zip(names, (tensor.name for tensor in frozen.inputs), strict=True))
 
     def first_coupling(self, inputs: Inputs) -> str:
@@ -111,7 +118,7 @@ class Inside:
         with self._graph.as_default():
             finite = [tf.reduce_all(tf.math.is_finite(tensor)) for tensor in tensors]
         with self._session() as session:
-            for given in _batches(inputs):
+            for given in _batches(inputs, self._batch):
                 for tensor, is_finite in zip(tensors, session.run(finite, self._feed(given)), strict=True):
                     if not is_finite:
                         return _described(tensor)
@@ -124,7 +131,7 @@ class Inside:
             sizes = {tensor.name: tf.reduce_max(tf.abs(tensor)) for tensor in list(self._tensors())}
         largest = Magnitude()
         with self._session() as session:
-            for given in _batches(inputs):
+            for given in _batches(inputs, self._batch):
                 for name, size in session.run(sizes, self._feed(given)).items():
                     if size > largest.largest:
                         largest = Magnitude(largest=float(size), layer=layer_name(name))
@@ -165,10 +172,10 @@ def _spread(values: Array) -> Array:
     return spread
 
 
-def _batches(inputs: Inputs) -> Iterator[Inputs]:
+def _batches(inputs: Inputs, size: int) -> Iterator[Inputs]:
     count = len(next(iter(inputs.values())))
-    for start in range(0, count, _BATCH):
-        yield {name: values[start : start + _BATCH] for name, values in inputs.items()}
+    for start in range(0, count, size):
+        yield {name: values[start : start + size] for name, values in inputs.items()}
 
 
 def _same(first: Array, second: Array) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,6 +21,9 @@ FloatArray = npt.NDArray[np.float32]
 # Latents of the data.
 POSTERIOR_STRATUM = "posterior"
 _TAIL_LOW, _TAIL_HIGH = 3.0, 4.0
+# Of all goldens' outputs together, 320 of 64 px in colour and 25 of 256 px, so that verify stays within its memory.
+_MOST_BYTES = 20e6
+_ITEM_BYTES = 4  # of a float32
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +36,7 @@ class Purpose:
         posterior_count: Latents from the posteriors of as many images; None for one per image.
         prior_count: Draws from the prior.
         tail_count: Draws from its tails.
+        fewest: How many are drawn at least of data whose items are large.
     """
 
     name: str
@@ -39,15 +44,38 @@ class Purpose:
     posterior_count: int | None
     prior_count: int
     tail_count: int
+    fewest: int
+
+    @property
+    def drawn_count(self) -> int:
+        """How many latents are drawn that belong to no image."""
+        return self.prior_count + self.tail_count
 
 
-CALIBRATION = Purpose(name="calibration", stream=0, posterior_count=None, prior_count=256, tail_count=128)
-GOLDEN = Purpose(name="golden", stream=1, posterior_count=128, prior_count=128, tail_count=64)
+CALIBRATION = Purpose(name="calibration", stream=0, posterior_count=None, prior_count=256, tail_count=128, fewest=16)
+GOLDEN = Purpose(name="golden", stream=1, posterior_count=128, prior_count=128, tail_count=64, fewest=8)
 
 
 def without_images(purpose: Purpose) -> Purpose:
     """Returns the purpose with more draws from the prior, in place of those from posteriors."""
     return replace(purpose, posterior_count=0, prior_count=purpose.prior_count + (purpose.posterior_count or 0))
+
+
+def fitting(purpose: Purpose, vae: VaeSpec) -> Purpose:
+    """Returns the purpose with fewer draws where the data they stand for would take more than `_MOST_BYTES`.
+
+    A percentile of an image's values rests on all of them: 8 images of 512 px have 25 times the values of 320 of 28 px.
+    """
+    count = max(purpose.fewest, most_items(vae))
+    if count >= purpose.drawn_count:
+        return purpose
+    tails = max(1, round(count * purpose.tail_count / purpose.drawn_count))
+    return replace(purpose, prior_count=count - tails, tail_count=tails)
+
+
+def most_items(vae: VaeSpec) -> int:
+    """Returns how many items of a VAE's data fit into what goldens may take."""
+    return int(_MOST_BYTES / (_ITEM_BYTES * math.prod(vae.data_shape)))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,12 +15,14 @@ from pocketvae.runtimes.taps import Inputs
 
 # Enough to see a channel move: the posterior, the prior and its tails all have their share.
 _SAMPLES = 48
+# Of the values inside a network that are held at once, as floats; a channel of a large image moves within one sample.
+_MOST_BYTES = 1e9
 
 
 def diagnose_layers(
     quantizer: Quantizer, content: bytes, plan: QuantizationPlan, goldens: Inputs, alone: Mapping[str, float]
 ) -> tuple[LayerDiagnosis, ...]:
-    """Returns the effect of quantization on each layer.
+    """Returns the effect of quantization on each layer; none where one sample alone fills the memory for it.
 
     Args:
         quantizer: The quantizer that made the file.
@@ -29,7 +31,10 @@ def diagnose_layers(
         goldens: Golden inputs `[N, ...]` by name.
         alone: Layer to the error ratio when it alone is quantized; empty where unknown.
     """
-    some = thinned(goldens, _SAMPLES)
+    count = min(_SAMPLES, int(_MOST_BYTES // max(1, quantizer.activation_bytes)))
+    if not count:
+        return ()
+    some = thinned(goldens, count)
     real, stored = quantizer.float_activations(some), quantizer.activations(content, some)
     return tuple(
         _diagnose(name, size, real[name], stored.get(name), quantizer.ranges[name], plan, alone.get(name))

@@ -25,8 +25,12 @@ def quantize_within_budget(
     """
     if not tolerances:
         return _quantize(format, source, QuantizationPlan()), ()
-    search = Search(_layers(format, source), partial(_attempt, format, source, tolerances))
-    best = search.run_without_ranges()
+    layers, few = _layers(format, source), source.with_few_goldens()
+    best = Search(layers, partial(_attempt, format, few, tolerances)).run_without_ranges()
+    if few is not source and best.within_budget:
+        best = _attempt(format, source, tolerances, best.plan)
+        if not best.within_budget:
+            best = Search(layers, partial(_attempt, format, source, tolerances)).run_without_ranges()
     return best.content, best.plan.float_layers
 
 

@@ -49,6 +49,11 @@ class Quantizer(ABC):
     def ranges(self) -> Mapping[str, Range]:
         """The calibrated range of each layer's output, which the integers cover unless the plan narrows it."""
 
+    @property
+    @abstractmethod
+    def activation_bytes(self) -> int:
+        """What the outputs of all layers take for one sample."""
+
     @abstractmethod
     def quantize(self, plan: QuantizationPlan) -> bytes:
         """Returns the quantized file."""
@@ -107,6 +112,11 @@ class TfliteQuantizer(Quantizer):
         """See `Quantizer.ranges`."""
         return tflite_quantize.layer_ranges(self.calibrated)
 
+    @cached_property
+    def activation_bytes(self) -> int:
+        """See `Quantizer.activation_bytes`."""
+        return tflite_quantize.activation_bytes(self.calibrated)
+
     def float_activations(self, inputs: Inputs) -> dict[str, Array]:
         """See `Quantizer.float_activations`."""
         return _rows(Format.TFLITE, self.calibrated, inputs, self.layers)
@@ -148,6 +158,12 @@ class OnnxQuantizer(Quantizer):
     def ranges(self) -> Mapping[str, Range]:
         """See `Quantizer.ranges`."""
         return self.calibrated.ranges
+
+    @cached_property
+    def activation_bytes(self) -> int:
+        """See `Quantizer.activation_bytes`."""
+        one = {name: values[:1] for name, values in self._calibration.items()}
+        return sum(values.nbytes for values in self.float_activations(one).values())
 
     def float_activations(self, inputs: Inputs) -> dict[str, Array]:
         """See `Quantizer.float_activations`."""

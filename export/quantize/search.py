@@ -10,6 +10,14 @@ _RANGE_SCALES = (0.8, 0.6)
 _WORTHWHILE_GAIN = 0.99
 # A variant that uses all of its budget here may exceed it where integer kernels round differently.
 MARGIN = 0.95
+# Networks of more layers, most of which hold next to no weights, are searched in groups of layers.
+_FEW_LAYERS = 24
+# The layers of a large network that are looked at one by one hold this share of its weights.
+_WEIGHTY_SHARE = 0.99
+# Narrower ranges lower an error, but they were never seen to bring one beyond this many times the budget within it.
+_HOPELESS_RATIO = 4.0
+# A range can only be worth an attempt where its layer causes this share of the squared error.
+_NOTICEABLE_SHARE = 0.02
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +46,7 @@ class Trial:
     Attributes:
         plan: What it was made with.
         content: The file.
-        rmse: Root mean square error on samples that are not golden.
+        rmse: Root mean square error on samples that are not golden; NaN where it was not measured.
         error_ratio: Largest ratio of an error on the goldens to its limit; at most 1 where verify will pass.
         errors: Metric to its value on the goldens.
         fault: Why the file does not run; empty if it does.
@@ -63,15 +71,19 @@ Attempt = Callable[[QuantizationPlan], Trial]
 class Search:
     """Tries variants and remembers them."""
 
-    def __init__(self, layer_sizes: Mapping[str, int], attempt: Attempt) -> None:
+    def __init__(
+        self, layer_sizes: Mapping[str, int], attempt: Attempt, is_over: Callable[[], bool] = lambda: False
+    ) -> None:
         """Sets up the search.
 
         Args:
             layer_sizes: Layer name to its number of weights, in graph order.
             attempt: Function that makes and measures one variant.
+            is_over: Whether the search has to end with what it has found.
         """
-        self._sizes, self._attempt = layer_sizes, attempt
+        self._sizes, self._attempt, self._is_over = layer_sizes, attempt, is_over
         self._trials: dict[tuple[object, ...], Trial] = {}
+        self._alone: dict[str, float] = {}
 
     @property
     def trials(self) -> tuple[Trial, ...]:
@@ -91,7 +103,8 @@ class Search:
         First the ranges: layer by layer, a narrower range is kept where it lowers the error. If that does not meet the
         budget, the search starts again from a network in float and quantizes layer by layer, the largest first, as
         long as the budget is met. Keeping layers in float one by one instead, by their gain per weight, ends with the
-        large ones in float if many small errors add up. With L layers that is at most 3 L + 2 attempts.
+        large ones in float if many small errors add up. With L layers that is at most 3 L + 2 attempts, and far fewer
+        in a large network: see `_groups`.
 
         Returns:
             See `best`.
@@ -115,17 +128,20 @@ class Search:
             See `best`.
         """
         best = self.best()
-        if not best.within_budget or not self.float_weights(best):
+        if not best.within_budget or not self.float_weights(best) or self._is_over():
             return best
         order = tuple(name for name in self._by_size() if name in storable)
         if self.attempt(self._plan((), {}, weights=order)).within_budget:
             self._add_integers(order, best.plan.range_scales, weights=order)
             return self.best()
-        stored: tuple[str, ...] = ()
-        for layer in (name for name in order if name in best.plan.float_layers):
-            if self.attempt(replace(best.plan, weights_only=(*stored, layer))).within_budget:
-                stored = (*stored, layer)
+        floats = [name for name in order if name in best.plan.float_layers]
+        self._add(floats, lambda stored: replace(best.plan, weights_only=stored))
         return self.best()
+
+    @property
+    def is_large(self) -> bool:
+        """Whether the network has so many layers that not each of them is looked at by itself."""
+        return len(self._sizes) > _FEW_LAYERS
 
     def run_without_ranges(self) -> Trial:
         """Finds a quantization of weights alone: all of them, or the largest layers that keep within the budget."""
@@ -135,14 +151,23 @@ class Search:
         return self.best()
 
     def sensitivities(self) -> dict[str, float]:
-        """Returns the error ratio of each layer when it alone is quantized and all others are in float."""
-        return {name: self.attempt(self._plan((name,), {})).error_ratio for name in self._sizes}
+        """Returns the error ratio of each layer when it alone is quantized and all others are in float.
+
+        In a large network, only of the layers that hold nearly all weights, as far as the search has time.
+        """
+        for name in self._weighty():
+            if self._is_over():
+                break
+            self._alone[name] = self.attempt(self._plan((name,), {})).error_ratio
+        return dict(self._alone)
 
     def tune_ranges(self) -> Trial:
         """Finds, layer by layer, the output range that gives the smallest error; every layer stays quantized."""
         best = self.attempt(QuantizationPlan())
-        for layer in self._sizes:
+        for layer in self._tunable(best):
             for scale in _RANGE_SCALES:
+                if self._is_over():
+                    return best
                 trial = self.attempt(best.plan.with_scale(layer, scale))
                 if trial.rmse > best.rmse * _WORTHWHILE_GAIN:
                     break
@@ -174,12 +199,63 @@ class Search:
         self._add_integers(self._by_size(), scales)
 
     def _add_integers(self, layers: Iterable[str], scales: Mapping[str, float], weights: tuple[str, ...] = ()) -> None:
-        """Makes one layer after another an integer one where the budget is still met."""
-        quantized: tuple[str, ...] = ()
-        for layer in layers:
-            more = (*quantized, layer)
-            if self.attempt(self._plan(more, scales, weights)).within_budget:
-                quantized = more
+        """Makes one layer after another an integer one where the budget is still met.
+
+        In a large network, what exceeds the budget alone is not tried again among others.
+        """
+        if self.is_large:
+            layers = [name for name in layers if self._alone.get(name, 0.0) <= MARGIN]
+        self._add(layers, lambda quantized: self._plan(quantized, scales, weights))
+
+    def _add(self, layers: Iterable[str], plan: Callable[[tuple[str, ...]], QuantizationPlan]) -> None:
+        """Adds one layer after another to a plan where the budget is still met.
+
+        In a large network as many as possible are added at once: where a group exceeds the budget, its halves are
+        tried. That finds what one by one would, since an error grows with what is added.
+        """
+        added: tuple[str, ...] = ()
+        waiting = self._groups(layers)
+        while waiting and not self._is_over():
+            group = waiting.pop(0)
+            if self.attempt(plan((*added, *group))).within_budget:
+                added = (*added, *group)
+            elif any(self._sizes[name] for name in group) and len(group) > 1:
+                half = len(group) // 2
+                waiting[:0] = [group[:half], group[half:]]
+
+    def _groups(self, layers: Iterable[str]) -> list[tuple[str, ...]]:
+        """Returns what is added at once: in a large network all layers.
+
+        Its operators without weights cost no bytes in float: they are a group of their own, which is not split.
+        """
+        names = tuple(layers)
+        if not self.is_large:
+            return [(name,) for name in names]
+        weighty = self._weighty()
+        groups = [tuple(name for name in names if (name in weighty) == chosen) for chosen in (True, False)]
+        return [group for group in groups if group]
+
+    def _weighty(self) -> list[str]:
+        """Returns the layers to look at by themselves, in graph order: all, or those with nearly all weights."""
+        if not self.is_large:
+            return list(self._sizes)
+        total, held, chosen = sum(self._sizes.values()), 0, set()
+        for name in self._by_size():
+            if held >= _WEIGHTY_SHARE * total or not self._sizes[name]:
+                break
+            held += self._sizes[name]
+            chosen.add(name)
+        return [name for name in self._sizes if name in chosen]
+
+    def _tunable(self, whole: Trial) -> list[str]:
+        """Returns the layers whose ranges are worth an attempt; in a large network those that cause the error."""
+        if not self.is_large:
+            return list(self._sizes)
+        if whole.error_ratio > _HOPELESS_RATIO:
+            return []
+        weighty = self._weighty()
+        squares = {name: min(self._alone.get(name, 1.0), _HOPELESS_RATIO) ** 2 for name in weighty}
+        return [name for name in weighty if squares[name] >= _NOTICEABLE_SHARE * sum(squares.values())]
 
     def _by_size(self) -> list[str]:
         """Returns the layers, those with the most weights first."""

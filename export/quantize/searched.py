@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -23,6 +24,11 @@ from pocketvae.export.tuning.names import Tuning
 from pocketvae.formats.layers import read_layers
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Format
+
+# A search that takes longer ends with what it has found, so that the conversion keeps within its time limit.
+_LONGEST_S = 100.0
+# More variants are not all timed.
+_FEW_TRIALS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +70,7 @@ def search_artifact(
     """
     if recipe is not None:
         source = replace(source, tuning=recipe.tuning)
-    found = _find(spec, source, tolerances, recipe, integer_only=integer_only)
+    found = _find_on_few(spec, source, tolerances, recipe, integer_only=integer_only)
     source, search, quantizer, best = found.source, found.search, found.quantizer, found.best
     if best.fault:
         raise ExportError(best.fault)
@@ -112,6 +118,29 @@ class _Found:
     alone: Mapping[str, float] = field(default_factory=dict)
 
 
+def _find_on_few(
+    spec: ArtifactSpec,
+    source: Source,
+    tolerances: tuple[Tolerance, ...],
+    recipe: Recipe | None,
+    *,
+    integer_only: bool,
+) -> _Found:
+    """Returns what is found on some of the goldens where their items are large.
+
+    It is measured on all; what exceeds the budget there is searched for on all.
+    """
+    few = source if recipe else source.with_few_goldens()
+    found = _find(spec, few, tolerances, recipe, integer_only=integer_only)
+    if few is source:
+        return found
+    whole = replace(source, tuning=found.source.tuning)
+    best = _attempt(spec, whole, tolerances, found.quantizer, found.best.plan)
+    if best.within_budget or not found.best.within_budget:
+        return replace(found, source=whole, best=best)
+    return _find(spec, source, tolerances, recipe, integer_only=integer_only)
+
+
 def _find(
     spec: ArtifactSpec,
     source: Source,
@@ -150,7 +179,13 @@ def _start(
     spec: ArtifactSpec, source: Source, *, tolerances: tuple[Tolerance, ...], integer_only: bool
 ) -> tuple[Quantizer, Search]:
     quantizer = quantizer_for(spec.format, source, source.calibration, integer_interface=integer_only)
-    return quantizer, Search(quantizer.layers, partial(_attempt, spec, source, tolerances, quantizer))
+    return quantizer, Search(quantizer.layers, partial(_attempt, spec, source, tolerances, quantizer), _clock())
+
+
+def _clock() -> Callable[[], bool]:
+    """Returns whether a search that begins now has taken so long that it must end with what it has found."""
+    end = time.monotonic() + _LONGEST_S
+    return lambda: time.monotonic() > end
 
 
 def _tuned(start: Callable[[Source], tuple[Quantizer, Search]], source: Source, tuning: Tuning) -> _Found | None:
@@ -189,22 +224,29 @@ def _attempt(
     plan: QuantizationPlan,
 ) -> Trial:
     content = quantizer.quantize(plan)
-    inputs, expected = source.trials()
     try:
-        outputs = run_content(spec.format, content, inputs)
+        outputs = run_content(spec.format, content, source.golden_inputs)
+        rmse = math.nan if plan.float_layers else _rmse(spec.format, content, source)
     except PocketVaeError as e:
         # The quantizer writes what the runtime cannot load, for example some transposed convolutions of one dimension
         # with a float layer behind them; such a variant is none.
         return Trial(plan=plan, content=content, rmse=math.inf, error_ratio=math.inf, errors={}, fault=str(e))
-    squares = [np.mean(np.square(outputs[name] - expected[name], dtype=np.float64)) for name in expected]
-    errors = errors_of(run_content(spec.format, content, source.golden_inputs), source, tolerances)
+    errors = errors_of(outputs, source, tolerances)
     return Trial(
         plan=plan,
         content=content,
-        rmse=float(np.sqrt(np.mean(squares))),
+        rmse=rmse,
         error_ratio=error_ratio_of_errors(errors, tolerances),
         errors=errors,
     )
+
+
+def _rmse(format: Format, content: bytes, source: Source) -> float:
+    """Returns the error on samples that are not golden, by which ranges are chosen: where all layers are integers."""
+    inputs, expected = source.trials()
+    outputs = run_content(format, content, inputs)
+    squares = [np.mean(np.square(outputs[name] - expected[name], dtype=np.float64)) for name in expected]
+    return float(np.sqrt(np.mean(squares)))
 
 
 def _seeds(
@@ -224,11 +266,26 @@ def _with_front(
     record: SearchRecord, trials: tuple[Trial, ...], best: Trial, spec: ArtifactSpec, source: Source
 ) -> SearchRecord:
     feed = {name: values[:1] for name, values in source.golden_inputs.items()}
-    finite = [trial for trial in trials if np.isfinite(trial.error_ratio)]
+    finite = _worth_timing([trial for trial in trials if np.isfinite(trial.error_ratio)], best)
     times = latencies(spec.format, [trial.content for trial in finite], feed)
     records = {id(trial): _record(spec.format, trial, time) for trial, time in zip(finite, times, strict=True)}
     chosen = records.get(id(best), record.chosen)
     return replace(record, chosen=chosen, front=pareto_front(list(records.values()), chosen))
+
+
+def _worth_timing(trials: list[Trial], best: Trial) -> list[Trial]:
+    """Returns what may be on the front; of many variants, those that no other beats in size, error and integers."""
+    if len(trials) <= _FEW_TRIALS:
+        return trials if best in trials else [*trials, best]
+
+    def figures(trial: Trial) -> tuple[float, float, float]:
+        return len(trial.content), trial.error_ratio, len(trial.plan.float_layers)
+
+    def beaten(one: tuple[float, float, float]) -> bool:
+        return any(other != one and all(a <= b for a, b in zip(other, one, strict=True)) for other in known)
+
+    known = {figures(trial) for trial in trials}
+    return [*(trial for trial in trials if trial is not best and not beaten(figures(trial))), best]
 
 
 def _record(format: Format, trial: Trial, latency_s: float) -> TrialRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,7 +14,7 @@ from pocketvae.bundle.manifest import Stratum
 from pocketvae.export.convert import onnx as onnx_convert
 from pocketvae.export.convert import onnx_original, tflite
 from pocketvae.export.convert.graphs import Graph, build_graph
-from pocketvae.export.original.goldens import NoiseFloor, Original
+from pocketvae.export.original.goldens import NoiseFloor, Original, thinned
 from pocketvae.export.original.inside import UNKNOWN, Magnitude
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.rewrites.catalogue import Rewritten, apply_steps
@@ -29,6 +30,9 @@ FloatArray = npt.NDArray[np.float32]
 Inputs = Mapping[str, npt.NDArray[Any]]
 
 _TRIAL_SAMPLES = 256
+# Of the outputs with which the variants of a search are compared: about 340 small images, or 85 of 64 px in colour.
+_SEARCH_VALUES = 2**20
+_FEWEST_SEARCH_SAMPLES = 16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,12 +113,31 @@ class Source:
         """Returns some calibration samples and the original's outputs for them: choices are not made on goldens."""
         if "trials" not in self.cache:
             count = len(next(iter(self.calibration.values())))
-            chosen = slice(None, None, max(1, count // _TRIAL_SAMPLES))
+            chosen = slice(None, None, max(1, count // min(_TRIAL_SAMPLES, self._search_samples)))
             inputs = {name: values[chosen] for name, values in self.calibration.items()}
             original = Original(self.component, self.model, self.vae, one_by_one=self.one_by_one)
             self.cache["trials"] = inputs, original.golden_outputs(inputs)
         trials: tuple[Inputs, dict[str, FloatArray]] = self.cache["trials"]
         return trials
+
+    def with_few_goldens(self) -> Source:
+        """Returns the source with fewer goldens where the outputs are large; the same where all are needed.
+
+        The images that an ELBO is about belong to the first goldens, so that these stay as they are.
+        """
+        count = len(next(iter(self.golden_inputs.values())))
+        if self.observed is not None or count <= self._search_samples:
+            return self
+        return replace(
+            self,
+            golden_inputs=thinned(self.golden_inputs, self._search_samples),
+            golden_outputs=thinned(self.golden_outputs, self._search_samples),
+        )
+
+    @property
+    def _search_samples(self) -> int:
+        values = max(math.prod(self.vae.data_shape), self.vae.latent_dim)
+        return max(_FEWEST_SEARCH_SAMPLES, _SEARCH_VALUES // values)
 
     def once(self, key: str, make: Callable[[], bytes]) -> bytes:
         """Returns what `make` made of the same rewrites the first time it was asked for under `key`."""

@@ -39,6 +39,7 @@ _HEADS = {
     "MINIMUM": (0.0, 1.0),
 }
 _ONE_HOT = "ONE_HOT"
+_FLOAT_BYTES = 4
 _MOVERS = frozenset({"RESHAPE", "TRANSPOSE", "DEPTH_TO_SPACE", "SQUEEZE", "STRIDED_SLICE"})
 # What computes nothing that 8 bits could spoil takes the precision of the layer before it.
 _FOLLOWERS = _MOVERS | {
@@ -136,6 +137,13 @@ def layer_ranges(content: bytes) -> dict[str, tuple[float, float]]:
     model = read_model(content)
     found = {tensor_name(tensor): tensor.quantization for tensor in model.subgraphs[0].tensors}
     return {name: (float(found[name].min[0]), float(found[name].max[0])) for name in find_layers(content)}
+
+
+def activation_bytes(content: bytes) -> int:
+    """Returns what the outputs of all operators take for one sample, as floats."""
+    graph = read_model(content).subgraphs[0]
+    outputs = [graph.tensors[index] for operator in graph.operators for index in operator.outputs]
+    return sum(_FLOAT_BYTES * math.prod(tensor_shape(tensor)) for tensor in outputs)
 
 
 def _is_constant(model: Any, graph: Any, operator: Any) -> bool:

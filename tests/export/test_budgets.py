@@ -2,12 +2,14 @@ from dataclasses import replace
 
 import pytest
 
+from pocketvae.bundle.manifest import Stratum
 from pocketvae.errors import SpecError
 from pocketvae.export.budgets import (
     FLOOR_FACTOR,
     Budget,
     LimitRules,
     base_tolerances,
+    few_goldens,
     tolerances,
     with_pixel_rounding,
     without_images,
@@ -176,3 +178,11 @@ def test_no_limit_of_a_float_artifact_exceeds_what_rounding_explains():
         (limit,) = base_tolerances(spec(Component.DECODER, precision), wild)
         assert limit.limit == most
         assert limit.source.startswith(f"{most:.1e}, the most that rounding explains, less than ")
+
+
+def test_limits_of_large_images_say_how_many_goldens_they_rest_on():
+    strata = (Stratum(name="prior", start=0, count=6), Stratum(name="tails", start=6, count=2))
+    rules = LimitRules(floor=DECODER, few_goldens=few_goldens(strata))
+    limits = rules.for_artifact(spec(Component.DECODER, Precision.INT8), {})
+    assert limits[0].source == "budget: 4 of 255 grey steps; over 8 goldens"
+    assert few_goldens((replace(strata[0], count=320),)) == 0

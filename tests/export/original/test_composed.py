@@ -62,3 +62,10 @@ def test_a_limit_of_nothing_is_held_by_nothing_alone():
     assert error_ratio(1e-9, 0.0) == float("inf")
     assert error_ratio(1.0, 4.0) == 0.25
     assert np.isnan(error_ratio(float("nan"), 4.0))
+
+
+def test_generators_of_large_images_have_few_goldens_of_every_kind():
+    large = VaeSpec(data_shape=(512, 512, 3), latents=vector_latent(3))
+    strata = composed.golden_inputs(Component.GENERATOR, large, np.random.default_rng(0)).strata
+    assert [(kind.name, kind.count) for kind in strata] == [("extremes", 3), ("sequence", 3), ("random", 3)]
+    assert composed.golden_inputs(Component.SAMPLER, large, np.random.default_rng(0)).strata[1].count == 128

@@ -69,3 +69,12 @@ def test_the_seed_decides_the_samples():
     one, same, other = (samples.normal_noise(4, 3, np.random.default_rng(seed)) for seed in (1, 1, 2))
     np.testing.assert_array_equal(one, same)
     assert not np.array_equal(one, other)
+
+
+@pytest.mark.parametrize(("side", "golden", "calibration"), [(64, 192, 384), (256, 25, 25), (512, 8, 16)])
+def test_large_images_have_fewer_goldens_that_still_hold_tails(side, golden, calibration):
+    spec = VaeSpec(data_shape=(side, side, 3), latents=vector_latent(2))
+    for purpose, count in ((samples.GOLDEN, golden), (samples.CALIBRATION, calibration)):
+        fitted = samples.fitting(purpose, spec)
+        assert fitted.drawn_count == count
+        assert fitted.tail_count >= count // 4

@@ -9,6 +9,8 @@ from pocketvae.export.quantize.search import QuantizationPlan
 class Network:
     """One layer of four channels: alive, dead in integers, tipping between two integers, constant in float."""
 
+    activation_bytes = 800
+
     def __init__(self, stored_type=np.int8):
         self.layers, self.ranges = {"layer": 40}, {"layer": (0.0, 10.0)}
         rows = np.arange(50)
@@ -61,3 +63,9 @@ def test_what_rounds_to_the_last_integer_is_not_clipped():
     z = np.array([[3.0 + 6 / 511]], np.float32)
     (found,) = clipped_inputs({"z": (-3.0, 3.0)}, {"z": z}, (Stratum(name="prior", start=0, count=1),))
     assert found.clipped == {"prior": 0.0}
+
+
+def test_a_network_whose_values_do_not_fit_into_memory_is_not_diagnosed():
+    network = Network()
+    network.activation_bytes = 2 * 10**9
+    assert diagnose_layers(network, b"", QuantizationPlan(), GOLDENS, {}) == ()

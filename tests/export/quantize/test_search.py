@@ -150,3 +150,43 @@ def test_nothing_more_is_tried_where_all_layers_are_integers():
     count = len(log)
     assert found.store_float_weights(SIZES) is found.best()
     assert len(log) == count
+
+
+# As a network with normalizations: operators without weights between a few layers with them.
+MANY = {f"layer{index}": 0 if index % 4 else 1000 + index for index in range(80)}
+
+
+def large(activations, weights=None, **given):
+    log = []
+    found = Search(MANY, with_weights(activations, weights or {}, log), **given)
+    found.sensitivities()
+    found.run()
+    return found.store_float_weights([name for name, size in MANY.items() if size]), log
+
+
+def test_a_large_network_is_searched_in_groups():
+    best, log = large(dict.fromkeys(MANY, 0.001) | {"layer0": 2.0, "layer40": 2.0})
+    assert set(best.plan.weights_only) == {"layer0", "layer40"}
+    assert best.within_budget
+    assert len(log) < len(MANY) / 2
+
+
+def test_a_large_network_has_as_many_integers_as_one_by_one_would_give():
+    errors = {name: (0.2 if size else 2.0) for name, size in MANY.items()}
+    best, _ = large(errors)
+    assert sum(MANY[name] > 0 for name in MANY if name not in best.plan.float_layers) == 4
+    assert best.error_ratio == pytest.approx(0.8)
+
+
+def test_a_large_network_whose_weights_do_not_fit_in_8_bits_keeps_some_in_float():
+    weights = {name: 0.001 for name, size in MANY.items() if size} | {"layer8": 3.0}
+    best, _ = large(dict.fromkeys(MANY, 2.0), weights)
+    assert best.within_budget
+    assert set(best.plan.float_layers) - set(best.plan.weights_only) >= {"layer8"}
+    assert len(best.plan.weights_only) == sum(size > 0 for size in MANY.values()) - 1
+
+
+def test_a_search_that_is_out_of_time_ends_with_what_it_has():
+    best, log = large(dict.fromkeys(MANY, 2.0), is_over=lambda: True)
+    assert best.within_budget
+    assert len(log) == 2

@@ -45,7 +45,7 @@ def test_a_variant_that_does_not_load_is_never_within_the_budget(monkeypatch):
 
     monkeypatch.setattr(searched, "run_content", refused)
     quantizer = SimpleNamespace(quantize=lambda plan: b"content")
-    source = SimpleNamespace(trials=lambda: ({}, {}))
+    source = SimpleNamespace(trials=lambda: ({}, {}), golden_inputs={})
     trial = searched._attempt(SimpleNamespace(format=None), source, (), quantizer, QuantizationPlan())
     assert trial.fault == "the runtime cannot load it"
     assert not trial.within_budget

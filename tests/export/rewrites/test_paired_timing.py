@@ -60,6 +60,18 @@ def test_slow_runs_are_timed_in_few_rounds():
     assert machine.calls <= 200
 
 
+def test_runs_of_a_second_are_not_repeated_in_blocks():
+    machine = Machine()
+    assert compare(machine.run(1.2), machine.run(1.0), machine.clock).is_worthwhile
+    assert machine.calls <= 30
+
+
+def test_a_large_network_that_is_slower_is_dropped_early():
+    machine = Machine()
+    assert not compare(machine.run(1.0), machine.run(1.2), machine.clock).is_worthwhile
+    assert machine.calls <= 14
+
+
 @pytest.mark.parametrize(("rounds", "index"), [(11, 1), (25, 6)])
 def test_the_bound_is_the_one_of_the_sign_test(rounds, index):
     # P(Binomial(11, 1/2) <= 1) = 0.006, <= 2 = 0.033; P(Binomial(25, 1/2) <= 6) = 0.0073, <= 7 = 0.022.
