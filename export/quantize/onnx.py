@@ -22,7 +22,15 @@ from pocketvae.export.quantize.onnx_weights import store_integer_weights
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.tuning.latent_parts import coarse_range
 from pocketvae.export.tuning.names import LOGIT_BOUND, is_float_part
-from pocketvae.formats.onnx.model import add_outputs, array, constants, element_count, initializers, load_model
+from pocketvae.formats.onnx.model import (
+    add_outputs,
+    array,
+    constants,
+    element_count,
+    initializers,
+    load_model,
+    sort_nodes,
+)
 from pocketvae.runtimes.onnxruntime import open_session
 
 Inputs = Mapping[str, npt.NDArray[Any]]
@@ -329,5 +337,6 @@ class _Workspace:
 
         model = load_model(self.target.read_bytes())
         store_integer_weights(model, weights_only)
+        sort_nodes(model.graph)
         onnx.checker.check_model(model, full_check=True)
         return serialize(model)

@@ -11,9 +11,9 @@ _WORTHWHILE_GAIN = 0.99
 # A variant that uses all of its budget here may exceed it where integer kernels round differently.
 MARGIN = 0.95
 # Networks of more layers, most of which hold next to no weights, are searched in groups of layers.
-_FEW_LAYERS = 24
+_FEW_LAYERS = 16
 # The layers of a large network that are looked at one by one hold this share of its weights.
-_WEIGHTY_SHARE = 0.99
+_WEIGHTY_SHARE = 0.95
 # Narrower ranges lower an error, but they were never seen to bring one beyond this many times the budget within it.
 _HOPELESS_RATIO = 4.0
 # A range can only be worth an attempt where its layer causes this share of the squared error.

@@ -254,7 +254,7 @@ def _seeds(
 ) -> tuple[SeedError, ...]:
     """Returns the errors of the plan with each set of calibration samples, the artifact's own first."""
     found = [SeedError(seed=0, errors=dict(best.errors), error_ratio=best.error_ratio)]
-    for seed, calibration in enumerate(source.other_calibrations, start=1):
+    for seed, calibration in enumerate(source.calibrations_of_other_seeds(), start=1):
         quantizer = new_quantizer(calibration)
         content = quantizer.quantize(best.plan)
         errors = errors_of(run_content(quantizer.format, content, source.golden_inputs), source, tolerances)

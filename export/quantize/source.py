@@ -33,6 +33,7 @@ _TRIAL_SAMPLES = 256
 # Of the outputs with which the variants of a search are compared: about 340 small images, or 85 of 64 px in colour.
 _SEARCH_VALUES = 2**20
 _FEWEST_SEARCH_SAMPLES = 16
+_FEWEST_SEED_SAMPLES = 96
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,6 +120,18 @@ class Source:
             self.cache["trials"] = inputs, original.golden_outputs(inputs)
         trials: tuple[Inputs, dict[str, FloatArray]] = self.cache["trials"]
         return trials
+
+    def calibrations_of_other_seeds(self) -> tuple[Inputs, ...]:
+        """Returns the other sets of calibration samples, fewer of them where the data are large.
+
+        They make no file: they show how far the errors of one depend on its samples.
+        """
+        key = "other calibrations"
+        if key not in self.cache:  # kept, because quantizers know their samples by identity
+            count = max(_FEWEST_SEED_SAMPLES, self._search_samples)
+            self.cache[key] = tuple(thinned(inputs, count) for inputs in self.other_calibrations)
+        found: tuple[Inputs, ...] = self.cache[key]
+        return found
 
     def with_few_goldens(self) -> Source:
         """Returns the source with fewer goldens where the outputs are large; the same where all are needed.

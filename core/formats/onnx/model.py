@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -81,3 +81,37 @@ def drop_unread_initializers(graph: Any) -> None:
     kept = [tensor for tensor in graph.initializer if tensor.name in read]
     del graph.initializer[:]
     graph.initializer.extend(kept)
+
+
+def sort_nodes(graph: Any) -> None:
+    """Puts every node behind those whose outputs it reads, as ONNX wants it; otherwise the order stays.
+
+    onnxruntime's quantizer writes what it adds to an LSTM behind it.
+    """
+    made = {name for node in graph.node for name in node.output if name}
+    ready: set[str] = set()
+    waiting, ordered = list(graph.node), []
+    while waiting:
+        left = []
+        for node in waiting:
+            if all(name in ready for name in _read_by(node) if name in made):
+                ordered.append(node)
+                ready.update(node.output)
+            else:
+                left.append(node)
+        if len(left) == len(waiting):  # a loop, which the checker reports
+            ordered += left
+            break
+        waiting = left
+    copies = [type(node).FromString(node.SerializeToString()) for node in ordered]
+    del graph.node[:]
+    graph.node.extend(copies)
+
+
+def _read_by(node: Any) -> Iterator[str]:
+    """Yields what a node reads, with what its subgraphs take from outside."""
+    yield from node.input
+    for attribute in node.attribute:
+        if attribute.HasField("g"):
+            for inner in attribute.g.node:
+                yield from _read_by(inner)

@@ -5,7 +5,7 @@ from onnx import helper, numpy_helper
 from pocketvae.errors import ManifestError, PocketVaeError
 from pocketvae.formats.layers import read_layers
 from pocketvae.formats.onnx.metadata import metadata_entries
-from pocketvae.formats.onnx.model import add_outputs, array, constants, load_model, replace_array
+from pocketvae.formats.onnx.model import add_outputs, array, constants, load_model, replace_array, sort_nodes
 from pocketvae.portability.requirements import oldest_runtime
 from pocketvae.spec import Format
 
@@ -66,3 +66,15 @@ def test_constants_are_stored_or_made_by_nodes():
     add_outputs(graph, ["c", "c2"])
     add_outputs(graph, ["c"])
     assert [output.name for output in graph.output] == ["c", "c2"]
+
+
+def test_nodes_are_put_behind_those_whose_outputs_they_read():
+    nodes = [
+        helper.make_node("Relu", ["scaled"], ["y"], "last"),
+        helper.make_node("Neg", ["x"], ["negative"], "first"),
+        helper.make_node("Mul", ["negative", "weights"], ["scaled"], "second"),
+        helper.make_node("Abs", ["x"], ["other"], "free"),
+    ]
+    graph = helper.make_graph(nodes, "g", [], [])
+    sort_nodes(graph)
+    assert [node.name for node in graph.node] == ["first", "second", "free", "last"]
