@@ -34,6 +34,10 @@ class Quantizer(ABC):
         """Stores the source; calibration happens on first use."""
         self._source, self._calibration = source, calibration
 
+    def with_calibration(self, calibration: Inputs) -> Quantizer:
+        """Returns the same quantizer with the ranges of other samples."""
+        return type(self)(self._source, calibration)
+
     @property
     @abstractmethod
     def layers(self) -> Mapping[str, int]:
@@ -86,6 +90,10 @@ class TfliteQuantizer(Quantizer):
         """
         super().__init__(source, calibration)
         self._integer_interface = integer_interface
+
+    def with_calibration(self, calibration: Inputs) -> TfliteQuantizer:
+        """See `Quantizer.with_calibration`."""
+        return TfliteQuantizer(self._source, calibration, integer_interface=self._integer_interface)
 
     @cached_property
     def calibrated(self) -> bytes:

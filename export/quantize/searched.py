@@ -18,7 +18,7 @@ from pocketvae.export.quantize.pareto import latencies, pareto_front
 from pocketvae.export.quantize.quantizers import Quantizer, quantizer_for
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.search import MARGIN, QuantizationPlan, Search, Trial
-from pocketvae.export.quantize.source import Inputs, Source
+from pocketvae.export.quantize.source import Source
 from pocketvae.export.tuning.ladder import tunings
 from pocketvae.export.tuning.names import Tuning
 from pocketvae.formats.layers import read_layers
@@ -74,14 +74,13 @@ def search_artifact(
     source, search, quantizer, best = found.source, found.search, found.quantizer, found.best
     if best.fault:
         raise ExportError(best.fault)
-    new_quantizer = partial(quantizer_for, spec.format, source, integer_interface=integer_only)
     record = SearchRecord(
         trial_count=len(search.trials),
         chosen=_record(spec.format, best, 0.0),
         reason=_reason(search, recipe, integer_only=integer_only),
         layers=diagnose_layers(quantizer, best.content, best.plan, source.golden_inputs, found.alone),
         inputs=clipped_inputs(quantizer.input_ranges(best.content), source.golden_inputs, source.golden_strata),
-        seeds=_seeds(source, tolerances, best, new_quantizer),
+        seeds=found.seeds or _seeds(source, tolerances, best, quantizer),
     )
     made = Recipe(
         artifact=spec.filename,
@@ -109,6 +108,7 @@ class _Found:
         search: Its search.
         best: The variant.
         alone: Error ratio of each layer that alone is quantized, as far as it is known.
+        seeds: Errors of the variant with each set of calibration samples; empty where they were not measured.
     """
 
     source: Source
@@ -116,6 +116,12 @@ class _Found:
     search: Search
     best: Trial
     alone: Mapping[str, float] = field(default_factory=dict)
+    seeds: tuple[SeedError, ...] = ()
+
+    @property
+    def worst_ratio(self) -> float:
+        """The largest error ratio of any set of calibration samples."""
+        return max([self.best.error_ratio, *(seed.error_ratio for seed in self.seeds)])
 
 
 def _find_on_few(
@@ -137,7 +143,7 @@ def _find_on_few(
     whole = replace(source, tuning=found.source.tuning)
     best = _attempt(spec, whole, tolerances, found.quantizer, found.best.plan)
     if best.within_budget or not found.best.within_budget:
-        return replace(found, source=whole, best=best)
+        return replace(found, source=whole, best=best, seeds=())
     return _find(spec, source, tolerances, recipe, integer_only=integer_only)
 
 
@@ -151,7 +157,7 @@ def _find(
 ) -> _Found:
     """Returns the variant that a recipe states, or the whole network in integers, or as much of it as the budget bears.
 
-    The network is tuned only where it is over its budget without.
+    The network is tuned only where it is over its budget without, with its own calibration samples or with others.
     """
     start = partial(_start, spec, tolerances=tolerances, integer_only=integer_only)
     quantizer, search = start(source)
@@ -161,18 +167,25 @@ def _find(
     alone = {} if integer_only else search.sensitivities()
     alone = {layer: ratio for layer, ratio in alone.items() if math.isfinite(ratio)}
     stock = _Found(source=source, quantizer=quantizer, search=search, best=search.tune_ranges(), alone=alone)
-    if stock.best.within_budget:
+    stock = _with_seeds(stock, tolerances)
+    if stock.best.within_budget and stock.worst_ratio <= 1:
         return stock
-    tuned = [
-        _tuned(start, source, tuning) for tuning in tunings(source.tune, spec.component, integer_only=integer_only)
-    ]
-    whole = min((one for one in tuned if one is not None), key=lambda one: one.best.error_ratio, default=stock)
-    if whole.best.within_budget:
-        return whole
-    if integer_only:
-        return min(stock, whole, key=lambda one: one.best.error_ratio)
+    wholes = [stock]
+    for tuning in tunings(source.tune, spec.component, integer_only=integer_only):
+        tuned = _tuned(start, source, tuning)
+        wholes += [_with_seeds(tuned, tolerances)] if tuned is not None else []
+    enough = [whole for whole in wholes if whole.best.within_budget] or (wholes if integer_only else [])
+    if enough:
+        return min(enough, key=lambda whole: whole.worst_ratio)
     search.run()
-    return replace(stock, best=search.store_float_weights(quantizer.storable))
+    return replace(stock, best=search.store_float_weights(quantizer.storable), seeds=())
+
+
+def _with_seeds(found: _Found, tolerances: tuple[Tolerance, ...]) -> _Found:
+    """Returns a variant with its errors for other calibration samples, which count only where its own are small."""
+    if not found.best.within_budget:
+        return found
+    return replace(found, seeds=_seeds(found.source, tolerances, found.best, found.quantizer))
 
 
 def _start(
@@ -250,13 +263,12 @@ def _rmse(format: Format, content: bytes, source: Source) -> float:
 
 
 def _seeds(
-    source: Source, tolerances: tuple[Tolerance, ...], best: Trial, new_quantizer: Callable[[Inputs], Quantizer]
+    source: Source, tolerances: tuple[Tolerance, ...], best: Trial, quantizer: Quantizer
 ) -> tuple[SeedError, ...]:
     """Returns the errors of the plan with each set of calibration samples, the artifact's own first."""
     found = [SeedError(seed=0, errors=dict(best.errors), error_ratio=best.error_ratio)]
     for seed, calibration in enumerate(source.calibrations_of_other_seeds(), start=1):
-        quantizer = new_quantizer(calibration)
-        content = quantizer.quantize(best.plan)
+        content = quantizer.with_calibration(calibration).quantize(best.plan)
         errors = errors_of(run_content(quantizer.format, content, source.golden_inputs), source, tolerances)
         found.append(SeedError(seed=seed, errors=errors, error_ratio=error_ratio_of_errors(errors, tolerances)))
     return tuple(found)
