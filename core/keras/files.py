@@ -83,14 +83,16 @@ def model_kind(path: Path) -> ModelKind:
             start = file.read(16)
     except OSError as e:
         raise ExportError(f"{path} cannot be read: {e.strerror or e}") from e
-    if path.suffix.lower() in _PYTORCH:
+    is_pytorch = path.suffix.lower() in _PYTORCH
+    for kind, signature in _SIGNATURES.items():
+        # PyTorch's files are zip archives, too.
+        if start.startswith(signature) and not (is_pytorch and kind is ModelKind.ARCHIVE):
+            return kind
+    if is_pytorch:
         raise ExportError(
             f"{path} is a file of PyTorch's weights, which pocketvae does not read: export the decoder with "
             f"torch.onnx.export(decoder.eval(), (z,), 'decoder.onnx') and pass --decoder decoder.onnx"
         )
-    for kind, signature in _SIGNATURES.items():
-        if start.startswith(signature):
-            return kind
     if path.suffix.lower() == ModelKind.ONNX:
         return ModelKind.ONNX
     if start[4:8] == b"TFL3":

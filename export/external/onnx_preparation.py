@@ -23,6 +23,7 @@ from pocketvae.export.from_onnx.layout import channels_are_second, to_last, turn
 from pocketvae.export.from_onnx.lowering import lower, raised, to_float32
 from pocketvae.export.from_onnx.reading import read
 from pocketvae.export.from_onnx.sampling import Sampling, behind, find_sampling, random_outputs
+from pocketvae.export.from_onnx.shuffles import reorder_filters
 from pocketvae.keras.model_form import Role
 from pocketvae.keras.onnx.graph import unknown_operators
 from pocketvae.runtimes.onnxruntime import open_session
@@ -109,6 +110,7 @@ def _opened(path: Path) -> _File:
         changes.append(f"{' and '.join(types)} as float32")
     lower(model)
     fold(model)
+    reorder_filters(model.graph)
     unknown = unknown_operators(model.graph)
     if unknown:
         raise ExportError(
