@@ -26,6 +26,7 @@ _OPTIONS = (
     "image_shape",
     "decoder_inputs",
     "latent_dim",
+    "code_count",
     "label_count",
     "condition_range",
     "decoder_signature",
@@ -52,7 +53,7 @@ _ENCODER_OUTPUTS = (
 )
 
 
-_DECODER_INPUTS = ("latent", "label", "continuous", "latent+label")
+_DECODER_INPUTS = ("latent", "codes", "label", "continuous", "latent+label")
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -91,6 +92,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--latent-dim", metavar="D", type=int, help="latent dimensions of a decoder of [N, D + K], a latent and a label"
+    )
+    group.add_argument(
+        "--code-count", metavar="K", type=int, help="number of codes of a decoder of integer codes (default: detected)"
     )
     group.add_argument(
         "--label-count", metavar="N", help="number of classes of a conditional model, of each label (default: detected)"
@@ -162,6 +166,7 @@ def parse(arguments: argparse.Namespace) -> ExternalModels:
         image_shape=_image_shape(arguments.image_shape),
         decoder_inputs=_roles(arguments.decoder_inputs, _DECODER_INPUTS, "decoder input"),
         latent_dim=arguments.latent_dim,
+        code_count=arguments.code_count,
         label_count=_integers(arguments.label_count),
         condition_range=_range(arguments.condition_range),
         decoder_signature=arguments.decoder_signature or "",

@@ -177,7 +177,8 @@ def _print_record(record: EmbeddedRecord, terminal: Terminal) -> None:
 def _model(vae: VaeSpec) -> str:
     shapes = ", ".join("x".join(str(size) for size in latent.shape) for latent in vae.latents)
     spatial = f" ({shapes})" if any(len(latent.shape) > 1 for latent in vae.latents) else ""
-    return f"{kind_of(vae.data).description(vae.data_shape)}, {vae.latent_dim} latent dimensions{spatial}"
+    latents = f"{vae.latent_dim} codes of {vae.codes}" if vae.codes else f"{vae.latent_dim} latent dimensions"
+    return f"{kind_of(vae.data).description(vae.data_shape)}, {latents}{spatial}"
 
 
 def _condition(condition: Condition) -> str:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pocketvae.errors import SpecError
 from pocketvae.spec import SEED_INPUTS, STRICT, Component, TensorSpec
 
+# `numerics.noise.uniform_codes` multiplies 16 bits with this in an int32.
+MOST_CODES = 32_768
 # Names of other inputs and of outputs.
 _RESERVED = frozenset({"x", "z", "eps", "seed", "index", "image", "z_mean", "z_log_var"})
 
@@ -35,16 +37,22 @@ class Likelihood(enum.StrEnum):
 class PriorKind(enum.StrEnum):
     """The distribution p(z).
 
-    STANDARD: N(0, I). MIXTURE: diagonal Gaussians of equal weights, or with weights and full covariances
-    where it was fitted to latents. VAMP: a mixture whose components are the
+    STANDARD: N(0, I). UNIFORM: of integer codes, each equally likely. MIXTURE: diagonal Gaussians of equal weights, or
+    with weights and full covariances where it was fitted to latents. VAMP: a mixture whose components are the
     posteriors of learned pseudo-inputs (Tomczak and Welling 2018). REALNVP: a flow of affine couplings (Dinh et al.
     2017).
     """
 
     STANDARD = "standard"
+    UNIFORM = "uniform"
     MIXTURE = "mixture"
     VAMP = "vamp"
     REALNVP = "realnvp"
+
+    @property
+    def is_learned(self) -> bool:
+        """Whether it is a model of its own, which turns noise into latents."""
+        return self not in (PriorKind.STANDARD, PriorKind.UNIFORM)
 
     @property
     def is_mixture(self) -> bool:
@@ -101,18 +109,27 @@ class Latent:
     Attributes:
         name: Name of the tensor.
         shape: Without the batch: `(D,)`, spatial `(h, w, c)`, or any other.
+        codes: How many integer codes there are, of which each value is the number of one; 0 for real numbers.
 
     Raises:
-        SpecError: a dimension is not positive.
+        SpecError: a dimension is not positive, or there are too many codes.
     """
 
     __pydantic_config__ = STRICT
     name: str = "z"
     shape: tuple[int, ...]
+    codes: int = 0
 
     def __post_init__(self) -> None:
         if not self.shape or min(self.shape) < 1:
             raise SpecError(f"a latent must be positive in every dimension, got {list(self.shape)}")
+        if not 0 <= self.codes <= MOST_CODES:
+            raise SpecError(f"a latent must have at most {MOST_CODES} codes, got {self.codes}")
+
+    @property
+    def tensor(self) -> TensorSpec:
+        """The input of an artifact."""
+        return TensorSpec(name=self.name, dtype="int32" if self.codes else "float32", shape=(1, *self.shape))
 
     @property
     def size(self) -> int:
@@ -228,6 +245,8 @@ class VaeSpec:
         names = [latent.name for latent in self.latents]
         if not names or len(set(names)) != len(names):
             raise SpecError(f"latents must have different names, got {names}")
+        if bool(self.codes) != (self.prior is PriorKind.UNIFORM) or (self.codes and len(self.latents) > 1):
+            raise SpecError(f"integer codes must be the only latent, with the prior uniform, got {self.prior}")
         inputs = [*names, *(condition.name for condition in self.conditions)]
         if len(set(inputs)) != len(inputs) or _RESERVED & set(inputs[len(names) :]):
             raise SpecError(f"latents and conditions must have different names, got {inputs}")
@@ -258,6 +277,11 @@ class VaeSpec:
     def has_one_label(self) -> bool:
         """Whether a class label is the only condition."""
         return len(self.conditions) == 1 and self.conditions[0].is_label
+
+    @property
+    def codes(self) -> int:
+        """How many codes there are for each value of the latent; 0 if it holds real numbers."""
+        return self.latents[0].codes
 
     @property
     def latent_dim(self) -> int:
@@ -295,7 +319,7 @@ class VaeSpec:
     def components(self) -> tuple[Component, ...]:
         """The components that this VAE was trained as, each a separate model."""
         parts = (Component.ENCODER, Component.DECODER)
-        return parts if self.prior is PriorKind.STANDARD else (*parts, Component.PRIOR)
+        return (*parts, Component.PRIOR) if self.prior.is_learned else parts
 
     @property
     def exports(self) -> tuple[Component, ...]:
@@ -319,9 +343,7 @@ class VaeSpec:
         """
         main = {
             Component.ENCODER: (TensorSpec(name="x", dtype="float32", shape=(1, *self.tensor_shape(component))),),
-            Component.DECODER: tuple(
-                TensorSpec(name=latent.name, dtype="float32", shape=(1, *latent.shape)) for latent in self.latents
-            ),
+            Component.DECODER: tuple(latent.tensor for latent in self.latents),
             Component.PRIOR: (TensorSpec(name="eps", dtype="float32", shape=(1, self.eps_dim)),),
         }.get(component, SEED_INPUTS)
         if component in (Component.PRIOR, Component.SAMPLER):

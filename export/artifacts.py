@@ -163,10 +163,11 @@ def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
 def _sampler(spec: ArtifactSpec, source: Source) -> Made:
     prior = source.parts.get(Component.PRIOR)
     output, shape = ("eps", (source.vae.eps_dim,)) if prior else ("z", source.vae.latent_shape)
+    codes = source.vae.codes
     if spec.format is Format.TFLITE:
-        content = tflite.convert_float32(noise_tflite.build_noise(shape, output))
+        content = tflite.convert_float32(noise_tflite.build_noise(shape, output, codes))
     else:
-        content = noise_onnx.build_noise(shape, output)
+        content = noise_onnx.build_noise(shape, output, codes)
     if prior:
         behind = _made(replace(spec, component=Component.PRIOR), prior, ())
         content = merge.merge(spec.format, content, behind.content, output)

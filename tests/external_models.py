@@ -114,6 +114,14 @@ def conditions(keras):
     return spread(decoder), spread(encoder, seed=1)
 
 
+def codes(keras):
+    """A decoder of integer codes in 16 places, of which there are 5."""
+    layers = keras.layers
+    z = keras.Input((4, 4), dtype="int32", name="codes")
+    y = layers.Conv2D(8, 3, padding="same", activation="relu")(layers.Embedding(5, 6)(z))
+    return spread(keras.Model(z, layers.Conv2D(1, 3, padding="same", activation="sigmoid")(y)))
+
+
 def with_label_inside(keras):
     """A decoder and an encoder whose only input ends in a one-hot label."""
     layers = keras.layers
@@ -240,6 +248,7 @@ def write_families(keras, folder, suffix):
         "sigma": example_encoder(keras, names=("mean", "sigma"), last="softplus"),
         "small_encoder": example_encoder(keras, side=4),
         "joined_encoder": joined_encoder(keras),
+        "codes": codes(keras),
         **misfits(keras),
     }.items():
         model.save(folder / f"{name}{suffix}")

@@ -10,14 +10,13 @@ import numpy as np
 
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.explorer.web_runtime import runtime_files
-from pocketvae.apps.generation.paths import activity
+from pocketvae.apps.generation.paths import activity, check_continuous
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import DataError, ManifestError, SpecError
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.noise import normal_table
 from pocketvae.spec import Component, Format, ImageDtype
 from pocketvae.system import files, folders
-from pocketvae.vae_spec import PriorKind
 
 INDEX = "index.html"
 # Marks a site that explore made, so that --force may replace it.
@@ -93,7 +92,7 @@ def _decoders(bundle: ModelBundle) -> tuple[ArtifactRecord, ...]:
 
 
 def _prior(bundle: ModelBundle) -> ArtifactRecord | None:
-    if bundle.vae.prior is PriorKind.STANDARD:
+    if not bundle.vae.prior.is_learned:
         return None
     for record in bundle.manifest.artifacts:
         if record.component is Component.PRIOR and record.format is Format.ONNX:
@@ -105,6 +104,7 @@ def _description(bundle: ModelBundle, decoders: tuple[ArtifactRecord, ...], prio
     if bundle.vae.conditions and not bundle.vae.has_one_label:
         names = " and ".join(repr(condition.name) for condition in bundle.vae.conditions)
         raise SpecError(f"the page has a choice of one class label, but this VAE takes {names}: use pocketvae generate")
+    check_continuous(bundle.vae, "explore")
     first = decoders[0]
     decoder = Choice(precision=first.precision, format=Format.ONNX).decoder(bundle)
     active = activity(bundle, decoder, 0 if bundle.vae.label_count else None)

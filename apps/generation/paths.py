@@ -9,11 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.chunks import chunks
-from pocketvae.errors import DataError, ManifestError
+from pocketvae.errors import DataError, ManifestError, SpecError
 from pocketvae.models.components import Decoder
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component
+from pocketvae.vae_spec import VaeSpec
 
 Doubles = npt.NDArray[np.float64]
 
@@ -68,6 +69,18 @@ def along(centre: FloatArray, dimension: int, span: float, steps: int) -> FloatA
     latents = np.repeat(centre[None], steps, axis=0)
     latents[:, dimension] = np.linspace(-span, span, steps, dtype=np.float32)
     return latents
+
+
+def check_continuous(vae: VaeSpec, what: str) -> None:
+    """Checks that latents are real numbers.
+
+    Raises:
+        SpecError: they are integer codes, between which nothing lies.
+    """
+    if vae.codes:
+        raise SpecError(
+            f"{what} needs latents of real numbers, but this VAE has {vae.codes} integer codes: use generate"
+        )
 
 
 def activity(bundle: ModelBundle, decoder: Decoder, label: int | None = None) -> FloatArray:

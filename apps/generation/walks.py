@@ -9,7 +9,7 @@ import numpy as np
 
 from pocketvae.apps.animation import PictureKind, decoded, picture
 from pocketvae.apps.choice import Choice
-from pocketvae.apps.generation.paths import LatentPath, activity, along, tour
+from pocketvae.apps.generation.paths import LatentPath, activity, along, check_continuous, tour
 from pocketvae.errors import DataError
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.runtimes.base import FloatArray
@@ -56,6 +56,7 @@ def interpolate(
         DataError: there are fewer than two stops, or too many images along the path.
         OutputExistsError: `out` exists and `force` is off.
     """
+    check_continuous(bundle.vae, "interpolate")
     kind = PictureKind.of(out)
     files.check_output(out, force=force)
     _check_count((len(stops) - 1) * (request.steps - 1) + 1)
@@ -100,6 +101,7 @@ def traverse(
         DataError: there are not that many dimensions, or there would be too many images.
         OutputExistsError: `out` exists and `force` is off.
     """
+    check_continuous(bundle.vae, "traverse")
     kind = PictureKind.of(out, PictureKind.PNG)
     files.check_output(out, force=force)
     if (request.dimensions or 0) > bundle.vae.latent_dim:

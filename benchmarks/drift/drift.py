@@ -19,6 +19,7 @@ from pocketvae.bundle.bundle import Array, Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.gaussian import reparameterize
+from pocketvae.numerics.latents import drawn_noise
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component, Precision
@@ -183,7 +184,7 @@ class _Measurement:
             limits = np.iinfo(np.int32)
             seeds = rng.integers(limits.min, limits.max, (2, _SAMPLES), endpoint=True).astype(np.int32)
             return {"seed": seeds[0], "index": seeds[1], **conditions}
-        noise = rng.standard_normal((_SAMPLES, self._vae.eps_dim)).astype(np.float32)
+        noise = drawn_noise(self._vae, _SAMPLES, rng)
         prior = self._float32(Component.PRIOR)
         z = noise if prior is None else self._outputs(prior, {"eps": noise})["z"]
         return {"z": z.reshape(-1, *self._vae.latent_shape), **conditions}

@@ -16,10 +16,9 @@ from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import ArtifactFault, PocketVaeError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.conditions import drawn_conditions
-from pocketvae.numerics.noise import normal_noise
+from pocketvae.numerics.latents import prior_noise
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component, Format, Precision
-from pocketvae.vae_spec import PriorKind
 
 _COLUMNS = 10
 _MAKERS = (Component.GENERATOR, Component.DECODER)
@@ -97,11 +96,11 @@ class Sheet:
         latents = self._latents()
         return None if latents is None else {"z": latents, **self._conditions}
 
-    def _latents(self) -> FloatArray | None:
+    def _latents(self) -> Array | None:
         """Returns the latents that the generator would decode; None if there is no sampler for a learned prior."""
         vae = self._bundle.manifest.vae
-        if vae.prior is PriorKind.STANDARD:
-            noise = normal_noise(self._pairs["seed"], self._pairs["index"], vae.latent_dim)
+        if not vae.prior.is_learned:
+            noise = prior_noise(self._pairs["seed"], self._pairs["index"], vae)
             return noise.reshape(-1, *vae.latent_shape)
         samplers = [item for item in self._bundle.manifest.artifacts if item.component is Component.SAMPLER]
         try:

@@ -127,6 +127,8 @@ def _given(port: Port, parts: Sequence[Any]) -> Any:
         main, label = parts
         one_hot = (*port.shape[:-1], port.shape[-1] - int(main.shape[-1]))
         return tf.concat([main, _one_hot(label, one_hot, port.dtype)], axis=-1)
+    if port.role is Role.CODES:
+        return import_tensorflow().cast(parts[0], port.dtype)
     return parts[0]
 
 
@@ -184,6 +186,8 @@ def _is_plain(form: ModelForm) -> bool:
 def _is_as_given(port: Port) -> bool:
     if port.role is Role.LABEL:
         return port.dtype == "int32" and port.shape == ()
+    if port.role is Role.CODES:
+        return port.dtype == "int32"
     return port.role not in (Role.Z_LABEL, Role.X_LABEL)
 
 

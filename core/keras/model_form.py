@@ -20,8 +20,9 @@ class Flavour(enum.StrEnum):
 class Role(enum.StrEnum):
     """The role of an input or output.
 
-    A LABEL is an integer, a one-hot vector or planes `[h, w, K]` with a one-hot vector at each place; a CONDITION holds
-    real numbers. Z_LABEL and X_LABEL are a latent or data followed by a one-hot label, in one tensor.
+    CODES are a latent of integers. A LABEL is an integer, a one-hot vector or planes `[h, w, K]` with a one-hot vector
+    at each place; a CONDITION holds real numbers. Z_LABEL and X_LABEL are a latent or data followed by a one-hot label,
+    in one tensor.
 
     An encoder's spread is one of LOG_VAR, VAR (a variance), STD (a standard deviation), LOG_STD, COV (a covariance
     `[D, D]`) and TRIL (the lower triangle of its Cholesky factor, `[D, D]` or row by row in a vector); artifacts always
@@ -31,6 +32,7 @@ class Role(enum.StrEnum):
 
     X = "x"
     Z = "z"
+    CODES = "codes"
     LABEL = "label"
     CONDITION = "continuous"
     Z_LABEL = "latent+label"

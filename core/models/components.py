@@ -160,7 +160,8 @@ class Decoder(Model):
         """Returns `[N, *data_shape] float32` in the VAE's `data_range`, `[N, H, W, C]` for images.
 
         Args:
-            z: `[N, D]`, or `[D]` for one image; also in the shape of the latent, `[N, *latent_shape]`.
+            z: `[N, D]`, or `[D]` for one image; also in the shape of the latent, `[N, *latent_shape]`. Codes are
+                whole numbers.
             label: One class for all images or one per image, only for a class-conditional VAE; or a dict of all
                 conditions by name, `[N, ...]` or one for all.
 
@@ -173,7 +174,8 @@ class Decoder(Model):
             raise DataError(f"z must be [N, {self.vae.latent_dim}]{_or(shape)}, got {list(np.shape(z))}")
         if not np.isfinite(latents).all():
             raise DataError(f"z must be finite, got {np.count_nonzero(~np.isfinite(latents))} values that are not")
-        image = self._run({"z": latents.reshape(-1, *shape)}, label)[self.vae.output]
+        z_codes = _checked_codes(latents, self.vae.codes) if self.vae.codes else latents
+        image = self._run({"z": z_codes.reshape(-1, *shape)}, label)[self.vae.output]
         return image.reshape(len(image), *self.vae.data_shape)
 
     def decode_pixels(self, z: npt.ArrayLike, label: Given | None = None) -> npt.NDArray[np.uint8]:
@@ -249,6 +251,15 @@ class Prior(Model):
 def _check_images(vae: VaeSpec) -> None:
     if vae.data is not DataKind.IMAGE:
         raise SpecError(f"only images have pixels, but this model is of {kind_of(vae.data).plural}")
+
+
+def _checked_codes(latents: FloatArray, codes: int) -> npt.NDArray[np.int32]:
+    whole = latents.astype(np.int32)
+    if (whole != latents).any() or whole.min() < 0 or whole.max() >= codes:
+        raise DataError(
+            f"z must be codes, whole numbers from 0 to {codes - 1}, got {latents.min():g} to {latents.max():g}"
+        )
+    return whole
 
 
 def _flat(latents: FloatArray) -> FloatArray:

@@ -15,12 +15,13 @@ from pocketvae.bundle.bundle import Bundle, open_bundle
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.models.components import Decoder, Encoder, Generator, Model, Prior, Sampler
+from pocketvae.numerics.latents import prior_noise
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, parse_choice
 from pocketvae.system.files import StrPath
 from pocketvae.system.limits import LARGEST_FLOAT32
-from pocketvae.vae_spec import PriorKind, VaeSpec
+from pocketvae.vae_spec import VaeSpec
 
 _RUNTIMES = {Format.TFLITE: "ai_edge_litert", Format.ONNX: "onnxruntime"}
 _Model = TypeVar("_Model", bound=Model)
@@ -95,7 +96,8 @@ class ModelBundle:
         """Returns latents of the prior, `[N, D] float32`: those of a sampler, scaled by the temperature.
 
         With the prior N(0, I) they are bit-identical on every machine. A learned prior turns the scaled noise into
-        latents; for a mixture, the value that selects the component is not scaled.
+        latents; for a mixture, the value that selects the component is not scaled. Codes are whole numbers,
+        each equally likely.
 
         Args:
             seed: Stream of noise, int32.
@@ -109,9 +111,13 @@ class ModelBundle:
         """
         if not 0 <= temperature <= LARGEST_FLOAT32:
             raise SpecError(f"temperature must be finite and at least 0, got {temperature:g}")
+        if self.vae.codes:
+            if temperature != 1:
+                raise SpecError(f"codes are drawn equally likely, so the temperature must be 1, got {temperature:g}")
+            return prior_noise(seed, index, self.vae).astype(np.float32)
         noise = normal_noise(seed, index, self.vae.eps_dim)
         noise[:, : self.vae.latent_dim] *= np.float32(temperature)
-        return noise if self.vae.prior is PriorKind.STANDARD else self.prior(format).transform(noise)
+        return self.prior(format).transform(noise) if self.vae.prior.is_learned else noise
 
     def close(self) -> None:
         """Frees every model that was opened."""
@@ -167,7 +173,7 @@ def find_artifact(manifest: Manifest, component: Component, precision: str, form
             component=component, precision=wanted, format=formats[0]
         )  # raises the reason if the combination is not supported
     of_component = [record for record in manifest.artifacts if record.component is component]
-    if not of_component and component is Component.PRIOR and manifest.vae.prior is PriorKind.STANDARD:
+    if not of_component and component is Component.PRIOR and not manifest.vae.prior.is_learned:
         raise ManifestError("the bundle's prior is N(0, I), which needs no file: sample z from it, or use a seed")
     if not of_component:
         raise ManifestError(f"the bundle has no {component}: export it with --components {component}")

@@ -18,6 +18,8 @@ from pocketvae.errors import SpecError
 from pocketvae.numerics.threefry import NumpyArithmetic, threefry2x32
 
 TABLE_BITS = 13
+# Bits of a word that choose a code.
+CODE_BITS = 16
 # The second word of the key; the first is the seed. Another number would give another family of streams.
 SECOND_KEY = 0
 _TABLE_SHA256 = "3cc12f46bd39d7cf8b25d61a23c82cdc1a4cd9fe3d5d882c4d8de30566be3587"
@@ -64,17 +66,39 @@ def normal_noise(seed: npt.ArrayLike, index: npt.ArrayLike, dim: int) -> npt.NDA
     Raises:
         SpecError: a seed or index is no 32-bit integer, or `dim` is below 1.
     """
-    if dim < 1:
-        raise SpecError(f"dim must be at least 1, got {dim}")
-    seeds, indices = np.broadcast_arrays(_column("seed", seed), _column("index", index))
-    blocks = np.arange(block_count(dim), dtype=np.uint32)[None]
-    words = np.concatenate(threefry2x32(NumpyArithmetic(), (seeds, SECOND_KEY), (indices, blocks)), axis=1)
-    signed = words[:, :dim].view(np.int32)
+    signed = _words(seed, index, dim).view(np.int32)
     # -1 if the first bit is set, else 0: flips the following bits so that they count from the middle outwards.
     signs = signed >> 31
     positions = (signed >> (31 - TABLE_BITS)) ^ signs
     noise: npt.NDArray[np.float32] = normal_table()[positions] * (1 + 2 * signs).astype(np.float32)
     return noise
+
+
+def uniform_codes(seed: npt.ArrayLike, index: npt.ArrayLike, dim: int, codes: int) -> npt.NDArray[np.int32]:
+    """Returns codes of N pairs of seed and index, `[N, dim] int32` from 0 to `codes` - 1.
+
+    A code is the upper half of a word of `normal_noise`, times `codes`, divided by 2^16 and rounded down: equally
+    likely if `codes` is a power of two, else within a share of `codes` / 2^16.
+
+    Args:
+        seed: See `normal_noise`.
+        index: See `normal_noise`.
+        dim: Values per pair.
+        codes: Number of codes, at most 2^15.
+
+    Raises:
+        SpecError: a seed or index is no 32-bit integer, or `dim` is below 1.
+    """
+    return ((_words(seed, index, dim) >> CODE_BITS) * np.uint32(codes) >> CODE_BITS).astype(np.int32)
+
+
+def _words(seed: npt.ArrayLike, index: npt.ArrayLike, dim: int) -> npt.NDArray[np.uint32]:
+    if dim < 1:
+        raise SpecError(f"dim must be at least 1, got {dim}")
+    seeds, indices = np.broadcast_arrays(_column("seed", seed), _column("index", index))
+    blocks = np.arange(block_count(dim), dtype=np.uint32)[None]
+    words = np.concatenate(threefry2x32(NumpyArithmetic(), (seeds, SECOND_KEY), (indices, blocks)), axis=1)
+    return np.ascontiguousarray(words[:, :dim])
 
 
 def int32_values(name: str, values: npt.ArrayLike) -> npt.NDArray[np.int32]:

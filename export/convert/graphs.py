@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from pocketvae.errors import ExportError
+from pocketvae.export.convert.lookups import is_direct, with_direct_lookups
 from pocketvae.export.convert.plain_graphs import (
     INT16_LACKS,
     ONNX_LACKS,
@@ -167,14 +168,15 @@ class _Frozen:
     @cached_property
     def is_plain(self) -> bool:
         """Whether the converters take it as it is."""
-        return is_plain(self._definition) and not repeats_of(self._frozen.graph)
+        is_usual = is_plain(self._definition) and is_direct(self._definition)
+        return is_usual and not repeats_of(self._frozen.graph)
 
     def function(self, inputs: tuple[TensorSpec, ...], expand: Callable[[Any], Any] | None = None) -> Any:
         """Returns it as a `tf.function` of named inputs, in other operators if `expand` is given."""
         tf = import_tensorflow()
         call: Callable[..., Any] = self._frozen
         if expand or not self.is_plain:
-            definition = with_resizes(plain(self._definition))
+            definition = with_direct_lookups(with_resizes(plain(self._definition)))
             names = [[tensor.name for tensor in tensors] for tensors in (self._frozen.inputs, self._frozen.outputs)]
             call = callable_of(expand(definition) if expand else definition, *names)
 

@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from pocketvae.export.convert.onnx import serialize
-from pocketvae.numerics.noise import SECOND_KEY, TABLE_BITS, block_count, normal_table
+from pocketvae.numerics.noise import CODE_BITS, SECOND_KEY, TABLE_BITS, block_count, normal_table
 from pocketvae.numerics.threefry import threefry2x32
 from pocketvae.spec import SEED_INPUTS
 
@@ -114,12 +114,13 @@ class NodeArithmetic:
         return self._name(word, "int32")
 
 
-def build_noise(shape: tuple[int, ...], output: str) -> bytes:
-    """Builds `seed [1] int32, index [1] int32 -> OUTPUT [1, *shape] float32`: `normal_noise` of one pair.
+def build_noise(shape: tuple[int, ...], output: str, codes: int = 0) -> bytes:
+    """Builds `seed [1] int32, index [1] int32 -> OUTPUT [1, *shape]`: `normal_noise` or `uniform_codes` of one pair.
 
     Args:
         shape: Of the noise values, without the batch.
         output: Name of the output.
+        codes: Number of codes; 0 for noise.
     """
     import onnx
     from onnx import helper
@@ -133,7 +134,8 @@ def build_noise(shape: tuple[int, ...], output: str) -> bytes:
     words = graph.node("Concat", graph.name_int32(first), graph.name_int32(second), axis=1)
     if dim % 2:
         words = graph.node("Slice", words, *(graph.constant(np.array([bound], np.int64)) for bound in (0, dim, 1)))
-    noise = _look_up(graph, words, output if len(shape) == 1 else "")
+    name = output if len(shape) == 1 else ""
+    noise = _codes(graph, words, codes, name) if codes else _look_up(graph, words, name)
     if len(shape) > 1:
         graph.node("Reshape", noise, graph.constant(np.array([-1, *shape], np.int64)), output=output)
 
@@ -141,7 +143,7 @@ def build_noise(shape: tuple[int, ...], output: str) -> bytes:
         return helper.make_tensor_value_info(name, _onnx_type(dtype), shape)
 
     inputs = [value(spec.name, spec.dtype, list(spec.shape)) for spec in SEED_INPUTS]
-    outputs = [value(output, "float32", [1, *shape])]
+    outputs = [value(output, "int32" if codes else "float32", [1, *shape])]
     body = helper.make_graph(graph.nodes, "sampler", inputs, outputs, list(graph.constants.values()))
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
     onnx.checker.check_model(model, full_check=True)
@@ -163,6 +165,14 @@ def _look_up(graph: NodeArithmetic, signed: str, output: str) -> str:
     two, one = (graph.constant(np.array([number], np.int32)) for number in (2, 1))
     factor = graph.node("Sub", one, graph.node("Mul", graph.name_int32(sign), two))
     return graph.node("Mul", values, graph.node("Cast", factor, to=_onnx_type("float32")), output=output)
+
+
+def _codes(graph: NodeArithmetic, signed: str, codes: int, output: str) -> str:
+    """Turns words into codes; returns the name of their tensor, `output` if it is not empty."""
+    upper = graph.name_int32(graph.shift_right(_Word({"int32": signed}), CODE_BITS))
+    product = graph.node("Mul", upper, graph.constant(np.array([codes], np.int32)))
+    code = graph.name_int32(graph.shift_right(_Word({"int32": product}), CODE_BITS))
+    return graph.node("Identity", code, output=output)
 
 
 def _onnx_type(dtype: str) -> int:

@@ -13,7 +13,7 @@ import numpy as np
 
 from pocketvae.export.convert.graphs import Graph
 from pocketvae.keras.io import import_tensorflow
-from pocketvae.numerics.noise import SECOND_KEY, TABLE_BITS, block_count, normal_table
+from pocketvae.numerics.noise import CODE_BITS, SECOND_KEY, TABLE_BITS, block_count, normal_table
 from pocketvae.numerics.threefry import threefry2x32
 from pocketvae.spec import SEED_INPUTS
 
@@ -42,17 +42,18 @@ class TensorArithmetic:
         return (word - sign) * _signed(1 << bits) + self._tf.bitwise.right_shift(word, 32 - bits)
 
 
-def build_noise(shape: tuple[int, ...], output: str) -> Graph:
-    """Builds the graph `seed [1] int32, index [1] int32 -> OUTPUT [1, *shape] float32`.
+def build_noise(shape: tuple[int, ...], output: str, codes: int = 0) -> Graph:
+    """Builds the graph `seed [1] int32, index [1] int32 -> OUTPUT [1, *shape]`: noise in float32, or codes in int32.
 
     Args:
         shape: Of the noise values, without the batch.
         output: Name of the output.
+        codes: Number of codes; 0 for noise.
     """
     tf = import_tensorflow()
     signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in SEED_INPUTS]
     function = tf.function(
-        lambda seed, index: {output: _noise(seed, index, shape)},
+        lambda seed, index: {output: _noise(seed, index, shape, codes)},
         input_signature=signature,
         autograph=False,
     )
@@ -60,16 +61,21 @@ def build_noise(shape: tuple[int, ...], output: str) -> Graph:
     return Graph(function=function, model=tf.Module(), inputs=SEED_INPUTS, fused_shuffles=0)
 
 
-def _noise(seed: Any, index: Any, shape: tuple[int, ...]) -> Any:
-    """The same as `pocketvae.numerics.noise.normal_noise`, for one pair: `[1, *shape]`."""
+def _noise(seed: Any, index: Any, shape: tuple[int, ...], codes: int) -> Any:
+    """The same as `normal_noise` or `uniform_codes` of `pocketvae.numerics.noise`, for one pair: `[1, *shape]`."""
     tf, dim = import_tensorflow(), math.prod(shape)
     # One row per pair: so the graph can be widened to several, see `batches_tflite`.
     seed, index = tf.reshape(seed, (1, 1)), tf.reshape(index, (1, 1))
     blocks = tf.range(block_count(dim), dtype=tf.int32)[tf.newaxis]
     words = tf.concat(threefry2x32(TensorArithmetic(), (seed, SECOND_KEY), (index, blocks)), axis=1)[:, :dim]
     signs = tf.bitwise.right_shift(words, 31)
-    positions = tf.bitwise.bitwise_xor(tf.bitwise.right_shift(words, 31 - TABLE_BITS), signs)
-    noise = tf.gather(tf.constant(normal_table()), positions) * tf.cast(1 + 2 * signs, tf.float32)
+    if codes:
+        # The shift keeps the sign, so 2^16 is added to what is negative.
+        upper = tf.bitwise.right_shift(words, CODE_BITS) - signs * (1 << CODE_BITS)
+        noise = tf.bitwise.right_shift(upper * codes, CODE_BITS)
+    else:
+        positions = tf.bitwise.bitwise_xor(tf.bitwise.right_shift(words, 31 - TABLE_BITS), signs)
+        noise = tf.gather(tf.constant(normal_table()), positions) * tf.cast(1 + 2 * signs, tf.float32)
     return noise if len(shape) == 1 else tf.reshape(noise, (1, *shape))
 
 

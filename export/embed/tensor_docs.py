@@ -62,6 +62,8 @@ def _item(component: Component, vae: VaeSpec) -> str:
 
 
 def _latent(vae: VaeSpec) -> str:
+    if vae.codes:
+        return f"codes, whole numbers from 0 to {vae.codes - 1}; draw each equally likely to generate"
     if vae.prior is PriorKind.STANDARD:
         return f"{_shape(vae)}; draw it from N(0, I) to generate"
     return f"{_shape(vae)}; draw it from the {vae.prior} prior to generate"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from pocketvae.errors import ExportError
@@ -41,6 +42,38 @@ def decoder_conditions(models: ExternalModels, opened: OpenModel, inputs: InputR
     if models.condition_range is not None and Role.CONDITION not in roles:
         raise ExportError("--condition-range needs a decoder that takes a continuous condition")
     return tuple(found)
+
+
+def with_codes(opened: OpenModel, inputs: InputRoles) -> InputRoles:
+    """Returns the roles with codes in place of a latent of floats that an embedding reads: it rounds them down."""
+    graph = _graph(opened) if Role.Z in inputs.roles else None
+    if graph is None:
+        return inputs
+    return replace(
+        inputs,
+        roles=tuple(
+            Role.CODES if role is Role.Z and any(_sizes(graph, graph.inputs[index])) else role
+            for index, role in enumerate(inputs.roles)
+        ),
+    )
+
+
+def code_count(models: ExternalModels, opened: OpenModel, index: int) -> int:
+    """Returns how many codes a decoder's input takes: as stated, or as the embedding shows them.
+
+    Raises:
+        ExportError: the number is unknown.
+    """
+    if models.code_count is not None:
+        return models.code_count
+    graph = _graph(opened)
+    sizes = set(_sizes(graph, graph.inputs[index])) if graph else set()
+    if len(sizes) != 1:
+        raise ExportError(
+            f"the number of codes of {opened.inputs[index].name!r} is unknown, because the decoder does not show it by "
+            f"an embedding: pass --code-count"
+        )
+    return sizes.pop()
 
 
 def _counts(models: ExternalModels, opened: OpenModel, labels: Sequence[int]) -> list[int]:

@@ -76,7 +76,7 @@ def decoder_inputs(
     else:
         roles, doubts = _detected(inputs, label_count)
         doubts = () if is_range_stated else doubts
-    mains = [index for index, role in enumerate(roles) if role in (Role.Z, Role.Z_LABEL)]
+    mains = [index for index, role in enumerate(roles) if role in (Role.Z, Role.Z_LABEL, Role.CODES)]
     if not mains:
         raise ExportError(_needed(Component.DECODER, inputs))
     conditions = [index for index, role in enumerate(roles) if role in (Role.LABEL, Role.CONDITION)]
@@ -98,8 +98,12 @@ def _joined(inputs: Sequence[Tensor], latent_dim: int) -> tuple[Role, ...]:
 
 
 def _detected(inputs: Sequence[Tensor], label_count: int | None) -> tuple[tuple[Role, ...], tuple[str, ...]]:
-    roles = _labels_of(inputs)
+    roles = _known_roles(inputs)
     floats = [index for index in range(len(inputs)) if index not in roles]
+    if Role.CODES in roles.values() and floats:
+        raise ExportError(
+            f"a decoder's label must be an integer [N] or [N, 1], and codes its only latent, got {_found(inputs)}"
+        )
     found: dict[int, Role | None] = {index: _by_name(inputs[index].name) for index in floats}
     unnamed = [index for index in floats if found[index] is None]
     if len(floats) == 1:
@@ -124,15 +128,13 @@ def _detected(inputs: Sequence[Tensor], label_count: int | None) -> tuple[tuple[
     return ordered, (*doubts, *_continuous_doubts(inputs, ordered, label_count))
 
 
-def _labels_of(inputs: Sequence[Tensor]) -> dict[int, Role]:
-    """Returns the inputs whose type or shape says that they are labels: integers, and single numbers of that name."""
+def _known_roles(inputs: Sequence[Tensor]) -> dict[int, Role]:
+    """Returns the inputs whose type or shape says what they are: labels, of one number each, and integer codes."""
     found = {}
     for index, tensor in enumerate(inputs):
         is_scalar = tensor.shape[1:] in _SCALARS
         if is_integer(tensor):
-            if not is_scalar:
-                raise ExportError(f"a decoder's label must be an integer [N] or [N, 1], got {_found(inputs)}")
-            found[index] = Role.LABEL
+            found[index] = Role.LABEL if is_scalar else Role.CODES
         elif tensor.dtype != "float32":
             raise ExportError(_needed(Component.DECODER, inputs))
         elif len(inputs) > 1 and is_scalar and _CLASS_NAME.search(tensor.name.lower()):
@@ -294,7 +296,7 @@ def label_position(inputs: Sequence[Tensor], label_count: int | None) -> int:
 
 
 def _needed(component: Component, inputs: Sequence[Tensor]) -> str:
-    main = "latent [N, D] or [N, h, w, c]"
+    main = "latent [N, D] or [N, h, w, c], or codes of integers,"
     if component is Component.ENCODER:
         main = "image [N, H, W, C], vector [N, F] or sequence [N, T, C]"
     return (

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import ExportError
-from pocketvae.export.external.conditions import decoder_conditions
+from pocketvae.export.external.conditions import code_count, decoder_conditions, with_codes
 from pocketvae.export.external.graph import TracedGraph, trace
 from pocketvae.export.external.inputs import InputRoles, decoder_inputs, encoder_inputs
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
@@ -41,7 +41,7 @@ from pocketvae.numerics.conditions import draw
 from pocketvae.processes.rpc import handler, serve
 from pocketvae.spec import Component
 from pocketvae.system.files import sha256_path
-from pocketvae.vae_spec import Condition, DataKind, Latent, PosteriorKind, VaeSpec
+from pocketvae.vae_spec import Condition, DataKind, Latent, PosteriorKind, PriorKind, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -128,12 +128,12 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tu
         latent_dim=models.latent_dim,
         is_range_stated=models.condition_range is not None,
     )
+    inputs = with_codes(opened, inputs)
     _check_batch(Component.DECODER, opened)
     chosen = output_index(opened.outputs, models.decoder_output_name, models.decoder)
     conditions = decoder_conditions(models, opened, inputs)
     latent = _latent(models, opened, inputs)
-    noise = [samples.normal_noise(_PRIOR_COUNT, latent.size, rng), samples.tail_noise(_TAIL_COUNT, latent.size, rng)]
-    z = np.concatenate(noise).reshape(-1, *latent.shape)
+    z = _drawn(latent, rng)
     given = _spread_out(conditions, len(z), rng)
     values, graph = _observe(Component.DECODER, opened, model_inputs(_taken_as(opened, inputs), [z, *given.values()]))
     raw = values[chosen]
@@ -152,6 +152,7 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tu
         data_shape=image_shape_of(shape, models.image_shape) if data is DataKind.IMAGE else shape,
         latents=(latent,),
         likelihood=meaning.likelihood,
+        prior=PriorKind.UNIFORM if latent.codes else PriorKind.STANDARD,
         conditions=conditions,
         data_range=meaning.data_range,
         range_is_strict=meaning.is_strict,
@@ -173,6 +174,8 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tu
 
 def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decoder) -> tuple[ModelForm, bool]:
     """Returns the encoder's form and whether it takes flat images."""
+    if decoder.vae.codes:
+        raise ExportError("pocketvae does not support encoders of integer codes: leave out --encoder")
     inputs = encoder_inputs(opened.inputs, decoder.vae)
     _check_batch(Component.ENCODER, opened)
     (main,) = inputs.of(Role.X, Role.X_LABEL)
@@ -244,7 +247,7 @@ def _check_batch(component: Component, opened: OpenModel) -> None:
 
 def _latent(models: ExternalModels, opened: OpenModel, inputs: InputRoles) -> Latent:
     """Returns the latent: the decoder's input, or the front of one that ends in a label."""
-    mains = inputs.of(Role.Z, Role.Z_LABEL)
+    mains = inputs.of(Role.Z, Role.Z_LABEL, Role.CODES)
     if len(mains) > 1:
         names = ", ".join(repr(opened.inputs[index].name) for index in mains)
         raise ExportError(f"a decoder must take one latent, but {names} look like latents: see --decoder-inputs")
@@ -252,7 +255,20 @@ def _latent(models: ExternalModels, opened: OpenModel, inputs: InputRoles) -> La
     if len(tensor.shape) not in _RANKS:
         raise ExportError(f"a decoder must take a float32 latent of 1 to 4 dimensions, got [{listed(tensor.shape)}]")
     sizes = _fixed(Component.DECODER, tensor)
+    if inputs.roles[mains[0]] is Role.CODES:
+        return Latent(shape=sizes, codes=code_count(models, opened, mains[0]))
+    if models.code_count is not None:
+        raise ExportError("--code-count needs a decoder that takes integer codes: see --decoder-inputs codes")
     return Latent(shape=sizes if models.latent_dim is None else (models.latent_dim,))
+
+
+def _drawn(latent: Latent, rng: np.random.Generator) -> npt.NDArray[Any]:
+    """Returns latents of N(0, I) and of its tails, or codes that are equally likely."""
+    if latent.codes:
+        codes = rng.integers(0, latent.codes, (_PRIOR_COUNT + _TAIL_COUNT, *latent.shape))
+        return codes.astype(np.int32)
+    noise = [samples.normal_noise(_PRIOR_COUNT, latent.size, rng), samples.tail_noise(_TAIL_COUNT, latent.size, rng)]
+    return np.concatenate(noise).reshape(-1, *latent.shape)
 
 
 def _spread_out(conditions: tuple[Condition, ...], count: int, rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:

@@ -12,7 +12,7 @@ from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm, Role
 from pocketvae.spec import Component
 from pocketvae.system.limits import check_number
-from pocketvae.vae_spec import DataKind, VaeSpec
+from pocketvae.vae_spec import MOST_CODES, DataKind, VaeSpec
 
 # The method of the process that inspects models: takes `ExternalModels` and returns `Inspection`.
 INSPECT = "inspect"
@@ -39,6 +39,7 @@ class ExternalModels:
         image_shape: `(height, width, channels)` of a decoder that returns images as vectors.
         decoder_inputs: What each input of the decoder is, in order.
         latent_dim: Latent dimensions of a decoder whose only input is a latent followed by a one-hot label.
+        code_count: Number of codes of a decoder of integer codes that does not show it.
         label_count: Number of classes of a class-conditional VAE whose models do not show it; of several labels in
             the order of the decoder's inputs.
         condition_range: The lowest and highest value of continuous conditions, for calibration and testing.
@@ -63,6 +64,7 @@ class ExternalModels:
     image_shape: tuple[int, int, int] | None = None
     decoder_inputs: tuple[Role, ...] | None = None
     latent_dim: int | None = None
+    code_count: int | None = None
     label_count: int | tuple[int, ...] | None = None
     condition_range: tuple[float, float] | None = None
     decoder_signature: str = ""
@@ -87,6 +89,8 @@ class ExternalModels:
             check_number(count, "--label-count", most=_MOST_LABELS)
         if self.latent_dim is not None:
             check_number(self.latent_dim, "--latent-dim", most=_MOST_VALUES)
+        if self.code_count is not None:
+            check_number(self.code_count, "--code-count", most=MOST_CODES)
         if self.condition_range is not None and self.condition_range[0] >= self.condition_range[1]:
             raise SpecError(f"--condition-range must be LOW,HIGH, got {self.condition_range}")
 

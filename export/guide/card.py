@@ -12,6 +12,7 @@ from pocketvae.vae_spec import Likelihood, PriorKind
 
 _PRIORS: Mapping[PriorKind, str] = {
     PriorKind.STANDARD: "prior N(0, I)",
+    PriorKind.UNIFORM: "codes that are drawn equally likely, for lack of a prior",
     PriorKind.MIXTURE: "a learned mixture of Gaussians as the prior",
     PriorKind.VAMP: "a VampPrior",
     PriorKind.REALNVP: "a RealNVP flow as the prior",
@@ -44,7 +45,7 @@ def model_card(manifest: Manifest) -> str:
         "vae": vae,
         "prior": _PRIORS[vae.prior],
         "likelihood": _LIKELIHOODS[vae.likelihood],
-        "learned": vae.prior is not PriorKind.STANDARD,
+        "learned": vae.prior.is_learned,
         "components": {artifact.component for artifact in artifacts},
         "precisions": {artifact.precision for artifact in artifacts},
         "artifacts": artifacts,

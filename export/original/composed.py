@@ -16,9 +16,9 @@ from pocketvae.bundle.manifest import Stratum
 from pocketvae.export.original.samples import Samples, most_items, with_conditions
 from pocketvae.keras.io import import_keras
 from pocketvae.numerics.conditions import drawn_conditions
-from pocketvae.numerics.noise import normal_noise
+from pocketvae.numerics.latents import prior_noise
 from pocketvae.spec import Component
-from pocketvae.vae_spec import PriorKind, VaeSpec
+from pocketvae.vae_spec import VaeSpec
 
 _EXTREMES = (-(2**31), -1, 0, 1, 2**31 - 1)
 _SEQUENCE_COUNT, _RANDOM_COUNT = 128, 128
@@ -85,10 +85,10 @@ def _evenly(pairs: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
 def with_noise(inputs: Mapping[str, npt.NDArray[Any]], vae: VaeSpec) -> dict[str, npt.NDArray[Any]]:
     """Returns the inputs with `eps`, the reference noise, in place of `seed` and `index`.
 
-    It is `[N, E] float32`, or where it is the latent itself in the latent's shape.
+    It is `[N, E] float32`, or where it is the latent itself in the latent's shape, of codes int32.
     """
     others = {name: values for name, values in inputs.items() if name not in ("seed", "index")}
-    eps = normal_noise(inputs["seed"], inputs["index"], vae.eps_dim)
+    eps = prior_noise(inputs["seed"], inputs["index"], vae)
     return {"eps": eps.reshape(-1, *_noise_shape(vae)), **others}
 
 
@@ -103,7 +103,7 @@ def chain(component: Component, vae: VaeSpec, models: Mapping[Component, Any]) -
     keras = import_keras()
     prior = models.get(Component.PRIOR)
     if component is Component.SAMPLER:
-        eps = keras.layers.Input(_noise_shape(vae), name="eps")
+        eps = keras.layers.Input(_noise_shape(vae), name="eps", dtype="int32" if vae.codes else "float32")
         return prior or keras.Model(eps, keras.layers.Activation("linear", name="z")(eps))
     decoder = models[Component.DECODER]
     if prior is None:
@@ -129,7 +129,7 @@ class Chained:
 
 
 def _noise_shape(vae: VaeSpec) -> tuple[int, ...]:
-    return vae.latent_shape if vae.prior is PriorKind.STANDARD else (vae.eps_dim,)
+    return (vae.eps_dim,) if vae.prior.is_learned else vae.latent_shape
 
 
 def _noise_inputs(vae: VaeSpec) -> list[tuple[str, tuple[int, ...], str]]:

@@ -91,7 +91,7 @@ class Samples:
     strata: tuple[Stratum, ...]
 
 
-def stack(name: str, parts: dict[str, FloatArray]) -> Samples:
+def stack(name: str, parts: Mapping[str, npt.NDArray[Any]]) -> Samples:
     """Joins named parts of one input in order; empty ones are left out."""
     kept = {kind: part for kind, part in parts.items() if len(part)}
     starts = np.cumsum([0, *(len(part) for part in kept.values())])
@@ -99,7 +99,9 @@ def stack(name: str, parts: dict[str, FloatArray]) -> Samples:
         Stratum(name=kind, start=int(start), count=len(part))
         for (kind, part), start in zip(kept.items(), starts, strict=False)
     )
-    return Samples(inputs={name: np.concatenate(list(kept.values())).astype(np.float32)}, strata=strata)
+    values = np.concatenate(list(kept.values()))
+    # Codes stay integers.
+    return Samples(inputs={name: values.astype(np.float32) if values.dtype.kind == "f" else values}, strata=strata)
 
 
 def with_conditions(samples: Samples, conditions: Mapping[str, npt.NDArray[Any]]) -> Samples:

@@ -43,6 +43,19 @@ def test_a_condition_without_extent_is_refused(changes, message):
         Condition(**changes)
 
 
+def test_codes_are_integers_and_the_only_latent():
+    latent = Latent(shape=(7, 7), codes=64)
+    vae = VaeSpec(data_shape=(28, 28, 1), latents=(latent,), prior=PriorKind.UNIFORM)
+    (z,) = vae.inputs(Component.DECODER)
+    assert (z.name, z.dtype, z.shape) == ("z", "int32", (1, 7, 7))
+    assert (vae.codes, vae.latent_dim, vae.components) == (64, 49, (Component.ENCODER, Component.DECODER))
+    for changes in ({"prior": PriorKind.STANDARD}, {"latents": (latent, Latent(name="b", shape=(2,)))}):
+        with pytest.raises(SpecError, match="integer codes must be the only latent, with the prior uniform"):
+            VaeSpec(**{"data_shape": (8, 8, 1), "latents": (latent,), "prior": PriorKind.UNIFORM, **changes})
+    with pytest.raises(SpecError, match="at most 32768 codes, got 40000"):
+        Latent(shape=(2,), codes=40_000)
+
+
 def test_several_conditions_are_inputs_of_all_that_has_data():
     pose = Condition(name="pose", kind=ConditionKind.CONTINUOUS, shape=(4,))
     conditions = (Condition(name="digit", count=10), pose)

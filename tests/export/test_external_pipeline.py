@@ -568,6 +568,36 @@ def test_several_conditions_have_inputs_of_their_own(models, tmp_path, in_proces
     np.testing.assert_allclose(made, expected, atol=1e-5)
 
 
+def test_integer_codes_are_latents(models, tmp_path, in_process):
+    import keras
+
+    kinds = [Component.DECODER, Component.SAMPLER, Component.GENERATOR]
+    names = ("float32.tflite", "int8.tflite", "int16x8.tflite", "float32.onnx")
+    artifacts = tuple(item for item in plan_artifacts(kinds) if item.filename.split(".", 1)[1] in names)
+    given = ExternalModels(decoder=models / "keras3" / "codes.keras")
+    export_external_models(given, tmp_path / "b", ExportConfig(artifacts=artifacts, rewrites=NONE, batches=(1, 4)))
+    bundle = verified(tmp_path / "b")
+    assert bundle.manifest.vae.latents == (Latent(shape=(4, 4), codes=5),)
+    goldens = bundle.goldens(Component.DECODER)
+    assert goldens.inputs["z"].dtype == np.int32
+    assert set(goldens.inputs["z"].ravel().tolist()) == set(range(5))
+    expected = keras.models.load_model(given.decoder)(goldens.inputs["z"])
+    np.testing.assert_allclose(goldens.outputs["image"], expected, atol=1e-5)
+    opened = pocketvae.open(tmp_path / "b")
+    sampled = opened.sampler().sample([7, 7], [0, 1])
+    np.testing.assert_array_equal(sampled, opened.sample_latents(7, [0, 1]))
+    made = opened.generator().generate(7, 0)
+    np.testing.assert_allclose(opened.decoder().decode(sampled[0]), made, atol=1e-6)
+    with pytest.raises(DataError, match="z must be codes, whole numbers from 0 to 4, got 5 to 5"):
+        opened.decoder().decode(np.full(16, 5))
+    assert main(["generate", str(tmp_path / "b"), "--count", "4", "--out", str(tmp_path / "a.png")]) == 0
+    with pytest.raises(SpecError, match="the temperature must be 1"):
+        opened.sample_latents(7, 0, temperature=0.5)
+    assert "codes that are drawn independently make poor images" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
+    with pytest.raises(ExportError, match="does not support encoders of integer codes"):
+        inspect(decoder=given.decoder, encoder=models / "keras3" / "encoder.keras")
+
+
 def test_a_label_inside_the_latent_becomes_an_input(models, tmp_path, in_process):
     folder = models / "keras3"
     given = {"decoder": folder / "label_inside_decoder.keras", "encoder": folder / "label_inside_encoder.keras"}

@@ -7,7 +7,7 @@ from scipy import special
 
 from pocketvae.errors import SpecError
 from pocketvae.numerics import noise as noise_module
-from pocketvae.numerics.noise import block_count, normal_noise, normal_table
+from pocketvae.numerics.noise import block_count, normal_noise, normal_table, uniform_codes
 
 EXTREMES = (-(2**31), -1, 0, 1, 2**31 - 1)
 MASK = 0xFFFFFFFF
@@ -73,6 +73,17 @@ def test_what_is_no_32_bit_integer_is_refused(bad):
         normal_noise(bad, 0, 2)
     with pytest.raises(SpecError, match="index must be an integer"):
         normal_noise(0, bad, 2)
+
+
+def test_codes_are_equally_likely_and_can_be_computed_by_themselves():
+    codes = uniform_codes(3, np.arange(2000), 5, 7)
+    assert codes.dtype == np.int32
+    assert codes.shape == (2000, 5)
+    counts = np.bincount(codes.ravel(), minlength=7)
+    assert len(counts) == 7
+    assert np.abs(counts - 10_000 / 7).max() < 150
+    np.testing.assert_array_equal(uniform_codes(3, 17, 5, 7), codes[17:18])
+    assert uniform_codes(-1, [2**31 - 1], 4, 2**15).max() < 2**15
 
 
 def test_noise_without_extent_is_refused():

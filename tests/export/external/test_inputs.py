@@ -68,6 +68,13 @@ def test_real_numbers_are_never_taken_for_a_label_without_a_word():
     assert "or latent,continuous if it holds real numbers" in doubt
 
 
+def test_integers_of_more_than_one_value_are_codes():
+    assert found([integer("codes", (7, 7))]).roles == (Role.CODES,)
+    assert found([integer("codes", (49,)), integer("y")]).roles == (Role.CODES, LABEL)
+    with pytest.raises(ExportError, match="label must be an integer .*, and codes its only latent"):
+        found([integer("codes", (49,)), *floats(z=(8,))])
+
+
 def test_a_latent_and_a_label_in_one_input_are_stated():
     result = found(floats(z_and_y=(18,)), latent_dim=8)
     assert (result.roles, result.sources) == ((Z_LABEL,), ((0, 1),))

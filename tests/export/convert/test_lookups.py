@@ -1,0 +1,47 @@
+import numpy as np
+import pytest
+
+from pocketvae.export.convert.lookups import is_direct, with_direct_lookups
+
+TABLE = np.arange(12, dtype=np.float32).reshape(4, 3)
+
+
+def graph_of(index_of, dtype):
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        given = tf.compat.v1.placeholder(dtype, (None,), name="given")
+        index = index_of(tf, given)
+        wrapped = tf.where(index < 0, index + 4, index)
+        tf.gather(TABLE, wrapped, name="found")
+    return graph.as_graph_def()
+
+
+def run(definition, values):
+    import tensorflow as tf
+
+    with tf.Graph().as_default():
+        tf.graph_util.import_graph_def(definition, name="")
+        with tf.compat.v1.Session() as session:
+            return session.run("found:0", {"given:0": values})
+
+
+def test_labels_and_codes_are_indices_as_they_are():
+    definition = graph_of(lambda tf, given: tf.cast(given, tf.int32), "uint8")
+    assert not is_direct(definition)
+    changed = with_direct_lookups(definition)
+    assert is_direct(changed)
+    assert not {"Less", "Select", "SelectV2"} & {node.op for node in changed.node if node.name == "SelectV2"}
+    values = np.array([0, 3, 1], np.uint8)
+    np.testing.assert_array_equal(run(changed, values), TABLE[values])
+
+
+@pytest.mark.parametrize(
+    ("index_of", "dtype"),
+    [
+        (lambda tf, given: given - 2, "int32"),
+        (lambda tf, given: tf.cast(given, tf.int32), "float32"),
+    ],
+)
+def test_an_index_that_may_be_negative_stays(index_of, dtype):
+    assert is_direct(graph_of(index_of, dtype))
