@@ -127,6 +127,8 @@ def _given(port: Port, parts: Sequence[Any]) -> Any:
         main, label = parts
         one_hot = (*port.shape[:-1], port.shape[-1] - int(main.shape[-1]))
         return tf.concat([main, _one_hot(label, one_hot, port.dtype)], axis=-1)
+    if port.role is Role.PLANE_IN:
+        return import_tensorflow().reshape(parts[0], (-1, *port.shape))
     if port.role is Role.CODES:
         return import_tensorflow().cast(parts[0], port.dtype)
     return parts[0]
@@ -151,8 +153,10 @@ def _one_hot(label: Any, shape: tuple[int, ...], dtype: str) -> Any:
 
 
 def converted(role: Role, values: Any) -> list[Any]:
-    """Returns the means and log-variances that an output of this role stands for, in the component's order."""
+    """Returns what an output of this role stands for: an image, or means and log-variances in the component's order."""
     tf = import_tensorflow()
+    if role is Role.PLANE_OUT:
+        return [tf.expand_dims(values, -1)]
     if role in JOINED:
         first, second = tf.split(values, 2, axis=-1)
         return [first, second] if role is Role.MEAN_LOG_VAR else [second, first]
@@ -179,7 +183,8 @@ def _diagonal(role: Role, values: Any) -> Any:
 
 
 def _is_plain(form: ModelForm) -> bool:
-    converted = any(port.role in (*SPREADS, *JOINED) and port.role is not Role.LOG_VAR for port in form.outputs)
+    changed = (*SPREADS, *JOINED, Role.PLANE_OUT)
+    converted = any(port.role in changed and port.role is not Role.LOG_VAR for port in form.outputs)
     return not converted and all(_is_as_given(port) for port in form.inputs)
 
 
@@ -188,7 +193,7 @@ def _is_as_given(port: Port) -> bool:
         return port.dtype == "int32" and port.shape == ()
     if port.role is Role.CODES:
         return port.dtype == "int32"
-    return port.role not in (Role.Z_LABEL, Role.X_LABEL)
+    return port.role not in (Role.Z_LABEL, Role.X_LABEL, Role.PLANE_IN)
 
 
 def _input_order(form: ModelForm) -> list[int]:

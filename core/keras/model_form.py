@@ -22,7 +22,7 @@ class Role(enum.StrEnum):
 
     CODES are a latent of integers. A LABEL is an integer, a one-hot vector or planes `[h, w, K]` with a one-hot vector
     at each place; a CONDITION holds real numbers. Z_LABEL and X_LABEL are a latent or data followed by a one-hot label,
-    in one tensor.
+    in one tensor. PLANE_IN and PLANE_OUT are images `[H, W]`, which artifacts have with one channel.
 
     An encoder's spread is one of LOG_VAR, VAR (a variance), STD (a standard deviation), LOG_STD, COV (a covariance
     `[D, D]`) and TRIL (the lower triangle of its Cholesky factor, `[D, D]` or row by row in a vector); artifacts always
@@ -38,6 +38,8 @@ class Role(enum.StrEnum):
     Z_LABEL = "latent+label"
     X_LABEL = "x+label"
     IMAGE = "image"
+    PLANE_IN = "x without channels"
+    PLANE_OUT = "image without channels"
     MEAN = "mean"
     LOG_VAR = "log_var"
     VAR = "var"
@@ -102,6 +104,6 @@ class ModelForm:
 
     def kept_outputs(self) -> tuple[int, ...]:
         """Returns the indices of the exported outputs, in the component's order."""
-        order = (Role.IMAGE, Role.MEAN, *SPREADS, *JOINED)
+        order = (Role.IMAGE, Role.PLANE_OUT, Role.MEAN, *SPREADS, *JOINED)
         kept = [index for index, port in enumerate(self.outputs) if port.role not in DROPPED]
         return tuple(sorted(kept, key=lambda index: order.index(self.outputs[index].role)))

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 from pocketvae.errors import ExportError
-from pocketvae.export.external.flat_graph import FlatGraph, flatten, layer_of
+from pocketvae.export.external.flat_graph import FlatGraph
 from pocketvae.export.external.inputs import InputRoles, condition_names
+from pocketvae.export.external.layers import graph_of, table_sizes
 from pocketvae.export.external.messages import ExternalModels
 from pocketvae.keras.loading import OpenModel, Tensor
-from pocketvae.keras.model_form import Flavour, Role
+from pocketvae.keras.model_form import Role
 from pocketvae.vae_spec import Condition, ConditionKind
 
 _DEFAULT_RANGE = (0.0, 1.0)
-# Layers that leave a label what it is.
-_PASSING = frozenset({"Cast", "Flatten", "Reshape", "Identity", "Lambda", "InputLayer", "Squeeze", "ExpandDims"})
 
 
 def decoder_conditions(models: ExternalModels, opened: OpenModel, inputs: InputRoles) -> tuple[Condition, ...]:
@@ -46,13 +44,13 @@ def decoder_conditions(models: ExternalModels, opened: OpenModel, inputs: InputR
 
 def with_codes(opened: OpenModel, inputs: InputRoles) -> InputRoles:
     """Returns the roles with codes in place of a latent of floats that an embedding reads: it rounds them down."""
-    graph = _graph(opened) if Role.Z in inputs.roles else None
+    graph = graph_of(opened) if Role.Z in inputs.roles else None
     if graph is None:
         return inputs
     return replace(
         inputs,
         roles=tuple(
-            Role.CODES if role is Role.Z and any(_sizes(graph, graph.inputs[index])) else role
+            Role.CODES if role is Role.Z and any(table_sizes(graph, graph.inputs[index])) else role
             for index, role in enumerate(inputs.roles)
         ),
     )
@@ -66,8 +64,8 @@ def code_count(models: ExternalModels, opened: OpenModel, index: int) -> int:
     """
     if models.code_count is not None:
         return models.code_count
-    graph = _graph(opened)
-    sizes = set(_sizes(graph, graph.inputs[index])) if graph else set()
+    graph = graph_of(opened)
+    sizes = set(table_sizes(graph, graph.inputs[index])) if graph else set()
     if len(sizes) != 1:
         raise ExportError(
             f"the number of codes of {opened.inputs[index].name!r} is unknown, because the decoder does not show it by "
@@ -83,7 +81,7 @@ def _counts(models: ExternalModels, opened: OpenModel, labels: Sequence[int]) ->
         raise ExportError(f"--label-count needs a decoder that takes a label{_suggestion(stated[0], opened)}")
     if stated and len(stated) != len(labels):
         raise ExportError(f"--label-count must name {len(labels)} counts, separated by commas, got {len(stated)}")
-    graph = _graph(opened)
+    graph = graph_of(opened)
     return [
         _count(models, opened, graph, index, stated[place] if stated else None) for place, index in enumerate(labels)
     ]
@@ -111,7 +109,7 @@ def _count(models: ExternalModels, opened: OpenModel, graph: FlatGraph | None, i
         return width
     if stated is not None:
         return stated
-    sizes = set(_sizes(graph, graph.inputs[index])) if graph else set()
+    sizes = set(table_sizes(graph, graph.inputs[index])) if graph else set()
     if len(sizes) != 1:
         sizes = {int(layer.input_dim) for layer in getattr(opened.model, "layers", []) if hasattr(layer, "input_dim")}
     if len(sizes) != 1:
@@ -120,23 +118,3 @@ def _count(models: ExternalModels, opened: OpenModel, graph: FlatGraph | None, i
             f"--label-count"
         )
     return sizes.pop()
-
-
-def _graph(opened: OpenModel) -> FlatGraph | None:
-    if opened.flavour is Flavour.SAVED_MODEL:
-        return None
-    try:
-        return flatten(opened.model, opened.flavour)
-    except Exception:  # A layer with code of its own may raise anything when it is called again.
-        return None
-
-
-def _sizes(graph: FlatGraph, tensor: Any) -> Iterator[int]:
-    """Yields the number of classes that each layer behind a label knows: an embedding's, or an encoding's."""
-    for made in graph.consumers(tensor):
-        layer = layer_of(made)
-        size = getattr(layer, "input_dim", None) or getattr(layer, "num_tokens", None)
-        if size:
-            yield int(size)
-        elif type(layer).__name__ in _PASSING:
-            yield from _sizes(graph, made)

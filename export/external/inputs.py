@@ -216,7 +216,8 @@ def _main(inputs: Sequence[Tensor], vae: VaeSpec) -> int:
     floats = [index for index, tensor in enumerate(inputs) if tensor.dtype == "float32"]
     if not floats:
         raise ExportError(_needed(Component.ENCODER, inputs))
-    shapes = (vae.data_shape, (math.prod(vae.data_shape),))
+    plane = vae.data_shape[:-1] if vae.data_shape[-1] == 1 else vae.data_shape
+    shapes = (vae.data_shape, (math.prod(vae.data_shape),), plane)
     fitting = [index for shape in shapes for index in floats if inputs[index].shape[1:] == shape]
     free = [index for index in fitting if not _CLASS_NAME.search(inputs[index].name.lower())]
     return next(iter(free or fitting), max(floats, key=lambda index: len(inputs[index].shape)))

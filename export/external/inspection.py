@@ -20,6 +20,7 @@ from pocketvae.errors import ExportError
 from pocketvae.export.external.conditions import code_count, decoder_conditions, with_codes
 from pocketvae.export.external.graph import TracedGraph, trace
 from pocketvae.export.external.inputs import InputRoles, decoder_inputs, encoder_inputs
+from pocketvae.export.external.layers import has_steps
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
 from pocketvae.export.external.roles import (
     OutputMeaning,
@@ -144,21 +145,29 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tu
     meaning = output_meaning(models.decoder_output, graph.last_operator(chosen), low, high, graph.bounds(chosen))
     shape: tuple[int, ...] = raw.shape[1:]
     data, doubt = data_kind_of(
-        shape, models.data_kind, named=models.image_shape, taken=taken, is_bounded=meaning.is_strict
+        shape,
+        models.data_kind,
+        named=models.image_shape,
+        taken=taken,
+        is_bounded=meaning.is_strict,
+        has_steps=has_steps(opened),
     )
-    doubts = (*inputs.doubts, doubt, meaning.doubt if data is DataKind.IMAGE else "")
+    is_image = data is DataKind.IMAGE
+    is_plane = is_image and len(shape) == DataKind.SEQUENCE.rank
+    doubts = (*inputs.doubts, doubt, meaning.doubt if is_image else "")
     vae = VaeSpec(
         data=data,
-        data_shape=image_shape_of(shape, models.image_shape) if data is DataKind.IMAGE else shape,
+        data_shape=image_shape_of((*shape, 1) if is_plane else shape, models.image_shape) if is_image else shape,
         latents=(latent,),
         likelihood=meaning.likelihood,
         prior=PriorKind.UNIFORM if latent.codes else PriorKind.STANDARD,
         conditions=conditions,
         data_range=meaning.data_range,
         range_is_strict=meaning.is_strict,
-        flat=(Component.DECODER,) if data is DataKind.IMAGE and len(shape) == 1 else (),
+        flat=(Component.DECODER,) if is_image and len(shape) == 1 else (),
     )
-    roles = [Role.IMAGE if index == chosen else Role.OTHER for index in range(len(values))]
+    returned = Role.PLANE_OUT if is_plane else Role.IMAGE
+    roles = [returned if index == chosen else Role.OTHER for index in range(len(values))]
     form = replace(_form(opened, inputs, roles, values), signature=models.decoder_signature)
     images = np.asarray(image_head(meaning.likelihood, raw))
     return _Decoder(
@@ -182,6 +191,9 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
     expected, found = decoder.vae.data_shape, _fixed(Component.ENCODER, opened.inputs[main])
     if inputs.roles[main] is Role.X_LABEL:
         found = (*found[:-1], found[-1] - decoder.vae.conditions[inputs.sources[main][1] - 1].count)
+    if found == expected[:-1] and expected[-1] == 1 and len(found) > 1:
+        inputs = replace(inputs, roles=tuple(Role.PLANE_IN if i == main else r for i, r in enumerate(inputs.roles)))
+        found = expected
     if found not in (expected, (math.prod(expected),)):
         plural = kind_of(decoder.vae.data).plural
         raise ExportError(f"the encoder must take the decoder's {plural} of {expected}, flat or not, got {found}")

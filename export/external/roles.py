@@ -190,6 +190,7 @@ def data_kind_of(
     named: tuple[int, int, int] | None,
     taken: tuple[int, ...] | None,
     is_bounded: bool,
+    has_steps: bool = True,
 ) -> tuple[DataKind, str]:
     """Returns the kind of data that a decoder returns, and what may be wrong with this as text.
 
@@ -199,18 +200,26 @@ def data_kind_of(
         named: `(height, width, channels)` if the user stated an image's shape.
         taken: What the encoder takes, without the batch; None if there is no encoder or its sizes are open.
         is_bounded: Whether the output has a range like that of pixels, such as that of a sigmoid.
+        has_steps: Whether layers over time, such as convolutions of one dimension, make the output, or may.
 
     Raises:
         ExportError: the shape is not of the stated kind, or of none.
     """
     if stated is not None or named is not None:
         kind = stated or DataKind.IMAGE
-        if kind.rank != len(shape) and not (kind is DataKind.IMAGE and len(shape) == 1):
+        if kind.rank != len(shape) and not (kind is DataKind.IMAGE and len(shape) in (1, 2)):
             raise ExportError(f"a decoder of {kind}s returns [N, {kind.axes}], got [N, {listed(shape)}]")
         return kind, ""
     kinds = {kind.rank: kind for kind in DataKind}
     if len(shape) not in kinds:
         raise ExportError(f"the decoder must return [N, ...] of 1 to 4 dimensions, got [N, {listed(shape)}]")
+    if len(shape) == DataKind.SEQUENCE.rank:
+        is_plane = is_bounded and not has_steps and _LEAST_SIDE <= max(shape) <= 2 * min(shape)
+        if taken == (*shape, 1):
+            return DataKind.IMAGE, ""
+        if is_plane:
+            doubt = f"the decoder's [N, {listed(shape)}] were assumed to be images, to which a channel was added"
+            return DataKind.IMAGE, f"{doubt}: --data-kind sequence says that they are not"
     if len(shape) != 1:
         return kinds[len(shape)], ""
     if taken is not None and len(taken) == DataKind.IMAGE.rank and math.prod(taken) == shape[0]:

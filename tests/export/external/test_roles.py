@@ -195,6 +195,25 @@ def kind(shape, stated=None, named=None, taken=None, is_bounded=False):
     return data_kind_of(shape, stated, named=named, taken=taken, is_bounded=is_bounded)
 
 
+@pytest.mark.parametrize(
+    ("shape", "changes", "expected"),
+    [
+        ((28, 28), {"is_bounded": True, "has_steps": False}, DataKind.IMAGE),
+        ((28, 28), {"is_bounded": True, "has_steps": True}, DataKind.SEQUENCE),
+        ((28, 28), {"is_bounded": False, "has_steps": False}, DataKind.SEQUENCE),
+        ((64, 3), {"is_bounded": True, "has_steps": False}, DataKind.SEQUENCE),
+        ((8, 8), {"is_bounded": False, "taken": (8, 8, 1)}, DataKind.IMAGE),
+    ],
+)
+def test_a_missing_channel_axis_is_seen(shape, changes, expected):
+    kind, doubt = data_kind_of(shape, None, **{"named": None, "taken": None, **changes})
+    assert kind is expected
+    assert ("--data-kind sequence says that they are not" in doubt) == (
+        expected is DataKind.IMAGE and shape == (28, 28)
+    )
+    assert data_kind_of((8, 8), DataKind.IMAGE, named=None, taken=None, is_bounded=False) == (DataKind.IMAGE, "")
+
+
 def test_the_kind_of_data_follows_from_the_shape():
     assert [kind(shape)[0] for shape in ((8, 8, 3), (64, 3), (4, 8, 8, 1), (24,))] == [
         DataKind.IMAGE,
