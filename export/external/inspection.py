@@ -59,6 +59,8 @@ _NO_POSTERIOR = (
     "artifacts return z_mean alone"
 )
 _PRIOR_COUNT, _TAIL_COUNT = 48, 16
+# Of a batch of images: what a network computes on the way can be a hundred times as large.
+_BATCH_VALUES = 2**22
 _RANKS = (2, 3, 4, 5)
 _FLAVOURS = {
     Flavour.KERAS2: "Keras 2",
@@ -202,7 +204,7 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
     feed = model_inputs(_taken_as(opened, inputs), given)
     values, graph = _observe(Component.ENCODER, opened, feed)
     random = {index for index in range(len(values)) if graph.random_operators(index)}
-    again = opened.call(feed)
+    again = _called(opened, feed)
     random |= {index for index, value in enumerate(values) if not np.array_equal(value, np.asarray(again[index]))}
     lasts = [graph.last_operator(index) for index in range(len(values))]
     latent = decoder.vae.latent_shape
@@ -220,10 +222,22 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
     return form, found != expected
 
 
+def _called(opened: OpenModel, feed: list[Any]) -> list[Any]:
+    """Returns the outputs for all samples, which go together, or a few at a time where images are large."""
+    shapes = [tensor.shape[1:] for tensor in (*opened.inputs, *opened.outputs)]
+    largest = max(math.prod(size or 1 for size in shape) for shape in shapes)
+    size, count = max(1, _BATCH_VALUES // largest), len(feed[0])
+    if size >= count:
+        return [np.asarray(value) for value in opened.call(feed)]
+    starts = range(0, count, size)
+    parts = [opened.call([values[start : start + size] for values in feed]) for start in starts]
+    return [np.concatenate([np.asarray(part) for part in output]) for output in zip(*parts, strict=True)]
+
+
 def _observe(component: Component, opened: OpenModel, feed: list[Any]) -> tuple[list[FloatArray], TracedGraph]:
     """Runs and traces a model; refuses it if it does not run or returns values that are not finite or not float32."""
     try:
-        values = [np.asarray(value) for value in opened.call(feed)]
+        values = _called(opened, feed)
     except Exception as e:  # A model may raise anything.
         lines = [line for line in str(e).splitlines() if line.strip()]
         raise ExportError(f"the {component} does not run on its own inputs: {lines[0][:200] if lines else e!r}") from e
