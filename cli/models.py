@@ -83,6 +83,9 @@ def named_conditions(words: list[str]) -> dict[str, str]:
     for (name, _, values), word in zip(pairs, words, strict=True):
         if not name or not values:
             raise SpecError(f"--condition takes NAME=VALUES such as digit=3 or pose=0.5,1, got {word!r}")
+    names = [name for name, _, _ in pairs]
+    if len(set(names)) < len(names):
+        raise SpecError(f"--condition takes each name once, got {', '.join(names)}")
     return {name: values for name, _, values in pairs}
 
 

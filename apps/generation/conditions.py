@@ -34,6 +34,8 @@ def check_conditions(vae: VaeSpec, label: int | str | None, named: Mapping[str, 
         return
     if label is not None and not vae.has_one_label:
         raise SpecError(f"--label is for a VAE with one class label, but this one needs {_needed(vae)}")
+    if label is not None and named:
+        raise SpecError(f"--label and --condition {next(iter(named))} are the same label: give one of them")
     for name in named:
         if name not in [condition.name for condition in vae.conditions]:
             raise unknown_name("condition", name, [condition.name for condition in vae.conditions])

@@ -206,7 +206,8 @@ def save_model(model: Any, path: Path) -> None:
         OSError: the disk is full, or the folder cannot be written.
     """
     try:
-        model.save(path, save_format="keras")
+        # tf_keras 2.21 takes "keras" for HDF5 in every thread but the one that imported it first.
+        model.save(path, save_format="keras_v3")
     except OSError as e:
         raise OSError(e.errno, e.strerror or str(e), str(path)) from e
 

@@ -49,6 +49,11 @@ def load_data(source: str, vae: VaeSpec, progress: ProgressCallback) -> Splits:
             raise DataError(
                 f"images must be {vae.image_shape} as for the decoder, got {splits.image_shape} in {source}"
             )
+    if vae.has_one_label and not splits.label_count():
+        raise DataError(
+            f"the models take a label, which {source} does not have: add an array 'labels' or subfolders of classes, "
+            f"or leave out --data"
+        )
     if 0 < vae.label_count < splits.label_count():
         raise DataError(f"labels must be below {vae.label_count}, got {splits.label_count() - 1} in {source}")
     return splits

@@ -73,6 +73,12 @@ def decoder_inputs(
         roles = tuple(stated)
     elif latent_dim is not None:
         roles = _joined(inputs, latent_dim)
+        if label_count is None:
+            width = (inputs[0].shape[-1] or 0) - latent_dim
+            doubts = (
+                f"the last {width} of the decoder's {width + latent_dim} values were taken for a one-hot label: "
+                f"say so with --label-count {width}",
+            )
     else:
         roles, doubts = _detected(inputs, label_count)
         doubts = () if is_range_stated else doubts

@@ -53,6 +53,21 @@ class _File:
     changes: list[str]
 
 
+def _refuse_options(models: ExternalModels) -> None:
+    """Refuses what only a Keras model or a SavedModel has."""
+    given = {
+        "--code": models.decoder_code,
+        "--encoder-code": models.encoder_code,
+        "--decoder-signature": models.decoder_signature,
+        "--encoder-signature": models.encoder_signature,
+        "--decoder-part": models.decoder_part,
+        "--latent-layer": models.latent_layer,
+    }
+    for option, value in given.items():
+        if value:
+            raise ExportError(f"{option} is for Keras models and SavedModels, but {models.decoder} is an ONNX file")
+
+
 def prepare_onnx(request: PreparationRequest) -> Preparation:
     """Prepares the ONNX files of a request.
 
@@ -61,6 +76,7 @@ def prepare_onnx(request: PreparationRequest) -> Preparation:
         TargetError: onnx or onnxruntime is not installed.
     """
     models, folder = request.models, Path(request.folder)
+    _refuse_options(models)
     whole = models.encoder == models.decoder
     decoder_file = _opened(models.decoder)
     sampling = _sampling_of(decoder_file) if whole else None

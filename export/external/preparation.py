@@ -237,7 +237,8 @@ def _likeness(source: Source, component: Component) -> tuple[float, bool]:
 
 def _save(model: Any, flavour: Flavour, path: Path) -> Path:
     if flavour is Flavour.KERAS2:
-        model.save(str(path), save_format="keras")
+        # tf_keras 2.21 takes "keras" for HDF5 in every thread but the one that imported it first.
+        model.save(str(path), save_format="keras_v3")
     else:
         model.save(str(path))
     make_reproducible(path)

@@ -155,6 +155,10 @@ def output_index(outputs: Sequence[Tensor], named: str, decoder: Path) -> int:
     return names.index(named) if named else 0
 
 
+# An image with more is taken for one with its channels first.
+_MOST_CHANNELS = 16
+
+
 def image_shape_of(shape: tuple[int, ...], named: tuple[int, int, int] | None) -> tuple[int, int, int]:
     """Returns `(height, width, channels)` of a decoder's output.
 
@@ -169,6 +173,11 @@ def image_shape_of(shape: tuple[int, ...], named: tuple[int, int, int] | None) -
         found = (shape[0], shape[1], shape[2])
         if named is not None and named != found:
             raise ExportError(f"--image-shape must be {listed(found, ',')} as in the decoder, got {listed(named, ',')}")
+        if named is None and found[0] <= _MOST_CHANNELS < found[2]:
+            raise ExportError(
+                f"the decoder returns [N, {listed(found)}], which looks like channels first: end it with a "
+                f"Permute((2, 3, 1)) layer, or state --image-shape {listed(found, ',')} if it has {found[2]} channels"
+            )
         return found
     if len(shape) != 1:
         raise ExportError(f"an image must be [N, H, W, C] or a flat [N, P], got [N, {listed(shape)}]")

@@ -330,7 +330,8 @@ def _reason(search: Search, recipe: Recipe | None, *, integer_only: bool) -> str
         return f"smallest error on calibration samples of {len(search.trials)} sets of ranges, with no layers in float"
     if held:
         return (
-            f"fewest weights in float of the {held} of {len(search.trials)} variants within {MARGIN:.0%} of the budget"
+            f"fewest bytes and weights in float of the {held} of {len(search.trials)} variants within {MARGIN:.0%} of "
+            f"the budget"
         )
     return f"closest to the budget, which none of {len(search.trials)} variants meets"
 

@@ -4,6 +4,7 @@ The models are written by processes of their own, see tests/external_models.py. 
 exports run in this process; the command line is tested with real workers.
 """
 
+import importlib
 import json
 import subprocess
 import threading
@@ -51,6 +52,8 @@ def models(tmp_path_factory, warm_command):
 @pytest.fixture
 def in_process(monkeypatch):
     """Runs inspection and conversions here, one at a time."""
+    # The thread that imports it first is the only one in which tests then save `.keras` files that are not HDF5.
+    importlib.import_module("tf_keras")
     from pocketvae.export.external.inspection import inspect_models
     from pocketvae.export.worker import Worker
 

@@ -34,6 +34,7 @@ def test_values_are_read_from_text():
         (BOTH, None, {"digit": "1", "pose": "1,2,3"}, "pose must be 2 real numbers.*, got 3"),
         (BOTH, None, {"digit": "1", "pose": "up"}, "pose must be 2 real numbers.*, got 'up'"),
         (class_label(3), None, {}, "pass --label 0 to 2"),
+        (class_label(3), 1, {"label": "2"}, "--label and --condition label are the same label: give one of them"),
         (class_label(3), None, {"label": "3"}, "label must be 0 to 2"),
     ],
 )

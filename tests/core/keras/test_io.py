@@ -22,6 +22,20 @@ def test_a_saved_model_comes_back_equal(tmp_path):
     assert np.array_equal(model(z), loaded(z))
 
 
+def test_a_model_that_another_thread_saves_is_no_hdf5(tmp_path):
+    import threading
+
+    from pocketvae.keras.io import import_keras
+
+    layers = import_keras().layers
+    x = layers.Input((3,))
+    model = import_keras().Model(x, layers.Dense(2)(x))
+    thread = threading.Thread(target=save_model, args=(model, tmp_path / "m.keras"))
+    thread.start()
+    thread.join()
+    assert zipfile.is_zipfile(tmp_path / "m.keras")
+
+
 def test_a_missing_file(tmp_path):
     with pytest.raises(ExportError, match="does not exist"):
         load_model(tmp_path / "m.keras")

@@ -128,3 +128,9 @@ def test_conditions_keep_their_names_where_artifacts_can_have_them():
     inputs = floats(digit=(), **{"model/my-class": (), "class": (), "1st": (), "image": ()})
     names = ("digit", "my_class", "condition_class", "condition_1st", "condition_image")
     assert condition_names(inputs, [LABEL] * 5) == names
+
+
+def test_what_is_taken_for_a_label_without_its_count_is_said():
+    (doubt,) = found(floats(z_and_y=(18,)), latent_dim=8).doubts
+    assert "the last 10 of the decoder's 18 values were taken for a one-hot label" in doubt
+    assert found(floats(z_and_y=(18,)), latent_dim=8, label_count=10).doubts == ()

@@ -117,3 +117,17 @@ def test_a_keras_encoder_does_not_go_with_an_onnx_decoder(tmp_path):
     models = ExternalModels(decoder=save(conv_decoder(), tmp_path / "d.onnx"), encoder=keras)
     with pytest.raises(ExportError, match="must both be ONNX files, or neither"):
         prepare_models(PreparationRequest(models=models, folder=str(tmp_path)))
+
+
+@pytest.mark.parametrize(
+    ("option", "given"),
+    [
+        ("--code", {"decoder_code": "x.py:build"}),
+        ("--decoder-signature", {"decoder_signature": "s"}),
+        ("--decoder-part", {"decoder_part": "top"}),
+    ],
+)
+def test_options_of_keras_models_are_refused(tmp_path, option, given):
+    models = ExternalModels(decoder=save(conv_decoder(), tmp_path / "my.onnx"), **given)
+    with pytest.raises(ExportError, match=f"{option} is for Keras models and SavedModels"):
+        prepare_models(PreparationRequest(models=models, folder=str(tmp_path)))

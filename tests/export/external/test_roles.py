@@ -181,10 +181,17 @@ def test_image_shapes():
     assert image_shape_of((784,), None) == (28, 28, 1)
     assert image_shape_of((192,), None) == (8, 8, 3)
     assert image_shape_of((24,), (4, 2, 3)) == (4, 2, 3)
+    assert image_shape_of((3, 28, 28), (3, 28, 28)) == (3, 28, 28)
+    assert image_shape_of((28, 28, 16), None) == (28, 28, 16)
     for shape, named, message in (
         ((24,), None, "24 values are not a square image: state the shape with --image-shape"),
         ((24,), (4, 4, 1), "must have the decoder's 24 values, got 16"),
         ((8, 8, 1), (4, 4, 4), "must be 8,8,1 as in the decoder, got 4,4,4"),
+        (
+            (3, 28, 28),
+            None,
+            r"looks like channels first: end it with a Permute\(\(2, 3, 1\)\) layer, or state --image-",
+        ),
         ((8, 8), None, r"an image must be \[N, H, W, C\] or a flat \[N, P\], got \[N, 8, 8\]"),
     ):
         with pytest.raises(ExportError, match=message):
