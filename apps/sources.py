@@ -65,7 +65,8 @@ class SourceImages:
 
         Raises:
             SpecError: a label is given but the VAE is not class-conditional.
-            DataError: the labels come from subfolders, and their number differs from the model's classes.
+            DataError: a label is none of the model's classes, or the labels come from subfolders, and their number
+                differs from the model's classes.
         """
         if vae.conditions and not vae.has_one_label:
             names = " and ".join(repr(condition.name) for condition in vae.conditions)
@@ -80,6 +81,10 @@ class SourceImages:
                 f"the folder has {self.folder_classes} subfolders but the model {vae.label_count} classes, so their "
                 f"numbering differs: name a folder with a subfolder for every class, or pass --label"
             )
+        if self.labels is not None:
+            unknown = self.labels[(self.labels < 0) | (self.labels >= vae.label_count)]
+            if len(unknown):
+                raise DataError(f"labels must be 0 to {vae.label_count - 1}, got {unknown[0]}")
         return self.labels
 
 

@@ -37,3 +37,13 @@ class LayerPrecision:
     weights: str
     granularity: Granularity
     activations: str
+
+
+def short_layer_name(name: str) -> str:
+    """Returns a layer's name without what the converters add: the model's scope in front, the operator behind.
+
+    A fused layer is named by all its parts; the first one tells which layer it is.
+    """
+    parts = [part for part in name.split(";")[0].split("/") if not part.endswith("PartitionedCall")]
+    scopes = parts[:-1] or parts
+    return "/".join(scopes[-2:]) or name

@@ -13,6 +13,7 @@ from functools import cache
 from importlib import resources
 from typing import TYPE_CHECKING, Any
 
+from pocketvae.layer_precision import short_layer_name
 from pocketvae.reporting import escapes
 from pocketvae.reporting.markdown import markdown_table, md_code, md_text, plain_text
 
@@ -33,6 +34,7 @@ _FILTERS: Mapping[str, Callable[[str], str]] = {
     "js_string": escapes.js_string,
     "c_identifier": escapes.c_identifier,
     "comment": escapes.comment,
+    "short_layer": short_layer_name,
 }
 
 

@@ -71,6 +71,9 @@ def decoder_inputs(
         if len(stated) != len(inputs):
             raise ExportError(f"--decoder-inputs must name {len(inputs)} inputs, got {len(stated)}: {_found(inputs)}")
         roles = tuple(stated)
+        if Role.CONDITION in roles and not is_range_stated:
+            tensor = inputs[roles.index(Role.CONDITION)]
+            doubts = (f"{_one(tensor)} is tested from 0 to 1: --condition-range LOW,HIGH states another range",)
     elif latent_dim is not None:
         roles = _joined(inputs, latent_dim)
         if label_count is None:

@@ -292,6 +292,10 @@ def _check_same(part: _File, content: bytes) -> None:
                 if first.shape != second.shape or _ends_turned(after, name)
                 else first
             )
+            if not np.isfinite(first).all():
+                raise ExportError(
+                    f"{part.path} returns values that are not finite in {name!r}: look for NaN and infinity in its weights"
+                )
             limit = _SAME_IN_HALF if any("float16" in change for change in part.changes) else _SAME
             difference = float(np.max(np.abs(first - second), initial=0.0))
             if not difference <= limit * max(1.0, float(np.max(np.abs(first), initial=0.0))):

@@ -6,8 +6,8 @@ from pocketvae.export.convert import tflite
 from pocketvae.export.precisions.base import Made, PixelBudget, PrecisionExport
 from pocketvae.export.quantize import onnx as onnx_quantize
 from pocketvae.export.quantize.dynamic import quantize_within_budget
-from pocketvae.export.quantize.searched import short_name
 from pocketvae.export.quantize.source import Source
+from pocketvae.layer_precision import short_layer_name
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Format
 
@@ -21,7 +21,7 @@ class DynamicInt8Export(PrecisionExport):
     def make(self, spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:
         """See `PrecisionExport.make`."""
         content, kept = quantize_within_budget(spec.format, source, tolerances)
-        names = ", ".join(sorted(short_name(name) for name in kept))
+        names = ", ".join(sorted(short_layer_name(name) for name in kept))
         return Made(content=content, notes=(f"weights kept in float to meet the budget: {names}",) if kept else ())
 
     def make_plain(self, format: Format, source: Source) -> bytes:

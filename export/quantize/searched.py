@@ -22,6 +22,7 @@ from pocketvae.export.quantize.source import Source
 from pocketvae.export.tuning.ladder import tunings
 from pocketvae.export.tuning.names import Tuning
 from pocketvae.formats.layers import read_layers
+from pocketvae.layer_precision import short_layer_name
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Format
 
@@ -349,7 +350,7 @@ def _notes(best: Trial, quantizer: Quantizer) -> tuple[str, ...]:
     if plan.weights_only:
         notes.append(f"8-bit weights, float activations to meet the budget: {_names(layers, plan.weights_only)}")
     if integers:
-        names = ", ".join(sorted({short_name(name) for name in integers}))
+        names = ", ".join(sorted({short_layer_name(name) for name in integers}))
         notes.append(f"the converter quantized {names} although the budget needs them in float")
     if plan.range_scales:
         notes.append(f"integers cover part of the calibrated range: {_scales(plan.range_scales)}")
@@ -360,18 +361,11 @@ def _scales(range_scales: Mapping[str, float]) -> str:
     """Returns each layer once, although a normalization is a layer for each of its operators."""
     found: dict[str, list[str]] = {}
     for name, scale in sorted(range_scales.items(), key=lambda item: item[1]):
-        found.setdefault(short_name(name), []).append(f"{scale:.0%}")
+        found.setdefault(short_layer_name(name), []).append(f"{scale:.0%}")
     shares = {name: " to ".join(dict.fromkeys((scales[0], scales[-1]))) for name, scales in found.items()}
     return ", ".join(f"{name} {share}" for name, share in sorted(shares.items()))
 
 
 def _names(layers: Mapping[str, int], chosen: Sequence[str]) -> str:
     share = sum(layers[name] for name in chosen) / max(1, sum(layers.values()))
-    return f"{', '.join(sorted({short_name(name) for name in chosen}))} ({share:.1%} of the weights)"
-
-
-def short_name(layer: str) -> str:
-    """Returns a layer's name without the parts that the converters append."""
-    # They name a fused layer by all its parts; the first two tell which layer it is.
-    parts = [part for part in layer.split(";")[0].split("/") if not part.endswith("PartitionedCall")]
-    return "/".join(parts[:2]) or layer
+    return f"{', '.join(sorted({short_layer_name(name) for name in chosen}))} ({share:.1%} of the weights)"

@@ -78,4 +78,6 @@ def _has_layer_before(graph: FrozenGraph, layer: Weighted) -> bool:
     return False
 
 
-_BEFORE = frozenset({"Reshape", "Identity", "ConcatV2", "Squeeze", "ExpandDims", "Transpose", "OneHot", "Cast"})
+_BEFORE = frozenset(
+    {"Cast", "ConcatV2", "ExpandDims", "GatherV2", "Identity", "OneHot", "Reshape", "Squeeze", "Transpose"}
+)

@@ -65,6 +65,8 @@ def test_the_subfolders_must_be_the_classes_of_the_model(folder):
             images.labels_for(classes[10], None)
     named = replace(source, folder_classes=None)
     assert named.labels_for(classes[10], None).tolist() == [0, 0, 1, 1]
+    with pytest.raises(DataError, match="labels must be 0 to 1, got 5"):
+        replace(named, labels=np.array([0, 5, 7, 1], np.int32)).labels_for(classes[2], None)
 
 
 def test_training_images_are_those_of_training(tmp_path):

@@ -82,6 +82,12 @@ def test_a_latent_and_a_label_in_one_input_are_stated():
         found(floats(z=(8,)), latent_dim=8)
 
 
+def test_the_range_that_a_stated_condition_is_tested_in_is_said():
+    (doubt,) = found(floats(z1=(8,), z2=(16,)), stated=(Z, CONDITION)).doubts
+    assert "'z2'" in doubt
+    assert "tested from 0 to 1: --condition-range LOW,HIGH states another" in doubt
+
+
 def test_inputs_that_cannot_be_told_apart_are_refused():
     with pytest.raises(ExportError, match="with --decoder-inputs .* for example latent,continuous,continuous"):
         found(floats(a=(3,), b=(5,), c=(5,)))
