@@ -200,6 +200,8 @@ class TrainConfig:
         _refuse(not iwae and self.importance_samples > 1, "importance_samples", "objective = 'elbo'", "1")
         _refuse(iwae and self.beta != 1.0, "beta", "objective = 'iwae'", "1")
         _refuse(iwae and self.kl_warmup_epochs > 0, "kl_warmup_epochs", "objective = 'iwae'", "0")
+        trained = self.prior is not PriorKind.UNIFORM
+        _check(trained, "prior", "standard, mixture, vamp or realnvp", str(self.prior))
         free, analytic = self.free_bits_nats > 0, self.prior is PriorKind.STANDARD and not iwae
         _refuse(free and not analytic, "free_bits_nats", "anything but the ELBO with a standard prior", "0")
         static = self.binarization is Binarization.STATIC

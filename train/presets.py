@@ -15,6 +15,9 @@ from pocketvae.train.config import Architecture, Objective, TrainConfig
 from pocketvae.vae_spec import Likelihood, PriorKind
 
 # A flow as the prior: with a sharp likelihood the posteriors are far from N(0, I), and so its samples would be poor.
+# Only user-supplied models have an unknown likelihood, or integer codes.
+_UNTRAINED = (Likelihood.UNKNOWN, PriorKind.UNIFORM)
+
 _RGB32 = TrainConfig(
     architecture=Architecture.RESIDUAL,
     latent_dim=64,
@@ -167,5 +170,5 @@ def _kind(current: object) -> str:
 
 
 def _choices(current: enum.StrEnum) -> list[str]:
-    """Returns what can be trained: only a user-supplied model has an unknown likelihood."""
-    return [str(choice) for choice in type(current) if choice is not Likelihood.UNKNOWN]
+    """Returns what can be trained."""
+    return [str(choice) for choice in type(current) if choice not in _UNTRAINED]

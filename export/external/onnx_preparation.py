@@ -294,7 +294,8 @@ def _check_same(part: _File, content: bytes) -> None:
             )
             if not np.isfinite(first).all():
                 raise ExportError(
-                    f"{part.path} returns values that are not finite in {name!r}: look for NaN and infinity in its weights"
+                    f"{part.path} returns values that are not finite in {name!r}: look for NaN and infinity in its "
+                    f"weights"
                 )
             limit = _SAME_IN_HALF if any("float16" in change for change in part.changes) else _SAME
             difference = float(np.max(np.abs(first - second), initial=0.0))

@@ -2,7 +2,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from pocketvae.export.convert.onnx import _name_parts
+from pocketvae.export.convert.onnx import name_parts
 
 
 def graph(counter):
@@ -17,7 +17,7 @@ def graph(counter):
         numpy_helper.from_array(np.full((2, 2), index, np.float32), name) for index, name in enumerate(weights)
     ]
     made = helper.make_graph(nodes, "g", values[:1], values[1:], constants[:: -1 if counter > 10 else 1])
-    _name_parts(made)
+    name_parts(made)
     onnx.checker.check_model(helper.make_model(made, opset_imports=[helper.make_opsetid("", 17)]), full_check=True)
     return made
 
@@ -38,5 +38,5 @@ def test_what_is_called_alike_is_numbered_in_order_and_the_interface_keeps_its_n
 def test_graphs_inside_a_graph_keep_the_names_that_they_refer_to():
     inner = helper.make_graph([], "inner", [], [])
     made = helper.make_graph([helper.make_node("If", ["c__5"], ["y"], name="If__9", then_branch=inner)], "g", [], [])
-    _name_parts(made)
+    name_parts(made)
     assert made.node[0].name == "If__9"
