@@ -206,7 +206,7 @@ def save_model(model: Any, path: Path) -> None:
         OSError: the disk is full, or the folder cannot be written.
     """
     try:
-        # tf_keras 2.21 takes "keras" for HDF5 in every thread but the one that imported it first.
+        # tf_keras 2.21 takes "keras" for HDF5 in a thread that did not import it, from the second file on.
         model.save(path, save_format="keras_v3")
     except OSError as e:
         raise OSError(e.errno, e.strerror or str(e), str(path)) from e

@@ -237,7 +237,7 @@ def _likeness(source: Source, component: Component) -> tuple[float, bool]:
 
 def _save(model: Any, flavour: Flavour, path: Path) -> Path:
     if flavour is Flavour.KERAS2:
-        # tf_keras 2.21 takes "keras" for HDF5 in every thread but the one that imported it first.
+        # tf_keras 2.21 takes "keras" for HDF5 in a thread that did not import it, from the second file on.
         model.save(str(path), save_format="keras_v3")
     else:
         model.save(str(path))

@@ -52,7 +52,7 @@ def models(tmp_path_factory, warm_command):
 @pytest.fixture
 def in_process(monkeypatch):
     """Runs inspection and conversions here, one at a time."""
-    # The thread that imports it first is the only one in which tests then save `.keras` files that are not HDF5.
+    # In a thread that did not import it, tf_keras 2.21 writes HDF5 under the name `.keras` from the second file on.
     importlib.import_module("tf_keras")
     from pocketvae.export.external.inspection import inspect_models
     from pocketvae.export.worker import Worker
