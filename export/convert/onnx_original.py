@@ -7,7 +7,7 @@ from typing import Any
 
 from pocketvae.export.convert.onnx import name_parts, serialize
 from pocketvae.export.convert.onnx_clip import fuse_clips
-from pocketvae.formats.onnx.model import drop_unread_initializers
+from pocketvae.formats.onnx.model import drop_dead, drop_unread_initializers
 from pocketvae.keras.model_form import ModelForm, Role
 from pocketvae.spec import Component
 from pocketvae.vae_spec import Likelihood, VaeSpec
@@ -56,23 +56,12 @@ def _name_interface(graph: Any, component: Component, form: ModelForm, vae: VaeS
     chosen = [type(by_name[name]).FromString(by_name[name].SerializeToString()) for name in kept]
     del graph.output[:]
     graph.output.extend(chosen)
-    _drop_dead(graph)
+    drop_dead(graph)
     # Inner tensors that have one of the house's names make way.
     names = {name: f"{name}_inside" for name in (given, *outputs.values())}
     rename(graph, names)
     rename(graph, {names.get(form.inputs[0].name, form.inputs[0].name): given})
     rename(graph, {names.get(old, old): new for old, new in outputs.items()})
-
-
-def _drop_dead(graph: Any) -> None:
-    needed = {output.name for output in graph.output}
-    kept = []
-    for node in reversed(graph.node):
-        if needed.intersection(node.output):
-            kept.append(node)
-            needed.update(node.input)
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
 
 
 def rename(graph: Any, names: Mapping[str, str]) -> None:

@@ -18,12 +18,13 @@ from pocketvae.errors import ExportError, ParityError
 from pocketvae.export.convert.batches_onnx import open_batch
 from pocketvae.export.convert.onnx import serialize
 from pocketvae.export.external.messages import ExternalModels, Preparation, PreparationRequest
-from pocketvae.export.from_onnx.folding import drop_dead, fix_batch, fold, is_random, shapes_of, training_operators
+from pocketvae.export.from_onnx.folding import fix_batch, fold, is_random, shapes_of, training_operators
 from pocketvae.export.from_onnx.layout import channels_are_second, to_last, turn_input, turn_output
 from pocketvae.export.from_onnx.lowering import lower, raised, to_float32
 from pocketvae.export.from_onnx.reading import read
 from pocketvae.export.from_onnx.sampling import Sampling, behind, find_sampling, random_outputs
 from pocketvae.export.from_onnx.shuffles import reorder_filters
+from pocketvae.formats.onnx.model import drop_dead
 from pocketvae.keras.model_form import Role
 from pocketvae.keras.onnx.graph import unknown_operators
 from pocketvae.runtimes.onnxruntime import open_session

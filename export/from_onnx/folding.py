@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pocketvae.errors import ExportError
 from pocketvae.export.from_onnx.reading import STANDARD_DOMAINS
-from pocketvae.formats.onnx.model import array, initializers
+from pocketvae.formats.onnx.model import array, drop_dead, initializers
 
 Array = npt.NDArray[Any]
 _RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli")
@@ -68,21 +68,6 @@ def fold(model: Any) -> None:
             break
     drop_dead(model.graph)
     del model.graph.value_info[:]
-
-
-def drop_dead(graph: Any) -> None:
-    """Drops nodes and stored tensors that no output depends on."""
-    needed = {output.name for output in graph.output}
-    kept = []
-    for node in reversed(graph.node):
-        if needed.intersection(node.output):
-            kept.append(node)
-            needed.update(node.input)
-    del graph.node[:]
-    graph.node.extend(reversed(kept))
-    stored = [tensor for tensor in graph.initializer if tensor.name in needed]
-    del graph.initializer[:]
-    graph.initializer.extend(stored)
 
 
 def opset_of(model: Any) -> int:

@@ -83,6 +83,19 @@ def drop_unread_initializers(graph: Any) -> None:
     graph.initializer.extend(kept)
 
 
+def drop_dead(graph: Any) -> None:
+    """Drops the nodes and initializers that no output depends on."""
+    needed = {output.name for output in graph.output}
+    kept = []
+    for node in reversed(graph.node):
+        if needed.intersection(node.output):
+            kept.append(node)
+            needed.update(node.input)
+    del graph.node[:]
+    graph.node.extend(reversed(kept))
+    drop_unread_initializers(graph)
+
+
 def sort_nodes(graph: Any) -> None:
     """Puts every node behind those whose outputs it reads, as ONNX wants it; otherwise the order stays.
 
