@@ -14,7 +14,8 @@ from pocketvae.export.convert.plain_graphs import callable_of, drop_order
 from pocketvae.keras.io import import_tensorflow
 
 Array = npt.NDArray[Any]
-_VARYING = frozenset({"Placeholder", "PlaceholderWithDefault"})
+# What differs from call to call.
+VARYING = frozenset({"Placeholder", "PlaceholderWithDefault"})
 # Freezing takes most of the time of a rewrite, and every rewrite that is tried begins with the same graph.
 _FROZEN: WeakKeyDictionary[Any, tuple[Any, tuple[str, ...], tuple[str, ...]]] = WeakKeyDictionary()
 
@@ -64,7 +65,7 @@ class FrozenGraph:
         seen, waiting = {tensor.op.name}, [tensor.op]
         while waiting:
             operator = waiting.pop()
-            if operator.type in _VARYING:
+            if operator.type in VARYING:
                 return None
             fresh = [source.op for source in operator.inputs if source.op.name not in seen]
             seen.update(source.name for source in fresh)

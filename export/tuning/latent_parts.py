@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pocketvae.export.rewrites.frozen import FrozenGraph
+from pocketvae.export.rewrites.frozen import VARYING, FrozenGraph
 from pocketvae.export.tuning.names import FLOAT_SCOPE
 from pocketvae.export.tuning.samples import Inputs, largest_values
 from pocketvae.export.tuning.weighted import Weighted, weighted_layers
@@ -19,7 +19,10 @@ from pocketvae.keras.io import import_tensorflow
 # More levels for the fine part leave fewer for its weights, which share a scale with those of the coarse part.
 FINE_FACTOR = 16.0
 _HIGHEST = 127
-_VARYING = frozenset({"Placeholder", "PlaceholderWithDefault"})
+# What may stand between the inputs and the first layer.
+_BEFORE = frozenset(
+    {"Cast", "ConcatV2", "ExpandDims", "GatherV2", "Identity", "OneHot", "Reshape", "Squeeze", "Transpose"}
+)
 
 
 def split_latent(graph: FrozenGraph, samples: Inputs) -> tuple[FrozenGraph, int]:
@@ -69,15 +72,10 @@ def _has_layer_before(graph: FrozenGraph, layer: Weighted) -> bool:
     while waiting:
         tensor = waiting.pop()
         operator = tensor.op
-        if operator.name in seen or operator.type in _VARYING or graph.constant(tensor) is not None:
+        if operator.name in seen or operator.type in VARYING or graph.constant(tensor) is not None:
             continue
         seen.add(operator.name)
         if operator.type not in _BEFORE:
             return True
         waiting += list(operator.inputs)
     return False
-
-
-_BEFORE = frozenset(
-    {"Cast", "ConcatV2", "ExpandDims", "GatherV2", "Identity", "OneHot", "Reshape", "Squeeze", "Transpose"}
-)
