@@ -54,6 +54,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="before layers of int8 files stay in float, change the network to lose less: none, fast (default) or full",
     )
     parser.add_argument(
+        "--whole",
+        action="store_true",
+        help="refuse int8, int8_io and int16x8 files in which a layer computes in float, as NPUs need them",
+    )
+    parser.add_argument(
         "--memory-limit",
         metavar="GB",
         type=float,
@@ -145,6 +150,7 @@ def run(arguments: argparse.Namespace) -> int:
         time_limit_s=arguments.time_limit,
         rewrites=parse_rewrites(arguments.rewrites),
         tune=parse_choice(Tune, arguments.tune, "effort of tuning"),
+        whole=arguments.whole,
         memory_limit_bytes=memory_limit_bytes,
         licence=arguments.licence,
         author=arguments.author,

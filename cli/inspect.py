@@ -81,11 +81,12 @@ def _print_bundle(path: Path, terminal: Terminal) -> None:
             _interface(artifact.inputs),
             _interface(artifact.outputs),
             _requirement(artifact.requires),
+            artifact.integers.describe() if artifact.integers else "not recorded",
             "; ".join(artifact.notes),
         ]
         for artifact in manifest.artifacts
     ]
-    terminal.table(["artifact", "kB", "inputs", "outputs", "needs", "notes"], rows)
+    terminal.table(["artifact", "kB", "inputs", "outputs", "needs", "in integers", "notes"], rows)
     rows = [_rewrite_row(artifact.name, rewrite) for artifact in manifest.artifacts for rewrite in artifact.rewrites]
     if rows:
         headers = ["artifact", "rewrite", "places", "kept", "µs before", "µs after", "max difference", "why"]
@@ -146,10 +147,12 @@ def _print_artifact(path: Path, terminal: Terminal) -> None:
 
 def _print_layers(format: Format, content: bytes, terminal: Terminal) -> None:
     from pocketvae.errors import TargetError
+    from pocketvae.formats.arithmetic import read_integer_share
     from pocketvae.formats.layers import read_layers
 
     try:
         quantization.print_layers(read_layers(format, content), terminal)
+        terminal.line(f"in integers: {read_integer_share(format, content).describe()}")
     except TargetError as e:  # The rest only needs the runtime, which is installed.
         terminal.line(f"layers: {e}")
 

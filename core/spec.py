@@ -63,6 +63,11 @@ class Precision(enum.StrEnum):
         """Whether no tensor is quantized to integers."""
         return self in (Precision.FLOAT32, Precision.FLOAT16)
 
+    @property
+    def is_calibrated(self) -> bool:
+        """Whether activations are integers with ranges that calibration found."""
+        return self in (Precision.INT8, Precision.INT8_IO, Precision.INT16X8)
+
 
 class ImageDtype(enum.StrEnum):
     """How an artifact's images are stored; everything inside it stays the same.

@@ -18,6 +18,7 @@ from pocketvae.export.quantize.measured import error_ratio_of, error_ratio_of_ou
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.source import FloatArray, Source
 from pocketvae.export.rewrite_choice import Decision, decide, settle
+from pocketvae.formats.arithmetic import read_integer_share
 from pocketvae.formats.layers import read_layers
 from pocketvae.numerics.ceilings import HALF_MAX
 from pocketvae.numerics.tolerance import Tolerance
@@ -88,6 +89,7 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
         requires=oldest_runtime(spec.format, shown.content),
         portability=lint(spec.format, shown.content),
         layers=read_layers(spec.format, shown.content),
+        integers=read_integer_share(spec.format, shown.content),
         search=made.searched.record if made.searched else None,
     )
     return Artifact(

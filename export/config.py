@@ -41,6 +41,7 @@ class ExportConfig:
         seed: Seed of calibration and golden latents.
         time_limit_s: Time limit for one conversion, which is then terminated and reported as failed.
         rewrites: Which exact rewrites may be used.
+        whole: Whether an int8, int8_io or int16x8 file with a layer that computes in float counts as not made.
         tune: How much is tried to have every layer of an int8 artifact in integers, before some stay in float.
         memory_limit_bytes: Memory limit for one conversion, likewise; two run at a time, one per format.
         licence: Licence of the model, recorded in every file; may be empty.
@@ -60,6 +61,7 @@ class ExportConfig:
     time_limit_s: float = 300.0
     rewrites: RewriteChoice = AUTO
     tune: Tune = Tune.FAST
+    whole: bool = False
     memory_limit_bytes: int = field(default_factory=default_memory_limit_bytes)
     licence: str = ""
     author: str = ""
@@ -81,6 +83,8 @@ class ExportConfig:
             raise SpecError(f"memory_limit_bytes must be positive, got {self.memory_limit_bytes}")
         if not 1 <= self.calibration_seeds <= _MOST_SEEDS:
             raise SpecError(f"calibration seeds must be 1 to {_MOST_SEEDS}, got {self.calibration_seeds}")
+        if self.whole and not any(artifact.precision.is_calibrated for artifact in self.artifacts):
+            raise SpecError("whole is about int8, int8_io and int16x8 files, but none of them is to be exported")
         names = {recipe_name(artifact) for artifact in self.artifacts}
         for name in self.recipes:
             if name not in names:

@@ -23,6 +23,7 @@ from pocketvae.export.original.composed import with_parts
 from pocketvae.export.preparation import other_way, prepare
 from pocketvae.export.subject import Subject
 from pocketvae.export.unfinished import Unfinished, unfinished_export
+from pocketvae.export.wholeness import not_whole
 from pocketvae.export.worker import SETUP_NAME
 from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -160,7 +161,14 @@ class _Conversions:
             raise
         for worker in workers.values():
             worker.close()
-        return self._prepared, self.outcomes
+        return self._prepared, {spec: self._checked(spec, outcome) for spec, outcome in self.outcomes.items()}
+
+    def _checked(self, spec: ArtifactSpec, outcome: Outcome) -> Outcome:
+        """Returns an outcome, or why it is refused; what was made stays for an export that takes it."""
+        if isinstance(outcome, str) or not self.config.whole or not spec.precision.is_calibrated:
+            return outcome
+        has_prior = self.subject.vae.prior.is_learned
+        return not_whole(outcome.record, self.config.tune, has_learned_prior=has_prior) or outcome
 
     def _worker(self, way: dict[str, str]) -> WorkerProcess:
         # A run's models are Keras 2: TensorFlow need not import Keras 3 beside it, which takes a sixth of its import.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from pocketvae.integer_share import IntegerShare
 from pocketvae.spec import STRICT, Format
 from pocketvae.system.environment import Environment
 
@@ -184,6 +185,7 @@ class VerifyResult:
         notes: What a thorough verification could not test, with the reason, and the results of its controls.
         declined: What a target does not support, such as ONNX on a microcontroller; it does not affect the verdict.
         image_span: White minus black, the unit of figures of an `image`.
+        integers: How much of each file computes in integers, as its bundle records it.
     """
 
     __pydantic_config__ = STRICT
@@ -200,6 +202,7 @@ class VerifyResult:
     notes: tuple[str, ...] = ()
     declined: tuple[NotRun, ...] = ()
     image_span: float = 1.0
+    integers: dict[str, IntegerShare] = field(default_factory=dict)
 
     def artifacts(self) -> tuple[str, ...]:
         """Returns the names of the artifacts that were checked, in order, without controls."""

@@ -10,12 +10,18 @@ from pocketvae.vae_spec import DATA_OUTPUTS, DataKind
 
 # The column "limit from".
 _FROM = 5
+# Multiply-adds in percent, and operators.
+_INTEGERS = "in integers"
 # Columns of the table that a narrow terminal can do without.
-VERIFY_LESS = ("worst", "limit", "target")
+VERIFY_LESS = (_INTEGERS, "worst", "limit", "target")
 
 
 def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
-    """Returns headers and one row per artifact and target: its worst check, with the limit and where it comes from."""
+    """Returns headers and one row per artifact and target.
+
+    That is its worst check, with the limit and where it comes from, and how much of it computes in integers: the share
+    of multiply-adds and the number of operators, where the bundle records them.
+    """
     headers = ["artifact", "target", "worst", "value", "limit", "limit from", "verdict"]
     rows = []
     for key in dict.fromkeys((check.artifact, check.target) for check in result.checks):
@@ -24,6 +30,11 @@ def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
         what = f"{check.output} {check.metric}".strip() + (f", batch {check.batch}" if check.batch > 1 else "")
         rows.append([*key, what, value, limit, check.detail or check.limit_source, "pass" if check.passed else "FAIL"])
     rows += [[item.artifact, item.target, "not run", "", "", item.reason, "FAIL"] for item in result.not_run]
+    if result.integers:
+        headers.insert(-1, _INTEGERS)
+        for row in rows:
+            share = result.integers.get(row[0])
+            row.insert(-1, f"{share.percent}, {share.counts}" if share else "")
     return headers, rows
 
 

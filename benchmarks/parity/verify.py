@@ -171,6 +171,7 @@ class _Verifier:
             diagnoses=tuple(self._diagnoses),
             declined=tuple(self._declined),
             image_span=self._bundle.manifest.vae.range_span,
+            integers={item.name: item.integers for item in self._whole.manifest.artifacts if item.integers},
         )
         return Verification(result=result, worst=tuple(self._worst))
 

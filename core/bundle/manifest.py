@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from pocketvae.bundle.quantization import SearchRecord
 from pocketvae.bundle.upgrades import with_conditions, with_named_latents
 from pocketvae.errors import ManifestError, did_you_mean
+from pocketvae.integer_share import IntegerShare
 from pocketvae.keras.model_form import ModelForm
 from pocketvae.layer_precision import LayerPrecision
 from pocketvae.numerics.tolerance import Tolerance
@@ -99,6 +100,7 @@ class ArtifactRecord:
         requires: The oldest runtime that loads it.
         portability: How much of it each accelerator supports.
         layers: The precision of each layer with weights, read from the file.
+        integers: How much of it computes in integers, read from the file; None in bundles of older versions.
         search: How its quantization was found; None without a search.
     """
 
@@ -117,6 +119,7 @@ class ArtifactRecord:
     requires: Requirement | None = None
     portability: tuple[Portability, ...] = ()
     layers: tuple[LayerPrecision, ...] = ()
+    integers: IntegerShare | None = None
     search: SearchRecord | None = None
 
     def __post_init__(self) -> None:

@@ -3,8 +3,16 @@ from dataclasses import replace
 
 import pytest
 
-from pocketvae.benchmarks.parity.results import Check
-from pocketvae.benchmarks.parity.tables import check_error_ratio, format_value, worst_check
+from pocketvae.benchmarks.parity.results import Check, VerifyResult
+from pocketvae.benchmarks.parity.tables import (
+    check_error_ratio,
+    format_value,
+    verify_summary,
+    verify_table,
+    worst_check,
+)
+from pocketvae.integer_share import IntegerShare
+from pocketvae.system.environment import current_environment
 
 
 def check(value, limit, metric="max_abs"):
@@ -45,3 +53,21 @@ def test_a_limit_of_nothing_is_used_up_by_anything():
 
 def test_a_comparison_is_shown_before_a_check_without_a_number():
     assert worst_check([check(None, None, "loads"), check(0.0, 0.0)]).metric == "max_abs"
+
+
+def test_the_share_of_integers_stands_before_the_verdict_where_it_is_known():
+    share = IntegerShare(operators=4, integer_operators=1, multiply_adds=200, integer_multiply_adds=114)
+    result = VerifyResult(
+        passed=True,
+        bundle="test",
+        environment=current_environment(),
+        checks=(check(0.5, 1.0), replace(check(2.0, 1.0), artifact="other.float32.onnx", passed=False, detail="wrong")),
+        integers={"sampler.float32.onnx": share},
+    )
+    headers, rows = verify_table(result)
+    assert headers[-2:] == ["in integers", "verdict"]
+    assert [row[-2:] for row in rows] == [["57%, 1/4", "pass"], ["", "FAIL"]]
+    headers, rows, problems = verify_summary(result)
+    assert headers == ["artifact", "target", "worst", "value", "limit", "in integers", "verdict"]
+    assert problems == ["other.float32.onnx on host: z max_abs: wrong"]
+    assert "in integers" not in verify_table(replace(result, integers={}))[0]
