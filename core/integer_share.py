@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -69,13 +68,6 @@ class IntegerShare:
         """Whether every convolution, dense layer and matrix product computes in integers."""
         return not self.float_layers
 
-    @property
-    def share(self) -> float:
-        """Share of the multiply-adds that are in integers; of the operators where nothing is multiplied."""
-        if self.multiply_adds:
-            return self.integer_multiply_adds / self.multiply_adds
-        return self.integer_operators / self.operators if self.operators else 1.0
-
     def describe(self) -> str:
         """Returns it as text: `100% of 4,100,000 multiply-adds and 9 of 14 operators`."""
         operators = f"{self.integer_operators} of {self.operators} operators"
@@ -83,8 +75,13 @@ class IntegerShare:
 
     @property
     def whole_percent(self) -> int:
-        """The share in percent, rounded down: 100 only if nothing is in float."""
-        return math.floor(100 * self.share)
+        """Share of the multiply-adds in integers, of the operators where nothing is multiplied.
+
+        In percent, rounded down: 100 only if nothing is in float.
+        """
+        if self.multiply_adds:
+            return 100 * self.integer_multiply_adds // self.multiply_adds
+        return 100 * self.integer_operators // self.operators if self.operators else 100
 
     @property
     def percent(self) -> str:

@@ -48,7 +48,7 @@ class Precision(enum.StrEnum):
 
     FLOAT16 stores weights in half precision. DYNAMIC_INT8 has int8 weights and float activations that are quantized on
     the fly. INT8 is full integer with a float interface, INT8_IO the same with an integer interface, INT16X8 has
-    int16 activations and int8 weights.
+    activations of 16 bits and int8 weights.
     """
 
     FLOAT32 = "float32"
@@ -87,7 +87,6 @@ _INTEGER_IMAGE_REASON = "its images are already quantized; use int8"
 # Why a format does not support a precision. What is not listed here is supported.
 _UNSUPPORTED = {
     (Format.ONNX, Precision.INT8_IO): "an ONNX QDQ model keeps a float interface; use int8",
-    (Format.ONNX, Precision.INT16X8): "onnxruntime does not have convolution kernels with int16 activations",
 }
 
 

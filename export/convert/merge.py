@@ -107,7 +107,7 @@ def _version_key(version: str) -> tuple[int, ...]:
 
 
 def merge_onnx(first: bytes, second: bytes, tensor: str) -> bytes:
-    """Merges two ONNX files, both raised to operator set 18.
+    """Merges two ONNX files, both raised to operator set 18, or to a newer one that one of them has.
 
     Args:
         first: Has the output `tensor`.
@@ -119,7 +119,13 @@ def merge_onnx(first: bytes, second: bytes, tensor: str) -> bytes:
     """
     import onnx
 
-    models = [_raise_opset(load_model(content)) for content in (first, second)]
+    models = [load_model(content) for content in (first, second)]
+    newest = max(OPSET, *map(_opset, models))
+    models = [_raise_opset(model, newest) for model in models]
+    # Merging wants one version of the file format.
+    version = max(model.ir_version for model in models)
+    for model in models:
+        model.ir_version = version
     # Both may come from one converter, which gives the same names to the parts of every file.
     part = onnx.compose.add_prefix(models[0], "latent/", rename_inputs=False, rename_outputs=False)
     try:
@@ -133,13 +139,16 @@ def merge_onnx(first: bytes, second: bytes, tensor: str) -> bytes:
     return serialize(merged)
 
 
-def _raise_opset(model: Any) -> Any:
+def _opset(model: Any) -> int:
+    return max(int(entry.version) for entry in model.opset_import if entry.domain in STANDARD_DOMAINS)
+
+
+def _raise_opset(model: Any, opset: int) -> Any:
     from onnx import helper, version_converter
 
-    current = max(entry.version for entry in model.opset_import if entry.domain in STANDARD_DOMAINS)
-    raised = model if current >= OPSET else version_converter.convert_version(model, OPSET)
+    raised = model if _opset(model) >= opset else version_converter.convert_version(model, opset)
     # Tools leave entries of domains that no node belongs to, and merging repeats them.
     del raised.opset_import[:]
-    raised.opset_import.append(helper.make_opsetid("", max(current, OPSET)))
+    raised.opset_import.append(helper.make_opsetid("", opset))
     raised.ir_version = max(model.ir_version, 8)
     return raised

@@ -19,6 +19,7 @@ import numpy.typing as npt
 
 from pocketvae.export.convert.samples import each_sample
 from pocketvae.export.quantize.onnx_weights import store_integer_weights
+from pocketvae.export.quantize.onnx_wide import keep_wide_products
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.tuning.latent_parts import coarse_range
 from pocketvae.export.tuning.names import LOGIT_BOUND, is_float_part
@@ -96,18 +97,9 @@ def calibrate(float32: bytes, calibration: Inputs) -> Calibrated:
         float32: The float model.
         calibration: Input name to `[N, ...]` samples.
     """
-    from onnxruntime.quantization import CalibrationDataReader
-
-    class Reader(CalibrationDataReader):  # type: ignore[misc]
-        def __init__(self) -> None:
-            self._samples = each_sample(calibration)
-
-        def get_next(self) -> dict[str, npt.NDArray[Any]] | None:
-            return next(self._samples, None)
-
     with _Workspace(float32) as workspace:
         workspace.prepare()
-        _quantize_static(workspace, QuantizationPlan(), {}, Reader())
+        _quantize_static(workspace, QuantizationPlan(), {}, _reader(calibration))
         return Calibrated(
             float32=float32,
             prepared=workspace.source.read_bytes(),
@@ -129,7 +121,39 @@ def quantize_static(calibrated: Calibrated, plan: QuantizationPlan) -> bytes:
         return workspace.result(plan.weights_only)
 
 
-def _quantize_static(workspace: _Workspace, plan: QuantizationPlan, overrides: dict[str, Any], reader: Any) -> None:
+def quantize_int16x8(float32: bytes, calibration: Inputs) -> bytes:
+    """Quantizes to QDQ form with uint16 activations, in the range of the samples, and int8 weights per channel.
+
+    The rounding of 16 bits is standard from operator set 21 on, to which the file is raised. NPUs compute it in
+    integers. onnxruntime's CPU kernels compute in float between the roundings, so that signed weights, which NPUs
+    want, do not saturate there.
+
+    Args:
+        float32: The float model.
+        calibration: Input name to `[N, ...]` samples.
+    """
+    with _Workspace(float32) as workspace:
+        workspace.prepare()
+        _quantize_static(workspace, QuantizationPlan(), {}, _reader(calibration), wide=True)
+        return workspace.result(wide=True)
+
+
+def _reader(calibration: Inputs) -> Any:
+    from onnxruntime.quantization import CalibrationDataReader
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._samples = each_sample(calibration)
+
+        def get_next(self) -> dict[str, npt.NDArray[Any]] | None:
+            return next(self._samples, None)
+
+    return Reader()
+
+
+def _quantize_static(
+    workspace: _Workspace, plan: QuantizationPlan, overrides: dict[str, Any], reader: Any, *, wide: bool = False
+) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType
     from onnxruntime.quantization import quantize_static as quantize
 
@@ -140,8 +164,8 @@ def _quantize_static(workspace: _Workspace, plan: QuantizationPlan, overrides: d
         quant_format=QuantFormat.QDQ,
         op_types_to_quantize=[*_WEIGHTED, *_PASSIVE],
         per_channel=True,
-        activation_type=QuantType.QUInt8,
-        weight_type=QuantType.QUInt8,
+        activation_type=QuantType.QUInt16 if wide else QuantType.QUInt8,
+        weight_type=QuantType.QInt8 if wide else QuantType.QUInt8,
         nodes_to_exclude=_float_nodes(workspace.source.read_bytes(), plan),
         calibration_cache_path=workspace.cache,
         extra_options={"WeightSymmetric": True, "TensorQuantOverrides": overrides},
@@ -329,14 +353,21 @@ class _Workspace:
         raw.write_bytes(self._content)
         quant_pre_process(str(raw), str(self.source), skip_symbolic_shape=True)
 
-    def result(self, weights_only: Sequence[str] = ()) -> bytes:
-        """Returns the quantized model, with 8-bit weights in these of its float layers."""
+    def result(self, weights_only: Sequence[str] = (), *, wide: bool = False) -> bytes:
+        """Returns the quantized model, with 8-bit weights in these of its float layers.
+
+        Args:
+            weights_only: The layers.
+            wide: Whether its activations have 16 bits.
+        """
         import onnx
 
         from pocketvae.export.convert.onnx import serialize
 
         model = load_model(self.target.read_bytes())
         store_integer_weights(model, weights_only)
+        if wide:
+            keep_wide_products(model)
         sort_nodes(model.graph)
         onnx.checker.check_model(model, full_check=True)
         return serialize(model)

@@ -199,8 +199,8 @@ def test_export_with_an_unknown_name(refused, tmp_path, option, value, message):
 
 
 def test_export_of_a_combination_that_does_not_exist(refused, tmp_path):
-    options = ("--formats", "onnx", "--precisions", "int16x8")
-    refused("onnx does not support int16x8: ", "export", tmp_path, "--out", tmp_path / "bundle", *options)
+    options = ("--formats", "onnx", "--precisions", "int8_io")
+    refused("onnx does not support int8_io: ", "export", tmp_path, "--out", tmp_path / "bundle", *options)
 
 
 @pytest.mark.parametrize("name", ["verify", "bench"])

@@ -186,7 +186,7 @@ def test_the_quickstart_makes_a_report_that_stands_alone(tmp_path, capsys, mnist
     assert captured.err == ""
     assert "decoder.int8.tflite" in captured.out
     page = (tmp_path / "q" / "report.html").read_text()
-    assert "All 31 artifacts match the original model." in page
+    assert "All 34 artifacts match the original model." in page
     assert "http://" not in page.replace("http://www.w3.org/2000/svg", "")
     assert "https://" not in page
     for name in ("verify.json", "junit.xml", "bench.json"):

@@ -90,7 +90,14 @@ def test_calibration_covers_the_goldens(manifest):
 
 def test_decoders_are_held_to_a_change_of_the_elbo_and_verify_checks_it(tiny_bundle, manifest):
     held = {artifact.name for artifact in manifest.artifacts if ELBO_CHANGE in {t.metric for t in artifact.tolerances}}
-    precisions = ("dynamic_int8.tflite", "int8.tflite", "int16x8.tflite", "dynamic_int8.onnx", "int8.onnx")
+    precisions = (
+        "dynamic_int8.tflite",
+        "int8.tflite",
+        "int16x8.tflite",
+        "dynamic_int8.onnx",
+        "int8.onnx",
+        "int16x8.onnx",
+    )
     assert held == {f"decoder.{precision}" for precision in precisions}
     checks = [check for check in verify_bundle(tiny_bundle).checks if check.metric == ELBO_CHANGE]
     assert {check.artifact for check in checks} == held

@@ -11,6 +11,9 @@ from pocketvae.formats.onnx.model import constants, load_model
 from pocketvae.integer_share import Computation
 
 _CONVERSIONS = frozenset({"QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear", "Cast", "Constant"})
+# What may stand between a stored tensor and the operator that reads it.
+_MOVES = frozenset({"Transpose", "Reshape", "Identity"})
+_UNPACKING = _CONVERSIONS | _MOVES
 # Operators of integers alone, whatever the types of their scales.
 _INTEGER = frozenset({"ConvInteger", "MatMulInteger", "QLinearConv", "QLinearMatMul"})
 # Where weights, or the second operand, are.
@@ -46,9 +49,9 @@ def _with_shapes(model: Any) -> Any:
     """Returns a graph that states the shape of every tensor as far as it can be inferred, for one sample."""
     from onnx import shape_inference
 
-    given = {
-        dimension.dim_param for value in model.graph.input for dimension in value.type.tensor_type.shape.dim
-    } - {""}
+    given = {dimension.dim_param for value in model.graph.input for dimension in value.type.tensor_type.shape.dim} - {
+        ""
+    }
     for value in (*model.graph.input, *model.graph.value_info, *model.graph.output):
         for dimension in value.type.tensor_type.shape.dim:
             if dimension.dim_param in given:
@@ -62,9 +65,11 @@ class _Reader:
 
         self._graph = graph
         self._floats = {TensorProto.FLOAT, TensorProto.FLOAT16, TensorProto.DOUBLE, TensorProto.BFLOAT16}
-        self._constants = constants(graph)
+        self._constants: dict[str, Any] = constants(graph)
         self._types = {name: tensor.data_type for name, tensor in self._constants.items()}
-        self._shapes = {name: tuple(tensor.dims) for name, tensor in self._constants.items()}
+        self._shapes: dict[str, tuple[int, ...]] = {
+            name: tuple(tensor.dims) for name, tensor in self._constants.items()
+        }
         for value in (*graph.input, *graph.value_info, *graph.output):
             tensor = value.type.tensor_type
             self._types[value.name] = tensor.elem_type
@@ -92,17 +97,30 @@ class _Reader:
 
     def _is_constant(self, name: str) -> bool:
         """Whether a tensor is stored, as it is or as integers of it."""
-        maker = self._made_by.get(name)
-        is_unpacked = maker is not None and maker.op_type in _CONVERSIONS and maker.input
-        return name in self._constants or bool(is_unpacked and maker.input[0] in self._constants)
+        seen: set[str] = set()
+        # In a damaged file nodes may feed one another.
+        while name not in self._constants and name not in seen:
+            seen.add(name)
+            maker = self._made_by.get(name)
+            if maker is None or maker.op_type not in _UNPACKING or not maker.input:
+                return False
+            name = maker.input[0]
+        return name in self._constants
 
     def _reads_integers(self, node: Any, name: str) -> bool:
-        maker = self._made_by.get(name)
+        maker = self._unpacking(name)
         if self._is_integer(name) or (maker is not None and maker.op_type == "DequantizeLinear"):
             return True
         # The bias of a layer in integers may be stored as floats.
         is_operand = node.op_type not in _BOUNDED and name in list(node.input)[:2]
         return name in self._constants and not is_operand
+
+    def _unpacking(self, name: str) -> Any | None:
+        """Returns what makes a tensor; of a stored one that is moved behind its unpacking, the unpacking."""
+        maker = self._made_by.get(name)
+        while maker is not None and maker.op_type in _MOVES and self._is_constant(maker.input[0]):
+            maker = self._made_by.get(maker.input[0])
+        return maker
 
     def _writes_integers(self, name: str) -> bool:
         seen: set[str] = set()
@@ -129,9 +147,8 @@ class _Reader:
         place = _SECOND.get(node.op_type)
         if place is None:
             return None
-        first, second, output = (
-            self._shapes.get(name, ()) for name in (node.input[0], node.input[place], node.output[0])
-        )
+        names = (node.input[0], node.input[place], node.output[0])
+        first, second, output = (self._shapes.get(name, ()) for name in names)
         if not first or not second or not output:
             return 0
         if node.op_type == "ConvTranspose":

@@ -31,9 +31,7 @@ def quantized_product(*, rounds_output):
         nodes.append(helper.make_node("DequantizeLinear", ["rounded", "scale", "zero"], ["y"]))
     else:
         nodes.append(helper.make_node("Sigmoid", ["bounded"], ["y"]))
-    x, y = (
-        helper.make_tensor_value_info(name, kinds.FLOAT, ["batch", 2, size]) for name, size in (("x", 3), ("y", 4))
-    )
+    x, y = (helper.make_tensor_value_info(name, kinds.FLOAT, ["batch", 2, size]) for name, size in (("x", 3), ("y", 4)))
     graph = helper.make_graph(nodes, "graph", [x], [y], [scale, zero, weights])
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)]).SerializeToString()
 
@@ -58,6 +56,8 @@ def test_a_layer_of_an_onnx_file_whose_output_is_not_rounded_is_in_float():
         ("decoder.int16x8.tflite", True),
         ("generator.int16x8.tflite", True),
         ("decoder.float16.onnx", False),
+        ("decoder.int16x8.onnx", True),
+        ("generator.int16x8.onnx", True),
         ("decoder.dynamic_int8.onnx", True),
     ],
 )

@@ -45,6 +45,7 @@ def test_layers_of_a_kind_are_counted_together():
         ("decoder.float16.tflite", {"float16"}, {Granularity.NONE}, {"float32"}),
         ("decoder.int8_io.tflite", {"int8"}, {Granularity.PER_CHANNEL}, {"int8"}),
         ("decoder.int16x8.tflite", {"int8"}, {Granularity.PER_CHANNEL}, {"int16"}),
+        ("decoder.int16x8.onnx", {"int8"}, {Granularity.PER_CHANNEL}, {"uint16"}),
         ("decoder.float16.onnx", {"float16"}, {Granularity.NONE}, {"float32"}),
         ("decoder.dynamic_int8.onnx", {"uint8"}, None, {"uint8"}),
     ],
