@@ -9,6 +9,7 @@ from typing import Any
 
 from pocketvae.errors import ManifestError
 from pocketvae.formats.onnx.metadata import GRAPH, IR_VERSION, OPSET_IMPORT, fields
+from pocketvae.formats.onnx.plain_graph import PlainGraph, PlainNode, read_graph
 from pocketvae.formats.tflite.editing import minimum_version
 from pocketvae.formats.tflite.layers import layers_of
 from pocketvae.formats.tflite.model import view_model
@@ -43,7 +44,9 @@ _BY_OPSET = {
 _LATE_KERNELS = {"BitwiseXor": "1.15", "BitwiseAnd": "1.15", "BitwiseOr": "1.15", "BitwiseNot": "1.15"}
 # The first release with a kernel for int16, which the operator's version does not tell.
 _INT16_KERNELS = {"CONV_2D": "2.3.0", "TRANSPOSE": "2.5.0"}
-_NODE, _OPERATOR_NAME = 1, 4
+# Up to 1.26.0, onnxruntime leaves out the two conversions around a Resize where both have one scale and zero point; in
+# integers a linear one then rounds down (a value in two is a step lower) and a cubic one raises an error.
+_QUANTIZED_RESIZE = "1.27"
 _BY_IR_VERSION = {3: "1.0", 4: "1.0", 5: "1.0", 6: "1.1", 7: "1.3", 8: "1.9", 9: "1.15", 10: "1.18", 11: "1.22"}
 
 
@@ -104,10 +107,10 @@ def _noted_version(model: Any) -> str:
 
 def _oldest_onnxruntime(content: bytes) -> Requirement:
     ir_version, opset = 0, 0
-    operators: set[str] = set()
+    late: dict[str, str] = {}
     for field in fields(content):
         if field.number == GRAPH:
-            operators = _operators(field.value)
+            late = _late_onnx_kernels(read_graph(field.value))
         if field.number == IR_VERSION:
             ir_version = field.integer
         if field.number == OPSET_IMPORT:
@@ -121,17 +124,26 @@ def _oldest_onnxruntime(content: bytes) -> Requirement:
         return Requirement(runtime=ONNXRUNTIME, version="", reason=f"{reason}: newer than pocketvae's table")
     # Below the tables' first rows there was no release to distinguish.
     versions = [_BY_OPSET.get(opset, "1.0"), _BY_IR_VERSION.get(ir_version, "1.0")]
-    late = sorted(operators & _LATE_KERNELS.keys())
-    needed = newest([*versions, *(_LATE_KERNELS[name] for name in late)])
+    needed = newest([*versions, *late.values()])
     if needed != newest(versions):
-        reason = ", ".join(name for name in late if _LATE_KERNELS[name] == needed)
+        reason = ", ".join(name for name, version in sorted(late.items()) if version == needed)
     return Requirement(runtime=ONNXRUNTIME, version=needed, reason=reason)
 
 
-def _operators(graph: bytes) -> set[str]:
-    nodes = [field.value for field in fields(graph) if field.number == _NODE]
-    names = [part.value for node in nodes for part in fields(node) if part.number == _OPERATOR_NAME]
-    return {name.decode("utf-8", errors="replace") for name in names}
+def _late_onnx_kernels(graph: PlainGraph) -> dict[str, str]:
+    """Returns what older releases do not load or do not compute right, and the first release that does."""
+    found = {node.operator: _LATE_KERNELS[node.operator] for node in graph.nodes if node.operator in _LATE_KERNELS}
+    if any(_is_quantized_resize(graph, node) for node in graph.nodes):
+        found["a quantized Resize that interpolates"] = _QUANTIZED_RESIZE
+    return found
+
+
+def _is_quantized_resize(graph: PlainGraph, node: PlainNode) -> bool:
+    if node.operator != "Resize" or node.texts.get("mode", "nearest") == "nearest":
+        return False
+    before = [one for one in graph.nodes if one.operator == "DequantizeLinear" and node.inputs[0] in one.outputs]
+    after = [one for one in graph.nodes if one.operator == "QuantizeLinear" and one.inputs[0] in node.outputs]
+    return any(graph.values(one.inputs[1:]) == graph.values(two.inputs[1:]) for one in before for two in after)
 
 
 @cache

@@ -1,3 +1,4 @@
+import numpy as np
 import onnx
 import pytest
 
@@ -76,6 +77,33 @@ def test_a_kernel_that_came_later_than_its_operator_set_decides(bundles):
     assert needs(model.SerializeToString(), Format.ONNX)[1] == "1.14"
     model.graph.node.append(onnx.helper.make_node("BitwiseXor", ["a", "b"], ["c"]))
     assert needs(model.SerializeToString(), Format.ONNX)[1:] == ("1.15", "BitwiseXor")
+
+
+def resized(mode, scale=0.5):
+    """A resize between two conversions; that after it has a scale of its own."""
+    made = onnx.helper.make_node
+    nodes = [
+        made("QuantizeLinear", ["x", "s", "z"], ["q"]),
+        made("DequantizeLinear", ["q", "s", "z"], ["a"]),
+        made("Resize", ["a", "", "twice"], ["b"], mode=mode),
+        made("QuantizeLinear", ["b", "s2", "z2"], ["q2"]),
+        made("DequantizeLinear", ["q2", "s2", "z2"], ["y"]),
+    ]
+    values = {"s": np.float32(0.5), "s2": np.float32(scale), "z": np.uint8(0), "z2": np.uint8(0)}
+    values["twice"] = np.float32([1, 1, 2, 2])
+    constants = [onnx.numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None) for name in ("x", "y")]
+    graph = onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], constants)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
+    return model.SerializeToString()
+
+
+def test_a_resize_that_older_releases_compute_in_integers_decides():
+    reason = "a quantized Resize that interpolates"
+    assert needs(resized("linear"), Format.ONNX)[1:] == ("1.27", reason)
+    assert needs(resized("cubic"), Format.ONNX)[1:] == ("1.27", reason)
+    assert needs(resized("nearest"), Format.ONNX)[1] == "1.12"
+    assert needs(resized("linear", scale=0.25), Format.ONNX)[1] == "1.12"
 
 
 @pytest.mark.parametrize("format", Format)
