@@ -59,8 +59,9 @@ _NO_POSTERIOR = (
     "artifacts return z_mean alone"
 )
 _PRIOR_COUNT, _TAIL_COUNT = 48, 16
-# Of a batch of images: what a network computes on the way can be a hundred times as large.
-_BATCH_VALUES = 2**22
+# Of a batch of images: what a network computes on the way, all of which an eager call may keep, can be a thousand times
+# as large (a decoder with group normalization: 0.8 GB for an image of 256 px).
+_BATCH_VALUES = 2**19
 _RANKS = (2, 3, 4, 5)
 _FLAVOURS = {
     Flavour.KERAS2: "Keras 2",
