@@ -9,10 +9,11 @@ if TYPE_CHECKING:
     from pocketvae.apps.anomaly.features import Features, Sampling, image_features
     from pocketvae.apps.anomaly.roc import auroc, roc_curve, roc_svg
     from pocketvae.apps.anomaly.score_results import ScoreResult, score_csv, score_result
-    from pocketvae.apps.anomaly.scores import ScoreKind, approximations, scores
+    from pocketvae.apps.anomaly.scores import ScoreKind, approximations, check_score, default_score, scores
     from pocketvae.apps.choice import Choice
     from pocketvae.apps.compression.codec import (
         Decompressed,
+        check_lossless,
         compress_lossless,
         compress_lossy,
         decompress,
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     )
     from pocketvae.apps.generation.walks import Interpolation, Traversal, interpolate, traverse
     from pocketvae.apps.latents_file import check_latents_output, encode_images, write_latents
-    from pocketvae.apps.sources import SourceImages, load_images, load_items, load_training_images
+    from pocketvae.apps.sources import SourceImages, load_images, load_items, load_training_images, load_training_items
 
 _MODULES = {
     "pocketvae.apps.anomaly.calibration": (
@@ -64,11 +65,14 @@ _MODULES = {
     "pocketvae.apps.anomaly.scores": (
         "ScoreKind",
         "approximations",
+        "check_score",
+        "default_score",
         "scores",
     ),
     "pocketvae.apps.choice": ("Choice",),
     "pocketvae.apps.compression.codec": (
         "Decompressed",
+        "check_lossless",
         "compress_lossless",
         "compress_lossy",
         "decompress",
@@ -135,6 +139,7 @@ _MODULES = {
         "load_images",
         "load_items",
         "load_training_images",
+        "load_training_items",
     ),
 }
 
@@ -169,10 +174,13 @@ __all__ = [
     "calibrate",
     "check_decompressed_output",
     "check_latents_output",
+    "check_lossless",
     "check_reconstruction_output",
+    "check_score",
     "compress_lossless",
     "compress_lossy",
     "decompress",
+    "default_score",
     "encode_images",
     "export_site",
     "fit_tables",
@@ -185,6 +193,7 @@ __all__ = [
     "load_items",
     "load_tables",
     "load_training_images",
+    "load_training_items",
     "reconstruct",
     "roc_curve",
     "roc_svg",

@@ -13,7 +13,7 @@ from pocketvae.data import image_files
 from pocketvae.data.dataset import MNIST, load_splits
 from pocketvae.data.image_decoder import resized
 from pocketvae.data.image_folder import SUFFIXES, list_folder, read_images
-from pocketvae.data.values import load_values
+from pocketvae.data.values import ValueSet, load_value_splits, load_values
 from pocketvae.errors import DataError, SpecError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.vae_spec import DataKind, VaeSpec
@@ -145,12 +145,9 @@ def load_items(
     """
     if vae.data is DataKind.IMAGE:
         return load_images(source, vae, resize=resize, count=count, progress=progress)
-    if resize:
-        raise SpecError(f"--resize is for images, but this model is of {vae.data}s: leave it out")
+    _check_no_resize(vae, resize=resize)
     _check_count(count)
-    items = load_values(source, vae)
-    names = tuple(str(index) for index in range(len(items)))
-    return SourceImages(images=items.values, names=names, labels=items.labels).first(count)
+    return _of_values(load_values(source, vae)).first(count)
 
 
 def load_training_images(
@@ -175,6 +172,33 @@ def load_training_images(
         for part in (splits.train, splits.validation)
     )
     return replace(train, folder_classes=classes), replace(validation, folder_classes=classes)
+
+
+def load_training_items(
+    source: str, vae: VaeSpec, *, resize: bool = False, progress: ProgressCallback = ignore_progress
+) -> tuple[SourceImages, SourceImages]:
+    """Loads images like `load_training_images`, or data of another kind, of which a tenth is held out.
+
+    Raises:
+        DataError: the source is missing, damaged or too small, or its items are not what the model takes.
+        SpecError: `resize` is on, and the data are not images.
+    """
+    if vae.data is DataKind.IMAGE:
+        return load_training_images(source, vae, resize=resize, progress=progress)
+    _check_no_resize(vae, resize=resize)
+    splits = load_value_splits(source, vae)
+    train, held_out = (_of_values(part) for part in (splits.train, splits.test))
+    return train, held_out
+
+
+def _of_values(items: ValueSet) -> SourceImages:
+    names = tuple(str(index) for index in range(len(items)))
+    return SourceImages(images=items.values, names=names, labels=items.labels)
+
+
+def _check_no_resize(vae: VaeSpec, *, resize: bool) -> None:
+    if resize:
+        raise SpecError(f"--resize is for images, but this model is of {vae.data}s: leave it out")
 
 
 def _check_count(count: int | None) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pocketvae.benchmarks.latency.show.tables import (
         BENCH_LESS,
         baseline_table,
+        bench_legend,
         bench_table,
         peaks_lines,
         profile_table,
@@ -80,6 +81,7 @@ _MODULES = {
     "pocketvae.benchmarks.latency.show.tables": (
         "BENCH_LESS",
         "baseline_table",
+        "bench_legend",
         "bench_table",
         "peaks_lines",
         "profile_table",
@@ -136,6 +138,7 @@ __all__ = [
     "add_thorough",
     "baseline_table",
     "bench_bundle",
+    "bench_legend",
     "bench_markdown",
     "bench_page",
     "bench_planned",

@@ -176,13 +176,21 @@ def _write(arguments: argparse.Namespace, result: BenchResult, verify: VerifyRes
 
 
 def _show(terminal: Terminal, result: BenchResult) -> None:
-    from pocketvae.benchmarks import BENCH_LESS, baseline_table, bench_table, peaks_lines, profile_table, targets_table
+    from pocketvae.benchmarks import (
+        BENCH_LESS,
+        baseline_table,
+        bench_legend,
+        bench_table,
+        peaks_lines,
+        profile_table,
+        targets_table,
+    )
 
     if result.results:
         terminal.table(*bench_table(result), less=BENCH_LESS)
     if result.elsewhere:
         terminal.table(*targets_table(result), less=BENCH_LESS)
-    for line in peaks_lines(result.peaks):
+    for line in (*filter(None, [bench_legend(result)]), *peaks_lines(result.peaks)):
         terminal.line(line)
     for profile in result.profiles:
         terminal.line(f"\n{profile.artifact}: {profile.method}")

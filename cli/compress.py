@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     kind = parser.add_mutually_exclusive_group()
     kind.add_argument("--quality", metavar="Q", type=int, help="1 (smallest) to 10 (best), 7 by default")
     kind.add_argument("--lossless", action="store_true", help="keep every pixel of grey images")
-    kind.add_argument("--fit", action="store_true", help="fit the tables to the training images of IMAGES instead")
+    kind.add_argument("--fit", action="store_true", help="fit the tables to the training items of IMAGES instead")
     parser.add_argument(
         "--fit-steps", metavar="N", type=int, help="training steps of the pixel network (default: 6000)"
     )
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Compresses images, or fits the tables, and says how large the result is."""
+    """Compresses images or other data, or fits the tables, and says how large the result is."""
     import pocketvae
     from pocketvae.apps import TABLES_NAME
 
@@ -56,7 +56,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
     if arguments.fit == (arguments.out is not None):
         raise SpecError("compress needs either --out FILE or, to fit its tables first, --fit")
     if arguments.fit and arguments.count is not None:
-        raise SpecError("--fit uses all training images of IMAGES: leave out --count")
+        raise SpecError("--fit uses all training items of IMAGES: leave out --count")
     if not arguments.fit and arguments.fit_steps is not None:
         raise SpecError("--fit-steps only applies to --fit: leave it out")
     if arguments.lossless and arguments.label is not None:
@@ -66,26 +66,41 @@ def _check_options(arguments: argparse.Namespace) -> None:
 def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, terminal: Terminal) -> str:
     import numpy as np
 
-    from pocketvae.apps import PixelTraining, fit_tables, load_training_images
+    from pocketvae.apps import PixelTraining, fit_tables, load_training_items
+    from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import check_output, write_bytes
+    from pocketvae.vae_spec import DataKind
 
     check_output(tables, force=arguments.force)
+    if arguments.fit_steps is not None and bundle.vae.data is not DataKind.IMAGE:
+        raise SpecError("--fit-steps trains the network of pixels, which only images have: leave it out")
     training = PixelTraining() if arguments.fit_steps is None else PixelTraining(steps=arguments.fit_steps)
-    source, _ = load_training_images(arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step)
+    source, _ = load_training_items(arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step)
     own = source.labels_for(bundle.vae, arguments.label)
     labels = None if own is None else np.broadcast_to(np.asarray(own, np.int32), (len(source),))
     data = fit_tables(bundle, source.images, labels, training, models.choice(arguments), terminal.step)
     write_bytes(tables, data)
-    return f"tables of {len(data)} bytes, fitted to {len(source)} training images: {tables}"
+    plural = kind_of(bundle.vae.data).plural
+    return f"tables of {len(data)} bytes, fitted to {len(source)} training {plural}: {tables}"
 
 
 def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, terminal: Terminal) -> str:
-    from pocketvae.apps import DEFAULT_QUALITY, compress_lossless, compress_lossy, load_images, load_tables
+    from pocketvae.apps import (
+        DEFAULT_QUALITY,
+        check_lossless,
+        compress_lossless,
+        compress_lossy,
+        load_items,
+        load_tables,
+    )
+    from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import check_output, write_bytes
 
     check_output(arguments.out, force=arguments.force)
+    if arguments.lossless:
+        check_lossless(bundle.vae)
     tables = load_tables(path)
-    source = load_images(
+    source = load_items(
         arguments.images, bundle.vae, resize=arguments.resize, count=arguments.count, progress=terminal.step
     )
     if arguments.lossless:
@@ -102,4 +117,6 @@ def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, te
         )
     write_bytes(arguments.out, data)
     per_value = 8 * len(data) / source.images.size
-    return f"{len(source)} images in {len(data)} bytes, {per_value:.4f} bits per pixel and channel: {arguments.out}"
+    kind = kind_of(bundle.vae.data)
+    size = f"{len(source)} {kind.plural} in {len(data)} bytes, {per_value:.4f} bits per {kind.element}"
+    return f"{size}: {arguments.out}"

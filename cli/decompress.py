@@ -15,14 +15,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
     parser.add_argument("file", metavar="FILE", type=Path, help="file made by pocketvae compress")
-    parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png, .npz, or a folder to create")
+    parser.add_argument(
+        "--out", metavar="OUT", type=Path, required=True, help=".png, .npz, .csv, or a folder to create"
+    )
     parser.add_argument("--tables", metavar="FILE", type=Path, help="path of the tables (default: BUNDLE/codec.npz)")
     models.add_choice(parser)
     common.add_force(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Decompresses and says where the images are."""
+    """Decompresses and says where the items are."""
     import pocketvae
     from pocketvae.apps import (
         DECOMPRESSED_NAME,
@@ -33,6 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         load_tables,
         write_decompressed,
     )
+    from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import check_output
 
     check_decompressed_output(arguments.out)
@@ -43,10 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise DataError(f"{arguments.file} does not exist")
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
         data, name = arguments.file.read_bytes(), str(arguments.file)
-        check_decompressed_output(arguments.out, image_count(data, name))
+        check_decompressed_output(arguments.out, image_count(data, name), bundle.vae)
         tables = load_tables(arguments.tables or arguments.bundle / TABLES_NAME)
         result = decompress(bundle, tables, data, models.choice(arguments), name=name, progress=terminal.step)
         write_decompressed(result, arguments.out, force=arguments.force)
     exact = "exact" if result.z is None else "lossy"
-    terminal.line(f"{len(result.images)} {exact} images: {arguments.out}")
+    terminal.line(f"{len(result.images)} {exact} {kind_of(result.vae.data).plural}: {arguments.out}")
     return 0

@@ -32,5 +32,6 @@ def run(arguments: argparse.Namespace) -> int:
         )
         posterior = encode_images(bundle, source, models.choice(arguments), arguments.label, terminal.step)
         write_latents(arguments.out, posterior, source.labelled(arguments.label), force=arguments.force)
-    terminal.line(f"{len(source)} posteriors of {bundle.vae.latent_dim} dimensions: {arguments.out}")
+    found = "posteriors" if bundle.vae.has_posterior else "latents"
+    terminal.line(f"{len(source)} {found} of {bundle.vae.latent_dim} dimensions: {arguments.out}")
     return 0

@@ -49,12 +49,16 @@ def choice(arguments: argparse.Namespace) -> Choice:
 
 
 def add_images(parser: argparse.ArgumentParser) -> None:
-    """Adds the images to work on."""
-    parser.add_argument("images", metavar="IMAGES", help="mnist, an image file, a folder, an .npz, .npy or idx file")
+    """Adds the images or other data to work on."""
+    parser.add_argument(
+        "images",
+        metavar="IMAGES",
+        help="mnist, an image file, a folder, an .npz, .npy or idx file; other data: an .npz, .npy or .csv file",
+    )
     parser.add_argument(
         "--resize", action="store_true", help="scale images to the model's size and convert between grey and colour"
     )
-    parser.add_argument("--count", metavar="N", type=int, help="the first N images (default: all)")
+    parser.add_argument("--count", metavar="N", type=int, help="the first N of them (default: all)")
 
 
 def add_label(parser: argparse.ArgumentParser) -> None:

@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
         BENCH_LESS,
         VERIFY_LESS,
         bench_bundle,
+        bench_legend,
         bench_table,
         junit_xml,
         verify_bundle,
@@ -108,6 +109,8 @@ def run(arguments: argparse.Namespace) -> int:
     for problem in problems:
         terminal.line(problem)
     terminal.table(*bench_table(bench), less=BENCH_LESS)
+    for line in filter(None, [bench_legend(bench)]):
+        terminal.line(line)
     for failure in exported.manifest.failures:
         terminal.warn(f"{failure.artifact} could not be made: {failure.reason}")
     terminal.line(f"negative ELBO {record.metrics['test_negative_elbo_nats']:.2f} nats on the MNIST test images")

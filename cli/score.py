@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pocketvae.apps import Calibration, ScoreKind
     from pocketvae.apps.anomaly.features import Doubles
 
-_FITTED_IMAGES = 6000
+_FITTED_ITEMS = 6000
 _DEFAULT_RATE, _DEFAULT_SAMPLES = 0.05, 8
 _OF_SCORING = ("score", "normal", "roc", "csv", "json", "count")
 _OF_CALIBRATING = ("false_positive_rate", "samples")
@@ -35,10 +35,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--calibrate", action="store_true", help="fit --calibration to IMAGES, all normal, instead of scoring them"
     )
     parser.add_argument("--false-positive-rate", metavar="R", type=float, help="rate to calibrate to (default: 0.05)")
-    parser.add_argument("--samples", metavar="L", type=int, help="latents per image to calibrate with (default: 8)")
-    parser.add_argument("--score", metavar="NAME", help="score that decides (default: density)")
+    parser.add_argument("--samples", metavar="L", type=int, help="latents per item to calibrate with (default: 8)")
     parser.add_argument(
-        "--normal", metavar="SRC", help="known normal images, to report how well the scores separate them"
+        "--score", metavar="NAME", help="score that decides (default: density; reconstruction without a posterior)"
+    )
+    parser.add_argument(
+        "--normal", metavar="SRC", help="known normal data, to report how well the scores separate them"
     )
     parser.add_argument("--roc", metavar="FILE", type=Path, help="write ROC curves as SVG; needs --normal")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write every score as CSV")
@@ -49,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Scores images, or fits the calibration; finding anomalies is not a failure."""
+    """Scores images or other data, or fits the calibration; finding anomalies is not a failure."""
     import pocketvae
     from pocketvae.apps import approximations
 
@@ -84,18 +86,22 @@ def _check_options(arguments: argparse.Namespace) -> None:
 
 
 def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> None:
-    from pocketvae.apps import Sampling, calibrate, load_training_images
+    from pocketvae.apps import Sampling, calibrate, load_training_items
     from pocketvae.documents import encode
+    from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import check_output, write_text
 
     check_output(arguments.calibration, force=arguments.force)
-    sampling = Sampling(samples=_DEFAULT_SAMPLES if arguments.samples is None else arguments.samples)
-    fitted, held_out = load_training_images(
+    if arguments.samples is not None and not bundle.vae.has_posterior:
+        raise SpecError("--samples draws latents of posteriors, which this encoder does not have: leave it out")
+    samples = _DEFAULT_SAMPLES if bundle.vae.has_posterior else 1
+    sampling = Sampling(samples=samples if arguments.samples is None else arguments.samples)
+    fitted, held_out = load_training_items(
         arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step
     )
     calibration = calibrate(
         bundle,
-        fitted.first(_FITTED_IMAGES),
+        fitted.first(_FITTED_ITEMS),
         held_out,
         normal=Path(arguments.images).name,
         choice=models.choice(arguments),
@@ -105,22 +111,34 @@ def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Ter
         progress=terminal.step,
     )
     write_text(arguments.calibration, encode(calibration))
+    plural = kind_of(bundle.vae.data).plural
     terminal.table(("score", "threshold"), [(str(k), f"{v:.6g}") for k, v in calibration.thresholds.items()])
     terminal.line(
-        f"at most {calibration.false_positive_rate:g} of normal images lie above each threshold, estimated on "
-        f"{len(held_out)} held-out images: {arguments.calibration}"
+        f"at most {calibration.false_positive_rate:g} of normal {plural} lie above each threshold, estimated on "
+        f"{len(held_out)} held-out {plural}: {arguments.calibration}"
     )
 
 
 def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> None:
-    from pocketvae.apps import Calibration, ScoreKind, roc_svg, score_csv, score_result
+    from pocketvae.apps import (
+        Calibration,
+        ScoreKind,
+        check_score,
+        default_score,
+        roc_svg,
+        score_csv,
+        score_result,
+    )
     from pocketvae.documents import decode, encode
+    from pocketvae.kinds.registry import kind_of
     from pocketvae.spec import parse_choice
     from pocketvae.system.files import write_text
 
-    chosen = ScoreKind.DENSITY if arguments.score is None else parse_choice(ScoreKind, arguments.score, "score")
+    chosen = parse_choice(ScoreKind, arguments.score or default_score(bundle.vae), "score")
+    check_score(chosen, bundle.vae)
+    plural = kind_of(bundle.vae.data).plural
     if not arguments.calibration.is_file():
-        raise DataError(f"{arguments.calibration} does not exist: create it from normal images with --calibrate")
+        raise DataError(f"{arguments.calibration} does not exist: create it from normal {plural} with --calibrate")
     calibration = decode(Calibration, arguments.calibration.read_bytes(), str(arguments.calibration))
     calibration.check_bundle(bundle)
     if models.choice(arguments).precision is not calibration.precision:
@@ -135,12 +153,12 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
     if arguments.csv is not None:
         write_text(arguments.csv, score_csv(result))
     if arguments.roc is not None and normal is not None:
-        write_text(arguments.roc, roc_svg(normal, values))
+        write_text(arguments.roc, roc_svg(normal, values, plural))
     if result.auroc:
         terminal.table(("score", "AUROC"), [(str(kind), f"{area:.4f}") for kind, area in result.auroc.items()])
     terminal.line(
-        f"{result.anomalies} of {len(result.images)} images are anomalies: {chosen} above {result.threshold:.4g}, "
-        f"which at most {calibration.false_positive_rate:g} of normal images exceed"
+        f"{result.anomalies} of {len(result.items)} {plural} are anomalies: {chosen} above {result.threshold:.4g}, "
+        f"which at most {calibration.false_positive_rate:g} of normal {plural} exceed"
     )
 
 
@@ -152,11 +170,11 @@ def _values(
     arguments: argparse.Namespace,
     terminal: Terminal,
 ) -> tuple[tuple[str, ...], Mapping[ScoreKind, Doubles]]:
-    from pocketvae.apps import image_features, load_images
+    from pocketvae.apps import image_features, load_items
     from pocketvae.apps.anomaly.scores import scores
 
-    images = load_images(source, bundle.vae, resize=arguments.resize, count=count, progress=terminal.step)
+    items = load_items(source, bundle.vae, resize=arguments.resize, count=count, progress=terminal.step)
     features = image_features(
-        bundle, images, models.choice(arguments), calibration.sampling, arguments.label, terminal.step
+        bundle, items, models.choice(arguments), calibration.sampling, arguments.label, terminal.step
     )
-    return images.names, scores(features, bundle.vae, calibration.noise_scale, calibration.density)
+    return items.names, scores(features, bundle.vae, calibration.noise_scale, calibration.density)

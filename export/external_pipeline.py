@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
@@ -109,10 +110,11 @@ def export_external_models(
     name = _name(models)
     with temporary_directory() as folder:
         prepared = _prepared(models, config, folder)
-        models = prepared.models
+        own, models = models, prepared.models
         for line in prepared.found:
             tell(line)
-        inspection = _inspect(models, config)
+        with _named_as_given(own, models):
+            inspection = _inspect(models, config)
         progress(Progress(stage="inspecting", done=1, total=1, detail="the models"))
         vae, reference, count, fitted = inspection.vae, None, 0, _NO_PRIOR
         if data is not None:
@@ -121,7 +123,8 @@ def export_external_models(
             count = _write_reference(splits, config.seed, reference)
             if prior is not None:
                 progress(Progress(stage="fitting", done=0, total=1, detail="the prior"))
-                fitted = _fit_prior(prior, vae, models, inspection, splits, folder, config)
+                with _named_as_given(own, models):
+                    fitted = _fit_prior(prior, vae, models, inspection, splits, folder, config)
                 vae = replace(vae, prior=prior.kind)
                 for line in fitted.facts.values():
                     tell(line)
@@ -140,8 +143,22 @@ def export_external_models(
             forms=inspection.forms,
             code=models.code,
         )
-        result = export_subject(subject, out, config, force=force, resume=resume, progress=progress)
+        with _named_as_given(own, models):
+            result = export_subject(subject, out, config, force=force, resume=resume, progress=progress)
     return replace(result, doubts=(*prepared.doubts, *inspection.doubts, *result.doubts))
+
+
+@contextlib.contextmanager
+def _named_as_given(given: ExternalModels, prepared: ExternalModels) -> Iterator[None]:
+    """Names the user's files in errors: prepared ones are temporary and gone when the message is read."""
+    try:
+        yield
+    except PocketVaeError as e:
+        text = str(e)
+        for component, path in prepared.paths.items():
+            text = text.replace(str(path), str(given.paths[component]))
+        e.args = (text,)
+        raise
 
 
 def _name(models: ExternalModels) -> str:

@@ -145,6 +145,7 @@ class _Conversions:
     outcomes: dict[ArtifactSpec, Outcome] = field(default_factory=dict)
     _prepared: dict[Component, Prepared] = field(default_factory=dict)
     _ingredients: dict[ArtifactSpec, Ingredients] = field(default_factory=dict)
+    _waiting: dict[Format, list[ArtifactSpec]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> tuple[dict[Component, Prepared], dict[ArtifactSpec, Outcome]]:
@@ -199,14 +200,16 @@ class _Conversions:
             own = ingredients_of_artifact(spec, config, self.setup, self._prepared[spec.component], hashes)
             self._ingredients[spec] = common | own
         self.outcomes.update(unfinished.artifacts(self._ingredients))
+        for format in config.formats:
+            self._waiting[format] = [
+                spec for spec in config.artifacts if spec.format is format and spec not in self.outcomes
+            ]
         if text := unfinished.summary(len(config.artifacts)):
             self.progress(Progress(stage="resuming", done=1, total=1, detail=text))
-        self._report(len(self.outcomes) + 1, "goldens of the original")
+        self._report(len(self.outcomes) + 1, self._now())
 
     def _convert_format(self, format: Format, worker: WorkerProcess) -> None:
-        for artifact in self.config.artifacts:
-            if artifact.format is not format or artifact in self.outcomes:
-                continue
+        for artifact in tuple(self._waiting[format]):
             known = self._prepared[artifact.component]
             job = ConvertJob(
                 artifact=artifact,
@@ -219,7 +222,13 @@ class _Conversions:
                 if not isinstance(outcome, str):
                     self.unfinished.keep(self._ingredients[artifact], outcome)
                 self.outcomes[artifact] = outcome
-                self._report(len(self.outcomes) + 1, artifact.filename)
+                self._waiting[format].remove(artifact)
+                self._report(len(self.outcomes) + 1, self._now())
+
+    def _now(self) -> str:
+        """Returns what is being made: the first of each format that waits."""
+        names = [waiting[0].filename for waiting in self._waiting.values() if waiting]
+        return f"making {' and '.join(names)}" if names else "writing the bundle"
 
     def _report(self, done: int, detail: str) -> None:
         self.progress(Progress(stage="exporting", done=done, total=len(self.config.artifacts) + 1, detail=detail))

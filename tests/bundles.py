@@ -37,7 +37,12 @@ def _weights() -> dict[str, np.ndarray]:
 
 
 def decoder_model(
-    weight: np.ndarray, *, head: str = "Sigmoid", output: str = "image", batch: int | str = 1
+    weight: np.ndarray,
+    *,
+    head: str = "Sigmoid",
+    output: str = "image",
+    batch: int | str = 1,
+    shape: tuple[int, ...] = (SIDE, SIDE, 1),
 ) -> onnx.ModelProto:
     """z -> MatMul -> head -> image."""
     nodes = [
@@ -45,17 +50,15 @@ def decoder_model(
         helper.make_node(head, ["flat"], ["p"]),
         helper.make_node("Reshape", ["p", "shape"], [output]),
     ]
-    shape = numpy_helper.from_array(np.array([-1, SIDE, SIDE, 1]), "shape")
-    return _model(
-        nodes,
-        [numpy_helper.from_array(weight, "w"), shape],
-        [("z", (batch, LATENT))],
-        [(output, (batch, SIDE, SIDE, 1))],
-    )
+    constant = numpy_helper.from_array(np.array([-1, *shape]), "shape")
+    weights = [numpy_helper.from_array(weight, "w"), constant]
+    return _model(nodes, weights, [("z", (batch, LATENT))], [(output, (batch, *shape))])
 
 
-def encoder_model(mean: np.ndarray, log_var: np.ndarray) -> onnx.ModelProto:
-    """x -> Flatten -> two MatMuls."""
+def encoder_model(
+    mean: np.ndarray, log_var: np.ndarray, shape: tuple[int, ...] = (SIDE, SIDE, 1), *, has_posterior: bool = True
+) -> onnx.ModelProto:
+    """x -> Flatten -> two MatMuls, or one without a posterior."""
     nodes = [
         helper.make_node("Flatten", ["x"], ["flat"]),
         helper.make_node("MatMul", ["flat", "m"], ["z_mean"]),
@@ -63,7 +66,8 @@ def encoder_model(mean: np.ndarray, log_var: np.ndarray) -> onnx.ModelProto:
     ]
     weights = [numpy_helper.from_array(mean, "m"), numpy_helper.from_array(log_var, "v")]
     outputs = [("z_mean", (1, LATENT)), ("z_log_var", (1, LATENT))]
-    return _model(nodes, weights, [("x", (1, SIDE, SIDE, 1))], outputs)
+    kept = slice(None) if has_posterior else slice(1)
+    return _model(nodes if has_posterior else nodes[:2], weights[kept], [("x", (1, *shape))], outputs[kept])
 
 
 def _model(nodes, weights, inputs, outputs) -> onnx.ModelProto:
@@ -81,41 +85,52 @@ def make_bundle(
     tolerances: tuple[Tolerance, ...] | None = None,
     failures: tuple[FailureRecord, ...] = (),
     goldens: np.ndarray | None = None,
+    vae: VaeSpec | None = None,
 ) -> Path:
-    """Writes a bundle; a part that is given replaces the right one, with hashes that fit it."""
+    """Writes a bundle; a part that is given replaces the right one, with hashes that fit it.
+
+    Of another `vae`, items have SIDE * SIDE values and the latent LATENT.
+    """
+    vae = vae or VaeSpec(data_shape=(SIDE, SIDE, 1), latents=vector_latent(LATENT))
+    shape, output, found = vae.data_shape, vae.output, vae.output_names(Component.ENCODER)
     folder.mkdir()
     (folder / "golden").mkdir()
     weights = _weights()
     rng = np.random.default_rng(1)
     z = rng.normal(size=(COUNT, LATENT)).astype(np.float32)
-    x = rng.random((COUNT, SIDE, SIDE, 1)).astype(np.float32)
-    images = 1 / (1 + np.exp(-(z @ weights["decoder"]))).reshape(COUNT, SIDE, SIDE, 1)
+    x = rng.random((COUNT, *shape)).astype(np.float32)
+    images = 1 / (1 + np.exp(-(z @ weights["decoder"]))).reshape(COUNT, *shape)
     flat = x.reshape(COUNT, -1)
     arrays = {
         "z": z,
-        "image": images.astype(np.float32) if goldens is None else goldens,
+        output: images.astype(np.float32) if goldens is None else goldens,
         "x": x,
         "z_mean": flat @ weights["mean"],
         "z_log_var": flat @ weights["log_var"],
     }
     for name, array in arrays.items():
+        if name == "z_log_var" and not vae.has_posterior:
+            continue
         np.save(folder / "golden" / f"{name}.npy", array)
-    onnx.save(decoder or decoder_model(weights["decoder"]), folder / "decoder.float32.onnx")
-    onnx.save(encoder_model(weights["mean"], weights["log_var"]), folder / "encoder.float32.onnx")
+    onnx.save(decoder or decoder_model(weights["decoder"], output=output, shape=shape), folder / "decoder.float32.onnx")
+    encoder = encoder_model(weights["mean"], weights["log_var"], shape, has_posterior=vae.has_posterior)
+    onnx.save(encoder, folder / "encoder.float32.onnx")
     if tolerances is None:
-        tolerances = (Tolerance(output="image", metric="max_abs", limit=1e-5, source="test"),)
+        tolerances = (Tolerance(output=output, metric="max_abs", limit=1e-5, source="test"),)
     posterior = (Tolerance(output="posterior", metric="kl_mean", limit=1e-6, source="test"),)
+    if not vae.has_posterior:
+        posterior = (Tolerance(output="z_mean", metric="max_abs", limit=1e-5, source="test"),)
     manifest = Manifest(
         name="tiny",
-        vae=VaeSpec(data_shape=(SIDE, SIDE, 1), latents=vector_latent(LATENT)),
+        vae=vae,
         artifacts=(
-            _record(folder, Component.DECODER, tolerances, ("z",), ("image",)),
-            _record(folder, Component.ENCODER, posterior, ("x",), ("z_mean", "z_log_var")),
+            _record(folder, vae, Component.DECODER, tolerances),
+            _record(folder, vae, Component.ENCODER, posterior),
         ),
         failures=failures,
         goldens=(
-            _golden(folder, Component.DECODER, ("z",), ("image",)),
-            _golden(folder, Component.ENCODER, ("x",), ("z_mean", "z_log_var")),
+            _golden(folder, Component.DECODER, ("z",), (output,)),
+            _golden(folder, Component.ENCODER, ("x",), found),
         ),
         calibration=CalibrationRecord(seed=0, latents=(), image_count=0, sha256=""),
         original={},
@@ -126,21 +141,16 @@ def make_bundle(
     return folder
 
 
-_SHAPES = {"z": (1, LATENT), "x": (1, SIDE, SIDE, 1), "image": (1, SIDE, SIDE, 1)}
-
-
-def _tensors(names):
-    return tuple(TensorSpec(name=name, dtype="float32", shape=_SHAPES.get(name, (1, LATENT))) for name in names)
-
-
-def _record(folder, component, tolerances, inputs, outputs) -> ArtifactRecord:
+def _record(folder, vae, component, tolerances) -> ArtifactRecord:
+    shape = (1, *vae.data_shape) if component is Component.DECODER else (1, LATENT)
+    outputs = tuple(TensorSpec(name=name, dtype="float32", shape=shape) for name in vae.output_names(component))
     return ArtifactRecord(
         component=component,
         precision=Precision.FLOAT32,
         format=Format.ONNX,
         file=_file(folder, f"{component}.float32.onnx"),
-        inputs=_tensors(inputs),
-        outputs=_tensors(outputs),
+        inputs=vae.inputs(component),
+        outputs=outputs,
         tolerances=tolerances,
     )
 

@@ -1,23 +1,32 @@
-"""The calibration of anomaly scores: fitted once to normal images, stored as a small JSON document."""
+"""The calibration of anomaly scores: fitted once to normal data, stored as a small JSON document."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import numpy as np
 
 from pocketvae.apps.anomaly.features import Doubles, Sampling, image_features
-from pocketvae.apps.anomaly.scores import NormalDensity, ScoreKind, fit_density, scores
+from pocketvae.apps.anomaly.scores import NormalDensity, ScoreKind, fit_density, score_kinds, scores
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.compression.codec_tables import decoder_id
 from pocketvae.apps.sources import SourceImages
 from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.spec import STRICT, Precision
+from pocketvae.vae_spec import DataKind
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+
+
+def _of_items(document: dict[str, Any]) -> dict[str, Any]:
+    """Version 1 knew images alone."""
+    names = {"fitted_images": "fitted_items", "held_out_images": "held_out_items"}
+    return {"data": DataKind.IMAGE.value} | {names.get(name, name): value for name, value in document.items()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,32 +37,35 @@ class Calibration:
         bundle: Name of the bundle's model.
         decoder: Identifies the model, see `decoder_id`, hexadecimal.
         precision: Precision of the encoder and decoder that it was fitted with.
-        samples: L, latents per image.
+        samples: L, latents per item.
         seed: Seed of their noise.
-        noise_scale: Standard deviation of pixels that the Gaussian likelihood uses.
-        density: Density of the features of normal images.
-        false_positive_rate: The largest expected share of other normal images above each threshold, averaged over the
-            choice of the held-out images.
-        thresholds: For each score, the value above which an image is an anomaly.
-        normal: Name of the normal images.
-        fitted_images: Number of normal images that the density was fitted to.
-        held_out_images: Number of other normal images that the thresholds were fitted to.
+        data: The kind of data.
+        noise_scale: Standard deviation that the Gaussian likelihood uses, of values scaled to 0 and 1.
+        density: Density of the features of normal items; None without posteriors.
+        false_positive_rate: The largest expected share of other normal items above each threshold, averaged over the
+            choice of the held-out items.
+        thresholds: For each score, the value above which an item is an anomaly.
+        normal: Name of the normal items.
+        fitted_items: Number of normal items that the density was fitted to.
+        held_out_items: Number of other normal items that the thresholds were fitted to.
     """
 
     __pydantic_config__ = STRICT
+    UPGRADES: ClassVar = {1: _of_items}
     schema_version: int = SCHEMA_VERSION
     bundle: str
     decoder: str
     precision: Precision
     samples: int
     seed: int
+    data: DataKind
     noise_scale: float
-    density: NormalDensity
+    density: NormalDensity | None
     false_positive_rate: float
     thresholds: dict[ScoreKind, float]
     normal: str
-    fitted_images: int
-    held_out_images: int
+    fitted_items: int
+    held_out_items: int
 
     @property
     def sampling(self) -> Sampling:
@@ -64,13 +76,17 @@ class Calibration:
         """Checks that the calibration was fitted to this bundle.
 
         Raises:
-            ManifestError: the bundle holds another model.
+            ManifestError: the bundle holds another model, or a threshold is missing.
         """
         if decoder_id(bundle).hex() != self.decoder:
             raise ManifestError(
                 f"the calibration was fitted to {self.bundle!r} ({self.decoder}), but the bundle is "
                 f"{bundle.manifest.name!r} ({decoder_id(bundle).hex()}): calibrate this bundle"
             )
+        missing = [kind for kind in score_kinds(bundle.vae) if kind not in self.thresholds]
+        if missing or (self.density is None and bundle.vae.has_posterior):
+            names = ", ".join(missing) or ScoreKind.DENSITY
+            raise ManifestError(f"the calibration does not hold what this bundle needs ({names}): calibrate it again")
 
 
 def calibrate(
@@ -85,27 +101,28 @@ def calibrate(
     label: int | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> Calibration:
-    """Fits density and thresholds to normal images.
+    """Fits density and thresholds to normal images or other data.
 
     Args:
         bundle: The model.
-        fitted: Normal images for the density; those that the model was trained on are fine.
-        held_out: Normal images that it was not trained on, for the thresholds.
-        normal: Name of the images.
+        fitted: Normal items for the density; those that the model was trained on are fine.
+        held_out: Normal items that it was not trained on, for the thresholds.
+        normal: Name of the items.
         choice: Which encoder and decoder to use.
         sampling: How latents are drawn.
-        false_positive_rate: The share of normal images that may be called anomalies.
-        label: Class of all images, for a class-conditional VAE; by default each image's own label.
-        progress: Called while images are scored.
+        false_positive_rate: The share of normal items that may be called anomalies.
+        label: Class of all items, for a class-conditional VAE; by default each item's own label.
+        progress: Called while items are scored.
 
     Raises:
         SpecError: the rate is not between 0 and 1.
-        DataError: there are too few images for the rate.
+        DataError: there are too few items for the rate.
     """
-    _check_rate(false_positive_rate, len(held_out))
+    plural = kind_of(bundle.vae.data).plural
+    _check_rate(false_positive_rate, len(held_out), plural)
     features = image_features(bundle, fitted, choice, sampling, label, progress)
     noise_scale = bundle.vae.noise_scale or float(np.sqrt(features.square_error.mean() / features.pixels)) or 1.0
-    density = fit_density(features)
+    density = fit_density(features) if bundle.vae.has_posterior else None
     others = image_features(bundle, held_out, choice, sampling, label, progress)
     strange = scores(others, bundle.vae, noise_scale, density)
     return Calibration(
@@ -114,28 +131,29 @@ def calibrate(
         precision=choice.precision,
         samples=sampling.samples,
         seed=sampling.seed,
+        data=bundle.vae.data,
         noise_scale=noise_scale,
         density=density,
         false_positive_rate=false_positive_rate,
-        thresholds={kind: conformal_threshold(value, false_positive_rate) for kind, value in strange.items()},
+        thresholds={kind: conformal_threshold(value, false_positive_rate, plural) for kind, value in strange.items()},
         normal=normal,
-        fitted_images=len(fitted),
-        held_out_images=len(held_out),
+        fitted_items=len(fitted),
+        held_out_items=len(held_out),
     )
 
 
-def conformal_threshold(values: Doubles, false_positive_rate: float) -> float:
-    """Returns the score above which another normal image lies with at most the stated probability, from `[N]` scores.
+def conformal_threshold(values: Doubles, false_positive_rate: float, plural: str = "images") -> float:
+    """Returns the score above which another normal item lies with at most the stated probability, from `[N]` scores.
 
-    It is the score of rank ceil((N + 1) * (1 - rate)), which treats the new image as exchangeable with the N others
-    (Vovk et al. 2005; Lei et al. 2018). A quantile of the N values alone would miss the rate: with 20 images 0.09
+    It is the score of rank ceil((N + 1) * (1 - rate)), which treats the new item as exchangeable with the N others
+    (Vovk et al. 2005; Lei et al. 2018). A quantile of the N values alone would miss the rate: with 20 items 0.09
     instead of 0.05.
 
     Raises:
         SpecError: the rate is not between 0 and 1.
         DataError: there are too few values for the rate.
     """
-    _check_rate(false_positive_rate, len(values))
+    _check_rate(false_positive_rate, len(values), plural)
     return float(np.sort(values)[_rank(false_positive_rate, len(values)) - 1])
 
 
@@ -144,11 +162,12 @@ def _rank(false_positive_rate: float, count: int) -> int:
     return math.ceil(round((count + 1) * (1 - false_positive_rate), 9))
 
 
-def _check_rate(false_positive_rate: float, held_out: int) -> None:
+def _check_rate(false_positive_rate: float, held_out: int, plural: str) -> None:
     if not 0 < false_positive_rate < 1:
         raise SpecError(f"the false-positive rate must be above 0 and below 1, got {false_positive_rate:g}")
     if _rank(false_positive_rate, held_out) > held_out:
         needed = math.ceil(round(1 / false_positive_rate, 9)) - 1
         raise DataError(
-            f"a false-positive rate of {false_positive_rate:g} needs at least {needed} held-out images, got {held_out}"
+            f"a false-positive rate of {false_positive_rate:g} needs at least {needed} held-out {plural}, got "
+            f"{held_out}"
         )

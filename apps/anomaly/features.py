@@ -1,8 +1,10 @@
-"""Features of an image from forward passes of encoder and decoder, which all anomaly scores are computed from."""
+"""Features of an item from forward passes of encoder and decoder, which all anomaly scores are computed from."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,12 +13,12 @@ from pocketvae.apps.choice import Choice
 from pocketvae.apps.sources import SourceImages
 from pocketvae.data.pictures import png_bytes
 from pocketvae.errors import SpecError
-from pocketvae.models.components import Decoder, Encoder
+from pocketvae.models.components import Decoder, Encoder, Posterior
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.gaussian import kl_to_standard_normal, reparameterize
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
-from pocketvae.vae_spec import Likelihood, VaeSpec
+from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
 Doubles = npt.NDArray[np.float64]
 _CHUNK = 64
@@ -32,8 +34,8 @@ class Sampling:
     """How latents are drawn for the scores that need them.
 
     Attributes:
-        samples: L, latents per image.
-        seed: Seed of their noise, which is the same for every image, so that a score depends only on the image.
+        samples: L, latents per item.
+        seed: Seed of their noise, which is the same for every item, so that a score depends only on the item.
     """
 
     samples: int = 8
@@ -50,30 +52,36 @@ class Sampling:
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """Of N images.
+    """Of N items. Errors are of values that are scaled from the VAE's range to 0 and 1, as pixels are.
 
     Attributes:
-        square_error: `[N]`, sum over pixels, of the image decoded from the posterior's mean; pixels in [0, 1].
-        cross_entropy_nats: `[N]`, sum over pixels, mean over L latents of the posterior, pixels being probabilities.
-        sampled_square_error: `[N]`, the square error, mean over L latents.
-        kl_nats: `[N]`, KL(q(z|x) || N(0, I)).
+        square_error: `[N]`, sum over values, of what is decoded from the posterior's mean.
+        sampled_square_error: `[N]`, the square error, mean over L latents of the posterior; without one, of the latent.
         mean_norm: `[N]`, the norm of the posterior's mean.
-        mean_variance: `[N]`, the mean of its variances over dimensions.
-        png_bits: `[N]`, the length of the image as PNG.
-        pixels: H * W * C.
+        pixels: Values of an item, H * W * C of an image.
+        kl_nats: `[N]`, KL(q(z|x) || N(0, I)); None without a posterior.
+        mean_variance: `[N]`, the mean of its variances over dimensions; None without a posterior.
+        cross_entropy_nats: `[N]`, sum over pixels, mean over L latents, pixels being probabilities; of images alone.
+        png_bits: `[N]`, the length of the image as PNG; of images alone.
     """
 
     square_error: Doubles
-    cross_entropy_nats: Doubles
     sampled_square_error: Doubles
-    kl_nats: Doubles
     mean_norm: Doubles
-    mean_variance: Doubles
-    png_bits: Doubles
     pixels: int
+    kl_nats: Doubles | None = None
+    mean_variance: Doubles | None = None
+    cross_entropy_nats: Doubles | None = None
+    png_bits: Doubles | None = None
 
     def log_triple(self) -> Doubles:
-        """Returns `[N, 3]`: log square error, |z_mean|, log mean z_var; nearly Gaussian for normal images."""
+        """Returns `[N, 3]`: log square error, |z_mean|, log mean z_var; nearly Gaussian for normal items.
+
+        Raises:
+            SpecError: there are no posteriors.
+        """
+        if self.mean_variance is None:
+            raise SpecError("the score density needs posteriors, but the encoder is deterministic and has none")
         tiny = np.finfo(np.float64).tiny
         columns = (np.log(self.square_error + tiny), self.mean_norm, np.log(self.mean_variance + tiny))
         return np.stack(columns, axis=1)
@@ -81,11 +89,13 @@ class Features:
     def reconstruction_nats(self, vae: VaeSpec, noise_scale: float) -> Doubles:
         """Returns -log p(x|z) up to a constant, mean over L latents, `[N]`.
 
-        Bernoulli: the cross-entropy. All others: a Gaussian with one standard deviation.
+        Bernoulli: the cross-entropy. All others: the density of a Gaussian with one standard deviation, of an image's
+        pixels from 0 to 1, and of other data in their own unit.
         """
-        if vae.likelihood is Likelihood.BERNOULLI:
+        if vae.likelihood is Likelihood.BERNOULLI and self.cross_entropy_nats is not None:
             return self.cross_entropy_nats
-        gaussian: Doubles = self.pixel_nats(noise_scale) - self.pixels * np.log(_LEVELS)
+        span = 1.0 if vae.data is DataKind.IMAGE else vae.range_span
+        gaussian: Doubles = self.pixel_nats(noise_scale) + self.pixels * (np.log(span) - np.log(_LEVELS))
         return gaussian
 
     def pixel_nats(self, noise_scale: float) -> Doubles:
@@ -103,13 +113,12 @@ def image_features(
     label: int | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> Features:
-    """Computes the features of images.
+    """Computes the features of images or other data.
 
     Raises:
         ManifestError: the bundle has no encoder or no decoder of the precision.
         SpecError: the label does not fit the VAE.
     """
-    bundle.vae.check_posterior("score")
     encoder, decoder = choice.encoder(bundle), choice.decoder(bundle)
     noise = sampling.noise(bundle.vae.latent_dim)
     labels = source.labels_for(bundle.vae, label)
@@ -120,40 +129,48 @@ def image_features(
         parts.append(_chunk(encoder, decoder, source.images[part], noise, own))
         progress(Progress(stage="scoring", done=min(first + _CHUNK, len(source)), total=len(source)))
     joined = {name: np.concatenate([values[name] for values in parts]) for name in parts[0]}
-    return Features(**joined, pixels=int(np.prod(bundle.vae.image_shape)))
+    return Features(**joined, pixels=int(np.prod(bundle.vae.data_shape)))
 
 
 def _chunk(
     encoder: Encoder,
     decoder: Decoder,
-    images: npt.NDArray[np.uint8],
+    items: npt.NDArray[Any],
     noise: npt.NDArray[np.float32],
     label: npt.NDArray[np.int32] | int | None,
 ) -> dict[str, Doubles]:
-    posterior = encoder.encode(images, label)
-    log_variances = posterior.log_variances()
-    target = images.astype(np.float64) / 255
-    entropy, error = np.zeros(len(images)), np.zeros(len(images))
-    for eps in noise:
-        z = reparameterize(posterior.z_mean, log_variances, eps[None]).astype(np.float32)
-        decoded = _unit(decoder, decoder.decode(z, label))
-        entropy += _cross_entropy(target, decoded) / len(noise)
+    posterior, vae = encoder.encode(items, label), decoder.vae
+    is_image = vae.data is DataKind.IMAGE
+    target = items.astype(np.float64) / 255 if is_image else _unit(vae, items)
+    at_mean = _square_error(target, _unit(vae, decoder.decode(posterior.z_mean, label)))
+    found = {"square_error": at_mean, "mean_norm": np.linalg.norm(posterior.z_mean.astype(np.float64), axis=1)}
+    if is_image:
+        found["png_bits"] = np.array([8.0 * len(png_bytes(image)) for image in items])
+    if posterior.z_log_var is None:
+        return {**found, "sampled_square_error": at_mean}
+    z_mean, z_log_var = posterior.z_mean.astype(np.float64), posterior.z_log_var.astype(np.float64)
+    found["kl_nats"] = np.asarray(kl_to_standard_normal(z_mean, z_log_var), np.float64)
+    found["mean_variance"] = np.exp(z_log_var).mean(axis=1)
+    entropy, error = np.zeros(len(items)), np.zeros(len(items))
+    for z in _latents(posterior, posterior.z_log_var, noise):
+        decoded = _unit(vae, decoder.decode(z, label))
         error += _square_error(target, decoded) / len(noise)
-    z_mean, z_log_var = posterior.z_mean.astype(np.float64), log_variances.astype(np.float64)
-    return {
-        "square_error": _square_error(target, _unit(decoder, decoder.decode(posterior.z_mean, label))),
-        "cross_entropy_nats": entropy,
-        "sampled_square_error": error,
-        "kl_nats": np.asarray(kl_to_standard_normal(z_mean, z_log_var), np.float64),
-        "mean_norm": np.linalg.norm(z_mean, axis=1),
-        "mean_variance": np.exp(z_log_var).mean(axis=1),
-        "png_bits": np.array([8.0 * len(png_bytes(image)) for image in images]),
-    }
+        if is_image:
+            entropy += _cross_entropy(target, decoded) / len(noise)
+    return {**found, "sampled_square_error": error, **({"cross_entropy_nats": entropy} if is_image else {})}
 
 
-def _unit(decoder: Decoder, images: npt.NDArray[np.float32]) -> Doubles:
-    low, high = decoder.vae.data_range
-    return (images.astype(np.float64) - low) / (high - low)
+def _latents(
+    posterior: Posterior, log_variances: npt.NDArray[np.float32], noise: npt.NDArray[np.float32]
+) -> Iterator[npt.NDArray[np.float32]]:
+    """Yields `[N, D]` latents of the posteriors, for each row of noise."""
+    for eps in noise:
+        yield reparameterize(posterior.z_mean, log_variances, eps[None]).astype(np.float32)
+
+
+def _unit(vae: VaeSpec, items: npt.NDArray[Any]) -> Doubles:
+    low, high = vae.data_range
+    return (items.astype(np.float64) - low) / (high - low)
 
 
 def _cross_entropy(target: Doubles, decoded: Doubles) -> Doubles:
@@ -163,4 +180,4 @@ def _cross_entropy(target: Doubles, decoded: Doubles) -> Doubles:
 
 
 def _square_error(target: Doubles, decoded: Doubles) -> Doubles:
-    return np.asarray(np.square(target - decoded).sum(axis=(1, 2, 3)))
+    return np.asarray(np.square(target - decoded).reshape(len(target), -1).sum(axis=1))

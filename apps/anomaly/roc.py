@@ -36,12 +36,18 @@ def roc_curve(normal: Doubles, anomalous: Doubles) -> tuple[Doubles, Doubles]:
     return np.concatenate([zero, rates[0]]), np.concatenate([zero, rates[1]])
 
 
-def roc_svg(normal: Mapping[_Name, Doubles], anomalous: Mapping[_Name, Doubles]) -> str:
-    """Draws one curve for each score, with its area, as a self-contained SVG."""
+def roc_svg(normal: Mapping[_Name, Doubles], anomalous: Mapping[_Name, Doubles], plural: str = "images") -> str:
+    """Draws one curve for each score, with its area, as a self-contained SVG.
+
+    Args:
+        normal: `[N]` scores by name.
+        anomalous: `[M]` scores by name.
+        plural: What was scored.
+    """
     curves = [
         Curve(label=f"{name}: AUROC {auroc(normal[name], anomalous[name]):.4f}", points=points)
         for name, points in ((name, roc_curve(normal[name], anomalous[name])) for name in normal)
     ]
     return unit_square_chart(
-        curves, x_label="normal images above the threshold", y_label="anomalies above the threshold"
+        curves, x_label=f"normal {plural} above the threshold", y_label="anomalies above the threshold"
     )

@@ -12,13 +12,14 @@ from pocketvae.apps.anomaly.features import Doubles
 from pocketvae.apps.anomaly.roc import auroc
 from pocketvae.apps.anomaly.scores import ScoreKind
 from pocketvae.spec import STRICT
+from pocketvae.vae_spec import DataKind
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 @dataclass(frozen=True, kw_only=True)
-class ImageScore:
-    """The scores of one image.
+class ItemScore:
+    """The scores of one item.
 
     Attributes:
         name: Name of its file, or its number in the source.
@@ -39,10 +40,11 @@ class ScoreResult:
     Attributes:
         bundle: Name of the bundle's model.
         chosen: The score that decides.
-        threshold: The value above which an image is an anomaly.
+        threshold: The value above which an item is an anomaly.
         false_positive_rate: The rate that the threshold was fitted to.
-        images: The images, in the order of the source.
-        auroc: The area under each score's ROC curve against known normal images; empty without normal images.
+        data: The kind of data.
+        items: The items, in the order of the source.
+        auroc: The area under each score's ROC curve against known normal items; empty without normal items.
     """
 
     __pydantic_config__ = STRICT
@@ -51,13 +53,14 @@ class ScoreResult:
     chosen: ScoreKind
     threshold: float
     false_positive_rate: float
-    images: tuple[ImageScore, ...]
+    data: DataKind
+    items: tuple[ItemScore, ...]
     auroc: dict[ScoreKind, float]
 
     @property
     def anomalies(self) -> int:
-        """Number of images that are anomalies."""
-        return sum(image.anomalous for image in self.images)
+        """Number of items that are anomalies."""
+        return sum(item.anomalous for item in self.items)
 
 
 def score_result(
@@ -67,15 +70,16 @@ def score_result(
     values: Mapping[ScoreKind, Doubles],
     normal: Mapping[ScoreKind, Doubles] | None,
 ) -> ScoreResult:
-    """Compares scores with the calibration's thresholds and, if given, with the scores of known normal images."""
+    """Compares scores with the calibration's thresholds and, if given, with the scores of known normal items."""
     threshold = calibration.thresholds[chosen]
     return ScoreResult(
         bundle=calibration.bundle,
         chosen=chosen,
         threshold=threshold,
         false_positive_rate=calibration.false_positive_rate,
-        images=tuple(
-            ImageScore(
+        data=calibration.data,
+        items=tuple(
+            ItemScore(
                 name=name,
                 scores={kind: float(value[index]) for kind, value in values.items()},
                 anomalous=bool(values[chosen][index] > threshold),
@@ -87,11 +91,12 @@ def score_result(
 
 
 def score_csv(result: ScoreResult) -> str:
-    """Returns a CSV row for each image: its name, every score, and whether it is an anomaly."""
+    """Returns a CSV row for each item: its name, every score, and whether it is an anomaly."""
+    kinds = list(result.items[0].scores)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", *ScoreKind, "anomalous"])
-    for image in result.images:
-        values = [repr(image.scores[kind]) for kind in ScoreKind]
-        writer.writerow([image.name, *values, int(image.anomalous)])
+    writer.writerow(["name", *kinds, "anomalous"])
+    for item in result.items:
+        values = [repr(item.scores[kind]) for kind in kinds]
+        writer.writerow([item.name, *values, int(item.anomalous)])
     return text.getvalue()

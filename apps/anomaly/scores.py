@@ -1,17 +1,17 @@
-"""Anomaly scores: how unlike the training images an image is; higher is more anomalous."""
+"""Anomaly scores: how unlike the training data an item is; higher is more anomalous."""
 
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from pocketvae.apps.anomaly.features import Doubles, Features
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, SpecError
 from pocketvae.spec import STRICT
-from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec
+from pocketvae.vae_spec import DataKind, Likelihood, PriorKind, VaeSpec
 
 
 class ScoreKind(enum.StrEnum):
@@ -20,7 +20,9 @@ class ScoreKind(enum.StrEnum):
     ELBO: the negative evidence lower bound in nats. RECONSTRUCTION: -log p(x|z) as a mean over L latents of the
     posterior (An and Cho 2015). COMPLEXITY: the negative ELBO of 8-bit pixels in bits, with a Gaussian likelihood,
     minus the length of the image as PNG, because simple images are likely whatever they show (Serra et al. 2020).
-    DENSITY: the Mahalanobis distance of the reconstruction error, |z_mean| and z_var from those of normal images.
+    DENSITY: the Mahalanobis distance of the reconstruction error, |z_mean| and z_var from those of normal items.
+
+    COMPLEXITY is for images, and all but RECONSTRUCTION need posteriors.
     """
 
     ELBO = "elbo"
@@ -29,9 +31,13 @@ class ScoreKind(enum.StrEnum):
     DENSITY = "density"
 
 
+_OF_PRIOR = (ScoreKind.ELBO, ScoreKind.COMPLEXITY)
+_OF_LIKELIHOOD = (ScoreKind.ELBO, ScoreKind.RECONSTRUCTION, ScoreKind.COMPLEXITY)
+
+
 @dataclass(frozen=True, kw_only=True)
 class NormalDensity:
-    """A Gaussian of the three features of normal images, see `Features.log_triple`.
+    """A Gaussian of the three features of normal items, see `Features.log_triple`.
 
     Attributes:
         mean: Mean of each feature.
@@ -50,14 +56,15 @@ class NormalDensity:
 
 
 def fit_density(features: Features) -> NormalDensity:
-    """Fits the Gaussian to the features of normal images.
+    """Fits the Gaussian to the features of normal items.
 
     Raises:
-        DataError: there are too few images, or they are all the same.
+        DataError: there are too few items, or they are all the same.
+        SpecError: there are no posteriors.
     """
     triples = features.log_triple()
     if len(triples) < 10 or (triples.std(axis=0) == 0).any():
-        raise DataError(f"a density needs at least 10 different normal images, got {len(triples)}")
+        raise DataError(f"a density needs at least 10 normal items that differ, got {len(triples)}")
     mean = triples.mean(axis=0)
     precision = np.linalg.inv(np.cov(triples.T) + 1e-9 * np.eye(3))
     rows = [(float(row[0]), float(row[1]), float(row[2])) for row in precision]
@@ -66,34 +73,67 @@ def fit_density(features: Features) -> NormalDensity:
 
 def approximations(vae: VaeSpec) -> tuple[str, ...]:
     """Returns the approximations in the scores of a VAE, one sentence each; empty if the scores are exact."""
-    found = []
-    if vae.prior is not PriorKind.STANDARD:
+    found, kinds = [], score_kinds(vae)
+    if not vae.has_posterior:
+        return ("the encoder is deterministic and has no posterior: the reconstruction error is the only score",)
+    densities = [kind for kind in _OF_PRIOR if kind in kinds]
+    if vae.prior is not PriorKind.STANDARD and densities:
         found.append(
-            f"the scores elbo and complexity use N(0, I) instead of the learned prior {vae.prior}: prefer density or "
-            f"reconstruction"
+            f"{_named(densities)} N(0, I) instead of the learned prior {vae.prior}: prefer density or reconstruction"
         )
     if vae.likelihood not in (Likelihood.BERNOULLI, Likelihood.GAUSSIAN):
         found.append(
-            f"the scores elbo, reconstruction and complexity treat the likelihood, {vae.likelihood}, as a Gaussian "
-            f"with one standard deviation"
+            f"{_named([kind for kind in _OF_LIKELIHOOD if kind in kinds], 'treat')} the likelihood, {vae.likelihood}, "
+            f"as a Gaussian with one standard deviation"
         )
     return tuple(found)
 
 
-def scores(features: Features, vae: VaeSpec, noise_scale: float, density: NormalDensity) -> Mapping[ScoreKind, Doubles]:
-    """Returns every score of every image, `[N]` each.
+def score_kinds(vae: VaeSpec) -> tuple[ScoreKind, ...]:
+    """Returns the scores that there are for a VAE."""
+    if not vae.has_posterior:
+        return (ScoreKind.RECONSTRUCTION,)
+    return tuple(kind for kind in ScoreKind if kind is not ScoreKind.COMPLEXITY or vae.data is DataKind.IMAGE)
+
+
+def default_score(vae: VaeSpec) -> ScoreKind:
+    """Returns the score that decides if none is named."""
+    return ScoreKind.DENSITY if vae.has_posterior else ScoreKind.RECONSTRUCTION
+
+
+def check_score(kind: ScoreKind, vae: VaeSpec) -> None:
+    """Checks that there is a score for a VAE.
+
+    Raises:
+        SpecError: there is not; the message says which there are.
+    """
+    if kind not in score_kinds(vae):
+        reason = "is for images" if vae.has_posterior else "needs posteriors, which this encoder does not have"
+        raise SpecError(f"the score {kind} {reason}: use {' or '.join(score_kinds(vae))}")
+
+
+def _named(kinds: Sequence[ScoreKind], verb: str = "use") -> str:
+    if len(kinds) == 1:
+        return f"the score {kinds[0]} {verb}s"
+    return f"the scores {', '.join(kinds[:-1])} and {kinds[-1]} {verb}"
+
+
+def scores(
+    features: Features, vae: VaeSpec, noise_scale: float, density: NormalDensity | None
+) -> Mapping[ScoreKind, Doubles]:
+    """Returns every score of every item, `[N]` each.
 
     Args:
-        features: Of the images.
+        features: Of the items.
         vae: Says which likelihood to use; the prior is taken to be N(0, I).
-        noise_scale: Standard deviation of pixels, for the scores that treat them as Gaussian.
-        density: Density of normal images.
+        noise_scale: Standard deviation of values scaled to 0 and 1, for the scores that treat them as Gaussian.
+        density: Density of normal items; None without posteriors.
     """
     reconstruction = features.reconstruction_nats(vae, noise_scale)
-    elbo = reconstruction + features.kl_nats
-    return {
-        ScoreKind.ELBO: elbo,
-        ScoreKind.RECONSTRUCTION: reconstruction,
-        ScoreKind.COMPLEXITY: (features.pixel_nats(noise_scale) + features.kl_nats) / np.log(2) - features.png_bits,
-        ScoreKind.DENSITY: density.distance(features.log_triple()),
-    }
+    if features.kl_nats is None or density is None:
+        return {ScoreKind.RECONSTRUCTION: reconstruction}
+    found = {ScoreKind.ELBO: reconstruction + features.kl_nats, ScoreKind.RECONSTRUCTION: reconstruction}
+    if features.png_bits is not None:
+        bits = (features.pixel_nats(noise_scale) + features.kl_nats) / np.log(2)
+        found[ScoreKind.COMPLEXITY] = bits - features.png_bits
+    return {**found, ScoreKind.DENSITY: density.distance(features.log_triple())}

@@ -1,9 +1,13 @@
-"""The codec: images to one small file and back, lossy through the latent or lossless through the pixel network."""
+"""The codec: images or other data to one small file and back.
+
+It is lossy through the latent or, of grey images, lossless through the pixel network.
+"""
 
 from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +22,12 @@ from pocketvae.apps.compression.stream import ID_BYTES, Coding, Stream, check_co
 from pocketvae.apps.latents_file import encode_images
 from pocketvae.apps.sources import SourceImages
 from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.processes.guard import machine_bytes
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.runtimes.base import FloatArray
-from pocketvae.vae_spec import VaeSpec
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 Pixels = npt.NDArray[np.uint8]
 _CHUNK = 256
@@ -35,12 +40,14 @@ class Decompressed:
     """The content of a compressed file.
 
     Attributes:
-        images: `[N, H, W, C] uint8`.
+        vae: The interface of the model.
+        images: `[N, H, W, C] uint8`, or `[N, *data_shape] float32` of data that are not images.
         z: `[N, D] float32`, the latents of a lossy file; None for a lossless one.
         labels: `[N] int32`, for a class-conditional VAE; otherwise None.
     """
 
-    images: Pixels
+    vae: VaeSpec
+    images: npt.NDArray[Any]
     z: FloatArray | None
     labels: npt.NDArray[np.int32] | None
 
@@ -55,21 +62,21 @@ def compress_lossy(
     label: int | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> bytes:
-    """Compresses images to the quantized means of their posteriors.
+    """Compresses images or other data to the quantized means of their posteriors.
 
     Args:
         bundle: The bundle whose encoder is used.
         tables: Tables that were fitted to this bundle.
-        source: The images.
+        source: The items.
         choice: Which encoder to use.
         quality: 1 (smallest) to 10 (best).
-        label: Class of all images, for a class-conditional VAE; by default each image's own label.
-        progress: Called while images are encoded.
+        label: Class of all items, for a class-conditional VAE; by default each item's own label.
+        progress: Called while items are encoded.
 
     Raises:
         ManifestError: the tables were fitted to another decoder, or without an encoder.
         SpecError: the quality is out of range, or the label does not fit.
-        DataError: there are more than 2^24 images.
+        DataError: there are more than 2^24 items.
     """
     steps_of(quality)
     check_count(len(source))
@@ -95,11 +102,26 @@ def _labels(bundle: ModelBundle, source: SourceImages, label: int | None) -> tup
     return () if own is None else tuple(np.broadcast_to(np.asarray(own), (len(source),)).tolist())
 
 
+def check_lossless(vae: VaeSpec) -> None:
+    """Checks, before anything is read, that a VAE's data can be compressed without loss.
+
+    Raises:
+        SpecError: they are not grey images.
+    """
+    if vae.data is not DataKind.IMAGE:
+        raise SpecError(
+            f"lossless compression needs whole numbers such as pixels, but {kind_of(vae.data).plural} hold real "
+            f"numbers, which have no smallest step: leave out --lossless"
+        )
+    if vae.image_shape[2] != 1:
+        raise SpecError("lossless compression only supports grey images: leave out --lossless, or use WebP")
+
+
 def compress_lossless(tables: CodecTables, images: Pixels, progress: ProgressCallback = ignore_progress) -> bytes:
     """Compresses every pixel of grey images `[N, H, W, 1] uint8`, without floats and without the decoder.
 
     Raises:
-        SpecError: the images are in colour, or the tables were fitted to colour images.
+        SpecError: the images are in colour, or the tables were fitted to other than grey images.
         DataError: the images do not have the size that the tables were fitted to, or there are more than 2^24.
     """
     if images.shape[3] != 1:
@@ -121,7 +143,7 @@ def compress_lossless(tables: CodecTables, images: Pixels, progress: ProgressCal
 
 
 def image_count(data: bytes, name: str = "the stream") -> int:
-    """Returns how many images a file holds, without decoding them.
+    """Returns how many items a file holds, without decoding them.
 
     Raises:
         DataError: the file is of another kind, truncated or damaged.
@@ -138,7 +160,7 @@ def decompress(
     name: str = "the stream",
     progress: ProgressCallback = ignore_progress,
 ) -> Decompressed:
-    """Returns the images of a file.
+    """Returns the items of a file.
 
     Args:
         bundle: The bundle whose decoder is used, except for a lossless file.
@@ -146,11 +168,11 @@ def decompress(
         data: Content of the file.
         choice: Which decoder to use.
         name: Name of the file, for errors.
-        progress: Called while images are decoded.
+        progress: Called while items are decoded.
 
     Raises:
         DataError: the file is of another kind, truncated or damaged, was made with other tables or for another
-            decoder, or its images do not fit into memory.
+            decoder, or its items do not fit into memory.
     """
     stream = unpack(data, name)
     if stream.tables_id != tables.id:
@@ -161,16 +183,16 @@ def decompress(
     try:
         _check_memory(stream.count, bundle.vae)
         if stream.coding is Coding.PIXELS:
-            return _decompress_pixels(stream, tables, progress)
+            return _decompress_pixels(bundle.vae, stream, tables, progress)
         return _decompress_latents(bundle, stream, tables, choice)
     except DataError as e:
         raise DataError(f"{name}: {e}") from e
 
 
-def _decompress_pixels(stream: Stream, tables: CodecTables, progress: ProgressCallback) -> Decompressed:
+def _decompress_pixels(vae: VaeSpec, stream: Stream, tables: CodecTables, progress: ProgressCallback) -> Decompressed:
     images = decode_pixels(list(stream.codes), stream.count, _pixel_network(tables), progress)[..., None]
     _compare(images, stream)
-    return Decompressed(images=images, z=None, labels=None)
+    return Decompressed(vae=vae, images=images, z=None, labels=None)
 
 
 def _decompress_latents(bundle: ModelBundle, stream: Stream, tables: CodecTables, choice: Choice) -> Decompressed:
@@ -181,21 +203,24 @@ def _decompress_latents(bundle: ModelBundle, stream: Stream, tables: CodecTables
     z = latents.latents(symbols, stream.quality)
     _compare(z, stream)
     labels = np.array(stream.labels, np.int32) if stream.labels else None
-    decoder = choice.decoder(bundle)
-    images = np.empty((len(z), *bundle.vae.image_shape), np.uint8)
+    decoder, is_image = choice.decoder(bundle), bundle.vae.data is DataKind.IMAGE
+    decode = decoder.decode_pixels if is_image else decoder.decode
+    items = np.empty((len(z), *bundle.vae.data_shape), np.uint8 if is_image else np.float32)
     for first in range(0, len(z), _CHUNK):
         part = slice(first, first + _CHUNK)
-        images[part] = decoder.decode_pixels(z[part], None if labels is None else labels[part])
-    return Decompressed(images=images, z=z, labels=labels)
+        items[part] = decode(z[part], None if labels is None else labels[part])
+    return Decompressed(vae=bundle.vae, images=items, z=z, labels=labels)
 
 
 def _check_memory(count: int, vae: VaeSpec) -> None:
-    """Refuses a small file whose images would not fit into memory: five bytes may stand for 64 images."""
-    there = machine_bytes()
-    needed = count * (int(np.prod(vae.image_shape, dtype=np.int64)) + _BYTES_PER_LATENT * vae.latent_dim)
+    """Refuses a small file whose items would not fit into memory: five bytes may stand for 64 images."""
+    there, bytes_per_value = machine_bytes(), 1 if vae.data is DataKind.IMAGE else 4
+    size = bytes_per_value * int(np.prod(vae.data_shape, dtype=np.int64)) + _BYTES_PER_LATENT * vae.latent_dim
+    needed = count * size
     if there is not None and needed > there:
         raise DataError(
-            f"its {count} images take about {needed / 1e9:.3g} GB of memory, but this machine has {there / 1e9:.3g} GB"
+            f"its {count} {kind_of(vae.data).plural} take about {needed / 1e9:.3g} GB of memory, but this machine has "
+            f"{there / 1e9:.3g} GB"
         )
 
 
@@ -223,7 +248,5 @@ def _latent_tables(bundle: ModelBundle, tables: CodecTables) -> LatentTables:
 
 def _pixel_network(tables: CodecTables) -> PixelNetwork:
     if tables.network is None:
-        raise SpecError(
-            "the codec's tables were fitted to colour images: lossless compression only supports grey images"
-        )
+        raise SpecError("the codec's tables are not for pixels: lossless compression only supports grey images")
     return tables.network

@@ -6,6 +6,7 @@ import hashlib
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +17,8 @@ from pocketvae.apps.compression.pixel_network import PixelNetwork, Window
 from pocketvae.apps.compression.pixel_training import PixelTraining, fit_pixel_network
 from pocketvae.apps.compression.stream import ID_BYTES
 from pocketvae.data.array_files import open_npz
-from pocketvae.errors import DataError, ManifestError
+from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.kinds.registry import kind_of
 from pocketvae.models.components import Decoder, Encoder, Posterior
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.parsing import shortened
@@ -24,6 +26,7 @@ from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component
 from pocketvae.system import files
+from pocketvae.vae_spec import DataKind
 
 TABLES_NAME = "codec.npz"
 _FORMAT = 1
@@ -59,7 +62,7 @@ class CodecTables:
         id: First 4 bytes of the SHA-256 of the file.
         decoder_id: Identifies the decoder that the latents are for, see `decoder_id`.
         latents: Tables for lossy files; None for a bundle without an encoder.
-        network: Network for lossless files; None for colour images.
+        network: Network for lossless files; None for other data than grey images.
     """
 
     id: bytes
@@ -84,17 +87,18 @@ def decoder_id(bundle: ModelBundle) -> bytes:
 
 def fit_tables(
     bundle: ModelBundle,
-    images: npt.NDArray[np.uint8],
+    images: npt.NDArray[Any],
     labels: npt.NDArray[np.int32] | None,
     training: PixelTraining,
     choice: Choice | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> bytes:
-    """Fits tables to images like those that will be compressed; returns the content of the file.
+    """Fits tables to images or other data like those that will be compressed; returns the content of the file.
 
     Args:
         bundle: The bundle whose encoder computes the latents.
-        images: `[N, H, W, C] uint8`, other images than those that figures will be reported for.
+        images: `[N, H, W, C] uint8`, other images than those that figures will be reported for; or
+            `[N, *data_shape] float32` of data that are not images.
         labels: `[N] int32`, for a class-conditional VAE.
         training: How to train the pixel network.
         choice: Which encoder and decoder to use; float32 by default.
@@ -102,22 +106,28 @@ def fit_tables(
 
     Raises:
         DataError: the images do not fit the model.
+        SpecError: the encoder has no posterior, or nothing of the bundle can compress its kind of data.
     """
-    if images.shape[1:] != bundle.vae.image_shape:
-        raise DataError(f"the model takes images of {bundle.vae.image_shape}, got {images.shape[1:]}")
+    vae = bundle.vae
+    if images.shape[1:] != vae.data_shape:
+        raise DataError(f"the model takes {kind_of(vae.data).plural} of {vae.data_shape}, got {images.shape[1:]}")
+    has_encoder = any(record.component is Component.ENCODER for record in bundle.manifest.artifacts)
+    is_grey = vae.data is DataKind.IMAGE and vae.image_shape[2] == 1
+    if not has_encoder and vae.data is not DataKind.IMAGE:
+        raise SpecError("compress needs an encoder, which this bundle does not have: export with --encoder")
     arrays: dict[str, Array] = {
         "format": np.array(_FORMAT),
         "decoder_id": np.frombuffer(decoder_id(bundle), np.uint8),
     }
-    if any(record.component is Component.ENCODER for record in bundle.manifest.artifacts):
-        bundle.vae.check_posterior("compress")
+    if has_encoder:
+        vae.check_posterior("compress")
         some = slice(_LATENT_IMAGES)
-        own = None if labels is None or bundle.vae.label_count == 0 else labels[some]
+        own = None if labels is None or vae.label_count == 0 else labels[some]
         models = choice or Choice()
         posterior = _posteriors(models.encoder(bundle), images[some], own, progress)
         tables = _coarsest_tables(models.decoder(bundle), images[:_TRIAL_IMAGES], own, posterior)
         arrays |= {"latent_exponents": tables.exponents, "latent_counts": tables.counts}
-    if images.shape[3] == 1:
+    if is_grey:
         network = fit_pixel_network(np.ascontiguousarray(images[..., 0]), training, progress)
         arrays |= {f"network_{name}": getattr(network, name) for name in _NETWORK_ARRAYS}
         arrays["network_window"] = np.array([network.window.above, network.window.beside])
@@ -167,7 +177,7 @@ def _check_integers(arrays: dict[str, Array]) -> None:
 
 def _posteriors(
     encoder: Encoder,
-    images: npt.NDArray[np.uint8],
+    images: npt.NDArray[Any],
     labels: npt.NDArray[np.int32] | None,
     progress: ProgressCallback,
 ) -> Posterior:
@@ -181,15 +191,16 @@ def _posteriors(
 
 def _coarsest_tables(
     decoder: Decoder,
-    images: npt.NDArray[np.uint8],
+    images: npt.NDArray[Any],
     labels: npt.NDArray[np.int32] | None,
     posterior: Posterior,
 ) -> LatentTables:
     own = None if labels is None else labels[: len(images)]
     z = posterior.z_mean[: len(images)]
+    decode = decoder.decode_pixels if decoder.vae.data is DataKind.IMAGE else decoder.decode
 
     def error(latents: FloatArray) -> float:
-        decoded = decoder.decode_pixels(latents, own)
+        decoded = decode(latents, own)
         return float(np.mean(np.square(decoded.astype(np.float64) - images)))
 
     most = (1 + _LOSS) * error(z)

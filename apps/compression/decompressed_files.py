@@ -1,4 +1,4 @@
-"""Output of decompressed images: one PNG, a folder of PNG files, or arrays."""
+"""Output of decompressed data: one PNG, a folder of PNG files, rows of a table, or arrays."""
 
 from __future__ import annotations
 
@@ -7,13 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae.apps.animation import check_channels, single
+from pocketvae.apps.animation import check_channels, pixels_of, single
 from pocketvae.apps.compression.codec import Decompressed
 from pocketvae.apps.image_output import write_numbered
+from pocketvae.apps.value_rows import check_rows, write_rows
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, SpecError
+from pocketvae.kinds.registry import kind_of
 from pocketvae.spec import STRICT
 from pocketvae.system import files, folders
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 # Marks a folder that decompress made, so that --force may replace it.
 DECOMPRESSED_NAME = "decompressed.json"
@@ -34,45 +37,63 @@ class DecompressedFolder:
     exact: bool
 
 
-def check_decompressed_output(out: Path, count: int | None = None) -> None:
-    """Checks, before the images are decoded, that they can be written to the output.
+def check_decompressed_output(out: Path, count: int | None = None, vae: VaeSpec | None = None) -> None:
+    """Checks, before the items are decoded, that they can be written to the output.
 
     Args:
         out: The output, whose extension decides; a name without one is a folder.
-        count: Number of images, if it is known.
+        count: Number of items, if it is known.
+        vae: The interface of the model, if it is known.
 
     Raises:
-        SpecError: the extension is unknown.
-        DataError: there are several images for one `.png`.
+        SpecError: the extension is unknown or not for this kind of data.
+        DataError: there are several items for one `.png`.
     """
     kind = out.suffix.lower()
-    if kind not in ("", ".png", ".npz"):
-        raise SpecError(f"the output must end in .png or .npz, or name a folder, got {out.name!r}")
+    if kind not in ("", ".png", ".npz", ".csv"):
+        raise SpecError(
+            f"the output must end in .png or .npz, or name a folder, got {out.name!r}; vectors and sequences also go "
+            f"into a .csv"
+        )
+    if vae is not None and kind == ".csv":
+        check_rows(vae, "is of")
+    if vae is not None and kind == "" and vae.data is not DataKind.IMAGE:
+        plural = kind_of(vae.data).plural
+        raise SpecError(f"a folder holds images, but the file holds {plural}: name an .npz, .csv or .png")
     if kind == ".png" and count is not None and count > 1:
-        raise DataError(f"a .png file holds one image, got {count}: name a folder or an .npz file")
+        data = DataKind.IMAGE if vae is None else vae.data
+        others = "a folder or an" if data is DataKind.IMAGE else "an"
+        raise DataError(f"a .png file holds one {kind_of(data).noun}, got {count}: name {others} .npz file")
 
 
 def write_decompressed(result: Decompressed, out: Path, *, force: bool) -> None:
-    """Writes one image as `.png`, all as `.npz` (`images`, and `labels` and `z` if there are any), or a folder.
+    """Writes one item as `.png`, all as `.npz` (`images`, and `labels` and `z` if there are any), or a folder.
+
+    Vectors and sequences also go into a `.csv`, with a row each; a folder is for images.
 
     Raises:
-        SpecError: the extension is unknown.
-        DataError: there are several images for one `.png`.
+        SpecError: the extension is unknown or not for this kind of data.
+        DataError: there are several items for one `.png`.
         OutputExistsError: `out` exists and `force` is off.
     """
-    check_decompressed_output(out, len(result.images))
-    kind = out.suffix.lower()
+    vae, kind = result.vae, out.suffix.lower()
+    check_decompressed_output(out, len(result.images), vae)
     if kind == ".npz":
         extra = {name: value for name, value in (("labels", result.labels), ("z", result.z)) if value is not None}
+        arrays = {kind_of(vae.data).plural: result.images, **extra}
         with files.staged_file(out, force=force) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, allow_pickle=False, images=result.images, **extra)
+            np.savez_compressed(file, allow_pickle=False, **arrays)
         return
-    check_channels(result.images.shape[3])
+    if kind == ".csv":
+        write_rows(out, vae, [result.images], force=force)
+        return
+    pictures = pixels_of(vae, result.images)
+    check_channels(pictures.shape[3])
     if kind == ".png":
         files.check_output(out, force=force)
-        files.write_bytes(out, single(result.images[0]))
+        files.write_bytes(out, single(pictures[0]))
         return
     with folders.staged_directory(out, force=force) as folder:
-        write_numbered(folder, 0, result.images)
+        write_numbered(folder, 0, pictures)
         note = DecompressedFolder(images=len(result.images), exact=result.z is None)
         files.write_text(folder / DECOMPRESSED_NAME, encode(note))

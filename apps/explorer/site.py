@@ -17,6 +17,7 @@ from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.noise import normal_table
 from pocketvae.spec import Component, Format, ImageDtype
 from pocketvae.system import files, folders
+from pocketvae.vae_spec import DataKind
 
 INDEX = "index.html"
 # Marks a site that explore made, so that --force may replace it.
@@ -30,6 +31,7 @@ _PAGE_FILES = (
     "models.js",
     "noise.js",
     "numbers.js",
+    "pictures.js",
     "pixels.js",
 )
 
@@ -46,8 +48,8 @@ def site_files(bundle: ModelBundle) -> dict[str, bytes | Path]:
         TargetError: the browser's runtime is not set up.
     """
     decoders, prior = _decoders(bundle), _prior(bundle)
-    channels = bundle.vae.image_shape[2]
-    if channels not in (1, 3):
+    channels = bundle.vae.data_shape[-1]
+    if bundle.vae.data is DataKind.IMAGE and channels not in (1, 3):
         raise DataError(f"the page shows images with 1 or 3 channels, got {channels}")
     page = resources.files("pocketvae.apps.explorer") / "page"
     site: dict[str, bytes | Path] = {name: (page / name).read_bytes() for name in _PAGE_FILES}
@@ -110,8 +112,9 @@ def _description(bundle: ModelBundle, decoders: tuple[ArtifactRecord, ...], prio
     active = activity(bundle, decoder, 0 if bundle.vae.label_count else None)
     document = {
         "name": bundle.manifest.name,
-        "image_shape": bundle.vae.image_shape,
-        "image_range": bundle.vae.data_range,
+        "data": bundle.vae.data,
+        "data_shape": bundle.vae.data_shape,
+        "data_range": bundle.vae.data_range,
         "latent_dim": bundle.vae.latent_dim,
         "latent_shape": bundle.vae.latent_shape,
         "eps_dim": bundle.vae.eps_dim,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from pocketvae.apps.animation import PictureKind, check_channels, picture, pixel
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.generation.conditions import EACH_LABEL, check_conditions, conditions_at
 from pocketvae.apps.image_output import array_file, check_space, write_numbered, written_count
+from pocketvae.apps.value_rows import check_rows, write_rows
 from pocketvae.documents import decode, encode
 from pocketvae.errors import DataError, OutputExistsError, SpecError
 from pocketvae.kinds.registry import kind_of
@@ -189,7 +189,7 @@ def generate_to(
         if kind == ".png":
             _write_picture(bundle, request, out, columns, progress)
         elif kind == ".csv":
-            _write_rows(bundle, request, out, force=force, progress=progress)
+            write_rows(out, bundle.vae, generate(bundle, request, progress), first=request.start, force=force)
         elif kind == ".npz":
             _write_array(bundle, request, out, force=force, progress=progress)
         else:
@@ -202,8 +202,8 @@ def _check_kind(vae: VaeSpec, extension: str) -> None:
     plural = kind_of(vae.data).plural
     if extension == "" and vae.data is not DataKind.IMAGE:
         raise SpecError(f"a folder holds images, but the model makes {plural}: name an .npz, .csv or .png")
-    if extension == ".csv" and vae.data not in (DataKind.VECTOR, DataKind.SEQUENCE):
-        raise SpecError(f"a .csv holds vectors or sequences, but the model makes {plural}: name an .npz or .png")
+    if extension == ".csv":
+        check_rows(vae, "makes")
 
 
 def _check(bundle: ModelBundle, request: GenerateRequest) -> None:
@@ -236,29 +236,6 @@ def _write_array(
     with array_file(out, shape, force=force, name=kind_of(bundle.vae.data).plural, dtype=dtype) as append:
         for images in generate(bundle, request, progress):
             append(images)
-
-
-def _write_rows(
-    bundle: ModelBundle, request: GenerateRequest, out: Path, *, force: bool, progress: ProgressCallback
-) -> None:
-    """Writes a row for each item: its index, then its values in the order in which they lie in memory."""
-    names = _column_names(bundle.vae.data_shape)
-    with files.staged_file(out, force=force) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(("index", *names))
-        index = request.start
-        for items in generate(bundle, request, progress):
-            for item in items:
-                # A float32 is written with as many digits as it takes to read the same one again.
-                writer.writerow((index, *map(str, item.reshape(-1))))
-                index += 1
-
-
-def _column_names(shape: tuple[int, ...]) -> list[str]:
-    """Returns the columns of one item: `value_3` of a vector, `step_5_channel_1` of a sequence."""
-    if len(shape) == 1:
-        return [f"value_{index}" for index in range(shape[0])]
-    return [f"step_{step}_channel_{channel}" for step in range(shape[0]) for channel in range(shape[1])]
 
 
 def _dtype(vae: VaeSpec) -> np.dtype[Any]:

@@ -1,22 +1,25 @@
-"""Reconstruction: images, encoded and decoded again."""
+"""Reconstruction: images or other data, encoded and decoded again."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.apps.animation import PictureKind, picture
+from pocketvae.apps.animation import PictureKind, picture, pixels_of
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.sources import SourceImages
+from pocketvae.apps.value_rows import check_rows, write_rows
 from pocketvae.errors import DataError, SpecError
+from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system import files
+from pocketvae.vae_spec import DataKind, VaeSpec
 
-Pixels = npt.NDArray[np.uint8]
 _CHUNK = 64
 _GRID_ROWS_LIMIT = 500
 _PEAK = 255.0
@@ -24,15 +27,17 @@ _PEAK = 255.0
 
 @dataclass(frozen=True, kw_only=True)
 class Reconstruction:
-    """Images and their reconstructions.
+    """Images or other data and their reconstructions.
 
     Attributes:
-        images: `[N, H, W, C] uint8`.
-        reconstructions: `[N, H, W, C] uint8`, decoded from the posterior's mean.
+        vae: The interface of the model.
+        images: `[N, H, W, C] uint8`, or `[N, *data_shape] float32` of data that are not images.
+        reconstructions: The same, decoded from the posterior's mean.
     """
 
-    images: Pixels
-    reconstructions: Pixels
+    vae: VaeSpec
+    images: npt.NDArray[Any]
+    reconstructions: npt.NDArray[Any]
 
     @property
     def psnr_db(self) -> float:
@@ -40,6 +45,11 @@ class Reconstruction:
         error = self.images.astype(np.float64) - self.reconstructions
         mean_square = float(np.mean(np.square(error)))
         return float("inf") if mean_square == 0 else 10 * float(np.log10(_PEAK**2 / mean_square))
+
+    @property
+    def closeness(self) -> str:
+        """How close they are, in the units of their kind."""
+        return kind_of(self.vae.data).closeness(self.reconstructions, self.images, self.vae)
 
 
 def reconstruct(
@@ -56,57 +66,74 @@ def reconstruct(
         SpecError: the label does not fit the VAE.
     """
     encoder, decoder = choice.encoder(bundle), choice.decoder(bundle)
+    decode = decoder.decode_pixels if bundle.vae.data is DataKind.IMAGE else decoder.decode
     labels = source.labels_for(bundle.vae, label)
     parts = []
     for first in range(0, len(source), _CHUNK):
         part = slice(first, first + _CHUNK)
         own = labels[part] if isinstance(labels, np.ndarray) else labels
-        parts.append(decoder.decode_pixels(encoder.encode(source.images[part], own).z_mean, own))
+        parts.append(decode(encoder.encode(source.images[part], own).z_mean, own))
         progress(Progress(stage="reconstructing", done=min(first + _CHUNK, len(source)), total=len(source)))
-    return Reconstruction(images=source.images, reconstructions=np.concatenate(parts))
+    return Reconstruction(vae=bundle.vae, images=source.images, reconstructions=np.concatenate(parts))
 
 
-def check_reconstruction_output(out: Path, *, columns: int, count: int | None = None) -> None:
+def check_reconstruction_output(
+    out: Path, *, columns: int, count: int | None = None, vae: VaeSpec | None = None
+) -> None:
     """Checks, before any work, that the output can be written.
 
     Args:
-        out: `.png` or `.npz`.
+        out: `.png`, `.npz` or `.csv`.
         columns: Columns of the picture.
-        count: Number of images, if it is known.
+        count: Number of items, if it is known.
+        vae: The interface of the model, if it is known.
 
     Raises:
-        SpecError: the extension is unknown, or `columns` is below 1.
+        SpecError: the extension is unknown or not for this kind of data, or `columns` is below 1.
         DataError: the PNG would have more than 500 rows.
     """
     if columns < 1:
         raise SpecError(f"columns must be at least 1, got {columns}")
-    if out.suffix.lower() == ".npz":
-        return
-    if out.suffix.lower() != ".png":
-        raise SpecError(f"the output must end in .png or .npz, got {out.name!r}")
-    if count is not None and count > _GRID_ROWS_LIMIT * columns:
-        raise DataError(f"a picture shows at most {_GRID_ROWS_LIMIT * columns} images: pass --count, or use .npz")
+    kind = out.suffix.lower()
+    if kind not in (".png", ".npz", ".csv"):
+        raise SpecError(
+            f"the output must end in .png or .npz, got {out.name!r}; vectors and sequences also go into a .csv"
+        )
+    if kind == ".csv" and vae is not None:
+        check_rows(vae, "is of")
+    if kind == ".png" and count is not None and count > _GRID_ROWS_LIMIT * columns:
+        plural = "images" if vae is None else kind_of(vae.data).plural
+        raise DataError(f"a picture shows at most {_GRID_ROWS_LIMIT * columns} {plural}: pass --count, or use .npz")
 
 
 def write_reconstruction(result: Reconstruction, out: Path, *, columns: int, force: bool) -> None:
-    """Writes a PNG grid, each row of images followed by a row of their reconstructions, or both arrays as `.npz`.
+    """Writes a PNG grid, each row of items followed by a row of their reconstructions; or both arrays as `.npz`.
+
+    A `.csv` has a row with the reconstruction of each vector or sequence.
 
     Raises:
-        SpecError: the extension is unknown, or `columns` is below 1.
+        SpecError: the extension is unknown or not for this kind of data, or `columns` is below 1.
         DataError: the PNG would have more than 500 rows.
         OutputExistsError: `out` exists and `force` is off.
     """
-    check_reconstruction_output(out, columns=columns, count=len(result.images))
+    vae, kind = result.vae, out.suffix.lower()
+    check_reconstruction_output(out, columns=columns, count=len(result.images), vae=vae)
     files.check_output(out, force=force)
-    if out.suffix.lower() == ".npz":
+    if kind == ".npz":
+        arrays = {kind_of(vae.data).plural: result.images, "reconstructions": result.reconstructions}
         with files.staged_file(out, force=force) as temporary, temporary.open("wb") as file:
-            np.savez_compressed(file, images=result.images, reconstructions=result.reconstructions)
-        return
-    columns = min(columns, len(result.images))
-    rows = -(-len(result.images) // columns)
-    padding = rows * columns - len(result.images)
-    blank = np.full((padding, *result.images.shape[1:]), 255, np.uint8)
-    parts = (result.images, result.reconstructions)
-    pairs = [np.concatenate([part, blank]).reshape(rows, columns, *result.images.shape[1:]) for part in parts]
-    sheet = np.stack(pairs, axis=1).reshape(-1, *result.images.shape[1:])
-    files.write_bytes(out, picture(sheet, columns, PictureKind.PNG, frame_ms=1))
+            np.savez_compressed(file, allow_pickle=False, **arrays)
+    elif kind == ".csv":
+        write_rows(out, vae, [result.reconstructions], force=force)
+    else:
+        originals, made = (pixels_of(vae, part) for part in (result.images, result.reconstructions))
+        files.write_bytes(out, _sheet(originals, made, columns))
+
+
+def _sheet(originals: npt.NDArray[np.uint8], made: npt.NDArray[np.uint8], columns: int) -> bytes:
+    columns = min(columns, len(originals))
+    rows = -(-len(originals) // columns)
+    blank = np.full((rows * columns - len(originals), *originals.shape[1:]), 255, np.uint8)
+    pairs = [np.concatenate([part, blank]).reshape(rows, columns, *part.shape[1:]) for part in (originals, made)]
+    sheet = np.stack(pairs, axis=1).reshape(-1, *originals.shape[1:])
+    return picture(sheet, columns, PictureKind.PNG, frame_ms=1)

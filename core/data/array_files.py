@@ -26,6 +26,10 @@ _GROWTH, _SLACK_BYTES = 1032, 1024
 _COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 
 
+class _UnfitError(ValueError):
+    """The file is whole, but its values cannot be used."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class ArrayHeader:
     """What a `.npy` file says of itself.
@@ -50,8 +54,14 @@ def read_header(file: IO[bytes]) -> ArrayHeader:
     """Reads the header of a `.npy` file, from its beginning.
 
     Raises:
-        ValueError: it is damaged, or the values are not numbers.
+        ValueError: it is empty, not a `.npy` file or damaged, or the values are not numbers.
     """
+    start = file.read(len(np.lib.format.MAGIC_PREFIX))
+    if not start:
+        raise ValueError("it is empty")
+    if not np.lib.format.MAGIC_PREFIX.startswith(start):
+        raise ValueError("it is not a .npy file: it does not begin with numpy's mark")
+    file.seek(0)
     try:
         version = np.lib.format.read_magic(file)
         if version not in ((1, 0), (2, 0)):
@@ -64,7 +74,7 @@ def read_header(file: IO[bytes]) -> ArrayHeader:
     except Exception as e:  # numpy parses the header as Python, and raises what the parser does
         raise ValueError(f"its header is damaged: {shortened(str(e) or type(e).__name__)}") from e
     if dtype.kind not in _NUMBERS or dtype.subdtype is not None:
-        raise ValueError(f"its values must be numbers, got {shortened(dtype)}")
+        raise _UnfitError(f"its values must be numbers, got {_kind(dtype)}")
     if len(shape) > _LARGEST_RANK or min(shape, default=0) < 0:
         raise ValueError(f"its shape must be of at most {_LARGEST_RANK} sizes, got {shortened(shape)}")
     return ArrayHeader(shape=shape, dtype=dtype, offset=file.tell())
@@ -113,6 +123,8 @@ class NpzReader:
                 self._check(read_header(file), entry)
             with self._archive.open(entry) as file:
                 return _read_array(file)
+        except _UnfitError as e:
+            raise ValueError(f"its array {name!r} cannot be used: {e}") from e
         except Exception as e:  # zipfile raises a dozen unrelated types for damaged archives
             raise ValueError(f"its array {name!r} is damaged: {shortened(str(e) or type(e).__name__)}") from e
 
@@ -141,6 +153,8 @@ def open_npz(source: Path | bytes, most_bytes: int | None = None) -> Iterator[Np
         OSError: it cannot be read.
     """
     size = len(source) if isinstance(source, bytes) else source.stat().st_size
+    if not size:
+        raise ValueError("it is empty")
     try:
         archive = zipfile.ZipFile(io.BytesIO(source) if isinstance(source, bytes) else source)
     except OSError:
@@ -149,6 +163,12 @@ def open_npz(source: Path | bytes, most_bytes: int | None = None) -> Iterator[Np
         raise ValueError(f"it is not an .npz archive: {shortened(str(e) or type(e).__name__)}") from e
     with archive:
         yield NpzReader(archive, size, most_bytes)
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    """Returns a type in words where numpy's name says little."""
+    words = {"U": "text", "S": "text", "O": "Python objects", "V": "records", "M": "dates", "m": "times"}
+    return f"{words[dtype.kind]}, {shortened(dtype)}" if dtype.kind in words else shortened(dtype)
 
 
 def _read_array(file: IO[bytes]) -> Array:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from pocketvae.errors import DataError
 from pocketvae.parsing import shortened
 
 _DELIMITERS = ",;\t"
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
 def read_table(path: Path) -> npt.NDArray[np.float32]:
     """Reads a table, `[N, F] float32`.
 
-    The first row is a header if none of its cells is a number. Cells are separated by commas, semicolons or tabs.
+    The first row is a header if none of its cells is a number. Cells are separated by commas, semicolons or tabs; with
+    the last two, numbers may have decimal commas.
 
     Raises:
         DataError: the file cannot be read, its rows have different lengths, or a cell is not a finite number; the
@@ -30,7 +33,7 @@ def read_table(path: Path) -> npt.NDArray[np.float32]:
         with path.open(encoding="utf-8-sig", newline="") as file:
             delimiter = _delimiter(file.readline())
             file.seek(0)
-            return _parsed(_rows(csv.reader(file, delimiter=delimiter)), path)
+            return _parsed(_rows(csv.reader(file, delimiter=delimiter), decimal_commas=delimiter != ","), path)
     except (OSError, csv.Error) as e:
         raise DataError(f"{path} cannot be read: {shortened(e)}") from e
     except UnicodeDecodeError as e:
@@ -38,14 +41,28 @@ def read_table(path: Path) -> npt.NDArray[np.float32]:
 
 
 def _delimiter(line: str) -> str:
-    return max(_DELIMITERS, key=line.count)
+    """Returns what separates the cells of a line; commas are not it where they are parts of numbers."""
+    found = max(_DELIMITERS, key=line.count)
+    others = [sign for sign in _DELIMITERS if sign != "," and sign in line]
+    if found == "," and any(all(map(_is_local_number, line.split(sign))) for sign in others):
+        return max(others, key=line.count)
+    return found
 
 
-def _rows(reader: Iterator[list[str]]) -> Iterator[tuple[int, list[str]]]:
+def _is_local_number(cell: str) -> bool:
+    return not cell.strip() or _is_number(_with_point(cell))
+
+
+def _with_point(cell: str) -> str:
+    """Returns a number with a decimal comma as one with a point; everything else as it is."""
+    return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
+
+
+def _rows(reader: Iterator[list[str]], *, decimal_commas: bool) -> Iterator[tuple[int, list[str]]]:
     """Yields rows with their numbers, as editors count them; empty ones are left out."""
     for number, row in enumerate(reader, 1):
         if row:
-            yield number, row
+            yield number, [_with_point(cell) for cell in row] if decimal_commas else row
 
 
 def _parsed(rows: Iterator[tuple[int, list[str]]], path: Path) -> npt.NDArray[np.float32]:
@@ -55,7 +72,7 @@ def _parsed(rows: Iterator[tuple[int, list[str]]], path: Path) -> npt.NDArray[np
     values = [] if has_header or not row else [_numbers(row, number, names, path)]
     values += [_numbers(row, number, names, path) for number, row in rows]
     if not values:
-        raise DataError(f"{path} must hold rows of numbers, got none")
+        raise DataError(f"{path} must hold rows of numbers, got none{' below its header' if has_header else ''}")
     return np.stack(values)
 
 
@@ -83,5 +100,8 @@ def _numbers(row: list[str], number: int, names: list[str], path: Path) -> npt.N
         column = int(bad[0])
         name = f" ({shortened(names[column])})" if names[column] else ""
         found = repr(shortened(row[column])) if row[column].strip() else "an empty cell"
-        raise DataError(f"{path}, row {number}, column {column + 1}{name}: must be a finite number, got {found}")
+        # Python reads 1e999 as infinite, too.
+        is_large = any(sign.isdigit() for sign in row[column]) and not math.isnan(values[column])
+        large = ", which is too large for float32" if is_large else ""
+        raise DataError(f"{path}, row {number}, column {column + 1}{name}: must be a finite number, got {found}{large}")
     return values.astype(np.float32)

@@ -120,7 +120,7 @@ def _read(path: Path, vae: VaeSpec) -> tuple[ValueSet, ValueSet | None]:
         with open_npz(path) as archive:
             items = _pick(archive, TRAIN_KEYS, TRAIN_LABEL_KEYS, vae, path)
             test = _pick(archive, TEST_KEYS, TEST_LABEL_KEYS, vae, path)
-            names = shortened(sorted(archive.names))
+            names = shortened(", ".join(sorted(archive.names))) or "none"
     except (ValueError, OSError) as e:
         raise DataError(f"{path} cannot be read as numpy data: {e}") from e
     if items is None:
@@ -147,15 +147,20 @@ def _pick(
 def _checked(array: npt.NDArray[Any], vae: VaeSpec, name: str) -> npt.NDArray[np.float32]:
     """Checks and converts an array to `[N, *data_shape] float32`; a missing last dimension of 1 is added."""
     shape, expected = array.shape[1:], f"[N, {', '.join(map(str, vae.data_shape))}]"
-    if shape not in (vae.data_shape, _without_channel(vae.data_shape)) or len(array) == 0:
+    if array.ndim == 0 or shape not in (vae.data_shape, _without_channel(vae.data_shape)):
         raise DataError(f"{name} must be {expected} as the model takes {_plural(vae)}, got {list(array.shape)}")
+    if len(array) == 0:
+        raise DataError(f"{name} holds no {_plural(vae)}, got {list(array.shape)}")
     with np.errstate(over="ignore"):
         values = array.astype(np.float32).reshape(len(array), *vae.data_shape)
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         row, *place = bad[0].tolist()
         where = f"column {place[0]}" if vae.data is DataKind.VECTOR else f"place {place}"
-        raise DataError(f"{name}, item {row}, {where} (both from 0): must be a finite number, got {values[*bad[0]]}")
+        given = array.reshape(values.shape)[*bad[0]]
+        large = f" from {given:g}, which is too large for float32" if np.isfinite(given) else ""
+        found = f"{values[*bad[0]]}{large}"
+        raise DataError(f"{name}, item {row}, {where} (both from 0): must be a finite number, got {found}")
     low, high = vae.data_range
     if vae.range_is_strict and (values.min() < low or values.max() > high):
         raise DataError(

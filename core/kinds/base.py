@@ -24,10 +24,12 @@ class Kind(ABC):
     Attributes:
         noun: One item.
         plural: Several items.
+        element: What one number of an item belongs to.
     """
 
     noun: str
     plural: str
+    element = "value"
 
     @abstractmethod
     def description(self, shape: tuple[int, ...]) -> str:
@@ -67,9 +69,25 @@ class Kind(ABC):
         """
         return f"budget: {self.deviation(steps / 255)} of {span:.3g}"
 
+    def closeness(self, values: npt.NDArray[Any], expected: npt.NDArray[Any], vae: VaeSpec) -> str:
+        """Returns how close reconstructions are to their originals, as text.
+
+        Args:
+            values: `[N, ...]` in the VAE's `data_range`, or of images pixels, uint8.
+            expected: The same of the originals.
+            vae: Gives the range.
+        """
+        error = rms_error(values, expected)
+        return f"RMS error {error:.3g}, {100 * error / vae.range_span:.2g} % of the range"
+
     def similarity(self, values: FloatArray, expected: FloatArray, vae: VaeSpec) -> Mapping[str, DoubleArray]:
         """Returns figures of each item by name that tell how alike items look; none by default."""
         return {}
+
+
+def rms_error(values: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
+    """Returns the square root of the mean squared difference, in the values' unit."""
+    return float(np.sqrt(np.mean(np.square(values.astype(np.float64) - expected))))
 
 
 def unit(values: npt.NDArray[Any], vae: VaeSpec) -> FloatArray:

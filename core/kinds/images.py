@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.kinds.base import AMPLIFICATION, DoubleArray, FloatArray, Kind, unit
+from pocketvae.kinds.base import AMPLIFICATION, DoubleArray, FloatArray, Kind, rms_error, unit
 from pocketvae.numerics.ssim import ssim
 from pocketvae.vae_spec import VaeSpec
 
@@ -19,6 +19,7 @@ class Images(Kind):
     """Pixels from black to white."""
 
     noun, plural = "image", "images"
+    element = "pixel and channel"
 
     def description(self, shape: tuple[int, ...]) -> str:
         """See `Kind.description`."""
@@ -48,6 +49,11 @@ class Images(Kind):
     def budget(self, steps: float, span: float) -> str:
         """See `Kind.budget`."""
         return f"budget: {steps:g} of 255 grey steps" + ("" if span == 1.0 else f" of {span / 255:.3g}")
+
+    def closeness(self, values: npt.NDArray[Any], expected: npt.NDArray[Any], vae: VaeSpec) -> str:
+        """See `Kind.closeness`: the peak signal-to-noise ratio of all pixels together, infinite if nothing differs."""
+        error, peak = rms_error(values, expected), 255.0 if values.dtype == np.uint8 else vae.range_span
+        return f"PSNR {20 * np.log10(peak / error) if error else np.inf:.2f} dB"
 
     def similarity(self, values: FloatArray, expected: FloatArray, vae: VaeSpec) -> Mapping[str, DoubleArray]:
         """See `Kind.similarity`: structural similarity."""

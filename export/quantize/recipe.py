@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
+from pocketvae.bundle.manifest import MANIFEST_NAME
 from pocketvae.documents import decode
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export.quantize.search import QuantizationPlan
@@ -17,6 +18,9 @@ from pocketvae.vae_spec import VaeSpec
 
 # 2: `image_shape` is called `data_shape`.
 SCHEMA_VERSION = 2
+# Of a bundle, where export writes recipes.
+FOLDER = "recipes"
+_MISSING = "which does not exist: export writes recipes to BUNDLE/recipes"
 _SEARCHED = ("int8", "int8_io")
 
 
@@ -126,8 +130,13 @@ def read_recipes(paths: Iterable[Path]) -> dict[str, Recipe]:
     recipes: dict[str, Recipe] = {}
     for path in paths:
         found = sorted(path.glob("*.json")) if path.is_dir() else [path]
+        if (path / MANIFEST_NAME).is_file():
+            raise SpecError(
+                f"a recipe must be a JSON file or a folder of JSON files, got a bundle: pass {path / FOLDER}"
+            )
         if not found or not all(file.is_file() for file in found):
-            raise SpecError(f"a recipe must be a JSON file or a folder of JSON files, got {path}")
+            reason = "a folder without one" if path.is_dir() else "which is no file" if path.exists() else _MISSING
+            raise SpecError(f"a recipe must be a JSON file or a folder of JSON files, got {path}, {reason}")
         for file in found:
             recipe = decode(Recipe, file.read_bytes(), str(file))
             if recipe.artifact in recipes:

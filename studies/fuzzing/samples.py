@@ -203,9 +203,16 @@ def toml() -> list[bytes]:
 def calibrations() -> list[bytes]:
     """A calibration of anomaly scores."""
     density = {"mean": [0.0, 1.0, 2.0], "precision": np.eye(3).tolist()}
-    document = {"schema_version": 1, "bundle": "tiny", "decoder": "00112233", "precision": "float32", "samples": 1}
-    document |= {"seed": 0, "noise_scale": 0.5, "density": density, "false_positive_rate": 0.05, "normal": "n"}
-    document |= {"thresholds": {"elbo": 3.0}, "fitted_images": 10, "held_out_images": 20}
+    document = {"schema_version": 2, "bundle": "tiny", "decoder": "00112233", "precision": "float32", "samples": 1}
+    document |= {
+        "data": "image",
+        "seed": 0,
+        "noise_scale": 0.5,
+        "density": density,
+        "false_positive_rate": 0.05,
+        "normal": "n",
+    }
+    document |= {"thresholds": {"elbo": 3.0}, "fitted_items": 10, "held_out_items": 20}
     return [json.dumps(document).encode()]
 
 

@@ -325,7 +325,7 @@ def test_what_a_killed_export_left_is_used_or_cleared(export, desk, tmp_path):
     (kept / "work" / "makings" / "decoder.json").write_bytes(b"half")
     (kept / "temporary" / "model").mkdir(parents=True)
     seen = []
-    export(progress=lambda step: seen.append(content(kept)) if step.detail == NAMES[2] else None)
+    export(progress=lambda step: seen.append(content(kept)) if step.detail == f"making {NAMES[3]}" else None)
     assert desk.asked == NAMES[2:]
     assert not any(name.startswith("temporary/") for name in seen[0])
     assert [path.name for path in (tmp_path / "here").iterdir()] == ["bundle"]

@@ -1,22 +1,26 @@
-// The code that shows the current image elsewhere.
+// The code that shows the current item elsewhere.
 
 const list = (z) => `[${Array.from(z, (value) => Number(value.toPrecision(6))).join(", ")}]`;
 
 export const embed = {
-  javascript: ({ file, z, label, shape, conditional }) => `import * as ort from "onnxruntime-web/wasm";
+  javascript: ({ file, z, label, shape, conditional, kind, dataShape }) => `import * as ort from "onnxruntime-web/wasm";
 
 const decoder = await ort.InferenceSession.create("${file}");
 const z = Float32Array.from(${list(z)});
-const { image } = await decoder.run({
+const { ${kind} } = await decoder.run({
   z: new ort.Tensor("float32", z, [1, ${shape.join(", ")}]),${
     conditional ? `\n  label: new ort.Tensor("int32", Int32Array.of(${label}), [1]),` : ""
   }
 });
-// image.data: Float32Array, image.dims: [1, H, W, C]`,
+// ${kind}.data: Float32Array, ${kind}.dims: [1, ${kind === "image" ? "H, W, C" : dataShape.join(", ")}]`,
 
-  python: ({ precision, z, label, conditional }) => `import pocketvae
+  python: ({ precision, z, label, conditional, kind, dataShape }) => {
+    const decode = kind === "image" ? "decode_pixels" : "decode";
+    const what = kind === "image" ? "[H, W, C] uint8" : `[${dataShape.join(", ")}] float32`;
+    return `import pocketvae
 
 with pocketvae.open("bundle") as bundle:
     decoder = bundle.decoder(precision="${precision}")
-    image = decoder.decode_pixels(${list(z)}${conditional ? `, label=${label}` : ""})[0]  # [H, W, C] uint8`,
+    ${kind} = decoder.${decode}(${list(z)}${conditional ? `, label=${label}` : ""})[0]  # ${what}`;
+  },
 };

@@ -1,10 +1,10 @@
-// The page: controls make a latent, the exported decoder in this browser makes the image.
+// The page: controls make a latent, the exported decoder in this browser makes the image, or another item.
 
 import { embed } from "./embed.js";
 import { median, spherical } from "./latents.js";
 import { normalNoise } from "./noise.js";
 import { temperature, wholeNumber } from "./numbers.js";
-import { pixelsOf } from "./pixels.js";
+import { paint } from "./pictures.js";
 
 const byId = (id) => document.getElementById(id);
 const DIFFERENCE_GAIN = 16;
@@ -76,37 +76,24 @@ async function render() {
   const decoder = chosen();
   const result = await models.decode(decoder.file, z, label, bundle.latent_shape);
   state.times = [...state.times, result.ms].slice(-KEPT_TIMES);
-  paint(byId("image"), result.image, bundle.image_range);
+  const draw = (id, values, range) => paint(byId(id), values, bundle.data, bundle.data_shape, range);
+  draw("image", result.item, bundle.data_range);
   if (reference) {
     const original = decoder.file === reference.file ? result : await models.decode(reference.file, z, label, bundle.latent_shape);
-    paint(byId("original"), original.image, bundle.image_range);
-    const difference = result.image.map((value, i) => Math.abs(value - original.image[i]));
-    const span = bundle.image_range[1] - bundle.image_range[0];
-    paint(byId("difference"), difference, [0, span / DIFFERENCE_GAIN]);
-    const worst = (255 * difference.reduce((a, b) => Math.max(a, b), 0)) / span;
-    byId("deviation").textContent = `largest difference ${worst.toFixed(2)} of 255, shown ${DIFFERENCE_GAIN} times`;
+    draw("original", original.item, bundle.data_range);
+    const difference = result.item.map((value, i) => Math.abs(value - original.item[i]));
+    const span = bundle.data_range[1] - bundle.data_range[0];
+    draw("difference", difference, [0, span / DIFFERENCE_GAIN]);
+    const share = difference.reduce((a, b) => Math.max(a, b), 0) / span;
+    const worst = bundle.data === "image" ? `${(255 * share).toFixed(2)} of 255` : `${(100 * share).toFixed(3)} % of the range`;
+    byId("deviation").textContent = `largest difference ${worst}, shown ${DIFFERENCE_GAIN} times`;
   }
   byId("latency").textContent =
     `${result.ms.toFixed(2)} ms, median of ${state.times.length}: ${median(state.times).toFixed(2)} ms`;
-  const place = { ...decoder, z, label, shape: bundle.latent_shape, conditional: bundle.label_count > 0 };
+  const [kind, dataShape] = [bundle.data, bundle.data_shape];
+  const place = { ...decoder, z, label, shape: bundle.latent_shape, conditional: bundle.label_count > 0, kind, dataShape };
   byId("code").textContent = embed[byId("language").value](place);
   document.body.dataset.shown = String(Number(document.body.dataset.shown || 0) + 1);
-}
-
-function paint(canvas, values, range) {
-  const [height, width, channels] = bundle.image_shape;
-  canvas.width = width;
-  canvas.height = height;
-  const pixels = new ImageData(width, height);
-  const toPixel = pixelsOf(range);
-  for (let i = 0; i < width * height; i += 1) {
-    for (let c = 0; c < 3; c += 1) {
-      const value = values[i * channels + (channels === 3 ? c : 0)];
-      pixels.data[4 * i + c] = toPixel(value);
-    }
-    pixels.data[4 * i + 3] = 255;
-  }
-  canvas.getContext("2d").putImageData(pixels, 0, 0);
 }
 
 function report(text) {
@@ -143,6 +130,10 @@ function build() {
   byId("label-row").hidden = bundle.label_count === 0;
   for (let label = 0; label < bundle.label_count; label += 1) byId("label").add(new Option(String(label), String(label)));
   byId("comparison").hidden = !reference;
+  if (bundle.data === "vector" || bundle.data === "sequence") {
+    const [low, high] = bundle.data_range.map((value) => Number(value.toPrecision(4)));
+    byId("image").nextElementSibling.textContent = `this decoder, from ${low} to ${high}`;
+  }
   for (const dimension of bundle.order) {
     const row = document.createElement("label");
     row.innerHTML = `<span>z<sub>${dimension}</sub></span>

@@ -17,14 +17,14 @@ async function open(file) {
   return sessions.get(file);
 }
 
-// Runs a decoder; returns the image as a Float32Array and the milliseconds that the runtime took.
+// Runs a decoder; returns its item as a Float32Array and the milliseconds that the runtime took.
 export async function decode(file, z, label, shape) {
   const session = await open(file);
   const feeds = { z: new ort.Tensor("float32", Float32Array.from(z), [1, ...shape]) };
   if (session.inputNames.includes("label")) feeds.label = new ort.Tensor("int32", Int32Array.of(label), [1]);
   const start = performance.now();
-  const { image } = await session.run(feeds);
-  return { image: image.data, ms: performance.now() - start };
+  const found = await session.run(feeds);
+  return { item: found[session.outputNames[0]].data, ms: performance.now() - start };
 }
 
 // Runs a learned prior on noise; returns the latent.

@@ -12,11 +12,12 @@ from pocketvae.benchmarks.latency.show.charts import (
     scaling_chart,
     trade_off_chart,
 )
+from pocketvae.benchmarks.latency.show.notes import join_warnings, notes_legend
 from pocketvae.benchmarks.latency.show.tables import (
     baseline_table,
+    bench_legend,
     bench_table,
     environment_facts,
-    join_warnings,
     peaks_lines,
     profile_table,
     targets_table,
@@ -44,6 +45,7 @@ def bench_page(bench: BenchResult, verify: VerifyResult | None = None) -> str:
         "tables": _tables(bench),
         "notes": _notes(bench),
         "elsewhere": _table("Time of one call, one sample", targets_table(bench)) if bench.elsewhere else None,
+        "legend": notes_legend([row.warnings for row in bench.elsewhere]),
         "comparison": _comparison(bench.comparison) if bench.comparison else None,
         **_decisions(bench),
         "distributions": distribution_charts(bench),
@@ -62,6 +64,7 @@ def bench_markdown(bench: BenchResult) -> str:
     values = {
         "bench": bench,
         "results": bench_table(bench),
+        "legend": bench_legend(bench),
         "elsewhere": targets_table(bench),
         **_decisions(bench),
         "comparison": baseline_table(bench.comparison) if bench.comparison else None,

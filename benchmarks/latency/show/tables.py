@@ -12,6 +12,7 @@ from pocketvae.benchmarks.latency.results import (
     OperatorProfile,
     Ratio,
 )
+from pocketvae.benchmarks.latency.show.notes import notes_legend, short_notes
 from pocketvae.reporting.text import Row, count_of, format_ratio, format_us
 from pocketvae.system.environment import Environment
 
@@ -59,6 +60,11 @@ def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
     return headers, [_row(row, paces, batched=batched, counted=counted) for row in rows]
 
 
+def bench_legend(result: BenchResult) -> str:
+    """Returns what the words in the notes of all tables stand for; empty where there is nothing to say."""
+    return notes_legend([row.warnings for row in (*result.results, *result.elsewhere)])
+
+
 def _row(row: BenchRow, paces: Sequence[float], *, batched: bool, counted: bool) -> Row:
     paced = {each.calls_per_s: each.median_s for each in row.paced}
     predict = row.speedups.get("keras-predict")
@@ -82,24 +88,16 @@ def _row(row: BenchRow, paces: Sequence[float], *, batched: bool, counted: bool)
         format_ratio(row.speedup_vs_original),
         format_ratio(predict.value if predict else None),
         *(["-" if row.instructions is None else f"{row.instructions / 1e3:.0f}"] if counted else []),
-        join_warnings(row.warnings),
+        short_notes(row.warnings),
     ]
 
 
-def join_warnings(warnings: Sequence[str]) -> str:
-    """Returns the warnings of a row in one line, with a shared prefix stated once."""
-    common = "unstable: "
-    unstable = [warning.removeprefix(common) for warning in warnings if warning.startswith(common)]
-    parts = [common + "; ".join(unstable)] if unstable else []
-    return "; ".join([*parts, *(warning for warning in warnings if not warning.startswith(common))])
-
-
 def delegate_text(row: BenchRow) -> str:
-    """Returns the delegate and its share of operators, such as `XNNPACK 8/8`."""
+    """Returns the delegate and its share of operators, such as `XNNPACK 8 of 8`."""
     found = row.execution
     if found is None:
         return "-"
-    return f"{found.delegate.removesuffix('ExecutionProvider')} {found.delegated_count}/{found.node_count}"
+    return f"{found.delegate.removesuffix('ExecutionProvider')} {found.delegated_count} of {found.node_count}"
 
 
 def peaks_lines(peaks: Sequence[MachinePeaks]) -> list[str]:
@@ -173,7 +171,7 @@ def targets_table(result: BenchResult) -> tuple[Row, list[Row]]:
             f"{row.load_s * 1e3:.1f}",
             f"{row.first_s * 1e3:.2f}",
             *(format_us(value) for value in (row.median_s, row.p90_s, row.p99_s)),
-            join_warnings(row.warnings),
+            short_notes(row.warnings),
         ]
         for row in result.elsewhere
     ]

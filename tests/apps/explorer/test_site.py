@@ -7,6 +7,7 @@ from pocketvae.apps import export_site, site_files
 from pocketvae.apps.explorer import web_runtime
 from pocketvae.cli.main import main
 from pocketvae.errors import ManifestError, TargetError
+from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
 
 
 def test_the_exported_site_holds_every_file_and_no_address(bundle, runtime, tmp_path):
@@ -21,6 +22,13 @@ def test_the_exported_site_holds_every_file_and_no_address(bundle, runtime, tmp_
     own = b"".join(content for name, content in files.items() if name.endswith((".html", ".js", ".css")))
     assert b"http:" not in own
     assert b"https:" not in own
+
+
+def test_the_page_of_sequences_says_what_they_are(tmp_path, bundles, runtime):
+    vae = VaeSpec(data=DataKind.SEQUENCE, data_shape=(18, 2), latents=vector_latent(3), likelihood=Likelihood.UNKNOWN)
+    with pocketvae.open(bundles.make_bundle(tmp_path / "s", vae=vae)) as bundle:
+        document = json.loads(site_files(bundle)["bundle.json"])
+    assert (document["data"], document["data_shape"], document["data_range"]) == ("sequence", [18, 2], [0.0, 1.0])
 
 
 def test_force_replaces_a_site_of_explore_alone(bundle, runtime, tmp_path, capsys):

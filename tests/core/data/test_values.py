@@ -44,9 +44,10 @@ def test_a_table_is_for_vectors(tmp_path):
     ("array", "message"),
     [
         (np.ones((4, 2)), r"must be \[N, 3\] as the model takes vectors, got \[4, 2\]"),
-        (np.ones((0, 3)), r"got \[0, 3\]"),
+        (np.ones((0, 3)), r"holds no vectors, got \[0, 3\]"),
         (np.array([[0, 1, 2], [0, np.nan, 2]]), r"item 1, column 1 \(both from 0\): must be a finite number, got nan"),
-        (np.full((2, 3), 1e300), r"item 0, column 0 .* got inf"),
+        (np.full((2, 3), 1e300), r"item 0, column 0 .* got inf from 1e\+300, which is too large for float32"),
+        (np.float64(3), r"must be \[N, 3\] as the model takes vectors, got \[\]"),
     ],
 )
 def test_what_does_not_fit_is_refused(tmp_path, array, message):

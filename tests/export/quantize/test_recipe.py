@@ -48,8 +48,14 @@ def test_a_recipe_that_makes_no_sense_is_refused(changes, message):
 def test_files_that_are_no_recipes_are_refused(tmp_path):
     with pytest.raises(SpecError, match="a recipe must be a JSON file or a folder of JSON files"):
         read_recipes([tmp_path])
-    with pytest.raises(SpecError, match="a recipe must be a JSON file"):
+    with pytest.raises(
+        SpecError, match=r"a recipe must be a JSON file .*missing\.json, which does not exist: export wri"
+    ):
         read_recipes([tmp_path / "missing.json"])
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "manifest.json").write_text("{}")
+    with pytest.raises(SpecError, match=r"a recipe must be a JSON file .*, got a bundle: pass .*recipes"):
+        read_recipes([tmp_path / "bundle"])
     (tmp_path / "bad.json").write_text('{"schema_version": 1, "artifact": ')
     with pytest.raises(ManifestError, match="is not valid JSON"):
         read_recipes([tmp_path])
