@@ -41,6 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Interpolates and prints where the picture is."""
     import pocketvae
     from pocketvae.apps import Interpolation, LatentPath, interpolate
+    from pocketvae.kinds.registry import kind_of
     from pocketvae.spec import parse_choice
 
     request = Interpolation(
@@ -52,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
         stops = _stops(bundle, arguments)
         count = interpolate(bundle, stops, request, arguments.out, arguments.label, force=arguments.force)
-    terminal.line(f"{count} images: {arguments.out}")
+    terminal.line(f"{count} {kind_of(bundle.vae.data).plural}: {arguments.out}")
     return 0
 
 

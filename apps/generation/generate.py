@@ -219,7 +219,9 @@ def _write_picture(
     if bundle.vae.data is DataKind.IMAGE:
         check_channels(bundle.vae.image_shape[2])
     if request.count > _GRID_LIMIT:
-        raise DataError(f"a grid holds at most {_GRID_LIMIT} images, got {request.count}: use a folder or .npz")
+        plural = kind_of(bundle.vae.data).plural
+        other = "a folder or .npz" if bundle.vae.data is DataKind.IMAGE else "an .npz"
+        raise DataError(f"a grid holds at most {_GRID_LIMIT} {plural}, got {request.count}: use {other}")
     images = np.concatenate([pixels_of(bundle.vae, items) for items in generate(bundle, request, progress)])
     if len(images) == 1:
         files.write_bytes(out, single(images[0]))

@@ -65,6 +65,7 @@ def render_report(
     values = {
         "title": f"{manifest.name}: pocketvae report",
         "manifest": manifest,
+        "kind": kind_of(manifest.vae.data),
         "verify": verify,
         "verdict": _verdict(verify),
         "failures": _failures(verify),

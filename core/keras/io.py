@@ -155,14 +155,15 @@ def load_model(path: Path, flavour: Flavour = Flavour.KERAS2, code: CustomCode =
         raise ExportError(f"{path} does not exist")
     kind = _checked_kind(path, code)
     keras = import_flavour(flavour)
-    objects = code.objects()
+    objects, named = code.objects(), path
     try:
         with under_its_ending(path, kind) as named:
             return keras.models.load_model(
                 str(named), custom_objects=objects, compile=False, safe_mode=not code.allowed
             )
     except Exception as e:  # Keras raises whatever its zip, HDF5 or JSON reader ran into
-        reason = (str(e).strip() or type(e).__name__).splitlines()[0]
+        # A copy under another name is gone when the message is read.
+        reason = (str(e).strip() or type(e).__name__).splitlines()[0].replace(str(named), str(path))
         raise ExportError(f"{path} cannot be loaded as a Keras model: {reason[:200]}") from e
 
 

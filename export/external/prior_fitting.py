@@ -22,6 +22,7 @@ from pocketvae.export.external.mixture import Mixture, fit_mixture
 from pocketvae.export.external.prior import FIT, FittedPrior, FittingRequest, PriorFit, Quality
 from pocketvae.export.original import samples
 from pocketvae.keras.external import load_original
+from pocketvae.keras.holes import make_reproducible
 from pocketvae.keras.io import save_model
 from pocketvae.numerics.discrepancy import median_distance, mmd_squared
 from pocketvae.numerics.gaussian import log_normal
@@ -51,6 +52,8 @@ def fit_prior(request: FittingRequest) -> FittedPrior:
     fit: Callable[..., Mixture | Flow] = fit_flow if request.fit is PriorFit.FLOW else fit_mixture
     prior = fit(shuffled[cut:], shuffled[:cut], request.seed)
     save_model(prior.build(request.vae.latent_shape), Path(request.out))
+    # An export that was interrupted fits the same prior again, and goes on only with the same file.
+    make_reproducible(Path(request.out))
     return _measured(prior, len(train), test, rng)
 
 

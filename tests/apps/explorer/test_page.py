@@ -99,6 +99,17 @@ console.log(JSON.stringify({json.dumps(values.tolist())}.map(pixelsOf([0, {high}
     assert run_javascript(code) == to_pixels(values, (0.0, high)).tolist()
 
 
+def test_curves_in_javascript_end_at_the_edge_and_volumes_are_their_mean():
+    code = """
+import { curves, meanAlongDepth } from "./pictures.js";
+console.log(JSON.stringify([
+  curves([0, 1, 2, NaN, -5, 9], [3, 2], [0, 2]), curves([1], [1], [0, 2]),
+  [...meanAlongDepth([1, 2, 3, 4, 3, 2, 1, 0], [2, 2, 2, 1])],
+]));
+"""
+    assert run_javascript(code) == [[[0, 1, 0], [0.5, 1, 1]], [[0.5]], [2, 2, 2, 2]]
+
+
 def test_numbers_that_mean_nothing_are_refused_in_javascript():
     code = """
 import { temperature, wholeNumber } from "./numbers.js";
