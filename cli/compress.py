@@ -56,7 +56,7 @@ def _check_options(arguments: argparse.Namespace) -> None:
     if arguments.fit == (arguments.out is not None):
         raise SpecError("compress needs either --out FILE or, to fit its tables first, --fit")
     if arguments.fit and arguments.count is not None:
-        raise SpecError("--fit uses all training items of IMAGES: leave out --count")
+        raise SpecError("--fit uses all training images or other items of IMAGES: leave out --count")
     if not arguments.fit and arguments.fit_steps is not None:
         raise SpecError("--fit-steps only applies to --fit: leave it out")
     if arguments.lossless and arguments.label is not None:

@@ -62,7 +62,7 @@ def bench_table(result: BenchResult) -> tuple[Row, list[Row]]:
 
 def bench_legend(result: BenchResult) -> str:
     """Returns what the words in the notes of all tables stand for; empty where there is nothing to say."""
-    return notes_legend([row.warnings for row in (*result.results, *result.elsewhere)])
+    return notes_legend([*(row.warnings for row in result.results), *(row.warnings for row in result.elsewhere)])
 
 
 def _row(row: BenchRow, paces: Sequence[float], *, batched: bool, counted: bool) -> Row:
