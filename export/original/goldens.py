@@ -24,7 +24,8 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 Outputs = dict[str, FloatArray]
 
 _GOLDEN_BATCH = 64
-# Of a batch of outputs, 64 of 64x64x3: what is computed on the way, which an eager model keeps, can be 1,000 times as large.
+# Of a batch of outputs, 64 of 64x64x3: what is computed on the way, which an eager model keeps, can be 1,000 times as
+# large.
 _BATCH_BYTES = 3.2e6
 FLOOR_SAMPLES = 64
 
