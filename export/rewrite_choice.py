@@ -147,6 +147,8 @@ class _Contest:
         for rewrite in self.source.rewrites.considered:
             if rewrite is Rewrite.NARROW_CONVOLUTION and not self._rules.has_depth_to_space:
                 continue
+            if rewrite is Rewrite.GROUP_NORMALIZATION and not self._rules.has_float_means:
+                continue
             for form in FORMS[rewrite]:
                 step = Step(rewrite=rewrite, form=form)
                 trial = replace(self.source, steps=(step,))

@@ -54,6 +54,7 @@ class PrecisionExport(ABC):
         timed_as: The precision whose measured rewrites hold for this one, where both run the same kernels on the same
             types.
         has_depth_to_space: Whether TFLite has the operator for it.
+        has_float_means: Whether means over an image are taken in floats, as a rewritten normalization needs.
         may_differ_in_generator: Whether a generator may hold another quantization of the decoder than the decoder's
             own file.
     """
@@ -62,6 +63,7 @@ class PrecisionExport(ABC):
     rounds_to_half: ClassVar[bool] = False
     timed_as: ClassVar[Precision | None] = None
     has_depth_to_space: ClassVar[bool] = True
+    has_float_means: ClassVar[bool] = True
     may_differ_in_generator: ClassVar[bool] = False
 
     @abstractmethod

@@ -17,6 +17,7 @@ class Int16x8Export(PrecisionExport):
     pixel_budget = PixelBudget(p99_steps=4.0, mean_steps=1.0)
     # TFLite has no 16-bit depth-to-space, so a file has reshape, transpose, reshape.
     has_depth_to_space = False
+    has_float_means = False
 
     def make(self, spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:
         """See `PrecisionExport.make`."""

@@ -16,6 +16,7 @@ class Int8Export(PrecisionExport):
     """See `PrecisionExport`."""
 
     pixel_budget = PixelBudget(p99_steps=4.0, mean_steps=1.0)
+    has_float_means = False
     may_differ_in_generator = True
     integer_only = False
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pocketvae.export.convert.graphs import Graph, function_of
-from pocketvae.export.rewrites import folding, narrow, upsampling
+from pocketvae.export.rewrites import folding, narrow, normalization, upsampling
 from pocketvae.export.rewrites.frozen import FrozenGraph, freeze
 from pocketvae.export.rewrites.names import Rewrite, Step
 from pocketvae.keras.io import import_tensorflow
@@ -16,6 +16,11 @@ _UPSAMPLINGS = {
     Rewrite.TRANSPOSED_CONVOLUTION: upsampling.find_transposed,
     Rewrite.RESIZE_CONVOLUTION: upsampling.find_resized,
     Rewrite.DEPTH_TO_SPACE: upsampling.find_shuffled,
+}
+_OTHERS = {
+    Rewrite.NARROW_CONVOLUTION: narrow.rewrite,
+    Rewrite.BATCH_NORMALIZATION: folding.rewrite,
+    Rewrite.GROUP_NORMALIZATION: normalization.rewrite,
 }
 
 
@@ -41,7 +46,7 @@ def apply_steps(graph: Graph, steps: Sequence[Step]) -> Rewritten:
 def _apply(frozen: FrozenGraph, step: Step) -> tuple[FrozenGraph, int]:
     if step.rewrite in _UPSAMPLINGS:
         return upsampling.rewrite(frozen, _UPSAMPLINGS[step.rewrite], step.form)
-    return narrow.rewrite(frozen) if step.rewrite is Rewrite.NARROW_CONVOLUTION else folding.rewrite(frozen)
+    return _OTHERS[step.rewrite](frozen)
 
 
 def as_graph(frozen: FrozenGraph, stock: Graph) -> Graph:

@@ -49,8 +49,12 @@ class FrozenGraph:
 
     def only_consumer(self, tensor: Any) -> Any:
         """Returns the only operator that reads a tensor; None where there are others, or it is an output."""
-        consumers = self._consumers[tensor.name]
+        consumers = self.consumers(tensor)
         return consumers[0] if len(consumers) == 1 and tensor.name not in self.outputs else None
+
+    def consumers(self, tensor: Any) -> list[Any]:
+        """Returns the operators that read a tensor."""
+        return self._consumers[tensor.name]
 
     def constant(self, tensor: Any) -> Array | None:
         """Returns the value of a tensor that depends on no input; None for others."""

@@ -16,6 +16,7 @@ class Rewrite(enum.StrEnum):
     DEPTH_TO_SPACE = "depth_to_space"
     NARROW_CONVOLUTION = "narrow_convolution"
     BATCH_NORMALIZATION = "batch_normalization"
+    GROUP_NORMALIZATION = "group_normalization"
 
 
 class Form(enum.StrEnum):
@@ -47,6 +48,7 @@ FORMS: dict[Rewrite, tuple[Form, ...]] = {
     Rewrite.DEPTH_TO_SPACE: (Form.ROWS,),
     Rewrite.NARROW_CONVOLUTION: (Form.ONLY,),
     Rewrite.BATCH_NORMALIZATION: (Form.ONLY,),
+    Rewrite.GROUP_NORMALIZATION: (Form.ONLY,),
 }
 
 

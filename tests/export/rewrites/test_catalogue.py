@@ -214,10 +214,46 @@ def test_a_saved_model_is_rewritten_like_its_source(tmp_path, rewrite):
     model = stages(keras, layer)
     model.export(str(tmp_path / "saved"), verbose=False)
     loaded = tf.saved_model.load(str(tmp_path / "saved"))
-    # Nothing in these two models has a shuffle.
-    places = {Rewrite.NARROW_CONVOLUTION: 1, Rewrite.DEPTH_TO_SPACE: 0}.get(rewrite, 2)
+    # Nothing in these two models has a shuffle or groups.
+    places = {Rewrite.NARROW_CONVOLUTION: 1, Rewrite.DEPTH_TO_SPACE: 0, Rewrite.GROUP_NORMALIZATION: 0}.get(rewrite, 2)
     for form in FORMS[rewrite]:
         check(graph_of(loaded.serve, (3,)), step(rewrite, form), places)
+
+
+@pytest.mark.parametrize(
+    ("shape", "groups", "products"),
+    [((3, 4, 4), 2, 2), ((3, 4, 4), 4, 0), ((3, 4, 4), 1, 2), ((5, 6), 3, 2), ((2, 3, 2, 4), 2, 2)],
+    ids=str,
+)
+def test_a_normalization_of_groups(keras, shape, groups, products):
+    inputs = keras.Input(shape)
+    normal = keras.layers.GroupNormalization(groups)(inputs)
+    model = spread(keras.Model(inputs, keras.layers.Activation("relu")(normal)))
+    graph = graph_of(lambda z: 3 * model(z, training=False), shape)
+    kinds = check(graph, step(Rewrite.GROUP_NORMALIZATION), 1)
+    # Channels that are normalized alone need nothing to join their means.
+    assert (kinds.count("Mean"), kinds.count("MatMul")) == (2, products)
+
+
+def test_what_is_no_normalization_of_whole_channels_is_left_alone(keras):
+    inputs = keras.Input((3, 4, 4))
+    x = keras.layers.LayerNormalization()(inputs)
+    model = spread(keras.Model(inputs, keras.layers.BatchNormalization()(x)))
+    check(graph_of(lambda z: model(z, training=False), (3, 4, 4)), step(Rewrite.GROUP_NORMALIZATION), 0)
+
+
+def test_what_goes_on_in_groups_is_split_again():
+    import tensorflow as tf
+
+    def call(z):
+        groups = tf.reshape(z, (1, 3, 4, 2, 2))
+        mean, variance = tf.nn.moments(groups, (1, 2, 4), keepdims=True)
+        return (groups - mean) * tf.math.rsqrt(variance + 1e-3) * tf.reduce_max(z)
+
+    kinds = check(
+        graph_of(lambda z: tf.reshape(call(z), (1, 3, 4, 4)), (3, 4, 4)), step(Rewrite.GROUP_NORMALIZATION), 1
+    )
+    assert "Max" in kinds
 
 
 def test_rewrites_work_together_and_leave_the_stock_graph_alone():
@@ -231,7 +267,7 @@ def test_rewrites_work_together_and_leave_the_stock_graph_alone():
     before = graph.function(z)["image"].numpy()
     steps = [Step(rewrite=rewrite, form=FORMS[rewrite][-1]) for rewrite in Rewrite]
     rewritten = apply_steps(graph, steps)
-    assert rewritten.places == (2, 0, 0, 1, 0)
+    assert rewritten.places == (2, 0, 0, 1, 0, 0)
     np.testing.assert_allclose(rewritten.graph.function(z)["image"], before, atol=1e-6)
     np.testing.assert_array_equal(graph.function(z)["image"], before)
 
