@@ -143,7 +143,10 @@ def _source(graph: FrozenGraph, values: Any, root: tuple[int, ...], axis: int) -
     if values.op.type != "Reshape" or len(shape) <= _LEAST_RANK:
         return None
     source = values.op.inputs[0]
-    return source if static_shape(source) == (*shape[:-2], shape[-2] * shape[-1]) else None
+    before = static_shape(source)
+    # Places may be joined: a normalization does not tell rows from columns.
+    is_split = before is not None and (before[0], before[-1]) == (shape[0], shape[-2] * shape[-1])
+    return source if is_split and math.prod(before or ()) == math.prod(shape) else None
 
 
 def _behind(operator: Any) -> list[Any]:

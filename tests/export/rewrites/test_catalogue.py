@@ -242,6 +242,19 @@ def test_what_is_no_normalization_of_whole_channels_is_left_alone(keras):
     check(graph_of(lambda z: model(z, training=False), (3, 4, 4)), step(Rewrite.GROUP_NORMALIZATION), 0)
 
 
+def test_a_normalization_whose_rows_are_joined():
+    import tensorflow as tf
+
+    def call(z):
+        groups = tf.reshape(z, (1, 12, 2, 2))
+        centred = groups - tf.reduce_mean(groups, (1, 3), keepdims=True)
+        normal = centred * tf.math.rsqrt(tf.reduce_mean(tf.square(centred), (1, 3), keepdims=True) + 1e-5)
+        return tf.reshape(normal * np.float32([[2.0, 3.0], [4.0, 5.0]]) + 1.0, (1, 3, 4, 4))
+
+    kinds = check(graph_of(call, (3, 4, 4)), step(Rewrite.GROUP_NORMALIZATION), 1)
+    assert kinds.count("MatMul") == 2
+
+
 def test_what_goes_on_in_groups_is_split_again():
     import tensorflow as tf
 
