@@ -75,7 +75,25 @@ $(VENV)/.all: $(VENV)/.base $(SOURCES)
 	$(INSTALL) --config-settings editable_mode=strict --editable '.[all]'
 	touch $@
 
-$(VENV)/.dev: $(VENV)/.base $(SOURCES)
+# pip unpacks one package after the other. With HALVES=1 and make -j2, as in CI, TensorFlow is unpacked beside the rest,
+# and by a pip that takes half the time of Python 3.11's own to choose among the files of an index. What fails of this is
+# made up for by the install that follows.
+HALVES ?=
+TENSORFLOW := tensorflow tf_keras keras libclang
+
+$(VENV)/.pip: $(VENV)/.base
+	-$(PIP) install --quiet pip==26.3
+	touch $@
+
+$(VENV)/.tensorflow: $(VENV)/.pip
+	-$(PIP) install --quiet --no-deps --constraint constraints.txt $(TENSORFLOW)
+	touch $@
+
+$(VENV)/.others: $(VENV)/.pip
+	-$(PIP) install --quiet --no-deps $(filter-out $(addsuffix ==%,$(TENSORFLOW)),$(shell cat constraints.txt))
+	touch $@
+
+$(VENV)/.dev: $(VENV)/.base $(if $(HALVES),$(VENV)/.tensorflow $(VENV)/.others) $(SOURCES)
 	$(INSTALL) --config-settings editable_mode=strict --editable '.[dev]'
 	$(BIN)/python docs/editor.py
 	touch $@ $(VENV)/.all
