@@ -11,7 +11,7 @@ import numpy.typing as npt
 from pocketvae.benchmarks.drift.control import four_bit
 from pocketvae.benchmarks.drift.images import DriftImages
 from pocketvae.benchmarks.drift.likelihood import elbo_reason, log_likelihood, log_weights, nll_reason
-from pocketvae.benchmarks.drift.statistics import kernel_distance, paired_change
+from pocketvae.benchmarks.drift.statistics import largest_equal_distance, paired_change, squared_distance
 from pocketvae.benchmarks.parity.checks import structural_check
 from pocketvae.benchmarks.parity.results import CONTROL, Check, Measurement
 from pocketvae.benchmarks.targets.host import HostTarget
@@ -66,6 +66,23 @@ def measure_drift(bundle: Bundle, images: DriftImages | None, *, progress: Progr
     return _Measurement(bundle, images, progress).run()
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Samples:
+    """What the artifacts of a component are compared with.
+
+    Attributes:
+        inputs: `[N, ...]` each.
+        other: Features of the float32 images for other inputs, `[N, D]`.
+        same: Features of the float32 images for these inputs, `[N, D]`.
+        largest_equal: The squared distance that one in a thousand equal pairs of samples exceeds.
+    """
+
+    inputs: Inputs
+    other: DoubleArray
+    same: DoubleArray
+    largest_equal: float
+
+
 class _Measurement:
     """The measurement of one bundle; values that all artifacts share are computed once."""
 
@@ -77,7 +94,7 @@ class _Measurement:
         self._checks: list[Check] = []
         self._figures: list[Measurement] = []
         self._notes: list[str] = []
-        self._samples: dict[Component, tuple[Inputs, DoubleArray, DoubleArray]] = {}
+        self._samples: dict[Component, _Samples] = {}
 
     def run(self) -> Drift:
         if self._decoder is None:
@@ -159,24 +176,28 @@ class _Measurement:
     def _distribution_checks(self, artifact: ArtifactRecord, name: str, content: bytes | None = None) -> list[Check]:
         if artifact.component not in self._samples:
             self._samples[artifact.component] = self._draw(artifact.component)
-        inputs, first, same = self._samples[artifact.component]
-        found = self._features(self._outputs(artifact, inputs, content)[self._vae.output], inputs)
+        drawn = self._samples[artifact.component]
+        found = self._features(self._outputs(artifact, drawn.inputs, content)[self._vae.output], drawn.inputs)
         if not np.isfinite(found).all():
             return [_check(name, "image", "mmd2", None, 0.0, "", "the features of its images are not finite")]
-        distance = kernel_distance(first, found, same, _SEED)
-        source = f"one in 1,000 permutations of two float32 samples, {len(first)} images each, features of the encoder"
-        spread, reference = (float(np.trace(np.cov(values.T))) for values in (found, same))
+        distance, count = squared_distance(drawn.other, found), len(found)
+        source = f"one in 1,000 permutations of two float32 samples, {count} images each, features of the encoder"
+        spread, reference = (float(np.trace(np.cov(values.T))) for values in (found, drawn.same))
         self._figures.append(_figure(name, "image", "diversity_ratio", spread / reference))
-        return [_check(name, "image", "mmd2", max(distance.value, 0.0), max(distance.null, 0.0), source, "")]
+        return [_check(name, "image", "mmd2", max(distance, 0.0), max(drawn.largest_equal, 0.0), source, "")]
 
-    def _draw(self, component: Component) -> tuple[Inputs, DoubleArray, DoubleArray]:
-        """Returns inputs, features of float32 images for other inputs, and features for these inputs."""
+    def _draw(self, component: Component) -> _Samples:
         record = self._float32(component)
         assert record is not None  # noqa: S101 - only what has a float32 counterpart is tested
         rng = np.random.default_rng(_SEED)
         other, inputs = (self._inputs(component, rng) for _ in range(2))
         features = [self._features(self._outputs(record, item)[self._vae.output], item) for item in (other, inputs)]
-        return inputs, features[0], features[1]
+        return _Samples(
+            inputs=inputs,
+            other=features[0],
+            same=features[1],
+            largest_equal=largest_equal_distance(features[0], features[1], _SEED),
+        )
 
     def _inputs(self, component: Component, rng: np.random.Generator) -> Inputs:
         conditions = drawn_conditions(self._vae, _SAMPLES, rng)
