@@ -108,7 +108,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def warm_command(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[str, ...]]:
-    """What needs TensorFlow is forked from a process that has imported it, which saves the import of each.
+    """What needs TensorFlow or the runtimes is forked from a process that has imported them, which saves each import.
 
     Returns a function that gives the command of a module of this folder, such as `external_models`.
     """
@@ -123,16 +123,31 @@ def warm_command(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tu
     folder, owner = (base.parent if shared else base) / "workers", os.getppid() if shared else os.getpid()
     if len(str(folder)) > _LONGEST_SOCKET_FOLDER:
         return cold
-    from pocketvae.benchmarks.latency.measure import subjects
+    from pocketvae.benchmarks.latency.measure import subjects, worker_client
     from pocketvae.export import external_pipeline
     from pocketvae.export.worker_process import WorkerProcess
 
-    client = sys.executable, "-I", "-S", str(TESTS / "warm_workers.py"), str(folder), str(owner)
+    program = sys.executable, "-I", "-S", str(TESTS / "warm_workers.py")
+    client, light = ((*program, kind, str(folder), str(owner)) for kind in ("tensorflow", "runtimes"))
     WorkerProcess.program = (*client, *WorkerProcess.program[2:])
     external_pipeline.INSPECTION_COMMAND = (*client, *external_pipeline.INSPECTION_COMMAND[2:])
+    external_pipeline.FITTING_COMMAND = (*client, *external_pipeline.FITTING_COMMAND[2:])
     external_pipeline.PREPARATION_COMMAND = (*client, *external_pipeline.PREPARATION_COMMAND[2:])
     subjects.ORIGINALS_COMMAND = (*client, *subjects.ORIGINALS_COMMAND[2:])
+    worker_client.WORKER_COMMAND = (*light, *worker_client.WORKER_COMMAND[2:])
     return lambda module: (*client, module)
+
+
+@pytest.fixture
+def cold_workers(monkeypatch):
+    """Has workers of benchmarks start as for users, for tests that end them or look at their memory.
+
+    What is killed is otherwise the client, and the worker may answer before it is ended too.
+    """
+    from pocketvae.benchmarks.latency.measure import worker_client
+
+    command = sys.executable, "-m", "pocketvae.benchmarks.latency.measure.worker"
+    monkeypatch.setattr(worker_client, "WORKER_COMMAND", command)
 
 
 @pytest.fixture(scope="session")

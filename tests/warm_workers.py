@@ -1,13 +1,16 @@
-"""Processes of tests that need TensorFlow, forked from one that has imported it.
+"""Processes of tests, forked from one that has imported what they need: TensorFlow, or the runtimes alone.
 
 An export starts three workers, and the import takes most of a small export's time; the inspection of user-supplied
-models and the timing of originals need it too. What is started in their place is a client of milliseconds, which passes
+models and the timing of originals need it too. A benchmark starts a worker for each file, whose imports take ten times
+as long as the calls that a test times. What is started in their place is a client of milliseconds, which passes
 its pipes to a server and ends as the forked worker ends. There is a server for each combination of the variables that
-TensorFlow reads; the first client that needs it starts it. Linux alone has what this takes; elsewhere, and in tests of
-the process itself, workers start as they do for users.
+TensorFlow and NumPy read; the first client that needs it starts it. Linux alone has what this takes; elsewhere, and in
+tests of the process itself, workers start as they do for users.
 
-    python warm_workers.py FOLDER OWNER MODULE ARGUMENT ...   # the client: as `python -m MODULE ARGUMENT ...`
-    python warm_workers.py serve SOCKET OWNER                 # the server, which does not outlive the process OWNER
+    python warm_workers.py KIND FOLDER OWNER MODULE ARGUMENT ...   # the client: as `python -m MODULE ARGUMENT ...`
+    python warm_workers.py serve KIND SOCKET OWNER                 # the server, which ends with the process OWNER
+
+KIND is a key of `IMPORTS`.
 """
 
 from __future__ import annotations
@@ -25,14 +28,14 @@ import tempfile
 
 # What Keras takes without the variable, and what pocketvae sets when it imports Keras 3.
 DEFAULTS = [("KERAS_BACKEND", "tensorflow")]
-READ_BY_TENSORFLOW = ("TF_", "XLA_", "KERAS_", "OMP_", "PYTHONPATH")
+READ_WHEN_IMPORTED = ("TF_", "XLA_", "KERAS_", "OMP_", "OPENBLAS_", "MKL_", "PYTHONPATH")
 # Looked at this often, the owner's end leaves a server behind for no longer.
 _LOOK_S = 1.0
 
 
-def client(folder: str, owner: str, module: str, *arguments: str) -> int:
+def client(kind: str, folder: str, owner: str, module: str, *arguments: str) -> int:
     """Has a worker forked and ends as it ended: with its code, or by its signal."""
-    with connection(folder, owner) as server:
+    with connection(kind, folder, owner) as server:
         request = {"module": module, "arguments": arguments, "environment": dict(os.environ), "directory": os.getcwd()}
         socket.send_fds(server, [b"\0"], [0, 1, 2])
         server.sendall(json.dumps(request).encode() + b"\n")
@@ -46,19 +49,19 @@ def client(folder: str, owner: str, module: str, *arguments: str) -> int:
     return code
 
 
-def connection(folder: str, owner: str) -> socket.socket:
+def connection(kind: str, folder: str, owner: str) -> socket.socket:
     """Returns a connection to the server for this environment, which is started if there is none."""
-    read = sorted(item for item in os.environ.items() if item[0].startswith(READ_BY_TENSORFLOW))
+    read = sorted(item for item in os.environ.items() if item[0].startswith(READ_WHEN_IMPORTED))
     read = [item for item in read if item not in DEFAULTS]
     name = str(abs(hash_of(json.dumps(read))))
-    path = os.path.join(folder, name)
+    path = os.path.join(folder, kind[0] + name)
     pathlib.Path(folder).mkdir(exist_ok=True, parents=True)
     with pathlib.Path(path + ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = socket.socket(socket.AF_UNIX)
         if not pathlib.Path(path).exists():
             with pathlib.Path(path + ".log").open("w") as log:
-                command = [sys.executable, os.path.abspath(__file__), "serve", path, owner]
+                command = [sys.executable, os.path.abspath(__file__), "serve", kind, path, owner]
                 subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
             while not pathlib.Path(path).exists():
                 os.sched_yield()
@@ -73,7 +76,7 @@ def hash_of(text: str) -> int:
     return zlib.crc32(text.encode())
 
 
-def serve(path: str, owner: int) -> int:
+def serve(kind: str, path: str, owner: int) -> int:
     """Forks a worker for each connection; ends with the owner."""
     import gc
     import selectors
@@ -83,7 +86,7 @@ def serve(path: str, owner: int) -> int:
     listener.listen(64)
     # Whoever sees the path can connect; it is answered after the imports.
     pathlib.Path(path + ".bound").rename(path)
-    import_all()
+    IMPORTS[kind]()
     gc.collect()
     gc.freeze()
     with selectors.DefaultSelector() as selector:
@@ -158,11 +161,19 @@ def work(request: dict, pipes: list[int]) -> int:
     return code
 
 
-def import_all() -> None:
-    """Imports what a worker imports, and starts nothing: threads would not survive the fork."""
-    from pocketvae.keras.io import import_tensorflow
+def import_runtimes() -> None:
+    """Imports what a worker of a benchmark imports, and starts nothing: threads would not survive the fork."""
+    import onnxruntime  # noqa: F401
+    from ai_edge_litert import interpreter  # noqa: F401
 
-    assert import_tensorflow().lite.TFLiteConverter
+    from pocketvae.benchmarks.latency.measure import worker  # noqa: F401
+
+
+def import_tensorflow() -> None:
+    """Imports what a worker of an export imports, and starts nothing."""
+    from pocketvae.keras import io
+
+    assert io.import_tensorflow().lite.TFLiteConverter
     import onnx  # noqa: F401
     import onnxruntime  # noqa: F401
     import tf2onnx.convert  # noqa: F401
@@ -186,7 +197,9 @@ def is_alive(process: int) -> bool:
     return True
 
 
+IMPORTS = {"tensorflow": import_tensorflow, "runtimes": import_runtimes}
+
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
-        sys.exit(serve(sys.argv[2], int(sys.argv[3])))
+        sys.exit(serve(sys.argv[2], sys.argv[3], int(sys.argv[4])))
     sys.exit(client(*sys.argv[1:]))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from typing import Final
 
 from pocketvae.benchmarks.latency.messages import (
     Examine,
@@ -22,7 +21,7 @@ from pocketvae.benchmarks.latency.results import MachinePeaks
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
 
-WORKER_COMMAND: Final = (sys.executable, "-m", "pocketvae.benchmarks.latency.measure.worker")
+WORKER_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.benchmarks.latency.measure.worker")
 _TIME_LIMIT_S = 120.0
 
 
@@ -59,7 +58,7 @@ class BenchClient(Client):
 
 
 def start_worker(
-    stack: ExitStack, environment: Mapping[str, str] | None = None, command: Sequence[str] = WORKER_COMMAND
+    stack: ExitStack, environment: Mapping[str, str] | None = None, command: Sequence[str] | None = None
 ) -> BenchClient:
     """Returns a worker that starts when it is first asked, and ends with the stack."""
-    return BenchClient(stack.enter_context(LineProcess(command, environment=environment)))
+    return BenchClient(stack.enter_context(LineProcess(command or WORKER_COMMAND, environment=environment)))

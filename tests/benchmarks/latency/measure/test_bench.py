@@ -31,6 +31,7 @@ def test_every_artifact_gets_a_row_with_all_its_values(tmp_path, bundles):
     assert all(len(row) == len(headers) for row in rows)
 
 
+@pytest.mark.usefixtures("cold_workers")
 def test_memory_is_the_worker_s_own_and_not_the_parent_s(tmp_path, bundles):
     ballast = bytearray(1_500_000_000)
     ballast[::4096] = b"x" * len(ballast[::4096])
@@ -41,6 +42,7 @@ def test_memory_is_the_worker_s_own_and_not_the_parent_s(tmp_path, bundles):
     del ballast
 
 
+@pytest.mark.usefixtures("cold_workers")
 def test_a_worker_that_dies_costs_its_row_and_no_more(tmp_path, bundles, monkeypatch):
     real, asked = LineProcess.ask, []
 
@@ -58,7 +60,9 @@ def test_a_worker_that_dies_costs_its_row_and_no_more(tmp_path, bundles, monkeyp
     assert "ended by signal 9" in lost.reason
 
 
-def test_a_worker_that_dies_at_the_second_opening_gives_no_row_of_another_model(tmp_path, bundles, monkeypatch):
+def test_a_worker_that_dies_at_the_second_opening_gives_no_row_of_another_model(
+    tmp_path, bundles, monkeypatch, cold_workers
+):
     real = LineProcess.ask
 
     def in_one_process(bundle, records, config, stack):
@@ -102,6 +106,7 @@ def test_a_handle_of_an_earlier_process_is_refused(tmp_path, bundles):
         worker.pace(Pace(handle=0, calls_per_s=100.0, count=1))
 
 
+@pytest.mark.usefixtures("cold_workers")
 def test_a_pace_that_fails_costs_that_pace_and_no_more(tmp_path, bundles, monkeypatch):
     real, limits = LineProcess.ask, []
 
@@ -128,6 +133,7 @@ def test_the_time_limit_of_a_pace_counts_the_calls_too():
     assert bench._pace_limit_s(subject, 0.1) == pytest.approx(60 + 2 * 30 * 10.0)
 
 
+@pytest.mark.usefixtures("cold_workers")
 def test_peaks_that_could_not_be_measured_are_told(tmp_path, bundles, monkeypatch):
     real = LineProcess.ask
 
@@ -145,6 +151,7 @@ def test_peaks_that_could_not_be_measured_are_told(tmp_path, bundles, monkeypatc
     assert lost.reason.startswith("with 1 thread: its process was ended by signal 9")
 
 
+@pytest.mark.usefixtures("cold_workers")
 def test_no_worker_outlives_an_interruption(tmp_path, bundles, monkeypatch):
     processes = []
     real = LineProcess._start
