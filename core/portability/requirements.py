@@ -44,6 +44,9 @@ _BY_OPSET = {
 _LATE_KERNELS = {"BitwiseXor": "1.15", "BitwiseAnd": "1.15", "BitwiseOr": "1.15", "BitwiseNot": "1.15"}
 # The first release with a kernel for int16, which the operator's version does not tell.
 _INT16_KERNELS = {"CONV_2D": "2.3.0", "TRANSPOSE": "2.5.0"}
+# The same for weights of 4 bits with activations of 8: ai-edge-litert 1.4.0 is the first that was seen to run dense
+# layers of them (1.0.1 refuses), tflite-runtime 2.13.0 convolutions (2.11.0 refuses).
+_INT4_KERNELS = {"CONV_2D": "2.13.0", "FULLY_CONNECTED": "2.20.0"}
 # Up to 1.26.0, onnxruntime leaves out the two conversions around a Resize where both have one scale and zero point; in
 # integers a linear one then rounds down (a value in two is a step lower) and a cubic one raises an error.
 _QUANTIZED_RESIZE = "1.27"
@@ -96,6 +99,8 @@ def _late_tflite_kernels(operators: Sequence[Operator], layers: Sequence[LayerPr
         in_integers = layer.weights == "int8" and layer.activations in ("int8", "int16")
         if in_integers and layer.operator == "FULLY_CONNECTED" and layer.granularity is Granularity.PER_CHANNEL:
             found["FULLY_CONNECTED with a scale for each channel"] = "2.10.0"
+        if layer.weights == "int4" and layer.operator in _INT4_KERNELS:
+            found[f"{layer.operator} with weights of 4 bits"] = _INT4_KERNELS[layer.operator]
     return found
 
 

@@ -220,9 +220,7 @@ def _tuning_notes(source: Source) -> tuple[str, ...]:
     tuned = source.tuned(source.tuning)
     changes = []
     if tuned.equalized:
-        changes.append(
-            f"channels equalized between {tuned.equalized} pair{'s' if tuned.equalized > 1 else ''} of layers"
-        )
+        changes.append(f"channels equalized in front of {tuned.equalized} layer{'s' if tuned.equalized > 1 else ''}")
     if tuned.latent_parts:
         changes.append("the latent in two parts of 8 bits")
     if tuned.output_parts:

@@ -2,7 +2,7 @@
 
 A last layer that computes logits has one scale of integers for all of them. With a range of 18 and two parts, one copy
 of the layer's channels has the logits from -9 to 0 and the other those from 0 to 9; each is a ReLU6 of the shifted and
-scaled logit, and their sum is the logit, clipped to the range.
+scaled logit, and their sum is the logit, clipped to the range. Pixels that the head clips to [0, 1] are parted alike.
 """
 
 from __future__ import annotations
@@ -13,46 +13,52 @@ from typing import Any
 import numpy as np
 
 from pocketvae.export.rewrites.frozen import FrozenGraph
-from pocketvae.export.tuning.names import FLOAT_SCOPE
+from pocketvae.export.tuning.names import FLOAT_SCOPE, LOGIT_BOUND
 from pocketvae.export.tuning.samples import Inputs, largest_values
 from pocketvae.export.tuning.weighted import Weighted, is_mover, weighted_layers
 from pocketvae.keras.io import import_tensorflow
 
 _RELU6 = 6.0
+Range = tuple[float, float]
+# The range that a head tells apart. tanh(x) = 2 sigmoid(2 x) - 1, so half the logit moves it as far.
+_HEADS: dict[str, Range] = {"Sigmoid": (-LOGIT_BOUND, LOGIT_BOUND), "Tanh": (-LOGIT_BOUND / 2, LOGIT_BOUND / 2)}
+# A clipping to [0, 1] in either order.
+_CLIPS = {"Minimum": 1.0, "Maximum": 0.0}
 
 
-def split_output(graph: FrozenGraph, samples: Inputs, parts: int, heads: dict[str, float]) -> tuple[FrozenGraph, int]:
+def split_output(graph: FrozenGraph, samples: Inputs, parts: int) -> tuple[FrozenGraph, int]:
     """Returns the graph with the layers before its heads in parts, and how many these are.
 
     Args:
         graph: Is not changed.
         samples: Calibration samples, input name to `[N, ...]`.
         parts: Number of parts.
-        heads: The heads' operators, and the largest absolute input that each tells apart.
 
     Raises:
         FloatingPointError: a value is not finite.
     """
     found = [
-        (layer, bound)
+        (layer, limits)
         for layer in weighted_layers(graph, frozenset())
-        if (bound := _head_bound(graph, layer.tail.end, heads)) is not None
+        if (limits := _head_range(graph, layer.tail.end)) is not None
     ]
     if not found:
         return graph, 0
     largest = largest_values(graph, [layer.tail.end for layer, _ in found], samples)
     tf, replacements = import_tensorflow(), {}
     with graph.graph.as_default():
-        for (layer, bound), values in zip(found, largest, strict=True):
+        for (layer, (low, high)), values in zip(found, largest, strict=True):
+            most = float(values.max())
             with tf.name_scope(layer.name):
-                replacements[layer.tail.end.name] = _emit(layer, parts, min(bound, float(values.max())))
+                replacements[layer.tail.end.name] = _emit(layer, parts, (max(low, -most), min(high, most)))
     return graph.replaced(replacements), len(found)
 
 
-def _emit(layer: Weighted, parts: int, bound: float) -> Any:
+def _emit(layer: Weighted, parts: int, limits: Range) -> Any:
     tf, tail = import_tensorflow(), layer.tail
-    width = 2 * bound / parts
-    starts = [width * index - bound for index in range(parts)]
+    low, high = limits
+    width = (high - low) / parts
+    starts = [width * index + low for index in range(parts)]
     factor = np.full(len(tail.scale), _RELU6 / width)
     kernel = layer.scaled_outputs(layer.kernel, tail.scale * factor)
     shifts = np.concatenate([(tail.shift - start) * factor for start in starts]).astype(np.float32)
@@ -61,16 +67,25 @@ def _emit(layer: Weighted, parts: int, bound: float) -> Any:
     with tf.name_scope(FLOAT_SCOPE):
         # Not AddN: TFLite's quantizer gives its inputs, and so the parts, the scale of their sum.
         total = functools.reduce(tf.add, tf.split(value, parts, axis=-1))
-        return tf.subtract(tf.multiply(total, np.float32(width / _RELU6)), np.float32(bound), name="whole")
+        return tf.subtract(tf.multiply(total, np.float32(width / _RELU6)), np.float32(-low), name="whole")
 
 
-def _head_bound(graph: FrozenGraph, tensor: Any, heads: dict[str, float]) -> float | None:
+def _head_range(graph: FrozenGraph, tensor: Any) -> Range | None:
     """Returns what the head that alone reads a tensor tells apart; None where there is no head."""
-    bound = None
+    limits, clips = None, set[str]()
     while (operator := graph.only_consumer(tensor)) is not None:
-        if bound is None and operator.type in heads:
-            bound = heads[operator.type]
+        if operator.type in _CLIPS and (limits is None or clips) and _bound(graph, operator) == _CLIPS[operator.type]:
+            clips.add(operator.type)
+            limits = (0.0, 1.0) if len(clips) == len(_CLIPS) else (-np.inf, np.inf)
+        elif limits is None and operator.type in _HEADS:
+            limits = _HEADS[operator.type]
         elif not is_mover(operator):
             return None
         tensor = operator.outputs[0]
-    return bound if tensor.name in graph.outputs else None
+    whole = limits is not None and np.isfinite(limits[0])
+    return limits if whole and tensor.name in graph.outputs else None
+
+
+def _bound(graph: FrozenGraph, operator: Any) -> float | None:
+    values = graph.constant(operator.inputs[1])
+    return float(values) if values is not None and values.size == 1 else None

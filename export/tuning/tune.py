@@ -10,13 +10,10 @@ from pocketvae.export.rewrites.catalogue import as_graph
 from pocketvae.export.rewrites.frozen import freeze
 from pocketvae.export.tuning.equalize import equalize
 from pocketvae.export.tuning.latent_parts import split_latent
-from pocketvae.export.tuning.names import LOGIT_BOUND, Tuning
+from pocketvae.export.tuning.names import Tuning
 from pocketvae.export.tuning.output_parts import split_output
 from pocketvae.export.tuning.samples import Inputs
 from pocketvae.spec import Component
-
-# tanh(x) = 2 sigmoid(2 x) - 1, so half the logit moves it as far.
-_HEADS = {"Sigmoid": LOGIT_BOUND, "Tanh": LOGIT_BOUND / 2}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +22,7 @@ class Tuned:
 
     Attributes:
         graph: Of the component.
-        equalized: Between how many layers channels were equalized.
+        equalized: In front of how many layers channels were equalized.
         latent_parts: How many layers are given a latent in parts.
         output_parts: How many heads are given a sum of parts.
     """
@@ -61,7 +58,7 @@ def tune(graph: Graph, component: Component, tuning: Tuning, samples: Inputs) ->
         if tuning.latent_parts and is_decoder:
             frozen, counts[1] = split_latent(frozen, samples)
         if tuning.output_parts > 1 and is_decoder:
-            frozen, counts[2] = split_output(frozen, samples, tuning.output_parts, _HEADS)
+            frozen, counts[2] = split_output(frozen, samples, tuning.output_parts)
     except FloatingPointError as e:
         raise ExportError(f"the {component} cannot be tuned: {e} on the calibration samples") from e
     equalized, latent, output = counts

@@ -131,15 +131,6 @@ def weighted_layers(graph: FrozenGraph, activations: frozenset[str] = HOMOGENEOU
         yield Weighted(operator=operator, kernel=kernel, tail=tail)
 
 
-def moved_from(graph: FrozenGraph, tensor: Any) -> Any:
-    """Returns the tensor whose values a tensor holds, moved at the most; None where others read them on the way."""
-    while graph.only_consumer(tensor) is not None:
-        if tensor.op.type not in _MOVERS:
-            return tensor
-        tensor = tensor.op.inputs[0]
-    return None
-
-
 def is_mover(operator: Any) -> bool:
     """Whether an operator puts the values of its first input into other places and changes none."""
     return operator.type in _MOVERS

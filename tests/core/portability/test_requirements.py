@@ -3,6 +3,7 @@ import onnx
 import pytest
 
 from pocketvae.errors import ManifestError
+from pocketvae.formats.tflite.model import read_model, tensor_type, write_model
 from pocketvae.portability.requirements import newest, oldest_runtime
 from pocketvae.spec import Format
 
@@ -31,6 +32,15 @@ def test_integer_dense_layers_with_a_scale_a_channel_came_later_than_their_versi
         "2.10.0",
         "FULLY_CONNECTED with a scale for each channel",
     )
+
+
+def test_dense_layers_with_weights_of_4_bits_came_later_than_their_version(tflite_models):
+    """Seen with ai-edge-litert 1.0.1, which refuses them, and 1.4.0."""
+    model = read_model(tflite_models.integer_dense([0.1, 0.2, 0.3, 0.4]))
+    weights = next(tensor for tensor in model.subgraphs[0].tensors if tensor.name == b"w")
+    weights.type = tensor_type("int4")
+    model.buffers[weights.buffer].data = np.zeros(8, np.uint8)
+    assert needs(write_model(model))[1:] == ("2.20.0", "FULLY_CONNECTED with weights of 4 bits")
 
 
 @pytest.mark.parametrize(("name", "version"), [("CONV_2D", "2.3.0"), ("TRANSPOSE", "2.5.0")])

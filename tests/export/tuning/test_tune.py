@@ -108,6 +108,43 @@ def test_an_activation_that_scaling_does_not_pass_is_left_alone(samples):
     assert not found.is_changed
 
 
+def residual_decoder(scaled_sum=False):
+    """Two branches that are added twice, with a layer inside each branch and one behind."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(2)
+    dense, inside = weights(rng, 6, 32), [weights(rng, 3, 3, 8, 8) for _ in range(4)]
+    last, bias = weights(rng, 3, 3, 8, 1), rng.normal(size=8).astype(np.float32)
+
+    def conv(x, kernel):
+        return tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias)
+
+    def call(z):
+        h = tf.reshape(z @ dense, (1, 2, 2, 8))
+        for index in (0, 2):
+            h = h + conv(tf.nn.relu(conv(tf.nn.relu(h), inside[index])), inside[index + 1])
+        h = h * h if scaled_sum else h
+        return tf.nn.sigmoid(tf.nn.conv2d(tf.nn.relu(h), last, 1, "SAME"))
+
+    return graph_of(call, 6)
+
+
+def test_channels_are_equalized_through_sums(samples):
+    graph = residual_decoder()
+    found = tuned(graph, samples, exponent=1.0)
+    assert found.equalized == 5
+    np.testing.assert_allclose(outputs(found.graph, samples), outputs(graph, samples), atol=2e-6)
+    before, after = (np.abs(inner(g, "AddV2", samples)[0]).max(axis=(0, 1, 2)) for g in (graph, found.graph))
+    assert after.max() / after.min() < 0.8 * before.max() / before.min()
+
+
+def test_sums_that_meet_a_product_keep_their_scale(samples):
+    graph = residual_decoder(scaled_sum=True)
+    found = tuned(graph, samples, exponent=1.0)
+    assert found.equalized == 2
+    np.testing.assert_allclose(outputs(found.graph, samples), outputs(graph, samples), atol=2e-6)
+
+
 def test_a_latent_in_two_parts_is_the_latent(samples):
     graph = decoder()
     found = tuned(graph, samples, latent_parts=True)
@@ -137,6 +174,17 @@ def test_the_parts_of_logits_add_up_to_the_logits(samples, parts):
     assert value.shape[-1] == 8 * parts
     before, after = (np.clip(inner(g, "Sigmoid", samples)[0], 0, 1) for g in (graph, found.graph))
     np.testing.assert_allclose(after, before, atol=1 / (1 + np.exp(LOGIT_BOUND)))
+
+
+def test_the_parts_of_clipped_pixels_add_up_to_the_pixels(samples):
+    import tensorflow as tf
+
+    graph = decoder(last=lambda h: tf.clip_by_value(h, 0.0, 1.0))
+    found = tuned(graph, samples, output_parts=2)
+    assert found.output_parts == 1
+    np.testing.assert_allclose(outputs(found.graph, samples), outputs(graph, samples), atol=1e-6)
+    other = decoder(last=lambda h: tf.clip_by_value(h, -1.0, 1.0))
+    assert tuned(other, samples, output_parts=2).output_parts == 0
 
 
 def test_a_head_that_ends_nothing_is_not_divided(samples):
