@@ -43,6 +43,25 @@ def test_a_whole_file_is_taken(record):
     assert not not_whole(replace(record, integers=whole), Tune.FAST)
 
 
+def test_export_leaves_out_what_is_not_whole_and_keeps_the_rest(record):
+    from pocketvae.export.messages import Converted
+    from pocketvae.export.pipeline import _Conversions
+    from pocketvae.export.subject import Subject
+    from pocketvae.vae_spec import VaeSpec, vector_latent
+
+    def outcome(precision, *, whole=True):
+        spec = replace(record.spec, precision=precision)
+        vae = VaeSpec(data_shape=(4, 4, 1), latents=vector_latent(3))
+        subject = Subject(name="test", vae=vae, models={}, reference=None, calibration_images=0)
+        config = ExportConfig(artifacts=plan_artifacts([Component.DECODER]), whole=whole)
+        conversions = _Conversions(subject=subject, config=config, setup=None, unfinished=None, progress=None)
+        return conversions._checked(spec, Converted(record=replace(record, precision=precision), error_ratio=0.5))
+
+    assert "decoder/up_1" in outcome(Precision.INT8)
+    assert isinstance(outcome(Precision.FLOAT32), Converted)
+    assert isinstance(outcome(Precision.INT8, whole=False), Converted)
+
+
 def test_whole_without_a_file_of_integers_is_refused():
     floats = plan_artifacts([Component.DECODER], [Format.ONNX], [Precision.FLOAT32])
     with pytest.raises(SpecError, match="whole is about int8, int8_io and int16x8 files"):
