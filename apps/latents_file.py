@@ -68,7 +68,8 @@ def write_latents(out: Path, posterior: Posterior, source: SourceImages, *, forc
     """Writes names, labels if there are any, means and log-variances.
 
     An `.npz` holds `names`, `z_mean`, `z_log_var` and `labels`; a CSV or Parquet file a column `name`, `label`,
-    `z_mean_0`, ..., `z_log_var_0`, .... An encoder without a posterior has no log-variances.
+    `z_mean_0`, ..., `z_log_var_0`, .... An encoder without a posterior has no log-variances; one of integer codes has
+    `z` alone.
 
     Raises:
         SpecError: the extension is not `.npz`, `.csv` or `.parquet`.
@@ -104,8 +105,10 @@ def _write_parquet(path: Path, posterior: Posterior, source: SourceImages) -> No
     pyarrow.parquet.write_table(pyarrow.table(_columns(posterior, source)), path)
 
 
-def _latents(posterior: Posterior) -> dict[str, npt.NDArray[np.float32]]:
-    """Returns the arrays by name; one without a posterior has means alone."""
+def _latents(posterior: Posterior) -> dict[str, npt.NDArray[Any]]:
+    """Returns the arrays by name; one without a posterior has means alone, or the codes `z`."""
+    if posterior.z_mean.dtype.kind == "i":
+        return {"z": posterior.z_mean}
     variances = {} if posterior.z_log_var is None else {"z_log_var": posterior.z_log_var}
     return {"z_mean": posterior.z_mean, **variances}
 

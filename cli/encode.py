@@ -32,6 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         posterior = encode_images(bundle, source, models.choice(arguments), arguments.label, terminal.step)
         write_latents(arguments.out, posterior, source.labelled(arguments.label), force=arguments.force)
-    found = "posteriors" if bundle.vae.has_posterior else "latents"
-    terminal.line(f"{len(source)} {found} of {bundle.vae.latent_dim} dimensions: {arguments.out}")
+    values = "codes" if bundle.vae.codes else "dimensions"
+    what = "posteriors" if bundle.vae.has_posterior else "latents"
+    terminal.line(f"{len(source)} {what} of {bundle.vae.latent_dim} {values}: {arguments.out}")
     return 0

@@ -178,8 +178,11 @@ def _print_record(record: EmbeddedRecord, terminal: Terminal) -> None:
 
 
 def _model(vae: VaeSpec) -> str:
-    shapes = ", ".join("x".join(str(size) for size in latent.shape) for latent in vae.latents)
-    spatial = f" ({shapes})" if any(len(latent.shape) > 1 for latent in vae.latents) else ""
+    several = len(vae.latents) > 1
+    shapes = ", ".join(
+        f"{latent.name} " * several + "x".join(str(size) for size in latent.shape) for latent in vae.latents
+    )
+    spatial = f" ({shapes})" if several or len(vae.latents[0].shape) > 1 else ""
     latents = f"{vae.latent_dim} codes of {vae.codes}" if vae.codes else f"{vae.latent_dim} latent dimensions"
     return f"{kind_of(vae.data).description(vae.data_shape)}, {latents}{spatial}"
 

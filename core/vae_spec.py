@@ -63,7 +63,8 @@ class PriorKind(enum.StrEnum):
 class PosteriorKind(enum.StrEnum):
     """What an encoder computes: GAUSSIAN, mean and log-variance of q(z|x); or NONE, a latent alone.
 
-    The encoder of a plain autoencoder has no posterior: its only output has the name of a mean, `z_mean`.
+    The encoder of a plain autoencoder has no posterior: its only output is named like a mean, `z_mean`. Nor has one of
+    integer codes, whose only output is `z`.
     """
 
     GAUSSIAN = "gaussian"
@@ -98,6 +99,8 @@ class DataKind(enum.StrEnum):
         }[self]
 
 
+# An encoder's output has the name of its latent and one of these.
+MEAN_ENDING, LOG_VAR_ENDING = "_mean", "_log_var"
 # Names of the outputs that hold data; all others hold latents.
 DATA_OUTPUTS = frozenset(str(kind) for kind in DataKind)
 
@@ -107,7 +110,7 @@ class Latent:
     """One latent tensor of a VAE, as its decoder takes it.
 
     Attributes:
-        name: Name of the tensor.
+        name: Name of the tensor: `z`, or the decoder's own name of it where there are several.
         shape: Without the batch: `(D,)`, spatial `(h, w, c)`, or any other.
         codes: How many integer codes there are, of which each value is the number of one; 0 for real numbers.
 
@@ -135,6 +138,13 @@ class Latent:
     def size(self) -> int:
         """Number of values."""
         return math.prod(self.shape)
+
+    def encoded(self, posterior: PosteriorKind) -> tuple[str, ...]:
+        """Returns the names of an encoder's outputs for it: `z_mean` and `z_log_var` of `z`, or `z` itself of codes."""
+        if self.codes:
+            return (self.name,)
+        mean, log_var = f"{self.name}{MEAN_ENDING}", f"{self.name}{LOG_VAR_ENDING}"
+        return (mean,) if posterior is PosteriorKind.NONE else (mean, log_var)
 
 
 def vector_latent(dim: int) -> tuple[Latent, ...]:
@@ -209,7 +219,7 @@ class VaeSpec:
     Attributes:
         data: The kind of data.
         data_shape: Of one item, see `DataKind`.
-        latents: What the decoder takes; together they have D dimensions.
+        latents: What the decoder takes, one after another; together they have D dimensions.
         likelihood: p(x|z); determines which head turns the decoder's outputs into an image.
         noise_scale: The Gaussian likelihood's standard deviation, for pixels in [0, 1]; None for the others.
         prior: p(z).
@@ -247,6 +257,8 @@ class VaeSpec:
             raise SpecError(f"latents must have different names, got {names}")
         if bool(self.codes) != (self.prior is PriorKind.UNIFORM) or (self.codes and len(self.latents) > 1):
             raise SpecError(f"integer codes must be the only latent, with the prior uniform, got {self.prior}")
+        if len(names) > 1 and (self.prior.is_learned or (_RESERVED - {"z"}) & set(names)):
+            raise SpecError(f"several latents must have names of their own and the prior standard, got {names}")
         inputs = [*names, *(condition.name for condition in self.conditions)]
         if len(set(inputs)) != len(inputs) or _RESERVED & set(inputs[len(names) :]):
             raise SpecError(f"latents and conditions must have different names, got {inputs}")
@@ -304,6 +316,8 @@ class VaeSpec:
         Raises:
             SpecError: the encoder is deterministic.
         """
+        if self.codes:
+            raise SpecError(f"{command} needs posteriors, but the latent of this VAE is integer codes, which have none")
         if not self.has_posterior:
             raise SpecError(
                 f"{command} needs posteriors, but this encoder is deterministic and has none: export an encoder that "
@@ -338,8 +352,8 @@ class VaeSpec:
     def inputs(self, component: Component) -> tuple[TensorSpec, ...]:
         """Returns the inputs of a component for one sample.
 
-        They are `x`, `z`, `eps`, or `seed` and `index`; in a conditional VAE, components that take or return data also
-        have its conditions.
+        They are `x`, the latents, `eps`, or `seed` and `index`; in a conditional VAE, components that take or return
+        data also have its conditions.
         """
         main = {
             Component.ENCODER: (TensorSpec(name="x", dtype="float32", shape=(1, *self.tensor_shape(component))),),
@@ -354,7 +368,7 @@ class VaeSpec:
         """Returns the names of a component's outputs in order."""
         names = tuple(latent.name for latent in self.latents)
         return {
-            Component.ENCODER: ("z_mean", "z_log_var") if self.has_posterior else ("z_mean",),
+            Component.ENCODER: tuple(name for latent in self.latents for name in latent.encoded(self.posterior)),
             Component.DECODER: (self.output,),
             Component.PRIOR: names,
             Component.SAMPLER: names,

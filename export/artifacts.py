@@ -135,7 +135,7 @@ def _compose(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     sampler = _made(latent, source.parts[Component.SAMPLER], ())
     image = replace(spec, component=Component.DECODER)
     decoder = _decoder(image, source, tolerances)
-    content = merge.merge(spec.format, sampler.content, decoder.content, "z")
+    content = merge.merge(spec.format, sampler.content, decoder.content, *source.vae.output_names(Component.SAMPLER))
     notes = (f"{latent.filename} and {image.filename} in one file", *decoder.notes)
     return Made(content=content, notes=notes)
 
@@ -164,15 +164,16 @@ def _decoder(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
 
 def _sampler(spec: ArtifactSpec, source: Source) -> Made:
     prior = source.parts.get(Component.PRIOR)
-    output, shape = ("eps", (source.vae.eps_dim,)) if prior else ("z", source.vae.latent_shape)
+    latents = {latent.name: latent.shape for latent in source.vae.latents}
+    outputs = {"eps": (source.vae.eps_dim,)} if prior else latents
     codes = source.vae.codes
     if spec.format is Format.TFLITE:
-        content = tflite.convert_float32(noise_tflite.build_noise(shape, output, codes))
+        content = tflite.convert_float32(noise_tflite.build_noise(outputs, codes))
     else:
-        content = noise_onnx.build_noise(shape, output, codes)
+        content = noise_onnx.build_noise(outputs, codes)
     if prior:
         behind = _made(replace(spec, component=Component.PRIOR), prior, ())
-        content = merge.merge(spec.format, content, behind.content, output)
+        content = merge.merge(spec.format, content, behind.content, *outputs)
     return Made(content=content, notes=("noise bit-identical in every runtime",))
 
 

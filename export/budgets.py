@@ -12,10 +12,10 @@ from pocketvae.export.precisions.base import PixelBudget
 from pocketvae.export.precisions.registry import export_of
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.ceilings import float_ceiling
-from pocketvae.numerics.metrics import ELBO_CHANGE
+from pocketvae.numerics.metrics import CODES_CHANGED, ELBO_CHANGE
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Component, ImageDtype, Precision
-from pocketvae.vae_spec import DataKind
+from pocketvae.vae_spec import MEAN_ENDING, DataKind
 
 # Another summation order, another exponential function and fused multiply-adds each add about as much as the original
 # differs from itself over batch sizes, threads, oneDNN, eager and graph; ten times leaves room for all of them on
@@ -30,6 +30,8 @@ _PIXEL = 1 / 255
 _ELBO_NATS = 0.1
 _ELBO_VALUES = 784
 _ENCODER_KL_NATS = 0.1
+# Shares of integer codes that may differ.
+_CODES_FLOAT, _CODES_QUANTIZED = 1e-3, 0.05
 # With fewer goldens, what a limit says names how many they are.
 _MANY_GOLDENS = 100
 
@@ -188,10 +190,12 @@ def base_tolerances(
     if floor.exact:
         source = "bit-identical by construction: integer arithmetic and a table"
         return tuple(Tolerance(output=name, metric="max_abs", limit=0.0, source=source) for name in floor.float32)
+    if spec.component is Component.ENCODER and set(floor.float32) == {"z"}:
+        return tuple(_code_tolerance(spec.precision, name, floor) for name in floor.float32)
     if spec.precision.is_float:
         floor = _with_kernels(floor, kernel_spread or {})
         return tuple(_float_tolerance(spec.precision, name, floor) for name in sorted(floor.float32))
-    if spec.component is Component.ENCODER and set(floor.float32) == {"z_mean"}:
+    if spec.component is Component.ENCODER and all(name.endswith(MEAN_ENDING) for name in floor.float32):
         return _latent_tolerances(spec, floor, budget)
     if spec.component is Component.ENCODER:
         source = f"budget: {_ENCODER_KL_NATS} nats between the original's and the artifact's posterior"
@@ -207,6 +211,16 @@ def _data_tolerances(spec: ArtifactSpec, image_span: float, budget: Budget, data
         Tolerance(output=data.value, metric=metric, limit=steps * step, source=kind.budget(steps, image_span))
         for metric, steps in (("p99_abs", p99), ("mean_abs", mean))
     )
+
+
+def _code_tolerance(precision: Precision, output: str, floor: NoiseFloor) -> Tolerance:
+    """Returns the limit of integer codes: the share of them that may differ."""
+    share, source = _CODES_QUANTIZED, f"budget: 1 code in {1 / _CODES_QUANTIZED:g}"
+    if precision.is_float:
+        spread = floor.float32[output] + (floor.float16[output] if export_of(precision).rounds_to_half else 0.0)
+        share = min(max(FLOOR_FACTOR * spread, _CODES_FLOAT), _CODES_QUANTIZED)
+        source = f"1 code in {1 / share:g}, as two can be equally near; {spread:.1e} of the original's own differ"
+    return Tolerance(output=output, metric=CODES_CHANGED, limit=share, source=source)
 
 
 def _latent_tolerances(spec: ArtifactSpec, floor: NoiseFloor, budget: Budget) -> tuple[Tolerance, ...]:

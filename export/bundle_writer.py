@@ -6,8 +6,10 @@ import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketvae.bundle.manifest import (
     MANIFEST_NAME,
@@ -31,6 +33,7 @@ from pocketvae.export.subject import Subject
 from pocketvae.export.worker import array_path
 from pocketvae.keras.files import model_kind
 from pocketvae.keras.model_form import Flavour
+from pocketvae.numerics.latents import joined_latents
 from pocketvae.spec import ArtifactSpec, Component
 from pocketvae.system import files
 from pocketvae.vae_spec import PriorKind
@@ -135,13 +138,19 @@ class BundleWriter:
             return
         for kind in decoder.calibration_strata:
             if kind.name == POSTERIOR_STRATUM:
-                latents = np.load(array_path(self.work, Component.DECODER, "calibration", vae.latents[0].name))
+                latents = joined_latents(self._latents("calibration"), vae)
                 found = aggregate_of(latents[kind.start : kind.start + kind.count])
+                advice = ": --fit-prior gmm fits a prior to them" if len(vae.latents) == 1 else ""
                 if found.is_far:
                     yield (
-                        f"the latents of the data are far from N(0, I), which generators draw from ({found.text}): "
-                        f"--fit-prior gmm fits a prior to them"
+                        f"the latents of the data are far from N(0, I), which generators draw from ({found.text})"
+                        f"{advice}"
                     )
+
+    def _latents(self, role: str) -> dict[str, npt.NDArray[Any]]:
+        """Returns the decoder's latents of a role by name."""
+        names = [latent.name for latent in self.subject.vae.latents]
+        return {name: np.load(array_path(self.work, Component.DECODER, role, name)) for name in names}
 
     def _artifact(self, converted: Converted) -> ArtifactRecord:
         name = converted.record.name
@@ -204,10 +213,11 @@ class BundleWriter:
         )
 
     def _coverage(self) -> dict[str, float]:
-        calibration, goldens = (
-            np.load(array_path(self.work, Component.DECODER, role, "z")) for role in ("calibration", "input")
+        calibration, goldens = self._latents("calibration"), self._latents("input")
+        inside = joined_latents(
+            {name: (z >= calibration[name].min()) & (z <= calibration[name].max()) for name, z in goldens.items()},
+            self.subject.vae,
         )
-        inside = (goldens >= calibration.min()) & (goldens <= calibration.max())
         return {
             kind.name: float(inside[kind.start : kind.start + kind.count].mean())
             for kind in self.prepared[Component.DECODER].golden_strata

@@ -251,7 +251,7 @@ class Worker:
         else:
             inputs, chosen = self._encoder_samples(arrays, purpose, rng)
             made = self._latents(inputs, chosen, purpose, rng)
-            drawn = drawn_conditions(vae, len(made.inputs["z"]) - len(chosen), rng)
+            drawn = drawn_conditions(vae, made.count - len(chosen), rng)
             return samples.with_conditions(
                 made, {name: np.concatenate([chosen, more]).astype(np.int32) for name, more in drawn.items()}
             )
@@ -263,8 +263,8 @@ class Worker:
         """Returns latents of the prior and of its tails, or for an encoder what the decoder makes of such."""
         vae = self._setup.vae
         noise = self._noise(samples.without_images(purpose), rng)
-        made = samples.stack("z", {name: values.reshape(-1, *vae.latent_shape) for name, values in noise.items()})
-        conditions = drawn_conditions(vae, len(made.inputs["z"]), rng)
+        made = samples.stack_latents(noise, vae)
+        conditions = drawn_conditions(vae, made.count, rng)
         made = samples.with_conditions(made, conditions)
         if component is Component.DECODER:
             return made
@@ -297,15 +297,15 @@ class Worker:
         encoder = self._model(Component.ENCODER)
         encoded = apply_component(Component.ENCODER, encoder, vae, inputs.inputs)
         parts = {
-            samples.POSTERIOR_STRATUM: samples.posterior_latents(
-                *(np.asarray(value) for value in encoded.values()), rng=rng
+            samples.POSTERIOR_STRATUM: samples.encoded_latents(
+                {name: np.asarray(value) for name, value in encoded.items()}, vae, rng=rng
             )
         }
         for name, noise in self._noise(purpose, rng).items():
             learned = Component.PRIOR in vae.components
             latents = np.asarray(self._model(Component.PRIOR)(noise, training=False)) if learned else noise
-            parts[name] = latents.reshape(-1, *vae.latent_shape)
-        return samples.stack("z", parts)
+            parts[name] = latents.reshape(len(latents), -1)
+        return samples.stack_latents(parts, vae)
 
     def _noise(self, purpose: samples.Purpose, rng: np.random.Generator) -> dict[str, Any]:
         vae = self._setup.vae

@@ -122,6 +122,29 @@ def codes(keras):
     return spread(keras.Model(z, layers.Conv2D(1, 3, padding="same", activation="sigmoid")(y)))
 
 
+def code_encoder(keras):
+    """The encoder of such codes: the largest of 5 scores in each place."""
+    layers = keras.layers
+    x = keras.Input((4, 4, 1))
+    scores = layers.Conv2D(5, 3, padding="same")(x)
+    return spread(keras.Model(x, keras.ops.argmax(scores, axis=-1)))
+
+
+def levels(keras):
+    """A decoder of two latents, a vector and a spatial one, and an encoder with the means of both first."""
+    layers = keras.layers
+    top, bottom = keras.Input((3,), name="z_top"), keras.Input((2, 2, 2), name="z_bottom")
+    y = layers.Concatenate()([layers.Reshape((2, 2, 2))(layers.Dense(8, activation="relu")(top)), bottom])
+    y = layers.Conv2DTranspose(8, 3, strides=2, padding="same", activation="relu")(y)
+    decoder = keras.Model([top, bottom], layers.Conv2D(1, 3, padding="same", activation="sigmoid")(y))
+    x = keras.Input((4, 4, 1))
+    y = layers.Conv2D(8, 3, strides=2, padding="same", activation="relu")(x)
+    flat = layers.Flatten()(y)
+    means = [layers.Dense(3, name="mean")(flat), layers.Conv2D(2, 3, padding="same", name="mean_1")(y)]
+    variances = [layers.Dense(3, name="log_var")(flat), layers.Conv2D(2, 3, padding="same", name="log_var_1")(y)]
+    return spread(decoder), spread(keras.Model(x, [*means, *variances]), seed=1)
+
+
 def with_label_inside(keras):
     """A decoder and an encoder whose only input ends in a one-hot label."""
     layers = keras.layers
@@ -261,6 +284,7 @@ def write_families(keras, folder, suffix):
         "column": conditional(keras, shape=(1,)),
         "one_hot": one_hot(keras),
         "conditions": conditions(keras),
+        "levels": levels(keras),
         "label_inside": with_label_inside(keras),
     }.items():
         pair[0].save(folder / f"{name}_decoder{suffix}")
@@ -295,6 +319,7 @@ def main():
     else:
         import keras
 
+        code_encoder(keras).save(folder / "code_encoder.keras")
         example_decoder(keras).save(folder / "example.h5")
         example_decoder(keras).export(folder / "exported")
         example_encoder(keras).export(folder / "exported_encoder")

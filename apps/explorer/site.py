@@ -116,7 +116,7 @@ def _description(bundle: ModelBundle, decoders: tuple[ArtifactRecord, ...], prio
         "data_shape": bundle.vae.data_shape,
         "data_range": bundle.vae.data_range,
         "latent_dim": bundle.vae.latent_dim,
-        "latent_shape": bundle.vae.latent_shape,
+        "latents": [{"name": latent.name, "shape": latent.shape} for latent in bundle.vae.latents],
         "eps_dim": bundle.vae.eps_dim,
         "label_count": bundle.vae.label_count,
         "order": np.argsort(-active, kind="stable")[:_MOST_SLIDERS].tolist(),

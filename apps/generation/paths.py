@@ -12,6 +12,7 @@ from pocketvae.data.chunks import chunks
 from pocketvae.errors import DataError, ManifestError, SpecError
 from pocketvae.models.components import Decoder
 from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.numerics.latents import means_of
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component
 from pocketvae.vae_spec import VaeSpec
@@ -91,11 +92,10 @@ def activity(bundle: ModelBundle, decoder: Decoder, label: int | None = None) ->
     256 coordinates; 0 for the rest.
     """
     try:
-        means = bundle.bundle.goldens(Component.ENCODER).outputs["z_mean"]
+        means = means_of(bundle.bundle.goldens(Component.ENCODER).outputs)
     except ManifestError:
         return _sensitivity(decoder, label)
-    flat = means.reshape(len(means), -1).astype(np.float64)
-    active: FloatArray = np.var(flat, axis=0).astype(np.float32)
+    active: FloatArray = np.var(means.astype(np.float64), axis=0).astype(np.float32)
     return active
 
 

@@ -19,7 +19,7 @@ from pocketvae.bundle.bundle import Array, Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.gaussian import reparameterize
-from pocketvae.numerics.latents import drawn_noise
+from pocketvae.numerics.latents import drawn_noise, joined_latents, means_of, posterior_of, split_latents
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component, Precision
@@ -103,8 +103,9 @@ class _Measurement:
             self._notes.append("drift was not measured: every artifact is float32")
         else:
             self._likelihoods(self._decoder)
-            if self._encoder is None:
+            if self._encoder is None or self._vae.codes:
                 reason = "the bundle has no float32 encoder, whose latents are the features"
+                reason = "integer codes are no features of images" if self._vae.codes else reason
                 self._notes.append(f"samples were not tested: {reason}")
             else:
                 self._distributions()
@@ -157,9 +158,10 @@ class _Measurement:
         rng = np.random.default_rng(_SEED)
         columns = []
         for _ in range(_LATENTS_PER_IMAGE):
-            eps = rng.standard_normal(posterior["z_mean"].shape)
-            z = reparameterize(posterior["z_mean"], posterior["z_log_var"], eps).astype(np.float32)
-            decoded = self._outputs(decoder, {"z": z, **conditions}, content)[self._vae.output]
+            mean, log_var = posterior_of(posterior)
+            z = reparameterize(mean, log_var, rng.standard_normal(mean.shape)).astype(np.float32)
+            feed = {**split_latents(z, self._vae.latents), **conditions}
+            decoded = self._outputs(decoder, feed, content)[self._vae.output]
             columns.append(log_weights(log_likelihood(x, decoded, self._vae), z, posterior, self._vae))
         return np.stack(columns, axis=1)
 
@@ -207,15 +209,15 @@ class _Measurement:
             return {"seed": seeds[0], "index": seeds[1], **conditions}
         noise = drawn_noise(self._vae, _SAMPLES, rng)
         prior = self._float32(Component.PRIOR)
-        z = noise if prior is None else self._outputs(prior, {"eps": noise})["z"]
-        return {"z": z.reshape(-1, *self._vae.latent_shape), **conditions}
+        z = noise if prior is None else joined_latents(self._outputs(prior, {"eps": noise}), self._vae)
+        return {**split_latents(z, self._vae.latents), **conditions}
 
     def _features(self, images: FloatArray, inputs: Inputs) -> DoubleArray:
         """Returns the encoder's mean of each image, `[N, D]`."""
         assert self._encoder is not None  # noqa: S101 - asked for with an encoder only
         x = images.reshape(-1, *self._vae.tensor_shape(Component.ENCODER))
         feed: Inputs = {"x": x, **{item.name: inputs[item.name] for item in self._vae.conditions}}
-        return self._outputs(self._encoder, feed)["z_mean"].reshape(len(x), -1).astype(np.float64)
+        return means_of(self._outputs(self._encoder, feed)).astype(np.float64)
 
     def _control(self, decoder: ArtifactRecord) -> None:
         """Adds a check that passes if a decoder with 4-bit weights fails, and a note on the power of each test."""

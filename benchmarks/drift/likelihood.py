@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.numerics.gaussian import log_normal
+from pocketvae.numerics.latents import posterior_of
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec
 
@@ -60,9 +61,8 @@ def log_weights(
 
     The omitted term is the same on both sides of a pair that shares its latents.
     """
-    # A latent with a shape of its own counts as one vector.
-    flat, mean, log_var = (v.reshape(len(v), -1) for v in (z, posterior["z_mean"], posterior["z_log_var"]))
-    weights = likelihood - log_normal(flat, mean, log_var)
+    flat = z.reshape(len(z), -1)
+    weights = likelihood - log_normal(flat, *posterior_of(posterior))
     if vae.prior is PriorKind.STANDARD:
         zero = np.zeros_like(flat)
         weights = weights + log_normal(flat, zero, zero)

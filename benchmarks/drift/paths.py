@@ -15,9 +15,11 @@ from pocketvae.benchmarks.parity.results import Measurement
 from pocketvae.benchmarks.targets import TargetRun
 from pocketvae.bundle.bundle import Array, Bundle, Goldens
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
+from pocketvae.numerics.latents import encoded_of, joined_latents, split_latents
 from pocketvae.numerics.metrics import psnr_db
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component, Precision
+from pocketvae.vae_spec import VaeSpec
 
 _PATHS, _FRAMES = 8, 16
 
@@ -54,9 +56,11 @@ def _round_trips(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:
 
 def _round_trip(bundle: Bundle, run: TargetRun, encoder: ArtifactRecord, decoder: ArtifactRecord) -> FloatArray:
     inputs = bundle.goldens(Component.ENCODER).inputs
-    latents = run.run(encoder, inputs, batch=encoder.batches[0])["z_mean"]
+    vae = bundle.manifest.vae
+    encoded = encoded_of(run.run(encoder, inputs, batch=encoder.batches[0]), vae)
+    latents = split_latents(encoded, vae.latents)
     others = {name: values for name, values in inputs.items() if name != "x"}
-    return run.run(decoder, {"z": latents, **others}, batch=decoder.batches[0])[bundle.manifest.vae.output]
+    return run.run(decoder, {**latents, **others}, batch=decoder.batches[0])[vae.output]
 
 
 def _interpolations(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:
@@ -64,7 +68,7 @@ def _interpolations(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:
     reference = next((item for item in decoders if item.precision is Precision.FLOAT32), None)
     if reference is None or bundle.manifest.vae.codes:
         return
-    inputs = _paths(bundle.goldens(Component.DECODER))
+    inputs = _paths(bundle.goldens(Component.DECODER), bundle.manifest.vae)
     expected = _steps(run.run(reference, inputs, batch=reference.batches[0])[bundle.manifest.vae.output])
     for decoder in decoders:
         if decoder.precision is Precision.FLOAT32:
@@ -74,17 +78,16 @@ def _interpolations(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:
         yield _figure(decoder, "path", "jump_rmse", float(jumps.max()))
 
 
-def _paths(goldens: Goldens) -> dict[str, Array]:
-    """Returns straight lines between golden latents of the prior, `[8 * 16, D]`; a path keeps its first conditions."""
+def _paths(goldens: Goldens, vae: VaeSpec) -> dict[str, Array]:
+    """Returns lines between golden latents of the prior, `[8 * 16, ...]`; a path keeps its first conditions."""
     stratum = next((item for item in goldens.strata if item.name == "prior"), goldens.strata[0])
     count = min(_PATHS, stratum.count // 2)
     chosen = slice(stratum.start, stratum.start + 2 * count)
-    latents = goldens.inputs["z"][chosen].astype(np.float32)
-    z = latents.reshape(count, 2, 1, -1)
+    z = joined_latents(goldens.inputs, vae)[chosen].astype(np.float32).reshape(count, 2, 1, -1)
     shares = np.linspace(0, 1, _FRAMES, dtype=np.float32)[None, :, None]
     frames = (1 - shares) * z[:, 0] + shares * z[:, 1]
-    inputs: dict[str, Array] = {"z": frames.reshape(-1, *latents.shape[1:]).astype(np.float32)}
-    others = {name: values for name, values in goldens.inputs.items() if name != "z"}
+    inputs = split_latents(frames.reshape(count * _FRAMES, -1).astype(np.float32), vae.latents)
+    others = {name: values for name, values in goldens.inputs.items() if name not in inputs}
     return {**inputs, **{name: np.repeat(values[chosen][::2], _FRAMES, axis=0) for name, values in others.items()}}
 
 

@@ -16,7 +16,7 @@ from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import ArtifactFault, PocketVaeError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.conditions import drawn_conditions
-from pocketvae.numerics.latents import prior_noise
+from pocketvae.numerics.latents import prior_noise, split_latents
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component, Format, Precision
 
@@ -94,17 +94,16 @@ class Sheet:
         if artifact.component is Component.GENERATOR:
             return {**self._pairs, **self._conditions}
         latents = self._latents()
-        return None if latents is None else {"z": latents, **self._conditions}
+        return None if latents is None else {**latents, **self._conditions}
 
-    def _latents(self) -> Array | None:
+    def _latents(self) -> Mapping[str, Array] | None:
         """Returns the latents that the generator would decode; None if there is no sampler for a learned prior."""
         vae = self._bundle.manifest.vae
         if not vae.prior.is_learned:
-            noise = prior_noise(self._pairs["seed"], self._pairs["index"], vae)
-            return noise.reshape(-1, *vae.latent_shape)
+            return split_latents(prior_noise(self._pairs["seed"], self._pairs["index"], vae), vae.latents)
         samplers = [item for item in self._bundle.manifest.artifacts if item.component is Component.SAMPLER]
         try:
-            return self._host.run(samplers[0], self._pairs)["z"] if samplers else None
+            return self._host.run(samplers[0], self._pairs) if samplers else None
         except PocketVaeError:
             return None
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import Measurement
 from pocketvae.kinds.registry import kind_of
-from pocketvae.numerics.metrics import POSTERIOR, psnr_db
+from pocketvae.numerics.metrics import CODES_CHANGED, POSTERIOR, is_posterior, psnr_db
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import Component
 from pocketvae.vae_spec import DataKind
@@ -30,7 +30,7 @@ def output_figures(artifact: str, target: str, component: Component, deviations:
     found: list[tuple[str, str, str, float]] = []
     for name in finite:
         found += [(name, *rest) for rest in _of_output(name, deviations)]
-    if component is Component.ENCODER and "z_log_var" in finite and len(finite) == len(deviations.original):
+    if component is Component.ENCODER and is_posterior(finite) and len(finite) == len(deviations.original):
         for metric in ("kl_mean", "kl_max", "active_units_changed"):
             found.append((POSTERIOR, "", metric, deviations.measure(_tolerance(POSTERIOR, metric))))
     return [
@@ -40,6 +40,9 @@ def output_figures(artifact: str, target: str, component: Component, deviations:
 
 
 def _of_output(name: str, deviations: Deviations) -> Iterator[tuple[str, str, float]]:
+    if deviations.vae.codes and name != deviations.vae.output:
+        yield "", CODES_CHANGED, deviations.measure(_tolerance(name, CODES_CHANGED))
+        return
     deviation = deviations.of(name)
     metrics = deviation.metrics
     for metric in ("max_abs", "mean_abs", "rmse"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import SpecError, unknown_name
-from pocketvae.numerics.metrics import METRICS, POSTERIOR
+from pocketvae.numerics.metrics import METRICS, POSTERIOR, is_posterior
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.parsing import parse_toml, quoted, shortened
 from pocketvae.spec import Component
@@ -119,4 +119,4 @@ def _override(pattern: str, output: str, metric: str, value: Any, name: str) -> 
 
 def _outputs(artifact: ArtifactRecord) -> tuple[str, ...]:
     names = tuple(spec.name for spec in artifact.outputs)
-    return (*names, POSTERIOR) if artifact.component is Component.ENCODER and "z_log_var" in names else names
+    return (*names, POSTERIOR) if artifact.component is Component.ENCODER and is_posterior(names) else names

@@ -16,7 +16,7 @@ from pocketvae.bundle.manifest import Stratum
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
 from pocketvae.data.pixels import to_pixels
 from pocketvae.kinds.registry import kind_of
-from pocketvae.numerics.metrics import POSTERIOR
+from pocketvae.numerics.metrics import POSTERIOR, is_posterior
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component
 from pocketvae.system.files import plain_name
@@ -81,7 +81,7 @@ def worst_case(artifact: str, target: str, component: Component, goldens: Golden
         goldens: Inputs and kinds of samples.
         deviations: Deviations of the artifact's outputs.
     """
-    if component is Component.ENCODER and "z_log_var" in deviations.original:
+    if component is Component.ENCODER and is_posterior(deviations.original):
         output, metric = POSTERIOR, "kl_max"
         deviation: npt.NDArray[np.floating] = deviations.posterior_kl()
     else:

@@ -157,6 +157,8 @@ def converted(role: Role, values: Any) -> list[Any]:
     tf = import_tensorflow()
     if role is Role.PLANE_OUT:
         return [tf.expand_dims(values, -1)]
+    if role is Role.CODES:
+        return [tf.cast(values, tf.int32)]
     if role in JOINED:
         first, second = tf.split(values, 2, axis=-1)
         return [first, second] if role is Role.MEAN_LOG_VAR else [second, first]
@@ -185,6 +187,7 @@ def _diagonal(role: Role, values: Any) -> Any:
 def _is_plain(form: ModelForm) -> bool:
     changed = (*SPREADS, *JOINED, Role.PLANE_OUT)
     converted = any(port.role in changed and port.role is not Role.LOG_VAR for port in form.outputs)
+    converted |= any(port.role is Role.CODES and port.dtype != "int32" for port in form.outputs)
     return not converted and all(_is_as_given(port) for port in form.inputs)
 
 

@@ -20,9 +20,10 @@ class Flavour(enum.StrEnum):
 class Role(enum.StrEnum):
     """The role of an input or output.
 
-    CODES are a latent of integers. A LABEL is an integer, a one-hot vector or planes `[h, w, K]` with a one-hot vector
-    at each place; a CONDITION holds real numbers. Z_LABEL and X_LABEL are a latent or data followed by a one-hot label,
-    in one tensor. PLANE_IN and PLANE_OUT are images `[H, W]`, which artifacts have with one channel.
+    CODES are a latent of integers, also as the output of an encoder. A LABEL is an integer, a one-hot vector or planes
+    `[h, w, K]` with a one-hot vector at each place; a CONDITION holds real numbers. Z_LABEL and X_LABEL are a latent or
+    data followed by a one-hot label, in one tensor. PLANE_IN and PLANE_OUT are images `[H, W]`, which artifacts have
+    with one channel.
 
     An encoder's spread is one of LOG_VAR, VAR (a variance), STD (a standard deviation), LOG_STD, COV (a covariance
     `[D, D]`) and TRIL (the lower triangle of its Cholesky factor, `[D, D]` or row by row in a vector); artifacts always
@@ -67,7 +68,8 @@ class Port:
         role: Its role.
         dtype: numpy name of the element type.
         shape: Without the batch.
-        sources: Of an input, the positions of the component's inputs that it is made of.
+        sources: Of an input, the positions of the component's inputs that it is made of. Of an encoder's output, the
+            position of its latent if there are several.
     """
 
     __pydantic_config__ = STRICT
@@ -104,6 +106,6 @@ class ModelForm:
 
     def kept_outputs(self) -> tuple[int, ...]:
         """Returns the indices of the exported outputs, in the component's order."""
-        order = (Role.IMAGE, Role.PLANE_OUT, Role.MEAN, *SPREADS, *JOINED)
+        order = (Role.IMAGE, Role.PLANE_OUT, Role.CODES, Role.MEAN, *SPREADS, *JOINED)
         kept = [index for index, port in enumerate(self.outputs) if port.role not in DROPPED]
-        return tuple(sorted(kept, key=lambda index: order.index(self.outputs[index].role)))
+        return tuple(sorted(kept, key=lambda i: (self.outputs[i].sources, order.index(self.outputs[i].role))))

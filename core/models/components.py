@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -19,6 +19,7 @@ from pocketvae.data.pixels import from_pixels, to_pixels
 from pocketvae.errors import DataError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.conditions import Given, condition_inputs
+from pocketvae.numerics.latents import encoded_of, joined_latents, log_variances_of, split_latents
 from pocketvae.numerics.noise import int32_values
 from pocketvae.runtimes.base import Array, FloatArray, Runner
 from pocketvae.runtimes.opening import open_runner
@@ -31,15 +32,16 @@ from pocketvae.vae_spec import DataKind, VaeSpec
 class Posterior:
     """q(z|x) of N images: a diagonal Gaussian each.
 
-    A latent with a shape of its own, such as `[h, w, c]`, is given row by row; `VaeSpec.latent_shape` is its shape.
-    An encoder without a posterior returns its latent as the mean.
+    A latent with a shape of its own, such as `[h, w, c]`, is given row by row, several latents one after another;
+    `split_latents` returns each in its shape.
+    An encoder without a posterior returns its latent as the mean, one of integer codes the codes.
 
     Attributes:
-        z_mean: `[N, D] float32`.
+        z_mean: `[N, D] float32`, codes int32.
         z_log_var: `[N, D] float32`; None of an encoder without a posterior.
     """
 
-    z_mean: FloatArray
+    z_mean: npt.NDArray[Any]
     z_log_var: FloatArray | None
 
     def log_variances(self) -> FloatArray:
@@ -131,8 +133,9 @@ class Encoder(Model):
         """
         scaled = self._scaled(np.asarray(images))
         x = scaled.reshape(len(scaled), *self.vae.tensor_shape(Component.ENCODER))
-        found = {name: values.reshape(len(x), -1) for name, values in self._run({"x": x}, label).items()}
-        return Posterior(z_mean=found["z_mean"], z_log_var=found.get("z_log_var"))
+        found = self._run({"x": x}, label)
+        means = encoded_of(found, self.vae)
+        return Posterior(z_mean=means.astype(np.int32) if self.vae.codes else means, z_log_var=log_variances_of(found))
 
     def _scaled(self, images: Array) -> FloatArray:
         expected, plural = self.vae.data_shape, kind_of(self.vae.data).plural
@@ -160,8 +163,8 @@ class Decoder(Model):
         """Returns `[N, *data_shape] float32` in the VAE's `data_range`, `[N, H, W, C]` for images.
 
         Args:
-            z: `[N, D]`, or `[D]` for one image; also in the shape of the latent, `[N, *latent_shape]`. Codes are
-                whole numbers.
+            z: `[N, D]`, or `[D]` for one image, several latents one after another; also the only latent in its shape,
+                `[N, *latent_shape]`. Codes are whole numbers.
             label: One class for all images or one per image, only for a class-conditional VAE; or a dict of all
                 conditions by name, `[N, ...]` or one for all.
 
@@ -175,7 +178,7 @@ class Decoder(Model):
         if not np.isfinite(latents).all():
             raise DataError(f"z must be finite, got {np.count_nonzero(~np.isfinite(latents))} values that are not")
         z_codes = _checked_codes(latents, self.vae.codes) if self.vae.codes else latents
-        image = self._run({"z": z_codes.reshape(-1, *shape)}, label)[self.vae.output]
+        image = self._run(split_latents(z_codes, self.vae.latents), label)[self.vae.output]
         return image.reshape(len(image), *self.vae.data_shape)
 
     def decode_pixels(self, z: npt.ArrayLike, label: Given | None = None) -> npt.NDArray[np.uint8]:
@@ -227,7 +230,7 @@ class Sampler(Model):
         Raises:
             SpecError: a seed or index is not a 32-bit integer.
         """
-        return _flat(self._run(_pairs(seed, index))["z"])
+        return joined_latents(self._run(_pairs(seed, index)), self.vae)
 
 
 class Prior(Model):
@@ -245,7 +248,7 @@ class Prior(Model):
         noise = np.asarray(eps, np.float32)
         if noise.ndim != 2 or noise.shape[1] != self.vae.eps_dim or len(noise) == 0:
             raise DataError(f"eps must be [N, {self.vae.eps_dim}], got {list(noise.shape)}")
-        return _flat(self._run({"eps": noise})["z"])
+        return joined_latents(self._run({"eps": noise}), self.vae)
 
 
 def _check_images(vae: VaeSpec) -> None:
@@ -260,10 +263,6 @@ def _checked_codes(latents: FloatArray, codes: int) -> npt.NDArray[np.int32]:
             f"z must be codes, whole numbers from 0 to {codes - 1}, got {latents.min():g} to {latents.max():g}"
         )
     return whole
-
-
-def _flat(latents: FloatArray) -> FloatArray:
-    return latents.reshape(len(latents), -1)
 
 
 def _or(shape: tuple[int, ...]) -> str:

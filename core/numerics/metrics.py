@@ -6,7 +6,7 @@ every metric NaN, which fails every limit.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,13 @@ from pocketvae.numerics.gaussian import kl_divergence
 from pocketvae.numerics.likelihoods import Observed
 from pocketvae.numerics.ssim import ssim
 from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.vae_spec import LOG_VAR_ENDING, MEAN_ENDING
 
 Array = npt.NDArray[np.float32]
 DoubleArray = npt.NDArray[np.float64]
 Outputs = Mapping[str, Array]
 
-# The name of z_mean and z_log_var together in tolerances.
+# The name of all means and log-variances together in tolerances.
 POSTERIOR = "posterior"
 _IMAGE_DIMENSIONS = 4
 # A unit is active if the variance of its mean over the data is above this (Burda et al. 2016).
@@ -67,7 +68,9 @@ _PAIRWISE = ("cosine_loss", "ssim_loss", "ssim_loss_max")
 _POSTERIOR = ("kl_mean", "kl_max", "active_units_changed")
 # For images whose observations are known, see `likelihoods.Observed`.
 ELBO_CHANGE = "elbo_change"
-METRICS = (ELBO_CHANGE, *_ELEMENTWISE, *_STEPS, *_PAIRWISE, *_POSTERIOR)
+# The share of integer codes that differ: how far their numbers are apart means nothing.
+CODES_CHANGED = "codes_changed"
+METRICS = (ELBO_CHANGE, CODES_CHANGED, *_ELEMENTWISE, *_STEPS, *_PAIRWISE, *_POSTERIOR)
 
 
 def elementwise_metrics(difference: Array, image_span: float | None = None) -> dict[str, float]:
@@ -97,7 +100,7 @@ def measure(
     is 1 - cos over everything at once, `ssim_loss` 1 - SSIM on average over the samples and `ssim_loss_max` of the
     worst one. `kl_mean` and `kl_max` are of KL(original || artifact) in nats over the samples, `active_units_changed`
     counts latent dimensions that are active in one but not in the other. `elbo_change` is the change of the mean ELBO
-    in nats per image over the latents of observed images.
+    in nats per image over the latents of observed images; `codes_changed` is the share of integer codes that differ.
 
     Args:
         tolerance: Names the output and the metric.
@@ -122,6 +125,8 @@ def measure(
         if observed is None:
             raise SpecError("the change of the ELBO needs the images that the golden latents were drawn for")
         return observed.elbo_change(expected, found)
+    if metric == CODES_CHANGED:
+        return float(np.mean(expected != found))
     if metric == "cosine_loss":
         return _cosine_loss(expected, found)
     if metric in _PAIRWISE:
@@ -133,12 +138,16 @@ def measure(
     return _ELEMENTWISE[metric](difference)
 
 
+def is_posterior(names: Iterable[str]) -> bool:
+    """Whether outputs of these names are those of an encoder with a posterior."""
+    return any(name.endswith(LOG_VAR_ENDING) for name in names)
+
+
 def posterior_kl(original: Outputs, artifact: Outputs) -> DoubleArray:
     """Returns KL(original || artifact) of each sample's posterior in nats, `[N]`."""
-    values = [_as_double(outputs, name) for outputs in (original, artifact) for name in ("z_mean", "z_log_var")]
-    # A latent with a shape of its own counts as one vector.
-    flat = [value.reshape(len(value), -1) for value in values]
-    return np.asarray(kl_divergence(*flat), np.float64)
+    # All latents count as one vector, also those with a shape of their own.
+    values = [_all_of(outputs, ending) for outputs in (original, artifact) for ending in (MEAN_ENDING, LOG_VAR_ENDING)]
+    return np.asarray(kl_divergence(*values), np.float64)
 
 
 def psnr_db(rmse: float, image_span: float = 1.0) -> float:
@@ -147,11 +156,11 @@ def psnr_db(rmse: float, image_span: float = 1.0) -> float:
 
 
 def _measure_posterior(metric: str, original: Outputs, artifact: Outputs) -> float:
-    names = ("z_mean", "z_log_var")
-    if not all(np.isfinite(_as_double(outputs, name)).all() for outputs in (original, artifact) for name in names):
+    endings = (MEAN_ENDING, LOG_VAR_ENDING)
+    if not all(np.isfinite(_all_of(outputs, ending)).all() for outputs in (original, artifact) for ending in endings):
         return float("nan")
     if metric == "active_units_changed":
-        active = [_as_double(outputs, "z_mean").var(axis=0) > _ACTIVE_VARIANCE for outputs in (original, artifact)]
+        active = [_all_of(outputs, MEAN_ENDING).var(axis=0) > _ACTIVE_VARIANCE for outputs in (original, artifact)]
         return float(np.count_nonzero(active[0] != active[1]))
     kl = posterior_kl(original, artifact)
     return float(kl.mean() if metric == "kl_mean" else kl.max())
@@ -174,8 +183,11 @@ def _similarity(expected: Array, found: Array, image_span: float) -> DoubleArray
     return ssim(expected, found, span=image_span)
 
 
-def _as_double(outputs: Outputs, name: str) -> DoubleArray:
-    return _output(outputs, name).astype(np.float64)
+def _all_of(outputs: Outputs, ending: str) -> DoubleArray:
+    """Returns the outputs whose names end so, one after another: `[N, D]`."""
+    names = [name for name in outputs if name.endswith(ending)] or [f"z{ending}"]
+    parts = [_output(outputs, name).astype(np.float64) for name in names]
+    return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 
 
 def _output(outputs: Outputs, name: str) -> Array:

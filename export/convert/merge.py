@@ -1,4 +1,4 @@
-"""Merging of two exported files: the output of the first becomes the input of the second.
+"""Merging of two exported files: outputs of the first become inputs of the second.
 
 Weights and operators are copied as they are, so the second file's part of the result computes the same as before,
 quantized or not.
@@ -6,7 +6,7 @@ quantized or not.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pocketvae.errors import ExportError
@@ -19,30 +19,31 @@ from pocketvae.formats.tflite.model import main_signature, read_model, signature
 from pocketvae.spec import Format
 
 
-def merge(format: Format, first: bytes, second: bytes, tensor: str) -> bytes:
+def merge(format: Format, first: bytes, second: bytes, *tensors: str) -> bytes:
     """Merges two files of one format, see `merge_tflite` and `merge_onnx`."""
-    return (merge_tflite if format is Format.TFLITE else merge_onnx)(first, second, tensor)
+    return (merge_tflite if format is Format.TFLITE else merge_onnx)(first, second, *tensors)
 
 
-def merge_tflite(first: bytes, second: bytes, tensor: str) -> bytes:
+def merge_tflite(first: bytes, second: bytes, *tensors: str) -> bytes:
     """Merges two TFLite files of one subgraph and one signature each.
 
     Args:
-        first: Has the output `tensor`.
-        second: Has the input `tensor`, of the same shape and type.
-        tensor: Name in the signatures.
+        first: Has the outputs `tensors`.
+        second: Has the inputs `tensors`, of the same shapes and types.
+        tensors: Names in the signatures.
 
     Raises:
         ExportError: the files are not compatible.
     """
     model, other = (read_model(content) for content in (first, second))
     graph, added = model.subgraphs[0], other.subgraphs[0]
-    source = _merged_tensor(main_signature(model).outputs, tensor)
-    target = _merged_tensor(main_signature(other).inputs, tensor)
-    _check_fit(graph.tensors[source], added.tensors[target], tensor)
+    sources = [_merged_tensor(main_signature(model).outputs, name) for name in tensors]
+    targets = [_merged_tensor(main_signature(other).inputs, name) for name in tensors]
+    for source, target, name in zip(sources, targets, tensors, strict=True):
+        _check_fit(graph.tensors[source], added.tensors[target], name)
     version = max(minimum_version(model), minimum_version(other), key=_version_key)
 
-    offsets = _Offsets(model, source=source, target=target)
+    offsets = _Offsets(model, dict(zip(targets, sources, strict=True)))
     for item in added.tensors:
         item.buffer += offsets.buffers
     for item in added.operators:
@@ -62,16 +63,16 @@ def merge_tflite(first: bytes, second: bytes, tensor: str) -> bytes:
 class _Offsets:
     """Positions of the second file's parts in the lists of the first."""
 
-    def __init__(self, model: Any, *, source: int, target: int) -> None:
+    def __init__(self, model: Any, merged: Mapping[int, int]) -> None:
         self.buffers = len(model.buffers)
         self.opcodes = len(model.operatorCodes)
         self._tensors = len(model.subgraphs[0].tensors)
-        self._source, self._target = source, target
+        self._merged = merged
 
     def tensor(self, index: int) -> int:
-        """Returns the new position of a tensor; the merged one is the first file's, and -1 stands for none."""
-        if index == self._target:
-            return self._source
+        """Returns the new position of a tensor; a merged one is the first file's, and -1 stands for none."""
+        if index in self._merged:
+            return self._merged[index]
         return index + self._tensors if index >= 0 else index
 
 
@@ -89,7 +90,7 @@ def _check_fit(output: Any, target: Any, name: str) -> None:
 
 
 def _merge_interface(model: Any, other: Any, offsets: _Offsets) -> None:
-    """Leaves the merged tensor out of the interface: the inputs of both are left, and the outputs of the second."""
+    """Leaves merged tensors out of the interface: the inputs of both are left, and the outputs of the second."""
     graph, added = model.subgraphs[0], other.subgraphs[0]
     signature, more = main_signature(model), main_signature(other)
     for entry in (*more.inputs, *more.outputs):
@@ -106,13 +107,13 @@ def _version_key(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.split(".") if part.isdigit())
 
 
-def merge_onnx(first: bytes, second: bytes, tensor: str) -> bytes:
+def merge_onnx(first: bytes, second: bytes, *tensors: str) -> bytes:
     """Merges two ONNX files, both raised to operator set 18, or to a newer one that one of them has.
 
     Args:
-        first: Has the output `tensor`.
-        second: Has the input `tensor`.
-        tensor: Name in both.
+        first: Has the outputs `tensors`.
+        second: Has the inputs `tensors`.
+        tensors: Names in both.
 
     Raises:
         ExportError: the files are not compatible.
@@ -129,10 +130,11 @@ def merge_onnx(first: bytes, second: bytes, tensor: str) -> bytes:
     # Both may come from one converter, which gives the same names to the parts of every file.
     part = onnx.compose.add_prefix(models[0], "latent/", rename_inputs=False, rename_outputs=False)
     try:
-        merged = onnx.compose.merge_models(part, models[1], io_map=[(tensor, tensor)])
+        merged = onnx.compose.merge_models(part, models[1], io_map=[(name, name) for name in tensors])
         onnx.checker.check_model(merged, full_check=True)
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as e:
-        raise ExportError(f"two files cannot be merged at {tensor!r}: {str(e).strip().splitlines()[0][:200]}") from e
+        names = ", ".join(map(repr, tensors))
+        raise ExportError(f"two files cannot be merged at {names}: {str(e).strip().splitlines()[0][:200]}") from e
     merged.producer_name, merged.producer_version = models[1].producer_name, models[1].producer_version
     del merged.opset_import[1:]
     merged.graph.name = models[1].graph.name

@@ -11,6 +11,7 @@ that a sign would move in are cut off: exact everywhere.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -86,6 +87,11 @@ class NodeArithmetic:
         self.nodes.append(helper.make_node(kind, list(inputs), [name], unique, **attributes))
         return name
 
+    def slice(self, source: str, start: int, end: int, output: str = "") -> str:
+        """Returns the name of the columns from `start` to before `end`."""
+        bounds = (self.constant(np.array([bound], np.int64)) for bound in (start, end, 1))
+        return self.node("Slice", source, *bounds, output=output)
+
     def constant(self, value: Any) -> str:
         """Returns the name of a constant, each kept once."""
         from onnx import numpy_helper
@@ -114,18 +120,17 @@ class NodeArithmetic:
         return self._name(word, "int32")
 
 
-def build_noise(shape: tuple[int, ...], output: str, codes: int = 0) -> bytes:
-    """Builds `seed [1] int32, index [1] int32 -> OUTPUT [1, *shape]`: `normal_noise` or `uniform_codes` of one pair.
+def build_noise(outputs: Mapping[str, tuple[int, ...]], codes: int = 0) -> bytes:
+    """Builds `seed [1] int32, index [1] int32 -> outputs [1, ...]`: `normal_noise` or `uniform_codes` of one pair.
 
     Args:
-        shape: Of the noise values, without the batch.
-        output: Name of the output.
+        outputs: Shape of each by name, without the batch; each takes up the stream where the one before it ends.
         codes: Number of codes; 0 for noise.
     """
     import onnx
     from onnx import helper
 
-    graph, dim = NodeArithmetic(), math.prod(shape)
+    graph, dim = NodeArithmetic(), sum(map(math.prod, outputs.values()))
     blocks = _Word({"int32": graph.constant(np.arange(block_count(dim), dtype=np.int32)[np.newaxis])})
     # One row per pair: so the graph can take several, see `batches_onnx`.
     column = graph.constant(np.array([-1, 1], np.int64))
@@ -133,21 +138,33 @@ def build_noise(shape: tuple[int, ...], output: str, codes: int = 0) -> bytes:
     first, second = threefry2x32(graph, (seed, SECOND_KEY), (index, blocks))
     words = graph.node("Concat", graph.name_int32(first), graph.name_int32(second), axis=1)
     if dim % 2:
-        words = graph.node("Slice", words, *(graph.constant(np.array([bound], np.int64)) for bound in (0, dim, 1)))
-    name = output if len(shape) == 1 else ""
+        words = graph.slice(words, 0, dim)
+    first, *more = outputs
+    name = first if not more and len(outputs[first]) == 1 else ""
     noise = _codes(graph, words, codes, name) if codes else _look_up(graph, words, name)
-    if len(shape) > 1:
-        graph.node("Reshape", noise, graph.constant(np.array([-1, *shape], np.int64)), output=output)
+    if not name:
+        _split(graph, noise, outputs)
 
     def value(name: str, dtype: str, shape: list[int]) -> Any:
         return helper.make_tensor_value_info(name, _onnx_type(dtype), shape)
 
     inputs = [value(spec.name, spec.dtype, list(spec.shape)) for spec in SEED_INPUTS]
-    outputs = [value(output, "int32" if codes else "float32", [1, *shape])]
-    body = helper.make_graph(graph.nodes, "sampler", inputs, outputs, list(graph.constants.values()))
+    results = [value(name, "int32" if codes else "float32", [1, *shape]) for name, shape in outputs.items()]
+    body = helper.make_graph(graph.nodes, "sampler", inputs, results, list(graph.constants.values()))
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
     onnx.checker.check_model(model, full_check=True)
     return serialize(model)
+
+
+def _split(graph: NodeArithmetic, noise: str, outputs: Mapping[str, tuple[int, ...]]) -> None:
+    """Makes the outputs from noise `[1, D]`; the only one is all of it."""
+    start = 0
+    for name, shape in outputs.items():
+        end, is_vector = start + math.prod(shape), len(shape) == 1
+        part = noise if len(outputs) == 1 else graph.slice(noise, start, end, output=name if is_vector else "")
+        if not is_vector:
+            graph.node("Reshape", part, graph.constant(np.array([-1, *shape], np.int64)), output=name)
+        start = end
 
 
 def _look_up(graph: NodeArithmetic, signed: str, output: str) -> str:

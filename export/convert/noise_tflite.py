@@ -7,6 +7,7 @@ rotation is composed of other operators. 32-bit additions and multiplications wr
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -42,18 +43,17 @@ class TensorArithmetic:
         return (word - sign) * _signed(1 << bits) + self._tf.bitwise.right_shift(word, 32 - bits)
 
 
-def build_noise(shape: tuple[int, ...], output: str, codes: int = 0) -> Graph:
-    """Builds the graph `seed [1] int32, index [1] int32 -> OUTPUT [1, *shape]`: noise in float32, or codes in int32.
+def build_noise(outputs: Mapping[str, tuple[int, ...]], codes: int = 0) -> Graph:
+    """Builds the graph `seed [1] int32, index [1] int32 -> outputs [1, ...]`: noise in float32, or codes in int32.
 
     Args:
-        shape: Of the noise values, without the batch.
-        output: Name of the output.
+        outputs: Shape of each by name, without the batch; each takes up the stream where the one before it ends.
         codes: Number of codes; 0 for noise.
     """
     tf = import_tensorflow()
     signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in SEED_INPUTS]
     function = tf.function(
-        lambda seed, index: {output: _noise(seed, index, shape, codes)},
+        lambda seed, index: _split(_noise(seed, index, sum(map(math.prod, outputs.values())), codes), outputs),
         input_signature=signature,
         autograph=False,
     )
@@ -61,9 +61,19 @@ def build_noise(shape: tuple[int, ...], output: str, codes: int = 0) -> Graph:
     return Graph(function=function, model=tf.Module(), inputs=SEED_INPUTS, fused_shuffles=0)
 
 
-def _noise(seed: Any, index: Any, shape: tuple[int, ...], codes: int) -> Any:
-    """The same as `normal_noise` or `uniform_codes` of `pocketvae.numerics.noise`, for one pair: `[1, *shape]`."""
-    tf, dim = import_tensorflow(), math.prod(shape)
+def _split(noise: Any, outputs: Mapping[str, tuple[int, ...]]) -> dict[str, Any]:
+    """Returns the parts of noise `[1, D]`, each in its shape; the only one is all of it."""
+    tf, start, parts = import_tensorflow(), 0, {}
+    for name, shape in outputs.items():
+        end = start + math.prod(shape)
+        part = noise if len(outputs) == 1 else noise[:, start:end]
+        parts[name], start = part if len(shape) == 1 else tf.reshape(part, (1, *shape)), end
+    return parts
+
+
+def _noise(seed: Any, index: Any, dim: int, codes: int) -> Any:
+    """The same as `normal_noise` or `uniform_codes` of `pocketvae.numerics.noise`, for one pair: `[1, dim]`."""
+    tf = import_tensorflow()
     # One row per pair: so the graph can be widened to several, see `batches_tflite`.
     seed, index = tf.reshape(seed, (1, 1)), tf.reshape(index, (1, 1))
     blocks = tf.range(block_count(dim), dtype=tf.int32)[tf.newaxis]
@@ -76,7 +86,7 @@ def _noise(seed: Any, index: Any, shape: tuple[int, ...], codes: int) -> Any:
     else:
         positions = tf.bitwise.bitwise_xor(tf.bitwise.right_shift(words, 31 - TABLE_BITS), signs)
         noise = tf.gather(tf.constant(normal_table()), positions) * tf.cast(1 + 2 * signs, tf.float32)
-    return noise if len(shape) == 1 else tf.reshape(noise, (1, *shape))
+    return noise
 
 
 def _signed(word: Any) -> Any:

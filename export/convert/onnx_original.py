@@ -26,7 +26,8 @@ def float32_of(component: Component, model: Any, vae: VaeSpec) -> bytes | None:
     if found is None or component not in (Component.ENCODER, Component.DECODER):
         return None
     original, form = found
-    if len(form.inputs) != 1 or form.inputs[0].made_of != (0,) or any(port.role not in _PLAIN for port in form.outputs):
+    takes_others = any(port.role not in (Role.X, Role.Z) for port in form.inputs)
+    if takes_others or any(port.role not in _PLAIN for port in form.outputs):
         return None
     import onnx
 
@@ -49,7 +50,8 @@ def float32_of(component: Component, model: Any, vae: VaeSpec) -> bytes | None:
 
 def _name_interface(graph: Any, component: Component, form: ModelForm, vae: VaeSpec) -> None:
     """Renames inputs and outputs, and drops outputs that are not exported with what only they need."""
-    (given,) = (spec.name for spec in vae.inputs(component))
+    taken = [spec.name for spec in vae.inputs(component)]
+    inputs = {port.name: taken[port.made_of[0]] for port in form.inputs}
     kept = [form.outputs[index].name for index in form.kept_outputs()]
     outputs = dict(zip(kept, vae.output_names(component), strict=True))
     by_name = {output.name: output for output in graph.output}
@@ -58,9 +60,9 @@ def _name_interface(graph: Any, component: Component, form: ModelForm, vae: VaeS
     graph.output.extend(chosen)
     drop_dead(graph)
     # Inner tensors that have one of the house's names make way.
-    names = {name: f"{name}_inside" for name in (given, *outputs.values())}
+    names = {name: f"{name}_inside" for name in (*taken, *outputs.values())}
     rename(graph, names)
-    rename(graph, {names.get(form.inputs[0].name, form.inputs[0].name): given})
+    rename(graph, {names.get(old, old): new for old, new in inputs.items()})
     rename(graph, {names.get(old, old): new for old, new in outputs.items()})
 
 

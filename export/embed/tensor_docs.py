@@ -5,7 +5,7 @@ from __future__ import annotations
 from pocketvae.bundle.embedded import TensorDoc
 from pocketvae.kinds.registry import kind_of
 from pocketvae.spec import Component, TensorSpec
-from pocketvae.vae_spec import Condition, DataKind, PriorKind, VaeSpec
+from pocketvae.vae_spec import LOG_VAR_ENDING, MEAN_ENDING, Condition, DataKind, Latent, PriorKind, VaeSpec
 
 _INT32 = (-2147483648.0, 2147483647.0)
 
@@ -32,17 +32,25 @@ def _known(component: Component, vae: VaeSpec) -> dict[str, tuple[str, str, tupl
     return {
         "x": (f"the {noun} to encode: {item}", unit, limits),
         vae.output: (f"the decoded {noun}: {item}", unit, limits),
-        "z": (_latent(vae), "1", None),
         "eps": ("standard normal noise, which the prior turns into a latent", "1", None),
-        "z_mean": (
-            "mean of the posterior q(z|x)" if vae.has_posterior else f"latent of the {noun}; it has no posterior",
-            "1",
-            None,
-        ),
-        "z_log_var": ("logarithm of the variance of the posterior q(z|x)", "nats", None),
+        **{name: doc for latent in vae.latents for name, doc in _latent_docs(latent, component, vae).items()},
         **{condition.name: _condition(condition, noun) for condition in vae.conditions},
         "seed": (f"selects a stream of {kind_of(vae.data).plural}", "1", _INT32),
         "index": (f"position in the stream of {kind_of(vae.data).plural}", "1", _INT32),
+    }
+
+
+def _latent_docs(
+    latent: Latent, component: Component, vae: VaeSpec
+) -> dict[str, tuple[str, str, tuple[float, float] | None]]:
+    """Returns what is known of a latent and of its posterior."""
+    posterior, noun = f"posterior q({latent.name}|x)", kind_of(vae.data).noun
+    encoded = f"codes of the {noun}, whole numbers from 0 to {latent.codes - 1}"
+    alone = f"latent of the {noun}; it has no posterior"
+    return {
+        latent.name: (encoded if component is Component.ENCODER else _latent(latent, vae.prior), "1", None),
+        f"{latent.name}{MEAN_ENDING}": (f"mean of the {posterior}" if vae.has_posterior else alone, "1", None),
+        f"{latent.name}{LOG_VAR_ENDING}": (f"logarithm of the variance of the {posterior}", "nats", None),
     }
 
 
@@ -61,13 +69,9 @@ def _item(component: Component, vae: VaeSpec) -> str:
     return f"{item}, {order}"
 
 
-def _latent(vae: VaeSpec) -> str:
-    if vae.codes:
-        return f"codes, whole numbers from 0 to {vae.codes - 1}; draw each equally likely to generate"
-    if vae.prior is PriorKind.STANDARD:
-        return f"{_shape(vae)}; draw it from N(0, I) to generate"
-    return f"{_shape(vae)}; draw it from the {vae.prior} prior to generate"
-
-
-def _shape(vae: VaeSpec) -> str:
-    return "latent vector" if len(vae.latent_shape) == 1 else "spatial latent"
+def _latent(latent: Latent, prior: PriorKind) -> str:
+    if latent.codes:
+        return f"codes, whole numbers from 0 to {latent.codes - 1}; draw each equally likely to generate"
+    what = "latent vector" if len(latent.shape) == 1 else "spatial latent"
+    source = "N(0, I)" if prior is PriorKind.STANDARD else f"the {prior} prior"
+    return f"{what}; draw it from {source} to generate"

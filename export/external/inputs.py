@@ -5,7 +5,7 @@ from __future__ import annotations
 import keyword
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from pocketvae.errors import ExportError
@@ -22,6 +22,8 @@ _CONTINUOUS_NAME = re.compile(r"cond|attr|feature|context|style|pose|param|angle
 _JOINED_NAME = r"label|class|(and|with|concat)_?(y|c)?$|_y$"
 _JOINED_HINT = "if it ends in a one-hot label, state this with --latent-dim D --label-count K"
 _SCALARS = ((), (1,))
+# Outputs of an encoder: a mean and a log-variance.
+_PER_POSTERIOR = 2
 # Names of an artifact's other inputs and outputs.
 _TAKEN = frozenset({"x", "z", "eps", "seed", "index", "z_mean", "z_log_var", "image", "vector", "sequence", "volume"})
 
@@ -53,6 +55,7 @@ def decoder_inputs(
     label_count: int | None,
     latent_dim: int | None,
     is_range_stated: bool = False,
+    encoded: Sequence[tuple[int | None, ...]] = (),
 ) -> InputRoles:
     """Decides what each input of a decoder is.
 
@@ -62,6 +65,7 @@ def decoder_inputs(
         label_count: The number of classes, if the user stated it.
         latent_dim: The number of latent dimensions at the front of an input that ends in a one-hot label.
         is_range_stated: Whether the user stated the range of continuous conditions, so that nothing is assumed of them.
+        encoded: Shapes of the encoder's outputs, without the batch; none if there is no encoder.
 
     Raises:
         ExportError: an input cannot be a latent or a condition, or it is unknown which it is.
@@ -83,7 +87,7 @@ def decoder_inputs(
                 f"say so with --label-count {width}",
             )
     else:
-        roles, doubts = _detected(inputs, label_count)
+        roles, doubts = _detected(inputs, label_count, encoded)
         doubts = () if is_range_stated else doubts
     mains = [index for index, role in enumerate(roles) if role in (Role.Z, Role.Z_LABEL, Role.CODES)]
     if not mains:
@@ -106,14 +110,16 @@ def _joined(inputs: Sequence[Tensor], latent_dim: int) -> tuple[Role, ...]:
     return (Role.Z_LABEL,)
 
 
-def _detected(inputs: Sequence[Tensor], label_count: int | None) -> tuple[tuple[Role, ...], tuple[str, ...]]:
+def _detected(
+    inputs: Sequence[Tensor], label_count: int | None, encoded: Sequence[tuple[int | None, ...]] = ()
+) -> tuple[tuple[Role, ...], tuple[str, ...]]:
     roles = _known_roles(inputs)
     floats = [index for index in range(len(inputs)) if index not in roles]
     if Role.CODES in roles.values() and floats:
         raise ExportError(
             f"a decoder's label must be an integer [N] or [N, 1], and codes its only latent, got {_found(inputs)}"
         )
-    found: dict[int, Role | None] = {index: _by_name(inputs[index].name) for index in floats}
+    found = _with_posteriors({index: _by_name(inputs[index].name) for index in floats}, inputs, encoded)
     unnamed = [index for index in floats if found[index] is None]
     if len(floats) == 1:
         found = {floats[0]: Role.Z}
@@ -123,13 +129,15 @@ def _detected(inputs: Sequence[Tensor], label_count: int | None) -> tuple[tuple[
     is_pair = len(floats) == len(inputs) == 2 and Role.CONDITION not in found.values()
     if is_pair and list(found.values()) != [Role.Z, Role.Z]:
         label = label_position(inputs, label_count)
-        found = {index: Role.LABEL if index == label else Role.Z for index in floats}
-        doubts = _label_doubts(inputs, label)
+        if found[label] is not Role.Z:
+            found = {index: Role.LABEL if index == label else Role.Z for index in floats}
+            doubts = _label_doubts(inputs, label)
     known = {index: role for index, role in found.items() if role is not None} | roles
     if len(known) < len(inputs):
         raise ExportError(
             f"what each input of the decoder is cannot be told from their names, {_found(inputs)}: state it in order "
-            f"with --decoder-inputs (latent, label or continuous), for example {_example(inputs)}"
+            f"with --decoder-inputs (latent, label or continuous), for example {_example(inputs)}, or latent for each "
+            f"of several latents"
         )
     if len(inputs) == 1 and re.search(_JOINED_NAME, inputs[0].name.lower()):
         doubts = (f"{_one(inputs[0])} was taken for a latent; {_JOINED_HINT}",)
@@ -149,6 +157,22 @@ def _known_roles(inputs: Sequence[Tensor]) -> dict[int, Role]:
         elif len(inputs) > 1 and is_scalar and _CLASS_NAME.search(tensor.name.lower()):
             found[index] = Role.LABEL
     return found
+
+
+def _with_posteriors(
+    found: Mapping[int, Role | None], inputs: Sequence[Tensor], encoded: Sequence[tuple[int | None, ...]]
+) -> dict[int, Role | None]:
+    """Returns the roles with those inputs as latents that the encoder has a posterior for, two outputs of their shape.
+
+    A name that says what an input is counts first.
+    """
+    roles = dict(found)
+    for index in (index for index, role in found.items() if role is None):
+        shape = inputs[index].shape[1:]
+        known = sum(role is Role.Z and inputs[place].shape[1:] == shape for place, role in roles.items())
+        if _PER_POSTERIOR * (known + 1) <= list(encoded).count(shape):
+            roles[index] = Role.Z
+    return roles
 
 
 def _by_name(name: str) -> Role | None:
@@ -266,11 +290,25 @@ def condition_names(tensors: Sequence[Tensor], roles: Sequence[Role]) -> tuple[s
     return tuple(names)
 
 
+def latent_names(tensors: Sequence[Tensor]) -> tuple[str, ...]:
+    """Returns the names of latents in an artifact: `z` for the only one, else their own."""
+    if len(tensors) == 1:
+        return ("z",)
+    names: list[str] = []
+    for tensor in tensors:
+        names.append(_own_name(tensor.name, names, taken=_TAKEN - {"z"}, prefix="z"))
+    return tuple(names)
+
+
 def condition_name(name: str, used: Sequence[str]) -> str:
     """Returns an input's own name as an artifact can have it, different from the used ones."""
-    plain = re.sub(r"\W+", "_", name.rsplit("/", 1)[-1]).strip("_").lower() or "condition"
-    if plain in _TAKEN or keyword.iskeyword(plain) or plain[0].isdigit():
-        plain = f"condition_{plain}"
+    return _own_name(name, used, taken=_TAKEN, prefix="condition")
+
+
+def _own_name(name: str, used: Sequence[str], *, taken: Collection[str], prefix: str) -> str:
+    plain = re.sub(r"\W+", "_", name.rsplit("/", 1)[-1]).strip("_").lower() or prefix
+    if plain in taken or keyword.iskeyword(plain) or plain[0].isdigit():
+        plain = f"{prefix}_{plain}"
     return plain if plain not in used else f"{plain}_{len(used) + 1}"
 
 
@@ -300,7 +338,7 @@ def label_position(inputs: Sequence[Tensor], label_count: int | None) -> int:
     if len(chosen) != 1:
         raise ExportError(
             f"one of two float inputs must be a one-hot label, got {_found(inputs)}: pass --label-count, or state "
-            f"what they are with --decoder-inputs, for example latent,continuous"
+            f"what they are with --decoder-inputs, for example latent,continuous or latent,latent"
         )
     return chosen[0]
 

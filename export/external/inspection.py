@@ -17,15 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import ExportError
-from pocketvae.export.external.conditions import code_count, decoder_conditions, with_codes
+from pocketvae.export.external.conditions import decoder_conditions, with_codes
 from pocketvae.export.external.graph import TracedGraph, trace
 from pocketvae.export.external.inputs import InputRoles, decoder_inputs, encoder_inputs
+from pocketvae.export.external.latents import decoder_latents, fixed_sizes
 from pocketvae.export.external.layers import has_steps
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
+from pocketvae.export.external.posteriors import PosteriorRoles, code_roles, posterior_roles
 from pocketvae.export.external.roles import (
     OutputMeaning,
     data_kind_of,
-    encoder_roles,
     image_shape_of,
     listed,
     output_index,
@@ -39,6 +40,7 @@ from pocketvae.keras.loading import OpenModel, Tensor, open_model
 from pocketvae.keras.model_form import JOINED, SPREADS, Flavour, ModelForm, Port, Role
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.conditions import draw
+from pocketvae.numerics.latents import split_latents
 from pocketvae.processes.rpc import handler, serve
 from pocketvae.spec import Component
 from pocketvae.system.files import sha256_path
@@ -62,7 +64,6 @@ _PRIOR_COUNT, _TAIL_COUNT = 48, 16
 # Of a batch of images: what a network computes on the way, all of which an eager call may keep, can be a thousand times
 # as large (a decoder with group normalization: 0.8 GB for an image of 256 px).
 _BATCH_VALUES = 2**19
-_RANKS = (2, 3, 4, 5)
 _FLAVOURS = {
     Flavour.KERAS2: "Keras 2",
     Flavour.KERAS3: "Keras 3",
@@ -82,7 +83,7 @@ def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
     encoder = None
     if models.encoder is not None:
         encoder = open_model(models.encoder, models.code, models.encoder_signature)
-    decoder = _inspect_decoder(models, rng, _taken(encoder))
+    decoder = _inspect_decoder(models, rng, encoder)
     forms, facts = {Component.DECODER: decoder.form}, _facts(Component.DECODER, models.decoder, decoder.opened)
     facts["decoder output"] = decoder.meaning.reason
     vae = decoder.vae
@@ -94,7 +95,10 @@ def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
             doubts = (*doubts, _JOINED_DOUBT)
         if any(port.role in (Role.COV, Role.TRIL) for port in form.outputs):
             doubts = (*doubts, _DIAGONAL_DOUBT)
-        if not {*SPREADS, *JOINED} & {port.role for port in form.outputs}:
+        if vae.codes:
+            vae = replace(vae, posterior=PosteriorKind.NONE)
+            facts["posterior"] = "none: the encoder returns integer codes"
+        elif not {*SPREADS, *JOINED} & {port.role for port in form.outputs}:
             vae, doubts = replace(vae, posterior=PosteriorKind.NONE), (*doubts, _NO_POSTERIOR)
             facts["posterior"] = "none: the encoder is deterministic and returns a latent alone"
         vae = replace(vae, flat=((Component.ENCODER,) if flat else ()) + vae.flat)
@@ -123,7 +127,7 @@ def _taken(encoder: OpenModel | None) -> tuple[int, ...] | None:
     return None if None in sizes else tuple(size or 0 for size in sizes)
 
 
-def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tuple[int, ...] | None) -> _Decoder:
+def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: OpenModel | None) -> _Decoder:
     opened = open_model(models.decoder, models.code, models.decoder_signature)
     inputs = decoder_inputs(
         opened.inputs,
@@ -131,15 +135,16 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tu
         label_count=models.only_label_count,
         latent_dim=models.latent_dim,
         is_range_stated=models.condition_range is not None,
+        encoded=[tensor.shape[1:] for tensor in encoder.outputs] if encoder else [],
     )
     inputs = with_codes(opened, inputs)
     _check_batch(Component.DECODER, opened)
     chosen = output_index(opened.outputs, models.decoder_output_name, models.decoder)
     conditions = decoder_conditions(models, opened, inputs)
-    latent = _latent(models, opened, inputs)
-    z = _drawn(latent, rng)
-    given = _spread_out(conditions, len(z), rng)
-    values, graph = _observe(Component.DECODER, opened, model_inputs(_taken_as(opened, inputs), [z, *given.values()]))
+    latents = decoder_latents(models, opened, inputs)
+    z = _drawn(latents, rng)
+    given = _spread_out(conditions, len(z[0]), rng)
+    values, graph = _observe(Component.DECODER, opened, model_inputs(_taken_as(opened, inputs), [*z, *given.values()]))
     raw = values[chosen]
     _refuse_random(Component.DECODER, graph, chosen, "output")
     if graph.shapes[chosen] != (1, *raw.shape[1:]):
@@ -151,7 +156,7 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tu
         shape,
         models.data_kind,
         named=models.image_shape,
-        taken=taken,
+        taken=_taken(encoder),
         is_bounded=meaning.is_strict,
         has_steps=has_steps(opened),
     )
@@ -161,9 +166,9 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tu
     vae = VaeSpec(
         data=data,
         data_shape=image_shape_of((*shape, 1) if is_plane else shape, models.image_shape) if is_image else shape,
-        latents=(latent,),
+        latents=latents,
         likelihood=meaning.likelihood,
-        prior=PriorKind.UNIFORM if latent.codes else PriorKind.STANDARD,
+        prior=PriorKind.UNIFORM if latents[0].codes else PriorKind.STANDARD,
         conditions=conditions,
         data_range=meaning.data_range,
         range_is_strict=meaning.is_strict,
@@ -186,12 +191,10 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, taken: tu
 
 def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decoder) -> tuple[ModelForm, bool]:
     """Returns the encoder's form and whether it takes flat images."""
-    if decoder.vae.codes:
-        raise ExportError("pocketvae does not support encoders of integer codes: leave out --encoder")
     inputs = encoder_inputs(opened.inputs, decoder.vae)
     _check_batch(Component.ENCODER, opened)
     (main,) = inputs.of(Role.X, Role.X_LABEL)
-    expected, found = decoder.vae.data_shape, _fixed(Component.ENCODER, opened.inputs[main])
+    expected, found = decoder.vae.data_shape, fixed_sizes(Component.ENCODER, opened.inputs[main])
     if inputs.roles[main] is Role.X_LABEL:
         found = (*found[:-1], found[-1] - decoder.vae.conditions[inputs.sources[main][1] - 1].count)
     if found == expected[:-1] and expected[-1] == 1 and len(found) > 1:
@@ -204,23 +207,41 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
     given = [images, *decoder.conditions.values()]
     feed = model_inputs(_taken_as(opened, inputs), given)
     values, graph = _observe(Component.ENCODER, opened, feed)
+    roles = _posterior_roles(opened, feed, values, graph, models, decoder.vae.latents)
+    form = _form(opened, inputs, roles.roles, values)
+    if len(decoder.vae.latents) > 1:
+        placed = zip(form.outputs, roles.places, strict=True)
+        form = replace(form, outputs=tuple(replace(port, sources=(place,)) for port, place in placed))
+    adapted = adapt(opened, form)(given if len(given) > 1 else images)
+    _refuse_not_finite(Component.ENCODER, [np.asarray(value) for value in adapted])
+    return form, found != expected
+
+
+def _posterior_roles(
+    opened: OpenModel,
+    feed: list[Any],
+    values: list[npt.NDArray[Any]],
+    graph: TracedGraph,
+    models: ExternalModels,
+    latents: tuple[Latent, ...],
+) -> PosteriorRoles:
+    """Returns what each output of an encoder is, whose values are these."""
     random = {index for index in range(len(values)) if graph.random_operators(index)}
     again = _called(opened, feed)
     random |= {index for index, value in enumerate(values) if not np.array_equal(value, np.asarray(again[index]))}
+    if latents[0].codes:
+        return code_roles(opened.outputs, values, random, latents[0])
     lasts = [graph.last_operator(index) for index in range(len(values))]
-    latent = decoder.vae.latent_shape
-    roles = encoder_roles(opened.outputs, random, models.encoder_outputs, lasts, latent)
-    for value, role in zip(values, roles, strict=True):
+    found = posterior_roles(opened.outputs, random, models.encoder_outputs, lasts, latents)
+    for value, role, place in zip(values, found.roles, found.places, strict=True):
+        latent = latents[place].shape
         shapes = shapes_of(role, latent)
         if shapes and value.shape[1:] not in shapes:
             raise ExportError(
                 f"the encoder's {role} must be [N, {listed(shapes[0])}] to fit the decoder's latent "
                 f"[N, {listed(latent)}], got [N, {listed(value.shape[1:])}]"
             )
-    form = _form(opened, inputs, roles, values)
-    adapted = adapt(opened, form)(given if len(given) > 1 else images)
-    _refuse_not_finite(Component.ENCODER, [np.asarray(value) for value in adapted])
-    return form, found != expected
+    return found
 
 
 def _called(opened: OpenModel, feed: list[Any]) -> list[Any]:
@@ -243,7 +264,7 @@ def _observe(component: Component, opened: OpenModel, feed: list[Any]) -> tuple[
         lines = [line for line in str(e).splitlines() if line.strip()]
         raise ExportError(f"the {component} does not run on its own inputs: {lines[0][:200] if lines else e!r}") from e
     for tensor, value in zip(opened.outputs, values, strict=True):
-        if value.dtype != np.float32:
+        if value.dtype != np.float32 and (component is Component.DECODER or value.dtype.kind not in "iu"):
             raise ExportError(f"the {component}'s output {tensor.name!r} must be float32, got {value.dtype}")
     _refuse_not_finite(component, values)
     return values, trace(opened.call, opened.inputs)
@@ -272,30 +293,14 @@ def _check_batch(component: Component, opened: OpenModel) -> None:
         raise ExportError(f"the {component}'s batch size must be left open (None), got {found}")
 
 
-def _latent(models: ExternalModels, opened: OpenModel, inputs: InputRoles) -> Latent:
-    """Returns the latent: the decoder's input, or the front of one that ends in a label."""
-    mains = inputs.of(Role.Z, Role.Z_LABEL, Role.CODES)
-    if len(mains) > 1:
-        names = ", ".join(repr(opened.inputs[index].name) for index in mains)
-        raise ExportError(f"a decoder must take one latent, but {names} look like latents: see --decoder-inputs")
-    tensor = opened.inputs[mains[0]]
-    if len(tensor.shape) not in _RANKS:
-        raise ExportError(f"a decoder must take a float32 latent of 1 to 4 dimensions, got [{listed(tensor.shape)}]")
-    sizes = _fixed(Component.DECODER, tensor)
-    if inputs.roles[mains[0]] is Role.CODES:
-        return Latent(shape=sizes, codes=code_count(models, opened, mains[0]))
-    if models.code_count is not None:
-        raise ExportError("--code-count needs a decoder that takes integer codes: see --decoder-inputs codes")
-    return Latent(shape=sizes if models.latent_dim is None else (models.latent_dim,))
-
-
-def _drawn(latent: Latent, rng: np.random.Generator) -> npt.NDArray[Any]:
-    """Returns latents of N(0, I) and of its tails, or codes that are equally likely."""
-    if latent.codes:
-        codes = rng.integers(0, latent.codes, (_PRIOR_COUNT + _TAIL_COUNT, *latent.shape))
-        return codes.astype(np.int32)
-    noise = [samples.normal_noise(_PRIOR_COUNT, latent.size, rng), samples.tail_noise(_TAIL_COUNT, latent.size, rng)]
-    return np.concatenate(noise).reshape(-1, *latent.shape)
+def _drawn(latents: tuple[Latent, ...], rng: np.random.Generator) -> list[npt.NDArray[Any]]:
+    """Returns latents of N(0, I) and of their tails, or codes that are equally likely."""
+    if latents[0].codes:
+        codes = rng.integers(0, latents[0].codes, (_PRIOR_COUNT + _TAIL_COUNT, *latents[0].shape))
+        return [codes.astype(np.int32)]
+    dim = sum(latent.size for latent in latents)
+    noise = [samples.normal_noise(_PRIOR_COUNT, dim, rng), samples.tail_noise(_TAIL_COUNT, dim, rng)]
+    return list(split_latents(np.concatenate(noise), latents).values())
 
 
 def _spread_out(conditions: tuple[Condition, ...], count: int, rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
@@ -303,13 +308,6 @@ def _spread_out(conditions: tuple[Condition, ...], count: int, rng: np.random.Ge
     values = draw(conditions, count, rng)
     in_turn = {item.name: (np.arange(count) % item.count).astype(np.int32) for item in conditions if item.is_label}
     return {**values, **in_turn}
-
-
-def _fixed(component: Component, tensor: Tensor) -> tuple[int, ...]:
-    sizes = tuple(size for size in tensor.shape[1:] if size is not None)
-    if len(sizes) != len(tensor.shape) - 1:
-        raise ExportError(f"the {component}'s input must have fixed sizes, got {tensor.name} [{listed(tensor.shape)}]")
-    return sizes
 
 
 def _form(opened: OpenModel, inputs: InputRoles, outputs: Sequence[Role], values: Sequence[FloatArray]) -> ModelForm:

@@ -102,8 +102,8 @@ def _encoded(
         if vae.has_one_label:
             inputs = samples.with_conditions(inputs, {vae.conditions[0].name: labels[first : first + _BATCH]})
         outputs = apply_component(Component.ENCODER, encoder, request.vae, inputs.inputs)
-        z = samples.posterior_latents(*(np.asarray(value) for value in outputs.values()), rng=rng)
-        found.append(z.reshape(len(z), -1).astype(np.float64))
+        z = samples.encoded_latents({name: np.asarray(value) for name, value in outputs.items()}, vae, rng=rng)
+        found.append(z.astype(np.float64))
     latents = np.concatenate(found)
     if not np.isfinite(latents).all():
         raise ExportError("a prior cannot be fitted: the encoder returns latents that are not finite for the data")

@@ -272,7 +272,9 @@ def encoder_roles(
     elif (joined := _joined_output(outputs, random, latent)) is not None:
         roles = tuple(Role.MEAN_LOG_VAR if index == joined else Role.SAMPLE for index in range(len(outputs)))
     else:
-        roles = tuple(Role.SAMPLE if index in random else _role_of(output.name) for index, output in enumerate(outputs))
+        roles = tuple(
+            Role.SAMPLE if index in random else named_role(output.name) for index, output in enumerate(outputs)
+        )
         roles = _others(_alone(outputs, roles, latent))
         _refuse_doubt(outputs, roles, last_operators)
     if len(roles) != len(outputs):
@@ -376,8 +378,8 @@ _PATTERNS: tuple[tuple[Role, str], ...] = (
 )
 
 
-def _role_of(name: str) -> Role:
-    """Returns the role that a name indicates, or None."""
+def named_role(name: str) -> Role:
+    """Returns the role that an output's name indicates; X if it indicates none."""
     # Keras numbers equal names: z_log_var_1.
     compact = re.sub(r"[^a-z0-9]", "", re.sub(r"_\d+$", "", name.rsplit("/", 1)[-1]).lower())
     return next((role for role, pattern in _PATTERNS if re.search(pattern, compact)), Role.X)

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.export.original.samples import Samples, most_items, with_conditions
 from pocketvae.keras.io import import_keras
+from pocketvae.keras.loading import one_or_all
 from pocketvae.numerics.conditions import drawn_conditions
-from pocketvae.numerics.latents import prior_noise
+from pocketvae.numerics.latents import prior_noise, split_latents
 from pocketvae.spec import Component
 from pocketvae.vae_spec import VaeSpec
 
@@ -83,17 +84,17 @@ def _evenly(pairs: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
 
 
 def with_noise(inputs: Mapping[str, npt.NDArray[Any]], vae: VaeSpec) -> dict[str, npt.NDArray[Any]]:
-    """Returns the inputs with `eps`, the reference noise, in place of `seed` and `index`.
+    """Returns the inputs with `eps [N, E] float32`, the reference noise, in place of `seed` and `index`.
 
-    It is `[N, E] float32`, or where it is the latent itself in the latent's shape, of codes int32.
+    Where the noise is the latents themselves, these take the place: of codes int32.
     """
     others = {name: values for name, values in inputs.items() if name not in ("seed", "index")}
     eps = prior_noise(inputs["seed"], inputs["index"], vae)
-    return {"eps": eps.reshape(-1, *_noise_shape(vae)), **others}
+    return {**({"eps": eps} if vae.prior.is_learned else split_latents(eps, vae.latents)), **others}
 
 
 def chain(component: Component, vae: VaeSpec, models: Mapping[Component, Any]) -> Any:
-    """Returns the original that follows the noise, as a Keras model: `eps`, conditions to `z` or a decoder's outputs.
+    """Returns the original that follows the noise, as a Keras model: noise, conditions to latents or decoder's outputs.
 
     Args:
         component: A composed one.
@@ -103,8 +104,7 @@ def chain(component: Component, vae: VaeSpec, models: Mapping[Component, Any]) -
     keras = import_keras()
     prior = models.get(Component.PRIOR)
     if component is Component.SAMPLER:
-        eps = keras.layers.Input(_noise_shape(vae), name="eps", dtype="int32" if vae.codes else "float32")
-        return prior or keras.Model(eps, keras.layers.Activation("linear", name="z")(eps))
+        return prior or _unchanged(vae)
     decoder = models[Component.DECODER]
     if prior is None:
         return decoder
@@ -112,6 +112,17 @@ def chain(component: Component, vae: VaeSpec, models: Mapping[Component, Any]) -
         return Chained(prior, decoder)
     eps, *more = (keras.layers.Input(shape, dtype=dtype, name=name) for name, shape, dtype in _noise_inputs(vae))
     return keras.Model([eps, *more], decoder([prior(eps), *more] if more else prior(eps)))
+
+
+def _unchanged(vae: VaeSpec) -> Any:
+    """Returns the model of latents that are noise: it returns what it is given."""
+    keras = import_keras()
+    inputs = [keras.layers.Input(item.shape, dtype=item.tensor.dtype, name=f"{item.name}_in") for item in vae.latents]
+    outputs = [
+        keras.layers.Activation("linear", name=item.name)(given)
+        for item, given in zip(vae.latents, inputs, strict=True)
+    ]
+    return keras.Model(one_or_all(inputs), one_or_all(outputs))
 
 
 class Chained:
@@ -126,10 +137,6 @@ class Chained:
         eps, *more = inputs if isinstance(inputs, (list, tuple)) else [inputs]
         z = self._prior(eps, training=False)
         return self._decoder([z, *more] if more else z, training=False)
-
-
-def _noise_shape(vae: VaeSpec) -> tuple[int, ...]:
-    return (vae.eps_dim,) if vae.prior.is_learned else vae.latent_shape
 
 
 def _noise_inputs(vae: VaeSpec) -> list[tuple[str, tuple[int, ...], str]]:

@@ -34,6 +34,8 @@ FLOOR_SAMPLES = 64
 class NoiseFloor:
     """Deviations of the original from its own golden outputs, per output name, as the largest absolute difference.
 
+    Of integer codes it is the share that differ.
+
     Attributes:
         float32: The same model run in other ways: the effect of reordered sums and other instructions.
         float16: The same model with its weights rounded to half precision.
@@ -195,8 +197,14 @@ def _stack(batches: list[dict[str, Any]]) -> Outputs:
     return {name: np.concatenate([np.asarray(batch[name]) for batch in batches]) for name in batches[0]}
 
 
+def _difference(values: npt.NDArray[Any], reference: npt.NDArray[Any]) -> float:
+    if reference.dtype.kind == "i":
+        return float(np.mean(values != reference))
+    return float(np.abs(values - reference).max())
+
+
 def _largest_difference(outputs: Outputs, reference: Outputs) -> dict[str, float]:
-    """Returns the largest absolute difference by output; infinite where a value is not finite."""
+    """Returns the largest absolute difference by output, of codes the share; infinite where a value is not finite."""
     with np.errstate(invalid="ignore"):
-        largest = {name: float(np.abs(outputs[name] - reference[name]).max()) for name in reference}
+        largest = {name: _difference(outputs[name], reference[name]) for name in reference}
     return {name: value if np.isfinite(value) else float("inf") for name, value in largest.items()}

@@ -13,6 +13,7 @@ import numpy.typing as npt
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.data.dataset import to_unit_interval
 from pocketvae.numerics.gaussian import reparameterize
+from pocketvae.numerics.latents import encoded_of, log_variances_of, split_latents
 from pocketvae.spec import Component
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
@@ -90,6 +91,11 @@ class Samples:
     inputs: dict[str, npt.NDArray[Any]]
     strata: tuple[Stratum, ...]
 
+    @property
+    def count(self) -> int:
+        """N."""
+        return sum(stratum.count for stratum in self.strata)
+
 
 def stack(name: str, parts: Mapping[str, npt.NDArray[Any]]) -> Samples:
     """Joins named parts of one input in order; empty ones are left out."""
@@ -104,19 +110,25 @@ def stack(name: str, parts: Mapping[str, npt.NDArray[Any]]) -> Samples:
     return Samples(inputs={name: values.astype(np.float32) if values.dtype.kind == "f" else values}, strata=strata)
 
 
+def stack_latents(parts: Mapping[str, npt.NDArray[Any]], vae: VaeSpec) -> Samples:
+    """Joins named parts of latents, all latents of a sample in one row: `stack` with an input for each latent."""
+    joined = stack("z", parts)
+    return replace(joined, inputs=split_latents(joined.inputs["z"], vae.latents))
+
+
 def with_conditions(samples: Samples, conditions: Mapping[str, npt.NDArray[Any]]) -> Samples:
     """Adds conditions `[N, ...]` by name to N samples."""
     return replace(samples, inputs={**samples.inputs, **conditions})
 
 
-def posterior_latents(
-    z_mean: FloatArray, z_log_var: FloatArray | None = None, *, rng: np.random.Generator
-) -> FloatArray:
-    """Draws one latent from each posterior, of the shape of the means; without variances it is the mean."""
-    if z_log_var is None:
-        return z_mean.astype(np.float32)
-    eps = rng.standard_normal(z_mean.shape)
-    return reparameterize(z_mean, z_log_var, eps).astype(np.float32)
+def encoded_latents(
+    outputs: Mapping[str, npt.NDArray[Any]], vae: VaeSpec, *, rng: np.random.Generator
+) -> npt.NDArray[Any]:
+    """Draws the latents `[N, D]` of an encoder's outputs from its posteriors; without them it returns what it does."""
+    mean, log_var = encoded_of(outputs, vae), log_variances_of(outputs)
+    if log_var is None:
+        return mean if vae.codes else mean.astype(np.float32)
+    return reparameterize(mean, log_var, rng.standard_normal(mean.shape)).astype(np.float32)
 
 
 def normal_noise(count: int, dim: int, rng: np.random.Generator) -> FloatArray:

@@ -20,6 +20,14 @@ from pocketvae.vae_spec import (
         ({"data_shape": (0, 8, 1)}, "data_shape must be height, width, channels, each positive"),
         ({"latents": ()}, "latents must have different names"),
         (
+            {"latents": (Latent(name="a", shape=(2,)), Latent(name="x", shape=(2,)))},
+            "several latents must have names of their own",
+        ),
+        (
+            {"latents": (Latent(name="a", shape=(2,)), Latent(name="b", shape=(2,))), "prior": PriorKind.REALNVP},
+            "several latents must have names of their own and the prior standard",
+        ),
+        (
             {"latents": (Latent(name="label", shape=(2,)),), "conditions": class_label(3)},
             "latents and conditions must have different names",
         ),

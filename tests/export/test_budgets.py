@@ -51,6 +51,15 @@ def test_half_precision_adds_what_rounding_the_weights_does():
     assert tolerance.limit == pytest.approx(2e-3 + 3e-5)
 
 
+@pytest.mark.parametrize(
+    ("precision", "limit"), [(Precision.FLOAT32, 1e-3), (Precision.FLOAT16, 0.03), (Precision.INT8, 0.05)]
+)
+def test_integer_codes_are_held_to_the_share_that_differs(precision, limit):
+    floor = NoiseFloor(float32={"z": 0.0}, float16={"z": 0.003})
+    (tolerance,) = base_tolerances(spec(Component.ENCODER, precision), floor)
+    assert (tolerance.output, tolerance.metric, tolerance.limit) == ("z", "codes_changed", pytest.approx(limit))
+
+
 @pytest.mark.parametrize("precision", [precision for precision in Precision if not precision.is_float])
 def test_every_quantized_artifact_has_a_budget_in_the_unit_of_its_use(precision):
     decoder = tolerances(spec(Component.DECODER, precision), DECODER)

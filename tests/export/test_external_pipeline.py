@@ -597,8 +597,61 @@ def test_integer_codes_are_latents(models, tmp_path, in_process):
     with pytest.raises(SpecError, match="the temperature must be 1"):
         opened.sample_latents(7, 0, temperature=0.5)
     assert "codes that are drawn independently make poor images" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
-    with pytest.raises(ExportError, match="does not support encoders of integer codes"):
-        inspect(decoder=given.decoder, encoder=models / "keras3" / "encoder.keras")
+    with pytest.raises(ExportError, match=r"must return integer codes \[N, 4, 4\]"):
+        inspect(decoder=given.decoder, encoder=models / "keras3" / "small_encoder.keras")
+
+
+def test_an_encoder_of_codes_is_held_to_the_share_of_codes_that_differ(models, tmp_path, in_process, capsys):
+    import keras
+
+    given = {"decoder": models / "keras3" / "codes.keras", "encoder": models / "keras3" / "code_encoder.keras"}
+    export(tmp_path / "b", rewrites=NONE, **given)
+    bundle = verified(tmp_path / "b")
+    goldens = bundle.goldens(Component.ENCODER)
+    expected = np.asarray(keras.models.load_model(given["encoder"])(goldens.inputs["x"]))
+    np.testing.assert_array_equal(goldens.outputs["z"], expected)
+    limits = {item.name: item.tolerances[0] for item in bundle.manifest.artifacts if item.component == "encoder"}
+    assert {limit.metric for limit in limits.values()} == {"codes_changed"}
+    assert limits["encoder.int8.tflite"].limit == 0.05
+    opened = pocketvae.open(tmp_path / "b")
+    codes = opened.encoder().encode(goldens.inputs["x"][:2]).z_mean
+    assert codes.dtype == np.int32
+    assert opened.decoder().decode(codes).shape == (2, 4, 4, 1)
+    np.save(tmp_path / "x.npy", goldens.inputs["x"][:2])
+    assert main(["encode", str(tmp_path / "b"), str(tmp_path / "x.npy"), "--out", str(tmp_path / "z.npz")]) == 0
+    assert "2 latents of 16 codes" in capsys.readouterr().out
+    np.testing.assert_array_equal(np.load(tmp_path / "z.npz")["z"], codes)
+
+
+def test_several_latents_keep_their_names_in_every_artifact(models, tmp_path, in_process):
+    import keras
+
+    folder = models / "keras3"
+    given = {"decoder": folder / "levels_decoder.keras", "encoder": folder / "levels_encoder.keras"}
+    kinds = [Component.ENCODER, Component.DECODER, Component.SAMPLER, Component.GENERATOR]
+    artifacts = tuple(item for item in plan_artifacts(kinds) if item.filename.split(".", 1)[1] in FAMILY)
+    export_external_models(
+        ExternalModels(**given), tmp_path / "b", ExportConfig(artifacts=artifacts, rewrites=NONE, batches=(1, 4))
+    )
+    bundle = verified(tmp_path / "b")
+    latents = {"z_top": (1, 3), "z_bottom": (1, 2, 2, 2)}
+    assert shapes(bundle)["decoder.int8.tflite"] == {**latents, "image": (1, 4, 4, 1)}
+    assert list(shapes(bundle)["encoder.float32.onnx"]) == ["x", *bundle.manifest.vae.output_names(Component.ENCODER)]
+    goldens = bundle.goldens(Component.ENCODER)
+    top, bottom, *_ = keras.models.load_model(given["encoder"])(goldens.inputs["x"])
+    np.testing.assert_allclose(goldens.outputs["z_top_mean"], top, atol=1e-5)
+    np.testing.assert_allclose(goldens.outputs["z_bottom_mean"], bottom, atol=1e-5)
+    opened = pocketvae.open(tmp_path / "b")
+    for format in Format:
+        sampled = opened.sampler(format=format).sample([7, 7], [0, 1])
+        np.testing.assert_array_equal(sampled, normal_noise(7, [0, 1], 11))
+        made = opened.generator(format=format).generate(7, [0, 1])
+        np.testing.assert_allclose(opened.decoder(format=format).decode(sampled), made, atol=1e-6)
+    posterior = opened.encoder().encode(goldens.inputs["x"][:2])
+    assert posterior.z_mean.shape == posterior.z_log_var.shape == (2, 11)
+    assert "decode(z_top, z_bottom)" in (tmp_path / "b" / "EMBED.md").read_text()
+    picture = str(tmp_path / "a.png")
+    assert main(["interpolate", str(tmp_path / "b"), "--seeds", "1,2", "--out", picture]) == 0
 
 
 def test_a_label_inside_the_latent_becomes_an_input(models, tmp_path, in_process):

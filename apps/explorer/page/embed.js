@@ -1,14 +1,16 @@
 // The code that shows the current item elsewhere.
 
+import { parts } from "./latents.js";
+
 const list = (z) => `[${Array.from(z, (value) => Number(value.toPrecision(6))).join(", ")}]`;
 
 export const embed = {
-  javascript: ({ file, z, label, shape, conditional, kind, dataShape }) => `import * as ort from "onnxruntime-web/wasm";
+  javascript: ({ file, z, label, latents, conditional, kind, dataShape }) => `import * as ort from "onnxruntime-web/wasm";
 
 const decoder = await ort.InferenceSession.create("${file}");
-const z = Float32Array.from(${list(z)});
+const tensor = (values, shape) => new ort.Tensor("float32", Float32Array.from(values), shape);
 const { ${kind} } = await decoder.run({
-  z: new ort.Tensor("float32", z, [1, ${shape.join(", ")}]),${
+${parts(z, latents).map(({ name, values, shape }) => `  ${name}: tensor(${list(values)}, [1, ${shape.join(", ")}]),`).join("\n")}${
     conditional ? `\n  label: new ort.Tensor("int32", Int32Array.of(${label}), [1]),` : ""
   }
 });

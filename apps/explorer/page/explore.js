@@ -74,12 +74,12 @@ async function render() {
   const { z } = state;
   const label = bundle.label_count ? Number(byId("label").value) : 0;
   const decoder = chosen();
-  const result = await models.decode(decoder.file, z, label, bundle.latent_shape);
+  const result = await models.decode(decoder.file, z, label, bundle.latents);
   state.times = [...state.times, result.ms].slice(-KEPT_TIMES);
   const draw = (id, values, range) => paint(byId(id), values, bundle.data, bundle.data_shape, range);
   draw("image", result.item, bundle.data_range);
   if (reference) {
-    const original = decoder.file === reference.file ? result : await models.decode(reference.file, z, label, bundle.latent_shape);
+    const original = decoder.file === reference.file ? result : await models.decode(reference.file, z, label, bundle.latents);
     draw("original", original.item, bundle.data_range);
     const difference = result.item.map((value, i) => Math.abs(value - original.item[i]));
     const span = bundle.data_range[1] - bundle.data_range[0];
@@ -91,7 +91,7 @@ async function render() {
   byId("latency").textContent =
     `${result.ms.toFixed(2)} ms, median of ${state.times.length}: ${median(state.times).toFixed(2)} ms`;
   const [kind, dataShape] = [bundle.data, bundle.data_shape];
-  const place = { ...decoder, z, label, shape: bundle.latent_shape, conditional: bundle.label_count > 0, kind, dataShape };
+  const place = { ...decoder, z, label, latents: bundle.latents, conditional: bundle.label_count > 0, kind, dataShape };
   byId("code").textContent = embed[byId("language").value](place);
   document.body.dataset.shown = String(Number(document.body.dataset.shown || 0) + 1);
 }

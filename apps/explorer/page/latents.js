@@ -18,3 +18,14 @@ export function median(values) {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)];
 }
+
+// The latents of a decoder from all of them in one array, each with its name and shape.
+export function parts(z, latents) {
+  let start = 0;
+  return latents.map(({ name, shape }) => {
+    const end = start + shape.reduce((product, size) => product * size, 1);
+    const values = Float32Array.from(z.slice(start, end));
+    start = end;
+    return { name, values, shape };
+  });
+}

@@ -1,5 +1,6 @@
 // The exported files, run by onnxruntime-web in this page.
 
+import { parts } from "./latents.js";
 import * as ort from "./runtime/ort.wasm.bundle.min.mjs";
 
 ort.env.wasm.numThreads = 1;
@@ -18,9 +19,10 @@ async function open(file) {
 }
 
 // Runs a decoder; returns its item as a Float32Array and the milliseconds that the runtime took.
-export async function decode(file, z, label, shape) {
+export async function decode(file, z, label, latents) {
   const session = await open(file);
-  const feeds = { z: new ort.Tensor("float32", Float32Array.from(z), [1, ...shape]) };
+  const feeds = {};
+  for (const { name, values, shape } of parts(z, latents)) feeds[name] = new ort.Tensor("float32", values, [1, ...shape]);
   if (session.inputNames.includes("label")) feeds.label = new ort.Tensor("int32", Int32Array.of(label), [1]);
   const start = performance.now();
   const found = await session.run(feeds);

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 
 from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.kinds.registry import kind_of
-from pocketvae.numerics.metrics import POSTERIOR
-from pocketvae.vae_spec import DATA_OUTPUTS, DataKind
+from pocketvae.numerics.metrics import CODES_CHANGED, POSTERIOR
+from pocketvae.vae_spec import DATA_OUTPUTS, LOG_VAR_ENDING, MEAN_ENDING, DataKind
 
 # Artifacts are compared by the first of these that all have. The change of the ELBO is in nats, not in pixels.
 _DATA = tuple((str(kind), metric) for kind in DataKind for metric in ("p99_abs", "max_abs"))
 _POSTERIOR = ((POSTERIOR, "kl_mean"),)
-_LATENTS = (("z_mean", "max_abs"), ("z_log_var", "max_abs"))
+_CODES = (("z", CODES_CHANGED),)
 # Invisible deviations: half a grey step of 1/255, a hundredth of a nat or in a float encoder's outputs.
 _INVISIBLE_STEPS, _INVISIBLE = 0.5, 0.01
 
@@ -52,7 +52,7 @@ def deviations(verify: VerifyResult, artifacts: Sequence[str]) -> dict[str, Devi
         artifacts: Artifacts of one component.
     """
     found = {name: _values(verify, name) for name in artifacts}
-    for metric in (*_DATA, *_POSTERIOR):
+    for metric in (*_DATA, *_POSTERIOR, *_CODES):
         if found and all(metric in values for values in found.values()):
             return {name: _deviation(metric, values[metric], verify.image_span) for name, values in found.items()}
     own = {name: _own(values) for name, values in found.items()}
@@ -70,7 +70,8 @@ def _values(verify: VerifyResult, artifact: str) -> dict[tuple[str, str], float]
 
 
 def _own(values: Mapping[tuple[str, str], float]) -> tuple[tuple[str, str], float] | None:
-    for metrics in (_DATA, _POSTERIOR, _LATENTS):
+    latents = tuple((output, "max_abs") for output, _ in values if output.endswith((MEAN_ENDING, LOG_VAR_ENDING)))
+    for metrics in (_DATA, _POSTERIOR, _CODES, latents):
         known = [metric for metric in metrics if metric in values]
         if known:
             metric = max(known, key=values.__getitem__)
@@ -86,5 +87,7 @@ def _deviation(metric: tuple[str, str], value: float, span: float) -> Deviation:
         item = "pixel" if is_image else "value"
         where = f"in 99 of 100 {item}s" if name == "p99_abs" else f"in any {item}"
         return Deviation(value=steps, metric=name, invisible=_INVISIBLE_STEPS, text=f"at most {size} {where}")
+    if name == CODES_CHANGED:
+        return Deviation(value=value, metric=name, invisible=_INVISIBLE, text=f"{100 * value:.2g} % of codes changed")
     text = f"{value:.2g} nats on average" if output == POSTERIOR else f"at most {value:.2g} in {output}"
     return Deviation(value=value, metric=name, invisible=_INVISIBLE, text=text)

@@ -20,7 +20,7 @@ def images_of(path, format, seeds):
 
 def test_two_onnx_files_become_one(tmp_path, bundles):
     decoder = bundles.decoder_model(bundles.right_weight())
-    content = merge(Format.ONNX, noise_onnx.build_noise((bundles.LATENT,), "z"), decoder.SerializeToString(), "z")
+    content = merge(Format.ONNX, noise_onnx.build_noise({"z": (bundles.LATENT,)}), decoder.SerializeToString(), "z")
     (tmp_path / "g.onnx").write_bytes(content)
     seeds = np.arange(-20, 20)
     z = normal_noise(seeds, -seeds, bundles.LATENT)
@@ -31,7 +31,7 @@ def test_two_onnx_files_become_one(tmp_path, bundles):
 def test_a_merged_onnx_file_names_one_operator_set(bundles):
     decoder = bundles.decoder_model(bundles.right_weight())
     model = onnx.load_from_string(
-        merge(Format.ONNX, noise_onnx.build_noise((bundles.LATENT,), "z"), decoder.SerializeToString(), "z")
+        merge(Format.ONNX, noise_onnx.build_noise({"z": (bundles.LATENT,)}), decoder.SerializeToString(), "z")
     )
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", noise_onnx.OPSET)]
 
@@ -39,13 +39,13 @@ def test_a_merged_onnx_file_names_one_operator_set(bundles):
 def test_onnx_files_of_other_shapes_are_refused(bundles):
     decoder = bundles.decoder_model(bundles.right_weight()).SerializeToString()
     with pytest.raises(ExportError, match="two files cannot be merged at 'z'"):
-        merge(Format.ONNX, noise_onnx.build_noise((bundles.LATENT + 1,), "z"), decoder, "z")
+        merge(Format.ONNX, noise_onnx.build_noise({"z": (bundles.LATENT + 1,)}), decoder, "z")
     with pytest.raises(ExportError, match="two files cannot be merged at 'eps'"):
-        merge(Format.ONNX, noise_onnx.build_noise((bundles.LATENT,), "eps"), decoder, "eps")
+        merge(Format.ONNX, noise_onnx.build_noise({"eps": (bundles.LATENT,)}), decoder, "eps")
 
 
 def tflite_noise(dim, output="z"):
-    return tflite.convert_float32(noise_tflite.build_noise((dim,), output))
+    return tflite.convert_float32(noise_tflite.build_noise({output: (dim,)}))
 
 
 @pytest.mark.slow

@@ -25,8 +25,8 @@ def pairs():
 
 def build(format, dim):
     if format is Format.ONNX:
-        return noise_onnx.build_noise((dim,), "z")
-    return tflite.convert_float32(noise_tflite.build_noise((dim,), "z"))
+        return noise_onnx.build_noise({"z": (dim,)})
+    return tflite.convert_float32(noise_tflite.build_noise({"z": (dim,)}))
 
 
 @pytest.mark.slow
@@ -42,13 +42,23 @@ def test_every_kernel_returns_the_same_bits(format, dim, pairs, tmp_path):
         assert np.concatenate(found).tobytes() == expected.tobytes(), optimizations
 
 
+def test_several_latents_take_their_parts_of_one_stream():
+    content = noise_onnx.build_noise({"a": (3,), "b": (2, 1, 2)})
+    with open_runner(content, Format.ONNX) as runner:
+        found = runner.run({"seed": np.array([7], np.int32), "index": np.array([-3], np.int32)})
+    whole = normal_noise(7, -3, 7)
+    assert found["a"].tobytes() == whole[:, :3].tobytes()
+    assert found["b"].tobytes() == whole[:, 3:].tobytes()
+    assert found["b"].shape == (1, 2, 1, 2)
+
+
 def test_the_onnx_graph_is_small_standard_and_the_same_every_time():
-    content = noise_onnx.build_noise((16,), "z")
-    assert content == noise_onnx.build_noise((16,), "z")
+    content = noise_onnx.build_noise({"z": (16,)})
+    assert content == noise_onnx.build_noise({"z": (16,)})
     graph = onnx.load_from_string(content).graph
     assert {node.domain for node in graph.node} == {""}
     # The blocks of all dimensions share their operators.
-    assert len(graph.node) == len(onnx.load_from_string(noise_onnx.build_noise((256,), "z")).graph.node) < 260
+    assert len(graph.node) == len(onnx.load_from_string(noise_onnx.build_noise({"z": (256,)})).graph.node) < 260
 
 
 class SignedShift(onnx.reference.op_run.OpRun):
@@ -69,7 +79,7 @@ SignedShift.__name__ = "BitShift"
 @pytest.mark.parametrize("dim", DIMS)
 def test_shifts_that_are_divisions_of_signed_floats_give_the_same_bits(dim, pairs):
     graph = onnx.reference.ReferenceEvaluator(
-        onnx.load_from_string(noise_onnx.build_noise((dim,), "z")), new_ops=[SignedShift]
+        onnx.load_from_string(noise_onnx.build_noise({"z": (dim,)})), new_ops=[SignedShift]
     )
     some = pairs[::7]
     found = [graph.run(None, {"seed": pair[:1], "index": pair[1:]})[0] for pair in some]

@@ -6,8 +6,8 @@ from pocketvae.spec import Format
 
 def build(format, dim):
     if format is Format.ONNX:
-        return noise_onnx.build_noise((dim,), "z")
-    return tflite.convert_float32(noise_tflite.build_noise((dim,), "z"))
+        return noise_onnx.build_noise({"z": (dim,)})
+    return tflite.convert_float32(noise_tflite.build_noise({"z": (dim,)}))
 
 
 @pytest.mark.slow

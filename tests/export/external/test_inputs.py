@@ -1,7 +1,13 @@
 import pytest
 
 from pocketvae.errors import ExportError
-from pocketvae.export.external.inputs import condition_names, decoder_inputs, encoder_inputs, label_position
+from pocketvae.export.external.inputs import (
+    condition_names,
+    decoder_inputs,
+    encoder_inputs,
+    label_position,
+    latent_names,
+)
 from pocketvae.keras.loading import Tensor
 from pocketvae.keras.model_form import Role
 from pocketvae.vae_spec import Condition, ConditionKind, VaeSpec, class_label, vector_latent
@@ -66,6 +72,23 @@ def test_real_numbers_are_never_taken_for_a_label_without_a_word():
     (doubt,) = found(floats(a=(8,), b=(4,)), label_count=4).doubts
     assert "'b' [N, 4] was taken for a one-hot label" in doubt
     assert "or latent,continuous if it holds real numbers" in doubt
+
+
+def test_several_latents_are_known_from_names_or_from_an_encoder_that_has_posteriors_for_them():
+    assert found(floats(z1=(8,), z2=(16,))).roles == (Z, Z)
+    assert found(floats(z_top=(8,), z_bottom=(14, 14, 4))).roles == (Z, Z)
+    unnamed = floats(z=(8,), w=(16,))
+    with pytest.raises(ExportError, match="must be a one-hot label.* for example latent,continuous or latent,latent"):
+        found(unnamed)
+    known = decoder_inputs(unnamed, stated=None, label_count=None, latent_dim=None, encoded=[(8,), (16,), (8,), (16,)])
+    assert (known.roles, known.sources, known.doubts) == ((Z, Z), ((0,), (1,)), ())
+    # The two outputs are the posterior of z.
+    with pytest.raises(ExportError, match="must be a one-hot label"):
+        decoder_inputs(floats(z=(8,), w=(8,)), stated=None, label_count=None, latent_dim=None, encoded=[(8,), (8,)])
+    with pytest.raises(ExportError, match="cannot be told from their names.* latent for each of several latents"):
+        found(floats(z=(8,), w=(7, 7, 4)))
+    assert latent_names(floats(z=(8,))) == latent_names(floats(w=(8,))) == ("z",)
+    assert latent_names(floats(z=(8,), **{"model/Z-2": (8,)}, x=(8,))) == ("z", "z_2", "z_x")
 
 
 def test_integers_of_more_than_one_value_are_codes():

@@ -1,0 +1,53 @@
+"""The latents of a user-supplied decoder: of real numbers, several of them, or of integer codes."""
+
+from __future__ import annotations
+
+from pocketvae.errors import ExportError
+from pocketvae.export.external.conditions import code_count
+from pocketvae.export.external.inputs import InputRoles, latent_names
+from pocketvae.export.external.messages import ExternalModels
+from pocketvae.export.external.roles import listed
+from pocketvae.keras.loading import OpenModel, Tensor
+from pocketvae.keras.model_form import Role
+from pocketvae.spec import Component
+from pocketvae.vae_spec import Latent
+
+_RANKS = (2, 3, 4, 5)
+
+
+def decoder_latents(models: ExternalModels, opened: OpenModel, inputs: InputRoles) -> tuple[Latent, ...]:
+    """Returns the latents in the order of the decoder's inputs; one that ends in a label is the front of its input.
+
+    Raises:
+        ExportError: an input's sizes are open, the number of codes is unknown, or there are codes beside a latent.
+    """
+    mains = inputs.of(Role.Z, Role.Z_LABEL, Role.CODES)
+    tensors = [opened.inputs[index] for index in mains]
+    if len(mains) > 1 and Role.CODES in inputs.roles:
+        names = ", ".join(repr(tensor.name) for tensor in tensors)
+        raise ExportError(f"integer codes must be the only latent, but {names} look like latents: see --decoder-inputs")
+    if models.code_count is not None and Role.CODES not in inputs.roles:
+        raise ExportError("--code-count needs a decoder that takes integer codes: see --decoder-inputs codes")
+    for tensor in tensors:
+        if len(tensor.shape) not in _RANKS:
+            raise ExportError(
+                f"a decoder must take a float32 latent of 1 to 4 dimensions, got [{listed(tensor.shape)}]"
+            )
+    codes = code_count(models, opened, mains[0]) if Role.CODES in inputs.roles else 0
+    shapes = [fixed_sizes(Component.DECODER, tensor) for tensor in tensors]
+    if models.latent_dim is not None:
+        shapes = [(models.latent_dim,)]
+    names = latent_names(tensors)
+    return tuple(Latent(name=name, shape=shape, codes=codes) for name, shape in zip(names, shapes, strict=True))
+
+
+def fixed_sizes(component: Component, tensor: Tensor) -> tuple[int, ...]:
+    """Returns the sizes of an input without the batch.
+
+    Raises:
+        ExportError: one is open.
+    """
+    sizes = tuple(size for size in tensor.shape[1:] if size is not None)
+    if len(sizes) != len(tensor.shape) - 1:
+        raise ExportError(f"the {component}'s input must have fixed sizes, got {tensor.name} [{listed(tensor.shape)}]")
+    return sizes

@@ -1,0 +1,142 @@
+"""The outputs of a user-supplied encoder by latent: the mean and spread of each, or integer codes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from typing import Any
+
+import numpy.typing as npt
+
+from pocketvae.errors import ExportError
+from pocketvae.export.external.roles import doubled, encoder_roles, listed, named_role
+from pocketvae.keras.loading import Tensor
+from pocketvae.keras.model_form import DROPPED, JOINED, SPREADS, Role
+from pocketvae.vae_spec import Latent
+
+
+@dataclass(frozen=True, kw_only=True)
+class PosteriorRoles:
+    """What each output of an encoder is, and the position of its latent, which is 0 where it does not matter."""
+
+    roles: tuple[Role, ...]
+    places: tuple[int, ...]
+
+
+def posterior_roles(
+    outputs: Sequence[Tensor],
+    random: Set[int],
+    stated: Sequence[Role] | None,
+    last_operators: Sequence[str],
+    latents: Sequence[Latent],
+) -> PosteriorRoles:
+    """Returns what each output of an encoder is.
+
+    Of several latents, an output belongs to the one of its shape, else to the one whose name it contains, else to the
+    first that has no output of the same role yet.
+
+    Args:
+        outputs: The outputs as the encoder declares them.
+        random: Positions of samples, which differ from run to run.
+        stated: By the user, one per output; None to detect them.
+        last_operators: TensorFlow's name of the last operator of each.
+        latents: Of the decoder.
+
+    Raises:
+        ExportError: a latent does not have exactly one mean and at most one spread, or some have a spread and others
+            do not; the message says what was found.
+    """
+    if len(latents) == 1:
+        roles = encoder_roles(outputs, random, stated, last_operators, latents[0].shape)
+        return PosteriorRoles(roles=roles, places=(0,) * len(outputs))
+    if stated is not None and len(stated) != len(outputs):
+        raise ExportError(f"--encoder-outputs must name {len(outputs)} outputs, got {len(stated)}: {_found(outputs)}")
+    guessed = stated or [Role.SAMPLE if i in random else named_role(item.name) for i, item in enumerate(outputs)]
+    places = _places(outputs, guessed, latents)
+    roles_by_output = dict.fromkeys(range(len(outputs)), Role.OTHER)
+    for place, latent in enumerate(latents):
+        own = [index for index in range(len(outputs)) if places[index] == place]
+        try:
+            found = encoder_roles(
+                [outputs[index] for index in own],
+                {own.index(index) for index in random if index in own},
+                [stated[index] for index in own] if stated else None,
+                [last_operators[index] for index in own],
+                latent.shape,
+            )
+        except ExportError as e:
+            raise ExportError(_needed(outputs, guessed, latents, latent)) from e
+        roles_by_output.update(zip(own, found, strict=True))
+    roles = tuple(roles_by_output.values())
+    _check_alike(roles, places, latents)
+    return PosteriorRoles(roles=roles, places=tuple(max(place, 0) for place in places))
+
+
+def code_roles(
+    outputs: Sequence[Tensor], values: Sequence[npt.NDArray[Any]], random: Set[int], latent: Latent
+) -> PosteriorRoles:
+    """Returns what each output of an encoder of integer codes is: the codes, and others, which are left out.
+
+    Args:
+        outputs: The outputs as the encoder declares them.
+        values: Of some data, `[N, ...]` each.
+        random: Positions of what differs from run to run.
+        latent: Of the decoder.
+
+    Raises:
+        ExportError: there is not exactly one output of codes, or it holds numbers that the decoder does not take.
+    """
+    fitting = [i for i, item in enumerate(values) if item.dtype.kind in "iu" and item.shape[1:] == latent.shape]
+    if len(fitting) != 1 or fitting[0] in random:
+        raise ExportError(
+            f"the encoder of a decoder of codes must return integer codes [N, {listed(latent.shape)}], the same in "
+            f"every run: {_found(outputs)}; let it end in the argmin of the distances to the codebook"
+        )
+    low, high = int(values[fitting[0]].min()), int(values[fitting[0]].max())
+    if low < 0 or high >= latent.codes:
+        raise ExportError(f"the encoder's codes must be from 0 to {latent.codes - 1}, got {low} to {high}")
+    roles = tuple(Role.CODES if index in fitting else Role.OTHER for index in range(len(outputs)))
+    return PosteriorRoles(roles=roles, places=(0,) * len(outputs))
+
+
+def _places(outputs: Sequence[Tensor], roles: Sequence[Role], latents: Sequence[Latent]) -> list[int]:
+    """Returns the position of each output's latent; -1 of what belongs to none."""
+    places: list[int] = []
+    for output, role in zip(outputs, roles, strict=True):
+        fitting = [i for i, item in enumerate(latents) if output.shape[1:] in (item.shape, doubled(item.shape))]
+        named = [i for i in fitting if _contains(output.name, latents[i].name)]
+        longest = max(named, key=lambda i: len(latents[i].name), default=None)
+        taken = {place for place, other in zip(places, roles, strict=False) if other is role}
+        free = [i for i in fitting if i not in taken]
+        places.append(longest if longest is not None else next(iter(free or fitting), -1))
+    return places
+
+
+def _contains(output: str, latent: str) -> bool:
+    words, wanted = (re.split(r"[^a-z0-9]+", name.lower()) for name in (output, latent))
+    return any(words[start : start + len(wanted)] == wanted for start in range(len(words)))
+
+
+def _check_alike(roles: Sequence[Role], places: Sequence[int], latents: Sequence[Latent]) -> None:
+    spread = {place for role, place in zip(roles, places, strict=True) if role in (*SPREADS, *JOINED)}
+    lacking = [latent.name for place, latent in enumerate(latents) if place not in spread]
+    if spread and lacking:
+        raise ExportError(
+            f"an encoder must return a log-variance for every latent or for none, but there is none for "
+            f"{', '.join(lacking)}: export the means alone by naming the others `other` in --encoder-outputs"
+        )
+
+
+def _needed(outputs: Sequence[Tensor], roles: Sequence[Role], latents: Sequence[Latent], latent: Latent) -> str:
+    known = (*SPREADS, *JOINED, *DROPPED, Role.MEAN)
+    example = ",".join(role if role in known else Role.OTHER for role in roles)
+    names = ", ".join(f"{item.name} [N, {listed(item.shape)}]" for item in latents)
+    return (
+        f"an encoder must return one mean and one log-variance for each latent, {names}, but not so for {latent.name}: "
+        f"{_found(outputs)}; state what they are in order with --encoder-outputs, such as {example}"
+    )
+
+
+def _found(outputs: Sequence[Tensor]) -> str:
+    return "it returns " + ", ".join(f"{output.name!r} [N, {listed(output.shape[1:])}]" for output in outputs)

@@ -1,0 +1,72 @@
+import numpy as np
+import pytest
+
+from pocketvae.errors import ExportError
+from pocketvae.export.external.posteriors import code_roles, posterior_roles
+from pocketvae.keras.loading import Tensor
+from pocketvae.keras.model_form import Role
+from pocketvae.vae_spec import Latent
+
+MEAN, LOG_VAR, SAMPLE, OTHER = Role.MEAN, Role.LOG_VAR, Role.SAMPLE, Role.OTHER
+LEVELS = (Latent(name="z_top", shape=(8,)), Latent(name="z_bottom", shape=(14, 14, 4)))
+ALIKE = (Latent(name="z1", shape=(8,)), Latent(name="z2", shape=(8,)))
+
+
+def outputs(**shapes):
+    return [Tensor(name=name, dtype="float32", shape=(None, *shape)) for name, shape in shapes.items()]
+
+
+def found(tensors, latents, stated=None, random=()):
+    result = posterior_roles(tensors, set(random), stated, ["BiasAdd"] * len(tensors), latents)
+    return list(zip(result.roles, result.places, strict=True))
+
+
+def test_an_output_belongs_to_the_latent_of_its_shape():
+    tensors = outputs(mean=(8,), mean_1=(14, 14, 4), logvar_1=(14, 14, 4), logvar=(8,), features=(5,))
+    assert found(tensors, LEVELS) == [(MEAN, 0), (MEAN, 1), (LOG_VAR, 1), (LOG_VAR, 0), (OTHER, 0)]
+
+
+def test_of_latents_of_one_shape_names_decide_and_then_the_order():
+    named = outputs(z2_mean=(8,), z2_log_var=(8,), z1_mean=(8,), z1_log_var=(8,))
+    assert found(named, ALIKE) == [(MEAN, 1), (LOG_VAR, 1), (MEAN, 0), (LOG_VAR, 0)]
+    pairs = outputs(mu_a=(8,), logvar_a=(8,), mu_b=(8,), logvar_b=(8,))
+    groups = outputs(mu_a=(8,), mu_b=(8,), logvar_a=(8,), logvar_b=(8,))
+    assert found([pairs[0], pairs[1], pairs[2], pairs[3]], ALIKE, (MEAN, LOG_VAR) * 2) == [
+        (MEAN, 0),
+        (LOG_VAR, 0),
+        (MEAN, 1),
+        (LOG_VAR, 1),
+    ]
+    assert found(groups, ALIKE, (MEAN, MEAN, LOG_VAR, LOG_VAR)) == [
+        (MEAN, 0),
+        (MEAN, 1),
+        (LOG_VAR, 0),
+        (LOG_VAR, 1),
+    ]
+
+
+def test_samples_of_each_latent_are_left_out():
+    tensors = outputs(mean=(8,), logvar=(8,), a=(8,), mean_1=(8,), logvar_1=(8,), b=(8,))
+    assert [role for role, _ in found(tensors, ALIKE, random=(2, 5))] == [MEAN, LOG_VAR, SAMPLE] * 2
+
+
+def test_every_latent_needs_a_posterior_or_none():
+    with pytest.raises(ExportError, match=r"for each latent, z_top \[N, 8\], .* but not so for z_bottom: it returns"):
+        found(outputs(mean=(8,), logvar=(8,)), LEVELS)
+    with pytest.raises(ExportError, match="a log-variance for every latent or for none, but there is none for z_bott"):
+        found(outputs(mean=(8,), logvar=(8,), mean_1=(14, 14, 4)), LEVELS)
+    with pytest.raises(ExportError, match="--encoder-outputs must name 2 outputs, got 1"):
+        found(outputs(mean=(8,), logvar=(8,)), LEVELS, (MEAN,))
+    assert found(outputs(mean=(8,), mean_1=(14, 14, 4)), LEVELS) == [(MEAN, 0), (MEAN, 1)]
+
+
+def test_an_encoder_of_codes_returns_integers_that_the_decoder_takes():
+    latent = Latent(shape=(2, 2), codes=5)
+    tensors = outputs(codes=(2, 2), vectors=(2, 2, 8))
+    values = [np.full((3, 2, 2), 4), np.zeros((3, 2, 2, 8), np.float32)]
+    assert code_roles(tensors, values, set(), latent).roles == (Role.CODES, OTHER)
+    with pytest.raises(ExportError, match="codes must be from 0 to 4, got 5 to 5"):
+        code_roles(tensors, [values[0] + 1, values[1]], set(), latent)
+    for given, random in ((values[1:], set()), (values, {0})):
+        with pytest.raises(ExportError, match=r"must return integer codes \[N, 2, 2\], the same in every run"):
+            code_roles(tensors[-len(given) :], given, random, latent)
