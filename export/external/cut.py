@@ -242,7 +242,10 @@ def _sampling_before(graph: FlatGraph, decoded: Any) -> Sampling:
     drawn = [item for item in _samplings(graph) if id(item.latent) in behind]
     if len(drawn) > 1:
         names = ", ".join(f"{item.layer!r}" for item in drawn)
-        raise ExportError(f"the model draws noise in several layers ({names}): name the latent with --latent-layer")
+        raise ExportError(
+            f"the model draws noise in several layers ({names}), but a file is cut at one latent: give a model of several "
+            f"latents as two files with --encoder and --decoder, or name the latent with --latent-layer"
+        )
     if drawn:
         return drawn[0]
     border = _border(graph, decoded)
