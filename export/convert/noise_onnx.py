@@ -139,8 +139,7 @@ def build_noise(outputs: Mapping[str, tuple[int, ...]], codes: int = 0) -> bytes
     words = graph.node("Concat", graph.name_int32(first), graph.name_int32(second), axis=1)
     if dim % 2:
         words = graph.slice(words, 0, dim)
-    first, *more = outputs
-    name = first if not more and len(outputs[first]) == 1 else ""
+    name = next((name for name, shape in outputs.items() if len(outputs) == len(shape) == 1), "")
     noise = _codes(graph, words, codes, name) if codes else _look_up(graph, words, name)
     if not name:
         _split(graph, noise, outputs)

@@ -243,8 +243,8 @@ def _sampling_before(graph: FlatGraph, decoded: Any) -> Sampling:
     if len(drawn) > 1:
         names = ", ".join(f"{item.layer!r}" for item in drawn)
         raise ExportError(
-            f"the model draws noise in several layers ({names}), but a file is cut at one latent: give a model of several "
-            f"latents as two files with --encoder and --decoder, or name the latent with --latent-layer"
+            f"the model draws noise in several layers ({names}), but a file is cut at one latent: give a model of "
+            f"several latents as two files with --encoder and --decoder, or name the latent with --latent-layer"
         )
     if drawn:
         return drawn[0]

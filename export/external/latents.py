@@ -37,8 +37,8 @@ def decoder_latents(models: ExternalModels, opened: OpenModel, inputs: InputRole
     shapes = [fixed_sizes(Component.DECODER, tensor) for tensor in tensors]
     if models.latent_dim is not None:
         shapes = [(models.latent_dim,)]
-    names = latent_names(tensors)
-    return tuple(Latent(name=name, shape=shape, codes=codes) for name, shape in zip(names, shapes, strict=True))
+    named = zip(latent_names(tensors), shapes, strict=True)
+    return tuple(Latent(name=name, shape=shape, codes=codes) for name, shape in named)
 
 
 def fixed_sizes(component: Component, tensor: Tensor) -> tuple[int, ...]:
