@@ -4,7 +4,7 @@ import pytest
 from pocketvae.data.values import ValueSet, ValueSplits
 from pocketvae.errors import SpecError
 from pocketvae.export.external.prior import FittedPrior, PriorFit, Quality, check_fit, write_items
-from pocketvae.vae_spec import DataKind, Latent, VaeSpec
+from pocketvae.vae_spec import DataKind, Latent, PriorKind, VaeSpec
 
 
 def vae(*sizes):
@@ -29,6 +29,9 @@ def test_what_cannot_be_fitted_is_refused_before_anything_is_encoded(sizes, coun
     with pytest.raises(SpecError, match=message):
         check_fit(PriorFit.GMM, vae(*sizes), splits(count))
     check_fit(PriorFit.GMM, vae(2), splits(200))
+    codes = VaeSpec(data_shape=(4, 4, 1), latents=(Latent(shape=(4,), codes=9),), prior=PriorKind.UNIFORM)
+    with pytest.raises(SpecError, match="this decoder takes integer codes"):
+        check_fit(PriorFit.GMM, codes, splits(200))
 
 
 def test_a_flow_needs_more(tmp_path):
