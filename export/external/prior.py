@@ -128,7 +128,7 @@ def check_fit(fit: PriorFit, vae: VaeSpec, splits: Splits) -> None:
     """
     if vae.codes:
         raise SpecError(
-            "--fit-prior fits the prior of real numbers, but this decoder takes integer codes: leave it out"
+            "--fit-prior fits a prior of real numbers, but this decoder takes integer codes: leave it out"
         )
     if len(vae.latents) > 1:
         raise SpecError(f"--fit-prior fits the prior of one latent, but this decoder takes {len(vae.latents)}")
