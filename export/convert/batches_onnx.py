@@ -287,6 +287,7 @@ def _shapes(graph: Any) -> dict[str, list[int]]:
 
 _SPECIAL: Mapping[str, Callable[[_Opener, Any], bool]] = {
     "ArgMax": _Opener.axis,
+    "ArgMin": _Opener.axis,
     "Concat": _Opener.concat,
     "Expand": _Opener.expand,
     "Flatten": _Opener.axis,

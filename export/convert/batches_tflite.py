@@ -295,6 +295,8 @@ class _Copy:
 
 
 _SPECIAL: Mapping[str, Callable[[_Copy, Any], bool]] = {
+    "ARG_MAX": _Copy.reduce,
+    "ARG_MIN": _Copy.reduce,
     "BROADCAST_TO": _Copy.broadcast_to,
     "CONCATENATION": _Copy.join,
     "EXPAND_DIMS": _Copy.expand_dims,

@@ -127,9 +127,7 @@ def check_fit(fit: PriorFit, vae: VaeSpec, splits: Splits) -> None:
         SpecError: the latent is too large, of integer codes or not one tensor, or there are too few items.
     """
     if vae.codes:
-        raise SpecError(
-            "--fit-prior fits a prior of real numbers, but this decoder takes integer codes: leave it out"
-        )
+        raise SpecError("--fit-prior fits a prior of real numbers, but this decoder takes integer codes: leave it out")
     if len(vae.latents) > 1:
         raise SpecError(f"--fit-prior fits the prior of one latent, but this decoder takes {len(vae.latents)}")
     largest, least = _LIMITS[fit]

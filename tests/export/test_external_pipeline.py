@@ -605,8 +605,10 @@ def test_an_encoder_of_codes_is_held_to_the_share_of_codes_that_differ(models, t
     import keras
 
     given = {"decoder": models / "keras3" / "codes.keras", "encoder": models / "keras3" / "code_encoder.keras"}
-    export(tmp_path / "b", rewrites=NONE, **given)
+    config = ExportConfig(artifacts=plan(*FAMILY), rewrites=NONE, batches=(1, 4))
+    export_external_models(ExternalModels(**given), tmp_path / "b", config)
     bundle = verified(tmp_path / "b")
+    assert {item.batches for item in bundle.manifest.artifacts} == {(1, 4)}
     goldens = bundle.goldens(Component.ENCODER)
     expected = np.asarray(keras.models.load_model(given["encoder"])(goldens.inputs["x"]))
     np.testing.assert_array_equal(goldens.outputs["z"], expected)
