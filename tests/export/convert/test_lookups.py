@@ -45,3 +45,20 @@ def test_labels_and_codes_are_indices_as_they_are():
 )
 def test_an_index_that_may_be_negative_stays(index_of, dtype):
     assert is_direct(graph_of(index_of, dtype))
+
+
+def test_the_largest_value_is_found_without_care_for_negative_zeros():
+    import tensorflow as tf
+
+    with tf.Graph().as_default() as graph:
+        given = tf.compat.v1.placeholder("float32", (None, 4), name="given")
+        bits = tf.bitwise.bitwise_and(tf.bitcast(given, tf.int32), tf.constant(tf.int32.min))
+        is_negative_zero = tf.logical_and(tf.equal(given, 0.0), tf.less(bits, 0))
+        tf.argmax(tf.where(is_negative_zero, -1e-38, given), axis=-1, name="found")
+    definition = graph.as_graph_def()
+    assert not is_direct(definition)
+    changed = with_direct_lookups(definition)
+    assert is_direct(changed)
+    assert "SelectV2" not in {node.op for node in changed.node}
+    values = np.array([[-1, 0.5, 0.25, 0], [-3, -2, 0, -1]], np.float32)
+    np.testing.assert_array_equal(run(changed, values), [1, 2])
