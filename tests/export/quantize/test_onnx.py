@@ -105,6 +105,6 @@ def test_onnxruntime_does_not_round_the_activations_of_products_to_8_bits(kind, 
 
 def test_a_file_of_16_bits_joins_one_of_an_older_operator_set(wide):
     _, _, content = wide
-    merged = merge_onnx(build_noise((2,), "z", 0), content, "z")
+    merged = merge_onnx(build_noise({"z": (2,)}), content, "z")
     assert [(entry.domain, entry.version) for entry in load_model(merged).opset_import] == [("", 21)]
     assert read_integer_share(Format.ONNX, merged).is_whole
