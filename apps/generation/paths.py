@@ -92,7 +92,7 @@ def activity(bundle: ModelBundle, decoder: Decoder, label: int | None = None) ->
     256 coordinates; 0 for the rest.
     """
     try:
-        means = means_of(bundle.bundle.goldens(Component.ENCODER).outputs)
+        means = means_of(bundle.bundle.goldens(Component.ENCODER).outputs, bundle.vae)
     except ManifestError:
         return _sensitivity(decoder, label)
     active: FloatArray = np.var(means.astype(np.float64), axis=0).astype(np.float32)

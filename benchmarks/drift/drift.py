@@ -158,7 +158,7 @@ class _Measurement:
         rng = np.random.default_rng(_SEED)
         columns = []
         for _ in range(_LATENTS_PER_IMAGE):
-            mean, log_var = posterior_of(posterior)
+            mean, log_var = posterior_of(posterior, self._vae)
             z = reparameterize(mean, log_var, rng.standard_normal(mean.shape)).astype(np.float32)
             feed = {**split_latents(z, self._vae.latents), **conditions}
             decoded = self._outputs(decoder, feed, content)[self._vae.output]
@@ -217,7 +217,7 @@ class _Measurement:
         assert self._encoder is not None  # noqa: S101 - asked for with an encoder only
         x = images.reshape(-1, *self._vae.tensor_shape(Component.ENCODER))
         feed: Inputs = {"x": x, **{item.name: inputs[item.name] for item in self._vae.conditions}}
-        return means_of(self._outputs(self._encoder, feed)).astype(np.float64)
+        return means_of(self._outputs(self._encoder, feed), self._vae).astype(np.float64)
 
     def _control(self, decoder: ArtifactRecord) -> None:
         """Adds a check that passes if a decoder with 4-bit weights fails, and a note on the power of each test."""

@@ -62,7 +62,7 @@ def log_weights(
     The omitted term is the same on both sides of a pair that shares its latents.
     """
     flat = z.reshape(len(z), -1)
-    weights = likelihood - log_normal(flat, *posterior_of(posterior))
+    weights = likelihood - log_normal(flat, *posterior_of(posterior, vae))
     if vae.prior is PriorKind.STANDARD:
         zero = np.zeros_like(flat)
         weights = weights + log_normal(flat, zero, zero)

@@ -135,7 +135,8 @@ class Encoder(Model):
         x = scaled.reshape(len(scaled), *self.vae.tensor_shape(Component.ENCODER))
         found = self._run({"x": x}, label)
         means = encoded_of(found, self.vae)
-        return Posterior(z_mean=means.astype(np.int32) if self.vae.codes else means, z_log_var=log_variances_of(found))
+        means = means.astype(np.int32) if self.vae.codes else means
+        return Posterior(z_mean=means, z_log_var=log_variances_of(found, self.vae))
 
     def _scaled(self, images: Array) -> FloatArray:
         expected, plural = self.vae.data_shape, kind_of(self.vae.data).plural

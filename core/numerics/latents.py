@@ -27,32 +27,33 @@ def joined_latents(values: Mapping[str, Array], vae: VaeSpec) -> Array:
     return _joined([values[latent.name] for latent in vae.latents])
 
 
-def means_of(outputs: Mapping[str, Array]) -> Array:
-    """Returns the means of an encoder's outputs in one array `[N, D]`."""
-    return _joined([values for name, values in outputs.items() if name.endswith(MEAN_ENDING)])
+def means_of(outputs: Mapping[str, Array], vae: VaeSpec) -> Array:
+    """Returns the means of an encoder's outputs in one array `[N, D]`, in the order of the VAE."""
+    # Runtimes and documents have outputs in orders of their own.
+    return _joined([outputs[f"{latent.name}{MEAN_ENDING}"] for latent in vae.latents])
 
 
-def log_variances_of(outputs: Mapping[str, Array]) -> Array | None:
-    """Returns the log-variances of an encoder's outputs in one array `[N, D]`; None if it has no posterior."""
-    found = [values for name, values in outputs.items() if name.endswith(LOG_VAR_ENDING)]
-    return _joined(found) if found else None
+def log_variances_of(outputs: Mapping[str, Array], vae: VaeSpec) -> Array | None:
+    """Returns the log-variances likewise; None if the encoder has no posterior."""
+    names = [f"{latent.name}{LOG_VAR_ENDING}" for latent in vae.latents]
+    return _joined([outputs[name] for name in names]) if names[0] in outputs else None
 
 
 def encoded_of(outputs: Mapping[str, Array], vae: VaeSpec) -> Array:
     """Returns what an encoder's outputs say of the latents `[N, D]`: their means, or the codes themselves."""
-    return joined_latents(outputs, vae) if vae.codes else means_of(outputs)
+    return joined_latents(outputs, vae) if vae.codes else means_of(outputs, vae)
 
 
-def posterior_of(outputs: Mapping[str, Array]) -> tuple[Array, Array]:
+def posterior_of(outputs: Mapping[str, Array], vae: VaeSpec) -> tuple[Array, Array]:
     """Returns `means_of` and `log_variances_of`.
 
     Raises:
         SpecError: the encoder has no posterior.
     """
-    variances = log_variances_of(outputs)
+    variances = log_variances_of(outputs, vae)
     if variances is None:
         raise SpecError("this needs a posterior, but the encoder is deterministic and has none")
-    return means_of(outputs), variances
+    return means_of(outputs, vae), variances
 
 
 def _joined(parts: list[Array]) -> Array:

@@ -184,8 +184,8 @@ def _similarity(expected: Array, found: Array, image_span: float) -> DoubleArray
 
 
 def _all_of(outputs: Outputs, ending: str) -> DoubleArray:
-    """Returns the outputs whose names end so, one after another: `[N, D]`."""
-    names = [name for name in outputs if name.endswith(ending)] or [f"z{ending}"]
+    """Returns the outputs whose names end so, one after another by name, since runtimes order them: `[N, D]`."""
+    names = sorted(name for name in outputs if name.endswith(ending)) or [f"z{ending}"]
     parts = [_output(outputs, name).astype(np.float64) for name in names]
     return np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
 

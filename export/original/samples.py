@@ -125,7 +125,7 @@ def encoded_latents(
     outputs: Mapping[str, npt.NDArray[Any]], vae: VaeSpec, *, rng: np.random.Generator
 ) -> npt.NDArray[Any]:
     """Draws the latents `[N, D]` of an encoder's outputs from its posteriors; without them it returns what it does."""
-    mean, log_var = encoded_of(outputs, vae), log_variances_of(outputs)
+    mean, log_var = encoded_of(outputs, vae), log_variances_of(outputs, vae)
     if log_var is None:
         return mean if vae.codes else mean.astype(np.float32)
     return reparameterize(mean, log_var, rng.standard_normal(mean.shape)).astype(np.float32)

@@ -632,9 +632,8 @@ def test_several_latents_keep_their_names_in_every_artifact(models, tmp_path, in
     given = {"decoder": folder / "levels_decoder.keras", "encoder": folder / "levels_encoder.keras"}
     kinds = [Component.ENCODER, Component.DECODER, Component.SAMPLER, Component.GENERATOR]
     artifacts = tuple(item for item in plan_artifacts(kinds) if item.filename.split(".", 1)[1] in FAMILY)
-    export_external_models(
-        ExternalModels(**given), tmp_path / "b", ExportConfig(artifacts=artifacts, rewrites=NONE, batches=(1, 4))
-    )
+    config = ExportConfig(artifacts=artifacts, rewrites=NONE, batches=(1, 4))
+    assert export_external_models(ExternalModels(**given), tmp_path / "b", config).over_budget == {}
     bundle = verified(tmp_path / "b")
     latents = {"z_top": (1, 3), "z_bottom": (1, 2, 2, 2)}
     assert shapes(bundle)["decoder.int8.tflite"] == {**latents, "image": (1, 4, 4, 1)}
@@ -650,7 +649,9 @@ def test_several_latents_keep_their_names_in_every_artifact(models, tmp_path, in
         made = opened.generator(format=format).generate(7, [0, 1])
         np.testing.assert_allclose(opened.decoder(format=format).decode(sampled), made, atol=1e-6)
     posterior = opened.encoder().encode(goldens.inputs["x"][:2])
-    assert posterior.z_mean.shape == posterior.z_log_var.shape == (2, 11)
+    joined = np.concatenate([np.reshape(top[:2], (2, -1)), np.reshape(bottom[:2], (2, -1))], axis=1)
+    np.testing.assert_allclose(posterior.z_mean, joined, atol=1e-5)
+    assert posterior.z_log_var.shape == (2, 11)
     assert "decode(z_top, z_bottom)" in (tmp_path / "b" / "EMBED.md").read_text()
     picture = str(tmp_path / "a.png")
     assert main(["interpolate", str(tmp_path / "b"), "--seeds", "1,2", "--out", picture]) == 0

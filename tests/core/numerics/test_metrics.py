@@ -132,6 +132,24 @@ def test_a_unit_that_falls_asleep_is_counted():
     assert math.isnan(measure(metric, posterior, {**asleep, "z_log_var": np.full_like(z_mean, np.inf)}))
 
 
+def test_the_posteriors_of_several_latents_are_one_in_whatever_order_a_runtime_has_them():
+    rng = np.random.default_rng(0)
+    names = ("b_mean", "b_log_var", "a_mean", "a_log_var")
+    posterior = {name: rng.normal(size=(3, 2, 2)).astype(np.float32) for name in names}
+    other = {**dict(reversed(posterior.items())), "a_mean": posterior["a_mean"] + np.float32(0.1)}
+    metric = tolerance("kl_mean", "posterior")
+    assert measure(metric, posterior, dict(reversed(posterior.items()))) == 0
+    expected = 0.5 * np.sum(0.01 * np.exp(-posterior["a_log_var"]), axis=(1, 2)).mean()
+    assert measure(metric, posterior, other) == pytest.approx(expected, rel=1e-4)
+
+
+def test_the_share_of_codes_that_differ():
+    codes = np.array([[0, 1, 2, 3]])
+    metric = tolerance("codes_changed", "z")
+    assert measure(metric, {"z": codes}, {"z": codes.astype(np.float32)}) == 0
+    assert measure(metric, {"z": codes}, {"z": np.array([[0, 1, 2, 9]], np.float32)}) == 0.25
+
+
 @pytest.mark.parametrize(("variance", "count"), [(0.009, 1), (0.011, 0)])
 def test_a_unit_is_active_above_a_variance_of_a_hundredth(variance, count):
     z = np.array([[1.0], [-1.0]], np.float32)
