@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,8 +16,12 @@ from pocketvae.errors import SpecError, TargetError
 from pocketvae.installation import install_command
 from pocketvae.models.components import Posterior
 from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.numerics.latents import split_latents
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system import files
+from pocketvae.vae_spec import LOG_VAR_ENDING, MEAN_ENDING, Latent
+
+_Arrays: TypeAlias = dict[str, npt.NDArray[Any]]
 
 _CHUNK = 64
 
@@ -64,12 +68,21 @@ def check_latents_output(out: Path, *, force: bool) -> None:
     files.check_output(out, force=force)
 
 
-def write_latents(out: Path, posterior: Posterior, source: SourceImages, *, force: bool) -> None:
+def write_latents(
+    out: Path, posterior: Posterior, source: SourceImages, *, latents: Sequence[Latent] = (), force: bool
+) -> None:
     """Writes names, labels if there are any, means and log-variances.
 
     An `.npz` holds `names`, `z_mean`, `z_log_var` and `labels`; a CSV or Parquet file a column `name`, `label`,
     `z_mean_0`, ..., `z_log_var_0`, .... An encoder without a posterior has no log-variances; one of integer codes has
-    `z` alone.
+    `z` alone; one of several latents has those of each under its name.
+
+    Args:
+        out: The file.
+        posterior: Of all items.
+        source: The items.
+        latents: Of the VAE, if it has several.
+        force: Replace the file if it exists.
 
     Raises:
         SpecError: the extension is not `.npz`, `.csv` or `.parquet`.
@@ -78,18 +91,18 @@ def write_latents(out: Path, posterior: Posterior, source: SourceImages, *, forc
     """
     check_latents_output(out, force=force)
     with files.staged_file(out, force=force) as temporary:
-        _WRITERS[out.suffix.lower()](temporary, posterior, source)
+        _WRITERS[out.suffix.lower()](temporary, _latents(posterior, latents), source)
 
 
-def _write_arrays(path: Path, posterior: Posterior, source: SourceImages) -> None:
+def _write_arrays(path: Path, latents: _Arrays, source: SourceImages) -> None:
     labels = {} if source.labels is None else {"labels": source.labels}
-    arrays = {"names": np.array(source.names), **_latents(posterior)}
+    arrays = {"names": np.array(source.names), **latents}
     with path.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays, **labels)
 
 
-def _write_csv(path: Path, posterior: Posterior, source: SourceImages) -> None:
-    columns = _columns(posterior, source)
+def _write_csv(path: Path, latents: _Arrays, source: SourceImages) -> None:
+    columns = _columns(latents, source)
     # A float32 is written with as many digits as it takes to read the same one again.
     texts = [[str(value) for value in column] for column in columns.values()]
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
@@ -98,26 +111,30 @@ def _write_csv(path: Path, posterior: Posterior, source: SourceImages) -> None:
         writer.writerows(zip(*texts, strict=True))
 
 
-def _write_parquet(path: Path, posterior: Posterior, source: SourceImages) -> None:
+def _write_parquet(path: Path, latents: _Arrays, source: SourceImages) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    pyarrow.parquet.write_table(pyarrow.table(_columns(posterior, source)), path)
+    pyarrow.parquet.write_table(pyarrow.table(_columns(latents, source)), path)
 
 
-def _latents(posterior: Posterior) -> dict[str, npt.NDArray[Any]]:
-    """Returns the arrays by name; one without a posterior has means alone, or the codes `z`."""
+def _latents(posterior: Posterior, latents: Sequence[Latent]) -> _Arrays:
+    """Returns the arrays `[N, D]` by name; one without a posterior has means alone, or the codes `z`."""
     if posterior.z_mean.dtype.kind == "i":
         return {"z": posterior.z_mean}
-    variances = {} if posterior.z_log_var is None else {"z_log_var": posterior.z_log_var}
-    return {"z_mean": posterior.z_mean, **variances}
+    arrays: _Arrays = {}
+    for values, ending in ((posterior.z_mean, MEAN_ENDING), (posterior.z_log_var, LOG_VAR_ENDING)):
+        if values is not None:
+            parts = split_latents(values, latents) if len(latents) > 1 else {"z": values}
+            arrays |= {f"{name}{ending}": part.reshape(len(part), -1) for name, part in parts.items()}
+    return arrays
 
 
-def _columns(posterior: Posterior, source: SourceImages) -> dict[str, Sequence[Any]]:
+def _columns(latents: _Arrays, source: SourceImages) -> dict[str, Sequence[Any]]:
     columns: dict[str, Any] = {"name": list(source.names)}
     if source.labels is not None:
         columns["label"] = source.labels
-    for name, values in _latents(posterior).items():
+    for name, values in latents.items():
         columns |= {f"{name}_{dimension}": values[:, dimension] for dimension in range(values.shape[1])}
     return columns
 

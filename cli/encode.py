@@ -31,7 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
             arguments.images, bundle.vae, resize=arguments.resize, count=arguments.count, progress=terminal.step
         )
         posterior = encode_images(bundle, source, models.choice(arguments), arguments.label, terminal.step)
-        write_latents(arguments.out, posterior, source.labelled(arguments.label), force=arguments.force)
+        items, latents = source.labelled(arguments.label), bundle.vae.latents
+        write_latents(arguments.out, posterior, items, latents=latents, force=arguments.force)
     values = "codes" if bundle.vae.codes else "dimensions"
     what = "posteriors" if bundle.vae.has_posterior else "latents"
     terminal.line(f"{len(source)} {what} of {bundle.vae.latent_dim} {values}: {arguments.out}")

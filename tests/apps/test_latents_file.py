@@ -13,8 +13,8 @@ from pocketvae.apps import (
 )
 from pocketvae.cli.main import main
 from pocketvae.installation import install_command
-from pocketvae.models.components import Encoder
-from pocketvae.vae_spec import class_label
+from pocketvae.models.components import Encoder, Posterior
+from pocketvae.vae_spec import Latent, class_label
 
 
 @pytest.fixture
@@ -84,3 +84,15 @@ def test_parquet_without_pyarrow_says_what_to_install(bundle, source, tmp_path, 
     monkeypatch.setitem(__import__("sys").modules, "pyarrow.parquet", None)
     with pytest.raises(pocketvae.TargetError, match=re.escape(f"{install_command('parquet')}, or write .npz")):
         write_latents(tmp_path / "l.parquet", encode_images(bundle, source, Choice()), source, force=False)
+
+
+def test_each_of_several_latents_has_its_name(source, tmp_path):
+    z = np.arange(70 * 5, dtype=np.float32).reshape(70, 5)
+    latents = (Latent(name="z_top", shape=(1,)), Latent(name="z_bottom", shape=(2, 2)))
+    write_latents(tmp_path / "l.npz", Posterior(z_mean=z, z_log_var=-z), source, latents=latents, force=False)
+    with np.load(tmp_path / "l.npz", allow_pickle=False) as archive:
+        assert np.array_equal(archive["z_top_mean"], z[:, :1])
+        assert np.array_equal(archive["z_bottom_log_var"], -z[:, 1:])
+    write_latents(tmp_path / "l.npz", Posterior(z_mean=z.astype(np.int32), z_log_var=None), source, force=True)
+    with np.load(tmp_path / "l.npz", allow_pickle=False) as archive:
+        assert sorted(archive) == ["labels", "names", "z"]
