@@ -60,7 +60,9 @@ _NO_POSTERIOR = (
     "the encoder returns one latent and no log-variance: it is exported as deterministic, without a posterior, and its "
     "artifacts return z_mean alone"
 )
-_PRIOR_COUNT, _TAIL_COUNT = 48, 16
+# Samples of N(0, I), and of its tails for three of them; fewer of large images, whose values are many.
+_MOST_PRIOR, _LEAST_PRIOR, _PRIOR_FOR_TAIL = 48, 12, 3
+_SAMPLED_VALUES = 2**21
 # Of a batch of images: what a network computes on the way, all of which an eager call may keep, can be a thousand times
 # as large (a decoder with group normalization: 0.8 GB for an image of 256 px).
 _BATCH_VALUES = 2**19
@@ -142,7 +144,7 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: 
     chosen = output_index(opened.outputs, models.decoder_output_name, models.decoder)
     conditions = decoder_conditions(models, opened, inputs)
     latents = decoder_latents(models, opened, inputs)
-    z = _drawn(latents, rng)
+    z = _drawn(opened, latents, rng)
     given = _spread_out(conditions, len(z[0]), rng)
     values, graph = _observe(Component.DECODER, opened, model_inputs(_taken_as(opened, inputs), [*z, *given.values()]))
     raw = values[chosen]
@@ -246,14 +248,17 @@ def _posterior_roles(
 
 def _called(opened: OpenModel, feed: list[Any]) -> list[Any]:
     """Returns the outputs for all samples, which go together, or a few at a time where images are large."""
-    shapes = [tensor.shape[1:] for tensor in (*opened.inputs, *opened.outputs)]
-    largest = max(math.prod(size or 1 for size in shape) for shape in shapes)
-    size, count = max(1, _BATCH_VALUES // largest), len(feed[0])
+    size, count = max(1, _BATCH_VALUES // _largest(opened)), len(feed[0])
     if size >= count:
         return [np.asarray(value) for value in opened.call(feed)]
     starts = range(0, count, size)
     parts = [opened.call([values[start : start + size] for values in feed]) for start in starts]
     return [np.concatenate([np.asarray(part) for part in output]) for output in zip(*parts, strict=True)]
+
+
+def _largest(opened: OpenModel) -> int:
+    """Returns how many values the largest input or output has for one sample, as far as its sizes are fixed."""
+    return max(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in (*opened.inputs, *opened.outputs))
 
 
 def _observe(component: Component, opened: OpenModel, feed: list[Any]) -> tuple[list[FloatArray], TracedGraph]:
@@ -293,13 +298,15 @@ def _check_batch(component: Component, opened: OpenModel) -> None:
         raise ExportError(f"the {component}'s batch size must be left open (None), got {found}")
 
 
-def _drawn(latents: tuple[Latent, ...], rng: np.random.Generator) -> list[npt.NDArray[Any]]:
+def _drawn(opened: OpenModel, latents: tuple[Latent, ...], rng: np.random.Generator) -> list[npt.NDArray[Any]]:
     """Returns latents of N(0, I) and of their tails, or codes that are equally likely."""
+    count = min(max(_SAMPLED_VALUES // _largest(opened), _LEAST_PRIOR), _MOST_PRIOR)
+    tails = count // _PRIOR_FOR_TAIL
     if latents[0].codes:
-        codes = rng.integers(0, latents[0].codes, (_PRIOR_COUNT + _TAIL_COUNT, *latents[0].shape))
+        codes = rng.integers(0, latents[0].codes, (count + tails, *latents[0].shape))
         return [codes.astype(np.int32)]
     dim = sum(latent.size for latent in latents)
-    noise = [samples.normal_noise(_PRIOR_COUNT, dim, rng), samples.tail_noise(_TAIL_COUNT, dim, rng)]
+    noise = [samples.normal_noise(count, dim, rng), samples.tail_noise(tails, dim, rng)]
     return list(split_latents(np.concatenate(noise), latents).values())
 
 
