@@ -1,8 +1,12 @@
+import importlib
+import sys
+import types
 import zipfile
 
 import pytest
 
 from pocketvae.errors import ExportError, TrainingError
+from pocketvae.keras import io
 from pocketvae.keras.io import load_model, save_model
 
 pytestmark = pytest.mark.slow
@@ -35,6 +39,18 @@ def test_a_second_model_that_another_thread_saves_is_no_hdf5(tmp_path):
     thread.start()
     thread.join()
     assert all(zipfile.is_zipfile(path) for path in paths)
+
+
+def test_scipy_is_hidden_for_a_while_and_never_taken_away(monkeypatch):
+    monkeypatch.delitem(sys.modules, "scipy", raising=False)
+    with io._without_scipy(), pytest.raises(ImportError):
+        importlib.import_module("scipy")
+    assert "scipy" not in sys.modules
+    imported = types.ModuleType("scipy")
+    monkeypatch.setitem(sys.modules, "scipy", imported)
+    with io._without_scipy():
+        assert importlib.import_module("scipy") is imported
+    assert sys.modules["scipy"] is imported
 
 
 def test_a_missing_file(tmp_path):
