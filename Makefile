@@ -85,8 +85,9 @@ $(VENV)/.pip: $(VENV)/.base
 	-$(PIP) install --quiet pip==26.3
 	touch $@
 
+# Many processes import TensorFlow at once: none should have to compile it.
 $(VENV)/.tensorflow: $(VENV)/.pip
-	-$(PIP) install --quiet --no-deps --constraint constraints.txt $(TENSORFLOW)
+	-$(PIP) install --quiet --no-deps --compile --constraint constraints.txt $(TENSORFLOW)
 	touch $@
 
 $(VENV)/.others: $(VENV)/.pip

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 
 import pytest
 
@@ -176,9 +177,12 @@ def test_export_of_a_choice(command, tiny_run, tmp_path):
 @pytest.mark.slow
 def test_the_quickstart_makes_a_report_that_stands_alone(tmp_path, capsys, mnist_npz, monkeypatch):
     # One short epoch on few images: the same line end to end, in seconds.
+    from pocketvae import export
     from pocketvae.cli import quickstart
 
     monkeypatch.setattr(quickstart, "MNIST", str(mnist_npz))
+    # More sets of calibration samples do not change a file.
+    monkeypatch.setattr(export, "ExportConfig", partial(export.ExportConfig, calibration_seeds=1))
     small = ["epochs=1", "channels=[4, 8]", "hidden_units=16", "latent_dim=4"]
     words = [word for value in small for word in ("--set", value)]
     assert main(["quickstart", "--out", str(tmp_path / "q"), "--quiet", *words]) == 0

@@ -332,7 +332,7 @@ def test_a_learned_prior_and_a_label_are_inside_the_generator(tmp_path, mnist_np
     train(source=str(mnist_npz), out=tmp_path / "run", config=config, preset="mnist-tiny")
     chosen = [Component.PRIOR, Component.DECODER, Component.SAMPLER, Component.GENERATOR]
     artifacts = plan_artifacts(chosen, None, [Precision.FLOAT32, Precision.INT8])
-    config = ExportConfig(artifacts=artifacts, rewrites=RewriteChoice())
+    config = ExportConfig(artifacts=artifacts, rewrites=RewriteChoice(), calibration_seeds=1)
     manifest = export_run(tmp_path / "run", tmp_path / "bundle", config).manifest
     assert manifest.failures == ()
     assert verify_bundle(tmp_path / "bundle").passed
