@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from pocketvae.formats.onnx.model import array, initializers, load_model
-from pocketvae.formats.tflite.model import is_quantized, main_signature, operator_name, read_model
+from pocketvae.formats.tflite.model import is_quantized, main_signature, operator_name, view_model
 
 Range = tuple[float, float]
 
@@ -14,7 +14,7 @@ _MOVERS = ("Reshape", "Transpose", "Flatten", "Squeeze", "Unsqueeze")
 
 def tflite_input_ranges(content: bytes) -> dict[str, Range]:
     """Returns the real numbers that quantized inputs hold: name in the signature to smallest and largest."""
-    model = read_model(content)
+    model = view_model(content)
     graph = model.subgraphs[0]
     ranges = {}
     for entry in main_signature(model).inputs:

@@ -24,6 +24,7 @@ from pocketvae.formats.tflite.model import (
     read_model,
     tensor_name,
     tensor_shape,
+    view_model,
     write_model,
 )
 from pocketvae.keras.io import import_tensorflow
@@ -83,7 +84,7 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
     from tensorflow.lite.python.convert import mlir_quantize
 
     interface = tf.int8 if integer_interface else tf.float32
-    model = None if integer_interface else read_model(calibrated)
+    model = None if integer_interface else view_model(calibrated)
     with quiet_stderr():
         content = mlir_quantize(
             _apply_plan(calibrated, plan),
@@ -112,7 +113,7 @@ def find_layers(content: bytes) -> dict[str, int]:
     Returns:
         The name of a layer's output tensor to the number of its weights.
     """
-    model = read_model(content)
+    model = view_model(content)
     graph = model.subgraphs[0]
     layers: dict[str, int] = {}
     for operator in graph.operators:
@@ -134,14 +135,14 @@ def find_layers(content: bytes) -> dict[str, int]:
 
 def layer_ranges(content: bytes) -> dict[str, tuple[float, float]]:
     """Returns the calibrated range of each layer's output; a head's input is limited, see `calibrate`."""
-    model = read_model(content)
+    model = view_model(content)
     found = {tensor_name(tensor): tensor.quantization for tensor in model.subgraphs[0].tensors}
     return {name: (float(found[name].min[0]), float(found[name].max[0])) for name in find_layers(content)}
 
 
 def activation_bytes(content: bytes) -> int:
     """Returns what the outputs of all operators take for one sample, as floats."""
-    graph = read_model(content).subgraphs[0]
+    graph = view_model(content).subgraphs[0]
     outputs = [graph.tensors[index] for operator in graph.operators for index in operator.outputs]
     return sum(_FLOAT_BYTES * math.prod(tensor_shape(tensor)) for tensor in outputs)
 

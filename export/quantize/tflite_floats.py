@@ -16,6 +16,7 @@ from pocketvae.formats.tflite.model import (
     read_model,
     tensor_name,
     tensor_shape,
+    view_model,
     write_model,
 )
 
@@ -68,7 +69,7 @@ def with_float_weights(content: bytes, calibrated: bytes, float_layers: Sequence
     """
     if not float_layers:
         return content
-    model, source = read_model(content), read_model(calibrated)
+    model, source = read_model(content), view_model(calibrated)
     graph, floats = model.subgraphs[0], source.subgraphs[0]
     makers = {_first_name(floats, item): item for item in floats.operators}
     wanted = {layer.split(";")[0] for layer in float_layers}

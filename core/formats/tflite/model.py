@@ -49,11 +49,12 @@ def read_model(content: bytes) -> Any:
     return model
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def view_model(content: bytes) -> Any:
     """Returns what `read_model` does, for callers that change nothing: one who asks for the same file next shares it.
 
-    What is found out about a file is found by several modules in turn, and reading it takes most of their time.
+    What is found out about a file is found by several modules in turn, and reading it takes most of their time. A
+    search looks at the file that it quantizes and at what comes out, so two are kept.
 
     Raises:
         ManifestError: see `read_model`.
