@@ -16,13 +16,23 @@ from pocketvae.portability.records import Backend, Portability, Requirement
 from pocketvae.reporting.escapes import kt_string
 from pocketvae.reporting.templates import render
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision, Quantization, TensorSpec, unsupported_reason
-from pocketvae.vae_spec import Condition, ConditionKind, PriorKind, VaeSpec, class_label, vector_latent
+from pocketvae.vae_spec import (
+    Condition,
+    ConditionKind,
+    Latent,
+    PosteriorKind,
+    PriorKind,
+    VaeSpec,
+    class_label,
+    vector_latent,
+)
 
 
 def outputs(vae, component):
     shapes = {"image": (1, *vae.tensor_shape(Component.DECODER))}
+    dtypes = {latent.name: latent.tensor.dtype for latent in vae.latents}
     return tuple(
-        TensorSpec(name=name, dtype="float32", shape=shapes.get(name, (1, vae.latent_dim)))
+        TensorSpec(name=name, dtype=dtypes.get(name, "float32"), shape=shapes.get(name, (1, vae.latent_dim)))
         for name in vae.output_names(component)
     )
 
@@ -80,6 +90,16 @@ VAES = {
             Condition(name="pose", kind=ConditionKind.CONTINUOUS, shape=(3,), range=(-1.0, 1.0)),
         ),
     ),
+    "levels": VaeSpec(
+        data_shape=(28, 28, 1),
+        latents=(Latent(name="z_top", shape=(4,)), Latent(name="z_bottom", shape=(2, 2, 3))),
+    ),
+    "codes": VaeSpec(
+        data_shape=(28, 28, 1),
+        latents=(Latent(shape=(7, 7), codes=64),),
+        prior=PriorKind.UNIFORM,
+        posterior=PosteriorKind.NONE,
+    ),
     "flat": VaeSpec(data_shape=(28, 28, 1), latents=vector_latent(2), flat=(Component.ENCODER, Component.DECODER)),
 }
 
@@ -133,6 +153,25 @@ def test_every_tensor_and_file_is_in_every_languages_code(guide):
             for tensor in (*vae.inputs(component), *outputs(vae, component)):
                 assert re.search(rf"\b{tensor.name}\b", code), (language, tensor.name)
         assert format in code
+
+
+def test_code_returns_several_posteriors_and_integer_codes_as_what_they_are():
+    levels, codes = (embed_guide(manifest(VAES[name])) for name in ("levels", "codes"))
+    assert "`z_top`, 4 numbers, and `z_bottom`, 12 numbers, from a standard normal distribution" in levels
+    for text in (
+        "fun encode(x: FloatArray): List<FloatArray>",
+        "std::vector<std::vector<float>> encode(",
+        "-> (zTopMean: [Float], zTopLogVar: [Float], zBottomMean: [Float], zBottomLogVar: [Float])",
+    ):
+        assert text in levels
+    for text in (
+        "fun encode(x: FloatArray): IntArray",
+        "return zBuffer.readInt()",
+        "std::vector<int32_t> encode(",
+        "Read<int32_t>(",
+        "-> [Int32]",
+    ):
+        assert text in codes
 
 
 def write_blocks(guide, language, folder, ending):
