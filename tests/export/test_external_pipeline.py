@@ -8,6 +8,7 @@ import importlib
 import json
 import subprocess
 import threading
+from dataclasses import replace
 from pathlib import Path
 
 import jsonschema
@@ -23,16 +24,18 @@ from pocketvae.export import (
     DecoderOutput,
     ExportConfig,
     ExternalModels,
+    PriorFit,
     Role,
     export_external_models,
     external_pipeline,
     pipeline,
     plan_artifacts,
 )
+from pocketvae.export.external.messages import PREPARE
 from pocketvae.export.rewrites.names import AUTO, NONE
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.spec import Component, Format, Precision
-from pocketvae.vae_spec import DataKind, Latent, Likelihood
+from pocketvae.vae_spec import DataKind, Latent, Likelihood, PriorKind
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_values")]
 ROOT = Path(__file__).parents[2]
@@ -361,6 +364,41 @@ def test_images_calibrate_an_encoder(models, tmp_path, in_process, mnist_npz):
     with pytest.raises(DataError, match=r"images must be \(8, 8, 1\) as for the decoder, got \(28, 28, 1\)"):
         export(tmp_path / "c", data=str(mnist_npz), decoder=folder / "example.keras", encoder=folder / "encoder.keras")
     assert not (tmp_path / "c").exists()
+
+
+@pytest.fixture
+def fitted_here(monkeypatch):
+    """Fits priors in this process, twice, to the same bytes: an interrupted export goes on only with the same."""
+    from pocketvae.export.external.preparation import prepare_models
+    from pocketvae.export.external.prior_fitting import fit_prior
+
+    def ask(command, method, request, *_):
+        if method == PREPARE:
+            return prepare_models(request)
+        again = Path(request.out).with_name("again.keras")
+        fit_prior(replace(request, out=str(again)))
+        found = fit_prior(request)
+        assert Path(request.out).read_bytes() == again.read_bytes()
+        return found
+
+    monkeypatch.setattr(external_pipeline, "_ask", ask)
+
+
+@pytest.mark.parametrize(("name", "fit", "latent"), [("spatial", "gmm", (2, 2, 3)), ("conditional", "gmm", (3,))])
+def test_a_prior_is_fitted_to_any_latent_and_with_labels(models, tmp_path, in_process, fitted_here, name, fit, latent):
+    side = 8 if name == "spatial" else 4
+    rng = np.random.default_rng(0)
+    np.savez(tmp_path / "x.npz", x=rng.random((300, side, side), np.float32), y=np.arange(300) % 5)
+    given = {part: models / "keras2" / f"{name}_{part}.keras" for part in ("decoder", "encoder")}
+    parts = [Component.DECODER, Component.PRIOR]
+    config = ExportConfig(artifacts=plan_artifacts(parts, [Format.ONNX], [Precision.FLOAT32]), rewrites=NONE)
+    data, prior = str(tmp_path / "x.npz"), PriorFit(fit)
+    export_external_models(ExternalModels(**given), tmp_path / "b", config, data=data, prior=prior)
+    bundle = verified(tmp_path / "b")
+    assert bundle.manifest.vae.prior is PriorKind.MIXTURE
+    assert bundle.goldens(Component.PRIOR).outputs["z"].shape[1:] == latent
+    assert "held-out latents" in bundle.manifest.provenance["prior's gain"]
+    assert ("of all labels together" in bundle.manifest.provenance["prior"]) == (name == "conditional")
 
 
 @pytest.mark.parametrize(("flavour", "name"), [("keras2", "column"), ("keras3", "conditional"), ("keras3", "column")])
