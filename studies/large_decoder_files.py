@@ -96,7 +96,7 @@ def write(folder: Path, name: str) -> None:
     (home / "stock.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(single).convert())
     tf2onnx.convert.from_function(function, signature, opset=17, output_path=str(home / "stock.onnx"))
     artifacts = plan_artifacts([Component.DECODER], None, [Precision.FLOAT32])
-    config = ExportConfig(artifacts=artifacts, time_limit_s=900.0)
+    config = ExportConfig(artifacts=artifacts, time_limit_s=3600.0)
     export_external_models(ExternalModels(decoder=home / "decoder.keras"), home / "bundle", config)
 
 
