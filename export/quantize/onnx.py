@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -308,9 +308,24 @@ def _overrides(float32: bytes, ranges: Ranges, plan: QuantizationPlan) -> dict[s
             known = overrides.get(tensor, [{"rmin": np.inf, "rmax": -np.inf}])[0]
             lowest, highest = min(known["rmin"], low * scale), max(known["rmax"], high * scale)
             overrides[tensor] = [{"rmin": np.float32(lowest), "rmax": np.float32(highest)}]
+    for tensor in _joined_with_others(graph, overrides):
+        del overrides[tensor]
     overrides |= _part_ranges(graph)
     outputs = {output.name for output in graph.output}
     return {tensor: limits for tensor, limits in overrides.items() if tensor not in outputs}
+
+
+def _joined_with_others(graph: Any, known: Collection[str]) -> list[str]:
+    """Returns the tensors that hold other values beside those of layers, such as an input that is concatenated.
+
+    Their ranges are those of calibration: a layer's own would cut the others off.
+    """
+    found: list[str] = []
+    for node in graph.node:
+        sources = node.input if node.op_type == "Concat" else node.input[:1]
+        joined = node.op_type in _MOVERS and any(name not in known or name in found for name in sources)
+        found += [name for name in node.output if joined and name in known]
+    return found
 
 
 def _part_ranges(graph: Any) -> dict[str, list[dict[str, Any]]]:

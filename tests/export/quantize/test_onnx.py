@@ -6,7 +6,8 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pocketvae.export.convert.merge import merge_onnx
 from pocketvae.export.convert.noise_onnx import build_noise
-from pocketvae.export.quantize.onnx import activation_ranges, quantize_int16x8
+from pocketvae.export.quantize.onnx import activation_ranges, calibrate, quantize_int16x8, quantize_static
+from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.tuning.names import LOGIT_BOUND
 from pocketvae.formats.arithmetic import read_integer_share
 from pocketvae.formats.onnx.model import load_model
@@ -108,3 +109,27 @@ def test_a_file_of_16_bits_joins_one_of_an_older_operator_set(wide):
     merged = merge_onnx(build_noise({"z": (2,)}), content, "z")
     assert [(entry.domain, entry.version) for entry in load_model(merged).opset_import] == [("", 21)]
     assert read_integer_share(Format.ONNX, merged).is_whole
+
+
+def test_what_is_joined_to_a_layer_keeps_its_own_range():
+    """a -> MatMul, small, -> Concat with b, large, -> MatMul."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("MatMul", ["a", "small"], ["layer"], "first"),
+        helper.make_node("Concat", ["layer", "b"], ["joined"], "join", axis=1),
+        helper.make_node("MatMul", ["joined", "w"], ["image"], "second"),
+    ]
+    weights = {"small": 0.05 * np.eye(4, dtype=np.float32), "w": rng.normal(size=(8, 8)).astype(np.float32)}
+    values = [
+        helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, size))
+        for name, size in (("a", 4), ("b", 4), ("image", 8))
+    ]
+    tensors = [numpy_helper.from_array(value, name) for name, value in weights.items()]
+    graph = helper.make_graph(nodes, "g", values[:2], values[2:], tensors)
+    float32 = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+    samples = {name: rng.normal(size=(32, 4)).astype(np.float32) for name in ("a", "b")}
+    content = quantize_static(calibrate(float32, samples), QuantizationPlan())
+    with open_runner(content, Format.ONNX) as runner:
+        found = runner.run_samples(samples)["image"]
+    expected = np.concatenate([samples["a"] @ weights["small"], samples["b"]], axis=1) @ weights["w"]
+    assert np.abs(found - expected).max() < 0.2 < np.abs(expected).max() / 10
