@@ -123,11 +123,13 @@ def codes(keras):
 
 
 def code_encoder(keras):
-    """The encoder of such codes: the largest of 5 scores in each place."""
-    layers = keras.layers
+    """The encoder of such codes: the nearest of 5 vectors in each place."""
+    layers, ops = keras.layers, keras.ops
+    codebook = np.random.default_rng(1).normal(size=(6, 5)).astype(np.float32)
     x = keras.Input((4, 4, 1))
-    scores = layers.Conv2D(5, 3, padding="same")(x)
-    return spread(keras.Model(x, keras.ops.argmax(scores, axis=-1)))
+    y = layers.Conv2D(6, 3, padding="same")(x)
+    distances = ops.sum(y * y, axis=-1, keepdims=True) + (codebook**2).sum(axis=0) - 2 * ops.matmul(y, codebook)
+    return spread(keras.Model(x, ops.argmin(distances, axis=-1)))
 
 
 def levels(keras):

@@ -44,6 +44,8 @@ _FLOAT_BYTES = 4
 _MOVERS = frozenset({"RESHAPE", "TRANSPOSE", "DEPTH_TO_SPACE", "SQUEEZE", "STRIDED_SLICE"})
 # What computes nothing that 8 bits could spoil takes the precision of the layer before it.
 _FOLLOWERS = _MOVERS | {
+    "ARG_MAX",
+    "ARG_MIN",
     "RELU",
     "RELU6",
     "RELU_N1_TO_1",
