@@ -19,7 +19,7 @@ from pocketvae.export.quantize.quantizers import Quantizer, quantizer_for
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.search import MARGIN, QuantizationPlan, Search, Trial
 from pocketvae.export.quantize.source import Source
-from pocketvae.export.tuning.ladder import tunings
+from pocketvae.export.tuning.ladder import Tune, tunings
 from pocketvae.export.tuning.names import Tuning
 from pocketvae.formats.layers import read_layers
 from pocketvae.layer_precision import short_layer_name
@@ -174,7 +174,11 @@ def _find(
     wholes = [stock]
     for tuning in tunings(source.tune, spec.component, integer_only=integer_only):
         tuned = _tuned(start, source, tuning)
-        wholes += [_with_seeds(tuned, tolerances)] if tuned is not None else []
+        if tuned is None:
+            continue
+        wholes.append(_with_seeds(tuned, tolerances))
+        if source.tune is Tune.FAST and wholes[-1].best.within_budget and wholes[-1].worst_ratio <= 1:
+            break
     enough = [whole for whole in wholes if whole.best.within_budget] or (wholes if integer_only else [])
     if enough:
         return min(enough, key=lambda whole: whole.worst_ratio)
@@ -204,7 +208,8 @@ def _clock() -> Callable[[], bool]:
 
 def _tuned(start: Callable[[Source], tuple[Quantizer, Search]], source: Source, tuning: Tuning) -> _Found | None:
     """Returns the best whole variant of a tuned network; None where there is nothing to tune."""
-    if not source.tuned(tuning).is_changed:
+    found = source.tuned(tuning)
+    if not found.is_changed or (tuning.sum_parts > 1 and not found.sum_parts):
         return None
     tuned = replace(source, tuning=tuning)
     quantizer, search = start(tuned)
@@ -223,6 +228,8 @@ def _tuning_notes(source: Source) -> tuple[str, ...]:
         changes.append(f"channels equalized in front of {tuned.equalized} layer{'s' if tuned.equalized > 1 else ''}")
     if tuned.latent_parts:
         changes.append("the latent in two parts of 8 bits")
+    if tuned.sum_parts:
+        changes.append(f"the terms of the last residual sum in {source.tuning.sum_parts} parts of 8 bits")
     if tuned.output_parts:
         changes.append(f"the values before the head in {source.tuning.output_parts} parts of 8 bits")
     return (f"tuned for integers: {', '.join(changes)}",)

@@ -11,7 +11,8 @@ from pocketvae.spec import Component
 class Tune(enum.StrEnum):
     """How much an export tries before it leaves layers in float.
 
-    NONE: nothing. FAST: one form of the network. FULL: several, of which the one with the smallest error is taken.
+    NONE: nothing. FAST: a form of the network, and a second one where the first is not enough. FULL: many, of which the
+    one with the smallest error is taken.
     """
 
     NONE = "none"
@@ -40,6 +41,8 @@ def tunings(tune: Tune, component: Component, *, integer_only: bool = False) -> 
     if integer_only or component is not Component.DECODER:
         return tuple(Tuning(exponent=exponent) for exponent in exponents)
     parts = (_PARTS,) if tune is Tune.FAST else _MORE_PARTS
-    return tuple(
+    simple = tuple(
         Tuning(exponent=exponent, latent_parts=True, output_parts=count) for exponent in exponents for count in parts
     )
+    # For networks that end in a residual sum.
+    return (*simple, Tuning(exponent=_EXPONENT, latent_parts=True, output_parts=_PARTS, sum_parts=_PARTS))

@@ -44,10 +44,10 @@ def split_latent(graph: FrozenGraph, samples: Inputs) -> tuple[FrozenGraph, int]
     replacements = {}
     with graph.graph.as_default():
         for layer, values in zip(layers, largest, strict=True):
-            step = float(values.max()) / _HIGHEST
-            if step > 0:
+            largest_value = float(values.max())
+            if largest_value > 0:
                 with tf.name_scope(layer.name):
-                    replacements[layer.operator.outputs[0].name] = _emit(layer, step)
+                    replacements[layer.operator.outputs[0].name] = give_parts(layer, layer.data, largest_value)
     return (graph.replaced(replacements), len(replacements)) if replacements else (graph, 0)
 
 
@@ -56,9 +56,15 @@ def coarse_range(step: float) -> tuple[float, float]:
     return -(_HIGHEST + 1) * step, _HIGHEST * step
 
 
-def _emit(layer: Weighted, step: float) -> Any:
-    tf = import_tensorflow()
-    data = layer.data
+def give_parts(layer: Weighted, data: Any, largest: float) -> Any:
+    """Adds a layer that is given its data in two parts to the graph.
+
+    Args:
+        layer: The layer.
+        data: What it weights.
+        largest: Largest absolute value of the data.
+    """
+    tf, step = import_tensorflow(), largest / _HIGHEST
     with tf.name_scope(FLOAT_SCOPE):
         coarse = tf.multiply(tf.round(tf.multiply(data, np.float32(1 / step))), np.float32(step), name="coarse")
         fine = tf.multiply(tf.subtract(data, coarse), np.float32(FINE_FACTOR), name="fine")

@@ -23,6 +23,8 @@ class Tuning:
             largest channel; 0 leaves them as they are, 1 makes them equal.
         latent_parts: Whether a latent is given to the first layer as a coarse and a fine part of 8 bits each.
         output_parts: Number of parts, each in 8 bits, that the range before the head is divided into.
+        sum_parts: The same for the range of each term of a residual sum that the last layer reads; above 1, that layer
+            is given the sum as a coarse and a fine part.
 
     Raises:
         SpecError: a value is out of range.
@@ -32,12 +34,15 @@ class Tuning:
     exponent: float = 0.0
     latent_parts: bool = False
     output_parts: int = 1
+    sum_parts: int = 1
 
     def __post_init__(self) -> None:
         if not 0 <= self.exponent <= 1:
             raise SpecError(f"the exponent of equalized channels must be 0 to 1, got {self.exponent:g}")
         if not 1 <= self.output_parts <= 8:
             raise SpecError(f"an output must have 1 to 8 parts, got {self.output_parts}")
+        if not 1 <= self.sum_parts <= 8:
+            raise SpecError(f"the terms of a sum must have 1 to 8 parts, got {self.sum_parts}")
 
 
 def is_float_part(name: str) -> bool:

@@ -50,11 +50,17 @@ def split_output(graph: FrozenGraph, samples: Inputs, parts: int) -> tuple[Froze
         for (layer, (low, high)), values in zip(found, largest, strict=True):
             most = float(values.max())
             with tf.name_scope(layer.name):
-                replacements[layer.tail.end.name] = _emit(layer, parts, (max(low, -most), min(high, most)))
+                replacements[layer.tail.end.name] = add_parts(layer, parts, (max(low, -most), min(high, most)))
     return graph.replaced(replacements), len(found)
 
 
-def _emit(layer: Weighted, parts: int, limits: Range) -> Any:
+def is_before_head(graph: FrozenGraph, layer: Weighted) -> bool:
+    """Whether a layer's values, moved at the most, go to a head and nowhere else."""
+    return _head_range(graph, layer.tail.end) is not None
+
+
+def add_parts(layer: Weighted, parts: int, limits: Range) -> Any:
+    """Adds a layer and its tail to the graph, as a sum of parts, clipped to a range."""
     tf, tail = import_tensorflow(), layer.tail
     low, high = limits
     width = (high - low) / parts

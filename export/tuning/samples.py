@@ -42,3 +42,22 @@ def largest_values(
     if not all(np.isfinite(known).all() for known in largest):
         raise FloatingPointError("a layer's output is not finite")
     return largest
+
+
+def value_ranges(graph: FrozenGraph, tensors: Sequence[Any], samples: Inputs) -> list[tuple[float, float]]:
+    """Returns the smallest and largest value of tensors on all samples.
+
+    Raises:
+        FloatingPointError: a value is not finite.
+    """
+    tf = import_tensorflow()
+    lows, highs = np.full(len(tensors), np.inf), np.full(len(tensors), -np.inf)
+    with tf.compat.v1.Session(graph=graph.graph) as session:
+        for index in range(len(next(iter(samples.values())))):
+            feed = {name: samples[name.split(":")[0]][index : index + 1] for name in graph.inputs}
+            values = session.run(list(tensors), feed)
+            lows = np.minimum(lows, [value.min() for value in values])
+            highs = np.maximum(highs, [value.max() for value in values])
+    if not (np.isfinite(lows).all() and np.isfinite(highs).all()):
+        raise FloatingPointError("a layer's output is not finite")
+    return [(float(low), float(high)) for low, high in zip(lows, highs, strict=True)]

@@ -95,7 +95,7 @@ def find(monkeypatch):
 
         monkeypatch.setattr(searched, "_start", start)
         monkeypatch.setattr(searched, "_seeds", seeds)
-        monkeypatch.setattr(Source, "tuned", lambda *_: SimpleNamespace(is_changed=True))
+        monkeypatch.setattr(Source, "tuned", lambda *_: SimpleNamespace(is_changed=True, sum_parts=1))
         return searched._find(SPEC, replace(SOURCE, tune=tune), (), None, integer_only=integer_only)
 
     return found

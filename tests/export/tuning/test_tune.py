@@ -145,6 +145,24 @@ def test_sums_that_meet_a_product_keep_their_scale(samples):
     np.testing.assert_allclose(outputs(found.graph, samples), outputs(graph, samples), atol=2e-6)
 
 
+def test_the_parts_of_the_last_residual_sum_add_up_to_it(samples):
+    from pocketvae.export.rewrites.frozen import freeze
+
+    graph = residual_decoder()
+    found = tuned(graph, samples, sum_parts=2)
+    assert found.sum_parts == 1
+    np.testing.assert_allclose(outputs(found.graph, samples), outputs(graph, samples), atol=2e-6)
+    # The dense layer and the last one of each branch.
+    assert [values.shape[-1] for values in inner(found.graph, "Relu6", samples)] == [64, 16, 16]
+    sums = [operator for operator in freeze(found.graph.function).operators if "/sum" in operator.name]
+    assert len(sums) == 2
+    assert all(FLOAT_SCOPE in operator.name for operator in sums)
+
+
+def test_a_network_without_residual_sums_has_none_in_parts(samples):
+    assert tuned(decoder(), samples, sum_parts=2).sum_parts == 0
+
+
 def test_a_latent_in_two_parts_is_the_latent(samples):
     graph = decoder()
     found = tuned(graph, samples, latent_parts=True)
