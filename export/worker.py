@@ -36,7 +36,7 @@ from pocketvae.export.messages import (
     WorkerSetup,
 )
 from pocketvae.export.original import composed, samples
-from pocketvae.export.original.goldens import FLOOR_SAMPLES, NoiseFloor, Original, thinned
+from pocketvae.export.original.goldens import NoiseFloor, Original, compared
 from pocketvae.export.original.inside import UNKNOWN, Magnitude
 from pocketvae.export.quantize.source import Source
 from pocketvae.keras.external import load_original
@@ -177,7 +177,7 @@ class Worker:
 
     def _measure_magnitude(self, component: Component, original: Original, *samples: Mapping[str, Any]) -> None:
         """Writes down how large the values inside an original become on some of these samples."""
-        some = [thinned(inputs, FLOOR_SAMPLES) for inputs in samples]
+        some = [compared(inputs, self._setup.vae) for inputs in samples]
         together = {name: np.concatenate([inputs[name] for inputs in some]) for name in some[0]}
         self._magnitude_path(component).write_text(encode_line(original.inside(together).magnitude(together)), "utf-8")
 

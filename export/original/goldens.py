@@ -27,7 +27,8 @@ _GOLDEN_BATCH = 64
 # Of a batch of outputs, 64 of 64x64x3: what is computed on the way, which an eager model keeps, can be 1,000 times as
 # large.
 _BATCH_BYTES = 3.2e6
-FLOOR_SAMPLES = 64
+# Samples in which a model is compared with itself: 64, and fewer of more than 32,768 values each.
+_MOST_COMPARED, _LEAST_COMPARED, _COMPARED_VALUES = 64, 8, 2**21
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,12 +119,12 @@ class Original:
     def spreads(self, inputs: Inputs, golden: Outputs) -> dict[str, dict[str, float]]:
         """Returns, for each way of running, how far the original is from its golden outputs.
 
-        Only 64 goldens are used: their largest difference is within a few percent of that of all. One by one they go
-        through the graph without TensorFlow's optimizer, which fuses operators: that gives the bits of eager execution
-        in a tenth of its time, most of which is Keras's own for every layer.
+        Only 64 goldens are used, of large images fewer: their largest difference is within a few percent of that of
+        all. One by one they go through the graph without TensorFlow's optimizer, which fuses operators: that gives the
+        bits of eager execution in a tenth of its time, most of which is Keras's own for every layer.
         """
         tf = import_tensorflow()
-        some, reference = thinned(inputs, FLOOR_SAMPLES), thinned(golden, FLOOR_SAMPLES)
+        some, reference = compared(inputs, self._vae), compared(golden, self._vae)
         graph = tf.function(self._apply, autograph=False)
         count = _count(some) if self._batch == _GOLDEN_BATCH else min(_count(some), self._batch)
         sizes = (1,) if self._batch == 1 else (1, count)
@@ -174,6 +175,12 @@ def thinned(arrays: Inputs, count: int) -> dict[str, npt.NDArray[Any]]:
     """Returns about `count` samples, evenly spaced, so that every kind of sample is among them."""
     chosen = slice(None, None, max(1, _count(arrays) // count))
     return {name: values[chosen] for name, values in arrays.items()}
+
+
+def compared(arrays: Inputs, vae: VaeSpec) -> dict[str, npt.NDArray[Any]]:
+    """Returns the samples in which a model is compared with itself: about 64, fewer where an item has many values."""
+    count = min(max(_COMPARED_VALUES // math.prod(vae.data_shape), _LEAST_COMPARED), _MOST_COMPARED)
+    return thinned(arrays, count)
 
 
 def _in_half(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:

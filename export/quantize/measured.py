@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.export.original.goldens import FLOOR_SAMPLES, thinned
+from pocketvae.export.original.goldens import compared
 from pocketvae.export.quantize.source import Source
 from pocketvae.numerics.metrics import measure
 from pocketvae.numerics.tolerance import Tolerance, largest_error_ratio
@@ -62,6 +62,6 @@ def error_ratio_of_errors(errors: Mapping[str, float], tolerances: tuple[Toleran
 
 def kernel_spread(format: Format, content: bytes, source: Source) -> dict[str, float]:
     """Returns the largest difference between a runtime's optimized and built-in kernels, by output."""
-    some = thinned(source.golden_inputs, FLOOR_SAMPLES)
+    some = compared(source.golden_inputs, source.vae)
     optimized, builtin = (run_content(format, content, some, each) for each in Optimizations)
     return {name: float(np.abs(optimized[name] - builtin[name]).max()) for name in optimized}

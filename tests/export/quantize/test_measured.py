@@ -55,5 +55,6 @@ def test_kernels_are_as_far_apart_as_their_most_different_value(monkeypatch):
         Optimizations.OFF: {"image": np.array([1.0, 2.5, 3.1], np.float32), "z": np.zeros(2, np.float32)},
     }
     monkeypatch.setattr(measured, "run_content", lambda *arguments: outputs[arguments[-1]])
-    source = SimpleNamespace(golden_inputs={"z": np.zeros((3, 1), np.float32)})
+    vae = VaeSpec(data_shape=(1, 3, 1), latents=vector_latent(1))
+    source = SimpleNamespace(golden_inputs={"z": np.zeros((3, 1), np.float32)}, vae=vae)
     assert kernel_spread(Format.TFLITE, b"", source) == {"image": 0.5, "z": 0.0}
