@@ -116,7 +116,8 @@ def warm_command(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tu
     def cold(module: str) -> tuple[str, ...]:
         return sys.executable, str(TESTS / f"{module}.py")
 
-    if sys.platform != "linux":
+    # Under another system's name a worker must see that system too.
+    if sys.platform != "linux" or "POCKETVAE_TEST_SYSTEM" in os.environ:
         return cold
     base = tmp_path_factory.getbasetemp()
     shared = "PYTEST_XDIST_WORKER" in os.environ
@@ -124,6 +125,7 @@ def warm_command(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tu
     if len(str(folder)) > _LONGEST_SOCKET_FOLDER:
         return cold
     from pocketvae.benchmarks.latency.measure import subjects, worker_client
+    from pocketvae.data import image_process
     from pocketvae.export import external_pipeline
     from pocketvae.export.worker_process import WorkerProcess
 
@@ -135,19 +137,22 @@ def warm_command(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tu
     external_pipeline.PREPARATION_COMMAND = (*client, *external_pipeline.PREPARATION_COMMAND[2:])
     subjects.ORIGINALS_COMMAND = (*client, *subjects.ORIGINALS_COMMAND[2:])
     worker_client.WORKER_COMMAND = (*light, *worker_client.WORKER_COMMAND[2:])
+    image_process.COMMAND = (*light, *image_process.COMMAND[2:])
     return lambda module: (*client, module)
 
 
 @pytest.fixture
 def cold_workers(monkeypatch):
-    """Has workers of benchmarks start as for users, for tests that end them or look at their memory.
+    """Has workers of benchmarks and decoders start as for users, for tests that end them or look at their memory.
 
     What is killed is otherwise the client, and the worker may answer before it is ended too.
     """
     from pocketvae.benchmarks.latency.measure import worker_client
+    from pocketvae.data import image_process
 
     command = sys.executable, "-m", "pocketvae.benchmarks.latency.measure.worker"
     monkeypatch.setattr(worker_client, "WORKER_COMMAND", command)
+    monkeypatch.setattr(image_process, "COMMAND", (sys.executable, "-m", "pocketvae.data.image_process"))
 
 
 @pytest.fixture(scope="session")

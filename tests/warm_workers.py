@@ -15,16 +15,13 @@ KIND is a key of `IMPORTS`.
 
 from __future__ import annotations
 
-import contextlib
+# What a client imports, hundreds of which are started, is kept to a few milliseconds.
 import fcntl
 import json
 import os
-import pathlib
 import signal
 import socket
-import subprocess
 import sys
-import tempfile
 
 # What Keras takes without the variable, and what pocketvae sets when it imports Keras 3.
 DEFAULTS = [("KERAS_BACKEND", "tensorflow")]
@@ -55,15 +52,17 @@ def connection(kind: str, folder: str, owner: str) -> socket.socket:
     read = [item for item in read if item not in DEFAULTS]
     name = str(abs(hash_of(json.dumps(read))))
     path = os.path.join(folder, kind[0] + name)
-    pathlib.Path(folder).mkdir(exist_ok=True, parents=True)
-    with pathlib.Path(path + ".lock").open("w") as lock:
+    os.makedirs(folder, exist_ok=True)
+    with open(path + ".lock", "w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         found = socket.socket(socket.AF_UNIX)
-        if not pathlib.Path(path).exists():
-            with pathlib.Path(path + ".log").open("w") as log:
+        if not os.path.exists(path):
+            import subprocess
+
+            with open(path + ".log", "w") as log:
                 command = [sys.executable, os.path.abspath(__file__), "serve", kind, path, owner]
                 subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
-            while not pathlib.Path(path).exists():
+            while not os.path.exists(path):
                 os.sched_yield()
         found.connect(path)
     return found
@@ -85,7 +84,7 @@ def serve(kind: str, path: str, owner: int) -> int:
     listener.bind(path + ".bound")
     listener.listen(64)
     # Whoever sees the path can connect; it is answered after the imports.
-    pathlib.Path(path + ".bound").rename(path)
+    os.rename(path + ".bound", path)
     IMPORTS[kind]()
     gc.collect()
     gc.freeze()
@@ -102,6 +101,7 @@ def serve(kind: str, path: str, owner: int) -> int:
 
 def accept(listener, selector) -> None:
     """Forks a worker; its end is told to the client, and the client's end ends it."""
+    import contextlib
     import selectors
 
     asked, _ = listener.accept()
@@ -140,6 +140,7 @@ def accept(listener, selector) -> None:
 def work(request: dict, pipes: list[int]) -> int:
     """Is the worker, on the client's pipes and in its environment and directory."""
     import importlib
+    import tempfile
     import traceback
 
     for number, pipe in enumerate(pipes):
@@ -162,11 +163,16 @@ def work(request: dict, pipes: list[int]) -> int:
 
 
 def import_runtimes() -> None:
-    """Imports what a worker of a benchmark imports, and starts nothing: threads would not survive the fork."""
+    """Imports what workers of benchmarks and decoders of images import.
+
+    It starts nothing: threads would not survive the fork.
+    """
     import onnxruntime  # noqa: F401
+    import PIL.Image  # noqa: F401
     from ai_edge_litert import interpreter  # noqa: F401
 
     from pocketvae.benchmarks.latency.measure import peaks, worker  # noqa: F401
+    from pocketvae.data import image_process  # noqa: F401
 
     # The fewest calls of each kind: tests/benchmarks/latency/analyse/test_roofline.py measures peaks in earnest.
     peaks._MATRIX_S = peaks._BLOCK_S = 0.0

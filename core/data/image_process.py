@@ -24,6 +24,7 @@ from pocketvae.processes.arrays import Arrays
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client, Handler, serve
 
+COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.data.image_process")
 FILE_LIMIT_S = 10.0
 _METHOD = "examine"
 _BATCH = 512
@@ -66,8 +67,7 @@ class ImageProcess:
         """
         self._file_limit_s, self._size = file_limit_s, size
         self._processes = [
-            LineProcess([sys.executable, "-m", "pocketvae.data.image_process"], memory_limit_bytes=_MEMORY_BYTES)
-            for _ in range(min(_PROCESSES, os.cpu_count() or 1))
+            LineProcess(COMMAND, memory_limit_bytes=_MEMORY_BYTES) for _ in range(min(_PROCESSES, os.cpu_count() or 1))
         ]
         self._free: queue.SimpleQueue[Client] = queue.SimpleQueue()
         for process in self._processes:

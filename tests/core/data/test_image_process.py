@@ -11,6 +11,8 @@ from pocketvae.data.image_folder import read_images
 from pocketvae.data.image_process import ImageProcess
 from pocketvae.errors import DataError, ImageWarning
 
+pytestmark = pytest.mark.usefixtures("cold_workers")
+
 
 def grey(path, value, size=(6, 4)):
     Image.new("L", size, value).save(path)
