@@ -145,7 +145,7 @@ def export_external_models(
         )
         with _named_as_given(own, models):
             result = export_subject(subject, out, config, force=force, resume=resume, progress=progress)
-    return replace(result, doubts=(*prepared.doubts, *inspection.doubts, *result.doubts))
+    return replace(result, doubts=(*prepared.doubts, *inspection.doubts, *fitted.doubts, *result.doubts))
 
 
 @contextlib.contextmanager
@@ -213,10 +213,11 @@ def _ask(
 
 @dataclass(frozen=True, kw_only=True)
 class _Prior:
-    """The model of a prior, and facts for the manifest."""
+    """The model of a prior, facts for the manifest, and what to warn of."""
 
     paths: dict[Component, Path] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
+    doubts: tuple[str, ...] = ()
 
 
 _NO_PRIOR = _Prior()
@@ -249,7 +250,8 @@ def _fit_prior(
     found = _ask(FITTING_COMMAND, FIT, request, FittedPrior, config, "the prior cannot be fitted")
     labels = ", of all labels together" if vae.conditions else ""
     text = f"{found.description}, fitted to the latents of {found.train_count} {kind_of(vae.data).plural}{labels}"
-    return _Prior(paths={Component.PRIOR: path}, facts={"prior": text, "prior's gain": found.gain})
+    facts, doubts = {"prior": text, "prior's gain": found.gain}, (found.doubt,) if found.doubt else ()
+    return _Prior(paths={Component.PRIOR: path}, facts=facts, doubts=doubts)
 
 
 def _write_reference(splits: Splits, seed: int, path: Path) -> int:

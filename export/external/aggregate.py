@@ -42,6 +42,20 @@ class Aggregate:
         )
 
 
+def label_share(latents: npt.NDArray[np.float64], labels: npt.NDArray[np.int32]) -> float:
+    """Returns which share of the variance of latents lies between labels, the mean over dimensions; 0 with one label.
+
+    Args:
+        latents: `[N, D]`.
+        labels: `[N]`.
+    """
+    total, between = np.maximum(latents.var(axis=0), 1e-12), np.zeros(latents.shape[1])
+    for label in np.unique(labels):
+        chosen = labels == label
+        between += chosen.mean() * np.square(latents[chosen].mean(axis=0) - latents.mean(axis=0))
+    return float((between / total).mean())
+
+
 def aggregate_of(latents: npt.NDArray[Any]) -> Aggregate:
     """Returns the moments of latents `[N, ...]`, drawn from the posteriors of as many items."""
     flat = latents.reshape(len(latents), -1).astype(np.float64)

@@ -20,6 +20,8 @@ FIT = "fit"
 # More fit no better, and take longer to encode.
 _MOST_ITEMS, _MOST_TEST_ITEMS = 20_000, 4000
 _MOST_VALUES = 20_000_000
+# Of the variance of latents; that of latents that ignore the label is below 1 % with hundreds of items.
+_MOST_BETWEEN_LABELS = 0.1
 
 
 class PriorFit(enum.StrEnum):
@@ -92,6 +94,7 @@ class FittedPrior:
         bandwidth: Of the kernel of MMD: their median distance.
         standard: Of N(0, I).
         fitted: Of the fitted prior.
+        label_share: Of the variance of the latents, between labels; 0 without labels.
     """
 
     description: str
@@ -100,6 +103,17 @@ class FittedPrior:
     bandwidth: float
     standard: Quality
     fitted: Quality
+    label_share: float = 0.0
+
+    @property
+    def doubt(self) -> str:
+        """What speaks against the prior, as a sentence; empty if nothing does."""
+        if self.label_share <= _MOST_BETWEEN_LABELS:
+            return ""
+        return (
+            f"the latents depend on the label ({100 * self.label_share:.0f} % of their variance lies between labels), "
+            f"but the fitted prior is one for all labels: what is drawn with a label may show another"
+        )
 
     @property
     def gain(self) -> str:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pocketvae.data.array_files import open_npz
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.graphs import apply_component
+from pocketvae.export.external.aggregate import label_share
 from pocketvae.export.external.flow import Flow, fit_flow
 from pocketvae.export.external.mixture import Mixture, fit_mixture
 from pocketvae.export.external.prior import FIT, FittedPrior, FittingRequest, PriorFit, Quality
@@ -46,7 +47,7 @@ def fit_prior(request: FittingRequest) -> FittedPrior:
         TargetError: TensorFlow or scikit-learn is not installed.
     """
     rng = np.random.default_rng([request.seed, 5])
-    train, test = _latents(request, rng)
+    train, labels, test = _latents(request, rng)
     cut = max(1, round(_VALIDATION_SHARE * len(train)))
     shuffled = train[rng.permutation(len(train))]
     fit: Callable[..., Mixture | Flow] = fit_flow if request.fit is PriorFit.FLOW else fit_mixture
@@ -54,7 +55,8 @@ def fit_prior(request: FittingRequest) -> FittedPrior:
     save_model(prior.build(request.vae.latent_shape), Path(request.out))
     # An export that was interrupted fits the same prior again, and goes on only with the same file.
     make_reproducible(Path(request.out))
-    return _measured(prior, len(train), test, rng)
+    share = label_share(train, labels) if request.vae.has_one_label else 0.0
+    return replace(_measured(prior, len(train), test, rng), label_share=share)
 
 
 def _measured(prior: Mixture | Flow, train_count: int, test: Doubles, rng: np.random.Generator) -> FittedPrior:
@@ -78,13 +80,13 @@ def _measured(prior: Mixture | Flow, train_count: int, test: Doubles, rng: np.ra
     )
 
 
-def _latents(request: FittingRequest, rng: np.random.Generator) -> tuple[Doubles, Doubles]:
-    """Returns one latent of each item's posterior, `[N, D]`: of those to fit to, and of those held out."""
+def _latents(request: FittingRequest, rng: np.random.Generator) -> tuple[Doubles, npt.NDArray[np.int32], Doubles]:
+    """Returns one latent of each item's posterior, `[N, D]`: to fit to, their labels, and those held out."""
     encoder = load_original(Path(request.encoder), request.form, request.code)
     with open_npz(Path(request.data)) as archive:
         parts = [(archive.read(name), archive.read(f"{name}_labels")) for name in ("train", "test")]
     train, test = (_encoded(request, encoder, items, labels, rng) for items, labels in parts)
-    return train, test
+    return train, parts[0][1], test
 
 
 def _encoded(

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pocketvae.export.external.aggregate import aggregate_of
+from pocketvae.export.external.aggregate import aggregate_of, label_share
 
 
 def test_latents_of_the_prior_are_near_and_those_of_an_autoencoder_far():
@@ -17,3 +17,12 @@ def test_latents_of_the_prior_are_near_and_those_of_an_autoencoder_far():
 
 def test_a_dimension_that_never_changes_is_far():
     assert aggregate_of(np.zeros((9, 3))).is_far
+
+
+def test_the_share_between_labels_is_that_of_their_means():
+    rng = np.random.default_rng(0)
+    labels, noise = np.arange(2000, dtype=np.int32) % 4, rng.standard_normal((2000, 3))
+    assert label_share(noise, labels) < 0.01
+    assert label_share(noise, 0 * labels) == 0
+    moved = noise + np.array([-1, -1, 1, 1])[labels][:, None]  # as much variance between labels as within them
+    assert label_share(moved, labels) == pytest.approx(0.5, abs=0.03)

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,3 +56,6 @@ def test_the_gain_is_a_sentence():
     fitted = FittedPrior(description="x", train_count=9, test_count=7, bandwidth=1.25, standard=quality, fitted=quality)
     assert fitted.gain.startswith("7 held-out latents: -9.50 nats, MMD² 0.012 under N(0, I); -9.50 nats")
     assert "bandwidth 1.25, their median distance" in fitted.gain
+    assert fitted.doubt == ""
+    doubt = replace(fitted, label_share=0.42).doubt
+    assert doubt.startswith("the latents depend on the label (42 % of their variance lies between labels), but")
