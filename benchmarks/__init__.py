@@ -23,8 +23,9 @@ if TYPE_CHECKING:
         profile_table,
         targets_table,
     )
+    from pocketvae.benchmarks.not_run import NotRun
     from pocketvae.benchmarks.parity.lone_file import verify_file
-    from pocketvae.benchmarks.parity.results import Check, NotRun, VerifyResult
+    from pocketvae.benchmarks.parity.results import Check, VerifyResult
     from pocketvae.benchmarks.parity.tables import (
         VERIFY_LESS,
         declined_lines,
@@ -88,9 +89,9 @@ _MODULES = {
         "targets_table",
     ),
     "pocketvae.benchmarks.parity.lone_file": ("verify_file",),
+    "pocketvae.benchmarks.not_run": ("NotRun",),
     "pocketvae.benchmarks.parity.results": (
         "Check",
-        "NotRun",
         "VerifyResult",
     ),
     "pocketvae.benchmarks.parity.tables": (

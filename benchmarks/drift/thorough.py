@@ -10,7 +10,7 @@ from pocketvae.benchmarks.drift.drift import measure_drift
 from pocketvae.benchmarks.drift.images import golden_images, source_images
 from pocketvae.benchmarks.drift.paths import path_figures
 from pocketvae.benchmarks.drift.repeats import check_repeats
-from pocketvae.benchmarks.parity.results import NotRun
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.benchmarks.parity.verify import Verification
 from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.bundle.bundle import Bundle, opened_with_damage

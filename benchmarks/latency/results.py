@@ -5,7 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass
 
-from pocketvae.benchmarks.parity.results import NotRun
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.spec import STRICT
 from pocketvae.system.environment import Environment
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.benchmarks.parity.checks import structural_check
-from pocketvae.benchmarks.parity.results import CONTENT, Check, Culprit, Diagnosis, NotRun
+from pocketvae.benchmarks.parity.results import CONTENT, Check, Culprit, Diagnosis
 from pocketvae.bundle.bundle import Bundle
 
 _CHANGED = "it is not the file that was exported; everything else was verified without it"

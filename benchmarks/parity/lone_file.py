@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.benchmarks.parity.checks import structural_check
 from pocketvae.benchmarks.parity.limits import Limits
-from pocketvae.benchmarks.parity.results import CONTENT, Culprit, Diagnosis, NotRun, VerifyResult
+from pocketvae.benchmarks.parity.results import CONTENT, Culprit, Diagnosis, VerifyResult
 from pocketvae.benchmarks.parity.verify import Verification, check_threads, read_limits, verify_opened
 from pocketvae.benchmarks.targets import Target, make_target
 from pocketvae.bundle.bundle import Bundle, Goldens

@@ -5,6 +5,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.integer_share import IntegerShare
 from pocketvae.spec import STRICT, Format
 from pocketvae.system.environment import Environment
@@ -45,16 +46,6 @@ class Check:
     passed: bool
     batch: int = 1
     detail: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class NotRun:
-    """Something that was requested but could not be run."""
-
-    __pydantic_config__ = STRICT
-    artifact: str
-    target: str
-    reason: str
 
 
 @dataclass(frozen=True, kw_only=True)

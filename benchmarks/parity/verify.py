@@ -6,13 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.benchmarks.parity.artifact import check_artifact
 from pocketvae.benchmarks.parity.checks import attributed, ceiling_checks
 from pocketvae.benchmarks.parity.damage import damage_on
 from pocketvae.benchmarks.parity.figures import output_figures
 from pocketvae.benchmarks.parity.layers import layer_reports
 from pocketvae.benchmarks.parity.limits import CONFIG_NAME, Limits, parse_limits
-from pocketvae.benchmarks.parity.results import Check, Diagnosis, Measurement, NotRun, VerifyResult
+from pocketvae.benchmarks.parity.results import Check, Diagnosis, Measurement, VerifyResult
 from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
 from pocketvae.benchmarks.parity.worst import WorstCase, worst_case
 from pocketvae.benchmarks.targets import Target, TargetRun, make_target

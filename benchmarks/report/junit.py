@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree as xml
 
-from pocketvae.benchmarks.parity.results import Check, NotRun, VerifyResult
+from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.benchmarks.parity.results import Check, VerifyResult
 
 # Characters that XML 1.0 does not allow, not even escaped; a runtime's message may contain anything.
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

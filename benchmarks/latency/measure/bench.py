@@ -19,7 +19,7 @@ from pocketvae.benchmarks.latency.measure.rows import row, with_speedups
 from pocketvae.benchmarks.latency.measure.subjects import Subject, choose, subjects
 from pocketvae.benchmarks.latency.messages import Measure, Pace
 from pocketvae.benchmarks.latency.results import BenchResult
-from pocketvae.benchmarks.parity.results import NotRun
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import PocketVaeError, SpecError

@@ -13,7 +13,7 @@ from pocketvae.benchmarks.latency.measure.subjects import artifact_load
 from pocketvae.benchmarks.latency.measure.worker_client import start_worker
 from pocketvae.benchmarks.latency.messages import Examine, Examined, FindPeaks
 from pocketvae.benchmarks.latency.results import MachinePeaks, OperatorProfile
-from pocketvae.benchmarks.parity.results import NotRun
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import PocketVaeError

@@ -29,7 +29,7 @@ from pocketvae.benchmarks.latency.results import (
     BenchRow,
     MachinePeaks,
 )
-from pocketvae.benchmarks.parity.results import NotRun
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.bundle.bundle import Bundle, open_bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.documents import decode

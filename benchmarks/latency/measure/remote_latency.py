@@ -8,7 +8,7 @@ from pocketvae.benchmarks.execution.running import Latency
 from pocketvae.benchmarks.latency.analyse.summary import summarize
 from pocketvae.benchmarks.latency.config import BenchConfig
 from pocketvae.benchmarks.latency.results import BenchResult, TargetRow
-from pocketvae.benchmarks.parity.results import NotRun
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
 from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import ArtifactRecord

@@ -6,7 +6,7 @@ import pytest
 from pocketvae.benchmarks import compare_paths, comparison_line, comparison_markdown, comparison_table, verify_bundle
 from pocketvae.benchmarks.compare.comparison import Change, Measurement, compare_figures
 from pocketvae.benchmarks.latency.results import BenchResult, BenchRow, Execution, Interval, TargetRow
-from pocketvae.benchmarks.parity.results import NotRun
+from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.cli.main import main
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError

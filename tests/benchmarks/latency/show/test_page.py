@@ -24,7 +24,7 @@ from pocketvae.benchmarks.latency.results import (
     TargetRow,
     Verdict,
 )
-from pocketvae.benchmarks.parity.results import NotRun
+from pocketvae.benchmarks.not_run import NotRun
 
 
 @pytest.fixture(scope="module")
