@@ -33,6 +33,7 @@ def main() -> int:
     bundle = open_bundle(arguments.bundle)
     chosen = arguments.artifacts.split(",") if arguments.artifacts else []
     names = [item.name for item in bundle.manifest.artifacts if not chosen or item.name in chosen]
+    names = [] if arguments.clean_only else names
     seeds = range(arguments.seed, arguments.seed + arguments.clean_runs)
     started = time.monotonic()
     with ProcessPoolExecutor(arguments.workers) as pool:
@@ -45,8 +46,9 @@ def main() -> int:
         clean: list[CleanRun] = []
         for run in pool.map(functools.partial(_clean, arguments.bundle), seeds, chunksize=10):
             clean.append(run)
-            if len(clean) % 100 == 0:
-                print(f"{time.monotonic() - started:6.0f} s  {len(clean)} clean runs", file=sys.stderr)
+            if run.alarms or len(clean) % 100 == 0:
+                failed = sum(bool(run.alarms) for run in clean)
+                print(f"{time.monotonic() - started:6.0f} s  {len(clean)} clean runs, {failed} failed", file=sys.stderr)
     result = _result(arguments, bundle.manifest.name, trials, clean)
     print(_table(result))
     if arguments.out:
@@ -60,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--artifacts", help="file names, comma-separated (default: all)")
     parser.add_argument("--bit-flips", type=int, default=30, help="single bit flips in each artifact")
     parser.add_argument("--clean-runs", type=int, default=1000, help="verifications of the untouched bundle")
+    parser.add_argument("--clean-only", action="store_true", help="verify the untouched bundle alone, without faults")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--out", type=Path, help="JSON record to write")
@@ -87,7 +90,8 @@ def _result(arguments: argparse.Namespace, bundle: str, trials: list[Trial], cle
         environment=current_environment(),
         commit=_commit(),
         command="python studies/sensitivity.py quickstart/bundle"
-        f" --bit-flips {arguments.bit_flips} --clean-runs {arguments.clean_runs} --seed {arguments.seed}",
+        f" --bit-flips {arguments.bit_flips} --clean-runs {arguments.clean_runs} --seed {arguments.seed}"
+        f"{' --clean-only' if arguments.clean_only else ''}",
         kinds=summarize(trials),
         detection_rate=detection_rate(trials),
         missed=tuple(trial for trial in trials if trial.exceeds and not trial.detected),
