@@ -92,10 +92,10 @@ def trade_off_chart(bench: BenchResult, verify: VerifyResult) -> Figure:
     shared = {each.metric for each in known.values()} == {"p99_abs"}
     error = "99th percentile" if shared else "float: largest; quantized: 99th percentile"
     title = (
-        f"Decoders: size against pixel error ({error}), with the median latency; a ring marks those that no other "
+        f"Decoders: size against error ({error}), with the median latency; a ring marks those that no other "
         f"beats in all three; errors below {_FEWEST_STEPS:g} are drawn at {_FEWEST_STEPS:g}"
     )
-    chart = scatter_chart(points, title=title, x_label="file size [kB]", y_label="pixel error [1/255]")
+    chart = scatter_chart(points, title=title, x_label="file size [kB]", y_label="error [1/255 of the range]")
     return Figure(svg=chart, caption=title)
 
 
