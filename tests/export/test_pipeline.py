@@ -209,7 +209,7 @@ def test_a_resumed_export_keeps_the_decisions_of_the_first(tiny_run, tmp_path):
     artifacts = plan_artifacts([Component.DECODER, Component.GENERATOR], [Format.TFLITE], [Precision.FLOAT32])
 
     def interrupt(progress):
-        if progress.detail == "decoder.float32.tflite":
+        if progress.detail == "making generator.float32.tflite":
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt) as caught:
