@@ -65,7 +65,7 @@ def test_a_corrupt_npz(train_refuses, tmp_path):
 def test_an_npz_of_pickled_objects(train_refuses, tmp_path):
     file = tmp_path / "x.npz"
     np.savez(file, images=np.array([{"a": 1}], object))
-    train_refuses("its array 'images' is damaged: its values must be numbers", file)
+    train_refuses("its array 'images' cannot be used: its values must be numbers", file)
 
 
 def test_an_npz_without_images(train_refuses, tmp_path):

@@ -105,7 +105,7 @@ def test_without_a_float32_file_it_says_so(tmp_path, bundles):
 @pytest.mark.slow
 def test_every_real_artifact_is_compared(tiny_bundle):
     reports = {report.artifact: report for report in layer_reports(open_bundle(tiny_bundle))}
-    assert len(reports) == 23
+    assert len(reports) == 26
     for name, report in reports.items():
         assert report.reason == "", name
         assert len(report.layers) >= 5, name

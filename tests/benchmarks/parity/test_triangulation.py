@@ -131,7 +131,7 @@ def test_on_a_real_bundle_each_culprit_is_found(tmp_path, tiny_bundle):
     everyone = diagnoses(rehash(stale))
     decoders = {name: item.culprit for name, item in everyone.items()}
     assert set(decoders.values()) == {Culprit.GOLDEN}
-    assert len(decoders) == 10
+    assert len(decoders) == 11
 
     coarse = copy("coarse")
     manifest = json.loads((coarse / "manifest.json").read_text())

@@ -181,7 +181,7 @@ def test_an_exported_bundle_passes_on_both_runtimes(tiny_bundle):
     result = verify_bundle(tiny_bundle)
     assert [check.detail for check in result.checks if not check.passed] == []
     assert result.passed
-    assert len(result.artifacts()) == 31
+    assert len(result.artifacts()) == 34
 
 
 @pytest.mark.slow
