@@ -4,7 +4,7 @@
 # Guess: a MatMul between DequantizeLinear of 16-bit activations and of 8-bit weights gives the same values at every
 # optimization level, up to rounding in float32.
 # Seen: at the level "extended", 1.32.0 turns the product into MatMulNBits with an accuracy_level of 4, which quantizes its
-# input to 8 bits by itself. Errors are 1,000 times those of float32; "basic" has none, and neither has the session option
+# input to 8 bits by itself. Errors are 10,000 times those of float32; "basic" has none, and neither has the session option
 # session.qdq_matmulnbits_accuracy_level=0. No message says so.
 # Consequence: weights are stored so that the pattern is not recognized (export/quantize/onnx_wide.py).
 #
