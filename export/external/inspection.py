@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from pocketvae.errors import ExportError
 from pocketvae.export.external.conditions import decoder_conditions, with_codes
+from pocketvae.export.external.encoder_roles import shapes_of
 from pocketvae.export.external.graph import TracedGraph, trace
 from pocketvae.export.external.inputs import InputRoles, decoder_inputs, encoder_inputs
 from pocketvae.export.external.latents import decoder_latents, fixed_sizes
@@ -31,7 +32,6 @@ from pocketvae.export.external.roles import (
     listed,
     output_index,
     output_meaning,
-    shapes_of,
 )
 from pocketvae.export.original import samples
 from pocketvae.keras.external import adapt, model_inputs

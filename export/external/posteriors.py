@@ -10,7 +10,8 @@ from typing import Any
 import numpy.typing as npt
 
 from pocketvae.errors import ExportError
-from pocketvae.export.external.roles import doubled, encoder_roles, listed, named_role
+from pocketvae.export.external.encoder_roles import doubled, encoder_roles, named_role
+from pocketvae.export.external.roles import listed
 from pocketvae.keras.loading import Tensor
 from pocketvae.keras.model_form import DROPPED, JOINED, SPREADS, Role
 from pocketvae.vae_spec import Latent
