@@ -311,17 +311,15 @@ class VaeSpec:
         return self.posterior is not PosteriorKind.NONE
 
     def check_posterior(self, command: str) -> None:
-        """Checks that there are posteriors.
+        """Checks that the latent can have posteriors.
 
         Raises:
-            SpecError: the encoder is deterministic.
+            SpecError: it is integer codes.
         """
         if self.codes:
-            raise SpecError(f"{command} needs posteriors, but the latent of this VAE is integer codes, which have none")
-        if not self.has_posterior:
             raise SpecError(
-                f"{command} needs posteriors, but this encoder is deterministic and has none: export an encoder that "
-                f"returns mean and log-variance"
+                f"{command} needs posteriors, but the latent of this VAE is integer codes, which have none: encode "
+                f"writes the codes"
             )
 
     @property

@@ -106,7 +106,7 @@ def fit_tables(
 
     Raises:
         DataError: the images do not fit the model.
-        SpecError: the encoder has no posterior, or nothing of the bundle can compress its kind of data.
+        SpecError: the latent is integer codes, or nothing of the bundle can compress its kind of data.
     """
     vae = bundle.vae
     if images.shape[1:] != vae.data_shape:
@@ -120,7 +120,8 @@ def fit_tables(
         "decoder_id": np.frombuffer(decoder_id(bundle), np.uint8),
     }
     if has_encoder:
-        vae.check_posterior("compress")
+        if vae.codes:
+            vae.check_posterior("compress")
         some = slice(_LATENT_IMAGES)
         own = None if labels is None or vae.label_count == 0 else labels[some]
         models = choice or Choice()

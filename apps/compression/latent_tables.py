@@ -24,10 +24,14 @@ STEPS = (64, 48, 32, 24, 16, 12, 8, 6, 4, 2)
 BEST_QUALITY = len(STEPS)
 DEFAULT_QUALITY = 7
 _UNITS_PER_SIGMA = 8
+# Without posteriors, what stands for their standard deviation: this share of that of the latents. It is finer than
+# decoders need, and fitting makes the unit coarser as far as the decoder allows.
+_SIGMA_SHARE = 1 / 16
 # A grid covers this many standard deviations of the latents, and all latents it is fitted to; others are moved to
 # its edge.
 _COVERED = 6
 _SCALE = 1 << 24
+_LEAST_SPREAD = 1e-6
 _LARGEST_CELLS = 4096
 
 
@@ -108,15 +112,24 @@ def steps_of(quality: int) -> int:
 def fit_latent_tables(posterior: Posterior, *, doublings: int = 0) -> LatentTables:
     """Fits tables to the posteriors of images, `[N, D]`; a tenth of the histograms is the prior N(0, I).
 
+    Of an encoder without a posterior, a sixteenth of the latents' own standard deviation stands for that of the
+    posterior, and a normal distribution of their size for the prior.
+
     Args:
         posterior: Posteriors of the images.
         doublings: How often to double the unit, which is a sixteenth to an eighth of the mean standard deviation, or
             the smallest with which the grid reaches as far as the latents do.
     """
-    sigma = np.exp(0.5 * posterior.log_variances().astype(np.float64)).mean(axis=0)
     means = posterior.z_mean.astype(np.float64)
     sizes = np.abs(means)
-    widths = np.maximum(_COVERED * np.maximum(1.0, sizes.std(axis=0) + sizes.mean(axis=0)), sizes.max(axis=0))
+    spreads = np.ones(means.shape[1])
+    if posterior.z_log_var is not None:
+        sigma = np.exp(0.5 * posterior.z_log_var.astype(np.float64)).mean(axis=0)
+    else:
+        # A latent that never changes is coded in any unit.
+        sigma = _SIGMA_SHARE * np.maximum(means.std(axis=0), _LEAST_SPREAD)
+        spreads = np.maximum(np.sqrt(np.square(means).mean(axis=0)), _LEAST_SPREAD)
+    widths = np.maximum(_COVERED * np.maximum(spreads, sizes.std(axis=0) + sizes.mean(axis=0)), sizes.max(axis=0))
     with np.errstate(divide="ignore"):
         finest = np.ceil(np.log2(_UNITS_PER_SIGMA / sigma))
     # A grid that is too small would move latents to its edge, which costs far more than a coarser unit.
@@ -125,11 +138,12 @@ def fit_latent_tables(posterior: Posterior, *, doublings: int = 0) -> LatentTabl
     units = np.ldexp(1.0, -exponents.astype(np.int32))
     reach = int(np.ceil(np.max(widths / units)))
     centres = np.arange(-reach, reach + 1)
-    rows = [_histogram(means[:, d] / units[d], centres, float(units[d])) for d in range(len(exponents))]
+    rows = [_histogram(means[:, d] / units[d], centres, float(units[d] / spreads[d])) for d in range(len(exponents))]
     return LatentTables(exponents=exponents, counts=np.stack(rows))
 
 
 def _histogram(values: npt.NDArray[np.float64], centres: Integers, unit: float) -> Integers:
+    """Returns the counts of values in units, a tenth of them of a normal distribution whose spread is 1 / unit."""
     reach = len(centres) // 2
     cells = np.clip(np.round(values), -reach, reach).astype(np.int64) + reach
     seen = np.bincount(cells, minlength=len(centres)) / len(values)

@@ -145,11 +145,18 @@ def _layer(
         token=f"hole_{secrets.token_hex(16)}",
         class_name=str(layer.get("class_name")),
         name=name,
-        shapes=tuple(references.get((name, index)) for index in range(count)),
+        shapes=tuple(references.get((name, index)) or _stated_shape(inside) for index in range(count)),
     )
     notes.holes.append(hole)
     kept: dict[str, Any] = {key: layer[key] for key in ("name", "inbound_nodes") if key in layer}
     return {**kept, "class_name": hole.token, "registered_name": hole.token, "module": None, "config": {"name": name}}
+
+
+def _stated_shape(inside: Any) -> Shape | None:
+    """Returns the output shape that a Lambda states; Keras 2 does not write any other."""
+    stated = inside.get("output_shape") if isinstance(inside, dict) else None
+    is_stated = isinstance(stated, list) and all(isinstance(size, int) for size in stated)
+    return (None, *stated) if isinstance(stated, list) and is_stated else None
 
 
 def _without_training(layer: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,27 @@ from pocketvae.export.external.flat_graph import (
     ancestors,
     count_of,
     inputs_of,
-    is_foreign,
     is_hole,
     layer_of,
     name_of,
     size_of,
     sizes_of,
 )
-from pocketvae.keras.model_form import Role
+from pocketvae.export.external.samplings import (
+    Moments,
+    Sampling,
+    given_samples,
+    is_among,
+    is_said,
+    is_twice,
+    latent_names,
+    moments_of,
+    of_layer,
+    samplings,
+    stand_ins,
+    unknown_behind,
+)
 from pocketvae.parsing import shortened
-
-_RANDOM = re.compile(r"random|truncated_normal", re.IGNORECASE)
-_ADDS, _MULTIPLIES = re.compile(r"^(add|__operators__\.add|math\.add|tf\.__operators__\.add)$"), re.compile(r"mul")
-_MEAN_NAME = re.compile(r"mean|mu$|^mu|loc$|_mu_")
-_SPREAD_NAME = re.compile(r"var|std|sigma|scale|dev")
-_POSITIVE = frozenset({"softplus", "exponential", "exp", "sigmoid", "relu"})
 
 
 class NeedsCodeError(ExportError):
@@ -45,39 +50,38 @@ class NeedsCodeError(ExportError):
         return NeedsCodeError(f"{file} {self}")
 
 
-def check_known(outputs: Sequence[Any], starts: Sequence[Any] = ()) -> None:
+def check_known(outputs: Sequence[Any], starts: Sequence[Any] = (), replaced: Mapping[int, Any] | None = None) -> None:
     """Checks that a part does not depend on layers whose code is not loaded.
 
     Args:
         outputs: What the part returns.
         starts: Where it begins.
+        replaced: What stands for a tensor, by the identity of that tensor.
 
     Raises:
         NeedsCodeError: it does.
     """
-    ends = {id(tensor) for tensor in starts}
-    unknown = [item for key, item in ancestors(outputs, starts).items() if is_hole(item) and key not in ends]
+    ends = {id(tensor) for tensor in starts} | set(replaced or ())
+    unknown = [item for key, item in ancestors(outputs, starts, replaced).items() if is_hole(item) and key not in ends]
     if unknown:
         raise NeedsCodeError.naming(unknown)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampling:
-    """The step of a model that draws the latent, or the tensor that stands for it where nothing is drawn.
+class EncoderCut:
+    """What an encoder returns without its sampling.
 
     Attributes:
-        latent: The tensor that a decoder goes on from.
-        moments: The tensors that the encoder ends in: mean and spread, both in one, or the mean alone.
-        roles: What they are, as far as it is not left to their names.
-        layer: Name of the layer that draws; empty where nothing is drawn.
-        doubt: What was assumed; empty if nothing was.
+        moments: Its outputs, their names and roles.
+        kept: The positions of the outputs among the graph's own; empty if they are none of them.
+        replaced: The means that stand for samples that later latents depend on, by the sample's identity.
+        notes: What is to be known about the latents, in words.
     """
 
-    latent: Any
-    moments: tuple[Any, ...]
-    roles: tuple[Role, ...] | None = None
-    layer: str = ""
-    doubt: str = ""
+    moments: Moments
+    kept: tuple[int, ...] = ()
+    replaced: Mapping[int, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,14 +89,16 @@ class WholeCut:
     """A whole VAE, cut.
 
     Attributes:
-        sampling: Where.
+        latents: Where: the steps that draw what the decoder takes, by the latents' names.
         data: The model's input that the encoder takes.
         decoded: The tensor that the decoder returns.
+        encoder: What the encoder returns.
     """
 
-    sampling: Sampling
+    latents: Mapping[str, Sampling]
     data: Any
     decoded: Any
+    encoder: EncoderCut
 
 
 def cut_whole(graph: FlatGraph, *, latent_layer: str = "", decoder_part: str = "") -> WholeCut:
@@ -100,7 +106,7 @@ def cut_whole(graph: FlatGraph, *, latent_layer: str = "", decoder_part: str = "
 
     Args:
         graph: The graph.
-        latent_layer: Layer that makes the latent, as named by the user; empty to find it.
+        latent_layer: Layers that make the latents, as named by the user, with commas between them; empty to find them.
         decoder_part: Layer or nested model that makes the decoder's output, as named by the user; empty to find it.
 
     Raises:
@@ -108,19 +114,46 @@ def cut_whole(graph: FlatGraph, *, latent_layer: str = "", decoder_part: str = "
     """
     data = _main_input(graph)
     decoded = _named_output(graph, decoder_part) if decoder_part else _decoded(graph, data)
-    sampling = _named_latent(graph, latent_layer) if latent_layer else _sampling_before(graph, decoded)
-    behind = ancestors([decoded], [sampling.latent])
-    if id(sampling.latent) not in behind:
+    named = [_named_latent(graph, name) for name in latent_layer.split(",") if name]
+    steps = named or _samplings_before(graph, decoded)
+    behind = ancestors([decoded], [step.latent for step in steps])
+    lost = [step for step in steps if id(step.latent) not in behind]
+    if lost:
         raise ExportError(
-            f"the model's output {name_of(decoded)!r} does not depend on {name_of(sampling.latent)!r}: name the "
+            f"the model's output {name_of(decoded)!r} does not depend on {name_of(lost[0].latent)!r}: name the "
             f"latent with --latent-layer and the decoder with --decoder-part"
         )
     if id(data) in behind:
+        listed = " and ".join(repr(name_of(step.latent)) for step in steps)
         raise ExportError(
-            f"the decoder also reads the encoder's input {name_of(data)!r} past {name_of(sampling.latent)!r}, so the "
+            f"the decoder also reads the encoder's input {name_of(data)!r} past {listed}, so the "
             f"model cannot be cut there: name another layer with --latent-layer"
         )
-    return WholeCut(sampling=sampling, data=data, decoded=decoded)
+    names = latent_names([step.latent for step in steps])
+    latents = dict(zip(names, steps, strict=True))
+    return WholeCut(latents=latents, data=data, decoded=decoded, encoder=_encoder_of(graph, latents))
+
+
+def _encoder_of(graph: FlatGraph, latents: Mapping[str, Sampling]) -> EncoderCut:
+    moments = moments_of(latents)
+    drawn = [step for step in samplings(graph) if is_said(step)]
+    between = _between(moments.outputs, drawn)
+    own = {id(step.latent): name for name, step in latents.items()}
+    notes = _notes([own.get(id(step.latent), name_of(step.latent)) for step in between])
+    return EncoderCut(moments=moments, replaced=stand_ins(between), notes=notes)
+
+
+def _between(outputs: Sequence[Any], drawn: Sequence[Sampling]) -> list[Sampling]:
+    """Returns the steps that draw what an encoder's outputs depend on."""
+    behind = ancestors(outputs, [])
+    return [step for step in drawn if id(step.latent) in behind]
+
+
+def _notes(names: Sequence[str]) -> tuple[str, ...]:
+    if not names:
+        return ()
+    each = f"{names[0]!r} stands" if len(names) == 1 else f"each of {', '.join(map(repr, names))} stands"
+    return (f"the encoder is deterministic: where a latent depends on another one, the mean of {each} for its sample",)
 
 
 def is_whole(graph: FlatGraph) -> bool:
@@ -129,27 +162,45 @@ def is_whole(graph: FlatGraph) -> bool:
     return any(_alike(tensor, data) for tensor in _peeled(graph, graph.outputs))
 
 
-def cut_encoder(graph: FlatGraph) -> tuple[tuple[Any, ...], tuple[int, ...], Sampling | None]:
+def cut_encoder(graph: FlatGraph, decoder: FlatGraph | None = None) -> EncoderCut:
     """Finds what an encoder returns before its sampling.
+
+    Its own outputs are kept where they suffice; of several latents, those that depend on the sample of another one are
+    computed from the mean of that, and so are those that take it as an input.
 
     Args:
         graph: The encoder's graph.
-
-    Returns:
-        The tensors that it returns without custom code; the positions of those among its outputs, empty if they are
-        none of them; and the sampling that they were taken from in that case.
+        decoder: That of its decoder, whose inputs say which inputs of the encoder are latents.
 
     Raises:
-        ExportError: mean and log-variance cannot be found without the custom code.
+        ExportError: mean and log-variance cannot be found without the custom code, or there is no mean of a latent
+            that the encoder takes.
     """
-    kept = tuple(index for index, tensor in enumerate(graph.outputs) if not _unknown_behind([tensor]))
+    drawn = [*given_samples(graph, decoder), *(step for step in samplings(graph) if is_said(step))]
+    returned = [tensor for tensor in graph.outputs if not is_hole(tensor)]
+    returned = [tensor for tensor in returned if not is_among(tensor, [step.latent for step in drawn])]
+    between = _between([*returned, *(tensor for step in drawn for tensor in step.moments)], drawn)
+    replaced = stand_ins(between)
+    samples = [step.latent for step in between]
+    kept = tuple(
+        index
+        for index, tensor in enumerate(graph.outputs)
+        if not is_among(tensor, samples) and not unknown_behind([tensor], replaced)
+    )
     sampled = len(kept) < len(graph.outputs) and kept != ()
+    notes = _notes([name_of(step.latent) for step in between])
     if kept and (len(kept) > 1 or not sampled or _is_joined(graph, graph.outputs[kept[0]])):
-        return tuple(graph.outputs[index] for index in kept), kept, None
-    sampling = next(_samplings(graph), None)
-    if sampling is None:
-        raise NeedsCodeError.naming(_unknown_behind(graph.outputs))
-    return sampling.moments, (), sampling
+        outputs = Moments(outputs=tuple(graph.outputs[index] for index in kept))
+        return EncoderCut(moments=outputs, kept=kept, replaced=replaced, notes=notes)
+    steps = drawn if between else samplings(graph)[:1]
+    if not steps:
+        raise NeedsCodeError.naming(unknown_behind(graph.outputs))
+    names = latent_names([step.latent for step in steps])
+    return EncoderCut(moments=moments_of(dict(zip(names, steps, strict=True))), replaced=replaced, notes=notes)
+
+
+def _is_joined(graph: FlatGraph, tensor: Any) -> bool:
+    return any(is_twice(tensor, other) for other in graph.outputs if other is not tensor)
 
 
 def narrowest_layer(graph: FlatGraph, data: Any, decoded: Any) -> str:
@@ -183,7 +234,7 @@ def _peeled(graph: FlatGraph, outputs: Sequence[Any]) -> list[Any]:
         tensor = waiting.pop(0)
         made.append(tensor)
         if is_hole(tensor) and not graph.consumers(tensor):
-            waiting += [source for source in inputs_of(tensor) if not _is_among(source, graph.inputs)]
+            waiting += [source for source in inputs_of(tensor) if not is_among(source, graph.inputs)]
     return made
 
 
@@ -228,29 +279,30 @@ def _named_latent(graph: FlatGraph, name: str) -> Sampling:
         latent = graph.called[name][0]
     else:
         latent = _named(graph, name, "--latent-layer")
-    drawn = next((item for item in _samplings(graph) if item.latent is latent), None)
+    drawn = next((item for item in samplings(graph) if item.latent is latent), None)
     if drawn is not None:
         return drawn
     if is_hole(latent):
-        return _of_hole(latent)
+        return of_layer(latent)
     return Sampling(latent=latent, moments=(latent,))
 
 
-def _sampling_before(graph: FlatGraph, decoded: Any) -> Sampling:
-    """Returns the sampling that the decoded output comes from, or the border between two nested models."""
-    behind = ancestors([decoded], [])
-    drawn = [item for item in _samplings(graph) if id(item.latent) in behind]
-    if len(drawn) > 1:
-        names = ", ".join(f"{item.layer!r}" for item in drawn)
+def _samplings_before(graph: FlatGraph, decoded: Any) -> list[Sampling]:
+    """Returns the samplings that the decoded output comes from directly, or the border between two nested models."""
+    found = samplings(graph)
+    behind = ancestors([decoded], [item.latent for item in found])
+    drawn = [item for item in found if id(item.latent) in behind]
+    if len(drawn) > 1 and not all(is_said(item) for item in drawn):
+        names = ",".join(item.layer for item in drawn)
         raise ExportError(
-            f"the model draws noise in several layers ({names}), but a file is cut at one latent: give a model of "
-            f"several latents as two files with --encoder and --decoder, or name the latent with --latent-layer"
+            f"several layers may draw noise ({names}), and it is not known which do: name the latent, or all of them, "
+            f"with --latent-layer {names}"
         )
     if drawn:
-        return drawn[0]
+        return drawn
     border = _border(graph, decoded)
     if border is not None:
-        return border
+        return [border]
     data = _main_input(graph)
     narrow = narrowest_layer(graph, data, decoded)
     hint = f" {narrow} (its narrowest)" if narrow else " NAME"
@@ -270,120 +322,13 @@ def _border(graph: FlatGraph, decoded: Any) -> Sampling | None:
         id(source): source
         for tensor in inside.values()
         for source in inputs_of(tensor)
-        if id(source) not in inside and not _is_among(source, graph.inputs)
+        if id(source) not in inside and not is_among(source, graph.inputs)
     }
     if len(entering) != 1:
         return None
     (latent,) = entering.values()
     encoder = graph.called.get((graph.path(latent) or ("",))[0], ())
-    moments = tuple(tensor for tensor in encoder if not _unknown_behind([tensor]))
-    if _is_among(latent, moments):
+    moments = tuple(tensor for tensor in encoder if not unknown_behind([tensor]))
+    if is_among(latent, moments):
         return Sampling(latent=latent, moments=moments)
     return Sampling(latent=latent, moments=(latent,))
-
-
-def _samplings(graph: FlatGraph) -> Iterator[Sampling]:
-    """Yields the steps that draw, first to last; their inputs do not depend on code that is not loaded."""
-    for tensor in graph.tensors():
-        sources = inputs_of(tensor)
-        if not (is_foreign(tensor) or _draws(tensor)) or not sources or _unknown_behind(sources):
-            continue
-        shifted = _shifted(graph, tensor)
-        if shifted is not None:
-            yield shifted
-        elif is_foreign(tensor) and (len(sources) > 1 or _is_twice(sources[0], tensor)):
-            yield _of_hole(tensor)
-
-
-def _of_hole(tensor: Any) -> Sampling:
-    sources = inputs_of(tensor)
-    layer = name_of(tensor)
-    if len(sources) == 1:
-        return Sampling(latent=tensor, moments=(sources[0],), layer=layer)
-    alike = [source for source in sources if size_of(source) == size_of(tensor)] or sources
-    spreads = [source for source in alike[:3] if _SPREAD_NAME.search(name_of(source).lower())]
-    means = [source for source in alike[:3] if not _is_among(source, spreads)]
-    if len(spreads) == 1 and means:
-        return Sampling(latent=tensor, moments=(_best_mean(means), spreads[0]), layer=layer)
-    mean, spread = alike[0], alike[1] if len(alike) > 1 else sources[1]
-    return Sampling(latent=tensor, moments=(mean, spread), layer=layer)
-
-
-def _is_among(tensor: Any, tensors: Sequence[Any]) -> bool:
-    # Tensors of Keras 3 compare element by element.
-    return any(tensor is item for item in tensors)
-
-
-def _best_mean(means: Sequence[Any]) -> Any:
-    return next((tensor for tensor in means if _MEAN_NAME.search(name_of(tensor).lower())), means[0])
-
-
-def _shifted(graph: FlatGraph, noise: Any) -> Sampling | None:
-    """Returns the sampling of a noise that is multiplied by a scale and added to a mean by layers that are known."""
-    for product in graph.consumers(noise):
-        if not _MULTIPLIES.search(_operator(product)):
-            continue
-        scales = [source for source in inputs_of(product) if source is not noise]
-        for total in graph.consumers(product):
-            means = [source for source in inputs_of(total) if source is not product]
-            if _ADDS.search(_operator(total)) and len(scales) == len(means) == 1:
-                spread, role = _peeled_scale(scales[0])
-                return Sampling(latent=total, moments=(means[0], spread), roles=(Role.MEAN, role), layer=name_of(noise))
-    return None
-
-
-def _peeled_scale(scale: Any) -> tuple[Any, Role]:
-    """Returns the log-variance or the logarithm that a scale is the exponential of, else the scale."""
-    if _operator(scale) not in ("exp", "math.exp", "exponential") and _activation(scale) != "exponential":
-        return scale, Role.STD
-    (inner, *_) = inputs_of(scale)
-    if _MULTIPLIES.search(_operator(inner)) or "div" in _operator(inner):
-        return inputs_of(inner)[0], Role.LOG_VAR
-    return inner, Role.LOG_STD
-
-
-def _operator(tensor: Any) -> str:
-    """Returns what a layer or an operation does, in lower case."""
-    layer = layer_of(tensor)
-    symbol = getattr(layer, "symbol", None)  # what a TFOpLambda of Keras 2 calls
-    return str(symbol or type(layer).__name__).lower()
-
-
-def _activation(tensor: Any) -> str:
-    return str(getattr(getattr(layer_of(tensor), "activation", None), "__name__", ""))
-
-
-def _draws(tensor: Any) -> bool:
-    return bool(_RANDOM.search(str(getattr(layer_of(tensor), "symbol", ""))))
-
-
-def _unknown_behind(tensors: Sequence[Any]) -> list[Any]:
-    return [tensor for tensor in ancestors(tensors, []).values() if is_hole(tensor) or _draws(tensor)]
-
-
-def _is_twice(source: Any, made: Any) -> bool:
-    wide, narrow = (size_of(source) or (None,))[-1], (size_of(made) or (None,))[-1]
-    return wide is not None and narrow is not None and wide == 2 * narrow
-
-
-def _is_joined(graph: FlatGraph, tensor: Any) -> bool:
-    return any(_is_twice(tensor, other) for other in graph.outputs if other is not tensor)
-
-
-def with_roles(sampling: Sampling) -> Sampling:
-    """Returns a sampling with the roles of its moments where neither layers nor names say them.
-
-    By far most sampling layers take the mean first and the log-variance second.
-    """
-    if sampling.roles is not None or len(sampling.moments) != 2:
-        return sampling
-    mean, spread = sampling.moments
-    if _MEAN_NAME.search(name_of(mean).lower()) or _SPREAD_NAME.search(name_of(spread).lower()):
-        return sampling
-    if _activation(spread) in _POSITIVE:
-        return sampling
-    doubt = (
-        f"{name_of(mean)!r} and {name_of(spread)!r}, which {sampling.layer!r} draws from, were assumed to be the mean "
-        f"and the log-variance; state this with --encoder-outputs (for example mean,log_var or mean,std)"
-    )
-    return replace(sampling, roles=(Role.MEAN, Role.LOG_VAR), doubt=doubt)

@@ -98,6 +98,7 @@ def part(
     shapes: Mapping[int, Shape] | None = None,
     entering: Callable[[Any], Any] | None = None,
     skipped: Callable[[Any], bool] = lambda _: False,
+    replaced: Mapping[int, Any] | None = None,
 ) -> Any:
     """Returns the part of a graph that leads to some of its tensors, as a functional model.
 
@@ -110,17 +111,18 @@ def part(
         entering: What is done with inputs of the graph of four dimensions before anything else.
         shapes: Other shapes of inputs, with the batch, by the identity of the tensor.
         skipped: Whether a layer is left out, so that it passes its input on.
+        replaced: Tensors that stand for others, by the identity of those; of one that is twice as wide, the first half.
 
     Raises:
         ExportError: a layer cannot be called again.
     """
-    replay = _Replay(graph.flavour, skipped)
+    replay = _Replay(graph.flavour, skipped, replaced)
     known: dict[int, Any] = {}
     inputs = []
-    needed = ancestors(outputs, [tensor for tensor, _ in starts])
+    needed = ancestors(outputs, [tensor for tensor, _ in starts], replaced)
     named = [*starts, *((tensor, _name_of(tensor)) for tensor in graph.inputs)]
     for tensor, input_name in named:
-        if id(tensor) in needed and id(tensor) not in known:
+        if id(tensor) in needed and id(tensor) not in known and id(tensor) not in (replaced or {}):
             made_input = replay.new_input(tensor, input_name, (shapes or {}).get(id(tensor)))
             inputs.append(made_input)
             known[id(tensor)] = entering(made_input) if entering and len(tensor.shape) == _IMAGE_RANK else made_input
@@ -131,11 +133,20 @@ def part(
     return keras.Model(inputs if len(inputs) > 1 else inputs[0], returned, name=name)
 
 
-def ancestors(tensors: Iterable[Any], stops: Iterable[Any]) -> dict[int, Any]:
-    """Returns the tensors that some depend on, themselves included, by identity; those behind `stops` are left out."""
+def ancestors(
+    tensors: Iterable[Any], stops: Iterable[Any], replaced: Mapping[int, Any] | None = None
+) -> dict[int, Any]:
+    """Returns the tensors that some depend on, themselves included, by identity; those behind `stops` are left out.
+
+    A tensor that is `replaced` depends on what stands for it.
+    """
     ends = {id(stop) for stop in stops}
-    found = _in_order(list(tensors), lambda tensor: [] if id(tensor) in ends else inputs_of(tensor))
+    found = _in_order(list(tensors), lambda tensor: [] if id(tensor) in ends else _sources_of(tensor, replaced or {}))
     return {id(tensor): tensor for tensor in found}
+
+
+def _sources_of(tensor: Any, replaced: Mapping[int, Any]) -> list[Any]:
+    return [replaced[id(tensor)]] if id(tensor) in replaced else inputs_of(tensor)
 
 
 def layer_of(tensor: Any) -> Any:
@@ -187,8 +198,13 @@ def name_of(tensor: Any) -> str:
 class _Replay:
     """Calls layers again on new tensors, those of nested models one by one."""
 
-    def __init__(self, flavour: Flavour, skipped: Callable[[Any], bool] = lambda _: False) -> None:
-        self._keras, self._skipped = import_flavour(flavour), skipped
+    def __init__(
+        self,
+        flavour: Flavour,
+        skipped: Callable[[Any], bool] = lambda _: False,
+        replaced: Mapping[int, Any] | None = None,
+    ) -> None:
+        self._keras, self._skipped, self._replaced = import_flavour(flavour), skipped, replaced or {}
         self._is_new = flavour is Flavour.KERAS3
         self.paths: dict[int, tuple[str, ...]] = {}
         self.called: dict[str, tuple[Any, ...]] = {}
@@ -205,8 +221,10 @@ class _Replay:
         return made
 
     def values(self, wanted: Sequence[Any], known: dict[int, Any], path: tuple[str, ...]) -> list[Any]:
-        for tensor in _in_order(wanted, lambda item: [] if id(item) in known else inputs_of(item)):
-            if id(tensor) not in known:
+        for tensor in _in_order(wanted, lambda item: [] if id(item) in known else _sources_of(item, self._replaced)):
+            if id(tensor) in self._replaced and id(tensor) not in known:
+                known[id(tensor)] = self._stand_in(known[id(self._replaced[id(tensor)])], size_of(tensor))
+            elif id(tensor) not in known:
                 self._call(_node_of(tensor), layer_of(tensor), known, path)
         return [known[id(tensor)] for tensor in wanted]
 
@@ -242,6 +260,14 @@ class _Replay:
             raise ExportError(
                 f"the layer {layer.name!r} cannot be called again: {(lines or [repr(e)])[0][:200]}"
             ) from e
+
+    def _stand_in(self, made: Any, size: Shape) -> Any:
+        """Returns a tensor of this size: a tensor as it is, or the front of one that is wider in its last dimension."""
+        if size_of(made) == size:
+            return made
+        layers, width, kept = self._keras.layers, size_of(made)[-1] or 0, size[-1] or 0
+        rows = layers.Permute((2, 1))(layers.Reshape((-1, width))(made))
+        return layers.Reshape(size)(layers.Permute((2, 1))(layers.Cropping1D((0, width - kept))(rows)))
 
     def _turned_call(self, layer: Any, images: Any) -> Any:
         """Calls a layer with its channels last, since CPUs and TFLite do not have the other order."""

@@ -119,7 +119,7 @@ def _detected(
         raise ExportError(
             f"a decoder's label must be an integer [N] or [N, 1], and codes its only latent, got {_found(inputs)}"
         )
-    found = _with_posteriors({index: _by_name(inputs[index].name) for index in floats}, inputs, encoded)
+    found = _with_posteriors({index: role_by_name(inputs[index].name) for index in floats}, inputs, encoded)
     unnamed = [index for index in floats if found[index] is None]
     if len(floats) == 1:
         found = {floats[0]: Role.Z}
@@ -175,7 +175,8 @@ def _with_posteriors(
     return roles
 
 
-def _by_name(name: str) -> Role | None:
+def role_by_name(name: str) -> Role | None:
+    """Returns the role that an input's name indicates: a label, a latent, a continuous condition, or none."""
     name = name.lower().rsplit("/", 1)[-1]
     patterns = ((_CLASS_NAME, Role.LABEL), (_LATENT_NAME, Role.Z), (_CONTINUOUS_NAME, Role.CONDITION))
     return next((role for pattern, role in patterns if pattern.search(name)), None)

@@ -17,13 +17,18 @@ _PREPROCESSING = frozenset({"Rescaling", "Resizing", "Normalization", "CenterCro
 
 
 def needs_preparation(models: ExternalModels) -> bool:
-    """Whether a model has custom layers, other types than float32, a fixed batch, or holds more than its component."""
+    """Whether a model has custom layers, other types than float32, a fixed batch, or is more than its component."""
     named = models.latent_layer or models.decoder_part or models.decoder_code or models.encoder_code
     if named or models.encoder == models.decoder:
         return True
-    return _needs(models.decoder, is_decoder=True) or (
-        models.encoder is not None and _needs(models.encoder, is_decoder=False)
-    )
+    if _needs(models.decoder, is_decoder=True):
+        return True
+    return models.encoder is not None and (_needs(models.encoder, is_decoder=False) or _take_several(models))
+
+
+def _take_several(models: ExternalModels) -> bool:
+    """Whether encoder and decoder both take several inputs, of which the encoder's may be the decoder's latents."""
+    return all(len(list(_input_shapes(read_header(path).config))) > 1 for path in models.paths.values())
 
 
 def _needs(path: Path, *, is_decoder: bool) -> bool:

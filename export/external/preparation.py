@@ -7,26 +7,27 @@ What it writes are ordinary files of Keras, which are inspected and exported lik
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pocketvae.errors import ExportError
 from pocketvae.export.external.cut import (
+    EncoderCut,
     NeedsCodeError,
-    Sampling,
+    WholeCut,
     check_known,
     cut_encoder,
     cut_whole,
     is_whole,
-    with_roles,
 )
 from pocketvae.export.external.flat_graph import FlatGraph, count_of, flatten, layer_of, name_of, part, sizes_of
 from pocketvae.export.external.messages import PREPARE, ExternalModels, Preparation, PreparationRequest
 from pocketvae.export.external.onnx_preparation import prepare_onnx
 from pocketvae.export.external.parts import CUSTOM_HINT, Source, open_sources, open_with_code
 from pocketvae.export.external.pixels import Adaptation, encoder_adaptation, float_output, turned_output
+from pocketvae.export.external.samplings import Sampling
 from pocketvae.export.external.weights import built_model
 from pocketvae.keras.custom_code import CustomCode
 from pocketvae.keras.files import ModelKind, model_kind
@@ -118,9 +119,9 @@ def _decoder(models: ExternalModels, sources: Sequence[Source], folder: Path) ->
     starts: list[tuple[Any, str]] = []
     if models.decoder_part or models.latent_layer or is_whole(graph):
         cut = cut_whole(graph, latent_layer=models.latent_layer, decoder_part=models.decoder_part)
-        outputs, starts = [float_output(cut.decoded)], [(cut.sampling.latent, "z")]
+        outputs, starts = [float_output(cut.decoded)], [(step.latent, name) for name, step in cut.latents.items()]
         changes.append("the decoder in it")
-        found = (_picture(models.decoder, cut.data, cut.sampling, cut.decoded),)
+        found = (_picture(models.decoder, cut),)
     else:
         outputs = [float_output(tensor) for tensor in graph.outputs]
     _check(models.decoder, outputs, [tensor for tensor, _ in starts])
@@ -145,68 +146,84 @@ def _encoder(
         return _Part(path=source.path, facts={}, roles=models.encoder_outputs)
     graph, changes = source.graph, list(source.changes)
     names = output_names(source.model)
-    sampling: Sampling | None
     found: tuple[str, ...] = ()
-    kept: tuple[int, ...] = ()
-    doubts: tuple[str, ...] = ()
     if is_whole(graph) or (models.latent_layer and models.encoder == models.decoder):
-        cut = cut_whole(graph, latent_layer=models.latent_layer, decoder_part=models.decoder_part)
-        sampling = cut.sampling
-        outputs = sampling.moments
+        whole = cut_whole(graph, latent_layer=models.latent_layer, decoder_part=models.decoder_part)
+        cut = whole.encoder
         changes.append("the encoder in it")
-        found = (_picture(file, cut.data, sampling, cut.decoded),)
+        found = (_picture(file, whole),)
     else:
-        outputs, kept, sampling = _encoder_cut(file, graph)
-        if len(kept) < len(graph.outputs):
+        cut = _encoder_cut(file, graph, decoder)
+        if len(cut.kept) < len(graph.outputs) or cut.replaced:
             changes.append("without its sampling")
-    _check(file, outputs, [])
-    roles = models.encoder_outputs
-    if sampling is not None:
-        sampling = with_roles(sampling)
-        if roles is None or len(roles) != len(outputs):
-            roles, doubts = sampling.roles, (sampling.doubt,) if sampling.doubt else ()
-    elif roles is not None and len(roles) == len(graph.outputs):
-        roles = tuple(roles[index] for index in kept)
+    outputs = cut.moments.outputs
+    _check(file, outputs, [], cut.replaced)
+    roles, doubts = _roles_of(models.encoder_outputs, graph, cut)
     adaptation = encoder_adaptation(graph, outputs, decoder, models.decoder_output)
     changes += adaptation.changes
     if not changes:
         return _Part(path=source.path, facts={}, roles=models.encoder_outputs)
-    model = _encoder_part(graph, outputs, [names[index] for index in kept], adaptation)
+    model = _encoder_part(graph, cut, names, adaptation)
     path = _save(model, graph.flavour, folder / "encoder.keras")
+    facts = _facts(Component.ENCODER, file, changes)
     return _Part(
         path=path,
-        facts=_facts(Component.ENCODER, file, changes),
+        facts={**facts, **({"posterior": cut.notes[0]} if cut.notes else {})},
         roles=roles,
-        found=found or _changes_found(file, changes),
-        doubts=(*doubts, *adaptation.doubts),
+        found=(*(found or _changes_found(file, changes)), *(f"{file.name}: {note}" for note in cut.notes)),
+        doubts=(*doubts, *adaptation.doubts, *_prior_doubts(cut, decoder)),
     )
 
 
-def _encoder_cut(file: Path, graph: FlatGraph) -> tuple[tuple[Any, ...], tuple[int, ...], Sampling | None]:
+def _prior_doubts(cut: EncoderCut, decoder: FlatGraph | None) -> Iterator[str]:
+    if cut.notes and decoder is not None and len(decoder.inputs) > 1:
+        yield (
+            "a latent depends on another one: if the model has a prior of one given the other, it is not exported, and "
+            "generators draw both independently from N(0, I)"
+        )
+
+
+def _roles_of(
+    stated: tuple[Role, ...] | None, graph: FlatGraph, cut: EncoderCut
+) -> tuple[tuple[Role, ...] | None, tuple[str, ...]]:
+    """Returns the roles of an encoder's outputs, the user's own if there are some, and what was assumed."""
+    if cut.kept:
+        fits = stated is not None and len(stated) == len(graph.outputs)
+        return (tuple(stated[index] for index in cut.kept) if stated and fits else stated), ()
+    if stated is None or len(stated) != len(cut.moments.outputs):
+        return cut.moments.roles, cut.moments.doubts
+    return stated, ()
+
+
+def _encoder_cut(file: Path, graph: FlatGraph, decoder: FlatGraph | None) -> EncoderCut:
     try:
-        return cut_encoder(graph)
+        return cut_encoder(graph, decoder)
     except NeedsCodeError as e:
         raise e.of(file) from e
 
 
-def _check(file: Path, outputs: Sequence[Any], starts: Sequence[Any]) -> None:
+def _check(
+    file: Path, outputs: Sequence[Any], starts: Sequence[Any], replaced: Mapping[int, Any] | None = None
+) -> None:
     try:
-        check_known(outputs, starts)
+        check_known(outputs, starts, replaced)
     except NeedsCodeError as e:
         raise e.of(file) from e
 
 
-def _encoder_part(graph: FlatGraph, outputs: Sequence[Any], names: Sequence[str], adaptation: Adaptation) -> Any:
+def _encoder_part(graph: FlatGraph, cut: EncoderCut, names: Sequence[str], adaptation: Adaptation) -> Any:
     """Returns the encoder; outputs that a dict named keep their names."""
-    is_dict = bool(names) and list(names) != [name_of(tensor) for tensor in outputs]
+    outputs, kept = cut.moments.outputs, [names[index] for index in cut.kept]
+    is_dict = bool(kept) and kept != [name_of(tensor) for tensor in outputs]
     return part(
         graph,
         outputs,
         "encoder",
-        keys=names if is_dict else (),
+        keys=cut.moments.keys or (kept if is_dict else ()),
         shapes=adaptation.shapes,
         entering=adaptation.entering,
         skipped=adaptation.skipped,
+        replaced=cut.replaced,
     )
 
 
@@ -257,15 +274,20 @@ def _changes_found(file: Path, changes: Sequence[str]) -> tuple[str, ...]:
     return (f"{file.name}: {', '.join(dict.fromkeys(changes))}",)
 
 
-def _picture(file: Path, data: Any, sampling: Sampling, decoded: Any) -> str:
-    moments = ", ".join(f"{name_of(tensor)} {sizes_of(tensor)}" for tensor in sampling.moments)
-    cut = (
-        f"{sampling.layer} ({type(layer_of(sampling.latent)).__name__}, left out)" if sampling.layer else "no sampling"
+def _picture(file: Path, cut: WholeCut) -> str:
+    encoded = "; ".join(
+        f"{', '.join(f'{name_of(item)} {sizes_of(item)}' for item in step.moments)} -> {_left_out(step)} "
+        f"-> {name} {sizes_of(step.latent)}"
+        for name, step in cut.latents.items()
     )
     return (
-        f"{file.name}: {name_of(data)} {sizes_of(data)} -> [encoder] -> {moments} -> {cut} "
-        f"-> z {sizes_of(sampling.latent)} -> [decoder] -> {name_of(decoded)} {sizes_of(decoded)}"
+        f"{file.name}: {name_of(cut.data)} {sizes_of(cut.data)} -> [encoder] -> {encoded} "
+        f"-> [decoder] -> {name_of(cut.decoded)} {sizes_of(cut.decoded)}"
     )
+
+
+def _left_out(step: Sampling) -> str:
+    return f"{step.layer} ({type(layer_of(step.latent)).__name__}, left out)" if step.layer else "no sampling"
 
 
 def main() -> int:

@@ -126,6 +126,19 @@ def test_without_a_posterior_the_reconstruction_error_is_the_only_score(folder, 
     assert "images are anomalies: reconstruction above" in done.out
     assert (folder / "s.csv").read_text().startswith("name,reconstruction,anomalous\n")
     refused("the score density needs posteriors, .*: use reconstruction", *words, "--score", "density")
-    refused("compress needs posteriors, but this encoder is deterministic", "compress", "plain", "images.npy", "--fit")
     done = command("encode", "plain", "images.npy", "--out", "z.npz")
     assert "300 latents of 3 dimensions" in done.out
+
+
+def test_latents_without_a_posterior_are_compressed_in_steps_of_their_own_size(folder, command):
+    images = (255 * np.clip(np.load("seen.npy"), 0, 1)).astype(np.uint8).reshape(-1, 6, 6)
+    np.save("plain.npy", images)
+    command("compress", "plain", "plain.npy", "--fit", "--fit-steps", 2)
+    command("compress", "plain", "plain.npy", "--count", 64, "--out", "p.pvae", "--quality", 10)
+    command("decompress", "plain", "p.pvae", "--out", "p.npz")
+    tables = load_tables(folder / "plain" / "codec.npz").latents
+    with pocketvae.open("plain") as bundle, np.load("p.npz") as found:
+        z_mean = bundle.encoder().encode(images[:64, ..., None]).z_mean
+        assert np.abs(found["z"] - z_mean).max() <= steps_of(10) * 2.0 ** -tables.exponents.min()
+        assert np.ptp(z_mean, axis=0).min() > 8 * steps_of(10) * 2.0 ** -tables.exponents.min()
+        assert np.array_equal(found["images"], bundle.decoder().decode_pixels(found["z"]))

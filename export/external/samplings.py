@@ -1,0 +1,306 @@
+"""The steps of a model that draw latents. Found by structure; names only break ties."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from pocketvae.errors import ExportError
+from pocketvae.export.external.encoder_roles import named_role
+from pocketvae.export.external.flat_graph import (
+    FlatGraph,
+    ancestors,
+    inputs_of,
+    is_foreign,
+    is_hole,
+    layer_of,
+    name_of,
+    size_of,
+)
+from pocketvae.export.external.inputs import role_by_name
+from pocketvae.keras.model_form import SPREADS, Role
+
+_RANDOM = re.compile(r"random|truncated_normal", re.IGNORECASE)
+_ADDS, _MULTIPLIES = re.compile(r"^(add|__operators__\.add|math\.add|tf\.__operators__\.add)$"), re.compile(r"mul")
+_MEAN_NAME = re.compile(r"mean|mu$|^mu|loc$|_mu_")
+_SPREAD_NAME = re.compile(r"var|std|sigma|scale|dev")
+_DRAWS_NAME = re.compile(r"(?<!up)(?<!down)(?<!up_)(?<!down_)sampl|reparam|stochastic|draw|^z(_?\d+)?$|^z_")
+_POSITIVE = frozenset({"softplus", "exponential", "exp", "sigmoid", "relu"})
+_PAIR = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampling:
+    """The step of a model that draws the latent, or the tensor that stands for it where nothing is drawn.
+
+    Attributes:
+        latent: The tensor that a decoder goes on from.
+        moments: The tensors that the encoder ends in: mean and spread, both in one, or the mean alone.
+        roles: What they are, as far as it is not left to their names.
+        layer: Name of the layer that draws; empty where nothing is drawn.
+        doubt: What was assumed; empty if nothing was.
+    """
+
+    latent: Any
+    moments: tuple[Any, ...]
+    roles: tuple[Role, ...] | None = None
+    layer: str = ""
+    doubt: str = ""
+
+
+def samplings(graph: FlatGraph) -> list[Sampling]:
+    """Returns the steps that draw, first to last.
+
+    Steps that operators, layer names or the names of what they take say to be ones may depend on each other and on
+    layers whose code is not loaded. Where there is none, any custom layer of two inputs that do not depend on other
+    code counts.
+    """
+    found = list(_candidates(graph))
+    said = [item for item in found if is_said(item)]
+    if said:
+        return said
+    return [item for item in found if not unknown_behind(inputs_of(item.latent))]
+
+
+def _candidates(graph: FlatGraph) -> Iterator[Sampling]:
+    for tensor in graph.tensors():
+        sources = inputs_of(tensor)
+        if not (is_foreign(tensor) or _draws(tensor)) or not sources:
+            continue
+        shifted = _shifted(graph, tensor)
+        if shifted is not None:
+            yield shifted
+        elif is_foreign(tensor) and (len(sources) > 1 or is_twice(sources[0], tensor)):
+            yield of_layer(tensor)
+
+
+def is_said(sampling: Sampling) -> bool:
+    """Whether operators or names say that a step draws, and its moments have the shape of its latent."""
+    if sampling.roles is not None:
+        return True
+    latent, layer = sampling.latent, layer_of(sampling.latent)
+    if not all(size_of(item) in (size_of(latent), _doubled(latent)) for item in sampling.moments):
+        return False
+    mean, *spread = [name_of(item).lower() for item in sampling.moments]
+    called = any(_DRAWS_NAME.search(name.lower()) for name in (sampling.layer, type(layer).__name__))
+    return called or bool(spread and _MEAN_NAME.search(mean) and _SPREAD_NAME.search(spread[0]))
+
+
+def of_layer(tensor: Any) -> Sampling:
+    """Returns the sampling of a custom layer that makes a latent."""
+    sources = inputs_of(tensor)
+    layer = name_of(tensor)
+    if len(sources) == 1:
+        return Sampling(latent=tensor, moments=(sources[0],), layer=layer)
+    alike = [source for source in sources if size_of(source) == size_of(tensor)] or sources
+    spreads = [source for source in alike[:3] if _SPREAD_NAME.search(name_of(source).lower())]
+    means = [source for source in alike[:3] if not is_among(source, spreads)]
+    if len(spreads) == 1 and means:
+        return Sampling(latent=tensor, moments=(_best_mean(means), spreads[0]), layer=layer)
+    mean, spread = alike[0], alike[1] if len(alike) > 1 else sources[1]
+    return Sampling(latent=tensor, moments=(mean, spread), layer=layer)
+
+
+def is_among(tensor: Any, tensors: Sequence[Any]) -> bool:
+    """Whether a tensor is one of some; those of Keras 3 compare element by element."""
+    return any(tensor is item for item in tensors)
+
+
+def _best_mean(means: Sequence[Any]) -> Any:
+    return next((tensor for tensor in means if _MEAN_NAME.search(name_of(tensor).lower())), means[0])
+
+
+def _shifted(graph: FlatGraph, noise: Any) -> Sampling | None:
+    """Returns the sampling of a noise that is multiplied by a scale and added to a mean by layers that are known."""
+    for product in graph.consumers(noise):
+        if not _MULTIPLIES.search(_operator(product)):
+            continue
+        scales = [source for source in inputs_of(product) if source is not noise]
+        for total in graph.consumers(product):
+            means = [source for source in inputs_of(total) if source is not product]
+            if _ADDS.search(_operator(total)) and len(scales) == len(means) == 1:
+                spread, role = _peeled_scale(scales[0])
+                return Sampling(latent=total, moments=(means[0], spread), roles=(Role.MEAN, role), layer=name_of(noise))
+    return None
+
+
+def _peeled_scale(scale: Any) -> tuple[Any, Role]:
+    """Returns the log-variance or the logarithm that a scale is the exponential of, else the scale."""
+    if _operator(scale) not in ("exp", "math.exp", "exponential") and _activation(scale) != "exponential":
+        return scale, Role.STD
+    (inner, *_) = inputs_of(scale)
+    if _MULTIPLIES.search(_operator(inner)) or "div" in _operator(inner):
+        return inputs_of(inner)[0], Role.LOG_VAR
+    return inner, Role.LOG_STD
+
+
+def _operator(tensor: Any) -> str:
+    """Returns what a layer or an operation does, in lower case."""
+    layer = layer_of(tensor)
+    symbol = getattr(layer, "symbol", None)  # what a TFOpLambda of Keras 2 calls
+    return str(symbol or type(layer).__name__).lower()
+
+
+def _activation(tensor: Any) -> str:
+    return str(getattr(getattr(layer_of(tensor), "activation", None), "__name__", ""))
+
+
+def _draws(tensor: Any) -> bool:
+    return bool(_RANDOM.search(str(getattr(layer_of(tensor), "symbol", ""))))
+
+
+def unknown_behind(tensors: Sequence[Any], replaced: Mapping[int, Any] | None = None) -> list[Any]:
+    """Returns the tensors behind some that are drawn or come from layers whose code is not loaded.
+
+    Args:
+        tensors: Where to start.
+        replaced: What stands for a tensor, by the identity of that tensor, which then counts as known.
+    """
+    found = ancestors(tensors, [], replaced)
+    return [item for key, item in found.items() if (is_hole(item) or _draws(item)) and key not in (replaced or {})]
+
+
+def is_twice(source: Any, made: Any) -> bool:
+    """Whether a tensor is twice as wide as another, as mean and log-variance in one are."""
+    wide, narrow = (size_of(source) or (None,))[-1], (size_of(made) or (None,))[-1]
+    return wide is not None and narrow is not None and wide == 2 * narrow
+
+
+def _doubled(tensor: Any) -> tuple[int | None, ...]:
+    *rest, last = size_of(tensor) or (None,)
+    return (*rest, last and 2 * last)
+
+
+def stand_ins(drawn: Sequence[Sampling]) -> dict[int, Any]:
+    """Returns the mean that stands for each sample, or what holds it in its first half, by the sample's identity.
+
+    Raises:
+        ExportError: a mean does not have the shape of its sample.
+    """
+    for item in drawn:
+        mean = item.moments[0]
+        if size_of(mean) not in (size_of(item.latent), _doubled(item.latent)):
+            raise ExportError(
+                f"a latent depends on {name_of(item.latent)!r}, whose mean is not known: {name_of(mean)!r} does not "
+                f"have its shape"
+            )
+    return {id(item.latent): item.moments[0] for item in drawn}
+
+
+def given_samples(graph: FlatGraph, decoder: FlatGraph | None) -> list[Sampling]:
+    """Returns the inputs of an encoder that are latents of its decoder, each with the mean that the encoder returns.
+
+    Raises:
+        ExportError: an input is called like a latent, and no output is its mean.
+    """
+    known = {(_input_name(tensor), size_of(tensor)) for tensor in (decoder.inputs if decoder else ())}
+    found = []
+    for tensor in graph.inputs if len(graph.inputs) > 1 else ():
+        name = _input_name(tensor)
+        role = role_by_name(name)
+        if (name, size_of(tensor)) not in known or role not in (None, Role.Z):
+            continue
+        alike = [item for item in graph.outputs if size_of(item) == size_of(tensor) and not is_hole(item)]
+        free = [item for item in alike if id(tensor) not in ancestors([item], [])]
+        means = [item for item in free if named_role(name_of(item)) in (Role.MEAN, Role.X)]
+        if means:
+            found.append(Sampling(latent=tensor, moments=(_best_mean(means),), roles=(Role.MEAN,), layer=name))
+        elif role is Role.Z:
+            raise ExportError(
+                f"the encoder takes the latent {name!r}, but does not return its mean, which stands for its sample: "
+                f"join the encoders first, for example keras.Model(x, [*e1(x), *e2([x, e1(x)[0]])])"
+            )
+    return found
+
+
+def _input_name(tensor: Any) -> str:
+    return str(tensor.name).split(":")[0]
+
+
+def with_roles(sampling: Sampling) -> Sampling:
+    """Returns a sampling with the roles of its moments where neither layers nor names say them.
+
+    By far most sampling layers take the mean first and the log-variance second.
+    """
+    if sampling.roles is not None or len(sampling.moments) != _PAIR:
+        return sampling
+    mean, spread = sampling.moments
+    if _MEAN_NAME.search(name_of(mean).lower()) or _SPREAD_NAME.search(name_of(spread).lower()):
+        return sampling
+    if _activation(spread) in _POSITIVE:
+        return sampling
+    doubt = (
+        f"{name_of(mean)!r} and {name_of(spread)!r}, which {sampling.layer!r} draws from, were assumed to be the mean "
+        f"and the log-variance; state this with --encoder-outputs (for example mean,log_var or mean,std)"
+    )
+    return replace(sampling, roles=(Role.MEAN, Role.LOG_VAR), doubt=doubt)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Moments:
+    """What an encoder returns for the samples that it no longer draws.
+
+    Attributes:
+        outputs: The tensors.
+        keys: Their names, sorted, as Keras sorts those of a dict; empty for one latent, whose tensors keep their own.
+        roles: What they are; None where their names say it.
+        doubts: What was assumed.
+    """
+
+    outputs: tuple[Any, ...]
+    keys: tuple[str, ...] = ()
+    roles: tuple[Role, ...] | None = None
+    doubts: tuple[str, ...] = ()
+
+
+def moments_of(drawn: Mapping[str, Sampling]) -> Moments:
+    """Returns the moments of the samplings of one or several latents, given by the latents' names."""
+    known = {name: with_roles(item) for name, item in drawn.items()}
+    doubts = tuple(item.doubt for item in known.values() if item.doubt)
+    if len(known) == 1:
+        (item,) = known.values()
+        return Moments(outputs=item.moments, roles=item.roles, doubts=doubts)
+    found = [
+        (key, tensor, role)
+        for name, item in known.items()
+        for key, tensor, role in zip(_keys(name, item), item.moments, _roles(item), strict=True)
+    ]
+    named = sorted(found, key=lambda item: item[0])
+    roles = tuple(role for _, _, role in named if role is not None)
+    return Moments(
+        outputs=tuple(tensor for _, tensor, _ in named),
+        keys=tuple(key for key, _, _ in named),
+        roles=roles if len(roles) == len(named) else None,
+        doubts=doubts,
+    )
+
+
+def _roles(sampling: Sampling) -> Sequence[Role | None]:
+    """Returns the roles of moments; none where the inspection has to ask, as for a scale that may be a variance."""
+    if sampling.roles is not None:
+        return sampling.roles
+    if len(sampling.moments) == 1:
+        (only,) = sampling.moments
+        return (Role.MEAN if size_of(only) == size_of(sampling.latent) else Role.MEAN_LOG_VAR,)
+    spread = sampling.moments[1]
+    is_known = named_role(name_of(spread)) is Role.LOG_VAR and _activation(spread) not in _POSITIVE
+    return (Role.MEAN, Role.LOG_VAR if is_known else None)
+
+
+def _keys(name: str, sampling: Sampling) -> list[str]:
+    if len(sampling.moments) == 1:
+        return [f"{name}_moments" if sampling.layer else f"{name}_mean"]
+    spread = named_role(name_of(sampling.moments[1]))
+    known = sampling.roles[1] if sampling.roles else spread if spread in SPREADS else Role.LOG_VAR
+    return [f"{name}_mean", f"{name}_{known}"]
+
+
+def latent_names(latents: Collection[Any]) -> tuple[str, ...]:
+    """Returns the names of the latents of a model that is cut: `z`, or those of their layers, or `z1`, `z2`, ..."""
+    if len(latents) == 1:
+        return ("z",)
+    own = [name_of(latent).lower() for latent in latents]
+    plain = all(re.fullmatch(r"z\w*", name) for name in own) and len(set(own)) == len(own)
+    return tuple(own) if plain else tuple(f"z{index + 1}" for index in range(len(own)))
