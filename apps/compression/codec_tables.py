@@ -50,6 +50,8 @@ _CHUNK = 64
 _TRIAL_IMAGES = 256
 _LOSS = 0.03
 _DOUBLINGS = 8
+# Without posteriors: so often that the default quality's step is at most half a standard deviation of the latents.
+_DOUBLINGS_ALONE = 3
 
 Array = npt.NDArray[np.generic]
 
@@ -206,7 +208,8 @@ def _coarsest_tables(
 
     most = (1 + _LOSS) * error(z)
     tables = fit_latent_tables(posterior)
-    for doublings in range(1, _DOUBLINGS + 1):
+    most_doublings = _DOUBLINGS_ALONE if posterior.z_log_var is None else _DOUBLINGS
+    for doublings in range(1, most_doublings + 1):
         coarser = fit_latent_tables(posterior, doublings=doublings)
         if error(coarser.latents(coarser.symbols(z, DEFAULT_QUALITY), DEFAULT_QUALITY)) > most:
             break
