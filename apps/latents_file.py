@@ -121,7 +121,8 @@ def _write_parquet(path: Path, latents: _Arrays, source: SourceImages) -> None:
 def _latents(posterior: Posterior, latents: Sequence[Latent]) -> _Arrays:
     """Returns the arrays `[N, D]` by name; one without a posterior has means alone, or the codes `z`."""
     if posterior.z_mean.dtype.kind == "i":
-        return {"z": posterior.z_mean}
+        codes = split_latents(posterior.z_mean, latents) if len(latents) > 1 else {"z": posterior.z_mean}
+        return {name: part.reshape(len(part), -1) for name, part in codes.items()}
     arrays: _Arrays = {}
     for values, ending in ((posterior.z_mean, MEAN_ENDING), (posterior.z_log_var, LOG_VAR_ENDING)):
         if values is not None:

@@ -183,7 +183,8 @@ def _model(vae: VaeSpec) -> str:
         f"{latent.name} " * several + "x".join(str(size) for size in latent.shape) for latent in vae.latents
     )
     spatial = f" ({shapes})" if several or len(vae.latents[0].shape) > 1 else ""
-    latents = f"{vae.latent_dim} codes of {vae.codes}" if vae.codes else f"{vae.latent_dim} latent dimensions"
+    latents = " and ".join(f"{item.size} codes of {item.codes}" for item in vae.latents if item.codes)
+    latents = latents or f"{vae.latent_dim} latent dimensions"
     return f"{kind_of(vae.data).description(vae.data_shape)}, {latents}{spatial}"
 
 

@@ -255,10 +255,16 @@ class VaeSpec:
         names = [latent.name for latent in self.latents]
         if not names or len(set(names)) != len(names):
             raise SpecError(f"latents must have different names, got {names}")
-        if bool(self.codes) != (self.prior is PriorKind.UNIFORM) or (self.codes and len(self.latents) > 1):
-            raise SpecError(f"integer codes must be the only latent, with the prior uniform, got {self.prior}")
+        kinds = {bool(latent.codes) for latent in self.latents}
+        if kinds != {self.prior is PriorKind.UNIFORM}:
+            raise SpecError(
+                f"integer codes must be the only latent, with the prior uniform, or one of several that all are codes, "
+                f"got {self.prior}"
+            )
         if len(names) > 1 and (self.prior.is_learned or (_RESERVED - {"z"}) & set(names)):
-            raise SpecError(f"several latents must have names of their own and the prior standard, got {names}")
+            raise SpecError(
+                f"several latents must have names of their own and the prior standard (uniform for codes), got {names}"
+            )
         inputs = [*names, *(condition.name for condition in self.conditions)]
         if len(set(inputs)) != len(inputs) or _RESERVED & set(inputs[len(names) :]):
             raise SpecError(f"latents and conditions must have different names, got {inputs}")
@@ -292,8 +298,8 @@ class VaeSpec:
 
     @property
     def codes(self) -> int:
-        """How many codes there are for each value of the latent; 0 if it holds real numbers."""
-        return self.latents[0].codes
+        """How many codes there are for each value of the latent, at most if it has several; 0 for real numbers."""
+        return max(latent.codes for latent in self.latents)
 
     @property
     def latent_dim(self) -> int:

@@ -21,6 +21,7 @@ from pocketvae.export.rewrite_choice import Decision, decide, settle
 from pocketvae.formats.arithmetic import read_integer_share
 from pocketvae.formats.layers import read_layers
 from pocketvae.numerics.ceilings import HALF_MAX
+from pocketvae.numerics.latents import code_counts
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.lint import lint
 from pocketvae.portability.requirements import oldest_runtime
@@ -166,7 +167,7 @@ def _sampler(spec: ArtifactSpec, source: Source) -> Made:
     prior = source.parts.get(Component.PRIOR)
     latents = {latent.name: latent.shape for latent in source.vae.latents}
     outputs = {"eps": (source.vae.eps_dim,)} if prior else latents
-    codes = source.vae.codes
+    codes = code_counts(source.vae)
     if spec.format is Format.TFLITE:
         content = tflite.convert_float32(noise_tflite.build_noise(outputs, codes))
     else:

@@ -42,7 +42,7 @@ from pocketvae.export.quantize.source import Source
 from pocketvae.keras.external import load_original
 from pocketvae.keras.io import load_model
 from pocketvae.numerics.conditions import drawn_conditions
-from pocketvae.numerics.latents import drawn_noise
+from pocketvae.numerics.latents import code_counts, drawn_noise
 from pocketvae.numerics.likelihoods import Observed, has_elbo
 from pocketvae.processes.rpc import Handlers, handler, serve
 from pocketvae.spec import Component
@@ -311,11 +311,9 @@ class Worker:
         vae = self._setup.vae
         dim, purpose = vae.eps_dim, samples.fitting(purpose, vae)
         if vae.codes:
-            same = np.arange(purpose.tail_count, dtype=np.int32) * vae.codes // max(1, purpose.tail_count)
-            return {
-                "uniform": drawn_noise(vae, purpose.prior_count, rng),
-                "one code": np.repeat(same[:, None], vae.latent_dim, axis=1),
-            }
+            order, counts = np.arange(purpose.tail_count, dtype=np.int32)[:, None], code_counts(vae)
+            same = order * np.broadcast_to(np.asarray(counts, np.int32), vae.latent_dim) // max(1, purpose.tail_count)
+            return {"uniform": drawn_noise(vae, purpose.prior_count, rng), "one code": same}
         return {
             "prior": samples.normal_noise(purpose.prior_count, dim, rng),
             "tails": samples.tail_noise(purpose.tail_count, dim, rng),

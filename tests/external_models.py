@@ -132,6 +132,21 @@ def code_encoder(keras):
     return spread(keras.Model(x, ops.argmin(distances, axis=-1)))
 
 
+def grids(keras):
+    """A decoder of two grids of codes, 5 and 9 of them, and for Keras 3 an encoder that returns both."""
+    layers = keras.layers
+    top = keras.Input((2, 2), dtype="int32", name="top")
+    bottom = keras.Input((4, 4), dtype="int32", name="bottom")
+    both = [layers.UpSampling2D(2)(layers.Embedding(5, 6)(top)), layers.Embedding(9, 6)(bottom)]
+    y = layers.Conv2D(1, 3, padding="same", activation="sigmoid")(layers.Concatenate()(both))
+    decoder = spread(keras.Model([top, bottom], y))
+    x = keras.Input((4, 4, 1))
+    if not hasattr(keras, "ops"):
+        return decoder, spread(keras.Model(x, layers.Flatten()(x)))
+    found = [layers.Conv2D(5, 2, 2, name="to_top")(x), layers.Conv2D(9, 1, name="to_bottom")(x)]
+    return decoder, spread(keras.Model(x, [keras.ops.argmax(values, axis=-1) for values in found]))
+
+
 def levels(keras):
     """A decoder of two latents, a vector and a spatial one, and an encoder with the means of both first."""
     layers = keras.layers
@@ -287,6 +302,7 @@ def write_families(keras, folder, suffix):
         "one_hot": one_hot(keras),
         "conditions": conditions(keras),
         "levels": levels(keras),
+        "grids": grids(keras),
         "label_inside": with_label_inside(keras),
     }.items():
         pair[0].save(folder / f"{name}_decoder{suffix}")

@@ -178,7 +178,7 @@ class Decoder(Model):
             raise DataError(f"z must be [N, {self.vae.latent_dim}]{_or(shape)}, got {list(np.shape(z))}")
         if not np.isfinite(latents).all():
             raise DataError(f"z must be finite, got {np.count_nonzero(~np.isfinite(latents))} values that are not")
-        z_codes = _checked_codes(latents, self.vae.codes) if self.vae.codes else latents
+        z_codes = _checked_codes(latents, self.vae) if self.vae.codes else latents
         image = self._run(split_latents(z_codes, self.vae.latents), label)[self.vae.output]
         return image.reshape(len(image), *self.vae.data_shape)
 
@@ -257,12 +257,16 @@ def _check_images(vae: VaeSpec) -> None:
         raise SpecError(f"only images have pixels, but this model is of {kind_of(vae.data).plural}")
 
 
-def _checked_codes(latents: FloatArray, codes: int) -> npt.NDArray[np.int32]:
+def _checked_codes(latents: FloatArray, vae: VaeSpec) -> npt.NDArray[np.int32]:
     whole = latents.astype(np.int32)
-    if (whole != latents).any() or whole.min() < 0 or whole.max() >= codes:
-        raise DataError(
-            f"z must be codes, whole numbers from 0 to {codes - 1}, got {latents.min():g} to {latents.max():g}"
-        )
+    values = split_latents(latents, vae.latents)
+    for latent in vae.latents:
+        codes = values[latent.name]
+        if (codes != codes.astype(np.int32)).any() or codes.min() < 0 or codes.max() >= latent.codes:
+            raise DataError(
+                f"{latent.name} must be codes, whole numbers from 0 to {latent.codes - 1}, got {codes.min():g} to "
+                f"{codes.max():g}"
+            )
     return whole
 
 

@@ -22,6 +22,16 @@ def split_latents(z: Array, latents: Sequence[Latent]) -> dict[str, Array]:
     return {latent.name: rows[:, end - latent.size : end].reshape(-1, *latent.shape) for latent, end in parts}
 
 
+def code_counts(vae: VaeSpec) -> int | npt.NDArray[np.int32]:
+    """Returns how many codes each value of the latents has: one number for all, else `[D]`; 0 for real numbers."""
+    counts = {latent.codes for latent in vae.latents}
+    if len(counts) == 1:
+        return counts.pop()
+    return np.repeat(
+        np.array([latent.codes for latent in vae.latents], np.int32), [latent.size for latent in vae.latents]
+    )
+
+
 def joined_latents(values: Mapping[str, Array], vae: VaeSpec) -> Array:
     """Returns all latents in one array `[N, D]`, in the order of the VAE, from each by name."""
     return _joined([values[latent.name] for latent in vae.latents])
@@ -73,12 +83,12 @@ def prior_noise(seed: npt.ArrayLike, index: npt.ArrayLike, vae: VaeSpec) -> Arra
         SpecError: a seed or index is no 32-bit integer.
     """
     if vae.codes:
-        return uniform_codes(seed, index, vae.latent_dim, vae.codes)
+        return uniform_codes(seed, index, vae.latent_dim, code_counts(vae))
     return normal_noise(seed, index, vae.eps_dim)
 
 
 def drawn_noise(vae: VaeSpec, count: int, rng: np.random.Generator) -> Array:
     """Draws what `prior_noise` returns from a generator of numpy."""
     if vae.codes:
-        return rng.integers(0, vae.codes, (count, vae.latent_dim)).astype(np.int32)
+        return rng.integers(0, code_counts(vae), (count, vae.latent_dim)).astype(np.int32)
     return rng.standard_normal((count, vae.eps_dim)).astype(np.float32)

@@ -74,7 +74,9 @@ def normal_noise(seed: npt.ArrayLike, index: npt.ArrayLike, dim: int) -> npt.NDA
     return noise
 
 
-def uniform_codes(seed: npt.ArrayLike, index: npt.ArrayLike, dim: int, codes: int) -> npt.NDArray[np.int32]:
+def uniform_codes(
+    seed: npt.ArrayLike, index: npt.ArrayLike, dim: int, codes: int | npt.NDArray[np.int32]
+) -> npt.NDArray[np.int32]:
     """Returns codes of N pairs of seed and index, `[N, dim] int32` from 0 to `codes` - 1.
 
     A code is the upper half of a word of `normal_noise`, times `codes`, divided by 2^16 and rounded down: equally
@@ -84,12 +86,12 @@ def uniform_codes(seed: npt.ArrayLike, index: npt.ArrayLike, dim: int, codes: in
         seed: See `normal_noise`.
         index: See `normal_noise`.
         dim: Values per pair.
-        codes: Number of codes, at most 2^15.
+        codes: Number of codes, at most 2^15; or `[dim]`, one for each value.
 
     Raises:
         SpecError: a seed or index is no 32-bit integer, or `dim` is below 1.
     """
-    return ((_words(seed, index, dim) >> CODE_BITS) * np.uint32(codes) >> CODE_BITS).astype(np.int32)
+    return ((_words(seed, index, dim) >> CODE_BITS) * np.asarray(codes, np.uint32) >> CODE_BITS).astype(np.int32)
 
 
 def _words(seed: npt.ArrayLike, index: npt.ArrayLike, dim: int) -> npt.NDArray[np.uint32]:

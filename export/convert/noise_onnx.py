@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketvae.export.convert.onnx import serialize
 from pocketvae.numerics.noise import CODE_BITS, SECOND_KEY, TABLE_BITS, block_count, normal_table
@@ -120,12 +121,12 @@ class NodeArithmetic:
         return self._name(word, "int32")
 
 
-def build_noise(outputs: Mapping[str, tuple[int, ...]], codes: int = 0) -> bytes:
+def build_noise(outputs: Mapping[str, tuple[int, ...]], codes: int | npt.NDArray[np.int32] = 0) -> bytes:
     """Builds `seed [1] int32, index [1] int32 -> outputs [1, ...]`: `normal_noise` or `uniform_codes` of one pair.
 
     Args:
         outputs: Shape of each by name, without the batch; each takes up the stream where the one before it ends.
-        codes: Number of codes; 0 for noise.
+        codes: Number of codes, one for all values or `[D]`; 0 for noise.
     """
     import onnx
     from onnx import helper
@@ -140,7 +141,7 @@ def build_noise(outputs: Mapping[str, tuple[int, ...]], codes: int = 0) -> bytes
     if dim % 2:
         words = graph.slice(words, 0, dim)
     name = next((name for name, shape in outputs.items() if len(outputs) == len(shape) == 1), "")
-    noise = _codes(graph, words, codes, name) if codes else _look_up(graph, words, name)
+    noise = _codes(graph, words, codes, name) if np.any(codes) else _look_up(graph, words, name)
     if not name:
         _split(graph, noise, outputs)
 
@@ -148,7 +149,7 @@ def build_noise(outputs: Mapping[str, tuple[int, ...]], codes: int = 0) -> bytes
         return helper.make_tensor_value_info(name, _onnx_type(dtype), shape)
 
     inputs = [value(spec.name, spec.dtype, list(spec.shape)) for spec in SEED_INPUTS]
-    results = [value(name, "int32" if codes else "float32", [1, *shape]) for name, shape in outputs.items()]
+    results = [value(name, "int32" if np.any(codes) else "float32", [1, *shape]) for name, shape in outputs.items()]
     body = helper.make_graph(graph.nodes, "sampler", inputs, results, list(graph.constants.values()))
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
     onnx.checker.check_model(model, full_check=True)
@@ -183,10 +184,10 @@ def _look_up(graph: NodeArithmetic, signed: str, output: str) -> str:
     return graph.node("Mul", values, graph.node("Cast", factor, to=_onnx_type("float32")), output=output)
 
 
-def _codes(graph: NodeArithmetic, signed: str, codes: int, output: str) -> str:
+def _codes(graph: NodeArithmetic, signed: str, codes: int | npt.NDArray[np.int32], output: str) -> str:
     """Turns words into codes; returns the name of their tensor, `output` if it is not empty."""
     upper = graph.name_int32(graph.shift_right(_Word({"int32": signed}), CODE_BITS))
-    product = graph.node("Mul", upper, graph.constant(np.array([codes], np.int32)))
+    product = graph.node("Mul", upper, graph.constant(np.atleast_1d(np.asarray(codes, np.int32))))
     code = graph.name_int32(graph.shift_right(_Word({"int32": product}), CODE_BITS))
     return graph.node("Identity", code, output=output)
 

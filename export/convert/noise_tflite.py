@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketvae.export.convert.graphs import Graph
 from pocketvae.keras.io import import_tensorflow
@@ -43,12 +44,12 @@ class TensorArithmetic:
         return (word - sign) * _signed(1 << bits) + self._tf.bitwise.right_shift(word, 32 - bits)
 
 
-def build_noise(outputs: Mapping[str, tuple[int, ...]], codes: int = 0) -> Graph:
+def build_noise(outputs: Mapping[str, tuple[int, ...]], codes: int | npt.NDArray[np.int32] = 0) -> Graph:
     """Builds the graph `seed [1] int32, index [1] int32 -> outputs [1, ...]`: noise in float32, or codes in int32.
 
     Args:
         outputs: Shape of each by name, without the batch; each takes up the stream where the one before it ends.
-        codes: Number of codes; 0 for noise.
+        codes: Number of codes, one for all values or `[D]`; 0 for noise.
     """
     tf = import_tensorflow()
     signature = [tf.TensorSpec(spec.shape, spec.dtype, name=spec.name) for spec in SEED_INPUTS]
@@ -71,7 +72,7 @@ def _split(noise: Any, outputs: Mapping[str, tuple[int, ...]]) -> dict[str, Any]
     return parts
 
 
-def _noise(seed: Any, index: Any, dim: int, codes: int) -> Any:
+def _noise(seed: Any, index: Any, dim: int, codes: int | npt.NDArray[np.int32]) -> Any:
     """The same as `normal_noise` or `uniform_codes` of `pocketvae.numerics.noise`, for one pair: `[1, dim]`."""
     tf = import_tensorflow()
     # One row per pair: so the graph can be widened to several, see `batches_tflite`.
@@ -79,7 +80,7 @@ def _noise(seed: Any, index: Any, dim: int, codes: int) -> Any:
     blocks = tf.range(block_count(dim), dtype=tf.int32)[tf.newaxis]
     words = tf.concat(threefry2x32(TensorArithmetic(), (seed, SECOND_KEY), (index, blocks)), axis=1)[:, :dim]
     signs = tf.bitwise.right_shift(words, 31)
-    if codes:
+    if np.any(codes):
         # The shift keeps the sign, so 2^16 is added to what is negative.
         upper = tf.bitwise.right_shift(words, CODE_BITS) - signs * (1 << CODE_BITS)
         noise = tf.bitwise.right_shift(upper * codes, CODE_BITS)

@@ -117,7 +117,8 @@ def _detected(
     floats = [index for index in range(len(inputs)) if index not in roles]
     if Role.CODES in roles.values() and floats:
         raise ExportError(
-            f"a decoder's label must be an integer [N] or [N, 1], and codes its only latent, got {_found(inputs)}"
+            f"a decoder's label must be an integer [N] or [N, 1], and codes its only latent or one of several that all "
+            f"are codes, got {_found(inputs)}: export a decoder that takes the codes' vectors, as its embedding returns"
         )
     found = _with_posteriors({index: role_by_name(inputs[index].name) for index in floats}, inputs, encoded)
     unnamed = [index for index in floats if found[index] is None]

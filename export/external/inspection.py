@@ -232,7 +232,7 @@ def _posterior_roles(
     again = _called(opened, feed)
     random |= {index for index, value in enumerate(values) if not np.array_equal(value, np.asarray(again[index]))}
     if latents[0].codes:
-        return code_roles(opened.outputs, values, random, latents[0])
+        return code_roles(opened.outputs, values, random, latents)
     lasts = [graph.last_operator(index) for index in range(len(values))]
     found = posterior_roles(opened.outputs, random, models.encoder_outputs, lasts, latents)
     for value, role, place in zip(values, found.roles, found.places, strict=True):
@@ -303,8 +303,8 @@ def _drawn(opened: OpenModel, latents: tuple[Latent, ...], rng: np.random.Genera
     count = min(max(_SAMPLED_VALUES // _largest(opened), _LEAST_PRIOR), _MOST_PRIOR)
     tails = count // _PRIOR_FOR_TAIL
     if latents[0].codes:
-        codes = rng.integers(0, latents[0].codes, (count + tails, *latents[0].shape))
-        return [codes.astype(np.int32)]
+        drawn = [rng.integers(0, latent.codes, (count + tails, *latent.shape)) for latent in latents]
+        return [codes.astype(np.int32) for codes in drawn]
     dim = sum(latent.size for latent in latents)
     noise = [samples.normal_noise(count, dim, rng), samples.tail_noise(tails, dim, rng)]
     return list(split_latents(np.concatenate(noise), latents).values())

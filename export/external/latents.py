@@ -19,13 +19,17 @@ def decoder_latents(models: ExternalModels, opened: OpenModel, inputs: InputRole
     """Returns the latents in the order of the decoder's inputs; one that ends in a label is the front of its input.
 
     Raises:
-        ExportError: an input's sizes are open, the number of codes is unknown, or there are codes beside a latent.
+        ExportError: an input's sizes are open, a number of codes is unknown, or there are codes beside real numbers.
     """
     mains = inputs.of(Role.Z, Role.Z_LABEL, Role.CODES)
     tensors = [opened.inputs[index] for index in mains]
-    if len(mains) > 1 and Role.CODES in inputs.roles:
+    are_codes = {inputs.roles[index] is Role.CODES for index in mains}
+    if len(are_codes) > 1:
         names = ", ".join(repr(tensor.name) for tensor in tensors)
-        raise ExportError(f"integer codes must be the only latent, but {names} look like latents: see --decoder-inputs")
+        raise ExportError(
+            f"a decoder must take either integer codes or real numbers as latents, but {names} are both: export one "
+            f"that takes the codes' vectors, as its embedding returns them, or see --decoder-inputs"
+        )
     if models.code_count is not None and Role.CODES not in inputs.roles:
         raise ExportError("--code-count needs a decoder that takes integer codes: see --decoder-inputs codes")
     for tensor in tensors:
@@ -33,12 +37,12 @@ def decoder_latents(models: ExternalModels, opened: OpenModel, inputs: InputRole
             raise ExportError(
                 f"a decoder must take a float32 latent of 1 to 4 dimensions, got [{listed(tensor.shape)}]"
             )
-    codes = code_count(models, opened, mains[0]) if Role.CODES in inputs.roles else 0
+    codes = [code_count(models, opened, index) if inputs.roles[index] is Role.CODES else 0 for index in mains]
     shapes = [fixed_sizes(Component.DECODER, tensor) for tensor in tensors]
     if models.latent_dim is not None:
         shapes = [(models.latent_dim,)]
-    named = zip(latent_names(tensors), shapes, strict=True)
-    return tuple(Latent(name=name, shape=shape, codes=codes) for name, shape in named)
+    named = zip(latent_names(tensors), shapes, codes, strict=True)
+    return tuple(Latent(name=name, shape=shape, codes=count) for name, shape, count in named)
 
 
 def fixed_sizes(component: Component, tensor: Tensor) -> tuple[int, ...]:

@@ -75,30 +75,39 @@ def posterior_roles(
 
 
 def code_roles(
-    outputs: Sequence[Tensor], values: Sequence[npt.NDArray[Any]], random: Set[int], latent: Latent
+    outputs: Sequence[Tensor], values: Sequence[npt.NDArray[Any]], random: Set[int], latents: Sequence[Latent]
 ) -> PosteriorRoles:
     """Returns what each output of an encoder of integer codes is: the codes, and others, which are left out.
+
+    Of several grids of codes, an output belongs to the one of its shape, else to the one whose name it contains, else
+    to the first that has none yet.
 
     Args:
         outputs: The outputs as the encoder declares them.
         values: Of some data, `[N, ...]` each.
         random: Positions of what differs from run to run.
-        latent: Of the decoder.
+        latents: Of the decoder.
 
     Raises:
-        ExportError: there is not exactly one output of codes, or it holds numbers that the decoder does not take.
+        ExportError: there is not exactly one output of codes for each latent, or it holds numbers that the decoder does
+            not take.
     """
-    fitting = [i for i, item in enumerate(values) if item.dtype.kind in "iu" and item.shape[1:] == latent.shape]
-    if len(fitting) != 1 or fitting[0] in random:
-        raise ExportError(
-            f"the encoder of a decoder of codes must return integer codes [N, {listed(latent.shape)}], the same in "
-            f"every run: {_found(outputs)}; let it end in the argmin of the distances to the codebook"
-        )
-    low, high = int(values[fitting[0]].min()), int(values[fitting[0]].max())
-    if low < 0 or high >= latent.codes:
-        raise ExportError(f"the encoder's codes must be from 0 to {latent.codes - 1}, got {low} to {high}")
-    roles = tuple(Role.CODES if index in fitting else Role.OTHER for index in range(len(outputs)))
-    return PosteriorRoles(roles=roles, places=(0,) * len(outputs))
+    whole = [index for index, item in enumerate(values) if item.dtype.kind in "iu" and index not in random]
+    found = _places([outputs[index] for index in whole], [Role.CODES] * len(whole), latents)
+    places = dict(zip(whole, found, strict=True))
+    for place, latent in enumerate(latents):
+        own = [index for index, other in places.items() if other == place and values[index].shape[1:] == latent.shape]
+        if len(own) != 1:
+            raise ExportError(
+                f"the encoder of a decoder of codes must return integer codes [N, {listed(latent.shape)}], the same in "
+                f"every run: {_found(outputs)}; let it end in the argmin of the distances to the codebook"
+            )
+        low, high = int(values[own[0]].min()), int(values[own[0]].max())
+        if low < 0 or high >= latent.codes:
+            raise ExportError(f"the encoder's codes must be from 0 to {latent.codes - 1}, got {low} to {high}")
+    kept = [places.get(index, -1) for index in range(len(outputs))]
+    roles = tuple(Role.CODES if place >= 0 else Role.OTHER for place in kept)
+    return PosteriorRoles(roles=roles, places=tuple(max(place, 0) for place in kept))
 
 
 def _places(outputs: Sequence[Tensor], roles: Sequence[Role], latents: Sequence[Latent]) -> list[int]:

@@ -60,6 +60,9 @@ def test_codes_are_integers_and_the_only_latent():
     for changes in ({"prior": PriorKind.STANDARD}, {"latents": (latent, Latent(name="b", shape=(2,)))}):
         with pytest.raises(SpecError, match="integer codes must be the only latent, with the prior uniform"):
             VaeSpec(**{"data_shape": (8, 8, 1), "latents": (latent,), "prior": PriorKind.UNIFORM, **changes})
+    grids = (latent, Latent(name="b", shape=(14, 14), codes=32))
+    vae = VaeSpec(data_shape=(28, 28, 1), latents=grids, prior=PriorKind.UNIFORM)
+    assert (vae.codes, vae.latent_dim, vae.latent_shape) == (64, 245, (245,))
     with pytest.raises(SpecError, match="at most 32768 codes, got 40000"):
         Latent(shape=(2,), codes=40_000)
 

@@ -639,6 +639,33 @@ def test_integer_codes_are_latents(models, tmp_path, in_process):
         inspect(decoder=given.decoder, encoder=models / "keras3" / "small_encoder.keras")
 
 
+def test_two_grids_of_codes_have_numbers_of_their_own(models, tmp_path, in_process):
+    import keras
+
+    given = {part: models / "keras3" / f"grids_{part}.keras" for part in ("decoder", "encoder")}
+    names = ("float32.tflite", "float32.onnx")
+    artifacts = tuple(item for item in plan_artifacts() if item.filename.split(".", 1)[1] in names)
+    export_external_models(ExternalModels(**given), tmp_path / "b", ExportConfig(artifacts=artifacts, rewrites=NONE))
+    bundle = verified(tmp_path / "b")
+    latents = (Latent(name="top", shape=(2, 2), codes=5), Latent(name="bottom", shape=(4, 4), codes=9))
+    assert bundle.manifest.vae.latents == latents
+    goldens = bundle.goldens(Component.DECODER)
+    assert set(goldens.inputs["top"].ravel().tolist()) == set(range(5))
+    assert set(goldens.inputs["bottom"].ravel().tolist()) == set(range(9))
+    expected = keras.models.load_model(given["decoder"])([goldens.inputs["top"], goldens.inputs["bottom"]])
+    np.testing.assert_allclose(goldens.outputs["image"], expected, atol=1e-5)
+    with pocketvae.open(tmp_path / "b") as opened:
+        sampled = opened.sampler().sample([7, 7, 8], [0, 1, 2])
+        np.testing.assert_array_equal(sampled, opened.sample_latents([7, 7, 8], [0, 1, 2]))
+        np.testing.assert_allclose(opened.decoder().decode(sampled[0]), opened.generator().generate(7, 0), atol=1e-6)
+        codes = opened.encoder().encode(goldens.outputs["image"][:3]).z_mean
+        assert opened.decoder().decode(codes).shape == (3, 4, 4, 1)
+        with pytest.raises(DataError, match="top must be codes, whole numbers from 0 to 4, got 5 to 5"):
+            opened.decoder().decode(np.full(20, 5))
+    card = (tmp_path / "b" / "MODEL_CARD.md").read_text()
+    assert "a latent of 2x2 integer codes out of 5 and a latent of 4x4 integer codes out of 9" in card
+
+
 def test_an_encoder_of_codes_is_held_to_the_share_of_codes_that_differ(models, tmp_path, in_process, capsys):
     import keras
 

@@ -83,6 +83,9 @@ def test_codes_are_equally_likely_and_can_be_computed_by_themselves():
     assert len(counts) == 7
     assert np.abs(counts - 10_000 / 7).max() < 150
     np.testing.assert_array_equal(uniform_codes(3, 17, 5, 7), codes[17:18])
+    each = uniform_codes(3, np.arange(2000), 5, np.array([7, 3, 7, 7, 3], np.int32))
+    np.testing.assert_array_equal(each[:, [0, 2, 3]], codes[:, [0, 2, 3]])
+    assert set(each[:, 1].tolist()) == {0, 1, 2}
     assert uniform_codes(-1, [2**31 - 1], 4, 2**15).max() < 2**15
 
 

@@ -64,9 +64,19 @@ def test_an_encoder_of_codes_returns_integers_that_the_decoder_takes():
     latent = Latent(shape=(2, 2), codes=5)
     tensors = outputs(codes=(2, 2), vectors=(2, 2, 8))
     values = [np.full((3, 2, 2), 4), np.zeros((3, 2, 2, 8), np.float32)]
-    assert code_roles(tensors, values, set(), latent).roles == (Role.CODES, OTHER)
+    assert code_roles(tensors, values, set(), (latent,)).roles == (Role.CODES, OTHER)
     with pytest.raises(ExportError, match="codes must be from 0 to 4, got 5 to 5"):
-        code_roles(tensors, [values[0] + 1, values[1]], set(), latent)
+        code_roles(tensors, [values[0] + 1, values[1]], set(), (latent,))
     for given, random in ((values[1:], set()), (values, {0})):
         with pytest.raises(ExportError, match=r"must return integer codes \[N, 2, 2\], the same in every run"):
-            code_roles(tensors[-len(given) :], given, random, latent)
+            code_roles(tensors[-len(given) :], given, random, (latent,))
+
+
+def test_each_grid_of_codes_has_an_output_of_its_own():
+    grids = (Latent(name="top", shape=(2, 2), codes=5), Latent(name="bottom", shape=(2, 2), codes=3))
+    tensors = outputs(bottom_codes=(2, 2), top_codes=(2, 2), vectors=(2, 2, 8))
+    values = [np.full((3, 2, 2), 2), np.full((3, 2, 2), 4), np.zeros((3, 2, 2, 8), np.float32)]
+    result = code_roles(tensors, values, set(), grids)
+    assert (result.roles, result.places[:2]) == ((Role.CODES, Role.CODES, OTHER), (1, 0))
+    with pytest.raises(ExportError, match="codes must be from 0 to 2, got 4 to 4"):
+        code_roles(outputs(a=(2, 2), b=(2, 2)), values[1::-1], set(), grids[::-1])

@@ -100,6 +100,12 @@ VAES = {
         prior=PriorKind.UNIFORM,
         posterior=PosteriorKind.NONE,
     ),
+    "grids": VaeSpec(
+        data_shape=(28, 28, 1),
+        latents=(Latent(name="top", shape=(7, 7), codes=64), Latent(name="bottom", shape=(14, 14), codes=32)),
+        prior=PriorKind.UNIFORM,
+        posterior=PosteriorKind.NONE,
+    ),
     "flat": VaeSpec(data_shape=(28, 28, 1), latents=vector_latent(2), flat=(Component.ENCODER, Component.DECODER)),
 }
 
