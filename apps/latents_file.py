@@ -45,7 +45,8 @@ def encode_images(
     for first in range(0, len(source), _CHUNK):
         part = slice(first, first + _CHUNK)
         own = labels[part] if isinstance(labels, np.ndarray) else labels
-        parts.append(encoder.encode(source.images[part], own))
+        with source.named_from(first, bundle.vae):
+            parts.append(encoder.encode(source.images[part], own))
         progress(Progress(stage="encoding", done=min(first + _CHUNK, len(source)), total=len(source)))
     return Posterior.joined(parts)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from pocketvae.data.dataset import MNIST, load_splits
 from pocketvae.data.image_decoder import resized
 from pocketvae.data.image_folder import SUFFIXES, list_folder, read_images
 from pocketvae.data.values import ValueSet, load_value_splits, load_values
-from pocketvae.errors import DataError, SpecError
+from pocketvae.errors import DataError, NotFiniteValuesError, SpecError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.vae_spec import DataKind, VaeSpec
 
@@ -53,6 +55,21 @@ class SourceImages:
         _check_count(count)
         labels = None if self.labels is None else self.labels[:count]
         return replace(self, images=self.images[:count], names=self.names[:count], labels=labels)
+
+    @contextlib.contextmanager
+    def named_from(self, first: int, vae: VaeSpec) -> Iterator[None]:
+        """Names the item that a model cannot compute with, in calls with the items from `first` on."""
+        try:
+            yield
+        except NotFiniteValuesError as e:
+            index, (low, high) = first + e.row, vae.data_range
+            name, item = self.names[index], self.images[index]
+            if vae.data is DataKind.IMAGE or (item.min() >= low and item.max() <= high):
+                raise DataError(f"{name}: {e}") from e
+            raise DataError(
+                f"item {name} has values up to {np.abs(item).max():g}, too far from the training data, of [{low:g}, "
+                f"{high:g}], for the model to compute with: leave it out, or scale it as for training"
+            ) from e
 
     def labelled(self, label: int | None) -> SourceImages:
         """Returns the images with one label for all; None leaves their labels as they are."""

@@ -15,7 +15,8 @@ from typing import Protocol, TextIO, cast
 
 from pocketvae.cli import interruption
 from pocketvae.cli.parser import Parser
-from pocketvae.errors import ImageWarning, LeftoverWarning, PocketVaeError, TargetError, unknown_name
+from pocketvae.errors import DataWarning, ImageWarning, LeftoverWarning, PocketVaeError, TargetError, unknown_name
+from pocketvae.parsing import shortened
 from pocketvae.system.shortage import shortage_of
 from pocketvae.version import VERSION
 
@@ -76,7 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     verbose = "--verbose" in words
     _print_all_characters()
-    shown, warnings.showwarning = warnings.showwarning, _show_warning
+    shown = warnings.showwarning
+    if not verbose:
+        warnings.showwarning = _show_warning
     try:
         with interruption.interruptible():
             try:
@@ -180,11 +183,18 @@ def _show_warning(
     file: TextIO | None = None,
     line: str | None = None,
 ) -> None:
-    """Prints a warning of pocketvae's own as one line, without the place in the source."""
+    """Prints a warning as one line, without the place in the source."""
+    del filename, lineno, line
+    text = shortened(" ".join(str(message).split()))
     if issubclass(category, (LeftoverWarning, ImageWarning)):
-        print(f"pocketvae: {message}", file=sys.stderr)
+        text = str(message)
+    elif issubclass(category, DataWarning):
+        text = f"warning: {message}"
+    elif issubclass(category, RuntimeWarning):
+        text = f"warning: numbers left the range of floating point ({text}): --verbose shows where"
     else:
-        print(warnings.formatwarning(message, category, filename, lineno, line), end="", file=file or sys.stderr)
+        text = f"warning: {text}"
+    print(f"pocketvae: {text}", file=file or sys.stderr)
 
 
 def _print_all_characters() -> None:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _FITTED_ITEMS = 6000
 _DEFAULT_RATE, _DEFAULT_SAMPLES = 0.05, 8
+_LARGEST = "they get the largest score and are anomalies"
 _OF_SCORING = ("score", "normal", "roc", "csv", "json", "count")
 _OF_CALIBRATING = ("false_positive_rate", "samples")
 
@@ -177,4 +178,11 @@ def _values(
     features = image_features(
         bundle, items, models.choice(arguments), calibration.sampling, arguments.label, terminal.step
     )
+    beyond = [name for name, is_beyond in zip(items.names, features.beyond, strict=True) if is_beyond]
+    if beyond:
+        terminal.warn(
+            f"{len(beyond)} of {len(items)} items {'is' if len(beyond) == 1 else 'are'} so far from the training data "
+            f"that their scores are not finite numbers, the first {beyond[0]}: "
+            f"{'it gets the largest score and is an anomaly' if len(beyond) == 1 else _LARGEST}"
+        )
     return items.names, scores(features, bundle.vae, calibration.noise_scale, calibration.density)

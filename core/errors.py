@@ -22,6 +22,19 @@ class DataError(PocketVaeError):
     """Images, labels or latents cannot be used as they are."""
 
 
+class NotFiniteValuesError(DataError):
+    """Values on the way through a model are not finite.
+
+    Attributes:
+        row: Position of the first such item among those that the model was called with.
+    """
+
+    def __init__(self, message: str, row: int) -> None:
+        """Keeps the position beside the message."""
+        super().__init__(message)
+        self.row = row
+
+
 class OutputExistsError(PocketVaeError):
     """The output already exists and must not be overwritten."""
 
@@ -98,6 +111,10 @@ class MemoryLimitError(ChannelError):
 
 class LeftoverWarning(UserWarning):
     """Files that were copied to another machine could not be removed there."""
+
+
+class DataWarning(UserWarning):
+    """Data are used as they are, but what is made of them is probably not what was meant."""
 
 
 class ImageWarning(UserWarning):

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pocketvae.apps.anomaly.features import Doubles, Sampling, image_features
+from pocketvae.apps.anomaly.features import Doubles, Features, Sampling, image_features
 from pocketvae.apps.anomaly.scores import NormalDensity, ScoreKind, fit_density, score_kinds, scores
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.compression.codec_tables import decoder_id
@@ -18,7 +18,7 @@ from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.spec import STRICT, Precision
-from pocketvae.vae_spec import DataKind
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 SCHEMA_VERSION = 2
 
@@ -116,14 +116,16 @@ def calibrate(
 
     Raises:
         SpecError: the rate is not between 0 and 1.
-        DataError: there are too few items for the rate.
+        DataError: there are too few items for the rate, or one is too far from the training data.
     """
     plural = kind_of(bundle.vae.data).plural
-    _check_rate(false_positive_rate, len(held_out), plural)
+    _check_rate(false_positive_rate, len(held_out), plural, total=len(fitted) + len(held_out))
     features = image_features(bundle, fitted, choice, sampling, label, progress)
+    _check_finite(features, fitted, bundle.vae)
     noise_scale = bundle.vae.noise_scale or float(np.sqrt(features.square_error.mean() / features.pixels)) or 1.0
     density = fit_density(features) if bundle.vae.has_posterior else None
     others = image_features(bundle, held_out, choice, sampling, label, progress)
+    _check_finite(others, held_out, bundle.vae)
     strange = scores(others, bundle.vae, noise_scale, density)
     return Calibration(
         bundle=bundle.manifest.name,
@@ -157,17 +159,32 @@ def conformal_threshold(values: Doubles, false_positive_rate: float, plural: str
     return float(np.sort(values)[_rank(false_positive_rate, len(values)) - 1])
 
 
+def _check_finite(features: Features, items: SourceImages, vae: VaeSpec) -> None:
+    """Refuses normal items that a density or a threshold would be infinite with."""
+    beyond = np.flatnonzero(features.beyond)
+    if len(beyond):
+        low, high = vae.data_range
+        largest = np.abs(items.images[beyond[0]]).max()
+        raise DataError(
+            f"normal {kind_of(vae.data).plural} must be like the training data, of [{low:g}, {high:g}], but the scores "
+            f"of {len(beyond)} of {len(items)} are not finite, the first with values up to {largest:g}: leave them out"
+        )
+
+
 def _rank(false_positive_rate: float, count: int) -> int:
     # Round first: in floating point 10 * (1 - 0.7) is slightly more than 3, and must not become 4.
     return math.ceil(round((count + 1) * (1 - false_positive_rate), 9))
 
 
-def _check_rate(false_positive_rate: float, held_out: int, plural: str) -> None:
+def _check_rate(false_positive_rate: float, held_out: int, plural: str, total: int = 0) -> None:
     if not 0 < false_positive_rate < 1:
         raise SpecError(f"the false-positive rate must be above 0 and below 1, got {false_positive_rate:g}")
     if _rank(false_positive_rate, held_out) > held_out:
         needed = math.ceil(round(1 / false_positive_rate, 9)) - 1
+        enough = f"about {math.ceil(needed * total / held_out)} {plural} instead of {total}, or " if total else ""
+        # Rounded up, so that it is enough.
+        possible = math.ceil(1000 / (held_out + 1)) / 1000
         raise DataError(
             f"a false-positive rate of {false_positive_rate:g} needs at least {needed} held-out {plural}, got "
-            f"{held_out}"
+            f"{held_out}: give {enough}--false-positive-rate {possible:g}"
         )

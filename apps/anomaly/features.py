@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.sources import SourceImages
 from pocketvae.data.pictures import png_bytes
-from pocketvae.errors import SpecError
+from pocketvae.errors import NotFiniteValuesError, SpecError
 from pocketvae.models.components import Decoder, Encoder, Posterior
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.gaussian import kl_to_standard_normal, reparameterize
@@ -74,6 +74,13 @@ class Features:
     cross_entropy_nats: Doubles | None = None
     png_bits: Doubles | None = None
 
+    @property
+    def beyond(self) -> npt.NDArray[np.bool_]:
+        """`[N]`, whether an item is so far from the training data that a feature is not a finite number."""
+        values = (self.square_error, self.sampled_square_error, self.mean_norm, self.kl_nats, self.mean_variance)
+        finite: npt.NDArray[np.bool_] = np.isfinite(np.stack([column for column in values if column is not None]))
+        return np.asarray(~finite.all(axis=0))
+
     def log_triple(self) -> Doubles:
         """Returns `[N, 3]`: log square error, |z_mean|, log mean z_var; nearly Gaussian for normal items.
 
@@ -113,10 +120,11 @@ def image_features(
     label: int | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> Features:
-    """Computes the features of images or other data.
+    """Computes the features of images or other data; infinite ones of items that the model cannot compute with.
 
     Raises:
         ManifestError: the bundle has no encoder or no decoder of the precision.
+        NotFiniteValuesError: the model returns such values for an item in the range of the training data.
         SpecError: the label does not fit the VAE.
     """
     encoder, decoder = choice.encoder(bundle), choice.decoder(bundle)
@@ -126,10 +134,41 @@ def image_features(
     for first in range(0, len(source), _CHUNK):
         part = slice(first, first + _CHUNK)
         own = labels[part] if isinstance(labels, np.ndarray) else labels
-        parts.append(_chunk(encoder, decoder, source.images[part], noise, own))
+        with np.errstate(over="ignore", invalid="ignore"):  # Such an item is beyond, and is named as that.
+            parts.append(_found(encoder, decoder, source.images[part], noise, own))
         progress(Progress(stage="scoring", done=min(first + _CHUNK, len(source)), total=len(source)))
     joined = {name: np.concatenate([values[name] for values in parts]) for name in parts[0]}
     return Features(**joined, pixels=int(np.prod(bundle.vae.data_shape)))
+
+
+def _found(
+    encoder: Encoder,
+    decoder: Decoder,
+    items: npt.NDArray[Any],
+    noise: npt.NDArray[np.float32],
+    label: npt.NDArray[np.int32] | int | None,
+) -> dict[str, Doubles]:
+    """Returns the features of all items, looking for those that the model cannot compute with by halving."""
+    try:
+        return _chunk(encoder, decoder, items, noise, label)
+    except NotFiniteValuesError:
+        if not _leaves_range(items, decoder.vae):
+            raise
+    if len(items) == 1:
+        names = ["square_error", "sampled_square_error", "mean_norm"]
+        names += ["kl_nats", "mean_variance"] if decoder.vae.has_posterior else []
+        return {name: np.full(1, np.inf) for name in names}
+    half = len(items) // 2
+    parts = [
+        _found(encoder, decoder, items[part], noise, label[part] if isinstance(label, np.ndarray) else label)
+        for part in (slice(half), slice(half, None))
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _leaves_range(items: npt.NDArray[Any], vae: VaeSpec) -> bool:
+    low, high = vae.data_range
+    return vae.data is not DataKind.IMAGE and bool((items < low).any() or (items > high).any())
 
 
 def _chunk(

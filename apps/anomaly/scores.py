@@ -31,6 +31,8 @@ class ScoreKind(enum.StrEnum):
     DENSITY = "density"
 
 
+# The score of an item that is too far from the training data for any other number: JSON cannot hold infinity.
+LARGEST_SCORE = float(np.finfo(np.float64).max)
 _OF_PRIOR = (ScoreKind.ELBO, ScoreKind.COMPLEXITY)
 _OF_LIKELIHOOD = (ScoreKind.ELBO, ScoreKind.RECONSTRUCTION, ScoreKind.COMPLEXITY)
 
@@ -121,7 +123,7 @@ def _named(kinds: Sequence[ScoreKind], verb: str = "use") -> str:
 def scores(
     features: Features, vae: VaeSpec, noise_scale: float, density: NormalDensity | None
 ) -> Mapping[ScoreKind, Doubles]:
-    """Returns every score of every item, `[N]` each.
+    """Returns every score of every item, `[N]` each, finite; `LARGEST_SCORE` for those that are `beyond`.
 
     Args:
         features: Of the items.
@@ -129,6 +131,16 @@ def scores(
         noise_scale: Standard deviation of values scaled to 0 and 1, for the scores that treat them as Gaussian.
         density: Density of normal items; None without posteriors.
     """
+    with np.errstate(over="ignore", invalid="ignore"):
+        found = _scores(features, vae, noise_scale, density)
+    return {
+        kind: np.where(features.beyond | ~np.isfinite(values), LARGEST_SCORE, values) for kind, values in found.items()
+    }
+
+
+def _scores(
+    features: Features, vae: VaeSpec, noise_scale: float, density: NormalDensity | None
+) -> dict[ScoreKind, Doubles]:
     reconstruction = features.reconstruction_nats(vae, noise_scale)
     if features.kl_nats is None or density is None:
         return {ScoreKind.RECONSTRUCTION: reconstruction}

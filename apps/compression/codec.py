@@ -5,6 +5,7 @@ It is lossy through the latent or, of grey images, lossless through the pixel ne
 
 from __future__ import annotations
 
+import warnings
 import zlib
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +22,7 @@ from pocketvae.apps.compression.pixel_network import PixelNetwork
 from pocketvae.apps.compression.stream import ID_BYTES, Coding, Stream, check_count, pack, unpack
 from pocketvae.apps.latents_file import encode_images
 from pocketvae.apps.sources import SourceImages
-from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.errors import DataError, DataWarning, ManifestError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.processes.guard import machine_bytes
@@ -33,6 +34,8 @@ Pixels = npt.NDArray[np.uint8]
 _CHUNK = 256
 # A symbol of 64 bits and a float32.
 _BYTES_PER_LATENT = 12
+# An item with values this many times the range outside it is not one of those that the model was made for.
+_FAR = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,6 +86,7 @@ def compress_lossy(
     latents = _latent_tables(bundle, tables)
     posterior = encode_images(bundle, source, choice, label, progress)
     symbols = latents.symbols(posterior.z_mean, quality)
+    _warn_of_loss(bundle.vae, latents, posterior.z_mean, source, quality)
     return pack(
         Stream(
             coding=Coding.LATENTS,
@@ -95,6 +99,38 @@ def compress_lossy(
             codes=tuple(encode_symbols(symbols, latents, quality)),
         )
     )
+
+
+def _warn_of_loss(vae: VaeSpec, tables: LatentTables, z_mean: FloatArray, source: SourceImages, quality: int) -> None:
+    """Warns of items far outside the fit: their latents lie off the grid, or are what a saturated encoder returns."""
+    far = np.flatnonzero(tables.left_out(z_mean) | _far_outside(vae, source.images))
+    if len(far):
+        warnings.warn(
+            f"{len(far)} of {len(source)} items are far outside the data that the tables were fitted to, the first "
+            f"{source.names[far[0]]}, and may be restored as others: scale them as for training, or fit the tables to "
+            f"such data with --fit --force",
+            DataWarning,
+            stacklevel=3,
+        )
+        return
+    symbols = tables.symbols(z_mean, quality)
+    if (symbols == symbols[0]).all() and (source.images != source.images[0]).any():
+        warnings.warn(
+            f"all {len(source)} items are stored as the same latent and will be restored as the same item, since their "
+            f"latents differ by less than one step of the tables: raise --quality, or fit the tables to such data "
+            f"with --fit --force",
+            DataWarning,
+            stacklevel=3,
+        )
+
+
+def _far_outside(vae: VaeSpec, items: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    if vae.data is DataKind.IMAGE:
+        return np.zeros(len(items), np.bool_)
+    low, high = vae.data_range
+    flat, margin = items.reshape(len(items), -1), _FAR * vae.range_span
+    far: npt.NDArray[np.bool_] = (flat.min(axis=1) < low - margin) | (flat.max(axis=1) > high + margin)
+    return far
 
 
 def _labels(bundle: ModelBundle, source: SourceImages, label: int | None) -> tuple[int, ...]:

@@ -33,6 +33,8 @@ _COVERED = 6
 _SCALE = 1 << 24
 _LEAST_SPREAD = 1e-6
 _LARGEST_CELLS = 4096
+# Of a latent or its standard deviation, which are about 1; a grid of larger ones would store all others as 0.
+_LARGEST = 1e6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -72,6 +74,12 @@ class LatentTables:
         cells = np.clip(units, -reach, reach).astype(np.int64)
         symbols: Integers = (cells + step // 2) // step + self._lowest(step)
         return symbols
+
+    def left_out(self, z: FloatArray) -> npt.NDArray[np.bool_]:
+        """Returns which of the latents `[N, D]` lie off the grid, so that they are moved to its edge, `[N]`."""
+        units = np.ldexp(np.abs(z.astype(np.float64)), self.exponents.astype(np.int32))
+        left_out: npt.NDArray[np.bool_] = (units > self.counts.shape[1] // 2 + 0.5).any(axis=1)
+        return left_out
 
     def latents(self, symbols: Integers, quality: int) -> FloatArray:
         """Returns the latents that the symbols represent, `[N, D] float32`, exactly."""
@@ -119,11 +127,15 @@ def fit_latent_tables(posterior: Posterior, *, doublings: int = 0) -> LatentTabl
         posterior: Posteriors of the images.
         doublings: How often to double the unit, which is a sixteenth to an eighth of the mean standard deviation, or
             the smallest with which the grid reaches as far as the latents do.
+
+    Raises:
+        DataError: the posteriors are so wide or so far from the prior that no grid covers them.
     """
     means = posterior.z_mean.astype(np.float64)
     sizes = np.abs(means)
     spreads = np.ones(means.shape[1])
     if posterior.z_log_var is not None:
+        _check_covered(posterior.z_mean, posterior.z_log_var)
         sigma = np.exp(0.5 * posterior.z_log_var.astype(np.float64)).mean(axis=0)
     else:
         # A latent that never changes is coded in any unit.
@@ -140,6 +152,17 @@ def fit_latent_tables(posterior: Posterior, *, doublings: int = 0) -> LatentTabl
     centres = np.arange(-reach, reach + 1)
     rows = [_histogram(means[:, d] / units[d], centres, float(units[d] / spreads[d])) for d in range(len(exponents))]
     return LatentTables(exponents=exponents, counts=np.stack(rows))
+
+
+def _check_covered(z_mean: FloatArray, z_log_var: FloatArray) -> None:
+    means, log_vars = np.abs(z_mean).max(axis=1), z_log_var.max(axis=1)
+    far = np.flatnonzero((means > _LARGEST) | (log_vars > 2 * np.log(_LARGEST)))
+    if len(far):
+        raise DataError(
+            f"the tables cannot cover the latents of {len(far)} of {len(means)} items to fit to, z_mean up to "
+            f"{means.max():g} with a log-variance up to {log_vars.max():g}: fit to data like those that the model was "
+            f"trained on"
+        )
 
 
 def _histogram(values: npt.NDArray[np.float64], centres: Integers, unit: float) -> Integers:

@@ -72,7 +72,8 @@ def reconstruct(
     for first in range(0, len(source), _CHUNK):
         part = slice(first, first + _CHUNK)
         own = labels[part] if isinstance(labels, np.ndarray) else labels
-        parts.append(decode(encoder.encode(source.images[part], own).z_mean, own))
+        with source.named_from(first, bundle.vae):
+            parts.append(decode(encoder.encode(source.images[part], own).z_mean, own))
         progress(Progress(stage="reconstructing", done=min(first + _CHUNK, len(source)), total=len(source)))
     return Reconstruction(vae=bundle.vae, images=source.images, reconstructions=np.concatenate(parts))
 

@@ -27,9 +27,10 @@ def to_pixels(image: npt.NDArray[Any], image_range: tuple[float, float] = (0.0, 
     scale, shift = kind(WHITE / (high - low)), kind(0.5 - low * WHITE / (high - low))
     pixels = np.empty(image.shape, np.uint8)
     values, flat = image.reshape(-1), pixels.reshape(-1)
-    for part in chunks(len(values), 1):
-        steps: npt.NDArray[Any] = values[part].astype(kind)
-        flat[part] = np.clip(np.floor(steps * scale + shift), 0, WHITE)
+    with np.errstate(over="ignore"):  # What overflows is clipped.
+        for part in chunks(len(values), 1):
+            steps: npt.NDArray[Any] = values[part].astype(kind)
+            flat[part] = np.clip(np.floor(steps * scale + shift), 0, WHITE)
     return pixels
 
 

@@ -92,5 +92,6 @@ def rms_error(values: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float:
 
 def unit(values: npt.NDArray[Any], vae: VaeSpec) -> FloatArray:
     """Returns values scaled from the VAE's range to 0 and 1."""
-    scaled: FloatArray = ((values - np.float32(vae.data_range[0])) / np.float32(vae.range_span)).astype(np.float32)
+    with np.errstate(over="ignore"):  # Infinite is as far outside the range as any large number.
+        scaled: FloatArray = ((values - np.float32(vae.data_range[0])) / np.float32(vae.range_span)).astype(np.float32)
     return scaled

@@ -36,8 +36,9 @@ class Curves(Kind):
 
     def shown_difference(self, values: npt.NDArray[Any], expected: npt.NDArray[Any], vae: VaeSpec) -> FloatArray:
         """See `Kind.shown_difference`: the bottom is no difference; along the top where a value is not finite."""
-        difference = np.abs(self.lines(values, vae) - self.lines(expected, vae)) / np.float32(vae.range_span)
-        return np.stack([_drawn(item * AMPLIFICATION) for item in difference])
+        with np.errstate(over="ignore", invalid="ignore"):
+            difference = np.abs(self.lines(values, vae) - self.lines(expected, vae)) / np.float32(vae.range_span)
+            return np.stack([_drawn(item * AMPLIFICATION) for item in difference])
 
     def lines(self, values: npt.NDArray[Any], vae: VaeSpec) -> FloatArray:
         """Returns items as `[N, T, C]`."""

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.data.pixels import from_pixels, to_pixels
-from pocketvae.errors import DataError, SpecError
+from pocketvae.errors import DataError, NotFiniteValuesError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.conditions import Given, condition_inputs
 from pocketvae.numerics.latents import encoded_of, joined_latents, log_variances_of, split_latents
@@ -112,7 +112,10 @@ class Model:
         outputs = runner.run_samples(feed, self.vae.data_range)
         for name, values in outputs.items():
             if not np.isfinite(values).all():
-                raise DataError(f"{self.name} returned values that are not finite in {name!r}: verify the bundle")
+                raise NotFiniteValuesError(
+                    f"{self.name} returned values that are not finite in {name!r}: verify the bundle",
+                    _first_not_finite(values),
+                )
         return outputs
 
 
@@ -129,6 +132,7 @@ class Encoder(Model):
 
         Raises:
             DataError: the images have another shape or type, or leave the range.
+            NotFiniteValuesError: what the model makes of them is not finite.
             SpecError: a label is missing, superfluous or out of range.
         """
         scaled = self._scaled(np.asarray(images))
@@ -170,14 +174,18 @@ class Decoder(Model):
                 conditions by name, `[N, ...]` or one for all.
 
         Raises:
-            DataError: the latents have another shape, or are not finite.
+            DataError: the latents have another shape.
+            NotFiniteValuesError: the latents or what the model makes of them are not finite.
             SpecError: a label is missing, superfluous or out of range.
         """
         shape, latents = self.vae.latent_shape, np.atleast_2d(np.asarray(z, np.float32))
         if latents.shape[1:] not in ((self.vae.latent_dim,), shape) or len(latents) == 0:
             raise DataError(f"z must be [N, {self.vae.latent_dim}]{_or(shape)}, got {list(np.shape(z))}")
         if not np.isfinite(latents).all():
-            raise DataError(f"z must be finite, got {np.count_nonzero(~np.isfinite(latents))} values that are not")
+            raise NotFiniteValuesError(
+                f"z must be finite, got {np.count_nonzero(~np.isfinite(latents))} values that are not",
+                _first_not_finite(latents),
+            )
         z_codes = _checked_codes(latents, self.vae) if self.vae.codes else latents
         image = self._run(split_latents(z_codes, self.vae.latents), label)[self.vae.output]
         return image.reshape(len(image), *self.vae.data_shape)
@@ -250,6 +258,10 @@ class Prior(Model):
         if noise.ndim != 2 or noise.shape[1] != self.vae.eps_dim or len(noise) == 0:
             raise DataError(f"eps must be [N, {self.vae.eps_dim}], got {list(noise.shape)}")
         return joined_latents(self._run({"eps": noise}), self.vae)
+
+
+def _first_not_finite(values: Array) -> int:
+    return int(np.argmin(np.isfinite(values).reshape(len(values), -1).all(axis=1)))
 
 
 def _check_images(vae: VaeSpec) -> None:

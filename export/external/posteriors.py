@@ -13,7 +13,7 @@ from pocketvae.errors import ExportError
 from pocketvae.export.external.encoder_roles import doubled, encoder_roles, named_role
 from pocketvae.export.external.roles import listed
 from pocketvae.keras.loading import Tensor
-from pocketvae.keras.model_form import DROPPED, JOINED, SPREADS, Role
+from pocketvae.keras.model_form import JOINED, SPREADS, Role
 from pocketvae.vae_spec import Latent
 
 
@@ -132,20 +132,50 @@ def _check_alike(roles: Sequence[Role], places: Sequence[int], latents: Sequence
     spread = {place for role, place in zip(roles, places, strict=True) if role in (*SPREADS, *JOINED)}
     lacking = [latent.name for place, latent in enumerate(latents) if place not in spread]
     if spread and lacking:
+        means = ",".join(Role.OTHER if role in SPREADS else role for role in roles)
         raise ExportError(
             f"an encoder must return a log-variance for every latent or for none, but there is none for "
-            f"{', '.join(lacking)}: export the means alone by naming the others `other` in --encoder-outputs"
+            f"{', '.join(lacking)}: add it, or export the means alone with --encoder-outputs {means}"
         )
 
 
 def _needed(outputs: Sequence[Tensor], roles: Sequence[Role], latents: Sequence[Latent], latent: Latent) -> str:
-    known = (*SPREADS, *JOINED, *DROPPED, Role.MEAN)
-    example = ",".join(role if role in known else Role.OTHER for role in roles)
     names = ", ".join(f"{item.name} [N, {listed(item.shape)}]" for item in latents)
+    by_shape = {item.shape: sum(other.shape == item.shape for other in latents) for item in latents}
+    proposed = dict(enumerate(roles))
+    for shape, count in by_shape.items():
+        proposed |= _paired(outputs, roles, shape, count)
+    example = ",".join(Role.OTHER if role is Role.X else role for role in proposed.values())
+    means = sum(
+        role is Role.MEAN or role in JOINED
+        for index, role in proposed.items()
+        if outputs[index].shape[1:] in (latent.shape, doubled(latent.shape))
+    )
+    lacks = (
+        f"it lacks {latent.name}: add an output for its mean and one for its log-variance, or export the decoder "
+        f"alone, without --encoder"
+    )
+    states = f"state what they are in order with --encoder-outputs, such as {example}"
     return (
         f"an encoder must return one mean and one log-variance for each latent, {names}, but not so for {latent.name}: "
-        f"{_found(outputs)}; state what they are in order with --encoder-outputs, such as {example}"
+        f"{_found(outputs)}; {lacks if means < by_shape[latent.shape] else states}"
     )
+
+
+def _paired(outputs: Sequence[Tensor], roles: Sequence[Role], shape: tuple[int, ...], count: int) -> dict[int, Role]:
+    """Returns the roles that the outputs of a shape, which `count` latents have, may have: pairs in their order."""
+    own = {i: role for i, role in enumerate(roles) if outputs[i].shape[1:] == shape}
+    joined = sum(role in JOINED for i, role in enumerate(roles) if outputs[i].shape[1:] == doubled(shape))
+    means = count - joined - sum(role is Role.MEAN for role in own.values())
+    spreads = count - joined - sum(role in SPREADS for role in own.values())
+    unknown = [i for i, role in own.items() if role in (Role.X, Role.OTHER)]
+    means_first = len(unknown) < means + spreads
+    for index in unknown:
+        if means > 0 and (means_first or means >= spreads):
+            own[index], means = Role.MEAN, means - 1
+        elif spreads > 0:
+            own[index], spreads = Role.LOG_VAR, spreads - 1
+    return own
 
 
 def _found(outputs: Sequence[Tensor]) -> str:

@@ -6,6 +6,7 @@ import pytest
 import pocketvae
 from pocketvae.apps import PixelTraining, fit_tables, load_tables
 from pocketvae.apps.compression.pixel_network import Window
+from pocketvae.vae_spec import DataKind, VaeSpec, vector_latent
 
 WINDOW = Window(above=2, beside=2)
 
@@ -33,3 +34,10 @@ def tables_path(tmp_path_factory, bundles, grey_images):
 @pytest.fixture(scope="session")
 def tables(tables_path):
     return load_tables(tables_path / "codec.npz")
+
+
+@pytest.fixture(scope="session")
+def sequence_bundle(tmp_path_factory, bundles):
+    """The folder of a bundle of sequences `[6, 6]` of any range. Do not change it."""
+    vae = VaeSpec(data=DataKind.SEQUENCE, data_shape=(6, 6), latents=vector_latent(3), range_is_strict=False)
+    return bundles.make_bundle(tmp_path_factory.mktemp("sequences") / "b", vae=vae)

@@ -23,6 +23,7 @@ from pocketvae.apps import (
 from pocketvae.apps.anomaly.scores import NormalDensity, scores
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.models.components import Encoder, Posterior
 from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec, vector_latent
 
 
@@ -167,3 +168,36 @@ def test_the_command_does_the_same(tables_path, grey_images, noise, tmp_path, mo
     (tmp_path / "c.json").write_text("{}")
     assert main([*command, "noise.npy"]) == 2
     assert "c.json must be a JSON object with a schema_version" in capsys.readouterr().err
+
+
+def test_an_item_beyond_all_numbers_has_the_largest_score(sequence_bundle, tmp_path, monkeypatch, capsys, recwarn):
+    monkeypatch.chdir(tmp_path)
+    items = np.random.default_rng(0).random((200, 6, 6)).astype(np.float32)
+    np.save("normal.npy", items)
+    strange = items[:70].copy()
+    strange[65] *= -1e5  # too large for its posterior's variance
+    np.save("strange.npy", strange)
+    command = ["score", str(sequence_bundle), "--calibration", "c.json", "--quiet"]
+    assert main([*command, "normal.npy", "--calibrate"]) == 0
+    assert main([*command, "strange.npy", "--json", "s.json", "--normal", "normal.npy", "--roc", "r.svg"]) == 0
+    assert "1 of 70 items is so far from the training data that" in (said := capsys.readouterr().err)
+    assert "not finite numbers, the first 65: it gets the largest score and is an anomaly" in said
+    found = json.loads((tmp_path / "s.json").read_text())["items"]
+    values = np.array([item["scores"]["density"] for item in found])
+    assert np.argmax(values) == 65
+    assert values[65] == np.finfo(float).max
+    assert found[65]["anomalous"]
+    assert np.median(values) < 100
+    assert main([*command, "strange.npy", "--calibrate", "--force", "--false-positive-rate", "0.2"]) == 2
+    assert "scores of 1 of 63 are not finite, the first with values up to" in capsys.readouterr().err
+    assert not recwarn.list
+
+
+def test_a_model_that_fails_on_the_items_of_its_training_is_not_their_fault(sequence_bundle, monkeypatch):
+    items = np.full((3, 6, 6), 0.5, np.float32)
+    with pocketvae.open(sequence_bundle) as bundle:
+        encoder = bundle.encoder()
+        monkeypatch.setattr(Encoder, "encode", lambda *_: Posterior(z_mean=np.full((3, 3), np.nan), z_log_var=None))
+        with pytest.raises(DataError, match="z must be finite, got 9 values that are not"):
+            image_features(bundle, source(items), Choice(), Sampling(samples=1))
+        assert encoder.vae is bundle.vae

@@ -26,7 +26,7 @@ from pocketvae.apps.compression.pixel_training import PixelBatch, loss_and_gradi
 from pocketvae.apps.compression.rans import TOTAL
 from pocketvae.apps.compression.stream import Coding, Stream, pack, unpack
 from pocketvae.cli.main import main
-from pocketvae.errors import DataError, ManifestError, PocketVaeError, SpecError
+from pocketvae.errors import DataError, DataWarning, ManifestError, PocketVaeError, SpecError
 from pocketvae.vae_spec import class_label
 
 
@@ -87,6 +87,26 @@ def test_latents_come_back_within_half_a_step(bundle, tables, grey_images, quali
     assert (np.abs(result.z - means) <= steps * 0.5 + steps / steps_of(quality)).all()
     assert np.array_equal(result.images, bundle.decoder().decode_pixels(result.z))
     assert not (np.ldexp(result.z.astype(float), tables.latents.exponents.astype(int)) % 1).any()
+
+
+def test_items_far_outside_the_fit_are_warned_of_once(sequence_bundle, tmp_path):
+    items = np.random.default_rng(0).random((70, 6, 6)).astype(np.float32)
+    with pocketvae.open(sequence_bundle) as bundle:
+        (tmp_path / "t.npz").write_bytes(fit_tables(bundle, items, None, PixelTraining()))
+        tables = load_tables(tmp_path / "t.npz")
+        strange = items.copy()
+        strange[7:9] *= 1000
+        told = (
+            "2 of 70 items are far outside the data that the tables were fitted to, the first 7, .* with --fit --force"
+        )
+        with pytest.warns(DataWarning, match=told) as found:
+            compress_lossy(bundle, tables, source(strange), Choice(), quality=10)
+        assert len(found) == 1
+        same = items[:2] + np.float32([[[0]], [[1e-6]]]) - items[1] + items[0]
+        with pytest.warns(DataWarning, match="all 2 items are stored as the same latent .* raise --quality"):
+            compress_lossy(bundle, tables, source(same), Choice(), quality=1)
+        with pytest.raises(DataError, match="the tables cannot cover the latents of 2 of 70 items to fit to, z_mean"):
+            fit_tables(bundle, np.where(strange > 1, strange * 1e6, strange), None, PixelTraining())
 
 
 def test_better_quality_takes_more_bytes(bundle, tables, grey_images):

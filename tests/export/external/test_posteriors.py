@@ -60,6 +60,26 @@ def test_every_latent_needs_a_posterior_or_none():
     assert found(outputs(mean=(8,), mean_1=(14, 14, 4)), LEVELS) == [(MEAN, 0), (MEAN, 1)]
 
 
+@pytest.mark.parametrize(
+    ("given", "latents", "advice"),
+    [
+        ({"a": (8,), "b": (8,), "c": (14, 14, 4), "d": (14, 14, 4)}, LEVELS, "such as mean,log_var,mean,log_var"),
+        ({"a": (8,), "f": (5,), "b": (8,), "c": (8,), "d": (8,)}, ALIKE, "such as mean,other,log_var,mean,log_var"),
+        ({"mean": (8,), "b": (8,), "c": (14, 14, 4), "log_var": (14, 14, 4)}, LEVELS, "such as mean,log_var,mean,log"),
+        ({"mean": (8,), "log_var": (8,)}, LEVELS, "it lacks z_bottom: add an output for its mean and one for its log"),
+        ({"mean": (8,), "log_var": (8,)}, ALIKE, "it lacks z2: .*, or export the decoder alone, without --encoder$"),
+    ],
+)
+def test_names_that_say_nothing_are_paired_by_shape_and_a_lack_is_named(given, latents, advice):
+    with pytest.raises(ExportError, match=advice):
+        found(outputs(**given), latents)
+
+
+def test_the_means_alone_are_what_can_be_typed():
+    with pytest.raises(ExportError, match="or export the means alone with --encoder-outputs mean,other,mean$"):
+        found(outputs(mean=(8,), logvar=(8,), mean_1=(14, 14, 4)), LEVELS)
+
+
 def test_an_encoder_of_codes_returns_integers_that_the_decoder_takes():
     latent = Latent(shape=(2, 2), codes=5)
     tensors = outputs(codes=(2, 2), vectors=(2, 2, 8))
