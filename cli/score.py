@@ -182,7 +182,7 @@ def _values(
     if beyond:
         terminal.warn(
             f"{len(beyond)} of {len(items)} items {'is' if len(beyond) == 1 else 'are'} so far from the training data "
-            f"that their scores are not finite numbers, the first {beyond[0]}: "
+            f"that {'its' if len(beyond) == 1 else 'their'} scores are not finite numbers, the first {beyond[0]}: "
             f"{'it gets the largest score and is an anomaly' if len(beyond) == 1 else _LARGEST}"
         )
     return items.names, scores(features, bundle.vae, calibration.noise_scale, calibration.density)

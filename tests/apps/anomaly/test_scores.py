@@ -180,7 +180,7 @@ def test_an_item_beyond_all_numbers_has_the_largest_score(sequence_bundle, tmp_p
     command = ["score", str(sequence_bundle), "--calibration", "c.json", "--quiet"]
     assert main([*command, "normal.npy", "--calibrate"]) == 0
     assert main([*command, "strange.npy", "--json", "s.json", "--normal", "normal.npy", "--roc", "r.svg"]) == 0
-    assert "1 of 70 items is so far from the training data that" in (said := capsys.readouterr().err)
+    assert "1 of 70 items is so far from the training data that its" in (said := capsys.readouterr().err)
     assert "not finite numbers, the first 65: it gets the largest score and is an anomaly" in said
     found = json.loads((tmp_path / "s.json").read_text())["items"]
     values = np.array([item["scores"]["density"] for item in found])
