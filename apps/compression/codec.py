@@ -106,9 +106,9 @@ def _warn_of_loss(vae: VaeSpec, tables: LatentTables, z_mean: FloatArray, source
     far = np.flatnonzero(tables.left_out(z_mean) | _far_outside(vae, source.images))
     if len(far):
         warnings.warn(
-            f"{len(far)} of {len(source)} items {'is' if len(far) == 1 else 'are'} far outside the data that the tables "
-            f"were fitted to, the first {source.names[far[0]]}, and may be restored as others: scale them as for training, or fit the tables to "
-            f"such data with --fit --force",
+            f"{len(far)} of {len(source)} items {'is' if len(far) == 1 else 'are'} far outside the data that the "
+            f"tables were fitted to, the first {source.names[far[0]]}, and may be restored as others: scale them as "
+            f"for training, or fit the tables to such data with --fit --force",
             DataWarning,
             stacklevel=3,
         )
