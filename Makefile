@@ -26,7 +26,7 @@ make PYTHON=python3.13 (on 3.14, pip install .[run] installs what verify, bench 
 # The tests of a file stay together, with the fixtures of the file; tests/conftest.py puts the longest files first.
 SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart test test-fast check check-systems targets schemas map wheel clean
+.PHONY: quickstart test test-fast check check-systems targets swift schemas map wheel clean
 
 quickstart: $(VENV)/.all
 	$(BIN)/pocketvae quickstart --out $(OUT) --force
@@ -51,6 +51,10 @@ check-systems: $(VENV)/.dev
 targets: $(VENV)/.all
 	$(BIN)/pocketvae targets setup all --yes
 	$(BIN)/pocketvae explore --setup
+
+# For the tests of the code in EMBED.md; 470 MB to download, where apt has a mirror of Debian.
+swift: $(VENV)/.all
+	$(BIN)/python tests/swift_compiler.py
 
 schemas: $(VENV)/.all
 	$(BIN)/python docs/schemas/write.py

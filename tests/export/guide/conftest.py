@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from pocketvae.system.cache import cache_folder
+from tests import swift_compiler
 
 STUBS = Path(__file__).with_name("stubs")
 # The whole compiler lies in this wheel; JetBrains publishes it for Jupyter.
@@ -89,14 +90,23 @@ def _kotlin_jars():
 
 
 @pytest.fixture(scope="session")
-def parse_swift():
-    """Checks the syntax of a Swift file: the libraries that it imports exist on Apple's systems alone."""
-    if shutil.which("swiftc") is None:
-        pytest.skip("swiftc is not installed (Debian 13 has it as swiftlang)")
+def check_swift(tmp_path_factory):
+    """Checks the types of a Swift file against the declarations in stubs/swift, in the language's modes 5 and 6."""
+    try:
+        compiler = [*swift_compiler.command(), "-parse-as-library"]
+    except swift_compiler.NoCompilerError as e:
+        pytest.skip(str(e))
+    modules = tmp_path_factory.mktemp("swift")
+    for stub in (STUBS / "swift").glob("*.swift"):
+        module = ["-module-name", stub.stem, "-emit-module-path", str(modules / f"{stub.stem}.swiftmodule")]
+        done = run([*compiler, "-emit-module", *module, str(stub)])
+        assert done.returncode == 0, done.stderr
 
     def check(*paths):
         for path in paths:
-            done = run(["swiftc", "-frontend", "-parse", str(path)])
-            assert done.returncode == 0, done.stderr
+            for mode in ("5", "6"):
+                strict = ["-warnings-as-errors", "-swift-version", mode]
+                done = run([*compiler, "-typecheck", *strict, "-I", str(modules), str(path)])
+                assert done.returncode == 0, done.stderr
 
     return check

@@ -198,8 +198,17 @@ def test_cpp_code_compiles(tmp_path, compile_cpp, name):
     compile_cpp(*write_blocks(embed_guide(manifest(VAES[name])), "cpp", tmp_path, "cpp"))
 
 
-def test_swift_code_parses(guide, tmp_path, parse_swift):
-    parse_swift(*write_blocks(guide[0], "swift", tmp_path, "swift"))
+def test_swift_code_has_right_types(guide, tmp_path, check_swift):
+    check_swift(*write_blocks(guide[0], "swift", tmp_path, "swift"))
+
+
+def test_what_would_not_compile_in_swift_is_noticed(tmp_path, check_swift):
+    path = tmp_path / "wrong.swift"
+    path.write_text(
+        "import TensorFlowLite\n\nfunc f(_ r: SignatureRunner) throws { try r.invoke(with: [1]) }\n", "utf-8"
+    )
+    with pytest.raises(AssertionError, match="cannot be used with array literal"):
+        check_swift(path)
 
 
 LITERALS = ('a"b\\', "${x} $y", "line\nbreak", "\u2028\x07", "grün 🙂")
