@@ -21,6 +21,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
+from records import portable_command
 
 import pocketvae
 from pocketvae import ModelBundle
@@ -59,7 +60,7 @@ def main() -> int:
         others = {name: _areas(mnist, "mnist", images, data) for name, data in _strangers(arguments.emoji).items()}
     record = {
         "study": "anomaly",
-        "command": f"python studies/anomaly.py {' '.join(_portable(sys.argv[1:]))}".strip(),
+        "command": portable_command("anomaly", sys.argv[1:]),
         "commit": arguments.commit,
         "environment": dataclasses.asdict(current_environment()),
         "config": open_run(arguments.work / f"one-class-{arguments.digits[0]}-run").record.config,
@@ -134,11 +135,6 @@ def _mean(digits: Mapping[str, Mapping[str, Mapping[str, float]]]) -> dict[str, 
         precision: {kind: float(np.mean([areas[precision][kind] for areas in digits.values()])) for kind in kinds}
         for precision, kinds in first.items()
     }
-
-
-def _portable(words: list[str]) -> list[str]:
-    """Paths outside the project say nothing to others, so only their last part is recorded."""
-    return [Path(word).name if Path(word).is_absolute() else word for word in words]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -26,6 +26,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
+from records import portable_command
 
 import pocketvae
 from pocketvae.apps import (
@@ -60,7 +61,7 @@ def main() -> int:
         figures = _rate(arguments, terminal) if arguments.study == "rate" else _lossless(arguments, terminal)
     record = {
         "study": f"codec {arguments.study}",
-        "command": f"python studies/codec.py {' '.join(_portable(sys.argv[1:]))}",
+        "command": portable_command("codec", sys.argv[1:]),
         "commit": arguments.commit,
         "environment": dataclasses.asdict(current_environment()),
         "config": {"fit_steps": arguments.fit_steps},
@@ -199,11 +200,6 @@ def _lossless(arguments: argparse.Namespace, terminal: Terminal) -> dict[str, ob
 def _drawn(images: np.ndarray, seed: int) -> np.ndarray:
     drawn = np.random.default_rng(seed).integers(0, 255, images.shape, np.uint8) < images
     return np.where(drawn, np.uint8(255), np.uint8(0))
-
-
-def _portable(words: list[str]) -> list[str]:
-    """Paths outside the project say nothing to others, so only their last part is recorded."""
-    return [Path(word).name if Path(word).is_absolute() else word for word in words]
 
 
 def _parser() -> argparse.ArgumentParser:

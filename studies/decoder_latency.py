@@ -12,87 +12,33 @@ others meets all alike. What is not installed is reported as not run.
 from __future__ import annotations
 
 import argparse
-import json
-import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from contenders import REPLY_LIMIT_S, Contender, add_options, check_counts, start, write_files
 from latency_contenders import RUNTIMES, SGEMM
 from latency_decoders import DECODERS, multiply_adds
-from train_throughput import git_commit, tell, without_paths
+from records import check_record, git_commit, portable_command, run_study, tell, warn_if_busy, write_record
 
-from pocketvae.errors import ExportError, PocketVaeError, SpecError, unknown_name
-from pocketvae.processes.line_process import LineProcess
-from pocketvae.processes.rpc import Client
-from pocketvae.system import files
+from pocketvae.errors import ExportError, unknown_name
 from pocketvae.system.environment import current_environment
 
-FOLDER = Path(__file__).parent
 PEERS = ("ncnn", "mnn", "openvino", "executorch", "torch-eager")
 STOCK = "litert-stock"
-_FILES_LIMIT_S = 3600.0
-_LOAD_LIMIT_S = 300.0
-_BUSY_LOAD = 0.5
 _ONE_THREAD = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3"}
-
-
-@dataclass(kw_only=True)
-class Contender:
-    """Something to time.
-
-    Attributes:
-        name: A key of `RUNTIMES`, or `SGEMM`.
-        process: Where it runs.
-        facts: By decoder, what it told when it loaded it.
-        times_s: By decoder, one value per round.
-        problems: By decoder, why it did not run.
-    """
-
-    name: str
-    process: LineProcess
-    facts: dict[str, Any] = field(default_factory=dict)
-    times_s: dict[str, list[float]] = field(default_factory=dict)
-    problems: dict[str, str] = field(default_factory=dict)
-
-    def ask(self, request: Mapping[str, Any], time_limit_s: float) -> dict[str, Any]:
-        """Returns the process's answer; what goes wrong is its `error`."""
-        try:
-            return Client(self.process).call("time", request, dict[str, Any], time_limit_s)
-        except PocketVaeError as e:
-            return {"error": str(e)}
-
-    def load(self, home: Path) -> None:
-        """Has one decoder loaded."""
-        reply = self.ask({"load": str(home)}, _LOAD_LIMIT_S)
-        if "error" in reply:
-            self.problems[home.name] = without_paths(reply["error"])
-            tell(f"{self.name} does not run {home.name}: {self.problems[home.name]}")
-        else:
-            self.facts[home.name] = reply
-
-    def take_turn(self, decoder: str, seconds: float) -> None:
-        """Times one decoder."""
-        if decoder in self.problems:
-            return
-        reply = self.ask({"measure": decoder, "seconds": seconds}, _LOAD_LIMIT_S)
-        if "error" in reply:
-            self.problems[decoder] = without_paths(reply["error"])
-        else:
-            self.times_s.setdefault(decoder, []).append(float(np.median(reply["times_s"])))
 
 
 def measure(arguments: argparse.Namespace) -> tuple[list[Contender], dict[str, list[float]]]:
     """Returns the contenders with their values, and by library the flops of every round's matrix product."""
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        _write_files(folder, arguments.decoders)
+        write_files("latency_files", folder, arguments.decoders)
         contenders = [_contender(name, arguments.peers_python) for name in (*arguments.contenders, SGEMM)]
         for contender in contenders:
             stack.enter_context(contender.process)
@@ -104,7 +50,7 @@ def measure(arguments: argparse.Namespace) -> tuple[list[Contender], dict[str, l
         flops: dict[str, list[float]] = {}
         for number in range(1, arguments.rounds + 1):
             tell(f"round {number} of {arguments.rounds}")
-            reply = product.ask({"sgemm": arguments.seconds}, _LOAD_LIMIT_S)
+            reply = product.ask({"sgemm": arguments.seconds}, REPLY_LIMIT_S)
             for library, value in reply.get("flops", {}).items():
                 flops.setdefault(library, []).append(value)
             for decoder in arguments.decoders:
@@ -115,19 +61,8 @@ def measure(arguments: argparse.Namespace) -> tuple[list[Contender], dict[str, l
     return runtimes, flops
 
 
-def _write_files(folder: Path, decoders: Sequence[str]) -> None:
-    tell(f"converting {', '.join(decoders)}")
-    command = [sys.executable, str(FOLDER / "latency_files.py"), str(folder), ",".join(decoders)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_FILES_LIMIT_S, check=False)
-    if done.returncode:
-        raise ExportError(f"the files cannot be made: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
-
-
 def _contender(name: str, peers_python: str) -> Contender:
-    python = peers_python if name in PEERS else sys.executable
-    command = [python, str(FOLDER / "latency_contenders.py"), name]
-    environment = {**_ONE_THREAD, "TF_USE_LEGACY_KERAS": "1"}
-    return Contender(name=name, process=LineProcess(command, environment=environment))
+    return start(name, peers_python if name in PEERS else sys.executable, {**_ONE_THREAD, "TF_USE_LEGACY_KERAS": "1"})
 
 
 def make_results(runtimes: Sequence[Contender], flops: Mapping[str, Sequence[float]], decoders: Sequence[str]) -> Any:
@@ -186,7 +121,7 @@ def make_record(
             "rounds": arguments.rounds,
             "seconds_per_value": arguments.seconds,
         },
-        "command": portable_command(sys.argv[1:]),
+        "command": portable_command("decoder_latency", sys.argv[1:]),
         "commit": git_commit(),
         "environment": environment,
         "sgemm_flops": dict(flops),
@@ -194,12 +129,6 @@ def make_record(
         "results": make_results(runtimes, flops, arguments.decoders),
         "not_run": {contender.name: contender.problems for contender in runtimes if contender.problems},
     }
-
-
-def portable_command(words: Sequence[str]) -> str:
-    """Returns the command line without the paths of this machine."""
-    line = " ".join(["python studies/decoder_latency.py", *words])
-    return re.sub(r"(--peers-python|--json)[ =]\S+", r"\1 PATH", line)
 
 
 def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -211,15 +140,8 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--decoders", default=",".join(DECODERS), help="default %(default)s")
+    add_options(parser, decoders=DECODERS, peers=PEERS, rounds=15, seconds=0.2)
     parser.add_argument("--contenders", default=",".join(RUNTIMES), help="default %(default)s")
-    parser.add_argument("--rounds", type=int, default=15, help="values of each contender (default 15)")
-    parser.add_argument("--seconds", type=float, default=0.2, help="of one value (default 0.2)")
-    parser.add_argument(
-        "--peers-python", default=sys.executable, metavar="PATH", help=f"the Python that has {', '.join(PEERS)}"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write every value")
-    parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
     arguments = parser.parse_args(words)
     for noun, known in (("decoder", DECODERS), ("contender", tuple(RUNTIMES))):
         names = tuple(dict.fromkeys(getattr(arguments, f"{noun}s").split(",")))
@@ -227,39 +149,30 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
             if name not in known:
                 raise unknown_name(noun, name, known)
         setattr(arguments, f"{noun}s", names)
-    if arguments.rounds < 1 or arguments.seconds <= 0:
-        raise SpecError("rounds must be at least 1 and seconds above 0")
+    check_counts(arguments)
     return arguments
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measures, prints the tables and writes the record."""
-    if arguments.json is not None:
-        files.check_output(arguments.json, force=arguments.force)
-    environment = asdict(current_environment())
-    if (environment["load_average"] or 0) > _BUSY_LOAD:
-        tell(f"warning: the machine is busy (load average {environment['load_average']}): figures will be too high")
+    check_record(arguments.json, force=arguments.force)
+    environment = current_environment()
+    warn_if_busy(environment)
     runtimes, flops = measure(arguments)
-    record = make_record(arguments, runtimes, flops, environment)
+    record = make_record(arguments, runtimes, flops, asdict(environment))
     print(format_tables(record["results"]))
     for name, problems in record["not_run"].items():
         for problem in dict.fromkeys(problems.values()):
             decoders = [decoder for decoder, reason in problems.items() if reason == problem]
             print(f"{name}: not run: {problem} ({', '.join(decoders)})")
     if arguments.json is not None:
-        files.write_text(arguments.json, json.dumps(record, sort_keys=True, indent=2, allow_nan=False) + "\n")
+        write_record(arguments.json, record)
     return 0
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the study; returns 2 for bad usage and 130 when interrupted."""
-    try:
-        return run(parse_arguments(sys.argv[1:] if words is None else words))
-    except PocketVaeError as e:
-        tell(f"decoder_latency: {e}")
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run_study("decoder_latency", words, parse_arguments, run)
 
 
 if __name__ == "__main__":

@@ -14,10 +14,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from latency_files import write_all, write_conversions
 
-from pocketvae.export import ExportConfig, ExternalModels, export_external_models, plan_artifacts
 from pocketvae.keras.io import import_tensorflow
-from pocketvae.spec import Component, Precision
 
 LATENT = (32, 32, 4)
 _STAGES = 3
@@ -77,8 +76,6 @@ def write(folder: Path, name: str) -> None:
     import keras
 
     tf = import_tensorflow()
-    import tf2onnx
-
     home = folder / name
     home.mkdir()
     keras.utils.set_random_seed(_SEED)
@@ -88,24 +85,12 @@ def write(folder: Path, name: str) -> None:
     model.set_weights(weights)
     z = rng.normal(size=(1, *LATENT)).astype(np.float32)
     np.savez(home / "weights.npz", z=z, image=np.asarray(model(z, training=False)).reshape(-1))
-    model.save(home / "decoder.keras")
     signature = [tf.TensorSpec((1, *LATENT), name="z")]
     function = tf.function(lambda z: {"image": model(z, training=False)}, input_signature=signature, autograph=False)
     single = DECODERS[name](1)
     single.set_weights(weights)
-    (home / "stock.tflite").write_bytes(tf.lite.TFLiteConverter.from_keras_model(single).convert())
-    tf2onnx.convert.from_function(function, signature, opset=17, output_path=str(home / "stock.onnx"))
-    artifacts = plan_artifacts([Component.DECODER], None, [Precision.FLOAT32])
-    config = ExportConfig(artifacts=artifacts, time_limit_s=3600.0)
-    export_external_models(ExternalModels(decoder=home / "decoder.keras"), home / "bundle", config)
-
-
-def main() -> int:
-    """Writes the files of the decoders named."""
-    for name in sys.argv[2].split(","):
-        write(Path(sys.argv[1]), name)
-    return 0
+    write_conversions(home, model, function, tf.lite.TFLiteConverter.from_keras_model(single))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_all(sys.argv[1:], write))

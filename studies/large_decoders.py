@@ -9,8 +9,6 @@ taken within a round, and its interval is that of the median over rounds. What i
 from __future__ import annotations
 
 import argparse
-import os
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -19,19 +17,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from decoder_latency import Contender
+from contenders import Contender, add_options, check_counts, start, write_files
 from large_decoder_files import DECODERS
-from records import check_record, make_record, tell, write_record
+from records import check_record, make_record, run_study, tell, warn_if_busy, write_record
 
-from pocketvae.errors import ExportError, PocketVaeError, SpecError
-from pocketvae.processes.line_process import LineProcess
+from pocketvae.errors import SpecError
 from pocketvae.system.environment import current_environment
 
-FOLDER = Path(__file__).parent
 OURS = ("litert-pocketvae", "onnxruntime-pocketvae")
 STOCK = ("litert-stock", "onnxruntime-stock")
 PEERS = ("openvino", "ncnn-from-onnx", "mnn")
-_FILES_LIMIT_S = 3600.0
 _RESAMPLES = 2000
 _INTERVAL = (2.5, 97.5)
 
@@ -53,12 +48,8 @@ def measure(arguments: argparse.Namespace, home: Path, threads: int) -> list[Con
 
 
 def _contender(name: str, peers_python: str, threads: int) -> Contender:
-    python = peers_python if name in PEERS else sys.executable
     environment = {"STUDY_THREADS": str(threads), "OMP_NUM_THREADS": str(threads), "TF_CPP_MIN_LOG_LEVEL": "3"}
-    return Contender(
-        name=name,
-        process=LineProcess([python, str(FOLDER / "latency_contenders.py"), name], environment=environment),
-    )
+    return start(name, peers_python if name in PEERS else sys.executable, environment)
 
 
 def summary(contenders: Sequence[Contender], decoder: str) -> dict[str, Any]:
@@ -135,47 +126,30 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--decoders", default=",".join(DECODERS), help="default %(default)s")
+    add_options(parser, decoders=DECODERS, peers=PEERS, rounds=7, seconds=0.5)
     parser.add_argument("--threads", default="1,2", help="default %(default)s")
-    parser.add_argument("--rounds", type=int, default=7, help="values of each contender (default 7)")
-    parser.add_argument("--seconds", type=float, default=0.5, help="of one value (default 0.5)")
     parser.add_argument("--files", type=Path, metavar="FOLDER", help="where the files are kept between runs")
-    parser.add_argument(
-        "--peers-python", default=sys.executable, metavar="PATH", help=f"the Python that has {', '.join(PEERS)}"
-    )
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write every value")
-    parser.add_argument("--force", action="store_true", help="replace FILE where it exists")
     arguments = parser.parse_args(words)
     arguments.decoders = tuple(arguments.decoders.split(","))
     arguments.threads = tuple(int(word) for word in arguments.threads.split(","))
     if unknown := set(arguments.decoders) - set(DECODERS):
         raise SpecError(f"decoders must be of {', '.join(DECODERS)}, got {', '.join(sorted(unknown))}")
-    if arguments.rounds < 1 or arguments.seconds <= 0:
-        raise SpecError("rounds must be at least 1 and seconds above 0")
+    check_counts(arguments)
     return arguments
-
-
-def _write_files(folder: Path, decoders: Sequence[str]) -> None:
-    missing = [name for name in decoders if not (folder / name / "bundle").is_dir()]
-    if not missing:
-        return
-    tell(f"converting {', '.join(missing)}")
-    command = [sys.executable, str(FOLDER / "large_decoder_files.py"), str(folder), ",".join(missing)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=_FILES_LIMIT_S, check=False, env=os.environ)
-    if done.returncode:
-        raise ExportError(f"the files cannot be made: {(done.stderr.strip().splitlines() or ['no message'])[-1]}")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Measures, prints the tables and writes the record."""
     check_record(arguments.json, force=arguments.force)
     environment = current_environment()
+    warn_if_busy(environment)
     results: dict[str, Any] = {}
     not_run: dict[str, str] = {}
     with tempfile.TemporaryDirectory() as scratch:
         home = arguments.files or Path(scratch)
         home.mkdir(exist_ok=True)
-        _write_files(home, arguments.decoders)
+        if missing := [name for name in arguments.decoders if not (home / name / "bundle").is_dir()]:
+            write_files("large_decoder_files", home, missing)
         for threads in arguments.threads:
             contenders = measure(arguments, home, threads)
             for decoder in arguments.decoders:
@@ -204,13 +178,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the study; returns 2 for bad usage and 130 when interrupted."""
-    try:
-        return run(parse_arguments(sys.argv[1:] if words is None else words))
-    except PocketVaeError as e:
-        tell(f"large_decoders: {e}")
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run_study("large_decoders", words, parse_arguments, run)
 
 
 if __name__ == "__main__":

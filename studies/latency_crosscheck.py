@@ -26,7 +26,7 @@ from contextlib import ExitStack
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-from records import check_record, make_record, tell, write_record
+from records import check_record, make_record, run_study, tell, write_record
 
 from pocketvae.benchmarks.latency.measure.subjects import artifact_load, choose
 from pocketvae.benchmarks.latency.measure.worker_client import start_worker
@@ -225,13 +225,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the study; returns 2 for bad usage and 130 when interrupted."""
-    try:
-        return run(parse_arguments(sys.argv[1:] if words is None else words))
-    except PocketVaeError as e:
-        tell(f"latency_crosscheck: {e}")
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run_study("latency_crosscheck", words, parse_arguments, run)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ bundle of `pocketvae export`.
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from latency_decoders import BASE, CHANNELS, DEPTH_TO_SPACE, LATENT, RESIZE, SID
 from pocketvae.export import ExportConfig, ExternalModels, export_external_models, plan_artifacts
 from pocketvae.keras.io import import_keras, import_tensorflow
 from pocketvae.spec import Component, Precision
+
+_TIME_LIMIT_S = 3600.0
 
 
 def keras_model(name: str, weights: dict[str, Any]) -> Any:
@@ -48,31 +51,44 @@ def keras_model(name: str, weights: dict[str, Any]) -> Any:
 def write(folder: Path, name: str) -> None:
     """Writes all files of one decoder into a folder of its own."""
     tf = import_tensorflow()
-    import tf2onnx
-
     home = folder / name
     home.mkdir()
     weights = make_weights(name)
     z = np.random.default_rng(1).normal(size=(1, LATENT)).astype(np.float32)
     np.savez(home / "weights.npz", z=z, image=reference_image(name, weights, z), **weights)
     model = keras_model(name, weights)
-    model.save(home / "decoder.keras")
     signature = [tf.TensorSpec((1, LATENT), name="z")]
     function = tf.function(lambda z: {"image": model(z, training=False)}, input_signature=signature)
     converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], model)
+    write_conversions(home, model, function, converter)
+
+
+def write_conversions(home: Path, model: Any, function: Any, converter: Any) -> None:
+    """Writes a decoder as its Keras model, its stock conversions and a bundle of float32 artifacts.
+
+    Args:
+        home: The decoder's folder.
+        model: The Keras model.
+        function: It as a function of TensorFlow, of one latent.
+        converter: It as LiteRT's converter takes it.
+    """
+    import tf2onnx
+
+    model.save(home / "decoder.keras")
     (home / "stock.tflite").write_bytes(converter.convert())
-    tf2onnx.convert.from_function(function, signature, opset=17, output_path=str(home / "stock.onnx"))
+    tf2onnx.convert.from_function(function, function.input_signature, opset=17, output_path=str(home / "stock.onnx"))
     artifacts = plan_artifacts([Component.DECODER], None, [Precision.FLOAT32])
-    config = ExportConfig(artifacts=artifacts)
+    config = ExportConfig(artifacts=artifacts, time_limit_s=_TIME_LIMIT_S)
     export_external_models(ExternalModels(decoder=home / "decoder.keras"), home / "bundle", config)
 
 
-def main() -> int:
-    """Writes the files of the decoders named."""
-    for name in sys.argv[2].split(","):
-        write(Path(sys.argv[1]), name)
+def write_all(words: Sequence[str], write: Callable[[Path, str], None]) -> int:
+    """Writes the files of the decoders that a command line names, after the folder."""
+    folder, names = words
+    for name in names.split(","):
+        write(Path(folder), name)
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(write_all(sys.argv[1:], write))

@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import shlex
 import sys
 from pathlib import Path
+
+from records import portable_command
 
 from pocketvae.benchmarks import verify_bundle
 from pocketvae.benchmarks.report.contact_sheet import contact_rows
@@ -62,7 +63,7 @@ def _record(arguments: argparse.Namespace, manifest: Manifest) -> dict[str, obje
     run = open_run(arguments.run).record
     return {
         "study": "quantization",
-        "command": shlex.join(["python", "studies/quantization.py", *_portable(sys.argv[1:])]),
+        "command": portable_command("quantization", sys.argv[1:]),
         "commit": arguments.commit,
         "environment": dataclasses.asdict(current_environment()),
         "config": {"run": run.config, "calibration": dataclasses.asdict(manifest.calibration)},
@@ -78,11 +79,6 @@ def _record(arguments: argparse.Namespace, manifest: Manifest) -> dict[str, obje
         ],
         "not_made": [dataclasses.asdict(failure) for failure in manifest.failures],
     }
-
-
-def _portable(words: list[str]) -> list[str]:
-    """Paths outside the project say nothing to others, so only their last part is recorded."""
-    return [Path(word).name if Path(word).is_absolute() else word for word in words]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from records import check_record, make_record, tell, write_record
+from records import check_record, make_record, run_study, tell, write_record
 from slowed import slowed_bundle
 
 from pocketvae.benchmarks.latency.analyse.verdicts import LEVEL, MARGIN
@@ -25,7 +25,7 @@ from pocketvae.benchmarks.latency.measure.side_by_side import Contest, compare
 from pocketvae.benchmarks.latency.measure.subjects import artifact_load, choose
 from pocketvae.benchmarks.latency.results import ArtifactComparison, Verdict
 from pocketvae.bundle.bundle import Bundle, open_bundle
-from pocketvae.errors import PocketVaeError, SpecError
+from pocketvae.errors import SpecError
 from pocketvae.progress import ignore_progress
 from pocketvae.system.environment import current_environment
 
@@ -123,13 +123,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the study; returns 2 for bad usage and 130 when interrupted."""
-    try:
-        return run(parse_arguments(sys.argv[1:] if words is None else words))
-    except PocketVaeError as e:
-        tell(f"regression_gate: {e}")
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run_study("regression_gate", words, parse_arguments, run)
 
 
 if __name__ == "__main__":

@@ -23,11 +23,11 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from records import check_record, make_record, tell, write_record
+from records import check_record, make_record, run_study, tell, write_record
 
 from pocketvae.benchmarks import BenchResult, BenchRow
 from pocketvae.documents import decode
-from pocketvae.errors import PocketVaeError, SpecError, TargetError
+from pocketvae.errors import SpecError, TargetError
 from pocketvae.reporting.charts import Line, line_chart
 from pocketvae.reporting.html import Figure, figures_page
 from pocketvae.system import files
@@ -273,13 +273,7 @@ def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the study; returns 2 for bad usage and 130 when interrupted."""
-    try:
-        return run(parse_arguments(sys.argv[1:] if words is None else words))
-    except PocketVaeError as e:
-        tell(f"scaling: {e}")
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run_study("scaling", words, parse_arguments, run)
 
 
 if __name__ == "__main__":

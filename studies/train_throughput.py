@@ -13,9 +13,6 @@ run.
 from __future__ import annotations
 
 import argparse
-import json
-import re
-import subprocess
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,13 +22,22 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from records import (
+    check_record,
+    git_commit,
+    portable_command,
+    run_study,
+    tell,
+    warn_if_busy,
+    without_paths,
+    write_record,
+)
 from throughput_table import Row, format_table, summarize
 
 from pocketvae.data.dataset import load_splits
 from pocketvae.errors import PocketVaeError, SpecError, TrainingError, unknown_name
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
-from pocketvae.system import files
 from pocketvae.system.environment import current_environment, logical_cores
 from pocketvae.train import Binarization, TrainConfig, parse_assignments, preset, with_overrides
 from pocketvae.vae_spec import Likelihood, PriorKind
@@ -43,7 +49,6 @@ _STANDARD_PRIOR = {"prior": "standard", "couplings": 0, "coupling_units": 0}
 _ROUND_WARMUP_STEPS = 3
 _LOAD_LIMIT_S = 900.0
 _TURN_LIMIT_S = 60.0
-_BUSY_LOAD = 0.5
 
 
 @dataclass(kw_only=True)
@@ -216,7 +221,7 @@ def make_record(
         "config": config.as_dict(),
         "rounds": arguments.rounds,
         "seconds_per_value": arguments.seconds,
-        "command": portable_command(sys.argv[1:]),
+        "command": portable_command("train_throughput", sys.argv[1:]),
         "commit": git_commit(),
         "environment": environment,
         "contenders": {
@@ -229,12 +234,6 @@ def make_record(
     }
 
 
-def portable_command(words: Sequence[str]) -> str:
-    """Returns the command line without the paths of this machine."""
-    line = " ".join(["python studies/train_throughput.py", *words])
-    return re.sub(r"(--torch-python|--json)[ =]\S+", r"\1 PATH", line)
-
-
 def _rows(contenders: Sequence[Contender]) -> list[Row]:
     values = {contender.name: contender.images_per_s for contender in contenders if not contender.problem}
     return summarize(values, [name for name in BASELINES if name in values])
@@ -242,31 +241,6 @@ def _rows(contenders: Sequence[Contender]) -> list[Row]:
 
 def _not_run(contenders: Sequence[Contender]) -> dict[str, str]:
     return {contender.name: contender.problem for contender in contenders if contender.problem}
-
-
-def without_paths(text: str) -> str:
-    """Returns an error's words without the paths of this machine."""
-    return re.sub(r"(/[\w.+-]+){2,}", "PATH", text)
-
-
-def git_commit() -> str | None:
-    """Returns the commit that is checked out, marked where tracked files have been changed since."""
-    commands = (["rev-parse", "HEAD"], ["status", "--porcelain", "--untracked-files=no"])
-    try:
-        head, changes = (
-            subprocess.run(
-                ["git", *words], cwd=FOLDER, capture_output=True, text=True, timeout=10, check=True
-            ).stdout.strip()
-            for words in commands
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return f"{head}-changed" if changes else head
-
-
-def tell(text: str) -> None:
-    """Prints a line of progress."""
-    print(text, file=sys.stderr, flush=True)
 
 
 def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
@@ -299,32 +273,23 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.rounds < 1 or arguments.seconds <= 0:
         raise SpecError("rounds must be at least 1 and seconds above 0")
     config = make_config(arguments)
-    if arguments.json is not None:
-        files.check_output(arguments.json, force=arguments.force)
-    environment = asdict(current_environment())
-    if (environment["load_average"] or 0) > _BUSY_LOAD:
-        tell(f"warning: the machine is busy (load average {environment['load_average']}): figures will be too low")
+    check_record(arguments.json, force=arguments.force)
+    environment = current_environment()
+    warn_if_busy(environment)
     contenders = measure(
         config, names, torch_python=arguments.torch_python, rounds=arguments.rounds, seconds=arguments.seconds
     )
     print(comparison(config))
     print(format_table(_rows(contenders), config.batch_size, _not_run(contenders)))
     if arguments.json is not None:
-        record = make_record(arguments, config, contenders, environment)
-        text = json.dumps(record, sort_keys=True, indent=2, allow_nan=False) + "\n"
-        files.write_text(arguments.json, text)
+        record = make_record(arguments, config, contenders, asdict(environment))
+        write_record(arguments.json, record)
     return 0
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Runs the study; returns 2 for bad usage and 130 when interrupted."""
-    try:
-        return run(parse_arguments(sys.argv[1:] if words is None else words))
-    except PocketVaeError as e:
-        tell(f"train_throughput: {e}")
-        return 2
-    except KeyboardInterrupt:
-        return 130
+    return run_study("train_throughput", words, parse_arguments, run)
 
 
 if __name__ == "__main__":

@@ -10,9 +10,10 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import json
-import shlex
 import sys
 from pathlib import Path
+
+from records import portable_command
 
 from pocketvae.bundle.run import RunRecord, is_run, open_run
 from pocketvae.cli.terminal import Terminal
@@ -54,7 +55,7 @@ def main() -> int:
 def _record(run: RunRecord, result: Evaluation, commit: str | None) -> dict[str, object]:
     return {
         "study": "training",
-        "command": shlex.join(["python", "studies/training.py", *_portable(sys.argv[1:])]),
+        "command": portable_command("training", sys.argv[1:]),
         "commit": commit or run.git_commit,
         "environment": dataclasses.asdict(current_environment()),
         "config": run.config,
@@ -62,11 +63,6 @@ def _record(run: RunRecord, result: Evaluation, commit: str | None) -> dict[str,
         "training": run.metrics,
         "evaluation": json.loads(encode(result)),
     }
-
-
-def _portable(words: list[str]) -> list[str]:
-    """Paths outside the project say nothing to others, so only their last part is recorded."""
-    return [Path(word).name if Path(word).is_absolute() else word for word in words]
 
 
 def _parser() -> argparse.ArgumentParser:

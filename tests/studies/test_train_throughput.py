@@ -65,13 +65,6 @@ def test_the_table_names_what_did_not_run(study):
     assert study.format_table([], 128, {"pocketvae": "why"}).endswith("pocketvae: not run: why")
 
 
-def test_a_recorded_command_holds_no_path_of_this_machine(study):
-    words = ["--preset", "mnist", "--torch-python", "/somewhere/python", "--json=/else/where.json", "--rounds", "3"]
-    assert study.portable_command(words) == (
-        "python studies/train_throughput.py --preset mnist --torch-python PATH --json PATH --rounds 3"
-    )
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

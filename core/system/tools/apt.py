@@ -116,13 +116,30 @@ def unpack_file(folder: Path, package: str, file: str, sources: Sequence[AptSour
     Raises:
         TargetError: as `unpack_packages`, or the package has no such file.
     """
-    archives = _download(folder, ("download",), (package,), sources, architecture)
+    archives = download_packages(folder, (package,), sources, architecture)
     _unpack(folder / ".apt" / "whole", archives)
     whole = folder / ".apt" / "whole" / file
     if not whole.is_file():
         raise TargetError(f"the package {package} does not contain {file}")
     whole.rename(folder / whole.name)
     shutil.rmtree(folder / ".apt")
+
+
+def download_packages(
+    folder: Path, packages: Sequence[str], sources: Sequence[AptSource], architecture: str
+) -> list[Path]:
+    """Downloads packages, without what they depend on, and returns their archives.
+
+    Args:
+        folder: Where to, below `.apt`.
+        packages: Names, each with its version or without: `libc6`, `swiftlang=6.0.3-2`.
+        sources: Where they come from.
+        architecture: Debian's name of it.
+
+    Raises:
+        TargetError: as `unpack_packages`.
+    """
+    return _download(folder, ("download",), packages, sources, architecture)
 
 
 def _unpack(folder: Path, archives: Sequence[Path]) -> None:
