@@ -10,6 +10,7 @@ from typing import Any
 
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.lookups import is_direct, with_direct_lookups
+from pocketvae.export.convert.loops import unrolled
 from pocketvae.export.convert.plain_graphs import (
     INT16_LACKS,
     ONNX_LACKS,
@@ -108,7 +109,8 @@ def build_graph(component: Component, model: Any, vae: VaeSpec, *, fuse: bool = 
         return apply_component(component, fused, vae, values)
 
     function = function_of(apply, inputs)
-    frozen = _Frozen(function)
+    with unrolled(fused):
+        frozen = _Frozen(function)
     if isinstance(fused, import_keras().Model) and frozen.is_plain:
         return Graph(function=function, model=fused, inputs=inputs, fused_shuffles=count)
     return Graph(function=frozen.function(inputs), model=tf.Module(), inputs=inputs, fused_shuffles=count)

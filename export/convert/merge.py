@@ -25,7 +25,7 @@ def merge(format: Format, first: bytes, second: bytes, *tensors: str) -> bytes:
 
 
 def merge_tflite(first: bytes, second: bytes, *tensors: str) -> bytes:
-    """Merges two TFLite files of one subgraph and one signature each.
+    """Merges two TFLite files of one signature each.
 
     Args:
         first: Has the outputs `tensors`.
@@ -55,9 +55,25 @@ def merge_tflite(first: bytes, second: bytes, *tensors: str) -> bytes:
     model.operatorCodes += other.operatorCodes
     graph.tensors += added.tensors
     graph.operators += added.operators
+    _add_bodies(model, other, offsets)
     _merge_interface(model, other, offsets)
     set_minimum_version(model, version)
     return write_model(model)
+
+
+def _add_bodies(model: Any, other: Any, offsets: _Offsets) -> None:
+    """Adds the second file's other subgraphs, the bodies of its loops and branches, and numbers them anew."""
+    moved = len(model.subgraphs) - 1
+    for body in other.subgraphs[1:]:
+        for item in body.tensors:
+            item.buffer += offsets.buffers
+        for item in body.operators:
+            item.opcodeIndex += offsets.opcodes
+        model.subgraphs.append(body)
+    for item in [operator for body in other.subgraphs for operator in body.operators]:
+        for field in vars(item.builtinOptions) if item.builtinOptions is not None else ():
+            if field.endswith("SubgraphIndex"):
+                setattr(item.builtinOptions, field, getattr(item.builtinOptions, field) + moved)
 
 
 class _Offsets:

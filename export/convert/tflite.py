@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.graphs import Graph, expanded_for_int16, expanded_for_tflite
+from pocketvae.export.convert.loops import refuse_loops
 from pocketvae.export.convert.operators import conversion_error, refuse_custom_tflite
 from pocketvae.export.convert.samples import each_sample
 from pocketvae.keras.io import import_tensorflow
@@ -53,6 +54,7 @@ def convert_int16x8(graph: Graph, calibration: Inputs) -> bytes:
         operators = tf.lite.OpsSet.EXPERIMENTAL_TFLITE_BUILTINS_ACTIVATIONS_INT16_WEIGHTS_INT8
         converter.target_spec.supported_ops = [operators]
 
+    refuse_loops(graph)
     return convert(expanded_for_int16(graph), configure)
 
 

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.export.convert.graphs import Graph
+from pocketvae.export.convert.loops import refuse_loops
 from pocketvae.export.convert.tflite import calibrate_with, convert
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.tflite_floats import with_float_weights, without_rounding
@@ -64,7 +65,11 @@ def calibrate(graph: Graph, calibration: Inputs) -> bytes:
     """Returns a float model that carries the range of every activation; `quantize` turns it into integers.
 
     The range in front of the head is limited to where the head still moves, see `LOGIT_BOUND`.
+
+    Raises:
+        ExportError: the graph has a loop, or the converter failed.
     """
+    refuse_loops(graph)
 
     def configure(converter: Any) -> None:
         calibrate_with(converter, calibration)

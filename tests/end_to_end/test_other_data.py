@@ -22,6 +22,14 @@ SEQUENCES = VaeSpec(
     data_range=(-1.0, 3.0),
     range_is_strict=False,
 )
+VOLUMES = VaeSpec(
+    data=DataKind.VOLUME,
+    data_shape=(3, 4, 3, 1),
+    latents=vector_latent(3),
+    likelihood=Likelihood.UNKNOWN,
+    data_range=(-1.0, 3.0),
+    range_is_strict=False,
+)
 PLAIN = VaeSpec(
     data_shape=(6, 6, 1),
     latents=vector_latent(3),
@@ -39,6 +47,7 @@ def folder(tmp_path, monkeypatch, bundles):
     np.save("seen.npy", items.reshape(-1, 18, 2).astype(np.float32))
     np.save("odd.npy", rng.uniform(-3, 5, (40, 18, 2)).astype(np.float32))
     bundles.make_bundle(tmp_path / "sequences", vae=SEQUENCES)
+    bundles.make_bundle(tmp_path / "volumes", vae=VOLUMES)
     bundles.make_bundle(tmp_path / "plain", vae=PLAIN)
     return tmp_path
 
@@ -73,6 +82,35 @@ def test_sequences_are_compressed_but_not_without_loss(folder, command, refused)
     refused("sequences hold real numbers, which have no smallest step", *words, "--out", "l", "--lossless")
     refused("--fit-steps trains the network of pixels", *words, "--fit", "--fit-steps", 9, "--force")
     refused("--resize is for images, but this model is of sequences", *words, "--fit", "--resize", "--force")
+
+
+def test_volumes_go_through_every_app(folder, command, refused):
+    np.save("voxels.npy", np.load("seen.npy").reshape(-1, 3, 4, 3, 1))
+    np.save("strange.npy", np.load("odd.npy").reshape(-1, 3, 4, 3, 1))
+    assert "300 posteriors of 3 dimensions" in command("encode", "volumes", "voxels.npy", "--out", "z.npz").out
+    assert (
+        "4 volumes, RMS error " in command("reconstruct", "volumes", "voxels.npy", "--count", 4, "--out", "r.npz").out
+    )
+    command("reconstruct", "volumes", "voxels.npy", "--count", 4, "--out", "r.png")
+    for words in (["generate", "volumes", "--count", 3], ["traverse", "volumes"]):
+        command(*words, "--out", f"{words[0]}.png")
+    command("interpolate", "volumes", "--seeds", "1,2", "--out", "i.png")
+    command("score", "volumes", "voxels.npy", "--calibrate", "--calibration", "c.json", "--false-positive-rate", 0.1)
+    done = command("score", "volumes", "strange.npy", "--calibration", "c.json")
+    assert "of 40 volumes are anomalies: density above" in done.out
+    command("compress", "volumes", "voxels.npy", "--fit")
+    command("compress", "volumes", "voxels.npy", "--count", 5, "--out", "v.pvae")
+    assert "5 lossy volumes" in command("decompress", "volumes", "v.pvae", "--out", "v.npz").out
+    with np.load("v.npz") as found:
+        assert found["volumes"].shape == (5, 3, 4, 3, 1)
+    refused(
+        "a .csv holds vectors or sequences, but the model is of volumes",
+        "decompress",
+        "volumes",
+        "v.pvae",
+        "--out",
+        "v.csv",
+    )
 
 
 def test_strange_sequences_are_found(folder, command, refused):
