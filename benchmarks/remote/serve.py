@@ -15,14 +15,21 @@ from pocketvae.processes.rpc import serve
 
 def main(words: list[str]) -> int:
     """Serves on the process's own pipes."""
-    folder = Path(words[0])
-    runner = RemoteRunner(folder)
-    if words[1:] == ["--runtime", "tflm"]:
+    folder, runtime = Path(words[0]), words[2] if words[1:2] == ["--runtime"] else ""
+    serve(_runner(folder, runtime).handlers())
+    return 0
+
+
+def _runner(folder: Path, runtime: str) -> RemoteRunner:
+    if runtime == "tflm":
         from pocketvae.benchmarks.remote.micro import MicroRemoteRunner
 
-        runner = MicroRemoteRunner(folder)
-    serve(runner.handlers())
-    return 0
+        return MicroRemoteRunner(folder)
+    if runtime == "gpu":
+        from pocketvae.benchmarks.remote.graphics import GraphicsRemoteRunner
+
+        return GraphicsRemoteRunner(folder)
+    return RemoteRunner(folder)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,29 @@ from collections.abc import Iterator
 _LOCK = threading.RLock()
 
 
+class Held:
+    """What native code wrote to stderr in a block, as text; empty until the block is left."""
+
+    text: str = ""
+
+
+@contextlib.contextmanager
+def captured_stderr() -> Iterator[Held]:
+    """Keeps what native code writes to stderr, for who wants to read it; nothing of it is printed."""
+    kept = Held()
+    with _LOCK, tempfile.TemporaryFile() as file:
+        sys.stderr.flush()
+        saved = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield kept
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            file.seek(0)
+            kept.text = file.read().decode("utf-8", "replace")
+
+
 @contextlib.contextmanager
 def quiet_stderr() -> Iterator[None]:
     """Holds back what native code writes to stderr, and prints it if the block fails."""

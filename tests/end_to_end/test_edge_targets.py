@@ -173,6 +173,23 @@ def test_a_microcontrollers_interpreter_computes_the_reference(tiny_bundle):
                 assert figures["reference_max_abs"] == 0
 
 
+@pytest.mark.slow
+def test_the_gpu_computes_the_original_and_is_not_the_cpu(tiny_bundle):
+    usable("gpu")
+    result = verify_bundle(tiny_bundle, targets=("gpu",))
+    assert result.passed, (result.not_run, [check for check in result.checks if not check.passed])
+    assert result.not_run == ()
+    target, bundle = make_target("gpu"), open_bundle(tiny_bundle)
+    with target.open(bundle) as run:
+        assert run.facts()["adapter"] != "unknown"
+        artifact = bundle.manifest.artifact("decoder.float32.tflite")
+        run.run(artifact, bundle.goldens(artifact.component).inputs)
+        assert 0 < run.figures(artifact)["cpu_max_abs"] < 1e-5
+        whole = bundle.manifest.artifact("decoder.int8_io.tflite")
+        with pytest.raises(TargetError, match="did not run on the GPU"):
+            run.run(whole, bundle.goldens(whole.component).inputs)
+
+
 def test_a_microcontrollers_interpreter_says_what_it_is_not_for(tmp_path, bundles):
     target = make_target("tflm")
     bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
@@ -210,22 +227,25 @@ def export_float32(decoder, out, rewrites):
 
 @pytest.mark.slow
 def test_the_fault_of_the_webgpu_delegate_is_found_and_named(transposed_decoder, tmp_path):
-    usable("chromium:webgpu")
+    for name in ("chromium:webgpu", "gpu"):
+        usable(name)
     bundle = export_float32(transposed_decoder, tmp_path / "stock", "none")
-    result = verify_bundle(bundle, targets=("chromium:webgpu", "chromium"))
+    result = verify_bundle(bundle, targets=("chromium:webgpu", "chromium", "gpu"))
     failed = [check for check in result.checks if not check.passed]
-    assert [(check.target, check.metric) for check in failed] == [("chromium:webgpu", "max_abs")]
+    assert [(check.target, check.metric) for check in failed] == [("chromium:webgpu", "max_abs"), ("gpu", "max_abs")]
     assert "WebGPU delegate" in failed[0].detail
+    assert "LiteRT's GPU accelerator" in failed[1].detail
     assert result.not_run == ()
 
 
 @pytest.mark.slow
 def test_the_rewritten_graph_is_right_on_webgpu(transposed_decoder, tmp_path):
     usable("chromium:webgpu")
+    usable("gpu")
     bundle = export_float32(transposed_decoder, tmp_path / "rewritten", "transposed_convolution")
     (artifact,) = open_bundle(bundle).manifest.artifacts
     assert any("transposed_convolution" in note for note in artifact.notes), artifact.notes
-    assert verify_bundle(bundle, targets=("chromium:webgpu",)).passed
+    assert verify_bundle(bundle, targets=("chromium:webgpu", "gpu")).passed
 
 
 @pytest.mark.slow

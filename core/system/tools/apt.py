@@ -121,7 +121,8 @@ def unpack_file(folder: Path, package: str, file: str, sources: Sequence[AptSour
     whole = folder / ".apt" / "whole" / file
     if not whole.is_file():
         raise TargetError(f"the package {package} does not contain {file}")
-    whole.rename(folder / whole.name)
+    # A library's name is often a link to the file with its whole version.
+    whole.resolve().rename(folder / whole.name)
     shutil.rmtree(folder / ".apt")
 
 

@@ -1,0 +1,167 @@
+"""The remote runner for LiteRT's GPU accelerator, in a separate process: a graphics driver can end it."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pocketvae.benchmarks.execution.running import interface_problem
+from pocketvae.benchmarks.remote.messages import Job, Ran, Timed, TimedJob
+from pocketvae.benchmarks.remote.runner import RemoteRunner, time_runner
+from pocketvae.errors import ArtifactFault, TargetError, missing_package
+from pocketvae.processes.arrays import Arrays
+from pocketvae.runtimes.base import Array, FloatArray, Optimizations, Runner
+from pocketvae.runtimes.litert import LiteRtRunner
+from pocketvae.spec import signature_key
+from pocketvae.system.quiet import captured_stderr
+
+# What LiteRT's delegate says of a graph that it does not take whole, and of the device that it chose.
+_SHARE = re.compile(r"(\d+) operations will run on the GPU, and the remaining (\d+) operations")
+_REFUSED = re.compile(r"^([A-Z][A-Z0-9_]+): (.+)$", re.MULTILINE)
+_LIST = "operations are not supported by GPU delegate:"
+_ADAPTER = re.compile(r"Selected adapter: ([^,\n]+)")
+_SAME_BITS = (
+    "every output has exactly the bits of the CPU's, so it did not run on the GPU, whatever the runtime says of it"
+)
+
+
+class GraphicsRemoteRunner(RemoteRunner):
+    """Runs TFLite artifacts on the GPU alone: what it does not take is an error, never left to the CPU."""
+
+    def __init__(self, folder: Path) -> None:
+        """See `RemoteRunner`."""
+        super().__init__(folder)
+        self._adapter = ""
+
+    def run(self, job: Job, inputs: Mapping[str, Array]) -> tuple[Ran, Arrays]:
+        """See `RemoteRunner.run`.
+
+        Raises:
+            ArtifactFault: the file has another interface, or stops while it runs.
+            TargetError: the GPU does not take all of it, or did not run it.
+        """
+        path = self._folder / job.location
+        with GraphicsRunner(path, job.batch) as runner:
+            problem = interface_problem(job, runner.inputs, runner.outputs, job.batch)
+            if problem:
+                raise ArtifactFault("interface", problem)
+            try:
+                outputs = runner.run_samples(inputs, job.image_range)
+            except RuntimeError as e:
+                raise ArtifactFault("runs", f"LiteRT's GPU accelerator: {str(e)[:200]}") from e
+        deviation = _deviation(path, job, inputs, outputs)
+        return Ran(figures={"cpu_max_abs": deviation}), dict(outputs)
+
+    def time(self, job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
+        """See `RemoteRunner.time`."""
+        return time_runner(lambda: GraphicsRunner(self._folder / job.location, 1), job, inputs)
+
+    def facts(self) -> dict[str, str]:
+        """See `RemoteRunner.facts`; the adapter is what computes."""
+        return {**super().facts(), "adapter": adapter(self._folder)}
+
+
+class GraphicsRunner(Runner):
+    """One TFLite file on the GPU."""
+
+    def __init__(self, path: Path, batch: int) -> None:
+        """Compiles the file for the GPU alone.
+
+        Raises:
+            TargetError: the GPU does not support an operator of it, or there is none.
+        """
+        library = _library()
+        with LiteRtRunner(path, num_threads=1, optimizations=Optimizations.ON, batch=batch) as named:
+            self.inputs, self.outputs = named.inputs, named.outputs
+        self.batch, self.batches = batch, (batch,)
+        with captured_stderr() as said:
+            try:
+                self._model = library.CompiledModel.from_file(str(path), library.HardwareAccelerator.GPU)
+                self._index = self._model.get_signature_index(signature_key(batch))
+                names = self._model.get_signature_by_index(self._index)
+                self._inputs = dict(zip(names["inputs"], self._model.create_input_buffers(self._index), strict=True))
+                self._outputs = dict(zip(names["outputs"], self._model.create_output_buffers(self._index), strict=True))
+                failure = ""
+            except RuntimeError as e:
+                failure = str(e)
+        if failure:
+            raise TargetError(_refusal(said.text, failure))
+        self.runtime = f"ai-edge-litert {library.version}, GPU"
+
+    def _invoke(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Runner._invoke`."""
+        for name, buffer in self._inputs.items():
+            buffer.write(np.ascontiguousarray(feed[name]))
+        self._model.run_by_index(self._index, list(self._inputs.values()), list(self._outputs.values()))
+        results = {}
+        for name, buffer in self._outputs.items():
+            spec = self.outputs[name]
+            values = buffer.read(int(np.prod(spec.shape)), np.dtype(spec.dtype).type)
+            results[name] = np.array(values).reshape(spec.shape)
+        return results
+
+    def close(self) -> None:
+        """See `Runner.close`."""
+        with captured_stderr():
+            self._inputs, self._outputs = {}, {}
+            self._model.close()
+
+
+def adapter(folder: Path) -> str:
+    """Returns the device that computes, as its driver names it.
+
+    It is chosen when a file is compiled, so the first of a folder is; what the GPU does not take goes to the CPU here.
+    """
+    library, files = _library(), sorted(folder.glob("*.tflite"))
+    accelerators = library.HardwareAccelerator.GPU | library.HardwareAccelerator.CPU
+    with captured_stderr() as said, contextlib.suppress(RuntimeError):
+        for path in files[:1]:
+            library.CompiledModel.from_file(str(path), accelerators).close()
+    found = _ADAPTER.search(said.text)
+    return found[1].strip() if found else "unknown"
+
+
+class _Library:
+    def __init__(self) -> None:
+        from importlib.metadata import version
+
+        from ai_edge_litert.compiled_model import CompiledModel
+        from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+
+        self.CompiledModel: Any = CompiledModel
+        self.HardwareAccelerator: Any = HardwareAccelerator
+        self.version = version("ai-edge-litert")
+
+
+def _library() -> _Library:
+    try:
+        return _Library()
+    except ImportError as e:
+        raise missing_package("ai-edge-litert", "run") from e
+
+
+def _refusal(said: str, failure: str) -> str:
+    share, refused = _SHARE.search(said), _REFUSED.findall(said.partition(_LIST)[2])
+    if share is None:
+        return f"LiteRT's GPU accelerator does not load it: {failure.strip().splitlines()[-1][:200]}"
+    taken, left = int(share[1]), int(share[2])
+    kinds = ", ".join(dict.fromkeys(name for name, _ in refused)) or "unknown"
+    return f"the GPU takes {taken} of {taken + left} operations; not supported: {kinds}"
+
+
+def _deviation(path: Path, job: Job, inputs: Mapping[str, Array], outputs: Mapping[str, FloatArray]) -> float:
+    """Returns how far the outputs are from those of this machine's CPU.
+
+    Raises:
+        TargetError: they are the same bits, which a GPU's other order of additions does not give.
+    """
+    with LiteRtRunner(path, num_threads=1, optimizations=Optimizations.ON, batch=job.batch) as runner:
+        expected = runner.run_samples(inputs, job.image_range)
+    if all(np.array_equal(outputs[name], values) for name, values in expected.items()):
+        raise TargetError(_SAME_BITS)
+    return max(float(np.abs(outputs[name] - values).max()) for name, values in expected.items())

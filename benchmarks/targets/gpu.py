@@ -1,0 +1,132 @@
+"""The target `gpu`: LiteRT's GPU accelerator, which apps on phones use, on a graphics card or on SwiftShader."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from pocketvae.benchmarks.execution.protocol import TargetRun
+from pocketvae.benchmarks.execution.target import Target, refuse_option, require_linux
+from pocketvae.benchmarks.remote.channel import ChannelRun
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.errors import TargetError
+from pocketvae.processes.line_process import LineProcess
+from pocketvae.runtimes.base import Optimizations
+from pocketvae.spec import Component, Format, Precision
+from pocketvae.system.files import write_text
+from pocketvae.system.tools import apt
+from pocketvae.system.tools.setup import SetupStep, folder_step, target_folder
+
+_LOADER, _SHADER = "libvulkan1", "chromium"
+_SHADER_FILE = "libvk_swiftshader.so"
+_DRIVER = f'{{"file_format_version": "1.0.0", "ICD": {{"library_path": "./{_SHADER_FILE}", "api_version": "1.1.0"}}}}\n'
+# Where drivers of graphics cards describe themselves; Mesa's lavapipe is no card.
+_DRIVER_FOLDERS = (Path("/usr/share/vulkan/icd.d"), Path("/etc/vulkan/icd.d"))
+_SOFTWARE = "lvp_"
+_BROWSERS = (Path("/usr/lib/chromium"), Path("/opt/google/chrome"))
+
+
+class GpuTarget(Target):
+    """Parity of TFLite files on the GPU alone; latency where there is a graphics card."""
+
+    name = "gpu"
+    summary = "LiteRT's GPU accelerator without the CPU: a graphics card, or SwiftShader for parity"
+    reference = Optimizations.ON
+
+    def __init__(self, option: str = "") -> None:
+        """See `make_target`.
+
+        Raises:
+            SpecError: an option is given.
+        """
+        refuse_option(self.name, option)
+        self._folder = target_folder(self.name) / "vulkan"
+
+    def unavailable(self) -> str | None:
+        """See `Target.unavailable`."""
+        try:
+            if all(step.is_done() for step in self.setup()):
+                return None
+        except TargetError as e:
+            return str(e)
+        return "Vulkan and SwiftShader are not set up: run pocketvae targets setup gpu"
+
+    def open(self, bundle: Bundle) -> TargetRun:
+        """See `Target.open`."""
+        command = [sys.executable, "-m", "pocketvae.benchmarks.remote.serve", str(bundle.path.absolute())]
+        environment = {"PYTHONSAFEPATH": "1"}
+        if not has_card():
+            libraries = [str(self._folder), os.environ.get("LD_LIBRARY_PATH", "")]
+            environment["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, libraries))
+            # The old name of the variable is the one that every loader of Vulkan knows.
+            environment["VK_ICD_FILENAMES"] = str(self._folder / "swiftshader.json")
+        return ChannelRun(self.name, LineProcess([*command, "--runtime", "gpu"], environment=environment), bundle)
+
+    def declines(self, artifact: ArtifactRecord) -> str:
+        """See `Target.declines`."""
+        if artifact.format is not Format.TFLITE:
+            return "LiteRT's GPU accelerator only supports TFLite files"
+        if artifact.precision is Precision.INT16X8:
+            return "LiteRT's GPU accelerator does not support 16-bit integers"
+        if artifact.precision is Precision.INT8_IO:
+            return (
+                "LiteRT 2.3.0 runs a file with integer inputs on the CPU and calls it fully accelerated: use int8, "
+                "whose interface is float32"
+            )
+        if artifact.component in (Component.SAMPLER, Component.GENERATOR):
+            return (
+                "LiteRT's GPU accelerator does not support shifts and exclusive or: use a decoder, and compute its "
+                "latent on the CPU"
+            )
+        return ""
+
+    def runtime(self, artifact: ArtifactRecord) -> str:
+        """See `Target.runtime`."""
+        return "LiteRT's GPU accelerator"
+
+    def measures_time(self) -> bool:
+        """See `Target.measures_time`: SwiftShader computes on the CPU."""
+        return has_card()
+
+    def setup(self) -> tuple[SetupStep, ...]:
+        """See `Target.setup`; a graphics card has its own."""
+        require_linux(self.name, "elsewhere LiteRT reaches the GPU by Metal and Direct3D, which was not tried")
+        if has_card():
+            return ()
+        browser = _own_shader()
+        return (
+            folder_step(
+                self._folder,
+                text="Vulkan's loader"
+                + (f", and SwiftShader of {browser.parent}" if browser else " and SwiftShader of chromium, by apt"),
+                key=f"{apt.release_codename()} {_LOADER} {browser or _SHADER}",
+                download_bytes=200_000 if browser else 90_000_000,
+                make=lambda folder: _fill(folder, browser),
+            ),
+        )
+
+
+def has_card() -> bool:
+    """Whether a graphics card's driver of Vulkan is installed, or the user names a driver."""
+    if os.environ.get("VK_ICD_FILENAMES") or os.environ.get("VK_DRIVER_FILES"):
+        return True
+    found = [file for folder in _DRIVER_FOLDERS if folder.is_dir() for file in folder.glob("*.json")]
+    return any(not file.name.startswith(_SOFTWARE) for file in found)
+
+
+def _own_shader() -> Path | None:
+    return next((folder / _SHADER_FILE for folder in _BROWSERS if (folder / _SHADER_FILE).is_file()), None)
+
+
+def _fill(folder: Path, browser: Path | None) -> None:
+    sources, architecture = apt.machine_sources(), apt.own_architecture()
+    library = f"usr/lib/{os.uname().machine}-linux-gnu/libvulkan.so.1"
+    apt.unpack_file(folder, _LOADER, library, sources, architecture)
+    if browser is None:
+        apt.unpack_file(folder, _SHADER, f"usr/lib/chromium/{_SHADER_FILE}", sources, architecture)
+    else:
+        shutil.copyfile(browser, folder / _SHADER_FILE)
+    write_text(folder / "swiftshader.json", _DRIVER)
