@@ -80,6 +80,33 @@ def sampling_nodes(scale="half"):
     ]
 
 
+def two_levels(outputs=("y", "mu", "logvar", "mu_2", "logvar_2")):
+    """x [N, 12] -> y [N, 12] and the moments of two latents [N, 4]; the second depends on a sample of the first."""
+    rng = np.random.default_rng(3)
+    own = {name: values(rng, 12, 4) for name in ("m", "v")} | {name: values(rng, 16, 4) for name in ("m_2", "v_2")}
+    own |= {"d": values(rng, 8, 12), "half": np.float32(0.5)}
+    again = [
+        node(
+            item.op_type,
+            " ".join(f"{name}_2" if name != "half" else name for name in item.input),
+            f"{item.output[0]}_2",
+        )
+        for item in sampling_nodes()
+    ]
+    nodes = [
+        node("MatMul", "x m", "mu"),
+        node("MatMul", "x v", "logvar"),
+        *sampling_nodes(),
+        node("Concat", "x z", "both", axis=1),
+        node("MatMul", "both m_2", "mu_2"),
+        node("MatMul", "both v_2", "logvar_2"),
+        *again,
+        node("Concat", "z z_2", "latents", axis=1),
+        node("MatMul", "latents d", "y"),
+    ]
+    return model(nodes, {"x": ["b", 12]}, {name: ["b", 12 if name == "y" else 4] for name in outputs}, own)
+
+
 def conv_encoder(batch="batch", seed=1, draws=False, outputs=("mu", "logvar")):
     """x [N, 3, 8, 8] -> mu, logvar [N, 6]."""
     rng = np.random.default_rng(seed)

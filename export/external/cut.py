@@ -28,6 +28,7 @@ from pocketvae.export.external.samplings import (
     is_twice,
     latent_names,
     moments_of,
+    notes_of,
     of_layer,
     samplings,
     stand_ins,
@@ -139,7 +140,7 @@ def _encoder_of(graph: FlatGraph, latents: Mapping[str, Sampling]) -> EncoderCut
     drawn = [step for step in samplings(graph) if is_said(step)]
     between = _between(moments.outputs, drawn)
     own = {id(step.latent): name for name, step in latents.items()}
-    notes = _notes([own.get(id(step.latent), name_of(step.latent)) for step in between])
+    notes = notes_of([own.get(id(step.latent), name_of(step.latent)) for step in between])
     return EncoderCut(moments=moments, replaced=stand_ins(between), notes=notes)
 
 
@@ -147,13 +148,6 @@ def _between(outputs: Sequence[Any], drawn: Sequence[Sampling]) -> list[Sampling
     """Returns the steps that draw what an encoder's outputs depend on."""
     behind = ancestors(outputs, [])
     return [step for step in drawn if id(step.latent) in behind]
-
-
-def _notes(names: Sequence[str]) -> tuple[str, ...]:
-    if not names:
-        return ()
-    each = f"{names[0]!r} stands" if len(names) == 1 else f"each of {', '.join(map(repr, names))} stands"
-    return (f"the encoder is deterministic: where a latent depends on another one, the mean of {each} for its sample",)
 
 
 def is_whole(graph: FlatGraph) -> bool:
@@ -188,7 +182,7 @@ def cut_encoder(graph: FlatGraph, decoder: FlatGraph | None = None) -> EncoderCu
         if not is_among(tensor, samples) and not unknown_behind([tensor], replaced)
     )
     sampled = len(kept) < len(graph.outputs) and kept != ()
-    notes = _notes([name_of(step.latent) for step in between])
+    notes = notes_of([name_of(step.latent) for step in between])
     if kept and (len(kept) > 1 or not sampled or _is_joined(graph, graph.outputs[kept[0]])):
         outputs = Moments(outputs=tuple(graph.outputs[index] for index in kept))
         return EncoderCut(moments=outputs, kept=kept, replaced=replaced, notes=notes)

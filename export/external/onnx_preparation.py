@@ -6,7 +6,7 @@ What it writes are ordinary ONNX files, which are inspected and exported like an
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,20 @@ from pocketvae.errors import ExportError, ParityError
 from pocketvae.export.convert.batches_onnx import open_batch
 from pocketvae.export.convert.onnx import serialize
 from pocketvae.export.external.messages import ExternalModels, Preparation, PreparationRequest
+from pocketvae.export.external.samplings import LOST_PRIOR, notes_of
 from pocketvae.export.from_onnx.folding import fix_batch, fold, is_random, shapes_of, training_operators
 from pocketvae.export.from_onnx.layout import channels_are_second, to_last, turn_input, turn_output
 from pocketvae.export.from_onnx.lowering import lower, raised, to_float32
 from pocketvae.export.from_onnx.reading import read
-from pocketvae.export.from_onnx.sampling import Sampling, behind, find_sampling, random_outputs
+from pocketvae.export.from_onnx.sampling import (
+    Sampling,
+    behind,
+    drawn_between,
+    drawn_for,
+    find_samplings,
+    random_outputs,
+    redirect,
+)
 from pocketvae.export.from_onnx.shuffles import reorder_filters
 from pocketvae.formats.onnx.model import drop_dead
 from pocketvae.keras.model_form import Role
@@ -78,17 +87,17 @@ def prepare_onnx(request: PreparationRequest) -> Preparation:
     """
     models, folder = request.models, Path(request.folder)
     _refuse_options(models)
-    whole = models.encoder == models.decoder
     decoder_file = _opened(models.decoder)
-    sampling = _sampling_of(decoder_file) if whole else None
-    found = [_picture(decoder_file, sampling)] if sampling else []
-    decoder = _decoder(models, decoder_file, sampling)
+    latents = _latents_of(decoder_file) if models.encoder == models.decoder else {}
+    lines = [_picture(decoder_file, latents)] if latents else []
+    decoder = _decoder(decoder_file, latents)
     facts: dict[str, str] = {}
-    lines = found
+    notes: tuple[str, ...] = ()
     parts = {Component.DECODER: decoder}
     roles = models.encoder_outputs
     if models.encoder is not None:
-        encoder, roles = _encoder(models, _opened(models.encoder), sampling)
+        encoder, roles, notes = _encoder(models, _opened(models.encoder), latents)
+        facts |= dict.fromkeys(["posterior"] if notes else [], "".join(notes))
         parts = {Component.ENCODER: encoder, **parts}
     paths = {}
     for component, part in parts.items():
@@ -96,6 +105,8 @@ def prepare_onnx(request: PreparationRequest) -> Preparation:
         _write(component, part, paths[component])
         facts |= _facts(component, part)
         lines.append(f"{part.path.name}: {component}, {', '.join(part.changes)}")
+    lines += [f"{models.decoder.name}: {note}" for note in notes]
+    doubts = (LOST_PRIOR,) if notes and len(decoder.model.graph.input) > 1 else ()
     prepared = replace(
         models,
         decoder=paths[Component.DECODER],
@@ -104,7 +115,7 @@ def prepare_onnx(request: PreparationRequest) -> Preparation:
         latent_layer="",
         decoder_part="",
     )
-    return Preparation(models=prepared, facts=facts, found=tuple(lines), doubts=())
+    return Preparation(models=prepared, facts=facts, found=tuple(lines), doubts=doubts)
 
 
 def _opened(path: Path) -> _File:
@@ -137,61 +148,86 @@ def _opened(path: Path) -> _File:
     return _File(path=path, model=model, original=original, changes=changes)
 
 
-def _sampling_of(file: _File) -> Sampling:
-    sampling = find_sampling(file.model.graph)
-    if sampling is None:
+def _latents_of(file: _File) -> dict[str, Sampling]:
+    """Returns the samplings that the decoder in a whole VAE goes on from, by the names of its inputs."""
+    found, _ = drawn_for(file.model.graph, find_samplings(file.model.graph))
+    if not found:
         raise ExportError(
             f"{file.path} does not draw its latent as mean + noise * scale, so it cannot be cut: export decoder and "
             f"encoder alone, as in torch.onnx.export(vae.decoder.eval(), (z,), 'decoder.onnx'), and pass --decoder and "
             f"--encoder"
         )
-    return sampling
+    if len(found) == 1:
+        return {found[0].latent: found[0]}
+    return {f"z{place + 1}": item for place, item in enumerate(found)}
 
 
-def _picture(file: _File, sampling: Sampling) -> str:
+def _picture(file: _File, latents: Mapping[str, Sampling]) -> str:
     shapes = shapes_of(file.model)
 
     def sizes(name: str) -> str:
         return f"{name} {shapes.get(name, [])[1:]}"
 
-    return (
-        f"{file.path.name}: {sizes(file.model.graph.input[0].name)} -> [encoder] -> {sizes(sampling.mean)}, "
-        f"{sizes(sampling.spread)} -> sampling (left out) -> {sizes(sampling.latent)} -> [decoder]"
+    encoded = "; ".join(
+        f"{sizes(item.mean)}, {sizes(item.spread)} -> sampling (left out) -> {sizes(item.latent)}"
+        for item in latents.values()
     )
+    return f"{file.path.name}: {sizes(file.model.graph.input[0].name)} -> [encoder] -> {encoded} -> [decoder]"
 
 
-def _decoder(models: ExternalModels, file: _File, sampling: Sampling | None) -> _File:
-    graph = file.model.graph
-    if sampling is not None:
-        outputs = [item.name for item in graph.output if sampling.latent in behind(graph, item.name)]
-        outputs = [name for name in outputs if name != sampling.latent]
-        _extract(file, [sampling.latent], outputs)
+def _decoder(file: _File, latents: Mapping[str, Sampling]) -> _File:
+    if latents:
+        _, outputs = drawn_for(file.model.graph, find_samplings(file.model.graph))
+        for graph in (file.model.graph, file.original.graph):
+            renamed = {item.latent: name for name, item in latents.items()}
+            redirect(graph, renamed)
+            for node in graph.node:
+                node.output[:] = [renamed.get(name, name) for name in node.output]
+        _extract(file, list(latents), outputs)
         file.changes.append("the decoder in it")
     return _turned(file)
 
 
-def _encoder(models: ExternalModels, file: _File, sampling: Sampling | None) -> tuple[_File, tuple[Role, ...] | None]:
+def _encoder(
+    models: ExternalModels, file: _File, latents: Mapping[str, Sampling]
+) -> tuple[_File, tuple[Role, ...] | None, tuple[str, ...]]:
+    """Returns the encoder, the roles of its outputs, and what is to be said of it."""
     graph, roles = file.model.graph, models.encoder_outputs
+    drawn = find_samplings(graph)
+    between = drawn_between(graph, drawn) if not latents else _needed(graph, drawn, latents)
+    for one in (graph, file.original.graph):
+        redirect(one, {item.latent: item.mean for item in between})
+    own = {item.latent: name for name, item in latents.items()} if len(latents) > 1 else {}
+    notes = notes_of([own.get(item.latent, item.latent) for item in between])
     names = [output.name for output in graph.output]
     random = random_outputs(graph)
-    if sampling is None and random:
-        sampling = find_sampling(graph) if len(random) == len(names) else None
-        if sampling is None and len(random) == len(names):
+    steps = list(latents.values())
+    if not steps and random and len(random) == len(names):
+        steps = find_samplings(graph)
+        if not steps:
             raise ExportError(
                 f"every output of {file.path} depends on random numbers: export an encoder that returns its mean and "
                 f"its log-variance, as in `return mu, logvar`"
             )
-    if sampling is not None:
-        _extract(file, [given.name for given in graph.input], [sampling.mean, sampling.spread])
+    if steps:
+        ends = [name for item in steps for name in (item.mean, item.spread)]
+        _extract(file, [given.name for given in graph.input], ends)
         file.changes.append("without its sampling")
-        return _turned(file), (Role.MEAN, sampling.role)
+        return _turned(file), tuple(role for item in steps for role in (Role.MEAN, item.role)), notes
     if random:
         kept = [place for place in range(len(names)) if place not in random]
         if roles is not None and len(roles) == len(names):
             roles = tuple(roles[place] for place in kept)
         _extract(file, [given.name for given in graph.input], [names[place] for place in kept])
         file.changes.append("without its sampling")
-    return _turned(file), roles
+    return _turned(file), roles, notes
+
+
+def _needed(graph: Any, drawn: Sequence[Sampling], latents: Mapping[str, Sampling]) -> list[Sampling]:
+    """Returns the samplings that draw what the moments of a whole VAE's latents depend on."""
+    ends = [name for item in latents.values() for name in (item.mean, item.spread)]
+    needed = {name for end in ends for name in behind(graph, end)}
+    return [item for item in drawn if item.latent in needed]
 
 
 def _extract(file: _File, inputs: Sequence[str], outputs: Sequence[str]) -> None:

@@ -27,7 +27,7 @@ from pocketvae.export.external.messages import PREPARE, ExternalModels, Preparat
 from pocketvae.export.external.onnx_preparation import prepare_onnx
 from pocketvae.export.external.parts import CUSTOM_HINT, Source, open_sources, open_with_code
 from pocketvae.export.external.pixels import Adaptation, encoder_adaptation, float_output, turned_output
-from pocketvae.export.external.samplings import Sampling
+from pocketvae.export.external.samplings import LOST_PRIOR, Sampling
 from pocketvae.export.external.weights import built_model
 from pocketvae.keras.custom_code import CustomCode
 from pocketvae.keras.files import ModelKind, model_kind
@@ -177,10 +177,7 @@ def _encoder(
 
 def _prior_doubts(cut: EncoderCut, decoder: FlatGraph | None) -> Iterator[str]:
     if cut.notes and decoder is not None and len(decoder.inputs) > 1:
-        yield (
-            "a latent depends on another one: if the model has a prior of one given the other, it is not exported, and "
-            "generators draw both independently from N(0, I)"
-        )
+        yield LOST_PRIOR
 
 
 def _roles_of(

@@ -29,6 +29,10 @@ _SPREAD_NAME = re.compile(r"var|std|sigma|scale|dev")
 _DRAWS_NAME = re.compile(r"(?<!up)(?<!down)(?<!up_)(?<!down_)sampl|reparam|stochastic|draw|^z(_?\d+)?$|^z_")
 _POSITIVE = frozenset({"softplus", "exponential", "exp", "sigmoid", "relu"})
 _PAIR = 2
+LOST_PRIOR = (
+    "a latent depends on another one: if the model has a prior of one given the other, it is not exported, and "
+    "generators draw both independently from N(0, I)"
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,6 +299,14 @@ def _keys(name: str, sampling: Sampling) -> list[str]:
     spread = named_role(name_of(sampling.moments[1]))
     known = sampling.roles[1] if sampling.roles else spread if spread in SPREADS else Role.LOG_VAR
     return [f"{name}_mean", f"{name}_{known}"]
+
+
+def notes_of(names: Sequence[str]) -> tuple[str, ...]:
+    """Returns what is to be said of an encoder in which means stand for samples, given the names of the latents."""
+    if not names:
+        return ()
+    each = f"{names[0]!r} stands" if len(names) == 1 else f"each of {', '.join(map(repr, names))} stands"
+    return (f"the encoder is deterministic: where a latent depends on another one, the mean of {each} for its sample",)
 
 
 def latent_names(latents: Collection[Any]) -> tuple[str, ...]:

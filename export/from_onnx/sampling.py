@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,9 +30,9 @@ class Sampling:
     role: Role
 
 
-def behind(graph: Any, name: str) -> set[str]:
-    """Returns the tensors that one depends on, itself among them."""
-    makers = {output: node for node in graph.node for output in node.output}
+def behind(graph: Any, name: str, stops: Collection[str] = ()) -> set[str]:
+    """Returns the tensors that one depends on, itself among them; those behind `stops` are left out."""
+    makers = {output: node for node in graph.node for output in node.output if output not in stops}
     seen, waiting = {name}, [name]
     while waiting:
         node = makers.get(waiting.pop())
@@ -48,11 +48,39 @@ def random_outputs(graph: Any) -> list[int]:
     return [place for place, output in enumerate(graph.output) if random & behind(graph, output.name)]
 
 
-def find_sampling(graph: Any) -> Sampling | None:
-    """Returns where the latent is drawn; None if the graph does not draw one in a known way."""
-    noise = next((node.output[0] for node in graph.node if is_random(node)), None)
-    if noise is None:
-        return None
+def find_samplings(graph: Any) -> list[Sampling]:
+    """Returns where latents are drawn in a known way, first to last."""
+    found = (_sampling_of(graph, node.output[0]) for node in graph.node if is_random(node))
+    return [item for item in found if item is not None]
+
+
+def drawn_for(graph: Any, drawn: Sequence[Sampling]) -> tuple[list[Sampling], list[str]]:
+    """Returns the samplings that the decoder in a whole VAE goes on from, and its outputs."""
+    latents = [item.latent for item in drawn]
+    encoded = {name for latent in latents for name in behind(graph, latent)}
+    outputs = [item.name for item in graph.output if item.name not in encoded]
+    reached = {name: behind(graph, name, latents) & set(latents) for name in outputs}
+    decoded = [name for name in outputs if reached[name]]
+    used = reached[decoded[0]] if decoded else set()
+    return [item for item in drawn if item.latent in used], decoded
+
+
+def drawn_between(graph: Any, drawn: Sequence[Sampling]) -> list[Sampling]:
+    """Returns the samplings that draw what an encoder's other latents or outputs depend on."""
+    latents = [item.latent for item in drawn]
+    ends = [item.name for item in graph.output if item.name not in latents]
+    ends += [name for item in drawn for name in (item.mean, item.spread)]
+    needed = {name for end in ends for name in behind(graph, end)}
+    return [item for item in drawn if item.latent in needed]
+
+
+def redirect(graph: Any, renamed: Mapping[str, str]) -> None:
+    """Lets nodes read other tensors in place of some."""
+    for node in graph.node:
+        node.input[:] = [renamed.get(name, name) for name in node.input]
+
+
+def _sampling_of(graph: Any, noise: str) -> Sampling | None:
     for product in _readers(graph, noise):
         if product.op_type != "Mul":
             continue

@@ -10,7 +10,7 @@ from pocketvae.export.external.needs import needs_preparation
 from pocketvae.export.external.preparation import prepare_models
 from pocketvae.keras.model_form import Role
 from pocketvae.runtimes.onnxruntime import open_session
-from tests.onnx_files import conv_decoder, conv_encoder, model, node, save, values, whole_vae
+from tests.onnx_files import conv_decoder, conv_encoder, model, node, save, two_levels, values, whole_vae
 
 
 def prepared(tmp_path, **files):
@@ -64,6 +64,34 @@ def test_a_whole_vae_is_cut_at_its_sampling(tmp_path):
     np.testing.assert_allclose(log_variance, x @ weights["v"], atol=1e-6)
     (output,) = decoder.run(None, {"z": mean})
     np.testing.assert_allclose(output, np.tanh(mean @ weights["d"]), atol=1e-6)
+
+
+def test_a_whole_vae_of_two_levels_is_cut_at_both_and_takes_the_mean_of_the_first(tmp_path):
+    path = save(two_levels(), tmp_path / "vae.onnx")
+    request = PreparationRequest(models=ExternalModels(decoder=path, encoder=path), folder=str(tmp_path))
+    found = prepare_models(request)
+    assert "-> z [4]; mu_2 [4], logvar_2 [4] -> sampling (left out) -> z_2 [4] -> [decoder]" in found.found[0]
+    assert "the mean of 'z1' stands for its sample" in found.facts["posterior"]
+    assert "draw both independently" in found.doubts[0]
+    assert found.models.encoder_outputs == (Role.MEAN, Role.LOG_VAR) * 2
+    encoder, decoder = (open_session(item.read_bytes()) for item in (found.models.encoder, found.models.decoder))
+    x = values(np.random.default_rng(0), 3, 12)
+    moments = encoder.run(None, {"x": x})
+    weights = {item.name: onnx.numpy_helper.to_array(item) for item in two_levels().graph.initializer}
+    both = np.concatenate([x, x @ weights["m"]], axis=1)
+    for value, expected in zip(moments[2:], (both @ weights["m_2"], both @ weights["v_2"]), strict=True):
+        np.testing.assert_allclose(value, expected, atol=1e-6)
+    (output,) = decoder.run(None, {"z1": moments[0], "z2": moments[2]})
+    np.testing.assert_allclose(output, np.concatenate(moments[::2], axis=1) @ weights["d"], atol=1e-6)
+
+
+def test_an_encoder_of_two_levels_takes_the_mean_of_the_first(tmp_path):
+    shapes = {name: ["b", 4] for name in ("z", "z_2")}
+    decoder = model([node("Concat", "z z_2", "y", axis=1)], shapes, {"y": ["b", 8]})
+    found = prepared(tmp_path, decoder=decoder, encoder=two_levels(("mu", "logvar", "z", "mu_2", "logvar_2", "z_2")))
+    outputs = [output.name for output in onnx.load(found.models.encoder).graph.output]
+    assert outputs == ["mu", "logvar", "mu_2", "logvar_2"]
+    assert "the mean of 'z' stands for its sample" in found.facts["posterior"]
 
 
 def test_a_whole_vae_that_cannot_be_cut_says_what_to_export(tmp_path):
