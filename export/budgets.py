@@ -274,6 +274,10 @@ def _float_tolerance(precision: Precision, output: str, floor: NoiseFloor) -> To
     source = f"{FLOOR_FACTOR:g} x {spread:.1e}, {how}"
     if measured < _SMALLEST_FLOOR:
         source = f"{FLOOR_FACTOR:g} x {spread:.1e}, the smallest spread assumed (measured {measured:.1e})"
+    rounding = floor.rounding.get(output, 0.0)
+    if rounding > measured:
+        limit += rounding
+        source = f"{rounding:.1e}, the original's own rounding against double precision, plus {source}"
     if export_of(precision).rounds_to_half:
         half = floor.float16[output]
         limit += HALF_FACTOR * half

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.graphs import apply_component
+from pocketvae.export.original.doubles import in_doubles
 from pocketvae.export.original.inside import Inside
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.numerics.ceilings import FLOAT_CEILING, output_range
@@ -29,6 +30,9 @@ _GOLDEN_BATCH = 64
 _BATCH_BYTES = 3.2e6
 # Samples in which a model is compared with itself: 64, and fewer of more than 32,768 values each.
 _MOST_COMPARED, _LEAST_COMPARED, _COMPARED_VALUES = 64, 8, 2**21
+# Samples of the same size in which it is compared with itself in double precision: TensorFlow's sums over a whole image
+# lose digits that runtimes keep, alike in every sample and in every way of running.
+_ROUNDED = 2
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +48,7 @@ class NoiseFloor:
         exact: Whether nothing is computed in floating point, so that there is no deviation anywhere.
         ranges: Range of each output; see `pocketvae.numerics.ceilings.output_range`.
         overflow: The layer that is not finite once the weights are rounded to half precision; empty if all are.
+        rounding: The same model in double precision, of items so large that it can matter; empty if it was not run.
     """
 
     float32: dict[str, float]
@@ -52,6 +57,7 @@ class NoiseFloor:
     exact: bool = False
     ranges: dict[str, float] = field(default_factory=dict)
     overflow: str = ""
+    rounding: dict[str, float] = field(default_factory=dict)
 
     def excess(self) -> dict[str, float]:
         """Returns the outputs that deviate by more than rounding can explain, with the deviation as part of the range.
@@ -111,6 +117,7 @@ class Original:
             float16=_largest_difference(halved, golden),
             ranges={name: output_range(name, values, self._vae.range_span) for name, values in golden.items()},
             overflow=overflow,
+            rounding=self._rounding(inputs, golden),
         )
         for cause, spread in self.spreads(inputs, golden).items():
             floor = floor.widened(spread, cause)
@@ -136,6 +143,19 @@ class Original:
             batches = [graph(batch) for batch in _batches(some, size)]
             variants[f"as a graph with batch size {size}"] = _stack(batches)
         return {how: _largest_difference(variant, reference) for how, variant in variants.items()}
+
+    def _rounding(self, inputs: Inputs, golden: Outputs) -> dict[str, float]:
+        """Returns how far outputs are from those in double precision, where an item is large."""
+        largest = max(values[0].size for values in (*inputs.values(), *golden.values()))
+        if _MOST_COMPARED * largest <= _COMPARED_VALUES:
+            return {}
+        samples = _batches(thinned(inputs, _ROUNDED), 1)
+        call = in_doubles(self._apply, samples[0])
+        if call is None:
+            return {}
+        exact = _stack([call(sample) for sample in samples])
+        found = _largest_difference(exact, thinned(golden, _ROUNDED))
+        return {name: value for name, value in found.items() if np.isfinite(value)}
 
     def inside(self, inputs: Inputs) -> Inside:
         """Returns the graph inside, for inputs of these names, types and shapes."""

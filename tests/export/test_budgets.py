@@ -165,6 +165,17 @@ def test_the_rules_of_a_component_give_what_the_functions_give():
     assert rules.for_artifact(pixels, {}) == with_pixel_rounding(pixels, network, 2.0)
 
 
+def test_what_the_original_loses_against_doubles_is_added():
+    floor = NoiseFloor(float32={"image": 2e-6}, float16={}, rounding={"image": 4e-5})
+    (tolerance,) = tolerances(spec(Component.DECODER, Precision.FLOAT32), floor)
+    assert tolerance.limit == pytest.approx(6e-5)
+    assert tolerance.source.startswith(
+        "4.0e-05, the original's own rounding against double precision, plus 10 x 2.0e-06"
+    )
+    less = NoiseFloor(float32={"image": 2e-6}, float16={}, rounding={"image": 1e-6})
+    assert tolerances(spec(Component.DECODER, Precision.FLOAT32), less)[0].limit == pytest.approx(2e-5)
+
+
 def test_kernels_that_differ_widen_a_limit_up_to_what_it_was():
     floor = NoiseFloor(float32={"image": 2e-6}, float16={}, cause={"image": "with batch size 1"})
 
