@@ -71,11 +71,6 @@ class GpuTarget(Target):
             return "LiteRT's GPU accelerator only supports TFLite files"
         if artifact.precision is Precision.INT16X8:
             return "LiteRT's GPU accelerator does not support 16-bit integers"
-        if artifact.precision is Precision.INT8_IO:
-            return (
-                "LiteRT 2.3.0 runs a file with integer inputs on the CPU and calls it fully accelerated: use int8, "
-                "whose interface is float32"
-            )
         if artifact.component in (Component.SAMPLER, Component.GENERATOR):
             return (
                 "LiteRT's GPU accelerator does not support shifts and exclusive or: use a decoder, and compute its "

@@ -1,5 +1,7 @@
 """What LiteRT's GPU accelerator says of a file; the accelerator itself is in tests/end_to_end/test_edge_targets.py."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -44,6 +46,8 @@ def test_the_very_bits_of_the_cpu_did_not_come_from_a_gpu(tmp_path, tflite_model
     )
     with pytest.raises(TargetError, match="exactly the bits of the CPU's, so it did not run on the GPU"):
         graphics._deviation(path, job, inputs, outputs)
+    quantized = dataclasses.replace(job, precision=Precision.INT8)
+    assert graphics._deviation(path, quantized, inputs, outputs) == 0
     (name,) = outputs
     outputs[name][3] += np.float32(2e-7)
     assert graphics._deviation(path, job, inputs, outputs) == pytest.approx(2e-7, rel=0.3)
