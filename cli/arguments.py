@@ -121,7 +121,9 @@ def check_folder_output(path: Path | None) -> None:
     if path.exists() and not path.is_dir():
         raise SpecError(f"results must go to a folder, got the file {path}")
     if not path.absolute().parent.is_dir():
-        raise SpecError(f"the folder of {path} does not exist: create it first")
+        from pocketvae.system.files import folder_advice
+
+        raise SpecError(f"the folder of {path} does not exist: {folder_advice(path.absolute().parent)}")
 
 
 def check_file_output(path: Path | None) -> None:

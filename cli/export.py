@@ -11,7 +11,7 @@ from pocketvae.cli import external_models as external_models
 from pocketvae.cli import quantization
 from pocketvae.cli.quantization import seed_warnings
 from pocketvae.cli.terminal import Terminal
-from pocketvae.errors import SpecError
+from pocketvae.errors import NothingMadeError, SpecError
 from pocketvae.spec import Component, Format, ImageDtype, Precision, parse_choice
 
 if TYPE_CHECKING:
@@ -163,7 +163,12 @@ def run(arguments: argparse.Namespace) -> int:
         allow_batch_dependence=arguments.allow_batch_dependence,
     )
     with Terminal(quiet=arguments.quiet) as terminal:
-        result = _export(arguments, config, terminal)
+        try:
+            result = _export(arguments, config, terminal)
+        except NothingMadeError as e:
+            for other in e.others:
+                terminal.warn(f"not made: {other}")
+            raise
     return _print(result, arguments.out, terminal)
 
 

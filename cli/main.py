@@ -15,8 +15,18 @@ from typing import Protocol, TextIO, cast
 
 from pocketvae.cli import interruption
 from pocketvae.cli.parser import Parser
-from pocketvae.errors import DataWarning, ImageWarning, LeftoverWarning, PocketVaeError, TargetError, unknown_name
+from pocketvae.errors import (
+    DataWarning,
+    ImageWarning,
+    LeftoverWarning,
+    NothingMadeError,
+    PocketVaeError,
+    TargetError,
+    broken_installation,
+    unknown_name,
+)
 from pocketvae.parsing import shortened
+from pocketvae.processes.failures import is_own
 from pocketvae.system.shortage import shortage_of
 from pocketvae.version import VERSION
 
@@ -150,14 +160,19 @@ def _report(error: Exception, *, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
     kept = "".join(f"; {note}" for note in _notes(error))
+    if isinstance(error, ImportError) and is_own(error.name or ""):
+        error = broken_installation(str(error))
     if isinstance(error, PocketVaeError):
         print(f"pocketvae: {error}{kept}", file=sys.stderr)
+        if isinstance(error, NothingMadeError):
+            return EXIT_FAILED
         return EXIT_MISSING if isinstance(error, TargetError) else EXIT_USAGE
     if shortage := shortage_of(error):
         print(f"pocketvae: {shortage}{kept}", file=sys.stderr)
         return EXIT_USAGE
     if isinstance(error, OSError):
-        print(f"pocketvae: {error.filename or 'the system'}: {error.strerror or error}{kept}", file=sys.stderr)
+        place = error.filename or ("standard output" if _is_stdout_broken() else "the system")
+        print(f"pocketvae: {place}: {error.strerror or error}{kept}", file=sys.stderr)
         return EXIT_USAGE
     if isinstance(error, MemoryError):
         # numpy's error says how much was requested, Python's does not.
@@ -168,6 +183,15 @@ def _report(error: Exception, *, verbose: bool) -> int:
     if not verbose:
         print("pocketvae: --verbose shows where; please report it", file=sys.stderr)
     return EXIT_BUG
+
+
+def _is_stdout_broken() -> bool:
+    """Whether what was printed cannot be written: what is left of it fails again."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return True
+    return False
 
 
 def _notes(error: BaseException) -> list[str]:

@@ -47,6 +47,19 @@ class ExportError(PocketVaeError):
     """A model cannot be converted."""
 
 
+class NothingMadeError(ExportError):
+    """None of the artifacts that were asked for could be made.
+
+    Attributes:
+        others: Names and reasons of all but the first, which the message gives.
+    """
+
+    def __init__(self, message: str, others: tuple[str, ...] = ()) -> None:
+        """Keeps the others beside the message."""
+        super().__init__(message)
+        self.others = others
+
+
 class ManifestError(PocketVaeError):
     """A document or a bundle is damaged, of another kind, or written by a newer pocketvae."""
 
@@ -133,6 +146,13 @@ def did_you_mean(received: str, known: Iterable[str]) -> str:
     # The comparison takes time in proportion to the length.
     close = difflib.get_close_matches(received[:QUOTED].lower(), list(known), n=1)
     return f"did you mean {close[0]!r}? " if close else ""
+
+
+def broken_installation(reason: str) -> TargetError:
+    """Builds the error for a part of pocketvae itself that cannot be imported."""
+    from pocketvae.installation import install_command
+
+    return TargetError(f"pocketvae is not installed completely ({reason}): run {install_command()} again")
 
 
 def missing_package(package: str, extra: str) -> TargetError:

@@ -22,7 +22,7 @@ from pocketvae.bundle.manifest import (
 )
 from pocketvae.bundle.quantization import SearchRecord
 from pocketvae.documents import encode
-from pocketvae.errors import ExportError
+from pocketvae.errors import NothingMadeError
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.external.aggregate import aggregate_of
 from pocketvae.export.guide import embed_guide
@@ -86,7 +86,7 @@ class BundleWriter:
             outcomes: All artifacts that were asked for.
 
         Raises:
-            ExportError: none of them could be made.
+            NothingMadeError: none of them could be made.
         """
         made: dict[ArtifactSpec, Converted] = {}
         reasons: dict[ArtifactSpec, str] = {}
@@ -99,7 +99,8 @@ class BundleWriter:
         records = tuple(self._artifact(converted) for converted in made.values())
         failures = tuple(FailureRecord(artifact=spec.filename, reason=reason) for spec, reason in reasons.items())
         if not records:
-            raise ExportError(f"no artifact could be made; {failures[0].artifact}: {failures[0].reason}")
+            first, *rest = (f"{failure.artifact}: {failure.reason}" for failure in failures)
+            raise NothingMadeError(f"no artifact could be made; {first}", tuple(rest))
         subject = self.subject
         manifest = Manifest(
             name=subject.name,

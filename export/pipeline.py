@@ -55,7 +55,8 @@ def export_run(
 
     Raises:
         ManifestError: the run is damaged.
-        ExportError: the models cannot be loaded, or no artifact could be made.
+        ExportError: the models cannot be loaded.
+        NothingMadeError: no artifact could be made.
         OutputExistsError: `out` exists and `force` is off.
     """
     files.check_output(out, force=force)

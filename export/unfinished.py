@@ -87,7 +87,8 @@ def unfinished_export(out: Path, config: ExportConfig, *, force: bool, resume: b
         count = len(list((home / _RECORDS).glob(f"*{_ARTIFACT}")))
         size = sum(file.stat().st_size for file in home.rglob("*") if file.is_file()) / 1e6
         whole = f"{home.name} keeps {count} of {len(config.artifacts)} artifacts ({size:.1f} MB)"
-        return f"{whole}: the same command goes on with them" if count else ""
+        how = "an export without --whole takes them" if config.whole else "the same command goes on with them"
+        return f"{whole}: {how}" if count else ""
 
     with folders.workplace(out, force=force, marker=_MARKER, kept=kept) as home:
         yield Unfinished.open(home, resume=resume)

@@ -13,13 +13,24 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 
-from pocketvae.errors import ArtifactFault, InternalError, NoSpaceError, PocketVaeError, ShortageError, TargetError
+from pocketvae.errors import (
+    ArtifactFault,
+    InternalError,
+    NoSpaceError,
+    PocketVaeError,
+    ShortageError,
+    TargetError,
+    broken_installation,
+)
+from pocketvae.parsing import shortened
 from pocketvae.processes.envelope import Failure
 from pocketvae.system.shortage import shortage_of
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+_LACKS = re.compile(r"(ModuleNotFoundError|ImportError): (?P<reason>[^\n]*'pocketvae[.'][^\n]*)")
 _CHECKS = frozenset({"loads", "interface", "runs"})
 _LONGEST_MESSAGE = 300
 # The same request may succeed later: these do not depend on the request alone.
@@ -32,6 +43,8 @@ def failure_of(error: Exception) -> Failure:
         return Failure(type=ArtifactFault.__name__, message=str(error), data={"check": error.check})
     if isinstance(error, PocketVaeError):
         return Failure(type=type(error).__name__, message=str(error))
+    if isinstance(error, ImportError) and is_own(error.name or ""):
+        return failure_of(broken_installation(shortened(error)))
     if shortage := shortage_of(error):
         return Failure(type=ShortageError.__name__, message=shortage)
     if isinstance(error, OSError) and error.strerror:
@@ -40,6 +53,17 @@ def failure_of(error: Exception) -> Failure:
     lines = [line for line in str(error).splitlines() if line.strip()]
     reason = lines[0][:_LONGEST_MESSAGE] if lines else "no message"
     return Failure(type=InternalError.__name__, message=f"{type(error).__name__}: {reason}")
+
+
+def is_own(module: str) -> bool:
+    """Whether a module is a part of pocketvae."""
+    return module.split(".")[0] == "pocketvae"
+
+
+def broken_installation_in(lines: Sequence[str]) -> TargetError | None:
+    """Returns the error for a program whose last words say that it lacks a part of pocketvae; None if they do not."""
+    found = _LACKS.match(lines[-1]) if lines else None
+    return broken_installation(shortened(found["reason"])) if found else None
 
 
 def error_of(failure: Failure) -> PocketVaeError:

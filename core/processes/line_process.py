@@ -15,8 +15,9 @@ from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import IO, Self
 
-from pocketvae.errors import ChannelError, MemoryLimitError, TimeLimitError
+from pocketvae.errors import ChannelError, MemoryLimitError, TargetError, TimeLimitError
 from pocketvae.processes.envelope import Request, Response, encode, read
+from pocketvae.processes.failures import broken_installation_in
 from pocketvae.processes.guard import MemoryGuard
 from pocketvae.processes.lifeline import Lifeline
 from pocketvae.processes.rpc import unreadable
@@ -66,6 +67,7 @@ class LineProcess:
         Raises:
             ChannelError: the child cannot be started, ended, did not answer in time and was ended, or sent what cannot
                 be read. The next request starts a new child.
+            TargetError: the child lacks a part of pocketvae.
         """
         process = self._process or self._start()
         if self._stopped:
@@ -178,7 +180,7 @@ class LineProcess:
         if (process := self._process) is not None:
             process.kill()
 
-    def _ended(self) -> ChannelError:
+    def _ended(self) -> ChannelError | TargetError:
         process, stderr = self._process, self._stderr
         if process is None or stderr is None:
             return ChannelError("its process is gone")
@@ -193,7 +195,7 @@ class LineProcess:
                 f"it used {excess / 1e9:.2f} GB of memory, more than the limit of {limit / 1e9:.2f} GB, and was ended",
                 code,
             )
-        return ChannelError(_description(code, lines), code)
+        return broken_installation_in(lines) or ChannelError(_description(code, lines), code)
 
 
 def _description(code: int, lines: Sequence[str]) -> str:

@@ -7,6 +7,7 @@ file or the new one. What a link leads to is replaced and the link stays; device
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import io
 import os
@@ -35,15 +36,31 @@ def write_bytes(path: Path, data: bytes) -> None:
     Raises:
         OSError: the folder is missing, not writable or full; the old content is untouched.
     """
-    if is_stream(path):
-        _write_through(path, io.BytesIO(data))
-        return
-    path = _behind_links(path)
-    try:
-        with _replacing(path) as temporary, temporary.open("wb") as file:
+    with naming_output(path):
+        if is_stream(path):
+            _write_through(path, io.BytesIO(data))
+            return
+        with _replacing(_behind_links(path)) as temporary, temporary.open("wb") as file:
             file.write(data)
+
+
+@contextlib.contextmanager
+def naming_output(path: Path) -> Iterator[None]:
+    """Names the output as it was typed where the system names a temporary file beside it, or none, as of a full disk.
+
+    Raises:
+        DataError: its folder takes no new files.
+        OSError: with the output's path.
+    """
+    try:
+        yield
     except OSError as e:
-        # The system's error for a full disk names no file.
+        given = Path(e.filename).name if isinstance(e.filename, str) else ""
+        if given and given not in (path.name, _behind_links(path).name) and not given.startswith(f".{path.name}."):
+            raise
+        parent = _behind_links(path).absolute().parent
+        if given and e.errno == errno.ENOENT and parent.is_dir():
+            raise DataError(f"{path} cannot be made: {parent} takes no new files: choose another folder") from e
         raise OSError(e.errno, e.strerror, str(path)) from e
 
 
@@ -62,16 +79,11 @@ def staged_file(final: Path, *, force: bool) -> Iterator[Path]:
     if is_stream(final):
         with temporary_directory() as folder:
             yield folder / f"output{final.suffix}"
-            with (folder / f"output{final.suffix}").open("rb") as file:
+            with naming_output(final), (folder / f"output{final.suffix}").open("rb") as file:
                 _write_through(final, file)
         return
-    final = _behind_links(final)
-    try:
-        with _replacing(final) as temporary:
-            yield temporary
-    except OSError as e:
-        # The system's error for a full disk names no file.
-        raise OSError(e.errno, e.strerror, e.filename or str(final)) from e
+    with naming_output(final), _replacing(_behind_links(final)) as temporary:
+        yield temporary
 
 
 @contextlib.contextmanager
@@ -177,7 +189,15 @@ def check_output(path: Path, *, force: bool) -> None:
         raise OutputExistsError(f"{path} exists: choose another output, or pass --force to replace it")
     parent = _behind_links(path).absolute().parent
     if not parent.is_dir():
-        raise DataError(f"the output's folder must exist, got {parent}: create it first")
+        raise DataError(f"the output's folder must exist, got {parent}: {folder_advice(parent)}")
+
+
+def folder_advice(folder: Path) -> str:
+    """Returns what to do about a folder that is not there."""
+    in_the_way = next((part for part in (folder, *folder.parents) if part.exists()), folder)
+    if in_the_way.exists() and not in_the_way.is_dir():
+        return f"{in_the_way} is a file, so choose another output"
+    return "create it first"
 
 
 def is_inside(relative: str) -> bool:

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from pocketvae.errors import DataError, OutputExistsError
-from pocketvae.system.files import check_output, is_stream
+from pocketvae.system.files import check_output, is_stream, naming_output
 from pocketvae.system.leftovers import settled_on_error
 from pocketvae.system.locks import Lock, lock_folder, locked
 
@@ -39,7 +39,8 @@ def staged_directory(final: Path, *, force: bool) -> Iterator[Path]:
         with locked(final.parent, wait=True):
             _clear_remains(final)
             check_output(final, force=force)
-            staging.mkdir()
+            with naming_output(final):
+                staging.mkdir()
             lock = lock_folder(staging)
         try:
             yield staging
@@ -112,7 +113,8 @@ def resumable_directory(final: Path, *, force: bool, resume: bool, milestone: st
         raise OutputExistsError(
             f"{staging} holds an interrupted run: pass --resume to continue it, or --force to start over"
         )
-    staging.mkdir(exist_ok=True)
+    with _naming_unfinished(final):
+        staging.mkdir(exist_ok=True)
     with locked(staging):
         marker, begun = staging / _MARKER, (staging / milestone).exists()
         if not begun and not marker.exists() and any(staging.iterdir()):
@@ -176,7 +178,8 @@ def workplace(final: Path, *, force: bool, marker: str, kept: Callable[[Path], s
 
 def _take(folder: Path, final: Path, marker: str) -> Lock:
     """Locks a folder, made where there is none, and marks it."""
-    folder.mkdir(exist_ok=True)
+    with _naming_unfinished(final):
+        folder.mkdir(exist_ok=True)
     try:
         lock = lock_folder(folder)
     except BlockingIOError as e:
@@ -186,6 +189,18 @@ def _take(folder: Path, final: Path, marker: str) -> Lock:
         raise OutputExistsError(f"{folder} is in the way and holds other work: finish that, or choose another output")
     (folder / marker).touch()
     return lock
+
+
+@contextlib.contextmanager
+def _naming_unfinished(final: Path) -> Iterator[None]:
+    """Names the output in place of the unfinished folder beside it, unless that is what is wrong."""
+    try:
+        yield
+    except FileExistsError:
+        raise
+    except OSError as e:
+        with naming_output(final):
+            raise OSError(e.errno, e.strerror, str(final)) from e
 
 
 def _keep_work(folder: Path, marker: str, kept: Callable[[Path], str]) -> str | None:

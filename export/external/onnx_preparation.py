@@ -22,7 +22,7 @@ from pocketvae.export.external.samplings import LOST_PRIOR, notes_of
 from pocketvae.export.from_onnx.folding import fix_batch, fold, is_random, shapes_of, training_operators
 from pocketvae.export.from_onnx.layout import channels_are_second, to_last, turn_input, turn_output
 from pocketvae.export.from_onnx.lowering import lower, raised, to_float32
-from pocketvae.export.from_onnx.reading import read
+from pocketvae.export.from_onnx.reading import blaming_invalid, read
 from pocketvae.export.from_onnx.sampling import (
     Sampling,
     behind,
@@ -85,8 +85,12 @@ def prepare_onnx(request: PreparationRequest) -> Preparation:
         ExportError: a file cannot be read or brought into the one form; the message says why and what helps.
         TargetError: onnx or onnxruntime is not installed.
     """
-    models, folder = request.models, Path(request.folder)
-    _refuse_options(models)
+    _refuse_options(request.models)
+    with blaming_invalid(request.models.paths.values()):
+        return _prepared(request.models, Path(request.folder))
+
+
+def _prepared(models: ExternalModels, folder: Path) -> Preparation:
     decoder_file = _opened(models.decoder)
     latents = _latents_of(decoder_file) if models.encoder == models.decoder else {}
     lines = [_picture(decoder_file, latents)] if latents else []
@@ -235,6 +239,12 @@ def _extract(file: _File, inputs: Sequence[str], outputs: Sequence[str]) -> None
     from onnx import helper
 
     shapes = shapes_of(file.model)
+    unknown = [name for name in inputs if name not in shapes]
+    if unknown:
+        raise ExportError(
+            f"the sizes of {unknown[0]!r} in {file.path} do not follow from its inputs: export the model with an "
+            f"example input of the final size"
+        )
     for model in (file.model, file.original):
         graph = model.graph
         given = {value.name: value for value in graph.input}

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import contextlib
+import math
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from pocketvae.errors import ExportError, ManifestError, missing_package
+from pocketvae.errors import ExportError, ManifestError, PocketVaeError, missing_package
 from pocketvae.formats.onnx.model import load_model
 from pocketvae.parsing import shortened
+from pocketvae.runtimes.onnxruntime import open_session
 
 STANDARD_DOMAINS = ("", "ai.onnx")
 _CONTROL = ("If", "Loop", "Scan")
+# Values of 2 bits in a byte, complex numbers in two.
+_MOST_PACKED = 4
+_LONGEST_NAME = 500
+_MOST_VALUES = 1 << 30
 _MICROSOFT = "com.microsoft"
 _EXPORT = "torch.onnx.export(model.eval(), (example,), FILE)"
 
@@ -37,10 +44,48 @@ def read(path: Path) -> Any:
     for tensor in _tensors(model):
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _merge(path, tensor)
+        _check_size(path, tensor)
+    for value in (*model.graph.input, *model.graph.output):
+        if not value.name or not value.name.isprintable() or len(value.name) > _LONGEST_NAME:
+            raise ExportError(f"{path} is damaged: the name of an input or output is empty, too long or not text")
+        sizes = [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        if min(sizes, default=0) < 0 or math.prod(size or 1 for size in sizes) > _MOST_VALUES:
+            raise ExportError(f"{path} is damaged: {shortened(value.name, 60)!r} cannot have the sizes {sizes[:8]}")
     if model.functions:
         model = inliner.inline_local_functions(model)
     _refuse_foreign(path, model)
     return model
+
+
+@contextlib.contextmanager
+def blaming_invalid(paths: Iterable[Path]) -> Iterator[None]:
+    """Turns what goes wrong with files that are not valid ONNX into an error that says so.
+
+    Raises:
+        ExportError: something went wrong, and the checker of onnx or onnxruntime refuses one of the files.
+    """
+    try:
+        yield
+    except PocketVaeError:
+        raise
+    except Exception as e:
+        for path in dict.fromkeys(paths):
+            problem = _problem(path)
+            if problem:
+                raise ExportError(f"{path} is not a valid ONNX model ({problem}): export it again") from e
+        raise
+
+
+def _problem(path: Path) -> str:
+    """Returns what is wrong with a file, as text; empty if it is valid."""
+    import onnx
+
+    try:
+        onnx.checker.check_model(str(path), full_check=True)
+        open_session(path.read_bytes(), num_threads=1)
+    except Exception as e:  # protobuf, onnx and onnxruntime raise many unrelated types
+        return shortened(" ".join(str(e).split()) or type(e).__name__)
+    return ""
 
 
 def _tensors(model: Any) -> Iterator[Any]:
@@ -88,6 +133,25 @@ def _merge(path: Path, tensor: Any) -> None:
         tensor.raw_data = stream.read(length)
     tensor.data_location = onnx.TensorProto.DEFAULT
     del tensor.external_data[:]
+
+
+def _check_size(path: Path, tensor: Any) -> None:
+    """Refuses a tensor whose sizes are not those of its values: onnx trusts them, and loops for as long."""
+    from onnx import helper
+
+    try:
+        dtype = helper.tensor_dtype_to_np_dtype(tensor.data_type)
+        values = getattr(tensor, helper.tensor_dtype_to_field(tensor.data_type))
+    except (KeyError, TypeError, ValueError) as e:
+        raise ExportError(f"{path} is damaged: {shortened(tensor.name, 60)!r} has no known type") from e
+    count = math.prod(tensor.dims)
+    # Several types share a field, and some are packed in it or take two of its numbers.
+    held = len(tensor.raw_data) / dtype.itemsize if tensor.HasField("raw_data") else len(values)
+    if min(tensor.dims, default=0) < 0 or not count / _MOST_PACKED <= held <= _MOST_PACKED * max(count, 1):
+        raise ExportError(
+            f"{path} is damaged: {shortened(tensor.name, 60)!r} must have {list(tensor.dims)[:8]} values, but {held:g} "
+            f"are in the file"
+        )
 
 
 def _refuse_foreign(path: Path, model: Any) -> None:

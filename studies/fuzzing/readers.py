@@ -10,6 +10,7 @@ from pathlib import Path
 
 from fuzzing import samples
 from fuzzing.mutations import mutate
+from fuzzing.onnx_mutations import mutate_graph
 from pocketvae.apps import Calibration
 from pocketvae.apps.compression import stream
 from pocketvae.apps.compression.codec_tables import load_tables
@@ -22,6 +23,8 @@ from pocketvae.data.image_decoder import collected_warnings, examine
 from pocketvae.data.image_files import read_source
 from pocketvae.documents import decode
 from pocketvae.errors import PocketVaeError
+from pocketvae.export.external.messages import ExternalModels, PreparationRequest
+from pocketvae.export.external.preparation import prepare_models
 from pocketvae.formats.layers import read_layers
 from pocketvae.formats.onnx.metadata import metadata_entries
 from pocketvae.formats.onnx.model import constants, load_model
@@ -50,6 +53,7 @@ class Reader:
         read: Reads a file's content; the folder is for those that take a path.
         fix: Makes checksums fit after a mutation, for half of the inputs; None where there are none.
         inside: Whether the parts of a zip archive are mutated, too.
+        graph: Whether three of four inputs are changed as ONNX graphs, not as bytes.
         refusals: What the reader is documented to raise.
     """
 
@@ -57,12 +61,15 @@ class Reader:
     read: Callable[[bytes, Path], object]
     fix: Fix | None = None
     inside: bool = False
+    graph: bool = False
     refusals: tuple[type[Exception], ...] = (PocketVaeError,)
 
     def damaged(self, seed: str) -> bytes:
         """Returns the input of a seed."""
         random_ = random.Random(seed)  # noqa: S311 - inputs must come again
         made = self.samples()
+        if self.graph and random_.random() < 0.75:
+            return mutate_graph(made, random_)
         if self.inside and random_.random() < 0.5:
             return samples.inside_zip(lambda part: mutate([part], random_), random_.choice(made))
         data = mutate(made, random_)
@@ -88,6 +95,11 @@ def _onnx(content: bytes, _: Path) -> None:
     read_layers(Format.ONNX, content)
     oldest_runtime(Format.ONNX, content)
     metadata_entries(content)
+
+
+def _prepared(path: Path, *, whole: bool) -> ExternalModels:
+    models = ExternalModels(decoder=path, encoder=path if whole else None)
+    return prepare_models(PreparationRequest(models=models, folder=str(path.parent))).models
 
 
 def _at_path(name: str, read: Callable[[Path], object]) -> Callable[[bytes, Path], object]:
@@ -123,6 +135,16 @@ def _cached(make: Callable[[], list[bytes]]) -> Callable[[], list[bytes]]:
 READERS = {
     "tflite": Reader(samples=_cached(samples.tflite), read=_tflite),
     "onnx": Reader(samples=_cached(samples.onnx), read=_onnx),
+    "onnx-original": Reader(
+        samples=_cached(samples.onnx_originals),
+        read=_at_path("a.onnx", lambda path: _prepared(path, whole=False)),
+        graph=True,
+    ),
+    "onnx-whole": Reader(
+        samples=_cached(samples.onnx_wholes),
+        read=_at_path("a.onnx", lambda path: _prepared(path, whole=True)),
+        graph=True,
+    ),
     "embedded-tflite": Reader(
         samples=samples.signed_tflite, read=_at_path("a.tflite", lambda path: open_lone_file(path).goldens())
     ),

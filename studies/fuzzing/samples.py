@@ -33,6 +33,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tests"))
 
 import bundles
 import lone_files
+import onnx_files
 import tflite_models
 
 _WEIGHT, _SIDE = bundles.right_weight(), bundles.SIDE
@@ -48,6 +49,25 @@ def onnx() -> list[bytes]:
     return [
         bundles.decoder_model(_WEIGHT).SerializeToString(),
         bundles.encoder_model(_WEIGHT.T, _WEIGHT.T).SerializeToString(),
+    ]
+
+
+def onnx_originals() -> list[bytes]:
+    """Models as torch.onnx.export writes them: decoders, and encoders with and without a sampling."""
+    made = (
+        onnx_files.conv_decoder(),
+        onnx_files.conv_decoder(batch=4),
+        onnx_files.conv_encoder(),
+        onnx_files.conv_encoder(draws=True, outputs=("mu", "logvar", "z")),
+    )
+    return [model.SerializeToString() for model in made]
+
+
+def onnx_wholes() -> list[bytes]:
+    """A whole VAE, and an encoder that is cut before its sampling."""
+    return [
+        onnx_files.whole_vae().SerializeToString(),
+        onnx_files.conv_encoder(draws=True, outputs=("z",)).SerializeToString(),
     ]
 
 

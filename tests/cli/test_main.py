@@ -4,6 +4,7 @@ import subprocess
 import sys
 import warnings
 
+import numpy as np
 import pytest
 
 from pocketvae import errors
@@ -74,6 +75,9 @@ def test_options_are_not_abbreviated():
         (errors.DataError("bad"), 2),
         (errors.ManifestError("bad"), 2),
         (errors.TargetError("bad"), 3),
+        (errors.NothingMadeError("bad"), 1),
+        (ModuleNotFoundError("No module named 'pocketvae.x'", name="pocketvae.x"), 3),
+        (ModuleNotFoundError("No module named 'x'", name="x"), 70),
         (OSError(28, "No space left on device", "some/file"), 2),
         (MemoryError(), 2),
         (RuntimeError("can't start new thread"), 2),
@@ -175,3 +179,20 @@ def test_what_was_left_on_another_machine_is_told_in_one_line(monkeypatch, capsy
     monkeypatch.setattr(main_module, "_run", leave)
     assert main(["doctor"]) == 0
     assert capsys.readouterr().err == "pocketvae: ssh://there: a folder was left there\n"
+
+
+def test_warnings_of_others_are_one_line_without_a_place_in_the_source(monkeypatch, capsys):
+    def warn(words):
+        np.exp(np.float32([1000]))
+        warnings.warn("an argument\nis deprecated", UserWarning, stacklevel=1)
+        warnings.warn("3 items are far away", errors.DataWarning, stacklevel=1)
+        return 0
+
+    monkeypatch.setattr(main_module, "_run", warn)
+    assert main(["doctor"]) == 0
+    assert capsys.readouterr().err.splitlines() == [
+        "pocketvae: warning: numbers left the range of floating point (overflow encountered in exp): --verbose shows "
+        "where",
+        "pocketvae: warning: an argument is deprecated",
+        "pocketvae: warning: 3 items are far away",
+    ]

@@ -29,7 +29,7 @@ def load_model(content: bytes) -> Any:
         model = onnx.load_from_string(content)
         if not model.HasField("graph"):
             raise Damage("it has no graph")
-        if not all(node.op_type.isprintable() for node in model.graph.node):
+        if not all(node.op_type.isprintable() and node.domain.isprintable() for node in model.graph.node):
             raise Damage("the name of an operator is not text")
     return model
 

@@ -45,6 +45,11 @@ def test_a_check_that_is_unknown_is_that_the_artifact_runs():
         (OSError(errno.EDQUOT, "Disk quota exceeded"), NoSpaceError, "the system: Disk quota exceeded"),
         (RuntimeError("can't start new thread"), ShortageError, NO_THREADS),
         (FileNotFoundError(errno.ENOENT, "No such file", "a"), InternalError, "a: No such file"),
+        (
+            ModuleNotFoundError("No module named 'x'", name="x"),
+            InternalError,
+            "ModuleNotFoundError: No module named 'x'",
+        ),
     ],
 )
 def test_what_nobody_raised_on_purpose_is_told_in_one_line(error, kind, message):
@@ -62,3 +67,12 @@ def test_what_is_missing_or_full_may_be_there_the_next_time():
     assert is_passing(failure_of(TargetError("no runtime")))
     assert is_passing(failure_of(ValueError("?")))
     assert not is_passing(failure_of(ArtifactFault("loads", "damaged")))
+
+
+def test_a_part_of_pocketvae_that_is_missing_is_the_installation_s_fault():
+    lack = ModuleNotFoundError("No module named 'pocketvae.keras.io'", name="pocketvae.keras.io")
+    error = error_of(failure_of(lack))
+    assert type(error) is TargetError
+    assert str(error).startswith(
+        "pocketvae is not installed completely (No module named 'pocketvae.keras.io'): run pip"
+    )

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pocketvae.errors import ChannelError
+from pocketvae.errors import ChannelError, TargetError
 from pocketvae.processes.envelope import Request
 from pocketvae.processes.guard import used_bytes
 from pocketvae.processes.line_process import LineProcess
@@ -90,6 +90,14 @@ def test_a_child_that_ends_before_it_is_asked_is_told_too():
         process._start().wait()
         with pytest.raises(ChannelError, match="ended with code 1: out of luck"):
             ask(process, "hello")
+
+
+def test_a_child_that_lacks_a_part_of_pocketvae_is_an_incomplete_installation():
+    with (
+        LineProcess([sys.executable, "-c", "import pocketvae.nothing"]) as process,
+        pytest.raises(TargetError, match=r"not installed completely \(No module named 'pocketvae.nothing'\): run pip"),
+    ):
+        ask(process, "hello")
 
 
 @pytest.mark.posix

@@ -207,3 +207,30 @@ def test_a_file_is_written_where_nothing_can_be_locked(tmp_path, monkeypatch):
     monkeypatch.setattr(locks, "_flock", refuse)
     files.write_bytes(tmp_path / "a.json", b"{}")
     assert names(tmp_path) == ["a.json"]
+
+
+def test_what_stands_in_the_way_of_a_folder_is_named(tmp_path):
+    (tmp_path / "a").touch()
+    with pytest.raises(DataError, match=r"must exist, got .*/a/b: .*/a is a file, so choose another output$"):
+        files.check_output(tmp_path / "a" / "b" / "c.npz", force=False)
+    with pytest.raises(DataError, match=r"must exist, got .*/b: create it first$"):
+        files.check_output(tmp_path / "b" / "c.npz", force=False)
+
+
+@pytest.mark.posix
+def test_an_output_is_named_as_it_was_typed(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    if Path("/dev/full").exists():
+        with pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+            files.write_bytes(Path("/dev/full"), b"x")
+        with pytest.raises(OSError, match="'/dev/full'"), files.staged_file(Path("/dev/full"), force=False) as path:
+            path.write_bytes(b"x")
+    if Path("/proc").is_dir():
+        for path in (Path("/proc/x.npz"),):
+            with pytest.raises(DataError, match="/proc/x.npz cannot be made: /proc takes no new files: choose another"):
+                files.write_bytes(path, b"x")
+            with pytest.raises(DataError, match="/proc/x.npz cannot"), files.staged_file(path, force=False):
+                pytest.fail("it has begun")
+    with pytest.raises(OSError, match="'other.npz'"), files.staged_file(Path("x.npz"), force=False):
+        Path("other.npz").read_bytes()
+    assert not list(tmp_path.iterdir())

@@ -6,7 +6,7 @@ import pytest
 from onnx import helper, numpy_helper
 
 from pocketvae.errors import ExportError
-from pocketvae.export.from_onnx.reading import read
+from pocketvae.export.from_onnx.reading import blaming_invalid, read
 from tests.onnx_files import conv_decoder, model, node, save
 
 
@@ -94,3 +94,34 @@ def test_a_damaged_file_is_refused(tmp_path):
     path.write_bytes(b"\x08\x08 not a model")
     with pytest.raises(ExportError, match="is not an ONNX file or is damaged"):
         read(path)
+
+
+def test_sizes_that_are_not_those_of_the_values_are_refused_before_onnx_loops_over_them(tmp_path):
+    for sizes in ((2**63 - 1,), (-4,), (64, 7, 9)):
+        made = conv_decoder()
+        made.graph.initializer[0].dims[:] = sizes
+        with pytest.raises(ExportError, match=r"'w' must have .* values, but 384 are in the file"):
+            read(save(made, tmp_path / "decoder.onnx"))
+
+
+def test_an_interface_that_cannot_be_is_refused(tmp_path):
+    for change, message in (
+        (lambda value: value.type.tensor_type.shape.dim.add(dim_value=-2), r"'z' cannot have the sizes \[0, 6, -2\]"),
+        (lambda value: value.type.tensor_type.shape.dim.add(dim_value=2**40), "'z' cannot have the sizes"),
+        (lambda value: setattr(value, "name", "a\nb"), "the name of an input or output is empty, too long or not text"),
+    ):
+        made = conv_decoder()
+        change(made.graph.input[0])
+        with pytest.raises(ExportError, match=message):
+            read(save(made, tmp_path / "decoder.onnx"))
+
+
+def test_what_goes_wrong_is_the_file_s_fault_if_it_is_not_valid(tmp_path):
+    good, bad = conv_decoder(), conv_decoder()
+    bad.graph.node[0].input[0] = "nothing"
+    paths = [save(good, tmp_path / "good.onnx"), save(bad, tmp_path / "bad.onnx")]
+    told = r"bad.onnx is not a valid ONNX model \(.*nothing.*\): export it again"
+    with pytest.raises(ExportError, match=told), blaming_invalid(paths):
+        raise KeyError("h")
+    with pytest.raises(KeyError), blaming_invalid(paths[:1]):
+        raise KeyError("h")
