@@ -19,16 +19,13 @@ from pocketvae.export.external.flat_graph import (
     size_of,
     sizes_of,
 )
+from pocketvae.export.external.moments import Moments, latent_names, moments_of, notes_of
 from pocketvae.export.external.samplings import (
-    Moments,
     Sampling,
     given_samples,
     is_among,
     is_said,
     is_twice,
-    latent_names,
-    moments_of,
-    notes_of,
     of_layer,
     samplings,
     stand_ins,

@@ -18,7 +18,7 @@ from pocketvae.errors import ExportError, ParityError
 from pocketvae.export.convert.batches_onnx import open_batch
 from pocketvae.export.convert.onnx import serialize
 from pocketvae.export.external.messages import ExternalModels, Preparation, PreparationRequest
-from pocketvae.export.external.samplings import LOST_PRIOR, notes_of
+from pocketvae.export.external.moments import LOST_PRIOR, notes_of
 from pocketvae.export.from_onnx.folding import fix_batch, fold, is_random, shapes_of, training_operators
 from pocketvae.export.from_onnx.layout import channels_are_second, to_last, turn_input, turn_output
 from pocketvae.export.from_onnx.lowering import lower, raised, to_float32

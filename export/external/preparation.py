@@ -24,10 +24,11 @@ from pocketvae.export.external.cut import (
 )
 from pocketvae.export.external.flat_graph import FlatGraph, count_of, flatten, layer_of, name_of, part, sizes_of
 from pocketvae.export.external.messages import PREPARE, ExternalModels, Preparation, PreparationRequest
+from pocketvae.export.external.moments import LOST_PRIOR
 from pocketvae.export.external.onnx_preparation import prepare_onnx
 from pocketvae.export.external.parts import CUSTOM_HINT, Source, open_sources, open_with_code
 from pocketvae.export.external.pixels import Adaptation, encoder_adaptation, float_output, turned_output
-from pocketvae.export.external.samplings import LOST_PRIOR, Sampling
+from pocketvae.export.external.samplings import Sampling
 from pocketvae.export.external.weights import built_model
 from pocketvae.keras.custom_code import CustomCode
 from pocketvae.keras.files import ModelKind, model_kind

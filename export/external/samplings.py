@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from pocketvae.errors import ExportError
@@ -20,19 +20,16 @@ from pocketvae.export.external.flat_graph import (
     size_of,
 )
 from pocketvae.export.external.inputs import role_by_name
-from pocketvae.keras.model_form import SPREADS, Role
+from pocketvae.keras.model_form import Role
 
 _RANDOM = re.compile(r"random|truncated_normal", re.IGNORECASE)
 _ADDS, _MULTIPLIES = re.compile(r"^(add|__operators__\.add|math\.add|tf\.__operators__\.add)$"), re.compile(r"mul")
-_MEAN_NAME = re.compile(r"mean|mu$|^mu|loc$|_mu_")
-_SPREAD_NAME = re.compile(r"var|std|sigma|scale|dev")
+MEAN_NAME = re.compile(r"mean|mu$|^mu|loc$|_mu_")
+SPREAD_NAME = re.compile(r"var|std|sigma|scale|dev")
 _DRAWS_NAME = re.compile(r"(?<!up)(?<!down)(?<!up_)(?<!down_)sampl|reparam|stochastic|draw|^z(_?\d+)?$|^z_")
-_POSITIVE = frozenset({"softplus", "exponential", "exp", "sigmoid", "relu"})
-_PAIR = 2
-LOST_PRIOR = (
-    "a latent depends on another one: if the model has a prior of one given the other, it is not exported, and "
-    "generators draw both independently from N(0, I)"
-)
+_NOISE_NAME = re.compile(r"^eps|noise|epsilon")
+_LOSS_NAME = re.compile(r"kl|diverg|loss|regulari")
+POSITIVE = frozenset({"softplus", "exponential", "exp", "sigmoid", "relu"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,12 +68,14 @@ def samplings(graph: FlatGraph) -> list[Sampling]:
 def _candidates(graph: FlatGraph) -> Iterator[Sampling]:
     for tensor in graph.tensors():
         sources = inputs_of(tensor)
-        if not (is_foreign(tensor) or _draws(tensor)) or not sources:
+        if not _is_noise_input(graph, tensor) and (not (is_foreign(tensor) or _draws(tensor)) or not sources):
+            continue
+        if _passed_on(tensor) is not tensor:
             continue
         shifted = _shifted(graph, tensor)
         if shifted is not None:
             yield shifted
-        elif is_foreign(tensor) and (len(sources) > 1 or is_twice(sources[0], tensor)):
+        elif sources and is_foreign(tensor) and (len(sources) > 1 or is_twice(sources[0], tensor)):
             yield of_layer(tensor)
 
 
@@ -89,17 +88,17 @@ def is_said(sampling: Sampling) -> bool:
         return False
     mean, *spread = [name_of(item).lower() for item in sampling.moments]
     called = any(_DRAWS_NAME.search(name.lower()) for name in (sampling.layer, type(layer).__name__))
-    return called or bool(spread and _MEAN_NAME.search(mean) and _SPREAD_NAME.search(spread[0]))
+    return called or bool(spread and MEAN_NAME.search(mean) and SPREAD_NAME.search(spread[0]))
 
 
 def of_layer(tensor: Any) -> Sampling:
     """Returns the sampling of a custom layer that makes a latent."""
-    sources = inputs_of(tensor)
+    sources = [_passed_on(source) for source in inputs_of(tensor)]
     layer = name_of(tensor)
     if len(sources) == 1:
         return Sampling(latent=tensor, moments=(sources[0],), layer=layer)
     alike = [source for source in sources if size_of(source) == size_of(tensor)] or sources
-    spreads = [source for source in alike[:3] if _SPREAD_NAME.search(name_of(source).lower())]
+    spreads = [source for source in alike[:3] if SPREAD_NAME.search(name_of(source).lower())]
     means = [source for source in alike[:3] if not is_among(source, spreads)]
     if len(spreads) == 1 and means:
         return Sampling(latent=tensor, moments=(_best_mean(means), spreads[0]), layer=layer)
@@ -113,7 +112,7 @@ def is_among(tensor: Any, tensors: Sequence[Any]) -> bool:
 
 
 def _best_mean(means: Sequence[Any]) -> Any:
-    return next((tensor for tensor in means if _MEAN_NAME.search(name_of(tensor).lower())), means[0])
+    return next((tensor for tensor in means if MEAN_NAME.search(name_of(tensor).lower())), means[0])
 
 
 def _shifted(graph: FlatGraph, noise: Any) -> Sampling | None:
@@ -122,22 +121,56 @@ def _shifted(graph: FlatGraph, noise: Any) -> Sampling | None:
         if not _MULTIPLIES.search(_operator(product)):
             continue
         scales = [source for source in inputs_of(product) if source is not noise]
+        if any(_draws(scale) or _is_noise_input(graph, scale) for scale in scales):
+            continue  # What was taken for the noise is the scale.
         for total in graph.consumers(product):
             means = [source for source in inputs_of(total) if source is not product]
             if _ADDS.search(_operator(total)) and len(scales) == len(means) == 1:
-                spread, role = _peeled_scale(scales[0])
-                return Sampling(latent=total, moments=(means[0], spread), roles=(Role.MEAN, role), layer=name_of(noise))
+                spread, role, doubt = _peeled_scale(scales[0])
+                return Sampling(
+                    latent=total,
+                    moments=(_passed_on(means[0]), _passed_on(spread)),
+                    roles=(Role.MEAN, role),
+                    layer=name_of(noise),
+                    doubt=doubt,
+                )
     return None
 
 
-def _peeled_scale(scale: Any) -> tuple[Any, Role]:
-    """Returns the log-variance or the logarithm that a scale is the exponential of, else the scale."""
-    if _operator(scale) not in ("exp", "math.exp", "exponential") and _activation(scale) != "exponential":
-        return scale, Role.STD
+def _is_noise_input(graph: FlatGraph, tensor: Any) -> bool:
+    """Whether a model is given the noise, as an input beside its data."""
+    is_extra = len(graph.inputs) > 1 and is_among(tensor, graph.inputs)
+    return is_extra and bool(_NOISE_NAME.search(_input_name(tensor).lower()))
+
+
+def _passed_on(tensor: Any) -> Any:
+    """Returns what a layer took that only adds a loss, such as a KL divergence, and returns what it takes."""
+    while is_hole(tensor):
+        layer, sources = layer_of(tensor), inputs_of(tensor)
+        names = (type(layer).__name__.lower(), str(layer.name).lower())
+        place = tensor._keras_history.tensor_index
+        is_loss = any(_LOSS_NAME.search(name) for name in names) and len(layer.hole.shapes) == len(sources)
+        if not is_loss or size_of(sources[place]) != size_of(tensor):
+            return tensor
+        tensor = sources[place]
+    return tensor
+
+
+def _peeled_scale(scale: Any) -> tuple[Any, Role, str]:
+    """Returns the log-variance or the logarithm that a scale is the exponential of, else the scale; and a doubt."""
+    if is_hole(scale) and [size_of(source) for source in inputs_of(scale)] == [size_of(scale)]:
+        (inner,) = inputs_of(scale)
+        doubt = (
+            f"{name_of(scale)!r} was assumed to make a standard deviation of the log-variance "
+            f"{name_of(_passed_on(inner))!r}; state what that is with --encoder-outputs (for example mean,log_std)"
+        )
+        return inner, Role.LOG_VAR, doubt
+    if _operator(scale) not in ("exp", "math.exp", "exponential") and activation_of(scale) != "exponential":
+        return scale, Role.STD, ""
     (inner, *_) = inputs_of(scale)
     if _MULTIPLIES.search(_operator(inner)) or "div" in _operator(inner):
-        return inputs_of(inner)[0], Role.LOG_VAR
-    return inner, Role.LOG_STD
+        return inputs_of(inner)[0], Role.LOG_VAR, ""
+    return inner, Role.LOG_STD, ""
 
 
 def _operator(tensor: Any) -> str:
@@ -147,7 +180,8 @@ def _operator(tensor: Any) -> str:
     return str(symbol or type(layer).__name__).lower()
 
 
-def _activation(tensor: Any) -> str:
+def activation_of(tensor: Any) -> str:
+    """Returns the name of the activation of the layer that makes a tensor; empty if it does not have one."""
     return str(getattr(getattr(layer_of(tensor), "activation", None), "__name__", ""))
 
 
@@ -221,98 +255,3 @@ def given_samples(graph: FlatGraph, decoder: FlatGraph | None) -> list[Sampling]
 
 def _input_name(tensor: Any) -> str:
     return str(tensor.name).split(":")[0]
-
-
-def with_roles(sampling: Sampling) -> Sampling:
-    """Returns a sampling with the roles of its moments where neither layers nor names say them.
-
-    By far most sampling layers take the mean first and the log-variance second.
-    """
-    if sampling.roles is not None or len(sampling.moments) != _PAIR:
-        return sampling
-    mean, spread = sampling.moments
-    if _MEAN_NAME.search(name_of(mean).lower()) or _SPREAD_NAME.search(name_of(spread).lower()):
-        return sampling
-    if _activation(spread) in _POSITIVE:
-        return sampling
-    doubt = (
-        f"{name_of(mean)!r} and {name_of(spread)!r}, which {sampling.layer!r} draws from, were assumed to be the mean "
-        f"and the log-variance; state this with --encoder-outputs (for example mean,log_var or mean,std)"
-    )
-    return replace(sampling, roles=(Role.MEAN, Role.LOG_VAR), doubt=doubt)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Moments:
-    """What an encoder returns for the samples that it no longer draws.
-
-    Attributes:
-        outputs: The tensors.
-        keys: Their names, sorted, as Keras sorts those of a dict; empty for one latent, whose tensors keep their own.
-        roles: What they are; None where their names say it.
-        doubts: What was assumed.
-    """
-
-    outputs: tuple[Any, ...]
-    keys: tuple[str, ...] = ()
-    roles: tuple[Role, ...] | None = None
-    doubts: tuple[str, ...] = ()
-
-
-def moments_of(drawn: Mapping[str, Sampling]) -> Moments:
-    """Returns the moments of the samplings of one or several latents, given by the latents' names."""
-    known = {name: with_roles(item) for name, item in drawn.items()}
-    doubts = tuple(item.doubt for item in known.values() if item.doubt)
-    if len(known) == 1:
-        (item,) = known.values()
-        return Moments(outputs=item.moments, roles=item.roles, doubts=doubts)
-    found = [
-        (key, tensor, role)
-        for name, item in known.items()
-        for key, tensor, role in zip(_keys(name, item), item.moments, _roles(item), strict=True)
-    ]
-    named = sorted(found, key=lambda item: item[0])
-    roles = tuple(role for _, _, role in named if role is not None)
-    return Moments(
-        outputs=tuple(tensor for _, tensor, _ in named),
-        keys=tuple(key for key, _, _ in named),
-        roles=roles if len(roles) == len(named) else None,
-        doubts=doubts,
-    )
-
-
-def _roles(sampling: Sampling) -> Sequence[Role | None]:
-    """Returns the roles of moments; none where the inspection has to ask, as for a scale that may be a variance."""
-    if sampling.roles is not None:
-        return sampling.roles
-    if len(sampling.moments) == 1:
-        (only,) = sampling.moments
-        return (Role.MEAN if size_of(only) == size_of(sampling.latent) else Role.MEAN_LOG_VAR,)
-    spread = sampling.moments[1]
-    is_known = named_role(name_of(spread)) is Role.LOG_VAR and _activation(spread) not in _POSITIVE
-    return (Role.MEAN, Role.LOG_VAR if is_known else None)
-
-
-def _keys(name: str, sampling: Sampling) -> list[str]:
-    if len(sampling.moments) == 1:
-        return [f"{name}_moments" if sampling.layer else f"{name}_mean"]
-    spread = named_role(name_of(sampling.moments[1]))
-    known = sampling.roles[1] if sampling.roles else spread if spread in SPREADS else Role.LOG_VAR
-    return [f"{name}_mean", f"{name}_{known}"]
-
-
-def notes_of(names: Sequence[str]) -> tuple[str, ...]:
-    """Returns what is to be said of an encoder in which means stand for samples, given the names of the latents."""
-    if not names:
-        return ()
-    each = f"{names[0]!r} stands" if len(names) == 1 else f"each of {', '.join(map(repr, names))} stands"
-    return (f"the encoder is deterministic: where a latent depends on another one, the mean of {each} for its sample",)
-
-
-def latent_names(latents: Collection[Any]) -> tuple[str, ...]:
-    """Returns the names of the latents of a model that is cut: `z`, or those of their layers, or `z1`, `z2`, ..."""
-    if len(latents) == 1:
-        return ("z",)
-    own = [name_of(latent).lower() for latent in latents]
-    plain = all(re.fullmatch(r"z\w*", name) for name in own) and len(set(own)) == len(own)
-    return tuple(own) if plain else tuple(f"z{index + 1}" for index in range(len(own)))

@@ -124,3 +124,31 @@ def test_the_front_half_stands_for_the_sample_of_moments_in_one(tmp_path):
     for value, expected in zip(encoded(made).values(), levels.encoder()(X)[2:], strict=True):
         np.testing.assert_allclose(value, expected, atol=1e-6)
     assert "'sample_1' stands for its sample" in made.facts["posterior"]
+
+
+@pytest.mark.parametrize("flavour", FLAVOURS)
+def test_noise_may_be_an_input_and_a_layer_that_only_adds_a_loss_is_passed(tmp_path, flavour):
+    keras = import_flavour(flavour)
+    layers = keras.layers
+
+    class KLDivergenceLayer(layers.Layer):
+        def call(self, inputs):
+            return inputs[0], inputs[1]
+
+    x, eps = keras.Input((16,), name="x"), keras.Input((2,), name="eps")
+    hidden = layers.Dense(5, activation="relu")(x)
+    moments = [layers.Dense(2)(hidden), layers.Dense(2)(hidden)]
+    mean, log_var = KLDivergenceLayer()(moments)
+    sigma = layers.Lambda(lambda given: given * 0.5, output_shape=(2,))(log_var)
+    z = layers.Add()([mean, layers.Multiply()([sigma, eps])])
+    last = layers.Dense(16, activation="sigmoid")
+    keras.Model([x, eps], last(z)).save(tmp_path / "whole.keras")
+    made = prepare(tmp_path / "made", tmp_path / "whole.keras", tmp_path / "whole.keras")
+    data, latent = X.reshape(2, 16), np.ones((2, 2), np.float32)
+    for value, expected in zip(
+        open_model(made.models.encoder).call([data]), keras.Model(x, moments)(data), strict=True
+    ):
+        np.testing.assert_allclose(value, expected, atol=1e-6)
+    np.testing.assert_allclose(open_model(made.models.decoder).call([latent])[0], last(latent), atol=1e-6)
+    assert made.models.encoder_outputs == (Role.MEAN, Role.LOG_VAR)
+    assert "was assumed to make a standard deviation of the log-variance" in made.doubts[0]
