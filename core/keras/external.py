@@ -13,7 +13,7 @@ import numpy as np
 from pocketvae.errors import ExportError
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.io import import_flavour, import_tensorflow
-from pocketvae.keras.loading import OpenModel, keras_call, one_or_all, open_model
+from pocketvae.keras.loading import OpenModel, keras_call, one_or_all, open_model, returns_dict
 from pocketvae.keras.model_form import JOINED, SPREADS, Flavour, ModelForm, Port, Role
 from pocketvae.keras.onnx.model import OnnxModel
 
@@ -204,9 +204,10 @@ def _input_order(form: ModelForm) -> list[int]:
 
 
 def _reorder(opened: OpenModel, form: ModelForm) -> Any:
-    """Returns a functional model of the same layers without the outputs that are dropped."""
+    """Returns a functional model of the same layers, of a list of outputs, without those that are dropped."""
     inputs, outputs = _input_order(form), list(form.kept_outputs())
-    if inputs == list(range(len(opened.inputs))) and outputs == list(range(len(opened.outputs))):
+    is_in_order = inputs == list(range(len(opened.inputs))) and outputs == list(range(len(opened.outputs)))
+    if is_in_order and not returns_dict(opened.model):
         return opened.model
     chosen_inputs = [opened.model.inputs[index] for index in inputs]
     chosen = [opened.model.outputs[index] for index in outputs]

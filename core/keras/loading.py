@@ -153,11 +153,17 @@ def _flat(outputs: Any) -> list[Any]:
 
 def output_names(model: Any) -> list[str]:
     """Names each output by its key in a dict, or by the layer that makes it."""
-    for attribute in ("_outputs_struct", "_nested_outputs"):
-        structure = getattr(model, attribute, None)
-        if isinstance(structure, dict):
-            return [str(key) for key in sorted(structure)]
-    return [_producer(tensor) for tensor in model.outputs]
+    return _keys_of(model) or [_producer(tensor) for tensor in model.outputs]
+
+
+def returns_dict(model: Any) -> bool:
+    """Whether a functional model returns its outputs in a dict."""
+    return bool(_keys_of(model))
+
+
+def _keys_of(model: Any) -> list[str]:
+    structures = [getattr(model, attribute, None) for attribute in ("_outputs_struct", "_nested_outputs")]
+    return next((sorted(map(str, item)) for item in structures if isinstance(item, dict)), [])
 
 
 def _producer(tensor: Any) -> str:
