@@ -17,6 +17,7 @@ from pocketvae.data.image_decoder import resized
 from pocketvae.data.image_folder import SUFFIXES, list_folder, read_images
 from pocketvae.data.values import ValueSet, load_value_splits, load_values
 from pocketvae.errors import DataError, NotFiniteValuesError, SpecError
+from pocketvae.kinds.registry import kind_of
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.vae_spec import DataKind, VaeSpec
 
@@ -163,7 +164,7 @@ def load_items(
     if vae.data is DataKind.IMAGE:
         return load_images(source, vae, resize=resize, count=count, progress=progress)
     _check_no_resize(vae, resize=resize)
-    _check_count(count)
+    _check_count(count, kind_of(vae.data).noun)
     return _of_values(load_values(source, vae)).first(count)
 
 
@@ -218,9 +219,9 @@ def _check_no_resize(vae: VaeSpec, *, resize: bool) -> None:
         raise SpecError(f"--resize is for images, but this model is of {vae.data}s: leave it out")
 
 
-def _check_count(count: int | None) -> None:
+def _check_count(count: int | None, noun: str = "image") -> None:
     if count is not None and count < 1:
-        raise DataError(f"at least one image is needed, got --count {count}")
+        raise DataError(f"at least one {noun} is needed, got --count {count}")
 
 
 def _from_folder(

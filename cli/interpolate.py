@@ -21,7 +21,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     common.add_bundle(parser)
     ends = parser.add_mutually_exclusive_group(required=True)
     ends.add_argument("--seeds", metavar="LIST", help="two or more seeds to interpolate between, for example 1,2,3")
-    ends.add_argument("--images", metavar="FILE", nargs="+", help="two or more image files to interpolate between")
+    ends.add_argument(
+        "--images",
+        metavar="FILE",
+        nargs="+",
+        help="two or more files, images or arrays of other data, each of whose first item is an end",
+    )
     parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png strip, .gif or .webp animation")
     parser.add_argument(
         "--steps", metavar="N", type=int, default=10, help="images from one end to the other (default: 10)"
@@ -60,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _stops(bundle: ModelBundle, arguments: argparse.Namespace) -> FloatArray:
     import numpy as np
 
-    from pocketvae.apps import load_images
+    from pocketvae.apps import load_items
 
     if arguments.images is None:
         latents = [
@@ -69,5 +74,5 @@ def _stops(bundle: ModelBundle, arguments: argparse.Namespace) -> FloatArray:
         return np.concatenate(latents)
     if arguments.temperature != 1.0:
         raise SpecError("--temperature scales noise, and --images does not use any: leave it out")
-    sources = [load_images(name, bundle.vae, resize=arguments.resize, count=1).images for name in arguments.images]
+    sources = [load_items(name, bundle.vae, resize=arguments.resize, count=1).images for name in arguments.images]
     return models.choice(arguments).encoder(bundle).encode(np.concatenate(sources), arguments.label).z_mean

@@ -19,6 +19,7 @@ def print_fronts(artifacts: Iterable[ArtifactRecord], terminal: Terminal) -> Non
     if rows:
         headers = ["Pareto front", "kB", "of the budget", "errors", "µs", "float layers", ""]
         terminal.table(headers, rows)
+        terminal.line("kB without the metadata and golden pairs that an artifact holds beside its network")
 
 
 def print_searches(artifacts: Iterable[ArtifactRecord], terminal: Terminal) -> None:

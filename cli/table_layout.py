@@ -69,11 +69,12 @@ def lay_out(headers: Sequence[str], rows: Sequence[Sequence[str]], width: int, l
     below: list[str] = []
     text_width = _room_for_text(columns, width)
     if text_width is None:
+        texts = [column for column in columns[1:] if column.is_text]
         below = [
-            f"{_name(columns, row)}: {column.cells[row]}"
+            f"{_name(columns, row)}{_kind(column, texts)}: {column.cells[row]}"
             for row in range(len(rows))
-            for column in columns[1:]
-            if column.is_text and column.cells[row]
+            for column in texts
+            if column.cells[row]
         ]
         columns = [column for index, column in enumerate(columns) if index == 0 or not column.is_text]
         columns, left_out = _fitting(columns, width, less)
@@ -82,9 +83,15 @@ def lay_out(headers: Sequence[str], rows: Sequence[Sequence[str]], width: int, l
 
 
 def _name(columns: Sequence[_Column], row: int) -> str:
-    """Returns what names a row: its first cell, and the second where others have the same first."""
-    first = columns[0].cells
-    return f"{first[row]} {columns[1].cells[row]}" if first.count(first[row]) > 1 else first[row]
+    """Returns what names a row: its first cell, which those below it share if they have none, and else the second."""
+    first = list(columns[0].cells)
+    for index, cell in enumerate(first):
+        first[index] = cell or first[max(index - 1, 0)]
+    return f"{first[row]} {columns[1].cells[row]}".rstrip() if first.count(first[row]) > 1 else first[row]
+
+
+def _kind(column: _Column, texts: Sequence[_Column]) -> str:
+    return f", {column.header}" if column.header and len(texts) > 1 else ""
 
 
 def _total(columns: Sequence[_Column]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import textwrap
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -91,7 +92,15 @@ class Terminal:
             line.rstrip()
             self._out.print(line, soft_wrap=True)
         for text in layout.below:
-            self.line(text)
+            self.line("\n".join(self._wrapped(text)))
+
+    def _wrapped(self, text: str) -> list[str]:
+        """Returns a text as lines of the terminal; in a file it is one, for other programs."""
+        if not self._out.is_terminal:
+            return [text]
+        return textwrap.wrap(
+            text, self._out.width, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False
+        )
 
     def __enter__(self) -> Self:
         return self

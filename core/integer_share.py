@@ -69,8 +69,10 @@ class IntegerShare:
         return not self.float_layers
 
     def describe(self) -> str:
-        """Returns it as text: `100% of 4,100,000 multiply-adds and 9 of 14 operators`."""
+        """Returns it as text: `57% of 4,100,000 multiply-adds and 9 of 14 operators`, these alone if none multiply."""
         operators = f"{self.integer_operators} of {self.operators} operators"
+        if not self.multiply_adds:
+            return operators
         return f"{self.percent} of {self.multiply_adds:,} multiply-adds and {operators}"
 
     @property

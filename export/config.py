@@ -88,7 +88,9 @@ class ExportConfig:
         names = {recipe_name(artifact) for artifact in self.artifacts}
         for name in self.recipes:
             if name not in names:
-                raise SpecError(f"a recipe is for {name}, which is not one of the artifacts to export")
+                used = next((other for other in self.recipes if other in names), "")
+                advice = f": pass the recipes of these alone, such as --recipe recipes/{used}.json" if used else ""
+                raise SpecError(f"a recipe is for {name}, which is not one of the artifacts to export{advice}")
 
     @property
     def components(self) -> tuple[Component, ...]:

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.array_files import NpzReader, open_npz, read_npy
+from pocketvae.data.dataset import MNIST
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
 from pocketvae.data.tables import read_table
 from pocketvae.errors import DataError
@@ -109,6 +110,10 @@ def _read(path: Path, vae: VaeSpec) -> tuple[ValueSet, ValueSet | None]:
     forms = f"a .csv, {_FORMS}" if vae.data is DataKind.VECTOR else f"an {_FORMS}"
     if not path.is_file() or path.suffix.lower() not in (".npz", ".npy", ".csv"):
         missing = "" if path.exists() else ", which does not exist"
+        if path.is_dir():
+            missing = ", which is a folder: name the file"
+        elif str(path) == MNIST and not path.exists():
+            missing = ", which is a set of images"
         raise DataError(f"data of {_plural(vae)} {list(vae.data_shape)} must be {forms}, got {path}{missing}")
     if path.suffix.lower() == ".csv":
         if vae.data is not DataKind.VECTOR:

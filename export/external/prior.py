@@ -154,6 +154,11 @@ def check_fit(fit: PriorFit, vae: VaeSpec, splits: Splits) -> None:
             f"--fit-prior {fit} needs at least {least} items to fit to, got {len(splits.train)} in {splits.name} "
             f"beside those that are held out"
         )
+    if (splits.train.items == splits.train.items[0]).all():
+        raise SpecError(
+            f"--fit-prior {fit} needs items that differ, but all {len(splits.train)} of {splits.name} to fit to are "
+            f"the same"
+        )
 
 
 def write_items(splits: Splits, path: Path, seed: int, latent_dim: int) -> None:

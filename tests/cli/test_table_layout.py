@@ -42,6 +42,16 @@ def test_a_text_below_names_its_row():
     assert layout.below == ["x 1: one two three four", "x 2: five six seven eight"]
 
 
+def test_rows_that_go_on_are_named_by_those_above_and_texts_by_their_columns():
+    rows = [["x", "1", "one two three four", ""], ["", "2", "five six seven eight", "a b c d"], ["y", "3", "", ""]]
+    layout = lay_out(["a", "b", "first", "second"], rows, 20)
+    assert layout.below == [
+        "x 1, first: one two three four",
+        "x 2, first: five six seven eight",
+        "x 2, second: a b c d",
+    ]
+
+
 def test_what_is_the_same_in_every_row_goes_first_then_what_can_be_spared():
     shown, below = lines(60, ("p90 µs",))
     assert shown[0].split() == ["artifact", "median", "µs", "p99", "µs"]

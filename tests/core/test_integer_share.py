@@ -39,3 +39,9 @@ def test_many_layers_are_named_by_the_first_few():
     share = share_of(*(computation(f"model/layer_{index}/conv", False, 1) for index in range(8)))
     assert share.float_names().startswith("model/layer_0, ")
     assert share.float_names().endswith("model/layer_5 and 2 more")
+
+
+def test_where_nothing_is_multiplied_operators_alone_count():
+    share = IntegerShare(operators=49, integer_operators=48, multiply_adds=0, integer_multiply_adds=0)
+    assert share.describe() == "48 of 49 operators"
+    assert share.whole_percent == 97

@@ -97,3 +97,14 @@ def test_the_commands_do_the_same(bundle, source, tmp_path, capsys, monkeypatch)
     ):
         assert main([*words, "--quiet"]) == 2, words
         assert message in capsys.readouterr().err
+
+
+def test_items_of_other_data_are_interpolated_between(sequence_bundle, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    for name in ("a", "b"):
+        np.save(f"{name}.npy", np.random.default_rng(ord(name)).random((3, 6, 6)).astype(np.float32))
+    command = ["interpolate", str(sequence_bundle), "--out", "i.png", "--steps", "3", "--images"]
+    assert main([*command, "a.npy", "b.npy"]) == 0
+    assert "3 sequences: i.png" in capsys.readouterr().out
+    assert main([*command, "a.npy", "mnist", "--force"]) == 2
+    assert "which is a set of images" in capsys.readouterr().err

@@ -64,3 +64,10 @@ def test_sources_that_are_none_are_refused(tmp_path):
         load_value_splits(saved(tmp_path / "v.npy", np.ones((31, 3))), vae(3))
     with pytest.raises(DataError, match=r"must be in \[0, 1\] as the decoder's output, got 2 to 2: scale them"):
         load_values(saved(tmp_path / "w.npy", np.full((4, 3), 2.0)), vae(3, strict=True))
+
+
+def test_a_set_of_images_and_a_folder_are_told_as_what_they_are(tmp_path):
+    with pytest.raises(DataError, match="got mnist, which is a set of images"):
+        load_values("mnist", vae(3))
+    with pytest.raises(DataError, match="got .*, which is a folder: name the file"):
+        load_values(str(tmp_path), vae(3))

@@ -31,6 +31,9 @@ def test_what_cannot_be_fitted_is_refused_before_anything_is_encoded(sizes, coun
     with pytest.raises(SpecError, match=message):
         check_fit(PriorFit.GMM, vae(*sizes), splits(count))
     check_fit(PriorFit.GMM, vae(2), splits(200))
+    same = ValueSet(values=np.ones((300, 3), np.float32))
+    with pytest.raises(SpecError, match=r"needs items that differ, but all 300 of t\.csv to fit to are the same"):
+        check_fit(PriorFit.GMM, vae(2), ValueSplits(name="t.csv", train=same, test=same))
     codes = VaeSpec(data_shape=(4, 4, 1), latents=(Latent(shape=(4,), codes=9),), prior=PriorKind.UNIFORM)
     with pytest.raises(SpecError, match="this decoder takes integer codes"):
         check_fit(PriorFit.GMM, codes, splits(200))

@@ -97,3 +97,12 @@ def test_a_recipe_for_what_is_not_made_is_refused():
     artifacts = plan_artifacts([Component.ENCODER], [Format.TFLITE], [Precision.INT8])
     with pytest.raises(SpecError, match=r"decoder\.int8\.tflite, which is not one of the artifacts to export"):
         ExportConfig(artifacts=artifacts, recipes={"decoder.int8.tflite": recipe()})
+
+
+def test_recipes_for_more_than_is_made_are_refused_with_one_that_fits():
+    artifacts = plan_artifacts([Component.DECODER], [Format.TFLITE], [Precision.INT8])
+    names = ("decoder.int8.tflite", "encoder.int8.tflite")
+    with pytest.raises(
+        SpecError, match=r"encoder\.int8\.tflite, .* such as --recipe recipes/decoder\.int8\.tflite\.json$"
+    ):
+        ExportConfig(artifacts=artifacts, recipes=dict.fromkeys(names, recipe()))
