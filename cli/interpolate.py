@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--images",
         metavar="FILE",
         nargs="+",
-        help="two or more files, images or arrays of other data, each of whose first item is an end",
+        help="two or more files, images or arrays of other data; the first item of each is an end",
     )
     parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png strip, .gif or .webp animation")
     parser.add_argument(
