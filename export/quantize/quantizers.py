@@ -3,22 +3,30 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
+from pocketvae.export.original.goldens import thinned
 from pocketvae.export.quantize import onnx as onnx_quantize
 from pocketvae.export.quantize import tflite as tflite_quantize
+from pocketvae.export.quantize.corrections import Sums
 from pocketvae.export.quantize.input_ranges import Range, onnx_input_ranges, tflite_input_ranges
 from pocketvae.export.quantize.onnx_weights import reused_layers
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.source import Inputs, Source
 from pocketvae.export.quantize.tflite_weights import storable_layers
+from pocketvae.export.rewrites.frozen import freeze
+from pocketvae.export.tuning.shares import Place, best_shares, last_output
 from pocketvae.runtimes.base import Array
 from pocketvae.runtimes.taps import tap
 from pocketvae.spec import Format
+
+_CORRECTION_SAMPLES = 128
+# tf2onnx joins a matrix product and its biases under the name of the product.
+_PRODUCT = "_Gemm"
 
 
 class Quantizer(ABC):
@@ -58,9 +66,48 @@ class Quantizer(ABC):
     def activation_bytes(self) -> int:
         """What the outputs of all layers take for one sample."""
 
-    @abstractmethod
     def quantize(self, plan: QuantizationPlan) -> bytes:
-        """Returns the quantized file."""
+        """Returns the quantized file; the sums that tuning computes in float are corrected, see `corrections`."""
+        content = self._quantize(plan)
+        return content if self._source.tuning is None else self._sums.correct(content)
+
+    @abstractmethod
+    def _quantize(self, plan: QuantizationPlan) -> bytes:
+        """Returns the quantized file as the quantizer makes it."""
+
+    @property
+    @abstractmethod
+    def _float32(self) -> bytes:
+        """The float model as it is given to the quantizer."""
+
+    @cached_property
+    def _sums(self) -> Sums:
+        return Sums(self.format, self._float32, thinned(self._calibration, _CORRECTION_SAMPLES))
+
+    @property
+    @abstractmethod
+    def _operators(self) -> Mapping[str, Collection[str]]:
+        """The operators of the graph that a converter made each layer of, by layer, as far as it names them."""
+
+    def best_range_scales(self, is_over: Callable[[], bool]) -> dict[str, float]:
+        """Returns the share of each layer's range that leaves the smallest error, where that is not the whole range.
+
+        A layer that the graph does not have under its name is left out.
+
+        Args:
+            is_over: Whether the choice has to end with what was looked at.
+
+        Raises:
+            FloatingPointError: an output is not finite on the calibration samples.
+        """
+        graph = freeze(self._source.graph().function)
+        places = {}
+        for layer, names in self._operators.items():
+            tensor, (low, high) = last_output(graph, names), self.ranges[layer]
+            if tensor is not None:
+                places[layer] = Place(tensor=tensor, low=low, high=high)
+        shares = best_shares(graph, list(places.values()), self._calibration, is_over)
+        return {layer: share for layer, share in zip(places, shares, strict=True) if share < 1}
 
     @abstractmethod
     def float_activations(self, inputs: Inputs) -> dict[str, Array]:
@@ -111,8 +158,15 @@ class TfliteQuantizer(Quantizer):
         """See `Quantizer.storable`."""
         return storable_layers(self.calibrated) & self.layers.keys()
 
-    def quantize(self, plan: QuantizationPlan) -> bytes:
-        """See `Quantizer.quantize`."""
+    @property
+    def _float32(self) -> bytes:
+        return self.calibrated
+
+    @property
+    def _operators(self) -> Mapping[str, Collection[str]]:
+        return {layer: layer.split(";") for layer in self.layers}
+
+    def _quantize(self, plan: QuantizationPlan) -> bytes:
         return tflite_quantize.quantize(self.calibrated, plan, integer_interface=self._integer_interface)
 
     @cached_property
@@ -158,8 +212,16 @@ class OnnxQuantizer(Quantizer):
         """See `Quantizer.storable`."""
         return reused_layers(self._source.float32(Format.ONNX))
 
-    def quantize(self, plan: QuantizationPlan) -> bytes:
-        """See `Quantizer.quantize`."""
+    @property
+    def _float32(self) -> bytes:
+        return self.calibrated.prepared
+
+    @property
+    def _operators(self) -> Mapping[str, Collection[str]]:
+        outputs = onnx_quantize.layer_outputs(self._source.float32(Format.ONNX))
+        return {layer: (name.split(":")[0].removesuffix(_PRODUCT),) for layer, name in outputs.items()}
+
+    def _quantize(self, plan: QuantizationPlan) -> bytes:
         return onnx_quantize.quantize_static(self.calibrated, plan)
 
     @property

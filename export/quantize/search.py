@@ -161,9 +161,18 @@ class Search:
             self._alone[name] = self.attempt(self._plan((name,), {})).error_ratio
         return dict(self._alone)
 
-    def tune_ranges(self) -> Trial:
-        """Finds, layer by layer, the output range that gives the smallest error; every layer stays quantized."""
+    def tune_ranges(self, scales: Mapping[str, float] | None = None) -> Trial:
+        """Finds, layer by layer, the output range that gives the smallest error; every layer stays quantized.
+
+        Args:
+            scales: Layer to a fraction of its range that is known to suit it. If the budget is met with all of them or
+                with whole ranges, no others are tried.
+        """
         best = self.attempt(QuantizationPlan())
+        if scales:
+            best = min(best, self.attempt(QuantizationPlan(range_scales=scales)), key=lambda trial: trial.rmse)
+        if scales is not None and best.within_budget:
+            return best
         for layer in self._tunable(best):
             for scale in _RANGE_SCALES:
                 if self._is_over():

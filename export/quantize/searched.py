@@ -207,14 +207,17 @@ def _clock() -> Callable[[], bool]:
 
 
 def _tuned(start: Callable[[Source], tuple[Quantizer, Search]], source: Source, tuning: Tuning) -> _Found | None:
-    """Returns the best whole variant of a tuned network; None where there is nothing to tune."""
-    found = source.tuned(tuning)
-    if not found.is_changed or (tuning.sum_parts > 1 and not found.sum_parts):
+    """Returns the best whole variant of a tuned network; None where there is nothing to tune, or it fails."""
+    try:
+        found = source.tuned(tuning)
+        if not found.is_changed or (tuning.sum_parts > 1 and not found.sum_parts):
+            return None
+        tuned = replace(source, tuning=tuning)
+        quantizer, search = start(tuned)
+        best = search.tune_ranges(quantizer.best_range_scales(_clock()))
+    except (FloatingPointError, ExportError):
+        # A value that is not finite, or a converter that fails for a form of the network, leaves the others.
         return None
-    tuned = replace(source, tuning=tuning)
-    quantizer, search = start(tuned)
-    best = search.tune_ranges()
-    # A converter that fails for a form of the network leaves the others.
     return None if best.fault else _Found(source=tuned, quantizer=quantizer, search=search, best=best)
 
 

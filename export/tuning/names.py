@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass
 
 from pocketvae.errors import SpecError
@@ -12,6 +13,14 @@ from pocketvae.spec import STRICT
 LOGIT_BOUND = 9.0
 # In the names of tensors and nodes; quantizers leave them in float.
 FLOAT_SCOPE = "pocketvae_float"
+
+
+class Head(enum.StrEnum):
+    """What follows a sum of parts: a head that bends values, or NONE that does."""
+
+    NONE = "whole"
+    SIGMOID = "whole_logits"
+    TANH = "whole_before_tanh"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,3 +57,10 @@ class Tuning:
 def is_float_part(name: str) -> bool:
     """Whether a tensor or node was added by tuning to be computed in float, whatever it was fused with."""
     return FLOAT_SCOPE in name.split(";")[0]
+
+
+def head_of_sum(name: str) -> Head:
+    """Returns what follows a sum of parts, by the name of its tensor or node."""
+    last = name.split(";")[0].split("/")[-1].split(":")[0]
+    # TensorFlow numbers what is added twice, as in `whole_1`.
+    return next((head for head in (Head.SIGMOID, Head.TANH) if last.startswith(head)), Head.NONE)

@@ -17,6 +17,7 @@ from pocketvae.export.tuning.latent_parts import give_parts
 from pocketvae.export.tuning.names import FLOAT_SCOPE
 from pocketvae.export.tuning.output_parts import add_parts, is_before_head
 from pocketvae.export.tuning.samples import Inputs, value_ranges
+from pocketvae.export.tuning.shares import LEVELS, Place, best_shares
 from pocketvae.export.tuning.weighted import Weighted, is_mover, weighted_layers
 from pocketvae.keras.io import import_tensorflow
 
@@ -45,7 +46,7 @@ def split_sums(graph: FrozenGraph, samples: Inputs, parts: int) -> tuple[FrozenG
 
     Args:
         graph: Is not changed.
-        samples: Calibration samples, input name to `[N, ...]`; terms are clipped to their range.
+        samples: Calibration samples, input name to `[N, ...]`; they tell to what share of its range a term is clipped.
         parts: Number of parts of each term.
 
     Raises:
@@ -57,10 +58,16 @@ def split_sums(graph: FrozenGraph, samples: Inputs, parts: int) -> tuple[FrozenG
     terms = {term.operator.name: term for item in found for term in item.terms}
     ends = [*(term.tail.end for term in terms.values()), *(item.layer.data for item in found)]
     ranges = value_ranges(graph, ends, samples)
+    places = [
+        Place(tensor=term.tail.end.name, low=low, high=high, levels=LEVELS * parts)
+        for term, (low, high) in zip(terms.values(), ranges, strict=False)
+    ]
+    shares = best_shares(graph, places, samples)
     tf, replacements = import_tensorflow(), {}
     with graph.graph.as_default():
-        for term, limits in zip(terms.values(), ranges, strict=False):
+        for term, place, share in zip(terms.values(), places, shares, strict=True):
             with tf.name_scope(term.name):
+                limits = place.low * share, place.high * share
                 replacements[term.tail.end.name] = add_parts(term, parts, limits)
         for item, (low, high) in zip(found, ranges[len(terms) :], strict=True):
             with tf.name_scope(item.layer.name):

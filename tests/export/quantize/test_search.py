@@ -190,3 +190,18 @@ def test_a_search_that_is_out_of_time_ends_with_what_it_has():
     best, log = large(dict.fromkeys(MANY, 2.0), is_over=lambda: True)
     assert best.within_budget
     assert len(log) == 2
+
+
+def test_scales_that_are_known_are_enough_where_they_meet_the_budget():
+    log, gains = [], {("large", 0.5): 0.1, ("large", 0.8): 0.5}
+    attempt = network({"first": 0.3, "large": 1.0}, range_gain=gains, log=log)
+    best = Search({"first": 10, "large": 1000}, attempt).tune_ranges({"large": 0.5})
+    assert best.plan.range_scales == {"large": 0.5}
+    assert len(log) == 2
+
+
+def test_known_scales_that_do_not_meet_the_budget_are_where_the_search_begins():
+    gains = {("large", 0.5): 0.6, ("first", 0.8): 0.1}
+    attempt = network({"first": 1.0, "large": 1.0}, range_gain=gains)
+    best = Search({"first": 10, "large": 1000}, attempt).tune_ranges({"large": 0.5})
+    assert best.plan.range_scales == {"large": 0.5, "first": 0.8}

@@ -74,7 +74,7 @@ def find(monkeypatch):
     """Runs the choice between a network and its tuned form, given the error ratio of each with its own samples, and
     with others."""
 
-    def found(stock, tuned, *, integer_only=False, tune=Tune.FAST):
+    def found(stock, tuned, *, integer_only=False, tune=Tune.FAST, broken=None):
         def ratios(source):
             return stock if source.tuning is None else tuned
 
@@ -84,18 +84,18 @@ def find(monkeypatch):
 
             search = SimpleNamespace(
                 sensitivities=dict,
-                tune_ranges=lambda: trial(ratios(source)[0]),
+                tune_ranges=lambda *_: trial(ratios(source)[0]),
                 run=lambda: None,
                 store_float_weights=lambda _: trial(0.5),
             )
-            return SimpleNamespace(storable=()), search
+            return SimpleNamespace(storable=(), best_range_scales=lambda _: {}), search
 
         def seeds(source, *_):
             return tuple(SeedError(seed=i, errors={}, error_ratio=r) for i, r in enumerate(ratios(source)))
 
         monkeypatch.setattr(searched, "_start", start)
         monkeypatch.setattr(searched, "_seeds", seeds)
-        monkeypatch.setattr(Source, "tuned", lambda *_: SimpleNamespace(is_changed=True, sum_parts=1))
+        monkeypatch.setattr(Source, "tuned", broken or (lambda *_: SimpleNamespace(is_changed=True, sum_parts=1)))
         return searched._find(SPEC, replace(SOURCE, tune=tune), (), None, integer_only=integer_only)
 
     return found
@@ -132,3 +132,13 @@ def test_nothing_is_tuned_where_nothing_is_wanted(find):
 def test_a_file_without_floats_takes_the_smaller_error_even_above_the_budget(find):
     found = find((1.5, 1.5), (1.2, 1.2), integer_only=True)
     assert found.best.error_ratio == 1.2
+
+
+@pytest.mark.parametrize("error", [ExportError("the decoder cannot be tuned"), FloatingPointError("not finite")])
+def test_what_cannot_be_tuned_is_searched_layer_by_layer(find, error):
+    def fail(*_):
+        raise error
+
+    found = find((1.5, 1.5), (0.9, 0.9), broken=fail)
+    assert found.source.tuning is None
+    assert found.best.error_ratio == 0.5
