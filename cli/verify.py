@@ -87,6 +87,7 @@ def _print(arguments: argparse.Namespace, terminal: Terminal, result: VerifyResu
         diagnosis_lines,
         figures_table,
         layer_lines,
+        remark_lines,
         verdict_line,
         verify_summary,
         verify_table,
@@ -99,7 +100,7 @@ def _print(arguments: argparse.Namespace, terminal: Terminal, result: VerifyResu
     else:
         headers, rows, problems = verify_summary(result)
         terminal.table(headers, rows, less=VERIFY_LESS)
-    for line in (*problems, *result.notes, *layer_lines(result), *diagnosis_lines(result)):
+    for line in (*problems, *result.notes, *remark_lines(result), *layer_lines(result), *diagnosis_lines(result)):
         terminal.line(line)
     terminal.line(verdict_line(result))
     for line in declined_lines(result):

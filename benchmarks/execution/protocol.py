@@ -72,6 +72,10 @@ class TargetRun(ABC):
         """Returns numbers that came with the outputs of an artifact, for example `arena_bytes`."""
         return {}
 
+    def remarks(self, artifact: ArtifactRecord) -> tuple[str, ...]:
+        """Returns what the target's tools said of an artifact that ran: estimates, operators left on a CPU."""
+        return ()
+
     def __enter__(self) -> Self:
         return self
 

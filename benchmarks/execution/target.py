@@ -64,6 +64,18 @@ class Target(ABC):
         """Returns the runtime that a failed check names; empty for the one that the artifact is made for."""
         return ""
 
+    def judged(self, bundle: Bundle, artifact: ArtifactRecord) -> ArtifactRecord:
+        """Returns an artifact with the limits that hold on this target: wider where it computes in another precision.
+
+        Args:
+            bundle: The bundle that it is of.
+            artifact: As the bundle records it.
+
+        Raises:
+            ManifestError: the bundle's goldens are damaged.
+        """
+        return artifact
+
     def setup(self) -> tuple[SetupStep, ...]:
         """Returns the steps of `pocketvae targets setup`, in order; none for a target that needs no setup."""
         return ()

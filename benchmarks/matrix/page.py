@@ -17,6 +17,11 @@ _FIGURES = {
     "builtin_max_abs": "from LiteRT's built-in kernels",
     "reference_max_abs": "from LiteRT's reference kernels",
     "fully_accelerated": "share of WebGPU: all (1) or part (0)",
+    "npu_share": "share of operators on the NPU",
+    "estimated_cycles": "cycles, estimated",
+    "estimated_s": "seconds, estimated",
+    "sram_bytes": "SRAM, bytes",
+    "flash_bytes": "flash, bytes",
 }
 
 

@@ -39,7 +39,8 @@ class Cell:
         limit: The largest `max_abs` that passes; None for quantized files, whose kernels may round in other ways.
         limit_source: Where the limit comes from.
         detail: What was wrong, or why it did not run.
-        figures: What the target measured beside the outputs, for example `arena_bytes`.
+        figures: What the target measured or estimated beside the outputs, for example `arena_bytes`.
+        remarks: What the target's tools said of it: an estimate of its time, or operators left on a CPU.
     """
 
     __pydantic_config__ = STRICT
@@ -53,6 +54,7 @@ class Cell:
     limit_source: str = ""
     detail: str = ""
     figures: dict[str, float]
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

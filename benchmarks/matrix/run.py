@@ -125,8 +125,9 @@ class _Filler:
         expected = self._host.run(artifact, goldens.inputs, optimizations=target.reference)
         max_abs = max(float(np.abs(outputs[name] - expected[name]).max()) for name in expected)
         equal = float(np.mean(np.concatenate([(outputs[name] == expected[name]).ravel() for name in expected])))
-        limit, source = agreement_limit(artifact)
-        problem = self._problem(artifact, target, outputs)
+        judged = target.judged(self._bundle, artifact)
+        limit, source = agreement_limit(judged)
+        problem = self._problem(judged, target, outputs)
         if not problem and limit is not None and not max_abs <= limit:
             problem = f"{max_abs:.3g} from this machine's output, above the limit of {limit:.3g}"
         state = CellState.EQUAL if equal == 1 else CellState.WITHIN
@@ -141,6 +142,7 @@ class _Filler:
             limit_source=source,
             detail=f"{problem}, in {target.runtime(artifact)}" if problem and target.runtime(artifact) else problem,
             figures=run.figures(artifact),
+            remarks=run.remarks(artifact),
         )
 
     def _problem(self, artifact: ArtifactRecord, target: Target, outputs: dict[str, np.ndarray]) -> str:

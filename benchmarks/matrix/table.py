@@ -18,7 +18,16 @@ def matrix_table(result: MatrixResult) -> tuple[list[str], list[list[str]]]:
 
 
 def describe(cell: Cell) -> str:
-    """Returns a cell as text: its state, or the largest deviation from this machine."""
+    """Returns a cell as text: its deviation or state, the share that an NPU takes, and an estimated time."""
+    taken = cell.figures.get("npu_share")
+    parts = [_deviation(cell), "" if taken is None else f"{taken:.0%} on the NPU"]
+    if "estimated_s" in cell.figures:
+        parts.append(f"estimated {1e6 * cell.figures['estimated_s']:.0f} µs")
+    return ", ".join(part for part in parts if part)
+
+
+def _deviation(cell: Cell) -> str:
+    """Returns a cell's state, or the largest deviation from this machine."""
     words = {CellState.EQUAL: "0", CellState.NOT_RUN: "not run", CellState.LEFT_OUT: "-"}
     if cell.state in words:
         return words[cell.state]
@@ -39,6 +48,11 @@ def problem_lines(result: MatrixResult) -> list[str]:
 
 def _some(names: list[str]) -> str:
     return ", ".join(names) if len(names) <= _FEW else f"{len(names)} artifacts"
+
+
+def remark_lines(result: MatrixResult) -> list[str]:
+    """Returns one line for each remark of a target's tools."""
+    return [f"{cell.artifact} on {cell.target}: {text}" for cell in result.cells for text in cell.remarks]
 
 
 def arena_line(result: MatrixResult) -> str:

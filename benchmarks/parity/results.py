@@ -68,6 +68,20 @@ class Measurement:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Remark:
+    """What a target's tools said of an artifact: an estimate of its time, or operators left on the CPU.
+
+    Attributes:
+        text: A sentence.
+    """
+
+    __pydantic_config__ = STRICT
+    artifact: str
+    target: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class WorstInput:
     """The golden sample on which an artifact is farthest from the original.
 
@@ -176,6 +190,7 @@ class VerifyResult:
         notes: What a thorough verification could not test, with the reason, and the results of its controls.
         declined: What a target does not support, such as ONNX on a microcontroller; it does not affect the verdict.
         image_span: White minus black, the unit of figures of an `image`.
+        remarks: What the tools of targets said of artifacts.
         integers: How much of each file computes in integers, as its bundle records it.
     """
 
@@ -193,6 +208,7 @@ class VerifyResult:
     notes: tuple[str, ...] = ()
     declined: tuple[NotRun, ...] = ()
     image_span: float = 1.0
+    remarks: tuple[Remark, ...] = ()
     integers: dict[str, IntegerShare] = field(default_factory=dict)
 
     def artifacts(self) -> tuple[str, ...]:

@@ -72,6 +72,11 @@ def figures_table(result: VerifyResult) -> tuple[Row, list[Row]]:
     return ["artifact", "target", "output", *(_SHOWN_FIGURES[name] for name in metrics)], rows
 
 
+def remark_lines(result: VerifyResult) -> list[str]:
+    """Returns one line for each remark of a target's tools."""
+    return [f"{item.artifact} on {item.target}: {item.text}" for item in result.remarks]
+
+
 def layer_lines(result: VerifyResult) -> list[str]:
     """Returns one line per artifact that was compared layer by layer: the first bad layer, and caveats."""
     return [f"{report.artifact} layer by layer: {_layers_text(report)}" for report in result.layers]
@@ -96,7 +101,7 @@ def format_figure(metric: str, value: float | None) -> str:
     """Returns a figure formatted for users; empty if there is none."""
     if value is None:
         return ""
-    if metric.startswith("share"):
+    if metric.startswith("share") or metric == "npu_share":
         return f"{value:.2%}"
     if metric == "psnr_db":
         return f"{value:.1f}"
@@ -106,9 +111,10 @@ def format_figure(metric: str, value: float | None) -> str:
         return "yes" if value else "no"
     if metric in ("elbo_change_mean", "nll_change_mean", "diversity_ratio"):
         return f"{value:.3f}"
-    return f"{value:.0f}" if metric in ("active_units_changed", "arena_bytes") else f"{value:.1e}"
+    return f"{value:.0f}" if metric in _WHOLE else f"{value:.1e}"
 
 
+_WHOLE = ("active_units_changed", "arena_bytes", "estimated_cycles", "sram_bytes", "flash_bytes")
 # Figures in the unit of a pixel; the others are shares or have their own unit.
 _PIXEL_METRICS = ("max_abs", "mean_abs", "p99_abs", "rmse")
 _SHOWN_FIGURES = {
@@ -132,6 +138,11 @@ _SHOWN_FIGURES = {
     "diversity_ratio": "diversity",
     "arena_bytes": "arena bytes",
     "fully_accelerated": "all on WebGPU",
+    "npu_share": "on the NPU",
+    "estimated_cycles": "cycles, estimated",
+    "estimated_s": "seconds, estimated",
+    "sram_bytes": "SRAM bytes",
+    "flash_bytes": "flash bytes",
 }
 
 

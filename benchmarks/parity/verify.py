@@ -13,7 +13,7 @@ from pocketvae.benchmarks.parity.damage import damage_on
 from pocketvae.benchmarks.parity.figures import output_figures
 from pocketvae.benchmarks.parity.layers import layer_reports
 from pocketvae.benchmarks.parity.limits import CONFIG_NAME, Limits, parse_limits
-from pocketvae.benchmarks.parity.results import Check, Diagnosis, Measurement, VerifyResult
+from pocketvae.benchmarks.parity.results import Check, Diagnosis, Measurement, Remark, VerifyResult
 from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
 from pocketvae.benchmarks.parity.worst import WorstCase, worst_case
 from pocketvae.benchmarks.targets import Target, TargetRun, make_target
@@ -124,6 +124,7 @@ class _Verifier:
         self._worst: list[WorstCase] = []
         self._diagnoses: list[Diagnosis] = []
         self._declined: list[NotRun] = []
+        self._remarks: list[Remark] = []
         self._done = self._targets_done = 0
 
     def run_on(self, target: Target) -> None:
@@ -171,13 +172,17 @@ class _Verifier:
             worst=tuple(case.found for case in self._worst),
             diagnoses=tuple(self._diagnoses),
             declined=tuple(self._declined),
+            remarks=tuple(self._remarks),
             image_span=self._bundle.manifest.vae.range_span,
             integers={item.name: item.integers for item in self._whole.manifest.artifacts if item.integers},
         )
         return Verification(result=result, worst=tuple(self._worst))
 
     def _check(self, artifact: ArtifactRecord, batch: int, target: Target, run: TargetRun) -> None:
-        goldens, tolerances = self._goldens[artifact.component], self._limits.apply(artifact)
+        goldens, tolerances = (
+            self._goldens[artifact.component],
+            self._limits.apply(target.judged(self._bundle, artifact)),
+        )
         in_detail = batch == artifact.batches[0] and goldens.is_whole
         try:
             checked = check_artifact(
@@ -205,6 +210,7 @@ class _Verifier:
             Measurement(artifact=names[0], target=names[1], output="", stratum="", metric=metric, value=value)
             for metric, value in run.figures(artifact).items()
         ]
+        self._remarks += [Remark(artifact=names[0], target=names[1], text=text) for text in run.remarks(artifact)]
         self._figures += output_figures(*names, artifact.component, deviations)
         self._worst.append(worst_case(*names, artifact.component, goldens, deviations))
         if not checked.passed:

@@ -29,6 +29,10 @@ def _runner(folder: Path, runtime: str) -> RemoteRunner:
         from pocketvae.benchmarks.remote.graphics import GraphicsRemoteRunner
 
         return GraphicsRemoteRunner(folder)
+    if runtime.startswith("hexagon:"):
+        from pocketvae.benchmarks.remote.hexagon import HexagonRemoteRunner
+
+        return HexagonRemoteRunner(folder, runtime.partition(":")[2])
     return RemoteRunner(folder)
 
 

@@ -49,10 +49,14 @@ class TflmTarget(Target):
 
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""
+        return ChannelRun(self.name, self.channel(bundle), bundle)
+
+    def channel(self, bundle: Bundle) -> LineProcess:
+        """Returns the process that runs a bundle's files."""
         command = [sys.executable, "-m", "pocketvae.benchmarks.remote.serve", str(bundle.path.absolute())]
         # -m puts the current folder first, and a file of the user's must not stand in for a module.
         environment = {"PYTHONPATH": str(self._site), "PYTHONSAFEPATH": "1"}
-        return ChannelRun(self.name, LineProcess([*command, "--runtime", "tflm"], environment=environment), bundle)
+        return LineProcess([*command, "--runtime", "tflm"], environment=environment)
 
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""

@@ -84,8 +84,13 @@ class OnnxRunner(Runner):
             TargetError: onnxruntime is not installed.
         """
         content, name = read_source(source)
-        self._session = open_session(content, num_threads=num_threads, optimizations=optimizations, name=name)
+        session = open_session(content, num_threads=num_threads, optimizations=optimizations, name=name)
+        self._keep(session, batch, name)
         self.runtime = f"onnxruntime {version('onnxruntime')}"
+
+    def _keep(self, session: Any, batch: int, name: str) -> None:
+        """Keeps an open session and what it says of its interface."""
+        self._session = session
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         self.batch, self.batches = batch, _batches(inputs)
         check_batch(batch, self.batches)

@@ -92,12 +92,75 @@ def test_a_target_that_is_killed_in_the_middle_costs_one_artifact(tmp_path, bund
         assert set(run.run(second, bundle.goldens(second.component).inputs)) == {"z_mean", "z_log_var"}
 
 
+def overflowing_decoder(bundles):
+    """Returns the decoder of a small bundle, whose values inside are above the largest number in half precision."""
+    from onnx import helper, numpy_helper
+
+    model = bundles.decoder_model(1e6 * bundles.right_weight())
+    model.graph.initializer.append(numpy_helper.from_array(np.float32(1e-6), "small"))
+    model.graph.node[0].output[0] = "large"
+    model.graph.node.insert(1, helper.make_node("Mul", ["large", "small"], ["flat"]))
+    return model
+
+
+@pytest.mark.parametrize("name", ["hexagon:v68", "hexagon"])
+def test_a_phones_npu_takes_whole_graphs_and_holds_the_limits_of_half_precision(name, tiny_bundle):
+    usable(name)
+    result = verify_bundle(tiny_bundle, targets=(name,))
+    assert result.passed, (result.not_run, [check for check in result.checks if not check.passed])
+    ran = {check.artifact for check in result.checks}
+    assert {"decoder.float32.onnx", "encoder.float16.onnx"} <= ran
+    assert not any(artifact.endswith(".tflite") or "generator" in artifact for artifact in ran)
+    assert {item.value for item in result.figures if item.metric == "npu_share"} == {1}
+    widened = next(check for check in result.checks if check.artifact == "decoder.float32.onnx" and check.limit)
+    assert "the largest output rounded to half precision" in widened.limit_source
+
+
+def test_values_that_half_precision_cannot_hold_are_found(tmp_path, bundles):
+    usable("hexagon")
+    bundle = bundles.make_bundle(tmp_path / "b", decoder=overflowing_decoder(bundles))
+    result = verify_bundle(bundle, targets=("host", "hexagon"))
+    failed = {(check.artifact, check.target) for check in result.checks if not check.passed}
+    assert failed == {("decoder.float32.onnx", "hexagon")}
+
+
+def test_a_graph_that_an_npu_does_not_take_is_not_run_and_its_operators_are_named(tmp_path, bundles):
+    usable("hexagon")
+    decoder = bundles.decoder_model(bundles.right_weight(), head="Acosh")
+    result = verify_bundle(bundles.make_bundle(tmp_path / "b", decoder=decoder), targets=("hexagon",))
+    (missed,) = result.not_run
+    assert missed.artifact == "decoder.float32.onnx"
+    assert "does not take the whole graph: Acosh x1 would run on the CPU" in missed.reason
+
+
+def test_an_npu_is_estimated_and_its_values_are_checked(tiny_bundle):
+    usable("ethos-u")
+    result = verify_bundle(tiny_bundle, targets=("ethos-u55-64",))
+    ran = {check.artifact for check in result.checks}
+    assert "decoder.int8_io.tflite" in ran
+    assert not any("float" in name or "dynamic" in name or name.endswith(".onnx") for name in ran)
+    assert {item.artifact for item in result.remarks} == ran
+    figures = {item.metric: item.value for item in result.figures if item.artifact == "encoder.int8_io.tflite"}
+    assert figures["npu_share"] == 1
+    assert figures["estimated_cycles"] == pytest.approx(figures["estimated_s"] * 500e6, rel=1e-3)
+    (text,) = [item.text for item in result.remarks if item.artifact == "decoder.int8_io.tflite"]
+    assert text.startswith("estimated by vela 5.2.0 for ethos-u55-64, Ethos_U55_High_End_Embedded, Shared_Sram: ")
+    assert "DEPTH_TO_SPACE x2 (Unsupported opType)" in text
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
         ("arm64:cortex-a77", "unknown processor 'cortex-a77': did you mean 'cortex-a76'"),
         ("chromium:webgl", "unknown option of chromium 'webgl'"),
         ("node:18", "the target node takes no options"),
+        ("ethos-u:ethos-u55-129", "unknown Ethos-U accelerator 'ethos-u55-129': did you mean 'ethos-u55-128'"),
+        ("ethos-u56-128", "unknown Ethos-U accelerator 'ethos-u56-128': did you mean"),
+        ("ethos-u55-128:Ethos_U55_High_End", "did you mean 'Ethos_U55_High_End_Embedded'"),
+        ("ethos-u55-128:Ethos_U65_High_End", "memory mode of ethos-u55-128 'Ethos_U65_High_End'"),
+        ("ethos-u55-128:Sram_Only+Shared_Sram", "at most one system configuration and one memory mode"),
+        ("hexagon:v57", "unknown Hexagon generation 'v57': did you mean"),
+        ("hexagon:75", "unknown Hexagon generation '75': did you mean 'v75'"),
         ("tflm:x", "the target tflm takes no options"),
     ],
 )

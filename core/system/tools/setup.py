@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -85,7 +85,12 @@ def named_program(variable: str) -> str | None:
 
 
 def run_tool(
-    command: Sequence[str], doing: str, *, cwd: Path | None = None, time_limit_s: float = _TOOL_TIME_LIMIT_S
+    command: Sequence[str],
+    doing: str,
+    *,
+    cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
+    time_limit_s: float = _TOOL_TIME_LIMIT_S,
 ) -> str:
     """Runs one of the machine's tools and returns what it printed.
 
@@ -97,6 +102,7 @@ def run_tool(
             # Windows starts npm.cmd only by its whole name.
             [shutil.which(command[0]) or command[0], *command[1:]],
             cwd=cwd,
+            env={**os.environ, **environment} if environment else None,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             encoding="utf-8",
