@@ -18,6 +18,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default="decoder.int8_io.tflite",
         help="TFLite file of the bundle (default: decoder.int8_io.tflite)",
     )
+    parser.add_argument(
+        "--for",
+        dest="chip",
+        metavar="CHIP",
+        default="",
+        help="compile it for an Ethos-U, such as ethos-u55-128, by Arm's compiler",
+    )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to create")
     common.add_force(parser)
 
@@ -29,6 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
     name = ".".join(arguments.artifact.split(".")[:2]).replace(".", "_")
     common.check_replaceable(arguments.out, f"{name}.h", force=arguments.force)
     with Terminal(quiet=arguments.quiet) as terminal:
-        for path in embed_in_c(arguments.bundle, arguments.artifact, arguments.out, force=arguments.force):
+        written = embed_in_c(
+            arguments.bundle, arguments.artifact, arguments.out, force=arguments.force, chip=arguments.chip
+        )
+        for path in written:
             terminal.line(str(path))
     return 0

@@ -54,6 +54,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="before layers of int8 files stay in float, change the network to lose less: none, fast (default) or full",
     )
     parser.add_argument(
+        "--for",
+        dest="chip",
+        metavar="CHIP",
+        default="",
+        help="make int8, int8_io and int16x8 TFLite files for an Ethos-U: ethos-u55-128, as for verify --targets",
+    )
+    parser.add_argument(
         "--whole",
         action="store_true",
         help="refuse int8, int8_io and int16x8 files in which a layer computes in float, as NPUs need them",
@@ -150,6 +157,7 @@ def run(arguments: argparse.Namespace) -> int:
         time_limit_s=arguments.time_limit,
         rewrites=parse_rewrites(arguments.rewrites),
         tune=parse_choice(Tune, arguments.tune, "effort of tuning"),
+        chip=arguments.chip,
         whole=arguments.whole,
         memory_limit_bytes=memory_limit_bytes,
         licence=arguments.licence,
@@ -162,6 +170,10 @@ def run(arguments: argparse.Namespace) -> int:
         recipes=read_recipes(arguments.recipe),
         allow_batch_dependence=arguments.allow_batch_dependence,
     )
+    if config.chip:
+        from pocketvae.portability.vela import require_vela
+
+        require_vela()
     with Terminal(quiet=arguments.quiet) as terminal:
         try:
             result = _export(arguments, config, terminal)

@@ -24,6 +24,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", type=Path, help="a run, a bundle, or one .tflite or .onnx file")
     parser.add_argument("--lint", action="store_true", help="name the operators that accelerators do not support")
     parser.add_argument(
+        "--target", metavar="CHIP", help="with --lint: also ask the compiler of an Ethos-U, such as ethos-u55-128"
+    )
+    parser.add_argument(
         "--pareto", action="store_true", help="for a bundle: show what the searches for a quantization found"
     )
 
@@ -32,8 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints what the path is; with --lint, returns 3 if a package that it needs is missing."""
     from pocketvae.bundle.manifest import MANIFEST_NAME
     from pocketvae.bundle.run import is_run
+    from pocketvae.portability.ethos_u import EthosU
 
     path: Path = arguments.path
+    if arguments.target and not arguments.lint:
+        raise SpecError("--target only applies to --lint: add that option")
+    chip = EthosU.parse(arguments.target) if arguments.target else None
     with Terminal(quiet=arguments.quiet) as terminal:
         if arguments.pareto and not (path / MANIFEST_NAME).is_file():
             raise SpecError(f"--pareto needs a bundle, but {path} is not a bundle: {MANIFEST_NAME} is missing")
@@ -43,14 +50,14 @@ def run(arguments: argparse.Namespace) -> int:
             _print_run(path, terminal)
         elif (path / MANIFEST_NAME).is_file():
             if arguments.lint:
-                return lint.print_bundle(path, terminal)
+                return lint.print_bundle(path, terminal, chip)
             if arguments.pareto:
                 _print_pareto(path, terminal)
             else:
                 _print_bundle(path, terminal)
         elif path.is_file() and path.suffix in (".tflite", ".onnx"):
             if arguments.lint:
-                return lint.print_files([path], terminal)
+                return lint.print_files([path], terminal, chip)
             _print_artifact(path, terminal)
         else:
             raise SpecError(f"{path} is not a run, a bundle, or a .tflite or .onnx file")

@@ -4,32 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import TargetError
 from pocketvae.spec import Format
 
+if TYPE_CHECKING:
+    from pocketvae.portability.ethos_u import EthosU
 
-def print_bundle(path: Path, terminal: Terminal) -> int:
+
+def print_bundle(path: Path, terminal: Terminal, chip: EthosU | None = None) -> int:
     """Examines every artifact of a bundle; see `print_files`."""
     from pocketvae.bundle.bundle import open_bundle
 
     bundle = open_bundle(path)
-    return print_files([bundle.artifact_path(artifact) for artifact in bundle.manifest.artifacts], terminal)
+    return print_files([bundle.artifact_path(artifact) for artifact in bundle.manifest.artifacts], terminal, chip)
 
 
-def print_files(paths: Sequence[Path], terminal: Terminal) -> int:
-    """Prints one row per file and accelerator; returns 3 if a package that it needs is missing, else 0."""
+def print_files(paths: Sequence[Path], terminal: Terminal, chip: EthosU | None = None) -> int:
+    """Prints one row per file and accelerator; returns 3 if a package that it needs is missing, else 0.
+
+    For a chip, its compiler says what it takes of every TFLite file, and estimates the time.
+    """
     from pocketvae.formats.damage import naming_file
     from pocketvae.portability.lint import lint
+    from pocketvae.portability.vela import compile_for
 
     rows: list[list[str]] = []
     sources: dict[str, str] = {}
     missing: list[str] = []
+    estimates: list[str] = []
     for path in paths:
         try:
             with naming_file(path):
                 found = lint(Format(path.suffix[1:]), path.read_bytes())
+                if chip is not None and path.suffix == ".tflite":
+                    estimate = compile_for(chip, path.read_bytes(), path.name)
+                    found = (*found, estimate.portability())
+                    estimates += [f"{path.name}: {text}" for text in estimate.remarks()]
         except TargetError as e:
             missing.append(f"{path.name} was not examined: {e}")
             continue
@@ -39,6 +52,8 @@ def print_files(paths: Sequence[Path], terminal: Terminal) -> int:
             sources[str(item.backend)] = item.source
     terminal.table(["file", "accelerator", "operators supported", "not supported"], rows)
     terminal.table(["accelerator", "source"], [list(pair) for pair in sources.items()])
+    for line in estimates:
+        terminal.line(line)
     for line in missing:
         terminal.warn(line)
     return 3 if missing else 0

@@ -15,6 +15,7 @@ from pocketvae.export.convert.interfaces import show
 from pocketvae.export.precisions.base import Made
 from pocketvae.export.precisions.registry import export_of
 from pocketvae.export.quantize.measured import error_ratio_of, error_ratio_of_outputs, kernel_spread
+from pocketvae.export.quantize.npu_form import npu_form
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.source import FloatArray, Source
 from pocketvae.export.rewrite_choice import Decision, decide, settle
@@ -190,7 +191,19 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
         made = made if decision.steps else stock
     fused = rewritten.graph().fused_shuffles if rules.has_depth_to_space else 0
     notes = (f"number of depth-to-space fused into one operator: {fused}",) if fused else ()
-    return replace(made, notes=(*notes, *made.notes, *filter(None, [decision.note()])))
+    made = replace(made, notes=(*notes, *made.notes, *filter(None, [decision.note()])))
+    return _for_chip(made, spec, rewritten, tolerances)
+
+
+def _for_chip(made: Made, spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:
+    """Returns an integer TFLite file in the form for the chip that the export is for, if it is for one."""
+    if source.chip is None or spec.format is not Format.TFLITE or not spec.precision.is_calibrated:
+        return made
+    found = npu_form(made.content, spec.filename, source.chip, source, tolerances)
+    if found is None:
+        return made
+    searched = replace(made.searched, content=found.content) if made.searched else None
+    return replace(made, content=found.content, searched=searched, notes=(*made.notes, found.note))
 
 
 def _may_lose_the_gain(made: Made, spec: ArtifactSpec, source: Source, decision: Decision) -> bool:

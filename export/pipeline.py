@@ -109,6 +109,7 @@ def _setup(subject: Subject, config: ExportConfig) -> WorkerSetup:
         code=subject.code,
         rewrites=config.rewrites,
         tune=config.tune,
+        chip=config.chip,
         recipes=dict(config.recipes),
         one_by_one=config.allow_batch_dependence,
     )

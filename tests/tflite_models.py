@@ -9,6 +9,7 @@ from ai_edge_litert.tools import flatbuffer_utils
 _OPTIONS = {
     "FULLY_CONNECTED": (schema.BuiltinOptions.FullyConnectedOptions, schema.FullyConnectedOptionsT),
     "RESHAPE": (schema.BuiltinOptions.ReshapeOptions, schema.ReshapeOptionsT),
+    "DEPTH_TO_SPACE": (schema.BuiltinOptions.DepthToSpaceOptions, schema.DepthToSpaceOptionsT),
 }
 
 
@@ -52,6 +53,26 @@ def integer_dense(scales: list[float], activations: str = "INT8") -> bytes:
     weights = file.tensor("w", (4, 4), np.eye(4, dtype="i1"), scales=scales)
     file.operator("FULLY_CONNECTED", 4, [source, weights, -1], [target])
     return file.finish({"z": source}, {"image": target})
+
+
+def shuffled_dense(weight: np.ndarray, shape: tuple[int, int, int, int], block: int) -> bytes:
+    """A dense layer of int8 weights `[outputs, inputs]`, its outputs as small images, and a depth-to-space."""
+    outputs, inputs = weight.shape
+    count, height, width, depth = shape
+    large = (count, height * block, width * block, depth // block**2)
+    file = _File("")
+    z = file.tensor("z", (1, inputs), dtype="INT8", scales=[0.5])
+    flat, small, image = (
+        file.tensor(name, size, dtype="INT8", scales=[4.0])
+        for name, size in (("flat", (1, outputs)), ("small", shape), ("image", large))
+    )
+    w = file.tensor("w", weight.shape, weight.astype("i1"), scales=[0.25])
+    sizes = file.tensor("sizes", (4,), np.array(shape, "<i4"))
+    file.operator("FULLY_CONNECTED", 4, [z, w, -1], [flat])
+    file.operator("RESHAPE", 1, [flat, sizes], [small])
+    file.operator("DEPTH_TO_SPACE", 2, [small], [image])
+    file.graph.operators[-1].builtinOptions.blockSize = block
+    return file.finish({"z": z}, {"image": image})
 
 
 class _File:

@@ -12,12 +12,14 @@ class Backend(enum.StrEnum):
     """An accelerator or runtime that can run some or all operators of a file.
 
     XNNPACK: LiteRT's CPU kernels. LITERT_GPU: its GPU delegate. TFLM: TensorFlow Lite for microcontrollers. NNAPI and
-    the two kinds of CoreML model: onnxruntime's providers on Android and Apple devices.
+    the two kinds of CoreML model: onnxruntime's providers on Android and Apple devices. ETHOS_U: Arm's NPUs, of which
+    only `inspect --lint --target` speaks.
     """
 
     XNNPACK = "xnnpack"
     LITERT_GPU = "litert_gpu"
     TFLM = "tflm"
+    ETHOS_U = "ethos_u"
     NNAPI = "nnapi"
     COREML = "coreml"
     COREML_ML_PROGRAM = "coreml_ml_program"

@@ -16,6 +16,8 @@ from pathlib import Path
 
 from pocketvae.errors import TargetError
 from pocketvae.portability.ethos_u import EthosU
+from pocketvae.portability.records import Backend, Portability
+from pocketvae.portability.tally import tally
 from pocketvae.system.files import write_bytes
 from pocketvae.system.temporary import temporary_directory
 from pocketvae.system.tools.pip import install_here
@@ -94,6 +96,11 @@ class NpuEstimate:
         """The share of the operators that the NPU runs."""
         return sum(item.on_npu for item in self.operators) / max(1, len(self.operators))
 
+    def portability(self) -> Portability:
+        """Returns it as the linter's record."""
+        left = [(item.operator, item.reason) for item in self.left]
+        return tally(Backend.ETHOS_U, len(self.operators), left, f"vela {VELA_VERSION} for {self.chip.describe()}")
+
     def remarks(self) -> tuple[str, ...]:
         """Returns sentences for people: the estimate, and what stays on the CPU."""
         words = (
@@ -129,6 +136,16 @@ def vela_step() -> SetupStep:
     )
 
 
+def require_vela() -> None:
+    """Checks that vela is set up.
+
+    Raises:
+        TargetError: it is not.
+    """
+    if not vela_step().is_done():
+        raise TargetError(_MISSING)
+
+
 def compile_for(chip: EthosU, content: bytes, name: str) -> NpuEstimate:
     """Compiles a TFLite file.
 
@@ -140,8 +157,7 @@ def compile_for(chip: EthosU, content: bytes, name: str) -> NpuEstimate:
     Raises:
         TargetError: vela is not set up, fails, or takes too long.
     """
-    if not vela_step().is_done():
-        raise TargetError(_MISSING)
+    require_vela()
     with temporary_directory() as folder:
         path = folder / f"{_NAME}.tflite"
         write_bytes(path, content)

@@ -92,6 +92,23 @@ def test_a_target_that_is_killed_in_the_middle_costs_one_artifact(tmp_path, bund
         assert set(run.run(second, bundle.goldens(second.component).inputs)) == {"z_mean", "z_log_var"}
 
 
+def test_firmware_and_the_linter_take_what_an_npus_compiler_made(tiny_bundle, tmp_path, capsys):
+    from pocketvae.cli.main import main
+
+    usable("ethos-u")
+    out = tmp_path / "firmware"
+    assert main(["embed-c", str(tiny_bundle), "--for", "ethos-u55-128", "--out", str(out), "--quiet"]) == 0
+    header = (out / "decoder_int8_io.h").read_text()
+    assert "// Compiled for ethos-u55-128, Ethos_U55_High_End_Embedded, Shared_Sram by vela 5.2.0." in header
+    path = str(tiny_bundle / "decoder.int8_io.tflite")
+    assert main(["inspect", path, "--lint", "--target", "ethos-u85-256", "--quiet"]) == 0
+    said = capsys.readouterr().out
+    assert "ethos_u" in said
+    assert "estimated by vela 5.2.0 for ethos-u85-256, Ethos_U85_SYS_DRAM_Mid, Dedicated_Sram_384KB" in said
+    assert main(["inspect", path, "--target", "ethos-u85-256"]) == 2
+    assert "--target only applies to --lint" in capsys.readouterr().err
+
+
 def overflowing_decoder(bundles):
     """Returns the decoder of a small bundle, whose values inside are above the largest number in half precision."""
     from onnx import helper, numpy_helper
