@@ -82,8 +82,8 @@ class HexagonTarget(Target):
     def judged(self, bundle: Bundle, artifact: ArtifactRecord) -> ArtifactRecord:
         """See `Target.judged`: float layers are computed in half precision, whatever the file says.
 
-        Limits of float files are those of float16 plus one rounding of the largest output to half precision, since the
-        outputs are half-precision numbers there, which those of float16 files on a CPU are not.
+        Limits of float files are those of float16 plus one rounding of the largest output for each layer, since layers
+        return half-precision numbers there, which those of float16 files on a CPU do not.
         """
         if artifact.precision not in (Precision.FLOAT32, Precision.FLOAT16):
             return artifact
@@ -94,7 +94,9 @@ class HexagonTarget(Target):
         )
         half = next(halves, artifact)
         outputs = bundle.goldens(artifact.component).outputs
-        limits = tuple(_widened(limit, outputs.get(limit.output)) for limit in half.tolerances)
+        limits = tuple(
+            _widened(limit, outputs.get(limit.output), max(1, len(artifact.layers))) for limit in half.tolerances
+        )
         return replace(artifact, tolerances=limits)
 
     def measures_time(self) -> bool:
@@ -117,9 +119,9 @@ class HexagonTarget(Target):
         )
 
 
-def _widened(limit: Tolerance, output: np.ndarray | None) -> Tolerance:
+def _widened(limit: Tolerance, output: np.ndarray | None, layers: int) -> Tolerance:
     if limit.metric != "max_abs" or output is None or not output.size:
         return limit
-    rounding = _HALF_ROUNDING * float(np.abs(output).max())
-    source = f"{rounding:.1e}, the largest output rounded to half precision, and {limit.source}"
+    rounding = layers * _HALF_ROUNDING * float(np.abs(output).max())
+    source = f"{rounding:.1e}, the largest output rounded to half precision in {layers} layers, and {limit.source}"
     return replace(limit, limit=limit.limit + rounding, source=source)
