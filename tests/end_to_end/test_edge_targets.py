@@ -125,8 +125,8 @@ def test_a_phones_npu_takes_whole_graphs_and_holds_the_limits_of_half_precision(
     usable(name)
     result = verify_bundle(tiny_bundle, targets=(name,))
     failed = {check.artifact for check in result.checks if not check.passed}
-    # In 8 bits, kernels round otherwise than on a CPU, and this network barely meets its budget there.
-    assert not [artifact for artifact in failed if ".int8." not in artifact and ".dynamic_int8." not in artifact]
+    # A sigmoid in integers or half precision rounds small probabilities, which this network's ELBO does not forgive.
+    assert not [artifact for artifact in failed if ".float" in artifact]
     ran = {check.artifact for check in result.checks}
     assert {"decoder.float32.onnx", "encoder.float16.onnx"} <= ran
     assert not any(artifact.endswith(".tflite") or "generator" in artifact for artifact in ran)
