@@ -23,9 +23,10 @@ from pocketvae.portability.vela import NpuEstimate, compile_for
 from pocketvae.spec import Format
 
 # Weights are rounded to multiples of these, the coarsest that stays within the budget first.
-_STEPS = (16, 12, 8, 6, 4)
+_STEPS = (16, 14, 13, 12, 11, 10, 9, 8, 6, 4)
 _MOST = 127
-_WEIGHTED = ("FULLY_CONNECTED", "CONV_2D")
+# Dense layers first, whose weights are used once for every time that they are read: they gain the most for an error.
+_WEIGHTED = {"FULLY_CONNECTED": "dense layers", "CONV_2D": "convolutions"}
 # Smaller layers take no time that is worth an error.
 _FEWEST_WEIGHTS = 10_000
 _ELBO = "elbo_change"
@@ -60,13 +61,14 @@ def npu_form(
         found = compile_for(chip, moved, name)
         if _order(found) < _order(before):
             best, words = (moved, found), "depth-to-space as reshape, transpose, reshape; "
-    for step in _STEPS if tolerances else ():
-        coarse = with_coarse_weights(best[0], step)
-        if coarse == best[0] or not _keeps_budget(coarse, source, tolerances):
-            continue
-        found = compile_for(chip, coarse, name)
-        if _order(found) < _order(best[1]):
-            best, words = (coarse, found), f"{words}weights of large layers in multiples of {step}; "
+    for kind, title in _WEIGHTED.items() if tolerances else ():
+        for step in _STEPS:
+            coarse = with_coarse_weights(best[0], kind, step)
+            if coarse == best[0] or not _keeps_budget(coarse, source, tolerances):
+                continue
+            found = compile_for(chip, coarse, name)
+            if _order(found) < _order(best[1]):
+                best, words = (coarse, found), f"{words}weights of large {title} in multiples of {step}; "
             break
     if best[0] == content:
         return None
@@ -89,10 +91,10 @@ def without_depth_to_space(content: bytes) -> bytes:
     return write_model(model) if found else content
 
 
-def with_coarse_weights(content: bytes, step: int) -> bytes:
-    """Returns a file whose large int8 weights are multiples of `step`; the same where it has none."""
+def with_coarse_weights(content: bytes, kind: str, step: int) -> bytes:
+    """Returns a file whose large int8 weights of one kind of operator are multiples of `step`; the same without any."""
     model = read_model(content)
-    buffers = set(_large_weights(model))
+    buffers = set(_large_weights(model, kind))
     for buffer in buffers:
         values = np.asarray(model.buffers[buffer].data, np.uint8).view(np.int8)
         most = _MOST // step
@@ -101,11 +103,11 @@ def with_coarse_weights(content: bytes, step: int) -> bytes:
     return write_model(model) if buffers else content
 
 
-def _large_weights(model: Any) -> Iterator[int]:
+def _large_weights(model: Any, kind: str) -> Iterator[int]:
     """Yields the buffers of weights that a chip would stream."""
     for graph in model.subgraphs:
         for operator in graph.operators:
-            if operator_name(model, operator) in _WEIGHTED:
+            if operator_name(model, operator) == kind:
                 tensor = graph.tensors[operator.inputs[1]]
                 values = constant(model, tensor)
                 if values is not None and dtype_name(tensor) == "int8" and values.size >= _FEWEST_WEIGHTS:

@@ -43,10 +43,11 @@ def test_the_same_values_are_moved_by_other_operators(tflite_models, shape, bloc
 
 def test_large_weights_are_rounded_and_small_ones_stay(tflite_models, monkeypatch):
     content = file(tflite_models)
-    assert with_coarse_weights(content, 16) == content
+    assert with_coarse_weights(content, "FULLY_CONNECTED", 16) == content
     monkeypatch.setattr(module, "_FEWEST_WEIGHTS", 10)
-    coarse = with_coarse_weights(content, 16)
-    assert with_coarse_weights(coarse, 16) == coarse
+    coarse = with_coarse_weights(content, "FULLY_CONNECTED", 16)
+    assert with_coarse_weights(coarse, "FULLY_CONNECTED", 16) == coarse
+    assert with_coarse_weights(content, "CONV_2D", 16) == content
     assert outputs(coarse).shape == outputs(content).shape
     assert not np.array_equal(outputs(coarse), outputs(content))
 
@@ -56,7 +57,9 @@ def test_the_coarsest_weights_within_the_budget_are_taken(tflite_models, monkeyp
     content = file(tflite_models)
     steps = {}
 
-    def coarse(given, size):
+    def coarse(given, kind, size):
+        if kind != "FULLY_CONNECTED":
+            return given
         steps[made := given + bytes([size])] = size
         return made
 
