@@ -5,7 +5,7 @@ The program inside a target imports this and what it needs, and nothing of a bun
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -77,7 +77,38 @@ def run_file(
         ArtifactFault: the file cannot be loaded, has another interface, or stops while it runs.
         TargetError: the runtime is not installed.
     """
-    with _load(path, artifact.format, optimizations, num_threads, batch) as runner:
+
+    def load() -> Runner:
+        return open_runner(path, artifact.format, num_threads=num_threads, optimizations=optimizations, batch=batch)
+
+    return run_loaded(load, artifact, inputs, image_range, batch)
+
+
+def run_loaded(
+    load: Callable[[], Runner],
+    artifact: Interface,
+    inputs: Mapping[str, Array],
+    image_range: tuple[float, float],
+    batch: int,
+) -> dict[str, FloatArray]:
+    """Loads a file in whatever runtime, compares its interface, and runs it on every sample; see `run_file`.
+
+    Args:
+        load: Opens the file.
+        artifact: What it must be.
+        inputs: Input name to `[N, ...]` real numbers.
+        image_range: What pixels 0 and 255 stand for.
+        batch: Samples in one call.
+
+    Raises:
+        ArtifactFault: the file cannot be loaded, has another interface, or stops while it runs.
+        TargetError: the runtime does not support the file, or is not installed.
+    """
+    try:
+        runner = load()
+    except ParityError as e:
+        raise ArtifactFault("loads", str(e)) from e
+    with runner:
         problem = interface_problem(artifact, runner.inputs, runner.outputs, batch)
         if problem:
             raise ArtifactFault("interface", problem)
@@ -85,13 +116,6 @@ def run_file(
             return runner.run_samples(inputs, image_range)
         except Exception as e:  # a runtime may raise anything; the other artifacts still run
             raise ArtifactFault("runs", f"{type(e).__name__}: {str(e)[:200]}") from e
-
-
-def _load(path: Path, format: Format, optimizations: Optimizations, num_threads: int, batch: int) -> Runner:
-    try:
-        return open_runner(path, format, num_threads=num_threads, optimizations=optimizations, batch=batch)
-    except ParityError as e:
-        raise ArtifactFault("loads", str(e)) from e
 
 
 def interface_problem(

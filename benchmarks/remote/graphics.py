@@ -10,11 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pocketvae.benchmarks.execution.running import interface_problem
-from pocketvae.benchmarks.remote.messages import Job, Ran, Timed, TimedJob
-from pocketvae.benchmarks.remote.runner import RemoteRunner, time_runner
-from pocketvae.errors import ArtifactFault, TargetError, missing_package
-from pocketvae.processes.arrays import Arrays
+from pocketvae.benchmarks.remote.messages import Job
+from pocketvae.benchmarks.remote.runner import RemoteRunner
+from pocketvae.errors import TargetError, missing_package
 from pocketvae.runtimes.base import Array, FloatArray, Optimizations, Runner
 from pocketvae.runtimes.litert import LiteRtRunner
 from pocketvae.spec import Precision, signature_key
@@ -34,33 +32,15 @@ _SAME_BITS = (
 class GraphicsRemoteRunner(RemoteRunner):
     """Runs TFLite artifacts on the GPU alone: what it does not take is an error, never left to the CPU."""
 
-    def __init__(self, folder: Path) -> None:
-        """See `RemoteRunner`."""
-        super().__init__(folder)
-        self._adapter = ""
+    def open(self, path: Path, job: Job) -> Runner:
+        """See `RemoteRunner.open`: on the GPU alone."""
+        return GraphicsRunner(path, job.batch)
 
-    def run(self, job: Job, inputs: Mapping[str, Array]) -> tuple[Ran, Arrays]:
-        """See `RemoteRunner.run`.
-
-        Raises:
-            ArtifactFault: the file has another interface, or stops while it runs.
-            TargetError: the GPU does not take all of it, or did not run it.
-        """
-        path = self._folder / job.location
-        with GraphicsRunner(path, job.batch) as runner:
-            problem = interface_problem(job, runner.inputs, runner.outputs, job.batch)
-            if problem:
-                raise ArtifactFault("interface", problem)
-            try:
-                outputs = runner.run_samples(inputs, job.image_range)
-            except RuntimeError as e:
-                raise ArtifactFault("runs", f"LiteRT's GPU accelerator: {str(e)[:200]}") from e
-        deviation = _deviation(path, job, inputs, outputs)
-        return Ran(figures={"cpu_max_abs": deviation}), dict(outputs)
-
-    def time(self, job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
-        """See `RemoteRunner.time`."""
-        return time_runner(lambda: GraphicsRunner(self._folder / job.location, 1), job, inputs)
+    def figures(
+        self, path: Path, job: Job, inputs: Mapping[str, Array], outputs: Mapping[str, FloatArray]
+    ) -> dict[str, float]:
+        """See `RemoteRunner.figures`: how far the outputs are from the CPU's."""
+        return {"cpu_max_abs": _deviation(path, job, inputs, outputs)}
 
     def facts(self) -> dict[str, str]:
         """See `RemoteRunner.facts`; the adapter is what computes."""

@@ -14,12 +14,10 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from pocketvae.benchmarks.execution.running import interface_problem
-from pocketvae.benchmarks.remote.messages import Job, Ran, Timed, TimedJob
+from pocketvae.benchmarks.remote.messages import Job, Timed, TimedJob
 from pocketvae.benchmarks.remote.runner import RemoteRunner
-from pocketvae.errors import ArtifactFault, TargetError
-from pocketvae.processes.arrays import Arrays
-from pocketvae.runtimes.base import Array, FloatArray
+from pocketvae.errors import TargetError
+from pocketvae.runtimes.base import Array, FloatArray, Runner
 from pocketvae.runtimes.onnxruntime import OnnxRunner
 from pocketvae.system.quiet import captured_stderr
 
@@ -39,17 +37,15 @@ class HexagonRemoteRunner(RemoteRunner):
         super().__init__(folder)
         self._generation = generation
 
-    def run(self, job: Job, inputs: Mapping[str, Array]) -> tuple[Ran, Arrays]:
-        """See `RemoteRunner.run`."""
-        with HexagonRunner(self._folder / job.location, self._generation, job.batch) as runner:
-            problem = interface_problem(job, runner.inputs, runner.outputs, job.batch)
-            if problem:
-                raise ArtifactFault("interface", problem)
-            try:
-                outputs: dict[str, FloatArray] = runner.run_samples(inputs, job.image_range)
-            except Exception as e:  # a runtime may raise anything; the other artifacts still run
-                raise ArtifactFault("runs", f"{type(e).__name__}: {str(e)[:200]}") from e
-        return Ran(figures={"npu_share": 1.0}), dict(outputs)
+    def open(self, path: Path, job: Job) -> Runner:
+        """See `RemoteRunner.open`: whole, or not at all."""
+        return HexagonRunner(path, self._generation, job.batch)
+
+    def figures(
+        self, path: Path, job: Job, inputs: Mapping[str, Array], outputs: Mapping[str, FloatArray]
+    ) -> dict[str, float]:
+        """See `RemoteRunner.figures`."""
+        return {"npu_share": 1.0}
 
     def time(self, job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
         """See `RemoteRunner.time`.

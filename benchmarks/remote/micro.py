@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 import tempfile
@@ -12,11 +13,9 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-from pocketvae.benchmarks.execution.running import interface_problem
-from pocketvae.benchmarks.remote.messages import Job, Ran, Timed, TimedJob
+from pocketvae.benchmarks.remote.messages import Job, Timed, TimedJob
 from pocketvae.benchmarks.remote.runner import RemoteRunner
-from pocketvae.errors import ArtifactFault, TargetError
-from pocketvae.processes.arrays import Arrays
+from pocketvae.errors import TargetError
 from pocketvae.runtimes.base import Array, FloatArray, Optimizations, Runner
 from pocketvae.runtimes.litert import LiteRtRunner, ReferenceRunner
 from pocketvae.spec import Precision, TensorSpec
@@ -29,22 +28,18 @@ _ARENA_STEP_BYTES = 16
 class MicroRemoteRunner(RemoteRunner):
     """Runs artifacts with TensorFlow Lite Micro in place of LiteRT."""
 
-    def run(self, job: Job, inputs: Mapping[str, Array]) -> tuple[Ran, Arrays]:
-        """See `RemoteRunner.run`."""
+    def open(self, path: Path, job: Job) -> Runner:
+        """See `RemoteRunner.open`."""
         if job.batch != 1:
             raise TargetError("TensorFlow Lite Micro only runs a file's first signature, with batch size 1")
-        path = self._folder / job.location
+        return MicroRunner(path, smallest_arena_bytes(path.read_bytes()))
+
+    def figures(
+        self, path: Path, job: Job, inputs: Mapping[str, Array], outputs: Mapping[str, FloatArray]
+    ) -> dict[str, float]:
+        """See `RemoteRunner.figures`: the arena, and how far the outputs are from LiteRT's on this machine."""
         arena_bytes = smallest_arena_bytes(path.read_bytes())
-        with MicroRunner(path, arena_bytes) as runner:
-            problem = interface_problem(job, runner.inputs, runner.outputs)
-            if problem:
-                raise ArtifactFault("interface", problem)
-            try:
-                outputs = runner.run_samples(inputs, job.image_range)
-            except RuntimeError as e:
-                raise ArtifactFault("runs", f"TensorFlow Lite Micro: {e}") from e
-        deviation = _deviation(path, job, inputs, outputs)
-        return Ran(figures={"arena_bytes": float(arena_bytes), **deviation}), dict(outputs)
+        return {"arena_bytes": float(arena_bytes), **_deviation(path, job, inputs, outputs)}
 
     def time(self, job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
         """See `RemoteRunner.time`.
@@ -102,6 +97,7 @@ def _deviation(
     return {"reference_max_abs" if kind is ReferenceRunner else "builtin_max_abs": largest}
 
 
+@functools.lru_cache(maxsize=2)
 def smallest_arena_bytes(content: bytes) -> int:
     """Returns the size of the smallest arena in which a model can be loaded and called, by bisection.
 

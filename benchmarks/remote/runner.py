@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from pocketvae.benchmarks.execution.running import Latency, run_file
+from pocketvae.benchmarks.execution.running import Latency, run_loaded
 from pocketvae.benchmarks.remote.messages import Job, Method, Ran, Timed, TimedJob
 from pocketvae.processes.arrays import Arrays
 from pocketvae.processes.rpc import Handler, Handlers, handler
-from pocketvae.runtimes.base import Array, Runner, quantize
+from pocketvae.runtimes.base import Array, FloatArray, Runner, quantize
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.system.environment import current_environment
 from pocketvae.system.timing import calibrate_loops, time_values
@@ -37,18 +37,35 @@ class RemoteRunner:
             Method.TIME: Handler(params=TimedJob, do=lambda job, inputs: (self.time(job, inputs), {})),
         }
 
+    def open(self, path: Path, job: Job) -> Runner:
+        """Opens a file in the runtime of this target: here, the one that an app uses on a CPU.
+
+        Raises:
+            ParityError: the file cannot be loaded.
+            TargetError: the runtime does not support it.
+        """
+        return open_runner(path, job.format, num_threads=job.threads, optimizations=job.optimizations, batch=job.batch)
+
+    def figures(
+        self, path: Path, job: Job, inputs: Mapping[str, Array], outputs: Mapping[str, FloatArray]
+    ) -> dict[str, float]:
+        """Returns numbers that go beside the outputs.
+
+        Raises:
+            TargetError: they show that the file did not run as it should have.
+        """
+        return {}
+
     def run(self, job: Job, inputs: Mapping[str, Array]) -> tuple[Ran, Arrays]:
-        """Runs an artifact on every sample."""
-        outputs = run_file(
-            self._folder / job.location,
-            job,
-            inputs,
-            job.image_range,
-            optimizations=job.optimizations,
-            num_threads=job.threads,
-            batch=job.batch,
-        )
-        return Ran(), dict(outputs)
+        """Runs an artifact on every sample.
+
+        Raises:
+            ArtifactFault: the file cannot be loaded, has another interface, or stops while it runs.
+            TargetError: as `open` and `figures`.
+        """
+        path = self._folder / job.location
+        outputs = run_loaded(lambda: self.open(path, job), job, inputs, job.image_range, job.batch)
+        return Ran(figures=self.figures(path, job, inputs, outputs)), dict(outputs)
 
     def facts(self) -> dict[str, str]:
         """Returns what runs here."""
@@ -58,12 +75,7 @@ class RemoteRunner:
 
     def time(self, job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
         """Times an artifact on the first sample."""
-        path = self._folder / job.location
-
-        def load() -> Runner:
-            return open_runner(path, job.format, num_threads=job.threads, optimizations=job.optimizations)
-
-        return time_runner(load, job, inputs)
+        return time_runner(lambda: self.open(self._folder / job.location, job), job, inputs)
 
 
 def time_runner(load: Callable[[], Runner], job: TimedJob, inputs: Mapping[str, Array]) -> Timed:

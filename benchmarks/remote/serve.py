@@ -33,6 +33,10 @@ def _runner(folder: Path, runtime: str) -> RemoteRunner:
         from pocketvae.benchmarks.remote.hexagon import HexagonRemoteRunner
 
         return HexagonRemoteRunner(folder, runtime.partition(":")[2])
+    if runtime == "openvino":
+        from pocketvae.benchmarks.remote.openvino import OpenVinoRemoteRunner
+
+        return OpenVinoRemoteRunner(folder)
     return RemoteRunner(folder)
 
 

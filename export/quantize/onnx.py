@@ -168,7 +168,12 @@ def _quantize_static(
         weight_type=QuantType.QInt8 if wide else QuantType.QUInt8,
         nodes_to_exclude=_float_nodes(workspace.source.read_bytes(), plan),
         calibration_cache_path=workspace.cache,
-        extra_options={"WeightSymmetric": True, "TensorQuantOverrides": overrides},
+        extra_options={
+            "WeightSymmetric": True,
+            "TensorQuantOverrides": overrides,
+            # OpenVINO 2026.4.1 leaves 16-bit roundings out, and with them a Relu that a zero point of 0 stands for.
+            "QDQKeepRemovableActivations": wide,
+        },
     )
 
 

@@ -82,6 +82,14 @@ def test_activations_in_16_bits_are_standard_and_hold_what_8_bits_lose(wide):
     assert read_integer_share(Format.ONNX, content).is_whole
 
 
+def test_activations_in_16_bits_stay_in_the_graph(wide):
+    """OpenVINO leaves roundings of 16 bits out, and with them a ReLU that is only a zero point of 0."""
+    float32, _, content = wide
+    kinds = [node.op_type for node in load_model(float32).graph.node if node.op_type in ("Relu", "Clip")]
+    assert kinds
+    assert [node.op_type for node in load_model(content).graph.node if node.op_type in ("Relu", "Clip")] == kinds
+
+
 @pytest.mark.parametrize(("kind", "leading"), [("Gemm", ()), ("MatMul", ()), ("MatMul", (3,))])
 def test_onnxruntime_does_not_round_the_activations_of_products_to_8_bits(kind, leading):
     """It does, as MatMulNBits, with weights as its quantizer lays them: 1.32.0 is then off by 0.03 here."""

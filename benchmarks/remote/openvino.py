@@ -1,0 +1,89 @@
+"""The remote runner for OpenVINO, which reads TFLite and ONNX files as they are, in a separate process."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pocketvae.benchmarks.remote.messages import Job
+from pocketvae.benchmarks.remote.runner import RemoteRunner
+from pocketvae.errors import ParityError
+from pocketvae.runtimes.base import Array, Optimizations, Runner
+from pocketvae.runtimes.litert import LiteRtRunner
+from pocketvae.runtimes.onnxruntime import OnnxRunner
+from pocketvae.spec import Format
+
+# In float32, as everywhere else: OpenVINO would choose half precision or bfloat16 where a processor has them.
+_OPTIONS = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": "1"}
+
+
+class OpenVinoRemoteRunner(RemoteRunner):
+    """Runs artifacts with OpenVINO's CPU plugin in place of LiteRT and onnxruntime."""
+
+    def open(self, path: Path, job: Job) -> Runner:
+        """See `RemoteRunner.open`."""
+        return OpenVinoRunner(path, job.format, job.threads, job.batch)
+
+    def facts(self) -> dict[str, str]:
+        """See `RemoteRunner.facts`."""
+        return {**super().facts(), "openvino": version("openvino")}
+
+
+class OpenVinoRunner(Runner):
+    """One file in OpenVINO; its interface is what the format's own runtime finds."""
+
+    def __init__(self, path: Path, format: Format, num_threads: int, batch: int) -> None:
+        """Compiles a file.
+
+        Raises:
+            ParityError: OpenVINO does not support it.
+        """
+        import openvino
+
+        self._orders = _orders(path, format, batch)
+        self._options = {**_OPTIONS, "INFERENCE_NUM_THREADS": str(num_threads)}
+        with _own_runner(path, format, batch) as own:
+            self.inputs, self.outputs = own.inputs, own.outputs
+        self.batch, self.batches = batch, (batch,)
+        self.runtime = f"openvino {version('openvino')}"
+        try:
+            core = openvino.Core()
+            model = core.read_model(str(path))
+            self._compiled = core.compile_model(model, "CPU", self._options)
+        except RuntimeError as e:
+            raise ParityError(f"OpenVINO cannot load {path.name}: {str(e).strip().splitlines()[-1][:200]}") from e
+        self._request: Any = self._compiled.create_infer_request()
+
+    def _invoke(self, feed: Mapping[str, Array]) -> dict[str, Array]:
+        """See `Runner._invoke`."""
+        inputs, outputs = self._orders
+        keys = range(len(inputs)) if inputs else list(feed)
+        values = [feed[name] for name in inputs or feed]
+        found = self._request.infer(dict(zip(keys, values, strict=True)))
+        return {name: np.array(found[key]) for name, key in (outputs or {name: name for name in self.outputs}).items()}
+
+    def close(self) -> None:
+        """See `Runner.close`."""
+        self._request = self._compiled = None
+
+
+def _own_runner(path: Path, format: Format, batch: int) -> Runner:
+    if format is Format.TFLITE:
+        return LiteRtRunner(path, num_threads=1, optimizations=Optimizations.OFF, batch=batch)
+    return OnnxRunner(path, num_threads=1, optimizations=Optimizations.OFF, batch=batch)
+
+
+def _orders(path: Path, format: Format, batch: int) -> tuple[list[str], dict[str, int]]:
+    """Returns the names of inputs, and of outputs with their places, in a TFLite file's order; empty for ONNX.
+
+    OpenVINO names the tensors of a TFLite file as the graph does, not as its signature.
+    """
+    if format is not Format.TFLITE:
+        return [], {}
+    with LiteRtRunner(path, num_threads=1, optimizations=Optimizations.OFF, batch=batch) as named:
+        inputs, outputs = named.order()
+    return inputs, {name: index for index, name in enumerate(outputs)}
