@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
@@ -42,33 +43,31 @@ class OpenVinoRunner(Runner):
         Raises:
             ParityError: OpenVINO does not support it.
         """
-        import openvino
-
-        self._orders = _orders(path, format, batch)
-        self._options = {**_OPTIONS, "INFERENCE_NUM_THREADS": str(num_threads)}
+        openvino: Any = importlib.import_module("openvino")
+        options = {**_OPTIONS, "INFERENCE_NUM_THREADS": str(num_threads)}
         with _own_runner(path, format, batch) as own:
             self.inputs, self.outputs = own.inputs, own.outputs
+            self._orders = _places(path, format, own)
         self.batch, self.batches = batch, (batch,)
         self.runtime = f"openvino {version('openvino')}"
         try:
             core = openvino.Core()
             model = core.read_model(str(path))
-            self._compiled = core.compile_model(model, "CPU", self._options)
+            compiled = core.compile_model(model, "CPU", options)
         except RuntimeError as e:
             raise ParityError(f"OpenVINO cannot load {path.name}: {str(e).strip().splitlines()[-1][:200]}") from e
-        self._request: Any = self._compiled.create_infer_request()
+        self._request: Any = compiled.create_infer_request()
 
     def _invoke(self, feed: Mapping[str, Array]) -> dict[str, Array]:
         """See `Runner._invoke`."""
         inputs, outputs = self._orders
-        keys = range(len(inputs)) if inputs else list(feed)
-        values = [feed[name] for name in inputs or feed]
-        found = self._request.infer(dict(zip(keys, values, strict=True)))
-        return {name: np.array(found[key]) for name, key in (outputs or {name: name for name in self.outputs}).items()}
+        values = {place: feed[name] for place, name in inputs.items()}
+        found = self._request.infer(values)
+        return {name: np.array(found[place]) for place, name in outputs.items()}
 
     def close(self) -> None:
         """See `Runner.close`."""
-        self._request = self._compiled = None
+        self._request = None
 
 
 def _own_runner(path: Path, format: Format, batch: int) -> Runner:
@@ -77,13 +76,13 @@ def _own_runner(path: Path, format: Format, batch: int) -> Runner:
     return OnnxRunner(path, num_threads=1, optimizations=Optimizations.OFF, batch=batch)
 
 
-def _orders(path: Path, format: Format, batch: int) -> tuple[list[str], dict[str, int]]:
-    """Returns the names of inputs, and of outputs with their places, in a TFLite file's order; empty for ONNX.
+def _places(path: Path, format: Format, own: Runner) -> tuple[dict[int | str, str], dict[int | str, str]]:
+    """Returns by what OpenVINO calls them the names of inputs and outputs.
 
-    OpenVINO names the tensors of a TFLite file as the graph does, not as its signature.
+    The tensors of a TFLite file have the graph's names there, not the signature's, so they go by their order.
     """
-    if format is not Format.TFLITE:
-        return [], {}
-    with LiteRtRunner(path, num_threads=1, optimizations=Optimizations.OFF, batch=batch) as named:
-        inputs, outputs = named.order()
-    return inputs, {name: index for index, name in enumerate(outputs)}
+    if format is Format.TFLITE:
+        with LiteRtRunner(path, num_threads=1, optimizations=Optimizations.OFF) as named:
+            inputs, outputs = named.order()
+        return dict(enumerate(inputs)), dict(enumerate(outputs))
+    return {name: name for name in own.inputs}, {name: name for name in own.outputs}

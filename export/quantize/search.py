@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import math
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 # Narrower ranges give finer steps to the values that are common and clip the ones that are rare.
@@ -168,11 +169,22 @@ class Search:
             scales: Layer to a fraction of its range that is known to suit it. If the budget is met with all of them or
                 with whole ranges, no others are tried.
         """
-        best = self.attempt(QuantizationPlan())
+        whole = self.attempt(QuantizationPlan())
+        starts = [whole]
         if scales:
-            best = min(best, self.attempt(QuantizationPlan(range_scales=scales)), key=lambda trial: trial.rmse)
+            starts.append(self.attempt(QuantizationPlan(range_scales=scales)))
+        if scales and not any(trial.within_budget for trial in starts):
+            # Of ranges that were chosen one by one, each for an error in pixels, all together may clip too much.
+            wider = {layer: math.sqrt(scale) for layer, scale in scales.items()}
+            starts.append(self.attempt(QuantizationPlan(range_scales=wider)))
+        best = _closest(starts)
         if scales is not None and best.within_budget:
             return best
+        found = self._narrow(best)
+        # Narrowing cannot widen what was narrow from the start.
+        return found if found.within_budget or best is whole else _closest([found, self._narrow(whole)])
+
+    def _narrow(self, best: Trial) -> Trial:
         for layer in self._tunable(best):
             for scale in _RANGE_SCALES:
                 if self._is_over():
@@ -286,3 +298,8 @@ class Search:
             range_scales={name: scale for name, scale in scales.items() if name in quantized},
             weights_only=tuple(name for name in weights if name not in quantized),
         )
+
+
+def _closest(trials: Sequence[Trial]) -> Trial:
+    """Returns the variant with the smallest error of those within the budget, or of all where none is."""
+    return min([trial for trial in trials if trial.within_budget] or trials, key=lambda trial: trial.rmse)

@@ -205,3 +205,20 @@ def test_known_scales_that_do_not_meet_the_budget_are_where_the_search_begins():
     attempt = network({"first": 1.0, "large": 1.0}, range_gain=gains)
     best = Search({"first": 10, "large": 1000}, attempt).tune_ranges({"large": 0.5})
     assert best.plan.range_scales == {"large": 0.5, "first": 0.8}
+
+
+def test_known_scales_that_clip_too_much_together_are_widened():
+    gains = {("large", 0.25): 1.2, ("large", 0.5): 0.2}
+    log = []
+    attempt = network({"first": 0.3, "large": 1.0}, range_gain=gains, log=log)
+    best = Search({"first": 10, "large": 1000}, attempt).tune_ranges({"large": 0.25})
+    assert best.plan.range_scales == {"large": 0.5}
+    assert len(log) == 3
+
+
+def test_where_known_scales_lead_nowhere_the_search_begins_with_whole_ranges():
+    gains = {("large", 0.25): 0.9, ("large", 0.5): 1.5, ("large", 0.8): 0.1}
+    attempt = network({"first": 0.3, "large": 1.0}, range_gain=gains)
+    best = Search({"first": 10, "large": 1000}, attempt).tune_ranges({"large": 0.25})
+    assert best.within_budget
+    assert best.plan.range_scales == {"large": 0.8}
