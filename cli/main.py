@@ -23,10 +23,10 @@ from pocketvae.errors import (
     PocketVaeError,
     TargetError,
     broken_installation,
+    is_own_part,
     unknown_name,
 )
 from pocketvae.parsing import shortened
-from pocketvae.processes.failures import is_own
 from pocketvae.system.shortage import shortage_of
 from pocketvae.version import VERSION
 
@@ -160,7 +160,7 @@ def _report(error: Exception, *, verbose: bool) -> int:
     if verbose:
         traceback.print_exception(error)
     kept = "".join(f"; {note}" for note in _notes(error))
-    if isinstance(error, ImportError) and is_own(error.name or ""):
+    if is_own_part(error):
         error = broken_installation(str(error))
     if isinstance(error, PocketVaeError):
         print(f"pocketvae: {error}{kept}", file=sys.stderr)

@@ -148,6 +148,11 @@ def did_you_mean(received: str, known: Iterable[str]) -> str:
     return f"did you mean {close[0]!r}? " if close else ""
 
 
+def is_own_part(error: BaseException) -> bool:
+    """Whether an error says that a part of pocketvae itself cannot be imported."""
+    return isinstance(error, ImportError) and (error.name or "").split(".")[0] == "pocketvae"
+
+
 def broken_installation(reason: str) -> TargetError:
     """Builds the error for a part of pocketvae itself that cannot be imported."""
     from pocketvae.installation import install_command

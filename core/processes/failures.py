@@ -24,6 +24,7 @@ from pocketvae.errors import (
     ShortageError,
     TargetError,
     broken_installation,
+    is_own_part,
 )
 from pocketvae.parsing import shortened
 from pocketvae.processes.envelope import Failure
@@ -43,7 +44,7 @@ def failure_of(error: Exception) -> Failure:
         return Failure(type=ArtifactFault.__name__, message=str(error), data={"check": error.check})
     if isinstance(error, PocketVaeError):
         return Failure(type=type(error).__name__, message=str(error))
-    if isinstance(error, ImportError) and is_own(error.name or ""):
+    if is_own_part(error):
         return failure_of(broken_installation(shortened(error)))
     if shortage := shortage_of(error):
         return Failure(type=ShortageError.__name__, message=shortage)
@@ -53,11 +54,6 @@ def failure_of(error: Exception) -> Failure:
     lines = [line for line in str(error).splitlines() if line.strip()]
     reason = lines[0][:_LONGEST_MESSAGE] if lines else "no message"
     return Failure(type=InternalError.__name__, message=f"{type(error).__name__}: {reason}")
-
-
-def is_own(module: str) -> bool:
-    """Whether a module is a part of pocketvae."""
-    return module.split(".")[0] == "pocketvae"
 
 
 def broken_installation_in(lines: Sequence[str]) -> TargetError | None:
