@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pocketvae.benchmarks.matrix import results
 from pocketvae.benchmarks.matrix.results import CellState, MatrixResult
 from pocketvae.benchmarks.matrix.sheet import SheetRow
-from pocketvae.benchmarks.matrix.table import describe, problem_lines
+from pocketvae.benchmarks.matrix.table import describe, problem_lines, remark_lines
 from pocketvae.reporting.html import Cell, Table
 from pocketvae.reporting.templates import render
 
@@ -16,6 +16,7 @@ _FIGURES = {
     "arena_bytes": "smallest arena, bytes",
     "builtin_max_abs": "from LiteRT's built-in kernels",
     "reference_max_abs": "from LiteRT's reference kernels",
+    "cpu_max_abs": "from this machine's CPU",
     "fully_accelerated": "share of WebGPU: all (1) or part (0)",
     "npu_share": "share of operators on the NPU",
     "estimated_cycles": "cycles, estimated",
@@ -39,6 +40,7 @@ def matrix_page(result: MatrixResult, sheet: Sequence[SheetRow]) -> str:
         "problems": problem_lines(result),
         "sheet": sheet,
         "figures": _figures(result),
+        "remarks": remark_lines(result),
         "targets": _targets(result),
     }
     return render("pocketvae.benchmarks.matrix", "matrix.html.j2", values)
@@ -59,14 +61,18 @@ def _cell(cell: results.Cell) -> Cell:
     return Cell(text=describe(cell), kind=_KINDS.get(cell.state, ""), title=title)
 
 
-def _figures(result: MatrixResult) -> Table | None:
-    cells = [cell for cell in result.cells if cell.figures]
-    names = [name for name in _FIGURES if any(name in cell.figures for cell in cells)]
-    if not names:
-        return None
-    headers = ["artifact and target", *(_FIGURES[name] for name in names)]
-    rows = [[f"{cell.artifact} {cell.target}", *(_number(cell.figures.get(name)) for name in names)] for cell in cells]
-    return Table(caption="Figures by artifact and target", headers=headers, rows=rows)
+def _figures(result: MatrixResult) -> list[Table]:
+    """Returns a table for each target that measured or estimated more than the share that the first table has."""
+    tables = []
+    for record in result.targets:
+        cells = [cell for cell in result.cells if cell.target == record.name and cell.figures]
+        names = [name for name in _FIGURES if any(name in cell.figures for cell in cells)]
+        if not set(names) - {"npu_share"}:
+            continue
+        rows = [[cell.artifact, *(_number(cell.figures.get(name)) for name in names)] for cell in cells]
+        headers = ["artifact", *(_FIGURES[name] for name in names)]
+        tables.append(Table(caption=record.name, headers=headers, rows=rows))
+    return tables
 
 
 def _number(value: float | None) -> str:
