@@ -20,7 +20,7 @@ _FIGURES = {
     "fully_accelerated": "share of WebGPU: all (1) or part (0)",
     "npu_share": "share of operators on the NPU",
     "estimated_cycles": "cycles, estimated",
-    "estimated_s": "seconds, estimated",
+    "estimated_s": "µs, estimated",
     "sram_bytes": "SRAM, bytes",
     "flash_bytes": "flash, bytes",
 }
@@ -69,15 +69,19 @@ def _figures(result: MatrixResult) -> list[Table]:
         names = [name for name in _FIGURES if any(name in cell.figures for cell in cells)]
         if not set(names) - {"npu_share"}:
             continue
-        rows = [[cell.artifact, *(_number(cell.figures.get(name)) for name in names)] for cell in cells]
+        rows = [[cell.artifact, *(_number(name, cell.figures.get(name)) for name in names)] for cell in cells]
         headers = ["artifact", *(_FIGURES[name] for name in names)]
         tables.append(Table(caption=record.name, headers=headers, rows=rows))
     return tables
 
 
-def _number(value: float | None) -> str:
+def _number(name: str, value: float | None) -> str:
     if value is None:
         return ""
+    if name == "npu_share":
+        return f"{value:.0%}"
+    if name == "estimated_s":
+        return f"{1e6 * value:.0f}"
     return f"{value:.0f}" if value == int(value) else f"{value:.1e}"
 
 
