@@ -83,7 +83,8 @@ class HexagonTarget(Target):
         """See `Target.judged`: float layers are computed in half precision, whatever the file says.
 
         Limits of float files are those of float16 plus one rounding of the largest output for each layer, since layers
-        return half-precision numbers there, which those of float16 files on a CPU do not.
+        return half-precision numbers there, which those of float16 files on a CPU do not. Where the bundle has no
+        float16 file, what rounding the weights costs is not known, and counts as much again.
         """
         if artifact.precision not in (Precision.FLOAT32, Precision.FLOAT16):
             return artifact
@@ -92,11 +93,10 @@ class HexagonTarget(Target):
             for item in bundle.manifest.artifacts
             if (item.component, item.precision) == (artifact.component, Precision.FLOAT16) and item.tolerances
         )
-        half = next(halves, artifact)
+        half = next(halves, None)
+        roundings = max(1, len(artifact.layers)) * (1 if half else 2)
         outputs = bundle.goldens(artifact.component).outputs
-        limits = tuple(
-            _widened(limit, outputs.get(limit.output), max(1, len(artifact.layers))) for limit in half.tolerances
-        )
+        limits = tuple(_widened(limit, outputs.get(limit.output), roundings) for limit in (half or artifact).tolerances)
         return replace(artifact, tolerances=limits)
 
     def measures_time(self) -> bool:
@@ -119,9 +119,9 @@ class HexagonTarget(Target):
         )
 
 
-def _widened(limit: Tolerance, output: np.ndarray | None, layers: int) -> Tolerance:
+def _widened(limit: Tolerance, output: np.ndarray | None, roundings: int) -> Tolerance:
     if limit.metric != "max_abs" or output is None or not output.size:
         return limit
-    rounding = layers * _HALF_ROUNDING * float(np.abs(output).max())
-    source = f"{rounding:.1e}, the largest output rounded to half precision in {layers} layers, and {limit.source}"
+    rounding = roundings * _HALF_ROUNDING * float(np.abs(output).max())
+    source = f"{rounding:.1e}, {roundings} roundings of the largest output to half precision, and {limit.source}"
     return replace(limit, limit=limit.limit + rounding, source=source)

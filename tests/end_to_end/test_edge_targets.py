@@ -132,7 +132,7 @@ def test_a_phones_npu_takes_whole_graphs_and_holds_the_limits_of_half_precision(
     assert not any(artifact.endswith(".tflite") or "generator" in artifact for artifact in ran)
     assert {item.value for item in result.figures if item.metric == "npu_share"} == {1}
     widened = next(check for check in result.checks if check.artifact == "decoder.float32.onnx" and check.limit)
-    assert "the largest output rounded to half precision" in widened.limit_source
+    assert "roundings of the largest output to half precision" in widened.limit_source
 
 
 def test_values_that_half_precision_cannot_hold_are_found(tmp_path, bundles):
