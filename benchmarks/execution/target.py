@@ -85,6 +85,21 @@ class Target(ABC):
         shutil.rmtree(target_folder(self.name.partition(":")[0]), ignore_errors=True)
 
 
+def not_set_up(target: Target, what: str) -> str | None:
+    """Returns why a target that needs nothing but its setup cannot be used; None if it can.
+
+    Args:
+        target: Whose steps are looked at.
+        what: What is missing until they are done, with its verb: `OpenVINO is`.
+    """
+    try:
+        if all(step.is_done() for step in target.setup()):
+            return None
+    except TargetError as e:
+        return str(e)
+    return f"{what} not set up: run pocketvae targets setup {target.name.partition(':')[0]}"
+
+
 def require_linux(name: str, reason: str) -> None:
     """Refuses a target on another system.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TypeVar
@@ -12,6 +13,7 @@ from pocketvae.benchmarks.remote.messages import Job, Method, Ran, Timed, TimedJ
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import ArtifactFault, ChannelError, InternalError, PocketVaeError, TargetError
+from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Channel, Client
 from pocketvae.runtimes.base import Array, FloatArray, Optimizations
 
@@ -129,3 +131,16 @@ class ChannelRun(TargetRun):
             raise TargetError(f"{self._name}: {e}") from e
         except PocketVaeError as e:
             raise ArtifactFault("runs", str(e)) from e
+
+
+def start_here(bundle: Bundle, runtime: str, environment: Mapping[str, str]) -> LineProcess:
+    """Returns the process of this Python that runs a bundle's files in a runtime that `serve` knows.
+
+    Args:
+        bundle: Whose files.
+        runtime: A name.
+        environment: Variables to add, such as where the runtime's packages lie.
+    """
+    command = [sys.executable, "-m", "pocketvae.benchmarks.remote.serve", str(bundle.path.absolute())]
+    # -m puts the current folder first, and a file of the user's must not stand in for a module.
+    return LineProcess([*command, "--runtime", runtime], environment={"PYTHONSAFEPATH": "1", **environment})

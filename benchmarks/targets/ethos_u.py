@@ -6,12 +6,11 @@ import shutil
 from collections.abc import Mapping
 
 from pocketvae.benchmarks.execution.protocol import TargetRun
-from pocketvae.benchmarks.execution.target import Target
+from pocketvae.benchmarks.execution.target import Target, not_set_up
 from pocketvae.benchmarks.remote.channel import ChannelRun
 from pocketvae.benchmarks.targets.tflm import TflmTarget
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import TargetError
 from pocketvae.portability.ethos_u import DEFAULT_ACCELERATOR, EthosU
 from pocketvae.portability.vela import VELA_VERSION, NpuEstimate, compile_for, vela_step
 from pocketvae.processes.rpc import Channel
@@ -45,12 +44,7 @@ class EthosUTarget(Target):
 
     def unavailable(self) -> str | None:
         """See `Target.unavailable`."""
-        try:
-            if all(step.is_done() for step in self.setup()):
-                return None
-        except TargetError as e:
-            return str(e)
-        return "ethos-u-vela or tflite-micro is not set up: run pocketvae targets setup ethos-u"
+        return not_set_up(self, "ethos-u-vela or tflite-micro is")
 
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""

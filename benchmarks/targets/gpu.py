@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
-import sys
 from pathlib import Path
 
 from pocketvae.benchmarks.execution.protocol import TargetRun
-from pocketvae.benchmarks.execution.target import Target, refuse_option, require_linux
-from pocketvae.benchmarks.remote.channel import ChannelRun
+from pocketvae.benchmarks.execution.target import Target, not_set_up, refuse_option, require_linux
+from pocketvae.benchmarks.remote.channel import ChannelRun, start_here
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import TargetError
-from pocketvae.processes.line_process import LineProcess
 from pocketvae.runtimes.base import Optimizations
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.system.files import write_text
@@ -47,23 +44,17 @@ class GpuTarget(Target):
 
     def unavailable(self) -> str | None:
         """See `Target.unavailable`."""
-        try:
-            if all(step.is_done() for step in self.setup()):
-                return None
-        except TargetError as e:
-            return str(e)
-        return "Vulkan and SwiftShader are not set up: run pocketvae targets setup gpu"
+        return not_set_up(self, "Vulkan and SwiftShader are")
 
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""
-        command = [sys.executable, "-m", "pocketvae.benchmarks.remote.serve", str(bundle.path.absolute())]
-        environment = {"PYTHONSAFEPATH": "1"}
+        environment = {}
         if not has_card():
             libraries = [str(self._folder), os.environ.get("LD_LIBRARY_PATH", "")]
             environment["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, libraries))
             # The old name of the variable is the one that every loader of Vulkan knows.
             environment["VK_ICD_FILENAMES"] = str(self._folder / "swiftshader.json")
-        return ChannelRun(self.name, LineProcess([*command, "--runtime", "gpu"], environment=environment), bundle)
+        return ChannelRun(self.name, start_here(bundle, self.name, environment), bundle)
 
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""

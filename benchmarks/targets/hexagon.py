@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import platform
-import sys
 from dataclasses import replace
 
 import numpy as np
 
 from pocketvae.benchmarks.execution.protocol import TargetRun
-from pocketvae.benchmarks.execution.target import Target, require_linux
-from pocketvae.benchmarks.remote.channel import ChannelRun
+from pocketvae.benchmarks.execution.target import Target, not_set_up, require_linux
+from pocketvae.benchmarks.remote.channel import ChannelRun, start_here
 from pocketvae.benchmarks.remote.hexagon import SOC_MODELS
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError, unknown_name
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.processes.line_process import LineProcess
 from pocketvae.runtimes.base import Optimizations
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.system.tools.pip import install_here
@@ -53,19 +51,12 @@ class HexagonTarget(Target):
 
     def unavailable(self) -> str | None:
         """See `Target.unavailable`."""
-        try:
-            if all(step.is_done() for step in self.setup()):
-                return None
-        except TargetError as e:
-            return str(e)
-        return "onnxruntime-qnn is not set up: run pocketvae targets setup hexagon"
+        return not_set_up(self, "onnxruntime-qnn is")
 
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""
-        command = [sys.executable, "-m", "pocketvae.benchmarks.remote.serve", str(bundle.path.absolute())]
-        environment = {"PYTHONPATH": str(self._site), "PYTHONSAFEPATH": "1"}
-        words = ["--runtime", f"hexagon:{self._generation}"]
-        return ChannelRun(self.name, LineProcess([*command, *words], environment=environment), bundle)
+        process = start_here(bundle, f"hexagon:{self._generation}", {"PYTHONPATH": str(self._site)})
+        return ChannelRun(self.name, process, bundle)
 
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import platform
-import sys
 
 from pocketvae.benchmarks.execution.protocol import TargetRun
-from pocketvae.benchmarks.execution.target import Target, refuse_option
-from pocketvae.benchmarks.remote.channel import ChannelRun
+from pocketvae.benchmarks.execution.target import Target, not_set_up, refuse_option
+from pocketvae.benchmarks.remote.channel import ChannelRun, start_here
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import TargetError
-from pocketvae.processes.line_process import LineProcess
 from pocketvae.spec import Component, Format
 from pocketvae.system.tools.pip import install_here
 from pocketvae.system.tools.setup import SetupStep, folder_step, target_folder
@@ -37,18 +34,12 @@ class OpenvinoTarget(Target):
 
     def unavailable(self) -> str | None:
         """See `Target.unavailable`."""
-        try:
-            if all(step.is_done() for step in self.setup()):
-                return None
-        except TargetError as e:
-            return str(e)
-        return "OpenVINO is not set up: run pocketvae targets setup openvino"
+        return not_set_up(self, "OpenVINO is")
 
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""
-        command = [sys.executable, "-m", "pocketvae.benchmarks.remote.serve", str(bundle.path.absolute())]
-        environment = {"PYTHONPATH": str(self._site), "PYTHONSAFEPATH": "1"}
-        return ChannelRun(self.name, LineProcess([*command, "--runtime", self.name], environment=environment), bundle)
+        process = start_here(bundle, self.name, {"PYTHONPATH": str(self._site)})
+        return ChannelRun(self.name, process, bundle)
 
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""

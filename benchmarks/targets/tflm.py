@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import platform
-import sys
 
 from pocketvae.benchmarks.execution.protocol import TargetRun
-from pocketvae.benchmarks.execution.target import Target, refuse_option, require_linux
-from pocketvae.benchmarks.remote.channel import ChannelRun
+from pocketvae.benchmarks.execution.target import Target, not_set_up, refuse_option, require_linux
+from pocketvae.benchmarks.remote.channel import ChannelRun, start_here
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import TargetError
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.runtimes.base import Optimizations
 from pocketvae.spec import Component, Format, Precision
@@ -40,12 +38,7 @@ class TflmTarget(Target):
 
     def unavailable(self) -> str | None:
         """See `Target.unavailable`."""
-        try:
-            if all(step.is_done() for step in self.setup()):
-                return None
-        except TargetError as e:
-            return str(e)
-        return "tflite-micro is not set up: run pocketvae targets setup tflm"
+        return not_set_up(self, "tflite-micro is")
 
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""
@@ -53,10 +46,7 @@ class TflmTarget(Target):
 
     def channel(self, bundle: Bundle) -> LineProcess:
         """Returns the process that runs a bundle's files."""
-        command = [sys.executable, "-m", "pocketvae.benchmarks.remote.serve", str(bundle.path.absolute())]
-        # -m puts the current folder first, and a file of the user's must not stand in for a module.
-        environment = {"PYTHONPATH": str(self._site), "PYTHONSAFEPATH": "1"}
-        return LineProcess([*command, "--runtime", "tflm"], environment=environment)
+        return start_here(bundle, "tflm", {"PYTHONPATH": str(self._site)})
 
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""
