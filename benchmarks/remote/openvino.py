@@ -15,7 +15,7 @@ from pocketvae.benchmarks.remote.runner import RemoteRunner
 from pocketvae.errors import ParityError
 from pocketvae.runtimes.base import Array, Optimizations, Runner
 from pocketvae.runtimes.litert import LiteRtRunner
-from pocketvae.runtimes.onnxruntime import OnnxRunner
+from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
 
 # In float32, as everywhere else: OpenVINO would choose half precision or bfloat16 where a processor has them.
@@ -45,9 +45,9 @@ class OpenVinoRunner(Runner):
         """
         openvino: Any = importlib.import_module("openvino")
         options = {**_OPTIONS, "INFERENCE_NUM_THREADS": str(num_threads)}
-        with _own_runner(path, format, batch) as own:
+        with open_runner(path, format, optimizations=Optimizations.OFF, batch=batch) as own:
             self.inputs, self.outputs = own.inputs, own.outputs
-            self._orders = _places(path, format, own)
+            self._orders = _places(own)
         self.batch, self.batches = batch, (batch,)
         self.runtime = f"openvino {version('openvino')}"
         try:
@@ -70,19 +70,12 @@ class OpenVinoRunner(Runner):
         self._request = None
 
 
-def _own_runner(path: Path, format: Format, batch: int) -> Runner:
-    if format is Format.TFLITE:
-        return LiteRtRunner(path, num_threads=1, optimizations=Optimizations.OFF, batch=batch)
-    return OnnxRunner(path, num_threads=1, optimizations=Optimizations.OFF, batch=batch)
-
-
-def _places(path: Path, format: Format, own: Runner) -> tuple[dict[int | str, str], dict[int | str, str]]:
-    """Returns by what OpenVINO calls them the names of inputs and outputs.
+def _places(own: Runner) -> tuple[dict[int | str, str], dict[int | str, str]]:
+    """Returns by what OpenVINO calls them the names of inputs and outputs, as the format's own runtime has them.
 
     The tensors of a TFLite file have the graph's names there, not the signature's, so they go by their order.
     """
-    if format is Format.TFLITE:
-        with LiteRtRunner(path, num_threads=1, optimizations=Optimizations.OFF) as named:
-            inputs, outputs = named.order()
+    if isinstance(own, LiteRtRunner):
+        inputs, outputs = own.order()
         return dict(enumerate(inputs)), dict(enumerate(outputs))
     return {name: name for name in own.inputs}, {name: name for name in own.outputs}
