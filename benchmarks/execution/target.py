@@ -26,11 +26,13 @@ class Target(ABC):
         name: As given to `--targets` and shown in results.
         summary: A short description.
         reference: The kernels of this machine that it is to be compared with.
+        has_other_kernels: Whether it also runs files with the runtime's built-in kernels.
     """
 
     name: str
     summary: str = ""
     reference: Optimizations = Optimizations.ON
+    has_other_kernels: bool = True
 
     @abstractmethod
     def unavailable(self) -> str | None:

@@ -106,14 +106,16 @@ class Culprit(enum.StrEnum):
     """What is to blame for a failed check.
 
     CONVERSION: the file computes something different from the original, with every kernel. QUANTIZATION: the float
-    file of the same component and format is right. KERNEL: the runtime's other kernels are right. PREPROCESSING: the
-    file is right if an image is scaled or laid out differently. GOLDEN: all files agree with one another but not with
-    the goldens. FILE: it is the file of another artifact or of another model. UNKNOWN: none of these.
+    file of the same component and format is right. KERNEL: the runtime's other kernels are right. TARGET: the same
+    file is right on this machine. PREPROCESSING: the file is right if an image is scaled or laid out differently.
+    GOLDEN: all files agree with one another but not with the goldens. FILE: it is the file of another artifact or of
+    another model. UNKNOWN: none of these.
     """
 
     CONVERSION = "conversion"
     QUANTIZATION = "quantization"
     KERNEL = "kernel"
+    TARGET = "target"
     PREPROCESSING = "preprocessing"
     GOLDEN = "golden"
     FILE = "file"

@@ -7,11 +7,13 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from pocketvae.benchmarks.execution.local import HostRun
 from pocketvae.benchmarks.parity.checks import meets
 from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import Culprit, Diagnosis
-from pocketvae.benchmarks.targets import TargetRun
-from pocketvae.bundle.manifest import ArtifactRecord, Manifest
+from pocketvae.benchmarks.targets import Target, TargetRun
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import ArtifactFault, TargetError
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import Array, FloatArray, Optimizations
@@ -55,14 +57,15 @@ class Case:
 class Triangulation:
     """Runs what is needed to find out what is to blame."""
 
-    def __init__(self, manifest: Manifest, run: TargetRun, num_threads: int) -> None:
+    def __init__(self, bundle: Bundle, target: Target, run: TargetRun, num_threads: int) -> None:
         """Stores what can be run and where."""
-        self._manifest, self._run, self._num_threads = manifest, run, num_threads
+        self._manifest, self._target, self._run, self._num_threads = bundle.manifest, target, run, num_threads
+        self._here = None if isinstance(run, HostRun) else HostRun(bundle)
 
     def diagnose(self, case: Case) -> Diagnosis:
         """Returns the first explanation that applies, from the most to the least specific, with all evidence."""
         evidence: list[str] = []
-        for explain in (self._other_file, self._kernels, self._preprocessing, self._siblings):
+        for explain in (self._other_file, self._kernels, self._this_machine, self._preprocessing, self._siblings):
             culprit = explain(case, evidence)
             if culprit is not None:
                 return self._diagnosis(case, culprit, evidence)
@@ -80,12 +83,27 @@ class Triangulation:
         return Culprit.FILE
 
     def _kernels(self, case: Case, evidence: list[str]) -> Culprit | None:
+        if not self._target.has_other_kernels:
+            return None
         outputs = self._outputs(case.artifact, case.inputs, evidence, optimizations=Optimizations.OFF)
         if outputs is None:
             return None
         right = self._meets(case, outputs)
         evidence.append(f"with the runtime's built-in kernels it is {'right' if right else 'as wrong'}")
         return Culprit.KERNEL if right else None
+
+    def _this_machine(self, case: Case, evidence: list[str]) -> Culprit | None:
+        """Tells what computes from what is computed: the file is not to blame where another machine has it right."""
+        if self._here is None:
+            return None
+        try:
+            outputs = self._here.run(case.artifact, case.inputs, num_threads=self._num_threads)
+        except (ArtifactFault, TargetError) as e:
+            evidence.append(f"it was not run on this machine: {e}")
+            return None
+        right = self._meets(case, outputs)
+        evidence.append(f"on this machine the same file is {'right' if right else 'wrong too'}")
+        return Culprit.TARGET if right else None
 
     def _preprocessing(self, case: Case, evidence: list[str]) -> Culprit | None:
         vae = self._manifest.vae
@@ -129,6 +147,8 @@ class Triangulation:
             # A single file brings its goldens itself, and nothing beside them.
             where = "the bundle has" if self._manifest.goldens else "a single file comes with"
             evidence.append(f"{where} no {spec.filename} to compare with")
+            return None
+        if self._target.declines(record):
             return None
         outputs = case.outputs if record == case.artifact else self._outputs(record, case.inputs, evidence)
         if outputs is None:

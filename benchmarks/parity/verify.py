@@ -221,7 +221,7 @@ class _Verifier:
                 inputs=goldens.inputs,
                 deviations=deviations,
             )
-            triangulation = Triangulation(self._bundle.manifest, run, self._num_threads)
+            triangulation = Triangulation(self._bundle, target, run, self._num_threads)
             self._diagnoses.append(triangulation.diagnose(case))
 
     def _ceiling_checks(

@@ -32,9 +32,14 @@ _SAME_BITS = (
 class GraphicsRemoteRunner(RemoteRunner):
     """Runs TFLite artifacts on the GPU alone: what it does not take is an error, never left to the CPU."""
 
+    def __init__(self, folder: Path, *, is_float32: bool = False) -> None:
+        """See `RemoteRunner.__init__`; `is_float32` asks for single precision, as an app can."""
+        super().__init__(folder)
+        self._is_float32 = is_float32
+
     def open(self, path: Path, job: Job) -> Runner:
         """See `RemoteRunner.open`: on the GPU alone."""
-        return GraphicsRunner(path, job.batch)
+        return GraphicsRunner(path, job.batch, is_float32=self._is_float32)
 
     def figures(
         self, path: Path, job: Job, inputs: Mapping[str, Array], outputs: Mapping[str, FloatArray]
@@ -50,8 +55,8 @@ class GraphicsRemoteRunner(RemoteRunner):
 class GraphicsRunner(Runner):
     """One TFLite file on the GPU."""
 
-    def __init__(self, path: Path, batch: int) -> None:
-        """Compiles the file for the GPU alone.
+    def __init__(self, path: Path, batch: int, *, is_float32: bool = False) -> None:
+        """Compiles the file for the GPU alone, which chooses half precision where it can unless told otherwise.
 
         Raises:
             TargetError: the GPU does not support an operator of it, or there is none.
@@ -62,7 +67,7 @@ class GraphicsRunner(Runner):
         self.batch, self.batches = batch, (batch,)
         with captured_stderr() as said:
             try:
-                self._model = library.CompiledModel.from_file(str(path), library.HardwareAccelerator.GPU)
+                self._model = library.CompiledModel.from_file(str(path), options=library.options(is_float32))
                 self._index = self._model.get_signature_index(signature_key(batch))
                 names = self._model.get_signature_by_index(self._index)
                 self._inputs = dict(zip(names["inputs"], self._model.create_input_buffers(self._index), strict=True))
@@ -113,10 +118,17 @@ class _Library:
 
         from ai_edge_litert.compiled_model import CompiledModel
         from ai_edge_litert.hardware_accelerator import HardwareAccelerator
+        from ai_edge_litert.options import GpuOptions, Options
 
         self.CompiledModel: Any = CompiledModel
         self.HardwareAccelerator: Any = HardwareAccelerator
+        self.Options: Any = Options
+        self.GpuOptions: Any = GpuOptions
         self.version = version("ai-edge-litert")
+
+    def options(self, is_float32: bool) -> Any:
+        gpu = self.GpuOptions(enforce_f32=is_float32)
+        return self.Options(hardware_accelerators=self.HardwareAccelerator.GPU, gpu_options=gpu)
 
 
 def _library() -> _Library:
@@ -140,7 +152,7 @@ def _deviation(path: Path, job: Job, inputs: Mapping[str, Array], outputs: Mappi
 
     Raises:
         TargetError: a file that computes in floats gave the same bits, which a GPU's other order of additions does not.
-            Integers are the same on both: LiteRT 2.3.0 rounds quantized values on a GPU as XNNPACK does.
+            Integers may be: LiteRT 2.3.0 rounds quantized values in single precision as XNNPACK does.
     """
     with LiteRtRunner(path, num_threads=1, optimizations=Optimizations.ON, batch=job.batch) as runner:
         expected = runner.run_samples(inputs, job.image_range)

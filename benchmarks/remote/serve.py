@@ -25,10 +25,10 @@ def _runner(folder: Path, runtime: str) -> RemoteRunner:
         from pocketvae.benchmarks.remote.micro import MicroRemoteRunner
 
         return MicroRemoteRunner(folder)
-    if runtime == "gpu":
+    if runtime.partition(":")[0] == "gpu":
         from pocketvae.benchmarks.remote.graphics import GraphicsRemoteRunner
 
-        return GraphicsRemoteRunner(folder)
+        return GraphicsRemoteRunner(folder, is_float32=runtime == "gpu:float32")
     if runtime.startswith("hexagon:"):
         from pocketvae.benchmarks.remote.hexagon import HexagonRemoteRunner
 

@@ -25,6 +25,7 @@ class EthosUTarget(Target):
     """Compiles files as for the device and estimates their time; nothing is measured and no NPU runs."""
 
     reference = Optimizations.OFF
+    has_other_kernels = False
 
     def __init__(self, option: str = "") -> None:
         """Chooses the accelerator.

@@ -6,17 +6,21 @@ import os
 import shutil
 from pathlib import Path
 
+from pocketvae.benchmarks.execution.half_precision import judged_in_half_precision
 from pocketvae.benchmarks.execution.protocol import TargetRun
-from pocketvae.benchmarks.execution.target import Target, not_set_up, refuse_option, require_linux
+from pocketvae.benchmarks.execution.target import Target, not_set_up, require_linux
 from pocketvae.benchmarks.remote.channel import ChannelRun, start_here
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.errors import unknown_name
 from pocketvae.runtimes.base import Optimizations
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.system.files import write_text
 from pocketvae.system.tools import apt
 from pocketvae.system.tools.setup import SetupStep, folder_step, target_folder
 
+# By default a graphics card computes in half precision, as in apps that do not ask for single precision.
+_FLOAT32 = "float32"
 _LOADER, _SHADER = "libvulkan1", "chromium"
 _SHADER_FILE = "libvk_swiftshader.so"
 _DRIVER = f'{{"file_format_version": "1.0.0", "ICD": {{"library_path": "./{_SHADER_FILE}", "api_version": "1.1.0"}}}}\n'
@@ -29,18 +33,27 @@ _BROWSERS = (Path("/usr/lib/chromium"), Path("/opt/google/chrome"))
 class GpuTarget(Target):
     """Parity of TFLite files on the GPU alone; latency where there is a graphics card."""
 
-    name = "gpu"
-    summary = "LiteRT's GPU accelerator without the CPU: a graphics card, or SwiftShader for parity"
     reference = Optimizations.ON
+    has_other_kernels = False
 
     def __init__(self, option: str = "") -> None:
-        """See `make_target`.
+        """Chooses the precision.
+
+        Args:
+            option: `float32`, or empty for the accelerator's own choice.
 
         Raises:
-            SpecError: an option is given.
+            SpecError: it is unknown.
         """
-        refuse_option(self.name, option)
-        self._folder = target_folder(self.name) / "vulkan"
+        if option and option != _FLOAT32:
+            raise unknown_name("precision of the target gpu", option, (_FLOAT32,))
+        self._is_float32 = bool(option)
+        self.name = f"gpu:{option}" if option else "gpu"
+        self.summary = (
+            "LiteRT's GPU accelerator without the CPU: a graphics card, or SwiftShader for parity; gpu:float32 for an "
+            "app that asks for single precision"
+        )
+        self._folder = target_folder("gpu") / "vulkan"
 
     def unavailable(self) -> str | None:
         """See `Target.unavailable`."""
@@ -72,6 +85,10 @@ class GpuTarget(Target):
     def runtime(self, artifact: ArtifactRecord) -> str:
         """See `Target.runtime`."""
         return "LiteRT's GPU accelerator"
+
+    def judged(self, bundle: Bundle, artifact: ArtifactRecord) -> ArtifactRecord:
+        """See `Target.judged`: a graphics card computes in half precision, SwiftShader does not support it."""
+        return artifact if self._is_float32 or not has_card() else judged_in_half_precision(bundle, artifact)
 
     def measures_time(self) -> bool:
         """See `Target.measures_time`: SwiftShader computes on the CPU."""

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import platform
-from dataclasses import replace
 
-import numpy as np
-
+from pocketvae.benchmarks.execution.half_precision import judged_in_half_precision
 from pocketvae.benchmarks.execution.protocol import TargetRun
 from pocketvae.benchmarks.execution.target import Target, not_set_up, require_linux
 from pocketvae.benchmarks.remote.channel import ChannelRun, start_here
@@ -14,9 +12,8 @@ from pocketvae.benchmarks.remote.hexagon import SOC_MODELS
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError, unknown_name
-from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.runtimes.base import Optimizations
-from pocketvae.spec import Component, Format, Precision
+from pocketvae.spec import Component, Format
 from pocketvae.system.tools.pip import install_here
 from pocketvae.system.tools.setup import SetupStep, folder_step, target_folder
 
@@ -24,14 +21,13 @@ QNN_VERSION = "2.7.0"
 _REQUIREMENTS = (f"onnxruntime-qnn=={QNN_VERSION}",)
 _DOWNLOAD_BYTES = 98_000_000
 _DEFAULT_GENERATION = "v75"
-# Half of the spacing of half-precision numbers, relative to their size.
-_HALF_ROUNDING = 2.0**-11
 
 
 class HexagonTarget(Target):
     """Parity with the NPU's arithmetic; a simulator has no latency."""
 
     reference = Optimizations.ON
+    has_other_kernels = False
 
     def __init__(self, option: str = "") -> None:
         """Chooses the generation.
@@ -71,24 +67,8 @@ class HexagonTarget(Target):
         return f"Qualcomm's simulator of Hexagon {self._generation}"
 
     def judged(self, bundle: Bundle, artifact: ArtifactRecord) -> ArtifactRecord:
-        """See `Target.judged`: float layers are computed in half precision, whatever the file says.
-
-        Limits of float files are those of float16 plus one rounding of the largest output for each layer, since layers
-        return half-precision numbers there, which those of float16 files on a CPU do not. Where the bundle has no
-        float16 file, what rounding the weights costs is not known, and counts as much again.
-        """
-        if artifact.precision not in (Precision.FLOAT32, Precision.FLOAT16):
-            return artifact
-        halves = (
-            item
-            for item in bundle.manifest.artifacts
-            if (item.component, item.precision) == (artifact.component, Precision.FLOAT16) and item.tolerances
-        )
-        half = next(halves, None)
-        roundings = max(1, len(artifact.layers)) * (1 if half else 2)
-        outputs = bundle.goldens(artifact.component).outputs
-        limits = tuple(_widened(limit, outputs.get(limit.output), roundings) for limit in (half or artifact).tolerances)
-        return replace(artifact, tolerances=limits)
+        """See `Target.judged`: float layers are computed in half precision, whatever the file says."""
+        return judged_in_half_precision(bundle, artifact)
 
     def measures_time(self) -> bool:
         """See `Target.measures_time`."""
@@ -108,11 +88,3 @@ class HexagonTarget(Target):
                 make=lambda folder: install_here(folder, _REQUIREMENTS),
             ),
         )
-
-
-def _widened(limit: Tolerance, output: np.ndarray | None, roundings: int) -> Tolerance:
-    if limit.metric != "max_abs" or output is None or not output.size:
-        return limit
-    rounding = roundings * _HALF_ROUNDING * float(np.abs(output).max())
-    source = f"{rounding:.1e}, {roundings} roundings of the largest output to half precision, and {limit.source}"
-    return replace(limit, limit=limit.limit + rounding, source=source)

@@ -21,6 +21,7 @@ class OpenvinoTarget(Target):
     """Parity and latency with another runtime of CPUs."""
 
     name = "openvino"
+    has_other_kernels = False
     summary = "Intel's OpenVINO on this CPU: TFLite and ONNX files, except generators in TFLite"
 
     def __init__(self, option: str = "") -> None:

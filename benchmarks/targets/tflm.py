@@ -26,6 +26,7 @@ class TflmTarget(Target):
     name = "tflm"
     summary = "TensorFlow Lite Micro: int8_io, int8, int16x8 and float32 TFLite files"
     reference = Optimizations.OFF
+    has_other_kernels = False
 
     def __init__(self, option: str = "") -> None:
         """See `make_target`.

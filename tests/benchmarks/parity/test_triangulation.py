@@ -12,6 +12,7 @@ from pocketvae.benchmarks import verify_bundle
 from pocketvae.benchmarks.parity.deviations import Deviations
 from pocketvae.benchmarks.parity.results import Culprit
 from pocketvae.benchmarks.parity.triangulation import Case, Triangulation
+from pocketvae.benchmarks.targets import make_target
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.runtimes.base import Optimizations
 from pocketvae.spec import Component
@@ -110,8 +111,31 @@ def test_kernels_are_to_blame_where_the_other_ones_are_right(tmp_path, bundles):
         inputs=goldens.inputs,
         deviations=Deviations(goldens.outputs, {"image": 1 - goldens.outputs["image"]}, bundle.manifest.vae),
     )
-    found = Triangulation(bundle.manifest, Faulty(), 1).diagnose(case)
+    found = Triangulation(bundle, make_target("host"), Faulty(), 1).diagnose(case)
     assert (found.culprit, asked) == (Culprit.KERNEL, [Optimizations.OFF])
+
+
+@pytest.mark.parametrize(("scale", "culprit"), [(1, Culprit.TARGET), (1.1, Culprit.UNKNOWN)], ids=["right", "wrong"])
+def test_a_target_is_to_blame_where_this_machine_has_the_file_right(tmp_path, bundles, scale, culprit):
+    weight = bundles.right_weight() * scale
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "b", decoder=bundles.decoder_model(weight)))
+    goldens = bundle.goldens(Component.DECODER)
+    artifact = bundle.manifest.artifact("decoder.float32.onnx")
+
+    class Faulty:
+        def run(self, record, inputs, **options):
+            raise AssertionError("a target without other kernels has nothing else to run")
+
+    case = Case(
+        artifact=artifact,
+        target="hexagon",
+        tolerances=artifact.tolerances,
+        inputs=goldens.inputs,
+        deviations=Deviations(goldens.outputs, {"image": 1 - goldens.outputs["image"] / 2}, bundle.manifest.vae),
+    )
+    found = Triangulation(bundle, make_target("hexagon"), Faulty(), 1).diagnose(case)
+    assert found.culprit is culprit
+    assert found.evidence[0] == f"on this machine the same file is {'right' if scale == 1 else 'wrong too'}"
 
 
 @pytest.mark.slow

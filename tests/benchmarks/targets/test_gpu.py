@@ -2,6 +2,7 @@
 
 import pytest
 
+from pocketvae.benchmarks.execution.half_precision import judged_in_half_precision
 from pocketvae.benchmarks.targets import gpu, make_target
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import SpecError
@@ -31,9 +32,23 @@ def test_a_driver_that_the_user_names_counts_as_a_card(folders, monkeypatch):
     assert gpu.has_card()
 
 
-def test_an_option_is_refused():
-    with pytest.raises(SpecError, match="the target gpu takes no options"):
-        make_target("gpu:1")
+def test_an_option_other_than_the_precision_is_refused():
+    words = "unknown precision of the target gpu 'float33': did you mean 'float32'\\? known: float32"
+    with pytest.raises(SpecError, match=words):
+        make_target("gpu:float33")
+
+
+def test_on_a_card_floats_are_held_to_half_precision_unless_single_precision_is_asked_for(
+    folders, monkeypatch, tmp_path, bundles
+):
+    bundle = open_bundle(bundles.make_bundle(tmp_path / "bundle"))
+    artifact = bundle.manifest.artifact("decoder.float32.onnx")
+    # SwiftShader computes in single precision.
+    assert make_target("gpu").judged(bundle, artifact) == artifact
+    (folders / "nvidia_icd.json").write_text("{}")
+    assert make_target("gpu").judged(bundle, artifact) == judged_in_half_precision(bundle, artifact) != artifact
+    assert make_target("gpu:float32").judged(bundle, artifact) == artifact
+    assert make_target("gpu:float32").name == "gpu:float32"
 
 
 @pytest.mark.slow
