@@ -124,12 +124,21 @@ class Runner(ABC):
         Raises:
             SpecError: as `run`.
         """
+        self._check_names(inputs)
         count = len(next(iter(inputs.values())))
-        results = []
+        results: list[dict[str, Array]] = []
         for start in range(0, count, self.batch):
-            chosen = np.minimum(np.arange(start, start + self.batch), count - 1)
-            results.append(self.run_real({name: values[chosen] for name, values in inputs.items()}, image_range))
-        return {name: np.concatenate([result[name] for result in results])[:count] for name in self.outputs}
+            feed = {
+                name: quantize(_filled(values[start : start + self.batch], self.batch), self.inputs[name], image_range)
+                for name, values in inputs.items()
+            }
+            if not results:  # all calls have the same names, shapes and types
+                self._check(feed)
+            results.append(self._invoke(feed))
+        return {
+            name: dequantize(np.concatenate([result[name] for result in results])[:count], spec, image_range)
+            for name, spec in self.outputs.items()
+        }
 
     def _check_names(self, feed: Mapping[str, Array]) -> None:
         if feed.keys() != self.inputs.keys():
@@ -152,6 +161,11 @@ class Runner(ABC):
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _filled(part: Array, size: int) -> Array:
+    """Returns a batch of the given size, filled up with its last sample."""
+    return part if len(part) == size else np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
 
 
 def read_source(source: StrPath | bytes) -> tuple[bytes, str]:
