@@ -5,13 +5,16 @@ from typing import TYPE_CHECKING
 from pocketvae.lazy_names import lazy_names
 
 if TYPE_CHECKING:
+    from pocketvae.benchmarks.chips import require_chips, try_on_chips
     from pocketvae.benchmarks.compare.compare import compare_paths, comparison_line, comparison_table
     from pocketvae.benchmarks.compare.comparison import Comparison
+    from pocketvae.benchmarks.compiling import check_compiled, compile_for_apps
     from pocketvae.benchmarks.drift.thorough import add_thorough
     from pocketvae.benchmarks.latency.analyse.recommend import Constraints, recommend
     from pocketvae.benchmarks.latency.config import Baseline, BenchConfig, Extra
     from pocketvae.benchmarks.latency.measure.bench import BenchPlan, bench_bundle, bench_planned, plan_bench
     from pocketvae.benchmarks.latency.measure.remote_latency import bench_targets
+    from pocketvae.benchmarks.latency.measure.target_choice import recommend_on_targets
     from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
     from pocketvae.benchmarks.latency.show.page import bench_markdown, bench_page
     from pocketvae.benchmarks.latency.show.tables import (
@@ -49,6 +52,14 @@ if TYPE_CHECKING:
     from pocketvae.benchmarks.report.report import write_report
 
 _MODULES = {
+    "pocketvae.benchmarks.compiling": (
+        "check_compiled",
+        "compile_for_apps",
+    ),
+    "pocketvae.benchmarks.chips": (
+        "require_chips",
+        "try_on_chips",
+    ),
     "pocketvae.benchmarks.compare.compare": (
         "compare_paths",
         "comparison_line",
@@ -72,6 +83,7 @@ _MODULES = {
         "plan_bench",
     ),
     "pocketvae.benchmarks.latency.measure.remote_latency": ("bench_targets",),
+    "pocketvae.benchmarks.latency.measure.target_choice": ("recommend_on_targets",),
     "pocketvae.benchmarks.latency.results": (
         "BenchResult",
         "BenchRow",
@@ -147,11 +159,13 @@ __all__ = [
     "bench_planned",
     "bench_table",
     "bench_targets",
+    "check_compiled",
     "check_limits",
     "compare_paths",
     "comparison_line",
     "comparison_markdown",
     "comparison_table",
+    "compile_for_apps",
     "declined_lines",
     "diagnosis_lines",
     "figures_table",
@@ -161,9 +175,12 @@ __all__ = [
     "plan_bench",
     "profile_table",
     "recommend",
+    "recommend_on_targets",
     "remark_lines",
+    "require_chips",
     "save_worst",
     "targets_table",
+    "try_on_chips",
     "verdict_line",
     "verify_bundle",
     "verify_file",

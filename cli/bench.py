@@ -58,6 +58,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     choice = parser.add_argument_group("what to embed")
     choice.add_argument("--recommend", action="store_true", help="verify, then name the artifact to embed")
+    choice.add_argument(
+        "--target", metavar="LIST", help="recommend for these targets: verified there, timed or estimated there"
+    )
     choice.add_argument("--component", metavar="NAME", default="decoder", help="component to embed (default: decoder)")
     choice.add_argument("--target-ms", metavar="MS", type=float, help="largest 90th percentile of latency")
     choice.add_argument("--max-kb", metavar="KB", type=float, help="largest file size")
@@ -70,7 +73,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Times and prints; returns 1 for a proven regression or if nothing qualifies, 3 if something did not run."""
     from dataclasses import replace
 
-    from pocketvae.benchmarks import check_limits, recommend, verify_bundle
+    from pocketvae.benchmarks import check_limits, recommend, recommend_on_targets, verify_bundle
     from pocketvae.bundle.bundle import open_bundle
 
     outputs = (arguments.json, arguments.html, arguments.markdown)
@@ -84,9 +87,14 @@ def run(arguments: argparse.Namespace) -> int:
     if needed:
         check_limits(bundle)
     with Terminal(quiet=arguments.quiet) as terminal:
-        result = _time(arguments, bundle, config, terminal)
-        verify = verify_bundle(bundle, progress=terminal.step) if needed else None
-    if constraints is not None and verify is not None:
+        if constraints is not None and arguments.target:
+            chips = common.shown_targets(arguments.target, headed=arguments.headed)
+            result = recommend_on_targets(bundle, chips, config, constraints, progress=terminal.step)
+        else:
+            result = _time(arguments, bundle, config, terminal)
+        here = needed and not (result.on_targets and arguments.html is None)
+        verify = verify_bundle(bundle, progress=terminal.step) if here else None
+    if constraints is not None and verify is not None and not result.on_targets:
         result = replace(result, recommendation=recommend(result, verify, constraints))
     # Print first, since that cannot fail: a page that cannot be written must not lose the measurements.
     _show(terminal, result)
@@ -150,8 +158,8 @@ def _constraints(arguments: argparse.Namespace) -> Constraints | None:
 
     limits = (arguments.target_ms, arguments.max_kb)
     if not arguments.recommend:
-        if any(limit is not None for limit in limits):
-            raise SpecError("--target-ms and --max-kb need --recommend")
+        if any(limit is not None for limit in (*limits, arguments.target)):
+            raise SpecError("--target, --target-ms and --max-kb need --recommend")
         return None
     if arguments.batch is not None and 1 not in common.whole_numbers(arguments.batch, "--batch"):
         raise SpecError("--recommend compares calls of one sample: add 1 to --batch")
@@ -201,10 +209,11 @@ def _show(terminal: Terminal, result: BenchResult) -> None:
         terminal.table(*baseline_table(result.comparison))
         for reason in result.comparison.forced:
             terminal.warn(f"compared because of --force-compare: {reason}")
-    if result.recommendation is not None:
-        for rejection in result.recommendation.rejected:
-            terminal.line(f"not {rejection.artifact}: {rejection.reason}")
-        terminal.line(f"embed {result.recommendation.artifact or 'nothing'}: {result.recommendation.why}")
+    for found in (*filter(None, [result.recommendation]), *result.on_targets):
+        where = f" on {found.target}" if found.target else ""
+        for rejection in found.rejected:
+            terminal.line(f"not {rejection.artifact}{where}: {rejection.reason}")
+        terminal.line(f"embed {found.artifact or 'nothing'}{where}: {found.why}")
     for warning in result.warnings:
         terminal.warn(warning)
     for item in result.not_run:
@@ -216,7 +225,15 @@ def _exit_code(result: BenchResult) -> int:
         return 1
     if result.comparison is not None and not result.comparison.artifacts:
         return 3
+    if result.on_targets:
+        return _exit_code_of_targets(result)
     missing = [item for item in result.not_run if not item.artifact.startswith("original ")]
     if missing or not (result.results or result.elsewhere):
         return 3
     return 1 if result.recommendation is not None and result.recommendation.artifact is None else 0
+
+
+def _exit_code_of_targets(result: BenchResult) -> int:
+    if any(found.artifact is None for found in result.on_targets):
+        return 3 if result.not_run else 1
+    return 0

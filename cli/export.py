@@ -15,7 +15,12 @@ from pocketvae.errors import NothingMadeError, SpecError
 from pocketvae.spec import Component, Format, ImageDtype, Precision, parse_choice
 
 if TYPE_CHECKING:
-    from pocketvae.export import ExportConfig, ExportResult
+    from collections.abc import Sequence
+
+    from pocketvae.bundle.chips import ChipRecord
+    from pocketvae.bundle.manifest import CompiledRecord
+    from pocketvae.export import ChipWork, ExportConfig, ExportResult
+    from pocketvae.portability.chips import Chip
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -55,10 +60,17 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--for",
-        dest="chip",
-        metavar="CHIP",
+        dest="chips",
+        metavar="LIST",
         default="",
-        help="make int8, int8_io and int16x8 TFLite files for an Ethos-U: ethos-u55-128, as for verify --targets",
+        help="make files for chips and keep those that each takes whole: ethos-u55-128 and others, hexagon[:v75], "
+        "gpu, cpu",
+    )
+    parser.add_argument(
+        "--compile",
+        metavar="LIST",
+        default="",
+        help="also write what an app on such a chip loads, compiled ahead of time: hexagon:v75",
     )
     parser.add_argument(
         "--whole",
@@ -136,6 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         plan_artifacts,
         read_recipes,
     )
+    from pocketvae.portability.chips import candidates, parse_chips
 
     given = external_models.given_options(arguments)
     if arguments.run is not None and given:
@@ -150,14 +163,19 @@ def run(arguments: argparse.Namespace) -> int:
     images = common.choices(ImageDtype, arguments.image_dtype, "image dtype")
     batches = common.whole_numbers(arguments.batch, "--batch")
     memory_limit_bytes = _memory_limit_bytes(arguments.memory_limit)
+    chips = parse_chips(common.names(arguments.chips) if arguments.chips else ())
+    artifacts = plan_artifacts(components or _all_components(arguments), formats, precisions, images)
+    # What is asked for by name is made, whether or not it serves.
+    only_serving = bool(chips) and formats is None and precisions is None
     config = ExportConfig(
-        artifacts=plan_artifacts(components or _all_components(arguments), formats, precisions, images),
+        artifacts=candidates(chips, artifacts) if only_serving else artifacts,
         batches=batches,
         seed=arguments.seed,
         time_limit_s=arguments.time_limit,
         rewrites=parse_rewrites(arguments.rewrites),
         tune=parse_choice(Tune, arguments.tune, "effort of tuning"),
-        chip=arguments.chip,
+        chips=tuple(chip.name for chip in chips),
+        only_serving=only_serving,
         whole=arguments.whole,
         memory_limit_bytes=memory_limit_bytes,
         licence=arguments.licence,
@@ -170,13 +188,15 @@ def run(arguments: argparse.Namespace) -> int:
         recipes=read_recipes(arguments.recipe),
         allow_batch_dependence=arguments.allow_batch_dependence,
     )
-    if config.chip:
-        from pocketvae.portability.vela import require_vela
+    compiled = parse_chips(common.names(arguments.compile) if arguments.compile else ())
+    if chips or compiled:
+        from pocketvae.benchmarks import check_compiled, require_chips
 
-        require_vela()
+        check_compiled(compiled)
+        require_chips((*chips, *compiled))
     with Terminal(quiet=arguments.quiet) as terminal:
         try:
-            result = _export(arguments, config, terminal)
+            result = _export(arguments, config, terminal, _chip_work(chips, compiled, terminal))
         except NothingMadeError as e:
             for other in e.others:
                 terminal.warn(f"not made: {other}")
@@ -204,12 +224,40 @@ def _all_components(arguments: argparse.Namespace) -> tuple[Component, ...]:
     return open_run(arguments.run).record.vae.exports
 
 
-def _export(arguments: argparse.Namespace, config: ExportConfig, terminal: Terminal) -> ExportResult:
+def _chip_work(chips: Sequence[Chip], compiled: Sequence[Chip], terminal: Terminal) -> ChipWork:
+    """Returns what is done with a finished bundle for chips."""
+    from pocketvae.export import ChipWork
+
+    def prove(bundle: Path) -> tuple[ChipRecord, ...]:
+        from pocketvae.benchmarks import try_on_chips
+
+        return try_on_chips(bundle, chips, progress=terminal.step)
+
+    def compile_files(bundle: Path) -> tuple[tuple[CompiledRecord, ...], tuple[str, ...]]:
+        from pocketvae.benchmarks import compile_for_apps
+
+        made = compile_for_apps(bundle, compiled, progress=terminal.step)
+        return made.records, made.problems
+
+    return ChipWork(prove=prove if chips else None, compile=compile_files if compiled else None)
+
+
+def _export(
+    arguments: argparse.Namespace, config: ExportConfig, terminal: Terminal, chip_work: ChipWork
+) -> ExportResult:
     from pocketvae.export import export_external_models, export_run
 
     force, resume = arguments.force, not arguments.no_resume
     if arguments.run is not None:
-        return export_run(arguments.run, arguments.out, config, force=force, resume=resume, progress=terminal.step)
+        return export_run(
+            arguments.run,
+            arguments.out,
+            config,
+            force=force,
+            resume=resume,
+            progress=terminal.step,
+            chip_work=chip_work,
+        )
     return export_external_models(
         external_models.parse(arguments),
         arguments.out,
@@ -220,6 +268,7 @@ def _export(arguments: argparse.Namespace, config: ExportConfig, terminal: Termi
         resume=resume,
         progress=terminal.step,
         tell=terminal.note,
+        chip_work=chip_work,
     )
 
 
@@ -239,6 +288,8 @@ def _print(result: ExportResult, out: Path, terminal: Terminal) -> int:
         terminal.warn(line)
     for line in (*portability_warnings(result.manifest), *result.doubts):
         terminal.warn(line)
+    for line in (line for chip in result.manifest.chips for line in chip.lines()):
+        terminal.line(line)
     for name, error_ratio in sorted(result.over_budget.items()):
         terminal.warn(f"{name} exceeds its error budget by a factor of {error_ratio:.1f}; verify will fail on it")
     for failure in result.manifest.failures:

@@ -98,6 +98,8 @@ def _print_bundle(path: Path, terminal: Terminal) -> None:
     if rows:
         headers = ["artifact", "rewrite", "places", "kept", "µs before", "µs after", "max difference", "why"]
         terminal.table(headers, rows)
+    for line in (line for chip in manifest.chips for line in chip.lines()):
+        terminal.line(line)
     for failure in manifest.failures:
         terminal.line(f"could not be made: {failure.artifact}: {failure.reason}")
     terminal.table(["made from", ""], [list(pair) for pair in sorted(manifest.provenance.items())])

@@ -42,7 +42,7 @@ def print_files(paths: Sequence[Path], terminal: Terminal, chip: EthosU | None =
                 if chip is not None and path.suffix == ".tflite":
                     estimate = compile_for(chip, path.read_bytes(), path.name)
                     found = (*found, estimate.portability())
-                    estimates += [f"{path.name}: {text}" for text in estimate.remarks()]
+                    estimates += [f"{path.name}: {text}" for text in (*estimate.remarks(), *estimate.dearest())]
         except TargetError as e:
             missing.append(f"{path.name} was not examined: {e}")
             continue

@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Fills and prints the matrix; returns 1 if a cell failed, 3 if something could not run."""
     from pocketvae.benchmarks.matrix import CellState, matrix_bundle, matrix_page, matrix_table
+    from pocketvae.benchmarks.matrix.shipping import shipping_table
     from pocketvae.benchmarks.matrix.table import arena_line, problem_lines, remark_lines
     from pocketvae.documents import encode
     from pocketvae.system.files import write_text
@@ -41,6 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.html is not None:
         write_text(arguments.html, matrix_page(result, matrix.sheet))
     terminal.table(*matrix_table(result))
+    terminal.table(*shipping_table(result))
     for line in (*problem_lines(result), *remark_lines(result)):
         terminal.line(line)
     if arena := arena_line(result):

@@ -6,7 +6,7 @@ from pocketvae.lazy_names import lazy_names
 
 if TYPE_CHECKING:
     from pocketvae.export.budgets import Budget
-    from pocketvae.export.bundle_writer import ExportResult
+    from pocketvae.export.bundle_writer import ChipWork, ExportResult
     from pocketvae.export.config import ExportConfig, check_combinations, default_memory_limit_bytes, plan_artifacts
     from pocketvae.export.external.messages import ExternalModels
     from pocketvae.export.external.prior import PriorFit
@@ -32,7 +32,10 @@ _MODULES = {
     "pocketvae.export.external.roles": ("DecoderOutput",),
     "pocketvae.export.external_pipeline": ("export_external_models",),
     "pocketvae.export.guide.portability_notes": ("portability_warnings",),
-    "pocketvae.export.bundle_writer": ("ExportResult",),
+    "pocketvae.export.bundle_writer": (
+        "ChipWork",
+        "ExportResult",
+    ),
     "pocketvae.export.pipeline": ("export_run",),
     "pocketvae.export.budgets": ("Budget",),
     "pocketvae.export.quantize.recipe": (
@@ -51,6 +54,7 @@ _MODULES = {
 
 __all__ = [
     "Budget",
+    "ChipWork",
     "CustomCode",
     "DecoderOutput",
     "ExportConfig",

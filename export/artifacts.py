@@ -24,6 +24,7 @@ from pocketvae.formats.layers import read_layers
 from pocketvae.numerics.ceilings import HALF_MAX
 from pocketvae.numerics.latents import code_counts
 from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.portability.chips import npus_of
 from pocketvae.portability.lint import lint
 from pocketvae.portability.requirements import oldest_runtime
 from pocketvae.runtimes.opening import open_runner
@@ -192,14 +193,13 @@ def _convert(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ..
     fused = rewritten.graph().fused_shuffles if rules.has_depth_to_space else 0
     notes = (f"number of depth-to-space fused into one operator: {fused}",) if fused else ()
     made = replace(made, notes=(*notes, *made.notes, *filter(None, [decision.note()])))
-    return _for_chip(made, spec, rewritten, tolerances)
+    return _for_npus(made, spec, rewritten, tolerances)
 
 
-def _for_chip(made: Made, spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:
-    """Returns an integer TFLite file in the form for the chip that the export is for, if it is for one."""
-    if source.chip is None or spec.format is not Format.TFLITE or not spec.precision.is_calibrated:
-        return made
-    found = npu_form(made.content, spec.filename, source.chip, source, tolerances)
+def _for_npus(made: Made, spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:
+    """Returns an integer TFLite file in the form for the NPUs that the export is for, if it is for any."""
+    npus = npus_of(source.chips, spec)
+    found = npu_form(made.content, spec.filename, npus, source, tolerances) if npus else None
     if found is None:
         return made
     searched = replace(made.searched, content=found.content) if made.searched else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.bundle.chips import ChipRecord
 from pocketvae.bundle.manifest import (
     MANIFEST_NAME,
     ArtifactRecord,
     CalibrationRecord,
+    CompiledRecord,
     FailureRecord,
     FileRecord,
     GoldenRecord,
@@ -41,6 +43,22 @@ from pocketvae.versions import installed_versions
 
 # An artifact that was made, or why there is none.
 Outcome = Converted | str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChipWork:
+    """What is done with a finished bundle, given its path, for the chips that it is for; the benchmarks can do it.
+
+    Attributes:
+        prove: Tries it on each: `try_on_chips`.
+        compile: Compiles what is left of it ahead of time, and says of what this failed: `compile_for_apps`.
+    """
+
+    prove: Callable[[Path], tuple[ChipRecord, ...]] | None = None
+    compile: Callable[[Path], tuple[tuple[CompiledRecord, ...], tuple[str, ...]]] | None = None
+
+
+NO_CHIP_WORK = ChipWork()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,11 +136,54 @@ class BundleWriter:
             versions=installed_versions(),
         )
         over = {spec.filename: item.error_ratio for spec, item in made.items() if item.error_ratio > 1}
+        manifest = self._documented(manifest, over)
+        return ExportResult(manifest=manifest, over_budget=over, doubts=(*self._couplings(), *self._far_posterior()))
+
+    def work_for_chips(self, result: ExportResult, work: ChipWork) -> ExportResult:
+        """Does what is to be done for chips and returns the result with it.
+
+        Raises:
+            NothingMadeError: see `settle`.
+        """
+        if work.prove is not None:
+            result = self.settle(result, work.prove(self.bundle))
+        if work.compile is not None:
+            compiled, problems = work.compile(self.bundle)
+            manifest = self._documented(replace(result.manifest, compiled=compiled), result.over_budget)
+            result = replace(result, manifest=manifest, doubts=(*result.doubts, *problems))
+        return result
+
+    def settle(self, result: ExportResult, chips: tuple[ChipRecord, ...]) -> ExportResult:
+        """Records what was tried on chips, and takes out of the bundle what serves none if that is asked for.
+
+        Args:
+            result: Of `write`.
+            chips: What was tried on each.
+
+        Raises:
+            NothingMadeError: no artifact serves any.
+        """
+        manifest, serving = result.manifest, {name for chip in chips for name in chip.artifacts}
+        kept = tuple(item for item in manifest.artifacts if item.name in serving or not self.config.only_serving)
+        if not kept:
+            first, *rest = (f"{chip.name}: {item.artifact}: {item.reason}" for chip in chips for item in chip.trials)
+            raise NothingMadeError(f"no artifact serves a chip; {first}", tuple(rest))
+        recipes = {item.search.recipe for item in kept if item.search}
+        gone = [item.file.path for item in manifest.artifacts if item not in kept]
+        for path in (*gone, *(set(self._recipes) - recipes)):
+            self._recipes.pop(path, None)
+            (self.bundle / path).unlink()
+        over = {name: ratio for name, ratio in result.over_budget.items() if name not in gone}
+        manifest = self._documented(replace(manifest, artifacts=kept, chips=chips), over)
+        return replace(result, manifest=manifest, over_budget=over)
+
+    def _documented(self, manifest: Manifest, over: Mapping[str, float]) -> Manifest:
+        """Writes the documents about a bundle and its manifest, which it returns."""
         card = self._write("MODEL_CARD.md", model_card(manifest).encode())
         guide = self._write("EMBED.md", embed_guide(manifest, over).encode())
         manifest = replace(manifest, documents=(card, guide, *self._recipes.values()))
         files.write_text(self.bundle / MANIFEST_NAME, encode(manifest))
-        return ExportResult(manifest=manifest, over_budget=over, doubts=(*self._couplings(), *self._far_posterior()))
+        return manifest
 
     def _couplings(self) -> Iterator[str]:
         for component, prepared in self.prepared.items():

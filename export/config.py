@@ -10,7 +10,7 @@ from pocketvae.export.budgets import DEFAULT_BUDGET, Budget
 from pocketvae.export.quantize.recipe import Recipe, recipe_name
 from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.export.tuning.ladder import Tune
-from pocketvae.portability.ethos_u import EthosU
+from pocketvae.portability.chips import candidates, parse_chips
 from pocketvae.processes.guard import machine_bytes
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, check_batches, unsupported_reason
 from pocketvae.system import limits
@@ -43,7 +43,8 @@ class ExportConfig:
         time_limit_s: Time limit for one conversion, which is then terminated and reported as failed.
         rewrites: Which exact rewrites may be used.
         whole: Whether an int8, int8_io or int16x8 file with a layer that computes in float counts as not made.
-        chip: The Ethos-U that integer TFLite files are made for, as `EthosU.parse` reads it; empty for none.
+        chips: What the export is for, by the names that `Chip.parse` reads: the forms of files are chosen for these.
+        only_serving: Whether an artifact that serves none of the chips is left out of the bundle.
         tune: How much is tried to have every layer of an int8 artifact in integers, before some stay in float.
         memory_limit_bytes: Memory limit for one conversion, likewise; two run at a time, one per format.
         licence: Licence of the model, recorded in every file; may be empty.
@@ -63,7 +64,8 @@ class ExportConfig:
     time_limit_s: float = 300.0
     rewrites: RewriteChoice = AUTO
     tune: Tune = Tune.FAST
-    chip: str = ""
+    chips: tuple[str, ...] = ()
+    only_serving: bool = False
     whole: bool = False
     memory_limit_bytes: int = field(default_factory=default_memory_limit_bytes)
     licence: str = ""
@@ -86,10 +88,7 @@ class ExportConfig:
             raise SpecError(f"memory_limit_bytes must be positive, got {self.memory_limit_bytes}")
         if not 1 <= self.calibration_seeds <= _MOST_SEEDS:
             raise SpecError(f"calibration seeds must be 1 to {_MOST_SEEDS}, got {self.calibration_seeds}")
-        if self.chip:
-            EthosU.parse(self.chip)
-            if not any(item.format is Format.TFLITE and item.precision.is_calibrated for item in self.artifacts):
-                raise SpecError(f"{self.chip} runs int8, int8_io and int16x8 TFLite files, but none is to be exported")
+        candidates(parse_chips(self.chips), self.artifacts)
         if self.whole and not any(artifact.precision.is_calibrated for artifact in self.artifacts):
             raise SpecError("whole is about int8, int8_io and int16x8 files, but none of them is to be exported")
         names = {recipe_name(artifact) for artifact in self.artifacts}

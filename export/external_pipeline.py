@@ -21,7 +21,7 @@ from pocketvae.errors import (
     TargetError,
     TimeLimitError,
 )
-from pocketvae.export.bundle_writer import ExportResult
+from pocketvae.export.bundle_writer import NO_CHIP_WORK, ChipWork, ExportResult
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.external.data import Splits, check_source, load_data, with_range_of
 from pocketvae.export.external.messages import (
@@ -71,6 +71,7 @@ def export_external_models(
     resume: bool = True,
     progress: ProgressCallback = ignore_progress,
     tell: Callable[[str], None] = lambda _: None,
+    chip_work: ChipWork = NO_CHIP_WORK,
 ) -> ExportResult:
     """Exports models that pocketvae did not train to a bundle, completely or not at all.
 
@@ -85,6 +86,7 @@ def export_external_models(
         resume: Reuse what an unfinished export has made; see `pocketvae.export.pipeline.export_run`.
         progress: Called for every artifact.
         tell: Called with what was found in the files and changed before anything is converted, one line a file.
+        chip_work: As for `export_run`.
 
     Raises:
         DataError: the data cannot be read or are not of the decoder's shape.
@@ -144,7 +146,9 @@ def export_external_models(
             code=models.code,
         )
         with _named_as_given(own, models):
-            result = export_subject(subject, out, config, force=force, resume=resume, progress=progress)
+            result = export_subject(
+                subject, out, config, force=force, resume=resume, progress=progress, chip_work=chip_work
+            )
     return replace(result, doubts=(*prepared.doubts, *inspection.doubts, *fitted.doubts, *result.doubts))
 
 

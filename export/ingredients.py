@@ -69,7 +69,7 @@ def ingredients_of_artifact(
     parts: dict[str, object] = {
         "--rewrites": setup.rewrites,
         "--tune": setup.tune,
-        "--for": setup.chip,
+        "--for": setup.chips,
         "--recipe": setup.recipes,
         "--batch": [str(batch) for batch in config.batches],
         "the error budget": config.budget,

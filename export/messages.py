@@ -158,7 +158,7 @@ class WorkerSetup:
         code: Which custom code may run.
         rewrites: The rewrites that may be used.
         tune: How much is tried before layers stay in float.
-        chip: The Ethos-U that integer TFLite files are made for; empty for none.
+        chips: What the export is for, by the names that `Chip.parse` reads.
         recipes: Quantization recipe by artifact, in place of a search; a generator's decoder follows the decoder's.
         one_by_one: Run the original on one sample at a time, since its outputs depend on what else is in the batch.
     """
@@ -173,6 +173,6 @@ class WorkerSetup:
     code: CustomCode = NO_CUSTOM_CODE
     rewrites: RewriteChoice = AUTO
     tune: Tune = Tune.FAST
-    chip: str = ""
+    chips: tuple[str, ...] = ()
     recipes: dict[str, Recipe] = field(default_factory=dict)
     one_by_one: bool = False

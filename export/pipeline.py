@@ -13,7 +13,7 @@ from pocketvae.bundle.run import Run, open_run
 from pocketvae.documents import encode_line
 from pocketvae.errors import ExportError, NoSpaceError, PocketVaeError, SpecError
 from pocketvae.export.budgets import LimitRules, few_goldens
-from pocketvae.export.bundle_writer import BundleWriter, ExportResult, Outcome
+from pocketvae.export.bundle_writer import NO_CHIP_WORK, BundleWriter, ChipWork, ExportResult, Outcome
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.convert.interfaces import check_images
 from pocketvae.export.embed.embedding import Statement
@@ -39,6 +39,7 @@ def export_run(
     force: bool = False,
     resume: bool = True,
     progress: ProgressCallback = ignore_progress,
+    chip_work: ChipWork = NO_CHIP_WORK,
 ) -> ExportResult:
     """Exports a run to a bundle, completely or not at all; an artifact that fails is recorded, the others are made.
 
@@ -52,6 +53,7 @@ def export_run(
         force: Replace `out` if it exists.
         resume: Reuse what an unfinished export has made.
         progress: Called for every artifact.
+        chip_work: What is done with the finished bundle for the chips of `config`.
 
     Raises:
         ManifestError: the run is damaged.
@@ -72,11 +74,18 @@ def export_run(
         training=record.metrics,
         provenance={"data": record.data, "preset": record.preset, "seed": str(record.seed)},
     )
-    return export_subject(subject, out, config, force=force, resume=resume, progress=progress)
+    return export_subject(subject, out, config, force=force, resume=resume, progress=progress, chip_work=chip_work)
 
 
 def export_subject(
-    subject: Subject, out: Path, config: ExportConfig, *, force: bool, resume: bool, progress: ProgressCallback
+    subject: Subject,
+    out: Path,
+    config: ExportConfig,
+    *,
+    force: bool,
+    resume: bool,
+    progress: ProgressCallback,
+    chip_work: ChipWork = NO_CHIP_WORK,
 ) -> ExportResult:
     """Exports a subject that was checked; see `export_run`."""
     for recipe in config.recipes.values():
@@ -94,6 +103,7 @@ def export_subject(
                 subject=subject, bundle=bundle, work=unfinished.work, config=config, prepared=prepared
             )
             result = writer.write(outcomes)
+            result = writer.work_for_chips(result, chip_work)
     return replace(result, resumed=unfinished.summary(len(config.artifacts)))
 
 
@@ -109,7 +119,7 @@ def _setup(subject: Subject, config: ExportConfig) -> WorkerSetup:
         code=subject.code,
         rewrites=config.rewrites,
         tune=config.tune,
-        chip=config.chip,
+        chips=config.chips,
         recipes=dict(config.recipes),
         one_by_one=config.allow_batch_dependence,
     )

@@ -44,7 +44,7 @@ from pocketvae.keras.io import load_model
 from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.latents import code_counts, drawn_noise
 from pocketvae.numerics.likelihoods import Observed, has_elbo
-from pocketvae.portability.ethos_u import EthosU
+from pocketvae.portability.chips import parse_chips
 from pocketvae.processes.rpc import Handlers, handler, serve
 from pocketvae.spec import Component
 from pocketvae.system.files import write_bytes
@@ -335,7 +335,7 @@ class Worker:
                 magnitude=self._magnitude(component),
                 rewrites=self._setup.rewrites,
                 tune=self._setup.tune,
-                chip=EthosU.parse(self._setup.chip) if self._setup.chip else None,
+                chips=parse_chips(self._setup.chips),
                 one_by_one=self._setup.one_by_one,
                 other_calibrations=()
                 if component.is_composed

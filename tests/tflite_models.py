@@ -55,7 +55,9 @@ def integer_dense(scales: list[float], activations: str = "INT8") -> bytes:
     return file.finish({"z": source}, {"image": target})
 
 
-def shuffled_dense(weight: np.ndarray, shape: tuple[int, int, int, int], block: int) -> bytes:
+def shuffled_dense(
+    weight: np.ndarray, shape: tuple[int, int, int, int], block: int, bias: np.ndarray | None = None
+) -> bytes:
     """A dense layer of int8 weights `[outputs, inputs]`, its outputs as small images, and a depth-to-space."""
     outputs, inputs = weight.shape
     count, height, width, depth = shape
@@ -68,7 +70,8 @@ def shuffled_dense(weight: np.ndarray, shape: tuple[int, int, int, int], block: 
     )
     w = file.tensor("w", weight.shape, weight.astype("i1"), scales=[0.25])
     sizes = file.tensor("sizes", (4,), np.array(shape, "<i4"))
-    file.operator("FULLY_CONNECTED", 4, [z, w, -1], [flat])
+    b = -1 if bias is None else file.tensor("b", bias.shape, bias.astype("<i4"), scales=[0.125])
+    file.operator("FULLY_CONNECTED", 4, [z, w, b], [flat])
     file.operator("RESHAPE", 1, [flat, sizes], [small])
     file.operator("DEPTH_TO_SPACE", 2, [small], [image])
     file.graph.operators[-1].builtinOptions.blockSize = block

@@ -302,12 +302,19 @@ class Rejection:
 
 @dataclass(frozen=True, kw_only=True)
 class Recommendation:
-    """The artifact to embed; None if none qualifies."""
+    """The artifact to embed; None if none qualifies.
+
+    Attributes:
+        why: The reason, as text.
+        rejected: The artifacts of the component that do not qualify.
+        target: Where it is to run; empty for this machine.
+    """
 
     __pydantic_config__ = STRICT
     artifact: str | None
     why: str
     rejected: tuple[Rejection, ...]
+    target: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -344,7 +351,12 @@ class TargetRow:
 
 @dataclass(frozen=True, kw_only=True)
 class BenchResult:
-    """The outcome of a benchmark; `elsewhere` has the rows of targets other than this machine."""
+    """The outcome of a benchmark.
+
+    Attributes:
+        elsewhere: Rows of targets other than this machine.
+        on_targets: What to ship to each target that a recommendation was asked for.
+    """
 
     __pydantic_config__ = STRICT
     schema_version: int = BENCH_SCHEMA_VERSION
@@ -356,5 +368,6 @@ class BenchResult:
     profiles: tuple[OperatorProfile, ...] = ()
     comparison: BaselineComparison | None = None
     recommendation: Recommendation | None = None
+    on_targets: tuple[Recommendation, ...] = ()
     not_run: tuple[NotRun, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pocketvae.benchmarks.matrix import results
 from pocketvae.benchmarks.matrix.results import CellState, MatrixResult
 from pocketvae.benchmarks.matrix.sheet import SheetRow
+from pocketvae.benchmarks.matrix.shipping import shipping_table
 from pocketvae.benchmarks.matrix.table import describe, problem_lines, remark_lines
 from pocketvae.reporting.html import Cell, Table
 from pocketvae.reporting.templates import render
@@ -21,6 +22,7 @@ _FIGURES = {
     "npu_share": "share of operators on the NPU",
     "estimated_cycles": "cycles, estimated",
     "estimated_s": "µs, estimated",
+    "measured_s": "µs, median of a few calls",
     "sram_bytes": "SRAM, bytes",
     "flash_bytes": "flash, bytes",
 }
@@ -28,7 +30,7 @@ _FIGURES = {
 
 def matrix_page(result: MatrixResult, sheet: Sequence[SheetRow]) -> str:
     """Returns the page."""
-    states = [cell.state for cell in result.cells]
+    states, shipping = [cell.state for cell in result.cells], shipping_table(result)
     values = {
         "title": f"{result.bundle}: every artifact on every target",
         "result": result,
@@ -36,6 +38,7 @@ def matrix_page(result: MatrixResult, sheet: Sequence[SheetRow]) -> str:
         "equal": states.count(CellState.EQUAL),
         "failed": states.count(CellState.FAILED),
         "missing": states.count(CellState.NOT_RUN),
+        "shipping": Table(caption="What to ship to each target", headers=shipping[0], rows=shipping[1]),
         "cells": _cells(result),
         "problems": problem_lines(result),
         "sheet": sheet,
@@ -67,7 +70,7 @@ def _figures(result: MatrixResult) -> list[Table]:
     for record in result.targets:
         cells = [cell for cell in result.cells if cell.target == record.name and cell.figures]
         names = [name for name in _FIGURES if any(name in cell.figures for cell in cells)]
-        if not set(names) - {"npu_share"}:
+        if not set(names) - {"npu_share", "measured_s"}:
             continue
         rows = [[cell.artifact, *(_number(name, cell.figures.get(name)) for name in names)] for cell in cells]
         headers = ["artifact", *(_FIGURES[name] for name in names)]
@@ -80,7 +83,7 @@ def _number(name: str, value: float | None) -> str:
         return ""
     if name == "npu_share":
         return f"{value:.0%}"
-    if name == "estimated_s":
+    if name in ("estimated_s", "measured_s"):
         return f"{1e6 * value:.0f}"
     return f"{value:.0f}" if value == int(value) else f"{value:.1e}"
 

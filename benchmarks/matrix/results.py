@@ -33,6 +33,7 @@ class Cell:
         artifact: File name.
         target: Where it ran.
         state: What became of it.
+        size_bytes: Of the file; 0 in documents of older versions.
         kernels: Of this machine, with which it is compared.
         max_abs: The largest deviation from this machine, over all golden inputs and outputs; None where it did not run.
         equal_share: Of the values, how many are the same bits.
@@ -47,6 +48,7 @@ class Cell:
     artifact: str
     target: str
     state: CellState
+    size_bytes: int = 0
     kernels: str = ""
     max_abs: float | None = None
     equal_share: float | None = None

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,6 +22,10 @@ from pocketvae.spec import Precision
 from pocketvae.system.environment import current_environment
 from pocketvae.system.files import StrPath
 
+# Enough to tell artifacts apart, and fewer than the calls that the comparison needs; `bench` measures in earnest.
+_FEW_CALLS = 15
+# A file that took longer than this for the comparison is not timed: that needs some 40 calls more.
+_LONG_S = 30.0
 _FLOATS = (Precision.FLOAT32, Precision.FLOAT16)
 
 
@@ -121,7 +126,9 @@ class _Filler:
 
     def _compare(self, artifact: ArtifactRecord, target: Target, run: TargetRun) -> Cell:
         goldens = self._bundle.goldens(artifact.component)
+        started = time.perf_counter()
         outputs = run.run(artifact, goldens.inputs)
+        is_quick = time.perf_counter() - started < _LONG_S
         expected = self._host.run(artifact, goldens.inputs, optimizations=target.reference)
         max_abs = max(float(np.abs(outputs[name] - expected[name]).max()) for name in expected)
         equal = float(np.mean(np.concatenate([(outputs[name] == expected[name]).ravel() for name in expected])))
@@ -130,6 +137,7 @@ class _Filler:
         problem = self._problem(judged, target, outputs)
         if not problem and limit is not None and not max_abs <= limit:
             problem = f"{max_abs:.3g} from this machine's output, above the limit of {limit:.3g}"
+        is_timed = is_quick and not problem and target.measures_time()
         state = CellState.EQUAL if equal == 1 else CellState.WITHIN
         return Cell(
             artifact=artifact.name,
@@ -141,8 +149,9 @@ class _Filler:
             limit=limit,
             limit_source=source,
             detail=f"{problem}, in {target.runtime(artifact)}" if problem and target.runtime(artifact) else problem,
-            figures=run.figures(artifact),
+            figures={**run.figures(artifact), **(_timed(artifact, run, goldens.inputs) if is_timed else {})},
             remarks=run.remarks(artifact),
+            size_bytes=artifact.file.size_bytes,
         )
 
     def _problem(self, artifact: ArtifactRecord, target: Target, outputs: dict[str, np.ndarray]) -> str:
@@ -158,6 +167,15 @@ class _Filler:
     def _add(self, cell: Cell) -> None:
         self.cells.append(cell)
         self._progress(Progress(stage="comparing", done=len(self.cells), total=self._total, detail=cell.artifact))
+
+
+def _timed(artifact: ArtifactRecord, run: TargetRun, inputs: Mapping[str, np.ndarray]) -> dict[str, float]:
+    """Returns the median of a few calls; nothing where it cannot be timed."""
+    try:
+        latency = run.latency(artifact, inputs, count=_FEW_CALLS)
+    except (ArtifactFault, TargetError):
+        return {}
+    return {"measured_s": float(np.median(latency.values_s))}
 
 
 def agreement_limit(artifact: ArtifactRecord) -> tuple[float | None, str]:

@@ -17,12 +17,11 @@ from typing import Any
 from pocketvae.benchmarks.remote.messages import Job, Timed, TimedJob
 from pocketvae.benchmarks.remote.runner import RemoteRunner
 from pocketvae.errors import TargetError
+from pocketvae.portability.hexagon import SOC_MODELS
 from pocketvae.runtimes.base import Array, FloatArray, Runner
 from pocketvae.runtimes.onnxruntime import OnnxRunner
 from pocketvae.system.quiet import captured_stderr
 
-# Generation to the model of a SoC that has it.
-SOC_MODELS = {"v68": "30", "v75": "57", "v79": "69"}
 _PLUGIN = "QNN"
 _FALLBACK_REFUSED = "fallback to CPU EP has been explicitly disabled"
 _REFUSED = re.compile(r"\{ name: ([^,{}]*), type: ([^ {}]+) \}")
@@ -73,16 +72,17 @@ class HexagonRunner(OnnxRunner):
         Raises:
             TargetError: the plugin does not take every operator; the message names those.
         """
-        self._keep(open_on_npu(path, generation), batch, path.name)
+        self._keep(open_on_npu(path, generation, batch=batch), batch, path.name)
         self.runtime = f"onnxruntime-qnn {version('onnxruntime-qnn')}"
 
 
-def open_on_npu(path: Path, generation: str, *, context: Path | None = None) -> Any:
+def open_on_npu(path: Path, generation: str, *, batch: int = 1, context: Path | None = None) -> Any:
     """Returns a session that runs a whole ONNX file on the NPU.
 
     Args:
         path: The file.
         generation: One of `SOC_MODELS`.
+        batch: Samples in one call: the NPU's graphs have fixed shapes.
         context: Where the compiled graph is written as an ONNX file for an app; None to write nothing.
 
     Raises:
@@ -94,6 +94,8 @@ def open_on_npu(path: Path, generation: str, *, context: Path | None = None) -> 
     options = ort.SessionOptions()
     options.log_severity_level = 3
     options.add_session_config_entry("session.disable_cpu_ep_fallback", "1")
+    # A file of several batch sizes has this dimension; of another file it does not change anything.
+    options.add_free_dimension_override_by_name("batch", batch)
     if context is not None:
         options.add_session_config_entry("ep.context_enable", "1")
         options.add_session_config_entry("ep.context_file_path", str(context))

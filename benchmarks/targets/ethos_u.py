@@ -116,17 +116,9 @@ class EthosURun(ChannelRun):
     def figures(self, artifact: ArtifactRecord) -> dict[str, float]:
         """See `TargetRun.figures`."""
         estimate = self._estimates.get(artifact.name)
-        if estimate is None:
-            return {}
-        return {
-            "npu_share": estimate.npu_share,
-            "estimated_cycles": float(estimate.cycles),
-            "estimated_s": estimate.time_s,
-            "sram_bytes": float(estimate.sram_bytes),
-            "flash_bytes": float(estimate.flash_bytes),
-        }
+        return estimate.figures() if estimate else {}
 
     def remarks(self, artifact: ArtifactRecord) -> tuple[str, ...]:
         """See `TargetRun.remarks`."""
         estimate = self._estimates.get(artifact.name)
-        return estimate.remarks() if estimate else ()
+        return (*estimate.remarks(), *estimate.dearest()) if estimate else ()

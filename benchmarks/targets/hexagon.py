@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import platform
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 
 from pocketvae.benchmarks.execution.half_precision import judged_in_half_precision
 from pocketvae.benchmarks.execution.protocol import TargetRun
 from pocketvae.benchmarks.execution.target import Target, not_set_up, require_linux
 from pocketvae.benchmarks.remote.channel import ChannelRun, start_here
-from pocketvae.benchmarks.remote.hexagon import SOC_MODELS
+from pocketvae.benchmarks.remote.messages import Job
 from pocketvae.bundle.bundle import Bundle
-from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import TargetError, unknown_name
-from pocketvae.runtimes.base import Optimizations
+from pocketvae.bundle.manifest import ArtifactRecord, CompiledRecord
+from pocketvae.errors import TargetError
+from pocketvae.portability.hexagon import SOC_MODELS, generation_of
+from pocketvae.processes.rpc import Channel
+from pocketvae.runtimes.base import Array, FloatArray, Optimizations
 from pocketvae.spec import Component, Format
 from pocketvae.system.tools.pip import install_here
-from pocketvae.system.tools.setup import SetupStep, folder_step, target_folder
+from pocketvae.system.tools.setup import SetupStep, folder_step, run_tool, target_folder
 
 QNN_VERSION = "2.7.0"
 _REQUIREMENTS = (f"onnxruntime-qnn=={QNN_VERSION}",)
 _DOWNLOAD_BYTES = 98_000_000
-_DEFAULT_GENERATION = "v75"
+_COMPILE_TIME_LIMIT_S = 600.0
 
 
 class HexagonTarget(Target):
@@ -38,9 +44,7 @@ class HexagonTarget(Target):
         Raises:
             SpecError: it is unknown.
         """
-        if option and option not in SOC_MODELS:
-            raise unknown_name("Hexagon generation", option, SOC_MODELS)
-        self._generation = option or _DEFAULT_GENERATION
+        self._generation = generation_of(option)
         self.name = f"hexagon:{option}" if option else "hexagon"
         self.summary = f"Qualcomm's NPU ({', '.join(SOC_MODELS)}), by the vendor's simulator: ONNX files, parity only"
         self._site = target_folder("hexagon") / "site"
@@ -52,7 +56,7 @@ class HexagonTarget(Target):
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""
         process = start_here(bundle, f"hexagon:{self._generation}", {"PYTHONPATH": str(self._site)})
-        return ChannelRun(self.name, process, bundle)
+        return HexagonRun(self.name, process, bundle, self._generation)
 
     def declines(self, artifact: ArtifactRecord) -> str:
         """See `Target.declines`."""
@@ -88,3 +92,63 @@ class HexagonTarget(Target):
                 make=lambda folder: install_here(folder, _REQUIREMENTS),
             ),
         )
+
+
+class HexagonRun(ChannelRun):
+    """Files on the simulator; of an artifact that was compiled for the generation, the compiled file."""
+
+    def __init__(self, name: str, channel: Channel, bundle: Bundle, generation: str) -> None:
+        """Starts the process.
+
+        Raises:
+            TargetError: it does not start.
+        """
+        self._chip, self._batch = f"hexagon:{generation}", 1
+        super().__init__(name, channel, bundle)
+
+    def run(
+        self,
+        artifact: ArtifactRecord,
+        inputs: Mapping[str, Array],
+        *,
+        optimizations: Optimizations = Optimizations.ON,
+        num_threads: int = 1,
+        batch: int = 1,
+    ) -> dict[str, FloatArray]:
+        """See `TargetRun.run`; what was compiled takes one sample in a call."""
+        self._batch = batch
+        return super().run(artifact, inputs, optimizations=optimizations, num_threads=num_threads, batch=batch)
+
+    def job(self, artifact: ArtifactRecord, num_threads: int) -> Job:
+        """See `ChannelRun.job`."""
+        found, job = self._compiled(artifact), super().job(artifact, num_threads)
+        return replace(job, location=found.file.path) if found and self._batch == 1 else job
+
+    def remarks(self, artifact: ArtifactRecord) -> tuple[str, ...]:
+        """See `TargetRun.remarks`."""
+        found = self._compiled(artifact)
+        return (f"ran {found.file.path}, compiled by {found.compiler}",) if found else ()
+
+    def _compiled(self, artifact: ArtifactRecord) -> CompiledRecord | None:
+        return self._bundle.manifest.compiled_for(artifact, self._chip)
+
+
+def compile_on_hexagon(source: Path, out: Path, generation: str) -> bytes:
+    """Compiles an ONNX file for a generation and returns the context file, which is also written.
+
+    Args:
+        source: The file.
+        out: The context file; its folder is made.
+        generation: One of `SOC_MODELS`.
+
+    Raises:
+        TargetError: the plugin is not set up, does not take the whole graph, or takes too long.
+    """
+    out.parent.mkdir(parents=True, exist_ok=True)
+    run_tool(
+        (sys.executable, "-m", "pocketvae.benchmarks.remote.npu_compiler", str(source), str(out), generation),
+        f"compiling {source.name} for Hexagon {generation}",
+        environment={"PYTHONPATH": str(target_folder("hexagon") / "site"), "PYTHONSAFEPATH": "1"},
+        time_limit_s=_COMPILE_TIME_LIMIT_S,
+    )
+    return out.read_bytes()

@@ -96,7 +96,12 @@ class Bundle:
         original = {name: file for name, file in manifest.original.items() if file.path not in damaged}
         documents = tuple(file for file in manifest.documents if file.path not in damaged)
         rest = replace(
-            manifest, artifacts=tuple(artifacts), goldens=tuple(goldens), original=original, documents=documents
+            manifest,
+            artifacts=tuple(artifacts),
+            goldens=tuple(goldens),
+            original=original,
+            documents=documents,
+            compiled=tuple(item for item in manifest.compiled if item.file.path not in damaged),
         )
         return Bundle(path=self.path, manifest=rest)
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
+from pocketvae.bundle.chips import ChipRecord
 from pocketvae.bundle.quantization import SearchRecord
 from pocketvae.bundle.upgrades import with_conditions, with_named_latents
 from pocketvae.errors import ManifestError, did_you_mean
@@ -139,6 +140,26 @@ class ArtifactRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
+class CompiledRecord:
+    """A file that a chip's compiler made of an artifact, for apps on that chip.
+
+    Attributes:
+        artifact: File name of what it was made from.
+        chip: The chip, as given to `--compile`.
+        compiler: What made it, with its version.
+        source_sha256: SHA-256 of the artifact.
+        file: The compiled file.
+    """
+
+    __pydantic_config__ = STRICT
+    artifact: str
+    chip: str
+    compiler: str
+    source_sha256: str
+    file: FileRecord
+
+
+@dataclass(frozen=True, kw_only=True)
 class FailureRecord:
     """An artifact that was requested but could not be made."""
 
@@ -218,6 +239,8 @@ class Manifest:
     Attributes:
         name: Name of the model, which is also the bundle's name in reports.
         vae: The interface of the model.
+        compiled: Files that compilers of chips made of artifacts.
+        chips: What the export was for, what was tried on each chip, and which artifacts serve it.
         original: The Keras model of each component that the artifacts were made from, kept for benchmarks.
         forms: Forms of user-supplied originals; empty for a run, whose models are called like artifacts.
         training: What the run reported, for example `test_negative_elbo_nats`; empty for user-supplied models.
@@ -234,6 +257,8 @@ class Manifest:
     vae: VaeSpec
     artifacts: tuple[ArtifactRecord, ...]
     failures: tuple[FailureRecord, ...] = ()
+    chips: tuple[ChipRecord, ...] = ()
+    compiled: tuple[CompiledRecord, ...] = ()
     goldens: tuple[GoldenRecord, ...]
     calibration: CalibrationRecord
     original: dict[Component, FileRecord]
@@ -257,7 +282,8 @@ class Manifest:
         """Returns every recorded file."""
         goldens = [file for golden in self.goldens for file in golden.files()]
         artifacts = [artifact.file for artifact in self.artifacts]
-        return (*artifacts, *goldens, *self.original.values(), *self.documents)
+        compiled = [item.file for item in self.compiled]
+        return (*artifacts, *goldens, *self.original.values(), *self.documents, *compiled)
 
     def artifact(self, name: str) -> ArtifactRecord:
         """Returns one artifact by its file name.
@@ -271,6 +297,13 @@ class Manifest:
         known = [artifact.name for artifact in self.artifacts]
         hint = did_you_mean(name, known)
         raise ManifestError(f"the bundle has no artifact {quoted(name)}: {hint}it has {', '.join(known) or 'none'}")
+
+    def compiled_for(self, artifact: ArtifactRecord, chip: str) -> CompiledRecord | None:
+        """Returns what was compiled of an artifact, as it is now, for a chip; None if nothing was."""
+        for item in self.compiled:
+            if (item.artifact, item.chip, item.source_sha256) == (artifact.name, chip, artifact.file.sha256):
+                return item
+        return None
 
     def golden(self, component: Component) -> GoldenRecord:
         """Returns the goldens of one component.

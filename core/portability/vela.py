@@ -28,6 +28,8 @@ _REQUIREMENTS = (f"ethos-u-vela=={VELA_VERSION}", "flatbuffers==25.12.19")
 _DOWNLOAD_BYTES = 2_100_000
 _TIME_LIMIT_S = 120.0
 _KIB = 1024
+# Operators that a remark names by their cycles.
+_MOST_NAMED = 3
 _NAME = "model"
 _MISSING = "ethos-u-vela is not set up: run pocketvae targets setup ethos-u"
 _WARNING = re.compile(r"^Warning \([^)]*\) operator: (\S+), ofm: '(.*)'$\n((?:^(?!Warning|#).+$\n)+)", re.MULTILINE)
@@ -96,6 +98,16 @@ class NpuEstimate:
         """The share of the operators that the NPU runs."""
         return sum(item.on_npu for item in self.operators) / max(1, len(self.operators))
 
+    def figures(self) -> dict[str, float]:
+        """Returns its numbers by name, as documents have them."""
+        return {
+            "npu_share": self.npu_share,
+            "estimated_cycles": float(self.cycles),
+            "estimated_s": self.time_s,
+            "sram_bytes": float(self.sram_bytes),
+            "flash_bytes": float(self.flash_bytes),
+        }
+
     def portability(self) -> Portability:
         """Returns it as the linter's record."""
         left = [(item.operator, item.reason) for item in self.left]
@@ -111,6 +123,13 @@ class NpuEstimate:
         if not self.left:
             return (f"{words}; all {len(self.operators)} operators on the NPU",)
         return (f"{words}; {len(self.left)} of {len(self.operators)} operators on the CPU: {self._left_text()}",)
+
+    def dearest(self) -> tuple[str, ...]:
+        """Returns a sentence that names the operators with the most cycles and their shares; none without cycles."""
+        total = sum(item.cycles for item in self.operators)
+        first = sorted(self.operators, key=lambda item: -item.cycles)[:_MOST_NAMED]
+        parts = [f"{item.kind} {item.name.split(';')[0]} {item.cycles / total:.0%}" for item in first if item.cycles]
+        return (f"estimated cycles by operator: {', '.join(parts)}",) if parts else ()
 
     def _left_text(self) -> str:
         groups: dict[str, dict[str, int]] = {}

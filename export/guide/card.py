@@ -53,6 +53,7 @@ def model_card(manifest: Manifest) -> str:
         "layer_summaries": {artifact.name: summarize_layers(artifact.layers) for artifact in artifacts},
         "coverage": manifest.calibration.coverage,
         "failures": manifest.failures,
+        "chips": manifest.chips,
         **_training(manifest),
         "golden_counts": sorted(_golden_counts(manifest).items()),
     }

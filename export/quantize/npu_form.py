@@ -2,17 +2,20 @@
 
 Two things are changed. Depth-to-space, which no Ethos-U supports, becomes reshape, transpose, reshape, which moves the
 same values. And on these chips the weights of a dense layer stream from flash, which takes most of the time; vela
-compresses them, the better the fewer values they have, so that weights are rounded as coarsely as the budget allows.
+compresses them, the better the fewer values they have, so that weights are rounded as coarsely as the budget allows,
+with biases that take back what this moves the mean of a layer's outputs by.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from pocketvae.export.original.goldens import thinned
+from pocketvae.export.quantize.biases import input_means, with_corrected_biases
 from pocketvae.export.quantize.measured import error_ratio_of
 from pocketvae.export.quantize.source import Source
 from pocketvae.formats.tflite.editing import add_constant, add_tensor, new_operator
@@ -25,6 +28,8 @@ from pocketvae.spec import Format
 # Weights are rounded to multiples of these, the coarsest that stays within the budget first.
 _STEPS = (16, 14, 13, 12, 11, 10, 9, 8, 6, 4)
 _MOST = 127
+# Of the calibration samples, with which the biases are corrected.
+_MEAN_SAMPLES = 128
 # Dense layers first, whose weights are used once for every time that they are read: they gain the most for an error.
 _WEIGHTED = {"FULLY_CONNECTED": "dense layers", "CONV_2D": "convolutions"}
 # Smaller layers take no time that is worth an error.
@@ -41,38 +46,40 @@ class NpuForm:
 
 
 def npu_form(
-    content: bytes, name: str, chip: EthosU, source: Source, tolerances: tuple[Tolerance, ...]
+    content: bytes, name: str, chips: Sequence[EthosU], source: Source, tolerances: tuple[Tolerance, ...]
 ) -> NpuForm | None:
-    """Returns a file in the best form for a chip; None if it is in that form already.
+    """Returns a file in the best form for chips, over all of them; None if it is in that form already.
 
     Args:
         content: The TFLite file.
         name: Of the file, for errors.
-        chip: Whose estimate decides.
+        chips: Whose estimates decide.
         source: Gives the samples with which the error is measured.
         tolerances: What the file is held to; empty where it is part of another, whose weights stay as they are.
 
     Raises:
         TargetError: vela is not set up, fails or takes too long.
     """
-    before, moved = compile_for(chip, content, name), without_depth_to_space(content)
+    before, moved = _estimates(chips, content, name), without_depth_to_space(content)
     best, words = (content, before), ""
     if moved != content:
-        found = compile_for(chip, moved, name)
+        found = _estimates(chips, moved, name)
         if _order(found) < _order(before):
             best, words = (moved, found), "depth-to-space as reshape, transpose, reshape; "
     for kind, title in _WEIGHTED.items() if tolerances else ():
+        means = input_means(best[0], thinned(source.calibration, _MEAN_SAMPLES))
         for step in _STEPS:
-            coarse = with_coarse_weights(best[0], kind, step)
+            coarse = with_corrected_biases(best[0], with_coarse_weights(best[0], kind, step), means)
             if coarse == best[0] or not _keeps_budget(coarse, source, tolerances):
                 continue
-            found = compile_for(chip, coarse, name)
+            found = _estimates(chips, coarse, name)
             if _order(found) < _order(best[1]):
                 best, words = (coarse, found), f"{words}weights of large {title} in multiples of {step}; "
             break
     if best[0] == content:
         return None
-    return NpuForm(content=best[0], note=f"for {chip.describe()}: {words}{_gain(before, best[1])}")
+    gains = [f"for {chip.describe()}: {_gain(*pair)}" for chip, *pair in zip(chips, before, best[1], strict=True)]
+    return NpuForm(content=best[0], note=f"{words}{'; '.join(gains)}, estimated by vela")
 
 
 def without_depth_to_space(content: bytes) -> bytes:
@@ -151,13 +158,17 @@ def _keeps_budget(content: bytes, source: Source, tolerances: tuple[Tolerance, .
     )
 
 
-def _order(estimate: NpuEstimate) -> tuple[int, int]:
+def _estimates(chips: Sequence[EthosU], content: bytes, name: str) -> tuple[NpuEstimate, ...]:
+    return tuple(compile_for(chip, content, name) for chip in chips)
+
+
+def _order(estimates: Sequence[NpuEstimate]) -> tuple[int, int]:
     """Returns what is compared: a way to the CPU and back costs more than vela counts, which leaves it out."""
-    return len(estimate.left), estimate.cycles
+    return sum(len(item.left) for item in estimates), sum(item.cycles for item in estimates)
 
 
 def _gain(before: NpuEstimate, after: NpuEstimate) -> str:
     return (
         f"{len(after.left)} operators on the CPU in place of {len(before.left)}, {after.cycles:,} cycles in place of "
-        f"{before.cycles:,}, estimated by vela"
+        f"{before.cycles:,}"
     )

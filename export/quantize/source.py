@@ -23,7 +23,7 @@ from pocketvae.export.tuning.ladder import Tune
 from pocketvae.export.tuning.names import Tuning
 from pocketvae.export.tuning.tune import Tuned, tune
 from pocketvae.numerics.likelihoods import Observed
-from pocketvae.portability.ethos_u import EthosU
+from pocketvae.portability.chips import Chip
 from pocketvae.spec import Component, Format
 from pocketvae.vae_spec import VaeSpec
 
@@ -57,7 +57,7 @@ class Source:
         magnitude: How large the values inside the original become; unknown for composed components.
         rewrites: The rewrites that may be tried.
         tune: How much is tried before layers stay in float.
-        chip: What integer TFLite files are made for; None for no chip.
+        chips: What the export is for.
         steps: The rewrites that were applied to the graph.
         tuning: How the graph was changed further to lose less in 8 bits; None where it was not.
         one_by_one: See `pocketvae.export.original.goldens.Original`.
@@ -78,7 +78,7 @@ class Source:
     magnitude: Magnitude = UNKNOWN
     rewrites: RewriteChoice = NONE
     tune: Tune = Tune.NONE
-    chip: EthosU | None = None
+    chips: tuple[Chip, ...] = ()
     steps: tuple[Step, ...] = ()
     tuning: Tuning | None = None
     one_by_one: bool = False

@@ -66,7 +66,9 @@ def give_parts(layer: Weighted, data: Any, largest: float) -> Any:
     """
     tf, step = import_tensorflow(), largest / _HIGHEST
     with tf.name_scope(FLOAT_SCOPE):
-        coarse = tf.multiply(tf.round(tf.multiply(data, np.float32(1 / step))), np.float32(step), name="coarse")
+        # Not tf.round: NNAPI does not have it, and Hexagon v68 accepts it but does not compile it.
+        integers = tf.floor(tf.add(tf.multiply(data, np.float32(1 / step)), np.float32(0.5)))
+        coarse = tf.multiply(integers, np.float32(step), name="coarse")
         fine = tf.multiply(tf.subtract(data, coarse), np.float32(FINE_FACTOR), name="fine")
         both = tf.concat([coarse, fine], axis=-1, name="parts")
     return layer.emit(both, layer.join_inputs([layer.kernel, layer.kernel / FINE_FACTOR]))

@@ -27,7 +27,9 @@ def held(matrix):
     return [cell for cell in matrix.result.cells if cell.max_abs is not None]
 
 
-@pytest.mark.parametrize("name", ["node", "chromium", "openvino", pytest.param("arm64", marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "name", ["node", "chromium", "openvino", "tract", pytest.param("arm64", marks=pytest.mark.slow)]
+)
 def test_a_small_bundle_passes(name, tmp_path, bundles):
     usable(name)
     result = verify_bundle(bundles.make_bundle(tmp_path / "b"), targets=(name,))
@@ -35,7 +37,7 @@ def test_a_small_bundle_passes(name, tmp_path, bundles):
     assert {check.artifact for check in result.checks} == {"decoder.float32.onnx", "encoder.float32.onnx"}
 
 
-@pytest.mark.parametrize("name", ["node", "chromium", "openvino"])
+@pytest.mark.parametrize("name", ["node", "chromium", "openvino", "tract"])
 def test_a_wrong_artifact_fails_there_too(name, tmp_path, bundles):
     usable(name)
     decoder = bundles.decoder_model(bundles.right_weight() + np.float32(0.1))
@@ -44,7 +46,7 @@ def test_a_wrong_artifact_fails_there_too(name, tmp_path, bundles):
     assert failed == {("decoder.float32.onnx", "max_abs")}
 
 
-@pytest.mark.parametrize("name", ["node", "chromium", "openvino"])
+@pytest.mark.parametrize("name", ["node", "chromium", "openvino", "tract"])
 def test_another_interface_fails_there_too(name, tmp_path, bundles):
     usable(name)
     decoder = bundles.decoder_model(bundles.right_weight(), output="picture")
@@ -54,7 +56,7 @@ def test_another_interface_fails_there_too(name, tmp_path, bundles):
     assert "outputs must be ['image'], got ['picture']" in failed.detail
 
 
-@pytest.mark.parametrize("name", ["node", "chromium", "openvino"])
+@pytest.mark.parametrize("name", ["node", "chromium", "openvino", "tract"])
 def test_times_are_measured_there(name, tmp_path, bundles):
     target = usable(name)
     bundle = open_bundle(bundles.make_bundle(tmp_path / "b"))
@@ -267,6 +269,16 @@ def test_the_gpu_computes_the_original_and_is_not_the_cpu(tiny_bundle):
         artifact = bundle.manifest.artifact("decoder.float32.tflite")
         run.run(artifact, bundle.goldens(artifact.component).inputs)
         assert 0 < run.figures(artifact)["cpu_max_abs"] < 1e-5
+
+
+@pytest.mark.slow
+def test_tract_computes_all_but_16_bit_integers(tiny_bundle):
+    target = usable("tract")
+    result = verify_bundle(tiny_bundle, targets=("tract",))
+    assert result.passed, (result.not_run, [check for check in result.checks if not check.passed])
+    ran = {check.artifact for check in result.checks}
+    assert {item.name for item in open_bundle(tiny_bundle).manifest.artifacts if not target.declines(item)} == ran
+    assert {"generator.int8.onnx", "sampler.float32.onnx", "encoder.dynamic_int8.onnx"} <= ran
 
 
 @pytest.mark.slow

@@ -59,7 +59,7 @@ def test_an_export_of_nothing_is_refused():
 
 def test_a_chip_must_be_known_and_have_files_that_it_runs():
     with pytest.raises(SpecError, match="unknown Ethos-U accelerator 'ethos-u55-127': did you mean 'ethos-u55-128'"):
-        ExportConfig(artifacts=plan_artifacts(), chip="ethos-u55-127")
+        ExportConfig(artifacts=plan_artifacts(), chips=("ethos-u55-127",))
     floats = plan_artifacts(precisions=[Precision.FLOAT32])
     with pytest.raises(SpecError, match="ethos-u55-128 runs int8, int8_io and int16x8 TFLite files, but none is to be"):
-        ExportConfig(artifacts=floats, chip="ethos-u55-128")
+        ExportConfig(artifacts=floats, chips=("ethos-u55-128",))

@@ -78,9 +78,14 @@ def bench_markdown(bench: BenchResult) -> str:
 def _decisions(bench: BenchResult) -> dict[str, object]:
     return {
         "forced": _forced(bench.comparison) if bench.comparison else [],
-        "answer": _answer(bench.recommendation) if bench.recommendation else "",
-        "rejections": _rejections(bench.recommendation) if bench.recommendation else [],
+        "answer": " ".join(_answer(item) for item in _recommendations(bench)),
+        "rejections": [line for item in _recommendations(bench) for line in _rejections(item)],
     }
+
+
+def _recommendations(bench: BenchResult) -> tuple[Recommendation, ...]:
+    here = (bench.recommendation,) if bench.recommendation else ()
+    return (*here, *bench.on_targets)
 
 
 def _verdict(bench: BenchResult) -> tuple[str, bool]:
@@ -93,6 +98,8 @@ def _verdict(bench: BenchResult) -> tuple[str, bool]:
         chosen = bench.recommendation.artifact
         warnings = [text for row in bench.results if row.artifact == chosen for text in row.warnings]
         return f"Embed {chosen or 'nothing'}: {bench.recommendation.why}.{_doubt(warnings)}", chosen is None
+    if bench.on_targets:
+        return " ".join(_answer(item) for item in bench.on_targets), any(not item.artifact for item in bench.on_targets)
     return _fastest(bench), False
 
 
@@ -116,11 +123,13 @@ def _doubt(warnings: Sequence[str]) -> str:
 
 
 def _answer(recommendation: Recommendation) -> str:
-    return f"{recommendation.artifact or 'Nothing'}: {recommendation.why}."
+    where = f" on {recommendation.target}" if recommendation.target else ""
+    return f"{recommendation.artifact or 'Nothing'}{where}: {recommendation.why}."
 
 
 def _rejections(recommendation: Recommendation) -> list[str]:
-    return [f"not {item.artifact}: {item.reason}" for item in recommendation.rejected]
+    where = f" on {recommendation.target}" if recommendation.target else ""
+    return [f"not {item.artifact}{where}: {item.reason}" for item in recommendation.rejected]
 
 
 def _forced(comparison: BaselineComparison) -> list[str]:

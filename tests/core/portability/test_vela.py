@@ -54,6 +54,7 @@ def test_the_report_is_read(ready, monkeypatch):
         ("DEPTH_TO_SPACE", "Unsupported opType"),
         ("Odd", "vela does not say why"),
     ]
+    assert found.dearest() == ("estimated cycles by operator: Conv2D conv 100%",)
     assert found.remarks() == (
         "estimated by vela 5.2.0 for ethos-u55-128, Ethos_U55_High_End_Embedded, Shared_Sram: 150 cycles, 0 µs on the "
         "NPU, SRAM 2.0 KiB, flash 4.5 KiB; 3 of 4 operators on the CPU: "

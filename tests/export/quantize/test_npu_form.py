@@ -67,10 +67,12 @@ def test_the_coarsest_weights_within_the_budget_are_taken(tflite_models, monkeyp
         left = ("image",) if given == content else ()
         return SimpleNamespace(left=left, cycles=1000 - 10 * steps.get(given, 0))
 
+    monkeypatch.setattr(module, "input_means", lambda given, samples: {})
+    monkeypatch.setattr(module, "with_corrected_biases", lambda before, after, means: after)
     monkeypatch.setattr(module, "with_coarse_weights", coarse)
     monkeypatch.setattr(module, "compile_for", estimate)
     monkeypatch.setattr(module, "_keeps_budget", lambda given, source, limits: steps[given] <= coarsest)
-    found = npu_form(content, "d.tflite", CHIP, None, LIMIT)
+    found = npu_form(content, "d.tflite", (CHIP,), SimpleNamespace(calibration={"z": np.zeros(4)}), LIMIT)
     assert f"0 operators on the CPU in place of 1, {1000 - 10 * step} cycles in place of 1000" in found.note.replace(
         ",0", "0"
     )
@@ -83,4 +85,4 @@ def test_a_file_that_is_part_of_another_keeps_its_weights(tflite_models, monkeyp
     monkeypatch.setattr(
         module, "compile_for", lambda chip, given, name: SimpleNamespace(left=(), cycles=len(operators(given)))
     )
-    assert npu_form(content, "d.tflite", CHIP, None, ()) is None
+    assert npu_form(content, "d.tflite", (CHIP,), None, ()) is None
