@@ -29,7 +29,7 @@ from pocketvae.spec import Format
 _STEPS = (16, 14, 13, 12, 11, 10, 9, 8, 6, 4)
 _MOST = 127
 # Of the calibration samples, with which the biases are corrected.
-_MEAN_SAMPLES = 128
+_MEAN_SAMPLES = 512
 # Dense layers first, whose weights are used once for every time that they are read: they gain the most for an error.
 _WEIGHTED = {"FULLY_CONNECTED": "dense layers", "CONV_2D": "convolutions"}
 # Smaller layers take no time that is worth an error.
