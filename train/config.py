@@ -93,6 +93,8 @@ class TrainConfig:
         checkpoint_steps: Steps between checkpoints, besides the one after every epoch; 0 for none.
         jit_compile: Compile the step with XLA.
         threads: Threads used by one operation; 0 for one per core.
+        quantization_friendly: Bound activations to [0, 6] and hold the logits of Bernoulli pixels within +-9, so that 8
+            bits lose less.
         onednn: Use oneDNN's operations, see `pocketvae.keras.io.import_tensorflow`.
         seed: Determines initial weights, batches, binarization and latent noise.
 
@@ -131,6 +133,7 @@ class TrainConfig:
     checkpoint_steps: int = 0
     jit_compile: bool = False
     threads: int = 0
+    quantization_friendly: bool = False
     onednn: bool = False
     seed: int = 0
 
@@ -183,6 +186,7 @@ class TrainConfig:
         _check(mlp or len(self.channels) >= 1, "channels", "at least one size for a convolutional network", ())
         _refuse(mlp and bool(self.channels), "channels", "architecture = 'mlp'", "()")
         _refuse(not mlp and self.hidden_layers > 1, "hidden_layers", f"architecture = '{self.architecture}'", "1")
+        _refuse(mlp and self.quantization_friendly, "quantization_friendly", "architecture = 'mlp'", "false")
         residual = self.architecture is Architecture.RESIDUAL
         _refuse(not residual and self.blocks > 0, "blocks", f"architecture = '{self.architecture}'", "0")
         mixture, flow = self.prior.is_mixture, self.prior is PriorKind.REALNVP

@@ -41,12 +41,14 @@ class Terms:
         log_prior: log p(z), `[K, N]`.
         log_posterior: log q(z|x), `[K, N]`.
         kl: KL(q(z|x) || N(0, I)) of every dimension, `[N, D]`, whatever the prior.
+        outputs: The decoder's output without the head, `[K, N, H, W, C]`, or the list of its outputs.
     """
 
     log_likelihood: Any
     log_prior: Any
     log_posterior: Any
     kl: Any
+    outputs: Any
 
     def log_weights(self) -> Any:
         """Returns the importance weights log p(x, z) - log q(z|x), `[K, N]`."""
@@ -188,6 +190,7 @@ class VaeModel:
             log_prior=self.log_prior(z),
             log_posterior=objective.log_normal(eps, z_log_var),
             kl=objective.kl_to_standard_normal(z_mean, z_log_var),
+            outputs=outputs,
         )
 
     def squared_residuals(self, images: Any, labels: Any, noise: Noise) -> Any:

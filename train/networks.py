@@ -11,6 +11,9 @@ from pocketvae.keras.io import import_keras
 from pocketvae.train.config import Architecture, TrainConfig
 from pocketvae.vae_spec import VaeSpec
 
+# Of ReLU6, which runtimes compute within the layer before it.
+RELU_BOUND = 6.0
+
 
 def build_encoder(config: TrainConfig, vae: VaeSpec) -> Any:
     """Builds q(z|x): `x [N, H, W, C] float32 in [0, 1] (, label [N] int32) -> z_mean [N, D], z_log_var [N, D]`."""
@@ -25,7 +28,7 @@ def build_encoder(config: TrainConfig, vae: VaeSpec) -> Any:
             x = make.conv(x, filters, 4, f"down_{index}", strides=2, activation=_stage_activation(config))
             x = make.residual_blocks(x, config.blocks, f"down_{index}")
         features, label = make.with_label(make.keras.Flatten(name="flatten")(x), vae)
-        features = make.dense(features, config.hidden_units, "hidden", activation="relu")
+        features = make.dense(features, config.hidden_units, "hidden", activation=_relu(config))
     z_mean = make.dense(features, config.latent_dim, "z_mean")
     z_log_var = make.dense(features, config.latent_dim, "z_log_var")
     return import_keras().Model([image, *label] if label else image, [z_mean, z_log_var], name="encoder")
@@ -46,7 +49,7 @@ def build_decoder(config: TrainConfig, vae: VaeSpec) -> Any:
             features = make.gated(features, config.hidden_units, f"hidden_{index}")
         outputs = [make.dense_image(features, vae, f"pixels{suffix}") for suffix in _heads(vae)]
     else:
-        features = make.dense(features, config.hidden_units, "hidden", activation="relu")
+        features = make.dense(features, config.hidden_units, "hidden", activation=_relu(config))
         outputs = _upsample(make, features, vae)
     inputs = [z, *label] if label else z
     return import_keras().Model(inputs, outputs if len(outputs) > 1 else outputs[0], name="decoder")
@@ -59,7 +62,11 @@ def smallest_side(config: TrainConfig) -> int:
 
 def _stage_activation(config: TrainConfig) -> str | None:
     # A residual block starts with its own activation.
-    return None if config.blocks else "relu"
+    return None if config.blocks else _relu(config)
+
+
+def _relu(config: TrainConfig) -> str:
+    return "relu6" if config.quantization_friendly else "relu"
 
 
 def _heads(vae: VaeSpec) -> tuple[str, ...]:
@@ -144,11 +151,15 @@ class _Layers:
         """
         for index in range(count):
             block, filters = f"{name}_block_{index}", x.shape[-1]
-            y = self.keras.ReLU(name=f"{block}_relu")(x)
-            y = self.conv(y, filters, 3, f"{block}_conv_0", activation="relu")
+            y = self.rectified(x, f"{block}_relu")
+            y = self.conv(y, filters, 3, f"{block}_conv_0", activation=_relu(self.config))
             y = self.keras.Conv2D(filters, 3, padding="same", kernel_initializer="zeros", name=f"{block}_conv_1")(y)
             x = self.keras.Add(name=f"{block}_add")([x, y])
-        return self.keras.ReLU(name=f"{name}_relu")(x) if count else x
+        return self.rectified(x, f"{name}_relu") if count else x
+
+    def rectified(self, x: Any, name: str) -> Any:
+        bound = RELU_BOUND if self.config.quantization_friendly else None
+        return self.keras.ReLU(bound, name=name)(x)
 
     def depth_to_space(self, x: Any, name: str) -> Any:
         """Depth-to-space with block size 2 from three standard layers; Keras 2 does not have such a layer."""

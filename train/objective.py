@@ -11,6 +11,10 @@ from typing import Any
 
 from pocketvae.keras.io import import_tensorflow
 
+# Where the export ends the range of logits, too.
+_LOGIT_BOUND = 9.0
+_EXCESS_WEIGHT = 0.01
+
 
 def kl_to_standard_normal(z_mean: Any, z_log_var: Any) -> Any:
     """Returns KL(q(z|x) || N(0, I)) of every dimension, `[N, D]` (Kingma and Welling 2014, appendix B)."""
@@ -41,6 +45,20 @@ def with_free_bits(kl: Any, free_nats: float) -> Any:
     """
     tf = import_tensorflow()
     return tf.reduce_sum(tf.maximum(tf.reduce_mean(kl, axis=0), free_nats))
+
+
+def excess_penalty(logits: Any) -> Any:
+    """Returns a penalty of logits outside of [-9, 9], a scalar: summed over pixels, averaged over images.
+
+    A pixel that is always black wants a logit of minus infinity, and gains 1e-4 nats beyond -9. The penalty ends that,
+    and leaves the networks as they are.
+
+    Args:
+        logits: `[K, N, H, W, C]`.
+    """
+    tf = import_tensorflow()
+    excess = tf.nn.relu(tf.abs(logits) - _LOGIT_BOUND)
+    return _EXCESS_WEIGHT * tf.reduce_mean(tf.reduce_sum(tf.square(excess), axis=[-3, -2, -1]))
 
 
 def importance_bound(log_weights: Any) -> Any:

@@ -15,6 +15,7 @@ from pocketvae.train import objective
 from pocketvae.train.config import Objective, TrainConfig
 from pocketvae.train.distribution import Workers
 from pocketvae.train.model import Noise, Terms, VaeModel
+from pocketvae.vae_spec import Likelihood
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +123,7 @@ class Trainer:
                 training=True,
                 fit_variance=self._fit_variance,
             )
-            loss = self._loss(terms, beta) / self._workers.count
+            loss = (self._loss(terms, beta) + self._penalty(terms)) / self._workers.count
         self.optimizer.learning_rate.assign(learning_rate)
         self.optimizer.apply_gradients(zip(tape.gradient(loss, self._weights), self._weights, strict=True))
         for average, weight in zip(self.averages, self._weights, strict=False):
@@ -139,6 +140,12 @@ class Trainer:
         if self.config.free_bits_nats > 0:
             return reconstruction + beta * objective.with_free_bits(terms.kl, self.config.free_bits_nats)
         return reconstruction + beta * tf.reduce_mean(tf.reduce_sum(terms.kl, axis=-1))
+
+    def _penalty(self, terms: Terms) -> Any:
+        """Returns what logits outside their bounds cost, where bounds are asked for."""
+        if not self.config.quantization_friendly or self.model.spec.likelihood is not Likelihood.BERNOULLI:
+            return 0.0
+        return objective.excess_penalty(terms.outputs)
 
     def _fit_variance(self, optimal: Any) -> Any:
         """Returns the variance of a step: the optimal one of the whole batch. Evaluation fits its own, see `fit`."""

@@ -91,6 +91,10 @@ def test_a_value_out_of_range_is_refused(changes, message):
         ({"objective": "iwae", "free_bits_nats": 0.1}, "free_bits_nats has no effect with anything but the ELBO"),
         ({**FLOW, "free_bits_nats": 0.1}, "free_bits_nats has no effect with anything but the ELBO with a standard"),
         (
+            {**MLP, "quantization_friendly": True},
+            "quantization_friendly has no effect with architecture = 'mlp': set quantization_friendly = false",
+        ),
+        (
             {"likelihood": "gaussian", "binarization": "static"},
             "binarization has no effect with likelihood = 'gaussian': set binarization = 'dynamic'",
         ),

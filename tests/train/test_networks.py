@@ -198,3 +198,24 @@ def test_the_smallest_image_is_one_pixel_after_all_stages(config, side):
 
     assert smallest_side(config) == side
     build(config, spec((side, side, 1)))
+
+
+@pytest.mark.parametrize("config", [CONV, RESIDUAL])
+def test_quantization_friendly_networks_bound_every_rectified_value(config):
+    networks = build(replace(config, quantization_friendly=True), spec((8, 8, 1)))
+    plain = build(config, spec((8, 8, 1)))
+    for bounded, other in zip(networks, plain, strict=True):
+        rectified = [layer for layer in bounded.layers if _rectifier(layer) is not None]
+        assert rectified
+        assert all(_rectifier(layer) == 6 for layer in rectified)
+        names = [layer.name for layer in other.layers if _rectifier(layer) is not None]
+        assert [layer.name for layer in rectified] == names
+        assert all(_rectifier(layer) == np.inf for layer in other.layers if layer.name in names)
+
+
+def _rectifier(layer):
+    """Returns the largest value that a layer's ReLU passes on; None where it has none."""
+    config = layer.get_config()
+    if type(layer).__name__ == "ReLU":
+        return np.inf if config["max_value"] is None else config["max_value"]
+    return {"relu": np.inf, "relu6": 6}.get(config.get("activation"))

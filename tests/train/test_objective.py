@@ -71,6 +71,16 @@ def test_free_bits_charge_every_dimension_at_least_its_share():
     assert float(objective.with_free_bits(kl, 0.0)) == pytest.approx(0.1 + 0.7 + 4)
 
 
+def test_logits_are_penalized_where_they_exceed_their_bounds():
+    from pocketvae.train import objective
+
+    logits = np.zeros((1, 2, 2, 2, 1), np.float32)
+    assert float(objective.excess_penalty(logits)) == 0
+    logits[0, 0, 0, 0], logits[0, 1, 0], logits[0, 1, 1] = 11, -12, 9
+    # The square of 2 in one image and twice that of 3 in the other.
+    assert float(objective.excess_penalty(logits)) == pytest.approx(0.01 * (4 + 18) / 2)
+
+
 def test_a_dimension_below_its_free_bits_has_no_gradient():
     import tensorflow as tf
 
