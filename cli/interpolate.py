@@ -69,7 +69,8 @@ def _stops(bundle: ModelBundle, arguments: argparse.Namespace) -> FloatArray:
 
     if arguments.images is None:
         latents = [
-            bundle.sample_latents(seed, 0, temperature=arguments.temperature) for seed in models.seeds(arguments.seeds)
+            bundle.sample_latents(seed, 0, temperature=arguments.temperature, label=arguments.label)
+            for seed in models.seeds(arguments.seeds)
         ]
         return np.concatenate(latents)
     if arguments.temperature != 1.0:

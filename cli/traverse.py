@@ -38,8 +38,9 @@ def run(arguments: argparse.Namespace) -> int:
     )
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
         middle = np.zeros(bundle.vae.latent_dim, np.float32)
-        centre = middle if arguments.seed is None else bundle.sample_latents(arguments.seed, 0)[0]
-        rows = traverse(bundle, centre, request, arguments.out, arguments.label, force=arguments.force)
+        label = arguments.label
+        centre = middle if arguments.seed is None else bundle.sample_latents(arguments.seed, 0, label=label)[0]
+        rows = traverse(bundle, centre, request, arguments.out, label, force=arguments.force)
     shown = [(str(row), str(dimension), f"{active:.3g}") for row, (dimension, active) in enumerate(rows, 1)]
     terminal.table(("row", "dimension", "activity"), shown)
     terminal.line(f"{len(rows)} dimensions: {arguments.out}")

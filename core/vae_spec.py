@@ -223,6 +223,7 @@ class VaeSpec:
         likelihood: p(x|z); determines which head turns the decoder's outputs into an image.
         noise_scale: The Gaussian likelihood's standard deviation, for pixels in [0, 1]; None for the others.
         prior: p(z).
+        prior_takes_label: Whether a learned prior is p(z|label): the prior and the sampler take the label too.
         posterior: q(z|x), or none.
         conditions: What encoder and decoder take beside data and latent; none for an unconditional VAE.
         data_range: The lowest and highest value, of an image black and white; calibration and pictures use it.
@@ -241,6 +242,7 @@ class VaeSpec:
     likelihood: Likelihood = Likelihood.BERNOULLI
     noise_scale: float | None = None
     prior: PriorKind = PriorKind.STANDARD
+    prior_takes_label: bool = False
     posterior: PosteriorKind = PosteriorKind.GAUSSIAN
     conditions: tuple[Condition, ...] = ()
     data_range: tuple[float, float] = (0.0, 1.0)
@@ -265,6 +267,8 @@ class VaeSpec:
             raise SpecError(
                 f"several latents must have names of their own and the prior standard (uniform for codes), got {names}"
             )
+        if self.prior_takes_label and not (self.prior.is_learned and self.has_one_label):
+            raise SpecError("a prior that takes a label must be a learned one of a VAE whose only condition is a label")
         inputs = [*names, *(condition.name for condition in self.conditions)]
         if len(set(inputs)) != len(inputs) or _RESERVED & set(inputs[len(names) :]):
             raise SpecError(f"latents and conditions must have different names, got {inputs}")
@@ -357,14 +361,14 @@ class VaeSpec:
         """Returns the inputs of a component for one sample.
 
         They are `x`, the latents, `eps`, or `seed` and `index`; in a conditional VAE, components that take or return
-        data also have its conditions.
+        data also have its conditions, and all components where the prior takes the label.
         """
         main = {
             Component.ENCODER: (TensorSpec(name="x", dtype="float32", shape=(1, *self.tensor_shape(component))),),
             Component.DECODER: tuple(latent.tensor for latent in self.latents),
             Component.PRIOR: (TensorSpec(name="eps", dtype="float32", shape=(1, self.eps_dim)),),
         }.get(component, SEED_INPUTS)
-        if component in (Component.PRIOR, Component.SAMPLER):
+        if component in (Component.PRIOR, Component.SAMPLER) and not self.prior_takes_label:
             return main
         return (*main, *(condition.tensor for condition in self.conditions))
 

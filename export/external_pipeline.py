@@ -127,7 +127,7 @@ def export_external_models(
                 progress(Progress(stage="fitting", done=0, total=1, detail="the prior"))
                 with _named_as_given(own, models):
                     fitted = _fit_prior(prior, vae, models, inspection, splits, folder, config)
-                vae = replace(vae, prior=prior.kind)
+                vae = replace(vae, prior=prior.kind, prior_takes_label=fitted.takes_label)
                 for line in fitted.facts.values():
                     tell(line)
         subject = Subject(
@@ -217,11 +217,12 @@ def _ask(
 
 @dataclass(frozen=True, kw_only=True)
 class _Prior:
-    """The model of a prior, facts for the manifest, and what to warn of."""
+    """The model of a prior, whether it takes the label, facts for the manifest, and what to warn of."""
 
     paths: dict[Component, Path] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=dict)
     doubts: tuple[str, ...] = ()
+    takes_label: bool = False
 
 
 _NO_PRIOR = _Prior()
@@ -252,10 +253,13 @@ def _fit_prior(
         out=str(path),
     )
     found = _ask(FITTING_COMMAND, FIT, request, FittedPrior, config, "the prior cannot be fitted")
-    labels = ", of all labels together" if vae.conditions else ""
+    labels = ", of all labels together" if vae.conditions and not found.takes_label else ""
     text = f"{found.description}, fitted to the latents of {found.train_count} {kind_of(vae.data).plural}{labels}"
-    facts, doubts = {"prior": text, "prior's gain": found.gain}, (found.doubt,) if found.doubt else ()
-    return _Prior(paths={Component.PRIOR: path}, facts=facts, doubts=doubts)
+    facts = {"prior": text, "prior's gain": found.gain}
+    if found.by_label:
+        facts["prior's gain by label"] = found.gain_by_label
+    doubts = (found.doubt,) if found.doubt else ()
+    return _Prior(paths={Component.PRIOR: path}, facts=facts, doubts=doubts, takes_label=found.takes_label)
 
 
 def _write_reference(splits: Splits, seed: int, path: Path) -> int:

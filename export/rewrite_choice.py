@@ -134,7 +134,8 @@ class _Contest:
             for step in found:
                 if step not in kept and (kept, step) not in judged:
                     judged.add((kept, step))
-                    kept = self._judge(step, found[step], kept)
+                    before, kept = kept, self._judge(step, found[step], kept)
+                    self._forget_all_but(before, step, kept)
         for step, record in self.records.items():
             if record.kept and step not in kept:
                 self.records[step] = replace(record, kept=False, reason="another form is faster")
@@ -155,6 +156,7 @@ class _Contest:
                 (count,) = trial.rewritten(fuse=self._rules.has_depth_to_space).places
                 if count:
                     found[step] = count
+                trial.forget()
         return found
 
     def _judge(self, step: Step, places: int, kept: Steps) -> Steps:
@@ -184,6 +186,11 @@ class _Contest:
             speedup_at_least=compared.speedup_at_least,
         )
         return trial if is_kept else kept
+
+    def _forget_all_but(self, before: Steps, step: Step, kept: Steps) -> None:
+        trial = (*(other for other in before if other.rewrite is not step.rewrite), step)
+        for steps in {before, trial} - {kept}:
+            replace(self.source, steps=steps).forget()
 
     def _difference(self, steps: Steps) -> tuple[float | None, str]:
         """Returns how far the rewritten float graph is from the stock one, and why that is too far, if it is.

@@ -245,17 +245,15 @@ class Worker:
             return self._samples_without_images(component, purpose, rng)
         images, labels = arrays[purpose.name], arrays[f"{purpose.name}_labels"]
         if component is Component.PRIOR:
-            return samples.stack("eps", self._noise(purpose, rng))
+            made = samples.stack("eps", self._noise(purpose, rng))
+            taken = drawn_conditions(vae, made.count, rng) if vae.prior_takes_label else {}
+            return samples.with_conditions(made, taken)
         if component is Component.ENCODER:
             made = samples.encoder_inputs(images, vae, rng)
             chosen = samples.encoder_labels(labels, vae)
         else:
             inputs, chosen = self._encoder_samples(arrays, purpose, rng)
-            made = self._latents(inputs, chosen, purpose, rng)
-            drawn = drawn_conditions(vae, made.count - len(chosen), rng)
-            return samples.with_conditions(
-                made, {name: np.concatenate([chosen, more]).astype(np.int32) for name, more in drawn.items()}
-            )
+            return self._latents(inputs, chosen, purpose, rng)
         return samples.with_conditions(made, _labelled(vae, chosen))
 
     def _samples_without_images(
@@ -292,7 +290,7 @@ class Worker:
     def _latents(
         self, inputs: samples.Samples, labels: Any, purpose: samples.Purpose, rng: np.random.Generator
     ) -> samples.Samples:
-        """Returns latents of the posterior, of the prior and of its tails."""
+        """Returns latents of the posterior, of the prior and of its tails, with labels."""
         vae = self._setup.vae
         inputs = samples.with_conditions(inputs, _labelled(vae, labels))
         encoder = self._model(Component.ENCODER)
@@ -302,11 +300,26 @@ class Worker:
                 {name: np.asarray(value) for name, value in encoded.items()}, vae, rng=rng
             )
         }
-        for name, noise in self._noise(purpose, rng).items():
-            learned = Component.PRIOR in vae.components
-            latents = np.asarray(self._model(Component.PRIOR)(noise, training=False)) if learned else noise
-            parts[name] = latents.reshape(len(latents), -1)
-        return samples.stack_latents(parts, vae)
+        noise = self._noise(purpose, rng)
+        drawn = drawn_conditions(vae, sum(map(len, noise.values())), rng)
+        start = 0
+        for name, values in noise.items():
+            end = start + len(values)
+            parts[name] = self._of_prior(values, {item: more[start:end] for item, more in drawn.items()})
+            start = end
+        made = samples.stack_latents(parts, vae)
+        return samples.with_conditions(
+            made, {name: np.concatenate([labels, more]).astype(np.int32) for name, more in drawn.items()}
+        )
+
+    def _of_prior(self, noise: Any, conditions: Mapping[str, Any]) -> Any:
+        """Returns the latents `[N, D]` that the prior makes of noise."""
+        vae = self._setup.vae
+        if Component.PRIOR not in vae.components:
+            return noise.reshape(len(noise), -1)
+        taken = conditions if vae.prior_takes_label else {}
+        found = apply_component(Component.PRIOR, self._model(Component.PRIOR), vae, {"eps": noise, **taken})
+        return np.asarray(found[vae.latents[0].name]).reshape(len(noise), -1)
 
     def _noise(self, purpose: samples.Purpose, rng: np.random.Generator) -> dict[str, Any]:
         vae = self._setup.vae

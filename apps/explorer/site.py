@@ -121,6 +121,7 @@ def _description(bundle: ModelBundle, decoders: tuple[ArtifactRecord, ...], prio
         "label_count": bundle.vae.label_count,
         "order": np.argsort(-active, kind="stable")[:_MOST_SLIDERS].tolist(),
         "prior": prior.name if prior else None,
+        "prior_takes_label": bundle.vae.prior_takes_label,
         "decoders": [
             {"file": record.name, "precision": record.precision, "size_bytes": record.file.size_bytes}
             for record in decoders

@@ -119,7 +119,7 @@ def generate(
             seeds = np.full(len(index), request.seed)
             yield (model.generate_pixels if is_image else model.generate)(seeds, index, given)
         else:
-            z = bundle.sample_latents(request.seed, index, temperature=request.temperature)
+            z = bundle.sample_latents(request.seed, index, temperature=request.temperature, label=given)
             yield (model.decode_pixels if is_image else model.decode)(z, given)
         progress(Progress(stage="generating", done=int(number[-1]) + 1, total=request.count))
 
@@ -210,7 +210,9 @@ def _check(bundle: ModelBundle, request: GenerateRequest) -> None:
     """Checks, before any work, that the label fits and that the decoder and the prior exist."""
     check_conditions(bundle.vae, request.label, request.conditions)
     if isinstance(_model(bundle, request), Decoder):
-        bundle.sample_latents(request.seed, request.start, temperature=request.temperature)
+        start = np.array([request.start])
+        given = conditions_at(bundle.vae, request.label, request.conditions, start)
+        bundle.sample_latents(request.seed, start, temperature=request.temperature, label=given)
 
 
 def _write_picture(

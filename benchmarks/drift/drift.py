@@ -209,7 +209,8 @@ class _Measurement:
             return {"seed": seeds[0], "index": seeds[1], **conditions}
         noise = drawn_noise(self._vae, _SAMPLES, rng)
         prior = self._float32(Component.PRIOR)
-        z = noise if prior is None else joined_latents(self._outputs(prior, {"eps": noise}), self._vae)
+        more = conditions if self._vae.prior_takes_label else {}
+        z = noise if prior is None else joined_latents(self._outputs(prior, {"eps": noise, **more}), self._vae)
         return {**split_latents(z, self._vae.latents), **conditions}
 
     def _features(self, images: FloatArray, inputs: Inputs) -> DoubleArray:

@@ -103,7 +103,8 @@ class Sheet:
             return split_latents(prior_noise(self._pairs["seed"], self._pairs["index"], vae), vae.latents)
         samplers = [item for item in self._bundle.manifest.artifacts if item.component is Component.SAMPLER]
         try:
-            return self._host.run(samplers[0], self._pairs) if samplers else None
+            inputs = {**self._pairs, **(self._conditions if vae.prior_takes_label else {})}
+            return self._host.run(samplers[0], inputs) if samplers else None
         except PocketVaeError:
             return None
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketvae.errors import ExportError, missing_package
+from pocketvae.keras.checkpoints import checkpoint_prefix
 from pocketvae.keras.flavours import differs_between_flavours
 from pocketvae.keras.model_form import Flavour
 from pocketvae.keras.saved_model import FILE as SAVED_MODEL_FILE
@@ -61,19 +62,20 @@ def model_kind(path: Path) -> ModelKind:
     Raises:
         ExportError: it does not exist, or is neither an archive of Keras nor an HDF5 file nor a SavedModel folder.
     """
+    is_saved_model = (path / SAVED_MODEL_FILE).is_file()
+    if not is_saved_model and checkpoint_prefix(path) is not None:
+        raise ExportError(
+            f"{path} is a checkpoint, which only holds weights: name the function that builds the model with "
+            f"--code model.py:build_decoder"
+        )
     if not path.exists():
-        if path.with_name(f"{path.name}.index").is_file():
-            raise ExportError(
-                f"{path} is a checkpoint, which only holds weights: name the function that builds the model with "
-                f"--code model.py:build_decoder"
-            )
         raise ExportError(f"{path} does not exist")
     if path.is_dir():
         if (path / "config.json").is_file() and (path / _WEIGHTS).is_file():
             raise ExportError(
                 f"{path} is an unpacked .keras file: pack it again, as with cd {path} && zip -r ../model.keras ."
             )
-        if not (path / SAVED_MODEL_FILE).is_file():
+        if not is_saved_model:
             raise ExportError(f"a folder must be a SavedModel, but {path} does not contain {SAVED_MODEL_FILE}")
         return ModelKind.SAVED_MODEL
     if not path.is_file():

@@ -1,17 +1,22 @@
-"""RealNVP flows (Dinh et al. 2017) as sampling models of standard layers, `eps [N, D] -> z [N, D]`."""
+"""RealNVP flows (Dinh et al. 2017) as sampling models of standard layers, `eps [N, D] (, label [N]) -> z [N, D]`."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 from pocketvae.errors import ExportError
 from pocketvae.keras.io import import_keras, import_tensorflow
+from pocketvae.keras.loading import one_or_all
 
 _SEED_OFFSET = 200
+# What every coupling takes of a label: as many numbers as there are labels, and at most these.
+_MOST_CODES = 16
+LABEL_CODES = "label_codes"
 
 
-def build_realnvp(dim: int, couplings: int, units: int, seed: int) -> Any:
+def build_realnvp(dim: int, couplings: int, units: int, seed: int, *, labels: int = 0) -> Any:
     """Builds a flow of affine couplings: `eps [N, D] -> z [N, D]`, at first the identity.
 
     Couplings alternate in which half they change, and in whether the halves are contiguous or
@@ -22,27 +27,36 @@ def build_realnvp(dim: int, couplings: int, units: int, seed: int) -> Any:
         couplings: Their number.
         units: Width of the two hidden layers of each.
         seed: Of the first weights.
+        labels: How many there are, for a second input `label [N] int32` that every coupling depends on; 0 for none.
     """
     keras = import_keras()
     layers = keras.layers
     z = eps = layers.Input((dim,), name="eps")
+    label = layers.Input((), dtype="int32", name="label") if labels else None
+    codes = None if label is None else _label_codes(labels, seed)(label)
     for index in range(couplings):
         halves = _split_layers(index, dim)
         kept, changed = (half(z) for half in halves)
-        shift, log_scale = _coupling(dim // 2, units, seed, index)(kept)
+        shift, log_scale = _coupling(dim // 2, units, seed, index)(kept, codes)
         scale = layers.Activation("exponential", name=f"coupling_{index}_scale")(log_scale)
         changed = layers.Multiply(name=f"coupling_{index}_scaled")([changed, scale])
         changed = layers.Add(name=f"coupling_{index}_shifted")([changed, shift])
         z = _join_layers(index, dim)(kept, changed)
-    return keras.Model(eps, z, name="prior")
+    return keras.Model(one_or_all([eps] if label is None else [eps, label]), z, name="prior")
 
 
-def _coupling(half: int, units: int, seed: int, index: int) -> Any:
+def _label_codes(labels: int, seed: int) -> Any:
+    keras = import_keras()
+    first = keras.initializers.RandomUniform(-0.5, 0.5, seed=seed * 1000 + _SEED_OFFSET - 1)
+    return keras.layers.Embedding(labels, min(labels, _MOST_CODES), first, name=LABEL_CODES)
+
+
+def _coupling(half: int, units: int, seed: int, index: int) -> Callable[[Any, Any], tuple[Any, Any]]:
     layers = import_keras().layers
     first_seed = seed * 1000 + _SEED_OFFSET + 2 * index
 
-    def apply(kept: Any) -> tuple[Any, Any]:
-        x = kept
+    def apply(kept: Any, codes: Any) -> tuple[Any, Any]:
+        x = kept if codes is None else layers.Concatenate(name=f"coupling_{index}_seen")([kept, codes])
         for number in range(2):
             initializer = import_keras().initializers.GlorotUniform(seed=first_seed + number)
             x = layers.Dense(units, "relu", kernel_initializer=initializer, name=f"coupling_{index}_hidden_{number}")(x)
@@ -89,12 +103,13 @@ def _join_layers(index: int, dim: int) -> Any:
     return apply
 
 
-def realnvp_log_density(model: Any, z: Any) -> Any:
+def realnvp_log_density(model: Any, z: Any, label: Any = None) -> Any:
     """Returns log p(z) `[N]`: log N(eps; 0, I) - sum of log-scales (Dinh et al. 2017, equation 6).
 
     Args:
         model: What `build_realnvp` has built.
         z: `[N, D] float32`; the couplings are run backwards on it.
+        label: `[N] int32`, if the flow takes it.
 
     Raises:
         ExportError: the model does not have a layer that a flow must have.
@@ -102,11 +117,12 @@ def realnvp_log_density(model: Any, z: Any) -> Any:
     tf = import_tensorflow()
     dim = z.shape[-1]
     log_scales = tf.zeros(tf.shape(z)[:1])
+    codes = [] if label is None else [named_layer(model, LABEL_CODES)(label)]
     couplings = sum(layer.name.endswith("_log_scale") for layer in model.layers)
     for index in reversed(range(couplings)):
         first, second = (z[:, 0::2], z[:, 1::2]) if index % 4 >= 2 else (z[:, : dim // 2], z[:, dim // 2 :])
         kept, changed = (first, second) if index % 2 == 0 else (second, first)
-        x = kept
+        x = tf.concat([kept, *codes], axis=-1)
         for number in range(2):
             x = named_layer(model, f"coupling_{index}_hidden_{number}")(x)
         log_scale = named_layer(model, f"coupling_{index}_log_scale")(x)

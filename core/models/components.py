@@ -233,31 +233,38 @@ class Generator(Model):
 class Sampler(Model):
     """Seed and index to latents."""
 
-    def sample(self, seed: npt.ArrayLike, index: npt.ArrayLike) -> FloatArray:
+    def sample(self, seed: npt.ArrayLike, index: npt.ArrayLike, label: Given | None = None) -> FloatArray:
         """Returns `[N, D] float32` latents of the prior; bit-identical in every runtime if the prior is N(0, I).
 
+        Args:
+            seed: `[N]` or one for all, int32.
+            index: `[N]` or one for all, int32.
+            label: One class for all latents or one per latent, only for a prior that takes it.
+
         Raises:
-            SpecError: a seed or index is not a 32-bit integer.
+            SpecError: a seed or index is not a 32-bit integer, or the label does not fit.
         """
-        return joined_latents(self._run(_pairs(seed, index)), self.vae)
+        return joined_latents(self._run(_pairs(seed, index), label), self.vae)
 
 
 class Prior(Model):
     """Standard normal noise to latents of a learned prior."""
 
-    def transform(self, eps: npt.ArrayLike) -> FloatArray:
+    def transform(self, eps: npt.ArrayLike, label: Given | None = None) -> FloatArray:
         """Returns `[N, D] float32` latents.
 
         Args:
             eps: `[N, E]`; E is the VAE's `eps_dim`.
+            label: One class for all latents or one per latent, only for a prior that takes it.
 
         Raises:
             DataError: the noise has another shape.
+            SpecError: the label does not fit.
         """
         noise = np.asarray(eps, np.float32)
         if noise.ndim != 2 or noise.shape[1] != self.vae.eps_dim or len(noise) == 0:
             raise DataError(f"eps must be [N, {self.vae.eps_dim}], got {list(noise.shape)}")
-        return joined_latents(self._run({"eps": noise}), self.vae)
+        return joined_latents(self._run({"eps": noise}, label), self.vae)
 
 
 def _first_not_finite(values: Array) -> int:

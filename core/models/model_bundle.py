@@ -15,6 +15,7 @@ from pocketvae.bundle.bundle import Bundle, open_bundle
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.models.components import Decoder, Encoder, Generator, Model, Prior, Sampler
+from pocketvae.models.conditions import Given
 from pocketvae.numerics.latents import prior_noise
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.runtimes.base import FloatArray
@@ -91,7 +92,13 @@ class ModelBundle:
         return self._open(Prior, Component.PRIOR, "float32", format, num_threads)
 
     def sample_latents(
-        self, seed: int, index: npt.ArrayLike, *, temperature: float = 1.0, format: str | None = None
+        self,
+        seed: int,
+        index: npt.ArrayLike,
+        *,
+        temperature: float = 1.0,
+        format: str | None = None,
+        label: Given | None = None,
     ) -> FloatArray:
         """Returns latents of the prior, `[N, D] float32`: those of a sampler, scaled by the temperature.
 
@@ -104,6 +111,7 @@ class ModelBundle:
             index: `[N]`, positions in the stream, int32.
             temperature: 1 samples the prior; smaller stays closer to its mean.
             format: Format of the artifact `prior`, if there is one.
+            label: As for a decoder; only a prior that takes the label looks at it.
 
         Raises:
             SpecError: a number is not an int32, or the temperature is negative or not finite.
@@ -117,7 +125,9 @@ class ModelBundle:
             return prior_noise(seed, index, self.vae).astype(np.float32)
         noise = normal_noise(seed, index, self.vae.eps_dim)
         noise[:, : self.vae.latent_dim] *= np.float32(temperature)
-        return self.prior(format).transform(noise) if self.vae.prior.is_learned else noise
+        if not self.vae.prior.is_learned:
+            return noise
+        return self.prior(format).transform(noise, label if self.vae.prior_takes_label else None)
 
     def close(self) -> None:
         """Frees every model that was opened."""

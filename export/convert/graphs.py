@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -128,6 +129,13 @@ def function_of(apply: Callable[..., dict[str, Any]], inputs: tuple[TensorSpec, 
     kind = inspect.Parameter.POSITIONAL_OR_KEYWORD
     body.__signature__ = inspect.Signature([inspect.Parameter(name, kind) for name in names])  # type: ignore[attr-defined]
     return tf.function(body, input_signature=_signature(inputs), autograph=False)
+
+
+def weight_bytes(graph: Graph) -> int:
+    """Returns what the weights of a graph take, whether it holds them as variables or as constants."""
+    traced = graph.function.get_concrete_function().graph
+    variables = sum(math.prod(variable.shape) * variable.dtype.size for variable in traced.variables)
+    return int(variables + traced.as_graph_def().ByteSize())
 
 
 def expanded_for_onnx(graph: Graph) -> Graph:

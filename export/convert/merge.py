@@ -1,4 +1,4 @@
-"""Merging of two exported files: outputs of the first become inputs of the second.
+"""Merging of two exported files: outputs of the first become inputs of the second, and inputs of one name are one.
 
 Weights and operators are copied as they are, so the second file's part of the result computes the same as before,
 quantized or not.
@@ -6,7 +6,7 @@ quantized or not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from pocketvae.errors import ExportError
@@ -17,6 +17,9 @@ from pocketvae.formats.onnx.model import load_model
 from pocketvae.formats.tflite.editing import minimum_version, set_minimum_version
 from pocketvae.formats.tflite.model import main_signature, read_model, signature_tensors, tensor_shape, write_model
 from pocketvae.spec import Format
+
+# Of the names of the first file's parts.
+_PREFIX = "latent/"
 
 
 def merge(format: Format, first: bytes, second: bytes, *tensors: str) -> bytes:
@@ -39,6 +42,11 @@ def merge_tflite(first: bytes, second: bytes, *tensors: str) -> bytes:
     graph, added = model.subgraphs[0], other.subgraphs[0]
     sources = [_merged_tensor(main_signature(model).outputs, name) for name in tensors]
     targets = [_merged_tensor(main_signature(other).inputs, name) for name in tensors]
+    both = [entries.inputs for entries in map(main_signature, (model, other))]
+    for name in sorted(set(signature_tensors(both[0])) & set(signature_tensors(both[1]))):
+        tensors = (*tensors, name)
+        sources.append(signature_tensors(both[0])[name])
+        targets.append(signature_tensors(both[1])[name])
     for source, target, name in zip(sources, targets, tensors, strict=True):
         _check_fit(graph.tensors[source], added.tensors[target], name)
     version = max(minimum_version(model), minimum_version(other), key=_version_key)
@@ -111,7 +119,7 @@ def _merge_interface(model: Any, other: Any, offsets: _Offsets) -> None:
     signature, more = main_signature(model), main_signature(other)
     for entry in (*more.inputs, *more.outputs):
         entry.tensorIndex = offsets.tensor(entry.tensorIndex)
-    merged = {entry.tensorIndex for entry in signature.outputs}
+    merged = {entry.tensorIndex for entry in (*signature.outputs, *signature.inputs)}
     signature.inputs += [entry for entry in more.inputs if entry.tensorIndex not in merged]
     signature.outputs = more.outputs
     inputs = [offsets.tensor(index) for index in added.inputs]
@@ -144,17 +152,39 @@ def merge_onnx(first: bytes, second: bytes, *tensors: str) -> bytes:
     for model in models:
         model.ir_version = version
     # Both may come from one converter, which gives the same names to the parts of every file.
-    part = onnx.compose.add_prefix(models[0], "latent/", rename_inputs=False, rename_outputs=False)
+    part = onnx.compose.add_prefix(models[0], _PREFIX, rename_inputs=False, rename_outputs=False)
+    shared = _inputs(part) & _inputs(models[1])
+    _rename_inputs(part, {name: f"{_PREFIX}{name}" for name in shared})
     try:
         merged = onnx.compose.merge_models(part, models[1], io_map=[(name, name) for name in tensors])
         onnx.checker.check_model(merged, full_check=True)
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as e:
         names = ", ".join(map(repr, tensors))
         raise ExportError(f"two files cannot be merged at {names}: {str(e).strip().splitlines()[0][:200]}") from e
+    _unite_inputs(merged, shared)
     merged.producer_name, merged.producer_version = models[1].producer_name, models[1].producer_version
     del merged.opset_import[1:]
     merged.graph.name = models[1].graph.name
     return serialize(merged)
+
+
+def _inputs(model: Any) -> set[str]:
+    return {item.name for item in model.graph.input}
+
+
+def _rename_inputs(model: Any, names: Mapping[str, str]) -> None:
+    for item in model.graph.input:
+        item.name = names.get(item.name, item.name)
+    for node in model.graph.node:
+        node.input[:] = [names.get(name, name) for name in node.input]
+
+
+def _unite_inputs(model: Any, shared: Collection[str]) -> None:
+    """Makes inputs that both files have one, which had to have two names to be merged."""
+    names = {f"{_PREFIX}{name}": name for name in shared}
+    for item in [item for item in model.graph.input if item.name in names]:
+        model.graph.input.remove(item)
+    _rename_inputs(model, names)
 
 
 def _opset(model: Any) -> int:

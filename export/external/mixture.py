@@ -12,6 +12,7 @@ from pocketvae.errors import missing_package
 from pocketvae.keras.mixtures import build_weighted_mixture
 
 DoubleArray = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int32]
 
 _COUNTS = (1, 2, 4, 8, 16, 32)
 # The parameters of a full covariance grow with the square of the dimensions, and so does the exported file.
@@ -51,8 +52,13 @@ class Mixture:
         means, factors = (values.astype(np.float32) for values in (self.means, self.factors))
         return build_weighted_mixture(self.weights, means, factors, shape)
 
-    def log_density(self, z: DoubleArray) -> DoubleArray:
-        """Returns log p(z) in nats, `[N]`, of latents `[N, D]`."""
+    @property
+    def takes_label(self) -> bool:
+        """False: labels do not change anything."""
+        return False
+
+    def log_density(self, z: DoubleArray, labels: Labels | None = None) -> DoubleArray:
+        """Returns log p(z) in nats, `[N]`, of latents `[N, D]`, whatever their labels."""
         terms = []
         for weight, mean, factor in zip(self.weights, self.means, self.factors, strict=True):
             centred = z - mean
@@ -63,8 +69,8 @@ class Mixture:
         together: DoubleArray = np.logaddexp.reduce(terms, axis=0)
         return together
 
-    def sample(self, count: int, rng: np.random.Generator) -> DoubleArray:
-        """Returns `[count, D]` latents."""
+    def sample(self, count: int, rng: np.random.Generator, labels: Labels | None = None) -> DoubleArray:
+        """Returns `[count, D]` latents, whatever labels they are for."""
         chosen = rng.choice(len(self.weights), count, p=self.weights)
         noise = rng.standard_normal((count, self.means.shape[1]))
         factors = self.factors[chosen]

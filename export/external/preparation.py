@@ -30,6 +30,7 @@ from pocketvae.export.external.parts import CUSTOM_HINT, Source, open_sources, o
 from pocketvae.export.external.pixels import Adaptation, encoder_adaptation, float_output, turned_output
 from pocketvae.export.external.samplings import Sampling
 from pocketvae.export.external.weights import built_model
+from pocketvae.keras.checkpoints import checkpoint_prefix
 from pocketvae.keras.custom_code import CustomCode
 from pocketvae.keras.files import ModelKind, model_kind
 from pocketvae.keras.holes import make_reproducible
@@ -58,7 +59,13 @@ def prepare_models(request: PreparationRequest) -> Preparation:
         ExportError: a file cannot be loaded or cut; the message says why and what helps.
         TargetError: TensorFlow or Keras is not installed.
     """
-    kinds = {path: model_kind(path) for path in request.models.paths.values()}
+    built = {Component.DECODER: request.models.decoder_code, Component.ENCODER: request.models.encoder_code}
+    kinds = {
+        path: model_kind(path)
+        for component, path in request.models.paths.items()
+        # A checkpoint is no file of its own.
+        if not (built.get(component) and checkpoint_prefix(path))
+    }
     if ModelKind.ONNX in kinds.values():
         if len(set(kinds.values())) > 1:
             raise ExportError(

@@ -11,6 +11,7 @@ import numpy as np
 
 from pocketvae.errors import SpecError, missing_package
 from pocketvae.export.external.data import Splits
+from pocketvae.export.external.labels import LEAST_OF_A_LABEL
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm
 from pocketvae.vae_spec import PriorKind, VaeSpec
@@ -22,6 +23,7 @@ _MOST_ITEMS, _MOST_TEST_ITEMS = 20_000, 4000
 _MOST_VALUES = 20_000_000
 # Of the variance of latents; that of latents that ignore the label is below 1 % with hundreds of items.
 _MOST_BETWEEN_LABELS = 0.1
+_MOST_SHOWN_LABELS = 12
 
 
 class PriorFit(enum.StrEnum):
@@ -84,6 +86,28 @@ class Quality:
 
 
 @dataclass(frozen=True, kw_only=True)
+class LabelGain:
+    """What a fit gains for one label.
+
+    Attributes:
+        label: The label.
+        count: Held-out latents.
+        standard_nats: Their mean log-density under N(0, I).
+        fitted_nats: Under the fitted prior, given the label if it takes it.
+    """
+
+    label: int
+    count: int
+    standard_nats: float
+    fitted_nats: float
+
+    @property
+    def text(self) -> str:
+        """The figures."""
+        return f"{self.label}: {self.standard_nats:.2f} to {self.fitted_nats:.2f} ({self.count})"
+
+
+@dataclass(frozen=True, kw_only=True)
 class FittedPrior:
     """A prior that was fitted.
 
@@ -95,6 +119,8 @@ class FittedPrior:
         standard: Of N(0, I).
         fitted: Of the fitted prior.
         label_share: Of the variance of the latents, between labels; 0 without labels.
+        takes_label: Whether it is p(z|label).
+        by_label: What it gains for each label with held-out latents.
     """
 
     description: str
@@ -104,15 +130,18 @@ class FittedPrior:
     standard: Quality
     fitted: Quality
     label_share: float = 0.0
+    takes_label: bool = False
+    by_label: tuple[LabelGain, ...] = ()
 
     @property
     def doubt(self) -> str:
         """What speaks against the prior, as a sentence; empty if nothing does."""
-        if self.label_share <= _MOST_BETWEEN_LABELS:
+        if self.takes_label or self.label_share <= _MOST_BETWEEN_LABELS:
             return ""
         return (
             f"the latents depend on the label ({100 * self.label_share:.0f} % of their variance lies between labels), "
-            f"but the fitted prior is one for all labels: what is drawn with a label may show another"
+            f"but the fitted prior is one for all labels, of which none has {LEAST_OF_A_LABEL} items to fit to and a "
+            f"likelier prior of its own: what is drawn with a label may show another"
         )
 
     @property
@@ -122,6 +151,15 @@ class FittedPrior:
             f"{self.test_count} held-out latents: {self.standard.text} under N(0, I); {self.fitted.text} under the "
             f"fitted prior (MMD² with a Gaussian kernel of bandwidth {self.bandwidth:.3g}, their median distance)"
         )
+
+    @property
+    def gain_by_label(self) -> str:
+        """What the fit gains for each label; of many, for those with the least gain. Empty without labels."""
+        least = sorted(self.by_label, key=lambda item: item.fitted_nats - item.standard_nats)[:_MOST_SHOWN_LABELS]
+        shown = ", ".join(item.text for item in sorted(least, key=lambda item: item.label))
+        rest = len(self.by_label) - len(least)
+        more = f"; {rest} other labels gain more" if rest else ""
+        return f"nats under N(0, I) and under the fitted prior (held-out latents): {shown}{more}" if shown else ""
 
 
 def check_installed(fit: PriorFit) -> None:

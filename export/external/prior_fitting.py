@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -18,9 +18,11 @@ from pocketvae.data.array_files import open_npz
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.graphs import apply_component
 from pocketvae.export.external.aggregate import label_share
-from pocketvae.export.external.flow import Flow, fit_flow
-from pocketvae.export.external.mixture import Mixture, fit_mixture
-from pocketvae.export.external.prior import FIT, FittedPrior, FittingRequest, PriorFit, Quality
+from pocketvae.export.external.flow import Flow, fit_labelled_flow
+from pocketvae.export.external.labelled_mixture import LabelledMixture, fit_labelled_mixture
+from pocketvae.export.external.labels import LabelledLatents
+from pocketvae.export.external.mixture import Mixture
+from pocketvae.export.external.prior import FIT, FittedPrior, FittingRequest, LabelGain, PriorFit, Quality
 from pocketvae.export.original import samples
 from pocketvae.keras.external import load_original
 from pocketvae.keras.holes import make_reproducible
@@ -32,6 +34,7 @@ from pocketvae.spec import Component
 from pocketvae.vae_spec import Likelihood
 
 Doubles = npt.NDArray[np.float64]
+_Prior: TypeAlias = Mixture | LabelledMixture | Flow
 
 _BATCH = 64
 # Of MMD, whose cost grows with their square.
@@ -47,46 +50,67 @@ def fit_prior(request: FittingRequest) -> FittedPrior:
         TargetError: TensorFlow or scikit-learn is not installed.
     """
     rng = np.random.default_rng([request.seed, 5])
-    train, labels, test = _latents(request, rng)
+    train, test = _latents(request, rng)
     cut = max(1, round(_VALIDATION_SHARE * len(train)))
     shuffled = train[rng.permutation(len(train))]
-    fit: Callable[..., Mixture | Flow] = fit_flow if request.fit is PriorFit.FLOW else fit_mixture
+    fit: Callable[..., _Prior] = fit_labelled_flow if request.fit is PriorFit.FLOW else fit_labelled_mixture
     prior = fit(shuffled[cut:], shuffled[:cut], request.seed)
     save_model(prior.build(request.vae.latent_shape), Path(request.out))
     # An export that was interrupted fits the same prior again, and goes on only with the same file.
     make_reproducible(Path(request.out))
-    share = label_share(train, labels) if request.vae.has_one_label else 0.0
+    share = label_share(train.latents, train.labels) if train.label_count else 0.0
     return replace(_measured(prior, len(train), test, rng), label_share=share)
 
 
-def _measured(prior: Mixture | Flow, train_count: int, test: Doubles, rng: np.random.Generator) -> FittedPrior:
-    zeros = np.zeros((1, test.shape[1]))
-    compared = test[:_MOST_COMPARED]
+def _measured(prior: _Prior, train_count: int, test: LabelledLatents, rng: np.random.Generator) -> FittedPrior:
+    zeros = np.zeros((1, test.latents.shape[1]))
+    compared = test.latents[:_MOST_COMPARED]
     bandwidth = max(median_distance(compared), 1e-6)
-    noise, drawn = rng.standard_normal(compared.shape), prior.sample(len(compared), rng)
+    noise, drawn = rng.standard_normal(compared.shape), prior.sample(len(compared), rng, test.labels[:_MOST_COMPARED])
+    standard = log_normal(test.latents, zeros, zeros).astype(np.float64)
+    fitted = prior.log_density(test.latents, test.labels)
     return FittedPrior(
         description=prior.description,
         train_count=train_count,
         test_count=len(test),
         bandwidth=bandwidth,
         standard=Quality(
-            log_likelihood_nats=float(log_normal(test, zeros, zeros).mean()),
+            log_likelihood_nats=float(standard.mean()),
             mmd_squared=mmd_squared(compared, noise, bandwidth),
         ),
         fitted=Quality(
-            log_likelihood_nats=float(prior.log_density(test).mean()),
+            log_likelihood_nats=float(fitted.mean()),
             mmd_squared=mmd_squared(compared, drawn, bandwidth),
         ),
+        takes_label=prior.takes_label,
+        by_label=_by_label(test, standard, fitted),
     )
 
 
-def _latents(request: FittingRequest, rng: np.random.Generator) -> tuple[Doubles, npt.NDArray[np.int32], Doubles]:
-    """Returns one latent of each item's posterior, `[N, D]`: to fit to, their labels, and those held out."""
+def _by_label(test: LabelledLatents, standard: Doubles, fitted: Doubles) -> tuple[LabelGain, ...]:
+    found = []
+    for label in np.unique(test.labels).tolist() if test.label_count else ():
+        chosen = test.labels == label
+        before, after = (float(values[chosen].mean()) for values in (standard, fitted))
+        gain = LabelGain(label=label, count=int(chosen.sum()), standard_nats=before, fitted_nats=after)
+        found.append(gain)
+    return tuple(found)
+
+
+def _latents(request: FittingRequest, rng: np.random.Generator) -> tuple[LabelledLatents, LabelledLatents]:
+    """Returns one latent of each item's posterior: to fit to, and those held out."""
     encoder = load_original(Path(request.encoder), request.form, request.code)
     with open_npz(Path(request.data)) as archive:
         parts = [(archive.read(name), archive.read(f"{name}_labels")) for name in ("train", "test")]
-    train, test = (_encoded(request, encoder, items, labels, rng) for items, labels in parts)
-    return train, parts[0][1], test
+    train, test = (
+        LabelledLatents(
+            latents=_encoded(request, encoder, items, labels, rng),
+            labels=labels.astype(np.int32),
+            label_count=request.vae.label_count,
+        )
+        for items, labels in parts
+    )
+    return train, test
 
 
 def _encoded(

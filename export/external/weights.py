@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketvae.errors import ExportError
+from pocketvae.keras.checkpoints import checkpoint_prefix
 from pocketvae.keras.custom_code import CustomCode
 from pocketvae.keras.io import import_flavour
 from pocketvae.keras.model_form import Flavour
@@ -17,7 +18,8 @@ def built_model(weights: Path, code: str) -> tuple[Any, Flavour]:
     """Builds a model with the user's code and loads weights into it.
 
     Args:
-        weights: A `.weights.h5` file, an HDF5 file of weights, or the prefix of a TensorFlow checkpoint.
+        weights: A `.weights.h5` file, an HDF5 file of weights, or the prefix of a TensorFlow checkpoint, one of its
+            files or their folder.
         code: `FILE.py:FUNCTION`; the file is run and the function called without arguments.
 
     Returns:
@@ -43,7 +45,7 @@ def built_model(weights: Path, code: str) -> tuple[Any, Flavour]:
     if flavour is None:
         raise ExportError(f"{name} in {file} must return a Keras model, got {type(model).__name__}")
     try:
-        status = model.load_weights(str(weights))
+        status = model.load_weights(str(checkpoint_prefix(weights) or weights))
         if hasattr(status, "assert_existing_objects_matched"):
             status.assert_existing_objects_matched()
     except Exception as e:  # Keras raises whatever its HDF5 or checkpoint reader ran into

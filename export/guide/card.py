@@ -43,7 +43,7 @@ def model_card(manifest: Manifest) -> str:
     values = {
         "name": manifest.name,
         "vae": vae,
-        "prior": _PRIORS[vae.prior],
+        "prior": f"{_PRIORS[vae.prior]}{', given the label' if vae.prior_takes_label else ''}",
         "likelihood": _LIKELIHOODS[vae.likelihood],
         "learned": vae.prior.is_learned,
         "components": {artifact.component for artifact in artifacts},

@@ -109,9 +109,10 @@ def chain(component: Component, vae: VaeSpec, models: Mapping[Component, Any]) -
     if prior is None:
         return decoder
     if not isinstance(decoder, keras.Model):
-        return Chained(prior, decoder)
+        return Chained(prior, decoder, takes_label=vae.prior_takes_label)
     eps, *more = (keras.layers.Input(shape, dtype=dtype, name=name) for name, shape, dtype in _noise_inputs(vae))
-    return keras.Model([eps, *more], decoder([prior(eps), *more] if more else prior(eps)))
+    z = prior([eps, *more] if vae.prior_takes_label else eps)
+    return keras.Model([eps, *more], decoder([z, *more] if more else z))
 
 
 def _unchanged(vae: VaeSpec) -> Any:
@@ -128,14 +129,14 @@ def _unchanged(vae: VaeSpec) -> Any:
 class Chained:
     """A prior followed by a decoder of another library; called like a Keras model."""
 
-    def __init__(self, prior: Any, decoder: Any) -> None:
-        """Stores both."""
-        self._prior, self._decoder = prior, decoder
+    def __init__(self, prior: Any, decoder: Any, *, takes_label: bool = False) -> None:
+        """Stores both, and whether the prior takes the label like the decoder."""
+        self._prior, self._decoder, self._takes_label = prior, decoder, takes_label
 
     def __call__(self, inputs: Any, training: bool = False) -> Any:
         """Runs both in inference mode, whatever `training` says."""
         eps, *more = inputs if isinstance(inputs, (list, tuple)) else [inputs]
-        z = self._prior(eps, training=False)
+        z = self._prior([eps, *more] if self._takes_label else eps, training=False)
         return self._decoder([z, *more] if more else z, training=False)
 
 

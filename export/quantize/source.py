@@ -13,7 +13,7 @@ import numpy.typing as npt
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.export.convert import onnx as onnx_convert
 from pocketvae.export.convert import onnx_original, tflite
-from pocketvae.export.convert.graphs import Graph, build_graph
+from pocketvae.export.convert.graphs import Graph, build_graph, weight_bytes
 from pocketvae.export.original.goldens import NoiseFloor, Original, thinned
 from pocketvae.export.original.inside import UNKNOWN, Magnitude
 from pocketvae.export.quantize.recipe import Recipe
@@ -35,6 +35,8 @@ _TRIAL_SAMPLES = 256
 _SEARCH_VALUES = 2**20
 _FEWEST_SEARCH_SAMPLES = 16
 _FEWEST_SEED_SAMPLES = 96
+# Of the weights; every form of the graph holds them about three times.
+_LARGE_BYTES = 64 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -162,6 +164,24 @@ class Source:
             self.cache[key] = make()
         content: bytes = self.cache[key]
         return content
+
+    def forget(self) -> None:
+        """Drops what was made of these rewrites if the network is so large that what is not used would fill the memory.
+
+        What was made of the graph without rewrites stays.
+        """
+        if not self.steps or self._weight_bytes < _LARGE_BYTES:
+            return
+        for key in [key for key in self.cache if key.endswith(f"-{self.steps}")]:
+            del self.cache[key]
+
+    @property
+    def _weight_bytes(self) -> int:
+        key = "weight bytes"
+        if key not in self.cache:
+            self.cache[key] = weight_bytes(replace(self, steps=(), tuning=None).graph())
+        found: int = self.cache[key]
+        return found
 
     def float32(self, format: Format, *, fuse: bool = True) -> bytes:
         """Returns the component in float32, converted once."""

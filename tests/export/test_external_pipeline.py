@@ -401,6 +401,33 @@ def test_a_prior_is_fitted_to_any_latent_and_with_labels(models, tmp_path, in_pr
     assert ("of all labels together" in bundle.manifest.provenance["prior"]) == (name == "conditional")
 
 
+def test_a_prior_for_each_label_in_sampler_and_generator(models, tmp_path, in_process, fitted_here):
+    rng = np.random.default_rng(0)
+    labels = np.arange(900) % 4
+    np.savez(tmp_path / "x.npz", x=rng.random((900, 4, 4), np.float32) ** (1 + 3 * labels[:, None, None]), y=labels)
+    given = {part: models / "keras2" / f"conditional_{part}.keras" for part in ("decoder", "encoder")}
+    parts = [Component.DECODER, Component.PRIOR, Component.SAMPLER, Component.GENERATOR]
+    config = ExportConfig(artifacts=plan_artifacts(parts, list(Format), [Precision.FLOAT32]), rewrites=NONE)
+    source = str(tmp_path / "x.npz")
+    export_external_models(ExternalModels(**given), tmp_path / "b", config, data=source, prior=PriorFit.GMM)
+    bundle = verified(tmp_path / "b")
+    assert bundle.manifest.vae.prior_takes_label
+    assert "3:" in bundle.manifest.provenance["prior's gain by label"]
+    for format in ("tflite", "onnx"):
+        files = [f"{part}.float32.{format}" for part in ("prior", "sampler", "generator")]
+        assert [sorted(set(shapes(bundle)[file]) - {"z", "image"}) for file in files] == [
+            ["eps", "label"],
+            ["index", "label", "seed"],
+            ["index", "label", "seed"],
+        ]
+    with pocketvae.open(tmp_path / "b") as opened:
+        latents = [opened.sample_latents(1, np.arange(200), label=label) for label in (0, 3)]
+        np.testing.assert_allclose(opened.sampler().sample(1, np.arange(200), 3), latents[1], atol=1e-4)
+        images = opened.generator().generate(1, np.arange(4), 3)
+        np.testing.assert_allclose(images, opened.decoder().decode(latents[1][:4], 3), atol=1e-4)
+    assert np.abs(latents[0].mean(0) - latents[1].mean(0)).max() > 0.05
+
+
 @pytest.mark.parametrize(("flavour", "name"), [("keras2", "column"), ("keras3", "conditional"), ("keras3", "column")])
 def test_conditional_models_take_a_label(models, tmp_path, in_process, flavour, name):
     folder = models / flavour

@@ -15,13 +15,14 @@ const state = { z: null, draws: 0, times: [], running: false, again: false };
 let bundle, table, reference, models;
 
 const whole = (id) => wholeNumber(byId(id).value, byId(id).parentElement.textContent.trim());
+const label = () => (bundle.label_count ? Number(byId("label").value) : 0);
 const chosen = () => bundle.decoders.find((decoder) => decoder.file === byId("artifact").value);
 
 async function latentOf(seed, index) {
   const noise = normalNoise(table, seed, index, bundle.eps_dim);
   const scale = temperature(byId("temperature").value);
   for (let i = 0; i < bundle.latent_dim; i += 1) noise[i] *= scale;
-  return bundle.prior ? models.transform(bundle.prior, noise) : noise;
+  return bundle.prior ? models.transform(bundle.prior, noise, label()) : noise;
 }
 
 async function drawLatent() {
@@ -72,14 +73,13 @@ async function show() {
 
 async function render() {
   const { z } = state;
-  const label = bundle.label_count ? Number(byId("label").value) : 0;
   const decoder = chosen();
-  const result = await models.decode(decoder.file, z, label, bundle.latents);
+  const result = await models.decode(decoder.file, z, label(), bundle.latents);
   state.times = [...state.times, result.ms].slice(-KEPT_TIMES);
   const draw = (id, values, range) => paint(byId(id), values, bundle.data, bundle.data_shape, range);
   draw("image", result.item, bundle.data_range);
   if (reference) {
-    const original = decoder.file === reference.file ? result : await models.decode(reference.file, z, label, bundle.latents);
+    const original = decoder.file === reference.file ? result : await models.decode(reference.file, z, label(), bundle.latents);
     draw("original", original.item, bundle.data_range);
     const difference = result.item.map((value, i) => Math.abs(value - original.item[i]));
     const span = bundle.data_range[1] - bundle.data_range[0];
@@ -91,7 +91,7 @@ async function render() {
   byId("latency").textContent =
     `${result.ms.toFixed(2)} ms, median of ${state.times.length}: ${median(state.times).toFixed(2)} ms`;
   const [kind, dataShape] = [bundle.data, bundle.data_shape];
-  const place = { ...decoder, z, label, latents: bundle.latents, conditional: bundle.label_count > 0, kind, dataShape };
+  const place = { ...decoder, z, label: label(), latents: bundle.latents, conditional: bundle.label_count > 0, kind, dataShape };
   byId("code").textContent = embed[byId("language").value](place);
   document.body.dataset.shown = String(Number(document.body.dataset.shown || 0) + 1);
 }
@@ -128,7 +128,7 @@ function build() {
     byId("artifact").add(new Option(`${decoder.precision}, ${Math.round(decoder.size_bytes / 1000)} kB`, decoder.file));
   }
   byId("label-row").hidden = bundle.label_count === 0;
-  for (let label = 0; label < bundle.label_count; label += 1) byId("label").add(new Option(String(label), String(label)));
+  for (let i = 0; i < bundle.label_count; i += 1) byId("label").add(new Option(String(i), String(i)));
   byId("comparison").hidden = !reference;
   if (bundle.data === "vector" || bundle.data === "sequence") {
     const [low, high] = bundle.data_range.map((value) => Number(value.toPrecision(4)));
@@ -154,7 +154,9 @@ function listen() {
   for (const id of ["artifact", "label", "language"]) {
     byId(id).addEventListener("change", () => {
       if (id === "artifact") state.times = [];
-      show();
+      // A latent is one of its label where the prior takes it.
+      if (id === "label" && bundle.prior_takes_label) drawLatent();
+      else show();
     });
   }
   const step = (by) => {

@@ -18,20 +18,25 @@ async function open(file) {
   return sessions.get(file);
 }
 
+function labelOf(session, label) {
+  return session.inputNames.includes("label") ? { label: new ort.Tensor("int32", Int32Array.of(label), [1]) } : {};
+}
+
 // Runs a decoder; returns its item as a Float32Array and the milliseconds that the runtime took.
 export async function decode(file, z, label, latents) {
   const session = await open(file);
   const feeds = {};
   for (const { name, values, shape } of parts(z, latents)) feeds[name] = new ort.Tensor("float32", values, [1, ...shape]);
-  if (session.inputNames.includes("label")) feeds.label = new ort.Tensor("int32", Int32Array.of(label), [1]);
+  Object.assign(feeds, labelOf(session, label));
   const start = performance.now();
   const found = await session.run(feeds);
   return { item: found[session.outputNames[0]].data, ms: performance.now() - start };
 }
 
 // Runs a learned prior on noise; returns the latent.
-export async function transform(file, eps) {
+export async function transform(file, eps, label) {
   const session = await open(file);
-  const { z } = await session.run({ eps: new ort.Tensor("float32", eps, [1, eps.length]) });
-  return z.data;
+  const feeds = { eps: new ort.Tensor("float32", eps, [1, eps.length]), ...labelOf(session, label) };
+  const found = await session.run(feeds);
+  return found[session.outputNames[0]].data;
 }

@@ -36,6 +36,23 @@ def test_a_merged_onnx_file_names_one_operator_set(bundles):
     assert [(entry.domain, entry.version) for entry in model.opset_import] == [("", noise_onnx.OPSET)]
 
 
+def test_an_input_of_both_onnx_files_is_one(tmp_path):
+    def part(inputs, operator, output):
+        tensors = [
+            onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, (1, 2)) for name in (*inputs, output)
+        ]
+        node = onnx.helper.make_node(operator, inputs, [output], name="same")
+        graph = onnx.helper.make_graph([node], "part", tensors[:-1], tensors[-1:])
+        opset = onnx.helper.make_opsetid("", noise_onnx.OPSET)
+        return onnx.helper.make_model(graph, opset_imports=[opset], ir_version=8).SerializeToString()
+
+    content = merge(Format.ONNX, part(["eps", "label"], "Add", "z"), part(["z", "label"], "Mul", "image"), "z")
+    with open_runner(content, Format.ONNX) as runner:
+        assert sorted(runner.inputs) == ["eps", "label"]
+        found = runner.run({"eps": np.float32([[1, 2]]), "label": np.float32([[3, 4]])})
+    assert found["image"].tolist() == [[12, 24]]
+
+
 def test_onnx_files_of_other_shapes_are_refused(bundles):
     decoder = bundles.decoder_model(bundles.right_weight()).SerializeToString()
     with pytest.raises(ExportError, match="two files cannot be merged at 'z'"):
