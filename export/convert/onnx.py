@@ -147,4 +147,19 @@ def serialize(model: Any) -> bytes:
     """Returns deterministic bytes: the tools' names for unnamed parts carry counters and versions that are dropped."""
     model.doc_string = ""
     model.graph.doc_string = ""
+    _drop_unused_domains(model)
     return bytes(model.SerializeToString(deterministic=True))
+
+
+def _drop_unused_domains(model: Any) -> None:
+    """Drops the operator sets that no node uses: onnxruntime's preparation leaves eight, and strict readers refuse."""
+    used = {"", *(function.domain for function in model.functions)}
+    waiting = [model.graph.node, *(function.node for function in model.functions)]
+    while waiting:
+        for node in waiting.pop():
+            used.add(node.domain)
+            waiting += [item.g.node for item in node.attribute if item.HasField("g")]
+            waiting += [graph.node for item in node.attribute for graph in item.graphs]
+    kept = [entry for entry in model.opset_import if entry.domain in used]
+    del model.opset_import[:]
+    model.opset_import.extend(kept)

@@ -137,8 +137,10 @@ def test_no_artifact_has_an_operator_outside_the_standard_or_a_random_one(tiny_b
     for artifact in open_bundle(tiny_bundle).manifest.artifacts:
         path = tiny_bundle / artifact.name
         if artifact.format is Format.ONNX:
-            names = {(node.domain, node.op_type) for node in onnx.load(path).graph.node}
+            model = onnx.load(path)
+            names = {(node.domain, node.op_type) for node in model.graph.node}
             assert {domain for domain, _ in names} <= {"", "ai.onnx"}
+            assert {entry.domain for entry in model.opset_import} <= {"", "ai.onnx"}
             kinds = {kind for _, kind in names}
         else:
             kinds = {operator["op_name"] for operator in operators(path)[1]}

@@ -1,8 +1,11 @@
+from types import SimpleNamespace
+
 import numpy as np
 import onnx
+import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from pocketvae.export.convert.onnx import name_parts
+from pocketvae.export.convert.onnx import _shared_weights, name_parts, serialize
 
 
 def graph(counter):
@@ -40,3 +43,29 @@ def test_graphs_inside_a_graph_keep_the_names_that_they_refer_to():
     made = helper.make_graph([helper.make_node("If", ["c__5"], ["y"], name="If__9", then_branch=inner)], "g", [], [])
     name_parts(made)
     assert made.node[0].name == "If__9"
+
+
+def test_copies_of_a_graph_share_its_large_weights_and_nothing_else():
+    optimizer = pytest.importorskip("tf2onnx.optimizer")
+    usual = optimizer.copy
+
+    def constant(count):
+        weights = numpy_helper.from_array(np.zeros(count, np.float32))
+        return SimpleNamespace(is_const=lambda: True, attr={"value": helper.make_attribute("value", weights)})
+
+    nodes = [constant(1 << 15), constant(4)]
+    with _shared_weights():
+        copied = optimizer.copy.deepcopy(SimpleNamespace(nodes=nodes, get_nodes=lambda: nodes)).nodes
+    assert copied[0] is not nodes[0]
+    assert copied[0].attr["value"] is nodes[0].attr["value"]
+    assert copied[1].attr["value"] is not nodes[1].attr["value"]
+    assert optimizer.copy is usual
+
+
+def test_operator_sets_that_no_node_uses_are_left_out():
+    then = helper.make_graph([helper.make_node("Scaler", ["x"], ["y"], domain="ai.onnx.ml")], "then", [], [])
+    node = helper.make_node("If", ["c"], ["y"], then_branch=then)
+    sets = [helper.make_opsetid(domain, 1) for domain in ("", "ai.onnx.ml", "com.microsoft", "ai.onnx.preview")]
+    model = helper.make_model(helper.make_graph([node], "g", [], []), opset_imports=sets)
+    read = onnx.load_from_string(serialize(model))
+    assert [entry.domain for entry in read.opset_import] == ["", "ai.onnx.ml"]

@@ -32,3 +32,26 @@ def test_an_onnx_original_is_its_own_artifact_only_while_nothing_changes_it(monk
         golden_outputs={},
     )
     assert replace(source, **change).float32(Format.ONNX) == expected
+
+
+@pytest.mark.parametrize(("weights", "left"), [(1 << 20, 4), (1 << 30, 2)])
+def test_rewrites_that_are_not_kept_are_forgotten_where_the_network_is_large(weights, left):
+    step = Step(rewrite=Rewrite.NARROW_CONVOLUTION, form=Form.ONLY)
+    cache = {"weight bytes": weights, "float32-onnx-True-()": b"stock"}
+    vae = VaeSpec(data_shape=(4, 4, 1), latents=vector_latent(2))
+    stock = Source(
+        component=Component.DECODER,
+        model=None,
+        vae=vae,
+        calibration={},
+        golden_inputs={},
+        golden_outputs={},
+        cache=cache,
+    )
+    trial = replace(stock, steps=(step,))
+    trial.once("float32-onnx-True", lambda: b"trial")
+    cache[f"rewritten-True-{trial.steps}"] = "graph"
+    stock.forget()
+    trial.forget()
+    assert len(cache) == left
+    assert stock.once("float32-onnx-True", lambda: b"anew") == b"stock"
