@@ -19,8 +19,6 @@ from pocketvae.portability.vela import VELA_VERSION, NpuEstimate, compile_for, r
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.system.files import StrPath
 
-# Vela says what an Ethos-U takes; its arithmetic is that of TFLite's kernels.
-_ON_HOST = (ChipKind.CPU, ChipKind.ETHOS_U)
 # What a file with a float interface needs before and after the NPU.
 _INTERFACE = frozenset({"QUANTIZE", "DEQUANTIZE"})
 
@@ -62,13 +60,17 @@ def _record(chip: Chip, bundle: Bundle, progress: ProgressCallback) -> ChipRecor
     found = verify_opened(some, [target], Limits(), num_threads=1, progress=progress).result if fitting else None
     decided_by = f"{target.name}: {target.runtime(fitting[0])}" if fitting and target.runtime(fitting[0]) else "host"
     if chip.accelerator is not None:
-        decided_by = f"vela {VELA_VERSION} for {chip.accelerator.describe()}, values of this machine's CPU"
+        values = "TensorFlow Lite Micro's kernels" if target.name == chip.name else "this machine's CPU"
+        decided_by = f"vela {VELA_VERSION} for {chip.accelerator.describe()}, values of {values}"
     trials = tuple(_trial(chip, item, bundle, found) for item in fitting if found is not None)
     return ChipRecord(name=chip.name, decided_by=decided_by, trials=trials)
 
 
 def _target(chip: Chip) -> str:
-    return "host" if chip.kind in _ON_HOST else chip.name
+    """Returns where a chip's values come from: for an Ethos-U this machine, where its own kernels are not set up."""
+    if chip.is_cpu or (chip.kind is ChipKind.ETHOS_U and make_target(chip.name).unavailable()):
+        return "host"
+    return chip.name
 
 
 def _trial(chip: Chip, artifact: ArtifactRecord, bundle: Bundle, found: VerifyResult) -> ChipTrial:

@@ -5,15 +5,19 @@ The program inside a target imports this and what it needs, and nothing of a bun
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
 from pocketvae.errors import ArtifactFault, ParityError
-from pocketvae.runtimes.base import Array, FloatArray, Optimizations, Runner
+from pocketvae.runtimes.base import Array, FloatArray, Optimizations, Runner, quantize
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format, TensorSpec
+from pocketvae.system.timing import calibrate_loops, time_values
+
+_WARMUP_CALLS = 20
 
 
 class Interface(Protocol):
@@ -135,3 +139,29 @@ def interface_problem(
 def _describe(spec: TensorSpec) -> str:
     scale = spec.quantization
     return f"{list(spec.shape)} {spec.dtype}" + (f" scale {scale.scale:g} zero {scale.zero_point}" if scale else "")
+
+
+def time_loaded(
+    load: Callable[[], Runner], inputs: Mapping[str, Array], image_range: tuple[float, float], count: int
+) -> Latency:
+    """Times loading a file, its first call, and calls after that, on the first sample.
+
+    Args:
+        load: Opens the file.
+        inputs: Input name to `[N, ...]` real numbers.
+        image_range: What pixels 0 and 255 stand for.
+        count: Values to measure.
+    """
+    started = time.perf_counter()
+    with load() as runner:
+        call = runner.prepare(
+            {name: quantize(values[:1], runner.inputs[name], image_range) for name, values in inputs.items()}
+        )
+        loaded = time.perf_counter()
+        call()
+        first = time.perf_counter()
+        for _ in range(_WARMUP_CALLS):
+            call()
+        loops = calibrate_loops(call)
+        values_s = time_values(call, loops=loops, count=count)
+    return Latency(load_s=loaded - started, first_s=first - loaded, values_s=tuple(values_s), loops=loops)

@@ -6,20 +6,16 @@ It needs the dependencies of the extra `run` and no more.
 from __future__ import annotations
 
 import platform
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
-from pocketvae.benchmarks.execution.running import Latency, run_loaded
+from pocketvae.benchmarks.execution.running import run_loaded, time_loaded
 from pocketvae.benchmarks.remote.messages import Job, Method, Ran, Timed, TimedJob
 from pocketvae.processes.arrays import Arrays
 from pocketvae.processes.rpc import Handler, Handlers, handler
-from pocketvae.runtimes.base import Array, FloatArray, Runner, quantize
+from pocketvae.runtimes.base import Array, FloatArray, Runner
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.system.environment import current_environment
-from pocketvae.system.timing import calibrate_loops, time_values
-
-_WARMUP_CALLS = 20
 
 
 class RemoteRunner:
@@ -75,27 +71,5 @@ class RemoteRunner:
 
     def time(self, job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
         """Times an artifact on the first sample."""
-        return time_runner(lambda: self.open(self._folder / job.location, job), job, inputs)
-
-
-def time_runner(load: Callable[[], Runner], job: TimedJob, inputs: Mapping[str, Array]) -> Timed:
-    """Times loading a file, its first call, and calls after that, on the first sample.
-
-    Args:
-        load: Opens the file.
-        job: How many calls.
-        inputs: Input name to `[N, ...]` real numbers.
-    """
-    started = time.perf_counter()
-    with load() as runner:
-        call = runner.prepare(
-            {name: quantize(values[:1], runner.inputs[name], job.image_range) for name, values in inputs.items()}
-        )
-        loaded = time.perf_counter()
-        call()
-        first = time.perf_counter()
-        for _ in range(_WARMUP_CALLS):
-            call()
-        loops = calibrate_loops(call)
-        values = time_values(call, loops=loops, count=job.timed_calls)
-    return Timed(latency=Latency(load_s=loaded - started, first_s=first - loaded, values_s=tuple(values), loops=loops))
+        path = self._folder / job.location
+        return Timed(latency=time_loaded(lambda: self.open(path, job), inputs, job.image_range, job.timed_calls))

@@ -14,6 +14,7 @@ from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
 
 CHIP = EthosU.parse("ethos-u55-128")
+SOURCE = SimpleNamespace(calibration={"z": np.zeros(4)}, vae=SimpleNamespace(data_shape=(4, 6, 3)))
 LIMIT = (Tolerance(output="image", metric="max_abs", limit=1.0, source="test"),)
 
 
@@ -67,12 +68,12 @@ def test_the_coarsest_weights_within_the_budget_are_taken(tflite_models, monkeyp
         left = ("image",) if given == content else ()
         return SimpleNamespace(left=left, cycles=1000 - 10 * steps.get(given, 0))
 
-    monkeypatch.setattr(module, "input_means", lambda given, samples: {})
-    monkeypatch.setattr(module, "with_corrected_biases", lambda before, after, means: after)
+    same = SimpleNamespace(apply=lambda after, step: after)
+    monkeypatch.setattr(module, "Compensation", lambda given, samples: same)
     monkeypatch.setattr(module, "with_coarse_weights", coarse)
     monkeypatch.setattr(module, "compile_for", estimate)
     monkeypatch.setattr(module, "_keeps_budget", lambda given, source, limits: steps[given] <= coarsest)
-    found = npu_form(content, "d.tflite", (CHIP,), SimpleNamespace(calibration={"z": np.zeros(4)}), LIMIT)
+    found = npu_form(content, "d.tflite", (CHIP,), SOURCE, LIMIT)
     assert f"0 operators on the CPU in place of 1, {1000 - 10 * step} cycles in place of 1000" in found.note.replace(
         ",0", "0"
     )
