@@ -148,7 +148,7 @@ def run(arguments: argparse.Namespace) -> int:
         plan_artifacts,
         read_recipes,
     )
-    from pocketvae.portability.chips import candidates, parse_chips
+    from pocketvae.portability.chips import candidates
 
     given = external_models.given_options(arguments)
     if arguments.run is not None and given:
@@ -163,7 +163,7 @@ def run(arguments: argparse.Namespace) -> int:
     images = common.choices(ImageDtype, arguments.image_dtype, "image dtype")
     batches = common.whole_numbers(arguments.batch, "--batch")
     memory_limit_bytes = _memory_limit_bytes(arguments.memory_limit)
-    chips = parse_chips(common.names(arguments.chips) if arguments.chips else ())
+    chips, compiled = _chips(arguments)
     artifacts = plan_artifacts(components or _all_components(arguments), formats, precisions, images)
     # What is asked for by name is made, whether or not it serves.
     only_serving = bool(chips) and formats is None and precisions is None
@@ -188,11 +188,9 @@ def run(arguments: argparse.Namespace) -> int:
         recipes=read_recipes(arguments.recipe),
         allow_batch_dependence=arguments.allow_batch_dependence,
     )
-    compiled = parse_chips(common.names(arguments.compile) if arguments.compile else ())
     if chips or compiled:
-        from pocketvae.benchmarks import check_compiled, require_chips
+        from pocketvae.benchmarks import require_chips
 
-        check_compiled(compiled)
         require_chips((*chips, *compiled))
     with Terminal(quiet=arguments.quiet) as terminal:
         try:
@@ -222,6 +220,16 @@ def _all_components(arguments: argparse.Namespace) -> tuple[Component, ...]:
     from pocketvae.bundle.run import open_run
 
     return open_run(arguments.run).record.vae.exports
+
+
+def _chips(arguments: argparse.Namespace) -> tuple[tuple[Chip, ...], tuple[Chip, ...]]:
+    """Returns what the export is for, and what its files are compiled for."""
+    from pocketvae.benchmarks import check_compiled
+    from pocketvae.portability.chips import parse_chips
+
+    chips, compiled = (parse_chips(common.names(text)) for text in (arguments.chips, arguments.compile))
+    check_compiled(compiled)
+    return chips, compiled
 
 
 def _chip_work(chips: Sequence[Chip], compiled: Sequence[Chip], terminal: Terminal) -> ChipWork:

@@ -192,6 +192,9 @@ def test_export_of_something_else(refused, tmp_path):
         ("--batch", "1,x", "--batch takes integers such as 1 or 1,2, got '1,x'"),
         ("--memory-limit", "0", "--memory-limit takes a number of gigabytes above 0, got 0"),
         ("--memory-limit", "nan", "--memory-limit takes a number of gigabytes above 0, got nan"),
+        ("--for", "hexagn", "unknown chip 'hexagn': did you mean 'hexagon'"),
+        ("--for", "gpu,hexagon:v76", "unknown Hexagon generation 'v76': did you mean 'v79'"),
+        ("--compile", "gpu", "--compile writes context files for hexagon"),
     ],
 )
 def test_export_with_an_unknown_name(refused, tmp_path, option, value, message):
