@@ -16,6 +16,7 @@ from pocketvae.data.dataset import MNIST, load_splits
 from pocketvae.data.image_decoder import resized
 from pocketvae.data.image_folder import SUFFIXES, list_folder, read_images
 from pocketvae.data.values import ValueSet, load_value_splits, load_values
+from pocketvae.data.windows import WHOLE, Windowing
 from pocketvae.errors import DataError, NotFiniteValuesError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -153,19 +154,21 @@ def load_items(
     *,
     resize: bool = False,
     count: int | None = None,
+    windowing: Windowing = WHOLE,
     progress: ProgressCallback = ignore_progress,
 ) -> SourceImages:
-    """Loads images like `load_images`, or data of another kind from an `.npz`, `.npy` or, of vectors, `.csv` file.
+    """Loads images like `load_images`; data of another kind from an array file, a table, or recordings.
 
     Raises:
         DataError: the source is missing, empty or damaged, or an item is not what the model takes.
-        SpecError: `resize` is on, and the data are not images.
+        SpecError: `resize` is on, and the data are not images; or `windowing` is given, and they are not sequences.
     """
+    _check_windowing(vae, windowing)
     if vae.data is DataKind.IMAGE:
         return load_images(source, vae, resize=resize, count=count, progress=progress)
     _check_no_resize(vae, resize=resize)
     _check_count(count, kind_of(vae.data).noun)
-    return _of_values(load_values(source, vae)).first(count)
+    return _of_values(load_values(source, vae, windowing)).first(count)
 
 
 def load_training_images(
@@ -193,30 +196,41 @@ def load_training_images(
 
 
 def load_training_items(
-    source: str, vae: VaeSpec, *, resize: bool = False, progress: ProgressCallback = ignore_progress
+    source: str,
+    vae: VaeSpec,
+    *,
+    resize: bool = False,
+    windowing: Windowing = WHOLE,
+    progress: ProgressCallback = ignore_progress,
 ) -> tuple[SourceImages, SourceImages]:
     """Loads images like `load_training_images`, or data of another kind, of which a tenth is held out.
 
     Raises:
         DataError: the source is missing, damaged or too small, or its items are not what the model takes.
-        SpecError: `resize` is on, and the data are not images.
+        SpecError: `resize` is on, and the data are not images; or `windowing` is given, and they are not sequences.
     """
+    _check_windowing(vae, windowing)
     if vae.data is DataKind.IMAGE:
         return load_training_images(source, vae, resize=resize, progress=progress)
     _check_no_resize(vae, resize=resize)
-    splits = load_value_splits(source, vae)
+    splits = load_value_splits(source, vae, windowing)
     train, held_out = (_of_values(part) for part in (splits.train, splits.test))
     return train, held_out
 
 
 def _of_values(items: ValueSet) -> SourceImages:
-    names = tuple(str(index) for index in range(len(items)))
+    names = items.names or tuple(str(index) for index in range(len(items)))
     return SourceImages(images=items.values, names=names, labels=items.labels)
 
 
 def _check_no_resize(vae: VaeSpec, *, resize: bool) -> None:
     if resize:
         raise SpecError(f"--resize is for images, but this model is of {vae.data}s: leave it out")
+
+
+def _check_windowing(vae: VaeSpec, windowing: Windowing) -> None:
+    if windowing != WHOLE and vae.data is not DataKind.SEQUENCE:
+        raise SpecError(f"--stride and --channels are for sequences, but this model is of {vae.data}s: leave them out")
 
 
 def _check_count(count: int | None, noun: str = "image") -> None:

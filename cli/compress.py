@@ -75,7 +75,13 @@ def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, termi
     if arguments.fit_steps is not None and bundle.vae.data is not DataKind.IMAGE:
         raise SpecError("--fit-steps trains the network of pixels, which only images have: leave it out")
     training = PixelTraining() if arguments.fit_steps is None else PixelTraining(steps=arguments.fit_steps)
-    source, _ = load_training_items(arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step)
+    source, _ = load_training_items(
+        arguments.images,
+        bundle.vae,
+        resize=arguments.resize,
+        windowing=models.windowing(arguments),
+        progress=terminal.step,
+    )
     own = source.labels_for(bundle.vae, arguments.label)
     labels = None if own is None else np.broadcast_to(np.asarray(own, np.int32), (len(source),))
     data = fit_tables(bundle, source.images, labels, training, models.choice(arguments), terminal.step)
@@ -101,7 +107,12 @@ def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, te
         check_lossless(bundle.vae)
     tables = load_tables(path)
     source = load_items(
-        arguments.images, bundle.vae, resize=arguments.resize, count=arguments.count, progress=terminal.step
+        arguments.images,
+        bundle.vae,
+        resize=arguments.resize,
+        count=arguments.count,
+        windowing=models.windowing(arguments),
+        progress=terminal.step,
     )
     if arguments.lossless:
         data = compress_lossless(tables, source.images, terminal.step)

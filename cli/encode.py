@@ -28,7 +28,12 @@ def run(arguments: argparse.Namespace) -> int:
     check_latents_output(arguments.out, force=arguments.force)
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
         source = load_items(
-            arguments.images, bundle.vae, resize=arguments.resize, count=arguments.count, progress=terminal.step
+            arguments.images,
+            bundle.vae,
+            resize=arguments.resize,
+            count=arguments.count,
+            windowing=models.windowing(arguments),
+            progress=terminal.step,
         )
         posterior = encode_images(bundle, source, models.choice(arguments), arguments.label, terminal.step)
         items, latents = source.labelled(arguments.label), bundle.vae.latents

@@ -9,6 +9,7 @@ from pocketvae.errors import SpecError
 
 if TYPE_CHECKING:
     from pocketvae.apps import Choice
+    from pocketvae.data.windows import Windowing
 
 
 class _Threads(argparse.Action):
@@ -53,12 +54,36 @@ def add_images(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "images",
         metavar="IMAGES",
-        help="mnist, an image file, a folder, an .npz, .npy or idx file; other data: an .npz, .npy or .csv file",
+        help="mnist, an image file, a folder, an .npz, .npy or idx file; other data: an .npz, .npy or .csv file; "
+        "sequences: recordings too (.csv, .parquet, .wav, .flac or a folder of them), cut into windows",
     )
     parser.add_argument(
         "--resize", action="store_true", help="scale images to the model's size and convert between grey and colour"
     )
     parser.add_argument("--count", metavar="N", type=int, help="the first N of them (default: all)")
+    parser.add_argument(
+        "--stride",
+        metavar="STEPS",
+        type=int,
+        help="of recordings: time steps from one window to the next (default: the model's length)",
+    )
+    parser.add_argument("--channels", metavar="NAMES", help="of recordings: columns to use, for example ax,ay,az")
+
+
+def windowing(arguments: argparse.Namespace) -> Windowing:
+    """Returns how recordings are read and cut.
+
+    Raises:
+        SpecError: the stride is below 1, or a name of a channel is empty.
+    """
+    from pocketvae.data.windows import Windowing
+
+    if arguments.stride is not None and arguments.stride < 1:
+        raise SpecError(f"--stride must be at least 1 time step, got {arguments.stride}")
+    names = () if arguments.channels is None else tuple(name.strip() for name in arguments.channels.split(","))
+    if "" in names:
+        raise SpecError(f"--channels must be names such as ax,ay,az, got {arguments.channels!r}")
+    return Windowing(stride=arguments.stride or 0, channels=names)
 
 
 def add_label(parser: argparse.ArgumentParser) -> None:

@@ -39,7 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
     check_output(arguments.out, force=arguments.force)
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
         source = load_items(
-            arguments.images, bundle.vae, resize=arguments.resize, count=arguments.count, progress=terminal.step
+            arguments.images,
+            bundle.vae,
+            resize=arguments.resize,
+            count=arguments.count,
+            windowing=models.windowing(arguments),
+            progress=terminal.step,
         )
         check_reconstruction_output(arguments.out, columns=arguments.columns, count=len(source), vae=bundle.vae)
         result = reconstruct(bundle, source, models.choice(arguments), arguments.label, terminal.step)

@@ -98,7 +98,11 @@ def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Ter
     samples = _DEFAULT_SAMPLES if bundle.vae.has_posterior else 1
     sampling = Sampling(samples=samples if arguments.samples is None else arguments.samples)
     fitted, held_out = load_training_items(
-        arguments.images, bundle.vae, resize=arguments.resize, progress=terminal.step
+        arguments.images,
+        bundle.vae,
+        resize=arguments.resize,
+        windowing=models.windowing(arguments),
+        progress=terminal.step,
     )
     calibration = calibrate(
         bundle,
@@ -174,7 +178,14 @@ def _values(
     from pocketvae.apps import image_features, load_items
     from pocketvae.apps.anomaly.scores import scores
 
-    items = load_items(source, bundle.vae, resize=arguments.resize, count=count, progress=terminal.step)
+    items = load_items(
+        source,
+        bundle.vae,
+        resize=arguments.resize,
+        count=count,
+        windowing=models.windowing(arguments),
+        progress=terminal.step,
+    )
     features = image_features(
         bundle, items, models.choice(arguments), calibration.sampling, arguments.label, terminal.step
     )

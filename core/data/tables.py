@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import math
 import re
@@ -29,11 +30,37 @@ def read_table(path: Path) -> npt.NDArray[np.float32]:
         DataError: the file cannot be read, its rows have different lengths, or a cell is not a finite number; the
             message names row and column.
     """
+    with _opened(path) as rows:
+        return _parsed(rows, path)
+
+
+def read_cells(path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
+    """Reads a table as text: rows with their numbers, as editors count them, and whether the first is a header.
+
+    It is one if none of its cells is a number. Separators and decimal commas are those of `read_table`.
+
+    Raises:
+        DataError: the file cannot be read, or its rows have different lengths.
+    """
+    with _opened(path) as rows:
+        cells = list(rows)
+    for number, row in cells:
+        _check_length(row, len(cells[0][1]), number, path)
+    return cells, bool(cells) and _is_header(cells[0][1])
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Iterator[tuple[int, list[str]]]]:
+    """Opens a table and yields its rows, see `_rows`.
+
+    Raises:
+        DataError: the file cannot be read.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             delimiter = _delimiter(file.readline())
             file.seek(0)
-            return _parsed(_rows(csv.reader(file, delimiter=delimiter), decimal_commas=delimiter != ","), path)
+            yield _rows(csv.reader(file, delimiter=delimiter), decimal_commas=delimiter != ",")
     except (OSError, csv.Error) as e:
         raise DataError(f"{path} cannot be read: {shortened(e)}") from e
     except UnicodeDecodeError as e:
@@ -67,13 +94,22 @@ def _rows(reader: Iterator[list[str]], *, decimal_commas: bool) -> Iterator[tupl
 
 def _parsed(rows: Iterator[tuple[int, list[str]]], path: Path) -> npt.NDArray[np.float32]:
     number, row = next(rows, (1, []))
-    has_header = any(map(_is_text, row)) and not any(map(_is_number, row))
+    has_header = _is_header(row)
     names = [cell.strip() for cell in row] if has_header else [""] * len(row)
     values = [] if has_header or not row else [_numbers(row, number, names, path)]
     values += [_numbers(row, number, names, path) for number, row in rows]
     if not values:
         raise DataError(f"{path} must hold rows of numbers, got none{' below its header' if has_header else ''}")
     return np.stack(values)
+
+
+def _is_header(row: list[str]) -> bool:
+    return any(map(_is_text, row)) and not any(map(_is_number, row))
+
+
+def _check_length(row: list[str], expected: int, number: int, path: Path) -> None:
+    if len(row) != expected:
+        raise DataError(f"{path}, row {number}: every row must have {expected} columns as the first, got {len(row)}")
 
 
 def _is_text(cell: str) -> bool:
@@ -89,8 +125,7 @@ def _is_number(cell: str) -> bool:
 
 
 def _numbers(row: list[str], number: int, names: list[str], path: Path) -> npt.NDArray[np.float32]:
-    if len(row) != len(names):
-        raise DataError(f"{path}, row {number}: every row must have {len(names)} columns as the first, got {len(row)}")
+    _check_length(row, len(names), number, path)
     try:
         values = np.array([float(cell) for cell in row])
     except ValueError:

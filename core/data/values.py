@@ -1,4 +1,4 @@
-"""Data that are not images: vectors, sequences and volumes as real numbers, from `.npz`, `.npy` and `.csv` files."""
+"""Data that are not images, as real numbers: from `.npz` and `.npy` files, vectors of tables, windows of recordings."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.array_files import NpzReader, open_npz, read_npy
+from pocketvae.data.array_files import NpzReader, open_npz, read_header, read_npy
 from pocketvae.data.dataset import MNIST
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
+from pocketvae.data.recordings import SUFFIXES, is_recording, read_recordings
 from pocketvae.data.tables import read_table
+from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_windows
 from pocketvae.errors import DataError
 from pocketvae.parsing import shortened
 from pocketvae.vae_spec import DataKind, VaeSpec
@@ -30,10 +32,12 @@ class ValueSet:
     Attributes:
         values: `[N, *data_shape] float32`, finite.
         labels: `[N] int32` class indices, or None.
+        names: Of every item; empty where they have none.
     """
 
     values: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int32] | None = None
+    names: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -49,7 +53,9 @@ class ValueSet:
 
     def take(self, indices: slice | npt.NDArray[np.intp]) -> ValueSet:
         """Returns the selected items with their labels."""
-        return replace(self, values=self.values[indices], labels=None if self.labels is None else self.labels[indices])
+        labels = None if self.labels is None else self.labels[indices]
+        names = tuple(np.array(self.names)[indices].tolist()) if self.names else ()
+        return replace(self, values=self.values[indices], labels=labels, names=names)
 
     def some(self, count: int, rng: np.random.Generator) -> ValueSet:
         """Returns at most `count` items, chosen at random, in their order."""
@@ -76,18 +82,23 @@ class ValueSplits:
         return max((int(array.max()) + 1 for array in labels if len(array)), default=0)
 
 
-def load_value_splits(source: str, vae: VaeSpec) -> ValueSplits:
+def load_value_splits(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -> ValueSplits:
     """Loads a source and splits it: 90 / 10 percent by a fixed permutation, if it has no test items of its own.
 
+    Windows of recordings are split by `split_windows`: those that are held out share no time step with the others.
+
     Args:
-        source: Path of an `.npz` or `.npy` file, or of a `.csv` file of vectors.
+        source: Path of an `.npz` or `.npy` file, of a `.csv` file of vectors, or of recordings, see `read_recordings`.
         vae: Says what one item is.
+        windowing: How recordings are read and cut.
 
     Raises:
         DataError: the source is missing, damaged or too small, or its items are not what the model takes.
     """
     path = Path(source)
-    items, test = _read(path, vae)
+    if _holds_recordings(path, vae):
+        return _split_recordings(path, vae, windowing)
+    items, test = _read(path, vae, windowing)
     if len(items) < MIN_ITEMS:
         raise DataError(f"{path.name}: at least {MIN_ITEMS} {_plural(vae)} are needed, got {len(items)}")
     if test is None:
@@ -97,17 +108,62 @@ def load_value_splits(source: str, vae: VaeSpec) -> ValueSplits:
     return ValueSplits(name=path.name, train=items, test=test)
 
 
-def load_values(source: str, vae: VaeSpec) -> ValueSet:
+def load_values(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -> ValueSet:
     """Loads all items of a source, in their order; of an `.npz` with a test split, the others.
 
     Raises:
         DataError: the source is missing, damaged or empty, or its items are not what the model takes.
     """
-    return _read(Path(source), vae)[0]
+    path = Path(source)
+    if _holds_recordings(path, vae):
+        return _windows(path, vae, windowing)[0]
+    return _read(path, vae, windowing)[0]
 
 
-def _read(path: Path, vae: VaeSpec) -> tuple[ValueSet, ValueSet | None]:
+def _holds_recordings(path: Path, vae: VaeSpec) -> bool:
+    """Whether a source of sequences is one of recordings, which are longer, and not of items in the model's shape."""
+    if vae.data is not DataKind.SEQUENCE or not path.exists() or not is_recording(path):
+        return False
+    if path.is_dir() or path.suffix.lower() != ".npy":
+        return True
+    try:
+        with path.open("rb") as file:
+            shape = read_header(file).shape
+    except (ValueError, OSError):
+        return False  # Reading it says what is wrong.
+    return len(shape) in (1, 2) and shape[1:] != _without_channel(vae.data_shape)
+
+
+def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, Windows]:
+    length, channels = vae.data_shape
+    found = cut_windows(read_recordings(path, channels, windowing.channels), length, windowing.stride)
+    return ValueSet(values=_checked(found.values, vae, str(path), found.names), names=found.names), found
+
+
+def _split_recordings(path: Path, vae: VaeSpec, windowing: Windowing) -> ValueSplits:
+    items, windows = _windows(path, vae, windowing)
+    if len(items) < MIN_ITEMS:
+        raise DataError(
+            f"{path.name}: at least {MIN_ITEMS} windows of {vae.data_shape[0]} time steps are needed, got "
+            f"{len(items)}: give more recordings, or a smaller --stride"
+        )
+    fitted, held_out = split_windows(windows, vae.data_shape[0])
+    if len(fitted) < MIN_ITEMS // 2:
+        raise DataError(
+            f"{path.name} is too short: of {len(items)} windows, only {len(fitted)} share no time step with the "
+            f"{len(held_out)} that are held out: give longer or more recordings"
+        )
+    return ValueSplits(name=path.name, train=items.take(fitted), test=items.take(held_out))
+
+
+def _read(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, ValueSet | None]:
+    if windowing != WHOLE:
+        raise DataError(
+            f"--stride and --channels are for recordings of time steps, but {path} is not one: leave them out"
+        )
     forms = f"a .csv, {_FORMS}" if vae.data is DataKind.VECTOR else f"an {_FORMS}"
+    if vae.data is DataKind.SEQUENCE:
+        forms = f"an {_FORMS}, or recordings ({', '.join(SUFFIXES)} or a folder of them)"
     if not path.is_file() or path.suffix.lower() not in (".npz", ".npy", ".csv"):
         missing = "" if path.exists() else ", which does not exist"
         if path.is_dir():
@@ -117,7 +173,7 @@ def _read(path: Path, vae: VaeSpec) -> tuple[ValueSet, ValueSet | None]:
         raise DataError(f"data of {_plural(vae)} {list(vae.data_shape)} must be {forms}, got {path}{missing}")
     if path.suffix.lower() == ".csv":
         if vae.data is not DataKind.VECTOR:
-            raise DataError(f"a .csv file holds vectors, but the model takes {_plural(vae)}: write {path} as .npy")
+            raise DataError(f"a .csv file holds rows, but the model takes {_plural(vae)}: write {path} as .npy")
         return ValueSet(values=_checked(read_table(path), vae, str(path))), None
     try:
         if path.suffix.lower() == ".npy":
@@ -149,8 +205,15 @@ def _pick(
     return ValueSet(values=values, labels=labels)
 
 
-def _checked(array: npt.NDArray[Any], vae: VaeSpec, name: str) -> npt.NDArray[np.float32]:
-    """Checks and converts an array to `[N, *data_shape] float32`; a missing last dimension of 1 is added."""
+def _checked(array: npt.NDArray[Any], vae: VaeSpec, name: str, items: tuple[str, ...] = ()) -> npt.NDArray[np.float32]:
+    """Checks and converts an array to `[N, *data_shape] float32`; a missing last dimension of 1 is added.
+
+    Args:
+        array: `[N, ...]`.
+        vae: Says what one item is, and its range.
+        name: Of the source, for messages.
+        items: Names of the items; empty for numbers.
+    """
     shape, expected = array.shape[1:], f"[N, {', '.join(map(str, vae.data_shape))}]"
     if array.ndim == 0 or shape not in (vae.data_shape, _without_channel(vae.data_shape)):
         raise DataError(f"{name} must be {expected} as the model takes {_plural(vae)}, got {list(array.shape)}")
@@ -168,9 +231,11 @@ def _checked(array: npt.NDArray[Any], vae: VaeSpec, name: str) -> npt.NDArray[np
         raise DataError(f"{name}, item {row}, {where} (both from 0): must be a finite number, got {found}")
     low, high = vae.data_range
     if vae.range_is_strict and (values.min() < low or values.max() > high):
+        outside = (values < low) | (values > high)
+        row = int(np.argmax(outside.reshape(len(values), -1).any(axis=1)))
         raise DataError(
             f"{name} must be in [{low:g}, {high:g}] as the decoder's output, got {values.min():g} to "
-            f"{values.max():g}: scale them as for training"
+            f"{values.max():g}, first in {items[row] if items else f'item {row}'}: scale them as for training"
         )
     return values
 

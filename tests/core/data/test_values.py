@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pocketvae.data.values import load_value_splits, load_values
+from pocketvae.data.windows import Windowing
 from pocketvae.errors import DataError
 from pocketvae.vae_spec import DataKind, VaeSpec, vector_latent
 
@@ -36,8 +37,8 @@ def test_a_table_is_for_vectors(tmp_path):
     assert load_values(str(tmp_path / "t.csv"), vae(2)).values.tolist() == [[1, 2], [3, 4]]
     with pytest.raises(DataError, match=r"t\.csv must be \[N, 3\] as the model takes vectors, got \[2, 2\]"):
         load_values(str(tmp_path / "t.csv"), vae(3))
-    with pytest.raises(DataError, match=r"holds vectors, but the model takes sequences: write .*t\.csv as \.npy"):
-        load_values(str(tmp_path / "t.csv"), vae(2, 1, data=DataKind.SEQUENCE))
+    with pytest.raises(DataError, match=r"holds rows, but the model takes volumes: write .*t\.csv as \.npy"):
+        load_values(str(tmp_path / "t.csv"), vae(2, 1, 1, 1, data=DataKind.VOLUME))
 
 
 @pytest.mark.parametrize(
@@ -62,7 +63,9 @@ def test_sources_that_are_none_are_refused(tmp_path):
         load_values("mnist", vae(2, 2, 2, 1, data=DataKind.VOLUME))
     with pytest.raises(DataError, match=r"at least 32 vectors are needed, got 31"):
         load_value_splits(saved(tmp_path / "v.npy", np.ones((31, 3))), vae(3))
-    with pytest.raises(DataError, match=r"must be in \[0, 1\] as the decoder's output, got 2 to 2: scale them"):
+    with pytest.raises(
+        DataError, match=r"must be in \[0, 1\] as the decoder's output, got 2 to 2, first in item 0: scale them"
+    ):
         load_values(saved(tmp_path / "w.npy", np.full((4, 3), 2.0)), vae(3, strict=True))
 
 
@@ -71,3 +74,35 @@ def test_a_set_of_images_and_a_folder_are_told_as_what_they_are(tmp_path):
         load_values("mnist", vae(3))
     with pytest.raises(DataError, match="got .*, which is a folder: name the file"):
         load_values(str(tmp_path), vae(3))
+
+
+def test_sequences_are_cut_from_recordings(tmp_path):
+    rows = np.arange(600.0).reshape(300, 2)
+    np.save(tmp_path / "r.npy", rows)
+    sequences = vae(5, 2, data=DataKind.SEQUENCE)
+    items = load_values(str(tmp_path / "r.npy"), sequences)
+    assert (items.values.shape, items.names[:2]) == ((60, 5, 2), ("r.npy:0", "r.npy:5"))
+    overlapping = load_values(str(tmp_path / "r.npy"), sequences, Windowing(stride=1))
+    assert len(overlapping) == 296
+    splits = load_value_splits(str(tmp_path / "r.npy"), sequences, Windowing(stride=1))
+    assert (len(splits.train), len(splits.test)) == (262, 30)
+    assert splits.train.values.max() < splits.test.values.min()
+    assert splits.test.names[0] == "r.npy:266"
+
+
+def test_items_of_the_models_shape_are_not_recordings(tmp_path):
+    source = saved(tmp_path / "s.npy", np.ones((40, 7)))
+    assert load_values(source, vae(7, 1, data=DataKind.SEQUENCE)).values.shape == (40, 7, 1)
+    with pytest.raises(DataError, match="--stride and --channels are for recordings of time steps, but .* is not one"):
+        load_values(source, vae(7, 1, data=DataKind.SEQUENCE), Windowing(stride=2))
+
+
+def test_recordings_that_are_too_short_or_out_of_range_are_refused(tmp_path):
+    np.save(tmp_path / "r.npy", np.arange(60.0)[:, None])
+    with pytest.raises(DataError, match="at least 32 windows of 5 time steps are needed, got 12: give more recordings"):
+        load_value_splits(str(tmp_path / "r.npy"), vae(5, 1, data=DataKind.SEQUENCE))
+    with pytest.raises(DataError, match="of 33 windows, only 3 share no time step with the 3 that are held out"):
+        load_value_splits(str(tmp_path / "r.npy"), vae(28, 1, data=DataKind.SEQUENCE), Windowing(stride=1))
+    strict = vae(5, 1, data=DataKind.SEQUENCE, strict=True)
+    with pytest.raises(DataError, match=r"must be in \[0, 1\] .* got 0 to 59, first in r\.npy:0: scale them"):
+        load_values(str(tmp_path / "r.npy"), strict)

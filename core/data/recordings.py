@@ -1,0 +1,187 @@
+"""Recordings: channels over time, from tables of time steps and from sound files, without gaps."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.data.array_files import read_npy
+from pocketvae.data.time_tables import TimeTable, read_time_table
+from pocketvae.errors import DataError
+from pocketvae.parsing import shortened
+
+TABLES, SOUNDS = (".csv", ".parquet"), (".flac", ".ogg", ".wav")
+SUFFIXES = (*TABLES, *SOUNDS, ".npy")
+# How many usual steps a gap is more than.
+_GAP = 1.5
+# How many steps a rate is taken from, and how far it may be off: within a recording, and between two.
+_BLOCK, _UNSTEADY, _OTHER_RATE = 16, 0.1, 0.02
+_FEWEST_TIMES = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recording:
+    """Values at a steady rate.
+
+    Attributes:
+        name: Of the file, relative to the folder that it was found in.
+        values: `[T, C] float32`, finite.
+        channels: Their names; empty where the file has none.
+        rate_hz: Time steps in a second; None where the file does not say.
+        first: Number of the first time step in the file, from 0: behind a gap it is not 0.
+    """
+
+    name: str
+    values: npt.NDArray[np.float32]
+    channels: tuple[str, ...] = ()
+    rate_hz: float | None = None
+    first: int = 0
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def is_recording(path: Path) -> bool:
+    """Whether a path is a folder, or a file that can hold a recording."""
+    return path.is_dir() or path.suffix.lower() in SUFFIXES
+
+
+def read_recordings(source: Path, channel_count: int, channels: Sequence[str] = ()) -> tuple[Recording, ...]:
+    """Reads a file or all recordings of a folder, in the order of their names; a file with gaps is several recordings.
+
+    Args:
+        source: A `.csv` or `.parquet` table of time steps, a sound file, a `.npy` array `[T, C]`, or a folder of such
+            files, also in subfolders.
+        channel_count: C, how many channels the model takes.
+        channels: Which columns of tables are the channels; all but the time where none are named.
+
+    Raises:
+        DataError: a file is damaged, has other channels or another rate than the others, or there is none.
+        TargetError: a package that reads this format is not installed.
+    """
+    files = _files(source) if source.is_dir() else [source]
+    parts: list[Recording] = []
+    for file in files:
+        name = file.relative_to(source).as_posix() if source.is_dir() else file.name
+        parts += [replace(part, name=name) for part in _read(file, channel_count, tuple(channels))]
+    _check_one_rate(parts)
+    return tuple(parts)
+
+
+def _files(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    if not found:
+        raise DataError(f"{folder} must hold recordings ({', '.join(SUFFIXES)}), got none")
+    kinds = {".npy": "arrays", **dict.fromkeys(TABLES, "tables"), **dict.fromkeys(SOUNDS, "sound files")}
+    mixed = {kinds[path.suffix.lower()] for path in found}
+    if len(mixed) > 1:
+        raise DataError(f"{folder} must hold recordings of one kind, got {' and '.join(sorted(mixed))}")
+    return found
+
+
+def _read(path: Path, channel_count: int, channels: tuple[str, ...]) -> list[Recording]:
+    suffix = path.suffix.lower()
+    if suffix in TABLES:
+        return _of_table(path, channel_count, channels)
+    if channels:
+        raise DataError(f"--channels names columns of tables, but {path} is not one: leave it out")
+    if suffix in SOUNDS:
+        from pocketvae.data.sound import read_sound
+
+        values, rate_hz = read_sound(path)
+    else:
+        values, rate_hz = _array(path), None
+    _check_channels(path, values.shape[1], channel_count)
+    return [Recording(name=path.name, values=_finite(values, path), rate_hz=rate_hz)]
+
+
+def _array(path: Path) -> npt.NDArray[np.float32]:
+    try:
+        array = read_npy(path)
+    except (ValueError, OSError) as e:
+        raise DataError(f"{path} cannot be read as numpy data: {e}") from e
+    if array.ndim not in (1, 2):
+        raise DataError(f"{path} must be a recording [time steps, channels], got {list(array.shape)}")
+    with np.errstate(over="ignore"):
+        return array.astype(np.float32).reshape(len(array), -1)
+
+
+def _of_table(path: Path, channel_count: int, channels: tuple[str, ...]) -> list[Recording]:
+    table = read_time_table(path)
+    if channels:
+        table = table.chosen(channels, path)
+    _check_channels(path, len(table.names), channel_count, table.names)
+    values = table.checked(path)
+    if table.times_s is None or len(values) < _FEWEST_TIMES:
+        return [Recording(name=path.name, values=values, channels=table.names)]
+    parts = _steady_parts(path, table, table.times_s)
+    longest = max(parts, key=len)
+    rate_hz = (len(longest) - 1) / float(table.times_s[longest[-1]] - table.times_s[longest[0]])
+    return [
+        Recording(name=path.name, values=values[part], channels=table.names, rate_hz=rate_hz, first=int(part[0]))
+        for part in parts
+    ]
+
+
+def _steady_parts(path: Path, table: TimeTable, times_s: npt.NDArray[np.float64]) -> list[npt.NDArray[np.intp]]:
+    """Returns the numbers of the time steps between gaps.
+
+    Raises:
+        DataError: time does not rise, or the rate changes: one model cannot fit both.
+    """
+    differences = np.diff(times_s)
+    late = np.flatnonzero(differences <= 0)
+    if len(late):
+        raise DataError(f"{path}, row {table.row(int(late[0]) + 1)}: time must rise from row to row")
+    gaps = np.flatnonzero(differences > _GAP * np.median(differences)) + 1
+    parts = np.split(np.arange(len(times_s)), gaps)
+    usual_s = 0.0
+    for part in parts:
+        # Means of some steps, since loggers round times to whole milliseconds or seconds.
+        for block in np.split(part, range(_BLOCK, len(part) - _BLOCK, _BLOCK)):
+            if len(block) <= _BLOCK // 2:
+                continue
+            step_s = float(times_s[block[-1]] - times_s[block[0]]) / (len(block) - 1)
+            usual_s = usual_s or step_s
+            if abs(step_s / usual_s - 1) > _UNSTEADY:
+                raise DataError(
+                    f"{path}, row {table.row(int(block[0]))}: the rate must be steady, got a time step every "
+                    f"{usual_s:.4g} s before and every {step_s:.4g} s here: resample it, or split it by rate"
+                )
+    return parts
+
+
+def _check_channels(path: Path, found: int, wanted: int, names: Sequence[str] = ()) -> None:
+    if found == wanted:
+        return
+    listed = f" ({shortened(', '.join(names))})" if any(names) else ""
+    hint = f": name {wanted} of them with --channels" if found > wanted and any(names) else ""
+    raise DataError(
+        f"{path} has {found} channel{'s' if found != 1 else ''}{listed}, but the model takes {wanted}{hint}"
+    )
+
+
+def _finite(values: npt.NDArray[np.float32], path: Path) -> npt.NDArray[np.float32]:
+    bad = np.argwhere(~np.isfinite(values))
+    if len(bad):
+        step, channel = bad[0].tolist()
+        raise DataError(
+            f"{path}, time step {step}, channel {channel} (both from 0): must be a finite number, got "
+            f"{values[step, channel]}"
+        )
+    return values
+
+
+def _check_one_rate(parts: Sequence[Recording]) -> None:
+    known = [part for part in parts if part.rate_hz is not None]
+    for part in known[1:]:
+        first = known[0]
+        if part.rate_hz and first.rate_hz and abs(part.rate_hz / first.rate_hz - 1) > _OTHER_RATE:
+            raise DataError(
+                f"recordings must have one rate: {first.name} has {first.rate_hz:.6g} Hz and {part.name} "
+                f"{part.rate_hz:.6g} Hz: resample one"
+            )

@@ -1,0 +1,121 @@
+"""Windows: equally long pieces of recordings, as a model of sequences takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.data.recordings import Recording
+from pocketvae.errors import DataError, SpecError
+
+_SPLIT_SEED = 0
+_HELD_OUT_FRACTION = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windowing:
+    """How recordings are read and cut.
+
+    Attributes:
+        stride: Time steps from the beginning of a window to that of the next; 0 for the window's own length, so that
+            no two overlap.
+        channels: Which columns of tables are the channels; empty for all but the time.
+
+    Raises:
+        SpecError: the stride is negative.
+    """
+
+    stride: int = 0
+    channels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.stride < 0:
+            raise SpecError(f"a stride must be at least 1 time step, got {self.stride}")
+
+
+WHOLE = Windowing()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Windows:
+    """Windows of one length, in the order of their recordings.
+
+    Attributes:
+        values: `[N, T, C] float32`.
+        names: The recording and the first time step of each: `pump.csv:128`.
+        recordings: `[N] int32`, the number of each one's recording.
+        starts: `[N] int32`, the first time step in that recording.
+    """
+
+    values: npt.NDArray[np.float32]
+    names: tuple[str, ...]
+    recordings: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+
+def cut_windows(recordings: Sequence[Recording], length: int, stride: int = 0) -> Windows:
+    """Cuts recordings into windows; the rest behind the last whole window of each is left out.
+
+    Args:
+        recordings: At least one.
+        length: T, in time steps.
+        stride: See `Windowing`.
+
+    Raises:
+        DataError: no recording is as long as a window.
+    """
+    step = stride or length
+    starts = [np.arange(0, len(recording) - length + 1, step) for recording in recordings]
+    if not any(map(len, starts)):
+        longest = max(recordings, key=len)
+        raise DataError(
+            f"recordings must have at least the model's {length} time steps, but the longest, {longest.name}, has "
+            f"{len(longest)}"
+        )
+    pieces = [
+        np.lib.stride_tricks.sliding_window_view(recording.values, length, axis=0)[begin].transpose(0, 2, 1)
+        for recording, begin in zip(recordings, starts, strict=True)
+        if len(begin)
+    ]
+    return Windows(
+        values=np.ascontiguousarray(np.concatenate(pieces)),
+        names=tuple(
+            f"{recording.name}:{recording.first + first}"
+            for recording, begin in zip(recordings, starts, strict=True)
+            for first in begin.tolist()
+        ),
+        recordings=np.repeat(np.arange(len(recordings), dtype=np.int32), [len(begin) for begin in starts]),
+        starts=np.concatenate(starts).astype(np.int32),
+    )
+
+
+def split_windows(windows: Windows, length: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Returns which windows are for fitting and which are held out: about a tenth, which share no time step with them.
+
+    Whole recordings are held out where there are at least two; of a single one, its end is.
+
+    Args:
+        windows: To split.
+        length: T, in time steps.
+    """
+    order = np.random.default_rng(_SPLIT_SEED).permutation(int(windows.recordings.max()) + 1)
+    counts = np.bincount(windows.recordings)
+    present = [int(index) for index in order if counts[index]]
+    wanted = max(1, round(_HELD_OUT_FRACTION * len(windows)))
+    if len(present) > 1:
+        held: list[int] = []
+        for index in present[:-1]:
+            if sum(counts[held]) >= wanted:
+                break
+            held.append(index)
+        is_held = np.isin(windows.recordings, held)
+        return np.flatnonzero(~is_held), np.flatnonzero(is_held)
+    first_held = int(windows.starts[-wanted])
+    fitted = np.flatnonzero(windows.starts + length <= first_held)
+    return fitted, np.arange(len(windows) - wanted, len(windows))

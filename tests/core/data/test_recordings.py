@@ -1,0 +1,96 @@
+"""Recordings of one rate: gaps cut them, other rates and channels are refused."""
+
+import numpy as np
+import pytest
+
+from pocketvae.data.recordings import read_recordings
+from pocketvae.errors import DataError
+
+
+def table(path, times, channels=2):
+    values = np.arange(len(times) * channels).reshape(len(times), channels)
+    rows = [",".join(map(str, (time, *row))) for time, row in zip(times, values, strict=True)]
+    names = ",".join(f"c{index}" for index in range(channels))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([f"time,{names}", *rows]), "utf-8")
+    return path
+
+
+def test_a_gap_cuts_a_recording_in_two(tmp_path):
+    times = [*np.arange(0, 5, 0.5), *np.arange(60, 63, 0.5)]
+    found = read_recordings(table(tmp_path / "a.csv", times), 2)
+    assert [(part.name, part.first, len(part), part.rate_hz) for part in found] == [
+        ("a.csv", 0, 10, 2.0),
+        ("a.csv", 10, 6, 2.0),
+    ]
+    np.testing.assert_array_equal(found[1].values, np.arange(20, 32).reshape(6, 2))
+
+
+def test_times_of_a_logger_may_be_rounded(tmp_path):
+    times = np.round(np.arange(100) / 30, 2)
+    (found,) = read_recordings(table(tmp_path / "a.csv", times), 2)
+    assert (len(found), found.rate_hz) == (100, pytest.approx(30, rel=0.01))
+
+
+def test_a_folder_is_read_in_the_order_of_names(tmp_path):
+    table(tmp_path / "b.csv", range(3))
+    table(tmp_path / "a" / "z.csv", range(4))
+    assert [(part.name, len(part)) for part in read_recordings(tmp_path, 2)] == [("a/z.csv", 4), ("b.csv", 3)]
+
+
+def test_arrays_and_sounds_are_recordings_too(tmp_path):
+    soundfile = pytest.importorskip("soundfile")
+    np.save(tmp_path / "a.npy", np.arange(6.0).reshape(3, 2))
+    (found,) = read_recordings(tmp_path / "a.npy", 2)
+    assert (found.values.tolist(), found.rate_hz) == ([[0, 1], [2, 3], [4, 5]], None)
+    for suffix in ("wav", "flac"):
+        path = tmp_path / f"s.{suffix}"
+        soundfile.write(path, np.array([0.0, 0.5, -1.0]), 16_000, subtype="PCM_16")
+        (found,) = read_recordings(path, 1)
+        assert (found.values.tolist(), found.rate_hz) == ([[0], [0.5], [-1]], 16_000)
+        path.write_bytes(path.read_bytes()[:20])
+        with pytest.raises(DataError, match=f"s.{suffix} cannot be read as sound"):
+            read_recordings(path, 1)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda f: table(f / "a.csv", [0, 1, 2, 1.5]), r"a\.csv, row 5: time must rise from row to row"),
+        (
+            lambda f: table(f / "a.csv", [*range(20), *np.arange(40, 50, 0.5)]),
+            r"row 22: the rate must be steady, got a time step every 1 s before and every 0\.5 s here",
+        ),
+        (
+            lambda f: table(f / "a.csv", [*range(64), *np.arange(64, 96, 0.5)]),
+            r"row 66: the rate must be steady, got a time step every 1 s before and every 0\.5 s here",
+        ),
+        (lambda f: table(f / "a.csv", range(3), 3), r"has 3 channels \(c0, c1, c2\), but the model takes 2: name 2 of"),
+        (lambda f: table(f / "a.csv", range(3), 1), r"has 1 channel \(c0\), but the model takes 2$"),
+        (lambda f: (f / "n").mkdir() or f / "n", "must hold recordings .*, got none"),
+        (
+            lambda f: (np.save(f / "a.npy", np.zeros((3, 2))), table(f / "a.csv", range(3)), f)[-1],
+            "must hold recordings of one kind, got arrays and tables",
+        ),
+        (
+            lambda f: (table(f / "a.csv", range(9)), table(f / "b.csv", np.arange(9) / 2), f)[-1],
+            r"must have one rate: a\.csv has 1 Hz and b\.csv 2 Hz",
+        ),
+        (lambda f: (np.save(f / "a.npy", np.zeros((3, 2, 1))), f / "a.npy")[-1], r"\[time steps, channels\], got"),
+        (
+            lambda f: (np.save(f / "a.npy", np.array([[0, 1], [np.nan, 2]])), f / "a.npy")[-1],
+            r"time step 1, channel 0 \(both from 0\): must be a finite number, got nan",
+        ),
+    ],
+)
+def test_what_is_not_one_rate_and_one_shape_is_refused(tmp_path, make, message):
+    with pytest.raises(DataError, match=message):
+        read_recordings(make(tmp_path), 2)
+
+
+def test_names_of_channels_are_for_tables(tmp_path):
+    found = read_recordings(table(tmp_path / "a.csv", range(3), 3), 1, ("c2",))
+    assert (found[0].channels, found[0].values.tolist()) == (("c2",), [[2], [5], [8]])
+    np.save(tmp_path / "a.npy", np.zeros((3, 1)))
+    with pytest.raises(DataError, match=r"--channels names columns of tables, but .*a\.npy is not one"):
+        read_recordings(tmp_path / "a.npy", 1, ("c2",))

@@ -1,0 +1,90 @@
+"""What of a table is the time, what are channels, and what is refused by row and column."""
+
+import numpy as np
+import pytest
+
+from pocketvae.data.time_tables import read_time_table
+from pocketvae.errors import DataError
+
+
+def written(tmp_path, text):
+    path = tmp_path / "pump.csv"
+    path.write_text(text, "utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("header", "cells", "expected"),
+    [
+        ("time", ("0", "0.5", "1"), (0, 0.5, 1)),
+        ("time_ms", ("0", "500", "1000"), (0, 0.5, 1)),
+        ("Timestamp [us]", ("0", "500000", "1000000"), (0, 0.5, 1)),
+        ("date", ("2026-01-31T12:00:00", "2026-01-31T12:00:00.500", "2026-01-31T12:00:01"), (0, 0.5, 1)),
+        ("ts", ("2026-01-31 12:00:00+02:00", "2026-01-31 12:00:00.5+02:00", "2026-01-31 10:00:01Z"), (0, 0.5, 1)),
+    ],
+)
+def test_times_are_seconds_whatever_their_unit(tmp_path, header, cells, expected):
+    rows = "\n".join(f"{cell},{index}" for index, cell in enumerate(cells))
+    table = read_time_table(written(tmp_path, f"{header},ax\n{rows}\n"))
+    assert table.times_s - table.times_s[0] == pytest.approx(np.array(expected))
+    assert (table.names, table.values.tolist()) == (("ax",), [[0], [1], [2]])
+
+
+def test_without_a_time_every_column_is_a_channel(tmp_path):
+    table = read_time_table(written(tmp_path, "temperature,times_fed\n1,2\n3,4\n"))
+    assert (table.names, table.times_s) == (("temperature", "times_fed"), None)
+    bare = read_time_table(written(tmp_path, "1;2,5\n3;4\n"))
+    assert (bare.names, bare.values.tolist(), bare.first_row) == (("0", "1"), [[1, 2.5], [3, 4]], 1)
+
+
+def test_channels_are_chosen_by_name_in_the_order_asked_for(tmp_path):
+    path = written(tmp_path, "time,ax,note,ay\n0,1,fine,2\n1,3,,4\n")
+    table = read_time_table(path)
+    assert table.chosen(("ay", "ax"), path).checked(path).tolist() == [[2, 1], [4, 3]]
+    with pytest.raises(DataError, match=r"has no column 'nota': did you mean 'note'\? known: ax, note, ay"):
+        table.chosen(("nota",), path)
+    with pytest.raises(
+        DataError, match=r"pump\.csv, row 2, column note: must be a finite number, got 'fine', as in the"
+    ):
+        table.chosen(("ax", "note"), path).checked(path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("time,ax\n0,1\n1\n", r"pump\.csv, row 3: every row must have 2 columns as the first, got 1"),
+        ("time,ax\n0,1\nlater,2\n", r"row 3: the time must be a number or a date such as .*, got 'later'"),
+        (
+            "time,ax\n0,1\n1,nan\n2,\n3,4\n",
+            r"row 3, column ax: must be a finite number, got a missing value, as in the next 1",
+        ),
+        ("time,ax\n0,1\n1,1e300\n", r"row 3, column ax: must be a finite number, got 1e\+300, which is too large"),
+        ("time\n0\n1\n", "must have columns beside the time, got time"),
+        ("ax,ax\n0,1\n", "must have columns of different names, got two of 'ax'"),
+        ("time,ax\n", "must hold time steps, got none"),
+        ("", "must hold time steps, got none"),
+    ],
+)
+def test_what_cannot_be_read_is_named_by_row(tmp_path, text, message):
+    path = written(tmp_path, text)
+    with pytest.raises(DataError, match=message):
+        read_time_table(path).checked(path)
+
+
+def test_parquet_is_read_like_text(tmp_path):
+    pyarrow = pytest.importorskip("pyarrow")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    path = tmp_path / "pump.parquet"
+    times = pyarrow.array([0, 250, 500], pyarrow.timestamp("ms"))
+    table = pyarrow.table({"timestamp": times, "ax": pyarrow.array([1.5, None, 3.5]), "n": [1, 2, 3]})
+    parquet.write_table(table, path)
+    found = read_time_table(path)
+    assert found.times_s.tolist() == [0, 0.25, 0.5]
+    with pytest.raises(
+        DataError, match=r"pump\.parquet, row 1, column ax: must be a finite number, got a missing value"
+    ):
+        found.checked(path)
+    assert found.chosen(("n",), path).checked(path).tolist() == [[1], [2], [3]]
+    path.write_bytes(b"PAR1 and nothing else")
+    with pytest.raises(DataError, match="cannot be read as Parquet"):
+        read_time_table(path)
