@@ -6,6 +6,8 @@ TensorFlow takes seconds to import and prints to stderr meanwhile, so it is impo
 from __future__ import annotations
 
 import contextlib
+import gc
+import inspect
 import os
 import sys
 from collections.abc import Callable, Iterator
@@ -41,7 +43,7 @@ def import_tensorflow(*, onednn: bool = False) -> Any:
     chosen = os.environ.get(_ONEDNN)
     os.environ[_ONEDNN] = chosen or ("1" if onednn else "0")
     try:
-        with quiet_stderr(), _without_scipy():
+        with quiet_stderr(), _without_scipy(), _quickly():
             import tensorflow
 
             # On a machine without a GPU the first search for one prints an error, so it happens here.
@@ -84,11 +86,41 @@ def import_keras() -> Any:
     """
     import_tensorflow()
     try:
-        with quiet_stderr(), _without_scipy():
+        with quiet_stderr(), _without_scipy(), _quickly():
             import tf_keras
     except ImportError as e:
         raise missing_package("tf-keras", "train") from e
     return tf_keras
+
+
+@contextlib.contextmanager
+def _quickly() -> Iterator[None]:
+    """Leaves out what an import would do again and again: a tenth of TensorFlow's.
+
+    The garbage collector would look at what is imported as it grows, and TensorFlow asks twice in a row for the
+    signature of each of its functions.
+    """
+    known: tuple[object, Any] = (object(), None)
+    real, collects = inspect.signature, gc.isenabled()
+
+    def signature(called: Any, **options: Any) -> Any:
+        nonlocal known
+        if options:
+            return real(called, **options)
+        of, found = known
+        if of is not called:
+            found = real(called)
+            known = called, found
+        return found
+
+    gc.disable()
+    inspect.signature = signature  # type: ignore[assignment]
+    try:
+        yield
+    finally:
+        inspect.signature = real
+        if collects:
+            gc.enable()
 
 
 @contextlib.contextmanager
