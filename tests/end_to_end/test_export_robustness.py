@@ -32,9 +32,10 @@ def workers(monkeypatch, warm_command):
 
     def use(action):
         def make(folder, memory_limit_bytes, environment=None):
-            # The memory of a forked one is not that of the process that was started.
+            # The memory of a forked one is not that of the process that was started. The first one converts.
             cold = sys.executable, str(TESTS / "stuck_worker.py")
-            command = [*(cold if action == "swell" else warm_command("stuck_worker")), action]
+            swells = action == "swell" and not started
+            command = [*(cold if swells else warm_command("stuck_worker")), action]
             started.append(
                 WorkerProcess(folder, command=command, memory_limit_bytes=memory_limit_bytes, environment=environment)
             )

@@ -1,6 +1,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -141,7 +142,8 @@ def test_a_training_interrupted_twice_goes_on_too(tmp_path, full_run, small_npz,
 
 
 def test_a_killed_process_is_resumed_and_equals_an_uninterrupted_one(tmp_path, small_npz, small_words, assert_same_run):
-    words = ["--data", str(small_npz), *small_words(epochs=15, checkpoint_steps=7, **FULL)]
+    data, values = ["--data", str(small_npz)], {"epochs": 8, **FULL}
+    words = [*data, *small_words(checkpoint_steps=7, **values)]
     command = [sys.executable, "-m", "pocketvae.cli.main", "train", "--out", "run", *words]
     process = subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -156,25 +158,27 @@ def test_a_killed_process_is_resumed_and_equals_an_uninterrupted_one(tmp_path, s
     done = subprocess.run([*command, "--resume"], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert "ended: all epochs were trained" in done.stdout
-    assert main(["train", "--out", str(tmp_path / "whole"), "--quiet", *words]) == 0
+    assert main(["train", "--out", str(tmp_path / "whole"), "--quiet", *data, *small_words(**values)]) == 0
     assert names(tmp_path) == ["run", "whole"]
     assert_same_run(tmp_path / "run", tmp_path / "whole")
 
 
-@pytest.fixture
-def unfinished(tmp_path, small_npz, small_words):
-    """Leaves `run.unfinished` after one epoch; returns the words that began it."""
+@pytest.fixture(scope="module")
+def interrupted_folder(tmp_path_factory, small_npz, small_words):
+    """What a training leaves that is interrupted after one epoch."""
     from pocketvae.train import parse_assignments, with_overrides
 
+    out = tmp_path_factory.mktemp("interrupted") / "run"
     config = with_overrides(TrainConfig(), parse_assignments(small_words()[1::2]))
     with pytest.raises(KeyboardInterrupt):
-        train(
-            source=str(small_npz),
-            out=tmp_path / "run",
-            config=config,
-            preset="mnist-tiny",
-            progress=interrupt_at(20),
-        )
+        train(source=str(small_npz), out=out, config=config, preset="mnist-tiny", progress=interrupt_at(20))
+    return out.with_name("run.unfinished")
+
+
+@pytest.fixture
+def unfinished(tmp_path, interrupted_folder, small_npz, small_words):
+    """Leaves `run.unfinished` after one epoch; returns the words that began it."""
+    shutil.copytree(interrupted_folder, tmp_path / "run.unfinished")
     return ["train", "--data", str(small_npz), "--out", str(tmp_path / "run"), "--quiet", *small_words()]
 
 
