@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
 from pocketvae.cli import external_models as external_models
-from pocketvae.cli import quantization
+from pocketvae.cli import models, quantization
 from pocketvae.cli.quantization import seed_warnings
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import NothingMadeError, SpecError
@@ -271,6 +271,7 @@ def _export(
         arguments.out,
         config,
         data=arguments.data,
+        windowing=models.windowing(arguments),
         prior=external_models.parse_prior(arguments),
         force=force,
         resume=resume,

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pocketvae.cli import models
 from pocketvae.errors import SpecError
 from pocketvae.spec import parse_choice
 from pocketvae.vae_spec import DataKind
@@ -18,6 +19,8 @@ _OPTIONS = (
     "decoder",
     "encoder",
     "data",
+    "stride",
+    "channels",
     "fit_prior",
     "decoder_output",
     "decoder_output_name",
@@ -65,6 +68,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--decoder", metavar="FILE", type=Path, help=".keras, .h5 or .onnx file or SavedModel folder")
     group.add_argument("--encoder", metavar="FILE", type=Path, help="the same for the encoder")
     group.add_argument("--data", metavar="SRC", help="images or other data for calibration and testing (default: none)")
+    models.add_windowing(group)
     group.add_argument(
         "--fit-prior", metavar="KIND", help="gmm or flow: fit a mixture or a RealNVP flow to the latents of --data"
     )

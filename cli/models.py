@@ -61,6 +61,11 @@ def add_images(parser: argparse.ArgumentParser) -> None:
         "--resize", action="store_true", help="scale images to the model's size and convert between grey and colour"
     )
     parser.add_argument("--count", metavar="N", type=int, help="the first N of them (default: all)")
+    add_windowing(parser)
+
+
+def add_windowing(parser: argparse._ActionsContainer) -> None:
+    """Adds how recordings are read and cut."""
     parser.add_argument(
         "--stride",
         metavar="STEPS",

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 
 from pocketvae.bundle.reference import REFERENCE_NAME, choose_reference
+from pocketvae.data.windows import WHOLE, Windowing
 from pocketvae.errors import (
     ChannelError,
     ExportError,
@@ -66,6 +67,7 @@ def export_external_models(
     config: ExportConfig,
     *,
     data: str | None = None,
+    windowing: Windowing = WHOLE,
     prior: PriorFit | None = None,
     force: bool = False,
     resume: bool = True,
@@ -81,6 +83,7 @@ def export_external_models(
         config: Which artifacts to make.
         data: Source for calibration and testing, images as for training, or an array file or a table of other data;
             without one, latents of the prior and what they decode to are used.
+        windowing: How recordings of sequences are read and cut.
         prior: What to fit to the latents of the data, in place of N(0, I).
         force: Replace `out` if it exists.
         resume: Reuse what an unfinished export has made; see `pocketvae.export.pipeline.export_run`.
@@ -108,6 +111,8 @@ def export_external_models(
         check_installed(prior)
     if data is not None:
         check_source(data)
+    elif windowing != WHOLE:
+        raise SpecError("--stride and --channels are for the recordings of --data SRC: leave them out")
     progress(Progress(stage="inspecting", done=0, total=1, detail="the models"))
     name = _name(models)
     with temporary_directory() as folder:
@@ -120,7 +125,7 @@ def export_external_models(
         progress(Progress(stage="inspecting", done=1, total=1, detail="the models"))
         vae, reference, count, fitted = inspection.vae, None, 0, _NO_PRIOR
         if data is not None:
-            splits = load_data(data, vae, progress)
+            splits = load_data(data, vae, windowing, progress)
             vae, reference = with_range_of(splits, vae), folder / REFERENCE_NAME
             count = _write_reference(splits, config.seed, reference)
             if prior is not None:

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from pocketvae.data.dataset import MNIST, ImageSplits, load_splits
 from pocketvae.data.values import ValueSplits, load_value_splits
+from pocketvae.data.windows import WHOLE, Windowing
 from pocketvae.errors import DataError
 from pocketvae.export.external.roles import outward
 from pocketvae.kinds.registry import kind_of
@@ -24,15 +25,19 @@ def check_source(source: str) -> None:
         DataError: the source does not exist.
     """
     if source != MNIST and not Path(source).exists():
-        raise DataError(f"--data must be 'mnist', a folder of images, or an .npz, .npy, .csv or idx file, got {source}")
+        raise DataError(
+            f"--data must be 'mnist', a folder of images, or an .npz, .npy, .csv or idx file, or "
+            f"recordings of sequences, got {source}"
+        )
 
 
-def load_data(source: str, vae: VaeSpec, progress: ProgressCallback) -> Splits:
+def load_data(source: str, vae: VaeSpec, windowing: Windowing, progress: ProgressCallback) -> Splits:
     """Loads data of the kind that a model takes.
 
     Args:
-        source: Images as for training; of other data an `.npz`, `.npy` or `.csv` file.
+        source: Images as for training; of other data an `.npz`, `.npy` or `.csv` file, or recordings.
         vae: The interface of the model.
+        windowing: How recordings of sequences are read and cut.
         progress: Called while a folder is read.
 
     Raises:
@@ -41,8 +46,10 @@ def load_data(source: str, vae: VaeSpec, progress: ProgressCallback) -> Splits:
     if vae.conditions and not vae.has_one_label:
         names = " and ".join(repr(condition.name) for condition in vae.conditions)
         raise DataError(f"--data has one label an item, but the models take {names}: leave it out")
+    if windowing != WHOLE and vae.data is not DataKind.SEQUENCE:
+        raise DataError(f"--stride and --channels are for sequences, but the model is of {vae.data}s: leave them out")
     if vae.data is not DataKind.IMAGE:
-        splits: Splits = load_value_splits(source, vae)
+        splits: Splits = load_value_splits(source, vae, windowing)
     else:
         splits = load_splits(source, progress=progress)
         if splits.image_shape != vae.image_shape:
