@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pocketvae.bundle.manifest import CompiledRecord
     from pocketvae.export import ChipWork, ExportConfig, ExportResult
     from pocketvae.portability.chips import Chip
+    from pocketvae.spec import ArtifactSpec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -139,16 +140,6 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exports a model and prints one row per artifact."""
     from pocketvae.bundle.manifest import MANIFEST_NAME
-    from pocketvae.export import (
-        Budget,
-        ExportConfig,
-        Tune,
-        check_combinations,
-        parse_rewrites,
-        plan_artifacts,
-        read_recipes,
-    )
-    from pocketvae.portability.chips import candidates
 
     given = external_models.given_options(arguments)
     if arguments.run is not None and given:
@@ -156,38 +147,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.run is None and arguments.decoder is None and arguments.vae is None:
         raise SpecError("export needs a RUN, or a user-supplied model with --decoder FILE or --vae FILE")
     common.check_replaceable(arguments.out, MANIFEST_NAME, force=arguments.force)
-    components = common.choices(Component, arguments.components, "component")
-    formats = common.choices(Format, arguments.formats, "format")
-    precisions = common.choices(Precision, arguments.precisions, "precision")
-    check_combinations(formats, precisions)
-    images = common.choices(ImageDtype, arguments.image_dtype, "image dtype")
-    batches = common.whole_numbers(arguments.batch, "--batch")
-    memory_limit_bytes = _memory_limit_bytes(arguments.memory_limit)
     chips, compiled = _chips(arguments)
-    artifacts = plan_artifacts(components or _all_components(arguments), formats, precisions, images)
-    # What is asked for by name is made, whether or not it serves.
-    only_serving = bool(chips) and formats is None and precisions is None
-    config = ExportConfig(
-        artifacts=candidates(chips, artifacts) if only_serving else artifacts,
-        batches=batches,
-        seed=arguments.seed,
-        time_limit_s=arguments.time_limit,
-        rewrites=parse_rewrites(arguments.rewrites),
-        tune=parse_choice(Tune, arguments.tune, "effort of tuning"),
-        chips=tuple(chip.name for chip in chips),
-        only_serving=only_serving,
-        whole=arguments.whole,
-        memory_limit_bytes=memory_limit_bytes,
-        licence=arguments.licence,
-        author=arguments.author,
-        embedded_goldens=not arguments.no_embedded_goldens,
-        budget=Budget(
-            p99_steps=arguments.budget_p99, mean_steps=arguments.budget_mean, elbo_nats=arguments.budget_elbo
-        ),
-        calibration_seeds=arguments.calibration_seeds,
-        recipes=read_recipes(arguments.recipe),
-        allow_batch_dependence=arguments.allow_batch_dependence,
-    )
+    config = _config(arguments, chips)
     if chips or compiled:
         from pocketvae.benchmarks import require_chips
 
@@ -200,6 +161,55 @@ def run(arguments: argparse.Namespace) -> int:
                 terminal.warn(f"not made: {other}")
             raise
     return _print(result, arguments.out, terminal)
+
+
+def _config(arguments: argparse.Namespace, chips: Sequence[Chip]) -> ExportConfig:
+    from pocketvae.export import Budget, ExportConfig, Tune, parse_rewrites, read_recipes
+
+    artifacts = _artifacts(arguments, chips)
+    return ExportConfig(
+        artifacts=artifacts,
+        batches=common.whole_numbers(arguments.batch, "--batch"),
+        seed=arguments.seed,
+        time_limit_s=arguments.time_limit,
+        rewrites=parse_rewrites(arguments.rewrites),
+        tune=parse_choice(Tune, arguments.tune, "effort of tuning"),
+        chips=tuple(chip.name for chip in chips),
+        only_serving=bool(chips) and not _is_named(arguments),
+        whole=arguments.whole,
+        memory_limit_bytes=_memory_limit_bytes(arguments.memory_limit),
+        licence=arguments.licence,
+        author=arguments.author,
+        embedded_goldens=not arguments.no_embedded_goldens,
+        budget=Budget(
+            p99_steps=arguments.budget_p99, mean_steps=arguments.budget_mean, elbo_nats=arguments.budget_elbo
+        ),
+        calibration_seeds=arguments.calibration_seeds,
+        recipes=read_recipes(arguments.recipe),
+        allow_batch_dependence=arguments.allow_batch_dependence,
+    )
+
+
+def _artifacts(arguments: argparse.Namespace, chips: Sequence[Chip]) -> tuple[ArtifactSpec, ...]:
+    """Returns what is to be made: for chips, what they may take."""
+    from pocketvae.export import check_combinations, plan_artifacts
+    from pocketvae.portability.chips import candidates
+
+    components = common.choices(Component, arguments.components, "component")
+    formats = common.choices(Format, arguments.formats, "format")
+    precisions = common.choices(Precision, arguments.precisions, "precision")
+    check_combinations(formats, precisions)
+    images = common.choices(ImageDtype, arguments.image_dtype, "image dtype")
+    # Before the run is opened.
+    common.whole_numbers(arguments.batch, "--batch")
+    _memory_limit_bytes(arguments.memory_limit)
+    artifacts = plan_artifacts(components or _all_components(arguments), formats, precisions, images)
+    return candidates(chips, artifacts) if chips and not _is_named(arguments) else artifacts
+
+
+def _is_named(arguments: argparse.Namespace) -> bool:
+    """Whether files are asked for by name: these are made for chips too, whether or not they serve."""
+    return arguments.formats is not None or arguments.precisions is not None
 
 
 def _memory_limit_bytes(gigabytes: float | None) -> int:
