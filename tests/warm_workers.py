@@ -151,9 +151,12 @@ def work(request: dict, pipes: list[int]) -> int:
     # The server found its own, which was another export's.
     tempfile.tempdir = None
     os.chdir(request["directory"])
-    sys.argv = [request["module"], *request["arguments"]]
+    folder, module = os.path.split(request["module"])
+    if folder:
+        sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), folder))
+    sys.argv = [module, *request["arguments"]]
     try:
-        code = importlib.import_module(request["module"]).main() or 0
+        code = importlib.import_module(module).main() or 0
     except BaseException:
         traceback.print_exc()
         code = 1

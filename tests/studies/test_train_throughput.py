@@ -2,11 +2,14 @@
 
 import importlib.util
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+
+from pocketvae.processes.line_process import LineProcess
 
 STUDIES = Path(__file__).parents[2] / "studies"
 QUICK = ["--preset", "mnist-tiny", "--threads", "1", "--rounds", "2", "--seconds", "0.1"]
@@ -87,7 +90,23 @@ def test_a_record_is_not_overwritten(study, tmp_path, capsys):
     assert (tmp_path / "old.json").read_text() == "old"
 
 
+@pytest.fixture
+def warm_contenders(study, monkeypatch, warm_command):
+    """Contenders with the tests' own choice of oneDNN are forked from a process that has imported TensorFlow."""
+    onednn = "TF_ENABLE_ONEDNN_OPTS"
+
+    def make(command, *, environment):
+        if Path(command[1]).stem == "throughput_tensorflow" and environment[onednn] == os.environ[onednn]:
+            # NumPy reads the number of threads when it is imported.
+            environment = {name: value for name, value in environment.items() if name != "OMP_NUM_THREADS"}
+            command = warm_command("../studies/throughput_tensorflow")
+        return LineProcess(command, environment=environment)
+
+    monkeypatch.setattr(study, "LineProcess", make)
+
+
 @pytest.mark.slow
+@pytest.mark.usefixtures("warm_contenders")
 def test_contenders_without_pytorch_train(study, tmp_path, capsys):
     record = tmp_path / "record.json"
     missing = str(tmp_path / "no" / "python")
