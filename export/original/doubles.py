@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -24,27 +25,50 @@ def in_doubles(apply: Callable[[Mapping[str, Any]], dict[str, Any]], sample: Arr
     Returns:
         The same function in double precision; None where an operator does not have it.
     """
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
-
-    tf = import_tensorflow()
-    specs = {name: tf.TensorSpec(values.shape, values.dtype) for name, values in sample.items()}
     try:
-        concrete = tf.function(apply, autograph=False).get_concrete_function(specs)
-        frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
-        definition = plain(frozen.graph.as_graph_def())
-        _double(definition)
-        inside = callable_of(definition, [item.name for item in frozen.inputs], [item.name for item in frozen.outputs])
-        keys = sorted(concrete.structured_outputs)
-        function = tf.function(inside, autograph=False)
+        function, keys = _traced(apply, sample)
 
         def call(arrays: Arrays) -> dict[str, Any]:
             given = [_wide(arrays[name]) for name in sorted(sample)]
             return {key: np.asarray(value) for key, value in zip(keys, function(*given), strict=True)}
 
-        call(sample)
+        # The optimizer copies the weights several times: 9 GB for a network of 50 million.
+        with without_optimizer():
+            call(sample)
     except Exception:  # TensorFlow raises many types for an operator without a kernel for doubles.
         return None
     return call
+
+
+@contextmanager
+def without_optimizer() -> Iterator[None]:
+    """Has functions that run for the first time run operator by operator, as they were traced."""
+    options = import_tensorflow().config.optimizer
+    before = options.get_experimental_options().get("disable_meta_optimizer", False)
+    options.set_experimental_options({"disable_meta_optimizer": True})
+    try:
+        yield
+    finally:
+        options.set_experimental_options({"disable_meta_optimizer": before})
+
+
+def _traced(apply: Callable[[Mapping[str, Any]], dict[str, Any]], sample: Arrays) -> tuple[Any, list[str]]:
+    """Returns the function in double precision, and the names of its outputs; nothing else of the weights is kept."""
+    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
+
+    tf = import_tensorflow()
+    specs = {name: tf.TensorSpec(values.shape, values.dtype) for name, values in sample.items()}
+    concrete = tf.function(apply, autograph=False).get_concrete_function(specs)
+    frozen = convert_variables_to_constants_v2(concrete, lower_control_flow=False)
+    definition = plain(frozen.graph.as_graph_def())
+    names = [[item.name for item in items] for items in (frozen.inputs, frozen.outputs)]
+    keys = sorted(concrete.structured_outputs)
+    del concrete, frozen
+    _double(definition)
+    inside = callable_of(definition, *names)
+    del definition
+    given = [tf.TensorSpec(sample[name].shape, _wide(sample[name]).dtype) for name in sorted(sample)]
+    return tf.function(inside, autograph=False).get_concrete_function(*given), keys
 
 
 def _wide(values: npt.NDArray[Any]) -> Any:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -13,7 +12,7 @@ import numpy.typing as npt
 
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.graphs import apply_component
-from pocketvae.export.original.doubles import in_doubles
+from pocketvae.export.original.doubles import in_doubles, without_optimizer
 from pocketvae.export.original.inside import Inside
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.numerics.ceilings import FLOAT_CEILING, output_range
@@ -135,7 +134,7 @@ class Original:
         graph = tf.function(self._apply, autograph=False)
         count = _count(some) if self._batch == _GOLDEN_BATCH else min(_count(some), self._batch)
         sizes = (1,) if self._batch == 1 else (1, count)
-        with _without_optimizer():
+        with without_optimizer():
             variants = {"with batch size 1": _stack([graph(sample) for sample in _batches(some, 1)])}
         if count in sizes:
             variants[f"with batch size {count}"] = self._run(some, count)
@@ -177,18 +176,6 @@ class Original:
 
     def _apply(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         return apply_component(self._component, self._model, self._vae, inputs)
-
-
-@contextmanager
-def _without_optimizer() -> Iterator[None]:
-    """Has functions run operator by operator, as they were traced."""
-    options = import_tensorflow().config.optimizer
-    before = options.get_experimental_options().get("disable_meta_optimizer", False)
-    options.set_experimental_options({"disable_meta_optimizer": True})
-    try:
-        yield
-    finally:
-        options.set_experimental_options({"disable_meta_optimizer": before})
 
 
 def thinned(arrays: Inputs, count: int) -> dict[str, npt.NDArray[Any]]:
