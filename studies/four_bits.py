@@ -22,6 +22,7 @@ import numpy.typing as npt
 from records import check_record, make_record, write_record
 
 from pocketvae.bundle.bundle import Goldens, open_bundle
+from pocketvae.export.quantize.tflite_four_bits import packed
 from pocketvae.formats.onnx.model import array, initializers
 from pocketvae.formats.tflite.model import (
     constant,
@@ -151,7 +152,7 @@ def tflite_in_4_bits(content: bytes, kinds: Sequence[str]) -> bytes:
         finer = _scales(np.abs(real).reshape(len(real), -1).max(axis=1))
         weights.type = tensor_type("int4")
         weights.quantization.scale, weights.quantization.zeroPoint = finer.tolist(), [0] * len(finer)
-        model.buffers[weights.buffer].data = _packed(_rounded(real, finer.reshape(shape)))
+        model.buffers[weights.buffer].data = packed(_rounded(real, finer.reshape(shape)))
         if len(operator.inputs) > 2 and operator.inputs[2] >= 0:
             _rescale_bias(model, graph.tensors[operator.inputs[2]], float(data.quantization.scale[0]) * finer)
     return write_model(model)
@@ -199,12 +200,6 @@ def _scales(largest: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 def _rounded(weights: npt.NDArray[Any], scales: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
     return np.clip(np.rint(weights / scales), -_STEPS, _STEPS).astype(np.int8)
-
-
-def _packed(integers: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
-    """Returns two values in each byte, the first in its lower half."""
-    flat = np.append(integers.ravel(), np.zeros(integers.size % 2, np.int8)).view(np.uint8)
-    return np.asarray((flat[0::2] & 15) | ((flat[1::2] & 15) << 4), np.uint8)
 
 
 def _rescale_bias(model: Any, bias: Any, scales: npt.NDArray[Any]) -> None:

@@ -20,6 +20,7 @@ class TrialRecord:
         float_layers: Layers kept in float.
         range_scales: Fraction of the calibrated range that the integers cover, by layer.
         weights_only: Layers with weights in 8 bits and activations in float.
+        four_bits: Integer layers with weights in 4 bits.
     """
 
     __pydantic_config__ = STRICT
@@ -30,6 +31,7 @@ class TrialRecord:
     float_layers: tuple[str, ...] = ()
     range_scales: dict[str, float] = field(default_factory=dict)
     weights_only: tuple[str, ...] = ()
+    four_bits: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

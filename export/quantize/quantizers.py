@@ -17,6 +17,7 @@ from pocketvae.export.quantize.input_ranges import Range, onnx_input_ranges, tfl
 from pocketvae.export.quantize.onnx_weights import reused_layers
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.source import Inputs, Source
+from pocketvae.export.quantize.tflite_four_bits import dense_layers, with_four_bits
 from pocketvae.export.quantize.tflite_weights import storable_layers
 from pocketvae.export.rewrites.frozen import freeze
 from pocketvae.export.tuning.shares import Place, best_shares, last_output
@@ -55,6 +56,11 @@ class Quantizer(ABC):
     def storable(self) -> Collection[str]:
         """Those of the layers that can compute in float with weights in 8 bits."""
         return self.layers
+
+    @property
+    def dense_layers(self) -> Mapping[str, int]:
+        """Those of the layers whose weights can be stored in 4 bits, with their number of weights."""
+        return {}
 
     @property
     @abstractmethod
@@ -159,6 +165,11 @@ class TfliteQuantizer(Quantizer):
         return storable_layers(self.calibrated) & self.layers.keys()
 
     @property
+    def dense_layers(self) -> Mapping[str, int]:
+        """See `Quantizer.dense_layers`; devices without floats are not known to compute with 4 bits."""
+        return {} if self._integer_interface or self._source.chips else dense_layers(self.calibrated)
+
+    @property
     def _float32(self) -> bytes:
         return self.calibrated
 
@@ -167,7 +178,10 @@ class TfliteQuantizer(Quantizer):
         return {layer: layer.split(";") for layer in self.layers}
 
     def _quantize(self, plan: QuantizationPlan) -> bytes:
-        return tflite_quantize.quantize(self.calibrated, plan, integer_interface=self._integer_interface)
+        content = tflite_quantize.quantize(self.calibrated, plan, integer_interface=self._integer_interface)
+        return (
+            with_four_bits(content, self.calibrated, plan.four_bits, self._calibration) if plan.four_bits else content
+        )
 
     @cached_property
     def ranges(self) -> Mapping[str, Range]:

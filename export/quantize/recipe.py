@@ -40,6 +40,7 @@ class Recipe:
         float_layers: Layers to keep in float.
         range_scales: Fraction of the calibrated output range that the integers cover, by layer.
         weights_only: Those of the float layers whose weights are stored in 8 bits.
+        four_bits: Integer layers whose weights are stored in 4 bits.
         rewrites: Exact rewrites that the model's graph has; the layers are those of the rewritten graph.
         tuning: How the graph was changed further to lose less in 8 bits; None where it was not.
     """
@@ -54,13 +55,14 @@ class Recipe:
     float_layers: tuple[str, ...] = ()
     range_scales: dict[str, float] = field(default_factory=dict)
     weights_only: tuple[str, ...] = ()
+    four_bits: tuple[str, ...] = ()
     rewrites: tuple[Step, ...] = ()
     tuning: Tuning | None = None
 
     def __post_init__(self) -> None:
         if ArtifactSpec.parse(self.artifact).precision not in _SEARCHED:
             raise SpecError(f"a recipe is for an int8 or int8_io artifact, got {self.artifact}")
-        for name in (*self.float_layers, *self.range_scales):
+        for name in (*self.float_layers, *self.range_scales, *self.four_bits):
             if name not in self.layers:
                 raise SpecError(f"the recipe for {self.artifact} refers to the layer {name!r} but does not list it")
         for name in self.weights_only:
@@ -74,7 +76,10 @@ class Recipe:
     def plan(self) -> QuantizationPlan:
         """The plan that the search would have found."""
         return QuantizationPlan(
-            float_layers=self.float_layers, range_scales=self.range_scales, weights_only=self.weights_only
+            float_layers=self.float_layers,
+            range_scales=self.range_scales,
+            weights_only=self.weights_only,
+            four_bits=self.four_bits,
         )
 
     def check_model(self, vae: VaeSpec) -> None:

@@ -29,11 +29,13 @@ class QuantizationPlan:
         float_layers: Layers to keep in float.
         range_scales: Layer to the fraction of its output's calibrated range that the integers cover.
         weights_only: Those of the float layers whose weights are stored in 8 bits all the same.
+        four_bits: Integer layers whose weights are stored in 4 bits.
     """
 
     float_layers: tuple[str, ...] = ()
     range_scales: Mapping[str, float] = field(default_factory=dict)
     weights_only: tuple[str, ...] = ()
+    four_bits: tuple[str, ...] = ()
 
     def with_scale(self, layer: str, scale: float) -> QuantizationPlan:
         """Returns the plan with another range for a layer's output."""
@@ -93,7 +95,8 @@ class Search:
 
     def attempt(self, plan: QuantizationPlan) -> Trial:
         """Makes and measures a variant, once."""
-        key = (frozenset(plan.float_layers), frozenset(plan.range_scales.items()), frozenset(plan.weights_only))
+        names = (plan.float_layers, plan.range_scales.items(), plan.weights_only, plan.four_bits)
+        key = tuple(frozenset(chosen) for chosen in names)
         if key not in self._trials:
             self._trials[key] = self._attempt(plan)
         return self._trials[key]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 
@@ -14,6 +14,7 @@ from pocketvae.bundle.quantization import SearchRecord, SeedError, TrialRecord
 from pocketvae.errors import ExportError, PocketVaeError
 from pocketvae.export.quantize.diagnosis import clipped_inputs, diagnose_layers
 from pocketvae.export.quantize.measured import error_ratio_of_errors, errors_of, run_content
+from pocketvae.export.quantize.notes import held_in_integers, layer_notes, tuning_notes
 from pocketvae.export.quantize.pareto import latencies, pareto_front
 from pocketvae.export.quantize.quantizers import Quantizer, quantizer_for
 from pocketvae.export.quantize.recipe import Recipe
@@ -21,13 +22,15 @@ from pocketvae.export.quantize.search import MARGIN, QuantizationPlan, Search, T
 from pocketvae.export.quantize.source import Source
 from pocketvae.export.tuning.ladder import Tune, tunings
 from pocketvae.export.tuning.names import Tuning
-from pocketvae.formats.layers import read_layers
-from pocketvae.layer_precision import short_layer_name
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Format
 
 # A search that takes longer ends with what it has found, so that the conversion keeps within its time limit.
 _LONGEST_S = 100.0
+# The same of forms of the network, once one of them is good enough.
+_LONGEST_TUNING_S = 120.0
+# Dense layers with a smaller share of the weights are not worth a newer runtime.
+_WEIGHTY_SHARE = 0.1
 # More variants are not all timed.
 _FEW_TRIALS = 64
 
@@ -91,11 +94,12 @@ def search_artifact(
         float_layers=tuple(name for name in quantizer.layers if name in best.plan.float_layers),
         range_scales=dict(best.plan.range_scales),
         weights_only=tuple(name for name in quantizer.layers if name in best.plan.weights_only),
+        four_bits=tuple(name for name in quantizer.layers if name in best.plan.four_bits),
         rewrites=source.steps,
         tuning=source.tuning,
     )
     record = _with_front(record, search.trials, best, spec, source)
-    notes = (*_notes(best, quantizer), *_tuning_notes(source))
+    notes = (*layer_notes(best, quantizer), *tuning_notes(source))
     return Searched(content=best.content, notes=notes, record=record, recipe=made)
 
 
@@ -170,9 +174,11 @@ def _find(
     stock = _Found(source=source, quantizer=quantizer, search=search, best=search.tune_ranges(), alone=alone)
     stock = _with_seeds(stock, tolerances)
     if stock.best.within_budget and stock.worst_ratio <= 1:
-        return stock
-    wholes = [stock]
+        return _in_four_bits(stock, tolerances)
+    wholes, is_late = [stock], _clock(_LONGEST_TUNING_S)
     for tuning in tunings(source.tune, spec.component, integer_only=integer_only):
+        if is_late() and any(whole.best.within_budget and whole.worst_ratio <= 1 for whole in wholes):
+            break
         tuned = _tuned(start, source, tuning)
         if tuned is None:
             continue
@@ -181,9 +187,28 @@ def _find(
             break
     enough = [whole for whole in wholes if whole.best.within_budget] or (wholes if integer_only else [])
     if enough:
-        return min(enough, key=lambda whole: whole.worst_ratio)
+        return _in_four_bits(min(enough, key=lambda whole: whole.worst_ratio), tolerances)
     search.run()
     return replace(stock, best=search.store_float_weights(quantizer.storable), seeds=())
+
+
+def _in_four_bits(found: _Found, tolerances: tuple[Tolerance, ...]) -> _Found:
+    """Returns a variant with dense weights in 4 bits, the largest first, as far as the budget bears it.
+
+    Only where the most is to be tried: such a file needs a newer runtime.
+    """
+    if found.source.tune is not Tune.FULL:
+        return found
+    sizes = found.quantizer.dense_layers
+    least = _WEIGHTY_SHARE * sum(found.quantizer.layers.values())
+    for layer in sorted(sizes, key=lambda name: -sizes[name]):
+        if sizes[layer] < least or layer not in found.quantizer.layers:
+            continue
+        plan = replace(found.best.plan, four_bits=(*found.best.plan.four_bits, layer))
+        tried = _with_seeds(replace(found, best=found.search.attempt(plan), seeds=()), tolerances)
+        if tried.best.within_budget and tried.worst_ratio <= 1:
+            found = tried
+    return found
 
 
 def _with_seeds(found: _Found, tolerances: tuple[Tolerance, ...]) -> _Found:
@@ -200,9 +225,9 @@ def _start(
     return quantizer, Search(quantizer.layers, partial(_attempt, spec, source, tolerances, quantizer), _clock())
 
 
-def _clock() -> Callable[[], bool]:
+def _clock(longest_s: float = _LONGEST_S) -> Callable[[], bool]:
     """Returns whether a search that begins now has taken so long that it must end with what it has found."""
-    end = time.monotonic() + _LONGEST_S
+    end = time.monotonic() + longest_s
     return lambda: time.monotonic() > end
 
 
@@ -219,23 +244,6 @@ def _tuned(start: Callable[[Source], tuple[Quantizer, Search]], source: Source, 
         # A value that is not finite, or a converter that fails for a form of the network, leaves the others.
         return None
     return None if best.fault else _Found(source=tuned, quantizer=quantizer, search=search, best=best)
-
-
-def _tuning_notes(source: Source) -> tuple[str, ...]:
-    """Returns how the network was changed to compute in integers."""
-    if source.tuning is None:
-        return ()
-    tuned = source.tuned(source.tuning)
-    changes = []
-    if tuned.equalized:
-        changes.append(f"channels equalized in front of {tuned.equalized} layer{'s' if tuned.equalized > 1 else ''}")
-    if tuned.latent_parts:
-        changes.append("the latent in two parts of 8 bits")
-    if tuned.sum_parts:
-        changes.append(f"the terms of the last residual sum in {source.tuning.sum_parts} parts of 8 bits")
-    if tuned.output_parts:
-        changes.append(f"the values before the head in {source.tuning.output_parts} parts of 8 bits")
-    return (f"tuned for integers: {', '.join(changes)}",)
 
 
 def _attempt(
@@ -310,7 +318,7 @@ def _worth_timing(trials: list[Trial], best: Trial) -> list[Trial]:
 
 
 def _record(format: Format, trial: Trial, latency_s: float) -> TrialRecord:
-    integers = _held_in_integers(format, trial)
+    integers = held_in_integers(format, trial)
     return TrialRecord(
         size_bytes=len(trial.content),
         errors=dict(trial.errors),
@@ -319,16 +327,8 @@ def _record(format: Format, trial: Trial, latency_s: float) -> TrialRecord:
         float_layers=tuple(name for name in trial.plan.float_layers if name not in integers),
         range_scales=dict(trial.plan.range_scales),
         weights_only=trial.plan.weights_only,
+        four_bits=trial.plan.four_bits,
     )
-
-
-def _held_in_integers(format: Format, trial: Trial) -> tuple[str, ...]:
-    """Returns the layers of a plan that should be in float and whose weights the file stores in integers."""
-    if not trial.plan.float_layers:
-        return ()
-    # The quantizer appends the names of what it fused with a layer, behind semicolons.
-    stored = {layer.name.split(";")[0] for layer in read_layers(format, trial.content) if "int" in layer.weights}
-    return tuple(name for name in trial.plan.float_layers if name.split(";")[0] in stored)
 
 
 def _reason(search: Search, recipe: Recipe | None, *, integer_only: bool) -> str:
@@ -343,37 +343,3 @@ def _reason(search: Search, recipe: Recipe | None, *, integer_only: bool) -> str
             f"the budget"
         )
     return f"closest to the budget, which none of {len(search.trials)} variants meets"
-
-
-def _notes(best: Trial, quantizer: Quantizer) -> tuple[str, ...]:
-    """Returns what is special about a file, as it is stored and not as it was asked for."""
-    layers, plan = quantizer.layers, best.plan
-    integers = [name for name in _held_in_integers(quantizer.format, best) if name not in plan.weights_only]
-    floats = [name for name in layers if name in plan.float_layers and name not in (*integers, *plan.weights_only)]
-    notes = []
-    if floats:
-        notes.append(f"kept in float to meet the budget: {_names(layers, floats)}")
-    elif not integers and not plan.weights_only:
-        notes.append("all layers with weights are quantized")
-    if plan.weights_only:
-        notes.append(f"8-bit weights, float activations to meet the budget: {_names(layers, plan.weights_only)}")
-    if integers:
-        names = ", ".join(sorted({short_layer_name(name) for name in integers}))
-        notes.append(f"the converter quantized {names} although the budget needs them in float")
-    if plan.range_scales:
-        notes.append(f"integers cover part of the calibrated range: {_scales(plan.range_scales)}")
-    return tuple(notes)
-
-
-def _scales(range_scales: Mapping[str, float]) -> str:
-    """Returns each layer once, although a normalization is a layer for each of its operators."""
-    found: dict[str, list[str]] = {}
-    for name, scale in sorted(range_scales.items(), key=lambda item: item[1]):
-        found.setdefault(short_layer_name(name), []).append(f"{scale:.0%}")
-    shares = {name: " to ".join(dict.fromkeys((scales[0], scales[-1]))) for name, scales in found.items()}
-    return ", ".join(f"{name} {share}" for name, share in sorted(shares.items()))
-
-
-def _names(layers: Mapping[str, int], chosen: Sequence[str]) -> str:
-    share = sum(layers[name] for name in chosen) / max(1, sum(layers.values()))
-    return f"{', '.join(sorted({short_layer_name(name) for name in chosen}))} ({share:.1%} of the weights)"

@@ -12,7 +12,7 @@ class Tune(enum.StrEnum):
     """How much an export tries before it leaves layers in float.
 
     NONE: nothing. FAST: a form of the network, and a second one where the first is not enough. FULL: many, of which the
-    one with the smallest error is taken.
+    one with the smallest error is taken, and then weights of 4 bits.
     """
 
     NONE = "none"
@@ -34,13 +34,23 @@ def tunings(tune: Tune, component: Component, *, integer_only: bool = False) -> 
         tune: The effort.
         component: Which part of the VAE.
         integer_only: Whether the interface is in integers too, which leaves no place for parts of 8 bits.
+
+    Returns:
+        The tunings in the order in which to try them.
     """
     if tune is Tune.NONE:
         return ()
+    first = tunings(Tune.FAST, component, integer_only=integer_only) if tune is Tune.FULL else ()
     exponents = (_EXPONENT,) if tune is Tune.FAST else _EXPONENTS
     if integer_only or component is not Component.DECODER:
-        return tuple(Tuning(exponent=exponent) for exponent in exponents)
-    parts = (_PARTS,) if tune is Tune.FAST else _MORE_PARTS
+        found = tuple(Tuning(exponent=exponent) for exponent in exponents)
+    else:
+        found = _of_decoders(exponents, (_PARTS,) if tune is Tune.FAST else _MORE_PARTS)
+    # What is left out for lack of time should not be what a smaller effort would have tried.
+    return (*first, *(tuning for tuning in found if tuning not in first))
+
+
+def _of_decoders(exponents: tuple[float, ...], parts: tuple[int, ...]) -> tuple[Tuning, ...]:
     simple = tuple(
         Tuning(exponent=exponent, latent_parts=True, output_parts=count) for exponent in exponents for count in parts
     )

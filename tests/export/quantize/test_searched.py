@@ -12,38 +12,6 @@ from pocketvae.export.tuning.ladder import Tune
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision
 from pocketvae.vae_spec import VaeSpec, vector_latent
 
-LAYERS = {"m/norm/mul": 0, "m/norm/add": 0, "m/conv/a;m/conv/b": 90, "m/dense/x": 10}
-
-
-@pytest.fixture
-def notes(monkeypatch):
-    monkeypatch.setattr(searched, "_held_in_integers", lambda _, trial: trial.plan.weights_only)
-
-    def noted(plan):
-        trial = Trial(plan=plan, content=b"", rmse=0.0, error_ratio=0.5)
-        return searched._notes(trial, SimpleNamespace(layers=LAYERS, format=None))
-
-    return noted
-
-
-def test_a_layer_of_several_operators_is_named_once(notes):
-    plan = QuantizationPlan(
-        float_layers=("m/norm/mul", "m/norm/add"),
-        range_scales={"m/norm/mul": 0.8, "m/norm/add": 0.6, "m/dense/x": 0.8},
-    )
-    assert notes(plan) == (
-        "kept in float to meet the budget: m/norm (0.0% of the weights)",
-        "integers cover part of the calibrated range: m/dense 80%, m/norm 60% to 80%",
-    )
-
-
-def test_float_layers_with_8_bit_weights_are_named_as_such(notes):
-    plan = QuantizationPlan(float_layers=("m/conv/a;m/conv/b", "m/dense/x"), weights_only=("m/conv/a;m/conv/b",))
-    assert notes(plan) == (
-        "kept in float to meet the budget: m/dense (10.0% of the weights)",
-        "8-bit weights, float activations to meet the budget: m/conv (90.0% of the weights)",
-    )
-
 
 def test_a_variant_that_does_not_load_is_never_within_the_budget(monkeypatch):
     def refused(*_):
@@ -142,3 +110,42 @@ def test_what_cannot_be_tuned_is_searched_layer_by_layer(find, error):
     found = find((1.5, 1.5), (0.9, 0.9), broken=fail)
     assert found.source.tuning is None
     assert found.best.error_ratio == 0.5
+
+
+@pytest.fixture
+def four_bits(monkeypatch):
+    """Runs the choice of weights of 4 bits, given the error ratio by the layers that have them."""
+
+    def chosen(ratios, tune=Tune.FULL, others=0.5):
+        def attempt(plan):
+            return Trial(plan=plan, content=b"", rmse=0.0, error_ratio=ratios[plan.four_bits])
+
+        def seeds(source, tolerances, best, quantizer):
+            return tuple(SeedError(seed=seed, errors={}, error_ratio=others) for seed in range(2))
+
+        monkeypatch.setattr(searched, "_seeds", seeds)
+        quantizer = SimpleNamespace(
+            layers={"small": 10, "conv": 50, "large": 90, "tiny": 1}, dense_layers={"tiny": 1, "small": 40, "large": 90}
+        )
+        found = searched._Found(
+            source=replace(SOURCE, tune=tune),
+            quantizer=quantizer,
+            search=SimpleNamespace(attempt=attempt),
+            best=Trial(plan=QuantizationPlan(), content=b"", rmse=0.0, error_ratio=0.5),
+        )
+        return searched._in_four_bits(found, ()).best.plan.four_bits
+
+    return chosen
+
+
+def test_weights_of_4_bits_are_tried_from_the_largest_layer_on(four_bits):
+    assert four_bits({("large",): 0.6, ("large", "small"): 0.9}) == ("large", "small")
+    assert four_bits({("large",): 1.2, ("small",): 0.9}) == ("small",)
+
+
+def test_weights_of_4_bits_have_to_suit_other_samples_too(four_bits):
+    assert four_bits({("large",): 0.6, ("small",): 0.6}, others=1.1) == ()
+
+
+def test_weights_of_4_bits_are_for_the_most_that_can_be_tried(four_bits):
+    assert four_bits({}, tune=Tune.FAST) == ()

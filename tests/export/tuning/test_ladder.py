@@ -11,6 +11,8 @@ def test_nothing_is_tried_where_nothing_is_wanted():
 def test_full_tries_what_fast_does_and_more():
     fast, full = (tunings(tune, Component.DECODER) for tune in (Tune.FAST, Tune.FULL))
     assert set(fast) < set(full)
+    assert full[: len(fast)] == fast
+    assert len(set(full)) == len(full)
     assert all(tuning.latent_parts for tuning in full)
 
 
