@@ -117,7 +117,10 @@ def tensor_shape(tensor: Any) -> tuple[int, ...]:
 def constant(model: Any, tensor: Any) -> npt.NDArray[np.uint8] | None:
     """Returns the bytes of a constant tensor; None for one that is computed, whose buffer is empty."""
     data = model.buffers[tensor.buffer].data
-    return None if data is None or len(data) == 0 else np.asarray(data, np.uint8)
+    if data is None or len(data) == 0:
+        return None
+    # Bytes where the file stores them behind its tables, as litert-quantizer does.
+    return np.frombuffer(data, np.uint8) if isinstance(data, bytes) else np.asarray(data, np.uint8)
 
 
 def is_quantized(tensor: Any) -> bool:

@@ -5,6 +5,7 @@ from pocketvae.errors import ManifestError, PocketVaeError
 from pocketvae.formats.layers import read_layers
 from pocketvae.formats.tflite.metadata import metadata_ranges
 from pocketvae.formats.tflite.model import (
+    constant,
     is_constant,
     main_inputs,
     operator_name,
@@ -140,6 +141,14 @@ def test_the_name_of_a_custom_operator_is_text(content, name):
 
     with pytest.raises(ManifestError, match=r"the name of a custom operator is not (text|UTF-8)$"):
         read_model(change(content, custom))
+
+
+def test_a_constant_that_is_stored_behind_the_tables_is_read(content):
+    model = read_model(content)
+    tensor = next(tensor for tensor in model.subgraphs[0].tensors if constant(model, tensor) is not None)
+    expected = constant(model, tensor)
+    model.buffers[tensor.buffer].data = expected.tobytes()
+    np.testing.assert_array_equal(constant(model, tensor), expected)
 
 
 def test_a_buffer_without_bytes_is_no_constant(content):
