@@ -43,7 +43,7 @@ def names(text: str) -> tuple[str, ...]:
 
 
 def target_names(words: list[str]) -> tuple[str, ...]:
-    """Returns the named targets; `all` stands for every kind that does not need an address.
+    """Returns the named targets; `all` stands for every kind that does not need another machine.
 
     Raises:
         SpecError: none is named.
@@ -54,7 +54,7 @@ def target_names(words: list[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(words))
     from pocketvae.benchmarks.targets import known_targets
 
-    return tuple(name for name in known_targets() if name != "ssh")
+    return tuple(name for name in known_targets() if name not in ("ssh", "android"))
 
 
 def shown_targets(text: str, *, headed: bool) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from pocketvae.cli.quantization import seed_warnings
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import NothingMadeError, SpecError
 from pocketvae.spec import Component, Format, ImageDtype, Precision, parse_choice
+from pocketvae.system.files import check_output
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,6 +92,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="export a model whose outputs depend on what else is in the batch, as it is for one sample at a time",
     )
+    parser.add_argument(
+        "--android-test",
+        metavar="DIR",
+        type=Path,
+        help="also write an instrumented test in Kotlin with the goldens, which checks the files on a phone",
+    )
     parser.add_argument("--no-embedded-goldens", action="store_true", help="leave golden pairs out of the files")
     _add_quantization(parser)
     parser.add_argument(
@@ -140,6 +147,7 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Exports a model and prints one row per artifact."""
     from pocketvae.bundle.manifest import MANIFEST_NAME
+    from pocketvae.export import ANDROID_TEST_NAME
 
     given = external_models.given_options(arguments)
     if arguments.run is not None and given:
@@ -147,6 +155,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.run is None and arguments.decoder is None and arguments.vae is None:
         raise SpecError("export needs a RUN, or a user-supplied model with --decoder FILE or --vae FILE")
     common.check_replaceable(arguments.out, MANIFEST_NAME, force=arguments.force)
+    if arguments.android_test is not None:
+        common.check_replaceable(arguments.android_test, ANDROID_TEST_NAME, force=arguments.force)
+        check_output(arguments.android_test, force=arguments.force)
     chips, compiled = _chips(arguments)
     config = _config(arguments, chips)
     if chips or compiled:
@@ -160,7 +171,19 @@ def run(arguments: argparse.Namespace) -> int:
             for other in e.others:
                 terminal.warn(f"not made: {other}")
             raise
-    return _print(result, arguments.out, terminal)
+    code = _print(result, arguments.out, terminal)
+    if arguments.android_test is not None:
+        _write_android_test(arguments, terminal)
+    return code
+
+
+def _write_android_test(arguments: argparse.Namespace, terminal: Terminal) -> None:
+    from pocketvae.bundle.bundle import open_bundle
+    from pocketvae.export import write_android_test
+
+    for line in write_android_test(open_bundle(arguments.out), arguments.android_test, force=arguments.force):
+        terminal.note(f"not in the test for Android: {line}")
+    terminal.line(f"test for Android: {arguments.android_test}")
 
 
 def _config(arguments: argparse.Namespace, chips: Sequence[Chip]) -> ExportConfig:

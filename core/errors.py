@@ -144,8 +144,9 @@ def unknown_name(kind: str, received: str, known: Iterable[str]) -> SpecError:
 def did_you_mean(received: str, known: Iterable[str]) -> str:
     """Returns a question that names the closest of `known`, with a space behind it; empty if none is close."""
     # The comparison takes time in proportion to the length.
-    close = difflib.get_close_matches(received[:QUOTED].lower(), list(known), n=1)
-    return f"did you mean {close[0]!r}? " if close else ""
+    spelled = {name.lower(): name for name in known}
+    close = difflib.get_close_matches(received[:QUOTED].lower(), list(spelled), n=1)
+    return f"did you mean {spelled[close[0]]!r}? " if close else ""
 
 
 def is_own_part(error: BaseException) -> bool:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pocketvae.export.external.prior import PriorFit
     from pocketvae.export.external.roles import DecoderOutput
     from pocketvae.export.external_pipeline import export_external_models
+    from pocketvae.export.guide.android_test import ANDROID_TEST_NAME, write_android_test
     from pocketvae.export.guide.portability_notes import portability_warnings
     from pocketvae.export.pipeline import export_run
     from pocketvae.export.quantize.recipe import Recipe, read_recipes
@@ -31,6 +32,10 @@ _MODULES = {
     "pocketvae.export.external.prior": ("PriorFit",),
     "pocketvae.export.external.roles": ("DecoderOutput",),
     "pocketvae.export.external_pipeline": ("export_external_models",),
+    "pocketvae.export.guide.android_test": (
+        "ANDROID_TEST_NAME",
+        "write_android_test",
+    ),
     "pocketvae.export.guide.portability_notes": ("portability_warnings",),
     "pocketvae.export.bundle_writer": (
         "ChipWork",
@@ -53,6 +58,7 @@ _MODULES = {
 }
 
 __all__ = [
+    "ANDROID_TEST_NAME",
     "Budget",
     "ChipWork",
     "CustomCode",
@@ -74,6 +80,7 @@ __all__ = [
     "plan_artifacts",
     "portability_warnings",
     "read_recipes",
+    "write_android_test",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

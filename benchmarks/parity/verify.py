@@ -28,6 +28,9 @@ from pocketvae.system import limits as ceilings
 from pocketvae.system.environment import current_environment
 from pocketvae.system.files import StrPath, write_bytes
 
+# Targets whose processors are not this machine's.
+_OTHER_MACHINES = ("ssh:", "android")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
@@ -55,7 +58,7 @@ def check_threads(count: int, targets: Sequence[Target]) -> None:
     Raises:
         SpecError: it is below 1 or too large.
     """
-    if all(target.name.startswith("ssh:") for target in targets):
+    if all(target.name.startswith(_OTHER_MACHINES) for target in targets):
         ceilings.check_number(count, "threads", most=ceilings.MOST_THREADS)
     else:
         ceilings.check_threads(count)

@@ -10,23 +10,16 @@ from typing import Any
 
 import numpy as np
 
+from pocketvae.benchmarks.remote.accelerators import deviation_from_cpu, gpu_refusal
 from pocketvae.benchmarks.remote.messages import Job
 from pocketvae.benchmarks.remote.runner import RemoteRunner
 from pocketvae.errors import TargetError, missing_package
 from pocketvae.runtimes.base import Array, FloatArray, Optimizations, Runner
 from pocketvae.runtimes.litert import LiteRtRunner
-from pocketvae.spec import Precision, signature_key
+from pocketvae.spec import signature_key
 from pocketvae.system.quiet import captured_stderr
 
-# What LiteRT's delegate says of a graph that it does not take whole, and of the device that it chose.
-_SHARE = re.compile(r"(\d+) operations will run on the GPU, and the remaining (\d+) operations")
-_REFUSED = re.compile(r"^([A-Z][A-Z0-9_]+): (.+)$", re.MULTILINE)
-_LIST = "operations are not supported by GPU delegate:"
 _ADAPTER = re.compile(r"Selected adapter: ([^,\n]+)")
-_FLOATS = frozenset({Precision.FLOAT32, Precision.FLOAT16})
-_SAME_BITS = (
-    "every output has exactly the bits of the CPU's, so it did not run on the GPU, whatever the runtime says of it"
-)
 
 
 class GraphicsRemoteRunner(RemoteRunner):
@@ -76,7 +69,7 @@ class GraphicsRunner(Runner):
             except RuntimeError as e:
                 failure = str(e)
         if failure:
-            raise TargetError(_refusal(said.text, failure))
+            raise TargetError(gpu_refusal(said.text, failure))
         self.runtime = f"ai-edge-litert {library.version}, GPU"
 
     def _invoke(self, feed: Mapping[str, Array]) -> dict[str, Array]:
@@ -138,25 +131,11 @@ def _library() -> _Library:
         raise missing_package("ai-edge-litert", "run") from e
 
 
-def _refusal(said: str, failure: str) -> str:
-    share, refused = _SHARE.search(said), _REFUSED.findall(said.partition(_LIST)[2])
-    if share is None:
-        return f"LiteRT's GPU accelerator does not load it: {failure.strip().splitlines()[-1][:200]}"
-    taken, left = int(share[1]), int(share[2])
-    kinds = ", ".join(dict.fromkeys(name for name, _ in refused)) or "unknown"
-    return f"the GPU takes {taken} of {taken + left} operations; not supported: {kinds}"
-
-
 def _deviation(path: Path, job: Job, inputs: Mapping[str, Array], outputs: Mapping[str, FloatArray]) -> float:
     """Returns how far the outputs are from those of this machine's CPU.
 
     Raises:
-        TargetError: a file that computes in floats gave the same bits, which a GPU's other order of additions does not.
-            Integers may be: LiteRT 2.3.0 rounds quantized values in single precision as XNNPACK does.
+        TargetError: as `deviation_from_cpu`.
     """
     with LiteRtRunner(path, num_threads=1, optimizations=Optimizations.ON, batch=job.batch) as runner:
-        expected = runner.run_samples(inputs, job.image_range)
-    is_same = all(np.array_equal(outputs[name], values) for name, values in expected.items())
-    if is_same and job.precision in _FLOATS:
-        raise TargetError(_SAME_BITS)
-    return max(float(np.abs(outputs[name] - values).max()) for name, values in expected.items())
+        return deviation_from_cpu("the GPU", job.precision, outputs, runner.run_samples(inputs, job.image_range))

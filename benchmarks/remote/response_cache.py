@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import secrets
 import shutil
 import time
 from collections.abc import Callable
@@ -9,11 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 
 from pocketvae.benchmarks.remote.messages import Method
-from pocketvae.errors import ChannelError
+from pocketvae.errors import ChannelError, OutputExistsError, TargetError
 from pocketvae.processes.envelope import Request, Response, decode, encode
 from pocketvae.processes.failures import is_passing
 from pocketvae.processes.rpc import Channel
-from pocketvae.system.files import sha256_bytes, write_bytes
+from pocketvae.system.files import sha256_bytes, write_bytes, write_text
+from pocketvae.system.folders import claimed_directory
 
 # What ssh itself ends with; any other code is that of the program at the other end.
 _CONNECTION_LOST = 255
@@ -89,3 +92,28 @@ class ResponseCache:
         kept = f"{count} results are kept, and the same command continues from there" if count else "run it again"
         reason = str(error).partition(": ")[2] or str(error)
         return f"the connection was lost: {reason}; {kept}"
+
+
+def claim_answers(held: contextlib.ExitStack, answers: Path, machine: str) -> None:
+    """Makes a folder of responses that is this process's alone as long as it is held.
+
+    Args:
+        held: Ends the claim.
+        answers: The folder.
+        machine: Where the bundle runs, for the error.
+
+    Raises:
+        TargetError: another process has it.
+    """
+    try:
+        held.enter_context(claimed_directory(answers))
+    except OutputExistsError as e:
+        raise TargetError(f"another pocketvae is running this bundle on {machine}: wait until it ends") from e
+
+
+def answers_token(answers: Path) -> str:
+    """Returns what tells this user's copies from those of another machine; a resumed run has the same."""
+    path = answers / "token"
+    if not path.is_file():
+        write_text(path, secrets.token_hex(4))
+    return path.read_text("utf-8")

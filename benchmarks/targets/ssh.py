@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import secrets
 import shlex
 import shutil
 import warnings
-from pathlib import Path
 
 from pocketvae.benchmarks.execution.protocol import TargetRun
 from pocketvae.benchmarks.execution.target import Target
 from pocketvae.benchmarks.remote.channel import ChannelRun
-from pocketvae.benchmarks.remote.response_cache import ResponseCache
+from pocketvae.benchmarks.remote.response_cache import ResponseCache, answers_token, claim_answers
 from pocketvae.benchmarks.remote.secure_shell import Address, cache_path, packed
 from pocketvae.benchmarks.remote.wheel import WHEEL_NAME, wheel_bytes
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import MANIFEST_NAME
-from pocketvae.errors import LeftoverWarning, OutputExistsError, TargetError
+from pocketvae.errors import LeftoverWarning, TargetError
 from pocketvae.processes.line_process import LineProcess
-from pocketvae.system.files import sha256_bytes, write_text
-from pocketvae.system.folders import claimed_directory
+from pocketvae.system.files import sha256_bytes
 from pocketvae.system.tools.setup import SetupStep, target_folder
 
 _VENV = "venv"
@@ -58,13 +55,8 @@ class SshTarget(Target):
         key = sha256_bytes(packed(files))[:16]
         answers = target_folder(self.name) / "answers" / key
         with contextlib.ExitStack() as held:
-            try:
-                held.enter_context(claimed_directory(answers))
-            except OutputExistsError as e:
-                raise TargetError(
-                    f"another pocketvae is running this bundle on {address.host}: wait until it ends"
-                ) from e
-            folder = cache_path(f"runs/{key}-{_token(answers)}")
+            claim_answers(held, answers, address.host)
+            folder = cache_path(f"runs/{key}-{answers_token(answers)}")
             _send(address, folder, files)
             response_cache = ResponseCache(_runner(address, python, folder), answers)
             held.callback(_remove_copies, self.name, address, folder, response_cache)
@@ -134,14 +126,6 @@ def _runner(address: Address, python: str, folder: str) -> LineProcess:
         f"exec {python} -m pocketvae.benchmarks.remote.serve {folder}/bundle"
     )
     return LineProcess(address.command(script))
-
-
-def _token(answers: Path) -> str:
-    """Returns what tells this user's copies from those of another machine; a resumed run has the same."""
-    path = answers / "token"
-    if not path.is_file():
-        write_text(path, secrets.token_hex(4))
-    return path.read_text("utf-8")
 
 
 def _remove_copies(name: str, address: Address, folder: str, response_cache: ResponseCache) -> None:

@@ -134,7 +134,20 @@ def test_remove_takes_away_what_setup_made(tmp_path, monkeypatch):
 
 
 def test_a_new_target_is_one_module():
-    names = {"arm64", "chromium", "ethos-u", "gpu", "hexagon", "host", "node", "openvino", "ssh", "tflm", "tract"}
+    names = {
+        "android",
+        "arm64",
+        "chromium",
+        "ethos-u",
+        "gpu",
+        "hexagon",
+        "host",
+        "node",
+        "openvino",
+        "ssh",
+        "tflm",
+        "tract",
+    }
     assert set(known_targets()) == names
     assert known_targets()[0] == "host"
     assert registry_module.make_target("chromium:webgpu").name == "chromium:webgpu"

@@ -52,6 +52,7 @@ def test_the_wheel_holds_every_module_and_data_file(wheel):
             assert f"{package}/{file.relative_to(ROOT / room).as_posix()}" in names
     programs = [file.name for pattern in ("*.mjs", "*.html") for file in (ROOT / "benchmarks/remote").glob(pattern)]
     assert len(programs) == 5
+    programs += [f"native/{file.name}" for file in (ROOT / "benchmarks/remote/native").iterdir()]
     assert {f"pocketvae/benchmarks/remote/{name}" for name in programs} <= names
     page = ("apps/explorer/page/index.html", "apps/explorer/page/explore.js", "apps/explorer/page/explore.css")
     for name in ("py.typed", "reporting/report.css", *page, "mnist/train-images-idx3-ubyte.xz", "mnist/README.md"):

@@ -99,10 +99,10 @@ class _Timer:
         except (ArtifactFault, TargetError) as e:
             self.not_run.append(NotRun(artifact=artifact.name, target=target.name, reason=str(e)))
             return
-        self.rows.append(_row(artifact.name, target.name, threads, latency))
+        self.rows.append(_row(artifact.name, target.name, threads, latency, run.remarks(artifact)))
 
 
-def _row(artifact: str, target: str, threads: int, latency: Latency) -> TargetRow:
+def _row(artifact: str, target: str, threads: int, latency: Latency, remarks: tuple[str, ...]) -> TargetRow:
     summary = summarize(latency.values_s)
     return TargetRow(
         artifact=artifact,
@@ -116,7 +116,7 @@ def _row(artifact: str, target: str, threads: int, latency: Latency) -> TargetRo
         mad_s=summary.mad_s,
         loops=latency.loops,
         values_s=latency.values_s,
-        warnings=summary.warnings,
+        warnings=(*summary.warnings, *remarks),
     )
 
 

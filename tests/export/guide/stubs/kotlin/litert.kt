@@ -28,6 +28,8 @@ class TensorBuffer internal constructor(handle: Long) : JniHandle(handle) {
 
     fun readInt(): IntArray = TODO()
 
+    fun readInt8(): ByteArray = TODO()
+
     override fun destroy() = Unit
 }
 

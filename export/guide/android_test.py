@@ -1,0 +1,220 @@
+"""An instrumented test for Android: a bundle's files and goldens as assets, and Kotlin that checks them on a phone."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae.bundle.bundle import Bundle, Goldens
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.numerics.metrics import CODES_CHANGED
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.reporting.escapes import c_identifier
+from pocketvae.reporting.templates import render
+from pocketvae.runtimes.base import quantize
+from pocketvae.spec import Format, TensorSpec
+from pocketvae.system.files import write_bytes, write_text
+from pocketvae.system.folders import staged_directory
+from pocketvae.vae_spec import LOG_VAR_ENDING, MEAN_ENDING
+
+_PACKAGE = "pocketvae.parity"
+_ASSETS = "pocketvae"
+# What tells a folder of this test from any other.
+ANDROID_TEST_NAME = f"androidTest/java/{_PACKAGE.replace('.', '/')}/PocketvaeParityTest.kt"
+# What the Kotlin code computes; the others need a picture's structure, or images that the phone does not have.
+_METRICS = frozenset(
+    {
+        "max_abs",
+        "mean_abs",
+        "rmse",
+        "p99_abs",
+        "share_off_by_1",
+        "share_off_by_4",
+        "kl_mean",
+        "kl_max",
+        CODES_CHANGED,
+    }
+)
+_DTYPES = frozenset({"float32", "int32", "int8", "uint8"})
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetTensor:
+    """A tensor as the Kotlin code reads it.
+
+    Attributes:
+        spec: Of the file, for one sample.
+        scale: Real numbers are `scale * integer + offset`.
+        offset: See `scale`.
+        golden: The asset with its values: an input's in the file's own type, an output's as float32.
+    """
+
+    spec: TensorSpec
+    scale: float
+    offset: float
+    golden: str
+
+    @property
+    def name(self) -> str:
+        """Of the tensor in the file."""
+        return self.spec.name
+
+    @property
+    def dtype(self) -> str:
+        """Numpy name of the element type."""
+        return self.spec.dtype
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Dimensions with a batch of 1."""
+        return (1, *self.spec.shape[1:])
+
+
+@dataclass(frozen=True, kw_only=True)
+class AssetCase:
+    """One file of the bundle as a test.
+
+    Attributes:
+        artifact: Its record.
+        count: Samples.
+        inputs: Of the file.
+        outputs: Of the file.
+        limits: What the Kotlin code checks.
+    """
+
+    artifact: ArtifactRecord
+    count: int
+    inputs: tuple[AssetTensor, ...]
+    outputs: tuple[AssetTensor, ...]
+    limits: tuple[Tolerance, ...]
+
+    @property
+    def path(self) -> str:
+        """The file's asset."""
+        return f"{_ASSETS}/{self.artifact.file.path}"
+
+    @property
+    def function(self) -> str:
+        """Name of its test."""
+        return c_identifier(re.sub(r"[^A-Za-z0-9]+", "_", self.artifact.name))
+
+
+def write_android_test(bundle: Bundle, folder: Path, *, force: bool = False) -> tuple[str, ...]:
+    """Writes the test into a new folder: `androidTest/` and a README.
+
+    Args:
+        bundle: Whose files are tested.
+        folder: Appears when it is complete.
+        force: Replace a folder that exists.
+
+    Returns:
+        What is left out, with the reason.
+
+    Raises:
+        OutputExistsError: the folder exists and `force` is off.
+        ManifestError: the bundle's goldens are damaged.
+        SpecError: the bundle has no file that the test can run.
+    """
+    cases, left_out = android_cases(bundle)
+    values = _values(bundle, cases, left_out)
+    with staged_directory(folder, force=force) as staging:
+        code = staging / "androidTest/java" / _PACKAGE.replace(".", "/")
+        assets = staging / "androidTest/assets" / _ASSETS
+        for made in (code, assets):
+            made.mkdir(parents=True)
+        for template, path in (
+            ("android_test.kt.j2", code / "PocketvaeParityTest.kt"),
+            ("android_metrics.kt.j2", code / "PocketvaeMetrics.kt"),
+            ("android_test.md.j2", staging / "README.md"),
+        ):
+            write_text(path, render("pocketvae.export.guide", template, values))
+        for case in cases:
+            _write_assets(bundle, case, staging / "androidTest/assets")
+    return left_out
+
+
+def android_cases(bundle: Bundle) -> tuple[tuple[AssetCase, ...], tuple[str, ...]]:
+    """Returns the tests of a bundle, and what is left out with the reason."""
+    cases: list[AssetCase] = []
+    left_out: list[str] = []
+    for artifact in bundle.manifest.artifacts:
+        goldens = bundle.goldens(artifact.component)
+        reason = _refusal(artifact, goldens)
+        if reason:
+            left_out.append(f"{artifact.name}: {reason}")
+            continue
+        case = _case(bundle, artifact, goldens)
+        cases.append(case)
+        skipped = sorted({limit.metric for limit in artifact.tolerances} - _METRICS)
+        if skipped:
+            left_out.append(f"{artifact.name}: {', '.join(skipped)} (pocketvae verify checks them)")
+    return tuple(cases), tuple(left_out)
+
+
+def _refusal(artifact: ArtifactRecord, goldens: Goldens) -> str:
+    unknown = sorted({item.dtype for item in (*artifact.inputs, *artifact.outputs)} - _DTYPES)
+    if unknown:
+        return f"LiteRT's Kotlin API does not support tensors of {', '.join(unknown)}"
+    if not goldens.is_whole:
+        return "its goldens keep only some values of an output"
+    if len(artifact.batches) > 1 and artifact.format is Format.TFLITE:
+        return "it has several batch sizes: export with --batch 1 for this test"
+    if not any(limit.metric in _METRICS for limit in artifact.tolerances):
+        return "it has no limit that the test can check"
+    return ""
+
+
+def _case(bundle: Bundle, artifact: ArtifactRecord, goldens: Goldens) -> AssetCase:
+    inputs = tuple(_tensor(item, bundle, f"{artifact.name}.{item.name}.bin") for item in artifact.inputs)
+    outputs = tuple(_tensor(item, bundle, f"{artifact.component}.{item.name}.bin") for item in artifact.outputs)
+    return AssetCase(
+        artifact=artifact,
+        count=goldens.count,
+        inputs=inputs,
+        outputs=outputs,
+        limits=tuple(limit for limit in artifact.tolerances if limit.metric in _METRICS),
+    )
+
+
+def _tensor(spec: TensorSpec, bundle: Bundle, golden: str) -> AssetTensor:
+    scale, offset = 1.0, 0.0
+    if spec.holds_pixels:
+        low, high = bundle.manifest.vae.data_range
+        scale, offset = (high - low) / 255, low
+    elif spec.quantization is not None:
+        scale = spec.quantization.scale
+        offset = -spec.quantization.zero_point * scale
+    return AssetTensor(spec=spec, scale=float(scale), offset=float(offset), golden=f"{_ASSETS}/{golden}")
+
+
+def _write_assets(bundle: Bundle, case: AssetCase, assets: Path) -> None:
+    goldens, image_range = bundle.goldens(case.artifact.component), bundle.manifest.vae.data_range
+    write_bytes(assets / case.path, bundle.artifact_path(case.artifact).read_bytes())
+    for item in case.inputs:
+        values = quantize(np.asarray(goldens.inputs[item.name]), item.spec, image_range)
+        write_bytes(assets / item.golden, _little_endian(values))
+    for item in case.outputs:
+        write_bytes(assets / item.golden, _little_endian(goldens.outputs[item.name].astype(np.float32)))
+
+
+def _little_endian(values: np.ndarray) -> bytes:
+    return np.ascontiguousarray(values).astype(values.dtype.newbyteorder("<")).tobytes()
+
+
+def _values(bundle: Bundle, cases: Iterable[AssetCase], left_out: Iterable[str]) -> dict[str, object]:
+    cases = tuple(cases)
+    formats = {case.artifact.format for case in cases}
+    return {
+        "name": bundle.manifest.name,
+        "cases": cases,
+        "left_out": tuple(left_out),
+        "has_tflite": Format.TFLITE in formats,
+        "has_onnx": Format.ONNX in formats,
+        "image_span": bundle.manifest.vae.range_span,
+        "mean_ending": MEAN_ENDING,
+        "log_var_ending": LOG_VAR_ENDING,
+    }

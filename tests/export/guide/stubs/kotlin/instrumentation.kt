@@ -1,0 +1,7 @@
+package android.app
+
+import android.content.Context
+
+abstract class Instrumentation {
+    abstract val context: Context
+}

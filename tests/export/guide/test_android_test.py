@@ -1,0 +1,177 @@
+"""The instrumented test for Android: what lies in its folder, and that its code compiles and computes what it must."""
+
+import argparse
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.bundle.manifest import FileRecord
+from pocketvae.cli.export import _write_android_test
+from pocketvae.cli.main import main
+from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import OutputExistsError
+from pocketvae.export.guide.android_test import android_cases, write_android_test
+from pocketvae.numerics.metrics import measure
+from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.reporting.templates import render
+from pocketvae.spec import Format, Precision, Quantization, TensorSpec
+
+CODE, ASSETS = "androidTest/java/pocketvae/parity", "androidTest/assets/pocketvae"
+
+
+@pytest.fixture
+def bundle(tmp_path, bundles):
+    return open_bundle(bundles.make_bundle(tmp_path / "b"))
+
+
+def with_artifacts(bundle, *artifacts):
+    return replace(bundle, manifest=replace(bundle.manifest, artifacts=artifacts))
+
+
+def integer_decoder(bundle):
+    """A record of a TFLite decoder with integers on both sides; its file is another one."""
+    plain = bundle.manifest.artifact("decoder.float32.onnx")
+    scale = Quantization(scale=0.03125, zero_point=-3)
+    z, image = plain.inputs[0], plain.outputs[0]
+    content = b"TFL3"
+    (bundle.path / "decoder.int8_io.tflite").write_bytes(content)
+    return replace(
+        plain,
+        format=Format.TFLITE,
+        precision=Precision.INT8_IO,
+        file=FileRecord.of("decoder.int8_io.tflite", content),
+        inputs=(TensorSpec(name=z.name, dtype="int8", shape=z.shape, quantization=scale),),
+        outputs=(TensorSpec(name=image.name, dtype="int8", shape=image.shape, quantization=scale),),
+    )
+
+
+def test_files_and_goldens_become_assets(bundle, tmp_path):
+    added = integer_decoder(bundle)
+    left_out = write_android_test(with_artifacts(bundle, *bundle.manifest.artifacts, added), tmp_path / "test")
+    assert left_out == ()
+    assets = tmp_path / "test" / ASSETS
+    goldens = bundle.goldens(added.component)
+    model = bundle.path / "decoder.float32.onnx"
+    assert (assets / model.name).read_bytes() == model.read_bytes()
+    np.testing.assert_array_equal(
+        np.fromfile(assets / "decoder.float32.onnx.z.bin", "<f4"), goldens.inputs["z"].reshape(-1)
+    )
+    integers = np.fromfile(assets / "decoder.int8_io.tflite.z.bin", "i1")
+    np.testing.assert_array_equal(integers, np.round(goldens.inputs["z"].reshape(-1) / 0.03125) - 3)
+    np.testing.assert_array_equal(
+        np.fromfile(assets / "decoder.image.bin", "<f4"), goldens.outputs["image"].reshape(-1)
+    )
+    code = (tmp_path / "test" / CODE / "PocketvaeParityTest.kt").read_text("utf-8")
+    assert "fun decoder_int8_io_tflite() = check(" in code
+    assert '0.03125, 0.09375, "pocketvae/decoder.int8_io.tflite.z.bin"' in code
+    assert 'Limit("image", "max_abs", 1e-05)' in code
+
+
+def test_what_the_phone_cannot_check_is_left_out_with_the_reason(bundle, tmp_path):
+    plain = bundle.manifest.artifacts[0]
+    ssim = Tolerance(output="image", metric="ssim_loss", limit=0.1, source="test")
+    wide = replace(plain, outputs=(replace(plain.outputs[0], dtype="int16"),))
+    both = replace(plain, tolerances=(*plain.tolerances, ssim))
+    for artifact, said in (
+        (replace(plain, tolerances=(ssim,)), "it has no limit that the test can check"),
+        (wide, "LiteRT's Kotlin API does not support tensors of int16"),
+        (replace(integer_decoder(bundle), batches=(1, 8)), "it has several batch sizes"),
+        (both, r"ssim_loss (pocketvae verify checks them)"),
+    ):
+        _, (line,) = android_cases(with_artifacts(bundle, artifact))
+        assert said in line
+    write_android_test(with_artifacts(bundle, both), tmp_path / "test")
+    assert "ssim_loss (pocketvae verify checks them)" in (tmp_path / "test/README.md").read_text("utf-8")
+
+
+def test_a_folder_that_exists_is_kept(bundle, tmp_path):
+    (tmp_path / "test").mkdir()
+    with pytest.raises(OutputExistsError, match="test"):
+        write_android_test(bundle, tmp_path / "test")
+
+
+def test_the_command_refuses_a_folder_of_others_before_any_work(tmp_path, capsys):
+    (tmp_path / "test").mkdir()
+    (tmp_path / "test/mine.txt").write_text("x")
+    words = ["export", "nothing", "--out", str(tmp_path / "b"), "--android-test", str(tmp_path / "test")]
+    assert main(words) == 2
+    assert "test exists: choose another output" in capsys.readouterr().err
+    assert main([*words, "--force"]) == 2
+    assert "PocketvaeParityTest.kt, and" in capsys.readouterr().err
+
+
+def test_the_command_tells_where_the_test_is(bundle, tmp_path, capsys):
+    arguments = argparse.Namespace(out=bundle.path, android_test=tmp_path / "test", force=False)
+    with Terminal(quiet=False) as terminal:
+        _write_android_test(arguments, terminal)
+    assert f"test for Android: {tmp_path / 'test'}" in capsys.readouterr().out
+    assert (tmp_path / "test" / CODE / "PocketvaeMetrics.kt").is_file()
+
+
+METRICS = (
+    "max_abs",
+    "mean_abs",
+    "rmse",
+    "p99_abs",
+    "share_off_by_1",
+    "share_off_by_4",
+    "codes_changed",
+    "kl_mean",
+    "kl_max",
+)
+MAIN = """
+fun main() {
+    val expected = mapOf(%s)
+    val found = mapOf(%s)
+    for (metric in listOf(%s)) println(measure(Limit("z_mean", metric, 0.0), expected, found, 3, 1.0))
+    println(measure(Limit("z_mean", "max_abs", 0.0), expected, expected.mapValues { floatArrayOf(Float.NaN) }, 1, 1.0))
+}
+"""
+
+
+@pytest.mark.slow
+def test_its_code_compiles_and_measures_as_verify_does(bundle, tmp_path, compile_kotlin):
+    added = integer_decoder(bundle)
+    artifacts = {
+        "both": (*bundle.manifest.artifacts, added),
+        "tflite": (added,),
+        "onnx": bundle.manifest.artifacts,
+    }
+    paths = []
+    for name, chosen in artifacts.items():
+        write_android_test(with_artifacts(bundle, *chosen), tmp_path / name)
+        for path in sorted((tmp_path / name / CODE).glob("*.kt")):
+            path.write_text(path.read_text("utf-8").replace("package pocketvae.parity", f"package {name}"), "utf-8")
+            paths.append(path)
+    rng = np.random.default_rng(0)
+    expected, found = (
+        {part: rng.normal(size=(3, 4)).astype(np.float32) for part in ("z_mean", "z_log_var")} for _ in range(2)
+    )
+    found["z_mean"][0, 0] = expected["z_mean"][0, 0]
+
+    def kotlin(arrays):
+        return ", ".join(
+            f'"{n}" to floatArrayOf({", ".join(f"{v}f" for v in a.reshape(-1))})' for n, a in arrays.items()
+        )
+
+    main = MAIN % (kotlin(expected), kotlin(found), ", ".join(f'"{metric}"' for metric in METRICS))
+    (tmp_path / "main.kt").write_text(f"package both\n{main}", "utf-8")
+    *printed, last = compile_kotlin(*paths, tmp_path / "main.kt", main="both.MainKt").splitlines()
+    values = [
+        measure(Tolerance(output="z_mean", metric=metric, limit=0.0, source=""), expected, found) for metric in METRICS
+    ]
+    np.testing.assert_allclose([float(line) for line in printed], values, rtol=1e-5)
+    assert last == "NaN"
+
+
+def test_foreign_names_do_not_break_out_of_the_code(bundle, tmp_path):
+    plain = bundle.manifest.artifacts[0]
+    hostile = 'z "); /* */ // \\ ${x}'
+    artifact = replace(plain, outputs=(replace(plain.outputs[0], name=hostile),))
+    (case,), _ = android_cases(with_artifacts(bundle, artifact))
+    values = {"cases": (case,), "has_onnx": True, "has_tflite": False, "image_span": 1.0}
+    code = render("pocketvae.export.guide", "android_test.kt.j2", values)
+    assert hostile not in code
+    assert 'Tensor("z \\"); /* */ // \\\\ \\${x}"' in code
