@@ -19,6 +19,7 @@ from pocketvae.formats.onnx.metadata import metadata_entries
 from pocketvae.formats.tflite.metadata import metadata_ranges
 from pocketvae.numerics.metrics import measure
 from pocketvae.numerics.tolerance import Tolerance, largest_error_ratio
+from pocketvae.runtimes.base import quantize
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format
 
@@ -145,7 +146,8 @@ def timed(rows: Mapping[Path, Row], feed: Mapping[str, Any], *, rounds: int, sec
 @contextmanager
 def _call_of(path: Path, row: Row, threads: int, feed: Mapping[str, Any]) -> Iterator[Callable[[], object]]:
     with open_runner(path, Format(row.format), num_threads=threads) as runner:
-        call = runner.prepare(feed)
+        # litert-quantizer gives some files integer inputs.
+        call = runner.prepare({name: quantize(values, runner.inputs[name]) for name, values in feed.items()})
         for _ in range(_WARM_UP_CALLS):
             call()
         yield call
