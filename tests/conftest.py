@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import os
 import re
@@ -23,6 +24,10 @@ settings.load_profile("pocketvae")
 # Before anything imports TensorFlow: the tests compare figures that another summation order would change.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Test processes share the cores: threads of one that wait for the other's take a sixth of TensorFlow's CPU time.
+if "PYTEST_XDIST_WORKER_COUNT" in os.environ:
+    own_cores = max(1, (os.cpu_count() or 1) // int(os.environ["PYTEST_XDIST_WORKER_COUNT"]))
+    os.environ.setdefault("TF_NUM_INTRAOP_THREADS", str(own_cores))
 
 TESTS = Path(__file__).parent
 # TensorFlow in the tests themselves and in the two workers of an export.
@@ -113,8 +118,14 @@ def _await_setup(item: pytest.Item) -> None:
             time.sleep(0.2)
 
 
+_FROZEN: list[bool] = []
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
-    """Leaves out what a system cannot do."""
+    """Leaves out what a system cannot do; the garbage collector need not look at TensorFlow's modules again."""
+    if "tensorflow" in sys.modules and not _FROZEN:
+        _FROZEN.append(True)
+        gc.freeze()
     _await_setup(item)
     if sys.platform == "win32" and item.get_closest_marker("posix"):
         pytest.skip("Windows has no signals and no bits of files")
@@ -124,7 +135,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 def warm_command(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], tuple[str, ...]]:
     """What needs TensorFlow or the runtimes is forked from a process that has imported them, which saves each import.
 
-    Returns a function that gives the command of a module of this folder, such as `external_models`.
+    Returns a function that gives the command of a module by its path from this folder, such as `external_models`.
     """
 
     def cold(module: str) -> tuple[str, ...]:
