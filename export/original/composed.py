@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.export.original.samples import Samples, most_items, with_conditions
-from pocketvae.keras.io import import_keras
+from pocketvae.keras.io import import_keras, import_tensorflow
 from pocketvae.keras.loading import one_or_all
 from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.latents import prior_noise, split_latents
@@ -135,7 +135,9 @@ class Chained:
 
     def __call__(self, inputs: Any, training: bool = False) -> Any:
         """Runs both in inference mode, whatever `training` says."""
-        eps, *more = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        # Keras 3 takes no arrays beside the latent, which is a tensor.
+        given = inputs if isinstance(inputs, (list, tuple)) else [inputs]
+        eps, *more = map(import_tensorflow().convert_to_tensor, given)
         z = self._prior([eps, *more] if self._takes_label else eps, training=False)
         return self._decoder([z, *more] if more else z, training=False)
 

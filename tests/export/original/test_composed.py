@@ -69,3 +69,22 @@ def test_generators_of_large_images_have_few_goldens_of_every_kind():
     strata = composed.golden_inputs(Component.GENERATOR, large, np.random.default_rng(0)).strata
     assert [(kind.name, kind.count) for kind in strata] == [("extremes", 3), ("sequence", 3), ("random", 3)]
     assert composed.golden_inputs(Component.SAMPLER, large, np.random.default_rng(0)).strata[1].count == 128
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("takes_label", [False, True])
+def test_a_decoder_of_another_library_gets_tensors_alone(takes_label):
+    """Keras 3 does not take an array beside a tensor."""
+    import tensorflow as tf
+
+    def decoder(inputs, training):
+        assert all(tf.is_tensor(item) for item in inputs)
+        return inputs[0] + tf.cast(inputs[1], tf.float32)[:, None]
+
+    def prior(inputs, training):
+        assert isinstance(inputs, list) == takes_label
+        return tf.convert_to_tensor(inputs[0] if takes_label else inputs)
+
+    chained = composed.Chained(prior, decoder, takes_label=takes_label)
+    found = chained([np.ones((2, 3), np.float32), np.array([1, 2], np.int32)])
+    assert np.asarray(found).tolist() == [[2, 2, 2], [3, 3, 3]]
