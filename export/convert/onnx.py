@@ -60,8 +60,8 @@ def convert_float32(graph: Graph) -> bytes:
 def _shared_weights() -> Iterator[None]:
     """Lets the copies of a graph that tf2onnx makes before each of its optimizations share the weights.
 
-    They are dozens, and cycles keep them until the garbage collector comes by: 10 GB for a network of 200 MB. No
-    optimization writes into a constant: it replaces it.
+    They are dozens, and cycles keep them until the garbage collector comes by. No optimization writes into a constant:
+    it replaces it.
     """
     from tf2onnx import optimizer
 

@@ -32,7 +32,7 @@ def in_doubles(apply: Callable[[Mapping[str, Any]], dict[str, Any]], sample: Arr
             given = [_wide(arrays[name]) for name in sorted(sample)]
             return {key: np.asarray(value) for key, value in zip(keys, function(*given), strict=True)}
 
-        # The optimizer copies the weights several times: 9 GB for a network of 50 million.
+        # The optimizer makes copies of the constants, which are the weights.
         with without_optimizer():
             call(sample)
     except Exception:  # TensorFlow raises many types for an operator without a kernel for doubles.
