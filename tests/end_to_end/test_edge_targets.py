@@ -164,9 +164,10 @@ def test_an_npu_is_estimated_and_its_values_are_checked(tiny_bundle):
     figures = {item.metric: item.value for item in result.figures if item.artifact == "encoder.int8_io.tflite"}
     assert figures["npu_share"] == 1
     assert figures["estimated_cycles"] == pytest.approx(figures["estimated_s"] * 500e6, rel=1e-3)
-    (text,) = [item.text for item in result.remarks if item.artifact == "decoder.int8_io.tflite"]
+    text, dearest = [item.text for item in result.remarks if item.artifact == "decoder.int8_io.tflite"]
     assert text.startswith("estimated by vela 5.2.0 for ethos-u55-64, Ethos_U55_High_End_Embedded, Shared_Sram: ")
     assert "DEPTH_TO_SPACE x2 (Unsupported opType)" in text
+    assert dearest.startswith("estimated cycles by operator: FULLY_CONNECTED ")
 
 
 @pytest.mark.parametrize(

@@ -285,7 +285,9 @@ def test_sequences_have_units_and_pictures_of_their_own(models, tmp_path, in_pro
     assert len(contact_rows(bundle)) == 4
     assert "for sequences of 16 time steps, 2 channels" in (out / "MODEL_CARD.md").read_text()
     assert "toBitmap" not in (out / "EMBED.md").read_text()
-    with pytest.raises(DataError, match=r"data of sequences \[16, 2\] must be an \.npz or \.npy file, got mnist"):
+    with pytest.raises(
+        DataError, match=r"data of sequences \[16, 2\] must be an \.npz or \.npy file, or recordings .*, got mnist"
+    ):
         export(tmp_path / "c", data="mnist", **pair_of(folder, "sequence"))
 
 
