@@ -13,8 +13,3 @@ def test_weights_in_4_bits_are_unpacked_to_15_levels_a_channel(study, bundles):
     logits = np.log(image / (1 - image)).reshape(-1)
     scale = np.abs(weight).max(axis=0) / 7
     np.testing.assert_allclose(logits, np.rint(weight[0] / scale) * scale, atol=1e-4)
-
-
-def test_two_values_share_a_byte(study):
-    packed = study("four_bits")._packed(np.array([1, -2, 7], np.int8))
-    assert packed.tolist() == [0xE1, 0x07]
