@@ -26,7 +26,7 @@ if TYPE_CHECKING:
         profile_table,
         targets_table,
     )
-    from pocketvae.benchmarks.not_run import NotRun
+    from pocketvae.benchmarks.not_run import NotRun, summed_up
     from pocketvae.benchmarks.parity.lone_file import verify_file
     from pocketvae.benchmarks.parity.results import Check, VerifyResult
     from pocketvae.benchmarks.parity.tables import (
@@ -102,7 +102,7 @@ _MODULES = {
         "targets_table",
     ),
     "pocketvae.benchmarks.parity.lone_file": ("verify_file",),
-    "pocketvae.benchmarks.not_run": ("NotRun",),
+    "pocketvae.benchmarks.not_run": ("NotRun", "summed_up"),
     "pocketvae.benchmarks.parity.results": (
         "Check",
         "VerifyResult",
@@ -179,6 +179,7 @@ __all__ = [
     "remark_lines",
     "require_chips",
     "save_worst",
+    "summed_up",
     "targets_table",
     "try_on_chips",
     "verdict_line",

@@ -15,12 +15,9 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError
 from pocketvae.numerics.tolerance import largest_error_ratio
 from pocketvae.portability.chips import Chip, ChipKind
-from pocketvae.portability.vela import VELA_VERSION, NpuEstimate, compile_for, require_vela
+from pocketvae.portability.vela import INTERFACE, VELA_VERSION, NpuEstimate, compile_for, require_vela
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.system.files import StrPath
-
-# What a file with a float interface needs before and after the NPU.
-_INTERFACE = frozenset({"QUANTIZE", "DEQUANTIZE"})
 
 
 def require_chips(chips: Sequence[Chip]) -> None:
@@ -112,7 +109,7 @@ def _checks(name: str, found: VerifyResult) -> list[Check]:
 
 def _left(estimate: NpuEstimate) -> str:
     """Returns what keeps a file from running on the NPU as a whole; empty if nothing but its interface does."""
-    inside = [item.operator for item in estimate.left if item.operator not in _INTERFACE]
+    inside = [item.operator for item in estimate.left if item.operator not in INTERFACE]
     if not inside:
         return ""
     kinds = ", ".join(dict.fromkeys(inside))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from pocketvae.benchmarks.targets.hexagon import QNN_VERSION, compile_on_hexagon
 from pocketvae.bundle.bundle import Bundle, opened
@@ -64,6 +65,7 @@ def compile_for_apps(
         try:
             content = compile_on_hexagon(bundle.artifact_path(artifact), bundle.path / path, generation)
         except TargetError as e:
+            _remove_remains(bundle.path / path)
             problems.append(f"{artifact.name} was not compiled for {chip.name}: {e}")
             continue
         finally:
@@ -78,3 +80,11 @@ def compile_for_apps(
             )
         )
     return Compiled(records=tuple(records), problems=tuple(problems))
+
+
+def _remove_remains(path: Path) -> None:
+    """Removes what a compiler left that was ended, and the folders that are empty without it."""
+    path.unlink(missing_ok=True)
+    for folder in (path.parent, path.parent.parent):
+        if folder.is_dir() and not any(folder.iterdir()):
+            folder.rmdir()

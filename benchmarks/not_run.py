@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from pocketvae.spec import STRICT
+
+# As many with the same reason are named one by one.
+_FEW = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,3 +19,15 @@ class NotRun:
     artifact: str
     target: str
     reason: str
+
+
+def summed_up(items: Sequence[NotRun]) -> tuple[NotRun, ...]:
+    """Returns one item for many artifacts with the same target and reason, for people; a few stay as they are."""
+    groups: dict[tuple[str, str], list[NotRun]] = {}
+    for item in items:
+        groups.setdefault((item.target, item.reason), []).append(item)
+    found: list[NotRun] = []
+    for (target, reason), alike in groups.items():
+        one = NotRun(artifact=f"{len(alike)} artifacts", target=target, reason=reason)
+        found += alike if len(alike) <= _FEW else [one]
+    return tuple(found)

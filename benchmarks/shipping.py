@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from pocketvae.reporting.text import format_us
 
-# Times and sizes that differ by less than this count as equal.
-_SAME_TIME, _SAME_SIZE = 1.1, 1.05
+# Times that differ by less than this count as equal.
+_SAME_TIME = 1.1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,6 +20,8 @@ class Candidate:
         size_bytes: Of the file.
         deviation: How far it is from what it is compared with, as text.
         npu_share: The share of its operators that an NPU takes; None where there is no NPU.
+        cpu_operators: Operators that stay on a CPU beside an NPU, those of a float interface left out; None where it
+            is not known apart from the share.
         time_s: Of one call there; None where it is unknown.
         is_estimate: Whether the time is a compiler's estimate and was not measured.
     """
@@ -30,11 +32,19 @@ class Candidate:
     npu_share: float | None
     time_s: float | None
     is_estimate: bool
+    cpu_operators: float | None = None
 
     @property
     def is_whole(self) -> bool:
-        """Whether nothing of it stays on a CPU beside an NPU."""
-        return self.npu_share is None or self.npu_share >= 1
+        """Whether nothing of it stays on a CPU beside an NPU, but for a float interface, as `export --for` has it."""
+        return self.npu_share is None or self.npu_share >= 1 or self.cpu_operators == 0
+
+    @property
+    def on_npu(self) -> str:
+        """How an NPU takes it, as text; empty where there is none."""
+        if self.npu_share is None:
+            return ""
+        return "runs on the NPU as a whole" if self.npu_share >= 1 else "runs on the NPU but for its float interface"
 
     @property
     def time(self) -> str:
@@ -67,11 +77,11 @@ def choose(candidates: Sequence[Candidate]) -> Choice:
     facts = [
         f"It is within its limits ({best.deviation})",
         f"has {best.size_bytes / 1e3:.0f} kB",
-        "runs on the NPU as a whole" if best.npu_share is not None else "",
+        best.on_npu,
         f"takes {best.time}" if best.time_s is not None else "",
     ]
     text = ", ".join(fact for fact in facts if fact)
-    return Choice(candidate=best, why=f"{text}. {_against(len(whole) - 1, is_timed=is_timed)}")
+    return Choice(candidate=best, why=f"{text}. {_against(best, whole, is_timed=is_timed)}")
 
 
 def _fastest(candidates: Sequence[Candidate]) -> Candidate:
@@ -83,16 +93,18 @@ def _fastest(candidates: Sequence[Candidate]) -> Candidate:
 
 
 def _smallest(candidates: Sequence[Candidate]) -> Candidate:
-    least = min(item.size_bytes for item in candidates)
-    return next(item for item in candidates if item.size_bytes <= _SAME_SIZE * least)
+    return min(candidates, key=lambda item: item.size_bytes)
 
 
-def _against(others: int, *, is_timed: bool) -> str:
-    if not others:
+def _against(best: Candidate, candidates: Sequence[Candidate], *, is_timed: bool) -> str:
+    if len(candidates) == 1:
         return "No other file qualifies."
-    if is_timed:
-        return f"It is the fastest of the {others + 1} that qualify."
-    return f"It is the smallest of the {others + 1} that qualify; times there are unknown."
+    count = len(candidates)
+    if not is_timed:
+        return f"It is the smallest of the {count} that qualify; times there are unknown."
+    if any((item.time_s or 0.0) < (best.time_s or 0.0) for item in candidates):
+        return f"It is the smallest of those within 10 % of the fastest; {count} qualify."
+    return f"It is the fastest of the {count} that qualify."
 
 
 def _nothing(candidates: Sequence[Candidate]) -> str:

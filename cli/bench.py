@@ -87,7 +87,7 @@ def run(arguments: argparse.Namespace) -> int:
     if needed:
         check_limits(bundle)
     with Terminal(quiet=arguments.quiet) as terminal:
-        if constraints is not None and arguments.target:
+        if constraints is not None and arguments.target is not None:
             chips = common.shown_targets(arguments.target, headed=arguments.headed)
             result = recommend_on_targets(bundle, chips, config, constraints, progress=terminal.step)
         else:
@@ -127,6 +127,16 @@ def _refuse_options_of_host(arguments: argparse.Namespace) -> None:
         raise SpecError(f"{', '.join(given)} can only be used on this machine: add host to --targets")
 
 
+def _refuse_options_beside_target(arguments: argparse.Namespace) -> None:
+    """A recommendation for targets does not time on this machine, or anything but what it is to choose from."""
+    unused = [name for name in _OF_HOST if name not in ("batch", "recommend")]
+    given = [f"--{name.replace('_', '-')}" for name in unused if getattr(arguments, name) not in (None, False)]
+    if arguments.targets != "host":
+        given = ["--targets", *given]
+    if given:
+        raise SpecError(f"{', '.join(given)} cannot be combined with --target, which chooses what runs and where")
+
+
 def _config(arguments: argparse.Namespace) -> BenchConfig:
     from pocketvae.benchmarks import Baseline, BenchConfig, Extra
     from pocketvae.spec import Component
@@ -163,6 +173,8 @@ def _constraints(arguments: argparse.Namespace) -> Constraints | None:
         return None
     if arguments.batch is not None and 1 not in common.whole_numbers(arguments.batch, "--batch"):
         raise SpecError("--recommend compares calls of one sample: add 1 to --batch")
+    if arguments.target is not None:
+        _refuse_options_beside_target(arguments)
     return Constraints(
         component=parse_choice(Component, arguments.component, "component"),
         target_s=None if limits[0] is None else limits[0] / 1e3,
@@ -191,6 +203,7 @@ def _show(terminal: Terminal, result: BenchResult) -> None:
         bench_table,
         peaks_lines,
         profile_table,
+        summed_up,
         targets_table,
     )
 
@@ -216,7 +229,7 @@ def _show(terminal: Terminal, result: BenchResult) -> None:
         terminal.line(f"embed {found.artifact or 'nothing'}{where}: {found.why}")
     for warning in result.warnings:
         terminal.warn(warning)
-    for item in result.not_run:
+    for item in summed_up(result.not_run):
         terminal.warn(f"not run: {item.artifact} ({item.target}): {item.reason}")
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from pocketvae.cli import arguments as common
 from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -22,7 +23,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--for",
         dest="chip",
         metavar="CHIP",
-        default="",
         help="compile it for an Ethos-U, such as ethos-u55-128, by Arm's compiler",
     )
     parser.add_argument("--out", metavar="DIR", type=Path, required=True, help="folder to create")
@@ -33,11 +33,13 @@ def run(arguments: argparse.Namespace) -> int:
     """Writes the two files and prints their names."""
     from pocketvae.export.embed.c_array import embed_in_c
 
+    if arguments.chip == "":
+        raise SpecError("--for needs a chip, such as ethos-u55-128, got ''")
     name = ".".join(arguments.artifact.split(".")[:2]).replace(".", "_")
     common.check_replaceable(arguments.out, f"{name}.h", force=arguments.force)
     with Terminal(quiet=arguments.quiet) as terminal:
         written = embed_in_c(
-            arguments.bundle, arguments.artifact, arguments.out, force=arguments.force, chip=arguments.chip
+            arguments.bundle, arguments.artifact, arguments.out, force=arguments.force, chip=arguments.chip or ""
         )
         for path in written:
             terminal.line(str(path))

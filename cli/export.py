@@ -64,14 +64,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--for",
         dest="chips",
         metavar="LIST",
-        default="",
         help="make files for chips and keep those that each takes whole: ethos-u55-128 and others, hexagon[:v75], "
         "gpu, cpu",
     )
     parser.add_argument(
         "--compile",
         metavar="LIST",
-        default="",
         help="also write what an app on such a chip loads, compiled ahead of time: hexagon:v75",
     )
     parser.add_argument(
@@ -156,10 +154,12 @@ def run(arguments: argparse.Namespace) -> int:
         raise SpecError("export needs a RUN, or a user-supplied model with --decoder FILE or --vae FILE")
     common.check_replaceable(arguments.out, MANIFEST_NAME, force=arguments.force)
     if arguments.android_test is not None:
+        _check_apart(arguments.out, arguments.android_test)
         common.check_replaceable(arguments.android_test, ANDROID_TEST_NAME, force=arguments.force)
         check_output(arguments.android_test, force=arguments.force)
     chips, compiled = _chips(arguments)
     config = _config(arguments, chips)
+    _check_compiled(compiled, config.artifacts)
     if chips or compiled:
         from pocketvae.benchmarks import require_chips
 
@@ -171,10 +171,27 @@ def run(arguments: argparse.Namespace) -> int:
             for other in e.others:
                 terminal.warn(f"not made: {other}")
             raise
-    code = _print(result, arguments.out, terminal)
+    code = max(_print(result, arguments.out, terminal), _warn_of_unserved(result, compiled, terminal))
     if arguments.android_test is not None:
         _write_android_test(arguments, terminal)
     return code
+
+
+def _warn_of_unserved(result: ExportResult, compiled: Sequence[Chip], terminal: Terminal) -> int:
+    """Names the chips that nothing was made for; returns the exit code."""
+    made = {record.chip for record in result.manifest.compiled}
+    lines = [f"no file serves {chip.name}" for chip in result.manifest.chips if not chip.artifacts]
+    lines += [f"no file was compiled for {chip.name}" for chip in compiled if chip.identity not in made]
+    for line in lines:
+        terminal.warn(line)
+    return 1 if lines else 0
+
+
+def _check_apart(out: Path, test: Path) -> None:
+    """Refuses a test in the bundle, whose files are hashed, and a bundle in the test, which appears as a whole."""
+    bundle, folder = out.resolve(), test.resolve()
+    if bundle == folder or bundle in folder.parents or folder in bundle.parents:
+        raise SpecError(f"--android-test must be a folder beside --out {out}, got {test}")
 
 
 def _write_android_test(arguments: argparse.Namespace, terminal: Terminal) -> None:
@@ -260,9 +277,23 @@ def _chips(arguments: argparse.Namespace) -> tuple[tuple[Chip, ...], tuple[Chip,
     from pocketvae.benchmarks import check_compiled
     from pocketvae.portability.chips import parse_chips
 
-    chips, compiled = (parse_chips(common.names(text)) for text in (arguments.chips, arguments.compile))
+    texts = {"--for": arguments.chips, "--compile": arguments.compile}
+    for option, text in texts.items():
+        if text is not None and not common.names(text):
+            raise SpecError(f"{option} needs at least one chip, such as hexagon:v75, got {text!r}")
+    chips, compiled = (parse_chips(common.names(text or "")) for text in texts.values())
     check_compiled(compiled)
     return chips, compiled
+
+
+def _check_compiled(compiled: Sequence[Chip], artifacts: Sequence[ArtifactSpec]) -> None:
+    """Refuses to compile for a chip where no file that it takes is to be exported."""
+    from pocketvae.portability.chips import candidates
+
+    try:
+        candidates(compiled, artifacts)
+    except SpecError as e:
+        raise SpecError(f"--compile: {e}; add it to --for, --formats or --precisions") from e
 
 
 def _chip_work(chips: Sequence[Chip], compiled: Sequence[Chip], terminal: Terminal) -> ChipWork:

@@ -16,6 +16,7 @@ from pocketvae.vae_spec import Condition, VaeSpec
 if TYPE_CHECKING:
     from pocketvae.bundle.embedded import EmbeddedRecord, TensorDoc
     from pocketvae.bundle.manifest import RewriteRecord
+    from pocketvae.portability.ethos_u import EthosU
     from pocketvae.portability.records import Requirement
 
 
@@ -35,12 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
     """Prints what the path is; with --lint, returns 3 if a package that it needs is missing."""
     from pocketvae.bundle.manifest import MANIFEST_NAME
     from pocketvae.bundle.run import is_run
-    from pocketvae.portability.ethos_u import EthosU
 
     path: Path = arguments.path
-    if arguments.target and not arguments.lint:
+    if arguments.target is not None and not arguments.lint:
         raise SpecError("--target only applies to --lint: add that option")
-    chip = EthosU.parse(arguments.target) if arguments.target else None
+    chip = _chip(arguments.target) if arguments.target is not None else None
     with Terminal(quiet=arguments.quiet) as terminal:
         if arguments.pareto and not (path / MANIFEST_NAME).is_file():
             raise SpecError(f"--pareto needs a bundle, but {path} is not a bundle: {MANIFEST_NAME} is missing")
@@ -62,6 +62,17 @@ def run(arguments: argparse.Namespace) -> int:
         else:
             raise SpecError(f"{path} is not a run, a bundle, or a .tflite or .onnx file")
     return 0
+
+
+def _chip(name: str) -> EthosU:
+    from pocketvae.portability.ethos_u import EthosU
+
+    if not name.startswith("ethos-u"):
+        raise SpecError(
+            f"--lint --target asks the compiler of an Ethos-U, such as ethos-u55-128, got {name!r}: "
+            "verify --targets runs files on other chips"
+        )
+    return EthosU.parse(name)
 
 
 def _print_run(path: Path, terminal: Terminal) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli.terminal import Terminal
-from pocketvae.errors import TargetError
+from pocketvae.errors import SpecError, TargetError
 from pocketvae.spec import Format
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ def print_files(paths: Sequence[Path], terminal: Terminal, chip: EthosU | None =
     from pocketvae.portability.lint import lint
     from pocketvae.portability.vela import compile_for
 
+    if chip is not None and not any(path.suffix == ".tflite" for path in paths):
+        raise SpecError(f"{chip.accelerator} runs TFLite files, but there is none: {paths[0].name} is an ONNX file")
     rows: list[list[str]] = []
     sources: dict[str, str] = {}
     missing: list[str] = []

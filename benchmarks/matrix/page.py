@@ -20,6 +20,7 @@ _FIGURES = {
     "cpu_max_abs": "from this machine's CPU",
     "fully_accelerated": "share of WebGPU: all (1) or part (0)",
     "npu_share": "share of operators on the NPU",
+    "cpu_operators": "operators on the CPU, without a float interface",
     "estimated_cycles": "cycles, estimated",
     "estimated_s": "µs, estimated",
     "measured_s": "µs, median of a few calls",

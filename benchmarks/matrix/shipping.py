@@ -18,7 +18,10 @@ def shipping_table(result: MatrixResult) -> tuple[list[str], list[list[str]]]:
             cells = _cells(result, record.name, component)
             if cells:
                 choice = choose([_candidate(cell) for cell in cells if cell.state in _PASSED])
-                rows.append([record.name, str(component), *_row(choice)])
+                row = _row(choice)
+                if all(cell.state is CellState.NOT_RUN for cell in cells):
+                    row[-1] = f"No file could be run: {cells[0].detail or record.problem}"
+                rows.append([record.name, str(component), *row])
     return ["target", "component", "ship", "kB", "from this machine", "on the NPU", "time", "why"], rows
 
 
@@ -42,6 +45,7 @@ def _candidate(cell: Cell) -> Candidate:
         npu_share=cell.figures.get("npu_share"),
         time_s=estimate if measured is None else measured,
         is_estimate=measured is None,
+        cpu_operators=cell.figures.get("cpu_operators"),
     )
 
 

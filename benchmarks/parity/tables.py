@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pocketvae.benchmarks.not_run import summed_up
 from pocketvae.benchmarks.parity.results import Check, LayerReport, VerifyResult
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.tolerance import error_ratio
@@ -10,6 +11,7 @@ from pocketvae.vae_spec import DATA_OUTPUTS, DataKind
 
 # The column "limit from".
 _FROM = 5
+_NOT_RUN = "not run"
 # Multiply-adds in percent, and operators.
 _INTEGERS = "in integers"
 # Columns of the table that a narrow terminal can do without.
@@ -29,7 +31,7 @@ def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
         value, limit = (format_value(number, check, result.image_span) for number in (check.value, check.limit))
         what = f"{check.output} {check.metric}".strip() + (f", batch {check.batch}" if check.batch > 1 else "")
         rows.append([*key, what, value, limit, check.detail or check.limit_source, "pass" if check.passed else "FAIL"])
-    rows += [[item.artifact, item.target, "not run", "", "", item.reason, "FAIL"] for item in result.not_run]
+    rows += [[item.artifact, item.target, _NOT_RUN, "", "", item.reason, "FAIL"] for item in result.not_run]
     if result.integers:
         headers.insert(-1, _INTEGERS)
         for row in rows:
@@ -41,7 +43,9 @@ def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
 def verify_summary(result: VerifyResult) -> tuple[Row, list[Row], list[str]]:
     """Returns `verify_table` without the origin of limits, and a line for each row that failed: what was wrong."""
     headers, rows = verify_table(result)
-    problems = [f"{row[0]} on {row[1]}: {row[2]}: {row[_FROM]}" for row in rows if row[-1] == "FAIL" and row[_FROM]]
+    failed = [row for row in rows if row[-1] == "FAIL" and row[_FROM] and row[2] != _NOT_RUN]
+    problems = [f"{row[0]} on {row[1]}: {row[2]}: {row[_FROM]}" for row in failed]
+    problems += [f"{item.artifact} on {item.target}: {_NOT_RUN}: {item.reason}" for item in summed_up(result.not_run)]
     shorter = [[*row[:_FROM], *row[_FROM + 1 :]] for row in (headers, *rows)]
     return shorter[0], shorter[1:], problems
 
@@ -114,7 +118,7 @@ def format_figure(metric: str, value: float | None) -> str:
     return f"{value:.0f}" if metric in _WHOLE else f"{value:.1e}"
 
 
-_WHOLE = ("active_units_changed", "arena_bytes", "estimated_cycles", "sram_bytes", "flash_bytes")
+_WHOLE = ("active_units_changed", "arena_bytes", "estimated_cycles", "sram_bytes", "flash_bytes", "cpu_operators")
 # Figures in the unit of a pixel; the others are shares or have their own unit.
 _PIXEL_METRICS = ("max_abs", "mean_abs", "p99_abs", "rmse")
 _SHOWN_FIGURES = {
@@ -139,6 +143,7 @@ _SHOWN_FIGURES = {
     "arena_bytes": "arena bytes",
     "fully_accelerated": "all on WebGPU",
     "npu_share": "on the NPU",
+    "cpu_operators": "on the CPU, inside",
     "estimated_cycles": "cycles, estimated",
     "estimated_s": "seconds, estimated",
     "sram_bytes": "SRAM bytes",

@@ -23,6 +23,9 @@ LOST = 255
 _TIME_LIMIT_S = 600.0
 _LISTING_TIME_LIMIT_S = 60.0
 _END = "pocketvae-ended:"
+_HEADER = "List of devices attached"
+# Characters of an unexpected answer that a message shows.
+_QUOTED = 80
 _LOST = re.compile(
     r"device '[^']*' not found|device offline|device unauthorized|no devices|error: closed|device still \w+"
     r"|connection reset|protocol fault|failed to (?:get feature set|read copy response|stat remote)",
@@ -152,8 +155,11 @@ def _states(adb: str) -> dict[str, str]:
         raise TargetError(f"adb devices: {e}") from e
     if done.returncode:
         raise TargetError(f"adb devices failed: {_last_line(done.stderr) or done.returncode}")
-    lines = done.stdout.partition("List of devices attached")[2].splitlines()
-    pairs = [re.split(r"\s+", line.strip(), maxsplit=1) for line in lines if line.strip()]
+    _, header, listed = done.stdout.partition(_HEADER)
+    if not header:
+        printed = _last_line(done.stdout) or _last_line(done.stderr) or "nothing"
+        raise TargetError(f"{adb} is not adb: adb devices must print {_HEADER!r}, got {printed[:_QUOTED]!r}")
+    pairs = [re.split(r"\s+", line.strip(), maxsplit=1) for line in listed.splitlines() if line.strip()]
     return {pair[0]: pair[1] for pair in pairs if len(pair) == 2}
 
 

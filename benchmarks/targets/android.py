@@ -81,14 +81,13 @@ class AndroidTarget(Target):
 
     def unavailable(self) -> str | None:
         """See `Target.unavailable`; which phones are connected is found out by `check` and `open`."""
-        try:
-            find_adb()
-            find_ndk()
-            named_libraries()
-            named_benchmark()
-        except TargetError as e:
-            return str(e)
-        return None
+        missing = []
+        for find in (find_adb, find_ndk, named_libraries, named_benchmark):
+            try:
+                find()
+            except TargetError as e:
+                missing.append(str(e))
+        return "; ".join(missing) or None
 
     def check(self) -> str | None:
         """See `Target.check`."""

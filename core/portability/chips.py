@@ -74,6 +74,13 @@ class Chip:
         return cls(name=name, kind=ChipKind(kind))
 
     @property
+    def identity(self) -> str:
+        """The same text for two names of one chip, such as `hexagon` and `hexagon:v75`."""
+        if self.kind is ChipKind.HEXAGON:
+            return f"{self.kind}:{generation_of(self.name.partition(':')[2])}"
+        return self.accelerator.describe() if self.accelerator else self.name
+
+    @property
     def accelerator(self) -> EthosU | None:
         """The Ethos-U that it is; None for another chip."""
         return EthosU.parse(self.name) if self.kind is ChipKind.ETHOS_U else None
@@ -99,12 +106,16 @@ def parse_chips(names: Sequence[str]) -> tuple[Chip, ...]:
     """Reads names of chips.
 
     Raises:
-        SpecError: one is unknown or given twice.
+        SpecError: one is unknown or given twice, also by two of its names.
     """
+    chips: dict[str, Chip] = {}
     for name in names:
-        if names.count(name) > 1:
-            raise SpecError(f"the chip {name} is named twice")
-    return tuple(Chip.parse(name) for name in names)
+        chip = Chip.parse(name)
+        known = chips.setdefault(chip.identity, chip)
+        if known is not chip:
+            same = f"{known.name} and {name} are the same chip: name one of them"
+            raise SpecError(f"the chip {name} is named twice" if known.name == name else same)
+    return tuple(chips.values())
 
 
 def candidates(chips: Sequence[Chip], artifacts: Sequence[ArtifactSpec]) -> tuple[ArtifactSpec, ...]:

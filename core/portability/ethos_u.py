@@ -20,6 +20,7 @@ ACCELERATORS = (
     "ethos-u85-2048",
 )
 DEFAULT_ACCELERATOR = "ethos-u55-128"
+_FAMILY = "ethos-u"
 # By family, the default first. Vela takes those of another family and estimates nonsense.
 _SYSTEM_CONFIGS = {
     "ethos-u55": ("Ethos_U55_High_End_Embedded", "Ethos_U55_Deep_Embedded"),
@@ -58,10 +59,14 @@ class EthosU:
     def parse(cls, name: str) -> EthosU:
         """Reads `ACCELERATOR[:WORD+WORD]`; a word is a system configuration or a memory mode.
 
+        `ethos-u` alone is the default.
+
         Raises:
             SpecError: a name is unknown, belongs to another family, or there are two of a kind.
         """
         accelerator, _, rest = name.partition(":")
+        if name == _FAMILY:
+            accelerator = DEFAULT_ACCELERATOR
         if accelerator not in ACCELERATORS:
             raise unknown_name("Ethos-U accelerator", accelerator, ACCELERATORS)
         family = accelerator.rpartition("-")[0]

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pocketvae.errors import TargetError
+from pocketvae.formats.tflite.model import operator_name, tensor_name, view_model
 from pocketvae.portability.ethos_u import EthosU
 from pocketvae.portability.records import Backend, Portability
 from pocketvae.portability.tally import tally
@@ -33,6 +34,10 @@ _MOST_NAMED = 3
 _NAME = "model"
 _MISSING = "ethos-u-vela is not set up: run pocketvae targets setup ethos-u"
 _WARNING = re.compile(r"^Warning \([^)]*\) operator: (\S+), ofm: '(.*)'$\n((?:^(?!Warning|#).+$\n)+)", re.MULTILINE)
+# What a file with a float interface needs before and after the NPU.
+INTERFACE = frozenset({"QUANTIZE", "DEQUANTIZE"})
+# Vela's word for an operator that it does not know.
+_UNKNOWN = "None"
 # The reason names a tensor of the file, which differs between operators with the same reason.
 _TENSOR = re.compile(r" \([^()]*\)$")
 
@@ -98,10 +103,16 @@ class NpuEstimate:
         """The share of the operators that the NPU runs."""
         return sum(item.on_npu for item in self.operators) / max(1, len(self.operators))
 
+    @property
+    def left_inside(self) -> tuple[LeftOnCpu, ...]:
+        """What stays on the CPU between the first and the last operator of the NPU: all but a float interface."""
+        return tuple(item for item in self.left if item.operator not in INTERFACE)
+
     def figures(self) -> dict[str, float]:
         """Returns its numbers by name, as documents have them."""
         return {
             "npu_share": self.npu_share,
+            "cpu_operators": float(len(self.left_inside)),
             "estimated_cycles": float(self.cycles),
             "estimated_s": self.time_s,
             "sram_bytes": float(self.sram_bytes),
@@ -115,6 +126,9 @@ class NpuEstimate:
 
     def remarks(self) -> tuple[str, ...]:
         """Returns sentences for people: the estimate, and what stays on the CPU."""
+        if len(self.left) == len(self.operators):
+            said = f"vela {VELA_VERSION} for {self.chip.describe()}: nothing runs on the NPU"
+            return (f"{said}; all {len(self.operators)} operators on the CPU: {self._left_text()}",)
         words = (
             f"estimated by vela {VELA_VERSION} for {self.chip.describe()}: {self.cycles:,} cycles, "
             f"{1e6 * self.time_s:.0f} µs on the NPU, SRAM {self.sram_bytes / _KIB:.1f} KiB, "
@@ -187,7 +201,7 @@ def compile_for(chip: EthosU, content: bytes, name: str) -> NpuEstimate:
             time_limit_s=_TIME_LIMIT_S,
         )
         try:
-            return _read(chip, folder, said)
+            return _read(chip, folder, said, _names(content) if _UNKNOWN in said else {})
         except (OSError, KeyError, ValueError, StopIteration) as e:
             raise TargetError(f"{name}: vela's report cannot be read ({type(e).__name__}: {e})") from e
 
@@ -212,7 +226,18 @@ def _command(chip: EthosU, path: Path, folder: Path) -> tuple[str, ...]:
     )
 
 
-def _read(chip: EthosU, folder: Path, said: str) -> NpuEstimate:
+def _names(content: bytes) -> dict[str, str]:
+    """Returns the operators of a file by the names of their outputs."""
+    model = view_model(content)
+    graph = model.subgraphs[0]
+    return {
+        tensor_name(graph.tensors[index]): operator_name(model, item)
+        for item in graph.operators
+        for index in item.outputs
+    }
+
+
+def _read(chip: EthosU, folder: Path, said: str, names: Mapping[str, str]) -> NpuEstimate:
     (summary,) = _rows(next(folder.glob(f"{_NAME}_summary_*.csv")))
     operators = tuple(
         NpuOperator(
@@ -230,18 +255,19 @@ def _read(chip: EthosU, folder: Path, said: str) -> NpuEstimate:
         sram_bytes=_bytes(summary, "sram"),
         flash_bytes=sum(_bytes(summary, kind) for kind in ("dram", "on_chip_flash", "off_chip_flash")),
         operators=operators,
-        left=_left(operators, said),
+        left=_left(operators, said, names),
         compiled=(folder / f"{_NAME}_vela.tflite").read_bytes(),
     )
 
 
-def _left(operators: tuple[NpuOperator, ...], said: str) -> tuple[LeftOnCpu, ...]:
+def _left(operators: tuple[NpuOperator, ...], said: str, names: Mapping[str, str]) -> tuple[LeftOnCpu, ...]:
     reasons = {tensor: (kind, _reason(text)) for kind, tensor, text in _WARNING.findall(said)}
     found = []
     for item in operators:
         if not item.on_npu:
             kind, reason = reasons.get(item.name, (item.kind, "vela does not say why"))
-            found.append(LeftOnCpu(operator=kind, tensor=item.name, reason=reason))
+            operator = names.get(item.name, kind) if kind == _UNKNOWN else kind
+            found.append(LeftOnCpu(operator=operator, tensor=item.name, reason=reason))
     return tuple(found)
 
 

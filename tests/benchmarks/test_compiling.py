@@ -35,6 +35,18 @@ def test_each_file_is_recorded_with_what_it_came_from(bundle, monkeypatch):
     )
 
 
+def test_a_compiler_that_was_ended_leaves_nothing(bundle, monkeypatch):
+    def compiled(source, out, generation):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.write_bytes(b"half")
+        raise TargetError("it took longer than 600 s")
+
+    monkeypatch.setattr(module, "compile_on_hexagon", compiled)
+    made = compile_for_apps(bundle, parse_chips(["hexagon"]))
+    assert (made.records, len(made.problems)) == ((), 2)
+    assert not (bundle.path / "compiled").exists()
+
+
 def test_other_chips_are_refused():
     with pytest.raises(SpecError, match=r"context files for hexagon\[:GENERATION\], not for gpu$"):
         check_compiled(parse_chips(["gpu"]))

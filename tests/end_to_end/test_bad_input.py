@@ -195,10 +195,47 @@ def test_export_of_something_else(refused, tmp_path):
         ("--for", "hexagn", "unknown chip 'hexagn': did you mean 'hexagon'"),
         ("--for", "gpu,hexagon:v76", "unknown Hexagon generation 'v76': did you mean 'v79'"),
         ("--compile", "gpu", "--compile writes context files for hexagon"),
+        ("--for", "", "--for needs at least one chip, such as hexagon:v75, got ''"),
+        ("--compile", ",", "--compile needs at least one chip, such as hexagon:v75, got ','"),
+        ("--for", "hexagon,hexagon:v75", "hexagon and hexagon:v75 are the same chip: name one of them"),
     ],
 )
 def test_export_with_an_unknown_name(refused, tmp_path, option, value, message):
     refused(message, "export", tmp_path, "--out", tmp_path / "bundle", option, value)
+
+
+@pytest.mark.parametrize(("out", "test"), [("b", "b"), ("b", "b/test"), ("t/b", "t")])
+def test_a_test_for_android_in_the_bundle(refused, tmp_path, out, test):
+    (tmp_path / out).parent.mkdir(exist_ok=True)
+    options = ("--out", tmp_path / out, "--android-test", tmp_path / test)
+    refused("--android-test must be a folder beside --out", "export", tmp_path, *options)
+
+
+@pytest.mark.parametrize("options", [("--formats", "tflite"), ("--precisions", "float32"), ("--for", "ethos-u55-128")])
+def test_compiling_of_what_is_not_exported(refused, tmp_path, options):
+    words = ("--components", "decoder", "--compile", "hexagon:v75", *options)
+    message = "--compile: hexagon:v75 runs float16, int8 and int16x8 ONNX files, but none is to be exported; add it to"
+    refused(message, "export", tmp_path, "--out", tmp_path / "bundle", *words)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("hexagon", "asks the compiler of an Ethos-U, such as ethos-u55-128, got 'hexagon'"), ("", "got ''")],
+)
+def test_a_chip_whose_compiler_the_linter_does_not_ask(refused, tmp_path, bundles, name, message):
+    refused(message, "inspect", "--lint", bundles.make_bundle(tmp_path / "b"), "--target", name)
+
+
+def test_an_onnx_file_for_an_ethos_u(refused, tmp_path, bundles):
+    file = bundles.make_bundle(tmp_path / "b") / "decoder.float32.onnx"
+    message = "ethos-u55-128 runs TFLite files, but there is none: decoder.float32.onnx is an ONNX file"
+    refused(message, "inspect", "--lint", file, "--target", "ethos-u")
+
+
+@pytest.mark.parametrize("option", [("--targets", "node"), ("--paced", "10"), ("--baseline", "old"), ("--profile",)])
+def test_options_of_this_machine_beside_a_chip(refused, tmp_path, bundles, option):
+    message = f"{option[0]} cannot be combined with --target, which chooses what runs and where"
+    refused(message, "bench", bundles.make_bundle(tmp_path / "b"), "--recommend", "--target", "ethos-u", *option)
 
 
 def test_export_of_a_combination_that_does_not_exist(refused, tmp_path):

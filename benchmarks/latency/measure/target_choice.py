@@ -81,7 +81,8 @@ def _recommend(
             candidates.append(candidate)
     choice = choose(candidates)
     name = choice.candidate.artifact if choice.candidate else None
-    return Recommendation(artifact=name, why=choice.why.removesuffix("."), rejected=tuple(rejected), target=target)
+    why = "no file could be run there" if here.not_run and not here.checks else choice.why.removesuffix(".")
+    return Recommendation(artifact=name, why=why, rejected=tuple(rejected), target=target)
 
 
 def _of_target(verify: VerifyResult, target: str) -> VerifyResult:
@@ -105,6 +106,7 @@ def _candidate(artifact: ArtifactRecord, here: VerifyResult, rows: Sequence[Targ
         npu_share=figures.get("npu_share"),
         time_s=min(times) if times else figures.get("estimated_s"),
         is_estimate=not times,
+        cpu_operators=figures.get("cpu_operators"),
     )
 
 

@@ -15,13 +15,17 @@ def test_there_is_a_line_for_each_target_and_component():
         cell("encoder.int8.tflite", CellState.FAILED),
         cell("encoder.float32.onnx", CellState.LEFT_OUT),
         cell("decoder.int8.tflite", CellState.EQUAL, "host", measured_s=3e-6),
+        cell("decoder.int8.tflite", CellState.NOT_RUN, "node"),
     )
     result = MatrixResult(
         passed=False,
         bundle="digits",
         seed=0,
         environment=current_environment(),
-        targets=tuple(TargetRecord(name=name, summary="", facts={}) for name in ("npu", "host")),
+        targets=tuple(
+            TargetRecord(name=name, summary="", facts={}, problem="node is not set up" if name == "node" else "")
+            for name in ("npu", "host", "node")
+        ),
         cells=cells,
     )
     assert shipping_table(result)[1] == [
@@ -31,4 +35,5 @@ def test_there_is_a_line_for_each_target_and_component():
         ],
         ["npu", "encoder", "nothing", "", "", "", "", "No file runs within its limits."],
         ["host", "decoder", "decoder.int8.tflite", "2", "0", "", "3.0 µs measured", "No other file qualifies."],
+        ["node", "decoder", "nothing", "", "", "", "", "No file could be run: node is not set up"],
     ]

@@ -262,6 +262,25 @@ def test_a_phone_that_cannot_be_used_is_told(phone, capsys, states, name, said):
     assert main(["targets", "list", name]) == 3
 
 
+def test_a_program_that_is_not_adb_is_told(phone, tmp_path, monkeypatch):
+    program = tmp_path / "other"
+    program.write_text("#!/bin/sh\necho usage: other FILE\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("POCKETVAE_ADB", str(program))
+    said = "other is not adb: adb devices must print 'List of devices attached', got 'usage: other FILE'"
+    with pytest.raises(TargetError, match=said):
+        make_target("android")._parts()
+
+
+def test_all_that_is_missing_is_told_at_once(tmp_path, monkeypatch):
+    for name in ("POCKETVAE_ADB", "ANDROID_HOME", "ANDROID_SDK_ROOT", "ANDROID_NDK_HOME", "ANDROID_NDK_ROOT"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.delenv("POCKETVAE_ANDROID_LIBRARIES", raising=False)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    reason = make_target("android").unavailable()
+    assert [part.partition(" ")[0] for part in reason.split("; ")] == ["adb", "Android's", "set"]
+
+
 def test_a_phone_of_another_machine_is_told(phone, monkeypatch):
     phone.set_properties({"ro.product.cpu.abilist": "riscv64"})
     with pytest.raises(TargetError, match="R3TEST0001 must be one of arm64-v8a, x86_64.*, got riscv64"):

@@ -1,5 +1,7 @@
 """The chips of `export --for`: their names, and which files each may take."""
 
+import re
+
 import pytest
 
 from pocketvae.errors import SpecError
@@ -57,3 +59,21 @@ def test_unknown_names_are_refused_with_a_close_match():
         Chip.parse("gpu:mali")
     with pytest.raises(SpecError, match="the chip gpu is named twice"):
         parse_chips(["gpu", "gpu"])
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("hexagon", "hexagon:v75"),
+        ("ethos-u", "ethos-u55-128"),
+        ("ethos-u55-128:Sram_Only", "ethos-u55-128:Ethos_U55_High_End_Embedded+Sram_Only"),
+    ],
+)
+def test_two_names_of_one_chip_are_refused(one, other):
+    with pytest.raises(SpecError, match=re.escape(f"{one} and {other} are the same chip: name one of them")):
+        parse_chips([one, other])
+
+
+def test_chips_that_differ_in_an_option_are_two():
+    names = ("gpu", "gpu:float32", "hexagon:v68", "hexagon", "ethos-u55-128", "ethos-u55-128:Sram_Only")
+    assert tuple(chip.name for chip in parse_chips(names)) == names

@@ -18,6 +18,10 @@ def test_words_choose_the_system_and_the_memory_in_any_order():
     assert chip.describe() == "ethos-u55-128, Ethos_U55_Deep_Embedded, Sram_Only"
 
 
+def test_the_family_alone_is_the_default():
+    assert EthosU.parse("ethos-u") == EthosU.parse("ethos-u55-128")
+
+
 def test_what_is_meant_is_proposed():
     with pytest.raises(SpecError, match="unknown Ethos-U accelerator 'ethos-u55-28': did you mean 'ethos-u55-128'"):
         EthosU.parse("ethos-u55-28")

@@ -63,6 +63,39 @@ def test_the_report_is_read(ready, monkeypatch):
     )
 
 
+def estimate(*operators, left=()):
+    return vela.NpuEstimate(
+        chip=CHIP,
+        cycles=0,
+        time_s=0.0,
+        sram_bytes=0,
+        flash_bytes=0,
+        operators=tuple(vela.NpuOperator(kind=kind, name=kind, on_npu=False, cycles=0) for kind in operators),
+        left=tuple(vela.LeftOnCpu(operator=kind, tensor=kind, reason="Float32") for kind in left),
+        compiled=b"",
+    )
+
+
+def test_a_float_interface_is_not_inside():
+    found = estimate("A", "QUANTIZE", "DEQUANTIZE", left=("QUANTIZE", "DEQUANTIZE"))
+    assert (found.left_inside, found.figures()["cpu_operators"]) == ((), 0)
+
+
+def test_nothing_on_the_npu_has_no_estimate():
+    found = estimate("MUL", "ADD", left=("MUL", "ADD"))
+    assert found.remarks() == (
+        "vela 5.2.0 for ethos-u55-128, Ethos_U55_High_End_Embedded, Shared_Sram: nothing runs on the NPU; all 2 "
+        "operators on the CPU: ADD x1, MUL x1 (Float32)",
+    )
+
+
+def test_an_operator_that_vela_does_not_know_is_named_by_the_file():
+    (operator,) = (vela.NpuOperator(kind="None", name="shifted", on_npu=False, cycles=0),)
+    said = "Warning (supported operators) operator: None, ofm: 'shifted'\nReason: Unsupported opType\n\n"
+    (left,) = vela._left((operator,), said, {"shifted": "RIGHT_SHIFT"})
+    assert (left.operator, left.reason) == ("RIGHT_SHIFT", "Unsupported opType")
+
+
 def test_a_report_that_cannot_be_read_is_told(ready, monkeypatch):
     monkeypatch.setattr(vela, "run_tool", lambda *words, **options: "")
     with pytest.raises(TargetError, match=r"d.tflite: vela's report cannot be read \(StopIteration"):

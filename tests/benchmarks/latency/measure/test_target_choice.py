@@ -53,6 +53,13 @@ def test_an_estimate_counts_against_a_limit(ask):
     assert [item.reason for item in found.rejected] == ["it takes 1000 µs estimated, but the target is 0.5 ms"]
 
 
+def test_a_target_that_is_not_there_is_not_a_failure_of_the_files(ask, monkeypatch):
+    monkeypatch.setattr(Npu, "unavailable", lambda self: "npu is not set up")
+    (found,) = ask().on_targets
+    assert (found.artifact, found.why) == (None, "no file could be run there")
+    assert [item.reason for item in found.rejected] == ["npu is not set up"]
+
+
 def test_a_component_that_is_missing_is_refused(ask):
     with pytest.raises(SpecError, match="the bundle has no generator to recommend"):
         ask(component=Component.GENERATOR)
