@@ -363,6 +363,8 @@ def _print(result: ExportResult, out: Path, terminal: Terminal) -> int:
         terminal.warn(line)
     for line in (line for chip in result.manifest.chips for line in chip.lines()):
         terminal.line(line)
+    for record in result.manifest.compiled:
+        terminal.line(f"compiled for {record.chip}: {record.file.path}, {record.file.size_bytes / 1000:.1f} kB")
     for name, error_ratio in sorted(result.over_budget.items()):
         terminal.warn(f"{name} exceeds its error budget by a factor of {error_ratio:.1f}; verify will fail on it")
     for failure in result.manifest.failures:
