@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from pocketvae.data import image_files
 from pocketvae.data.dataset import MNIST, load_splits
+from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.image_decoder import resized
 from pocketvae.data.image_folder import SUFFIXES, list_folder, read_images
 from pocketvae.data.values import ValueSet, load_value_splits, load_values
@@ -24,8 +25,6 @@ from pocketvae.vae_spec import DataKind, VaeSpec
 
 Pixels = npt.NDArray[np.uint8]
 _PROGRESS_EVERY = 500
-# Subfolders that are splits of a data set, not classes; the last of them is most likely the one that is meant.
-_PARTS = ("train", "validation", "val", "test")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,12 +240,7 @@ def _check_count(count: int | None, noun: str = "image") -> None:
 def _from_folder(
     path: Path, vae: VaeSpec, *, count: int | None, resize: bool, progress: ProgressCallback
 ) -> SourceImages:
-    folders = {entry.name for entry in path.iterdir() if entry.is_dir()}
-    if folders and folders <= set(_PARTS):
-        raise DataError(
-            f"the subfolders of {path} must be classes, got {' and '.join(sorted(folders))}: name one of them, such as "
-            f"{path / max(folders, key=_PARTS.index)}"
-        )
+    check_is_one_part(path, "classes")
     listing = list_folder(path)
     files = listing.files[:count]
     images = np.empty((len(files), *vae.image_shape), np.uint8)

@@ -19,6 +19,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.data.folders import data_files
 from pocketvae.data.image_decoder import ImageReport
 from pocketvae.data.image_process import ImageProcess
 from pocketvae.errors import DataError, ImageWarning
@@ -71,7 +72,7 @@ def list_folder(path: Path, classes: Mapping[str, int] | None = None) -> FolderL
     Raises:
         DataError: the folder has no image files, or a subfolder that is not one of `classes`.
     """
-    files = tuple(sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()))
+    files = tuple(data_files(path, SUFFIXES))
     if not files:
         raise DataError(f"{path} does not contain images: expected {', '.join(sorted(SUFFIXES))} files")
     names = [file.relative_to(path).parts[0] if file.parent != path else None for file in files]

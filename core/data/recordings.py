@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.array_files import read_npy
+from pocketvae.data.folders import data_files
 from pocketvae.data.time_tables import TimeTable, read_time_table
 from pocketvae.errors import DataError
 from pocketvae.parsing import shortened
@@ -73,13 +74,19 @@ def read_recordings(source: Path, channel_count: int, channels: Sequence[str] = 
 
 
 def _files(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
+    found = data_files(folder, SUFFIXES)
     if not found:
         raise DataError(f"{folder} must hold recordings ({', '.join(SUFFIXES)}), got none")
     kinds = {".npy": "arrays", **dict.fromkeys(TABLES, "tables"), **dict.fromkeys(SOUNDS, "sound files")}
-    mixed = {kinds[path.suffix.lower()] for path in found}
-    if len(mixed) > 1:
-        raise DataError(f"{folder} must hold recordings of one kind, got {' and '.join(sorted(mixed))}")
+    of_kind: dict[str, list[Path]] = {}
+    for path in found:
+        of_kind.setdefault(kinds[path.suffix.lower()], []).append(path)
+    if len(of_kind) > 1:
+        stray = min(of_kind, key=lambda kind: len(of_kind[kind]))
+        raise DataError(
+            f"{folder} must hold recordings of one kind, got {' and '.join(sorted(of_kind))}: move the {stray} "
+            f"elsewhere, such as {of_kind[stray][0].relative_to(folder)}"
+        )
     return found
 
 
@@ -95,6 +102,8 @@ def _read(path: Path, channel_count: int, channels: tuple[str, ...]) -> list[Rec
         values, rate_hz = read_sound(path)
     else:
         values, rate_hz = _array(path), None
+        if values.shape[1] != channel_count == len(values):
+            raise DataError(f"{path} must be [time steps, channels], got {list(values.shape)}: transpose it")
     _check_channels(path, values.shape[1], channel_count)
     return [Recording(name=path.name, values=_finite(values, path), rate_hz=rate_hz)]
 
@@ -114,6 +123,11 @@ def _of_table(path: Path, channel_count: int, channels: tuple[str, ...]) -> list
     table = read_time_table(path)
     if channels:
         table = table.chosen(channels, path)
+    if len(table.names) == 1 < channel_count and table.times_s is None and path.suffix.lower() == ".csv":
+        raise DataError(
+            f"{path} has one column ({shortened(table.names[0])}), but the model takes {channel_count} channels: "
+            f"separate columns by commas, semicolons or tabs"
+        )
     _check_channels(path, len(table.names), channel_count, table.names)
     values = table.checked(path)
     if table.times_s is None or len(values) < _FEWEST_TIMES:
@@ -136,10 +150,20 @@ def _steady_parts(path: Path, table: TimeTable, times_s: npt.NDArray[np.float64]
     differences = np.diff(times_s)
     late = np.flatnonzero(differences <= 0)
     if len(late):
-        raise DataError(f"{path}, row {table.row(int(late[0]) + 1)}: time must rise from row to row")
-    gaps = np.flatnonzero(differences > _GAP * np.median(differences)) + 1
-    parts = np.split(np.arange(len(times_s)), gaps)
+        step_s = float(differences[late[0]])
+        way = "sort the rows; local times need their offset (+02:00) where summer time ends"
+        raise DataError(
+            f"{path}, row {table.row(int(late[0]) + 1)}: time must rise from row to row, got "
+            f"{'the time of the row before: remove one of them' if not step_s else f'a step of {step_s:g} s: {way}'}"
+        )
+    is_gap = differences > _GAP * np.median(differences)
+    parts = np.split(np.arange(len(times_s)), np.flatnonzero(is_gap) + 1)
     usual_s = 0.0
+    # As many gaps one behind the other are a slower rate.
+    slow = np.flatnonzero(np.convolve(is_gap, np.ones(_BLOCK // 2, np.int64), "valid") == _BLOCK // 2)
+    if len(slow):
+        usual_s = float(np.median(differences))
+        raise _unsteady(path, table, int(slow[0]), f"{usual_s:.4g} s elsewhere", float(differences[slow[0]]))
     for part in parts:
         # Means of some steps, since loggers round times to whole milliseconds or seconds.
         for block in np.split(part, range(_BLOCK, len(part) - _BLOCK, _BLOCK)):
@@ -148,11 +172,15 @@ def _steady_parts(path: Path, table: TimeTable, times_s: npt.NDArray[np.float64]
             step_s = float(times_s[block[-1]] - times_s[block[0]]) / (len(block) - 1)
             usual_s = usual_s or step_s
             if abs(step_s / usual_s - 1) > _UNSTEADY:
-                raise DataError(
-                    f"{path}, row {table.row(int(block[0]))}: the rate must be steady, got a time step every "
-                    f"{usual_s:.4g} s before and every {step_s:.4g} s here: resample it, or split it by rate"
-                )
+                raise _unsteady(path, table, int(block[0]), f"{usual_s:.4g} s before", step_s)
     return parts
+
+
+def _unsteady(path: Path, table: TimeTable, step: int, usual: str, step_s: float) -> DataError:
+    return DataError(
+        f"{path}, row {table.row(step)}: the rate must be steady, got a time step every {usual} and "
+        f"every {step_s:.4g} s here: resample it, or split it by rate"
+    )
 
 
 def _check_channels(path: Path, found: int, wanted: int, names: Sequence[str] = ()) -> None:

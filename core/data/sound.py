@@ -27,9 +27,13 @@ def read_sound(path: Path) -> tuple[npt.NDArray[np.float32], float]:
     except (ImportError, OSError) as e:
         raise TargetError(f"sound files need soundfile: run {install_command('sound')}") from e
     try:
-        samples, rate_hz = soundfile.read(path, dtype="float32", always_2d=True)
+        with soundfile.SoundFile(path) as file:
+            claimed, rate_hz = file.frames, file.samplerate
+            samples = file.read(dtype="float32", always_2d=True)
     except (soundfile.SoundFileError, OSError) as e:
         raise DataError(f"{path} cannot be read as sound: {shortened(e)}") from e
+    if len(samples) < claimed:
+        raise DataError(f"{path} is damaged: it should hold {claimed} samples, but only {len(samples)} can be read")
     if not len(samples):
         raise DataError(f"{path} must hold samples, got none")
     return samples, float(rate_hz)

@@ -8,12 +8,16 @@ import math
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import DataError
 from pocketvae.parsing import shortened
+
+if TYPE_CHECKING:
+    import _csv
 
 _DELIMITERS = ",;\t"
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
@@ -34,19 +38,22 @@ def read_table(path: Path) -> npt.NDArray[np.float32]:
         return _parsed(rows, path)
 
 
-def read_cells(path: Path) -> tuple[list[tuple[int, list[str]]], bool]:
-    """Reads a table as text: rows with their numbers, as editors count them, and whether the first is a header.
+@contextlib.contextmanager
+def opened_table(path: Path) -> Iterator[Iterator[tuple[int, list[str]]]]:
+    """Opens a table as text and yields its rows with their numbers, as editors count them; empty ones are left out.
 
-    It is one if none of its cells is a number. Separators and decimal commas are those of `read_table`.
+    Separators and decimal commas are those of `read_table`.
 
     Raises:
         DataError: the file cannot be read, or its rows have different lengths.
     """
     with _opened(path) as rows:
-        cells = list(rows)
-    for number, row in cells:
-        _check_length(row, len(cells[0][1]), number, path)
-    return cells, bool(cells) and _is_header(cells[0][1])
+        yield _of_one_length(rows, path)
+
+
+def is_header(row: list[str]) -> bool:
+    """Whether a row names columns: it has a text, and none of its cells is a number."""
+    return any(map(_is_text, row)) and not any(map(_is_number, row))
 
 
 @contextlib.contextmanager
@@ -85,16 +92,27 @@ def _with_point(cell: str) -> str:
     return cell.replace(",", ".") if _DECIMAL_COMMA.fullmatch(cell) else cell
 
 
-def _rows(reader: Iterator[list[str]], *, decimal_commas: bool) -> Iterator[tuple[int, list[str]]]:
+def _rows(reader: _csv.Reader, *, decimal_commas: bool) -> Iterator[tuple[int, list[str]]]:
     """Yields rows with their numbers, as editors count them; empty ones are left out."""
-    for number, row in enumerate(reader, 1):
+    number = 1
+    for row in reader:
         if row:
             yield number, [_with_point(cell) for cell in row] if decimal_commas else row
+        # A quoted cell may hold line breaks.
+        number = reader.line_num + 1
+
+
+def _of_one_length(rows: Iterator[tuple[int, list[str]]], path: Path) -> Iterator[tuple[int, list[str]]]:
+    length = 0
+    for number, row in rows:
+        length = length or len(row)
+        _check_length(row, length, number, path)
+        yield number, row
 
 
 def _parsed(rows: Iterator[tuple[int, list[str]]], path: Path) -> npt.NDArray[np.float32]:
     number, row = next(rows, (1, []))
-    has_header = _is_header(row)
+    has_header = is_header(row)
     names = [cell.strip() for cell in row] if has_header else [""] * len(row)
     values = [] if has_header or not row else [_numbers(row, number, names, path)]
     values += [_numbers(row, number, names, path) for number, row in rows]
@@ -103,13 +121,10 @@ def _parsed(rows: Iterator[tuple[int, list[str]]], path: Path) -> npt.NDArray[np
     return np.stack(values)
 
 
-def _is_header(row: list[str]) -> bool:
-    return any(map(_is_text, row)) and not any(map(_is_number, row))
-
-
 def _check_length(row: list[str], expected: int, number: int, path: Path) -> None:
     if len(row) != expected:
-        raise DataError(f"{path}, row {number}: every row must have {expected} columns as the first, got {len(row)}")
+        columns = f"{expected} column{'s' if expected > 1 else ''}"
+        raise DataError(f"{path}, row {number}: every row must have {columns} as the first, got {len(row)}")
 
 
 def _is_text(cell: str) -> bool:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import array
 import datetime
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.tables import read_cells
+from pocketvae.data.tables import is_header, opened_table
 from pocketvae.errors import DataError, TargetError, did_you_mean
 from pocketvae.installation import install_command
 from pocketvae.parsing import shortened
@@ -32,19 +34,24 @@ class TimeTable:
         names: Of the channels.
         values: `[T, C] float64`; NaN where a cell is empty or not a number.
         times_s: `[T] float64`, when each step was, in seconds; None where no column says.
-        first_row: Number of the first time step's row, as editors count them; 0 of a format without rows of text.
-        texts: Cells that are not numbers, by time step and channel.
+        rows: `[T] int64`, the number of each step's row, as editors count them; from 0 where no text has rows.
+        texts: Of each channel that has a cell which is not a number, the first: its time step and its text.
     """
 
     names: tuple[str, ...]
     values: npt.NDArray[np.float64]
     times_s: npt.NDArray[np.float64] | None
-    first_row: int
-    texts: dict[tuple[int, int], str]
+    rows: npt.NDArray[np.int64]
+    texts: dict[int, tuple[int, str]]
+
+    @property
+    def first_row(self) -> int:
+        """Number of the first time step's row."""
+        return self.row(0)
 
     def row(self, step: int) -> int:
         """Returns the number of a time step's row."""
-        return step + self.first_row
+        return int(self.rows[step])
 
     def chosen(self, names: Sequence[str], path: Path) -> TimeTable:
         """Returns some channels, in the order asked for.
@@ -59,11 +66,7 @@ class TimeTable:
                     f"{shortened(', '.join(self.names))}"
                 )
         places = [self.names.index(name) for name in names]
-        texts = {
-            (step, place): text
-            for (step, column), text in self.texts.items()
-            for place in [index for index, chosen in enumerate(places) if chosen == column]
-        }
+        texts = {index: self.texts[place] for index, place in enumerate(places) if place in self.texts}
         return replace(self, names=tuple(names), values=self.values[:, places], texts=texts)
 
     def checked(self, path: Path) -> npt.NDArray[np.float32]:
@@ -76,14 +79,24 @@ class TimeTable:
         if not len(bad):
             return self.values.astype(np.float32)
         step, channel = bad[0].tolist()
-        run = _run_length(~np.isfinite(self.values[step:, channel]))
-        found = repr(shortened(self.texts[step, channel])) if (step, channel) in self.texts else "a missing value"
-        if np.isfinite(self.values[step, channel]):
-            found = f"{self.values[step, channel]:g}, which is too large for float32"
-        rows = f", as in the next {run - 1} rows" if run > 1 else ""
         raise DataError(
-            f"{path}, row {self.row(step)}, column {self.names[channel]}: must be a finite number, got {found}{rows}"
+            f"{path}, row {self.row(step)}, column {self.names[channel]}: must be a finite number, got "
+            f"{self._found(step, channel)}"
         )
+
+    def _found(self, step: int, channel: int) -> str:
+        value = self.values[step, channel]
+        if np.isfinite(value):
+            return f"{value:g}, which is too large for float32"
+        if np.isinf(value):
+            return f"{value}"
+        run = _run_length(~np.isfinite(self.values[step:, channel]))
+        rows = "" if run == 1 else f", as in the next {run - 1} row{'s' if run > 2 else ''}"
+        first_text = self.texts.get(channel)
+        if first_text is not None and first_text[0] == step:
+            return f"{shortened(first_text[1])!r}{rows}"
+        way = "fill it in" if self.times_s is None else "fill it in, or delete the row: that makes a gap"
+        return f"a missing value{rows}: {way}"
 
 
 def read_time_table(path: Path) -> TimeTable:
@@ -97,40 +110,84 @@ def read_time_table(path: Path) -> TimeTable:
             several columns of one name.
         TargetError: pyarrow, which reads Parquet, is not installed.
     """
-    names, columns, first_row = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
-    if not columns or not len(columns[0]):
+    table = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
+    if not len(table.rows):
         raise DataError(f"{path} must hold time steps, got none")
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise DataError(f"{path} must have columns of different names, got two of {shortened(twice)!r}")
-    clock = next((index for index, name in enumerate(names) if _time_unit_s(name) is not None), None)
-    times_s = None if clock is None else _times_s(columns[clock], _time_unit_s(names[clock]) or 1.0, path, first_row)
-    channels = [index for index in range(len(names)) if index != clock]
-    if not channels:
-        raise DataError(f"{path} must have columns beside the time, got {shortened(', '.join(names))}")
-    texts: dict[tuple[int, int], str] = {}
-    values = np.stack([_numbers(columns[index], place, texts) for place, index in enumerate(channels)], axis=1)
-    return TimeTable(
-        names=tuple(names[index] for index in channels),
-        values=values,
-        times_s=times_s,
-        first_row=first_row,
-        texts=texts,
-    )
+    return table
 
 
-def _csv(path: Path) -> tuple[list[str], list[Sequence[Any]], int]:
-    rows, has_header = read_cells(path)
-    if not rows:
-        return [], [], 0
-    number, first = rows[0]
-    names = [cell.strip() for cell in first] if has_header else [str(index) for index in range(len(first))]
-    body = rows[1:] if has_header else rows
-    columns: list[Sequence[Any]] = [list(column) for column in zip(*(cells for _, cells in body), strict=True)]
-    return names, columns, body[0][0] if body else number
+class _Columns:
+    """Takes a table row by row, as numbers, which are smaller than their texts."""
+
+    def __init__(self, names: Sequence[str], path: Path) -> None:
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise DataError(f"{path} must have columns of different names, got two of {shortened(twice)!r}")
+        self._path, self._names = path, names
+        self._clock = next((index for index, name in enumerate(names) if _time_unit_s(name) is not None), None)
+        self._channels = [index for index in range(len(names)) if index != self._clock]
+        if not self._channels:
+            raise DataError(f"{path} must have columns beside the time, got {shortened(', '.join(names))}")
+        self._unit_s = 1.0 if self._clock is None else _time_unit_s(names[self._clock]) or 1.0
+        self._times_s, self._values, self._rows = array.array("d"), array.array("d"), array.array("q")
+        self._texts: dict[int, tuple[int, str]] = {}
+
+    def add(self, number: int, cells: Sequence[Any]) -> None:
+        """Takes the next row.
+
+        Raises:
+            DataError: its time cannot be read.
+        """
+        if self._clock is not None:
+            self._times_s.append(self._time(number, cells[self._clock]))
+        for place, index in enumerate(self._channels):
+            try:
+                self._values.append(float(cells[index]))
+            except (TypeError, ValueError):
+                self._values.append(np.nan)
+                self._note(place, cells[index])
+        self._rows.append(number)
+
+    def table(self) -> TimeTable:
+        """Returns all rows so far."""
+        return TimeTable(
+            names=tuple(self._names[index] for index in self._channels),
+            values=np.frombuffer(self._values).reshape(len(self._rows), -1) if self._rows else np.zeros((0, 1)),
+            times_s=None if self._clock is None else np.array(self._times_s),
+            rows=np.array(self._rows, np.int64),
+            texts=self._texts,
+        )
+
+    def _time(self, number: int, cell: Any) -> float:
+        try:
+            return _time_s(cell, self._unit_s)
+        except (TypeError, ValueError) as e:
+            raise DataError(
+                f"{self._path}, row {number}: the time must be a number or a date such as 2026-01-31T12:00:00, got "
+                f"{shortened(cell)!r}"
+            ) from e
+
+    def _note(self, place: int, cell: Any) -> None:
+        if cell is not None and str(cell).strip():
+            self._texts.setdefault(place, (len(self._rows), str(cell)))
 
 
-def _parquet(path: Path) -> tuple[list[str], list[Sequence[Any]], int]:
+def _csv(path: Path) -> TimeTable:
+    with opened_table(path) as rows:
+        number, first = next(rows, (0, []))
+        if not first:
+            raise DataError(f"{path} must hold time steps, got none")
+        # Columns may have numbers for names; where one is called like a time, the row is a header.
+        has_header = is_header(first) or any(_time_unit_s(cell) is not None for cell in first)
+        columns = _Columns([cell.strip() if has_header else str(index) for index, cell in enumerate(first)], path)
+        if not has_header:
+            columns.add(number, first)
+        for number, cells in rows:
+            columns.add(number, cells)
+    return columns.table()
+
+
+def _parquet(path: Path) -> TimeTable:
     try:
         import pyarrow
         import pyarrow.parquet
@@ -141,7 +198,10 @@ def _parquet(path: Path) -> tuple[list[str], list[Sequence[Any]], int]:
         columns = [_arrow_column(table.column(index)) for index in range(table.num_columns)]
     except (pyarrow.ArrowException, OSError) as e:
         raise DataError(f"{path} cannot be read as Parquet: {shortened(str(e).splitlines()[0])}") from e
-    return list(table.column_names), columns, 0
+    found = _Columns(list(table.column_names), path)
+    for number, cells in enumerate(zip(*columns, strict=True)):
+        found.add(number, cells)
+    return found.table()
 
 
 def _arrow_column(column: Any) -> Sequence[Any]:
@@ -164,44 +224,15 @@ def _time_unit_s(name: str) -> float | None:
     return _UNITS_S[match[2] or ""]
 
 
-def _times_s(column: Sequence[Any], unit_s: float, path: Path, first_row: int) -> npt.NDArray[np.float64]:
-    found = np.empty(len(column))
-    for step, cell in enumerate(column):
-        try:
-            found[step] = _time_s(cell, unit_s)
-        except (TypeError, ValueError) as e:
-            raise DataError(
-                f"{path}, row {step + first_row}: the time must be a number or a date such as 2026-01-31T12:00:00, got "
-                f"{shortened(cell)!r}"
-            ) from e
-    return found
-
-
 def _time_s(cell: Any, unit_s: float) -> float:
     try:
         seconds = float(cell) * unit_s
     except ValueError:
         moment = datetime.datetime.fromisoformat(str(cell).strip())
         seconds = (moment if moment.tzinfo else moment.replace(tzinfo=datetime.UTC)).timestamp()
-    if not np.isfinite(seconds):
+    if not math.isfinite(seconds):
         raise ValueError("not finite")
     return seconds
-
-
-def _numbers(column: Sequence[Any], place: int, texts: dict[tuple[int, int], str]) -> npt.NDArray[np.float64]:
-    """Returns a column as numbers, and notes the cells that are not."""
-    try:
-        return np.array([np.nan if cell is None else float(cell) for cell in column])
-    except (TypeError, ValueError):
-        pass
-    found = np.full(len(column), np.nan)
-    for step, cell in enumerate(column):
-        try:
-            found[step] = float(cell)
-        except (TypeError, ValueError):
-            if cell is not None and str(cell).strip():
-                texts[step, place] = str(cell)
-    return found
 
 
 def _run_length(flags: npt.NDArray[np.bool_]) -> int:

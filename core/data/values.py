@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pocketvae.data.array_files import NpzReader, open_npz, read_header, read_npy
 from pocketvae.data.dataset import MNIST
+from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
 from pocketvae.data.recordings import SUFFIXES, is_recording, read_recordings
 from pocketvae.data.tables import read_table
@@ -116,6 +117,8 @@ def load_values(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -> Valu
     """
     path = Path(source)
     if _holds_recordings(path, vae):
+        if path.is_dir():
+            check_is_one_part(path, "recordings of one split")
         return _windows(path, vae, windowing)[0]
     return _read(path, vae, windowing)[0]
 
@@ -142,18 +145,31 @@ def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, 
 
 def _split_recordings(path: Path, vae: VaeSpec, windowing: Windowing) -> ValueSplits:
     items, windows = _windows(path, vae, windowing)
-    if len(items) < MIN_ITEMS:
+    parts = _own_parts(path, items)
+    count = len(parts[0]) if parts else len(items)
+    if count < MIN_ITEMS:
         raise DataError(
             f"{path.name}: at least {MIN_ITEMS} windows of {vae.data_shape[0]} time steps are needed, got "
-            f"{len(items)}: give more recordings, or a smaller --stride"
+            f"{count}{' in train' if parts else ''}: give more recordings, or a smaller --stride"
         )
-    fitted, held_out = split_windows(windows, vae.data_shape[0])
+    fitted, held_out = parts or split_windows(windows, vae.data_shape[0])
     if len(fitted) < MIN_ITEMS // 2:
         raise DataError(
             f"{path.name} is too short: of {len(items)} windows, only {len(fitted)} share no time step with the "
             f"{len(held_out)} that are held out: give longer or more recordings"
         )
     return ValueSplits(name=path.name, train=items.take(fitted), test=items.take(held_out))
+
+
+def _own_parts(path: Path, items: ValueSet) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]] | None:
+    """Returns which windows are of a folder's `train/` and of its `test/`; None if it has no such folders."""
+    if not ((path / "train").is_dir() and (path / "test").is_dir()):
+        return None
+    part_of = np.array([name.split("/")[0] for name in items.names])
+    train, test = np.flatnonzero(part_of == "train"), np.flatnonzero(part_of == "test")
+    if not len(test):
+        raise DataError(f"{path / 'test'} must hold recordings as long as a window of the model, got none")
+    return train, test
 
 
 def _read(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, ValueSet | None]:

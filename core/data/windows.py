@@ -13,6 +13,8 @@ from pocketvae.errors import DataError, SpecError
 
 _SPLIT_SEED = 0
 _HELD_OUT_FRACTION = 0.1
+# Fewer windows say too little of how a model does on what it was not fitted with.
+_FEWEST_HELD_OUT = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,24 +100,40 @@ def cut_windows(recordings: Sequence[Recording], length: int, stride: int = 0) -
 def split_windows(windows: Windows, length: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Returns which windows are for fitting and which are held out: about a tenth, which share no time step with them.
 
-    Whole recordings are held out where there are at least two; of a single one, its end is.
+    Whole recordings are held out where there are at least two. If those give few windows, because all others are much
+    longer, or there is only one, the end of the longest is held out too.
 
     Args:
         windows: To split.
         length: T, in time steps.
     """
-    order = np.random.default_rng(_SPLIT_SEED).permutation(int(windows.recordings.max()) + 1)
     counts = np.bincount(windows.recordings)
-    present = [int(index) for index in order if counts[index]]
     wanted = max(1, round(_HELD_OUT_FRACTION * len(windows)))
-    if len(present) > 1:
-        held: list[int] = []
-        for index in present[:-1]:
-            if sum(counts[held]) >= wanted:
-                break
-            held.append(index)
-        is_held = np.isin(windows.recordings, held)
+    is_held = np.isin(windows.recordings, _held_recordings(counts, wanted))
+    lacking = wanted - int(is_held.sum())
+    if lacking <= max(0, wanted - _FEWEST_HELD_OUT):
         return np.flatnonzero(~is_held), np.flatnonzero(is_held)
-    first_held = int(windows.starts[-wanted])
-    fitted = np.flatnonzero(windows.starts + length <= first_held)
-    return fitted, np.arange(len(windows) - wanted, len(windows))
+    is_longest = windows.recordings == np.argmax(counts)
+    first_held = windows.starts[np.flatnonzero(is_longest)[-lacking]]
+    is_held |= is_longest & (windows.starts >= first_held)
+    is_cut = is_longest & (windows.starts + length > first_held)
+    return np.flatnonzero(~is_held & ~is_cut), np.flatnonzero(is_held)
+
+
+def _held_recordings(counts: npt.NDArray[np.intp], wanted: int) -> list[int]:
+    """Returns recordings that together have about as many windows as wanted: at most twice as many, if some do.
+
+    Args:
+        counts: Windows of each recording.
+        wanted: How many windows.
+    """
+    order = np.random.default_rng(_SPLIT_SEED).permutation(len(counts))
+    present = [int(index) for index in order if counts[index]]
+    if len(present) == 1:
+        return []
+    held: list[int] = []
+    for index in present:
+        total = int(counts[held].sum())
+        if total < wanted and total + counts[index] <= 2 * wanted:
+            held.append(index)
+    return held or [min(present, key=lambda index: int(counts[index]))]

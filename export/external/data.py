@@ -27,7 +27,7 @@ def check_source(source: str) -> None:
     if source != MNIST and not Path(source).exists():
         raise DataError(
             f"--data must be 'mnist', a folder of images, or an .npz, .npy, .csv or idx file, or "
-            f"recordings of sequences, got {source}"
+            f"recordings of sequences, got {source}, which does not exist"
         )
 
 

@@ -57,6 +57,15 @@ def test_arrays_and_sounds_are_recordings_too(tmp_path):
     ("make", "message"),
     [
         (lambda f: table(f / "a.csv", [0, 1, 2, 1.5]), r"a\.csv, row 5: time must rise from row to row"),
+        (lambda f: table(f / "a.csv", [0, 1, 2, 1.5]), r"got a step of -0\.5 s: sort the rows; local times"),
+        (lambda f: table(f / "a.csv", [0, 1, 1, 2]), r"row 4: .*got the time of the row before: remove one of them"),
+        (lambda f: (np.save(f / "a.npy", np.zeros((2, 9))), f / "a.npy")[-1], r"got \[2, 9\]: transpose it"),
+        (
+            lambda f: (np.save(f / "n.npy", np.zeros((9, 2))), [table(f / c, range(9)) for c in ("a.csv", "b.csv")], f)[
+                -1
+            ],
+            r"got arrays and tables: move the arrays elsewhere, such as n\.npy",
+        ),
         (
             lambda f: table(f / "a.csv", [*range(20), *np.arange(40, 50, 0.5)]),
             r"row 22: the rate must be steady, got a time step every 1 s before and every 0\.5 s here",
@@ -64,6 +73,14 @@ def test_arrays_and_sounds_are_recordings_too(tmp_path):
         (
             lambda f: table(f / "a.csv", [*range(64), *np.arange(64, 96, 0.5)]),
             r"row 66: the rate must be steady, got a time step every 1 s before and every 0\.5 s here",
+        ),
+        (
+            lambda f: table(f / "a.csv", [*range(64), *range(64, 104, 2)]),
+            r"row 66: the rate must be steady, got a time step every 1 s elsewhere and every 2 s here",
+        ),
+        (
+            lambda f: ((f / "a.csv").write_text("time a b\n0 1 2\n"), f / "a.csv")[-1],
+            r"has one column \(time a b\), but the model takes 2 channels: separate columns by commas",
         ),
         (lambda f: table(f / "a.csv", range(3), 3), r"has 3 channels \(c0, c1, c2\), but the model takes 2: name 2 of"),
         (lambda f: table(f / "a.csv", range(3), 1), r"has 1 channel \(c0\), but the model takes 2$"),

@@ -49,11 +49,25 @@ def test_channels_are_chosen_by_name_in_the_order_asked_for(tmp_path):
         table.chosen(("ax", "note"), path).checked(path)
 
 
+def test_channels_may_have_numbers_for_names(tmp_path):
+    table = read_time_table(written(tmp_path, "time,0,1\n0.5,1,2\n"))
+    assert (table.names, table.values.tolist(), table.times_s.tolist()) == (("0", "1"), [[1, 2]], [0.5])
+
+
+def test_rows_are_counted_as_editors_do(tmp_path):
+    path = written(tmp_path, 'time,note,ax\n0,"two\nlines",1\n\n1,,2\n2,,\n')
+    table = read_time_table(path)
+    assert table.rows.tolist() == [2, 5, 6]
+    with pytest.raises(DataError, match="row 6, column ax: must be a finite number, got a missing value: fill it in, "):
+        table.chosen(("ax",), path).checked(path)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("time,ax\n0,1\n1\n", r"pump\.csv, row 3: every row must have 2 columns as the first, got 1"),
         ("time,ax\n0,1\nlater,2\n", r"row 3: the time must be a number or a date such as .*, got 'later'"),
+        ("time,ax\n0,1\n1,-inf\n", "row 3, column ax: must be a finite number, got -inf$"),
         (
             "time,ax\n0,1\n1,nan\n2,\n3,4\n",
             r"row 3, column ax: must be a finite number, got a missing value, as in the next 1",

@@ -90,6 +90,20 @@ def test_sequences_are_cut_from_recordings(tmp_path):
     assert splits.test.names[0] == "r.npy:266"
 
 
+def test_a_folder_with_train_and_test_is_split_as_it_says(tmp_path):
+    sequences = vae(5, 2, data=DataKind.SEQUENCE)
+    for part, length in (("train", 170), ("test", 40), ("validation", 30)):
+        (tmp_path / part).mkdir()
+        np.save(tmp_path / part / "r.npy", np.ones((length, 2)))
+    splits = load_value_splits(str(tmp_path), sequences)
+    assert (len(splits.train), len(splits.test)) == (34, 8)
+    assert splits.test.names[-1] == "test/r.npy:35"
+    with pytest.raises(DataError, match=r"must be recordings of one split, got .*: name one of them, such as .*test$"):
+        load_values(str(tmp_path), sequences)
+    with pytest.raises(DataError, match="at least 32 windows .* are needed, got 17 in train: give more"):
+        load_value_splits(str(tmp_path), vae(10, 2, data=DataKind.SEQUENCE))
+
+
 def test_items_of_the_models_shape_are_not_recordings(tmp_path):
     source = saved(tmp_path / "s.npy", np.ones((40, 7)))
     assert load_values(source, vae(7, 1, data=DataKind.SEQUENCE)).values.shape == (40, 7, 1)

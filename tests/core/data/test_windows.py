@@ -50,3 +50,12 @@ def test_no_time_step_is_both_fitted_and_held_out(lengths, stride):
     assert not seen & kept
     if len(lengths) > 1:
         assert not set(windows.recordings[fitted]) & set(windows.recordings[held_out])
+
+
+@pytest.mark.parametrize("lengths", [(900, 40, 60), (40, 900, 60), (900, 10), (8, 792), (80,) * 12])
+def test_about_a_tenth_is_held_out_however_long_the_recordings_are(lengths):
+    windows = cut_windows(recordings(*lengths), 8)
+    fitted, kept = split_windows(windows, 8)
+    assert 0.05 <= len(kept) / len(windows) <= 0.2
+    assert len(fitted) + len(kept) >= len(windows) - 1
+    assert not set(windows.values[fitted].ravel().tolist()) & set(windows.values[kept].ravel().tolist())
