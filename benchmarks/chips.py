@@ -55,7 +55,8 @@ def _record(chip: Chip, bundle: Bundle, progress: ProgressCallback) -> ChipRecor
     target = make_target(_target(chip))
     some = Bundle(path=bundle.path, manifest=replace(bundle.manifest, artifacts=fitting, failures=()))
     found = verify_opened(some, [target], Limits(), num_threads=1, progress=progress).result if fitting else None
-    decided_by = f"{target.name}: {target.runtime(fitting[0])}" if fitting and target.runtime(fitting[0]) else "host"
+    runtime = target.runtime(fitting[0]) if fitting else ""
+    decided_by = runtime or ("LiteRT and onnxruntime on this machine" if chip.is_cpu else target.name)
     if chip.accelerator is not None:
         values = "TensorFlow Lite Micro's kernels" if target.name == chip.name else "this machine's CPU"
         decided_by = f"vela {VELA_VERSION} for {chip.accelerator.describe()}, values of {values}"

@@ -224,8 +224,9 @@ def _show(terminal: Terminal, result: BenchResult) -> None:
             terminal.warn(f"compared because of --force-compare: {reason}")
     for found in (*filter(None, [result.recommendation]), *result.on_targets):
         where = f" on {found.target}" if found.target else ""
-        for rejection in found.rejected:
-            terminal.line(f"not {rejection.artifact}{where}: {rejection.reason}")
+        for reason in dict.fromkeys(item.reason for item in found.rejected):
+            names = ", ".join(item.artifact for item in found.rejected if item.reason == reason)
+            terminal.line(f"not {names}{where}: {reason}")
         terminal.line(f"embed {found.artifact or 'nothing'}{where}: {found.why}")
     for warning in result.warnings:
         terminal.warn(warning)

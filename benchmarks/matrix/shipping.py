@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pocketvae.benchmarks.matrix.results import Cell, CellState, MatrixResult
 from pocketvae.benchmarks.shipping import Candidate, Choice, choose
+from pocketvae.portability.chips import refused_by
 from pocketvae.spec import ArtifactSpec, Component
 
 _PASSED = (CellState.EQUAL, CellState.WITHIN)
@@ -17,7 +18,7 @@ def shipping_table(result: MatrixResult) -> tuple[list[str], list[list[str]]]:
         for component in _SHIPPED:
             cells = _cells(result, record.name, component)
             if cells:
-                choice = choose([_candidate(cell) for cell in cells if cell.state in _PASSED])
+                choice = choose([_candidate(cell) for cell in cells if cell.state in _PASSED and _is_for_chip(cell)])
                 row = _row(choice)
                 if all(cell.state is CellState.NOT_RUN for cell in cells):
                     row[-1] = f"No file could be run: {cells[0].detail or record.problem}"
@@ -34,6 +35,10 @@ def _cells(result: MatrixResult, target: str, component: Component) -> list[Cell
         and cell.state is not CellState.LEFT_OUT
         and ArtifactSpec.parse(cell.artifact).component is component
     ]
+
+
+def _is_for_chip(cell: Cell) -> bool:
+    return not refused_by(cell.target, ArtifactSpec.parse(cell.artifact))
 
 
 def _candidate(cell: Cell) -> Candidate:

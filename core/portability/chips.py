@@ -131,6 +131,14 @@ def candidates(chips: Sequence[Chip], artifacts: Sequence[ArtifactSpec]) -> tupl
     return tuple(spec for spec in artifacts if any(not chip.declines(spec) for chip in chips))
 
 
+def refused_by(target: str, spec: ArtifactSpec) -> str:
+    """Returns why an artifact is not for the chip that a target stands for; empty if it is, or it stands for none."""
+    try:
+        return Chip.parse(target).declines(spec)
+    except SpecError:
+        return ""
+
+
 def npus_of(chips: Sequence[Chip], spec: ArtifactSpec) -> tuple[EthosU, ...]:
     """Returns the Ethos-Us whose form a file gets; a float interface is the CPU's where the export is for one too."""
     if spec.format is not Format.TFLITE or not spec.precision.is_calibrated:

@@ -54,6 +54,7 @@ def model_card(manifest: Manifest) -> str:
         "coverage": manifest.calibration.coverage,
         "failures": manifest.failures,
         "chips": manifest.chips,
+        "compiled": manifest.compiled,
         **_training(manifest),
         "golden_counts": sorted(_golden_counts(manifest).items()),
     }

@@ -37,6 +37,7 @@ def embed_guide(manifest: Manifest, over_budget: Collection[str] = ()) -> str:
         "integers": integers,
         "chosen": next((part for part in integers if part.component is Component.DECODER), next(iter(integers), None)),
         "makes_images": partial(make_images, manifest.vae),
+        "compiled": manifest.compiled,
         "overflows": [(item.name, note) for item in manifest.artifacts for note in item.notes if HALF_WARNING in note],
     }
     return render("pocketvae.export.guide", "embed.md.j2", values | image_values(manifest.vae))

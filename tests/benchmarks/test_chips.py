@@ -20,6 +20,7 @@ def bundle(tmp_path, bundles):
 def test_a_processor_is_served_by_what_stays_within_its_limits(bundle):
     (record,) = try_on_chips(bundle, parse_chips(["cpu"]))
     assert record.artifacts == ("decoder.float32.onnx", "encoder.float32.onnx")
+    assert record.decided_by == "LiteRT and onnxruntime on this machine"
     assert [trial.reason.partition(",")[0] for trial in record.trials] == ["taken whole"] * 2
     strict = replace(bundle.manifest.artifacts[0].tolerances[0], limit=-1.0)
     artifacts = (replace(bundle.manifest.artifacts[0], tolerances=(strict,)), bundle.manifest.artifacts[1])

@@ -18,6 +18,7 @@ from pocketvae.benchmarks.targets import make_target
 from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import SpecError
+from pocketvae.portability.chips import refused_by
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.system.files import StrPath
 
@@ -74,7 +75,7 @@ def _recommend(
     candidates, rejected = [], []
     for artifact in artifacts:
         candidate = _candidate(artifact, here, [row for row in rows if row.target == target])
-        reason = _failure(artifact.name, here) or _over(candidate, constraints)
+        reason = _failure(artifact.name, here) or refused_by(target, artifact.spec) or _over(candidate, constraints)
         if reason:
             rejected.append(Rejection(artifact=artifact.name, reason=reason))
         else:

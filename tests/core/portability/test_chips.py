@@ -5,7 +5,7 @@ import re
 import pytest
 
 from pocketvae.errors import SpecError
-from pocketvae.portability.chips import Chip, ChipKind, candidates, npus_of, parse_chips
+from pocketvae.portability.chips import Chip, ChipKind, candidates, npus_of, parse_chips, refused_by
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision
 
 ALL = tuple(
@@ -72,6 +72,12 @@ def test_unknown_names_are_refused_with_a_close_match():
 def test_two_names_of_one_chip_are_refused(one, other):
     with pytest.raises(SpecError, match=re.escape(f"{one} and {other} are the same chip: name one of them")):
         parse_chips([one, other])
+
+
+def test_a_target_that_stands_for_a_chip_refuses_what_the_chip_does():
+    spec = ArtifactSpec(component=Component.DECODER, precision=Precision.DYNAMIC_INT8, format=Format.ONNX)
+    assert refused_by("hexagon:v75", spec) == "hexagon:v75 runs float16, int8 and int16x8 ONNX files"
+    assert [refused_by(name, spec) for name in ("host", "android:R58N", "ssh://pi@board")] == ["", "", ""]
 
 
 def test_chips_that_differ_in_an_option_are_two():

@@ -4,7 +4,10 @@ from dataclasses import replace
 import pytest
 
 from pocketvae.bundle.bundle import open_bundle
+from pocketvae.bundle.chips import ChipRecord, ChipTrial
+from pocketvae.bundle.manifest import CompiledRecord, FileRecord
 from pocketvae.export.guide.card import model_card
+from pocketvae.export.guide.page import embed_guide
 from pocketvae.portability.records import Backend, Portability, Requirement, Unsupported
 from pocketvae.spec import Component, Format
 from pocketvae.vae_spec import PosteriorKind
@@ -24,6 +27,28 @@ def manifest(tmp_path, bundles):
     )
     decoder = replace(decoder, format=Format.TFLITE, file=file, portability=portability, requires=needs)
     return replace(found, artifacts=(decoder,), licence="CC0", author="A. Author")
+
+
+def test_what_was_made_for_a_chip_is_listed(manifest):
+    trial = ChipTrial(artifact="decoder.int8.onnx", serves=True, reason="taken whole")
+    compiled = CompiledRecord(
+        artifact="decoder.int8.onnx",
+        chip="hexagon:v75",
+        compiler="onnxruntime-qnn 2.7.0",
+        source_sha256="0" * 64,
+        file=FileRecord.of("compiled/hexagon-v75/decoder.int8.onnx", b"0" * 1200),
+    )
+    made = replace(
+        manifest,
+        chips=(ChipRecord(name="hexagon:v75", decided_by="a simulator", trials=(trial,)),),
+        compiled=(compiled,),
+    )
+    card = model_card(made)
+    assert "Exported for hexagon:v75, decided by a simulator:\n\n- decoder.int8.onnx serves: taken whole\n" in card
+    assert "- compiled/hexagon-v75/decoder.int8.onnx for hexagon:v75, from decoder.int8.onnx by onnxruntime-qnn" in card
+    line = "- `compiled/hexagon-v75/decoder.int8.onnx`, 1.2 kB: `decoder.int8.onnx` for hexagon:v75\n"
+    assert line in embed_guide(made)
+    assert "QNN" not in embed_guide(manifest)
 
 
 def test_the_card_says_where_it_runs_and_under_which_licence(manifest):
