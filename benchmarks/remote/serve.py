@@ -37,6 +37,10 @@ def _runner(folder: Path, runtime: str) -> RemoteRunner:
         from pocketvae.benchmarks.remote.openvino import OpenVinoRemoteRunner
 
         return OpenVinoRemoteRunner(folder)
+    if runtime.startswith("rknn:"):
+        from pocketvae.benchmarks.remote.rknn import RknnRemoteRunner
+
+        return RknnRemoteRunner(folder, runtime.partition(":")[2])
     if runtime == "tract":
         from pocketvae.benchmarks.remote.tract import TractRemoteRunner
 

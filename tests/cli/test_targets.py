@@ -144,6 +144,7 @@ def test_a_new_target_is_one_module():
         "host",
         "node",
         "openvino",
+        "rknn",
         "ssh",
         "tflm",
         "tract",

@@ -288,6 +288,18 @@ def test_tract_computes_all_but_16_bit_integers(tiny_bundle):
 
 
 @pytest.mark.slow
+def test_rockchips_simulator_computes_floats_in_half_precision(tiny_bundle):
+    target = usable("rknn")
+    bundle = open_bundle(tiny_bundle)
+    artifact = bundle.manifest.artifact("decoder.float32.onnx")
+    goldens = bundle.goldens(artifact.component)
+    with target.open(bundle) as run:
+        image = run.run(artifact, goldens.inputs)["image"]
+    assert np.array_equal(image.astype(np.float16).astype(np.float32), image)
+    assert 0 < np.abs(image - goldens.outputs["image"]).max() < 0.02
+
+
+@pytest.mark.slow
 def test_openvino_computes_both_formats(tiny_bundle):
     target = usable("openvino")
     result = verify_bundle(tiny_bundle, targets=("openvino",))
