@@ -21,7 +21,8 @@ def shipping_table(result: MatrixResult) -> tuple[list[str], list[list[str]]]:
                 choice = choose([_candidate(cell) for cell in cells if cell.state in _PASSED and _is_for_chip(cell)])
                 row = _row(choice)
                 if all(cell.state is CellState.NOT_RUN for cell in cells):
-                    row[-1] = f"No file could be run: {cells[0].detail or record.problem}"
+                    # The reason is long, and has its own line.
+                    row[-1] = "No file could be run."
                 rows.append([record.name, str(component), *row])
     return ["target", "component", "ship", "kB", "from this machine", "on the NPU", "time", "why"], rows
 

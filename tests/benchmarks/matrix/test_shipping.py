@@ -35,5 +35,5 @@ def test_there_is_a_line_for_each_target_and_component():
         ],
         ["npu", "encoder", "nothing", "", "", "", "", "No file runs within its limits."],
         ["host", "decoder", "decoder.int8.tflite", "2", "0", "", "3.0 µs measured", "No other file qualifies."],
-        ["node", "decoder", "nothing", "", "", "", "", "No file could be run: node is not set up"],
+        ["node", "decoder", "nothing", "", "", "", "", "No file could be run."],
     ]
