@@ -220,6 +220,7 @@ class VerifyResult:
 
     def is_other_file(self, name: str) -> bool:
         """Whether a name among the checks is that of a damaged file of the bundle that is not an artifact."""
-        return name.rsplit(".", 1)[-1] not in tuple(Format) and all(
+        # Artifacts lie at the top of a bundle; what was compiled of them ends like them.
+        return ("/" in name or name.rsplit(".", 1)[-1] not in tuple(Format)) and all(
             check.metric == CONTENT for check in self.checks if check.artifact == name
         )

@@ -3,10 +3,11 @@ from dataclasses import replace
 
 import pytest
 
-from pocketvae.benchmarks.parity.results import Check, VerifyResult
+from pocketvae.benchmarks.parity.results import CONTENT, Check, VerifyResult
 from pocketvae.benchmarks.parity.tables import (
     check_error_ratio,
     format_value,
+    verdict_line,
     verify_summary,
     verify_table,
     worst_check,
@@ -71,3 +72,12 @@ def test_the_share_of_integers_stands_before_the_verdict_where_it_is_known():
     assert headers == ["artifact", "target", "worst", "value", "limit", "in integers", "verdict"]
     assert problems == ["other.float32.onnx on host: z max_abs: wrong"]
     assert "in integers" not in verify_table(replace(result, integers={}))[0]
+
+
+def test_a_damaged_compiled_file_is_no_artifact():
+    name = "compiled/hexagon-v75/decoder.int8.onnx"
+    damaged = replace(check(None, None, CONTENT), artifact=name, passed=False, detail="was changed")
+    result = VerifyResult(
+        passed=False, bundle="test", environment=current_environment(), checks=(damaged, check(0.5, 1.0))
+    )
+    assert verdict_line(result) == f"1 of 1 artifacts match the original; 1 other file is damaged: {name}"
