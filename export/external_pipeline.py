@@ -54,9 +54,9 @@ from pocketvae.system import files
 from pocketvae.system.temporary import temporary_directory
 from pocketvae.vae_spec import VaeSpec
 
-PREPARATION_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.export.external.preparation")
-FITTING_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.export.external.prior_fitting")
-INSPECTION_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.export.external.inspection")
+PREPARATION_COMMAND: Sequence[str] = (sys.executable, "-Pm", "pocketvae.export.external.preparation")
+FITTING_COMMAND: Sequence[str] = (sys.executable, "-Pm", "pocketvae.export.external.prior_fitting")
+INSPECTION_COMMAND: Sequence[str] = (sys.executable, "-Pm", "pocketvae.export.external.inspection")
 _DATA_STREAM = 3
 _Result = TypeVar("_Result")
 

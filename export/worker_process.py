@@ -43,7 +43,7 @@ class WorkerProcess(Client):
         program: What to run where no command is given; the working folder is appended.
     """
 
-    program: ClassVar[Sequence[str]] = (sys.executable, "-m", "pocketvae.export.worker")
+    program: ClassVar[Sequence[str]] = (sys.executable, "-Pm", "pocketvae.export.worker")
 
     def __init__(
         self,

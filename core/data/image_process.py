@@ -24,7 +24,7 @@ from pocketvae.processes.arrays import Arrays
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client, Handler, serve
 
-COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.data.image_process")
+COMMAND: Sequence[str] = (sys.executable, "-Pm", "pocketvae.data.image_process")
 FILE_LIMIT_S = 10.0
 _METHOD = "examine"
 _BATCH = 512

@@ -41,11 +41,17 @@ class CustomCode:
         Raises:
             ExportError: the file is missing or fails.
         """
+        if self.allowed or self.file is not None:
+            # Custom code may import what lies beside it. Workers leave the current folder out (`-P`), since a `code.py`
+            # there would run in the place of Python's own, without permission; at the end nothing is hidden by it.
+            beside = str(Path.cwd() if self.file is None else Path(self.file).resolve().parent)
+            sys.path.extend([beside] if beside not in sys.path else [])
         if self.file is None:
             return {}
         spec = importlib.util.spec_from_file_location(_MODULE, self.file)
         if spec is None or spec.loader is None or not Path(self.file).is_file():
-            raise ExportError(f"custom code must be a Python file, got {self.file}")
+            missing = "" if Path(self.file).exists() else ", which does not exist"
+            raise ExportError(f"custom code must be a Python file, got {self.file}{missing}")
         module = importlib.util.module_from_spec(spec)
         sys.modules[_MODULE] = module
         try:

@@ -36,3 +36,16 @@ def test_no_test_lies_where_pytest_does_not_look():
     outside = [file for file in ROOT.glob("*/**/test_*.py") if not file.is_relative_to(TESTS)]
     folders = {file.relative_to(ROOT).parts[0] for file in outside}
     assert folders <= {".venv", "build", "node_modules"}
+
+
+def test_no_worker_imports_from_the_current_folder():
+    """A file of the user's called `code.py` would run in the place of Python's own."""
+    rooms = ("apps", "benchmarks", "cli", "core", "export", "train")
+    sources = [file for room in rooms for file in (ROOT / room).rglob("*.py")]
+    assert len(sources) > 100
+    unsafe = [
+        file.relative_to(ROOT).as_posix()
+        for file in sources
+        if re.search(r'sys\.executable,\s*"-m"', text := file.read_text("utf-8")) and "PYTHONSAFEPATH" not in text
+    ]
+    assert unsafe == []

@@ -31,7 +31,7 @@ def count_instructions(load: Load) -> int:
     valgrind = find_valgrind()
     with temporary_directory() as folder:
         options = ["--tool=callgrind", "--instr-atstart=no", f"--callgrind-out-file={folder}/out.%p"]
-        worker = [sys.executable, "-m", "pocketvae.benchmarks.latency.measure.instructions_worker"]
+        worker = [sys.executable, "-Pm", "pocketvae.benchmarks.latency.measure.instructions_worker"]
         with LineProcess([valgrind, *options, *worker], environment={"PYTHONHASHSEED": "0"}) as process:
             request = CountInstructions(load=load, folder=str(folder))
             count = Client(process).call(Method.COUNT_INSTRUCTIONS, request, int, _TIME_LIMIT_S)

@@ -21,7 +21,7 @@ from pocketvae.benchmarks.latency.results import MachinePeaks
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
 
-WORKER_COMMAND: Sequence[str] = (sys.executable, "-m", "pocketvae.benchmarks.latency.measure.worker")
+WORKER_COMMAND: Sequence[str] = (sys.executable, "-Pm", "pocketvae.benchmarks.latency.measure.worker")
 _TIME_LIMIT_S = 120.0
 
 

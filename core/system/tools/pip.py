@@ -11,7 +11,7 @@ from pocketvae.errors import TargetError
 from pocketvae.system.temporary import temporary_directory
 from pocketvae.system.tools.setup import run_tool
 
-_PIP = (sys.executable, "-m", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
+_PIP = (sys.executable, "-Pm", "pip", "--disable-pip-version-check", "--no-input", "--quiet")
 
 
 def install_here(folder: Path, requirements: Sequence[str]) -> None:

@@ -1,6 +1,8 @@
+import sys
+
 import pytest
 
-from pocketvae.keras.custom_code import custom_parts
+from pocketvae.keras.custom_code import CustomCode, custom_parts
 
 
 def part(name, config=None, **more):
@@ -100,3 +102,12 @@ def test_a_deep_model_is_no_problem():
     for _ in range(5000):
         config = model(config)
     assert custom_parts(config) == ("Lambda",)
+
+
+def test_custom_code_may_import_what_lies_beside_it(tmp_path, monkeypatch):
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    (tmp_path / "widths_beside.py").write_text("WIDTH = 3\n", "utf-8")
+    (tmp_path / "code.py").write_text("from widths_beside import WIDTH\n\ndef build():\n    return WIDTH\n", "utf-8")
+    assert CustomCode(file=str(tmp_path / "code.py")).objects()["build"]() == 3
+    # At the end: files there are not taken in the place of Python's.
+    assert sys.path[-1] == str(tmp_path)
