@@ -24,13 +24,23 @@ def require_chips(chips: Sequence[Chip]) -> None:
     """Checks that what decides about chips can be used here, before any work.
 
     Raises:
-        TargetError: a compiler or a simulator is not set up.
+        TargetError: a compiler or a simulator is not set up; the message names all that are not.
     """
-    for chip in chips:
-        if chip.kind is ChipKind.ETHOS_U:
+    missing = dict.fromkeys(reason for chip in chips if (reason := _missing(chip)))
+    if missing:
+        raise TargetError("; ".join(missing))
+
+
+def _missing(chip: Chip) -> str:
+    """Returns what decides about a chip and is not set up; empty if it is."""
+    if chip.kind is ChipKind.ETHOS_U:
+        try:
             require_vela()
-        elif reason := make_target(_target(chip)).unavailable():
-            raise TargetError(f"{chip.name}: {reason}")
+        except TargetError as e:
+            return str(e)
+        return ""
+    reason = make_target(_target(chip)).unavailable()
+    return f"{chip.name}: {reason}" if reason else ""
 
 
 def try_on_chips(

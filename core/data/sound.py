@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,10 @@ import numpy.typing as npt
 from pocketvae.errors import DataError, TargetError
 from pocketvae.installation import install_command
 from pocketvae.parsing import shortened
+
+# Mark, number of bytes behind it, form.
+_RIFF = struct.Struct("<4sI4s")
+_RIFF_HEAD, _UNKNOWN = 8, 0xFFFFFFFF
 
 
 def read_sound(path: Path) -> tuple[npt.NDArray[np.float32], float]:
@@ -27,6 +32,7 @@ def read_sound(path: Path) -> tuple[npt.NDArray[np.float32], float]:
     except (ImportError, OSError) as e:
         raise TargetError(f"sound files need soundfile: run {install_command('sound')}") from e
     try:
+        _check_whole(path)
         with soundfile.SoundFile(path) as file:
             claimed, rate_hz = file.frames, file.samplerate
             samples = file.read(dtype="float32", always_2d=True)
@@ -37,3 +43,23 @@ def read_sound(path: Path) -> tuple[npt.NDArray[np.float32], float]:
     if not len(samples):
         raise DataError(f"{path} must hold samples, got none")
     return samples, float(rate_hz)
+
+
+def _check_whole(path: Path) -> None:
+    """Refuses a WAV file that ends early, whose samples libsndfile counts anew without a word.
+
+    Raises:
+        DataError: it is shorter than it says.
+    """
+    with path.open("rb") as file:
+        start = file.read(_RIFF.size)
+    if len(start) < _RIFF.size:
+        return  # soundfile says what it is not.
+    mark, claimed, form = _RIFF.unpack(start)
+    # Programs that write into a pipe do not know the length, and claim the largest or none.
+    if (mark, form) != (b"RIFF", b"WAVE") or claimed in (0, _UNKNOWN):
+        return
+    held = path.stat().st_size - _RIFF_HEAD
+    # The last byte may be padding that was not written.
+    if held + 1 < claimed:
+        raise DataError(f"{path} is damaged: it should hold {claimed} bytes, but only {held} are there")

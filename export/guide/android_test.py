@@ -151,7 +151,7 @@ def android_cases(bundle: Bundle) -> tuple[tuple[AssetCase, ...], tuple[str, ...
         cases.append(case)
         skipped = sorted({limit.metric for limit in artifact.tolerances} - _METRICS)
         if skipped:
-            left_out.append(f"{artifact.name}: {', '.join(skipped)} (pocketvae verify checks them)")
+            left_out.append(f"{artifact.name}: {', '.join(skipped)} (only pocketvae verify checks that)")
     return tuple(cases), tuple(left_out)
 
 

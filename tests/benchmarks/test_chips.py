@@ -72,5 +72,7 @@ def test_what_fails_to_compile_does_not_serve(bundle, monkeypatch):
 def test_a_simulator_that_is_missing_is_said_before_any_work(monkeypatch):
     missing = SimpleNamespace(unavailable=lambda: "onnxruntime-qnn is not set up")
     monkeypatch.setattr(module, "make_target", lambda name: missing)
-    with pytest.raises(TargetError, match="hexagon:v75: onnxruntime-qnn is not set up"):
-        require_chips(parse_chips(["hexagon:v75"]))
+    with pytest.raises(
+        TargetError, match="hexagon:v75: onnxruntime-qnn is not set up; gpu: onnxruntime-qnn is not set up"
+    ):
+        require_chips(parse_chips(["hexagon:v75", "gpu"]))

@@ -49,7 +49,10 @@ def test_arrays_and_sounds_are_recordings_too(tmp_path):
         (found,) = read_recordings(path, 1)
         assert (found.values.tolist(), found.rate_hz) == ([[0], [0.5], [-1]], 16_000)
         path.write_bytes(path.read_bytes()[:20])
-        with pytest.raises(DataError, match=f"s.{suffix} cannot be read as sound"):
+        damage = (
+            "is damaged: it should hold .* bytes, but only 12 are there" if suffix == "wav" else "cannot be read as"
+        )
+        with pytest.raises(DataError, match=f"s.{suffix} {damage}"):
             read_recordings(path, 1)
 
 

@@ -78,12 +78,12 @@ def test_what_the_phone_cannot_check_is_left_out_with_the_reason(bundle, tmp_pat
         (replace(plain, tolerances=(ssim,)), "it has no limit that the test can check"),
         (wide, "LiteRT's Kotlin API does not support tensors of int16"),
         (replace(integer_decoder(bundle), batches=(1, 8)), "it has several batch sizes"),
-        (both, r"ssim_loss (pocketvae verify checks them)"),
+        (both, r"ssim_loss (only pocketvae verify checks that)"),
     ):
         _, (line,) = android_cases(with_artifacts(bundle, artifact))
         assert said in line
     write_android_test(with_artifacts(bundle, both), tmp_path / "test")
-    assert "ssim_loss (pocketvae verify checks them)" in (tmp_path / "test/README.md").read_text("utf-8")
+    assert "ssim_loss (only pocketvae verify checks that)" in (tmp_path / "test/README.md").read_text("utf-8")
 
 
 def test_a_folder_that_exists_is_kept(bundle, tmp_path):
