@@ -16,6 +16,7 @@ from pocketvae.vae_spec import Condition, VaeSpec
 if TYPE_CHECKING:
     from pocketvae.bundle.embedded import EmbeddedRecord, TensorDoc
     from pocketvae.bundle.manifest import RewriteRecord
+    from pocketvae.portability.chips import Chip
     from pocketvae.portability.ethos_u import EthosU
     from pocketvae.portability.records import Requirement
 
@@ -25,7 +26,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("path", metavar="PATH", type=Path, help="a run, a bundle, or one .tflite or .onnx file")
     parser.add_argument("--lint", action="store_true", help="name the operators that accelerators do not support")
     parser.add_argument(
-        "--target", metavar="CHIP", help="with --lint: also ask the compiler of an Ethos-U, such as ethos-u55-128"
+        "--target",
+        metavar="CHIP",
+        help="with --lint: ask what decides about a chip, such as ethos-u55-128, hexagon:v75 or gpu",
     )
     parser.add_argument(
         "--pareto", action="store_true", help="for a bundle: show what the searches for a quantization found"
@@ -50,29 +53,39 @@ def run(arguments: argparse.Namespace) -> int:
             _print_run(path, terminal)
         elif (path / MANIFEST_NAME).is_file():
             if arguments.lint:
-                return lint.print_bundle(path, terminal, chip)
+                return _lint_bundle(path, chip, terminal)
             if arguments.pareto:
                 _print_pareto(path, terminal)
             else:
                 _print_bundle(path, terminal)
         elif path.is_file() and path.suffix in (".tflite", ".onnx"):
             if arguments.lint:
-                return lint.print_files([path], terminal, chip)
+                return lint.print_files([path], terminal, _ethos_u(chip, path))
             _print_artifact(path, terminal)
         else:
             raise SpecError(f"{path} is not a run, a bundle, or a .tflite or .onnx file")
     return 0
 
 
-def _chip(name: str) -> EthosU:
-    from pocketvae.portability.ethos_u import EthosU
+def _chip(name: str) -> Chip:
+    from pocketvae.portability.chips import Chip
 
-    if not name.startswith("ethos-u"):
-        raise SpecError(
-            f"--lint --target asks the compiler of an Ethos-U, such as ethos-u55-128, got {name!r}: "
-            "verify --targets runs files on other chips"
-        )
-    return EthosU.parse(name)
+    chip = Chip.parse(name)
+    if chip.is_cpu:
+        raise SpecError("--lint --target is for chips beside a CPU, which runs every file, got 'cpu'")
+    return chip
+
+
+def _ethos_u(chip: Chip | None, path: Path) -> EthosU | None:
+    if chip is not None and chip.accelerator is None:
+        raise SpecError(f"--target {chip.name} runs the files of a bundle with its goldens: name the bundle of {path}")
+    return chip.accelerator if chip is not None else None
+
+
+def _lint_bundle(path: Path, chip: Chip | None, terminal: Terminal) -> int:
+    if chip is not None and chip.accelerator is None:
+        return lint.print_trials(path, terminal, chip)
+    return lint.print_bundle(path, terminal, _ethos_u(chip, path))
 
 
 def _print_run(path: Path, terminal: Terminal) -> None:

@@ -11,6 +11,7 @@ from pocketvae.errors import SpecError, TargetError
 from pocketvae.spec import Format
 
 if TYPE_CHECKING:
+    from pocketvae.portability.chips import Chip
     from pocketvae.portability.ethos_u import EthosU
 
 
@@ -20,6 +21,28 @@ def print_bundle(path: Path, terminal: Terminal, chip: EthosU | None = None) -> 
 
     bundle = open_bundle(path)
     return print_files([bundle.artifact_path(artifact) for artifact in bundle.manifest.artifacts], terminal, chip)
+
+
+def print_trials(path: Path, terminal: Terminal, chip: Chip) -> int:
+    """Prints of the artifacts that a chip may take which it takes whole and runs within their limits, or why not.
+
+    Raises:
+        SpecError: the bundle has no such artifact.
+        TargetError: the chip's compiler or simulator is not set up.
+    """
+    from pocketvae.benchmarks import require_chips, try_on_chips
+    from pocketvae.bundle.bundle import open_bundle
+
+    bundle = open_bundle(path)
+    reasons = dict.fromkeys(chip.declines(artifact.spec) for artifact in bundle.manifest.artifacts)
+    if "" not in reasons:
+        raise SpecError(f"{next(iter(reasons))}, but the bundle has none")
+    require_chips((chip,))
+    (record,) = try_on_chips(bundle, (chip,), progress=terminal.step)
+    rows = [[trial.artifact, "yes" if trial.serves else "no", trial.reason] for trial in record.trials]
+    terminal.table(["file", f"for {chip.name}", "what was found"], rows)
+    terminal.line(f"decided by {record.decided_by}")
+    return 0
 
 
 def print_files(paths: Sequence[Path], terminal: Terminal, chip: EthosU | None = None) -> int:

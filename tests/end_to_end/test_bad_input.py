@@ -220,10 +220,20 @@ def test_compiling_of_what_is_not_exported(refused, tmp_path, options):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("hexagon", "asks the compiler of an Ethos-U, such as ethos-u55-128, got 'hexagon'"), ("", "got ''")],
+    [
+        ("hexagon", "hexagon runs float16, int8 and int16x8 ONNX files, but the bundle has none"),
+        ("cpu", "--lint --target is for chips beside a CPU, which runs every file, got 'cpu'"),
+        ("", "unknown chip ''"),
+    ],
 )
-def test_a_chip_whose_compiler_the_linter_does_not_ask(refused, tmp_path, bundles, name, message):
+def test_a_chip_that_the_linter_cannot_ask(refused, tmp_path, bundles, name, message):
     refused(message, "inspect", "--lint", bundles.make_bundle(tmp_path / "b"), "--target", name)
+
+
+def test_one_file_for_a_chip_that_is_tried_with_goldens(refused, tmp_path, bundles):
+    file = bundles.make_bundle(tmp_path / "b") / "decoder.float32.onnx"
+    message = "--target gpu runs the files of a bundle with its goldens: name the bundle of"
+    refused(message, "inspect", "--lint", file, "--target", "gpu")
 
 
 def test_an_onnx_file_for_an_ethos_u(refused, tmp_path, bundles):
