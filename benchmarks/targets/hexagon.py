@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from pocketvae.benchmarks.execution.half_precision import judged_in_half_precision
 from pocketvae.benchmarks.execution.protocol import TargetRun
-from pocketvae.benchmarks.execution.target import Target, not_set_up, require_linux
+from pocketvae.benchmarks.execution.target import not_set_up
 from pocketvae.benchmarks.remote.channel import ChannelRun, start_here
 from pocketvae.benchmarks.remote.messages import Job
+from pocketvae.benchmarks.remote.package_target import SimulatorTarget, packages_step
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord, CompiledRecord
-from pocketvae.errors import TargetError
 from pocketvae.portability.hexagon import SOC_MODELS, generation_of
 from pocketvae.processes.rpc import Channel
 from pocketvae.runtimes.base import Array, FloatArray, Optimizations
 from pocketvae.spec import Component, Format
-from pocketvae.system.tools.pip import install_here
-from pocketvae.system.tools.setup import SetupStep, folder_step, run_tool, target_folder
+from pocketvae.system.tools.setup import SetupStep, run_tool, target_folder
 
 QNN_VERSION = "2.7.0"
 _REQUIREMENTS = (f"onnxruntime-qnn=={QNN_VERSION}",)
@@ -29,11 +26,10 @@ _DOWNLOAD_BYTES = 98_000_000
 _COMPILE_TIME_LIMIT_S = 600.0
 
 
-class HexagonTarget(Target):
+class HexagonTarget(SimulatorTarget):
     """Parity with the NPU's arithmetic; a simulator has no latency."""
 
     reference = Optimizations.ON
-    has_other_kernels = False
 
     def __init__(self, option: str = "") -> None:
         """Chooses the generation.
@@ -70,28 +66,11 @@ class HexagonTarget(Target):
         """See `Target.runtime`."""
         return f"Qualcomm's simulator of Hexagon {self._generation}"
 
-    def judged(self, bundle: Bundle, artifact: ArtifactRecord) -> ArtifactRecord:
-        """See `Target.judged`: float layers are computed in half precision, whatever the file says."""
-        return judged_in_half_precision(bundle, artifact)
-
-    def measures_time(self) -> bool:
-        """See `Target.measures_time`."""
-        return False
-
     def setup(self) -> tuple[SetupStep, ...]:
         """See `Target.setup`."""
-        require_linux(self.name, "the simulator has no library for another system")
-        if platform.machine() != "x86_64":
-            raise TargetError(f"the target {self.name} needs an x86-64 processor: the simulator is built for it alone")
-        return (
-            folder_step(
-                self._site,
-                text="the Python package onnxruntime-qnn, with Qualcomm's simulator, by pip",
-                key=" ".join((*_REQUIREMENTS, platform.machine(), platform.python_version())),
-                download_bytes=_DOWNLOAD_BYTES,
-                make=lambda folder: install_here(folder, _REQUIREMENTS),
-            ),
-        )
+        self.require_machine()
+        text = "the Python package onnxruntime-qnn, with Qualcomm's simulator, by pip"
+        return (packages_step(self._site, _REQUIREMENTS, text, _DOWNLOAD_BYTES),)
 
 
 class HexagonRun(ChannelRun):

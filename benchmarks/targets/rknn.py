@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import platform
 import sys
 
-from pocketvae.benchmarks.execution.half_precision import judged_in_half_precision
 from pocketvae.benchmarks.execution.protocol import TargetRun
-from pocketvae.benchmarks.execution.target import Target, not_set_up, require_linux
+from pocketvae.benchmarks.execution.target import not_set_up
 from pocketvae.benchmarks.remote.channel import ChannelRun, start_here
+from pocketvae.benchmarks.remote.package_target import SimulatorTarget, packages_step
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import TargetError
 from pocketvae.portability.rknn import INTEGER_PLATFORMS, PLATFORMS, platform_of
 from pocketvae.spec import Component, Format, Precision
-from pocketvae.system.tools.pip import install_here
-from pocketvae.system.tools.setup import SetupStep, folder_step, target_folder
+from pocketvae.system.tools.setup import SetupStep, target_folder
 
 RKNN_VERSION = "2.5.0"
 # What the toolkit imports, in versions that it supports; they stand before this machine's own in its process alone.
@@ -37,10 +35,8 @@ _DOWNLOAD_BYTES = 183_000_000
 _NEWEST_PYTHON = (3, 12)
 
 
-class RknnTarget(Target):
+class RknnTarget(SimulatorTarget):
     """Parity with the NPU's compiled graph; a simulator has no latency."""
-
-    has_other_kernels = False
 
     def __init__(self, option: str = "") -> None:
         """Chooses the chip.
@@ -85,27 +81,10 @@ class RknnTarget(Target):
         """See `Target.runtime`."""
         return f"Rockchip's simulator of {self._platform}"
 
-    def judged(self, bundle: Bundle, artifact: ArtifactRecord) -> ArtifactRecord:
-        """See `Target.judged`: float layers are computed in half precision, whatever the file says."""
-        return judged_in_half_precision(bundle, artifact)
-
-    def measures_time(self) -> bool:
-        """See `Target.measures_time`."""
-        return False
-
     def setup(self) -> tuple[SetupStep, ...]:
         """See `Target.setup`."""
-        require_linux(self.name, "the simulator has no library for another system")
-        if platform.machine() != "x86_64":
-            raise TargetError(f"the target {self.name} needs an x86-64 processor: the simulator is built for it alone")
+        self.require_machine()
         if sys.version_info[:2] > _NEWEST_PYTHON:
             raise TargetError(f"the target {self.name} needs Python 3.11 or 3.12: rknn-toolkit2 has no newer wheel")
-        return (
-            folder_step(
-                self._site,
-                text="rknn-toolkit2 and the versions of numpy, onnx and others that it needs, by pip",
-                key=" ".join((*_REQUIREMENTS, platform.machine(), platform.python_version())),
-                download_bytes=_DOWNLOAD_BYTES,
-                make=lambda folder: install_here(folder, _REQUIREMENTS),
-            ),
-        )
+        text = "rknn-toolkit2 and the versions of numpy, onnx and others that it needs, by pip"
+        return (packages_step(self._site, _REQUIREMENTS, text, _DOWNLOAD_BYTES),)
