@@ -6,6 +6,7 @@ import enum
 import math
 from dataclasses import dataclass
 
+from pocketvae.channels import Channel, ChannelKind
 from pocketvae.errors import SpecError
 from pocketvae.spec import SEED_INPUTS, STRICT, Component, TensorSpec
 
@@ -19,13 +20,17 @@ class Likelihood(enum.StrEnum):
     """The distribution p(x|z) whose parameters the decoder computes.
 
     BERNOULLI: binary pixels; the decoder returns C logits per pixel. GAUSSIAN: one standard deviation shared by all
-    pixels; the decoder returns C means. DISCRETIZED_LOGISTIC: 256 pixel values; the decoder has two outputs, C means
-    and C logarithms of scales per pixel. UNKNOWN: a user-supplied model; its decoder returns the image itself.
+    pixels, or one for each channel of other data; the decoder returns C means. STUDENT_T: the same with heavier tails,
+    for data with outliers. MIXED: each channel has the distribution of its kind, Gaussian, Bernoulli or categorical.
+    DISCRETIZED_LOGISTIC: 256 pixel values; the decoder has two outputs, C means and C logarithms of scales per pixel.
+    UNKNOWN: a user-supplied model; its decoder returns the image itself.
     """
 
     BERNOULLI = "bernoulli"
     GAUSSIAN = "gaussian"
     DISCRETIZED_LOGISTIC = "discretized_logistic"
+    STUDENT_T = "student_t"
+    MIXED = "mixed"
     UNKNOWN = "unknown"
 
     @property
@@ -99,6 +104,7 @@ class DataKind(enum.StrEnum):
         }[self]
 
 
+_WITH_CHANNELS = (DataKind.VECTOR, DataKind.SEQUENCE)
 # An encoder's output has the name of its latent and one of these.
 MEAN_ENDING, LOG_VAR_ENDING = "_mean", "_log_var"
 # Names of the outputs that hold data; all others hold latents.
@@ -222,6 +228,10 @@ class VaeSpec:
         latents: What the decoder takes, one after another; together they have D dimensions.
         likelihood: p(x|z); determines which head turns the decoder's outputs into an image.
         noise_scale: The Gaussian likelihood's standard deviation, for pixels in [0, 1]; None for the others.
+        channels: The channels of sequences or columns of vectors, in the order of the last dimension; none where the
+            model takes values in their own unit. Images have none.
+        degrees_of_freedom: Of the Student's t likelihood; None for the others.
+        rate_hz: Time steps in a second of sequences; None where unknown.
         prior: p(z).
         prior_takes_label: Whether a learned prior is p(z|label): the prior and the sampler take the label too.
         posterior: q(z|x), or none.
@@ -241,6 +251,9 @@ class VaeSpec:
     latents: tuple[Latent, ...]
     likelihood: Likelihood = Likelihood.BERNOULLI
     noise_scale: float | None = None
+    channels: tuple[Channel, ...] = ()
+    degrees_of_freedom: float | None = None
+    rate_hz: float | None = None
     prior: PriorKind = PriorKind.STANDARD
     prior_takes_label: bool = False
     posterior: PosteriorKind = PosteriorKind.GAUSSIAN
@@ -254,6 +267,7 @@ class VaeSpec:
             raise SpecError(f"data_range must be (low, high), got {self.data_range}")
         if len(self.data_shape) != self.data.rank or min(self.data_shape) < 1:
             raise SpecError(f"data_shape must be {self.data.axes}, each positive, got {list(self.data_shape)}")
+        self._check_channels()
         names = [latent.name for latent in self.latents]
         if not names or len(set(names)) != len(names):
             raise SpecError(f"latents must have different names, got {names}")
@@ -272,6 +286,26 @@ class VaeSpec:
         inputs = [*names, *(condition.name for condition in self.conditions)]
         if len(set(inputs)) != len(inputs) or _RESERVED & set(inputs[len(names) :]):
             raise SpecError(f"latents and conditions must have different names, got {inputs}")
+
+    def _check_channels(self) -> None:
+        width = sum(channel.width for channel in self.channels)
+        if self.channels and (self.data not in _WITH_CHANNELS or width != self.data_shape[-1]):
+            raise SpecError(
+                f"channels must take the {self.data_shape[-1]} values of the last dimension of vectors or sequences, "
+                f"got {width} of a VAE of {self.data}s"
+            )
+        is_mixed = self.likelihood is Likelihood.MIXED
+        if any(channel.kind is not ChannelKind.REAL for channel in self.channels) and not is_mixed:
+            raise SpecError(f"channels that are not real numbers need the likelihood mixed, got {self.likelihood}")
+        if self.likelihood in (Likelihood.STUDENT_T, Likelihood.MIXED) and not self.channels:
+            raise SpecError(f"the likelihood {self.likelihood} needs channels, got none")
+        degrees = self.degrees_of_freedom
+        if (degrees is not None) != (self.likelihood is Likelihood.STUDENT_T) or (degrees is not None and degrees <= 0):
+            raise SpecError(
+                f"degrees_of_freedom must be positive with the likelihood student_t and None with others, got {degrees}"
+            )
+        if self.rate_hz is not None and (self.data is not DataKind.SEQUENCE or self.rate_hz <= 0):
+            raise SpecError(f"rate_hz must be positive, and of sequences alone, got {self.rate_hz} of {self.data}s")
 
     @property
     def image_shape(self) -> tuple[int, int, int]:

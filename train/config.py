@@ -209,7 +209,7 @@ class TrainConfig:
         free, analytic = self.free_bits_nats > 0, self.prior is PriorKind.STANDARD and not iwae
         _refuse(free and not analytic, "free_bits_nats", "anything but the ELBO with a standard prior", "0")
         static = self.binarization is Binarization.STATIC
-        known = self.likelihood is not Likelihood.UNKNOWN
+        known = self.likelihood in (Likelihood.BERNOULLI, Likelihood.GAUSSIAN, Likelihood.DISCRETIZED_LOGISTIC)
         _check(known, "likelihood", "bernoulli, gaussian or discretized_logistic", str(self.likelihood))
         binary = self.likelihood is Likelihood.BERNOULLI
         _refuse(static and not binary, "binarization", f"likelihood = '{self.likelihood}'", "'dynamic'")

@@ -15,8 +15,8 @@ from pocketvae.train.config import Architecture, Objective, TrainConfig
 from pocketvae.vae_spec import Likelihood, PriorKind
 
 # A flow as the prior: with a sharp likelihood the posteriors are far from N(0, I), and so its samples would be poor.
-# Only user-supplied models have an unknown likelihood, or integer codes.
-_UNTRAINED = (Likelihood.UNKNOWN, PriorKind.UNIFORM)
+# Only user-supplied models have an unknown likelihood, or integer codes; the others are of signals.
+_UNTRAINED = (Likelihood.UNKNOWN, Likelihood.STUDENT_T, Likelihood.MIXED, PriorKind.UNIFORM)
 
 _RGB32 = TrainConfig(
     architecture=Architecture.RESIDUAL,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from pocketvae.bundle.chips import ChipRecord
 from pocketvae.bundle.quantization import SearchRecord
-from pocketvae.bundle.upgrades import with_conditions, with_named_latents
+from pocketvae.bundle.upgrades import with_channels, with_conditions, with_named_latents
 from pocketvae.errors import ManifestError, did_you_mean
 from pocketvae.integer_share import IntegerShare
 from pocketvae.keras.model_form import ModelForm
@@ -26,7 +26,8 @@ MANIFEST_NAME = "manifest.json"
 # 2: `budget_share` and `budget_share_alone` are called `error_ratio` and `error_ratio_alone`.
 # 3: the VAE names its kind of data and its latents.
 # 4: the VAE names its conditions.
-SCHEMA_VERSION = 4
+# 5: the VAE names its channels.
+SCHEMA_VERSION = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -251,7 +252,7 @@ class Manifest:
     """
 
     __pydantic_config__ = STRICT
-    UPGRADES: ClassVar = {1: _renamed_ratios, 2: with_named_latents, 3: with_conditions}
+    UPGRADES: ClassVar = {1: _renamed_ratios, 2: with_named_latents, 3: with_conditions, 4: with_channels}
     schema_version: int = SCHEMA_VERSION
     name: str
     vae: VaeSpec

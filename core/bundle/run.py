@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pocketvae.bundle.reference import REFERENCE_NAME, ReferenceImages, read_reference
-from pocketvae.bundle.upgrades import with_conditions, with_named_latents
+from pocketvae.bundle.upgrades import with_channels, with_conditions, with_named_latents
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
 from pocketvae.spec import STRICT, Component
@@ -17,7 +17,8 @@ from pocketvae.vae_spec import VaeSpec
 RUN_NAME = "run.json"
 # 2: the VAE names its kind of data and its latents.
 # 3: the VAE names its conditions.
-SCHEMA_VERSION = 3
+# 4: the VAE names its channels.
+SCHEMA_VERSION = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,7 +37,7 @@ class RunRecord:
     """
 
     __pydantic_config__ = STRICT
-    UPGRADES: ClassVar = {1: with_named_latents, 2: with_conditions}
+    UPGRADES: ClassVar = {1: with_named_latents, 2: with_conditions, 3: with_channels}
     schema_version: int = SCHEMA_VERSION
     vae: VaeSpec
     data: str

@@ -21,3 +21,8 @@ def with_conditions(document: dict[str, Any]) -> dict[str, Any]:
     count = vae.pop("label_count", 0)
     vae["conditions"] = [{"name": "label", "kind": "label", "count": count}] if count else []
     return {**document, "vae": vae}
+
+
+def with_channels(document: dict[str, Any]) -> dict[str, Any]:
+    """Returns a document that was written when no `vae` said anything of its channels: none is the default."""
+    return document

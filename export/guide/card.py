@@ -21,6 +21,8 @@ _LIKELIHOODS: Mapping[Likelihood, str] = {
     Likelihood.BERNOULLI: "Bernoulli",
     Likelihood.GAUSSIAN: "Gaussian",
     Likelihood.DISCRETIZED_LOGISTIC: "discretized logistic",
+    Likelihood.STUDENT_T: "Student's t",
+    Likelihood.MIXED: "Gaussian, Bernoulli or categorical for each column",
     Likelihood.UNKNOWN: "unknown",
 }
 _FIGURES: Mapping[str, str] = {

@@ -1,0 +1,42 @@
+"""Conversion between the unit of the user's data and that in which a model computes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.channels import Channel
+
+Floats = npt.NDArray[np.float32]
+
+
+def normalized(values: npt.NDArray[Any], channels: Sequence[Channel]) -> Floats:
+    """Returns `[..., C] float32` in units of the model; the same values where no channels are known.
+
+    Args:
+        values: `[..., C]` in their own unit.
+        channels: Together of width C, or none.
+    """
+    if not channels:
+        return np.asarray(values, np.float32)
+    means, scales = _by_value(channels)
+    # In float64, because a small change of a large value is what a sensor is watched for.
+    return ((values.astype(np.float64) - means) / scales).astype(np.float32)
+
+
+def in_own_unit(values: npt.NDArray[Any], channels: Sequence[Channel]) -> Floats:
+    """Returns `[..., C] float32` in the unit of the user's data: undoes `normalized`."""
+    if not channels:
+        return np.asarray(values, np.float32)
+    means, scales = _by_value(channels)
+    return (values.astype(np.float64) * scales + means).astype(np.float32)
+
+
+def _by_value(channels: Sequence[Channel]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Returns mean and scale, `[C]` each, of every value of a model's last dimension."""
+    widths = [channel.width for channel in channels]
+    means, scales = ([getattr(channel, name) for channel in channels] for name in ("mean", "scale"))
+    return np.repeat(np.array(means, np.float64), widths), np.repeat(np.array(scales, np.float64), widths)
