@@ -13,8 +13,8 @@ from pocketvae.spec import STRICT
 class ChannelKind(enum.StrEnum):
     """What the values of a channel are.
 
-    REAL: a real number. BINARY: 0 or 1, of which a decoder returns the probability of 1. CATEGORY: one of several, which
-    takes as many values of the model as there are categories; a decoder returns their probabilities.
+    REAL: a real number. BINARY: 0 or 1, of which a decoder returns the probability of 1. CATEGORY: one of several that
+    takes as many values of the model as there are categories, of which a decoder returns the probabilities.
     """
 
     REAL = "real"
