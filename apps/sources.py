@@ -16,6 +16,7 @@ from pocketvae.data.dataset import MNIST, load_splits
 from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.image_decoder import resized
 from pocketvae.data.image_folder import SUFFIXES, list_folder, read_images
+from pocketvae.data.timeline import Timeline
 from pocketvae.data.values import ValueSet, load_value_splits, load_values
 from pocketvae.data.windows import WHOLE, Windowing
 from pocketvae.errors import DataError, NotFiniteValuesError, SpecError
@@ -37,12 +38,14 @@ class SourceImages:
         labels: `[N] int32`, or None.
         folder_classes: Number of subfolders that the labels were numbered from, in the order of their names; None
             for labels from another source.
+        timeline: Where they lie, if they are windows of recordings.
     """
 
     images: npt.NDArray[Any]
     names: tuple[str, ...]
     labels: npt.NDArray[np.int32] | None
     folder_classes: int | None = None
+    timeline: Timeline | None = None
 
     def __len__(self) -> int:
         return len(self.images)
@@ -55,7 +58,27 @@ class SourceImages:
         """
         _check_count(count)
         labels = None if self.labels is None else self.labels[:count]
-        return replace(self, images=self.images[:count], names=self.names[:count], labels=labels)
+        timeline = None if self.timeline is None else self.timeline.take(slice(count))
+        return replace(self, images=self.images[:count], names=self.names[:count], labels=labels, timeline=timeline)
+
+    def without_anomalies(self) -> SourceImages:
+        """Returns the items that hold none of the anomalies that their timeline knows.
+
+        Raises:
+            DataError: there are no others.
+        """
+        if self.timeline is None or self.timeline.truth is None:
+            return self
+        kept = np.flatnonzero(~self.timeline.anomalous())
+        if not len(kept):
+            raise DataError(f"normal windows are needed, but each of the {len(self)} holds an anomaly")
+        return replace(
+            self,
+            images=self.images[kept],
+            names=tuple(self.names[index] for index in kept),
+            labels=None if self.labels is None else self.labels[kept],
+            timeline=self.timeline.take(kept),
+        )
 
     @contextlib.contextmanager
     def named_from(self, first: int, vae: VaeSpec) -> Iterator[None]:
@@ -219,7 +242,7 @@ def load_training_items(
 
 def _of_values(items: ValueSet) -> SourceImages:
     names = items.names or tuple(str(index) for index in range(len(items)))
-    return SourceImages(images=items.values, names=names, labels=items.labels)
+    return SourceImages(images=items.values, names=names, labels=items.labels, timeline=items.timeline)
 
 
 def _check_no_resize(vae: VaeSpec, *, resize: bool) -> None:
@@ -229,7 +252,9 @@ def _check_no_resize(vae: VaeSpec, *, resize: bool) -> None:
 
 def _check_windowing(vae: VaeSpec, windowing: Windowing) -> None:
     if windowing != WHOLE and vae.data is not DataKind.SEQUENCE:
-        raise SpecError(f"--stride and --channels are for sequences, but this model is of {vae.data}s: leave them out")
+        raise SpecError(
+            f"--stride, --channels and --truth are for sequences, but this model is of {vae.data}s: leave them out"
+        )
 
 
 def _check_count(count: int | None, noun: str = "image") -> None:

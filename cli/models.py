@@ -88,7 +88,10 @@ def windowing(arguments: argparse.Namespace) -> Windowing:
     names = () if arguments.channels is None else tuple(name.strip() for name in arguments.channels.split(","))
     if "" in names:
         raise SpecError(f"--channels must be names such as ax,ay,az, got {arguments.channels!r}")
-    return Windowing(stride=arguments.stride or 0, channels=names)
+    truth = getattr(arguments, "truth", None) or ""
+    if truth and truth in names:
+        raise SpecError(f"--truth names {truth!r}, which --channels takes for a channel: name another")
+    return Windowing(stride=arguments.stride or 0, channels=names, truth=truth)
 
 
 def add_label(parser: argparse.ArgumentParser) -> None:

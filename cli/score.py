@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pocketvae import ModelBundle
-    from pocketvae.apps import Calibration, ScoreKind
+    from pocketvae.apps import Calibration, ScoreKind, SourceImages
     from pocketvae.apps.anomaly.features import Doubles
 
 _FITTED_ITEMS = 6000
 _DEFAULT_RATE, _DEFAULT_SAMPLES = 0.05, 8
 _LARGEST = "they get the largest score and are anomalies"
-_OF_SCORING = ("score", "normal", "roc", "csv", "json", "count")
+_OF_SCORING = ("score", "normal", "timeline", "roc", "csv", "json", "count")
 _OF_CALIBRATING = ("false_positive_rate", "samples")
 
 
@@ -43,7 +43,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--normal", metavar="SRC", help="known normal data, to report how well the scores separate them"
     )
-    parser.add_argument("--roc", metavar="FILE", type=Path, help="write ROC curves as SVG; needs --normal")
+    parser.add_argument(
+        "--truth",
+        metavar="COLUMN",
+        help="of recordings: column that is 1 where a time step is an anomaly, to report how well scores detect it; "
+        "with --calibrate such windows are left out",
+    )
+    parser.add_argument(
+        "--timeline", metavar="FILE", type=Path, help="of recordings: write score, alarms and channels over time as SVG"
+    )
+    parser.add_argument("--roc", metavar="FILE", type=Path, help="write ROC curves as SVG; needs --normal or --truth")
     parser.add_argument("--csv", metavar="FILE", type=Path, help="write every score as CSV")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every score as JSON")
     models.add_label(parser)
@@ -57,9 +66,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pocketvae.apps import approximations
 
     _check_options(arguments)
-    if arguments.roc is not None and arguments.normal is None:
-        raise SpecError("--roc needs --normal SRC: a curve compares anomalies with normal images")
-    for path in (arguments.roc, arguments.csv, arguments.json):
+    for path in (arguments.roc, arguments.timeline, arguments.csv, arguments.json):
         common.check_file_output(path)
     with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
         for approximation in approximations(bundle.vae):
@@ -84,6 +91,10 @@ def _check_options(arguments: argparse.Namespace) -> None:
             if arguments.calibrate:
                 raise SpecError(f"{option} is for scoring: leave it out with --calibrate")
             raise SpecError(f"{option} only applies to --calibrate: the calibration file already has a value")
+    if arguments.normal is not None and arguments.truth is not None:
+        raise SpecError("--normal and --truth both say which items are anomalies: leave one out")
+    if arguments.roc is not None and arguments.normal is None and arguments.truth is None:
+        raise SpecError("--roc needs --normal SRC or --truth COLUMN: a curve compares anomalies with normal items")
 
 
 def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> None:
@@ -106,8 +117,8 @@ def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Ter
     )
     calibration = calibrate(
         bundle,
-        fitted.first(_FITTED_ITEMS),
-        held_out,
+        fitted.without_anomalies().first(_FITTED_ITEMS),
+        held_out.without_anomalies(),
         normal=Path(arguments.images).name,
         choice=models.choice(arguments),
         sampling=sampling,
@@ -134,6 +145,8 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
         score_csv,
         score_result,
     )
+    from pocketvae.apps.anomaly.timeline import separated, timeline_svg
+    from pocketvae.cli.detection import print_detection
     from pocketvae.documents import decode, encode
     from pocketvae.kinds.registry import kind_of
     from pocketvae.spec import parse_choice
@@ -148,19 +161,22 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
     calibration.check_bundle(bundle)
     if models.choice(arguments).precision is not calibration.precision:
         terminal.warn(f"the thresholds were fitted with {calibration.precision}: calibrate with the same --precision")
-    names, values = _values(bundle, arguments.images, arguments.count, calibration, arguments, terminal)
+    items, values = _values(bundle, arguments.images, arguments.count, calibration, arguments, terminal)
+    if arguments.timeline is not None and items.timeline is None:
+        raise DataError(f"--timeline is for recordings, but {arguments.images} is not one: leave it out")
     normal = None
     if arguments.normal is not None:
         _, normal = _values(bundle, arguments.normal, None, calibration, arguments, terminal)
-    result = score_result(calibration, chosen, names, values, normal)
+    result = score_result(calibration, chosen, items.names, values, normal, items.timeline)
     if arguments.json is not None:
         write_text(arguments.json, encode(result))
     if arguments.csv is not None:
         write_text(arguments.csv, score_csv(result))
-    if arguments.roc is not None and normal is not None:
-        write_text(arguments.roc, roc_svg(normal, values, plural))
-    if result.auroc:
-        terminal.table(("score", "AUROC"), [(str(kind), f"{area:.4f}") for kind, area in result.auroc.items()])
+    if arguments.roc is not None:
+        write_text(arguments.roc, roc_svg(*separated(values, normal, items.timeline), plural))
+    if arguments.timeline is not None and items.timeline is not None:
+        write_text(arguments.timeline, timeline_svg(items, values[chosen], result, bundle.vae))
+    print_detection(result, terminal)
     terminal.line(
         f"{result.anomalies} of {len(result.items)} {plural} are anomalies: {chosen} above {result.threshold:.4g}, "
         f"which at most {calibration.false_positive_rate:g} of normal {plural} exceed"
@@ -174,7 +190,7 @@ def _values(
     calibration: Calibration,
     arguments: argparse.Namespace,
     terminal: Terminal,
-) -> tuple[tuple[str, ...], Mapping[ScoreKind, Doubles]]:
+) -> tuple[SourceImages, Mapping[ScoreKind, Doubles]]:
     from pocketvae.apps import image_features, load_items
     from pocketvae.apps.anomaly.scores import scores
 
@@ -196,4 +212,4 @@ def _values(
             f"that {'its' if len(beyond) == 1 else 'their'} scores are not finite numbers, the first {beyond[0]}: "
             f"{'it gets the largest score and is an anomaly' if len(beyond) == 1 else _LARGEST}"
         )
-    return items.names, scores(features, bundle.vae, calibration.noise_scale, calibration.density)
+    return items, scores(features, bundle.vae, calibration.noise_scale, calibration.density)

@@ -7,14 +7,18 @@ import io
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+import numpy as np
+
 from pocketvae.apps.anomaly.calibration import Calibration
+from pocketvae.apps.anomaly.detection import Detection, detect
 from pocketvae.apps.anomaly.features import Doubles
-from pocketvae.apps.anomaly.roc import auroc
 from pocketvae.apps.anomaly.scores import ScoreKind
+from pocketvae.data.timeline import Timeline
 from pocketvae.spec import STRICT
 from pocketvae.vae_spec import DataKind
 
-SCHEMA_VERSION = 2
+# 3: `detection` says more than `auroc`, with intervals.
+SCHEMA_VERSION = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +49,7 @@ class ScoreResult:
         data: The kind of data.
         items: The items, in the order of the source.
         auroc: The area under each score's ROC curve against known normal items; empty without normal items.
+        detection: How well each score detects anomalies that are known; empty where none are.
     """
 
     __pydantic_config__ = STRICT
@@ -56,6 +61,7 @@ class ScoreResult:
     data: DataKind
     items: tuple[ItemScore, ...]
     auroc: dict[ScoreKind, float]
+    detection: dict[ScoreKind, Detection]
 
     @property
     def anomalies(self) -> int:
@@ -68,10 +74,24 @@ def score_result(
     chosen: ScoreKind,
     names: tuple[str, ...],
     values: Mapping[ScoreKind, Doubles],
-    normal: Mapping[ScoreKind, Doubles] | None,
+    normal: Mapping[ScoreKind, Doubles] | None = None,
+    timeline: Timeline | None = None,
 ) -> ScoreResult:
-    """Compares scores with the calibration's thresholds and, if given, with the scores of known normal items."""
+    """Compares scores with the calibration's thresholds, and with the truth where it is known.
+
+    Args:
+        calibration: Has the thresholds.
+        chosen: The score that decides.
+        names: Of the items.
+        values: `[N]` scores.
+        normal: Scores of known normal items: all others are anomalies then.
+        timeline: Of items that are windows of recordings, with the truth.
+
+    Raises:
+        DataError: the truth is known, and all items are normal or all are anomalies.
+    """
     threshold = calibration.thresholds[chosen]
+    detection = _detection(calibration.thresholds, values, normal, timeline)
     return ScoreResult(
         bundle=calibration.bundle,
         chosen=chosen,
@@ -86,8 +106,31 @@ def score_result(
             )
             for index, name in enumerate(names)
         ),
-        auroc={} if normal is None else {kind: auroc(normal[kind], value) for kind, value in values.items()},
+        auroc={kind: found.auroc.value for kind, found in detection.items()},
+        detection=detection,
     )
+
+
+def _detection(
+    thresholds: Mapping[ScoreKind, float],
+    values: Mapping[ScoreKind, Doubles],
+    normal: Mapping[ScoreKind, Doubles] | None,
+    timeline: Timeline | None,
+) -> dict[ScoreKind, Detection]:
+    if timeline is not None and timeline.truth is not None:
+        truth = timeline.anomalous()
+        return {kind: detect(value, truth, thresholds[kind], timeline) for kind, value in values.items()}
+    if normal is None:
+        return {}
+    return {
+        kind: detect(
+            np.concatenate([normal[kind], value]),
+            np.arange(len(normal[kind]) + len(value)) >= len(normal[kind]),
+            thresholds[kind],
+            None,
+        )
+        for kind, value in values.items()
+    }
 
 
 def score_csv(result: ScoreResult) -> str:

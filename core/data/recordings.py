@@ -34,6 +34,7 @@ class Recording:
         channels: Their names; empty where the file has none.
         rate_hz: Time steps in a second; None where the file does not say.
         first: Number of the first time step in the file, from 0: behind a gap it is not 0.
+        truth: `[T] bool`, which time steps are anomalies; None where that is not known.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Recording:
     channels: tuple[str, ...] = ()
     rate_hz: float | None = None
     first: int = 0
+    truth: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -51,7 +53,9 @@ def is_recording(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() in SUFFIXES
 
 
-def read_recordings(source: Path, channel_count: int, channels: Sequence[str] = ()) -> tuple[Recording, ...]:
+def read_recordings(
+    source: Path, channel_count: int, channels: Sequence[str] = (), truth: str = ""
+) -> tuple[Recording, ...]:
     """Reads a file or all recordings of a folder, in the order of their names; a file with gaps is several recordings.
 
     Args:
@@ -59,6 +63,7 @@ def read_recordings(source: Path, channel_count: int, channels: Sequence[str] = 
             files, also in subfolders.
         channel_count: C, how many channels the model takes.
         channels: Which columns of tables are the channels; all but the time where none are named.
+        truth: Which column of tables says what is an anomaly; it is no channel. Empty for none.
 
     Raises:
         DataError: a file is damaged, has other channels or another rate than the others, or there is none.
@@ -68,7 +73,7 @@ def read_recordings(source: Path, channel_count: int, channels: Sequence[str] = 
     parts: list[Recording] = []
     for file in files:
         name = file.relative_to(source).as_posix() if source.is_dir() else file.name
-        parts += [replace(part, name=name) for part in _read(file, channel_count, tuple(channels))]
+        parts += [replace(part, name=name) for part in _read(file, channel_count, tuple(channels), truth)]
     _check_one_rate(parts)
     return tuple(parts)
 
@@ -90,10 +95,12 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _read(path: Path, channel_count: int, channels: tuple[str, ...]) -> list[Recording]:
+def _read(path: Path, channel_count: int, channels: tuple[str, ...], truth: str) -> list[Recording]:
     suffix = path.suffix.lower()
     if suffix in TABLES:
-        return _of_table(path, channel_count, channels)
+        return _of_table(path, channel_count, channels, truth)
+    if truth:
+        raise DataError(f"--truth names a column of tables, but {path} is not one: leave it out")
     if channels:
         raise DataError(f"--channels names columns of tables, but {path} is not one: leave it out")
     if suffix in SOUNDS:
@@ -119,8 +126,11 @@ def _array(path: Path) -> npt.NDArray[np.float32]:
         return array.astype(np.float32).reshape(len(array), -1)
 
 
-def _of_table(path: Path, channel_count: int, channels: tuple[str, ...]) -> list[Recording]:
+def _of_table(path: Path, channel_count: int, channels: tuple[str, ...], truth: str) -> list[Recording]:
     table = read_time_table(path)
+    flags = table.flags(truth, path) if truth else None
+    if truth and not channels:
+        table = table.without(truth)
     if channels:
         table = table.chosen(channels, path)
     if len(table.names) == 1 < channel_count and table.times_s is None and path.suffix.lower() == ".csv":
@@ -131,12 +141,19 @@ def _of_table(path: Path, channel_count: int, channels: tuple[str, ...]) -> list
     _check_channels(path, len(table.names), channel_count, table.names)
     values = table.checked(path)
     if table.times_s is None or len(values) < _FEWEST_TIMES:
-        return [Recording(name=path.name, values=values, channels=table.names)]
+        return [Recording(name=path.name, values=values, channels=table.names, truth=flags)]
     parts = _steady_parts(path, table, table.times_s)
     longest = max(parts, key=len)
     rate_hz = (len(longest) - 1) / float(table.times_s[longest[-1]] - table.times_s[longest[0]])
     return [
-        Recording(name=path.name, values=values[part], channels=table.names, rate_hz=rate_hz, first=int(part[0]))
+        Recording(
+            name=path.name,
+            values=values[part],
+            channels=table.names,
+            rate_hz=rate_hz,
+            first=int(part[0]),
+            truth=None if flags is None else flags[part],
+        )
         for part in parts
     ]
 

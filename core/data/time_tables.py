@@ -69,6 +69,30 @@ class TimeTable:
         texts = {index: self.texts[place] for index, place in enumerate(places) if place in self.texts}
         return replace(self, names=tuple(names), values=self.values[:, places], texts=texts)
 
+    def without(self, name: str) -> TimeTable:
+        """Returns all channels but one."""
+        place = self.names.index(name)
+        texts = {index - (index > place): text for index, text in self.texts.items() if index != place}
+        names = (*self.names[:place], *self.names[place + 1 :])
+        return replace(self, names=names, values=np.delete(self.values, place, axis=1), texts=texts)
+
+    def flags(self, name: str, path: Path) -> npt.NDArray[np.bool_]:
+        """Returns a column of 0 and 1, `[T] bool`.
+
+        Raises:
+            DataError: there is no such column, or it holds something else.
+        """
+        column = self.chosen([name], path)
+        values = column.checked(path)[:, 0]
+        other = np.flatnonzero((values != 0) & (values != 1))
+        if len(other):
+            step = int(other[0])
+            raise DataError(
+                f"{path}, row {self.row(step)}, column {name}: must be 1 for an anomaly and 0 for none, got "
+                f"{values[step]:g}"
+            )
+        return np.asarray(values == 1)
+
     def checked(self, path: Path) -> npt.NDArray[np.float32]:
         """Returns the values, `[T, C] float32`.
 

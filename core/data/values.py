@@ -15,7 +15,8 @@ from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
 from pocketvae.data.recordings import SUFFIXES, is_recording, read_recordings
 from pocketvae.data.tables import read_table
-from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_windows
+from pocketvae.data.timeline import Timeline
+from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_windows, timeline_of
 from pocketvae.errors import DataError
 from pocketvae.parsing import shortened
 from pocketvae.vae_spec import DataKind, VaeSpec
@@ -34,11 +35,13 @@ class ValueSet:
         values: `[N, *data_shape] float32`, finite.
         labels: `[N] int32` class indices, or None.
         names: Of every item; empty where they have none.
+        timeline: Where they lie, if they are windows of recordings.
     """
 
     values: npt.NDArray[np.float32]
     labels: npt.NDArray[np.int32] | None = None
     names: tuple[str, ...] = ()
+    timeline: Timeline | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -56,7 +59,8 @@ class ValueSet:
         """Returns the selected items with their labels."""
         labels = None if self.labels is None else self.labels[indices]
         names = tuple(np.array(self.names)[indices].tolist()) if self.names else ()
-        return replace(self, values=self.values[indices], labels=labels, names=names)
+        timeline = None if self.timeline is None else self.timeline.take(indices)
+        return replace(self, values=self.values[indices], labels=labels, names=names, timeline=timeline)
 
     def some(self, count: int, rng: np.random.Generator) -> ValueSet:
         """Returns at most `count` items, chosen at random, in their order."""
@@ -139,8 +143,10 @@ def _holds_recordings(path: Path, vae: VaeSpec) -> bool:
 
 def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, Windows]:
     length, channels = vae.data_shape
-    found = cut_windows(read_recordings(path, channels, windowing.channels), length, windowing.stride)
-    return ValueSet(values=_checked(found.values, vae, str(path), found.names), names=found.names), found
+    recordings = read_recordings(path, channels, windowing.channels, windowing.truth)
+    found = cut_windows(recordings, length, windowing.stride)
+    values = _checked(found.values, vae, str(path), found.names)
+    return ValueSet(values=values, names=found.names, timeline=timeline_of(found, recordings, length)), found
 
 
 def _split_recordings(path: Path, vae: VaeSpec, windowing: Windowing) -> ValueSplits:
@@ -175,7 +181,7 @@ def _own_parts(path: Path, items: ValueSet) -> tuple[npt.NDArray[np.intp], npt.N
 def _read(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, ValueSet | None]:
     if windowing != WHOLE:
         raise DataError(
-            f"--stride and --channels are for recordings of time steps, but {path} is not one: leave them out"
+            f"--stride, --channels and --truth are for recordings of time steps, but {path} is not one: leave them out"
         )
     forms = f"a .csv, {_FORMS}" if vae.data is DataKind.VECTOR else f"an {_FORMS}"
     if vae.data is DataKind.SEQUENCE:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.recordings import Recording
+from pocketvae.data.timeline import Timeline
 from pocketvae.errors import DataError, SpecError
 
 _SPLIT_SEED = 0
@@ -25,6 +26,7 @@ class Windowing:
         stride: Time steps from the beginning of a window to that of the next; 0 for the window's own length, so that
             no two overlap.
         channels: Which columns of tables are the channels; empty for all but the time.
+        truth: Which column of tables says what is an anomaly, 0 or 1, and is no channel; empty for none.
 
     Raises:
         SpecError: the stride is negative.
@@ -32,6 +34,7 @@ class Windowing:
 
     stride: int = 0
     channels: tuple[str, ...] = ()
+    truth: str = ""
 
     def __post_init__(self) -> None:
         if self.stride < 0:
@@ -94,6 +97,26 @@ def cut_windows(recordings: Sequence[Recording], length: int, stride: int = 0) -
         ),
         recordings=np.repeat(np.arange(len(recordings), dtype=np.int32), [len(begin) for begin in starts]),
         starts=np.concatenate(starts).astype(np.int32),
+    )
+
+
+def timeline_of(windows: Windows, recordings: Sequence[Recording], length: int) -> Timeline:
+    """Returns where windows lie in the recordings that they were cut from.
+
+    Args:
+        windows: All of them.
+        recordings: As for `cut_windows`.
+        length: T, in time steps.
+    """
+    truths = [recording.truth for recording in recordings if recording.truth is not None]
+    return Timeline(
+        names=tuple(recording.name for recording in recordings),
+        recordings=windows.recordings,
+        starts=windows.starts,
+        offsets=tuple(recording.first for recording in recordings),
+        length=length,
+        rate_hz=next((recording.rate_hz for recording in recordings if recording.rate_hz is not None), None),
+        truth=None if any(recording.truth is None for recording in recordings) else tuple(truths),
     )
 
 

@@ -150,7 +150,7 @@ def test_the_command_does_the_same(tables_path, grey_images, noise, tmp_path, mo
     assert "40 of 40 images are anomalies" in capsys.readouterr().out
     assert json.loads((tmp_path / "s.json").read_text())["auroc"]["density"] > 0.99
     for words, message in (
-        (["noise.npy", "--roc", "r.svg"], "--roc needs --normal SRC"),
+        (["noise.npy", "--roc", "r.svg"], "--roc needs --normal SRC or --truth COLUMN"),
         (["noise.npy", "--score", "densety"], "unknown score 'densety': did you mean 'density'"),
         (["--calibrate", "blobs.npy"], "c.json exists"),
         (["--calibrate", "blobs.npy", "--csv", "x.csv"], "--csv is for scoring: leave it out with --calibrate"),

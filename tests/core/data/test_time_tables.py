@@ -102,3 +102,23 @@ def test_parquet_is_read_like_text(tmp_path):
     path.write_bytes(b"PAR1 and nothing else")
     with pytest.raises(DataError, match="cannot be read as Parquet"):
         read_time_table(path)
+
+
+def test_a_column_of_flags_is_no_channel(tmp_path):
+    path = tmp_path / "pump.csv"
+    path.write_text("time,fault,x,note\n0,0,1.5,a\n1,1,2.5,b\n2,0,3.5,c\n")
+    table = read_time_table(path)
+    assert table.flags("fault", path).tolist() == [False, True, False]
+    rest = table.without("fault")
+    assert (rest.names, rest.values[:, 0].tolist(), rest.texts) == (("x", "note"), [1.5, 2.5, 3.5], {1: (0, "a")})
+
+
+@pytest.mark.parametrize(
+    ("column", "message"),
+    [("x", "row 2, column x: must be 1 for an anomaly and 0 for none, got 1.5"), ("falt", "did you mean 'fault'")],
+)
+def test_a_column_that_holds_no_flags_is_refused(tmp_path, column, message):
+    path = tmp_path / "pump.csv"
+    path.write_text("time,fault,x\n0,0,1.5\n1,1,2.5\n")
+    with pytest.raises(DataError, match=message):
+        read_time_table(path).flags(column, path)

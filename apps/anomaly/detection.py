@@ -1,0 +1,258 @@
+"""How well an anomaly detector does on data whose anomalies are known: separation, false alarms and delay.
+
+Areas are of items: a window is an anomaly if one of its time steps is. False alarms and delays are of a detector that
+watches a recording as time goes on, window by window, and knows a window's score when its last time step is over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.apps.anomaly.features import Doubles
+from pocketvae.apps.anomaly.roc import auroc, roc_curve
+from pocketvae.data.timeline import Timeline
+from pocketvae.errors import DataError
+from pocketvae.spec import STRICT
+
+Flags = npt.NDArray[np.bool_]
+# The share of normal items up to which a partial area is taken, as the DCASE challenge on machine sound takes it.
+FALSE_ALARM_SHARE = 0.1
+_CONFIDENCE = 0.95
+# Resamples: of few items many, of many items fewer, so that intervals take seconds.
+_MOST_RESAMPLES, _FEWEST_RESAMPLES, _RESAMPLED_ITEMS = 1000, 200, 2_000_000
+# Neighbouring windows resemble each other: resampled one by one, they would make intervals too narrow.
+_MOST_BLOCKS = 50
+_DAY_S = 86_400.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A figure with its interval.
+
+    Attributes:
+        value: On all items.
+        low: Lower end of the interval of 95 %, by the bootstrap.
+        high: Its upper end.
+    """
+
+    __pydantic_config__ = STRICT
+    value: float
+    low: float
+    high: float
+
+    def __str__(self) -> str:
+        return f"{self.value:.4f} ({self.low:.4f} to {self.high:.4f})"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Alarms:
+    """What a detector with one threshold does as time goes on.
+
+    Attributes:
+        events: Number of events in the recordings.
+        detected: How many of them an alarm falls into.
+        delays_s: For each detected event, from its first time step to the end of the first window above the threshold
+            that holds one of its time steps, in seconds; in time steps where the rate is not known.
+        false_alarms: Number of alarms outside events: runs of windows above the threshold that hold no anomaly.
+        watched_s: Time that the normal windows cover, in seconds, or in time steps.
+        rate_hz: Time steps in a second; None where unknown.
+    """
+
+    __pydantic_config__ = STRICT
+    events: int
+    detected: int
+    delays_s: tuple[float, ...]
+    false_alarms: int
+    watched_s: float
+    rate_hz: float | None
+
+    @property
+    def false_alarms_per_day(self) -> float | None:
+        """False alarms in a day of normal operation; None where the rate is not known."""
+        return None if self.rate_hz is None else self.false_alarms / self.watched_s * _DAY_S
+
+    @property
+    def median_delay_s(self) -> float | None:
+        """Half of the detected events take at most so long; None where none is detected."""
+        return float(np.median(self.delays_s)) if self.delays_s else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Detection:
+    """How well one score detects anomalies.
+
+    Attributes:
+        normal: Number of normal items.
+        anomalous: Number of anomalies.
+        auroc: Probability that an anomaly scores higher than a normal item, ties counting half.
+        auprc: Average precision.
+        partial_auroc: The area under the ROC curve up to `FALSE_ALARM_SHARE`, scaled so that chance is 0.5 (McClish
+            1989).
+        alarms: Of the threshold; None for items that are not windows of recordings.
+    """
+
+    __pydantic_config__ = STRICT
+    normal: int
+    anomalous: int
+    auroc: Estimate
+    auprc: Estimate
+    partial_auroc: Estimate
+    alarms: Alarms | None = None
+
+
+def average_precision(normal: Doubles, anomalous: Doubles) -> float:
+    """Returns the area under the precision-recall curve as a sum over thresholds, without interpolation.
+
+    Args:
+        normal: `[N]` scores.
+        anomalous: `[M]` scores.
+    """
+    thresholds = np.unique(np.concatenate([normal, anomalous]))[::-1]
+    below = [np.searchsorted(np.sort(-values), -thresholds, side="right") for values in (normal, anomalous)]
+    recall = below[1] / len(anomalous)
+    precision = below[1] / (below[0] + below[1])
+    return float(np.sum(np.diff(recall, prepend=0.0) * precision))
+
+
+def partial_auroc(normal: Doubles, anomalous: Doubles, share: float = FALSE_ALARM_SHARE) -> float:
+    """Returns the area under the ROC curve up to a share of normal items, scaled: 0.5 is chance, 1 is perfect.
+
+    Args:
+        normal: `[N]` scores.
+        anomalous: `[M]` scores.
+        share: Above 0 and below 1.
+    """
+    false, true = roc_curve(normal, anomalous)
+    inside = false < share
+    ends = float(np.interp(share, false, true))
+    x, y = np.append(false[inside], share), np.append(true[inside], ends)
+    area = float(np.sum(np.diff(x) * (y[1:] + y[:-1]) / 2))
+    least = share**2 / 2
+    return 0.5 * (1 + (area - least) / (share - least))
+
+
+def detect(values: Doubles, anomalous: Flags, threshold: float, timeline: Timeline | None, seed: int = 0) -> Detection:
+    """Compares scores with the truth.
+
+    Args:
+        values: `[N]` scores.
+        anomalous: `[N]`, which items are anomalies.
+        threshold: Above which there is an alarm.
+        timeline: Where the items lie, if they are windows of recordings.
+        seed: Of the bootstrap.
+
+    Raises:
+        DataError: all items are normal, or all are anomalies.
+    """
+    if anomalous.all() or not anomalous.any():
+        kind = "an anomaly" if anomalous.all() else "normal"
+        raise DataError(f"areas need normal items and anomalies, but every one of the {len(values)} items is {kind}")
+    blocks = _blocks(len(values), timeline)
+    auroc_, auprc, partial = (
+        _estimate(measure, values, anomalous, blocks, seed) for measure in (auroc, average_precision, partial_auroc)
+    )
+    return Detection(
+        normal=int((~anomalous).sum()),
+        anomalous=int(anomalous.sum()),
+        auroc=auroc_,
+        auprc=auprc,
+        partial_auroc=partial,
+        alarms=None if timeline is None else alarms(values > threshold, anomalous, timeline),
+    )
+
+
+def alarms(above: Flags, anomalous: Flags, timeline: Timeline) -> Alarms:
+    """Returns what a detector does as time goes on.
+
+    Args:
+        above: `[N]`, which windows are above the threshold.
+        anomalous: `[N]`, which windows hold an anomaly.
+        timeline: Of the windows, with the truth.
+    """
+    rate = timeline.rate_hz or 1.0
+    delays, events = [], timeline.events()
+    for event in events:
+        ends = timeline.starts + timeline.length - 1
+        touching = (timeline.recordings == event.recording) & (ends >= event.first) & (timeline.starts <= event.last)
+        raised = ends[touching & above]
+        if len(raised):
+            delays.append(float(raised.min() - event.first + 1) / rate)
+    is_false = above & ~anomalous
+    # A run of windows is one alarm; it ends at a gap or where the next recording begins.
+    follows = np.zeros(len(above), np.bool_)
+    follows[1:] = timeline.recordings[1:] == timeline.recordings[:-1]
+    continued = np.zeros(len(above), np.bool_)
+    continued[1:] = above[:-1]
+    return Alarms(
+        events=len(events),
+        detected=len(delays),
+        delays_s=tuple(delays),
+        false_alarms=int((is_false & ~(continued & follows)).sum()),
+        watched_s=_covered(timeline, ~anomalous) / rate,
+        rate_hz=timeline.rate_hz,
+    )
+
+
+def _covered(timeline: Timeline, chosen: Flags) -> int:
+    """Returns how many time steps some windows cover, those that overlap counting once."""
+    total = 0
+    for recording in np.unique(timeline.recordings[chosen]):
+        starts = np.sort(timeline.starts[chosen & (timeline.recordings == recording)])
+        total += int(np.minimum(np.diff(starts), timeline.length).sum()) + timeline.length
+    return total
+
+
+def _blocks(count: int, timeline: Timeline | None) -> npt.NDArray[np.intp]:
+    """Returns `[N]`, the number of each item's block: items are independent, windows in runs of neighbours."""
+    if timeline is None:
+        return np.arange(count)
+    size = max(1, math.ceil(count / _MOST_BLOCKS))
+    runs = np.zeros(count, np.intp)
+    block = -1
+    for recording in range(len(timeline.names)):
+        own = np.flatnonzero(timeline.recordings == recording)
+        for first in range(0, len(own), size):
+            block += 1
+            runs[own[first : first + size]] = block
+    return runs
+
+
+def _estimate(
+    measure: Callable[[Doubles, Doubles], float],
+    values: Doubles,
+    anomalous: Flags,
+    blocks: npt.NDArray[np.intp],
+    seed: int,
+) -> Estimate:
+    """Returns a figure and its percentile interval; a resample without one of the classes gets one item of it."""
+    rng = np.random.default_rng(seed)
+    members = [np.flatnonzero(blocks == block) for block in np.unique(blocks)] if _is_grouped(blocks) else None
+    found = []
+    count = min(_MOST_RESAMPLES, max(_FEWEST_RESAMPLES, _RESAMPLED_ITEMS // len(values)))
+    for _ in range(count):
+        if members is None:
+            chosen = rng.integers(0, len(values), len(values))
+        else:
+            chosen = np.concatenate([members[index] for index in rng.integers(0, len(members), len(members))])
+        flags = anomalous[chosen]
+        if flags.all() or not flags.any():
+            chosen = np.concatenate([chosen, _one_of(anomalous, rng, wanted=not flags.all())])
+            flags = anomalous[chosen]
+        found.append(measure(values[chosen][~flags], values[chosen][flags]))
+    tail = (1 - _CONFIDENCE) / 2
+    low, high = np.quantile(found, [tail, 1 - tail])
+    value = measure(values[~anomalous], values[anomalous])
+    return Estimate(value=value, low=float(min(low, value)), high=float(max(high, value)))
+
+
+def _is_grouped(blocks: npt.NDArray[np.intp]) -> bool:
+    return len(blocks) > 0 and int(blocks.max()) + 1 < len(blocks)
+
+
+def _one_of(anomalous: Flags, rng: np.random.Generator, *, wanted: bool) -> npt.NDArray[np.intp]:
+    return rng.choice(np.flatnonzero(anomalous == wanted), 1)

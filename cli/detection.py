@@ -1,0 +1,41 @@
+"""The output of `score` about anomalies that are known."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pocketvae.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pocketvae.apps.anomaly.detection import Alarms
+    from pocketvae.apps.anomaly.score_results import ScoreResult
+
+_HEADINGS = ("score", "AUROC", "AUPRC", "partial AUROC (10 %)")
+
+
+def print_detection(result: ScoreResult, terminal: Terminal) -> None:
+    """Prints how well each score detects known anomalies, with intervals of 95 %, and what the threshold does."""
+    if not result.detection:
+        return
+    rows = [
+        (str(kind), str(found.auroc), str(found.auprc), str(found.partial_auroc))
+        for kind, found in result.detection.items()
+    ]
+    terminal.table(_HEADINGS, rows)
+    alarms = result.detection[result.chosen].alarms
+    if alarms is not None:
+        terminal.line(_described(alarms))
+
+
+def _described(alarms: Alarms) -> str:
+    unit = "s" if alarms.rate_hz is not None else "time steps"
+    delay = alarms.median_delay_s
+    late = "" if delay is None else f", half of them within {delay:.3g} {unit}"
+    a_day = alarms.false_alarms_per_day
+    rate = "" if a_day is None else f", {a_day:.3g} a day"
+    plural = "" if alarms.false_alarms == 1 else "s"
+    watched = f"{alarms.watched_s:.4g} {unit} of normal operation"
+    return (
+        f"{alarms.detected} of {alarms.events} events detected{late}; {alarms.false_alarms} false alarm{plural} in "
+        f"{watched}{rate}"
+    )

@@ -1,0 +1,81 @@
+"""Where windows lie in their recordings, and which time steps are known to be anomalies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+Flags = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Event:
+    """Time steps one behind the other that are all anomalies.
+
+    Attributes:
+        recording: Number of the recording.
+        first: The first time step, from the recording's beginning.
+        last: The last one.
+    """
+
+    recording: int
+    first: int
+    last: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Timeline:
+    """The windows of recordings, in the order of the recordings and of time.
+
+    Attributes:
+        names: Of the recordings; two have the same name where a gap divides a file.
+        recordings: `[N] int32`, the number of each window's recording.
+        starts: `[N] int32`, its first time step, from the recording's beginning.
+        offsets: For each recording, the number of its first time step in the file.
+        length: T, time steps of a window.
+        rate_hz: Time steps in a second; None where unknown.
+        truth: For each recording, which time steps are anomalies; None where that is not known.
+    """
+
+    names: tuple[str, ...]
+    recordings: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int32]
+    offsets: tuple[int, ...]
+    length: int
+    rate_hz: float | None = None
+    truth: tuple[Flags, ...] | None = None
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def take(self, indices: slice | npt.NDArray[np.intp]) -> Timeline:
+        """Returns the selected windows."""
+        return replace(self, recordings=self.recordings[indices], starts=self.starts[indices])
+
+    def anomalous(self) -> Flags:
+        """Returns `[N]`, whether a window holds a time step that is an anomaly; all False where none is known."""
+        found = np.zeros(len(self), np.bool_)
+        for index, flags in enumerate(self.truth or ()):
+            before = np.concatenate([[0], np.cumsum(flags)])
+            own = self.recordings == index
+            begin = self.starts[own]
+            found[own] = before[begin + self.length] > before[begin]
+        return found
+
+    def events(self) -> tuple[Event, ...]:
+        """Returns the events that the windows cover at least in part, in the order of time."""
+        return tuple(event for index, flags in enumerate(self.truth or ()) for event in self._events_of(index, flags))
+
+    def _events_of(self, recording: int, flags: Flags) -> Sequence[Event]:
+        own = self.starts[self.recordings == recording]
+        if not len(own):
+            return ()
+        edges = np.diff(np.concatenate([[False], flags, [False]]).astype(np.int8))
+        pairs = zip(np.flatnonzero(edges == 1).tolist(), (np.flatnonzero(edges == -1) - 1).tolist(), strict=True)
+        begin, end = int(own.min()), int(own.max()) + self.length
+        return [
+            Event(recording=recording, first=first, last=last) for first, last in pairs if last >= begin and first < end
+        ]

@@ -1,0 +1,107 @@
+"""Figures of a detector, against scikit-learn and against timelines worked out by hand."""
+
+import numpy as np
+import pytest
+
+from pocketvae.apps.anomaly.detection import alarms, average_precision, detect, partial_auroc
+from pocketvae.data.timeline import Event, Timeline
+from pocketvae.errors import DataError
+
+
+def _timeline(**changes: object) -> Timeline:
+    """Two recordings of 40 and 20 time steps at 10 Hz, windows of 10 at a stride of 5, steps 12 to 14 anomalous."""
+    truth = (np.zeros(40, np.bool_), np.zeros(20, np.bool_))
+    truth[0][12:15] = True
+    values: dict[str, object] = {
+        "names": ("a.csv", "b.csv"),
+        "recordings": np.repeat(np.array([0, 1], np.int32), [7, 3]),
+        "starts": np.array([0, 5, 10, 15, 20, 25, 30, 0, 5, 10], np.int32),
+        "offsets": (0, 0),
+        "length": 10,
+        "rate_hz": 10.0,
+        "truth": truth,
+    }
+    return Timeline(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def _flags(*indices: int) -> np.ndarray:
+    flags = np.zeros(10, np.bool_)
+    flags[list(indices)] = True
+    return flags
+
+
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_areas_are_those_of_scikit_learn(levels: int) -> None:
+    metrics = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(levels)
+    normal, anomalous = rng.integers(0, levels, 300) * 1.0, rng.integers(levels // 3, levels + 1, 40) * 1.0
+    truth, values = np.repeat([0, 1], [300, 40]), np.concatenate([normal, anomalous])
+    assert average_precision(normal, anomalous) == pytest.approx(metrics.average_precision_score(truth, values))
+    expected = metrics.roc_auc_score(truth, values, max_fpr=0.1)
+    assert partial_auroc(normal, anomalous) == pytest.approx(expected)
+
+
+def test_perfect_and_random_scores_have_known_areas() -> None:
+    assert partial_auroc(np.arange(50.0), np.arange(50.0, 60)) == 1.0
+    assert partial_auroc(np.zeros(50), np.zeros(10)) == pytest.approx(0.5)
+
+
+def test_a_window_with_one_anomalous_step_is_anomalous() -> None:
+    assert np.flatnonzero(_timeline().anomalous()).tolist() == [1, 2]
+    assert _timeline().events() == (Event(recording=0, first=12, last=14),)
+
+
+def test_the_delay_ends_with_the_first_window_that_alarms() -> None:
+    found = alarms(_flags(2), _timeline().anomalous(), _timeline())
+    # The window of steps 10 to 19 is over at step 19: the 8th from step 12 on, at 10 Hz.
+    assert (found.detected, found.events, found.delays_s) == (1, 1, (0.8,))
+    assert found.false_alarms == 0
+    first = alarms(_flags(1, 2), _timeline().anomalous(), _timeline())
+    assert first.delays_s == (pytest.approx(0.3),)
+
+
+def test_neighbouring_windows_are_one_alarm_but_not_across_recordings() -> None:
+    timeline = _timeline()
+    assert alarms(_flags(4, 5), timeline.anomalous(), timeline).false_alarms == 1
+    assert alarms(_flags(4, 6), timeline.anomalous(), timeline).false_alarms == 2
+    assert alarms(_flags(6, 7), timeline.anomalous(), timeline).false_alarms == 2
+    # What goes on from an event is not an alarm of its own.
+    assert alarms(_flags(2, 3), timeline.anomalous(), timeline).false_alarms == 0
+
+
+def test_alarms_a_day_are_of_the_time_that_was_watched() -> None:
+    found = alarms(_flags(4), _timeline().anomalous(), _timeline())
+    # Normal windows cover steps 0 to 9 and 15 to 39 of one recording and all 20 of the other: 5.5 s.
+    assert found.watched_s == pytest.approx(5.5)
+    assert found.false_alarms_per_day == pytest.approx(86_400 / 5.5)
+    assert alarms(_flags(4), _timeline().anomalous(), _timeline(rate_hz=None)).false_alarms_per_day is None
+
+
+def test_an_event_without_an_alarm_is_missed() -> None:
+    found = alarms(_flags(9), _timeline().anomalous(), _timeline())
+    assert (found.detected, found.delays_s, found.median_delay_s) == (0, (), None)
+
+
+def test_intervals_hold_the_value_and_widen_where_neighbours_are_alike() -> None:
+    rng = np.random.default_rng(0)
+    levels = np.repeat(rng.normal(size=50), 20)
+    truth = np.repeat(np.arange(50) % 7 == 0, 20)
+    values = levels + truth * 0.5
+    steps = np.arange(0, 10_000, 10, dtype=np.int32)
+    timeline = _timeline(
+        recordings=np.zeros(1000, np.int32),
+        starts=steps,
+        names=("a",),
+        offsets=(0,),
+        truth=(np.repeat(truth, 10),),
+    )
+    apart, together = detect(values, truth, 1.0, None), detect(values, truth, 1.0, timeline)
+    for found in (apart, together):
+        assert found.auroc.low <= found.auroc.value <= found.auroc.high
+    assert apart.auroc.value == together.auroc.value
+    assert together.auroc.high - together.auroc.low > apart.auroc.high - apart.auroc.low
+
+
+def test_one_class_alone_has_no_area() -> None:
+    with pytest.raises(DataError, match="every one of the 4 items is normal"):
+        detect(np.arange(4.0), np.zeros(4, np.bool_), 1.0, None)

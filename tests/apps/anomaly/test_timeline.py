@@ -1,0 +1,111 @@
+"""Recordings whose anomalies are known: figures, the picture of the score over time, and its command."""
+
+import json
+import re
+
+import numpy as np
+import pytest
+
+from pocketvae.cli.main import main
+from pocketvae.reporting.timeline_chart import Row, TimelineChart
+
+_STEPS = 6
+
+
+@pytest.fixture
+def recordings(tmp_path, monkeypatch):
+    """`normal.csv`, and `faulty.csv` with two events of 30 steps each; six channels at 10 Hz, in `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+    rng = np.random.default_rng(0)
+    for name, count, events in (("normal.csv", 1800, ()), ("faulty.csv", 900, (300, 600))):
+        values = rng.uniform(0.4, 0.6, (count, 6))
+        fault = np.zeros(count, int)
+        for first in events:
+            fault[first : first + 30] = 1
+            values[first : first + 30] = rng.uniform(-5, 5, (30, 6))
+        rows = [f"{step / 10:.1f},{fault[step]}," + ",".join(map(repr, values[step].tolist())) for step in range(count)]
+        (tmp_path / name).write_text("\n".join(["time,fault,a,b,c,d,e,f", *rows]) + "\n")
+    return tmp_path
+
+
+def _score(bundle, *words):
+    return main(["score", str(bundle), "--calibration", "c.json", "--quiet", *words])
+
+
+def test_events_are_found_in_a_recording(sequence_bundle, recordings, capsys):
+    assert _score(sequence_bundle, "normal.csv", "--truth", "fault", "--calibrate") == 0
+    capsys.readouterr()
+    files = ["--json", "s.json", "--timeline", "t.svg", "--roc", "roc.svg"]
+    assert _score(sequence_bundle, "faulty.csv", "--truth", "fault", "--score", "reconstruction", *files) == 0
+    printed = capsys.readouterr().out
+    assert "2 of 2 events detected, half of them within 0.6 s" in printed
+    assert re.search(r"\d+ false alarms? in 84 s of normal operation, [\d.e+]+ a day", printed)
+    found = json.loads((recordings / "s.json").read_text())["detection"]["reconstruction"]
+    assert (found["normal"], found["anomalous"], found["auroc"]["value"]) == (140, 10, 1.0)
+    assert found["alarms"]["delays_s"] == [0.6, 0.6]
+    drawn = (recordings / "t.svg").read_text()
+    assert drawn.count('class="truth"') == 2
+    assert drawn.count('class="channel"') == 6
+
+
+def test_windows_with_an_anomaly_are_not_calibrated_with(sequence_bundle, recordings):
+    assert _score(sequence_bundle, "faulty.csv", "--truth", "fault", "--calibrate", "--false-positive-rate", "0.1") == 0
+    document = json.loads((recordings / "c.json").read_text())
+    assert document["fitted_items"] + document["held_out_items"] == 140
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["normal.csv", "--truth", "fualt"], "did you mean 'fault'"),
+        (["normal.csv", "--truth", "a"], "column a: must be 1 for an anomaly and 0 for none"),
+        (["normal.csv", "--truth", "fault"], "every one of the 300 items is normal"),
+        (["normal.csv", "--truth", "fault", "--normal", "normal.csv"], "both say which items are anomalies"),
+        (["normal.csv", "--truth", "fault", "--channels", "fault,a,b,c,d,e"], "which --channels takes for a channel"),
+        (["items.npy", "--truth", "fault"], "are for recordings of time steps"),
+        (["items.npy", "--timeline", "t.svg"], "--timeline is for recordings, but items.npy is not one"),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(sequence_bundle, recordings, capsys, words, message):
+    np.save("items.npy", np.random.default_rng(1).uniform(0.4, 0.6, (60, _STEPS, 6)).astype(np.float32))
+    assert _score(sequence_bundle, "normal.csv", "--truth", "fault", "--calibrate") == 0
+    assert _score(sequence_bundle, *words) == 2
+    assert message in capsys.readouterr().err
+
+
+def _chart(scores, **changes):
+    count = len(scores)
+    flat = np.zeros(count)
+    values = {
+        "title": "x & y",
+        "score_name": "elbo",
+        "scores": scores,
+        "threshold": 2.0,
+        "anomalous": np.zeros(count, np.bool_),
+        "parts": (),
+        "step": 1.0,
+        "unit": "s",
+        "rows": [Row(label="<a>", low=flat, high=flat)],
+    }
+    return TimelineChart(**{**values, **changes}).svg()
+
+
+def test_a_single_alarm_among_many_windows_is_drawn():
+    scores = np.ones(100_000)
+    assert 'class="alarm"' not in _chart(scores)
+    scores[77_777] = np.finfo(np.float64).max
+    drawn = _chart(scores)
+    (path,) = re.findall(r'<path d="([^"]*)" class="alarm"', drawn)
+    x, top, width, bottom = map(float, re.fullmatch(r"M([\d.]+) ([\d.-]+)h([\d.]+)V([\d.]+)h-[\d.]+z", path).groups())
+    assert x <= 84 + 860 * 0.77777 <= x + width
+    assert bottom - top > 50
+    assert "1 of 100000 windows above the threshold" in drawn
+
+
+def test_text_is_escaped_and_channels_beyond_twelve_are_counted():
+    flat = np.zeros(5)
+    drawn = _chart(np.arange(5.0), rows=[Row(label="<a>", low=flat, high=flat)] * 14)
+    assert "x &amp; y" in drawn
+    assert "&lt;a&gt;" in drawn
+    assert "<a>" not in drawn
+    assert "2 more channels are not drawn" in drawn
