@@ -13,7 +13,9 @@ from pocketvae.cli.terminal import Terminal
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
-    parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".png, .npz, or a folder to create")
+    parser.add_argument(
+        "--out", metavar="OUT", type=Path, required=True, help=".png, .npz, .csv, .wav, or a folder to create"
+    )
     parser.add_argument("--seed", metavar="SEED", type=int, default=0, help="stream of images (default: 0)")
     parser.add_argument("--start", metavar="INDEX", type=int, default=0, help="first image of the stream (default: 0)")
     parser.add_argument("--count", metavar="N", type=int, default=1, help="number of images (default: 1)")
@@ -21,6 +23,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--label", metavar="L", help="class of a class-conditional VAE, or `each` for all in turn")
     models.add_conditions(parser)
     parser.add_argument("--columns", metavar="N", type=int, help="columns of a grid (default: as many as rows)")
+    parser.add_argument(
+        "--rate", metavar="HZ", type=float, help="of a .wav: time steps in a second (default: the model's own)"
+    )
     parser.add_argument("--resume", action="store_true", help="resume an interrupted folder")
     models.add_choice(parser)
     common.add_force(parser)
@@ -48,6 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
             request,
             arguments.out,
             columns=arguments.columns,
+            rate_hz=arguments.rate,
             force=arguments.force,
             resume=arguments.resume,
             progress=terminal.step,

@@ -14,6 +14,7 @@ from pocketvae.apps.animation import PictureKind, check_channels, picture, pixel
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.generation.conditions import EACH_LABEL, check_conditions, conditions_at
 from pocketvae.apps.image_output import array_file, check_space, write_numbered, written_count
+from pocketvae.apps.sound_output import check_sound, write_sound
 from pocketvae.apps.value_rows import check_rows, write_rows
 from pocketvae.documents import decode, encode
 from pocketvae.errors import DataError, OutputExistsError, SpecError
@@ -147,19 +148,22 @@ def generate_to(
     out: Path,
     *,
     columns: int | None = None,
+    rate_hz: float | None = None,
     force: bool = False,
     resume: bool = False,
     progress: ProgressCallback = ignore_progress,
 ) -> DataKind:
     """Writes items: one or a grid of them as `.png`, all of them as an `.npz` or `.csv`, or PNG files into a folder.
 
-    Vectors and sequences are drawn in a `.png` as curves; a `.csv`, with a row each, is for them, a folder for images.
+    Vectors and sequences are drawn in a `.png` as curves; a `.csv`, with a row each, is for them, a `.wav`, one behind
+    the other, for sequences, and a folder for images.
 
     Args:
         path: The bundle.
         request: Which images.
         out: The output, whose extension decides; a name without one is a folder.
         columns: Columns of a grid; by default as many as rows.
+        rate_hz: Samples in a second of a `.wav`; by default the model's own.
         force: Replace `out` if it exists.
         resume: Resume a folder that was interrupted.
         progress: Called after every 64 images.
@@ -174,12 +178,14 @@ def generate_to(
         OutputExistsError: `out` exists and `force` is off.
     """
     kind = out.suffix.lower()
-    if kind not in ("", ".png", ".npz", ".csv"):
-        raise SpecError(f"the output must end in .png, .npz or .csv, or name a folder, got {out.name!r}")
+    if kind not in ("", ".png", ".npz", ".csv", ".wav"):
+        raise SpecError(f"the output must end in .png, .npz, .csv or .wav, or name a folder, got {out.name!r}")
     if resume and kind:
         raise SpecError(f"only a folder of images can be resumed, got {out.name!r}: leave out --resume")
     if columns is not None and kind != ".png":
         raise SpecError(f"only a .png has columns, got {out.name!r}: leave out --columns")
+    if rate_hz is not None and kind != ".wav":
+        raise SpecError(f"only a .wav has a rate, got {out.name!r}: leave out --rate")
     if columns is not None and columns < 1:
         raise SpecError(f"columns must be at least 1, got {columns}")
     files.check_output(out, force=force)
@@ -188,6 +194,9 @@ def generate_to(
         _check_kind(bundle.vae, kind)
         if kind == ".png":
             _write_picture(bundle, request, out, columns, progress)
+        elif kind == ".wav":
+            rate = check_sound(bundle.vae, request.count, rate_hz)
+            write_sound(out, rate, bundle.vae.data_shape[1], generate(bundle, request, progress), force=force)
         elif kind == ".csv":
             write_rows(out, bundle.vae, generate(bundle, request, progress), first=request.start, force=force)
         elif kind == ".npz":

@@ -140,7 +140,7 @@ def test_requests_are_checked_when_they_are_made(call, error, message):
         (GenerateRequest(count=10_001), "x.png", DataError, "a grid holds at most 10000 images"),
         (GenerateRequest(label=1), "x", SpecError, "does not take a label"),
         (GenerateRequest(choice=Choice(precision=Precision.INT8)), "x", ManifestError, "has no int8 decoder"),
-        (GenerateRequest(count=2), "x.jpg", SpecError, "must end in .png, .npz or .csv, or name a folder"),
+        (GenerateRequest(count=2), "x.jpg", SpecError, "must end in .png, .npz, .csv or .wav, or name a folder"),
         (GenerateRequest(choice=Choice(num_threads=1)), "no/x.png", DataError, "folder must exist"),
     ],
 )
