@@ -251,7 +251,8 @@ def _check_no_resize(vae: VaeSpec, *, resize: bool) -> None:
 
 
 def _check_windowing(vae: VaeSpec, windowing: Windowing) -> None:
-    if windowing != WHOLE and vae.data is not DataKind.SEQUENCE:
+    of_columns = vae.data is DataKind.VECTOR and replace(windowing, channels=()) == WHOLE
+    if windowing != WHOLE and vae.data is not DataKind.SEQUENCE and not of_columns:
         raise SpecError(
             f"--stride, --channels and --truth are for sequences, but this model is of {vae.data}s: leave them out"
         )

@@ -16,15 +16,15 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument("run", metavar="RUN", type=Path, help="run directory made by pocketvae train")
-    parser.add_argument("--data", metavar="SRC", help="source of the images (default: the embedded MNIST)")
+    parser.add_argument("--data", metavar="SRC", help="source of the data (default: the embedded MNIST)")
     parser.add_argument(
         "--importance-samples",
         metavar="K",
         type=int,
         default=5000,
-        help="samples per image for -log p(x) (default: %(default)s)",
+        help="samples per item for -log p(x) (default: %(default)s)",
     )
-    parser.add_argument("--images", metavar="N", type=int, help="evaluate the first N test images (default: all)")
+    parser.add_argument("--images", metavar="N", type=int, help="evaluate the first N test items (default: all)")
     parser.add_argument("--seed", type=int, default=0, help="seed of binarization and latents (default: 0)")
     parser.add_argument("--skip-corrupt", action="store_true", help="skip images that cannot be read")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
@@ -55,8 +55,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _subject(result: Evaluation) -> str:
+    from pocketvae.kinds.registry import kind_of
+
     kind = f", {result.binarization} binarization" if result.binarization else ""
-    return f"{result.run}: {result.log_likelihood.images} test images of {result.data}, {result.likelihood}{kind}"
+    items = f"{result.log_likelihood.images} test {kind_of(result.kind).plural}"
+    return f"{result.run}: {items} of {result.data}, {result.likelihood}{kind}"
 
 
 def _rows(result: Evaluation) -> list[list[str]]:
@@ -74,6 +77,9 @@ def _rows(result: Evaluation) -> list[list[str]]:
     ]
     if result.bits_per_dim is not None:
         rows.append(["-log p(x) per pixel and channel", f"{result.bits_per_dim:.4f}", "", "bits/dim"])
-    rows.append(["reconstruction of grey values", f"{elbo.psnr_db:.2f}", "", "dB PSNR"])
+    if elbo.psnr_db is not None:
+        rows.append(["reconstruction of grey values", f"{elbo.psnr_db:.2f}", "", "dB PSNR"])
+    if elbo.explained_variance is not None:
+        rows.append(["variance that reconstructions explain", f"{100 * elbo.explained_variance:.1f}", "", "%"])
     rows.append(["active latent dimensions", str(elbo.active_units), "", ""])
     return rows

@@ -12,7 +12,11 @@ from pocketvae.cli.terminal import Terminal
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument(
-        "--data", metavar="SRC", required=True, help="mnist, a folder of images, .npz, .npy or idx files"
+        "--data",
+        metavar="SRC",
+        required=True,
+        help="images: mnist, a folder of them, .npz, .npy or idx files; signals: .csv, .parquet, .wav or .flac, a "
+        "folder of them, .npz or .npy; a table: .csv, .parquet, .npz or .npy",
     )
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="run directory to create")
     parser.add_argument("--preset", default="mnist-tiny", help="named configuration (default: %(default)s)")
@@ -23,6 +27,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--resize", metavar="SIZE", type=int, help="scale all images to SIZE x SIZE pixels, as --set resize=SIZE does"
     )
+    signals = parser.add_argument_group("signals and tables")
+    signals.add_argument(
+        "--window", metavar="STEPS", type=int, help="time steps of a window, as --set window=STEPS does"
+    )
+    signals.add_argument(
+        "--stride", metavar="STEPS", type=int, help="time steps from one window to the next, as --set stride=STEPS does"
+    )
+    signals.add_argument("--channels", metavar="NAMES", help="columns to use, for example ax,ay,az, as the key columns")
     parser.add_argument("--resume", action="store_true", help="resume an interrupted training run, if there is one")
     parser.add_argument(
         "--strategy", default="none", help="none, mirrored or multi_worker: who shares the work (default: none)"
@@ -34,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Trains a VAE and prints the final figures."""
     from pocketvae.bundle.run import RUN_NAME
+    from pocketvae.kinds.registry import kind_of
     from pocketvae.spec import parse_choice
     from pocketvae.train import Strategy, parse_assignments, preset, read_toml, train, with_overrides
 
@@ -42,8 +55,10 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.config is not None:
         config = with_overrides(config, read_toml(arguments.config))
     config = with_overrides(config, parse_assignments(arguments.set))
-    if arguments.resize is not None:
-        config = with_overrides(config, {"resize": arguments.resize})
+    options = {"resize": arguments.resize, "window": arguments.window, "stride": arguments.stride}
+    if arguments.channels is not None:
+        options["columns"] = [name.strip() for name in arguments.channels.split(",")]
+    config = with_overrides(config, {key: value for key, value in options.items() if value is not None})
     with Terminal(quiet=arguments.quiet) as terminal:
         record = train(
             source=arguments.data,
@@ -58,9 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
         )
     metrics, kind = record.metrics, record.config["binarization"]
     unit = f"{kind} binarization" if record.vae.likelihood == "bernoulli" else f"{record.vae.likelihood} likelihood"
+    plural = kind_of(record.vae.data).plural
+    count = f"{metrics[f'test_{plural}']:.0f} test {plural}"
     terminal.line(
         f"negative ELBO {metrics['test_negative_elbo_nats']:.2f} "
-        f"+- {metrics['test_negative_elbo_standard_error_nats']:.2f} nats on {metrics['test_images']:.0f} test images "
+        f"+- {metrics['test_negative_elbo_standard_error_nats']:.2f} nats on {count} "
         f"(reconstruction {metrics['test_reconstruction_nats']:.2f}, KL {metrics['test_kl_nats']:.2f}; "
         f"{metrics['active_units']:.0f} of {record.vae.latent_dim} latent dimensions active; {unit})"
     )

@@ -183,8 +183,8 @@ def base_tolerances(
         kernel_spread: Of a float file, by output. It counts up to the limit without it: what differs by more is a
             fault of a kernel, not its noise.
         budget: Of quantized artifacts.
-        observed_values: Pixels times channels of the images that golden latents were drawn for; 0 where there are
-            none, or where their likelihood is not known.
+        observed_values: Values of one of the items that golden latents were drawn for; 0 where there are none, or where
+            their likelihood is not known.
         data: The kind of data.
     """
     if floor.exact:
@@ -200,7 +200,7 @@ def base_tolerances(
     if spec.component is Component.ENCODER:
         source = f"budget: {_ENCODER_KL_NATS} nats between the original's and the artifact's posterior"
         return (Tolerance(output="posterior", metric="kl_mean", limit=_ENCODER_KL_NATS, source=source),)
-    return (*_data_tolerances(spec, image_span, budget, data), *_elbo_tolerances(spec, budget, observed_values))
+    return (*_data_tolerances(spec, image_span, budget, data), *_elbo_tolerances(spec, budget, observed_values, data))
 
 
 def _data_tolerances(spec: ArtifactSpec, image_span: float, budget: Budget, data: DataKind) -> tuple[Tolerance, ...]:
@@ -239,7 +239,7 @@ def _latent_tolerances(spec: ArtifactSpec, floor: NoiseFloor, budget: Budget) ->
     )
 
 
-def _elbo_tolerances(spec: ArtifactSpec, budget: Budget, observed_values: int) -> tuple[Tolerance, ...]:
+def _elbo_tolerances(spec: ArtifactSpec, budget: Budget, observed_values: int, data: DataKind) -> tuple[Tolerance, ...]:
     has_elbo = spec.component is Component.DECODER and _pixel_budget(spec.precision).has_elbo
     if not has_elbo or not observed_values:
         return ()
@@ -250,7 +250,7 @@ def _elbo_tolerances(spec: ArtifactSpec, budget: Budget, observed_values: int) -
         source = f"budget: {_ELBO_NATS:g} nats for each {_ELBO_VALUES} of {observed_values} observed values of the ELBO"
     if budget.elbo_nats is not None:
         limit, source = budget.elbo_nats, f"budget: {budget.elbo_nats:g} nats of the ELBO, as requested"
-    return (Tolerance(output="image", metric=ELBO_CHANGE, limit=limit, source=source),)
+    return (Tolerance(output=data.value, metric=ELBO_CHANGE, limit=limit, source=source),)
 
 
 def _pixel_budget(precision: Precision) -> PixelBudget:

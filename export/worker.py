@@ -140,7 +140,7 @@ class Worker:
         )
 
     def _save_observed(self, arrays: Mapping[str, Any], golden: samples.Samples) -> int:
-        """Saves the images that the first golden latents were drawn for; returns how many values one has, or 0."""
+        """Saves the items that the first golden latents were drawn for; returns how many values one has, or 0."""
         vae = self._setup.vae
         if not arrays or not has_elbo(vae):
             return 0
@@ -154,10 +154,10 @@ class Worker:
         return int(np.prod(vae.data_shape))
 
     def _observed(self, arrays: Mapping[str, Any]) -> tuple[Any, Any]:
-        """Returns the observed images, always the same ones, and their labels."""
+        """Returns the observed items, always the same ones, and their labels."""
         count = samples.GOLDEN.posterior_count
         rng = np.random.default_rng([self._setup.seed, samples.GOLDEN.stream, _OBSERVED_STREAM])
-        images = samples.observed_images(arrays[samples.GOLDEN.name][:count], self._setup.vae, rng)
+        images = samples.observed_items(arrays[samples.GOLDEN.name][:count], self._setup.vae, rng)
         return images, arrays[f"{samples.GOLDEN.name}_labels"][:count]
 
     def _prepare_composed(self, component: Component) -> Prepared:

@@ -29,8 +29,8 @@ class DataIdentity:
 
     Attributes:
         name: Name of the source.
-        counts: Numbers of training, validation and test images.
-        sha256: SHA-256 of the training images, hexadecimal.
+        counts: Numbers of training, validation and test items.
+        sha256: SHA-256 of the training items, hexadecimal.
     """
 
     __pydantic_config__ = STRICT
@@ -144,11 +144,9 @@ class Checkpoints:
 
 def _check_same(record: CheckpointRecord, config: TrainConfig, data: DataIdentity) -> None:
     now = config.as_json()
-    different = [
-        f"{key} = {record.config.get(key)} (now {value})"
-        for key, value in now.items()
-        if record.config.get(key) != value
-    ]
+    # A key that an older version did not have was as it is by default.
+    then = {**TrainConfig().as_json(), **record.config}
+    different = [f"{key} = {then[key]} (now {value})" for key, value in now.items() if then[key] != value]
     if different:
         raise SpecError(
             f"the interrupted training run was started with {', '.join(different)}: resume it with the same "
@@ -156,6 +154,6 @@ def _check_same(record: CheckpointRecord, config: TrainConfig, data: DataIdentit
         )
     if record.data != data:
         raise DataError(
-            f"the interrupted training run was started on other images ({record.data.name}, {record.data.counts[0]} "
-            f"for training): resume it with the same images, or pass --force to start over"
+            f"the interrupted training run was started on other data ({record.data.name}, {record.data.counts[0]} "
+            f"items for training): resume it with the same data, or pass --force to start over"
         )

@@ -11,19 +11,25 @@ from typing import Any
 from pocketvae.errors import SpecError
 from pocketvae.parsing import shortened
 from pocketvae.system.limits import MOST_THREADS
-from pocketvae.vae_spec import Likelihood, PriorKind
+from pocketvae.vae_spec import DataKind, Likelihood, PriorKind
 
 
 class Architecture(enum.StrEnum):
     """The kind of encoder and decoder.
 
     CONV: plain stride-2 convolutions. RESIDUAL: the same with residual blocks between them. MLP: gated dense layers
-    (Tomczak and Welling 2018, section 5).
+    (Tomczak and Welling 2018, section 5). DENSE: plain dense layers with ReLU, which cost half as much.
     """
 
     CONV = "conv"
     RESIDUAL = "residual"
     MLP = "mlp"
+    DENSE = "dense"
+
+    @property
+    def is_dense(self) -> bool:
+        """Whether it has dense layers alone."""
+        return self in (Architecture.MLP, Architecture.DENSE)
 
 
 class Objective(enum.StrEnum):
@@ -66,10 +72,16 @@ class TrainConfig:
         channels: Filters of each stride-2 stage of a convolutional encoder, outermost first; the decoder mirrors them.
         blocks: Residual blocks of each stage.
         hidden_units: Width of the dense layers.
-        hidden_layers: Dense layers of an MLP.
+        hidden_layers: Dense layers of an MLP or DENSE network.
+        data: Kind of data: images, sequences or vectors.
+        window: T, time steps of a window of recordings, or of sequences in arrays.
+        stride: Time steps from the beginning of a window to that of the next; 0 for windows that do not overlap.
+        columns: Which columns of tables are used; all but the time where none are named.
+        categories: Columns of tables that are categories although they hold numbers.
         resize: Scale all images to this height and width; 0 keeps their own.
         conditional: Give encoder and decoder the label of every image.
         likelihood: p(x|z).
+        degrees_of_freedom: Of the Student's t likelihood; 0 fits them.
         binarization: How grey values are binarized for the Bernoulli likelihood.
         prior: p(z).
         components: Components of a mixture or VampPrior.
@@ -108,9 +120,15 @@ class TrainConfig:
     blocks: int = 0
     hidden_units: int = 256
     hidden_layers: int = 1
+    data: DataKind = DataKind.IMAGE
+    window: int = 0
+    stride: int = 0
+    columns: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
     resize: int = 0
     conditional: bool = False
     likelihood: Likelihood = Likelihood.BERNOULLI
+    degrees_of_freedom: float = 0.0
     binarization: Binarization = Binarization.DYNAMIC
     prior: PriorKind = PriorKind.STANDARD
     components: int = 0
@@ -139,6 +157,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         self._check_ranges()
+        self._check_data()
         self._check_networks()
         self._check_objective()
 
@@ -181,11 +200,31 @@ class TrainConfig:
         _check(0 <= self.ema_decay < 1, "ema_decay", "at least 0 and below 1", self.ema_decay)
         _check(0 <= self.seed < 2**31, "seed", "between 0 and 2147483647", self.seed)
 
+    def _check_data(self) -> None:
+        image, sequence = self.data is DataKind.IMAGE, self.data is DataKind.SEQUENCE
+        other = f"data = '{self.data}'"
+        _check(self.data is not DataKind.VOLUME, "data", "image, sequence or vector", str(self.data))
+        _check(not sequence or self.window >= 1, "window", "at least 1 for sequences", self.window)
+        for name in ("window", "stride"):
+            _refuse(not sequence and getattr(self, name) > 0, name, other, "0")
+        _refuse(image and bool(self.columns), "columns", other, "[]")
+        _refuse(self.data is not DataKind.VECTOR and bool(self.categories), "categories", other, "[]")
+        _refuse(not image and self.resize > 0, "resize", other, "0")
+        likelihoods = _LIKELIHOODS_OF_IMAGES if image else _LIKELIHOODS_OF_VALUES
+        known = f"{', '.join(likelihoods[:-1])} or {likelihoods[-1]} for {self.data}s"
+        _check(self.likelihood in likelihoods, "likelihood", known, str(self.likelihood))
+        _check(self.data is not DataKind.VECTOR or self.architecture.is_dense, "architecture", "mlp or dense", other)
+        _check(image or self.prior is not PriorKind.VAMP, "prior", "standard, mixture or realnvp for such data", other)
+        fits = self.likelihood is Likelihood.STUDENT_T
+        _refuse(
+            not fits and self.degrees_of_freedom > 0, "degrees_of_freedom", f"likelihood = '{self.likelihood}'", "0"
+        )
+
     def _check_networks(self) -> None:
-        mlp = self.architecture is Architecture.MLP
-        _check(mlp or len(self.channels) >= 1, "channels", "at least one size for a convolutional network", ())
-        _refuse(mlp and bool(self.channels), "channels", "architecture = 'mlp'", "()")
-        _refuse(not mlp and self.hidden_layers > 1, "hidden_layers", f"architecture = '{self.architecture}'", "1")
+        mlp, dense = self.architecture is Architecture.MLP, self.architecture.is_dense
+        _check(dense or len(self.channels) >= 1, "channels", "at least one size for a convolutional network", ())
+        _refuse(dense and bool(self.channels), "channels", f"architecture = '{self.architecture}'", "()")
+        _refuse(not dense and self.hidden_layers > 1, "hidden_layers", f"architecture = '{self.architecture}'", "1")
         _refuse(mlp and self.quantization_friendly, "quantization_friendly", "architecture = 'mlp'", "false")
         residual = self.architecture is Architecture.RESIDUAL
         _refuse(not residual and self.blocks > 0, "blocks", f"architecture = '{self.architecture}'", "0")
@@ -209,16 +248,19 @@ class TrainConfig:
         free, analytic = self.free_bits_nats > 0, self.prior is PriorKind.STANDARD and not iwae
         _refuse(free and not analytic, "free_bits_nats", "anything but the ELBO with a standard prior", "0")
         static = self.binarization is Binarization.STATIC
-        known = self.likelihood in (Likelihood.BERNOULLI, Likelihood.GAUSSIAN, Likelihood.DISCRETIZED_LOGISTIC)
-        _check(known, "likelihood", "bernoulli, gaussian or discretized_logistic", str(self.likelihood))
         binary = self.likelihood is Likelihood.BERNOULLI
         _refuse(static and not binary, "binarization", f"likelihood = '{self.likelihood}'", "'dynamic'")
 
 
+_LIKELIHOODS_OF_IMAGES = (Likelihood.BERNOULLI, Likelihood.GAUSSIAN, Likelihood.DISCRETIZED_LOGISTIC)
+_LIKELIHOODS_OF_VALUES = (Likelihood.GAUSSIAN, Likelihood.STUDENT_T, Likelihood.MIXED)
 _MOST_UNITS = 65_536
 # Numbers that TensorFlow takes before it fails in native code; far above what is of use.
 _MOST = {
     "latent_dim": _MOST_UNITS,
+    "window": 1_000_000,
+    "stride": 1_000_000,
+    "degrees_of_freedom": 1e6,
     "resize": 4096,
     "hidden_units": _MOST_UNITS,
     "components": _MOST_UNITS,
@@ -234,6 +276,9 @@ _MOST = {
     "threads": MOST_THREADS,
 }
 _NOT_NEGATIVE = (
+    "window",
+    "stride",
+    "degrees_of_freedom",
     "resize",
     "blocks",
     "components",

@@ -1,4 +1,4 @@
-"""Preparation of the images before the first training step."""
+"""Preparation of the data before the first training step."""
 
 from __future__ import annotations
 
@@ -8,16 +8,17 @@ from dataclasses import replace
 import numpy as np
 
 from pocketvae.data.dataset import ImageSet, ImageSplits
+from pocketvae.data.items import Splits
 from pocketvae.train.checkpoints import DataIdentity
 
 _CHUNK = 4096
 
 
-def identify(data: ImageSplits) -> DataIdentity:
+def identify(data: Splits) -> DataIdentity:
     """Returns the identity of this data, so that training is only resumed with the same data."""
     digest = hashlib.sha256()
     for start in range(0, len(data.train), _CHUNK):
-        digest.update(data.train.images[start : start + _CHUNK].tobytes())
+        digest.update(data.train.items[start : start + _CHUNK].tobytes())
     digest.update(data.train.labels_or_zeros().tobytes())
     counts = (len(data.train), len(data.validation), len(data.test))
     return DataIdentity(name=data.name, counts=counts, sha256=digest.hexdigest())

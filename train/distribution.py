@@ -79,12 +79,12 @@ class Workers:
         """Returns the context in which shared variables are created."""
         return contextlib.nullcontext() if self._strategy is None else self._strategy.scope()
 
-    def scatter(self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int32]) -> tuple[Any, Any, Any]:
-        """Splits a batch: returns images, labels and the position of the first image, per replica of this process."""
+    def scatter(self, items: npt.NDArray[Any], labels: npt.NDArray[np.int32]) -> tuple[Any, Any, Any]:
+        """Splits a batch: returns items, labels and the position of the first item, per replica of this process."""
         tf = import_tensorflow()
         if self._strategy is None:
-            return images, labels, np.int32(0)
-        size = len(images) // self.count
+            return items, labels, np.int32(0)
+        size = len(items) // self.count
 
         def distribute(values: npt.NDArray[Any]) -> Any:
             def part(context: Any) -> Any:
@@ -97,7 +97,7 @@ class Workers:
             return tf.constant(context.replica_id_in_sync_group * size, tf.int32)
 
         first = self._strategy.experimental_distribute_values_from_function(start)
-        return distribute(images), distribute(labels), first
+        return distribute(items), distribute(labels), first
 
     def run(self, function: Callable[..., Any], arguments: tuple[Any, ...]) -> Any:
         """Runs a function in every replica and returns the sum of the results."""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pocketvae.bundle.run import Run, open_run
-from pocketvae.data.dataset import MNIST, ImageSet, ImageSplits, load_splits
+from pocketvae.data.dataset import MNIST, ImageSplits
+from pocketvae.data.items import ItemSet, Splits
 from pocketvae.errors import DataError
 from pocketvae.keras.io import load_model, start_tensorflow
+from pocketvae.kinds.registry import kind_of
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import STRICT, Component
 from pocketvae.system import limits
@@ -17,7 +19,8 @@ from pocketvae.train.data import binarize_once
 from pocketvae.train.evaluation import ElboEstimate, Evaluator, LikelihoodEstimate, bits_per_dim
 from pocketvae.train.model import VaeModel
 from pocketvae.train.presets import with_overrides
-from pocketvae.vae_spec import Likelihood
+from pocketvae.train.sources import load_data
+from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
 SCHEMA_VERSION = 1
 
@@ -28,7 +31,8 @@ class Evaluation:
 
     Attributes:
         run: Name of the run's preset.
-        data: Name of the image source; its test images are evaluated.
+        data: Name of the source; its test items are evaluated.
+        kind: The kind of data.
         likelihood: p(x|z), which determines what the nats measure.
         binarization: Binarization for a Bernoulli likelihood; None for the others. Results of the two kinds cannot be
             compared.
@@ -43,6 +47,7 @@ class Evaluation:
     schema_version: int = SCHEMA_VERSION
     run: str
     data: str
+    kind: DataKind = DataKind.IMAGE
     likelihood: Likelihood
     binarization: Binarization | None
     seed: int
@@ -62,13 +67,13 @@ def evaluate(
     skip_corrupt: bool = False,
     progress: ProgressCallback = ignore_progress,
 ) -> Evaluation:
-    """Evaluates a run on the test images of its data.
+    """Evaluates a run on the test items of its data.
 
     Args:
         run_path: The run directory.
-        source: Source of the images; None for a run that was trained on the embedded MNIST.
-        importance_samples: K, the samples per image.
-        image_count: Evaluate only the first images; None for all.
+        source: Source of the data; None for a run that was trained on the embedded MNIST.
+        importance_samples: K, the samples per item.
+        image_count: Evaluate only the first items; None for all.
         seed: Seed of binarization and latents.
         skip_corrupt: Skip images of a folder that cannot be read, as training may have done.
         progress: Called after every batch.
@@ -98,13 +103,14 @@ def evaluate(
     return Evaluation(
         run=run.record.preset,
         data=data.name,
+        kind=vae.data,
         likelihood=vae.likelihood,
         binarization=config.binarization if vae.likelihood is Likelihood.BERNOULLI else None,
         seed=seed,
         elbo=elbo,
         log_likelihood=likelihood,
-        elbo_bits_per_dim=bits_per_dim(vae.likelihood, elbo.negative_elbo_nats, vae.image_shape),
-        bits_per_dim=bits_per_dim(vae.likelihood, likelihood.negative_log_likelihood_nats, vae.image_shape),
+        elbo_bits_per_dim=bits_per_dim(vae, elbo.negative_elbo_nats),
+        bits_per_dim=bits_per_dim(vae, likelihood.negative_log_likelihood_nats),
     )
 
 
@@ -122,25 +128,38 @@ def load_vae(run: Run) -> VaeModel:
         encoder=models[Component.ENCODER],
         decoder=models[Component.DECODER],
         prior=models.get(Component.PRIOR),
-        variance=1.0 if spec.noise_scale is None else spec.noise_scale**2,
+        variance=_variance(spec),
     )
 
 
-def _data(run: Run, source: str | None, config: TrainConfig, *, skip_corrupt: bool) -> ImageSplits:
+def _variance(spec: VaeSpec) -> float | list[float]:
+    if spec.data is DataKind.IMAGE:
+        return 1.0 if spec.noise_scale is None else spec.noise_scale**2
+    return [(channel.noise_scale or 1.0) ** 2 for channel in spec.channels for _ in range(channel.width)]
+
+
+def _data(run: Run, source: str | None, config: TrainConfig, *, skip_corrupt: bool) -> Splits:
+    vae, plural = run.record.vae, kind_of(run.record.vae.data).plural
     if source is None and run.record.data != MNIST:
         raise DataError(f"the run was trained on {run.record.data}: pass its source with --data")
-    data = load_splits(source or MNIST, skip_corrupt=skip_corrupt, size=config.image_size)
-    if data.image_shape != run.record.vae.image_shape:
-        raise DataError(f"images must be {run.record.vae.image_shape} as the model expects, got {data.image_shape}")
-    _check_labels(data.test, run.record.vae.label_count)
+    names = tuple(channel.name for channel in vae.channels)
+    config = replace(config, columns=names) if any(names) else config
+    data = load_data(source or MNIST, config, run.record.preset, skip_corrupt=skip_corrupt)
+    shape = data.train.items.shape[1:]
+    if shape != vae.data_shape:
+        raise DataError(f"{plural} must be {vae.data_shape} as the model expects, got {shape}")
+    _check_labels(data.test, vae)
+    if not isinstance(data, ImageSplits):
+        return data.in_units_of(vae.channels)
     return binarize_once(data, config.seed) if config.binarization is Binarization.STATIC else data
 
 
-def _check_labels(test: ImageSet, label_count: int) -> None:
+def _check_labels(test: ItemSet, vae: VaeSpec) -> None:
+    label_count = vae.label_count
     if not label_count:
         return
     if test.labels is None:
-        raise DataError("a class-conditional model needs labels, but the images do not have any")
+        raise DataError(f"a class-conditional model needs labels, but the {kind_of(vae.data).plural} do not have any")
     if int(test.labels.max()) >= label_count:
         raise DataError(
             f"labels must be below {label_count}, the model's number of classes, got {int(test.labels.max())}"

@@ -6,18 +6,18 @@ import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.dataset import ImageSet, ImageSplits
+from pocketvae.data.items import ItemSet, Splits
 from pocketvae.errors import TrainingError
 from pocketvae.progress import Progress, ProgressCallback
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.evaluation import Evaluator
 from pocketvae.train.schedule import kl_weight, learning_rate
 from pocketvae.train.trainer import StepKnobs, Trainer
-from pocketvae.vae_spec import Likelihood
 
 _PROGRESS_EVERY_STEPS = 10
 
@@ -28,7 +28,7 @@ class NotFiniteError(TrainingError):
 
 @dataclass(frozen=True, kw_only=True)
 class EpochMetrics:
-    """The results of one epoch, in nats per image.
+    """The results of one epoch, in nats per item.
 
     The training loss is the objective that was optimized; the validation figures are those of the ELBO, computed with
     the averaged weights if there are any.
@@ -75,7 +75,7 @@ class LoopState:
 def fit(
     trainer: Trainer,
     evaluator: Evaluator,
-    data: ImageSplits,
+    data: Splits,
     state: LoopState,
     progress: ProgressCallback,
 ) -> Iterator[LoopState]:
@@ -94,10 +94,10 @@ def fit(
         epoch = state.step // steps_per_epoch + 1
         order = _epoch_order(config, epoch, len(data.train), steps_per_epoch)
         losses = list(state.losses)  # a tuple that grew with every step would be copied with every step
-        for images, labels in _batches(data.train, order[state.step % steps_per_epoch :]):
+        for items, labels in _batches(data.train, order[state.step % steps_per_epoch :]):
             rate = learning_rate(config, state.step, total)
             beta = kl_weight(config, state.step / steps_per_epoch)
-            loss = trainer.step(images, labels, state.step, StepKnobs(learning_rate=rate, beta=beta))
+            loss = trainer.step(items, labels, state.step, StepKnobs(learning_rate=rate, beta=beta))
             _check_finite(loss, "loss", state.step)
             losses.append(loss)
             state = replace(state, step=state.step + 1)
@@ -111,9 +111,9 @@ def fit(
         yield state
 
 
-def steps_of_epoch(config: TrainConfig, images: ImageSet) -> int:
-    """Returns the number of full batches in one pass over the images, at least one."""
-    return len(images) // min(config.batch_size, len(images))
+def steps_of_epoch(config: TrainConfig, items: ItemSet) -> int:
+    """Returns the number of full batches in one pass over the items, at least one."""
+    return len(items) // min(config.batch_size, len(items))
 
 
 def is_stopped_early(config: TrainConfig, state: LoopState) -> bool:
@@ -124,28 +124,26 @@ def is_stopped_early(config: TrainConfig, state: LoopState) -> bool:
 def _epoch_order(config: TrainConfig, epoch: int, count: int, steps: int) -> npt.NDArray[np.int64]:
     order = np.random.default_rng([config.seed, epoch]).permutation(count)
     size = min(config.batch_size, count)
-    # Sorted indices read memory in order; the order of images within a batch does not matter.
+    # Sorted indices read memory in order; the order of items within a batch does not matter.
     return np.sort(order[: steps * size].reshape(steps, size), axis=1)
 
 
-def _batches(
-    images: ImageSet, order: npt.NDArray[np.int64]
-) -> Iterator[tuple[npt.NDArray[np.uint8], npt.NDArray[np.int32]]]:
-    """Gathers one batch after another, so that only one is in memory, however many images there are.
+def _batches(items: ItemSet, order: npt.NDArray[np.int64]) -> Iterator[tuple[npt.NDArray[Any], npt.NDArray[np.int32]]]:
+    """Gathers one batch after another, so that only one is in memory, however many items there are.
 
     A tf.data pipeline with a prefetch was tried: its threads compete with those of the step, and a step of 11 ms took
     24 ms. Gathering takes 0.1 ms.
     """
-    labels = images.labels_or_zeros()
+    labels = items.labels_or_zeros()
     for indices in order:
-        yield np.ascontiguousarray(images.images[indices]), labels[indices]
+        yield np.ascontiguousarray(items.items[indices]), labels[indices]
 
 
 def _end_of_epoch(
-    trainer: Trainer, evaluator: Evaluator, data: ImageSplits, state: LoopState, rate: float, clock: _Clock
+    trainer: Trainer, evaluator: Evaluator, data: Splits, state: LoopState, rate: float, clock: _Clock
 ) -> EpochMetrics:
     with trainer.averaged_weights():
-        _fit_variance(trainer, evaluator, data.train)
+        evaluator.fit_noise(data.train)
         estimate = evaluator.elbo(data.validation)
     _check_finite(estimate.negative_elbo_nats, "validation ELBO", state.step)
     return EpochMetrics(
@@ -159,15 +157,6 @@ def _end_of_epoch(
         learning_rate=rate,
         elapsed_s=clock.elapsed_s(),
     )
-
-
-def _fit_variance(trainer: Trainer, evaluator: Evaluator, images: ImageSet) -> None:
-    """Gives a Gaussian likelihood the variance that is optimal for the weights as they are.
-
-    An average over steps would lag behind the weights: after few steps it would hold the residual of a beginner.
-    """
-    if trainer.config.likelihood is Likelihood.GAUSSIAN:
-        trainer.model.variance.assign(evaluator.optimal_variance(images))
 
 
 def _is_checkpoint(config: TrainConfig, state: LoopState, steps_per_epoch: int) -> bool:

@@ -6,12 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from pocketvae.keras.heads import image_head
+from pocketvae.keras.heads import data_head
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.train import likelihoods, objective, priors
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.networks import build_decoder, build_encoder
-from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec
+from pocketvae.vae_spec import DataKind, Likelihood, PriorKind, VaeSpec
 
 # Noise streams of one seed: the first word of the stateless seed identifies the purpose of the noise.
 _BINARIZE, _LATENT = 0, 1
@@ -23,8 +23,8 @@ class Noise:
 
     Attributes:
         seed: `[2] int64`: the run's seed and the number of the step or batch.
-        first: Position of the first image in the whole batch, for a worker that holds a part of it.
-        whole: Number of images in the whole batch; None if the given images are all of it.
+        first: Position of the first item in the whole batch, for a worker that holds a part of it.
+        whole: Number of items in the whole batch; None if the given items are all of it.
     """
 
     seed: Any
@@ -34,17 +34,19 @@ class Noise:
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """Terms of the bounds for K latent samples of N images, in nats.
+    """Terms of the bounds for K latent samples of N items, in nats.
 
     Attributes:
         log_likelihood: log p(x|z), `[K, N]`.
+        z_log_var: Of q(z|x), `[N, D]`.
         log_prior: log p(z), `[K, N]`.
         log_posterior: log q(z|x), `[K, N]`.
         kl: KL(q(z|x) || N(0, I)) of every dimension, `[N, D]`, whatever the prior.
-        outputs: The decoder's output without the head, `[K, N, H, W, C]`, or the list of its outputs.
+        outputs: The decoder's output without the head, `[K, N, *data_shape]`, or the list of its outputs.
     """
 
     log_likelihood: Any
+    z_log_var: Any
     log_prior: Any
     log_posterior: Any
     kl: Any
@@ -58,7 +60,7 @@ class Terms:
 class VaeModel:
     """Owns the networks; sampling happens here and is never exported."""
 
-    def __init__(self, *, spec: VaeSpec, encoder: Any, decoder: Any, prior: Any | None, variance: float = 1.0) -> None:
+    def __init__(self, *, spec: VaeSpec, encoder: Any, decoder: Any, prior: Any | None, variance: Any = 1.0) -> None:
         """Combines networks into a VAE.
 
         Args:
@@ -66,14 +68,20 @@ class VaeModel:
             encoder: q(z|x).
             decoder: The decoder without its head.
             prior: Sampling model of the prior; None for N(0, I).
-            variance: Variance of the Gaussian likelihood.
+            variance: Variance of the Gaussian likelihood, or squared scale of Student's t; with channels `[C]`.
         """
         tf = import_tensorflow()
         self.spec = spec
         self.encoder, self.decoder, self.prior = encoder, decoder, prior
         mean_of_replicas = tf.VariableAggregation.MEAN
         self.variance = tf.Variable(variance, trainable=False, name="variance", aggregation=mean_of_replicas)
+        self.degrees_of_freedom: Any = (
+            tf.Variable(spec.degrees_of_freedom, trainable=False, name="degrees", aggregation=mean_of_replicas)
+            if spec.degrees_of_freedom is not None
+            else None
+        )
         self.pseudo_inputs: Any | None = None
+        self.axes = tuple(range(-spec.data.rank, 0))
 
     @classmethod
     def build(cls, config: TrainConfig, spec: VaeSpec) -> VaeModel:
@@ -83,6 +91,7 @@ class VaeModel:
             encoder=build_encoder(config, spec),
             decoder=build_decoder(config, spec),
             prior=priors.build_prior(config),
+            variance=1.0 if spec.data is DataKind.IMAGE else [1.0] * spec.data_shape[-1],
         )
 
     def add_pseudo_inputs(self, images: Any) -> None:
@@ -111,7 +120,7 @@ class VaeModel:
             self.prior.get_layer("log_scales").set_weights([log_scales.numpy()])
 
     def encode(self, x: Any, labels: Any, *, training: bool = False) -> tuple[Any, Any]:
-        """Returns (z_mean, z_log_var) of `x [N, H, W, C]` in [0, 1]."""
+        """Returns (z_mean, z_log_var) of `x [N, *data_shape]`, of images in [0, 1]."""
         inputs = [x, labels] if self.spec.label_count else x
         z_mean, z_log_var = self.encoder(inputs, training=training)
         return z_mean, z_log_var
@@ -120,19 +129,24 @@ class VaeModel:
         """Returns the decoder's output without the head, or the list of its outputs."""
         return self.decoder([z, labels] if self.spec.label_count else z, training=training)
 
-    def images(self, z: Any, labels: Any) -> Any:
-        """Returns the mean images of p(x|z), in [0, 1]."""
-        return image_head(self.spec.likelihood, self.decode(z, labels))
+    def means(self, z: Any, labels: Any) -> Any:
+        """Returns the means of p(x|z), of images in [0, 1]."""
+        return data_head(self.spec, self.decode(z, labels))
 
-    def observe(self, images: Any, noise: Noise) -> Any:
-        """Returns the data that the likelihood models: `[N, H, W, C] float32`, binarized for a Bernoulli one.
+    def given(self, items: Any) -> Any:
+        """Returns items as an encoder takes them: images `[N, H, W, C] uint8` in [0, 1], others as they are."""
+        tf = import_tensorflow()
+        return tf.cast(items, tf.float32) / 255.0 if self.spec.data is DataKind.IMAGE else items
+
+    def observe(self, items: Any, noise: Noise) -> Any:
+        """Returns what the likelihood models, `[N, *data_shape] float32`: images binarized for a Bernoulli one.
 
         Args:
-            images: `[N, H, W, C] uint8`.
+            items: `[N, H, W, C] uint8` of images, else `[N, *data_shape] float32`.
             noise: Noise of the binarization.
         """
         tf = import_tensorflow()
-        intensities = tf.cast(images, tf.float32) / 255.0
+        intensities = self.given(items)
         if self.spec.likelihood is not Likelihood.BERNOULLI:
             return intensities
         shape = tf.shape(intensities)
@@ -141,7 +155,7 @@ class VaeModel:
 
     def terms(
         self,
-        images: Any,
+        items: Any,
         labels: Any,
         noise: Noise,
         *,
@@ -149,18 +163,18 @@ class VaeModel:
         training: bool = False,
         fit_variance: Callable[[Any], Any] | None = None,
     ) -> Terms:
-        """Draws `samples` latents of every image and returns the terms of the bounds.
+        """Draws `samples` latents of every item and returns the terms of the bounds.
 
         Args:
-            images: `[N, H, W, C] uint8`.
+            items: `[N, H, W, C] uint8` of images, else `[N, *data_shape] float32`.
             labels: `[N] int32`; ignored by an unconditional VAE.
             noise: Noise of binarization and latents.
             samples: K.
             training: Passed to the networks.
-            fit_variance: Given the batch's optimal variance of the Gaussian likelihood, returns the one to use; None
-                uses the model's own.
+            fit_variance: Given the batch's optimal variance of a Gaussian, or squared scale of Student's t, returns the
+                one to use; None uses the model's own.
         """
-        x = self.observe(images, noise)
+        x = self.observe(items, noise)
         z_mean, z_log_var = self.encode(x, labels, training=training)
         return self.terms_of(x, labels, z_mean, z_log_var, noise, samples, training=training, fit_variance=fit_variance)
 
@@ -183,30 +197,33 @@ class VaeModel:
         z = reparameterize(z_mean, z_log_var, eps)
         flat_labels = tf.tile(labels, [samples])
         outputs = self.decode(tf.reshape(z, (-1, self.spec.latent_dim)), flat_labels, training=training)
-        shape = (samples, -1, *self.spec.image_shape)
+        shape = (samples, -1, *self.spec.data_shape)
         outputs = tf.nest.map_structure(lambda output: tf.reshape(output, shape), outputs)
         return Terms(
             log_likelihood=self._log_likelihood(x, outputs, fit_variance),
+            z_log_var=z_log_var,
             log_prior=self.log_prior(z),
             log_posterior=objective.log_normal(eps, z_log_var),
             kl=objective.kl_to_standard_normal(z_mean, z_log_var),
             outputs=outputs,
         )
 
-    def squared_residuals(self, images: Any, labels: Any, noise: Noise) -> Any:
-        """Returns the mean squared difference of every image to its decoded latent, one drawn of each, `[N]`.
+    def squared_residuals(self, items: Any, labels: Any, noise: Noise) -> Any:
+        """Returns the squared difference of every item to its decoded latent, one drawn of each.
+
+        Of an image the mean over its pixels, `[N]`; of other data value by value, `[N, *data_shape]`.
 
         Args:
-            images: `[N, H, W, C] uint8`.
+            items: `[N, H, W, C] uint8` of images, else `[N, *data_shape] float32`.
             labels: `[N] int32`; not looked at by an unconditional VAE.
             noise: Of the latents.
         """
         tf = import_tensorflow()
-        x = self.observe(images, noise)
+        x = self.observe(items, noise)
         z_mean, z_log_var = self.encode(x, labels)
         eps = _draw(tf.random.stateless_normal, [tf.shape(z_mean)[0]], (self.spec.latent_dim,), noise, _LATENT)
-        outputs = self.decode(reparameterize(z_mean, z_log_var, eps), labels)
-        return tf.reduce_mean(tf.square(x - outputs), axis=[-3, -2, -1])
+        square = tf.square(x - self.decode(reparameterize(z_mean, z_log_var, eps), labels))
+        return tf.reduce_mean(square, axis=list(self.axes)) if self.spec.data is DataKind.IMAGE else square
 
     def log_prior(self, z: Any) -> Any:
         """Returns log p(z) of `[..., D]`."""
@@ -226,12 +243,22 @@ class VaeModel:
         return means, 0.5 * log_vars
 
     def _log_likelihood(self, x: Any, outputs: Any, fit_variance: Callable[[Any], Any] | None) -> Any:
-        if self.spec.likelihood is Likelihood.BERNOULLI:
-            return likelihoods.bernoulli_log_likelihood(x, outputs)
-        if self.spec.likelihood is Likelihood.DISCRETIZED_LOGISTIC:
+        likelihood, axes = self.spec.likelihood, self.axes
+        if likelihood is Likelihood.BERNOULLI:
+            return likelihoods.bernoulli_log_likelihood(x, outputs, axes)
+        if likelihood is Likelihood.DISCRETIZED_LOGISTIC:
             return likelihoods.discretized_logistic_log_likelihood(x, *outputs)
-        variance = self.variance if fit_variance is None else fit_variance(likelihoods.optimal_variance(x, outputs))
-        return likelihoods.gaussian_log_likelihood(x, outputs, variance)
+        variance = self.variance if fit_variance is None else fit_variance(self._optimal_variance(x, outputs))
+        if likelihood is Likelihood.STUDENT_T:
+            return likelihoods.student_t_log_likelihood(x, outputs, variance, self.degrees_of_freedom, axes)
+        if likelihood is Likelihood.MIXED:
+            return likelihoods.mixed_log_likelihood(x, outputs, self.spec.channels, variance, axes)
+        return likelihoods.gaussian_log_likelihood(x, outputs, variance, axes)
+
+    def _optimal_variance(self, x: Any, outputs: Any) -> Any:
+        if self.spec.likelihood is Likelihood.STUDENT_T:
+            return likelihoods.optimal_square_scale(x, outputs, self.degrees_of_freedom)
+        return likelihoods.optimal_variance(x, outputs, by_channel=self.spec.data is not DataKind.IMAGE)
 
 
 def reparameterize(z_mean: Any, z_log_var: Any, eps: Any) -> Any:

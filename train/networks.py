@@ -9,21 +9,25 @@ from typing import Any
 
 from pocketvae.keras.io import import_keras
 from pocketvae.train.config import Architecture, TrainConfig
-from pocketvae.vae_spec import VaeSpec
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 # Of ReLU6, which runtimes compute within the layer before it.
 RELU_BOUND = 6.0
 
 
 def build_encoder(config: TrainConfig, vae: VaeSpec) -> Any:
-    """Builds q(z|x): `x [N, H, W, C] float32 in [0, 1] (, label [N] int32) -> z_mean [N, D], z_log_var [N, D]`."""
-    make = _Layers(config, component=0)
-    x = image = make.keras.Input(vae.image_shape, name="x")
-    if config.architecture is Architecture.MLP:
-        features, label = make.with_label(make.keras.Flatten(name="flatten")(x), vae)
-        for index in range(config.hidden_layers):
-            features = make.gated(features, config.hidden_units, f"hidden_{index}")
+    """Builds q(z|x): `x [N, *data_shape] float32 (, label [N] int32) -> z_mean [N, D], z_log_var [N, D]`.
+
+    Images are in [0, 1]. A sequence is convolved as an image of one column, so that its layers are the convolutions
+    that microcontrollers and accelerators have, without a reshape between them.
+    """
+    make = _Layers(config, component=0, is_sequence=vae.data is DataKind.SEQUENCE)
+    x = given = make.keras.Input(vae.data_shape, name="x")
+    if config.architecture.is_dense:
+        features, label = make.with_label(x if len(vae.data_shape) == 1 else make.keras.Flatten(name="flatten")(x), vae)
+        features = make.hidden_layers(features)
     else:
+        x = make.as_image(x)
         for index, filters in enumerate(config.channels):
             x = make.conv(x, filters, 4, f"down_{index}", strides=2, activation=_stage_activation(config))
             x = make.residual_blocks(x, config.blocks, f"down_{index}")
@@ -31,23 +35,22 @@ def build_encoder(config: TrainConfig, vae: VaeSpec) -> Any:
         features = make.dense(features, config.hidden_units, "hidden", activation=_relu(config))
     z_mean = make.dense(features, config.latent_dim, "z_mean")
     z_log_var = make.dense(features, config.latent_dim, "z_log_var")
-    return import_keras().Model([image, *label] if label else image, [z_mean, z_log_var], name="encoder")
+    return import_keras().Model([given, *label] if label else given, [z_mean, z_log_var], name="encoder")
 
 
 def build_decoder(config: TrainConfig, vae: VaeSpec) -> Any:
-    """Builds the decoder: `z [N, D] float32 (, label [N] int32)` to the likelihood's parameters, `[N, H, W, C]` each.
+    """Builds the decoder: `z [N, D] float32 (, label [N] int32)` to the likelihood's parameters, `[N, ...]` each.
 
-    A convolutional stage is a 3x3 convolution followed by depth-to-space, never a transposed convolution: it is faster
-    on every runtime measured, quantizes per channel, and avoids a LiteRT GPU fault. An image whose size is not
-    divisible by the total stride is decoded larger and cropped.
+    A convolutional stage is a convolution of 3 followed by depth-to-space, never a transposed convolution: it is faster
+    on every runtime measured, quantizes per channel, and avoids a LiteRT GPU fault; of sequences it is a reshape. What
+    is not divisible by the total stride is decoded larger and cropped.
     """
-    make = _Layers(config, component=1)
+    make = _Layers(config, component=1, is_sequence=vae.data is DataKind.SEQUENCE)
     z = make.keras.Input((config.latent_dim,), name="z")
     features, label = make.with_label(z, vae)
-    if config.architecture is Architecture.MLP:
-        for index in range(config.hidden_layers):
-            features = make.gated(features, config.hidden_units, f"hidden_{index}")
-        outputs = [make.dense_image(features, vae, f"pixels{suffix}") for suffix in _heads(vae)]
+    if config.architecture.is_dense:
+        features = make.hidden_layers(features)
+        outputs = [make.dense_data(features, vae, f"pixels{suffix}") for suffix in _heads(vae)]
     else:
         features = make.dense(features, config.hidden_units, "hidden", activation=_relu(config))
         outputs = _upsample(make, features, vae)
@@ -56,8 +59,8 @@ def build_decoder(config: TrainConfig, vae: VaeSpec) -> Any:
 
 
 def smallest_side(config: TrainConfig) -> int:
-    """Returns the smallest image height and width that the networks support."""
-    return 1 if config.architecture is Architecture.MLP else int(2 ** len(config.channels))
+    """Returns the smallest image height and width, or number of time steps, that the networks support."""
+    return 1 if config.architecture.is_dense else int(2 ** len(config.channels))
 
 
 def _stage_activation(config: TrainConfig) -> str | None:
@@ -76,23 +79,26 @@ def _heads(vae: VaeSpec) -> tuple[str, ...]:
 
 def _upsample(make: _Layers, features: Any, vae: VaeSpec) -> list[Any]:
     config = make.config
-    height, width, channels = vae.image_shape
+    height, width, channels = (
+        vae.data_shape if vae.data is DataKind.IMAGE else (vae.data_shape[0], 1, vae.data_shape[1])
+    )
     scale = int(2 ** len(config.channels))
-    rows, columns, widest = math.ceil(height / scale), math.ceil(width / scale), config.channels[-1]
+    rows, columns, widest = math.ceil(height / scale), make.smaller_width(width, scale), config.channels[-1]
     activation = _stage_activation(config)
     x = make.dense(features, rows * columns * widest, "unflatten_dense", activation=activation)
     x = make.keras.Reshape((rows, columns, widest), name="unflatten")(x)
     # Mirrors the encoder: the stage that undoes down_i has as many filters as down_i had inputs.
     for index in reversed(range(1, len(config.channels))):
         x = make.residual_blocks(x, config.blocks, f"up_{index}")
-        x = make.conv(x, 4 * config.channels[index - 1], 3, f"up_{index}", activation=activation)
+        x = make.conv(x, make.block * config.channels[index - 1], 3, f"up_{index}", activation=activation)
         x = make.depth_to_space(x, f"up_{index}_shuffle")
     x = make.residual_blocks(x, config.blocks, "up_0")
     outputs = []
     for suffix in _heads(vae):
-        y = make.conv(x, 4 * channels, 3, f"up_0{suffix}")
+        y = make.conv(x, make.block * channels, 3, f"up_0{suffix}")
         y = make.depth_to_space(y, f"up_0{suffix}_shuffle")
-        outputs.append(make.crop(y, height, width, f"crop{suffix}"))
+        y = make.crop(y, height, width, f"crop{suffix}")
+        outputs.append(make.keras.Reshape(vae.data_shape, name=f"steps{suffix}")(y) if make.is_sequence else y)
     return outputs
 
 
@@ -102,18 +108,41 @@ class _Layers:
 
     config: TrainConfig
     component: int
+    is_sequence: bool
 
     def __post_init__(self) -> None:
         first = self.config.seed * 1000 + self.component * 100
         self._seeds: Iterator[int] = iter(range(first, first + 100))
         self.keras = import_keras().layers
 
+    @property
+    def block(self) -> int:
+        """How many values become one value's depth where a stage halves the resolution."""
+        return 2 if self.is_sequence else 4
+
+    def smaller_width(self, width: int, scale: int) -> int:
+        """Returns the width behind strides that together are `scale`."""
+        return width if self.is_sequence else math.ceil(width / scale)
+
+    def as_image(self, x: Any) -> Any:
+        """Returns a sequence as an image of one column, and an image as it is."""
+        return self.keras.Reshape((x.shape[1], 1, x.shape[2]), name="column")(x) if self.is_sequence else x
+
     def dense(self, x: Any, units: int, name: str, *, activation: str | None = None) -> Any:
         return self.keras.Dense(units, activation, kernel_initializer=self._glorot(), name=name)(x)
 
-    def dense_image(self, x: Any, vae: VaeSpec, name: str) -> Any:
-        x = self.dense(x, math.prod(vae.image_shape), name)
-        return self.keras.Reshape(vae.image_shape, name=f"{name}_image")(x)
+    def dense_data(self, x: Any, vae: VaeSpec, name: str) -> Any:
+        x = self.dense(x, math.prod(vae.data_shape), name)
+        return x if len(vae.data_shape) == 1 else self.keras.Reshape(vae.data_shape, name=f"{name}_image")(x)
+
+    def hidden_layers(self, x: Any) -> Any:
+        for index in range(self.config.hidden_layers):
+            name = f"hidden_{index}"
+            if self.config.architecture is Architecture.MLP:
+                x = self.gated(x, self.config.hidden_units, name)
+            else:
+                x = self.dense(x, self.config.hidden_units, name, activation=_relu(self.config))
+        return x
 
     def crop(self, x: Any, height: int, width: int, name: str) -> Any:
         """Crops the centre of an image that was decoded larger than needed."""
@@ -134,8 +163,8 @@ class _Layers:
     ) -> Any:
         layer = self.keras.Conv2D(
             filters,
-            size,
-            strides=strides,
+            self._extent(size),
+            strides=self._extent(strides),
             padding="same",
             activation=activation,
             kernel_initializer=self._glorot(),
@@ -153,7 +182,8 @@ class _Layers:
             block, filters = f"{name}_block_{index}", x.shape[-1]
             y = self.rectified(x, f"{block}_relu")
             y = self.conv(y, filters, 3, f"{block}_conv_0", activation=_relu(self.config))
-            y = self.keras.Conv2D(filters, 3, padding="same", kernel_initializer="zeros", name=f"{block}_conv_1")(y)
+            size = self._extent(3)
+            y = self.keras.Conv2D(filters, size, padding="same", kernel_initializer="zeros", name=f"{block}_conv_1")(y)
             x = self.keras.Add(name=f"{block}_add")([x, y])
         return self.rectified(x, f"{name}_relu") if count else x
 
@@ -164,6 +194,8 @@ class _Layers:
     def depth_to_space(self, x: Any, name: str) -> Any:
         """Depth-to-space with block size 2 from three standard layers; Keras 2 does not have such a layer."""
         _, rows, columns, depth = x.shape
+        if self.is_sequence:
+            return self.keras.Reshape((2 * rows, 1, depth // 2), name=f"{name}_join")(x)
         x = self.keras.Reshape((rows, columns, 2, 2, depth // 4), name=f"{name}_split")(x)
         x = self.keras.Permute((1, 3, 2, 4, 5), name=f"{name}_interleave")(x)
         return self.keras.Reshape((2 * rows, 2 * columns, depth // 4), name=f"{name}_join")(x)
@@ -177,6 +209,10 @@ class _Layers:
             vae.label_count, vae.label_count, embeddings_initializer="identity", trainable=False, name="one_hot"
         )(label)
         return self.keras.Concatenate(name="with_label")([x, one_hot]), [label]
+
+    def _extent(self, size: int) -> tuple[int, int]:
+        """Returns a size in rows and columns."""
+        return (size, 1) if self.is_sequence else (size, size)
 
     def _glorot(self) -> Any:
         return import_keras().initializers.GlorotUniform(seed=next(self._seeds))

@@ -14,6 +14,8 @@ from pocketvae.keras.io import import_tensorflow
 # Where the export ends the range of logits, too.
 _LOGIT_BOUND = 9.0
 _EXCESS_WEIGHT = 0.01
+_SHARPEST_LOG_VAR = 2 * math.log(0.1)
+_SHARPNESS_WEIGHT = 1.0
 
 
 def kl_to_standard_normal(z_mean: Any, z_log_var: Any) -> Any:
@@ -59,6 +61,20 @@ def excess_penalty(logits: Any) -> Any:
     tf = import_tensorflow()
     excess = tf.nn.relu(tf.abs(logits) - _LOGIT_BOUND)
     return _EXCESS_WEIGHT * tf.reduce_mean(tf.reduce_sum(tf.square(excess), axis=[-3, -2, -1]))
+
+
+def sharpness_penalty(z_log_var: Any) -> Any:
+    """Returns a penalty of posteriors with a standard deviation below 0.1, a scalar: summed over dimensions.
+
+    A latent of 8 bits has steps of about 0.03. A posterior that is much narrower than that is lost in its rounding;
+    without the penalty those of signals with little noise are.
+
+    Args:
+        z_log_var: `[N, D]`.
+    """
+    tf = import_tensorflow()
+    excess = tf.nn.relu(_SHARPEST_LOG_VAR - z_log_var)
+    return _SHARPNESS_WEIGHT * tf.reduce_mean(tf.reduce_sum(tf.square(excess), axis=-1))
 
 
 def importance_bound(log_weights: Any) -> Any:

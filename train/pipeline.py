@@ -1,4 +1,4 @@
-"""The training pipeline: images in, a run directory out; the only module of the train room that writes a run."""
+"""The training pipeline: data in, a run directory out; the only module of the train room that writes a run."""
 
 from __future__ import annotations
 
@@ -12,16 +12,21 @@ import numpy as np
 
 from pocketvae.bundle.reference import REFERENCE_NAME, choose_reference
 from pocketvae.bundle.run import RUN_NAME, RunRecord
-from pocketvae.data.dataset import ImageSplits, load_splits
+from pocketvae.channels import ChannelKind
+from pocketvae.data.dataset import ImageSplits
+from pocketvae.data.items import Splits
+from pocketvae.data.training_values import TrainingValues
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, SpecError, TrainingError
 from pocketvae.keras.io import save_model, start_tensorflow
+from pocketvae.kinds.registry import kind_of
+from pocketvae.numerics.likelihoods import places
 from pocketvae.processes.guard import check_memory
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import Component
 from pocketvae.system import files, folders
 from pocketvae.system.limits import check_threads
-from pocketvae.train import plots
+from pocketvae.train import pictures, plots
 from pocketvae.train.checkpoints import MILESTONE, Checkpoints
 from pocketvae.train.config import Binarization, TrainConfig
 from pocketvae.train.data import binarize_once, identify
@@ -31,18 +36,24 @@ from pocketvae.train.loop import LoopState, NotFiniteError, fit, is_stopped_earl
 from pocketvae.train.memory import least_bytes
 from pocketvae.train.model import VaeModel
 from pocketvae.train.networks import smallest_side
+from pocketvae.train.sources import load_data
 from pocketvae.train.summaries import Summaries
 from pocketvae.train.trainer import Trainer
-from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec, class_label, vector_latent
+from pocketvae.vae_spec import DataKind, Likelihood, PriorKind, VaeSpec, class_label, vector_latent
 from pocketvae.versions import installed_versions
 
 _REFERENCE_STREAM = 2
-_RECONSTRUCTION_COUNT = 50
-# A posterior with less information than this says nothing about its image.
+# A posterior with less information than this says nothing about its item.
 _COLLAPSED_KL_NATS = 0.1
 _MEAN_IMAGES = 512
 # A collapsed decoder is as good as the mean image, give or take the images that were chosen; a worse one is untrained.
 _SAME_PSNR_DB = 0.5
+# The same of other data: 0.5 dB.
+_NOTHING_EXPLAINED = 0.12
+# Shares of the training values outside of what pictures show and limits are parts of: outliers stretch a range.
+_OUTSIDE = 0.001
+# Where the search for the degrees of freedom of Student's t begins.
+_FIRST_DEGREES = 4.0
 
 
 def train(
@@ -63,7 +74,7 @@ def train(
     is the same, bit for bit, as that of an uninterrupted one on the same machine.
 
     Args:
-        source: `mnist`, or the path of a folder, an `.npz`, `.npy` or idx file.
+        source: `mnist`, or the path of images, signals or a table, see `load_data`.
         out: The run directory to create.
         config: The model to build and how to train it.
         preset: Name of the preset that `config` is based on, for the record.
@@ -74,7 +85,7 @@ def train(
         progress: Called at every tenth step.
 
     Raises:
-        DataError: the images cannot be used, or are not those that an interrupted training run was started with.
+        DataError: the data cannot be used, or are not those that an interrupted training run was started with.
         SpecError: configuration and data, or the configuration of an interrupted training run, contradict each other.
         OutputExistsError: `out` exists and `force` is off.
         TrainingError: the loss becomes non-finite before the first checkpoint, or a checkpoint is damaged.
@@ -83,9 +94,9 @@ def train(
     files.check_output(out, force=force)
     if config.threads:
         check_threads(config.threads)
-    data = _prepare(load_splits(source, skip_corrupt=skip_corrupt, progress=progress, size=config.image_size), config)
+    data = _prepare(load_data(source, config, preset, skip_corrupt=skip_corrupt, progress=progress), config)
     check_memory(
-        least_bytes(config, data.image_shape, len(data.train)),
+        least_bytes(config, data.train.items.shape[1:], len(data.train)),
         "training",
         "lower batch_size, importance_samples, channels or hidden_units",
     )
@@ -105,21 +116,26 @@ class _Session:
     """The objects that one training run uses."""
 
     config: TrainConfig
-    data: ImageSplits
+    data: Splits
     trainer: Trainer
     evaluator: Evaluator
 
     @classmethod
-    def begin(cls, config: TrainConfig, data: ImageSplits, workers: Workers) -> _Session:
+    def begin(cls, config: TrainConfig, data: ImageSplits | TrainingValues, workers: Workers) -> _Session:
         model = VaeModel.build(config, _spec(config, data))
         if config.prior is PriorKind.VAMP:
             chosen = data.train.some(config.components, np.random.default_rng([config.seed, 3]))
-            model.add_pseudo_inputs(chosen.images.astype(np.float32) / 255)
+            model.add_pseudo_inputs(chosen.items.astype(np.float32) / 255)
         return cls(
             config=config,
             data=data,
             trainer=Trainer(config, model, workers),
-            evaluator=Evaluator(model, seed=config.seed, jit_compile=config.jit_compile),
+            evaluator=Evaluator(
+                model,
+                seed=config.seed,
+                jit_compile=config.jit_compile,
+                fits_degrees=config.likelihood is Likelihood.STUDENT_T and not config.degrees_of_freedom,
+            ),
         )
 
     @property
@@ -169,48 +185,68 @@ def _follow(session: _Session, out: Path, preset: str, *, resume: bool) -> RunRe
     return _record(session, state, preset, "all epochs were trained")
 
 
-def _prepare(loaded: ImageSplits, config: TrainConfig) -> ImageSplits:
-    height, width, _ = loaded.image_shape
+def _prepare(loaded: ImageSplits | TrainingValues, config: TrainConfig) -> ImageSplits | TrainingValues:
     smallest = smallest_side(config)
-    if min(height, width) < smallest:
-        raise DataError(f"images must be at least {smallest}x{smallest} for these channels, got {width}x{height}")
+    if isinstance(loaded, ImageSplits):
+        height, width, _ = loaded.image_shape
+        if min(height, width) < smallest:
+            raise DataError(f"images must be at least {smallest}x{smallest} for these channels, got {width}x{height}")
+    elif config.data is DataKind.SEQUENCE and config.window < smallest:
+        raise DataError(f"windows must have at least {smallest} time steps for these channels, got {config.window}")
     if config.conditional:
         _check_classes(loaded)
     if config.components > len(loaded.train) and config.prior is PriorKind.VAMP:
         raise SpecError(f"components must be at most the {len(loaded.train)} training images, got {config.components}")
-    return binarize_once(loaded, config.seed) if config.binarization is Binarization.STATIC else loaded
+    if config.binarization is Binarization.STATIC and isinstance(loaded, ImageSplits):
+        return binarize_once(loaded, config.seed)
+    return loaded
 
 
-def _check_classes(loaded: ImageSplits) -> None:
+def _check_classes(loaded: Splits) -> None:
+    plural = "images" if isinstance(loaded, ImageSplits) else "items"
     if loaded.train.labels is None:
-        raise DataError(
-            "conditional = true needs labels: sort images into one subfolder per class, or add a label file"
-        )
-    for part, images in (("validation", loaded.validation), ("test", loaded.test)):
-        if images.labels is None:
-            raise DataError(f"conditional = true needs labels, but the {part} images do not have any")
+        way = "sort images into one subfolder per class, or add a label file"
+        way = way if isinstance(loaded, ImageSplits) else "give them as the array labels of an .npz"
+        raise DataError(f"conditional = true needs labels: {way}")
+    for part, items in (("validation", loaded.validation), ("test", loaded.test)):
+        if items.labels is None:
+            raise DataError(f"conditional = true needs labels, but the {part} {plural} do not have any")
     if loaded.label_count() > len(loaded.train):
         # One-hot vectors and weights grow with the largest label, which may be an identifier rather than a class.
         raise DataError(
             f"labels must be classes numbered from 0, got {loaded.label_count() - 1} "
-            f"with {len(loaded.train)} training images: renumber the classes"
+            f"with {len(loaded.train)} training {plural}: renumber the classes"
         )
 
 
-def _spec(config: TrainConfig, data: ImageSplits) -> VaeSpec:
-    return VaeSpec(
-        data_shape=data.image_shape,
+def _spec(config: TrainConfig, data: ImageSplits | TrainingValues) -> VaeSpec:
+    vae = VaeSpec(
+        data=config.data,
+        data_shape=data.train.items.shape[1:],
         latents=vector_latent(config.latent_dim),
-        likelihood=config.likelihood,
+        likelihood=config.likelihood if isinstance(data, ImageSplits) else Likelihood.UNKNOWN,
         prior=config.prior,
         conditions=class_label(data.label_count() if config.conditional else 0),
+    )
+    if isinstance(data, ImageSplits):
+        return vae
+    low, high = np.quantile(data.train.values, (_OUTSIDE, 1 - _OUTSIDE)).tolist()
+    fits = config.likelihood is Likelihood.STUDENT_T
+    return replace(
+        vae,
+        likelihood=config.likelihood,
+        channels=data.channels,
+        degrees_of_freedom=config.degrees_of_freedom or _FIRST_DEGREES if fits else None,
+        rate_hz=data.rate_hz,
+        data_range=(low, max(high, low + 1e-3)),
+        range_is_strict=False,
     )
 
 
 def _record(session: _Session, state: LoopState, preset: str, ended: str) -> RunRecord:
     test = session.evaluator.elbo(session.data.test)
     model, data = session.model, session.data
-    best = state.best
+    best, plural = state.best, kind_of(model.spec.data).plural
     return RunRecord(
         vae=_final_spec(model),
         data=data.name,
@@ -223,27 +259,41 @@ def _record(session: _Session, state: LoopState, preset: str, ended: str) -> Run
             "decoder_parameters": model.decoder.count_params(),
             "encoder_parameters": model.encoder.count_params(),
             "prior_parameters": model.prior.count_params() if model.prior is not None else 0,
-            "test_images": len(data.test),
+            f"test_{plural}": len(data.test),
             "test_kl_nats": test.kl_nats,
             "test_negative_elbo_nats": test.negative_elbo_nats,
             "test_negative_elbo_standard_error_nats": test.standard_error_nats,
-            "test_psnr_db": test.psnr_db,
             "test_reconstruction_nats": test.reconstruction_nats,
-            "training_images": len(data.train),
+            f"training_{plural}": len(data.train),
             "training_s": state.elapsed_s,
             "validation_negative_elbo_nats": best.validation_negative_elbo_nats if best else float("inf"),
+            **_closeness(test),
         },
         versions=installed_versions(),
         git_commit=_git_commit(),
         ended=ended,
-        warnings=(*_warnings(test, session, state), *(f"skipped: {reason}" for reason in data.skipped)),
+        warnings=(*_warnings(test, session, state), *data.warnings),
     )
 
 
+def _closeness(test: ElboEstimate) -> dict[str, float]:
+    found = {"test_psnr_db": test.psnr_db, "test_explained_variance": test.explained_variance}
+    return {name: value for name, value in found.items() if value is not None}
+
+
 def _final_spec(model: VaeModel) -> VaeSpec:
-    if model.spec.likelihood is not Likelihood.GAUSSIAN:
-        return model.spec
-    return replace(model.spec, noise_scale=float(np.sqrt(model.variance.numpy())))
+    """Returns the interface with the noise that was fitted."""
+    spec = model.spec
+    if spec.data is DataKind.IMAGE:
+        is_gaussian = spec.likelihood is Likelihood.GAUSSIAN
+        return replace(spec, noise_scale=float(np.sqrt(model.variance.numpy()))) if is_gaussian else spec
+    scales = np.sqrt(model.variance.numpy().astype(np.float64)).tolist()
+    channels = tuple(
+        replace(channel, noise_scale=scales[part.start]) if channel.kind is ChannelKind.REAL else channel
+        for channel, part in places(spec.channels)
+    )
+    degrees = model.degrees_of_freedom
+    return replace(spec, channels=channels, degrees_of_freedom=degrees and float(degrees.numpy()))
 
 
 def _warnings(test: ElboEstimate, session: _Session, state: LoopState) -> tuple[str, ...]:
@@ -259,12 +309,9 @@ def _warnings(test: ElboEstimate, session: _Session, state: LoopState) -> tuple[
             f"hardly trained: {len(state.epochs)} epochs are fewer than the {config.kl_warmup_epochs} over which the "
             "KL divergence's weight rises; raise epochs, or lower kl_warmup_epochs",
         )
-    mean_image_psnr_db = _mean_image_psnr_db(session.data)
-    if test.psnr_db < mean_image_psnr_db - _SAME_PSNR_DB:
-        return (
-            f"nothing learned: reconstructions have a PSNR of {test.psnr_db:.1f} dB, and the mean image alone has "
-            f"{mean_image_psnr_db:.1f} dB; raise epochs or learning_rate",
-        )
+    nothing = _nothing_learned(test, session.data)
+    if nothing:
+        return (f"nothing learned: {nothing}; raise epochs or learning_rate",)
     if test.active_units and test.kl_nats >= _COLLAPSED_KL_NATS:
         return ()
     return (
@@ -273,9 +320,23 @@ def _warnings(test: ElboEstimate, session: _Session, state: LoopState) -> tuple[
     )
 
 
-def _mean_image_psnr_db(data: ImageSplits) -> float:
+def _nothing_learned(test: ElboEstimate, data: Splits) -> str:
+    """Says by how much reconstructions are worse than the mean of all items; empty if they are not."""
+    if test.psnr_db is None:
+        worse = -(test.explained_variance or 0.0)
+        return f"reconstructions are {worse:.0%} worse than the mean alone" if worse > _NOTHING_EXPLAINED else ""
+    mean_image_psnr_db = _mean_image_psnr_db(data)
+    if test.psnr_db >= mean_image_psnr_db - _SAME_PSNR_DB:
+        return ""
+    return (
+        f"reconstructions have a PSNR of {test.psnr_db:.1f} dB, and the mean image alone has "
+        f"{mean_image_psnr_db:.1f} dB"
+    )
+
+
+def _mean_image_psnr_db(data: Splits) -> float:
     """Returns the PSNR on test images of a decoder that makes the training images' mean, whatever the latent."""
-    train, test = (images.spaced(_MEAN_IMAGES).images / 255 for images in (data.train, data.test))
+    train, test = (images.spaced(_MEAN_IMAGES).items / 255 for images in (data.train, data.test))
     error = float(np.mean((test - train.mean(axis=0)) ** 2))
     return -10 * math.log10(max(error, 1e-12))
 
@@ -294,10 +355,10 @@ def _write_models(model: VaeModel, folder: Path) -> None:
 
 
 def _write_pictures(session: _Session, state: LoopState, folder: Path) -> None:
-    files.write_bytes(folder / "samples.png", plots.samples_png(session.model, session.config.seed))
-    originals = session.data.test.take(slice(_RECONSTRUCTION_COUNT))
-    files.write_bytes(folder / "reconstructions.png", plots.reconstructions_png(session.model, originals))
-    files.write_bytes(folder / "curves.png", plots.curves_png(state.epochs))
+    samples, reconstructions = pictures.of_run(session.model, session.data.test, session.config.seed)
+    files.write_bytes(folder / "samples.png", samples)
+    files.write_bytes(folder / "reconstructions.png", reconstructions)
+    files.write_bytes(folder / "curves.png", plots.curves_png(state.epochs, kind_of(session.config.data).noun))
 
 
 def _git_commit() -> str | None:

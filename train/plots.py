@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +25,7 @@ def samples_png(model: VaeModel, seed: int) -> bytes:
     eps = rng.standard_normal((_SAMPLE_COUNT, model.spec.eps_dim)).astype(np.float32)
     z = eps if model.prior is None else np.asarray(model.prior(eps, training=False))
     labels = np.arange(_SAMPLE_COUNT, dtype=np.int32) % _COLUMNS % max(1, model.spec.label_count)
-    images = to_pixels(np.asarray(model.images(z, labels)))
+    images = to_pixels(np.asarray(model.means(z, labels)))
     return png_bytes(grid(images, _COLUMNS), scale=pixel_scale(images.shape[1]))
 
 
@@ -37,7 +38,7 @@ def reconstructions_png(model: VaeModel, originals: ImageSet) -> bytes:
     """
     images, labels = originals.images, originals.labels_or_zeros()
     z_mean, _ = model.encode(to_unit_interval(images), labels)
-    decoded = to_pixels(np.asarray(model.images(z_mean, labels)))
+    decoded = to_pixels(np.asarray(model.means(z_mean, labels)))
     columns = min(_COLUMNS, len(images))
     rows: list[npt.NDArray[np.uint8]] = [
         part[start : start + columns]
@@ -47,8 +48,8 @@ def reconstructions_png(model: VaeModel, originals: ImageSet) -> bytes:
     return png_bytes(grid(np.concatenate(rows), columns), scale=pixel_scale(images.shape[1]))
 
 
-def curves_png(epochs: Sequence[EpochMetrics]) -> bytes:
-    """Plots the training loss and the validation's negative ELBO, and its two terms, against epochs.
+def new_figure(width: float, height: float) -> Any:
+    """Returns an empty matplotlib figure of a size in inches.
 
     Raises:
         TargetError: matplotlib is not installed.
@@ -58,14 +59,35 @@ def curves_png(epochs: Sequence[EpochMetrics]) -> bytes:
         from matplotlib.figure import Figure
     except ImportError as e:
         raise missing_package("matplotlib", "train") from e
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
+    return figure
+
+
+def figure_png(figure: Any) -> bytes:
+    """Returns a figure as PNG."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
+    return file.getvalue()
+
+
+def curves_png(epochs: Sequence[EpochMetrics], noun: str = "image") -> bytes:
+    """Plots the training loss and the validation's negative ELBO, and its two terms, against epochs.
+
+    Args:
+        epochs: Of the whole run.
+        noun: What one item is called.
+
+    Raises:
+        TargetError: matplotlib is not installed.
+    """
+    figure = new_figure(9, 3.6)
     left, right = figure.subplots(1, 2)
     numbers = [metrics.epoch for metrics in epochs]
     style = "o-" if len(epochs) <= 30 else "-"
     left.plot(numbers, [metrics.train_loss_nats for metrics in epochs], style, label="training loss")
     left.plot(numbers, [m.validation_negative_elbo_nats for m in epochs], style, label="validation negative ELBO")
-    left.set(xlabel="epoch", ylabel="nats per image")
+    left.set(xlabel="epoch", ylabel=f"nats per {noun}")
     right.plot(numbers, [m.validation_reconstruction_nats for m in epochs], style, label="reconstruction")
     right.plot(numbers, [m.validation_kl_nats for m in epochs], style, label="KL to the prior")
     right.set(xlabel="epoch", ylabel="validation terms [nats]")
@@ -78,6 +100,4 @@ def curves_png(epochs: Sequence[EpochMetrics]) -> bytes:
         axes.legend()
         axes.grid(alpha=0.3)
         axes.xaxis.get_major_locator().set_params(integer=True)
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=110, metadata={"Software": None})
-    return file.getvalue()
+    return figure_png(figure)

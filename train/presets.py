@@ -12,11 +12,14 @@ from typing import Any
 from pocketvae.errors import SpecError, unknown_name
 from pocketvae.parsing import parse_toml, quoted
 from pocketvae.train.config import Architecture, Objective, TrainConfig
-from pocketvae.vae_spec import Likelihood, PriorKind
+from pocketvae.vae_spec import DataKind, Likelihood, PriorKind
 
 # A flow as the prior: with a sharp likelihood the posteriors are far from N(0, I), and so its samples would be poor.
-# Only user-supplied models have an unknown likelihood, or integer codes; the others are of signals.
-_UNTRAINED = (Likelihood.UNKNOWN, Likelihood.STUDENT_T, Likelihood.MIXED, PriorKind.UNIFORM)
+# Only user-supplied models have an unknown likelihood, integer codes or volumes.
+_UNTRAINED = (Likelihood.UNKNOWN, PriorKind.UNIFORM, DataKind.VOLUME)
+
+# The type of keys that hold names, as the dataclass states it.
+_NAMES = "tuple[str, ...]"
 
 _RGB32 = TrainConfig(
     architecture=Architecture.RESIDUAL,
@@ -34,6 +37,19 @@ _RGB32 = TrainConfig(
     ema_decay=0.999,
     patience_epochs=25,
     onednn=True,
+)
+_SENSOR = TrainConfig(
+    data=DataKind.SEQUENCE,
+    window=64,
+    likelihood=Likelihood.GAUSSIAN,
+    latent_dim=8,
+    channels=(8, 16),
+    hidden_units=32,
+    epochs=40,
+    batch_size=64,
+    warmup_steps=100,
+    patience_epochs=10,
+    quantization_friendly=True,
 )
 PRESETS: Mapping[str, TrainConfig] = {
     # Chosen for the quickstart: below 100 nats in under three minutes on two cores.
@@ -74,6 +90,25 @@ PRESETS: Mapping[str, TrainConfig] = {
     ),
     "rgb32": _RGB32,
     "rgb64": replace(_RGB32, channels=(32, 64, 96, 128), epochs=150, batch_size=32),
+    # For microcontrollers: encoder and decoder in int8 together below 64 kB of flash, and of RAM.
+    "sensor-tiny": _SENSOR,
+    "sensor": replace(
+        _SENSOR, window=256, latent_dim=16, channels=(16, 32, 64), hidden_units=128, epochs=100, ema_decay=0.99
+    ),
+    "table": TrainConfig(
+        data=DataKind.VECTOR,
+        architecture=Architecture.DENSE,
+        likelihood=Likelihood.MIXED,
+        latent_dim=8,
+        channels=(),
+        hidden_units=64,
+        hidden_layers=2,
+        epochs=100,
+        batch_size=64,
+        warmup_steps=100,
+        patience_epochs=20,
+        quantization_friendly=True,
+    ),
 }
 
 
@@ -98,7 +133,10 @@ def with_overrides(config: TrainConfig, overrides: Mapping[str, object]) -> Trai
     for key in overrides:
         if key not in known:
             raise unknown_name("configuration key", key, known)
-    checked = {key: _coerce(key, value, getattr(config, key)) for key, value in overrides.items()}
+    checked: dict[str, Any] = {
+        key: _names(key, value) if known[key].type == _NAMES else _coerce(key, value, getattr(config, key))
+        for key, value in overrides.items()
+    }
     return replace(config, **checked)
 
 
@@ -140,6 +178,12 @@ def _parse_value(key: str, text: str) -> object:
         raise SpecError(
             f"--set {key}: {text!r} must be a number, true or false, a name, or a list such as [16, 32]"
         ) from e
+
+
+def _names(key: str, value: object) -> tuple[str, ...]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(item, str) and item for item in value):
+        raise SpecError(f'{key} must be a list of names such as ["ax", "ay"], got {quoted(value)}')
+    return tuple(value)
 
 
 def _coerce(key: str, value: object, current: object) -> Any:

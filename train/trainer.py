@@ -15,7 +15,7 @@ from pocketvae.train import objective
 from pocketvae.train.config import Objective, TrainConfig
 from pocketvae.train.distribution import Workers
 from pocketvae.train.model import Noise, Terms, VaeModel
-from pocketvae.vae_spec import Likelihood
+from pocketvae.vae_spec import DataKind, Likelihood
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,13 +58,11 @@ class Trainer:
         compiled = config.jit_compile and workers.count == 1
         self._step = tf.function(self._global_step, jit_compile=compiled, autograph=False)
 
-    def step(
-        self, images: npt.NDArray[np.uint8], labels: npt.NDArray[np.int32], number: int, knobs: StepKnobs
-    ) -> float:
+    def step(self, items: npt.NDArray[Any], labels: npt.NDArray[np.int32], number: int, knobs: StepKnobs) -> float:
         """Takes one optimizer step and returns the batch's mean loss in nats.
 
         Args:
-            images: `[B, H, W, C] uint8`, the whole batch.
+            items: `[B, *data_shape]`, the whole batch: uint8 of images, else float32.
             labels: `[B] int32`.
             number: Number of the step since the run began; determines its noise.
             knobs: Settings of this step.
@@ -73,7 +71,7 @@ class Trainer:
         decay = min(self.config.ema_decay, (1 + number) / (10 + number))
         values = np.array([knobs.learning_rate, knobs.beta, decay], np.float32)
         seed = np.array([self.config.seed, number], np.int64)
-        parts = self._workers.scatter(images, labels)
+        parts = self._workers.scatter(items, labels)
         return float(self._step(*parts, seed, values))
 
     @contextlib.contextmanager
@@ -102,21 +100,22 @@ class Trainer:
             "prior": model.prior,
             "pseudo_inputs": model.pseudo_inputs,
             "variance": model.variance,
+            "degrees_of_freedom": model.degrees_of_freedom,
         }
         return {name: part for name, part in parts.items() if part is not None}
 
-    def _global_step(self, images: Any, labels: Any, first: Any, seed: Any, values: Any) -> Any:
-        return self._workers.run(self._replica_step, (images, labels, first, seed, values))
+    def _global_step(self, items: Any, labels: Any, first: Any, seed: Any, values: Any) -> Any:
+        return self._workers.run(self._replica_step, (items, labels, first, seed, values))
 
-    def _replica_step(self, images: Any, labels: Any, first: Any, seed: Any, values: Any) -> Any:
+    def _replica_step(self, items: Any, labels: Any, first: Any, seed: Any, values: Any) -> Any:
         """Takes one worker's part of a step and returns its part of the mean loss."""
         tf = import_tensorflow()
         learning_rate, beta, decay = tf.unstack(values)
         shared = self._workers.count > 1
-        noise = Noise(seed=seed, first=first, whole=images.shape[0] * self._workers.count if shared else None)
+        noise = Noise(seed=seed, first=first, whole=items.shape[0] * self._workers.count if shared else None)
         with tf.GradientTape() as tape:
             terms = self.model.terms(
-                images,
+                items,
                 labels,
                 noise,
                 samples=self.config.importance_samples,
@@ -142,10 +141,13 @@ class Trainer:
         return reconstruction + beta * tf.reduce_mean(tf.reduce_sum(terms.kl, axis=-1))
 
     def _penalty(self, terms: Terms) -> Any:
-        """Returns what logits outside their bounds cost, where bounds are asked for."""
-        if not self.config.quantization_friendly or self.model.spec.likelihood is not Likelihood.BERNOULLI:
+        """Returns what logits or posteriors outside their bounds cost, where bounds are asked for."""
+        if not self.config.quantization_friendly:
             return 0.0
-        return objective.excess_penalty(terms.outputs)
+        if self.model.spec.data is not DataKind.IMAGE:
+            return objective.sharpness_penalty(terms.z_log_var)
+        is_binary = self.model.spec.likelihood is Likelihood.BERNOULLI
+        return objective.excess_penalty(terms.outputs) if is_binary else 0.0
 
     def _fit_variance(self, optimal: Any) -> Any:
         """Returns the variance of a step: the optimal one of the whole batch. Evaluation fits its own, see `fit`."""

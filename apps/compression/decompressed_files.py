@@ -14,6 +14,7 @@ from pocketvae.apps.value_rows import check_rows, write_rows
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, SpecError
 from pocketvae.kinds.registry import kind_of
+from pocketvae.numerics.normalization import for_user
 from pocketvae.spec import STRICT
 from pocketvae.system import files, folders
 from pocketvae.vae_spec import DataKind, VaeSpec
@@ -80,7 +81,7 @@ def write_decompressed(result: Decompressed, out: Path, *, force: bool) -> None:
     check_decompressed_output(out, len(result.images), vae)
     if kind == ".npz":
         extra = {name: value for name, value in (("labels", result.labels), ("z", result.z)) if value is not None}
-        arrays = {kind_of(vae.data).plural: result.images, **extra}
+        arrays = {kind_of(vae.data).plural: for_user(result.images, vae), **extra}
         with files.staged_file(out, force=force) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
         return

@@ -22,6 +22,7 @@ from pocketvae.kinds.registry import kind_of
 from pocketvae.models.components import Decoder, Generator
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.models.model_bundle import open as open_models
+from pocketvae.numerics.normalization import for_user
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import STRICT, Component
 from pocketvae.system import files, folders
@@ -196,7 +197,8 @@ def generate_to(
             _write_picture(bundle, request, out, columns, progress)
         elif kind == ".wav":
             rate = check_sound(bundle.vae, request.count, rate_hz)
-            write_sound(out, rate, bundle.vae.data_shape[1], generate(bundle, request, progress), force=force)
+            own = (for_user(items, bundle.vae) for items in generate(bundle, request, progress))
+            write_sound(out, rate, bundle.vae.data_shape[1], own, force=force)
         elif kind == ".csv":
             write_rows(out, bundle.vae, generate(bundle, request, progress), first=request.start, force=force)
         elif kind == ".npz":
@@ -248,7 +250,7 @@ def _write_array(
     check_space(out.absolute().parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
     with array_file(out, shape, force=force, name=kind_of(bundle.vae.data).plural, dtype=dtype) as append:
         for images in generate(bundle, request, progress):
-            append(images)
+            append(for_user(images, bundle.vae))
 
 
 def _dtype(vae: VaeSpec) -> np.dtype[Any]:

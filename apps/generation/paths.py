@@ -8,10 +8,10 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.chunks import chunks
 from pocketvae.errors import DataError, ManifestError, SpecError
 from pocketvae.models.components import Decoder
 from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.numerics.chunks import chunks
 from pocketvae.numerics.latents import means_of
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component

@@ -16,6 +16,7 @@ from pocketvae.apps.value_rows import check_rows, write_rows
 from pocketvae.errors import DataError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.numerics.normalization import for_user
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system import files
 from pocketvae.vae_spec import DataKind, VaeSpec
@@ -110,6 +111,8 @@ def check_reconstruction_output(
 def write_reconstruction(result: Reconstruction, out: Path, *, columns: int, force: bool) -> None:
     """Writes a PNG grid, each row of items followed by a row of their reconstructions; or both arrays as `.npz`.
 
+    Arrays and rows hold values in the unit of the user's data.
+
     A `.csv` has a row with the reconstruction of each vector or sequence.
 
     Raises:
@@ -121,7 +124,8 @@ def write_reconstruction(result: Reconstruction, out: Path, *, columns: int, for
     check_reconstruction_output(out, columns=columns, count=len(result.images), vae=vae)
     files.check_output(out, force=force)
     if kind == ".npz":
-        arrays = {kind_of(vae.data).plural: result.images, "reconstructions": result.reconstructions}
+        plural = kind_of(vae.data).plural
+        arrays = {plural: for_user(result.images, vae), "reconstructions": for_user(result.reconstructions, vae)}
         with files.staged_file(out, force=force) as temporary, temporary.open("wb") as file:
             np.savez_compressed(file, allow_pickle=False, **arrays)
     elif kind == ".csv":

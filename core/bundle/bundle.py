@@ -16,6 +16,7 @@ from pocketvae.errors import ManifestError
 from pocketvae.numerics.likelihoods import Observed
 from pocketvae.spec import Component, TensorSpec
 from pocketvae.system.files import StrPath, sha256_file
+from pocketvae.vae_spec import DataKind
 
 Array = npt.NDArray[np.generic]
 
@@ -141,9 +142,13 @@ class Bundle:
         vae = self.manifest.vae
         shapes = {array.shape for array in arrays.values()}
         if "x" not in arrays or len(shapes) != 1 or not 0 < len(arrays["x"]) <= count:
-            raise ManifestError(f"observed images must be 1 to {count}, with an 'x', all of one shape, got {shapes}")
-        if arrays["x"].shape[1:] != vae.image_shape or arrays["x"].dtype != np.uint8:
-            raise ManifestError(f"observed images must be uint8 of {vae.image_shape}, got {arrays['x'].shape[1:]}")
+            raise ManifestError(f"observed items must be 1 to {count}, with an 'x', all of one shape, got {shapes}")
+        dtype = np.dtype(np.uint8 if vae.data is DataKind.IMAGE else np.float32)
+        if arrays["x"].shape[1:] != vae.data_shape or arrays["x"].dtype != dtype:
+            raise ManifestError(
+                f"observed {vae.data}s must be {dtype} of {vae.data_shape}, got {arrays['x'].dtype} of "
+                f"{arrays['x'].shape[1:]}"
+            )
         return Observed.of(vae, arrays["x"], arrays.get("log_scale"))
 
 

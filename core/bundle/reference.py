@@ -14,8 +14,7 @@ from pocketvae.data.array_files import open_npz
 from pocketvae.errors import ManifestError
 
 if TYPE_CHECKING:
-    from pocketvae.data.dataset import ImageSet, ImageSplits
-    from pocketvae.data.values import ValueSet, ValueSplits
+    from pocketvae.data.items import ItemSet, Parts
 
 REFERENCE_NAME = "reference.npz"
 _CALIBRATION_COUNT, _GOLDEN_COUNT = 512, 256
@@ -49,10 +48,10 @@ class ReferenceImages:
         return file.getvalue()
 
 
-def choose_reference(splits: ImageSplits | ValueSplits, rng: np.random.Generator) -> ReferenceImages:
+def choose_reference(splits: Parts, rng: np.random.Generator) -> ReferenceImages:
     """Returns some training and test items, in their order."""
-    calibration: ImageSet | ValueSet = splits.train.some(_CALIBRATION_COUNT, rng)
-    golden: ImageSet | ValueSet = splits.test.some(_GOLDEN_COUNT, rng)
+    calibration: ItemSet = splits.train.some(_CALIBRATION_COUNT, rng)
+    golden: ItemSet = splits.test.some(_GOLDEN_COUNT, rng)
     return ReferenceImages(
         calibration=calibration.items,
         golden=golden.items,

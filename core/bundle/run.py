@@ -6,13 +6,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
+
 from pocketvae.bundle.reference import REFERENCE_NAME, ReferenceImages, read_reference
 from pocketvae.bundle.upgrades import with_channels, with_conditions, with_named_latents
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
 from pocketvae.spec import STRICT, Component
 from pocketvae.system.files import StrPath
-from pocketvae.vae_spec import VaeSpec
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 RUN_NAME = "run.json"
 # 2: the VAE names its kind of data and its latents.
@@ -26,7 +28,7 @@ class RunRecord:
     """What a run was and what came out of it.
 
     Attributes:
-        data: Name of the image source.
+        data: Name of the source.
         preset: Name of the configuration that the run began with; names its bundles.
         config: The full training configuration, as plain JSON values.
         metrics: Final figures, for example `test_negative_elbo_nats`.
@@ -63,12 +65,14 @@ class Run:
         return self.path / f"{component}.keras"
 
     def reference_images(self) -> ReferenceImages:
-        """Loads the kept images.
+        """Loads the kept images, or data of another kind.
 
         Raises:
             ManifestError: the file is missing or damaged.
         """
-        return read_reference(self.path / REFERENCE_NAME, self.record.vae.image_shape)
+        vae = self.record.vae
+        dtype = np.uint8 if vae.data is DataKind.IMAGE else np.float32
+        return read_reference(self.path / REFERENCE_NAME, vae.data_shape, dtype)
 
 
 def is_run(path: Path) -> bool:

@@ -100,6 +100,11 @@ class ImageSplits:
         """`(height, width, channels)`."""
         return self.train.image_shape
 
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What is wrong with the data, as text."""
+        return tuple(f"skipped: {reason}" for reason in self.skipped)
+
     def label_count(self) -> int:
         """Returns one more than the largest label; 0 without labels."""
         labels = [part.labels for part in (self.train, self.validation, self.test) if part.labels is not None]

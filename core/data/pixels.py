@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.chunks import chunks
+from pocketvae.numerics.chunks import chunks
 
 WHITE = 255
 

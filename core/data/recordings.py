@@ -53,17 +53,32 @@ def is_recording(path: Path) -> bool:
     return path.is_dir() or path.suffix.lower() in SUFFIXES
 
 
-def read_recordings(
-    source: Path, channel_count: int, channels: Sequence[str] = (), truth: str = ""
-) -> tuple[Recording, ...]:
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """The channels that recordings have to have.
+
+    Attributes:
+        count: C, how many; None for as many as the first recording has.
+        names: Which columns of tables they are; all but the time where none are named.
+        usual: Names that a model knows them by: columns of tables are found by them where `names` says nothing.
+        by: Who wants that many, for messages.
+        truth: Which column of tables says what is an anomaly; it is no channel. Empty for none.
+    """
+
+    count: int | None = None
+    names: tuple[str, ...] = ()
+    usual: tuple[str, ...] = ()
+    by: str = "the model takes"
+    truth: str = ""
+
+
+def read_recordings(source: Path, wanted: Wanted) -> tuple[Recording, ...]:
     """Reads a file or all recordings of a folder, in the order of their names; a file with gaps is several recordings.
 
     Args:
         source: A `.csv` or `.parquet` table of time steps, a sound file, a `.npy` array `[T, C]`, or a folder of such
             files, also in subfolders.
-        channel_count: C, how many channels the model takes.
-        channels: Which columns of tables are the channels; all but the time where none are named.
-        truth: Which column of tables says what is an anomaly; it is no channel. Empty for none.
+        wanted: The channels.
 
     Raises:
         DataError: a file is damaged, has other channels or another rate than the others, or there is none.
@@ -73,8 +88,11 @@ def read_recordings(
     parts: list[Recording] = []
     for file in files:
         name = file.relative_to(source).as_posix() if source.is_dir() else file.name
-        parts += [replace(part, name=name) for part in _read(file, channel_count, tuple(channels), truth)]
+        parts += [replace(part, name=name) for part in _read(file, wanted)]
+        if wanted.count is None:
+            wanted = replace(wanted, count=parts[0].values.shape[1], by=f"{name} has")
     _check_one_rate(parts)
+    _check_same_channels(parts)
     return tuple(parts)
 
 
@@ -95,13 +113,13 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _read(path: Path, channel_count: int, channels: tuple[str, ...], truth: str) -> list[Recording]:
+def _read(path: Path, wanted: Wanted) -> list[Recording]:
     suffix = path.suffix.lower()
     if suffix in TABLES:
-        return _of_table(path, channel_count, channels, truth)
-    if truth:
+        return _of_table(path, wanted)
+    if wanted.truth:
         raise DataError(f"--truth names a column of tables, but {path} is not one: leave it out")
-    if channels:
+    if wanted.names:
         raise DataError(f"--channels names columns of tables, but {path} is not one: leave it out")
     if suffix in SOUNDS:
         from pocketvae.data.sound import read_sound
@@ -109,9 +127,9 @@ def _read(path: Path, channel_count: int, channels: tuple[str, ...], truth: str)
         values, rate_hz = read_sound(path)
     else:
         values, rate_hz = _array(path), None
-        if values.shape[1] != channel_count == len(values):
+        if values.shape[1] != wanted.count == len(values):
             raise DataError(f"{path} must be [time steps, channels], got {list(values.shape)}: transpose it")
-    _check_channels(path, values.shape[1], channel_count)
+    _check_channels(path, values.shape[1], wanted)
     return [Recording(name=path.name, values=_finite(values, path), rate_hz=rate_hz)]
 
 
@@ -126,19 +144,20 @@ def _array(path: Path) -> npt.NDArray[np.float32]:
         return array.astype(np.float32).reshape(len(array), -1)
 
 
-def _of_table(path: Path, channel_count: int, channels: tuple[str, ...], truth: str) -> list[Recording]:
+def _of_table(path: Path, wanted: Wanted) -> list[Recording]:
     table = read_time_table(path)
-    flags = table.flags(truth, path) if truth else None
-    if truth and not channels:
-        table = table.without(truth)
-    if channels:
-        table = table.chosen(channels, path)
-    if len(table.names) == 1 < channel_count and table.times_s is None and path.suffix.lower() == ".csv":
+    flags = table.flags(wanted.truth, path) if wanted.truth else None
+    if wanted.truth and not wanted.names:
+        table = table.without(wanted.truth)
+    chosen = wanted.names or (wanted.usual if set(wanted.usual) <= set(table.names) else ())
+    if chosen:
+        table = table.chosen(chosen, path)
+    if len(table.names) == 1 < (wanted.count or 1) and table.times_s is None and path.suffix.lower() == ".csv":
         raise DataError(
-            f"{path} has one column ({shortened(table.names[0])}), but the model takes {channel_count} channels: "
+            f"{path} has one column ({shortened(table.names[0])}), but {wanted.by} {wanted.count} channels: "
             f"separate columns by commas, semicolons or tabs"
         )
-    _check_channels(path, len(table.names), channel_count, table.names)
+    _check_channels(path, len(table.names), wanted, table.names)
     values = table.checked(path)
     if table.times_s is None or len(values) < _FEWEST_TIMES:
         return [Recording(name=path.name, values=values, channels=table.names, truth=flags)]
@@ -200,14 +219,26 @@ def _unsteady(path: Path, table: TimeTable, step: int, usual: str, step_s: float
     )
 
 
-def _check_channels(path: Path, found: int, wanted: int, names: Sequence[str] = ()) -> None:
-    if found == wanted:
-        return
+def _check_channels(path: Path, found: int, wanted: Wanted, names: Sequence[str] = ()) -> None:
+    """Checks how many channels there are, and that a table names those that the model knows.
+
+    Raises:
+        DataError: there are more or fewer, or others.
+    """
+    count = found if wanted.count is None else wanted.count
     listed = f" ({shortened(', '.join(names))})" if any(names) else ""
-    hint = f": name {wanted} of them with --channels" if found > wanted and any(names) else ""
-    raise DataError(
-        f"{path} has {found} channel{'s' if found != 1 else ''}{listed}, but the model takes {wanted}{hint}"
-    )
+    if found != count:
+        hint = f": name {count} of them with --channels" if found > count and any(names) else ""
+        raise DataError(
+            f"{path} has {found} channel{'s' if found != 1 else ''}{listed}, but {wanted.by} {wanted.count}{hint}"
+        )
+    has_header = tuple(names) != tuple(map(str, range(found)))
+    missing = [name for name in wanted.usual if name not in names]
+    if names and has_header and missing and not wanted.names:
+        raise DataError(
+            f"{path} has no column {missing[0]!r}, a channel of the model, got {shortened(', '.join(names))}: name the "
+            f"columns in the model's order with --channels"
+        )
 
 
 def _finite(values: npt.NDArray[np.float32], path: Path) -> npt.NDArray[np.float32]:
@@ -229,4 +260,14 @@ def _check_one_rate(parts: Sequence[Recording]) -> None:
             raise DataError(
                 f"recordings must have one rate: {first.name} has {first.rate_hz:.6g} Hz and {part.name} "
                 f"{part.rate_hz:.6g} Hz: resample one"
+            )
+
+
+def _check_same_channels(parts: Sequence[Recording]) -> None:
+    for part in parts[1:]:
+        if part.channels != parts[0].channels:
+            raise DataError(
+                f"recordings must have the same channels in one order, got {shortened(', '.join(parts[0].channels))} "
+                f"in {parts[0].name} and {shortened(', '.join(part.channels))} in {part.name}: name them with "
+                f"--channels {shortened(','.join(parts[0].channels))}"
             )

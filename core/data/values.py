@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,19 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.channels import Channel
 from pocketvae.data.array_files import NpzReader, open_npz, read_header, read_npy
+from pocketvae.data.columns import SUFFIXES as TABLE_SUFFIXES
+from pocketvae.data.columns import encoded, read_columns
 from pocketvae.data.dataset import MNIST
 from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
-from pocketvae.data.recordings import SUFFIXES, is_recording, read_recordings
+from pocketvae.data.recordings import SUFFIXES, Recording, Wanted, is_recording, read_recordings
 from pocketvae.data.tables import read_table
 from pocketvae.data.timeline import Timeline
 from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_windows, timeline_of
 from pocketvae.errors import DataError
+from pocketvae.numerics.normalization import normalized
 from pocketvae.parsing import shortened
 from pocketvae.vae_spec import DataKind, VaeSpec
 
@@ -25,6 +30,44 @@ MIN_ITEMS = 32
 _SPLIT_SEED = 0
 _HELD_OUT_FRACTION = 0.1
 _FORMS = ".npz or .npy file"
+# How far a rate may be off that of the training data: clocks of sensors are that bad.
+_OTHER_RATE = 0.02
+
+
+@dataclass(frozen=True, kw_only=True)
+class Form:
+    """What the items of an array have to be.
+
+    Attributes:
+        data: Their kind.
+        shape: Of one item; None for any of the kind.
+        limits: The lowest and highest value, in their own unit; None for any finite ones.
+    """
+
+    data: DataKind
+    shape: tuple[int, ...] | None = None
+    limits: tuple[float, float] | None = None
+
+    @classmethod
+    def of(cls, vae: VaeSpec) -> Form:
+        """Returns what a model takes."""
+        return cls(data=vae.data, shape=vae.data_shape, limits=vae.data_range if vae.range_is_strict else None)
+
+    @property
+    def plural(self) -> str:
+        """Several items."""
+        return f"{self.data}s"
+
+    def fitted(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        """Returns the shape of items that come as arrays of a shape; None if they do not fit.
+
+        A missing last dimension of 1 is added.
+        """
+        if self.shape is not None:
+            return self.shape if shape in (self.shape, _without_channel(self.shape)) else None
+        if len(shape) == self.data.rank:
+            return shape
+        return (*shape, 1) if len(shape) == self.data.rank - 1 > 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +109,10 @@ class ValueSet:
         """Returns at most `count` items, chosen at random, in their order."""
         return self.take(np.sort(rng.permutation(len(self))[:count]))
 
+    def spaced(self, count: int) -> ValueSet:
+        """Returns at most `count` items, evenly spaced, in their order."""
+        return self.take(np.linspace(0, len(self) - 1, min(len(self), count)).astype(np.intp))
+
 
 @dataclass(frozen=True, kw_only=True)
 class ValueSplits:
@@ -93,7 +140,8 @@ def load_value_splits(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -
     Windows of recordings are split by `split_windows`: those that are held out share no time step with the others.
 
     Args:
-        source: Path of an `.npz` or `.npy` file, of a `.csv` file of vectors, or of recordings, see `read_recordings`.
+        source: Path of an `.npz` or `.npy` file, of a table of vectors, or of recordings, see `read_recordings`. Values
+            are in the unit of the user's data; those that are returned are in that of the model.
         vae: Says what one item is.
         windowing: How recordings are read and cut.
 
@@ -105,7 +153,7 @@ def load_value_splits(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -
         return _split_recordings(path, vae, windowing)
     items, test = _read(path, vae, windowing)
     if len(items) < MIN_ITEMS:
-        raise DataError(f"{path.name}: at least {MIN_ITEMS} {_plural(vae)} are needed, got {len(items)}")
+        raise DataError(f"{path.name}: at least {MIN_ITEMS} {vae.data}s are needed, got {len(items)}")
     if test is None:
         items = items.take(np.random.default_rng(_SPLIT_SEED).permutation(len(items)))
         held_out = max(1, round(_HELD_OUT_FRACTION * len(items)))
@@ -143,10 +191,28 @@ def _holds_recordings(path: Path, vae: VaeSpec) -> bool:
 
 def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, Windows]:
     length, channels = vae.data_shape
-    recordings = read_recordings(path, channels, windowing.channels, windowing.truth)
+    usual = tuple(channel.name for channel in vae.channels if channel.name)
+    usual = usual if len(usual) == channels else ()
+    wanted = Wanted(count=channels, names=windowing.channels, usual=usual, truth=windowing.truth)
+    recordings = read_recordings(path, wanted)
+    _check_rate(recordings, vae)
     found = cut_windows(recordings, length, windowing.stride)
-    values = _checked(found.values, vae, str(path), found.names)
+    values = normalized(_checked(found.values, Form.of(vae), str(path), found.names), vae.channels)
     return ValueSet(values=values, names=found.names, timeline=timeline_of(found, recordings, length)), found
+
+
+def _check_rate(recordings: Sequence[Recording], vae: VaeSpec) -> None:
+    """Checks that recordings have the rate of those that a model was trained on.
+
+    Raises:
+        DataError: they have another.
+    """
+    for recording in recordings:
+        if recording.rate_hz and vae.rate_hz and abs(recording.rate_hz / vae.rate_hz - 1) > _OTHER_RATE:
+            raise DataError(
+                f"recordings must have the rate of the training data, {vae.rate_hz:.6g} Hz, but {recording.name} has "
+                f"{recording.rate_hz:.6g} Hz: resample it"
+            )
 
 
 def _split_recordings(path: Path, vae: VaeSpec, windowing: Windowing) -> ValueSplits:
@@ -179,30 +245,63 @@ def _own_parts(path: Path, items: ValueSet) -> tuple[npt.NDArray[np.intp], npt.N
 
 
 def _read(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, ValueSet | None]:
-    if windowing != WHOLE:
+    is_table = vae.data is DataKind.VECTOR and path.suffix.lower() in TABLE_SUFFIXES
+    if windowing.stride or (windowing.channels and not is_table):
         raise DataError(
             f"--stride, --channels and --truth are for recordings of time steps, but {path} is not one: leave them out"
         )
     forms = f"a .csv, {_FORMS}" if vae.data is DataKind.VECTOR else f"an {_FORMS}"
     if vae.data is DataKind.SEQUENCE:
         forms = f"an {_FORMS}, or recordings ({', '.join(SUFFIXES)} or a folder of them)"
-    if not path.is_file() or path.suffix.lower() not in (".npz", ".npy", ".csv"):
+    if not path.is_file() or path.suffix.lower() not in (".npz", ".npy", *TABLE_SUFFIXES):
         missing = "" if path.exists() else ", which does not exist"
         if path.is_dir():
             missing = ", which is a folder: name the file"
         elif str(path) == MNIST and not path.exists():
             missing = ", which is a set of images"
-        raise DataError(f"data of {_plural(vae)} {list(vae.data_shape)} must be {forms}, got {path}{missing}")
-    if path.suffix.lower() == ".csv":
-        if vae.data is not DataKind.VECTOR:
-            raise DataError(f"a .csv file holds rows, but the model takes {_plural(vae)}: write {path} as .npy")
-        return ValueSet(values=_checked(read_table(path), vae, str(path))), None
+        raise DataError(f"data of {vae.data}s {list(vae.data_shape)} must be {forms}, got {path}{missing}")
+    if path.suffix.lower() in TABLE_SUFFIXES:
+        return _rows(path, vae, windowing.channels), None
+    items, test = _arrays(path, Form.of(vae))
+    parts = [part and replace(part, values=normalized(part.values, vae.channels)) for part in (items, test)]
+    return parts[0] or items, parts[1]
+
+
+def _rows(path: Path, vae: VaeSpec, columns: tuple[str, ...]) -> ValueSet:
+    """Returns the rows of a table."""
+    if vae.data is not DataKind.VECTOR:
+        raise DataError(f"a {path.suffix} file holds rows, but the model takes {vae.data}s: write {path} as .npy")
+    names = tuple(channel.name for channel in vae.channels if channel.name)
+    if not names and not columns and path.suffix.lower() == ".csv":
+        return ValueSet(values=normalized(_checked(read_table(path), Form.of(vae), str(path)), vae.channels))
+    table = read_columns(path, columns or names)
+    channels = vae.channels or (Channel(),) * len(table.names)
+    if len(channels) != len(table.names):
+        raise DataError(
+            f"{path}: the model takes {len(channels)} columns, got {len(table.names)}: name them with --channels"
+        )
+    values = _checked(encoded(table, channels), Form.of(vae), str(path))
+    return ValueSet(values=normalized(values, channels), names=tuple(f"row {row}" for row in table.rows))
+
+
+def read_arrays(path: Path, data: DataKind) -> tuple[ValueSet, ValueSet | None]:
+    """Reads the items of an `.npz` or `.npy` file in their own unit, and those for testing if it has any.
+
+    Raises:
+        DataError: the file is damaged, empty or holds items of another kind.
+    """
+    return _arrays(path, Form(data=data))
+
+
+def _arrays(path: Path, form: Form) -> tuple[ValueSet, ValueSet | None]:
     try:
         if path.suffix.lower() == ".npy":
-            return ValueSet(values=_checked(read_npy(path), vae, str(path))), None
+            return ValueSet(values=_checked(read_npy(path), form, str(path))), None
         with open_npz(path) as archive:
-            items = _pick(archive, TRAIN_KEYS, TRAIN_LABEL_KEYS, vae, path)
-            test = _pick(archive, TEST_KEYS, TEST_LABEL_KEYS, vae, path)
+            items = _pick(archive, TRAIN_KEYS, TRAIN_LABEL_KEYS, form, path)
+            if items is not None:
+                form = replace(form, shape=items.values.shape[1:])
+            test = _pick(archive, TEST_KEYS, TEST_LABEL_KEYS, form, path)
             names = shortened(", ".join(sorted(archive.names))) or "none"
     except (ValueError, OSError) as e:
         raise DataError(f"{path} cannot be read as numpy data: {e}") from e
@@ -212,12 +311,12 @@ def _read(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, Val
 
 
 def _pick(
-    archive: NpzReader, keys: tuple[str, ...], label_keys: tuple[str, ...], vae: VaeSpec, path: Path
+    archive: NpzReader, keys: tuple[str, ...], label_keys: tuple[str, ...], form: Form, path: Path
 ) -> ValueSet | None:
     key = next((key for key in keys if key in archive.names), None)
     if key is None:
         return None
-    values = _checked(archive.read(key), vae, f"{path}:{key}")
+    values = _checked(archive.read(key), form, f"{path}:{key}")
     label_key = next((key for key in label_keys if key in archive.names), None)
     if label_key is None:
         return ValueSet(values=values)
@@ -227,44 +326,48 @@ def _pick(
     return ValueSet(values=values, labels=labels)
 
 
-def _checked(array: npt.NDArray[Any], vae: VaeSpec, name: str, items: tuple[str, ...] = ()) -> npt.NDArray[np.float32]:
-    """Checks and converts an array to `[N, *data_shape] float32`; a missing last dimension of 1 is added.
+def _checked(array: npt.NDArray[Any], form: Form, name: str, items: tuple[str, ...] = ()) -> npt.NDArray[np.float32]:
+    """Checks and converts an array to `[N, *shape] float32`.
 
     Args:
         array: `[N, ...]`.
-        vae: Says what one item is, and its range.
+        form: What one item is.
         name: Of the source, for messages.
         items: Names of the items; empty for numbers.
     """
-    shape, expected = array.shape[1:], f"[N, {', '.join(map(str, vae.data_shape))}]"
-    if array.ndim == 0 or shape not in (vae.data_shape, _without_channel(vae.data_shape)):
-        raise DataError(f"{name} must be {expected} as the model takes {_plural(vae)}, got {list(array.shape)}")
-    if len(array) == 0:
-        raise DataError(f"{name} holds no {_plural(vae)}, got {list(array.shape)}")
+    shape = form.fitted(array.shape[1:]) if array.ndim else None
+    if shape is None:
+        expected = form.data.axes if form.shape is None else ", ".join(map(str, form.shape))
+        taker = "for" if form.shape is None else "as the model takes"
+        raise DataError(f"{name} must be [N, {expected}] {taker} {form.plural}, got {list(array.shape)}")
+    if 0 in array.shape:
+        raise DataError(f"{name} holds no {form.plural}, got {list(array.shape)}")
     with np.errstate(over="ignore"):
-        values = array.astype(np.float32).reshape(len(array), *vae.data_shape)
+        values = array.astype(np.float32).reshape(len(array), *shape)
     bad = np.argwhere(~np.isfinite(values))
     if len(bad):
         row, *place = bad[0].tolist()
-        where = f"column {place[0]}" if vae.data is DataKind.VECTOR else f"place {place}"
+        where = f"column {place[0]}" if form.data is DataKind.VECTOR else f"place {place}"
         given = array.reshape(values.shape)[*bad[0]]
         large = f" from {given:g}, which is too large for float32" if np.isfinite(given) else ""
         found = f"{values[*bad[0]]}{large}"
         raise DataError(f"{name}, item {row}, {where} (both from 0): must be a finite number, got {found}")
-    low, high = vae.data_range
-    if vae.range_is_strict and (values.min() < low or values.max() > high):
-        outside = (values < low) | (values > high)
-        row = int(np.argmax(outside.reshape(len(values), -1).any(axis=1)))
+    _check_limits(values, form, name, items)
+    return values
+
+
+def _check_limits(values: npt.NDArray[np.float32], form: Form, name: str, items: tuple[str, ...]) -> None:
+    if form.limits is None:
+        return
+    low, high = form.limits
+    outside = ((values < low) | (values > high)).reshape(len(values), -1).any(axis=1)
+    if outside.any():
+        row = int(np.argmax(outside))
         raise DataError(
             f"{name} must be in [{low:g}, {high:g}] as the decoder's output, got {values.min():g} to "
             f"{values.max():g}, first in {items[row] if items else f'item {row}'}: scale them as for training"
         )
-    return values
 
 
 def _without_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
     return shape[:-1] if shape[-1] == 1 else shape
-
-
-def _plural(vae: VaeSpec) -> str:
-    return f"{vae.data}s"

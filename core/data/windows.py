@@ -63,14 +63,26 @@ class Windows:
     def __len__(self) -> int:
         return len(self.values)
 
+    def take(self, indices: npt.NDArray[np.intp]) -> Windows:
+        """Returns the selected windows."""
+        return Windows(
+            values=self.values[indices],
+            names=tuple(self.names[index] for index in indices.tolist()),
+            recordings=self.recordings[indices],
+            starts=self.starts[indices],
+        )
 
-def cut_windows(recordings: Sequence[Recording], length: int, stride: int = 0) -> Windows:
+
+def cut_windows(
+    recordings: Sequence[Recording], length: int, stride: int = 0, *, whose: str = "the model's"
+) -> Windows:
     """Cuts recordings into windows; the rest behind the last whole window of each is left out.
 
     Args:
         recordings: At least one.
         length: T, in time steps.
         stride: See `Windowing`.
+        whose: Who says how long a window is, for messages.
 
     Raises:
         DataError: no recording is as long as a window.
@@ -80,7 +92,7 @@ def cut_windows(recordings: Sequence[Recording], length: int, stride: int = 0) -
     if not any(map(len, starts)):
         longest = max(recordings, key=len)
         raise DataError(
-            f"recordings must have at least the model's {length} time steps, but the longest, {longest.name}, has "
+            f"recordings must have at least {whose} {length} time steps, but the longest, {longest.name}, has "
             f"{len(longest)}"
         )
     pieces = [
@@ -120,7 +132,9 @@ def timeline_of(windows: Windows, recordings: Sequence[Recording], length: int) 
     )
 
 
-def split_windows(windows: Windows, length: int) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+def split_windows(
+    windows: Windows, length: int, *, fewest_recordings: int = 1
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
     """Returns which windows are for fitting and which are held out: about a tenth, which share no time step with them.
 
     Whole recordings are held out where there are at least two. If those give few windows, because all others are much
@@ -129,10 +143,11 @@ def split_windows(windows: Windows, length: int) -> tuple[npt.NDArray[np.intp], 
     Args:
         windows: To split.
         length: T, in time steps.
+        fewest_recordings: How many are held out even if they are more than a fifth of all windows, 1 or 0.
     """
     counts = np.bincount(windows.recordings)
     wanted = max(1, round(_HELD_OUT_FRACTION * len(windows)))
-    is_held = np.isin(windows.recordings, _held_recordings(counts, wanted))
+    is_held = np.isin(windows.recordings, _held_recordings(counts, wanted, fewest_recordings))
     lacking = wanted - int(is_held.sum())
     if lacking <= max(0, wanted - _FEWEST_HELD_OUT):
         return np.flatnonzero(~is_held), np.flatnonzero(is_held)
@@ -143,12 +158,13 @@ def split_windows(windows: Windows, length: int) -> tuple[npt.NDArray[np.intp], 
     return np.flatnonzero(~is_held & ~is_cut), np.flatnonzero(is_held)
 
 
-def _held_recordings(counts: npt.NDArray[np.intp], wanted: int) -> list[int]:
+def _held_recordings(counts: npt.NDArray[np.intp], wanted: int, fewest: int) -> list[int]:
     """Returns recordings that together have about as many windows as wanted: at most twice as many, if some do.
 
     Args:
         counts: Windows of each recording.
         wanted: How many windows.
+        fewest: How many recordings at least, 1 or 0.
     """
     order = np.random.default_rng(_SPLIT_SEED).permutation(len(counts))
     present = [int(index) for index in order if counts[index]]
@@ -159,4 +175,4 @@ def _held_recordings(counts: npt.NDArray[np.intp], wanted: int) -> list[int]:
         total = int(counts[held].sum())
         if total < wanted and total + counts[index] <= 2 * wanted:
             held.append(index)
-    return held or [min(present, key=lambda index: int(counts[index]))]
+    return held or [min(present, key=lambda index: int(counts[index]))][:fewest]

@@ -1,19 +1,22 @@
-"""Log-likelihoods of images in numpy, from which parity computes how an artifact changes the ELBO.
+"""Log-likelihoods in numpy, from which parity computes how an artifact changes the ELBO.
 
-All are in nats, summed over pixels, one value per image, computed in float64. An artifact returns an image, not the
-likelihood's parameters, so the image is used in their place, see `image_log_likelihood`.
+All are in nats, summed over the values of an item, one number per item, computed in float64. An artifact returns an
+image, or means and probabilities of other data, not the likelihood's parameters, so these are used in their place.
 """
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.chunks import chunks
+from pocketvae.channels import Channel, ChannelKind
 from pocketvae.errors import SpecError
+from pocketvae.numerics.chunks import chunks
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -28,62 +31,134 @@ _HALF_STEP = 0.5 / 255
 
 @dataclass(frozen=True, kw_only=True)
 class Observed:
-    """The images whose posteriors q(z|x) the first golden latents were drawn from.
+    """The items whose posteriors q(z|x) the first golden latents were drawn from.
 
     Attributes:
-        x: `[M, H, W, C] uint8`: 0 and 1 for a Bernoulli likelihood, else 0 to 255.
+        x: `[M, H, W, C] uint8` of images: 0 and 1 for a Bernoulli likelihood, else 0 to 255. `[M, *data_shape] float32`
+            of other data, in units of the model.
+        vae: The interface, with p(x|z) and its noise.
         log_scale: `[M, H, W, C] float32` from the original decoder of a discretized logistic; artifacts do not return
             it.
-        likelihood: p(x|z).
-        noise_scale: Standard deviation of a Gaussian.
     """
 
     x: Array
-    likelihood: Likelihood
-    noise_scale: float | None = None
+    vae: VaeSpec
     log_scale: Array | None = None
 
     @classmethod
     def of(cls, vae: VaeSpec, x: Array, log_scale: Array | None = None) -> Observed:
-        """Returns images with the likelihood of a VAE."""
-        return cls(x=x, likelihood=vae.likelihood, noise_scale=vae.noise_scale, log_scale=log_scale)
+        """Returns items with the likelihood of a VAE."""
+        return cls(x=x, vae=vae, log_scale=log_scale)
 
     def reordered(self, order: npt.NDArray[np.intp]) -> Observed:
-        """Returns the same images in another order, `[M]`."""
+        """Returns the same items in another order, `[M]`."""
         log_scale = None if self.log_scale is None else self.log_scale[order]
         return replace(self, x=self.x[order], log_scale=log_scale)
 
     def elbo_change(self, original: Array, artifact: Array) -> float:
-        """Returns |mean ELBO of the artifact - mean ELBO of the original| in nats per image.
+        """Returns |mean ELBO of the artifact - mean ELBO of the original| in nats per item.
 
         Both decode the same latents, so the KL term is the same and only the reconstruction term changes.
 
         Args:
-            original: The original's images `[N, ...]` for the golden latents; the first M belong to `x`.
+            original: The original's outputs `[N, ...]` for the golden latents; the first M belong to `x`.
             artifact: The same for the artifact.
         """
         count = len(self.x)
-        terms = [self._log_likelihoods(images[:count].reshape(self.x.shape)) for images in (original, artifact)]
+        terms = [self._log_likelihoods(decoded[:count].reshape(self.x.shape)) for decoded in (original, artifact)]
         return float(abs(np.mean(terms[1] - terms[0])))
 
-    def _log_likelihoods(self, images: Array) -> DoubleArray:
-        few = chunks(len(images), images[0].size)
-        return np.concatenate([self._log_likelihood(part, images[part]) for part in few])
+    def _log_likelihoods(self, decoded: Array) -> DoubleArray:
+        few = chunks(len(decoded), decoded[0].size)
+        return np.concatenate([self._log_likelihood(part, decoded[part]) for part in few])
 
-    def _log_likelihood(self, part: slice, images: Array) -> DoubleArray:
-        if self.likelihood is Likelihood.BERNOULLI:
-            return bernoulli_log_likelihood(self.x[part], images)
+    def _log_likelihood(self, part: slice, decoded: Array) -> DoubleArray:
+        likelihood = self.vae.likelihood
+        if self.vae.data is not DataKind.IMAGE:
+            return log_likelihood(self.vae, self.x[part], decoded)
+        if likelihood is Likelihood.BERNOULLI:
+            return bernoulli_log_likelihood(self.x[part], decoded)
         x = self.x[part].astype(np.float64) / 255
-        if self.likelihood is Likelihood.GAUSSIAN and self.noise_scale:
-            return gaussian_log_likelihood(x, images, self.noise_scale)
-        if self.likelihood is Likelihood.DISCRETIZED_LOGISTIC and self.log_scale is not None:
-            return discretized_logistic_log_likelihood(x, images, self.log_scale[part])
-        raise SpecError(f"a change of the ELBO needs a known likelihood, got {self.likelihood}")
+        if likelihood is Likelihood.GAUSSIAN and self.vae.noise_scale:
+            return gaussian_log_likelihood(x, decoded, self.vae.noise_scale)
+        if likelihood is Likelihood.DISCRETIZED_LOGISTIC and self.log_scale is not None:
+            return discretized_logistic_log_likelihood(x, decoded, self.log_scale[part])
+        raise SpecError(f"a change of the ELBO needs a known likelihood, got {likelihood}")
 
 
 def has_elbo(vae: VaeSpec) -> bool:
-    """Whether the change of the ELBO can be computed, which needs images and a known likelihood."""
-    return vae.data is DataKind.IMAGE and vae.likelihood is not Likelihood.UNKNOWN
+    """Whether the change of the ELBO can be computed, which needs a known likelihood and, of other data, its noise."""
+    if vae.data is DataKind.IMAGE:
+        return vae.likelihood is not Likelihood.UNKNOWN
+    reals = [channel for channel in vae.channels if channel.kind is ChannelKind.REAL]
+    return bool(vae.channels) and vae.likelihood in _OF_CHANNELS and all(channel.noise_scale for channel in reals)
+
+
+_OF_CHANNELS = (Likelihood.GAUSSIAN, Likelihood.STUDENT_T, Likelihood.MIXED)
+
+
+def log_likelihood(vae: VaeSpec, x: Array, decoded: Array) -> DoubleArray:
+    """Returns log p(x|z) of sequences or vectors, `[N]`; see `channel_log_likelihoods`.
+
+    Args:
+        vae: Of which `has_elbo` holds.
+        x: `[N, *data_shape]` in units of the model, categories one-hot.
+        decoded: What a decoder returns, the same shape.
+    """
+    return np.asarray(channel_log_likelihoods(vae, x, decoded).sum(axis=1))
+
+
+def channel_log_likelihoods(vae: VaeSpec, x: Array, decoded: Array) -> DoubleArray:
+    """Returns log p(x|z) of each channel, summed over time, `[N, K]` for K channels.
+
+    Densities are those of values in units of the model: adding log(scale) of a real channel for every time step gives
+    them in its own unit.
+
+    Args:
+        vae: See `log_likelihood`.
+        x: See `log_likelihood`.
+        decoded: Means of real numbers, probabilities of binary ones and of categories.
+    """
+    terms = [
+        _sum(_of_channel(vae, channel, x[..., part].astype(np.float64), decoded[..., part].astype(np.float64)))
+        for channel, part in places(vae.channels)
+    ]
+    return np.stack(terms, axis=1)
+
+
+def places(channels: Sequence[Channel]) -> Iterator[tuple[Channel, slice]]:
+    """Yields each channel with its values in the last dimension."""
+    start = 0
+    for channel in channels:
+        yield channel, slice(start, start + channel.width)
+        start += channel.width
+
+
+def _of_channel(vae: VaeSpec, channel: Channel, x: DoubleArray, decoded: DoubleArray) -> DoubleArray:
+    if channel.kind is ChannelKind.REAL:
+        scale = channel.noise_scale or 1.0
+        if vae.degrees_of_freedom is not None:
+            return student_t_log_density(x, decoded, scale, vae.degrees_of_freedom)
+        return np.asarray(-0.5 * (np.square((x - decoded) / scale) + np.log(2 * np.pi * scale**2)))
+    p = np.clip(decoded, SMALLEST_PROBABILITY, 1 - SMALLEST_PROBABILITY)
+    if channel.kind is ChannelKind.BINARY:
+        return np.asarray(x * np.log(p) + (1 - x) * np.log1p(-p))
+    return np.asarray(x * np.log(p))
+
+
+def student_t_log_density(x: Array, mean: Array, scale: float, degrees: float) -> DoubleArray:
+    """Returns the log-density of Student's t distribution, value by value.
+
+    Args:
+        x: Any shape.
+        mean: Location, the same shape.
+        scale: Scale.
+        degrees: Degrees of freedom.
+    """
+    constant = math.lgamma((degrees + 1) / 2) - math.lgamma(degrees / 2) - 0.5 * math.log(degrees * math.pi)
+    return np.asarray(
+        constant - math.log(scale) - 0.5 * (degrees + 1) * np.log1p(np.square((x - mean) / scale) / degrees)
+    )
 
 
 def bernoulli_log_likelihood(x: Array, probabilities: Array) -> DoubleArray:

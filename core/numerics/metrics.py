@@ -11,8 +11,8 @@ from collections.abc import Callable, Iterable, Mapping
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.chunks import chunks
 from pocketvae.errors import SpecError, unknown_name
+from pocketvae.numerics.chunks import chunks
 from pocketvae.numerics.gaussian import kl_divergence
 from pocketvae.numerics.likelihoods import Observed
 from pocketvae.numerics.ssim import ssim

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.channels import Channel
+from pocketvae.vae_spec import VaeSpec
 
 Floats = npt.NDArray[np.float32]
 
@@ -33,6 +34,16 @@ def in_own_unit(values: npt.NDArray[Any], channels: Sequence[Channel]) -> Floats
         return np.asarray(values, np.float32)
     means, scales = _by_value(channels)
     return (values.astype(np.float64) * scales + means).astype(np.float32)
+
+
+def for_user(items: npt.NDArray[Any], vae: VaeSpec) -> npt.NDArray[Any]:
+    """Returns items of a model as a user is given them: in their own unit; those without channels as they are.
+
+    Args:
+        items: `[N, *data_shape]`.
+        vae: The interface of the model.
+    """
+    return in_own_unit(items, vae.channels) if vae.channels else items
 
 
 def _by_value(channels: Sequence[Channel]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:

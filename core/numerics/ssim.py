@@ -7,7 +7,7 @@ from functools import lru_cache
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.chunks import chunks
+from pocketvae.numerics.chunks import chunks
 
 DoubleArray = npt.NDArray[np.float64]
 

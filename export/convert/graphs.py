@@ -25,7 +25,7 @@ from pocketvae.export.convert.plain_graphs import (
 from pocketvae.export.convert.repeats import repeats_of, with_resizes
 from pocketvae.export.convert.resizes import BICUBIC, with_matrices
 from pocketvae.export.convert.shuffles import fuse_depth_to_space, narrow_shuffles
-from pocketvae.keras.heads import image_head
+from pocketvae.keras.heads import data_head
 from pocketvae.keras.io import import_keras, import_tensorflow
 from pocketvae.spec import Component, TensorSpec
 from pocketvae.vae_spec import VaeSpec
@@ -68,7 +68,7 @@ def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapp
     values = list(inputs.values())
     outputs = model(values if len(values) > 1 else values[0], training=False)
     if component in (Component.DECODER, Component.GENERATOR):
-        outputs = image_head(vae.likelihood, outputs)
+        outputs = data_head(vae, outputs)
     names = vae.output_names(component)
     return dict(zip(names, outputs if len(names) > 1 else [outputs], strict=True))
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pocketvae.bundle.manifest import Manifest
 from pocketvae.export.guide.page import image_values
 from pocketvae.formats.layers import summarize_layers
+from pocketvae.kinds.registry import kind_of
 from pocketvae.reporting.templates import render
 from pocketvae.vae_spec import Likelihood, PriorKind
 
@@ -25,14 +26,16 @@ _LIKELIHOODS: Mapping[Likelihood, str] = {
     Likelihood.MIXED: "Gaussian, Bernoulli or categorical for each column",
     Likelihood.UNKNOWN: "unknown",
 }
+# In braces the names of the kind of data.
 _FIGURES: Mapping[str, str] = {
-    "test_negative_elbo_nats": "Negative ELBO on the test images, nats per image",
+    "test_negative_elbo_nats": "Negative ELBO on the test {plural}, nats per {noun}",
     "test_reconstruction_nats": "Reconstruction term, nats",
     "test_kl_nats": "KL term, nats",
     "active_units": "Active latent dimensions",
-    "test_images": "Test images",
-    "training_images": "Training images",
+    "test_{plural}": "Test {plural}",
+    "training_{plural}": "Training {plural}",
     "test_psnr_db": "Reconstruction of grey values, dB PSNR",
+    "test_explained_variance": "Share of the variance that reconstructions explain",
     "encoder_parameters": "Encoder parameters",
     "decoder_parameters": "Decoder parameters",
     "prior_parameters": "Prior parameters",
@@ -64,9 +67,12 @@ def model_card(manifest: Manifest) -> str:
 
 
 def _training(manifest: Manifest) -> dict[str, object]:
+    kind = kind_of(manifest.vae.data)
+    names = {"plural": kind.plural, "noun": kind.noun}
+    figures = {key.format(**names): text.format(**names) for key, text in _FIGURES.items()}
     return {
         "provenance": sorted(manifest.provenance.items()),
-        "figures": [(text, manifest.training[key]) for key, text in _FIGURES.items() if key in manifest.training],
+        "figures": [(text, manifest.training[key]) for key, text in figures.items() if key in manifest.training],
         "trained_here": bool(manifest.training),
         "licence": manifest.licence,
         "author": manifest.author,

@@ -167,16 +167,19 @@ def encoder_inputs(images: npt.NDArray[Any], vae: VaeSpec, rng: np.random.Genera
     return stack("x", {"grey": grey, "binarized": binarized})
 
 
-def observed_images(images: npt.NDArray[np.uint8], vae: VaeSpec, rng: np.random.Generator) -> npt.NDArray[np.uint8]:
-    """Returns images as the likelihood sees them, `[N, H, W, C] uint8`: binarized to 0 and 1 under a Bernoulli one."""
-    if vae.likelihood is not Likelihood.BERNOULLI:
+def observed_items(images: npt.NDArray[Any], vae: VaeSpec, rng: np.random.Generator) -> npt.NDArray[Any]:
+    """Returns items as the likelihood sees them: images `[N, H, W, C] uint8`, others as they are.
+
+    Under a Bernoulli likelihood images are binarized to 0 and 1.
+    """
+    if not _binarizes(vae):
         return images
     return (rng.random(images.shape) < to_unit_interval(images)).astype(np.uint8)
 
 
-def from_observed(observed: npt.NDArray[np.uint8], vae: VaeSpec) -> Samples:
-    """Returns observed images as an encoder takes them."""
-    scale = 1 if vae.likelihood is Likelihood.BERNOULLI else 255
+def from_observed(observed: npt.NDArray[Any], vae: VaeSpec) -> Samples:
+    """Returns observed items as an encoder takes them."""
+    scale = 255 if vae.data is DataKind.IMAGE and vae.likelihood is not Likelihood.BERNOULLI else 1
     return stack(
         "x",
         {

@@ -144,7 +144,7 @@ def test_other_images_are_refused(make_parts, small_data, tmp_path):
     parts = make_parts()
     checkpoints(tmp_path, parts, small_data).save(reached(60.0))
     other = replace(small_data, train=small_data.train.take(slice(100)))
-    with pytest.raises(DataError, match=r"started on other images \(small\.npz, 128 for training\)"):
+    with pytest.raises(DataError, match=r"started on other data \(small\.npz, 128 items for training\)"):
         checkpoints(tmp_path, parts, other).restore()
 
 

@@ -141,3 +141,33 @@ def test_images_keep_their_size_unless_one_is_given():
 def test_a_message_does_not_quote_numbers_of_any_length():
     with pytest.raises(SpecError, match=r"^.{,300}$"):
         TrainConfig(channels=(10**400,))
+
+
+SEQUENCE = {"data": "sequence", "window": 8, "likelihood": "gaussian"}
+VECTOR = {"data": "vector", "architecture": "dense", "channels": [], "likelihood": "mixed"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({**SEQUENCE, "window": 0}, "window must be at least 1 for sequences, got 0"),
+        ({**SEQUENCE, "stride": -1}, "stride must be at least 0, got -1"),
+        ({"window": 8}, "window has no effect with data = 'image': set window = 0"),
+        ({"columns": ["a"]}, r"columns has no effect with data = 'image': set columns = \[\]"),
+        ({**SEQUENCE, "categories": ["a"]}, "categories has no effect with data = 'sequence'"),
+        ({**SEQUENCE, "resize": 8}, "resize has no effect with data = 'sequence'"),
+        ({**SEQUENCE, "likelihood": "bernoulli"}, "likelihood must be gaussian, student_t or mixed for sequences"),
+        ({"likelihood": "mixed"}, "likelihood must be bernoulli, gaussian or discretized_logistic for images"),
+        ({**VECTOR, "architecture": "conv", "channels": [4]}, "architecture must be mlp or dense, got data = 'vector'"),
+        ({**SEQUENCE, "prior": "vamp", "components": 3}, "prior must be standard, mixture or realnvp"),
+        ({**SEQUENCE, "degrees_of_freedom": 3.0}, "degrees_of_freedom has no effect with likelihood = 'gaussian'"),
+        ({"columns": [1]}, "columns must be a list of names such as"),
+    ],
+)
+def test_a_key_of_another_kind_of_data_is_refused(changes, message):
+    with pytest.raises(SpecError, match=message):
+        with_overrides(TrainConfig(), changes)
+
+
+def test_names_of_columns_are_kept_in_order():
+    assert with_overrides(TrainConfig(), {**VECTOR, "columns": ["b", "a"]}).columns == ("b", "a")

@@ -177,6 +177,10 @@ def test_bits_per_dimension_share_the_nats_among_pixels_and_channels():
 
     # 256 equally likely values are 8 bits each, whatever the size.
     nats = 4 * 5 * 3 * np.log(256)
-    assert bits_per_dim(Likelihood.DISCRETIZED_LOGISTIC, nats, (4, 5, 3)) == pytest.approx(8)
-    assert bits_per_dim(Likelihood.BERNOULLI, 784 * np.log(2), (28, 28, 1)) == pytest.approx(1)
-    assert bits_per_dim(Likelihood.GAUSSIAN, nats, (4, 5, 3)) is None
+
+    def vae(likelihood, *shape):
+        return VaeSpec(data_shape=shape, latents=vector_latent(1), likelihood=likelihood)
+
+    assert bits_per_dim(vae(Likelihood.DISCRETIZED_LOGISTIC, 4, 5, 3), nats) == pytest.approx(8)
+    assert bits_per_dim(vae(Likelihood.BERNOULLI, 28, 28, 1), 784 * np.log(2)) == pytest.approx(1)
+    assert bits_per_dim(vae(Likelihood.GAUSSIAN, 4, 5, 3), nats) is None

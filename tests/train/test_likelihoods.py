@@ -131,3 +131,77 @@ def test_binarization_turns_a_pixel_on_as_often_as_its_grey_value_says():
         on = likelihoods.binarize(np.full(100_000, grey, np.float32), uniform)
         assert set(np.unique(on)) <= {0, 1}
         assert float(np.mean(on)) == pytest.approx(grey, abs=0.01)
+
+
+def test_the_student_t_likelihood_is_the_density_of_scipy():
+    stats = pytest.importorskip("scipy.stats")
+    from pocketvae.train import likelihoods
+
+    rng = np.random.default_rng(3)
+    x, mean = rng.normal(size=(2, 5, 7, 2))
+    scales = np.array([0.3, 2.0])
+    found = likelihoods.student_t_log_likelihood(x, mean, scales**2, np.float64(3.0), (-2, -1))
+    np.testing.assert_allclose(found, stats.t.logpdf(x, 3.0, mean, scales).sum(axis=(1, 2)))
+
+
+def test_a_gaussian_has_a_variance_for_each_channel():
+    stats = pytest.importorskip("scipy.stats")
+    from pocketvae.train import likelihoods
+
+    rng = np.random.default_rng(3)
+    x, mean = rng.normal(size=(2, 5, 7, 2))
+    variance = np.asarray(likelihoods.optimal_variance(x, mean, by_channel=True))
+    np.testing.assert_allclose(variance, np.square(x - mean).mean(axis=(0, 1)))
+    found = likelihoods.gaussian_log_likelihood(x, mean, variance, (-2, -1))
+    np.testing.assert_allclose(found, stats.norm.logpdf(x, mean, np.sqrt(variance)).sum(axis=(1, 2)))
+
+
+def test_the_optimal_scale_of_student_s_t_is_the_one_of_highest_likelihood():
+    from pocketvae.train import likelihoods
+
+    rng = np.random.default_rng(4)
+    x, mean = rng.standard_t(3, (2, 400, 8, 2)) * [0.1, 5.0], np.zeros((400, 8, 2))
+    for one in x:
+        best = np.asarray(likelihoods.optimal_square_scale(one, mean, np.float64(3.0)))
+
+        def likelihood(scale, one=one):
+            return float(np.mean(likelihoods.student_t_log_likelihood(one, mean, scale, np.float64(3.0), (-2, -1))))
+
+        for factor in (0.9, 1.1):
+            assert likelihood(best * factor) < likelihood(best)
+
+
+def test_columns_of_every_kind_have_their_own_likelihood():
+    stats = pytest.importorskip("scipy.stats")
+    from pocketvae.channels import Channel, ChannelKind
+    from pocketvae.keras.heads import data_head
+    from pocketvae.numerics import likelihoods as reference
+    from pocketvae.train import likelihoods
+    from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
+
+    rng = np.random.default_rng(5)
+    channels = (
+        Channel(name="a", noise_scale=0.5),
+        Channel(name="b", kind=ChannelKind.BINARY),
+        Channel(name="c", kind=ChannelKind.CATEGORY, categories=("x", "y", "z")),
+        Channel(name="d", noise_scale=0.5),
+    )
+    outputs = rng.normal(size=(2, 9, 6))
+    x = np.concatenate([rng.normal(size=(9, 1)), rng.integers(0, 2, (9, 1)), np.eye(3)[rng.integers(0, 3, 9)]], axis=1)
+    x = np.concatenate([x, rng.normal(size=(9, 1))], axis=1)
+    found = np.asarray(likelihoods.mixed_log_likelihood(x, outputs, channels, np.full(6, 0.25), (-1,)))
+    p, exp = 1 / (1 + np.exp(-outputs[..., 1])), np.exp(outputs[..., 2:5])
+    expected = stats.norm.logpdf(x[:, 0], outputs[..., 0], 0.5) + stats.norm.logpdf(x[:, 5], outputs[..., 5], 0.5)
+    expected += np.log(np.where(x[:, 1] == 1, p, 1 - p))
+    expected += np.log(((exp / exp.sum(axis=-1, keepdims=True)) * x[:, 2:5]).sum(axis=-1))
+    np.testing.assert_allclose(found, expected)
+    vae = VaeSpec(
+        data=DataKind.VECTOR,
+        data_shape=(6,),
+        latents=vector_latent(1),
+        likelihood=Likelihood.MIXED,
+        channels=channels,
+        range_is_strict=False,
+    )
+    decoded = np.asarray(data_head(vae, outputs[0]))
+    np.testing.assert_allclose(reference.log_likelihood(vae, x, decoded), expected[0])

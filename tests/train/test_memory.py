@@ -20,7 +20,18 @@ def test_the_weights_of_an_mlp_and_the_activations_of_a_batch_are_counted():
 
 @pytest.mark.parametrize("name", PRESETS)
 def test_no_preset_is_near_the_memory_of_a_small_machine(name):
-    assert least_bytes(PRESETS[name], (64, 64, 3), 50_000) < 1e9
+    config = PRESETS[name]
+    shapes = {"image": (64, 64, 3), "sequence": (config.window, 8), "vector": (100,)}
+    assert least_bytes(config, shapes[config.data], 50_000) < 1e9
+
+
+def test_a_convolution_over_time_has_a_third_of_the_weights():
+    config = with_overrides(
+        TrainConfig(),
+        {"data": "sequence", "window": 8, "likelihood": "gaussian", "channels": [4], "hidden_units": 10},
+    )
+    weights, activations = 3 * 2 * 4 + 4 * 4 * 10 + 10 * 16, 8 * 2 + 4 * 4 + 10
+    assert least_bytes(config, (8, 2), 50) == 4 * (4 * 2 * weights + 2 * 50 * 2 * activations)
 
 
 @pytest.mark.parametrize("changes", [{"hidden_units": 65_536, "channels": [4096]}, {"batch_size": 1_000_000}])

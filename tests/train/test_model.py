@@ -138,6 +138,6 @@ def test_what_is_trained_depends_on_the_prior(make_parts):
 def test_mean_images_are_in_the_unit_interval(make_parts):
     z = np.random.default_rng(0).normal(0, 30, (5, 2)).astype(np.float32)
     for likelihood in ("bernoulli", "gaussian", "discretized_logistic"):
-        images = np.asarray(make_parts(likelihood=likelihood).model.images(z, np.zeros(5, np.int32)))
+        images = np.asarray(make_parts(likelihood=likelihood).model.means(z, np.zeros(5, np.int32)))
         assert images.shape == (5, 8, 8, 1)
         assert 0 <= images.min() <= images.max() <= 1

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from pocketvae.train import Architecture, TrainConfig
-from pocketvae.vae_spec import Likelihood, VaeSpec, class_label, vector_latent
+from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, class_label, vector_latent
 
 pytestmark = pytest.mark.slow
 CONV = TrainConfig(latent_dim=3, channels=(4, 6), hidden_units=8)
@@ -219,3 +219,52 @@ def _rectifier(layer):
     if type(layer).__name__ == "ReLU":
         return np.inf if config["max_value"] is None else config["max_value"]
     return {"relu": np.inf, "relu6": 6}.get(config.get("activation"))
+
+
+SEQUENCE = {"data": DataKind.SEQUENCE, "likelihood": Likelihood.GAUSSIAN}
+DENSE = replace(MLP, architecture=Architecture.DENSE)
+
+
+@pytest.mark.parametrize(
+    ("config", "shape"),
+    [(CONV, (64, 3)), (CONV, (13, 1)), (CONV, (4, 2)), (RESIDUAL, (30, 2)), (MLP, (10, 3)), (DENSE, (10, 3))],
+)
+@pytest.mark.parametrize("label_count", [0, 4])
+def test_networks_map_sequences_of_every_length(config, shape, label_count):
+    encoder, decoder = build(config, spec(shape, label_count=label_count, **SEQUENCE))
+    x, labels = np.zeros((2, *shape), np.float32), np.array([0, label_count - 1], np.int32)
+    z_mean, z_log_var = encoder([x, labels] if label_count else x)
+    assert z_mean.shape == z_log_var.shape == (2, 3)
+    assert decoder([z_mean, labels] if label_count else z_mean).shape == (2, *shape)
+
+
+@pytest.mark.parametrize("config", [MLP, DENSE])
+def test_networks_map_vectors(config):
+    vae = spec((7,), data=DataKind.VECTOR, likelihood=Likelihood.GAUSSIAN)
+    encoder, decoder = build(config, vae)
+    z_mean, _ = encoder(np.zeros((2, 7), np.float32))
+    assert (z_mean.shape, decoder(z_mean).shape) == ((2, 3), (2, 7))
+
+
+def test_a_sequence_is_convolved_over_time_alone():
+    encoder, decoder = build(CONV, spec((16, 2), **SEQUENCE))
+    kernels = [
+        layer.kernel_size for part in (encoder, decoder) for layer in part.layers if hasattr(layer, "kernel_size")
+    ]
+    assert kernels == [(4, 1), (4, 1), (3, 1), (3, 1)]
+    # What comes later than the encoder looks at once leaves the first features as they are.
+    from pocketvae.keras.io import import_keras
+
+    first = import_keras().Model(encoder.input, encoder.get_layer("down_0").output)
+    x = np.random.default_rng(0).normal(size=(1, 16, 2)).astype(np.float32)
+    later = x.copy()
+    later[:, 8:] += 1
+    before, after = np.asarray(first(x)), np.asarray(first(later))
+    np.testing.assert_array_equal(before[:, :3], after[:, :3])
+    assert not np.array_equal(before[:, 4:], after[:, 4:])
+
+
+def test_plain_dense_layers_are_rectified():
+    encoder, _ = build(replace(DENSE, quantization_friendly=True), spec((2, 2, 1)))
+    names = [layer.activation.__name__ for layer in encoder.layers if layer.name.startswith("hidden")]
+    assert names == ["relu6", "relu6"]

@@ -204,7 +204,7 @@ def test_an_unfinished_training_is_neither_lost_nor_mixed_up(tmp_path, unfinishe
     )
     np.savez(tmp_path / "small.npz", images=255 - small_data.train.images[..., 0])
     other = [word if not word.endswith("small.npz") else str(tmp_path / "small.npz") for word in unfinished]
-    refused(capsys, "started on other images (small.npz, 128 for training)", [*other, "--resume"])
+    refused(capsys, "started on other data (small.npz, 128 items for training)", [*other, "--resume"])
     # What was there is there still, but for the event files that a look at it opened.
     after = kept()
     assert {path: after[path] for path in before} == before

@@ -51,7 +51,7 @@ def test_reconstructions_are_below_their_originals(make_parts, small_data):
 
     model = make_parts().model
     originals = small_data.test.take(slice(10))
-    decoded = model.images(model.encode(originals.images.astype(np.float32) / 255, None)[0], None)
+    decoded = model.means(model.encode(originals.images.astype(np.float32) / 255, None)[0], None)
     rows = [originals.images, np.round(np.asarray(decoded) * 255).astype(np.uint8)]
     expected = png_bytes(grid(np.concatenate(rows), 10), scale=pixel_scale(8))
     np.testing.assert_array_equal(pixels(reconstructions_png(model, originals)), pixels(expected))

@@ -79,7 +79,10 @@ def test_a_toml_file_replaces_values(tmp_path):
         ({"channels": [8, True]}, "channels must be a list of integers"),
         ({"channels": 8}, "channels must be a list of integers, got 8"),
         ({"prior": "realnpv"}, "unknown prior 'realnpv': did you mean 'realnvp'"),
-        ({"likelihood": "gausian"}, "did you mean 'gaussian'\\? known: bernoulli, gaussian, discretized_logistic$"),
+        (
+            {"likelihood": "gausian"},
+            "did you mean 'gaussian'\\? known: bernoulli, gaussian, discretized_logistic, student_t, mixed$",
+        ),
         ({"likelihood": "unknown"}, "unknown likelihood 'unknown': known: bernoulli"),
         ({"prior": 1}, "prior must be one of standard, mixture, vamp, realnvp, got 1"),
         ({"architecture": "unet"}, "unknown architecture 'unet': known: conv, residual, mlp"),

@@ -11,7 +11,7 @@ import numpy as np
 from pocketvae.benchmarks.latency.messages import OriginalCall
 from pocketvae.errors import ExportError
 from pocketvae.keras.external import load_original
-from pocketvae.keras.heads import image_head
+from pocketvae.keras.heads import data_head
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.keras.loading import open_model
 from pocketvae.keras.model_form import ModelForm, Port, Role
@@ -102,7 +102,7 @@ def _one_hot(labels: Array, shape: tuple[int, ...]) -> Array:
 
 def _head(component: Component, vae: VaeSpec) -> Callable[[Any], Any]:
     if component is Component.DECODER:
-        return lambda outputs: image_head(vae.likelihood, outputs)
+        return lambda outputs: data_head(vae, outputs)
     return lambda outputs: outputs
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pocketvae.data.recordings import read_recordings
+from pocketvae.data.recordings import Wanted, read_recordings
 from pocketvae.errors import DataError
 
 
@@ -18,7 +18,7 @@ def table(path, times, channels=2):
 
 def test_a_gap_cuts_a_recording_in_two(tmp_path):
     times = [*np.arange(0, 5, 0.5), *np.arange(60, 63, 0.5)]
-    found = read_recordings(table(tmp_path / "a.csv", times), 2)
+    found = read_recordings(table(tmp_path / "a.csv", times), Wanted(count=2))
     assert [(part.name, part.first, len(part), part.rate_hz) for part in found] == [
         ("a.csv", 0, 10, 2.0),
         ("a.csv", 10, 6, 2.0),
@@ -28,32 +28,33 @@ def test_a_gap_cuts_a_recording_in_two(tmp_path):
 
 def test_times_of_a_logger_may_be_rounded(tmp_path):
     times = np.round(np.arange(100) / 30, 2)
-    (found,) = read_recordings(table(tmp_path / "a.csv", times), 2)
+    (found,) = read_recordings(table(tmp_path / "a.csv", times), Wanted(count=2))
     assert (len(found), found.rate_hz) == (100, pytest.approx(30, rel=0.01))
 
 
 def test_a_folder_is_read_in_the_order_of_names(tmp_path):
     table(tmp_path / "b.csv", range(3))
     table(tmp_path / "a" / "z.csv", range(4))
-    assert [(part.name, len(part)) for part in read_recordings(tmp_path, 2)] == [("a/z.csv", 4), ("b.csv", 3)]
+    found = read_recordings(tmp_path, Wanted(count=2))
+    assert [(part.name, len(part)) for part in found] == [("a/z.csv", 4), ("b.csv", 3)]
 
 
 def test_arrays_and_sounds_are_recordings_too(tmp_path):
     soundfile = pytest.importorskip("soundfile")
     np.save(tmp_path / "a.npy", np.arange(6.0).reshape(3, 2))
-    (found,) = read_recordings(tmp_path / "a.npy", 2)
+    (found,) = read_recordings(tmp_path / "a.npy", Wanted(count=2))
     assert (found.values.tolist(), found.rate_hz) == ([[0, 1], [2, 3], [4, 5]], None)
     for suffix in ("wav", "flac"):
         path = tmp_path / f"s.{suffix}"
         soundfile.write(path, np.array([0.0, 0.5, -1.0]), 16_000, subtype="PCM_16")
-        (found,) = read_recordings(path, 1)
+        (found,) = read_recordings(path, Wanted(count=1))
         assert (found.values.tolist(), found.rate_hz) == ([[0], [0.5], [-1]], 16_000)
         path.write_bytes(path.read_bytes()[:20])
         damage = (
             "is damaged: it should hold .* bytes, but only 12 are there" if suffix == "wav" else "cannot be read as"
         )
         with pytest.raises(DataError, match=f"s.{suffix} {damage}"):
-            read_recordings(path, 1)
+            read_recordings(path, Wanted(count=1))
 
 
 @pytest.mark.parametrize(
@@ -105,12 +106,32 @@ def test_arrays_and_sounds_are_recordings_too(tmp_path):
 )
 def test_what_is_not_one_rate_and_one_shape_is_refused(tmp_path, make, message):
     with pytest.raises(DataError, match=message):
-        read_recordings(make(tmp_path), 2)
+        read_recordings(make(tmp_path), Wanted(count=2))
 
 
 def test_names_of_channels_are_for_tables(tmp_path):
-    found = read_recordings(table(tmp_path / "a.csv", range(3), 3), 1, ("c2",))
+    found = read_recordings(table(tmp_path / "a.csv", range(3), 3), Wanted(count=1, names=("c2",)))
     assert (found[0].channels, found[0].values.tolist()) == (("c2",), [[2], [5], [8]])
     np.save(tmp_path / "a.npy", np.zeros((3, 1)))
     with pytest.raises(DataError, match=r"--channels names columns of tables, but .*a\.npy is not one"):
-        read_recordings(tmp_path / "a.npy", 1, ("c2",))
+        read_recordings(tmp_path / "a.npy", Wanted(count=1, names=("c2",)))
+
+
+def test_columns_are_found_by_the_names_that_the_model_knows(tmp_path):
+    path = table(tmp_path / "a.csv", range(4), 3)
+    (found,) = read_recordings(path, Wanted(count=2, usual=("c2", "c0")))
+    assert found.channels == ("c2", "c0")
+    np.testing.assert_array_equal(found.values, [[2, 0], [5, 3], [8, 6], [11, 9]])
+    with pytest.raises(DataError, match="has no column 'pump', a channel of the model, got c0, c1, c2"):
+        read_recordings(path, Wanted(count=3, usual=("c0", "pump", "c2")))
+
+
+def test_recordings_of_unknown_channels_must_agree(tmp_path):
+    table(tmp_path / "a.csv", range(4), 3)
+    assert read_recordings(tmp_path, Wanted())[0].values.shape == (4, 3)
+    table(tmp_path / "b.csv", range(4), 2)
+    with pytest.raises(DataError, match=r"b.csv has 2 channels \(c0, c1\), but a.csv has 3"):
+        read_recordings(tmp_path, Wanted())
+    (tmp_path / "b.csv").write_text("time,c1,c0,c2\n0,1,2,3\n", "utf-8")
+    with pytest.raises(DataError, match="the same channels in one order, got c0, c1, c2 in a.csv and c1, c0, c2 in b"):
+        read_recordings(tmp_path, Wanted())

@@ -1,10 +1,13 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
+from pocketvae.channels import Channel, ChannelKind
 from pocketvae.data.values import load_value_splits, load_values
 from pocketvae.data.windows import Windowing
 from pocketvae.errors import DataError
-from pocketvae.vae_spec import DataKind, VaeSpec, vector_latent
+from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
 
 
 def vae(*shape, data=DataKind.VECTOR, strict=False):
@@ -122,3 +125,39 @@ def test_recordings_that_are_too_short_or_out_of_range_are_refused(tmp_path):
     strict = vae(5, 1, data=DataKind.SEQUENCE, strict=True)
     with pytest.raises(DataError, match=r"must be in \[0, 1\] .* got 0 to 59, first in r\.npy:0: scale them"):
         load_values(str(tmp_path / "r.npy"), strict)
+
+
+CHANNELS = (Channel(name="volt", mean=5, scale=2), Channel(name="amp", mean=-1, scale=10))
+
+
+def test_values_are_read_in_their_own_unit_and_returned_in_that_of_the_model(tmp_path):
+    rows = np.arange(80.0).reshape(40, 2)
+    (tmp_path / "r.csv").write_text("amp,volt\n" + "\n".join(f"{b},{a}" for a, b in rows), "utf-8")
+    sequences = replace(vae(4, 2, data=DataKind.SEQUENCE), channels=CHANNELS)
+    expected = (rows - [5, -1]) / [2, 10]
+    found = load_values(str(tmp_path / "r.csv"), sequences)
+    np.testing.assert_allclose(found.values.reshape(40, 2), expected, rtol=1e-6)
+    vectors = replace(vae(2), channels=CHANNELS)
+    np.testing.assert_allclose(load_values(str(tmp_path / "r.csv"), vectors).values, expected, rtol=1e-6)
+    np.testing.assert_allclose(load_values(saved(tmp_path / "r.npy", rows), vectors).values, expected, rtol=1e-6)
+    named = load_values(str(tmp_path / "r.csv"), vectors, Windowing(channels=("amp", "volt")))
+    np.testing.assert_allclose(named.values, (rows[:, ::-1] - [5, -1]) / [2, 10], rtol=1e-6)
+
+
+def test_recordings_of_another_rate_than_the_training_data_are_refused(tmp_path):
+    steps = "\n".join(f"{index / 50},{index},{-index}" for index in range(40))
+    (tmp_path / "r.csv").write_text(f"time,volt,amp\n{steps}", "utf-8")
+    sequences = replace(vae(4, 2, data=DataKind.SEQUENCE), channels=CHANNELS, rate_hz=50)
+    assert len(load_values(str(tmp_path / "r.csv"), sequences)) == 10
+    with pytest.raises(DataError, match="rate of the training data, 100 Hz, but r.csv has 50 Hz: resample it"):
+        load_values(str(tmp_path / "r.csv"), replace(sequences, rate_hz=100))
+
+
+def test_categories_of_a_table_are_those_of_the_model(tmp_path):
+    category = Channel(name="part", kind=ChannelKind.CATEGORY, categories=("a", "b"))
+    table = replace(vae(3), channels=(CHANNELS[0], category), likelihood=Likelihood.MIXED)
+    (tmp_path / "t.csv").write_text("part,volt\nb,7\na,5\n", "utf-8")
+    assert load_values(str(tmp_path / "t.csv"), table).values.tolist() == [[1, 0, 1], [0, 1, 0]]
+    (tmp_path / "t.csv").write_text("part,volt\nc,7\n", "utf-8")
+    with pytest.raises(DataError, match="row 2, column 'part': must be one of a, b, got 'c'"):
+        load_values(str(tmp_path / "t.csv"), table)

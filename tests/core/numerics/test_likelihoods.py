@@ -3,17 +3,24 @@ import math
 import numpy as np
 import pytest
 
+from pocketvae.channels import Channel, ChannelKind
 from pocketvae.errors import SpecError
 from pocketvae.numerics.likelihoods import (
     Observed,
     bernoulli_log_likelihood,
+    channel_log_likelihoods,
     discretized_logistic_log_likelihood,
     gaussian_log_likelihood,
     has_elbo,
+    log_likelihood,
 )
-from pocketvae.vae_spec import Likelihood, VaeSpec, vector_latent
+from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
 
 X = np.array([0, 1], np.uint8).reshape(1, 1, 2, 1)
+
+
+def vae_of(likelihood, shape, **changes):
+    return VaeSpec(data_shape=shape, latents=vector_latent(1), likelihood=likelihood, **changes)
 
 
 def test_bernoulli_is_the_sum_of_logarithms():
@@ -83,7 +90,7 @@ def test_the_same_images_change_nothing_and_samples_without_an_image_do_not_coun
     images = rng.random((5, 2, 2, 1)).astype(np.float32)
     other = images.copy()
     other[3:] = 0.5
-    observed = Observed(x=(images[:3] > 0.5).astype(np.uint8), likelihood=Likelihood.BERNOULLI)
+    observed = Observed.of(vae_of(Likelihood.BERNOULLI, (2, 2, 1)), (images[:3] > 0.5).astype(np.uint8))
     assert observed.elbo_change(images, images) == 0
     assert observed.elbo_change(images, other) == 0
     other[0] = 0.5
@@ -105,16 +112,18 @@ def observed_of(likelihood, count):
     if "log_scale" in values:
         values["log_scale"] = rng.normal(-2, 0.5, x.shape).astype(np.float32)
     images = rng.random((2, *x.shape)).astype(np.float32)
-    return Observed(x=x, likelihood=likelihood, **values), *images
+    log_scale = values.pop("log_scale", None)
+    return Observed.of(vae_of(likelihood, x.shape[1:], **values), x, log_scale), *images
 
 
 def signed_change(observed, one, other):
     """Returns the same change with its sign, of the formulas."""
     x = observed.x.astype(np.float64)
-    if observed.likelihood is Likelihood.BERNOULLI:
+    vae = observed.vae
+    if vae.likelihood is Likelihood.BERNOULLI:
         terms = [bernoulli_log_likelihood(x, images) for images in (one, other)]
-    elif observed.likelihood is Likelihood.GAUSSIAN:
-        terms = [gaussian_log_likelihood(x / 255, images, observed.noise_scale) for images in (one, other)]
+    elif vae.likelihood is Likelihood.GAUSSIAN:
+        terms = [gaussian_log_likelihood(x / 255, images, vae.noise_scale) for images in (one, other)]
     else:
         terms = [discretized_logistic_log_likelihood(x / 255, images, observed.log_scale) for images in (one, other)]
     return float(np.mean(terms[1] - terms[0]))
@@ -136,7 +145,7 @@ def test_every_known_likelihood_has_an_elbo():
 
 def test_a_change_counts_in_either_direction():
     x = np.ones((1, 1, 1, 1), np.uint8)
-    observed = Observed(x=x, likelihood=Likelihood.BERNOULLI)
+    observed = Observed.of(vae_of(Likelihood.BERNOULLI, (1, 1, 1)), x)
     low, high = np.full((1, 1), 0.5, np.float32), np.full((1, 1), 0.75, np.float32)
     assert observed.elbo_change(low, high) == pytest.approx(math.log(1.5))
     assert observed.elbo_change(high, low) == pytest.approx(math.log(1.5))
@@ -148,3 +157,62 @@ def test_an_unknown_likelihood_has_no_elbo():
     image = np.zeros((1, 1, 1, 1), np.float32)
     with pytest.raises(SpecError, match="needs a known likelihood, got unknown"):
         Observed.of(vae, image.astype(np.uint8)).elbo_change(image, image)
+
+
+REALS = (Channel(name="a", noise_scale=0.5), Channel(name="b", noise_scale=2.0))
+MIXED = (
+    Channel(name="length", noise_scale=0.25),
+    Channel(name="material", kind=ChannelKind.CATEGORY, categories=("steel", "brass", "tin")),
+    Channel(name="coated", kind=ChannelKind.BINARY),
+)
+
+
+def sequences(likelihood, **changes):
+    return vae_of(likelihood, (4, 2), data=DataKind.SEQUENCE, channels=REALS, range_is_strict=False, **changes)
+
+
+def rows(channels=MIXED):
+    return vae_of(Likelihood.MIXED, (5,), data=DataKind.VECTOR, channels=channels, range_is_strict=False)
+
+
+def test_channels_have_the_densities_of_scipy():
+    stats = pytest.importorskip("scipy.stats")
+    rng = np.random.default_rng(0)
+    x, mean = rng.normal(size=(2, 3, 4, 2))
+    scales = np.array([0.5, 2.0])
+    gaussian = channel_log_likelihoods(sequences(Likelihood.GAUSSIAN), x, mean)
+    np.testing.assert_allclose(gaussian, stats.norm.logpdf(x, mean, scales).sum(axis=1))
+    student = sequences(Likelihood.STUDENT_T, degrees_of_freedom=3.5)
+    expected = stats.t.logpdf(x, 3.5, mean, scales).sum(axis=1)
+    np.testing.assert_allclose(channel_log_likelihoods(student, x, mean), expected)
+    np.testing.assert_allclose(log_likelihood(student, x, mean), expected.sum(axis=1))
+
+
+def test_columns_of_a_table_have_the_masses_of_scipy():
+    stats = pytest.importorskip("scipy.stats")
+    x = np.array([[0.1, 0, 1, 0, 1], [-0.2, 1, 0, 0, 0]])
+    decoded = np.array([[0.3, 0.2, 0.5, 0.3, 0.9], [0.0, 0.1, 0.1, 0.8, 0.4]])
+    found = channel_log_likelihoods(rows(), x, decoded)
+    np.testing.assert_allclose(found[:, 0], stats.norm.logpdf(x[:, 0], decoded[:, 0], 0.25))
+    expected = [stats.multinomial.logpmf(one, 1, p) for one, p in zip(x[:, 1:4], decoded[:, 1:4], strict=True)]
+    np.testing.assert_allclose(found[:, 1], expected)
+    np.testing.assert_allclose(found[:, 2], stats.bernoulli.logpmf(x[:, 4].astype(int), decoded[:, 4]))
+
+
+def test_a_change_of_the_elbo_of_sequences_is_that_of_their_densities():
+    rng = np.random.default_rng(1)
+    x, one, other = rng.normal(size=(3, 6, 4, 2)).astype(np.float32)
+    vae = sequences(Likelihood.GAUSSIAN)
+    expected = abs(np.mean(log_likelihood(vae, x, other) - log_likelihood(vae, x, one)))
+    # Latents of no item come behind those of items.
+    change = Observed.of(vae, x[:4]).elbo_change(one, other)
+    assert change == pytest.approx(abs(np.mean((log_likelihood(vae, x, other) - log_likelihood(vae, x, one))[:4])))
+    assert Observed.of(vae, x).elbo_change(one, other) == pytest.approx(expected)
+
+
+def test_an_elbo_needs_the_noise_of_every_real_channel():
+    assert has_elbo(rows())
+    assert has_elbo(sequences(Likelihood.GAUSSIAN))
+    assert not has_elbo(rows((Channel(name="length"), *MIXED[1:])))
+    plain = vae_of(Likelihood.UNKNOWN, (4, 2), data=DataKind.SEQUENCE, range_is_strict=False)
+    assert not has_elbo(plain)

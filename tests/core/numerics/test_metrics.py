@@ -7,7 +7,7 @@ from pocketvae.errors import SpecError
 from pocketvae.numerics.likelihoods import Observed
 from pocketvae.numerics.metrics import METRICS, measure, psnr_db
 from pocketvae.numerics.tolerance import Tolerance
-from pocketvae.vae_spec import Likelihood
+from pocketvae.vae_spec import VaeSpec, vector_latent
 
 
 def tolerance(metric, output="image"):
@@ -161,7 +161,8 @@ def test_a_unit_is_active_above_a_variance_of_a_hundredth(variance, count):
 def test_the_change_of_the_elbo_needs_observed_images():
     image = np.full((2, 1, 1, 1), 0.5, np.float32)
     limit = Tolerance(output="image", metric="elbo_change", limit=1.0, source="test")
-    observed = Observed(x=np.ones((1, 1, 1, 1), np.uint8), likelihood=Likelihood.BERNOULLI)
+    vae = VaeSpec(data_shape=(1, 1, 1), latents=vector_latent(1))
+    observed = Observed.of(vae, np.ones((1, 1, 1, 1), np.uint8))
     assert measure(limit, {"image": image}, {"image": image / 2}, observed=observed) == pytest.approx(np.log(2))
     with pytest.raises(SpecError, match="needs the images that the golden latents were drawn for"):
         measure(limit, {"image": image}, {"image": image})

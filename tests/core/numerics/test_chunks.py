@@ -1,6 +1,6 @@
 import pytest
 
-from pocketvae.data.chunks import chunks
+from pocketvae.numerics.chunks import chunks
 
 
 @pytest.mark.parametrize(("count", "values"), [(1, 1), (7, 1 << 14), (5, 1 << 20), (300_000, 1), (3, 0)])

@@ -1,0 +1,203 @@
+"""Tables with one row an example: columns of numbers, of two values and of categories, as a model takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.channels import Channel, ChannelKind
+from pocketvae.data.tables import is_header, opened_table
+from pocketvae.errors import DataError, TargetError, did_you_mean
+from pocketvae.installation import install_command
+from pocketvae.parsing import shortened
+
+SUFFIXES = (".csv", ".parquet")
+_TRUTH = {"0": 0.0, "1": 1.0, "false": 0.0, "true": 1.0, "0.0": 0.0, "1.0": 1.0}
+_MOST_CATEGORIES = 64
+_LARGEST = float(np.finfo(np.float32).max)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A table as it was read.
+
+    Attributes:
+        path: Of the file, for messages.
+        names: Of the columns; their numbers from 0 where the file has no header.
+        cells: `[F][N]`, the cells of each column as text.
+        rows: `[N]`, the number of each row, as editors count them; from 0 where no text has rows.
+    """
+
+    path: Path
+    names: tuple[str, ...]
+    cells: tuple[list[str], ...]
+    rows: Sequence[int]
+
+    def chosen(self, names: Sequence[str]) -> Table:
+        """Returns some columns, in the order asked for.
+
+        Raises:
+            DataError: there is no such column.
+        """
+        for name in names:
+            if name not in self.names:
+                raise DataError(
+                    f"{self.path} has no column {name!r}: {did_you_mean(name, self.names)}known: "
+                    f"{shortened(', '.join(self.names))}"
+                )
+        places = [self.names.index(name) for name in names]
+        return Table(
+            path=self.path, names=tuple(names), cells=tuple(self.cells[place] for place in places), rows=self.rows
+        )
+
+    def error(self, column: int, row: int, must: str) -> DataError:
+        """Returns what is wrong with a cell."""
+        cell = self.cells[column][row]
+        found = repr(shortened(cell)) if cell else "a missing value: fill it in, or delete the row"
+        return DataError(
+            f"{self.path}, row {self.rows[row]}, column {self.names[column]!r}: must be {must}, got {found}"
+        )
+
+
+def read_columns(path: Path, names: Sequence[str] = ()) -> Table:
+    """Reads a table with one row an example.
+
+    Args:
+        path: A `.csv` or `.parquet` file; the first row of a `.csv` is a header if none of its cells is a number.
+        names: Which columns; all where none are named.
+
+    Raises:
+        DataError: the file is damaged or empty, its rows have different lengths, two columns have one name, a column is
+            missing, or a cell is empty.
+        TargetError: pyarrow, which reads Parquet, is not installed.
+    """
+    table = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
+    twice = next((name for name in table.names if table.names.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{path} must have columns of different names, got two of {shortened(twice)!r}")
+    if not table.rows:
+        raise DataError(f"{path} must hold rows, got none")
+    if names:
+        table = table.chosen(names)
+    for column, cells in enumerate(table.cells):
+        if "" in cells:
+            raise table.error(column, cells.index(""), "given")
+    return table
+
+
+def found_channels(table: Table, categories: Sequence[str], *, real_alone: bool) -> tuple[Channel, ...]:
+    """Returns what the columns are, not yet normalized.
+
+    A column of 0 and 1 (or false and true) is binary. One of text is a category, and so is one of numbers that is
+    named. All others are real numbers.
+
+    Args:
+        table: The columns.
+        categories: Names of columns that are categories.
+        real_alone: Whether all columns of numbers are real, for likelihoods that know nothing else.
+
+    Raises:
+        DataError: a column holds numbers and a text, or too many texts to be categories; or there is no such column.
+    """
+    for name in categories:
+        table.chosen([name])
+    return tuple(
+        _channel(table, column, is_category=name in categories, real_alone=real_alone)
+        for column, name in enumerate(table.names)
+    )
+
+
+def encoded(table: Table, channels: Sequence[Channel]) -> npt.NDArray[np.float32]:
+    """Returns the columns as a model takes them, in their own unit: `[N, F] float32`, categories one-hot.
+
+    Args:
+        table: The columns, in the order of the channels.
+        channels: What they are.
+
+    Raises:
+        DataError: a cell is not of its column's kind; the message names row and column.
+    """
+    return np.concatenate([_encoded(table, index, channel) for index, channel in enumerate(channels)], axis=1)
+
+
+def _channel(table: Table, column: int, *, is_category: bool, real_alone: bool) -> Channel:
+    name, cells = table.names[column], table.cells[column]
+    different = set(cells)
+    texts = {cell for cell in different if _number(cell) is None}
+    is_truth = {cell.lower() for cell in different} <= set(_TRUTH)
+    if is_category or (texts and not is_truth):
+        _check_categories(table, column, different, texts, is_category=is_category)
+        order = sorted(different) if texts else sorted(different, key=float)
+        return Channel(name=name, kind=ChannelKind.CATEGORY, categories=tuple(order))
+    is_binary = is_truth and bool(texts or not real_alone)
+    return Channel(name=name, kind=ChannelKind.BINARY if is_binary else ChannelKind.REAL)
+
+
+def _check_categories(table: Table, column: int, different: set[str], texts: set[str], *, is_category: bool) -> None:
+    name = table.names[column]
+    numbers = len(different) - len(texts)
+    if not is_category and numbers > len(texts):
+        row = next(row for row, cell in enumerate(table.cells[column]) if cell in texts)
+        raise table.error(column, row, "a number like most others, or a category that the key categories names")
+    if len(different) > _MOST_CATEGORIES:
+        raise DataError(
+            f"{table.path}, column {name!r}: a category must have at most {_MOST_CATEGORIES} different values, got "
+            f"{len(different)}: leave the column out with --channels"
+        )
+
+
+def _encoded(table: Table, column: int, channel: Channel) -> npt.NDArray[np.float32]:
+    cells = table.cells[column]
+    if channel.kind is ChannelKind.CATEGORY:
+        places = {category: index for index, category in enumerate(channel.categories)}
+        codes = [places.get(cell, -1) for cell in cells]
+        if -1 in codes:
+            raise table.error(column, codes.index(-1), f"one of {shortened(', '.join(channel.categories))}")
+        return np.eye(len(places), dtype=np.float32)[codes]
+    numbers = [_TRUTH.get(cell.lower()) if channel.kind is ChannelKind.BINARY else _number(cell) for cell in cells]
+    if None in numbers:
+        must = "a finite number" if channel.kind is ChannelKind.REAL else "0 or 1"
+        raise table.error(column, numbers.index(None), must)
+    return np.array(numbers, np.float32)[:, None]
+
+
+def _number(cell: str) -> float | None:
+    try:
+        value = float(cell)
+    except ValueError:
+        return None
+    return value if abs(value) <= _LARGEST else None
+
+
+def _csv(path: Path) -> Table:
+    with opened_table(path) as lines:
+        number, first = next(lines, (0, []))
+        has_header = is_header(first)
+        rows = [] if has_header or not first else [(number, first)]
+        rows += lines
+    names = [cell.strip() if has_header else str(index) for index, cell in enumerate(first)]
+    cells = [[line[index].strip() for _, line in rows] for index in range(len(first))]
+    return Table(path=path, names=tuple(names), cells=tuple(cells), rows=[number for number, _ in rows])
+
+
+def _parquet(path: Path) -> Table:
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as e:
+        raise TargetError(f"Parquet needs pyarrow: run {install_command('parquet')}") from e
+    try:
+        table = pyarrow.parquet.read_table(path)
+    except (pyarrow.ArrowException, OSError) as e:
+        raise DataError(f"{path} cannot be read as Parquet: {shortened(str(e).splitlines()[0])}") from e
+    cells = tuple([_text(cell) for cell in table.column(index).to_pylist()] for index in range(table.num_columns))
+    return Table(path=path, names=tuple(table.column_names), cells=cells, rows=range(table.num_rows))
+
+
+def _text(cell: Any) -> str:
+    return "" if cell is None else str(cell).strip()

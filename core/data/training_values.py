@@ -1,0 +1,283 @@
+"""Signals and tables for training: a source in, normalized items in three splits and what is known of them out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.channels import Channel, ChannelKind
+from pocketvae.data.array_files import read_header
+from pocketvae.data.columns import SUFFIXES as TABLE_SUFFIXES
+from pocketvae.data.columns import encoded, found_channels, read_columns
+from pocketvae.data.recordings import SOUNDS, Recording, Wanted, is_recording, read_recordings
+from pocketvae.data.values import MIN_ITEMS, ValueSet, read_arrays
+from pocketvae.data.windows import Windowing, Windows, cut_windows, split_windows
+from pocketvae.errors import DataError
+from pocketvae.numerics.normalization import in_own_unit, normalized
+from pocketvae.parsing import shortened
+from pocketvae.vae_spec import DataKind
+
+_SPLIT_SEED = 0
+_HELD_OUT_FRACTION = 0.1
+_VALIDATION_FOLDERS = ("validation", "val")
+# More than this part of a sound at its largest or smallest value is more than a loud sine of 16 bits has there.
+_CLIPPED = 0.01
+_SILENT, _LOUD = 1e-4, 0.5
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """How a source is read.
+
+    Attributes:
+        data: VECTOR or SEQUENCE.
+        window: T, time steps of a window of recordings.
+        windowing: How recordings are cut, and which columns of tables are used.
+        categories: Names of columns that are categories although they hold numbers.
+        real_alone: Whether all columns are real numbers, for likelihoods that know nothing else.
+    """
+
+    data: DataKind
+    window: int = 0
+    windowing: Windowing
+    categories: tuple[str, ...] = ()
+    real_alone: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingValues:
+    """One source's items in units of the model, each in exactly one split; no two splits share a time step.
+
+    Attributes:
+        name: Name of the source, for reports.
+        train: The items that the weights are fitted to.
+        validation: The items for choosing between models.
+        test: The items for the final figures, used for nothing else.
+        channels: What the values of the last dimension are, with mean and scale of the training items.
+        rate_hz: Time steps in a second; None where unknown.
+        warnings: What is wrong with the data, as text.
+    """
+
+    name: str
+    train: ValueSet
+    validation: ValueSet
+    test: ValueSet
+    channels: tuple[Channel, ...]
+    rate_hz: float | None = None
+    warnings: tuple[str, ...] = ()
+
+    def label_count(self) -> int:
+        """Returns one more than the largest label; 0 without labels."""
+        labels = [part.labels for part in (self.train, self.validation, self.test) if part.labels is not None]
+        return max((int(array.max()) + 1 for array in labels if len(array)), default=0)
+
+    def in_units_of(self, channels: tuple[Channel, ...]) -> TrainingValues:
+        """Returns the same items in units of another model, of the same channels.
+
+        Raises:
+            DataError: the channels have other names, kinds or categories.
+        """
+        for own, other in zip(self.channels, channels, strict=True):
+            if (own.name, own.kind, own.categories) != (other.name, other.kind, other.categories):
+                raise DataError(
+                    f"{self.name} must have the channels that the model was trained on, {other.name!r} ({other.kind}), "
+                    f"got {own.name!r} ({own.kind})"
+                )
+        parts = (self.train, self.validation, self.test)
+        train, validation, test = (
+            replace(part, values=normalized(in_own_unit(part.values, self.channels), channels)) for part in parts
+        )
+        return replace(self, train=train, validation=validation, test=test, channels=channels)
+
+
+def load_training_values(source: str, reading: Reading) -> TrainingValues:
+    """Loads a source, splits it 80 / 10 / 10 percent unless it has splits of its own, and normalizes it.
+
+    Args:
+        source: Sequences: recordings, see `read_recordings`, or an `.npz` or `.npy` of `[N, T, C]`. Vectors: a `.csv`
+            or `.parquet` table with one row an example, or an `.npz` or `.npy` of `[N, F]`.
+        reading: How it is read.
+
+    Raises:
+        DataError: the source is missing, damaged, too small or not of this kind, or a channel is constant.
+        TargetError: a package that reads this format is not installed.
+    """
+    path = Path(source)
+    if not path.exists():
+        raise DataError(f"the data {source} do not exist")
+    if reading.data is DataKind.SEQUENCE and _is_recorded(path):
+        return _of_recordings(path, reading)
+    if reading.data is DataKind.VECTOR and path.suffix.lower() in TABLE_SUFFIXES:
+        return _of_table(path, reading)
+    if path.suffix.lower() not in (".npz", ".npy"):
+        forms = "recordings (.csv, .parquet, .wav, .flac, .npy or a folder of them)"
+        forms = forms if reading.data is DataKind.SEQUENCE else "a .csv or .parquet table with one row an example"
+        raise DataError(f"{reading.data}s must be {forms}, or an .npz or .npy file, got {path}")
+    return _of_arrays(path, reading)
+
+
+def _is_recorded(path: Path) -> bool:
+    if path.is_dir() or path.suffix.lower() != ".npy":
+        return is_recording(path)
+    try:
+        with path.open("rb") as file:
+            return len(read_header(file).shape) <= 2
+    except (ValueError, OSError):
+        return False  # Reading it says what is wrong.
+
+
+def _of_recordings(path: Path, reading: Reading) -> TrainingValues:
+    if reading.window < 1:
+        raise DataError(f"recordings need windows: pass --window STEPS for {path}")
+    recordings = read_recordings(path, Wanted(names=reading.windowing.channels))
+    windows = cut_windows(recordings, reading.window, reading.windowing.stride, whose="the window of")
+    if len(windows) < MIN_ITEMS:
+        raise DataError(
+            f"{path.name}: at least {MIN_ITEMS} windows of {reading.window} time steps are needed, got {len(windows)}: "
+            f"give more recordings, a shorter --window or a smaller --stride"
+        )
+    parts = _recorded_parts(path, windows, reading.window)
+    if len(parts[0]) < MIN_ITEMS // 2:
+        raise DataError(
+            f"{path.name} is too short: of {len(windows)} windows, only {len(parts[0])} share no time step with those "
+            f"that are held out: give longer or more recordings, or a shorter --window"
+        )
+    names = recordings[0].channels or ("",) * windows.values.shape[-1]
+    sets = [ValueSet(values=windows.values[part], names=_named(windows, part)) for part in parts]
+    channels = tuple(Channel(name=name) for name in names)
+    rates = [recording.rate_hz for recording in recordings if recording.rate_hz is not None]
+    loaded = _normalized(path, sets, channels)
+    return replace(
+        loaded, rate_hz=rates[0] if rates else None, warnings=_recording_warnings(recordings, reading.window)
+    )
+
+
+def _named(windows: Windows, part: npt.NDArray[np.intp]) -> tuple[str, ...]:
+    return tuple(windows.names[index] for index in part.tolist())
+
+
+def _recorded_parts(path: Path, windows: Windows, length: int) -> tuple[npt.NDArray[np.intp], ...]:
+    """Returns which windows are for training, validation and testing; folders of these names are splits."""
+    part_of = np.array([name.split("/")[0] for name in windows.names])
+    own = {name: np.flatnonzero(part_of == name) for name in ("train", "test", *_VALIDATION_FOLDERS)}
+    if (path / "train").is_dir() and (path / "test").is_dir():
+        rest, test = own["train"], own["test"]
+        if not len(test):
+            raise DataError(f"{path / 'test'} must hold recordings as long as a window, got none")
+        validation = np.concatenate([own[name] for name in _VALIDATION_FOLDERS])
+        if len(validation):
+            return rest, validation, test
+    else:
+        rest, test = split_windows(windows, length)
+    if not len(rest):
+        return rest, rest, test
+    # A whole recording would be much where there are few, and is not needed to choose between epochs.
+    train, validation = split_windows(windows.take(rest), length, fewest_recordings=0)
+    return rest[train], rest[validation], test
+
+
+def _of_arrays(path: Path, reading: Reading) -> TrainingValues:
+    if reading.windowing.channels or reading.windowing.stride:
+        raise DataError(f"--stride and --channels are for recordings and tables, but {path} is not one: leave them out")
+    items, test = read_arrays(path, reading.data)
+    if reading.data is DataKind.SEQUENCE and items.values.shape[1] != reading.window:
+        steps = items.values.shape[1]
+        raise DataError(
+            f"{path} holds sequences of {steps} time steps, but the window is {reading.window}: pass --window {steps}"
+        )
+    width = items.values.shape[-1]
+    columns = items.values.reshape(-1, width)
+    is_binary = [not reading.real_alone and bool(np.isin(column, (0, 1)).all()) for column in columns.T]
+    channels = tuple(Channel(kind=ChannelKind.BINARY if binary else ChannelKind.REAL) for binary in is_binary)
+    return _normalized(path, _cut(path, items, test), channels)
+
+
+def _of_table(path: Path, reading: Reading) -> TrainingValues:
+    if reading.windowing.stride:
+        raise DataError(f"--stride is for recordings of time steps, but the preset takes rows of {path}: leave it out")
+    table = read_columns(path, reading.windowing.channels)
+    channels = found_channels(table, reading.categories, real_alone=reading.real_alone)
+    other = next((channel for channel in channels if channel.kind is not ChannelKind.REAL), None)
+    if other is not None and reading.real_alone:
+        raise DataError(
+            f"{path}, column {other.name!r} is no real number ({other.kind}): pass --set likelihood=mixed, or leave it "
+            f"out with --channels"
+        )
+    values = ValueSet(values=encoded(table, channels), names=tuple(f"row {row}" for row in table.rows))
+    return _normalized(path, _cut(path, values, None), channels)
+
+
+def _cut(path: Path, items: ValueSet, test: ValueSet | None) -> list[ValueSet]:
+    if len(items) < MIN_ITEMS:
+        raise DataError(f"{path.name}: at least {MIN_ITEMS} items are needed, got {len(items)}")
+    items = items.take(np.random.default_rng(_SPLIT_SEED).permutation(len(items)))
+    held_out = max(1, round(_HELD_OUT_FRACTION * len(items)))
+    if test is None:
+        test, items = items.take(slice(held_out)), items.take(slice(held_out, None))
+    return [items.take(slice(held_out, None)), items.take(slice(held_out)), test]
+
+
+def _normalized(path: Path, sets: Sequence[ValueSet], channels: tuple[Channel, ...]) -> TrainingValues:
+    """Returns the splits in units of the model, with mean and scale of the first."""
+    fitted = _fitted(path, sets[0].values, channels)
+    train, validation, test = (replace(part, values=normalized(part.values, fitted)) for part in sets)
+    return TrainingValues(name=path.name, train=train, validation=validation, test=test, channels=fitted)
+
+
+def _fitted(path: Path, values: npt.NDArray[np.float32], channels: Sequence[Channel]) -> tuple[Channel, ...]:
+    """Returns the channels with the mean and standard deviation of `[..., C]` values.
+
+    Raises:
+        DataError: a channel is constant, so that there is no unit to count its changes in.
+    """
+    columns = values.reshape(-1, values.shape[-1])
+    fitted, first, constant = [], 0, []
+    for index, channel in enumerate(channels):
+        column = columns[:, first].astype(np.float64)
+        first += channel.width
+        name = channel.name or str(index)
+        if channel.kind is not ChannelKind.CATEGORY and column.min() == column.max():
+            constant.append((name, column[0]))
+        elif channel.kind is ChannelKind.CATEGORY and channel.width == 1:
+            constant.append((name, channel.categories[0]))
+        elif channel.kind is ChannelKind.REAL:
+            channel = replace(channel, mean=float(column.mean()), scale=float(column.std()))
+        fitted.append(channel)
+    if constant:
+        names = [channel.name for channel in channels if channel.name not in dict(constant)]
+        others = f": leave it out with --channels {shortened(','.join(names))}" if any(names) else ": leave it out"
+        raise DataError(
+            f"{path}: channel {constant[0][0]!r} has the same value in all training items ({constant[0][1]}), so that "
+            f"there is nothing to learn{others}"
+        )
+    return tuple(fitted)
+
+
+def _recording_warnings(recordings: Sequence[Recording], window: int) -> tuple[str, ...]:
+    short = [f"{part.name} ({len(part)})" for part in recordings if len(part) < window]
+    found = {"shorter than a window, so not used": short, "silent": [], "clipped (of its samples at the limit)": []}
+    for part in recordings:
+        if not part.name.lower().endswith(SOUNDS):
+            continue
+        share = _clipped_share(part.values)
+        if np.abs(part.values).max() < _SILENT:
+            found["silent"].append(part.name)
+        elif share > _CLIPPED and np.abs(part.values).max() > _LOUD:
+            found["clipped (of its samples at the limit)"].append(f"{part.name} ({100 * share:.0f} %)")
+    return tuple(
+        f"{len(names)} of {len(recordings)} recordings {'is' if len(names) == 1 else 'are'} {what}: "
+        f"{', '.join(names[:_MOST_NAMED])}{', ...' if len(names) > _MOST_NAMED else ''}"
+        for what, names in found.items()
+        if names
+    )
+
+
+def _clipped_share(values: npt.NDArray[np.float32]) -> float:
+    """Returns the part of a recording's values that are its largest or smallest, of the worst channel."""
+    at_limit = (values == values.max(axis=0)) | (values == values.min(axis=0))
+    return float(at_limit.mean(axis=0).max())
