@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("run", metavar="RUN", type=Path, nargs="?", help="run directory made by pocketvae train")
     parser.add_argument("--out", metavar="BUNDLE", type=Path, required=True, help="bundle to create")
     parser.add_argument(
-        "--components", metavar="LIST", help=f"any of {', '.join(Component)} (default: all that the model has)"
+        "--components",
+        metavar="LIST",
+        help=f"any of {', '.join(Component)} (default: all that the model has, but reconstructor and scorer)",
     )
     parser.add_argument("--formats", metavar="LIST", help=f"any of {', '.join(Format)} (default: all)")
     parser.add_argument("--precisions", metavar="LIST", help=f"any of {', '.join(Precision)} (default: all)")
@@ -124,6 +126,13 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
         metavar="NATS",
         type=float,
         help="largest change of a decoder's ELBO (default: 0.1 per 784 values)",
+    )
+    group.add_argument(
+        "--false-positive-rate",
+        metavar="RATE",
+        type=float,
+        default=0.01,
+        help="share of normal items that a scorer's threshold may call anomalies (default: 0.01)",
     )
     group.add_argument(
         "--calibration-seeds",
@@ -227,6 +236,7 @@ def _config(arguments: argparse.Namespace, chips: Sequence[Chip]) -> ExportConfi
         calibration_seeds=arguments.calibration_seeds,
         recipes=read_recipes(arguments.recipe),
         allow_batch_dependence=arguments.allow_batch_dependence,
+        false_positive_rate=arguments.false_positive_rate,
     )
 
 

@@ -153,7 +153,7 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
     from pocketvae.system.files import write_text
 
     chosen = parse_choice(ScoreKind, arguments.score or default_score(bundle.vae), "score")
-    check_score(chosen, bundle.vae)
+    check_score(chosen, bundle.vae, has_scorer=bundle.scoring is not None)
     plural = kind_of(bundle.vae.data).plural
     if not arguments.calibration.is_file():
         raise DataError(f"{arguments.calibration} does not exist: create it from normal {plural} with --calibrate")

@@ -16,7 +16,8 @@ class Component(enum.StrEnum):
     """A part of the VAE that is exported on its own.
 
     PRIOR turns standard normal noise into a latent; a VAE with the prior N(0, I) does not have one. SAMPLER turns a
-    seed and an index into a latent, GENERATOR into an image; they combine noise and the other parts.
+    seed and an index into a latent, GENERATOR into an image; they combine noise and the other parts. RECONSTRUCTOR
+    encodes and decodes; SCORER also says how unlike the training data its input is, and whether that is an alarm.
     """
 
     ENCODER = "encoder"
@@ -24,15 +25,27 @@ class Component(enum.StrEnum):
     PRIOR = "prior"
     SAMPLER = "sampler"
     GENERATOR = "generator"
+    RECONSTRUCTOR = "reconstructor"
+    SCORER = "scorer"
 
     @property
     def is_composed(self) -> bool:
         """Whether it is composed of other parts at export, so that a run does not contain a model of it."""
+        return self.has_noise or self.takes_data_through
+
+    @property
+    def has_noise(self) -> bool:
+        """Whether it makes noise from a seed and an index."""
         return self in (Component.SAMPLER, Component.GENERATOR)
 
     @property
+    def takes_data_through(self) -> bool:
+        """Whether it is composed of encoder and decoder."""
+        return self in (Component.RECONSTRUCTOR, Component.SCORER)
+
+    @property
     def has_image(self) -> bool:
-        """Whether an image is among its inputs or outputs."""
+        """Whether an image is among its inputs or outputs, which may be pixels."""
         return self in (Component.ENCODER, Component.DECODER, Component.GENERATOR)
 
 
@@ -83,6 +96,7 @@ class ImageDtype(enum.StrEnum):
 _LATENT_REASON = "an error in the latent affects the whole image, and a {component} is small; use float32"
 _SEEDS_REASON = "its inputs are already integers; use int8"
 _NO_IMAGE_REASON = "it does not have an image"
+_FLOATS_INSIDE_REASON = "the difference between an image and its reconstruction is taken in floats"
 _INTEGER_IMAGE_REASON = "its images are already quantized; use int8"
 # Why a format does not support a precision. What is not listed here is supported.
 _UNSUPPORTED = {
@@ -99,7 +113,7 @@ def unsupported_reason(
     """Returns why `format` does not support `precision`, for all components or for this one; None if it does."""
     if image_dtype is not ImageDtype.FLOAT32:
         if component is not None and not component.has_image:
-            return _NO_IMAGE_REASON
+            return _FLOATS_INSIDE_REASON if component.takes_data_through else _NO_IMAGE_REASON
         if precision is Precision.INT8_IO:
             return _INTEGER_IMAGE_REASON
     if component in (Component.PRIOR, Component.SAMPLER) and precision is not Precision.FLOAT32:
@@ -138,7 +152,8 @@ class TensorSpec:
     """One named input or output of an artifact, as a caller sees it.
 
     Attributes:
-        name: Stable name: `x`, `z`, `eps`, `image`, `z_mean`, `z_log_var`, `seed`, `index`, `label`.
+        name: Stable name: `x`, `z`, `eps`, `image`, `z_mean`, `z_log_var`, `seed`, `index`, `label`, `window`, `score`,
+            `alarm`, `contributions`.
         dtype: numpy name of the element type.
         shape: Dimensions with the batch first, all fixed.
         quantization: For integer tensors that represent real numbers. A uint8 tensor without it holds pixels.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import enum
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from pocketvae.channels import Channel, ChannelKind
 from pocketvae.errors import SpecError
@@ -13,7 +13,11 @@ from pocketvae.spec import SEED_INPUTS, STRICT, Component, TensorSpec
 # `numerics.noise.uniform_codes` multiplies 16 bits with this in an int32.
 MOST_CODES = 32_768
 # Names of other inputs and of outputs.
-_RESERVED = frozenset({"x", "z", "eps", "seed", "index", "image", "z_mean", "z_log_var"})
+_RESERVED = frozenset(
+    {"x", "z", "eps", "seed", "index", "image", "z_mean", "z_log_var", "window", "score", "alarm", "contributions"}
+)
+# A scorer's input in the unit of a user's data, and its outputs.
+WINDOW, SCORE, ALARM, CONTRIBUTIONS = "window", "score", "alarm", "contributions"
 
 
 class Likelihood(enum.StrEnum):
@@ -379,8 +383,15 @@ class VaeSpec:
 
     @property
     def exports(self) -> tuple[Component, ...]:
-        """The components that can be exported: the trained ones, and those composed of them."""
+        """The components that are exported unless others are named: the trained ones, and those that make noise."""
         return (*self.components, Component.SAMPLER, Component.GENERATOR)
+
+    @property
+    def parts_of_score(self) -> int:
+        """C, the number of channels that a score is made of: of data with channels, of columns, or of an image 1."""
+        if self.channels:
+            return len(self.channels)
+        return self.data_shape[-1]
 
     @property
     def range_span(self) -> float:
@@ -395,12 +406,15 @@ class VaeSpec:
         """Returns the inputs of a component for one sample.
 
         They are `x`, the latents, `eps`, or `seed` and `index`; in a conditional VAE, components that take or return
-        data also have its conditions, and all components where the prior takes the label.
+        data also have its conditions, and all components where the prior takes the label. A scorer takes `window`, in
+        the unit of a user's data, where the VAE has channels, else `x`.
         """
         main = {
-            Component.ENCODER: (TensorSpec(name="x", dtype="float32", shape=(1, *self.tensor_shape(component))),),
+            Component.ENCODER: (self._encoded,),
             Component.DECODER: tuple(latent.tensor for latent in self.latents),
             Component.PRIOR: (TensorSpec(name="eps", dtype="float32", shape=(1, self.eps_dim)),),
+            Component.RECONSTRUCTOR: (self._encoded,),
+            Component.SCORER: (replace(self._encoded, name=WINDOW) if self.channels else self._encoded,),
         }.get(component, SEED_INPUTS)
         if component in (Component.PRIOR, Component.SAMPLER) and not self.prior_takes_label:
             return main
@@ -415,4 +429,10 @@ class VaeSpec:
             Component.PRIOR: names,
             Component.SAMPLER: names,
             Component.GENERATOR: (self.output,),
+            Component.RECONSTRUCTOR: (self.output,),
+            Component.SCORER: (SCORE, ALARM, *((CONTRIBUTIONS,) if self.parts_of_score > 1 else ())),
         }[component]
+
+    @property
+    def _encoded(self) -> TensorSpec:
+        return TensorSpec(name="x", dtype="float32", shape=(1, *self.tensor_shape(Component.ENCODER)))

@@ -9,12 +9,13 @@ import numpy as np
 
 from pocketvae.bundle.manifest import ArtifactRecord, FileRecord, RewriteRecord
 from pocketvae.errors import ExportError
+from pocketvae.export import scorer
 from pocketvae.export.budgets import LimitRules
 from pocketvae.export.convert import merge, noise_onnx, noise_tflite, tflite
 from pocketvae.export.convert.interfaces import show
 from pocketvae.export.precisions.base import Made
 from pocketvae.export.precisions.registry import export_of
-from pocketvae.export.quantize.measured import error_ratio_of, error_ratio_of_outputs, kernel_spread
+from pocketvae.export.quantize.measured import error_ratio_of, error_ratio_of_outputs, kernel_spread, taken
 from pocketvae.export.quantize.npu_form import npu_form
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.source import FloatArray, Source
@@ -67,12 +68,12 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
             f"half precision ends at {HALF_MAX:.0f}: with weights rounded to it, {rules.floor.overflow} of the "
             f"original returns values that are not finite"
         )
-    made = _made(replace(spec, image_dtype=ImageDtype.FLOAT32), source, rules.for_network(spec))
+    made = _whole(replace(spec, image_dtype=ImageDtype.FLOAT32), source, rules)
     mixes_samples = export_of(spec.precision).mixes_samples(spec.format)
     shown = show(made.content, spec, source.vae, batches, mixes_samples=mixes_samples)
     with open_runner(shown.content, spec.format) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
-        found = runner.run_samples(source.golden_inputs, source.vae.data_range)
+        found = runner.run_samples(taken(source.golden_inputs, runner.inputs), source.vae.data_range)
     if spec.precision.is_float and not all(np.isfinite(values).all() for values in found.values()):
         raise ExportError("the file returns values that are not finite, which the original does not")
     # Measured before rounding to pixels, which would turn the smallest difference into a whole step.
@@ -94,6 +95,7 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
         layers=read_layers(spec.format, shown.content),
         integers=read_integer_share(spec.format, shown.content),
         search=made.searched.record if made.searched else None,
+        scoring=made.scoring,
     )
     return Artifact(
         content=shown.content,
@@ -120,6 +122,20 @@ def _rewrites(spec: ArtifactSpec, source: Source) -> tuple[RewriteRecord, ...]:
 def _in_order(tensors: tuple[TensorSpec, ...], names: Iterable[str]) -> tuple[TensorSpec, ...]:
     order = {name: index for index, name in enumerate(names)}
     return tuple(sorted(tensors, key=lambda tensor: order.get(tensor.name, len(order))))
+
+
+def _whole(spec: ArtifactSpec, source: Source, rules: LimitRules) -> Made:
+    """Returns an artifact's content and notes; what is made of encoder and decoder uses their own files."""
+    if not spec.component.takes_data_through:
+        return _made(spec, source, rules.for_network(spec))
+
+    def part(spec: ArtifactSpec, source: Source, rules: LimitRules) -> Made:
+        return _made(spec, source, rules.for_network(spec))
+
+    if spec.filename not in source.cache:
+        source.cache[spec.filename] = scorer.compose(spec, source, rules, part)
+    made: Made = source.cache[spec.filename]
+    return made
 
 
 def _made(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:

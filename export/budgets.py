@@ -12,10 +12,17 @@ from pocketvae.export.precisions.base import PixelBudget
 from pocketvae.export.precisions.registry import export_of
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.ceilings import float_ceiling
-from pocketvae.numerics.metrics import CODES_CHANGED, ELBO_CHANGE
+from pocketvae.numerics.metrics import (
+    AUROC_CHANGE,
+    CODES_CHANGED,
+    DECISIONS_CHANGED,
+    ELBO_CHANGE,
+    NORMAL_MEAN_ABS,
+    OF_WHOLE_SETS,
+)
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Component, ImageDtype, Precision
-from pocketvae.vae_spec import MEAN_ENDING, DataKind
+from pocketvae.vae_spec import ALARM, MEAN_ENDING, SCORE, DataKind
 
 # Another summation order, another exponential function and fused multiply-adds each add about as much as the original
 # differs from itself over batch sizes, threads, oneDNN, eager and graph; ten times leaves room for all of them on
@@ -32,6 +39,10 @@ _ELBO_VALUES = 784
 _ENCODER_KL_NATS = 0.1
 # Shares of integer codes that may differ.
 _CODES_FLOAT, _CODES_QUANTIZED = 1e-3, 0.05
+# Of scorers: shares of decisions and of the area under the ROC curve that may change, and how far the scores of normal
+# items may move on average, in standard deviations of them. The last bit of int8_io is the interface's.
+_DECISIONS, _AUROC = 0.01, 0.005
+_SCORE_SHARE, _SCORE_SHARES = 0.5, {Precision.INT8_IO: 1.0}
 # With fewer goldens, what a limit says names how many they are.
 _MANY_GOLDENS = 100
 
@@ -115,9 +126,9 @@ def few_goldens(strata: Sequence[Stratum]) -> int:
     return count if count < _MANY_GOLDENS else 0
 
 
-def without_images(limits: tuple[Tolerance, ...]) -> tuple[Tolerance, ...]:
-    """Returns the limits that a single file can be held to: it holds no images to take the ELBO of."""
-    return tuple(limit for limit in limits if limit.metric != ELBO_CHANGE)
+def of_few_samples(limits: tuple[Tolerance, ...]) -> tuple[Tolerance, ...]:
+    """Returns the limits that a single file can be held to: it holds no images to take the ELBO of, and few samples."""
+    return tuple(limit for limit in limits if limit.metric not in OF_WHOLE_SETS)
 
 
 _KERNELS = "how far the runtime's optimized and built-in kernels differ on this file"
@@ -194,7 +205,11 @@ def base_tolerances(
         return tuple(_code_tolerance(spec.precision, name, floor) for name in floor.float32)
     if spec.precision.is_float:
         floor = _with_kernels(floor, kernel_spread or {})
-        return tuple(_float_tolerance(spec.precision, name, floor) for name in sorted(floor.float32))
+        names = sorted(name for name in floor.float32 if name != ALARM)
+        limits = tuple(_float_tolerance(spec.precision, name, floor) for name in names)
+        return limits if spec.component is not Component.SCORER else (*limits, *_decision_tolerances())
+    if spec.component is Component.SCORER:
+        return (*_score_tolerances(spec.precision, floor), *_decision_tolerances())
     if spec.component is Component.ENCODER and all(name.endswith(MEAN_ENDING) for name in floor.float32):
         return _latent_tolerances(spec, floor, budget)
     if spec.component is Component.ENCODER:
@@ -211,6 +226,23 @@ def _data_tolerances(spec: ArtifactSpec, image_span: float, budget: Budget, data
         Tolerance(output=data.value, metric=metric, limit=steps * step, source=kind.budget(steps, image_span))
         for metric, steps in (("p99_abs", p99), ("mean_abs", mean))
     )
+
+
+def _decision_tolerances() -> tuple[Tolerance, ...]:
+    """Returns what a scorer in any precision is held to: it decides as the original does, and separates as well."""
+    flips = f"budget: 1 decision in {1 / _DECISIONS:g}, with the artifact's own threshold"
+    area = f"budget: {_AUROC:g} of the area under the ROC curve of goldens, normal ones and made anomalies"
+    return (
+        Tolerance(output=ALARM, metric=DECISIONS_CHANGED, limit=_DECISIONS, source=flips),
+        Tolerance(output=SCORE, metric=AUROC_CHANGE, limit=_AUROC, source=area),
+    )
+
+
+def _score_tolerances(precision: Precision, floor: NoiseFloor) -> tuple[Tolerance, ...]:
+    """Returns the limit of a quantized scorer's scores, in nats: a share of the spread of normal ones."""
+    share, spread = _SCORE_SHARES.get(precision, _SCORE_SHARE), floor.normal_spread
+    source = f"budget: {share:g} of the standard deviation of normal scores, {spread:.3g} nats"
+    return (Tolerance(output=SCORE, metric=NORMAL_MEAN_ABS, limit=share * spread, source=source),)
 
 
 def _code_tolerance(precision: Precision, output: str, floor: NoiseFloor) -> Tolerance:

@@ -31,8 +31,8 @@ from pocketvae.export.guide import embed_guide
 from pocketvae.export.guide.card import model_card
 from pocketvae.export.messages import Converted, Prepared
 from pocketvae.export.original.samples import POSTERIOR_STRATUM
+from pocketvae.export.prepared_files import array_path
 from pocketvae.export.subject import Subject
-from pocketvae.export.worker import array_path
 from pocketvae.keras.files import model_kind
 from pocketvae.keras.model_form import Flavour
 from pocketvae.numerics.latents import joined_latents
@@ -234,15 +234,20 @@ class BundleWriter:
         vae = self.subject.vae
         return GoldenRecord(
             component=component,
-            inputs={spec.name: self._copy_array(component, "input", spec.name) for spec in vae.inputs(component)},
+            inputs={name: self._copy_array(component, "input", name) for name in self._golden_names(component)},
             outputs={name: self._copy_array(component, "output", name) for name in vae.output_names(component)},
             strata=self.prepared[component].golden_strata,
             observed={
                 name: self._copy_array(component, "observed", name)
-                for name in ("x", "log_scale")
+                for name in ("x", "log_scale", "anomalous")
                 if array_path(self.work, component, "observed", name).is_file()
             },
         )
+
+    def _golden_names(self, component: Component) -> list[str]:
+        """Returns the names of golden inputs; those of a scorer may be there in two units."""
+        names = [spec.name for spec in self.subject.vae.inputs(component)]
+        return [*names, "x"] if component is Component.SCORER and "x" not in names else names
 
     def _copy_array(self, component: Component, role: str, name: str) -> FileRecord:
         content = array_path(self.work, component, role, name).read_bytes()

@@ -10,6 +10,7 @@ from pocketvae.export.budgets import DEFAULT_BUDGET, Budget
 from pocketvae.export.quantize.recipe import Recipe, recipe_name
 from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.export.tuning.ladder import Tune
+from pocketvae.numerics.scoring import DEFAULT_FALSE_POSITIVE_RATE
 from pocketvae.portability.chips import candidates, parse_chips
 from pocketvae.processes.guard import machine_bytes
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, check_batches, unsupported_reason
@@ -56,6 +57,7 @@ class ExportConfig:
         recipes: Quantization recipe by artifact, in place of a search.
         allow_batch_dependence: Whether the original's outputs may depend on what else is in the batch; it is then run
             one sample at a time. By default such an original is refused.
+        false_positive_rate: The largest expected share of normal items that a scorer's threshold calls alarms.
     """
 
     artifacts: tuple[ArtifactSpec, ...]
@@ -75,6 +77,7 @@ class ExportConfig:
     calibration_seeds: int = 3
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     allow_batch_dependence: bool = False
+    false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE
 
     def __post_init__(self) -> None:
         if not self.artifacts:
@@ -86,6 +89,8 @@ class ExportConfig:
         limits.check_time_limit(self.time_limit_s, "time_limit_s")
         if self.memory_limit_bytes <= 0:
             raise SpecError(f"memory_limit_bytes must be positive, got {self.memory_limit_bytes}")
+        if not 0 < self.false_positive_rate < 1:
+            raise SpecError(f"--false-positive-rate must be above 0 and below 1, got {self.false_positive_rate:g}")
         if not 1 <= self.calibration_seeds <= _MOST_SEEDS:
             raise SpecError(f"calibration seeds must be 1 to {_MOST_SEEDS}, got {self.calibration_seeds}")
         candidates(parse_chips(self.chips), self.artifacts)

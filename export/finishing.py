@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from pocketvae.bundle.manifest import FileRecord
 from pocketvae.export.artifacts import Artifact
-from pocketvae.export.budgets import without_images
+from pocketvae.export.budgets import of_few_samples
 from pocketvae.export.embed.embedding import Statement, Unembedded, embed
 from pocketvae.export.embed.goldens import Candidates
 from pocketvae.export.original.composed import with_parts
@@ -22,7 +22,7 @@ def finish(artifact: Artifact, source: Source, statement: Statement) -> Artifact
         statement: The metadata of every file of the export.
     """
     record = artifact.record
-    limits = without_images(record.tolerances)
+    limits = of_few_samples(record.tolerances)
     unembedded = Unembedded(
         content=artifact.content,
         record=record,
@@ -31,7 +31,7 @@ def finish(artifact: Artifact, source: Source, statement: Statement) -> Artifact
         sources=with_parts((record.component,), source.vae),
     )
     candidates = Candidates(
-        inputs=source.golden_inputs,
+        inputs={spec.name: source.golden_inputs[spec.name] for spec in record.inputs},
         expected=source.golden_outputs,
         found=artifact.golden_outputs,
         strata=source.golden_strata,

@@ -43,6 +43,7 @@ def ingredients_of_preparation(setup: WorkerSetup) -> Ingredients:
         "--seed": str(setup.seed),
         "--calibration-seeds": str(setup.calibration_seeds),
         "--allow-batch-dependence": str(setup.one_by_one),
+        "--false-positive-rate": str(setup.false_positive_rate),
     }
     return {name: _sha256(value) for name, value in parts.items()}
 

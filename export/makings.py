@@ -17,6 +17,7 @@ from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.searched import Searched
 from pocketvae.export.quantize.source import Source
 from pocketvae.export.rewrite_choice import Decision
+from pocketvae.numerics.scoring import Scoring
 from pocketvae.spec import Component, Format
 from pocketvae.system.files import plain_name, sha256_bytes, write_bytes
 
@@ -31,6 +32,7 @@ class _File:
     notes: tuple[str, ...]
     search: SearchRecord | None
     recipe: Recipe | None
+    scoring: Scoring | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,7 +85,7 @@ class Makings:
             making = _Making(component=component, key=key, decision=value)
         else:
             search, recipe = (value.searched.record, value.searched.recipe) if value.searched else (None, None)
-            file = _File(notes=value.notes, search=search, recipe=recipe)
+            file = _File(notes=value.notes, search=search, recipe=recipe, scoring=value.scoring)
             making = _Making(component=component, key=key, file=file)
             contents[name] = value.content
         # The document comes last: without it, the content does not count.
@@ -108,4 +110,4 @@ def _value(making: _Making, path: Path) -> Made | Decision | None:
     searched = None
     if file.search is not None and file.recipe is not None:
         searched = Searched(content=content, notes=(), record=file.search, recipe=file.recipe)
-    return Made(content=content, notes=file.notes, searched=searched)
+    return Made(content=content, notes=file.notes, searched=searched, scoring=file.scoring)

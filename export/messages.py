@@ -14,6 +14,7 @@ from pocketvae.export.rewrites.names import AUTO, RewriteChoice
 from pocketvae.export.tuning.ladder import Tune
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm
+from pocketvae.numerics.scoring import DEFAULT_FALSE_POSITIVE_RATE
 from pocketvae.spec import ArtifactSpec, Component
 from pocketvae.vae_spec import VaeSpec
 
@@ -161,6 +162,7 @@ class WorkerSetup:
         chips: What the export is for, by the names that `Chip.parse` reads.
         recipes: Quantization recipe by artifact, in place of a search; a generator's decoder follows the decoder's.
         one_by_one: Run the original on one sample at a time, since its outputs depend on what else is in the batch.
+        false_positive_rate: The largest expected share of normal items that a scorer's threshold calls alarms.
     """
 
     vae: VaeSpec
@@ -176,3 +178,4 @@ class WorkerSetup:
     chips: tuple[str, ...] = ()
     recipes: dict[str, Recipe] = field(default_factory=dict)
     one_by_one: bool = False
+    false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE

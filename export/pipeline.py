@@ -21,6 +21,7 @@ from pocketvae.export.ingredients import Ingredients, ingredients_of_artifact, i
 from pocketvae.export.messages import ConvertJob, Prepared, WorkerSetup
 from pocketvae.export.original.composed import with_parts
 from pocketvae.export.preparation import other_way, prepare
+from pocketvae.export.scorer_data import check_through
 from pocketvae.export.subject import Subject
 from pocketvae.export.unfinished import Unfinished, unfinished_export
 from pocketvae.export.wholeness import not_whole
@@ -91,6 +92,7 @@ def export_subject(
     for recipe in config.recipes.values():
         recipe.check_model(subject.vae)
     check_images(config.artifacts, subject.vae)
+    check_through(config, subject)
     with unfinished_export(out, config, force=force, resume=resume) as unfinished:
         setup = _setup(subject, config)
         (unfinished.work / SETUP_NAME).write_text(encode_line(setup), "utf-8")
@@ -122,6 +124,7 @@ def _setup(subject: Subject, config: ExportConfig) -> WorkerSetup:
         chips=config.chips,
         recipes=dict(config.recipes),
         one_by_one=config.allow_batch_dependence,
+        false_positive_rate=config.false_positive_rate,
     )
 
 
@@ -137,7 +140,7 @@ def _statement(subject: Subject, config: ExportConfig) -> Statement:
 
 def _check_components(config: ExportConfig, run: Run) -> None:
     for artifact in config.artifacts:
-        if artifact.component not in run.record.vae.exports:
+        if artifact.component not in run.record.vae.exports and not artifact.component.takes_data_through:
             raise SpecError(f"the run has no {artifact.component}: its prior is N(0, I), which does not need one")
 
 

@@ -6,9 +6,8 @@ Run as `python -m pocketvae.export.worker FOLDER`. Requests come on stdin, respo
 
 from __future__ import annotations
 
-import io
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ import numpy as np
 
 from pocketvae.bundle.reference import read_reference
 from pocketvae.data.pixels import from_pixels, to_pixels
-from pocketvae.documents import decode_line, encode_line
+from pocketvae.documents import decode_line
 from pocketvae.export.artifacts import make_artifact
 from pocketvae.export.convert.graphs import apply_component, check_interface
 from pocketvae.export.finishing import finish
@@ -35,36 +34,27 @@ from pocketvae.export.messages import (
     SpreadJob,
     WorkerSetup,
 )
-from pocketvae.export.original import composed, samples
-from pocketvae.export.original.goldens import NoiseFloor, Original, compared
-from pocketvae.export.original.inside import UNKNOWN, Magnitude
+from pocketvae.export.original import composed, samples, through
+from pocketvae.export.original.goldens import Original, compared
+from pocketvae.export.original.held_out import scorer_data
+from pocketvae.export.prepared_files import PreparedFiles, calibration_role
 from pocketvae.export.quantize.source import Source
 from pocketvae.keras.external import load_original
 from pocketvae.keras.io import load_model
 from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.latents import code_counts, drawn_noise
-from pocketvae.numerics.likelihoods import Observed, has_elbo
+from pocketvae.numerics.likelihoods import has_elbo
 from pocketvae.portability.chips import parse_chips
 from pocketvae.processes.rpc import Handlers, handler, serve
 from pocketvae.spec import Component
 from pocketvae.system.files import write_bytes
-from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
+from pocketvae.vae_spec import SCORE, DataKind, Likelihood, VaeSpec
 
 SETUP_NAME = "setup.json"
 # Of the random generator; samples.Purpose has the others.
 _SEEDS_STREAM = 2
 _OBSERVED_STREAM = 4
 _GENERATIVE = (Component.PRIOR, Component.DECODER)
-
-
-def array_path(folder: Path, component: Component, role: str, name: str) -> Path:
-    """Returns where an array of the preparation lies: role is `calibration`, `input` or `output`."""
-    return folder / f"{component}.{role}.{name}.npy"
-
-
-def calibration_role(seed: int) -> str:
-    """Returns the role of a set of calibration samples; the first one's makes the artifacts."""
-    return "calibration" if seed == 0 else f"calibration{seed}"
 
 
 class Worker:
@@ -77,6 +67,7 @@ class Worker:
         self._models: dict[Component, Any] = {}
         self._sources: dict[Component, Source] = {}
         self._makings = Makings(folder)
+        self._files = PreparedFiles(folder)
 
     def handlers(self) -> Handlers:
         """Returns what the methods do."""
@@ -91,9 +82,13 @@ class Worker:
     def load(self, job: LoadJob) -> None:
         """Loads models."""
         for component in job.components:
-            self._model(component)
+            # How a scorer decides is not known before it is prepared; its parts are among the components.
+            if not component.takes_data_through:
+                self._model(component)
 
     def _model(self, component: Component) -> Any:
+        if component.takes_data_through:
+            return self._through(component)
         if component.is_composed:
             vae = self._setup.vae
             models: dict[Component, Any] = {part: self._model(part) for part in vae.components if part in _GENERATIVE}
@@ -119,16 +114,16 @@ class Worker:
 
     def _prepare_component(self, component: Component, arrays: dict[str, Any]) -> Prepared:
         if component.is_composed:
-            return self._prepare_composed(component)
+            return self._prepare_composed(component, arrays)
         seeds = range(self._setup.calibration_seeds)
         calibrations = [self._samples(component, arrays, samples.CALIBRATION, seed) for seed in seeds]
         golden = self._samples(component, arrays, samples.GOLDEN)
         original = self._original(component)
         outputs = original.golden_outputs(golden.inputs)
         floor = original.noise_floor(golden.inputs, outputs)
-        self._floor_path(component).write_text(encode_line(floor), "utf-8")
-        self._save(component, {"input": golden.inputs, "output": outputs})
-        self._save(component, {calibration_role(seed): calibrations[seed].inputs for seed in seeds})
+        self._files.write_floor(component, floor)
+        self._files.save(component, {"input": golden.inputs, "output": outputs})
+        self._files.save(component, {calibration_role(seed): calibrations[seed].inputs for seed in seeds})
         self._measure_magnitude(component, original, golden.inputs, calibrations[0].inputs)
         observed = self._save_observed(arrays, golden) if component is Component.DECODER else 0
         return Prepared(
@@ -145,12 +140,12 @@ class Worker:
         if not arrays or not has_elbo(vae):
             return 0
         x, _ = self._observed(arrays)
-        self._save(Component.DECODER, {"observed": {"x": x}})
+        self._files.save(Component.DECODER, {"observed": {"x": x}})
         if vae.likelihood is Likelihood.DISCRETIZED_LOGISTIC:
             first = {name: values[: len(x)] for name, values in golden.inputs.items()}
             inputs = list(first.values())
             log_scale = self._model(Component.DECODER)(inputs if len(inputs) > 1 else inputs[0], training=False)[1]
-            self._save(Component.DECODER, {"observed": {"log_scale": np.asarray(log_scale)}})
+            self._files.save(Component.DECODER, {"observed": {"log_scale": np.asarray(log_scale)}})
         return int(np.prod(vae.data_shape))
 
     def _observed(self, arrays: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -160,15 +155,38 @@ class Worker:
         images = samples.observed_items(arrays[samples.GOLDEN.name][:count], self._setup.vae, rng)
         return images, arrays[f"{samples.GOLDEN.name}_labels"][:count]
 
-    def _prepare_composed(self, component: Component) -> Prepared:
+    def _through(self, component: Component) -> through.Through:
+        """Returns encoder and decoder together; a scorer decides as was found when it was prepared."""
+        parts = {str(part): self._model(part) for part in (Component.ENCODER, Component.DECODER)}
+        scoring = self._files.scoring() if component is Component.SCORER else None
+        return through.Through(component=component, vae=self._setup.vae, scoring=scoring, **parts)
+
+    def _composed_goldens(self, component: Component, arrays: dict[str, Any]) -> samples.Samples:
+        setup = self._setup
+        if component is Component.RECONSTRUCTOR:
+            return self._samples(Component.ENCODER, arrays, samples.GOLDEN)
+        if component is Component.SCORER:
+            parts = [self._model(part) for part in (Component.ENCODER, Component.DECODER)]
+            rate = setup.false_positive_rate
+            found = scorer_data(
+                *parts, arrays, setup.vae, false_positive_rate=rate, seed=setup.seed, one_by_one=setup.one_by_one
+            )
+            self._files.write_scoring(found.scoring)
+            self._files.save(component, {"held_out": found.held_out, "observed": {"anomalous": found.anomalous}})
+            return found.golden
+        return composed.golden_inputs(component, setup.vae, np.random.default_rng([setup.seed, _SEEDS_STREAM]))
+
+    def _prepare_composed(self, component: Component, arrays: dict[str, Any]) -> Prepared:
         """Prepares what is made of other components and needs no calibration of its own."""
         vae = self._setup.vae
-        golden = composed.golden_inputs(component, vae, np.random.default_rng([self._setup.seed, _SEEDS_STREAM]))
-        noise = composed.with_noise(golden.inputs, vae)
+        golden = self._composed_goldens(component, arrays)
+        noise = composed.feed(component, golden.inputs, vae)
         original = self._original(component)
         outputs = original.golden_outputs(noise)
-        self._save(component, {"input": golden.inputs, "output": outputs})
+        self._files.save(component, {"input": golden.inputs, "output": outputs})
         floor = replace(original.noise_floor(noise, outputs), exact=composed.is_exact(component, vae))
+        if component is Component.SCORER:
+            floor = replace(floor, normal_spread=float(outputs[SCORE][: golden.strata[0].count].std()))
         return Prepared(component=component, floor=floor, golden_strata=golden.strata, calibration_strata=())
 
     def _original(self, component: Component) -> Original:
@@ -180,27 +198,13 @@ class Worker:
         """Writes down how large the values inside an original become on some of these samples."""
         some = [compared(inputs, self._setup.vae) for inputs in samples]
         together = {name: np.concatenate([inputs[name] for inputs in some]) for name in some[0]}
-        self._magnitude_path(component).write_text(encode_line(original.inside(together).magnitude(together)), "utf-8")
-
-    def _magnitude_path(self, component: Component) -> Path:
-        return self._folder / f"{component}.magnitude.json"
-
-    def _magnitude(self, component: Component) -> Magnitude:
-        path = self._magnitude_path(component)
-        return decode_line(Magnitude, path.read_bytes()) if path.is_file() else UNKNOWN
-
-    def _floor_path(self, component: Component) -> Path:
-        return self._folder / f"{component}.floor.json"
-
-    def _floor(self, component: Component) -> NoiseFloor | None:
-        path = self._floor_path(component)
-        return decode_line(NoiseFloor, path.read_bytes()) if path.is_file() else None
+        self._files.write_magnitude(component, original.inside(together).magnitude(together))
 
     def spread(self, job: SpreadJob) -> tuple[Spread, ...]:
         """Runs the originals on the goldens in this process's way."""
         found = []
         for component in job.components:
-            golden = self._load(component, "output", self._setup.vae.output_names(component))
+            golden = self._files.load(component, "output", self._setup.vae.output_names(component))
             ways = self._original(component).spreads(self._golden_feed(component), golden)
             ways = {f"{how}, {job.way}": spread for how, spread in ways.items()}
             found.append(Spread(component=component, ways=ways))
@@ -209,8 +213,8 @@ class Worker:
     def _golden_feed(self, component: Component) -> dict[str, Any]:
         """Returns what the original of a component takes for its golden inputs."""
         vae = self._setup.vae
-        inputs = self._load(component, "input", [spec.name for spec in vae.inputs(component)])
-        return composed.with_noise(inputs, vae) if component.is_composed else inputs
+        inputs = self._files.load(component, "input", [spec.name for spec in vae.inputs(component)])
+        return composed.feed(component, inputs, vae)
 
     def coupling(self, job: CouplingJob) -> tuple[Coupling, ...]:
         """Finds the layers that make a sample depend on the rest of its batch, or on chance."""
@@ -222,17 +226,6 @@ class Worker:
             return self._original(component).inside(feed).first_coupling(feed)
         except Exception:  # A model that cannot be traced for any batch size may raise anything.
             return ""
-
-    def _load(self, component: Component, role: str, names: Iterable[str]) -> dict[str, Any]:
-        return {name: np.load(array_path(self._folder, component, role, name)) for name in names}
-
-    def _save(self, component: Component, roles: Mapping[str, Mapping[str, Any]]) -> None:
-        for role, values in roles.items():
-            for name, array in values.items():
-                # numpy's own writing says of a full disk only how many values fitted.
-                content = io.BytesIO()
-                np.save(content, array)
-                write_bytes(array_path(self._folder, component, role, name), content.getvalue())
 
     def _samples(
         self, component: Component, arrays: dict[str, Any], purpose: samples.Purpose, calibration_seed: int = 0
@@ -337,15 +330,18 @@ class Worker:
         if component not in self._sources:
             vae = self._setup.vae
             inputs = [spec.name for spec in vae.inputs(component)]
+            is_scorer = component is Component.SCORER
+            # What takes integers takes its window in units of the model.
+            more = ["x"] if is_scorer and "x" not in inputs else []
             self._sources[component] = Source(
                 component=component,
                 model=self._model(component),
                 vae=vae,
-                calibration={} if component.is_composed else self._load(component, "calibration", inputs),
-                golden_inputs=self._load(component, "input", inputs),
-                golden_outputs=self._load(component, "output", vae.output_names(component)),
-                floor=self._floor(component),
-                magnitude=self._magnitude(component),
+                calibration={} if component.is_composed else self._files.load(component, "calibration", inputs),
+                golden_inputs=self._files.load(component, "input", [*inputs, *more]),
+                golden_outputs=self._files.load(component, "output", vae.output_names(component)),
+                floor=self._files.floor(component),
+                magnitude=self._files.magnitude(component),
                 rewrites=self._setup.rewrites,
                 tune=self._setup.tune,
                 chips=parse_chips(self._setup.chips),
@@ -353,23 +349,18 @@ class Worker:
                 other_calibrations=()
                 if component.is_composed
                 else tuple(
-                    self._load(component, calibration_role(seed), inputs)
+                    self._files.load(component, calibration_role(seed), inputs)
                     for seed in range(1, self._setup.calibration_seeds)
                 ),
-                observed=self._load_observed() if component is Component.DECODER else None,
+                observed=self._files.observed(vae) if component is Component.DECODER else None,
                 parts={part: self._source(part) for part in composed.parts(component, vae)},
                 recipes=self._setup.recipes,
+                scoring=self._files.scoring() if is_scorer else None,
+                held_out=self._files.load(component, "held_out", [*inputs, *more]) if is_scorer else {},
+                anomalous=self._files.load(component, "observed", ["anomalous"])["anomalous"] if is_scorer else None,
                 cache=self._makings.load(component),
             )
         return self._sources[component]
-
-    def _load_observed(self) -> Observed | None:
-        found = {
-            name: np.load(path)
-            for name in ("x", "log_scale")
-            if (path := array_path(self._folder, Component.DECODER, "observed", name)).is_file()
-        }
-        return Observed.of(self._setup.vae, **found) if found else None
 
     def convert(self, job: ConvertJob) -> Converted:
         """Makes an artifact."""

@@ -8,14 +8,15 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from pocketvae.apps.anomaly.features import Doubles, Features, Sampling, image_features
+from pocketvae.apps.anomaly.features import Features, Sampling, image_features
 from pocketvae.apps.anomaly.scores import NormalDensity, ScoreKind, fit_density, score_kinds, scores
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.compression.codec_tables import decoder_id
 from pocketvae.apps.sources import SourceImages
-from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.errors import DataError, ManifestError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.numerics.conformal import check_rate, conformal_threshold, needed_items
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.spec import STRICT, Precision
 from pocketvae.vae_spec import DataKind, VaeSpec
@@ -83,7 +84,11 @@ class Calibration:
                 f"the calibration was fitted to {self.bundle!r} ({self.decoder}), but the bundle is "
                 f"{bundle.manifest.name!r} ({decoder_id(bundle).hex()}): calibrate this bundle"
             )
-        missing = [kind for kind in score_kinds(bundle.vae) if kind not in self.thresholds]
+        missing = [
+            kind
+            for kind in score_kinds(bundle.vae, has_scorer=bundle.scoring is not None)
+            if kind not in self.thresholds
+        ]
         if missing or (self.density is None and bundle.vae.has_posterior):
             names = ", ".join(missing) or ScoreKind.DENSITY
             raise ManifestError(f"the calibration does not hold what this bundle needs ({names}): calibrate it again")
@@ -119,7 +124,7 @@ def calibrate(
         DataError: there are too few items for the rate, or one is too far from the training data.
     """
     plural = kind_of(bundle.vae.data).plural
-    _check_rate(false_positive_rate, len(held_out), plural, total=len(fitted) + len(held_out))
+    _check_rate(false_positive_rate, len(held_out), plural, len(fitted) + len(held_out))
     features = image_features(bundle, fitted, choice, sampling, label, progress)
     _check_finite(features, fitted, bundle.vae)
     noise_scale = bundle.vae.noise_scale or float(np.sqrt(features.square_error.mean() / features.pixels)) or 1.0
@@ -144,21 +149,6 @@ def calibrate(
     )
 
 
-def conformal_threshold(values: Doubles, false_positive_rate: float, plural: str = "images") -> float:
-    """Returns the score above which another normal item lies with at most the stated probability, from `[N]` scores.
-
-    It is the score of rank ceil((N + 1) * (1 - rate)), which treats the new item as exchangeable with the N others
-    (Vovk et al. 2005; Lei et al. 2018). A quantile of the N values alone would miss the rate: with 20 items 0.09
-    instead of 0.05.
-
-    Raises:
-        SpecError: the rate is not between 0 and 1.
-        DataError: there are too few values for the rate.
-    """
-    _check_rate(false_positive_rate, len(values), plural)
-    return float(np.sort(values)[_rank(false_positive_rate, len(values)) - 1])
-
-
 def _check_finite(features: Features, items: SourceImages, vae: VaeSpec) -> None:
     """Refuses normal items that a density or a threshold would be infinite with."""
     beyond = np.flatnonzero(features.beyond)
@@ -171,20 +161,9 @@ def _check_finite(features: Features, items: SourceImages, vae: VaeSpec) -> None
         )
 
 
-def _rank(false_positive_rate: float, count: int) -> int:
-    # Round first: in floating point 10 * (1 - 0.7) is slightly more than 3, and must not become 4.
-    return math.ceil(round((count + 1) * (1 - false_positive_rate), 9))
-
-
-def _check_rate(false_positive_rate: float, held_out: int, plural: str, total: int = 0) -> None:
-    if not 0 < false_positive_rate < 1:
-        raise SpecError(f"the false-positive rate must be above 0 and below 1, got {false_positive_rate:g}")
-    if _rank(false_positive_rate, held_out) > held_out:
-        needed = math.ceil(round(1 / false_positive_rate, 9)) - 1
-        enough = f"about {math.ceil(needed * total / held_out)} {plural} instead of {total}, or " if total else ""
-        # Rounded up, so that it is enough.
-        possible = math.ceil(1000 / (held_out + 1)) / 1000
-        raise DataError(
-            f"a false-positive rate of {false_positive_rate:g} needs at least {needed} held-out {plural}, got "
-            f"{held_out}: give {enough}--false-positive-rate {possible:g}"
-        )
+def _check_rate(false_positive_rate: float, held_out: int, plural: str, total: int) -> None:
+    advice = ""
+    if 0 < false_positive_rate < 1 and held_out:
+        needed = math.ceil(needed_items(false_positive_rate) * total / held_out)
+        advice = f"about {needed} {plural} instead of {total}, or "
+    check_rate(false_positive_rate, held_out, plural, advice)

@@ -17,6 +17,7 @@ from pocketvae.models.components import Decoder, Encoder, Posterior
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.gaussian import kl_to_standard_normal, reparameterize
 from pocketvae.numerics.noise import normal_noise
+from pocketvae.numerics.scoring import Scoring, at_mean_nats
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
@@ -63,6 +64,7 @@ class Features:
         mean_variance: `[N]`, the mean of its variances over dimensions; None without a posterior.
         cross_entropy_nats: `[N]`, sum over pixels, mean over L latents, pixels being probabilities; of images alone.
         png_bits: `[N]`, the length of the image as PNG; of images alone.
+        at_mean_nats: `[N]`, what a `scorer` computes; of bundles that have one.
     """
 
     square_error: Doubles
@@ -73,6 +75,7 @@ class Features:
     mean_variance: Doubles | None = None
     cross_entropy_nats: Doubles | None = None
     png_bits: Doubles | None = None
+    at_mean_nats: Doubles | None = None
 
     @property
     def beyond(self) -> npt.NDArray[np.bool_]:
@@ -128,14 +131,14 @@ def image_features(
         SpecError: the label does not fit the VAE.
     """
     encoder, decoder = choice.encoder(bundle), choice.decoder(bundle)
-    noise = sampling.noise(bundle.vae.latent_dim)
+    noise, scoring = sampling.noise(bundle.vae.latent_dim), bundle.scoring
     labels = source.labels_for(bundle.vae, label)
     parts: list[dict[str, Doubles]] = []
     for first in range(0, len(source), _CHUNK):
         part = slice(first, first + _CHUNK)
         own = labels[part] if isinstance(labels, np.ndarray) else labels
         with np.errstate(over="ignore", invalid="ignore"):  # Such an item is beyond, and is named as that.
-            parts.append(_found(encoder, decoder, source.images[part], noise, own))
+            parts.append(_found(encoder, decoder, source.images[part], noise, own, scoring))
         progress(Progress(stage="scoring", done=min(first + _CHUNK, len(source)), total=len(source)))
     joined = {name: np.concatenate([values[name] for values in parts]) for name in parts[0]}
     return Features(**joined, pixels=int(np.prod(bundle.vae.data_shape)))
@@ -147,20 +150,22 @@ def _found(
     items: npt.NDArray[Any],
     noise: npt.NDArray[np.float32],
     label: npt.NDArray[np.int32] | int | None,
+    scoring: Scoring | None = None,
 ) -> dict[str, Doubles]:
     """Returns the features of all items, looking for those that the model cannot compute with by halving."""
     try:
-        return _chunk(encoder, decoder, items, noise, label)
+        return _chunk(encoder, decoder, items, noise, label, scoring)
     except NotFiniteValuesError:
         if not _leaves_range(items, decoder.vae):
             raise
     if len(items) == 1:
         names = ["square_error", "sampled_square_error", "mean_norm"]
         names += ["kl_nats", "mean_variance"] if decoder.vae.has_posterior else []
+        names += ["at_mean_nats"] if scoring else []
         return {name: np.full(1, np.inf) for name in names}
     half = len(items) // 2
     parts = [
-        _found(encoder, decoder, items[part], noise, label[part] if isinstance(label, np.ndarray) else label)
+        _found(encoder, decoder, items[part], noise, label[part] if isinstance(label, np.ndarray) else label, scoring)
         for part in (slice(half), slice(half, None))
     ]
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
@@ -177,12 +182,19 @@ def _chunk(
     items: npt.NDArray[Any],
     noise: npt.NDArray[np.float32],
     label: npt.NDArray[np.int32] | int | None,
+    scoring: Scoring | None = None,
 ) -> dict[str, Doubles]:
     posterior, vae = encoder.encode(items, label), decoder.vae
     is_image = vae.data is DataKind.IMAGE
     target = items.astype(np.float64) / 255 if is_image else _unit(vae, items)
-    at_mean = _square_error(target, _unit(vae, decoder.decode(posterior.z_mean, label)))
+    decoded = decoder.decode(posterior.z_mean, label)
+    at_mean = _square_error(target, _unit(vae, decoded))
     found = {"square_error": at_mean, "mean_norm": np.linalg.norm(posterior.z_mean.astype(np.float64), axis=1)}
+    if scoring:
+        x = vae.data_range[0] + vae.range_span * target if is_image else items
+        found["at_mean_nats"], _ = at_mean_nats(
+            vae, x, decoded, posterior.z_mean, posterior.z_log_var, scoring.noise_scales
+        )
     if is_image:
         found["png_bits"] = np.array([8.0 * len(png_bytes(image)) for image in items])
     if posterior.z_log_var is None:

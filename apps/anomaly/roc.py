@@ -8,22 +8,10 @@ from typing import TypeVar
 import numpy as np
 
 from pocketvae.apps.anomaly.features import Doubles
+from pocketvae.numerics.ranking import auroc
 from pocketvae.reporting.charts import Curve, unit_square_chart
 
 _Name = TypeVar("_Name", bound=str)
-
-
-def auroc(normal: Doubles, anomalous: Doubles) -> float:
-    """Returns the probability that an anomaly scores higher than a normal image, ties counting half.
-
-    Args:
-        normal: `[N]` scores.
-        anomalous: `[M]` scores.
-    """
-    ordered = np.sort(normal)
-    below = np.searchsorted(ordered, anomalous, side="left")
-    not_above = np.searchsorted(ordered, anomalous, side="right")
-    return float((below + not_above).mean() / (2 * len(normal)))
 
 
 def roc_curve(normal: Doubles, anomalous: Doubles) -> tuple[Doubles, Doubles]:

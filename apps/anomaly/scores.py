@@ -10,6 +10,7 @@ import numpy as np
 
 from pocketvae.apps.anomaly.features import Doubles, Features
 from pocketvae.errors import DataError, SpecError
+from pocketvae.numerics.scoring import SCORE_KIND
 from pocketvae.spec import STRICT
 from pocketvae.vae_spec import DataKind, Likelihood, PriorKind, VaeSpec
 
@@ -21,14 +22,17 @@ class ScoreKind(enum.StrEnum):
     posterior (An and Cho 2015). COMPLEXITY: the negative ELBO of 8-bit pixels in bits, with a Gaussian likelihood,
     minus the length of the image as PNG, because simple images are likely whatever they show (Serra et al. 2020).
     DENSITY: the Mahalanobis distance of the reconstruction error, |z_mean| and z_var from those of normal items.
+    ELBO_AT_MEAN: the negative ELBO with the posterior's mean in place of draws from it, the number that the artifact
+    `scorer` returns.
 
-    COMPLEXITY is for images, and all but RECONSTRUCTION need posteriors.
+    COMPLEXITY is for images, ELBO_AT_MEAN for bundles with a scorer, and ELBO, COMPLEXITY and DENSITY need posteriors.
     """
 
     ELBO = "elbo"
     RECONSTRUCTION = "reconstruction"
     COMPLEXITY = "complexity"
     DENSITY = "density"
+    ELBO_AT_MEAN = SCORE_KIND
 
 
 # The score of an item that is too far from the training data for any other number: JSON cannot hold infinity.
@@ -91,11 +95,13 @@ def approximations(vae: VaeSpec) -> tuple[str, ...]:
     return tuple(found)
 
 
-def score_kinds(vae: VaeSpec) -> tuple[ScoreKind, ...]:
-    """Returns the scores that there are for a VAE."""
+def score_kinds(vae: VaeSpec, *, has_scorer: bool = False) -> tuple[ScoreKind, ...]:
+    """Returns the scores that there are for a VAE, and for its scorer if it has one."""
+    last = (ScoreKind.ELBO_AT_MEAN,) if has_scorer else ()
     if not vae.has_posterior:
-        return (ScoreKind.RECONSTRUCTION,)
-    return tuple(kind for kind in ScoreKind if kind is not ScoreKind.COMPLEXITY or vae.data is DataKind.IMAGE)
+        return (ScoreKind.RECONSTRUCTION, *last)
+    found = [kind for kind in ScoreKind if kind is not ScoreKind.COMPLEXITY or vae.data is DataKind.IMAGE]
+    return (*(kind for kind in found if kind is not ScoreKind.ELBO_AT_MEAN), *last)
 
 
 def default_score(vae: VaeSpec) -> ScoreKind:
@@ -103,15 +109,21 @@ def default_score(vae: VaeSpec) -> ScoreKind:
     return ScoreKind.DENSITY if vae.has_posterior else ScoreKind.RECONSTRUCTION
 
 
-def check_score(kind: ScoreKind, vae: VaeSpec) -> None:
-    """Checks that there is a score for a VAE.
+def check_score(kind: ScoreKind, vae: VaeSpec, *, has_scorer: bool = False) -> None:
+    """Checks that there is a score for a VAE, or for its scorer.
 
     Raises:
         SpecError: there is not; the message says which there are.
     """
-    if kind not in score_kinds(vae):
+    kinds = score_kinds(vae, has_scorer=has_scorer)
+    if kind is ScoreKind.ELBO_AT_MEAN and kind not in kinds:
+        raise SpecError(
+            f"the score {kind} is that of a scorer, which this bundle does not have: export it with --components "
+            f"encoder,decoder,scorer, or use {' or '.join(kinds)}"
+        )
+    if kind not in kinds:
         reason = "is for images" if vae.has_posterior else "needs posteriors, which this encoder does not have"
-        raise SpecError(f"the score {kind} {reason}: use {' or '.join(score_kinds(vae))}")
+        raise SpecError(f"the score {kind} {reason}: use {' or '.join(kinds)}")
 
 
 def _named(kinds: Sequence[ScoreKind], verb: str = "use") -> str:
@@ -142,10 +154,11 @@ def _scores(
     features: Features, vae: VaeSpec, noise_scale: float, density: NormalDensity | None
 ) -> dict[ScoreKind, Doubles]:
     reconstruction = features.reconstruction_nats(vae, noise_scale)
+    last = {} if features.at_mean_nats is None else {ScoreKind.ELBO_AT_MEAN: features.at_mean_nats}
     if features.kl_nats is None or density is None:
-        return {ScoreKind.RECONSTRUCTION: reconstruction}
+        return {ScoreKind.RECONSTRUCTION: reconstruction, **last}
     found = {ScoreKind.ELBO: reconstruction + features.kl_nats, ScoreKind.RECONSTRUCTION: reconstruction}
     if features.png_bits is not None:
         bits = (features.pixel_nats(noise_scale) + features.kl_nats) / np.log(2)
         found[ScoreKind.COMPLEXITY] = bits - features.png_bits
-    return {**found, ScoreKind.DENSITY: density.distance(features.log_triple())}
+    return {**found, ScoreKind.DENSITY: density.distance(features.log_triple()), **last}

@@ -127,9 +127,9 @@ class _Filler:
     def _compare(self, artifact: ArtifactRecord, target: Target, run: TargetRun) -> Cell:
         goldens = self._bundle.goldens(artifact.component)
         started = time.perf_counter()
-        outputs = run.run(artifact, goldens.inputs)
+        outputs = run.run(artifact, goldens.inputs_of(artifact))
         is_quick = time.perf_counter() - started < _LONG_S
-        expected = self._host.run(artifact, goldens.inputs, optimizations=target.reference)
+        expected = self._host.run(artifact, goldens.inputs_of(artifact), optimizations=target.reference)
         max_abs = max(float(np.abs(outputs[name] - expected[name]).max()) for name in expected)
         equal = float(np.mean(np.concatenate([(outputs[name] == expected[name]).ravel() for name in expected])))
         judged = target.judged(self._bundle, artifact)
@@ -149,7 +149,10 @@ class _Filler:
             limit=limit,
             limit_source=source,
             detail=f"{problem}, in {target.runtime(artifact)}" if problem and target.runtime(artifact) else problem,
-            figures={**run.figures(artifact), **(_timed(artifact, run, goldens.inputs) if is_timed else {})},
+            figures={
+                **run.figures(artifact),
+                **(_timed(artifact, run, goldens.inputs_of(artifact)) if is_timed else {}),
+            },
             remarks=run.remarks(artifact),
             size_bytes=artifact.file.size_bytes,
         )
@@ -159,7 +162,9 @@ class _Filler:
         goldens = self._bundle.goldens(artifact.component)
         expected = {name: values.astype(np.float32) for name, values in goldens.outputs.items()}
         vae = self._bundle.manifest.vae
-        deviations = Deviations(expected, goldens.select(outputs), vae, observed=goldens.observed)
+        deviations = Deviations(
+            expected, goldens.select(outputs), vae, observed=goldens.observed, anomalous=goldens.anomalous
+        )
         checks = output_checks(artifact.name, target.name, artifact.tolerances, outputs, deviations)
         failed = [check for check in checks if not check.passed]
         return f"{failed[0].output} {failed[0].metric}: {failed[0].detail}".strip() if failed else ""

@@ -75,7 +75,9 @@ def check_artifact(
     outputs: dict[str, FloatArray] | None
     deviations: Deviations | None = None
     try:
-        outputs = run.run(artifact, goldens.inputs, optimizations=optimizations, num_threads=num_threads, batch=batch)
+        outputs = run.run(
+            artifact, goldens.inputs_of(artifact), optimizations=optimizations, num_threads=num_threads, batch=batch
+        )
         deviations = _deviations(bundle, goldens, expected, outputs, in_detail=in_detail)
         checks = output_checks(artifact.name, target, tolerances, outputs, deviations)
     except ArtifactFault as e:
@@ -94,7 +96,12 @@ def _deviations(
     in_detail: bool,
 ) -> Deviations:
     deviations = Deviations(
-        expected, goldens.select(outputs), bundle.manifest.vae, strata=goldens.strata, observed=goldens.observed
+        expected,
+        goldens.select(outputs),
+        bundle.manifest.vae,
+        strata=goldens.strata,
+        observed=goldens.observed,
+        anomalous=goldens.anomalous,
     )
     for name in expected if in_detail else ():
         deviations.of(name)
@@ -102,7 +109,7 @@ def _deviations(
 
 
 def _noise_checks(bundle: Bundle, artifact: ArtifactRecord, target: str) -> list[Check]:
-    if not artifact.component.is_composed or bundle.manifest.vae.codes:  # codes are computed without the table
+    if not artifact.component.has_noise or bundle.manifest.vae.codes:  # codes are computed without the table
         return []
     problem = noise_problem(bundle.artifact_path(artifact).read_bytes())
     return [structural_check(artifact.name, target, "noise", problem)]

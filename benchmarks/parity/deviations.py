@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.numerics.likelihoods import Observed
@@ -51,6 +52,7 @@ class Deviations:
         *,
         strata: Sequence[Stratum] = (),
         observed: Observed | None = None,
+        anomalous: npt.NDArray[np.bool_] | None = None,
     ) -> None:
         """Stores the outputs to compare.
 
@@ -60,12 +62,19 @@ class Deviations:
             vae: Specifies the image's range.
             strata: The kinds of samples.
             observed: The images that the first golden latents were drawn for.
+            anomalous: `[N]`, which samples of a scorer are anomalies.
         """
         self.original, self.artifact, self.vae, self.observed = original, artifact, vae, observed
-        self._strata = strata
+        self._strata, self._anomalous = strata, anomalous
         self._known: dict[str, Deviation] = {}
         self._measured: dict[tuple[str, str], float] = {}
         self._kl: DoubleArray | None = None
+
+    def between(self, original: Mapping[str, FloatArray], artifact: Mapping[str, FloatArray]) -> Deviations:
+        """Returns the deviations of other outputs for the same samples."""
+        return Deviations(
+            original, artifact, self.vae, strata=self._strata, observed=self.observed, anomalous=self._anomalous
+        )
 
     def of(self, output: str) -> Deviation:
         """Returns the deviation of one output."""
@@ -86,7 +95,12 @@ class Deviations:
         if key not in self._measured:
             span = self.vae.range_span
             self._measured[key] = measure(
-                tolerance, self.original, self.artifact, image_span=span, observed=self.observed
+                tolerance,
+                self.original,
+                self.artifact,
+                image_span=span,
+                observed=self.observed,
+                anomalous=self._anomalous,
             )
         return self._measured[key]
 

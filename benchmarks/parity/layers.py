@@ -106,16 +106,21 @@ def _some(bundle: Bundle, component: Component) -> dict[str, Array]:
     return {name: values[::step] for name, values in goldens.inputs.items()}
 
 
+def _taken(artifact: ArtifactRecord, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Returns the inputs that an artifact takes: a scorer of integers takes its window in units of the model."""
+    return {spec.name: inputs[spec.name] for spec in artifact.inputs}
+
+
 def _values(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[str, Array]) -> Values:
     path, image_range = bundle.artifact_path(artifact), bundle.manifest.vae.data_range
-    return layer_values(path, artifact.format, inputs, image_range)
+    return layer_values(path, artifact.format, _taken(artifact, inputs), image_range)
 
 
 def _looking_changed(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[str, Array], found: Values) -> float:
     """Runs the file unchanged and returns how far its outputs are from those of the run that kept all tensors."""
     path = bundle.artifact_path(artifact)
     with open_runner(path, artifact.format, optimizations=Optimizations.OFF) as runner:
-        plain = runner.run_samples(inputs, bundle.manifest.vae.data_range)
+        plain = runner.run_samples(_taken(artifact, inputs), bundle.manifest.vae.data_range)
     changes = []
     for values in plain.values():
         # The name inside a TFLite file is not the signature's, so the output is the kept tensor closest to it.

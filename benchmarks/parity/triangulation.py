@@ -97,7 +97,7 @@ class Triangulation:
         if self._here is None:
             return None
         try:
-            outputs = self._here.run(case.artifact, case.inputs, num_threads=self._num_threads)
+            outputs = self._here.run(case.artifact, _taken(case.artifact, case.inputs), num_threads=self._num_threads)
         except (ArtifactFault, TargetError) as e:
             evidence.append(f"it was not run on this machine: {e}")
             return None
@@ -127,7 +127,7 @@ class Triangulation:
         floats = {format: self._float_sibling(case, format, evidence) for format in Format}
         right = {format: sibling.right for format, sibling in floats.items() if sibling is not None}
         found = [sibling for sibling in floats.values() if sibling is not None]
-        if len(found) == len(Format) and not any(right.values()) and self._agree(*found):
+        if len(found) == len(Format) and not any(right.values()) and self._agree(case, *found):
             evidence.append("the float files of both formats agree with one another but not with the goldens")
             return Culprit.GOLDEN
         if not any(right.values()):
@@ -154,14 +154,14 @@ class Triangulation:
         if outputs is None:
             return None
         own = record == case.artifact
-        deviations = case.deviations if own else Deviations(case.expected, outputs, self._manifest.vae)
+        deviations = case.deviations if own else case.deviations.between(case.expected, outputs)
         right = meets(record.tolerances, deviations)
         if not own:
             evidence.append(f"{record.name} is {'right' if right else 'wrong too'}")
         return _Sibling(record=record, outputs=outputs, right=right)
 
-    def _agree(self, first: _Sibling, second: _Sibling) -> bool:
-        return meets(first.record.tolerances, Deviations(first.outputs, second.outputs, self._manifest.vae))
+    def _agree(self, case: Case, first: _Sibling, second: _Sibling) -> bool:
+        return meets(first.record.tolerances, case.deviations.between(first.outputs, second.outputs))
 
     def _outputs(
         self,
@@ -172,14 +172,22 @@ class Triangulation:
         optimizations: Optimizations = Optimizations.ON,
     ) -> Outputs | None:
         try:
-            return self._run.run(artifact, inputs, optimizations=optimizations, num_threads=self._num_threads)
+            return self._run.run(
+                artifact, _taken(artifact, inputs), optimizations=optimizations, num_threads=self._num_threads
+            )
         except (ArtifactFault, TargetError) as e:
             evidence.append(f"{artifact.name} with {optimizations} kernels was not run: {e}")
             return None
 
     def _meets(self, case: Case, outputs: Outputs) -> bool:
-        deviations = Deviations(case.expected, outputs, self._manifest.vae, observed=case.deviations.observed)
+        deviations = case.deviations.between(case.expected, outputs)
         return bool(case.tolerances) and meets(case.tolerances, deviations)
+
+
+def _taken(artifact: ArtifactRecord, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Returns the inputs that an artifact takes: a scorer of integers takes its window in units of the model."""
+    names = {spec.name for spec in artifact.inputs}
+    return {name: values for name, values in inputs.items() if name in names}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,8 @@ from pocketvae.system.files import StrPath, sha256_file
 from pocketvae.vae_spec import DataKind
 
 Array = npt.NDArray[np.generic]
+# Among what is known of a scorer's goldens: which are anomalies.
+ANOMALOUS = "anomalous"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +34,7 @@ class Goldens:
         steps: Step between the kept values of the flattened output by name, `[N, K]`; outputs that are not named are
             complete and keep their shape.
         observed: The images that the first samples were drawn for, if there are any.
+        anomalous: `[N]`, which samples of a scorer are anomalies; None of other components.
     """
 
     inputs: dict[str, Array]
@@ -39,6 +42,7 @@ class Goldens:
     strata: tuple[Stratum, ...]
     steps: Mapping[str, int] = field(default_factory=dict)
     observed: Observed | None = None
+    anomalous: npt.NDArray[np.bool_] | None = None
 
     @property
     def count(self) -> int:
@@ -63,7 +67,20 @@ class Goldens:
             inputs={name: values[order] for name, values in self.inputs.items()},
             outputs={name: values[order] for name, values in self.outputs.items()},
             observed=observed.reordered(order[: len(observed.x)]) if observed else None,
+            anomalous=None if self.anomalous is None else self.anomalous[order],
         )
+
+    def inputs_of(self, artifact: ArtifactRecord) -> dict[str, Array]:
+        """Returns the inputs that an artifact takes: a scorer has its window in the unit of one precision or another.
+
+        Raises:
+            ManifestError: one is missing.
+        """
+        names = [spec.name for spec in artifact.inputs]
+        missing = [name for name in names if name not in self.inputs]
+        if missing:
+            raise ManifestError(f"the goldens of {artifact.name} must have {names}, got {sorted(self.inputs)}")
+        return {name: self.inputs[name] for name in names}
 
     def select(self, outputs: Mapping[str, npt.NDArray[np.float32]]) -> dict[str, npt.NDArray[np.float32]]:
         """Returns those values of complete outputs `[N, ...]` that the goldens also contain."""
@@ -133,10 +150,28 @@ class Bundle:
             if not np.isfinite(array).all():
                 raise ManifestError(f"golden {name!r} of the {component} holds values that are not finite")
         observed = self._observed(record, len(next(iter(inputs.values()))))
-        return Goldens(inputs=inputs, outputs=outputs, strata=record.strata, observed=observed)
+        return Goldens(
+            inputs=inputs,
+            outputs=outputs,
+            strata=record.strata,
+            observed=observed,
+            anomalous=self._anomalous(record, len(next(iter(inputs.values())))),
+        )
+
+    def _anomalous(self, record: GoldenRecord, count: int) -> npt.NDArray[np.bool_] | None:
+        if ANOMALOUS not in record.observed:
+            return None
+        found = _load_array(self.path / record.observed[ANOMALOUS].path)
+        if found.shape != (count,) or found.dtype != np.bool_:
+            raise ManifestError(
+                f"which goldens are anomalies must be bool of ({count},), got {found.dtype} {found.shape}"
+            )
+        return found.astype(np.bool_)
 
     def _observed(self, record: GoldenRecord, count: int) -> Observed | None:
-        arrays = {name: _load_array(self.path / file.path) for name, file in record.observed.items()}
+        arrays = {
+            name: _load_array(self.path / file.path) for name, file in record.observed.items() if name != ANOMALOUS
+        }
         if not arrays:
             return None
         vae = self.manifest.vae

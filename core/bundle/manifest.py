@@ -15,6 +15,7 @@ from pocketvae.errors import ManifestError, did_you_mean
 from pocketvae.integer_share import IntegerShare
 from pocketvae.keras.model_form import ModelForm
 from pocketvae.layer_precision import LayerPrecision
+from pocketvae.numerics.scoring import Scoring
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.parsing import quoted
 from pocketvae.portability.records import Portability, Requirement
@@ -104,6 +105,7 @@ class ArtifactRecord:
         layers: The precision of each layer with weights, read from the file.
         integers: How much of it computes in integers, read from the file; None in bundles of older versions.
         search: How its quantization was found; None without a search.
+        scoring: How a scorer decides; None for other components.
     """
 
     __pydantic_config__ = STRICT
@@ -123,6 +125,7 @@ class ArtifactRecord:
     layers: tuple[LayerPrecision, ...] = ()
     integers: IntegerShare | None = None
     search: SearchRecord | None = None
+    scoring: Scoring | None = None
 
     def __post_init__(self) -> None:
         check_batches(self.batches)
@@ -184,12 +187,14 @@ class GoldenRecord:
     """Inputs of one component and the original model's outputs for them.
 
     Attributes:
-        inputs: A `.npy` file for each input, `[N, ...] float32`.
+        inputs: A `.npy` file for each input, `[N, ...] float32`. A scorer whose `window` is in the unit of the user's
+            data has `x` too, the same in units of the model, which scorers of integers take.
         outputs: A `.npy` file for each output, `[N, ...] float32`.
         strata: Kinds of samples, in order, covering all N.
         observed: For a decoder, the images that its first M latents were drawn for: `x`, a `.npy` file
             `[M, H, W, C] uint8`, 0 and 1 under a Bernoulli likelihood, and for a discretized logistic `log_scale` of
-            the original. Empty if there were no images, or their likelihood is unknown.
+            the original. Empty if there were no images, or their likelihood is unknown. For a scorer `anomalous`, a
+            `.npy` file `[N] bool`: which samples are anomalies.
     """
 
     __pydantic_config__ = STRICT

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 REFERENCE_NAME = "reference.npz"
 _CALIBRATION_COUNT, _GOLDEN_COUNT = 512, 256
+_HELD_OUT_COUNT, _FEWEST_HELD_OUT, _HELD_OUT_BYTES = 1000, 200, 20_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,12 +31,16 @@ class ReferenceImages:
         calibration_labels: `[N] int32`.
         golden: `[M, ...]`, test images that goldens are computed from.
         golden_labels: `[M] int32`.
+        held_out: `[K, ...]`, other test images, for the threshold of a scorer; none in runs of older versions.
+        held_out_labels: `[K] int32`.
     """
 
     calibration: npt.NDArray[np.uint8 | np.float32]
     calibration_labels: npt.NDArray[np.int32]
     golden: npt.NDArray[np.uint8 | np.float32]
     golden_labels: npt.NDArray[np.int32]
+    held_out: npt.NDArray[np.uint8 | np.float32]
+    held_out_labels: npt.NDArray[np.int32]
 
     def arrays(self) -> dict[str, npt.NDArray[Any]]:
         """Returns the arrays by the names that they have in the archive."""
@@ -49,15 +54,29 @@ class ReferenceImages:
 
 
 def choose_reference(splits: Parts, rng: np.random.Generator) -> ReferenceImages:
-    """Returns some training and test items, in their order."""
+    """Returns some training and test items, in their order.
+
+    Of few test items, as many are goldens as are held out.
+    """
     calibration: ItemSet = splits.train.some(_CALIBRATION_COUNT, rng)
-    golden: ItemSet = splits.test.some(_GOLDEN_COUNT, rng)
+    test: ItemSet = splits.test
+    order = rng.permutation(len(test))
+    goldens = min(_GOLDEN_COUNT, max(1, len(test) // 2))
+    golden = test.take(np.sort(order[:goldens]))
+    held_out = test.take(np.sort(order[goldens : goldens + _most_held_out(test.items)]))
     return ReferenceImages(
         calibration=calibration.items,
         golden=golden.items,
         calibration_labels=calibration.labels_or_zeros(),
         golden_labels=golden.labels_or_zeros(),
+        held_out=held_out.items,
+        held_out_labels=held_out.labels_or_zeros(),
     )
+
+
+def _most_held_out(items: npt.NDArray[Any]) -> int:
+    """Returns how many items are held out at most: 1,000, of large ones fewer, but enough for a rate of 1 in 200."""
+    return max(_FEWEST_HELD_OUT, min(_HELD_OUT_COUNT, _HELD_OUT_BYTES // max(1, items[0].nbytes)))
 
 
 def read_reference(path: Path, shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> ReferenceImages:
@@ -71,14 +90,36 @@ def read_reference(path: Path, shape: tuple[int, ...], dtype: type[np.generic] =
     Raises:
         ManifestError: the file is missing, damaged or of other images.
     """
+    none = {"held_out": np.zeros((0, *shape), dtype), "held_out_labels": np.zeros(0, np.int32)}
     try:
         with open_npz(path) as archive:
-            images = ReferenceImages(**{field.name: archive.read(field.name) for field in fields(ReferenceImages)})
+            missing = none if "held_out" not in archive.names else {}
+            images = ReferenceImages(
+                **missing,
+                **{
+                    field.name: archive.read(field.name)
+                    for field in fields(ReferenceImages)
+                    if field.name not in missing
+                },
+            )
     except (ValueError, OSError) as e:
         raise ManifestError(f"{path} is missing or damaged: {e}") from e
-    for array in (images.calibration, images.golden):
+    for array in (images.calibration, images.golden, images.held_out):
         if array.shape[1:] != shape or array.dtype != dtype:
             raise ManifestError(
                 f"{path} must hold {np.dtype(dtype)} {'images' if dtype is np.uint8 else 'items'} of {shape}"
             )
     return images
+
+
+def held_out_count(path: Path) -> int:
+    """Returns how many items are held out.
+
+    Raises:
+        ManifestError: the file is missing or damaged.
+    """
+    try:
+        with open_npz(path) as archive:
+            return len(archive.read("held_out_labels")) if "held_out_labels" in archive.names else 0
+    except (ValueError, OSError) as e:
+        raise ManifestError(f"{path} is missing or damaged: {e}") from e

@@ -18,6 +18,7 @@ from pocketvae.models.components import Decoder, Encoder, Generator, Model, Prio
 from pocketvae.models.conditions import Given
 from pocketvae.numerics.latents import prior_noise
 from pocketvae.numerics.noise import normal_noise
+from pocketvae.numerics.scoring import Scoring
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, parse_choice
 from pocketvae.system.files import StrPath
@@ -58,6 +59,11 @@ class ModelBundle:
     def vae(self) -> VaeSpec:
         """The interface of the VAE."""
         return self.bundle.manifest.vae
+
+    @property
+    def scoring(self) -> Scoring | None:
+        """How a scorer of the bundle decides, of which `noise_scales` hold for all; None where it has none."""
+        return next((item.scoring for item in self.manifest.artifacts if item.scoring), None)
 
     def encoder(self, precision: str = "float32", format: str | None = None, *, num_threads: int = 1) -> Encoder:
         """Returns an encoder.

@@ -15,6 +15,7 @@ from pocketvae.errors import SpecError, unknown_name
 from pocketvae.numerics.chunks import chunks
 from pocketvae.numerics.gaussian import kl_divergence
 from pocketvae.numerics.likelihoods import Observed
+from pocketvae.numerics.ranking import auroc
 from pocketvae.numerics.ssim import ssim
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.vae_spec import LOG_VAR_ENDING, MEAN_ENDING
@@ -70,7 +71,21 @@ _POSTERIOR = ("kl_mean", "kl_max", "active_units_changed")
 ELBO_CHANGE = "elbo_change"
 # The share of integer codes that differ: how far their numbers are apart means nothing.
 CODES_CHANGED = "codes_changed"
-METRICS = (ELBO_CHANGE, CODES_CHANGED, *_ELEMENTWISE, *_STEPS, *_PAIRWISE, *_POSTERIOR)
+# Of scorers: the share of alarms that differ, and two that need to know which samples are anomalies.
+DECISIONS_CHANGED, AUROC_CHANGE, NORMAL_MEAN_ABS = "decisions_changed", "auroc_change", "normal_mean_abs"
+_OF_ANOMALIES = (AUROC_CHANGE, NORMAL_MEAN_ABS)
+# What needs more than outputs: a few samples alone cannot be held to it.
+OF_WHOLE_SETS = (ELBO_CHANGE, *_OF_ANOMALIES)
+METRICS = (
+    ELBO_CHANGE,
+    CODES_CHANGED,
+    DECISIONS_CHANGED,
+    *_OF_ANOMALIES,
+    *_ELEMENTWISE,
+    *_STEPS,
+    *_PAIRWISE,
+    *_POSTERIOR,
+)
 
 
 def elementwise_metrics(difference: Array, image_span: float | None = None) -> dict[str, float]:
@@ -92,6 +107,7 @@ def measure(
     *,
     image_span: float = 1.0,
     observed: Observed | None = None,
+    anomalous: npt.NDArray[np.bool_] | None = None,
 ) -> float:
     """Returns the value that a tolerance limits; NaN if an output is not finite.
 
@@ -100,7 +116,9 @@ def measure(
     is 1 - cos over everything at once, `ssim_loss` 1 - SSIM on average over the samples and `ssim_loss_max` of the
     worst one. `kl_mean` and `kl_max` are of KL(original || artifact) in nats over the samples, `active_units_changed`
     counts latent dimensions that are active in one but not in the other. `elbo_change` is the change of the mean ELBO
-    in nats per image over the latents of observed images; `codes_changed` is the share of integer codes that differ.
+    in nats per image over the latents of observed images; `codes_changed` is the share of integer codes that differ,
+    `decisions_changed` that of alarms. `auroc_change` is the change of the area under the ROC curve of a score,
+    `normal_mean_abs` the mean change of the scores of normal items.
 
     Args:
         tolerance: Names the output and the metric.
@@ -108,10 +126,11 @@ def measure(
         artifact: Outputs `[N, ...]` by name.
         image_span: White minus black.
         observed: The images that the first latents were drawn for; `elbo_change` needs them.
+        anomalous: `[N]`, which samples are anomalies; `auroc_change` and `normal_mean_abs` need it.
 
     Raises:
         SpecError: the metric or the output is unknown, or the metric is for images and the output is not an image, or
-            it needs observed images and there are none.
+            it needs observed images or known anomalies and there are none.
     """
     metric = tolerance.metric
     if metric not in METRICS:
@@ -125,7 +144,9 @@ def measure(
         if observed is None:
             raise SpecError("the change of the ELBO needs the images that the golden latents were drawn for")
         return observed.elbo_change(expected, found)
-    if metric == CODES_CHANGED:
+    if metric in _OF_ANOMALIES:
+        return _measure_scores(metric, expected, found, anomalous)
+    if metric in (CODES_CHANGED, DECISIONS_CHANGED):
         return float(np.mean(expected != found))
     if metric == "cosine_loss":
         return _cosine_loss(expected, found)
@@ -164,6 +185,15 @@ def _measure_posterior(metric: str, original: Outputs, artifact: Outputs) -> flo
         return float(np.count_nonzero(active[0] != active[1]))
     kl = posterior_kl(original, artifact)
     return float(kl.mean() if metric == "kl_mean" else kl.max())
+
+
+def _measure_scores(metric: str, expected: Array, found: Array, anomalous: npt.NDArray[np.bool_] | None) -> float:
+    if anomalous is None or anomalous.all() or not anomalous.any():
+        raise SpecError(f"{metric} needs samples of which it is known that some are anomalies and some are not")
+    if metric == NORMAL_MEAN_ABS:
+        return float(np.abs(found[~anomalous].astype(np.float64) - expected[~anomalous]).mean())
+    areas = [auroc(scores[~anomalous], scores[anomalous]) for scores in (expected, found)]
+    return abs(areas[1] - areas[0])
 
 
 def _cosine_loss(expected: Array, found: Array) -> float:

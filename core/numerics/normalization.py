@@ -23,7 +23,7 @@ def normalized(values: npt.NDArray[Any], channels: Sequence[Channel]) -> Floats:
     """
     if not channels:
         return np.asarray(values, np.float32)
-    means, scales = _by_value(channels)
+    means, scales = scales_of(channels)
     # In float64, because a small change of a large value is what a sensor is watched for.
     return ((values.astype(np.float64) - means) / scales).astype(np.float32)
 
@@ -32,7 +32,7 @@ def in_own_unit(values: npt.NDArray[Any], channels: Sequence[Channel]) -> Floats
     """Returns `[..., C] float32` in the unit of the user's data: undoes `normalized`."""
     if not channels:
         return np.asarray(values, np.float32)
-    means, scales = _by_value(channels)
+    means, scales = scales_of(channels)
     return (values.astype(np.float64) * scales + means).astype(np.float32)
 
 
@@ -46,7 +46,7 @@ def for_user(items: npt.NDArray[Any], vae: VaeSpec) -> npt.NDArray[Any]:
     return in_own_unit(items, vae.channels) if vae.channels else items
 
 
-def _by_value(channels: Sequence[Channel]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+def scales_of(channels: Sequence[Channel]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Returns mean and scale, `[C]` each, of every value of a model's last dimension."""
     widths = [channel.width for channel in channels]
     means, scales = ([getattr(channel, name) for channel in channels] for name in ("mean", "scale"))

@@ -57,7 +57,8 @@ def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapp
 
     Args:
         component: Which part of the VAE `model` is.
-        model: The Keras model; an encoder returns (z_mean, z_log_var), a decoder the likelihood's parameters.
+        model: The Keras model; an encoder returns (z_mean, z_log_var), a decoder the likelihood's parameters. Of what
+            takes data through both, `pocketvae.export.original.through.Through`.
         vae: The interface of the VAE.
         inputs: By name, as `vae.inputs(component)` lists them, with any batch; `eps` instead of `seed` and `index`.
 
@@ -65,6 +66,9 @@ def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapp
         `z_mean`, `z_log_var` and `z` in the latent's shape, or the decoder's output `[N, *data_shape]` in
         `vae.data_range`, flat if the original's is.
     """
+    if component.takes_data_through:
+        found: dict[str, Any] = model.apply(inputs)
+        return found
     values = list(inputs.values())
     outputs = model(values if len(values) > 1 else values[0], training=False)
     if component in (Component.DECODER, Component.GENERATOR):

@@ -5,8 +5,21 @@ from __future__ import annotations
 from pocketvae.bundle.embedded import TensorDoc
 from pocketvae.kinds.registry import kind_of
 from pocketvae.spec import Component, TensorSpec
-from pocketvae.vae_spec import LOG_VAR_ENDING, MEAN_ENDING, Condition, DataKind, Latent, PriorKind, VaeSpec
+from pocketvae.vae_spec import (
+    ALARM,
+    CONTRIBUTIONS,
+    LOG_VAR_ENDING,
+    MEAN_ENDING,
+    SCORE,
+    WINDOW,
+    Condition,
+    DataKind,
+    Latent,
+    PriorKind,
+    VaeSpec,
+)
 
+_VERBS = {Component.RECONSTRUCTOR: "reconstruct", Component.SCORER: "score"}
 _INT32 = (-2147483648.0, 2147483647.0)
 
 
@@ -30,11 +43,19 @@ def _known(component: Component, vae: VaeSpec) -> dict[str, tuple[str, str, tupl
     pixel = f"pixel, {vae.data_range[0]:g} black to {vae.data_range[1]:g} white"
     unit = pixel if vae.data is DataKind.IMAGE else "as in the training data"
     return {
-        "x": (f"the {noun} to encode: {item}", unit, limits),
-        vae.output: (f"the decoded {noun}: {item}", unit, limits),
+        "x": (f"the {noun} to {_VERBS.get(component, 'encode')}: {item}", unit, limits),
+        vae.output: (
+            f"the {'reconstructed' if component is Component.RECONSTRUCTOR else 'decoded'} {noun}: {item}",
+            unit,
+            limits,
+        ),
         "eps": ("standard normal noise, which the prior turns into a latent", "1", None),
         **{name: doc for latent in vae.latents for name, doc in _latent_docs(latent, component, vae).items()},
         **{condition.name: _condition(condition, noun) for condition in vae.conditions},
+        WINDOW: (f"the {noun} to score: {item}", "as the sensor or table has it", None),
+        SCORE: (f"how unlike the training data the {noun} is; higher is stranger", "nats", None),
+        ALARM: ("1 if the score is above the threshold or no number, else 0", "1", (0.0, 1.0)),
+        CONTRIBUTIONS: ("each channel's part of the score, without the part of the posterior", "nats", None),
         "seed": (f"selects a stream of {kind_of(vae.data).plural}", "1", _INT32),
         "index": (f"position in the stream of {kind_of(vae.data).plural}", "1", _INT32),
     }

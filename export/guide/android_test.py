@@ -11,7 +11,7 @@ import numpy as np
 
 from pocketvae.bundle.bundle import Bundle, Goldens
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.numerics.metrics import CODES_CHANGED
+from pocketvae.numerics.metrics import CODES_CHANGED, DECISIONS_CHANGED
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.reporting.escapes import c_identifier
 from pocketvae.reporting.templates import render
@@ -37,6 +37,7 @@ _METRICS = frozenset(
         "kl_mean",
         "kl_max",
         CODES_CHANGED,
+        DECISIONS_CHANGED,
     }
 )
 _DTYPES = frozenset({"float32", "int32", "int8", "uint8"})

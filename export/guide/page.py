@@ -14,7 +14,15 @@ from pocketvae.reporting.templates import render
 from pocketvae.spec import Component, Format, TensorSpec
 from pocketvae.vae_spec import DataKind, VaeSpec
 
-_ORDER = (Component.GENERATOR, Component.DECODER, Component.ENCODER, Component.SAMPLER, Component.PRIOR)
+_ORDER = (
+    Component.SCORER,
+    Component.GENERATOR,
+    Component.DECODER,
+    Component.ENCODER,
+    Component.RECONSTRUCTOR,
+    Component.SAMPLER,
+    Component.PRIOR,
+)
 
 
 def embed_guide(manifest: Manifest, over_budget: Collection[str] = ()) -> str:

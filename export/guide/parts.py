@@ -10,7 +10,7 @@ from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.portability.records import Backend
 from pocketvae.reporting.escapes import c_identifier
 from pocketvae.spec import Component, Format, Precision, Quantization, TensorSpec
-from pocketvae.vae_spec import DataKind, VaeSpec
+from pocketvae.vae_spec import CONTRIBUTIONS, DataKind, VaeSpec
 
 _FUNCTIONS: Mapping[Component, str] = {
     Component.ENCODER: "encode",
@@ -18,6 +18,8 @@ _FUNCTIONS: Mapping[Component, str] = {
     Component.PRIOR: "transform",
     Component.SAMPLER: "sample",
     Component.GENERATOR: "generate",
+    Component.RECONSTRUCTOR: "reconstruct",
+    Component.SCORER: "score",
 }
 # Small and fast on a CPU first. int16x8 has no fast kernels there, int8_io takes integers.
 _PREFERRED = (Precision.INT8, Precision.DYNAMIC_INT8, Precision.FLOAT16, Precision.FLOAT32)
@@ -121,6 +123,37 @@ class Part:
     def outputs(self) -> tuple[Tensor, ...]:
         """Of the file, in the order in which the function returns them."""
         return tuple(Tensor(spec=item) for item in self.artifact.outputs)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether its outputs have different types."""
+        return len({item.dtype for item in self.outputs}) > 1
+
+    @property
+    def watches(self) -> bool:
+        """Whether it scores windows of a stream, so that code keeps the last time steps for it."""
+        is_stream = self.vae.data is DataKind.SEQUENCE and len(self.inputs) == 1
+        return self.component is Component.SCORER and is_stream and not self.vae.flat
+
+    @property
+    def steps(self) -> int:
+        """Time steps of a window."""
+        return self.vae.data_shape[0]
+
+    @property
+    def width(self) -> int:
+        """Values of a time step."""
+        return self.vae.data_shape[-1]
+
+    @property
+    def hop(self) -> int:
+        """Time steps between two calls, unless an app wants others: a quarter of a window."""
+        return max(1, self.steps // 4)
+
+    @property
+    def has_contributions(self) -> bool:
+        """Whether a scorer says which channel the score comes from."""
+        return any(item.name == CONTRIBUTIONS for item in self.outputs)
 
     @property
     def path(self) -> str:

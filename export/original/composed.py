@@ -1,6 +1,7 @@
 """Components that are composed of others: their parts, golden inputs and reference.
 
-The reference is the noise of `pocketvae.numerics.noise` followed by the original Keras models.
+The reference is the noise of `pocketvae.numerics.noise` followed by the original Keras models. What takes data through
+encoder and decoder is in `through`.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ def parts(component: Component, vae: VaeSpec) -> tuple[Component, ...]:
     """Returns the components whose files are merged into this one; none for those that are converted directly."""
     if component is Component.GENERATOR:
         return (Component.SAMPLER, Component.DECODER)
+    if component.takes_data_through:
+        return (Component.ENCODER, Component.DECODER)
     learned = component is Component.SAMPLER and Component.PRIOR in vae.components
     return (Component.PRIOR,) if learned else ()
 
@@ -91,6 +94,14 @@ def with_noise(inputs: Mapping[str, npt.NDArray[Any]], vae: VaeSpec) -> dict[str
     others = {name: values for name, values in inputs.items() if name not in ("seed", "index")}
     eps = prior_noise(inputs["seed"], inputs["index"], vae)
     return {**({"eps": eps} if vae.prior.is_learned else split_latents(eps, vae.latents)), **others}
+
+
+def feed(component: Component, inputs: Mapping[str, npt.NDArray[Any]], vae: VaeSpec) -> dict[str, npt.NDArray[Any]]:
+    """Returns what the original of a component takes for inputs of its files."""
+    if component.has_noise:
+        return with_noise(inputs, vae)
+    names = {spec.name for spec in vae.inputs(component)}
+    return {name: values for name, values in inputs.items() if name in names}
 
 
 def chain(component: Component, vae: VaeSpec, models: Mapping[Component, Any]) -> Any:

@@ -17,7 +17,7 @@ from pocketvae.export.original.inside import Inside
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.numerics.ceilings import FLOAT_CEILING, output_range
 from pocketvae.spec import Component
-from pocketvae.vae_spec import VaeSpec
+from pocketvae.vae_spec import ALARM, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 Inputs = Mapping[str, npt.NDArray[Any]]
@@ -48,6 +48,7 @@ class NoiseFloor:
         ranges: Range of each output; see `pocketvae.numerics.ceilings.output_range`.
         overflow: The layer that is not finite once the weights are rounded to half precision; empty if all are.
         rounding: The same model in double precision, of items so large that it can matter; empty if it was not run.
+        normal_spread: Of a scorer, the standard deviation of the scores of normal goldens; 0 for others.
     """
 
     float32: dict[str, float]
@@ -57,13 +58,15 @@ class NoiseFloor:
     ranges: dict[str, float] = field(default_factory=dict)
     overflow: str = ""
     rounding: dict[str, float] = field(default_factory=dict)
+    normal_spread: float = 0.0
 
     def excess(self) -> dict[str, float]:
         """Returns the outputs that deviate by more than rounding can explain, with the deviation as part of the range.
 
         They belong to an original that is random, or whose samples depend on one another.
         """
-        shares = {name: value / self.ranges.get(name, 1.0) for name, value in self.float32.items()}
+        known = {name: value for name, value in self.float32.items() if name != ALARM}
+        shares = {name: value / self.ranges.get(name, 1.0) for name, value in known.items()}
         return {name: share for name, share in shares.items() if not share <= FLOAT_CEILING}
 
     def widened(self, spread: Mapping[str, float], cause: str) -> NoiseFloor:

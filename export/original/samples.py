@@ -157,14 +157,22 @@ def encoder_inputs(images: npt.NDArray[Any], vae: VaeSpec, rng: np.random.Genera
     """
     if vae.data is not DataKind.IMAGE:
         return stack("x", {"data": images.reshape(-1, *vae.tensor_shape(Component.ENCODER))})
-    intensities = to_unit_interval(images).reshape(-1, *vae.tensor_shape(Component.ENCODER))
-    if vae.range_is_strict:
-        intensities = np.float32(vae.data_range[0]) + np.float32(vae.range_span) * intensities
+    intensities = encoder_grey(images, vae)
     if not _binarizes(vae):
         return stack("x", {"grey": intensities})
     grey, chosen = intensities[0::2], intensities[1::2]
     binarized = (rng.random(chosen.shape) < chosen).astype(np.float32)
     return stack("x", {"grey": grey, "binarized": binarized})
+
+
+def encoder_grey(images: npt.NDArray[Any], vae: VaeSpec) -> npt.NDArray[Any]:
+    """Returns items as an encoder takes them, none of them binarized."""
+    if vae.data is not DataKind.IMAGE:
+        return images.reshape(-1, *vae.tensor_shape(Component.ENCODER))
+    intensities = to_unit_interval(images).reshape(-1, *vae.tensor_shape(Component.ENCODER))
+    if vae.range_is_strict:
+        intensities = np.float32(vae.data_range[0]) + np.float32(vae.range_span) * intensities
+    return intensities
 
 
 def observed_items(images: npt.NDArray[Any], vae: VaeSpec, rng: np.random.Generator) -> npt.NDArray[Any]:

@@ -8,6 +8,7 @@ from typing import Any, ClassVar
 
 from pocketvae.export.quantize.searched import Searched
 from pocketvae.export.quantize.source import Source
+from pocketvae.numerics.scoring import Scoring
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Format, Precision
 
@@ -23,11 +24,13 @@ class Made:
         content: The file.
         notes: Notes on its special properties.
         searched: How its quantization was found; None where there was no search that a recipe can repeat.
+        scoring: How it decides; of scorers.
     """
 
     content: bytes
     notes: tuple[str, ...] = ()
     searched: Searched | None = None
+    scoring: Scoring | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

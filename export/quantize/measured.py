@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -23,9 +23,14 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 def run_content(
     format: Format, content: bytes, inputs: Inputs, optimizations: Optimizations = Optimizations.ON
 ) -> dict[str, FloatArray]:
-    """Runs a file on every sample."""
+    """Runs a file on every sample; it may take some of the inputs only."""
     with open_runner(content, format, optimizations=optimizations) as runner:
-        return runner.run_samples(inputs)
+        return runner.run_samples(taken(inputs, runner.inputs))
+
+
+def taken(inputs: Inputs, names: Collection[str]) -> dict[str, npt.NDArray[Any]]:
+    """Returns the inputs of these names: a scorer of integers takes its window in another unit than the others."""
+    return {name: values for name, values in inputs.items() if name in names}
 
 
 def error_ratio_of(format: Format, content: bytes, source: Source, tolerances: tuple[Tolerance, ...]) -> float:
@@ -44,7 +49,12 @@ def errors_of(outputs: Mapping[str, FloatArray], source: Source, tolerances: tup
     """Returns the value that each tolerance limits, by `OUTPUT METRIC`."""
     return {
         error_name(tolerance): measure(
-            tolerance, source.golden_outputs, outputs, image_span=source.vae.range_span, observed=source.observed
+            tolerance,
+            source.golden_outputs,
+            outputs,
+            image_span=source.vae.range_span,
+            observed=source.observed,
+            anomalous=source.anomalous,
         )
         for tolerance in tolerances
     }

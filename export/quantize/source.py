@@ -23,6 +23,7 @@ from pocketvae.export.tuning.ladder import Tune
 from pocketvae.export.tuning.names import Tuning
 from pocketvae.export.tuning.tune import Tuned, tune
 from pocketvae.numerics.likelihoods import Observed
+from pocketvae.numerics.scoring import Scoring
 from pocketvae.portability.chips import Chip
 from pocketvae.spec import Component, Format
 from pocketvae.vae_spec import VaeSpec
@@ -63,6 +64,9 @@ class Source:
         steps: The rewrites that were applied to the graph.
         tuning: How the graph was changed further to lose less in 8 bits; None where it was not.
         one_by_one: See `pocketvae.export.original.goldens.Original`.
+        scoring: How the original decides; of scorers.
+        held_out: Normal items `[N, ...]` by input name, for the threshold of a scorer.
+        anomalous: Which of the goldens are anomalies, `[N]`; of scorers.
     """
 
     component: Component
@@ -84,6 +88,9 @@ class Source:
     steps: tuple[Step, ...] = ()
     tuning: Tuning | None = None
     one_by_one: bool = False
+    scoring: Scoring | None = None
+    held_out: Inputs = field(default_factory=dict)
+    anomalous: npt.NDArray[np.bool_] | None = None
     cache: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def graph(self, *, fuse: bool = True) -> Graph:

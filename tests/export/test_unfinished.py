@@ -13,8 +13,8 @@ from pocketvae.errors import ChannelError, ExportError, ManifestError, NoSpaceEr
 from pocketvae.export import Budget, ExportConfig, RewriteChoice, pipeline, plan_artifacts
 from pocketvae.export.messages import Converted, Prepared, Spread
 from pocketvae.export.original.goldens import NoiseFloor
+from pocketvae.export.prepared_files import array_path
 from pocketvae.export.subject import Subject
-from pocketvae.export.worker import array_path
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.system.files import sha256_bytes, write_bytes
 

@@ -93,7 +93,7 @@ class _Timer:
             self.not_run += [NotRun(artifact=name, target=target.name, reason=str(e)) for name in names]
 
     def _time(self, artifact: ArtifactRecord, threads: int, target: Target, run: TargetRun) -> None:
-        inputs = self._bundle.goldens(artifact.component).inputs
+        inputs = self._bundle.goldens(artifact.component).inputs_of(artifact)
         try:
             latency = run.latency(artifact, inputs, num_threads=threads, count=_VALUES)
         except (ArtifactFault, TargetError) as e:

@@ -75,7 +75,10 @@ def subjects(
 def artifact_load(bundle: Bundle, record: ArtifactRecord, threads: int, batch: int) -> Load:
     """Returns the request that opens an artifact."""
     path = bundle.artifact_path(record)
-    return replace(_load(bundle, record.component, threads, batch, path), format=record.format)
+    load = _load(bundle, record.component, threads, batch, path)
+    # A scorer's window is there in two units, of which each of its files takes one.
+    samples = {spec.name: load.samples[spec.name] for spec in record.inputs if spec.name in load.samples}
+    return replace(load, format=record.format, samples=samples)
 
 
 def _artifact(bundle: Bundle, record: ArtifactRecord, threads: int, batch: int, stack: ExitStack) -> Subject:

@@ -11,9 +11,9 @@ from pocketvae.apps import (
     calibrate,
     image_features,
 )
-from pocketvae.apps.anomaly.calibration import conformal_threshold
 from pocketvae.apps.anomaly.scores import scores
 from pocketvae.errors import DataError
+from pocketvae.numerics.conformal import conformal_threshold
 
 
 def source(images):

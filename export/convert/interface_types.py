@@ -1,0 +1,77 @@
+"""Types of the inputs and outputs of a TFLite file of integers: real numbers around it, or integers again."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from pocketvae.formats.tflite.editing import add_tensor, new_operator, signature_entry
+from pocketvae.formats.tflite.model import (
+    dtype_name,
+    main_signature,
+    read_model,
+    schema,
+    tensor_name,
+    tensor_shape,
+    write_model,
+)
+from pocketvae.spec import Quantization
+
+
+def with_floats(content: bytes, *, inputs: bool = True, outputs: bool = True) -> bytes:
+    """Returns a file of one subgraph with its quantized inputs or outputs as float32, converted inside."""
+    model = read_model(content)
+    graph, signature = model.subgraphs[0], main_signature(model)
+    for entry in signature.inputs if inputs else ():
+        if _is_quantized(graph, entry.tensorIndex):
+            real = _like(graph, entry.tensorIndex, "real")
+            graph.operators.insert(0, new_operator(model, "QUANTIZE", "QuantizeOptions", [real], entry.tensorIndex))
+            _replace(graph.inputs, entry, real)
+    for entry in signature.outputs if outputs else ():
+        if _is_quantized(graph, entry.tensorIndex):
+            real = _like(graph, entry.tensorIndex, "real")
+            # Version 2 takes int8.
+            found = new_operator(model, "DEQUANTIZE", "DequantizeOptions", [entry.tensorIndex], real, version=2)
+            graph.operators.append(found)
+            _replace(graph.outputs, entry, real)
+    return write_model(model)
+
+
+def with_integer_input(content: bytes, name: str, quantization: Quantization) -> bytes:
+    """Returns a file of one subgraph that takes a float32 input as int8 instead, converted inside."""
+    model = read_model(content)
+    graph, signature = model.subgraphs[0], main_signature(model)
+    entry = signature_entry(signature.inputs, name)
+    integers = _like(graph, entry.tensorIndex, "integers", "int8")
+    parameters = schema().QuantizationParametersT()
+    parameters.scale = np.array([quantization.scale], np.float32)
+    parameters.zeroPoint = np.array([quantization.zero_point], np.int64)
+    graph.tensors[integers].quantization = parameters
+    found = new_operator(model, "DEQUANTIZE", "DequantizeOptions", [integers], entry.tensorIndex, version=2)
+    graph.operators.insert(0, found)
+    _replace(graph.inputs, entry, integers)
+    return write_model(model)
+
+
+def input_quantization(content: bytes, name: str) -> Quantization:
+    """Returns the quantization of a file's input."""
+    model = read_model(content)
+    entry = signature_entry(main_signature(model).inputs, name)
+    found = model.subgraphs[0].tensors[entry.tensorIndex].quantization
+    return Quantization(scale=float(found.scale[0]), zero_point=int(found.zeroPoint[0]))
+
+
+def _is_quantized(graph: Any, index: int) -> bool:
+    tensor = graph.tensors[index]
+    return dtype_name(tensor) in ("int8", "int16") and getattr(tensor.quantization, "scale", None) is not None
+
+
+def _like(graph: Any, index: int, suffix: str, dtype: str = "float32") -> int:
+    source = graph.tensors[index]
+    return add_tensor(graph, f"{tensor_name(source)}/{suffix}", tensor_shape(source), dtype)
+
+
+def _replace(tensors: Any, entry: Any, index: int) -> None:
+    tensors[[int(item) for item in tensors].index(entry.tensorIndex)] = index
+    entry.tensorIndex = index

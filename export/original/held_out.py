@@ -1,0 +1,114 @@
+"""What a scorer needs of a run's data: goldens with anomalies, the original's threshold, items for other thresholds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.errors import DataError, ExportError
+from pocketvae.export.original.goldens import Original
+from pocketvae.export.original.samples import Samples, encoder_grey, with_conditions
+from pocketvae.export.original.through import Through, golden_items
+from pocketvae.kinds.registry import kind_of
+from pocketvae.numerics.conformal import conformal_threshold
+from pocketvae.numerics.normalization import in_own_unit
+from pocketvae.numerics.scoring import Scoring, measured_noise_scales, needs_noise_scales
+from pocketvae.spec import Component
+from pocketvae.vae_spec import SCORE, WINDOW, VaeSpec
+
+Array = npt.NDArray[Any]
+# Of the random generator; `samples.Purpose` and the worker have the others.
+_STREAM = 5
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScorerData:
+    """The data of a scorer.
+
+    Attributes:
+        golden: Golden inputs, of scorers in the unit of a user's data `x` too.
+        anomalous: `[N]`, which goldens are anomalies.
+        held_out: Inputs `[K, ...]` by name: normal items that the model was not trained on.
+        scoring: How the original decides.
+    """
+
+    golden: Samples
+    anomalous: npt.NDArray[np.bool_]
+    held_out: dict[str, Array]
+    scoring: Scoring
+
+
+def scorer_data(
+    encoder: Any,
+    decoder: Any,
+    arrays: Mapping[str, Array],
+    vae: VaeSpec,
+    *,
+    false_positive_rate: float,
+    seed: int,
+    one_by_one: bool = False,
+) -> ScorerData:
+    """Returns the data of a scorer.
+
+    Args:
+        encoder: The original encoder.
+        decoder: The original decoder.
+        arrays: Of a run's reference.
+        vae: The interface.
+        false_positive_rate: The largest expected share of other normal items that are alarms.
+        seed: Of the anomalies.
+        one_by_one: See `Original`.
+
+    Raises:
+        ExportError: there are too few held-out items for the rate, or their scores are not finite.
+    """
+    through = Through(component=Component.RECONSTRUCTOR, vae=vae, encoder=encoder, decoder=decoder)
+    noise: tuple[float, ...] = ()
+    if needs_noise_scales(vae):
+        inputs = _inputs(arrays, "calibration", vae)
+        original = Original(Component.RECONSTRUCTOR, through, vae, one_by_one=one_by_one)
+        noise = measured_noise_scales(vae, inputs["x"], original.golden_outputs(inputs)[vae.output])
+    held_out = _in_both_units(_inputs(arrays, "held_out", vae), vae)
+    scoring = Scoring(
+        threshold=0.0,
+        false_positive_rate=false_positive_rate,
+        fitted_items=len(arrays["held_out"]),
+        noise_scales=noise,
+    )
+    through = replace(through, component=Component.SCORER, scoring=scoring)
+    taken = {spec.name: held_out[spec.name] for spec in vae.inputs(Component.SCORER)}
+    scores = Original(Component.SCORER, through, vae, one_by_one=one_by_one).golden_outputs(taken)[SCORE]
+    try:
+        threshold = conformal_threshold(scores.astype(np.float64), false_positive_rate, kind_of(vae.data).plural)
+    except DataError as e:
+        raise ExportError(str(e)) from e
+    normal = _inputs(arrays, "golden", vae)
+    labels = arrays["golden_labels"]
+    golden, labels, anomalous = golden_items(normal["x"], labels, vae, np.random.default_rng([seed, _STREAM]))
+    golden = with_conditions(golden, _conditions(labels, vae))
+    return ScorerData(
+        golden=replace(golden, inputs=_in_both_units(golden.inputs, vae)),
+        anomalous=anomalous,
+        held_out=held_out,
+        # In the precision in which files compare.
+        scoring=replace(scoring, threshold=float(np.float32(threshold))),
+    )
+
+
+def _inputs(arrays: Mapping[str, Array], name: str, vae: VaeSpec) -> dict[str, Array]:
+    return {"x": encoder_grey(arrays[name], vae), **_conditions(arrays[f"{name}_labels"], vae)}
+
+
+def _conditions(labels: Array, vae: VaeSpec) -> dict[str, Array]:
+    return {condition.name: labels.astype(np.int32) for condition in vae.conditions}
+
+
+def _in_both_units(inputs: Mapping[str, Array], vae: VaeSpec) -> dict[str, Array]:
+    """Adds `window`, in the unit of a user's data, where the VAE has channels."""
+    if vae.inputs(Component.SCORER)[0].name != WINDOW:
+        return dict(inputs)
+    return {WINDOW: in_own_unit(inputs["x"], vae.channels), **inputs}

@@ -1,0 +1,133 @@
+"""Reconstructors and scorers: encoder, decoder and the float part of a score in one file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.errors import DataError, ExportError
+from pocketvae.export.budgets import LimitRules
+from pocketvae.export.convert import merge, onnx, tflite
+from pocketvae.export.convert.graphs import Graph
+from pocketvae.export.convert.interface_types import input_quantization, with_floats, with_integer_input
+from pocketvae.export.convert.scoring import normalization_graph, score_graph
+from pocketvae.export.precisions.base import Made
+from pocketvae.export.quantize.measured import run_content
+from pocketvae.export.quantize.source import Source
+from pocketvae.numerics.conformal import conformal_threshold
+from pocketvae.numerics.scoring import Scoring
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision, Quantization
+from pocketvae.vae_spec import SCORE, DataKind, VaeSpec
+
+Array = npt.NDArray[Any]
+# Makes the file of a part, by its spec, its source and what it is held to.
+MakePart = Callable[[ArtifactSpec, Source, LimitRules], Made]
+# An integer input ends where its range does. A scorer's reaches twice as far as that of what the encoder was calibrated
+# with, so that an anomaly is not cut to what is normal; it costs one of eight bits.
+_REACH = 2.0
+
+
+def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: MakePart) -> Made:
+    """Makes a reconstructor or a scorer of the files of encoder and decoder.
+
+    Args:
+        spec: The artifact.
+        source: Of the component, with the sources of its parts.
+        rules: What the component is held to.
+        make_part: Makes the files of encoder and decoder, or returns those that were made before.
+
+    Raises:
+        ExportError: a part cannot be made, or the files cannot be merged.
+    """
+    parts = {
+        component: make_part(replace(spec, component=component), part, rules_of_part(rules, part))
+        for component, part in source.parts.items()
+    }
+    notes = tuple(note for made in parts.values() for note in made.notes)
+    names = " and ".join(replace(spec, component=component).filename for component in parts)
+    if spec.component is Component.RECONSTRUCTOR:
+        content = _reconstructor(spec, source.vae, {component: made.content for component, made in parts.items()})
+        return Made(content=content, notes=(f"{names} in one file", *notes))
+    scorer = _Scorer(spec, source, {component: made.content for component, made in parts.items()})
+    content, scoring = scorer.make()
+    return Made(content=content, notes=(f"{names} in one file, the score in floats", *notes), scoring=scoring)
+
+
+def rules_of_part(rules: LimitRules, part: Source) -> LimitRules:
+    """Returns what a part's own file is held to: whichever is made first, it is the same.
+
+    Raises:
+        ExportError: its noise floor is not known.
+    """
+    if part.floor is None:
+        raise ExportError(f"the {part.component} must be prepared before it becomes a part")
+    return replace(rules, floor=part.floor, observed_values=int(np.prod(part.vae.data_shape)) if part.observed else 0)
+
+
+def _reconstructor(spec: ArtifactSpec, vae: VaeSpec, parts: Mapping[Component, bytes]) -> bytes:
+    encoder, decoder = parts[Component.ENCODER], parts[Component.DECODER]
+    if spec.precision is Precision.INT8_IO:
+        # The integers of a latent do not stand for the same numbers on both sides.
+        encoder, decoder = with_floats(encoder, inputs=False), with_floats(decoder, outputs=False)
+    return merge.merge(spec.format, encoder, decoder, *_joints(vae), prefix="encoder/")
+
+
+def _joints(vae: VaeSpec) -> list[tuple[str, str]]:
+    """Returns which of the encoder's outputs become which of the decoder's inputs."""
+    return [(latent.encoded(vae.posterior)[0], latent.name) for latent in vae.latents]
+
+
+class _Scorer:
+    """The making of one scorer."""
+
+    def __init__(self, spec: ArtifactSpec, source: Source, parts: Mapping[Component, bytes]) -> None:
+        if source.scoring is None:
+            raise ExportError("a scorer needs scores of normal items")
+        self._spec, self._source, self._parts, self._vae = spec, source, parts, source.vae
+        self._first: Scoring = source.scoring
+
+    def make(self) -> tuple[bytes, Scoring]:
+        """Returns the file, with the threshold that its own scores of normal items give."""
+        draft = self._file(self._first)
+        scores = run_content(self._spec.format, draft, self._source.held_out)[SCORE]
+        try:
+            threshold = conformal_threshold(scores.astype(np.float64), self._first.false_positive_rate)
+        except DataError as e:
+            raise ExportError(str(e)) from e
+        if not np.isfinite(threshold):
+            raise ExportError("the scores of normal items must be finite, but the threshold among them is not")
+        scoring = replace(self._first, threshold=float(np.float32(threshold)))
+        return self._file(scoring), scoring
+
+    def _file(self, scoring: Scoring) -> bytes:
+        spec, vae = self._spec, self._vae
+        encoder, decoder = self._parts[Component.ENCODER], self._parts[Component.DECODER]
+        if spec.precision is Precision.INT8_IO:
+            encoder, decoder = with_floats(encoder), with_floats(decoder)
+        kept = [name for latent in vae.latents for name in latent.encoded(vae.posterior)] if vae.has_posterior else []
+        network = merge.merge(spec.format, encoder, decoder, *_joints(vae), keep=kept, prefix="encoder/")
+        tail = _converted(spec.format, score_graph(vae, scoring))
+        content = merge.merge(spec.format, network, tail, vae.output, *kept, prefix="network/")
+        if spec.precision is Precision.INT8_IO:
+            narrow = input_quantization(self._parts[Component.ENCODER], "x")
+            return with_integer_input(content, "x", _wide(narrow, vae))
+        if vae.channels:
+            front = _converted(spec.format, normalization_graph(vae))
+            content = merge.merge(spec.format, front, content, "x", prefix="unit/")
+        return content
+
+
+def _wide(narrow: Quantization, vae: VaeSpec) -> Quantization:
+    """Returns the quantization of a scorer's integers: images have no values beyond their range."""
+    if vae.data is DataKind.IMAGE and vae.range_is_strict:
+        return narrow
+    centre = -0.5 - narrow.zero_point
+    return Quantization(scale=narrow.scale * _REACH, zero_point=round(-0.5 - centre / _REACH))
+
+
+def _converted(format: Format, graph: Graph) -> bytes:
+    return tflite.convert_float32(graph) if format is Format.TFLITE else onnx.convert_float32(graph)
