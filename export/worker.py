@@ -166,10 +166,14 @@ class Worker:
         if component is Component.RECONSTRUCTOR:
             return self._samples(Component.ENCODER, arrays, samples.GOLDEN)
         if component is Component.SCORER:
-            parts = [self._model(part) for part in (Component.ENCODER, Component.DECODER)]
-            rate = setup.false_positive_rate
             found = scorer_data(
-                *parts, arrays, setup.vae, false_positive_rate=rate, seed=setup.seed, one_by_one=setup.one_by_one
+                self._model(Component.ENCODER),
+                self._model(Component.DECODER),
+                arrays,
+                setup.vae,
+                false_positive_rate=setup.false_positive_rate,
+                seed=setup.seed,
+                one_by_one=setup.one_by_one,
             )
             self._files.write_scoring(found.scoring)
             self._files.save(component, {"held_out": found.held_out, "observed": {"anomalous": found.anomalous}})

@@ -14,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.apps.anomaly.features import Doubles
-from pocketvae.apps.anomaly.roc import auroc, roc_curve
+from pocketvae.apps.anomaly.roc import roc_curve
 from pocketvae.data.timeline import Timeline
 from pocketvae.errors import DataError
+from pocketvae.numerics.ranking import auroc
 from pocketvae.spec import STRICT
 
 Flags = npt.NDArray[np.bool_]

@@ -187,13 +187,13 @@ def _chunk(
     posterior, vae = encoder.encode(items, label), decoder.vae
     is_image = vae.data is DataKind.IMAGE
     target = items.astype(np.float64) / 255 if is_image else _unit(vae, items)
-    decoded = decoder.decode(posterior.z_mean, label)
-    at_mean = _square_error(target, _unit(vae, decoded))
+    of_mean = decoder.decode(posterior.z_mean, label)
+    at_mean = _square_error(target, _unit(vae, of_mean))
     found = {"square_error": at_mean, "mean_norm": np.linalg.norm(posterior.z_mean.astype(np.float64), axis=1)}
     if scoring:
         x = vae.data_range[0] + vae.range_span * target if is_image else items
         found["at_mean_nats"], _ = at_mean_nats(
-            vae, x, decoded, posterior.z_mean, posterior.z_log_var, scoring.noise_scales
+            vae, x, of_mean, posterior.z_mean, posterior.z_log_var, scoring.noise_scales
         )
     if is_image:
         found["png_bits"] = np.array([8.0 * len(png_bytes(image)) for image in items])

@@ -8,7 +8,7 @@ from typing import TypeVar
 import numpy as np
 
 from pocketvae.apps.anomaly.features import Doubles
-from pocketvae.numerics.ranking import auroc
+from pocketvae.numerics.ranking import auroc as auroc
 from pocketvae.reporting.charts import Curve, unit_square_chart
 
 _Name = TypeVar("_Name", bound=str)

@@ -76,7 +76,7 @@ def choose_reference(splits: Parts, rng: np.random.Generator) -> ReferenceImages
 
 def _most_held_out(items: npt.NDArray[Any]) -> int:
     """Returns how many items are held out at most: 1,000, of large ones fewer, but enough for a rate of 1 in 200."""
-    return max(_FEWEST_HELD_OUT, min(_HELD_OUT_COUNT, _HELD_OUT_BYTES // max(1, items[0].nbytes)))
+    return max(_FEWEST_HELD_OUT, min(_HELD_OUT_COUNT, _HELD_OUT_BYTES // max(1, int(items[0].nbytes))))
 
 
 def read_reference(path: Path, shape: tuple[int, ...], dtype: type[np.generic] = np.uint8) -> ReferenceImages:

@@ -108,7 +108,8 @@ def _spread(items: Array) -> float:
 
 def _scaled(items: Array, vae: VaeSpec, rng: np.random.Generator) -> Array:
     factors = rng.choice([0.4, 0.6, 1.5, 2.0, 3.0], (len(items),) + (1,) * (items.ndim - 1))
-    return (items - items.mean()) * factors.astype(np.float32) + items.mean()
+    scaled: Array = (items - items.mean()) * factors.astype(np.float32) + items.mean()
+    return scaled
 
 
 def _shifted(items: Array, vae: VaeSpec, rng: np.random.Generator) -> Array:
@@ -117,7 +118,8 @@ def _shifted(items: Array, vae: VaeSpec, rng: np.random.Generator) -> Array:
     moved = np.ones((len(items), *(1,) * (items.ndim - 2), items.shape[-1]))
     if vae.data is DataKind.SEQUENCE:
         moved = np.eye(items.shape[-1])[rng.integers(items.shape[-1], size=len(items))][:, None]
-    return items + (steps * moved * _spread(items)).astype(np.float32)
+    shifted: Array = items + (steps * moved * _spread(items)).astype(np.float32)
+    return shifted
 
 
 def _permuted(items: Array, vae: VaeSpec, rng: np.random.Generator) -> Array:

@@ -10,9 +10,9 @@ from pocketvae.export.budgets import (
     LimitRules,
     base_tolerances,
     few_goldens,
+    of_few_samples,
     tolerances,
     with_pixel_rounding,
-    without_images,
 )
 from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.numerics.metrics import ELBO_CHANGE
@@ -153,7 +153,7 @@ def test_a_single_file_is_held_to_all_but_what_needs_images():
     rules = LimitRules(floor=DECODER, observed_values=784)
     limits = rules.for_artifact(spec(Component.DECODER, Precision.INT8), {})
     assert [limit.metric for limit in limits] == ["p99_abs", "mean_abs", ELBO_CHANGE]
-    assert without_images(limits) == limits[:2]
+    assert of_few_samples(limits) == limits[:2]
 
 
 def test_the_rules_of_a_component_give_what_the_functions_give():
