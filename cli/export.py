@@ -135,6 +135,11 @@ def _add_quantization(parser: argparse.ArgumentParser) -> None:
         help="share of normal items that a scorer's threshold may call anomalies (default: 0.01)",
     )
     group.add_argument(
+        "--calibrate-scores",
+        metavar="DATA",
+        help="normal items for a scorer's threshold (default: those that the run, or --data, held out)",
+    )
+    group.add_argument(
         "--calibration-seeds",
         metavar="N",
         type=int,
@@ -237,6 +242,7 @@ def _config(arguments: argparse.Namespace, chips: Sequence[Chip]) -> ExportConfi
         recipes=read_recipes(arguments.recipe),
         allow_batch_dependence=arguments.allow_batch_dependence,
         false_positive_rate=arguments.false_positive_rate,
+        calibrate_scores=arguments.calibrate_scores,
     )
 
 

@@ -58,6 +58,7 @@ class ExportConfig:
         allow_batch_dependence: Whether the original's outputs may depend on what else is in the batch; it is then run
             one sample at a time. By default such an original is refused.
         false_positive_rate: The largest expected share of normal items that a scorer's threshold calls alarms.
+        calibrate_scores: Source of normal items for that threshold; None means those that the run held out.
     """
 
     artifacts: tuple[ArtifactSpec, ...]
@@ -78,6 +79,7 @@ class ExportConfig:
     recipes: Mapping[str, Recipe] = field(default_factory=dict)
     allow_batch_dependence: bool = False
     false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE
+    calibrate_scores: str | None = None
 
     def __post_init__(self) -> None:
         if not self.artifacts:

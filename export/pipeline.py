@@ -21,7 +21,7 @@ from pocketvae.export.ingredients import Ingredients, ingredients_of_artifact, i
 from pocketvae.export.messages import ConvertJob, Prepared, WorkerSetup
 from pocketvae.export.original.composed import with_parts
 from pocketvae.export.preparation import other_way, prepare
-from pocketvae.export.scorer_data import check_through
+from pocketvae.export.scorer_data import check_through, with_scores_of
 from pocketvae.export.subject import Subject
 from pocketvae.export.unfinished import Unfinished, unfinished_export
 from pocketvae.export.wholeness import not_whole
@@ -30,6 +30,7 @@ from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import ArtifactSpec, Component, Format
 from pocketvae.system import files, folders
+from pocketvae.system.temporary import temporary_directory
 
 
 def export_run(
@@ -92,7 +93,22 @@ def export_subject(
     for recipe in config.recipes.values():
         recipe.check_model(subject.vae)
     check_images(config.artifacts, subject.vae)
-    check_through(config, subject)
+    with temporary_directory() as folder:
+        subject = with_scores_of(subject, config, folder, progress)
+        check_through(config, subject)
+        return _export_checked(subject, out, config, force=force, resume=resume, progress=progress, chip_work=chip_work)
+
+
+def _export_checked(
+    subject: Subject,
+    out: Path,
+    config: ExportConfig,
+    *,
+    force: bool,
+    resume: bool,
+    progress: ProgressCallback,
+    chip_work: ChipWork,
+) -> ExportResult:
     with unfinished_export(out, config, force=force, resume=resume) as unfinished:
         setup = _setup(subject, config)
         (unfinished.work / SETUP_NAME).write_text(encode_line(setup), "utf-8")

@@ -20,15 +20,12 @@ from pocketvae.export.quantize.measured import run_content
 from pocketvae.export.quantize.source import Source
 from pocketvae.numerics.conformal import conformal_threshold
 from pocketvae.numerics.scoring import Scoring
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision, Quantization
-from pocketvae.vae_spec import SCORE, DataKind, VaeSpec
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision
+from pocketvae.vae_spec import SCORE, VaeSpec
 
 Array = npt.NDArray[Any]
 # Makes the file of a part, by its spec, its source and what it is held to.
 MakePart = Callable[[ArtifactSpec, Source, LimitRules], Made]
-# An integer input ends where its range does. A scorer's reaches twice as far as that of what the encoder was calibrated
-# with, so that an anomaly is not cut to what is normal; it costs one of eight bits.
-_REACH = 2.0
 
 
 def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: MakePart) -> Made:
@@ -44,7 +41,9 @@ def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: Ma
         ExportError: a part cannot be made, or the files cannot be merged.
     """
     parts = {
-        component: make_part(replace(spec, component=component), part, rules_of_part(rules, part))
+        component: make_part(
+            replace(spec, component=component), _part(spec, source, component), rules_of_part(rules, part)
+        )
         for component, part in source.parts.items()
     }
     notes = tuple(note for made in parts.values() for note in made.notes)
@@ -52,9 +51,45 @@ def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: Ma
     if spec.component is Component.RECONSTRUCTOR:
         content = _reconstructor(spec, source.vae, {component: made.content for component, made in parts.items()})
         return Made(content=content, notes=(f"{names} in one file", *notes))
+    if _has_own_encoder(spec):
+        names = (
+            f"{replace(spec, component=Component.DECODER).filename} and an encoder whose integers reach to anomalies"
+        )
     scorer = _Scorer(spec, source, {component: made.content for component, made in parts.items()})
     content, scoring = scorer.make()
     return Made(content=content, notes=(f"{names} in one file, the score in floats", *notes), scoring=scoring)
+
+
+def _has_own_encoder(spec: ArtifactSpec) -> bool:
+    """Whether a scorer's encoder is not the encoder's own file.
+
+    Integers end where the range of what they were calibrated with does. An encoder that was calibrated with normal
+    items sees an anomaly as something more normal, and the decoder makes of it what the original does not.
+    """
+    return spec.component is Component.SCORER and spec.precision.is_calibrated
+
+
+def _part(spec: ArtifactSpec, source: Source, component: Component) -> Source:
+    """Returns the source of a part; that of a scorer's encoder of integers is calibrated with anomalies too."""
+    part = source.parts[component]
+    if component is not Component.ENCODER or not _has_own_encoder(spec):
+        return part
+    more = {name: source.calibration[name] for name in part.calibration}
+    key = "encoder with anomalies"
+    if key not in source.cache:  # kept, because quantizers know their samples by identity
+        source.cache[key] = replace(
+            part,
+            calibration=_joined(part.calibration, more),
+            other_calibrations=tuple(_joined(other, more) for other in part.other_calibrations),
+            recipes={},
+            cache={},
+        )
+    made: Source = source.cache[key]
+    return made
+
+
+def _joined(first: Mapping[str, Array], second: Mapping[str, Array]) -> dict[str, Array]:
+    return {name: np.concatenate([values, second[name]]) for name, values in first.items()}
 
 
 def rules_of_part(rules: LimitRules, part: Source) -> LimitRules:
@@ -113,20 +148,12 @@ class _Scorer:
         tail = _converted(spec.format, score_graph(vae, scoring))
         content = merge.merge(spec.format, network, tail, vae.output, *kept, prefix="network/")
         if spec.precision is Precision.INT8_IO:
-            narrow = input_quantization(self._parts[Component.ENCODER], "x")
-            return with_integer_input(content, "x", _wide(narrow, vae))
+            own = input_quantization(self._parts[Component.ENCODER], "x")
+            return with_integer_input(content, "x", own)
         if vae.channels:
             front = _converted(spec.format, normalization_graph(vae))
             content = merge.merge(spec.format, front, content, "x", prefix="unit/")
         return content
-
-
-def _wide(narrow: Quantization, vae: VaeSpec) -> Quantization:
-    """Returns the quantization of a scorer's integers: images have no values beyond their range."""
-    if vae.data is DataKind.IMAGE and vae.range_is_strict:
-        return narrow
-    centre = -0.5 - narrow.zero_point
-    return Quantization(scale=narrow.scale * _REACH, zero_point=round(-0.5 - centre / _REACH))
 
 
 def _converted(format: Format, graph: Graph) -> bytes:

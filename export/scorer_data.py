@@ -1,16 +1,28 @@
-"""Whether there are the data that a scorer needs, before anything is made."""
+"""The data that a scorer needs for its threshold: of the run, or of the user's own; checked before anything is made."""
 
 from __future__ import annotations
 
-from pocketvae.bundle.reference import held_out_count
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae.bundle.reference import REFERENCE_NAME, held_out_count, read_reference
+from pocketvae.data.windows import WHOLE
 from pocketvae.errors import SpecError
 from pocketvae.export.config import ExportConfig
+from pocketvae.export.external.data import load_data
 from pocketvae.export.subject import Subject
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.conformal import check_rate
+from pocketvae.progress import ProgressCallback
 from pocketvae.spec import Component
+from pocketvae.system.files import write_bytes
+from pocketvae.vae_spec import DataKind
 
-_MORE = "more data with --calibrate-scores DATA, or "
+# Every file scores them all: more make a threshold no better than the rate that it holds on average.
+_MOST_ITEMS = 5000
+_MORE = "more of them with --calibrate-scores DATA"
 
 
 def check_through(config: ExportConfig, subject: Subject) -> None:
@@ -36,3 +48,36 @@ def check_through(config: ExportConfig, subject: Subject) -> None:
     if subject.reference is None:
         raise SpecError(f"a scorer needs normal {plural} for its threshold: name them with --data SRC")
     check_rate(config.false_positive_rate, held_out_count(subject.reference), plural, _MORE)
+
+
+def with_scores_of(subject: Subject, config: ExportConfig, folder: Path, progress: ProgressCallback) -> Subject:
+    """Returns the subject with the user's normal items in place of those that its run held out.
+
+    Args:
+        subject: What is exported.
+        config: Names the items, or none.
+        folder: Gets a file of them.
+        progress: Called while they are read.
+
+    Raises:
+        DataError: they cannot be read, or are not of the model's shape.
+        SpecError: no scorer is asked for, or the subject has no other data.
+    """
+    source, vae = config.calibrate_scores, subject.vae
+    if source is None:
+        return subject
+    if Component.SCORER not in config.components:
+        raise SpecError("--calibrate-scores fits the threshold of a scorer: add it to --components")
+    if subject.reference is None:
+        raise SpecError("--calibrate-scores fits a threshold, but the files have to be calibrated too: add --data SRC")
+    splits = load_data(source, vae, WHOLE, progress)
+    parts = (splits.train, splits.test)
+    items = np.concatenate([part.items for part in parts])
+    labels = np.concatenate([part.labels_or_zeros() for part in parts])
+    chosen = np.sort(np.random.default_rng(config.seed).permutation(len(items))[:_MOST_ITEMS])
+    dtype = np.uint8 if vae.data is DataKind.IMAGE else np.float32
+    found = read_reference(subject.reference, vae.data_shape, dtype)
+    path = folder / REFERENCE_NAME
+    write_bytes(path, replace(found, held_out=items[chosen], held_out_labels=labels[chosen]).archive())
+    facts = {"threshold of the scorer": f"{len(chosen)} {kind_of(vae.data).plural} of {Path(source).name}"}
+    return replace(subject, reference=path, provenance={**subject.provenance, **facts})

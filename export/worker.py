@@ -176,7 +176,8 @@ class Worker:
                 one_by_one=setup.one_by_one,
             )
             self._files.write_scoring(found.scoring)
-            self._files.save(component, {"held_out": found.held_out, "observed": {"anomalous": found.anomalous}})
+            kept = {"held_out": found.held_out, "calibration": found.calibration}
+            self._files.save(component, {**kept, "observed": {"anomalous": found.anomalous}})
             return found.golden
         return composed.golden_inputs(component, setup.vae, np.random.default_rng([setup.seed, _SEEDS_STREAM]))
 
@@ -341,7 +342,7 @@ class Worker:
                 component=component,
                 model=self._model(component),
                 vae=vae,
-                calibration={} if component.is_composed else self._files.load(component, "calibration", inputs),
+                calibration=self._files.known(component, "calibration", [*inputs, *more]),
                 golden_inputs=self._files.load(component, "input", [*inputs, *more]),
                 golden_outputs=self._files.load(component, "output", vae.output_names(component)),
                 floor=self._files.floor(component),

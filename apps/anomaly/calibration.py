@@ -165,5 +165,5 @@ def _check_rate(false_positive_rate: float, held_out: int, plural: str, total: i
     advice = ""
     if 0 < false_positive_rate < 1 and held_out:
         needed = math.ceil(needed_items(false_positive_rate) * total / held_out)
-        advice = f"about {needed} {plural} instead of {total}, or "
+        advice = f"about {needed} {plural} instead of {total}"
     check_rate(false_positive_rate, held_out, plural, advice)

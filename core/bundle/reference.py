@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 REFERENCE_NAME = "reference.npz"
 _CALIBRATION_COUNT, _GOLDEN_COUNT = 512, 256
+_FEWEST_GOLDENS = 32
 _HELD_OUT_COUNT, _FEWEST_HELD_OUT, _HELD_OUT_BYTES = 1000, 200, 20_000_000
 
 
@@ -56,12 +57,12 @@ class ReferenceImages:
 def choose_reference(splits: Parts, rng: np.random.Generator) -> ReferenceImages:
     """Returns some training and test items, in their order.
 
-    Of few test items, as many are goldens as are held out.
+    Of few test items, as many are goldens as are held out, but the first 32 are goldens.
     """
     calibration: ItemSet = splits.train.some(_CALIBRATION_COUNT, rng)
     test: ItemSet = splits.test
     order = rng.permutation(len(test))
-    goldens = min(_GOLDEN_COUNT, max(1, len(test) // 2))
+    goldens = min(_GOLDEN_COUNT, max(_FEWEST_GOLDENS, len(test) // 2))
     golden = test.take(np.sort(order[:goldens]))
     held_out = test.take(np.sort(order[goldens : goldens + _most_held_out(test.items)]))
     return ReferenceImages(

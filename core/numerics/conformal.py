@@ -40,7 +40,7 @@ def check_rate(false_positive_rate: float, held_out: int, plural: str, advice: s
         false_positive_rate: The rate.
         held_out: Number of held-out normal items.
         plural: What they are.
-        advice: What to do about too few of them, before the rate that they are enough for.
+        advice: What else there is to do about too few of them than to take the rate that they are enough for.
 
     Raises:
         SpecError: the rate is not between 0 and 1.
@@ -51,9 +51,10 @@ def check_rate(false_positive_rate: float, held_out: int, plural: str, advice: s
     if _rank(false_positive_rate, held_out) > held_out:
         # Rounded up, so that it is enough.
         possible = math.ceil(1000 / (held_out + 1)) / 1000
+        choices = [*([advice] if advice else []), *([f"--false-positive-rate {possible:g}"] if possible < 1 else [])]
         raise DataError(
             f"a false-positive rate of {false_positive_rate:g} needs at least {needed_items(false_positive_rate)} "
-            f"held-out {plural}, got {held_out}: give {advice}--false-positive-rate {possible:g}"
+            f"held-out {plural}, got {held_out}{': give ' if choices else ''}{', or '.join(choices)}"
         )
 
 

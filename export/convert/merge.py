@@ -178,7 +178,8 @@ def merge_onnx(first: bytes, second: bytes, *tensors: Joint, keep: Sequence[str]
     shared = _inputs(part) & _inputs(models[1])
     _rename_inputs(part, {name: f"{prefix}{name}" for name in shared})
     try:
-        outputs = [*(value.name for value in models[1].graph.output), *keep] if keep else None
+        # Without a list of them, the outputs of the first that become no input stay outputs.
+        outputs = [*(value.name for value in models[1].graph.output), *keep]
         merged = onnx.compose.merge_models(part, models[1], io_map=_pairs(tensors), outputs=outputs)
         onnx.checker.check_model(merged, full_check=True)
     except (ValueError, onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as e:

@@ -22,7 +22,9 @@ from pocketvae.vae_spec import SCORE, WINDOW, VaeSpec
 
 Array = npt.NDArray[Any]
 # Of the random generator; `samples.Purpose` and the worker have the others.
-_STREAM = 5
+_STREAM, _CALIBRATION_STREAM = 5, 6
+# A few, so that narrower ranges are still chosen for what is normal.
+_CALIBRATION_COUNT = 128
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,12 +35,14 @@ class ScorerData:
         golden: Golden inputs, of scorers in the unit of a user's data `x` too.
         anomalous: `[N]`, which goldens are anomalies.
         held_out: Inputs `[K, ...]` by name: normal items that the model was not trained on.
+        calibration: The encoder's inputs `[M, ...]` by name: anomalies for the ranges of integers.
         scoring: How the original decides.
     """
 
     golden: Samples
     anomalous: npt.NDArray[np.bool_]
     held_out: dict[str, Array]
+    calibration: dict[str, Array]
     scoring: Scoring
 
 
@@ -86,17 +90,25 @@ def scorer_data(
         threshold = conformal_threshold(scores.astype(np.float64), false_positive_rate, kind_of(vae.data).plural)
     except DataError as e:
         raise ExportError(str(e)) from e
-    normal = _inputs(arrays, "golden", vae)
-    labels = arrays["golden_labels"]
-    golden, labels, anomalous = golden_items(normal["x"], labels, vae, np.random.default_rng([seed, _STREAM]))
-    golden = with_conditions(golden, _conditions(labels, vae))
+    golden, anomalous = _goldens(arrays, "golden", vae, np.random.default_rng([seed, _STREAM]))
+    calibration, strange = _goldens(arrays, "calibration", vae, np.random.default_rng([seed, _CALIBRATION_STREAM]))
+    few = np.flatnonzero(strange)[:: max(1, int(strange.sum()) // _CALIBRATION_COUNT)]
     return ScorerData(
         golden=replace(golden, inputs=_in_both_units(golden.inputs, vae)),
         anomalous=anomalous,
         held_out=held_out,
+        calibration={name: values[few] for name, values in calibration.inputs.items()},
         # In the precision in which files compare.
         scoring=replace(scoring, threshold=float(np.float32(threshold))),
     )
+
+
+def _goldens(
+    arrays: Mapping[str, Array], name: str, vae: VaeSpec, rng: np.random.Generator
+) -> tuple[Samples, npt.NDArray[np.bool_]]:
+    normal = _inputs(arrays, name, vae)
+    golden, labels, anomalous = golden_items(normal["x"], arrays[f"{name}_labels"], vae, rng)
+    return with_conditions(golden, _conditions(labels, vae)), anomalous
 
 
 def _inputs(arrays: Mapping[str, Array], name: str, vae: VaeSpec) -> dict[str, Array]:

@@ -23,13 +23,18 @@ def test_what_is_written_is_read(tmp_path, labels):
 
 
 def test_images_keep_their_labels_and_their_order():
-    source = splits(40, labels=True)
+    source = splits(80, labels=True)
     chosen = choose_reference(source, np.random.default_rng(1))
-    assert len(chosen.golden) == len(chosen.held_out) == 20  # of few, as many are goldens as are held out
-    assert sorted([*chosen.golden_labels, *chosen.held_out_labels]) == list(range(40))
+    assert len(chosen.golden) == len(chosen.held_out) == 40  # of few, as many are goldens as are held out
+    assert sorted([*chosen.golden_labels, *chosen.held_out_labels]) == list(range(80))
     for items, labels in ((chosen.golden, chosen.golden_labels), (chosen.held_out, chosen.held_out_labels)):
         assert list(labels) == sorted(labels)
         np.testing.assert_array_equal(items, source.test.images[labels])
+
+
+def test_the_first_items_are_goldens():
+    chosen = choose_reference(splits(30, labels=True), np.random.default_rng(1))
+    assert (len(chosen.golden), len(chosen.held_out)) == (30, 0)
 
 
 def test_goldens_of_a_run_are_not_held_out_too(tmp_path):

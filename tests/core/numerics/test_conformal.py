@@ -38,6 +38,8 @@ def test_too_few_items_are_told_how_many_are_needed():
     with pytest.raises(
         DataError, match="at least 99 held-out sequences, got 40: give more, or --false-positive-rate 0.025"
     ):
-        check_rate(0.01, 40, "sequences", "more, or ")
+        check_rate(0.01, 40, "sequences", "more")
     with pytest.raises(SpecError, match="above 0 and below 1, got 1"):
         check_rate(1.0, 40, "sequences")
+    with pytest.raises(DataError, match="got 0: give more$"):
+        check_rate(0.01, 0, "sequences", "more")
