@@ -13,7 +13,12 @@ from pocketvae.errors import DataError, ExportError
 from pocketvae.export.budgets import LimitRules
 from pocketvae.export.convert import merge, onnx, tflite
 from pocketvae.export.convert.graphs import Graph
-from pocketvae.export.convert.interface_types import input_quantization, with_floats, with_integer_input
+from pocketvae.export.convert.interface_types import (
+    input_quantization,
+    with_floats,
+    with_integer_input,
+    without_detours,
+)
 from pocketvae.export.convert.scoring import normalization_graph, score_graph
 from pocketvae.export.precisions.base import Made
 from pocketvae.export.quantize.measured import run_content
@@ -108,7 +113,8 @@ def _reconstructor(spec: ArtifactSpec, vae: VaeSpec, parts: Mapping[Component, b
     if spec.precision is Precision.INT8_IO:
         # The integers of a latent do not stand for the same numbers on both sides.
         encoder, decoder = with_floats(encoder, inputs=False), with_floats(decoder, outputs=False)
-    return merge.merge(spec.format, encoder, decoder, *_joints(vae), prefix="encoder/")
+    content = merge.merge(spec.format, encoder, decoder, *_joints(vae), prefix="encoder/")
+    return without_detours(content) if spec.precision is Precision.INT8_IO else content
 
 
 def _joints(vae: VaeSpec) -> list[tuple[str, str]]:
@@ -149,7 +155,7 @@ class _Scorer:
         content = merge.merge(spec.format, network, tail, vae.output, *kept, prefix="network/")
         if spec.precision is Precision.INT8_IO:
             own = input_quantization(self._parts[Component.ENCODER], "x")
-            return with_integer_input(content, "x", own)
+            return without_detours(with_integer_input(content, "x", own))
         if vae.channels:
             front = _converted(spec.format, normalization_graph(vae))
             content = merge.merge(spec.format, front, content, "x", prefix="unit/")

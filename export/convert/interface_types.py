@@ -8,6 +8,7 @@ import numpy as np
 
 from pocketvae.formats.tflite.editing import add_tensor, new_operator, signature_entry
 from pocketvae.formats.tflite.model import (
+    builtin_code,
     dtype_name,
     main_signature,
     read_model,
@@ -51,6 +52,29 @@ def with_integer_input(content: bytes, name: str, quantization: Quantization) ->
     found = new_operator(model, "DEQUANTIZE", "DequantizeOptions", [integers], entry.tensorIndex, version=2)
     graph.operators.insert(0, found)
     _replace(graph.inputs, entry, integers)
+    return write_model(model)
+
+
+def without_detours(content: bytes) -> bytes:
+    """Returns a file of one subgraph in which no integers become real numbers only to become integers again.
+
+    One operator changes their scale instead, which an accelerator of integers computes too.
+    """
+    model = read_model(content)
+    graph = model.subgraphs[0]
+    kinds = {id(item): builtin_code(model.operatorCodes[item.opcodeIndex]) for item in graph.operators}
+    names = schema().BuiltinOperator
+    real_of = {int(item.outputs[0]): item for item in graph.operators if kinds[id(item)] == names.DEQUANTIZE}
+    for item in [item for item in graph.operators if kinds[id(item)] == names.QUANTIZE]:
+        source = real_of.get(int(item.inputs[0]))
+        if source is not None:
+            found = new_operator(
+                model, "QUANTIZE", "QuantizeOptions", [int(source.inputs[0])], int(item.outputs[0]), version=2
+            )
+            graph.operators[graph.operators.index(item)] = found
+    needed = {int(index) for item in graph.operators for index in item.inputs} | {int(index) for index in graph.outputs}
+    unused = [item for output, item in real_of.items() if output not in needed]
+    graph.operators = [item for item in graph.operators if not any(item is other for other in unused)]
     return write_model(model)
 
 
