@@ -8,6 +8,7 @@ from pocketvae.export.quantize import tflite as tflite_quantize
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.searched import search_artifact
 from pocketvae.export.quantize.source import Source
+from pocketvae.export.quantize.tflite_relus import with_relus_as_scales
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Format
 
@@ -30,7 +31,8 @@ class Int8Export(PrecisionExport):
         """See `PrecisionExport.make_plain`."""
         few = few_samples(source)
         if format is Format.TFLITE:
-            return tflite_quantize.quantize(tflite_quantize.calibrate(source.graph(), few), QuantizationPlan())
+            content = tflite_quantize.quantize(tflite_quantize.calibrate(source.graph(), few), QuantizationPlan())
+            return with_relus_as_scales(content)
         calibrated = onnx_quantize.calibrate(source.float32(Format.ONNX), few)
         return onnx_quantize.quantize_static(calibrated, QuantizationPlan())
 

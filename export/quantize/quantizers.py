@@ -18,6 +18,8 @@ from pocketvae.export.quantize.onnx_weights import reused_layers
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.source import Inputs, Source
 from pocketvae.export.quantize.tflite_four_bits import dense_layers, with_four_bits
+from pocketvae.export.quantize.tflite_parts import with_fewer_floats
+from pocketvae.export.quantize.tflite_relus import with_relus_as_scales
 from pocketvae.export.quantize.tflite_weights import storable_layers
 from pocketvae.export.rewrites.frozen import freeze
 from pocketvae.export.tuning.shares import Place, best_shares, last_output
@@ -75,11 +77,15 @@ class Quantizer(ABC):
     def quantize(self, plan: QuantizationPlan) -> bytes:
         """Returns the quantized file; the sums that tuning computes in float are corrected, see `corrections`."""
         content = self._quantize(plan)
-        return content if self._source.tuning is None else self._sums.correct(content)
+        return self._finished(content if self._source.tuning is None else self._sums.correct(content))
 
     @abstractmethod
     def _quantize(self, plan: QuantizationPlan) -> bytes:
         """Returns the quantized file as the quantizer makes it."""
+
+    def _finished(self, content: bytes) -> bytes:
+        """Returns the file in the form that takes the least time."""
+        return content
 
     @property
     @abstractmethod
@@ -182,6 +188,12 @@ class TfliteQuantizer(Quantizer):
         return (
             with_four_bits(content, self.calibrated, plan.four_bits, self._calibration) if plan.four_bits else content
         )
+
+    def _finished(self, content: bytes) -> bytes:
+        content = content if self._source.tuning is None else with_fewer_floats(content)
+        # What XNNPACK does not take is nothing to other chips.
+        is_for_cpu = not (self._integer_interface or self._source.chips)
+        return with_relus_as_scales(content) if is_for_cpu else content
 
     @cached_property
     def ranges(self) -> Mapping[str, Range]:

@@ -57,10 +57,12 @@ def split_output(graph: FrozenGraph, samples: Inputs, parts: int) -> tuple[Froze
     with graph.graph.as_default():
         for (layer, head), values in zip(found, largest, strict=True):
             most, (low, high) = float(values.max()), _RANGES[head]
+            if most == 0:  # A layer that makes nothing has no range to part.
+                continue
             with tf.name_scope(layer.name):
                 limits = max(low, -most), min(high, most)
                 replacements[layer.tail.end.name] = add_parts(layer, parts, limits, head)
-    return graph.replaced(replacements), len(found)
+    return (graph.replaced(replacements), len(replacements)) if replacements else (graph, 0)
 
 
 def is_before_head(graph: FrozenGraph, layer: Weighted) -> bool:

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from pocketvae.export.rewrites.frozen import FrozenGraph
 from pocketvae.export.tuning.latent_parts import give_parts
 from pocketvae.export.tuning.names import FLOAT_SCOPE
@@ -40,6 +42,11 @@ class _LastSum:
     sum: Any
     terms: tuple[Weighted, ...]
 
+    @property
+    def tensors(self) -> tuple[Any, ...]:
+        """What is given in parts: the terms and what the last layer reads."""
+        return (*(term.tail.end for term in self.terms), self.layer.data)
+
 
 def split_sums(graph: FrozenGraph, samples: Inputs, parts: int) -> tuple[FrozenGraph, int]:
     """Returns the graph with the sums before its last layers in parts, and how many these are.
@@ -52,16 +59,20 @@ def split_sums(graph: FrozenGraph, samples: Inputs, parts: int) -> tuple[FrozenG
     Raises:
         FloatingPointError: a value is not finite.
     """
-    found = list(_last_sums(graph))
+    items = list(_last_sums(graph))
+    tensors = {tensor.name: tensor for item in items for tensor in item.tensors}
+    if not items:
+        return graph, 0
+    ranges = dict(zip(tensors, value_ranges(graph, list(tensors.values()), samples), strict=True))
+    # A term that is always the same has no range to part.
+    found = [item for item in items if all(np.ptp(ranges[tensor.name]) > 0 for tensor in item.tensors)]
     if not found:
         return graph, 0
     terms = {term.operator.name: term for item in found for term in item.terms}
-    ends = [*(term.tail.end for term in terms.values()), *(item.layer.data for item in found)]
-    ranges = value_ranges(graph, ends, samples)
-    places = [
-        Place(tensor=term.tail.end.name, low=low, high=high, levels=LEVELS * parts)
-        for term, (low, high) in zip(terms.values(), ranges, strict=False)
-    ]
+    places = []
+    for term in terms.values():
+        low, high = ranges[term.tail.end.name]
+        places.append(Place(tensor=term.tail.end.name, low=low, high=high, levels=LEVELS * parts))
     shares = best_shares(graph, places, samples)
     tf, replacements = import_tensorflow(), {}
     with graph.graph.as_default():
@@ -69,7 +80,8 @@ def split_sums(graph: FrozenGraph, samples: Inputs, parts: int) -> tuple[FrozenG
             with tf.name_scope(term.name):
                 limits = place.low * share, place.high * share
                 replacements[term.tail.end.name] = add_parts(term, parts, limits)
-        for item, (low, high) in zip(found, ranges[len(terms) :], strict=True):
+        for item in found:
+            low, high = ranges[item.layer.data.name]
             with tf.name_scope(item.layer.name):
                 with tf.name_scope(FLOAT_SCOPE):
                     value = _add(item.sum.outputs[0])

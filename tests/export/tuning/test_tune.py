@@ -231,3 +231,32 @@ def test_a_value_that_is_not_finite_is_refused(samples):
     broken = {"z": np.full_like(samples["z"], np.nan)}
     with pytest.raises(ExportError, match="the decoder cannot be tuned: a layer's output is not finite"):
         tuned(decoder(), broken, exponent=0.5)
+
+
+def dead_decoder(dead):
+    """Returns a decoder that ends in a residual sum, with a part that makes zeros."""
+    import tensorflow as tf
+
+    rng = np.random.default_rng(0)
+    kernels = {
+        "dense": rng.normal(size=(6, 64)),
+        "inner": rng.normal(size=(3, 3, 4, 4)),
+        "last": rng.normal(size=(3, 3, 4, 1)),
+    }
+    kernels = {name: (0 * kernel if name == dead else kernel).astype("f4") for name, kernel in kernels.items()}
+
+    def call(z):
+        start = tf.reshape(z @ kernels["dense"], (1, 4, 4, 4))
+        total = tf.nn.relu(start + tf.nn.conv2d(tf.nn.relu(start), kernels["inner"], 1, "SAME"))
+        return tf.sigmoid(tf.nn.conv2d(total, kernels["last"], 1, "SAME"))
+
+    return graph_of(call, 6)
+
+
+@pytest.mark.parametrize("dead", ["dense", "inner", "last"])
+def test_what_makes_zeros_has_no_range_to_part(samples, dead):
+    graph = dead_decoder(dead)
+    found = tuned(graph, samples, exponent=0.5, latent_parts=True, output_parts=2, sum_parts=2)
+    assert found.output_parts == (1 if dead == "inner" else 0)
+    assert found.sum_parts == (1 if dead == "last" else 0)
+    np.testing.assert_allclose(outputs(found.graph, samples), outputs(graph, samples), atol=2e-4)
