@@ -22,7 +22,7 @@ from pocketvae.numerics.metrics import (
 )
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Component, ImageDtype, Precision
-from pocketvae.vae_spec import ALARM, MEAN_ENDING, SCORE, DataKind
+from pocketvae.vae_spec import ALARM, CONTRIBUTIONS, MEAN_ENDING, SCORE, DataKind
 
 # Another summation order, another exponential function and fused multiply-adds each add about as much as the original
 # differs from itself over batch sizes, threads, oneDNN, eager and graph; ten times leaves room for all of them on
@@ -299,12 +299,14 @@ def _with_kernels(floor: NoiseFloor, spread: Mapping[str, float]) -> NoiseFloor:
 
 def _float_tolerance(precision: Precision, output: str, floor: NoiseFloor) -> Tolerance:
     measured = floor.float32[output]
-    spread = max(measured, _SMALLEST_FLOOR)
+    # Those units are of the value: a score in nats can be thousands.
+    smallest = _SMALLEST_FLOOR * (floor.ranges.get(output, 1.0) if output in (SCORE, CONTRIBUTIONS) else 1.0)
+    spread = max(measured, smallest)
     limit = FLOOR_FACTOR * spread
     cause = floor.cause.get(output, "")
     how = cause if cause == _KERNELS else f"the original against itself, most {cause}".rstrip()
     source = f"{FLOOR_FACTOR:g} x {spread:.1e}, {how}"
-    if measured < _SMALLEST_FLOOR:
+    if measured < smallest:
         source = f"{FLOOR_FACTOR:g} x {spread:.1e}, the smallest spread assumed (measured {measured:.1e})"
     rounding = floor.rounding.get(output, 0.0)
     if rounding > measured:
