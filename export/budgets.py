@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -37,6 +38,9 @@ _PIXEL = 1 / 255
 _ELBO_NATS = 0.1
 _ELBO_VALUES = 784
 _ENCODER_KL_NATS = 0.1
+# Of data that are not images: a change by 5 percent of what the ELBO differs from item to item moves fewer than 1
+# percent of all items across a threshold. The noise of p(x|z) alone spreads it by sqrt(values / 2).
+_ELBO_SHARE = 0.05
 # Shares of integer codes that may differ.
 _CODES_FLOAT, _CODES_QUANTIZED = 1e-3, 0.05
 # Of scorers: shares of decisions and of the area under the ROC curve that may change, and how far the scores of normal
@@ -213,9 +217,13 @@ def base_tolerances(
     if spec.component is Component.ENCODER and all(name.endswith(MEAN_ENDING) for name in floor.float32):
         return _latent_tolerances(spec, floor, budget)
     if spec.component is Component.ENCODER:
-        source = f"budget: {_ENCODER_KL_NATS} nats between the original's and the artifact's posterior"
-        return (Tolerance(output="posterior", metric="kl_mean", limit=_ENCODER_KL_NATS, source=source),)
-    return (*_data_tolerances(spec, image_span, budget, data), *_elbo_tolerances(spec, budget, observed_values, data))
+        limit, why = _spread_limit(floor, observed_values, data, _ENCODER_KL_NATS)
+        source = f"budget: {limit:.2g} nats between the original's and the artifact's posterior{why}"
+        return (Tolerance(output="posterior", metric="kl_mean", limit=limit, source=source),)
+    return (
+        *_data_tolerances(spec, image_span, budget, data),
+        *_elbo_tolerances(spec, floor, budget, observed_values, data),
+    )
 
 
 def _data_tolerances(spec: ArtifactSpec, image_span: float, budget: Budget, data: DataKind) -> tuple[Tolerance, ...]:
@@ -271,18 +279,31 @@ def _latent_tolerances(spec: ArtifactSpec, floor: NoiseFloor, budget: Budget) ->
     )
 
 
-def _elbo_tolerances(spec: ArtifactSpec, budget: Budget, observed_values: int, data: DataKind) -> tuple[Tolerance, ...]:
+def _elbo_tolerances(
+    spec: ArtifactSpec, floor: NoiseFloor, budget: Budget, observed_values: int, data: DataKind
+) -> tuple[Tolerance, ...]:
     has_elbo = spec.component is Component.DECODER and _pixel_budget(spec.precision).has_elbo
     if not has_elbo or not observed_values:
         return ()
-    limit, source = _ELBO_NATS, f"budget: {_ELBO_NATS:g} nats between the ELBO of the original and of the artifact"
-    shared = observed_values / _ELBO_VALUES * _ELBO_NATS
+    limit, why = _spread_limit(floor, observed_values, data, _ELBO_NATS)
+    source = f"budget: {limit:.2g} nats between the ELBO of the original and of the artifact{why}"
+    shared = observed_values / _ELBO_VALUES * _ELBO_NATS if data is DataKind.IMAGE else 0.0
     if shared > limit:
         limit = shared
         source = f"budget: {_ELBO_NATS:g} nats for each {_ELBO_VALUES} of {observed_values} observed values of the ELBO"
     if budget.elbo_nats is not None:
         limit, source = budget.elbo_nats, f"budget: {budget.elbo_nats:g} nats of the ELBO, as requested"
     return (Tolerance(output=data.value, metric=ELBO_CHANGE, limit=limit, source=source),)
+
+
+def _spread_limit(floor: NoiseFloor, values: int, data: DataKind, least: float) -> tuple[float, str]:
+    """Returns a limit in nats of an item's ELBO or posterior, and the reason where it is not the least one."""
+    by_noise = math.sqrt(values / 2)
+    share = _ELBO_SHARE * max(by_noise, floor.elbo_spread_nats)
+    if data is DataKind.IMAGE or share <= least:
+        return least, ""
+    cause = "it differs" if floor.elbo_spread_nats > by_noise else f"noise alone changes it with {values} values"
+    return share, f", {100 * _ELBO_SHARE:g} % of what {cause} from item to item"
 
 
 def _pixel_budget(precision: Precision) -> PixelBudget:

@@ -43,7 +43,7 @@ from pocketvae.keras.external import load_original
 from pocketvae.keras.io import load_model
 from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.latents import code_counts, drawn_noise
-from pocketvae.numerics.likelihoods import has_elbo
+from pocketvae.numerics.likelihoods import Observed, has_elbo
 from pocketvae.portability.chips import parse_chips
 from pocketvae.processes.rpc import Handlers, handler, serve
 from pocketvae.spec import Component
@@ -121,32 +121,37 @@ class Worker:
         original = self._original(component)
         outputs = original.golden_outputs(golden.inputs)
         floor = original.noise_floor(golden.inputs, outputs)
+        if component is Component.DECODER and self._observed_values(arrays):
+            spread_nats = self._save_observed(arrays, golden).spread_nats(outputs[self._setup.vae.output])
+            floor = replace(floor, elbo_spread_nats=spread_nats)
         self._files.write_floor(component, floor)
         self._files.save(component, {"input": golden.inputs, "output": outputs})
         self._files.save(component, {calibration_role(seed): calibrations[seed].inputs for seed in seeds})
         self._measure_magnitude(component, original, golden.inputs, calibrations[0].inputs)
-        observed = self._save_observed(arrays, golden) if component is Component.DECODER else 0
         return Prepared(
             component=component,
             floor=floor,
             golden_strata=golden.strata,
             calibration_strata=calibrations[0].strata,
-            observed_values=observed,
+            observed_values=self._observed_values(arrays),
         )
 
-    def _save_observed(self, arrays: Mapping[str, Any], golden: samples.Samples) -> int:
-        """Saves the items that the first golden latents were drawn for; returns how many values one has, or 0."""
-        vae = self._setup.vae
-        if not arrays or not has_elbo(vae):
-            return 0
+    def _observed_values(self, arrays: Mapping[str, Any]) -> int:
+        """Returns how many values an item has that p(x|z) can score; 0 without such items."""
+        return int(np.prod(self._setup.vae.data_shape)) if arrays and has_elbo(self._setup.vae) else 0
+
+    def _save_observed(self, arrays: Mapping[str, Any], golden: samples.Samples) -> Observed:
+        """Saves the items that the first golden latents were drawn for, and returns them."""
+        vae, log_scale = self._setup.vae, None
         x, _ = self._observed(arrays)
         self._files.save(Component.DECODER, {"observed": {"x": x}})
         if vae.likelihood is Likelihood.DISCRETIZED_LOGISTIC:
             first = {name: values[: len(x)] for name, values in golden.inputs.items()}
             inputs = list(first.values())
-            log_scale = self._model(Component.DECODER)(inputs if len(inputs) > 1 else inputs[0], training=False)[1]
-            self._files.save(Component.DECODER, {"observed": {"log_scale": np.asarray(log_scale)}})
-        return int(np.prod(vae.data_shape))
+            outputs = self._model(Component.DECODER)(inputs if len(inputs) > 1 else inputs[0], training=False)
+            log_scale = np.asarray(outputs[1])
+            self._files.save(Component.DECODER, {"observed": {"log_scale": log_scale}})
+        return Observed.of(vae, x, log_scale)
 
     def _observed(self, arrays: Mapping[str, Any]) -> tuple[Any, Any]:
         """Returns the observed items, always the same ones, and their labels."""

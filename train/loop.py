@@ -16,7 +16,7 @@ from pocketvae.errors import TrainingError
 from pocketvae.progress import Progress, ProgressCallback
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.evaluation import Evaluator
-from pocketvae.train.schedule import kl_weight, learning_rate
+from pocketvae.train.schedule import kl_weight, learning_rate, shared_noise
 from pocketvae.train.trainer import StepKnobs, Trainer
 
 _PROGRESS_EVERY_STEPS = 10
@@ -97,7 +97,8 @@ def fit(
         for items, labels in _batches(data.train, order[state.step % steps_per_epoch :]):
             rate = learning_rate(config, state.step, total)
             beta = kl_weight(config, state.step / steps_per_epoch)
-            loss = trainer.step(items, labels, state.step, StepKnobs(learning_rate=rate, beta=beta))
+            knobs = StepKnobs(learning_rate=rate, beta=beta, shared_noise=shared_noise(state.step / total))
+            loss = trainer.step(items, labels, state.step, knobs)
             _check_finite(loss, "loss", state.step)
             losses.append(loss)
             state = replace(state, step=state.step + 1)

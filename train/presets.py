@@ -45,10 +45,11 @@ _SENSOR = TrainConfig(
     latent_dim=8,
     channels=(8, 16),
     hidden_units=32,
-    epochs=40,
+    epochs=60,
     batch_size=64,
+    learning_rate=4e-3,
     warmup_steps=100,
-    patience_epochs=10,
+    patience_epochs=20,
     quantization_friendly=True,
 )
 PRESETS: Mapping[str, TrainConfig] = {

@@ -32,3 +32,12 @@ def kl_weight(config: TrainConfig, epochs_done: float) -> float:
     if config.kl_warmup_epochs == 0:
         return config.beta
     return config.beta * min(1.0, epochs_done / config.kl_warmup_epochs)
+
+
+def shared_noise(progress: float) -> float:
+    """Returns how far the channels of signals share one variance: wholly at first, and not at all in the second half.
+
+    Args:
+        progress: The part of all steps that were taken.
+    """
+    return max(0.0, 1.0 - 2.0 * progress)

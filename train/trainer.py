@@ -10,7 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.channels import Channel, ChannelKind
 from pocketvae.keras.io import import_keras, import_tensorflow
+from pocketvae.numerics.likelihoods import places
 from pocketvae.train import objective
 from pocketvae.train.config import Objective, TrainConfig
 from pocketvae.train.distribution import Workers
@@ -25,10 +27,12 @@ class StepKnobs:
     Attributes:
         learning_rate: Learning rate of the optimizer.
         beta: Weight of the KL divergence.
+        shared_noise: How far the channels of signals share one variance: 1 all of them, 0 each has its own.
     """
 
     learning_rate: float
     beta: float
+    shared_noise: float = 0.0
 
 
 class Trainer:
@@ -69,7 +73,7 @@ class Trainer:
         """
         # A new average would still hold the initial weights, so it forgets faster at first.
         decay = min(self.config.ema_decay, (1 + number) / (10 + number))
-        values = np.array([knobs.learning_rate, knobs.beta, decay], np.float32)
+        values = np.array([knobs.learning_rate, knobs.beta, decay, knobs.shared_noise], np.float32)
         seed = np.array([self.config.seed, number], np.int64)
         parts = self._workers.scatter(items, labels)
         return float(self._step(*parts, seed, values))
@@ -110,7 +114,7 @@ class Trainer:
     def _replica_step(self, items: Any, labels: Any, first: Any, seed: Any, values: Any) -> Any:
         """Takes one worker's part of a step and returns its part of the mean loss."""
         tf = import_tensorflow()
-        learning_rate, beta, decay = tf.unstack(values)
+        learning_rate, beta, decay, shared_noise = tf.unstack(values)
         shared = self._workers.count > 1
         noise = Noise(seed=seed, first=first, whole=items.shape[0] * self._workers.count if shared else None)
         with tf.GradientTape() as tape:
@@ -120,7 +124,7 @@ class Trainer:
                 noise,
                 samples=self.config.importance_samples,
                 training=True,
-                fit_variance=self._fit_variance,
+                fit_variance=lambda optimal: self._fit_variance(optimal, shared_noise),
             )
             loss = (self._loss(terms, beta) + self._penalty(terms)) / self._workers.count
         self.optimizer.learning_rate.assign(learning_rate)
@@ -149,6 +153,23 @@ class Trainer:
         is_binary = self.model.spec.likelihood is Likelihood.BERNOULLI
         return objective.excess_penalty(terms.outputs) if is_binary else 0.0
 
-    def _fit_variance(self, optimal: Any) -> Any:
-        """Returns the variance of a step: the optimal one of the whole batch. Evaluation fits its own, see `fit`."""
-        return self._workers.mean(optimal)
+    def _fit_variance(self, optimal: Any, shared_noise: Any) -> Any:
+        """Returns the variance of a step: the optimal one of the whole batch. Evaluation fits its own, see `fit`.
+
+        Channels that are easily fitted have large gradients, most of which are noise, and the others would not be
+        learned beside them. So they begin with the mean variance of all, and come into their own on the way.
+        """
+        optimal = self._workers.mean(optimal)
+        if self.model.spec.data is DataKind.IMAGE:
+            return optimal
+        tf = import_tensorflow()
+        variances = tf.stop_gradient(optimal)
+        real = [place for channel, part in places(self.model.spec.channels) for place in _real_places(channel, part)]
+        if not real:
+            return variances
+        shared = tf.reduce_mean(tf.gather(variances, real))
+        return tf.exp((1 - shared_noise) * tf.math.log(variances) + shared_noise * tf.math.log(shared))
+
+
+def _real_places(channel: Channel, part: slice) -> list[int]:
+    return [part.start] if channel.kind is ChannelKind.REAL else []

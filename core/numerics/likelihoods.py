@@ -27,6 +27,8 @@ SMALLEST_PROBABILITY = 1e-6
 # As in train/likelihoods.py.
 _SMALLEST_LOG_SCALE = -7.0
 _HALF_STEP = 0.5 / 255
+# How far the quartiles of a normal distribution are apart, in standard deviations.
+_QUARTILES = 1.349
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +69,20 @@ class Observed:
         count = len(self.x)
         terms = [self._log_likelihoods(decoded[:count].reshape(self.x.shape)) for decoded in (original, artifact)]
         return float(abs(np.mean(terms[1] - terms[0])))
+
+    def spread_nats(self, original: Array) -> float:
+        """Returns how much log p(x|z) differs from item to item, as the standard deviation that its quartiles have.
+
+        Of images it is 0: their limits do not depend on it.
+
+        Args:
+            original: The original's outputs `[N, ...]` for the golden latents; the first M belong to `x`.
+        """
+        if self.vae.data is DataKind.IMAGE:
+            return 0.0
+        nats = self._log_likelihoods(original[: len(self.x)].reshape(self.x.shape))
+        low, high = np.quantile(nats, (0.25, 0.75))
+        return float(high - low) / _QUARTILES
 
     def _log_likelihoods(self, decoded: Array) -> DoubleArray:
         few = chunks(len(decoded), decoded[0].size)

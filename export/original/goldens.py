@@ -49,6 +49,8 @@ class NoiseFloor:
         overflow: The layer that is not finite once the weights are rounded to half precision; empty if all are.
         rounding: The same model in double precision, of items so large that it can matter; empty if it was not run.
         normal_spread: Of a scorer, the standard deviation of the scores of normal goldens; 0 for others.
+        elbo_spread_nats: How much log p(x|z) differs from item to item of observed data, see `Observed.spread_nats`; 0
+            where there are none, and of images.
     """
 
     float32: dict[str, float]
@@ -59,6 +61,7 @@ class NoiseFloor:
     overflow: str = ""
     rounding: dict[str, float] = field(default_factory=dict)
     normal_spread: float = 0.0
+    elbo_spread_nats: float = 0.0
 
     def excess(self) -> dict[str, float]:
         """Returns the outputs that deviate by more than rounding can explain, with the deviation as part of the range.

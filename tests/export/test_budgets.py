@@ -17,6 +17,7 @@ from pocketvae.export.budgets import (
 from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.numerics.metrics import ELBO_CHANGE
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision
+from pocketvae.vae_spec import DataKind
 
 DECODER = NoiseFloor(float32={"image": 3e-6}, float16={"image": 1e-3}, cause={"image": "as a graph with batch size 1"})
 
@@ -113,6 +114,22 @@ def test_nats_add_up_over_the_values_of_an_image():
     (limit,) = elbo_limits(Precision.INT8, observed_values=64 * 64 * 3)
     assert limit.limit == pytest.approx(0.1 * 12288 / 784)
     assert limit.source == "budget: 0.1 nats for each 784 of 12288 observed values of the ELBO"
+
+
+def test_the_elbo_of_signals_may_change_by_a_share_of_what_it_differs_from_item_to_item():
+    (limit,) = elbo_limits(Precision.INT8, observed_values=200, data=DataKind.SEQUENCE)
+    assert (limit.output, limit.limit) == ("sequence", pytest.approx(0.05 * 10))
+    assert limit.source.endswith("artifact, 5 % of what noise alone changes it with 200 values from item to item")
+    spread = replace(DECODER, elbo_spread_nats=40.0)
+    *_, wide = tolerances(spec(Component.DECODER, Precision.INT8), spread, observed_values=200, data=DataKind.SEQUENCE)
+    assert (wide.metric, wide.limit) == (ELBO_CHANGE, pytest.approx(2))
+    assert wide.source.endswith("of the artifact, 5 % of what it differs from item to item")
+    assert elbo_limits(Precision.INT8, observed_values=6, data=DataKind.VECTOR)[0].limit == pytest.approx(0.1)
+    encoder = spec(Component.ENCODER, Precision.INT8)
+    floor = NoiseFloor(float32={"z_mean": 0, "z_log_var": 0}, float16={})
+    (limit,) = tolerances(encoder, floor, observed_values=200, data=DataKind.SEQUENCE)
+    assert (limit.metric, limit.limit) == ("kl_mean", pytest.approx(0.5))
+    assert tolerances(encoder, floor, observed_values=200)[0].limit == pytest.approx(0.1)
 
 
 @pytest.mark.parametrize(

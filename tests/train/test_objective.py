@@ -91,3 +91,12 @@ def test_a_dimension_below_its_free_bits_has_no_gradient():
         tape.watch(kl)
         charged = objective.with_free_bits(kl, 0.5)
     np.testing.assert_allclose(tape.gradient(charged, kl), [[0, 0.5], [0, 0.5]])
+
+
+def test_posteriors_that_8_bits_cannot_tell_apart_are_penalized():
+    from pocketvae.train import objective
+
+    wide = np.full((2, 3), 2 * np.log(0.1), np.float32)
+    assert float(objective.sharpness_penalty(wide)) == pytest.approx(0, abs=1e-10)
+    narrow = wide - np.array([[0, 1, 2], [0, 0, 0]], np.float32)
+    assert float(objective.sharpness_penalty(narrow)) == pytest.approx((1 + 4) / 2, rel=1e-5)

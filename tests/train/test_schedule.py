@@ -1,7 +1,7 @@
 import pytest
 
 from pocketvae.train import Schedule, TrainConfig
-from pocketvae.train.schedule import kl_weight, learning_rate
+from pocketvae.train.schedule import kl_weight, learning_rate, shared_noise
 
 CONFIG = TrainConfig(learning_rate=1.0, warmup_steps=10, final_rate_fraction=0.1)
 
@@ -36,3 +36,7 @@ def test_the_weight_of_the_divergence_rises_to_beta():
     config = TrainConfig(beta=4.0, kl_warmup_epochs=8)
     assert [kl_weight(config, epochs) for epochs in (0, 2, 8, 20)] == [0, 1, 4, 4]
     assert kl_weight(TrainConfig(beta=4.0), 0) == 4
+
+
+def test_channels_share_one_variance_at_first_and_not_in_the_second_half():
+    assert [shared_noise(progress) for progress in (0, 0.25, 0.5, 0.75, 1)] == [1, 0.5, 0, 0, 0]

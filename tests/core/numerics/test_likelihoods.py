@@ -216,3 +216,17 @@ def test_an_elbo_needs_the_noise_of_every_real_channel():
     assert not has_elbo(rows((Channel(name="length"), *MIXED[1:])))
     plain = vae_of(Likelihood.UNKNOWN, (4, 2), data=DataKind.SEQUENCE, range_is_strict=False)
     assert not has_elbo(plain)
+
+
+def test_the_spread_of_an_elbo_is_that_of_its_quartiles():
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(4000, 4, 2))
+    vae = sequences(Likelihood.GAUSSIAN)
+    decoded = np.zeros_like(x)
+    decoded[:40] = 100  # What is far off does not count.
+    nats = log_likelihood(vae, x[40:], decoded[40:])
+    # The noise is 1, and its scales are said to be 0.5 and 2: half of the sum of 4 squares over 0.25 and 4 over 4.
+    assert np.std(nats) == pytest.approx(0.5 * math.sqrt(4 * 2 * (16 + 1 / 16)), rel=0.05)
+    assert Observed.of(vae, x).spread_nats(decoded) == pytest.approx(np.std(nats), rel=0.15)
+    image = np.ones((1, 1, 1, 1), np.uint8)
+    assert Observed.of(vae_of(Likelihood.BERNOULLI, (1, 1, 1)), image).spread_nats(image) == 0
