@@ -40,6 +40,7 @@ COMMANDS = {
     "evaluate": "compute the figures that papers report: -log p(x), ELBO, bits per dimension",
     "export": "export a run or user-supplied models as TFLite and ONNX: a bundle out",
     "embed-c": "write a TFLite file of a bundle as C++ source, for firmware",
+    "firmware": "write a C++ project for a microcontroller: model, memory, self-test",
     "verify": "compare every artifact of a bundle with the original model",
     "bench": "time every artifact of a bundle alongside the original model",
     "generate": "draw images from the prior, by seed: one, a grid, or any number of files",

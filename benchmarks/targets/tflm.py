@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import platform
-
 from pocketvae.benchmarks.execution.protocol import TargetRun
 from pocketvae.benchmarks.execution.target import Target, not_set_up, refuse_option, require_linux
 from pocketvae.benchmarks.remote.channel import ChannelRun, start_here
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.portability.tflm import tflm_site, tflm_step
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.runtimes.base import Optimizations
 from pocketvae.spec import Component, Format, Precision
-from pocketvae.system.tools.pip import install_here
-from pocketvae.system.tools.setup import SetupStep, folder_step, target_folder
+from pocketvae.system.tools.setup import SetupStep
 
-_REQUIREMENTS = ("tflite-micro==0.dev20261023182759", "flatbuffers", "pyyaml")
-_DOWNLOAD_BYTES = 1_600_000
 _PRECISIONS = frozenset({Precision.FLOAT32, Precision.INT8, Precision.INT8_IO, Precision.INT16X8})
 
 
@@ -35,7 +31,7 @@ class TflmTarget(Target):
             SpecError: an option is given.
         """
         refuse_option(self.name, option)
-        self._site = target_folder(self.name) / "site"
+        self._site = tflm_site()
 
     def unavailable(self) -> str | None:
         """See `Target.unavailable`."""
@@ -72,13 +68,4 @@ class TflmTarget(Target):
     def setup(self) -> tuple[SetupStep, ...]:
         """See `Target.setup`."""
         require_linux(self.name, "tflite-micro has no wheels for another system")
-        key = " ".join((*_REQUIREMENTS, platform.machine(), platform.python_version()))
-        return (
-            folder_step(
-                self._site,
-                text="the Python package tflite-micro and two that it needs, by pip",
-                key=key,
-                download_bytes=_DOWNLOAD_BYTES,
-                make=lambda folder: install_here(folder, _REQUIREMENTS),
-            ),
-        )
+        return (tflm_step(),)

@@ -36,6 +36,12 @@ def c_string(text: str) -> str:
     return _literal(text, lambda code: "".join(f"\\{byte:03o}" for byte in chr(code).encode()))
 
 
+def c_float(text: str) -> str:
+    """Returns a C or C++ literal of a finite number, of type float."""
+    number = repr(float(text))
+    return f"{number}f" if number[-1].isdigit() else number
+
+
 def py_string(text: str) -> str:
     """Returns a Python string literal."""
     return _literal(text, lambda code: f"\\u{code:04x}")

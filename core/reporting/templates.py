@@ -30,6 +30,7 @@ _FILTERS: Mapping[str, Callable[[str], str]] = {
     "kt_string": escapes.kt_string,
     "swift_string": escapes.swift_string,
     "c_string": escapes.c_string,
+    "c_float": escapes.c_float,
     "py_string": escapes.py_string,
     "js_string": escapes.js_string,
     "c_identifier": escapes.c_identifier,

@@ -1,0 +1,226 @@
+"""Firmware projects, built with this machine's compiler and run on TensorFlow Lite Micro's kernels."""
+
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.errors import OutputExistsError, SpecError, TargetError
+from pocketvae.export.firmware import project
+from pocketvae.export.firmware.check import EXAMPLE, run_here, write_interface
+from pocketvae.export.firmware.choice import choose_artifact
+from pocketvae.export.firmware.plan import plan_firmware
+from pocketvae.export.firmware.project import write_firmware
+from pocketvae.portability.vela import vela_step
+from pocketvae.runtimes.base import Optimizations
+from pocketvae.runtimes.litert import LiteRtRunner
+
+FILES = """
+CMakeLists.txt README.md board.h board_host.cc cortex-m.cmake golden_data.cc golden_data.h main.cc model_data.cc
+model_data.h pocketvae_model.cc pocketvae_model.h self_test.cc
+"""
+
+
+@pytest.fixture
+def checked(tmp_path, tflm, compiler):
+    """Writes a project, and checks that its self-test passes here."""
+
+    def write(bundle, **options):
+        firmware, result = write_firmware(bundle, tmp_path / "fw", check=True, **options)
+        assert result.passed, result.lines
+        assert result.lines[-1] == "SELF-TEST PASSED"
+        return tmp_path / "fw", firmware, result
+
+    return write
+
+
+def rerun(folder, kernels):
+    """Runs a changed project's self-test again and returns what failed."""
+    result = run_here(folder, kernels)
+    assert not result.passed
+    return [line for line in result.lines if line.startswith("FAIL")]
+
+
+def test_a_decoder_is_built_and_passes(bundle, checked):
+    folder, firmware, result = checked(bundle)
+    assert sorted(path.name for path in folder.iterdir()) == sorted(FILES.split())
+    assert result.lines[0].startswith("PASS begin, ")
+    readme = (folder / "README.md").read_text()
+    assert f"| model | {len(firmware.content):,} | flash |" in readme
+    assert "| FULLY\\_CONNECTED | 1 | AddFullyConnected() |" in readme
+    assert "| yes | passed |" in readme
+    assert "from the original model" in readme
+
+
+def test_the_self_test_fails_for_another_model_and_for_another_golden(bundle, checked):
+    folder, firmware, _ = checked(bundle)
+    data, golden = folder / "model_data.cc", folder / "golden_data.cc"
+    whole, samples = data.read_text(), golden.read_text()
+    # The weights are the file's largest part: a byte in the middle is the exponent of one of them, or beside it.
+    values = re.findall(r"0x[0-9a-f]{2}", whole)
+    content = bytearray(int(value, 16) for value in values)
+    weights = np.frombuffer(open_bundle(folder.parent / "b").artifact_path(firmware.artifact).read_bytes(), np.uint8)
+    assert bytes(content) == weights.tobytes()
+    place = bytes(content).find(np.float32(firmware_weight(firmware)).tobytes())
+    content[place : place + 4] = np.float32(9).tobytes()
+    data.write_text(re.sub(r"\{[^}]*\}", "{" + ",".join(map(str, content)) + "}", whole))
+    assert any("image max_abs" in line for line in rerun(folder, firmware.kernels))
+    data.write_text(whole)
+    golden.write_text(re.sub(r"(golden_output_image\[\d+\] = \{\n\s*)[^,]+", r"\g<1>7.0f", samples))
+    assert rerun(folder, firmware.kernels) == ["FAIL image max_abs within 1e-05, sample 0"]
+
+
+def firmware_weight(firmware):
+    """One weight of the decoder, by its value."""
+    from pocketvae.formats.tflite.model import constant, read_model
+
+    model = read_model(firmware.content)
+    found = [constant(model, tensor) for tensor in model.subgraphs[0].tensors]
+    largest = max((values for values in found if values is not None), key=len)
+    return np.frombuffer(largest.tobytes(), "<f4")[0]
+
+
+def test_an_arena_that_is_too_small_is_reported(bundle, checked):
+    folder, firmware, _ = checked(bundle)
+    header = folder / "pocketvae_model.h"
+    header.write_text(re.sub(r"(POCKETVAE_ARENA_BYTES) \d+", r"\1 256", header.read_text()))
+    assert rerun(folder, firmware.kernels)[0].startswith("FAIL begin: an arena of 256 bytes is too small")
+
+
+def test_the_example_prints_what_the_model_computes(bundle, checked):
+    folder, firmware, _ = checked(bundle)
+    z = np.array([[0.5, -1.25, 2.0], [0.0, 0.0, 1.0]], np.float32)
+    given = "\n".join(",".join(str(value) for value in row) for row in z)
+    lines = run_here(folder, firmware.kernels, EXAMPLE, given=given).lines
+    opened = open_bundle(folder.parent / "b")
+    with LiteRtRunner(
+        opened.artifact_path(firmware.artifact), num_threads=1, optimizations=Optimizations.OFF
+    ) as runner:
+        expected = runner.run_samples({"z": z}, (0.0, 1.0))["image"].reshape(2, -1)
+    assert [line.split()[0] for line in lines] == ["image", "image"]
+    found = np.array([line.split()[1:] for line in lines], np.float32)
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+def test_a_scorer_takes_time_steps_and_raises_the_alarm(signal_bundle, checked):
+    folder, firmware, result = checked(signal_bundle, hop=8)
+    assert firmware.artifact.name == "scorer.int8_io.tflite"
+    assert firmware.memory.arena_bytes < 64 << 10
+    assert "PASS ring buffer: a value that is not a number is noticed, sample 0" in result.lines
+    window = firmware.window
+    # In the unit of the data, which the firmware normalizes: the mean of every channel is unremarkable.
+    calm = [",".join(str(channel.mean) for channel in window.channels)] * (window.steps + 16)
+    wild = [",".join(str(channel.mean + 500 * channel.scale) for channel in window.channels)] * window.steps
+    broken = ["nan,0,0", *calm]
+    lines = run_here(folder, firmware.kernels, EXAMPLE, given="\n".join([*calm, *wild, *broken])).lines
+    scores = [float(line.split()[1]) for line in lines]
+    alarms = [int(line.split()[3]) for line in lines]
+    # One call when the first window is full, then one for every 8 new steps.
+    assert len(lines) == 1 + (len(calm) + len(wild) + len(broken) - window.steps) // 8
+    assert alarms[0] == 0
+    assert max(alarms) == 1
+    assert max(scores[:3]) < firmware.threshold < np.nanmax(scores)
+    assert np.isnan(scores).any()
+    assert all(alarms[index] for index in np.flatnonzero(np.isnan(scores)))
+
+
+@pytest.mark.parametrize(("component", "precision"), [("scorer", "float32"), ("encoder", "int8_io")])
+def test_other_parts_of_a_model_of_signals_pass(component, precision, signal_bundle, checked):
+    folder, firmware, _ = checked(signal_bundle, component=component, precision=precision)
+    # A scorer with a float interface takes the sensor's values and normalizes them itself.
+    assert firmware.window.is_normalized == (component == "encoder")
+    text = (folder / "pocketvae_model.cc").read_text()
+    mean = firmware.window.channels[0].mean
+    assert (f"kMeans[Model::kChannels] = {{{mean!r}f" in text) == firmware.window.is_normalized
+
+
+@pytest.mark.parametrize(("component", "precision"), [("decoder", "int8_io"), ("decoder", "int8"), ("encoder", "int8")])
+def test_images_in_integers_pass(component, precision, tiny_bundle, checked):
+    _, firmware, result = checked(tiny_bundle, component=component, precision=precision)
+    assert firmware.window is None
+    assert result.lines[0].startswith("PASS begin")
+
+
+def test_cmake_builds_the_model(bundle, tmp_path, tflm):
+    if shutil.which("cmake") is None:
+        pytest.skip("cmake is not installed")
+    firmware, _ = write_firmware(bundle, tmp_path / "fw")
+    (tmp_path / "include").mkdir()
+    write_interface(tmp_path / "include", firmware.kernels)
+    options = [f"-DTFLM_INCLUDE_DIRS={tmp_path / 'include'}", "-DTFLM_LIBRARY=none"]
+    configured = subprocess.run(
+        ["cmake", "-S", tmp_path / "fw", "-B", tmp_path / "build", *options], capture_output=True, text=True, check=True
+    )
+    assert "only the model is built and no program: set TFLM_DIR" in " ".join(configured.stderr.split())
+    subprocess.run(["cmake", "--build", tmp_path / "build"], capture_output=True, check=True)
+    assert (tmp_path / "build" / "libpocketvae_model.a").is_file()
+
+
+def test_a_file_for_an_npu_is_written_and_not_run(tiny_bundle, tmp_path, tflm):
+    if not vela_step().is_done():
+        pytest.skip("ethos-u-vela is not set up: pocketvae targets setup ethos-u")
+    firmware, result = write_firmware(tiny_bundle, tmp_path / "fw", precision="int8_io", chip="ethos-u55-128")
+    assert result is None
+    assert "AddEthosU()" in (tmp_path / "fw" / "pocketvae_model.cc").read_text()
+    assert not firmware.memory.is_measured
+    readme = (tmp_path / "fw" / "README.md").read_text()
+    assert "| an Ethos-U and its driver | no | no |" in readme
+    with pytest.raises(SpecError, match="--check cannot run what is compiled for an NPU"):
+        write_firmware(tiny_bundle, tmp_path / "other", chip="ethos-u55-128", check=True)
+
+
+def test_a_file_beyond_its_limits_is_refused(tmp_path, bundles, tflite_models, recorded, tflm):
+    folder = bundles.make_bundle(tmp_path / "b")
+    recorded(folder, tflite_models.decoder(bundles.right_weight() + np.float32(0.1), bundles.SIDE))
+    with pytest.raises(
+        SpecError, match=r"decoder\.float32\.tflite does not hold its limits on TensorFlow Lite Micro's"
+    ):
+        write_firmware(folder, tmp_path / "fw")
+    assert not (tmp_path / "fw").exists()
+
+
+def test_an_operator_without_a_kernel_is_named_before_anything_runs(tmp_path, bundles, tflite_models, recorded, tflm):
+    folder = recorded(bundles.make_bundle(tmp_path / "b"), tflite_models.one_operator("RIGHT_SHIFT"))
+    with pytest.raises(SpecError, match=r"TensorFlow Lite Micro cannot run decoder\.float32\.tflite: RIGHT_SHIFT"):
+        write_firmware(folder, tmp_path / "fw")
+
+
+def test_a_missing_compiler_or_interpreter_is_named(bundle, tmp_path, monkeypatch, tflm):
+    monkeypatch.setenv("CXX", "no-such-compiler")
+    with pytest.raises(TargetError, match=r"--check needs a C\+\+ compiler, and no-such-compiler is not installed"):
+        write_firmware(bundle, tmp_path / "fw", check=True)
+
+    def missing():
+        raise TargetError("tflite-micro is not set up")
+
+    monkeypatch.setattr(project, "require_tflm", missing)
+    with pytest.raises(TargetError, match="not set up"):
+        write_firmware(bundle, tmp_path / "fw")
+    assert not (tmp_path / "fw").exists()
+
+
+def test_an_interruption_leaves_nothing(bundle, tmp_path, monkeypatch, tflm):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(project, "readme", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_firmware(bundle, tmp_path / "fw")
+    assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_an_existing_folder_stays(bundle, tmp_path):
+    (tmp_path / "fw").mkdir()
+    with pytest.raises(OutputExistsError, match="exists"):
+        write_firmware(bundle, tmp_path / "fw")
+
+
+def test_the_plan_is_the_same_each_time(bundle, tflm):
+    opened = open_bundle(bundle)
+    artifact = choose_artifact(opened.manifest)
+    first, second = (plan_firmware(opened, artifact, None, None) for _ in range(2))
+    assert first.memory == second.memory
+    assert project.project_files(first, opened) == project.project_files(second, opened)
