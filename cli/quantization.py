@@ -15,9 +15,18 @@ if TYPE_CHECKING:
 
 def print_fronts(artifacts: Iterable[ArtifactRecord], terminal: Terminal) -> None:
     """Prints the Pareto front of every artifact whose quantization was searched for."""
-    rows = [row for artifact in artifacts if artifact.search for row in _front_rows(artifact.name, artifact.search)]
-    if rows:
-        headers = ["Pareto front", "kB", "of the budget", "errors", "µs", "float layers", ""]
+    searches = {artifact.name: artifact.search for artifact in artifacts if artifact.search}
+    if searches:
+        fronts = {name: _front(search) for name, search in searches.items()}
+        # A column that is empty for nearly everybody would cost the others their width.
+        in_four_bits = any(trial.four_bits for front in fronts.values() for trial in front)
+        headers = ["Pareto front", "kB", "of the budget", "errors", "µs", "float layers"]
+        headers += ["in 4 bits", ""] if in_four_bits else [""]
+        rows = [
+            [name if index == 0 else "", *_trial_cells(trial, in_four_bits), "chosen" if trial == search.chosen else ""]
+            for name, search in searches.items()
+            for index, trial in enumerate(fronts[name])
+        ]
         terminal.table(headers, rows)
         terminal.line("kB without the metadata and golden pairs that an artifact holds beside its network")
 
@@ -59,25 +68,23 @@ def seed_warnings(artifacts: Iterable[ArtifactRecord]) -> list[str]:
     ]
 
 
-def _front_rows(name: str, search: SearchRecord) -> list[list[str]]:
+def _front(search: SearchRecord) -> list[TrialRecord]:
     front = list(search.front)
     if search.chosen not in front:
         front = sorted([*front, search.chosen], key=lambda one: one.size_bytes)
-    return [
-        [name if index == 0 else "", *_trial_cells(trial), "chosen" if trial == search.chosen else ""]
-        for index, trial in enumerate(front)
-    ]
+    return front
 
 
-def _trial_cells(trial: TrialRecord) -> list[str]:
+def _trial_cells(trial: TrialRecord, in_four_bits: bool) -> list[str]:
     errors = ", ".join(f"{name.split()[-1]} {value:.2g}" for name, value in sorted(trial.errors.items()))
-    return [
+    cells = [
         f"{trial.size_bytes / 1000:.1f}",
         f"{trial.error_ratio:.0%}",
         errors,
         f"{1e6 * trial.latency_s:.1f}",
         str(len(trial.float_layers)),
     ]
+    return [*cells, str(len(trial.four_bits))] if in_four_bits else cells
 
 
 def _findings(search: SearchRecord) -> list[str]:

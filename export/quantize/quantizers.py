@@ -14,10 +14,12 @@ from pocketvae.export.quantize import onnx as onnx_quantize
 from pocketvae.export.quantize import tflite as tflite_quantize
 from pocketvae.export.quantize.corrections import Sums
 from pocketvae.export.quantize.input_ranges import Range, onnx_input_ranges, tflite_input_ranges
+from pocketvae.export.quantize.layer_inputs import CONVOLUTION, DENSE
 from pocketvae.export.quantize.onnx_weights import reused_layers
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.source import Inputs, Source
-from pocketvae.export.quantize.tflite_four_bits import dense_layers, with_four_bits
+from pocketvae.export.quantize.tflite_biases import Means, mean_sums, with_corrected_biases
+from pocketvae.export.quantize.tflite_four_bits import layers_for_four_bits, with_four_bits
 from pocketvae.export.quantize.tflite_parts import with_fewer_floats
 from pocketvae.export.quantize.tflite_relus import with_relus_as_scales
 from pocketvae.export.quantize.tflite_weights import storable_layers
@@ -28,6 +30,8 @@ from pocketvae.runtimes.taps import tap
 from pocketvae.spec import Format
 
 _CORRECTION_SAMPLES = 128
+# Both networks are given the same, so that few are enough.
+_MEAN_SAMPLES = 48
 # tf2onnx joins a matrix product and its biases under the name of the product.
 _PRODUCT = "_Gemm"
 
@@ -61,7 +65,12 @@ class Quantizer(ABC):
 
     @property
     def dense_layers(self) -> Mapping[str, int]:
-        """Those of the layers whose weights can be stored in 4 bits, with their number of weights."""
+        """Those of the dense layers whose weights can be stored in 4 bits, with their number of weights."""
+        return {}
+
+    @property
+    def convolutions(self) -> Mapping[str, int]:
+        """The same of convolutions."""
         return {}
 
     @property
@@ -172,8 +181,20 @@ class TfliteQuantizer(Quantizer):
 
     @property
     def dense_layers(self) -> Mapping[str, int]:
-        """See `Quantizer.dense_layers`; devices without floats are not known to compute with 4 bits."""
-        return {} if self._integer_interface or self._source.chips else dense_layers(self.calibrated)
+        """See `Quantizer.dense_layers`."""
+        return self._for_four_bits(DENSE)
+
+    @property
+    def convolutions(self) -> Mapping[str, int]:
+        """See `Quantizer.convolutions`."""
+        return self._for_four_bits(CONVOLUTION)
+
+    def _for_four_bits(self, operator: str) -> dict[str, int]:
+        # Devices without floats are not known to compute with 4 bits.
+        if self._integer_interface or self._source.chips:
+            return {}
+        found = layers_for_four_bits(self.calibrated)
+        return {name: count for name, (kind, count) in found.items() if kind == operator and name in self.layers}
 
     @property
     def _float32(self) -> bytes:
@@ -183,17 +204,27 @@ class TfliteQuantizer(Quantizer):
     def _operators(self) -> Mapping[str, Collection[str]]:
         return {layer: layer.split(";") for layer in self.layers}
 
+    @cached_property
+    def _mean_samples(self) -> Inputs:
+        return thinned(self._calibration, _MEAN_SAMPLES)
+
+    @cached_property
+    def _mean_sums(self) -> Means:
+        return mean_sums(self.calibrated, self._mean_samples)
+
     def _quantize(self, plan: QuantizationPlan) -> bytes:
         content = tflite_quantize.quantize(self.calibrated, plan, integer_interface=self._integer_interface)
-        return (
-            with_four_bits(content, self.calibrated, plan.four_bits, self._calibration) if plan.four_bits else content
-        )
+        # Before means are corrected: they round in another way. What XNNPACK does not take is nothing to other chips.
+        if not (self._integer_interface or self._source.chips):
+            content = with_relus_as_scales(content)
+        if plan.four_bits:
+            content = with_four_bits(content, self.calibrated, plan.four_bits, self._calibration)
+        if self._source.tuning is None or self._integer_interface:
+            return content
+        return with_corrected_biases(content, self._mean_sums, self._mean_samples)
 
     def _finished(self, content: bytes) -> bytes:
-        content = content if self._source.tuning is None else with_fewer_floats(content)
-        # What XNNPACK does not take is nothing to other chips.
-        is_for_cpu = not (self._integer_interface or self._source.chips)
-        return with_relus_as_scales(content) if is_for_cpu else content
+        return content if self._source.tuning is None else with_fewer_floats(content)
 
     @cached_property
     def ranges(self) -> Mapping[str, Range]:

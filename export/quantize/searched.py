@@ -31,6 +31,8 @@ _LONGEST_S = 100.0
 _LONGEST_TUNING_S = 120.0
 # Dense layers with a smaller share of the weights are not worth a newer runtime.
 _WEIGHTY_SHARE = 0.1
+# The same of convolutions, of which there are more.
+_NOTICEABLE_SHARE = 0.03
 # More variants are not all timed.
 _FEW_TRIALS = 64
 
@@ -98,7 +100,8 @@ def search_artifact(
         rewrites=source.steps,
         tuning=source.tuning,
     )
-    record = _with_front(record, search.trials, best, spec, source)
+    trials = (*search.trials, *_convolutions_in_four_bits(found))
+    record = _with_front(record, trials, best, spec, source)
     notes = (*layer_notes(best, quantizer), *tuning_notes(source))
     return Searched(content=best.content, notes=notes, record=record, recipe=made)
 
@@ -211,6 +214,26 @@ def _in_four_bits(found: _Found, tolerances: tuple[Tolerance, ...]) -> _Found:
     return found
 
 
+def _convolutions_in_four_bits(found: _Found) -> tuple[Trial, ...]:
+    """Returns variants that are smaller and slower, for the front alone: with convolutions in 4 bits too.
+
+    The largest first, as far as the budget bears it, and one with all layers in 4 bits.
+    """
+    sizes, plan = found.quantizer.convolutions, found.best.plan
+    if found.source.tune is not Tune.FULL or not found.best.within_budget or not sizes:
+        return ()
+    trials, is_late, chosen = list[Trial](), _clock(), plan.four_bits
+    least = _NOTICEABLE_SHARE * sum(found.quantizer.layers.values())
+    for layer in sorted(sizes, key=lambda name: -sizes[name]):
+        if is_late() or sizes[layer] < least or layer in plan.float_layers:
+            continue
+        tried = found.search.attempt(replace(plan, four_bits=(*chosen, layer)))
+        trials.append(tried)
+        chosen = tried.plan.four_bits if tried.within_budget else chosen
+    whole = (*found.quantizer.dense_layers, *sizes)
+    return (*trials, found.search.attempt(replace(plan, four_bits=whole)))
+
+
 def _with_seeds(found: _Found, tolerances: tuple[Tolerance, ...]) -> _Found:
     """Returns a variant with its errors for other calibration samples, which count only where its own are small."""
     if not found.best.within_budget:
@@ -253,14 +276,17 @@ def _attempt(
     quantizer: Quantizer,
     plan: QuantizationPlan,
 ) -> Trial:
-    content = quantizer.quantize(plan)
+    try:
+        content = quantizer.quantize(plan)
+    except FloatingPointError as e:  # of weights that are rounded by what their layers are given
+        return _faulty(plan, b"", str(e))
     try:
         outputs = run_content(spec.format, content, source.golden_inputs)
         rmse = math.nan if plan.float_layers else _rmse(spec.format, content, source)
     except PocketVaeError as e:
         # The quantizer writes what the runtime cannot load, for example some transposed convolutions of one dimension
         # with a float layer behind them; such a variant is none.
-        return Trial(plan=plan, content=content, rmse=math.inf, error_ratio=math.inf, errors={}, fault=str(e))
+        return _faulty(plan, content, str(e))
     errors = errors_of(outputs, source, tolerances)
     return Trial(
         plan=plan,
@@ -269,6 +295,10 @@ def _attempt(
         error_ratio=error_ratio_of_errors(errors, tolerances),
         errors=errors,
     )
+
+
+def _faulty(plan: QuantizationPlan, content: bytes, fault: str) -> Trial:
+    return Trial(plan=plan, content=content, rmse=math.inf, error_ratio=math.inf, errors={}, fault=fault)
 
 
 def _rmse(format: Format, content: bytes, source: Source) -> float:

@@ -1,4 +1,7 @@
-"""Weights of 4 bits in quantized TFLite files: of dense layers, which XNNPACK computes as fast as with 8 bits."""
+"""Weights of 4 bits in quantized TFLite files.
+
+XNNPACK computes dense layers with such weights as fast as with 8 bits; convolutions it leaves to slower kernels.
+"""
 
 from __future__ import annotations
 
@@ -10,13 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.export.quantize.rounding import Rounded, learned_rounding
+from pocketvae.export.original.goldens import thinned
+from pocketvae.export.quantize.layer_inputs import CONVOLUTION, DENSE, first_name, layer_inputs
+from pocketvae.export.quantize.rounding import Rounded, learned_rounding, moments_of
 from pocketvae.formats.tflite.editing import add_buffer
 from pocketvae.formats.tflite.model import (
     constant,
     dtype_name,
     is_constant,
-    main_signature,
     operator_name,
     read_model,
     tensor_name,
@@ -25,32 +29,38 @@ from pocketvae.formats.tflite.model import (
     view_model,
     write_model,
 )
-from pocketvae.runtimes.taps import tap
-from pocketvae.spec import Format
 
 Inputs = Mapping[str, npt.NDArray[Any]]
 
 LEVELS = 7
-_DENSE = "FULLY_CONNECTED"
 # Learned rounding takes outputs times inputs times inputs.
 _MOST_WORK = 1e11
+# A convolution sees many pixels of each.
+_CONVOLUTION_SAMPLES = 128
 
 
-def dense_layers(content: bytes) -> dict[str, int]:
-    """Returns the layers of a float model whose weights `with_four_bits` can store, with their number of weights."""
+def layers_for_four_bits(content: bytes) -> dict[str, tuple[str, int]]:
+    """Returns the layers of a float model whose weights `with_four_bits` can store.
+
+    Returns:
+        Name of a layer's output tensor to its operator and its number of weights.
+    """
     model = view_model(content)
     graph = model.subgraphs[0]
     reads = Counter(index for operator in graph.operators for index in operator.inputs)
     found = {}
     for operator in graph.operators:
-        if operator_name(model, operator) != _DENSE:
+        kind = operator_name(model, operator)
+        if kind not in (DENSE, CONVOLUTION):
             continue
         weights = graph.tensors[operator.inputs[1]]
         if not is_constant(model, weights) or reads[operator.inputs[1]] > 1:
             continue
-        shape = tensor_shape(weights)
-        if math.prod(shape) * shape[1] <= _MOST_WORK:
-            found[tensor_name(graph.tensors[operator.outputs[0]])] = math.prod(shape)
+        outputs, *inputs = tensor_shape(weights)
+        # A convolution of groups gives an output a part of the channels alone.
+        in_groups = inputs[-1] != tensor_shape(graph.tensors[operator.inputs[0]])[-1]
+        if outputs * math.prod(inputs) ** 2 <= _MOST_WORK and not in_groups:
+            found[tensor_name(graph.tensors[operator.outputs[0]])] = kind, outputs * math.prod(inputs)
     return found
 
 
@@ -62,7 +72,7 @@ def with_four_bits(content: bytes, calibrated: bytes, layers: Sequence[str], inp
     Args:
         content: The quantized model.
         calibrated: The float model that it was made of.
-        layers: Names of output tensors of `dense_layers`.
+        layers: Names of output tensors of `layers_for_four_bits`.
         inputs: Calibration samples, input name to `[N, ...]`.
     """
     wanted = {layer.split(";")[0] for layer in layers}
@@ -71,8 +81,10 @@ def with_four_bits(content: bytes, calibrated: bytes, layers: Sequence[str], inp
         model = read_model(content)
         operator = _operator(model, name)
         if dtype_name(model.subgraphs[0].tensors[operator.inputs[1]]) == "int8":
-            rounded = learned_rounding(exact[name], _layer_inputs(content, name, inputs), LEVELS)
-            _store(model, operator, rounded)
+            is_dense = operator_name(model, operator) == DENSE
+            samples = inputs if is_dense else thinned(inputs, _CONVOLUTION_SAMPLES)
+            moments = moments_of(layer_inputs(content, name, samples))
+            _store(model, operator, learned_rounding(exact[name], moments, LEVELS, has_bias=_has_bias(operator)))
             content = write_model(model)
     return content
 
@@ -83,47 +95,38 @@ def packed(integers: npt.NDArray[np.int8]) -> npt.NDArray[np.uint8]:
     return np.asarray((flat[0::2] & 15) | ((flat[1::2] & 15) << 4), np.uint8)
 
 
-def _first_name(graph: Any, operator: Any) -> str:
-    # The quantizer appends the names of the operators that it fused, behind semicolons.
-    return tensor_name(graph.tensors[operator.outputs[0]]).split(";")[0]
+def unpacked(stored: npt.NDArray[np.uint8], shape: Sequence[int]) -> npt.NDArray[np.int8]:
+    """Returns what `packed` was given, in its shape."""
+    halves = np.stack([stored << 4, stored & 0xF0], axis=-1).astype(np.uint8).view(np.int8) >> 4
+    return halves.ravel()[: math.prod(shape)].reshape(shape)
 
 
 def _names(content: bytes) -> list[str]:
     graph = view_model(content).subgraphs[0]
-    return [_first_name(graph, operator) for operator in graph.operators]
+    return [first_name(graph, operator) for operator in graph.operators]
 
 
 def _operator(model: Any, name: str) -> Any:
     graph = model.subgraphs[0]
-    return next(item for item in graph.operators if _first_name(graph, item) == name)
+    return next(item for item in graph.operators if first_name(graph, item) == name)
 
 
 def _float_weights(calibrated: bytes, names: set[str]) -> dict[str, npt.NDArray[np.float32]]:
+    """Returns the weights of layers as `[O, K]`."""
     model = view_model(calibrated)
     graph = model.subgraphs[0]
     found = {}
     for operator in graph.operators:
-        name = _first_name(graph, operator)
-        if name in names and operator_name(model, operator) == _DENSE:
+        name = first_name(graph, operator)
+        if name in names and operator_name(model, operator) in (DENSE, CONVOLUTION):
             weights = graph.tensors[operator.inputs[1]]
-            found[name] = np.asarray(constant(model, weights)).view(np.float32).reshape(tensor_shape(weights))
+            values = np.asarray(constant(model, weights)).view(np.float32)
+            found[name] = values.reshape(tensor_shape(weights)[0], -1)
     return found
 
 
-def _layer_inputs(content: bytes, name: str, inputs: Inputs) -> npt.NDArray[np.float64]:
-    """Returns what a layer reads on samples, `[N, K]`; what comes after it is not computed."""
-    model = read_model(content)
-    graph, operator = model.subgraphs[0], _operator(model, name)
-    read, place = operator.inputs[0], graph.operators.index(operator)
-    count = tensor_shape(graph.tensors[operator.inputs[1]])[1]
-    graph.operators = graph.operators[: place + 1]
-    graph.outputs = [operator.outputs[0]]
-    signature = main_signature(model)
-    signature.outputs = signature.outputs[:1]
-    signature.outputs[0].tensorIndex = operator.outputs[0]
-    tensor = tensor_name(graph.tensors[read])
-    found = tap(Format.TFLITE, write_model(model), inputs, [tensor])[tensor]
-    return found.real().reshape(-1, count)
+def _has_bias(operator: Any) -> bool:
+    return len(operator.inputs) > 2 and operator.inputs[2] >= 0
 
 
 def _store(model: Any, operator: Any, rounded: Rounded) -> None:
@@ -132,7 +135,7 @@ def _store(model: Any, operator: Any, rounded: Rounded) -> None:
     weights.type = tensor_type("int4")
     _scale(weights, rounded.scales)
     _replace(model, graph, weights, packed(rounded.integers).tobytes())
-    if len(operator.inputs) < 3 or operator.inputs[2] < 0:
+    if not _has_bias(operator):
         return
     bias = graph.tensors[operator.inputs[2]]
     real = np.asarray(constant(model, bias)).view(np.int32) * np.asarray(bias.quantization.scale, np.float64)

@@ -53,6 +53,16 @@ def printed(capsys, show, artifacts):
     return capsys.readouterr().out
 
 
+def test_layers_in_4_bits_have_a_column_where_there_are_any(capsys, artifact):
+    packed = replace(SMALL, size_bytes=500, four_bits=("a", "b", "c"))
+    text = printed(
+        capsys, quantization.print_fronts, [replace(artifact, search=replace(SEARCH, front=(packed, EXACT)))]
+    )
+    assert "in 4 bits" in text
+    assert [line.split()[-1] for line in text.splitlines() if " 0.5 " in line] == ["3"]
+    assert "in 4 bits" not in printed(capsys, quantization.print_fronts, [replace(artifact, search=SEARCH)])
+
+
 def test_the_front_is_printed_with_the_chosen_variant_marked(capsys, artifact):
     text = printed(capsys, quantization.print_fronts, [replace(artifact, search=SEARCH)])
     small, exact = [line for line in text.splitlines() if "p99_abs" in line]

@@ -149,3 +149,53 @@ def test_weights_of_4_bits_have_to_suit_other_samples_too(four_bits):
 
 def test_weights_of_4_bits_are_for_the_most_that_can_be_tried(four_bits):
     assert four_bits({}, tune=Tune.FAST) == ()
+
+
+@pytest.fixture
+def convolutions(monkeypatch):
+    """Runs the trials of convolutions in 4 bits beside a file with one dense layer in them."""
+
+    def tried(ratios, tune=Tune.FULL, error=0.5):
+        def attempt(plan):
+            return Trial(plan=plan, content=b"", rmse=0.0, error_ratio=ratios[plan.four_bits])
+
+        quantizer = SimpleNamespace(
+            layers={"dense": 100, "small": 20, "tiny": 1, "large": 90, "float": 50},
+            dense_layers={"dense": 100},
+            convolutions={"small": 20, "tiny": 1, "large": 90, "float": 50},
+        )
+        plan = QuantizationPlan(four_bits=("dense",), float_layers=("float",))
+        found = searched._Found(
+            source=replace(SOURCE, tune=tune),
+            quantizer=quantizer,
+            search=SimpleNamespace(attempt=attempt),
+            best=Trial(plan=plan, content=b"", rmse=0.0, error_ratio=error),
+        )
+        return [trial.plan.four_bits for trial in searched._convolutions_in_four_bits(found)]
+
+    return tried
+
+
+ALL = ("dense", "small", "tiny", "large", "float")
+
+
+def test_convolutions_in_4_bits_are_tried_from_the_largest_on_and_all_together(convolutions):
+    both = {("dense", "large"): 0.6, ("dense", "large", "small"): 0.9, ALL: 3.0}
+    assert convolutions(both) == list(both)
+    one = {("dense", "large"): 1.2, ("dense", "small"): 0.9, ALL: 3.0}
+    assert convolutions(one) == list(one)
+
+
+def test_convolutions_in_4_bits_are_for_the_most_that_can_be_tried_within_the_budget(convolutions):
+    assert convolutions({}, tune=Tune.FAST) == []
+    assert convolutions({}, error=1.1) == []
+
+
+def test_a_variant_whose_weights_cannot_be_rounded_is_none():
+    def fail(plan):
+        raise FloatingPointError("a weight is not finite")
+
+    spec = SimpleNamespace(format="tflite")
+    found = searched._attempt(spec, SOURCE, (), SimpleNamespace(quantize=fail), QuantizationPlan(four_bits=("a",)))
+    assert found.fault == "a weight is not finite"
+    assert not found.within_budget
