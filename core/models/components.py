@@ -101,6 +101,17 @@ class Model:
 
     def _run(self, inputs: Mapping[str, Array], label: Given | None = None) -> dict[str, FloatArray]:
         """Runs every sample and checks that the outputs are finite."""
+        outputs = self._outputs(inputs, label)
+        for name, values in outputs.items():
+            if not np.isfinite(values).all():
+                raise NotFiniteValuesError(
+                    f"{self.name} returned values that are not finite in {name!r}: verify the bundle",
+                    _first_not_finite(values),
+                )
+        return outputs
+
+    def _outputs(self, inputs: Mapping[str, Array], label: Given | None = None) -> dict[str, FloatArray]:
+        """Runs every sample."""
         # Another thread may close the model meanwhile.
         runner = self._runner
         if runner is None:
@@ -109,14 +120,7 @@ class Model:
         names = {spec.name for spec in self.artifact.inputs}
         taken = [condition for condition in self.vae.conditions if condition.name in names]
         feed = {**inputs, **condition_inputs(self.name, taken, label, count)}
-        outputs = runner.run_samples(feed, self.vae.data_range)
-        for name, values in outputs.items():
-            if not np.isfinite(values).all():
-                raise NotFiniteValuesError(
-                    f"{self.name} returned values that are not finite in {name!r}: verify the bundle",
-                    _first_not_finite(values),
-                )
-        return outputs
+        return runner.run_samples(feed, self.vae.data_range)
 
 
 class Encoder(Model):

@@ -16,6 +16,7 @@ from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.models.components import Decoder, Encoder, Generator, Model, Prior, Sampler
 from pocketvae.models.conditions import Given
+from pocketvae.models.scorers import Reconstructor, Scorer
 from pocketvae.numerics.latents import prior_noise
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.numerics.scoring import Scoring
@@ -96,6 +97,16 @@ class ModelBundle:
     def prior(self, format: str | None = None, *, num_threads: int = 1) -> Prior:
         """Returns the learned prior; see `encoder`. A VAE with the prior N(0, I) does not have one."""
         return self._open(Prior, Component.PRIOR, "float32", format, num_threads)
+
+    def scorer(self, precision: str = "float32", format: str | None = None, *, num_threads: int = 1) -> Scorer:
+        """Returns a scorer; see `encoder`. A bundle has one where its export was asked for it."""
+        return self._open(Scorer, Component.SCORER, precision, format, num_threads)
+
+    def reconstructor(
+        self, precision: str = "float32", format: str | None = None, *, num_threads: int = 1
+    ) -> Reconstructor:
+        """Returns a reconstructor; see `scorer`."""
+        return self._open(Reconstructor, Component.RECONSTRUCTOR, precision, format, num_threads)
 
     def sample_latents(
         self,

@@ -59,7 +59,7 @@ def merge_tflite(first: bytes, second: bytes, *tensors: Joint, keep: Sequence[st
     kept = [(name, _merged_tensor(main_signature(model).outputs, name)) for name in keep]
     both = [entries.inputs for entries in map(main_signature, (model, other))]
     names = [name for _, name in pairs]
-    for name in sorted(set(signature_tensors(both[0])) & set(signature_tensors(both[1]))):
+    for name in sorted(set(signature_tensors(both[0])) & set(signature_tensors(both[1])) - set(names)):
         names.append(name)
         sources.append(signature_tensors(both[0])[name])
         targets.append(signature_tensors(both[1])[name])
@@ -175,7 +175,7 @@ def merge_onnx(first: bytes, second: bytes, *tensors: Joint, keep: Sequence[str]
         model.ir_version = version
     # Both may come from one converter, which gives the same names to the parts of every file.
     part = onnx.compose.add_prefix(models[0], prefix, rename_inputs=False, rename_outputs=False)
-    shared = _inputs(part) & _inputs(models[1])
+    shared = (_inputs(part) & _inputs(models[1])) - {name for _, name in _pairs(tensors)}
     _rename_inputs(part, {name: f"{prefix}{name}" for name in shared})
     try:
         # Without a list of them, the outputs of the first that become no input stay outputs.

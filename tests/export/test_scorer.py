@@ -120,12 +120,24 @@ def test_the_score_is_the_negative_elbo_at_the_mean_and_contributions_are_its_pa
         )
 
 
-def test_pocketvae_score_gives_the_same_number(walks):
+def test_pocketvae_score_and_the_python_interface_give_the_same_number(walks):
     goldens = walks.goldens(Component.SCORER)
     with pocketvae.open(walks.path) as bundle:
         items = SourceImages(names=("x",) * goldens.count, images=goldens.inputs["x"], labels=None)
         features = image_features(bundle, items, Choice(), Sampling(samples=1))
+        scores, integers = (bundle.scorer(precision).score(goldens.inputs["x"]) for precision in ("float32", "int8_io"))
+        rebuilt = bundle.reconstructor().reconstruct(goldens.inputs["x"][:3])
+        strange = bundle.scorer().score(np.full((1, *SHAPE), np.nan, np.float32))
+        with pytest.raises(DataError, match=r"sequences must be \[N, 16, 2\], got \[16, 2\]"):
+            bundle.scorer().score(goldens.inputs["x"][0])
+        assert bundle.scorer().threshold == bundle.manifest.artifact("scorer.float32.tflite").scoring.threshold
     np.testing.assert_allclose(features.at_mean_nats, goldens.outputs["score"], rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(scores.score, goldens.outputs["score"], rtol=1e-4, atol=1e-3)
+    np.testing.assert_array_equal(scores.alarm, goldens.outputs["alarm"] == 1)
+    assert np.mean(scores.alarm != integers.alarm) <= 0.01
+    assert scores.contributions.shape == (goldens.count, SHAPE[1])
+    assert rebuilt.shape == (3, *SHAPE)
+    assert strange.alarm.all()
 
 
 def test_a_scorer_of_integers_does_not_cut_off_anomalies(walks):
