@@ -28,15 +28,35 @@ _BLOCK = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Moments:
-    """How a layer's inputs vary on samples.
+    """How a layer's inputs vary on samples, and with them what they should be.
 
     Attributes:
         mean: `[K]`.
         products: Mean products of inputs `[K, K]`.
+        wanted_mean: What the inputs would be without the rounding before the layer, on average `[K]`.
+        wanted_products: Mean products of what they would be with what they are `[K, K]`.
     """
 
     mean: Array
     products: Array
+    wanted_mean: Array
+    wanted_products: Array
+
+    def without_means(self) -> Moments:
+        """Returns the moments of inputs from which their means are subtracted."""
+        return Moments(
+            mean=0 * self.mean,
+            products=self.products - np.outer(self.mean, self.mean),
+            wanted_mean=0 * self.mean,
+            wanted_products=self.wanted_products - np.outer(self.wanted_mean, self.mean),
+        )
+
+    def suited(self, weights: Array) -> Array:
+        """Returns the weights `[O, K]` of the inputs whose outputs are the nearest to what they should be."""
+        if np.array_equal(self.products, self.wanted_products):
+            return weights
+        damping = _damping(self.products) * np.eye(len(self.products))
+        return np.asarray(np.linalg.solve(self.products + damping, (weights @ (self.wanted_products + damping)).T).T)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,22 +74,31 @@ class Rounded:
     mean_error: Array
 
 
-def moments_of(blocks: Iterable[Array]) -> Moments:
+def moments_of(blocks: Iterable[Array], wanted: Iterable[Array] | None = None) -> Moments:
     """Returns the moments of inputs.
 
     Args:
         blocks: Of a layer's inputs `[N, K]`.
+        wanted: What the inputs should be, in the same blocks; None for what they are.
 
     Raises:
         FloatingPointError: an input is not finite.
     """
-    count, total, products = 0, np.zeros(()), np.zeros(())
-    for block in blocks:
+    count, sums = 0, [np.zeros(()) for _ in range(4)]
+    for block, other in (
+        zip(blocks, wanted, strict=True) if wanted is not None else ((block, block) for block in blocks)
+    ):
         rows = np.asarray(block, np.float64)
-        count, total, products = count + len(rows), total + rows.sum(axis=0), products + rows.T @ rows
-    if not np.isfinite(products).all():
+        should = rows if wanted is None else np.asarray(other, np.float64)
+        products = rows.T @ rows
+        crossed = products if wanted is None else should.T @ rows
+        count += len(rows)
+        found = (rows.sum(axis=0), products, should.sum(axis=0), crossed)
+        sums = [total + value for total, value in zip(sums, found, strict=True)]
+    if not all(np.isfinite(total).all() for total in sums):
         raise FloatingPointError("an input is not finite")
-    return Moments(mean=total / count, products=products / count)
+    mean, products, wanted_mean, wanted_products = (total / count for total in sums)
+    return Moments(mean=mean, products=products, wanted_mean=wanted_mean, wanted_products=wanted_products)
 
 
 def learned_rounding(weights: Array, inputs: Moments, levels: int, *, has_bias: bool = True) -> Rounded:
@@ -88,19 +117,26 @@ def learned_rounding(weights: Array, inputs: Moments, levels: int, *, has_bias: 
     if not np.isfinite(weights).all():
         raise FloatingPointError("a weight is not finite")
     # What a bias takes off need not be taken off by other weights.
-    products = inputs.products - np.outer(inputs.mean, inputs.mean) if has_bias else inputs.products
-    nearest = _scales(weights, levels)
+    moments = inputs.without_means() if has_bias else inputs
+    suited, products = moments.suited(weights), moments.products
+    nearest = _scales(suited, levels)
     integers, scales = np.zeros(weights.shape, np.int8), nearest
     smallest = np.full(len(weights), np.inf)
     for factor in _FACTORS:
         tried = (nearest * factor).astype(np.float32)
-        found = _rounded(weights, products, tried.astype(np.float64), levels)
-        error = _errors(found, tried, weights)
+        found = _rounded(suited, products, tried.astype(np.float64), levels)
+        error = _errors(found, tried, suited)
         size = np.einsum("ok,ok->o", error @ products, error)
         better = size < smallest
         integers, scales = np.where(better[:, None], found, integers), np.where(better, tried, scales)
         smallest = np.minimum(size, smallest)
-    return Rounded(integers=integers, scales=scales, mean_error=_errors(integers, scales, weights) @ inputs.mean)
+    made = (integers * scales.astype(np.float64)[:, None]) @ inputs.mean
+    return Rounded(integers=integers, scales=scales, mean_error=made - weights @ inputs.wanted_mean)
+
+
+def _damping(products: Array) -> float:
+    # Where all inputs are 0, any number will do.
+    return float(_DAMPING * np.mean(np.diag(products))) or 1.0
 
 
 def _errors(integers: Array, scales: Array, weights: Array) -> Array:
@@ -124,8 +160,7 @@ def _rounded(weights: Array, products: Array, scales: Array, levels: int) -> npt
     """Returns the integers `[O, K]`, given the mean products of inputs `[K, K]`."""
     order = np.argsort(-np.diag(products), kind="stable")
     damped = products[np.ix_(order, order)]
-    # Where all inputs are 0, any number will do.
-    damped[np.diag_indices_from(damped)] += _DAMPING * np.mean(np.diag(damped)) or 1.0
+    damped[np.diag_indices_from(damped)] += _damping(damped)
     try:
         passed_on = np.linalg.cholesky(np.linalg.inv(damped)).T
     except np.linalg.LinAlgError as e:

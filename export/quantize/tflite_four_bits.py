@@ -83,7 +83,8 @@ def with_four_bits(content: bytes, calibrated: bytes, layers: Sequence[str], inp
         if dtype_name(model.subgraphs[0].tensors[operator.inputs[1]]) == "int8":
             is_dense = operator_name(model, operator) == DENSE
             samples = inputs if is_dense else thinned(inputs, _CONVOLUTION_SAMPLES)
-            moments = moments_of(layer_inputs(content, name, samples))
+            # What the layers before it, rounded already, have changed is to be taken off too.
+            moments = moments_of(layer_inputs(content, name, samples), layer_inputs(calibrated, name, samples))
             _store(model, operator, learned_rounding(exact[name], moments, LEVELS, has_bias=_has_bias(operator)))
             content = write_model(model)
     return content

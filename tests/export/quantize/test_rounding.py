@@ -44,6 +44,21 @@ def test_moments_do_not_depend_on_how_rows_are_divided():
     np.testing.assert_allclose(parts.products, whole.products)
 
 
+def test_what_layers_before_have_changed_is_taken_off():
+    rng = np.random.default_rng(5)
+    weights, wanted = rng.normal(size=(10, 24)), correlated(rng, count=400)
+    # Half of what the inputs should be, and a shift.
+    given = 0.5 * wanted + 0.3
+    expected = wanted @ weights.T
+    found = learned_rounding(weights, moments_of([given[:150], given[150:]], [wanted[:150], wanted[150:]]), 127)
+    made = given @ (found.integers * found.scales.astype(float)[:, None]).T
+    np.testing.assert_allclose((made - expected).mean(axis=0), found.mean_error, atol=1e-9)
+    assert np.std(made - expected - found.mean_error) < 0.05 * np.std(expected)
+    plain = learned_rounding(weights, moments_of([given]), 127)
+    plainly = given @ (plain.integers * plain.scales.astype(float)[:, None]).T
+    assert np.std(plainly - expected) > 0.4 * np.std(expected)
+
+
 @pytest.mark.parametrize("has_bias", [True, False])
 def test_a_bias_lets_other_weights_take_off_the_rest(has_bias):
     rng = np.random.default_rng(3)
