@@ -51,6 +51,7 @@ def run(arguments: argparse.Namespace) -> int:
     for option in ("component", "precision", "chip"):
         if getattr(arguments, option) == "":
             raise SpecError(f"--{'for' if option == 'chip' else option} needs a name, got ''")
+    common.check_folder_output(arguments.out)
     common.check_replaceable(arguments.out, MARKER, force=arguments.force)
     with Terminal(quiet=arguments.quiet) as terminal:
         firmware, result = write_firmware(

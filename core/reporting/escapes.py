@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import keyword
+import math
 import re
 from collections.abc import Callable
 
@@ -37,9 +38,15 @@ def c_string(text: str) -> str:
 
 
 def c_float(text: str) -> str:
-    """Returns a C or C++ literal of a finite number, of type float."""
-    number = repr(float(text))
-    return f"{number}f" if number[-1].isdigit() else number
+    """Returns a C or C++ literal of type float.
+
+    Raises:
+        ValueError: it is no finite number.
+    """
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"C++ has no literal for {text}")
+    return f"{number!r}f"
 
 
 def py_string(text: str) -> str:

@@ -69,6 +69,7 @@ def golden_files(test: SelfTest, interface: Interface, window: Window | None, he
 def _values(firmware: Firmware, manifest: Manifest) -> dict[str, object]:
     memory, interface, window = firmware.memory, firmware.interface, firmware.window
     names = {item.spec.name for item in interface.outputs}
+    main = window.tensor if window is not None else interface.inputs[0]
     return {
         "artifact": firmware.artifact.name,
         "sha256": firmware.artifact.file.sha256,
@@ -85,7 +86,8 @@ def _values(firmware: Firmware, manifest: Manifest) -> dict[str, object]:
         "quantized_types": any(item.quantization for item in interface.inputs),
         "outputs": [_checks(item) for item in firmware.test.outputs],
         "close_share": CLOSE_SHARE,
-        "main_input": interface.inputs[0],
+        "main_input": main,
+        "other_inputs": [item for item in interface.inputs if item is not main],
         "source_text": "time steps" if window is not None and window.steps > 1 else "items",
     }
 

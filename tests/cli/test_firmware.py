@@ -13,6 +13,7 @@ def test_bad_input_is_one_line(refused, tmp_path, bundles):
     refused("--component needs a name, got ''", "firmware", folder, "--out", out, "--component", "")
     refused("--for needs a name, got ''", "firmware", folder, "--out", out, "--for", "")
     refused("unknown Ethos-U accelerator 'ethos-u55-127'", "firmware", folder, "--out", out, "--for", "ethos-u55-127")
+    refused("the folder of .* does not exist", "firmware", folder, "--out", tmp_path / "no" / "fw")
     assert not out.exists()
 
 

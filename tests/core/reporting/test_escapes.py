@@ -70,3 +70,14 @@ def test_a_comment_is_one_line_and_ends_nothing(text):
     line = escapes.comment(text)
     assert line.splitlines() in ([line], [])
     assert not any(sign in line for sign in ("*/", "/*", '"""', "\\"))
+
+
+@pytest.mark.parametrize(("text", "literal"), [("1", "1.0f"), ("1e-05", "1e-05f"), ("-0.25", "-0.25f")])
+def test_a_float_is_one_in_c(text, literal):
+    assert escapes.c_float(text) == literal
+
+
+@pytest.mark.parametrize("text", ["inf", "nan"])
+def test_c_has_no_literal_for_what_is_not_finite(text):
+    with pytest.raises(ValueError, match=f"no literal for {text}"):
+        escapes.c_float(text)

@@ -105,6 +105,7 @@ def test_the_example_prints_what_the_model_computes(bundle, checked):
     np.testing.assert_allclose(found, expected, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_a_scorer_takes_time_steps_and_raises_the_alarm(signal_bundle, checked):
     folder, firmware, result = checked(signal_bundle, hop=8)
     assert firmware.artifact.name == "scorer.int8_io.tflite"
@@ -127,6 +128,7 @@ def test_a_scorer_takes_time_steps_and_raises_the_alarm(signal_bundle, checked):
     assert all(alarms[index] for index in np.flatnonzero(np.isnan(scores)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("component", "precision"), [("scorer", "float32"), ("encoder", "int8_io")])
 def test_other_parts_of_a_model_of_signals_pass(component, precision, signal_bundle, checked):
     folder, firmware, _ = checked(signal_bundle, component=component, precision=precision)
