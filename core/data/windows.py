@@ -11,11 +11,14 @@ import numpy.typing as npt
 from pocketvae.data.recordings import Recording
 from pocketvae.data.timeline import Timeline
 from pocketvae.errors import DataError, SpecError
+from pocketvae.processes.guard import check_memory
 
 _SPLIT_SEED = 0
 _HELD_OUT_FRACTION = 0.1
 # Fewer windows say too little of how a model does on what it was not fitted with.
 _FEWEST_HELD_OUT = 4
+# Of all windows: one recording's beside those of all.
+_COPIES, _VALUE_BYTES = 2, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +89,7 @@ def cut_windows(
 
     Raises:
         DataError: no recording is as long as a window.
+        SpecError: the windows cannot fit into memory.
     """
     step = stride or length
     starts = [np.arange(0, len(recording) - length + 1, step) for recording in recordings]
@@ -95,6 +99,10 @@ def cut_windows(
             f"recordings must have at least {whose} {length} time steps, but the longest, {longest.name}, has "
             f"{len(longest)}"
         )
+    count, channels = sum(map(len, starts)), recordings[0].values.shape[1]
+    check_memory(
+        _COPIES * count * length * channels * _VALUE_BYTES, f"{count} windows", "pass a larger --stride, or fewer files"
+    )
     pieces = [
         np.lib.stride_tricks.sliding_window_view(recording.values, length, axis=0)[begin].transpose(0, 2, 1)
         for recording, begin in zip(recordings, starts, strict=True)
