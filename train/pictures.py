@@ -81,7 +81,7 @@ def _sequences_png(vae: VaeSpec, items: npt.NDArray[np.float32], decoded: npt.ND
 def _vectors_png(vae: VaeSpec, items: npt.NDArray[np.float32], decoded: npt.NDArray[np.float32] | None) -> bytes:
     """Draws rows as points for each column, in standard deviations; categories by the number of the likeliest."""
     shown = list(places(vae.channels))[:_MOST_FEATURES]
-    figure = plots.new_figure(2 + 0.45 * len(shown), 4.2)
+    figure = plots.new_figure(max(6, 2 + 0.45 * len(shown)), 4.2)
     axes = figure.subplots()
     names = [channel.name or str(index) for index, (channel, _) in enumerate(shown)]
     for index in range(len(items)):
@@ -91,7 +91,7 @@ def _vectors_png(vae: VaeSpec, items: npt.NDArray[np.float32], decoded: npt.NDAr
         if decoded is not None:
             axes.plot(places_of, _points(decoded[index], shown), "x", color=_COLOURS[2], markersize=5)
     axes.set_xticks(np.arange(len(shown)), names, rotation=60, ha="right")
-    axes.set_ylabel("standard deviations, probability or number of category")
+    axes.set_ylabel("SDs, probability or no. of category")
     axes.grid(alpha=0.3)
     more = "" if len(shown) == len(vae.channels) else f"; {len(vae.channels) - len(shown)} more columns are not shown"
     title = "draws from the prior" if decoded is None else "test rows (points) and reconstructions (crosses)"
