@@ -6,13 +6,16 @@ import argparse
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
 from pocketvae.cli.terminal import Terminal
 from pocketvae.data.dataset import MNIST
+from pocketvae.data.embedded import ECG, ECG_TRUTH
 from pocketvae.errors import OutputExistsError, PocketVaeError
+from pocketvae.spec import Component
 
 if TYPE_CHECKING:
     from pocketvae.bundle.bundle import Bundle
@@ -21,11 +24,64 @@ if TYPE_CHECKING:
     from pocketvae.train import TrainConfig
 
 PRESET = "mnist-tiny"
-_PICTURES = {
-    "samples.png": "Samples: 100 latents from the prior, decoded",
-    "reconstructions.png": "Test images, each row followed by its reconstructions",
-    "curves.png": "Training",
-}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """What a quickstart trains and exports.
+
+    Attributes:
+        source: Of the data.
+        preset: What is trained.
+        changes: Of the preset's values.
+        pictures: Captions of the run's pictures, by name.
+        scorer: Whether a scorer is exported too, and a recording watched.
+        test_data: What the final figure is of.
+    """
+
+    source: str
+    preset: str
+    changes: Mapping[str, object]
+    pictures: Mapping[str, str]
+    scorer: bool = False
+    test_data: str
+
+
+_IMAGES = _Line(
+    source=MNIST,
+    preset=PRESET,
+    changes={},
+    pictures={
+        "samples.png": "Samples: 100 latents from the prior, decoded",
+        "reconstructions.png": "Test images, each row followed by its reconstructions",
+        "curves.png": "Training",
+    },
+    test_data="the MNIST test images",
+)
+# Two beats fit into a window, so that the time between them is seen. 20 s are few: more epochs than the preset has.
+_SIGNALS = _Line(
+    source=ECG,
+    preset="sensor-tiny",
+    changes={
+        "window": 128,
+        "stride": 1,
+        "truth": ECG_TRUTH,
+        "epochs": 100,
+        "kl_warmup_epochs": 30,
+        "patience_epochs": 0,
+    },
+    pictures={
+        "samples.png": "Samples: latents from the prior, decoded",
+        "reconstructions.png": "Test windows, each row followed by its reconstructions",
+        "curves.png": "Training",
+    },
+    scorer=True,
+    test_data="windows of 1.4 s without the early beat",
+)
+_WATCHED = "The electrocardiogram as the int8 encoder and decoder see it: the early beat is at 19 s"
+_WATCHED_STRIDE = 4
+# There are few windows of normal beats to fit thresholds to.
+_SCORER_RATE, _WATCHED_RATE = 0.02, 0.05
 # The last file of a quickstart: without it, one was interrupted.
 _REPORT = "report.html"
 _STAGES = ("run", "run.unfinished", "bundle", "bundle.unfinished")
@@ -35,6 +91,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument(
         "--out", metavar="DIR", type=Path, default=Path("quickstart"), help="folder to create (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--signals",
+        action="store_true",
+        help="the same with an electrocardiogram in place of images: a detector of early beats and its scorer",
     )
     parser.add_argument("--set", metavar="KEY=VALUE", action="append", default=[], help="override a training value")
     common.add_force(parser)
@@ -61,7 +122,8 @@ def run(arguments: argparse.Namespace) -> int:
     from pocketvae.system.files import write_text
     from pocketvae.train import parse_assignments, preset, train, with_overrides
 
-    config = with_overrides(preset(PRESET), parse_assignments(arguments.set))
+    kind = _SIGNALS if arguments.signals else _IMAGES
+    config = with_overrides(with_overrides(preset(kind.preset), kind.changes), parse_assignments(arguments.set))
     out: Path = arguments.out
     run_path, bundle = out / "run", out / "bundle"
     goes_on = _is_unfinished(out, {run_path: RUN_NAME, bundle: MANIFEST_NAME})
@@ -70,25 +132,26 @@ def run(arguments: argparse.Namespace) -> int:
     _prepare(out, force=arguments.force or goes_on)
     clock = _Clock()
     with Terminal(quiet=arguments.quiet) as terminal, _explained():
-        found = _trained(run_path, config) if _is_whole(run_path) and goes_on else None
+        found = _trained(run_path, config, kind.preset) if _is_whole(run_path) and goes_on else None
         record = (
             found.record
             if found
             else train(
-                source=MNIST,
+                source=kind.source,
                 out=run_path,
                 config=config,
-                preset=PRESET,
+                preset=kind.preset,
                 force=True,
                 resume=goes_on and not arguments.force,
                 progress=terminal.step,
             )
         )
         clock.lap("train")
-        artifacts = plan_artifacts(record.vae.exports)
+        artifacts = plan_artifacts((*record.vae.components, Component.SCORER) if kind.scorer else record.vae.exports)
         exported = _exported(bundle, run_path, artifacts) if _is_whole(bundle) and goes_on else None
         if exported is None:
-            export_run(run_path, bundle, ExportConfig(artifacts=artifacts), force=True, progress=terminal.step)
+            options = ExportConfig(artifacts=artifacts, false_positive_rate=_SCORER_RATE)
+            export_run(run_path, bundle, options, force=True, progress=terminal.step)
             # Opened once, since that reads and hashes every file.
             exported = open_bundle(bundle)
         clock.lap("export")
@@ -96,12 +159,15 @@ def run(arguments: argparse.Namespace) -> int:
         clock.lap("verify")
         bench = bench_bundle(exported, progress=terminal.step)
         clock.lap("bench")
-    reports = bundle / "reports"
-    reports.mkdir(exist_ok=True)
+        reports = bundle / "reports"
+        reports.mkdir(exist_ok=True)
+        pictures = {text: (run_path / name).read_bytes() for name, text in kind.pictures.items()}
+        if kind.scorer:
+            pictures = {_WATCHED: _watch(bundle, reports / "timeline.svg", terminal), **pictures}
+            clock.lap("score")
     write_text(reports / "verify.json", encode(verify))
     write_text(reports / "junit.xml", junit_xml(verify))
     write_text(reports / "bench.json", encode(bench))
-    pictures = {text: (run_path / name).read_bytes() for name, text in _PICTURES.items()}
     write_report(exported, out / _REPORT, verify, bench, pictures)
     clock.lap("report")
     headers, rows, problems = verify_summary(verify)
@@ -113,10 +179,52 @@ def run(arguments: argparse.Namespace) -> int:
         terminal.line(line)
     for failure in exported.manifest.failures:
         terminal.warn(f"{failure.artifact} could not be made: {failure.reason}")
-    terminal.line(f"negative ELBO {record.metrics['test_negative_elbo_nats']:.2f} nats on the MNIST test images")
+    terminal.line(f"negative ELBO {record.metrics['test_negative_elbo_nats']:.2f} nats on {kind.test_data}")
     terminal.line(f"time: {clock.summary()}")
     terminal.line(f"report: {out / _REPORT}")
     return 0 if verify.passed else 1
+
+
+def _watch(bundle: Path, out: Path, terminal: Terminal) -> bytes:
+    """Calibrates the int8 models with normal windows, scores the recording, and draws the score over time.
+
+    Returns:
+        The picture, SVG.
+    """
+    import pocketvae
+    from pocketvae.apps import Choice, Sampling, calibrate, image_features, load_items, score_result
+    from pocketvae.apps.anomaly.scores import ScoreKind, scores
+    from pocketvae.apps.anomaly.timeline import timeline_svg
+    from pocketvae.apps.sources import load_training_items
+    from pocketvae.cli.detection import print_detection
+    from pocketvae.data.windows import Windowing
+    from pocketvae.spec import Precision
+    from pocketvae.system.files import write_text
+
+    with pocketvae.open(bundle) as models:
+        choice, sampling = Choice(precision=Precision.INT8), Sampling()
+        fitted, held_out = (
+            items.without_anomalies()
+            for items in load_training_items(ECG, models.vae, windowing=Windowing(stride=1, truth=ECG_TRUTH))
+        )
+        calibration = calibrate(
+            models,
+            fitted,
+            held_out,
+            normal=ECG,
+            choice=choice,
+            sampling=sampling,
+            false_positive_rate=_WATCHED_RATE,
+            progress=terminal.step,
+        )
+        items = load_items(ECG, models.vae, windowing=Windowing(stride=_WATCHED_STRIDE, truth=ECG_TRUTH))
+        features = image_features(models, items, choice, sampling, progress=terminal.step)
+        values = scores(features, models.vae, calibration.noise_scale, calibration.density)
+        result = score_result(calibration, ScoreKind.ELBO, items.names, values, timeline=items.timeline)
+        drawn = timeline_svg(items, values[ScoreKind.ELBO], result, models.vae)
+    write_text(out, drawn)
+    print_detection(result, terminal)
+    return drawn.encode()
 
 
 def _prepare(out: Path, *, force: bool) -> None:
@@ -149,14 +257,14 @@ def _is_whole(path: Path) -> bool:
     return path.is_dir() and not unfinished_directory(path).exists()
 
 
-def _trained(path: Path, config: TrainConfig) -> Run | None:
+def _trained(path: Path, config: TrainConfig, preset: str) -> Run | None:
     """Returns the run of an interrupted quickstart, if training it again would give the same."""
     from pocketvae.bundle.run import open_run
     from pocketvae.versions import installed_versions
 
     with contextlib.suppress(PocketVaeError):
         run = open_run(path)
-        same = (config.as_json(), PRESET, installed_versions())
+        same = (config.as_json(), preset, installed_versions())
         if (run.record.config, run.record.preset, run.record.versions) == same:
             return run
     return None

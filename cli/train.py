@@ -35,6 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--stride", metavar="STEPS", type=int, help="time steps from one window to the next, as --set stride=STEPS does"
     )
     signals.add_argument("--channels", metavar="NAMES", help="columns to use, for example ax,ay,az, as the key columns")
+    signals.add_argument(
+        "--truth", metavar="COLUMN", help="column that is 1 where a time step is an anomaly: such windows are left out"
+    )
     parser.add_argument("--resume", action="store_true", help="resume an interrupted training run, if there is one")
     parser.add_argument(
         "--strategy", default="none", help="none, mirrored or multi_worker: who shares the work (default: none)"
@@ -56,6 +59,7 @@ def run(arguments: argparse.Namespace) -> int:
         config = with_overrides(config, read_toml(arguments.config))
     config = with_overrides(config, parse_assignments(arguments.set))
     options = {"resize": arguments.resize, "window": arguments.window, "stride": arguments.stride}
+    options["truth"] = arguments.truth
     if arguments.channels is not None:
         options["columns"] = [name.strip() for name in arguments.channels.split(",")]
     config = with_overrides(config, {key: value for key, value in options.items() if value is not None})

@@ -77,6 +77,8 @@ class TrainConfig:
         window: T, time steps of a window of recordings, or of sequences in arrays.
         stride: Time steps from the beginning of a window to that of the next; 0 for windows that do not overlap.
         columns: Which columns of tables are used; all but the time where none are named.
+        truth: Which column of recordings in tables is 1 where a time step is an anomaly; it is no channel, and windows
+            that hold an anomaly are left out. Empty for none.
         categories: Columns of tables that are categories although they hold numbers.
         resize: Scale all images to this height and width; 0 keeps their own.
         conditional: Give encoder and decoder the label of every image.
@@ -124,6 +126,7 @@ class TrainConfig:
     window: int = 0
     stride: int = 0
     columns: tuple[str, ...] = ()
+    truth: str = ""
     categories: tuple[str, ...] = ()
     resize: int = 0
     conditional: bool = False
@@ -208,6 +211,8 @@ class TrainConfig:
         for name in ("window", "stride"):
             _refuse(not sequence and getattr(self, name) > 0, name, other, "0")
         _refuse(image and bool(self.columns), "columns", other, "[]")
+        _refuse(not sequence and bool(self.truth), "truth", other, "''")
+        _check(self.truth not in self.columns or not self.truth, "truth", "none of the columns", self.truth)
         _refuse(self.data is not DataKind.VECTOR and bool(self.categories), "categories", other, "[]")
         _refuse(not image and self.resize > 0, "resize", other, "0")
         likelihoods = _LIKELIHOODS_OF_IMAGES if image else _LIKELIHOODS_OF_VALUES

@@ -211,7 +211,7 @@ def _kind(current: object) -> str:
         return f"one of {', '.join(_choices(current))}"
     if isinstance(current, tuple):
         return "a list of integers"
-    return {"int": "an integer", "float": "a number", "bool": "true or false"}[type(current).__name__]
+    return {"int": "an integer", "float": "a number", "bool": "true or false", "str": "a name"}[type(current).__name__]
 
 
 def _choices(current: enum.StrEnum) -> list[str]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from pocketvae.data.dataset import MNIST, ImageSplits, load_splits
+from pocketvae.data.embedded import located
 from pocketvae.data.folders import data_files
 from pocketvae.data.recordings import SUFFIXES as RECORDING_SUFFIXES
 from pocketvae.data.recordings import TABLES
@@ -48,7 +47,7 @@ def load_data(
     reading = Reading(
         data=config.data,
         window=config.window,
-        windowing=Windowing(stride=config.stride, channels=config.columns),
+        windowing=Windowing(stride=config.stride, channels=config.columns, truth=config.truth),
         categories=config.categories,
         real_alone=config.likelihood is not Likelihood.MIXED,
     )
@@ -69,7 +68,7 @@ def _check_kind(source: str, wanted: DataKind, preset: str) -> None:
 
 def _look(source: str) -> tuple[tuple[DataKind, ...], str]:
     """Returns the kinds of data that a source can be, none if its name does not tell, and what it is in words."""
-    path = Path(source)
+    path = located(source)
     if source == MNIST and not path.exists():
         return (DataKind.IMAGE,), "is a set of images"
     if path.suffix.lower() in _IMAGE_SUFFIXES:

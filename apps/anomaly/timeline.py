@@ -12,6 +12,7 @@ from pocketvae.apps.anomaly.score_results import ScoreResult
 from pocketvae.apps.sources import SourceImages
 from pocketvae.data.timeline import Timeline
 from pocketvae.errors import DataError
+from pocketvae.numerics.normalization import in_own_unit
 from pocketvae.reporting.timeline_chart import Row, TimelineChart
 from pocketvae.vae_spec import VaeSpec
 
@@ -58,6 +59,7 @@ def timeline_svg(items: SourceImages, values: Doubles, result: ScoreResult, vae:
     length, channels = vae.data_shape
     named = [channel.name for channel in vae.channels]
     labels = named if len(named) == channels and all(named) else [str(index) for index in range(channels)]
+    shown = in_own_unit(items.images, vae.channels)
     steps = np.diff(timeline.starts)[np.diff(timeline.recordings) == 0]
     stride = int(steps[0]) if len(steps) else length
     rate = timeline.rate_hz
@@ -73,6 +75,6 @@ def timeline_svg(items: SourceImages, values: Doubles, result: ScoreResult, vae:
         unit="seconds" if rate else "time steps",
         rows=[
             Row(label=label, low=part.min(axis=1).astype(np.float64), high=part.max(axis=1).astype(np.float64))
-            for label, part in ((label, items.images[:, :, index]) for index, label in enumerate(labels))
+            for label, part in ((label, shown[:, :, index]) for index, label in enumerate(labels))
         ],
     ).svg()

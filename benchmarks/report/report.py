@@ -39,7 +39,7 @@ def write_report(
         out: The HTML file.
         verify: Result of verify.
         bench: Result of bench, if it ran.
-        pictures: PNG images by caption, for example samples of the training run.
+        pictures: PNG or SVG images by caption, for example samples of the training run.
         worst: The worst input of each artifact, with its arrays.
 
     Raises:

@@ -13,9 +13,10 @@ from pocketvae.channels import Channel, ChannelKind
 from pocketvae.data.array_files import read_header
 from pocketvae.data.columns import SUFFIXES as TABLE_SUFFIXES
 from pocketvae.data.columns import encoded, found_channels, read_columns
+from pocketvae.data.embedded import located
 from pocketvae.data.recordings import SOUNDS, Recording, Wanted, is_recording, read_recordings
 from pocketvae.data.values import MIN_ITEMS, ValueSet, read_arrays
-from pocketvae.data.windows import Windowing, Windows, cut_windows, split_windows
+from pocketvae.data.windows import Windowing, Windows, cut_windows, split_windows, timeline_of
 from pocketvae.errors import DataError
 from pocketvae.numerics.normalization import in_own_unit, normalized
 from pocketvae.parsing import shortened
@@ -107,7 +108,7 @@ def load_training_values(source: str, reading: Reading) -> TrainingValues:
         DataError: the source is missing, damaged, too small or not of this kind, or a channel is constant.
         TargetError: a package that reads this format is not installed.
     """
-    path = Path(source)
+    path = located(source)
     if not path.exists():
         raise DataError(f"the data {source} do not exist")
     if reading.data is DataKind.SEQUENCE and _is_recorded(path):
@@ -134,8 +135,9 @@ def _is_recorded(path: Path) -> bool:
 def _of_recordings(path: Path, reading: Reading) -> TrainingValues:
     if reading.window < 1:
         raise DataError(f"recordings need windows: pass --window STEPS for {path}")
-    recordings = read_recordings(path, Wanted(names=reading.windowing.channels))
+    recordings = read_recordings(path, Wanted(names=reading.windowing.channels, truth=reading.windowing.truth))
     windows = cut_windows(recordings, reading.window, reading.windowing.stride, whose="the window of")
+    windows = windows.take(np.flatnonzero(~timeline_of(windows, recordings, reading.window).anomalous()))
     if len(windows) < MIN_ITEMS:
         raise DataError(
             f"{path.name}: at least {MIN_ITEMS} windows of {reading.window} time steps are needed, got {len(windows)}: "

@@ -15,6 +15,7 @@ from pocketvae.data.array_files import NpzReader, open_npz, read_header, read_np
 from pocketvae.data.columns import SUFFIXES as TABLE_SUFFIXES
 from pocketvae.data.columns import encoded, read_columns
 from pocketvae.data.dataset import MNIST
+from pocketvae.data.embedded import located
 from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
 from pocketvae.data.recordings import SUFFIXES, Recording, Wanted, is_recording, read_recordings
@@ -148,7 +149,7 @@ def load_value_splits(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -
     Raises:
         DataError: the source is missing, damaged or too small, or its items are not what the model takes.
     """
-    path = Path(source)
+    path = located(source)
     if _holds_recordings(path, vae):
         return _split_recordings(path, vae, windowing)
     items, test = _read(path, vae, windowing)
@@ -167,7 +168,7 @@ def load_values(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -> Valu
     Raises:
         DataError: the source is missing, damaged or empty, or its items are not what the model takes.
     """
-    path = Path(source)
+    path = located(source)
     if _holds_recordings(path, vae):
         if path.is_dir():
             check_is_one_part(path, "recordings of one split")
