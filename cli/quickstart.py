@@ -15,7 +15,7 @@ from pocketvae.cli.terminal import Terminal
 from pocketvae.data.dataset import MNIST
 from pocketvae.data.embedded import ECG, ECG_TRUTH
 from pocketvae.errors import OutputExistsError, PocketVaeError
-from pocketvae.spec import Component
+from pocketvae.spec import Component, Precision
 
 if TYPE_CHECKING:
     from pocketvae.bundle.bundle import Bundle
@@ -36,6 +36,7 @@ class _Line:
         changes: Of the preset's values.
         pictures: Captions of the run's pictures, by name.
         scorer: Whether a scorer is exported too, and a recording watched.
+        precisions: That are exported; None for all.
         test_data: What the final figure is of.
     """
 
@@ -44,6 +45,7 @@ class _Line:
     changes: Mapping[str, object]
     pictures: Mapping[str, str]
     scorer: bool = False
+    precisions: tuple[Precision, ...] | None = None
     test_data: str
 
 
@@ -76,6 +78,7 @@ _SIGNALS = _Line(
         "curves.png": "Training",
     },
     scorer=True,
+    precisions=(Precision.FLOAT32, Precision.INT8, Precision.INT8_IO),
     test_data="windows of 1.4 s without the early beat",
 )
 _WATCHED = "The electrocardiogram as the int8 encoder and decoder see it: the early beat is at 19 s"
@@ -147,7 +150,8 @@ def run(arguments: argparse.Namespace) -> int:
             )
         )
         clock.lap("train")
-        artifacts = plan_artifacts((*record.vae.components, Component.SCORER) if kind.scorer else record.vae.exports)
+        components = (*record.vae.components, Component.SCORER) if kind.scorer else record.vae.exports
+        artifacts = plan_artifacts(components, precisions=kind.precisions)
         exported = _exported(bundle, run_path, artifacts) if _is_whole(bundle) and goes_on else None
         if exported is None:
             options = ExportConfig(artifacts=artifacts, false_positive_rate=_SCORER_RATE)
@@ -198,7 +202,6 @@ def _watch(bundle: Path, out: Path, terminal: Terminal) -> bytes:
     from pocketvae.apps.sources import load_training_items
     from pocketvae.cli.detection import print_detection
     from pocketvae.data.windows import Windowing
-    from pocketvae.spec import Precision
     from pocketvae.system.files import write_text
 
     with pocketvae.open(bundle) as models:

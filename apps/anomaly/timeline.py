@@ -74,7 +74,8 @@ def timeline_svg(items: SourceImages, values: Doubles, result: ScoreResult, vae:
         step=stride / rate if rate else stride,
         unit="seconds" if rate else "time steps",
         rows=[
+            # Of each window the steps that the next one does not hold too, so that a short event stays short.
             Row(label=label, low=part.min(axis=1).astype(np.float64), high=part.max(axis=1).astype(np.float64))
-            for label, part in ((label, shown[:, :, index]) for index, label in enumerate(labels))
+            for label, part in ((label, shown[:, :stride, index]) for index, label in enumerate(labels))
         ],
     ).svg()

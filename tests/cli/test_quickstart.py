@@ -93,3 +93,16 @@ def test_a_folder_of_something_else_is_no_unfinished_quickstart(stages, refused,
     (tmp_path / "q" / "notes.txt").write_text("precious")
     refused("q exists: choose another --out", "quickstart", "--out", tmp_path / "q")
     assert stages.done == []
+
+
+def test_signals_are_trained_exported_and_watched(command, tmp_path):
+    out = tmp_path / "q"
+    found = command("quickstart", "--signals", "--out", out, "--set", "epochs=2", "--set", "kl_warmup_epochs=0")
+    # After two epochs, int8 may miss its limits; what is made is the same.
+    assert found.code in (0, 1), found.err
+    assert open_run(out / "run").record.vae.channels[0].name == "lead_mv"
+    drawn = (out / "bundle" / "reports" / "timeline.svg").read_text()
+    assert drawn.count('class="truth"') == 1
+    assert "data:image/svg+xml;base64," in (out / "report.html").read_text()
+    assert "of 1 events detected" in found.out
+    assert (out / "bundle" / "scorer.int8_io.tflite").is_file()
