@@ -121,14 +121,17 @@ def _write_parquet(path: Path, latents: _Arrays, source: SourceImages) -> None:
 
 def _latents(posterior: Posterior, latents: Sequence[Latent]) -> _Arrays:
     """Returns the arrays `[N, D]` by name; one without a posterior has means alone, or the codes `z`."""
-    if posterior.z_mean.dtype.kind == "i":
-        codes = split_latents(posterior.z_mean, latents) if len(latents) > 1 else {"z": posterior.z_mean}
-        return {name: part.reshape(len(part), -1) for name, part in codes.items()}
+    if posterior.z_mean.dtype.kind == "i" and len(latents) <= 1:
+        return {"z": posterior.z_mean}
     arrays: _Arrays = {}
     for values, ending in ((posterior.z_mean, MEAN_ENDING), (posterior.z_log_var, LOG_VAR_ENDING)):
         if values is not None:
             parts = split_latents(values, latents) if len(latents) > 1 else {"z": values}
             arrays |= {f"{name}{ending}": part.reshape(len(part), -1) for name, part in parts.items()}
+    for latent in latents:
+        if latent.codes:
+            arrays[latent.name] = arrays.pop(f"{latent.name}{MEAN_ENDING}")
+            arrays.pop(f"{latent.name}{LOG_VAR_ENDING}", None)
     return arrays
 
 

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
         posterior = encode_images(bundle, source, models.choice(arguments), arguments.label, terminal.step)
         items, latents = source.labelled(arguments.label), bundle.vae.latents
         write_latents(arguments.out, posterior, items, latents=latents, force=arguments.force)
-    values = "codes" if bundle.vae.codes else "dimensions"
+    values = "codes" if bundle.vae.is_discrete else "dimensions"
     what = "posteriors" if bundle.vae.has_posterior else "latents"
     terminal.line(f"{len(source)} {what} of {bundle.vae.latent_dim} {values}: {arguments.out}")
     return 0

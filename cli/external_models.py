@@ -32,6 +32,8 @@ _OPTIONS = (
     "code_count",
     "label_count",
     "condition_range",
+    "latent_scale",
+    "latent_shift",
     "decoder_signature",
     "encoder_signature",
     "allow_custom_code",
@@ -107,6 +109,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--condition-range", metavar="LOW,HIGH", help="range of conditions that are real numbers (default: 0,1)"
     )
     group.add_argument(
+        "--latent-scale",
+        metavar="S",
+        type=float,
+        help="artifacts have the models' latents times S, as latent diffusion has with its scaling factor (default: 1)",
+    )
+    group.add_argument(
+        "--latent-shift", metavar="T", type=float, help="what is subtracted from these latents before (default: 0)"
+    )
+    group.add_argument(
         "--decoder-signature", metavar="NAME", help="signature of a SavedModel with several (default: detected)"
     )
     group.add_argument("--encoder-signature", metavar="NAME", help="the same for the encoder")
@@ -173,6 +184,8 @@ def parse(arguments: argparse.Namespace) -> ExternalModels:
         code_count=arguments.code_count,
         label_count=_integers(arguments.label_count),
         condition_range=_range(arguments.condition_range),
+        latent_scale=arguments.latent_scale,
+        latent_shift=arguments.latent_shift,
         decoder_signature=arguments.decoder_signature or "",
         encoder_signature=arguments.encoder_signature or "",
         decoder_code=_absolute(arguments.code),

@@ -216,8 +216,9 @@ def _model(vae: VaeSpec) -> str:
         f"{latent.name} " * several + "x".join(str(size) for size in latent.shape) for latent in vae.latents
     )
     spatial = f" ({shapes})" if several or len(vae.latents[0].shape) > 1 else ""
-    latents = " and ".join(f"{item.size} codes of {item.codes}" for item in vae.latents if item.codes)
-    latents = latents or f"{vae.latent_dim} latent dimensions"
+    parts = [f"{item.size} codes of {item.codes}" for item in vae.latents if item.codes]
+    dimensions = sum(item.size for item in vae.continuous)
+    latents = " and ".join([*parts, *([f"{dimensions} latent dimensions"] if dimensions else [])])
     return f"{kind_of(vae.data).description(vae.data_shape)}, {latents}{spatial}"
 
 

@@ -27,6 +27,7 @@ class Condition:
         count: Of classes; 0 for a continuous one.
         shape: Of a continuous one without the batch; `()` for a label.
         range: The lowest and highest value of a continuous one, which calibration and goldens draw from.
+        encoded: Whether the encoder takes it too: q(z|x, condition), else q(z|x).
 
     Raises:
         SpecError: a size is not positive, or the range is empty.
@@ -38,6 +39,7 @@ class Condition:
     count: int = 0
     shape: tuple[int, ...] = ()
     range: tuple[float, float] = (0.0, 1.0)
+    encoded: bool = True
 
     def __post_init__(self) -> None:
         if self.is_label and self.count < 1:

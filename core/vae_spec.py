@@ -49,10 +49,10 @@ class Likelihood(enum.StrEnum):
 class PriorKind(enum.StrEnum):
     """The distribution p(z).
 
-    STANDARD: N(0, I). UNIFORM: of integer codes, each equally likely. MIXTURE: diagonal Gaussians of equal weights, or
-    with weights and full covariances where it was fitted to latents. VAMP: a mixture whose components are the
-    posteriors of learned pseudo-inputs (Tomczak and Welling 2018). REALNVP: a flow of affine couplings (Dinh et al.
-    2017).
+    STANDARD: N(0, I) of real numbers; integer codes beside them are each equally likely. UNIFORM: of latents that all
+    are codes, each equally likely. MIXTURE: diagonal Gaussians of equal weights, or with weights and full covariances
+    where it was fitted to latents. VAMP: a mixture whose components are the posteriors of learned pseudo-inputs
+    (Tomczak and Welling 2018). REALNVP: a flow of affine couplings (Dinh et al. 2017).
     """
 
     STANDARD = "standard"
@@ -76,7 +76,7 @@ class PosteriorKind(enum.StrEnum):
     """What an encoder computes: GAUSSIAN, mean and log-variance of q(z|x); or NONE, a latent alone.
 
     The encoder of a plain autoencoder has no posterior: its only output is named like a mean, `z_mean`. Nor has one of
-    integer codes, whose only output is `z`.
+    integer codes, whose only output is `z`. Of codes beside real numbers it is that of the real numbers.
     """
 
     GAUSSIAN = "gaussian"
@@ -182,7 +182,8 @@ class VaeSpec:
         prior: p(z).
         prior_takes_label: Whether a learned prior is p(z|label): the prior and the sampler take the label too.
         posterior: q(z|x), or none.
-        conditions: What encoder and decoder take beside data and latent; none for an unconditional VAE.
+        conditions: What the decoder, and mostly the encoder too, takes beside data and latent; none for an
+            unconditional VAE.
         data_range: The lowest and highest value, of an image black and white; calibration and pictures use it.
         range_is_strict: Whether a value outside `data_range` fails.
         flat: The components whose image is a vector `[H * W * C]`, row by row, as in the original.
@@ -218,15 +219,15 @@ class VaeSpec:
         names = [latent.name for latent in self.latents]
         if not names or len(set(names)) != len(names):
             raise SpecError(f"latents must have different names, got {names}")
-        kinds = {bool(latent.codes) for latent in self.latents}
-        if kinds != {self.prior is PriorKind.UNIFORM}:
+        if self.codes and self.prior not in (PriorKind.STANDARD, PriorKind.UNIFORM):
+            raise SpecError(f"the prior of integer codes must be uniform, got {self.prior}")
+        if self.is_discrete is not (self.prior is PriorKind.UNIFORM):
             raise SpecError(
-                f"integer codes must be the only latent, with the prior uniform, or one of several that all are codes, "
-                f"got {self.prior}"
+                f"the prior must be uniform if all latents are integer codes, else another, got {self.prior}"
             )
         if len(names) > 1 and (self.prior.is_learned or (_RESERVED - {"z"}) & set(names)):
             raise SpecError(
-                f"several latents must have names of their own and the prior standard (uniform for codes), got {names}"
+                f"several latents must have names of their own and the prior standard (uniform of codes), got {names}"
             )
         if self.prior_takes_label and not (self.prior.is_learned and self.has_one_label):
             raise SpecError("a prior that takes a label must be a learned one of a VAE whose only condition is a label")
@@ -253,6 +254,11 @@ class VaeSpec:
             )
         if self.rate_hz is not None and (self.data is not DataKind.SEQUENCE or self.rate_hz <= 0):
             raise SpecError(f"rate_hz must be positive, and of sequences alone, got {self.rate_hz} of {self.data}s")
+
+    @property
+    def encoder_conditions(self) -> tuple[Condition, ...]:
+        """The conditions that the encoder takes."""
+        return tuple(condition for condition in self.conditions if condition.encoded)
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -283,8 +289,18 @@ class VaeSpec:
 
     @property
     def codes(self) -> int:
-        """How many codes there are for each value of the latent, at most if it has several; 0 for real numbers."""
+        """How many integer codes there are for a value, at most if several latents are codes; 0 if none is."""
         return max(latent.codes for latent in self.latents)
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether every latent is of integer codes."""
+        return all(latent.codes for latent in self.latents)
+
+    @property
+    def continuous(self) -> tuple[Latent, ...]:
+        """The latents of real numbers."""
+        return tuple(latent for latent in self.latents if not latent.codes)
 
     @property
     def latent_dim(self) -> int:
@@ -298,18 +314,19 @@ class VaeSpec:
 
     @property
     def has_posterior(self) -> bool:
-        """Whether its encoder returns the log-variance of q(z|x)."""
-        return self.posterior is not PosteriorKind.NONE
+        """Whether its encoder returns the log-variance of q(z|x), of all that z is: integer codes have none."""
+        return self.posterior is not PosteriorKind.NONE and not self.codes
 
     def check_posterior(self, command: str) -> None:
         """Checks that the latent can have posteriors.
 
         Raises:
-            SpecError: it is integer codes.
+            SpecError: it is, or has in it, integer codes.
         """
         if self.codes:
+            which = "the latent" if self.is_discrete else "a latent"
             raise SpecError(
-                f"{command} needs posteriors, but the latent of this VAE is integer codes, which have none: encode "
+                f"{command} needs posteriors, but {which} of this VAE is integer codes, which have none: encode "
                 f"writes the codes"
             )
 
@@ -348,9 +365,9 @@ class VaeSpec:
     def inputs(self, component: Component) -> tuple[TensorSpec, ...]:
         """Returns the inputs of a component for one sample.
 
-        They are `x`, the latents, `eps`, or `seed` and `index`; in a conditional VAE, components that take or return
-        data also have its conditions, and all components where the prior takes the label. A scorer takes `window`, in
-        the unit of a user's data, where the VAE has channels, else `x`.
+        They are `x`, the latents, `eps`, or `seed` and `index`; in a conditional VAE, components that return data also
+        have its conditions, an encoder those that are its too, and all components where the prior takes the label. A
+        scorer takes `window`, in the unit of a user's data, where the VAE has channels, else `x`.
         """
         main = {
             Component.ENCODER: (self._encoded,),
@@ -361,7 +378,8 @@ class VaeSpec:
         }.get(component, SEED_INPUTS)
         if component in (Component.PRIOR, Component.SAMPLER) and not self.prior_takes_label:
             return main
-        return (*main, *(condition.tensor for condition in self.conditions))
+        taken = self.encoder_conditions if component is Component.ENCODER else self.conditions
+        return (*main, *(condition.tensor for condition in taken))
 
     def output_names(self, component: Component) -> tuple[str, ...]:
         """Returns the names of a component's outputs in order."""

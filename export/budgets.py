@@ -23,7 +23,7 @@ from pocketvae.numerics.metrics import (
 )
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Component, ImageDtype, Precision
-from pocketvae.vae_spec import ALARM, CONTRIBUTIONS, MEAN_ENDING, SCORE, DataKind
+from pocketvae.vae_spec import ALARM, CONTRIBUTIONS, LOG_VAR_ENDING, MEAN_ENDING, SCORE, DataKind
 
 # Another summation order, another exponential function and fused multiply-adds each add about as much as the original
 # differs from itself over batch sizes, threads, oneDNN, eager and graph; ten times leaves room for all of them on
@@ -205,25 +205,43 @@ def base_tolerances(
     if floor.exact:
         source = "bit-identical by construction: integer arithmetic and a table"
         return tuple(Tolerance(output=name, metric="max_abs", limit=0.0, source=source) for name in floor.float32)
-    if spec.component is Component.ENCODER and set(floor.float32) == {"z"}:
-        return tuple(_code_tolerance(spec.precision, name, floor) for name in floor.float32)
+    if spec.component is Component.ENCODER:
+        codes = [name for name in floor.float32 if not name.endswith((MEAN_ENDING, LOG_VAR_ENDING))]
+        rest = floor.without(codes)
+        spread = {name: value for name, value in (kernel_spread or {}).items() if name in rest.float32}
+        if rest.float32 and spec.precision.is_float:
+            limits = _float_tolerances(spec.precision, rest, spread)
+        else:
+            limits = _posterior_tolerances(spec, rest, budget, observed_values, data) if rest.float32 else ()
+        return (*(_code_tolerance(spec.precision, name, floor) for name in codes), *limits)
     if spec.precision.is_float:
-        floor = _with_kernels(floor, kernel_spread or {})
-        names = sorted(name for name in floor.float32 if name != ALARM)
-        limits = tuple(_float_tolerance(spec.precision, name, floor) for name in names)
+        limits = _float_tolerances(spec.precision, floor, kernel_spread or {})
         return limits if spec.component is not Component.SCORER else (*limits, *_decision_tolerances())
     if spec.component is Component.SCORER:
         return (*_score_tolerances(spec.precision, floor), *_decision_tolerances())
-    if spec.component is Component.ENCODER and all(name.endswith(MEAN_ENDING) for name in floor.float32):
-        return _latent_tolerances(spec, floor, budget)
-    if spec.component is Component.ENCODER:
-        limit, why = _spread_limit(floor, observed_values, data, _ENCODER_KL_NATS)
-        source = f"budget: {limit:.2g} nats between the original's and the artifact's posterior{why}"
-        return (Tolerance(output="posterior", metric="kl_mean", limit=limit, source=source),)
     return (
         *_data_tolerances(spec, image_span, budget, data),
         *_elbo_tolerances(spec, floor, budget, observed_values, data),
     )
+
+
+def _float_tolerances(
+    precision: Precision, floor: NoiseFloor, kernel_spread: Mapping[str, float]
+) -> tuple[Tolerance, ...]:
+    floor = _with_kernels(floor, kernel_spread)
+    names = sorted(name for name in floor.float32 if name != ALARM)
+    return tuple(_float_tolerance(precision, name, floor) for name in names)
+
+
+def _posterior_tolerances(
+    spec: ArtifactSpec, floor: NoiseFloor, budget: Budget, observed_values: int, data: DataKind
+) -> tuple[Tolerance, ...]:
+    """Returns the limits of what a quantized encoder says of latents of real numbers."""
+    if all(name.endswith(MEAN_ENDING) for name in floor.float32):
+        return _latent_tolerances(spec, floor, budget)
+    limit, why = _spread_limit(floor, observed_values, data, _ENCODER_KL_NATS)
+    source = f"budget: {limit:.2g} nats between the original's and the artifact's posterior{why}"
+    return (Tolerance(output="posterior", metric="kl_mean", limit=limit, source=source),)
 
 
 def _data_tolerances(spec: ArtifactSpec, image_span: float, budget: Budget, data: DataKind) -> tuple[Tolerance, ...]:

@@ -200,7 +200,8 @@ class BundleWriter:
             return
         for kind in decoder.calibration_strata:
             if kind.name == POSTERIOR_STRATUM:
-                latents = joined_latents(self._latents("calibration"), vae)
+                # Nothing is said of codes, which other models draw.
+                latents = joined_latents(self._latents("calibration"), replace(vae, latents=vae.continuous))
                 found = aggregate_of(latents[kind.start : kind.start + kind.count])
                 advice = ": --fit-prior gmm fits a prior to them" if len(vae.latents) == 1 else ""
                 if found.is_far:

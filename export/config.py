@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from pocketvae.errors import SpecError
 from pocketvae.export.budgets import DEFAULT_BUDGET, Budget
@@ -14,7 +15,7 @@ from pocketvae.numerics.scoring import DEFAULT_FALSE_POSITIVE_RATE
 from pocketvae.portability.chips import candidates, parse_chips
 from pocketvae.processes.guard import machine_bytes
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, check_batches, unsupported_reason
-from pocketvae.system import limits
+from pocketvae.system import files, limits
 
 # A generator comes after its decoder, which it needs.
 _EVERY_VAE = (Component.ENCODER, Component.DECODER, Component.SAMPLER, Component.GENERATOR)
@@ -26,6 +27,8 @@ _MOST_SEEDS = 100
 # Share of the machine's memory for each of two conversions; TensorFlow alone needs 0.5 GB, a large decoder several GB.
 _MEMORY_SHARE = 0.4
 _LEAST_MEMORY_BYTES = 4_000_000_000
+# A conversion that takes longer hangs, if its models are not larger: 12 M parameters.
+_TIME_LIMIT_S, _LIMITED_BYTES = 300.0, 50_000_000
 
 
 def default_memory_limit_bytes() -> int:
@@ -41,7 +44,8 @@ class ExportConfig:
         artifacts: Artifacts in the order in which they are made.
         batches: Batch sizes that every artifact supports, starting with 1.
         seed: Seed of calibration and golden latents.
-        time_limit_s: Time limit for one conversion, which is then terminated and reported as failed.
+        time_limit_s: Time limit for one conversion, which is then terminated and reported as failed; None for 300 s,
+            and as much for every further 50 MB of the models.
         rewrites: Which exact rewrites may be used.
         whole: Whether an int8, int8_io or int16x8 file with a layer that computes in float counts as not made.
         chips: What the export is for, by the names that `Chip.parse` reads: the forms of files are chosen for these.
@@ -64,7 +68,7 @@ class ExportConfig:
     artifacts: tuple[ArtifactSpec, ...]
     batches: tuple[int, ...] = (1,)
     seed: int = 0
-    time_limit_s: float = 300.0
+    time_limit_s: float | None = None
     rewrites: RewriteChoice = AUTO
     tune: Tune = Tune.FAST
     chips: tuple[str, ...] = ()
@@ -81,6 +85,18 @@ class ExportConfig:
     false_positive_rate: float = DEFAULT_FALSE_POSITIVE_RATE
     calibrate_scores: str | None = None
 
+    def limited_for(self, models: Iterable[Path]) -> ExportConfig:
+        """Returns the configuration with a time limit, if it has none yet, for models that are files or folders."""
+        if self.time_limit_s is not None:
+            return self
+        share = sum(map(files.size_bytes, models)) / _LIMITED_BYTES
+        return replace(self, time_limit_s=min(_TIME_LIMIT_S * max(1.0, share), limits.LONGEST_TIME_LIMIT_S))
+
+    @property
+    def limit_s(self) -> float:
+        """The time limit for one conversion, of small models where none was set."""
+        return _TIME_LIMIT_S if self.time_limit_s is None else self.time_limit_s
+
     def __post_init__(self) -> None:
         if not self.artifacts:
             raise SpecError("at least one artifact must be requested")
@@ -88,7 +104,8 @@ class ExportConfig:
         limits.check_number(
             max(self.batches), "a batch size", most=limits.MOST_IN_BATCH, reason="a file keeps memory for its largest"
         )
-        limits.check_time_limit(self.time_limit_s, "time_limit_s")
+        if self.time_limit_s is not None:
+            limits.check_time_limit(self.time_limit_s, "time_limit_s")
         if self.memory_limit_bytes <= 0:
             raise SpecError(f"memory_limit_bytes must be positive, got {self.memory_limit_bytes}")
         if not 0 < self.false_positive_rate < 1:

@@ -52,7 +52,7 @@ from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.spec import Component
 from pocketvae.system import files
 from pocketvae.system.temporary import temporary_directory
-from pocketvae.vae_spec import VaeSpec
+from pocketvae.vae_spec import PosteriorKind, VaeSpec
 
 PREPARATION_COMMAND: Sequence[str] = (sys.executable, "-Pm", "pocketvae.export.external.preparation")
 FITTING_COMMAND: Sequence[str] = (sys.executable, "-Pm", "pocketvae.export.external.prior_fitting")
@@ -99,6 +99,7 @@ def export_external_models(
         TargetError: a package is missing.
     """
     files.check_output(out, force=force)
+    config = config.limited_for(filter(None, (models.decoder, models.encoder)))
     given = {*models.paths, *((Component.PRIOR,) if prior else ())}
     missing = [item for item in config.components if not item.is_composed and item not in given]
     if missing:
@@ -175,11 +176,13 @@ def _name(models: ExternalModels) -> str:
 
 
 def _samples(models: ExternalModels, data: str | None, vae: VaeSpec) -> str:
-    plural = kind_of(vae.data).plural
+    plural, drawn = kind_of(vae.data).plural, "N(0, I) and of its tails"
+    if vae.codes:
+        drawn = "codes, each equally likely" if vae.is_discrete else f"{drawn}, with codes that are equally likely"
     if data is not None:
-        latents = "latents of posteriors" if vae.has_posterior else "latents of the data"
-        return f"{latents}, of N(0, I) and of its tails; {plural} of {Path(data).name}"
-    latents = "latents of N(0, I) and of its tails"
+        latents = "latents of the data" if vae.posterior is PosteriorKind.NONE else "latents of posteriors"
+        return f"{latents}, of {drawn}; {plural} of {Path(data).name}"
+    latents = f"latents of {drawn}"
     return f"{latents}; the encoder with the decoder's {plural} of such latents" if models.encoder else latents
 
 
@@ -209,7 +212,7 @@ def _ask(
 ) -> _Result:
     with LineProcess(command, memory_limit_bytes=config.memory_limit_bytes) as process:
         try:
-            return Client(process).call(method, params, result, config.time_limit_s)
+            return Client(process).call(method, params, result, config.limit_s)
         except TargetError:
             raise
         except TimeLimitError as e:

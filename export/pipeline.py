@@ -90,6 +90,7 @@ def export_subject(
     chip_work: ChipWork = NO_CHIP_WORK,
 ) -> ExportResult:
     """Exports a subject that was checked; see `export_run`."""
+    config = config.limited_for(subject.models.values())
     for recipe in config.recipes.values():
         recipe.check_model(subject.vae)
     check_images(config.artifacts, subject.vae)
@@ -222,7 +223,7 @@ class _Conversions:
                 worker,
                 self._worker(other_way()),
                 components,
-                config.time_limit_s,
+                config.limit_s,
                 allow_batch_dependence=config.allow_batch_dependence,
             )
             unfinished.keep_preparation(common, self._prepared)
@@ -248,7 +249,7 @@ class _Conversions:
                 batches=self.config.batches,
                 golden_strata=known.golden_strata,
             )
-            outcome = _convert(worker, job, self.config.time_limit_s)
+            outcome = _convert(worker, job, self.config.limit_s)
             with self._lock:
                 if not isinstance(outcome, str):
                     self.unfinished.keep(self._ingredients[artifact], outcome)

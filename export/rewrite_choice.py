@@ -130,9 +130,10 @@ class _Contest:
         found = self._found()
         kept: Steps = ()
         judged: set[tuple[Steps, Step]] = set()
-        for _ in range(_PASSES):
+        for number in range(_PASSES):
             for step in found:
-                if step not in kept and (kept, step) not in judged:
+                is_again = number > 0 and self._takes_seconds
+                if step not in kept and (kept, step) not in judged and not is_again:
                     judged.add((kept, step))
                     before, kept = kept, self._judge(step, found[step], kept)
                     self._forget_all_but(before, step, kept)
@@ -141,6 +142,11 @@ class _Contest:
                 self.records[step] = replace(record, kept=False, reason="another form is faster")
         speedup = self._compare((), kept).speedup if kept else None
         return Decision(steps=kept, records=tuple(self.records.values()), speedup=speedup)
+
+    @property
+    def _takes_seconds(self) -> bool:
+        """Whether calls take so long that a rewrite which was dropped is not worth another look."""
+        return any((record.before_latency_s or 0) > paired_timing.LONG_S for record in self.records.values())
 
     def _found(self) -> dict[Step, int]:
         """Returns the steps that find something to rewrite, with the number of places."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ from pocketvae.export.messages import (
     WorkerSetup,
 )
 from pocketvae.export.original import composed, samples, through
+from pocketvae.export.original.cost import parameter_count
 from pocketvae.export.original.goldens import Original, compared
 from pocketvae.export.original.held_out import scorer_data
 from pocketvae.export.prepared_files import PreparedFiles, calibration_role
@@ -42,7 +44,7 @@ from pocketvae.export.quantize.source import Source
 from pocketvae.keras.external import load_original
 from pocketvae.keras.io import load_model
 from pocketvae.numerics.conditions import drawn_conditions
-from pocketvae.numerics.latents import code_counts, drawn_noise
+from pocketvae.numerics.latents import drawn_noise
 from pocketvae.numerics.likelihoods import Observed, has_elbo
 from pocketvae.portability.chips import parse_chips
 from pocketvae.processes.rpc import Handlers, handler, serve
@@ -102,6 +104,10 @@ class Worker:
                 check_interface(component, model, self._setup.vae)
             self._models[component] = model
         return self._models[component]
+
+    @cached_property
+    def _parameters(self) -> int:
+        return parameter_count(self._model(Component.DECODER))
 
     def prepare(self, job: PrepareJob) -> tuple[Prepared, ...]:
         """Makes calibration samples, goldens and noise floors."""
@@ -206,7 +212,7 @@ class Worker:
 
     def _measure_magnitude(self, component: Component, original: Original, *samples: Mapping[str, Any]) -> None:
         """Writes down how large the values inside an original become on some of these samples."""
-        some = [compared(inputs, self._setup.vae) for inputs in samples]
+        some = [compared(inputs, self._setup.vae, original.parameters) for inputs in samples]
         together = {name: np.concatenate([inputs[name] for inputs in some]) for name in some[0]}
         self._files.write_magnitude(component, original.inside(together).magnitude(together))
 
@@ -276,7 +282,8 @@ class Worker:
             # As apps have them, and so that encoders of uint8 images are given the same.
             images = from_pixels(to_pixels(images, vae.data_range), vae.data_range)
         parts = {f"decoded {s.name}": images[s.start : s.start + s.count] for s in made.strata}
-        return samples.with_conditions(samples.stack("x", parts), conditions)
+        taken = {condition.name: conditions[condition.name] for condition in vae.encoder_conditions}
+        return samples.with_conditions(samples.stack("x", parts), taken)
 
     def _encoder_samples(
         self, arrays: Mapping[str, Any], purpose: samples.Purpose, rng: np.random.Generator
@@ -305,15 +312,16 @@ class Worker:
         }
         noise = self._noise(purpose, rng)
         drawn = drawn_conditions(vae, sum(map(len, noise.values())), rng)
+        # Images have labels; other conditions, which only the decoder takes, are drawn.
+        own = {name: labels.astype(np.int32) for name in drawn}
+        own = own if vae.has_one_label else drawn_conditions(vae, len(labels), rng)
         start = 0
         for name, values in noise.items():
             end = start + len(values)
             parts[name] = self._of_prior(values, {item: more[start:end] for item, more in drawn.items()})
             start = end
         made = samples.stack_latents(parts, vae)
-        return samples.with_conditions(
-            made, {name: np.concatenate([labels, more]).astype(np.int32) for name, more in drawn.items()}
-        )
+        return samples.with_conditions(made, {name: np.concatenate([own[name], more]) for name, more in drawn.items()})
 
     def _of_prior(self, noise: Any, conditions: Mapping[str, Any]) -> Any:
         """Returns the latents `[N, D]` that the prior makes of noise."""
@@ -326,15 +334,11 @@ class Worker:
 
     def _noise(self, purpose: samples.Purpose, rng: np.random.Generator) -> dict[str, Any]:
         vae = self._setup.vae
-        dim, purpose = vae.eps_dim, samples.fitting(purpose, vae)
-        if vae.codes:
-            order, counts = np.arange(purpose.tail_count, dtype=np.int32)[:, None], code_counts(vae)
-            same = order * np.broadcast_to(np.asarray(counts, np.int32), vae.latent_dim) // max(1, purpose.tail_count)
-            return {"uniform": drawn_noise(vae, purpose.prior_count, rng), "one code": same}
-        return {
-            "prior": samples.normal_noise(purpose.prior_count, dim, rng),
-            "tails": samples.tail_noise(purpose.tail_count, dim, rng),
-        }
+        purpose = samples.fitting(purpose, vae, self._parameters)
+        drawn = drawn_noise(vae, purpose.prior_count, rng)
+        if vae.is_discrete:
+            return {"uniform": drawn, "one code": samples.equal_codes(purpose.tail_count, vae)}
+        return {"prior": drawn, "tails": samples.tails(purpose.tail_count, vae, rng)}
 
     def _source(self, component: Component) -> Source:
         if component not in self._sources:
@@ -386,8 +390,8 @@ class Worker:
 
 
 def _labelled(vae: VaeSpec, labels: Any) -> dict[str, Any]:
-    """Returns the labels of images by the name of the condition; images have labels where that is the only one."""
-    return {condition.name: labels.astype(np.int32) for condition in vae.conditions}
+    """Returns the labels of images by the name of the condition if the encoder takes it, which then is the only one."""
+    return {condition.name: labels.astype(np.int32) for condition in vae.encoder_conditions}
 
 
 def main() -> int:

@@ -132,6 +132,22 @@ def code_encoder(keras):
     return spread(keras.Model(x, ops.argmin(distances, axis=-1)))
 
 
+def mixed(keras):
+    """A decoder of 4 codes out of 5 and of 3 real numbers, and for Keras 3 an encoder of both."""
+    layers = keras.layers
+    codes, style = keras.Input((2, 2), dtype="int32", name="codes"), keras.Input((3,), name="style_z")
+    both = [layers.UpSampling2D(2)(layers.Embedding(5, 6)(codes)), layers.Reshape((4, 4, 2))(layers.Dense(32)(style))]
+    y = layers.Conv2D(8, 3, padding="same", activation="relu")(layers.Concatenate()(both))
+    decoder = spread(keras.Model([codes, style], layers.Conv2D(1, 3, padding="same", activation="sigmoid")(y)))
+    x = keras.Input((4, 4, 1))
+    if not hasattr(keras, "ops"):
+        return decoder, spread(keras.Model(x, layers.Flatten()(x)))
+    found = keras.ops.argmax(layers.Conv2D(5, 2, 2, name="to_codes")(x), axis=-1)
+    y = layers.Dense(8, activation="relu")(layers.Flatten()(x))
+    moments = [layers.Dense(3, name="mean")(y), layers.Dense(3, name="log_var")(y)]
+    return decoder, spread(keras.Model(x, [moments[0], found, moments[1]]))
+
+
 def grids(keras):
     """A decoder of two grids of codes, 5 and 9 of them, and for Keras 3 an encoder that returns both."""
     layers = keras.layers
@@ -303,6 +319,7 @@ def write_families(keras, folder, suffix):
         "conditions": conditions(keras),
         "levels": levels(keras),
         "grids": grids(keras),
+        "mixed": mixed(keras),
         "label_inside": with_label_inside(keras),
     }.items():
         pair[0].save(folder / f"{name}_decoder{suffix}")

@@ -10,7 +10,7 @@ import numpy as np
 
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.explorer.web_runtime import runtime_files
-from pocketvae.apps.generation.paths import activity, check_continuous
+from pocketvae.apps.generation.paths import activity
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import DataError, ManifestError, SpecError
 from pocketvae.models.model_bundle import ModelBundle
@@ -106,7 +106,9 @@ def _description(bundle: ModelBundle, decoders: tuple[ArtifactRecord, ...], prio
     if bundle.vae.conditions and not bundle.vae.has_one_label:
         names = " and ".join(repr(condition.name) for condition in bundle.vae.conditions)
         raise SpecError(f"the page has a choice of one class label, but this VAE takes {names}: use pocketvae generate")
-    check_continuous(bundle.vae, "explore")
+    if bundle.vae.codes:
+        other = "generate" if bundle.vae.is_discrete else "traverse"
+        raise SpecError(f"the page has sliders for real numbers alone, but this VAE has codes: use pocketvae {other}")
     first = decoders[0]
     decoder = Choice(precision=first.precision, format=Format.ONNX).decoder(bundle)
     active = activity(bundle, decoder, 0 if bundle.vae.label_count else None)

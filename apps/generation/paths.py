@@ -12,7 +12,7 @@ from pocketvae.errors import DataError, ManifestError, SpecError
 from pocketvae.models.components import Decoder
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.chunks import chunks
-from pocketvae.numerics.latents import means_of
+from pocketvae.numerics.latents import means_of, real_columns
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component
 from pocketvae.vae_spec import VaeSpec
@@ -65,6 +65,20 @@ def tour(stops: FloatArray, steps: int, path: LatentPath) -> FloatArray:
     return np.concatenate([legs[0], *(leg[1:] for leg in legs[1:])])
 
 
+def walk(stops: FloatArray, steps: int, path: LatentPath, vae: VaeSpec) -> FloatArray:
+    """Returns `tour` through the real numbers of all stops, with the codes beside them those of the nearest stop.
+
+    Raises:
+        DataError: there are fewer than two stops, or `steps` is below 2.
+    """
+    real = real_columns(vae)
+    walked = tour(stops[:, real], steps, path)
+    nearest = np.floor(np.arange(len(walked)) / (steps - 1) + 0.5).astype(int)
+    latents: FloatArray = stops[nearest].astype(np.float32)
+    latents[:, real] = walked
+    return latents
+
+
 def along(centre: FloatArray, dimension: int, span: float, steps: int) -> FloatArray:
     """Returns latents `[steps, D]` in which one coordinate goes from -span to span while the others stay fixed."""
     latents = np.repeat(centre[None], steps, axis=0)
@@ -73,19 +87,19 @@ def along(centre: FloatArray, dimension: int, span: float, steps: int) -> FloatA
 
 
 def check_continuous(vae: VaeSpec, what: str) -> None:
-    """Checks that latents are real numbers.
+    """Checks that there are latents of real numbers.
 
     Raises:
-        SpecError: they are integer codes, between which nothing lies.
+        SpecError: all are integer codes, between which nothing lies.
     """
-    if vae.codes:
+    if vae.is_discrete:
         raise SpecError(
             f"{what} needs latents of real numbers, but this VAE has {vae.codes} integer codes: use generate"
         )
 
 
 def activity(bundle: ModelBundle, decoder: Decoder, label: int | None = None) -> FloatArray:
-    """Returns the activity of each latent dimension, `[D]`; higher is more active.
+    """Returns the activity of each latent dimension, `[D]`; higher is more active, and 0 of codes.
 
     It is the variance of the posterior's mean over the encoder's golden images (Burda et al. 2016); for a bundle
     without an encoder, the mean squared change of the decoded image as the coordinate goes from -1 to 1, for the first
@@ -95,20 +109,20 @@ def activity(bundle: ModelBundle, decoder: Decoder, label: int | None = None) ->
         means = means_of(bundle.bundle.goldens(Component.ENCODER).outputs, bundle.vae)
     except ManifestError:
         return _sensitivity(decoder, label)
-    active: FloatArray = np.var(means.astype(np.float64), axis=0).astype(np.float32)
+    active = np.zeros(bundle.vae.latent_dim, np.float32)
+    active[real_columns(bundle.vae)] = np.var(means.astype(np.float64), axis=0)
     return active
 
 
 def _sensitivity(decoder: Decoder, label: int | None) -> FloatArray:
-    size = math.prod(decoder.vae.data_shape)
-    unit = np.eye(min(decoder.vae.latent_dim, _MOST_MEASURED), decoder.vae.latent_dim, dtype=np.float32)
+    size, measured = math.prod(decoder.vae.data_shape), real_columns(decoder.vae)[:_MOST_MEASURED]
+    unit = np.zeros((len(measured), decoder.vae.latent_dim), np.float32)
+    unit[np.arange(len(measured)), measured] = 1
     changes = (
         decoder.decode(unit[part], label) - decoder.decode(-unit[part], label) for part in chunks(len(unit), 2 * size)
     )
     active = np.zeros(decoder.vae.latent_dim, np.float32)
-    active[: len(unit)] = np.concatenate(
-        [np.square(change).reshape(len(change), -1).mean(axis=1) for change in changes]
-    )
+    active[measured] = np.concatenate([np.square(change).reshape(len(change), -1).mean(axis=1) for change in changes])
     return active
 
 

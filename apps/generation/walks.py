@@ -9,9 +9,10 @@ import numpy as np
 
 from pocketvae.apps.animation import PictureKind, decoded, picture
 from pocketvae.apps.choice import Choice
-from pocketvae.apps.generation.paths import LatentPath, activity, along, check_continuous, tour
+from pocketvae.apps.generation.paths import LatentPath, activity, along, check_continuous, walk
 from pocketvae.errors import DataError
 from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.numerics.latents import real_columns
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.system import files
 from pocketvae.system.limits import LARGEST_FLOAT32
@@ -60,7 +61,7 @@ def interpolate(
     kind = PictureKind.of(out)
     files.check_output(out, force=force)
     _check_count((len(stops) - 1) * (request.steps - 1) + 1)
-    images = decoded(request.choice.decoder(bundle), tour(stops, request.steps, request.path), label)
+    images = decoded(request.choice.decoder(bundle), walk(stops, request.steps, request.path, bundle.vae), label)
     files.write_bytes(out, picture(images, len(images), kind, frame_ms=request.frame_ms))
     return len(images)
 
@@ -91,7 +92,7 @@ class Traversal:
 def traverse(
     bundle: ModelBundle, centre: FloatArray, request: Traversal, out: Path, label: int | None, *, force: bool
 ) -> list[tuple[int, float]]:
-    """Writes a PNG grid with a row for each latent dimension, the most active first.
+    """Writes a PNG grid with a row for each latent dimension, the most active first; codes stay those of the centre.
 
     Returns:
         Dimension and activity of each row.
@@ -104,11 +105,12 @@ def traverse(
     check_continuous(bundle.vae, "traverse")
     kind = PictureKind.of(out, PictureKind.PNG)
     files.check_output(out, force=force)
-    if (request.dimensions or 0) > bundle.vae.latent_dim:
-        raise DataError(f"the VAE has {bundle.vae.latent_dim} latent dimensions, got --dimensions {request.dimensions}")
+    real = real_columns(bundle.vae)
+    if (request.dimensions or 0) > len(real):
+        raise DataError(f"the VAE has {len(real)} latent dimensions, got --dimensions {request.dimensions}")
     decoder = request.choice.decoder(bundle)
     active = activity(bundle, decoder, label)
-    order = np.argsort(-active, kind="stable")[: request.dimensions]
+    order = real[np.argsort(-active[real], kind="stable")][: request.dimensions]
     _check_count(len(order) * request.steps)
     latents = np.concatenate([along(centre, int(dimension), request.span, request.steps) for dimension in order])
     images = decoded(decoder, latents, label)

@@ -103,9 +103,9 @@ class _Measurement:
             self._notes.append("drift was not measured: every artifact is float32")
         else:
             self._likelihoods(self._decoder)
-            if self._encoder is None or self._vae.codes:
+            if self._encoder is None or self._vae.is_discrete:
                 reason = "the bundle has no float32 encoder, whose latents are the features"
-                reason = "integer codes are no features of images" if self._vae.codes else reason
+                reason = "integer codes are no features of images" if self._vae.is_discrete else reason
                 self._notes.append(f"samples were not tested: {reason}")
             else:
                 self._distributions()
@@ -154,7 +154,8 @@ class _Measurement:
         else:
             decoder = artifact
         x, conditions = self._images.x, self._images.conditions
-        posterior = self._outputs(encoder, {"x": x, **conditions})
+        own = {item.name: conditions[item.name] for item in self._vae.encoder_conditions}
+        posterior = self._outputs(encoder, {"x": x, **own})
         rng = np.random.default_rng(_SEED)
         columns = []
         for _ in range(_LATENTS_PER_IMAGE):
@@ -217,7 +218,7 @@ class _Measurement:
         """Returns the encoder's mean of each image, `[N, D]`."""
         assert self._encoder is not None  # noqa: S101 - asked for with an encoder only
         x = images.reshape(-1, *self._vae.tensor_shape(Component.ENCODER))
-        feed: Inputs = {"x": x, **{item.name: inputs[item.name] for item in self._vae.conditions}}
+        feed: Inputs = {"x": x, **{item.name: inputs[item.name] for item in self._vae.encoder_conditions}}
         return means_of(self._outputs(self._encoder, feed), self._vae).astype(np.float64)
 
     def _control(self, decoder: ArtifactRecord) -> None:

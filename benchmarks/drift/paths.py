@@ -59,7 +59,12 @@ def _round_trip(bundle: Bundle, run: TargetRun, encoder: ArtifactRecord, decoder
     vae = bundle.manifest.vae
     encoded = encoded_of(run.run(encoder, inputs, batch=encoder.batches[0]), vae)
     latents = split_latents(encoded, vae.latents)
-    others = {name: values for name, values in inputs.items() if name != "x"}
+    count, drawn = len(encoded), bundle.goldens(Component.DECODER).inputs
+    # What the encoder does not take is that of the decoder's goldens, in turn.
+    others = {
+        item.name: inputs[item.name] if item.encoded else np.resize(drawn[item.name], (count, *item.shape))
+        for item in vae.conditions
+    }
     return run.run(decoder, {**latents, **others}, batch=decoder.batches[0])[vae.output]
 
 

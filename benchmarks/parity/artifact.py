@@ -109,7 +109,7 @@ def _deviations(
 
 
 def _noise_checks(bundle: Bundle, artifact: ArtifactRecord, target: str) -> list[Check]:
-    if not artifact.component.has_noise or bundle.manifest.vae.codes:  # codes are computed without the table
+    if not artifact.component.has_noise or bundle.manifest.vae.is_discrete:  # codes are computed without the table
         return []
     problem = noise_problem(bundle.artifact_path(artifact).read_bytes())
     return [structural_check(artifact.name, target, "noise", problem)]

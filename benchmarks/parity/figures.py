@@ -40,7 +40,7 @@ def output_figures(artifact: str, target: str, component: Component, deviations:
 
 
 def _of_output(name: str, deviations: Deviations) -> Iterator[tuple[str, str, float]]:
-    if deviations.vae.codes and name != deviations.vae.output:
+    if any(latent.codes and latent.name == name for latent in deviations.vae.latents):
         yield "", CODES_CHANGED, deviations.measure(_tolerance(name, CODES_CHANGED))
         return
     deviation = deviations.of(name)

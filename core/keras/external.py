@@ -105,7 +105,7 @@ class Adapted:
         kept = [
             value
             for index in self._form.kept_outputs()
-            for value in converted(self._form.outputs[index].role, outputs[index])
+            for value in converted(self._form.outputs[index], outputs[index])
         ]
         return kept if len(kept) > 1 else kept[0]
 
@@ -120,6 +120,8 @@ def model_inputs(ports: Sequence[Port], values: Sequence[Any]) -> list[Any]:
 
 def _given(port: Port, parts: Sequence[Any]) -> Any:
     """Returns the value of an input from the component's inputs that it is made of."""
+    if port.is_scaled:
+        parts = [parts[0] * (1.0 / port.scale) + port.shift, *parts[1:]]
     if port.role is Role.LABEL:
         return _label(port, parts[0])
     if port.role in (Role.Z_LABEL, Role.X_LABEL):
@@ -152,8 +154,18 @@ def _one_hot(label: Any, shape: tuple[int, ...], dtype: str) -> Any:
     return tf.tile(tf.reshape(rows, (-1, *(1 for _ in sizes), shape[-1])), (1, *sizes, 1))
 
 
-def converted(role: Role, values: Any) -> list[Any]:
-    """Returns what an output of this role stands for: an image, or means and log-variances in the component's order."""
+def converted(port: Port, values: Any) -> list[Any]:
+    """Returns what an output stands for: an image, or means and log-variances in the component's order."""
+    found = _of_role(port.role, values)
+    if not port.is_scaled:
+        return found
+    spread = 2.0 * math.log(port.scale)
+    if port.role in SPREADS:
+        return [value + spread for value in found]
+    return [(found[0] - port.shift) * port.scale, *(value + spread for value in found[1:])]
+
+
+def _of_role(role: Role, values: Any) -> list[Any]:
     tf = import_tensorflow()
     if role is Role.PLANE_OUT:
         return [tf.expand_dims(values, -1)]
@@ -187,6 +199,7 @@ def _diagonal(role: Role, values: Any) -> Any:
 def _is_plain(form: ModelForm) -> bool:
     changed = (*SPREADS, *JOINED, Role.PLANE_OUT)
     converted = any(port.role in changed and port.role is not Role.LOG_VAR for port in form.outputs)
+    converted |= any(port.is_scaled for port in (*form.inputs, *form.outputs))
     converted |= any(port.role is Role.CODES and port.dtype != "int32" for port in form.outputs)
     return not converted and all(_is_as_given(port) for port in form.inputs)
 

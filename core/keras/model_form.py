@@ -70,6 +70,8 @@ class Port:
         shape: Without the batch.
         sources: Of an input, the positions of the component's inputs that it is made of. Of an encoder's output, the
             position of its latent if there are several.
+        scale: Of a latent or its posterior: artifacts have the model's own values minus `shift`, times `scale`.
+        shift: See `scale`.
     """
 
     __pydantic_config__ = STRICT
@@ -78,6 +80,13 @@ class Port:
     dtype: str
     shape: tuple[int, ...]
     sources: tuple[int, ...] = ()
+    scale: float = 1.0
+    shift: float = 0.0
+
+    @property
+    def is_scaled(self) -> bool:
+        """Whether artifacts have other values than the model."""
+        return (self.scale, self.shift) != (1.0, 0.0)
 
     @property
     def made_of(self) -> tuple[int, ...]:

@@ -37,8 +37,8 @@ class Posterior:
     An encoder without a posterior returns its latent as the mean, one of integer codes the codes.
 
     Attributes:
-        z_mean: `[N, D] float32`, codes int32.
-        z_log_var: `[N, D] float32`; None of an encoder without a posterior.
+        z_mean: `[N, D] float32`, codes int32, and float32 where there are real numbers beside them.
+        z_log_var: `[N, D] float32`, minus infinity of codes; None of an encoder without a posterior.
     """
 
     z_mean: npt.NDArray[Any]
@@ -141,10 +141,18 @@ class Encoder(Model):
         """
         scaled = self._scaled(np.asarray(images))
         x = scaled.reshape(len(scaled), *self.vae.tensor_shape(Component.ENCODER))
-        found = self._run({"x": x}, label)
+        found = self._run({"x": x}, self._own(label))
         means = encoded_of(found, self.vae)
-        means = means.astype(np.int32) if self.vae.codes else means
+        means = means.astype(np.int32) if self.vae.is_discrete else means
         return Posterior(z_mean=means, z_log_var=log_variances_of(found, self.vae))
+
+    def _own(self, given: Given | None) -> Given | None:
+        """Returns the conditions without those that only the decoder takes."""
+        if given is None or len(self.vae.encoder_conditions) == len(self.vae.conditions):
+            return given
+        named = given if isinstance(given, Mapping) else {self.vae.conditions[0].name: given}
+        others = {condition.name for condition in self.vae.conditions if not condition.encoded}
+        return {name: value for name, value in named.items() if name not in others} or None
 
     def _scaled(self, images: Array) -> FloatArray:
         expected, plural = self.vae.data_shape, kind_of(self.vae.data).plural
@@ -190,8 +198,8 @@ class Decoder(Model):
                 f"z must be finite, got {np.count_nonzero(~np.isfinite(latents))} values that are not",
                 _first_not_finite(latents),
             )
-        z_codes = _checked_codes(latents, self.vae) if self.vae.codes else latents
-        image = self._run(split_latents(z_codes, self.vae.latents), label)[self.vae.output]
+        _check_codes(latents, self.vae)
+        image = self._run(split_latents(latents, self.vae.latents), label)[self.vae.output]
         return image.reshape(len(image), *self.vae.data_shape)
 
     def decode_pixels(self, z: npt.ArrayLike, label: Given | None = None) -> npt.NDArray[np.uint8]:
@@ -280,17 +288,16 @@ def _check_images(vae: VaeSpec) -> None:
         raise SpecError(f"only images have pixels, but this model is of {kind_of(vae.data).plural}")
 
 
-def _checked_codes(latents: FloatArray, vae: VaeSpec) -> npt.NDArray[np.int32]:
-    whole = latents.astype(np.int32)
-    values = split_latents(latents, vae.latents)
+def _check_codes(latents: FloatArray, vae: VaeSpec) -> None:
+    rows, end = latents.reshape(len(latents), -1), 0
     for latent in vae.latents:
-        codes = values[latent.name]
-        if (codes != codes.astype(np.int32)).any() or codes.min() < 0 or codes.max() >= latent.codes:
+        end += latent.size
+        codes = rows[:, end - latent.size : end]
+        if latent.codes and ((codes != np.floor(codes)).any() or codes.min() < 0 or codes.max() >= latent.codes):
             raise DataError(
                 f"{latent.name} must be codes, whole numbers from 0 to {latent.codes - 1}, got {codes.min():g} to "
                 f"{codes.max():g}"
             )
-    return whole
 
 
 def _or(shape: tuple[int, ...]) -> str:

@@ -17,8 +17,7 @@ from pocketvae.errors import ManifestError, SpecError
 from pocketvae.models.components import Decoder, Encoder, Generator, Model, Prior, Sampler
 from pocketvae.models.conditions import Given
 from pocketvae.models.scorers import Reconstructor, Scorer
-from pocketvae.numerics.latents import prior_noise
-from pocketvae.numerics.noise import normal_noise
+from pocketvae.numerics.latents import prior_noise, real_columns
 from pocketvae.numerics.scoring import Scoring
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision, parse_choice
@@ -121,7 +120,7 @@ class ModelBundle:
 
         With the prior N(0, I) they are bit-identical on every machine. A learned prior turns the scaled noise into
         latents; for a mixture, the value that selects the component is not scaled. Codes are whole numbers,
-        each equally likely.
+        each equally likely, and never scaled.
 
         Args:
             seed: Stream of noise, int32.
@@ -136,12 +135,11 @@ class ModelBundle:
         """
         if not 0 <= temperature <= LARGEST_FLOAT32:
             raise SpecError(f"temperature must be finite and at least 0, got {temperature:g}")
-        if self.vae.codes:
-            if temperature != 1:
-                raise SpecError(f"codes are drawn equally likely, so the temperature must be 1, got {temperature:g}")
-            return prior_noise(seed, index, self.vae).astype(np.float32)
-        noise = normal_noise(seed, index, self.vae.eps_dim)
-        noise[:, : self.vae.latent_dim] *= np.float32(temperature)
+        if self.vae.is_discrete and temperature != 1:
+            raise SpecError(f"codes are drawn equally likely, so the temperature must be 1, got {temperature:g}")
+        noise: FloatArray = prior_noise(seed, index, self.vae).astype(np.float32)
+        # What selects a mixture's component comes after the latent.
+        noise[:, real_columns(self.vae)] *= np.float32(temperature)
         if not self.vae.prior.is_learned:
             return noise
         return self.prior(format).transform(noise, label if self.vae.prior_takes_label else None)

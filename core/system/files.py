@@ -165,6 +165,13 @@ def sha256_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def size_bytes(path: Path) -> int:
+    """Returns the size of a file, or of all files in a folder; 0 if there is none."""
+    if path.is_dir():
+        return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
+    return path.stat().st_size if path.is_file() else 0
+
+
 def sha256_path(path: Path) -> str:
     """Returns the hexadecimal SHA-256 of a file or of a folder.
 

@@ -126,12 +126,13 @@ def build_noise(outputs: Mapping[str, tuple[int, ...]], codes: int | npt.NDArray
 
     Args:
         outputs: Shape of each by name, without the batch; each takes up the stream where the one before it ends.
-        codes: Number of codes, one for all values or `[D]`; 0 for noise.
+        codes: Number of codes, one for all values or `[D]`; 0 for noise. An output is all codes or all noise.
     """
     import onnx
     from onnx import helper
 
     graph, dim = NodeArithmetic(), sum(map(math.prod, outputs.values()))
+    counts = np.broadcast_to(codes, dim)
     blocks = _Word({"int32": graph.constant(np.arange(block_count(dim), dtype=np.int32)[np.newaxis])})
     # One row per pair: so the graph can take several, see `batches_onnx`.
     column = graph.constant(np.array([-1, 1], np.int64))
@@ -141,27 +142,42 @@ def build_noise(outputs: Mapping[str, tuple[int, ...]], codes: int | npt.NDArray
     if dim % 2:
         words = graph.slice(words, 0, dim)
     name = next((name for name, shape in outputs.items() if len(outputs) == len(shape) == 1), "")
-    noise = _codes(graph, words, codes, name) if np.any(codes) else _look_up(graph, words, name)
+    kinds = {
+        is_code: _codes(graph, words, codes, name) if is_code else _look_up(graph, words, name)
+        for is_code in sorted(set((counts > 0).tolist()))
+    }
     if not name:
-        _split(graph, noise, outputs)
+        _split(graph, kinds, outputs, counts)
 
     def value(name: str, dtype: str, shape: list[int]) -> Any:
         return helper.make_tensor_value_info(name, _onnx_type(dtype), shape)
 
     inputs = [value(spec.name, spec.dtype, list(spec.shape)) for spec in SEED_INPUTS]
-    results = [value(name, "int32" if np.any(codes) else "float32", [1, *shape]) for name, shape in outputs.items()]
+    types = ["int32" if is_code else "float32" for is_code in _are_codes(outputs, counts)]
+    results = [value(name, dtype, [1, *shape]) for (name, shape), dtype in zip(outputs.items(), types, strict=True)]
     body = helper.make_graph(graph.nodes, "sampler", inputs, results, list(graph.constants.values()))
     model = helper.make_model(body, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=_IR_VERSION)
     onnx.checker.check_model(model, full_check=True)
     return serialize(model)
 
 
-def _split(graph: NodeArithmetic, noise: str, outputs: Mapping[str, tuple[int, ...]]) -> None:
-    """Makes the outputs from noise `[1, D]`; the only one is all of it."""
+def _are_codes(outputs: Mapping[str, tuple[int, ...]], counts: npt.NDArray[Any]) -> list[bool]:
+    """Returns of each output whether it is codes, by how many there are for each value, `[D]`."""
+    ends = np.cumsum([math.prod(shape) for shape in outputs.values()])
+    return [bool(counts[end - 1]) for end in ends]
+
+
+def _split(
+    graph: NodeArithmetic,
+    kinds: Mapping[bool, str],
+    outputs: Mapping[str, tuple[int, ...]],
+    counts: npt.NDArray[Any],
+) -> None:
+    """Makes the outputs from codes and noise `[1, D]`; the only one is all of it."""
     start = 0
-    for name, shape in outputs.items():
-        end, is_vector = start + math.prod(shape), len(shape) == 1
-        part = noise if len(outputs) == 1 else graph.slice(noise, start, end, output=name if is_vector else "")
+    for (name, shape), is_code in zip(outputs.items(), _are_codes(outputs, counts), strict=True):
+        end, is_vector, values = start + math.prod(shape), len(shape) == 1, kinds[is_code]
+        part = values if len(outputs) == 1 else graph.slice(values, start, end, output=name if is_vector else "")
         if not is_vector:
             graph.node("Reshape", part, graph.constant(np.array([-1, *shape], np.int64)), output=name)
         start = end

@@ -19,15 +19,15 @@ def float32_of(component: Component, model: Any, vae: VaeSpec) -> bytes | None:
     """Returns the original's own graph for batch size 1, with the names and the head of the artifact.
 
     Returns:
-        None if the original is not an ONNX file, or takes a label or returns a spread that has to be converted: then
-        its artifact is made from the same graph in TensorFlow.
+        None if the original is not an ONNX file, or takes a label, or a latent or spread has to be converted: then its
+        artifact is made from the same graph in TensorFlow.
     """
     found = getattr(model, "onnx", None)
     if found is None or component not in (Component.ENCODER, Component.DECODER):
         return None
     original, form = found
     takes_others = any(port.role not in (Role.X, Role.Z) for port in form.inputs)
-    if takes_others or any(port.role not in _PLAIN for port in form.outputs):
+    if takes_others or any(port.role not in _PLAIN or port.is_scaled for port in (*form.outputs, *form.inputs)):
         return None
     import onnx
 

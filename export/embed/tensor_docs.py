@@ -15,6 +15,7 @@ from pocketvae.vae_spec import (
     Condition,
     DataKind,
     Latent,
+    PosteriorKind,
     PriorKind,
     VaeSpec,
 )
@@ -70,7 +71,11 @@ def _latent_docs(
     alone = f"latent of the {noun}; it has no posterior"
     return {
         latent.name: (encoded if component is Component.ENCODER else _latent(latent, vae.prior), "1", None),
-        f"{latent.name}{MEAN_ENDING}": (f"mean of the {posterior}" if vae.has_posterior else alone, "1", None),
+        f"{latent.name}{MEAN_ENDING}": (
+            alone if vae.posterior is PosteriorKind.NONE else f"mean of the {posterior}",
+            "1",
+            None,
+        ),
         f"{latent.name}{LOG_VAR_ENDING}": (f"logarithm of the variance of the {posterior}", "nats", None),
     }
 

@@ -43,7 +43,7 @@ def load_data(source: str, vae: VaeSpec, windowing: Windowing, progress: Progres
     Raises:
         DataError: the source is missing, damaged or too small, or its items or labels are not what the model takes.
     """
-    if vae.conditions and not vae.has_one_label:
+    if vae.encoder_conditions and not vae.has_one_label:
         names = " and ".join(repr(condition.name) for condition in vae.conditions)
         raise DataError(f"--data has one label an item, but the models take {names}: leave it out")
     if windowing != WHOLE and vae.data is not DataKind.SEQUENCE:

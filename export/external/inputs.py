@@ -37,11 +37,13 @@ class InputRoles:
         sources: For each input, the positions of the component's own inputs that it is made of: latents or data come
             first, conditions after them.
         doubts: What was assumed, as sentences.
+        lacking: Names of the decoder's conditions that an encoder does not take.
     """
 
     roles: tuple[Role, ...]
     sources: tuple[tuple[int, ...], ...]
     doubts: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
 
     def of(self, *roles: Role) -> list[int]:
         """Returns the positions of the inputs with one of these roles."""
@@ -115,14 +117,10 @@ def _detected(
 ) -> tuple[tuple[Role, ...], tuple[str, ...]]:
     roles = _known_roles(inputs)
     floats = [index for index in range(len(inputs)) if index not in roles]
-    if Role.CODES in roles.values() and floats:
-        raise ExportError(
-            f"a decoder's label must be an integer [N] or [N, 1], and codes its only latent or one of several that all "
-            f"are codes, got {_found(inputs)}: export a decoder that takes the codes' vectors, as its embedding returns"
-        )
     found = _with_posteriors({index: role_by_name(inputs[index].name) for index in floats}, inputs, encoded)
     unnamed = [index for index in floats if found[index] is None]
-    if len(floats) == 1:
+    has_codes = Role.CODES in roles.values()
+    if len(floats) == 1 and not has_codes:
         found = {floats[0]: Role.Z}
     elif len(unnamed) == 1 and Role.Z not in found.values():
         found[unnamed[0]] = Role.Z
@@ -140,6 +138,8 @@ def _detected(
             f"with --decoder-inputs (latent, label or continuous), for example {_example(inputs)}, or latent for each "
             f"of several latents"
         )
+    if has_codes and len(unnamed) == 1 and roles.keys().isdisjoint(unnamed):
+        doubts = _beside_codes(inputs, known, unnamed[0])
     if len(inputs) == 1 and re.search(_JOINED_NAME, inputs[0].name.lower()):
         doubts = (f"{_one(inputs[0])} was taken for a latent; {_JOINED_HINT}",)
     ordered = tuple(known[index] for index in range(len(inputs)))
@@ -165,10 +165,10 @@ def _with_posteriors(
 ) -> dict[int, Role | None]:
     """Returns the roles with those inputs as latents that the encoder has a posterior for, two outputs of their shape.
 
-    A name that says what an input is counts first.
+    A name that says that an input is a label counts first. A style or context with a posterior of its own is a latent.
     """
     roles = dict(found)
-    for index in (index for index, role in found.items() if role is None):
+    for index in (index for index, role in found.items() if role in (None, Role.CONDITION)):
         shape = inputs[index].shape[1:]
         known = sum(role is Role.Z and inputs[place].shape[1:] == shape for place, role in roles.items())
         if _PER_POSTERIOR * (known + 1) <= list(encoded).count(shape):
@@ -191,6 +191,15 @@ def _label_doubts(inputs: Sequence[Tensor], label: int) -> tuple[str, ...]:
     return (
         f"{_one(inputs[label])} was taken for a one-hot label: state it with --decoder-inputs {words}, or {other} "
         f"if it holds real numbers",
+    )
+
+
+def _beside_codes(inputs: Sequence[Tensor], roles: Mapping[int, Role], latent: int) -> tuple[str, ...]:
+    words = {Role.Z: "latent", Role.CODES: "codes", Role.LABEL: "label", Role.CONDITION: "continuous"}
+    named = (words[Role.CONDITION if index == latent else roles[index]] for index in range(len(inputs)))
+    return (
+        f"{_one(inputs[latent])} was taken for a latent of real numbers beside the codes: if it is a condition, say so "
+        f"with --decoder-inputs {','.join(named)}",
     )
 
 
@@ -218,8 +227,10 @@ def _continuous_doubts(inputs: Sequence[Tensor], roles: tuple[Role, ...], label_
 def encoder_inputs(inputs: Sequence[Tensor], vae: VaeSpec) -> InputRoles:
     """Decides what each input of an encoder is, from the interface that its decoder has.
 
+    It may lack conditions of the decoder: it is q(z|x) then, and the decoder p(x|z, condition).
+
     Raises:
-        ExportError: it does not take the decoder's data and conditions.
+        ExportError: it does not take the decoder's data, or takes what the decoder does not.
     """
     waiting = list(vae.conditions)
     main = _main(inputs, vae)
@@ -235,14 +246,18 @@ def encoder_inputs(inputs: Sequence[Tensor], vae: VaeSpec) -> InputRoles:
         waiting.remove(condition)
         roles[index] = Role.LABEL if condition.is_label else Role.CONDITION
         sources[index] = (1 + vae.conditions.index(condition),)
-    if len(waiting) == 1 and _holds_label(inputs[main], vae, waiting[0]):
+    joined = next((item for item in waiting if _holds_label(inputs[main], vae, item)), None)
+    if joined is not None:
+        waiting.remove(joined)
         roles[main] = Role.X_LABEL
-        sources[main] = (0, 1 + vae.conditions.index(waiting.pop()))
-    if waiting:
-        raise ExportError(_unlike(inputs, vae))
+        sources[main] = (0, 1 + vae.conditions.index(joined))
+    # Positions are among the conditions that the encoder takes.
+    taken = [0, *(1 + place for place, item in enumerate(vae.conditions) if item not in waiting)]
+    sources = {index: tuple(taken.index(place) for place in places) for index, places in sources.items()}
     return InputRoles(
         roles=tuple(roles[index] for index in range(len(inputs))),
         sources=tuple(sources[index] for index in range(len(inputs))),
+        lacking=tuple(condition.name for condition in waiting),
     )
 
 
@@ -277,9 +292,8 @@ def matches(condition: Condition, tensor: Tensor, *, named: bool = False) -> boo
 
 def _unlike(inputs: Sequence[Tensor], vae: VaeSpec) -> str:
     names = ", ".join(condition.name for condition in vae.conditions) or "none"
-    one = "a label" if vae.has_one_label or not vae.conditions else "the same conditions"
     found = f"the decoder's conditions are {names}; the encoder takes {_found(inputs)}"
-    return f"encoder and decoder must both take {one}, or neither: {found}"
+    return f"an encoder must not take a condition that its decoder does not take: {found}"
 
 
 def condition_names(tensors: Sequence[Tensor], roles: Sequence[Role]) -> tuple[str, ...]:

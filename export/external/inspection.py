@@ -24,7 +24,7 @@ from pocketvae.export.external.inputs import InputRoles, decoder_inputs, encoder
 from pocketvae.export.external.latents import decoder_latents, fixed_sizes
 from pocketvae.export.external.layers import has_steps
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
-from pocketvae.export.external.posteriors import PosteriorRoles, code_roles, posterior_roles
+from pocketvae.export.external.posteriors import PosteriorRoles, encoded_roles
 from pocketvae.export.external.roles import (
     OutputMeaning,
     data_kind_of,
@@ -60,6 +60,10 @@ _NO_POSTERIOR = (
     "the encoder returns one latent and no log-variance: it is exported as deterministic, without a posterior, and its "
     "artifacts return z_mean alone"
 )
+_LACKING = (
+    "the encoder does not take the decoder's {0}: its artifacts encode without, q(z|x); if it was trained with it, "
+    "export one that takes it"
+)
 # Samples of N(0, I), and of its tails for three of them; fewer of large images, whose values are many.
 _MOST_PRIOR, _LEAST_PRIOR, _PRIOR_FOR_TAIL = 48, 12, 3
 _SAMPLED_VALUES = 2**21
@@ -88,16 +92,21 @@ def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
     decoder = _inspect_decoder(models, rng, encoder)
     forms, facts = {Component.DECODER: decoder.form}, _facts(Component.DECODER, models.decoder, decoder.opened)
     facts["decoder output"] = decoder.meaning.reason
+    if any(port.is_scaled for port in decoder.form.inputs):
+        facts["latent"] = f"the original's minus {models.shift:g}, times {models.scale:g}"
     vae = decoder.vae
     doubts = decoder.doubts
     if models.encoder is not None and encoder is not None:
-        form, flat = _inspect_encoder(models, encoder, decoder)
+        form, flat, vae = _inspect_encoder(models, encoder, decoder)
         form = replace(form, signature=models.encoder_signature)
+        lacking = [repr(condition.name) for condition in vae.conditions if not condition.encoded]
+        if lacking:
+            doubts = (*doubts, _LACKING.format(" and ".join(lacking)))
         if models.encoder_outputs is None and any(port.role in JOINED for port in form.outputs):
             doubts = (*doubts, _JOINED_DOUBT)
         if any(port.role in (Role.COV, Role.TRIL) for port in form.outputs):
             doubts = (*doubts, _DIAGONAL_DOUBT)
-        if vae.codes:
+        if vae.is_discrete:
             vae = replace(vae, posterior=PosteriorKind.NONE)
             facts["posterior"] = "none: the encoder returns integer codes"
         elif not {*SPREADS, *JOINED} & {port.role for port in form.outputs}:
@@ -146,7 +155,10 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: 
     latents = decoder_latents(models, opened, inputs)
     z = _drawn(opened, latents, rng)
     given = _spread_out(conditions, len(z[0]), rng)
-    values, graph = _observe(Component.DECODER, opened, model_inputs(_taken_as(opened, inputs), [*z, *given.values()]))
+    taken = [_scaled(port, models) for port in _taken_as(opened, inputs)]
+    if (models.scale, models.shift) != (1.0, 0.0) and not any(port.is_scaled for port in taken):
+        raise ExportError("--latent-scale and --latent-shift need a decoder that takes a latent of real numbers")
+    values, graph = _observe(Component.DECODER, opened, model_inputs(taken, [*z, *given.values()]))
     raw = values[chosen]
     _refuse_random(Component.DECODER, graph, chosen, "output")
     if graph.shapes[chosen] != (1, *raw.shape[1:]):
@@ -170,7 +182,7 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: 
         data_shape=image_shape_of((*shape, 1) if is_plane else shape, models.image_shape) if is_image else shape,
         latents=latents,
         likelihood=meaning.likelihood,
-        prior=PriorKind.UNIFORM if latents[0].codes else PriorKind.STANDARD,
+        prior=PriorKind.UNIFORM if all(latent.codes for latent in latents) else PriorKind.STANDARD,
         conditions=conditions,
         data_range=meaning.data_range,
         range_is_strict=meaning.is_strict,
@@ -178,7 +190,7 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: 
     )
     returned = Role.PLANE_OUT if is_plane else Role.IMAGE
     roles = [returned if index == chosen else Role.OTHER for index in range(len(values))]
-    form = replace(_form(opened, inputs, roles, values), signature=models.decoder_signature)
+    form = replace(_form(opened, inputs, roles, values), inputs=tuple(taken), signature=models.decoder_signature)
     images = np.asarray(image_head(meaning.likelihood, raw))
     return _Decoder(
         opened=opened,
@@ -191,14 +203,16 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: 
     )
 
 
-def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decoder) -> tuple[ModelForm, bool]:
-    """Returns the encoder's form and whether it takes flat images."""
+def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decoder) -> tuple[ModelForm, bool, VaeSpec]:
+    """Returns the encoder's form, whether it takes flat images, and the interface with the conditions that it takes."""
     inputs = encoder_inputs(opened.inputs, decoder.vae)
+    conditions = [replace(item, encoded=item.name not in inputs.lacking) for item in decoder.vae.conditions]
+    vae = replace(decoder.vae, conditions=tuple(conditions))
     _check_batch(Component.ENCODER, opened)
     (main,) = inputs.of(Role.X, Role.X_LABEL)
     expected, found = decoder.vae.data_shape, fixed_sizes(Component.ENCODER, opened.inputs[main])
     if inputs.roles[main] is Role.X_LABEL:
-        found = (*found[:-1], found[-1] - decoder.vae.conditions[inputs.sources[main][1] - 1].count)
+        found = (*found[:-1], found[-1] - vae.encoder_conditions[inputs.sources[main][1] - 1].count)
     if found == expected[:-1] and expected[-1] == 1 and len(found) > 1:
         inputs = replace(inputs, roles=tuple(Role.PLANE_IN if i == main else r for i, r in enumerate(inputs.roles)))
         found = expected
@@ -206,17 +220,18 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
         plural = kind_of(decoder.vae.data).plural
         raise ExportError(f"the encoder must take the decoder's {plural} of {expected}, flat or not, got {found}")
     images = decoder.images.reshape(-1, *found)
-    given = [images, *decoder.conditions.values()]
+    given = [images, *(decoder.conditions[item.name] for item in vae.encoder_conditions)]
     feed = model_inputs(_taken_as(opened, inputs), given)
     values, graph = _observe(Component.ENCODER, opened, feed)
     roles = _posterior_roles(opened, feed, values, graph, models, decoder.vae.latents)
     form = _form(opened, inputs, roles.roles, values)
+    form = replace(form, outputs=tuple(_scaled(port, models) for port in form.outputs))
     if len(decoder.vae.latents) > 1:
         placed = zip(form.outputs, roles.places, strict=True)
         form = replace(form, outputs=tuple(replace(port, sources=(place,)) for port, place in placed))
     adapted = adapt(opened, form)(given if len(given) > 1 else images)
     _refuse_not_finite(Component.ENCODER, [np.asarray(value) for value in adapted])
-    return form, found != expected
+    return form, found != expected, vae
 
 
 def _posterior_roles(
@@ -231,10 +246,8 @@ def _posterior_roles(
     random = {index for index in range(len(values)) if graph.random_operators(index)}
     again = _called(opened, feed)
     random |= {index for index, value in enumerate(values) if not np.array_equal(value, np.asarray(again[index]))}
-    if latents[0].codes:
-        return code_roles(opened.outputs, values, random, latents)
     lasts = [graph.last_operator(index) for index in range(len(values))]
-    found = posterior_roles(opened.outputs, random, models.encoder_outputs, lasts, latents)
+    found = encoded_roles(opened.outputs, values, random, models.encoder_outputs, lasts, latents)
     for value, role, place in zip(values, found.roles, found.places, strict=True):
         latent = latents[place].shape
         shapes = shapes_of(role, latent)
@@ -299,15 +312,19 @@ def _check_batch(component: Component, opened: OpenModel) -> None:
 
 
 def _drawn(opened: OpenModel, latents: tuple[Latent, ...], rng: np.random.Generator) -> list[npt.NDArray[Any]]:
-    """Returns latents of N(0, I) and of their tails, or codes that are equally likely."""
+    """Returns latents of N(0, I) and of their tails, and codes that are equally likely."""
     count = min(max(_SAMPLED_VALUES // _largest(opened), _LEAST_PRIOR), _MOST_PRIOR)
     tails = count // _PRIOR_FOR_TAIL
-    if latents[0].codes:
-        drawn = [rng.integers(0, latent.codes, (count + tails, *latent.shape)) for latent in latents]
-        return [codes.astype(np.int32) for codes in drawn]
-    dim = sum(latent.size for latent in latents)
-    noise = [samples.normal_noise(count, dim, rng), samples.tail_noise(tails, dim, rng)]
-    return list(split_latents(np.concatenate(noise), latents).values())
+    codes = {
+        item.name: rng.integers(0, item.codes, (count + tails, *item.shape)).astype(np.int32)
+        for item in latents
+        if item.codes
+    }
+    real = [item for item in latents if not item.codes]
+    dim = sum(item.size for item in real)
+    noise = [samples.normal_noise(count, dim, rng), samples.tail_noise(tails, dim, rng)] if real else []
+    drawn = codes | (split_latents(np.concatenate(noise), real) if real else {})
+    return [drawn[item.name] for item in latents]
 
 
 def _spread_out(conditions: tuple[Condition, ...], count: int, rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
@@ -333,6 +350,13 @@ def _taken_as(opened: OpenModel, inputs: InputRoles) -> tuple[Port, ...]:
         replace(_port(tensor, role, tuple(size or 1 for size in tensor.shape[1:])), sources=sources)
         for tensor, role, sources in taken
     )
+
+
+def _scaled(port: Port, models: ExternalModels) -> Port:
+    """Returns a latent's input, or an output of its posterior, with the stated scale; another as it is."""
+    if port.role not in (Role.Z, Role.Z_LABEL, Role.MEAN, *SPREADS, *JOINED):
+        return port
+    return replace(port, scale=models.scale, shift=models.shift)
 
 
 def _port(tensor: Tensor, role: Role, shape: tuple[int, ...]) -> Port:

@@ -19,17 +19,10 @@ def decoder_latents(models: ExternalModels, opened: OpenModel, inputs: InputRole
     """Returns the latents in the order of the decoder's inputs; one that ends in a label is the front of its input.
 
     Raises:
-        ExportError: an input's sizes are open, a number of codes is unknown, or there are codes beside real numbers.
+        ExportError: an input's sizes are open, or a number of codes is unknown.
     """
     mains = inputs.of(Role.Z, Role.Z_LABEL, Role.CODES)
     tensors = [opened.inputs[index] for index in mains]
-    are_codes = {inputs.roles[index] is Role.CODES for index in mains}
-    if len(are_codes) > 1:
-        names = ", ".join(repr(tensor.name) for tensor in tensors)
-        raise ExportError(
-            f"a decoder must take either integer codes or real numbers as latents, but {names} are both: export one "
-            f"that takes the codes' vectors, as its embedding returns them, or see --decoder-inputs"
-        )
     if models.code_count is not None and Role.CODES not in inputs.roles:
         raise ExportError("--code-count needs a decoder that takes integer codes: see --decoder-inputs codes")
     for tensor in tensors:

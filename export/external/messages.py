@@ -11,7 +11,7 @@ from pocketvae.export.external.roles import DecoderOutput
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm, Role
 from pocketvae.spec import Component
-from pocketvae.system.limits import check_number
+from pocketvae.system.limits import LARGEST_FLOAT32, check_number
 from pocketvae.vae_spec import MOST_CODES, DataKind, VaeSpec
 
 # The method of the process that inspects models: takes `ExternalModels` and returns `Inspection`.
@@ -42,6 +42,9 @@ class ExternalModels:
         code_count: Number of codes of a decoder of integer codes that does not show it.
         label_count: Number of classes of a class-conditional VAE whose models do not show it; of several labels in
             the order of the decoder's inputs.
+        latent_scale: Artifacts have the models' latents minus `latent_shift`, times this, such as the `scaling_factor`
+            of latent diffusion, which makes their variance about 1.
+        latent_shift: See `latent_scale`; the `shift_factor`.
         condition_range: The lowest and highest value of continuous conditions, for calibration and testing.
         decoder_signature: Signature of a SavedModel that decodes; empty if there is only one.
         encoder_signature: Signature of a SavedModel that encodes; empty if there is only one.
@@ -67,6 +70,8 @@ class ExternalModels:
     code_count: int | None = None
     label_count: int | tuple[int, ...] | None = None
     condition_range: tuple[float, float] | None = None
+    latent_scale: float | None = None
+    latent_shift: float | None = None
     decoder_signature: str = ""
     encoder_signature: str = ""
     decoder_code: str = ""
@@ -93,6 +98,21 @@ class ExternalModels:
             check_number(self.code_count, "--code-count", most=MOST_CODES)
         if self.condition_range is not None and self.condition_range[0] >= self.condition_range[1]:
             raise SpecError(f"--condition-range must be LOW,HIGH, got {self.condition_range}")
+
+        if not 0 < self.scale <= LARGEST_FLOAT32:
+            raise SpecError(f"--latent-scale must be positive and finite, got {self.scale:g}")
+        if not abs(self.shift) <= LARGEST_FLOAT32:
+            raise SpecError(f"--latent-shift must be finite, got {self.shift:g}")
+
+    @property
+    def scale(self) -> float:
+        """The stated scale of latents, else 1."""
+        return 1.0 if self.latent_scale is None else self.latent_scale
+
+    @property
+    def shift(self) -> float:
+        """The stated shift of latents, else 0."""
+        return 0.0 if self.latent_shift is None else self.latent_shift
 
     @property
     def label_counts(self) -> tuple[int, ...]:

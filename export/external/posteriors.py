@@ -1,4 +1,4 @@
-"""The outputs of a user-supplied encoder by latent: the mean and spread of each, or integer codes."""
+"""The outputs of a user-supplied encoder by latent: the mean and spread of each, or its integer codes."""
 
 from __future__ import annotations
 
@@ -23,6 +23,49 @@ class PosteriorRoles:
 
     roles: tuple[Role, ...]
     places: tuple[int, ...]
+
+
+def encoded_roles(
+    outputs: Sequence[Tensor],
+    values: Sequence[npt.NDArray[Any]],
+    random: Set[int],
+    stated: Sequence[Role] | None,
+    last_operators: Sequence[str],
+    latents: Sequence[Latent],
+) -> PosteriorRoles:
+    """Returns what each output of an encoder is: `posterior_roles` of real latents, `code_roles` of codes.
+
+    Where a decoder takes both, outputs of integers are for the codes, and the others for the real numbers.
+
+    Args:
+        outputs: See `posterior_roles`.
+        values: See `code_roles`.
+        random: See `posterior_roles`.
+        stated: See `posterior_roles`; of all outputs, or of those that are no integers.
+        last_operators: See `posterior_roles`.
+        latents: Of the decoder.
+
+    Raises:
+        ExportError: see both.
+    """
+    if not any(latent.codes for latent in latents):
+        return posterior_roles(outputs, random, stated, last_operators, latents)
+    if all(latent.codes for latent in latents):
+        return code_roles(outputs, values, random, latents)
+    roles, places = dict.fromkeys(range(len(outputs)), Role.OTHER), dict.fromkeys(range(len(outputs)), 0)
+    for are_codes in (True, False):
+        own = [i for i, item in enumerate(values) if (item.dtype.kind in "iu") is are_codes]
+        of = [place for place, latent in enumerate(latents) if bool(latent.codes) is are_codes]
+        tensors, some = [outputs[i] for i in own], {own.index(i) for i in random if i in own}
+        theirs = [latents[place] for place in of]
+        if are_codes:
+            found = code_roles(tensors, [values[i] for i in own], some, theirs)
+        else:
+            said = [stated[i] for i in own] if stated and len(stated) == len(outputs) else stated
+            found = posterior_roles(tensors, some, said, [last_operators[i] for i in own], theirs)
+        roles |= dict(zip(own, found.roles, strict=True))
+        places |= {i: of[place] for i, place in zip(own, found.places, strict=True)}
+    return PosteriorRoles(roles=tuple(roles.values()), places=tuple(places.values()))
 
 
 def posterior_roles(

@@ -125,8 +125,8 @@ def _encoded(
     found = []
     for first in range(0, len(items), _BATCH):
         inputs = samples.encoder_inputs(items[first : first + _BATCH], vae, rng)
-        if vae.has_one_label:
-            inputs = samples.with_conditions(inputs, {vae.conditions[0].name: labels[first : first + _BATCH]})
+        taken = {item.name: labels[first : first + _BATCH] for item in vae.encoder_conditions if vae.has_one_label}
+        inputs = samples.with_conditions(inputs, taken)
         outputs = apply_component(Component.ENCODER, encoder, request.vae, inputs.inputs)
         z = samples.encoded_latents({name: np.asarray(value) for name, value in outputs.items()}, vae, rng=rng)
         found.append(z.astype(np.float64))

@@ -9,7 +9,7 @@ from pocketvae.export.guide.page import image_values
 from pocketvae.formats.layers import summarize_layers
 from pocketvae.kinds.registry import kind_of
 from pocketvae.reporting.templates import render
-from pocketvae.vae_spec import Likelihood, PriorKind
+from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec
 
 _PRIORS: Mapping[PriorKind, str] = {
     PriorKind.STANDARD: "prior N(0, I)",
@@ -48,7 +48,7 @@ def model_card(manifest: Manifest) -> str:
     values = {
         "name": manifest.name,
         "vae": vae,
-        "prior": f"{_PRIORS[vae.prior]}{', given the label' if vae.prior_takes_label else ''}",
+        "prior": _prior(vae),
         "likelihood": _LIKELIHOODS[vae.likelihood],
         "learned": vae.prior.is_learned,
         "components": {artifact.component for artifact in artifacts},
@@ -64,6 +64,12 @@ def model_card(manifest: Manifest) -> str:
         "golden_counts": sorted(_golden_counts(manifest).items()),
     }
     return render("pocketvae.export.guide", "card.md.j2", values | image_values(vae))
+
+
+def _prior(vae: VaeSpec) -> str:
+    if vae.codes and not vae.is_discrete:
+        return f"{_PRIORS[vae.prior]} of the numbers, {_PRIORS[PriorKind.UNIFORM]}"
+    return f"{_PRIORS[vae.prior]}{', given the label' if vae.prior_takes_label else ''}"
 
 
 def _training(manifest: Manifest) -> dict[str, object]:

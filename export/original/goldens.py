@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.graphs import apply_component
+from pocketvae.export.original.cost import affordable, parameter_count
 from pocketvae.export.original.doubles import in_doubles, without_optimizer
 from pocketvae.export.original.inside import Inside
 from pocketvae.keras.io import import_tensorflow
@@ -72,6 +73,21 @@ class NoiseFloor:
         shares = {name: value / self.ranges.get(name, 1.0) for name, value in known.items()}
         return {name: share for name, share in shares.items() if not share <= FLOAT_CEILING}
 
+    def without(self, names: Collection[str]) -> NoiseFloor:
+        """Returns the floor of all other outputs."""
+
+        def others(values: Mapping[str, Any]) -> dict[str, Any]:
+            return {name: value for name, value in values.items() if name not in names}
+
+        return replace(
+            self,
+            float32=others(self.float32),
+            float16=others(self.float16),
+            cause=others(self.cause),
+            ranges=others(self.ranges),
+            rounding=others(self.rounding),
+        )
+
     def widened(self, spread: Mapping[str, float], cause: str) -> NoiseFloor:
         """Returns the floor with one more way of running, which counts where it differs most."""
         wider = [name for name, value in spread.items() if value > self.float32[name]]
@@ -99,6 +115,7 @@ class Original:
         """
         self._component, self._model, self._vae = component, model, vae
         self._halved = halved or model
+        self.parameters = parameter_count(model)
         largest = 4 * max(math.prod(vae.data_shape), vae.latent_dim)
         self._batch = 1 if one_by_one else int(np.clip(_BATCH_BYTES / largest, 1, _GOLDEN_BATCH))
 
@@ -136,13 +153,14 @@ class Original:
         bits of eager execution in a tenth of its time, most of which is Keras's own for every layer.
         """
         tf = import_tensorflow()
-        some, reference = compared(inputs, self._vae), compared(golden, self._vae)
+        some, reference = (compared(arrays, self._vae, self.parameters) for arrays in (inputs, golden))
         graph = tf.function(self._apply, autograph=False)
         count = _count(some) if self._batch == _GOLDEN_BATCH else min(_count(some), self._batch)
         sizes = (1,) if self._batch == 1 else (1, count)
         with without_optimizer():
             variants = {"with batch size 1": _stack([graph(sample) for sample in _batches(some, 1)])}
-        if count in sizes:
+        # One by one is how goldens of large items are made.
+        if count in sizes and count > 1:
             variants[f"with batch size {count}"] = self._run(some, count)
         for size in sizes:
             batches = [graph(batch) for batch in _batches(some, size)]
@@ -190,10 +208,16 @@ def thinned(arrays: Inputs, count: int) -> dict[str, npt.NDArray[Any]]:
     return {name: values[chosen] for name, values in arrays.items()}
 
 
-def compared(arrays: Inputs, vae: VaeSpec) -> dict[str, npt.NDArray[Any]]:
-    """Returns the samples in which a model is compared with itself: about 64, fewer where an item has many values."""
+def compared(arrays: Inputs, vae: VaeSpec, parameters: int) -> dict[str, npt.NDArray[Any]]:
+    """Returns the samples in which a model is compared with itself: about 64, fewer where an item has many values.
+
+    Args:
+        arrays: All samples by name.
+        vae: Gives the size of an item.
+        parameters: Of the model: so many of them that a call takes seconds leave fewer samples.
+    """
     count = min(max(_COMPARED_VALUES // math.prod(vae.data_shape), _LEAST_COMPARED), _MOST_COMPARED)
-    return thinned(arrays, count)
+    return thinned(arrays, affordable(count, _ROUNDED, parameters, vae))
 
 
 def _in_half(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:

@@ -12,13 +12,16 @@ import numpy.typing as npt
 
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.data.dataset import to_unit_interval
+from pocketvae.export.original.cost import affordable
 from pocketvae.numerics.gaussian import reparameterize
-from pocketvae.numerics.latents import encoded_of, log_variances_of, split_latents
+from pocketvae.numerics.latents import code_counts, encoded_of, log_variances_of, real_columns, split_latents
 from pocketvae.spec import Component
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
 
+# One of the tails among them.
+_FEWEST = 3
 # Latents of the data.
 POSTERIOR_STRATUM = "posterior"
 _TAIL_LOW, _TAIL_HIGH = 3.0, 4.0
@@ -62,12 +65,13 @@ def without_images(purpose: Purpose) -> Purpose:
     return replace(purpose, posterior_count=0, prior_count=purpose.prior_count + (purpose.posterior_count or 0))
 
 
-def fitting(purpose: Purpose, vae: VaeSpec) -> Purpose:
+def fitting(purpose: Purpose, vae: VaeSpec, parameters: int) -> Purpose:
     """Returns the purpose with fewer draws where the data they stand for would take more than `_MOST_BYTES`.
 
     A percentile of an image's values rests on all of them: 8 images of 512 px have 25 times the values of 320 of 28 px.
+    They are fewer still for a model with so many parameters that a call takes seconds.
     """
-    count = max(purpose.fewest, most_items(vae))
+    count = affordable(max(purpose.fewest, most_items(vae)), _FEWEST, parameters, vae)
     if count >= purpose.drawn_count:
         return purpose
     tails = max(1, round(count * purpose.tail_count / purpose.drawn_count))
@@ -127,7 +131,7 @@ def encoded_latents(
     """Draws the latents `[N, D]` of an encoder's outputs from its posteriors; without them it returns what it does."""
     mean, log_var = encoded_of(outputs, vae), log_variances_of(outputs, vae)
     if log_var is None:
-        return mean if vae.codes else mean.astype(np.float32)
+        return mean if vae.is_discrete else mean.astype(np.float32)
     return reparameterize(mean, log_var, rng.standard_normal(mean.shape)).astype(np.float32)
 
 
@@ -147,6 +151,22 @@ def tail_noise(count: int, dim: int, rng: np.random.Generator) -> FloatArray:
     dimensions = np.arange(count) % dim
     noise[np.arange(count), dimensions] = rng.choice([-1.0, 1.0], count) * rng.uniform(_TAIL_LOW, _TAIL_HIGH, count)
     return noise.astype(np.float32)
+
+
+def tails(count: int, vae: VaeSpec, rng: np.random.Generator) -> npt.NDArray[Any]:
+    """Returns `tail_noise` of all real numbers that a prior begins with, `[count, E]`, beside `equal_codes`."""
+    if not vae.codes:
+        return tail_noise(count, vae.eps_dim, rng)
+    joined = equal_codes(count, vae).astype(np.float32)
+    real = real_columns(vae)
+    joined[:, real] = tail_noise(count, len(real), rng)
+    return joined
+
+
+def equal_codes(count: int, vae: VaeSpec) -> npt.NDArray[np.int32]:
+    """Returns latents of codes that are alike within a sample and cover all codes, `[count, D]`; 0 of real numbers."""
+    order, counts = np.arange(count, dtype=np.int32)[:, None], np.asarray(code_counts(vae), np.int32)
+    return order * np.broadcast_to(counts, vae.latent_dim) // max(1, count)
 
 
 def encoder_inputs(images: npt.NDArray[Any], vae: VaeSpec, rng: np.random.Generator) -> Samples:

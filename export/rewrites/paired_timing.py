@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import ceil, comb
 
@@ -18,6 +18,8 @@ _MOST_ROUNDS, _FEWEST_ROUNDS = 25, 11
 _LIMIT_S = 4.0
 # Runs of a large network are longer than the turns of a busy machine, so that one block of them is like another.
 _FEWEST_BLOCKS = 1
+# A run that takes longer is timed in as few rounds as `CONFIDENCE` takes, and warmed up once.
+LONG_S, _FEWEST_LONG_ROUNDS = 1.0, 7
 # Rounds that a slower candidate has to lose, all of them, before the others are left out.
 _FEWEST_LOST = 4
 CONFIDENCE = 0.99
@@ -62,18 +64,31 @@ def compare(
     """
     runs = baseline, candidate
     once = 0.0
-    for run in runs * _WARMUPS:
+    for number, run in enumerate(runs * _WARMUPS):
         start = clock()
         run()
         once = max(once, clock() - start)
-        if once > _LIMIT_S / _FEWEST_ROUNDS:
+        if number and once > _LIMIT_S / _FEWEST_ROUNDS:
             break
+    if once > LONG_S:
+        return _compared(runs, (1, 1), 1, _FEWEST_LONG_ROUNDS, clock)
     blocks = int(np.clip(_LIMIT_S / (2 * _FEWEST_ROUNDS * max(once, 1e-9)), _FEWEST_BLOCKS, _BLOCKS))
     counts = [max(1, ceil(_BLOCK_S / max(_fastest(run, 1, blocks, clock), 1e-9))) for run in runs]
     start = clock()
     for run, count in zip(runs, counts, strict=True):
         _fastest(run, count, blocks, clock)
     rounds = int(np.clip(_LIMIT_S / max(clock() - start, 1e-9), _FEWEST_ROUNDS, _MOST_ROUNDS))
+    return _compared(runs, counts, blocks, rounds, clock)
+
+
+def _compared(
+    runs: tuple[Callable[[], object], Callable[[], object]],
+    counts: Sequence[int],
+    blocks: int,
+    rounds: int,
+    clock: Callable[[], float],
+) -> Comparison:
+    """Returns what that many rounds say, of as many blocks each in which a run is called so often."""
     times = np.empty((rounds, 2))
     for number in range(rounds):
         for index in (0, 1) if number % 2 else (1, 0):

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from pocketvae.errors import SpecError
@@ -51,15 +53,23 @@ def test_a_condition_without_extent_is_refused(changes, message):
         Condition(**changes)
 
 
-def test_codes_are_integers_and_the_only_latent():
+def test_codes_are_integers_alone_or_beside_real_numbers():
     latent = Latent(shape=(7, 7), codes=64)
     vae = VaeSpec(data_shape=(28, 28, 1), latents=(latent,), prior=PriorKind.UNIFORM)
     (z,) = vae.inputs(Component.DECODER)
     assert (z.name, z.dtype, z.shape) == ("z", "int32", (1, 7, 7))
     assert (vae.codes, vae.latent_dim, vae.components) == (64, 49, (Component.ENCODER, Component.DECODER))
     for changes in ({"prior": PriorKind.STANDARD}, {"latents": (latent, Latent(name="b", shape=(2,)))}):
-        with pytest.raises(SpecError, match="integer codes must be the only latent, with the prior uniform"):
+        with pytest.raises(SpecError, match="the prior must be uniform if all latents are integer codes, else another"):
             VaeSpec(**{"data_shape": (8, 8, 1), "latents": (latent,), "prior": PriorKind.UNIFORM, **changes})
+    with pytest.raises(SpecError, match="the prior of integer codes must be uniform, got mixture"):
+        VaeSpec(data_shape=(8, 8, 1), latents=(latent,), prior=PriorKind.MIXTURE)
+    mixed = VaeSpec(data_shape=(8, 8, 1), latents=(Latent(name="b", shape=(2,)), replace(latent, name="c")))
+    assert [spec.dtype for spec in mixed.inputs(Component.DECODER)] == ["float32", "int32"]
+    assert mixed.output_names(Component.ENCODER) == ("b_mean", "b_log_var", "c")
+    assert (mixed.codes, mixed.is_discrete, mixed.has_posterior, mixed.prior) == (64, False, False, PriorKind.STANDARD)
+    with pytest.raises(SpecError, match="compress needs posteriors, but a latent of this VAE is integer codes"):
+        mixed.check_posterior("compress")
     grids = (latent, Latent(name="b", shape=(14, 14), codes=32))
     vae = VaeSpec(data_shape=(28, 28, 1), latents=grids, prior=PriorKind.UNIFORM)
     assert (vae.codes, vae.latent_dim, vae.latent_shape) == (64, 245, (245,))

@@ -20,6 +20,9 @@ from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precisio
 from pocketvae.vae_spec import DataKind
 
 DECODER = NoiseFloor(float32={"image": 3e-6}, float16={"image": 1e-3}, cause={"image": "as a graph with batch size 1"})
+ENCODER = NoiseFloor(
+    float32=dict.fromkeys(("z_mean", "z_log_var"), 1e-6), float16=dict.fromkeys(("z_mean", "z_log_var"), 1e-3)
+)
 
 
 def spec(component, precision):
@@ -61,12 +64,24 @@ def test_integer_codes_are_held_to_the_share_that_differs(precision, limit):
     assert (tolerance.output, tolerance.metric, tolerance.limit) == ("z", "codes_changed", pytest.approx(limit))
 
 
+def test_codes_beside_real_numbers_have_limits_of_their_own():
+    small = dict.fromkeys(("codes", "z_mean", "z_log_var"), 0.0)
+    floor = NoiseFloor(float32=small, float16=small, ranges=dict.fromkeys(small, 1.0))
+    limits = [(item.output, item.metric) for item in tolerances(spec(Component.ENCODER, Precision.INT8), floor)]
+    assert limits == [("codes", "codes_changed"), ("posterior", "kl_mean")]
+    limits = [(item.output, item.metric) for item in tolerances(spec(Component.ENCODER, Precision.FLOAT32), floor)]
+    assert limits == [("codes", "codes_changed"), ("z_log_var", "max_abs"), ("z_mean", "max_abs")]
+    means = floor.without(["z_log_var"])
+    limits = [(item.output, item.metric) for item in tolerances(spec(Component.ENCODER, Precision.INT8), means)]
+    assert limits == [("codes", "codes_changed"), ("z_mean", "p99_abs"), ("z_mean", "mean_abs")]
+
+
 @pytest.mark.parametrize("precision", [precision for precision in Precision if not precision.is_float])
 def test_every_quantized_artifact_has_a_budget_in_the_unit_of_its_use(precision):
     decoder = tolerances(spec(Component.DECODER, precision), DECODER)
     steps = {"p99_abs": 12.0, "mean_abs": 2.0} if precision is Precision.INT8_IO else {"p99_abs": 4.0, "mean_abs": 1.0}
     assert {tolerance.metric: tolerance.limit * 255 for tolerance in decoder} == pytest.approx(steps)
-    (encoder,) = tolerances(spec(Component.ENCODER, precision), DECODER)
+    (encoder,) = tolerances(spec(Component.ENCODER, precision), ENCODER)
     assert (encoder.output, encoder.metric, encoder.limit) == ("posterior", "kl_mean", 0.1)
 
 

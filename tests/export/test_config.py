@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from pocketvae.errors import SpecError
@@ -48,6 +50,18 @@ def test_limits_and_batch_sizes_are_checked():
     with pytest.raises(SpecError, match="batch sizes must begin with 1"):
         ExportConfig(artifacts=plan_artifacts(), batches=(8,))
     assert default_memory_limit_bytes() >= 4e9
+
+
+def test_the_time_limit_grows_with_the_models(tmp_path):
+    (tmp_path / "model").mkdir()
+    for name in ("a", "model/b"):
+        (tmp_path / name).write_bytes(bytes(1000))
+    config = ExportConfig(artifacts=plan_artifacts())
+    assert config.limited_for([tmp_path / "a"]).limit_s == config.limit_s == 300
+    with (tmp_path / "a").open("r+b") as file:
+        file.truncate(200_000_000)
+    assert config.limited_for([tmp_path / "a", tmp_path / "model"]).limit_s == pytest.approx(1200, rel=1e-4)
+    assert replace(config, time_limit_s=7.0).limited_for([tmp_path / "a"]).limit_s == 7
 
 
 def test_an_export_of_nothing_is_refused():

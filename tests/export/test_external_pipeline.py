@@ -529,7 +529,10 @@ def test_what_cannot_be_exported_is_refused_with_the_reason(models, flavour):
         ({"decoder": example, "encoder": folder / "vague.keras"}, "'first' .*'second' .*--encoder-outputs"),
         ({"decoder": example, "encoder": folder / "sigma.keras"}, "'sigma' may be a standard deviation"),
         ({"decoder": example, "encoder": folder / "small_encoder.keras"}, r"take the decoder's images of \(8, 8, 1\)"),
-        ({"decoder": example, "encoder": folder / "conditional_encoder.keras"}, "must both take a label, or neither"),
+        (
+            {"decoder": example, "encoder": folder / "conditional_encoder.keras"},
+            "must not take a condition that its decoder",
+        ),
         ({"decoder": example, "decoder_output": DecoderOutput.LOGITS}, "cannot be logits"),
         ({"decoder": example, "label_count": 3}, "--label-count needs a decoder that takes a label"),
         ({"decoder": folder / "encoder.keras"}, "--decoder-output-name .*this is an encoder"),
@@ -693,6 +696,140 @@ def test_two_grids_of_codes_have_numbers_of_their_own(models, tmp_path, in_proce
             opened.decoder().decode(np.full(20, 5))
     card = (tmp_path / "b" / "MODEL_CARD.md").read_text()
     assert "a latent of 2x2 integer codes out of 5 and a latent of 4x4 integer codes out of 9" in card
+
+
+@pytest.mark.parametrize("name", ["spatial", "mlp"])
+def test_latents_are_scaled_as_the_models_expect_it(models, tmp_path, in_process, name):
+    import keras
+
+    given = {part: models / "keras3" / f"{name}_{part}.keras" for part in ("decoder", "encoder")}
+    names = ("float32.tflite", "float32.onnx")
+    artifacts = tuple(item for item in plan_artifacts() if item.filename.split(".", 1)[1] in names)
+    stated = ExternalModels(**given, latent_scale=0.2, latent_shift=0.5)
+    export_external_models(stated, tmp_path / "b", ExportConfig(artifacts=artifacts, rewrites=NONE))
+    bundle = verified(tmp_path / "b")
+    decoder, encoder = (bundle.goldens(part) for part in (Component.DECODER, Component.ENCODER))
+    originals = [keras.models.load_model(given[part]) for part in ("decoder", "encoder")]
+    image = originals[0](decoder.inputs["z"] / 0.2 + 0.5)
+    np.testing.assert_allclose(decoder.outputs["image"].ravel(), np.ravel(image), atol=1e-5)
+    found = originals[1](encoder.inputs["x"])
+    mean, log_var = (found["mu"], found["logvar"]) if isinstance(found, dict) else np.split(found, 2, axis=-1)
+    np.testing.assert_allclose(encoder.outputs["z_mean"], (np.asarray(mean) - 0.5) * 0.2, atol=1e-5)
+    np.testing.assert_allclose(encoder.outputs["z_log_var"], log_var + 2 * np.log(0.2), atol=1e-5)
+    assert bundle.manifest.provenance["latent"] == "the original's minus 0.5, times 0.2"
+
+
+def test_a_scale_needs_latents_of_real_numbers(models):
+    with pytest.raises(ExportError, match="--latent-scale and --latent-shift need a decoder that takes"):
+        inspect(decoder=models / "keras3" / "codes.keras", latent_scale=2.0)
+    with pytest.raises(SpecError, match="--latent-scale must be positive and finite, got -1"):
+        ExternalModels(decoder=models, latent_scale=-1.0)
+
+
+@pytest.mark.parametrize("data", [False, True])
+def test_a_condition_may_be_the_decoder_s_alone(models, tmp_path, in_process, data):
+    given = {
+        "decoder": models / "keras3" / "column_decoder.keras",
+        "encoder": models / "keras3" / "small_encoder.keras",
+    }
+    artifacts = tuple(
+        item for item in plan_artifacts() if item.filename.split(".", 1)[1] in ("float32.onnx", "int8.onnx")
+    )
+    items = tmp_path / "x.npz"
+    rng = np.random.default_rng(0)
+    np.savez(items, images=rng.integers(0, 256, (300, 4, 4, 1), np.uint8), labels=np.arange(300) % 5)
+    result = export_external_models(
+        ExternalModels(**given),
+        tmp_path / "b",
+        ExportConfig(artifacts=artifacts, rewrites=NONE),
+        data=str(items) if data else None,
+    )
+    bundle = verified(tmp_path / "b")
+    (label,) = bundle.manifest.vae.conditions
+    assert (label.name, label.encoded) == ("label", False)
+    assert list(bundle.goldens(Component.ENCODER).inputs) == ["x"]
+    assert sorted(bundle.goldens(Component.DECODER).inputs) == ["label", "z"]
+    with pocketvae.open(tmp_path / "b") as opened:
+        x = bundle.goldens(Component.ENCODER).inputs["x"][:3].reshape(3, 4, 4, 1)
+        means = opened.encoder().encode(x, label=2).z_mean
+        np.testing.assert_array_equal(means, opened.encoder().encode(x, label={"label": 3}).z_mean)
+        np.testing.assert_array_equal(means, opened.encoder().encode(x).z_mean)
+        assert opened.decoder().decode(means, label=2).shape == (3, 4, 4, 1)
+    assert main(["reconstruct", str(tmp_path / "b"), str(items), "--out", str(tmp_path / "r.png")]) == 0
+    assert "- what makes an image also takes a `label`" in (tmp_path / "b" / "MODEL_CARD.md").read_text()
+    assert any("the encoder does not take the decoder's 'label'" in doubt for doubt in result.doubts)
+
+
+def test_codes_beside_real_numbers_are_exported_in_every_part(models, tmp_path, in_process, capsys):
+    import keras
+
+    given = {part: models / "keras3" / f"mixed_{part}.keras" for part in ("decoder", "encoder")}
+    config = ExportConfig(artifacts=plan(*FAMILY), rewrites=NONE, batches=(1, 4))
+    export_external_models(ExternalModels(**given), tmp_path / "b", config)
+    bundle = verified(tmp_path / "b")
+    vae = bundle.manifest.vae
+    assert vae.latents == (Latent(name="codes", shape=(2, 2), codes=5), Latent(name="style_z", shape=(3,)))
+    assert vae.output_names(Component.ENCODER) == ("codes", "style_z_mean", "style_z_log_var")
+    goldens = bundle.goldens(Component.DECODER)
+    assert set(goldens.inputs["codes"].ravel().tolist()) == set(range(5))
+    assert np.abs(goldens.inputs["style_z"]).max() > 3
+    expected = keras.models.load_model(given["decoder"])([goldens.inputs["codes"], goldens.inputs["style_z"]])
+    np.testing.assert_allclose(goldens.outputs["image"], expected, atol=1e-5)
+    x = bundle.goldens(Component.ENCODER)
+    mean, codes, log_var = map(np.asarray, keras.models.load_model(given["encoder"])(x.inputs["x"]))
+    np.testing.assert_array_equal(x.outputs["codes"], codes)
+    np.testing.assert_allclose(x.outputs["style_z_mean"], mean, atol=1e-5)
+    np.testing.assert_allclose(x.outputs["style_z_log_var"], log_var, atol=1e-5)
+    names = {item.name: [limit.metric for limit in item.tolerances] for item in bundle.manifest.artifacts}
+    assert names["encoder.int8.tflite"] == ["codes_changed", "kl_mean"]
+    with pocketvae.open(tmp_path / "b") as opened:
+        sampled = opened.sampler(format="onnx").sample([7, 7, 8], [0, 1, 2])
+        np.testing.assert_array_equal(sampled, opened.sample_latents([7, 7, 8], [0, 1, 2]))
+        np.testing.assert_array_equal(sampled, opened.sampler(format="tflite").sample([7, 7, 8], [0, 1, 2]))
+        np.testing.assert_allclose(
+            opened.decoder().decode(sampled), opened.generator().generate([7, 7, 8], [0, 1, 2]), atol=1e-6
+        )
+        cold = opened.sample_latents(7, [0, 1], temperature=0)
+        np.testing.assert_array_equal(cold[:, :4], sampled[:2, :4])
+        assert not cold[:, 4:].any()
+        posterior = opened.encoder().encode(x.inputs["x"][:3])
+        np.testing.assert_array_equal(posterior.z_mean[:, :4], codes[:3].reshape(3, 4))
+        assert opened.decoder().decode(posterior.z_mean).shape == (3, 4, 4, 1)
+        with pytest.raises(DataError, match="codes must be codes, whole numbers from 0 to 4, got 0.5 to 0.5"):
+            opened.decoder().decode(np.full(7, 0.5))
+    card = (tmp_path / "b" / "MODEL_CARD.md").read_text()
+    assert "a latent of 2x2 integer codes out of 5 and 3 latent dimensions, prior N(0, I) of the numbers, codes" in card
+    assert "codes, 4 whole numbers from 0 to 4, each equally likely, and style_z, 3 numbers from a standard" in card
+
+
+def test_every_command_takes_codes_beside_real_numbers(models, tmp_path, in_process, capsys):
+    given = {part: models / "keras3" / f"mixed_{part}.keras" for part in ("decoder", "encoder")}
+    artifacts = tuple(item for item in plan_artifacts() if item.filename.endswith("float32.onnx"))
+    export_external_models(ExternalModels(**given), tmp_path / "b", ExportConfig(artifacts=artifacts, rewrites=NONE))
+    bundle, items, out = (str(tmp_path / name) for name in ("b", "x.npy", "z.npz"))
+    goldens = verified(tmp_path / "b").goldens(Component.ENCODER)
+    np.save(items, goldens.inputs["x"][:12])
+    assert main(["generate", bundle, "--count", "4", "--out", str(tmp_path / "a.png")]) == 0
+    assert main(["reconstruct", bundle, items, "--out", str(tmp_path / "r.png")]) == 0
+    assert main(["interpolate", bundle, "--seeds", "1,2", "--out", str(tmp_path / "i.png")]) == 0
+    assert main(["interpolate", bundle, "--images", items, items, "--out", str(tmp_path / "j.png")]) == 0
+    assert main(["traverse", bundle, "--seed", "3", "--out", str(tmp_path / "t.png")]) == 0
+    assert "3 dimensions" in capsys.readouterr().out
+    assert main(["inspect", bundle]) == 0
+    assert "4 codes of 5 and 3 latent dimensions (codes 2x2, style_z 3)" in capsys.readouterr().out
+    assert main(["encode", bundle, items, "--out", out]) == 0
+    with np.load(out) as arrays:
+        assert {name: arrays[name].shape for name in arrays if name != "names"} == {
+            "codes": (12, 4),
+            "style_z_mean": (12, 3),
+            "style_z_log_var": (12, 3),
+        }
+        np.testing.assert_array_equal(arrays["codes"], goldens.outputs["codes"][:12].reshape(12, 4))
+        assert arrays["codes"].dtype == np.int32
+    assert main(["explore", bundle]) == 2
+    assert "sliders for real numbers alone, but this VAE has codes: use pocketvae traverse" in capsys.readouterr().err
+    assert main(["compress", bundle, items, "--fit"]) == 2
+    assert "compress needs posteriors, but a latent of this VAE is integer codes" in capsys.readouterr().err
 
 
 def test_an_encoder_of_codes_is_held_to_the_share_of_codes_that_differ(models, tmp_path, in_process, capsys):

@@ -55,14 +55,15 @@ def timer(monkeypatch):
     """Says which speedup is measured, and counts how often it was asked."""
 
     class Timer:
-        speedups, asked = iter(()), 0
+        speedups, asked, candidate_s = iter(()), 0, 1e-3
 
         def compare(self, baseline, candidate):
             baseline()
             candidate()
             self.asked += 1
             value = next(self.speedups, 1.0)
-            return paired_timing.Comparison(baseline_s=value, candidate_s=1.0, speedup=value, speedup_at_least=value)
+            before, after = value * self.candidate_s, self.candidate_s
+            return paired_timing.Comparison(baseline_s=before, candidate_s=after, speedup=value, speedup_at_least=value)
 
     timer = Timer()
     monkeypatch.setattr(paired_timing, "compare", timer.compare)

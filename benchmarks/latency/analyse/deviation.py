@@ -14,7 +14,6 @@ from pocketvae.vae_spec import DATA_OUTPUTS, LOG_VAR_ENDING, MEAN_ENDING, DataKi
 # Artifacts are compared by the first of these that all have. The change of the ELBO is in nats, not in pixels.
 _DATA = tuple((str(kind), metric) for kind in DataKind for metric in ("p99_abs", "max_abs"))
 _POSTERIOR = ((POSTERIOR, "kl_mean"),)
-_CODES = (("z", CODES_CHANGED),)
 # Invisible deviations: half a grey step of 1/255, a hundredth of a nat or in a float encoder's outputs.
 _INVISIBLE_STEPS, _INVISIBLE = 0.5, 0.01
 
@@ -52,7 +51,8 @@ def deviations(verify: VerifyResult, artifacts: Sequence[str]) -> dict[str, Devi
         artifacts: Artifacts of one component.
     """
     found = {name: _values(verify, name) for name in artifacts}
-    for metric in (*_DATA, *_POSTERIOR, *_CODES):
+    codes = sorted({pair for values in found.values() for pair in values if pair[1] == CODES_CHANGED})
+    for metric in (*_DATA, *_POSTERIOR, *codes):
         if found and all(metric in values for values in found.values()):
             return {name: _deviation(metric, values[metric], verify.image_span) for name, values in found.items()}
     own = {name: _own(values) for name, values in found.items()}
@@ -71,7 +71,8 @@ def _values(verify: VerifyResult, artifact: str) -> dict[tuple[str, str], float]
 
 def _own(values: Mapping[tuple[str, str], float]) -> tuple[tuple[str, str], float] | None:
     latents = tuple((output, "max_abs") for output, _ in values if output.endswith((MEAN_ENDING, LOG_VAR_ENDING)))
-    for metrics in (_DATA, _POSTERIOR, _CODES, latents):
+    codes = tuple(pair for pair in values if pair[1] == CODES_CHANGED)
+    for metrics in (_DATA, _POSTERIOR, codes, latents):
         known = [metric for metric in metrics if metric in values]
         if known:
             metric = max(known, key=values.__getitem__)

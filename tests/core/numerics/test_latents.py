@@ -5,15 +5,17 @@ import pytest
 
 from pocketvae.errors import SpecError
 from pocketvae.numerics.latents import (
+    drawn_noise,
     encoded_of,
     joined_latents,
     log_variances_of,
     means_of,
     posterior_of,
     prior_noise,
+    real_columns,
     split_latents,
 )
-from pocketvae.numerics.noise import normal_noise
+from pocketvae.numerics.noise import normal_noise, uniform_codes
 from pocketvae.vae_spec import Latent, PosteriorKind, PriorKind, VaeSpec
 
 LATENTS = (Latent(name="z_top", shape=(3,)), Latent(name="z_bottom", shape=(2, 2, 1)))
@@ -30,6 +32,31 @@ def test_latents_are_parts_of_one_row_in_their_own_shapes():
 
 def test_all_latents_share_one_stream_of_noise():
     np.testing.assert_array_equal(prior_noise(7, [0, 1], LEVELS), normal_noise(7, [0, 1], 7))
+
+
+MIXED = VaeSpec(data_shape=(4, 4, 1), latents=(Latent(name="codes", shape=(2, 2), codes=5), Latent(shape=(3,))))
+
+
+def test_codes_and_real_numbers_share_one_stream():
+    noise = prior_noise(7, [0, 1, 2], MIXED)
+    assert noise.dtype == np.float32
+    np.testing.assert_array_equal(noise[:, :4], uniform_codes(7, [0, 1, 2], 7, 5)[:, :4])
+    np.testing.assert_array_equal(noise[:, 4:], normal_noise(7, [0, 1, 2], 7)[:, 4:])
+    parts = split_latents(noise, MIXED.latents)
+    assert [part.dtype for part in parts.values()] == [np.int32, np.float32]
+    np.testing.assert_array_equal(joined_latents(parts, MIXED), noise)
+    assert real_columns(MIXED).tolist() == [4, 5, 6]
+    drawn = split_latents(drawn_noise(MIXED, 400, np.random.default_rng(0)), MIXED.latents)
+    assert set(drawn["codes"].ravel().tolist()) == set(range(5))
+    assert drawn["z"].std() == pytest.approx(1, abs=0.1)
+
+
+def test_an_encoder_of_both_has_a_posterior_of_the_real_numbers():
+    outputs = {"z_log_var": np.full((1, 3), -1.0), "codes": np.full((1, 2, 2), 3), "z_mean": np.full((1, 3), 0.5)}
+    assert encoded_of(outputs, MIXED).tolist() == [[3, 3, 3, 3, 0.5, 0.5, 0.5]]
+    assert means_of(outputs, MIXED).tolist() == [[0.5] * 3]
+    assert log_variances_of(outputs, MIXED).tolist() == [[-np.inf] * 4 + [-1] * 3]
+    assert log_variances_of({"codes": outputs["codes"], "z_mean": outputs["z_mean"]}, MIXED) is None
 
 
 def test_the_outputs_of_an_encoder_are_joined_by_what_they_are():

@@ -7,6 +7,7 @@ from pocketvae.export import Role
 from pocketvae.export.external.encoder_roles import encoder_roles, shapes_of
 from pocketvae.keras.external import converted
 from pocketvae.keras.loading import Tensor
+from pocketvae.keras.model_form import Port
 
 MEAN, LOG_VAR, STD, SAMPLE = Role.MEAN, Role.LOG_VAR, Role.STD, Role.SAMPLE
 
@@ -120,7 +121,8 @@ def test_every_spread_becomes_the_log_variance():
         (Role.TRIL, factor),
         (Role.TRIL, factor[:, *np.tril_indices(3)]),
     ):
-        (found,) = converted(role, tf.constant(values))
+        port = Port(name="a", role=role, dtype="float32", shape=())
+        (found,) = converted(port, tf.constant(values))
         np.testing.assert_allclose(found, expected, rtol=1e-5)
 
 

@@ -94,8 +94,18 @@ def test_several_latents_are_known_from_names_or_from_an_encoder_that_has_poster
 def test_integers_of_more_than_one_value_are_codes():
     assert found([integer("codes", (7, 7))]).roles == (Role.CODES,)
     assert found([integer("codes", (49,)), integer("y")]).roles == (Role.CODES, LABEL)
-    with pytest.raises(ExportError, match="label must be an integer .*, and codes its only latent"):
-        found([integer("codes", (49,)), *floats(z=(8,))])
+    assert found([integer("codes", (49,)), *floats(z=(8,))]).roles == (Role.CODES, Z)
+    assert found([integer("codes", (49,)), integer("y"), *floats(z=(8,), pose=(4,))]).roles == (
+        Role.CODES,
+        LABEL,
+        Z,
+        CONDITION,
+    )
+    assert found([integer("codes", (49,)), *floats(attributes=(8,))]).roles == (Role.CODES, CONDITION)
+    result = found([*floats(w=(8,)), integer("codes", (49,))])
+    assert result.roles == (Z, Role.CODES)
+    (doubt,) = result.doubts
+    assert doubt.endswith("if it is a condition, say so with --decoder-inputs continuous,codes")
 
 
 def test_a_latent_and_a_label_in_one_input_are_stated():
@@ -144,12 +154,24 @@ def test_what_an_encoder_takes_follows_from_its_decoder(inputs, conditions, role
 
 
 @pytest.mark.parametrize(
-    ("inputs", "conditions"),
-    [(floats(x=(4, 4, 1)), class_label(10)), (floats(x=(4, 4, 1), y=(10,)), ()), (floats(x=(4, 4, 1)), (POSE,))],
+    ("inputs", "conditions", "sources", "lacking"),
+    [
+        (floats(x=(4, 4, 1)), class_label(10), ((0,),), ("label",)),
+        (floats(x=(4, 4, 1)), (POSE,), ((0,),), ("pose",)),
+        (floats(pose=(4,), x=(4, 4, 1)), (*class_label(10), POSE), ((1,), (0,)), ("label",)),
+        (floats(x_and_y=(4, 4, 11)), (POSE, *class_label(10)), ((0, 1),), ("pose",)),
+    ],
 )
-def test_an_encoder_of_other_conditions_is_refused(inputs, conditions):
-    with pytest.raises(ExportError, match="must both take .*, or neither: the decoder's conditions are"):
-        encoder_inputs(inputs, spec(*conditions))
+def test_an_encoder_may_lack_conditions_of_its_decoder(inputs, conditions, sources, lacking):
+    result = encoder_inputs(inputs, spec(*conditions))
+    assert (result.sources, result.lacking) == (sources, lacking)
+
+
+def test_an_encoder_of_other_conditions_is_refused():
+    with pytest.raises(
+        ExportError, match="must not take a condition that its decoder .*: the decoder's conditions are"
+    ):
+        encoder_inputs(floats(x=(4, 4, 1), y=(10,)), spec())
 
 
 def test_conditions_keep_their_names_where_artifacts_can_have_them():
@@ -163,3 +185,18 @@ def test_what_is_taken_for_a_label_without_its_count_is_said():
     (doubt,) = found(floats(z_and_y=(18,)), latent_dim=8).doubts
     assert "the last 10 of the decoder's 18 values were taken for a one-hot label" in doubt
     assert found(floats(z_and_y=(18,)), latent_dim=8, label_count=10).doubts == ()
+
+
+def test_a_style_with_a_posterior_of_its_own_is_a_latent():
+    inputs = [integer("codes", (2, 2)), *floats(style=(3,))]
+    assert decoder_inputs(
+        inputs, stated=None, label_count=None, latent_dim=None, encoded=[(3,), (2, 2), (3,)]
+    ).roles == (
+        Role.CODES,
+        Z,
+    )
+    assert found(inputs).roles == (Role.CODES, CONDITION)
+    pair = floats(z=(8,), style=(8,))
+    for count, role in ((2, CONDITION), (4, Z)):
+        given = decoder_inputs(pair, stated=None, label_count=None, latent_dim=None, encoded=[(8,)] * count)
+        assert given.roles == (Z, role)

@@ -1,8 +1,10 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from pocketvae.errors import ExportError
-from pocketvae.export.external.posteriors import code_roles, posterior_roles
+from pocketvae.export.external.posteriors import code_roles, encoded_roles, posterior_roles
 from pocketvae.keras.loading import Tensor
 from pocketvae.keras.model_form import Role
 from pocketvae.vae_spec import Latent
@@ -100,3 +102,22 @@ def test_each_grid_of_codes_has_an_output_of_its_own():
     assert (result.roles, result.places[:2]) == ((Role.CODES, Role.CODES, OTHER), (1, 0))
     with pytest.raises(ExportError, match="codes must be from 0 to 2, got 4 to 4"):
         code_roles(outputs(a=(2, 2), b=(2, 2)), values[1::-1], set(), grids[::-1])
+
+
+def test_codes_and_real_numbers_have_outputs_of_their_own():
+    latents = (Latent(name="codes", shape=(2, 2), codes=5), Latent(name="style", shape=(3,)))
+    tensors = outputs(mean=(3,), found=(2, 2), log_var=(3,))
+    values = [np.zeros((4, 3), np.float32), np.full((4, 2, 2), 4), np.zeros((4, 3), np.float32)]
+
+    def roles(tensors, stated=None):
+        return encoded_roles(tensors, values, set(), stated, [""] * 3, latents)
+
+    result = roles(tensors)
+    assert (result.roles, result.places) == ((MEAN, Role.CODES, LOG_VAR), (1, 0, 1))
+    unnamed = outputs(a=(3,), b=(2, 2), c=(3,))
+    with pytest.raises(ExportError, match="for example mean,log_var"):
+        roles(unnamed)
+    for stated in ((LOG_VAR, MEAN), (LOG_VAR, OTHER, MEAN)):
+        assert roles(unnamed, stated).roles == (LOG_VAR, Role.CODES, MEAN)
+    with pytest.raises(ExportError, match="codes must be from 0 to 2, got 4 to 4"):
+        encoded_roles(tensors, values, set(), None, [""] * 3, (replace(latents[0], codes=3), latents[1]))

@@ -112,6 +112,10 @@ VAES = {
         prior=PriorKind.UNIFORM,
         posterior=PosteriorKind.NONE,
     ),
+    "mixed": VaeSpec(
+        data_shape=(28, 28, 1),
+        latents=(Latent(name="codes", shape=(7, 7), codes=64), Latent(name="style", shape=(3,))),
+    ),
     "flat": VaeSpec(data_shape=(28, 28, 1), latents=vector_latent(2), flat=(Component.ENCODER, Component.DECODER)),
 }
 

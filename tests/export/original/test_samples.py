@@ -3,7 +3,7 @@ import pytest
 
 from pocketvae.export.original import samples
 from pocketvae.spec import Component
-from pocketvae.vae_spec import Likelihood, VaeSpec, vector_latent
+from pocketvae.vae_spec import Latent, Likelihood, VaeSpec, vector_latent
 
 
 def vae(likelihood, **given):
@@ -75,6 +75,20 @@ def test_the_seed_decides_the_samples():
 def test_large_images_have_fewer_goldens_that_still_hold_tails(side, golden, calibration):
     spec = VaeSpec(data_shape=(side, side, 3), latents=vector_latent(2))
     for purpose, count in ((samples.GOLDEN, golden), (samples.CALIBRATION, calibration)):
-        fitted = samples.fitting(purpose, spec)
+        fitted = samples.fitting(purpose, spec, 1_000_000)
         assert fitted.drawn_count == count
         assert fitted.tail_count >= count // 4
+
+
+def test_a_model_whose_call_takes_seconds_has_the_fewest_goldens():
+    spec = VaeSpec(data_shape=(512, 512, 3), latents=vector_latent(2))
+    fitted = samples.fitting(samples.GOLDEN, spec, 50_000_000)
+    assert (fitted.prior_count, fitted.tail_count) == (2, 1)
+
+
+def test_tails_of_codes_cover_all_codes_and_those_of_real_numbers_lie_far_out():
+    latents = (Latent(name="codes", shape=(2,), codes=4), Latent(name="w", shape=(3,)))
+    spec = VaeSpec(data_shape=(4, 4, 1), latents=latents)
+    tails = samples.tails(8, spec, np.random.default_rng(0))
+    assert tails[:, 0].tolist() == tails[:, 1].tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert (np.abs(tails[:, 2:]).max(axis=1) >= 3).all()

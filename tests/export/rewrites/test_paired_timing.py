@@ -72,7 +72,16 @@ def test_a_large_network_that_is_slower_is_dropped_early():
     assert machine.calls <= 14
 
 
-@pytest.mark.parametrize(("rounds", "index"), [(11, 1), (25, 6)])
+def test_runs_of_seconds_are_timed_as_often_as_the_confidence_takes():
+    machine = Machine()
+    assert compare(machine.run(5.5), machine.run(5.0), machine.clock).is_worthwhile
+    assert machine.calls == 16
+    rng = np.random.default_rng(0)
+    busy = Machine(lambda: 2.0 if rng.random() < 0.3 else 0.0)
+    assert not compare(busy.run(5.5), busy.run(5.0), busy.clock).is_worthwhile
+
+
+@pytest.mark.parametrize(("rounds", "index"), [(7, 0), (11, 1), (25, 6)])
 def test_the_bound_is_the_one_of_the_sign_test(rounds, index):
     # P(Binomial(11, 1/2) <= 1) = 0.006, <= 2 = 0.033; P(Binomial(25, 1/2) <= 6) = 0.0073, <= 7 = 0.022.
     assert _bound_index(rounds) == index

@@ -1,0 +1,30 @@
+"""How many samples of a model are run where one call of it takes seconds."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from pocketvae.vae_spec import VaeSpec
+
+# Parameters times values of an item: a parameter of a convolution is used for as many of them at the most. A decoder of
+# 2 M parameters and 256 px is at 4e11, one of 50 M and 512 px at 4e13.
+_AFFORDABLE = 1e13
+
+
+def affordable(count: int, fewest: int, parameters: int, vae: VaeSpec) -> int:
+    """Returns how many of `count` samples are run, at least `fewest` if there are as many.
+
+    Args:
+        count: That are run of a smaller model.
+        fewest: That are always run.
+        parameters: Of the model.
+        vae: Gives the size of an item.
+    """
+    share = _AFFORDABLE / max(1, parameters * math.prod(vae.data_shape))
+    return max(min(count, fewest), min(count, int(count * share)))
+
+
+def parameter_count(model: Any) -> int:
+    """Returns how many numbers a model has learnt."""
+    return sum(int(weight.size) for weight in model.get_weights())
