@@ -97,6 +97,11 @@ class ExportConfig:
         """The time limit for one conversion, of small models where none was set."""
         return _TIME_LIMIT_S if self.time_limit_s is None else self.time_limit_s
 
+    @property
+    def is_long(self) -> bool:
+        """Whether a conversion may take longer than that of a small model."""
+        return self.limit_s > _TIME_LIMIT_S
+
     def __post_init__(self) -> None:
         if not self.artifacts:
             raise SpecError("at least one artifact must be requested")

@@ -214,7 +214,8 @@ class _Conversions:
     def _prepare(self, worker: WorkerProcess) -> None:
         """Prepares all components, or finds them prepared, and finds the artifacts that were made before."""
         config, unfinished = self.config, self.unfinished
-        self._report(0, "goldens of the original")
+        large = f", a large model: a step may take {config.limit_s / 60:.0f} minutes" if config.is_long else ""
+        self._report(0, f"goldens of the original{large}")
         common = ingredients_of_preparation(self.setup)
         components = with_parts(config.components, self.subject.vae)
         self._prepared = unfinished.preparation(common, components)

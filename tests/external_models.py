@@ -148,6 +148,50 @@ def mixed(keras):
     return decoder, spread(keras.Model(x, [moments[0], found, moments[1]]))
 
 
+def diffusion(keras):
+    """Decoder and encoder in the form of Stable Diffusion's: group normalization, SiLU, attention in the middle."""
+    layers = keras.layers
+
+    def normalized(x):
+        return layers.Activation("silu")(layers.GroupNormalization(4)(x))
+
+    def convolved(x, channels, **options):
+        return layers.Conv2D(channels, 3, padding="same", **options)(x)
+
+    def block(x, channels):
+        y = convolved(normalized(convolved(normalized(x), channels)), channels)
+        return layers.Add()([x if x.shape[-1] == channels else layers.Conv2D(channels, 1)(x), y])
+
+    def attended(x):
+        row = layers.Reshape((-1, x.shape[-1]))(layers.GroupNormalization(4)(x))
+        return layers.Add()([x, layers.Reshape(x.shape[1:])(layers.MultiHeadAttention(1, x.shape[-1])(row, row))])
+
+    z = keras.Input((4, 4, 4), name="z")
+    y = block(attended(block(convolved(z, 16), 16)), 16)
+    y = block(convolved(layers.UpSampling2D(2)(y), 8), 8)
+    decoder = keras.Model(z, convolved(normalized(y), 3))
+    x = keras.Input((8, 8, 3), name="x")
+    y = block(convolved(block(convolved(x, 8), 8), 16, strides=2), 16)
+    return spread(decoder), spread(keras.Model(x, convolved(normalized(attended(y)), 8)), seed=1)
+
+
+def taesd(keras):
+    """A decoder in the form of the tiny one for Stable Diffusion's latents: a clamp by tanh, blocks with ReLU."""
+    layers = keras.layers
+
+    def block(x):
+        y = x
+        for activation in ("relu", "relu", None):
+            y = layers.Conv2D(8, 3, padding="same", activation=activation)(y)
+        return layers.ReLU()(layers.Add()([x, y]))
+
+    z = keras.Input((4, 4, 4), name="z")
+    y = layers.Rescaling(3.0)(layers.Activation("tanh")(layers.Rescaling(1 / 3)(z)))
+    y = block(layers.Conv2D(8, 3, padding="same", activation="relu")(y))
+    y = block(layers.Conv2D(8, 3, padding="same", use_bias=False)(layers.UpSampling2D(2)(y)))
+    return spread(keras.Model(z, layers.Conv2D(3, 3, padding="same")(y)))
+
+
 def grids(keras):
     """A decoder of two grids of codes, 5 and 9 of them, and for Keras 3 an encoder that returns both."""
     layers = keras.layers
@@ -355,6 +399,9 @@ def main():
         import keras
 
         code_encoder(keras).save(folder / "code_encoder.keras")
+        for part, model in zip(("decoder", "encoder"), diffusion(keras), strict=True):
+            model.save(folder / f"diffusion_{part}.keras")
+        taesd(keras).save(folder / "taesd.keras")
         example_decoder(keras).save(folder / "example.h5")
         example_decoder(keras).export(folder / "exported")
         example_encoder(keras).export(folder / "exported_encoder")

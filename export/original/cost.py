@@ -1,4 +1,4 @@
-"""How many samples of a model are run where one call of it takes seconds."""
+"""How many samples of a model are run where one call of it takes a good part of a second."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 from pocketvae.vae_spec import VaeSpec
 
-# Parameters times values of an item: a parameter of a convolution is used for as many of them at the most. A decoder of
-# 2 M parameters and 256 px is at 4e11, one of 50 M and 512 px at 4e13.
-_AFFORDABLE = 1e13
+# Parameters times values of an item, over all samples: a parameter of a convolution is used for as many values at the
+# most. A decoder of 2 M parameters and 256 px is at 4e11 a sample, one of 50 M and 512 px at 4e13.
+_AFFORDABLE = 2e13
+# Up to so many samples may take five times as long.
+_ENOUGH, _LONGER = 8, 5
 
 
 def affordable(count: int, fewest: int, parameters: int, vae: VaeSpec) -> int:
@@ -21,8 +23,8 @@ def affordable(count: int, fewest: int, parameters: int, vae: VaeSpec) -> int:
         parameters: Of the model.
         vae: Gives the size of an item.
     """
-    share = _AFFORDABLE / max(1, parameters * math.prod(vae.data_shape))
-    return max(min(count, fewest), min(count, int(count * share)))
+    fitting = _AFFORDABLE / max(1, parameters * math.prod(vae.data_shape))
+    return min(count, max(fewest, int(fitting), min(_ENOUGH, int(_LONGER * fitting))))
 
 
 def parameter_count(model: Any) -> int:

@@ -8,7 +8,7 @@ import onnx.reference
 import pytest
 
 from pocketvae.export.convert import noise_onnx, noise_tflite, tflite
-from pocketvae.numerics.noise import normal_noise
+from pocketvae.numerics.noise import normal_noise, uniform_codes
 from pocketvae.runtimes.base import Optimizations
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format
@@ -50,6 +50,20 @@ def test_several_latents_take_their_parts_of_one_stream():
     assert found["a"].tobytes() == whole[:, :3].tobytes()
     assert found["b"].tobytes() == whole[:, 3:].tobytes()
     assert found["b"].shape == (1, 2, 1, 2)
+
+
+@pytest.mark.parametrize("format", [Format.ONNX, pytest.param(Format.TFLITE, marks=pytest.mark.slow)])
+def test_codes_and_noise_take_their_parts_of_one_stream(format):
+    outputs, codes = {"a": (3,), "b": (2, 2)}, np.array([0] * 3 + [5] * 4, np.int32)
+    if format is Format.ONNX:
+        content = noise_onnx.build_noise(outputs, codes)
+    else:
+        content = tflite.convert_float32(noise_tflite.build_noise(outputs, codes))
+    with open_runner(content, format) as runner:
+        found = runner.run({"seed": np.array([7], np.int32), "index": np.array([-3], np.int32)})
+        assert {name: spec.dtype for name, spec in runner.outputs.items()} == {"a": "float32", "b": "int32"}
+    assert found["a"].tobytes() == normal_noise(7, -3, 7)[:, :3].tobytes()
+    np.testing.assert_array_equal(found["b"], uniform_codes(7, -3, 7, 5)[:, 3:].reshape(1, 2, 2))
 
 
 def test_the_onnx_graph_is_small_standard_and_the_same_every_time():
