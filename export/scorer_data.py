@@ -45,6 +45,8 @@ def check_through(config: ExportConfig, subject: Subject) -> None:
     if Component.SCORER not in asked:
         return
     plural = kind_of(subject.vae.data).plural
+    if subject.vae.conditions and not subject.vae.has_one_label:
+        raise SpecError("a scorer needs items with one label at most, but this VAE takes other conditions")
     if subject.reference is None:
         raise SpecError(f"a scorer needs normal {plural} for its threshold: name them with --data SRC")
     check_rate(config.false_positive_rate, held_out_count(subject.reference), plural, _MORE)

@@ -175,7 +175,11 @@ class Worker:
     def _composed_goldens(self, component: Component, arrays: dict[str, Any]) -> samples.Samples:
         setup = self._setup
         if component is Component.RECONSTRUCTOR:
-            return self._samples(Component.ENCODER, arrays, samples.GOLDEN)
+            golden = self._samples(Component.ENCODER, arrays, samples.GOLDEN)
+            # Of what the decoder alone takes, an encoder's goldens say nothing.
+            drawn = drawn_conditions(setup.vae, golden.count, np.random.default_rng([setup.seed, _SEEDS_STREAM]))
+            known = {**drawn, **golden.inputs}
+            return replace(golden, inputs={spec.name: known[spec.name] for spec in setup.vae.inputs(component)})
         if component is Component.SCORER:
             found = scorer_data(
                 self._model(Component.ENCODER),

@@ -49,7 +49,8 @@ class Through:
         vae, given = self.vae, dict(inputs)
         name = vae.inputs(self.component)[0].name
         x = normalized(given.pop(name), vae) if name == WINDOW else given.pop(name)
-        encoded = apply_component(Component.ENCODER, self.encoder, vae, {"x": x, **given})
+        own = {condition.name: given[condition.name] for condition in vae.encoder_conditions}
+        encoded = apply_component(Component.ENCODER, self.encoder, vae, {"x": x, **own})
         latents = {latent.name: encoded[latent.encoded(vae.posterior)[0]] for latent in vae.latents}
         decoded = apply_component(Component.DECODER, self.decoder, vae, {**latents, **given})
         if self.scoring is None:
