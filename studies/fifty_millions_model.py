@@ -14,7 +14,7 @@ from typing import Any
 
 LATENT = (64, 64, 4)
 # Channels and number of blocks of each map, of 64, 128, 256 and 512 pixels a side.
-_STAGES = ((512, 9), (128, 3), (64, 2), (32, 1))
+_STAGES = ((512, 10), (128, 3), (64, 2), (32, 1))
 _GROUPS = 32
 _SEED = 0
 

@@ -34,6 +34,7 @@ from pocketvae.export.external.roles import (
     output_meaning,
 )
 from pocketvae.export.original import samples
+from pocketvae.export.original.cost import affordable
 from pocketvae.keras.external import adapt, model_inputs
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.loading import OpenModel, Tensor, open_model
@@ -43,7 +44,7 @@ from pocketvae.numerics.conditions import draw
 from pocketvae.numerics.latents import split_latents
 from pocketvae.processes.rpc import handler, serve
 from pocketvae.spec import Component
-from pocketvae.system.files import sha256_path
+from pocketvae.system.files import sha256_path, size_bytes
 from pocketvae.vae_spec import Condition, DataKind, Latent, PosteriorKind, PriorKind, VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
@@ -66,6 +67,9 @@ _LACKING = (
 )
 # Samples of N(0, I), and of its tails for three of them; fewer of large images, whose values are many.
 _MOST_PRIOR, _LEAST_PRIOR, _PRIOR_FOR_TAIL = 48, 12, 3
+# Of a model whose call takes seconds.
+_FEWEST_PRIOR = 4
+_PARAMETER_BYTES = 4
 _SAMPLED_VALUES = 2**21
 # Of a batch of images: what a network computes on the way, all of which an eager call may keep, can be a thousand times
 # as large (a decoder with group normalization: 0.8 GB for an image of 256 px).
@@ -153,7 +157,7 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: 
     chosen = output_index(opened.outputs, models.decoder_output_name, models.decoder)
     conditions = decoder_conditions(models, opened, inputs)
     latents = decoder_latents(models, opened, inputs)
-    z = _drawn(opened, latents, rng)
+    z = _drawn(opened, latents, rng, size_bytes(models.decoder))
     given = _spread_out(conditions, len(z[0]), rng)
     taken = [_scaled(port, models) for port in _taken_as(opened, inputs)]
     if (models.scale, models.shift) != (1.0, 0.0) and not any(port.is_scaled for port in taken):
@@ -311,9 +315,19 @@ def _check_batch(component: Component, opened: OpenModel) -> None:
         raise ExportError(f"the {component}'s batch size must be left open (None), got {found}")
 
 
-def _drawn(opened: OpenModel, latents: tuple[Latent, ...], rng: np.random.Generator) -> list[npt.NDArray[Any]]:
-    """Returns latents of N(0, I) and of their tails, and codes that are equally likely."""
+def _drawn(
+    opened: OpenModel, latents: tuple[Latent, ...], rng: np.random.Generator, size: int
+) -> list[npt.NDArray[Any]]:
+    """Returns latents of N(0, I) and of their tails, and codes that are equally likely; few for a model of large size.
+
+    Args:
+        opened: The decoder.
+        latents: Of it.
+        rng: Draws them.
+        size: Bytes of the decoder's file.
+    """
     count = min(max(_SAMPLED_VALUES // _largest(opened), _LEAST_PRIOR), _MOST_PRIOR)
+    count = affordable(count, _FEWEST_PRIOR, size // _PARAMETER_BYTES, _largest(opened))
     tails = count // _PRIOR_FOR_TAIL
     codes = {
         item.name: rng.integers(0, item.codes, (count + tails, *item.shape)).astype(np.int32)

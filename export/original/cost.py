@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
-
-from pocketvae.vae_spec import VaeSpec
 
 # Parameters times values of an item, over all samples: a parameter of a convolution is used for as many values at the
 # most. A decoder of 2 M parameters and 256 px is at 4e11 a sample, one of 50 M and 512 px at 4e13.
@@ -14,16 +11,16 @@ _AFFORDABLE = 2e13
 _ENOUGH, _LONGER = 8, 5
 
 
-def affordable(count: int, fewest: int, parameters: int, vae: VaeSpec) -> int:
+def affordable(count: int, fewest: int, parameters: int, values: int) -> int:
     """Returns how many of `count` samples are run, at least `fewest` if there are as many.
 
     Args:
         count: That are run of a smaller model.
         fewest: That are always run.
         parameters: Of the model.
-        vae: Gives the size of an item.
+        values: Of an item.
     """
-    fitting = _AFFORDABLE / max(1, parameters * math.prod(vae.data_shape))
+    fitting = _AFFORDABLE / max(1, parameters * values)
     return min(count, max(fewest, int(fitting), min(_ENOUGH, int(_LONGER * fitting))))
 
 

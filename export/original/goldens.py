@@ -217,7 +217,7 @@ def compared(arrays: Inputs, vae: VaeSpec, parameters: int) -> dict[str, npt.NDA
         parameters: Of the model: so many of them that a call takes seconds leave fewer samples.
     """
     count = min(max(_COMPARED_VALUES // math.prod(vae.data_shape), _LEAST_COMPARED), _MOST_COMPARED)
-    return thinned(arrays, affordable(count, _ROUNDED, parameters, vae))
+    return thinned(arrays, affordable(count, _ROUNDED, parameters, math.prod(vae.data_shape)))
 
 
 def _in_half(weight: npt.NDArray[Any]) -> npt.NDArray[Any]:

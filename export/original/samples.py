@@ -71,7 +71,7 @@ def fitting(purpose: Purpose, vae: VaeSpec, parameters: int) -> Purpose:
     A percentile of an image's values rests on all of them: 8 images of 512 px have 25 times the values of 320 of 28 px.
     They are fewer still for a model with so many parameters that a call takes seconds.
     """
-    count = affordable(max(purpose.fewest, most_items(vae)), _FEWEST, parameters, vae)
+    count = affordable(max(purpose.fewest, most_items(vae)), _FEWEST, parameters, math.prod(vae.data_shape))
     if count >= purpose.drawn_count:
         return purpose
     tails = max(1, round(count * purpose.tail_count / purpose.drawn_count))
