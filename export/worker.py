@@ -176,10 +176,7 @@ class Worker:
         setup = self._setup
         if component is Component.RECONSTRUCTOR:
             golden = self._samples(Component.ENCODER, arrays, samples.GOLDEN)
-            # Of what the decoder alone takes, an encoder's goldens say nothing.
-            drawn = drawn_conditions(setup.vae, golden.count, np.random.default_rng([setup.seed, _SEEDS_STREAM]))
-            known = {**drawn, **golden.inputs}
-            return replace(golden, inputs={spec.name: known[spec.name] for spec in setup.vae.inputs(component)})
+            return composed.completed(golden, component, setup.vae, np.random.default_rng([setup.seed, _SEEDS_STREAM]))
         if component is Component.SCORER:
             found = scorer_data(
                 self._model(Component.ENCODER),

@@ -7,6 +7,7 @@ encoder and decoder is in `through`.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from itertools import product
 from typing import Any
 
@@ -79,6 +80,12 @@ def golden_inputs(component: Component, vae: VaeSpec, rng: np.random.Generator) 
     if len(vae.inputs(component)) == len(samples.inputs):
         return samples
     return with_conditions(samples, drawn_conditions(vae, len(seeds), rng))
+
+
+def completed(samples: Samples, component: Component, vae: VaeSpec, rng: np.random.Generator) -> Samples:
+    """Returns an encoder's samples as a component takes them that decodes too, with what the decoder alone takes."""
+    known = {**drawn_conditions(vae, samples.count, rng), **samples.inputs}
+    return replace(samples, inputs={spec.name: known[spec.name] for spec in vae.inputs(component)})
 
 
 def _evenly(pairs: npt.NDArray[Any], count: int) -> npt.NDArray[Any]:
