@@ -836,9 +836,9 @@ def test_every_command_takes_codes_beside_real_numbers(models, tmp_path, in_proc
     assert main(["encode", bundle, items, "--out", out]) == 0
     with np.load(out) as arrays:
         assert {name: arrays[name].shape for name in arrays if name != "names"} == {
-            "codes": (12, 4),
-            "style_z_mean": (12, 3),
-            "style_z_log_var": (12, 3),
+            "codes": (40, 4),
+            "style_z_mean": (40, 3),
+            "style_z_log_var": (40, 3),
         }
         np.testing.assert_array_equal(arrays["codes"], goldens.outputs["codes"][:40].reshape(40, 4))
         assert arrays["codes"].dtype == np.int32
