@@ -9,7 +9,6 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from dataclasses import replace
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +103,6 @@ class Worker:
                 check_interface(component, model, self._setup.vae)
             self._models[component] = model
         return self._models[component]
-
-    @cached_property
-    def _parameters(self) -> int:
-        return parameter_count(self._model(Component.DECODER))
 
     def prepare(self, job: PrepareJob) -> tuple[Prepared, ...]:
         """Makes calibration samples, goldens and noise floors."""
@@ -335,7 +330,7 @@ class Worker:
 
     def _noise(self, purpose: samples.Purpose, rng: np.random.Generator) -> dict[str, Any]:
         vae = self._setup.vae
-        purpose = samples.fitting(purpose, vae, self._parameters)
+        purpose = samples.fitting(purpose, vae, parameter_count(self._model(Component.DECODER)))
         drawn = drawn_noise(vae, purpose.prior_count, rng)
         if vae.is_discrete:
             return {"uniform": drawn, "one code": samples.equal_codes(purpose.tail_count, vae)}
