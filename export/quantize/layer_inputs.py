@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.export.original.goldens import thinned
 from pocketvae.formats.tflite.model import (
     is_quantized,
     main_inputs,
@@ -28,6 +30,8 @@ DENSE, CONVOLUTION = "FULLY_CONNECTED", "CONV_2D"
 # Of all pixels of all samples, which mostly tell the same.
 _MOST_ROWS = 2**15
 _BLOCK_ROWS = 2**11
+# Of what a layer is given, held at once: fewer samples of large images, which have many pixels.
+_MOST_VALUES, _FEWEST_SAMPLES = 2**24, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +79,10 @@ def layer_inputs(
     operator = next(item for item in graph.operators if first_name(graph, item) == layer)
     shape = tensor_shape(graph.tensors[operator.inputs[1]])
     windows = _windows(operator.builtinOptions, shape) if operator_name(model, operator) == CONVOLUTION else None
-    scale, zero_point = _scale(graph.tensors[operator.inputs[0]])
-    values = _values(model, operator, inputs)
+    data = graph.tensors[operator.inputs[0]]
+    scale, zero_point = _scale(data)
+    most = max(_FEWEST_SAMPLES, _MOST_VALUES // math.prod(tensor_shape(data)))
+    values = _values(model, operator, thinned(inputs, most))
     rows = _pixels(values, windows, zero_point, most_rows) if windows else iter(np.array_split(values, 8))
     for block in rows:
         yield ((block.astype(np.float32) - zero_point) * np.float32(scale)).reshape(-1, int(np.prod(shape[1:])))

@@ -53,6 +53,18 @@ def test_of_many_pixels_the_same_ones_are_taken():
 
 
 @pytest.mark.slow
+def test_of_large_images_fewer_samples_are_held(monkeypatch):
+    from pocketvae.export.quantize import layer_inputs as module
+
+    content, _ = converted(1, "SAME", 1)
+    # The convolution reads 7 by 6 pixels of two channels.
+    monkeypatch.setattr(module, "_MOST_VALUES", 6 * 84)
+    assert sum(map(len, layer_inputs(content, _conv(content), Z))) == 6 * 42
+    monkeypatch.setattr(module, "_MOST_VALUES", 1)
+    assert sum(map(len, layer_inputs(content, _conv(content), Z))) == 4 * 42
+
+
+@pytest.mark.slow
 def test_a_layer_that_reads_the_input_is_given_the_samples():
     content, _ = converted(1, "SAME", 1)
     model = view_model(content)
