@@ -62,7 +62,7 @@ def scored(vae: VaeSpec, scoring: Scoring, values: Mapping[str, Any]) -> dict[st
         names = f"{latent.name}{MEAN_ENDING}", f"{latent.name}{LOG_VAR_ENDING}"
         score = score + kl_parts(operations, *(values[name] for name in names))
     # A score that is no number, of a window that holds one, compares as false: it must not pass as normal. In floats,
-    # because TFLite's converter makes `greater` of a `less_equal` that is negated, which is false of no number too.
+    # because TensorFlow's graphs make `greater` of a `less_equal` that is negated, which is false of no number too.
     normal = tf.cast(tf.less_equal(score, np.float32(scoring.threshold)), tf.float32)
     found = {SCORE: score, ALARM: tf.cast(1.0 - normal, tf.int32)}
     return {name: found.get(name, parts) for name in vae.output_names(Component.SCORER)}

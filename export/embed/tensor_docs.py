@@ -42,7 +42,8 @@ def _known(component: Component, vae: VaeSpec) -> dict[str, tuple[str, str, tupl
     noun, item = kind_of(vae.data).noun, _item(component, vae)
     limits = vae.data_range if vae.range_is_strict else None
     pixel = f"pixel, {vae.data_range[0]:g} black to {vae.data_range[1]:g} white"
-    unit = pixel if vae.data is DataKind.IMAGE else "as in the training data"
+    other = "(value - mean) / scale of its channel" if vae.channels else "as in the training data"
+    unit = pixel if vae.data is DataKind.IMAGE else other
     return {
         "x": (f"the {noun} to {_VERBS.get(component, 'encode')}: {item}", unit, limits),
         vae.output: (

@@ -46,6 +46,7 @@ def model_card(manifest: Manifest) -> str:
     """Returns the card as Markdown."""
     vae, artifacts = manifest.vae, manifest.artifacts
     values = {
+        "scorings": [(item.name, item.scoring) for item in manifest.artifacts if item.scoring],
         "name": manifest.name,
         "vae": vae,
         "prior": _prior(vae),

@@ -36,7 +36,21 @@ STREAM = {
     "seed": ("selects a stream of images", "1", INT32),
     "index": ("position in the stream of images", "1", INT32),
 }
+ITEM = "12x8, red, green, blue, rows, columns, channels"
+PIXEL = ("pixel, -1 black to 1 white", (-1, 1))
 EXPECTED = {
+    Component.RECONSTRUCTOR: {
+        "x": (f"the image to reconstruct: {ITEM}", *PIXEL),
+        **LABEL,
+        "image": (f"the reconstructed image: {ITEM}", *PIXEL),
+    },
+    Component.SCORER: {
+        "x": (f"the image to score: {ITEM}", *PIXEL),
+        **LABEL,
+        "score": ("how unlike the training data the image is; higher is stranger", "nats", None),
+        "alarm": ("1 if the score is above the threshold or no number, else 0", "1", (0.0, 1.0)),
+        "contributions": ("each channel's part of the score, without the part of the posterior", "nats", None),
+    },
     Component.ENCODER: {
         "x": (
             "the image to encode: 12x8, red, green, blue, rows, columns, channels",
