@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# TensorFlow 2.21.0's TFLite converter makes GREATER of a negated LESS_EQUAL, which is another answer for NaN.
+# TensorFlow 2.21.0's graph optimizer makes `greater` of a negated `less_equal`, which is another answer for NaN.
 #
-# Guess: a graph that asks "not (score <= limit)", so that a score that is no number counts as above the limit, does so in TFLite.
-# Seen: the file has GREATER in place of LESS_EQUAL and LOGICAL_NOT: of NaN it is false. TensorFlow itself says true. No message.
+# Guess: a graph that asks "not (score <= limit)", so that a score that is no number counts as above the limit, does so everywhere.
+# Seen: eagerly it is true of NaN; in a tf.function, and in the TFLite file made of it, it is false. No message.
 # Consequence: a scorer's alarm is 1 - cast(score <= limit), in floats, which the converter leaves as it is
 # (export/convert/scoring.py); else a sensor that sends NaN would never raise an alarm.
 #
 # Output seen (tensorflow-cpu 2.21.0, ai-edge-litert 2.3.0, CPython 3.11, x86-64): is the value above 0.5, of 0, 1, NaN
-#   TensorFlow: [False, True, True]
+#   eager: [False, True, True]
+#   tf.function: [False, True, False]
 #   TFLite, not (x <= limit): [False, True, False]
 #   TFLite, 1 - (x <= limit): [False, True, True]
 set -euo pipefail
@@ -48,9 +49,12 @@ def converted(function):
     return found
 
 
-own = [bool(negated(np.array([value], np.float32))) for value in VALUES]
-print("TensorFlow:", own)
+eager = [bool(tf.logical_not(tf.constant(value, tf.float32) <= LIMIT)) for value in VALUES]
+graph = [bool(negated(np.array([value], np.float32))) for value in VALUES]
+print("eager:", eager)
+print("tf.function:", graph)
 print("TFLite, not (x <= limit):", converted(negated))
 print("TFLite, 1 - (x <= limit):", converted(subtracted))
-sys.exit((own, converted(negated), converted(subtracted)) != ([False, True, True], [False, True, False], [False, True, True]))
+right, wrong = [False, True, True], [False, True, False]
+sys.exit((eager, graph, converted(negated), converted(subtracted)) != (right, wrong, wrong, right))
 PYTHON
