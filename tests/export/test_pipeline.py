@@ -40,7 +40,8 @@ def test_a_bundle_has_every_artifact_and_nothing_it_does_not_record(tiny_bundle)
 def test_goldens_are_stratified_and_not_the_calibration_samples(tiny_bundle):
     bundle = open_bundle(tiny_bundle)
     goldens = bundle.goldens(Component.DECODER)
-    assert [(s.name, s.count) for s in goldens.strata] == [("posterior", 128), ("prior", 128), ("tails", 64)]
+    # Half of the run's 150 test images; the others are held out for the threshold of a scorer.
+    assert [(s.name, s.count) for s in goldens.strata] == [("posterior", 75), ("prior", 128), ("tails", 64)]
     assert goldens.count >= 256
     assert [s.name for s in bundle.manifest.calibration.latents] == ["posterior", "prior", "tails"]
 
