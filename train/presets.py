@@ -45,8 +45,10 @@ _SENSOR = TrainConfig(
     latent_dim=8,
     channels=(8, 16),
     hidden_units=32,
+    # Without the warm-up, short trainings end with posteriors that say nothing.
+    kl_warmup_epochs=10,
     epochs=60,
-    batch_size=64,
+    batch_size=32,
     learning_rate=4e-3,
     warmup_steps=100,
     patience_epochs=20,
