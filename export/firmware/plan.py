@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.export.firmware.flash import for_flash
 from pocketvae.export.firmware.goldens import SelfTest, self_test
 from pocketvae.export.firmware.kernels import Kernel, kernels_of
 from pocketvae.export.firmware.memory import Memory, memory_of
@@ -22,7 +23,7 @@ class Firmware:
 
     Attributes:
         artifact: What it runs.
-        content: The file in flash: the artifact's, or what the chip's compiler made of it.
+        content: The file in flash: the artifact without what is not read there, or what the chip's compiler made of it.
         estimate: Of the NPU that it is compiled for; None without one.
         kernels: What its resolver has.
         interface: Its inputs and outputs.
@@ -50,13 +51,16 @@ class Firmware:
 def plan_firmware(bundle: Bundle, artifact: ArtifactRecord, npu: EthosU | None, hop: int | None) -> Firmware:
     """Returns everything that the project's files say; see `write_firmware`."""
     plain = bundle.artifact_path(artifact).read_bytes()
-    own_kernels = kernels_of(read_operators(plain)[0], artifact.name)
+    kernels = kernels_of(read_operators(plain)[0], artifact.name)
     interface = read_interface(artifact, plain)
     window = window_of(bundle.manifest.vae, interface.inputs, hop)
-    test = self_test(bundle, artifact, plain, interface)
-    estimate = compile_for(npu, plain, artifact.name) if npu is not None else None
-    content = estimate.compiled if estimate else plain
-    kernels = kernels_of(read_operators(content)[0], artifact.name) if estimate else own_kernels
+    content = for_flash(plain)
+    test = self_test(bundle, artifact, content, interface)
+    estimate = None
+    if npu is not None:
+        estimate = compile_for(npu, for_flash(plain, keep_names=True), artifact.name)
+        content = estimate.compiled
+        kernels = kernels_of(read_operators(content)[0], artifact.name)
     return Firmware(
         artifact=artifact,
         content=content,
