@@ -11,10 +11,10 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
-from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import DataError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.components import Decoder
+from pocketvae.numerics.pixels import to_pixels
 from pocketvae.vae_spec import DataKind, VaeSpec
 
 Pixels = npt.NDArray[np.uint8]

@@ -6,11 +6,11 @@ import enum
 import math
 from dataclasses import dataclass, replace
 
-from pocketvae.channels import Channel, ChannelKind
-from pocketvae.conditions import Condition as Condition
-from pocketvae.conditions import ConditionKind as ConditionKind
-from pocketvae.conditions import class_label as class_label
 from pocketvae.errors import SpecError
+from pocketvae.fields import Channel, ChannelKind
+from pocketvae.fields import Condition as Condition
+from pocketvae.fields import ConditionKind as ConditionKind
+from pocketvae.fields import class_label as class_label
 from pocketvae.spec import SEED_INPUTS, STRICT, Component, TensorSpec
 
 # `numerics.noise.uniform_codes` multiplies 16 bits with this in an int32.

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 
 from pocketvae.bundle.reference import read_reference
-from pocketvae.data.pixels import from_pixels, to_pixels
 from pocketvae.documents import decode_line
 from pocketvae.export.artifacts import make_artifact
 from pocketvae.export.convert.graphs import apply_component, check_interface
@@ -45,6 +44,7 @@ from pocketvae.keras.io import load_model
 from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.latents import drawn_noise
 from pocketvae.numerics.likelihoods import Observed, has_elbo
+from pocketvae.numerics.pixels import from_pixels, to_pixels
 from pocketvae.portability.chips import parse_chips
 from pocketvae.processes.rpc import Handlers, handler, serve
 from pocketvae.spec import Component

@@ -31,8 +31,8 @@ from pocketvae.bundle.run import open_run
 from pocketvae.cli.terminal import Terminal
 from pocketvae.data.dataset import load_splits, to_unit_interval
 from pocketvae.data.image_files import read_mnist
-from pocketvae.data.pixels import to_pixels
 from pocketvae.export import ExportConfig, export_run, plan_artifacts
+from pocketvae.numerics.pixels import to_pixels
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.system import files
 from pocketvae.system.environment import current_environment

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.channels import ChannelKind
 from pocketvae.data.items import ItemSet
+from pocketvae.fields import ChannelKind
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.numerics.likelihoods import places
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.channels import ChannelKind
 from pocketvae.data.dataset import ImageSet
 from pocketvae.data.items import ItemSet
+from pocketvae.fields import ChannelKind
 from pocketvae.numerics.likelihoods import places
 from pocketvae.numerics.normalization import in_own_unit
 from pocketvae.train import plots

@@ -12,12 +12,12 @@ import numpy as np
 
 from pocketvae.bundle.reference import REFERENCE_NAME, choose_reference
 from pocketvae.bundle.run import RUN_NAME, RunRecord
-from pocketvae.channels import ChannelKind
 from pocketvae.data.dataset import ImageSplits
 from pocketvae.data.items import Splits
 from pocketvae.data.training_values import TrainingValues
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, SpecError, TrainingError
+from pocketvae.fields import ChannelKind
 from pocketvae.keras.io import save_model, start_tensorflow
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.likelihoods import places

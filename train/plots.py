@@ -11,8 +11,8 @@ import numpy.typing as npt
 
 from pocketvae.data.dataset import ImageSet, to_unit_interval
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
-from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import missing_package
+from pocketvae.numerics.pixels import to_pixels
 from pocketvae.train.loop import EpochMetrics
 from pocketvae.train.model import VaeModel
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.channels import Channel, ChannelKind
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.keras.io import import_keras, import_tensorflow
 from pocketvae.numerics.likelihoods import places
 from pocketvae.train import objective

@@ -12,11 +12,11 @@ from pocketvae.benchmarks.targets import Target, TargetRun
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
-from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import ArtifactFault, PocketVaeError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.latents import prior_noise, split_latents
+from pocketvae.numerics.pixels import to_pixels
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component, Format, Precision
 

@@ -14,9 +14,9 @@ from pocketvae.benchmarks.parity.results import WorstInput
 from pocketvae.bundle.bundle import Goldens
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
-from pocketvae.data.pixels import to_pixels
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.metrics import POSTERIOR, is_posterior
+from pocketvae.numerics.pixels import to_pixels
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component
 from pocketvae.system.files import plain_name

@@ -11,9 +11,9 @@ import numpy.typing as npt
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
-from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import PocketVaeError
 from pocketvae.kinds.registry import kind_of
+from pocketvae.numerics.pixels import to_pixels
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component

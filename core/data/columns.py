@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.channels import Channel, ChannelKind
 from pocketvae.data.tables import is_header, opened_table
 from pocketvae.errors import DataError, TargetError, did_you_mean
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.installation import install_command
 from pocketvae.parsing import shortened
 

@@ -16,8 +16,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.array_files import NpzReader, open_npz, read_npy
-from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import DataError
+from pocketvae.numerics.pixels import to_pixels
 from pocketvae.parsing import shortened
 
 Pixels: TypeAlias = npt.NDArray[np.uint8]

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.channels import Channel, ChannelKind
 from pocketvae.data.array_files import read_header
 from pocketvae.data.columns import SUFFIXES as TABLE_SUFFIXES
 from pocketvae.data.columns import encoded, found_channels, read_columns
@@ -18,6 +17,7 @@ from pocketvae.data.recordings import SOUNDS, Recording, Wanted, is_recording, r
 from pocketvae.data.values import MIN_ITEMS, ValueSet, read_arrays
 from pocketvae.data.windows import Windowing, Windows, cut_windows, split_windows, timeline_of
 from pocketvae.errors import DataError
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.numerics.normalization import in_own_unit, normalized
 from pocketvae.parsing import shortened
 from pocketvae.vae_spec import DataKind

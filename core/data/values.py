@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.channels import Channel
 from pocketvae.data.array_files import NpzReader, open_npz, read_header, read_npy
 from pocketvae.data.columns import SUFFIXES as TABLE_SUFFIXES
 from pocketvae.data.columns import encoded, read_columns
@@ -23,6 +22,7 @@ from pocketvae.data.tables import read_table
 from pocketvae.data.timeline import Timeline
 from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_windows, timeline_of
 from pocketvae.errors import DataError
+from pocketvae.fields import Channel
 from pocketvae.numerics.normalization import normalized
 from pocketvae.parsing import shortened
 from pocketvae.vae_spec import DataKind, VaeSpec

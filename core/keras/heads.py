@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from pocketvae.channels import Channel, ChannelKind
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 

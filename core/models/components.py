@@ -15,12 +15,12 @@ import numpy.typing as npt
 
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.data.pixels import from_pixels, to_pixels
 from pocketvae.errors import DataError, NotFiniteValuesError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.conditions import Given, condition_inputs
 from pocketvae.numerics.latents import encoded_of, joined_latents, log_variances_of, split_latents
 from pocketvae.numerics.noise import int32_values
+from pocketvae.numerics.pixels import from_pixels, to_pixels
 from pocketvae.runtimes.base import Array, FloatArray, Runner
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.pixels import from_pixels
 from pocketvae.errors import DataError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.components import Model
 from pocketvae.models.conditions import Given
 from pocketvae.numerics.normalization import in_own_unit, normalized
+from pocketvae.numerics.pixels import from_pixels
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component
 from pocketvae.vae_spec import ALARM, CONTRIBUTIONS, SCORE, WINDOW, DataKind, VaeSpec

@@ -14,8 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.channels import Channel, ChannelKind
 from pocketvae.errors import SpecError
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.numerics.chunks import chunks
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 

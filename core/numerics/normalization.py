@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.channels import Channel
+from pocketvae.fields import Channel
 from pocketvae.vae_spec import VaeSpec
 
 Floats = npt.NDArray[np.float32]

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.channels import Channel, ChannelKind
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.spec import STRICT
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Self
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.pixels import from_pixels, to_pixels
 from pocketvae.errors import ManifestError, ParityError, SpecError
+from pocketvae.numerics.pixels import from_pixels, to_pixels
 from pocketvae.spec import Format, TensorSpec
 
 if TYPE_CHECKING:

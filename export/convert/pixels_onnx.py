@@ -6,10 +6,10 @@ from typing import Any
 
 import numpy as np
 
-from pocketvae.data.pixels import WHITE
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.onnx import serialize
 from pocketvae.formats.onnx.model import load_model
+from pocketvae.numerics.pixels import WHITE
 from pocketvae.spec import Component
 
 _PREFIX = "pixels/"

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from pocketvae.data.pixels import WHITE
 from pocketvae.errors import ExportError
 from pocketvae.formats.tflite.editing import add_constant, add_tensor, new_operator, signature_entry
 from pocketvae.formats.tflite.model import (
@@ -18,6 +17,7 @@ from pocketvae.formats.tflite.model import (
     tensor_shape,
     write_model,
 )
+from pocketvae.numerics.pixels import WHITE
 from pocketvae.spec import Component
 
 

@@ -18,8 +18,8 @@ import numpy.typing as npt
 from pocketvae.bundle.bundle import thin
 from pocketvae.bundle.embedded import EmbeddedArray, EmbeddedGoldens, restore
 from pocketvae.bundle.manifest import Stratum
-from pocketvae.data.pixels import to_pixels
 from pocketvae.numerics.metrics import measure
+from pocketvae.numerics.pixels import to_pixels
 from pocketvae.numerics.tolerance import Tolerance, largest_error_ratio
 from pocketvae.system.files import sha256_bytes
 

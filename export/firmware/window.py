@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pocketvae.channels import Channel
 from pocketvae.errors import SpecError
 from pocketvae.export.firmware.tensors import Tensor
+from pocketvae.fields import Channel
 from pocketvae.vae_spec import DataKind, VaeSpec
 
 # Inputs that hold data: in units of the model, and in the sensor's.

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from pocketvae.apps.value_rows import check_rows, write_rows
-from pocketvae.channels import Channel, ChannelKind
 from pocketvae.errors import SpecError
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
 
 

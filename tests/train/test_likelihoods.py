@@ -173,7 +173,7 @@ def test_the_optimal_scale_of_student_s_t_is_the_one_of_highest_likelihood():
 
 def test_columns_of_every_kind_have_their_own_likelihood():
     stats = pytest.importorskip("scipy.stats")
-    from pocketvae.channels import Channel, ChannelKind
+    from pocketvae.fields import Channel, ChannelKind
     from pocketvae.keras.heads import data_head
     from pocketvae.numerics import likelihoods as reference
     from pocketvae.train import likelihoods

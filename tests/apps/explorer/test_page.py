@@ -11,9 +11,9 @@ import pytest
 import pocketvae
 from pocketvae.apps import LatentPath, SiteServer, between, site_files
 from pocketvae.apps.explorer import web_runtime
-from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import TargetError
 from pocketvae.numerics.noise import normal_noise, normal_table
+from pocketvae.numerics.pixels import to_pixels
 
 PAGE = Path(__file__).parents[3] / "apps" / "explorer" / "page"
 # So long that only what hangs for ever fails: the machine may be busy with anything.

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from pocketvae.channels import Channel, ChannelKind
 from pocketvae.data.columns import encoded, found_channels, read_columns
 from pocketvae.errors import DataError
+from pocketvae.fields import Channel, ChannelKind
 
 TABLE = "length,material,coated,grade\n1.5,steel,1,3\n2,brass,0,1\n2.5,steel,0,3\n"
 

@@ -7,8 +7,8 @@ from PIL import Image
 
 from pocketvae.data import image_files
 from pocketvae.data.dataset import ImageSet, load_splits, to_unit_interval
-from pocketvae.data.pixels import to_pixels
 from pocketvae.errors import DataError
+from pocketvae.numerics.pixels import to_pixels
 
 
 def idx(images):

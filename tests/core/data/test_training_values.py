@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from pocketvae.channels import ChannelKind
 from pocketvae.data.training_values import Reading, load_training_values
 from pocketvae.data.windows import Windowing
 from pocketvae.errors import DataError
+from pocketvae.fields import ChannelKind
 from pocketvae.numerics.normalization import in_own_unit
 from pocketvae.vae_spec import DataKind
 from tests.signals import write_parts_table, write_recording

@@ -3,10 +3,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pocketvae.channels import Channel, ChannelKind
 from pocketvae.data.values import load_value_splits, load_values
 from pocketvae.data.windows import Windowing
 from pocketvae.errors import DataError
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
 
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pocketvae.channels import Channel, ChannelKind
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
 
 pytestmark = pytest.mark.slow

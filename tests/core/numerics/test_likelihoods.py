@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from pocketvae.channels import Channel, ChannelKind
 from pocketvae.errors import SpecError
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.numerics.likelihoods import (
     Observed,
     bernoulli_log_likelihood,

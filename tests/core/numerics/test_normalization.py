@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from pocketvae.channels import Channel, ChannelKind
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.numerics.normalization import in_own_unit, normalized
 
 _CHANNELS = (

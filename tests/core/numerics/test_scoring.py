@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from pocketvae.channels import Channel, ChannelKind
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.numerics.gaussian import kl_to_standard_normal
 from pocketvae.numerics.scoring import CLOSEST, at_mean_nats, measured_noise_scales, needs_noise_scales
 from pocketvae.vae_spec import DataKind, Likelihood, PosteriorKind, VaeSpec, vector_latent

@@ -7,10 +7,10 @@ import onnx
 import pytest
 
 from pocketvae.bundle.bundle import open_bundle
-from pocketvae.data.pixels import from_pixels, to_pixels
 from pocketvae.errors import SpecError
 from pocketvae.export import ExportConfig, RewriteChoice, export_run, plan_artifacts
 from pocketvae.export.convert.interfaces import check_images
+from pocketvae.numerics.pixels import from_pixels, to_pixels
 from pocketvae.runtimes.base import Optimizations, quantize
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision

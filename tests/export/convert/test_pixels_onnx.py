@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from onnx import TensorProto, helper
 
-from pocketvae.data.pixels import to_pixels
 from pocketvae.export.convert.pixels_onnx import with_pixels
+from pocketvae.numerics.pixels import to_pixels
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format
 

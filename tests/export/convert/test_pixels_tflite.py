@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pocketvae.data.pixels import to_pixels
 from pocketvae.export.convert.pixels_tflite import with_pixels
+from pocketvae.numerics.pixels import to_pixels
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from pocketvae.channels import Channel, ChannelKind
 from pocketvae.export.convert import onnx, tflite
 from pocketvae.export.convert.scoring import normalization_graph, score_graph
 from pocketvae.export.quantize.measured import run_content
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.numerics.normalization import normalized
 from pocketvae.numerics.scoring import Scoring, at_mean_nats
 from pocketvae.spec import Format

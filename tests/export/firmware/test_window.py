@@ -2,10 +2,10 @@
 
 import pytest
 
-from pocketvae.channels import Channel, ChannelKind
 from pocketvae.errors import SpecError
 from pocketvae.export.firmware.tensors import Tensor
 from pocketvae.export.firmware.window import window_of
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.spec import Quantization, TensorSpec
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
 

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from pocketvae.bundle.bundle import open_bundle
-from pocketvae.data.pixels import to_pixels
 from pocketvae.numerics.metrics import ELBO_CHANGE, measure
+from pocketvae.numerics.pixels import to_pixels
 from pocketvae.spec import Component
 
 pytestmark = pytest.mark.slow

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 
 from pocketvae.bundle.manifest import ArtifactRecord, CalibrationRecord, FileRecord, Manifest
-from pocketvae.channels import Channel
 from pocketvae.export.guide import embed_guide, recommended
 from pocketvae.export.guide.page import image_values
 from pocketvae.export.guide.parts import Part
+from pocketvae.fields import Channel
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.portability.records import Backend, Portability, Requirement
 from pocketvae.reporting.escapes import kt_string

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from pocketvae.channels import Channel
 from pocketvae.errors import ExportError
 from pocketvae.export.original.held_out import scorer_data
+from pocketvae.fields import Channel
 from pocketvae.numerics.conformal import conformal_threshold
 from pocketvae.numerics.normalization import in_own_unit
 from pocketvae.numerics.scoring import at_mean_nats

@@ -7,9 +7,9 @@ import pytest
 from PIL import Image
 
 from pocketvae.bundle.run import open_run
-from pocketvae.channels import ChannelKind
 from pocketvae.cli.main import main
 from pocketvae.errors import DataError
+from pocketvae.fields import ChannelKind
 from pocketvae.train import evaluate, preset, train, with_overrides
 from pocketvae.vae_spec import DataKind
 from tests.signals import machine, write_parts_table, write_recording

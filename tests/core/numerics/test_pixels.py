@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pocketvae.data.pixels import from_pixels, to_pixels
+from pocketvae.numerics.pixels import from_pixels, to_pixels
 
 RANGES = [(0.0, 1.0), (-1.0, 1.0), (0.0, 255.0), (-3.5, 12.25)]
 

@@ -4,8 +4,8 @@ import re
 
 import pytest
 
-from pocketvae.channels import Channel, ChannelKind
 from pocketvae.errors import SpecError
+from pocketvae.fields import Channel, ChannelKind
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
 
 
