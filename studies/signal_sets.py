@@ -30,7 +30,9 @@ _SEED = 0
 _PRESSURE_WINDOW, _PRESSURE_STRIDE = 128, 4
 _MOTION_WINDOW, _MOTION_STRIDE = 50, 5
 PUMP_RATE_HZ = 8000
-_PUMP_WINDOW = 1024
+_WEAR = np.linspace(0.02, 0.5, 20)
+_FRAME, _HOP, _MEL_BANDS, _LOWEST_HZ = 512, 256, 32, 50.0
+_PUMP_WINDOW, _PUMP_STRIDE = 32, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -163,25 +165,44 @@ def motion(folder: Path) -> SignalSet:
 
 
 def pump(folder: Path) -> SignalSet:
-    """Returns windows `[1024, 1]` of sound at 8 kHz that is made here: 30 pumps to train with, 10 others, 20 worn.
+    """Returns windows `[32, 32]` of log-mel frames, of sound at 8 kHz that is made here.
 
-    A pump is a motor's hum at twice the mains frequency with harmonics, blades that modulate a noise at the shaft's
-    speed, and a room's noise. A worn bearing adds a resonance near 2.4 kHz, struck at the rate at which balls pass the
-    outer ring.
+    There are 30 pumps to train with, 10 others and 20 worn ones. A pump is a motor's hum at twice the mains frequency
+    with harmonics, blades that modulate a noise at the shaft's speed, and a room's noise. A worn bearing adds a
+    resonance near 2.4 kHz, struck at the rate at which balls pass the outer ring.
     """
     del folder
-    normal = [pump_sound(seed, wear=0.0) for seed in range(40)]
-    worn = [pump_sound(seed, wear=wear) for seed, wear in zip(range(100, 120), np.linspace(0.1, 1.0, 20), strict=True)]
-    cut = [windows(sound[:, None], _PUMP_WINDOW, _PUMP_WINDOW) for sound in (*normal[30:], *worn)]
+    normal = [log_mel(pump_sound(seed, wear=0.0)) for seed in range(40)]
+    worn = [log_mel(pump_sound(seed, wear=wear)) for seed, wear in zip(range(100, 120), _WEAR, strict=True)]
+    cut = [windows(frames, _PUMP_WINDOW, _PUMP_WINDOW) for frames in (*normal[30:], *worn)]
     return SignalSet(
         name="pump",
-        preset="sound",
-        train=tuple(sound[:, None] for sound in normal[:30]),
-        stride=_PUMP_WINDOW // 2,
+        preset="sensor",
+        train=tuple(normal[:30]),
+        stride=_PUMP_STRIDE,
         window=_PUMP_WINDOW,
         test=np.concatenate(cut),
         anomalous=np.repeat([False] * 10 + [True] * 20, [len(part) for part in cut]),
     )
+
+
+def log_mel(sound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    """Returns frames `[T, 32]`: logarithms of the power in bands that are equally wide on the mel scale."""
+    frames = windows(sound[:, None], _FRAME, _HOP)[:, :, 0] * np.hanning(_FRAME)
+    power = np.abs(np.fft.rfft(frames, axis=1)) ** 2
+    edges = _hz(np.linspace(_mel(_LOWEST_HZ), _mel(PUMP_RATE_HZ / 2), _MEL_BANDS + 2))
+    bins = np.fft.rfftfreq(_FRAME, 1 / PUMP_RATE_HZ)[:, None]
+    rising = (bins - edges[:-2]) / (edges[1:-1] - edges[:-2])
+    falling = (edges[2:] - bins) / (edges[2:] - edges[1:-1])
+    return np.log(power @ np.clip(np.minimum(rising, falling), 0, None) + 1e-6).astype(np.float32)
+
+
+def _mel(hz: float) -> float:
+    return float(2595 * np.log10(1 + hz / 700))
+
+
+def _hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    return np.asarray(700 * (10 ** (mel / 2595) - 1))
 
 
 def pump_sound(seed: int, *, wear: float, seconds: float = 4.0) -> npt.NDArray[np.float32]:

@@ -148,9 +148,12 @@ def _between(outputs: Sequence[Any], drawn: Sequence[Sampling]) -> list[Sampling
 
 
 def is_whole(graph: FlatGraph) -> bool:
-    """Whether a model returns what it takes: an output of its main input's shape."""
+    """Whether a model returns what it takes: an output of its main input's shape.
+
+    A layer whose code is not loaded is taken to return the shape that it takes, which says nothing of an output.
+    """
     data = _main_input(graph)
-    return any(_alike(tensor, data) for tensor in _peeled(graph, graph.outputs))
+    return any(_alike(tensor, data) and not is_hole(tensor) for tensor in _peeled(graph, graph.outputs))
 
 
 def cut_encoder(graph: FlatGraph, decoder: FlatGraph | None = None) -> EncoderCut:

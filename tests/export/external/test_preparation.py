@@ -166,6 +166,19 @@ def test_a_plain_autoencoder_needs_its_latent_named(tmp_path):
     assert open_model(made.models.decoder).inputs[0].shape == (None, 3)
 
 
+def test_a_decoder_that_is_a_custom_layer_is_not_taken_for_a_whole_vae(tmp_path):
+    keras = import_flavour(Flavour.KERAS3)
+
+    class Upsampler(keras.layers.Layer):
+        def call(self, z):
+            return keras.ops.repeat(keras.ops.repeat(z, 2, axis=1), 2, axis=2)
+
+    z = keras.Input((4, 4, 1))
+    keras.Model(z, Upsampler(name="decoder")(z)).save(tmp_path / "decoder.keras")
+    with pytest.raises(ExportError, match=r"needs custom code \(Upsampler\): pass --allow-custom-code"):
+        prepare(tmp_path / "made", tmp_path / "decoder.keras")
+
+
 def test_a_decoder_that_reads_the_encoder_s_input_is_refused(tmp_path):
     keras = import_flavour(Flavour.KERAS3)
     x = keras.Input((4, 4, 1))
