@@ -41,7 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Serves the page until it is interrupted, writes it, or sets the runtime up."""
     import pocketvae
     from pocketvae.apps import DOWNLOAD_MB, SITE_MARKER, export_site, set_up_runtime
+    from pocketvae.apps.explorer.server import check_port
 
+    check_port(arguments.port)
     with Terminal(quiet=arguments.quiet) as terminal:
         if arguments.setup:
             if arguments.bundle is not None:

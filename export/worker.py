@@ -198,7 +198,7 @@ class Worker:
         self._files.save(component, {"input": golden.inputs, "output": outputs})
         floor = replace(original.noise_floor(noise, outputs), exact=composed.is_exact(component, vae))
         if component is Component.SCORER:
-            floor = replace(floor, normal_spread=float(outputs[SCORE][: golden.strata[0].count].std()))
+            floor = floor.of_scores(outputs[SCORE], golden.strata[0].count)
         return Prepared(component=component, floor=floor, golden_strata=golden.strata, calibration_strata=())
 
     def _original(self, component: Component) -> Original:

@@ -15,6 +15,16 @@ _HEADERS = {
 }
 
 
+def check_port(port: int) -> None:
+    """Checks that there can be such a port; 0 stands for any free one.
+
+    Raises:
+        SpecError: there cannot.
+    """
+    if not 0 <= port <= 65535:
+        raise SpecError(f"a port must be 0 to 65535, got {port}")
+
+
 class SiteServer(LocalServer):
     """Serves the files of one mapping, and nothing else."""
 
@@ -29,8 +39,7 @@ class SiteServer(LocalServer):
             SpecError: the port is out of range.
             DataError: it is in use, or this user may not use it.
         """
-        if not 0 <= port <= 65535:
-            raise SpecError(f"a port must be 0 to 65535, got {port}")
+        check_port(port)
         self.site = site
         try:
             super().__init__(self._content, port=port, headers=_HEADERS)

@@ -247,7 +247,7 @@ def _own_parts(path: Path, items: ValueSet) -> tuple[npt.NDArray[np.intp], npt.N
 
 def _read(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, ValueSet | None]:
     is_table = vae.data is DataKind.VECTOR and path.suffix.lower() in TABLE_SUFFIXES
-    if windowing.stride or (windowing.channels and not is_table):
+    if windowing.stride or windowing.truth or (windowing.channels and not is_table):
         raise DataError(
             f"--stride, --channels and --truth are for recordings of time steps, but {path} is not one: leave them out"
         )

@@ -37,6 +37,7 @@ _FILTERS: Mapping[str, Callable[[str], str]] = {
     "comment": escapes.comment,
     "short_layer": short_layer_name,
 }
+_PNG = b"\x89PNG"
 
 
 def render(package: str, name: str, values: Mapping[str, object]) -> str:
@@ -77,7 +78,7 @@ def _environment(package: str) -> jinja2.Environment:
     )
     environment.globals["report_css"] = lambda: Markup(_style())  # noqa: S704, a file of this package
     environment.globals["markdown_table"] = lambda *table: Markup(markdown_table(*table))  # noqa: S704, Markdown
-    environment.filters["picture_type"] = lambda data: "svg+xml" if data.startswith(b"<svg") else "png"
+    environment.filters["picture_type"] = lambda data: "png" if data.startswith(_PNG) else "svg+xml"
     environment.filters |= {"svg": Markup, "base64": lambda data: base64.b64encode(data).decode("ascii")}
     environment.filters |= {name: _marked(function, Markup) for name, function in _FILTERS.items()}
     environment.tests["identifier"] = escapes.is_identifier

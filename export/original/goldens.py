@@ -50,6 +50,7 @@ class NoiseFloor:
         overflow: The layer that is not finite once the weights are rounded to half precision; empty if all are.
         rounding: The same model in double precision, of items so large that it can matter; empty if it was not run.
         normal_spread: Of a scorer, the standard deviation of the scores of normal goldens; 0 for others.
+        decisions: Of a scorer, the number of goldens, of which each is a decision; 0 for others.
         elbo_spread_nats: How much log p(x|z) differs from item to item of observed data, see `Observed.spread_nats`; 0
             where there are none, and of images.
     """
@@ -62,6 +63,12 @@ class NoiseFloor:
     overflow: str = ""
     rounding: dict[str, float] = field(default_factory=dict)
     normal_spread: float = 0.0
+    decisions: int = 0
+
+    def of_scores(self, scores: npt.NDArray[np.float32], normal: int) -> NoiseFloor:
+        """Returns the floor of a scorer whose goldens begin with `normal` normal ones and have the scores `[N]`."""
+        return replace(self, normal_spread=float(scores[:normal].std()), decisions=len(scores))
+
     elbo_spread_nats: float = 0.0
 
     def excess(self) -> dict[str, float]:

@@ -69,6 +69,7 @@ def test_every_record_says_what_its_file_has(tiny_bundle, manifest):
 
 def test_every_searched_artifact_is_explained(manifest):
     assert len(searched(manifest)) == 6
+    assert any(artifact.search.worst_layer for artifact in searched(manifest))
     for artifact in searched(manifest):
         search = artifact.search
         assert search.chosen.error_ratio <= 1
@@ -77,7 +78,8 @@ def test_every_searched_artifact_is_explained(manifest):
         assert all(0 <= layer.inside_integers <= 1 for layer in search.layers)
         assert [seed.seed for seed in search.seeds] == [0, 1, 2]
         assert search.seeds[0].errors == search.chosen.errors
-        assert (search.worst_layer is None) == (artifact.precision is Precision.INT8_IO)
+        # Where the first plan holds the budget, no layer is measured alone.
+        assert search.worst_layer is None or artifact.precision is not Precision.INT8_IO
     interface = manifest.artifact("decoder.int8_io.tflite").search.inputs
     assert [item.input for item in interface] == ["z"]
     assert set(interface[0].clipped) == {"posterior", "prior", "tails"}

@@ -45,6 +45,9 @@ class Recorder:
         yield
         self.inside = False
 
+    def fit_noise(self, items):
+        assert self.inside
+
     def elbo(self, images):
         assert self.inside
         self.evaluated.append(len(images))

@@ -132,7 +132,7 @@ def test_the_shuffle_is_depth_to_space():
 
     inputs = tf_keras.Input((3, 5, 8))
     x = np.random.default_rng(0).normal(size=(2, 3, 5, 8)).astype(np.float32)
-    shuffled = tf_keras.Model(inputs, _Layers(CONV, component=0).depth_to_space(inputs, "s"))(x)
+    shuffled = tf_keras.Model(inputs, _Layers(CONV, component=0, is_sequence=False).depth_to_space(inputs, "s"))(x)
     np.testing.assert_array_equal(shuffled, tf.nn.depth_to_space(x, 2))
 
 

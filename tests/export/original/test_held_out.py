@@ -34,6 +34,9 @@ class Network(SimpleNamespace):
     def __call__(self, inputs, training):
         return self.compute(inputs)
 
+    def get_weights(self):
+        return []
+
 
 def networks():
     import tensorflow as tf

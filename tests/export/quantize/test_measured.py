@@ -41,7 +41,7 @@ def test_the_largest_ratio_counts_whatever_the_order(errors, ratio, order):
 def test_errors_are_of_the_goldens_by_output_and_metric():
     golden = np.zeros((2, 2, 2, 1), np.float32)
     vae = VaeSpec(data_shape=(2, 2, 1), latents=vector_latent(1), data_range=(-1.0, 1.0))
-    source = SimpleNamespace(golden_outputs={"image": golden}, vae=vae, observed=None)
+    source = SimpleNamespace(golden_outputs={"image": golden}, vae=vae, observed=None, anomalous=None)
     found = golden.copy()
     found[0, 0, 0, 0] = -1.5 / 255
     errors = errors_of({"image": found}, source, (limit("max_abs", 1.0), limit("share_off_by_1", 1.0)))

