@@ -55,6 +55,7 @@ def main() -> int:
         for name in arguments.sets:
             found = load(name, arguments.work / "packages")
             results[name] = {
+                "config": {"preset": found.preset, "window": found.window, "stride": found.stride},
                 "training_items": len(found.items()),
                 "test_items": len(found.test),
                 "anomalies": int(found.anomalous.sum()),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping
 
 import numpy as np
@@ -19,6 +20,8 @@ from pocketvae.spec import Component, Precision
 
 _SAMPLES = 32
 _BAD_DROP_DB = 10.0
+# Tensors of weights, after which fused tensors are named too; their path goes on behind the operation's.
+_WEIGHTS = re.compile(r"/(bias|ReadVariableOp)[^/;]*$")
 _DEQUANTIZED = "_DequantizeLinear_Output"
 # The first quantized layer drops from equality to about this; only lower values count as a drop.
 _BEST_SQNR_DB = 45.0
@@ -61,13 +64,21 @@ def compare_layers(expected: Values, found: Values) -> tuple[tuple[Layer, ...], 
 
     If an ONNX file quantizes a tensor, the tensor after the quantization counts: the one before it may not include an
     activation that the quantization adds. TFLite's converter numbers tensors with the same name, differently from file
-    to file, so a trailing number is ignored if no name is equal.
+    to file, so a trailing number is ignored if no name is equal. A tensor that several operations were fused into has
+    the names of all, each with a number where the graph was traced twice: those are ignored where one tensor alone is
+    meant.
     """
-    by_name = {(_plain(name), values.shape[1:]): values for name, values in found.items()}
+    fused = Counter((_fused(name), values.shape[1:]) for name, values in found.items())
+    by_name = {
+        key: values
+        for key, values in (((_fused(name), values.shape[1:]), values) for name, values in found.items())
+        if fused[key] == 1
+    }
+    by_name |= {(_plain(name), values.shape[1:]): values for name, values in found.items()}
     by_name |= {(name, values.shape[1:]): values for name, values in found.items()}
     layers, unmatched = [], []
     for name, values in expected.items():
-        names = (f"{name}{_DEQUANTIZED}", name, _plain(name))
+        names = (f"{name}{_DEQUANTIZED}", name, _plain(name), _fused(name))
         other = next((by_name[key] for key in ((known, values.shape[1:]) for known in names) if key in by_name), None)
         if other is None:
             unmatched.append(name)
@@ -131,3 +142,9 @@ def _looking_changed(bundle: Bundle, artifact: ArtifactRecord, inputs: Mapping[s
 
 def _plain(name: str) -> str:
     return re.sub(r"\d+$", "", name)
+
+
+def _fused(name: str) -> str:
+    """Returns the operations that a tensor is named after, without numbers behind them and without their weights."""
+    parts = {re.sub(r"_\d+$", "", part) for part in name.split(";") if not _WEIGHTS.search(part)}
+    return ";".join(sorted(parts))

@@ -112,3 +112,20 @@ def test_every_real_artifact_is_compared(tiny_bundle):
         assert report.looking_changed == 0, name
         assert report.first_bad is None, name
     assert min(layer.sqnr_db for layer in reports["decoder.float16.tflite"].layers if layer.sqnr_db) > 50
+
+
+def test_a_tensor_of_fused_operations_is_found_under_the_names_of_a_second_trace():
+    values = np.arange(6, dtype=np.float32).reshape(2, 3)
+    expected = {
+        "d/up_1/Relu;d/up_1/BiasAdd;d/up_1/BiasAdd/ReadVariableOp1": values,
+        "d/up_0/BiasAdd;d/up_0/Conv2D": values,
+    }
+    found = {
+        "d/up_1/Relu_1;d/up_1/BiasAdd_1;d/up_1/BiasAdd_1/bias1": values,
+        "d/up_0/BiasAdd_1;d/up_0/Conv2D_1": values + 1,
+        "d/up_0/BiasAdd_2;d/up_0/Conv2D_2": values + 2,
+    }
+    layers, unmatched = compare_layers(expected, found)
+    assert [layer.name for layer in layers] == ["d/up_1/Relu;d/up_1/BiasAdd;d/up_1/BiasAdd/ReadVariableOp1"]
+    # Two tensors may be meant.
+    assert unmatched == ("d/up_0/BiasAdd;d/up_0/Conv2D",)
