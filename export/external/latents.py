@@ -46,5 +46,8 @@ def fixed_sizes(component: Component, tensor: Tensor) -> tuple[int, ...]:
     """
     sizes = tuple(size for size in tensor.shape[1:] if size is not None)
     if len(sizes) != len(tensor.shape) - 1:
-        raise ExportError(f"the {component}'s input must have fixed sizes, got {tensor.name} [{listed(tensor.shape)}]")
+        raise ExportError(
+            f"the {component}'s input must have fixed sizes, got {tensor.name} [{listed(tensor.shape)}]: save it with "
+            f"sizes, x = keras.Input((32, 32, 4)), keras.Model(x, {component}(x)).save(FILE), with your own"
+        )
     return sizes
