@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.tables import is_header, opened_table
-from pocketvae.errors import DataError, TargetError, did_you_mean
+from pocketvae.data.tables import column_places, is_header, opened_table
+from pocketvae.errors import DataError, TargetError
 from pocketvae.fields import Channel, ChannelKind
 from pocketvae.installation import install_command
 from pocketvae.parsing import shortened
@@ -44,13 +44,7 @@ class Table:
         Raises:
             DataError: there is no such column.
         """
-        for name in names:
-            if name not in self.names:
-                raise DataError(
-                    f"{self.path} has no column {name!r}: {did_you_mean(name, self.names)}known: "
-                    f"{shortened(', '.join(self.names))}"
-                )
-        places = [self.names.index(name) for name in names]
+        places = column_places(names, self.names, self.path)
         return Table(
             path=self.path, names=tuple(names), cells=tuple(self.cells[place] for place in places), rows=self.rows
         )

@@ -6,14 +6,14 @@ import contextlib
 import csv
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, did_you_mean
 from pocketvae.parsing import shortened
 
 if TYPE_CHECKING:
@@ -155,3 +155,17 @@ def _numbers(row: list[str], number: int, names: list[str], path: Path) -> npt.N
         large = ", which is too large for float32" if is_large else ""
         raise DataError(f"{path}, row {number}, column {column + 1}{name}: must be a finite number, got {found}{large}")
     return values.astype(np.float32)
+
+
+def column_places(names: Sequence[str], known: Sequence[str], path: Path) -> list[int]:
+    """Returns where columns stand in a table.
+
+    Raises:
+        DataError: there is no such column.
+    """
+    for name in names:
+        if name not in known:
+            raise DataError(
+                f"{path} has no column {name!r}: {did_you_mean(name, known)}known: {shortened(', '.join(known))}"
+            )
+    return [known.index(name) for name in names]

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.tables import is_header, opened_table
-from pocketvae.errors import DataError, TargetError, did_you_mean
+from pocketvae.data.tables import column_places, is_header, opened_table
+from pocketvae.errors import DataError, TargetError
 from pocketvae.installation import install_command
 from pocketvae.parsing import shortened
 
@@ -59,13 +59,7 @@ class TimeTable:
         Raises:
             DataError: there is no such column.
         """
-        for name in names:
-            if name not in self.names:
-                raise DataError(
-                    f"{path} has no column {name!r}: {did_you_mean(name, self.names)}known: "
-                    f"{shortened(', '.join(self.names))}"
-                )
-        places = [self.names.index(name) for name in names]
+        places = column_places(names, self.names, path)
         texts = {index: self.texts[place] for index, place in enumerate(places) if place in self.texts}
         return replace(self, names=tuple(names), values=self.values[:, places], texts=texts)
 
