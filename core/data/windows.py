@@ -133,7 +133,6 @@ def timeline_of(windows: Windows, recordings: Sequence[Recording], length: int) 
         names=tuple(recording.name for recording in recordings),
         recordings=windows.recordings,
         starts=windows.starts,
-        offsets=tuple(recording.first for recording in recordings),
         length=length,
         rate_hz=next((recording.rate_hz for recording in recordings if recording.rate_hz is not None), None),
         truth=None if any(recording.truth is None for recording in recordings) else tuple(truths),

@@ -16,7 +16,6 @@ def _timeline(**changes: object) -> Timeline:
         "names": ("a.csv", "b.csv"),
         "recordings": np.repeat(np.array([0, 1], np.int32), [7, 3]),
         "starts": np.array([0, 5, 10, 15, 20, 25, 30, 0, 5, 10], np.int32),
-        "offsets": (0, 0),
         "length": 10,
         "rate_hz": 10.0,
         "truth": truth,
@@ -92,7 +91,6 @@ def test_intervals_hold_the_value_and_widen_where_neighbours_are_alike() -> None
         recordings=np.zeros(1000, np.int32),
         starts=steps,
         names=("a",),
-        offsets=(0,),
         truth=(np.repeat(truth, 10),),
     )
     apart, together = detect(values, truth, 1.0, None), detect(values, truth, 1.0, timeline)
