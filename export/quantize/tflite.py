@@ -14,6 +14,7 @@ from pocketvae.export.convert.loops import refuse_loops
 from pocketvae.export.convert.tflite import calibrate_with, convert
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.tflite_floats import with_float_weights, without_rounding
+from pocketvae.export.quantize.tflite_order import in_one_order
 from pocketvae.export.quantize.tflite_weights import with_integer_weights
 from pocketvae.export.tuning.latent_parts import coarse_range
 from pocketvae.export.tuning.names import LOGIT_BOUND, is_float_part
@@ -102,9 +103,10 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
             denylisted_ops=[_ONE_HOT, *(_float_heads(model) if model else [])],
             denylisted_nodes=_float_tensors(model, plan) if model else [],
         )
+    content = in_one_order(bytes(content))
     if integer_interface:
-        return bytes(content)
-    exact = with_float_weights(without_rounding(bytes(content)), calibrated, plan.float_layers)
+        return content
+    exact = with_float_weights(without_rounding(content), calibrated, plan.float_layers)
     return with_integer_weights(exact, plan.weights_only)
 
 
