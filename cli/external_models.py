@@ -28,6 +28,7 @@ _OPTIONS = (
     "data_kind",
     "image_shape",
     "decoder_inputs",
+    "latent_shape",
     "latent_dim",
     "code_count",
     "label_count",
@@ -95,6 +96,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--decoder-inputs",
         metavar="LIST",
         help=f"one of {', '.join(_DECODER_INPUTS)} for each input (default: detected)",
+    )
+    group.add_argument(
+        "--latent-shape", metavar="SIZES", help="sizes of the latent, such as 32,32,4, of a decoder that leaves them open"
     )
     group.add_argument(
         "--latent-dim", metavar="D", type=int, help="latent dimensions of a decoder of [N, D + K], a latent and a label"
@@ -180,6 +184,7 @@ def parse(arguments: argparse.Namespace) -> ExternalModels:
         data_kind=parse_choice(DataKind, arguments.data_kind, "kind of data") if arguments.data_kind else None,
         image_shape=_image_shape(arguments.image_shape),
         decoder_inputs=_roles(arguments.decoder_inputs, _DECODER_INPUTS, "decoder input"),
+        latent_shape=_sizes(arguments.latent_shape),
         latent_dim=arguments.latent_dim,
         code_count=arguments.code_count,
         label_count=_integers(arguments.label_count),
@@ -217,6 +222,13 @@ def _integers(text: str | None) -> tuple[int, ...] | None:
         return tuple(int(word) for word in text.split(",")) if text else None
     except ValueError as e:
         raise SpecError(f"--label-count takes integers such as 10 or 10,4, got {text!r}") from e
+
+
+def _sizes(text: str | None) -> tuple[int, ...] | None:
+    try:
+        return tuple(int(word) for word in text.split(",")) if text is not None else None
+    except ValueError as e:
+        raise SpecError(f"--latent-shape takes integers such as 32,32,4, got {text!r}") from e
 
 
 def _range(text: str | None) -> tuple[float, float] | None:

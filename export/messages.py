@@ -28,6 +28,7 @@ class Method(enum.StrEnum):
         SPREAD: Takes `SpreadJob` and returns one `Spread` for each component.
         COUPLING: Takes `CouplingJob` and returns one `Coupling` for each component.
         CONVERT: Takes `ConvertJob` and returns `Converted`.
+        FRONT: Takes `FrontJob` and returns `Front`.
     """
 
     LOAD = "load"
@@ -35,6 +36,7 @@ class Method(enum.StrEnum):
     SPREAD = "spread"
     COUPLING = "coupling"
     CONVERT = "convert"
+    FRONT = "front"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,6 +61,26 @@ class ConvertJob:
     rules: LimitRules
     batches: tuple[int, ...]
     golden_strata: tuple[Stratum, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class FrontJob:
+    """A job: convert the first layers of an artifact's graph, to see whether the converter survives them.
+
+    Attributes:
+        artifact: An artifact that is made of one network.
+        count: How many layers; 0 to convert nothing.
+    """
+
+    artifact: ArtifactSpec
+    count: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Front:
+    """The layers of an artifact's graph, in order of execution."""
+
+    layers: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,6 +131,8 @@ class Prepared:
         calibration_strata: Kinds of calibration samples.
         observed_values: Values of one image that golden latents were drawn for; 0 if there is none.
         coupling: Where a sample depends on the rest of its batch, if that was allowed.
+        floor_of: The component whose noise floor is this one's too: of a costly generator, whose network is the
+            decoder. What `floor` says then are its ranges.
     """
 
     component: Component
@@ -117,6 +141,7 @@ class Prepared:
     calibration_strata: tuple[Stratum, ...]
     observed_values: int = 0
     coupling: str = ""
+    floor_of: Component | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

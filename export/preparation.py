@@ -62,11 +62,21 @@ def prepare(
         except PocketVaeError as e:
             raise ExportError(f"the original model cannot be run a second time in another way: {e}") from e
     by_component: Mapping[Component, Spread] = {spread.component: spread for spread in spreads}
-    found = [_widened(item, by_component[item.component]) for item in prepared]
+    found = _with_shared_floors([_widened(item, by_component[item.component]) for item in prepared])
     suspects = [item for item in found if allow_batch_dependence or item.floor.excess()]
     if suspects:
         found = _with_couplings(worker, found, suspects, time_limit_s)
     return {item.component: item for item in found}
+
+
+def _with_shared_floors(prepared: list[Prepared]) -> list[Prepared]:
+    floors = {item.component: item.floor for item in prepared}
+    return [
+        replace(item, floor=replace(floors[item.floor_of], ranges=item.floor.ranges, elbo_spread_nats=0.0))
+        if item.floor_of
+        else item
+        for item in prepared
+    ]
 
 
 def _with_couplings(

@@ -125,6 +125,7 @@ class _Contest:
     spec: ArtifactSpec
     source: Source
     records: dict[Step, RewriteRecord] = field(default_factory=dict)
+    compared: dict[tuple[Steps, Steps], paired_timing.Comparison] = field(default_factory=dict)
 
     def decide(self) -> Decision:
         found = self._found()
@@ -237,7 +238,10 @@ class _Contest:
             return runner.run_samples(self.source.with_few_goldens().golden_inputs)
 
     def _compare(self, baseline: Steps, candidate: Steps) -> paired_timing.Comparison:
-        return _time_in_pairs(self.spec.format, self.source, self._content(baseline), self._content(candidate))
+        if (baseline, candidate) not in self.compared:
+            contents = self._content(baseline), self._content(candidate)
+            self.compared[baseline, candidate] = _time_in_pairs(self.spec.format, self.source, *contents)
+        return self.compared[baseline, candidate]
 
     def _content(self, steps: Steps, *, as_float: bool = False) -> bytes:
         source = replace(self.source, steps=steps)

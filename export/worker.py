@@ -17,7 +17,7 @@ import numpy as np
 from pocketvae.bundle.reference import read_reference
 from pocketvae.documents import decode_line
 from pocketvae.export.artifacts import make_artifact
-from pocketvae.export.convert.graphs import apply_component, check_interface
+from pocketvae.export.convert.graphs import check_interface
 from pocketvae.export.finishing import finish
 from pocketvae.export.makings import Makings
 from pocketvae.export.messages import (
@@ -25,6 +25,8 @@ from pocketvae.export.messages import (
     ConvertJob,
     Coupling,
     CouplingJob,
+    Front,
+    FrontJob,
     LoadJob,
     Method,
     Prepared,
@@ -34,27 +36,25 @@ from pocketvae.export.messages import (
     WorkerSetup,
 )
 from pocketvae.export.original import composed, samples, through
-from pocketvae.export.original.cost import parameter_count
+from pocketvae.export.original.drawing import Drawing
+from pocketvae.export.original.fronts import Layers
 from pocketvae.export.original.goldens import Original, compared
 from pocketvae.export.original.held_out import scorer_data
+from pocketvae.export.precisions.registry import export_of
 from pocketvae.export.prepared_files import PreparedFiles, calibration_role
 from pocketvae.export.quantize.source import Source
 from pocketvae.keras.external import load_original
 from pocketvae.keras.io import load_model
-from pocketvae.numerics.conditions import drawn_conditions
-from pocketvae.numerics.latents import drawn_noise
 from pocketvae.numerics.likelihoods import Observed, has_elbo
-from pocketvae.numerics.pixels import from_pixels, to_pixels
 from pocketvae.portability.chips import parse_chips
 from pocketvae.processes.rpc import Handlers, handler, serve
 from pocketvae.spec import Component
 from pocketvae.system.files import write_bytes
-from pocketvae.vae_spec import SCORE, DataKind, Likelihood, VaeSpec
+from pocketvae.vae_spec import SCORE, DataKind, Likelihood
 
 SETUP_NAME = "setup.json"
-# Of the random generator; samples.Purpose has the others.
+# Of the random generator; samples.Purpose and drawing have the others.
 _SEEDS_STREAM = 2
-_OBSERVED_STREAM = 4
 _GENERATIVE = (Component.PRIOR, Component.DECODER)
 
 
@@ -69,6 +69,7 @@ class Worker:
         self._sources: dict[Component, Source] = {}
         self._makings = Makings(folder)
         self._files = PreparedFiles(folder)
+        self._drawing = Drawing(self._setup.vae, self._setup.seed, self._model)
 
     def handlers(self) -> Handlers:
         """Returns what the methods do."""
@@ -78,6 +79,7 @@ class Worker:
             Method.SPREAD: handler(SpreadJob, self.spread),
             Method.COUPLING: handler(CouplingJob, self.coupling),
             Method.CONVERT: handler(ConvertJob, self.convert),
+            Method.FRONT: handler(FrontJob, self.front),
         }
 
     def load(self, job: LoadJob) -> None:
@@ -117,8 +119,8 @@ class Worker:
         if component.is_composed:
             return self._prepare_composed(component, arrays)
         seeds = range(self._setup.calibration_seeds)
-        calibrations = [self._samples(component, arrays, samples.CALIBRATION, seed) for seed in seeds]
-        golden = self._samples(component, arrays, samples.GOLDEN)
+        calibrations = [self._drawing.drawn(component, arrays, samples.CALIBRATION, seed) for seed in seeds]
+        golden = self._drawing.drawn(component, arrays, samples.GOLDEN)
         original = self._original(component)
         outputs = original.golden_outputs(golden.inputs)
         floor = original.noise_floor(golden.inputs, outputs)
@@ -144,7 +146,7 @@ class Worker:
     def _save_observed(self, arrays: Mapping[str, Any], golden: samples.Samples) -> Observed:
         """Saves the items that the first golden latents were drawn for, and returns them."""
         vae, log_scale = self._setup.vae, None
-        x, _ = self._observed(arrays)
+        x, _ = self._drawing.observed(arrays)
         self._files.save(Component.DECODER, {"observed": {"x": x}})
         if vae.likelihood is Likelihood.DISCRETIZED_LOGISTIC:
             first = {name: values[: len(x)] for name, values in golden.inputs.items()}
@@ -153,13 +155,6 @@ class Worker:
             log_scale = np.asarray(outputs[1])
             self._files.save(Component.DECODER, {"observed": {"log_scale": log_scale}})
         return Observed.of(vae, x, log_scale)
-
-    def _observed(self, arrays: Mapping[str, Any]) -> tuple[Any, Any]:
-        """Returns the observed items, always the same ones, and their labels."""
-        count = samples.GOLDEN.posterior_count
-        rng = np.random.default_rng([self._setup.seed, samples.GOLDEN.stream, _OBSERVED_STREAM])
-        images = samples.observed_items(arrays[samples.GOLDEN.name][:count], self._setup.vae, rng)
-        return images, arrays[f"{samples.GOLDEN.name}_labels"][:count]
 
     def _through(self, component: Component) -> through.Through:
         """Returns encoder and decoder together; a scorer decides as was found when it was prepared."""
@@ -170,7 +165,7 @@ class Worker:
     def _composed_goldens(self, component: Component, arrays: dict[str, Any]) -> samples.Samples:
         setup = self._setup
         if component is Component.RECONSTRUCTOR:
-            golden = self._samples(Component.ENCODER, arrays, samples.GOLDEN)
+            golden = self._drawing.drawn(Component.ENCODER, arrays, samples.GOLDEN)
             return composed.completed(golden, component, setup.vae, np.random.default_rng([setup.seed, _SEEDS_STREAM]))
         if component is Component.SCORER:
             found = scorer_data(
@@ -186,7 +181,9 @@ class Worker:
             kept = {"held_out": found.held_out, "calibration": found.calibration}
             self._files.save(component, {**kept, "observed": {"anomalous": found.anomalous}})
             return found.golden
-        return composed.golden_inputs(component, setup.vae, np.random.default_rng([setup.seed, _SEEDS_STREAM]))
+        parameters = self._original(component).parameters if component is Component.GENERATOR else 0
+        rng = np.random.default_rng([setup.seed, _SEEDS_STREAM])
+        return composed.golden_inputs(component, setup.vae, rng, parameters=parameters)
 
     def _prepare_composed(self, component: Component, arrays: dict[str, Any]) -> Prepared:
         """Prepares what is made of other components and needs no calibration of its own."""
@@ -196,6 +193,14 @@ class Worker:
         original = self._original(component)
         outputs = original.golden_outputs(noise)
         self._files.save(component, {"input": golden.inputs, "output": outputs})
+        if self._is_costly_decoder(component):
+            return Prepared(
+                component=component,
+                floor=original.unmeasured_floor(outputs),
+                golden_strata=golden.strata,
+                calibration_strata=(),
+                floor_of=Component.DECODER,
+            )
         floor = replace(original.noise_floor(noise, outputs), exact=composed.is_exact(component, vae))
         if component is Component.SCORER:
             floor = floor.of_scores(outputs[SCORE], golden.strata[0].count)
@@ -206,9 +211,15 @@ class Worker:
         setup = self._setup
         return Original(component, self._model(component), setup.vae, halved=halved, one_by_one=setup.one_by_one)
 
+    def _is_costly_decoder(self, component: Component) -> bool:
+        """Whether a component is a generator whose network is a decoder of long calls: they share what is measured."""
+        is_decoder = component is Component.GENERATOR and Component.PRIOR not in self._setup.vae.components
+        return is_decoder and self._original(Component.DECODER).is_costly
+
     def _measure_magnitude(self, component: Component, original: Original, *samples: Mapping[str, Any]) -> None:
         """Writes down how large the values inside an original become on some of these samples."""
-        some = [compared(inputs, self._setup.vae, original.parameters) for inputs in samples]
+        taken = samples[:1] if original.is_costly else samples
+        some = [compared(inputs, self._setup.vae, original.parameters) for inputs in taken]
         together = {name: np.concatenate([inputs[name] for inputs in some]) for name in some[0]}
         self._files.write_magnitude(component, original.inside(together).magnitude(together))
 
@@ -216,6 +227,9 @@ class Worker:
         """Runs the originals on the goldens in this process's way."""
         found = []
         for component in job.components:
+            if self._is_costly_decoder(component):
+                found.append(Spread(component=component, ways={}))
+                continue
             golden = self._files.load(component, "output", self._setup.vae.output_names(component))
             ways = self._original(component).spreads(self._golden_feed(component), golden)
             ways = {f"{how}, {job.way}": spread for how, spread in ways.items()}
@@ -238,103 +252,6 @@ class Worker:
             return self._original(component).inside(feed).first_coupling(feed)
         except Exception:  # A model that cannot be traced for any batch size may raise anything.
             return ""
-
-    def _samples(
-        self, component: Component, arrays: dict[str, Any], purpose: samples.Purpose, calibration_seed: int = 0
-    ) -> samples.Samples:
-        # Each purpose has its own stream: goldens must not be the samples that calibrated.
-        more = [calibration_seed] if calibration_seed else []
-        rng = np.random.default_rng([self._setup.seed, purpose.stream, *more])
-        vae = self._setup.vae
-        if not arrays and component is not Component.PRIOR:
-            return self._samples_without_images(component, purpose, rng)
-        images, labels = arrays[purpose.name], arrays[f"{purpose.name}_labels"]
-        if component is Component.PRIOR:
-            made = samples.stack("eps", self._noise(purpose, rng))
-            taken = drawn_conditions(vae, made.count, rng) if vae.prior_takes_label else {}
-            return samples.with_conditions(made, taken)
-        if component is Component.ENCODER:
-            made = samples.encoder_inputs(images, vae, rng)
-            chosen = samples.encoder_labels(labels, vae)
-        else:
-            inputs, chosen = self._encoder_samples(arrays, purpose, rng)
-            return self._latents(inputs, chosen, purpose, rng)
-        return samples.with_conditions(made, _labelled(vae, chosen))
-
-    def _samples_without_images(
-        self, component: Component, purpose: samples.Purpose, rng: np.random.Generator
-    ) -> samples.Samples:
-        """Returns latents of the prior and of its tails, or for an encoder what the decoder makes of such."""
-        vae = self._setup.vae
-        noise = self._noise(samples.without_images(purpose), rng)
-        made = samples.stack_latents(noise, vae)
-        conditions = drawn_conditions(vae, made.count, rng)
-        made = samples.with_conditions(made, conditions)
-        if component is Component.DECODER:
-            return made
-        decoded = apply_component(Component.DECODER, self._model(Component.DECODER), vae, made.inputs)
-        images = np.asarray(decoded[vae.output]).reshape(-1, *vae.tensor_shape(Component.ENCODER))
-        if vae.range_is_strict and vae.data is DataKind.IMAGE:
-            # As apps have them, and so that encoders of uint8 images are given the same.
-            images = from_pixels(to_pixels(images, vae.data_range), vae.data_range)
-        parts = {f"decoded {s.name}": images[s.start : s.start + s.count] for s in made.strata}
-        taken = {condition.name: conditions[condition.name] for condition in vae.encoder_conditions}
-        return samples.with_conditions(samples.stack("x", parts), taken)
-
-    def _encoder_samples(
-        self, arrays: Mapping[str, Any], purpose: samples.Purpose, rng: np.random.Generator
-    ) -> tuple[samples.Samples, Any]:
-        """Returns what posteriors are taken of, with labels; those of goldens are of images that p(x|z) can score."""
-        vae = self._setup.vae
-        if purpose is samples.GOLDEN and has_elbo(vae):
-            images, labels = self._observed(arrays)
-            return samples.from_observed(images, vae), labels
-        count = purpose.posterior_count
-        labels = samples.encoder_labels(arrays[f"{purpose.name}_labels"][:count], vae)
-        return samples.encoder_inputs(arrays[purpose.name][:count], vae, rng), labels
-
-    def _latents(
-        self, inputs: samples.Samples, labels: Any, purpose: samples.Purpose, rng: np.random.Generator
-    ) -> samples.Samples:
-        """Returns latents of the posterior, of the prior and of its tails, with labels."""
-        vae = self._setup.vae
-        inputs = samples.with_conditions(inputs, _labelled(vae, labels))
-        encoder = self._model(Component.ENCODER)
-        encoded = apply_component(Component.ENCODER, encoder, vae, inputs.inputs)
-        parts = {
-            samples.POSTERIOR_STRATUM: samples.encoded_latents(
-                {name: np.asarray(value) for name, value in encoded.items()}, vae, rng=rng
-            )
-        }
-        noise = self._noise(purpose, rng)
-        drawn = drawn_conditions(vae, sum(map(len, noise.values())), rng)
-        # Images have labels; other conditions, which only the decoder takes, are drawn.
-        own = {name: labels.astype(np.int32) for name in drawn}
-        own = own if vae.has_one_label else drawn_conditions(vae, len(labels), rng)
-        start = 0
-        for name, values in noise.items():
-            end = start + len(values)
-            parts[name] = self._of_prior(values, {item: more[start:end] for item, more in drawn.items()})
-            start = end
-        made = samples.stack_latents(parts, vae)
-        return samples.with_conditions(made, {name: np.concatenate([own[name], more]) for name, more in drawn.items()})
-
-    def _of_prior(self, noise: Any, conditions: Mapping[str, Any]) -> Any:
-        """Returns the latents `[N, D]` that the prior makes of noise."""
-        vae = self._setup.vae
-        if Component.PRIOR not in vae.components:
-            return noise.reshape(len(noise), -1)
-        taken = conditions if vae.prior_takes_label else {}
-        found = apply_component(Component.PRIOR, self._model(Component.PRIOR), vae, {"eps": noise, **taken})
-        return np.asarray(found[vae.latents[0].name]).reshape(len(noise), -1)
-
-    def _noise(self, purpose: samples.Purpose, rng: np.random.Generator) -> dict[str, Any]:
-        vae = self._setup.vae
-        purpose = samples.fitting(purpose, vae, parameter_count(self._model(Component.DECODER)))
-        drawn = drawn_noise(vae, purpose.prior_count, rng)
-        if vae.is_discrete:
-            return {"uniform": drawn, "one code": samples.equal_codes(purpose.tail_count, vae)}
-        return {"prior": drawn, "tails": samples.tails(purpose.tail_count, vae, rng)}
 
     def _source(self, component: Component) -> Source:
         if component not in self._sources:
@@ -372,6 +289,17 @@ class Worker:
             )
         return self._sources[component]
 
+    def front(self, job: FrontJob) -> Front:
+        """Converts the first layers of a graph in the plainest way, and returns the names of all."""
+        source, rules = self._source(job.artifact.component), export_of(job.artifact.precision)
+        layers = Layers(source.graph())
+        if job.count:
+            graph = layers.front(job.count)
+            # Where `Source.graph` keeps what it has built.
+            alone = replace(source, cache={f"graph-{fuse}": graph for fuse in (True, False)})
+            rules.make_plain(job.artifact.format, alone)
+        return Front(layers=layers.names())
+
     def convert(self, job: ConvertJob) -> Converted:
         """Makes an artifact."""
         source = replace(self._source(job.artifact.component), golden_strata=job.golden_strata)
@@ -383,11 +311,6 @@ class Worker:
             recipe=artifact.recipe,
             makings=self._makings.save(source, job.artifact.format),
         )
-
-
-def _labelled(vae: VaeSpec, labels: Any) -> dict[str, Any]:
-    """Returns the labels of images by the name of the condition if the encoder takes it, which then is the only one."""
-    return {condition.name: labels.astype(np.int32) for condition in vae.encoder_conditions}
 
 
 def main() -> int:

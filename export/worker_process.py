@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ClassVar, Self, TypeVar
 
-from pocketvae.errors import ChannelError, ExportError, MemoryLimitError, TimeLimitError
+from pocketvae.errors import ChannelError, ExportError, MemoryLimitError, PocketVaeError, TimeLimitError
+from pocketvae.export.blame import died_of_a_fault, fatal_layer
 from pocketvae.export.messages import (
     Converted,
     ConvertJob,
     Coupling,
     CouplingJob,
+    Front,
+    FrontJob,
     LoadJob,
     Method,
     Prepared,
@@ -23,9 +27,12 @@ from pocketvae.export.messages import (
 )
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
+from pocketvae.spec import ArtifactSpec
 
 _Result = TypeVar("_Result")
 
+# For finding the layer that a converter died on.
+_BLAME_S = 180.0
 # The code of a process that ended itself by `abort`, where there are signals.
 _ABORTED = -6
 _ONE_THREAD = {
@@ -89,7 +96,42 @@ class WorkerProcess(Client):
             NoSpaceError: a disk is full.
             PocketVaeError: the worker crashed, hung, or refused; the message says why.
         """
-        return self._do(Method.CONVERT, job, Converted, time_limit_s)
+        try:
+            return self._do(Method.CONVERT, job, Converted, time_limit_s)
+        except ExportError as e:
+            cause = e.__cause__
+            if not isinstance(cause, ChannelError) or not died_of_a_fault(cause.code):
+                raise
+            layer = self._fatal_layer(job.artifact, min(time_limit_s, _BLAME_S))
+            if not layer:
+                raise
+            raise ExportError(f"{e}; the converter dies on {layer}") from cause
+
+    def _fatal_layer(self, artifact: ArtifactSpec, time_limit_s: float) -> str:
+        """Returns the layer that a converter died on, if it can be told in time; see `fatal_layer`."""
+        if artifact.component.is_composed:
+            return ""
+        end = time.perf_counter() + time_limit_s
+
+        def front(count: int) -> Front:
+            left_s = max(1.0, end - time.perf_counter())
+            return self.call(Method.FRONT, FrontJob(artifact=artifact, count=count), Front, left_s)
+
+        def dies(count: int) -> bool:
+            try:
+                front(count)
+            except ChannelError as e:
+                if not died_of_a_fault(e.code):
+                    raise TimeoutError from e
+                return True
+            except PocketVaeError:
+                pass  # It refuses this front, but lives.
+            return False
+
+        try:
+            return fatal_layer(front(0).layers, dies, time_limit_s)
+        except PocketVaeError:
+            return ""
 
     def _do(self, method: Method, job: object, result: type[_Result], time_limit_s: float) -> _Result:
         try:

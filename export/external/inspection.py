@@ -21,9 +21,10 @@ from pocketvae.export.external.conditions import decoder_conditions, with_codes
 from pocketvae.export.external.encoder_roles import shapes_of
 from pocketvae.export.external.graph import TracedGraph, trace
 from pocketvae.export.external.inputs import InputRoles, decoder_inputs, encoder_inputs
-from pocketvae.export.external.latents import decoder_latents, fixed_sizes
+from pocketvae.export.external.latents import decoder_latents
 from pocketvae.export.external.layers import has_steps
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
+from pocketvae.export.external.open_sizes import fixed_sizes, with_data_shape, with_latent_shape
 from pocketvae.export.external.posteriors import PosteriorRoles, encoded_roles
 from pocketvae.export.external.roles import (
     OutputMeaning,
@@ -144,6 +145,7 @@ def _taken(encoder: OpenModel | None) -> tuple[int, ...] | None:
 
 def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: OpenModel | None) -> _Decoder:
     opened = open_model(models.decoder, models.code, models.decoder_signature)
+    opened = with_latent_shape(opened, models.latent_shape)
     inputs = decoder_inputs(
         opened.inputs,
         stated=models.decoder_inputs,
@@ -209,6 +211,7 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: 
 
 def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decoder) -> tuple[ModelForm, bool, VaeSpec]:
     """Returns the encoder's form, whether it takes flat images, and the interface with the conditions that it takes."""
+    opened = with_data_shape(opened, decoder.vae.data_shape)
     inputs = encoder_inputs(opened.inputs, decoder.vae)
     conditions = [replace(item, encoded=item.name not in inputs.lacking) for item in decoder.vae.conditions]
     vae = replace(decoder.vae, conditions=tuple(conditions))

@@ -6,8 +6,9 @@ from pocketvae.errors import ExportError
 from pocketvae.export.external.conditions import code_count
 from pocketvae.export.external.inputs import InputRoles, latent_names
 from pocketvae.export.external.messages import ExternalModels
+from pocketvae.export.external.open_sizes import fixed_sizes
 from pocketvae.export.external.roles import listed
-from pocketvae.keras.loading import OpenModel, Tensor
+from pocketvae.keras.loading import OpenModel
 from pocketvae.keras.model_form import Role
 from pocketvae.spec import Component
 from pocketvae.vae_spec import Latent
@@ -36,18 +37,3 @@ def decoder_latents(models: ExternalModels, opened: OpenModel, inputs: InputRole
         shapes = [(models.latent_dim,)]
     named = zip(latent_names(tensors), shapes, codes, strict=True)
     return tuple(Latent(name=name, shape=shape, codes=count) for name, shape, count in named)
-
-
-def fixed_sizes(component: Component, tensor: Tensor) -> tuple[int, ...]:
-    """Returns the sizes of an input without the batch.
-
-    Raises:
-        ExportError: one is open.
-    """
-    sizes = tuple(size for size in tensor.shape[1:] if size is not None)
-    if len(sizes) != len(tensor.shape) - 1:
-        raise ExportError(
-            f"the {component}'s input must have fixed sizes, got {tensor.name} [{listed(tensor.shape)}]: save it with "
-            f"sizes, x = keras.Input((32, 32, 4)), keras.Model(x, {component}(x)).save(FILE), with your own"
-        )
-    return sizes

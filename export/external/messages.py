@@ -38,6 +38,7 @@ class ExternalModels:
         data_kind: The kind of data.
         image_shape: `(height, width, channels)` of a decoder that returns images as vectors.
         decoder_inputs: What each input of the decoder is, in order.
+        latent_shape: Sizes of the latent, without the batch, of a decoder that leaves them open.
         latent_dim: Latent dimensions of a decoder whose only input is a latent followed by a one-hot label.
         code_count: Number of codes of a decoder of integer codes that does not show it.
         label_count: Number of classes of a class-conditional VAE whose models do not show it; of several labels in
@@ -66,6 +67,7 @@ class ExternalModels:
     data_kind: DataKind | None = None
     image_shape: tuple[int, int, int] | None = None
     decoder_inputs: tuple[Role, ...] | None = None
+    latent_shape: tuple[int, ...] | None = None
     latent_dim: int | None = None
     code_count: int | None = None
     label_count: int | tuple[int, ...] | None = None
@@ -92,6 +94,10 @@ class ExternalModels:
             check_number(math.prod(self.image_shape), "the values of --image-shape", most=_MOST_VALUES)
         for count in self.label_counts:
             check_number(count, "--label-count", most=_MOST_LABELS)
+        if self.latent_shape is not None:
+            if not self.latent_shape or min(self.latent_shape) < 1:
+                raise SpecError(f"--latent-shape must be positive, got {self.latent_shape}")
+            check_number(math.prod(self.latent_shape), "the values of --latent-shape", most=_MOST_VALUES)
         if self.latent_dim is not None:
             check_number(self.latent_dim, "--latent-dim", most=_MOST_VALUES)
         if self.code_count is not None:

@@ -6,6 +6,7 @@ encoder and decoder is in `through`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
@@ -15,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.bundle.manifest import Stratum
+from pocketvae.export.original.cost import affordable, is_costly
 from pocketvae.export.original.samples import Samples, most_items, with_conditions
 from pocketvae.keras.io import import_keras, import_tensorflow
 from pocketvae.keras.loading import one_or_all
@@ -54,10 +56,10 @@ def is_exact(component: Component, vae: VaeSpec) -> bool:
     return component is Component.SAMPLER and Component.PRIOR not in vae.components
 
 
-def golden_inputs(component: Component, vae: VaeSpec, rng: np.random.Generator) -> Samples:
+def golden_inputs(component: Component, vae: VaeSpec, rng: np.random.Generator, *, parameters: int = 0) -> Samples:
     """Returns pairs of seed and index: the ends of the 32-bit range, one seed's first images, and random pairs.
 
-    Where images are large, each kind has fewer.
+    Where images are large, or the decoder has so many parameters that a call takes seconds, each kind has fewer.
     """
     limits = np.iinfo(np.int32)
     random = rng.integers(limits.min, limits.max, (_RANDOM_COUNT, 2), endpoint=True)
@@ -68,7 +70,9 @@ def golden_inputs(component: Component, vae: VaeSpec, rng: np.random.Generator) 
         "random": random,
     }
     if component is Component.GENERATOR:
-        each = max(_FEWEST_OF_A_KIND, most_items(vae) // len(kinds))
+        most = affordable(most_items(vae), len(kinds), parameters, math.prod(vae.data_shape)) // len(kinds)
+        is_small = not is_costly(parameters, math.prod(vae.data_shape))
+        each = max(_FEWEST_OF_A_KIND if is_small else 1, most)
         kinds = {name: _evenly(pairs, each) for name, pairs in kinds.items()}
     starts = np.cumsum([0, *(len(pairs) for pairs in kinds.values())])
     strata = tuple(

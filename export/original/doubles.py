@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,29 +15,27 @@ from pocketvae.keras.io import import_tensorflow
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
-def in_doubles(apply: Callable[[Mapping[str, Any]], dict[str, Any]], sample: Arrays) -> Callable[[Arrays], Any] | None:
-    """Returns a function of TensorFlow, from arrays by name to arrays by name, that computes in double precision.
+def in_doubles(apply: Callable[[Mapping[str, Any]], dict[str, Any]], samples: Sequence[Arrays]) -> list[Any] | None:
+    """Returns what a function of TensorFlow, from arrays by name to arrays by name, returns in double precision.
 
     Args:
         apply: The function.
-        sample: What it takes, of the shapes that it will be called with.
+        samples: What it takes, all of the same shapes.
 
     Returns:
-        The same function in double precision; None where an operator does not have it.
+        The outputs of each sample by name; None where an operator does not have double precision.
     """
     try:
-        function, keys = _traced(apply, sample)
-
-        def call(arrays: Arrays) -> dict[str, Any]:
-            given = [_wide(arrays[name]) for name in sorted(sample)]
-            return {key: np.asarray(value) for key, value in zip(keys, function(*given), strict=True)}
-
+        function, keys = _traced(apply, samples[0])
+        found = []
         # The optimizer makes copies of the constants, which are the weights.
         with without_optimizer():
-            call(sample)
+            for arrays in samples:
+                given = [_wide(arrays[name]) for name in sorted(arrays)]
+                found.append({key: np.asarray(value) for key, value in zip(keys, function(*given), strict=True)})
     except Exception:  # TensorFlow raises many types for an operator without a kernel for doubles.
         return None
-    return call
+    return found
 
 
 @contextmanager

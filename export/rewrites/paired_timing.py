@@ -20,8 +20,6 @@ _LIMIT_S = 4.0
 _FEWEST_BLOCKS = 1
 # A run that takes longer is timed in as few rounds as `CONFIDENCE` takes, and warmed up once.
 LONG_S, _FEWEST_LONG_ROUNDS = 1.0, 7
-# Rounds that a slower candidate has to lose, all of them, before the others are left out.
-_FEWEST_LOST = 4
 CONFIDENCE = 0.99
 # A rewrite that gains less is not worth a file that differs from the stock one.
 WORTHWHILE_SPEEDUP = 1.05
@@ -93,7 +91,7 @@ def _compared(
     for number in range(rounds):
         for index in (0, 1) if number % 2 else (1, 0):
             times[number, index] = _fastest(runs[index], counts[index], blocks, clock)
-        if _is_hopeless(times[: number + 1]):
+        if _is_hopeless(times[: number + 1], rounds):
             times = times[: number + 1]
             break
     ratios = np.sort(times[:, 0] / times[:, 1])
@@ -106,10 +104,10 @@ def _compared(
     )
 
 
-def _is_hopeless(times: npt.NDArray[np.float64]) -> bool:
-    """Whether long runs have shown often enough that the candidate is slower, by more than it could be by chance."""
-    is_long = float(times.sum()) > _LIMIT_S / 2 and len(times) >= _FEWEST_LOST
-    return is_long and bool(np.all(times[:, 1] > times[:, 0] * WORTHWHILE_SPEEDUP))
+def _is_hopeless(times: npt.NDArray[np.float64], rounds: int) -> bool:
+    """Whether long runs have lost so many of all rounds that the rest cannot prove the candidate to be worthwhile."""
+    lost = int(np.count_nonzero(times[:, 0] < times[:, 1] * WORTHWHILE_SPEEDUP))
+    return float(times.sum()) > _LIMIT_S / 2 and lost > _bound_index(rounds)
 
 
 def _fastest(run: Callable[[], object], count: int, blocks: int, clock: Callable[[], float]) -> float:

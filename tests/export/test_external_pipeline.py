@@ -6,7 +6,9 @@ exports run in this process; the command line is tested with real workers.
 
 import importlib
 import json
+import re
 import subprocess
+import sys
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -968,3 +970,38 @@ def test_an_existing_bundle_is_kept(tmp_path):
         export_external_models(
             ExternalModels(decoder=tmp_path / "d.keras"), tmp_path / "c", ExportConfig(artifacts=plan_artifacts())
         )
+
+
+# A worker whose TFLite converter dies of every graph with an ELU.
+_FATAL_CONVERTER = """
+import os, signal
+from pocketvae.export.convert import tflite
+from pocketvae.export.convert.plain_graphs import operators_of
+from pocketvae.export.worker import main
+convert = tflite.convert
+def fatal(graph, configure):
+    if "Elu" in operators_of(graph.function.get_concrete_function().graph.as_graph_def()):
+        os.kill(os.getpid(), signal.SIGSEGV)
+    return convert(graph, configure)
+tflite.convert = fatal
+main()
+"""
+
+
+@pytest.mark.posix
+def test_a_converter_that_dies_names_the_layer(tmp_path, monkeypatch):
+    import keras
+
+    z = keras.Input((3,), name="z")
+    hidden = keras.layers.Dense(4, name="curved", activation="elu")(keras.layers.Dense(4, name="first")(z))
+    image = keras.layers.Dense(784, activation="sigmoid", name="last")(keras.layers.Dense(4, name="more")(hidden))
+    keras.Model(z, image).save(str(tmp_path / "decoder.keras"))
+    monkeypatch.setattr(pipeline.WorkerProcess, "program", (sys.executable, "-c", _FATAL_CONVERTER))
+    config = ExportConfig(artifacts=plan("decoder.float32.tflite", "decoder.float32.onnx"), rewrites=NONE)
+    export_external_models(ExternalModels(decoder=tmp_path / "decoder.keras"), tmp_path / "b", config)
+    manifest = open_bundle(tmp_path / "b").manifest
+    assert [item.name for item in manifest.artifacts] == ["decoder.float32.onnx"]
+    (failure,) = manifest.failures
+    assert re.search(
+        r"ended by signal 11.*; the converter dies on the layer '[^']*curved[^']*' \(Elu\)$", failure.reason
+    )

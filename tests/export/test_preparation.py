@@ -79,3 +79,31 @@ def test_dependence_on_the_batch_that_is_allowed_is_recorded(tmp_path):
     found = prepared("the layer 'bn' (Mul)", 1e-6, allow=True, folder=tmp_path)
     assert found[Component.DECODER].coupling == "the layer 'bn' (Mul)"
     assert prepared("the layer 'bn' (Mul)", 1e-6, folder=tmp_path)[Component.DECODER].coupling == ""
+
+
+def test_a_costly_generator_has_the_floor_of_its_decoder_and_its_own_range(tmp_path):
+    measured = {"float32": {"image": 1e-6}, "float16": {"image": 0.01}, "ranges": {"image": 2.0}}
+    unmeasured = {"float32": {"image": 0.0}, "float16": {"image": 0.0}, "ranges": {"image": 3.0}}
+    common = {"golden_strata": [], "calibration_strata": []}
+    replies = {
+        "load": None,
+        "prepare": [
+            {"component": "generator", "floor": unmeasured, "floor_of": "decoder", **common},
+            {"component": "decoder", "floor": measured, **common},
+        ],
+        "spread": [
+            {"component": "generator", "ways": {}},
+            {"component": "decoder", "ways": {"one thread": {"image": 2e-6}}},
+        ],
+    }
+    reply = f"{{'result': {replies}[json.loads(line)['method']]}}"
+    code = (
+        "import json, sys\nfor line in sys.stdin: print(json.dumps({**json.loads(line), **" + reply + "}), flush=True)"
+    )
+    first, other = (WorkerProcess(tmp_path, command=[sys.executable, "-c", code]) for _ in range(2))
+    with first:
+        found = prepare(first, other, (Component.GENERATOR, Component.DECODER), 30)
+    floor = found[Component.GENERATOR].floor
+    assert (floor.float32, floor.float16) == ({"image": 2e-6}, {"image": 0.01})
+    assert floor.cause == {"image": "one thread"}
+    assert floor.ranges == {"image": 3.0}

@@ -4,10 +4,14 @@ import sys
 import pytest
 
 from pocketvae.errors import ExportError
-from pocketvae.export.messages import PrepareJob
+from pocketvae.export.budgets import LimitRules
+from pocketvae.export.messages import ConvertJob, PrepareJob
+from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.export.worker_process import WorkerProcess
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision
 
 JOB = PrepareJob(components=())
+RULES = LimitRules(floor=NoiseFloor(float32={}, float16={}), image_span=1.0)
 
 
 @pytest.mark.parametrize(
@@ -112,3 +116,36 @@ def test_a_limit_is_named_with_its_option(tmp_path, program, limits, message):
         pytest.raises(ExportError, match=message),
     ):
         worker.prepare(JOB, 0.5 if "sleep" in program else 60.0)
+
+
+# Converts nothing, and dies of a fault of its own in the third layer and of any artifact that has it.
+_FATAL_LAYER = """
+import json, os, signal, sys
+layers = [f"'layer_{place}' (Op)" for place in range(8)]
+for line in sys.stdin:
+    request = json.loads(line)
+    count = request["params"]["count"] if request["method"] == "front" else len(layers)
+    if count > 2 and DIES:
+        os.kill(os.getpid(), signal.SIGSEGV)
+    print(json.dumps({"id": request["id"], "result": {"layers": layers}}), flush=True)
+"""
+
+
+def _convert(tmp_path, program, component="decoder"):
+    spec = ArtifactSpec(component=Component(component), precision=Precision.INT8, format=Format.TFLITE)
+    job = ConvertJob(artifact=spec, rules=RULES, batches=(1,), golden_strata=())
+    with WorkerProcess(tmp_path, command=[sys.executable, "-I", "-S", "-c", program]) as worker:
+        worker.convert(job, 60.0)
+
+
+@pytest.mark.posix
+def test_a_converter_that_dies_is_said_to_die_on_its_layer(tmp_path):
+    with pytest.raises(ExportError, match=r"ended by signal 11; the converter dies on the layer 'layer_2' \(Op\)$"):
+        _convert(tmp_path, _FATAL_LAYER.replace("DIES", "True"))
+
+
+@pytest.mark.posix
+@pytest.mark.parametrize(("dies", "component"), [("request['method'] == 'convert'", "decoder"), ("True", "generator")])
+def test_no_layer_is_named_where_none_can_be_told(tmp_path, dies, component):
+    with pytest.raises(ExportError, match=r"ended by signal 11$"):
+        _convert(tmp_path, _FATAL_LAYER.replace("DIES", dies), component)

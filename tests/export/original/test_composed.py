@@ -64,6 +64,15 @@ def test_a_limit_of_nothing_is_held_by_nothing_alone():
     assert np.isnan(error_ratio(float("nan"), 4.0))
 
 
+@pytest.mark.parametrize(("parameters", "each"), [(0, 3), (50_000_000, 1)])
+def test_generators_whose_calls_take_seconds_have_a_golden_of_every_kind(parameters, each):
+    large = VaeSpec(data_shape=(512, 512, 3), latents=vector_latent(3))
+    rng = np.random.default_rng(0)
+    strata = composed.golden_inputs(Component.GENERATOR, large, rng, parameters=parameters).strata
+    assert [stratum.count >= each for stratum in strata] == [True] * 3
+    assert parameters == 0 or [stratum.count for stratum in strata] == [1, 1, 1]
+
+
 def test_generators_of_large_images_have_few_goldens_of_every_kind():
     large = VaeSpec(data_shape=(512, 512, 3), latents=vector_latent(3))
     strata = composed.golden_inputs(Component.GENERATOR, large, np.random.default_rng(0)).strata

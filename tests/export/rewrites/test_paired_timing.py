@@ -81,6 +81,15 @@ def test_runs_of_seconds_are_timed_as_often_as_the_confidence_takes():
     assert not compare(busy.run(5.5), busy.run(5.0), busy.clock).is_worthwhile
 
 
+@pytest.mark.parametrize("gain", [1.0, 1.04, 0.5])
+def test_a_run_of_seconds_that_can_no_longer_win_is_not_repeated(gain):
+    machine = Machine()
+    found = compare(machine.run(5.0 * gain), machine.run(5.0), machine.clock)
+    assert not found.is_worthwhile
+    assert found.speedup == pytest.approx(gain)
+    assert machine.calls == 4
+
+
 @pytest.mark.parametrize(("rounds", "index"), [(7, 0), (11, 1), (25, 6)])
 def test_the_bound_is_the_one_of_the_sign_test(rounds, index):
     # P(Binomial(11, 1/2) <= 1) = 0.006, <= 2 = 0.033; P(Binomial(25, 1/2) <= 6) = 0.0073, <= 7 = 0.022.
