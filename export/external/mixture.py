@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.errors import missing_package
+from pocketvae.errors import InternalError, missing_package
 from pocketvae.keras.mixtures import build_weighted_mixture
 
 DoubleArray = npt.NDArray[np.float64]
@@ -83,7 +83,7 @@ def fit_mixture(train: DoubleArray, validation: DoubleArray, seed: int) -> Mixtu
     """Fits mixtures of 1 to 32 Gaussians, diagonal ones and up to 64 dimensions full ones; returns the likeliest.
 
     A count that leaves a component with fewer than 50 latents, or a full one with fewer than 5 for each dimension, is
-    not tried.
+    not tried, nor is a larger one than the first that fits worse than the one before it.
 
     Args:
         train: `[N, D]` latents to fit to.
@@ -96,20 +96,35 @@ def fit_mixture(train: DoubleArray, validation: DoubleArray, seed: int) -> Mixtu
     centre, scale = train.mean(axis=0), np.maximum(train.std(axis=0), 1e-6)
     rows, dim = train.shape
     least = {"diag": _ROWS_A_COMPONENT, "full": max(_ROWS_A_COMPONENT, _ROWS_A_DIMENSION * dim)}
-    forms = ("diag", "full") if dim <= _MOST_FULL else ("diag",)
-    tried = [(form, count) for form in forms for count in _COUNTS if count * least[form] <= rows]
-    fits = [_fitted((train - centre) / scale, form, count, seed) for form, count in tried or [("diag", 1)]]
-    found = [_unscaled(fit, centre, scale) for fit in fits]
-    return max(found, key=lambda mixture: float(mixture.log_density(validation).mean()))
+    best: tuple[float, Mixture] | None = None
+    for form in ("diag", "full") if dim <= _MOST_FULL else ("diag",):
+        before = -np.inf
+        for count in _COUNTS:
+            is_fitting = count * least[form] <= rows or (form, count) == ("diag", 1)
+            if not is_fitting:
+                break
+            found = _unscaled(_fitted((train - centre) / scale, form, count, seed), centre, scale)
+            likelihood = float(found.log_density(validation).mean())
+            if best is None or likelihood > best[0]:
+                best = likelihood, found
+            if likelihood < before:
+                break
+            before = likelihood
+    if best is None:
+        raise InternalError("a mixture of one diagonal Gaussian is always tried")
+    return best[1]
 
 
 def _fitted(rows: DoubleArray, form: str, count: int, seed: int) -> Any:
     try:
         from sklearn.mixture import GaussianMixture
+        from threadpoolctl import threadpool_limits
     except ImportError as e:
         raise missing_package("sklearn", "export") from e
     model = GaussianMixture(count, covariance_type=form, reg_covar=_LEAST_VARIANCE, random_state=seed, max_iter=100)
-    return model.fit(rows)
+    # Its products are small: several threads wait for one another, for minutes where the machine has other work.
+    with threadpool_limits(1):
+        return model.fit(rows)
 
 
 def _unscaled(fit: Any, centre: DoubleArray, scale: DoubleArray) -> Mixture:

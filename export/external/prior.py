@@ -73,16 +73,22 @@ class Quality:
 
     Attributes:
         log_likelihood_nats: Their mean log-density.
-        mmd_squared: MMD² between them and as many samples of the prior.
+        mmd_squared: MMD² between them and as many samples of the prior; None for a single latent.
     """
 
     log_likelihood_nats: float
-    mmd_squared: float
+    mmd_squared: float | None
 
     @property
     def text(self) -> str:
         """The figures."""
-        return f"{self.log_likelihood_nats:.2f} nats, MMD² {self.mmd_squared:.2g}"
+        return f"{self.log_likelihood_nats:.2f} nats{_mmd_text(self)}"
+
+
+def _mmd_text(*found: Quality) -> str:
+    """Returns MMD² of one quality, or of one after another."""
+    values = [f"{quality.mmd_squared:.2g}" for quality in found if quality.mmd_squared is not None]
+    return f", MMD² {' to '.join(values)}" if values else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,19 +98,25 @@ class LabelGain:
     Attributes:
         label: The label.
         count: Held-out latents.
-        standard_nats: Their mean log-density under N(0, I).
-        fitted_nats: Under the fitted prior, given the label if it takes it.
+        standard: How well N(0, I) fits them; MMD² with their own median distance as the bandwidth.
+        fitted: How well the fitted prior does, given the label if it takes it.
     """
 
     label: int
     count: int
-    standard_nats: float
-    fitted_nats: float
+    standard: Quality
+    fitted: Quality
 
     @property
     def text(self) -> str:
         """The figures."""
-        return f"{self.label}: {self.standard_nats:.2f} to {self.fitted_nats:.2f} ({self.count})"
+        nats = f"{self.standard.log_likelihood_nats:.2f} to {self.fitted.log_likelihood_nats:.2f} nats"
+        return f"{self.label}: {nats}{_mmd_text(self.standard, self.fitted)} ({self.count})"
+
+    @property
+    def gained_nats(self) -> float:
+        """How much likelier the fitted prior makes them."""
+        return self.fitted.log_likelihood_nats - self.standard.log_likelihood_nats
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,11 +167,11 @@ class FittedPrior:
     @property
     def gain_by_label(self) -> str:
         """What the fit gains for each label; of many, for those with the least gain. Empty without labels."""
-        least = sorted(self.by_label, key=lambda item: item.fitted_nats - item.standard_nats)[:_MOST_SHOWN_LABELS]
+        least = sorted(self.by_label, key=lambda item: item.gained_nats)[:_MOST_SHOWN_LABELS]
         shown = ", ".join(item.text for item in sorted(least, key=lambda item: item.label))
         rest = len(self.by_label) - len(least)
         more = f"; {rest} other labels gain more" if rest else ""
-        return f"nats under N(0, I) and under the fitted prior (held-out latents): {shown}{more}" if shown else ""
+        return f"from N(0, I) to the fitted prior (held-out latents): {shown}{more}" if shown else ""
 
 
 def check_installed(fit: PriorFit) -> None:

@@ -38,7 +38,7 @@ _Prior: TypeAlias = Mixture | LabelledMixture | Flow
 
 _BATCH = 64
 # Of MMD, whose cost grows with their square.
-_MOST_COMPARED = 1000
+_MOST_COMPARED, _FEWEST_COMPARED = 1000, 2
 _VALIDATION_SHARE = 0.1
 
 
@@ -83,18 +83,35 @@ def _measured(prior: _Prior, train_count: int, test: LabelledLatents, rng: np.ra
             mmd_squared=mmd_squared(compared, drawn, bandwidth),
         ),
         takes_label=prior.takes_label,
-        by_label=_by_label(test, standard, fitted),
+        by_label=_by_label(prior, test, standard, fitted, rng),
     )
 
 
-def _by_label(test: LabelledLatents, standard: Doubles, fitted: Doubles) -> tuple[LabelGain, ...]:
+def _by_label(
+    prior: _Prior, test: LabelledLatents, standard: Doubles, fitted: Doubles, rng: np.random.Generator
+) -> tuple[LabelGain, ...]:
     found = []
     for label in np.unique(test.labels).tolist() if test.label_count else ():
         chosen = test.labels == label
-        before, after = (float(values[chosen].mean()) for values in (standard, fitted))
-        gain = LabelGain(label=label, count=int(chosen.sum()), standard_nats=before, fitted_nats=after)
+        latents = test.of(label)[:_MOST_COMPARED]
+        noise = rng.standard_normal(latents.shape)
+        drawn = prior.sample(len(latents), rng, np.full(len(latents), label, np.int32))
+        before, after = (_mmd_squared(latents, others) for others in (noise, drawn))
+        gain = LabelGain(
+            label=label,
+            count=int(chosen.sum()),
+            standard=Quality(log_likelihood_nats=float(standard[chosen].mean()), mmd_squared=before),
+            fitted=Quality(log_likelihood_nats=float(fitted[chosen].mean()), mmd_squared=after),
+        )
         found.append(gain)
     return tuple(found)
+
+
+def _mmd_squared(latents: Doubles, others: Doubles) -> float | None:
+    """Returns MMD² with the latents' median distance as the bandwidth; None for less than two."""
+    if len(latents) < _FEWEST_COMPARED:
+        return None
+    return mmd_squared(latents, others, max(median_distance(latents), 1e-6))
 
 
 def _latents(request: FittingRequest, rng: np.random.Generator) -> tuple[LabelledLatents, LabelledLatents]:

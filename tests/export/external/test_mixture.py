@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from pocketvae.export.external import mixture
 from pocketvae.export.external.mixture import Mixture, fit_mixture
 
 pytest.importorskip("sklearn")
@@ -13,13 +14,13 @@ def two_clusters(count, seed):
 
 
 def test_clusters_are_found_with_their_weights_and_covariances():
-    mixture = fit_mixture(two_clusters(800, 0), two_clusters(200, 1), seed=0)
-    assert mixture.is_full
-    assert "full covariance" in mixture.description
+    found = fit_mixture(two_clusters(800, 0), two_clusters(200, 1), seed=0)
+    assert found.is_full
+    assert "full covariance" in found.description
     test = two_clusters(400, 2)
     standard = -0.5 * (np.square(test).sum(1) + 2 * np.log(2 * np.pi))
-    assert mixture.log_density(test).mean() > standard.mean() + 20
-    drawn = mixture.sample(4000, np.random.default_rng(0))
+    assert found.log_density(test).mean() > standard.mean() + 20
+    drawn = found.sample(4000, np.random.default_rng(0))
     assert (drawn[:, 0] > 0).mean() == pytest.approx(0.25, abs=0.05)
 
 
@@ -40,3 +41,29 @@ def test_densities_are_those_of_samples(is_full):
     x, y = np.meshgrid(np.linspace(-14, 12, 261), np.linspace(-10, 12, 221))
     total = np.exp(mixture.log_density(np.stack([x.ravel(), y.ravel()], 1))).sum() * 0.01
     assert total == pytest.approx(1, abs=1e-3)
+
+
+def test_no_more_components_are_tried_than_fit_better(monkeypatch):
+    tried = []
+    fitted = mixture._fitted
+
+    def noted(rows, form, count, seed):
+        tried.append((form, count))
+        return fitted(rows, form, count, seed)
+
+    monkeypatch.setattr(mixture, "_fitted", noted)
+    rng = np.random.default_rng(0)
+    found = fit_mixture(rng.standard_normal((4000, 3)), rng.standard_normal((400, 3)), seed=0)
+    assert len(found.weights) <= 2
+    assert {form for form, _ in tried} == {"diag", "full"}
+    assert max(count for _, count in tried) < 32
+
+
+def test_em_runs_on_one_thread(monkeypatch):
+    from sklearn.mixture import GaussianMixture
+    from threadpoolctl import threadpool_info
+
+    threads = []
+    monkeypatch.setattr(GaussianMixture, "fit", lambda self, rows: threads.extend(threadpool_info()) or self)
+    mixture._fitted(np.zeros((4, 2)), "diag", 1, 0)
+    assert {pool["num_threads"] for pool in threads} == {1}

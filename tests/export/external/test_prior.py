@@ -5,7 +5,7 @@ import pytest
 
 from pocketvae.data.values import ValueSet, ValueSplits
 from pocketvae.errors import SpecError
-from pocketvae.export.external.prior import FittedPrior, PriorFit, Quality, check_fit, write_items
+from pocketvae.export.external.prior import FittedPrior, LabelGain, PriorFit, Quality, check_fit, write_items
 from pocketvae.vae_spec import DataKind, Latent, PriorKind, VaeSpec
 
 
@@ -62,3 +62,23 @@ def test_the_gain_is_a_sentence():
     assert fitted.doubt == ""
     doubt = replace(fitted, label_share=0.42).doubt
     assert doubt.startswith("the latents depend on the label (42 % of their variance lies between labels), but")
+
+
+def test_the_gain_of_each_label_has_both_figures():
+    def gain(label, nats, mmd_squared):
+        standard = Quality(log_likelihood_nats=-9.0, mmd_squared=0.02)
+        fitted = Quality(log_likelihood_nats=-9.0 + nats, mmd_squared=mmd_squared)
+        return LabelGain(label=label, count=5, standard=standard, fitted=fitted)
+
+    quality = Quality(log_likelihood_nats=-9.5, mmd_squared=0.0123)
+    common = {"description": "x", "train_count": 9, "test_count": 7, "bandwidth": 1.25}
+    gains = (
+        gain(1, 2.5, 0.001),
+        replace(gain(0, 1.0, None), standard=Quality(log_likelihood_nats=-9.0, mmd_squared=None)),
+    )
+    text = FittedPrior(**common, standard=quality, fitted=quality, by_label=gains).gain_by_label
+    assert text.endswith("0: -9.00 to -8.00 nats (5), 1: -9.00 to -6.50 nats, MMD² 0.02 to 0.001 (5)")
+    many = tuple(gain(label, label, 0.1) for label in range(14))
+    text = FittedPrior(**common, standard=quality, fitted=quality, by_label=many).gain_by_label
+    assert text.endswith("; 2 other labels gain more")
+    assert " 13: " not in text
