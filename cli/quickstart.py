@@ -78,8 +78,7 @@ _SIGNALS = _Line(
         "curves.png": "Training",
     },
     scorer=True,
-    # A scorer whose input has 8 bits misses its limits on so sharp a signal: a beat is a few steps of 90 Hz.
-    precisions=(Precision.FLOAT32, Precision.INT8),
+    precisions=(Precision.FLOAT32, Precision.INT8, Precision.INT8_IO),
     test_data="windows of 1.4 s without the early beat",
 )
 _WATCHED = "The electrocardiogram as the int8 encoder and decoder see it: the early beat is at 19 s"

@@ -17,6 +17,7 @@ from pocketvae.export.convert.interface_types import (
     input_quantization,
     with_floats,
     with_integer_input,
+    with_one_rounding,
     without_detours,
 )
 from pocketvae.export.convert.scoring import normalization_graph, score_graph
@@ -151,6 +152,9 @@ class _Scorer:
             encoder, decoder = with_floats(encoder), with_floats(decoder)
         kept = [name for latent in vae.latents for name in latent.encoded(vae.posterior)] if vae.has_posterior else []
         network = merge.merge(spec.format, encoder, decoder, *_joints(vae), keep=kept, prefix="encoder/")
+        if spec.format is Format.TFLITE and spec.precision.is_calibrated:
+            # The encoder's integers reach to anomalies, the decoder's to what the prior makes.
+            network = with_one_rounding(network)
         tail = _converted(spec.format, score_graph(vae, scoring))
         content = merge.merge(spec.format, network, tail, vae.output, *kept, prefix="network/")
         if spec.precision is Precision.INT8_IO:

@@ -25,6 +25,9 @@ Array = npt.NDArray[Any]
 _STREAM, _CALIBRATION_STREAM = 5, 6
 # A few, so that narrower ranges are still chosen for what is normal.
 _CALIBRATION_COUNT = 128
+# How far integers reach beyond normal values, as a part of their span, on either side: half a bit of resolution at
+# the most. What is cut there still is a quarter of it away from everything normal.
+_REACH = 0.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,10 +100,18 @@ def scorer_data(
         golden=replace(golden, inputs=_in_both_units(golden.inputs, vae)),
         anomalous=anomalous,
         held_out=held_out,
-        calibration={name: values[few] for name, values in calibration.inputs.items()},
+        calibration=_within_reach({name: values[few] for name, values in calibration.inputs.items()}, arrays, vae),
         # In the precision in which files compare.
         scoring=replace(scoring, threshold=float(np.float32(threshold))),
     )
+
+
+def _within_reach(anomalies: Mapping[str, Array], arrays: Mapping[str, Array], vae: VaeSpec) -> dict[str, Array]:
+    """Cuts anomalies for the ranges of integers, so that one extreme value does not coarsen what is normal."""
+    normal = _inputs(arrays, "calibration", vae)["x"]
+    low, high = float(normal.min()), float(normal.max())
+    margin = _REACH * (high - low)
+    return {**anomalies, "x": np.clip(anomalies["x"], low - margin, high + margin)}
 
 
 def _goldens(

@@ -105,4 +105,4 @@ def test_signals_are_trained_exported_and_watched(command, tmp_path):
     assert drawn.count('class="truth"') == 1
     assert "data:image/svg+xml;base64," in (out / "report.html").read_text()
     assert "of 1 events detected" in found.out
-    assert (out / "bundle" / "scorer.int8.tflite").is_file()
+    assert (out / "bundle" / "scorer.int8_io.tflite").is_file()

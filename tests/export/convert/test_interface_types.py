@@ -8,8 +8,10 @@ from pocketvae.export.convert.interface_types import (
     input_quantization,
     with_floats,
     with_integer_input,
+    with_one_rounding,
     without_detours,
 )
+from pocketvae.formats.tflite.model import operator_name, read_model, write_model
 from pocketvae.formats.tflite.operators import read_operators
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Format, Quantization
@@ -17,6 +19,7 @@ from pocketvae.spec import Format, Quantization
 pytestmark = pytest.mark.slow
 RNG = np.random.default_rng(1)
 X = RNG.normal(size=(40, 6)).astype(np.float32)
+WEIGHTS = RNG.normal(size=(6, 6)).astype(np.float32)
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +27,7 @@ def integers():
     """A layer with int8 at both ends."""
     import tensorflow as tf
 
-    weights = tf.constant(RNG.normal(size=(6, 6)).astype(np.float32))
+    weights = tf.constant(WEIGHTS)
     signature = [tf.TensorSpec((1, 6), tf.float32, name="x")]
     function = tf.function(lambda x: {"y": tf.matmul(x, weights)}, input_signature=signature)
     module = tf.Module()
@@ -81,6 +84,46 @@ def test_real_numbers_that_something_else_reads_stay(integers):
     assert kinds(short) == kinds(joined)  # the first file's output is still there in real numbers
     inner = [item for item in read_operators(short)[0] if item.name == "QUANTIZE"][1]
     assert inner.inputs[0].dtype == "int8"
+
+
+@pytest.mark.parametrize("has_detour", [True, False])
+def test_integers_that_become_finer_ones_are_rounded_once(integers, has_detour):
+    """As the means of an encoder, whose range reaches to anomalies, on their way into a decoder."""
+    ends = with_floats(integers, inputs=False), with_floats(integers, outputs=False)
+    joined = merge.merge_tflite(*ends, ("y", "x"))
+    joined = joined if has_detour else without_detours(joined)
+    taken = input_quantization(integers, "x")
+    coarse = _with_output_scale(joined, 4 * taken.scale)
+    found = with_one_rounding(coarse)
+    made = _first_layer_output(read_model(found)).quantization
+    assert (made.scale.item(), made.zeroPoint.item()) == (pytest.approx(taken.scale), taken.zero_point)
+    assert kinds(without_detours(found)) == [name for name in kinds(joined) if name not in ("DEQUANTIZE", "QUANTIZE")]
+    low, high = (taken.scale * (limit - taken.zero_point) for limit in (-128, 127))
+    exact = np.clip(X @ WEIGHTS, low, high) @ WEIGHTS
+    before, after = (np.median(np.abs(run(content)[1] - exact)) for content in (coarse, without_detours(found)))
+    assert after < 0.7 * before
+
+
+def test_integers_of_finer_steps_than_the_next_ones_stay(integers):
+    ends = with_floats(integers, inputs=False), with_floats(integers, outputs=False)
+    joined = merge.merge_tflite(*ends, ("y", "x"))
+    fine = _with_output_scale(joined, 0.5 * input_quantization(integers, "x").scale)
+    np.testing.assert_array_equal(run(with_one_rounding(fine))[1], run(fine)[1])
+
+
+def _with_output_scale(content, scale):
+    """Gives the first layer's output another scale, around 0."""
+    model = read_model(content)
+    quantization = _first_layer_output(model).quantization
+    quantization.scale = np.array([scale], np.float32)
+    quantization.zeroPoint = np.array([0], np.int64)
+    return write_model(model)
+
+
+def _first_layer_output(model):
+    graph = model.subgraphs[0]
+    layer = next(item for item in graph.operators if operator_name(model, item) == "FULLY_CONNECTED")
+    return graph.tensors[int(layer.outputs[0])]
 
 
 def _step(content):

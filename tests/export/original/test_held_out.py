@@ -80,7 +80,13 @@ def test_windows_are_there_in_the_unit_of_the_sensor_and_in_that_of_the_model():
 def test_anomalies_for_the_ranges_of_integers_are_made_of_calibration_items():
     found = data_of(arrays())
     assert 100 <= len(found.calibration["x"]) <= 150
-    assert np.abs(found.calibration["x"]).max() > 1.3 * np.abs(arrays()["calibration"]).max()
+    normal = arrays()["calibration"]
+    assert np.abs(found.calibration["x"]).max() > 1.3 * np.abs(normal).max()
+    # One extreme value would coarsen all others.
+    margin = 0.25 * (normal.max() - normal.min())
+    assert found.calibration["x"].min() >= normal.min() - margin - 1e-6
+    assert found.calibration["x"].max() <= normal.max() + margin + 1e-6
+    assert np.abs(found.golden.inputs["x"]).max() > normal.max() + 2 * margin
 
 
 def test_too_few_held_out_items_are_named():
