@@ -5,7 +5,8 @@
 Protocol, see `signal_sets.py`: only normal data are trained with, no anomaly is seen before the test, and settings are
 those of the presets for every set, except the window. A VAE is trained and exported as a user would; its scores are
 those of `pocketvae score`, of encoder and decoder in float32 and in int8. The threshold is fitted to held-out normal
-data, for a false-positive rate of 0.05. PCA (by 90 % and 99 % of the variance), an isolation forest and a one-class SVM
+data, for a false-positive rate of 0.05. Beside them stand the scorer files, each with the threshold that it was
+exported with, for the same rate. PCA (by 90 % and 99 % of the variance), an isolation forest and a one-class SVM
 (scikit-learn, standardized values) have the same training data and the best of two settings each, chosen on the test,
 which favours them. Intervals are of 95 %, by the bootstrap.
 """
@@ -41,6 +42,7 @@ from pocketvae.system.environment import current_environment
 from pocketvae.train import preset, train, with_overrides
 
 PRECISIONS = (Precision.FLOAT32, Precision.INT8)
+SCORER_PRECISIONS = (*PRECISIONS, Precision.INT8_IO)
 RATE = 0.05
 _MOST_SVM_ITEMS = 5000
 Values = npt.NDArray[np.float64]
@@ -60,6 +62,7 @@ def main() -> int:
                 "test_items": len(found.test),
                 "anomalies": int(found.anomalous.sum()),
                 "vae": _of_vae(found, arguments.work / name, terminal),
+                "scorers": _of_scorers(found, arguments.work / name / "bundle"),
                 "classical": dict(_of_classical(found)),
             }
             terminal.line(f"{name}: {json.dumps(results[name])}")
@@ -85,8 +88,10 @@ def _of_vae(found: SignalSet, folder: Path, terminal: Terminal) -> dict[str, obj
         config = with_overrides(preset(found.preset), changes if found.preset != "table" else {})
         train(source=source, out=run, config=config, preset=found.preset, progress=terminal.step)
     if not bundle.exists():
-        artifacts = plan_artifacts([Component.ENCODER, Component.DECODER], [Format.TFLITE], PRECISIONS)
-        export_run(run, bundle, ExportConfig(artifacts=artifacts), progress=terminal.step)
+        parts = plan_artifacts([Component.ENCODER, Component.DECODER], [Format.TFLITE], PRECISIONS)
+        scorers = plan_artifacts([Component.SCORER], [Format.TFLITE], SCORER_PRECISIONS)
+        config = ExportConfig(artifacts=(*parts, *scorers), false_positive_rate=RATE)
+        export_run(run, bundle, config, progress=terminal.step)
     result: dict[str, object] = {"training_s": open_run(run).record.metrics["training_s"]}
     above = {}
     with pocketvae.open(bundle) as models:
@@ -115,6 +120,25 @@ def _of_vae(found: SignalSet, folder: Path, terminal: Terminal) -> dict[str, obj
         kind.value: float(np.mean(flags != above[Precision.INT8][kind]))
         for kind, flags in above[Precision.FLOAT32].items()
     }
+    return result
+
+
+def _of_scorers(found: SignalSet, bundle: Path) -> dict[str, object]:
+    """Returns what each scorer file detects, and the share of items that it decides otherwise than the float32 one."""
+    result: dict[str, object] = {}
+    alarms: dict[Precision, npt.NDArray[np.bool_]] = {}
+    with pocketvae.open(bundle) as models:
+        for precision in SCORER_PRECISIONS:
+            scorer = models.scorer(precision.value)
+            scored = scorer.score(found.test)
+            alarms[precision] = scored.alarm
+            values = np.asarray(scored.score, np.float64)
+            result[precision.value] = {
+                "detection": dataclasses.asdict(detect(values, found.anomalous, scorer.threshold, None)),
+                "false_alarms": float(np.mean(scored.alarm[~found.anomalous])),
+                "found": float(np.mean(scored.alarm[found.anomalous])),
+                "flipped": float(np.mean(scored.alarm != alarms[Precision.FLOAT32])),
+            }
     return result
 
 
