@@ -35,7 +35,7 @@ from pocketvae.bundle.run import open_run
 from pocketvae.cli.terminal import Terminal
 from pocketvae.data.windows import Windowing
 from pocketvae.export import ExportConfig, export_run, plan_artifacts
-from pocketvae.numerics.normalization import normalized
+from pocketvae.numerics.normalization import in_own_unit, normalized
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.system import files
 from pocketvae.system.environment import current_environment
@@ -90,7 +90,11 @@ def _of_vae(found: SignalSet, folder: Path, terminal: Terminal) -> dict[str, obj
     if not bundle.exists():
         parts = plan_artifacts([Component.ENCODER, Component.DECODER], [Format.TFLITE], PRECISIONS)
         scorers = plan_artifacts([Component.SCORER], [Format.TFLITE], SCORER_PRECISIONS)
-        config = ExportConfig(artifacts=(*parts, *scorers), false_positive_rate=RATE)
+        config = ExportConfig(
+            artifacts=(*parts, *scorers),
+            false_positive_rate=RATE,
+            calibrate_scores=str(_held_out(found, source, run, folder)),
+        )
         export_run(run, bundle, config, progress=terminal.step)
     result: dict[str, object] = {"training_s": open_run(run).record.metrics["training_s"]}
     above = {}
@@ -121,6 +125,15 @@ def _of_vae(found: SignalSet, folder: Path, terminal: Terminal) -> dict[str, obj
         for kind, flags in above[Precision.FLOAT32].items()
     }
     return result
+
+
+def _held_out(found: SignalSet, source: str, run: Path, folder: Path) -> Path:
+    """Writes the items that the training left for tests; runs of few items keep too few of them for a threshold."""
+    vae = open_run(run).record.vae
+    _, held_out = load_training_items(source, vae, windowing=Windowing(stride=found.stride))
+    path = folder / "held_out.npy"
+    np.save(path, in_own_unit(held_out.images, vae.channels))
+    return path
 
 
 def _of_scorers(found: SignalSet, bundle: Path) -> dict[str, object]:
