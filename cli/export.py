@@ -385,4 +385,5 @@ def _print(result: ExportResult, out: Path, terminal: Terminal) -> int:
     for failure in result.manifest.failures:
         terminal.warn(f"{failure.artifact} could not be made: {failure.reason}")
     terminal.line(f"bundle: {out}")
+    terminal.next("verify", out)
     return 1 if result.manifest.failures else 0

@@ -13,7 +13,8 @@ import warnings
 from collections.abc import Sequence
 from typing import Protocol, TextIO, cast
 
-from pocketvae.cli import interruption
+from pocketvae.cli import completion, interruption
+from pocketvae.cli.catalogue import COMMANDS, examples, filled, overview
 from pocketvae.cli.parser import Parser
 from pocketvae.errors import (
     DataWarning,
@@ -34,30 +35,12 @@ EXIT_DONE, EXIT_FAILED, EXIT_USAGE, EXIT_MISSING, EXIT_BUG = 0, 1, 2, 3, 70
 # 128 and the number of the signal: Ctrl-C, SIGTERM, SIGHUP.
 EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_HUNG_UP = 130, 143, 129
 
-COMMANDS = {
-    "quickstart": "train, export, verify, bench and report on the embedded MNIST",
-    "train": "train a VAE: images in, a run directory out",
-    "evaluate": "compute the figures that papers report: -log p(x), ELBO, bits per dimension",
-    "export": "export a run or user-supplied models as TFLite and ONNX: a bundle out",
-    "embed-c": "write a TFLite file of a bundle as C++ source, for firmware",
-    "firmware": "write a C++ project for a microcontroller: model, memory, self-test",
-    "verify": "compare every artifact of a bundle with the original model",
-    "bench": "time every artifact of a bundle alongside the original model",
-    "generate": "draw images from the prior, by seed: one, a grid, or any number of files",
-    "reconstruct": "encode images or other data and decode them again",
-    "interpolate": "move from one latent to another: a strip or an animation",
-    "traverse": "change one latent dimension at a time, the most active first",
-    "encode": "write the latents of images or other data as a table",
-    "compress": "compress images or other data to one small file",
-    "decompress": "restore what a compressed file holds",
-    "score": "find anomalies: images or other data unlike those that the VAE was trained on",
-    "explore": "open a local page that runs the exported decoder in the browser",
-    "compare": "show what changed between two results or two bundles",
-    "inspect": "describe a run, a bundle or one artifact",
-    "matrix": "compare every artifact on every target with this machine",
-    "targets": "list where artifacts can run, and set up such a target",
-    "doctor": "show what is installed and what works here",
-}
+_DESCRIPTION = "Train a variational autoencoder, export it for devices, and prove that it still does the same."
+_EPILOG = (
+    "pocketvae COMMAND --help explains a command. Exit codes: 0 done and passed, 1 a check failed, "
+    "2 bad input or usage, 3 a target or dependency is missing, 70 a bug in pocketvae, "
+    "128 and the signal's number interrupted: 130 by Ctrl-C, 143 by SIGTERM, 129 by a terminal that was closed."
+)
 
 
 class _Command(Protocol):
@@ -67,7 +50,12 @@ class _Command(Protocol):
 
 
 def program() -> int:
-    """Runs the command of the process's arguments, and ends the process within 5 seconds of a signal; see `main`."""
+    """Runs the command of the process's arguments, and ends the process within 5 seconds of a signal; see `main`.
+
+    A shell that asks for the completion of a line is answered in its place.
+    """
+    if completion.is_asked():
+        completion.answer(build_parser)
     interruption.end_in_time()
     try:
         return main()
@@ -111,17 +99,20 @@ def build_parser(command: str | None) -> Parser:
     """Returns the parser; only the named command's options are added, so that the others are not loaded."""
     parser = Parser(
         prog="pocketvae",
-        description="Train a variational autoencoder, export it for devices, and prove that it still does the same.",
-        epilog="pocketvae COMMAND --help explains a command. Exit codes: 0 done and passed, 1 a check failed, "
-        "2 bad input or usage, 3 a target or dependency is missing, 70 a bug in pocketvae, "
-        "128 and the signal's number interrupted: 130 by Ctrl-C, 143 by SIGTERM, 129 by a terminal that was closed.",
+        description=f"{filled(_DESCRIPTION)}\n\n{overview()}",
+        epilog=filled(_EPILOG),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
     parser.add_argument("--version", action="version", version=f"pocketvae {VERSION}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    for name, summary in COMMANDS.items():
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True, help="one of the above")
+    for name, entry in COMMANDS.items():
         sub = commands.add_parser(
-            name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.", allow_abbrev=False
+            name,
+            description=f"{entry.summary[0].upper()}{entry.summary[1:]}.",
+            epilog=examples(name),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            allow_abbrev=False,
         )
         if name == command:
             parser.chosen = sub
@@ -146,6 +137,9 @@ def _run_reported(words: list[str], *, verbose: bool) -> int:
 
 
 def _run(words: list[str]) -> int:
+    if not words:
+        build_parser(None).print_help()
+        return EXIT_DONE
     command = next((word for word in words if not word.startswith("-")), None)
     if command is not None and command not in COMMANDS:
         raise unknown_name("command", command, COMMANDS)

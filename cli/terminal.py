@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import textwrap
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
@@ -29,6 +31,15 @@ _PLAIN_INTERVAL_S = 10.0
 _WIDE_COLUMNS = 240
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Line:
+    """A line of progress in a log: of which stage, at which tenth of it, and when it was printed."""
+
+    stage: str = ""
+    tenth: int = 0
+    printed: float = 0.0
+
+
 class Terminal:
     """Prints for one command; a context manager that ends its progress bar."""
 
@@ -39,7 +50,7 @@ class Terminal:
         self._quiet = quiet
         self._bar = self._make_bar() if self._err.is_terminal and not quiet else None
         self._tasks: dict[str, TaskID] = {}
-        self._last: tuple[str, float] = ("", 0.0)
+        self._last = _Line()
 
     def step(self, step: Step) -> None:
         """Shows the progress of long work."""
@@ -62,6 +73,14 @@ class Terminal:
         """Prints to stderr what is being done."""
         if not self._quiet:
             self._err.print(Text(text), soft_wrap=True)
+
+    def next(self, *words: object) -> None:
+        """Prints to stderr the command that usually comes next.
+
+        Args:
+            words: Of the command line, without the program's name.
+        """
+        self.note(f"next: pocketvae {shlex.join(map(str, words))}")
 
     def line(self, text: str) -> None:
         """Prints a line of the result."""
@@ -134,11 +153,14 @@ class Terminal:
 
     def _plain_step(self, step: Step) -> None:
         # A log file gets an occasional line, not a bar: when a stage begins, ends, or has run for a while.
-        stage, printed = self._last
-        now = time.monotonic()
-        if stage == step.stage and step.done < step.total and now - printed < _PLAIN_INTERVAL_S:
+        line = _Line(stage=step.stage, tenth=10 * step.done // max(1, step.total), printed=time.monotonic())
+        if (
+            self._last.stage == line.stage
+            and step.done < step.total
+            and (line.tenth == self._last.tenth or line.printed - self._last.printed < _PLAIN_INTERVAL_S)
+        ):
             return
-        self._last = (step.stage, now)
+        self._last = line
         detail = f": {step.detail}" if step.detail else ""
         self._err.print(Text(f"{step.stage} {step.done}/{step.total}{detail}"), soft_wrap=True)
 

@@ -89,4 +89,5 @@ def run(arguments: argparse.Namespace) -> int:
         terminal.warn(warning)
     terminal.line(f"ended: {record.ended}")
     terminal.line(f"run: {arguments.out}")
+    terminal.next("export", arguments.out, "--out", "bundle")
     return 0

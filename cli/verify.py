@@ -62,6 +62,8 @@ def run(arguments: argparse.Namespace) -> int:
     _write(arguments, bundle, verification)
     if any(not check.passed for check in verification.result.checks):
         return 1
+    if bundle is not None and verification.result.passed:
+        terminal.next("bench", arguments.bundle)
     return 0 if verification.result.passed else 3
 
 

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketvae.bundle.reference import REFERENCE_NAME, held_out_count, read_reference
+from pocketvae.data.values import load_values
 from pocketvae.data.windows import WHOLE
 from pocketvae.errors import SpecError
 from pocketvae.export.config import ExportConfig
@@ -18,7 +21,7 @@ from pocketvae.numerics.conformal import check_rate
 from pocketvae.progress import ProgressCallback
 from pocketvae.spec import Component
 from pocketvae.system.files import write_bytes
-from pocketvae.vae_spec import DataKind
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 # Every file scores them all: more make a threshold no better than the rate that it holds on average.
 _MOST_ITEMS = 5000
@@ -72,10 +75,7 @@ def with_scores_of(subject: Subject, config: ExportConfig, folder: Path, progres
         raise SpecError("--calibrate-scores fits the threshold of a scorer: add it to --components")
     if subject.reference is None:
         raise SpecError("--calibrate-scores fits a threshold, but the files have to be calibrated too: add --data SRC")
-    splits = load_data(source, vae, WHOLE, progress)
-    parts = (splits.train, splits.test)
-    items = np.concatenate([part.items for part in parts])
-    labels = np.concatenate([part.labels_or_zeros() for part in parts])
+    items, labels = _normal_items(source, vae, progress)
     chosen = np.sort(np.random.default_rng(config.seed).permutation(len(items))[:_MOST_ITEMS])
     dtype = np.uint8 if vae.data is DataKind.IMAGE else np.float32
     found = read_reference(subject.reference, vae.data_shape, dtype)
@@ -83,3 +83,16 @@ def with_scores_of(subject: Subject, config: ExportConfig, folder: Path, progres
     write_bytes(path, replace(found, held_out=items[chosen], held_out_labels=labels[chosen]).archive())
     facts = {"threshold of the scorer": f"{len(chosen)} {kind_of(vae.data).plural} of {Path(source).name}"}
     return replace(subject, reference=path, provenance={**subject.provenance, **facts})
+
+
+def _normal_items(
+    source: str, vae: VaeSpec, progress: ProgressCallback
+) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
+    """Returns the user's normal items and their labels."""
+    if vae.data is not DataKind.IMAGE and not vae.conditions:
+        # All of them: how few are enough is for the rate to say.
+        values = load_values(source, vae)
+        return values.items, values.labels_or_zeros()
+    splits = load_data(source, vae, WHOLE, progress)
+    parts = (splits.train, splits.test)
+    return np.concatenate([part.items for part in parts]), np.concatenate([part.labels_or_zeros() for part in parts])

@@ -85,8 +85,8 @@ def _of_vae(found: SignalSet, folder: Path, terminal: Terminal) -> dict[str, obj
     source, run, bundle = str(found.write(folder / "data")), folder / "run", folder / "bundle"
     if not run.exists():
         changes = {"window": found.window or found.train[0].shape[1], "stride": found.stride}
-        config = with_overrides(preset(found.preset), changes if found.preset != "table" else {})
-        train(source=source, out=run, config=config, preset=found.preset, progress=terminal.step)
+        training = with_overrides(preset(found.preset), changes if found.preset != "table" else {})
+        train(source=source, out=run, config=training, preset=found.preset, progress=terminal.step)
     if not bundle.exists():
         parts = plan_artifacts([Component.ENCODER, Component.DECODER], [Format.TFLITE], PRECISIONS)
         scorers = plan_artifacts([Component.SCORER], [Format.TFLITE], SCORER_PRECISIONS)
@@ -128,7 +128,7 @@ def _of_vae(found: SignalSet, folder: Path, terminal: Terminal) -> dict[str, obj
 
 
 def _held_out(found: SignalSet, source: str, run: Path, folder: Path) -> Path:
-    """Writes the items that the training left for tests; runs of few items keep too few of them for a threshold."""
+    """Writes the held-out items: a run keeps too few of a small set for a threshold."""
     vae = open_run(run).record.vae
     _, held_out = load_training_items(source, vae, windowing=Windowing(stride=found.stride))
     path = folder / "held_out.npy"

@@ -9,7 +9,8 @@ import pytest
 
 from pocketvae import errors
 from pocketvae.cli import main as main_module
-from pocketvae.cli.main import COMMANDS, build_parser, main
+from pocketvae.cli.catalogue import COMMANDS
+from pocketvae.cli.main import build_parser, main
 from pocketvae.errors import SpecError
 
 
@@ -34,10 +35,14 @@ def test_version(command):
     assert command("--version").out == f"pocketvae {__version__}\n"
 
 
-def test_no_command_is_a_usage_error(refused):
-    refused(
-        "required: COMMAND; pocketvae --help explains",
-    )
+def test_no_command_shows_what_there_is(command):
+    outcome = command()
+    assert outcome.code == 0
+    assert outcome.out == command("--help").out
+
+
+def test_an_option_without_a_command_is_a_usage_error(refused):
+    refused("required: COMMAND; pocketvae --help explains", "--quiet")
 
 
 def test_an_unknown_command_gets_a_close_match(refused):

@@ -19,6 +19,23 @@ def test_a_log_gets_a_line_when_a_stage_begins_and_ends(capsys):
     ]
 
 
+def test_a_log_gets_a_line_for_each_tenth_at_most(capsys, monkeypatch):
+    hours = iter(range(0, 10**9, 3600))  # every step takes an hour
+    monkeypatch.setattr("time.monotonic", lambda: float(next(hours)))
+    with Terminal(quiet=False) as terminal:
+        for done in range(501):
+            terminal.step(Progress(stage="training", done=done, total=500))
+    assert capsys.readouterr().err.splitlines() == [f"training {done}/500" for done in range(0, 501, 50)]
+
+
+def test_the_next_command_can_be_copied_and_is_no_result(capsys):
+    with Terminal(quiet=False) as terminal:
+        terminal.next("verify", "my bundle")
+    captured = capsys.readouterr()
+    assert captured.err == "next: pocketvae verify 'my bundle'\n"
+    assert captured.out == ""
+
+
 def test_warnings_are_printed_even_when_quiet(capsys):
     with Terminal(quiet=True) as terminal:
         terminal.step(Progress(stage="training", done=0, total=100))

@@ -193,6 +193,16 @@ def test_other_normal_items_can_make_the_threshold(folder, tmp_path):
     assert thresholds[1].fitted_items == 500
 
 
+def test_all_of_them_count_and_as_few_as_the_rate_needs_are_enough(folder, tmp_path):
+    normal = np.load(folder / "walks.npz")["x_test"]
+    np.save(tmp_path / "few.npy", normal[:19])
+    np.save(tmp_path / "fewer.npy", normal[:18])
+    export(folder, tmp_path / "b", calibrate_scores=str(tmp_path / "few.npy"), false_positive_rate=0.05)
+    assert open_bundle(tmp_path / "b").manifest.artifact("scorer.float32.tflite").scoring.fitted_items == 19
+    with pytest.raises(DataError, match=r"rate of 0.05 needs at least 19 held-out sequences, got 18"):
+        export(folder, tmp_path / "c", calibrate_scores=str(tmp_path / "fewer.npy"), false_positive_rate=0.05)
+
+
 def test_what_is_missing_is_named_before_anything_is_made(folder, tmp_path):
     out = tmp_path / "b"
     with pytest.raises(

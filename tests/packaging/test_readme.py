@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from pocketvae.cli import main
-from pocketvae.cli.main import COMMANDS, build_parser
+from pocketvae.cli.catalogue import COMMANDS
+from pocketvae.cli.main import build_parser
 from pocketvae.spec import Format, Precision, unsupported_reason
 
 ROOT = Path(__file__).parents[2]
