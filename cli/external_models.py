@@ -98,7 +98,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help=f"one of {', '.join(_DECODER_INPUTS)} for each input (default: detected)",
     )
     group.add_argument(
-        "--latent-shape", metavar="SIZES", help="sizes of the latent, such as 32,32,4, of a decoder that leaves them open"
+        "--latent-shape", metavar="SIZES", help="sizes of a latent that a decoder leaves open, such as 32,32,4"
     )
     group.add_argument(
         "--latent-dim", metavar="D", type=int, help="latent dimensions of a decoder of [N, D + K], a latent and a label"
