@@ -44,6 +44,7 @@ _TYPES = {1: np.float32, 6: np.int32, 7: np.int64, 10: np.float16, 11: np.float6
 # Of an output's largest value: what float16 weights in float16 arithmetic differ by, and what other orders of sums do.
 _SAME_IN_HALF, _SAME = 5e-2, 1e-3
 _TRIALS = 2
+_SIZES_HINT = "state them with --latent-shape, in the file's own order, or "
 
 
 @dataclass(kw_only=True)
@@ -91,7 +92,11 @@ def prepare_onnx(request: PreparationRequest) -> Preparation:
 
 
 def _prepared(models: ExternalModels, folder: Path) -> Preparation:
-    decoder_file = _opened(models.decoder)
+    is_whole = models.encoder == models.decoder
+    decoder_file = _opened(
+        models.decoder, () if is_whole else models.latent_shape or (), "" if is_whole else _SIZES_HINT
+    )
+    data_sizes = _sizes_of_data(decoder_file)
     latents = _latents_of(decoder_file) if models.encoder == models.decoder else {}
     lines = [_picture(decoder_file, latents)] if latents else []
     decoder = _decoder(decoder_file, latents)
@@ -100,7 +105,7 @@ def _prepared(models: ExternalModels, folder: Path) -> Preparation:
     parts = {Component.DECODER: decoder}
     roles = models.encoder_outputs
     if models.encoder is not None:
-        encoder, roles, notes = _encoder(models, _opened(models.encoder), latents)
+        encoder, roles, notes = _encoder(models, _opened(models.encoder, data_sizes), latents)
         facts |= dict.fromkeys(["posterior"] if notes else [], "".join(notes))
         parts = {Component.ENCODER: encoder, **parts}
     paths = {}
@@ -116,19 +121,25 @@ def _prepared(models: ExternalModels, folder: Path) -> Preparation:
         decoder=paths[Component.DECODER],
         encoder=paths.get(Component.ENCODER),
         encoder_outputs=roles,
+        latent_shape=None,
         latent_layer="",
         decoder_part="",
     )
     return Preparation(models=prepared, facts=facts, found=tuple(lines), doubts=doubts)
 
 
-def _opened(path: Path) -> _File:
+def _sizes_of_data(decoder: _File) -> Sequence[int | None]:
+    """Returns the sizes of what a decoder returns, without the batch, in its own order."""
+    return shapes_of(decoder.model).get(decoder.model.graph.output[0].name, [])[1:]
+
+
+def _opened(path: Path, known: Sequence[int | None] = (), hint: str = "") -> _File:
     model = read(path)
     changes = [
         " ".join(filter(None, ["ONNX", model.producer_name and f"of {model.producer_name}", model.producer_version]))
     ]
     model = raised(model)
-    if not fix_batch(path, model):
+    if not fix_batch(path, model, known, hint):
         changes.append("its batch size made open")
     original = copy.deepcopy(model)
     fold(model)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +26,20 @@ def is_random(node: Any) -> bool:
     return node.op_type in _RANDOM
 
 
-def fix_batch(path: Path, model: Any) -> bool:
+def fix_batch(path: Path, model: Any, known: Sequence[int | None] = (), hint: str = "") -> bool:
     """Gives inputs of any batch size the size 1, and drops those that are weights.
+
+    Args:
+        path: Of the file, for messages.
+        model: Is changed.
+        known: Sizes without the batch, for inputs of as many dimensions that leave theirs open.
+        hint: What else helps where a size stays open.
 
     Returns:
         Whether the batch size was open.
 
     Raises:
-        ExportError: another size is open.
+        ExportError: another size is open, or those that are known do not fit it.
     """
     graph = model.graph
     stored = initializers(graph)
@@ -43,12 +49,13 @@ def fix_batch(path: Path, model: Any) -> bool:
     was_open = True
     for given in graph.input:
         dims = given.type.tensor_type.shape.dim
+        _fill(dims, known)
         sizes = [dim.dim_value if dim.HasField("dim_value") else None for dim in dims]
         if not sizes or None in sizes[1:]:
             listed = ", ".join("?" if size is None else str(size) for size in sizes)
             raise ExportError(
-                f"{path} must leave open no size but the batch, got {given.name} [{listed}]: export it with an example "
-                f'input of the final size and dynamic_axes={{"{given.name}": {{0: "batch"}}}}'
+                f"{path} must leave open no size but the batch, got {given.name} [{listed}]: {hint}export it with an "
+                f'example input of the final size and dynamic_axes={{"{given.name}": {{0: "batch"}}}}'
             )
         was_open = was_open and sizes[0] is None
         if sizes[0] is None:
@@ -58,6 +65,18 @@ def fix_batch(path: Path, model: Any) -> bool:
         output.type.tensor_type.ClearField("shape")
     del graph.value_info[:]
     return was_open
+
+
+def _fill(dims: Any, known: Sequence[int | None]) -> None:
+    """Gives the open sizes of an input those that are known, if the others are the same."""
+    own = list(dims)[1:]
+    fits = len(own) == len(known) and all(
+        not dim.HasField("dim_value") or dim.dim_value == size for dim, size in zip(own, known, strict=True)
+    )
+    for dim, size in zip(own, known, strict=True) if fits else ():
+        if size is not None:
+            dim.Clear()
+            dim.dim_value = size
 
 
 def fold(model: Any) -> None:

@@ -159,3 +159,29 @@ def test_options_of_keras_models_are_refused(tmp_path, option, given):
     models = ExternalModels(decoder=save(conv_decoder(), tmp_path / "my.onnx"), **given)
     with pytest.raises(ExportError, match=f"{option} is for Keras models and SavedModels"):
         prepare_models(PreparationRequest(models=models, folder=str(tmp_path)))
+
+
+def test_open_sizes_of_a_pair_are_those_that_are_stated(tmp_path):
+    rng = np.random.default_rng(0)
+    up = [node("ConvTranspose", "z w", "u", kernel_shape=[2, 2], strides=[2, 2]), node("Sigmoid", "u", "image")]
+    decoder = model(up, {"z": ["b", 4, "h", "w"]}, {"image": ["b", 3, "h2", "w2"]}, {"w": values(rng, 4, 3, 2, 2)})
+    down = [
+        node("Conv", "x m", "mu", kernel_shape=[2, 2], strides=[2, 2]),
+        node("Conv", "x v", "logvar", kernel_shape=[2, 2], strides=[2, 2]),
+    ]
+    own = {"m": values(rng, 4, 3, 2, 2), "v": values(rng, 4, 3, 2, 2)}
+    sizes = {name: ["b", 4, "h", "w"] for name in ("mu", "logvar")}
+    encoder = model(down, {"x": ["b", 3, "H", "W"]}, sizes, own)
+    paths = {name: save(made, tmp_path / f"{name}.onnx") for name, made in (("decoder", decoder), ("encoder", encoder))}
+    with pytest.raises(ExportError, match=r"got z \[\?, 4, \?, \?\]: state them with --latent-shape, in the file's"):
+        prepare_models(PreparationRequest(models=ExternalModels(**paths), folder=str(tmp_path)))
+    stated = ExternalModels(**paths, latent_shape=(4, 5, 6))
+    (tmp_path / "out").mkdir()
+    found = prepare_models(PreparationRequest(models=stated, folder=str(tmp_path / "out"))).models
+    assert found.latent_shape is None
+    z = values(rng, 2, 5, 6, 4)
+    (image,) = open_session(found.decoder.read_bytes()).run(None, {"z": z})
+    (expected,) = open_session(decoder.SerializeToString()).run(None, {"z": z.transpose(0, 3, 1, 2)})
+    np.testing.assert_allclose(image, expected.transpose(0, 2, 3, 1), atol=1e-6)
+    mean, _ = open_session(found.encoder.read_bytes()).run(None, {"x": image})
+    assert mean.shape == (2, 5, 6, 4)

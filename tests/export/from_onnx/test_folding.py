@@ -47,3 +47,16 @@ def test_other_open_sizes_are_refused_with_the_call_that_helps():
     made = model([node("Relu", "z", "y")], {"z": ["b", 4, "h", 8]}, {"y": ["b", 4, "h", 8]})
     with pytest.raises(ExportError, match=r"z \[\?, 4, \?, 8\].*dynamic_axes"):
         fix_batch(FILE, made)
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"), [((4, 6, 8), [1, 4, 6, 8]), ((4, 6, 7), None), ((6, 8), None), ((4, None, 8), None)]
+)
+def test_open_sizes_that_are_known_are_filled_in_where_they_fit(known, expected):
+    made = model([node("Relu", "z", "y")], {"z": ["b", 4, "h", 8]}, {"y": ["b", 4, "h", 8]})
+    if expected is None:
+        with pytest.raises(ExportError, match=r"got z \[\?, 4, \?, 8\]: say so, or export it with"):
+            fix_batch(FILE, made, known, "say so, or ")
+    else:
+        assert fix_batch(FILE, made, known)
+        assert shapes_of(made)["y"] == expected
