@@ -64,18 +64,25 @@ class FrozenGraph:
 
     def _evaluate(self, tensor: Any) -> Array | None:
         tf = import_tensorflow()
+        while tensor.op.type == "Identity":
+            tensor = tensor.op.inputs[0]
         if tensor.op.type == "Const":
             return np.asarray(tf.make_ndarray(tensor.op.get_attr("value")))
-        seen, waiting = {tensor.op.name}, [tensor.op]
+        seen, waiting = {tensor.op.name: tensor.op}, [tensor.op]
         while waiting:
             operator = waiting.pop()
             if operator.type in VARYING:
                 return None
             fresh = [source.op for source in operator.inputs if source.op.name not in seen]
-            seen.update(source.name for source in fresh)
+            seen.update((source.name, source) for source in fresh)
             waiting += fresh
-        with tf.compat.v1.Session(graph=self.graph) as session:
-            return np.asarray(session.run(tensor))
+        # A session of the whole graph would take in all of its weights.
+        alone = tf.compat.v1.GraphDef(versions=self.graph.graph_def_versions)
+        alone.node.extend(operator.node_def for operator in seen.values())
+        with tf.Graph().as_default() as graph:
+            tf.graph_util.import_graph_def(alone, name="")
+        with tf.compat.v1.Session(graph=graph) as session:
+            return np.asarray(session.run(tensor.name))
 
     def replaced(self, tensors: Mapping[str, Any]) -> FrozenGraph:
         """Returns the graph in which new tensors are read in place of the old ones of these names.

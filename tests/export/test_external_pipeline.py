@@ -1005,3 +1005,19 @@ def test_a_converter_that_dies_names_the_layer(tmp_path, monkeypatch):
     assert re.search(
         r"ended by signal 11.*; the converter dies on the layer '[^']*curved[^']*' \(Elu\)$", failure.reason
     )
+
+
+def test_a_model_whose_calls_take_seconds_is_measured_once_on_few_samples(models, tmp_path, in_process, monkeypatch):
+    from pocketvae.export.original import cost
+
+    monkeypatch.setattr(cost, "_AFFORDABLE", 1.0)
+    names = ("decoder.float32.onnx", "generator.float32.onnx", "generator.float16.onnx")
+    artifacts = tuple(item for item in plan_artifacts() if item.filename in names)
+    decoder = models / "keras3" / "example.keras"
+    export_external_models(ExternalModels(decoder=decoder), tmp_path / "b", ExportConfig(artifacts=artifacts))
+    manifest = verified(tmp_path / "b").manifest
+    assert [stratum.count for stratum in manifest.golden(Component.GENERATOR).strata] == [1, 1, 1]
+    assert [stratum.count for stratum in manifest.golden(Component.DECODER).strata] == [2, 1]
+    limits = {item.name: {limit.output: limit for limit in item.tolerances} for item in manifest.artifacts}
+    assert limits["generator.float32.onnx"]["image"] == limits["decoder.float32.onnx"]["image"]
+    assert limits["generator.float16.onnx"]["image"].limit > limits["decoder.float32.onnx"]["image"].limit
