@@ -2,17 +2,20 @@
 
     python studies/fifty_millions.py --json benchmarks/history/DATE-fifty-millions.json
 
-Every command runs in a process of its own, whose time and largest memory are taken, workers included. Exit code 1 if a
-command fails, as export does where an artifact is left out, or takes more than 24 GB.
+Every command runs in a process of its own, whose time and largest memory are taken, workers included, and when it said
+what. Exit code 1 if an artifact is left out, or a command takes more than 24 GB.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -27,11 +30,41 @@ _MOST_BYTES = 24e9
 _ONE = "decoder.float32.tflite"
 
 
+@dataclass(frozen=True, kw_only=True)
+class Command:
+    """What a command took and said.
+
+    Attributes:
+        step: Time and memory.
+        code: Its exit code.
+        said: Seconds after its start, and the line that it printed then.
+    """
+
+    step: Step
+    code: int
+    said: list[tuple[float, str]]
+
+
+def run_command(words: Sequence[str]) -> Command:
+    """Runs a command and passes its lines on; its memory is that of its largest process, workers included."""
+    started, said = time.perf_counter(), []
+    process = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    for line in process.stdout or ():
+        if line.strip():
+            said.append((round(time.perf_counter() - started, 1), line.strip()))
+            tell(f"{said[-1][0]:.0f} s: {said[-1][1]}")
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    scale = 1 if sys.platform == "darwin" else 1024
+    step = Step(wall_s=time.perf_counter() - started, peak_rss_bytes=usage.ru_maxrss * scale)
+    return Command(step=step, code=process.returncode, said=said)
+
+
 def measure(folder: Path, words: Sequence[str]) -> dict[str, Any]:
     """Makes the decoder, exports it with further options and verifies it, all of it and one file.
 
     Raises:
-        TargetError: a command fails.
+        TargetError: a command makes no bundle.
     """
     model, bundle = folder / "decoder.keras", folder / "bundle"
     pocketvae = str(Path(sys.executable).with_name("pocketvae"))
@@ -41,19 +74,20 @@ def measure(folder: Path, words: Sequence[str]) -> dict[str, Any]:
         "verify": ["verify", str(bundle)],
         "verify one file": ["verify", str(bundle / _ONE)],
     }
-    steps: dict[str, Step] = {}
-    said: dict[str, list[str]] = {}
+    done: dict[str, Command] = {}
     for name, command in commands.items():
-        steps[name], output = run_step([pocketvae, *command])
-        said[name] = [line for line in output.splitlines() if line.strip()][-3:]
-        tell(f"{name}: {steps[name].wall_s:.0f} s, {steps[name].peak_rss_bytes / 1e6:.0f} MB")
+        done[name] = run_command([pocketvae, *command])
+        tell(f"{name}: {done[name].step.wall_s:.0f} s, {done[name].step.peak_rss_bytes / 1e6:.0f} MB")
+        if not bundle.is_dir():
+            raise TargetError(f"{name} ended with code {done[name].code}: {done[name].said[-1:]}")
     made = {path.name: path.stat().st_size for path in sorted(bundle.iterdir()) if path.suffix in (".tflite", ".onnx")}
     return {
         "parameters": int(text.split()[-1]),
         "model_bytes": model.stat().st_size,
-        "steps": {name: asdict(step) for name, step in steps.items()},
+        "steps": {name: asdict(command.step) for name, command in done.items()},
+        "codes": {name: command.code for name, command in done.items()},
         "size_bytes": made,
-        "said": said,
+        "said": {name: command.said for name, command in done.items()},
     }
 
 
@@ -75,7 +109,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         write_record(arguments.json, record)
     fits = all(step["peak_rss_bytes"] <= _MOST_BYTES for step in results.get("steps", {}).values())
-    return 0 if results and fits else 1
+    return 0 if results and fits and not any(results["codes"].values()) else 1
 
 
 def parse_arguments(words: Sequence[str]) -> argparse.Namespace:
