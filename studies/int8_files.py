@@ -25,7 +25,8 @@ from pocketvae.export.convert import tflite
 from pocketvae.export.convert.graphs import Graph, build_graph
 from pocketvae.export.embed.embedding import Statement
 from pocketvae.export.messages import PrepareJob, WorkerSetup
-from pocketvae.export.worker import SETUP_NAME, Worker, array_path, calibration_role
+from pocketvae.export.prepared_files import array_path, calibration_role
+from pocketvae.export.worker import SETUP_NAME, Worker
 from pocketvae.keras.external import load_original
 from pocketvae.keras.io import import_tensorflow, load_model
 from pocketvae.spec import Component

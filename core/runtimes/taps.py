@@ -92,14 +92,20 @@ class _Opened:
 
 
 def _tap_tflite(content: bytes, names: Iterable[str] | None) -> _Opened:
-    from pocketvae.formats.tflite.model import main_inputs, read_model, tensor_name
+    from pocketvae.formats.tflite.model import is_constant, main_inputs, read_model, tensor_name
     from pocketvae.runtimes.litert import OperatorSet, open_interpreter, tensor_spec
 
     model = read_model(content)
     interpreter = open_interpreter(content, operators=OperatorSet.BUILTIN, keep_tensors=True)
     graph, places = model.subgraphs[0], main_inputs(model)
     computed = {tensor_name(graph.tensors[i]): i for operator in graph.operators for i in operator.outputs}
-    known = {tensor_name(tensor): index for index, tensor in enumerate(graph.tensors)}
+    # A file that was edited may have tensors that nothing makes any more, and these have no values.
+    made = {*computed.values(), *map(int, graph.inputs)}
+    known = {
+        tensor_name(tensor): index
+        for index, tensor in enumerate(graph.tensors)
+        if index in made or is_constant(model, tensor)
+    }
     wanted = computed if names is None else {name: known[name] for name in names if name in known}
     details = {int(item["index"]): item for item in interpreter.get_tensor_details()}
 

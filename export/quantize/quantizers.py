@@ -22,6 +22,7 @@ from pocketvae.export.quantize.tflite_biases import Means, mean_sums, with_corre
 from pocketvae.export.quantize.tflite_four_bits import layers_for_four_bits, with_four_bits
 from pocketvae.export.quantize.tflite_parts import with_fewer_floats
 from pocketvae.export.quantize.tflite_relus import with_relus_as_scales
+from pocketvae.export.quantize.tflite_splits import with_layers_for_parts
 from pocketvae.export.quantize.tflite_weights import storable_layers
 from pocketvae.export.rewrites.frozen import freeze
 from pocketvae.export.tuning.shares import Place, best_shares, last_output
@@ -224,7 +225,11 @@ class TfliteQuantizer(Quantizer):
         return with_corrected_biases(content, self._mean_sums, self._mean_samples)
 
     def _finished(self, content: bytes) -> bytes:
-        return content if self._source.tuning is None else with_fewer_floats(content)
+        if self._source.tuning is None:
+            return content
+        content = with_fewer_floats(content)
+        # Other chips may split for nothing and read what a layer is given twice.
+        return content if self._source.chips else with_layers_for_parts(content)
 
     @cached_property
     def ranges(self) -> Mapping[str, Range]:

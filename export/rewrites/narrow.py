@@ -2,7 +2,8 @@
 
 Kernels compute 8 to 32 output channels at once; an image has 1 or 3. The same convolution for a whole block of `b` by
 `b` pixels at a time has `b * b` times as many: its kernel is the old one at every place of the block, its stride is b,
-and depth-to-space puts the pixels where they belong.
+and depth-to-space puts the pixels where they belong. Where the convolution has a depth-to-space of its own behind it,
+one of a larger block does both.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy.typing as npt
 
 from pocketvae.export.rewrites.convolutions import image_size, layer_name, leading_pads, pad, simple_kernel
 from pocketvae.export.rewrites.frozen import FrozenGraph
+from pocketvae.export.rewrites.moves import shuffled
 from pocketvae.export.rewrites.phases import Pair
 from pocketvae.export.rewrites.tails import FUSED_ACTIVATIONS, Tail, read_tail
 from pocketvae.keras.io import import_tensorflow
@@ -38,6 +40,8 @@ class NarrowConvolution:
         size: Height and width of the output.
         block: Pixels of a block, along one side.
         tail: Biases and activation.
+        shuffle: Block of the depth-to-space that alone reads the output; 1 where there is none.
+        end: The tensor that is replaced.
     """
 
     name: str
@@ -47,6 +51,8 @@ class NarrowConvolution:
     size: Pair
     block: int
     tail: Tail
+    shuffle: int
+    end: Any
 
 
 def rewrite(graph: FrozenGraph) -> tuple[FrozenGraph, int]:
@@ -57,7 +63,7 @@ def rewrite(graph: FrozenGraph) -> tuple[FrozenGraph, int]:
     with graph.graph.as_default():
         for place in places:
             with tf.name_scope(place.name):
-                replacements[place.tail.end.name] = _emit(place)
+                replacements[place.end.name] = _emit(place)
     return (graph.replaced(replacements), len(places)) if places else (graph, 0)
 
 
@@ -89,6 +95,18 @@ def of_block(kernel: npt.NDArray[np.float32], block: int) -> npt.NDArray[np.floa
     return wide.reshape(*wide.shape[:3], -1)
 
 
+def joined_order(first: int, second: int, channels: int) -> npt.NDArray[np.intp]:
+    """Returns the channels in the order in which one depth-to-space does what two do one after the other.
+
+    Args:
+        first: Block of the first.
+        second: Block of the second.
+        channels: Behind the first, a multiple of `second * second`.
+    """
+    places = np.arange(first**2 * channels).reshape(first, first, second, second, -1)
+    return places.transpose(0, 2, 1, 3, 4).ravel()
+
+
 def _find(graph: FrozenGraph, operator: Any) -> NarrowConvolution | None:
     kernel = simple_kernel(graph, operator)
     if kernel is None:
@@ -101,6 +119,7 @@ def _find(graph: FrozenGraph, operator: Any) -> NarrowConvolution | None:
     if block == 1:
         return None
     tail = read_tail(graph, operator.outputs[0], channels, FUSED_ACTIVATIONS)
+    shuffle, end = shuffled(graph, tail.end) or (1, tail.end)
     return NarrowConvolution(
         name=layer_name(operator),
         source=operator.inputs[0],
@@ -109,6 +128,8 @@ def _find(graph: FrozenGraph, operator: Any) -> NarrowConvolution | None:
         size=size,
         block=block,
         tail=tail,
+        shuffle=shuffle,
+        end=end,
     )
 
 
@@ -120,7 +141,9 @@ def _emit(place: NarrowConvolution) -> Any:
         place.size[0] + height - 1 - rows - place.pads[0],
         place.size[1] + width - 1 - columns - place.pads[1],
     )
-    image = tf.nn.conv2d(pad(place.source, place.pads, after), of_block(place.kernel, block), block, "VALID")
+    order = joined_order(block, place.shuffle, place.kernel.shape[3])
+    kernel = of_block(place.kernel, block)[..., order]
+    image = tf.nn.conv2d(pad(place.source, place.pads, after), kernel, block, "VALID")
     if np.any(place.tail.shift):
-        image = tf.nn.bias_add(image, np.tile(place.tail.shift, block**2).astype(np.float32))
-    return tf.nn.depth_to_space(place.tail.activate(image), block)
+        image = tf.nn.bias_add(image, np.tile(place.tail.shift, block**2).astype(np.float32)[order])
+    return tf.nn.depth_to_space(place.tail.activate(image), block * place.shuffle)

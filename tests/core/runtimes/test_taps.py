@@ -37,6 +37,14 @@ def test_chosen_tensors_alone_are_seen_and_unknown_ones_left_out(files, format, 
     assert tap(format, files[format], {"z": Z}, ["nowhere"]) == {}
 
 
+def test_a_tensor_that_no_operator_makes_is_left_out(files):
+    model = read_model(files[Format.TFLITE])
+    tensor = schema().TensorT()
+    tensor.name, tensor.shape, tensor.buffer = b"orphan", [1, 3], 0
+    model.subgraphs[0].tensors.append(tensor)
+    assert list(tap(Format.TFLITE, write_model(model), {"z": Z}, ["orphan", "flat"])) == ["flat"]
+
+
 @pytest.mark.parametrize("format", Format)
 def test_other_inputs_are_refused(files, format):
     with pytest.raises(SpecError, match=r"inputs must be \['z'\], got \['x'\]"):

@@ -168,6 +168,31 @@ def test_a_narrow_convolution(keras, kernel, channels, padding):
     assert "DepthToSpace" in kinds
 
 
+@pytest.mark.parametrize("activation", [None, "relu"])
+def test_one_depth_to_space_does_what_that_of_a_narrow_convolution_and_the_next_one_do(keras, activation):
+    import tensorflow as tf
+
+    inputs = keras.Input((6, 8, 5))
+    layer = keras.layers.Conv2D(4, 3, padding="same", activation=activation, bias_initializer="random_normal")
+    model = spread(keras.Model(inputs, layer(inputs)))
+    graph = graph_of(lambda z: tf.sigmoid(tf.nn.depth_to_space(model(z), 2)), (6, 8, 5))
+    kinds = check(graph, step(Rewrite.NARROW_CONVOLUTION), 1)
+    assert kinds.count("DepthToSpace") == 1
+
+
+def test_a_narrow_convolution_whose_values_others_read_keeps_its_own_depth_to_space():
+    import tensorflow as tf
+
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 5, 4)).astype("f4")
+
+    def call(z):
+        image = tf.nn.conv2d(z, kernel, 1, "SAME")
+        return tf.nn.depth_to_space(image, 2) + tf.reduce_mean(image)
+
+    kinds = check(graph_of(call, (6, 8, 5)), step(Rewrite.NARROW_CONVOLUTION), 1)
+    assert kinds.count("DepthToSpace") == 2
+
+
 @pytest.mark.parametrize("options", [{"filters": 8}, {"strides": 2}, {"kernel_size": 1}])
 def test_other_convolutions_are_not_narrow(keras, options):
     inputs = keras.Input((8, 8, 5))

@@ -1,0 +1,70 @@
+"""Layers whose channels are split become one layer for each part, bit for bit the same."""
+
+import numpy as np
+import pytest
+
+from pocketvae.export.quantize.measured import run_content
+from pocketvae.export.quantize.search import QuantizationPlan
+from pocketvae.export.quantize.tflite_splits import with_layers_for_parts
+from pocketvae.formats.tflite.model import operator_name, view_model
+from pocketvae.spec import Format, TensorSpec
+
+pytestmark = pytest.mark.slow
+
+Z = {"z": np.random.default_rng(1).normal(size=(64, 5)).astype(np.float32)}
+
+
+def quantized(channels, *, parts=2, axis=-1, has_other_reader=False):
+    """Returns a decoder in 8 bits whose last convolution is split."""
+    import tensorflow as tf
+
+    from pocketvae.export.convert.graphs import Graph, function_of
+    from pocketvae.export.quantize import tflite
+
+    rng = np.random.default_rng(0)
+    dense = rng.normal(size=(5, 64)).astype("f4")
+    kernel = rng.normal(0, 0.3, (3, 3, 4, channels)).astype("f4")
+    bias = rng.normal(size=channels).astype("f4")
+
+    def decode(z):
+        image = tf.reshape(tf.nn.relu(z @ dense), (1, 4, 4, 4))
+        both = tf.nn.relu6(tf.nn.bias_add(tf.nn.conv2d(image, kernel, 1, "SAME"), bias))
+        total = tf.add_n([(1 + index) * part for index, part in enumerate(tf.split(both, parts, axis=axis))])
+        return {"image": tf.sigmoid(total + tf.reduce_mean(both) if has_other_reader else total)}
+
+    inputs = (TensorSpec(name="z", dtype="float32", shape=(1, 5)),)
+    graph = Graph(function=function_of(decode, inputs), model=tf.Module(), inputs=inputs, fused_shuffles=0)
+    return tflite.quantize(tflite.calibrate(graph, Z), QuantizationPlan())
+
+
+def kinds(content):
+    model = view_model(content)
+    return [operator_name(model, item) for item in model.subgraphs[0].operators]
+
+
+@pytest.mark.parametrize("parts", [2, 3])
+def test_a_split_layer_is_one_for_each_part(parts):
+    content = quantized(16 * parts, parts=parts)
+    assert kinds(content).count("SPLIT") == 1
+    changed = with_layers_for_parts(content)
+    assert "SPLIT" not in kinds(changed)
+    assert kinds(changed).count("CONV_2D") == kinds(content).count("CONV_2D") + parts - 1
+    image, expected = (run_content(Format.TFLITE, item, Z)["image"] for item in (changed, content))
+    assert np.ptp(expected) > 0.1
+    np.testing.assert_array_equal(image, expected)
+
+
+def test_a_second_time_nothing_is_left_to_do():
+    changed = with_layers_for_parts(quantized(32))
+    assert with_layers_for_parts(changed) == changed
+
+
+@pytest.mark.parametrize(
+    ("channels", "options"),
+    [(24, {}), (32, {"axis": 1}), (32, {"has_other_reader": True})],
+    ids=["half a vector", "rows", "read by others"],
+)
+def test_other_splits_stay(channels, options):
+    content = quantized(channels, **options)
+    assert "SPLIT" in kinds(content)
+    assert with_layers_for_parts(content) == content
