@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from pocketvae.apps.anomaly.calibration import Calibration, calibrate
     from pocketvae.apps.anomaly.features import Features, Sampling, image_features
     from pocketvae.apps.anomaly.roc import auroc, roc_curve, roc_svg
-    from pocketvae.apps.anomaly.score_results import ScoreResult, score_csv, score_result
+    from pocketvae.apps.anomaly.score_results import ScoreResult, score_csv, score_json, score_result
     from pocketvae.apps.anomaly.scores import ScoreKind, approximations, check_score, default_score, scores
     from pocketvae.apps.choice import Choice
     from pocketvae.apps.compression.codec import (
@@ -60,6 +60,7 @@ _MODULES = {
     "pocketvae.apps.anomaly.score_results": (
         "ScoreResult",
         "score_csv",
+        "score_json",
         "score_result",
     ),
     "pocketvae.apps.anomaly.scores": (
@@ -199,6 +200,7 @@ __all__ = [
     "roc_svg",
     "runtime_files",
     "score_csv",
+    "score_json",
     "score_result",
     "scores",
     "set_up_runtime",

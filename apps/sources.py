@@ -18,6 +18,7 @@ from pocketvae.data.image_decoder import resized
 from pocketvae.data.image_folder import SUFFIXES, list_folder, read_images
 from pocketvae.data.timeline import Timeline
 from pocketvae.data.values import ValueSet, load_value_splits, load_values
+from pocketvae.data.window_values import selected
 from pocketvae.data.windows import WHOLE, Windowing
 from pocketvae.errors import DataError, NotFiniteValuesError, SpecError
 from pocketvae.kinds.registry import kind_of
@@ -33,7 +34,8 @@ class SourceImages:
     """Images or other data that fit a model.
 
     Attributes:
-        images: `[N, H, W, C] uint8`; `[N, *data_shape] float32` of data that are not images.
+        images: `[N, H, W, C] uint8`; `[N, *data_shape] float32` of data that are not images, which may be
+            `WindowValues` where the loader says so.
         names: Name of every image: its file, or its number in the array.
         labels: `[N] int32`, or None.
         folder_classes: Number of subfolders that the labels were numbered from, in the order of their names; None
@@ -41,7 +43,7 @@ class SourceImages:
         timeline: Where they lie, if they are windows of recordings.
     """
 
-    images: npt.NDArray[Any]
+    images: Any
     names: tuple[str, ...]
     labels: npt.NDArray[np.int32] | None
     folder_classes: int | None = None
@@ -57,9 +59,13 @@ class SourceImages:
             DataError: `count` is below 1.
         """
         _check_count(count)
+        if count is None:
+            return self
         labels = None if self.labels is None else self.labels[:count]
         timeline = None if self.timeline is None else self.timeline.take(slice(count))
-        return replace(self, images=self.images[:count], names=self.names[:count], labels=labels, timeline=timeline)
+        return replace(
+            self, images=selected(self.images, slice(count)), names=self.names[:count], labels=labels, timeline=timeline
+        )
 
     def without_anomalies(self) -> SourceImages:
         """Returns the items that hold none of the anomalies that their timeline knows.
@@ -74,7 +80,7 @@ class SourceImages:
             raise DataError(f"normal windows are needed, but each of the {len(self)} holds an anomaly")
         return replace(
             self,
-            images=self.images[kept],
+            images=selected(self.images, kept),
             names=tuple(self.names[index] for index in kept),
             labels=None if self.labels is None else self.labels[kept],
             timeline=self.timeline.take(kept),
@@ -177,9 +183,12 @@ def load_items(
     resize: bool = False,
     count: int | None = None,
     windowing: Windowing = WHOLE,
+    in_memory: bool = True,
     progress: ProgressCallback = ignore_progress,
 ) -> SourceImages:
     """Loads images like `load_images`; data of another kind from an array file, a table, or recordings.
+
+    Windows are an array, unless `in_memory` is off and they are so many that they stay in their recordings.
 
     Raises:
         DataError: the source is missing, empty or damaged, or an item is not what the model takes.
@@ -190,7 +199,7 @@ def load_items(
         return load_images(source, vae, resize=resize, count=count, progress=progress)
     _check_no_resize(vae, resize=resize)
     _check_count(count, kind_of(vae.data).noun)
-    return _of_values(load_values(source, vae, windowing)).first(count)
+    return _of_values(load_values(source, vae, windowing), in_memory=in_memory).first(count)
 
 
 def load_training_images(
@@ -223,9 +232,12 @@ def load_training_items(
     *,
     resize: bool = False,
     windowing: Windowing = WHOLE,
+    in_memory: bool = True,
     progress: ProgressCallback = ignore_progress,
 ) -> tuple[SourceImages, SourceImages]:
     """Loads images like `load_training_images`, or data of another kind, of which a tenth is held out.
+
+    Windows are arrays, see `load_items`.
 
     Raises:
         DataError: the source is missing, damaged or too small, or its items are not what the model takes.
@@ -236,13 +248,14 @@ def load_training_items(
         return load_training_images(source, vae, resize=resize, progress=progress)
     _check_no_resize(vae, resize=resize)
     splits = load_value_splits(source, vae, windowing)
-    train, held_out = (_of_values(part) for part in (splits.train, splits.test))
+    train, held_out = (_of_values(part, in_memory=in_memory) for part in (splits.train, splits.test))
     return train, held_out
 
 
-def _of_values(items: ValueSet) -> SourceImages:
+def _of_values(items: ValueSet, *, in_memory: bool) -> SourceImages:
     names = items.names or tuple(str(index) for index in range(len(items)))
-    return SourceImages(images=items.values, names=names, labels=items.labels, timeline=items.timeline)
+    values = items.whole() if in_memory else items.values
+    return SourceImages(images=values, names=names, labels=items.labels, timeline=items.timeline)
 
 
 def _check_no_resize(vae: VaeSpec, *, resize: bool) -> None:

@@ -113,6 +113,7 @@ def _calibrate(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Ter
         bundle.vae,
         resize=arguments.resize,
         windowing=models.windowing(arguments),
+        in_memory=False,
         progress=terminal.step,
     )
     calibration = calibrate(
@@ -143,14 +144,15 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
         default_score,
         roc_svg,
         score_csv,
+        score_json,
         score_result,
     )
     from pocketvae.apps.anomaly.timeline import separated, timeline_svg
     from pocketvae.cli.detection import print_detection
-    from pocketvae.documents import decode, encode
+    from pocketvae.documents import decode
     from pocketvae.kinds.registry import kind_of
     from pocketvae.spec import parse_choice
-    from pocketvae.system.files import write_text
+    from pocketvae.system.files import write_pieces, write_text
 
     chosen = parse_choice(ScoreKind, arguments.score or default_score(bundle.vae), "score")
     check_score(chosen, bundle.vae, has_scorer=bundle.scoring is not None)
@@ -169,9 +171,9 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
         _, normal = _values(bundle, arguments.normal, None, calibration, arguments, terminal)
     result = score_result(calibration, chosen, items.names, values, normal, items.timeline)
     if arguments.json is not None:
-        write_text(arguments.json, encode(result))
+        write_pieces(arguments.json, score_json(result))
     if arguments.csv is not None:
-        write_text(arguments.csv, score_csv(result))
+        write_pieces(arguments.csv, score_csv(result))
     if arguments.roc is not None:
         write_text(arguments.roc, roc_svg(*separated(values, normal, items.timeline), plural))
     if arguments.timeline is not None and items.timeline is not None:
@@ -200,6 +202,7 @@ def _values(
         resize=arguments.resize,
         count=count,
         windowing=models.windowing(arguments),
+        in_memory=False,
         progress=terminal.step,
     )
     features = image_features(

@@ -75,24 +75,25 @@ def with_scores_of(subject: Subject, config: ExportConfig, folder: Path, progres
         raise SpecError("--calibrate-scores fits the threshold of a scorer: add it to --components")
     if subject.reference is None:
         raise SpecError("--calibrate-scores fits a threshold, but the files have to be calibrated too: add --data SRC")
-    items, labels = _normal_items(source, vae, progress)
-    chosen = np.sort(np.random.default_rng(config.seed).permutation(len(items))[:_MOST_ITEMS])
+    items, labels = _normal_items(source, vae, config.seed, progress)
     dtype = np.uint8 if vae.data is DataKind.IMAGE else np.float32
     found = read_reference(subject.reference, vae.data_shape, dtype)
     path = folder / REFERENCE_NAME
-    write_bytes(path, replace(found, held_out=items[chosen], held_out_labels=labels[chosen]).archive())
-    facts = {"threshold of the scorer": f"{len(chosen)} {kind_of(vae.data).plural} of {Path(source).name}"}
+    write_bytes(path, replace(found, held_out=items, held_out_labels=labels).archive())
+    facts = {"threshold of the scorer": f"{len(items)} {kind_of(vae.data).plural} of {Path(source).name}"}
     return replace(subject, reference=path, provenance={**subject.provenance, **facts})
 
 
 def _normal_items(
-    source: str, vae: VaeSpec, progress: ProgressCallback
+    source: str, vae: VaeSpec, seed: int, progress: ProgressCallback
 ) -> tuple[npt.NDArray[Any], npt.NDArray[np.int32]]:
-    """Returns the user's normal items and their labels."""
+    """Returns the user's normal items and their labels, chosen at random where they are many."""
     if vae.data is not DataKind.IMAGE and not vae.conditions:
         # All of them: how few are enough is for the rate to say.
-        values = load_values(source, vae)
-        return values.items, values.labels_or_zeros()
+        values = load_values(source, vae).some(_MOST_ITEMS, np.random.default_rng(seed))
+        return values.whole(), values.labels_or_zeros()
     splits = load_data(source, vae, WHOLE, progress)
-    parts = (splits.train, splits.test)
+    count = len(splits.train)
+    chosen = np.sort(np.random.default_rng(seed).permutation(count + len(splits.test))[:_MOST_ITEMS])
+    parts = (splits.train.take(chosen[chosen < count]), splits.test.take(chosen[chosen >= count] - count))
     return np.concatenate([part.items for part in parts]), np.concatenate([part.labels_or_zeros() for part in parts])

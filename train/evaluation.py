@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data.items import ItemSet
+from pocketvae.data.window_values import Values, value_blocks
 from pocketvae.fields import ChannelKind
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.numerics.likelihoods import places
+from pocketvae.numerics.moments import moments
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.train.likelihoods import SMALLEST_VARIANCE
 from pocketvae.train.model import Noise, VaeModel
@@ -237,17 +239,18 @@ def _parts(items: ItemSet, size: int) -> Iterator[ItemSet]:
         yield items.take(slice(start, start + size))
 
 
-def _spread(vae: VaeSpec, items: npt.NDArray[np.float32]) -> float:
+def _spread(vae: VaeSpec, items: Values) -> float:
     """Returns the mean squared deviation of every value from the mean of the training data, which is 0 of real ones.
 
     Of other channels it is that from the items' own mean.
     """
-    columns = items.reshape(-1, items.shape[-1]).astype(np.float64)
-    centres = columns.mean(axis=0)
+    found = moments(block for _, block in value_blocks(items))
+    centres = found.mean.copy()
     for channel, part in places(vae.channels):
         if channel.kind is ChannelKind.REAL:
             centres[part] = 0
-    return max(float(np.square(columns - centres).mean()), SMALLEST_VARIANCE)
+    squares = found.squares / found.count + np.square(found.mean - centres)
+    return max(float(squares.mean()), SMALLEST_VARIANCE)
 
 
 def _standard_error(values: npt.NDArray[np.float64]) -> float:

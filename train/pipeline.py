@@ -52,6 +52,8 @@ _SAME_PSNR_DB = 0.5
 _NOTHING_EXPLAINED = 0.12
 # Shares of the training values outside of what pictures show and limits are parts of: outliers stretch a range.
 _OUTSIDE = 0.001
+# From how many values a range is taken at most, of evenly spaced items.
+_RANGE_VALUES = 1 << 24
 # Where the search for the degrees of freedom of Student's t begins.
 _FIRST_DEGREES = 4.0
 
@@ -125,7 +127,7 @@ class _Session:
         model = VaeModel.build(config, _spec(config, data))
         if config.prior is PriorKind.VAMP:
             chosen = data.train.some(config.components, np.random.default_rng([config.seed, 3]))
-            model.add_pseudo_inputs(chosen.items.astype(np.float32) / 255)
+            model.add_pseudo_inputs(np.asarray(chosen.items, np.float32) / 255)
         return cls(
             config=config,
             data=data,
@@ -230,7 +232,8 @@ def _spec(config: TrainConfig, data: ImageSplits | TrainingValues) -> VaeSpec:
     )
     if isinstance(data, ImageSplits):
         return vae
-    low, high = np.quantile(data.train.values, (_OUTSIDE, 1 - _OUTSIDE)).tolist()
+    some = data.train.spaced(max(1, _RANGE_VALUES // math.prod(vae.data_shape))).whole()
+    low, high = np.quantile(some, (_OUTSIDE, 1 - _OUTSIDE)).tolist()
     fits = config.likelihood is Likelihood.STUDENT_T
     return replace(
         vae,

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import overload
 
 import numpy as np
 
@@ -14,11 +16,13 @@ from pocketvae.apps.anomaly.detection import Detection, detect
 from pocketvae.apps.anomaly.features import Doubles
 from pocketvae.apps.anomaly.scores import ScoreKind
 from pocketvae.data.timeline import Timeline
+from pocketvae.documents import encode
 from pocketvae.spec import STRICT
 from pocketvae.vae_spec import DataKind
 
 # 3: `detection` says more than `auroc`, with intervals.
 SCHEMA_VERSION = 3
+_NO_ITEMS = '"items": []'
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,34 @@ class ItemScore:
     name: str
     scores: dict[ScoreKind, float]
     anomalous: bool
+
+
+class ItemScores(Sequence[ItemScore]):
+    """The scores of all items, each made when it is looked at: there are many windows in a long recording."""
+
+    def __init__(
+        self, names: Sequence[str], values: Mapping[ScoreKind, Doubles], chosen: ScoreKind, threshold: float
+    ) -> None:
+        """Keeps what is known of the items: their names, their `[N]` scores, and how the chosen one decides."""
+        self._names, self._values, self._chosen, self._threshold = names, values, chosen, threshold
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+    @overload
+    def __getitem__(self, index: int) -> ItemScore: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> tuple[ItemScore, ...]: ...
+
+    def __getitem__(self, index: int | slice) -> ItemScore | tuple[ItemScore, ...]:
+        if isinstance(index, slice):
+            return tuple(self[number] for number in range(*index.indices(len(self))))
+        return ItemScore(
+            name=self._names[index],
+            scores={kind: float(value[index]) for kind, value in self._values.items()},
+            anomalous=bool(self._values[self._chosen][index] > self._threshold),
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,7 +91,7 @@ class ScoreResult:
     threshold: float
     false_positive_rate: float
     data: DataKind
-    items: tuple[ItemScore, ...]
+    items: Sequence[ItemScore]
     auroc: dict[ScoreKind, float]
     detection: dict[ScoreKind, Detection]
 
@@ -98,14 +130,7 @@ def score_result(
         threshold=threshold,
         false_positive_rate=calibration.false_positive_rate,
         data=calibration.data,
-        items=tuple(
-            ItemScore(
-                name=name,
-                scores={kind: float(value[index]) for kind, value in values.items()},
-                anomalous=bool(values[chosen][index] > threshold),
-            )
-            for index, name in enumerate(names)
-        ),
+        items=ItemScores(names, values, chosen, threshold),
         auroc={kind: found.auroc.value for kind, found in detection.items()},
         detection=detection,
     )
@@ -133,13 +158,26 @@ def _detection(
     }
 
 
-def score_csv(result: ScoreResult) -> str:
-    """Returns a CSV row for each item: its name, every score, and whether it is an anomaly."""
+def score_csv(result: ScoreResult) -> Iterator[str]:
+    """Yields a CSV row for each item: its name, every score, and whether it is an anomaly; first the header."""
     kinds = list(result.items[0].scores)
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(["name", *kinds, "anomalous"])
+    yield _row(["name", *kinds, "anomalous"])
     for item in result.items:
         values = [repr(item.scores[kind]) for kind in kinds]
-        writer.writerow([item.name, *values, int(item.anomalous)])
+        yield _row([item.name, *values, int(item.anomalous)])
+
+
+def _row(cells: Sequence[object]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerow(cells)
     return text.getvalue()
+
+
+def score_json(result: ScoreResult) -> Iterator[str]:
+    """Yields the result as JSON, piece by piece; together they are what `encode` returns."""
+    head, _, tail = encode(replace(result, items=())).rpartition(_NO_ITEMS)
+    yield f'{head}"items": ['
+    for index, item in enumerate(result.items):
+        text = json.dumps(asdict(item), sort_keys=True, indent=2, allow_nan=False).replace("\n", "\n    ")
+        yield f"{',' if index else ''}\n    {text}"
+    yield f"\n  ]{tail}"

@@ -6,11 +6,13 @@ from collections.abc import Mapping
 from typing import TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketvae.apps.anomaly.features import Doubles
 from pocketvae.apps.anomaly.score_results import ScoreResult
 from pocketvae.apps.sources import SourceImages
 from pocketvae.data.timeline import Timeline
+from pocketvae.data.window_values import value_blocks
 from pocketvae.errors import DataError
 from pocketvae.numerics.normalization import in_own_unit
 from pocketvae.reporting.timeline_chart import Row, TimelineChart
@@ -59,11 +61,12 @@ def timeline_svg(items: SourceImages, values: Doubles, result: ScoreResult, vae:
     length, channels = vae.data_shape
     named = [channel.name for channel in vae.channels]
     labels = named if len(named) == channels and all(named) else [str(index) for index in range(channels)]
-    shown = in_own_unit(items.images, vae.channels)
     steps = np.diff(timeline.starts)[np.diff(timeline.recordings) == 0]
     stride = int(steps[0]) if len(steps) else length
     rate = timeline.rate_hz
     names = tuple(dict.fromkeys(timeline.names))
+    found = [_limits(in_own_unit(block[:, :stride], vae.channels)) for _, block in value_blocks(items.images)]
+    low, high = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return TimelineChart(
         title=f"{names[0] if len(names) == 1 else f'{len(names)} recordings'}: {len(items)} windows of {length} steps",
         score_name=str(result.chosen),
@@ -75,7 +78,12 @@ def timeline_svg(items: SourceImages, values: Doubles, result: ScoreResult, vae:
         unit="seconds" if rate else "time steps",
         rows=[
             # Of each window the steps that the next one does not hold too, so that a short event stays short.
-            Row(label=label, low=part.min(axis=1).astype(np.float64), high=part.max(axis=1).astype(np.float64))
-            for label, part in ((label, shown[:, :stride, index]) for index, label in enumerate(labels))
+            Row(label=label, low=low[:, index], high=high[:, index])
+            for index, label in enumerate(labels)
         ],
     ).svg()
+
+
+def _limits(items: npt.NDArray[np.float32]) -> tuple[Doubles, Doubles]:
+    """Returns the smallest and largest value of each item's channels, `[N, C]`, of items `[N, T, C]`."""
+    return items.min(axis=1).astype(np.float64), items.max(axis=1).astype(np.float64)

@@ -11,10 +11,11 @@ import numpy.typing as npt
 
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.data.dataset import load_splits, to_unit_interval
+from pocketvae.data.values import load_value_splits
 from pocketvae.errors import DataError, ManifestError
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component
-from pocketvae.vae_spec import Likelihood, VaeSpec
+from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
 _MOST_IMAGES = 1000
 
@@ -49,12 +50,14 @@ def golden_images(bundle: Bundle, rng: np.random.Generator) -> DriftImages | Non
 
 
 def source_images(bundle: Bundle, source: str, rng: np.random.Generator) -> DriftImages:
-    """Returns up to 1,000 test images of a source, as `pocketvae train --data` takes it.
+    """Returns up to 1,000 test images, or other items, of a source as `pocketvae train --data` takes it.
 
     Raises:
         DataError: the source cannot be read, has images of another shape, or no labels although the VAE needs them.
     """
     vae = bundle.manifest.vae
+    if vae.data is not DataKind.IMAGE:
+        return _source_items(vae, source)
     test = load_splits(source).test
     if test.image_shape != vae.image_shape:
         raise DataError(f"the images must be {vae.image_shape} as for the bundle, got {test.image_shape}")
@@ -72,6 +75,15 @@ def source_images(bundle: Bundle, source: str, rng: np.random.Generator) -> Drif
         conditions={item.name: chosen.labels_or_zeros() for item in vae.conditions},
         source=f"{len(x)} test images of {source if source == 'mnist' else 'the data'}",
     )
+
+
+def _source_items(vae: VaeSpec, source: str) -> DriftImages:
+    test = load_value_splits(source, vae).test.take(slice(_MOST_IMAGES))
+    if vae.conditions and not (vae.has_one_label and test.labels is not None):
+        raise DataError("the bundle's VAE takes conditions, which the data do not have: leave out --data")
+    x = test.whole().reshape(-1, *vae.tensor_shape(Component.ENCODER))
+    conditions = {item.name: test.labels_or_zeros() for item in vae.conditions}
+    return DriftImages(x=x, conditions=conditions, source=f"{len(x)} test {vae.data}s of the data")
 
 
 def _binarized(x: FloatArray, vae: VaeSpec, rng: np.random.Generator) -> FloatArray:

@@ -1,4 +1,4 @@
-"""Log-likelihoods of images under exported files, in numpy."""
+"""Log-likelihoods of items under exported files, in numpy."""
 
 from __future__ import annotations
 
@@ -7,10 +7,11 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.numerics import likelihoods
 from pocketvae.numerics.gaussian import log_normal
 from pocketvae.numerics.latents import posterior_of
 from pocketvae.runtimes.base import FloatArray
-from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec
+from pocketvae.vae_spec import DataKind, Likelihood, PriorKind, VaeSpec
 
 DoubleArray = npt.NDArray[np.float64]
 
@@ -19,9 +20,11 @@ _CERTAIN = 0.5 / 255
 
 
 def elbo_reason(vae: VaeSpec) -> str:
-    """Returns why images do not have a likelihood under exported files; empty if they do."""
+    """Returns why items do not have a likelihood under exported files; empty if they do."""
     if not vae.has_posterior:
         return "the encoder has no posterior"
+    if vae.data is not DataKind.IMAGE:
+        return "" if likelihoods.has_elbo(vae) else "the likelihood of its channels, or their noise, is not known"
     if vae.likelihood is Likelihood.BERNOULLI:
         return ""
     if vae.likelihood is Likelihood.GAUSSIAN and vae.noise_scale is not None:
@@ -40,10 +43,14 @@ def log_likelihood(images: FloatArray, decoded: FloatArray, vae: VaeSpec) -> Dou
     """Returns log p(x|z) in nats, `[N]`; probabilities keep half a grey step from 0 and 1.
 
     Args:
-        images: `[N, H, W, C]` in the image's range, binary under a Bernoulli likelihood.
-        decoded: The decoder's images, of the same shape or flat.
+        images: `[N, H, W, C]` in the image's range, binary under a Bernoulli likelihood; other data `[N, ...]` in units
+            of the model.
+        decoded: What the decoder returns, of the same shape or flat.
         vae: Specifies likelihood and range.
     """
+    if vae.data is not DataKind.IMAGE:
+        shaped = [values.reshape(len(images), *vae.data_shape) for values in (images, decoded)]
+        return likelihoods.log_likelihood(vae, *shaped)
     low, span = vae.data_range[0], vae.range_span
     x, p = ((values.reshape(len(images), -1).astype(np.float64) - low) / span for values in (images, decoded))
     if vae.likelihood is Likelihood.BERNOULLI:

@@ -38,11 +38,13 @@ class ArrayHeader:
         shape: Of the array.
         dtype: Of its values, which are numbers.
         offset: Where the values begin.
+        by_columns: Whether the first index varies fastest, as Fortran stores arrays.
     """
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     offset: int
+    by_columns: bool = False
 
     @property
     def size_bytes(self) -> int:
@@ -70,14 +72,14 @@ def read_header(file: IO[bytes]) -> ArrayHeader:
         with warnings.catch_warnings():
             # Python's parser complains of odd signs in a header before numpy refuses them, numpy of Python 2's headers.
             warnings.simplefilter("ignore")
-            shape, _, dtype = read(file)
+            shape, by_columns, dtype = read(file)
     except Exception as e:  # numpy parses the header as Python, and raises what the parser does
         raise ValueError(f"its header is damaged: {shortened(str(e) or type(e).__name__)}") from e
     if dtype.kind not in _NUMBERS or dtype.subdtype is not None:
         raise _UnfitError(f"its values must be numbers, got {_kind(dtype)}")
     if len(shape) > _LARGEST_RANK or min(shape, default=0) < 0:
         raise ValueError(f"its shape must be of at most {_LARGEST_RANK} sizes, got {shortened(shape)}")
-    return ArrayHeader(shape=shape, dtype=dtype, offset=file.tell())
+    return ArrayHeader(shape=shape, dtype=dtype, offset=file.tell(), by_columns=by_columns)
 
 
 def read_npy(path: Path) -> Array:

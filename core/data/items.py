@@ -12,8 +12,11 @@ class ItemSet(Protocol):
     """Items of one shape, with their labels if there are any."""
 
     @property
-    def items(self) -> npt.NDArray[Any]:
-        """`[N, *data_shape]`: uint8 of images, else float32 in the unit of the model."""
+    def items(self) -> Any:
+        """`[N, *data_shape]`: uint8 of images, else float32 in the unit of the model.
+
+        An array, or what gives arrays for slices and indices and has `shape`: windows that are not all in memory.
+        """
 
     @property
     def labels(self) -> npt.NDArray[np.int32] | None:

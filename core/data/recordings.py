@@ -9,12 +9,14 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.array_files import read_npy
+from pocketvae.data.array_files import read_header, read_npy
 from pocketvae.data.folders import data_files
-from pocketvae.data.time_tables import TimeTable, read_time_table
+from pocketvae.data.rows import BLOCK_ROWS, Collector, FileRows, InMemory, OnDisk, Rows, blocks, part_of
+from pocketvae.data.time_tables import TimeTable, time_tables
 from pocketvae.errors import DataError
 from pocketvae.parsing import shortened
 
+Flags = npt.NDArray[np.bool_]
 TABLES, SOUNDS = (".csv", ".parquet"), (".flac", ".ogg", ".wav")
 SUFFIXES = (*TABLES, *SOUNDS, ".npy")
 # How many usual steps a gap is more than.
@@ -22,6 +24,8 @@ _GAP = 1.5
 # How many steps a rate is taken from, and how far it may be off: within a recording, and between two.
 _BLOCK, _UNSTEADY, _OTHER_RATE = 16, 0.1, 0.02
 _FEWEST_TIMES = 3
+# Files of more bytes than this together are not kept in memory.
+LARGE_BYTES = 128 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +34,7 @@ class Recording:
 
     Attributes:
         name: Of the file, relative to the folder that it was found in.
-        values: `[T, C] float32`, finite.
+        values: `[T, C] float32`, finite; of large files they are read where they are looked at.
         channels: Their names; empty where the file has none.
         rate_hz: Time steps in a second; None where the file does not say.
         first: Number of the first time step in the file, from 0: behind a gap it is not 0.
@@ -38,7 +42,7 @@ class Recording:
     """
 
     name: str
-    values: npt.NDArray[np.float32]
+    values: Rows
     channels: tuple[str, ...] = ()
     rate_hz: float | None = None
     first: int = 0
@@ -85,10 +89,11 @@ def read_recordings(source: Path, wanted: Wanted) -> tuple[Recording, ...]:
         TargetError: a package that reads this format is not installed.
     """
     files = _files(source) if source.is_dir() else [source]
+    is_large = sum(file.stat().st_size for file in files if file.exists()) > LARGE_BYTES
     parts: list[Recording] = []
     for file in files:
         name = file.relative_to(source).as_posix() if source.is_dir() else file.name
-        parts += [replace(part, name=name) for part in _read(file, wanted)]
+        parts += [replace(part, name=name) for part in _read(file, wanted, is_large=is_large)]
         if wanted.count is None:
             wanted = replace(wanted, count=parts[0].values.shape[1], by=f"{name} has")
     _check_one_rate(parts)
@@ -113,10 +118,11 @@ def _files(folder: Path) -> list[Path]:
     return found
 
 
-def _read(path: Path, wanted: Wanted) -> list[Recording]:
+def _read(path: Path, wanted: Wanted, *, is_large: bool) -> list[Recording]:
     suffix = path.suffix.lower()
+    collector: Collector = OnDisk(path) if is_large and suffix != ".npy" else InMemory()
     if suffix in TABLES:
-        return _of_table(path, wanted)
+        return _of_table(path, wanted, collector, BLOCK_ROWS if is_large else 0)
     if wanted.truth:
         raise DataError(f"--truth names a column of tables, but {path} is not one: leave it out")
     if wanted.names:
@@ -124,13 +130,35 @@ def _read(path: Path, wanted: Wanted) -> list[Recording]:
     if suffix in SOUNDS:
         from pocketvae.data.sound import read_sound
 
-        values, rate_hz = read_sound(path)
+        rate_hz: float | None = read_sound(path, collector)
+        values = collector.rows()
     else:
-        values, rate_hz = _array(path), None
+        values, rate_hz = _large_array(path) if is_large else _array(path), None
         if values.shape[1] != wanted.count == len(values):
             raise DataError(f"{path} must be [time steps, channels], got {list(values.shape)}: transpose it")
     _check_channels(path, values.shape[1], wanted)
-    return [Recording(name=path.name, values=_finite(values, path), rate_hz=rate_hz)]
+    _check_finite(values, path)
+    return [Recording(name=path.name, values=values, rate_hz=rate_hz)]
+
+
+def _large_array(path: Path) -> Rows:
+    try:
+        file = path.open("rb", buffering=0)
+        header = read_header(file)
+        held = path.stat().st_size - header.offset
+        if header.size_bytes > held:
+            raise ValueError(f"its header claims {header.size_bytes} bytes of values, but it holds {held}")
+    except (ValueError, OSError) as e:
+        raise DataError(f"{path} cannot be read as numpy data: {e}") from e
+    if len(header.shape) not in (1, 2):
+        raise DataError(f"{path} must be a recording [time steps, channels], got {list(header.shape)}")
+    count, width = (*header.shape, 1)[:2]
+    if header.by_columns and width > 1:
+        raise DataError(
+            f"{path} is too large to be read at once, so that its rows must lie one behind another: write it with "
+            f"numpy.save(path, numpy.ascontiguousarray(array))"
+        )
+    return FileRows(file, header.dtype, header.offset, (count, width))
 
 
 def _array(path: Path) -> npt.NDArray[np.float32]:
@@ -144,8 +172,58 @@ def _array(path: Path) -> npt.NDArray[np.float32]:
         return array.astype(np.float32).reshape(len(array), -1)
 
 
-def _of_table(path: Path, wanted: Wanted) -> list[Recording]:
-    table = read_time_table(path)
+def _of_table(path: Path, wanted: Wanted, collector: Collector, most_rows: int) -> list[Recording]:
+    """Reads a table of time steps.
+
+    Args:
+        path: Of the file.
+        wanted: The channels.
+        collector: Takes their values.
+        most_rows: How many are read at a time; 0 for all.
+    """
+    names: tuple[str, ...] = ()
+    found: list[tuple[Steps, Flags | None]] = []
+    for table in time_tables(path, most_rows):
+        chosen, flags = _chosen(table, path, wanted)
+        collector.add(chosen.checked(path))
+        found.append((Steps(times_s=chosen.times_s, rows=chosen.rows), flags))
+        names = chosen.names
+    values, steps = collector.rows(), Steps.joined([steps for steps, _ in found])
+    flags = np.concatenate([flags for _, flags in found if flags is not None]) if wanted.truth else None
+    if steps.times_s is None or len(values) < _FEWEST_TIMES:
+        return [Recording(name=path.name, values=values, channels=names, truth=flags)]
+    parts = _steady_parts(path, steps.rows, steps.times_s)
+    first, last = max(parts, key=lambda part: part[1] - part[0])
+    rate_hz = (last - 1 - first) / float(steps.times_s[last - 1] - steps.times_s[first])
+    return [
+        Recording(
+            name=path.name,
+            values=part_of(values, first, last),
+            channels=names,
+            rate_hz=rate_hz,
+            first=first,
+            truth=None if flags is None else flags[first:last],
+        )
+        for first, last in parts
+    ]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Steps:
+    """Of a table's time steps: when they were, or None, and the numbers of their rows."""
+
+    times_s: npt.NDArray[np.float64] | None
+    rows: npt.NDArray[np.int64]
+
+    @classmethod
+    def joined(cls, parts: Sequence[Steps]) -> Steps:
+        """Returns all of them."""
+        times = [part.times_s for part in parts if part.times_s is not None]
+        return cls(times_s=np.concatenate(times) if times else None, rows=np.concatenate([part.rows for part in parts]))
+
+
+def _chosen(table: TimeTable, path: Path, wanted: Wanted) -> tuple[TimeTable, Flags | None]:
+    """Returns the wanted channels of a table, and which time steps are anomalies."""
     flags = table.flags(wanted.truth, path) if wanted.truth else None
     if wanted.truth and not wanted.names:
         table = table.without(wanted.truth)
@@ -158,27 +236,11 @@ def _of_table(path: Path, wanted: Wanted) -> list[Recording]:
             f"separate columns by commas, semicolons or tabs"
         )
     _check_channels(path, len(table.names), wanted, table.names)
-    values = table.checked(path)
-    if table.times_s is None or len(values) < _FEWEST_TIMES:
-        return [Recording(name=path.name, values=values, channels=table.names, truth=flags)]
-    parts = _steady_parts(path, table, table.times_s)
-    longest = max(parts, key=len)
-    rate_hz = (len(longest) - 1) / float(table.times_s[longest[-1]] - table.times_s[longest[0]])
-    return [
-        Recording(
-            name=path.name,
-            values=values[part],
-            channels=table.names,
-            rate_hz=rate_hz,
-            first=int(part[0]),
-            truth=None if flags is None else flags[part],
-        )
-        for part in parts
-    ]
+    return table, flags
 
 
-def _steady_parts(path: Path, table: TimeTable, times_s: npt.NDArray[np.float64]) -> list[npt.NDArray[np.intp]]:
-    """Returns the numbers of the time steps between gaps.
+def _steady_parts(path: Path, rows: npt.NDArray[np.int64], times_s: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
+    """Returns, of each part without a gap, the first time step and the one behind the last.
 
     Raises:
         DataError: time does not rise, or the rate changes: one model cannot fit both.
@@ -189,7 +251,7 @@ def _steady_parts(path: Path, table: TimeTable, times_s: npt.NDArray[np.float64]
         step_s = float(differences[late[0]])
         way = "sort the rows; local times need their offset (+02:00) where summer time ends"
         raise DataError(
-            f"{path}, row {table.row(int(late[0]) + 1)}: time must rise from row to row, got "
+            f"{path}, row {rows[late[0] + 1]}: time must rise from row to row, got "
             f"{'the time of the row before: remove one of them' if not step_s else f'a step of {step_s:g} s: {way}'}"
         )
     is_gap = differences > _GAP * np.median(differences)
@@ -199,7 +261,7 @@ def _steady_parts(path: Path, table: TimeTable, times_s: npt.NDArray[np.float64]
     slow = np.flatnonzero(np.convolve(is_gap, np.ones(_BLOCK // 2, np.int64), "valid") == _BLOCK // 2)
     if len(slow):
         usual_s = float(np.median(differences))
-        raise _unsteady(path, table, int(slow[0]), f"{usual_s:.4g} s elsewhere", float(differences[slow[0]]))
+        raise _unsteady(path, rows[slow[0]], f"{usual_s:.4g} s elsewhere", float(differences[slow[0]]))
     for part in parts:
         # Means of some steps, since loggers round times to whole milliseconds or seconds.
         for block in np.split(part, range(_BLOCK, len(part) - _BLOCK, _BLOCK)):
@@ -208,13 +270,13 @@ def _steady_parts(path: Path, table: TimeTable, times_s: npt.NDArray[np.float64]
             step_s = float(times_s[block[-1]] - times_s[block[0]]) / (len(block) - 1)
             usual_s = usual_s or step_s
             if abs(step_s / usual_s - 1) > _UNSTEADY:
-                raise _unsteady(path, table, int(block[0]), f"{usual_s:.4g} s before", step_s)
-    return parts
+                raise _unsteady(path, rows[block[0]], f"{usual_s:.4g} s before", step_s)
+    return [(int(part[0]), int(part[-1]) + 1) for part in parts]
 
 
-def _unsteady(path: Path, table: TimeTable, step: int, usual: str, step_s: float) -> DataError:
+def _unsteady(path: Path, row: int, usual: str, step_s: float) -> DataError:
     return DataError(
-        f"{path}, row {table.row(step)}: the rate must be steady, got a time step every {usual} and "
+        f"{path}, row {row}: the rate must be steady, got a time step every {usual} and "
         f"every {step_s:.4g} s here: resample it, or split it by rate"
     )
 
@@ -241,15 +303,17 @@ def _check_channels(path: Path, found: int, wanted: Wanted, names: Sequence[str]
         )
 
 
-def _finite(values: npt.NDArray[np.float32], path: Path) -> npt.NDArray[np.float32]:
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        step, channel = bad[0].tolist()
-        raise DataError(
-            f"{path}, time step {step}, channel {channel} (both from 0): must be a finite number, got "
-            f"{values[step, channel]}"
-        )
-    return values
+def _check_finite(values: Rows, path: Path) -> None:
+    first = 0
+    for block in blocks(values):
+        bad = np.argwhere(~np.isfinite(block))
+        if len(bad):
+            step, channel = bad[0].tolist()
+            raise DataError(
+                f"{path}, time step {first + step}, channel {channel} (both from 0): must be a finite number, got "
+                f"{block[step, channel]}"
+            )
+        first += len(block)
 
 
 def _check_one_rate(parts: Sequence[Recording]) -> None:

@@ -5,9 +5,7 @@ from __future__ import annotations
 import struct
 from pathlib import Path
 
-import numpy as np
-import numpy.typing as npt
-
+from pocketvae.data.rows import BLOCK_ROWS, Collector
 from pocketvae.errors import DataError, TargetError
 from pocketvae.installation import install_command
 from pocketvae.parsing import shortened
@@ -17,11 +15,15 @@ _RIFF = struct.Struct("<4sI4s")
 _RIFF_HEAD, _UNKNOWN = 8, 0xFFFFFFFF
 
 
-def read_sound(path: Path) -> tuple[npt.NDArray[np.float32], float]:
-    """Reads a sound file.
+def read_sound(path: Path, collector: Collector) -> float:
+    """Reads a sound file, some samples at a time.
+
+    Args:
+        path: The file.
+        collector: Takes the samples `[n, C]`, full scale at 1 and -1.
 
     Returns:
-        Samples `[T, C]`, full scale at 1 and -1, and how many there are in a second.
+        How many time steps there are in a second.
 
     Raises:
         DataError: the file is damaged or holds no samples.
@@ -34,15 +36,17 @@ def read_sound(path: Path) -> tuple[npt.NDArray[np.float32], float]:
     try:
         _check_whole(path)
         with soundfile.SoundFile(path) as file:
-            claimed, rate_hz = file.frames, file.samplerate
-            samples = file.read(dtype="float32", always_2d=True)
+            claimed, rate_hz, count = file.frames, file.samplerate, 0
+            while len(samples := file.read(BLOCK_ROWS, dtype="float32", always_2d=True)):
+                collector.add(samples)
+                count += len(samples)
     except (soundfile.SoundFileError, OSError) as e:
         raise DataError(f"{path} cannot be read as sound: {shortened(e)}") from e
-    if len(samples) < claimed:
-        raise DataError(f"{path} is damaged: it should hold {claimed} samples, but only {len(samples)} can be read")
-    if not len(samples):
+    if count < claimed:
+        raise DataError(f"{path} is damaged: it should hold {claimed} samples, but only {count} can be read")
+    if not count:
         raise DataError(f"{path} must hold samples, got none")
-    return samples, float(rate_hz)
+    return float(rate_hz)
 
 
 def _check_whole(path: Path) -> None:

@@ -6,7 +6,7 @@ import array
 import datetime
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,7 @@ from pocketvae.parsing import shortened
 _TIME_NAMES = frozenset({"time", "timestamp", "date", "datetime", "t", "ts"})
 _UNITS_S = {"s": 1.0, "sec": 1.0, "seconds": 1.0, "ms": 1e-3, "us": 1e-6, "ns": 1e-9, "": 1.0}
 _UNIT = re.compile(r"^(.*?)[ _]*[\[(]?(s|sec|seconds|ms|us|ns)?[\])]?$")
+_BATCH_ROWS = 1 << 14
 _LARGEST = float(np.finfo(np.float32).max)
 
 
@@ -118,7 +119,13 @@ class TimeTable:
 
 
 def read_time_table(path: Path) -> TimeTable:
-    """Reads a table.
+    """Reads a table; see `time_tables`."""
+    (table,) = time_tables(path, 0)
+    return table
+
+
+def time_tables(path: Path, most_rows: int) -> Iterator[TimeTable]:
+    """Reads a table, some rows at a time; 0 for all at once.
 
     A column is the time if it has such a name (`time`, `timestamp`, `date`, `datetime`, `t`, `ts`, also with a unit
     such as `time_ms`). Times are numbers, in seconds unless the name has a unit, or dates as ISO 8601 writes them.
@@ -128,10 +135,14 @@ def read_time_table(path: Path) -> TimeTable:
             several columns of one name.
         TargetError: pyarrow, which reads Parquet, is not installed.
     """
-    table = _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path)
-    if not len(table.rows):
+    columns = None
+    for columns in _parquet(path) if path.suffix.lower() == ".parquet" else _csv(path):
+        if most_rows and columns.count >= most_rows:
+            yield columns.table()
+    if columns is None or not columns.total:
         raise DataError(f"{path} must hold time steps, got none")
-    return table
+    if columns.count:
+        yield columns.table()
 
 
 class _Columns:
@@ -147,8 +158,17 @@ class _Columns:
         if not self._channels:
             raise DataError(f"{path} must have columns beside the time, got {shortened(', '.join(names))}")
         self._unit_s = 1.0 if self._clock is None else _time_unit_s(names[self._clock]) or 1.0
+        self.total = 0
+        self._begin()
+
+    def _begin(self) -> None:
         self._times_s, self._values, self._rows = array.array("d"), array.array("d"), array.array("q")
         self._texts: dict[int, tuple[int, str]] = {}
+
+    @property
+    def count(self) -> int:
+        """Rows that `table` would return."""
+        return len(self._rows)
 
     def add(self, number: int, cells: Sequence[Any]) -> None:
         """Takes the next row.
@@ -165,16 +185,19 @@ class _Columns:
                 self._values.append(np.nan)
                 self._note(place, cells[index])
         self._rows.append(number)
+        self.total += 1
 
     def table(self) -> TimeTable:
-        """Returns all rows so far."""
-        return TimeTable(
+        """Returns the rows since it was called last."""
+        found = TimeTable(
             names=tuple(self._names[index] for index in self._channels),
-            values=np.frombuffer(self._values).reshape(len(self._rows), -1) if self._rows else np.zeros((0, 1)),
+            values=np.frombuffer(self._values).reshape(len(self._rows), -1),
             times_s=None if self._clock is None else np.array(self._times_s),
             rows=np.array(self._rows, np.int64),
             texts=self._texts,
         )
+        self._begin()
+        return found
 
     def _time(self, number: int, cell: Any) -> float:
         try:
@@ -190,7 +213,8 @@ class _Columns:
             self._texts.setdefault(place, (len(self._rows), str(cell)))
 
 
-def _csv(path: Path) -> TimeTable:
+def _csv(path: Path) -> Iterator[_Columns]:
+    """Yields the columns after every row."""
     with opened_table(path) as rows:
         number, first = next(rows, (0, []))
         if not first:
@@ -200,26 +224,29 @@ def _csv(path: Path) -> TimeTable:
         columns = _Columns([cell.strip() if has_header else str(index) for index, cell in enumerate(first)], path)
         if not has_header:
             columns.add(number, first)
+            yield columns
         for number, cells in rows:
             columns.add(number, cells)
-    return columns.table()
+            yield columns
 
 
-def _parquet(path: Path) -> TimeTable:
+def _parquet(path: Path) -> Iterator[_Columns]:
+    """Yields the columns after every batch of rows."""
     try:
         import pyarrow
         import pyarrow.parquet
     except ImportError as e:
         raise TargetError(f"Parquet needs pyarrow: run {install_command('parquet')}") from e
     try:
-        table = pyarrow.parquet.read_table(path)
-        columns = [_arrow_column(table.column(index)) for index in range(table.num_columns)]
+        with pyarrow.parquet.ParquetFile(path) as file:
+            found = _Columns(list(file.schema_arrow.names), path)
+            for batch in file.iter_batches(_BATCH_ROWS):
+                columns = [_arrow_column(column) for column in batch.columns]
+                for number, cells in enumerate(zip(*columns, strict=True), found.total):
+                    found.add(number, cells)
+                yield found
     except (pyarrow.ArrowException, OSError) as e:
         raise DataError(f"{path} cannot be read as Parquet: {shortened(str(e).splitlines()[0])}") from e
-    found = _Columns(list(table.column_names), path)
-    for number, cells in enumerate(zip(*columns, strict=True)):
-        found.add(number, cells)
-    return found.table()
 
 
 def _arrow_column(column: Any) -> Sequence[Any]:

@@ -33,7 +33,7 @@ class Timeline:
     Attributes:
         names: Of the recordings; two have the same name where a gap divides a file.
         recordings: `[N] int32`, the number of each window's recording.
-        starts: `[N] int32`, its first time step, from the recording's beginning.
+        starts: `[N] int64`, its first time step, from the recording's beginning.
         length: T, time steps of a window.
         rate_hz: Time steps in a second; None where unknown.
         truth: For each recording, which time steps are anomalies; None where that is not known.
@@ -41,7 +41,7 @@ class Timeline:
 
     names: tuple[str, ...]
     recordings: npt.NDArray[np.int32]
-    starts: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int64]
     length: int
     rate_hz: float | None = None
     truth: tuple[Flags, ...] | None = None

@@ -14,10 +14,13 @@ from pocketvae.data.columns import SUFFIXES as TABLE_SUFFIXES
 from pocketvae.data.columns import encoded, found_channels, read_columns
 from pocketvae.data.embedded import located
 from pocketvae.data.recordings import SOUNDS, Recording, Wanted, is_recording, read_recordings
+from pocketvae.data.rows import Rows, blocks
 from pocketvae.data.values import MIN_ITEMS, ValueSet, read_arrays
+from pocketvae.data.window_values import Values, WindowValues, held, selected, value_blocks
 from pocketvae.data.windows import Windowing, Windows, cut_windows, split_windows, timeline_of
 from pocketvae.errors import DataError
 from pocketvae.fields import Channel, ChannelKind
+from pocketvae.numerics.moments import moments
 from pocketvae.numerics.normalization import in_own_unit, normalized
 from pocketvae.parsing import shortened
 from pocketvae.vae_spec import DataKind
@@ -91,7 +94,7 @@ class TrainingValues:
                 )
         parts = (self.train, self.validation, self.test)
         train, validation, test = (
-            replace(part, values=normalized(in_own_unit(part.values, self.channels), channels)) for part in parts
+            replace(part, values=_in_units(part.values, self.channels, channels)) for part in parts
         )
         return replace(self, train=train, validation=validation, test=test, channels=channels)
 
@@ -150,7 +153,7 @@ def _of_recordings(path: Path, reading: Reading) -> TrainingValues:
             f"that are held out: give longer or more recordings, or a shorter --window"
         )
     names = recordings[0].channels or ("",) * windows.values.shape[-1]
-    sets = [ValueSet(values=windows.values[part], names=_named(windows, part)) for part in parts]
+    sets = [ValueSet(values=selected(windows.values, part), names=_named(windows, part)) for part in parts]
     channels = tuple(Channel(name=name) for name in names)
     rates = [recording.rate_hz for recording in recordings if recording.rate_hz is not None]
     loaded = _normalized(path, sets, channels)
@@ -193,7 +196,7 @@ def _of_arrays(path: Path, reading: Reading) -> TrainingValues:
             f"{path} holds sequences of {steps} time steps, but the window is {reading.window}: pass --window {steps}"
         )
     width = items.values.shape[-1]
-    columns = items.values.reshape(-1, width)
+    columns = items.whole().reshape(-1, width)
     is_binary = [not reading.real_alone and bool(np.isin(column, (0, 1)).all()) for column in columns.T]
     channels = tuple(Channel(kind=ChannelKind.BINARY if binary else ChannelKind.REAL) for binary in is_binary)
     return _normalized(path, _cut(path, items, test), channels)
@@ -227,28 +230,34 @@ def _cut(path: Path, items: ValueSet, test: ValueSet | None) -> list[ValueSet]:
 def _normalized(path: Path, sets: Sequence[ValueSet], channels: tuple[Channel, ...]) -> TrainingValues:
     """Returns the splits in units of the model, with mean and scale of the first."""
     fitted = _fitted(path, sets[0].values, channels)
-    train, validation, test = (replace(part, values=normalized(part.values, fitted)) for part in sets)
+    train, validation, test = (replace(part, values=_in_units(part.values, (), fitted)) for part in sets)
     return TrainingValues(name=path.name, train=train, validation=validation, test=test, channels=fitted)
 
 
-def _fitted(path: Path, values: npt.NDArray[np.float32], channels: Sequence[Channel]) -> tuple[Channel, ...]:
+def _in_units(values: Values, now: tuple[Channel, ...], channels: tuple[Channel, ...]) -> Values:
+    """Returns values in units of other channels than `now`."""
+    if isinstance(values, WindowValues):
+        return held(values.in_units_of(channels))
+    return normalized(in_own_unit(values, now) if now else values, channels)
+
+
+def _fitted(path: Path, values: Values, channels: Sequence[Channel]) -> tuple[Channel, ...]:
     """Returns the channels with the mean and standard deviation of `[..., C]` values.
 
     Raises:
         DataError: a channel is constant, so that there is no unit to count its changes in.
     """
-    columns = values.reshape(-1, values.shape[-1])
+    found = moments(block for _, block in value_blocks(values))
     fitted, first, constant = [], 0, []
     for index, channel in enumerate(channels):
-        column = columns[:, first].astype(np.float64)
-        first += channel.width
+        place, first = first, first + channel.width
         name = channel.name or str(index)
-        if channel.kind is not ChannelKind.CATEGORY and column.min() == column.max():
-            constant.append((name, column[0]))
+        if channel.kind is not ChannelKind.CATEGORY and found.low[place] == found.high[place]:
+            constant.append((name, found.low[place]))
         elif channel.kind is ChannelKind.CATEGORY and channel.width == 1:
             constant.append((name, channel.categories[0]))
         elif channel.kind is ChannelKind.REAL:
-            channel = replace(channel, mean=float(column.mean()), scale=float(column.std()))
+            channel = replace(channel, mean=float(found.mean[place]), scale=float(found.deviation[place]))
         fitted.append(channel)
     if constant:
         names = [channel.name for channel in channels if channel.name not in dict(constant)]
@@ -266,10 +275,11 @@ def _recording_warnings(recordings: Sequence[Recording], window: int) -> tuple[s
     for part in recordings:
         if not part.name.lower().endswith(SOUNDS):
             continue
-        share = _clipped_share(part.values)
-        if np.abs(part.values).max() < _SILENT:
+        loudest = max(float(np.abs(block).max()) for block in blocks(part.values))
+        share = _clipped_share(part.values) if loudest > _LOUD else 0.0
+        if loudest < _SILENT:
             found["silent"].append(part.name)
-        elif share > _CLIPPED and np.abs(part.values).max() > _LOUD:
+        elif share > _CLIPPED:
             found["clipped (of its samples at the limit)"].append(f"{part.name} ({100 * share:.0f} %)")
     return tuple(
         f"{len(names)} of {len(recordings)} recordings {'is' if len(names) == 1 else 'are'} {what}: "
@@ -279,7 +289,9 @@ def _recording_warnings(recordings: Sequence[Recording], window: int) -> tuple[s
     )
 
 
-def _clipped_share(values: npt.NDArray[np.float32]) -> float:
+def _clipped_share(values: Rows) -> float:
     """Returns the part of a recording's values that are its largest or smallest, of the worst channel."""
-    at_limit = (values == values.max(axis=0)) | (values == values.min(axis=0))
-    return float(at_limit.mean(axis=0).max())
+    high = np.max([block.max(axis=0) for block in blocks(values)], axis=0)
+    low = np.min([block.min(axis=0) for block in blocks(values)], axis=0)
+    count = sum(((block == high) | (block == low)).sum(axis=0) for block in blocks(values))
+    return float(np.max(count) / len(values))

@@ -20,6 +20,7 @@ from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, T
 from pocketvae.data.recordings import SUFFIXES, Recording, Wanted, is_recording, read_recordings
 from pocketvae.data.tables import read_table
 from pocketvae.data.timeline import Timeline
+from pocketvae.data.window_values import Values, WindowValues, held, selected, value_blocks
 from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_windows, timeline_of
 from pocketvae.errors import DataError
 from pocketvae.fields import Channel
@@ -76,13 +77,13 @@ class ValueSet:
     """Items of one shape, with their labels if there are any.
 
     Attributes:
-        values: `[N, *data_shape] float32`, finite.
+        values: `[N, *data_shape] float32`, finite; many windows of recordings are read when they are looked at.
         labels: `[N] int32` class indices, or None.
         names: Of every item; empty where they have none.
         timeline: Where they lie, if they are windows of recordings.
     """
 
-    values: npt.NDArray[np.float32]
+    values: Values
     labels: npt.NDArray[np.int32] | None = None
     names: tuple[str, ...] = ()
     timeline: Timeline | None = None
@@ -91,9 +92,17 @@ class ValueSet:
         return len(self.values)
 
     @property
-    def items(self) -> npt.NDArray[np.float32]:
+    def items(self) -> Values:
         """The values."""
         return self.values
+
+    def whole(self) -> npt.NDArray[np.float32]:
+        """Returns the values as one array.
+
+        Raises:
+            SpecError: they do not fit into memory.
+        """
+        return self.values.whole() if isinstance(self.values, WindowValues) else self.values
 
     def labels_or_zeros(self) -> npt.NDArray[np.int32]:
         """Returns `[N] int32`: the labels, or zeros if there are none."""
@@ -102,9 +111,10 @@ class ValueSet:
     def take(self, indices: slice | npt.NDArray[np.intp]) -> ValueSet:
         """Returns the selected items with their labels."""
         labels = None if self.labels is None else self.labels[indices]
-        names = tuple(np.array(self.names)[indices].tolist()) if self.names else ()
+        chosen = indices if isinstance(indices, slice) else indices.tolist()
+        names = self.names[chosen] if isinstance(chosen, slice) else tuple(self.names[i] for i in chosen if self.names)
         timeline = None if self.timeline is None else self.timeline.take(indices)
-        return replace(self, values=self.values[indices], labels=labels, names=names, timeline=timeline)
+        return replace(self, values=selected(self.values, indices), labels=labels, names=names, timeline=timeline)
 
     def some(self, count: int, rng: np.random.Generator) -> ValueSet:
         """Returns at most `count` items, chosen at random, in their order."""
@@ -198,7 +208,11 @@ def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, 
     recordings = read_recordings(path, wanted)
     _check_rate(recordings, vae)
     found = cut_windows(recordings, length, windowing.stride)
-    values = normalized(_checked(found.values, Form.of(vae), str(path), found.names), vae.channels)
+    form = Form.of(vae)
+    if form.limits is not None:
+        for first, block in value_blocks(found.values):
+            _check_limits(block, form, str(path), found.names[first:])
+    values = held(found.values.in_units_of(vae.channels))
     return ValueSet(values=values, names=found.names, timeline=timeline_of(found, recordings, length)), found
 
 
@@ -218,7 +232,7 @@ def _check_rate(recordings: Sequence[Recording], vae: VaeSpec) -> None:
 
 def _split_recordings(path: Path, vae: VaeSpec, windowing: Windowing) -> ValueSplits:
     items, windows = _windows(path, vae, windowing)
-    parts = _own_parts(path, items)
+    parts = _own_parts(path, windows)
     count = len(parts[0]) if parts else len(items)
     if count < MIN_ITEMS:
         raise DataError(
@@ -234,11 +248,11 @@ def _split_recordings(path: Path, vae: VaeSpec, windowing: Windowing) -> ValueSp
     return ValueSplits(name=path.name, train=items.take(fitted), test=items.take(held_out))
 
 
-def _own_parts(path: Path, items: ValueSet) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]] | None:
+def _own_parts(path: Path, windows: Windows) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]] | None:
     """Returns which windows are of a folder's `train/` and of its `test/`; None if it has no such folders."""
     if not ((path / "train").is_dir() and (path / "test").is_dir()):
         return None
-    part_of = np.array([name.split("/")[0] for name in items.names])
+    part_of = np.array([name.split("/")[0] for name in windows.names])
     train, test = np.flatnonzero(part_of == "train"), np.flatnonzero(part_of == "test")
     if not len(test):
         raise DataError(f"{path / 'test'} must hold recordings as long as a window of the model, got none")
@@ -264,7 +278,7 @@ def _read(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, Val
     if path.suffix.lower() in TABLE_SUFFIXES:
         return _rows(path, vae, windowing.channels), None
     items, test = _arrays(path, Form.of(vae))
-    parts = [part and replace(part, values=normalized(part.values, vae.channels)) for part in (items, test)]
+    parts = [part and replace(part, values=normalized(part.whole(), vae.channels)) for part in (items, test)]
     return parts[0] or items, parts[1]
 
 

@@ -10,15 +10,13 @@ import numpy.typing as npt
 
 from pocketvae.data.recordings import Recording
 from pocketvae.data.timeline import Timeline
+from pocketvae.data.window_values import WindowValues
 from pocketvae.errors import DataError, SpecError
-from pocketvae.processes.guard import check_memory
 
 _SPLIT_SEED = 0
 _HELD_OUT_FRACTION = 0.1
 # Fewer windows say too little of how a model does on what it was not fitted with.
 _FEWEST_HELD_OUT = 4
-# Of all windows: one recording's beside those of all.
-_COPIES, _VALUE_BYTES = 2, 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,16 +50,16 @@ class Windows:
     """Windows of one length, in the order of their recordings.
 
     Attributes:
-        values: `[N, T, C] float32`.
+        values: `[N, T, C] float32`, in their recordings until they are looked at.
         names: The recording and the first time step of each: `pump.csv:128`.
         recordings: `[N] int32`, the number of each one's recording.
-        starts: `[N] int32`, the first time step in that recording.
+        starts: `[N] int64`, the first time step in that recording.
     """
 
-    values: npt.NDArray[np.float32]
+    values: WindowValues
     names: tuple[str, ...]
     recordings: npt.NDArray[np.int32]
-    starts: npt.NDArray[np.int32]
+    starts: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.values)
@@ -69,7 +67,7 @@ class Windows:
     def take(self, indices: npt.NDArray[np.intp]) -> Windows:
         """Returns the selected windows."""
         return Windows(
-            values=self.values[indices],
+            values=self.values.select(indices),
             names=tuple(self.names[index] for index in indices.tolist()),
             recordings=self.recordings[indices],
             starts=self.starts[indices],
@@ -89,7 +87,6 @@ def cut_windows(
 
     Raises:
         DataError: no recording is as long as a window.
-        SpecError: the windows cannot fit into memory.
     """
     step = stride or length
     starts = [np.arange(0, len(recording) - length + 1, step) for recording in recordings]
@@ -99,24 +96,17 @@ def cut_windows(
             f"recordings must have at least {whose} {length} time steps, but the longest, {longest.name}, has "
             f"{len(longest)}"
         )
-    count, channels = sum(map(len, starts)), recordings[0].values.shape[1]
-    check_memory(
-        _COPIES * count * length * channels * _VALUE_BYTES, f"{count} windows", "pass a larger --stride, or fewer files"
-    )
-    pieces = [
-        np.lib.stride_tricks.sliding_window_view(recording.values, length, axis=0)[begin].transpose(0, 2, 1)
-        for recording, begin in zip(recordings, starts, strict=True)
-        if len(begin)
-    ]
+    numbers = np.repeat(np.arange(len(recordings), dtype=np.int32), [len(begin) for begin in starts])
+    begins = np.concatenate(starts)
     return Windows(
-        values=np.ascontiguousarray(np.concatenate(pieces)),
+        values=WindowValues([recording.values for recording in recordings], numbers, begins, length),
         names=tuple(
             f"{recording.name}:{recording.first + first}"
             for recording, begin in zip(recordings, starts, strict=True)
             for first in begin.tolist()
         ),
-        recordings=np.repeat(np.arange(len(recordings), dtype=np.int32), [len(begin) for begin in starts]),
-        starts=np.concatenate(starts).astype(np.int32),
+        recordings=numbers,
+        starts=begins,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from pocketvae.data.dataset import MNIST, ImageSplits, load_splits
 from pocketvae.data.values import ValueSplits, load_value_splits
+from pocketvae.data.window_values import value_blocks
 from pocketvae.data.windows import WHOLE, Windowing
 from pocketvae.errors import DataError
 from pocketvae.export.external.roles import outward
@@ -73,8 +74,8 @@ def with_range_of(splits: Splits, vae: VaeSpec) -> VaeSpec:
     """
     if isinstance(splits, ImageSplits) or vae.range_is_strict:
         return vae
-    values = splits.train.values
-    low, high = min(vae.data_range[0], float(values.min())), max(vae.data_range[1], float(values.max()))
+    found = [(float(block.min()), float(block.max())) for _, block in value_blocks(splits.train.items)]
+    low, high = min(vae.data_range[0], *(low for low, _ in found)), max(vae.data_range[1], *(high for _, high in found))
     return replace(vae, data_range=outward(low, high))
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from pocketvae.data.window_values import value_blocks
 from pocketvae.errors import SpecError, missing_package
 from pocketvae.export.external.data import Splits
 from pocketvae.export.external.labels import LEAST_OF_A_LABEL
@@ -204,7 +205,8 @@ def check_fit(fit: PriorFit, vae: VaeSpec, splits: Splits) -> None:
             f"--fit-prior {fit} needs at least {least} items to fit to, got {len(splits.train)} in {splits.name} "
             f"beside those that are held out"
         )
-    if (splits.train.items == splits.train.items[0]).all():
+    first = splits.train.items[0]
+    if all((block == first).all() for _, block in value_blocks(splits.train.items)):
         raise SpecError(
             f"--fit-prior {fit} needs items that differ, but all {len(splits.train)} of {splits.name} to fit to are "
             f"the same"

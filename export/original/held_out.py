@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,6 +17,7 @@ from pocketvae.export.original.through import Through, golden_items
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.conformal import conformal_threshold
 from pocketvae.numerics.normalization import in_own_unit
+from pocketvae.numerics.ranking import confused_pairs
 from pocketvae.numerics.scoring import Scoring, measured_noise_scales, needs_noise_scales
 from pocketvae.spec import Component
 from pocketvae.vae_spec import SCORE, WINDOW, VaeSpec
@@ -25,9 +27,10 @@ Array = npt.NDArray[Any]
 _STREAM, _CALIBRATION_STREAM = 5, 6
 # A few, so that narrower ranges are still chosen for what is normal.
 _CALIBRATION_COUNT = 128
-# How far integers reach beyond normal values, as a part of their span, on either side: half a bit of resolution at
-# the most. What is cut there still is a quarter of it away from everything normal.
-_REACH = 0.25
+# How far integers may reach beyond normal values, as parts of their span, on either side. A wide range has coarse
+# steps, a narrow one cuts off what makes an anomaly one.
+_REACHES = (math.inf, 1.0, 0.5, 0.25)
+_STEPS, _SMALLEST_SPAN = 255, 1e-30
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,30 +91,61 @@ def scorer_data(
     )
     through = replace(through, component=Component.SCORER, scoring=scoring)
     taken = {spec.name: held_out[spec.name] for spec in vae.inputs(Component.SCORER)}
-    scores = Original(Component.SCORER, through, vae, one_by_one=one_by_one).golden_outputs(taken)[SCORE]
+    original = Original(Component.SCORER, through, vae, one_by_one=one_by_one)
+    scores = original.golden_outputs(taken)[SCORE]
     try:
         threshold = conformal_threshold(scores.astype(np.float64), false_positive_rate, kind_of(vae.data).plural)
     except DataError as e:
         raise ExportError(str(e)) from e
     golden, anomalous = _goldens(arrays, "golden", vae, np.random.default_rng([seed, _STREAM]))
     calibration, strange = _goldens(arrays, "calibration", vae, np.random.default_rng([seed, _CALIBRATION_STREAM]))
+    low, high = _range_of_integers(original, calibration.inputs, strange, vae)
     few = np.flatnonzero(strange)[:: max(1, int(strange.sum()) // _CALIBRATION_COUNT)]
     return ScorerData(
         golden=replace(golden, inputs=_in_both_units(golden.inputs, vae)),
         anomalous=anomalous,
         held_out=held_out,
-        calibration=_within_reach({name: values[few] for name, values in calibration.inputs.items()}, arrays, vae),
+        calibration={
+            name: np.clip(values[few], low, high) if name == "x" else values[few]
+            for name, values in calibration.inputs.items()
+        },
         # In the precision in which files compare.
         scoring=replace(scoring, threshold=float(np.float32(threshold))),
     )
 
 
-def _within_reach(anomalies: Mapping[str, Array], arrays: Mapping[str, Array], vae: VaeSpec) -> dict[str, Array]:
-    """Cuts anomalies for the ranges of integers, so that one extreme value does not coarsen what is normal."""
-    normal = _inputs(arrays, "calibration", vae)["x"]
-    low, high = float(normal.min()), float(normal.max())
-    margin = _REACH * (high - low)
-    return {**anomalies, "x": np.clip(anomalies["x"], low - margin, high + margin)}
+def _range_of_integers(
+    original: Original, inputs: Mapping[str, Array], strange: npt.NDArray[np.bool_], vae: VaeSpec
+) -> tuple[float, float]:
+    """Returns the range of an 8-bit input with which the original confuses the fewest normal items and anomalies.
+
+    Args:
+        original: Of the scorer.
+        inputs: Of the encoder, by name.
+        strange: `[N]`, which of them are anomalies.
+        vae: The interface.
+    """
+    x = inputs["x"]
+    low, high = float(x[~strange].min()), float(x[~strange].max())
+    exact = _scores(original, inputs, vae)
+    best, fewest = (float(x.min()), float(x.max())), math.inf
+    for reach in _REACHES:
+        margin = reach * max(high - low, _SMALLEST_SPAN)
+        limits = max(low - margin, float(x.min())), min(high + margin, float(x.max()))
+        step = (limits[1] - limits[0]) / _STEPS or 1.0
+        rounded = limits[0] + step * np.round((np.clip(x, *limits) - limits[0]) / step)
+        found = confused_pairs(exact, _scores(original, {**inputs, "x": rounded.astype(x.dtype)}, vae), strange)
+        if found < fewest:
+            best, fewest = limits, found
+    return best
+
+
+def _scores(original: Original, inputs: Mapping[str, Array], vae: VaeSpec) -> Array:
+    given = _in_both_units(inputs, vae)
+    found: Array = original.golden_outputs({spec.name: given[spec.name] for spec in vae.inputs(Component.SCORER)})[
+        SCORE
+    ]
+    return found
 
 
 def _goldens(

@@ -8,6 +8,7 @@ from PIL import Image
 
 from pocketvae.bundle.run import open_run
 from pocketvae.cli.main import main
+from pocketvae.data import recordings, rows, window_values
 from pocketvae.errors import DataError
 from pocketvae.fields import ChannelKind
 from pocketvae.train import evaluate, preset, train, with_overrides
@@ -39,6 +40,23 @@ def run(tmp_path_factory, recording):
     out = tmp_path_factory.mktemp("signals") / "run"
     trained(recording, out, "sensor-tiny", **SEQUENCE)
     return out
+
+
+def test_recordings_that_stay_on_disk_train_the_same_model(run, recording, tmp_path, monkeypatch):
+    streamed = tmp_path / "streamed"
+    monkeypatch.setattr(recordings, "LARGE_BYTES", 0)
+    monkeypatch.setattr(window_values, "HELD_BYTES", 100 * 16 * 3 * 4)
+    reads, read = [], rows.FileRows.__getitem__
+    monkeypatch.setattr(rows.FileRows, "__getitem__", lambda self, part: reads.append(part) or read(self, part))
+    trained(recording, streamed, "sensor-tiny", **SEQUENCE)
+    assert len(reads) > 100
+    one, other = (open_run(path) for path in (run, streamed))
+    assert other.record.vae == one.record.vae
+    for name, value in one.record.metrics.items():
+        assert name == "training_s" or other.record.metrics[name] == value
+    for name, array in one.reference_images().arrays().items():
+        np.testing.assert_array_equal(other.reference_images().arrays()[name], array)
+    assert (streamed / "encoder.keras").stat().st_size == (run / "encoder.keras").stat().st_size
 
 
 def test_a_run_on_signals_holds_what_the_data_are(run):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,10 +19,12 @@ from pocketvae.apps import (
     calibrate,
     image_features,
     score_csv,
+    score_json,
     score_result,
 )
 from pocketvae.apps.anomaly.scores import NormalDensity, scores
 from pocketvae.cli.main import main
+from pocketvae.documents import encode
 from pocketvae.errors import DataError, ManifestError, SpecError
 from pocketvae.models.components import Encoder, Posterior
 from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec, vector_latent
@@ -97,9 +100,11 @@ def test_strange_images_are_found(bundle, grey_images, calibration, noise):
     result = score_result(calibration, ScoreKind.DENSITY, source(noise).names, strange, normal)
     assert result.auroc[ScoreKind.DENSITY] > 0.99
     assert result.anomalies == 40
-    rows = list(csv.DictReader(io.StringIO(score_csv(result))))
+    rows = list(csv.DictReader(io.StringIO("".join(score_csv(result)))))
     assert float(rows[7]["density"]) == strange[ScoreKind.DENSITY][7]
     assert rows[7]["anomalous"] == "1"
+    # Written piece by piece, it is the same document as at once.
+    assert "".join(score_json(result)) == encode(replace(result, items=tuple(result.items)))
 
 
 def test_bad_input_is_refused(bundle, grey_images, calibration, tmp_path, bundles):

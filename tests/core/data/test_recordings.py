@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pocketvae.data import recordings
 from pocketvae.data.recordings import Wanted, read_recordings
 from pocketvae.errors import DataError
 
@@ -135,3 +136,62 @@ def test_recordings_of_unknown_channels_must_agree(tmp_path):
     (tmp_path / "b.csv").write_text("time,c1,c0,c2\n0,1,2,3\n", "utf-8")
     with pytest.raises(DataError, match="the same channels in one order, got c0, c1, c2 in a.csv and c1, c0, c2 in b"):
         read_recordings(tmp_path, Wanted())
+
+
+def large(monkeypatch):
+    """Makes every file one that is not kept in memory, read a few rows at a time."""
+    monkeypatch.setattr(recordings, "LARGE_BYTES", 0)
+    monkeypatch.setattr(recordings, "BLOCK_ROWS", 7)
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.parquet", "a.npy", "a.wav", "a.flac"])
+def test_a_file_that_is_not_kept_in_memory_holds_the_same(tmp_path, monkeypatch, name):
+    path = tmp_path / name
+    values = np.random.default_rng(0).normal(size=(50, 2)).clip(-1, 1).astype(np.float32)
+    times = [*np.arange(0, 10, 0.5), *np.arange(60, 75, 0.5)]
+    flags = (np.arange(50) % 9 == 0).astype(int)
+    truth = "odd" if path.suffix in (".csv", ".parquet") else ""
+    if path.suffix == ".csv":
+        rows = [",".join(map(str, row)) for row in zip(times, *values.T, flags, strict=True)]
+        path.write_text("\n".join(["time,x,y,odd", *rows]), "utf-8")
+    elif path.suffix == ".parquet":
+        pyarrow, parquet = (pytest.importorskip(part) for part in ("pyarrow", "pyarrow.parquet"))
+        columns = {"time": times, "x": values[:, 0], "y": values[:, 1], "odd": flags}
+        parquet.write_table(pyarrow.table(columns), path, row_group_size=11)
+    elif path.suffix == ".npy":
+        np.save(path, values)
+    else:
+        pytest.importorskip("soundfile").write(path, values, 8000, subtype="PCM_16")
+    kept = read_recordings(path, Wanted(truth=truth))
+    large(monkeypatch)
+    streamed = read_recordings(path, Wanted(truth=truth))
+    assert len(kept) == len(streamed) == (2 if truth else 1)
+    for one, other in zip(kept, streamed, strict=True):
+        assert isinstance(other.values, recordings.FileRows)
+        np.testing.assert_array_equal(one.values, other.values[:])
+        assert (one.name, one.channels, one.rate_hz, one.first) == (
+            other.name,
+            other.channels,
+            other.rate_hz,
+            other.first,
+        )
+        np.testing.assert_array_equal(one.truth, other.truth)
+
+
+def test_what_is_wrong_with_a_large_file_is_named_too(tmp_path, monkeypatch):
+    large(monkeypatch)
+    values = np.zeros((30, 2), np.float32)
+    values[20, 1] = np.nan
+    np.save(tmp_path / "a.npy", values)
+    with pytest.raises(DataError, match="a.npy, time step 20, channel 1 .*finite number, got nan"):
+        read_recordings(tmp_path / "a.npy", Wanted())
+    np.save(tmp_path / "b.npy", np.asfortranarray(values))
+    with pytest.raises(DataError, match="b.npy is too large to be read at once.*ascontiguousarray"):
+        read_recordings(tmp_path / "b.npy", Wanted())
+    (tmp_path / "c.npy").write_bytes((tmp_path / "a.npy").read_bytes()[:-8])
+    with pytest.raises(DataError, match="c.npy cannot be read as numpy data: its header claims 240 bytes"):
+        read_recordings(tmp_path / "c.npy", Wanted())
+    path = table(tmp_path / "d.csv", range(30))
+    path.write_text(path.read_text("utf-8").replace("\n25,50,51", "\n25,50,"), "utf-8")
+    with pytest.raises(DataError, match="d.csv, row 27, column c1: must be a finite number, got a missing value"):
+        read_recordings(path, Wanted())

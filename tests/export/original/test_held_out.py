@@ -1,11 +1,13 @@
 """What a scorer needs of a run's data, with networks of a line each."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from pocketvae.errors import ExportError
+from pocketvae.export.original import held_out
 from pocketvae.export.original.held_out import scorer_data
 from pocketvae.fields import Channel
 from pocketvae.numerics.conformal import conformal_threshold
@@ -80,13 +82,29 @@ def test_windows_are_there_in_the_unit_of_the_sensor_and_in_that_of_the_model():
 def test_anomalies_for_the_ranges_of_integers_are_made_of_calibration_items():
     found = data_of(arrays())
     assert 100 <= len(found.calibration["x"]) <= 150
-    normal = arrays()["calibration"]
-    assert np.abs(found.calibration["x"]).max() > 1.3 * np.abs(normal).max()
-    # One extreme value would coarsen all others.
-    margin = 0.25 * (normal.max() - normal.min())
-    assert found.calibration["x"].min() >= normal.min() - margin - 1e-6
-    assert found.calibration["x"].max() <= normal.max() + margin + 1e-6
-    assert np.abs(found.golden.inputs["x"]).max() > normal.max() + 2 * margin
+    assert np.abs(found.calibration["x"]).max() > 1.3 * np.abs(arrays()["calibration"]).max()
+
+
+class Sums:
+    """An original whose score is the sum of an item."""
+
+    def golden_outputs(self, inputs):
+        (x,) = inputs.values()
+        return {"score": x.sum(axis=(1, 2))}
+
+
+def test_one_extreme_anomaly_does_not_coarsen_what_tells_the_others():
+    vae = replace(VAE, channels=())
+    rng = np.random.default_rng(0)
+    x = rng.uniform(-1, 1, (80, 8, 2)).astype(np.float32)
+    strange = np.arange(80) >= 40
+    x[40:] += 0.05
+    x[-1] = 500
+    low, high = held_out._range_of_integers(Sums(), {"x": x}, strange, vae)
+    assert (low, high) == (pytest.approx(-1, abs=0.01), pytest.approx(1.5, abs=0.02))
+    # Where all are told apart in coarse steps too, nothing is cut off.
+    x[40:] += 20
+    assert held_out._range_of_integers(Sums(), {"x": x}, strange, vae)[1] == x.max()
 
 
 def test_too_few_held_out_items_are_named():
