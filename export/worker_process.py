@@ -28,6 +28,7 @@ from pocketvae.export.messages import (
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Client
 from pocketvae.spec import ArtifactSpec
+from pocketvae.system.shortage import NO_MEMORY, NO_THREADS
 
 _Result = TypeVar("_Result")
 
@@ -100,7 +101,7 @@ class WorkerProcess(Client):
             return self._do(Method.CONVERT, job, Converted, time_limit_s)
         except ExportError as e:
             cause = e.__cause__
-            if not isinstance(cause, ChannelError) or not died_of_a_fault(cause.code):
+            if not isinstance(cause, ChannelError) or not _is_fault(cause):
                 raise
             layer = self._fatal_layer(job.artifact, min(time_limit_s, _BLAME_S))
             if not layer:
@@ -121,7 +122,7 @@ class WorkerProcess(Client):
             try:
                 front(count)
             except ChannelError as e:
-                if not died_of_a_fault(e.code):
+                if not _is_fault(e):
                     raise TimeoutError from e
                 return True
             except PocketVaeError:
@@ -177,3 +178,8 @@ class WorkerProcess(Client):
         self, kind: type[BaseException] | None, value: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close(kill=kind is not None)
+
+
+def _is_fault(error: ChannelError) -> bool:
+    """Whether native code died of a fault of its own, and not because the system refused it threads or memory."""
+    return died_of_a_fault(error.code) and not any(words in str(error) for words in (NO_THREADS, NO_MEMORY))
