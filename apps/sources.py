@@ -267,7 +267,8 @@ def _check_windowing(vae: VaeSpec, windowing: Windowing) -> None:
     of_columns = vae.data is DataKind.VECTOR and replace(windowing, channels=()) == WHOLE
     if windowing != WHOLE and vae.data is not DataKind.SEQUENCE and not of_columns:
         raise SpecError(
-            f"--stride, --channels and --truth are for sequences, but this model is of {vae.data}s: leave them out"
+            f"--stride, --channels, --truth and --fill-gaps are for sequences, but this model is of {vae.data}s: "
+            f"leave them out"
         )
 
 

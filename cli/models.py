@@ -73,6 +73,9 @@ def add_windowing(parser: argparse._ActionsContainer) -> None:
         help="of recordings: time steps from one window to the next (default: the model's length)",
     )
     parser.add_argument("--channels", metavar="NAMES", help="of recordings: columns to use, for example ax,ay,az")
+    parser.add_argument(
+        "--fill-gaps", metavar="STEPS", type=int, help="of recordings: fill in runs of up to STEPS missing values"
+    )
 
 
 def windowing(arguments: argparse.Namespace) -> Windowing:
@@ -91,7 +94,9 @@ def windowing(arguments: argparse.Namespace) -> Windowing:
     truth = getattr(arguments, "truth", None) or ""
     if truth and truth in names:
         raise SpecError(f"--truth names {truth!r}, which --channels takes for a channel: name another")
-    return Windowing(stride=arguments.stride or 0, channels=names, truth=truth)
+    return Windowing(
+        stride=arguments.stride or 0, channels=names, truth=truth, fill_gaps=getattr(arguments, "fill_gaps", None) or 0
+    )
 
 
 def add_label(parser: argparse.ArgumentParser) -> None:

@@ -38,6 +38,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     signals.add_argument(
         "--truth", metavar="COLUMN", help="column that is 1 where a time step is an anomaly: such windows are left out"
     )
+    signals.add_argument(
+        "--fill-gaps",
+        metavar="STEPS",
+        type=int,
+        help="fill in runs of up to STEPS missing values, as --set fill_gaps=STEPS",
+    )
     parser.add_argument("--resume", action="store_true", help="resume an interrupted training run, if there is one")
     parser.add_argument(
         "--strategy", default="none", help="none, mirrored or multi_worker: who shares the work (default: none)"
@@ -59,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
         config = with_overrides(config, read_toml(arguments.config))
     config = with_overrides(config, parse_assignments(arguments.set))
     options = {"resize": arguments.resize, "window": arguments.window, "stride": arguments.stride}
-    options["truth"] = arguments.truth
+    options |= {"truth": arguments.truth, "fill_gaps": arguments.fill_gaps}
     if arguments.channels is not None:
         options["columns"] = [name.strip() for name in arguments.channels.split(",")]
     config = with_overrides(config, {key: value for key, value in options.items() if value is not None})

@@ -79,6 +79,8 @@ class TrainConfig:
         columns: Which columns of tables are used; all but the time where none are named.
         truth: Which column of recordings in tables is 1 where a time step is an anomaly; it is no channel, and windows
             that hold an anomaly are left out. Empty for none.
+        fill_gaps: Time steps of the longest run of missing values in recordings that is filled in by a straight line;
+            0 refuses them.
         categories: Columns of tables that are categories although they hold numbers.
         resize: Scale all images to this height and width; 0 keeps their own.
         conditional: Give encoder and decoder the label of every image.
@@ -127,6 +129,7 @@ class TrainConfig:
     stride: int = 0
     columns: tuple[str, ...] = ()
     truth: str = ""
+    fill_gaps: int = 0
     categories: tuple[str, ...] = ()
     resize: int = 0
     conditional: bool = False
@@ -208,7 +211,7 @@ class TrainConfig:
         other = f"data = '{self.data}'"
         _check(self.data is not DataKind.VOLUME, "data", "image, sequence or vector", str(self.data))
         _check(not sequence or self.window >= 1, "window", "at least 1 for sequences", self.window)
-        for name in ("window", "stride"):
+        for name in ("window", "stride", "fill_gaps"):
             _refuse(not sequence and getattr(self, name) > 0, name, other, "0")
         _refuse(image and bool(self.columns), "columns", other, "[]")
         _refuse(not sequence and bool(self.truth), "truth", other, "''")
@@ -265,6 +268,7 @@ _MOST = {
     "latent_dim": _MOST_UNITS,
     "window": 1_000_000,
     "stride": 1_000_000,
+    "fill_gaps": 1_000_000,
     "degrees_of_freedom": 1e6,
     "resize": 4096,
     "hidden_units": _MOST_UNITS,
@@ -283,6 +287,7 @@ _MOST = {
 _NOT_NEGATIVE = (
     "window",
     "stride",
+    "fill_gaps",
     "degrees_of_freedom",
     "resize",
     "blocks",

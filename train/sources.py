@@ -47,7 +47,9 @@ def load_data(
     reading = Reading(
         data=config.data,
         window=config.window,
-        windowing=Windowing(stride=config.stride, channels=config.columns, truth=config.truth),
+        windowing=Windowing(
+            stride=config.stride, channels=config.columns, truth=config.truth, fill_gaps=config.fill_gaps
+        ),
         categories=config.categories,
         real_alone=config.likelihood is not Likelihood.MIXED,
     )

@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from pocketvae.data.array_files import read_header, read_npy
 from pocketvae.data.folders import data_files
+from pocketvae.data.missing import NotFilledError, filled, has_missing
 from pocketvae.data.rows import BLOCK_ROWS, Collector, FileRows, InMemory, OnDisk, Rows, blocks, part_of
 from pocketvae.data.time_tables import TimeTable, time_tables
 from pocketvae.errors import DataError
@@ -66,7 +67,8 @@ class Wanted:
         names: Which columns of tables they are; all but the time where none are named.
         usual: Names that a model knows them by: columns of tables are found by them where `names` says nothing.
         by: Who wants that many, for messages.
-        truth: Which column of tables says what is an anomaly; it is no channel. Empty for none.
+        truth: See `Windowing.truth`.
+        fill_gaps: See `Windowing.fill_gaps`.
     """
 
     count: int | None = None
@@ -74,6 +76,7 @@ class Wanted:
     usual: tuple[str, ...] = ()
     by: str = "the model takes"
     truth: str = ""
+    fill_gaps: int = 0
 
 
 def read_recordings(source: Path, wanted: Wanted) -> tuple[Recording, ...]:
@@ -137,8 +140,8 @@ def _read(path: Path, wanted: Wanted, *, is_large: bool) -> list[Recording]:
         if values.shape[1] != wanted.count == len(values):
             raise DataError(f"{path} must be [time steps, channels], got {list(values.shape)}: transpose it")
     _check_channels(path, values.shape[1], wanted)
-    _check_finite(values, path)
-    return [Recording(name=path.name, values=values, rate_hz=rate_hz)]
+    _check_finite(values, path, may_miss=wanted.fill_gaps > 0)
+    return [Recording(name=path.name, values=_without_missing(values, path, wanted), rate_hz=rate_hz)]
 
 
 def _large_array(path: Path) -> Rows:
@@ -185,12 +188,13 @@ def _of_table(path: Path, wanted: Wanted, collector: Collector, most_rows: int) 
     found: list[tuple[Steps, Flags | None]] = []
     for table in time_tables(path, most_rows):
         chosen, flags = _chosen(table, path, wanted)
-        collector.add(chosen.checked(path))
+        collector.add(chosen.checked(path, may_miss=wanted.fill_gaps > 0))
         found.append((Steps(times_s=chosen.times_s, rows=chosen.rows), flags))
         names = chosen.names
     values, steps = collector.rows(), Steps.joined([steps for steps, _ in found])
     flags = np.concatenate([flags for _, flags in found if flags is not None]) if wanted.truth else None
     if steps.times_s is None or len(values) < _FEWEST_TIMES:
+        values = _without_missing(values, path, wanted, names, steps.rows)
         return [Recording(name=path.name, values=values, channels=names, truth=flags)]
     parts = _steady_parts(path, steps.rows, steps.times_s)
     first, last = max(parts, key=lambda part: part[1] - part[0])
@@ -198,7 +202,7 @@ def _of_table(path: Path, wanted: Wanted, collector: Collector, most_rows: int) 
     return [
         Recording(
             name=path.name,
-            values=part_of(values, first, last),
+            values=_without_missing(part_of(values, first, last), path, wanted, names, steps.rows[first:]),
             channels=names,
             rate_hz=rate_hz,
             first=first,
@@ -303,15 +307,40 @@ def _check_channels(path: Path, found: int, wanted: Wanted, names: Sequence[str]
         )
 
 
-def _check_finite(values: Rows, path: Path) -> None:
+def _without_missing(
+    values: Rows,
+    path: Path,
+    wanted: Wanted,
+    names: Sequence[str] = (),
+    rows: npt.NDArray[np.int64] | None = None,
+) -> Rows:
+    """Returns values with short runs of missing ones filled in.
+
+    Raises:
+        DataError: a run is too long, or at an end.
+    """
+    if not wanted.fill_gaps or not has_missing(values):
+        return values
+    try:
+        return filled(values, wanted.fill_gaps, OnDisk(path) if isinstance(values, FileRows) else InMemory())
+    except NotFilledError as e:
+        column = f"column {names[e.channel]}" if names else f"channel {e.channel} (both from 0)"
+        raise DataError(
+            f"{path}, {f'time step {e.step}' if rows is None else f'row {rows[e.step]}'}, {column}: missing "
+            f"values are filled in between known ones, at most {wanted.fill_gaps} (--fill-gaps), got {e.reason} here"
+        ) from e
+
+
+def _check_finite(values: Rows, path: Path, *, may_miss: bool) -> None:
     first = 0
     for block in blocks(values):
-        bad = np.argwhere(~np.isfinite(block))
+        bad = np.argwhere(np.isinf(block) if may_miss else ~np.isfinite(block))
         if len(bad):
             step, channel = bad[0].tolist()
+            value = block[step, channel]
             raise DataError(
                 f"{path}, time step {first + step}, channel {channel} (both from 0): must be a finite number, got "
-                f"{block[step, channel]}"
+                f"{value}{': fill it in, or pass --fill-gaps' if np.isnan(value) else ''}"
             )
         first += len(block)
 

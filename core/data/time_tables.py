@@ -88,13 +88,22 @@ class TimeTable:
             )
         return np.asarray(values == 1)
 
-    def checked(self, path: Path) -> npt.NDArray[np.float32]:
+    def checked(self, path: Path, *, may_miss: bool = False) -> npt.NDArray[np.float32]:
         """Returns the values, `[T, C] float32`.
+
+        Args:
+            path: Of the file, for messages.
+            may_miss: Whether a missing value stays, as NaN.
 
         Raises:
             DataError: one is missing, not a number or too large; the message names row and column.
         """
-        bad = np.argwhere(~(np.abs(self.values) <= _LARGEST))
+        is_bad = ~(np.abs(self.values) <= _LARGEST)
+        if may_miss:
+            is_bad &= ~np.isnan(self.values)
+            for channel, (step, _) in self.texts.items():
+                is_bad[step, channel] = True
+        bad = np.argwhere(is_bad)
         if not len(bad):
             return self.values.astype(np.float32)
         step, channel = bad[0].tolist()
@@ -114,7 +123,8 @@ class TimeTable:
         first_text = self.texts.get(channel)
         if first_text is not None and first_text[0] == step:
             return f"{shortened(first_text[1])!r}{rows}"
-        way = "fill it in" if self.times_s is None else "fill it in, or delete the row: that makes a gap"
+        way = "fill it in, pass --fill-gaps"
+        way = way if self.times_s is None else f"{way}, or delete the row, which makes a gap"
         return f"a missing value{rows}: {way}"
 
 

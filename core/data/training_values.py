@@ -17,7 +17,7 @@ from pocketvae.data.recordings import SOUNDS, Recording, Wanted, is_recording, r
 from pocketvae.data.rows import Rows, blocks
 from pocketvae.data.values import MIN_ITEMS, ValueSet, read_arrays
 from pocketvae.data.window_values import Values, WindowValues, held, selected, value_blocks
-from pocketvae.data.windows import Windowing, Windows, cut_windows, split_windows, timeline_of
+from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_windows, timeline_of
 from pocketvae.errors import DataError
 from pocketvae.fields import Channel, ChannelKind
 from pocketvae.numerics.moments import moments
@@ -138,7 +138,8 @@ def _is_recorded(path: Path) -> bool:
 def _of_recordings(path: Path, reading: Reading) -> TrainingValues:
     if reading.window < 1:
         raise DataError(f"recordings need windows: pass --window STEPS for {path}")
-    recordings = read_recordings(path, Wanted(names=reading.windowing.channels, truth=reading.windowing.truth))
+    how = reading.windowing
+    recordings = read_recordings(path, Wanted(names=how.channels, truth=how.truth, fill_gaps=how.fill_gaps))
     windows = cut_windows(recordings, reading.window, reading.windowing.stride, whose="the window of")
     windows = windows.take(np.flatnonzero(~timeline_of(windows, recordings, reading.window).anomalous()))
     if len(windows) < MIN_ITEMS:
@@ -187,8 +188,11 @@ def _recorded_parts(path: Path, windows: Windows, length: int) -> tuple[npt.NDAr
 
 
 def _of_arrays(path: Path, reading: Reading) -> TrainingValues:
-    if reading.windowing.channels or reading.windowing.stride:
-        raise DataError(f"--stride and --channels are for recordings and tables, but {path} is not one: leave them out")
+    if reading.windowing != WHOLE:
+        raise DataError(
+            f"--stride, --channels, --truth and --fill-gaps are for recordings and tables, but {path} is not one: "
+            f"leave them out"
+        )
     items, test = read_arrays(path, reading.data)
     if reading.data is DataKind.SEQUENCE and items.values.shape[1] != reading.window:
         steps = items.values.shape[1]
@@ -203,8 +207,11 @@ def _of_arrays(path: Path, reading: Reading) -> TrainingValues:
 
 
 def _of_table(path: Path, reading: Reading) -> TrainingValues:
-    if reading.windowing.stride:
-        raise DataError(f"--stride is for recordings of time steps, but the preset takes rows of {path}: leave it out")
+    if replace(reading.windowing, channels=()) != WHOLE:
+        raise DataError(
+            f"--stride and --fill-gaps are for recordings of time steps, but the preset takes rows of {path}: "
+            f"leave them out"
+        )
     table = read_columns(path, reading.windowing.channels)
     channels = found_channels(table, reading.categories, real_alone=reading.real_alone)
     other = next((channel for channel in channels if channel.kind is not ChannelKind.REAL), None)

@@ -204,7 +204,9 @@ def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, 
     length, channels = vae.data_shape
     usual = tuple(channel.name for channel in vae.channels if channel.name)
     usual = usual if len(usual) == channels else ()
-    wanted = Wanted(count=channels, names=windowing.channels, usual=usual, truth=windowing.truth)
+    wanted = Wanted(
+        count=channels, names=windowing.channels, usual=usual, truth=windowing.truth, fill_gaps=windowing.fill_gaps
+    )
     recordings = read_recordings(path, wanted)
     _check_rate(recordings, vae)
     found = cut_windows(recordings, length, windowing.stride)
@@ -261,9 +263,10 @@ def _own_parts(path: Path, windows: Windows) -> tuple[npt.NDArray[np.intp], npt.
 
 def _read(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, ValueSet | None]:
     is_table = vae.data is DataKind.VECTOR and path.suffix.lower() in TABLE_SUFFIXES
-    if windowing.stride or windowing.truth or (windowing.channels and not is_table):
+    if windowing.stride or windowing.truth or windowing.fill_gaps or (windowing.channels and not is_table):
         raise DataError(
-            f"--stride, --channels and --truth are for recordings of time steps, but {path} is not one: leave them out"
+            f"--stride, --channels, --truth and --fill-gaps are for recordings of time steps, but {path} is not one: "
+            f"leave them out"
         )
     forms = f"a .csv, {_FORMS}" if vae.data is DataKind.VECTOR else f"an {_FORMS}"
     if vae.data is DataKind.SEQUENCE:

@@ -27,19 +27,24 @@ class Windowing:
         stride: Time steps from the beginning of a window to that of the next; 0 for the window's own length, so that
             no two overlap.
         channels: Which columns of tables are the channels; empty for all but the time.
-        truth: Which column of tables says what is an anomaly, 0 or 1, and is no channel; empty for none.
+        truth: Which column of tables says what is an anomaly, 0 or 1, and is no channel; or, with a slash behind each,
+            which folders hold anomalies. Empty for none.
+        fill_gaps: Time steps of the longest run of missing values that is filled in; 0 refuses them.
 
     Raises:
-        SpecError: the stride is negative.
+        SpecError: the stride or the longest run is negative.
     """
 
     stride: int = 0
     channels: tuple[str, ...] = ()
     truth: str = ""
+    fill_gaps: int = 0
 
     def __post_init__(self) -> None:
         if self.stride < 0:
             raise SpecError(f"a stride must be at least 1 time step, got {self.stride}")
+        if self.fill_gaps < 0:
+            raise SpecError(f"--fill-gaps must be at least 0 time steps, got {self.fill_gaps}")
 
 
 WHOLE = Windowing()

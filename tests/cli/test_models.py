@@ -13,7 +13,7 @@ from pocketvae.cli.main import main
         (["--channels", "ax,,az"], "--channels must be names such as ax,ay,az, got 'ax,,az'"),
         (
             ["--channels", "ax"],
-            "--stride, --channels and --truth are for sequences, but this model is of images: leave them out",
+            "--channels, --truth and --fill-gaps are for sequences, but this model is of images: leave them out",
         ),
     ],
 )

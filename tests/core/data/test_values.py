@@ -110,9 +110,7 @@ def test_a_folder_with_train_and_test_is_split_as_it_says(tmp_path):
 def test_items_of_the_models_shape_are_not_recordings(tmp_path):
     source = saved(tmp_path / "s.npy", np.ones((40, 7)))
     assert load_values(source, vae(7, 1, data=DataKind.SEQUENCE)).values.shape == (40, 7, 1)
-    with pytest.raises(
-        DataError, match="--stride, --channels and --truth are for recordings of time steps, but .* is not one"
-    ):
+    with pytest.raises(DataError, match="--truth and --fill-gaps are for recordings of time steps, but .* is not one"):
         load_values(source, vae(7, 1, data=DataKind.SEQUENCE), Windowing(stride=2))
 
 
