@@ -255,7 +255,13 @@ def load_training_items(
 def _of_values(items: ValueSet, *, in_memory: bool) -> SourceImages:
     names = items.names or tuple(str(index) for index in range(len(items)))
     values = items.whole() if in_memory else items.values
-    return SourceImages(images=values, names=names, labels=items.labels, timeline=items.timeline)
+    return SourceImages(
+        images=values,
+        names=names,
+        labels=items.labels,
+        folder_classes=len(items.classes) or None,
+        timeline=items.timeline,
+    )
 
 
 def _check_no_resize(vae: VaeSpec, *, resize: bool) -> None:

@@ -46,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--truth",
         metavar="COLUMN",
-        help="of recordings: column that is 1 where a time step is an anomaly, to report how well scores detect it; "
-        "with --calibrate such windows are left out",
+        help="of recordings: column that is 1 where a time step is an anomaly, or the folders of anomalies, such as "
+        "broken/,worn/, to report how well scores detect it; with --calibrate such windows are left out",
     )
     parser.add_argument(
         "--timeline", metavar="FILE", type=Path, help="of recordings: write score, alarms and channels over time as SVG"

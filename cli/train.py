@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     signals.add_argument("--channels", metavar="NAMES", help="columns to use, for example ax,ay,az, as the key columns")
     signals.add_argument(
-        "--truth", metavar="COLUMN", help="column that is 1 where a time step is an anomaly: such windows are left out"
+        "--truth",
+        metavar="COLUMN",
+        help="column that is 1 where a time step is an anomaly, or folders/ of anomalies: such windows are left out",
     )
     signals.add_argument(
         "--fill-gaps",

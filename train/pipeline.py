@@ -208,7 +208,11 @@ def _check_classes(loaded: Splits) -> None:
     plural = "images" if isinstance(loaded, ImageSplits) else "items"
     if loaded.train.labels is None:
         way = "sort images into one subfolder per class, or add a label file"
-        way = way if isinstance(loaded, ImageSplits) else "give them as the array labels of an .npz"
+        way = (
+            way
+            if isinstance(loaded, ImageSplits)
+            else "sort recordings into one folder per class, or give an .npz with labels"
+        )
         raise DataError(f"conditional = true needs labels: {way}")
     for part, items in (("validation", loaded.validation), ("test", loaded.test)):
         if items.labels is None:

@@ -52,6 +52,7 @@ def load_data(
         ),
         categories=config.categories,
         real_alone=config.likelihood is not Likelihood.MIXED,
+        labelled=config.conditional,
     )
     return load_training_values(source, reading)
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from pocketvae.errors import DataError
 
 # Subfolders that are splits of a data set, not classes; the last of them is most likely the one that is meant.
-_PARTS = ("train", "validation", "val", "test")
+PARTS = ("train", "validation", "val", "test")
 
 
 def data_files(folder: Path, suffixes: Collection[str]) -> list[Path]:
@@ -37,8 +37,8 @@ def check_is_one_part(folder: Path, kind: str) -> None:
         DataError: all of its subfolders have names of splits.
     """
     names = {entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")}
-    if names and names <= set(_PARTS):
+    if names and names <= set(PARTS):
         raise DataError(
             f"the subfolders of {folder} must be {kind}, got {' and '.join(sorted(names))}: name one of them, such as "
-            f"{folder / max(names, key=_PARTS.index)}"
+            f"{folder / max(names, key=PARTS.index)}"
         )

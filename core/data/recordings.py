@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pocketvae.data.array_files import read_header, read_npy
 from pocketvae.data.folders import data_files
 from pocketvae.data.missing import NotFilledError, filled, has_missing
+from pocketvae.data.recording_folders import anomalous_files, names_folders
 from pocketvae.data.rows import BLOCK_ROWS, Collector, FileRows, InMemory, OnDisk, Rows, blocks, part_of
 from pocketvae.data.time_tables import TimeTable, time_tables
 from pocketvae.errors import DataError
@@ -92,6 +93,7 @@ def read_recordings(source: Path, wanted: Wanted) -> tuple[Recording, ...]:
         TargetError: a package that reads this format is not installed.
     """
     files = _files(source) if source.is_dir() else [source]
+    truth, wanted = (wanted.truth, replace(wanted, truth="")) if names_folders(wanted.truth) else ("", wanted)
     is_large = sum(file.stat().st_size for file in files if file.exists()) > LARGE_BYTES
     parts: list[Recording] = []
     for file in files:
@@ -101,6 +103,9 @@ def read_recordings(source: Path, wanted: Wanted) -> tuple[Recording, ...]:
             wanted = replace(wanted, count=parts[0].values.shape[1], by=f"{name} has")
     _check_one_rate(parts)
     _check_same_channels(parts)
+    if truth:
+        flags = anomalous_files(source, [part.name for part in parts], truth)
+        parts = [replace(part, truth=np.full(len(part), flag)) for part, flag in zip(parts, flags, strict=True)]
     return tuple(parts)
 
 
@@ -127,7 +132,10 @@ def _read(path: Path, wanted: Wanted, *, is_large: bool) -> list[Recording]:
     if suffix in TABLES:
         return _of_table(path, wanted, collector, BLOCK_ROWS if is_large else 0)
     if wanted.truth:
-        raise DataError(f"--truth names a column of tables, but {path} is not one: leave it out")
+        raise DataError(
+            f"--truth {wanted.truth} names a column of tables, but {path} is not one: leave it out, or name a "
+            f"folder of anomalies, such as {wanted.truth}/"
+        )
     if wanted.names:
         raise DataError(f"--channels names columns of tables, but {path} is not one: leave it out")
     if suffix in SOUNDS:

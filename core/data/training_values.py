@@ -13,11 +13,12 @@ from pocketvae.data.array_files import read_header
 from pocketvae.data.columns import SUFFIXES as TABLE_SUFFIXES
 from pocketvae.data.columns import encoded, found_channels, read_columns
 from pocketvae.data.embedded import located
+from pocketvae.data.recording_folders import classes_of
 from pocketvae.data.recordings import SOUNDS, Recording, Wanted, is_recording, read_recordings
 from pocketvae.data.rows import Rows, blocks
 from pocketvae.data.values import MIN_ITEMS, ValueSet, read_arrays
 from pocketvae.data.window_values import Values, WindowValues, held, selected, value_blocks
-from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_windows, timeline_of
+from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_classes, timeline_of
 from pocketvae.errors import DataError
 from pocketvae.fields import Channel, ChannelKind
 from pocketvae.numerics.moments import moments
@@ -44,6 +45,7 @@ class Reading:
         windowing: How recordings are cut, and which columns of tables are used.
         categories: Names of columns that are categories although they hold numbers.
         real_alone: Whether all columns are real numbers, for likelihoods that know nothing else.
+        labelled: Whether each recording lies in a folder that is its class.
     """
 
     data: DataKind
@@ -51,6 +53,7 @@ class Reading:
     windowing: Windowing
     categories: tuple[str, ...] = ()
     real_alone: bool = True
+    labelled: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,14 +150,22 @@ def _of_recordings(path: Path, reading: Reading) -> TrainingValues:
             f"{path.name}: at least {MIN_ITEMS} windows of {reading.window} time steps are needed, got {len(windows)}: "
             f"give more recordings, a shorter --window or a smaller --stride"
         )
-    parts = _recorded_parts(path, windows, reading.window)
+    labels = _labels(path, recordings, windows) if reading.labelled else None
+    parts = _recorded_parts(path, windows, reading.window, labels)
     if len(parts[0]) < MIN_ITEMS // 2:
         raise DataError(
             f"{path.name} is too short: of {len(windows)} windows, only {len(parts[0])} share no time step with those "
             f"that are held out: give longer or more recordings, or a shorter --window"
         )
     names = recordings[0].channels or ("",) * windows.values.shape[-1]
-    sets = [ValueSet(values=selected(windows.values, part), names=_named(windows, part)) for part in parts]
+    sets = [
+        ValueSet(
+            values=selected(windows.values, part),
+            labels=None if labels is None else labels[part],
+            names=_named(windows, part),
+        )
+        for part in parts
+    ]
     channels = tuple(Channel(name=name) for name in names)
     rates = [recording.rate_hz for recording in recordings if recording.rate_hz is not None]
     loaded = _normalized(path, sets, channels)
@@ -167,7 +178,16 @@ def _named(windows: Windows, part: npt.NDArray[np.intp]) -> tuple[str, ...]:
     return tuple(windows.names[index] for index in part.tolist())
 
 
-def _recorded_parts(path: Path, windows: Windows, length: int) -> tuple[npt.NDArray[np.intp], ...]:
+def _labels(path: Path, recordings: Sequence[Recording], windows: Windows) -> npt.NDArray[np.int32]:
+    """Returns the class of each window; folders that have none, such as those of known anomalies, are no classes."""
+    used = np.unique(windows.recordings).tolist()
+    _, owners = classes_of(path, [recordings[number].name for number in used])
+    return np.array(owners, np.int32)[np.searchsorted(used, windows.recordings)]
+
+
+def _recorded_parts(
+    path: Path, windows: Windows, length: int, labels: npt.NDArray[np.int32] | None
+) -> tuple[npt.NDArray[np.intp], ...]:
     """Returns which windows are for training, validation and testing; folders of these names are splits."""
     part_of = np.array([name.split("/")[0] for name in windows.names])
     own = {name: np.flatnonzero(part_of == name) for name in ("train", "test", *_VALIDATION_FOLDERS)}
@@ -179,11 +199,12 @@ def _recorded_parts(path: Path, windows: Windows, length: int) -> tuple[npt.NDAr
         if len(validation):
             return rest, validation, test
     else:
-        rest, test = split_windows(windows, length)
+        rest, test = split_classes(windows, length, labels)
     if not len(rest):
         return rest, rest, test
     # A whole recording would be much where there are few, and is not needed to choose between epochs.
-    train, validation = split_windows(windows.take(rest), length, fewest_recordings=0)
+    of_rest = None if labels is None else labels[rest]
+    train, validation = split_classes(windows.take(rest), length, of_rest, fewest_recordings=0)
     return rest[train], rest[validation], test
 
 

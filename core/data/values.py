@@ -17,11 +17,12 @@ from pocketvae.data.dataset import MNIST
 from pocketvae.data.embedded import located
 from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
+from pocketvae.data.recording_folders import classes_of
 from pocketvae.data.recordings import SUFFIXES, Recording, Wanted, is_recording, read_recordings
 from pocketvae.data.tables import read_table
 from pocketvae.data.timeline import Timeline
 from pocketvae.data.window_values import Values, WindowValues, held, selected, value_blocks
-from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_windows, timeline_of
+from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_classes, timeline_of
 from pocketvae.errors import DataError
 from pocketvae.fields import Channel
 from pocketvae.numerics.normalization import normalized
@@ -81,12 +82,14 @@ class ValueSet:
         labels: `[N] int32` class indices, or None.
         names: Of every item; empty where they have none.
         timeline: Where they lie, if they are windows of recordings.
+        classes: Names of the folders that labels are numbers of; empty for labels from elsewhere.
     """
 
     values: Values
     labels: npt.NDArray[np.int32] | None = None
     names: tuple[str, ...] = ()
     timeline: Timeline | None = None
+    classes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.values)
@@ -215,7 +218,20 @@ def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, 
         for first, block in value_blocks(found.values):
             _check_limits(block, form, str(path), found.names[first:])
     values = held(found.values.in_units_of(vae.channels))
-    return ValueSet(values=values, names=found.names, timeline=timeline_of(found, recordings, length)), found
+    classes, labels = _labels(path, recordings, found) if vae.label_count else ((), None)
+    timeline = timeline_of(found, recordings, length)
+    return ValueSet(values=values, labels=labels, names=found.names, timeline=timeline, classes=classes), found
+
+
+def _labels(
+    path: Path, recordings: Sequence[Recording], windows: Windows
+) -> tuple[tuple[str, ...], npt.NDArray[np.int32] | None]:
+    """Returns the classes that subfolders are, and the label of each window; none if they are no classes."""
+    try:
+        classes, owners = classes_of(path, [recording.name for recording in recordings])
+    except DataError:
+        return (), None  # One label may be given for all; commands that need one of each say so.
+    return classes, np.array(owners, np.int32)[windows.recordings]
 
 
 def _check_rate(recordings: Sequence[Recording], vae: VaeSpec) -> None:
@@ -241,7 +257,7 @@ def _split_recordings(path: Path, vae: VaeSpec, windowing: Windowing) -> ValueSp
             f"{path.name}: at least {MIN_ITEMS} windows of {vae.data_shape[0]} time steps are needed, got "
             f"{count}{' in train' if parts else ''}: give more recordings, or a smaller --stride"
         )
-    fitted, held_out = parts or split_windows(windows, vae.data_shape[0])
+    fitted, held_out = parts or split_classes(windows, vae.data_shape[0], items.labels)
     if len(fitted) < MIN_ITEMS // 2:
         raise DataError(
             f"{path.name} is too short: of {len(items)} windows, only {len(fitted)} share no time step with the "

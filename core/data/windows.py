@@ -134,6 +134,28 @@ def timeline_of(windows: Windows, recordings: Sequence[Recording], length: int) 
     )
 
 
+def split_classes(
+    windows: Windows, length: int, labels: npt.NDArray[np.int32] | None, *, fewest_recordings: int = 1
+) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:
+    """Returns the same as `split_windows`, of each class about a tenth.
+
+    Args:
+        windows: To split.
+        length: T, in time steps.
+        labels: `[N]`, their classes, which no recording has two of; None for one class.
+        fewest_recordings: See `split_windows`.
+    """
+    if labels is None:
+        return split_windows(windows, length, fewest_recordings=fewest_recordings)
+    parts = []
+    for label in np.unique(labels).tolist():
+        own = np.flatnonzero(labels == label)
+        fitted, held = split_windows(windows.take(own), length, fewest_recordings=fewest_recordings)
+        parts.append((own[fitted], own[held]))
+    fitted, held = (np.sort(np.concatenate(indices)) for indices in zip(*parts, strict=True))
+    return fitted, held
+
+
 def split_windows(
     windows: Windows, length: int, *, fewest_recordings: int = 1
 ) -> tuple[npt.NDArray[np.intp], npt.NDArray[np.intp]]:

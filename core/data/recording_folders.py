@@ -1,0 +1,69 @@
+"""What folders say of the recordings in them: the class of each, or that it holds anomalies."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from pocketvae.data.folders import PARTS
+from pocketvae.errors import DataError
+from pocketvae.parsing import shortened
+
+_SEPARATOR = "/"
+
+
+def names_folders(truth: str) -> bool:
+    """Whether what says which items are anomalies names folders, `broken/` or `broken/,worn/`, and not a column."""
+    return truth.endswith(_SEPARATOR)
+
+
+def anomalous_files(source: Path, names: Sequence[str], truth: str) -> tuple[bool, ...]:
+    """Returns which recordings lie in a folder of anomalies.
+
+    Args:
+        source: The folder of them all.
+        names: Of the recordings, relative to it.
+        truth: The folders, with a slash behind each.
+
+    Raises:
+        DataError: the source is no folder, or there are no recordings in one of these.
+    """
+    wanted = tuple(part.strip().rstrip(_SEPARATOR) for part in truth.split(","))
+    if not source.is_dir():
+        raise DataError(f"--truth {truth} names folders of recordings, but {source} is no folder: leave it out")
+    found = [set(name.split(_SEPARATOR)[:-1]) for name in names]
+    for folder in wanted:
+        if not any(folder in parents for parents in found):
+            others = shortened(", ".join(sorted(set().union(*found)))) or "none"
+            raise DataError(f"{source} must have recordings in a folder {folder!r}, which --truth names, got {others}")
+    return tuple(not parents.isdisjoint(wanted) for parents in found)
+
+
+def classes_of(source: Path, names: Sequence[str]) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Returns the classes of recordings, one for each subfolder in the order of their names, and that of each.
+
+    Below folders that are splits, `train/` and `test/`, the next ones are the classes.
+
+    Args:
+        source: Their folder.
+        names: Of the recordings, relative to it.
+
+    Raises:
+        DataError: a recording lies in no such folder, or all of them lie in one.
+    """
+    if not source.is_dir():
+        raise DataError(f"labels need one folder of recordings for each class, but {source} is no folder")
+    owners = []
+    for name in names:
+        folders = name.split(_SEPARATOR)[:-1]
+        if folders and folders[0] in PARTS:
+            folders = folders[1:]
+        if not folders:
+            raise DataError(f"{source} must have one folder of recordings for each class, but {name} lies in none")
+        owners.append(folders[0])
+    classes = tuple(sorted(set(owners)))
+    if len(classes) < 2:
+        raise DataError(
+            f"{source} must have a folder of recordings for each of several classes, got {classes[0]} alone"
+        )
+    return classes, tuple(classes.index(owner) for owner in owners)
