@@ -33,12 +33,14 @@ def check_sound(vae: VaeSpec, count: int, rate_hz: float | None) -> int:
         Samples in a second.
 
     Raises:
-        SpecError: they are not sequences, or the rate is not known or not a whole number.
+        SpecError: they are not sequences, or spectrograms, or the rate is not known or not a whole number.
         DataError: there is more than a WAV file can hold.
         TargetError: soundfile is not installed.
     """
     if vae.data is not DataKind.SEQUENCE:
         raise SpecError(f"a .wav holds sequences, but the model makes {kind_of(vae.data).plural}: name an .npz or .png")
+    if vae.log_mel is not None:
+        raise SpecError("a .wav holds sound, but what this model makes is spectrograms: name a .csv, .npz or .png")
     wanted = vae.rate_hz if rate_hz is None else rate_hz
     if wanted is None:
         raise SpecError("a .wav needs the time steps in a second, which this model does not say: pass --rate HZ")

@@ -34,7 +34,7 @@ class SourceImages:
     """Images or other data that fit a model.
 
     Attributes:
-        images: `[N, H, W, C] uint8`; `[N, *data_shape] float32` of data that are not images, which may be
+        images: `[N, H, W, C] uint8`; `[N, *input_shape] float32` of data that are not images, which may be
             `WindowValues` where the loader says so.
         names: Name of every image: its file, or its number in the array.
         labels: `[N] int32`, or None.
@@ -92,7 +92,7 @@ class SourceImages:
         try:
             yield
         except NotFiniteValuesError as e:
-            index, (low, high) = first + e.row, vae.data_range
+            index, (low, high) = first + e.row, vae.input_range
             name, item = self.names[index], self.images[index]
             if vae.data is DataKind.IMAGE or (item.min() >= low and item.max() <= high):
                 raise DataError(f"{name}: {e}") from e

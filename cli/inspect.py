@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from pocketvae.cli import lint, quantization
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
-from pocketvae.kinds.registry import kind_of
+from pocketvae.kinds.registry import described
 from pocketvae.spec import Format, TensorSpec
 from pocketvae.vae_spec import Condition, VaeSpec
 
@@ -219,7 +219,7 @@ def _model(vae: VaeSpec) -> str:
     parts = [f"{item.size} codes of {item.codes}" for item in vae.latents if item.codes]
     dimensions = sum(item.size for item in vae.continuous)
     latents = " and ".join([*parts, *([f"{dimensions} latent dimensions"] if dimensions else [])])
-    return f"{kind_of(vae.data).description(vae.data_shape)}, {latents}{spatial}"
+    return f"{described(vae)}, {latents}{spatial}"
 
 
 def _condition(condition: Condition) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import enum
 import math
 from dataclasses import dataclass, replace
 
@@ -11,7 +10,12 @@ from pocketvae.fields import Channel, ChannelKind
 from pocketvae.fields import Condition as Condition
 from pocketvae.fields import ConditionKind as ConditionKind
 from pocketvae.fields import class_label as class_label
+from pocketvae.log_mel import LogMel
 from pocketvae.spec import SEED_INPUTS, STRICT, Component, TensorSpec
+from pocketvae.vae_kinds import DataKind as DataKind
+from pocketvae.vae_kinds import Likelihood as Likelihood
+from pocketvae.vae_kinds import PosteriorKind as PosteriorKind
+from pocketvae.vae_kinds import PriorKind as PriorKind
 
 # `numerics.noise.uniform_codes` multiplies 16 bits with this in an int32.
 MOST_CODES = 32_768
@@ -21,96 +25,8 @@ _RESERVED = frozenset(
 )
 # A scorer's input in the unit of a user's data, and its outputs.
 WINDOW, SCORE, ALARM, CONTRIBUTIONS = "window", "score", "alarm", "contributions"
-
-
-class Likelihood(enum.StrEnum):
-    """The distribution p(x|z) whose parameters the decoder computes.
-
-    BERNOULLI: binary pixels; the decoder returns C logits per pixel. GAUSSIAN: one standard deviation shared by all
-    pixels, or one for each channel of other data; the decoder returns C means. STUDENT_T: the same with heavier tails,
-    for data with outliers. MIXED: each channel has the distribution of its kind, Gaussian, Bernoulli or categorical.
-    DISCRETIZED_LOGISTIC: 256 pixel values; the decoder has two outputs, C means and C logarithms of scales per pixel.
-    UNKNOWN: a user-supplied model; its decoder returns the image itself.
-    """
-
-    BERNOULLI = "bernoulli"
-    GAUSSIAN = "gaussian"
-    DISCRETIZED_LOGISTIC = "discretized_logistic"
-    STUDENT_T = "student_t"
-    MIXED = "mixed"
-    UNKNOWN = "unknown"
-
-    @property
-    def decoder_outputs(self) -> int:
-        """Number of outputs of a decoder, each in the shape of the image."""
-        return 2 if self is Likelihood.DISCRETIZED_LOGISTIC else 1
-
-
-class PriorKind(enum.StrEnum):
-    """The distribution p(z).
-
-    STANDARD: N(0, I) of real numbers; integer codes beside them are each equally likely. UNIFORM: of latents that all
-    are codes, each equally likely. MIXTURE: diagonal Gaussians of equal weights, or with weights and full covariances
-    where it was fitted to latents. VAMP: a mixture whose components are the posteriors of learned pseudo-inputs
-    (Tomczak and Welling 2018). REALNVP: a flow of affine couplings (Dinh et al. 2017).
-    """
-
-    STANDARD = "standard"
-    UNIFORM = "uniform"
-    MIXTURE = "mixture"
-    VAMP = "vamp"
-    REALNVP = "realnvp"
-
-    @property
-    def is_learned(self) -> bool:
-        """Whether it is a model of its own, which turns noise into latents."""
-        return self not in (PriorKind.STANDARD, PriorKind.UNIFORM)
-
-    @property
-    def is_mixture(self) -> bool:
-        """Whether sampling selects a component, which takes one more noise value than there are dimensions."""
-        return self in (PriorKind.MIXTURE, PriorKind.VAMP)
-
-
-class PosteriorKind(enum.StrEnum):
-    """What an encoder computes: GAUSSIAN, mean and log-variance of q(z|x); or NONE, a latent alone.
-
-    The encoder of a plain autoencoder has no posterior: its only output is named like a mean, `z_mean`. Nor has one of
-    integer codes, whose only output is `z`. Of codes beside real numbers it is that of the real numbers.
-    """
-
-    GAUSSIAN = "gaussian"
-    NONE = "none"
-
-
-class DataKind(enum.StrEnum):
-    """The kind of data that a VAE models; the value is also the name of a decoder's output.
-
-    IMAGE: `[H, W, C]`, pixels from black to white. VECTOR: `[F]`, a row of a table or a curve. SEQUENCE: `[T, C]`, C
-    channels over time. VOLUME: `[D, H, W, C]`, voxels.
-    """
-
-    IMAGE = "image"
-    VECTOR = "vector"
-    SEQUENCE = "sequence"
-    VOLUME = "volume"
-
-    @property
-    def rank(self) -> int:
-        """Number of dimensions of one item."""
-        return {DataKind.IMAGE: 3, DataKind.VECTOR: 1, DataKind.SEQUENCE: 2, DataKind.VOLUME: 4}[self]
-
-    @property
-    def axes(self) -> str:
-        """The dimensions of one item in words."""
-        return {
-            DataKind.IMAGE: "height, width, channels",
-            DataKind.VECTOR: "values",
-            DataKind.SEQUENCE: "time steps, channels",
-            DataKind.VOLUME: "depth, height, width, channels",
-        }[self]
-
-
+# Of samples of a sound.
+FULL_SCALE = (-1.0, 1.0)
 _WITH_CHANNELS = (DataKind.VECTOR, DataKind.SEQUENCE)
 # An encoder's output has the name of its latent and one of these.
 MEAN_ENDING, LOG_VAR_ENDING = "_mean", "_log_var"
@@ -179,6 +95,8 @@ class VaeSpec:
             model takes values in their own unit. Images have none.
         degrees_of_freedom: Of the Student's t likelihood; None for the others.
         rate_hz: Time steps in a second of sequences; None where unknown.
+        log_mel: What makes spectrograms, the sequences that this VAE is of, of the samples that encoder, reconstructor
+            and scorer take; None for all that take the data themselves.
         prior: p(z).
         prior_takes_label: Whether a learned prior is p(z|label): the prior and the sampler take the label too.
         posterior: q(z|x), or none.
@@ -202,6 +120,7 @@ class VaeSpec:
     channels: tuple[Channel, ...] = ()
     degrees_of_freedom: float | None = None
     rate_hz: float | None = None
+    log_mel: LogMel | None = None
     prior: PriorKind = PriorKind.STANDARD
     prior_takes_label: bool = False
     posterior: PosteriorKind = PosteriorKind.GAUSSIAN
@@ -254,6 +173,12 @@ class VaeSpec:
             )
         if self.rate_hz is not None and (self.data is not DataKind.SEQUENCE or self.rate_hz <= 0):
             raise SpecError(f"rate_hz must be positive, and of sequences alone, got {self.rate_hz} of {self.data}s")
+        front = self.log_mel
+        made = front and (DataKind.SEQUENCE, (front.frames, front.bands), front.bands)
+        if made and made != (self.data, self.data_shape, len(self.channels)):
+            raise SpecError(
+                f"log_mel must make the data, sequences {list(self.data_shape)} with as many channels, got {made[1]}"
+            )
 
     @property
     def encoder_conditions(self) -> tuple[Condition, ...]:
@@ -271,6 +196,31 @@ class VaeSpec:
             raise SpecError(f"this needs a VAE of images, but this one is of {self.data}s {list(self.data_shape)}")
         height, width, channels = self.data_shape
         return height, width, channels
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """Of one item as a user has it and an encoder takes it: `[T, 1]` samples of a sound, else `data_shape`."""
+        return self.data_shape if self.log_mel is None else (self.log_mel.samples, 1)
+
+    @property
+    def input_rate_hz(self) -> float | None:
+        """Time steps in a second of what a user has; None where unknown."""
+        return self.rate_hz if self.log_mel is None else self.log_mel.rate_hz
+
+    @property
+    def input_range(self) -> tuple[float, float]:
+        """The lowest and highest value of what an encoder takes: of samples full scale, else `data_range`."""
+        return self.data_range if self.log_mel is None else FULL_SCALE
+
+    @property
+    def input_channels(self) -> tuple[Channel, ...]:
+        """The channels of what a user has: samples are used as they are, so that of sounds there are none."""
+        return self.channels if self.log_mel is None else ()
+
+    @property
+    def behind_front_end(self) -> VaeSpec:
+        """The same VAE without the front end: its encoder takes spectrograms."""
+        return self if self.log_mel is None else replace(self, log_mel=None)
 
     @property
     def output(self) -> str:
@@ -360,7 +310,8 @@ class VaeSpec:
 
     def tensor_shape(self, component: Component) -> tuple[int, ...]:
         """Returns the shape of one item as a component takes or returns it."""
-        return (math.prod(self.data_shape),) if component in self.flat else self.data_shape
+        shape = self.input_shape if component is Component.ENCODER else self.data_shape
+        return (math.prod(shape),) if component in self.flat else shape
 
     def inputs(self, component: Component) -> tuple[TensorSpec, ...]:
         """Returns the inputs of a component for one sample.

@@ -114,7 +114,7 @@ def _magnitude_notes(spec: ArtifactSpec, source: Source) -> tuple[str, ...]:
 
 def _rewrites(spec: ArtifactSpec, source: Source) -> tuple[RewriteRecord, ...]:
     if not spec.component.is_composed:
-        return decide(spec, source).records
+        return decide(spec, source.behind_front_end()).records
     decoder = source.parts.get(Component.DECODER)
     return decide(replace(spec, component=Component.DECODER), decoder).records if decoder else ()
 
@@ -126,6 +126,10 @@ def _in_order(tensors: tuple[TensorSpec, ...], names: Iterable[str]) -> tuple[Te
 
 def _whole(spec: ArtifactSpec, source: Source, rules: LimitRules) -> Made:
     """Returns an artifact's content and notes; what is made of encoder and decoder uses their own files."""
+    if spec.component is Component.ENCODER and source.vae.log_mel:
+        made = _made(spec, source.behind_front_end(), rules.for_network(spec))
+        notes = (*made.notes, "the front end, samples to spectrogram, in float32")
+        return replace(made, content=scorer.with_front_end(made.content, spec, source.vae), notes=notes)
     if not spec.component.takes_data_through:
         return _made(spec, source, rules.for_network(spec))
 

@@ -20,12 +20,13 @@ from pocketvae.export.convert.interface_types import (
     with_one_rounding,
     without_detours,
 )
-from pocketvae.export.convert.scoring import normalization_graph, score_graph
+from pocketvae.export.convert.scoring import SPECTROGRAM, front_end_graph, normalization_graph, score_graph
 from pocketvae.export.precisions.base import Made
 from pocketvae.export.quantize.measured import run_content
 from pocketvae.export.quantize.source import Source
 from pocketvae.numerics.conformal import conformal_threshold
 from pocketvae.numerics.scoring import Scoring
+from pocketvae.numerics.spectrogram import model_items
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision
 from pocketvae.vae_spec import SCORE, VaeSpec
 
@@ -56,6 +57,7 @@ def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: Ma
     names = " and ".join(replace(spec, component=component).filename for component in parts)
     if spec.component is Component.RECONSTRUCTOR:
         content = _reconstructor(spec, source.vae, {component: made.content for component, made in parts.items()})
+        content = with_front_end(content, spec, source.vae)
         return Made(content=content, notes=(f"{names} in one file", *notes))
     if _has_own_encoder(spec):
         names = (
@@ -64,6 +66,20 @@ def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: Ma
     scorer = _Scorer(spec, source, {component: made.content for component, made in parts.items()})
     content, scoring = scorer.make()
     return Made(content=content, notes=(f"{names} in one file, the score in floats", *notes), scoring=scoring)
+
+
+def with_front_end(content: bytes, spec: ArtifactSpec, vae: VaeSpec) -> bytes:
+    """Returns a file that takes samples in place of the spectrogram `x`; the same of a VAE without a front end.
+
+    The front end is in float32 in every precision: 8 bits of a sample are what a loud sound leaves of a quiet one, and
+    the powers of a spectrum span more than integers do. Behind it, `x` is quantized like any other input.
+    """
+    if vae.log_mel is None:
+        return content
+    if spec.precision is Precision.INT8_IO:
+        content = with_floats(content, outputs=False)
+    front = _converted(spec.format, front_end_graph(vae, spec.component))
+    return merge.merge(spec.format, front, content, (SPECTROGRAM, "x"), prefix="front_end/")
 
 
 def _has_own_encoder(spec: ArtifactSpec) -> bool:
@@ -77,10 +93,11 @@ def _has_own_encoder(spec: ArtifactSpec) -> bool:
 
 def _part(spec: ArtifactSpec, source: Source, component: Component) -> Source:
     """Returns the source of a part; that of a scorer's encoder of integers is calibrated with anomalies too."""
-    part = source.parts[component]
+    part = source.parts[component].behind_front_end()
     if component is not Component.ENCODER or not _has_own_encoder(spec):
         return part
     more = {name: source.calibration[name] for name in part.calibration}
+    more["x"] = model_items(more["x"], source.vae)
     key = "encoder with anomalies"
     if key not in source.cache:  # kept, because quantizers know their samples by identity
         source.cache[key] = replace(
@@ -146,7 +163,7 @@ class _Scorer:
         return self._file(scoring), scoring
 
     def _file(self, scoring: Scoring) -> bytes:
-        spec, vae = self._spec, self._vae
+        spec, vae = self._spec, self._vae.behind_front_end
         encoder, decoder = self._parts[Component.ENCODER], self._parts[Component.DECODER]
         if spec.precision is Precision.INT8_IO:
             encoder, decoder = with_floats(encoder), with_floats(decoder)
@@ -157,6 +174,8 @@ class _Scorer:
             network = with_one_rounding(network)
         tail = _converted(spec.format, score_graph(vae, scoring))
         content = merge.merge(spec.format, network, tail, vae.output, *kept, prefix="network/")
+        if self._vae.log_mel:
+            return with_front_end(content, replace(spec, precision=Precision.INT8), self._vae)
         if spec.precision is Precision.INT8_IO:
             own = input_quantization(self._parts[Component.ENCODER], "x")
             return without_detours(with_integer_input(content, "x", own))

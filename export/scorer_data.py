@@ -77,7 +77,7 @@ def with_scores_of(subject: Subject, config: ExportConfig, folder: Path, progres
         raise SpecError("--calibrate-scores fits a threshold, but the files have to be calibrated too: add --data SRC")
     items, labels = _normal_items(source, vae, config.seed, progress)
     dtype = np.uint8 if vae.data is DataKind.IMAGE else np.float32
-    found = read_reference(subject.reference, vae.data_shape, dtype)
+    found = read_reference(subject.reference, vae.input_shape, dtype)
     path = folder / REFERENCE_NAME
     write_bytes(path, replace(found, held_out=items, held_out_labels=labels).archive())
     facts = {"threshold of the scorer": f"{len(items)} {kind_of(vae.data).plural} of {Path(source).name}"}

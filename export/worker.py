@@ -112,7 +112,7 @@ class Worker:
         if self._setup.reference:
             vae = self._setup.vae
             dtype = np.uint8 if vae.data is DataKind.IMAGE else np.float32
-            arrays = read_reference(Path(self._setup.reference), vae.data_shape, dtype).arrays()
+            arrays = read_reference(Path(self._setup.reference), vae.input_shape, dtype).arrays()
         return tuple(self._prepare_component(component, arrays) for component in job.components)
 
     def _prepare_component(self, component: Component, arrays: dict[str, Any]) -> Prepared:
@@ -258,14 +258,15 @@ class Worker:
             vae = self._setup.vae
             inputs = [spec.name for spec in vae.inputs(component)]
             is_scorer = component is Component.SCORER
-            # What takes integers takes its window in units of the model.
+            # What takes integers takes its window in units of the model; what takes samples takes them in floats.
             more = ["x"] if is_scorer and "x" not in inputs else []
+            given = [*inputs, *([] if vae.log_mel else more)]
             self._sources[component] = Source(
                 component=component,
                 model=self._model(component),
                 vae=vae,
                 calibration=self._files.known(component, "calibration", [*inputs, *more]),
-                golden_inputs=self._files.load(component, "input", [*inputs, *more]),
+                golden_inputs=self._files.load(component, "input", given),
                 golden_outputs=self._files.load(component, "output", vae.output_names(component)),
                 floor=self._files.floor(component),
                 magnitude=self._files.magnitude(component),
@@ -283,7 +284,7 @@ class Worker:
                 parts={part: self._source(part) for part in composed.parts(component, vae)},
                 recipes=self._setup.recipes,
                 scoring=self._files.scoring() if is_scorer else None,
-                held_out=self._files.load(component, "held_out", [*inputs, *more]) if is_scorer else {},
+                held_out=self._files.load(component, "held_out", given) if is_scorer else {},
                 anomalous=self._files.load(component, "observed", ["anomalous"])["anomalous"] if is_scorer else None,
                 cache=self._makings.load(component),
             )
@@ -291,7 +292,8 @@ class Worker:
 
     def front(self, job: FrontJob) -> Front:
         """Converts the first layers of a graph in the plainest way, and returns the names of all."""
-        source, rules = self._source(job.artifact.component), export_of(job.artifact.precision)
+        source = self._source(job.artifact.component).behind_front_end()
+        rules = export_of(job.artifact.precision)
         layers = Layers(source.graph())
         if job.count:
             graph = layers.front(job.count)

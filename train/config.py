@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pocketvae.errors import SpecError
+from pocketvae.log_mel import LogMel
 from pocketvae.parsing import shortened
 from pocketvae.system.limits import MOST_THREADS
 from pocketvae.vae_spec import DataKind, Likelihood, PriorKind
@@ -81,6 +82,11 @@ class TrainConfig:
             that hold an anomaly are left out. Empty for none.
         fill_gaps: Time steps of the longest run of missing values in recordings that is filled in by a straight line;
             0 refuses them.
+        mel_bands: Bands of a log-mel spectrogram that encoders make of samples; 0 for windows as they are.
+        frame: Samples of a frame of the spectrogram, a multiple of `hop`.
+        hop: Samples from one frame to the next; `window` is a multiple of it.
+        low_hz: Where the first band begins.
+        high_hz: Where the last band ends; 0 for half the rate.
         categories: Columns of tables that are categories although they hold numbers.
         resize: Scale all images to this height and width; 0 keeps their own.
         conditional: Give encoder and decoder the label of every image.
@@ -130,6 +136,11 @@ class TrainConfig:
     columns: tuple[str, ...] = ()
     truth: str = ""
     fill_gaps: int = 0
+    mel_bands: int = 0
+    frame: int = 0
+    hop: int = 0
+    low_hz: float = 0.0
+    high_hz: float = 0.0
     categories: tuple[str, ...] = ()
     resize: int = 0
     conditional: bool = False
@@ -171,6 +182,22 @@ class TrainConfig:
     def image_size(self) -> tuple[int, int] | None:
         """Height and width that images are scaled to; None if they keep their own."""
         return (self.resize, self.resize) if self.resize else None
+
+    def log_mel(self, rate_hz: float) -> LogMel:
+        """Returns the front end for sounds of `rate_hz` samples in a second.
+
+        Raises:
+            SpecError: frames do not fill a window, or the bands do not fit the rate.
+        """
+        return LogMel(
+            rate_hz=rate_hz,
+            samples=self.window,
+            frame=self.frame,
+            hop=self.hop,
+            bands=self.mel_bands,
+            low_hz=self.low_hz,
+            high_hz=self.high_hz or rate_hz / 2,
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """Returns every value by name."""
@@ -218,6 +245,11 @@ class TrainConfig:
         _check(self.truth not in self.columns or not self.truth, "truth", "none of the columns", self.truth)
         _refuse(self.data is not DataKind.VECTOR and bool(self.categories), "categories", other, "[]")
         _refuse(not image and self.resize > 0, "resize", other, "0")
+        _refuse(not sequence and self.mel_bands > 0, "mel_bands", other, "0")
+        framed = not self.mel_bands or self.frame >= self.hop >= 1
+        _check(framed, "frame", "at least hop, and hop at least 1", (self.frame, self.hop))
+        for name in ("frame", "hop", "low_hz", "high_hz"):
+            _refuse(not self.mel_bands and getattr(self, name) > 0, name, "mel_bands = 0", "0")
         likelihoods = _LIKELIHOODS_OF_IMAGES if image else _LIKELIHOODS_OF_VALUES
         known = f"{', '.join(likelihoods[:-1])} or {likelihoods[-1]} for {self.data}s"
         _check(self.likelihood in likelihoods, "likelihood", known, str(self.likelihood))
@@ -269,6 +301,11 @@ _MOST = {
     "window": 1_000_000,
     "stride": 1_000_000,
     "fill_gaps": 1_000_000,
+    "mel_bands": 1024,
+    "frame": 65_536,
+    "hop": 65_536,
+    "low_hz": 1e6,
+    "high_hz": 1e6,
     "degrees_of_freedom": 1e6,
     "resize": 4096,
     "hidden_units": _MOST_UNITS,
@@ -288,6 +325,11 @@ _NOT_NEGATIVE = (
     "window",
     "stride",
     "fill_gaps",
+    "mel_bands",
+    "frame",
+    "hop",
+    "low_hz",
+    "high_hz",
     "degrees_of_freedom",
     "resize",
     "blocks",

@@ -142,7 +142,7 @@ def _data(run: Run, source: str | None, config: TrainConfig, *, skip_corrupt: bo
     vae, plural = run.record.vae, kind_of(run.record.vae.data).plural
     if source is None and run.record.data != MNIST:
         raise DataError(f"the run was trained on {run.record.data}: pass its source with --data")
-    names = tuple(channel.name for channel in vae.channels)
+    names = tuple(channel.name for channel in vae.input_channels)
     config = replace(config, columns=names) if any(names) else config
     data = load_data(source or MNIST, config, run.record.preset, skip_corrupt=skip_corrupt)
     shape = data.train.items.shape[1:]
@@ -150,6 +150,8 @@ def _data(run: Run, source: str | None, config: TrainConfig, *, skip_corrupt: bo
         raise DataError(f"{plural} must be {vae.data_shape} as the model expects, got {shape}")
     _check_labels(data.test, vae)
     if not isinstance(data, ImageSplits):
+        if data.log_mel != vae.log_mel:
+            raise DataError(f"sounds must have the rate of the training data, {vae.input_rate_hz:g} Hz: resample them")
         return data.in_units_of(vae.channels)
     return binarize_once(data, config.seed) if config.binarization is Binarization.STATIC else data
 

@@ -43,6 +43,7 @@ def of_run(model: VaeModel, test: ItemSet, seed: int) -> tuple[bytes, bytes]:
     z_mean, _ = model.encode(shown.items, shown.labels_or_zeros())
     decoded = np.asarray(model.means(z_mean, shown.labels_or_zeros()))
     draw = _sequences_png if model.spec.data is DataKind.SEQUENCE else _vectors_png
+    draw = _spectrograms_png if model.spec.log_mel else draw
     return draw(model.spec, drawn, None), draw(model.spec, shown.items, decoded)
 
 
@@ -75,6 +76,30 @@ def _sequences_png(vae: VaeSpec, items: npt.NDArray[np.float32], decoded: npt.ND
     more = "" if count == len(vae.channels) else f"; {len(vae.channels) - count} more channels are not shown"
     title = "draws from the prior" if decoded is None else "test windows (black) and reconstructions (orange)"
     figure.suptitle(f"{title}{more}", fontsize=10)
+    return plots.figure_png(figure)
+
+
+def _spectrograms_png(vae: VaeSpec, items: npt.NDArray[np.float32], decoded: npt.NDArray[np.float32] | None) -> bytes:
+    """Draws spectrograms in one scale of decibels; reconstructions in the row below."""
+    assert vae.log_mel is not None  # noqa: S101 - called for such a VAE alone
+    rows = [in_own_unit(part, vae.channels) for part in (items, decoded) if part is not None]
+    low, high = (float(np.quantile(rows[0], share)) for share in (0.01, 0.999))
+    figure = plots.new_figure(1.6 * len(items), 0.8 + 1.9 * len(rows))
+    axes = figure.subplots(len(rows), len(items), squeeze=False, sharex=True, sharey=True)
+    seconds = vae.log_mel.frames * vae.log_mel.hop / vae.log_mel.rate_hz
+    ticks = np.linspace(0, vae.log_mel.bands - 1, min(5, vae.log_mel.bands)).astype(int)
+    for row, part in enumerate(rows):
+        for column, item in enumerate(part):
+            extent = (0.0, seconds, -0.5, vae.log_mel.bands - 0.5)
+            shown = axes[row, column].imshow(
+                item.T, origin="lower", aspect="auto", extent=extent, vmin=low, vmax=max(high, low + 1e-3)
+            )
+    axes[0, 0].set_yticks(ticks, [vae.channels[tick].name for tick in ticks])
+    for column in range(len(items)):
+        axes[-1, column].set_xlabel("time [s]")
+    figure.colorbar(shown, ax=axes.ravel().tolist(), label="dB")
+    title = "draws from the prior" if decoded is None else "test windows (above) and reconstructions (below)"
+    figure.suptitle(title, fontsize=10)
     return plots.figure_png(figure)
 
 

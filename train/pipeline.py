@@ -193,8 +193,9 @@ def _prepare(loaded: ImageSplits | TrainingValues, config: TrainConfig) -> Image
         height, width, _ = loaded.image_shape
         if min(height, width) < smallest:
             raise DataError(f"images must be at least {smallest}x{smallest} for these channels, got {width}x{height}")
-    elif config.data is DataKind.SEQUENCE and config.window < smallest:
-        raise DataError(f"windows must have at least {smallest} time steps for these channels, got {config.window}")
+    elif config.data is DataKind.SEQUENCE and loaded.train.values.shape[1] < smallest:
+        unit, steps = "frames" if config.mel_bands else "time steps", loaded.train.values.shape[1]
+        raise DataError(f"windows must have at least {smallest} {unit} for these channels, got {steps}")
     if config.conditional:
         _check_classes(loaded)
     if config.components > len(loaded.train) and config.prior is PriorKind.VAMP:
@@ -245,6 +246,7 @@ def _spec(config: TrainConfig, data: ImageSplits | TrainingValues) -> VaeSpec:
         channels=data.channels,
         degrees_of_freedom=config.degrees_of_freedom or _FIRST_DEGREES if fits else None,
         rate_hz=data.rate_hz,
+        log_mel=data.log_mel,
         data_range=(low, max(high, low + 1e-3)),
         range_is_strict=False,
     )

@@ -98,6 +98,21 @@ PRESETS: Mapping[str, TrainConfig] = {
     "sensor": replace(
         _SENSOR, window=256, latent_dim=16, channels=(16, 32, 64), hidden_units=128, epochs=100, ema_decay=0.99
     ),
+    # About a second at 16 kHz: 32 frames. Windows overlap by half.
+    "sound": replace(
+        _SENSOR,
+        window=16_896,
+        stride=8_448,
+        mel_bands=64,
+        frame=1024,
+        hop=512,
+        low_hz=50.0,
+        latent_dim=16,
+        channels=(32, 64),
+        hidden_units=128,
+        epochs=100,
+        ema_decay=0.99,
+    ),
     "table": TrainConfig(
         data=DataKind.VECTOR,
         architecture=Architecture.DENSE,

@@ -10,6 +10,7 @@ from pocketvae.data.recordings import TABLES
 from pocketvae.data.training_values import Reading, TrainingValues, load_training_values
 from pocketvae.data.windows import Windowing
 from pocketvae.errors import DataError
+from pocketvae.log_mel import check_frames
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.train.config import TrainConfig
 from pocketvae.vae_spec import DataKind, Likelihood
@@ -38,8 +39,11 @@ def load_data(
 
     Raises:
         DataError: the source is missing, damaged, too small, or of another kind than the preset.
+        SpecError: frames do not fill a window, or bands do not fit the rate.
     """
     _check_kind(source, config.data, preset)
+    if config.mel_bands:
+        check_frames(config.window, config.frame, config.hop)
     if config.data is DataKind.IMAGE:
         return load_splits(source, skip_corrupt=skip_corrupt, progress=progress, size=config.image_size)
     if skip_corrupt:
@@ -53,6 +57,7 @@ def load_data(
         categories=config.categories,
         real_alone=config.likelihood is not Likelihood.MIXED,
         labelled=config.conditional,
+        front_end=config.log_mel if config.mel_bands else None,
     )
     return load_training_values(source, reading)
 

@@ -18,6 +18,7 @@ from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.gaussian import kl_to_standard_normal, reparameterize
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.numerics.scoring import Scoring, at_mean_nats
+from pocketvae.numerics.spectrogram import model_items
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
@@ -172,7 +173,7 @@ def _found(
 
 
 def _leaves_range(items: npt.NDArray[Any], vae: VaeSpec) -> bool:
-    low, high = vae.data_range
+    low, high = vae.input_range
     return vae.data is not DataKind.IMAGE and bool((items < low).any() or (items > high).any())
 
 
@@ -185,7 +186,7 @@ def _chunk(
     scoring: Scoring | None = None,
 ) -> dict[str, Doubles]:
     posterior, vae = encoder.encode(items, label), decoder.vae
-    is_image = vae.data is DataKind.IMAGE
+    is_image, items = vae.data is DataKind.IMAGE, model_items(items, vae)
     target = items.astype(np.float64) / 255 if is_image else _unit(vae, items)
     of_mean = decoder.decode(posterior.z_mean, label)
     at_mean = _square_error(target, _unit(vae, of_mean))

@@ -58,14 +58,15 @@ def timeline_svg(items: SourceImages, values: Doubles, result: ScoreResult, vae:
     timeline = items.timeline
     if timeline is None:
         raise DataError("a timeline needs windows of recordings")
-    length, channels = vae.data_shape
-    named = [channel.name for channel in vae.channels]
+    length, channels = vae.input_shape
+    named = [channel.name for channel in vae.input_channels]
     labels = named if len(named) == channels and all(named) else [str(index) for index in range(channels)]
+    labels = labels if vae.log_mel is None else ["sound"]
     steps = np.diff(timeline.starts)[np.diff(timeline.recordings) == 0]
     stride = int(steps[0]) if len(steps) else length
     rate = timeline.rate_hz
     names = tuple(dict.fromkeys(timeline.names))
-    found = [_limits(in_own_unit(block[:, :stride], vae.channels)) for _, block in value_blocks(items.images)]
+    found = [_limits(in_own_unit(block[:, :stride], vae.input_channels)) for _, block in value_blocks(items.images)]
     low, high = (np.concatenate(parts) for parts in zip(*found, strict=True))
     return TimelineChart(
         title=f"{names[0] if len(names) == 1 else f'{len(names)} recordings'}: {len(items)} windows of {length} steps",

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.apps.choice import Choice
-from pocketvae.apps.compression.codec_tables import CodecTables, decoder_id
+from pocketvae.apps.compression.codec_tables import CodecTables, check_data_return, decoder_id
 from pocketvae.apps.compression.latent_codec import decode_symbols, encode_symbols
 from pocketvae.apps.compression.latent_tables import DEFAULT_QUALITY, LatentTables, steps_of
 from pocketvae.apps.compression.pixel_codec import decode_pixels, encode_pixels
@@ -78,9 +78,10 @@ def compress_lossy(
 
     Raises:
         ManifestError: the tables were fitted to another decoder, or without an encoder.
-        SpecError: the quality is out of range, or the label does not fit.
+        SpecError: the quality is out of range, the label does not fit, or the decoder makes spectrograms of sounds.
         DataError: there are more than 2^24 items.
     """
+    check_data_return(bundle.vae)
     steps_of(quality)
     check_count(len(source))
     latents = _latent_tables(bundle, tables)

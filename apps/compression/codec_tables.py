@@ -26,7 +26,7 @@ from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.runtimes.base import FloatArray
 from pocketvae.spec import Component
 from pocketvae.system import files
-from pocketvae.vae_spec import DataKind
+from pocketvae.vae_spec import DataKind, VaeSpec
 
 TABLES_NAME = "codec.npz"
 _FORMAT = 1
@@ -87,6 +87,19 @@ def decoder_id(bundle: ModelBundle) -> bytes:
     return hashlib.sha256(" ".join(record.sha256 for record in hashes).encode()).digest()[:ID_BYTES]
 
 
+def check_data_return(vae: VaeSpec) -> None:
+    """Checks that a decoder makes what an encoder takes.
+
+    Raises:
+        SpecError: it makes spectrograms of sounds, from which there is no way back.
+    """
+    if vae.log_mel is not None:
+        raise SpecError(
+            "compress keeps what a decoder can make again, which of sounds is spectrograms and not the sound: encode "
+            "writes the latents"
+        )
+
+
 def fit_tables(
     bundle: ModelBundle,
     images: npt.NDArray[Any],
@@ -111,6 +124,7 @@ def fit_tables(
         SpecError: the latent is integer codes, or nothing of the bundle can compress its kind of data.
     """
     vae = bundle.vae
+    check_data_return(vae)
     if images.shape[1:] != vae.data_shape:
         raise DataError(f"the model takes {kind_of(vae.data).plural} of {vae.data_shape}, got {images.shape[1:]}")
     has_encoder = any(record.component is Component.ENCODER for record in bundle.manifest.artifacts)

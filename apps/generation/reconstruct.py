@@ -17,6 +17,7 @@ from pocketvae.errors import DataError, SpecError
 from pocketvae.kinds.registry import kind_of
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.normalization import for_user
+from pocketvae.numerics.spectrogram import model_items
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system import files
 from pocketvae.vae_spec import DataKind, VaeSpec
@@ -76,7 +77,8 @@ def reconstruct(
         with source.named_from(first, bundle.vae):
             parts.append(decode(encoder.encode(source.images[part], own).z_mean, own))
         progress(Progress(stage="reconstructing", done=min(first + _CHUNK, len(source)), total=len(source)))
-    return Reconstruction(vae=bundle.vae, images=source.images, reconstructions=np.concatenate(parts))
+    items = model_items(source.images, bundle.vae)
+    return Reconstruction(vae=bundle.vae, images=items, reconstructions=np.concatenate(parts))
 
 
 def check_reconstruction_output(

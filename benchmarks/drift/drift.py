@@ -18,6 +18,7 @@ from pocketvae.benchmarks.parity.results import CONTROL, Check, Measurement
 from pocketvae.benchmarks.targets.host import HostTarget
 from pocketvae.bundle.bundle import Array, Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.errors import SpecError
 from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.gaussian import reparameterize
 from pocketvae.numerics.latents import drawn_noise, joined_latents, means_of, posterior_of, split_latents
@@ -64,9 +65,15 @@ def measure_drift(bundle: Bundle, images: DriftImages | None, *, progress: Progr
         progress: Called for every artifact, once for its likelihood and once for its samples.
 
     Raises:
+        SpecError: the encoder does not take what the decoder makes.
         TargetError: a runtime is missing.
         ArtifactFault: a file cannot be run; verify reports which one.
     """
+    if bundle.manifest.vae.log_mel is not None:
+        raise SpecError(
+            "--thorough compares what decoders make by an encoder's means of it, but this decoder makes spectrograms, "
+            "and the encoder takes samples of sound: leave it out"
+        )
     return _Measurement(bundle, images, progress).run()
 
 

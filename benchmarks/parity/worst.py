@@ -17,6 +17,7 @@ from pocketvae.data.pictures import grid, pixel_scale, png_bytes
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.metrics import POSTERIOR, is_posterior
 from pocketvae.numerics.pixels import to_pixels
+from pocketvae.numerics.spectrogram import model_items
 from pocketvae.runtimes.base import Array, FloatArray
 from pocketvae.spec import Component
 from pocketvae.system.files import plain_name
@@ -50,7 +51,7 @@ class WorstCase:
             shown = (kind.shown(expected, vae), kind.shown(found, vae), kind.shown_difference(found, expected, vae))
             images = np.concatenate(shown)
         elif "x" in self.inputs:
-            images = kind.shown(self.inputs["x"].astype(np.float32), vae)
+            images = kind.shown(model_items(self.inputs["x"].astype(np.float32), vae), vae)
         else:
             return b""
         pixels = to_pixels(np.nan_to_num(images, nan=1.0))

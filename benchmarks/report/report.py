@@ -15,7 +15,7 @@ from pocketvae.benchmarks.report.parity import layers_figure, limits, measuremen
 from pocketvae.bundle.bundle import Bundle, opened_with_damage
 from pocketvae.bundle.manifest import Manifest
 from pocketvae.kinds.base import AMPLIFICATION
-from pocketvae.kinds.registry import kind_of
+from pocketvae.kinds.registry import described, kind_of
 from pocketvae.reporting.html import Cell, Table
 from pocketvae.reporting.templates import render
 from pocketvae.reporting.text import format_ratio, format_us
@@ -112,7 +112,7 @@ def _verdict(verify: VerifyResult) -> str:
 
 def _key_facts(manifest: Manifest, bench: BenchResult | None) -> list[tuple[str, str]]:
     vae = manifest.vae
-    facts = [("data", kind_of(vae.data).description(vae.data_shape)), ("latent dimensions", str(vae.latent_dim))]
+    facts = [("data", described(vae)), ("latent dimensions", str(vae.latent_dim))]
     if "test_negative_elbo_nats" in manifest.training:
         facts.insert(0, ("negative ELBO, test", f"{manifest.training['test_negative_elbo_nats']:.1f} nats"))
     best = _fastest_decoder(bench)

@@ -27,7 +27,7 @@ class ReferenceImages:
     """Images for calibration, and images for goldens; or data of another kind.
 
     Attributes:
-        calibration: `[N, H, W, C] uint8` training images that fix activation ranges; `[N, *data_shape] float32` of
+        calibration: `[N, H, W, C] uint8` training images that fix activation ranges; `[N, *input_shape] float32` of
             data that are not images.
         calibration_labels: `[N] int32`.
         golden: `[M, ...]`, test images that goldens are computed from.
@@ -64,13 +64,13 @@ def choose_reference(splits: Parts, rng: np.random.Generator) -> ReferenceImages
     order = rng.permutation(len(test))
     goldens = min(_GOLDEN_COUNT, max(_FEWEST_GOLDENS, len(test) // 2))
     golden = test.take(np.sort(order[:goldens]))
-    held_out = test.take(np.sort(order[goldens : goldens + _most_held_out(test.items)]))
+    held_out = test.take(np.sort(order[goldens : goldens + _most_held_out(test.given)]))
     return ReferenceImages(
-        calibration=calibration.items,
-        golden=golden.items,
+        calibration=calibration.given,
+        golden=golden.given,
         calibration_labels=calibration.labels_or_zeros(),
         golden_labels=golden.labels_or_zeros(),
-        held_out=held_out.items,
+        held_out=held_out.given,
         held_out_labels=held_out.labels_or_zeros(),
     )
 

@@ -72,7 +72,7 @@ class Run:
         """
         vae = self.record.vae
         dtype = np.uint8 if vae.data is DataKind.IMAGE else np.float32
-        return read_reference(self.path / REFERENCE_NAME, vae.data_shape, dtype)
+        return read_reference(self.path / REFERENCE_NAME, vae.input_shape, dtype)
 
 
 def is_run(path: Path) -> bool:

@@ -59,6 +59,11 @@ class ImageSet:
         """The images."""
         return self.images
 
+    @property
+    def given(self) -> npt.NDArray[np.uint8]:
+        """The images."""
+        return self.images
+
     def labels_or_zeros(self) -> npt.NDArray[np.int32]:
         """Returns `[N] int32`: the labels, or zeros if there are none."""
         return np.zeros(len(self), np.int32) if self.labels is None else self.labels

@@ -19,6 +19,10 @@ class ItemSet(Protocol):
         """
 
     @property
+    def given(self) -> npt.NDArray[Any]:
+        """`[N, *input_shape]`, what an exported encoder takes: samples of sounds, else the items."""
+
+    @property
     def labels(self) -> npt.NDArray[np.int32] | None:
         """`[N] int32` class indices, or None."""
 

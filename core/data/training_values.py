@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,8 +21,10 @@ from pocketvae.data.window_values import Values, WindowValues, held, selected, v
 from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_classes, timeline_of
 from pocketvae.errors import DataError
 from pocketvae.fields import Channel, ChannelKind
+from pocketvae.log_mel import LogMel
 from pocketvae.numerics.moments import moments
 from pocketvae.numerics.normalization import in_own_unit, normalized
+from pocketvae.numerics.spectrogram import spectrogram
 from pocketvae.parsing import shortened
 from pocketvae.vae_spec import DataKind
 
@@ -46,6 +48,8 @@ class Reading:
         categories: Names of columns that are categories although they hold numbers.
         real_alone: Whether all columns are real numbers, for likelihoods that know nothing else.
         labelled: Whether each recording lies in a folder that is its class.
+        front_end: Returns what makes spectrograms of samples, of the samples in a second; None where windows are used
+            as they are.
     """
 
     data: DataKind
@@ -54,6 +58,7 @@ class Reading:
     categories: tuple[str, ...] = ()
     real_alone: bool = True
     labelled: bool = False
+    front_end: Callable[[float], LogMel] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +72,7 @@ class TrainingValues:
         test: The items for the final figures, used for nothing else.
         channels: What the values of the last dimension are, with mean and scale of the training items.
         rate_hz: Time steps in a second; None where unknown.
+        log_mel: What made the items, spectrograms, of samples; None for all others.
         warnings: What is wrong with the data, as text.
     """
 
@@ -76,6 +82,7 @@ class TrainingValues:
     test: ValueSet
     channels: tuple[Channel, ...]
     rate_hz: float | None = None
+    log_mel: LogMel | None = None
     warnings: tuple[str, ...] = ()
 
     def label_count(self) -> int:
@@ -142,7 +149,11 @@ def _of_recordings(path: Path, reading: Reading) -> TrainingValues:
     if reading.window < 1:
         raise DataError(f"recordings need windows: pass --window STEPS for {path}")
     how = reading.windowing
-    recordings = read_recordings(path, Wanted(names=how.channels, truth=how.truth, fill_gaps=how.fill_gaps))
+    wanted = Wanted(names=how.channels, truth=how.truth, fill_gaps=how.fill_gaps)
+    if reading.front_end:
+        wanted = replace(wanted, count=1, by="a spectrogram is made of")
+    recordings = read_recordings(path, wanted)
+    front = _front_end(path, recordings, reading)
     windows = cut_windows(recordings, reading.window, reading.windowing.stride, whose="the window of")
     windows = windows.take(np.flatnonzero(~timeline_of(windows, recordings, reading.window).anomalous()))
     if len(windows) < MIN_ITEMS:
@@ -167,11 +178,38 @@ def _of_recordings(path: Path, reading: Reading) -> TrainingValues:
         for part in parts
     ]
     channels = tuple(Channel(name=name) for name in names)
-    rates = [recording.rate_hz for recording in recordings if recording.rate_hz is not None]
-    loaded = _normalized(path, sets, channels)
-    return replace(
-        loaded, rate_hz=rates[0] if rates else None, warnings=_recording_warnings(recordings, reading.window)
-    )
+    loaded = _of_sounds(path, sets, front) if front else _normalized(path, sets, channels)
+    rate_hz = front.rate_hz / front.hop if front else _rate_hz(recordings)
+    return replace(loaded, rate_hz=rate_hz, warnings=_recording_warnings(recordings, reading.window))
+
+
+def _rate_hz(recordings: Sequence[Recording]) -> float | None:
+    return next((recording.rate_hz for recording in recordings if recording.rate_hz is not None), None)
+
+
+def _front_end(path: Path, recordings: Sequence[Recording], reading: Reading) -> LogMel | None:
+    if reading.front_end is None:
+        return None
+    rate_hz = _rate_hz(recordings)
+    if rate_hz is None:
+        raise DataError(
+            f"spectrograms need the samples in a second, which {path} does not say: give .wav or .flac files, or a "
+            f"table with a column of times"
+        )
+    return reading.front_end(rate_hz)
+
+
+def _of_sounds(path: Path, sets: Sequence[ValueSet], front: LogMel) -> TrainingValues:
+    """Returns the spectrograms of windows of samples, in units of the model."""
+    made = [replace(part, values=spectrogram(part.values, front), samples=part.values) for part in sets]
+    silent = np.flatnonzero(np.ptp(made[0].values, axis=(0, 1)) == 0)
+    if len(silent):
+        raise DataError(
+            f"{path}: there is no sound at {front.names[silent[0]]} in any training window, so that there is nothing "
+            f"to learn of that band: pass --set low_hz=... or high_hz=... of what was recorded"
+        )
+    loaded = _normalized(path, made, tuple(Channel(name=name) for name in front.names))
+    return replace(loaded, log_mel=front)
 
 
 def _named(windows: Windows, part: npt.NDArray[np.intp]) -> tuple[str, ...]:
@@ -209,6 +247,8 @@ def _recorded_parts(
 
 
 def _of_arrays(path: Path, reading: Reading) -> TrainingValues:
+    if reading.front_end is not None:
+        raise DataError(f"spectrograms are made of recordings (.wav, .flac or a folder of them), got the array {path}")
     if reading.windowing != WHOLE:
         raise DataError(
             f"--stride, --channels, --truth and --fill-gaps are for recordings and tables, but {path} is not one: "

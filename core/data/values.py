@@ -54,7 +54,7 @@ class Form:
     @classmethod
     def of(cls, vae: VaeSpec) -> Form:
         """Returns what a model takes."""
-        return cls(data=vae.data, shape=vae.data_shape, limits=vae.data_range if vae.range_is_strict else None)
+        return cls(data=vae.data, shape=vae.input_shape, limits=vae.data_range if vae.range_is_strict else None)
 
     @property
     def plural(self) -> str:
@@ -83,6 +83,7 @@ class ValueSet:
         names: Of every item; empty where they have none.
         timeline: Where they lie, if they are windows of recordings.
         classes: Names of the folders that labels are numbers of; empty for labels from elsewhere.
+        samples: `[N, T, 1] float32`, of sounds, whose spectrograms `values` are; None where these are what encoders take.
     """
 
     values: Values
@@ -90,6 +91,7 @@ class ValueSet:
     names: tuple[str, ...] = ()
     timeline: Timeline | None = None
     classes: tuple[str, ...] = ()
+    samples: Values | None = None
 
     def __len__(self) -> int:
         return len(self.values)
@@ -107,6 +109,11 @@ class ValueSet:
         """
         return self.values.whole() if isinstance(self.values, WindowValues) else self.values
 
+    @property
+    def given(self) -> Values:
+        """What an exported encoder takes: the samples of sounds, else the values."""
+        return self.values if self.samples is None else self.samples
+
     def labels_or_zeros(self) -> npt.NDArray[np.int32]:
         """Returns `[N] int32`: the labels, or zeros if there are none."""
         return np.zeros(len(self), np.int32) if self.labels is None else self.labels
@@ -117,7 +124,9 @@ class ValueSet:
         chosen = indices if isinstance(indices, slice) else indices.tolist()
         names = self.names[chosen] if isinstance(chosen, slice) else tuple(self.names[i] for i in chosen if self.names)
         timeline = None if self.timeline is None else self.timeline.take(indices)
-        return replace(self, values=selected(self.values, indices), labels=labels, names=names, timeline=timeline)
+        samples = None if self.samples is None else selected(self.samples, indices)
+        values = selected(self.values, indices)
+        return replace(self, values=values, labels=labels, names=names, timeline=timeline, samples=samples)
 
     def some(self, count: int, rng: np.random.Generator) -> ValueSet:
         """Returns at most `count` items, chosen at random, in their order."""
@@ -200,12 +209,12 @@ def _holds_recordings(path: Path, vae: VaeSpec) -> bool:
             shape = read_header(file).shape
     except (ValueError, OSError):
         return False  # Reading it says what is wrong.
-    return len(shape) in (1, 2) and shape[1:] != _without_channel(vae.data_shape)
+    return len(shape) in (1, 2) and shape[1:] != _without_channel(vae.input_shape)
 
 
 def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, Windows]:
-    length, channels = vae.data_shape
-    usual = tuple(channel.name for channel in vae.channels if channel.name)
+    length, channels = vae.input_shape
+    usual = tuple(channel.name for channel in vae.input_channels if channel.name)
     usual = usual if len(usual) == channels else ()
     wanted = Wanted(
         count=channels, names=windowing.channels, usual=usual, truth=windowing.truth, fill_gaps=windowing.fill_gaps
@@ -217,7 +226,7 @@ def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, 
     if form.limits is not None:
         for first, block in value_blocks(found.values):
             _check_limits(block, form, str(path), found.names[first:])
-    values = held(found.values.in_units_of(vae.channels))
+    values = held(found.values.in_units_of(vae.input_channels))
     classes, labels = _labels(path, recordings, found) if vae.label_count else ((), None)
     timeline = timeline_of(found, recordings, length)
     return ValueSet(values=values, labels=labels, names=found.names, timeline=timeline, classes=classes), found
@@ -241,9 +250,9 @@ def _check_rate(recordings: Sequence[Recording], vae: VaeSpec) -> None:
         DataError: they have another.
     """
     for recording in recordings:
-        if recording.rate_hz and vae.rate_hz and abs(recording.rate_hz / vae.rate_hz - 1) > _OTHER_RATE:
+        if recording.rate_hz and vae.input_rate_hz and abs(recording.rate_hz / vae.input_rate_hz - 1) > _OTHER_RATE:
             raise DataError(
-                f"recordings must have the rate of the training data, {vae.rate_hz:.6g} Hz, but {recording.name} has "
+                f"recordings must have the rate of the training data, {vae.input_rate_hz:.6g} Hz, but {recording.name} has "
                 f"{recording.rate_hz:.6g} Hz: resample it"
             )
 
@@ -254,10 +263,10 @@ def _split_recordings(path: Path, vae: VaeSpec, windowing: Windowing) -> ValueSp
     count = len(parts[0]) if parts else len(items)
     if count < MIN_ITEMS:
         raise DataError(
-            f"{path.name}: at least {MIN_ITEMS} windows of {vae.data_shape[0]} time steps are needed, got "
+            f"{path.name}: at least {MIN_ITEMS} windows of {vae.input_shape[0]} time steps are needed, got "
             f"{count}{' in train' if parts else ''}: give more recordings, or a smaller --stride"
         )
-    fitted, held_out = parts or split_classes(windows, vae.data_shape[0], items.labels)
+    fitted, held_out = parts or split_classes(windows, vae.input_shape[0], items.labels)
     if len(fitted) < MIN_ITEMS // 2:
         raise DataError(
             f"{path.name} is too short: of {len(items)} windows, only {len(fitted)} share no time step with the "
@@ -293,11 +302,11 @@ def _read(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, Val
             missing = ", which is a folder: name the file"
         elif str(path) == MNIST and not path.exists():
             missing = ", which is a set of images"
-        raise DataError(f"data of {vae.data}s {list(vae.data_shape)} must be {forms}, got {path}{missing}")
+        raise DataError(f"data of {vae.data}s {list(vae.input_shape)} must be {forms}, got {path}{missing}")
     if path.suffix.lower() in TABLE_SUFFIXES:
         return _rows(path, vae, windowing.channels), None
     items, test = _arrays(path, Form.of(vae))
-    parts = [part and replace(part, values=normalized(part.whole(), vae.channels)) for part in (items, test)]
+    parts = [part and replace(part, values=normalized(part.whole(), vae.input_channels)) for part in (items, test)]
     return parts[0] or items, parts[1]
 
 

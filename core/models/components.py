@@ -130,7 +130,8 @@ class Encoder(Model):
         """Returns the posteriors of images.
 
         Args:
-            images: `[N, *data_shape]` float in the VAE's `data_range`; images also as uint8 pixels of 0 to 255.
+            images: `[N, *input_shape]` float in the VAE's `data_range`; images also as uint8 pixels of 0 to 255; of a
+                VAE with a front end samples in -1 to 1.
             label: One class for all images or one per image, only for a class-conditional VAE; or a dict of all
                 conditions by name, `[N, ...]` or one for all.
 
@@ -155,7 +156,7 @@ class Encoder(Model):
         return {name: value for name, value in named.items() if name not in others} or None
 
     def _scaled(self, images: Array) -> FloatArray:
-        expected, plural = self.vae.data_shape, kind_of(self.vae.data).plural
+        expected, plural = self.vae.input_shape, kind_of(self.vae.data).plural
         if images.shape[1:] != expected or len(images) == 0:
             raise DataError(f"{plural} must be [N, {', '.join(map(str, expected))}], got {list(images.shape)}")
         low, high = self.vae.data_range

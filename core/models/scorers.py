@@ -45,7 +45,7 @@ class Scorer(Model):
         """Scores items.
 
         Args:
-            windows: `[N, *data_shape]` in the unit of the user's data; images also as uint8 pixels of 0 to 255.
+            windows: `[N, *input_shape]` in the unit of the user's data; images also as uint8 pixels of 0 to 255.
             label: As for an encoder.
 
         Raises:
@@ -55,7 +55,7 @@ class Scorer(Model):
         items = _items(np.asarray(windows), self.vae)
         name = self.artifact.inputs[0].name
         # A file of integers takes what is normalized already.
-        taken = items if name == WINDOW else normalized(items, self.vae.channels)
+        taken = items if name == WINDOW else normalized(items, self.vae.input_channels)
         shaped = taken.reshape(len(taken), *self.artifact.inputs[0].shape[1:])
         found = self._outputs({name: shaped}, label)
         return Scores(score=found[SCORE], alarm=found[ALARM] > 0, contributions=found.get(CONTRIBUTIONS))
@@ -65,10 +65,10 @@ class Reconstructor(Model):
     """Items to what the decoder makes of their posteriors' means."""
 
     def reconstruct(self, items: Array, label: Given | None = None) -> FloatArray:
-        """Returns `[N, *data_shape] float32` in the unit of the user's data, as the items are given.
+        """Returns `[N, *data_shape] float32` in the unit of the user's data; of sounds spectrograms in dB.
 
         Args:
-            items: `[N, *data_shape]`; images also as uint8 pixels of 0 to 255.
+            items: `[N, *input_shape]`; images also as uint8 pixels of 0 to 255.
             label: As for an encoder.
 
         Raises:
@@ -76,15 +76,15 @@ class Reconstructor(Model):
             NotFiniteValuesError: what the model makes of them is not finite.
             SpecError: a label is missing, superfluous or out of range.
         """
-        x = normalized(_items(np.asarray(items), self.vae), self.vae.channels)
+        x = normalized(_items(np.asarray(items), self.vae), self.vae.input_channels)
         found = self._run({"x": x.reshape(len(x), *self.vae.tensor_shape(Component.ENCODER))}, label)
         return in_own_unit(found[self.vae.output].reshape(-1, *self.vae.data_shape), self.vae.channels)
 
 
 def _items(items: Array, vae: VaeSpec) -> FloatArray:
     plural, is_image = kind_of(vae.data).plural, vae.data is DataKind.IMAGE
-    if items.shape[1:] != vae.data_shape or len(items) == 0:
-        raise DataError(f"{plural} must be [N, {', '.join(map(str, vae.data_shape))}], got {list(items.shape)}")
+    if items.shape[1:] != vae.input_shape or len(items) == 0:
+        raise DataError(f"{plural} must be [N, {', '.join(map(str, vae.input_shape))}], got {list(items.shape)}")
     if items.dtype == np.uint8 and is_image:
         return from_pixels(items, vae.data_range)
     if items.dtype.kind != "f":

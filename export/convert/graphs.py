@@ -25,6 +25,7 @@ from pocketvae.export.convert.plain_graphs import (
 from pocketvae.export.convert.repeats import repeats_of, with_resizes
 from pocketvae.export.convert.resizes import BICUBIC, with_matrices
 from pocketvae.export.convert.shuffles import fuse_depth_to_space, narrow_shuffles
+from pocketvae.keras.front_end import encoded_items
 from pocketvae.keras.heads import data_head
 from pocketvae.keras.io import import_keras, import_tensorflow
 from pocketvae.spec import Component, TensorSpec
@@ -69,6 +70,8 @@ def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapp
     if component.takes_data_through:
         found: dict[str, Any] = model.apply(inputs)
         return found
+    if component is Component.ENCODER and vae.log_mel:
+        inputs = {name: encoded_items(value, vae) if name == "x" else value for name, value in inputs.items()}
     values = list(inputs.values())
     outputs = model(values if len(values) > 1 else values[0], training=False)
     if component in (Component.DECODER, Component.GENERATOR):
@@ -83,7 +86,7 @@ def check_interface(component: Component, model: Any, vae: VaeSpec) -> None:
     Raises:
         ExportError: the shape of an input or output differs from the VAE's.
     """
-    expected_inputs = [(None, *spec.shape[1:]) for spec in vae.inputs(component)]
+    expected_inputs = [(None, *spec.shape[1:]) for spec in vae.behind_front_end.inputs(component)]
     latent = (None, *vae.latent_shape)
     expected_outputs = {
         Component.ENCODER: [latent, latent],

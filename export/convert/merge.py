@@ -175,8 +175,9 @@ def merge_onnx(first: bytes, second: bytes, *tensors: Joint, keep: Sequence[str]
         model.ir_version = version
     # Both may come from one converter, which gives the same names to the parts of every file.
     part = onnx.compose.add_prefix(models[0], prefix, rename_inputs=False, rename_outputs=False)
-    shared = (_inputs(part) & _inputs(models[1])) - {name for _, name in _pairs(tensors)}
-    _rename_inputs(part, {name: f"{prefix}{name}" for name in shared})
+    both, joined = _inputs(part) & _inputs(models[1]), {name for _, name in _pairs(tensors)}
+    shared, free = both - joined, both & joined
+    _rename_inputs(part, {name: f"{prefix}{name}" for name in both})
     try:
         # Without a list of them, the outputs of the first that become no input stay outputs.
         outputs = [*(value.name for value in models[1].graph.output), *keep]
@@ -186,6 +187,8 @@ def merge_onnx(first: bytes, second: bytes, *tensors: Joint, keep: Sequence[str]
         names = ", ".join(repr(name) for name, _ in _pairs(tensors))
         raise ExportError(f"two files cannot be merged at {names}: {str(e).strip().splitlines()[0][:200]}") from e
     _unite_inputs(merged, shared, prefix)
+    # The second has no such input any more.
+    _rename_inputs(merged, {f"{prefix}{name}": name for name in free})
     merged.producer_name, merged.producer_version = models[1].producer_name, models[1].producer_version
     del merged.opset_import[1:]
     merged.graph.name = models[1].graph.name

@@ -8,11 +8,15 @@ from typing import Any
 import numpy as np
 
 from pocketvae.export.convert.graphs import Graph, function_of
+from pocketvae.keras.front_end import encoded_items
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.numerics.normalization import scales_of
 from pocketvae.numerics.scoring import Scoring, columns_of, kl_parts, reconstruction_parts
 from pocketvae.spec import Component, TensorSpec
 from pocketvae.vae_spec import ALARM, LOG_VAR_ENDING, MEAN_ENDING, SCORE, WINDOW, VaeSpec
+
+# The output of a front end.
+SPECTROGRAM = "spectrogram"
 
 
 class TensorOperations:
@@ -94,6 +98,12 @@ def normalization_graph(vae: VaeSpec) -> Graph:
     """Builds the graph `window -> x`."""
     window = vae.inputs(Component.SCORER)[0]
     return _graph(lambda **values: {"x": normalized(values[WINDOW], vae)}, (window,))
+
+
+def front_end_graph(vae: VaeSpec, component: Component) -> Graph:
+    """Builds the graph `x` or `window`, samples, `-> spectrogram` in units of the model, of what takes samples."""
+    samples = vae.inputs(component)[0]
+    return _graph(lambda **values: {SPECTROGRAM: encoded_items(values[samples.name], vae)}, (samples,))
 
 
 def _decoded(vae: VaeSpec) -> TensorSpec:

@@ -44,8 +44,13 @@ def _known(component: Component, vae: VaeSpec) -> dict[str, tuple[str, str, tupl
     pixel = f"pixel, {vae.data_range[0]:g} black to {vae.data_range[1]:g} white"
     other = "(value - mean) / scale of its channel" if vae.channels else "as in the training data"
     unit = pixel if vae.data is DataKind.IMAGE else other
+    window = f"the {noun} to score: {item}", "as the sensor or table has it", None
+    x = f"the {noun} to {_VERBS.get(component, 'encode')}: {item}", unit, limits
+    if vae.log_mel is not None:
+        samples = f"{vae.log_mel.samples} samples of sound, {vae.log_mel.rate_hz:g} of them a second"
+        x = window = samples, "full scale is 1 and -1", None
     return {
-        "x": (f"the {noun} to {_VERBS.get(component, 'encode')}: {item}", unit, limits),
+        "x": x,
         vae.output: (
             f"the {'reconstructed' if component is Component.RECONSTRUCTOR else 'decoded'} {noun}: {item}",
             unit,
@@ -54,7 +59,7 @@ def _known(component: Component, vae: VaeSpec) -> dict[str, tuple[str, str, tupl
         "eps": ("standard normal noise, which the prior turns into a latent", "1", None),
         **{name: doc for latent in vae.latents for name, doc in _latent_docs(latent, component, vae).items()},
         **{condition.name: _condition(condition, noun) for condition in vae.conditions},
-        WINDOW: (f"the {noun} to score: {item}", "as the sensor or table has it", None),
+        WINDOW: window,
         SCORE: (f"how unlike the training data the {noun} is; higher is stranger", "nats", None),
         ALARM: ("1 if the score is above the threshold or no number, else 0", "1", (0.0, 1.0)),
         CONTRIBUTIONS: ("each channel's part of the score, without the part of the posterior", "nats", None),

@@ -70,8 +70,8 @@ def window_of(vae: VaeSpec, inputs: tuple[Tensor, ...], hop: int | None) -> Wind
         raise SpecError("--hop is for a model that takes time steps: leave it out")
     if tensor is None or vae.data not in _WINDOWS:
         return None
-    steps = vae.data_shape[0] if is_sequence else 1
-    width = vae.data_shape[-1]
+    steps = vae.input_shape[0] if is_sequence else 1
+    width = vae.input_shape[-1]
     if hop is not None and not 1 <= hop <= steps:
         raise SpecError(f"--hop must be 1 to {steps}, the steps of a window, got {hop}")
     return Window(
@@ -79,6 +79,6 @@ def window_of(vae: VaeSpec, inputs: tuple[Tensor, ...], hop: int | None) -> Wind
         steps=steps,
         width=width,
         hop=hop or max(1, steps // _HOPS_IN_A_WINDOW),
-        channels=vae.channels or tuple(Channel() for _ in range(width)),
+        channels=vae.input_channels or tuple(Channel() for _ in range(width)),
         is_normalized=tensor.spec.name == MODEL_UNITS,
     )

@@ -8,7 +8,7 @@ from functools import partial
 from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.export.embed.tensor_docs import tensor_doc
 from pocketvae.export.guide.parts import Part, make_images, parts_of
-from pocketvae.kinds.registry import kind_of
+from pocketvae.kinds.registry import described, kind_of
 from pocketvae.numerics.ceilings import HALF_WARNING
 from pocketvae.reporting.templates import render
 from pocketvae.spec import Component, Format, TensorSpec
@@ -55,7 +55,7 @@ def image_values(vae: VaeSpec) -> dict[str, object]:
     """Returns what the texts call the data, and what code that turns an image into pixels has to know."""
     low, high, kind = *vae.data_range, kind_of(vae.data)
     words: dict[str, object] = {
-        "data": kind.description(vae.data_shape),
+        "data": described(vae),
         "noun": kind.noun,
         "plural": kind.plural,
         "black": f"{low:g}",

@@ -138,12 +138,12 @@ class Part:
     @property
     def steps(self) -> int:
         """Time steps of a window."""
-        return self.vae.data_shape[0]
+        return self.vae.input_shape[0]
 
     @property
     def width(self) -> int:
         """Values of a time step."""
-        return self.vae.data_shape[-1]
+        return self.vae.input_shape[-1]
 
     @property
     def hop(self) -> int:

@@ -18,6 +18,7 @@ from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.latents import drawn_noise
 from pocketvae.numerics.likelihoods import has_elbo
 from pocketvae.numerics.pixels import from_pixels, to_pixels
+from pocketvae.numerics.spectrogram import model_items
 from pocketvae.spec import Component
 from pocketvae.vae_spec import DataKind, VaeSpec
 
@@ -42,7 +43,8 @@ class Drawing:
         """Returns the observed items, always the same ones, and their labels."""
         count = samples.GOLDEN.posterior_count
         rng = np.random.default_rng([self._seed, samples.GOLDEN.stream, _OBSERVED_STREAM])
-        images = samples.observed_items(arrays[samples.GOLDEN.name][:count], self._vae, rng)
+        items = model_items(arrays[samples.GOLDEN.name][:count], self._vae)
+        images = samples.observed_items(items, self._vae, rng)
         return images, arrays[f"{samples.GOLDEN.name}_labels"][:count]
 
     def drawn(
@@ -68,8 +70,9 @@ class Drawing:
             taken = drawn_conditions(vae, made.count, rng) if vae.prior_takes_label else {}
             return samples.with_conditions(made, taken)
         if component is Component.ENCODER:
-            made = samples.encoder_inputs(images, vae, rng)
-            chosen = samples.encoder_labels(labels, vae)
+            most = samples.most_sounds(vae) if purpose is samples.GOLDEN else None
+            made = samples.encoder_inputs(images[:most], vae, rng)
+            chosen = samples.encoder_labels(labels[:most], vae)
         else:
             inputs, chosen = self._encoder_samples(arrays, purpose, rng)
             return self._latents(inputs, chosen, purpose, rng)
@@ -96,18 +99,21 @@ class Drawing:
     def _encoder_samples(
         self, arrays: Mapping[str, Any], purpose: Purpose, rng: np.random.Generator
     ) -> tuple[Samples, Any]:
-        """Returns what posteriors are taken of, with labels; those of goldens are of images that p(x|z) can score."""
-        vae = self._vae
+        """Returns what posteriors are taken of, with labels; those of goldens are of images that p(x|z) can score.
+
+        Of sounds they are taken of spectrograms.
+        """
+        vae = self._vae.behind_front_end
         if purpose is samples.GOLDEN and has_elbo(vae):
             images, labels = self.observed(arrays)
             return samples.from_observed(images, vae), labels
         count = purpose.posterior_count
         labels = samples.encoder_labels(arrays[f"{purpose.name}_labels"][:count], vae)
-        return samples.encoder_inputs(arrays[purpose.name][:count], vae, rng), labels
+        return samples.encoder_inputs(model_items(arrays[purpose.name][:count], self._vae), vae, rng), labels
 
     def _latents(self, inputs: Samples, labels: Any, purpose: Purpose, rng: np.random.Generator) -> Samples:
         """Returns latents of the posterior, of the prior and of its tails, with labels."""
-        vae = self._vae
+        vae = self._vae.behind_front_end
         inputs = samples.with_conditions(inputs, _labelled(vae, labels))
         encoder = self._model(Component.ENCODER)
         encoded = apply_component(Component.ENCODER, encoder, vae, inputs.inputs)

@@ -19,6 +19,7 @@ from pocketvae.numerics.conformal import conformal_threshold
 from pocketvae.numerics.normalization import in_own_unit
 from pocketvae.numerics.ranking import confused_pairs
 from pocketvae.numerics.scoring import Scoring, measured_noise_scales, needs_noise_scales
+from pocketvae.numerics.spectrogram import model_items
 from pocketvae.spec import Component
 from pocketvae.vae_spec import SCORE, WINDOW, VaeSpec
 
@@ -81,7 +82,7 @@ def scorer_data(
     if needs_noise_scales(vae):
         inputs = _inputs(arrays, "calibration", vae)
         original = Original(Component.RECONSTRUCTOR, through, vae, one_by_one=one_by_one)
-        noise = measured_noise_scales(vae, inputs["x"], original.golden_outputs(inputs)[vae.output])
+        noise = measured_noise_scales(vae, model_items(inputs["x"], vae), original.golden_outputs(inputs)[vae.output])
     held_out = _in_both_units(_inputs(arrays, "held_out", vae), vae)
     scoring = Scoring(
         threshold=0.0,
@@ -165,7 +166,9 @@ def _conditions(labels: Array, vae: VaeSpec) -> dict[str, Array]:
 
 
 def _in_both_units(inputs: Mapping[str, Array], vae: VaeSpec) -> dict[str, Array]:
-    """Adds `window`, in the unit of a user's data, where the VAE has channels."""
+    """Adds `window`, in the unit of a user's data, where the VAE has channels; of sounds it is all there is."""
+    if vae.log_mel:
+        return {WINDOW: inputs["x"], **{name: values for name, values in inputs.items() if name != "x"}}
     if vae.inputs(Component.SCORER)[0].name != WINDOW:
         return dict(inputs)
     return {WINDOW: in_own_unit(inputs["x"], vae.channels), **inputs}

@@ -28,6 +28,8 @@ _TAIL_LOW, _TAIL_HIGH = 3.0, 4.0
 # Of all goldens' outputs together, 320 of 64 px in colour and 25 of 256 px, so that verify stays within its memory.
 _MOST_BYTES = 20e6
 _ITEM_BYTES = 4  # of a float32
+# At least: of a second of sound at 48 kHz there are not 10 MB of many.
+_LEAST_SOUNDS = 64
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,6 +83,13 @@ def fitting(purpose: Purpose, vae: VaeSpec, parameters: int) -> Purpose:
 def most_items(vae: VaeSpec) -> int:
     """Returns how many items of a VAE's data fit into what goldens may take."""
     return int(_MOST_BYTES / (_ITEM_BYTES * math.prod(vae.data_shape)))
+
+
+def most_sounds(vae: VaeSpec) -> int | None:
+    """Returns how many goldens of a kind are samples of sounds at most; None where a VAE has no front end."""
+    if vae.log_mel is None:
+        return None
+    return max(_LEAST_SOUNDS, int(_MOST_BYTES / 2 / (_ITEM_BYTES * vae.log_mel.samples)))
 
 
 @dataclass(frozen=True, kw_only=True)

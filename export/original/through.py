@@ -16,7 +16,8 @@ import numpy.typing as npt
 
 from pocketvae.export.convert.graphs import apply_component
 from pocketvae.export.convert.scoring import normalized, scored
-from pocketvae.export.original.samples import Samples, most_items, stack
+from pocketvae.export.original.samples import Samples, most_items, most_sounds, stack
+from pocketvae.keras.front_end import encoded_items
 from pocketvae.numerics.scoring import Scoring
 from pocketvae.spec import Component
 from pocketvae.vae_spec import WINDOW, DataKind, VaeSpec
@@ -46,9 +47,13 @@ class Through:
 
     def apply(self, inputs: Mapping[str, Any]) -> dict[str, Any]:
         """Returns the outputs of the component as tensors, by name."""
-        vae, given = self.vae, dict(inputs)
+        vae, given = self.vae.behind_front_end, dict(inputs)
         name = vae.inputs(self.component)[0].name
-        x = normalized(given.pop(name), vae) if name == WINDOW else given.pop(name)
+        x = given.pop(name)
+        if self.vae.log_mel:
+            x = encoded_items(x, self.vae)
+        elif name == WINDOW:
+            x = normalized(x, vae)
         own = {condition.name: given[condition.name] for condition in vae.encoder_conditions}
         encoded = apply_component(Component.ENCODER, self.encoder, vae, {"x": x, **own})
         latents = {latent.name: encoded[latent.encoded(vae.posterior)[0]] for latent in vae.latents}
@@ -69,7 +74,7 @@ class Through:
 
 
 def golden_items(x: Array, labels: Array, vae: VaeSpec, rng: np.random.Generator) -> tuple[Samples, Array, Array]:
-    """Returns the goldens of a scorer in units of the model, their labels, and which are anomalies.
+    """Returns the goldens of a scorer in units of the model, their labels, and which are anomalies; samples of sounds.
 
     Args:
         x: `[M, ...]` normal items as the encoder takes them.
@@ -77,9 +82,9 @@ def golden_items(x: Array, labels: Array, vae: VaeSpec, rng: np.random.Generator
         vae: The interface.
         rng: Of the anomalies.
     """
-    most = max(len(_MAKERS), most_items(vae) // 2)
+    most = most_sounds(vae) or max(len(_MAKERS), most_items(vae) // 2)
     normal, changed = (min(count, most, len(x)) for count in (_NORMAL_COUNT, _ANOMALOUS_COUNT))
-    items = x.reshape(-1, *vae.data_shape).astype(np.float32)
+    items = x.reshape(-1, *vae.input_shape).astype(np.float32)
     makers = {name: make for name, make in _MAKERS.items() if name in _fitting(vae)}
     groups = np.array_split(rng.permutation(len(items))[:changed], len(makers))
     parts = {NORMAL_STRATUM: items[:normal]}
@@ -94,7 +99,7 @@ def golden_items(x: Array, labels: Array, vae: VaeSpec, rng: np.random.Generator
 
 def _fitting(vae: VaeSpec) -> tuple[str, ...]:
     """Returns the anomalies that there are for a kind of data."""
-    several = ("swapped channels",) if vae.data_shape[-1] > 1 and vae.data is not DataKind.VECTOR else ()
+    several = ("swapped channels",) if vae.input_shape[-1] > 1 and vae.data is not DataKind.VECTOR else ()
     held = ("held",) if vae.data is DataKind.SEQUENCE else ()
     return ("scaled", "shifted", "permuted", "spikes", *held, *several)
 

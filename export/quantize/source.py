@@ -24,6 +24,7 @@ from pocketvae.export.tuning.names import Tuning
 from pocketvae.export.tuning.tune import Tuned, tune
 from pocketvae.numerics.likelihoods import Observed
 from pocketvae.numerics.scoring import Scoring
+from pocketvae.numerics.spectrogram import model_items
 from pocketvae.portability.chips import Chip
 from pocketvae.spec import Component, Format
 from pocketvae.vae_spec import VaeSpec
@@ -92,6 +93,30 @@ class Source:
     held_out: Inputs = field(default_factory=dict)
     anomalous: npt.NDArray[np.bool_] | None = None
     cache: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def behind_front_end(self) -> Source:
+        """Returns the source of an encoder that takes spectrograms in place of samples; the same where it has no other.
+
+        That is what is rewritten and quantized: the front end is put before it, and stays in float32.
+        """
+        if self.vae.log_mel is None or self.component is not Component.ENCODER:
+            return self
+        key = "behind the front end"
+        if key not in self.cache:
+
+            def behind(inputs: Inputs) -> Inputs:
+                return {**inputs, "x": model_items(inputs["x"], self.vae)}
+
+            self.cache[key] = replace(
+                self,
+                vae=self.vae.behind_front_end,
+                calibration=behind(self.calibration),
+                golden_inputs=behind(self.golden_inputs),
+                other_calibrations=tuple(map(behind, self.other_calibrations)),
+                cache={},
+            )
+        found: Source = self.cache[key]
+        return found
 
     def graph(self, *, fuse: bool = True) -> Graph:
         """Returns the component's graph, built once."""
