@@ -127,9 +127,7 @@ def _in_order(tensors: tuple[TensorSpec, ...], names: Iterable[str]) -> tuple[Te
 def _whole(spec: ArtifactSpec, source: Source, rules: LimitRules) -> Made:
     """Returns an artifact's content and notes; what is made of encoder and decoder uses their own files."""
     if spec.component is Component.ENCODER and source.vae.log_mel:
-        made = _made(spec, source.behind_front_end(), rules.for_network(spec))
-        notes = (*made.notes, "the front end, samples to spectrogram, in float32")
-        return replace(made, content=scorer.with_front_end(made.content, spec, source.vae), notes=notes)
+        return _sound_encoder(spec, source, rules)
     if not spec.component.takes_data_through:
         return _made(spec, source, rules.for_network(spec))
 
@@ -140,6 +138,13 @@ def _whole(spec: ArtifactSpec, source: Source, rules: LimitRules) -> Made:
         source.cache[spec.filename] = scorer.compose(spec, source, rules, part)
     made: Made = source.cache[spec.filename]
     return made
+
+
+def _sound_encoder(spec: ArtifactSpec, source: Source, rules: LimitRules) -> Made:
+    """Returns an encoder of spectrograms, in its precision, behind the front end, which makes them of samples."""
+    made = _made(spec, source.behind_front_end(), rules.for_network(spec))
+    notes = (*made.notes, "the front end, samples to spectrogram, in float32")
+    return replace(made, content=scorer.with_front_end(made.content, spec, source.vae), notes=notes)
 
 
 def _made(spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:

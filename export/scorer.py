@@ -96,10 +96,10 @@ def _part(spec: ArtifactSpec, source: Source, component: Component) -> Source:
     part = source.parts[component].behind_front_end()
     if component is not Component.ENCODER or not _has_own_encoder(spec):
         return part
-    more = {name: source.calibration[name] for name in part.calibration}
-    more["x"] = model_items(more["x"], source.vae)
     key = "encoder with anomalies"
     if key not in source.cache:  # kept, because quantizers know their samples by identity
+        more = {name: source.calibration[name] for name in part.calibration}
+        more["x"] = model_items(more["x"], source.vae)
         source.cache[key] = replace(
             part,
             calibration=_joined(part.calibration, more),

@@ -83,7 +83,7 @@ class ValueSet:
         names: Of every item; empty where they have none.
         timeline: Where they lie, if they are windows of recordings.
         classes: Names of the folders that labels are numbers of; empty for labels from elsewhere.
-        samples: `[N, T, 1] float32`, of sounds, whose spectrograms `values` are; None where these are what encoders take.
+        samples: `[N, T, 1]` of sounds, whose spectrograms `values` are; None where these are what encoders take.
     """
 
     values: Values
@@ -252,8 +252,8 @@ def _check_rate(recordings: Sequence[Recording], vae: VaeSpec) -> None:
     for recording in recordings:
         if recording.rate_hz and vae.input_rate_hz and abs(recording.rate_hz / vae.input_rate_hz - 1) > _OTHER_RATE:
             raise DataError(
-                f"recordings must have the rate of the training data, {vae.input_rate_hz:.6g} Hz, but {recording.name} has "
-                f"{recording.rate_hz:.6g} Hz: resample it"
+                f"recordings must have the rate of the training data, {vae.input_rate_hz:.6g} Hz, but "
+                f"{recording.name} has {recording.rate_hz:.6g} Hz: resample it"
             )
 
 

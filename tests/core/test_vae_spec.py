@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 
 from pocketvae.errors import SpecError
+from pocketvae.fields import Channel
 from pocketvae.spec import Component
 from pocketvae.vae_spec import (
     Condition,
@@ -14,6 +15,7 @@ from pocketvae.vae_spec import (
     class_label,
     vector_latent,
 )
+from tests.sounds import sound_vae
 
 
 @pytest.mark.parametrize(
@@ -117,3 +119,23 @@ def test_a_standard_prior_is_no_component():
     assert vae.exports == (*vae.components, Component.SAMPLER, Component.GENERATOR)
     assert [part for part in vae.exports if part.is_composed] == [Component.SAMPLER, Component.GENERATOR]
     assert vae.eps_dim == vae.latent_dim
+
+
+def test_a_vae_of_sounds_takes_samples_and_makes_spectrograms():
+    vae = sound_vae()
+    shapes = {component: vae.inputs(component)[0] for component in (Component.ENCODER, Component.RECONSTRUCTOR)}
+    assert {(spec.name, spec.shape) for spec in shapes.values()} == {("x", (1, 256, 1))}
+    assert [(spec.name, spec.shape) for spec in vae.inputs(Component.SCORER)] == [("window", (1, 256, 1))]
+    assert vae.tensor_shape(Component.DECODER) == (7, 8)
+    assert (vae.input_rate_hz, vae.input_range, vae.input_channels) == (1000, (-1.0, 1.0), ())
+    behind = vae.behind_front_end
+    assert (behind.input_shape, behind.input_rate_hz, len(behind.input_channels)) == ((7, 8), 1000 / 32, 8)
+    assert behind.behind_front_end is behind
+
+
+@pytest.mark.parametrize(
+    "changes", [{"data_shape": (8, 8)}, {"channels": ()}, {"data_shape": (7, 4), "channels": (Channel(),) * 4}]
+)
+def test_a_front_end_must_make_the_data(changes):
+    with pytest.raises(SpecError, match="log_mel must make the data, sequences"):
+        sound_vae(**changes)

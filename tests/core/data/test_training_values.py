@@ -8,8 +8,10 @@ from pocketvae.data.windows import Windowing
 from pocketvae.errors import DataError
 from pocketvae.fields import ChannelKind
 from pocketvae.numerics.normalization import in_own_unit
+from pocketvae.numerics.spectrogram import spectrogram
 from pocketvae.vae_spec import DataKind
 from tests.signals import write_parts_table, write_recording
+from tests.sounds import front_end, hum, write_sound
 
 WINDOW = 8
 
@@ -146,3 +148,41 @@ def test_sounds_that_are_silent_or_clipped_are_named(tmp_path):
     assert data.rate_hz == 8000
     assert [warning.split(" is ")[1][:12] for warning in data.warnings] == ["silent: sile", "clipped (of "]
     assert "clipped.wav (67 %)" in data.warnings[1]
+
+
+def sounds(**changes):
+    usual = {"data": DataKind.SEQUENCE, "window": 256, "windowing": Windowing(stride=64)}
+    return Reading(**{**usual, "front_end": lambda rate_hz: front_end(rate_hz=rate_hz), **changes})
+
+
+def test_sounds_become_spectrograms_normalized_by_band_and_keep_their_samples(tmp_path):
+    for index in range(4):
+        write_sound(tmp_path / f"{index}.wav", hum(12, seed=index))
+    data = load_training_values(str(tmp_path), sounds())
+    assert data.log_mel == front_end()
+    assert data.rate_hz == pytest.approx(1000 / 32)
+    assert [channel.name for channel in data.channels] == list(front_end().names)
+    for part in (data.train, data.validation, data.test):
+        assert part.samples.shape == (len(part), 256, 1)
+        assert part.given is part.samples
+        own = in_own_unit(part.values, data.channels)
+        np.testing.assert_allclose(own, spectrogram(part.samples, front_end()), atol=1e-3)
+    np.testing.assert_allclose(data.train.values.mean(axis=(0, 1)), 0, atol=1e-4)
+    np.testing.assert_allclose(data.train.values.std(axis=(0, 1)), 1, atol=1e-4)
+    chosen = data.train.take(np.array([3, 1]))
+    np.testing.assert_array_equal(chosen.samples, data.train.samples[[3, 1]])
+
+
+def test_sounds_that_no_spectrogram_can_be_made_of_are_named(tmp_path):
+    write_sound(tmp_path / "stereo" / "a.wav", np.stack([hum(30), hum(30)], axis=1))
+    with pytest.raises(DataError, match=r"a\.wav has 2 channels, but a spectrogram is made of 1"):
+        load_training_values(str(tmp_path / "stereo"), sounds())
+    np.save(tmp_path / "a.npy", hum(30))
+    with pytest.raises(DataError, match="need the samples in a second, which .*a.npy does not say"):
+        load_training_values(str(tmp_path / "a.npy"), sounds())
+    np.save(tmp_path / "b.npy", np.zeros((64, 256, 1), np.float32))
+    with pytest.raises(DataError, match="spectrograms are made of recordings"):
+        load_training_values(str(tmp_path / "b.npy"), sounds())
+    write_sound(tmp_path / "silent.wav", np.zeros(30_000))
+    with pytest.raises(DataError, match="there is no sound at .* Hz in any training window"):
+        load_training_values(str(tmp_path / "silent.wav"), sounds())

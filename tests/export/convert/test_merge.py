@@ -4,12 +4,14 @@ import pytest
 
 from pocketvae.errors import ExportError
 from pocketvae.export.convert import noise_onnx, noise_tflite, tflite
+from pocketvae.export.convert.graphs import Graph, function_of
 from pocketvae.export.convert.merge import merge
+from pocketvae.export.convert.onnx import convert_float32 as convert_onnx
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.portability.requirements import oldest_runtime
 from pocketvae.runtimes.base import Optimizations
 from pocketvae.runtimes.opening import open_runner
-from pocketvae.spec import Format
+from pocketvae.spec import Format, TensorSpec
 
 
 def images_of(path, format, seeds):
@@ -101,3 +103,27 @@ def test_tflite_files_that_do_not_fit_are_refused(tiny_bundle):
         merge(Format.TFLITE, tflite_noise(4, "eps"), decoder, "z")
     with pytest.raises(ExportError, match="merged at 'z', which must be the same"):
         merge(Format.TFLITE, tflite_noise(4), (tiny_bundle / "decoder.int8_io.tflite").read_bytes(), "z")
+
+
+def test_the_first_input_may_be_called_like_the_one_that_it_takes_the_place_of(tmp_path):
+    tf = pytest.importorskip("tensorflow")
+
+    def doubled(x):
+        return {"made": 2 * x[:, :2]}
+
+    def increased(x):
+        return {"image": x + 1}
+
+    def graph(function, width):
+        spec = TensorSpec(name="x", dtype="float32", shape=(1, width))
+        made = function_of(lambda x: function(x), (spec,))
+        return Graph(function=made, model=tf.Module(), inputs=(spec,), fused_shuffles=0)
+
+    for format, convert in ((Format.TFLITE, tflite.convert_float32), (Format.ONNX, convert_onnx)):
+        content = merge(
+            format, convert(graph(doubled, 3)), convert(graph(increased, 2)), ("made", "x"), prefix="front/"
+        )
+        with open_runner(content, format) as runner:
+            assert {name: spec.shape for name, spec in runner.inputs.items()} == {"x": (1, 3)}
+            assert list(runner.outputs) == ["image"]
+            assert runner.run({"x": np.float32([[1, 2, 3]])})["image"].tolist() == [[3, 5]]
