@@ -19,8 +19,8 @@ class ItemSet(Protocol):
         """
 
     @property
-    def given(self) -> npt.NDArray[Any]:
-        """`[N, *input_shape]`, what an exported encoder takes: samples of sounds, else the items."""
+    def given(self) -> Any:
+        """`[N, *input_shape]`, what an exported encoder takes: samples of sounds, else the items; see `items`."""
 
     @property
     def labels(self) -> npt.NDArray[np.int32] | None:

@@ -148,8 +148,11 @@ def _band_weights(front: LogMel) -> Doubles:
     return np.asarray(counted * np.clip(np.minimum(rising, falling), 0, None))
 
 
-def spectrogram(samples: npt.NDArray[Any], front: LogMel) -> npt.NDArray[np.float32]:
-    """Returns the log-mel spectrogram `[N, F, bands] float32` in dB of samples `[N, T, 1]` in -1 to 1."""
+def spectrogram(samples: Any, front: LogMel) -> npt.NDArray[np.float32]:
+    """Returns the log-mel spectrogram `[N, F, bands] float32` in dB of samples `[N, T, 1]` in -1 to 1.
+
+    Samples may be windows that are cut when they are looked at.
+    """
     chunk = max(1, _MOST_VALUES // (front.frames * front.frame))
     parts = [
         decibels(ArrayOperations(), samples[start : start + chunk].astype(np.float64), front).astype(np.float32)
