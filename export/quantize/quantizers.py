@@ -22,6 +22,7 @@ from pocketvae.export.quantize.tflite_biases import Means, mean_sums, with_corre
 from pocketvae.export.quantize.tflite_four_bits import layers_for_four_bits, with_four_bits
 from pocketvae.export.quantize.tflite_parts import with_fewer_floats
 from pocketvae.export.quantize.tflite_relus import with_relus_as_scales
+from pocketvae.export.quantize.tflite_shuffles import with_shuffles_of_integers
 from pocketvae.export.quantize.tflite_splits import with_layers_for_parts
 from pocketvae.export.quantize.tflite_weights import storable_layers
 from pocketvae.export.rewrites.frozen import freeze
@@ -229,7 +230,7 @@ class TfliteQuantizer(Quantizer):
             return content
         content = with_fewer_floats(content)
         # Other chips may split for nothing and read what a layer is given twice.
-        return content if self._source.chips else with_layers_for_parts(content)
+        return content if self._source.chips else with_shuffles_of_integers(with_layers_for_parts(content))
 
     @cached_property
     def ranges(self) -> Mapping[str, Range]:
