@@ -22,6 +22,8 @@ from pocketvae.formats.tflite.model import (
 
 _KIND = "DEPTH_TO_SPACE"
 _FAST_BYTES = 4
+# The first version with int8.
+_VERSION = 2
 _PER_VALUE = frozenset({"ADD", "SUB", "MUL", "LOGISTIC", "TANH", "RELU", "MINIMUM", "MAXIMUM"})
 
 
@@ -82,7 +84,7 @@ def _move(model: Any, shuffle: Any, behind: list[Any]) -> None:
             tensor = graph.tensors[given]
             moved = add_tensor(graph, f"{tensor_name(tensor)}_shuffled", shape, "int8")
             graph.tensors[moved].quantization = tensor.quantization
-            added = new_operator(model, _KIND, "DepthToSpaceOptions", [given], moved)
+            added = new_operator(model, _KIND, "DepthToSpaceOptions", [given], moved, _VERSION)
             added.builtinOptions.blockSize = shuffle.builtinOptions.blockSize
             operator.inputs = [moved]
             place = next(index for index, item in enumerate(graph.operators) if item is operator)

@@ -41,11 +41,14 @@ def quantized(channels=16, block=4, *, parts=2, per_channel=False, is_read_twice
     return tflite.quantize(tflite.calibrate(graph, Z), QuantizationPlan())
 
 
-def shuffled_types(content):
+def shuffles(content):
     model = view_model(content)
-    graph = model.subgraphs[0]
-    shuffles = [item for item in graph.operators if operator_name(model, item) == "DEPTH_TO_SPACE"]
-    return [dtype_name(graph.tensors[item.outputs[0]]) for item in shuffles]
+    return model, [item for item in model.subgraphs[0].operators if operator_name(model, item) == "DEPTH_TO_SPACE"]
+
+
+def shuffled_types(content):
+    model, found = shuffles(content)
+    return [dtype_name(model.subgraphs[0].tensors[item.outputs[0]]) for item in found]
 
 
 @pytest.mark.parametrize("parts", [1, 2])
@@ -58,6 +61,11 @@ def test_integers_are_moved_in_place_of_floats(parts):
     assert np.ptp(expected) > 0.1
     np.testing.assert_array_equal(image, expected)
     assert with_shuffles_of_integers(changed) == changed
+
+
+def test_the_file_asks_for_the_runtime_that_moves_integers():
+    model, found = shuffles(with_shuffles_of_integers(quantized()))
+    assert {model.operatorCodes[item.opcodeIndex].version for item in found} == {2}
 
 
 @pytest.mark.parametrize(
