@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pocketvae.errors import TargetError
-from pocketvae.export.firmware.kernels import Kernel
+from pocketvae.export.firmware.kernels import ETHOS_U, Kernel
 from pocketvae.formats.tflite.model import schema
 from pocketvae.portability.tflm import TFLM_VERSION, require_tflm, tflm_environment
 from pocketvae.reporting.templates import render
@@ -109,12 +109,17 @@ def run_here(
 
 
 def write_interface(folder: Path, kernels: Sequence[Kernel]) -> None:
-    """Writes the headers that stand for TensorFlow Lite Micro's, for the library in the wheel."""
+    """Writes the headers that stand for TensorFlow Lite Micro's, for the library in the wheel.
+
+    What runs on an NPU is declared alone: the wheel does not have it, so that such a model compiles and does not link.
+    """
+    own = [item for item in kernels if item.operator != ETHOS_U]
     values = {
         "version": TFLM_VERSION,
-        "kernels": kernels,
-        "parsers": sorted({item.parser for item in kernels}),
-        "codes": {item.operator: int(getattr(schema().BuiltinOperator, item.operator)) for item in kernels},
+        "kernels": own,
+        "has_npu": len(own) < len(kernels),
+        "parsers": sorted({item.parser for item in own}),
+        "codes": {item.operator: int(getattr(schema().BuiltinOperator, item.operator)) for item in own},
     }
     write_text(folder / "interface.h", render("pocketvae.export.firmware", "interface.cpp.j2", values))
     for name in _HEADERS:

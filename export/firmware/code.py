@@ -78,6 +78,7 @@ def _values(firmware: Firmware, manifest: Manifest) -> dict[str, object]:
         "arena_bytes": memory.arena_bytes,
         "interface": interface,
         "kernels": firmware.kernels,
+        "npu": firmware.estimate is not None,
         "window": window,
         "channel_names": ", ".join(channel_names(manifest.vae, window)),
         "has_categories": window is not None and max(window.widths) > 1,

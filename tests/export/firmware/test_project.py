@@ -168,6 +168,17 @@ def test_a_file_for_an_npu_is_written_and_not_run(tiny_bundle, tmp_path, tflm):
     assert not firmware.memory.is_measured
     readme = (tmp_path / "fw" / "README.md").read_text()
     assert "| an Ethos-U and its driver | no | no |" in readme
+    (tmp_path / "include").mkdir()
+    write_interface(tmp_path / "include", firmware.kernels)
+    cmake = ["cmake", "-S", tmp_path / "fw", "-B", tmp_path / "build", f"-DTFLM_INCLUDE_DIRS={tmp_path / 'include'}"]
+    if shutil.which("cmake") is not None:
+        library = tmp_path / "libtensorflow-microlite.a"
+        subprocess.run([*cmake, "-DTFLM_LIBRARY=none"], capture_output=True, check=True)
+        subprocess.run(["cmake", "--build", tmp_path / "build"], capture_output=True, check=True)
+        assert (tmp_path / "build" / "libpocketvae_model.a").is_file()
+        library.write_bytes(b"")
+        failed = subprocess.run([*cmake, f"-DTFLM_LIBRARY={library}"], capture_output=True, text=True, check=False)
+        assert "ETHOSU_DRIVER is not a file: name Arm's core driver" in " ".join(failed.stderr.split())
     with pytest.raises(SpecError, match="--check cannot run what is compiled for an NPU"):
         write_firmware(tiny_bundle, tmp_path / "other", chip="ethos-u55-128", check=True)
 

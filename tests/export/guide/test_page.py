@@ -352,6 +352,13 @@ def test_only_what_the_bundle_has_is_shown():
     assert "decode" not in text.replace("decoded", "")
 
 
+def test_a_scorer_can_become_firmware(guide):
+    page = embed_guide(manifest(STREAM, components=(Component.SCORER, *STREAM.exports)))
+    assert "`pocketvae firmware BUNDLE --component scorer --out firmware`" in page
+    assert "a ring buffer" in page
+    assert "pocketvae firmware" not in guide
+
+
 def test_the_recommended_file_is_small_within_its_budget_and_fast():
     found = manifest(VAES["grey"])
     choose = lambda *over: recommended(found, Component.DECODER, Format.TFLITE, over).precision  # noqa: E731
