@@ -14,6 +14,7 @@ _Value = TypeVar("_Value")
 
 # A message quotes at most so many characters of a file's content.
 QUOTED = 200
+_SENTENCES = 400
 _TOO_DEEP = "its values are nested too deeply"
 _LONG_KEY = re.compile(r"(?:\.[^.=,{}\[\]\n]*){101}")
 
@@ -54,6 +55,17 @@ def shortened(text: object, length: int = QUOTED) -> str:
     line = " ".join(str(text)[: 8 * length].split())
     shown = "".join(sign if sign.isprintable() else "?" for sign in line[: length + 1])
     return shown if len(shown) <= length else f"{shown[: length - 3]}..."
+
+
+def sentences(text: object, length: int = _SENTENCES) -> str:
+    """Returns a message of another program on one line: as many of its sentences as fit, the first cut at a word."""
+    line = " ".join(str(text)[: 8 * length].split())
+    if len(line) <= length:
+        return shortened(line, length)
+    end = max(line.rfind(sign, 0, length) for sign in (". ", "! ", "? "))
+    if end > 0:
+        return shortened(line[: end + 1], length)
+    return f"{shortened(line[: line.rfind(' ', 0, length - 3)], length)}..."
 
 
 def _refuse_number(text: str) -> float:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import importlib.util
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pocketvae.errors import ExportError
 from pocketvae.keras.known_parts import FUNCTIONS, KNOWN, PURE_OPERATORS, TRAINING, is_pure_function
-from pocketvae.parsing import shortened
+from pocketvae.parsing import sentences, shortened
 
 _MODULE = "pocketvae_custom_code"
 # The modules of Keras that define what a model consists of. Others load, download and unpack.
@@ -57,7 +57,7 @@ class CustomCode:
         try:
             spec.loader.exec_module(module)
         except Exception as e:
-            raise ExportError(f"{self.file} failed: {type(e).__name__}: {str(e)[:200]}") from e
+            raise ExportError(f"{self.file} failed: {type(e).__name__}: {sentences(e)}") from e
         return {
             name: value
             for name, value in vars(module).items()
@@ -80,6 +80,21 @@ def custom_parts(config: Any) -> tuple[str, ...]:
         config: The architecture as Keras JSON.
     """
     return tuple(dict.fromkeys(_walk(config)))
+
+
+def custom_hint(parts: Sequence[str] = ()) -> str:
+    """Returns what helps where a model needs custom code.
+
+    Args:
+        parts: What of, see `custom_parts`; none where it is not known.
+    """
+    if all(part == "Lambda" or " of " in part for part in parts):
+        # The file holds the code of these.
+        return "pass --allow-custom-code if you trust the file, or give its Python code with --custom-code"
+    return (
+        "give the Python code that defines it with --custom-code FILE.py, or pass --allow-custom-code if you trust "
+        "the file and Python can import that code"
+    )
 
 
 def _walk(config: Any) -> Iterator[str]:

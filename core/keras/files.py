@@ -22,7 +22,7 @@ from pocketvae.system.temporary import temporary_directory
 
 _ENDINGS = (".keras", ".h5", ".hdf5")
 _PYTORCH = (".pt", ".pth", ".pt2", ".ckpt", ".safetensors")
-_WEIGHTS = "model.weights.h5"
+_WEIGHTS, _DOCUMENTS = "model.weights.h5", ("metadata.json", "config.json")
 # An archive of Keras is stored as it is; one that claims far more than it has must not fill the memory.
 _GROWTH, _ALWAYS_BYTES = 20, 64 << 20
 
@@ -131,12 +131,18 @@ def read_header(path: Path) -> ModelHeader:
     try:
         read = _read_archive if kind is ModelKind.ARCHIVE else _read_hdf5
         version, config = read(h5py, path)
+    except _WeightsAloneError as e:
+        raise ExportError(f"{path} only holds weights: {e}") from e
     except Exception as e:  # zipfile, zlib, json and h5py raise a dozen unrelated types for damaged files
         reason = shortened(str(e) or type(e).__name__)
         raise ExportError(f"{path} is not a Keras model or is damaged: {reason}") from e
     order = _order(version, kind)
     flavours = order[:1] if differs_between_flavours(config) else order
     return ModelHeader(kind=kind, keras_version=version, config=config, flavours=flavours)
+
+
+class _WeightsAloneError(ValueError):
+    """The file is right, but holds no architecture; the message says what helps."""
 
 
 @contextlib.contextmanager
@@ -166,7 +172,10 @@ def _read_archive(h5py: Any, path: Path) -> tuple[str, Any]:
         claimed = sum(entry.file_size for entry in archive.infolist())
         if claimed > _GROWTH * path.stat().st_size + _ALWAYS_BYTES:
             raise ValueError(f"its entries claim {claimed} bytes")
-        metadata, config = (parse_json(archive.read(name)) for name in ("metadata.json", "config.json"))
+        missing = [name for name in _DOCUMENTS if name not in archive.namelist()]
+        if missing:
+            raise ValueError(f"it is a zip archive without {' and '.join(missing)}, which a .keras file has")
+        metadata, config = (parse_json(archive.read(name)) for name in _DOCUMENTS)
         if not isinstance(metadata, dict) or not isinstance(config, dict):
             raise ValueError("metadata.json and config.json must hold objects")
         if _WEIGHTS in archive.namelist():
@@ -179,9 +188,9 @@ def _read_hdf5(h5py: Any, path: Path) -> tuple[str, Any]:
     with h5py.File(path, "r") as file:
         config = _text(file.attrs.get("model_config", ""))
         if not config:
-            raise ValueError(
-                "it only holds weights; save the whole model with model.save(), or name the function that builds it "
-                "with --code model.py:build_decoder"
+            raise _WeightsAloneError(
+                "save the whole model with model.save(), or name the function that builds it with --code "
+                "model.py:build_decoder"
             )
         _check_references(h5py, file)
         return _text(file.attrs.get("keras_version", "")), parse_json(config)

@@ -18,6 +18,7 @@ from pocketvae.keras.dequantize import load_dequantized
 from pocketvae.keras.files import ModelHeader, ModelKind
 from pocketvae.keras.io import import_flavour, import_tensorflow
 from pocketvae.keras.model_form import Flavour
+from pocketvae.parsing import sentences
 from pocketvae.system.temporary import temporary_directory
 
 _CONFIG, _WEIGHTS = "config.json", "model.weights.h5"
@@ -67,7 +68,7 @@ def load_hollow(path: Path, header: ModelHeader, flavours: tuple[Flavour, ...] |
         except Exception as e:  # Keras raises whatever its zip, HDF5 or JSON reader ran into
             problem = problem or e
     reason = (str(problem).strip() or type(problem).__name__).splitlines()[0]
-    raise ExportError(f"{path} cannot be loaded as a Keras model: {reason[:200]}") from problem
+    raise ExportError(f"{path} cannot be loaded as a Keras model: {sentences(reason)}") from problem
 
 
 def _load(path: Path, header: ModelHeader, architecture: Architecture, flavour: Flavour) -> Any:

@@ -19,6 +19,7 @@ from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode, custom_parts
 from pocketvae.keras.files import ModelKind, read_header, under_its_ending
 from pocketvae.keras.model_form import Flavour
 from pocketvae.keras.saved_model import impure_operators
+from pocketvae.parsing import sentences
 from pocketvae.system.quiet import quiet_stderr
 
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
@@ -213,7 +214,7 @@ def load_model(path: Path, flavour: Flavour = Flavour.KERAS2, code: CustomCode =
     except Exception as e:  # Keras raises whatever its zip, HDF5 or JSON reader ran into
         # A copy under another name is gone when the message is read.
         reason = (str(e).strip() or type(e).__name__).splitlines()[0].replace(str(named), str(path))
-        raise ExportError(f"{path} cannot be loaded as a Keras model: {reason[:200]}") from e
+        raise ExportError(f"{path} cannot be loaded as a Keras model: {sentences(reason)}") from e
 
 
 def _checked_kind(path: Path, code: CustomCode) -> ModelKind:
@@ -246,7 +247,7 @@ def load_saved_model(path: Path, code: CustomCode = NO_CUSTOM_CODE) -> Any:
         return tf.saved_model.load(str(path))
     except Exception as e:  # TensorFlow raises whatever its protocol buffers or its checkpoint reader ran into
         reason = (str(e).strip() or type(e).__name__).splitlines()[0]
-        raise ExportError(f"{path} cannot be loaded as a SavedModel: {reason[:200]}") from e
+        raise ExportError(f"{path} cannot be loaded as a SavedModel: {sentences(reason)}") from e
 
 
 def save_model(model: Any, path: Path) -> None:

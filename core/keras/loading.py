@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pocketvae.errors import ExportError
-from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode, custom_parts
+from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode, custom_hint, custom_parts
 from pocketvae.keras.files import ModelHeader, read_header
 from pocketvae.keras.io import import_tensorflow, load_model, load_saved_model
 from pocketvae.keras.model_form import Flavour
@@ -16,7 +16,10 @@ from pocketvae.keras.onnx.model import OnnxModel
 from pocketvae.keras.saved_model import impure_operators
 
 _SIGNATURE = "serving_default"
-_CUSTOM_HINT = "pass --allow-custom-code if you trust the file, or give its Python code with --custom-code"
+_CODE_HINT = (
+    "define them in a file of Python, --custom-code FILE.py, or save the weights and name a function that builds the "
+    "part that they belong to, --code FILE.py:build_decoder"
+)
 # Messages of Keras 2 and 3 about a missing class or function.
 _CUSTOM_WORDS = (
     "custom class",
@@ -78,7 +81,7 @@ def open_model(path: Path, code: CustomCode = NO_CUSTOM_CODE, signature: str = "
     header = read_header(path)
     parts = custom_parts(header.config)
     if parts and not code.allowed:
-        raise ExportError(f"{path} needs custom code ({', '.join(parts[:5])}): {_CUSTOM_HINT}")
+        raise ExportError(f"{path} needs custom code ({', '.join(parts[:5])}): {custom_hint(parts)}")
     if header.flavours == (Flavour.SAVED_MODEL,):
         return _open_saved_model(path, signature, code)
     if header.flavours == (Flavour.ONNX,):
@@ -112,8 +115,12 @@ def load_any(
             problems.append(str(e))
     # The flavour that the file names gives the best error message.
     needs_code = needs_code or any(word in problems[0].lower() for word in _CUSTOM_WORDS)
-    hint = f": {_CUSTOM_HINT}" if needs_code and not code.file else ""
-    raise ExportError(f"{problems[0]}{hint}")
+    if not needs_code:
+        raise ExportError(problems[0])
+    if not code.allowed and not code.file:
+        raise ExportError(f"{problems[0]}: {custom_hint()}")
+    lacks = f"{code.file} does not define all of it" if code.file else "the file does not hold the code of its classes"
+    raise ExportError(f"{path} cannot be loaded, since {lacks}: {_CODE_HINT} ({problems[0]})")
 
 
 def one_or_all(values: list[Any]) -> Any:
@@ -228,10 +235,15 @@ def _choose_signature(path: Path, signatures: dict[str, Any], named: str) -> Any
         if named not in signatures:
             raise ExportError(f"{path} does not have the signature {named!r}: it has {found}")
         return signatures[named]
+    if not signatures:
+        raise ExportError(
+            f"{path} has no signature, so its inputs and outputs are not known: save it with one, as "
+            f"model.export(FOLDER) of Keras 3 and model.save(FOLDER) of Keras 2 do"
+        )
     if _SIGNATURE not in signatures and len(signatures) != 1:
         raise ExportError(
             f"a SavedModel must have the signature {_SIGNATURE} or only one; {path} has {found}: name one with "
-            f"--decoder-signature or --encoder-signature"
+            f"--decoder-signature, or --encoder-signature of an encoder"
         )
     return signatures.get(_SIGNATURE) or next(iter(signatures.values()))
 

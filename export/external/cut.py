@@ -35,17 +35,27 @@ from pocketvae.parsing import shortened
 
 
 class NeedsCodeError(ExportError):
-    """A part depends on layers whose code is not loaded."""
+    """A part depends on layers whose code is not loaded.
+
+    Attributes:
+        kinds: The classes of these layers.
+    """
+
+    kinds: tuple[str, ...] = ()
 
     @classmethod
     def naming(cls, tensors: Sequence[Any]) -> NeedsCodeError:
         """Names the classes of the layers that make some tensors."""
         kinds = sorted({shortened(type(layer_of(tensor)).__name__, 60) for tensor in tensors if is_hole(tensor)})
-        return cls(f"needs custom code ({', '.join(kinds[:5])})")
+        error = cls(f"needs custom code ({', '.join(kinds[:5])})")
+        error.kinds = tuple(kinds)
+        return error
 
     def of(self, file: Path) -> NeedsCodeError:
         """Returns the same error with the name of the file."""
-        return NeedsCodeError(f"{file} {self}")
+        error = NeedsCodeError(f"{file} {self}")
+        error.kinds = self.kinds
+        return error
 
 
 def check_known(outputs: Sequence[Any], starts: Sequence[Any] = (), replaced: Mapping[int, Any] | None = None) -> None:
@@ -63,6 +73,10 @@ def check_known(outputs: Sequence[Any], starts: Sequence[Any] = (), replaced: Ma
     unknown = [item for key, item in ancestors(outputs, starts, replaced).items() if is_hole(item) and key not in ends]
     if unknown:
         raise NeedsCodeError.naming(unknown)
+
+
+class NoLatentError(ExportError):
+    """Nothing in a model shows where its latent is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -300,7 +314,7 @@ def _samplings_before(graph: FlatGraph, decoded: Any) -> list[Sampling]:
     data = _main_input(graph)
     narrow = narrowest_layer(graph, data, decoded)
     hint = f" {narrow} (its narrowest)" if narrow else " NAME"
-    raise ExportError(
+    raise NoLatentError(
         f"the model does not draw noise and has no nested decoder, so its latent is not known: name the layer that "
         f"makes it with --latent-layer{hint}"
     )

@@ -151,6 +151,14 @@ def named_role(name: str) -> Role:
     return next((role for role, pattern in _PATTERNS if re.search(pattern, compact)), Role.X)
 
 
+def _doubtful(role: Role) -> str:
+    return {
+        Role.LOG_STD: "seems to be the logarithm of a standard deviation",
+        Role.COV: "seems to be a covariance",
+        Role.TRIL: "seems to be the triangle of a covariance",
+    }.get(role, "may be a standard deviation or a variance")
+
+
 _POSITIVE = frozenset({"Softplus", "Exp", "Sigmoid", "Relu"})
 
 
@@ -164,7 +172,7 @@ def _refuse_doubt(outputs: Sequence[Tensor], roles: Sequence[Role], last_operato
             likely = role if is_positive or role in (Role.LOG_STD, Role.COV, Role.TRIL) else Role.LOG_VAR
             command = ",".join(likely if place == index else other for place, other in enumerate(roles))
             raise ExportError(
-                f"artifacts return a log-variance, but {output.name!r} may be a standard deviation or a variance: "
+                f"artifacts return a log-variance, but {output.name!r} {_doubtful(likely)}: "
                 f"state which with --encoder-outputs (log_var, var, std, log_std, cov or tril), for example {command}"
             )
         if is_positive:

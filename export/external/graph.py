@@ -11,6 +11,7 @@ from pocketvae.export.external.bounds import Interval, bounds
 from pocketvae.export.original.inside import layer_name
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.keras.loading import Tensor
+from pocketvae.parsing import sentences
 from pocketvae.system.quiet import quiet_stderr
 
 # Operators that move values on without changing them.
@@ -103,7 +104,9 @@ def trace(call: Callable[[Sequence[Any]], Sequence[Any]], inputs: Sequence[Tenso
                 f"training mode, so its outputs depend on what else is in the batch; save the model for inference"
             ) from e
         lines = [line for line in str(e).splitlines() if line.strip()]
-        raise ExportError(f"the model cannot be traced with batch size 1: {lines[0][:200] if lines else e!r}") from e
+        raise ExportError(
+            f"the model cannot be traced with batch size 1: {sentences(lines[0] if lines else repr(e))}"
+        ) from e
     definition = frozen.graph.as_graph_def()
     return TracedGraph(
         operators={node.name: (node.op, tuple(_sources(node.input))) for node in definition.node},

@@ -24,6 +24,7 @@ from pocketvae.export.external.inputs import InputRoles, decoder_inputs, encoder
 from pocketvae.export.external.latents import decoder_latents
 from pocketvae.export.external.layers import has_steps
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
+from pocketvae.export.external.not_finite import refuse_not_finite
 from pocketvae.export.external.open_sizes import fixed_sizes, with_data_shape, with_latent_shape
 from pocketvae.export.external.posteriors import PosteriorRoles, encoded_roles
 from pocketvae.export.external.roles import (
@@ -43,6 +44,7 @@ from pocketvae.keras.model_form import JOINED, SPREADS, Flavour, ModelForm, Port
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.conditions import draw
 from pocketvae.numerics.latents import split_latents
+from pocketvae.parsing import sentences
 from pocketvae.processes.rpc import handler, serve
 from pocketvae.spec import Component
 from pocketvae.system.files import sha256_path, size_bytes
@@ -237,7 +239,7 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
         placed = zip(form.outputs, roles.places, strict=True)
         form = replace(form, outputs=tuple(replace(port, sources=(place,)) for port, place in placed))
     adapted = adapt(opened, form)(given if len(given) > 1 else images)
-    _refuse_not_finite(Component.ENCODER, [np.asarray(value) for value in adapted])
+    refuse_not_finite(Component.ENCODER, opened, [np.asarray(value) for value in adapted])
     return form, found != expected, vae
 
 
@@ -287,19 +289,13 @@ def _observe(component: Component, opened: OpenModel, feed: list[Any]) -> tuple[
         values = _called(opened, feed)
     except Exception as e:  # A model may raise anything.
         lines = [line for line in str(e).splitlines() if line.strip()]
-        raise ExportError(f"the {component} does not run on its own inputs: {lines[0][:200] if lines else e!r}") from e
+        reason = sentences(lines[0] if lines else repr(e))
+        raise ExportError(f"the {component} does not run on its own inputs: {reason}") from e
     for tensor, value in zip(opened.outputs, values, strict=True):
         if value.dtype != np.float32 and (component is Component.DECODER or value.dtype.kind not in "iu"):
             raise ExportError(f"the {component}'s output {tensor.name!r} must be float32, got {value.dtype}")
-    _refuse_not_finite(component, values)
+    refuse_not_finite(component, opened, values)
     return values, trace(opened.call, opened.inputs)
-
-
-def _refuse_not_finite(component: Component, values: Sequence[FloatArray]) -> None:
-    for value in values:
-        if not np.isfinite(value).all():
-            bad = int(np.count_nonzero(~np.isfinite(value)))
-            raise ExportError(f"the {component} must return finite values, got {bad} of {value.size} NaN or infinite")
 
 
 def _refuse_random(component: Component, graph: TracedGraph, output: int, name: str) -> None:

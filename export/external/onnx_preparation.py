@@ -19,6 +19,7 @@ from pocketvae.export.convert.batches_onnx import open_batch
 from pocketvae.export.convert.onnx import serialize
 from pocketvae.export.external.messages import ExternalModels, Preparation, PreparationRequest
 from pocketvae.export.external.moments import LOST_PRIOR, notes_of
+from pocketvae.export.external.not_finite import onnx_origin
 from pocketvae.export.from_onnx.folding import fix_batch, fold, is_random, shapes_of, training_operators
 from pocketvae.export.from_onnx.layout import channels_are_second, to_last, turn_input, turn_output
 from pocketvae.export.from_onnx.lowering import lower, raised, to_float32
@@ -31,11 +32,13 @@ from pocketvae.export.from_onnx.sampling import (
     find_samplings,
     random_outputs,
     redirect,
+    returns_what_it_takes,
 )
 from pocketvae.export.from_onnx.shuffles import reorder_filters
 from pocketvae.formats.onnx.model import drop_dead
 from pocketvae.keras.model_form import Role
 from pocketvae.keras.onnx.graph import unknown_operators
+from pocketvae.parsing import sentences
 from pocketvae.runtimes.onnxruntime import open_session
 from pocketvae.spec import Component
 from pocketvae.system.files import sha256_path, write_bytes
@@ -97,7 +100,7 @@ def _prepared(models: ExternalModels, folder: Path) -> Preparation:
         models.decoder, () if is_whole else models.latent_shape or (), "" if is_whole else _SIZES_HINT
     )
     data_sizes = _sizes_of_data(decoder_file)
-    latents = _latents_of(decoder_file) if models.encoder == models.decoder else {}
+    latents = _latents_of(decoder_file) if is_whole or returns_what_it_takes(decoder_file.model) else {}
     lines = [_picture(decoder_file, latents)] if latents else []
     decoder = _decoder(decoder_file, latents)
     facts: dict[str, str] = {}
@@ -105,7 +108,8 @@ def _prepared(models: ExternalModels, folder: Path) -> Preparation:
     parts = {Component.DECODER: decoder}
     roles = models.encoder_outputs
     if models.encoder is not None:
-        encoder, roles, notes = _encoder(models, _opened(models.encoder, data_sizes), latents)
+        own = _opened(models.encoder, data_sizes)
+        encoder, roles, notes = _encoder(models, own, latents if is_whole else {})
         facts |= dict.fromkeys(["posterior"] if notes else [], "".join(notes))
         parts = {Component.ENCODER: encoder, **parts}
     paths = {}
@@ -352,8 +356,7 @@ def _check_same(part: _File, content: bytes) -> None:
             )
             if not np.isfinite(first).all():
                 raise ExportError(
-                    f"{part.path} returns values that are not finite in {name!r}: look for NaN and infinity in its "
-                    f"weights"
+                    f"{part.path} returns values that are not finite in {name!r}: {onnx_origin(part.original, old)}"
                 )
             limit = _SAME_IN_HALF if any("float16" in change for change in part.changes) else _SAME
             difference = float(np.max(np.abs(first - second), initial=0.0))
@@ -385,7 +388,7 @@ def _run(part: _File, content: bytes, feed: dict[str, npt.NDArray[Any]]) -> list
     except ParityError as e:
         raise ExportError(str(e)) from e
     except Exception as e:  # onnxruntime raises many unrelated types
-        raise ExportError(f"{part.path} does not run on onnxruntime: {' '.join(str(e).split())[:200]}") from e
+        raise ExportError(f"{part.path} does not run on onnxruntime: {sentences(e)}") from e
 
 
 def _facts(component: Component, part: _File) -> dict[str, str]:

@@ -10,13 +10,11 @@ from typing import Any
 from pocketvae.errors import ExportError
 from pocketvae.export.external.flat_graph import FlatGraph, flatten
 from pocketvae.keras.architecture import is_graph, is_sequence
-from pocketvae.keras.custom_code import CustomCode, custom_parts
+from pocketvae.keras.custom_code import CustomCode, custom_hint, custom_parts
 from pocketvae.keras.files import ModelHeader, ModelKind, read_header
 from pocketvae.keras.holes import HollowModel, load_hollow, model_groups, part_of_archive
 from pocketvae.keras.loading import load_any
 from pocketvae.system.temporary import temporary_directory
-
-CUSTOM_HINT = "pass --allow-custom-code if you trust the file, or give its Python code with --custom-code"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +55,8 @@ def open_sources(path: Path, code: CustomCode) -> list[Source]:
     except ExportError as e:
         if code.allowed:
             return open_with_code(path, code)
-        hint = f": {CUSTOM_HINT}" if custom_parts(header.config) and "custom code" in str(e) else ""
+        parts = custom_parts(header.config)
+        hint = f": {custom_hint(parts)}" if parts and "custom code" in str(e) else ""
         raise ExportError(f"{e}{hint}") from e
 
 

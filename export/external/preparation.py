@@ -16,6 +16,7 @@ from pocketvae.errors import ExportError
 from pocketvae.export.external.cut import (
     EncoderCut,
     NeedsCodeError,
+    NoLatentError,
     WholeCut,
     check_known,
     cut_encoder,
@@ -26,12 +27,12 @@ from pocketvae.export.external.flat_graph import FlatGraph, count_of, flatten, l
 from pocketvae.export.external.messages import PREPARE, ExternalModels, Preparation, PreparationRequest
 from pocketvae.export.external.moments import LOST_PRIOR
 from pocketvae.export.external.onnx_preparation import prepare_onnx
-from pocketvae.export.external.parts import CUSTOM_HINT, Source, open_sources, open_with_code
+from pocketvae.export.external.parts import Source, open_sources, open_with_code
 from pocketvae.export.external.pixels import Adaptation, encoder_adaptation, float_output, turned_output
 from pocketvae.export.external.samplings import Sampling
 from pocketvae.export.external.weights import built_model
 from pocketvae.keras.checkpoints import checkpoint_prefix
-from pocketvae.keras.custom_code import CustomCode
+from pocketvae.keras.custom_code import CustomCode, custom_hint
 from pocketvae.keras.files import ModelKind, model_kind
 from pocketvae.keras.holes import make_reproducible
 from pocketvae.keras.loading import output_names
@@ -76,13 +77,15 @@ def prepare_models(request: PreparationRequest) -> Preparation:
         return _prepare(request.models, Path(request.folder), open_sources)
     except NeedsCodeError as e:
         if not request.models.code.allowed:
-            raise ExportError(f"{e}: {CUSTOM_HINT}") from e
+            raise ExportError(f"{e}: {custom_hint(e.kinds)}") from e
         return _prepare(request.models, Path(request.folder), open_with_code)
 
 
 def _prepare(models: ExternalModels, folder: Path, opened: Callable[[Path, CustomCode], list[Source]]) -> Preparation:
     same = models.encoder == models.decoder
     decoder_sources = _opened(models.decoder, models.decoder_code, models.code, opened)
+    if same:
+        _check_whole(models, decoder_sources)
     decoder, decoder_graph = _decoder(models, decoder_sources, folder)
     parts = {Component.DECODER: decoder}
     if models.encoder is not None:
@@ -125,8 +128,8 @@ def _decoder(models: ExternalModels, sources: Sequence[Source], folder: Path) ->
     graph, changes = source.graph, list(source.changes)
     found: tuple[str, ...] = ()
     starts: list[tuple[Any, str]] = []
-    if models.decoder_part or models.latent_layer or is_whole(graph):
-        cut = cut_whole(graph, latent_layer=models.latent_layer, decoder_part=models.decoder_part)
+    cut = _whole(models, graph)
+    if cut is not None:
         outputs, starts = [float_output(cut.decoded)], [(step.latent, name) for name, step in cut.latents.items()]
         changes.append("the decoder in it")
         found = (_picture(models.decoder, cut),)
@@ -144,6 +147,47 @@ def _decoder(models: ExternalModels, sources: Sequence[Source], folder: Path) ->
     return _Part(path=path, facts=facts, found=found or _changes_found(models.decoder, changes)), flatten(
         model, graph.flavour
     )
+
+
+def _check_whole(models: ExternalModels, sources: Sequence[Source]) -> None:
+    """Refuses a file that cannot be a whole VAE.
+
+    Raises:
+        ExportError: it is a SavedModel, whose graph has no layers to cut at, or returns nothing like what it takes.
+    """
+    file = models.decoder
+    if len(sources) > 1 or models.latent_layer or models.decoder_part:
+        return
+    graph = sources[0].graph
+    if graph is None and not (models.decoder_signature and models.encoder_signature):
+        raise ExportError(
+            f"{file} is a SavedModel, of which encoder and decoder cannot be told apart: save each, as by "
+            f"vae.decoder.export('decoder'), and pass --decoder and --encoder; or name the signature of each with "
+            f"--decoder-signature and --encoder-signature"
+        )
+    if graph is not None and not is_whole(graph):
+        given, made = ({count_of(tensor) for tensor in tensors} for tensors in (graph.inputs, graph.outputs))
+        if not given & made:
+            shapes = (", ".join(map(sizes_of, tensors)) for tensors in (graph.inputs, graph.outputs))
+            raise ExportError(
+                f"{file} is not a whole VAE: it makes {' of '.join(reversed(list(shapes)))}; pass a decoder with "
+                f"--decoder and an encoder with --encoder"
+            )
+
+
+def _whole(models: ExternalModels, graph: FlatGraph) -> WholeCut | None:
+    """Returns how the decoder is cut out of a whole VAE; None if the graph is that of a decoder."""
+    named = bool(models.decoder_part or models.latent_layer)
+    is_decoder = models.decoder_inputs is not None and models.encoder != models.decoder
+    if not named and (is_decoder or not is_whole(graph)):
+        return None
+    try:
+        return cut_whole(graph, latent_layer=models.latent_layer, decoder_part=models.decoder_part)
+    except NoLatentError:
+        # Of a decoder with several inputs one may be as large as its output.
+        if len(graph.inputs) > 1 and models.encoder != models.decoder:
+            return None
+        raise
 
 
 def _encoder(

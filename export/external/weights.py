@@ -10,6 +10,7 @@ from pocketvae.keras.checkpoints import checkpoint_prefix
 from pocketvae.keras.custom_code import CustomCode
 from pocketvae.keras.io import import_flavour
 from pocketvae.keras.model_form import Flavour
+from pocketvae.parsing import sentences
 
 _EXAMPLE = "name the function that builds the model, for example --code model.py:build_decoder"
 
@@ -39,7 +40,7 @@ def built_model(weights: Path, code: str) -> tuple[Any, Flavour]:
     try:
         model = build()
     except Exception as e:  # The code may raise anything.
-        raise ExportError(f"{name} in {file} failed: {type(e).__name__}: {str(e)[:200]}") from e
+        raise ExportError(f"{name} in {file} failed: {type(e).__name__}: {sentences(e)}") from e
     kinds = (Flavour.KERAS2, Flavour.KERAS3)
     flavour = next((kind for kind in kinds if isinstance(model, import_flavour(kind).Model)), None)
     if flavour is None:
@@ -49,6 +50,6 @@ def built_model(weights: Path, code: str) -> tuple[Any, Flavour]:
         if hasattr(status, "assert_existing_objects_matched"):
             status.assert_existing_objects_matched()
     except Exception as e:  # Keras raises whatever its HDF5 or checkpoint reader ran into
-        reason = " ".join(str(e).split()) or type(e).__name__
-        raise ExportError(f"the weights {weights} do not fit the model of {name} in {file}: {reason[:200]}") from e
+        reason = sentences(str(e).strip() or type(e).__name__)
+        raise ExportError(f"the weights {weights} do not fit the model of {name} in {file}: {reason}") from e
     return model, flavour

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pocketvae.export.from_onnx.folding import is_random
+from pocketvae.export.from_onnx.folding import is_random, shapes_of
 from pocketvae.formats.onnx.model import array, initializers
 from pocketvae.keras.model_form import Role
 
@@ -63,6 +63,14 @@ def drawn_for(graph: Any, drawn: Sequence[Sampling]) -> tuple[list[Sampling], li
     decoded = [name for name in outputs if reached[name]]
     used = reached[decoded[0]] if decoded else set()
     return [item for item in drawn if item.latent in used], decoded
+
+
+def returns_what_it_takes(model: Any) -> bool:
+    """Whether a model is a whole VAE: it draws a latent, and makes data of its input's sizes of it."""
+    shapes = shapes_of(model)
+    found, outputs = drawn_for(model.graph, find_samplings(model.graph))
+    given = [shapes.get(item.name) for item in model.graph.input]
+    return bool(found) and any(shapes.get(name) in given for name in outputs)
 
 
 def drawn_between(graph: Any, drawn: Sequence[Sampling]) -> list[Sampling]:

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from pocketvae.parsing import parse_finite_json, parse_json, parse_toml, shortened
+from pocketvae.parsing import parse_finite_json, parse_json, parse_toml, sentences, shortened
 
 DEEP = 100_000
 
@@ -41,3 +41,12 @@ def test_what_is_quoted_is_short_printable_and_on_one_line():
     assert shortened("x" * 10**7) == "x" * 197 + "..."
     assert shortened(["a"], 3) == "..."
     assert shortened("abc", 3) == "abc"
+
+
+def test_a_message_of_another_program_keeps_whole_sentences():
+    text = "The shapes must match. variable.shape=(4, 7), Received: value.shape=(4, 784). " + "There is more of it, at great length. " * 50
+    assert sentences(text, 100) == "The shapes must match. variable.shape=(4, 7), Received: value.shape=(4, 784)."
+    assert sentences("one\n  two") == "one two"
+    long = sentences("word " * 200, 100)
+    assert long.endswith("word...")
+    assert len(long) <= 100

@@ -53,16 +53,18 @@ def test_what_is_no_model_is_refused(tmp_path):
     (tmp_path / "m.h5").write_bytes(b"no hdf5")
     (tmp_path / "m.pkl").write_bytes(b"")
     (tmp_path / "m.pt").write_bytes(b"PK\x03\x04 weights")
+    zipfile.ZipFile(tmp_path / "empty.keras", "w").writestr("notes.txt", "x")
     (tmp_path / "folder").mkdir()
     hdf5(tmp_path / "weights.h5", keras_version="2.4.0")
     for name, message in (
         ("none.keras", "does not exist"),
+        ("empty.keras", "a zip archive without metadata.json and config.json, which a .keras file has"),
         ("m.keras", "is not a Keras model or is damaged"),
         ("m.h5", "is not a Keras model or is damaged"),
         ("m.pkl", "must be a .keras or .h5 file or a SavedModel folder"),
         ("m.pt", "PyTorch's weights, .*torch.onnx.export"),
         ("folder", "a folder must be a SavedModel"),
-        ("weights.h5", "it only holds weights"),
+        ("weights.h5", "only holds weights: save the whole model"),
     ):
         with pytest.raises(ExportError, match=message):
             read_header(tmp_path / name)

@@ -50,7 +50,11 @@ def test_names_that_do_not_tell_are_refused_with_what_was_found():
 
 
 def test_what_may_be_a_standard_deviation_is_refused_until_it_is_named():
-    for name in ("sigma", "z_std", "variance", "log_sigma"):
+    with pytest.raises(ExportError, match="'log_sigma' seems to be the logarithm of a standard deviation: state which"):
+        roles("mean", "log_sigma")
+    with pytest.raises(ExportError, match="'z_tril' seems to be the triangle of a covariance: state which"):
+        roles("mean", "z_tril")
+    for name in ("sigma", "z_std", "variance"):
         with pytest.raises(ExportError, match=f"{name!r} may be a standard deviation or a variance"):
             roles("mean", name)
     with pytest.raises(ExportError, match="'logvar' ends in Softplus"):

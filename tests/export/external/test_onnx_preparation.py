@@ -139,6 +139,31 @@ def test_a_decoder_that_draws_noise_is_refused(tmp_path):
         prepared(tmp_path, decoder=model(nodes, {"z": ["b", 4]}, {"y": ["b", 4]}))
 
 
+def test_a_whole_vae_may_be_named_for_its_decoder_alone(tmp_path):
+    found = prepared(tmp_path, decoder=whole_vae())
+    assert "sampling (left out) -> z [4] -> [decoder]" in found.found[0]
+    assert [given.name for given in onnx.load(found.models.decoder).graph.input] == ["z"]
+
+
+def test_values_that_are_not_finite_are_blamed_on_weights_or_an_operator(tmp_path):
+    given, made = {"z": ["b", 4]}, {"y": ["b", 4]}
+    with pytest.raises(
+        ExportError, match=r"not finite in 'y': all weights are finite, but Log makes the first .* in 'l'"
+    ):
+        prepared(tmp_path, decoder=model([node("Log", "z", "l"), node("Tanh", "l", "y")], given, made))
+    weights = {"w": np.array([1, np.nan, 1, 1], np.float32)}
+    (tmp_path / "out").rmdir()
+    with pytest.raises(ExportError, match=r"not finite in 'y': its weights 'w' are not"):
+        prepared(tmp_path, decoder=model([node("Mul", "z w", "y")], given, made, weights))
+
+
+def test_what_goes_wrong_with_an_invalid_file_is_blamed_on_it(tmp_path):
+    nodes = [node("Relu", "z", "a"), node("Relu", "a", "y"), node("Tanh", "y", "a")]
+    made = model(nodes, {"z": ["b", 4]}, {"a": ["b", 4]})
+    with pytest.raises(ExportError, match=r"is not a valid ONNX model \(.*static assignment.*\): export it again"):
+        prepared(tmp_path, decoder=made)
+
+
 def test_a_keras_encoder_does_not_go_with_an_onnx_decoder(tmp_path):
     keras = tmp_path / "encoder.keras"
     keras.write_bytes(b"PK\x03\x04")

@@ -175,8 +175,65 @@ def test_a_decoder_that_is_a_custom_layer_is_not_taken_for_a_whole_vae(tmp_path)
 
     z = keras.Input((4, 4, 1))
     keras.Model(z, Upsampler(name="decoder")(z)).save(tmp_path / "decoder.keras")
-    with pytest.raises(ExportError, match=r"needs custom code \(Upsampler\): pass --allow-custom-code"):
+    with pytest.raises(ExportError, match=r"needs custom code \(Upsampler\): give the Python code that defines it with --custom-code"):
         prepare(tmp_path / "made", tmp_path / "decoder.keras")
+
+
+@pytest.mark.parametrize("stated", [None, (Role.Z, Role.Z)])
+def test_a_decoder_with_an_input_as_large_as_its_output_is_no_whole_vae(tmp_path, stated):
+    keras = import_flavour(Flavour.KERAS3)
+    z, skip = keras.Input((3,), name="z"), keras.Input((4, 4, 1), name="skip")
+    keras.Model([z, skip], keras.layers.Add()([decoded_from(keras, z), skip])).save(tmp_path / "decoder.keras")
+    models = ExternalModels(decoder=tmp_path / "decoder.keras", decoder_inputs=stated)
+    found = prepare_models(PreparationRequest(models=models, folder=str(tmp_path)))
+    assert found.models.decoder == tmp_path / "decoder.keras"
+    assert found.found == ()
+
+
+def test_what_is_no_whole_vae_is_refused_as_one(tmp_path):
+    keras = import_flavour(Flavour.KERAS3)
+    z = keras.Input((3,))
+    decoder = keras.Model(z, decoded_from(keras, z))
+    decoder.save(tmp_path / "decoder.keras")
+    decoder.export(tmp_path / "saved", verbose=False)
+    for name, message in (
+        ("decoder.keras", r"is not a whole VAE: it makes \[4, 4, 1\] of \[3\]; pass a decoder with --decoder"),
+        (
+            "saved",
+            r"is a SavedModel, of which encoder and decoder cannot be told apart: save each.*--decoder-signature",
+        ),
+    ):
+        with pytest.raises(ExportError, match=message):
+            prepare(tmp_path, tmp_path / name, tmp_path / name)
+
+
+def test_a_class_that_no_file_defines_is_asked_for_as_code(tmp_path):
+    keras = import_flavour(Flavour.KERAS3)
+
+    class Whole(keras.Model):
+        def __init__(self):
+            super().__init__()
+            self.decode = keras.layers.Dense(4)
+
+        def call(self, x):
+            return self.decode(x)
+
+    model = Whole()
+    model(keras.ops.ones((1, 4)))
+    path = tmp_path / "whole.keras"
+    model.save(path)
+    with pytest.raises(
+        ExportError, match=r"custom code \(Whole\): give the Python code that defines it with --custom-code"
+    ):
+        prepare(tmp_path, path, path)
+    # The same option is not suggested again, and no sentence is cut.
+    with pytest.raises(
+        ExportError, match=r"does not hold the code of its classes: .*--code FILE.py:build_decoder \(.*\.\)$"
+    ):
+        prepare(tmp_path, path, path, code=CustomCode(allowed=True))
+    (tmp_path / "code.py").write_text("class Other: pass\n")
+    with pytest.raises(ExportError, match=r"code.py does not define all of it: define them in a file of Python"):
+        prepare(tmp_path, path, path, code=CustomCode(allowed=True, file=str(tmp_path / "code.py")))
 
 
 def test_a_decoder_that_reads_the_encoder_s_input_is_refused(tmp_path):
@@ -263,7 +320,7 @@ def test_weights_alone_go_into_the_model_that_named_code_builds(tmp_path):
     model = keras.Model(z, decoded_from(keras, z))
     weights = tmp_path / "decoder.weights.h5"
     model.save_weights(weights)
-    with pytest.raises(ExportError, match=r"only holds weights; .* with --code model.py:build_decoder"):
+    with pytest.raises(ExportError, match=r"only holds weights: .* with --code model.py:build_decoder"):
         open_model(weights)
     code = tmp_path / "model.py"
     code.write_text(
