@@ -44,7 +44,8 @@ def test_what_is_quoted_is_short_printable_and_on_one_line():
 
 
 def test_a_message_of_another_program_keeps_whole_sentences():
-    text = "The shapes must match. variable.shape=(4, 7), Received: value.shape=(4, 784). " + "There is more of it, at great length. " * 50
+    text = "The shapes must match. variable.shape=(4, 7), Received: value.shape=(4, 784). "
+    text += "There is more of it, at great length. " * 50
     assert sentences(text, 100) == "The shapes must match. variable.shape=(4, 7), Received: value.shape=(4, 784)."
     assert sentences("one\n  two") == "one two"
     long = sentences("word " * 200, 100)
