@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -16,6 +17,8 @@ from pocketvae.keras.io import import_tensorflow
 Array = npt.NDArray[Any]
 # What differs from call to call.
 VARYING = frozenset({"Placeholder", "PlaceholderWithDefault"})
+# The input of a part of a graph that is computed alone.
+_GIVEN = "pocketvae_given:0"
 # Freezing takes most of the time of a rewrite, and every rewrite that is tried begins with the same graph.
 _FROZEN: WeakKeyDictionary[Any, tuple[Any, tuple[str, ...], tuple[str, ...]]] = WeakKeyDictionary()
 
@@ -68,21 +71,33 @@ class FrozenGraph:
             tensor = tensor.op.inputs[0]
         if tensor.op.type == "Const":
             return np.asarray(tf.make_ndarray(tensor.op.get_attr("value")))
-        seen, waiting = {tensor.op.name: tensor.op}, [tensor.op]
-        while waiting:
-            operator = waiting.pop()
-            if operator.type in VARYING:
-                return None
-            fresh = [source.op for source in operator.inputs if source.op.name not in seen]
-            seen.update((source.name, source) for source in fresh)
-            waiting += fresh
-        # A session of the whole graph would take in all of its weights.
-        alone = tf.compat.v1.GraphDef(versions=self.graph.graph_def_versions)
-        alone.node.extend(operator.node_def for operator in seen.values())
-        with tf.Graph().as_default() as graph:
-            tf.graph_util.import_graph_def(alone, name="")
-        with tf.compat.v1.Session(graph=graph) as session:
+        operators = _alone_behind(tensor)
+        if operators is None:
+            return None
+        with self._part(operators) as graph, tf.compat.v1.Session(graph=graph) as session:
             return np.asarray(session.run(tensor.name))
+
+    def computed(self, end: Any, given: Any, drawn: Sequence[Array]) -> list[Array] | None:
+        """Returns the values of one tensor for values of another one; None where it does not depend on that alone."""
+        tf = import_tensorflow()
+        operators = _alone_behind(end, given)
+        if operators is None:
+            return None
+        with self._part(operators, given) as graph, tf.compat.v1.Session(graph=graph) as session:
+            return [np.asarray(session.run(end.name, {_GIVEN: values})) for values in drawn]
+
+    @contextmanager
+    def _part(self, operators: Sequence[Any], given: Any = None) -> Iterator[Any]:
+        """Gives a graph of some operators alone: a session of all would take in every weight."""
+        tf = import_tensorflow()
+        definition = tf.compat.v1.GraphDef(versions=self.graph.graph_def_versions)
+        definition.node.extend(operator.node_def for operator in operators)
+        with tf.Graph().as_default() as graph:
+            fed = {}
+            if given is not None:
+                fed = {given.name: tf.compat.v1.placeholder(given.dtype, given.shape, name=_GIVEN.split(":")[0])}
+            tf.graph_util.import_graph_def(definition, input_map=fed, name="")
+        yield graph
 
     def replaced(self, tensors: Mapping[str, Any]) -> FrozenGraph:
         """Returns the graph in which new tensors are read in place of the old ones of these names.
@@ -131,6 +146,27 @@ def static_shape(tensor: Any) -> tuple[int, ...] | None:
     if shape.rank is None or any(size is None for size in shape):
         return None
     return tuple(int(size) for size in shape)
+
+
+def _alone_behind(tensor: Any, given: Any = None) -> list[Any] | None:
+    """Returns the operators that a tensor depends on, up to a given one; None where it depends on other inputs.
+
+    None too where it does not depend on the given one.
+    """
+    stop = given.op.name if given is not None else ""
+    seen, waiting = {tensor.op.name: tensor.op}, [tensor.op]
+    while waiting:
+        operator = waiting.pop()
+        if operator.name == stop:
+            continue
+        if operator.type in VARYING:
+            return None
+        fresh = [source.op for source in operator.inputs if source.op.name not in seen]
+        seen.update((source.name, source) for source in fresh)
+        waiting += fresh
+    if given is None:
+        return list(seen.values())
+    return [operator for operator in seen.values() if operator.name != stop] if stop in seen else None
 
 
 def _behind(definition: Any, names: list[str]) -> Any:

@@ -182,9 +182,13 @@ def _affine(graph: FrozenGraph, core: _Core, end: Any) -> tuple[FloatArray, Floa
     """
     rng = np.random.default_rng(0)
     # Means and spreads that differ from draw to draw and group to group, so that nothing but a normalization fits.
-    pairs = [_computed(graph, core, end, rng) for _ in range(2)]
-    normal = np.concatenate([normal for normal, _ in pairs])
-    wanted = np.concatenate([values for _, values in pairs])
+    drawn = [_drawn(core, rng) for _ in range(2)]
+    computed = graph.computed(end, core.values, drawn)
+    if computed is None:
+        return None
+    channels = int(core.source.shape[-1])
+    normal = np.concatenate([_normal(core, values).reshape(-1, channels) for values in drawn])
+    wanted = np.concatenate([values.astype(np.float64).reshape(-1, channels) for values in computed])
     if len(wanted) != len(normal):
         return None
     scale = ((normal - normal.mean(0)) * (wanted - wanted.mean(0))).mean(0) / normal.var(0)
@@ -193,22 +197,20 @@ def _affine(graph: FrozenGraph, core: _Core, end: Any) -> tuple[FloatArray, Floa
     return (scale, shift) if is_all else None
 
 
-def _computed(graph: FrozenGraph, core: _Core, end: Any, rng: np.random.Generator) -> tuple[FloatArray, FloatArray]:
-    """Returns drawn values `[M, C]`, normalized, and what a tensor makes of them; empty if it is not of them alone."""
-    tf = import_tensorflow()
+def _drawn(core: _Core, rng: np.random.Generator) -> npt.NDArray[np.float32]:
+    """Returns random values in place of what is normalized."""
     shape = static_shape(core.values) or ()
-    channels = int(core.source.shape[-1])
     means, spreads = (rng.uniform(1, 4, (shape[0], *(1,) * (len(shape) - 3), *shape[-2:])) for _ in range(2))
-    drawn = (means + spreads * rng.normal(size=shape)).astype(np.float32)
+    drawn: npt.NDArray[np.float32] = (means + spreads * rng.normal(size=shape)).astype(np.float32)
+    return drawn
+
+
+def _normal(core: _Core, drawn: npt.NDArray[np.float32]) -> FloatArray:
+    """Returns values normalized, exactly."""
     exact = drawn.astype(np.float64)
     variance = exact.var(core.axes, keepdims=True)
-    normal = (exact - exact.mean(core.axes, keepdims=True)) / np.sqrt(variance + core.epsilon)
-    with tf.compat.v1.Session(graph=graph.graph) as session:
-        try:
-            values = np.asarray(session.run(end, {core.values: drawn}), np.float64)
-        except tf.errors.InvalidArgumentError:  # It depends on another input too.
-            values = np.zeros((0, channels))
-    return normal.reshape(-1, channels), values.reshape(-1, channels)
+    normal: FloatArray = (exact - exact.mean(core.axes, keepdims=True)) / np.sqrt(variance + core.epsilon)
+    return normal
 
 
 def _emit(place: Normalization) -> Any:
