@@ -146,9 +146,11 @@ def output_index(outputs: Sequence[Tensor], named: str, decoder: Path) -> int:
         raise ExportError(f"{decoder} does not have the output {named!r}: it has {', '.join(map(repr, names))}")
     if not named and len(names) > 1:
         found = ", ".join(f"{output.name!r} [N, {listed(output.shape[1:])}]" for output in outputs)
+        # Of several scales the finest; of several parameters the first, which most likely is the mean.
+        likely = max(outputs, key=lambda output: math.prod(size or 1 for size in output.shape[1:])).name
         raise ExportError(
             f"a decoder must have one output, but {decoder} has {found}: name the one to export with "
-            f"--decoder-output-name (if these are a mean and a variance of a latent, this is an encoder)"
+            f"--decoder-output-name, such as {likely} (a mean and a variance of a latent are an encoder's)"
         )
     return names.index(named) if named else 0
 

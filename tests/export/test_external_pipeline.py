@@ -544,7 +544,7 @@ def test_what_cannot_be_exported_is_refused_with_the_reason(models, flavour):
         ({"decoder": folder / "rank.keras"}, r"of 1 to 4 dimensions, got \[N, 2, 1, 2, 2, 2\]"),
         (
             {"decoder": folder / "two.keras"},
-            "name the one to export with --decoder-output-name",
+            "name the one to export with --decoder-output-name, such as ",
         ),
         ({"decoder": folder / "two.keras", "decoder_output_name": "x"}, "does not have the output 'x': it has"),
     ):
