@@ -160,7 +160,8 @@ class ValueSplits:
 def load_value_splits(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -> ValueSplits:
     """Loads a source and splits it: 90 / 10 percent by a fixed permutation, if it has no test items of its own.
 
-    Windows of recordings are split by `split_windows`: those that are held out share no time step with the others.
+    Windows of recordings are split by `split_windows`: those that are held out share no time step with the others. Those
+    that hold known anomalies are in neither.
 
     Args:
         source: Path of an `.npz` or `.npy` file, of a table of vectors, or of recordings, see `read_recordings`. Values
@@ -259,6 +260,10 @@ def _check_rate(recordings: Sequence[Recording], vae: VaeSpec) -> None:
 
 def _split_recordings(path: Path, vae: VaeSpec, windowing: Windowing) -> ValueSplits:
     items, windows = _windows(path, vae, windowing)
+    if items.timeline is not None and items.timeline.truth is not None:
+        # As training does, so that the same windows are held out.
+        normal = np.flatnonzero(~items.timeline.anomalous())
+        items, windows = items.take(normal), windows.take(normal)
     parts = _own_parts(path, windows)
     count = len(parts[0]) if parts else len(items)
     if count < MIN_ITEMS:

@@ -96,6 +96,10 @@ def test_recordings_of_anomalies_are_not_trained_on_and_are_no_class(tmp_path):
     found = load_training_values(str(source), reading(truth="broken/"))
     assert not any("broken" in name for part in (found.train, found.validation, found.test) for name in part.names)
     assert found.label_count() == 2
+    splits = load_value_splits(str(source), spec(2), Windowing(stride=4, truth="broken/"))
+    assert splits.test.names == found.test.names
+    assert set(splits.train.names) >= {*found.train.names, *found.validation.names}
+    assert not any("broken" in name for name in splits.train.names)
 
 
 def test_folders_that_are_not_there_are_named(tmp_path):
