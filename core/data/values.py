@@ -160,8 +160,8 @@ class ValueSplits:
 def load_value_splits(source: str, vae: VaeSpec, windowing: Windowing = WHOLE) -> ValueSplits:
     """Loads a source and splits it: 90 / 10 percent by a fixed permutation, if it has no test items of its own.
 
-    Windows of recordings are split by `split_windows`: those that are held out share no time step with the others. Those
-    that hold known anomalies are in neither.
+    Windows of recordings are split by `split_windows`: those that are held out share no time step with the others.
+    Those that hold known anomalies are in neither.
 
     Args:
         source: Path of an `.npz` or `.npy` file, of a table of vectors, or of recordings, see `read_recordings`. Values
