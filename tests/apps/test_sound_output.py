@@ -5,7 +5,9 @@ import pytest
 
 import pocketvae
 from pocketvae.apps import GenerateRequest, generate_to
+from pocketvae.apps.sound_output import check_sound
 from pocketvae.errors import DataError, OutputExistsError, PocketVaeError, SpecError
+from tests.sounds import sound_vae
 
 soundfile = pytest.importorskip("soundfile")
 
@@ -43,3 +45,8 @@ def test_images_are_no_sound(tables_path, tmp_path):
         assert bundle.vae.data == "image"
     with pytest.raises(PocketVaeError, match="a .wav holds sequences, but the model makes images"):
         generate_to(tables_path, GenerateRequest(), tmp_path / "x.wav")
+
+
+def test_spectrograms_are_no_sound():
+    with pytest.raises(SpecError, match="what this model makes is spectrograms: name a .csv, .npz or .png"):
+        check_sound(sound_vae(), 2, 1000.0)

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 import pocketvae
+from pocketvae.benchmarks.latency.measure.original import original_call
+from pocketvae.benchmarks.latency.messages import OriginalCall
 from pocketvae.bundle.run import open_run
 from pocketvae.cli.main import main
 from pocketvae.numerics.spectrogram import model_items
+from pocketvae.spec import Component
 from tests.sounds import RATE_HZ, hum, write_sound
 
 pytestmark = pytest.mark.slow
@@ -109,11 +112,11 @@ def test_scorers_hear_a_tone_and_a_sample_that_is_no_number(bundle, precision, f
 
 def test_the_score_of_a_scorer_is_that_of_score(folder, bundle):
     write_sound(folder / "broken.wav", hum(10, seed=60, whistle=0.05))
-    options = ["--calibration", folder / "normal.json", "--score", "elbo_at_mean"]
+    calibration = ["--calibration", folder / "normal.json"]
     rate = ["--false-positive-rate", "0.05"]
-    run("score", folder / "bundle", folder / "normal", "--stride", 64, "--calibrate", *options, *rate)
-    outputs = ["--csv", folder / "scores.csv", "--timeline", folder / "score.svg"]
-    run("score", folder / "bundle", folder / "broken.wav", *options, *outputs)
+    run("score", folder / "bundle", folder / "normal", "--stride", 64, "--calibrate", *calibration, *rate)
+    outputs = ["--score", "elbo_at_mean", "--csv", folder / "scores.csv", "--timeline", folder / "score.svg"]
+    run("score", folder / "bundle", folder / "broken.wav", *calibration, *outputs)
     rows = list(csv.DictReader((folder / "scores.csv").open()))
     from pocketvae.data.sound import read_sound
 
@@ -138,6 +141,23 @@ def test_reconstructions_are_spectrograms_in_decibels(folder, bundle):
     run("generate", folder / "bundle", "--seed", 1, "--count", 2, "--out", folder / "made.csv")
 
 
+def test_a_run_is_evaluated_on_its_sounds(folder, capsys):
+    run("evaluate", folder / "run", "--data", folder / "normal", "--importance-samples", 2, "--json", folder / "e.json")
+    found, own = json.loads((folder / "e.json").read_text()), json.loads((folder / "run" / "run.json").read_text())
+    assert found["elbo"]["negative_elbo_nats"] == pytest.approx(own["metrics"]["test_negative_elbo_nats"], rel=0.02)
+
+
+@pytest.mark.parametrize("how", list(OriginalCall))
+def test_the_original_that_bench_times_takes_samples_too(folder, bundle, how):
+    import tensorflow as tf
+
+    samples = windows(hum(1, seed=80))
+    threads = tf.config.threading.get_intra_op_parallelism_threads()
+    path = folder / "bundle" / "original" / "encoder.keras"
+    call = original_call(path, Component.ENCODER, bundle.vae, how, {"x": samples}, threads)
+    np.testing.assert_allclose(call()[0], bundle.encoder().encode(samples).z_mean, atol=1e-4)
+
+
 def test_code_for_apps_keeps_samples(folder):
     guide = (folder / "bundle" / "EMBED.md").read_text()
     assert "256 samples of sound in -1 to 1, 1000 of them a second; the file makes the spectrogram" in guide
@@ -155,8 +175,11 @@ def test_code_for_apps_keeps_samples(folder):
         ),
         (["compress", "BUNDLE", "normal", "--fit"], "which of sounds is spectrograms and not the sound"),
         (["verify", "BUNDLE", "--thorough"], "this decoder makes spectrograms, and the encoder takes samples"),
-        (["score", "BUNDLE", "fast.wav"], "must have the rate of the training data, 1000 Hz, but fast.wav has 2000 Hz"),
-        (["score", "BUNDLE", "stereo.wav"], "has 2 channels, but the model takes 1"),
+        (
+            ["encode", "BUNDLE", "fast.wav", "--out", "z.npz"],
+            "must have the rate of the training data, 1000 Hz, but fast.wav has 2000 Hz",
+        ),
+        (["encode", "BUNDLE", "stereo.wav", "--out", "z.npz"], "has 2 channels, but the model takes 1"),
         (["evaluate", "RUN", "--data", "fast"], "sounds must have the rate of the training data, 1000 Hz"),
     ],
 )

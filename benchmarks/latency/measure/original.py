@@ -11,6 +11,7 @@ import numpy as np
 from pocketvae.benchmarks.latency.messages import OriginalCall
 from pocketvae.errors import ExportError
 from pocketvae.keras.external import load_original
+from pocketvae.keras.front_end import encoded_items
 from pocketvae.keras.heads import data_head
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.keras.loading import open_model
@@ -35,7 +36,7 @@ def original_call(
     Args:
         path: The `.keras` or `.h5` file, or a SavedModel folder.
         component: Which part of the VAE it is.
-        vae: Determines the head of a decoder.
+        vae: Determines the head of a decoder, and the front end of an encoder.
         how: Eagerly, as a graph, as a graph compiled by XLA, or with `predict`.
         feed: Inputs `[N, ...]` by name.
         num_threads: Threads of TensorFlow, for the whole process.
@@ -49,16 +50,16 @@ def original_call(
     _set_threads(tf, num_threads)
     # Both search the file for custom code before loading it: a bundle may come from anywhere.
     model = load_original(path, form) if form is not None else open_model(path).model
-    head = _head(component, vae)
+    head, front = _head(component, vae), _front(component, vae)
     # A manifest's dictionaries are sorted by name, which would put a label first.
     values = [feed[spec.name] for spec in vae.inputs(component)]
     inputs: Any = values if len(values) > 1 else values[0]
     if how is OriginalCall.KERAS_PREDICT:
-        return lambda: _numpy(head(model.predict(inputs, verbose=0)))
+        return lambda: _numpy(head(model.predict(front(inputs), verbose=0)))
     if how is OriginalCall.KERAS_CALL:
-        return lambda: _numpy(head(model(inputs, training=False)))
+        return lambda: _numpy(head(model(front(inputs), training=False)))
     compiled = how is OriginalCall.XLA
-    graph = tf.function(lambda given: head(model(given, training=False)), autograph=False, jit_compile=compiled)
+    graph = tf.function(lambda given: head(model(front(given), training=False)), autograph=False, jit_compile=compiled)
     return lambda: _numpy(graph(tf.nest.map_structure(tf.constant, inputs)))
 
 
@@ -104,6 +105,19 @@ def _head(component: Component, vae: VaeSpec) -> Callable[[Any], Any]:
     if component is Component.DECODER:
         return lambda outputs: data_head(vae, outputs)
     return lambda outputs: outputs
+
+
+def _front(component: Component, vae: VaeSpec) -> Callable[[Any], Any]:
+    """Returns what makes spectrograms of the samples that an encoder's file takes; the model takes nothing else."""
+    if component is not Component.ENCODER or vae.log_mel is None:
+        return lambda inputs: inputs
+
+    def made(inputs: Any) -> Any:
+        if not isinstance(inputs, list):
+            return encoded_items(inputs, vae)
+        return [encoded_items(inputs[0], vae), *inputs[1:]]
+
+    return made
 
 
 def _numpy(outputs: Any) -> Any:

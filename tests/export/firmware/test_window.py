@@ -8,6 +8,7 @@ from pocketvae.export.firmware.window import window_of
 from pocketvae.fields import Channel, ChannelKind
 from pocketvae.spec import Quantization, TensorSpec
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
+from tests.sounds import sound_vae
 
 CHANNELS = (Channel(name="ax", mean=3.0, scale=2.0), Channel(name="temp", mean=20.0, scale=0.5))
 SIGNALS = VaeSpec(
@@ -66,3 +67,10 @@ def test_a_hop_lies_within_the_window(hop):
 def test_a_hop_needs_time_steps():
     with pytest.raises(SpecError, match="--hop is for a model that takes time steps: leave it out"):
         window_of(SIGNALS, (data_input("z", shape=(1, 3)),), 4)
+
+
+def test_of_sounds_samples_are_collected_as_they_are():
+    for name in ("x", "window"):
+        window = window_of(sound_vae(), (data_input(name, "float32", (1, 256, 1)),), None)
+        assert (window.steps, window.width, window.hop, window.bytes) == (256, 1, 64, 1024)
+        assert (window.means, window.scales) == ((0.0,), (1.0,))
