@@ -41,6 +41,7 @@ def with_layers_for_parts(content: bytes) -> bytes:
         place = next(index for index, operator in enumerate(graph.operators) if operator is layer)
         graph.operators[place : place + 1] = parts
         graph.operators = [operator for operator in graph.operators if operator is not split]
+        _drop(model, [int(index) for index in layer.inputs[1:] if index >= 0])
     return write_model(model)
 
 
@@ -96,3 +97,14 @@ def _cut(model: Any, index: int, chosen: slice, number: int) -> int:
     parameters.zeroPoint = zeros[chosen] if len(zeros) > 1 else zeros
     tensor.quantization = parameters
     return added
+
+
+def _drop(model: Any, tensors: list[int]) -> None:
+    """Removes the bytes of constants that nothing reads any more."""
+    graph = model.subgraphs[0]
+    for index in tensors:
+        buffer = graph.tensors[index].buffer
+        is_read = any(index in operator.inputs for operator in graph.operators)
+        is_shared = any(other.buffer == buffer for place, other in enumerate(graph.tensors) if place != index)
+        if not (is_read or is_shared):
+            model.buffers[buffer].data = None
