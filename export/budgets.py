@@ -45,7 +45,7 @@ _ELBO_SHARE = 0.05
 _CODES_FLOAT, _CODES_QUANTIZED = 1e-3, 0.05
 # Of scorers: shares of decisions and of the area under the ROC curve that may change, and how far the scores of normal
 # items may move on average, in standard deviations of them. The last bit of int8_io is the interface's.
-_DECISIONS, _AUROC = 0.01, 0.005
+_DECISIONS, _AUROC, _GOLDENS = 0.01, 0.005, 512
 _SCORE_SHARE, _SCORE_SHARES = 0.5, {Precision.INT8_IO: 1.0}
 # With fewer goldens, what a limit says names how many they are.
 _MANY_GOLDENS = 100
@@ -258,7 +258,8 @@ def _decision_tolerances(decisions: int) -> tuple[Tolerance, ...]:
     """Returns what a scorer in any precision is held to: it decides as the original does, and separates as well.
 
     Of few goldens the share that differs says little of that of all items: a limit of two standard errors more does not
-    fail a file that holds the budget.
+    fail a file that holds the budget. The error of a change of the area falls with the root of their number too: its
+    limit is for as many as a scorer has where there are enough.
 
     Args:
         decisions: Number of goldens; 0 for very many.
@@ -266,10 +267,12 @@ def _decision_tolerances(decisions: int) -> tuple[Tolerance, ...]:
     error = math.sqrt(_DECISIONS * (1 - _DECISIONS) / decisions) if decisions else 0.0
     flips = f"budget: 1 decision in {1 / _DECISIONS:g}, with the artifact's own threshold"
     flips += f", and two standard errors of {decisions} goldens" if decisions else ""
+    fewer = math.sqrt(max(1.0, _GOLDENS / decisions)) if decisions else 1.0
     area = f"budget: {_AUROC:g} of the area under the ROC curve of goldens, normal ones and made anomalies"
+    area += f", for {_GOLDENS}, and {fewer:.2g} times as much for {decisions}" if fewer > 1 else ""
     return (
         Tolerance(output=ALARM, metric=DECISIONS_CHANGED, limit=_DECISIONS + 2 * error, source=flips),
-        Tolerance(output=SCORE, metric=AUROC_CHANGE, limit=_AUROC, source=area),
+        Tolerance(output=SCORE, metric=AUROC_CHANGE, limit=_AUROC * fewer, source=area),
     )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from pocketvae.data.columns import encoded, read_columns
 from pocketvae.data.dataset import MNIST
 from pocketvae.data.embedded import located
 from pocketvae.data.folders import check_is_one_part
+from pocketvae.data.forms import Form, check_limits, checked, without_channel
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels
 from pocketvae.data.recording_folders import classes_of
 from pocketvae.data.recordings import SUFFIXES, Recording, Wanted, is_recording, read_recordings
@@ -35,42 +35,6 @@ _HELD_OUT_FRACTION = 0.1
 _FORMS = ".npz or .npy file"
 # How far a rate may be off that of the training data: clocks of sensors are that bad.
 _OTHER_RATE = 0.02
-
-
-@dataclass(frozen=True, kw_only=True)
-class Form:
-    """What the items of an array have to be.
-
-    Attributes:
-        data: Their kind.
-        shape: Of one item; None for any of the kind.
-        limits: The lowest and highest value, in their own unit; None for any finite ones.
-    """
-
-    data: DataKind
-    shape: tuple[int, ...] | None = None
-    limits: tuple[float, float] | None = None
-
-    @classmethod
-    def of(cls, vae: VaeSpec) -> Form:
-        """Returns what a model takes."""
-        return cls(data=vae.data, shape=vae.input_shape, limits=vae.data_range if vae.range_is_strict else None)
-
-    @property
-    def plural(self) -> str:
-        """Several items."""
-        return f"{self.data}s"
-
-    def fitted(self, shape: tuple[int, ...]) -> tuple[int, ...] | None:
-        """Returns the shape of items that come as arrays of a shape; None if they do not fit.
-
-        A missing last dimension of 1 is added.
-        """
-        if self.shape is not None:
-            return self.shape if shape in (self.shape, _without_channel(self.shape)) else None
-        if len(shape) == self.data.rank:
-            return shape
-        return (*shape, 1) if len(shape) == self.data.rank - 1 > 0 else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -210,7 +174,7 @@ def _holds_recordings(path: Path, vae: VaeSpec) -> bool:
             shape = read_header(file).shape
     except (ValueError, OSError):
         return False  # Reading it says what is wrong.
-    return len(shape) in (1, 2) and shape[1:] != _without_channel(vae.input_shape)
+    return len(shape) in (1, 2) and shape[1:] != without_channel(vae.input_shape)
 
 
 def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, Windows]:
@@ -226,7 +190,7 @@ def _windows(path: Path, vae: VaeSpec, windowing: Windowing) -> tuple[ValueSet, 
     form = Form.of(vae)
     if form.limits is not None:
         for first, block in value_blocks(found.values):
-            _check_limits(block, form, str(path), found.names[first:])
+            check_limits(block, form, str(path), found.names[first:])
     values = held(found.values.in_units_of(vae.input_channels))
     classes, labels = _labels(path, recordings, found) if vae.label_count else ((), None)
     timeline = timeline_of(found, recordings, length)
@@ -321,14 +285,14 @@ def _rows(path: Path, vae: VaeSpec, columns: tuple[str, ...]) -> ValueSet:
         raise DataError(f"a {path.suffix} file holds rows, but the model takes {vae.data}s: write {path} as .npy")
     names = tuple(channel.name for channel in vae.channels if channel.name)
     if not names and not columns and path.suffix.lower() == ".csv":
-        return ValueSet(values=normalized(_checked(read_table(path), Form.of(vae), str(path)), vae.channels))
+        return ValueSet(values=normalized(checked(read_table(path), Form.of(vae), str(path)), vae.channels))
     table = read_columns(path, columns or names)
     channels = vae.channels or (Channel(),) * len(table.names)
     if len(channels) != len(table.names):
         raise DataError(
             f"{path}: the model takes {len(channels)} columns, got {len(table.names)}: name them with --channels"
         )
-    values = _checked(encoded(table, channels), Form.of(vae), str(path))
+    values = checked(encoded(table, channels), Form.of(vae), str(path))
     return ValueSet(values=normalized(values, channels), names=tuple(f"row {row}" for row in table.rows))
 
 
@@ -344,7 +308,7 @@ def read_arrays(path: Path, data: DataKind) -> tuple[ValueSet, ValueSet | None]:
 def _arrays(path: Path, form: Form) -> tuple[ValueSet, ValueSet | None]:
     try:
         if path.suffix.lower() == ".npy":
-            return ValueSet(values=_checked(read_npy(path), form, str(path))), None
+            return ValueSet(values=checked(read_npy(path), form, str(path))), None
         with open_npz(path) as archive:
             items = _pick(archive, TRAIN_KEYS, TRAIN_LABEL_KEYS, form, path)
             if items is not None:
@@ -364,7 +328,7 @@ def _pick(
     key = next((key for key in keys if key in archive.names), None)
     if key is None:
         return None
-    values = _checked(archive.read(key), form, f"{path}:{key}")
+    values = checked(archive.read(key), form, f"{path}:{key}")
     label_key = next((key for key in label_keys if key in archive.names), None)
     if label_key is None:
         return ValueSet(values=values)
@@ -372,50 +336,3 @@ def _pick(
     if len(labels) != len(values):
         raise DataError(f"{path}:{label_key} must hold one label for each of {len(values)}, got {len(labels)}")
     return ValueSet(values=values, labels=labels)
-
-
-def _checked(array: npt.NDArray[Any], form: Form, name: str, items: tuple[str, ...] = ()) -> npt.NDArray[np.float32]:
-    """Checks and converts an array to `[N, *shape] float32`.
-
-    Args:
-        array: `[N, ...]`.
-        form: What one item is.
-        name: Of the source, for messages.
-        items: Names of the items; empty for numbers.
-    """
-    shape = form.fitted(array.shape[1:]) if array.ndim else None
-    if shape is None:
-        expected = form.data.axes if form.shape is None else ", ".join(map(str, form.shape))
-        taker = "for" if form.shape is None else "as the model takes"
-        raise DataError(f"{name} must be [N, {expected}] {taker} {form.plural}, got {list(array.shape)}")
-    if 0 in array.shape:
-        raise DataError(f"{name} holds no {form.plural}, got {list(array.shape)}")
-    with np.errstate(over="ignore"):
-        values = array.astype(np.float32).reshape(len(array), *shape)
-    bad = np.argwhere(~np.isfinite(values))
-    if len(bad):
-        row, *place = bad[0].tolist()
-        where = f"column {place[0]}" if form.data is DataKind.VECTOR else f"place {place}"
-        given = array.reshape(values.shape)[*bad[0]]
-        large = f" from {given:g}, which is too large for float32" if np.isfinite(given) else ""
-        found = f"{values[*bad[0]]}{large}"
-        raise DataError(f"{name}, item {row}, {where} (both from 0): must be a finite number, got {found}")
-    _check_limits(values, form, name, items)
-    return values
-
-
-def _check_limits(values: npt.NDArray[np.float32], form: Form, name: str, items: tuple[str, ...]) -> None:
-    if form.limits is None:
-        return
-    low, high = form.limits
-    outside = ((values < low) | (values > high)).reshape(len(values), -1).any(axis=1)
-    if outside.any():
-        row = int(np.argmax(outside))
-        raise DataError(
-            f"{name} must be in [{low:g}, {high:g}] as the decoder's output, got {values.min():g} to "
-            f"{values.max():g}, first in {items[row] if items else f'item {row}'}: scale them as for training"
-        )
-
-
-def _without_channel(shape: tuple[int, ...]) -> tuple[int, ...]:
-    return shape[:-1] if shape[-1] == 1 else shape

@@ -4,6 +4,7 @@ import pytest
 
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.errors import SpecError
+from pocketvae.export import budgets
 from pocketvae.export.budgets import (
     FLOOR_FACTOR,
     Budget,
@@ -240,3 +241,12 @@ def test_limits_of_large_images_say_how_many_goldens_they_rest_on():
     limits = rules.for_artifact(spec(Component.DECODER, Precision.INT8), {})
     assert limits[0].source == "budget: 4 of 255 grey steps; over 8 goldens"
     assert few_goldens((replace(strata[0], count=320),)) == 0
+
+
+@pytest.mark.parametrize(("goldens", "area"), [(512, 0.005), (1000, 0.005), (128, 0.01), (0, 0.005)])
+def test_few_goldens_of_a_scorer_say_less_of_a_change_of_the_area(goldens, area):
+    limits = {limit.metric: limit for limit in budgets._decision_tolerances(goldens)}
+    assert limits["auroc_change"].limit == pytest.approx(area)
+    assert ("and 2 times as much for 128" in limits["auroc_change"].source) == (goldens == 128)
+    error = (0.01 * 0.99 / goldens) ** 0.5 if goldens else 0
+    assert limits["decisions_changed"].limit == pytest.approx(0.01 + 2 * error)
