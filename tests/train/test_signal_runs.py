@@ -160,7 +160,7 @@ def test_labels_of_arrays_are_conditions(tmp_path):
     assert record.vae.label_count == 2
     np.savez(tmp_path / "w.npz", x=values)
     with pytest.raises(
-        DataError, match="labels need one folder of recordings for each class, but .*pump.csv is no folder"
+        DataError, match="conditional = true needs labels: sort recordings .*or give an .npz with labels"
     ):
         trained(str(tmp_path / "w.npz"), tmp_path / "other", "table", **changes)
 
