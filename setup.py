@@ -11,6 +11,7 @@ ROOMS = {
     "pocketvae.export": "export",
     "pocketvae.benchmarks": "benchmarks",
     "pocketvae.apps": "apps",
+    "pocketvae.distil": "distil",
 }
 
 

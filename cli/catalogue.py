@@ -44,6 +44,13 @@ GROUPS: dict[str, dict[str, Command]] = {
             summary="compute the figures that papers report: -log p(x), ELBO, bits per dimension",
             examples=("evaluate run",),
         ),
+        "distil": Command(
+            summary="train a smaller and faster decoder on what a decoder decodes: a run or bundle in, a run out",
+            examples=(
+                "distil quickstart/run --speedup 3 --out small",
+                "distil bundle --max-kb 100 --out small --budget-db 0.5 --resume",
+            ),
+        ),
         "export": Command(
             summary="export a run or user-supplied models as TFLite and ONNX: a bundle out",
             examples=(

@@ -93,6 +93,8 @@ def _print_run(path: Path, terminal: Terminal) -> None:
 
     record = open_run(path).record
     terminal.line(f"run: {record.preset} on {record.data}, seed {record.seed}")
+    if record.distilled_from:
+        terminal.line(f"its decoder was distilled from {record.distilled_from}")
     terminal.line(f"model: {_model(record.vae)}")
     terminal.table(["metric", "value"], [[key, f"{value:g}"] for key, value in sorted(record.metrics.items())])
     terminal.table(["setting", "value"], [[key, str(value)] for key, value in sorted(record.config.items())])

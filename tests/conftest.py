@@ -43,6 +43,7 @@ _LONGEST_SETUP_S = 660
 LONGEST = (
     "export/test_external_pipeline.py",
     "train/test_pipeline.py",
+    "distil/test_pipeline.py",
     "end_to_end/test_edge_targets.py",
     "export/test_pipeline.py",
     "end_to_end/test_commands.py",

@@ -36,6 +36,7 @@ class RunRecord:
         git_commit: Of the working directory's repository, where there is one.
         ended: Why training ended, as text.
         warnings: Problems of the model, as text.
+        distilled_from: Path and name of the teacher of a distilled run, whose decoder is a student; else empty.
     """
 
     __pydantic_config__ = STRICT
@@ -51,6 +52,7 @@ class RunRecord:
     git_commit: str | None = None
     ended: str = ""
     warnings: tuple[str, ...] = ()
+    distilled_from: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)

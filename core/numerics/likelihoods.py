@@ -67,7 +67,7 @@ class Observed:
             artifact: The same for the artifact.
         """
         count = len(self.x)
-        terms = [self._log_likelihoods(decoded[:count].reshape(self.x.shape)) for decoded in (original, artifact)]
+        terms = [self.log_likelihoods(decoded[:count].reshape(self.x.shape)) for decoded in (original, artifact)]
         return float(abs(np.mean(terms[1] - terms[0])))
 
     def spread_nats(self, original: Array) -> float:
@@ -80,11 +80,16 @@ class Observed:
         """
         if self.vae.data is DataKind.IMAGE:
             return 0.0
-        nats = self._log_likelihoods(original[: len(self.x)].reshape(self.x.shape))
+        nats = self.log_likelihoods(original[: len(self.x)].reshape(self.x.shape))
         low, high = np.quantile(nats, (0.25, 0.75))
         return float(high - low) / _QUARTILES
 
-    def _log_likelihoods(self, decoded: Array) -> DoubleArray:
+    def log_likelihoods(self, decoded: Array) -> DoubleArray:
+        """Returns log p(x|z) of every item, `[M]`, for what was decoded for it, `[M, *data_shape]`.
+
+        Raises:
+            SpecError: the likelihood is not known.
+        """
         few = chunks(len(decoded), decoded[0].size)
         return np.concatenate([self._log_likelihood(part, decoded[part]) for part in few])
 

@@ -9,6 +9,7 @@ from pocketvae.benchmarks.matrix import MatrixResult
 from pocketvae.bundle.embedded import EmbeddedRecord
 from pocketvae.bundle.manifest import Manifest
 from pocketvae.bundle.run import RunRecord
+from pocketvae.distil import Distilled
 from pocketvae.documents import json_schema
 from pocketvae.export import Recipe
 from pocketvae.train import Evaluation
@@ -18,6 +19,7 @@ DOCUMENTS = {
     "manifest": Manifest,
     "recipe": Recipe,
     "run": RunRecord,
+    "distilled": Distilled,
     "evaluation": Evaluation,
     "verify": VerifyResult,
     "bench": BenchResult,

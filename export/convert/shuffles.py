@@ -6,7 +6,6 @@ from typing import Any
 
 from pocketvae.keras.io import import_keras, import_tensorflow
 
-_BLOCK = 2
 _INTERLEAVE = (1, 3, 2, 4, 5)
 
 
@@ -27,6 +26,7 @@ def fuse_depth_to_space(model: Any) -> tuple[Any, int]:
     shuffles = _find_shuffles(model)
     if not shuffles:
         return model, 0
+    blocks = {permute.name: permute.input_shape[3] for _, permute, _ in shuffles}
     roles = {
         layer.name: role for triple in shuffles for layer, role in zip(triple, ("skip", "fuse", "skip"), strict=True)
     }
@@ -36,8 +36,8 @@ def fuse_depth_to_space(model: Any) -> tuple[Any, int]:
         if role == "skip":
             return keras.layers.Activation("linear", name=layer.name)
         if role == "fuse":
-            tf = import_tensorflow()
-            return keras.layers.Lambda(lambda x: tf.nn.depth_to_space(x, _BLOCK), name=layer.name)
+            tf, block = import_tensorflow(), blocks[layer.name]
+            return keras.layers.Lambda(lambda x: tf.nn.depth_to_space(x, block), name=layer.name)
         return layer.__class__.from_config(layer.get_config())
 
     fused = keras.models.clone_model(model, clone_function=clone)
@@ -89,11 +89,14 @@ def _find_shuffles(model: Any) -> list[tuple[Any, Any, Any]]:
 
 
 def _is_shuffle(split: Any, join: Any) -> bool:
-    # Reshape also joins other factorizations; only (H, W, 2, 2, C) from (H, W, 4C) is depth-to-space.
-    _, height, width, depth = split.input_shape if len(split.input_shape) == 4 else (None, 0, 0, 0)
-    expected = (None, height, width, _BLOCK, _BLOCK, depth // _BLOCK**2)
-    joined = (None, height * _BLOCK, width * _BLOCK, depth // _BLOCK**2)
-    return depth > 0 and tuple(split.output_shape) == expected and tuple(join.output_shape) == joined
+    # Reshape also joins other factorizations; only (H, W, B, B, C) from (H, W, B * B * C) is depth-to-space.
+    if len(split.input_shape) != 4 or len(split.output_shape) != 6:
+        return False
+    _, height, width, depth = split.input_shape
+    block = split.output_shape[3]
+    expected = (None, height, width, block, block, depth // block**2)
+    joined = (None, height * block, width * block, depth // block**2)
+    return block > 1 and tuple(split.output_shape) == expected and tuple(join.output_shape) == joined
 
 
 def _only_producer(layer: Any) -> Any:

@@ -1,0 +1,134 @@
+"""Checkpoints of a distillation: what an interrupted one needs to go on as if it had not been interrupted."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from pocketvae.distil.config import DistilConfig
+from pocketvae.distil.record import Candidate
+from pocketvae.distil.training import Learner, Reached
+from pocketvae.documents import decode, encode
+from pocketvae.errors import DataError, SpecError, TrainingError
+from pocketvae.keras.io import import_tensorflow, tensorflow_writes
+from pocketvae.spec import STRICT
+from pocketvae.system import files
+from pocketvae.system.quiet import quiet_stderr
+
+FOLDER_NAME = "checkpoints"
+MILESTONE = f"{FOLDER_NAME}/distil.json"
+SCHEMA_VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class State:
+    """The document beside the weights, which count once it names them.
+
+    Attributes:
+        config: Of the distillation.
+        teacher_sha256: Of the teacher's decoder.
+        tried: What the search measured.
+        finalists: What it found; once one is chosen, with losses and in their order.
+        weights: Name of the checkpoint to go on from; empty before one is chosen.
+        step: Steps taken.
+        recent: Losses of the last of them.
+        elapsed_s: Seconds of training.
+    """
+
+    __pydantic_config__ = STRICT
+    schema_version: int = SCHEMA_VERSION
+    config: DistilConfig
+    teacher_sha256: str
+    tried: tuple[Candidate, ...]
+    finalists: tuple[Candidate, ...]
+    weights: str = ""
+    step: int = 0
+    recent: tuple[float, ...] = ()
+    elapsed_s: float = 0.0
+
+    @property
+    def reached(self) -> Reached:
+        """How far the training is."""
+        return Reached(step=self.step, recent=self.recent)
+
+
+class Checkpoints:
+    """Keeps the latest checkpoint of a distillation in a folder."""
+
+    def __init__(self, folder: Path, config: DistilConfig, teacher_sha256: str) -> None:
+        """Names the folder of the run."""
+        self._folder, self._path = folder / FOLDER_NAME, folder / MILESTONE
+        self._config, self._teacher_sha256 = config, teacher_sha256
+
+    def read(self) -> State | None:
+        """Returns the latest state; None where nothing was saved.
+
+        Raises:
+            SpecError: it was saved with another configuration.
+            DataError: it was saved for another teacher.
+            ManifestError: the document is damaged.
+        """
+        if not self._path.exists():
+            return None
+        state = decode(State, self._path.read_bytes(), str(self._path))
+        if state.config != self._config:
+            raise SpecError(
+                "the interrupted distillation was started with other options: resume it with the same ones, or pass "
+                "--force to start over"
+            )
+        if state.teacher_sha256 != self._teacher_sha256:
+            raise DataError(
+                "the interrupted distillation was started with another teacher: resume it with the same one, or pass "
+                "--force to start over"
+            )
+        return state
+
+    def begin(self, tried: tuple[Candidate, ...], finalists: tuple[Candidate, ...]) -> State:
+        """Saves what the search found, and returns it."""
+        state = State(config=self._config, teacher_sha256=self._teacher_sha256, tried=tried, finalists=finalists)
+        self._folder.mkdir(exist_ok=True)
+        files.write_text(self._path, encode(state))
+        return state
+
+    def save(self, state: State, learner: Learner, reached: Reached, elapsed_s: float) -> State:
+        """Writes a checkpoint, then drops the one before it.
+
+        Raises:
+            TrainingError: the disk is full, or the folder cannot be written.
+        """
+        name = f"step-{reached.step}"
+        with tensorflow_writes(self._folder / name):
+            _tracked(learner).write(str(self._folder / name))
+        state = replace(state, weights=name, step=reached.step, recent=reached.recent, elapsed_s=elapsed_s)
+        files.write_text(self._path, encode(state))
+        for file in self._folder.iterdir():
+            if file.is_dir():
+                # Left behind by a writer that was killed.
+                shutil.rmtree(file)
+            elif file != self._path and not file.name.startswith(f"{name}."):
+                file.unlink()
+        return state
+
+    def restore(self, state: State, learner: Learner) -> None:
+        """Puts the weights and the optimizer of a state into a learner.
+
+        Raises:
+            TrainingError: the checkpoint is damaged.
+        """
+        place = self._folder / state.weights
+        try:
+            with quiet_stderr():
+                _tracked(learner).read(str(place)).assert_existing_objects_matched()
+        except Exception as e:  # TensorFlow raises whatever its reader ran into
+            reason = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
+            raise TrainingError(f"the checkpoint {place} is damaged: {reason}") from e
+
+    def drop(self) -> None:
+        """Removes the checkpoints of a finished distillation."""
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def _tracked(learner: Learner) -> Any:
+    return import_tensorflow().train.Checkpoint(model=learner.model, optimizer=learner.optimizer)

@@ -1,0 +1,214 @@
+"""The distillation pipeline: a run or bundle in, a run with a smaller and faster decoder out."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.distil import outputs
+from pocketvae.distil.checkpoints import MILESTONE, Checkpoints, State
+from pocketvae.distil.config import DistilConfig
+from pocketvae.distil.conversion import convert, multiply_adds
+from pocketvae.distil.evidence import check_budgets, gather
+from pocketvae.distil.networks import build_student, with_biases
+from pocketvae.distil.record import Candidate, Distilled
+from pocketvae.distil.search import Search
+from pocketvae.distil.source import Source, open_source, teacher_bundle
+from pocketvae.distil.students import Student, families
+from pocketvae.distil.teacher import Teacher
+from pocketvae.distil.timing import call_of, time_in_turns
+from pocketvae.distil.training import Learner, choose, train
+from pocketvae.distil.verification import Judge, StudentFile
+from pocketvae.keras.io import start_tensorflow
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
+from pocketvae.runtimes.base import Runner
+from pocketvae.runtimes.opening import open_runner
+from pocketvae.spec import Component, Format
+from pocketvae.system import files, folders
+from pocketvae.versions import installed_versions
+
+# An export locks the folder that it writes to, and the one around this is locked already.
+_WORK_FOLDER, _TEACHER_FOLDER = "work", "teacher"
+_SEARCH_ROUNDS, _FINAL_ROUNDS = 60, 600
+_CHECKPOINT_STEPS = 500
+
+
+def distil(
+    source: Path,
+    out: Path,
+    config: DistilConfig,
+    *,
+    force: bool = False,
+    resume: bool = False,
+    progress: ProgressCallback = ignore_progress,
+    tell: Callable[[str], None] = lambda _: None,
+) -> Distilled:
+    """Finds and trains a student of a decoder, and writes it as a run, completely or not at all.
+
+    The run is written even if a target or a budget was missed; `Distilled.failures` says so. An interrupted
+    distillation leaves `OUT.unfinished`; resumed, it ends with the same weights, bit for bit.
+
+    Args:
+        source: A run, or a bundle with a float32 decoder, also of a user-supplied model.
+        out: The run directory to create; of a user-supplied model the folder of its models.
+        config: What to reach, and how.
+        force: Replace `out` if it exists.
+        resume: Go on with an interrupted distillation if there is one.
+        progress: Called for every step of long work.
+        tell: Called with what was found, one line each.
+
+    Raises:
+        ManifestError: the run or bundle is damaged, or has no float32 decoder.
+        SpecError: the decoder cannot have a student, no student meets the targets, or a budget cannot be measured.
+        DataError: an interrupted distillation had another teacher.
+        TrainingError: a loss or the teacher's data are not finite.
+        OutputExistsError: `out` exists and `force` is off.
+        TargetError: TensorFlow or a runtime is not installed.
+    """
+    files.check_output(out, force=force)
+    opened = open_source(source)
+    check_budgets(opened, config)
+    with folders.resumable_directory(out, force=force, resume=resume, milestone=MILESTONE) as folder:
+        checkpoints = Checkpoints(folder, config, opened.decoder_sha256())
+        state = checkpoints.read()
+        bundle = teacher_bundle(opened, folder / _WORK_FOLDER / _TEACHER_FOLDER, progress)
+        progress(Progress(stage="loading TensorFlow", done=0, total=1))
+        start_tensorflow(onednn=False, threads=0)
+        with _teacher(opened, bundle) as teacher:
+            session = _Session(opened, teacher, config, checkpoints, progress)
+            record = session.run(folder, out, state or session.search(tell))
+        checkpoints.drop()
+        shutil.rmtree(folder / _WORK_FOLDER, ignore_errors=True)
+    return record
+
+
+def _teacher(source: Source, bundle: Bundle) -> Teacher:
+    several = source.vae.likelihood.decoder_outputs > 1
+    return Teacher(bundle, source.model_path(Component.DECODER) if several else None)
+
+
+@dataclass(frozen=True)
+class _Session:
+    """The objects of one distillation."""
+
+    source: Source
+    teacher: Teacher
+    config: DistilConfig
+    checkpoints: Checkpoints
+    progress: ProgressCallback
+
+    def search(self, tell: Callable[[str], None]) -> State:
+        """Finds the candidates, and saves them."""
+        content = self.teacher.decoder_path.read_bytes()
+        with open_runner(content, self.teacher.artifact.format) as runner:
+            call = call_of(runner)
+            search = Search(
+                measure=lambda student: self._measured(student, call),
+                targets=self.config.targets,
+                progress=self.progress,
+            )
+            bounded = bool(self.source.config().get("quantization_friendly"))
+            finalists = search.run(families(self.source.vae, bounded=bounded), self.config.finalists)
+        tell(f"{len(search.tried)} untrained students were timed; {len(finalists)} are trained for a short time:")
+        for candidate in finalists:
+            tell(f"  {candidate.text()}, {candidate.multiply_adds:,} multiply-adds")
+        return self.checkpoints.begin(tuple(search.tried), finalists)
+
+    def run(self, folder: Path, out: Path, state: State) -> Distilled:
+        """Trains the chosen student, judges it and writes everything."""
+        learner, state = self._trained(state)
+        content = self._converted(learner.model)
+        self.progress(Progress(stage="verifying", done=0, total=1))
+        with StudentFile(content, self.source.vae) as file:
+            judge = Judge(
+                teacher=self.teacher,
+                learner=learner,
+                file=file,
+                evidence=gather(self.source, self.teacher, self.config),
+                config=self.config,
+            )
+            record = self._record(judge, state, content, out)
+            write = outputs.write_run if self.source.makes_run else outputs.write_models
+            write(self.source, learner.model, record, folder)
+            outputs.write_samples(self.teacher, file, self.config.seed, folder)
+        return record
+
+    def _trained(self, state: State) -> tuple[Learner, State]:
+        started = time.perf_counter() - state.elapsed_s
+        if state.weights:
+            learner, reached = Learner(state.finalists[0].student, self.teacher, self.config), state.reached
+            self.checkpoints.restore(state, learner)
+        else:
+            learner, reached, finalists = choose(state.finalists, self.teacher, self.config, self.progress)
+            state = State(
+                config=self.config, teacher_sha256=state.teacher_sha256, tried=state.tried, finalists=finalists
+            )
+            state = self.checkpoints.save(state, learner, reached, time.perf_counter() - started)
+        for now in train(learner, self.teacher, self.config, reached, self.progress):
+            reached = now
+            if reached.step % _CHECKPOINT_STEPS == 0 or reached.step == self.config.steps:
+                state = self.checkpoints.save(state, learner, reached, time.perf_counter() - started)
+        return learner, state
+
+    def _measured(self, student: Student, teacher: Callable[[], object]) -> Candidate:
+        model = build_student(student, self.source.vae, self.config.seed)
+        content = self._converted(with_biases(model, self.config.seed))
+        with open_runner(content, Format.TFLITE) as runner:
+            times = time_in_turns(teacher, call_of(runner), rounds=_SEARCH_ROUNDS)
+        return Candidate(
+            student=student,
+            multiply_adds=multiply_adds(content),
+            size_bytes=len(content),
+            latency_us=times.student_us,
+            teacher_us=times.teacher_us,
+            excess=self.config.targets.excess(
+                latency_us=times.student_us, teacher_us=times.teacher_us, size_bytes=len(content)
+            ),
+        )
+
+    def _converted(self, model: object) -> bytes:
+        return convert(model, self.source.vae, user_supplied=not self.source.makes_run)
+
+    def _record(self, judge: Judge, state: State, content: bytes, out: Path) -> Distilled:
+        teacher = self.teacher.decoder_path.read_bytes()
+        format = self.teacher.artifact.format
+        with open_runner(teacher, format) as runner:
+            times = _final_times(runner, judge.file.runner)
+        excess = self.config.targets.excess(latency_us=times[1], teacher_us=times[0], size_bytes=len(content))
+        closeness = judge.closeness()
+        losses = judge.losses(closeness)
+        missed = [loss.text() for loss in losses if not loss.passed]
+        if excess > 1:
+            missed.insert(0, f"the trained student takes {excess:.2f} times what {self.config.targets.text()} allows")
+        return Distilled(
+            teacher=str(self.source.path),
+            teacher_name=self.source.name,
+            teacher_sha256=state.teacher_sha256,
+            teacher_file=self.teacher.artifact.name,
+            teacher_bytes=len(teacher),
+            teacher_multiply_adds=multiply_adds(teacher, format),
+            config=self.config,
+            tried=state.tried,
+            finalists=state.finalists,
+            student=state.finalists[0].student,
+            latency_us=times[1],
+            teacher_us=times[0],
+            size_bytes=len(content),
+            excess=excess,
+            training_s=state.elapsed_s,
+            final_loss=state.reached.loss if state.recent else None,
+            closeness=closeness,
+            losses=losses,
+            failures=tuple(missed),
+            command="" if self.source.makes_run else outputs.export_command(self.source, out),
+            versions=installed_versions(),
+        )
+
+
+def _final_times(teacher: Runner, student: Runner) -> tuple[float, float]:
+    times = time_in_turns(call_of(teacher), call_of(student), rounds=_FINAL_ROUNDS)
+    return times.teacher_us, times.student_us

@@ -1,0 +1,41 @@
+from dataclasses import replace
+
+import pytest
+
+from pocketvae.distil.source import _check_interface, open_source
+from pocketvae.errors import ManifestError, SpecError
+from pocketvae.vae_spec import Condition, ConditionKind, DataKind, Latent, Likelihood, VaeSpec, vector_latent
+
+VAE = VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(4))
+
+
+def test_a_folder_that_is_neither_run_nor_bundle_is_refused(tmp_path):
+    with pytest.raises(ManifestError, match="is neither a run nor a bundle"):
+        open_source(tmp_path)
+    with pytest.raises(ManifestError, match="is not a bundle"):
+        open_source(tmp_path / "missing")
+
+
+@pytest.mark.parametrize(
+    ("vae", "message"),
+    [
+        (replace(VAE, latents=(Latent(shape=(2, 2, 3)),)), r"one latent \[N, D\] of real numbers, .* \[2, 2, 3\]"),
+        (replace(VAE, latents=(Latent(name="a", shape=(2,)), Latent(name="b", shape=(3,)))), r"takes \[2\], \[3\]"),
+        (
+            VaeSpec(data=DataKind.VOLUME, data_shape=(8, 8, 8, 1), latents=vector_latent(4)),
+            "images, vectors and sequences, not for volumes",
+        ),
+        (
+            replace(VAE, conditions=(Condition(name="age", kind=ConditionKind.CONTINUOUS, shape=(1,)),)),
+            "at most one condition, a class label, but this decoder takes age",
+        ),
+    ],
+)
+def test_a_decoder_that_no_student_can_stand_for_is_refused(vae, message):
+    with pytest.raises(SpecError, match=message):
+        _check_interface(vae)
+
+
+def test_usual_decoders_can_have_a_student():
+    _check_interface(VAE)
+    _check_interface(replace(VAE, likelihood=Likelihood.UNKNOWN, conditions=(Condition(count=3),)))
