@@ -6,16 +6,15 @@ import math
 from dataclasses import dataclass, replace
 
 from pocketvae.errors import SpecError
-from pocketvae.fields import Channel, ChannelKind
+from pocketvae.fields import Channel, ChannelKind, LogMel
 from pocketvae.fields import Condition as Condition
 from pocketvae.fields import ConditionKind as ConditionKind
+from pocketvae.fields import DataKind as DataKind
+from pocketvae.fields import Likelihood as Likelihood
+from pocketvae.fields import PosteriorKind as PosteriorKind
+from pocketvae.fields import PriorKind as PriorKind
 from pocketvae.fields import class_label as class_label
-from pocketvae.log_mel import LogMel
 from pocketvae.spec import SEED_INPUTS, STRICT, Component, TensorSpec
-from pocketvae.vae_kinds import DataKind as DataKind
-from pocketvae.vae_kinds import Likelihood as Likelihood
-from pocketvae.vae_kinds import PosteriorKind as PosteriorKind
-from pocketvae.vae_kinds import PriorKind as PriorKind
 
 # `numerics.noise.uniform_codes` multiplies 16 bits with this in an int32.
 MOST_CODES = 32_768

@@ -4,8 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pocketvae.fields import Channel
-from pocketvae.log_mel import LogMel
+from pocketvae.fields import Channel, LogMel
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
 
 RATE_HZ = 1000

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from pocketvae.errors import SpecError
-from pocketvae.log_mel import LogMel
+from pocketvae.fields import LogMel
 from pocketvae.parsing import shortened
 from pocketvae.system.limits import MOST_THREADS
 from pocketvae.vae_spec import DataKind, Likelihood, PriorKind

@@ -10,7 +10,7 @@ from pocketvae.data.recordings import TABLES
 from pocketvae.data.training_values import Reading, TrainingValues, load_training_values
 from pocketvae.data.windows import Windowing
 from pocketvae.errors import DataError
-from pocketvae.log_mel import check_frames
+from pocketvae.fields import check_frames
 from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.train.config import TrainConfig
 from pocketvae.vae_spec import DataKind, Likelihood

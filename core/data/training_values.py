@@ -20,8 +20,7 @@ from pocketvae.data.values import MIN_ITEMS, ValueSet, read_arrays
 from pocketvae.data.window_values import Values, WindowValues, held, selected, value_blocks
 from pocketvae.data.windows import WHOLE, Windowing, Windows, cut_windows, split_classes, timeline_of
 from pocketvae.errors import DataError
-from pocketvae.fields import Channel, ChannelKind
-from pocketvae.log_mel import LogMel
+from pocketvae.fields import Channel, ChannelKind, LogMel
 from pocketvae.numerics.moments import moments
 from pocketvae.numerics.normalization import in_own_unit, normalized
 from pocketvae.numerics.spectrogram import spectrogram

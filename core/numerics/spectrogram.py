@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.log_mel import LogMel
+from pocketvae.fields import LogMel
 from pocketvae.numerics.normalization import normalized
 from pocketvae.vae_spec import VaeSpec
 
