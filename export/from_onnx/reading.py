@@ -47,6 +47,8 @@ def read(path: Path) -> Any:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             _merge(path, tensor)
         _check_size(path, tensor)
+    if not model.graph.output:
+        raise ExportError(f"{path} has no outputs: export the model again")
     for value in (*model.graph.input, *model.graph.output):
         if not value.name or not value.name.isprintable() or len(value.name) > _LONGEST_NAME:
             raise ExportError(f"{path} is damaged: the name of an input or output is empty, too long or not text")

@@ -104,6 +104,13 @@ def test_sizes_that_are_not_those_of_the_values_are_refused_before_onnx_loops_ov
             read(save(made, tmp_path / "decoder.onnx"))
 
 
+def test_a_file_without_outputs_is_refused(tmp_path):
+    made = conv_decoder()
+    del made.graph.output[:]
+    with pytest.raises(ExportError, match="has no outputs: export the model again"):
+        read(save(made, tmp_path / "decoder.onnx"))
+
+
 def test_an_interface_that_cannot_be_is_refused(tmp_path):
     for change, message in (
         (lambda value: value.type.tensor_type.shape.dim.add(dim_value=-2), r"'z' cannot have the sizes \[0, 6, -2\]"),
