@@ -11,11 +11,11 @@ from pocketvae.distil.config import DistilConfig
 from pocketvae.distil.record import Candidate
 from pocketvae.distil.training import Learner, Reached
 from pocketvae.documents import decode, encode
-from pocketvae.errors import DataError, SpecError, TrainingError
-from pocketvae.keras.io import import_tensorflow, tensorflow_writes
+from pocketvae.errors import DataError, SpecError
+from pocketvae.keras.io import import_tensorflow
 from pocketvae.spec import STRICT
 from pocketvae.system import files
-from pocketvae.system.quiet import quiet_stderr
+from pocketvae.train.checkpoint_files import drop_all_but, read_checkpoint, write_checkpoint
 
 FOLDER_NAME = "checkpoints"
 MILESTONE = f"{FOLDER_NAME}/distil.json"
@@ -99,16 +99,10 @@ class Checkpoints:
             TrainingError: the disk is full, or the folder cannot be written.
         """
         name = f"step-{reached.step}"
-        with tensorflow_writes(self._folder / name):
-            _tracked(learner).write(str(self._folder / name))
+        write_checkpoint(_tracked(learner), self._folder / name)
         state = replace(state, weights=name, step=reached.step, recent=reached.recent, elapsed_s=elapsed_s)
         files.write_text(self._path, encode(state))
-        for file in self._folder.iterdir():
-            if file.is_dir():
-                # Left behind by a writer that was killed.
-                shutil.rmtree(file)
-            elif file != self._path and not file.name.startswith(f"{name}."):
-                file.unlink()
+        drop_all_but(self._path, [name])
         return state
 
     def restore(self, state: State, learner: Learner) -> None:
@@ -117,13 +111,7 @@ class Checkpoints:
         Raises:
             TrainingError: the checkpoint is damaged.
         """
-        place = self._folder / state.weights
-        try:
-            with quiet_stderr():
-                _tracked(learner).read(str(place)).assert_existing_objects_matched()
-        except Exception as e:  # TensorFlow raises whatever its reader ran into
-            reason = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
-            raise TrainingError(f"the checkpoint {place} is damaged: {reason}") from e
+        read_checkpoint(_tracked(learner), self._folder / state.weights)
 
     def drop(self) -> None:
         """Removes the checkpoints of a finished distillation."""

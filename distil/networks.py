@@ -10,6 +10,7 @@ import numpy as np
 from pocketvae.distil.students import Family, Student
 from pocketvae.keras.io import import_keras
 from pocketvae.train.config import Architecture, TrainConfig
+from pocketvae.train.layers import crop, depth_to_space, with_label
 from pocketvae.train.networks import RELU_BOUND, build_decoder
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
@@ -32,7 +33,7 @@ def build_student(student: Student, vae: VaeSpec, seed: int) -> Any:
     height, width, channels = vae.image_shape
     rows, columns = math.ceil(height / student.block), math.ceil(width / student.block)
     z = keras.layers.Input((vae.latent_dim,), name="z")
-    x, label = _with_label(z, vae)
+    x, label = with_label(z, vae)
     x = _active(keras.layers.Dense(student.hidden, kernel_initializer=weights.next(), name="hidden")(x), student)
     x = keras.layers.Dense(rows * columns * student.width, kernel_initializer=weights.next(), name="unflatten")(x)
     x = keras.layers.Reshape((rows, columns, student.width), name="cells")(_active(x, student))
@@ -41,8 +42,8 @@ def build_student(student: Student, vae: VaeSpec, seed: int) -> Any:
     outputs = []
     for suffix in ("", "_log_scale")[: vae.likelihood.decoder_outputs]:
         y = _conv(x, student.block**2 * channels, weights, f"pixels{suffix}")
-        y = _depth_to_space(y, student.block, f"shuffle{suffix}")
-        outputs.append(_crop(y, height, width, f"crop{suffix}"))
+        y = depth_to_space(y, student.block, f"shuffle{suffix}")
+        outputs.append(crop(y, height, width, f"crop{suffix}"))
     return keras.Model([z, *label] if label else z, outputs if len(outputs) > 1 else outputs[0], name="decoder")
 
 
@@ -119,34 +120,3 @@ def _active(x: Any, student: Student) -> Any:
 
 def _conv(x: Any, filters: int, weights: _Weights, name: str) -> Any:
     return import_keras().layers.Conv2D(filters, 3, padding="same", kernel_initializer=weights.next(), name=name)(x)
-
-
-def _depth_to_space(x: Any, block: int, name: str) -> Any:
-    """Depth-to-space from three standard layers, which export makes one operator, see `export.convert.shuffles`."""
-    layers = import_keras().layers
-    _, rows, columns, depth = x.shape
-    channels = depth // block**2
-    x = layers.Reshape((rows, columns, block, block, channels), name=f"{name}_split")(x)
-    x = layers.Permute((1, 3, 2, 4, 5), name=f"{name}_interleave")(x)
-    return layers.Reshape((rows * block, columns * block, channels), name=f"{name}_join")(x)
-
-
-def _crop(x: Any, height: int, width: int, name: str) -> Any:
-    _, rows, columns, _ = x.shape
-    if (rows, columns) == (height, width):
-        return x
-    top, left = (rows - height) // 2, (columns - width) // 2
-    sides = ((top, rows - height - top), (left, columns - width - left))
-    return import_keras().layers.Cropping2D(sides, name=name)(x)
-
-
-def _with_label(z: Any, vae: VaeSpec) -> tuple[Any, list[Any]]:
-    """Appends a one-hot label where the teacher takes one; also returns its input."""
-    if not vae.label_count:
-        return z, []
-    layers = import_keras().layers
-    label = layers.Input((), dtype="int32", name="label")
-    one_hot = layers.Embedding(
-        vae.label_count, vae.label_count, embeddings_initializer="identity", trainable=False, name="one_hot"
-    )(label)
-    return layers.Concatenate(name="with_label")([z, one_hot]), [label]

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pocketvae.documents import decode, encode
-from pocketvae.errors import DataError, SpecError, TrainingError
-from pocketvae.keras.io import import_tensorflow, tensorflow_writes
+from pocketvae.errors import DataError, SpecError
+from pocketvae.keras.io import import_tensorflow
 from pocketvae.spec import STRICT
 from pocketvae.system import files
-from pocketvae.system.quiet import quiet_stderr
+from pocketvae.train.checkpoint_files import drop_all_but, read_checkpoint, write_checkpoint
 from pocketvae.train.config import TrainConfig
 from pocketvae.train.loop import LoopState
 from pocketvae.train.trainer import Trainer
@@ -84,16 +82,16 @@ class Checkpoints:
             TrainingError: the disk is full, or the folder cannot be written.
         """
         latest = f"step-{state.step}"
-        self._write(self._all, latest)
+        write_checkpoint(self._all, self._folder / latest)
         best = None if state.best is None else f"best-{state.best.epoch}"
         if best is not None and not (self._folder / f"{best}.index").exists():
             with self._trainer.averaged_weights():
-                self._write(self._weights, best)
+                write_checkpoint(self._weights, self._folder / best)
         record = CheckpointRecord(
             latest=latest, best=best, config=self._trainer.config.as_json(), data=self._data, state=state
         )
         files.write_text(self._path, encode(record))
-        self._drop_all_but([name for name in (latest, best) if name])
+        drop_all_but(self._path, [name for name in (latest, best) if name])
 
     def restore(self) -> LoopState:
         """Restores the latest checkpoint; without one, training starts from the beginning.
@@ -107,7 +105,7 @@ class Checkpoints:
             return LoopState()
         record = decode(CheckpointRecord, self._path.read_bytes(), str(self._path))
         _check_same(record, self._trainer.config, self._data)
-        self._read(self._all, record.latest)
+        read_checkpoint(self._all, self._folder / record.latest)
         return record.state
 
     def restore_best(self) -> None:
@@ -118,28 +116,7 @@ class Checkpoints:
         """
         record = decode(CheckpointRecord, self._path.read_bytes(), str(self._path))
         if record.best is not None:
-            self._read(self._weights, record.best)
-
-    def _write(self, checkpoint: Any, name: str) -> None:
-        with tensorflow_writes(self._folder / name):
-            checkpoint.write(str(self._folder / name))
-
-    def _read(self, checkpoint: Any, name: str) -> None:
-        try:
-            with quiet_stderr():
-                checkpoint.read(str(self._folder / name)).assert_existing_objects_matched()
-        except Exception as e:  # TensorFlow raises whatever its reader ran into
-            reason = (str(e).strip() or type(e).__name__).splitlines()[0][:200]
-            raise TrainingError(f"the checkpoint {self._folder / name} is damaged: {reason}") from e
-
-    def _drop_all_but(self, names: Iterable[str]) -> None:
-        kept = tuple(f"{name}." for name in names)
-        for file in self._folder.iterdir():
-            if file.is_dir():
-                # Left behind by a writer that was killed or ran into a full disk.
-                shutil.rmtree(file)
-            elif file != self._path and not file.name.startswith(kept):
-                file.unlink()
+            read_checkpoint(self._weights, self._folder / record.best)
 
 
 def _check_same(record: CheckpointRecord, config: TrainConfig, data: DataIdentity) -> None:

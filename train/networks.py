@@ -9,6 +9,7 @@ from typing import Any
 
 from pocketvae.keras.io import import_keras
 from pocketvae.train.config import Architecture, TrainConfig
+from pocketvae.train.layers import crop, depth_to_space, with_label
 from pocketvae.vae_spec import DataKind, VaeSpec
 
 # Of ReLU6, which runtimes compute within the layer before it.
@@ -24,14 +25,14 @@ def build_encoder(config: TrainConfig, vae: VaeSpec) -> Any:
     make = _Layers(config, component=0, is_sequence=vae.data is DataKind.SEQUENCE)
     x = given = make.keras.Input(vae.data_shape, name="x")
     if config.architecture.is_dense:
-        features, label = make.with_label(x if len(vae.data_shape) == 1 else make.keras.Flatten(name="flatten")(x), vae)
+        features, label = with_label(x if len(vae.data_shape) == 1 else make.keras.Flatten(name="flatten")(x), vae)
         features = make.hidden_layers(features)
     else:
         x = make.as_image(x)
         for index, filters in enumerate(config.channels):
             x = make.conv(x, filters, 4, f"down_{index}", strides=2, activation=_stage_activation(config))
             x = make.residual_blocks(x, config.blocks, f"down_{index}")
-        features, label = make.with_label(make.keras.Flatten(name="flatten")(x), vae)
+        features, label = with_label(make.keras.Flatten(name="flatten")(x), vae)
         features = make.dense(features, config.hidden_units, "hidden", activation=_relu(config))
     z_mean = make.dense(features, config.latent_dim, "z_mean")
     z_log_var = make.dense(features, config.latent_dim, "z_log_var")
@@ -47,7 +48,7 @@ def build_decoder(config: TrainConfig, vae: VaeSpec) -> Any:
     """
     make = _Layers(config, component=1, is_sequence=vae.data is DataKind.SEQUENCE)
     z = make.keras.Input((config.latent_dim,), name="z")
-    features, label = make.with_label(z, vae)
+    features, label = with_label(z, vae)
     if config.architecture.is_dense:
         features = make.hidden_layers(features)
         outputs = [make.dense_data(features, vae, f"pixels{suffix}") for suffix in _heads(vae)]
@@ -97,7 +98,7 @@ def _upsample(make: _Layers, features: Any, vae: VaeSpec) -> list[Any]:
     for suffix in _heads(vae):
         y = make.conv(x, make.block * channels, 3, f"up_0{suffix}")
         y = make.depth_to_space(y, f"up_0{suffix}_shuffle")
-        y = make.crop(y, height, width, f"crop{suffix}")
+        y = crop(y, height, width, f"crop{suffix}")
         outputs.append(make.keras.Reshape(vae.data_shape, name=f"steps{suffix}")(y) if make.is_sequence else y)
     return outputs
 
@@ -144,14 +145,6 @@ class _Layers:
                 x = self.dense(x, self.config.hidden_units, name, activation=_relu(self.config))
         return x
 
-    def crop(self, x: Any, height: int, width: int, name: str) -> Any:
-        """Crops the centre of an image that was decoded larger than needed."""
-        _, rows, columns, _ = x.shape
-        if (rows, columns) == (height, width):
-            return x
-        top, left = (rows - height) // 2, (columns - width) // 2
-        return self.keras.Cropping2D(((top, rows - height - top), (left, columns - width - left)), name=name)(x)
-
     def gated(self, x: Any, units: int, name: str) -> Any:
         """A dense layer whose outputs are multiplied by those of a second layer, which lie between 0 and 1."""
         values = self.dense(x, units, f"{name}_values")
@@ -192,23 +185,11 @@ class _Layers:
         return self.keras.ReLU(bound, name=name)(x)
 
     def depth_to_space(self, x: Any, name: str) -> Any:
-        """Depth-to-space with block size 2 from three standard layers; Keras 2 does not have such a layer."""
-        _, rows, columns, depth = x.shape
+        """Depth-to-space with block size 2; of sequences a reshape."""
         if self.is_sequence:
+            _, rows, _, depth = x.shape
             return self.keras.Reshape((2 * rows, 1, depth // 2), name=f"{name}_join")(x)
-        x = self.keras.Reshape((rows, columns, 2, 2, depth // 4), name=f"{name}_split")(x)
-        x = self.keras.Permute((1, 3, 2, 4, 5), name=f"{name}_interleave")(x)
-        return self.keras.Reshape((2 * rows, 2 * columns, depth // 4), name=f"{name}_join")(x)
-
-    def with_label(self, x: Any, vae: VaeSpec) -> tuple[Any, list[Any]]:
-        """Appends a one-hot label to `[N, F]` if the VAE is conditional; also returns the label's input."""
-        if not vae.label_count:
-            return x, []
-        label = self.keras.Input((), dtype="int32", name="label")
-        one_hot = self.keras.Embedding(
-            vae.label_count, vae.label_count, embeddings_initializer="identity", trainable=False, name="one_hot"
-        )(label)
-        return self.keras.Concatenate(name="with_label")([x, one_hot]), [label]
+        return depth_to_space(x, 2, name)
 
     def _extent(self, size: int) -> tuple[int, int]:
         """Returns a size in rows and columns."""

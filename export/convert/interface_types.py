@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from pocketvae.formats.tflite.editing import add_tensor, new_operator, signature_entry
+from pocketvae.formats.tflite.editing import add_tensor, new_operator, place_of, redirect, signature_entry
 from pocketvae.formats.tflite.model import (
     builtin_code,
     dtype_name,
@@ -70,21 +70,17 @@ def with_one_rounding(content: bytes) -> bytes:
     maker = {int(output): item for item in graph.operators for output in item.outputs}
     for item in graph.operators:
         target = graph.tensors[int(item.outputs[0])]
-        if _name(model, item) != "QUANTIZE" or dtype_name(target) != "int8":
+        if operator_name(model, item) != "QUANTIZE" or dtype_name(target) != "int8":
             continue
         source = int(item.inputs[0])
         before = maker.get(source)
-        if before is not None and _name(model, before) == "DEQUANTIZE":
+        if before is not None and operator_name(model, before) == "DEQUANTIZE":
             source = int(before.inputs[0])
         tensor, maker_of_it = graph.tensors[source], maker.get(source)
-        is_rounded = maker_of_it is not None and _name(model, maker_of_it) in _ROUNDING
+        is_rounded = maker_of_it is not None and operator_name(model, maker_of_it) in _ROUNDING
         if is_rounded and dtype_name(tensor) == "int8" and _step(target) < _step(tensor):
             tensor.quantization = target.quantization
     return write_model(model)
-
-
-def _name(model: Any, operator: Any) -> str:
-    return str(operator_name(model, operator))
 
 
 def _step(tensor: Any) -> float:
@@ -110,23 +106,17 @@ def without_detours(content: bytes) -> bytes:
         source = real_of.get(int(item.inputs[0]))
         given, taken = int((item if source is None else source).inputs[0]), int(item.outputs[0])
         if _is_quantized(graph, given) and _same_steps(graph.tensors[given], graph.tensors[taken]):
-            _rewire(graph, taken, given)
+            redirect(graph, {taken: given})
             graph.operators = [other for other in graph.operators if other is not item]
             continue
         if source is None:
             continue
         found = new_operator(model, "QUANTIZE", "QuantizeOptions", [given], taken, version=2)
-        graph.operators[next(place for place, other in enumerate(graph.operators) if other is item)] = found
+        graph.operators[place_of(graph, item)] = found
     needed = {int(index) for item in graph.operators for index in item.inputs} | {int(index) for index in graph.outputs}
     unused = [item for output, item in real_of.items() if output not in needed]
     graph.operators = [item for item in graph.operators if not any(item is other for other in unused)]
     return write_model(model)
-
-
-def _rewire(graph: Any, old: int, new: int) -> None:
-    """Gives every operator that reads one tensor another one."""
-    for item in graph.operators:
-        item.inputs = np.array([new if int(index) == old else int(index) for index in item.inputs], np.int32)
 
 
 def input_quantization(content: bytes, name: str) -> Quantization:

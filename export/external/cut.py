@@ -41,21 +41,20 @@ class NeedsCodeError(ExportError):
         kinds: The classes of these layers.
     """
 
-    kinds: tuple[str, ...] = ()
+    def __init__(self, message: str, kinds: Sequence[str] = ()) -> None:
+        """Keeps the classes beside the message."""
+        super().__init__(message)
+        self.kinds = tuple(kinds)
 
     @classmethod
     def naming(cls, tensors: Sequence[Any]) -> NeedsCodeError:
         """Names the classes of the layers that make some tensors."""
         kinds = sorted({shortened(type(layer_of(tensor)).__name__, 60) for tensor in tensors if is_hole(tensor)})
-        error = cls(f"needs custom code ({', '.join(kinds[:5])})")
-        error.kinds = tuple(kinds)
-        return error
+        return cls(f"needs custom code ({', '.join(kinds[:5])})", kinds)
 
     def of(self, file: Path) -> NeedsCodeError:
         """Returns the same error with the name of the file."""
-        error = NeedsCodeError(f"{file} {self}")
-        error.kinds = self.kinds
-        return error
+        return NeedsCodeError(f"{file} {self}", self.kinds)
 
 
 def check_known(outputs: Sequence[Any], starts: Sequence[Any] = (), replaced: Mapping[int, Any] | None = None) -> None:

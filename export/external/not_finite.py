@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.errors import ExportError
+from pocketvae.formats.onnx.model import add_outputs
 from pocketvae.keras.loading import OpenModel
 from pocketvae.runtimes.onnxruntime import open_session
 from pocketvae.spec import Component
@@ -46,16 +47,15 @@ def onnx_origin(model: Any, feed: Mapping[str, Array]) -> str:
         model: A `ModelProto` of a fixed batch size.
         feed: Its inputs.
     """
-    from onnx import helper, numpy_helper
+    from onnx import numpy_helper
 
     for tensor in model.graph.initializer:
         if _is_spoilt(numpy_helper.to_array(tensor)):
             return f"its weights {tensor.name!r} are not"
     makers = {name: node.op_type for node in model.graph.node for name in node.output if name}
     whole = copy.deepcopy(model)
-    del whole.graph.output[:]
-    whole.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in makers)
-    values = open_session(whole.SerializeToString(), num_threads=1).run(None, dict(feed))
+    add_outputs(whole.graph, makers)
+    values = open_session(whole.SerializeToString(), num_threads=1).run(list(makers), dict(feed))
     for (name, operator), value in zip(makers.items(), values, strict=True):
         if _is_spoilt(np.asarray(value)):
             return f"all weights are finite, but {operator} makes the first of them, in {name!r}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from pocketvae.formats.tflite.editing import redirect
 from pocketvae.formats.tflite.model import operator_name, read_model, view_model, write_model
 
 _STEPS = frozenset({"QUANTIZE", "DEQUANTIZE"})
@@ -25,8 +26,7 @@ def in_one_order(content: bytes) -> bytes:
     moved: dict[int, int] = {}
     for run in list(_runs(model)):
         moved |= _ordered(graph, run)
-    for table in (*graph.operators, graph):
-        table.inputs = [moved.get(int(index), int(index)) for index in table.inputs]
+    redirect(graph, moved)
     graph.outputs = [moved.get(int(index), int(index)) for index in graph.outputs]
     for signature in model.signatureDefs or []:
         for entry in signature.outputs:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from pocketvae.formats.tflite.editing import add_tensor, new_operator
+from pocketvae.formats.tflite.editing import add_tensor, new_operator, place_of
 from pocketvae.formats.tflite.model import (
     dtype_name,
     is_constant,
@@ -87,8 +87,7 @@ def _move(model: Any, shuffle: Any, behind: list[Any]) -> None:
             added = new_operator(model, _KIND, "DepthToSpaceOptions", [given], moved, _VERSION)
             added.builtinOptions.blockSize = shuffle.builtinOptions.blockSize
             operator.inputs = [moved]
-            place = next(index for index, item in enumerate(graph.operators) if item is operator)
-            graph.operators.insert(place, added)
+            graph.operators.insert(place_of(graph, operator), added)
     # The first is the last to be computed.
     behind[0].outputs = [int(shuffle.outputs[0])]
     graph.operators = [item for item in graph.operators if item is not shuffle]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.formats.tflite.editing import add_buffer, add_tensor
+from pocketvae.formats.tflite.editing import add_buffer, add_tensor, place_of
 from pocketvae.formats.tflite.model import (
     constant,
     is_constant,
@@ -38,7 +38,7 @@ def with_layers_for_parts(content: bytes) -> bytes:
     graph = model.subgraphs[0]
     for layer, split in list(_places(model)):
         parts = [_part(model, layer, index, int(made)) for index, made in enumerate(split.outputs)]
-        place = next(index for index, operator in enumerate(graph.operators) if operator is layer)
+        place = place_of(graph, layer)
         graph.operators[place : place + 1] = parts
         graph.operators = [operator for operator in graph.operators if operator is not split]
         _drop(model, [int(index) for index in layer.inputs[1:] if index >= 0])

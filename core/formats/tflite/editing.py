@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -70,6 +70,22 @@ def new_operator(model: Any, kind: str, options: str, inputs: list[int], output:
     operator.builtinOptionsType = getattr(tables.BuiltinOptions, options)
     operator.builtinOptions = getattr(tables, f"{options}T")()
     return operator
+
+
+def place_of(graph: Any, operator: Any) -> int:
+    """Returns where an operator stands in its graph; equal ones are others."""
+    return next(place for place, other in enumerate(graph.operators) if other is operator)
+
+
+def redirect(graph: Any, moved: Mapping[int, int]) -> None:
+    """Gives every operator that reads a tensor the one that takes its place.
+
+    Args:
+        graph: Is changed.
+        moved: Number of a tensor to that of the other.
+    """
+    for operator in graph.operators:
+        operator.inputs = [moved.get(int(index), int(index)) for index in operator.inputs]
 
 
 def minimum_version(model: Any) -> str:
