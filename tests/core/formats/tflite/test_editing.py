@@ -7,6 +7,8 @@ from pocketvae.formats.tflite.editing import (
     add_tensor,
     minimum_version,
     new_operator,
+    place_of,
+    redirect,
     set_minimum_version,
     signature_entry,
 )
@@ -55,3 +57,20 @@ def test_the_converter_s_note_is_read_and_replaced(model, bundles, tflite_models
     plain = read_model(tflite_models.decoder(bundles.right_weight(), bundles.SIDE))
     set_minimum_version(plain, "2.10.0")
     assert minimum_version(plain) == ""
+
+
+def test_an_operator_is_found_among_equal_ones(model):
+    graph = model.subgraphs[0]
+    again = [new_operator(model, "MUL", "MulOptions", [0, 0], 1) for _ in range(3)]
+    graph.operators += again
+    assert [place_of(graph, item) for item in again] == [len(graph.operators) - back for back in (3, 2, 1)]
+
+
+def test_readers_of_one_tensor_read_another(model):
+    graph = model.subgraphs[0]
+    before = [list(map(int, operator.inputs)) for operator in graph.operators]
+    made = int(graph.operators[0].outputs[0])
+    assert any(made in inputs for inputs in before)
+    redirect(graph, {made: 99})
+    after = [list(map(int, operator.inputs)) for operator in graph.operators]
+    assert after == [[99 if index == made else index for index in inputs] for inputs in before]
