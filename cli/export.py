@@ -267,11 +267,9 @@ def _is_named(arguments: argparse.Namespace) -> bool:
     return arguments.formats is not None or arguments.precisions is not None
 
 
-def _memory_limit_bytes(gigabytes: float | None) -> int:
-    from pocketvae.export import default_memory_limit_bytes
-
+def _memory_limit_bytes(gigabytes: float | None) -> int | None:
     if gigabytes is None:
-        return default_memory_limit_bytes()
+        return None
     if not 0 < gigabytes < float("inf"):
         raise SpecError(f"--memory-limit takes a number of gigabytes above 0, got {gigabytes:g}")
     return max(1, int(gigabytes * 1e9))

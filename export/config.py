@@ -26,14 +26,16 @@ _MOST_SEEDS = 100
 
 # Share of the machine's memory for each of two conversions; TensorFlow alone needs 0.5 GB, a large decoder several GB.
 _MEMORY_SHARE = 0.4
+# Of a conversion with no other beside it: what the other has not, and the exporting process itself needs little.
+_MEMORY_SHARE_ALONE = 0.8
 _LEAST_MEMORY_BYTES = 4_000_000_000
 # A conversion that takes longer hangs, if its models are not larger: 12 M parameters.
 _TIME_LIMIT_S, _LIMITED_BYTES = 300.0, 50_000_000
 
 
-def default_memory_limit_bytes() -> int:
-    """Returns two fifths of this machine's memory, but at least 4 GB."""
-    return max(_LEAST_MEMORY_BYTES, int(_MEMORY_SHARE * (machine_bytes() or 0)))
+def default_memory_limit_bytes(*, alone: bool = False) -> int:
+    """Returns two fifths of this machine's memory for each of two conversions, four for one; at least 4 GB."""
+    return max(_LEAST_MEMORY_BYTES, int((_MEMORY_SHARE_ALONE if alone else _MEMORY_SHARE) * (machine_bytes() or 0)))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +53,8 @@ class ExportConfig:
         chips: What the export is for, by the names that `Chip.parse` reads: the forms of files are chosen for these.
         only_serving: Whether an artifact that serves none of the chips is left out of the bundle.
         tune: How much is tried to have every layer of an int8 artifact in integers, before some stay in float.
-        memory_limit_bytes: Memory limit for one conversion, likewise; two run at a time, one per format.
+        memory_limit_bytes: Memory limit for one conversion, likewise; two run at a time, one per format. None for two
+            fifths of the machine's memory; a conversion that needs more is then repeated with no other beside it.
         licence: Licence of the model, recorded in every file; may be empty.
         author: Author of the model, likewise.
         embedded_goldens: Whether golden pairs go into the files, so that each can be verified alone.
@@ -74,7 +77,7 @@ class ExportConfig:
     chips: tuple[str, ...] = ()
     only_serving: bool = False
     whole: bool = False
-    memory_limit_bytes: int = field(default_factory=default_memory_limit_bytes)
+    memory_limit_bytes: int | None = None
     licence: str = ""
     author: str = ""
     embedded_goldens: bool = True
@@ -98,6 +101,16 @@ class ExportConfig:
         return _TIME_LIMIT_S if self.time_limit_s is None else self.time_limit_s
 
     @property
+    def memory_bytes(self) -> int:
+        """The memory limit of each of two conversions."""
+        return default_memory_limit_bytes() if self.memory_limit_bytes is None else self.memory_limit_bytes
+
+    @property
+    def memory_alone_bytes(self) -> int:
+        """The memory limit of a conversion with no other beside it."""
+        return default_memory_limit_bytes(alone=True) if self.memory_limit_bytes is None else self.memory_limit_bytes
+
+    @property
     def is_long(self) -> bool:
         """Whether a conversion may take longer than that of a small model."""
         return self.limit_s > _TIME_LIMIT_S
@@ -111,7 +124,7 @@ class ExportConfig:
         )
         if self.time_limit_s is not None:
             limits.check_time_limit(self.time_limit_s, "time_limit_s")
-        if self.memory_limit_bytes <= 0:
+        if self.memory_limit_bytes is not None and self.memory_limit_bytes <= 0:
             raise SpecError(f"memory_limit_bytes must be positive, got {self.memory_limit_bytes}")
         if not 0 < self.false_positive_rate < 1:
             raise SpecError(f"--false-positive-rate must be above 0 and below 1, got {self.false_positive_rate:g}")

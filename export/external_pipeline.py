@@ -210,7 +210,7 @@ def _ask(
     config: ExportConfig,
     failure: str = "the models cannot be inspected",
 ) -> _Result:
-    with LineProcess(command, memory_limit_bytes=config.memory_limit_bytes) as process:
+    with LineProcess(command, memory_limit_bytes=config.memory_alone_bytes) as process:
         try:
             return Client(process).call(method, params, result, config.limit_s)
         except TargetError:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pocketvae.bundle.reference import REFERENCE_NAME
 from pocketvae.bundle.run import Run, open_run
 from pocketvae.documents import encode_line
-from pocketvae.errors import ExportError, NoSpaceError, PocketVaeError, SpecError
+from pocketvae.errors import ExportError, MemoryLimitError, NoSpaceError, PocketVaeError, SpecError
 from pocketvae.export.budgets import LimitRules, few_goldens
 from pocketvae.export.bundle_writer import NO_CHIP_WORK, BundleWriter, ChipWork, ExportResult, Outcome
 from pocketvae.export.config import ExportConfig
@@ -178,23 +179,46 @@ class _Conversions:
     _prepared: dict[Component, Prepared] = field(default_factory=dict)
     _ingredients: dict[ArtifactSpec, Ingredients] = field(default_factory=dict)
     _waiting: dict[Format, list[ArtifactSpec]] = field(default_factory=dict)
+    _too_large: list[ArtifactSpec] = field(default_factory=list)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def run(self) -> tuple[dict[Component, Prepared], dict[ArtifactSpec, Outcome]]:
         """Returns what is known of the components, and what became of the artifacts."""
+        config = self.config
+        with self._workers() as workers:
+            self._prepare(workers[config.formats[0]])
+            self._convert_waiting(workers)
+        if self._too_large and config.memory_alone_bytes > config.memory_bytes:
+            self._convert_alone()
+        return self._prepared, {spec: self._checked(spec, outcome) for spec, outcome in self.outcomes.items()}
+
+    @contextmanager
+    def _workers(self) -> Iterator[dict[Format, WorkerProcess]]:
         workers = {format: self._worker({}) for format in self.config.formats}
         try:
-            self._prepare(workers[self.config.formats[0]])
-            with ThreadPoolExecutor(len(workers)) as pool:
-                for future in [pool.submit(self._convert_format, *item) for item in workers.items()]:
-                    _result_or_kill(future, workers)
+            yield workers
         except BaseException:
             for worker in workers.values():
                 worker.close(kill=True)
             raise
         for worker in workers.values():
             worker.close()
-        return self._prepared, {spec: self._checked(spec, outcome) for spec, outcome in self.outcomes.items()}
+
+    def _convert_waiting(self, workers: Mapping[Format, WorkerProcess]) -> None:
+        with ThreadPoolExecutor(len(workers)) as pool:
+            for future in [pool.submit(self._convert_format, *item) for item in workers.items()]:
+                _result_or_kill(future, workers)
+
+    def _convert_alone(self) -> None:
+        """Repeats what needed more memory than half of it, with all of it: the workers of the others have ended."""
+        waiting, self._too_large = self._too_large, []
+        for artifact in waiting:
+            del self.outcomes[artifact]
+            self._waiting[artifact.format].append(artifact)
+        self._report(len(self.outcomes) + 1, f"{self._now()}, alone: it needs more memory than beside another")
+        for artifact in waiting:
+            with self._worker({}, self.config.memory_alone_bytes) as worker:
+                self._convert_one(artifact, worker)
 
     def _checked(self, spec: ArtifactSpec, outcome: Outcome) -> Outcome:
         """Returns an outcome, or why it is refused; what was made stays for an export that takes it."""
@@ -203,12 +227,12 @@ class _Conversions:
         has_prior = self.subject.vae.prior.is_learned
         return not_whole(outcome.record, self.config.tune, has_learned_prior=has_prior) or outcome
 
-    def _worker(self, way: dict[str, str]) -> WorkerProcess:
+    def _worker(self, way: dict[str, str], memory_bytes: int | None = None) -> WorkerProcess:
         # A run's models are Keras 2: TensorFlow need not import Keras 3 beside it, which takes a sixth of its import.
         flavour = {} if self.subject.forms else {"TF_USE_LEGACY_KERAS": "1"}
         # Converters write temporary files, which a worker that is killed leaves behind: they go with the folder.
         temporary = {"TMPDIR": str(self.unfinished.temporary)}
-        limit = self.config.memory_limit_bytes
+        limit = memory_bytes or self.config.memory_bytes
         return WorkerProcess(self.unfinished.work, environment=way | flavour | temporary, memory_limit_bytes=limit)
 
     def _prepare(self, worker: WorkerProcess) -> None:
@@ -243,20 +267,25 @@ class _Conversions:
 
     def _convert_format(self, format: Format, worker: WorkerProcess) -> None:
         for artifact in tuple(self._waiting[format]):
-            known = self._prepared[artifact.component]
-            job = ConvertJob(
-                artifact=artifact,
-                rules=_rules(known, self.subject, self.config),
-                batches=self.config.batches,
-                golden_strata=known.golden_strata,
-            )
-            outcome = _convert(worker, job, self.config.limit_s)
-            with self._lock:
-                if not isinstance(outcome, str):
-                    self.unfinished.keep(self._ingredients[artifact], outcome)
-                self.outcomes[artifact] = outcome
-                self._waiting[format].remove(artifact)
-                self._report(len(self.outcomes) + 1, self._now())
+            self._convert_one(artifact, worker)
+
+    def _convert_one(self, artifact: ArtifactSpec, worker: WorkerProcess) -> None:
+        known = self._prepared[artifact.component]
+        job = ConvertJob(
+            artifact=artifact,
+            rules=_rules(known, self.subject, self.config),
+            batches=self.config.batches,
+            golden_strata=known.golden_strata,
+        )
+        outcome, is_too_large = _convert(worker, job, self.config.limit_s)
+        with self._lock:
+            if not isinstance(outcome, str):
+                self.unfinished.keep(self._ingredients[artifact], outcome)
+            if is_too_large:
+                self._too_large.append(artifact)
+            self.outcomes[artifact] = outcome
+            self._waiting[artifact.format].remove(artifact)
+            self._report(len(self.outcomes) + 1, self._now())
 
     def _now(self) -> str:
         """Returns what is being made: the first of each format that waits."""
@@ -267,18 +296,18 @@ class _Conversions:
         self.progress(Progress(stage="exporting", done=done, total=len(self.config.artifacts) + 1, detail=detail))
 
 
-def _convert(worker: WorkerProcess, job: ConvertJob, time_limit_s: float) -> Outcome:
-    """Returns an artifact that was made, or why there is none.
+def _convert(worker: WorkerProcess, job: ConvertJob, time_limit_s: float) -> tuple[Outcome, bool]:
+    """Returns an artifact that was made, or why there is none, and whether that is the limit of memory.
 
     Raises:
         ExportError: a disk is full, so that no other can be made either.
     """
     try:
-        return worker.convert(job, time_limit_s)
+        return worker.convert(job, time_limit_s), False
     except NoSpaceError as e:
         raise ExportError(f"{job.artifact.filename} cannot be written: {e}") from e
     except PocketVaeError as e:
-        return str(e)
+        return str(e), isinstance(e.__cause__, MemoryLimitError)
 
 
 def _rules(prepared: Prepared, subject: Subject, config: ExportConfig) -> LimitRules:

@@ -9,8 +9,22 @@ import pytest
 
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.bundle.manifest import FileRecord
-from pocketvae.errors import ChannelError, ExportError, ManifestError, NoSpaceError, OutputExistsError
-from pocketvae.export import Budget, ExportConfig, RewriteChoice, pipeline, plan_artifacts
+from pocketvae.errors import (
+    ChannelError,
+    ExportError,
+    ManifestError,
+    MemoryLimitError,
+    NoSpaceError,
+    OutputExistsError,
+)
+from pocketvae.export import (
+    Budget,
+    ExportConfig,
+    RewriteChoice,
+    default_memory_limit_bytes,
+    pipeline,
+    plan_artifacts,
+)
 from pocketvae.export.messages import Converted, Prepared, Spread
 from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.export.prepared_files import array_path
@@ -31,6 +45,7 @@ class Desk:
 
     def __init__(self, bundle):
         self.bundle, self.asked, self.prepared, self.events = open_bundle(bundle), [], 0, {}
+        self.needs = {}
 
     def clear(self):
         self.asked, self.prepared, self.events = [], 0, {}
@@ -40,7 +55,7 @@ class FakeWorker:
     desk: Desk
 
     def __init__(self, folder, *, environment=None, memory_limit_bytes=None):
-        self.folder = folder
+        self.folder, self.memory_limit_bytes = folder, memory_limit_bytes
 
     def load(self, job, time_limit_s):
         pass
@@ -70,6 +85,9 @@ class FakeWorker:
         self.desk.asked.append(name)
         if event := self.desk.events.get(name):
             raise event
+        if self.desk.needs.get(name, 0) > self.memory_limit_bytes:
+            limit = MemoryLimitError(f"it used more than the limit of {self.memory_limit_bytes} bytes")
+            raise ExportError(f"the conversion failed: {limit}") from limit
         content = f"{name} {job.batches}".encode()
         write_bytes(self.folder / name, content)
         making = self.folder / "makings" / f"{job.artifact.component}.json"
@@ -219,6 +237,28 @@ def test_options_that_change_no_artifact_change_nothing(export, desk):
     interrupted(export, desk)
     export(replace(CONFIG, time_limit_s=7.0, memory_limit_bytes=1 << 30))
     assert desk.asked == NAMES[2:]
+
+
+def test_what_needs_more_than_its_half_of_the_memory_is_repeated_alone(export, desk):
+    half, all = default_memory_limit_bytes(), default_memory_limit_bytes(alone=True)
+    assert half < all
+    desk.needs = {NAMES[0]: half + 1, NAMES[2]: all + 1}
+    said = []
+    result = export(progress=lambda step: said.append(step.detail))
+    assert desk.asked == [*NAMES, NAMES[0], NAMES[2]]
+    assert {artifact.name for artifact in result.manifest.artifacts} == set(NAMES) - {NAMES[2]}
+    [failure] = result.manifest.failures
+    assert f"the limit of {all} bytes" in failure.reason
+    assert [text for text in said if "alone: it needs more memory" in text] == [
+        f"making {NAMES[0]}, alone: it needs more memory than beside another"
+    ]
+
+
+def test_a_limit_that_was_named_is_kept(export, desk):
+    desk.needs = {NAMES[0]: 2 << 30}
+    result = export(replace(CONFIG, memory_limit_bytes=1 << 30))
+    assert desk.asked == NAMES
+    assert [failure.artifact for failure in result.manifest.failures] == [NAMES[0]]
 
 
 def test_another_model_is_exported_from_the_start(export, desk, tmp_path):

@@ -52,7 +52,7 @@ def run_step(tmp_path):
             text=True,
             check=False,
         )
-        print(done.stdout, done.stderr)
+        sys.stdout.write(done.stdout + done.stderr)
         outputs = dict(line.split("=", 1) for line in output.read_text().splitlines())
         return done.returncode, outputs
 
@@ -140,7 +140,8 @@ def test_a_comment_that_is_refused_warns(run_step, tmp_path):
 
 def test_install_takes_the_tested_versions(run_step, tmp_path):
     said = tmp_path / "said"
-    made = f'for last; do :; done; mkdir -p "$last/bin"; printf "#!/bin/sh\\npwd > {said}; echo \\$@ >> {said}" > "$last/bin/python"'
+    inner = f"#!/bin/sh\\npwd > {said}; echo \\$@ >> {said}"
+    made = f'for last; do :; done; mkdir -p "$last/bin"; printf "{inner}" > "$last/bin/python"'
     path = fake(tmp_path, "python", f'{made}; chmod +x "$last/bin/python"')
     code, outputs = run_step("install", {}, **path)
     assert (code, outputs) == (0, {"bin": str(tmp_path / "temp/pocketvae/bin")})
@@ -156,7 +157,12 @@ def test_the_hook_runs_verify_with_the_tested_versions():
     assert build_parser(words[1]).parse_args(words[1:]).command == "verify"
     pinned = set((ROOT / "constraints.txt").read_text().splitlines())
     assert {name for name in hook["additional_dependencies"] if name not in pinned} == set()
-    changed = ("model/bundle/decoder.int8.tflite", "model/bundle/manifest.json", "encoder.float32.onnx", "pocketvae.toml")
+    changed = (
+        "model/bundle/decoder.int8.tflite",
+        "model/bundle/manifest.json",
+        "encoder.float32.onnx",
+        "pocketvae.toml",
+    )
     assert [name for name in changed if not re.search(hook["files"], name)] == []
     assert not re.search(hook["files"], "README.md")
 
