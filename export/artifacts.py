@@ -22,6 +22,7 @@ from pocketvae.export.quantize.source import FloatArray, Source
 from pocketvae.export.rewrite_choice import Decision, decide, settle
 from pocketvae.formats.arithmetic import read_integer_share
 from pocketvae.formats.layers import read_layers
+from pocketvae.formats.tflite.unread import without_unread
 from pocketvae.numerics.ceilings import HALF_MAX
 from pocketvae.numerics.latents import code_counts
 from pocketvae.numerics.tolerance import Tolerance
@@ -71,6 +72,8 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
     made = _whole(replace(spec, image_dtype=ImageDtype.FLOAT32), source, rules)
     mixes_samples = export_of(spec.precision).mixes_samples(spec.format)
     shown = show(made.content, spec, source.vae, batches, mixes_samples=mixes_samples)
+    if spec.format is Format.TFLITE:
+        shown = replace(shown, content=without_unread(shown.content))
     with open_runner(shown.content, spec.format) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())
         found = runner.run_samples(taken(source.golden_inputs, runner.inputs), source.vae.data_range)

@@ -55,12 +55,14 @@ class ConvertJob:
         rules: What it is held to.
         batches: Batch sizes that it must support.
         golden_strata: Kinds of golden inputs.
+        time_limit_s: After which the worker is ended: searches end before that.
     """
 
     artifact: ArtifactSpec
     rules: LimitRules
     batches: tuple[int, ...]
     golden_strata: tuple[Stratum, ...]
+    time_limit_s: float
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -276,6 +276,7 @@ class _Conversions:
             rules=_rules(known, self.subject, self.config),
             batches=self.config.batches,
             golden_strata=known.golden_strata,
+            time_limit_s=self.config.limit_s,
         )
         outcome, is_too_large = _convert(worker, job, self.config.limit_s)
         with self._lock:

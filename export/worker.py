@@ -43,6 +43,7 @@ from pocketvae.export.original.held_out import scorer_data
 from pocketvae.export.precisions.registry import export_of
 from pocketvae.export.prepared_files import PreparedFiles, calibration_role
 from pocketvae.export.quantize.source import Source
+from pocketvae.export.tuning.effort import Effort
 from pocketvae.keras.external import load_original
 from pocketvae.keras.io import load_model
 from pocketvae.numerics.likelihoods import Observed, has_elbo
@@ -304,7 +305,9 @@ class Worker:
 
     def convert(self, job: ConvertJob) -> Converted:
         """Makes an artifact."""
-        source = replace(self._source(job.artifact.component), golden_strata=job.golden_strata)
+        effort, source = Effort(job.time_limit_s), self._source(job.artifact.component)
+        parts = {part: replace(own, effort=effort) for part, own in source.parts.items()}
+        source = replace(source, golden_strata=job.golden_strata, parts=parts, effort=effort)
         artifact = finish(make_artifact(job.artifact, source, job.rules, job.batches), source, self._setup.statement)
         write_bytes(self._folder / job.artifact.filename, artifact.content)
         return Converted(

@@ -51,6 +51,13 @@ def tuning_notes(source: Source) -> tuple[str, ...]:
     return (f"tuned for integers: {', '.join(changes)}",)
 
 
+def effort_notes(source: Source) -> tuple[str, ...]:
+    """Returns whether the search was ended by the time limit."""
+    if not source.effort.was_cut:
+        return ()
+    return ("the search was cut short by --time-limit, so that a later export may find another file",)
+
+
 def held_in_integers(format: Format, trial: Trial) -> tuple[str, ...]:
     """Returns the layers of a plan that should be in float and whose weights the file stores in integers."""
     if not trial.plan.float_layers:

@@ -27,6 +27,7 @@ from pocketvae.export.quantize.tflite_splits import with_layers_for_parts
 from pocketvae.export.quantize.tflite_weights import storable_layers
 from pocketvae.export.rewrites.frozen import freeze
 from pocketvae.export.tuning.shares import Place, best_shares, last_output
+from pocketvae.formats.arithmetic import read_integer_share
 from pocketvae.runtimes.base import Array
 from pocketvae.runtimes.taps import tap
 from pocketvae.spec import Format
@@ -36,6 +37,13 @@ _CORRECTION_SAMPLES = 128
 _MEAN_SAMPLES = 48
 # tf2onnx joins a matrix product and its biases under the name of the product.
 _PRODUCT = "_Gemm"
+# Estimates of work in seconds: to make a file, for each of its weights, to call a network, for each multiply-add.
+_FILE_S = {Format.TFLITE: 0.3, Format.ONNX: 0.5}
+_WEIGHT_S = 2e-7
+_RUN_S = 5e-4
+_MULTIPLY_ADD_S = 3e-11
+# Rounding one layer's weights to 4 bits by what the layer is given, in multiples of the work for all weights.
+_LEARNED_WORK = 10
 
 
 class Quantizer(ABC):
@@ -112,7 +120,7 @@ class Quantizer(ABC):
     def _operators(self) -> Mapping[str, Collection[str]]:
         """The operators of the graph that a converter made each layer of, by layer, as far as it names them."""
 
-    def best_range_scales(self, is_over: Callable[[], bool]) -> dict[str, float]:
+    def best_range_scales(self, is_over: Callable[[], bool] = lambda: False) -> dict[str, float]:
         """Returns the share of each layer's range that leaves the smallest error, where that is not the whole range.
 
         A layer that the graph does not have under its name is left out.
@@ -129,8 +137,27 @@ class Quantizer(ABC):
             tensor, (low, high) = last_output(graph, names), self.ranges[layer]
             if tensor is not None:
                 places[layer] = Place(tensor=tensor, low=low, high=high)
-        shares = best_shares(graph, list(places.values()), self._calibration, is_over)
+        shares = best_shares(graph, list(places.values()), self._calibration, is_over, self._spend_on_runs)
         return {layer: share for layer, share in zip(places, shares, strict=True) if share < 1}
+
+    def spend_on_file(self, plan: QuantizationPlan, samples: int) -> None:
+        """Counts the work of making a file and running it.
+
+        Args:
+            plan: What it is made with.
+            samples: How many it is run on.
+        """
+        learned = _LEARNED_WORK * len(plan.four_bits)
+        weights = sum(self.layers.values())
+        self._source.effort.spend(_FILE_S[self.format] + weights * _WEIGHT_S * (1 + learned))
+        self._spend_on_runs(samples)
+
+    def _spend_on_runs(self, samples: int) -> None:
+        self._source.effort.spend(samples * (_RUN_S + self._multiply_adds * _MULTIPLY_ADD_S))
+
+    @cached_property
+    def _multiply_adds(self) -> int:
+        return read_integer_share(self.format, self._float32).multiply_adds
 
     @abstractmethod
     def float_activations(self, inputs: Inputs) -> dict[str, Array]:

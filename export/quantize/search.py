@@ -17,6 +17,8 @@ _FEW_LAYERS = 16
 _WEIGHTY_SHARE = 0.95
 # Narrower ranges lower an error, but they were never seen to bring one beyond this many times the budget within it.
 _HOPELESS_RATIO = 4.0
+# Nor this many times the budget where each range was already chosen by the error that it leaves.
+_NEAR_RATIO = 2.0
 # A range can only be worth an attempt where its layer causes this share of the squared error.
 _NOTICEABLE_SHARE = 0.02
 
@@ -170,10 +172,10 @@ class Search:
 
         Args:
             scales: Layer to a fraction of its range that is known to suit it. If the budget is met with all of them or
-                with whole ranges, no others are tried.
+                with whole ranges, or if it is far, no others are tried.
         """
         whole = self.attempt(QuantizationPlan())
-        starts = [whole]
+        starts = [trial for trial in self.trials if not trial.plan.float_layers and not trial.plan.four_bits]
         if scales:
             starts.append(self.attempt(QuantizationPlan(range_scales=scales)))
         if scales and not any(trial.within_budget for trial in starts):
@@ -181,7 +183,7 @@ class Search:
             wider = {layer: math.sqrt(scale) for layer, scale in scales.items()}
             starts.append(self.attempt(QuantizationPlan(range_scales=wider)))
         best = _closest(starts)
-        if scales is not None and best.within_budget:
+        if scales is not None and (best.within_budget or not best.error_ratio <= _NEAR_RATIO):
             return best
         found = self._narrow(best)
         # Narrowing cannot widen what was narrow from the start.

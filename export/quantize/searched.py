@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -14,18 +13,18 @@ from pocketvae.bundle.quantization import SearchRecord, SeedError, TrialRecord
 from pocketvae.errors import ExportError, PocketVaeError
 from pocketvae.export.quantize.diagnosis import clipped_inputs, diagnose_layers
 from pocketvae.export.quantize.measured import error_ratio_of_errors, errors_of, run_content
-from pocketvae.export.quantize.notes import held_in_integers, layer_notes, tuning_notes
+from pocketvae.export.quantize.notes import effort_notes, held_in_integers, layer_notes, tuning_notes
 from pocketvae.export.quantize.pareto import latencies, pareto_front
 from pocketvae.export.quantize.quantizers import Quantizer, quantizer_for
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.quantize.search import MARGIN, QuantizationPlan, Search, Trial
-from pocketvae.export.quantize.source import Source
+from pocketvae.export.quantize.source import Inputs, Source
 from pocketvae.export.tuning.ladder import Tune, tunings
 from pocketvae.export.tuning.names import Tuning
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import ArtifactSpec, Format
 
-# A search that takes longer ends with what it has found, so that the conversion keeps within its time limit.
+# A search that does more work ends with what it has found.
 _LONGEST_S = 100.0
 # The same of forms of the network, once one of them is good enough.
 _LONGEST_TUNING_S = 120.0
@@ -102,7 +101,7 @@ def search_artifact(
     )
     trials = (*search.trials, *_convolutions_in_four_bits(found))
     record = _with_front(record, trials, best, spec, source)
-    notes = (*layer_notes(best, quantizer), *tuning_notes(source))
+    notes = (*layer_notes(best, quantizer), *tuning_notes(source), *effort_notes(source))
     return Searched(content=best.content, notes=notes, record=record, recipe=made)
 
 
@@ -174,11 +173,11 @@ def _find(
         return _Found(source=source, quantizer=quantizer, search=search, best=search.attempt(recipe.plan))
     alone = {} if integer_only else search.sensitivities()
     alone = {layer: ratio for layer, ratio in alone.items() if math.isfinite(ratio)}
-    stock = _Found(source=source, quantizer=quantizer, search=search, best=search.tune_ranges(), alone=alone)
-    stock = _with_seeds(stock, tolerances)
+    best = search.tune_ranges(_range_scales(source, quantizer))
+    stock = _with_seeds(_Found(source=source, quantizer=quantizer, search=search, best=best, alone=alone), tolerances)
     if stock.best.within_budget and stock.worst_ratio <= 1:
         return _in_four_bits(stock, tolerances)
-    wholes, is_late = [stock], _clock(_LONGEST_TUNING_S)
+    wholes, is_late = [stock], source.effort.limit(_LONGEST_TUNING_S)
     for tuning in tunings(source.tune, spec.component, integer_only=integer_only):
         if is_late() and any(whole.best.within_budget and whole.worst_ratio <= 1 for whole in wholes):
             break
@@ -222,7 +221,7 @@ def _convolutions_in_four_bits(found: _Found) -> tuple[Trial, ...]:
     sizes, plan = found.quantizer.convolutions, found.best.plan
     if found.source.tune is not Tune.FULL or not found.best.within_budget or not sizes:
         return ()
-    trials, is_late, chosen = list[Trial](), _clock(), plan.four_bits
+    trials, is_late, chosen = list[Trial](), found.source.effort.limit(_LONGEST_S), plan.four_bits
     least = _NOTICEABLE_SHARE * sum(found.quantizer.layers.values())
     for layer in sorted(sizes, key=lambda name: -sizes[name]):
         if is_late() or sizes[layer] < least or layer in plan.float_layers:
@@ -245,13 +244,16 @@ def _start(
     spec: ArtifactSpec, source: Source, *, tolerances: tuple[Tolerance, ...], integer_only: bool
 ) -> tuple[Quantizer, Search]:
     quantizer = quantizer_for(spec.format, source, source.calibration, integer_interface=integer_only)
-    return quantizer, Search(quantizer.layers, partial(_attempt, spec, source, tolerances, quantizer), _clock())
+    attempt = partial(_attempt, spec, source, tolerances, quantizer)
+    return quantizer, Search(quantizer.layers, attempt, source.effort.limit(_LONGEST_S))
 
 
-def _clock(longest_s: float = _LONGEST_S) -> Callable[[], bool]:
-    """Returns whether a search that begins now has taken so long that it must end with what it has found."""
-    end = time.monotonic() + longest_s
-    return lambda: time.monotonic() > end
+def _range_scales(source: Source, quantizer: Quantizer) -> dict[str, float]:
+    """Returns the share of each layer's range to begin with; none where they cannot be told."""
+    try:
+        return quantizer.best_range_scales(source.effort.limit(_LONGEST_S))
+    except FloatingPointError:
+        return {}
 
 
 def _tuned(start: Callable[[Source], tuple[Quantizer, Search]], source: Source, tuning: Tuning) -> _Found | None:
@@ -262,7 +264,7 @@ def _tuned(start: Callable[[Source], tuple[Quantizer, Search]], source: Source, 
             return None
         tuned = replace(source, tuning=tuning)
         quantizer, search = start(tuned)
-        best = search.tune_ranges(quantizer.best_range_scales(_clock()))
+        best = search.tune_ranges(quantizer.best_range_scales(source.effort.limit(_LONGEST_S)))
     except (FloatingPointError, ExportError):
         # A value that is not finite, or a converter that fails for a form of the network, leaves the others.
         return None
@@ -276,6 +278,7 @@ def _attempt(
     quantizer: Quantizer,
     plan: QuantizationPlan,
 ) -> Trial:
+    quantizer.spend_on_file(plan, _sample_count(source.golden_inputs))
     try:
         content = quantizer.quantize(plan)
     except FloatingPointError as e:  # of weights that are rounded by what their layers are given
@@ -297,6 +300,10 @@ def _attempt(
     )
 
 
+def _sample_count(inputs: Inputs) -> int:
+    return len(next(iter(inputs.values()), ()))
+
+
 def _faulty(plan: QuantizationPlan, content: bytes, fault: str) -> Trial:
     return Trial(plan=plan, content=content, rmse=math.inf, error_ratio=math.inf, errors={}, fault=fault)
 
@@ -315,6 +322,7 @@ def _seeds(
     """Returns the errors of the plan with each set of calibration samples, the artifact's own first."""
     found = [SeedError(seed=0, errors=dict(best.errors), error_ratio=best.error_ratio)]
     for seed, calibration in enumerate(source.calibrations_of_other_seeds(), start=1):
+        quantizer.spend_on_file(best.plan, _sample_count(source.golden_inputs))
         content = quantizer.with_calibration(calibration).quantize(best.plan)
         errors = errors_of(run_content(quantizer.format, content, source.golden_inputs), source, tolerances)
         found.append(SeedError(seed=seed, errors=errors, error_ratio=error_ratio_of_errors(errors, tolerances)))

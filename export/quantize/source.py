@@ -19,6 +19,7 @@ from pocketvae.export.original.inside import UNKNOWN, Magnitude
 from pocketvae.export.quantize.recipe import Recipe
 from pocketvae.export.rewrites.catalogue import Rewritten, apply_steps
 from pocketvae.export.rewrites.names import NONE, RewriteChoice, Step
+from pocketvae.export.tuning.effort import Effort
 from pocketvae.export.tuning.ladder import Tune
 from pocketvae.export.tuning.names import Tuning
 from pocketvae.export.tuning.tune import Tuned, tune
@@ -68,6 +69,7 @@ class Source:
         scoring: How the original decides; of scorers.
         held_out: Normal items `[N, ...]` by input name, for the threshold of a scorer.
         anomalous: Which of the goldens are anomalies, `[N]`; of scorers.
+        effort: What searches have cost so far, and when they must end.
     """
 
     component: Component
@@ -92,6 +94,7 @@ class Source:
     scoring: Scoring | None = None
     held_out: Inputs = field(default_factory=dict)
     anomalous: npt.NDArray[np.bool_] | None = None
+    effort: Effort = field(default_factory=Effort, compare=False)
     cache: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def behind_front_end(self) -> Source:
@@ -116,7 +119,7 @@ class Source:
                 cache={},
             )
         found: Source = self.cache[key]
-        return found
+        return replace(found, effort=self.effort)
 
     def graph(self, *, fuse: bool = True) -> Graph:
         """Returns the component's graph, built once."""

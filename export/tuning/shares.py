@@ -73,7 +73,11 @@ def last_output(graph: FrozenGraph, names: Collection[str]) -> str | None:
 
 
 def best_shares(
-    graph: FrozenGraph, places: Sequence[Place], samples: Inputs, is_over: Callable[[], bool] = lambda: False
+    graph: FrozenGraph,
+    places: Sequence[Place],
+    samples: Inputs,
+    is_over: Callable[[], bool] = lambda: False,
+    on_runs: Callable[[int], None] = lambda _: None,
 ) -> list[float]:
     """Returns the share of each place's range with which the outputs have the smallest error.
 
@@ -82,21 +86,22 @@ def best_shares(
         places: Each is rounded by itself.
         samples: Calibration samples, input name to `[N, ...]`; some of them are enough.
         is_over: Whether the choice has to end; what was not looked at keeps its whole range.
+        on_runs: Is told of how many samples the network is given.
 
     Raises:
         FloatingPointError: an output is not finite.
     """
     tf = import_tensorflow()
     with tf.compat.v1.Session(graph=graph.graph) as session:
-        outputs = _Outputs(session, graph, samples)
+        outputs = _Outputs(session, graph, samples, on_runs)
         return [1.0 if is_over() else outputs.best_share(place) for place in places]
 
 
 class _Outputs:
     """The outputs on some samples, and how far they move with a rounded tensor."""
 
-    def __init__(self, session: Any, graph: FrozenGraph, samples: Inputs) -> None:
-        self._session = session
+    def __init__(self, session: Any, graph: FrozenGraph, samples: Inputs, on_runs: Callable[[int], None]) -> None:
+        self._session, self._on_runs = session, on_runs
         self._outputs = [graph.graph.get_tensor_by_name(name) for name in graph.outputs]
         self._feeds = list(_feeds(graph, samples, self._outputs))
         self._expected = [session.run(self._outputs, feed) for feed in self._feeds]
@@ -118,6 +123,7 @@ class _Outputs:
 
     def _error(self, place: Place, values: list[npt.NDArray[Any]], share: float) -> float:
         total = 0.0
+        self._on_runs(len(self._feeds))
         for feed, value, expected in zip(self._feeds, values, self._expected, strict=True):
             found = self._session.run(self._outputs, {**feed, place.tensor: place.rounded(value, share)})
             total += sum(float(np.mean(np.square(a - b))) for a, b in zip(found, expected, strict=True))

@@ -133,7 +133,7 @@ for line in sys.stdin:
 
 def _convert(tmp_path, program, component="decoder"):
     spec = ArtifactSpec(component=Component(component), precision=Precision.INT8, format=Format.TFLITE)
-    job = ConvertJob(artifact=spec, rules=RULES, batches=(1,), golden_strata=())
+    job = ConvertJob(artifact=spec, rules=RULES, batches=(1,), golden_strata=(), time_limit_s=60.0)
     with WorkerProcess(tmp_path, command=[sys.executable, "-I", "-S", "-c", program]) as worker:
         worker.convert(job, 60.0)
 

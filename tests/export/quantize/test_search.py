@@ -222,3 +222,21 @@ def test_where_known_scales_lead_nowhere_the_search_begins_with_whole_ranges():
     best = Search({"first": 10, "large": 1000}, attempt).tune_ranges({"large": 0.25})
     assert best.within_budget
     assert best.plan.range_scales == {"large": 0.8}
+
+
+def test_what_is_far_from_the_budget_is_not_narrowed_layer_by_layer():
+    log = []
+    attempt = network({"first": 2.5, "large": 0.5}, log=log)
+    best = Search({"first": 10, "large": 1000}, attempt).tune_ranges({"large": 0.5})
+    assert not best.within_budget
+    assert len(log) == 3  # whole ranges, the known ones, and these widened
+
+
+def test_what_was_tried_whole_is_not_forgotten_when_layers_are_kept_in_float():
+    gains = {("large", 0.5): 0.2}
+    attempt = network({"first": 2.5, "large": 1.0}, range_gain=gains)
+    found = Search({"first": 10, "large": 1000}, attempt)
+    found.tune_ranges({"large": 0.5})
+    best = found.run()
+    assert best.plan.float_layers == ("first",)
+    assert best.plan.range_scales == {"large": 0.5}

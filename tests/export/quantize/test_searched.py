@@ -18,7 +18,7 @@ def test_a_variant_that_does_not_load_is_never_within_the_budget(monkeypatch):
         raise ExportError("the runtime cannot load it")
 
     monkeypatch.setattr(searched, "run_content", refused)
-    quantizer = SimpleNamespace(quantize=lambda plan: b"content")
+    quantizer = SimpleNamespace(quantize=lambda plan: b"content", spend_on_file=lambda *_: None)
     source = SimpleNamespace(trials=lambda: ({}, {}), golden_inputs={})
     trial = searched._attempt(SimpleNamespace(format=None), source, (), quantizer, QuantizationPlan())
     assert trial.fault == "the runtime cannot load it"
@@ -196,6 +196,12 @@ def test_a_variant_whose_weights_cannot_be_rounded_is_none():
         raise FloatingPointError("a weight is not finite")
 
     spec = SimpleNamespace(format="tflite")
-    found = searched._attempt(spec, SOURCE, (), SimpleNamespace(quantize=fail), QuantizationPlan(four_bits=("a",)))
+    found = searched._attempt(
+        spec,
+        SOURCE,
+        (),
+        SimpleNamespace(quantize=fail, spend_on_file=lambda *_: None),
+        QuantizationPlan(four_bits=("a",)),
+    )
     assert found.fault == "a weight is not finite"
     assert not found.within_budget
