@@ -222,7 +222,7 @@ def _watch(bundle: Path, out: Path, terminal: Terminal) -> bytes:
         )
         items = load_items(ECG, models.vae, windowing=Windowing(stride=_WATCHED_STRIDE, truth=ECG_TRUTH))
         features = image_features(models, items, choice, sampling, progress=terminal.step)
-        values = scores(features, models.vae, calibration.noise_scale, calibration.density)
+        values = scores(features, models.vae, calibration.noise_scale, calibration.density, calibration.offset)
         result = score_result(calibration, ScoreKind.ELBO, items.names, values, timeline=items.timeline)
         drawn = timeline_svg(items, values[ScoreKind.ELBO], result, models.vae)
     write_text(out, drawn)

@@ -160,7 +160,7 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
     if not arguments.calibration.is_file():
         raise DataError(f"{arguments.calibration} does not exist: create it from normal {plural} with --calibrate")
     calibration = decode(Calibration, arguments.calibration.read_bytes(), str(arguments.calibration))
-    calibration.check_bundle(bundle)
+    calibration.check_bundle(bundle, chosen)
     if models.choice(arguments).precision is not calibration.precision:
         terminal.warn(f"the thresholds were fitted with {calibration.precision}: calibrate with the same --precision")
     items, values = _values(bundle, arguments.images, arguments.count, calibration, arguments, terminal)
@@ -215,4 +215,4 @@ def _values(
             f"that {'its' if len(beyond) == 1 else 'their'} scores are not finite numbers, the first {beyond[0]}: "
             f"{'it gets the largest score and is an anomaly' if len(beyond) == 1 else _LARGEST}"
         )
-    return items, scores(features, bundle.vae, calibration.noise_scale, calibration.density)
+    return items, scores(features, bundle.vae, calibration.noise_scale, calibration.density, calibration.offset)

@@ -114,7 +114,7 @@ def _of_vae(found: SignalSet, folder: Path, terminal: Terminal) -> dict[str, obj
                 false_positive_rate=RATE,
             )
             features = image_features(models, items, choice, calibration.sampling)
-            values = scores(features, models.vae, calibration.noise_scale, calibration.density)
+            values = scores(features, models.vae, calibration.noise_scale, calibration.density, calibration.offset)
             result[precision.value] = {
                 kind.value: dataclasses.asdict(detect(value, found.anomalous, calibration.thresholds[kind], None))
                 for kind, value in values.items()

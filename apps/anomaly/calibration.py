@@ -9,6 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pocketvae.apps.anomaly.features import Features, Sampling, image_features
+from pocketvae.apps.anomaly.offsets import OffsetDensity, fit_offsets
 from pocketvae.apps.anomaly.scores import NormalDensity, ScoreKind, fit_density, score_kinds, scores
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.compression.codec_tables import decoder_id
@@ -21,7 +22,7 @@ from pocketvae.progress import ProgressCallback, ignore_progress
 from pocketvae.spec import STRICT, Precision
 from pocketvae.vae_spec import DataKind, VaeSpec
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 
 def _of_items(document: dict[str, Any]) -> dict[str, Any]:
@@ -43,6 +44,7 @@ class Calibration:
         data: The kind of data.
         noise_scale: Standard deviation that the Gaussian likelihood uses, of values scaled to 0 and 1.
         density: Density of the features of normal items; None without posteriors.
+        offset: Density of their mean errors by channel; None where there is no such score, and in files of version 2.
         false_positive_rate: The largest expected share of other normal items above each threshold, averaged over the
             choice of the held-out items.
         thresholds: For each score, the value above which an item is an anomaly.
@@ -62,6 +64,7 @@ class Calibration:
     data: DataKind
     noise_scale: float
     density: NormalDensity | None
+    offset: OffsetDensity | None = None
     false_positive_rate: float
     thresholds: dict[ScoreKind, float]
     normal: str
@@ -73,8 +76,12 @@ class Calibration:
         """How latents are drawn."""
         return Sampling(samples=self.samples, seed=self.seed)
 
-    def check_bundle(self, bundle: ModelBundle) -> None:
+    def check_bundle(self, bundle: ModelBundle, chosen: ScoreKind | None = None) -> None:
         """Checks that the calibration was fitted to this bundle.
+
+        Args:
+            bundle: The bundle.
+            chosen: The score that is to decide.
 
         Raises:
             ManifestError: the bundle holds another model, or a threshold is missing.
@@ -87,7 +94,8 @@ class Calibration:
         missing = [
             kind
             for kind in score_kinds(bundle.vae, has_scorer=bundle.scoring is not None)
-            if kind not in self.thresholds
+            # Files of version 2 know no offsets, and do for all other scores.
+            if kind not in self.thresholds and (kind is not ScoreKind.OFFSET or kind is chosen)
         ]
         if missing or (self.density is None and bundle.vae.has_posterior):
             names = ", ".join(missing) or ScoreKind.DENSITY
@@ -129,9 +137,10 @@ def calibrate(
     _check_finite(features, fitted, bundle.vae)
     noise_scale = bundle.vae.noise_scale or float(np.sqrt(features.square_error.mean() / features.pixels)) or 1.0
     density = fit_density(features) if bundle.vae.has_posterior else None
+    offset = None if features.offsets is None else fit_offsets(features.offsets)
     others = image_features(bundle, held_out, choice, sampling, label, progress)
     _check_finite(others, held_out, bundle.vae)
-    strange = scores(others, bundle.vae, noise_scale, density)
+    strange = scores(others, bundle.vae, noise_scale, density, offset)
     return Calibration(
         bundle=bundle.manifest.name,
         decoder=decoder_id(bundle).hex(),
@@ -141,6 +150,7 @@ def calibrate(
         data=bundle.vae.data,
         noise_scale=noise_scale,
         density=density,
+        offset=offset,
         false_positive_rate=false_positive_rate,
         thresholds={kind: conformal_threshold(value, false_positive_rate, plural) for kind, value in strange.items()},
         normal=normal,

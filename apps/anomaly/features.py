@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.apps.anomaly.offsets import has_offsets, mean_errors
 from pocketvae.apps.choice import Choice
 from pocketvae.apps.sources import SourceImages
 from pocketvae.data.pictures import png_bytes
@@ -66,6 +67,7 @@ class Features:
         cross_entropy_nats: `[N]`, sum over pixels, mean over L latents, pixels being probabilities; of images alone.
         png_bits: `[N]`, the length of the image as PNG; of images alone.
         at_mean_nats: `[N]`, what a `scorer` computes; of bundles that have one.
+        offsets: `[N, C]`, the mean error of each channel; of sequences and tables, see `has_offsets`.
     """
 
     square_error: Doubles
@@ -77,6 +79,7 @@ class Features:
     cross_entropy_nats: Doubles | None = None
     png_bits: Doubles | None = None
     at_mean_nats: Doubles | None = None
+    offsets: Doubles | None = None
 
     @property
     def beyond(self) -> npt.NDArray[np.bool_]:
@@ -163,7 +166,9 @@ def _found(
         names = ["square_error", "sampled_square_error", "mean_norm"]
         names += ["kl_nats", "mean_variance"] if decoder.vae.has_posterior else []
         names += ["at_mean_nats"] if scoring else []
-        return {name: np.full(1, np.inf) for name in names}
+        beyond = {name: np.full(1, np.inf) for name in names}
+        width = decoder.vae.data_shape[-1]
+        return beyond | ({"offsets": np.full((1, width), np.inf)} if has_offsets(decoder.vae) else {})
     half = len(items) // 2
     parts = [
         _found(encoder, decoder, items[part], noise, label[part] if isinstance(label, np.ndarray) else label, scoring)
@@ -196,6 +201,8 @@ def _chunk(
         found["at_mean_nats"], _ = at_mean_nats(
             vae, x, of_mean, posterior.z_mean, posterior.z_log_var, scoring.noise_scales
         )
+    if has_offsets(vae):
+        found["offsets"] = mean_errors(target, _unit(vae, of_mean))
     if is_image:
         found["png_bits"] = np.array([8.0 * len(png_bytes(image)) for image in items])
     if posterior.z_log_var is None:

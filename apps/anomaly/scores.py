@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pocketvae.apps.anomaly.features import Doubles, Features
+from pocketvae.apps.anomaly.offsets import OffsetDensity, has_offsets
 from pocketvae.errors import DataError, SpecError
 from pocketvae.numerics.scoring import SCORE_KIND
 from pocketvae.spec import STRICT
@@ -22,16 +23,20 @@ class ScoreKind(enum.StrEnum):
     posterior (An and Cho 2015). COMPLEXITY: the negative ELBO of 8-bit pixels in bits, with a Gaussian likelihood,
     minus the length of the image as PNG, because simple images are likely whatever they show (Serra et al. 2020).
     DENSITY: the Mahalanobis distance of the reconstruction error, |z_mean| and z_var from those of normal items.
+    OFFSET: the Mahalanobis distance of the mean error of each channel from those of normal items, for a small change
+    that lasts for the whole window.
     ELBO_AT_MEAN: the negative ELBO with the posterior's mean in place of draws from it, the number that the artifact
     `scorer` returns.
 
-    COMPLEXITY is for images, ELBO_AT_MEAN for bundles with a scorer, and ELBO, COMPLEXITY and DENSITY need posteriors.
+    COMPLEXITY is for images, OFFSET for sequences and tables, ELBO_AT_MEAN for bundles with a scorer, and ELBO,
+    COMPLEXITY and DENSITY need posteriors.
     """
 
     ELBO = "elbo"
     RECONSTRUCTION = "reconstruction"
     COMPLEXITY = "complexity"
     DENSITY = "density"
+    OFFSET = "offset"
     ELBO_AT_MEAN = SCORE_KIND
 
 
@@ -81,7 +86,7 @@ def approximations(vae: VaeSpec) -> tuple[str, ...]:
     """Returns the approximations in the scores of a VAE, one sentence each; empty if the scores are exact."""
     found, kinds = [], score_kinds(vae)
     if not vae.has_posterior:
-        return ("the encoder is deterministic and has no posterior: the reconstruction error is the only score",)
+        return ("the encoder is deterministic and has no posterior: all scores are of the reconstruction error",)
     densities = [kind for kind in _OF_PRIOR if kind in kinds]
     if vae.prior is not PriorKind.STANDARD and densities:
         found.append(
@@ -97,11 +102,14 @@ def approximations(vae: VaeSpec) -> tuple[str, ...]:
 
 def score_kinds(vae: VaeSpec, *, has_scorer: bool = False) -> tuple[ScoreKind, ...]:
     """Returns the scores that there are for a VAE, and for its scorer if it has one."""
-    last = (ScoreKind.ELBO_AT_MEAN,) if has_scorer else ()
+    absent = {ScoreKind.ELBO_AT_MEAN} if not has_scorer else set()
     if not vae.has_posterior:
-        return (ScoreKind.RECONSTRUCTION, *last)
-    found = [kind for kind in ScoreKind if kind is not ScoreKind.COMPLEXITY or vae.data is DataKind.IMAGE]
-    return (*(kind for kind in found if kind is not ScoreKind.ELBO_AT_MEAN), *last)
+        absent |= {ScoreKind.ELBO, ScoreKind.COMPLEXITY, ScoreKind.DENSITY}
+    if vae.data is not DataKind.IMAGE:
+        absent.add(ScoreKind.COMPLEXITY)
+    if not has_offsets(vae):
+        absent.add(ScoreKind.OFFSET)
+    return tuple(kind for kind in ScoreKind if kind not in absent)
 
 
 def default_score(vae: VaeSpec) -> ScoreKind:
@@ -121,6 +129,8 @@ def check_score(kind: ScoreKind, vae: VaeSpec, *, has_scorer: bool = False) -> N
             f"the score {kind} is that of a scorer, which this bundle does not have: export it with --components "
             f"encoder,decoder,scorer, or use {' or '.join(kinds)}"
         )
+    if kind is ScoreKind.OFFSET and kind not in kinds:
+        raise SpecError(f"the score {kind} is for sequences and tables of few channels: use {' or '.join(kinds)}")
     if kind not in kinds:
         reason = "is for images" if vae.has_posterior else "needs posteriors, which this encoder does not have"
         raise SpecError(f"the score {kind} {reason}: use {' or '.join(kinds)}")
@@ -133,7 +143,11 @@ def _named(kinds: Sequence[ScoreKind], verb: str = "use") -> str:
 
 
 def scores(
-    features: Features, vae: VaeSpec, noise_scale: float, density: NormalDensity | None
+    features: Features,
+    vae: VaeSpec,
+    noise_scale: float,
+    density: NormalDensity | None,
+    offset: OffsetDensity | None = None,
 ) -> Mapping[ScoreKind, Doubles]:
     """Returns every score of every item, `[N]` each, finite; `LARGEST_SCORE` for those that are `beyond`.
 
@@ -142,19 +156,26 @@ def scores(
         vae: Says which likelihood to use; the prior is taken to be N(0, I).
         noise_scale: Standard deviation of values scaled to 0 and 1, for the scores that treat them as Gaussian.
         density: Density of normal items; None without posteriors.
+        offset: Density of their mean errors; None where `has_offsets` is false.
     """
     with np.errstate(over="ignore", invalid="ignore"):
-        found = _scores(features, vae, noise_scale, density)
+        found = _scores(features, vae, noise_scale, density, offset)
     return {
         kind: np.where(features.beyond | ~np.isfinite(values), LARGEST_SCORE, values) for kind, values in found.items()
     }
 
 
 def _scores(
-    features: Features, vae: VaeSpec, noise_scale: float, density: NormalDensity | None
+    features: Features,
+    vae: VaeSpec,
+    noise_scale: float,
+    density: NormalDensity | None,
+    offset: OffsetDensity | None,
 ) -> dict[ScoreKind, Doubles]:
     reconstruction = features.reconstruction_nats(vae, noise_scale)
     last = {} if features.at_mean_nats is None else {ScoreKind.ELBO_AT_MEAN: features.at_mean_nats}
+    if offset is not None and features.offsets is not None:
+        last = {ScoreKind.OFFSET: offset.distance(features.offsets), **last}
     if features.kl_nats is None or density is None:
         return {ScoreKind.RECONSTRUCTION: reconstruction, **last}
     found = {ScoreKind.ELBO: reconstruction + features.kl_nats, ScoreKind.RECONSTRUCTION: reconstruction}

@@ -159,7 +159,7 @@ def test_without_a_posterior_the_reconstruction_error_is_the_only_score(folder, 
     )
     done = command(*words, "--calibrate", "--false-positive-rate", 0.1)
     assert done.err.count("warning: ") == 1
-    assert "has no posterior: the reconstruction error is the only score" in done.err
+    assert "has no posterior: all scores are of the reconstruction error" in done.err
     done = command(*words, "--csv", "s.csv")
     assert "images are anomalies: reconstruction above" in done.out
     assert (folder / "s.csv").read_text().startswith("name,reconstruction,anomalous\n")
