@@ -18,7 +18,7 @@ from pocketvae.errors import TargetError, unknown_name
 from pocketvae.runtimes.base import Array
 from pocketvae.spec import Format, Precision
 from pocketvae.system.tools import npm
-from pocketvae.system.tools.chromium import PROGRAMS, find_chromium
+from pocketvae.system.tools.chromium import PROGRAMS, browser_step, find_chromium
 from pocketvae.system.tools.npm import ONNXRUNTIME_WEB_VERSION
 from pocketvae.system.tools.setup import SetupStep, folder_step, named_program, target_folder
 
@@ -28,6 +28,7 @@ _PACKAGES = (
     f"onnxruntime-web@{ONNXRUNTIME_WEB_VERSION}",
 )
 _UNWANTED = ("node_modules/onnxruntime-web/dist/*.map", "node_modules/onnxruntime-web/dist/*.jsep.*")
+_VARIABLE = "POCKETVAE_CHROMIUM"
 _OPTIONS = ("wasm", "webgpu", "headed")
 _QUIET = (
     "--disable-background-networking",
@@ -114,15 +115,15 @@ class ChromiumTarget(Target):
 
     def setup(self) -> tuple[SetupStep, ...]:
         """See `Target.setup`."""
-        return (
-            folder_step(
-                self._folder,
-                text=f"the npm packages {', '.join(_PACKAGES)}",
-                key=" ".join(_PACKAGES),
-                download_bytes=45_000_000,
-                make=lambda folder: npm.install(folder, _PACKAGES, unwanted=_UNWANTED),
-            ),
+        packages = folder_step(
+            self._folder,
+            text=f"the npm packages {', '.join(_PACKAGES)}",
+            key=" ".join(_PACKAGES),
+            download_bytes=45_000_000,
+            make=lambda folder: npm.install(folder, _PACKAGES, unwanted=_UNWANTED),
         )
+        browser = None if named_program(_VARIABLE) else browser_step()
+        return (packages, browser) if browser else (packages,)
 
     def _flags(self) -> list[str]:
         flags = [*_QUIET, *(() if self._headed else ("--headless=new",)), *(_SWIFTSHADER if self._webgpu else ())]
@@ -167,10 +168,10 @@ def _program() -> str:
     Raises:
         TargetError: there is none.
     """
-    program = named_program("POCKETVAE_CHROMIUM") or find_chromium()
+    program = named_program(_VARIABLE) or find_chromium()
     if program is None:
-        names = ", ".join(PROGRAMS)
+        own = "run pocketvae targets setup chromium, " if browser_step() else ""
         raise TargetError(
-            f"no browser is installed: install one of {names}, or set POCKETVAE_CHROMIUM to the path of one"
+            f"no browser is installed: {own}install one of {', '.join(PROGRAMS)}, or set {_VARIABLE} to the path of one"
         )
     return program

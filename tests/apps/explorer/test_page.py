@@ -14,6 +14,7 @@ from pocketvae.apps.explorer import web_runtime
 from pocketvae.errors import TargetError
 from pocketvae.numerics.noise import normal_noise, normal_table
 from pocketvae.numerics.pixels import to_pixels
+from pocketvae.system.tools.chromium import find_chromium
 
 PAGE = Path(__file__).parents[3] / "apps" / "explorer" / "page"
 # So long that only what hangs for ever fails: the machine may be busy with anything.
@@ -133,9 +134,9 @@ console.log(JSON.stringify([
 @pytest.fixture(scope="module")
 def chromium():
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    path = find_chromium()
     if path is None:
-        pytest.skip("no Chromium is installed")
+        pytest.skip("no Chromium is installed: run pocketvae targets setup chromium")
     try:
         web_runtime.runtime_files()
     except TargetError as e:
