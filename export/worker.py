@@ -7,10 +7,11 @@ Run as `python -m pocketvae.export.worker FOLDER`. Requests come on stdin, respo
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -50,13 +51,17 @@ from pocketvae.numerics.likelihoods import Observed, has_elbo
 from pocketvae.portability.chips import parse_chips
 from pocketvae.processes.rpc import Handlers, handler, serve
 from pocketvae.spec import Component
-from pocketvae.system.files import write_bytes
+from pocketvae.system import files, memory
 from pocketvae.vae_spec import SCORE, DataKind, Likelihood
 
+_Job = TypeVar("_Job")
+_Done = TypeVar("_Done")
 SETUP_NAME = "setup.json"
 # Of the random generator; samples.Purpose and drawing have the others.
 _SEEDS_STREAM = 2
 _GENERATIVE = (Component.PRIOR, Component.DECODER)
+# Of the models' files: what is left of one job would then fill the memory that the next one needs.
+_LARGE_BYTES = 64 << 20
 
 
 class Worker:
@@ -76,12 +81,28 @@ class Worker:
         """Returns what the methods do."""
         return {
             Method.LOAD: handler(LoadJob, self.load),
-            Method.PREPARE: handler(PrepareJob, self.prepare),
-            Method.SPREAD: handler(SpreadJob, self.spread),
-            Method.COUPLING: handler(CouplingJob, self.coupling),
-            Method.CONVERT: handler(ConvertJob, self.convert),
+            Method.PREPARE: handler(PrepareJob, self._released(self.prepare)),
+            Method.SPREAD: handler(SpreadJob, self._released(self.spread)),
+            Method.COUPLING: handler(CouplingJob, self._released(self.coupling)),
+            Method.CONVERT: handler(ConvertJob, self._released(self.convert)),
             Method.FRONT: handler(FrontJob, self.front),
         }
+
+    def _released(self, do: Callable[[_Job], _Done]) -> Callable[[_Job], _Done]:
+        """Returns a job that leaves no garbage of large models."""
+
+        def run(job: _Job) -> _Done:
+            try:
+                return do(job)
+            finally:
+                if self._is_large:
+                    memory.release()
+
+        return run
+
+    @cached_property
+    def _is_large(self) -> bool:
+        return sum(files.size_bytes(Path(path)) for path in self._setup.models.values()) >= _LARGE_BYTES
 
     def load(self, job: LoadJob) -> None:
         """Loads models."""
@@ -309,7 +330,7 @@ class Worker:
         parts = {part: replace(own, effort=effort) for part, own in source.parts.items()}
         source = replace(source, golden_strata=job.golden_strata, parts=parts, effort=effort)
         artifact = finish(make_artifact(job.artifact, source, job.rules, job.batches), source, self._setup.statement)
-        write_bytes(self._folder / job.artifact.filename, artifact.content)
+        files.write_bytes(self._folder / job.artifact.filename, artifact.content)
         return Converted(
             record=artifact.record,
             error_ratio=artifact.error_ratio,

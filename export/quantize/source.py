@@ -28,6 +28,7 @@ from pocketvae.numerics.scoring import Scoring
 from pocketvae.numerics.spectrogram import model_items
 from pocketvae.portability.chips import Chip
 from pocketvae.spec import Component, Format
+from pocketvae.system import memory
 from pocketvae.vae_spec import VaeSpec
 
 FloatArray = npt.NDArray[np.float32]
@@ -209,6 +210,7 @@ class Source:
             return
         for key in [key for key in self.cache if key.endswith(f"-{self.steps}")]:
             del self.cache[key]
+        memory.release()
 
     @property
     def _weight_bytes(self) -> int:

@@ -22,7 +22,7 @@ _WINDOWS_PROGRAMS = (
     "Microsoft/Edge/Application/msedge.exe",
 )
 
-# Chromium's headless build with the libraries that it needs, since many CI machines reach a registry of npm and no other
+# Chromium's headless build with the libraries that it needs: many CI machines reach a registry of npm and no other
 # place that has a browser. The package's licence is MIT, Chromium's BSD.
 _PACKAGE = "@sparticuz/chromium@147.0.0"
 _BROTLI = """
