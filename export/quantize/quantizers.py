@@ -23,7 +23,7 @@ from pocketvae.export.quantize.tflite_four_bits import layers_for_four_bits, wit
 from pocketvae.export.quantize.tflite_parts import with_fewer_floats
 from pocketvae.export.quantize.tflite_relus import with_relus_as_scales
 from pocketvae.export.quantize.tflite_shuffles import with_shuffles_of_integers
-from pocketvae.export.quantize.tflite_splits import with_layers_for_parts
+from pocketvae.export.quantize.tflite_splits import parts_of_layers, with_layers_for_parts
 from pocketvae.export.quantize.tflite_weights import storable_layers
 from pocketvae.export.rewrites.frozen import freeze
 from pocketvae.export.tuning.shares import Place, best_shares, last_output
@@ -275,7 +275,14 @@ class TfliteQuantizer(Quantizer):
 
     def activations(self, content: bytes, inputs: Inputs) -> dict[str, Array]:
         """See `Quantizer.activations`."""
-        return _rows(Format.TFLITE, content, inputs, self.layers)
+        split = parts_of_layers(content)
+        names = {layer: split.get(layer, (layer,)) for layer in self.layers}
+        found = _rows(Format.TFLITE, content, inputs, [name for parts in names.values() for name in parts])
+        return {
+            layer: np.concatenate([found[name] for name in parts], axis=-1)
+            for layer, parts in names.items()
+            if all(name in found for name in parts)
+        }
 
     def input_ranges(self, content: bytes) -> dict[str, Range]:
         """See `Quantizer.input_ranges`."""

@@ -28,6 +28,7 @@ from pocketvae.formats.tflite.model import (
 # Output channels that common kernels compute together (XNNPACK: 8 or 16 with NEON, 16 with AVX2 and AVX-512).
 _VECTOR = 16
 _LAYERS = frozenset({"CONV_2D", "FULLY_CONNECTED"})
+_PART = "_part"
 
 
 def with_layers_for_parts(content: bytes) -> bytes:
@@ -37,12 +38,30 @@ def with_layers_for_parts(content: bytes) -> bytes:
     model = read_model(content)
     graph = model.subgraphs[0]
     for layer, split in list(_places(model)):
+        whole = tensor_name(graph.tensors[layer.outputs[0]])
+        for index, made in enumerate(split.outputs):
+            graph.tensors[made].name = f"{whole}{_PART}{index}".encode()
         parts = [_part(model, layer, index, int(made)) for index, made in enumerate(split.outputs)]
         place = place_of(graph, layer)
         graph.operators[place : place + 1] = parts
         graph.operators = [operator for operator in graph.operators if operator is not split]
         _drop(model, [int(index) for index in layer.inputs[1:] if index >= 0])
     return write_model(model)
+
+
+def parts_of_layers(content: bytes) -> dict[str, tuple[str, ...]]:
+    """Returns the layers that `with_layers_for_parts` has split: name of a layer to those of its parts, in order."""
+    found: dict[str, list[str]] = {}
+    model = view_model(content)
+    graph = model.subgraphs[0]
+    for operator in graph.operators:
+        name = tensor_name(graph.tensors[operator.outputs[0]])
+        whole, mark, number = name.rpartition(_PART)
+        if mark and number.isdecimal() and operator_name(model, operator) in _LAYERS:
+            found.setdefault(whole, []).append(name)
+    return {
+        whole: tuple(sorted(names, key=lambda name: int(name.rpartition(_PART)[2]))) for whole, names in found.items()
+    }
 
 
 def _places(model: Any) -> Iterator[tuple[Any, Any]]:
@@ -87,7 +106,7 @@ def _cut(model: Any, index: int, chosen: slice, number: int) -> int:
     shape = tensor_shape(whole)
     rows: npt.NDArray[np.uint8] = np.asarray(constant(model, whole)).view(np.uint8).reshape(shape[0], -1)
     added = add_tensor(
-        graph, f"{tensor_name(whole)}_part{number}", shape, "int8", add_buffer(model, rows[chosen].tobytes())
+        graph, f"{tensor_name(whole)}{_PART}{number}", shape, "int8", add_buffer(model, rows[chosen].tobytes())
     )
     tensor = graph.tensors[added]
     tensor.type, tensor.shape = whole.type, [chosen.stop - chosen.start, *shape[1:]]

@@ -5,8 +5,9 @@ import pytest
 
 from pocketvae.export.quantize.measured import run_content
 from pocketvae.export.quantize.search import QuantizationPlan
-from pocketvae.export.quantize.tflite_splits import with_layers_for_parts
+from pocketvae.export.quantize.tflite_splits import parts_of_layers, with_layers_for_parts
 from pocketvae.formats.tflite.model import operator_name, view_model
+from pocketvae.runtimes.taps import tap
 from pocketvae.spec import Format, TensorSpec
 
 pytestmark = pytest.mark.slow
@@ -57,6 +58,16 @@ def test_a_split_layer_is_one_for_each_part(parts):
     assert np.ptp(expected) > 0.1
     np.testing.assert_array_equal(image, expected)
     assert constant_bytes(changed) <= constant_bytes(content)
+
+
+def test_the_parts_of_a_layer_hold_its_integers_and_are_known_by_its_name():
+    content = quantized(48, parts=3)
+    changed = with_layers_for_parts(content)
+    ((whole, parts),) = parts_of_layers(changed).items()
+    found = tap(Format.TFLITE, changed, Z, parts)
+    together = np.concatenate([found[name].rows() for name in parts], axis=-1)
+    np.testing.assert_array_equal(together, tap(Format.TFLITE, content, Z, [whole])[whole].rows())
+    assert parts_of_layers(content) == {}
 
 
 def test_a_second_time_nothing_is_left_to_do():
