@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.tables import column_places, is_header, opened_table
+from pocketvae.data.tables import at_row, column_places, is_header, opened_table
 from pocketvae.errors import DataError, TargetError
 from pocketvae.fields import Channel, ChannelKind
 from pocketvae.installation import install_command
@@ -54,7 +54,7 @@ class Table:
         cell = self.cells[column][row]
         found = repr(shortened(cell)) if cell else "a missing value: fill it in, or delete the row"
         return DataError(
-            f"{self.path}, row {self.rows[row]}, column {self.names[column]!r}: must be {must}, got {found}"
+            f"{at_row(self.path, self.rows[row])}, column {self.names[column]!r}: must be {must}, got {found}"
         )
 
 

@@ -14,6 +14,7 @@ from pocketvae.data.folders import data_files
 from pocketvae.data.missing import NotFilledError, filled, has_missing
 from pocketvae.data.recording_folders import anomalous_files, names_folders
 from pocketvae.data.rows import BLOCK_ROWS, Collector, FileRows, InMemory, OnDisk, Rows, blocks, part_of
+from pocketvae.data.tables import at_row
 from pocketvae.data.time_tables import TimeTable, time_tables
 from pocketvae.errors import DataError
 from pocketvae.parsing import shortened
@@ -263,7 +264,7 @@ def _steady_parts(path: Path, rows: npt.NDArray[np.int64], times_s: npt.NDArray[
         step_s = float(differences[late[0]])
         way = "sort the rows; local times need their offset (+02:00) where summer time ends"
         raise DataError(
-            f"{path}, row {rows[late[0] + 1]}: time must rise from row to row, got "
+            f"{at_row(path, rows[late[0] + 1])}: time must rise from row to row, got "
             f"{'the time of the row before: remove one of them' if not step_s else f'a step of {step_s:g} s: {way}'}"
         )
     is_gap = differences > _GAP * np.median(differences)
@@ -288,7 +289,7 @@ def _steady_parts(path: Path, rows: npt.NDArray[np.int64], times_s: npt.NDArray[
 
 def _unsteady(path: Path, row: int, usual: str, step_s: float) -> DataError:
     return DataError(
-        f"{path}, row {row}: the rate must be steady, got a time step every {usual} and "
+        f"{at_row(path, row)}: the rate must be steady, got a time step every {usual} and "
         f"every {step_s:.4g} s here: resample it, or split it by rate"
     )
 
@@ -334,7 +335,7 @@ def _without_missing(
     except NotFilledError as e:
         column = f"column {names[e.channel]}" if names else f"channel {e.channel} (both from 0)"
         raise DataError(
-            f"{path}, {f'time step {e.step}' if rows is None else f'row {rows[e.step]}'}, {column}: missing "
+            f"{f'{path}, time step {e.step}' if rows is None else at_row(path, rows[e.step])}, {column}: missing "
             f"values are filled in between known ones, at most {wanted.fill_gaps} (--fill-gaps), got {e.reason} here"
         ) from e
 

@@ -24,6 +24,11 @@ _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d*,\d+([eE][-+]?\d+)?\s*")
 _LARGEST = float(np.finfo(np.float32).max)
 
 
+def at_row(path: Path, row: int) -> str:
+    """Returns where a row lies, for messages: rows of text as editors count them, those of Parquet from 0."""
+    return f"{path}, row {row}{' (from 0)' if path.suffix.lower() == '.parquet' else ''}"
+
+
 def read_table(path: Path) -> npt.NDArray[np.float32]:
     """Reads a table, `[N, F] float32`.
 

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.data.tables import column_places, is_header, opened_table
+from pocketvae.data.tables import at_row, column_places, is_header, opened_table
 from pocketvae.errors import DataError, TargetError
 from pocketvae.installation import install_command
 from pocketvae.parsing import shortened
@@ -83,7 +83,7 @@ class TimeTable:
         if len(other):
             step = int(other[0])
             raise DataError(
-                f"{path}, row {self.row(step)}, column {name}: must be 1 for an anomaly and 0 for none, got "
+                f"{at_row(path, self.row(step))}, column {name}: must be 1 for an anomaly and 0 for none, got "
                 f"{values[step]:g}"
             )
         return np.asarray(values == 1)
@@ -108,7 +108,7 @@ class TimeTable:
             return self.values.astype(np.float32)
         step, channel = bad[0].tolist()
         raise DataError(
-            f"{path}, row {self.row(step)}, column {self.names[channel]}: must be a finite number, got "
+            f"{at_row(path, self.row(step))}, column {self.names[channel]}: must be a finite number, got "
             f"{self._found(step, channel)}"
         )
 
@@ -214,7 +214,7 @@ class _Columns:
             return _time_s(cell, self._unit_s)
         except (TypeError, ValueError) as e:
             raise DataError(
-                f"{self._path}, row {number}: the time must be a number or a date such as 2026-01-31T12:00:00, got "
+                f"{at_row(self._path, number)}: the time must be a number or a date such as 2026-01-31T12:00:00, got "
                 f"{shortened(cell)!r}"
             ) from e
 

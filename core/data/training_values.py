@@ -202,6 +202,8 @@ def _of_sounds(path: Path, sets: Sequence[ValueSet], front: LogMel) -> TrainingV
     """Returns the spectrograms of windows of samples, in units of the model."""
     made = [replace(part, values=spectrogram(part.values, front), samples=part.values) for part in sets]
     silent = np.flatnonzero(np.ptp(made[0].values, axis=(0, 1)) == 0)
+    if len(silent) == len(front.names):
+        raise DataError(f"{path}: all training windows are silent, the first in {made[0].names[0]}: record them again")
     if len(silent):
         raise DataError(
             f"{path}: there is no sound at {front.names[silent[0]]} in any training window, so that there is nothing "

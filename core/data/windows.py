@@ -97,9 +97,11 @@ def cut_windows(
     starts = [np.arange(0, len(recording) - length + 1, step) for recording in recordings]
     if not any(map(len, starts)):
         longest = max(recordings, key=len)
+        width = longest.values.shape[1]
+        turned = f", with {width} channels: transpose it if those are its time steps" if width > len(longest) else ""
         raise DataError(
             f"recordings must have at least {whose} {length} time steps, but the longest, {longest.name}, has "
-            f"{len(longest)}"
+            f"{len(longest)}{turned}"
         )
     numbers = np.repeat(np.arange(len(recordings), dtype=np.int32), [len(begin) for begin in starts])
     begins = np.concatenate(starts)

@@ -51,7 +51,7 @@ def test_parquet_holds_the_same_columns(tmp_path):
     kinds = [channel.kind for channel in found_channels(table, [], real_alone=False)]
     assert kinds == [ChannelKind.REAL, ChannelKind.CATEGORY, ChannelKind.BINARY]
     parquet.write_table(pyarrow.table({"a": [1.0, None]}), tmp_path / "t.parquet")
-    with pytest.raises(DataError, match="row 1, column 'a': must be given, got a missing value"):
+    with pytest.raises(DataError, match=r"row 1 \(from 0\), column 'a': must be given, got a missing value"):
         read_columns(tmp_path / "t.parquet")
 
 

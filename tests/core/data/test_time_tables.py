@@ -95,7 +95,7 @@ def test_parquet_is_read_like_text(tmp_path):
     found = read_time_table(path)
     assert found.times_s.tolist() == [0, 0.25, 0.5]
     with pytest.raises(
-        DataError, match=r"pump\.parquet, row 1, column ax: must be a finite number, got a missing value"
+        DataError, match=r"pump\.parquet, row 1 \(from 0\), column ax: must be a finite number, got a missing value"
     ):
         found.checked(path)
     assert found.chosen(("n",), path).checked(path).tolist() == [[1], [2], [3]]

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from pocketvae.data import training_values
 from pocketvae.data.training_values import Reading, load_training_values
 from pocketvae.data.windows import Windowing
 from pocketvae.errors import DataError
@@ -184,5 +185,17 @@ def test_sounds_that_no_spectrogram_can_be_made_of_are_named(tmp_path):
     with pytest.raises(DataError, match="spectrograms are made of recordings"):
         load_training_values(str(tmp_path / "b.npy"), sounds())
     write_sound(tmp_path / "silent.wav", np.zeros(30_000))
-    with pytest.raises(DataError, match="there is no sound at .* Hz in any training window"):
+    with pytest.raises(DataError, match=r"all training windows are silent, the first in silent\.wav"):
         load_training_values(str(tmp_path / "silent.wav"), sounds())
+
+
+def test_a_band_without_sound_is_named(tmp_path, monkeypatch):
+    def without_one(values, front):
+        found = spectrogram(values, front)
+        found[..., 3] = -100
+        return found
+
+    write_sound(tmp_path / "a.wav", hum(30))
+    monkeypatch.setattr(training_values, "spectrogram", without_one)
+    with pytest.raises(DataError, match=r"there is no sound at \d+ Hz in any training window"):
+        load_training_values(str(tmp_path / "a.wav"), sounds())

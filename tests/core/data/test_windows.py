@@ -59,3 +59,12 @@ def test_about_a_tenth_is_held_out_however_long_the_recordings_are(lengths):
     assert 0.05 <= len(kept) / len(windows) <= 0.2
     assert len(fitted) + len(kept) >= len(windows) - 1
     assert not set(windows.values[fitted].ravel().tolist()) & set(windows.values[kept].ravel().tolist())
+
+
+def test_an_array_that_is_turned_is_told_from_a_short_one():
+    turned = Recording(name="pump.npy", values=np.zeros((3, 500), np.float32))
+    with pytest.raises(DataError, match=r"pump\.npy, has 3, with 500 channels: transpose it if those are its time"):
+        cut_windows([turned], 64)
+    short = Recording(name="pump.npy", values=np.zeros((5, 3), np.float32))
+    with pytest.raises(DataError, match=r"pump\.npy, has 5$"):
+        cut_windows([short], 64)
