@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from pocketvae.cli import models
 from pocketvae.errors import SpecError
+from pocketvae.outputs import Meaning
 from pocketvae.spec import parse_choice
 from pocketvae.vae_spec import DataKind
 
 if TYPE_CHECKING:
-    from pocketvae.export import ExternalModels, PriorFit, Role
+    from pocketvae.export import ExternalModels, PriorFit, Role, Wanted
 
 _OPTIONS = (
     "vae",
@@ -24,6 +25,7 @@ _OPTIONS = (
     "fit_prior",
     "decoder_output",
     "decoder_output_name",
+    "more_outputs",
     "encoder_outputs",
     "data_kind",
     "image_shape",
@@ -79,7 +81,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--decoder-output", metavar="KIND", help="probabilities, logits, image or tanh (default: detected)"
     )
     group.add_argument(
-        "--decoder-output-name", metavar="NAME", help="the output to export of a decoder with several outputs"
+        "--decoder-output-name",
+        metavar="NAME",
+        help="the output that holds the data, of a decoder with several outputs (default: detected)",
+    )
+    group.add_argument(
+        "--more-outputs",
+        metavar="LIST",
+        help=f"its other outputs to export, or none; NAME=MEANING says what one is: {', '.join(Meaning)} "
+        "(default: all, detected)",
     )
     group.add_argument(
         "--encoder-outputs",
@@ -180,6 +190,7 @@ def parse(arguments: argparse.Namespace) -> ExternalModels:
         ),
         decoder_output=parse_choice(DecoderOutput, output, "decoder output") if output is not None else None,
         decoder_output_name=arguments.decoder_output_name or "",
+        more_outputs=_wanted(arguments.more_outputs),
         encoder_outputs=_roles(arguments.encoder_outputs, _ENCODER_OUTPUTS, "encoder output"),
         data_kind=parse_choice(DataKind, arguments.data_kind, "kind of data") if arguments.data_kind else None,
         image_shape=_image_shape(arguments.image_shape),
@@ -215,6 +226,18 @@ def _roles(text: str | None, known: tuple[str, ...], noun: str) -> tuple[Role, .
         if word not in known:
             raise unknown_name(noun, word, known)
     return tuple(Role.Z if word == "latent" else Role(word) for word in words)
+
+
+def _wanted(text: str | None) -> tuple[Wanted, ...] | None:
+    from pocketvae.export import Wanted
+
+    if text is None or text == "none":
+        return None if text is None else ()
+    pairs = [word.strip().partition("=") for word in text.split(",")]
+    return tuple(
+        Wanted(name=name, meaning=parse_choice(Meaning, meaning, "meaning of an output") if equals else None)
+        for name, equals, meaning in pairs
+    )
 
 
 def _integers(text: str | None) -> tuple[int, ...] | None:

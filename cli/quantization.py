@@ -76,7 +76,10 @@ def _front(search: SearchRecord) -> list[TrialRecord]:
 
 
 def _trial_cells(trial: TrialRecord, in_four_bits: bool) -> list[str]:
-    errors = ", ".join(f"{name.split()[-1]} {value:.2g}" for name, value in sorted(trial.errors.items()))
+    # Of one output the metric alone says which error it is.
+    several = len({name.split()[0] for name in trial.errors}) > 1
+    named = {name if several else name.split()[-1]: value for name, value in sorted(trial.errors.items())}
+    errors = ", ".join(f"{name} {value:.2g}" for name, value in named.items())
     cells = [
         f"{trial.size_bytes / 1000:.1f}",
         f"{trial.error_ratio:.0%}",

@@ -14,12 +14,13 @@ from pocketvae.fields import Likelihood as Likelihood
 from pocketvae.fields import PosteriorKind as PosteriorKind
 from pocketvae.fields import PriorKind as PriorKind
 from pocketvae.fields import class_label as class_label
+from pocketvae.outputs import Output as Output
 from pocketvae.spec import SEED_INPUTS, STRICT, Component, TensorSpec
 
 # `numerics.noise.uniform_codes` multiplies 16 bits with this in an int32.
 MOST_CODES = 32_768
 # Names of other inputs and of outputs.
-_RESERVED = frozenset(
+RESERVED = frozenset(
     {"x", "z", "eps", "seed", "index", "image", "z_mean", "z_log_var", "window", "score", "alarm", "contributions"}
 )
 # A scorer's input in the unit of a user's data, and its outputs.
@@ -104,10 +105,11 @@ class VaeSpec:
         data_range: The lowest and highest value, of an image black and white; calibration and pictures use it.
         range_is_strict: Whether a value outside `data_range` fails.
         flat: The components whose image is a vector `[H * W * C]`, row by row, as in the original.
+        more_outputs: What the decoder returns beside the data: its noise, other scales, other heads.
 
     Raises:
-        SpecError: a dimension is not positive or the shape not of its kind, the range is empty, or an input has the
-            name of another.
+        SpecError: a dimension is not positive or the shape not of its kind, the range is empty, or an input or output
+            has the name of another.
     """
 
     __pydantic_config__ = STRICT
@@ -127,6 +129,7 @@ class VaeSpec:
     data_range: tuple[float, float] = (0.0, 1.0)
     range_is_strict: bool = True
     flat: tuple[Component, ...] = ()
+    more_outputs: tuple[Output, ...] = ()
 
     def __post_init__(self) -> None:
         if self.data_range[0] >= self.data_range[1]:
@@ -143,15 +146,20 @@ class VaeSpec:
             raise SpecError(
                 f"the prior must be uniform if all latents are integer codes, else another, got {self.prior}"
             )
-        if len(names) > 1 and (self.prior.is_learned or (_RESERVED - {"z"}) & set(names)):
+        if len(names) > 1 and (self.prior.is_learned or (RESERVED - {"z"}) & set(names)):
             raise SpecError(
                 f"several latents must have names of their own and the prior standard (uniform of codes), got {names}"
             )
         if self.prior_takes_label and not (self.prior.is_learned and self.has_one_label):
             raise SpecError("a prior that takes a label must be a learned one of a VAE whose only condition is a label")
         inputs = [*names, *(condition.name for condition in self.conditions)]
-        if len(set(inputs)) != len(inputs) or _RESERVED & set(inputs[len(names) :]):
+        if len(set(inputs)) != len(inputs) or RESERVED & set(inputs[len(names) :]):
             raise SpecError(f"latents and conditions must have different names, got {inputs}")
+        more = [output.name for output in self.more_outputs]
+        if len({*inputs, *more}) != len(inputs) + len(more) or (RESERVED | DATA_OUTPUTS) & set(more):
+            raise SpecError(f"more_outputs must have names that no other tensor has, got {more}")
+        if more and self.likelihood.decoder_outputs > 1:
+            raise SpecError(f"a decoder of the likelihood {self.likelihood} has no more outputs, got {more}")
 
     def _check_channels(self) -> None:
         width = sum(channel.width for channel in self.channels)
@@ -223,8 +231,29 @@ class VaeSpec:
 
     @property
     def output(self) -> str:
-        """Name of the decoder's output."""
+        """Name of the decoder's output, of several the one that holds the data."""
         return self.data.value
+
+    @property
+    def outputs(self) -> tuple[Output, ...]:
+        """What the decoder returns: the data first, as an artifact does."""
+        data = Output(
+            name=self.output,
+            data=self.data,
+            shape=self.tensor_shape(Component.DECODER),
+            data_range=self.data_range,
+            range_is_strict=self.range_is_strict,
+        )
+        return (data, *self.more_outputs)
+
+    def output_of(self, name: str) -> Output | None:
+        """Returns the decoder's output of a name; None where it has none."""
+        return next((output for output in self.outputs if output.name == name), None)
+
+    def span_of(self, name: str) -> float:
+        """Returns the range that an output is made for, of a latent a standard deviation of 1."""
+        output = self.output_of(name)
+        return 1.0 if output is None else output.span
 
     @property
     def label_count(self) -> int:
@@ -334,13 +363,14 @@ class VaeSpec:
     def output_names(self, component: Component) -> tuple[str, ...]:
         """Returns the names of a component's outputs in order."""
         names = tuple(latent.name for latent in self.latents)
+        decoded = (self.output, *(output.name for output in self.more_outputs))
         return {
             Component.ENCODER: tuple(name for latent in self.latents for name in latent.encoded(self.posterior)),
-            Component.DECODER: (self.output,),
+            Component.DECODER: decoded,
             Component.PRIOR: names,
             Component.SAMPLER: names,
-            Component.GENERATOR: (self.output,),
-            Component.RECONSTRUCTOR: (self.output,),
+            Component.GENERATOR: decoded,
+            Component.RECONSTRUCTOR: decoded,
             Component.SCORER: (SCORE, ALARM, *((CONTRIBUTIONS,) if self.parts_of_score > 1 else ())),
         }[component]
 

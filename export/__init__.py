@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from pocketvae.export.config import ExportConfig, check_combinations, default_memory_limit_bytes, plan_artifacts
     from pocketvae.export.external.messages import ExternalModels
     from pocketvae.export.external.prior import PriorFit
-    from pocketvae.export.external.roles import DecoderOutput
+    from pocketvae.export.external.roles import DecoderOutput, Wanted
     from pocketvae.export.external_pipeline import export_external_models
     from pocketvae.export.guide.android_test import ANDROID_TEST_NAME, write_android_test
     from pocketvae.export.guide.portability_notes import portability_warnings
@@ -30,7 +30,7 @@ _MODULES = {
     ),
     "pocketvae.export.external.messages": ("ExternalModels",),
     "pocketvae.export.external.prior": ("PriorFit",),
-    "pocketvae.export.external.roles": ("DecoderOutput",),
+    "pocketvae.export.external.roles": ("DecoderOutput", "Wanted"),
     "pocketvae.export.external_pipeline": ("export_external_models",),
     "pocketvae.export.guide.android_test": (
         "ANDROID_TEST_NAME",
@@ -72,6 +72,7 @@ __all__ = [
     "RewriteChoice",
     "Role",
     "Tune",
+    "Wanted",
     "check_combinations",
     "default_memory_limit_bytes",
     "export_external_models",

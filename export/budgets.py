@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pocketvae.bundle.manifest import Stratum
 from pocketvae.errors import SpecError
 from pocketvae.export.original.goldens import NoiseFloor
+from pocketvae.export.output_budgets import output_tolerances
 from pocketvae.export.precisions.base import PixelBudget
 from pocketvae.export.precisions.registry import export_of
 from pocketvae.kinds.registry import kind_of
@@ -22,6 +23,7 @@ from pocketvae.numerics.metrics import (
     OF_WHOLE_SETS,
 )
 from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.outputs import Output
 from pocketvae.spec import ArtifactSpec, Component, ImageDtype, Precision
 from pocketvae.vae_spec import ALARM, CONTRIBUTIONS, LOG_VAR_ENDING, MEAN_ENDING, SCORE, DataKind
 
@@ -88,6 +90,7 @@ class LimitRules:
         observed_values: Pixels times channels of the images that golden latents were drawn for; 0 where there are
             none, or where their likelihood is unknown.
         data: The kind of data.
+        more: What a decoder returns beside the data.
         few_goldens: Number of goldens where there are fewer than usual, because each is large; else 0.
     """
 
@@ -96,6 +99,7 @@ class LimitRules:
     budget: Budget = DEFAULT_BUDGET
     observed_values: int = 0
     data: DataKind = DataKind.IMAGE
+    more: tuple[Output, ...] = ()
     few_goldens: int = 0
 
     def for_network(self, spec: ArtifactSpec) -> tuple[Tolerance, ...]:
@@ -107,6 +111,7 @@ class LimitRules:
             budget=self.budget,
             observed_values=self.observed_values,
             data=self.data,
+            more=self.more,
         )
 
     def for_artifact(self, spec: ArtifactSpec, kernel_spread: Mapping[str, float]) -> tuple[Tolerance, ...]:
@@ -117,7 +122,7 @@ class LimitRules:
             kernel_spread: Of a float file, by output; empty for others.
         """
         limits = tolerances(
-            spec, self.floor, self.image_span, kernel_spread, self.budget, self.observed_values, self.data
+            spec, self.floor, self.image_span, kernel_spread, self.budget, self.observed_values, self.data, self.more
         )
         if not self.few_goldens:
             return limits
@@ -146,9 +151,10 @@ def tolerances(
     budget: Budget = DEFAULT_BUDGET,
     observed_values: int = 0,
     data: DataKind = DataKind.IMAGE,
+    more: tuple[Output, ...] = (),
 ) -> tuple[Tolerance, ...]:
     """Returns the tolerances that verify applies to an artifact, see `base_tolerances` and `with_pixel_rounding`."""
-    limits = base_tolerances(spec, floor, image_span, kernel_spread, budget, observed_values, data)
+    limits = base_tolerances(spec, floor, image_span, kernel_spread, budget, observed_values, data, more)
     return with_pixel_rounding(spec, limits, image_span)
 
 
@@ -171,6 +177,8 @@ def with_pixel_rounding(
     half_step = 0.5 * _PIXEL * image_span
     return tuple(
         replace(limit, limit=limit.limit + half_step, source=f"half a grey step of rounding, and {limit.source}")
+        if limit.output == DataKind.IMAGE
+        else limit
         for limit in limits
         if limit.metric != ELBO_CHANGE
     )
@@ -184,6 +192,7 @@ def base_tolerances(
     budget: Budget = DEFAULT_BUDGET,
     observed_values: int = 0,
     data: DataKind = DataKind.IMAGE,
+    more: tuple[Output, ...] = (),
 ) -> tuple[Tolerance, ...]:
     """Returns the tolerances of an artifact with float32 images.
 
@@ -201,6 +210,7 @@ def base_tolerances(
         observed_values: Values of one of the items that golden latents were drawn for; 0 where there are none, or where
             their likelihood is not known.
         data: The kind of data.
+        more: What a decoder returns beside the data.
     """
     if floor.exact:
         source = "bit-identical by construction: integer arithmetic and a table"
@@ -221,6 +231,7 @@ def base_tolerances(
         return (*_score_tolerances(spec.precision, floor), *_decision_tolerances(floor.decisions))
     return (
         *_data_tolerances(spec, image_span, budget, data),
+        *output_tolerances(more, floor.float32, _steps(spec.precision, budget)),
         *_elbo_tolerances(spec, floor, budget, observed_values, data),
     )
 
@@ -245,13 +256,20 @@ def _posterior_tolerances(
 
 
 def _data_tolerances(spec: ArtifactSpec, image_span: float, budget: Budget, data: DataKind) -> tuple[Tolerance, ...]:
-    default = _pixel_budget(spec.precision)
-    p99, mean = budget.p99_steps or default.p99_steps, budget.mean_steps or default.mean_steps
     step, kind = _PIXEL * image_span, kind_of(data)
     return tuple(
         Tolerance(output=data.value, metric=metric, limit=steps * step, source=kind.budget(steps, image_span))
-        for metric, steps in (("p99_abs", p99), ("mean_abs", mean))
+        for metric, steps in _steps(spec.precision, budget).items()
     )
+
+
+def _steps(precision: Precision, budget: Budget) -> dict[str, float]:
+    """Returns the limit of each metric in 255ths of a range."""
+    default = _pixel_budget(precision)
+    return {
+        "p99_abs": budget.p99_steps or default.p99_steps,
+        "mean_abs": budget.mean_steps or default.mean_steps,
+    }
 
 
 def _decision_tolerances(decisions: int) -> tuple[Tolerance, ...]:
@@ -295,8 +313,6 @@ def _code_tolerance(precision: Precision, output: str, floor: NoiseFloor) -> Tol
 
 def _latent_tolerances(spec: ArtifactSpec, floor: NoiseFloor, budget: Budget) -> tuple[Tolerance, ...]:
     """Returns the limits of an encoder without a posterior: shares of the range of its latents, as for data."""
-    default = _pixel_budget(spec.precision)
-    p99, mean = budget.p99_steps or default.p99_steps, budget.mean_steps or default.mean_steps
     return tuple(
         Tolerance(
             output=name,
@@ -305,7 +321,7 @@ def _latent_tolerances(spec: ArtifactSpec, floor: NoiseFloor, budget: Budget) ->
             source=f"budget: {100 * steps * _PIXEL:.2g} % of the range of {name}, {span:.3g}",
         )
         for name, span in floor.ranges.items()
-        for metric, steps in (("p99_abs", p99), ("mean_abs", mean))
+        for metric, steps in _steps(spec.precision, budget).items()
     )
 
 

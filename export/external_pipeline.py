@@ -124,6 +124,8 @@ def export_external_models(
         with _named_as_given(own, models):
             inspection = _inspect(models, config)
         progress(Progress(stage="inspecting", done=1, total=1, detail="the models"))
+        for line in inspection.found:
+            tell(line)
         vae, reference, count, fitted = inspection.vae, None, 0, _NO_PRIOR
         if data is not None:
             splits = load_data(data, vae, windowing, progress)

@@ -318,6 +318,7 @@ def _rules(prepared: Prepared, subject: Subject, config: ExportConfig) -> LimitR
         budget=config.budget,
         observed_values=prepared.observed_values,
         data=subject.vae.data,
+        more=subject.vae.more_outputs,
         few_goldens=few_goldens(prepared.golden_strata),
     )
 

@@ -53,9 +53,9 @@ def output_checks(
     checks = [structural_check(artifact, target, stage, "") for stage in (LOADS, INTERFACE)]
     checks += [structural_check(artifact, target, "finite", finite_problem(outputs[name]), name) for name in expected]
     checks += [
-        structural_check(artifact, target, "range", range_problem(outputs[name], vae.data_range), name)
-        for name in expected
-        if name == vae.output and vae.range_is_strict
+        structural_check(artifact, target, "range", range_problem(outputs[item.name], item.data_range), item.name)
+        for item in vae.outputs
+        if item.name in expected and item.range_is_strict
     ]
     if not tolerances:
         reason = "the manifest has no tolerance for this artifact"
@@ -135,7 +135,7 @@ def ceiling_checks(
     for limit in tolerances:
         if limit not in artifact.tolerances or limit.metric != "max_abs" or limit.output not in original:
             continue
-        span = output_range(limit.output, original[limit.output], vae.range_span)
+        span = output_range(original[limit.output], vae.span_of(limit.output))
         most = float_ceiling(artifact.precision, limit.output, span, artifact.image_dtype)
         if limit.limit > most * _CEILING_SLACK:
             problem = (

@@ -93,12 +93,11 @@ class Deviations:
         if known is not None and tolerance.metric in known.metrics:
             return known.metrics[tolerance.metric]
         if key not in self._measured:
-            span = self.vae.range_span
             self._measured[key] = measure(
                 tolerance,
                 self.original,
                 self.artifact,
-                image_span=span,
+                image_span=self.vae.span_of(tolerance.output),
                 observed=self.observed,
                 anomalous=self._anomalous,
             )
@@ -125,5 +124,6 @@ class Deviations:
             mean_abs = float(difference[part].mean(dtype=np.float64))
             by_stratum[stratum.name] = {"max_abs": float(by_sample[part].max()), "mean_abs": mean_abs}
         # This comes last because it reorders the differences.
-        metrics = elementwise_metrics(difference, self.vae.range_span if output == self.vae.output else None)
+        data = self.vae.output_of(output)
+        metrics = elementwise_metrics(difference, None if data is None else data.span)
         return Deviation(metrics=metrics, by_sample=by_sample, by_stratum=by_stratum)

@@ -14,7 +14,6 @@ from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.metrics import CODES_CHANGED, POSTERIOR, is_posterior, psnr_db
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import Component
-from pocketvae.vae_spec import DataKind
 
 
 def output_figures(artifact: str, target: str, component: Component, deviations: Deviations) -> list[Measurement]:
@@ -59,7 +58,8 @@ def _of_output(name: str, deviations: Deviations) -> Iterator[tuple[str, str, fl
             yield "", f"{metric}_worst", float(alike.min())
         if metrics["rmse"] > 0:  # Equal data do not have a signal-to-noise ratio.
             yield "", "psnr_db", psnr_db(metrics["rmse"], vae.range_span)
-    if name == DataKind.IMAGE:
+    named = vae.output_of(name)
+    if named is not None and named.is_picture:
         for metric in ("share_off_by_1", "share_off_by_4"):
             yield "", metric, metrics[metric]
     yield "", "p99_abs", metrics["p99_abs"]

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 
 from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.integer_share import IntegerShare
+from pocketvae.outputs import Output
 from pocketvae.spec import STRICT, Format
 from pocketvae.system.environment import Environment
+from pocketvae.vae_spec import DATA_OUTPUTS, DataKind
 
 # 2 added figures, worst inputs, diagnoses, layers and what a target does not support.
 VERIFY_SCHEMA_VERSION = 2
@@ -194,6 +196,7 @@ class VerifyResult:
         image_span: White minus black, the unit of figures of an `image`.
         remarks: What the tools of targets said of artifacts.
         integers: How much of each file computes in integers, as its bundle records it.
+        more_outputs: What decoders return beside the data, each in its own unit.
     """
 
     __pydantic_config__ = STRICT
@@ -212,6 +215,13 @@ class VerifyResult:
     image_span: float = 1.0
     remarks: tuple[Remark, ...] = ()
     integers: dict[str, IntegerShare] = field(default_factory=dict)
+    more_outputs: tuple[Output, ...] = ()
+
+    def unit_of(self, output: str) -> Output | None:
+        """Returns an output of a decoder, whose range is the unit of its deviations; None of others."""
+        if output in DATA_OUTPUTS:
+            return Output(name=output, data=DataKind(output), shape=(), data_range=(0.0, self.image_span))
+        return next((item for item in self.more_outputs if item.name == output), None)
 
     def artifacts(self) -> tuple[str, ...]:
         """Returns the names of the artifacts that were checked, in order, without controls."""

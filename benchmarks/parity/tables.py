@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from pocketvae.benchmarks.not_run import summed_up
 from pocketvae.benchmarks.parity.results import Check, LayerReport, VerifyResult
-from pocketvae.kinds.registry import kind_of
+from pocketvae.kinds.registry import deviation
 from pocketvae.numerics.tolerance import error_ratio
+from pocketvae.outputs import Output
 from pocketvae.reporting.text import Row
-from pocketvae.vae_spec import DATA_OUTPUTS, DataKind
 
 # The column "limit from".
 _FROM = 5
@@ -28,7 +28,8 @@ def verify_table(result: VerifyResult) -> tuple[Row, list[Row]]:
     rows = []
     for key in dict.fromkeys((check.artifact, check.target) for check in result.checks):
         check = worst_check([check for check in result.checks if (check.artifact, check.target) == key])
-        value, limit = (format_value(number, check, result.image_span) for number in (check.value, check.limit))
+        unit = result.unit_of(check.output)
+        value, limit = (format_value(number, check, unit) for number in (check.value, check.limit))
         what = f"{check.output} {check.metric}".strip() + (f", batch {check.batch}" if check.batch > 1 else "")
         rows.append([*key, what, value, limit, check.detail or check.limit_source, "pass" if check.passed else "FAIL"])
     rows += [[item.artifact, item.target, _NOT_RUN, "", "", item.reason, "FAIL"] for item in result.not_run]
@@ -164,19 +165,24 @@ def check_error_ratio(check: Check) -> float:
     return error_ratio(check.value, check.limit)
 
 
-def format_value(value: float | None, check: Check, image_span: float) -> str:
+def format_value(value: float | None, check: Check, unit: Output | None) -> str:
     """Returns a deviation in the unit that users think in.
 
     It is steps of 1/255 for images, shares of the range for other data, nats for posteriors. A check's value and its
     limit have the same unit, that of the larger one.
+
+    Args:
+        value: The check's value or its limit.
+        check: The check.
+        unit: The decoder's output that it is about; None of others.
     """
     if value is None:
         return "-"
     if check.metric.startswith(("kl_", "elbo_", "nll_")):
         return f"{value:.2g} nats"
     largest = max(number for number in (value, check.value, check.limit) if number is not None)
-    if check.output in DATA_OUTPUTS and largest / image_span >= 1e-4 and check.metric in _PIXEL_METRICS:
-        return kind_of(DataKind(check.output)).deviation(value / image_span)
+    if unit is not None and largest / unit.span >= 1e-4 and check.metric in _PIXEL_METRICS:
+        return deviation(unit, value / unit.span)
     return f"{value:.1e}"
 
 

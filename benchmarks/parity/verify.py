@@ -177,6 +177,7 @@ class _Verifier:
             declined=tuple(self._declined),
             remarks=tuple(self._remarks),
             image_span=self._bundle.manifest.vae.range_span,
+            more_outputs=self._bundle.manifest.vae.more_outputs,
             integers={item.name: item.integers for item in self._whole.manifest.artifacts if item.integers},
         )
         return Verification(result=result, worst=tuple(self._worst))

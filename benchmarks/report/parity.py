@@ -12,13 +12,14 @@ from pocketvae.reporting.html import Cell, Figure, Table
 from pocketvae.vae_spec import VaeSpec
 
 
-def parity_cells(checks: Sequence[Check], span: float) -> list[str | Cell]:
+def parity_cells(checks: Sequence[Check], verify: VerifyResult) -> list[str | Cell]:
     """Returns the verdict on an artifact, its worst deviation and the limit."""
     if not checks:
         return [Cell(text="not run", kind="fail"), "-", "-"]
     check = worst_check(list(checks))
-    value = format_value(check.value, check, span) if check.value is not None else check.detail or "-"
-    return ["pass" if check.passed else "FAIL", value, format_value(check.limit, check, span)]
+    unit = verify.unit_of(check.output)
+    value = format_value(check.value, check, unit) if check.value is not None else check.detail or "-"
+    return ["pass" if check.passed else "FAIL", value, format_value(check.limit, check, unit)]
 
 
 def limits(verify: VerifyResult) -> Table:
@@ -27,8 +28,8 @@ def limits(verify: VerifyResult) -> Table:
         [
             check.artifact,
             f"{check.output} {check.metric}",
-            format_value(check.value, check, verify.image_span),
-            format_value(check.limit, check, verify.image_span),
+            format_value(check.value, check, verify.unit_of(check.output)),
+            format_value(check.limit, check, verify.unit_of(check.output)),
             check.limit_source,
         ]
         for check in verify.checks

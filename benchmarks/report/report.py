@@ -129,7 +129,7 @@ def _artifacts(manifest: Manifest, verify: VerifyResult, bench: BenchResult | No
     rows: list[list[str | Cell]] = []
     for artifact in manifest.artifacts:
         checks = [check for check in verify.checks if check.artifact == artifact.name]
-        cells = [*parity_cells(checks, verify.image_span), f"{artifact.file.size_bytes / 1000:.0f}"]
+        cells = [*parity_cells(checks, verify), f"{artifact.file.size_bytes / 1000:.0f}"]
         if bench:
             cells += _latency_cells(timed.get(artifact.name))
         rows.append([artifact.name, *cells])

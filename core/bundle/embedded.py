@@ -19,7 +19,7 @@ import numpy as np
 
 from pocketvae.bundle.bundle import Array, Goldens
 from pocketvae.bundle.manifest import ArtifactRecord, FileRecord, Stratum
-from pocketvae.bundle.upgrades import with_channels, with_conditions, with_named_latents
+from pocketvae.bundle.upgrades import with_channels, with_conditions, with_more_outputs, with_named_latents
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.formats.damage import naming_file
@@ -37,7 +37,7 @@ KEYS = (RECORD, GOLDENS, CHECKSUM)
 # 2: the VAE names its kind of data and its latents.
 # 3: the VAE names its conditions.
 # 4: the VAE names its channels.
-EMBEDDED_SCHEMA_VERSION = 4
+EMBEDDED_SCHEMA_VERSION = 5
 STORED_TYPES = ("uint8", "int32", "float16", "float32")
 # A golden pair is small; anything that claims more was not written by pocketvae and must not fill the memory.
 _LARGEST_BYTES = 1 << 28
@@ -136,7 +136,7 @@ class EmbeddedRecord:
     """
 
     __pydantic_config__ = STRICT
-    UPGRADES: ClassVar = {1: with_named_latents, 2: with_conditions, 3: with_channels}
+    UPGRADES: ClassVar = {1: with_named_latents, 2: with_conditions, 3: with_channels, 4: with_more_outputs}
     schema_version: int = EMBEDDED_SCHEMA_VERSION
     name: str
     pocketvae: str

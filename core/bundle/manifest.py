@@ -10,7 +10,7 @@ from typing import Any, ClassVar
 
 from pocketvae.bundle.chips import ChipRecord
 from pocketvae.bundle.quantization import SearchRecord
-from pocketvae.bundle.upgrades import with_channels, with_conditions, with_named_latents
+from pocketvae.bundle.upgrades import with_channels, with_conditions, with_more_outputs, with_named_latents
 from pocketvae.errors import ManifestError, did_you_mean
 from pocketvae.integer_share import IntegerShare
 from pocketvae.keras.model_form import ModelForm
@@ -28,7 +28,7 @@ MANIFEST_NAME = "manifest.json"
 # 3: the VAE names its kind of data and its latents.
 # 4: the VAE names its conditions.
 # 5: the VAE names its channels.
-SCHEMA_VERSION = 5
+SCHEMA_VERSION = 6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -257,7 +257,13 @@ class Manifest:
     """
 
     __pydantic_config__ = STRICT
-    UPGRADES: ClassVar = {1: _renamed_ratios, 2: with_named_latents, 3: with_conditions, 4: with_channels}
+    UPGRADES: ClassVar = {
+        1: _renamed_ratios,
+        2: with_named_latents,
+        3: with_conditions,
+        4: with_channels,
+        5: with_more_outputs,
+    }
     schema_version: int = SCHEMA_VERSION
     name: str
     vae: VaeSpec

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from pocketvae.bundle.reference import REFERENCE_NAME, ReferenceImages, read_reference
-from pocketvae.bundle.upgrades import with_channels, with_conditions, with_named_latents
+from pocketvae.bundle.upgrades import with_channels, with_conditions, with_more_outputs, with_named_latents
 from pocketvae.documents import decode
 from pocketvae.errors import ManifestError
 from pocketvae.spec import STRICT, Component
@@ -20,7 +20,7 @@ RUN_NAME = "run.json"
 # 2: the VAE names its kind of data and its latents.
 # 3: the VAE names its conditions.
 # 4: the VAE names its channels.
-SCHEMA_VERSION = 4
+SCHEMA_VERSION = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +40,7 @@ class RunRecord:
     """
 
     __pydantic_config__ = STRICT
-    UPGRADES: ClassVar = {1: with_named_latents, 2: with_conditions, 3: with_channels}
+    UPGRADES: ClassVar = {1: with_named_latents, 2: with_conditions, 3: with_channels, 4: with_more_outputs}
     schema_version: int = SCHEMA_VERSION
     vae: VaeSpec
     data: str

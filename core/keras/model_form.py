@@ -23,7 +23,7 @@ class Role(enum.StrEnum):
     CODES are a latent of integers, also as the output of an encoder. A LABEL is an integer, a one-hot vector or planes
     `[h, w, K]` with a one-hot vector at each place; a CONDITION holds real numbers. Z_LABEL and X_LABEL are a latent or
     data followed by a one-hot label, in one tensor. PLANE_IN and PLANE_OUT are images `[H, W]`, which artifacts have
-    with one channel.
+    with one channel. MORE are outputs of a decoder beside its data, as they are.
 
     An encoder's spread is one of LOG_VAR, VAR (a variance), STD (a standard deviation), LOG_STD, COV (a covariance
     `[D, D]`) and TRIL (the lower triangle of its Cholesky factor, `[D, D]` or row by row in a vector); artifacts always
@@ -39,6 +39,7 @@ class Role(enum.StrEnum):
     Z_LABEL = "latent+label"
     X_LABEL = "x+label"
     IMAGE = "image"
+    MORE = "further output"
     PLANE_IN = "x without channels"
     PLANE_OUT = "image without channels"
     MEAN = "mean"
@@ -69,7 +70,7 @@ class Port:
         dtype: numpy name of the element type.
         shape: Without the batch.
         sources: Of an input, the positions of the component's inputs that it is made of. Of an encoder's output, the
-            position of its latent if there are several.
+            position of its latent if there are several; of a further output of a decoder its place behind the data.
         scale: Of a latent or its posterior: artifacts have the model's own values minus `shift`, times `scale`.
         shift: See `scale`.
     """
@@ -115,6 +116,6 @@ class ModelForm:
 
     def kept_outputs(self) -> tuple[int, ...]:
         """Returns the indices of the exported outputs, in the component's order."""
-        order = (Role.IMAGE, Role.PLANE_OUT, Role.CODES, Role.MEAN, *SPREADS, *JOINED)
+        order = (Role.IMAGE, Role.PLANE_OUT, Role.MORE, Role.CODES, Role.MEAN, *SPREADS, *JOINED)
         kept = [index for index, port in enumerate(self.outputs) if port.role not in DROPPED]
         return tuple(sorted(kept, key=lambda i: (self.outputs[i].sources, order.index(self.outputs[i].role))))

@@ -9,6 +9,7 @@ from pocketvae.kinds.images import Images
 from pocketvae.kinds.sequences import Sequences
 from pocketvae.kinds.vectors import Vectors
 from pocketvae.kinds.volumes import Volumes
+from pocketvae.outputs import Output
 from pocketvae.vae_spec import DataKind, VaeSpec
 
 _KINDS: Mapping[DataKind, Kind] = {
@@ -22,6 +23,18 @@ _KINDS: Mapping[DataKind, Kind] = {
 def kind_of(data: DataKind) -> Kind:
     """Returns what a kind of data says about itself."""
     return _KINDS[data]
+
+
+def deviation(output: Output, share: float) -> str:
+    """Returns a deviation of an output as text: in grey steps of an image, else as a share of its range.
+
+    Args:
+        output: The output.
+        share: Of its span.
+    """
+    kind = _KINDS[output.data]
+    is_shaped_alike = output.data is DataKind.IMAGE and not output.is_picture
+    return Kind.deviation(kind, share) if is_shaped_alike else kind.deviation(share)
 
 
 def described(vae: VaeSpec) -> str:

@@ -99,6 +99,11 @@ class Model:
     ) -> None:
         self.close()
 
+    def _data(self, outputs: Mapping[str, FloatArray]) -> FloatArray:
+        """Returns the data among outputs, `[N, *data_shape]`."""
+        data = outputs[self.vae.output]
+        return data.reshape(len(data), *self.vae.data_shape)
+
     def _run(self, inputs: Mapping[str, Array], label: Given | None = None) -> dict[str, FloatArray]:
         """Runs every sample and checks that the outputs are finite."""
         outputs = self._outputs(inputs, label)
@@ -191,6 +196,24 @@ class Decoder(Model):
             NotFiniteValuesError: the latents or what the model makes of them are not finite.
             SpecError: a label is missing, superfluous or out of range.
         """
+        return self._data(self._decoded(z, label))
+
+    def decode_all(self, z: npt.ArrayLike, label: Given | None = None) -> dict[str, FloatArray]:
+        """Returns every output by name, `[N, ...] float32`: what `decode` returns, and `vae.more_outputs`.
+
+        These are noise, other scales or other heads, as the original returns them.
+
+        Args:
+            z: See `decode`.
+            label: See `decode`.
+
+        Raises:
+            PocketVaeError: see `decode`.
+        """
+        found = self._decoded(z, label)
+        return {self.vae.output: self._data(found), **_others(found, self.vae)}
+
+    def _decoded(self, z: npt.ArrayLike, label: Given | None) -> dict[str, FloatArray]:
         shape, latents = self.vae.latent_shape, np.atleast_2d(np.asarray(z, np.float32))
         if latents.shape[1:] not in ((self.vae.latent_dim,), shape) or len(latents) == 0:
             raise DataError(f"z must be [N, {self.vae.latent_dim}]{_or(shape)}, got {list(np.shape(z))}")
@@ -200,8 +223,7 @@ class Decoder(Model):
                 _first_not_finite(latents),
             )
         _check_codes(latents, self.vae)
-        image = self._run(split_latents(latents, self.vae.latents), label)[self.vae.output]
-        return image.reshape(len(image), *self.vae.data_shape)
+        return self._run(split_latents(latents, self.vae.latents), label)
 
     def decode_pixels(self, z: npt.ArrayLike, label: Given | None = None) -> npt.NDArray[np.uint8]:
         """Returns `[N, H, W, C] uint8` pixels of 0 to 255; see `decode`.
@@ -228,8 +250,23 @@ class Generator(Model):
         Raises:
             SpecError: a seed or index is not a 32-bit integer, or the label does not fit.
         """
-        image = self._run(_pairs(seed, index), label)[self.vae.output]
-        return image.reshape(len(image), *self.vae.data_shape)
+        return self._data(self._run(_pairs(seed, index), label))
+
+    def generate_all(
+        self, seed: npt.ArrayLike, index: npt.ArrayLike, label: Given | None = None
+    ) -> dict[str, FloatArray]:
+        """Returns every output by name, `[N, ...] float32`; see `generate` and `Decoder.decode_all`.
+
+        Args:
+            seed: See `generate`.
+            index: See `generate`.
+            label: See `generate`.
+
+        Raises:
+            SpecError: see `generate`.
+        """
+        found = self._run(_pairs(seed, index), label)
+        return {self.vae.output: self._data(found), **_others(found, self.vae)}
 
     def generate_pixels(
         self, seed: npt.ArrayLike, index: npt.ArrayLike, label: Given | None = None
@@ -278,6 +315,10 @@ class Prior(Model):
         if noise.ndim != 2 or noise.shape[1] != self.vae.eps_dim or len(noise) == 0:
             raise DataError(f"eps must be [N, {self.vae.eps_dim}], got {list(noise.shape)}")
         return joined_latents(self._run({"eps": noise}, label), self.vae)
+
+
+def _others(outputs: Mapping[str, FloatArray], vae: VaeSpec) -> dict[str, FloatArray]:
+    return {output.name: outputs[output.name] for output in vae.more_outputs}
 
 
 def _first_not_finite(values: Array) -> int:

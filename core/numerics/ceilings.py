@@ -6,7 +6,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.spec import ImageDtype, Precision
-from pocketvae.vae_spec import DATA_OUTPUTS
 
 # Sums in another order move the outputs of a float32 network by 1e-7 to 1e-5 of their range, those of a deep or badly
 # scaled one by 1e-4. What moves by more than a thousandth, a quarter of a grey step, computes something else: it is
@@ -22,16 +21,13 @@ HALF_WARNING = "a GPU that computes in half precision makes them infinite"
 _HALF_STEP = 0.5 / 255
 
 
-def output_range(output: str, values: npt.NDArray[np.float32], image_span: float) -> float:
+def output_range(values: npt.NDArray[np.float32], made_for: float) -> float:
     """Returns the range of an output: of the original's values, but at least the range that the output is made for.
 
     Args:
-        output: Name of the output.
         values: The original's values of it, `[N, ...]`.
-        image_span: Highest minus lowest value that data are made for, of an image white minus black; a latent is made
-            for a standard deviation of 1.
+        made_for: See `VaeSpec.span_of`.
     """
-    made_for = image_span if output in DATA_OUTPUTS else 1.0
     return max(made_for, float(np.max(values) - np.min(values))) if values.size else made_for
 
 

@@ -65,7 +65,7 @@ def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapp
 
     Returns:
         `z_mean`, `z_log_var` and `z` in the latent's shape, or the decoder's output `[N, *data_shape]` in
-        `vae.data_range`, flat if the original's is.
+        `vae.data_range`, flat if the original's is, and what it returns beside it.
     """
     if component.takes_data_through:
         found: dict[str, Any] = model.apply(inputs)
@@ -75,7 +75,8 @@ def apply_component(component: Component, model: Any, vae: VaeSpec, inputs: Mapp
     values = list(inputs.values())
     outputs = model(values if len(values) > 1 else values[0], training=False)
     if component in (Component.DECODER, Component.GENERATOR):
-        outputs = data_head(vae, outputs)
+        data, *more = outputs if vae.more_outputs else [outputs]
+        outputs = [data_head(vae, data), *more] if more else data_head(vae, data)
     names = vae.output_names(component)
     return dict(zip(names, outputs if len(names) > 1 else [outputs], strict=True))
 

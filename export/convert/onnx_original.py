@@ -12,7 +12,7 @@ from pocketvae.keras.model_form import ModelForm, Role
 from pocketvae.spec import Component
 from pocketvae.vae_spec import Likelihood, VaeSpec
 
-_PLAIN = (Role.IMAGE, Role.MEAN, Role.LOG_VAR, Role.SAMPLE, Role.OTHER)
+_PLAIN = (Role.IMAGE, Role.MORE, Role.MEAN, Role.LOG_VAR, Role.SAMPLE, Role.OTHER)
 
 
 def float32_of(component: Component, model: Any, vae: VaeSpec) -> bytes | None:
@@ -35,7 +35,7 @@ def float32_of(component: Component, model: Any, vae: VaeSpec) -> bytes | None:
     changed.CopyFrom(original.proto)
     _name_interface(changed.graph, component, form, vae)
     if component is Component.DECODER and vae.likelihood is Likelihood.BERNOULLI:
-        _append_sigmoid(changed.graph)
+        _append_sigmoid(changed.graph, vae.output)
     for value in (*changed.graph.input, *changed.graph.output):
         value.type.tensor_type.shape.dim[0].Clear()
         value.type.tensor_type.shape.dim[0].dim_value = 1
@@ -75,12 +75,11 @@ def rename(graph: Any, names: Mapping[str, str]) -> None:
         part.name = names.get(part.name, part.name)
 
 
-def _append_sigmoid(graph: Any) -> None:
+def _append_sigmoid(graph: Any, output: str) -> None:
     from onnx import helper
 
-    (output,) = graph.output
-    logits = f"{output.name}_logits"
+    logits = f"{output}_logits"
     for node in graph.node:
-        node.input[:] = [logits if name == output.name else name for name in node.input]
-        node.output[:] = [logits if name == output.name else name for name in node.output]
-    graph.node.append(helper.make_node("Sigmoid", [logits], [output.name], "head/Sigmoid"))
+        node.input[:] = [logits if name == output else name for name in node.input]
+        node.output[:] = [logits if name == output else name for name in node.output]
+    graph.node.append(helper.make_node("Sigmoid", [logits], [output], "head/Sigmoid"))

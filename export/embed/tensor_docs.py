@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pocketvae.bundle.embedded import TensorDoc
 from pocketvae.kinds.registry import kind_of
+from pocketvae.outputs import Meaning, Output
 from pocketvae.spec import Component, TensorSpec
 from pocketvae.vae_spec import (
     ALARM,
@@ -56,6 +57,7 @@ def _known(component: Component, vae: VaeSpec) -> dict[str, tuple[str, str, tupl
             unit,
             limits,
         ),
+        **{output.name: _output_doc(output, noun) for output in vae.more_outputs},
         "eps": ("standard normal noise, which the prior turns into a latent", "1", None),
         **{name: doc for latent in vae.latents for name, doc in _latent_docs(latent, component, vae).items()},
         **{condition.name: _condition(condition, noun) for condition in vae.conditions},
@@ -66,6 +68,21 @@ def _known(component: Component, vae: VaeSpec) -> dict[str, tuple[str, str, tupl
         "seed": (f"selects a stream of {kind_of(vae.data).plural}", "1", _INT32),
         "index": (f"position in the stream of {kind_of(vae.data).plural}", "1", _INT32),
     }
+
+
+def _output_doc(output: Output, noun: str) -> tuple[str, str, tuple[float, float] | None]:
+    """Returns what is known of an output beside the data."""
+    kind, limits = kind_of(output.data), output.data_range if output.range_is_strict else None
+    item = kind.item(output.shape) if output.shape else "one number"
+    if output.meaning.is_noise:
+        unit = "nats" if output.meaning in (Meaning.LOG_VAR, Meaning.LOG_STD) else f"as the {noun}, {output.meaning}"
+        return f"{output.meaning.words} of p(x|z), the noise of the {noun}: {item}", unit, None
+    if output.meaning in (Meaning.LOGITS, Meaning.PROBABILITIES):
+        return f"{output.meaning} of {output.size} classes", "nats" if output.meaning is Meaning.LOGITS else "1", limits
+    unit = "as in the training data"
+    if output.is_picture:
+        unit = f"pixel, {output.data_range[0]:g} black to {output.data_range[1]:g} white"
+    return f"a further output of the decoder: {item}", unit, limits
 
 
 def _latent_docs(

@@ -104,12 +104,14 @@ class WholeCut:
         data: The model's input that the encoder takes.
         decoded: The tensor that the decoder returns.
         encoder: What the encoder returns.
+        beside: Other tensors that are made of the latents alone, which the decoder returns too.
     """
 
     latents: Mapping[str, Sampling]
     data: Any
     decoded: Any
     encoder: EncoderCut
+    beside: tuple[Any, ...] = ()
 
 
 def cut_whole(graph: FlatGraph, *, latent_layer: str = "", decoder_part: str = "") -> WholeCut:
@@ -142,7 +144,22 @@ def cut_whole(graph: FlatGraph, *, latent_layer: str = "", decoder_part: str = "
         )
     names = latent_names([step.latent for step in steps])
     latents = dict(zip(names, steps, strict=True))
-    return WholeCut(latents=latents, data=data, decoded=decoded, encoder=_encoder_of(graph, latents))
+    beside = _beside(graph, decoded, data, [step.latent for step in steps])
+    return WholeCut(latents=latents, data=data, decoded=decoded, encoder=_encoder_of(graph, latents), beside=beside)
+
+
+def _beside(graph: FlatGraph, decoded: Any, data: Any, latents: Sequence[Any]) -> tuple[Any, ...]:
+    """Returns what else is returned by the model, or by the nested one that decodes, and made of the latents alone."""
+    nested = graph.called.get((graph.path(decoded) or ("",))[0], ())
+    starts = {id(tensor) for tensor in latents}
+    found: dict[int, Any] = {}
+    for tensor in (*graph.outputs, *nested):
+        behind = ancestors([tensor], latents)
+        is_decoded = id(tensor) not in starts and starts & set(behind) and id(data) not in behind
+        is_known = not any(is_hole(item) for key, item in behind.items() if key not in starts)
+        if is_decoded and is_known and tensor is not decoded:
+            found[id(tensor)] = tensor
+    return tuple(found.values())
 
 
 def _encoder_of(graph: FlatGraph, latents: Mapping[str, Sampling]) -> EncoderCut:

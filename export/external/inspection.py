@@ -19,36 +19,47 @@ import numpy.typing as npt
 from pocketvae.errors import ExportError
 from pocketvae.export.external.conditions import decoder_conditions, with_codes
 from pocketvae.export.external.encoder_roles import shapes_of
-from pocketvae.export.external.graph import TracedGraph, trace
+from pocketvae.export.external.graph import TracedGraph
 from pocketvae.export.external.inputs import InputRoles, decoder_inputs, encoder_inputs
 from pocketvae.export.external.latents import decoder_latents
 from pocketvae.export.external.layers import has_steps
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
 from pocketvae.export.external.not_finite import refuse_not_finite
 from pocketvae.export.external.open_sizes import fixed_sizes, with_data_shape, with_latent_shape
+from pocketvae.export.external.outputs import (
+    MoreOutputs,
+    Observed,
+    data_position,
+    found_line,
+    more_outputs,
+)
 from pocketvae.export.external.posteriors import PosteriorRoles, encoded_roles
 from pocketvae.export.external.roles import (
     OutputMeaning,
     data_kind_of,
     image_shape_of,
     listed,
-    output_index,
     output_meaning,
 )
-from pocketvae.export.original import samples
-from pocketvae.export.original.cost import affordable
+from pocketvae.export.external.trials import called, check_float, drawn_latents, observe, spread_out
 from pocketvae.keras.external import adapt, model_inputs
 from pocketvae.keras.heads import image_head
 from pocketvae.keras.loading import OpenModel, Tensor, open_model
 from pocketvae.keras.model_form import JOINED, SPREADS, Flavour, ModelForm, Port, Role
 from pocketvae.kinds.registry import kind_of
-from pocketvae.numerics.conditions import draw
-from pocketvae.numerics.latents import split_latents
-from pocketvae.parsing import sentences
 from pocketvae.processes.rpc import handler, serve
 from pocketvae.spec import Component
 from pocketvae.system.files import sha256_path, size_bytes
-from pocketvae.vae_spec import Condition, DataKind, Latent, PosteriorKind, PriorKind, VaeSpec
+from pocketvae.vae_spec import (
+    DATA_OUTPUTS,
+    RESERVED,
+    Condition,
+    DataKind,
+    Latent,
+    PosteriorKind,
+    PriorKind,
+    VaeSpec,
+)
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -68,15 +79,6 @@ _LACKING = (
     "the encoder does not take the decoder's {0}: its artifacts encode without, q(z|x); if it was trained with it, "
     "export one that takes it"
 )
-# Samples of N(0, I), and of its tails for three of them; fewer of large images, whose values are many.
-_MOST_PRIOR, _LEAST_PRIOR, _PRIOR_FOR_TAIL = 48, 12, 3
-# Of a model whose call takes seconds.
-_FEWEST_PRIOR = 4
-_PARAMETER_BYTES = 4
-_SAMPLED_VALUES = 2**21
-# Of a batch of images: what a network computes on the way, all of which an eager call may keep, can be a thousand times
-# as large (a decoder with group normalization: 0.8 GB for an image of 256 px).
-_BATCH_VALUES = 2**19
 _FLAVOURS = {
     Flavour.KERAS2: "Keras 2",
     Flavour.KERAS3: "Keras 3",
@@ -123,7 +125,9 @@ def inspect_models(models: ExternalModels, *, seed: int = 0) -> Inspection:
         forms[Component.ENCODER] = form
         facts |= _facts(Component.ENCODER, models.encoder, encoder)
         facts["encoder outputs"] = ", ".join(f"{port.name} = {port.role}" for port in form.outputs)
-    return Inspection(vae=vae, forms=forms, facts=facts, doubts=doubts)
+    found = (decoder.found,) if decoder.found else ()
+    facts |= dict.fromkeys(["decoder outputs"] if found else [], decoder.found)
+    return Inspection(vae=vae, forms=forms, facts=facts, doubts=doubts, found=found)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -135,6 +139,7 @@ class _Decoder:
     doubts: tuple[str, ...]
     images: FloatArray
     conditions: Mapping[str, npt.NDArray[Any]]
+    found: str
 
 
 def _taken(encoder: OpenModel | None) -> tuple[int, ...] | None:
@@ -145,7 +150,20 @@ def _taken(encoder: OpenModel | None) -> tuple[int, ...] | None:
     return None if None in sizes else tuple(size or 0 for size in sizes)
 
 
-def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: OpenModel | None) -> _Decoder:
+@dataclass(frozen=True, kw_only=True)
+class _Trial:
+    """A decoder that ran on samples of what it takes."""
+
+    opened: OpenModel
+    inputs: InputRoles
+    taken: tuple[Port, ...]
+    latents: tuple[Latent, ...]
+    conditions: tuple[Condition, ...]
+    given: Mapping[str, npt.NDArray[Any]]
+    seen: Observed
+
+
+def _tried_decoder(models: ExternalModels, rng: np.random.Generator, encoder: OpenModel | None) -> _Trial:
     opened = open_model(models.decoder, models.code, models.decoder_signature)
     opened = with_latent_shape(opened, models.latent_shape)
     inputs = decoder_inputs(
@@ -158,21 +176,44 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: 
     )
     inputs = with_codes(opened, inputs)
     _check_batch(Component.DECODER, opened)
-    chosen = output_index(opened.outputs, models.decoder_output_name, models.decoder)
     conditions = decoder_conditions(models, opened, inputs)
     latents = decoder_latents(models, opened, inputs)
-    z = _drawn(opened, latents, rng, size_bytes(models.decoder))
-    given = _spread_out(conditions, len(z[0]), rng)
-    taken = [_scaled(port, models) for port in _taken_as(opened, inputs)]
+    z = drawn_latents(opened, latents, rng, size_bytes(models.decoder))
+    given = spread_out(conditions, len(z[0]), rng)
+    taken = tuple(_scaled(port, models) for port in _taken_as(opened, inputs))
     if (models.scale, models.shift) != (1.0, 0.0) and not any(port.is_scaled for port in taken):
         raise ExportError("--latent-scale and --latent-shift need a decoder that takes a latent of real numbers")
-    values, graph = _observe(Component.DECODER, opened, model_inputs(taken, [*z, *given.values()]))
-    raw = values[chosen]
-    _refuse_random(Component.DECODER, graph, chosen, "output")
-    if graph.shapes[chosen] != (1, *raw.shape[1:]):
-        raise ExportError(f"the decoder's output must have one fixed size, got {graph.shapes[chosen]}")
-    low, high = float(raw.min()), float(raw.max())
-    meaning = output_meaning(models.decoder_output, graph.last_operator(chosen), low, high, graph.bounds(chosen))
+    values, graph = observe(Component.DECODER, opened, model_inputs(taken, [*z, *given.values()]))
+    return _Trial(
+        opened=opened,
+        inputs=inputs,
+        taken=taken,
+        latents=latents,
+        conditions=conditions,
+        given=given,
+        seen=Observed(opened=opened, values=values, graph=graph),
+    )
+
+
+def _chosen_output(models: ExternalModels, seen: Observed) -> tuple[int, str]:
+    """Returns the position of the output that holds the data, which can be exported, and a doubt about it."""
+    chosen, doubt = data_position(seen, models.decoder_output_name, models.more_outputs, models.decoder)
+    raw = seen.values[chosen]
+    check_float(Component.DECODER, seen.outputs[chosen], raw)
+    _refuse_random(Component.DECODER, seen.graph, chosen, "output")
+    if seen.graph.shapes[chosen] != (1, *raw.shape[1:]):
+        raise ExportError(f"the decoder's output must have one fixed size, got {seen.graph.shapes[chosen]}")
+    return chosen, doubt
+
+
+def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: OpenModel | None) -> _Decoder:
+    tried = _tried_decoder(models, rng, encoder)
+    opened, latents, seen = tried.opened, tried.latents, tried.seen
+    chosen, output_doubt = _chosen_output(models, seen)
+    others = {*RESERVED, *DATA_OUTPUTS, *(x.name for x in latents), *(x.name for x in tried.conditions)}
+    more = more_outputs(seen, chosen, models.more_outputs, sorted(others), models.decoder)
+    raw, last, bounds = seen.values[chosen], seen.graph.last_operator(chosen), seen.graph.bounds(chosen)
+    meaning = output_meaning(models.decoder_output, last, float(raw.min()), float(raw.max()), bounds)
     shape: tuple[int, ...] = raw.shape[1:]
     data, doubt = data_kind_of(
         shape,
@@ -184,31 +225,41 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: 
     )
     is_image = data is DataKind.IMAGE
     is_plane = is_image and len(shape) == DataKind.SEQUENCE.rank
-    doubts = (*inputs.doubts, doubt, meaning.doubt if is_image else "")
+    doubts = (*tried.inputs.doubts, output_doubt, doubt, meaning.doubt if is_image else "", *more.doubts)
     vae = VaeSpec(
         data=data,
         data_shape=image_shape_of((*shape, 1) if is_plane else shape, models.image_shape) if is_image else shape,
         latents=latents,
         likelihood=meaning.likelihood,
         prior=PriorKind.UNIFORM if all(latent.codes for latent in latents) else PriorKind.STANDARD,
-        conditions=conditions,
+        conditions=tried.conditions,
         data_range=meaning.data_range,
         range_is_strict=meaning.is_strict,
         flat=(Component.DECODER,) if is_image and len(shape) == 1 else (),
+        more_outputs=tuple(more.outputs.values()),
     )
-    returned = Role.PLANE_OUT if is_plane else Role.IMAGE
-    roles = [returned if index == chosen else Role.OTHER for index in range(len(values))]
-    form = replace(_form(opened, inputs, roles, values), inputs=tuple(taken), signature=models.decoder_signature)
-    images = np.asarray(image_head(meaning.likelihood, raw))
     return _Decoder(
         opened=opened,
-        form=form,
+        form=_decoder_form(models, tried, chosen, Role.PLANE_OUT if is_plane else Role.IMAGE, more),
         meaning=meaning,
         vae=vae,
         doubts=tuple(filter(None, doubts)),
-        images=images,
-        conditions=given,
+        images=np.asarray(image_head(meaning.likelihood, raw)),
+        conditions=tried.given,
+        found=found_line(models.decoder, seen, chosen, vae.output, more),
     )
+
+
+def _decoder_form(models: ExternalModels, tried: _Trial, data: int, role: Role, more: MoreOutputs) -> ModelForm:
+    roles = [Role.OTHER] * len(tried.seen.values)
+    roles[data] = role
+    for index in more.outputs:
+        roles[index] = Role.MORE
+    form = _form(tried.opened, tried.inputs, roles, tried.seen.values)
+    # The place of a further output is its place behind the data.
+    places = {index: (place + 1,) for place, index in enumerate(more.outputs)}
+    outputs = tuple(replace(port, sources=places.get(index, ())) for index, port in enumerate(form.outputs))
+    return replace(form, inputs=tried.taken, outputs=outputs, signature=models.decoder_signature)
 
 
 def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decoder) -> tuple[ModelForm, bool, VaeSpec]:
@@ -231,7 +282,7 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
     images = decoder.images.reshape(-1, *found)
     given = [images, *(decoder.conditions[item.name] for item in vae.encoder_conditions)]
     feed = model_inputs(_taken_as(opened, inputs), given)
-    values, graph = _observe(Component.ENCODER, opened, feed)
+    values, graph = observe(Component.ENCODER, opened, feed)
     roles = _posterior_roles(opened, feed, values, graph, models, decoder.vae.latents)
     form = _form(opened, inputs, roles.roles, values)
     form = replace(form, outputs=tuple(_scaled(port, models) for port in form.outputs))
@@ -253,7 +304,7 @@ def _posterior_roles(
 ) -> PosteriorRoles:
     """Returns what each output of an encoder is, whose values are these."""
     random = {index for index in range(len(values)) if graph.random_operators(index)}
-    again = _called(opened, feed)
+    again = called(opened, feed)
     random |= {index for index, value in enumerate(values) if not np.array_equal(value, np.asarray(again[index]))}
     lasts = [graph.last_operator(index) for index in range(len(values))]
     found = encoded_roles(opened.outputs, values, random, models.encoder_outputs, lasts, latents)
@@ -266,36 +317,6 @@ def _posterior_roles(
                 f"[N, {listed(latent)}], got [N, {listed(value.shape[1:])}]"
             )
     return found
-
-
-def _called(opened: OpenModel, feed: list[Any]) -> list[Any]:
-    """Returns the outputs for all samples, which go together, or a few at a time where images are large."""
-    size, count = max(1, _BATCH_VALUES // _largest(opened)), len(feed[0])
-    if size >= count:
-        return [np.asarray(value) for value in opened.call(feed)]
-    starts = range(0, count, size)
-    parts = [opened.call([values[start : start + size] for values in feed]) for start in starts]
-    return [np.concatenate([np.asarray(part) for part in output]) for output in zip(*parts, strict=True)]
-
-
-def _largest(opened: OpenModel) -> int:
-    """Returns how many values the largest input or output has for one sample, as far as its sizes are fixed."""
-    return max(math.prod(size or 1 for size in tensor.shape[1:]) for tensor in (*opened.inputs, *opened.outputs))
-
-
-def _observe(component: Component, opened: OpenModel, feed: list[Any]) -> tuple[list[FloatArray], TracedGraph]:
-    """Runs and traces a model; refuses it if it does not run or returns values that are not finite or not float32."""
-    try:
-        values = _called(opened, feed)
-    except Exception as e:  # A model may raise anything.
-        lines = [line for line in str(e).splitlines() if line.strip()]
-        reason = sentences(lines[0] if lines else repr(e))
-        raise ExportError(f"the {component} does not run on its own inputs: {reason}") from e
-    for tensor, value in zip(opened.outputs, values, strict=True):
-        if value.dtype != np.float32 and (component is Component.DECODER or value.dtype.kind not in "iu"):
-            raise ExportError(f"the {component}'s output {tensor.name!r} must be float32, got {value.dtype}")
-    refuse_not_finite(component, opened, values)
-    return values, trace(opened.call, opened.inputs)
 
 
 def _refuse_random(component: Component, graph: TracedGraph, output: int, name: str) -> None:
@@ -312,39 +333,6 @@ def _check_batch(component: Component, opened: OpenModel) -> None:
     if any(tensor.shape[0] is not None for tensor in opened.inputs):
         found = ", ".join(f"{tensor.name} [{listed(tensor.shape)}] {tensor.dtype}" for tensor in opened.inputs)
         raise ExportError(f"the {component}'s batch size must be left open (None), got {found}")
-
-
-def _drawn(
-    opened: OpenModel, latents: tuple[Latent, ...], rng: np.random.Generator, size: int
-) -> list[npt.NDArray[Any]]:
-    """Returns latents of N(0, I) and of their tails, and codes that are equally likely; few for a model of large size.
-
-    Args:
-        opened: The decoder.
-        latents: Of it.
-        rng: Draws them.
-        size: Bytes of the decoder's file.
-    """
-    count = min(max(_SAMPLED_VALUES // _largest(opened), _LEAST_PRIOR), _MOST_PRIOR)
-    count = affordable(count, _FEWEST_PRIOR, size // _PARAMETER_BYTES, _largest(opened))
-    tails = count // _PRIOR_FOR_TAIL
-    codes = {
-        item.name: rng.integers(0, item.codes, (count + tails, *item.shape)).astype(np.int32)
-        for item in latents
-        if item.codes
-    }
-    real = [item for item in latents if not item.codes]
-    dim = sum(item.size for item in real)
-    noise = [samples.normal_noise(count, dim, rng), samples.tail_noise(tails, dim, rng)] if real else []
-    drawn = codes | (split_latents(np.concatenate(noise), real) if real else {})
-    return [drawn[item.name] for item in latents]
-
-
-def _spread_out(conditions: tuple[Condition, ...], count: int, rng: np.random.Generator) -> dict[str, npt.NDArray[Any]]:
-    """Returns conditions for samples: every class in turn, and what calibration draws."""
-    values = draw(conditions, count, rng)
-    in_turn = {item.name: (np.arange(count) % item.count).astype(np.int32) for item in conditions if item.is_label}
-    return {**values, **in_turn}
 
 
 def _form(opened: OpenModel, inputs: InputRoles, outputs: Sequence[Role], values: Sequence[FloatArray]) -> ModelForm:

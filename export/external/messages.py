@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pocketvae.errors import SpecError
-from pocketvae.export.external.roles import DecoderOutput
+from pocketvae.export.external.roles import DecoderOutput, Wanted
 from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode
 from pocketvae.keras.model_form import ModelForm, Role
 from pocketvae.spec import Component
@@ -33,7 +33,8 @@ class ExternalModels:
         encoder: The same for the encoder.
         code: Which custom code may run.
         decoder_output: What the decoder returns.
-        decoder_output_name: Name of the output that is exported, of a decoder with several; empty if it has one.
+        decoder_output_name: Name of the output that holds the data, of a decoder with several; empty to find it.
+        more_outputs: Which other outputs are exported; None for all.
         encoder_outputs: What each output of the encoder is, in order.
         data_kind: The kind of data.
         image_shape: `(height, width, channels)` of a decoder that returns images as vectors.
@@ -63,6 +64,7 @@ class ExternalModels:
     code: CustomCode = NO_CUSTOM_CODE
     decoder_output: DecoderOutput | None = None
     decoder_output_name: str = ""
+    more_outputs: tuple[Wanted, ...] | None = None
     encoder_outputs: tuple[Role, ...] | None = None
     data_kind: DataKind | None = None
     image_shape: tuple[int, int, int] | None = None
@@ -173,9 +175,11 @@ class Inspection:
         forms: How each model is called.
         facts: Facts for the manifest, as text.
         doubts: Assumptions that may be wrong, as sentences.
+        found: What the outputs of a decoder with several are, one line.
     """
 
     vae: VaeSpec
     forms: dict[Component, ModelForm]
     facts: dict[str, str]
     doubts: tuple[str, ...]
+    found: tuple[str, ...] = ()

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from pocketvae.export.external.flat_graph import FlatGraph, inputs_of, layer_of, size_of
+from pocketvae.export.external.flat_graph import FlatGraph, count_of, inputs_of, layer_of, size_of
 from pocketvae.export.external.roles import DecoderOutput
 from pocketvae.keras.io import import_flavour
 
@@ -62,9 +62,11 @@ def encoder_adaptation(
     images = [tensor for tensor in graph.inputs if len(tensor.shape) == _IMAGE_RANK]
     if graph.turned and len(images) == 1:
         return _turned(graph, images[0])
-    if decoder is None or len(images) != 1 or len(decoder.outputs) != 1:
+    if decoder is None or len(images) != 1:
         return Adaptation()
-    image, target = images[0], size_of(decoder.outputs[0])
+    image = images[0]
+    decoded = _decoded(decoder, image)
+    target = size_of(decoded)
     changes: list[str] = []
     shapes: dict[int, tuple[int | None, ...]] = {}
     resizing = _first(graph, image, "Resizing")
@@ -74,7 +76,7 @@ def encoder_adaptation(
         shapes[id(image)] = (None, *target)
         how = f"without its resizing {getattr(resizing, 'name', '')!r}, " if skips_resizing else ""
         changes.append(f"{how}for images of {'x'.join(str(size) for size in target)}")
-    limits = decoder_limits(decoder.outputs[0], named)
+    limits = decoder_limits(decoded, named)
     entering = None
     if _takes_pixels(graph, image) and limits not in (None, _PIXELS):
         scale, offset = 255.0 / (limits[1] - limits[0]), -255.0 * limits[0] / (limits[1] - limits[0])
@@ -88,6 +90,13 @@ def encoder_adaptation(
         skipped=(lambda layer: layer is resizing) if skips_resizing else _nothing_skipped,
         changes=tuple(changes),
     )
+
+
+def _decoded(decoder: FlatGraph, image: Any) -> Any:
+    """Returns the decoder's image: of several outputs one of the encoder's size, else the largest."""
+    alike = [tensor for tensor in decoder.outputs if size_of(tensor) == size_of(image)]
+    bounded = [tensor for tensor in alike if decoder_limits(tensor, None) is not None]
+    return (bounded or alike or [max(decoder.outputs, key=count_of)])[0]
 
 
 def _turned(graph: FlatGraph, image: Any) -> Adaptation:

@@ -35,7 +35,7 @@ from pocketvae.keras.checkpoints import checkpoint_prefix
 from pocketvae.keras.custom_code import CustomCode, custom_hint
 from pocketvae.keras.files import ModelKind, model_kind
 from pocketvae.keras.holes import make_reproducible
-from pocketvae.keras.loading import output_names
+from pocketvae.keras.loading import output_names, returns_dict
 from pocketvae.keras.model_form import Flavour, Role
 from pocketvae.processes.rpc import handler, serve
 from pocketvae.spec import Component
@@ -130,7 +130,8 @@ def _decoder(models: ExternalModels, sources: Sequence[Source], folder: Path) ->
     starts: list[tuple[Any, str]] = []
     cut = _whole(models, graph)
     if cut is not None:
-        outputs, starts = [float_output(cut.decoded)], [(step.latent, name) for name, step in cut.latents.items()]
+        outputs = [float_output(tensor) for tensor in (cut.decoded, *cut.beside)]
+        starts = [(step.latent, name) for name, step in cut.latents.items()]
         changes.append("the decoder in it")
         found = (_picture(models.decoder, cut),)
     else:
@@ -141,7 +142,8 @@ def _decoder(models: ExternalModels, sources: Sequence[Source], folder: Path) ->
         changes.append("with the channels of images last")
     if not changes and all(new is old for new, old in zip(outputs, graph.outputs, strict=True)):
         return _Part(path=source.path, facts={}), graph
-    model = part(graph, outputs, "decoder", starts=starts)
+    keys = output_names(source.model) if cut is None and returns_dict(source.model) else ()
+    model = part(graph, outputs, "decoder", starts=starts, keys=keys)
     path = _save(model, graph.flavour, folder / "decoder.keras")
     facts = _facts(Component.DECODER, models.decoder, changes)
     return _Part(path=path, facts=facts, found=found or _changes_found(models.decoder, changes)), flatten(
@@ -331,7 +333,7 @@ def _picture(file: Path, cut: WholeCut) -> str:
     )
     return (
         f"{file.name}: {name_of(cut.data)} {sizes_of(cut.data)} -> [encoder] -> {encoded} "
-        f"-> [decoder] -> {name_of(cut.decoded)} {sizes_of(cut.decoded)}"
+        f"-> [decoder] -> {', '.join(f'{name_of(item)} {sizes_of(item)}' for item in (cut.decoded, *cut.beside))}"
     )
 
 

@@ -6,10 +6,10 @@ import enum
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from pocketvae.errors import ExportError
-from pocketvae.keras.loading import Tensor
+from pocketvae.outputs import Meaning
+from pocketvae.spec import STRICT
 from pocketvae.vae_spec import DataKind, Likelihood
 
 
@@ -24,6 +24,20 @@ class DecoderOutput(enum.StrEnum):
     LOGITS = "logits"
     IMAGE = "image"
     TANH = "tanh"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wanted:
+    """An output beside the data that the user asks for.
+
+    Attributes:
+        name: As the decoder names it.
+        meaning: What it is; None to detect it.
+    """
+
+    __pydantic_config__ = STRICT
+    name: str
+    meaning: Meaning | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,31 +142,6 @@ def outward(low: float, high: float) -> tuple[float, float]:
     """Rounds a range outward to three digits of its span, for readability."""
     unit = 10.0 ** math.floor(math.log10(max(high - low, 1e-6)) - 2)
     return math.floor(low / unit) * unit, math.ceil(high / unit) * unit
-
-
-def output_index(outputs: Sequence[Tensor], named: str, decoder: Path) -> int:
-    """Returns which output of a decoder is exported: the only one, or the one that was named.
-
-    Args:
-        outputs: The outputs as the decoder declares them.
-        named: By the user; empty if no name was given.
-        decoder: The model, for messages.
-
-    Raises:
-        ExportError: there are several and none was named, or it does not have this one.
-    """
-    names = [output.name for output in outputs]
-    if named and named not in names:
-        raise ExportError(f"{decoder} does not have the output {named!r}: it has {', '.join(map(repr, names))}")
-    if not named and len(names) > 1:
-        found = ", ".join(f"{output.name!r} [N, {listed(output.shape[1:])}]" for output in outputs)
-        # Of several scales the finest; of several parameters the first, which most likely is the mean.
-        likely = max(outputs, key=lambda output: math.prod(size or 1 for size in output.shape[1:])).name
-        raise ExportError(
-            f"a decoder must have one output, but {decoder} has {found}: name the one to export with "
-            f"--decoder-output-name, such as {likely} (a mean and a variance of a latent are an encoder's)"
-        )
-    return names.index(named) if named else 0
 
 
 # An image with more is taken for one with its channels first.

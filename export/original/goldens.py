@@ -168,7 +168,7 @@ class Original:
         return NoiseFloor(float32=zeros, float16=zeros, ranges=self._ranges(golden))
 
     def _ranges(self, golden: Outputs) -> dict[str, float]:
-        return {name: output_range(name, values, self._vae.range_span) for name, values in golden.items()}
+        return {name: output_range(values, self._vae.span_of(name)) for name, values in golden.items()}
 
     def spreads(self, inputs: Inputs, golden: Outputs) -> dict[str, dict[str, float]]:
         """Returns, for each way of running, how far the original is from its golden outputs.

@@ -46,7 +46,7 @@ def test_the_text_is_deterministic_and_sorted():
         (changed(surprise_is_long={}).replace("long", "long" * 10_000), "^.{,300}$"),
         ("[]", "must be a JSON object with a schema_version"),
         (changed(schema_version=99), "has schema_version 99, .* upgrade pocketvae"),
-        (changed(schema_version="1"), "schema_version of 1 to 4, got '1'"),
+        (changed(schema_version="1"), "schema_version of 1 to 5, got '1'"),
         (changed(seed="one"), "damaged at seed: .*valid integer"),
         (changed(surprise=1), "damaged at surprise: Unexpected"),
         (

@@ -4,12 +4,10 @@ The models are written by processes of their own, see tests/external_models.py. 
 exports run in this process; the command line is tested with real workers.
 """
 
-import importlib
 import json
 import re
 import subprocess
 import sys
-import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,53 +50,6 @@ def models(tmp_path_factory, warm_command):
         command = [*warm_command("external_models"), flavour, str(folder / flavour)]
         subprocess.run(command, check=True, capture_output=True)
     return folder
-
-
-@pytest.fixture
-def in_process(monkeypatch):
-    """Runs inspection and conversions here, one at a time."""
-    # In a thread that did not import it, tf_keras 2.21 writes HDF5 under the name `.keras` from the second file on.
-    importlib.import_module("tf_keras")
-    from pocketvae.export.external.inspection import inspect_models
-    from pocketvae.export.worker import Worker
-
-    lock = threading.Lock()
-
-    class Here:
-        def __init__(self, folder, memory_limit_bytes, environment=None):
-            self.folder, self.worker = folder, None
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            pass
-
-        def _do(self, method, job):
-            with lock:
-                self.worker = self.worker or Worker(self.folder)
-                return getattr(self.worker, method)(job)
-
-        def load(self, job, time_limit_s):
-            self._do("load", job)
-
-        def prepare(self, job, time_limit_s):
-            return self._do("prepare", job)
-
-        def spread(self, job, time_limit_s):
-            return self._do("spread", job)
-
-        def convert(self, job, time_limit_s):
-            return self._do("convert", job)
-
-        def close(self, kill=False):
-            pass
-
-        def stop(self):
-            pass
-
-    monkeypatch.setattr(pipeline, "WorkerProcess", Here)
-    monkeypatch.setattr(external_pipeline, "_inspect", lambda models, config: inspect_models(models))
 
 
 def plan(*names):
@@ -542,10 +493,6 @@ def test_what_cannot_be_exported_is_refused_with_the_reason(models, flavour):
         ({"decoder": folder / "fixed.keras"}, "batch size must be left open"),
         ({"decoder": folder / "open.keras"}, r"input must have fixed sizes, got .*\[\?, \?\]"),
         ({"decoder": folder / "rank.keras"}, r"of 1 to 4 dimensions, got \[N, 2, 1, 2, 2, 2\]"),
-        (
-            {"decoder": folder / "two.keras"},
-            "name the one to export with --decoder-output-name, such as ",
-        ),
         ({"decoder": folder / "two.keras", "decoder_output_name": "x"}, "does not have the output 'x': it has"),
     ):
         with pytest.raises(ExportError, match=message):

@@ -13,7 +13,9 @@ from pocketvae.benchmarks.parity.tables import (
     worst_check,
 )
 from pocketvae.integer_share import IntegerShare
+from pocketvae.outputs import Output
 from pocketvae.system.environment import current_environment
+from pocketvae.vae_spec import DataKind
 
 
 def check(value, limit, metric="max_abs"):
@@ -30,16 +32,26 @@ def check(value, limit, metric="max_abs"):
     )
 
 
+def image(span):
+    return Output(name="image", data=DataKind.IMAGE, shape=(8, 8, 1), data_range=(0.0, span))
+
+
 @pytest.mark.parametrize(("value", "span"), [(0.02, 1.0), (0.04, 2.0), (5.1, 255.0)])
 def test_a_pixel_s_error_is_shown_in_steps_of_its_own_range(value, span):
-    assert format_value(value, replace(check(value, 9.0), output="image"), span) == "5.10/255"
+    assert format_value(value, replace(check(value, 9.0), output="image"), image(span)) == "5.10/255"
 
 
 def test_a_value_and_its_limit_have_one_unit():
     small = replace(check(5e-7, 1e-3), output="image")
-    assert [format_value(number, small, 1.0) for number in (small.value, small.limit)] == ["0.0001/255", "0.26/255"]
+    assert [format_value(number, small, image(1.0)) for number in (small.value, small.limit)] == [
+        "0.0001/255",
+        "0.26/255",
+    ]
     smaller = replace(check(5e-7, 1e-5), output="image")
-    assert [format_value(number, smaller, 1.0) for number in (smaller.value, smaller.limit)] == ["5.0e-07", "1.0e-05"]
+    assert [format_value(number, smaller, image(1.0)) for number in (smaller.value, smaller.limit)] == [
+        "5.0e-07",
+        "1.0e-05",
+    ]
 
 
 def test_a_check_uses_a_share_of_its_limit():

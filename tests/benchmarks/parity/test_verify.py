@@ -171,8 +171,8 @@ def test_a_link_that_leads_outside_the_bundle_is_refused(tmp_path, bundles):
 
 def test_a_manifest_of_a_newer_schema_is_refused(tmp_path, bundles):
     path = bundles.make_bundle(tmp_path / "b") / "manifest.json"
-    path.write_text(path.read_text().replace('"schema_version": 5', '"schema_version": 6'))
-    with pytest.raises(ManifestError, match="schema_version 6, but this pocketvae reads up to 5: upgrade"):
+    path.write_text(path.read_text().replace('"schema_version": 6', '"schema_version": 7'))
+    with pytest.raises(ManifestError, match="schema_version 7, but this pocketvae reads up to 6: upgrade"):
         verify_bundle(tmp_path / "b")
 
 

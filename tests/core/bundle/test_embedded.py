@@ -134,13 +134,13 @@ def test_a_record_of_a_newer_pocketvae_is_refused(lone):
         line for line in (content[content.find(b'{"author"') :].split(b"\x00")[0],) if line.startswith(b'{"author"')
     )
     text = text[: json.JSONDecoder().raw_decode(text.decode("utf-8", errors="ignore"))[1]]
-    newer = text.replace(b'"schema_version": 4', b'"schema_version": 9')
+    newer = text.replace(b'"schema_version": 5', b'"schema_version": 9')
     assert newer != text
     checksum = sha256_bytes(text).encode()
     lone.write_bytes(content.replace(text, newer).replace(checksum, sha256_bytes(newer).encode()))
-    with pytest.raises(ManifestError, match="has schema_version 9, but this pocketvae reads up to 4"):
+    with pytest.raises(ManifestError, match="has schema_version 9, but this pocketvae reads up to 5"):
         open_lone_file(lone)
-    assert record.schema_version == 4
+    assert record.schema_version == 5
 
 
 def packed(data, *arrays, sha256=None):

@@ -33,7 +33,7 @@ def test_a_manifest_of_version_1_has_its_ratios_under_their_old_names(tmp_path, 
     assert "error_ratio" not in oldest
     read = decode(Manifest, oldest, "m")
     assert read == decode(Manifest, newest, "m")
-    assert read.schema_version == 5
+    assert read.schema_version == 6
     assert read.artifacts[0].search.chosen.error_ratio == 0.25
 
 

@@ -46,5 +46,5 @@ def test_damaged_reference_images_are_refused(run_copy, damage):
 def test_a_record_of_a_newer_schema_is_refused(run_copy):
     record = json.loads((run_copy / "run.json").read_text()) | {"schema_version": 99}
     (run_copy / "run.json").write_text(json.dumps(record))
-    with pytest.raises(ManifestError, match="schema_version 99, but this pocketvae reads up to 4"):
+    with pytest.raises(ManifestError, match="schema_version 99, but this pocketvae reads up to 5"):
         open_run(run_copy)

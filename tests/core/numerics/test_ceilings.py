@@ -7,10 +7,10 @@ from pocketvae.spec import ImageDtype, Precision
 
 def test_the_range_is_what_an_output_is_made_for_or_what_the_original_s_values_take():
     narrow, wide = np.float32([[0.2, 0.3]]), np.float32([[-5, 5]])
-    assert output_range("image", narrow, 2.0) == 2.0
-    assert output_range("z_mean", narrow, 2.0) == 1.0
-    assert output_range("z_mean", wide, 2.0) == output_range("image", wide, 2.0) == 10.0
-    assert output_range("image", np.zeros((0, 4), np.float32), 1.0) == 1.0
+    assert output_range(narrow, 2.0) == 2.0
+    assert output_range(narrow, 1.0) == 1.0
+    assert output_range(wide, 1.0) == output_range(wide, 2.0) == 10.0
+    assert output_range(np.zeros((0, 4), np.float32), 1.0) == 1.0
 
 
 def test_half_precision_and_whole_pixels_have_more_room():

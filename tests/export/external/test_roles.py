@@ -1,12 +1,9 @@
-from pathlib import Path
-
 import pytest
 
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export import DecoderOutput, ExternalModels, Role
-from pocketvae.export.external.roles import data_kind_of, image_shape_of, output_index, output_meaning
+from pocketvae.export.external.roles import data_kind_of, image_shape_of, output_meaning
 from pocketvae.keras.custom_code import CustomCode, custom_parts
-from pocketvae.keras.loading import Tensor
 from pocketvae.vae_spec import DataKind, Likelihood
 
 
@@ -34,18 +31,6 @@ def test_what_was_named_must_fit_the_samples():
         output_meaning(DecoderOutput.PROBABILITIES, "BiasAdd", -6.0, 7.0)
     with pytest.raises(ExportError, match="cannot be logits if its last operator is Sigmoid"):
         output_meaning(DecoderOutput.LOGITS, "Sigmoid", 0.0, 1.0)
-
-
-def test_of_several_outputs_the_finest_or_first_is_suggested():
-    scales = [
-        Tensor(name=name, dtype="float32", shape=(None, size, size, 1)) for name, size in (("half", 14), ("full", 28))
-    ]
-    with pytest.raises(ExportError, match=r"'half' \[N, 14, 14, 1\], 'full' .* --decoder-output-name, such as full "):
-        output_index(scales, "", Path("d.keras"))
-    moments = [Tensor(name=name, dtype="float32", shape=(None, 28, 28, 1)) for name in ("x_mean", "x_log_var")]
-    with pytest.raises(ExportError, match="such as x_mean "):
-        output_index(moments, "", Path("d.keras"))
-    assert output_index(scales, "full", Path("d.keras")) == 1
 
 
 def test_image_shapes():
