@@ -1,9 +1,11 @@
 """The bundles of int8_contenders.py: `python studies/int8_models.py HOME NAME-OR-RUN` writes `HOME/bundle`.
 
+With the word `train` behind them, the models alone, for int8_whole.py.
+
 Of a run, or of a decoder that pocketvae did not train. Both of these are trained by Keras 3 with `fit` on 8,000 images
 of MNIST, with an encoder, as a VAE of Bernoulli pixels: `transposed` has the decoder of Keras's own example of a VAE
 (https://keras.io/examples/generative/vae), `normalized` up-samples by nearest neighbours and has batch normalization
-and a residual sum. Their file is `HOME/decoder.keras`.
+and a residual sum. Their files are `HOME/encoder.keras` and `HOME/decoder.keras`.
 """
 
 from __future__ import annotations
@@ -68,13 +70,17 @@ def main(words: list[str]) -> int:
         export_run(Path(name), home / "bundle", config)
         return 0
     import_tensorflow()
-    train(DECODERS[name]).save(home / "decoder.keras")
+    encoder, decoder = train(DECODERS[name])
+    encoder.save(home / "encoder.keras")
+    decoder.save(home / "decoder.keras")
+    if words[2:] == ["train"]:
+        return 0
     export_external_models(ExternalModels(decoder=home / "decoder.keras"), home / "bundle", config, force=True)
     return 0
 
 
-def train(make: Callable[[], tuple[int, Any]]) -> Any:
-    """Returns the decoder of a VAE trained on MNIST."""
+def train(make: Callable[[], tuple[int, Any]]) -> tuple[Any, Any]:
+    """Returns encoder and decoder of a VAE trained on MNIST."""
     import keras
     from keras import layers, ops
 
@@ -95,12 +101,13 @@ def train(make: Callable[[], tuple[int, Any]]) -> Any:
     h = layers.Conv2D(32, 3, activation="relu", strides=2, padding="same")(x)
     h = layers.Conv2D(64, 3, activation="relu", strides=2, padding="same")(h)
     h = layers.Dense(64, activation="relu")(layers.Flatten()(h))
-    z = Posterior()([layers.Dense(latent)(h), layers.Dense(latent)(h)])
+    posterior = [layers.Dense(latent, name=name)(h) for name in ("z_mean", "z_log_var")]
+    z = Posterior()(posterior)
     vae = keras.Model(x, decoder(z))
     vae.compile(keras.optimizers.Adam(1e-3), loss="binary_crossentropy")
     images = np.asarray(load_splits("mnist").train.images[:_IMAGES], np.float32).reshape(-1, _SIDE, _SIDE, 1) / 255
     vae.fit(images, images, batch_size=_BATCH, epochs=_EPOCHS, verbose=2)
-    return decoder
+    return keras.Model(x, posterior), decoder
 
 
 if __name__ == "__main__":

@@ -98,7 +98,7 @@ def measured(file: File, bundle: Bundle) -> Row:
         contender=file.contender,
         setting=file.setting,
         format=format.value,
-        size_bytes=len(content) - _metadata_bytes(content, format),
+        size_bytes=len(content) - metadata_bytes(content, format),
         p99_steps=p99 / bundle.manifest.vae.range_span * _GREY_STEPS,
         budget_share=largest_error_ratio((error, tolerance.limit) for tolerance, error in errors),
         multiply_adds_in_integers=share.integer_multiply_adds / max(1, share.multiply_adds),
@@ -180,7 +180,8 @@ def _errors(content: bytes, format: Format, bundle: Bundle) -> list[tuple[Tolera
     ]
 
 
-def _metadata_bytes(content: bytes, format: Format) -> int:
+def metadata_bytes(content: bytes, format: Format) -> int:
+    """Returns what a file of ours holds beside its network: metadata and golden pairs."""
     if format is Format.ONNX:
         return sum(map(len, metadata_entries(content).values()))
     return sum(found.stop - found.start for found in metadata_ranges(content).values())

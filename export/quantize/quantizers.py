@@ -37,11 +37,13 @@ _CORRECTION_SAMPLES = 128
 _MEAN_SAMPLES = 48
 # tf2onnx joins a matrix product and its biases under the name of the product.
 _PRODUCT = "_Gemm"
-# Estimates of work in seconds: to make a file, for each of its weights, to call a network, for each multiply-add.
+# Estimates of work in seconds: to make a file, for each of its weights, to call a network, and for each multiply-add of
+# a file and of TensorFlow's graph, whose threads wait for one another.
 _FILE_S = {Format.TFLITE: 0.3, Format.ONNX: 0.5}
 _WEIGHT_S = 2e-7
 _RUN_S = 5e-4
-_MULTIPLY_ADD_S = 3e-11
+_MULTIPLY_ADD_S = {Format.TFLITE: 1e-11, Format.ONNX: 2e-11}
+_GRAPH_MULTIPLY_ADD_S = 7e-11
 # Rounding one layer's weights to 4 bits by what the layer is given, in multiples of the work for all weights.
 _LEARNED_WORK = 10
 
@@ -137,7 +139,7 @@ class Quantizer(ABC):
             tensor, (low, high) = last_output(graph, names), self.ranges[layer]
             if tensor is not None:
                 places[layer] = Place(tensor=tensor, low=low, high=high)
-        shares = best_shares(graph, list(places.values()), self._calibration, is_over, self._spend_on_runs)
+        shares = best_shares(graph, list(places.values()), self._calibration, is_over, self._spend_on_graph)
         return {layer: share for layer, share in zip(places, shares, strict=True) if share < 1}
 
     def spend_on_file(self, plan: QuantizationPlan, samples: int) -> None:
@@ -149,11 +151,14 @@ class Quantizer(ABC):
         """
         learned = _LEARNED_WORK * len(plan.four_bits)
         weights = sum(self.layers.values())
-        self._source.effort.spend(_FILE_S[self.format] + weights * _WEIGHT_S * (1 + learned))
-        self._spend_on_runs(samples)
+        made_s = _FILE_S[self.format] + weights * _WEIGHT_S * (1 + learned)
+        self._source.effort.spend(made_s + samples * self._run_s(_MULTIPLY_ADD_S[self.format]))
 
-    def _spend_on_runs(self, samples: int) -> None:
-        self._source.effort.spend(samples * (_RUN_S + self._multiply_adds * _MULTIPLY_ADD_S))
+    def _spend_on_graph(self, samples: int) -> None:
+        self._source.effort.spend(samples * self._run_s(_GRAPH_MULTIPLY_ADD_S))
+
+    def _run_s(self, multiply_add_s: float) -> float:
+        return _RUN_S + self._multiply_adds * multiply_add_s
 
     @cached_property
     def _multiply_adds(self) -> int:

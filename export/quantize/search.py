@@ -18,7 +18,7 @@ _WEIGHTY_SHARE = 0.95
 # Narrower ranges lower an error, but they were never seen to bring one beyond this many times the budget within it.
 _HOPELESS_RATIO = 4.0
 # Nor this many times the budget where each range was already chosen by the error that it leaves.
-_NEAR_RATIO = 2.0
+NEAR_RATIO = 2.0
 # A range can only be worth an attempt where its layer causes this share of the squared error.
 _NOTICEABLE_SHARE = 0.02
 
@@ -183,7 +183,7 @@ class Search:
             wider = {layer: math.sqrt(scale) for layer, scale in scales.items()}
             starts.append(self.attempt(QuantizationPlan(range_scales=wider)))
         best = _closest(starts)
-        if scales is not None and (best.within_budget or not best.error_ratio <= _NEAR_RATIO):
+        if scales is not None and (best.within_budget or not best.error_ratio <= NEAR_RATIO):
             return best
         found = self._narrow(best)
         # Narrowing cannot widen what was narrow from the start.

@@ -17,7 +17,7 @@ from pocketvae.export.quantize.notes import effort_notes, held_in_integers, laye
 from pocketvae.export.quantize.pareto import latencies, pareto_front
 from pocketvae.export.quantize.quantizers import Quantizer, quantizer_for
 from pocketvae.export.quantize.recipe import Recipe
-from pocketvae.export.quantize.search import MARGIN, QuantizationPlan, Search, Trial
+from pocketvae.export.quantize.search import MARGIN, NEAR_RATIO, QuantizationPlan, Search, Trial
 from pocketvae.export.quantize.source import Inputs, Source
 from pocketvae.export.tuning.ladder import Tune, tunings
 from pocketvae.export.tuning.names import Tuning
@@ -173,7 +173,7 @@ def _find(
         return _Found(source=source, quantizer=quantizer, search=search, best=search.attempt(recipe.plan))
     alone = {} if integer_only else search.sensitivities()
     alone = {layer: ratio for layer, ratio in alone.items() if math.isfinite(ratio)}
-    best = search.tune_ranges(_range_scales(source, quantizer))
+    best = search.tune_ranges() if integer_only else _with_ranges(source, quantizer, search)
     stock = _with_seeds(_Found(source=source, quantizer=quantizer, search=search, best=best, alone=alone), tolerances)
     if stock.best.within_budget and stock.worst_ratio <= 1:
         return _in_four_bits(stock, tolerances)
@@ -248,12 +248,19 @@ def _start(
     return quantizer, Search(quantizer.layers, attempt, source.effort.limit(_LONGEST_S))
 
 
-def _range_scales(source: Source, quantizer: Quantizer) -> dict[str, float]:
-    """Returns the share of each layer's range to begin with; none where they cannot be told."""
+def _with_ranges(source: Source, quantizer: Quantizer, search: Search) -> Trial:
+    """Returns the best variant that a network has in integers without being tuned.
+
+    Ranges alone help where it is not far from its budget.
+    """
+    whole = search.attempt(QuantizationPlan())
+    if not whole.error_ratio <= NEAR_RATIO:
+        return whole
     try:
-        return quantizer.best_range_scales(source.effort.limit(_LONGEST_S))
+        scales = quantizer.best_range_scales(source.effort.limit(_LONGEST_S))
     except FloatingPointError:
-        return {}
+        scales = {}
+    return search.tune_ranges(scales)
 
 
 def _tuned(start: Callable[[Source], tuple[Quantizer, Search]], source: Source, tuning: Tuning) -> _Found | None:

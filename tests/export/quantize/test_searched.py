@@ -6,7 +6,7 @@ import pytest
 from pocketvae.bundle.quantization import SeedError
 from pocketvae.errors import ExportError
 from pocketvae.export.quantize import searched
-from pocketvae.export.quantize.search import QuantizationPlan, Trial
+from pocketvae.export.quantize.search import QuantizationPlan, Search, Trial
 from pocketvae.export.quantize.source import Source
 from pocketvae.export.tuning.ladder import Tune
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision
@@ -52,6 +52,7 @@ def find(monkeypatch):
 
             search = SimpleNamespace(
                 sensitivities=dict,
+                attempt=lambda _: trial(ratios(source)[0]),
                 tune_ranges=lambda *_: trial(ratios(source)[0]),
                 run=lambda: None,
                 store_float_weights=lambda _: trial(0.5),
@@ -71,6 +72,37 @@ def find(monkeypatch):
 
 def test_a_network_that_is_within_its_budget_is_left_as_it_is(find):
     assert find((0.9, 0.8), (0.1, 0.1)).source.tuning is None
+
+
+def test_ranges_are_looked_for_only_where_they_can_be_enough():
+    asked = []
+
+    def ranges(ratio):
+        def scales(_):
+            asked.append(ratio)
+            return {"layer": 0.8}
+
+        def attempt(plan):
+            error = ratio * (0.8 if plan.range_scales else 1.0)
+            return Trial(plan=plan, content=b"", rmse=error, error_ratio=error)
+
+        quantizer = SimpleNamespace(best_range_scales=scales)
+        return searched._with_ranges(SOURCE, quantizer, Search({"layer": 10}, attempt))
+
+    assert ranges(1.1).plan.range_scales == {"layer": 0.8}
+    assert ranges(2.5).plan.range_scales == {}
+    assert asked == [1.1]
+
+
+def test_values_that_are_not_finite_leave_whole_ranges():
+    def scales(_):
+        raise FloatingPointError("an output is not finite")
+
+    def attempt(plan):
+        return Trial(plan=plan, content=b"", rmse=1.0, error_ratio=0.9)
+
+    quantizer = SimpleNamespace(best_range_scales=scales)
+    assert searched._with_ranges(SOURCE, quantizer, Search({"layer": 10}, attempt)).within_budget
 
 
 def test_a_network_over_its_budget_is_tuned(find):
