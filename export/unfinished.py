@@ -88,6 +88,9 @@ def unfinished_export(out: Path, config: ExportConfig, *, force: bool, resume: b
         size = sum(file.stat().st_size for file in home.rglob("*") if file.is_file()) / 1e6
         whole = f"{home.name} keeps {count} of {len(config.artifacts)} artifacts ({size:.1f} MB)"
         how = "an export without --whole takes them" if config.whole else "the same command goes on with them"
+        if not count and config.is_long and (home / _RECORDS / _PREPARATION).is_file():
+            # Of a large model these take minutes; of others a second, which a folder left behind is not worth.
+            return f"{home.name} keeps the goldens ({size:.1f} MB): the same command goes on with them"
         return f"{whole}: {how}" if count else ""
 
     with folders.workplace(out, force=force, marker=_MARKER, kept=kept) as home:

@@ -1,6 +1,7 @@
 """Exports that end before their bundle is there, with a worker that makes artifacts of a few bytes in this process."""
 
 import json
+import re
 import shutil
 from dataclasses import replace
 
@@ -252,6 +253,14 @@ def test_what_needs_more_than_its_half_of_the_memory_is_repeated_alone(export, d
     assert [text for text in said if "alone: it needs more memory" in text] == [
         f"making {NAMES[0]}, alone: it needs more memory than beside another"
     ]
+
+
+def test_of_a_large_model_the_goldens_alone_are_kept(export, desk, tmp_path):
+    (note,) = interrupted(export, desk, NAMES[0], config=replace(CONFIG, time_limit_s=301.0))
+    assert re.fullmatch(r"bundle.unfinished keeps the goldens \(0.\d MB\): the same command goes on with them", note)
+    export(replace(CONFIG, time_limit_s=301.0))
+    assert (desk.asked, desk.prepared) == (NAMES, 0)
+    assert not (tmp_path / "here" / "bundle.unfinished").exists()
 
 
 def test_a_limit_that_was_named_is_kept(export, desk):
