@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from pocketvae.benchmarks.latency.analyse.recommend import Constraints, recommend
 from pocketvae.benchmarks.latency.results import BenchResult, BenchRow
 from pocketvae.benchmarks.latency.show.charts import distribution_charts, duration, first_calls_chart, trade_off_chart
 from pocketvae.benchmarks.latency.show.tables import environment_facts
@@ -151,14 +152,25 @@ def _latency_cells(row: BenchRow | None) -> list[str]:
 
 def _latency(verify: VerifyResult, bench: BenchResult | None) -> dict[str, object]:
     if bench is None:
-        return {"bench": None, "trade_off": None}
+        return {"bench": None, "trade_off": None, "recommended": None}
+    recommended = bench.recommendation or recommend(bench, verify, Constraints())
     return {
         "bench": bench,
         "distributions": distribution_charts(bench),
-        "unstable": list(dict.fromkeys(row.artifact for row in bench.results if row.warnings)),
+        "unstable": _unstable(bench),
         "first_calls": first_calls_chart(bench, "decoder"),
-        "trade_off": trade_off_chart(bench, verify),
+        "recommended": recommended,
+        "trade_off": trade_off_chart(bench, verify, recommended.artifact),
     }
+
+
+def _unstable(bench: BenchResult) -> list[str]:
+    """Returns for each reason why figures may be unreliable which they are."""
+    names: dict[str, list[str]] = {}
+    for row in bench.results:
+        for reason in row.warnings:
+            names.setdefault(reason, []).append(row.target if row.is_original else row.artifact)
+    return [f"{reason}: {', '.join(dict.fromkeys(found))}" for reason, found in names.items()]
 
 
 def _environment(environment: Environment, manifest: Manifest) -> list[tuple[str, str]]:

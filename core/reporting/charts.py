@@ -35,12 +35,16 @@ class Bar:
 
 @dataclass(frozen=True, kw_only=True)
 class Point:
-    """One point of a scatter plot: `kind` picks its colour (`tflite`, `onnx` or `original`)."""
+    """One point of a scatter plot: `kind` picks its colour and shape (`tflite`, `onnx` or `original`).
+
+    The one that is `chosen` has a ring of its own, and its label is bold.
+    """
 
     label: str
     x: float
     y: float
     kind: str
+    chosen: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,9 +113,19 @@ def scatter_chart(points: Sequence[Point], *, title: str, x_label: str, y_label:
         parts.append(
             f'<polyline points="{x:.1f},{y:.1f} {column - 14},{height:.1f} {column - 3},{height:.1f}" class="lead"/>'
         )
-        parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" class="{point.kind}"/>')
-        parts.append(f'<text x="{column}" y="{height:.1f}" class="label">{escape(point.label)}</text>')
+        parts.append(_mark(x, y, point.kind))
+        if point.chosen:
+            parts.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="10" class="chosen"/>')
+        name = "label chosen" if point.chosen else "label"
+        parts.append(f'<text x="{column}" y="{height:.1f}" class="{name}">{escape(point.label)}</text>')
     return _svg(_WIDTH, _HEIGHT, title, [*parts, *_axis_labels(x_axis, y_axis, x_label, y_label)])
+
+
+def _mark(x: float, y: float, kind: str) -> str:
+    """Returns a point: a circle, or a square of an ONNX file, so that colour is not all that tells them apart."""
+    if kind.split(" ")[0] == "onnx":
+        return f'<rect x="{x - 4:.1f}" y="{y - 4:.1f}" width="8" height="8" class="{kind}"/>'
+    return f'<circle cx="{x:.1f}" cy="{y:.1f}" r="4.5" class="{kind}"/>'
 
 
 def line_chart(lines: Sequence[Line], *, title: str, x_label: str, y_label: str) -> str:

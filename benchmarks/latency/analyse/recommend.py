@@ -104,26 +104,19 @@ def _closeness(row: BenchRow, found: Mapping[str, Deviation]) -> float:
 
 
 def _why(best: BenchRow, found: Mapping[str, Deviation], others: int, constraints: Constraints) -> str:
+    """Returns two short sentences: what it costs, and how far it is from the original."""
     pace = " at its slowest pace" if best.paced else ""
-    facts = [
-        "it passes every parity check",
-        *_seen(found.get(best.artifact)),
-        f"has {best.size_bytes / 1e3:.0f} kB{_of(constraints.max_bytes, 1e3, 'kB')}",
-        f"and nine calls in ten take {format_us(slowest_p90_s(best))} µs{_of(constraints.target_s, 1e-3, 'ms')}{pace}",
-    ]
-    rest = f"; {count_of(others, 'other artifact')} would also qualify" if others else "; no other artifact qualifies"
-    return ", ".join(facts) + rest
+    size = f"{best.size_bytes / 1e3:.0f} kB{_of(constraints.max_bytes, 1e3, 'kB')}"
+    time = f"{format_us(slowest_p90_s(best))} µs{_of(constraints.target_s, 1e-3, 'ms')}{pace}"
+    rest = f"{count_of(others, 'other file')} would do too" if others else "no other file would do"
+    return f"{size}, nine calls in ten within {time}. It passes every check{_seen(found.get(best.artifact))}; {rest}."
 
 
-def _seen(deviation: Deviation | None) -> list[str]:
+def _seen(deviation: Deviation | None) -> str:
     if deviation is None:
-        return []
-    rest = (
-        "which makes no difference"
-        if deviation.closeness == 0
-        else "and no other qualifying artifact by less than half of that"
-    )
-    return [f"deviates by {deviation.text}, {rest}"]
+        return ""
+    rest = "nobody sees that" if deviation.closeness == 0 else "none that would do is closer by half of it"
+    return f" and deviates by {deviation.text} ({rest})"
 
 
 def _of(limit: float | None, unit: float, name: str) -> str:

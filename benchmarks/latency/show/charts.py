@@ -74,8 +74,11 @@ def scaling_chart(bench: BenchResult, component: str, setting: str) -> Figure:
     return Figure(svg=chart, caption=title)
 
 
-def trade_off_chart(bench: BenchResult, verify: VerifyResult) -> Figure:
-    """Returns size against deviation of the decoders, with latency; Pareto-optimal ones are ringed."""
+def trade_off_chart(bench: BenchResult, verify: VerifyResult, recommended: str | None = None) -> Figure:
+    """Returns size against deviation of the decoders, with latency; Pareto-optimal ones are ringed.
+
+    The recommended one, by its file name, is marked.
+    """
     rows = [row for row in _first_setting(bench, "decoder") if not row.is_original]
     known = deviations(verify, [row.artifact for row in rows])
     found = [(row, known[row.artifact].value) for row in rows if row.artifact in known]
@@ -83,6 +86,7 @@ def trade_off_chart(bench: BenchResult, verify: VerifyResult) -> Figure:
     points = [
         Point(
             label=f"{label(row)}, {duration(row.median_s)}",
+            chosen=row.artifact == recommended,
             x=row.size_bytes / 1000,
             y=max(steps, _FEWEST_STEPS),
             kind=f"{kind(row)} best" if is_best(cost, costs) else kind(row),
@@ -91,8 +95,9 @@ def trade_off_chart(bench: BenchResult, verify: VerifyResult) -> Figure:
     ]
     shared = {each.metric for each in known.values()} == {"p99_abs"}
     error = "99th percentile" if shared else "float: largest; quantized: 99th percentile"
+    ring = "the bold one is recommended; " if any(point.chosen for point in points) else ""
     title = (
-        f"Decoders: size against error ({error}), with the median latency; a ring marks those that no other "
+        f"Decoders: size against error ({error}), with the median latency; {ring}an outline marks those that no other "
         f"beats in all three; errors below {_FEWEST_STEPS:g} are drawn at {_FEWEST_STEPS:g}"
     )
     chart = scatter_chart(points, title=title, x_label="file size [kB]", y_label="error [1/255 of the range]")

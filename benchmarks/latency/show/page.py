@@ -36,7 +36,8 @@ _COMPONENTS = ("decoder", "encoder", "generator")
 def bench_page(bench: BenchResult, verify: VerifyResult | None = None) -> str:
     """Returns the page: the verdict first, then the table, then charts."""
     verdict, failed = _verdict(bench)
-    trade_off = trade_off_chart(bench, verify) if verify else None
+    recommended = bench.recommendation.artifact if bench.recommendation else None
+    trade_off = trade_off_chart(bench, verify, recommended) if verify else None
     values = {
         "title": f"{bench.bundle}: latency",
         "bench": bench,

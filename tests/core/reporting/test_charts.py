@@ -49,7 +49,7 @@ def test_a_chart_of_nothing_is_nothing():
 
 def test_points_stay_inside_their_chart():
     rng = np.random.default_rng(0)
-    points = [Point(label=str(i), x=x, y=y, kind="onnx") for i, (x, y) in enumerate(10 ** rng.uniform(-3, 3, (20, 2)))]
+    points = [Point(label=str(i), x=x, y=y, kind="tflite") for i, (x, y) in enumerate(10 ** rng.uniform(-3, 3, (20, 2)))]
     chart = scatter_chart(points, title="t", x_label="x", y_label="y")
     places = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', chart)
     assert len(places) == 20
@@ -88,3 +88,16 @@ def test_labels_are_escaped_in_every_chart():
     ]
     for chart in charts:
         assert label in "".join(ElementTree.fromstring(chart).itertext())
+
+
+def test_formats_differ_in_shape_and_the_chosen_one_is_marked():
+    points = [
+        Point(label="a", x=1, y=1, kind="tflite best"),
+        Point(label="b", x=2, y=2, kind="onnx", chosen=True),
+    ]
+    chart = scatter_chart(points, title="t", x_label="x", y_label="y")
+    assert len(re.findall(r'<circle [^>]*class="tflite best"', chart)) == 1
+    assert len(re.findall(r'<rect [^>]*class="onnx"', chart)) == 1
+    assert len(re.findall(r'<circle [^>]*class="chosen"', chart)) == 1
+    assert '<text x="' in chart
+    assert re.findall(r'class="label chosen">(\w)<', chart) == ["b"]
