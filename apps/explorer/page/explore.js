@@ -127,6 +127,9 @@ function build() {
   for (const decoder of bundle.decoders) {
     byId("artifact").add(new Option(`${decoder.precision}, ${Math.round(decoder.size_bytes / 1000)} kB`, decoder.file));
   }
+  // What people come to see is how the smallest file differs from float32.
+  const first = bundle.decoders.find((decoder) => decoder.precision === "int8") ?? bundle.decoders.find((decoder) => decoder !== reference);
+  if (first) byId("artifact").value = first.file;
   byId("label-row").hidden = bundle.label_count === 0;
   for (let i = 0; i < bundle.label_count; i += 1) byId("label").add(new Option(String(i), String(i)));
   byId("comparison").hidden = !reference;

@@ -198,6 +198,42 @@ def test_the_page_shows_what_numpy_computes(page, bundle):
 
 
 @pytest.mark.slow
+def test_the_page_begins_with_what_differs_from_float32(chromium, bundle):
+    with served(bundle) as serving, contextlib.closing(chromium.new_page(viewport=PHONE)) as page:
+        page.set_default_timeout(1000 * _LIMIT_S)
+
+        def with_int8(route):
+            document = route.fetch().json()
+            [decoder] = document["decoders"]
+            # The same file under another name.
+            document["decoders"].append({**decoder, "precision": "int8", "file": f"{decoder['file']}#int8"})
+            route.fulfill(json=document)
+
+        page.route("**/bundle.json", with_int8)
+        page.goto(serving.address)
+        page.wait_for_selector("body[data-shown]")
+        assert page.locator("#artifact option:checked").inner_text().startswith("int8, ")
+
+
+@pytest.mark.slow
+def test_the_image_stays_in_sight_on_a_phone(page):
+    last = page.locator("#sliders input").last
+    last.scroll_into_view_if_needed()
+    box, height = page.locator("#image").bounding_box(), PHONE["height"]
+    assert 0 <= box["y"] < height / 4
+    assert box["y"] + box["height"] < last.bounding_box()["y"] + 1
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_screen_readers_can_use_the_page(page, scheme):
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
+    page.emulate_media(color_scheme=scheme)
+    assert [item["id"] for item in axe.Axe().run(page).response["violations"]] == []
+    assert page.get_by_role("img").count() == 3
+
+
+@pytest.mark.slow
 def test_the_page_works_with_the_keyboard_on_a_phone(page, bundle):
     start = bundle.sample_latents(0, 0)[0]
     slider = page.locator("#sliders input").first

@@ -49,7 +49,9 @@ def test_a_chart_of_nothing_is_nothing():
 
 def test_points_stay_inside_their_chart():
     rng = np.random.default_rng(0)
-    points = [Point(label=str(i), x=x, y=y, kind="tflite") for i, (x, y) in enumerate(10 ** rng.uniform(-3, 3, (20, 2)))]
+    points = [
+        Point(label=str(i), x=x, y=y, kind="tflite") for i, (x, y) in enumerate(10 ** rng.uniform(-3, 3, (20, 2)))
+    ]
     chart = scatter_chart(points, title="t", x_label="x", y_label="y")
     places = re.findall(r'<circle cx="([\d.]+)" cy="([\d.]+)"', chart)
     assert len(places) == 20
