@@ -7,19 +7,15 @@ the kernels that do not saturate, so that the result does not depend on the CPU.
 
 from __future__ import annotations
 
-import logging
-import tempfile
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from pocketvae.export.convert.samples import each_sample
-from pocketvae.export.quantize.onnx_weights import store_integer_weights
-from pocketvae.export.quantize.onnx_wide import keep_wide_products
+from pocketvae.export.quantize.onnx_workspace import Workspace
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.tuning.latent_parts import coarse_range
 from pocketvae.export.tuning.names import LOGIT_BOUND, is_float_part
@@ -30,7 +26,6 @@ from pocketvae.formats.onnx.model import (
     element_count,
     initializers,
     load_model,
-    sort_nodes,
 )
 from pocketvae.runtimes.onnxruntime import open_session
 
@@ -57,7 +52,7 @@ def quantize_dynamic(float32: bytes, float_layers: Sequence[str] = ()) -> bytes:
     from onnxruntime.quantization import QuantType
     from onnxruntime.quantization import quantize_dynamic as quantize
 
-    with _Workspace(float32) as workspace:
+    with Workspace(float32) as workspace:
         workspace.prepare()
         quantize(
             workspace.source,
@@ -71,6 +66,7 @@ def quantize_dynamic(float32: bytes, float_layers: Sequence[str] = ()) -> bytes:
 
 
 Ranges = dict[str, tuple[float, float]]
+_NONE: Mapping[str, tuple[float, float]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,14 +93,14 @@ def calibrate(float32: bytes, calibration: Inputs) -> Calibrated:
         float32: The float model.
         calibration: Input name to `[N, ...]` samples.
     """
-    with _Workspace(float32) as workspace:
+    with Workspace(float32) as workspace:
         workspace.prepare()
         _quantize_static(workspace, QuantizationPlan(), {}, _reader(calibration))
         return Calibrated(
             float32=float32,
             prepared=workspace.source.read_bytes(),
             cache=workspace.cache.read_bytes(),
-            ranges=activation_ranges(float32, calibration),
+            ranges=activation_ranges(float32, calibration, workspace.known_ranges()),
         )
 
 
@@ -115,7 +111,7 @@ def quantize_static(calibrated: Calibrated, plan: QuantizationPlan) -> bytes:
         calibrated: From `calibrate`.
         plan: Names layers as `weighted_layers` does.
     """
-    with _Workspace(calibrated.prepared) as workspace:
+    with Workspace(calibrated.prepared) as workspace:
         workspace.cache.write_bytes(calibrated.cache)
         _quantize_static(workspace, plan, _overrides(calibrated.float32, calibrated.ranges, plan), None)
         return workspace.result(plan.weights_only)
@@ -132,7 +128,7 @@ def quantize_int16x8(float32: bytes, calibration: Inputs) -> bytes:
         float32: The float model.
         calibration: Input name to `[N, ...]` samples.
     """
-    with _Workspace(float32) as workspace:
+    with Workspace(float32) as workspace:
         workspace.prepare()
         _quantize_static(workspace, QuantizationPlan(), {}, _reader(calibration), wide=True)
         return workspace.result(wide=True)
@@ -152,7 +148,7 @@ def _reader(calibration: Inputs) -> Any:
 
 
 def _quantize_static(
-    workspace: _Workspace, plan: QuantizationPlan, overrides: dict[str, Any], reader: Any, *, wide: bool = False
+    workspace: Workspace, plan: QuantizationPlan, overrides: dict[str, Any], reader: Any, *, wide: bool = False
 ) -> None:
     from onnxruntime.quantization import QuantFormat, QuantType
     from onnxruntime.quantization import quantize_static as quantize
@@ -191,25 +187,42 @@ def _float_nodes(prepared: bytes, plan: QuantizationPlan) -> list[str]:
     return found
 
 
-def activation_ranges(float32: bytes, calibration: Inputs) -> Ranges:
+def activation_ranges(float32: bytes, calibration: Inputs, known: Mapping[str, tuple[float, float]] = _NONE) -> Ranges:
     """Returns the smallest and largest value of the output of every layer with weights, after its ReLU.
 
     What reaches the head is limited to where the head still moves, see `tuning.names.LOGIT_BOUND`.
+
+    Args:
+        float32: The float model.
+        calibration: Input name to `[N, ...]` samples.
+        known: Those of tensors that were found already, by name.
     """
     model = load_model(float32)
     outputs = {layer: _chain(model.graph, layer) for layer in weighted_layers(float32)}
-    heads = {layer: chain.activation for layer, chain in outputs.items()}
-    add_outputs(model.graph, heads.values())
-    session = open_session(model.SerializeToString())
-    lows, highs = dict.fromkeys(heads, np.inf), dict.fromkeys(heads, -np.inf)
-    for sample in each_sample(calibration):
-        for layer, values in zip(heads, session.run(list(heads.values()), sample), strict=True):
-            lows[layer] = min(lows[layer], float(values.min()))
-            highs[layer] = max(highs[layer], float(values.max()))
+    wanted = dict.fromkeys(chain.activation for chain in outputs.values() if chain.activation not in known)
+    found = {**known, **_measured_ranges(model, tuple(wanted), calibration)}
+    ranges = {}
     for layer, chain in outputs.items():
-        if chain.bounds is not None:
-            lows[layer], highs[layer] = max(lows[layer], chain.bounds[0]), min(highs[layer], chain.bounds[1])
-    return {layer: (lows[layer], highs[layer]) for layer in heads}
+        low, high = found[chain.activation]
+        ranges[layer] = (low, high) if chain.bounds is None else (max(low, chain.bounds[0]), min(high, chain.bounds[1]))
+    return ranges
+
+
+def _measured_ranges(model: Any, tensors: tuple[str, ...], calibration: Inputs) -> Ranges:
+    """Returns smallest and largest value of some tensors of a model, which is changed."""
+    if not tensors:
+        return {}
+    add_outputs(model.graph, tensors)
+    session = open_session(model.SerializeToString())
+    rows = [
+        [(float(values.min()), float(values.max())) for values in session.run(list(tensors), sample)]
+        for sample in each_sample(calibration)
+    ]
+    columns = zip(*rows, strict=True)
+    return {
+        name: (min(low for low, _ in column), max(high for _, high in column))
+        for name, column in zip(tensors, columns, strict=True)
+    }
 
 
 def weighted_layers(float32: bytes) -> dict[str, int]:
@@ -345,49 +358,3 @@ def _part_ranges(graph: Any) -> dict[str, list[dict[str, Any]]]:
             low, high = coarse_range(steps[node.input[0]])
             ranges[node.output[0]] = [{"rmin": np.float32(low), "rmax": np.float32(high)}]
     return ranges
-
-
-class _Workspace:
-    """A temporary folder: onnxruntime's quantizers read and write files."""
-
-    def __init__(self, float32: bytes) -> None:
-        self._content = float32
-
-    def __enter__(self) -> _Workspace:
-        self._folder = tempfile.TemporaryDirectory(prefix="pocketvae-")
-        self.source = Path(self._folder.name) / "float32.onnx"
-        self.target = Path(self._folder.name) / "quantized.onnx"
-        self.cache = Path(self._folder.name) / "ranges.json"
-        self.source.write_bytes(self._content)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._folder.cleanup()
-
-    def prepare(self) -> None:
-        """Infers shapes and removes what is constant, as the quantizers want it."""
-        from onnxruntime.quantization.shape_inference import quant_pre_process
-
-        logging.getLogger().setLevel(logging.ERROR)
-        raw = Path(self._folder.name) / "raw.onnx"
-        raw.write_bytes(self._content)
-        quant_pre_process(str(raw), str(self.source), skip_symbolic_shape=True)
-
-    def result(self, weights_only: Sequence[str] = (), *, wide: bool = False) -> bytes:
-        """Returns the quantized model, with 8-bit weights in these of its float layers.
-
-        Args:
-            weights_only: The layers.
-            wide: Whether its activations have 16 bits.
-        """
-        import onnx
-
-        from pocketvae.export.convert.onnx import serialize
-
-        model = load_model(self.target.read_bytes())
-        store_integer_weights(model, weights_only)
-        if wide:
-            keep_wide_products(model)
-        sort_nodes(model.graph)
-        onnx.checker.check_model(model, full_check=True)
-        return serialize(model)

@@ -60,6 +60,20 @@ def test_only_the_last_operator_is_a_head(head, highest):
     assert ranges["third"] == (0.0, highest)
 
 
+def test_ranges_that_calibration_has_found_are_those_of_the_samples():
+    samples = {"z": np.random.default_rng(1).normal(size=(16, 2)).astype(np.float32)}
+    head = helper.make_node("Sigmoid", ["c"], ["image"], "head")
+    found = calibrate(model(head), samples).ranges
+    for layer, expected in activation_ranges(model(head), samples).items():
+        assert found[layer] == pytest.approx(expected, rel=1e-6)
+
+
+def test_ranges_that_are_known_are_not_measured_again():
+    head = helper.make_node("Sigmoid", ["c"], ["image"], "head")
+    ranges = activation_ranges(model(head), {"z": np.zeros((1, 2), np.float32)}, {"a": (-3.0, 2.0), "c": (-99.0, 1.0)})
+    assert ranges == {"first": (-3.0, 2.0), "second": (0.0, 0.0), "third": (-LOGIT_BOUND, 1.0)}
+
+
 @pytest.fixture(scope="module")
 def wide():
     float32 = model(helper.make_node("Sigmoid", ["c"], ["image"], "head"))
