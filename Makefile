@@ -26,7 +26,7 @@ make PYTHON=python3.13 (on 3.14, pip install .[run] installs what verify, bench 
 # The tests of a file stay together, with the fixtures of the file; tests/conftest.py puts the longest files first.
 SPREAD = --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: quickstart test test-fast check check-systems targets swift schemas map wheel clean
+.PHONY: quickstart test test-fast check check-systems targets swift schemas map demo wheel clean
 
 quickstart: $(VENV)/.all
 	$(BIN)/pocketvae quickstart --out $(OUT) --force
@@ -61,6 +61,10 @@ schemas: $(VENV)/.all
 
 map: $(VENV)/.base
 	$(BIN)/python docs/map.py
+
+# The bundle inside the package; minutes of training.
+demo: $(VENV)/.all
+	$(BIN)/python studies/demo_bundle.py --out core/demo --force
 
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .

@@ -13,9 +13,23 @@ from pocketvae.spec import parse_choice
 _Choice = TypeVar("_Choice", bound=enum.StrEnum)
 
 
-def add_bundle(parser: argparse.ArgumentParser) -> None:
-    """Adds the positional argument BUNDLE."""
-    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder made by pocketvae export")
+def add_bundle(parser: argparse.ArgumentParser, *, files: bool = False) -> argparse.Action:
+    """Adds the positional argument BUNDLE, and returns it.
+
+    Args:
+        parser: Of the command.
+        files: Whether one file of a bundle will do.
+    """
+    alone = ", or one .tflite or .onnx file from it" if files else ""
+    help = f"folder made by pocketvae export{alone}; demo is one inside the package"
+    return parser.add_argument("bundle", metavar="BUNDLE", type=bundle_path, help=help)
+
+
+def bundle_path(text: str) -> Path:
+    """Returns the path of a bundle; that of the package's own for `demo`."""
+    from pocketvae.bundle.demo import located
+
+    return located(text)
 
 
 def add_force(parser: argparse.ArgumentParser) -> None:

@@ -48,7 +48,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--instructions", action="store_true", help="count the CPU instructions of a call with valgrind")
     baseline = parser.add_argument_group("regressions")
     baseline.add_argument(
-        "--baseline", metavar="PATH", type=Path, help="a bundle, or a file written by --json; exit code 1 if slower"
+        "--baseline",
+        metavar="PATH",
+        type=common.bundle_path,
+        help="a bundle, or a file written by --json; exit code 1 if slower",
     )
     baseline.add_argument(
         "--margin", metavar="PERCENT", type=float, help="allowed slowdown (default: 3; 10 for a result file)"

@@ -87,6 +87,13 @@ GROUPS: dict[str, dict[str, Command]] = {
             summary="list where artifacts can run, and set up such a target",
             examples=("targets", "targets setup arm64 node"),
         ),
+        "app": Command(
+            summary="write a project for Android, iOS, the web, Flutter or React Native that draws images from seeds",
+            examples=(
+                "app quickstart/bundle --platform android --out digits",
+                "app demo --platform web --out page",
+            ),
+        ),
         "embed-c": Command(
             summary="write a TFLite file of a bundle as C++ source, for firmware",
             examples=("embed-c bundle --artifact decoder.int8.tflite --out firmware",),

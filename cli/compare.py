@@ -13,7 +13,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     for name in ("before", "after"):
         parser.add_argument(
-            name, metavar=name.upper(), type=Path, help="a bundle, or a file written by verify --json or bench --json"
+            name,
+            metavar=name.upper(),
+            type=common.bundle_path,
+            help="a bundle, or a file written by verify --json or bench --json",
         )
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every figure of both as JSON")
     parser.add_argument("--markdown", metavar="FILE", type=Path, help="write a summary for a pull request")

@@ -67,10 +67,12 @@ def _fit(bundle: ModelBundle, arguments: argparse.Namespace, tables: Path, termi
     import numpy as np
 
     from pocketvae.apps import PixelTraining, fit_tables, load_training_items
+    from pocketvae.bundle.demo import check_writable
     from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import check_output, write_bytes
     from pocketvae.vae_spec import DataKind
 
+    check_writable(tables, "--tables")
     check_output(tables, force=arguments.force)
     if arguments.fit_steps is not None and bundle.vae.data is not DataKind.IMAGE:
         raise SpecError("--fit-steps trains the network of pixels, which only images have: leave it out")

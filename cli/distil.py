@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     parser.add_argument(
-        "source", metavar="SOURCE", type=Path, help="run directory, or bundle with a float32 decoder: the teacher"
+        "source",
+        metavar="SOURCE",
+        type=common.bundle_path,
+        help="run directory, or bundle with a float32 decoder: the teacher",
     )
     parser.add_argument("--out", metavar="RUN", type=Path, required=True, help="run directory to create")
     targets = parser.add_argument_group("what the student's float32 TFLite file has to reach; one at least")

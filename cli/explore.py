@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    bundle = parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="folder made by pocketvae export")
+    bundle = common.add_bundle(parser)
     parser.set_defaults(bundle=None, setup=False)
 
     class Setup(argparse.Action):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import lint, quantization
+from pocketvae.cli.arguments import bundle_path
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 from pocketvae.kinds.registry import described
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    parser.add_argument("path", metavar="PATH", type=Path, help="a run, a bundle, or one .tflite or .onnx file")
+    parser.add_argument("path", metavar="PATH", type=bundle_path, help="a run, a bundle, or one .tflite or .onnx file")
     parser.add_argument("--lint", action="store_true", help="name the operators that accelerators do not support")
     parser.add_argument(
         "--target",

@@ -108,9 +108,13 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(session: pytest.Session, items: list[pytest.Item]) -> None:
     """Adds the checks of the bundles none of whose tests was named, before pytest deselects anything."""
+    if not session.config.getoption("--pocketvae"):
+        return
+    from pocketvae.bundle.demo import located
+
     collected = session.config.stash.setdefault(_COLLECTED, set())
     for bundle in session.config.getoption("--pocketvae"):
-        manifest = Path(os.path.normpath(Path(bundle).absolute())) / _MANIFEST
+        manifest = Path(os.path.normpath(located(bundle).absolute())) / _MANIFEST
         if manifest not in collected:
             collector: BundleCollector = BundleCollector.from_parent(session, path=manifest)
             items.extend(collector.collect())

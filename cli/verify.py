@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
-    help = "folder made by pocketvae export, or one .tflite or .onnx file from it"
-    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help=help)
+    common.add_bundle(parser, files=True)
     parser.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
     parser.add_argument("--headed", action="store_true", help="show the browser of the target chromium")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="threads used by one call (default: 1)")

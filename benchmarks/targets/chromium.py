@@ -19,12 +19,12 @@ from pocketvae.runtimes.base import Array
 from pocketvae.spec import Format, Precision
 from pocketvae.system.tools import npm
 from pocketvae.system.tools.chromium import PROGRAMS, browser_step, find_chromium
-from pocketvae.system.tools.npm import ONNXRUNTIME_WEB_VERSION
+from pocketvae.system.tools.npm import LITERT_JS_VERSION, ONNXRUNTIME_WEB_VERSION
 from pocketvae.system.tools.setup import SetupStep, folder_step, named_program, target_folder
 
 _PACKAGES = (
-    "@litertjs/core@2.5.3",
-    "@litertjs/wasm-utils@2.5.3",
+    f"@litertjs/core@{LITERT_JS_VERSION}",
+    f"@litertjs/wasm-utils@{LITERT_JS_VERSION}",
     f"onnxruntime-web@{ONNXRUNTIME_WEB_VERSION}",
 )
 _UNWANTED = ("node_modules/onnxruntime-web/dist/*.map", "node_modules/onnxruntime-web/dist/*.jsep.*")

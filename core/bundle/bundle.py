@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from pocketvae.bundle.demo import located
 from pocketvae.bundle.manifest import MANIFEST_NAME, ArtifactRecord, FileRecord, GoldenRecord, Manifest, Stratum
 from pocketvae.data.array_files import read_npy
 from pocketvae.documents import decode
@@ -216,7 +217,7 @@ def open_with_damage(path: StrPath) -> Bundle:
     Raises:
         ManifestError: the folder is not a bundle, the manifest is damaged or newer, or a file is outside the folder.
     """
-    path = Path(path)
+    path = located(path)
     manifest_path = path / MANIFEST_NAME
     if not manifest_path.is_file():
         raise ManifestError(f"{path} is not a bundle: {MANIFEST_NAME} is missing; create one with pocketvae export")

@@ -17,7 +17,7 @@ from pocketvae.reporting.escapes import c_identifier
 from pocketvae.reporting.templates import render
 from pocketvae.runtimes.base import quantize
 from pocketvae.spec import Format, TensorSpec
-from pocketvae.system.files import write_bytes, write_text
+from pocketvae.system.files import write_bytes
 from pocketvae.system.folders import staged_directory
 from pocketvae.vae_spec import LOG_VAR_ENDING, MEAN_ENDING
 
@@ -121,21 +121,29 @@ def write_android_test(bundle: Bundle, folder: Path, *, force: bool = False) -> 
         SpecError: the bundle has no file that the test can run.
     """
     cases, left_out = android_cases(bundle)
-    values = _values(bundle, cases, left_out)
+    page = render("pocketvae.export.guide", "android_test.md.j2", _values(bundle, cases, left_out))
     with staged_directory(folder, force=force) as staging:
-        code = staging / "androidTest/java" / _PACKAGE.replace(".", "/")
-        assets = staging / "androidTest/assets" / _ASSETS
-        for made in (code, assets):
-            made.mkdir(parents=True)
-        for template, path in (
-            ("android_test.kt.j2", code / "PocketvaeParityTest.kt"),
-            ("android_metrics.kt.j2", code / "PocketvaeMetrics.kt"),
-            ("android_test.md.j2", staging / "README.md"),
-        ):
-            write_text(path, render("pocketvae.export.guide", template, values))
-        for case in cases:
-            _write_assets(bundle, case, staging / "androidTest/assets")
+        for path, content in {**android_test_files(bundle, cases), "README.md": page}.items():
+            (staging / path).parent.mkdir(parents=True, exist_ok=True)
+            write_bytes(staging / path, content if isinstance(content, bytes) else content.encode())
     return left_out
+
+
+def android_test_files(bundle: Bundle, cases: Iterable[AssetCase]) -> dict[str, str | bytes]:
+    """Returns code and assets of a test by path, beginning with `androidTest/`."""
+    cases = tuple(cases)
+    values = _values(bundle, cases, ())
+    code = f"androidTest/java/{_PACKAGE.replace('.', '/')}"
+    files: dict[str, str | bytes] = {
+        f"{code}/{name}": render("pocketvae.export.guide", template, values)
+        for name, template in (
+            ("PocketvaeParityTest.kt", "android_test.kt.j2"),
+            ("PocketvaeMetrics.kt", "android_metrics.kt.j2"),
+        )
+    }
+    for case in cases:
+        files |= {f"androidTest/assets/{path}": content for path, content in _assets(bundle, case).items()}
+    return files
 
 
 def android_cases(bundle: Bundle) -> tuple[tuple[AssetCase, ...], tuple[str, ...]]:
@@ -192,14 +200,15 @@ def _tensor(spec: TensorSpec, bundle: Bundle, golden: str) -> AssetTensor:
     return AssetTensor(spec=spec, scale=float(scale), offset=float(offset), golden=f"{_ASSETS}/{golden}")
 
 
-def _write_assets(bundle: Bundle, case: AssetCase, assets: Path) -> None:
+def _assets(bundle: Bundle, case: AssetCase) -> dict[str, bytes]:
     goldens, image_range = bundle.goldens(case.artifact.component), bundle.manifest.vae.data_range
-    write_bytes(assets / case.path, bundle.artifact_path(case.artifact).read_bytes())
+    files = {case.path: bundle.artifact_path(case.artifact).read_bytes()}
     for item in case.inputs:
         values = quantize(np.asarray(goldens.inputs[item.name]), item.spec, image_range)
-        write_bytes(assets / item.golden, _little_endian(values))
+        files[item.golden] = _little_endian(values)
     for item in case.outputs:
-        write_bytes(assets / item.golden, _little_endian(goldens.outputs[item.name].astype(np.float32)))
+        files[item.golden] = _little_endian(goldens.outputs[item.name].astype(np.float32))
+    return files
 
 
 def _little_endian(values: np.ndarray) -> bytes:

@@ -67,6 +67,15 @@ def test_the_embedded_mnist_is_small_enough(wheel):
     assert sum(sizes) <= 10_000_000
 
 
+def test_the_demo_is_small_enough(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        sizes = {info.filename: info.compress_size for info in archive.infolist() if "/demo/" in info.filename}
+    root = ROOT / "core/demo"
+    files = {f"pocketvae/demo/{file.relative_to(root).as_posix()}" for file in root.rglob("*") if file.is_file()}
+    assert set(sizes) == files
+    assert sum(sizes.values()) <= 3_000_000
+
+
 def run_installed(installed, folder, code):
     """Runs code against the wheel alone, away from the source tree, where opening a connection is an error."""
     script = (
@@ -95,6 +104,21 @@ assert main(["verify", "bundle"]) == 0
 assert main(["bench", "bundle", "--no-original"]) == 0
 """
     assert "2 of 2 artifacts match the original" in run_installed(installed, tmp_path, code)
+
+
+def test_the_installed_wheel_brings_a_bundle_to_try(installed, tmp_path):
+    code = """
+import sys
+from pocketvae.cli.main import main
+assert main(["verify", "demo"]) == 0
+assert main(["generate", "demo", "--seed", "7", "--count", "64", "--out", "grid.png"]) == 0
+assert main(["app", "demo", "--platform", "android", "--out", "app"]) == 0
+print(sorted({name.split(".")[0] for name in sys.modules} & {"tensorflow", "tf_keras", "keras"}))
+"""
+    lines = run_installed(installed, tmp_path, code).splitlines()
+    assert "14 of 14 artifacts match the original" in lines
+    assert lines[-1] == "[]"
+    assert (tmp_path / "grid.png").stat().st_size > 1000
 
 
 def test_the_installed_wheel_brings_mnist(installed, tmp_path):

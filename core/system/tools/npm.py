@@ -15,6 +15,8 @@ from pocketvae.system.tools.setup import run_tool
 
 # The page of `explore` and the browser target run the same version.
 ONNXRUNTIME_WEB_VERSION = "1.30.0"
+# The browser target and the projects of `app`.
+LITERT_JS_VERSION = "2.5.3"
 # As Node.js and Python name them.
 _SYSTEMS = ("darwin", "linux", "win32")
 _PACK_TIME_LIMIT_S = 600.0

@@ -1,0 +1,54 @@
+"""The name of an app: a module in Swift, part of a package in Kotlin, and a package of npm and Dart."""
+
+from __future__ import annotations
+
+import re
+
+from pocketvae.errors import SpecError
+from pocketvae.reporting.escapes import is_identifier
+
+_LONGEST = 50
+_FORM = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
+_DEFAULT = "PocketvaeApp"
+# Beside the words of `escapes`: of Java, since Kotlin packages become folders and classes of it, of Dart and Swift.
+_WORDS = frozenset(
+    """
+    abstract actor assert boolean byte covariant deinit deferred dynamic extension external factory fileprivate final
+    finally goto implements in init inout internal is late library mixin native of on open part precedencegroup
+    protocol repeat required rethrows rethrow set get show hide strictfp subscript sync async synchronized throws
+    transient type typealias void volatile any some
+    """.split()  # noqa: SIM905, a page of quotes
+)
+# Of the classes and modules that a project has besides.
+_TAKEN = frozenset(
+    {"foundation", "generator", "goldens", "mainactivity", "onnxruntime", "swift", "swiftui", "test", "xctest"}
+)
+
+
+def checked_name(name: str) -> str:
+    """Returns a name that Kotlin, Swift and Dart take, in capitals and in small letters.
+
+    Raises:
+        SpecError: it is none.
+    """
+    small = name.lower()
+    if not _FORM.fullmatch(name) or len(name) > _LONGEST:
+        raise SpecError(
+            f"--name must be letters, digits and _, begin with a letter and have at most {_LONGEST} of them, since "
+            f"Kotlin and Swift use it as an identifier, such as FaceMaker, got {name!r}"
+        )
+    if not (is_identifier(name) and is_identifier(small)) or {name, small} & _WORDS:
+        raise SpecError(f"--name must not be a word of Kotlin, Java, Swift or Dart, got {name!r}: choose another")
+    if small in _TAKEN:
+        raise SpecError(f"--name must not be that of a module or class in the project, got {name!r}: choose another")
+    return name
+
+
+def default_name(model: str) -> str:
+    """Returns a name for the app of a model: its own in camel case where that is one."""
+    words = re.findall(r"[A-Za-z0-9]+", model)
+    name = "".join(word[0].upper() + word[1:] for word in words)[: _LONGEST - 3] + "App"
+    try:
+        return checked_name(name)
+    except SpecError:
+        return _DEFAULT
