@@ -111,6 +111,11 @@ def _check_drawable(vae: VaeSpec) -> None:
         raise SpecError(
             f"the app's view draws images, and this model makes a {vae.data}: EMBED.md has code for its files"
         )
+    if vae.more_outputs:
+        names = " and ".join([vae.output, *(item.name for item in vae.more_outputs)])
+        raise SpecError(
+            f"the app's view draws what a generator returns alone, and this one returns {names}: see EMBED.md"
+        )
     if vae.conditions and not vae.has_one_label:
         names = ", ".join(item.name for item in vae.conditions)
         raise SpecError(f"the app's view asks for a seed and one class, and this model takes {names}: see EMBED.md")

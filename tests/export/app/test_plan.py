@@ -11,7 +11,7 @@ from pocketvae.errors import SpecError
 from pocketvae.export.app.plan import METRICS, plan_app
 from pocketvae.fields import Condition, ConditionKind
 from pocketvae.spec import Component, Format
-from pocketvae.vae_spec import DataKind, VaeSpec
+from pocketvae.vae_spec import DataKind, Output, VaeSpec
 
 BOTH = (Format.TFLITE, Format.ONNX)
 
@@ -71,3 +71,9 @@ def test_conditions_that_the_view_cannot_ask_for_are_refused(demo):
     with pytest.raises(SpecError, match="a seed and one class, and this model takes pose"):
         plan_app(with_vae(demo, conditions=(pose,)), BOTH, "Digits")
     assert plan_app(with_vae(demo, conditions=(Condition(count=10),)), BOTH, "Digits").label_count == 10
+
+
+def test_several_outputs_are_refused(demo):
+    scales = Output(name="log_scale", data=DataKind.IMAGE, shape=(28, 28, 1))
+    with pytest.raises(SpecError, match="what a generator returns alone, and this one returns image and log_scale"):
+        plan_app(with_vae(demo, more_outputs=(scales,)), BOTH, "Digits")
