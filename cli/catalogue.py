@@ -73,6 +73,13 @@ GROUPS: dict[str, dict[str, Command]] = {
             summary="show what changed between two results or two bundles",
             examples=("compare old/bundle new/bundle --markdown changes.md",),
         ),
+        "history": Command(
+            summary="keep results in one file, and show what has changed since when",
+            examples=(
+                "history add verify.json bench.json",
+                "history show --html history.html",
+            ),
+        ),
         "inspect": Command(
             summary="describe a run, a bundle or one artifact",
             examples=("inspect quickstart/bundle", "inspect quickstart/bundle/decoder.int8_io.tflite"),

@@ -84,33 +84,53 @@ def comparison_line(comparison: Comparison) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Side:
+class Side:
+    """The figures of one result or bundle.
+
+    Attributes:
+        kind: What it is, with its article.
+        figures: By artifact, target and what is measured.
+        environment: Of the machine that measured.
+    """
+
     kind: str
     figures: dict[Key, Measurement]
     environment: Environment
 
 
-def _read(path: Path, progress: ProgressCallback) -> _Side:
+def _read(path: Path, progress: ProgressCallback) -> Side:
     if path.is_dir():
         bundle = open_bundle(path)
         result = verify_bundle(bundle, progress=progress)
         figures = {**parity_figures(result), **size_figures(bundle.manifest)}
-        return _Side(kind="a bundle", figures=figures, environment=result.environment)
-    content = path.read_bytes()
+        return Side(kind="a bundle", figures=figures, environment=result.environment)
+    return read_result(path.read_bytes(), str(path))
+
+
+def read_result(content: bytes, name: str) -> Side:
+    """Returns the figures of a result.
+
+    Args:
+        content: What `verify --json` or `bench --json` wrote.
+        name: Of the file, for errors.
+
+    Raises:
+        ManifestError: it is another kind of file, or damaged.
+    """
     for field, read in (("checks", _verification), ("results", _benchmark)):
         if _has(content, field):
-            return read(content, str(path))
-    raise ManifestError(f"{path} is not a bundle or a result of verify --json or bench --json")
+            return read(content, name)
+    raise ManifestError(f"{name} is not a bundle or a result of verify --json or bench --json")
 
 
-def _verification(content: bytes, name: str) -> _Side:
+def _verification(content: bytes, name: str) -> Side:
     result = decode(VerifyResult, content, name)
-    return _Side(kind="a verification", figures=parity_figures(result), environment=result.environment)
+    return Side(kind="a verification", figures=parity_figures(result), environment=result.environment)
 
 
-def _benchmark(content: bytes, name: str) -> _Side:
+def _benchmark(content: bytes, name: str) -> Side:
     result = decode(BenchResult, content, name)
-    return _Side(kind="a benchmark", figures=latency_figures(result), environment=result.environment)
+    return Side(kind="a benchmark", figures=latency_figures(result), environment=result.environment)
 
 
 def _has(content: bytes, field: str) -> bool:

@@ -6,6 +6,7 @@ from pathlib import Path
 from pocketvae.apps import Calibration, ScoreResult
 from pocketvae.benchmarks import BenchResult, Comparison, VerifyResult
 from pocketvae.benchmarks.matrix import MatrixResult
+from pocketvae.benchmarks.trends.trends import Trends
 from pocketvae.bundle.embedded import EmbeddedRecord
 from pocketvae.bundle.manifest import Manifest
 from pocketvae.bundle.run import RunRecord
@@ -27,6 +28,7 @@ DOCUMENTS = {
     "score": ScoreResult,
     "comparison": Comparison,
     "matrix": MatrixResult,
+    "history": Trends,
 }
 
 

@@ -1,0 +1,104 @@
+"""The command `pocketvae history`."""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from pathlib import Path
+
+from pocketvae.cli import arguments as common
+from pocketvae.cli.terminal import Terminal
+from pocketvae.errors import SpecError
+
+_ACTIONS = ("add", "show")
+_DB = Path("pocketvae-history.sqlite")
+_GIT_TIME_LIMIT_S = 10.0
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the command's options."""
+    parser.add_argument("action", metavar="ACTION", help="add, followed by results, or show")
+    parser.add_argument(
+        "results", metavar="RESULT", nargs="*", type=Path, help="files written by verify --json or bench --json"
+    )
+    parser.add_argument("--db", metavar="FILE", type=Path, default=_DB, help="the history (default: %(default)s)")
+    parser.add_argument(
+        "--revision", metavar="TEXT", help="with add: revision of the source (default: the commit of this folder)"
+    )
+    parser.add_argument("--label", metavar="TEXT", default="", help="with add: what else tells results apart")
+    for name, what in (("artifact", "file names"), ("target", "targets"), ("figure", "figures")):
+        parser.add_argument(
+            f"--{name}", metavar="PATTERN", default="*", help=f"with show: {what}, such as {_SUCH[name]}"
+        )
+    parser.add_argument("--all", action="store_true", help="with show: also what has not changed")
+    parser.add_argument("--html", metavar="FILE", type=Path, help="with show: write a page with charts")
+    parser.add_argument("--json", metavar="FILE", type=Path, help="with show: write every series as JSON")
+
+
+_SUCH = {"artifact": "'decoder.*'", "target": "host", "figure": "median_s"}
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Adds results to a history, or shows what has changed; returns 1 if what is shown has a check that fails now."""
+    if arguments.action not in _ACTIONS:
+        raise SpecError(f"the action must be one of {', '.join(_ACTIONS)}, got {arguments.action!r}")
+    return _add(arguments) if arguments.action == "add" else _show(arguments)
+
+
+def _add(arguments: argparse.Namespace) -> int:
+    from pocketvae.benchmarks.trends.store import History, Origin
+
+    if not arguments.results:
+        raise SpecError("name the results to add: pocketvae history add verify.json bench.json")
+    for path in arguments.results:
+        if not path.is_file():
+            raise SpecError(f"{path} is not a file: add takes what verify --json or bench --json wrote")
+    revision = arguments.revision if arguments.revision is not None else _commit()
+    origin = Origin(revision=revision, label=arguments.label)
+    with Terminal(quiet=arguments.quiet) as terminal, History(arguments.db, create=True) as history:
+        for path in arguments.results:
+            count = history.add(path, origin)
+            terminal.line(f"{path}: {f'{count} figures added' if count else 'is in the history already'}")
+        terminal.next("history", "show", "--db", arguments.db)
+    return 0
+
+
+def _show(arguments: argparse.Namespace) -> int:
+    from pocketvae.benchmarks.trends.page import trends_page
+    from pocketvae.benchmarks.trends.store import History
+    from pocketvae.benchmarks.trends.trends import Filter, trends_line, trends_of, trends_table
+    from pocketvae.documents import encode
+    from pocketvae.system.files import write_text
+
+    if arguments.results:
+        raise SpecError(f"show takes no files, got {arguments.results[0]}: name the history with --db")
+    for path in (arguments.html, arguments.json):
+        common.check_file_output(path)
+    wanted = Filter(artifact=arguments.artifact, target=arguments.target, what=arguments.figure)
+    with History(arguments.db, create=False) as history:
+        trends = trends_of(history.entries(), wanted)
+    for path, form in ((arguments.html, trends_page), (arguments.json, encode)):
+        if path is not None:
+            write_text(path, form(trends))
+    with Terminal(quiet=arguments.quiet) as terminal:
+        headers, rows = trends_table(trends, everything=arguments.all)
+        if rows:
+            terminal.table(headers, rows)
+        terminal.line(trends_line(trends))
+    return 0 if all(item.last.passed for item in trends.series) else 1
+
+
+def _commit() -> str:
+    """Returns the commit of the working folder, with a plus where files were changed; empty outside of git."""
+    try:
+        done = subprocess.run(
+            ["git", "describe", "--always", "--dirty=+", "--exclude=*", "--abbrev=12"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=_GIT_TIME_LIMIT_S,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""

@@ -1,0 +1,68 @@
+"""The command `pocketvae history`."""
+
+import json
+import subprocess
+
+import pytest
+
+
+@pytest.fixture
+def result(command, bundles, tmp_path):
+    path = tmp_path / "verify.json"
+    assert command("verify", bundles.make_bundle(tmp_path / "b"), "--json", path).code == 0
+    return path
+
+
+def test_results_are_added_and_shown(command, result, tmp_path):
+    db = tmp_path / "h.sqlite"
+    added = command("history", "add", result, "--db", db, "--revision", "abc")
+    assert added.code == 0
+    assert "figures added" in added.out
+    assert "is in the history already" in command("history", "add", result, "--db", db).out
+    page, document = tmp_path / "h.html", tmp_path / "h.json"
+    shown = command(
+        "history", "show", "--db", db, "--all", "--artifact", "decoder.*", "--html", page, "--json", document
+    )
+    assert shown.code == 0
+    assert "0 figures of" in shown.out
+    assert "encoder" not in shown.out
+    assert page.read_text().startswith("<!doctype html>")
+    series = json.loads(document.read_text())["series"]
+    assert {moment["revision"] for item in series for moment in item["moments"]} == {"abc"}
+
+
+def test_a_check_that_fails_now_is_the_exit_code(command, result, tmp_path):
+    db = tmp_path / "h.sqlite"
+    command("history", "add", result, "--db", db)
+    document = json.loads(result.read_text())
+    document["checks"][0]["passed"] = False
+    result.write_text(json.dumps(document))
+    command("history", "add", result, "--db", db, "--revision", "bad")
+    shown = command("history", "show", "--db", db)
+    assert shown.code == 1
+    assert "FAILS since bad" in shown.out
+    assert "1 fails now" in shown.out
+
+
+def test_the_commit_of_the_folder_is_the_revision(command, result, tmp_path, monkeypatch):
+    folder = tmp_path / "repository"
+    folder.mkdir()
+    words = ("-c", "user.name=a", "-c", "user.email=a@b", "commit", "--quiet", "--allow-empty", "--message", "one")
+    for command_line in (("init", "--quiet"), words):
+        subprocess.run(["git", *command_line], cwd=folder, check=True)
+    head = subprocess.run(["git", "rev-parse", "HEAD"], cwd=folder, check=True, capture_output=True, text=True).stdout
+    monkeypatch.chdir(folder)
+    command("history", "add", result, "--db", tmp_path / "h.sqlite")
+    command("history", "show", "--db", tmp_path / "h.sqlite", "--json", tmp_path / "h.json")
+    series = json.loads((tmp_path / "h.json").read_text())["series"]
+    assert {moment["revision"] for item in series for moment in item["moments"]} == {head[:12]}
+
+
+def test_what_cannot_be_done_is_said_first(refused, result, tmp_path):
+    db = tmp_path / "h.sqlite"
+    refused("the action must be one of add, show, got 'drop'", "history", "drop")
+    refused("name the results to add", "history", "add", "--db", db)
+    refused("is not a file: add takes what verify --json", "history", "add", tmp_path / "no.json", "--db", db)
+    refused("show takes no files", "history", "show", result, "--db", db)
+    refused("does not exist: pocketvae history add RESULT.json", "history", "show", "--db", db)
+    assert not db.exists()
