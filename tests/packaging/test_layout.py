@@ -8,7 +8,12 @@ TESTS = ROOT / "tests"
 # Tests of several rooms together, and of the project itself.
 TOGETHER = ("end_to_end", "packaging")
 # The code of EMBED.md in every language, which the modules of export/guide write together.
-OF_A_FOLDER = {"export/guide/test_code.py", "studies/test_imports.py", "train/test_signal_runs.py"}
+OF_A_FOLDER = {
+    "export/guide/test_code.py",
+    "export/test_several_outputs.py",
+    "studies/test_imports.py",
+    "train/test_signal_runs.py",
+}
 # A module, a program in JavaScript or a folder.
 KINDS = (".py", ".mjs", ".js", "")
 
