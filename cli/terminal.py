@@ -24,6 +24,7 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from pocketvae.bundle.demo import named
 from pocketvae.cli.table_layout import joined, lay_out
 from pocketvae.progress import Progress as Step
 
@@ -80,7 +81,7 @@ class Terminal:
         Args:
             words: Of the command line, without the program's name.
         """
-        self.note(f"next: pocketvae {shlex.join(map(str, words))}")
+        self.note(f"next: pocketvae {shlex.join(map(named, words))}")
 
     def line(self, text: str) -> None:
         """Prints a line of the result."""

@@ -13,7 +13,8 @@ DEMO = "demo"
 
 def demo_folder() -> Path:
     """Returns where the package has it."""
-    return Path(pocketvae.__file__).parent / DEMO
+    # An editable install has links to the files of a bundle, which may not lead outside of its folder.
+    return (Path(pocketvae.__file__).parent / DEMO / "manifest.json").resolve().parent
 
 
 def located(path: str | os.PathLike[str]) -> Path:
@@ -25,6 +26,13 @@ def located(path: str | os.PathLike[str]) -> Path:
     if path.parts[:1] != (DEMO,) or Path(DEMO).exists():
         return path
     return demo_folder().joinpath(*path.parts[1:])
+
+
+def named(path: object) -> str:
+    """Returns a path as the user would write it: what lies in the package's bundle by its name."""
+    if isinstance(path, Path) and path.is_relative_to(demo_folder()):
+        return str(Path(DEMO, path.relative_to(demo_folder())))
+    return str(path)
 
 
 def check_writable(path: Path, option: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 import pocketvae
 from pocketvae.bundle.bundle import open_bundle
-from pocketvae.bundle.demo import check_writable, demo_folder, located
+from pocketvae.bundle.demo import check_writable, demo_folder, located, named
 from pocketvae.errors import SpecError
 
 
@@ -52,3 +52,10 @@ def test_nothing_is_written_into_it(tmp_path):
     check_writable(tmp_path / "codec.npz", "--tables")
     with pytest.raises(SpecError, match=r"read-only: name a file of yours with --tables, or copy the folder .*demo"):
         check_writable(demo_folder() / "codec.npz", "--tables")
+
+
+def test_it_is_named_as_the_user_writes_it():
+    assert named(demo_folder()) == "demo"
+    assert named(demo_folder() / "decoder.int8.tflite") == str(Path("demo/decoder.int8.tflite"))
+    assert named(Path("bundle")) == "bundle"
+    assert named("bench") == "bench"
