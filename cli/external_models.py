@@ -68,7 +68,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the options."""
     group = parser.add_argument_group("user-supplied models, in place of RUN")
     group.add_argument(
-        "--vae", metavar="FILE", type=Path, help="a whole VAE in one file, which is cut into encoder and decoder"
+        "--vae",
+        metavar="FILE",
+        type=Path,
+        help="a whole VAE in one file or SavedModel folder, cut into encoder and decoder",
     )
     group.add_argument("--decoder", metavar="FILE", type=Path, help=".keras, .h5 or .onnx file or SavedModel folder")
     group.add_argument("--encoder", metavar="FILE", type=Path, help="the same for the encoder")

@@ -325,7 +325,7 @@ def _refuse_random(component: Component, graph: TracedGraph, output: int, name: 
         layers = "".join(f" in {layer!r}" for layer in graph.random_layers(output)[:1])
         raise ExportError(
             f"the {component}'s {name} depends on random operators ({', '.join(operators)}){layers}: "
-            f"save the model in inference mode and without sampling"
+            f"save the model in inference mode and without sampling, or pass a whole VAE with --vae"
         )
 
 

@@ -30,6 +30,7 @@ from pocketvae.export.external.onnx_preparation import prepare_onnx
 from pocketvae.export.external.parts import Source, open_sources, open_with_code
 from pocketvae.export.external.pixels import Adaptation, encoder_adaptation, float_output, turned_output
 from pocketvae.export.external.samplings import Sampling
+from pocketvae.export.external.saved_whole import prepare_saved
 from pocketvae.export.external.weights import built_model
 from pocketvae.keras.checkpoints import checkpoint_prefix
 from pocketvae.keras.custom_code import CustomCode, custom_hint
@@ -73,12 +74,19 @@ def prepare_models(request: PreparationRequest) -> Preparation:
                 "encoder and decoder must both be ONNX files, or neither: export both with torch.onnx.export"
             )
         return prepare_onnx(request)
+    if _is_saved_whole(request.models, kinds):
+        return prepare_saved(request.models, Path(request.folder))
     try:
         return _prepare(request.models, Path(request.folder), open_sources)
     except NeedsCodeError as e:
         if not request.models.code.allowed:
             raise ExportError(f"{e}: {custom_hint(e.kinds)}") from e
         return _prepare(request.models, Path(request.folder), open_with_code)
+
+
+def _is_saved_whole(models: ExternalModels, kinds: Mapping[Path, ModelKind]) -> bool:
+    named = models.decoder_signature and models.encoder_signature
+    return models.encoder == models.decoder and kinds.get(models.decoder) is ModelKind.SAVED_MODEL and not named
 
 
 def _prepare(models: ExternalModels, folder: Path, opened: Callable[[Path, CustomCode], list[Source]]) -> Preparation:
@@ -155,18 +163,12 @@ def _check_whole(models: ExternalModels, sources: Sequence[Source]) -> None:
     """Refuses a file that cannot be a whole VAE.
 
     Raises:
-        ExportError: it is a SavedModel, whose graph has no layers to cut at, or returns nothing like what it takes.
+        ExportError: it returns nothing like what it takes.
     """
     file = models.decoder
     if len(sources) > 1 or models.latent_layer or models.decoder_part:
         return
     graph = sources[0].graph
-    if graph is None and not (models.decoder_signature and models.encoder_signature):
-        raise ExportError(
-            f"{file} is a SavedModel, of which encoder and decoder cannot be told apart: save each, as by "
-            f"vae.decoder.export('decoder'), and pass --decoder and --encoder; or name the signature of each with "
-            f"--decoder-signature and --encoder-signature"
-        )
     if graph is not None and not is_whole(graph):
         given, made = ({count_of(tensor) for tensor in tensors} for tensors in (graph.inputs, graph.outputs))
         if not given & made:
