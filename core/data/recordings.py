@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +14,7 @@ from pocketvae.data.array_files import read_header, read_npy
 from pocketvae.data.folders import data_files
 from pocketvae.data.missing import NotFilledError, filled, has_missing
 from pocketvae.data.recording_folders import anomalous_files, names_folders
+from pocketvae.data.row_numbers import RowNumbers, joined
 from pocketvae.data.rows import BLOCK_ROWS, Collector, FileRows, InMemory, OnDisk, Rows, blocks, part_of
 from pocketvae.data.tables import at_row
 from pocketvae.data.time_tables import TimeTable, time_tables
@@ -198,10 +200,11 @@ def _of_table(path: Path, wanted: Wanted, collector: Collector, most_rows: int) 
     for table in time_tables(path, most_rows):
         chosen, flags = _chosen(table, path, wanted)
         collector.add(chosen.checked(path, may_miss=wanted.fill_gaps > 0))
-        found.append((Steps(times_s=chosen.times_s, rows=chosen.rows), flags))
+        found.append((Steps(times_s=chosen.times_s, rows=joined([chosen.rows])), flags))
         names = chosen.names
     values, steps = collector.rows(), Steps.joined([steps for steps, _ in found])
     flags = np.concatenate([flags for _, flags in found if flags is not None]) if wanted.truth else None
+    found.clear()  # a table of millions of rows is held once
     if steps.times_s is None or len(values) < _FEWEST_TIMES:
         values = _without_missing(values, path, wanted, names, steps.rows)
         return [Recording(name=path.name, values=values, channels=names, truth=flags)]
@@ -226,13 +229,13 @@ class Steps:
     """Of a table's time steps: when they were, or None, and the numbers of their rows."""
 
     times_s: npt.NDArray[np.float64] | None
-    rows: npt.NDArray[np.int64]
+    rows: RowNumbers
 
     @classmethod
     def joined(cls, parts: Sequence[Steps]) -> Steps:
         """Returns all of them."""
         times = [part.times_s for part in parts if part.times_s is not None]
-        return cls(times_s=np.concatenate(times) if times else None, rows=np.concatenate([part.rows for part in parts]))
+        return cls(times_s=np.concatenate(times) if times else None, rows=joined([part.rows for part in parts]))
 
 
 def _chosen(table: TimeTable, path: Path, wanted: Wanted) -> tuple[TimeTable, Flags | None]:
@@ -252,7 +255,7 @@ def _chosen(table: TimeTable, path: Path, wanted: Wanted) -> tuple[TimeTable, Fl
     return table, flags
 
 
-def _steady_parts(path: Path, rows: npt.NDArray[np.int64], times_s: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
+def _steady_parts(path: Path, rows: RowNumbers, times_s: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
     """Returns, of each part without a gap, the first time step and the one behind the last.
 
     Raises:
@@ -268,23 +271,30 @@ def _steady_parts(path: Path, rows: npt.NDArray[np.int64], times_s: npt.NDArray[
             f"{'the time of the row before: remove one of them' if not step_s else f'a step of {step_s:g} s: {way}'}"
         )
     is_gap = differences > _GAP * np.median(differences)
-    parts = np.split(np.arange(len(times_s)), np.flatnonzero(is_gap) + 1)
-    usual_s = 0.0
+    gaps = np.flatnonzero(is_gap)
     # As many gaps one behind the other are a slower rate.
-    slow = np.flatnonzero(np.convolve(is_gap, np.ones(_BLOCK // 2, np.int64), "valid") == _BLOCK // 2)
+    run = _BLOCK // 2
+    begins = gaps[: max(0, len(gaps) - run + 1)]
+    slow = begins[gaps[run - 1 :] - begins == run - 1]
     if len(slow):
         usual_s = float(np.median(differences))
         raise _unsteady(path, rows[slow[0]], f"{usual_s:.4g} s elsewhere", float(differences[slow[0]]))
-    for part in parts:
+    ends = [0, *(gaps + 1).tolist(), len(times_s)]
+    parts = list(itertools.pairwise(ends))
+    usual_s = 0.0
+    for first, last in parts:
         # Means of some steps, since loggers round times to whole milliseconds or seconds.
-        for block in np.split(part, range(_BLOCK, len(part) - _BLOCK, _BLOCK)):
-            if len(block) <= _BLOCK // 2:
-                continue
-            step_s = float(times_s[block[-1]] - times_s[block[0]]) / (len(block) - 1)
-            usual_s = usual_s or step_s
-            if abs(step_s / usual_s - 1) > _UNSTEADY:
-                raise _unsteady(path, rows[block[0]], f"{usual_s:.4g} s before", step_s)
-    return [(int(part[0]), int(part[-1]) + 1) for part in parts]
+        starts = np.append(first, np.arange(first + _BLOCK, last - _BLOCK, _BLOCK))
+        counts = np.diff(starts, append=last)
+        steps_s = (times_s[starts + counts - 1] - times_s[starts])[counts > run] / (counts[counts > run] - 1)
+        if not len(steps_s):
+            continue
+        usual_s = usual_s or float(steps_s[0])
+        other = np.flatnonzero(np.abs(steps_s / usual_s - 1) > _UNSTEADY)
+        if len(other):
+            start = starts[counts > run][other[0]]
+            raise _unsteady(path, rows[start], f"{usual_s:.4g} s before", float(steps_s[other[0]]))
+    return parts
 
 
 def _unsteady(path: Path, row: int, usual: str, step_s: float) -> DataError:
@@ -321,7 +331,7 @@ def _without_missing(
     path: Path,
     wanted: Wanted,
     names: Sequence[str] = (),
-    rows: npt.NDArray[np.int64] | None = None,
+    rows: RowNumbers | None = None,
 ) -> Rows:
     """Returns values with short runs of missing ones filled in.
 

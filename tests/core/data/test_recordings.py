@@ -195,3 +195,16 @@ def test_what_is_wrong_with_a_large_file_is_named_too(tmp_path, monkeypatch):
     path.write_text(path.read_text("utf-8").replace("\n25,50,51", "\n25,50,"), "utf-8")
     with pytest.raises(DataError, match="d.csv, row 27, column c1: must be a finite number, got a missing value"):
         read_recordings(path, Wanted())
+
+
+@pytest.mark.parametrize("gaps", [0, 1, 3, 5, 7])
+def test_some_gaps_are_no_other_rate(tmp_path, gaps):
+    times = np.arange(400.0)
+    for gap in range(gaps):
+        times[40 * (gap + 1) :] += 9
+    rows = "".join(f"{time},{step}\n" for step, time in enumerate(times))
+    (tmp_path / "a.csv").write_text(f"time,ax\n{rows}")
+    found = read_recordings(tmp_path / "a.csv", Wanted())
+    assert [len(part) for part in found] == [40] * gaps + [400 - 40 * gaps]
+    assert [part.first for part in found] == [40 * index for index in range(gaps + 1)]
+    assert {part.rate_hz for part in found} == {1.0}
