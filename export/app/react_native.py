@@ -16,9 +16,9 @@ PACKAGES: Mapping[str, str] = {
     "react-native-nitro-modules": "0.37.1",
 }
 DEVELOPMENT: Mapping[str, str] = {
-    "@react-native-community/cli": "latest",
-    "@react-native-community/cli-platform-android": "latest",
-    "@react-native-community/cli-platform-ios": "latest",
+    "@react-native-community/cli": "20.2.0",
+    "@react-native-community/cli-platform-android": "20.2.0",
+    "@react-native-community/cli-platform-ios": "20.2.0",
     "@react-native/babel-preset": "0.88.1",
     "@react-native/metro-config": "0.88.1",
     "@types/react": "19.3.3",

@@ -18,9 +18,10 @@ from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import Component, Format
 
 # What is needed of the packages to know their types, without what these depend on.
-TYPED = {name: version for name, version in (PACKAGES | DEVELOPMENT).items() if version != "latest"}
 TYPED = {
-    name: TYPED[name] for name in TYPED if name.startswith("react-native") or name in ("@types/react", "typescript")
+    name: version
+    for name, version in (PACKAGES | DEVELOPMENT).items()
+    if name.startswith("react-native") or name in ("@types/react", "typescript")
 }
 TYPED |= {"csstype": "3.2.4", "@react-native/virtualized-lists": PACKAGES["react-native"]}
 

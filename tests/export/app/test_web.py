@@ -138,7 +138,7 @@ def test_its_page_draws_and_checks_with_both_runtimes(site):
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
         page = browser.new_page(viewport={"width": 375, "height": 812})
         problems = []
-        page.on("pageerror", problems.append)
+        page.on("pageerror", lambda problem: problems.append(problem))
         page.goto(address)
         status = page.locator("#status")
         drawn = {}
