@@ -24,6 +24,8 @@ _FUNCTIONS: Mapping[Component, str] = {
 # Small and fast on a CPU first. int16x8 has no fast kernels there, int8_io takes integers.
 _PREFERRED = (Precision.INT8, Precision.DYNAMIC_INT8, Precision.FLOAT16, Precision.FLOAT32)
 _PLAIN = ("float32", "int32")
+# Names of the code itself.
+_LOCAL = frozenset({"check", "inputs", "outputs", "position", "results", "value", "values"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,8 +41,9 @@ class Tensor:
 
     @property
     def variable(self) -> str:
-        """Its variable in C++, JavaScript and Python."""
-        return c_identifier(self.name)
+        """Its variable in C++, JavaScript and Python, which no name around it hides."""
+        name = c_identifier(self.name)
+        return f"{name}_" if name in _LOCAL else name
 
     @property
     def camel_name(self) -> str:

@@ -13,6 +13,7 @@ from pocketvae.export.guide.page import image_values
 from pocketvae.export.guide.parts import Part
 from pocketvae.fields import Channel
 from pocketvae.numerics.tolerance import Tolerance
+from pocketvae.outputs import Meaning, Output
 from pocketvae.portability.records import Backend, Portability, Requirement
 from pocketvae.reporting.escapes import kt_string
 from pocketvae.reporting.templates import render
@@ -34,6 +35,7 @@ from pocketvae.vae_spec import (
 def outputs(vae, component):
     shapes = {vae.output: (1, *vae.tensor_shape(Component.DECODER)), "score": (1,), "alarm": (1,)}
     shapes["contributions"] = (1, vae.parts_of_score)
+    shapes |= {output.name: output.tensor.shape for output in vae.more_outputs}
     dtypes = {"alarm": "int32", **{latent.name: latent.tensor.dtype for latent in vae.latents}}
     return tuple(
         TensorSpec(name=name, dtype=dtypes.get(name, "float32"), shape=shapes.get(name, (1, vae.latent_dim)))
@@ -113,6 +115,15 @@ VAES = {
     "mixed": VaeSpec(
         data_shape=(28, 28, 1),
         latents=(Latent(name="codes", shape=(7, 7), codes=64), Latent(name="style", shape=(3,))),
+    ),
+    "outputs": VaeSpec(
+        data_shape=(28, 28, 1),
+        latents=vector_latent(4),
+        more_outputs=(
+            Output(name="x_log_var", data=DataKind.IMAGE, shape=(28, 28, 1), meaning=Meaning.LOG_VAR),
+            Output(name="values", data=DataKind.VECTOR, shape=(10,), meaning=Meaning.LOGITS, range_is_strict=False),
+            Output(name="slant", data=DataKind.VECTOR, shape=()),
+        ),
     ),
     "flat": VaeSpec(data_shape=(28, 28, 1), latents=vector_latent(2), flat=(Component.ENCODER, Component.DECODER)),
 }
@@ -206,6 +217,22 @@ def test_code_returns_several_posteriors_and_integer_codes_as_what_they_are():
         assert text in codes
 
 
+def test_code_returns_all_of_several_outputs_and_says_which_are_the_data():
+    page = embed_guide(manifest(VAES["outputs"]))
+    for text in (
+        "fun decode(z: FloatArray): List<FloatArray>",
+        "-> (image: [Float], xLogVar: [Float], values: [Float], slant: [Float])",
+        "return {image, x_log_var, values_, slant}",
+        'return outputs["image"], outputs["x_log_var"], outputs["values"], outputs["slant"]',
+        "`to_pixels(generate(seed, index)[0])` is a picture",
+        "| decoder | output | `x_log_var` | [1, 28, 28, 1] | float32 | logarithm of the variance of p(x\\|z), "
+        "the noise of the image: 28x28, grey | any |",
+        "| decoder | output | `values` | [1, 10] | float32 | logits of 10 classes | any |",
+        "| decoder | output | `slant` | [1] | float32 | a further output of the decoder: one number | 0 to 1 |",
+    ):
+        assert text in page, text
+
+
 def write_blocks(guide, language, folder, ending):
     blocks = [code for found, code in code_blocks(guide) if found == language]
     paths = [folder / f"{number}.{ending}" for number in range(len(blocks))]
@@ -215,8 +242,8 @@ def write_blocks(guide, language, folder, ending):
     return paths
 
 
-# Two are enough for every branch of a template: labels and one channel, several channels and none.
-COMPILED = ("colour", "conditional")
+# These are enough for every branch of a template: labels and one channel, several channels and none, several outputs.
+COMPILED = ("colour", "conditional", "outputs")
 
 
 @pytest.mark.parametrize("name", COMPILED)
