@@ -103,12 +103,6 @@ def open_source(path: Path) -> Source:
             f"a decoder of the likelihood {vae.likelihood} has a second output, which its artifacts do not return: "
             f"give the run in place of the bundle"
         )
-    if vae.more_outputs:
-        others = " and ".join(output.name for output in vae.more_outputs)
-        raise SpecError(
-            f"a student returns the data alone, but this decoder returns {others} too: export it with --more-outputs "
-            f"none, and distil that"
-        )
     if any(port.is_scaled for form in bundle.manifest.forms.values() for port in (*form.inputs, *form.outputs)):
         raise SpecError("a student takes the latents of its model, but this bundle's are scaled (--latent-scale)")
     return Source(path=path, vae=vae, bundle=bundle)
@@ -147,3 +141,9 @@ def _check_interface(vae: VaeSpec) -> None:
     if vae.conditions and not vae.has_one_label:
         named = ", ".join(condition.name for condition in vae.conditions)
         raise SpecError(f"a student takes at most one condition, a class label, but this decoder takes {named}")
+    if vae.more_outputs:
+        others = " and ".join(output.name for output in vae.more_outputs)
+        raise SpecError(
+            f"a student returns the data alone, but this decoder returns {others} too: export it with --more-outputs "
+            f"none, and distil that"
+        )

@@ -163,6 +163,10 @@ class Chained:
         z = self._prior([eps, *more] if self._takes_label else eps, training=False)
         return self._decoder([z, *more] if more else z, training=False)
 
+    def get_weights(self) -> list[npt.NDArray[Any]]:
+        """Returns the weights of both, as Keras does."""
+        return [*self._prior.get_weights(), *self._decoder.get_weights()]
+
 
 def _noise_inputs(vae: VaeSpec) -> list[tuple[str, tuple[int, ...], str]]:
     tensors = [condition.tensor for condition in vae.conditions]

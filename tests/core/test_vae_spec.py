@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 
 from pocketvae.errors import SpecError
-from pocketvae.fields import Channel
+from pocketvae.fields import Channel, DataKind
+from pocketvae.outputs import Meaning, Output
 from pocketvae.spec import Component
 from pocketvae.vae_spec import (
     Condition,
@@ -139,3 +140,51 @@ def test_a_vae_of_sounds_takes_samples_and_makes_spectrograms():
 def test_a_front_end_must_make_the_data(changes):
     with pytest.raises(SpecError, match="log_mel must make the data, sequences"):
         sound_vae(**changes)
+
+
+def test_a_decoder_returns_its_data_first_and_more_outputs_behind():
+    noise = Output(
+        name="x_log_var", data=DataKind.IMAGE, shape=(8, 8, 1), meaning=Meaning.LOG_VAR, data_range=(-3.0, -2.5)
+    )
+    half = Output(name="half", data=DataKind.IMAGE, shape=(4, 4, 1), data_range=(-1.0, 1.0))
+    vae = VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(2), more_outputs=(noise, half))
+    for part in (Component.DECODER, Component.GENERATOR, Component.RECONSTRUCTOR):
+        assert vae.output_names(part) == ("image", "x_log_var", "half")
+    assert vae.output_names(Component.SAMPLER) == ("z",)
+    assert [(item.name, item.is_picture, item.span) for item in vae.outputs] == [
+        ("image", True, 1.0),
+        ("x_log_var", False, 2.0),
+        ("half", True, 2.0),
+    ]
+    assert (vae.span_of("half"), vae.span_of("z_mean")) == (2.0, 1.0)
+    assert (vae.output_of("x_log_var"), vae.output_of("z")) == (noise, None)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"name": "image"}, r"names that no other tensor has, got \['image'\]"),
+        ({"name": "z"}, r"names that no other tensor has, got \['z'\]"),
+        ({"name": "log-var"}, "of letters, digits and _, got 'log-var'"),
+        ({"name": "a", "shape": (0,)}, "a must be positive in every dimension"),
+        ({"name": "a", "data_range": (1.0, 1.0)}, "range of a must be"),
+    ],
+)
+def test_outputs_that_cannot_be_are_refused(changes, message):
+    def make():
+        output = Output(**{"data": DataKind.VECTOR, "shape": (3,), **changes})
+        return VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(2), more_outputs=(output,))
+
+    with pytest.raises(SpecError, match=message):
+        make()
+
+
+def test_a_likelihood_of_two_outputs_has_no_more():
+    output = Output(name="a", data=DataKind.VECTOR, shape=(3,))
+    with pytest.raises(SpecError, match="discretized_logistic has no more outputs"):
+        VaeSpec(
+            data_shape=(8, 8, 1),
+            latents=vector_latent(2),
+            likelihood=Likelihood.DISCRETIZED_LOGISTIC,
+            more_outputs=(output,),
+        )

@@ -4,6 +4,7 @@ import pytest
 
 from pocketvae.distil.source import _check_interface, open_source
 from pocketvae.errors import ManifestError, SpecError
+from pocketvae.outputs import Output
 from pocketvae.vae_spec import Condition, ConditionKind, DataKind, Latent, Likelihood, VaeSpec, vector_latent
 
 VAE = VaeSpec(data_shape=(8, 8, 1), latents=vector_latent(4))
@@ -28,6 +29,10 @@ def test_a_folder_that_is_neither_run_nor_bundle_is_refused(tmp_path):
         (
             replace(VAE, conditions=(Condition(name="age", kind=ConditionKind.CONTINUOUS, shape=(1,)),)),
             "at most one condition, a class label, but this decoder takes age",
+        ),
+        (
+            replace(VAE, more_outputs=(Output(name="x_log_var", data=DataKind.IMAGE, shape=(8, 8, 1)),)),
+            "returns the data alone, but this decoder returns x_log_var too: export it with --more-outputs none",
         ),
     ],
 )

@@ -17,6 +17,7 @@ from pocketvae.export.budgets import (
 )
 from pocketvae.export.original.goldens import NoiseFloor
 from pocketvae.numerics.metrics import ELBO_CHANGE
+from pocketvae.outputs import Meaning, Output
 from pocketvae.spec import ArtifactSpec, Component, Format, ImageDtype, Precision
 from pocketvae.vae_spec import DataKind
 
@@ -250,3 +251,49 @@ def test_few_goldens_of_a_scorer_say_less_of_a_change_of_the_area(goldens, area)
     assert ("and 2 times as much for 128" in limits["auroc_change"].source) == (goldens == 128)
     error = (0.01 * 0.99 / goldens) ** 0.5 if goldens else 0
     assert limits["decisions_changed"].limit == pytest.approx(0.01 + 2 * error)
+
+
+def test_every_output_of_a_quantized_decoder_has_a_budget_in_its_own_unit():
+    more = (
+        Output(name="half", data=DataKind.IMAGE, shape=(4, 4, 1), data_range=(-1.0, 1.0)),
+        Output(name="log_var", data=DataKind.IMAGE, shape=(8, 8, 1), meaning=Meaning.LOG_VAR, data_range=(-0.1, 0.1)),
+        Output(name="std", data=DataKind.IMAGE, shape=(8, 8, 1), meaning=Meaning.STD, data_range=(0.0, 0.4)),
+        Output(name="digit", data=DataKind.VECTOR, shape=(10,), meaning=Meaning.LOGITS, data_range=(-6.0, 4.0)),
+        Output(name="slant", data=DataKind.VECTOR, shape=(1,), data_range=(0.0, 5.0)),
+    )
+    names = ("image", *(output.name for output in more))
+    floor = NoiseFloor(float32=dict.fromkeys(names, 1e-6), float16=dict.fromkeys(names, 1e-3))
+    limits = tolerances(spec(Component.DECODER, Precision.INT8), floor, more=more)
+    found = {limit.output: limit for limit in limits if limit.metric == "p99_abs"}
+    assert list(found) == list(names)
+    assert {name: round(255 / 4 * limit.limit, 6) for name, limit in found.items()} == {
+        "image": 1.0,
+        "half": 2.0,
+        "log_var": 2.0,
+        "std": 0.4,
+        "digit": 10.0,
+        "slant": 5.0,
+    }
+    assert [found[name].source for name in names] == [
+        "budget: 4 of 255 grey steps",
+        "budget: 4 of 255 grey steps of 0.00784",
+        "budget: 1.6 % of the noise of p(x|z), whose logarithm of the variance spans 2",
+        "budget: 1.6 % of the largest standard deviation, 0.4",
+        "budget: 1.6 % of the logits of classes, 10",
+        "budget: 1.6 % of the range, 5",
+    ]
+    # A component that does not return them is not held to them.
+    alone = tolerances(spec(Component.DECODER, Precision.INT8), DECODER, more=more)
+    assert {limit.output for limit in alone} == {"image"}
+    floats = tolerances(spec(Component.DECODER, Precision.FLOAT32), floor, more=more)
+    assert sorted(limit.output for limit in floats) == sorted(names)
+
+
+def test_whole_pixels_leave_the_limits_of_other_outputs_alone():
+    more = (Output(name="slant", data=DataKind.VECTOR, shape=(1,), data_range=(0.0, 5.0)),)
+    floor = NoiseFloor(float32={"image": 1e-6, "slant": 1e-6}, float16={})
+    pixels = replace(spec(Component.DECODER, Precision.DYNAMIC_INT8), image_dtype=ImageDtype.UINT8)
+    both = replace(pixels, image_dtype=ImageDtype.FLOAT32), pixels
+    plain, rounded = (tolerances(item, floor, more=more) for item in both)
+    changes = {(new.output, new.limit - old.limit > 0) for old, new in zip(plain, rounded, strict=True)}
+    assert changes == {("image", True), ("slant", False)}

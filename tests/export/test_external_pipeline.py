@@ -894,6 +894,7 @@ def test_a_run_and_a_model_of_one_s_own_exclude_each_other(tmp_path, capsys):
         (["--decoder", "d", "--encoder-signature", "encode"], "--encoder-signature needs --encoder"),
         (["--encoder", "e.keras"], "export needs a RUN, or a user-supplied model with --decoder FILE"),
         (["--decoder", "d.keras", "--decoder-output", "logit"], "did you mean 'logits'?"),
+        (["--decoder", "d.keras", "--more-outputs", "half,noise=logvar"], "did you mean 'log_var'?"),
         (["--decoder", "d.keras", "--encoder", "e", "--encoder-outputs", "mean,logvar"], "did you mean 'log_var'?"),
         (["--decoder", "d.keras", "--image-shape", "28"], "--image-shape takes three integers"),
         (["--decoder", "d.keras", "--data", "mnist"], "--data .* needs --encoder"),

@@ -13,7 +13,7 @@ from pocketvae.benchmarks.parity.tables import (
     worst_check,
 )
 from pocketvae.integer_share import IntegerShare
-from pocketvae.outputs import Output
+from pocketvae.outputs import Meaning, Output
 from pocketvae.system.environment import current_environment
 from pocketvae.vae_spec import DataKind
 
@@ -93,3 +93,20 @@ def test_a_damaged_compiled_file_is_no_artifact():
         passed=False, bundle="test", environment=current_environment(), checks=(damaged, check(0.5, 1.0))
     )
     assert verdict_line(result) == f"1 of 1 artifacts match the original; 1 other file is damaged: {name}"
+
+
+def test_every_output_of_a_decoder_is_shown_in_its_own_unit():
+    half = Output(name="half", data=DataKind.IMAGE, shape=(4, 4, 1), data_range=(0.0, 2.0))
+    noise = Output(name="noise", data=DataKind.IMAGE, shape=(8, 8, 1), meaning=Meaning.LOG_VAR, data_range=(-9.0, 1.0))
+    checks = tuple(
+        replace(check(0.1, 1.0, "mean_abs"), artifact=f"{name}.x", output=name) for name in ("half", "noise")
+    )
+    result = VerifyResult(
+        passed=True, bundle="b", environment=current_environment(), checks=checks, more_outputs=(half, noise)
+    )
+    _, rows = verify_table(result)
+    assert [row[2:5] for row in rows] == [
+        ["half mean_abs", "12.75/255", "127.50/255"],
+        ["noise mean_abs", "1 % of the range", "10 % of the range"],
+    ]
+    assert result.unit_of("z") is None

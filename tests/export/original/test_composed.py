@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from pocketvae.export.original import composed
+from pocketvae.export.original.cost import parameter_count
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.numerics.tolerance import error_ratio
 from pocketvae.spec import Component
@@ -97,3 +98,17 @@ def test_a_decoder_of_another_library_gets_tensors_alone(takes_label):
     chained = composed.Chained(prior, decoder, takes_label=takes_label)
     found = chained([np.ones((2, 3), np.float32), np.array([1, 2], np.int32)])
     assert np.asarray(found).tolist() == [[2, 2, 2], [3, 3, 3]]
+
+
+def test_the_weights_of_a_prior_and_a_decoder_of_another_library_are_those_of_both():
+    class Weighted:
+        def __init__(self, *sizes):
+            self._weights = [np.ones(size, np.float32) for size in sizes]
+
+        def get_weights(self):
+            return self._weights
+
+    chained = composed.Chained(Weighted(3, 4), Weighted(5))
+    assert [weight.size for weight in chained.get_weights()] == [3, 4, 5]
+    # What a call of it costs is known from these.
+    assert parameter_count(chained) == 12
