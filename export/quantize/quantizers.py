@@ -11,6 +11,7 @@ import numpy as np
 
 from pocketvae.export.original.goldens import thinned
 from pocketvae.export.quantize import onnx as onnx_quantize
+from pocketvae.export.quantize import onnx_biases
 from pocketvae.export.quantize import tflite as tflite_quantize
 from pocketvae.export.quantize.corrections import Sums
 from pocketvae.export.quantize.input_ranges import Range, onnx_input_ranges, tflite_input_ranges
@@ -39,7 +40,7 @@ _MEAN_SAMPLES = 48
 _PRODUCT = "_Gemm"
 # Estimates of work in seconds: to make a file, for each of its weights, to call a network, and for each multiply-add of
 # a file and of TensorFlow's graph, whose threads wait for one another.
-_FILE_S = {Format.TFLITE: 0.3, Format.ONNX: 0.5}
+_FILE_S = {Format.TFLITE: 0.3, Format.ONNX: 0.8}
 _WEIGHT_S = 2e-7
 _RUN_S = 5e-4
 _MULTIPLY_ADD_S = {Format.TFLITE: 1e-11, Format.ONNX: 2e-11}
@@ -116,6 +117,10 @@ class Quantizer(ABC):
     @cached_property
     def _sums(self) -> Sums:
         return Sums(self.format, self._float32, thinned(self._calibration, _CORRECTION_SAMPLES))
+
+    @cached_property
+    def _mean_samples(self) -> Inputs:
+        return thinned(self._calibration, _MEAN_SAMPLES)
 
     @property
     @abstractmethod
@@ -239,10 +244,6 @@ class TfliteQuantizer(Quantizer):
         return {layer: layer.split(";") for layer in self.layers}
 
     @cached_property
-    def _mean_samples(self) -> Inputs:
-        return thinned(self._calibration, _MEAN_SAMPLES)
-
-    @cached_property
     def _mean_sums(self) -> Means:
         return mean_sums(self.calibrated, self._mean_samples)
 
@@ -324,7 +325,12 @@ class OnnxQuantizer(Quantizer):
         return {layer: (name.split(":")[0].removesuffix(_PRODUCT),) for layer, name in outputs.items()}
 
     def _quantize(self, plan: QuantizationPlan) -> bytes:
-        return onnx_quantize.quantize_static(self.calibrated, plan)
+        content = onnx_quantize.quantize_static(self.calibrated, plan)
+        return onnx_biases.with_corrected_biases(content, self._mean_outputs, self._mean_samples)
+
+    @cached_property
+    def _mean_outputs(self) -> onnx_biases.Means:
+        return onnx_biases.mean_outputs(self.calibrated.prepared, self._mean_samples)
 
     @property
     def ranges(self) -> Mapping[str, Range]:
