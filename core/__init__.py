@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from pocketvae.models.components import Decoder, Encoder, Generator, Posterior, Prior, Sampler
     from pocketvae.models.model_bundle import ModelBundle
     from pocketvae.models.model_bundle import open as open  # noqa: A004
+    from pocketvae.models.pictures import Picture
+    from pocketvae.notebook import NotebookProgress
     from pocketvae.numerics.noise import normal_noise
     from pocketvae.runtimes.base import Optimizations, Runner
     from pocketvae.runtimes.opening import open_runner
@@ -65,6 +67,8 @@ _MODULES = {
         "ModelBundle",
         "open",
     ),
+    "pocketvae.models.pictures": ("Picture",),
+    "pocketvae.notebook": ("NotebookProgress",),
     "pocketvae.numerics.noise": ("normal_noise",),
     "pocketvae.runtimes.base": (
         "Optimizations",
@@ -98,9 +102,11 @@ __all__ = [
     "Manifest",
     "ManifestError",
     "ModelBundle",
+    "NotebookProgress",
     "Optimizations",
     "OutputExistsError",
     "ParityError",
+    "Picture",
     "PocketVaeError",
     "Posterior",
     "Precision",

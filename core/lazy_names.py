@@ -1,10 +1,11 @@
-"""Lazy loading of a package's public names, so that importing the package is fast."""
+"""Lazy loading of public names and of what shows results, so that importing is fast and workers stay small."""
 
 from __future__ import annotations
 
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from typing import ClassVar
 
 
 def lazy_names(
@@ -29,3 +30,18 @@ def lazy_names(
         return sorted(homes)
 
     return get, names
+
+
+class Shown:
+    """A result that shows itself in a notebook; what it takes for that is loaded when it is asked for.
+
+    Attributes:
+        SHOWN_BY: `MODULE:FUNCTION`, which returns it as HTML.
+    """
+
+    SHOWN_BY: ClassVar[str]
+
+    def _repr_html_(self) -> str:
+        module, _, name = self.SHOWN_BY.partition(":")
+        html: str = getattr(importlib.import_module(module), name)(self)
+        return html

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
+from typing import ClassVar
 
 from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.lazy_names import Shown
 from pocketvae.spec import STRICT
 from pocketvae.system.environment import Environment
 
@@ -350,7 +352,7 @@ class TargetRow:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchResult:
+class BenchResult(Shown):
     """The outcome of a benchmark.
 
     Attributes:
@@ -358,6 +360,7 @@ class BenchResult:
         on_targets: What to ship to each target that a recommendation was asked for.
     """
 
+    SHOWN_BY: ClassVar[str] = "pocketvae.benchmarks.latency.show.notebook:bench_html"
     __pydantic_config__ = STRICT
     schema_version: int = BENCH_SCHEMA_VERSION
     bundle: str

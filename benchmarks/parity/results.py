@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.integer_share import IntegerShare
+from pocketvae.lazy_names import Shown
 from pocketvae.outputs import Output
 from pocketvae.spec import STRICT, Format
 from pocketvae.system.environment import Environment
@@ -181,7 +183,7 @@ class LayerReport:
 
 
 @dataclass(frozen=True, kw_only=True)
-class VerifyResult:
+class VerifyResult(Shown):
     """The outcome of a verification; passed means that everything ran and every check passed.
 
     Attributes:
@@ -199,6 +201,7 @@ class VerifyResult:
         more_outputs: What decoders return beside the data, each in its own unit.
     """
 
+    SHOWN_BY: ClassVar[str] = "pocketvae.benchmarks.parity.notebook:verify_html"
     __pydantic_config__ = STRICT
     schema_version: int = VERIFY_SCHEMA_VERSION
     passed: bool

@@ -16,6 +16,7 @@ from pocketvae.bundle.manifest import ArtifactRecord, Manifest
 from pocketvae.errors import ManifestError, SpecError
 from pocketvae.models.components import Decoder, Encoder, Generator, Model, Prior, Sampler
 from pocketvae.models.conditions import Given
+from pocketvae.models.pictures import Picture, bundle_html
 from pocketvae.models.scorers import Reconstructor, Scorer
 from pocketvae.numerics.latents import prior_noise, real_columns
 from pocketvae.numerics.scoring import Scoring
@@ -150,6 +151,21 @@ class ModelBundle:
             for model in self._models.values():
                 model.close()
             self._models.clear()
+
+    def picture(self, values: npt.ArrayLike, *, columns: int = 10) -> Picture:
+        """Returns data as a picture that a notebook shows: images as they are, others as curves or slices.
+
+        Args:
+            values: `[N, ...]` of the shape of the VAE's data, in its range.
+            columns: In a row.
+
+        Raises:
+            SpecError: they have another shape.
+        """
+        return Picture.of(values, self.vae, columns=columns)
+
+    def _repr_html_(self) -> str:
+        return bundle_html(self.bundle)
 
     def __enter__(self) -> Self:
         return self

@@ -69,5 +69,18 @@ def figures_page(title: str, figures: Sequence[Figure]) -> str:
     return render("pocketvae.reporting", "figures.html.j2", {"title": title, "figures": figures})
 
 
+def fragment(title: str, table: Table, lines: Sequence[str] = (), pictures: Sequence[tuple[str, bytes]] = ()) -> str:
+    """Returns a part of a page, as a notebook shows it below a cell: it has no styles of its own.
+
+    Args:
+        title: The first line.
+        table: Below it.
+        lines: Below the table.
+        pictures: PNG files with what they show, above the table.
+    """
+    values = {"title": title, "content": table, "lines": lines, "pictures": pictures}
+    return render("pocketvae.reporting", "fragment.html.j2", values)
+
+
 def _is_figure(text: str) -> bool:
     return text.removeprefix("-")[:1].isdigit() or text in ("", "-", *_VERDICTS)
