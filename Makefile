@@ -66,6 +66,9 @@ map: $(VENV)/.base
 demo: $(VENV)/.all
 	$(BIN)/python studies/demo_bundle.py --out core/demo --force
 
+reference: $(VENV)/.all
+	$(BIN)/python docs/reference.py
+
 wheel: $(VENV)/.dev
 	$(BIN)/python -m build --wheel --no-isolation --outdir dist .
 

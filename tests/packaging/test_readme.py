@@ -186,6 +186,13 @@ def test_the_map_shows_every_module_and_nothing_that_is_gone():
     assert [path for path in shown if not (ROOT / path).exists()] == []
 
 
+def test_the_reference_is_written_from_the_parsers():
+    spec = importlib.util.spec_from_file_location("reference_script", DOCS / "reference.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert read(DOCS / "reference.md") == module.written(), "make reference"
+
+
 def test_every_make_target_exists():
     makefile = read(ROOT / "Makefile")
     named = set(re.findall(r"(?:`|^    )make ([a-z-]+)", everything(), re.MULTILINE))
