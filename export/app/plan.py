@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import Manifest
 from pocketvae.errors import SpecError, unknown_name
 from pocketvae.export.guide.parts import Part, recommended
 from pocketvae.numerics.tolerance import Tolerance
@@ -94,7 +95,8 @@ def plan_app(bundle: Bundle, formats: Sequence[Format], name: str, precision: st
         raise unknown_name("precision", precision, [str(item) for item in Precision])
     manifest = bundle.manifest
     artifacts = tuple(item for item in manifest.artifacts if precision in ("", item.precision))
-    found = [recommended(replace(manifest, artifacts=artifacts), Component.GENERATOR, format, ()) for format in formats]
+    over, some = _over_budget(manifest), replace(manifest, artifacts=artifacts)
+    found = [recommended(some, Component.GENERATOR, format, over) for format in formats]
     parts = {item.format: Part(artifact=item, vae=manifest.vae) for item in found if item is not None}
     if not parts:
         wanted = " or ".join(f".{format}" for format in formats)
@@ -104,6 +106,20 @@ def plan_app(bundle: Bundle, formats: Sequence[Format], name: str, precision: st
             f"{wanted}, and the bundle has {has}: export it with --components encoder,decoder,generator"
         )
     return AppPlan(name=name, bundle=bundle, parts=parts)
+
+
+def _over_budget(manifest: Manifest) -> frozenset[str]:
+    """Returns the generators that draw with a decoder that misses its budget: searches are recorded with decoders."""
+    missed = {
+        (item.precision, item.format)
+        for item in manifest.artifacts
+        if item.component is Component.DECODER and item.search is not None and item.search.chosen.error_ratio > 1
+    }
+    return frozenset(
+        item.name
+        for item in manifest.artifacts
+        if item.component is Component.GENERATOR and (item.precision, item.format) in missed
+    )
 
 
 def _check_drawable(vae: VaeSpec) -> None:

@@ -40,6 +40,18 @@ def test_a_precision_can_be_asked_for(demo):
         plan_app(demo, (Format.TFLITE,), "Digits", "int16x8")
 
 
+def test_a_file_that_misses_its_budget_comes_last(demo):
+    manifest = demo.manifest
+    found = manifest.artifact("decoder.int8.tflite").search
+    missed = replace(found, chosen=replace(found.chosen, error_ratio=1.2))
+    artifacts = tuple(
+        replace(item, search=missed) if item.name == "decoder.int8.tflite" else item for item in manifest.artifacts
+    )
+    bundle = replace(demo, manifest=replace(manifest, artifacts=artifacts))
+    names = {format: part.path for format, part in plan_app(bundle, BOTH, "Digits").parts.items()}
+    assert names == {Format.TFLITE: "generator.float32.tflite", Format.ONNX: "generator.int8.onnx"}
+
+
 def test_goldens_are_those_of_the_bundle(demo):
     plan = plan_app(demo, BOTH, "Digits")
     content = json.loads(plan.goldens())

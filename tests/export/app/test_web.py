@@ -55,6 +55,19 @@ def test_its_test_passes_and_finds_a_wrong_model(site):
     assert "FAILED" in done.stdout
 
 
+@pytest.mark.slow
+def test_no_limit_is_no_success(site):
+    goldens = site / "goldens.json"
+    content = goldens.read_text("utf-8")
+    try:
+        goldens.write_text(json.dumps(json.loads(content) | {"limits": {"generator.int8.onnx": []}}), "utf-8")
+        done = node(site, "test.mjs")
+    finally:
+        goldens.write_text(content, "utf-8")
+    assert done.returncode == 1
+    assert "generator.int8.onnx has no limit that can be checked here" in done.stderr
+
+
 MEASURE = """
 import { measure } from "./goldens.mjs";
 const { metrics, difference, span } = JSON.parse(process.argv[1]);
