@@ -92,6 +92,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="export a model whose outputs depend on what else is in the batch, as it is for one sample at a time",
     )
     parser.add_argument(
+        "--serving",
+        metavar="SERVER:DIR",
+        help="also write a model repository for a server, beside the bundle: triton:models",
+    )
+    parser.add_argument(
         "--android-test",
         metavar="DIR",
         type=Path,
@@ -166,8 +171,9 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.run is None and arguments.decoder is None and arguments.vae is None:
         raise SpecError("export needs a RUN, or a user-supplied model with --decoder FILE or --vae FILE")
     common.check_replaceable(arguments.out, MANIFEST_NAME, force=arguments.force)
+    serving = _serving(arguments)
     if arguments.android_test is not None:
-        _check_apart(arguments.out, arguments.android_test)
+        _check_apart("--android-test", arguments.out, arguments.android_test)
         common.check_replaceable(arguments.android_test, ANDROID_TEST_NAME, force=arguments.force)
         check_output(arguments.android_test, force=arguments.force)
     chips, compiled = _chips(arguments)
@@ -187,6 +193,8 @@ def run(arguments: argparse.Namespace) -> int:
     code = max(_print(result, arguments.out, terminal), _warn_of_unserved(result, compiled, terminal))
     if arguments.android_test is not None:
         _write_android_test(arguments, terminal)
+    if serving is not None:
+        _write_serving(arguments, serving, terminal)
     return code
 
 
@@ -200,11 +208,38 @@ def _warn_of_unserved(result: ExportResult, compiled: Sequence[Chip], terminal: 
     return 1 if lines else 0
 
 
-def _check_apart(out: Path, test: Path) -> None:
-    """Refuses a test in the bundle, whose files are hashed, and a bundle in the test, which appears as a whole."""
+def _check_apart(option: str, out: Path, test: Path) -> None:
+    """Refuses a folder in the bundle, whose files are hashed, and a bundle in it, which appears as a whole."""
     bundle, folder = out.resolve(), test.resolve()
     if bundle == folder or bundle in folder.parents or folder in bundle.parents:
-        raise SpecError(f"--android-test must be a folder beside --out {out}, got {test}")
+        raise SpecError(f"{option} must be a folder beside --out {out}, got {test}")
+
+
+def _serving(arguments: argparse.Namespace) -> Path | None:
+    """Returns where a model repository goes, checked before any work."""
+    from pocketvae.export import TRITON_README
+
+    if arguments.serving is None:
+        return None
+    server, _, name = arguments.serving.partition(":")
+    if server != "triton" or not name:
+        raise SpecError(f"--serving takes triton:DIR, such as triton:models, got {arguments.serving!r}")
+    folder = Path(name)
+    formats = common.choices(Format, arguments.formats, "format")
+    if formats and Format.ONNX not in formats:
+        raise SpecError("--serving triton serves ONNX files: add onnx to --formats")
+    _check_apart("--serving", arguments.out, folder)
+    common.check_replaceable(folder, TRITON_README, force=arguments.force)
+    check_output(folder, force=arguments.force)
+    return folder
+
+
+def _write_serving(arguments: argparse.Namespace, folder: Path, terminal: Terminal) -> None:
+    from pocketvae.bundle.bundle import open_bundle
+    from pocketvae.export import write_triton
+
+    names = write_triton(open_bundle(arguments.out), folder, force=arguments.force)
+    terminal.line(f"model repository for Triton, {len(names)} models: {folder}")
 
 
 def _write_android_test(arguments: argparse.Namespace, terminal: Terminal) -> None:

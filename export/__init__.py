@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from pocketvae.export.external_pipeline import export_external_models
     from pocketvae.export.guide.android_test import ANDROID_TEST_NAME, write_android_test
     from pocketvae.export.guide.portability_notes import portability_warnings
+    from pocketvae.export.guide.triton import TRITON_README, write_triton
     from pocketvae.export.pipeline import export_run
     from pocketvae.export.quantize.recipe import Recipe, read_recipes
     from pocketvae.export.rewrites.names import Rewrite, RewriteChoice, parse_rewrites
@@ -36,6 +37,7 @@ _MODULES = {
         "ANDROID_TEST_NAME",
         "write_android_test",
     ),
+    "pocketvae.export.guide.triton": ("TRITON_README", "write_triton"),
     "pocketvae.export.guide.portability_notes": ("portability_warnings",),
     "pocketvae.export.bundle_writer": (
         "ChipWork",
@@ -59,6 +61,7 @@ _MODULES = {
 
 __all__ = [
     "ANDROID_TEST_NAME",
+    "TRITON_README",
     "Budget",
     "ChipWork",
     "CustomCode",
@@ -82,6 +85,7 @@ __all__ = [
     "portability_warnings",
     "read_recipes",
     "write_android_test",
+    "write_triton",
 ]
 
 __getattr__, __dir__ = lazy_names(__name__, _MODULES)

@@ -1,0 +1,114 @@
+"""A model repository as Triton reads it, and KServe with it: the bundle's ONNX files, each with its configuration."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from pathlib import Path
+
+from pocketvae.bundle.bundle import Bundle
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.errors import SpecError
+from pocketvae.reporting.templates import render
+from pocketvae.spec import Component, Format, TensorSpec
+from pocketvae.system.files import write_bytes, write_text
+from pocketvae.system.folders import staged_directory
+
+TRITON_README = "README.md"
+# The configuration that Triton reads: its types by those of a tensor.
+_TYPES = {
+    "float32": "TYPE_FP32",
+    "float16": "TYPE_FP16",
+    "int8": "TYPE_INT8",
+    "uint8": "TYPE_UINT8",
+    "int16": "TYPE_INT16",
+    "int32": "TYPE_INT32",
+    "int64": "TYPE_INT64",
+    "bool": "TYPE_BOOL",
+}
+
+
+def write_triton(bundle: Bundle, folder: Path, *, force: bool = False) -> tuple[str, ...]:
+    """Writes a model repository into a new folder: `MODEL/config.pbtxt`, `MODEL/1/model.onnx` and a README.
+
+    Args:
+        bundle: Whose ONNX files are served, as they are.
+        folder: Appears when it is complete.
+        force: Replace a folder that exists.
+
+    Returns:
+        The names of the models.
+
+    Raises:
+        OutputExistsError: the folder exists and `force` is off.
+        SpecError: the bundle has no ONNX file.
+    """
+    artifacts = [item for item in bundle.manifest.artifacts if item.format is Format.ONNX]
+    if not artifacts:
+        raise SpecError("the bundle has no ONNX file, which Triton serves: export with --formats onnx as well")
+    names = tuple(map(model_name, artifacts))
+    page = render("pocketvae.export.guide", "triton.md.j2", _values(bundle, artifacts))
+    with staged_directory(folder, force=force) as staging:
+        for artifact, name in zip(artifacts, names, strict=True):
+            model = staging / name / "1"
+            model.mkdir(parents=True)
+            write_text(staging / name / "config.pbtxt", configuration(artifact))
+            write_bytes(model / "model.onnx", bundle.artifact_path(artifact).read_bytes())
+        write_text(staging / TRITON_README, page)
+    return names
+
+
+def model_name(artifact: ArtifactRecord) -> str:
+    """Returns the model's name, which is also its folder's: `decoder_int8`."""
+    return artifact.name.removesuffix(".onnx").replace(".", "_")
+
+
+def configuration(artifact: ArtifactRecord) -> str:
+    """Returns `config.pbtxt`, a `ModelConfig` of Triton in protobuf's text format."""
+    most = max(artifact.batches)
+    lines = [
+        f"name: {json.dumps(model_name(artifact))}",
+        'platform: "onnxruntime_onnx"',
+        # 0: requests carry the batch themselves, which a file of one batch size needs.
+        f"max_batch_size: {most if most > 1 else 0}",
+        *_tensors("input", artifact.inputs, batched=most > 1),
+        *_tensors("output", artifact.outputs, batched=most > 1),
+    ]
+    if most > 1:
+        sizes = ", ".join(str(size) for size in artifact.batches if size > 1)
+        lines.append(f"dynamic_batching {{ preferred_batch_size: [{sizes}] }}")
+    return "\n".join(lines) + "\n"
+
+
+def _tensors(field: str, tensors: tuple[TensorSpec, ...], *, batched: bool) -> Iterator[str]:
+    for tensor in tensors:
+        sizes = tensor.shape[1:] if batched else tensor.shape
+        # One number an item, such as a label, has no size left beside the batch.
+        shape = ", ".join(map(str, sizes or (1,)))
+        reshape = "" if sizes else " reshape { shape: [] }"
+        kind = f"name: {json.dumps(tensor.name)} data_type: {_TYPES[tensor.dtype]}"
+        yield f"{field} {{ {kind} dims: [{shape}]{reshape} }}"
+
+
+def _values(bundle: Bundle, artifacts: list[ArtifactRecord]) -> dict[str, object]:
+    """Returns what the README says: the models, and a request of zeros to the first of them."""
+    wanted = (Component.GENERATOR, Component.DECODER, Component.SCORER)
+    ranks = {component: rank for rank, component in enumerate(wanted)}
+    shown = min(artifacts, key=lambda item: ranks.get(item.component, len(wanted)))
+    inputs = [
+        {
+            "name": tensor.name,
+            "shape": list(tensor.shape),
+            "datatype": _TYPES[tensor.dtype].removeprefix("TYPE_"),
+            "data": [0] * math.prod(tensor.shape),
+        }
+        for tensor in shown.inputs
+    ]
+    return {
+        "name": bundle.manifest.name,
+        "models": [(model_name(item), item) for item in artifacts],
+        "model": model_name(shown),
+        "request": json.dumps({"inputs": inputs}),
+        "licence": bundle.manifest.licence,
+    }

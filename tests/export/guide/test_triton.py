@@ -1,0 +1,130 @@
+"""Model repositories for Triton, checked against the schema that its client carries."""
+
+import hashlib
+import importlib.util
+import json
+import re
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pocketvae.bundle.bundle import open_bundle
+from pocketvae.errors import OutputExistsError, SpecError
+from pocketvae.export import write_triton
+from pocketvae.export.guide.triton import configuration
+from pocketvae.spec import Format, TensorSpec
+
+
+@pytest.fixture(scope="module")
+def schema(tmp_path_factory):
+    """The module with `ModelConfig` out of NVIDIA's client, whose pins do not fit those of the project's tools."""
+    pytest.importorskip("google.protobuf", reason="protobuf is not installed")
+    folder = tmp_path_factory.mktemp("tritonclient")
+    words = ["install", "--quiet", "--no-deps", "--target", str(folder), "tritonclient==2.73.0"]
+    done = subprocess.run([sys.executable, "-m", "pip", *words], capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"tritonclient cannot be had: {done.stderr.splitlines()[-1:]}")
+    file = folder / "tritonclient" / "grpc" / "model_config_pb2.py"
+    spec = importlib.util.spec_from_file_location("model_config_pb2", file)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def parsed(schema, text):
+    from google.protobuf import text_format
+
+    return text_format.Parse(text, schema.ModelConfig())
+
+
+@pytest.fixture
+def repository(tmp_path):
+    folder = tmp_path / "models"
+    names = write_triton(open_bundle("demo"), folder)
+    return folder, names
+
+
+def test_every_onnx_file_is_a_model_as_it_is(repository, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    folder, names = repository
+    bundle = open_bundle("demo")
+    files = {item.name: bundle.artifact_path(item) for item in bundle.manifest.artifacts if item.format is Format.ONNX}
+    assert sorted(names) == sorted(name.removesuffix(".onnx").replace(".", "_") for name in files)
+    for name, path in files.items():
+        copy = folder / name.removesuffix(".onnx").replace(".", "_") / "1" / "model.onnx"
+        assert hashlib.sha256(copy.read_bytes()).digest() == hashlib.sha256(path.read_bytes()).digest()
+
+
+def test_configurations_are_what_the_server_reads(repository, schema):
+    folder, names = repository
+    for name in names:
+        config = parsed(schema, (folder / name / "config.pbtxt").read_text("utf-8"))
+        assert (config.name, config.platform, config.max_batch_size) == (name, "onnxruntime_onnx", 0)
+    config = parsed(schema, (folder / "generator_int8" / "config.pbtxt").read_text("utf-8"))
+    assert [(item.name, list(item.dims), item.data_type) for item in config.input] == [
+        ("seed", [1], schema.TYPE_INT32),
+        ("index", [1], schema.TYPE_INT32),
+    ]
+    assert [(item.name, list(item.dims), item.data_type) for item in config.output] == [
+        ("image", [1, 28, 28, 1], schema.TYPE_FP32)
+    ]
+
+
+def test_several_batch_sizes_are_batched_by_the_server(schema):
+    artifact = open_bundle("demo").manifest.artifact("decoder.int8.onnx")
+    label = TensorSpec(name='a "label"', dtype="int32", shape=(1,))
+    several = replace(artifact, batches=(1, 8, 32), inputs=(*artifact.inputs, label))
+    config = parsed(schema, configuration(several))
+    assert config.max_batch_size == 32
+    assert list(config.dynamic_batching.preferred_batch_size) == [8, 32]
+    assert [list(item.dims) for item in config.input] == [[16], [1]]
+    assert config.input[1].name == 'a "label"'
+    # One number an item: the server gives the model no size beside the batch.
+    assert config.input[1].HasField("reshape")
+    assert not config.input[0].HasField("reshape")
+
+
+def test_the_request_of_the_readme_fits_the_model(repository):
+    onnxruntime = pytest.importorskip("onnxruntime", reason="onnxruntime is not installed")
+    import numpy as np
+
+    folder, _ = repository
+    page = (folder / "README.md").read_text("utf-8")
+    model, request = re.search(r"models/(\w+)/infer --data '(.+)'$", page, re.MULTILINE).groups()
+    session = onnxruntime.InferenceSession(str(folder / model / "1" / "model.onnx"))
+    kinds = {"FP32": np.float32, "INT32": np.int32}
+    feed = {
+        item["name"]: np.array(item["data"], kinds[item["datatype"]]).reshape(item["shape"])
+        for item in json.loads(request)["inputs"]
+    }
+    [image] = session.run(None, feed)
+    assert image.shape == (1, 28, 28, 1)
+
+
+def test_what_cannot_be_served_is_refused(tmp_path):
+    bundle = open_bundle("demo")
+    lite = tuple(item for item in bundle.manifest.artifacts if item.format is Format.TFLITE)
+    with pytest.raises(SpecError, match="has no ONNX file, which Triton serves"):
+        write_triton(replace(bundle, manifest=replace(bundle.manifest, artifacts=lite)), tmp_path / "models")
+    assert not (tmp_path / "models").exists()
+    write_triton(bundle, tmp_path / "models")
+    with pytest.raises(OutputExistsError):
+        write_triton(bundle, tmp_path / "models")
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("triton", "--serving takes triton:DIR, such as triton:models, got 'triton'"),
+        ("torchserve:models", "--serving takes triton:DIR"),
+        ("triton:bundle/models", "--serving must be a folder beside --out"),
+    ],
+)
+def test_where_it_goes_is_checked_before_anything_is_made(value, message, refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("decoder.keras").write_bytes(b"")
+    refused(re.escape(message), "export", "--decoder", "decoder.keras", "--out", "bundle", "--serving", value)
+    assert not Path("bundle").exists()
