@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pocketvae.cli.terminal import Terminal
+from pocketvae.layer_precision import short_layer_name
 
 if TYPE_CHECKING:
     from pocketvae.bundle.manifest import ArtifactRecord
@@ -99,7 +100,7 @@ def _findings(search: SearchRecord) -> list[str]:
     shares = [seed.error_ratio for seed in search.seeds]
     return [
         search.reason,
-        f"{worst.name.split(';')[0]} {worst.error_ratio_alone:.0%} of the budget" if worst else "not measured",
+        f"{short_layer_name(worst.name)} {worst.error_ratio_alone:.0%} of the budget" if worst else "not measured",
         ", ".join(clipped) or ("nothing" if search.inputs else "input in float"),
         f"{dead} of {sum(layer.channels for layer in search.layers)}",
         f"{min(shares):.0%} to {max(shares):.0%} of the budget with {len(shares)}" if shares else "not tried",

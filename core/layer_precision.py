@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import enum
+import re
 from dataclasses import dataclass
 
 from pocketvae.spec import STRICT
+
+# What Keras calls a model that has no name of its own.
+_UNNAMED = re.compile(r"(functional|sequential|model)(_\d+)*")
+_MODEL_LAYER_OPERATOR = 3
 
 
 class Granularity(enum.StrEnum):
@@ -40,10 +45,12 @@ class LayerPrecision:
 
 
 def short_layer_name(name: str) -> str:
-    """Returns a layer's name without what the converters add: the model's scope in front, the operator behind.
+    """Returns a layer's name without what Keras and converters add: the scope of a model without a name, the operator.
 
     A fused layer is named by all its parts; the first one tells which layer it is.
     """
     parts = [part for part in name.split(";")[0].split("/") if not part.endswith("PartitionedCall")]
+    if len(parts) >= _MODEL_LAYER_OPERATOR and _UNNAMED.fullmatch(parts[0]):
+        parts = parts[1:]
     scopes = parts[:-1] or parts
     return "/".join(scopes[-2:]) or name

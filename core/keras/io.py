@@ -19,6 +19,7 @@ from pocketvae.keras.custom_code import NO_CUSTOM_CODE, CustomCode, custom_parts
 from pocketvae.keras.files import ModelKind, read_header, under_its_ending
 from pocketvae.keras.model_form import Flavour
 from pocketvae.keras.saved_model import impure_operators
+from pocketvae.keras.scopes import keep_layer_names
 from pocketvae.parsing import sentences
 from pocketvae.system.quiet import quiet_stderr
 
@@ -147,7 +148,7 @@ def import_keras3() -> Any:
     Raises:
         TargetError: TensorFlow or Keras 3 is not installed, or Keras 3 runs on another backend in this process.
     """
-    import_tensorflow()
+    tf = import_tensorflow()
     os.environ["KERAS_BACKEND"] = "tensorflow"
     try:
         with quiet_stderr():
@@ -156,6 +157,7 @@ def import_keras3() -> Any:
         raise missing_package("keras", "train") from e
     if keras.backend.backend() != "tensorflow":
         raise TargetError(f"Keras 3 must run on TensorFlow here, got {keras.backend.backend()}")
+    keep_layer_names(tf)
     return keras
 
 

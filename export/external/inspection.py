@@ -36,6 +36,7 @@ from pocketvae.export.external.outputs import (
 from pocketvae.export.external.posteriors import PosteriorRoles, encoded_roles
 from pocketvae.export.external.roles import (
     OutputMeaning,
+    classifier_doubt,
     data_kind_of,
     image_shape_of,
     listed,
@@ -225,7 +226,9 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: 
     )
     is_image = data is DataKind.IMAGE
     is_plane = is_image and len(shape) == DataKind.SEQUENCE.rank
-    doubts = (*tried.inputs.doubts, output_doubt, doubt, meaning.doubt if is_image else "", *more.doubts)
+    sums = raw.reshape(len(raw), -1).sum(axis=1) if raw.min() >= 0 else np.zeros(1)
+    misused = classifier_doubt(shape, latents[0].shape, sums.tolist())
+    doubts = (*tried.inputs.doubts, output_doubt, doubt, misused, meaning.doubt if is_image else "", *more.doubts)
     vae = VaeSpec(
         data=data,
         data_shape=image_shape_of((*shape, 1) if is_plane else shape, models.image_shape) if is_image else shape,

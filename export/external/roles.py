@@ -12,6 +12,9 @@ from pocketvae.outputs import Meaning
 from pocketvae.spec import STRICT
 from pocketvae.vae_spec import DataKind, Likelihood
 
+# Of a sum of probabilities in float32.
+_SUM_ERROR = 1e-3
+
 
 class DecoderOutput(enum.StrEnum):
     """The kind of values that a decoder returns.
@@ -233,3 +236,20 @@ def data_kind_of(
 def listed(shape: Sequence[int | None], separator: str = ", ") -> str:
     """Returns sizes as text, `?` for an open one."""
     return separator.join("?" if size is None else str(size) for size in shape)
+
+
+def classifier_doubt(shape: Sequence[int], latent: Sequence[int], sums: Sequence[float]) -> str:
+    """Returns a warning where a decoder looks like a classifier; empty if it does not.
+
+    Args:
+        shape: Of its output, without the batch.
+        latent: Of its main input, likewise.
+        sums: The sum of the output's values, which are none below 0, for each sample.
+    """
+    fewer = len(shape) == 1 and math.prod(shape) < math.prod(latent)
+    if not fewer or any(abs(total - 1) > _SUM_ERROR for total in sums):
+        return ""
+    return (
+        f"the decoder returns {shape[0]} values that sum to 1 for an input [{listed(latent)}], as a classifier does: "
+        f"a decoder takes a latent and returns data"
+    )

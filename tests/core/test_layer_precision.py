@@ -10,9 +10,11 @@ from pocketvae.layer_precision import short_layer_name
         ("decoder/up_0_block_0/conv/BiasAdd;decoder/up_0_block_0/conv/Relu", "up_0_block_0/conv"),
         (
             "StatefulPartitionedCall/functional_1/conv1d_transpose_1_2/conv_transpose",
-            "functional_1/conv1d_transpose_1_2",
+            "conv1d_transpose_1_2",
         ),
-        ("PartitionedCall/functional_1/dense_1/MatMul", "functional_1/dense_1"),
+        ("PartitionedCall/functional_1/dense_1/MatMul", "dense_1"),
+        ("functional/sequential_1/dense_1/MatMul", "sequential_1/dense_1"),
+        ("sequential/MatMul", "sequential"),
         ("head/Sigmoid", "head"),
         ("MatMul", "MatMul"),
         ("StatefulPartitionedCall", "StatefulPartitionedCall"),

@@ -2,7 +2,7 @@ import pytest
 
 from pocketvae.errors import ExportError, SpecError
 from pocketvae.export import DecoderOutput, ExternalModels, Role
-from pocketvae.export.external.roles import data_kind_of, image_shape_of, output_meaning
+from pocketvae.export.external.roles import classifier_doubt, data_kind_of, image_shape_of, output_meaning
 from pocketvae.keras.custom_code import CustomCode, custom_parts
 from pocketvae.vae_spec import DataKind, Likelihood
 
@@ -148,3 +148,13 @@ def test_a_range_that_the_last_operators_prove_is_the_image_s(bounds, expected, 
     meaning = output_meaning(None, "AddV2", 0.1, high, bounds)
     assert (meaning.data_range, meaning.is_strict) == (expected, strict)
     assert bool(meaning.doubt) is not strict
+
+
+def test_a_decoder_that_looks_like_a_classifier_is_doubted():
+    assert "10 values that sum to 1 for an input [28, 28, 1], as a classifier does" in classifier_doubt(
+        (10,), (28, 28, 1), [1.0, 0.9999]
+    )
+    assert classifier_doubt((10,), (28, 28, 1), [1.0, 0.9]) == ""
+    # A decoder of proportions: more values than its latent has.
+    assert classifier_doubt((10,), (4,), [1.0]) == ""
+    assert classifier_doubt((4, 4, 1), (28, 28, 1), [1.0]) == ""

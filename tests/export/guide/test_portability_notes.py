@@ -42,6 +42,15 @@ def test_a_float_decoder_that_falls_off_is_warned_of(manifest):
     )
 
 
+def test_a_file_that_falls_off_several_is_warned_of_in_one_line(manifest):
+    (found,) = portability_warnings(manifest(taken(Backend.TFLM, 1), taken(Backend.LITERT_GPU, 2)))
+    supported = "tflm (1 of 3 operators) and litert_gpu (2 of 3 operators)"
+    assert found == (
+        f"decoder.float32.tflite is not fully supported by {supported}: "
+        "inspect FILE --lint says which operators are not"
+    )
+
+
 @pytest.mark.parametrize(
     ("backend", "precision", "component", "count"),
     [
