@@ -19,7 +19,7 @@ from pocketvae.documents import decode, encode
 from pocketvae.export import ExportConfig, ExternalModels, export_external_models, plan_artifacts
 from pocketvae.export.rewrites.names import NONE
 from pocketvae.outputs import Meaning
-from pocketvae.spec import Component, Precision
+from pocketvae.spec import Component, ImageDtype, Precision
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_values")]
 SCHEMAS = Path(__file__).parents[2] / "docs" / "schemas"
@@ -180,3 +180,25 @@ def test_verify_holds_every_output_to_its_limit(models, tmp_path, in_process):
     (tmp_path / "b" / MANIFEST_NAME).write_text(encode(replace(manifest, goldens=(changed,))))
     failed = {(check.output, check.metric) for check in verify_bundle(tmp_path / "b").checks if not check.passed}
     assert failed == {("x_log_var", "max_abs")}
+
+
+def test_pixels_batches_and_reconstructors(models, tmp_path, in_process):
+    from pocketvae.benchmarks import verify_bundle
+
+    folder = models / "keras3"
+    parts = [Component.ENCODER, Component.DECODER, Component.RECONSTRUCTOR]
+    floats = plan_artifacts(parts, precisions=[Precision.FLOAT32])
+    pixels = plan_artifacts([Component.DECODER], precisions=[Precision.FLOAT32], image_dtypes=[ImageDtype.UINT8])
+    config = ExportConfig(artifacts=(*floats, *pixels), rewrites=NONE, calibration_seeds=1, batches=(1, 4))
+    given = ExternalModels(decoder=folder / "noise.keras", encoder=folder / "encoder.keras")
+    export_external_models(given, tmp_path / "b", config)
+    result = verify_bundle(tmp_path / "b")
+    assert [(check.artifact, check.metric, check.detail) for check in result.checks if not check.passed] == []
+    manifest = open_bundle(tmp_path / "b").manifest
+    returned = {item.name: {spec.name: spec.dtype for spec in item.outputs} for item in manifest.artifacts}
+    for format in ("tflite", "onnx"):
+        assert returned[f"reconstructor.float32.{format}"] == {"image": "float32", "x_log_var": "float32"}
+        # Only the data are pixels.
+        assert returned[f"decoder.float32.uint8.{format}"] == {"image": "uint8", "x_log_var": "float32"}
+    wide = {(check.artifact, check.output) for check in result.checks if check.batch == 4 and check.metric == "max_abs"}
+    assert ("decoder.float32.tflite", "x_log_var") in wide
