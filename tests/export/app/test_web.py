@@ -174,13 +174,21 @@ def test_its_page_draws_and_checks_with_both_runtimes(site):
     assert np.abs(first - second).mean() < 4
 
 
-def test_the_page_is_no_wider_than_a_phone(site):
+@pytest.mark.slow
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_anyone_can_read_the_page_on_a_phone(site, scheme):
     api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
     if (path := find_chromium()) is None:
         pytest.skip("no Chromium is installed")
     with served(site) as address, api.sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 320, "height": 600})
+        page = browser.new_page(viewport={"width": 320, "height": 600}, color_scheme=scheme)
         page.goto(address)
+        page.select_option("#runtime", "onnxruntime-web")
+        page.click("#check")
+        api.expect(page.locator("#status")).to_contain_text("the original model", timeout=60_000)
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
+        problems = axe.Axe().run(page).response["violations"]
+        assert [(item["id"], [node["html"] for node in item["nodes"]][:3]) for item in problems] == []
         browser.close()
