@@ -21,6 +21,7 @@ from pocketvae.export.convert.interface_types import (
     without_detours,
 )
 from pocketvae.export.convert.scoring import SPECTROGRAM, front_end_graph, normalization_graph, score_graph
+from pocketvae.export.original.goldens import Original
 from pocketvae.export.precisions.base import Made
 from pocketvae.export.quantize.measured import run_content
 from pocketvae.export.quantize.source import Source
@@ -55,14 +56,13 @@ def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: Ma
     }
     notes = tuple(note for made in parts.values() for note in made.notes)
     names = " and ".join(replace(spec, component=component).filename for component in parts)
+    if _has_own_parts(spec):
+        decoder = "a decoder" if _has_own_decoder(spec) else replace(spec, component=Component.DECODER).filename
+        names = f"{decoder} and an encoder, whose integers reach to anomalies,"
     if spec.component is Component.RECONSTRUCTOR:
         content = _reconstructor(spec, source.vae, {component: made.content for component, made in parts.items()})
         content = with_front_end(content, spec, source.vae)
         return Made(content=content, notes=(f"{names} in one file", *notes))
-    if _has_own_encoder(spec):
-        names = (
-            f"{replace(spec, component=Component.DECODER).filename} and an encoder whose integers reach to anomalies"
-        )
     scorer = _Scorer(spec, source, {component: made.content for component, made in parts.items()})
     content, scoring = scorer.make()
     return Made(content=content, notes=(f"{names} in one file, the score in floats", *notes), scoring=scoring)
@@ -82,7 +82,7 @@ def with_front_end(content: bytes, spec: ArtifactSpec, vae: VaeSpec) -> bytes:
     return merge.merge(spec.format, front, content, (SPECTROGRAM, "x"), prefix="front_end/")
 
 
-def _has_own_encoder(spec: ArtifactSpec) -> bool:
+def _has_own_parts(spec: ArtifactSpec) -> bool:
     """Whether a scorer's encoder is not the encoder's own file.
 
     Integers end where the range of what they were calibrated with does. An encoder that was calibrated with normal
@@ -91,15 +91,28 @@ def _has_own_encoder(spec: ArtifactSpec) -> bool:
     return spec.component is Component.SCORER and spec.precision.is_calibrated
 
 
+def _has_own_decoder(spec: ArtifactSpec) -> bool:
+    """Whether a scorer's decoder is not the decoder's own file.
+
+    Where integers are chosen for what the prior makes, they cut off latents beyond, those of unusual normal items
+    first, whose scores are near the threshold. `int8_io` takes integers of 8 bits for latents too, which a wider range
+    makes so coarse that more decisions change than it saves.
+    """
+    return _has_own_parts(spec) and spec.precision is not Precision.INT8_IO
+
+
 def _part(spec: ArtifactSpec, source: Source, component: Component) -> Source:
-    """Returns the source of a part; that of a scorer's encoder of integers is calibrated with anomalies too."""
+    """Returns the source of a part; those of a scorer of integers are calibrated with anomalies too."""
     part = source.parts[component].behind_front_end()
-    if component is not Component.ENCODER or not _has_own_encoder(spec):
+    if not _has_own_parts(spec) or (component is Component.DECODER and not _has_own_decoder(spec)):
         return part
-    key = "encoder with anomalies"
+    key = f"{component} with anomalies"
     if key not in source.cache:  # kept, because quantizers know their samples by identity
-        more = {name: source.calibration[name] for name in part.calibration}
-        more["x"] = model_items(more["x"], source.vae)
+        if component is Component.ENCODER:
+            more = {name: source.calibration[name] for name in part.calibration}
+            more["x"] = model_items(more["x"], source.vae)
+        else:
+            more = _latents_of(_part(spec, source, Component.ENCODER), part)
         source.cache[key] = replace(
             part,
             calibration=_joined(part.calibration, more),
@@ -108,7 +121,16 @@ def _part(spec: ArtifactSpec, source: Source, component: Component) -> Source:
             cache={},
         )
     made: Source = source.cache[key]
-    return made
+    return replace(made, effort=source.effort)
+
+
+def _latents_of(encoder: Source, decoder: Source) -> dict[str, Array]:
+    """Returns what the original decoder is given of all that the encoder is calibrated with."""
+    inputs, vae = encoder.calibration, encoder.vae
+    original = Original(Component.ENCODER, encoder.model, vae, one_by_one=encoder.one_by_one)
+    found = original.golden_outputs(inputs)
+    means = {latent.name: found[latent.encoded(vae.posterior)[0]] for latent in vae.latents}
+    return {name: means[name] if name in means else inputs[name] for name in decoder.calibration}
 
 
 def _joined(first: Mapping[str, Array], second: Mapping[str, Array]) -> dict[str, Array]:

@@ -31,6 +31,7 @@ _PRESSURE_WINDOW, _PRESSURE_STRIDE = 128, 4
 _MOTION_WINDOW, _MOTION_STRIDE = 50, 5
 PUMP_RATE_HZ = 8000
 _WEAR = np.linspace(0.02, 0.5, 20)
+_RING_S = 0.02
 _FRAME, _HOP, _MEL_BANDS, _LOWEST_HZ = 512, 256, 32, 50.0
 _PUMP_WINDOW, _PUMP_STRIDE = 32, 4
 
@@ -186,6 +187,25 @@ def pump(folder: Path) -> SignalSet:
     )
 
 
+def write_pump_sounds(folder: Path, rate_hz: int, seconds: float) -> tuple[Path, Path, Path]:
+    """Writes the pumps of `pump` as sound files of 16 bits.
+
+    Returns:
+        Folders of the pumps to train with, of others and of worn ones.
+    """
+    import soundfile
+
+    train, others, worn = (folder / name for name in ("train", "others", "worn"))
+    parts = {train: range(30), others: range(30, 40), worn: range(100, 120)}
+    for part, seeds in parts.items():
+        part.mkdir(parents=True, exist_ok=True)
+        wears = _WEAR if part is worn else np.zeros(len(seeds))
+        for seed, wear in zip(seeds, wears, strict=True):
+            sound = pump_sound(seed, wear=float(wear), seconds=seconds, rate_hz=rate_hz)
+            soundfile.write(part / f"pump_{seed:03d}.wav", sound, rate_hz, subtype="PCM_16")
+    return train, others, worn
+
+
 def log_mel(sound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     """Returns frames `[T, 32]`: logarithms of the power in bands that are equally wide on the mel scale."""
     frames = windows(sound[:, None], _FRAME, _HOP)[:, :, 0] * np.hanning(_FRAME)
@@ -205,25 +225,27 @@ def _hz(mel: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.asarray(700 * (10 ** (mel / 2595) - 1))
 
 
-def pump_sound(seed: int, *, wear: float, seconds: float = 4.0) -> npt.NDArray[np.float32]:
-    """Returns a pump's sound, `[T] float32` in -1 to 1 at 8 kHz.
+def pump_sound(seed: int, *, wear: float, seconds: float = 4.0, rate_hz: int = PUMP_RATE_HZ) -> npt.NDArray[np.float32]:
+    """Returns a pump's sound, `[T] float32` in -1 to 1.
 
     Args:
         seed: Of speed, loads and noise, which differ between pumps.
         wear: Of the outer ring: 0 for a sound bearing.
         seconds: Length.
+        rate_hz: Samples in a second.
     """
     rng = np.random.default_rng([seed, 7])
-    t = np.arange(int(seconds * PUMP_RATE_HZ)) / PUMP_RATE_HZ
+    t = np.arange(int(seconds * rate_hz)) / rate_hz
     shaft_hz = rng.uniform(23.5, 24.8)
-    phase = 2 * np.pi * (shaft_hz * t + 0.002 * np.cumsum(rng.normal(size=len(t))) / np.sqrt(PUMP_RATE_HZ))
+    phase = 2 * np.pi * (shaft_hz * t + 0.002 * np.cumsum(rng.normal(size=len(t))) / np.sqrt(rate_hz))
     hum = sum(
         rng.uniform(0.5, 1) / order * np.sin(2 * np.pi * 100 * order * t + rng.uniform(0, 6)) for order in (1, 2, 3)
     )
     blades = 1 + 0.4 * np.sin(7 * phase)
     noise = _coloured(rng, len(t))
     strikes = np.diff(np.floor(3.57 * phase / (2 * np.pi)), prepend=0.0) > 0
-    ring = np.exp(-400 * t[:160]) * np.sin(2 * np.pi * 2400 * t[:160])
+    ringing = t[: int(_RING_S * rate_hz)]
+    ring = np.exp(-400 * ringing) * np.sin(2 * np.pi * 2400 * ringing)
     struck = np.convolve(strikes * rng.uniform(0.6, 1.4, len(t)), ring)[: len(t)]
     sound = 0.1 * hum + 0.05 * blades * noise + 0.02 * rng.normal(size=len(t)) + 0.3 * wear * struck
     return np.clip(sound, -1, 1).astype(np.float32)

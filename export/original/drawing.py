@@ -14,6 +14,7 @@ from pocketvae.export.convert.graphs import apply_component
 from pocketvae.export.original import samples
 from pocketvae.export.original.cost import parameter_count
 from pocketvae.export.original.samples import Purpose, Samples
+from pocketvae.fields import ChannelKind
 from pocketvae.numerics.conditions import drawn_conditions
 from pocketvae.numerics.latents import drawn_noise
 from pocketvae.numerics.likelihoods import has_elbo
@@ -24,6 +25,7 @@ from pocketvae.vae_spec import DataKind, VaeSpec
 
 # Of the random generator; Purpose has the others.
 _OBSERVED_STREAM = 4
+_REACH = np.float32(1.05)
 
 
 class Drawing:
@@ -73,10 +75,31 @@ class Drawing:
             most = samples.most_sounds(vae) if purpose is samples.GOLDEN else None
             made = samples.encoder_inputs(images[:most], vae, rng)
             chosen = samples.encoder_labels(labels[:most], vae)
+            if purpose is samples.CALIBRATION and _has_reach(vae):
+                made, chosen = self._with_reach(made, chosen)
         else:
             inputs, chosen = self._encoder_samples(arrays, purpose, rng)
             return self._latents(inputs, chosen, purpose, rng)
         return samples.with_conditions(made, _labelled(vae, chosen))
+
+    def _with_reach(self, made: Samples, labels: Any) -> tuple[Samples, Any]:
+        """Adds the items whose latents lie farthest out, a little enlarged.
+
+        A recording that is measured later goes beyond those that trained, and means that integers cut off there cost
+        more than the coarser steps of a wider range.
+        """
+        x, vae = made.inputs["x"], self._vae
+        encoder = self._model(Component.ENCODER)
+        given = samples.with_conditions(samples.stack("x", {"data": x}), _labelled(vae, labels)).inputs
+        encoded = apply_component(Component.ENCODER, encoder, vae, given)
+        means = np.concatenate(
+            [np.asarray(encoded[latent.encoded(vae.posterior)[0]]).reshape(len(x), -1) for latent in vae.latents],
+            axis=1,
+        )
+        farthest = np.unique(np.concatenate([means.argmin(axis=0), means.argmax(axis=0)]))
+        parts = {part.name: x[part.start : part.start + part.count] for part in made.strata}
+        wider = samples.stack("x", {**parts, "enlarged": _REACH * x[farthest]})
+        return wider, np.concatenate([labels, labels[farthest]])
 
     def _samples_without_images(self, component: Component, purpose: Purpose, rng: np.random.Generator) -> Samples:
         """Returns latents of the prior and of its tails, or for an encoder what the decoder makes of such."""
@@ -151,6 +174,13 @@ class Drawing:
         if vae.is_discrete:
             return {"uniform": drawn, "one code": samples.equal_codes(purpose.tail_count, vae)}
         return {"prior": drawn, "tails": samples.tails(purpose.tail_count, vae, rng)}
+
+
+def _has_reach(vae: VaeSpec) -> bool:
+    """Whether items are real numbers without limits, whose mean is 0 in units of the model."""
+    if vae.data is not DataKind.SEQUENCE or vae.log_mel or not vae.channels or vae.codes or vae.range_is_strict:
+        return False
+    return all(channel.kind is ChannelKind.REAL for channel in vae.channels)
 
 
 def _labelled(vae: VaeSpec, labels: Any) -> dict[str, Any]:
