@@ -17,7 +17,7 @@ from pocketvae.export import ExportConfig, ExternalModels, export_external_model
 from pocketvae.numerics.scoring import at_mean_nats
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format, Precision
-from tests.export.test_external_pipeline import in_process as in_process
+from tests.export.conftest import in_process
 from tests.external_models import conditional, sequences, spread
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("few_values", "in_process")]
