@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from pocketvae.spec import Format
 
@@ -32,7 +32,7 @@ _MIT = "https://opensource.org/license/mit"
 _LITERT = ("LiteRT", "Apache-2.0", _APACHE)
 _ONNXRUNTIME = ("onnxruntime", "MIT", _MIT)
 # What an app of each platform contains besides: name, licence and where it is.
-RUNTIMES: Mapping[Platform, tuple[tuple[str, str, str], ...]] = {
+_RUNTIMES: Mapping[Platform, tuple[tuple[str, str, str], ...]] = {
     Platform.ANDROID: (_LITERT, ("AndroidX", "Apache-2.0", _APACHE)),
     Platform.IOS: (_ONNXRUNTIME,),
     Platform.WEB: (("LiteRT.js", "Apache-2.0", _APACHE), ("onnxruntime-web", "MIT", _MIT)),
@@ -43,3 +43,10 @@ RUNTIMES: Mapping[Platform, tuple[tuple[str, str, str], ...]] = {
     ),
     Platform.REACT_NATIVE: (_LITERT, ("react-native-fast-tflite", "MIT", _MIT), ("React Native", "MIT", _MIT)),
 }
+# Of an app with several, what each reads.
+_READS = {"LiteRT.js": Format.TFLITE, "onnxruntime-web": Format.ONNX}
+
+
+def runtimes(platform: Platform, formats: Collection[Format]) -> tuple[tuple[str, str, str], ...]:
+    """Returns what an app contains besides a model in these formats: name, licence and where the licence is."""
+    return tuple(item for item in _RUNTIMES[platform] if _READS.get(item[0]) in (None, *formats))

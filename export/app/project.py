@@ -12,7 +12,7 @@ from pocketvae.export.app.flutter import flutter_files
 from pocketvae.export.app.ios import ios_files
 from pocketvae.export.app.names import checked_name, default_name
 from pocketvae.export.app.plan import AppPlan, plan_app
-from pocketvae.export.app.platforms import FORMATS, RUNTIMES, Platform
+from pocketvae.export.app.platforms import FORMATS, Platform, runtimes
 from pocketvae.export.app.react_native import react_native_files
 from pocketvae.export.app.web import web_files
 from pocketvae.spec import parse_choice
@@ -66,5 +66,5 @@ def write_app(
 
 def project_files(plan: AppPlan, platform: Platform) -> Files:
     """Returns the content of every file by its path."""
-    licences = rendered(plan, {"LICENSES.md": "licences.md.j2"}, runtimes=RUNTIMES[platform])
+    licences = rendered(plan, {"LICENSES.md": "licences.md.j2"}, runtimes=runtimes(platform, plan.parts))
     return {**_WRITERS[platform](plan), **licences, MARKER: record(plan, platform)}

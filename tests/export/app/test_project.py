@@ -7,7 +7,10 @@ import pytest
 from pocketvae.bundle.demo import demo_folder
 from pocketvae.errors import ManifestError, OutputExistsError, SpecError
 from pocketvae.export.app import MARKER, project, write_app
+from pocketvae.export.app.plan import plan_app
 from pocketvae.export.app.platforms import Platform
+from pocketvae.export.app.project import project_files
+from pocketvae.spec import Format
 from pocketvae.system.files import sha256_file
 
 
@@ -27,6 +30,15 @@ def test_every_platform_has_a_project(tmp_path, platform):
     text = files["README.md"].read_text("utf-8")
     assert text.startswith("# Digits for ")
     assert plan.bundle.manifest.name in text
+
+
+def test_licences_are_of_the_runtimes_that_it_has(demo):
+    both = project_files(plan_app(demo, (Format.TFLITE, Format.ONNX), "Digits"), Platform.WEB)["LICENSES.md"]
+    assert "| LiteRT.js | [Apache-2.0]" in both
+    assert "| onnxruntime-web | [MIT]" in both
+    one = project_files(plan_app(demo, (Format.ONNX,), "Digits"), Platform.WEB)["LICENSES.md"]
+    assert "LiteRT" not in one
+    assert "| onnxruntime-web | [MIT]" in one
 
 
 def test_bad_input_is_refused_before_anything_is_written(tmp_path):
