@@ -37,8 +37,8 @@ def test_a_file_that_multiplies_nothing_is_measured_by_its_operators():
 
 def test_many_layers_are_named_by_the_first_few():
     share = share_of(*(computation(f"model/layer_{index}/conv", False, 1) for index in range(8)))
-    assert share.float_names().startswith("model/layer_0, ")
-    assert share.float_names().endswith("model/layer_5 and 2 more")
+    assert share.float_names().startswith("layer_0, ")
+    assert share.float_names().endswith("layer_5 and 2 more")
 
 
 def test_where_nothing_is_multiplied_operators_alone_count():

@@ -78,17 +78,8 @@ def test_a_missing_value_is_an_error(write):
 def test_every_template_says_its_language():
     found = [path for room in ("core", "export", "benchmarks", "apps", "cli") for path in (ROOT / room).rglob("*.j2")]
     assert found
-    assert {path.name.split(".")[-2] for path in found} <= {
-        "cmake",
-        "cpp",
-        "html",
-        "kt",
-        "md",
-        "mjs",
-        "py",
-        "swift",
-        "svg",
-    }
+    code = {"cmake", "cpp", "dart", "kt", "kts", "mjs", "py", "swift", "ts", "tsx"}
+    assert {path.name.split(".")[-2] for path in found} <= code | {"html", "md", "svg", "xml", "yaml"}
     for path in found:
         assert "|safe" not in re.sub(r"\s", "", path.read_text("utf-8")), path
 
@@ -101,4 +92,4 @@ def test_text_that_people_read_is_written_in_templates_and_charts_alone():
         for path in (ROOT / room).rglob("*.py")
         if tags.search(path.read_text("utf-8"))
     }
-    assert found == {"core/reporting/charts.py", "core/reporting/timeline_chart.py"}
+    assert found == {f"core/reporting/{name}.py" for name in ("charts", "timeline_chart", "trend_chart")}

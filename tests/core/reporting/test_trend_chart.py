@@ -1,0 +1,48 @@
+import re
+
+from pocketvae.reporting.trend_chart import TrendPoint, trend_chart
+
+
+def point(value, *, passed=True, mark=""):
+    text = "FAIL" if value is None else f"{value:g}"
+    return TrendPoint(name="result <1>", value=value, text=text, title="a & b", passed=passed, mark=mark)
+
+
+def heights(chart):
+    return [float(y) for y in re.findall(r'<circle cx="[\d.]+" cy="([\d.]+)"', chart)]
+
+
+def test_larger_values_are_higher_and_changes_are_marked():
+    chart = trend_chart([point(1.0), point(1.0), point(3.0, mark="r3")], title="t")
+    first, second, third = heights(chart)
+    assert first == second > third
+    assert chart.count('class="change"') == 1
+    assert ">r3</text>" in chart
+    assert ">1</text>" in chart
+    assert ">3</text>" in chart
+
+
+def test_what_failed_is_a_cross():
+    chart = trend_chart([point(1.0), point(2.0, passed=False)], title="t")
+    assert len(heights(chart)) == 1
+    assert chart.count('class="failing"') == 1
+
+
+def test_verdicts_without_numbers_lie_in_one_line():
+    chart = trend_chart([point(None), point(None, passed=False)], title="t")
+    assert heights(chart) == [95.0]
+    assert "polyline" not in chart
+
+
+def test_a_flat_line_and_a_single_point_have_a_place():
+    assert len(set(heights(trend_chart([point(0.0), point(0.0)], title="t")))) == 1
+    assert len(heights(trend_chart([point(5.0)], title="t"))) == 1
+    assert trend_chart([], title="t") == ""
+
+
+def test_text_is_escaped():
+    chart = trend_chart([point(1.0, mark="<b>")], title="a <t>")
+    assert "<b>" not in chart
+    assert "result &lt;1&gt;" in chart
+    assert 'aria-label="a &lt;t&gt;"' in chart
+    assert "a &amp; b" in chart
