@@ -16,13 +16,14 @@ from pocketvae.errors import unknown_name
 from pocketvae.runtimes.base import Optimizations
 from pocketvae.spec import Component, Format, Precision
 from pocketvae.system.files import write_text
-from pocketvae.system.tools import apt
+from pocketvae.system.tools import apt, chromium
 from pocketvae.system.tools.setup import SetupStep, folder_step, target_folder
 
 # By default a graphics card computes in half precision, as in apps that do not ask for single precision.
 _FLOAT32 = "float32"
 _LOADER, _SHADER = "libvulkan1", "chromium"
 _SHADER_FILE = "libvk_swiftshader.so"
+_DRIVER_NAME = "swiftshader.json"
 _DRIVER = f'{{"file_format_version": "1.0.0", "ICD": {{"library_path": "./{_SHADER_FILE}", "api_version": "1.1.0"}}}}\n'
 # Where drivers of graphics cards describe themselves; Mesa's lavapipe is no card.
 _DRIVER_FOLDERS = (Path("/usr/share/vulkan/icd.d"), Path("/etc/vulkan/icd.d"))
@@ -66,7 +67,7 @@ class GpuTarget(Target):
             libraries = [str(self._folder), os.environ.get("LD_LIBRARY_PATH", "")]
             environment["LD_LIBRARY_PATH"] = os.pathsep.join(filter(None, libraries))
             # The old name of the variable is the one that every loader of Vulkan knows.
-            environment["VK_ICD_FILENAMES"] = str(self._folder / "swiftshader.json")
+            environment["VK_ICD_FILENAMES"] = str(self._folder / _DRIVER_NAME)
         return ChannelRun(self.name, start_here(bundle, self.name, environment), bundle)
 
     def declines(self, artifact: ArtifactRecord) -> str:
@@ -99,16 +100,8 @@ class GpuTarget(Target):
         require_linux(self.name, "elsewhere LiteRT reaches the GPU by Metal and Direct3D, which was not tried")
         if has_card():
             return ()
-        browser = _own_shader()
         return (
-            folder_step(
-                self._folder,
-                text="Vulkan's loader"
-                + (f", and SwiftShader of {browser.parent}" if browser else " and SwiftShader of chromium, by apt"),
-                key=f"{apt.release_codename()} {_LOADER} {browser or _SHADER}",
-                download_bytes=200_000 if browser else 90_000_000,
-                make=lambda folder: _fill(folder, browser),
-            ),
+            _from_browser(self._folder) if _own_shader() or not chromium.has_package() else _from_npm(self._folder),
         )
 
 
@@ -124,6 +117,30 @@ def _own_shader() -> Path | None:
     return next((folder / _SHADER_FILE for folder in _BROWSERS if (folder / _SHADER_FILE).is_file()), None)
 
 
+def _from_npm(folder: Path) -> SetupStep:
+    """Returns how SwiftShader comes out of an npm package: Debian 12's chromium 156 has none."""
+
+    def make(place: Path) -> None:
+        chromium.unpack_swiftshader(place)
+        write_text(place / _DRIVER_NAME, _DRIVER)
+
+    text = f"Vulkan's loader and SwiftShader from the npm package {chromium.PACKAGE}"
+    return folder_step(folder, text=text, key=chromium.PACKAGE, download_bytes=67_000_000, make=make)
+
+
+def _from_browser(folder: Path) -> SetupStep:
+    """Returns how SwiftShader comes from a browser that is installed, or from Debian's."""
+    browser = _own_shader()
+    return folder_step(
+        folder,
+        text="Vulkan's loader"
+        + (f", and SwiftShader of {browser.parent}" if browser else " and SwiftShader of chromium, by apt"),
+        key=f"{apt.release_codename()} {_LOADER} {browser or _SHADER}",
+        download_bytes=200_000 if browser else 90_000_000,
+        make=lambda place: _fill(place, browser),
+    )
+
+
 def _fill(folder: Path, browser: Path | None) -> None:
     sources, architecture = apt.machine_sources(), apt.own_architecture()
     library = f"usr/lib/{os.uname().machine}-linux-gnu/libvulkan.so.1"
@@ -132,4 +149,4 @@ def _fill(folder: Path, browser: Path | None) -> None:
         apt.unpack_file(folder, _SHADER, f"usr/lib/chromium/{_SHADER_FILE}", sources, architecture)
     else:
         shutil.copyfile(browser, folder / _SHADER_FILE)
-    write_text(folder / "swiftshader.json", _DRIVER)
+    write_text(folder / _DRIVER_NAME, _DRIVER)

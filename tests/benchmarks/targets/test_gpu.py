@@ -32,6 +32,18 @@ def test_a_driver_that_the_user_names_counts_as_a_card(folders, monkeypatch):
     assert gpu.has_card()
 
 
+def test_swiftshader_comes_from_a_browser_or_from_a_package(folders, monkeypatch):
+    monkeypatch.setattr(gpu.chromium.sys, "platform", "linux")
+    monkeypatch.setattr(gpu.chromium.platform, "machine", lambda: "x86_64")
+    monkeypatch.setattr(gpu, "_BROWSERS", (folders / "browser",))
+    [step] = make_target("gpu").setup()
+    assert "npm package @sparticuz/chromium" in step.text
+    (folders / "browser").mkdir()
+    (folders / "browser" / "libvk_swiftshader.so").touch()
+    [step] = make_target("gpu").setup()
+    assert f"SwiftShader of {folders / 'browser'}" in step.text
+
+
 def test_an_option_other_than_the_precision_is_refused():
     words = "unknown precision of the target gpu 'float33': did you mean 'float32'\\? known: float32"
     with pytest.raises(SpecError, match=words):
