@@ -16,8 +16,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--artifact",
         metavar="NAME",
-        default="decoder.int8_io.tflite",
-        help="TFLite file of the bundle (default: decoder.int8_io.tflite)",
+        default="",
+        help="TFLite file of the bundle (default: the decoder in int8_io, or else in int8 or float32)",
     )
     parser.add_argument(
         "--for",
@@ -31,15 +31,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Writes the two files and prints their names."""
-    from pocketvae.export.embed.c_array import embed_in_c
+    from pocketvae.export.embed.c_array import embed_in_c, smallest_decoder
 
     if arguments.chip == "":
         raise SpecError("--for needs a chip, such as ethos-u55-128, got ''")
-    name = ".".join(arguments.artifact.split(".")[:2]).replace(".", "_")
+    artifact = arguments.artifact or smallest_decoder(arguments.bundle)
+    name = ".".join(artifact.split(".")[:2]).replace(".", "_")
     common.check_replaceable(arguments.out, f"{name}.h", force=arguments.force)
     with Terminal(quiet=arguments.quiet) as terminal:
         written = embed_in_c(
-            arguments.bundle, arguments.artifact, arguments.out, force=arguments.force, chip=arguments.chip or ""
+            arguments.bundle, artifact, arguments.out, force=arguments.force, chip=arguments.chip or ""
         )
         for path in written:
             terminal.line(str(path))

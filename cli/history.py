@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 from pocketvae.cli import arguments as common
+from pocketvae.cli.parser import Parser
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 
@@ -17,6 +18,9 @@ _GIT_TIME_LIMIT_S = 10.0
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
+    # Options may come before the names.
+    if isinstance(parser, Parser):
+        parser.is_mixed = True
     parser.add_argument("action", metavar="ACTION", help="add, followed by results, or show")
     parser.add_argument(
         "results", metavar="RESULT", nargs="*", type=Path, help="files written by verify --json or bench --json"
@@ -56,8 +60,8 @@ def _add(arguments: argparse.Namespace) -> int:
     revision = arguments.revision if arguments.revision is not None else _commit()
     origin = Origin(revision=revision, label=arguments.label)
     with Terminal(quiet=arguments.quiet) as terminal, History(arguments.db, create=True) as history:
-        for path in arguments.results:
-            count = history.add(path, origin)
+        # All of them are read before the first is added.
+        for path, count in zip(arguments.results, history.add_all(arguments.results, origin), strict=True):
             terminal.line(f"{path}: {f'{count} figures added' if count else 'is in the history already'}")
         terminal.next("history", "show", "--db", arguments.db)
     return 0

@@ -17,14 +17,29 @@ class Parser(argparse.ArgumentParser):
 
     Attributes:
         chosen: The parser of the named command; an unknown option is compared with its options.
+        is_mixed: Whether options may stand before an argument that takes any number of words, which argparse would
+            otherwise take for empty as soon as an option comes.
     """
 
     chosen: argparse.ArgumentParser | None = None
+    is_mixed: bool = False
+    _is_sorting: bool = False
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         """Takes what argparse takes; an empty path, which Python reads as the current folder, is refused."""
         super().__init__(*arguments, **options)
         self.register("type", Path, _path)
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parses what argparse parses, options first where they are mixed with other words."""
+        if not self.is_mixed or self._is_sorting:
+            return super().parse_known_args(args, namespace)
+        # That calls this again for each of its two passes.
+        self._is_sorting = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_sorting = False
 
     def error(self, message: str) -> NoReturn:
         """Turns argparse's complaint into an error.

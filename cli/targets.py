@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
+from pocketvae.cli.parser import Parser
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import OutputExistsError, SpecError, TargetError
 
@@ -18,6 +19,9 @@ _ACTIONS = ("list", "setup", "remove")
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
+    # Options may come before the names.
+    if isinstance(parser, Parser):
+        parser.is_mixed = True
     parser.add_argument(
         "action", metavar="ACTION", nargs="?", default="list", help="list (default), setup or remove, followed by names"
     )

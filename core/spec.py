@@ -93,7 +93,7 @@ class ImageDtype(enum.StrEnum):
     UINT8 = "uint8"
 
 
-_LATENT_REASON = "an error in the latent affects the whole image, and a {component} is small; use float32"
+_LATENT_REASON = "an error in the latent affects the whole image, and {component}s are small; use float32"
 _SEEDS_REASON = "its inputs are already integers; use int8"
 _NO_IMAGE_REASON = "it does not have an image"
 _FLOATS_INSIDE_REASON = "the difference between an image and its reconstruction is taken in floats"

@@ -39,10 +39,10 @@ def check_through(config: ExportConfig, subject: Subject) -> None:
     for component in asked:
         missing = [part for part in (Component.ENCODER, Component.DECODER) if part not in subject.models]
         if missing:
-            raise SpecError(f"a {component} needs a model of the {missing[0]}: name it with --{missing[0]} FILE")
+            raise SpecError(f"{component}s need a model of the {missing[0]}: name it with --{missing[0]} FILE")
         if subject.vae.codes:
             raise SpecError(
-                f"a {component} needs real numbers as latents, but those of this VAE are integer codes, which have no "
+                f"{component}s need real numbers as latents, but those of this VAE are integer codes, which have no "
                 f"likelihood: export encoder and decoder"
             )
     if Component.SCORER not in asked:

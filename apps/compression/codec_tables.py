@@ -16,6 +16,7 @@ from pocketvae.apps.compression.latent_tables import DEFAULT_QUALITY, LatentTabl
 from pocketvae.apps.compression.pixel_network import PixelNetwork, Window
 from pocketvae.apps.compression.pixel_training import PixelTraining, fit_pixel_network
 from pocketvae.apps.compression.stream import ID_BYTES
+from pocketvae.bundle.demo import is_in_demo
 from pocketvae.data.array_files import open_npz
 from pocketvae.errors import DataError, ManifestError, SpecError
 from pocketvae.kinds.registry import kind_of
@@ -160,7 +161,8 @@ def load_tables(path: Path) -> CodecTables:
         ManifestError: they are missing, damaged or in another format.
     """
     if not path.is_file():
-        raise ManifestError(f"{path} is missing: create it with pocketvae compress BUNDLE IMAGES --fit")
+        apart = " --tables FILE" if is_in_demo(path) else ""
+        raise ManifestError(f"{path} is missing: create it with pocketvae compress BUNDLE IMAGES --fit{apart}")
     if path.stat().st_size > _LARGEST_BYTES:
         raise ManifestError(f"{path} is damaged (it has {path.stat().st_size} bytes): fit it again with --fit --force")
     data = path.read_bytes()

@@ -53,9 +53,11 @@ def verify_summary(result: VerifyResult) -> tuple[Row, list[Row], list[str]]:
 
 def verdict_line(result: VerifyResult) -> str:
     """Returns the verdict in a sentence: how many artifacts match, and how many could not be run."""
-    artifacts = result.artifacts()
+    lost = {item.artifact for item in result.not_run}
+    artifacts = tuple(dict.fromkeys((*result.artifacts(), *(item.artifact for item in result.not_run))))
     failed = {check.artifact for check in result.checks if not check.passed}
-    matching = [name for name in artifacts if name not in failed]
+    # What could not be run on one of the targets is not known to match.
+    matching = [name for name in artifacts if name not in failed | lost]
     line = f"{len(matching)} of {len(artifacts)} artifacts match the original"
     others = [name for name in dict.fromkeys(check.artifact for check in result.checks) if result.is_other_file(name)]
     if others:

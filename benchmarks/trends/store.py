@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -122,39 +122,38 @@ class History:
             raise SpecError(f"{self.path} is not a history of pocketvae, or cannot be written: {e}") from e
 
     def add(self, path: Path, origin: Origin) -> int:
-        """Adds a result; one that is there already is not added again.
+        """Adds one result; see `add_all`."""
+        return self.add_all([path], origin)[0]
+
+    def add_all(self, paths: Sequence[Path], origin: Origin) -> list[int]:
+        """Adds results, all of them or none; one that is there already is not added again.
 
         Args:
-            path: A file that `verify --json` or `bench --json` wrote.
-            origin: Where it comes from.
+            paths: Files that `verify --json` or `bench --json` wrote.
+            origin: Where they come from.
 
         Returns:
-            How many figures were added.
+            How many figures were added of each.
 
         Raises:
-            ManifestError: it is another kind of file, or damaged.
+            ManifestError: one is another kind of file, or damaged.
             SpecError: the history cannot be written.
         """
-        try:
-            content = path.read_bytes()
-        except OSError as e:
-            raise ManifestError(f"{path} cannot be read: {e.strerror or e}") from e
-        side = read_result(content, str(path))
-        added_at, software = (
-            datetime.now(UTC).isoformat(timespec="seconds"),
-            json.dumps(_software(side), sort_keys=True),
-        )
-        row = (sha256_bytes(content), side.kind, added_at, origin.revision, origin.label, machine_of(side), software)
+        read = [_read(path) for path in paths]
         with self._transaction():
-            columns = "sha256, kind, added, revision, label, machine, environment"
-            marks = ", ".join("?" * len(row))
-            added = self._base.execute(f"INSERT OR IGNORE INTO results ({columns}) VALUES ({marks})", row)  # noqa: S608
-            if not added.rowcount:
-                return 0
-            self._base.executemany(
-                "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?)",
-                [(added.lastrowid, *key, item.value, item.passed) for key, item in side.figures.items()],
-            )
+            return [self._insert(digest, side, origin) for digest, side in read]
+
+    def _insert(self, digest: str, side: Side, origin: Origin) -> int:
+        now, software = datetime.now(UTC).isoformat(timespec="seconds"), json.dumps(_software(side), sort_keys=True)
+        row = (digest, side.kind, now, origin.revision, origin.label, machine_of(side), software)
+        columns, marks = "sha256, kind, added, revision, label, machine, environment", ", ".join("?" * len(row))
+        added = self._base.execute(f"INSERT OR IGNORE INTO results ({columns}) VALUES ({marks})", row)  # noqa: S608
+        if not added.rowcount:
+            return 0
+        self._base.executemany(
+            "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?)",
+            [(added.lastrowid, *key, item.value, item.passed) for key, item in side.figures.items()],
+        )
         return len(side.figures)
 
     def entries(self) -> list[Entry]:
@@ -190,6 +189,15 @@ class History:
 
 
 _KINDS = ("application_id", "user_version")
+
+
+def _read(path: Path) -> tuple[str, Side]:
+    """Returns the hash and the figures of a result."""
+    try:
+        content = path.read_bytes()
+    except OSError as e:
+        raise ManifestError(f"{path} cannot be read: {e.strerror or e}") from e
+    return sha256_bytes(content), read_result(content, str(path))
 
 
 def machine_of(side: Side) -> str:

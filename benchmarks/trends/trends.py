@@ -114,6 +114,8 @@ def trends_of(entries: Sequence[Entry], wanted: Filter) -> Trends:
     for entry in entries:
         if wanted.takes(entry):
             groups.setdefault((entry.artifact, entry.target, entry.what, entry.machine), []).append(entry)
+    if not entries:
+        raise SpecError("the history is empty: pocketvae history add RESULT.json adds to it")
     if not groups:
         raise SpecError("the history has no such figure: leave out a filter to see what it has")
     series = [_series(found) for found in groups.values()]

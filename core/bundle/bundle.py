@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from pocketvae.bundle.demo import located
+from pocketvae.bundle.demo import DEMO, located
 from pocketvae.bundle.manifest import MANIFEST_NAME, ArtifactRecord, FileRecord, GoldenRecord, Manifest, Stratum
 from pocketvae.data.array_files import read_npy
 from pocketvae.documents import decode
@@ -220,7 +220,10 @@ def open_with_damage(path: StrPath) -> Bundle:
     path = located(path)
     manifest_path = path / MANIFEST_NAME
     if not manifest_path.is_file():
-        raise ManifestError(f"{path} is not a bundle: {MANIFEST_NAME} is missing; create one with pocketvae export")
+        hides = "; it hides the bundle of that name inside the package" if path == Path(DEMO) else ""
+        raise ManifestError(
+            f"{path} is not a bundle: {MANIFEST_NAME} is missing; create one with pocketvae export{hides}"
+        )
     manifest = decode(Manifest, manifest_path.read_bytes(), str(manifest_path))
     problems = {record.path: _problem(path, record) for record in manifest.files()}
     return Bundle(path=path, manifest=manifest, damaged={name: words for name, words in problems.items() if words})

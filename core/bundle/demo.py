@@ -35,6 +35,11 @@ def named(path: object) -> str:
     return str(path)
 
 
+def is_in_demo(path: Path) -> bool:
+    """Whether a path lies in the package's bundle."""
+    return path.resolve().is_relative_to(demo_folder())
+
+
 def check_writable(path: Path, option: str) -> None:
     """Refuses to write into the package.
 
@@ -46,7 +51,7 @@ def check_writable(path: Path, option: str) -> None:
         SpecError: it lies in the package's bundle.
     """
     folder = demo_folder()
-    if path.absolute().is_relative_to(folder):
+    if is_in_demo(path):
         raise SpecError(
             f"the bundle {DEMO} is part of the package and read-only: name a file of yours with {option}, or copy the "
             f"folder {folder} and use the copy"

@@ -21,7 +21,10 @@ _WORDS = frozenset(
 )
 # Of the classes and modules that a project has besides.
 _TAKEN = frozenset(
-    {"foundation", "generator", "goldens", "mainactivity", "onnxruntime", "swift", "swiftui", "test", "xctest"}
+    """
+    foundation generator goldens mainactivity onnxruntime onnxruntimebindings packagedescription swift swiftui test
+    xctest flutter flutter_test integration_test tflite_flutter react reactnative typescript litert
+    """.split()  # noqa: SIM905, a page of quotes
 )
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pocketvae.bundle.bundle import open_bundle
 from pocketvae.export.app.android import android_files
-from pocketvae.export.app.content import MARKER, Files, record, rendered
+from pocketvae.export.app.content import MARKER, Files, check_untouched, record, rendered
 from pocketvae.export.app.flutter import flutter_files
 from pocketvae.export.app.ios import ios_files
 from pocketvae.export.app.names import checked_name, default_name
@@ -41,7 +41,7 @@ def write_app(
         out: The folder to create.
         name: Of the app, an identifier in Kotlin and Swift; None for one made of the model's name.
         precision: Of the generator; empty for the one that EMBED.md recommends.
-        force: Replace `out` if it exists.
+        force: Replace `out` if it is a project for the same platform that nobody has changed.
 
     Returns:
         What the app is made of.
@@ -54,6 +54,7 @@ def write_app(
     chosen = parse_choice(Platform, platform, "platform")
     own = None if name is None else checked_name(name)
     check_output(out, force=force)
+    check_untouched(out, chosen)
     bundle = open_bundle(bundle_path)
     plan = plan_app(bundle, FORMATS[chosen], own or default_name(bundle.manifest.name), precision)
     files = project_files(plan, chosen)
@@ -67,4 +68,5 @@ def write_app(
 def project_files(plan: AppPlan, platform: Platform) -> Files:
     """Returns the content of every file by its path."""
     licences = rendered(plan, {"LICENSES.md": "licences.md.j2"}, runtimes=runtimes(platform, plan.parts))
-    return {**_WRITERS[platform](plan), **licences, MARKER: record(plan, platform)}
+    files = {**_WRITERS[platform](plan), **licences}
+    return {**files, MARKER: record(plan, platform, files)}

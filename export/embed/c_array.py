@@ -10,11 +10,27 @@ from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import SpecError
 from pocketvae.portability.ethos_u import EthosU
 from pocketvae.portability.vela import VELA_VERSION, compile_for
-from pocketvae.spec import Format, TensorSpec
+from pocketvae.spec import Component, Format, Precision, TensorSpec
 from pocketvae.system.files import write_text
 from pocketvae.system.folders import staged_directory
 
 _BYTES_IN_A_LINE = 16
+_CHOICE = (Precision.INT8_IO, Precision.INT8, Precision.FLOAT32)
+
+
+def smallest_decoder(bundle_path: Path) -> str:
+    """Returns the name of the TFLite decoder that suits firmware best: with an interface of integers, if there is one.
+
+    Raises:
+        ManifestError: the bundle is damaged.
+        SpecError: it has no such file.
+    """
+    names = [item.name for item in open_bundle(bundle_path).manifest.artifacts]
+    wanted = [f"{Component.DECODER}.{precision}.{Format.TFLITE}" for precision in _CHOICE]
+    found = next((name for name in wanted if name in names), None)
+    if found is None:
+        raise SpecError(f"the bundle has none of {', '.join(wanted)}: name one of its TFLite files with --artifact")
+    return found
 
 
 def embed_in_c(

@@ -19,12 +19,28 @@ def test_it_says_where_the_project_is(command, tmp_path):
 def test_what_exists_is_replaced_only_with_force_and_only_a_project(refused, command, tmp_path):
     assert command("app", "demo", "--platform", "web", "--out", "page").code == 0
     refused("page exists", "app", "demo", "--platform", "android", "--out", "page")
-    assert command("app", "demo", "--platform", "android", "--out", "page", "--force").code == 0
-    assert not (tmp_path / "page/index.html").exists()
+    assert command("app", "demo", "--platform", "web", "--out", "page", "--force", "--name", "Other").code == 0
+    assert "Other" in (tmp_path / "page/index.html").read_text()
+    refused("is a project for web, not for android", "app", "demo", "--platform", "android", "--out", "page", "--force")
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine/thesis.txt").write_text("mine")
     refused("pocketvae-app.json", "app", "demo", "--platform", "web", "--out", "mine", "--force")
     assert (tmp_path / "mine/thesis.txt").read_text() == "mine"
+
+
+def test_what_a_developer_has_made_of_a_project_is_kept(refused, command, tmp_path):
+    words = ("app", "demo", "--platform", "web", "--out", "page", "--force")
+    assert command(*words).code == 0
+    (tmp_path / "page/node_modules").mkdir()
+    (tmp_path / "page/node_modules/x.js").write_text("made by npm")
+    assert command(*words).code == 0
+    (tmp_path / "page/mine.js").write_text("mine")
+    refused("has files of yours, which --force would delete: mine.js; write", *words)
+    (tmp_path / "page/mine.js").unlink()
+    page = tmp_path / "page/index.html"
+    page.write_text(page.read_text() + "<!-- mine -->")
+    refused("has files of yours, which --force would delete: index.html", *words)
+    assert page.read_text().endswith("<!-- mine -->")
 
 
 @pytest.mark.parametrize(

@@ -66,3 +66,17 @@ def test_what_cannot_be_done_is_said_first(refused, result, tmp_path):
     refused("show takes no files", "history", "show", result, "--db", db)
     refused("does not exist: pocketvae history add RESULT.json", "history", "show", "--db", db)
     assert not db.exists()
+
+
+def test_options_may_come_first(command, result, tmp_path):
+    db = tmp_path / "h.sqlite"
+    assert command("history", "--label", "x", "add", "--db", db, result).code == 0
+    assert command("history", "add", result, "--db", db, "--label", "x").code == 0
+
+
+def test_all_results_are_added_or_none(command, refused, result, tmp_path):
+    db, other = tmp_path / "h.sqlite", tmp_path / "other.json"
+    other.write_text("{}")
+    refused("is not a bundle or a result of verify", "history", "add", result, other, "--db", db)
+    refused("the history is empty", "history", "show", "--db", db)
+    assert "figures added" in command("history", "add", result, "--db", db).out

@@ -31,4 +31,4 @@ def test_a_damaged_file_that_is_not_an_artifact_is_told_apart(tmp_path, bundles,
     (path / "golden" / "x.npy").unlink()
     assert main(["verify", str(path), "--quiet"]) == 1
     shown = " ".join(capsys.readouterr().out.split())
-    assert "1 of 1 artifacts match the original; 1 other file is damaged: golden/x.npy; 1 could not be run" in shown
+    assert "1 of 2 artifacts match the original; 1 other file is damaged: golden/x.npy; 1 could not be run" in shown

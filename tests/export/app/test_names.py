@@ -26,7 +26,9 @@ def test_words_of_a_language_are_refused_in_any_case(name):
         checked_name(name)
 
 
-@pytest.mark.parametrize("name", ["Generator", "SwiftUI", "goldens"])
+@pytest.mark.parametrize(
+    "name", ["Generator", "SwiftUI", "goldens", "Flutter", "tflite_flutter", "OnnxRuntimeBindings"]
+)
 def test_names_that_the_project_has_already_are_refused(name):
     with pytest.raises(SpecError, match="that of a module or class in the project"):
         checked_name(name)

@@ -1,0 +1,77 @@
+"""Where a command writes: not over what it reads, not twice in one place, and not into a bundle's own files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from pocketvae.bundle.demo import check_writable
+from pocketvae.errors import SpecError
+
+# Arguments of all commands by their names in the parsers.
+_WRITTEN = tuple("out json junit markdown html csv timeline roc save_worst export_dir android_test".split())  # noqa: SIM905
+# Some of these are written too, by commands that read them again.
+_READ = tuple(
+    "bundle path run before after results baseline config file db tables calibration decoder encoder vae recipe".split()  # noqa: SIM905
+)
+_MANIFEST = "manifest.json"
+
+
+def check_outputs(arguments: argparse.Namespace) -> None:
+    """Checks the outputs of a command before it begins.
+
+    Raises:
+        SpecError: two of them are one file, one is something that the command reads, or one is a file of a bundle or
+            lies in the package's own.
+    """
+    read = {path.resolve(): path for name in _READ for path in _paths(getattr(arguments, name, None))}
+    taken: dict[Path, str] = {}
+    for name in _WRITTEN:
+        option = f"--{name.replace('_', '-')}"
+        for path in _paths(getattr(arguments, name, None)):
+            place = path.resolve()
+            if place in taken:
+                raise SpecError(f"{taken[place]} and {option} name the same file {path}: choose two")
+            if place in read:
+                raise SpecError(f"{option} names {path}, which this command reads: choose another")
+            taken[place] = option
+            check_writable(path, option)
+            _check_no_part(place, path, option)
+    for path in _paths(getattr(arguments, "db", None)):
+        check_writable(path, "--db")
+        _check_no_part(path.resolve(), path, "--db")
+
+
+def _paths(value: object) -> list[Path]:
+    items = value if isinstance(value, list | tuple) else [value]
+    return [item for item in items if isinstance(item, Path)]
+
+
+def _check_no_part(place: Path, path: Path, option: str) -> None:
+    """Refuses to replace a file that a bundle's manifest names, or the manifest."""
+    if not place.is_file():
+        return
+    for folder in (place.parent, place.parent.parent):
+        if place.relative_to(folder).as_posix() in set(_recorded(folder / _MANIFEST)):
+            raise SpecError(f"{option} names {path}, which is part of the bundle {folder.name}: choose another file")
+
+
+def _recorded(manifest: Path) -> Iterator[str]:
+    try:
+        document = json.loads(manifest.read_bytes())
+    except (OSError, ValueError):
+        return
+    yield manifest.name
+    yield from _named(document)
+
+
+def _named(document: Any) -> Iterator[str]:
+    if isinstance(document, Mapping):
+        path = document.get("path")
+        if isinstance(path, str):
+            yield path
+    for item in document.values() if isinstance(document, Mapping) else document if isinstance(document, list) else ():
+        yield from _named(item)

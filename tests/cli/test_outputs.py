@@ -1,0 +1,71 @@
+"""Outputs that would destroy something are refused before any work."""
+
+import argparse
+from pathlib import Path
+
+import pytest
+
+from pocketvae.bundle.demo import demo_folder
+from pocketvae.cli.catalogue import COMMANDS
+from pocketvae.cli.main import build_parser
+from pocketvae.cli.outputs import _READ, _WRITTEN, check_outputs
+
+
+@pytest.fixture
+def bundle(tmp_path, bundles):
+    return bundles.make_bundle(tmp_path / "b")
+
+
+def content(folder):
+    return {path.name: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "decoder.float32.onnx", "golden/z.npy"])
+def test_a_file_of_the_bundle_is_not_replaced(bundle, refused, name):
+    before = content(bundle)
+    refused("which is part of the bundle b: choose another file", "verify", bundle, "--json", bundle / name)
+    assert content(bundle) == before
+
+
+def test_a_file_beside_them_is_written(bundle, command):
+    assert command("verify", bundle, "--json", bundle / "verify.json").code == 0
+    assert command("verify", bundle, "--json", bundle / "verify.json").code == 0
+
+
+def test_the_demo_is_not_written_into(refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    before = content(demo_folder())
+    for words in (
+        ("verify", "demo", "--json", demo_folder() / "v.json"),
+        ("generate", "demo", "--out", demo_folder() / "x.png"),
+    ):
+        refused("read-only: name a file of yours with --", *words)
+    refused("read-only: name a file of yours with --db", "history", "show", "--db", demo_folder() / "h.sqlite")
+    assert content(demo_folder()) == before
+
+
+def test_two_outputs_are_two_files(bundle, refused, tmp_path):
+    same = tmp_path / "same.out"
+    other = tmp_path / "b" / ".." / "same.out"
+    refused("--json and --junit name the same file", "verify", bundle, "--json", same, "--junit", other)
+    assert not same.exists()
+
+
+def test_what_is_read_is_not_written(refused, tmp_path):
+    result = tmp_path / "verify.json"
+    result.write_text("{}")
+    refused("--json names .*, which this command reads", "compare", result, result, "--json", result)
+    refused("--html names .*, which this command reads", "history", "show", "--db", result, "--html", result)
+    assert result.read_text() == "{}"
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_argument_that_is_a_path_is_read_or_written(command):
+    known = {*_READ, *_WRITTEN}
+    paths = {action.dest for action in build_parser(command).chosen._actions if action.type is Path}
+    # Sources of data are read as folders, archives or names.
+    assert paths - known <= {"images", "original_decoder", "original_encoder", "custom_code", "code", "data"}
+
+
+def test_what_is_no_path_is_left_alone():
+    check_outputs(argparse.Namespace(out=None, json=None, bundle="demo"))
