@@ -50,6 +50,7 @@ LONGEST = (
     "end_to_end/test_other_systems.py",
     "end_to_end/test_export_robustness.py",
     "end_to_end/test_kinds_of_models.py",
+    "export/test_several_outputs.py",
     "train/test_trainer.py",
     "export/convert/test_interfaces.py",
     "studies/test_decoder_latency.py",
