@@ -49,8 +49,8 @@ check-systems: $(VENV)/.dev
 	$(BIN)/mypy --platform darwin --no-warn-unreachable --cache-dir .mypy_cache/darwin
 
 targets: $(VENV)/.all
-	$(BIN)/pocketvae targets setup arm64 chromium ethos-u gpu hexagon node openvino tflm tract --yes
 	$(BIN)/pocketvae explore --setup
+	$(BIN)/pocketvae targets setup arm64 chromium ethos-u gpu hexagon node openvino tflm tract --yes
 
 # For the tests of the code in EMBED.md; 470 MB to download, where apt has a mirror of Debian.
 swift: $(VENV)/.all

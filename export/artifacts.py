@@ -71,8 +71,10 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
         )
     made = _whole(replace(spec, image_dtype=ImageDtype.FLOAT32), source, rules)
     mixes_samples = export_of(spec.precision).mixes_samples(spec.format)
-    shown = show(made.content, spec, source.vae, batches, mixes_samples=mixes_samples)
-    if spec.format is Format.TFLITE:
+    # Before the graphs of further batch sizes, which share what describes a tensor: written again they would not.
+    content = without_unread(made.content) if spec.format is Format.TFLITE else made.content
+    shown = show(content, spec, source.vae, batches, mixes_samples=mixes_samples)
+    if spec.format is Format.TFLITE and len(batches) == 1:
         shown = replace(shown, content=without_unread(shown.content))
     with open_runner(shown.content, spec.format) as runner:
         inputs, outputs = tuple(runner.inputs.values()), tuple(runner.outputs.values())

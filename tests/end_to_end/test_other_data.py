@@ -124,7 +124,7 @@ def test_strange_sequences_are_found(folder, command, refused):
     assert "40 of 40 sequences are anomalies: density above" in done.out
     document = json.loads((folder / "s.json").read_text())
     assert (document["data"], len(document["items"])) == ("sequence", 40)
-    assert set(document["auroc"]) == {"elbo", "reconstruction", "density"}
+    assert set(document["auroc"]) == {"elbo", "reconstruction", "density", "offset"}
     assert "normal sequences above the threshold" in (folder / "r.svg").read_text()
     refused(
         "the score complexity is for images: use elbo or ",
