@@ -13,19 +13,16 @@ COPY core core
 COPY distil distil
 COPY export export
 COPY train train
+RUN useradd --create-home pocketvae
+ENTRYPOINT ["pocketvae"]
+CMD ["--help"]
 
 FROM base AS run
 RUN pip install --constraint constraints.txt '.[run,parquet,sound]'
-RUN useradd --create-home pocketvae
-USER pocketvae
 WORKDIR /work
-ENTRYPOINT ["pocketvae"]
-CMD ["--help"]
+USER pocketvae
 
 FROM base AS export
 RUN pip install --constraint constraints.txt '.[all]'
-RUN useradd --create-home pocketvae
-USER pocketvae
 WORKDIR /work
-ENTRYPOINT ["pocketvae"]
-CMD ["--help"]
+USER pocketvae
