@@ -12,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data import image_files
-from pocketvae.data.dataset import MNIST, load_splits
+from pocketvae.data.dataset import load_splits
+from pocketvae.data.embedded import MNIST
 from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.image_decoder import resized
 from pocketvae.data.image_folder import SUFFIXES, list_folder, read_images

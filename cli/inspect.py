@@ -10,7 +10,6 @@ from pocketvae.cli import lint, quantization
 from pocketvae.cli.arguments import bundle_path
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
-from pocketvae.kinds.registry import described
 from pocketvae.spec import Format, TensorSpec
 from pocketvae.vae_spec import Condition, VaeSpec
 
@@ -222,6 +221,9 @@ def _model(vae: VaeSpec) -> str:
     parts = [f"{item.size} codes of {item.codes}" for item in vae.latents if item.codes]
     dimensions = sum(item.size for item in vae.continuous)
     latents = " and ".join([*parts, *([f"{dimensions} latent dimensions"] if dimensions else [])])
+    # numpy comes with it, which the help need not wait for.
+    from pocketvae.kinds.registry import described
+
     return f"{described(vae)}, {latents}{spatial}"
 
 

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
 from pocketvae.cli.terminal import Terminal
-from pocketvae.data.dataset import MNIST
-from pocketvae.data.embedded import ECG, ECG_TRUTH
+from pocketvae.data.embedded import ECG, ECG_TRUTH, MNIST
 from pocketvae.errors import OutputExistsError, PocketVaeError
 from pocketvae.spec import Component, Precision
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pocketvae.bundle.run import Run, open_run
-from pocketvae.data.dataset import MNIST, ImageSplits
+from pocketvae.data.dataset import ImageSplits
+from pocketvae.data.embedded import MNIST
 from pocketvae.data.items import ItemSet, Splits
 from pocketvae.errors import DataError
 from pocketvae.keras.io import load_model, start_tensorflow

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from pocketvae.data.dataset import MNIST, ImageSplits, load_splits
-from pocketvae.data.embedded import located
+from pocketvae.data.dataset import ImageSplits, load_splits
+from pocketvae.data.embedded import MNIST, located
 from pocketvae.data.folders import data_files
 from pocketvae.data.recordings import SUFFIXES as RECORDING_SUFFIXES
 from pocketvae.data.recordings import TABLES

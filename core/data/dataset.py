@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.data import image_files, image_folder
+from pocketvae.data.embedded import MNIST
 from pocketvae.data.image_decoder import resized
 from pocketvae.errors import DataError
 from pocketvae.progress import ProgressCallback, ignore_progress
 
-MNIST = "mnist"
 _SPLIT_SEED = 0
 _HELD_OUT_FRACTION = 0.1
 _MNIST_VALIDATION_COUNT = 5000

@@ -1,4 +1,4 @@
-"""Signals inside the package, by name."""
+"""Data inside the package, by name."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pocketvae
 
+MNIST = "mnist"
 # An electrocardiogram with one early beat, see `signals/README.md`: the file, and its column of anomalies.
 ECG, ECG_TRUTH = "ecg", "early_beat"
 

@@ -12,8 +12,7 @@ import numpy.typing as npt
 from pocketvae.data.array_files import NpzReader, open_npz, read_header, read_npy
 from pocketvae.data.columns import SUFFIXES as TABLE_SUFFIXES
 from pocketvae.data.columns import encoded, read_columns
-from pocketvae.data.dataset import MNIST
-from pocketvae.data.embedded import located
+from pocketvae.data.embedded import MNIST, located
 from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.forms import Form, check_limits, checked, without_channel
 from pocketvae.data.image_files import TEST_KEYS, TEST_LABEL_KEYS, TRAIN_KEYS, TRAIN_LABEL_KEYS, as_labels

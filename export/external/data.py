@@ -6,7 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TypeAlias
 
-from pocketvae.data.dataset import MNIST, ImageSplits, load_splits
+from pocketvae.data.dataset import ImageSplits, load_splits
+from pocketvae.data.embedded import MNIST
 from pocketvae.data.values import ValueSplits, load_value_splits
 from pocketvae.data.window_values import value_blocks
 from pocketvae.data.windows import WHOLE, Windowing

@@ -1,5 +1,7 @@
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -46,3 +48,17 @@ def test_words_with_hyphens_stay_whole(monkeypatch):
 def test_examples_begin_with_the_program():
     assert examples("doctor") == "example:\n  pocketvae doctor"
     assert examples("train").splitlines()[0] == "examples:"
+
+
+def test_no_help_waits_for_numpy():
+    code = (
+        "import contextlib, io, sys\n"
+        "from pocketvae.cli.catalogue import COMMANDS\n"
+        "from pocketvae.cli.main import build_parser\n"
+        "for name in COMMANDS:\n"
+        "    with contextlib.redirect_stdout(io.StringIO()), contextlib.suppress(SystemExit):\n"
+        "        build_parser(name).parse_args([name, '--help'])\n"
+        "    assert 'numpy' not in sys.modules, name\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-500:]
