@@ -87,7 +87,10 @@ def measure(folder: Path, words: Sequence[str]) -> dict[str, Any]:
         "steps": {name: asdict(command.step) for name, command in done.items()},
         "codes": {name: command.code for name, command in done.items()},
         "size_bytes": made,
-        "said": {name: command.said for name, command in done.items()},
+        "said": {
+            name: [(second, line.replace(str(folder), "FOLDER")) for second, line in command.said]
+            for name, command in done.items()
+        },
     }
 
 
