@@ -269,6 +269,21 @@ def few_values():
         yield
 
 
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium that playwright drives."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    from pocketvae.system.tools.chromium import find_chromium
+
+    program = find_chromium()
+    if program is None:
+        pytest.skip("no Chromium is installed: run pocketvae targets setup chromium")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+        yield browser
+        browser.close()
+
+
 @pytest.fixture
 def command(capsys):
     """Runs one command in this process."""

@@ -85,7 +85,7 @@ def _interpolations(bundle: Bundle, run: TargetRun) -> Iterator[Measurement]:
 
 def _paths(goldens: Goldens, vae: VaeSpec) -> dict[str, Array]:
     """Returns lines between golden latents of the prior, `[8 * 16, ...]`; a path keeps its first conditions."""
-    stratum = next((item for item in goldens.strata if item.name == "prior"), goldens.strata[0])
+    stratum = goldens.prior
     count = min(_PATHS, stratum.count // 2)
     chosen = slice(stratum.start, stratum.start + 2 * count)
     z = joined_latents(goldens.inputs, vae)[chosen].astype(np.float32).reshape(count, 2, 1, -1)

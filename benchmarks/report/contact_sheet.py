@@ -9,7 +9,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.bundle.bundle import Bundle
-from pocketvae.bundle.manifest import Stratum
 from pocketvae.data.pictures import grid, pixel_scale, png_bytes
 from pocketvae.errors import PocketVaeError
 from pocketvae.kinds.registry import kind_of
@@ -51,7 +50,8 @@ def contact_rows(bundle: Bundle, component: Component = Component.DECODER) -> tu
     if not decoders:
         return ()
     goldens = bundle.goldens(component)
-    chosen = _prior_samples(goldens.strata)
+    stratum = goldens.prior
+    chosen = slice(stratum.start, stratum.start + min(_COLUMNS, stratum.count))
     inputs = {name: values[chosen] for name, values in goldens.inputs.items()}
     vae = bundle.manifest.vae
     expected = goldens.outputs[vae.output][chosen].astype(np.float32)
@@ -62,11 +62,6 @@ def contact_rows(bundle: Bundle, component: Component = Component.DECODER) -> tu
         if images is not None and images.shape == expected.shape:
             rows.append(_contact_row(artifact.name, images, expected, vae))
     return tuple(rows)
-
-
-def _prior_samples(strata: tuple[Stratum, ...]) -> slice:
-    stratum = next((stratum for stratum in strata if stratum.name in ("prior", "sequence")), strata[0])
-    return slice(stratum.start, stratum.start + min(_COLUMNS, stratum.count))
 
 
 def _decode(bundle: Bundle, name: str, inputs: Mapping[str, Array]) -> FloatArray | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from statistics import median
 
 from pocketvae.benchmarks.trends.changes import change_points, ratio
 from pocketvae.benchmarks.trends.store import Entry
@@ -189,9 +190,7 @@ def _level(moments: Sequence[Moment], direction: int) -> float:
             values.append(moment.value)
         if direction < 0 and moment.changed:
             break
-    ordered = sorted(values)
-    middle = len(ordered) // 2
-    return ordered[middle] if len(ordered) % 2 else (ordered[middle - 1] + ordered[middle]) / 2
+    return median(values)
 
 
 def trends_line(trends: Trends) -> str:

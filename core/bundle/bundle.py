@@ -51,6 +51,11 @@ class Goldens:
         return len(next(iter(self.inputs.values())))
 
     @property
+    def prior(self) -> Stratum:
+        """Those drawn from the prior, or a generator's pairs in sequence; the first ones where there are none."""
+        return next((item for item in self.strata if item.name in ("prior", "sequence")), self.strata[0])
+
+    @property
     def is_whole(self) -> bool:
         """Whether every value of the outputs was kept."""
         return all(step == 1 for step in self.steps.values())

@@ -73,9 +73,7 @@ def _samples(bundle: Bundle) -> list[tuple[str, bytes]]:
         goldens = bundle.goldens(Component.DECODER)
     except ManifestError:
         return []
-    strata = goldens.strata
-    stratum = next((item for item in strata if item.name == "prior"), strata[0])
-    vae = bundle.manifest.vae
+    stratum, vae = goldens.prior, bundle.manifest.vae
     items = goldens.outputs[vae.output][stratum.start : stratum.start + min(_SHOWN, stratum.count)]
     if items.shape[1:] != tuple(vae.data_shape):
         return []

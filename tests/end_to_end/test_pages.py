@@ -7,21 +7,8 @@ import pytest
 from pocketvae.benchmarks import BenchConfig, bench_bundle, bench_page, verify_bundle, write_report
 from pocketvae.benchmarks.report.contact_sheet import contact_rows
 from pocketvae.bundle.bundle import open_bundle
-from pocketvae.system.tools.chromium import find_chromium
 
 PHONE = {"width": 375, "height": 700}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    program = find_chromium()
-    if program is None:
-        pytest.skip("no Chromium is installed: run pocketvae targets setup chromium")
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
-        yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")

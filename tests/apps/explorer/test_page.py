@@ -14,7 +14,6 @@ from pocketvae.apps.explorer import web_runtime
 from pocketvae.errors import TargetError
 from pocketvae.numerics.noise import normal_noise, normal_table
 from pocketvae.numerics.pixels import to_pixels
-from pocketvae.system.tools.chromium import find_chromium
 
 PAGE = Path(__file__).parents[3] / "apps" / "explorer" / "page"
 # So long that only what hangs for ever fails: the machine may be busy with anything.
@@ -132,19 +131,12 @@ console.log(JSON.stringify([
 
 
 @pytest.fixture(scope="module")
-def chromium():
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    path = find_chromium()
-    if path is None:
-        pytest.skip("no Chromium is installed: run pocketvae targets setup chromium")
+def chromium(browser):
     try:
         web_runtime.runtime_files()
     except TargetError as e:
         pytest.skip(str(e))
-    with api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        yield browser
-        browser.close()
+    return browser
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 
 import numpy as np
 import pytest
@@ -16,7 +16,6 @@ from pocketvae.export.app.web import web_files
 from pocketvae.numerics.metrics import measure
 from pocketvae.numerics.tolerance import Tolerance
 from pocketvae.spec import Format
-from pocketvae.system.tools.chromium import find_chromium
 
 
 @pytest.fixture(scope="module")
@@ -143,13 +142,10 @@ def test_its_server_serves_the_folder_and_nothing_else(tmp_path, demo):
 
 
 @pytest.mark.slow
-def test_its_page_draws_and_checks_with_both_runtimes(site):
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if (path := find_chromium()) is None:
-        pytest.skip("no Chromium is installed")
-    with served(site) as address, api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 375, "height": 812})
+def test_its_page_draws_and_checks_with_both_runtimes(site, browser):
+    from playwright import sync_api as api
+
+    with served(site) as address, closing(browser.new_page(viewport={"width": 375, "height": 812})) as page:
         problems = []
         page.on("pageerror", lambda problem: problems.append(problem))
         page.goto(address)
@@ -166,7 +162,6 @@ def test_its_page_draws_and_checks_with_both_runtimes(site):
             page.click("#check")
             api.expect(status).to_have_text(f"{model}: draws what the original model drew", timeout=60_000)
             assert page.locator("#results tbody tr").count() >= 1
-        browser.close()
     assert problems == []
     first, second = drawn.values()
     assert first[::4].max() > 200
@@ -176,14 +171,12 @@ def test_its_page_draws_and_checks_with_both_runtimes(site):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_anyone_can_read_the_page_on_a_phone(site, scheme):
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+def test_anyone_can_read_the_page_on_a_phone(site, scheme, browser):
+    from playwright import sync_api as api
+
     axe = pytest.importorskip("axe_playwright_python.sync_playwright", reason="axe-playwright-python is not installed")
-    if (path := find_chromium()) is None:
-        pytest.skip("no Chromium is installed")
-    with served(site) as address, api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 320, "height": 600}, color_scheme=scheme)
+    opened = browser.new_page(viewport={"width": 320, "height": 600}, color_scheme=scheme)
+    with served(site) as address, closing(opened) as page:
         page.goto(address)
         page.select_option("#runtime", "onnxruntime-web")
         page.click("#check")
@@ -191,4 +184,3 @@ def test_anyone_can_read_the_page_on_a_phone(site, scheme):
         assert page.evaluate("document.documentElement.scrollWidth") <= 320
         problems = axe.Axe().run(page).response["violations"]
         assert [(item["id"], [node["html"] for node in item["nodes"]][:3]) for item in problems] == []
-        browser.close()
