@@ -52,7 +52,7 @@ def verify_summary(result: VerifyResult) -> tuple[Row, list[Row], list[str]]:
 
 
 def verdict_line(result: VerifyResult) -> str:
-    """Returns the verdict in a sentence: how many artifacts match, and how many could not be run."""
+    """Returns the verdict in a sentence: how many artifacts match everywhere, and how many could not be run."""
     lost = {item.artifact for item in result.not_run}
     artifacts = tuple(dict.fromkeys((*result.artifacts(), *(item.artifact for item in result.not_run))))
     failed = {check.artifact for check in result.checks if not check.passed}
@@ -65,6 +65,9 @@ def verdict_line(result: VerifyResult) -> str:
     if failed - set(artifacts) - set(others):
         line += "; a control that must be told apart was not"
     missing = len({(item.artifact, item.target) for item in result.not_run})
+    elsewhere = len((lost - failed) & set(result.artifacts()))
+    if elsewhere:
+        return f"{line} on every target; {missing} could not be run, {elsewhere} of these match elsewhere"
     return f"{line}; {missing} could not be run" if missing else line
 
 

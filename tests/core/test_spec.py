@@ -87,7 +87,7 @@ def test_what_makes_latents_is_exported_in_float32_alone(part):
         (
             Component.SAMPLER,
             Precision.INT8,
-            "onnx does not support int8 for a sampler: .* a sampler is small; use float32",
+            "onnx does not support int8 for a sampler: .* samplers are small; use float32",
         ),
     ],
 )

@@ -204,11 +204,18 @@ def test_export_with_an_unknown_name(refused, tmp_path, option, value, message):
     refused(message, "export", tmp_path, "--out", tmp_path / "bundle", option, value)
 
 
-@pytest.mark.parametrize(("out", "test"), [("b", "b"), ("b", "b/test"), ("t/b", "t")])
-def test_a_test_for_android_in_the_bundle(refused, tmp_path, out, test):
+@pytest.mark.parametrize(
+    ("out", "test", "message"),
+    [
+        ("b", "b", "--out and --android-test name the same file"),
+        ("b", "b/test", "--android-test must be a folder beside --out"),
+        ("t/b", "t", "--android-test must be a folder beside --out"),
+    ],
+)
+def test_a_test_for_android_in_the_bundle(refused, tmp_path, out, test, message):
     (tmp_path / out).parent.mkdir(exist_ok=True)
     options = ("--out", tmp_path / out, "--android-test", tmp_path / test)
-    refused("--android-test must be a folder beside --out", "export", tmp_path, *options)
+    refused(message, "export", tmp_path, *options)
 
 
 @pytest.mark.parametrize("options", [("--formats", "tflite"), ("--precisions", "float32"), ("--for", "ethos-u55-128")])
@@ -267,7 +274,9 @@ def test_a_damaged_manifest(refused, tmp_path, name, content):
 
 def test_a_result_file_that_cannot_be_written_is_refused_before_any_work(refused, tmp_path):
     refused("does not exist: create it first", "verify", tmp_path, "--json", tmp_path / "no" / "x.json")
-    refused("must not be a folder", "verify", tmp_path, "--junit", tmp_path)
+    refused("--junit names .*, which this command reads", "verify", tmp_path, "--junit", tmp_path)
+    (tmp_path / "folder").mkdir()
+    refused("must not be a folder", "verify", tmp_path, "--junit", tmp_path / "folder")
 
 
 @pytest.mark.slow

@@ -213,7 +213,7 @@ def test_what_is_missing_is_named_before_anything_is_made(folder, tmp_path):
         export(folder, out, data=None)
     only = ExternalModels(decoder=folder / "decoder.keras")
     config = ExportConfig(artifacts=plan_artifacts(THROUGH, [Format.TFLITE], [FLOAT]))
-    with pytest.raises(SpecError, match="a reconstructor needs a model of the encoder: name it with --encoder FILE"):
+    with pytest.raises(SpecError, match="reconstructors need a model of the encoder: name it with --encoder FILE"):
         export_external_models(only, out, config)
     with pytest.raises(SpecError, match="--calibrate-scores fits the threshold of a scorer: add it to --components"):
         export(
