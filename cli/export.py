@@ -264,6 +264,7 @@ def _config(arguments: argparse.Namespace, chips: Sequence[Chip]) -> ExportConfi
         tune=parse_choice(Tune, arguments.tune, "effort of tuning"),
         chips=tuple(chip.name for chip in chips),
         only_serving=bool(chips) and not _is_named(arguments),
+        skip_ruled_out=not _is_named(arguments),
         whole=arguments.whole,
         memory_limit_bytes=_memory_limit_bytes(arguments.memory_limit),
         licence=arguments.licence,
@@ -415,6 +416,8 @@ def _print(result: ExportResult, out: Path, terminal: Terminal) -> int:
         terminal.line(f"compiled for {record.chip}: {record.file.path}, {record.file.size_bytes / 1000:.1f} kB")
     for name, error_ratio in sorted(result.over_budget.items()):
         terminal.warn(f"{name} exceeds its error budget by a factor of {error_ratio:.1f}; verify will fail on it")
+    for item in result.manifest.left_out:
+        terminal.note(f"left out: {item.artifact}: {item.reason}")
     for failure in result.manifest.failures:
         terminal.warn(f"{failure.artifact} could not be made: {failure.reason}")
     terminal.line(f"bundle: {out}")

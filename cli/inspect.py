@@ -126,6 +126,8 @@ def _print_bundle(path: Path, terminal: Terminal) -> None:
         terminal.table(headers, rows)
     for line in (line for chip in manifest.chips for line in chip.lines()):
         terminal.line(line)
+    for item in manifest.left_out:
+        terminal.line(f"left out: {item.artifact}: {item.reason}")
     for failure in manifest.failures:
         terminal.line(f"could not be made: {failure.artifact}: {failure.reason}")
     terminal.table(["made from", ""], [list(pair) for pair in sorted(manifest.provenance.items())])

@@ -47,6 +47,10 @@ class ExportError(PocketVaeError):
     """A model cannot be converted."""
 
 
+class RuledOutError(ExportError):
+    """The format, its runtime or the error budget rules out a file of this precision for this model."""
+
+
 class NothingMadeError(ExportError):
     """None of the artifacts that were asked for could be made.
 

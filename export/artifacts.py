@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from pocketvae.bundle.manifest import ArtifactRecord, FileRecord, RewriteRecord
-from pocketvae.errors import ExportError
+from pocketvae.errors import ExportError, RuledOutError
 from pocketvae.export import scorer
 from pocketvae.export.budgets import LimitRules
 from pocketvae.export.convert import merge, noise_onnx, noise_tflite, tflite
@@ -65,7 +65,7 @@ def make_artifact(spec: ArtifactSpec, source: Source, rules: LimitRules, batches
         ExportError: the conversion failed.
     """
     if export_of(spec.precision).rounds_to_half and rules.floor.overflow:
-        raise ExportError(
+        raise RuledOutError(
             f"half precision ends at {HALF_MAX:.0f}: with weights rounded to it, {rules.floor.overflow} of the "
             f"original returns values that are not finite"
         )

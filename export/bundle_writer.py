@@ -41,8 +41,29 @@ from pocketvae.system import files
 from pocketvae.vae_spec import PriorKind
 from pocketvae.versions import installed_versions
 
-# An artifact that was made, or why there is none.
-Outcome = Converted | str
+
+@dataclass(frozen=True, kw_only=True)
+class NotMade:
+    """Why there is no artifact.
+
+    Attributes:
+        reason: Why, as text.
+        is_ruled_out: Whether the format, its runtime or the error budget rules it out for this model.
+    """
+
+    reason: str
+    is_ruled_out: bool = False
+
+
+Outcome = Converted | NotMade
+
+
+def _failures(missing: Mapping[ArtifactSpec, NotMade], *, ruled_out: bool) -> tuple[FailureRecord, ...]:
+    return tuple(
+        FailureRecord(artifact=spec.filename, reason=item.reason)
+        for spec, item in missing.items()
+        if item.is_ruled_out is ruled_out
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,24 +128,24 @@ class BundleWriter:
             NothingMadeError: none of them could be made.
         """
         made: dict[ArtifactSpec, Converted] = {}
-        reasons: dict[ArtifactSpec, str] = {}
+        missing: dict[ArtifactSpec, NotMade] = {}
         for spec in self.config.artifacts:
             outcome = outcomes[spec]
             if isinstance(outcome, Converted):
                 made[spec] = outcome
             else:
-                reasons[spec] = outcome
+                missing[spec] = outcome
         records = tuple(self._artifact(converted) for converted in made.values())
-        failures = tuple(FailureRecord(artifact=spec.filename, reason=reason) for spec, reason in reasons.items())
         if not records:
-            first, *rest = (f"{failure.artifact}: {failure.reason}" for failure in failures)
+            first, *rest = (f"{spec.filename}: {item.reason}" for spec, item in missing.items())
             raise NothingMadeError(f"no artifact could be made; {first}", tuple(rest))
         subject = self.subject
         manifest = Manifest(
             name=subject.name,
             vae=subject.vae,
             artifacts=records,
-            failures=failures,
+            failures=_failures(missing, ruled_out=False),
+            left_out=_failures(missing, ruled_out=True),
             goldens=tuple(self._golden(component) for component in self.config.components),
             calibration=self._calibration(),
             original={component: self._original(component) for component in self._with_original()},

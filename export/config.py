@@ -50,6 +50,8 @@ class ExportConfig:
             and as much for every further 50 MB of the models.
         rewrites: Which exact rewrites may be used.
         whole: Whether an int8, int8_io or int16x8 file with a layer that computes in float counts as not made.
+        skip_ruled_out: Whether an artifact that its format, its runtime or its budget rules out for this model is left
+            out of the bundle with the reason, and does not count as not made.
         chips: What the export is for, by the names that `Chip.parse` reads: the forms of files are chosen for these.
         only_serving: Whether an artifact that serves none of the chips is left out of the bundle.
         tune: How much is tried to have every layer of an int8 artifact in integers, before some stay in float.
@@ -76,6 +78,7 @@ class ExportConfig:
     tune: Tune = Tune.FAST
     chips: tuple[str, ...] = ()
     only_serving: bool = False
+    skip_ruled_out: bool = False
     whole: bool = False
     memory_limit_bytes: int | None = None
     licence: str = ""

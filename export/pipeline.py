@@ -12,15 +12,16 @@ from pathlib import Path
 from pocketvae.bundle.reference import REFERENCE_NAME
 from pocketvae.bundle.run import Run, open_run
 from pocketvae.documents import encode_line
-from pocketvae.errors import ExportError, MemoryLimitError, NoSpaceError, PocketVaeError, SpecError
+from pocketvae.errors import ExportError, MemoryLimitError, NoSpaceError, PocketVaeError, RuledOutError, SpecError
 from pocketvae.export.budgets import LimitRules, few_goldens
-from pocketvae.export.bundle_writer import NO_CHIP_WORK, BundleWriter, ChipWork, ExportResult, Outcome
+from pocketvae.export.bundle_writer import NO_CHIP_WORK, BundleWriter, ChipWork, ExportResult, NotMade, Outcome
 from pocketvae.export.config import ExportConfig
 from pocketvae.export.convert.interfaces import check_images
 from pocketvae.export.embed.embedding import Statement
 from pocketvae.export.ingredients import Ingredients, ingredients_of_artifact, ingredients_of_preparation
-from pocketvae.export.messages import ConvertJob, Prepared, WorkerSetup
+from pocketvae.export.messages import Converted, ConvertJob, Prepared, WorkerSetup
 from pocketvae.export.original.composed import with_parts
+from pocketvae.export.precisions.registry import export_of
 from pocketvae.export.preparation import other_way, prepare
 from pocketvae.export.scorer_data import check_through, with_scores_of
 from pocketvae.export.subject import Subject
@@ -222,10 +223,19 @@ class _Conversions:
 
     def _checked(self, spec: ArtifactSpec, outcome: Outcome) -> Outcome:
         """Returns an outcome, or why it is refused; what was made stays for an export that takes it."""
-        if isinstance(outcome, str) or not self.config.whole or not spec.precision.is_calibrated:
-            return outcome
-        has_prior = self.subject.vae.prior.is_learned
-        return not_whole(outcome.record, self.config.tune, has_learned_prior=has_prior) or outcome
+        if isinstance(outcome, NotMade):
+            return replace(outcome, is_ruled_out=outcome.is_ruled_out and self.config.skip_ruled_out)
+        if self.config.whole and spec.precision.is_calibrated:
+            has_prior = self.subject.vae.prior.is_learned
+            if reason := not_whole(outcome.record, self.config.tune, has_learned_prior=has_prior):
+                return NotMade(reason=reason)
+        if self.config.skip_ruled_out and outcome.error_ratio > 1 and not export_of(spec.precision).keeps_floats:
+            reason = (
+                f"no layer may stay in float, and its largest error is then {outcome.error_ratio:.1f} times its limit; "
+                f"--precisions {spec.precision} makes it all the same"
+            )
+            return NotMade(reason=reason, is_ruled_out=True)
+        return outcome
 
     def _worker(self, way: dict[str, str], memory_bytes: int | None = None) -> WorkerProcess:
         # A run's models are Keras 2: TensorFlow need not import Keras 3 beside it, which takes a sixth of its import.
@@ -280,7 +290,7 @@ class _Conversions:
         )
         outcome, is_too_large = _convert(worker, job, self.config.limit_s)
         with self._lock:
-            if not isinstance(outcome, str):
+            if isinstance(outcome, Converted):
                 self.unfinished.keep(self._ingredients[artifact], outcome)
             if is_too_large:
                 self._too_large.append(artifact)
@@ -308,7 +318,8 @@ def _convert(worker: WorkerProcess, job: ConvertJob, time_limit_s: float) -> tup
     except NoSpaceError as e:
         raise ExportError(f"{job.artifact.filename} cannot be written: {e}") from e
     except PocketVaeError as e:
-        return str(e), isinstance(e.__cause__, MemoryLimitError)
+        missing = NotMade(reason=str(e), is_ruled_out=isinstance(e, RuledOutError))
+        return missing, isinstance(e.__cause__, MemoryLimitError)
 
 
 def _rules(prepared: Prepared, subject: Subject, config: ExportConfig) -> LimitRules:

@@ -245,6 +245,8 @@ class Manifest:
     Attributes:
         name: Name of the model, which is also the bundle's name in reports.
         vae: The interface of the model.
+        failures: What was asked for but could not be made.
+        left_out: What was not asked for by name, and the format, its runtime or the budget rules out for the model.
         compiled: Files that compilers of chips made of artifacts.
         chips: What the export was for, what was tried on each chip, and which artifacts serve it.
         original: The Keras model of each component that the artifacts were made from, kept for benchmarks.
@@ -269,6 +271,7 @@ class Manifest:
     vae: VaeSpec
     artifacts: tuple[ArtifactRecord, ...]
     failures: tuple[FailureRecord, ...] = ()
+    left_out: tuple[FailureRecord, ...] = ()
     chips: tuple[ChipRecord, ...] = ()
     compiled: tuple[CompiledRecord, ...] = ()
     goldens: tuple[GoldenRecord, ...]

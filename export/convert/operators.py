@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from pocketvae.errors import ExportError
+from pocketvae.errors import ExportError, RuledOutError
 from pocketvae.formats.tflite.model import code_name, dtype_name, is_custom, operator_name, view_model
 
 STANDARD_DOMAINS = ("", "ai.onnx")
@@ -13,6 +13,7 @@ STANDARD_DOMAINS = ("", "ai.onnx")
 # How the TFLite converter lists missing operators: those of TensorFlow itself (Flex), and unknown ones.
 _LISTED = re.compile(r"^(?:TF Select|Custom) ops: (.+)$", re.MULTILINE)
 _SINGLE = re.compile(r"'tf\.(\w+)' op is neither a custom op nor a flex op")
+_NO_INT16 = re.compile(r"Quantization to 16x8-bit not yet supported for op: '(\w+)'")
 
 
 def conversion_error(message: str) -> ExportError:
@@ -21,6 +22,8 @@ def conversion_error(message: str) -> ExportError:
     names |= set(_SINGLE.findall(message))
     if names:
         return ExportError(f"TFLite has no built-in operator for {', '.join(sorted(names))}: {_HINT}")
+    if wide := sorted(set(_NO_INT16.findall(message))):
+        return RuledOutError(f"TFLite has no {' and no '.join(wide)} in 16 bits: use int8")
     lines = [line for line in message.splitlines() if line.strip()]
     return ExportError(f"the TFLite converter failed: {lines[0][:300] if lines else 'no reason given'}")
 
@@ -65,7 +68,7 @@ def refuse_wrong_int16(content: bytes) -> None:
     """Checks that a TFLite file has no operator in 16 bits that LiteRT computes wrongly.
 
     Raises:
-        ExportError: it has some; the message names them.
+        RuledOutError: it has some; the message names them.
     """
     model = view_model(content)
     found = {
@@ -77,7 +80,7 @@ def refuse_wrong_int16(content: bytes) -> None:
     }
     if found:
         reasons = "; ".join(f"{name} {WRONG_INT16[name]}" for name in sorted(found))
-        raise ExportError(f"LiteRT {WRONG_INT16_SEEN_WITH} computes these wrongly in 16 bits: {reasons}. Use int8")
+        raise RuledOutError(f"LiteRT {WRONG_INT16_SEEN_WITH} computes these wrongly in 16 bits: {reasons}. Use int8")
 
 
 _HINT = "build the model from other operators, because device runtimes do not contain Flex and custom operators"

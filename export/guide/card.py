@@ -59,6 +59,7 @@ def model_card(manifest: Manifest) -> str:
         "layer_summaries": {artifact.name: summarize_layers(artifact.layers) for artifact in artifacts},
         "coverage": manifest.calibration.coverage,
         "failures": manifest.failures,
+        "left_out": manifest.left_out,
         "chips": manifest.chips,
         "compiled": manifest.compiled,
         **_training(manifest),

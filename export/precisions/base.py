@@ -60,6 +60,7 @@ class PrecisionExport(ABC):
         has_float_means: Whether means over an image are taken in floats, as a rewritten normalization needs.
         may_differ_in_generator: Whether a generator may hold another quantization of the decoder than the decoder's
             own file.
+        keeps_floats: Whether what would miss the budget stays in float.
     """
 
     pixel_budget: ClassVar[PixelBudget | None] = None
@@ -68,6 +69,7 @@ class PrecisionExport(ABC):
     has_depth_to_space: ClassVar[bool] = True
     has_float_means: ClassVar[bool] = True
     may_differ_in_generator: ClassVar[bool] = False
+    keeps_floats: ClassVar[bool] = True
 
     @abstractmethod
     def make(self, spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:

@@ -18,6 +18,7 @@ class Int16x8Export(PrecisionExport):
     # TFLite has no 16-bit depth-to-space, so a file has reshape, transpose, reshape.
     has_depth_to_space = False
     has_float_means = False
+    keeps_floats = False
 
     def make(self, spec: ArtifactSpec, source: Source, tolerances: tuple[Tolerance, ...]) -> Made:
         """See `PrecisionExport.make`."""

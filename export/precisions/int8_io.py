@@ -16,6 +16,7 @@ class Int8IoExport(Int8Export):
     timed_as = Precision.INT8
     may_differ_in_generator = False
     integer_only = True
+    keeps_floats = False
 
 
 EXPORT = Int8IoExport()

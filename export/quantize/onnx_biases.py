@@ -82,6 +82,8 @@ def _means(model: Any, names: list[str], inputs: Inputs) -> dict[str, npt.NDArra
     """Returns the mean over samples of tensors that are made the outputs of a model."""
     from onnx import TensorProto, helper
 
+    if not names:
+        return {}
     del model.graph.output[:]
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     session = open_session(model.SerializeToString())

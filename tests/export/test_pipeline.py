@@ -1,6 +1,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 
 import numpy as np
 import onnx
@@ -8,8 +9,9 @@ import pytest
 
 from pocketvae.benchmarks import verify_bundle
 from pocketvae.bundle.bundle import open_bundle
-from pocketvae.errors import ExportError, ManifestError, OutputExistsError
+from pocketvae.errors import ExportError, ManifestError, OutputExistsError, RuledOutError
 from pocketvae.export import ExportConfig, Rewrite, RewriteChoice, export_run, pipeline, plan_artifacts
+from pocketvae.export.rewrites.names import NONE
 from pocketvae.export.worker_process import WorkerProcess
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.runtimes.base import Optimizations
@@ -182,6 +184,36 @@ def test_a_crashing_converter_costs_its_artifacts_and_no_more(tiny_run, tmp_path
     assert failure.artifact == "decoder.float16.tflite"
     assert "ended by signal 9" in failure.reason
     assert open_bundle(tmp_path / "bundle").manifest.failures == (failure,)
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_what_the_model_rules_out_is_a_failure_only_where_it_was_asked_for(tiny_run, tmp_path, monkeypatch, skip):
+    real = WorkerProcess.convert
+
+    def rule_out(self, job, time_limit_s):
+        if job.artifact.precision is Precision.FLOAT16:
+            raise RuledOutError("TFLite has no SQUARE in 16 bits: use int8")
+        made = real(self, job, time_limit_s)
+        return replace(made, error_ratio=2.31) if job.artifact.precision is Precision.INT16X8 else made
+
+    monkeypatch.setattr(WorkerProcess, "convert", rule_out)
+    precisions = [Precision.FLOAT32, Precision.FLOAT16, Precision.INT16X8]
+    artifacts = plan_artifacts([Component.DECODER], [Format.ONNX], precisions)
+    config = ExportConfig(artifacts=artifacts, skip_ruled_out=skip, rewrites=NONE)
+    result = export_run(tiny_run, tmp_path / "bundle", config)
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    missing = {"decoder.float16.onnx": "TFLite has no SQUARE in 16 bits: use int8"}
+    if skip:
+        missing["decoder.int16x8.onnx"] = (
+            "no layer may stay in float, and its largest error is then 2.3 times its limit; "
+            "--precisions int16x8 makes it all the same"
+        )
+    told = manifest.left_out if skip else manifest.failures
+    assert {item.artifact: item.reason for item in told} == missing
+    assert len(manifest.failures + manifest.left_out) == len(missing)
+    assert result.over_budget == ({} if skip else {"decoder.int16x8.onnx": 2.31})
+    assert verify_bundle(open_bundle(tmp_path / "bundle")).passed is skip
+    assert ("Left out, because" in (tmp_path / "bundle" / "MODEL_CARD.md").read_text()) is skip
 
 
 def test_an_export_without_any_artifact_is_an_error_and_leaves_nothing(tiny_run, tmp_path):

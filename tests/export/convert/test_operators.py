@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from pocketvae.errors import ExportError
+from pocketvae.errors import ExportError, RuledOutError
 from pocketvae.export.convert.operators import conversion_error, refuse_custom_tflite, refuse_foreign_onnx
 from pocketvae.spec import TensorSpec
 
@@ -58,6 +58,13 @@ def test_a_converter_s_other_words_are_kept():
     assert str(conversion_error("")) == "the TFLite converter failed: no reason given"
 
 
+def test_a_kernel_that_is_missing_in_16_bits_rules_the_file_out():
+    error = conversion_error("Quantization to 16x8-bit not yet supported for op: 'SQUARE'.")
+    assert isinstance(error, RuledOutError)
+    assert str(error) == "TFLite has no SQUARE in 16 bits: use int8"
+    assert not isinstance(conversion_error("out of luck"), RuledOutError)
+
+
 def graph(function):
     import tensorflow as tf
 
@@ -109,7 +116,7 @@ def test_wrong_16_bit_kernels_are_refused_by_name(monkeypatch):
     monkeypatch.setattr(operators, "operator_name", lambda model, operator: operator.kind)
     monkeypatch.setattr(operators, "dtype_name", lambda tensor: tensor)
     for kind in operators.WRONG_INT16:
-        with pytest.raises(ExportError, match=rf"computes these wrongly in 16 bits: {kind} .*Use int8"):
+        with pytest.raises(RuledOutError, match=rf"computes these wrongly in 16 bits: {kind} .*Use int8"):
             operators.refuse_wrong_int16(file(kind, "int16"))
         operators.refuse_wrong_int16(file(kind, "float32"))
     operators.refuse_wrong_int16(file("MEAN", "int16"))

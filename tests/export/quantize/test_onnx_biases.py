@@ -95,3 +95,17 @@ def test_layers_in_float_and_networks_that_are_too_large_stay_as_they_are(quanti
     assert with_corrected_biases(floats, expected, Z) == floats
     monkeypatch.setattr(onnx_biases, "_MOST_BYTES", len(content))
     assert with_corrected_biases(content, expected, Z) == content
+
+
+def test_a_network_of_products_alone_has_no_biases_to_correct():
+    """Dense layers may be a product and a sum, whose biases stay in float."""
+    values = numpy_helper.from_array(RNG.normal(size=(6, 4)).astype(np.float32), "w")
+    z = helper.make_tensor_value_info("z", TensorProto.FLOAT, (1, 6))
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 4))
+    graph = helper.make_graph([helper.make_node("MatMul", ["z", "w"], ["image"], "dense")], "g", [z], [image], [values])
+    opsets = [helper.make_opsetid("", 17)]
+    content = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    assert mean_outputs(content, Z) == {}
+    calibrated = calibrate(content, Z)
+    whole = quantize_static(calibrated, QuantizationPlan())
+    assert run_content(Format.ONNX, with_corrected_biases(whole, {}, Z), Z)["image"].shape == (64, 4)
