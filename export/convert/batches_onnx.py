@@ -27,20 +27,22 @@ def _names(words: str) -> frozenset[str]:
 
 _UNARY = _names(
     """
-    Abs Cast Ceil Clip Cos DequantizeLinear Elu Erf Exp Floor Gelu HardSigmoid HardSwish Identity LeakyRelu Log
-    Neg Not QuantizeLinear Reciprocal Relu Round Selu Sigmoid Sign Sin Softplus Sqrt Tanh
+    Abs Acos Acosh Asin Asinh Atan Atanh BitwiseNot Cast Ceil Celu Clip Cos Cosh DequantizeLinear Elu Erf Exp Floor Gelu
+    HardSigmoid HardSwish Identity IsInf IsNaN LeakyRelu Log Mish Neg Not QuantizeLinear Reciprocal Relu Round Selu
+    Sigmoid Sign Sin Sinh Softplus Softsign Sqrt Swish Tan Tanh ThresholdedRelu
     """
 )
 _ELEMENTWISE = _names(
     """
-    Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater Less Max Min Mod Mul Or PRelu Pow Sub Where
+    Add And BitShift BitwiseAnd BitwiseOr BitwiseXor Div Equal Greater GreaterOrEqual Less LessOrEqual Max Mean Min Mod
+    Mul Or PRelu Pow Sub Sum Where Xor
     """
 )
 # The first input holds samples, the others are weights and settings.
 _WEIGHTED = _names(
     """
     AveragePool BatchNormalization Conv ConvInteger ConvTranspose DepthToSpace GlobalAveragePool GlobalMaxPool
-    InstanceNormalization LRN LayerNormalization MaxPool SpaceToDepth
+    GroupNormalization InstanceNormalization LRN LayerNormalization LpPool MaxPool RMSNormalization SpaceToDepth
     """
 )
 

@@ -294,8 +294,7 @@ def _attempt(
         outputs = run_content(spec.format, content, source.golden_inputs)
         rmse = math.nan if plan.float_layers else _rmse(spec.format, content, source)
     except PocketVaeError as e:
-        # The quantizer writes what the runtime cannot load, for example some transposed convolutions of one dimension
-        # with a float layer behind them; such a variant is none.
+        # The quantizer can write what the runtime cannot load; such a variant is none.
         return _faulty(plan, content, str(e))
     errors = errors_of(outputs, source, tolerances)
     return Trial(

@@ -13,7 +13,7 @@ from pocketvae.export.convert.graphs import Graph
 from pocketvae.export.convert.loops import refuse_loops
 from pocketvae.export.convert.tflite import calibrate_with, convert
 from pocketvae.export.quantize.search import QuantizationPlan
-from pocketvae.export.quantize.tflite_floats import with_float_weights, without_rounding
+from pocketvae.export.quantize.tflite_floats import with_float_convolutions, without_rounding
 from pocketvae.export.quantize.tflite_order import in_one_order
 from pocketvae.export.quantize.tflite_weights import with_integer_weights
 from pocketvae.export.tuning.latent_parts import coarse_range
@@ -106,7 +106,7 @@ def quantize(calibrated: bytes, plan: QuantizationPlan, *, integer_interface: bo
     content = in_one_order(bytes(content))
     if integer_interface:
         return content
-    exact = with_float_weights(without_rounding(content), calibrated, plan.float_layers)
+    exact = with_float_convolutions(without_rounding(content), calibrated, plan.float_layers)
     return with_integer_weights(exact, plan.weights_only)
 
 
@@ -182,20 +182,11 @@ def _float_tensors(model: Any, plan: QuantizationPlan) -> list[str]:
 
 
 def _apply_plan(content: bytes, plan: QuantizationPlan) -> bytes:
-    """Narrows the recorded ranges of layers' outputs, and of what merely moves those values on.
-
-    The quantizer keeps a transposed convolution in integers whatever its list of float layers says, so such a layer
-    loses its range; without one it stays in float, and so does the layer that takes its output.
-    """
-    if not plan.range_scales and not plan.float_layers:
+    """Narrows the recorded ranges of layers' outputs, and of what merely moves those values on."""
+    if not plan.range_scales:
         return content
     model = read_model(content)
     graph = model.subgraphs[0]
-    for operator in graph.operators:
-        output = graph.tensors[operator.outputs[0]]
-        is_transposed = operator_name(model, operator) == "TRANSPOSE_CONV"
-        if is_transposed and tensor_name(output) in plan.float_layers:
-            output.quantization.min = output.quantization.max = None
     scales = {
         index: plan.range_scales[tensor_name(tensor)]
         for index, tensor in enumerate(graph.tensors)

@@ -7,11 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pocketvae.formats.tflite.editing import add_constant
+from pocketvae.formats.tflite.editing import add_constant, add_tensor, new_operator, place_of, redirect
 from pocketvae.formats.tflite.model import (
     constant,
     dtype_name,
-    is_constant,
     operator_name,
     read_model,
     tensor_name,
@@ -22,6 +21,8 @@ from pocketvae.formats.tflite.model import (
 
 # Operators whose results have a fixed scale in integers, to which the quantizer rounds them even in float.
 _FIXED_SCALE = frozenset({"LOGISTIC", "TANH"})
+# Inputs of TRANSPOSE_CONV; the first is the shape of its output.
+_WEIGHTS, _DATA, _BIAS = 1, 2, 3
 
 
 def without_rounding(content: bytes) -> bytes:
@@ -57,10 +58,10 @@ def _remove_unread(model: Any, graph: Any) -> None:
             graph.operators.remove(operator)
 
 
-def with_float_weights(content: bytes, calibrated: bytes, float_layers: Sequence[str]) -> bytes:
-    """Returns a quantized model in which these layers have the weights of the float model.
+def with_float_convolutions(content: bytes, calibrated: bytes, float_layers: Sequence[str]) -> bytes:
+    """Returns a quantized model in which the transposed convolutions among these layers compute in float.
 
-    The quantizer leaves a transposed convolution without ranges in float arithmetic, but stores its weights in 8 bits.
+    TensorFlow's quantizer keeps them in integers whatever its list of float layers says.
 
     Args:
         content: The quantized model.
@@ -71,19 +72,22 @@ def with_float_weights(content: bytes, calibrated: bytes, float_layers: Sequence
         return content
     model, source = read_model(content), view_model(calibrated)
     graph, floats = model.subgraphs[0], source.subgraphs[0]
-    makers = {_first_name(floats, item): item for item in floats.operators}
+    originals = {_first_name(floats, item): item for item in floats.operators}
     wanted = {layer.split(";")[0] for layer in float_layers}
     changed = False
-    for operator in graph.operators:
+    for operator in list(graph.operators):
         name = _first_name(graph, operator)
-        maker = makers.get(name)
-        if maker is None or name not in wanted:
+        if operator_name(model, operator) != "TRANSPOSE_CONV" or name not in wanted or name not in originals:
             continue
-        for place, (stored, exact) in enumerate(zip(operator.inputs, maker.inputs, strict=False)):
-            if _is_rounded(model, graph, stored) and dtype_name(floats.tensors[exact]) == "float32":
-                _store_exact(model, graph, operator, place, constant(source, floats.tensors[exact]))
-                changed = True
-    return write_model(model) if changed else content
+        _give_float_input(model, graph, operator)
+        _give_float_constants(model, graph, operator, source, originals[name])
+        if dtype_name(graph.tensors[operator.outputs[0]]) != "float32":
+            _give_float_output(model, graph, operator)
+        changed = True
+    if not changed:
+        return content
+    _remove_unread(model, graph)
+    return write_model(model)
 
 
 def _first_name(graph: Any, operator: Any) -> str:
@@ -91,18 +95,53 @@ def _first_name(graph: Any, operator: Any) -> str:
     return tensor_name(graph.tensors[operator.outputs[0]]).split(";")[0]
 
 
-def _is_rounded(model: Any, graph: Any, tensor: int) -> bool:
-    return tensor >= 0 and is_constant(model, graph.tensors[tensor]) and dtype_name(graph.tensors[tensor]) == "int8"
-
-
-def _store_exact(model: Any, graph: Any, operator: Any, place: int, data: Any) -> None:
-    """Gives an operator a float constant in place of a rounded one, whose bytes go if no other operator reads them."""
-    if data is None:
+def _give_float_input(model: Any, graph: Any, operator: Any) -> None:
+    """Lets a transposed convolution read what its input was before it became integers, or integers turned back."""
+    data = operator.inputs[_DATA]
+    if dtype_name(graph.tensors[data]) == "float32":
         return
-    old = operator.inputs[place]
-    name, shape = tensor_name(graph.tensors[old]), tensor_shape(graph.tensors[old])
-    operator.inputs[place] = add_constant(model, graph, f"{name}_float", data.view(np.float32).reshape(shape))
-    buffer = graph.tensors[old].buffer
-    read = {index for item in graph.operators for index in item.inputs}
-    if not any(graph.tensors[index].buffer == buffer for index in read if index >= 0):
+    maker = next((item for item in graph.operators if data in item.outputs), None)
+    if maker is not None and operator_name(model, maker) == "QUANTIZE":
+        before = maker.inputs[0]
+        if dtype_name(graph.tensors[before]) == "float32":
+            operator.inputs[_DATA] = before
+            return
+    operator.inputs[_DATA] = made = _float_like(graph, data)
+    step = new_operator(model, "DEQUANTIZE", "DequantizeOptions", [data], made, version=2)
+    graph.operators.insert(place_of(graph, operator), step)
+
+
+def _give_float_constants(model: Any, graph: Any, operator: Any, source: Any, original: Any) -> None:
+    """Gives it the weights and the bias of the float model; the quantizer adds a bias where there is none."""
+    floats = source.subgraphs[0]
+    inputs = list(operator.inputs)[: len(original.inputs)]
+    for place in (_WEIGHTS, _BIAS)[: len(inputs) - _DATA]:
+        exact = original.inputs[place]
+        if exact >= 0 and (data := constant(source, floats.tensors[exact])) is not None:
+            shape = tensor_shape(floats.tensors[exact])
+            name = f"{tensor_name(graph.tensors[inputs[place]])}_float"
+            inputs[place] = add_constant(model, graph, name, data.view(np.float32).reshape(shape))
+    old, operator.inputs = set(operator.inputs) - set(inputs), inputs
+    read = {graph.tensors[index].buffer for item in graph.operators for index in item.inputs if index >= 0}
+    for buffer in {graph.tensors[index].buffer for index in old if index >= 0} - read:
         model.buffers[buffer].data = None
+
+
+def _give_float_output(model: Any, graph: Any, operator: Any) -> None:
+    """Lets what reads its output in float read it unrounded; integers are made for the others."""
+    old = operator.outputs[0]
+    made = _float_like(graph, old)
+    operator.outputs = [made]
+    turned_back = [
+        item.outputs[0]
+        for item in graph.operators
+        if operator_name(model, item) == "DEQUANTIZE" and item.inputs[0] == old and item.outputs[0] not in graph.outputs
+    ]
+    redirect(graph, dict.fromkeys(turned_back, made))
+    step = new_operator(model, "QUANTIZE", "QuantizeOptions", [made], old)
+    graph.operators.insert(place_of(graph, operator) + 1, step)
+
+
+def _float_like(graph: Any, tensor: int) -> int:
+    like = graph.tensors[tensor]
+    return add_tensor(graph, f"{tensor_name(like)}_float", tensor_shape(like), "float32")

@@ -50,6 +50,17 @@ APART = {
         (1, 4, 6),
         {"w": f32(1, 4, 6), "v": f32(6)},
     ),
+    "comparisons": (
+        [
+            ("LessOrEqual", ["x", "v"], "a", {}),
+            ("GreaterOrEqual", ["x", "u"], "b", {}),
+            ("Xor", ["a", "b"], "c", {}),
+            ("Where", ["c", "x", "u"], "y", {}),
+        ],
+        (1, 4, 6),
+        {"v": f32(6), "u": f32(4, 6)},
+    ),
+    "sums of several": ([("Sum", ["x", "v", "x"], "a", {}), ("Mean", ["a", "x"], "y", {})], (1, 4, 6), {"v": f32(6)}),
     "slice of everything": (
         [("Slice", ["x", "b", "e"], "y", {})],
         (1, 2, 6),

@@ -54,6 +54,47 @@ def test_a_transposed_convolution_that_is_kept_in_float_has_float_weights():
     np.testing.assert_allclose(run(content), run(convert_float32(graph)), atol=1e-6)
 
 
+@pytest.mark.parametrize("move", ["reshape", "concat", "squeeze"])
+@pytest.mark.parametrize("others", [False, True], ids=["all in float", "it alone in float"])
+def test_a_transposed_convolution_in_float_stays_so_where_its_result_is_moved_on(move, others):
+    """What moves values has the scale of its result, which the quantizer gives back to the convolution."""
+    import tensorflow as tf
+
+    from pocketvae.export.convert.tflite import convert_float32
+    from pocketvae.export.quantize import tflite as tflite_quantize
+    from pocketvae.export.quantize.search import QuantizationPlan
+
+    rng = np.random.default_rng(0)
+    dense, kernel = rng.normal(size=(4, 48)).astype("f4"), rng.normal(size=(3, 3, 4, 3)).astype("f4")
+    last = rng.normal(size=(1, 1, 4, 2)).astype("f4")
+    flat = rng.normal(size=(1, 3, 4, 3)).astype("f4")
+
+    def decode(z):
+        small = tf.reshape(tf.tanh(z @ dense), (1, 4, 4, 3))
+        large = tf.nn.conv2d_transpose(small, kernel, (1, 8, 8, 4), 2)
+        if move == "reshape":  # as a normalization of groups
+            groups = tf.reshape(large, (1, 8, 8, 2, 2))
+            large = tf.reshape(groups - tf.reduce_mean(groups, (1, 2, 4), keepdims=True), (1, 8, 8, 4))
+        elif move == "concat":
+            large = tf.concat([large, large * 0.5], 1)
+        else:  # in one dimension
+            row = tf.nn.conv2d_transpose(tf.reshape(small, (1, 1, 16, 3)), flat, (1, 1, 32, 4), (1, 2))
+            large = tf.reshape(tf.nn.relu(tf.squeeze(row, 1)), (1, 8, 4, 4))
+        return tf.sigmoid(tf.nn.conv2d(large, last, 1, "SAME"))
+
+    graph = graph_of(decode)
+    calibrated = tflite_quantize.calibrate(graph, {"z": Z})
+    layers = tuple(tflite_quantize.find_layers(calibrated))
+    kept = tuple(name for name in layers if "conv2d_transpose" in name) if others else layers
+    assert kept
+    content = tflite_quantize.quantize(calibrated, QuantizationPlan(float_layers=kept))
+    weights = {layer.operator: layer.weights for layer in read_layers(Format.TFLITE, content)}
+    assert weights["TRANSPOSE_CONV"] == "float32"
+    assert weights["FULLY_CONNECTED"] == ("int8" if others else "float32")
+    error = np.abs(run(content) - run(convert_float32(graph)))
+    assert error.mean() < 0.01 if others else error.max() < 1e-6
+
+
 def test_heads_of_parts_of_an_image_are_not_rounded_to_integers():
     import tensorflow as tf
 
