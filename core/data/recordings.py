@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +16,7 @@ from pocketvae.data.recording_folders import anomalous_files, names_folders
 from pocketvae.data.row_numbers import RowNumbers, joined
 from pocketvae.data.rows import BLOCK_ROWS, Collector, FileRows, InMemory, OnDisk, Rows, blocks, part_of
 from pocketvae.data.tables import at_row
+from pocketvae.data.time_steps import TimeSteps
 from pocketvae.data.time_tables import TimeTable, time_tables
 from pocketvae.errors import DataError
 from pocketvae.parsing import shortened
@@ -24,11 +24,8 @@ from pocketvae.parsing import shortened
 Flags = npt.NDArray[np.bool_]
 TABLES, SOUNDS = (".csv", ".parquet"), (".flac", ".ogg", ".wav")
 SUFFIXES = (*TABLES, *SOUNDS, ".npy")
-# How many usual steps a gap is more than.
-_GAP = 1.5
-# How many steps a rate is taken from, and how far it may be off: within a recording, and between two.
-_BLOCK, _UNSTEADY, _OTHER_RATE = 16, 0.1, 0.02
-_FEWEST_TIMES = 3
+# How far a rate may be off between two recordings.
+_OTHER_RATE = 0.02
 # Files of more bytes than this together are not kept in memory.
 LARGE_BYTES = 128 << 20
 
@@ -196,46 +193,32 @@ def _of_table(path: Path, wanted: Wanted, collector: Collector, most_rows: int) 
         most_rows: How many are read at a time; 0 for all.
     """
     names: tuple[str, ...] = ()
-    found: list[tuple[Steps, Flags | None]] = []
+    is_truth: list[Flags] = []
+    steps = TimeSteps(path, OnDisk(path) if most_rows else InMemory())
     for table in time_tables(path, most_rows):
         chosen, flags = _chosen(table, path, wanted)
         collector.add(chosen.checked(path, may_miss=wanted.fill_gaps > 0))
-        found.append((Steps(times_s=chosen.times_s, rows=joined([chosen.rows])), flags))
+        steps.add(joined([chosen.rows]), chosen.times_s)
+        is_truth += [flags] if flags is not None else []
         names = chosen.names
-    values, steps = collector.rows(), Steps.joined([steps for steps, _ in found])
-    flags = np.concatenate([flags for _, flags in found if flags is not None]) if wanted.truth else None
-    found.clear()  # a table of millions of rows is held once
-    if steps.times_s is None or len(values) < _FEWEST_TIMES:
-        values = _without_missing(values, path, wanted, names, steps.rows)
-        return [Recording(name=path.name, values=values, channels=names, truth=flags)]
-    parts = _steady_parts(path, steps.rows, steps.times_s)
-    first, last = max(parts, key=lambda part: part[1] - part[0])
-    rate_hz = (last - 1 - first) / float(steps.times_s[last - 1] - steps.times_s[first])
+    values, numbers = collector.rows(), steps.numbers
+    truth = np.concatenate(is_truth) if wanted.truth else None
+    if not steps.have_rate:
+        values = _without_missing(values, path, wanted, names, numbers)
+        return [Recording(name=path.name, values=values, channels=names, truth=truth)]
+    parts = steps.parts()
+    rate_hz = steps.rate_hz(*max(parts, key=lambda part: part[1] - part[0]))
     return [
         Recording(
             name=path.name,
-            values=_without_missing(part_of(values, first, last), path, wanted, names, steps.rows[first:]),
+            values=_without_missing(part_of(values, first, last), path, wanted, names, numbers[first:]),
             channels=names,
             rate_hz=rate_hz,
             first=first,
-            truth=None if flags is None else flags[first:last],
+            truth=None if truth is None else truth[first:last],
         )
         for first, last in parts
     ]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Steps:
-    """Of a table's time steps: when they were, or None, and the numbers of their rows."""
-
-    times_s: npt.NDArray[np.float64] | None
-    rows: RowNumbers
-
-    @classmethod
-    def joined(cls, parts: Sequence[Steps]) -> Steps:
-        """Returns all of them."""
-        times = [part.times_s for part in parts if part.times_s is not None]
-        return cls(times_s=np.concatenate(times) if times else None, rows=joined([part.rows for part in parts]))
 
 
 def _chosen(table: TimeTable, path: Path, wanted: Wanted) -> tuple[TimeTable, Flags | None]:
@@ -253,55 +236,6 @@ def _chosen(table: TimeTable, path: Path, wanted: Wanted) -> tuple[TimeTable, Fl
         )
     _check_channels(path, len(table.names), wanted, table.names)
     return table, flags
-
-
-def _steady_parts(path: Path, rows: RowNumbers, times_s: npt.NDArray[np.float64]) -> list[tuple[int, int]]:
-    """Returns, of each part without a gap, the first time step and the one behind the last.
-
-    Raises:
-        DataError: time does not rise, or the rate changes: one model cannot fit both.
-    """
-    differences = np.diff(times_s)
-    late = np.flatnonzero(differences <= 0)
-    if len(late):
-        step_s = float(differences[late[0]])
-        way = "sort the rows; local times need their offset (+02:00) where summer time ends"
-        raise DataError(
-            f"{at_row(path, rows[late[0] + 1])}: time must rise from row to row, got "
-            f"{'the time of the row before: remove one of them' if not step_s else f'a step of {step_s:g} s: {way}'}"
-        )
-    is_gap = differences > _GAP * np.median(differences)
-    gaps = np.flatnonzero(is_gap)
-    # As many gaps one behind the other are a slower rate.
-    run = _BLOCK // 2
-    begins = gaps[: max(0, len(gaps) - run + 1)]
-    slow = begins[gaps[run - 1 :] - begins == run - 1]
-    if len(slow):
-        usual_s = float(np.median(differences))
-        raise _unsteady(path, rows[slow[0]], f"{usual_s:.4g} s elsewhere", float(differences[slow[0]]))
-    ends = [0, *(gaps + 1).tolist(), len(times_s)]
-    parts = list(itertools.pairwise(ends))
-    usual_s = 0.0
-    for first, last in parts:
-        # Means of some steps, since loggers round times to whole milliseconds or seconds.
-        starts = np.append(first, np.arange(first + _BLOCK, last - _BLOCK, _BLOCK))
-        counts = np.diff(starts, append=last)
-        steps_s = (times_s[starts + counts - 1] - times_s[starts])[counts > run] / (counts[counts > run] - 1)
-        if not len(steps_s):
-            continue
-        usual_s = usual_s or float(steps_s[0])
-        other = np.flatnonzero(np.abs(steps_s / usual_s - 1) > _UNSTEADY)
-        if len(other):
-            start = starts[counts > run][other[0]]
-            raise _unsteady(path, rows[start], f"{usual_s:.4g} s before", float(steps_s[other[0]]))
-    return parts
-
-
-def _unsteady(path: Path, row: int, usual: str, step_s: float) -> DataError:
-    return DataError(
-        f"{at_row(path, row)}: the rate must be steady, got a time step every {usual} and "
-        f"every {step_s:.4g} s here: resample it, or split it by rate"
-    )
 
 
 def _check_channels(path: Path, found: int, wanted: Wanted, names: Sequence[str] = ()) -> None:

@@ -15,7 +15,7 @@ from pocketvae.processes.guard import check_memory
 
 Floats = npt.NDArray[np.float32]
 # Windows of more than this together stay in their recordings; overlapping ones are many times as large as these.
-HELD_BYTES = 256 << 20
+HELD_BYTES = 64 << 20
 # Values that are computed with together; sums depend on where they are divided, so this holds for all data.
 _BLOCK_VALUES = 1 << 21
 

@@ -1,0 +1,149 @@
+"""The time steps of a table: when each was, and the parts at a steady rate that they make, without gaps."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from pocketvae.data.row_numbers import RowNumbers, joined
+from pocketvae.data.rows import BLOCK_ROWS, Collector, Rows
+from pocketvae.data.tables import at_row
+from pocketvae.errors import DataError
+
+Times = npt.NDArray[np.float64]
+# How many usual steps a gap is more than.
+_GAP = 1.5
+# How many steps a rate is taken from, and how far it may be off within a recording.
+_BLOCK, _UNSTEADY = 16, 0.1
+_RUN = _BLOCK // 2
+FEWEST_TIMES = 3
+# Of so many steps the usual one is taken.
+_MOST_COMPARED = 1 << 20
+
+
+class TimeSteps:
+    """Takes a table's time steps block by block, and finds its parts."""
+
+    def __init__(self, path: Path, collector: Collector) -> None:
+        """Begins with none.
+
+        Args:
+            path: Of the table, for messages.
+            collector: Takes the times, in memory or not.
+        """
+        self._path, self._collector, self._has_times = path, collector, False
+        self._numbers: list[RowNumbers] = []
+        self._times: Rows | None = None
+
+    def add(self, rows: RowNumbers, times_s: Times | None) -> None:
+        """Takes the next steps.
+
+        Args:
+            rows: Numbers of their rows.
+            times_s: When they were; None where no column says.
+        """
+        self._numbers.append(rows)
+        if times_s is not None:
+            # The bits of a float64 are those of two float32, which a collector takes.
+            self._collector.add(np.ascontiguousarray(times_s).view(np.float32).reshape(-1, 2))
+            self._has_times = True
+
+    @property
+    def numbers(self) -> RowNumbers:
+        """Those of their rows."""
+        self._numbers = [joined(self._numbers)]
+        return self._numbers[0]
+
+    @property
+    def have_rate(self) -> bool:
+        """Whether they say how fast they follow one another."""
+        return self._has_times and len(self.numbers) >= FEWEST_TIMES
+
+    def rate_hz(self, first: int, last: int) -> float:
+        """Returns the mean rate from one step on, before another."""
+        return (last - 1 - first) / float(self._at(last - 1, last)[0] - self._at(first, first + 1)[0])
+
+    def parts(self) -> list[tuple[int, int]]:
+        """Returns, of each part without a gap, the first time step and the one behind the last.
+
+        Raises:
+            DataError: time does not rise, or the rate changes: one model cannot fit both.
+        """
+        for first, steps_s in self._differences():
+            self._check_rises(first, steps_s)
+        usual_s = self._usual_s()
+        found = [first + np.flatnonzero(steps_s > _GAP * usual_s) for first, steps_s in self._differences()]
+        gaps = np.concatenate(found)
+        # As many gaps one behind the other are a slower rate.
+        begins = gaps[: max(0, len(gaps) - _RUN + 1)]
+        slow = begins[gaps[_RUN - 1 :] - begins == _RUN - 1]
+        if len(slow):
+            at = int(slow[0])
+            raise self._unsteady(at, f"{usual_s:.4g} s elsewhere", float(np.diff(self._at(at, at + 2))[0]))
+        parts = list(itertools.pairwise([0, *(gaps + 1).tolist(), len(self.numbers)]))
+        before_s = 0.0
+        for first, last in parts:
+            before_s = self._checked_rate_s(first, last, before_s)
+        return parts
+
+    def _at(self, first: int, last: int) -> Times:
+        if self._times is None:
+            self._times = self._collector.rows()
+        return np.ascontiguousarray(self._times[first:last]).view(np.float64)[:, 0]
+
+    def _differences(self) -> Iterator[tuple[int, Times]]:
+        """Yields a number of a step, and the seconds from it and the next ones to those behind them."""
+        for first in range(0, len(self.numbers) - 1, BLOCK_ROWS):
+            yield first, np.diff(self._at(first, first + BLOCK_ROWS + 1))
+
+    def _usual_s(self) -> float:
+        """Returns the median step; of very many, of some of them."""
+        every = -(-len(self.numbers) // _MOST_COMPARED)
+        chosen = [steps_s[-first % every :: every] for first, steps_s in self._differences()]
+        return float(np.median(np.concatenate(chosen)))
+
+    def _check_rises(self, first: int, steps_s: Times) -> None:
+        late = np.flatnonzero(steps_s <= 0)
+        if len(late):
+            step_s = float(steps_s[late[0]])
+            way = "sort the rows; local times need their offset (+02:00) where summer time ends"
+            found = f"a step of {step_s:g} s: {way}" if step_s else "the time of the row before: remove one of them"
+            row = self.numbers[first + late[0] + 1]
+            raise DataError(f"{at_row(self._path, row)}: time must rise from row to row, got {found}")
+
+    def _checked_rate_s(self, first: int, last: int, before_s: float) -> float:
+        """Checks that one part's rate is steady; returns its usual step, or that of the parts before.
+
+        Raises:
+            DataError: it changes.
+        """
+        for begin in range(first, last, BLOCK_ROWS):
+            end = begin + BLOCK_ROWS
+            # A rest that is too short for a mean of its own belongs to the block before.
+            end = last if last - end < _BLOCK else end
+            times_s = self._at(begin, end)
+            # Means of some steps, since loggers round times to whole milliseconds or seconds.
+            starts = np.append(0, np.arange(_BLOCK, len(times_s) - _BLOCK, _BLOCK))
+            counts = np.diff(starts, append=len(times_s))
+            is_long = counts > _RUN
+            steps_s = (times_s[starts + counts - 1] - times_s[starts])[is_long] / (counts[is_long] - 1)
+            if not len(steps_s):
+                continue
+            before_s = before_s or float(steps_s[0])
+            other = np.flatnonzero(np.abs(steps_s / before_s - 1) > _UNSTEADY)
+            if len(other):
+                start = begin + int(starts[is_long][other[0]])
+                raise self._unsteady(start, f"{before_s:.4g} s before", float(steps_s[other[0]]))
+            if end == last:
+                break
+        return before_s
+
+    def _unsteady(self, step: int, usual: str, step_s: float) -> DataError:
+        return DataError(
+            f"{at_row(self._path, self.numbers[step])}: the rate must be steady, got a time step every {usual} and "
+            f"every {step_s:.4g} s here: resample it, or split it by rate"
+        )
