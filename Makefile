@@ -17,7 +17,7 @@ INSTALL := $(PIP) install --quiet --constraint constraints.txt --no-build-isolat
 # In strict editable mode a new file is seen after a reinstall only, so the package depends on every source file.
 # All files below $1 with the endings $2, without find, which is another program on Windows.
 files = $(foreach entry,$(wildcard $(1:=/*)),$(call files,$(entry),$2) $(filter $2,$(entry)))
-SOURCES := pyproject.toml setup.py $(call files,cli core train export benchmarks apps distil,%.py %.mjs %.html %.js %.css %.j2 %.cpp %.h)
+SOURCES := pyproject.toml setup.py $(call files,cli core train export benchmarks apps distil udf,%.py %.mjs %.html %.js %.css %.j2 %.cpp %.h)
 # The pinned tensorflow and h5py have no wheels for 3.14.
 VERSIONS := import sys; version = sys.version_info[:2]; sys.exit(not (3, 11) <= version <= (3, 13) and \
   f"Python 3.11, 3.12 or 3.13 is needed, for which all pinned packages have wheels, and this is {version[0]}.{version[1]}: \

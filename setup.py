@@ -12,6 +12,7 @@ ROOMS = {
     "pocketvae.benchmarks": "benchmarks",
     "pocketvae.apps": "apps",
     "pocketvae.distil": "distil",
+    "pocketvae.udf": "udf",
 }
 
 

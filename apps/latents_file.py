@@ -105,7 +105,7 @@ def _write_arrays(path: Path, latents: _Arrays, source: SourceImages) -> None:
 def _write_csv(path: Path, latents: _Arrays, source: SourceImages) -> None:
     columns = _columns(latents, source)
     # A float32 is written with as many digits as it takes to read the same one again.
-    texts = [[str(value) for value in column] for column in columns.values()]
+    texts = [map(str, column) for column in columns.values()]
     with path.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(columns)

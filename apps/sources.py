@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from pocketvae.data.dataset import load_splits
 from pocketvae.data.embedded import MNIST
 from pocketvae.data.folders import check_is_one_part
 from pocketvae.data.image_decoder import resized
-from pocketvae.data.image_folder import SUFFIXES, list_folder, read_images
+from pocketvae.data.image_folder import SUFFIXES, FolderListing, list_folder, read_images, read_numbered_images
+from pocketvae.data.item_files import ItemFile
 from pocketvae.data.timeline import Timeline
 from pocketvae.data.values import ValueSet, load_value_splits, load_values
 from pocketvae.data.window_values import selected
@@ -45,7 +46,7 @@ class SourceImages:
     """
 
     images: Any
-    names: tuple[str, ...]
+    names: Sequence[str]
     labels: npt.NDArray[np.int32] | None
     folder_classes: int | None = None
     timeline: Timeline | None = None
@@ -82,7 +83,7 @@ class SourceImages:
         return replace(
             self,
             images=selected(self.images, kept),
-            names=tuple(self.names[index] for index in kept),
+            names=tuple(self.names[index] for index in kept.tolist()),
             labels=None if self.labels is None else self.labels[kept],
             timeline=self.timeline.take(kept),
         )
@@ -160,7 +161,7 @@ def load_images(
     _check_count(count)
     if source == MNIST:
         _, (images, labels) = image_files.read_mnist()
-        return _from_array(images, labels, source, vae, count=count, resize=resize)
+        return from_array(images, labels, source, vae, count=count, resize=resize)
     path = Path(source)
     if not path.exists():
         raise DataError(
@@ -174,7 +175,7 @@ def load_images(
         return SourceImages(images=image[None], names=(path.name,), labels=None)
     (images, array_labels), test = image_files.read_source(path)
     del test  # An app is given all images to process; splitting off a test set is a matter of training.
-    return _from_array(images, array_labels, path.name, vae, count=count, resize=resize)
+    return from_array(images, array_labels, path.name, vae, count=count, resize=resize)
 
 
 def load_items(
@@ -189,7 +190,8 @@ def load_items(
 ) -> SourceImages:
     """Loads images like `load_images`; data of another kind from an array file, a table, or recordings.
 
-    Windows are an array, unless `in_memory` is off and they are so many that they stay in their recordings.
+    Windows are an array, unless `in_memory` is off and they are so many that they stay in their recordings; so do then
+    the images of a `.npy` file in the form that the model takes.
 
     Raises:
         DataError: the source is missing, empty or damaged, or an item is not what the model takes.
@@ -197,10 +199,27 @@ def load_items(
     """
     _check_windowing(vae, windowing)
     if vae.data is DataKind.IMAGE:
-        return load_images(source, vae, resize=resize, count=count, progress=progress)
+        filed = None if in_memory else _in_their_file(source, vae, count)
+        return filed or load_images(source, vae, resize=resize, count=count, progress=progress)
     _check_no_resize(vae, resize=resize)
     _check_count(count, kind_of(vae.data).noun)
     return _of_values(load_values(source, vae, windowing), in_memory=in_memory).first(count)
+
+
+def _in_their_file(source: str, vae: VaeSpec, count: int | None) -> SourceImages | None:
+    """Returns the pixels of a `.npy` file as they are in it; None if they must be converted, or are something else."""
+    path = Path(source)
+    if path.suffix.lower() != ".npy" or not path.is_file():
+        return None
+    _check_count(count)
+    try:
+        images = ItemFile(path)
+    except (ValueError, OSError):
+        return None  # Reading it says what is wrong.
+    if images.dtype != np.uint8 or images.shape[1:] != vae.image_shape or not len(images):
+        return None
+    images = images.first(count)
+    return SourceImages(images=images, names=tuple(map(str, range(len(images)))), labels=None)
 
 
 def load_training_images(
@@ -221,7 +240,7 @@ def load_training_images(
     of_folder = source != MNIST and Path(source).is_dir() and not image_files.idx_files(Path(source))
     classes = splits.label_count() if of_folder and splits.train.labels is not None else None
     train, validation = (
-        _from_array(part.images, part.labels, splits.name, vae, count=None, resize=resize)
+        from_array(part.images, part.labels, splits.name, vae, count=None, resize=resize)
         for part in (splits.train, splits.validation)
     )
     return replace(train, folder_classes=classes), replace(validation, folder_classes=classes)
@@ -288,24 +307,66 @@ def _from_folder(
     path: Path, vae: VaeSpec, *, count: int | None, resize: bool, progress: ProgressCallback
 ) -> SourceImages:
     check_is_one_part(path, "classes")
-    listing = list_folder(path)
-    files = listing.files[:count]
+    return of_listing(path, list_folder(path), slice(count), vae, resize=resize, progress=progress)
+
+
+def of_listing(
+    path: Path,
+    listing: FolderListing,
+    part: slice,
+    vae: VaeSpec,
+    *,
+    resize: bool,
+    skipped: dict[Path, str] | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> SourceImages:
+    """Reads some of a folder's images.
+
+    Args:
+        path: The folder.
+        listing: Its files.
+        part: Which of them.
+        vae: The interface of the model.
+        resize: Scale images to the model's size and convert between grey and colour.
+        skipped: Takes the files that are damaged, with the reason; None refuses them.
+        progress: Called after every 500 files.
+
+    Raises:
+        DataError: a file cannot be read, or has another size or mode and `resize` is off.
+    """
+    files, labels = listing.files[part], None if listing.labels is None else listing.labels[part]
     images = np.empty((len(files), *vae.image_shape), np.uint8)
-    for index, (file, pixels) in enumerate(zip(files, read_images(files), strict=True)):
-        images[index] = _fitted(pixels, str(file), vae, resize=resize)
+    kept: list[int] = []
+    for index, pixels in read_numbered_images(files, skipped):
+        images[len(kept)] = _fitted(pixels, str(files[index]), vae, resize=resize)
+        kept.append(index)
         if (index + 1) % _PROGRESS_EVERY == 0:
             progress(Progress(stage="reading images", done=index + 1, total=len(files)))
     return SourceImages(
-        images=images,
-        names=tuple(file.relative_to(path).as_posix() for file in files),
-        labels=None if listing.labels is None else listing.labels[:count],
+        images=images[: len(kept)],
+        names=tuple(files[index].relative_to(path).as_posix() for index in kept),
+        labels=None if labels is None else labels[kept],
         folder_classes=len(listing.classes) or None,
     )
 
 
-def _from_array(
+def from_array(
     images: Pixels, labels: npt.NDArray[np.int32] | None, name: str, vae: VaeSpec, *, count: int | None, resize: bool
 ) -> SourceImages:
+    """Returns images of an array, numbered from 0.
+
+    Args:
+        images: `[N, H, W, C]`.
+        labels: `[N]`, or None.
+        name: Of the source, for messages.
+        vae: The interface of the model.
+        count: Only the first; all if None.
+        resize: Scale images to the model's size and convert between grey and colour.
+
+    Raises:
+        DataError: there are none, the labels are not as many, or the images have another size or mode and `resize` is
+            off.
+    """
     if len(images) == 0:
         raise DataError(f"{name} holds no images")
     if labels is not None and len(labels) != len(images):

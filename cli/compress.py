@@ -7,12 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
-from pocketvae.cli import models
+from pocketvae.cli import clusters, models
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 
 if TYPE_CHECKING:
     from pocketvae import ModelBundle
+    from pocketvae.apps import CodecTables
+    from pocketvae.vae_spec import VaeSpec
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--tables", metavar="FILE", type=Path, help="path of the tables (default: BUNDLE/codec.npz)")
     models.add_label(parser)
     models.add_choice(parser)
+    clusters.add_cluster(parser)
     common.add_force(parser)
 
 
@@ -55,6 +58,9 @@ def _check_options(arguments: argparse.Namespace) -> None:
     """
     if arguments.fit == (arguments.out is not None):
         raise SpecError("compress needs either --out FILE or, to fit its tables first, --fit")
+    if clusters.is_asked(arguments) and (arguments.fit or arguments.lossless):
+        option = "--fit" if arguments.fit else "--lossless"
+        raise SpecError(f"{option} goes from one item to the next, which cannot be shared: leave out --cluster")
     if arguments.fit and arguments.count is not None:
         raise SpecError("--fit uses all training images or other items of IMAGES: leave out --count")
     if not arguments.fit and arguments.fit_steps is not None:
@@ -101,13 +107,14 @@ def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, te
         load_items,
         load_tables,
     )
-    from pocketvae.kinds.registry import kind_of
-    from pocketvae.system.files import check_output, write_bytes
+    from pocketvae.system.files import check_output
 
     check_output(arguments.out, force=arguments.force)
     if arguments.lossless:
         check_lossless(bundle.vae)
     tables = load_tables(path)
+    if clusters.is_asked(arguments):
+        return _compress_on_cluster(bundle, arguments, tables, terminal)
     source = load_items(
         arguments.images,
         bundle.vae,
@@ -128,8 +135,35 @@ def _compress(bundle: ModelBundle, arguments: argparse.Namespace, path: Path, te
             label=arguments.label,
             progress=terminal.step,
         )
-    write_bytes(arguments.out, data)
-    per_value = 8 * len(data) / source.images.size
-    kind = kind_of(bundle.vae.data)
-    size = f"{len(source)} {kind.plural} in {len(data)} bytes, {per_value:.4f} bits per {kind.element}"
-    return f"{size}: {arguments.out}"
+    return _written(data, len(source), bundle.vae, arguments.out)
+
+
+def _compress_on_cluster(
+    bundle: ModelBundle, arguments: argparse.Namespace, tables: CodecTables, terminal: Terminal
+) -> str:
+    from pocketvae.apps import DEFAULT_QUALITY
+    from pocketvae.apps.clusters.commands import compressible_on_cluster
+    from pocketvae.apps.compression.codec import check_lossy, compress_encoded
+
+    quality = DEFAULT_QUALITY if arguments.quality is None else arguments.quality
+    run = clusters.make_run(bundle, arguments.out, arguments, terminal)
+    source, choice = clusters.source(arguments.images, arguments.count, arguments), models.choice(arguments)
+
+    def check(count: int) -> None:
+        check_lossy(bundle, tables, quality, count)
+
+    with compressible_on_cluster(run, source, choice, arguments.label, check) as items:
+        data = compress_encoded(bundle, tables, items, quality=quality)
+        return _written(data, len(items.names), bundle.vae, arguments.out)
+
+
+def _written(data: bytes, count: int, vae: VaeSpec, out: Path) -> str:
+    """Writes a compressed file and says how large it is."""
+    import math
+
+    from pocketvae.kinds.registry import kind_of
+    from pocketvae.system.files import write_bytes
+
+    write_bytes(out, data)
+    kind, per_value = kind_of(vae.data), 8 * len(data) / (count * math.prod(vae.input_shape))
+    return f"{count} {kind.plural} in {len(data)} bytes, {per_value:.4f} bits per {kind.element}: {out}"

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 
 from pocketvae.cli import arguments as common
-from pocketvae.cli import models
+from pocketvae.cli import clusters, models
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import DataError
 
@@ -20,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--tables", metavar="FILE", type=Path, help="path of the tables (default: BUNDLE/codec.npz)")
     models.add_choice(parser)
+    clusters.add_cluster(parser, reads_items=False)
     common.add_force(parser)
 
 
@@ -35,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         load_tables,
         write_decompressed,
     )
+    from pocketvae.apps.clusters.commands import decompressed_on_cluster
     from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import check_output
 
@@ -48,8 +51,14 @@ def run(arguments: argparse.Namespace) -> int:
         data, name = arguments.file.read_bytes(), str(arguments.file)
         check_decompressed_output(arguments.out, image_count(data, name), bundle.vae)
         tables = load_tables(arguments.tables or arguments.bundle / TABLES_NAME)
-        result = decompress(bundle, tables, data, models.choice(arguments), name=name, progress=terminal.step)
-        write_decompressed(result, arguments.out, force=arguments.force)
-    exact = "exact" if result.z is None else "lossy"
-    terminal.line(f"{len(result.images)} {exact} {kind_of(result.vae.data).plural}: {arguments.out}")
+        choice = models.choice(arguments)
+        with contextlib.ExitStack() as stack:
+            if clusters.is_asked(arguments):
+                run = clusters.make_run(bundle, arguments.out, arguments, terminal)
+                result = stack.enter_context(decompressed_on_cluster(run, tables, data, choice, name))
+            else:
+                result = decompress(bundle, tables, data, choice, name=name, progress=terminal.step)
+            write_decompressed(result, arguments.out, force=arguments.force)
+            count, exact = len(result.images), "exact" if result.z is None else "lossy"
+    terminal.line(f"{count} {exact} {kind_of(bundle.vae.data).plural}: {arguments.out}")
     return 0

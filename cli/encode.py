@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
-from pocketvae.cli import models
+from pocketvae.cli import clusters, models
 from pocketvae.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pocketvae import ModelBundle, Posterior
+    from pocketvae.apps import SourceImages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -17,28 +24,54 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", metavar="OUT", type=Path, required=True, help=".npz, .csv or .parquet")
     models.add_label(parser)
     models.add_choice(parser)
+    clusters.add_cluster(parser)
     common.add_force(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Encodes images or other data and prints where their latents are."""
     import pocketvae
-    from pocketvae.apps import check_latents_output, encode_images, load_items, write_latents
+    from pocketvae.apps import check_latents_output, write_latents
 
     check_latents_output(arguments.out, force=arguments.force)
-    with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
-        source = load_items(
-            arguments.images,
-            bundle.vae,
-            resize=arguments.resize,
-            count=arguments.count,
-            windowing=models.windowing(arguments),
-            progress=terminal.step,
-        )
-        posterior = encode_images(bundle, source, models.choice(arguments), arguments.label, terminal.step)
+    work = _encoded_on_cluster if clusters.is_asked(arguments) else _encoded
+    with (
+        Terminal(quiet=arguments.quiet) as terminal,
+        pocketvae.open(arguments.bundle) as bundle,
+        work(bundle, arguments, terminal) as (posterior, source),
+    ):
         items, latents = source.labelled(arguments.label), bundle.vae.latents
         write_latents(arguments.out, posterior, items, latents=latents, force=arguments.force)
     values = "codes" if bundle.vae.is_discrete else "dimensions"
     what = "posteriors" if bundle.vae.has_posterior else "latents"
     terminal.line(f"{len(source)} {what} of {bundle.vae.latent_dim} {values}: {arguments.out}")
     return 0
+
+
+@contextlib.contextmanager
+def _encoded(
+    bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal
+) -> Iterator[tuple[Posterior, SourceImages]]:
+    from pocketvae.apps import encode_images, load_items
+
+    source = load_items(
+        arguments.images,
+        bundle.vae,
+        resize=arguments.resize,
+        count=arguments.count,
+        windowing=models.windowing(arguments),
+        progress=terminal.step,
+    )
+    yield encode_images(bundle, source, models.choice(arguments), arguments.label, terminal.step), source
+
+
+@contextlib.contextmanager
+def _encoded_on_cluster(
+    bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal
+) -> Iterator[tuple[Posterior, SourceImages]]:
+    from pocketvae.apps.clusters.commands import encoded_on_cluster
+
+    run = clusters.make_run(bundle, arguments.out, arguments, terminal)
+    source = clusters.source(arguments.images, arguments.count, arguments)
+    with encoded_on_cluster(run, source, models.choice(arguments), arguments.label) as found:
+        yield found

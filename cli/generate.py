@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 import argparse
+from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
-from pocketvae.cli import models
+from pocketvae.cli import clusters, models
 from pocketvae.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from pocketvae import ModelBundle
+    from pocketvae.apps import GenerateRequest
+    from pocketvae.apps.generation.generate import Items
+    from pocketvae.progress import ProgressCallback
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,12 +38,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resume", action="store_true", help="resume an interrupted folder")
     models.add_choice(parser)
+    clusters.add_cluster(parser, reads_items=False)
     common.add_force(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Generates images and prints where they are."""
     from pocketvae.apps import REQUEST_NAME, GenerateRequest, generate_to
+    from pocketvae.apps.generation.generate import made_here
 
     if not arguments.out.suffix:
         common.check_replaceable(arguments.out, REQUEST_NAME, force=arguments.force)
@@ -47,7 +59,19 @@ def run(arguments: argparse.Namespace) -> int:
         conditions=models.named_conditions(arguments.condition),
         choice=models.choice(arguments),
     )
+    is_clustered = clusters.is_asked(arguments)
     with Terminal(quiet=arguments.quiet) as terminal:
+
+        def on_cluster(
+            bundle: ModelBundle, request: GenerateRequest, progress: ProgressCallback
+        ) -> AbstractContextManager[Iterator[Items]]:
+            from pocketvae.apps.clusters.commands import generated_on_cluster
+
+            del progress
+            # A folder of images has an unfinished folder of its own beside it.
+            out = arguments.out if arguments.out.suffix else arguments.out.with_name(f"{arguments.out.name}.items")
+            return generated_on_cluster(clusters.make_run(bundle, out, arguments, terminal), request)
+
         kind = generate_to(
             arguments.bundle,
             request,
@@ -56,6 +80,7 @@ def run(arguments: argparse.Namespace) -> int:
             rate_hz=arguments.rate,
             force=arguments.force,
             resume=arguments.resume,
+            make=on_cluster if is_clustered else made_here,
             progress=terminal.step,
         )
     terminal.line(f"{request.count} {kind}{'s' if request.count > 1 else ''}: {arguments.out}")

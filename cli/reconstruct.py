@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
-from pocketvae.cli import models
+from pocketvae.cli import clusters, models
 from pocketvae.cli.terminal import Terminal
+
+if TYPE_CHECKING:
+    from pocketvae import ModelBundle
+    from pocketvae.apps import Reconstruction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,30 +31,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--columns", metavar="N", type=int, default=10, help="columns of the picture (default: 10)")
     models.add_label(parser)
     models.add_choice(parser)
+    clusters.add_cluster(parser)
     common.add_force(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Reconstructs images or other data and prints how close they are."""
     import pocketvae
-    from pocketvae.apps import check_reconstruction_output, load_items, write_reconstruction
-    from pocketvae.apps.generation.reconstruct import reconstruct
+    from pocketvae.apps import check_reconstruction_output, write_reconstruction
     from pocketvae.kinds.registry import kind_of
     from pocketvae.system.files import check_output
 
     check_reconstruction_output(arguments.out, columns=arguments.columns)
     check_output(arguments.out, force=arguments.force)
-    with Terminal(quiet=arguments.quiet) as terminal, pocketvae.open(arguments.bundle) as bundle:
-        source = load_items(
-            arguments.images,
-            bundle.vae,
-            resize=arguments.resize,
-            count=arguments.count,
-            windowing=models.windowing(arguments),
-            progress=terminal.step,
-        )
-        check_reconstruction_output(arguments.out, columns=arguments.columns, count=len(source), vae=bundle.vae)
-        result = reconstruct(bundle, source, models.choice(arguments), arguments.label, terminal.step)
+    work = _reconstructed_on_cluster if clusters.is_asked(arguments) else _reconstructed
+    with (
+        Terminal(quiet=arguments.quiet) as terminal,
+        pocketvae.open(arguments.bundle) as bundle,
+        work(bundle, arguments, terminal) as result,
+    ):
         write_reconstruction(result, arguments.out, columns=arguments.columns, force=arguments.force)
-    terminal.line(f"{len(result.images)} {kind_of(result.vae.data).plural}, {result.closeness}: {arguments.out}")
+        text = f"{len(result.images)} {kind_of(result.vae.data).plural}, {result.closeness}: {arguments.out}"
+    terminal.line(text)
     return 0
+
+
+@contextlib.contextmanager
+def _reconstructed(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal) -> Iterator[Reconstruction]:
+    from pocketvae.apps import check_reconstruction_output, load_items, reconstruct
+
+    source = load_items(
+        arguments.images,
+        bundle.vae,
+        resize=arguments.resize,
+        count=arguments.count,
+        windowing=models.windowing(arguments),
+        progress=terminal.step,
+    )
+    check_reconstruction_output(arguments.out, columns=arguments.columns, count=len(source), vae=bundle.vae)
+    yield reconstruct(bundle, source, models.choice(arguments), arguments.label, terminal.step)
+
+
+@contextlib.contextmanager
+def _reconstructed_on_cluster(
+    bundle: ModelBundle, arguments: argparse.Namespace, terminal: Terminal
+) -> Iterator[Reconstruction]:
+    from pocketvae.apps import check_reconstruction_output
+    from pocketvae.apps.clusters.commands import reconstructed_on_cluster
+
+    run = clusters.make_run(bundle, arguments.out, arguments, terminal)
+    source = clusters.source(arguments.images, arguments.count, arguments)
+
+    def check(count: int) -> None:
+        check_reconstruction_output(arguments.out, columns=arguments.columns, count=count, vae=bundle.vae)
+
+    with reconstructed_on_cluster(run, source, models.choice(arguments), arguments.label, check) as found:
+        yield found

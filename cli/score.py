@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
-from pocketvae.cli import models
+from pocketvae.cli import clusters, models
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import DataError, SpecError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from pocketvae import ModelBundle
-    from pocketvae.apps import Calibration, ScoreKind, SourceImages
+    from pocketvae.apps import Calibration, ScoreKind, ScoreResult
     from pocketvae.apps.anomaly.features import Doubles
+    from pocketvae.apps.anomaly.scores import ScoredItems
+    from pocketvae.vae_spec import VaeSpec
 
 _FITTED_ITEMS = 6000
 _DEFAULT_RATE, _DEFAULT_SAMPLES = 0.05, 8
@@ -57,6 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", metavar="FILE", type=Path, help="write every score as JSON")
     models.add_label(parser)
     models.add_choice(parser)
+    clusters.add_cluster(parser)
     common.add_force(parser)
 
 
@@ -84,6 +88,11 @@ def _check_options(arguments: argparse.Namespace) -> None:
     Raises:
         SpecError: a scoring option is used with `--calibrate`, or a calibration option without it.
     """
+    is_clustered = clusters.is_asked(arguments)
+    if is_clustered and arguments.calibrate:
+        raise SpecError("--calibrate looks at a few thousand items at most: leave out --cluster")
+    if is_clustered and arguments.csv is None and arguments.json is None:
+        raise SpecError("--cluster keeps what is done beside the output: pass --csv FILE or --json FILE")
     foreign = _OF_SCORING if arguments.calibrate else _OF_CALIBRATING
     for name in foreign:
         if getattr(arguments, name) is not None:
@@ -142,17 +151,12 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
         ScoreKind,
         check_score,
         default_score,
-        roc_svg,
-        score_csv,
-        score_json,
         score_result,
     )
-    from pocketvae.apps.anomaly.timeline import separated, timeline_svg
     from pocketvae.cli.detection import print_detection
     from pocketvae.documents import decode
     from pocketvae.kinds.registry import kind_of
     from pocketvae.spec import parse_choice
-    from pocketvae.system.files import write_pieces, write_text
 
     chosen = parse_choice(ScoreKind, arguments.score or default_score(bundle.vae), "score")
     check_score(chosen, bundle.vae, has_scorer=bundle.scoring is not None)
@@ -163,39 +167,81 @@ def _score(bundle: ModelBundle, arguments: argparse.Namespace, terminal: Termina
     calibration.check_bundle(bundle, chosen)
     if models.choice(arguments).precision is not calibration.precision:
         terminal.warn(f"the thresholds were fitted with {calibration.precision}: calibrate with the same --precision")
-    items, values = _values(bundle, arguments.images, arguments.count, calibration, arguments, terminal)
-    if arguments.timeline is not None and items.timeline is None:
-        raise DataError(f"--timeline is for recordings, but {arguments.images} is not one: leave it out")
-    normal = None
-    if arguments.normal is not None:
-        _, normal = _values(bundle, arguments.normal, None, calibration, arguments, terminal)
-    result = score_result(calibration, chosen, items.names, values, normal, items.timeline)
+    with contextlib.ExitStack() as stack:
+        found = stack.enter_context(
+            _scored(bundle, arguments.images, arguments.count, calibration, arguments, terminal)
+        )
+        if arguments.timeline is not None and found.items.timeline is None:
+            raise DataError(f"--timeline is for recordings, but {arguments.images} is not one: leave it out")
+        normal = None
+        if arguments.normal is not None:
+            normal = stack.enter_context(
+                _scored(bundle, arguments.normal, None, calibration, arguments, terminal, part=".normal")
+            ).values
+        result = score_result(calibration, chosen, found.items.names, found.values, normal, found.items.timeline)
+        _write(result, found, normal, arguments, bundle.vae)
+        print_detection(result, terminal)
+        terminal.line(
+            f"{result.anomalies} of {len(result.items)} {plural} are anomalies: {chosen} above {result.threshold:.4g}, "
+            f"which at most {calibration.false_positive_rate:g} of normal {plural} exceed"
+        )
+
+
+def _write(
+    result: ScoreResult,
+    found: ScoredItems,
+    normal: Mapping[ScoreKind, Doubles] | None,
+    arguments: argparse.Namespace,
+    vae: VaeSpec,
+) -> None:
+    from pocketvae.apps import roc_svg, score_csv, score_json
+    from pocketvae.apps.anomaly.timeline import separated, timeline_svg
+    from pocketvae.kinds.registry import kind_of
+    from pocketvae.system.files import write_pieces, write_text
+
     if arguments.json is not None:
         write_pieces(arguments.json, score_json(result))
     if arguments.csv is not None:
         write_pieces(arguments.csv, score_csv(result))
     if arguments.roc is not None:
-        write_text(arguments.roc, roc_svg(*separated(values, normal, items.timeline), plural))
-    if arguments.timeline is not None and items.timeline is not None:
-        write_text(arguments.timeline, timeline_svg(items, values[chosen], result, bundle.vae))
-    print_detection(result, terminal)
-    terminal.line(
-        f"{result.anomalies} of {len(result.items)} {plural} are anomalies: {chosen} above {result.threshold:.4g}, "
-        f"which at most {calibration.false_positive_rate:g} of normal {plural} exceed"
-    )
+        curves = separated(found.values, normal, found.items.timeline)
+        write_text(arguments.roc, roc_svg(*curves, kind_of(vae.data).plural))
+    if arguments.timeline is not None:
+        write_text(arguments.timeline, timeline_svg(found.items, found.values[result.chosen], result, vae))
 
 
-def _values(
+@contextlib.contextmanager
+def _scored(
     bundle: ModelBundle,
     source: str,
     count: int | None,
     calibration: Calibration,
     arguments: argparse.Namespace,
     terminal: Terminal,
-) -> tuple[SourceImages, Mapping[ScoreKind, Doubles]]:
-    from pocketvae.apps import image_features, load_items
-    from pocketvae.apps.anomaly.scores import scores
+    *,
+    part: str = "",
+) -> Iterator[ScoredItems]:
+    """Yields the scores of a source, and warns of items that are beyond."""
+    work = _scored_on_cluster if clusters.is_asked(arguments) else _scored_here
+    with work(bundle, source, count, calibration, arguments, terminal, part) as found:
+        _warn_of_beyond(found, terminal)
+        yield found
 
+
+@contextlib.contextmanager
+def _scored_here(
+    bundle: ModelBundle,
+    source: str,
+    count: int | None,
+    calibration: Calibration,
+    arguments: argparse.Namespace,
+    terminal: Terminal,
+    part: str,
+) -> Iterator[ScoredItems]:
+    from pocketvae.apps import image_features, load_items
+    from pocketvae.apps.anomaly.scores import ScoredItems, scores
+
+    del part
     items = load_items(
         source,
         bundle.vae,
@@ -208,11 +254,47 @@ def _values(
     features = image_features(
         bundle, items, models.choice(arguments), calibration.sampling, arguments.label, terminal.step
     )
-    beyond = [name for name, is_beyond in zip(items.names, features.beyond, strict=True) if is_beyond]
-    if beyond:
+    values = scores(features, bundle.vae, calibration.noise_scale, calibration.density, calibration.offset)
+    yield ScoredItems(items=items, values=values, beyond=features.beyond)
+
+
+@contextlib.contextmanager
+def _scored_on_cluster(
+    bundle: ModelBundle,
+    source: str,
+    count: int | None,
+    calibration: Calibration,
+    arguments: argparse.Namespace,
+    terminal: Terminal,
+    part: str,
+) -> Iterator[ScoredItems]:
+    from pocketvae.apps.clusters.commands import scored_on_cluster
+    from pocketvae.documents import encode
+    from pocketvae.system.files import sha256_bytes
+
+    out = arguments.csv or arguments.json
+    run = clusters.make_run(
+        bundle,
+        out.with_name(f"{out.name}{part}"),
+        arguments,
+        terminal,
+        {"calibration": sha256_bytes(encode(calibration).encode())},
+        replaces=True,
+    )
+    items, choice = clusters.source(source, count, arguments), models.choice(arguments)
+    with scored_on_cluster(run, items, choice, arguments.label, calibration) as found:
+        yield found
+
+
+def _warn_of_beyond(found: ScoredItems, terminal: Terminal) -> None:
+    import numpy as np
+
+    beyond = np.flatnonzero(found.beyond)
+    if len(beyond):
+        is_one = len(beyond) == 1
         terminal.warn(
-            f"{len(beyond)} of {len(items)} items {'is' if len(beyond) == 1 else 'are'} so far from the training data "
-            f"that {'its' if len(beyond) == 1 else 'their'} scores are not finite numbers, the first {beyond[0]}: "
-            f"{'it gets the largest score and is an anomaly' if len(beyond) == 1 else _LARGEST}"
+            f"{len(beyond)} of {len(found.items)} items {'is' if is_one else 'are'} so far from the training data that "
+            f"{'its' if is_one else 'their'} scores are not finite numbers, the first "
+            f"{found.items.names[int(beyond[0])]}: "
+            f"{'it gets the largest score and is an anomaly' if is_one else _LARGEST}"
         )
-    return items, scores(features, bundle.vae, calibration.noise_scale, calibration.density, calibration.offset)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "architecture.md"
-ROOMS = ("cli", "distil", "train", "export", "benchmarks", "apps", "core")
+ROOMS = ("cli", "distil", "train", "export", "benchmarks", "apps", "udf", "core")
 BEGIN, END = "<!-- map: make map -->\n", "<!-- end of map -->\n"
 
 

@@ -53,6 +53,11 @@ class ItemScores(Sequence[ItemScore]):
     def __len__(self) -> int:
         return len(self._names)
 
+    @property
+    def anomalies(self) -> int:
+        """How many of them are anomalies."""
+        return int(np.count_nonzero(self._values[self._chosen] > self._threshold))
+
     @overload
     def __getitem__(self, index: int) -> ItemScore: ...
 
@@ -98,13 +103,15 @@ class ScoreResult:
     @property
     def anomalies(self) -> int:
         """Number of items that are anomalies."""
+        if isinstance(self.items, ItemScores):
+            return self.items.anomalies
         return sum(item.anomalous for item in self.items)
 
 
 def score_result(
     calibration: Calibration,
     chosen: ScoreKind,
-    names: tuple[str, ...],
+    names: Sequence[str],
     values: Mapping[ScoreKind, Doubles],
     normal: Mapping[ScoreKind, Doubles] | None = None,
     timeline: Timeline | None = None,

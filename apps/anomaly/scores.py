@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from pocketvae.apps.anomaly.features import Doubles, Features
 from pocketvae.apps.anomaly.offsets import OffsetDensity, has_offsets
+from pocketvae.apps.sources import SourceImages
 from pocketvae.errors import DataError, SpecError
 from pocketvae.numerics.scoring import SCORE_KIND
 from pocketvae.spec import STRICT
@@ -64,6 +66,21 @@ class NormalDensity:
         centred = triples - np.array(self.mean)
         squares: Doubles = np.einsum("ni,ij,nj->n", centred, np.array(self.precision), centred)
         return squares
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoredItems:
+    """The scores of a source's items.
+
+    Attributes:
+        items: The items; perhaps without their values, unless they are windows of recordings.
+        values: Every score, `[N]`.
+        beyond: `[N]`, see `Features.beyond`.
+    """
+
+    items: SourceImages
+    values: Mapping[ScoreKind, Doubles]
+    beyond: npt.NDArray[np.bool_]
 
 
 def fit_density(features: Features) -> NormalDensity:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import warnings
 import zlib
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -31,6 +33,8 @@ from pocketvae.runtimes.base import FloatArray
 from pocketvae.vae_spec import DataKind, VaeSpec
 
 Pixels = npt.NDArray[np.uint8]
+# Latents `[N, D]` and labels `[N]` or None to items.
+Decode: TypeAlias = Callable[[FloatArray, npt.NDArray[np.int32] | None], npt.NDArray[Any]]
 _CHUNK = 256
 # A symbol of 64 bits and a float32.
 _BYTES_PER_LATENT = 12
@@ -81,13 +85,52 @@ def compress_lossy(
         SpecError: the quality is out of range, the label does not fit, or the decoder makes spectrograms of sounds.
         DataError: there are more than 2^24 items.
     """
+    check_lossy(bundle, tables, quality, len(source))
+    posterior = encode_images(bundle, source, choice, label, progress)
+    own = source.labels_for(bundle.vae, label)
+    labels = None if own is None else np.broadcast_to(np.asarray(own, np.int32), (len(source),))
+    encoded = EncodedItems(
+        names=source.names,
+        z_mean=posterior.z_mean,
+        far=far_outside(bundle.vae, source.images),
+        labels=labels,
+        are_same=lambda: not (source.images != source.images[0]).any(),
+    )
+    return compress_encoded(bundle, tables, encoded, quality=quality)
+
+
+def check_lossy(bundle: ModelBundle, tables: CodecTables, quality: int, count: int) -> None:
+    """Checks, before any work, what `compress_lossy` needs; see there for what is raised."""
     check_data_return(bundle.vae)
     steps_of(quality)
-    check_count(len(source))
+    check_count(count)
+    _latent_tables(bundle, tables)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodedItems:
+    """What `compress_lossy` keeps of its items, and what it warns by.
+
+    Attributes:
+        names: Of the items.
+        z_mean: `[N, D]`, the means of their posteriors.
+        far: `[N]`, see `far_outside`.
+        labels: `[N] int32`, for a class-conditional VAE; otherwise None.
+        are_same: Says whether all items are the same.
+    """
+
+    names: Sequence[str]
+    z_mean: npt.NDArray[Any]
+    far: npt.NDArray[np.bool_]
+    labels: npt.NDArray[np.int32] | None
+    are_same: Callable[[], bool]
+
+
+def compress_encoded(bundle: ModelBundle, tables: CodecTables, items: EncodedItems, *, quality: int) -> bytes:
+    """Compresses items that are encoded already; see `compress_lossy`."""
     latents = _latent_tables(bundle, tables)
-    posterior = encode_images(bundle, source, choice, label, progress)
-    symbols = latents.symbols(posterior.z_mean, quality)
-    _warn_of_loss(bundle.vae, latents, posterior.z_mean, source, quality)
+    symbols = latents.symbols(items.z_mean, quality)
+    _warn_of_loss(latents, items, quality)
     return pack(
         Stream(
             coding=Coding.LATENTS,
@@ -95,48 +138,44 @@ def compress_lossy(
             tables_id=tables.id,
             decoder_id=tables.decoder_id,
             content_check=_check(latents.latents(symbols, quality)),
-            count=len(source),
-            labels=_labels(bundle, source, label),
+            count=len(items.names),
+            labels=() if items.labels is None else tuple(items.labels.tolist()),
             codes=tuple(encode_symbols(symbols, latents, quality)),
         )
     )
 
 
-def _warn_of_loss(vae: VaeSpec, tables: LatentTables, z_mean: FloatArray, source: SourceImages, quality: int) -> None:
+def _warn_of_loss(tables: LatentTables, items: EncodedItems, quality: int) -> None:
     """Warns of items far outside the fit: their latents lie off the grid, or are what a saturated encoder returns."""
-    far = np.flatnonzero(tables.left_out(z_mean) | _far_outside(vae, source.images))
+    far = np.flatnonzero(tables.left_out(items.z_mean) | items.far)
     if len(far):
         warnings.warn(
-            f"{len(far)} of {len(source)} items {'is' if len(far) == 1 else 'are'} far outside the data that the "
-            f"tables were fitted to, the first {source.names[far[0]]}, and may be restored as others: scale them as "
+            f"{len(far)} of {len(items.names)} items {'is' if len(far) == 1 else 'are'} far outside the data that the "
+            f"tables were fitted to, the first {items.names[far[0]]}, and may be restored as others: scale them as "
             f"for training, or fit the tables to such data with --fit --force",
             DataWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         return
-    symbols = tables.symbols(z_mean, quality)
-    if (symbols == symbols[0]).all() and (source.images != source.images[0]).any():
+    symbols = tables.symbols(items.z_mean, quality)
+    if (symbols == symbols[0]).all() and not items.are_same():
         warnings.warn(
-            f"all {len(source)} items are stored as the same latent and will be restored as the same item, since their "
-            f"latents differ by less than one step of the tables: raise --quality, or fit the tables to such data "
-            f"with --fit --force",
+            f"all {len(items.names)} items are stored as the same latent and will be restored as the same item, since "
+            f"their latents differ by less than one step of the tables: raise --quality, or fit the tables to such "
+            f"data with --fit --force",
             DataWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
 
 
-def _far_outside(vae: VaeSpec, items: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+def far_outside(vae: VaeSpec, items: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Returns which items have values far outside the range that the model was made for, `[N]`; images never have."""
     if vae.data is DataKind.IMAGE:
         return np.zeros(len(items), np.bool_)
     low, high = vae.data_range
     flat, margin = items.reshape(len(items), -1), _FAR * vae.range_span
     far: npt.NDArray[np.bool_] = (flat.min(axis=1) < low - margin) | (flat.max(axis=1) > high + margin)
     return far
-
-
-def _labels(bundle: ModelBundle, source: SourceImages, label: int | None) -> tuple[int, ...]:
-    own = source.labels_for(bundle.vae, label)
-    return () if own is None else tuple(np.broadcast_to(np.asarray(own), (len(source),)).tolist())
 
 
 def check_lossless(vae: VaeSpec) -> None:
@@ -195,6 +234,7 @@ def decompress(
     choice: Choice,
     *,
     name: str = "the stream",
+    decode: Decode | None = None,
     progress: ProgressCallback = ignore_progress,
 ) -> Decompressed:
     """Returns the items of a file.
@@ -205,6 +245,7 @@ def decompress(
         data: Content of the file.
         choice: Which decoder to use.
         name: Name of the file, for errors.
+        decode: Decodes the latents of a lossy file in place of this process.
         progress: Called while items are decoded.
 
     Raises:
@@ -221,7 +262,7 @@ def decompress(
         _check_memory(stream.count, bundle.vae)
         if stream.coding is Coding.PIXELS:
             return _decompress_pixels(bundle.vae, stream, tables, progress)
-        return _decompress_latents(bundle, stream, tables, choice)
+        return _decompress_latents(bundle, stream, tables, decode or partial(decoded_items, bundle, choice=choice))
     except DataError as e:
         raise DataError(f"{name}: {e}") from e
 
@@ -232,7 +273,7 @@ def _decompress_pixels(vae: VaeSpec, stream: Stream, tables: CodecTables, progre
     return Decompressed(vae=vae, images=images, z=None, labels=None)
 
 
-def _decompress_latents(bundle: ModelBundle, stream: Stream, tables: CodecTables, choice: Choice) -> Decompressed:
+def _decompress_latents(bundle: ModelBundle, stream: Stream, tables: CodecTables, decode: Decode) -> Decompressed:
     latents = _latent_tables(bundle, tables)
     if stream.decoder_id != tables.decoder_id:
         raise DataError(f"it is for the decoder {stream.decoder_id.hex()}, this is {tables.decoder_id.hex()}")
@@ -240,13 +281,20 @@ def _decompress_latents(bundle: ModelBundle, stream: Stream, tables: CodecTables
     z = latents.latents(symbols, stream.quality)
     _compare(z, stream)
     labels = np.array(stream.labels, np.int32) if stream.labels else None
+    return Decompressed(vae=bundle.vae, images=decode(z, labels), z=z, labels=labels)
+
+
+def decoded_items(
+    bundle: ModelBundle, z: FloatArray, labels: npt.NDArray[np.int32] | None, choice: Choice
+) -> npt.NDArray[Any]:
+    """Returns what the decoder makes of latents `[N, D]`: `[N, H, W, C] uint8`, or `[N, *data_shape] float32`."""
     decoder, is_image = choice.decoder(bundle), bundle.vae.data is DataKind.IMAGE
     decode = decoder.decode_pixels if is_image else decoder.decode
     items = np.empty((len(z), *bundle.vae.data_shape), np.uint8 if is_image else np.float32)
     for first in range(0, len(z), _CHUNK):
         part = slice(first, first + _CHUNK)
         items[part] = decode(z[part], None if labels is None else labels[part])
-    return Decompressed(vae=bundle.vae, images=items, z=z, labels=labels)
+    return items
 
 
 def _check_memory(count: int, vae: VaeSpec) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import contextlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +40,7 @@ _SEED_START = -(2**31)
 _FILE_BYTES = 4096
 # `[N, H, W, C] uint8` for images, `[N, *data_shape] float32` for other data.
 Items = npt.NDArray[np.uint8] | npt.NDArray[np.float32]
+Make: TypeAlias = "Callable[[ModelBundle, GenerateRequest, ProgressCallback], AbstractContextManager[Iterator[Items]]]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,6 +79,13 @@ class GenerateRequest:
             raise SpecError(f"temperature must be finite and at least 0, got {self.temperature:g}")
         if isinstance(self.label, str) and self.label != EACH_LABEL:
             raise SpecError(f"label must be a class or {EACH_LABEL!r}, got {self.label!r}")
+
+    def part(self, first: int, last: int) -> GenerateRequest:
+        """Returns the request of some of its images, from `first` on, before `last`, both counted from `start`.
+
+        Labels that are taken in turn go by the image's index in the stream, and so do not change.
+        """
+        return replace(self, start=self.start + first, count=last - first)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +136,12 @@ def generate(
         progress(Progress(stage="generating", done=int(number[-1]) + 1, total=request.count))
 
 
+@contextlib.contextmanager
+def made_here(bundle: ModelBundle, request: GenerateRequest, progress: ProgressCallback) -> Iterator[Iterator[Items]]:
+    """Yields what `generate` returns: the `Make` of this process."""
+    yield generate(bundle, request, progress)
+
+
 def _model(bundle: ModelBundle, request: GenerateRequest) -> Decoder | Generator:
     """Returns what makes the images.
 
@@ -152,6 +168,7 @@ def generate_to(
     rate_hz: float | None = None,
     force: bool = False,
     resume: bool = False,
+    make: Make = made_here,
     progress: ProgressCallback = ignore_progress,
 ) -> DataKind:
     """Writes items: one or a grid of them as `.png`, all of them as an `.npz` or `.csv`, or PNG files into a folder.
@@ -167,6 +184,7 @@ def generate_to(
         rate_hz: Samples in a second of a `.wav`; by default the model's own.
         force: Replace `out` if it exists.
         resume: Resume a folder that was interrupted.
+        make: Makes the items of a request, in this process by default.
         progress: Called after every 64 images.
 
     Returns:
@@ -194,17 +212,21 @@ def generate_to(
         _check(bundle, request)
         _check_kind(bundle.vae, kind)
         if kind == ".png":
-            _write_picture(bundle, request, out, columns, progress)
-        elif kind == ".wav":
-            rate = check_sound(bundle.vae, request.count, rate_hz)
-            own = (for_user(items, bundle.vae) for items in generate(bundle, request, progress))
-            write_sound(out, rate, bundle.vae.data_shape[1], own, force=force)
-        elif kind == ".csv":
-            write_rows(out, bundle.vae, generate(bundle, request, progress), first=request.start, force=force)
-        elif kind == ".npz":
-            _write_array(bundle, request, out, force=force, progress=progress)
-        else:
-            _write_folder(bundle, request, out, force=force, resume=resume, progress=progress)
+            _check_picture(bundle.vae, request)
+        elif kind == "":
+            _write_folder(bundle, request, out, make, force=force, resume=resume, progress=progress)
+            return bundle.vae.data
+        rate = check_sound(bundle.vae, request.count, rate_hz) if kind == ".wav" else 0
+        with make(bundle, request, progress) as made:
+            if kind == ".png":
+                _write_picture(bundle.vae, made, out, columns)
+            elif kind == ".wav":
+                own = (for_user(items, bundle.vae) for items in made)
+                write_sound(out, rate, bundle.vae.data_shape[1], own, force=force)
+            elif kind == ".csv":
+                write_rows(out, bundle.vae, made, first=request.start, force=force)
+            else:
+                _write_array(bundle.vae, request.count, made, out, force=force)
         return bundle.vae.data
 
 
@@ -226,16 +248,17 @@ def _check(bundle: ModelBundle, request: GenerateRequest) -> None:
         bundle.sample_latents(request.seed, start, temperature=request.temperature, label=given)
 
 
-def _write_picture(
-    bundle: ModelBundle, request: GenerateRequest, out: Path, columns: int | None, progress: ProgressCallback
-) -> None:
-    if bundle.vae.data is DataKind.IMAGE:
-        check_channels(bundle.vae.image_shape[2])
+def _check_picture(vae: VaeSpec, request: GenerateRequest) -> None:
+    if vae.data is DataKind.IMAGE:
+        check_channels(vae.image_shape[2])
     if request.count > _GRID_LIMIT:
-        plural = kind_of(bundle.vae.data).plural
-        other = "a folder or .npz" if bundle.vae.data is DataKind.IMAGE else "an .npz"
+        plural = kind_of(vae.data).plural
+        other = "a folder or .npz" if vae.data is DataKind.IMAGE else "an .npz"
         raise DataError(f"a grid holds at most {_GRID_LIMIT} {plural}, got {request.count}: use {other}")
-    images = np.concatenate([pixels_of(bundle.vae, items) for items in generate(bundle, request, progress)])
+
+
+def _write_picture(vae: VaeSpec, made: Iterator[Items], out: Path, columns: int | None) -> None:
+    images = np.concatenate([pixels_of(vae, items) for items in made])
     if len(images) == 1:
         files.write_bytes(out, single(images[0]))
         return
@@ -243,14 +266,12 @@ def _write_picture(
     files.write_bytes(out, picture(images, columns, PictureKind.PNG, frame_ms=1))
 
 
-def _write_array(
-    bundle: ModelBundle, request: GenerateRequest, out: Path, *, force: bool, progress: ProgressCallback
-) -> None:
-    shape, dtype = (request.count, *bundle.vae.data_shape), _dtype(bundle.vae)
+def _write_array(vae: VaeSpec, count: int, made: Iterator[Items], out: Path, *, force: bool) -> None:
+    shape, dtype = (count, *vae.data_shape), _dtype(vae)
     check_space(out.absolute().parent, int(np.prod(shape, dtype=np.int64)) * dtype.itemsize)
-    with array_file(out, shape, force=force, name=kind_of(bundle.vae.data).plural, dtype=dtype) as append:
-        for images in generate(bundle, request, progress):
-            append(for_user(images, bundle.vae))
+    with array_file(out, shape, force=force, name=kind_of(vae.data).plural, dtype=dtype) as append:
+        for images in made:
+            append(for_user(images, vae))
 
 
 def _dtype(vae: VaeSpec) -> np.dtype[Any]:
@@ -258,7 +279,14 @@ def _dtype(vae: VaeSpec) -> np.dtype[Any]:
 
 
 def _write_folder(
-    bundle: ModelBundle, request: GenerateRequest, out: Path, *, force: bool, resume: bool, progress: ProgressCallback
+    bundle: ModelBundle,
+    request: GenerateRequest,
+    out: Path,
+    make: Make,
+    *,
+    force: bool,
+    resume: bool,
+    progress: ProgressCallback,
 ) -> None:
     check_channels(bundle.vae.image_shape[2])
     check_space(out.absolute().parent, _missing(request, out, resume=resume) * _FILE_BYTES)
@@ -275,16 +303,9 @@ def _write_folder(
             files.write_text(note, encode(wanted))
         done = written_count(folder, request.start, request.count)
         if done < request.count:
-            rest = GenerateRequest(
-                seed=request.seed,
-                start=request.start + done,
-                count=request.count - done,
-                temperature=request.temperature,
-                label=request.label,
-                conditions=request.conditions,
-                choice=request.choice,
-            )
-            _write_rest(bundle, rest, folder, progress)
+            rest = request.part(done, request.count)
+            with make(bundle, rest, progress) as made:
+                _write_rest(bundle.vae, rest.start, made, folder)
 
 
 def _missing(request: GenerateRequest, out: Path, *, resume: bool) -> int:
@@ -295,10 +316,9 @@ def _missing(request: GenerateRequest, out: Path, *, resume: bool) -> int:
     return request.count - written_count(unfinished, request.start, request.count)
 
 
-def _write_rest(bundle: ModelBundle, rest: GenerateRequest, folder: Path, progress: ProgressCallback) -> None:
-    position = rest.start
-    for images in generate(bundle, rest, progress):
-        write_numbered(folder, position, pixels_of(bundle.vae, images))
+def _write_rest(vae: VaeSpec, position: int, made: Iterator[Items], folder: Path) -> None:
+    for images in made:
+        write_numbered(folder, position, pixels_of(vae, images))
         position += len(images)
 
 

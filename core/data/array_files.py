@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import io
 import math
 import warnings
@@ -116,6 +117,16 @@ class NpzReader:
         Raises:
             ValueError: there is none, it is damaged, claims more than it holds, or its values are not numbers.
         """
+        with self.opened(name) as file:
+            return _read_array(file)
+
+    @contextlib.contextmanager
+    def opened(self, name: str) -> Iterator[IO[bytes]]:
+        """Yields one array as the content of a `.npy` file.
+
+        Raises:
+            ValueError: see `read`.
+        """
         entries = self._archive.NameToInfo
         entry = entries.get(f"{name}.npy") or entries.get(name)
         if entry is None:
@@ -124,7 +135,11 @@ class NpzReader:
             with self._archive.open(entry) as file:
                 self._check(read_header(file), entry)
             with self._archive.open(entry) as file:
-                return _read_array(file)
+                yield file
+        except OSError as e:
+            if e.errno == errno.ENOSPC:  # where it is copied to
+                raise
+            raise ValueError(f"its array {name!r} is damaged: {shortened(str(e) or type(e).__name__)}") from e
         except _UnfitError as e:
             raise ValueError(f"its array {name!r} cannot be used: {e}") from e
         except Exception as e:  # zipfile raises a dozen unrelated types for damaged archives

@@ -173,7 +173,7 @@ def _read_npy(path: Path) -> RawImages:
         array = read_npy(path)
     except (ValueError, OSError) as e:
         raise DataError(f"{path} cannot be read as numpy data: {e}") from e
-    return _as_pixels(array, str(path)), None
+    return as_pixels(array, str(path)), None
 
 
 def _pick(archive: NpzReader, keys: tuple[str, ...], label_keys: tuple[str, ...], path: Path) -> RawImages | None:
@@ -181,7 +181,7 @@ def _pick(archive: NpzReader, keys: tuple[str, ...], label_keys: tuple[str, ...]
     if key is None:
         return None
     label_key = next((key for key in label_keys if key in archive.names), None)
-    images = _as_pixels(archive.read(key), f"{path}:{key}")
+    images = as_pixels(archive.read(key), f"{path}:{key}")
     return images, None if label_key is None else as_labels(archive.read(label_key), f"{path}:{label_key}")
 
 
@@ -198,8 +198,12 @@ def as_labels(array: npt.NDArray[np.generic], name: str) -> Labels:
     return labels
 
 
-def _as_pixels(array: object, name: str) -> Pixels:
-    """Checks and converts an array to `[N, H, W, C] uint8`; floats must be in [0, 1]."""
+def as_pixels(array: object, name: str) -> Pixels:
+    """Checks and converts an array to `[N, H, W, C] uint8`.
+
+    Raises:
+        DataError: it has another shape or type, or is of floats that are not in [0, 1].
+    """
     images = np.asarray(array)
     if images.ndim == 3:
         images = images[..., None]

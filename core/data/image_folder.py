@@ -143,10 +143,30 @@ def read_images(files: Sequence[Path]) -> Iterator[Pixels]:
     Raises:
         DataError: a file cannot be read as an image, does not have 8 bits per channel, or has transparent pixels.
     """
+    return (pixels for _, pixels in read_numbered_images(files))
+
+
+def read_numbered_images(files: Sequence[Path], skipped: dict[Path, str] | None = None) -> Iterator[tuple[int, Pixels]]:
+    """Yields images like `read_images`, each with the number of its file.
+
+    Args:
+        files: The files.
+        skipped: Takes the files that are damaged, with the reason, and nothing is yielded for them; None refuses them.
+
+    Raises:
+        DataError: see `read_images`.
+    """
     notes = _Notes()
     with ImageProcess() as process:
-        for file, report, pixels in process.images(files):
-            yield notes.checked(file, report, pixels)
+        for number, (file, report, pixels) in enumerate(process.images(files)):
+            try:
+                image = notes.checked(file, report, pixels)
+            except _UnreadableError as e:
+                if skipped is None:
+                    raise
+                skipped[file] = str(e)
+                continue
+            yield number, image
     notes.say()
 
 

@@ -20,7 +20,7 @@ def test_every_module_has_a_stub_that_names_its_file():
         assert file.is_file(), path
         files.add(file)
     assert len(files) == len(stubs)
-    rooms = ("core", "cli", "train", "export", "benchmarks", "apps", "distil")
+    rooms = ("core", "cli", "train", "export", "benchmarks", "apps", "distil", "udf")
     assert files == {file for room in rooms for file in (ROOT / room).rglob("*.py")}
     assert stubs[Path("pocketvae/spec.pyi")] == "from core.spec import *\n"
     assert stubs[Path("pocketvae/apps/choice.pyi")] == "from apps.choice import *\n"

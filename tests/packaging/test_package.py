@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from pocketvae.spec import Format
 
 ROOT = Path(__file__).parents[2]
-ROOMS = ("core", "cli", "train", "export", "benchmarks", "apps", "distil")
+ROOMS = ("core", "cli", "train", "export", "benchmarks", "apps", "distil", "udf")
 
 
 def installed_packages():

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGES = sorted(
     str(init.relative_to(ROOT).parent).replace("/", ".")
-    for room in ("core", "train", "export", "benchmarks", "apps", "distil", "cli")
+    for room in ("core", "train", "export", "benchmarks", "apps", "distil", "udf", "cli")
     for init in (ROOT / room).rglob("__init__.py")
     if "lazy_names(" in init.read_text()
 )
@@ -40,7 +40,7 @@ def names_for_type_checkers(package):
 
 
 def test_the_rooms_are_found():
-    assert {"core", "train", "export", "benchmarks", "apps", "distil"} <= set(PACKAGES)
+    assert {"core", "train", "export", "benchmarks", "apps", "distil", "udf"} <= set(PACKAGES)
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -45,7 +45,7 @@ def test_the_wheel_holds_every_module_and_data_file(wheel):
         names = set(archive.namelist())
     rooms = {"core": "pocketvae", "train": "pocketvae/train", "export": "pocketvae/export"}
     rooms |= {"cli": "pocketvae/cli", "benchmarks": "pocketvae/benchmarks", "apps": "pocketvae/apps"}
-    rooms |= {"distil": "pocketvae/distil"}
+    rooms |= {"distil": "pocketvae/distil", "udf": "pocketvae/udf"}
     for room, package in rooms.items():
         files = [file for pattern in ("*.py", "*.j2") for file in (ROOT / room).rglob(pattern)]
         assert files

@@ -1,0 +1,160 @@
+"""What is computed of a block: the functions that the commands call on this machine, applied to some of the items."""
+
+from __future__ import annotations
+
+import contextlib
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae.apps.anomaly.calibration import Calibration
+from pocketvae.apps.anomaly.features import image_features
+from pocketvae.apps.anomaly.scores import scores
+from pocketvae.apps.choice import Choice
+from pocketvae.apps.clusters.reading import Reader, Source, open_reader
+from pocketvae.apps.compression.codec import decoded_items, far_outside
+from pocketvae.apps.generation.generate import GenerateRequest, generate
+from pocketvae.apps.generation.reconstruct import reconstruct
+from pocketvae.apps.latents_file import encode_images
+from pocketvae.apps.sources import SourceImages
+from pocketvae.blocks.plan import SKIPPED, Arrays, Block, Compute, skipped
+from pocketvae.data.item_files import ItemFile
+from pocketvae.errors import DataError
+from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.models.model_bundle import open as open_models
+
+NAME, LABEL, BEYOND = "name", "label", "beyond"
+ITEM, RECONSTRUCTION = "item", "reconstruction"
+Z_MEAN, Z_LOG_VAR, FAR = "z_mean", "z_log_var", "far"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemJob(ABC):
+    """Something that is computed of the items of a source.
+
+    Attributes:
+        bundle: The bundle's folder.
+        source: The source.
+        choice: Which artifacts to use.
+        label: One class for all; by default each item's own.
+    """
+
+    bundle: Path
+    source: Source
+    choice: Choice
+    label: int | None = None
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Compute]:
+        """See `Job.open`."""
+        with open_models(self.bundle) as bundle:
+            yield partial(self._of_block, bundle, open_reader(self.source, bundle.vae))
+
+    def _of_block(self, bundle: ModelBundle, reader: Reader, block: Block) -> Arrays:
+        lost: dict[Path, str] = {}
+        try:
+            items = reader.read(block, lost if self.source.skip_corrupt else None)
+        except (DataError, OSError) as e:
+            if not self.source.skip_corrupt:
+                raise DataError(f"it cannot be read: {e}; --skip-corrupt leaves it out") from e
+            return skipped(f"{block}: {e}")
+        notes = np.array(list(lost.values()), np.str_)
+        if not len(items):
+            return {SKIPPED: notes}
+        found = {NAME: np.array(items.names), SKIPPED: notes, **self._of_items(bundle, items)}
+        return found if items.labels is None else {**found, LABEL: items.labels}
+
+    @abstractmethod
+    def _of_items(self, bundle: ModelBundle, items: SourceImages) -> Arrays:
+        """Returns columns with a row for each item."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncodeJob(ItemJob):
+    """Posteriors, and whether an item is far outside the data that the model was made for."""
+
+    def _of_items(self, bundle: ModelBundle, items: SourceImages) -> Arrays:
+        posterior = encode_images(bundle, items, self.choice, self.label)
+        found = {Z_MEAN: posterior.z_mean, FAR: far_outside(bundle.vae, items.images)}
+        return found if posterior.z_log_var is None else {**found, Z_LOG_VAR: posterior.z_log_var}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreJob(ItemJob):
+    """Every score of a calibration.
+
+    Attributes:
+        calibration: What scores are computed with.
+    """
+
+    calibration: Calibration
+
+    def _of_items(self, bundle: ModelBundle, items: SourceImages) -> Arrays:
+        fitted = self.calibration
+        features = image_features(bundle, items, self.choice, fitted.sampling, self.label)
+        found = scores(features, bundle.vae, fitted.noise_scale, fitted.density, fitted.offset)
+        return {**{str(kind): values for kind, values in found.items()}, BEYOND: features.beyond}
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReconstructJob(ItemJob):
+    """Items as the decoder would have to return them, and what it returns."""
+
+    def _of_items(self, bundle: ModelBundle, items: SourceImages) -> Arrays:
+        found = reconstruct(bundle, items, self.choice, self.label)
+        return {ITEM: found.images, RECONSTRUCTION: found.reconstructions}
+
+
+@dataclass(frozen=True, kw_only=True)
+class GenerateJob:
+    """Items of the prior.
+
+    Attributes:
+        bundle: The bundle's folder.
+        request: All of them.
+    """
+
+    bundle: Path
+    request: GenerateRequest
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Compute]:
+        """See `Job.open`."""
+        with open_models(self.bundle) as bundle:
+            yield partial(self._of_block, bundle)
+
+    def _of_block(self, bundle: ModelBundle, block: Block) -> Arrays:
+        return {ITEM: np.concatenate(list(generate(bundle, self.request.part(block.first, block.last))))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecodeJob:
+    """What the decoder makes of latents.
+
+    Attributes:
+        bundle: The bundle's folder.
+        latents: `[N, D] float32` as a `.npy` file.
+        labels: `[N] int32`, or None.
+        choice: Which decoder to use.
+    """
+
+    bundle: Path
+    latents: Path
+    labels: Path | None
+    choice: Choice
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Compute]:
+        """See `Job.open`."""
+        labels = None if self.labels is None else ItemFile(self.labels)
+        with open_models(self.bundle) as bundle:
+            yield partial(self._of_block, bundle, ItemFile(self.latents), labels)
+
+    def _of_block(self, bundle: ModelBundle, latents: ItemFile, labels: ItemFile | None, block: Block) -> Arrays:
+        part = slice(block.first, block.last)
+        own = None if labels is None else labels[part]
+        return {ITEM: decoded_items(bundle, latents[part], own, self.choice)}

@@ -1,0 +1,137 @@
+"""One run on a cluster: the work folder, the workers, and the columns that come of it."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from pocketvae.apps.clusters.reading import Source, needs_unpacking, open_reader, unpack
+from pocketvae.apps.image_output import check_space
+from pocketvae.blocks.cluster import Cluster, connected
+from pocketvae.blocks.columns import join_columns
+from pocketvae.blocks.plan import Arrays, Job, block_items, plan
+from pocketvae.blocks.pool import compute_blocks
+from pocketvae.blocks.work_folder import WorkFolder, WorkManifest
+from pocketvae.bundle.manifest import MANIFEST_NAME
+from pocketvae.data.embedded import ECG, MNIST
+from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.progress import ProgressCallback, ignore_progress
+from pocketvae.system.files import sha256_file
+from pocketvae.system.folders import workplace
+from pocketvae.vae_spec import DataKind, VaeSpec
+from pocketvae.version import VERSION
+
+# Says that the folder is a work folder; nothing else is in it before.
+_MARKER = ".pocketvae-work"
+# A result is there twice, by block and by column.
+_COPIES = 2
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What the runs of all commands have in common.
+
+    Attributes:
+        command: The command.
+        bundle: The bundle.
+        cluster: Where it runs.
+        out: What the command writes: the work folder is `OUT.unfinished`, beside it.
+        options: What decides the results beside the input and the model, by name.
+        force: Drop results of other work in the work folder.
+        replaces: Whether `out` may exist.
+        progress: Called after every block.
+    """
+
+    command: str
+    bundle: ModelBundle
+    cluster: Cluster
+    out: Path
+    options: Mapping[str, str]
+    force: bool = False
+    replaces: bool = False
+    progress: ProgressCallback = ignore_progress
+
+    @contextlib.contextmanager
+    def work_folder(self, input: str) -> Iterator[WorkFolder]:
+        """Yields the work folder, with what is done of the same work; it is removed when the block ends well.
+
+        Args:
+            input: Hash of what is read.
+
+        Raises:
+            OutputExistsError: it holds other work, another process uses it, or `out` exists and must not.
+        """
+        vae = self.bundle.vae
+        manifest = WorkManifest(
+            command=self.command,
+            pocketvae=VERSION,
+            model=sha256_file(self.bundle.path / MANIFEST_NAME),
+            input=input,
+            options=dict(self.options),
+            block_items=block_items(item_bytes(vae)),
+        )
+        with workplace(self.out, force=self.force or self.replaces, marker=_MARKER, kept=_kept) as folder:
+            work = WorkFolder(folder.absolute())
+            work.begin(manifest, force=self.force)
+            work.remove_damaged()
+            yield work
+
+    def columns(self, work: WorkFolder, job: Job, count: int, *, result_bytes: int) -> Arrays:
+        """Computes what is not done yet, and returns the columns of all results.
+
+        Args:
+            work: The work folder.
+            job: What is computed.
+            count: Number of items.
+            result_bytes: Of the results of one item.
+
+        Raises:
+            DataError: the disk has too little space, or a block cannot be read or written.
+            TargetError: the cluster cannot be used.
+        """
+        check_space(work.path, _COPIES * count * result_bytes)
+        blocks = plan(count, block_items(item_bytes(self.bundle.vae)))
+        done = work.done()
+        left = [block for block in blocks if block.index not in done]
+        if left:
+            with connected(self.cluster) as ray:
+                compute_blocks(
+                    ray,
+                    self.cluster,
+                    job,
+                    work.path,
+                    left,
+                    stage=f"{self.command} on the cluster",
+                    total=count,
+                    progress=self.progress,
+                )
+        return join_columns(work, blocks)
+
+
+def item_bytes(vae: VaeSpec) -> int:
+    """Returns the size of the larger of what a model takes and what it returns for one item."""
+    values = max(int(np.prod(shape, dtype=np.int64)) for shape in (vae.input_shape, vae.data_shape))
+    return values * (1 if vae.data is DataKind.IMAGE else 4)
+
+
+def prepared_source(source: Source, work: WorkFolder, vae: VaeSpec) -> tuple[Source, int]:
+    """Returns a source as all workers read it, and its number of items.
+
+    Raises:
+        DataError: it is missing, damaged or empty, or the disk has too little space to unpack it.
+    """
+    if source.path not in (MNIST, ECG) or Path(source.path).exists():
+        source = replace(source, path=os.path.abspath(source.path))  # noqa: PTH100 - Path.resolve would follow links
+    if needs_unpacking(source, vae):
+        source = unpack(source, work.path)
+    return source, len(open_reader(source, vae))
+
+
+def _kept(folder: Path) -> str:
+    done = len(WorkFolder(folder).done())
+    return f"{folder.name} keeps {done} blocks: the same command goes on with them" if done else ""

@@ -1,0 +1,163 @@
+"""Ray: a cluster of one's own on this machine, or one that is there, and the workers in it.
+
+Ray is imported here alone, and only where a cluster is asked for.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import signal
+import socket
+import sys
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import ModuleType
+from typing import Any
+
+from pocketvae.errors import SpecError, TargetError, missing_package
+from pocketvae.parsing import shortened
+from pocketvae.system.environment import logical_cores
+from pocketvae.system.temporary import temporary_directory
+
+LOCAL, AUTO = "local", "auto"
+_CLIENT = re.compile(r"ray://(?P<host>\[[^\]]+\]|[^:/\[\]]+):(?P<port>\d{1,5})")
+_CONNECT_TIMEOUT_S = 10.0
+_MOST_WORKERS = 10_000
+# Results go through the work folder and none through Ray's memory, of which this is the least that there can be.
+_OBJECT_STORE_BYTES = 80 << 20
+# Nothing is reported to anybody, nothing is changed in the workers' environment, and no dashboard is served.
+_ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_DEDUP_LOGS": "0",
+}
+# Off, Ray's processes listen on the loopback address alone.
+_ONLY_THIS_MACHINE = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0", "RAY_AUTH_MODE": "token"}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cluster:
+    """Which cluster, and how many workers.
+
+    Attributes:
+        address: `local`, `auto` for the cluster that this machine is part of, or `ray://HOST:PORT`.
+        workers: Number of workers; None for as many as there are CPUs for.
+        threads: CPUs that each of them takes.
+
+    Raises:
+        SpecError: the address has another form, or the number of workers is below 1 or above 10,000.
+    """
+
+    address: str
+    workers: int | None = None
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        found = _CLIENT.fullmatch(self.address)
+        if self.address not in (LOCAL, AUTO) and not (found and 0 < int(found["port"]) < 1 << 16):
+            raise SpecError(f"--cluster must be local, auto or ray://HOST:PORT, got {self.address!r}")
+        if self.workers is not None and not 1 <= self.workers <= _MOST_WORKERS:
+            raise SpecError(f"--workers must be 1 to {_MOST_WORKERS}, got {self.workers}")
+
+
+@contextlib.contextmanager
+def connected(cluster: Cluster) -> Iterator[ModuleType]:
+    """Yields Ray, connected to a cluster; one of one's own is ended with the block, or with this process.
+
+    Raises:
+        TargetError: Ray is not installed, or the cluster cannot be reached or has other versions.
+    """
+    if cluster.address not in (LOCAL, AUTO):
+        _check_reachable(cluster.address)
+    ray = _imported(cluster)
+    with contextlib.ExitStack() as stack:
+        options: dict[str, Any] = {"log_to_driver": False, "logging_level": "critical", "configure_logging": False}
+        if cluster.address == LOCAL:
+            # What Ray keeps on disk would stay in /tmp/ray; /dev/shm may be too small in a container.
+            folder = str(stack.enter_context(temporary_directory()))
+            options |= {
+                "include_dashboard": False,
+                "num_cpus": cluster.threads * (cluster.workers or local_workers(cluster.threads)),
+                "num_gpus": 0,
+                "object_store_memory": _OBJECT_STORE_BYTES,
+                "_temp_dir": folder,
+                "_plasma_directory": folder,
+            }
+        stack.callback(ray.shutdown)
+        try:
+            with _signals_kept():
+                ray.init(address=cluster.address, **options)
+        except Exception as e:  # Ray raises a dozen unrelated types
+            raise _refused(cluster.address, e) from e
+        yield ray
+
+
+def local_workers(threads: int) -> int:
+    """Returns how many workers this machine has CPUs for."""
+    return max(1, logical_cores() // threads)
+
+
+def _imported(cluster: Cluster) -> ModuleType:
+    """Imports Ray, which reads most of its settings from the environment when it is imported."""
+    os.environ.update(_ENVIRONMENT)
+    if cluster.address == LOCAL:
+        # Other users of this machine reach the loopback address too.
+        os.environ.update(_ONLY_THIS_MACHINE, RAY_AUTH_TOKEN=secrets.token_hex(32))
+    try:
+        import ray
+        import ray._private.worker
+    except ImportError as e:
+        raise missing_package("Ray", "ray") from e
+    # Every killed worker would be a paragraph among the results: it has no other switch.
+    ray._private.worker._worker_logs_enabled = False
+    module: ModuleType = ray
+    return module
+
+
+def _check_reachable(address: str) -> None:
+    """Checks that somebody listens: Ray itself tries for half a minute.
+
+    Raises:
+        TargetError: nobody does.
+    """
+    found = _CLIENT.fullmatch(address)
+    host, port = (found["host"].strip("[]"), int(found["port"])) if found else ("", 0)
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S).close()
+    except OSError as e:
+        raise TargetError(
+            f"no cluster answers at {address} ({e.strerror or e}): start one with ray start --head, whose Ray client "
+            f"server listens at port 10001, or use --cluster local"
+        ) from e
+
+
+def _refused(address: str, error: Exception) -> TargetError:
+    reason = shortened(" ".join(str(error).split()) or type(error).__name__)
+    if address == AUTO and isinstance(error, ConnectionError):
+        return TargetError(
+            "this machine is part of no Ray cluster: join one with ray start, or name it as ray://HOST:PORT"
+        )
+    if "version" in reason.lower():
+        return TargetError(f"the cluster {address} has other versions of Ray or Python than this machine: {reason}")
+    return TargetError(f"Ray cannot use the cluster {address}: {reason}")
+
+
+@contextlib.contextmanager
+def _signals_kept() -> Iterator[None]:
+    """Keeps what this program does at signals: Ray replaces it by its own."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    names = ("SIGTERM", "SIGINT") if sys.platform == "win32" else ("SIGTERM", "SIGINT", "SIGHUP")
+    before = {name: signal.getsignal(getattr(signal, name)) for name in names}
+    try:
+        yield
+    finally:
+        for name, handler in before.items():
+            if handler is not None:
+                signal.signal(getattr(signal, name), handler)

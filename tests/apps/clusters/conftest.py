@@ -1,0 +1,42 @@
+"""One cluster of Ray on this machine for the tests of a file, and a bundle with its items."""
+
+import contextlib
+
+import numpy as np
+import pytest
+
+from pocketvae.apps.clusters import running
+from pocketvae.blocks.cluster import Cluster, connected
+from pocketvae.cli.main import main
+from pocketvae.data.pictures import png_bytes
+
+COUNT = 2600
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """Ray with CPUs for five workers, which the runs of a file share: starting it takes seconds."""
+    with connected(Cluster(address="local", workers=5)) as ray, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(running, "connected", lambda cluster: contextlib.nullcontext(ray))
+        yield ray
+
+
+@pytest.fixture(scope="session")
+def items():
+    """`[2600, 6, 6, 1]`: three blocks of pixels."""
+    return np.random.default_rng(0).integers(0, 256, (COUNT, 6, 6, 1), np.uint8)
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, bundles, items):
+    """A folder with a bundle `b` and its calibration, its items as `x.npy`, `x.npz` and in part as images."""
+    folder = tmp_path_factory.mktemp("clusters")
+    bundles.make_bundle(folder / "b")
+    np.save(folder / "x.npy", items)
+    np.savez(folder / "x.npz", images=items, labels=np.arange(COUNT, dtype=np.int32) % 7)
+    for index in range(300):
+        (folder / "images" / str(index % 2)).mkdir(parents=True, exist_ok=True)
+        (folder / "images" / str(index % 2) / f"{index:03d}.png").write_bytes(png_bytes(items[index]))
+    calibrate = ["score", str(folder / "b"), str(folder / "x.npy"), "--calibrate"]
+    assert main([*calibrate, "--calibration", str(folder / "n.json"), "--quiet"]) == 0
+    return folder

@@ -1,0 +1,195 @@
+import shutil
+
+import numpy as np
+import pytest
+
+from pocketvae.apps.clusters import running
+from pocketvae.cli.main import main
+from pocketvae.data.item_files import ItemFile
+
+COMMANDS = {
+    "encode": (["encode", "b", "x.npz", "--out", "OUT.npz"], ["OUT.npz"]),
+    "encode-csv": (["encode", "b", "images", "--out", "OUT.csv"], ["OUT.csv"]),
+    "encode-parquet": (["encode", "b", "x.npz", "--out", "OUT.parquet"], ["OUT.parquet"]),
+    "score": (
+        ["score", "b", "x.npy", "--calibration", "n.json", "--csv", "OUT.csv", "--json", "OUT.json"],
+        ["OUT.csv", "OUT.json"],
+    ),
+    "score-normal": (
+        [
+            "score",
+            "b",
+            "images",
+            "--calibration",
+            "n.json",
+            "--normal",
+            "x.npy",
+            "--json",
+            "OUT.json",
+            "--roc",
+            "OUT.svg",
+        ],
+        ["OUT.json", "OUT.svg"],
+    ),
+    "reconstruct": (["reconstruct", "b", "x.npy", "--out", "OUT.npz"], ["OUT.npz"]),
+    "reconstruct-png": (["reconstruct", "b", "x.npy", "--count", "300", "--out", "OUT.png"], ["OUT.png"]),
+    "generate": (["generate", "b", "--seed", "5", "--count", "2500", "--out", "OUT.npz"], ["OUT.npz"]),
+    "generate-png": (["generate", "b", "--count", "50", "--out", "OUT.png"], ["OUT.png"]),
+    "generate-folder": (
+        ["generate", "b", "--start", "7", "--count", "9", "--out", "OUT"],
+        ["OUT/000007.png", "OUT/000015.png"],
+    ),
+}
+
+
+@pytest.fixture
+def run(place, tmp_path, monkeypatch):
+    """Runs a command in the folder with the bundle, and returns the bytes of its outputs."""
+    monkeypatch.chdir(place)
+
+    def go(words, outputs, name, *options):
+        target = tmp_path / name
+        assert main([*(word.replace("OUT", str(target)) for word in words), *options, "--quiet"]) == 0
+        return [(tmp_path / output.replace("OUT", name)).read_bytes() for output in outputs]
+
+    return go
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_any_number_of_workers_writes_the_bytes_of_one_process(cluster, run, tmp_path, command, capsys):
+    words, outputs = COMMANDS[command]
+    here = run(words, outputs, "here")
+    said = capsys.readouterr().out.replace("here", "OUT")
+    for workers in ("1", "2", "5") if command in ("encode", "score") else ("2",):
+        name = f"on-{workers}"
+        assert run(words, outputs, name, "--cluster", "local", "--workers", workers) == here
+        assert capsys.readouterr().out.replace(name, "OUT") == said
+    assert not list(tmp_path.glob("*unfinished*"))
+
+
+def test_compressed_files_are_the_same(cluster, tables_path, grey_images, tmp_path):
+    np.save(tmp_path / "x.npy", grey_images)
+    for name, options in (("here", []), ("there", ["--cluster", "local", "--workers", "2"])):
+        packed, out = str(tmp_path / f"{name}.pvae"), str(tmp_path / f"{name}.npz")
+        assert main(["compress", str(tables_path), str(tmp_path / "x.npy"), "--out", packed, *options, "--quiet"]) == 0
+        assert main(["decompress", str(tables_path), packed, "--out", out, *options, "--quiet"]) == 0
+    for ending in ("pvae", "npz"):
+        assert (tmp_path / f"there.{ending}").read_bytes() == (tmp_path / f"here.{ending}").read_bytes()
+
+
+def test_a_second_run_goes_on_and_needs_no_cluster_where_all_is_done(cluster, run, tmp_path, monkeypatch, capsys):
+    """The output cannot be written at first: what was computed is kept."""
+    words, outputs = COMMANDS["score"]
+    options = ("--cluster", "local", "--workers", "2")
+
+    def full(*arguments, **options):
+        raise OSError(28, "No space left on device", "there.csv")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pocketvae.system.files.write_pieces", full)
+        with pytest.raises(AssertionError):
+            run(words, outputs, "there", *options)
+    assert "No space left on device; there.csv.unfinished keeps 3 blocks: the same" in capsys.readouterr().err
+    [work] = tmp_path.glob("*.unfinished")
+    [*_, last] = sorted((work / "blocks").iterdir())
+    last.unlink()
+    opened = []
+    monkeypatch.setattr(
+        running, "compute_blocks", lambda *arguments, **_: opened.append([b.index for b in arguments[4]])
+    )
+    with pytest.raises(AssertionError):
+        run(words, outputs, "there", *options)
+    assert opened == [[2]]
+    assert "block 2 (items 2048 to 2599) is missing" in capsys.readouterr().err
+
+
+def test_results_of_another_input_are_refused(cluster, place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    values = np.zeros((2600, 6, 6, 1), np.float32)
+    values[1100] = 7
+    np.save(tmp_path / "x.npy", values)
+    words = ["encode", "b", str(tmp_path / "x.npy"), "--out", str(tmp_path / "o.npz")]
+    words += ["--cluster", "local", "--workers", "1", "--quiet"]
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "block 1 (items 1024 to 2047): it cannot be read: " in error
+    assert "--skip-corrupt leaves it out; o.npz.unfinished keeps 1 blocks: the same command goes on with them" in error
+    np.save(tmp_path / "x.npy", values.clip(0, 1))
+    assert main(words) == 2
+    error = capsys.readouterr().err
+    assert "holds results of another input: repeat that command to go on with it, or pass --force" in error
+    assert main([*words, "--force"]) == 0
+    with np.load(tmp_path / "o.npz") as made:
+        assert len(made["names"]) == 2600
+
+
+def test_what_cannot_be_read_is_left_out_by_name_on_request(cluster, place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    shutil.copytree(place / "images", tmp_path / "images")
+    for name in ("0/004.png", "1/299.png"):
+        (tmp_path / "images" / name).write_bytes(b"torn")
+    words = ["encode", "b", str(tmp_path / "images"), "--out", str(tmp_path / "o.npz"), "--quiet"]
+    assert main([*words, "--cluster", "local", "--skip-corrupt"]) == 0
+    error = capsys.readouterr().err
+    assert "left out, because it cannot be read: " in error
+    assert "004.png" in error
+    assert "(and 1 more)" in error
+    with np.load(tmp_path / "o.npz") as made:
+        assert len(made["names"]) == len(made["z_mean"]) == 298
+        assert "0/004.png" not in made["names"]
+
+
+def test_a_block_that_cannot_be_read_at_all_is_left_out_too(cluster, place, tmp_path, monkeypatch, capsys):
+    """A file whose pixels in the second block are out of range."""
+    monkeypatch.chdir(place)
+    values = np.zeros((2600, 6, 6, 1), np.float32)
+    values[1100] = 7
+    np.save(tmp_path / "x.npy", values)
+    words = ["encode", "b", str(tmp_path / "x.npy"), "--out", str(tmp_path / "o.npz"), "--quiet", "--cluster", "local"]
+    assert main([*words, "--skip-corrupt"]) == 0
+    assert "left out, because it cannot be read: block 1 (items 1024 to 2047): " in capsys.readouterr().err
+    with np.load(tmp_path / "o.npz") as made:
+        assert len(made["names"]) == 2600 - 1024
+
+
+def test_too_little_space_is_said_before_the_work(cluster, place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: shutil._ntuple_diskusage(100, 99, 1))
+    words = ["encode", "b", "x.npy", "--out", str(tmp_path / "o.npz"), "--quiet", "--cluster", "local"]
+    assert main(words) == 2
+    assert "the output needs about" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["encode", "b", "x.npy", "--out", "o.npz", "--workers", "2"], "--workers only applies to --cluster"),
+        (["encode", "b", "x.npy", "--out", "o.npz", "--skip-corrupt"], "--skip-corrupt only applies to --cluster"),
+        (["encode", "b", "x.npy", "--out", "o.npz", "--cluster", "there"], "--cluster must be local, auto or ray://"),
+        (["score", "b", "x.npy", "--calibration", "n.json", "--cluster", "local"], "pass --csv FILE or --json FILE"),
+        (["score", "b", "x.npy", "--calibration", "m", "--calibrate", "--cluster", "local"], "leave out --cluster"),
+        (["compress", "b", "x.npy", "--fit", "--cluster", "local"], "--fit goes from one item to the next"),
+        (["encode", "b", "gone.npy", "--out", "o.npz", "--cluster", "local"], "gone.npy"),
+        (["encode", "b", "x.npy", "--precision", "int8", "--out", "o.npz", "--cluster", "local"], "no int8 encoder"),
+    ],
+)
+def test_wrong_usage_is_refused_before_a_cluster_is_asked(place, monkeypatch, capsys, words, message):
+    monkeypatch.chdir(place)
+    monkeypatch.setattr(running, "connected", lambda cluster: pytest.fail("a cluster was asked"))
+    assert main([*words, "--quiet"]) == 2
+    assert message in capsys.readouterr().err
+    assert not list(place.glob("*.unfinished"))
+
+
+def test_score_reads_pixels_where_they_are(place, monkeypatch):
+    """Images of a `.npy` file are never in memory all together."""
+    monkeypatch.chdir(place)
+    most = []
+    read = ItemFile._read
+    monkeypatch.setattr(
+        ItemFile, "_read", lambda self, first, last: most.append(last - first) or read(self, first, last)
+    )
+    assert main(["score", "b", "x.npy", "--calibration", "n.json", "--quiet"]) == 0
+    assert sum(most) == 2600
+    assert max(most) == 64

@@ -1,0 +1,111 @@
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+import pocketvae
+from pocketvae.apps import load_items
+from pocketvae.apps.clusters.reading import Source, fingerprint, needs_unpacking, open_reader, unpack
+from pocketvae.blocks.plan import plan
+from pocketvae.errors import DataError, SpecError
+from pocketvae.vae_spec import DataKind, VaeSpec, vector_latent
+
+
+@pytest.fixture(scope="module")
+def vae(place):
+    with pocketvae.open(place / "b") as bundle:
+        return bundle.vae
+
+
+def joined(reader):
+    parts = [reader.read(block) for block in plan(len(reader), 256)]
+    labels = [part.labels for part in parts if part.labels is not None]
+    return (
+        np.concatenate([part.images[:] for part in parts]),
+        [name for part in parts for name in part.names],
+        np.concatenate(labels) if labels else None,
+    )
+
+
+@pytest.mark.parametrize("name", ["x.npy", "x.npz", "images"])
+@pytest.mark.parametrize("count", [None, 270])
+def test_blocks_hold_what_is_loaded_as_a_whole(place, vae, tmp_path, name, count):
+    source = Source(path=str(place / name), count=count)
+    whole = load_items(source.path, vae, count=count)
+    if needs_unpacking(source, vae):
+        source = unpack(source, tmp_path)
+    values, names, labels = joined(open_reader(source, vae))
+    np.testing.assert_array_equal(values, whole.images)
+    assert names == list(whole.names)
+    np.testing.assert_array_equal(labels, whole.labels)
+
+
+def test_sequences_and_vectors_are_read_by_the_block_too(tmp_path):
+    values = np.random.default_rng(0).random((600, 6, 2), np.float32)
+    np.save(tmp_path / "s.npy", values)
+    vae = VaeSpec(data=DataKind.SEQUENCE, data_shape=(6, 2), latents=vector_latent(3), range_is_strict=False)
+    found, names, _ = joined(open_reader(Source(path=str(tmp_path / "s.npy")), vae))
+    np.testing.assert_array_equal(found, values)
+    np.save(tmp_path / "v.npy", values.reshape(600, 12))
+    vae = VaeSpec(data=DataKind.VECTOR, data_shape=(12,), latents=vector_latent(3), range_is_strict=False)
+    found, names, _ = joined(open_reader(Source(path=str(tmp_path / "v.npy")), vae))
+    np.testing.assert_array_equal(found, values.reshape(600, 12))
+    assert names == [str(index) for index in range(600)]
+
+
+def test_a_damaged_image_is_refused_or_left_out_by_name(place, vae, tmp_path):
+    import shutil
+
+    shutil.copytree(place / "images", tmp_path / "images")
+    torn = tmp_path / "images" / "0" / "004.png"
+    torn.write_bytes(torn.read_bytes()[:20])
+    reader = open_reader(Source(path=str(tmp_path / "images")), vae)
+    [first, *_] = plan(len(reader), 256)
+    with pytest.raises(DataError, match=r"004\.png"):
+        reader.read(first)
+    skipped = {}
+    found = reader.read(first, skipped)
+    assert list(skipped) == [torn]
+    assert len(found) == len(found.names) == len(found.labels) == 255
+    assert "0/004.png" not in found.names
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"", "it is empty"), (b"\x93NUMPY\x01\x00", "header"), (None, "does not exist")],
+)
+def test_a_damaged_or_missing_file_is_refused_when_it_is_opened(vae, tmp_path, content, message):
+    path = tmp_path / "x.npy"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(DataError, match=message):
+        open_reader(Source(path=str(path)), vae)
+
+
+def test_an_archive_without_items_is_refused(vae, tmp_path):
+    np.savez(tmp_path / "x.npz", y=np.zeros(3))
+    with pytest.raises(DataError, match=r"must hold an array named images or .*, got \['y'\]"):
+        unpack(Source(path=str(tmp_path / "x.npz")), tmp_path)
+
+
+def test_options_that_do_not_fit_are_refused(place, vae):
+    from pocketvae.data.windows import Windowing
+
+    source = Source(path=str(place / "x.npy"))
+    with pytest.raises(SpecError, match="for recordings, but"):
+        open_reader(replace(source, windowing=Windowing(stride=2)), vae)
+    with pytest.raises(DataError, match="at least one item is needed, got --count 0"):
+        open_reader(replace(source, count=0), vae)
+
+
+def test_a_changed_file_has_another_fingerprint(place, tmp_path):
+    path = tmp_path / "x.npy"
+    path.write_bytes((place / "x.npy").read_bytes())
+    source = Source(path=str(path))
+    before = fingerprint(source)
+    assert fingerprint(source) == before
+    os.utime(path, ns=(1, 1))
+    assert fingerprint(source) != before
+    assert fingerprint(Source(path=str(place / "images"))) == fingerprint(Source(path=str(place / "images")))
+    assert fingerprint(Source(path="mnist")) != before

@@ -1,0 +1,61 @@
+import socket
+import subprocess
+import sys
+
+import pytest
+
+from pocketvae.blocks.cluster import Cluster, connected, local_workers
+from pocketvae.errors import SpecError, TargetError
+
+
+@pytest.mark.parametrize(
+    "address", ["", "remote", "ray://", "ray://host", "ray://host:0", "ray://host:99999", "http://h:1"]
+)
+def test_an_address_of_another_form_is_refused(address):
+    with pytest.raises(SpecError, match=r"--cluster must be local, auto or ray://HOST:PORT, got"):
+        Cluster(address=address)
+
+
+@pytest.mark.parametrize("address", ["local", "auto", "ray://head:10001", "ray://[::1]:10001"])
+def test_addresses(address):
+    assert Cluster(address=address).address == address
+
+
+@pytest.mark.parametrize("workers", [0, -1, 10_001])
+def test_a_number_of_workers_that_cannot_be_meant_is_refused(workers):
+    with pytest.raises(SpecError, match=f"--workers must be 1 to 10000, got {workers}"):
+        Cluster(address="local", workers=workers)
+
+
+def test_a_cluster_that_is_not_there_is_named_at_once():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"ray://127.0.0.1:{free.getsockname()[1]}"
+    with (
+        pytest.raises(TargetError, match=rf"no cluster answers at {address} .*start one with ray start"),
+        connected(Cluster(address=address)),
+    ):
+        pass
+
+
+def test_without_ray_the_error_says_how_to_install_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with (
+        pytest.raises(TargetError, match=r"Ray is not installed: run pip install .*\[ray\]"),
+        connected(Cluster(address="local")),
+    ):
+        pass
+
+
+def test_ray_is_not_imported_where_no_cluster_is_asked_for(tmp_path):
+    program = (
+        "import sys; from pocketvae.cli.main import main; import pocketvae.apps.clusters.commands;"
+        f"code = main(['generate', 'demo', '--out', {str(tmp_path / 'a.png')!r}]);"
+        "sys.exit(code or 'ray' in sys.modules)"
+    )
+    assert subprocess.run([sys.executable, "-P", "-c", program], check=False).returncode == 0
+
+
+def test_a_machine_has_at_least_one_worker():
+    assert local_workers(1) >= 1
+    assert local_workers(10_000) == 1

@@ -1,0 +1,208 @@
+import pickle
+import subprocess
+import sys
+
+import numpy as np
+import pandas
+import pyarrow
+import pytest
+
+import pocketvae
+from pocketvae import udf
+from pocketvae.cli.main import main
+from pocketvae.errors import DataError, ManifestError, SpecError
+from pocketvae.vae_spec import DataKind, VaeSpec, vector_latent
+
+COUNT = 150
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory, bundles):
+    """A folder with a bundle `b` of images, its calibration `n.json`, items `x.npy`, and a bundle `s` of sequences."""
+    folder = tmp_path_factory.mktemp("udf")
+    bundles.make_bundle(folder / "b")
+    vae = VaeSpec(data=DataKind.SEQUENCE, data_shape=(6, 6), latents=vector_latent(3), range_is_strict=False)
+    bundles.make_bundle(folder / "s", vae=vae)
+    np.save(folder / "x.npy", np.random.default_rng(0).integers(0, 256, (COUNT, 6, 6, 1), np.uint8))
+    words = ["score", str(folder / "b"), str(folder / "x.npy"), "--calibration", str(folder / "n.json"), "--quiet"]
+    assert main([*words, "--calibrate", "--false-positive-rate", "0.2"]) == 0
+    assert main([*words, "--csv", str(folder / "scores.csv")]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def items(place):
+    return np.load(place / "x.npy")
+
+
+@pytest.fixture(scope="module")
+def frame(items):
+    """Items as flat lists, nested lists and bytes in turn, with a key."""
+    forms = (lambda x: x.reshape(-1).tolist(), lambda x: x.tolist(), lambda x: x.tobytes())
+    cells = [forms[index % 3](item) for index, item in enumerate(items)]
+    return pandas.DataFrame({"key": np.arange(COUNT) * 10, "item": cells}, index=np.arange(COUNT) + 5)
+
+
+def flat(frame):
+    """Returns the items of a frame as lists of whole numbers."""
+    arrays = [np.frombuffer(cell, np.uint8) if isinstance(cell, bytes) else np.ravel(cell) for cell in frame["item"]]
+    return [array.tolist() for array in arrays]
+
+
+def test_encode_returns_what_the_encoder_does_and_keeps_columns(place, frame, items):
+    with pocketvae.open(place / "b") as bundle:
+        expected = bundle.encoder().encode(items)
+    found = udf.encode(place / "b", keep=["key"]).pandas(frame)
+    assert list(found.columns) == ["key", "z_mean", "z_log_var"]
+    assert found.index.equals(frame.index)
+    assert found["key"].equals(frame["key"])
+    np.testing.assert_array_equal(np.stack(found["z_mean"]), expected.z_mean)
+    np.testing.assert_array_equal(np.stack(found["z_log_var"]), expected.z_log_var)
+
+
+def test_score_returns_what_the_command_writes(place, frame):
+    found = udf.score(place / "b", place / "n.json", keep=["key"]).pandas(frame)
+    written = pandas.read_csv(place / "scores.csv")
+    kinds = list(written.columns[1:-1])
+    assert list(found.columns) == ["key", *kinds, "anomalous"]
+    for kind in kinds:
+        np.testing.assert_array_equal(found[kind].to_numpy(), written[kind].to_numpy())
+    np.testing.assert_array_equal(found["anomalous"].to_numpy(), written["anomalous"].to_numpy() == 1)
+    assert 0 < found["anomalous"].sum() < COUNT
+
+
+def test_reconstruct_and_decode_return_pixels_as_bytes(place, frame, items):
+    with pocketvae.open(place / "b") as bundle:
+        z = bundle.encoder().encode(items).z_mean
+        expected = [image.tobytes() for image in bundle.decoder().decode_pixels(z)]
+    assert udf.reconstruct(place / "b").pandas(frame)["reconstruction"].tolist() == expected
+    assert udf.decode(place / "b").pandas(pandas.DataFrame({"z": list(z)}))["item"].tolist() == expected
+
+
+def test_other_data_are_numbers_in_the_users_unit(place):
+    values = np.random.default_rng(1).random((4, 6, 6), np.float32)
+    found = udf.reconstruct(place / "s").pandas(pandas.DataFrame({"item": [v.tolist() for v in values]}))
+    assert np.stack(found["reconstruction"]).shape == (4, 36)
+
+
+@pytest.mark.parametrize("make", [udf.encode, udf.reconstruct])
+def test_arrow_gives_what_pandas_gives(place, frame, make):
+    function = make(place / "b", keep=["key"])
+    cells = pyarrow.array(flat(frame))
+    batch = pyarrow.RecordBatch.from_arrays([pyarrow.array(frame["key"].to_numpy()), cells], names=["key", "item"])
+    expected = function.pandas(frame)
+    [found] = function.arrow_batches([batch])
+    assert found.schema.names == list(expected.columns)
+    for name in expected.columns:
+        assert [np.asarray(v).tolist() for v in found.column(name).to_pylist()] == [
+            np.asarray(v).tolist() for v in expected[name]
+        ]
+
+
+def test_beam_gets_a_dict_for_each_element(place, frame):
+    function = udf.encode(place / "b")
+    found = function.elements(frame["item"].tolist()[:7])
+    assert len(found) == 7
+    expected = function.pandas(frame[:7])
+    assert [row["z_mean"].tolist() for row in found] == [z.tolist() for z in expected["z_mean"]]
+
+
+def test_batches_may_be_cut_anywhere_and_may_be_empty(place, frame):
+    function = udf.encode(place / "b")
+    whole = function.pandas(frame)
+    parts = list(function.pandas_batches([frame[:1], frame[1:70], frame[70:70], frame[70:]]))
+    assert [len(part) for part in parts] == [1, 69, 0, 80]
+    assert list(parts[2].columns) == list(whole.columns)
+    np.testing.assert_array_equal(np.stack(pandas.concat(parts)["z_mean"]), np.stack(whole["z_mean"]))
+
+
+def test_spark_is_told_the_types(place):
+    assert udf.encode(place / "b").schema == "z_mean array<float>, z_log_var array<float>"
+    assert udf.decode(place / "b").schema == "item binary"
+    assert udf.reconstruct(place / "s").schema == "reconstruction array<float>"
+    assert udf.score(place / "b", place / "n.json").schema.endswith("density double, anomalous boolean")
+
+
+def test_a_function_is_small_when_it_is_sent_and_opens_its_bundle_where_it_runs(place, frame):
+    function = udf.encode(place / "b")
+    sent = pickle.dumps(function.pandas_batches)
+    assert len(sent) < 1000
+    program = (
+        "import pickle, sys; from pocketvae.udf import opened as o;"
+        "made = pickle.loads(sys.stdin.buffer.read());"
+        "assert not o._bundles; print(made.__self__.schema); made.__self__.schema; assert len(o._bundles) == 1;"
+        "assert 'pyarrow' not in sys.modules and 'pandas' not in sys.modules"
+    )
+    ran = subprocess.run([sys.executable, "-P", "-c", program], input=sent, capture_output=True, check=False)
+    assert ran.stdout.decode().strip() == "z_mean array<float>, z_log_var array<float>", ran.stderr.decode()
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        ([[1, 2, 3]], r"row 0 of 'item' must hold 36 numbers \(6x6x1\), got 3"),
+        ([[0] * 36, [256] * 36], r"pixels in 'item' must be 0 to 255, got 0 to 256"),
+        ([["a"] * 36], "an item must hold numbers"),
+        ([[2.0] * 36], r"images must be in \[0, 1\], got 2 to 2"),
+    ],
+)
+def test_an_item_that_does_not_fit_is_named(place, cells, message):
+    with pytest.raises(DataError, match=message):
+        udf.encode(place / "b").pandas(pandas.DataFrame({"item": cells}))
+
+
+def test_wrong_names_are_refused_where_the_function_is_made(place):
+    with pytest.raises(SpecError, match="unknown precision 'int9'"):
+        udf.encode(place / "b", precision="int9")
+    with pytest.raises(SpecError, match="unknown score"):
+        udf.score(place / "b", place / "n.json", score="oddness")
+    with pytest.raises(ManifestError, match="the calibration was fitted to"):
+        udf.score("demo", place / "n.json")
+
+
+def test_dask_maps_it_over_partitions(place, frame):
+    dask = pytest.importorskip("dask.dataframe")
+    function = udf.encode(place / "b", keep=["key"])
+    # Dask would turn lists into text.
+    import dask as engine
+
+    with engine.config.set({"dataframe.convert-string": False}):
+        parts = dask.from_pandas(frame, npartitions=4)
+        found = parts.map_partitions(function.pandas, meta=function.pandas(frame[:0])).compute(scheduler="threads")
+    expected = function.pandas(frame)
+    assert found.index.equals(expected.index)
+    np.testing.assert_array_equal(np.stack(found["z_mean"]), np.stack(expected["z_mean"]))
+
+
+def test_spark_maps_it_over_partitions(place, frame, tmp_path):
+    pytest.importorskip("pyspark", reason="pyspark, 450 MB, is not installed: pip install pyspark tries this too")
+    import os
+    import shutil
+
+    if shutil.which("java") is None:
+        pytest.skip("Spark needs Java, which is not installed")
+    from pyspark.sql import SparkSession
+
+    os.environ["PYSPARK_PYTHON"] = sys.executable
+    spark = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
+        .config("spark.sql.shuffle.partitions", "2")
+        .getOrCreate()
+    )
+    try:
+        rows = list(zip(map(int, frame["key"]), flat(frame), strict=True))
+        table = spark.createDataFrame(rows, "key long, item array<int>").repartition(4)
+        function = udf.encode(place / "b", keep=["key"])
+        expected = dict(zip(frame["key"], function.pandas(frame)["z_mean"], strict=True))
+        for found in (
+            table.mapInPandas(function.pandas_batches, f"key long, {function.schema}").collect(),
+            table.mapInArrow(function.arrow_batches, f"key long, {function.schema}").collect(),
+        ):
+            assert len(found) == COUNT
+            for row in found:
+                np.testing.assert_array_equal(np.array(row["z_mean"], np.float32), expected[row["key"]])
+    finally:
+        spark.stop()

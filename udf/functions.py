@@ -1,0 +1,307 @@
+"""Functions of batches that can be sent to other machines: they hold a path, and open the bundle where they run."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from pocketvae.apps import Calibration, Choice, ScoreKind, SourceImages
+from pocketvae.apps.anomaly.features import image_features
+from pocketvae.apps.anomaly.scores import check_score, default_score, scores
+from pocketvae.apps.compression.codec import decoded_items
+from pocketvae.apps.generation.reconstruct import reconstruct as reconstruct_items
+from pocketvae.apps.latents_file import encode_images
+from pocketvae.documents import decode as read_document
+from pocketvae.models.model_bundle import ModelBundle
+from pocketvae.numerics.normalization import for_user
+from pocketvae.spec import Format, Precision, parse_choice
+from pocketvae.udf.cells import Results, items_of, latents_of, spark_schema
+from pocketvae.udf.opened import opened
+from pocketvae.vae_spec import DataKind
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import pyarrow as pa
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchFunction(ABC):
+    """Something that a bundle computes of the rows of a table; picklable.
+
+    Attributes:
+        bundle: Path of the bundle's folder, the same on every machine.
+        column: The column that is read.
+        keep: Columns that the result has too.
+        label_column: Column with the class of each item, for a class-conditional VAE.
+        choice: Which artifacts to use.
+    """
+
+    bundle: str
+    column: str
+    keep: tuple[str, ...] = ()
+    label_column: str | None = None
+    choice: Choice = field(default_factory=Choice)
+
+    def pandas(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Returns the results of a pandas frame, with its index: for Dask's map_partitions and alone.
+
+        Raises:
+            PocketVaeError: an item is not what the model takes.
+        """
+        import pandas
+
+        labels = None if self.label_column is None else frame[self.label_column].tolist()
+        results = self.rows(frame[self.column].tolist(), labels)
+        columns = {name: values if _is_flat(values) else list(values) for name, values in results.items()}
+        kept = {name: frame[name] for name in self.keep}
+        made = {name: pandas.Series(values, index=frame.index) for name, values in columns.items()}
+        return pandas.DataFrame({**kept, **made}, index=frame.index)
+
+    def pandas_batches(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
+        """Yields the results of pandas frames: for Spark's mapInPandas."""
+        return map(self.pandas, frames)
+
+    def arrow(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Returns the results of an Arrow batch.
+
+        Raises:
+            PocketVaeError: an item is not what the model takes.
+        """
+        import pyarrow
+
+        labels = None if self.label_column is None else batch.column(self.label_column).to_pylist()
+        results = self.rows(batch.column(self.column).to_numpy(zero_copy_only=False), labels)
+        made = {name: _arrow_column(values) for name, values in results.items()}
+        columns = {**{name: batch.column(name) for name in self.keep}, **made}
+        return pyarrow.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+
+    def arrow_batches(self, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        """Yields the results of Arrow batches: for Spark's mapInArrow."""
+        return map(self.arrow, batches)
+
+    def elements(self, batch: Sequence[Any]) -> list[dict[str, Any]]:
+        """Returns the results of items, a dict for each: for Beam, behind BatchElements.
+
+        Args:
+            batch: Items as a cell of the column would hold them.
+
+        Raises:
+            PocketVaeError: an item is not what the model takes.
+        """
+        results = self.rows(batch, None)
+        return [{name: values[row] for name, values in results.items()} for row in range(len(batch))]
+
+    @property
+    def schema(self) -> str:
+        """The columns of results with Spark's types, without those that are kept."""
+        return spark_schema(self.rows([], None))
+
+    def rows(self, cells: Sequence[Any], labels: Sequence[int] | None) -> Results:
+        """Returns the results by column, a row for each cell."""
+        bundle = opened(self.bundle)
+        if len(cells):
+            return self._results(bundle, cells, None if labels is None else np.array(labels, np.int32))
+        label = np.zeros(1, np.int32) if bundle.vae.label_count else None
+        return {name: values[:0] for name, values in self._results(bundle, [self._example(bundle)], label).items()}
+
+    def _example(self, bundle: ModelBundle) -> Any:
+        """Returns a cell, by which the columns of an empty batch are known."""
+        if bundle.vae.data is DataKind.IMAGE:
+            return np.zeros(bundle.vae.input_shape, np.uint8)
+        return np.full(bundle.vae.input_shape, np.clip(0, *bundle.vae.input_range), np.float32)
+
+    @abstractmethod
+    def _results(self, bundle: ModelBundle, cells: Sequence[Any], labels: Any) -> Results:
+        """Returns the results of at least one cell."""
+
+    def _items(self, bundle: ModelBundle, cells: Sequence[Any], labels: Any) -> SourceImages:
+        names = tuple(f"row {row}" for row in range(len(cells)))
+        return SourceImages(images=items_of(cells, bundle.vae, self.column), names=names, labels=labels)
+
+
+class _Encode(BatchFunction):
+    def _results(self, bundle: ModelBundle, cells: Sequence[Any], labels: Any) -> Results:
+        posterior = encode_images(bundle, self._items(bundle, cells, labels), self.choice)
+        if posterior.z_log_var is None:
+            return {"z" if bundle.vae.is_discrete else "z_mean": posterior.z_mean}
+        return {"z_mean": posterior.z_mean, "z_log_var": posterior.z_log_var}
+
+
+class _Reconstruct(BatchFunction):
+    def _results(self, bundle: ModelBundle, cells: Sequence[Any], labels: Any) -> Results:
+        found = reconstruct_items(bundle, self._items(bundle, cells, labels), self.choice)
+        return {"reconstruction": _data(bundle, found.reconstructions)}
+
+
+class _Decode(BatchFunction):
+    def _example(self, bundle: ModelBundle) -> Any:
+        return np.zeros(bundle.vae.latent_dim, np.float32)
+
+    def _results(self, bundle: ModelBundle, cells: Sequence[Any], labels: Any) -> Results:
+        return {"item": _data(bundle, decoded_items(bundle, latents_of(cells, self.column), labels, self.choice))}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Score(BatchFunction):
+    calibration: Calibration
+    chosen: ScoreKind
+
+    def _results(self, bundle: ModelBundle, cells: Sequence[Any], labels: Any) -> Results:
+        fitted = self.calibration
+        features = image_features(bundle, self._items(bundle, cells, labels), self.choice, fitted.sampling)
+        found = scores(features, bundle.vae, fitted.noise_scale, fitted.density, fitted.offset)
+        anomalous = found[self.chosen] > fitted.thresholds[self.chosen]
+        return {**{str(kind): values for kind, values in found.items()}, "anomalous": anomalous}
+
+
+def encode(
+    bundle: str | Path,
+    column: str = "item",
+    *,
+    keep: Sequence[str] = (),
+    label_column: str | None = None,
+    precision: str = "float32",
+    format: str | None = None,
+) -> BatchFunction:
+    """Returns a function to the columns `z_mean` and `z_log_var`; only `z_mean` without a posterior, `z` of codes.
+
+    Args:
+        bundle: The bundle's folder, which every machine must have under this path.
+        column: Holds the items: their values in the unit of the user's data, in any shape; pixels also as bytes.
+        keep: Columns that the result has too.
+        label_column: Column with the class of each item, for a class-conditional VAE.
+        precision: One of `Precision`.
+        format: One of `Format`; by default the first that the bundle has and the machine can run.
+
+    Raises:
+        SpecError: a name is unknown.
+    """
+    return _Encode(
+        bundle=_path(bundle),
+        column=column,
+        keep=tuple(keep),
+        label_column=label_column,
+        choice=_choice(precision, format),
+    )
+
+
+def reconstruct(
+    bundle: str | Path,
+    column: str = "item",
+    *,
+    keep: Sequence[str] = (),
+    label_column: str | None = None,
+    precision: str = "float32",
+    format: str | None = None,
+) -> BatchFunction:
+    """Returns a function to the column `reconstruction`: pixels as bytes, other data as numbers; see `encode`."""
+    return _Reconstruct(
+        bundle=_path(bundle),
+        column=column,
+        keep=tuple(keep),
+        label_column=label_column,
+        choice=_choice(precision, format),
+    )
+
+
+def decode(
+    bundle: str | Path,
+    column: str = "z",
+    *,
+    keep: Sequence[str] = (),
+    label_column: str | None = None,
+    precision: str = "float32",
+    format: str | None = None,
+) -> BatchFunction:
+    """Returns a function of latents to the column `item`: pixels as bytes, other data as numbers; see `encode`."""
+    return _Decode(
+        bundle=_path(bundle),
+        column=column,
+        keep=tuple(keep),
+        label_column=label_column,
+        choice=_choice(precision, format),
+    )
+
+
+def score(
+    bundle: str | Path,
+    calibration: str | Path,
+    column: str = "item",
+    *,
+    score: str | None = None,
+    keep: Sequence[str] = (),
+    label_column: str | None = None,
+    precision: str = "float32",
+    format: str | None = None,
+) -> BatchFunction:
+    """Returns a function to a column for each score, and `anomalous`; see `encode`.
+
+    Args:
+        bundle: See `encode`.
+        calibration: File made by `pocketvae score --calibrate`; it is read here and sent along.
+        column: See `encode`.
+        score: The score that decides; by default the one of `pocketvae score`.
+        keep: See `encode`.
+        label_column: See `encode`.
+        precision: See `encode`.
+        format: See `encode`.
+
+    Raises:
+        ManifestError: the calibration is of another bundle.
+        SpecError: a name is unknown.
+        OSError: the calibration cannot be read.
+    """
+    path = Path(calibration)
+    fitted, models = read_document(Calibration, path.read_bytes(), str(path)), opened(_path(bundle))
+    chosen = parse_choice(ScoreKind, score or default_score(models.vae), "score")
+    check_score(chosen, models.vae, has_scorer=models.scoring is not None)
+    fitted.check_bundle(models, chosen)
+    return _Score(
+        bundle=_path(bundle),
+        column=column,
+        keep=tuple(keep),
+        label_column=label_column,
+        choice=_choice(precision, format),
+        calibration=fitted,
+        chosen=chosen,
+    )
+
+
+def _path(bundle: str | Path) -> str:
+    from pocketvae.bundle.demo import located
+
+    return str(located(bundle).absolute())
+
+
+def _choice(precision: str, format: str | None) -> Choice:
+    return Choice(
+        precision=parse_choice(Precision, precision, "precision"),
+        format=None if format is None else parse_choice(Format, format, "format"),
+    )
+
+
+def _data(bundle: ModelBundle, items: Any) -> Any:
+    """Returns pixels as bytes, other data as numbers `[N, values]` in the user's unit."""
+    if bundle.vae.data is DataKind.IMAGE:
+        return [item.tobytes() for item in items]
+    return for_user(items, bundle.vae).reshape(len(items), -1)
+
+
+def _is_flat(values: Any) -> bool:
+    return isinstance(values, np.ndarray) and values.ndim == 1
+
+
+def _arrow_column(values: Any) -> pa.Array:
+    import pyarrow
+
+    if isinstance(values, list):
+        return pyarrow.array(values, pyarrow.binary())
+    if values.ndim == 1:
+        return pyarrow.array(values)
+    offsets = np.arange(len(values) + 1, dtype=np.int32) * values.shape[1]
+    return pyarrow.ListArray.from_arrays(pyarrow.array(offsets), pyarrow.array(values.reshape(-1)))
