@@ -30,7 +30,7 @@ import psutil
 from records import check_record, make_record, run_study, tell, warn_if_busy, write_record
 
 from pocketvae.data.image_files import read_mnist
-from pocketvae.errors import PocketVaeError
+from pocketvae.errors import PocketVaeError, unknown_name
 from pocketvae.system.environment import current_environment
 
 PARTS = ("before", "workers", "memory", "kills")
@@ -84,7 +84,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _measured(arguments: argparse.Namespace, place: _Place) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    for part in arguments.parts.split(","):
+    asked = arguments.parts.split(",")
+    for part in asked:
+        if part not in PARTS:
+            raise unknown_name("part", part, PARTS)
+    for part in asked:
         tell(f"{part} ...")
         if part == "before":
             if arguments.before is None:

@@ -218,6 +218,12 @@ def test_the_code_that_opens_a_bundle_runs(tmp_path, monkeypatch, bundles):
     assert run_blocks([block])["image"].shape == (1, 6, 6, 1)
 
 
+def test_the_code_for_other_engines_runs():
+    latents = run_blocks(python_blocks(read(DOCS / "clusters.md")))["latents"]
+    assert list(latents.columns) == ["id", "z_mean", "z_log_var"]
+    assert len(latents) == 100
+
+
 @pytest.mark.slow
 def test_the_code_that_generates_images_runs(tmp_path, monkeypatch, tiny_bundle):
     (tmp_path / "quickstart").mkdir()
