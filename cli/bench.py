@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
+from pocketvae.cli import fleet
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 
@@ -31,14 +32,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser)
     what = parser.add_argument_group("what to time")
-    what.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
+    fleet.add_arguments(what)
     what.add_argument("--headed", action="store_true", help="show the browser of the target chromium")
     what.add_argument(
         "--threads", metavar="LIST", default="1", help="threads used by one call, for example 1,2 (default: 1)"
     )
     what.add_argument("--batch", metavar="LIST", help="samples per call (default: every batch size that a file has)")
     what.add_argument("--paced", metavar="LIST", help="also time calls at these rates per second, for example 10,60")
-    what.add_argument("--artifacts", metavar="LIST", help="names of the files to time (default: all)")
+    what.add_argument(
+        "--artifacts", metavar="LIST", help="files to time, names or patterns such as 'decoder.*' (default: all)"
+    )
     what.add_argument("--no-original", action="store_true", help="leave out the original Keras model")
     what.add_argument(
         "--original-decoder", metavar="PATH", type=Path, help="your SavedModel, which the bundle does not contain"
@@ -83,6 +86,9 @@ def run(arguments: argparse.Namespace) -> int:
     for output in outputs:
         common.check_file_output(output)
     config, constraints = _config(arguments), _constraints(arguments)
+    if fleet.is_fleet(arguments):
+        fleet.refuse(arguments, ("headed", *_OF_HOST))
+        return fleet.bench(arguments, fleet.read(arguments), config)
     # The page shows deviations too, so it needs them as a recommendation does.
     needed = constraints is not None or arguments.html is not None
     # Opened once, since that reads and hashes every file.

@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import subprocess
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
 from pocketvae.cli.parser import Parser
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
+
+if TYPE_CHECKING:
+    from pocketvae.benchmarks.trends.store import Added
 
 _ACTIONS = ("add", "show")
 _DB = Path("pocketvae-history.sqlite")
@@ -61,10 +65,19 @@ def _add(arguments: argparse.Namespace) -> int:
     origin = Origin(revision=revision, label=arguments.label)
     with Terminal(quiet=arguments.quiet) as terminal, History(arguments.db, create=True) as history:
         # All of them are read before the first is added.
-        for path, count in zip(arguments.results, history.add_all(arguments.results, origin), strict=True):
-            terminal.line(f"{path}: {f'{count} figures added' if count else 'is in the history already'}")
+        for path, added in zip(arguments.results, history.add_all(arguments.results, origin), strict=True):
+            terminal.line(f"{path}: {_what_was_done(added)}")
         terminal.next("history", "show", "--db", arguments.db)
     return 0
+
+
+def _what_was_done(added: Added) -> str:
+    if added.figures:
+        return f"{added.figures} figures added"
+    if not added.label:
+        return "is in the history already"
+    was = f", in place of {added.old_label}" if added.old_label else ""
+    return f"is in the history already; its label is now {added.label}{was}"
 
 
 def _show(arguments: argparse.Namespace) -> int:

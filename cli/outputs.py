@@ -28,6 +28,9 @@ def check_outputs(arguments: argparse.Namespace) -> None:
             lies in the package's own.
     """
     read = {path.resolve(): path for name in _READ for path in _paths(getattr(arguments, name, None))}
+    fleet = Path(getattr(arguments, "targets", ""))
+    if fleet.suffix == ".toml":
+        read[fleet.resolve()] = fleet
     taken: dict[Path, str] = {}
     for name in _WRITTEN:
         option = f"--{name.replace('_', '-')}"

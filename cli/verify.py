@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
+from pocketvae.cli import fleet
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import SpecError
 
@@ -16,10 +17,14 @@ if TYPE_CHECKING:
     from pocketvae.bundle.bundle import Bundle
 
 
+# Options that take too long or too much memory on many devices, or that run on this machine alone.
+_OF_FEW = ("headed", "thorough", "layers", "save_worst")
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the command's options."""
     common.add_bundle(parser, files=True)
-    parser.add_argument("--targets", metavar="LIST", default="host", help="where to run (default: host)")
+    fleet.add_arguments(parser)
     parser.add_argument("--headed", action="store_true", help="show the browser of the target chromium")
     parser.add_argument("--threads", metavar="N", type=int, default=1, help="threads used by one call (default: 1)")
     parser.add_argument(
@@ -49,6 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
     _check_bundle_options(arguments)
     if arguments.data is not None and not arguments.thorough:
         raise SpecError("--data only applies to --thorough: add that option")
+    if fleet.is_fleet(arguments):
+        fleet.refuse(arguments, _OF_FEW)
+        return fleet.verify(arguments, fleet.read(arguments))
     # A name that is wrong is refused before every file is read.
     for name in common.shown_targets(arguments.targets, headed=arguments.headed):
         make_target(name)
@@ -121,6 +129,7 @@ def _check_bundle_options(arguments: argparse.Namespace) -> None:
         "--save-worst": arguments.save_worst,
         "--layers": arguments.layers or None,
         "--thorough": arguments.thorough or None,
+        "--targets with a fleet": fleet.is_fleet(arguments) or None,
     }
     for option, value in options.items():
         if value is not None:

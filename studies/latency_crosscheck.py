@@ -28,7 +28,8 @@ from pathlib import Path
 
 from records import check_record, make_record, run_study, tell, write_record
 
-from pocketvae.benchmarks.latency.measure.subjects import artifact_load, choose
+from pocketvae.benchmarks.latency.config import BenchConfig
+from pocketvae.benchmarks.latency.measure.subjects import artifact_load
 from pocketvae.benchmarks.latency.measure.worker_client import start_worker
 from pocketvae.benchmarks.latency.messages import Measure
 from pocketvae.bundle.bundle import Bundle, open_bundle
@@ -186,7 +187,7 @@ def run(arguments: argparse.Namespace) -> int:
     names = tuple(arguments.artifacts.split(",")) if arguments.artifacts else None
     checks: list[Crosscheck] = []
     not_run: dict[str, str] = {}
-    for record in choose(bundle, names):
+    for record in BenchConfig(artifacts=names).chosen(bundle.manifest.artifacts):
         try:
             checks.append(crosscheck(bundle, record, arguments.turns))
         except TargetError as e:

@@ -21,8 +21,9 @@ from records import check_record, make_record, run_study, tell, write_record
 from slowed import slowed_bundle
 
 from pocketvae.benchmarks.latency.analyse.verdicts import LEVEL, MARGIN
+from pocketvae.benchmarks.latency.config import BenchConfig
 from pocketvae.benchmarks.latency.measure.side_by_side import Contest, compare
-from pocketvae.benchmarks.latency.measure.subjects import artifact_load, choose
+from pocketvae.benchmarks.latency.measure.subjects import artifact_load
 from pocketvae.benchmarks.latency.results import ArtifactComparison, Verdict
 from pocketvae.bundle.bundle import Bundle, open_bundle
 from pocketvae.errors import SpecError
@@ -52,7 +53,7 @@ def run_trials(new: Bundle, old: Bundle, artifacts: Sequence[str], count: int, m
                 old=artifact_load(old, old.manifest.artifact(record.name), 1, 1),
                 new=artifact_load(new, record, 1, 1),
             )
-            for record in choose(new, tuple(artifacts))
+            for record in BenchConfig(artifacts=tuple(artifacts)).chosen(new.manifest.artifacts)
         ]
         compared, problems = compare(contests, margin=margin, level=LEVEL, seed=seed, progress=ignore_progress)
         trials.append(Trial(seed=seed, comparisons=tuple(compared), problems=problems))
@@ -82,7 +83,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_record(arguments.json, force=arguments.force)
     bundle, environment = open_bundle(arguments.bundle), current_environment()
     artifacts = arguments.artifacts.split(",")
-    choose(bundle, tuple(artifacts))
+    BenchConfig(artifacts=tuple(artifacts)).chosen(bundle.manifest.artifacts)
     tell("identical bundles")
     same = run_trials(bundle, bundle, artifacts, arguments.comparisons, MARGIN)
     with tempfile.TemporaryDirectory() as folder:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pocketvae.benchmarks.compare.comparison import (
@@ -16,6 +16,8 @@ from pocketvae.benchmarks.compare.comparison import (
     parity_figures,
     size_figures,
 )
+from pocketvae.benchmarks.compare.fleets import by_model, device_notes, paired, told_by_models
+from pocketvae.benchmarks.devices import Fleet
 from pocketvae.benchmarks.latency.results import BenchResult
 from pocketvae.benchmarks.parity.results import VerifyResult
 from pocketvae.benchmarks.parity.verify import verify_bundle
@@ -58,12 +60,15 @@ def compare_paths(before: Path, after: Path, *, progress: ProgressCallback = ign
     if sides[0].kind != sides[1].kind:
         raise ManifestError(f"{before} is {sides[0].kind} but {after} is {sides[1].kind}: compare two of the same kind")
     notes = _notes(sides[0].environment, sides[1].environment)
-    return Comparison(
-        before=str(before),
-        after=str(after),
-        differences=compare_figures(sides[0].figures, sides[1].figures),
-        notes=notes,
-    )
+    old, new = sides[0].figures, sides[1].figures
+    fleets = [side.fleet for side in sides]
+    if fleets[0] is not None and fleets[1] is not None:
+        old, new = paired(old, fleets[0], new, fleets[1])
+        notes = (*device_notes(fleets[0], fleets[1]), *notes)
+    elif fleets != [None, None]:
+        alone, other = (before, after) if fleets[0] is None else (after, before)
+        raise ManifestError(f"{other} is of a fleet but {alone} is not: compare two of the same kind")
+    return Comparison(before=str(before), after=str(after), differences=compare_figures(old, new), notes=notes)
 
 
 def comparison_table(comparison: Comparison) -> tuple[Row, list[Row]]:
@@ -91,11 +96,17 @@ class Side:
         kind: What it is, with its article.
         figures: By artifact, target and what is measured.
         environment: Of the machine that measured.
+        fleet: The devices that are its targets; None where it ran on none.
     """
 
     kind: str
     figures: dict[Key, Measurement]
     environment: Environment
+    fleet: Fleet | None = None
+
+    def levels(self) -> dict[Key, Measurement]:
+        """Returns the figures; those of a fleet by model of device."""
+        return self.figures if self.fleet is None else by_model(self.figures, self.fleet)
 
 
 def _read(path: Path, progress: ProgressCallback) -> Side:
@@ -125,12 +136,20 @@ def read_result(content: bytes, name: str) -> Side:
 
 def _verification(content: bytes, name: str) -> Side:
     result = decode(VerifyResult, content, name)
-    return Side(kind="a verification", figures=parity_figures(result), environment=result.environment)
+    if result.fleet is not None:
+        ran = [(check.artifact, check.target) for check in result.checks]
+        result = replace(result, not_run=told_by_models(result.not_run, ran, result.fleet))
+    return Side(
+        kind="a verification", figures=parity_figures(result), environment=result.environment, fleet=result.fleet
+    )
 
 
 def _benchmark(content: bytes, name: str) -> Side:
     result = decode(BenchResult, content, name)
-    return Side(kind="a benchmark", figures=latency_figures(result), environment=result.environment)
+    if result.fleet is not None:
+        ran = [(row.artifact, row.target) for row in result.elsewhere]
+        result = replace(result, not_run=told_by_models(result.not_run, ran, result.fleet))
+    return Side(kind="a benchmark", figures=latency_figures(result), environment=result.environment, fleet=result.fleet)
 
 
 def _has(content: bytes, field: str) -> bool:

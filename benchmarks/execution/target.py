@@ -18,6 +18,9 @@ from pocketvae.errors import SpecError, TargetError
 from pocketvae.runtimes.base import Optimizations
 from pocketvae.system.tools.setup import SetupStep, target_folder
 
+# The machine that pocketvae runs on.
+THIS_MACHINE = ""
+
 
 class Target(ABC):
     """A place where artifacts can run.
@@ -57,6 +60,10 @@ class Target(ABC):
     def measures_time(self) -> bool:
         """Whether times there are those of a device: not emulated, and with the kernels that a device has."""
         return True
+
+    def machine(self) -> str:
+        """Returns what names the machine whose processors compute; `THIS_MACHINE` for emulators and browsers too."""
+        return THIS_MACHINE
 
     def batches(self, artifact: ArtifactRecord) -> tuple[int, ...]:
         """Returns the batch sizes of an artifact that run on this target."""

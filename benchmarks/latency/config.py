@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 
-from pocketvae.errors import SpecError
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.errors import SpecError, unknown_name
 from pocketvae.spec import Component
 from pocketvae.system import limits
 
@@ -50,7 +52,7 @@ class BenchConfig:
     Attributes:
         threads: Numbers of threads used by one call, the same for every runtime; one row for each.
         batches: Samples per call; one row for each. None means every batch size that a file has.
-        artifacts: File names to time; None means all.
+        artifacts: File names to time, or patterns such as `decoder.*`; None means all.
         paced_calls_per_s: Rates at which calls are timed in addition to consecutive calls.
         include_original: Time the original Keras model too; without TensorFlow it is reported as not run.
         original_paths: Models to use instead of those in the bundle, which does not contain SavedModels.
@@ -88,3 +90,19 @@ class BenchConfig:
                 raise SpecError(f"a pace must be above 0 and at most {_MOST_CALLS_PER_S:g} calls/s, got {rate:g}")
         if self.original_paths and not self.include_original:
             raise SpecError("an original is both named and left out: drop one of the two options")
+
+    def chosen(self, artifacts: Sequence[ArtifactRecord]) -> tuple[ArtifactRecord, ...]:
+        """Returns the artifacts of a bundle to time, in the order in which they are named.
+
+        Raises:
+            SpecError: a name is unknown, or nothing fits a pattern; the message suggests a close match.
+        """
+        if self.artifacts is None:
+            return tuple(artifacts)
+        found: dict[str, ArtifactRecord] = {}
+        for pattern in self.artifacts:
+            fitting = {artifact.name: artifact for artifact in artifacts if fnmatchcase(artifact.name, pattern)}
+            if not fitting:
+                raise unknown_name("artifact", pattern, [artifact.name for artifact in artifacts])
+            found |= fitting
+        return tuple(found.values())

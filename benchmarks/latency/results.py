@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass
 from typing import ClassVar
 
+from pocketvae.benchmarks.devices import Fleet
 from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.lazy_names import Shown
 from pocketvae.spec import STRICT
@@ -358,6 +359,7 @@ class BenchResult(Shown):
     Attributes:
         elsewhere: Rows of targets other than this machine.
         on_targets: What to ship to each target that a recommendation was asked for.
+        fleet: The devices that are the targets of `elsewhere`, where it ran on a fleet.
     """
 
     SHOWN_BY: ClassVar[str] = "pocketvae.benchmarks.latency.show.notebook:bench_html"
@@ -374,3 +376,4 @@ class BenchResult(Shown):
     on_targets: tuple[Recommendation, ...] = ()
     not_run: tuple[NotRun, ...] = ()
     warnings: tuple[str, ...] = ()
+    fleet: Fleet | None = None

@@ -6,6 +6,7 @@ import enum
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from pocketvae.benchmarks.devices import Fleet
 from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.integer_share import IntegerShare
 from pocketvae.lazy_names import Shown
@@ -199,6 +200,7 @@ class VerifyResult(Shown):
         remarks: What the tools of targets said of artifacts.
         integers: How much of each file computes in integers, as its bundle records it.
         more_outputs: What decoders return beside the data, each in its own unit.
+        fleet: The devices that are the targets of the checks, where it ran on a fleet.
     """
 
     SHOWN_BY: ClassVar[str] = "pocketvae.benchmarks.parity.notebook:verify_html"
@@ -219,6 +221,7 @@ class VerifyResult(Shown):
     remarks: tuple[Remark, ...] = ()
     integers: dict[str, IntegerShare] = field(default_factory=dict)
     more_outputs: tuple[Output, ...] = ()
+    fleet: Fleet | None = None
 
     def unit_of(self, output: str) -> Output | None:
         """Returns an output of a decoder, whose range is the unit of its deviations; None of others."""

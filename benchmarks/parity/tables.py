@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pocketvae.benchmarks.devices import ModelParity
 from pocketvae.benchmarks.not_run import summed_up
 from pocketvae.benchmarks.parity.results import Check, LayerReport, VerifyResult
 from pocketvae.kinds.registry import deviation
@@ -163,14 +164,14 @@ def worst_check(checks: list[Check]) -> Check:
     return failed[0] if failed else max(checks, key=check_error_ratio)
 
 
-def check_error_ratio(check: Check) -> float:
+def check_error_ratio(check: Check | ModelParity) -> float:
     """Returns the error ratio of a check; -1 for a check without a number."""
     if check.value is None or check.limit is None:
         return -1.0
     return error_ratio(check.value, check.limit)
 
 
-def format_value(value: float | None, check: Check, unit: Output | None) -> str:
+def format_value(value: float | None, check: Check | ModelParity, unit: Output | None) -> str:
     """Returns a deviation in the unit that users think in.
 
     It is steps of 1/255 for images, shares of the range for other data, nats for posteriors. A check's value and its

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from pocketvae.benchmarks.execution.target import THIS_MACHINE
 from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.benchmarks.parity.artifact import check_artifact
 from pocketvae.benchmarks.parity.checks import attributed, ceiling_checks
@@ -27,9 +28,6 @@ from pocketvae.spec import Component
 from pocketvae.system import limits as ceilings
 from pocketvae.system.environment import current_environment
 from pocketvae.system.files import StrPath, write_bytes
-
-# Targets whose processors are not this machine's.
-_OTHER_MACHINES = ("ssh:", "android")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +56,7 @@ def check_threads(count: int, targets: Sequence[Target]) -> None:
     Raises:
         SpecError: it is below 1 or too large.
     """
-    if all(target.name.startswith(_OTHER_MACHINES) for target in targets):
+    if all(target.machine() != THIS_MACHINE for target in targets):
         ceilings.check_number(count, "threads", most=ceilings.MOST_THREADS)
     else:
         ceilings.check_threads(count)

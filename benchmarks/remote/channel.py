@@ -13,6 +13,7 @@ from pocketvae.benchmarks.remote.messages import Job, Method, Ran, Timed, TimedJ
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
 from pocketvae.errors import ArtifactFault, ChannelError, InternalError, PocketVaeError, TargetError
+from pocketvae.processes.deadline import within
 from pocketvae.processes.line_process import LineProcess
 from pocketvae.processes.rpc import Channel, Client
 from pocketvae.runtimes.base import Array, FloatArray, Optimizations
@@ -124,7 +125,7 @@ class ChannelRun(TargetRun):
             TargetError: the target does not have what the job needs, is gone, or sent what cannot be read.
         """
         try:
-            return self._client.call_with_arrays(method, job, arrays, result, time_limit_s)
+            return self._client.call_with_arrays(method, job, arrays, result, within(time_limit_s))
         except ArtifactFault:
             raise
         except (ChannelError, InternalError, TargetError) as e:

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pocketvae.errors import ChannelError, TargetError, TimeLimitError, did_you_mean
+from pocketvae.processes.deadline import run_program
 from pocketvae.system.tools.setup import named_program
 
 # As for a connection of ssh: the same request may succeed when the cable is back.
@@ -79,7 +80,7 @@ class Device:
         """
         # stderr goes to stdout, for devices that have one stream.
         done = self._run(["shell", f"({script}) 2>&1; code=$?; echo; echo {_END}$code"], time_limit_s)
-        said, ended, code = done.stdout.replace("\r\n", "\n").rpartition(_END)
+        said, ended, code = done.stdout.rpartition(_END)
         if not ended or not code.strip().isdigit():
             raise self._failure("adb shell", done)
         said = said.removesuffix("\n")
@@ -165,19 +166,14 @@ def _states(adb: str) -> dict[str, str]:
 
 def _run(command: Sequence[str], time_limit_s: float) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=time_limit_s,
-            check=False,
-        )
+        done = run_program(command, time_limit_s)
     except subprocess.TimeoutExpired as e:
-        raise TimeLimitError(f"it took longer than {time_limit_s:g} s and was ended") from e
+        raise TimeLimitError(f"it took longer than {e.timeout:.4g} s and was ended") from e
     except OSError as e:
         raise ChannelError(f"{command[0]} cannot be started: {e.strerror or e}") from e
+    # Some systems and devices end lines with both characters.
+    out, err = (part.decode("utf-8", "replace").replace("\r\n", "\n") for part in (done.stdout, done.stderr))
+    return subprocess.CompletedProcess(command, done.returncode, out, err)
 
 
 def _last_line(text: str) -> str:

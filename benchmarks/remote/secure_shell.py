@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from pocketvae.errors import SpecError, TargetError
+from pocketvae.processes.deadline import run_program
 
 # Host keys are checked as the user's own configuration says; a password is never asked for.
 _OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=10", "-o", "ServerAliveInterval=5", "-T")
@@ -53,6 +54,11 @@ class Address:
         port = int(match["port"]) if match["port"] else None
         return cls(user=match["user"], host=match["host"].strip("[]"), port=port, python=match["python"])
 
+    @property
+    def is_loopback(self) -> bool:
+        """Whether it is this machine under one of its names."""
+        return self.host.lower() in ("localhost", "::1") or bool(re.fullmatch(r"127(\.[0-9]{1,3}){1,3}", self.host))
+
     def command(self, script: str) -> list[str]:
         """Returns the command that runs a shell script there; the script is one line, since csh quotes no more."""
         config = os.environ.get("POCKETVAE_SSH_CONFIG")
@@ -73,15 +79,13 @@ class Address:
             TargetError: the machine cannot be reached, or the script fails; the message has the last line it printed.
         """
         try:
-            done = subprocess.run(
-                self.command(f"set -eu; {script}"), input=send, capture_output=True, timeout=_TIME_LIMIT_S, check=False
-            )
+            done = run_program(self.command(f"set -eu; {script}"), _TIME_LIMIT_S, send=send)
         except FileNotFoundError as e:
             raise TargetError("ssh is not installed: install an OpenSSH client") from e
         except OSError as e:
             raise TargetError(f"ssh cannot be started: {e.strerror or e}") from e
         except subprocess.TimeoutExpired as e:
-            raise TargetError(f"{self.host} took longer than {_TIME_LIMIT_S:g} s") from e
+            raise TargetError(f"{self.host} took longer than {e.timeout:.4g} s") from e
         if done.returncode:
             lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
             what = "cannot be reached" if done.returncode == 255 else "failed"

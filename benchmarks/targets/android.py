@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from typing import TypeVar
 from pocketvae.benchmarks.execution.half_precision import judged_in_half_precision
 from pocketvae.benchmarks.execution.protocol import TargetRun
 from pocketvae.benchmarks.execution.running import Latency
-from pocketvae.benchmarks.execution.target import Target
+from pocketvae.benchmarks.execution.target import THIS_MACHINE, Target
 from pocketvae.benchmarks.remote.accelerators import deviation_from_cpu, gpu_refusal
 from pocketvae.benchmarks.remote.benchmark_model import named_benchmark, run_benchmark
 from pocketvae.benchmarks.remote.debug_bridge import Device, find_adb, find_device, quoted
@@ -49,6 +50,8 @@ _ACCELERATORS: Mapping[str, tuple[Format, str]] = {
 # Those whose arithmetic is not the CPU's: half precision, and additions in another order.
 _OTHER_ARITHMETIC = frozenset({"gpu", "nnapi", "qnn"})
 _FORMATS = {Format.TFLITE: "TFLite", Format.ONNX: "ONNX"}
+# Serial numbers of emulators that run on this machine.
+_EMULATOR = re.compile(r"emulator-[0-9]+|(localhost|127\.[0-9.]+):[0-9]+")
 _FOLDER = "/data/local/tmp/pocketvae"
 _REFUSED = "LiteRtCreateCompiledModel failed"
 
@@ -88,6 +91,10 @@ class AndroidTarget(Target):
             except TargetError as e:
                 missing.append(str(e))
         return "; ".join(missing) or None
+
+    def machine(self) -> str:
+        """See `Target.machine`."""
+        return THIS_MACHINE if _EMULATOR.fullmatch(self._serial) else f"android:{self._serial}"
 
     def check(self) -> str | None:
         """See `Target.check`."""

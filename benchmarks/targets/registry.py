@@ -8,7 +8,7 @@ from functools import cache
 
 import pocketvae.benchmarks.targets as package
 from pocketvae.benchmarks.execution.target import Target
-from pocketvae.errors import unknown_name
+from pocketvae.errors import SpecError, unknown_name
 
 _NO_TARGETS = frozenset({"registry"})
 # Targets whose option may stand alone, by the vendor's name of the chip: ethos-u55-128.
@@ -36,6 +36,10 @@ def make_target(name: str) -> Target:
     family = next((known for known in _FAMILIES if kind.startswith(known) and kind != known), "")
     if family:
         kind, option = family, name
+    if name.endswith(".toml"):
+        raise SpecError(
+            f"a fleet such as {name} stands alone, as --targets of verify or bench; its devices are targets"
+        )
     if kind not in known_targets():
         raise unknown_name("target", name, known_targets())
     module = importlib.import_module(f"{package.__name__}.{kind.replace('-', '_')}")

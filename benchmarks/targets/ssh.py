@@ -8,7 +8,7 @@ import shutil
 import warnings
 
 from pocketvae.benchmarks.execution.protocol import TargetRun
-from pocketvae.benchmarks.execution.target import Target
+from pocketvae.benchmarks.execution.target import THIS_MACHINE, Target
 from pocketvae.benchmarks.remote.channel import ChannelRun
 from pocketvae.benchmarks.remote.response_cache import ResponseCache, answers_token, claim_answers
 from pocketvae.benchmarks.remote.secure_shell import Address, cache_path, packed
@@ -46,6 +46,10 @@ class SshTarget(Target):
     def unavailable(self) -> str | None:
         """See `Target.unavailable`; whether the machine can be reached is found out by `open`."""
         return None if self._address else "name a machine: ssh://user@host"
+
+    def machine(self) -> str:
+        """See `Target.machine`."""
+        return THIS_MACHINE if self._address is None or self._address.is_loopback else self._address.host.lower()
 
     def open(self, bundle: Bundle) -> TargetRun:
         """See `Target.open`."""

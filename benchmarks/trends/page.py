@@ -29,8 +29,11 @@ def trend_figure(series: Series) -> Figure:
     where = f" on {series.target}" if series.target else ""
     title = f"{series.artifact}{where}: {series.what}"
     points = [_point(moment, series.what) for moment in series.moments]
-    chart = trend_chart(points, title=title)
-    return Figure(svg=chart, caption=f"{title}; {what_changed(series)}; {series.machine}")
+    return Figure(
+        svg=trend_chart(points, title=title),
+        narrow=trend_chart(points, title=title, is_narrow=True),
+        caption=f"{title}; {what_changed(series)}; {series.machine}",
+    )
 
 
 def _point(moment: Moment, what: str) -> TrendPoint:

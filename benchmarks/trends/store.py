@@ -46,6 +46,21 @@ class Origin:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Added:
+    """What was done with a result.
+
+    Attributes:
+        figures: How many were added; 0 of a result that is there already.
+        label: The new one of such a result; empty where it keeps its own.
+        old_label: What it replaces.
+    """
+
+    figures: int
+    label: str = ""
+    old_label: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Entry:
     """One figure of one result.
 
@@ -121,19 +136,19 @@ class History:
         except sqlite3.Error as e:
             raise SpecError(f"{self.path} is not a history of pocketvae, or cannot be written: {e}") from e
 
-    def add(self, path: Path, origin: Origin) -> int:
+    def add(self, path: Path, origin: Origin) -> Added:
         """Adds one result; see `add_all`."""
         return self.add_all([path], origin)[0]
 
-    def add_all(self, paths: Sequence[Path], origin: Origin) -> list[int]:
-        """Adds results, all of them or none; one that is there already is not added again.
+    def add_all(self, paths: Sequence[Path], origin: Origin) -> list[Added]:
+        """Adds results, all of them or none; one that is there already is not added again, but takes a new label.
 
         Args:
             paths: Files that `verify --json` or `bench --json` wrote.
             origin: Where they come from.
 
         Returns:
-            How many figures were added of each.
+            What was done with each.
 
         Raises:
             ManifestError: one is another kind of file, or damaged.
@@ -143,18 +158,28 @@ class History:
         with self._transaction():
             return [self._insert(digest, side, origin) for digest, side in read]
 
-    def _insert(self, digest: str, side: Side, origin: Origin) -> int:
+    def _insert(self, digest: str, side: Side, origin: Origin) -> Added:
         now, software = datetime.now(UTC).isoformat(timespec="seconds"), json.dumps(_software(side), sort_keys=True)
         row = (digest, side.kind, now, origin.revision, origin.label, machine_of(side), software)
         columns, marks = "sha256, kind, added, revision, label, machine, environment", ", ".join("?" * len(row))
         added = self._base.execute(f"INSERT OR IGNORE INTO results ({columns}) VALUES ({marks})", row)  # noqa: S608
         if not added.rowcount:
-            return 0
+            return self._label(digest, origin.label)
+        # Of a fleet by model: devices come and go.
+        figures = side.levels()
         self._base.executemany(
             "INSERT INTO figures VALUES (?, ?, ?, ?, ?, ?)",
-            [(added.lastrowid, *key, item.value, item.passed) for key, item in side.figures.items()],
+            [(added.lastrowid, *key, item.value, item.passed) for key, item in figures.items()],
         )
-        return len(side.figures)
+        return Added(figures=len(figures))
+
+    def _label(self, digest: str, label: str) -> Added:
+        """Gives a result that is there already the label that it is added with; without one it keeps its own."""
+        (known,) = self._base.execute("SELECT label FROM results WHERE sha256 = ?", (digest,)).fetchone()
+        if not label or label == known:
+            return Added(figures=0)
+        self._base.execute("UPDATE results SET label = ? WHERE sha256 = ?", (label, digest))
+        return Added(figures=0, label=label, old_label=known)
 
     def entries(self) -> list[Entry]:
         """Returns every figure, in the order in which results were added."""

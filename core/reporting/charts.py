@@ -13,6 +13,10 @@ import numpy.typing as npt
 
 _BAR_HEIGHT, _BAR_GAP = 18, 8
 _LABEL_WIDTH, _PLOT_WIDTH, _VALUE_WIDTH = 210, 420, 90
+# Of a chart for a narrow screen, where labels stand above what they name.
+_NARROW_WIDTH, _NARROW_MARGIN, _NARROW_ROW = 340, 18, 40
+# For the text behind a row.
+_TEXT_WIDTH = 70
 # Of the scatter plot, in the units of its view box.
 _WIDTH, _HEIGHT, _LEFT, _BOTTOM, _TOP, _LABEL_COLUMN = 720, 420, 64, 48, 16, 210
 _LINE = 16.0
@@ -66,12 +70,16 @@ class Curve:
 
 @dataclass(frozen=True, kw_only=True)
 class Range:
-    """A distribution in one row: five of its quantiles, ascending."""
+    """A distribution in one row: five of its quantiles, ascending.
+
+    Values that lie `apart` from it are drawn alone, each with its name.
+    """
 
     label: str
     quantiles: tuple[float, float, float, float, float]
     text: str
     kind: str
+    apart: tuple[tuple[str, float], ...] = ()
 
 
 def _bar_rows(bars: Sequence[Bar], shares: Sequence[float]) -> list[str]:
@@ -148,33 +156,67 @@ def line_chart(lines: Sequence[Line], *, title: str, x_label: str, y_label: str)
     return _svg(_WIDTH, _HEIGHT, title, [*parts, *_axis_labels(x_axis, y_axis, x_label, y_label)])
 
 
-def range_chart(ranges: Sequence[Range], *, title: str) -> str:
-    """Draws one row per distribution on a logarithmic scale: a thin line, a thick one in it, a mark at the middle."""
+def range_chart(ranges: Sequence[Range], *, title: str, is_narrow: bool = False) -> str:
+    """Draws one row per distribution on a logarithmic scale: a thin line, a thick one in it, a mark at the middle.
+
+    Args:
+        ranges: From above to below.
+        title: Of the chart.
+        is_narrow: Whether it is for a screen as narrow as a phone's.
+    """
     if not ranges:
         return ""
-    axis = _Axis.fit(
-        [value for each in ranges for value in each.quantiles], start=_LABEL_WIDTH, end=_LABEL_WIDTH + _PLOT_WIDTH
-    )
-    height = len(ranges) * (_BAR_HEIGHT + _BAR_GAP) + _BAR_GAP
+    values = [value for each in ranges for value in (*each.quantiles, *(value for _, value in each.apart))]
+    start = _NARROW_MARGIN if is_narrow else _LABEL_WIDTH
+    end = _NARROW_WIDTH - _NARROW_MARGIN if is_narrow else _LABEL_WIDTH + _PLOT_WIDTH
+    axis = _Axis.fit(values, start=start, end=end)
+    row = _NARROW_ROW if is_narrow else _BAR_HEIGHT + _BAR_GAP
+    height = len(ranges) * row + _BAR_GAP
     parts = []
     for tick in axis.ticks:
         x = axis.place(tick)
         parts.append(f'<line x1="{x:.1f}" y1="0" x2="{x:.1f}" y2="{height}" class="grid"/>')
         parts.append(f'<text x="{x:.1f}" y="{height + 10}" class="tick" text-anchor="middle">{tick:.10g}</text>')
     for index, each in enumerate(ranges):
-        parts += _range_row(each, axis, _BAR_GAP + index * (_BAR_HEIGHT + _BAR_GAP) + _BAR_HEIGHT / 2)
-    return _svg(_LABEL_WIDTH + _PLOT_WIDTH + _VALUE_WIDTH, height + 20, title, parts)
+        middle = (index + 1) * row - _BAR_HEIGHT / 2
+        parts += [*_range_words(each, axis, middle, is_narrow=is_narrow), *_range_row(each, axis, middle)]
+    width = _NARROW_WIDTH if is_narrow else _LABEL_WIDTH + _PLOT_WIDTH + _VALUE_WIDTH
+    return _svg(width, height + 20, title, parts)
+
+
+def _range_words(each: Range, axis: _Axis, middle: float, *, is_narrow: bool) -> list[str]:
+    """Returns a row's label and text: at its sides, or above it on a narrow screen."""
+    if is_narrow:
+        label, text, y = (axis.start, "start"), (axis.end, "end"), middle - 19
+    else:
+        label, text, y = (_LABEL_WIDTH - 8, "end"), (_behind(each, axis), "start"), middle
+    return [
+        f'<text x="{x:.1f}" y="{y}" class="{name}" text-anchor="{anchor}">{escape(words)}</text>'
+        for (x, anchor), name, words in ((label, "label", each.label), (text, "value", each.text))
+    ]
+
+
+def _behind(each: Range, axis: _Axis) -> float:
+    """Returns where the text of a row begins: behind its lines, or behind what is apart where that is in the way."""
+    end = axis.place(each.quantiles[-1])
+    for place in sorted(axis.place(value) for _, value in each.apart):
+        if end <= place < end + _TEXT_WIDTH:
+            end = place
+    return end + 8
 
 
 def _range_row(each: Range, axis: _Axis, middle: float) -> list[str]:
     lowest, low, centre, high, highest = (axis.place(value) for value in each.quantiles)
     return [
-        f'<text x="{_LABEL_WIDTH - 8}" y="{middle}" class="label" text-anchor="end">{escape(each.label)}</text>',
         f'<rect x="{lowest:.1f}" y="{middle - 1}" width="{max(1.0, highest - lowest):.1f}" height="2" '
         f'class="{each.kind}"/>',
         f'<rect x="{low:.1f}" y="{middle - 5}" width="{max(2.0, high - low):.1f}" height="10" class="{each.kind}"/>',
         f'<rect x="{centre - 1:.1f}" y="{middle - 8}" width="2" height="16" class="middle"/>',
-        f'<text x="{highest + 6:.1f}" y="{middle}" class="value">{escape(each.text)}</text>',
+        *(
+            f'<circle cx="{axis.place(value):.1f}" cy="{middle}" r="4" class="apart">'
+            f"<title>{escape(name)}</title></circle>"
+            for name, value in each.apart
+        ),
     ]
 
 

@@ -54,10 +54,14 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A chart, as `charts` draws it, with its caption; a figure of no chart is left out."""
+    """A chart, as `charts` draws it, with its caption; a figure of no chart is left out.
+
+    Where there is a `narrow` one too, a narrow screen shows that; otherwise it scrolls the chart.
+    """
 
     svg: str
     caption: str
+    narrow: str = ""
 
     def __bool__(self) -> bool:
         """Whether there is anything to show."""

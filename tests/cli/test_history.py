@@ -31,6 +31,16 @@ def test_results_are_added_and_shown(command, result, tmp_path):
     assert {moment["revision"] for item in series for moment in item["moments"]} == {"abc"}
 
 
+def test_another_label_of_the_same_result_is_taken(command, result, tmp_path):
+    db = tmp_path / "h.sqlite"
+    command("history", "add", result, "--db", db, "--label", "main")
+    again = command("history", "add", result, "--db", db, "--label", "v1")
+    assert "is in the history already; its label is now v1, in place of main" in again.out
+    command("history", "show", "--db", db, "--json", tmp_path / "h.json")
+    series = json.loads((tmp_path / "h.json").read_text())["series"]
+    assert {moment["label"] for item in series for moment in item["moments"]} == {"v1"}
+
+
 def test_a_check_that_fails_now_is_the_exit_code(command, result, tmp_path):
     db = tmp_path / "h.sqlite"
     command("history", "add", result, "--db", db)

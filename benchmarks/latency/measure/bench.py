@@ -16,7 +16,7 @@ from pocketvae.benchmarks.latency.measure.regression import (
     open_baseline,
 )
 from pocketvae.benchmarks.latency.measure.rows import row, with_speedups
-from pocketvae.benchmarks.latency.measure.subjects import Subject, choose, subjects
+from pocketvae.benchmarks.latency.measure.subjects import Subject, subjects
 from pocketvae.benchmarks.latency.messages import Measure, Pace
 from pocketvae.benchmarks.latency.results import BenchResult
 from pocketvae.benchmarks.not_run import NotRun
@@ -107,7 +107,7 @@ def plan_bench(bundle: StrPath | Bundle, config: BenchConfig) -> BenchPlan:
     if Extra.INSTRUCTIONS in config.extras:
         find_valgrind()
     bundle = opened(bundle)
-    records = choose(bundle, config.artifacts)
+    records = config.chosen(bundle.manifest.artifacts)
     environment = current_environment()
     baseline = open_baseline(config.baseline, bundle, records, config, environment) if config.baseline else None
     return BenchPlan(bundle=bundle, config=config, records=records, environment=environment, baseline=baseline)

@@ -12,7 +12,7 @@ from pocketvae.benchmarks.not_run import NotRun
 from pocketvae.benchmarks.targets import ArtifactFault, Target, TargetRun, make_target
 from pocketvae.bundle.bundle import Bundle, opened
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import SpecError, TargetError, unknown_name
+from pocketvae.errors import SpecError, TargetError
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system.environment import current_environment
 from pocketvae.system.files import StrPath
@@ -41,13 +41,32 @@ def bench_targets(
     """
     chosen = [make_target(name) for name in targets]
     for target in chosen:
-        if not target.measures_time():
-            raise SpecError(
-                f"{target.name} only checks parity: its latency says nothing about a device; leave it out of bench"
-            )
-    bundle = opened(bundle)
-    timer = _Timer(bundle, _choose(bundle, config.artifacts), config.threads, progress)
-    for target in chosen:
+        check_times(target)
+    return time_on(opened(bundle), chosen, config, progress=progress)
+
+
+def check_times(target: Target) -> None:
+    """Refuses a target whose times say nothing.
+
+    Raises:
+        SpecError: it only checks parity.
+    """
+    if not target.measures_time():
+        raise SpecError(
+            f"{target.name} only checks parity: its latency says nothing about a device; leave it out of bench"
+        )
+
+
+def time_on(
+    bundle: Bundle, targets: Sequence[Target], config: BenchConfig, *, progress: ProgressCallback
+) -> BenchResult:
+    """Times the artifacts of a bundle that is open; see `bench_targets`.
+
+    Raises:
+        SpecError: an artifact is unknown.
+    """
+    timer = _Timer(bundle, config.chosen(bundle.manifest.artifacts), config.threads, progress)
+    for target in targets:
         timer.run_on(target)
     return BenchResult(
         bundle=bundle.manifest.name,
@@ -118,11 +137,3 @@ def _row(artifact: str, target: str, threads: int, latency: Latency, remarks: tu
         values_s=latency.values_s,
         warnings=(*summary.warnings, *remarks),
     )
-
-
-def _choose(bundle: Bundle, names: Sequence[str] | None) -> tuple[ArtifactRecord, ...]:
-    known = [artifact.name for artifact in bundle.manifest.artifacts]
-    for name in names or ():
-        if name not in known:
-            raise unknown_name("artifact", name, known)
-    return tuple(item for item in bundle.manifest.artifacts if names is None or item.name in names)

@@ -13,7 +13,6 @@ from pocketvae.benchmarks.latency.measure.worker_client import WORKER_COMMAND, B
 from pocketvae.benchmarks.latency.messages import Load, Loaded, OnnxCall, OriginalCall
 from pocketvae.bundle.bundle import Bundle
 from pocketvae.bundle.manifest import ArtifactRecord
-from pocketvae.errors import unknown_name
 from pocketvae.keras.model_form import Flavour
 from pocketvae.spec import Component
 
@@ -43,21 +42,6 @@ class Subject:
     def unpaced_reasons(self) -> list[str]:
         """Returns the reasons for rates at which it could not be timed."""
         return [f"at {rate:g}/s: {reason}" for rate, reason in self.unpaced.items()]
-
-
-def choose(bundle: Bundle, artifacts: tuple[str, ...] | None) -> tuple[ArtifactRecord, ...]:
-    """Returns the records to time.
-
-    Raises:
-        SpecError: a name is unknown; the message suggests a close match.
-    """
-    if artifacts is None:
-        return bundle.manifest.artifacts
-    known = [artifact.name for artifact in bundle.manifest.artifacts]
-    for name in artifacts:
-        if name not in known:
-            raise unknown_name("artifact", name, known)
-    return tuple(bundle.manifest.artifact(name) for name in artifacts)
 
 
 def subjects(

@@ -42,13 +42,11 @@ def recommend_on_targets(
 
     Raises:
         ManifestError: the bundle is damaged.
-        SpecError: a target is unknown, or the bundle has no artifact of the component.
+        SpecError: a target or an artifact is unknown, or the bundle has no artifact of the component.
     """
     chosen, whole = [make_target(name) for name in targets], opened(bundle)
     artifacts = tuple(
-        item
-        for item in whole.manifest.artifacts
-        if item.component is constraints.component and item.name in (config.artifacts or (item.name,))
+        item for item in config.chosen(whole.manifest.artifacts) if item.component is constraints.component
     )
     if not artifacts:
         raise SpecError(f"the bundle has no {constraints.component} to recommend")

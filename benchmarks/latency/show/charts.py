@@ -34,7 +34,8 @@ def distribution_charts(bench: BenchResult) -> list[Figure]:
             for row in rows
         ]
         title = f"Latency of the {component} [µs], logarithmic: 1st to 99th percentile, middle half, median"
-        charts.append(Figure(svg=range_chart(ranges, title=title), caption=title))
+        narrow = range_chart(ranges, title=title, is_narrow=True)
+        charts.append(Figure(svg=range_chart(ranges, title=title), narrow=narrow, caption=title))
     return charts
 
 

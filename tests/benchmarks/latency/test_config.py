@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from pocketvae.benchmarks import Baseline, BenchConfig, Constraints
+from pocketvae.bundle.bundle import open_bundle
 from pocketvae.errors import SpecError
 from pocketvae.spec import Component
 
@@ -39,3 +40,16 @@ def test_a_margin_that_is_none(margin, percent):
 def test_a_wish_that_nothing_can_meet(values, message):
     with pytest.raises(SpecError, match=message):
         Constraints(**values)
+
+
+def test_artifacts_are_named_or_fit_a_pattern(tmp_path, bundles):
+    artifacts = open_bundle(bundles.make_bundle(tmp_path / "b")).manifest.artifacts
+    names = [artifact.name for artifact in artifacts]
+
+    def chosen(*patterns):
+        return [artifact.name for artifact in BenchConfig(artifacts=patterns or None).chosen(artifacts)]
+
+    assert chosen() == chosen("*") == names
+    assert chosen("encoder.*", "*.onnx") == ["encoder.float32.onnx", "decoder.float32.onnx"]
+    with pytest.raises(SpecError, match="unknown artifact 'decodr.float32.onnx': did you mean 'decoder.float32.onnx'"):
+        chosen("decoder.*", "decodr.float32.onnx")

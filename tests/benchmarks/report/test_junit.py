@@ -6,6 +6,7 @@ import numpy as np
 import xmlschema
 
 from pocketvae.benchmarks import NotRun, junit_xml, verify_bundle
+from pocketvae.benchmarks.devices import Device, DeviceState, Fleet
 
 SCHEMA = xmlschema.XMLSchema(Path(__file__).parents[3] / "docs" / "schemas" / "junit.xsd")
 
@@ -62,3 +63,32 @@ def test_characters_that_xml_cannot_hold_are_replaced(tmp_path, bundles):
     lost = replace(result, not_run=(NotRun(artifact="a", target="host", reason="a\x00b\x1b[31mc"),))
     root = ElementTree.fromstring(junit_xml(lost))
     assert root.find(".//error").get("message") == "not run: a\ufffdb\ufffd[31mc"
+
+
+def test_of_a_fleet_each_device_is_a_suite(tmp_path, bundles):
+    result = verify_bundle(bundles.make_bundle(tmp_path / "b"))
+    states = {"a": DeviceState.DONE, "b": DeviceState.LOST, "c": DeviceState.DONE}
+    fleet = Fleet(
+        name="fleet.toml",
+        selection="",
+        elapsed_s=1.0,
+        devices=tuple(
+            Device(name=name, target="host", model="m", labels={"site": "<x>"}, state=state, elapsed_s=1.5)
+            for name, state in states.items()
+        ),
+    )
+    checks = tuple(replace(check, target="a", passed=check.metric != "max_abs") for check in result.checks)
+    not_run = (NotRun(artifact="encoder.float32.onnx", target="b", reason="gone"),)
+    text = junit_xml(replace(result, checks=checks, not_run=not_run, fleet=fleet))
+    SCHEMA.validate(text)
+    # The third supports nothing of the bundle.
+    first, second = ElementTree.fromstring(text).findall("testsuite")
+    assert (first.get("name"), first.get("time"), first.get("tests")) == ("a", "1.500", str(len(checks)))
+    assert int(first.get("failures")) == sum(not check.passed for check in checks) > 0
+    assert {item.get("name"): item.get("value") for item in first.findall("properties/property")} == {
+        "model": "m",
+        "target": "host",
+        "site": "<x>",
+    }
+    assert first.find("testcase").get("classname") == f"a.{checks[0].artifact}"
+    assert (second.get("errors"), second.find("testcase/error").get("message")) == ("1", "not run: gone")

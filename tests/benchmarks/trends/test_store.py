@@ -6,8 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from pocketvae.benchmarks import verify_bundle
-from pocketvae.benchmarks.trends.store import History, Origin
+from pocketvae.benchmarks import NotRun, verify_bundle
+from pocketvae.benchmarks.devices import Device, DeviceState, Fleet
+from pocketvae.benchmarks.trends.store import Added, History, Origin
 from pocketvae.documents import encode
 from pocketvae.errors import ManifestError, SpecError
 
@@ -31,12 +32,46 @@ def written(tmp_path, verified):
 
 def test_a_result_is_added_once(tmp_path, written, verified):
     with History(tmp_path / "h.sqlite", create=True) as history:
-        assert history.add(written(), Origin(revision="abc", label="main")) == len(verified.checks)
-        assert history.add(written(), Origin(revision="other")) == 0
+        assert history.add(written(), Origin(revision="abc", label="main")) == Added(figures=len(verified.checks))
+        assert history.add(written(), Origin(revision="other")) == Added(figures=0)
         entries = history.entries()
     assert len(entries) == len(verified.checks)
     assert {(entry.origin.revision, entry.origin.label) for entry in entries} == {("abc", "main")}
     assert {entry.value for entry in entries} == {check.value for check in verified.checks}
+    assert all(entry.passed for entry in entries)
+
+
+def test_the_label_of_a_result_that_is_there_already_changes(tmp_path, written):
+    with History(tmp_path / "h.sqlite", create=True) as history:
+        history.add(written(), Origin(revision="abc", label="main"))
+        history.add(written(1), Origin(label="main"))
+        assert history.add(written(), Origin(label="v1")) == Added(figures=0, label="v1", old_label="main")
+        assert history.add(written(), Origin(label="v1")) == Added(figures=0)
+        entries = history.entries()
+    assert {(entry.number, entry.origin) for entry in entries} == {
+        (1, Origin(revision="abc", label="v1")),
+        (2, Origin(label="main")),
+    }
+
+
+def test_a_fleet_is_kept_by_model(tmp_path, verified):
+    fleet = Fleet(
+        name="fleet.toml",
+        selection="",
+        elapsed_s=1.0,
+        devices=tuple(
+            Device(name=name, target=name, model="pixel-6", labels={}, state=state)
+            for name, state in (("a", DeviceState.DONE), ("b", DeviceState.DONE), ("c", DeviceState.LOST))
+        ),
+    )
+    checks = tuple(replace(check, target=name) for name in "ab" for check in verified.checks)
+    lost = (NotRun(artifact=verified.checks[0].artifact, target="c", reason="gone"),)
+    path = tmp_path / "fleet.json"
+    path.write_text(encode(replace(verified, checks=checks, not_run=lost, fleet=fleet)))
+    with History(tmp_path / "h.sqlite", create=True) as history:
+        assert history.add(path, Origin()) == Added(figures=len(verified.checks))
+        entries = history.entries()
+    assert {entry.target for entry in entries} == {"pixel-6"}
     assert all(entry.passed for entry in entries)
 
 

@@ -31,6 +31,30 @@ def test_ranges_stay_inside_their_chart(values):
     assert all(float(a[1]) > float(b[1]) for a, b in zip(thin, thick, strict=True))
 
 
+def test_what_is_apart_is_a_ring_with_its_name_and_the_text_is_not_in_its_way():
+    def drawn(apart, *, is_narrow=False):
+        each = Range(label="a", quantiles=(1, 1, 1.01, 1.02, 1.03), text="x", kind="tflite", apart=apart)
+        chart = range_chart([each], title="t", is_narrow=is_narrow)
+        rings = [float(x) for x in re.findall(r'<circle cx="([\d.]+)"', chart)]
+        return rings, float(re.search(r'<text x="([\d.]+)"[^>]*class="value"', chart)[1]), chart
+
+    rings, text, chart = drawn((("phone <3>", 3.0), ("phone 4", 1.1)))
+    assert "<title>phone &lt;3&gt;</title>" in chart
+    assert rings[1] < text < rings[0]
+    assert drawn(())[1] < rings[1] + 8 < text + 1
+    assert all(0 < ring < 340 for ring in drawn((("b", 9.0),), is_narrow=True)[0])
+
+
+def test_labels_of_a_narrow_chart_stand_above_their_rows():
+    ranges = [Range(label=name, quantiles=(1, 2, 3, 4, 5), text="x", kind="onnx") for name in "ab"]
+    chart = range_chart(ranges, title="t", is_narrow=True)
+    assert re.search(r'viewBox="0 0 340 ', chart)
+    heights = [float(y) for y in re.findall(r'y="([\d.]+)" class="label"', chart)]
+    middles = [float(y) + 8 for y in re.findall(r'y="([\d.]+)" width="2" height="16"', chart)]
+    assert [middle - height for middle, height in zip(middles, heights, strict=True)] == [19, 19]
+    assert all(middle < height - 8 for middle, height in zip(middles, heights[1:], strict=False))
+
+
 def test_lines_go_from_left_to_right_and_end_at_their_label():
     lines = [Line(label=name, points=((1, y), (10, 2 * y), (50, y)), kind="onnx") for name, y in (("a", 5), ("b", 50))]
     chart = line_chart(lines, title="t", x_label="x", y_label="y")

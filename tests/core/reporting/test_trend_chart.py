@@ -46,3 +46,23 @@ def test_text_is_escaped():
     assert "result &lt;1&gt;" in chart
     assert 'aria-label="a &lt;t&gt;"' in chart
     assert "a &amp; b" in chart
+
+
+def edges(chart):
+    """The width, and the least and the largest place of a point or text."""
+    width = float(re.search(r'viewBox="0 0 ([\d.]+) ', chart)[1])
+    return width, [float(x) for x in re.findall(r'(?:c?x)="([\d.]+)"', chart)]
+
+
+def test_a_narrow_one_is_no_wider_than_a_phone():
+    points = [point(float(number), mark="abcdefabcdef" if number in (0, 1, 29) else "") for number in range(30)]
+    chart = trend_chart(points, title="t", is_narrow=True)
+    width, places = edges(chart)
+    assert width <= 340
+    assert 0 < min(places) <= max(places) < width
+    marks = [float(x) for x in re.findall(r'<text x="([\d.]+)" y="12"', chart)]
+    # The second is in the way of the first; its line is there.
+    assert len(marks) == 2
+    assert min(marks) >= 42
+    assert max(marks) <= width - 42
+    assert chart.count('class="change"') == 3

@@ -1,0 +1,209 @@
+"""verify and bench on a fleet: a result for each device, put together, and by model of device."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from pocketvae.benchmarks.devices import Device, DeviceState, Fleet
+from pocketvae.benchmarks.fleet.config import DeviceConfig, FleetConfig
+from pocketvae.benchmarks.fleet.device_target import DeviceTarget
+from pocketvae.benchmarks.fleet.models import latency_of_models, parity_of_models
+from pocketvae.benchmarks.fleet.schedule import Ended, Work, run_devices
+from pocketvae.benchmarks.latency.config import BenchConfig
+from pocketvae.benchmarks.latency.measure.remote_latency import check_times, time_on
+from pocketvae.benchmarks.latency.results import BenchResult
+from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.benchmarks.parity.results import VerifyResult
+from pocketvae.benchmarks.parity.verify import check_threads, read_limits, verify_opened
+from pocketvae.benchmarks.targets import Target
+from pocketvae.bundle.bundle import Bundle, opened, opened_with_damage
+from pocketvae.bundle.manifest import ArtifactRecord
+from pocketvae.processes.deadline import Deadline
+from pocketvae.progress import ProgressCallback, ignore_progress
+from pocketvae.reporting.text import count_of
+from pocketvae.system.environment import current_environment
+from pocketvae.system.files import StrPath
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetVerification:
+    """A verification on a fleet, and what ended it early: to be raised again once the result is kept."""
+
+    result: VerifyResult
+    interruption: KeyboardInterrupt | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FleetBenchmark:
+    """A benchmark on a fleet; see `FleetVerification`."""
+
+    result: BenchResult
+    interruption: KeyboardInterrupt | None = None
+
+
+def verify_fleet(
+    bundle: StrPath | Bundle,
+    fleet: FleetConfig,
+    *,
+    num_threads: int = 1,
+    config: Path | None = None,
+    progress: ProgressCallback = ignore_progress,
+) -> FleetVerification:
+    """Verifies a bundle on every device of a fleet, as `verify_in_detail` does on one target.
+
+    Args:
+        bundle: The bundle, or its path; one that was opened with damage reports it.
+        fleet: The devices.
+        num_threads: Threads used by one call.
+        config: File of custom limits, as for `verify_in_detail`.
+        progress: Called for every artifact of every device.
+
+    Raises:
+        ManifestError: the manifest or the goldens are damaged.
+        SpecError: `num_threads` is below 1 or too large, or the limits are invalid.
+    """
+    check_threads(num_threads, [device.made() for device in fleet.devices])
+    bundle = opened_with_damage(bundle)
+    limits = read_limits(bundle.path, config)
+
+    def work(device: DeviceConfig, target: Target, deadline: Deadline, step: ProgressCallback) -> VerifyResult:
+        named = DeviceTarget(device.name, target, deadline)
+        # The arrays of the worst inputs are not kept: of many devices they are more than fits.
+        return verify_opened(bundle, [named], limits, num_threads=num_threads, progress=step).result
+
+    # What is wrong with the bundle and its limits is said once, and before any device is touched.
+    nothing = verify_opened(bundle, [], limits, num_threads=num_threads, progress=progress).result
+    artifacts = bundle.manifest.artifacts
+    run = _run(fleet, artifacts, work, progress, ran=lambda item: bool(item.checks), this_machine_alone=False)
+    found = run.results.values()
+    checks = tuple(check for item in found for check in item.checks)
+    result = replace(
+        nothing,
+        passed=bool(checks) and not run.not_run and all(check.passed for check in checks),
+        checks=checks,
+        not_run=run.not_run,
+        figures=tuple(figure for item in found for figure in item.figures),
+        worst=tuple(worst for item in found for worst in item.worst),
+        diagnoses=tuple(diagnosis for item in found for diagnosis in item.diagnoses),
+        declined=tuple(declined for item in found for declined in item.declined),
+        remarks=tuple(remark for item in found for remark in item.remarks),
+        fleet=replace(run.record, parity=parity_of_models(checks, _models(fleet))),
+    )
+    return FleetVerification(result=result, interruption=run.interruption)
+
+
+def bench_fleet(
+    bundle: StrPath | Bundle, fleet: FleetConfig, config: BenchConfig, *, progress: ProgressCallback = ignore_progress
+) -> FleetBenchmark:
+    """Times a bundle on every device of a fleet, as `bench_targets` does on one target.
+
+    Devices of this machine come last and take turns, with nothing else at work.
+
+    Args:
+        bundle: The bundle, or its path.
+        fleet: The devices; one may be this machine.
+        config: Its threads and artifacts apply, with a batch size of 1.
+        progress: Called for every artifact of every device.
+
+    Raises:
+        ManifestError: the bundle is damaged.
+        SpecError: an artifact is unknown, or time on a target is meaningless.
+    """
+    for device in fleet.devices:
+        check_times(device.made())
+    bundle = opened(bundle)
+    artifacts = config.chosen(bundle.manifest.artifacts)
+
+    def work(device: DeviceConfig, target: Target, deadline: Deadline, step: ProgressCallback) -> BenchResult:
+        return time_on(bundle, [DeviceTarget(device.name, target, deadline)], config, progress=step)
+
+    run = _run(fleet, artifacts, work, progress, ran=lambda item: bool(item.elsewhere), this_machine_alone=True)
+    rows = tuple(row for item in run.results.values() for row in item.elsewhere)
+    result = BenchResult(
+        bundle=bundle.manifest.name,
+        environment=current_environment(),
+        results=(),
+        elsewhere=rows,
+        not_run=run.not_run,
+        fleet=replace(run.record, latency=latency_of_models(rows, _models(fleet))),
+    )
+    return FleetBenchmark(result=result, interruption=run.interruption)
+
+
+class _HasNotRun(Protocol):
+    @property
+    def not_run(self) -> tuple[NotRun, ...]: ...
+
+
+_Result = TypeVar("_Result", bound=_HasNotRun)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Run(Generic[_Result]):
+    results: dict[str, _Result]
+    not_run: tuple[NotRun, ...]
+    record: Fleet
+    interruption: KeyboardInterrupt | None
+
+
+def _run(
+    fleet: FleetConfig,
+    artifacts: Sequence[ArtifactRecord],
+    work: Work[_Result],
+    progress: ProgressCallback,
+    *,
+    ran: Callable[[_Result], bool],
+    this_machine_alone: bool,
+) -> _Run[_Result]:
+    started = time.monotonic()
+    finished = run_devices(fleet, work, progress, this_machine_alone=this_machine_alone)
+    results: dict[str, _Result] = {}
+    not_run: list[NotRun] = []
+    devices = []
+    for device in fleet.devices:
+        ended = finished.by_device[device.name]
+        if ended.result is None:
+            wanted = [artifact for artifact in artifacts if not device.made().declines(artifact)]
+            lost = [NotRun(artifact=item.name, target=device.name, reason=ended.problem) for item in wanted]
+        else:
+            results[device.name], lost = ended.result, list(ended.result.not_run)
+        not_run += lost
+        devices.append(_device(device, ended, lost, is_partial=ended.result is not None and ran(ended.result)))
+    return _Run(
+        results=results,
+        not_run=tuple(not_run),
+        record=Fleet(
+            name=fleet.name,
+            selection=fleet.selection,
+            devices=tuple(devices),
+            elapsed_s=time.monotonic() - started,
+        ),
+        interruption=finished.interruption,
+    )
+
+
+def _device(device: DeviceConfig, ended: Ended[_Result], lost: Sequence[NotRun], *, is_partial: bool) -> Device:
+    state = DeviceState.DONE if not lost else DeviceState.PARTIAL if is_partial else DeviceState.LOST
+    # The name of the target stands beside it.
+    reasons = Counter(item.reason.removeprefix(f"{device.target}: ") for item in lost)
+    return Device(
+        name=device.name,
+        target=device.target,
+        model=device.model,
+        labels=dict(device.labels),
+        state=state,
+        reason="; ".join(
+            reason if count == len(lost) and not is_partial else f"{count_of(count, 'artifact')}: {reason}"
+            for reason, count in reasons.items()
+        ),
+        elapsed_s=ended.elapsed_s,
+    )
+
+
+def _models(fleet: FleetConfig) -> dict[str, str]:
+    return {device.name: device.model for device in fleet.devices}

@@ -1,0 +1,196 @@
+"""Work on many devices, a few at a time: one that is slow, lost or broken costs only itself."""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, TypeAlias, TypeVar
+
+from pocketvae.benchmarks.execution.target import THIS_MACHINE, Target
+from pocketvae.benchmarks.fleet.config import DeviceConfig, FleetConfig
+from pocketvae.errors import PocketVaeError
+from pocketvae.processes.deadline import Deadline
+from pocketvae.progress import Progress, ProgressCallback
+from pocketvae.system.shortage import shortage_of
+
+_Result = TypeVar("_Result")
+
+# Beyond its time limit, for a device to end a call and remove its copies; then it is given up.
+_GRACE_S = 60.0
+# Signals only reach a main thread that wakes up from time to time on some systems.
+_LOOK_S = 0.5
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ended(Generic[_Result]):
+    """How the work on a device ended.
+
+    Attributes:
+        result: None where there is none.
+        problem: Why there is none.
+        elapsed_s: How long it took.
+    """
+
+    result: _Result | None
+    problem: str = ""
+    elapsed_s: float = 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished(Generic[_Result]):
+    """How the work on a fleet ended.
+
+    Attributes:
+        by_device: Of every device, by its name.
+        interruption: What ended it early; to be raised again once the results are kept.
+    """
+
+    by_device: dict[str, Ended[_Result]]
+    interruption: KeyboardInterrupt | None = None
+
+
+Work: TypeAlias = Callable[[DeviceConfig, Target, Deadline, ProgressCallback], _Result]
+
+
+@dataclass(kw_only=True)
+class _Running:
+    device: DeviceConfig
+    machine: str
+    deadline: Deadline
+    started: float = field(default_factory=time.monotonic)
+
+
+def run_devices(
+    fleet: FleetConfig, work: Work[_Result], progress: ProgressCallback, *, this_machine_alone: bool
+) -> Finished[_Result]:
+    """Works on every device, in the order of the fleet, as many at a time as it allows.
+
+    Devices of one machine take turns.
+
+    Args:
+        fleet: Its devices and their limits.
+        work: Called in a thread for each device with its target, its deadline, and a callback for its progress.
+        progress: Called in this thread.
+        this_machine_alone: Whether nothing else runs while a device of this machine does, as times ask for.
+    """
+    scheduler = _Scheduler(fleet, work, progress, this_machine_alone=this_machine_alone)
+    try:
+        scheduler.run()
+    except KeyboardInterrupt as e:
+        scheduler.stop("interrupted")
+        return Finished(by_device=scheduler.ended, interruption=e)
+    return Finished(by_device=scheduler.ended)
+
+
+class _Scheduler(Generic[_Result]):
+    def __init__(
+        self, fleet: FleetConfig, work: Work[_Result], progress: ProgressCallback, *, this_machine_alone: bool
+    ) -> None:
+        self.ended: dict[str, Ended[_Result]] = {}
+        self._fleet, self._work, self._progress, self._alone = fleet, work, progress, this_machine_alone
+        self._targets = {device.name: device.made() for device in fleet.devices}
+        self._running: dict[str, _Running] = {}
+        self._news: queue.Queue[tuple[str, Progress | Ended[_Result]]] = queue.Queue()
+        own = [device for device in fleet.devices if self._machine(device) == THIS_MACHINE] if self._alone else []
+        # What needs the machine for itself comes last, since it would keep the others waiting.
+        self._waiting = [*(device for device in fleet.devices if device not in own), *own]
+
+    def run(self) -> None:
+        """Returns when every device has ended or was given up."""
+        while self._waiting or self._running:
+            while (device := self._next()) is not None:
+                self._start(device)
+            with contextlib.suppress(queue.Empty):
+                self._take(*self._news.get(timeout=_LOOK_S))
+            for running in [item for item in self._running.values() if item.deadline.left_s < -_GRACE_S]:
+                limit = f"{running.deadline.limit_s:g} s"
+                self._end(running, Ended(result=None, problem=f"it did not answer within its time limit of {limit}"))
+
+    def stop(self, problem: str) -> None:
+        """Ends all devices that have not ended, for the same reason."""
+        while True:
+            try:
+                self._take(*self._news.get_nowait())
+            except queue.Empty:
+                break
+        for running in list(self._running.values()):
+            running.deadline.cut()
+            self._end(running, Ended(result=None, problem=problem))
+        for device in self._fleet.devices:
+            self.ended.setdefault(device.name, Ended(result=None, problem=f"{problem} before it began"))
+
+    def _next(self) -> DeviceConfig | None:
+        """Returns the next device that may begin; None where all have to wait."""
+        if len(self._running) >= self._fleet.at_once:
+            return None
+        return next((device for device in self._waiting if self._may_begin(device)), None)
+
+    def _may_begin(self, device: DeviceConfig) -> bool:
+        machine, running = self._machine(device), self._running.values()
+        if any(item.machine == machine for item in running):
+            return False
+        if self._alone and running and THIS_MACHINE in (machine, *(item.machine for item in running)):
+            return False
+        for label, most in self._fleet.at_once_per.items():
+            value = device.labels.get(label)
+            if value is not None and sum(item.device.labels.get(label) == value for item in running) >= most:
+                return False
+        return True
+
+    def _machine(self, device: DeviceConfig) -> str:
+        return self._targets[device.name].machine()
+
+    def _start(self, device: DeviceConfig) -> None:
+        self._waiting.remove(device)
+        running = _Running(device=device, machine=self._machine(device), deadline=Deadline(device.time_limit_s))
+        self._running[device.name] = running
+        # A daemon: a device that was given up must not keep the program from ending.
+        thread = threading.Thread(target=self._do, args=(running,), name=device.name, daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as e:
+            self._end(running, Ended(result=None, problem=shortage_of(e) or str(e)))
+
+    def _do(self, running: _Running) -> None:
+        device = running.device
+        with running.deadline.applied():
+            ended = self._outcome(running)
+        self._news.put((device.name, ended))
+
+    def _outcome(self, running: _Running) -> Ended[_Result]:
+        device = running.device
+
+        def step(progress: Progress) -> None:
+            self._news.put((device.name, progress))
+
+        try:
+            result = self._work(device, self._targets[device.name], running.deadline, step)
+        except PocketVaeError as e:
+            return Ended(result=None, problem=str(e))
+        except BaseException as e:  # whatever it is must not cost the other devices their results
+            return Ended(result=None, problem=f"{type(e).__name__}: {e}")
+        return Ended(result=result)
+
+    def _take(self, name: str, news: Progress | Ended[_Result]) -> None:
+        running = self._running.get(name)
+        if running is None:
+            return  # it was given up
+        if isinstance(news, Ended):
+            self._end(running, news)
+        else:
+            self._say(f"{name}: {news.detail or news.stage}")
+
+    def _end(self, running: _Running, ended: Ended[_Result]) -> None:
+        name = running.device.name
+        del self._running[name]
+        elapsed_s = time.monotonic() - running.started
+        self.ended[name] = Ended(result=ended.result, problem=ended.problem, elapsed_s=elapsed_s)
+        self._say(f"{name} ended")
+
+    def _say(self, detail: str) -> None:
+        done, total = len(self.ended), len(self._fleet.devices)
+        self._progress(Progress(stage="devices", done=done, total=total, detail=detail))

@@ -1,0 +1,183 @@
+"""Results of a fleet as rows of text: by model of device, and by device."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import median
+
+from pocketvae.benchmarks.devices import Device, DeviceState, Fleet, ModelLatency, ModelParity, Outlier
+from pocketvae.benchmarks.parity.results import Check, VerifyResult
+from pocketvae.benchmarks.parity.tables import check_error_ratio, format_value, worst_check
+from pocketvae.reporting.text import Row, count_of, format_us
+
+# As many devices of one row are named.
+_NAMED = 3
+MODELS_LESS = ("limit", "lost", "on")
+DEVICES_LESS = ("labels", "seconds", "limit", "target")
+
+
+def parity_models_table(result: VerifyResult, fleet: Fleet) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per model: the check that is closest to its limit on any of its devices."""
+    headers = ["model", "devices", "lost", "artifacts", "closest to its limit", "value", "limit", "on", "verdict"]
+    rows = []
+    for model, devices in fleet.models.items():
+        found = [item for item in fleet.parity if item.model == model]
+        failed = [item for item in found if item.failed]
+        lost = sum(device.state is not DeviceState.DONE for device in devices)
+        counts = [model, str(len(devices)), str(lost), f"{len(found) - len(failed)} of {len(found)} match"]
+        if not found:
+            rows.append([*counts[:3], "-", "not run", "", "", "", "FAIL"])
+            continue
+        worst = max(failed or found, key=check_error_ratio)
+        verdict = "FAIL" if failed or lost else "pass"
+        rows.append([*counts, f"{worst.artifact}: {_what(worst)}", *_values(worst, result), worst.device, verdict])
+    return headers, rows
+
+
+def parity_artifacts_table(result: VerifyResult, fleet: Fleet) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per artifact and model: its worst case, and how many devices ran it."""
+    headers = ["artifact", "model", "devices", "worst", "value", "limit", "on", "verdict"]
+    ordered = sorted(fleet.parity, key=lambda item: not item.failed)
+    return headers, [
+        [
+            item.artifact,
+            item.model,
+            str(item.devices),
+            _what(item),
+            *_values(item, result),
+            item.device,
+            "FAIL" if item.failed else "pass",
+        ]
+        for item in ordered
+    ]
+
+
+def latency_models_table(fleet: Fleet) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per artifact and model: the devices' medians, and who is apart from them."""
+    several = len({item.threads for item in fleet.latency}) > 1
+    headers = [
+        "artifact",
+        "model",
+        *(["threads"] if several else []),
+        "devices",
+        "median µs",
+        "lowest µs",
+        "highest µs",
+    ]
+    rows = [
+        [
+            item.artifact,
+            item.model,
+            *([str(item.threads)] if several else []),
+            str(len(item.medians_s)),
+            *(format_us(value) for value in (item.median_s, *_ends(item))),
+            _outliers_text(item),
+        ]
+        for item in fleet.latency
+    ]
+    return [*headers, "outliers"], rows
+
+
+def outliers_table(fleet: Fleet) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per device that is apart from its model, the farthest first: in how many figures."""
+    found: dict[str, list[Outlier]] = {}
+    for outlier in (outlier for item in fleet.latency for outlier in item.outliers):
+        found.setdefault(outlier.device, []).append(outlier)
+    headers = ["device", "model", "labels", "figures", "times its model", "largest score"]
+    rows = []
+    for device in sorted(found, key=lambda name: -max(abs(outlier.score) for outlier in found[name])):
+        timed = sum(device in item.medians_s for item in fleet.latency)
+        times = median(outlier.ratio for outlier in found[device])
+        score = max((outlier.score for outlier in found[device]), key=abs)
+        known = next(item for item in fleet.devices if item.name == device)
+        figures = f"{len(found[device])} of {timed}"
+        rows.append([device, known.model, labels_text(known), figures, f"{times:.2f}", f"{score:+.1f}"])
+    return headers, rows
+
+
+def labels_text(device: Device) -> str:
+    """Returns the labels of a device but for that of its model."""
+    return ", ".join(f"{name} {value}" for name, value in device.labels.items() if value != device.model)
+
+
+def devices_table(fleet: Fleet, result: VerifyResult | None = None) -> tuple[Row, list[Row]]:
+    """Returns headers and one row per device.
+
+    Args:
+        fleet: The devices.
+        result: Of verify, which adds the verdict and the check closest to its limit.
+    """
+    headers = ["device", "model", "target", "labels", "state", "seconds"]
+    rows = [
+        [device.name, device.model, device.target, labels_text(device), device.state.value, f"{device.elapsed_s:.1f}"]
+        for device in fleet.devices
+    ]
+    if result is None:
+        return headers, rows
+    added = [_device_parity(device, result) for device in fleet.devices]
+    return [*headers, "closest to its limit", "value", "limit", "verdict"], [
+        [*row, *more] for row, more in zip(rows, added, strict=True)
+    ]
+
+
+def device_lines(fleet: Fleet) -> list[str]:
+    """Returns one line per device that could not run everything, with the reason."""
+    return [f"{device.name} ({device.model}): {device.state}: {device.reason}" for device in fleet.unfinished]
+
+
+def failure_lines(fleet: Fleet) -> list[str]:
+    """Returns one line per artifact and model that failed: on which devices."""
+    return [
+        f"{item.artifact} on {len(item.failed)} of {count_of(item.devices, 'device')} of {item.model} "
+        f"({_named(item.failed)}): {_what(item)}"
+        for item in fleet.parity
+        if item.failed
+    ]
+
+
+def fleet_line(fleet: Fleet) -> str:
+    """Returns a sentence: how many devices ran everything, and how many did not."""
+    counts = {state: sum(device.state is state for device in fleet.devices) for state in DeviceState}
+    line = f"{counts[DeviceState.DONE]} of {count_of(len(fleet.devices), 'device')} ran everything"
+    parts = [
+        f"{count} {words}"
+        for count, words in (
+            (counts[DeviceState.PARTIAL], "ran a part"),
+            (counts[DeviceState.LOST], "lost"),
+            (len(outliers_table(fleet)[1]), "not like their model"),
+        )
+        if count
+    ]
+    return "; ".join([line, *parts])
+
+
+def _device_parity(device: Device, result: VerifyResult) -> Row:
+    checks = [check for check in result.checks if check.target == device.name]
+    if not checks:
+        return ["", "", "", "-" if device.state is DeviceState.DONE else "FAIL"]
+    worst = worst_check(checks)
+    passed = worst.passed and device.state is DeviceState.DONE
+    return [f"{worst.artifact}: {_what(worst)}", *_values(worst, result), "pass" if passed else "FAIL"]
+
+
+def _what(item: Check | ModelParity) -> str:
+    return f"{item.output} {item.metric}".strip()
+
+
+def _values(item: Check | ModelParity, result: VerifyResult) -> Row:
+    unit = result.unit_of(item.output)
+    return [format_value(value, item, unit) for value in (item.value, item.limit)]
+
+
+def _ends(item: ModelLatency) -> tuple[float, float]:
+    return min(item.medians_s.values()), max(item.medians_s.values())
+
+
+def _outliers_text(item: ModelLatency) -> str:
+    named = [f"{outlier.device} x{outlier.ratio:.2f}" for outlier in item.outliers]
+    return _named(named)
+
+
+def _named(names: Sequence[str]) -> str:
+    more = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+    return f"{', '.join(names[:_NAMED])}{more}"

@@ -1,0 +1,122 @@
+"""Two runs on a fleet, by model of device."""
+
+from dataclasses import replace
+
+import pytest
+
+from pocketvae.benchmarks import compare_paths, verify_bundle
+from pocketvae.benchmarks.devices import Device, DeviceState, Fleet
+from pocketvae.benchmarks.latency.results import BenchResult, TargetRow
+from pocketvae.benchmarks.not_run import NotRun
+from pocketvae.documents import encode
+from pocketvae.errors import ManifestError
+from pocketvae.system.environment import current_environment
+
+FILE = "decoder.float32.onnx"
+
+
+def fleet(names, lost=()):
+    return Fleet(
+        name="fleet.toml",
+        selection="",
+        elapsed_s=1.0,
+        devices=tuple(
+            Device(
+                name=name,
+                target=f"android:{name}",
+                model=name.partition("-")[0],
+                labels={},
+                state=DeviceState.LOST if name in lost else DeviceState.DONE,
+                reason="unplugged" if name in lost else "",
+            )
+            for name in names
+        ),
+    )
+
+
+def benchmark(medians_s, lost=()):
+    rows = [
+        TargetRow(
+            artifact=FILE,
+            target=name,
+            threads=1,
+            load_s=1.0,
+            first_s=1.0,
+            median_s=median_s,
+            p90_s=1.0,
+            p99_s=1.0,
+            mad_s=0.0,
+            loops=1,
+            values_s=(median_s,),
+            warnings=(),
+        )
+        for name, median_s in medians_s.items()
+    ]
+    return BenchResult(
+        bundle="b",
+        environment=current_environment(),
+        results=(),
+        elsewhere=tuple(rows),
+        not_run=tuple(NotRun(artifact=FILE, target=name, reason="unplugged") for name in lost),
+        fleet=fleet([*medians_s, *lost], lost),
+    )
+
+
+@pytest.fixture
+def compared(tmp_path):
+    def run(before, after):
+        paths = [tmp_path / "before.json", tmp_path / "after.json"]
+        for path, result in zip(paths, (before, after), strict=True):
+            path.write_text(encode(result))
+        return compare_paths(*paths)
+
+    return run
+
+
+def changes(comparison):
+    return {(item.target, item.what): (item.before, item.after, item.change.value) for item in comparison.differences}
+
+
+def test_a_model_is_slower_where_its_devices_are(compared):
+    before = benchmark({"a-1": 1.0, "a-2": 1.2, "a-3": 1.1, "b-1": 5.0})
+    found = changes(compared(before, benchmark({"a-1": 2.0, "a-2": 2.4, "a-3": 2.2, "b-1": 5.0})))
+    assert found["a, 1 thread", "median_s"] == (1.1, 2.2, "worse")
+    assert found["b, 1 thread", "median_s"] == (5.0, 5.0, "same")
+
+
+def test_devices_that_joined_or_were_lost_are_said_and_change_nothing(compared):
+    before = benchmark({"a-1": 1.0, "a-2": 1.0, "a-3": 3.0})
+    after = benchmark({"a-1": 1.0, "a-2": 1.0, "a-4": 9.0, "a-5": 9.0}, lost=["a-3"])
+    comparison = compared(before, after)
+    assert changes(comparison) == {
+        ("a, 1 thread", "median_s"): (1.0, 1.0, "same"),
+        ("a", "runs"): (None, None, "same"),
+    }
+    assert comparison.notes == ("2 devices joined: a-4, a-5", "1 device lost: a-3: unplugged")
+    assert not comparison.regressed
+
+
+def test_a_model_of_which_all_are_lost_is_a_regression(compared):
+    comparison = compared(benchmark({"a-1": 1.0, "a-2": 1.0}), benchmark({}, lost=["a-1", "a-2"]))
+    assert changes(comparison)["a", "runs"] == (None, None, "regressed")
+    assert comparison.regressed
+
+
+def test_a_check_is_that_of_the_worst_device(compared, bundles, tmp_path):
+    whole = verify_bundle(bundles.make_bundle(tmp_path / "b"))
+    checks = {
+        name: [replace(check, target=name, value=(check.value or 0.0) * factor) for check in whole.checks]
+        for name, factor in (("a-1", 1), ("a-2", 3))
+    }
+    before = replace(whole, checks=(*checks["a-1"], *checks["a-2"]), fleet=fleet(checks))
+    failing = [replace(check, passed=check.metric != "max_abs") for check in checks["a-2"]]
+    comparison = compared(before, replace(before, checks=(*checks["a-1"], *failing)))
+    worst = next(check for check in checks["a-2"] if check.metric == "max_abs")
+    key = ("a", f"{worst.output} max_abs")
+    assert changes(comparison)[key] == (worst.value, worst.value, "regressed")
+
+
+def test_a_fleet_is_not_compared_with_one_target(compared):
+    alone = replace(benchmark({"a-1": 1.0}), fleet=None)
+    with pytest.raises(ManifestError, match="after.json is of a fleet but .*before.json is not"):
+        compared(alone, benchmark({"a-1": 1.0}))

@@ -1,0 +1,109 @@
+"""verify and bench on forty devices that are not there, some of them slow, lost or wrong."""
+
+import numpy as np
+import pytest
+
+from pocketvae.benchmarks import BenchConfig, verify_bundle
+from pocketvae.benchmarks.devices import DeviceState
+from pocketvae.benchmarks.fleet.run import bench_fleet, verify_fleet
+from pocketvae.documents import decode, encode
+from pocketvae.errors import SpecError
+
+
+def labels(count=40, models=("pixel-6", "pi-5")):
+    return {f"d{number:02d}": {"model": models[number % len(models)]} for number in range(count)}
+
+
+def test_every_device_has_the_checks_that_one_target_has(fleet_of, devices, bundles, tmp_path):
+    bundle = bundles.make_bundle(tmp_path / "b")
+    with devices.simulated({}) as gauge:
+        found = verify_fleet(bundle, fleet_of(labels(), at_once=5)).result
+    assert gauge.most <= 5
+    assert found.passed
+    alone = {(check.artifact, check.metric): check.value for check in verify_bundle(bundle).checks}
+    for name in labels():
+        assert {(check.artifact, check.metric): check.value for check in found.checks if check.target == name} == alone
+    assert [device.name for device in found.fleet.devices] == list(labels())
+    assert {device.state for device in found.fleet.devices} == {DeviceState.DONE}
+    assert {(item.model, item.devices, item.failed) for item in found.fleet.parity} == {
+        ("pixel-6", 20, ()),
+        ("pi-5", 20, ()),
+    }
+    assert decode(type(found), encode(found), "result") == found
+
+
+def test_lost_and_slow_devices_cost_only_themselves(fleet_of, devices, bundles, tmp_path, monkeypatch):
+    monkeypatch.setattr("pocketvae.processes.deadline._CLEANUP_S", 0.05)
+    behaviours = {
+        "d03": devices.Behaviour(lost_after=0),
+        "d07": devices.Behaviour(lost_after=2),
+        "d11": devices.Behaviour(hangs=True),
+    }
+    with devices.simulated(behaviours) as gauge:
+        found = verify_fleet(bundles.make_bundle(tmp_path / "b"), fleet_of(labels(), time_limit_s=1.0)).result
+    states = {device.name: (device.state, device.reason) for device in found.fleet.unfinished}
+    assert states == {
+        "d03": (DeviceState.LOST, "the cable was pulled"),
+        "d07": (DeviceState.PARTIAL, "1 artifact: the cable was pulled"),
+        "d11": (DeviceState.LOST, "its time limit of 1 s was over"),
+    }
+    assert not found.passed
+    assert {item.target for item in found.not_run} == set(states)
+    assert all(check.passed for check in found.checks)
+    assert len({check.target for check in found.checks}) == 38
+    assert gauge.open == []
+
+
+def test_a_wrong_file_is_told_by_model(fleet_of, devices, bundles, tmp_path):
+    decoder = bundles.decoder_model(np.zeros_like(bundles.right_weight()))
+    with devices.simulated({}):
+        found = verify_fleet(bundles.make_bundle(tmp_path / "b", decoder=decoder), fleet_of(labels(4))).result
+    failed = {(item.model, item.artifact): item.failed for item in found.fleet.parity if item.failed}
+    assert failed == {
+        ("pixel-6", "decoder.float32.onnx"): ("d00", "d02"),
+        ("pi-5", "decoder.float32.onnx"): ("d01", "d03"),
+    }
+
+
+def test_latencies_are_told_by_model_with_their_outliers(fleet_of, devices, bundles, tmp_path):
+    behaviours = {name: devices.Behaviour(times=1 + 0.01 * (number % 4)) for number, name in enumerate(labels())}
+    behaviours["d05"].times = 2.0
+    with devices.simulated(behaviours) as gauge:
+        found = bench_fleet(
+            bundles.make_bundle(tmp_path / "b"), fleet_of(labels()), BenchConfig(artifacts=("dec*",))
+        ).result
+    assert gauge.most <= 8
+    slow, fast = sorted(found.fleet.latency, key=lambda item: -len(item.outliers))
+    assert (slow.model, fast.model, len(slow.medians_s)) == ("pi-5", "pixel-6", 20)
+    assert [outlier.device for outlier in slow.outliers] == ["d05"]
+    assert slow.outliers[0].ratio == pytest.approx(2.0 / 1.02, rel=0.02)
+    assert fast.outliers == ()
+    assert {row.artifact for row in found.elsewhere} == {"decoder.float32.onnx"}
+    assert decode(type(found), encode(found), "result") == found
+
+
+def test_what_is_wrong_with_all_is_said_before_any_device_is_touched(fleet_of, devices, bundles, tmp_path):
+    bundle, config = bundles.make_bundle(tmp_path / "b"), tmp_path / "limits.toml"
+    config.write_text('[limits."nothing.*".image]\nmax_abs = 1\n')
+    with devices.simulated({}) as gauge:
+        fleet = fleet_of(labels(3))
+        with pytest.raises(SpecError, match="unknown artifact"):
+            bench_fleet(bundle, fleet, BenchConfig(artifacts=("decodr.*",)))
+        with pytest.raises(SpecError, match="unknown artifact"):
+            verify_fleet(bundle, fleet, config=config)
+        with pytest.raises(SpecError, match="threads must be at least 1"):
+            verify_fleet(bundle, fleet, num_threads=0)
+    assert gauge.together == []
+
+
+def test_an_interruption_leaves_the_results_so_far(fleet_of, devices, bundles, tmp_path):
+    def interrupt(progress):
+        if progress.done == 2:
+            raise KeyboardInterrupt
+
+    with devices.simulated({}):
+        fleet = fleet_of(labels(6), at_once=1)
+        found = verify_fleet(bundles.make_bundle(tmp_path / "b"), fleet, progress=interrupt)
+    assert found.interruption is not None
+    assert [device.state for device in found.result.fleet.devices] == [DeviceState.DONE] * 2 + [DeviceState.LOST] * 4
+    assert {item.reason for item in found.result.not_run} <= {"interrupted", "interrupted before it began"}

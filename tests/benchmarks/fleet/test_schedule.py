@@ -1,0 +1,119 @@
+"""Many devices, a few at a time: a fleet of forty that are not there."""
+
+import threading
+import time
+
+import pytest
+
+from pocketvae.benchmarks.execution.target import THIS_MACHINE
+from pocketvae.benchmarks.fleet import schedule
+from pocketvae.benchmarks.fleet.schedule import run_devices
+from pocketvae.errors import DataError
+from pocketvae.progress import ignore_progress
+
+FORTY = {f"d{number:02d}": {"model": "m", "site": f"s{number % 2}"} for number in range(40)}
+
+
+class Work:
+    """Counts who works at the same time."""
+
+    def __init__(self, *, wait_s=0.002):
+        self.wait_s, self.lock = wait_s, threading.Lock()
+        self.now, self.together, self.order = [], [], []
+
+    def __call__(self, device, target, deadline, step):
+        with self.lock:
+            self.now.append(device.name)
+            self.order.append(device.name)
+            self.together.append(tuple(self.now))
+        time.sleep(self.wait_s)
+        with self.lock:
+            self.now.remove(device.name)
+        return device.name
+
+
+def test_all_of_forty_are_done_and_no_more_than_allowed_at_a_time(fleet_of, devices):
+    work, steps = Work(), []
+    with devices.simulated({}):
+        fleet = fleet_of(FORTY, at_once=8, at_once_per={"site": 3})
+        finished = run_devices(fleet, work, steps.append, this_machine_alone=True)
+    assert {name: ended.result for name, ended in finished.by_device.items()} == {name: name for name in FORTY}
+    assert max(map(len, work.together)) == 6
+    for names in work.together:
+        for site in ("s0", "s1"):
+            assert sum(FORTY[name]["site"] == site for name in names) <= 3
+    assert [step.done for step in steps][-1] == steps[-1].total == 40
+
+
+def test_devices_of_one_machine_take_turns(fleet_of, devices):
+    work, machines = Work(), {"a": "x", "b": "x", "c": "y", "d": "x"}
+    behaviours = {name: devices.Behaviour(machine=machine) for name, machine in machines.items()}
+    with devices.simulated(behaviours):
+        run_devices(fleet_of({name: {} for name in machines}), work, ignore_progress, this_machine_alone=False)
+    assert all(len({machines[name] for name in names}) == len(names) for names in work.together)
+    assert max(map(len, work.together)) == 2
+
+
+def test_this_machine_comes_last_and_alone_where_it_has_to(fleet_of, devices):
+    work, here = Work(), devices.Behaviour(machine=THIS_MACHINE)
+    with devices.simulated({"a": here, "c": here}):
+        run_devices(fleet_of({name: {} for name in "abcd"}), work, ignore_progress, this_machine_alone=True)
+    assert sorted(work.order[:2]) == ["b", "d"]
+    assert work.order[2:] == ["a", "c"]
+    assert work.together[2:] == [("a",), ("c",)]
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(DataError("no data"), "no data"), (KeyError("x"), "KeyError: 'x'"), (SystemExit(3), "3")]
+)
+def test_an_error_costs_its_device_alone(fleet_of, devices, error, said):
+    def work(device, target, deadline, step):
+        if device.name == "b":
+            raise error
+        return device.name
+
+    with devices.simulated({}):
+        found = run_devices(fleet_of({name: {} for name in "abc"}), work, ignore_progress, this_machine_alone=False)
+    assert [found.by_device[name].result for name in "abc"] == ["a", None, "c"]
+    assert said in found.by_device["b"].problem
+
+
+def test_one_that_never_answers_is_given_up_and_blocks_nobody(fleet_of, devices, monkeypatch):
+    monkeypatch.setattr(schedule, "_GRACE_S", 0.05)
+    monkeypatch.setattr(schedule, "_LOOK_S", 0.02)
+    never = threading.Event()
+
+    def work(device, target, deadline, step):
+        if device.name == "b":
+            never.wait(60)
+        return device.name
+
+    with devices.simulated({}):
+        fleet = fleet_of({name: {} for name in "abc"}, at_once=1, time_limit_s=0.05)
+        found = run_devices(fleet, work, ignore_progress, this_machine_alone=False)
+    never.set()
+    assert [found.by_device[name].result for name in "abc"] == ["a", None, "c"]
+    assert found.by_device["b"].problem == "it did not answer within its time limit of 0.05 s"
+
+
+def test_an_interruption_keeps_what_was_done(fleet_of, devices):
+    release, deadlines = threading.Event(), {}
+
+    def work(device, target, deadline, step):
+        deadlines[device.name] = deadline
+        if device.name != "a":
+            release.wait(60)
+        return device.name
+
+    def interrupt(progress):
+        if progress.done == 1:
+            raise KeyboardInterrupt
+
+    with devices.simulated({}):
+        fleet = fleet_of({name: {} for name in "abcd"}, at_once=2)
+        found = run_devices(fleet, work, interrupt, this_machine_alone=False)
+    assert isinstance(found.interruption, KeyboardInterrupt)
+    assert found.by_device["a"].result == "a"
+    assert [found.by_device[name].problem for name in "bcd"] == ["interrupted", *["interrupted before it began"] * 2]
+    assert deadlines["b"].is_over
+    release.set()

@@ -1,0 +1,104 @@
+"""verify and bench on a fleet, from the command line."""
+
+import json
+import signal
+from xml.etree import ElementTree
+
+import pytest
+
+SITES = ("berlin", "oslo")
+
+
+@pytest.fixture
+def simulated():
+    """The module of devices that are not there."""
+    import importlib.util
+    import sys
+    from pathlib import Path
+
+    file = Path(__file__).parents[2] / "studies" / "simulated_devices.py"
+    spec = importlib.util.spec_from_file_location("simulated_devices", file)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def fleet_file(tmp_path):
+    """A file with eight devices of two models."""
+    lines = ["at_once = 4", '[groups.pixel-6]\nlabels = { model = "pixel-6" }', '[groups.pi]\nlabels = {model = "pi"}']
+    for number in range(8):
+        group = "pixel-6" if number < 6 else "pi"
+        lines.append(f'[[devices]]\nname = "d{number}"\ntarget = "simulated://d{number}"\ngroup = "{group}"')
+        lines.append(f'labels = {{ site = "{SITES[number % 2]}" }}')
+    path = tmp_path / "fleet.toml"
+    path.write_text("\n".join(lines))
+    return path
+
+
+def test_verify_writes_all_of_its_files(command, simulated, fleet_file, bundles, tmp_path):
+    outs = {kind: tmp_path / f"v.{kind}" for kind in ("json", "junit", "html", "markdown")}
+    words = [word for kind, path in outs.items() for word in (f"--{kind}", path)]
+    bundle = bundles.make_bundle(tmp_path / "b")
+    with simulated.simulated({"d2": simulated.Behaviour(lost_after=0)}):
+        done = command("verify", bundle, "--targets", fleet_file, "--select", "model=pixel-6", *words, "--quiet")
+    assert done.code == 3
+    assert "d2 (pixel-6): lost: the cable was pulled" in done.out
+    assert "5 of 6 devices ran everything; 1 lost" in done.out
+    fleet = json.loads(outs["json"].read_text())["fleet"]
+    assert [device["name"] for device in fleet["devices"]] == [f"d{number}" for number in range(6)]
+    assert fleet["selection"] == "model=pixel-6"
+    suites = ElementTree.fromstring(outs["junit"].read_text()).findall("testsuite")
+    assert [suite.get("name") for suite in suites] == [f"d{number}" for number in range(6)]
+    assert suites[2].get("errors") == "2"
+    page = outs["html"].read_text()
+    assert "No check failed; 5 of 6 devices ran everything; 1 lost." in page
+    assert "the cable was pulled" in page
+    assert "- d2 (pixel-6): lost: the cable was pulled" in outs["markdown"].read_text()
+
+
+def test_bench_names_outliers(command, simulated, fleet_file, bundles, tmp_path):
+    bundle, page, result = bundles.make_bundle(tmp_path / "b"), tmp_path / "b.html", tmp_path / "b.json"
+    with simulated.simulated({"d4": simulated.Behaviour(times=3.0)}):
+        words = ("--json", result, "--html", page, "--artifacts", "decoder.*", "--quiet")
+        done = command("bench", bundle, "--targets", fleet_file, *words)
+    assert done.code == 0, done
+    assert "d4 x3.00" in done.out
+    assert "an outlier is a device whose modified z-score is above 5" in done.out
+    assert 'class="apart"><title>d4: 3.1 ms</title>' in page.read_text()
+    assert page.read_text().count("<h3>") == 2
+
+
+def test_an_interruption_writes_what_was_done(command, simulated, fleet_file, bundles, tmp_path):
+    result, bundle, seen = tmp_path / "v.json", bundles.make_bundle(tmp_path / "b"), []
+
+    def interrupt(method):
+        seen.append(method)
+        if len(seen) == 14:
+            signal.raise_signal(signal.SIGINT)
+
+    behaviours = {f"d{number}": simulated.Behaviour(before=interrupt) for number in range(8)}
+    fleet_file.write_text(fleet_file.read_text().replace("at_once = 4", "at_once = 1"))
+    with simulated.simulated(behaviours):
+        done = command("verify", bundle, "--targets", fleet_file, "--json", result, "--quiet")
+    assert done.code == 130
+    assert "interrupted; the results of 4 of 8 devices were written to" in done.err
+    states = [device["state"] for device in json.loads(result.read_text())["fleet"]["devices"]]
+    assert states == ["done"] * 4 + ["lost"] * 4
+
+
+def test_what_is_wrong_is_said_first(refused, simulated, fleet_file, bundles, tmp_path):
+    bundle, original = bundles.make_bundle(tmp_path / "b"), fleet_file.read_text()
+    verify = ("verify", bundle, "--targets")
+    with simulated.simulated({}) as gauge:
+        refused("--select needs a fleet", *verify, "host", "--select", "model=pi")
+        refused("has model=pie: did you mean 'pi'", *verify, fleet_file, "--select", "model=pie")
+        refused("--thorough cannot be used with a fleet", *verify, fleet_file, "--thorough")
+        refused("names .*fleet.toml, which this command reads", *verify, fleet_file, "--json", fleet_file)
+        refused("the fleet .*no.toml does not exist", *verify, tmp_path / "no.toml")
+        refused("a fleet such as .* stands alone", *verify, f"host,{fleet_file}")
+        refused("a fleet such as .* stands alone", "matrix", bundle, "--targets", fleet_file)
+        refused("--paced cannot be used", "bench", bundle, "--targets", fleet_file, "--paced", "10")
+    assert gauge.together == []
+    assert fleet_file.read_text() == original
