@@ -124,7 +124,8 @@ def measured(name: str, layers: str, content: bytes, goldens: Goldens) -> Row:
             start = time.perf_counter()
             runner.run(one)
             times.append(time.perf_counter() - start)
-    errors = np.concatenate([np.abs(found[key] - values).ravel() for key, values in goldens.outputs.items()])
+    expected = {key: values.astype(np.float32, copy=False) for key, values in goldens.outputs.items()}
+    errors = np.concatenate([np.abs(found[key] - values).ravel() for key, values in expected.items()])
     return Row(
         file=name,
         layers=layers,
@@ -199,7 +200,7 @@ def _scales(largest: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
 
 
 def _rounded(weights: npt.NDArray[Any], scales: npt.NDArray[Any]) -> npt.NDArray[np.int8]:
-    return np.clip(np.rint(weights / scales), -_STEPS, _STEPS).astype(np.int8)
+    return np.asarray(np.clip(np.rint(weights / scales), -_STEPS, _STEPS), np.int8)
 
 
 def _rescale_bias(model: Any, bias: Any, scales: npt.NDArray[Any]) -> None:

@@ -43,7 +43,7 @@ def main(words: list[str]) -> int:
     """Writes everything into HOME."""
     home, bundle = Path(words[0]), open_bundle(words[1])
     samples = calibration_of(bundle, Path(words[2]) if len(words) > 2 else None)
-    np.savez(home / "calibration.npz", **samples)
+    np.savez(home / "calibration.npz", allow_pickle=False, **samples)
     graph = build_graph(Component.DECODER, _original(bundle), bundle.manifest.vae)
     (home / "float32.tflite").write_bytes(tflite.convert_float32(graph))
     (home / "float32.onnx").write_bytes(onnx_convert.convert_float32(graph))

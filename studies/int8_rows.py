@@ -174,9 +174,9 @@ def _errors(content: bytes, format: Format, bundle: Bundle) -> list[tuple[Tolera
     tolerances = bundle.manifest.artifact(f"decoder.int8.{format}").tolerances
     with open_runner(content, format) as runner:
         outputs = runner.run_samples(goldens.inputs)
+    expected = {name: values.astype(np.float32, copy=False) for name, values in goldens.outputs.items()}
     return [
-        (limit, measure(limit, goldens.outputs, outputs, image_span=span, observed=goldens.observed))
-        for limit in tolerances
+        (limit, measure(limit, expected, outputs, image_span=span, observed=goldens.observed)) for limit in tolerances
     ]
 
 

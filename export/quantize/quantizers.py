@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from pocketvae.export.original.goldens import thinned
 from pocketvae.export.quantize import onnx as onnx_quantize
-from pocketvae.export.quantize import onnx_biases
+from pocketvae.export.quantize import onnx_channels
 from pocketvae.export.quantize import tflite as tflite_quantize
 from pocketvae.export.quantize.corrections import Sums
 from pocketvae.export.quantize.input_ranges import Range, onnx_input_ranges, tflite_input_ranges
@@ -36,7 +36,7 @@ from pocketvae.runtimes.taps import tap
 from pocketvae.spec import Format
 
 _CORRECTION_SAMPLES = 128
-# Both networks are given the same, so that few are enough; untuned ONNX files have no sums that are corrected by more.
+# Both networks are given the same, so that few are enough; slopes need more than means.
 _MEAN_SAMPLES = {Format.TFLITE: 48, Format.ONNX: 128}
 # tf2onnx joins a matrix product and its biases under the name of the product.
 _PRODUCT = "_Gemm"
@@ -100,12 +100,23 @@ class Quantizer(ABC):
 
     def quantize(self, plan: QuantizationPlan) -> bytes:
         """Returns the quantized file; the sums that tuning computes in float are corrected, see `corrections`."""
-        content = self._quantize(plan)
-        return self._finished(content if self._source.tuning is None else self._sums.correct(content))
+        variants = self._variants(plan)
+        if self._source.tuning is not None:
+            variants = tuple(map(self._sums.correct, variants))
+        return self._finished(variants[0] if len(variants) == 1 else min(variants, key=self._error))
 
     @abstractmethod
-    def _quantize(self, plan: QuantizationPlan) -> bytes:
-        """Returns the quantized file as the quantizer makes it."""
+    def _variants(self, plan: QuantizationPlan) -> tuple[bytes, ...]:
+        """Returns the quantized file as the quantizer makes it; if in several ways, the smallest error is taken."""
+
+    def _error(self, content: bytes) -> float:
+        """Returns the mean square of what a file adds to the outputs on some calibration samples."""
+        found = run_content(self.format, content, self._mean_samples)
+        return sum(float(np.mean(np.square(found[name] - values))) for name, values in self._mean_results.items())
+
+    @cached_property
+    def _mean_results(self) -> dict[str, npt.NDArray[np.float32]]:
+        return run_content(self.format, self._float32, self._mean_samples)
 
     def _finished(self, content: bytes) -> bytes:
         """Returns the file in the form that takes the least time."""
@@ -249,7 +260,7 @@ class TfliteQuantizer(Quantizer):
     def _mean_sums(self) -> Means:
         return mean_sums(self.calibrated, self._mean_samples)
 
-    def _quantize(self, plan: QuantizationPlan) -> bytes:
+    def _variants(self, plan: QuantizationPlan) -> tuple[bytes, ...]:
         content = tflite_quantize.quantize(self.calibrated, plan, integer_interface=self._integer_interface)
         # Before means are corrected: they round in another way. What XNNPACK does not take is nothing to other chips.
         if not (self._integer_interface or self._source.chips):
@@ -257,8 +268,8 @@ class TfliteQuantizer(Quantizer):
         if plan.four_bits:
             content = with_four_bits(content, self.calibrated, plan.four_bits, self._calibration)
         if self._source.tuning is None or self._integer_interface:
-            return content
-        return with_corrected_biases(content, self._mean_sums, self._mean_samples)
+            return (content,)
+        return (with_corrected_biases(content, self._mean_sums, self._mean_samples),)
 
     def _finished(self, content: bytes) -> bytes:
         if self._source.tuning is None:
@@ -326,26 +337,17 @@ class OnnxQuantizer(Quantizer):
         outputs = onnx_quantize.layer_outputs(self._source.float32(Format.ONNX))
         return {layer: (name.split(":")[0].removesuffix(_PRODUCT),) for layer, name in outputs.items()}
 
-    def _quantize(self, plan: QuantizationPlan) -> bytes:
+    def _variants(self, plan: QuantizationPlan) -> tuple[bytes, ...]:
         content = onnx_quantize.quantize_static(self.calibrated, plan)
-        # Where a layer's values are clipped to parts of a range, their mean says little of what is left.
-        if self._source.tuning is not None or plan.float_layers:
-            return content
-        corrected = onnx_biases.with_corrected_biases(content, self._mean_outputs, self._mean_samples)
-        return min(content, corrected, key=self._error)
-
-    def _error(self, content: bytes) -> float:
-        """Returns the mean square of what a file adds to the outputs on some calibration samples."""
-        found = run_content(Format.ONNX, content, self._mean_samples)
-        return sum(float(np.mean(np.square(found[name] - values))) for name, values in self._mean_results.items())
+        # With layers in float, many variants are tried.
+        if plan.float_layers:
+            return (content,)
+        samples = self._mean_samples
+        return content, onnx_channels.with_corrected_channels(content, self._float_channels, samples)
 
     @cached_property
-    def _mean_results(self) -> dict[str, npt.NDArray[np.float32]]:
-        return run_content(Format.ONNX, self.calibrated.float32, self._mean_samples)
-
-    @cached_property
-    def _mean_outputs(self) -> onnx_biases.Means:
-        return onnx_biases.mean_outputs(self.calibrated.prepared, self._mean_samples)
+    def _float_channels(self) -> onnx_channels.Channels:
+        return onnx_channels.float_channels(self.calibrated.prepared, self._mean_samples)
 
     @property
     def ranges(self) -> Mapping[str, Range]:

@@ -38,6 +38,8 @@ _TRIAL_SAMPLES = 256
 # Of the outputs with which the variants of a search are compared: about 340 small images, or 85 of 64 px in colour.
 _SEARCH_VALUES = 2**20
 _FEWEST_SEARCH_SAMPLES = 16
+# Of what samples of other seeds stand for: 1,365 images of 64 px in colour.
+_SEED_VALUES = 2**24
 _FEWEST_SEED_SAMPLES = 96
 # Of the weights; every form of the graph holds them about three times.
 _LARGE_BYTES = 64 << 20
@@ -163,13 +165,14 @@ class Source:
         return trials
 
     def calibrations_of_other_seeds(self) -> tuple[Inputs, ...]:
-        """Returns the other sets of calibration samples, fewer of them where the data are large.
+        """Returns the other sets of calibration samples, fewer of them only where the data are very large.
 
-        They make no file: they show how far the errors of one depend on its samples.
+        They make no file: they show how far the errors of one depend on its samples. A plan states shares of ranges,
+        and fewer samples have narrower ones, of which the same share clips more than it does in any export.
         """
         key = "other calibrations"
         if key not in self.cache:  # kept, because quantizers know their samples by identity
-            count = max(_FEWEST_SEED_SAMPLES, self._search_samples)
+            count = max(_FEWEST_SEED_SAMPLES, _SEED_VALUES // self._values)
             self.cache[key] = tuple(thinned(inputs, count) for inputs in self.other_calibrations)
         found: tuple[Inputs, ...] = self.cache[key]
         return found
@@ -190,8 +193,12 @@ class Source:
 
     @property
     def _search_samples(self) -> int:
-        values = max(math.prod(self.vae.data_shape), self.vae.latent_dim)
-        return max(_FEWEST_SEARCH_SAMPLES, _SEARCH_VALUES // values)
+        return max(_FEWEST_SEARCH_SAMPLES, _SEARCH_VALUES // self._values)
+
+    @property
+    def _values(self) -> int:
+        """Of one sample."""
+        return max(math.prod(self.vae.data_shape), self.vae.latent_dim)
 
     def once(self, key: str, make: Callable[[], bytes]) -> bytes:
         """Returns what `make` made of the same rewrites the first time it was asked for under `key`."""
