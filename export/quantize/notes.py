@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from pocketvae.export.quantize.quantizers import Quantizer
-from pocketvae.export.quantize.search import Trial
+from pocketvae.export.quantize.recipe import Recipe
+from pocketvae.export.quantize.search import MARGIN, Search, Trial
 from pocketvae.export.quantize.source import Source
 from pocketvae.formats.layers import read_layers
 from pocketvae.layer_precision import short_layer_name
@@ -34,10 +35,10 @@ def layer_notes(best: Trial, quantizer: Quantizer) -> tuple[str, ...]:
     return tuple(notes)
 
 
-def tuning_notes(source: Source) -> tuple[str, ...]:
-    """Returns how the network was changed to compute in integers."""
+def tuning_notes(source: Source, faults: Sequence[str] = ()) -> tuple[str, ...]:
+    """Returns how the network was changed to compute in integers, or why it could not be."""
     if source.tuning is None:
-        return ()
+        return tuple(f"not tuned for integers: {fault}" for fault in faults)
     tuned = source.tuned(source.tuning)
     changes = []
     if tuned.equalized:
@@ -56,6 +57,21 @@ def effort_notes(source: Source) -> tuple[str, ...]:
     if not source.effort.was_cut:
         return ()
     return ("the search was cut short by --time-limit, so that a later export may find another file",)
+
+
+def reason_of(search: Search, recipe: Recipe | None, *, integer_only: bool) -> str:
+    """Returns why a variant was chosen."""
+    if recipe is not None:
+        return "as in the recipe"
+    held = sum(trial.within_budget for trial in search.trials)
+    if integer_only:
+        return f"smallest error on calibration samples of {len(search.trials)} sets of ranges, with no layers in float"
+    if held:
+        return (
+            f"fewest bytes and weights in float of the {held} of {len(search.trials)} variants within {MARGIN:.0%} of "
+            f"the budget"
+        )
+    return f"closest to the budget, which none of {len(search.trials)} variants meets"
 
 
 def held_in_integers(format: Format, trial: Trial) -> tuple[str, ...]:

@@ -141,9 +141,10 @@ def _layers(graph: Any) -> Iterator[_Layer]:
 
     def own(name: str) -> Any | None:
         """Returns what dequantizes an initializer for one reader alone."""
-        node = makers.get(name)
-        is_own = node is not None and node.op_type == "DequantizeLinear" and node.input[0] in known
-        return node if is_own and reads.count(name) == 1 and reads.count(node.input[1]) == 1 else None
+        node: Any = makers.get(name)
+        if node is None or node.op_type != "DequantizeLinear" or node.input[0] not in known:
+            return None
+        return node if reads.count(name) == 1 and reads.count(node.input[1]) == 1 else None
 
     for node in graph.node:
         bias = own(node.input[2]) if node.op_type in _AXES and len(node.input) > 2 else None

@@ -12,12 +12,12 @@ import numpy.typing as npt
 
 from pocketvae.export.original.goldens import thinned
 from pocketvae.export.quantize import onnx as onnx_quantize
-from pocketvae.export.quantize import onnx_channels
 from pocketvae.export.quantize import tflite as tflite_quantize
 from pocketvae.export.quantize.corrections import Sums
 from pocketvae.export.quantize.input_ranges import Range, onnx_input_ranges, tflite_input_ranges
 from pocketvae.export.quantize.layer_inputs import CONVOLUTION, DENSE
 from pocketvae.export.quantize.measured import run_content
+from pocketvae.export.quantize.onnx_channels import Channels, float_channels, with_corrected_channels
 from pocketvae.export.quantize.onnx_weights import reused_layers
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.quantize.source import Inputs, Source
@@ -42,7 +42,7 @@ _MEAN_SAMPLES = {Format.TFLITE: 48, Format.ONNX: 128}
 _PRODUCT = "_Gemm"
 # Estimates of work in seconds: to make a file, for each of its weights, to call a network, and for each multiply-add of
 # a file and of TensorFlow's graph, whose threads wait for one another.
-_FILE_S = {Format.TFLITE: 0.3, Format.ONNX: 1.5}
+_FILE_S = {Format.TFLITE: 0.3, Format.ONNX: 0.8}
 _WEIGHT_S = 2e-7
 _RUN_S = 5e-4
 _MULTIPLY_ADD_S = {Format.TFLITE: 1e-11, Format.ONNX: 2e-11}
@@ -170,7 +170,12 @@ class Quantizer(ABC):
         learned = _LEARNED_WORK * len(plan.four_bits)
         weights = sum(self.layers.values())
         made_s = _FILE_S[self.format] + weights * _WEIGHT_S * (1 + learned)
-        self._source.effort.spend(made_s + samples * self._run_s(_MULTIPLY_ADD_S[self.format]))
+        runs = samples + self._corrected_runs(plan)
+        self._source.effort.spend(made_s + runs * self._run_s(_MULTIPLY_ADD_S[self.format]))
+
+    def _corrected_runs(self, plan: QuantizationPlan) -> float:
+        """Returns how often a network is run to correct what is made of it, if that is much."""
+        return 0.0
 
     def _spend_on_graph(self, samples: int) -> None:
         self._source.effort.spend(samples * self._run_s(_GRAPH_MULTIPLY_ADD_S))
@@ -339,15 +344,17 @@ class OnnxQuantizer(Quantizer):
 
     def _variants(self, plan: QuantizationPlan) -> tuple[bytes, ...]:
         content = onnx_quantize.quantize_static(self.calibrated, plan)
-        # With layers in float, many variants are tried.
-        if plan.float_layers:
+        if plan.float_layers:  # of which many variants are tried
             return (content,)
-        samples = self._mean_samples
-        return content, onnx_channels.with_corrected_channels(content, self._float_channels, samples)
+        return content, with_corrected_channels(content, self._float_channels, self._mean_samples)
+
+    def _corrected_runs(self, plan: QuantizationPlan) -> float:
+        # For each layer half of the network on average, then all of it for the sums and the error of both variants.
+        return 0.0 if plan.float_layers else _MEAN_SAMPLES[self.format] * (len(self.layers) / 2 + 3)
 
     @cached_property
-    def _float_channels(self) -> onnx_channels.Channels:
-        return onnx_channels.float_channels(self.calibrated.prepared, self._mean_samples)
+    def _float_channels(self) -> Channels:
+        return float_channels(self.calibrated.prepared, self._mean_samples)
 
     @property
     def ranges(self) -> Mapping[str, Range]:

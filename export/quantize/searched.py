@@ -13,11 +13,11 @@ from pocketvae.bundle.quantization import SearchRecord, SeedError, TrialRecord
 from pocketvae.errors import ExportError, PocketVaeError
 from pocketvae.export.quantize.diagnosis import clipped_inputs, diagnose_layers
 from pocketvae.export.quantize.measured import error_ratio_of_errors, errors_of, run_content
-from pocketvae.export.quantize.notes import effort_notes, held_in_integers, layer_notes, tuning_notes
+from pocketvae.export.quantize.notes import effort_notes, held_in_integers, layer_notes, reason_of, tuning_notes
 from pocketvae.export.quantize.pareto import latencies, pareto_front
 from pocketvae.export.quantize.quantizers import Quantizer, quantizer_for
 from pocketvae.export.quantize.recipe import Recipe
-from pocketvae.export.quantize.search import MARGIN, NEAR_RATIO, QuantizationPlan, Search, Trial
+from pocketvae.export.quantize.search import NEAR_RATIO, QuantizationPlan, Search, Trial
 from pocketvae.export.quantize.source import Inputs, Source
 from pocketvae.export.tuning.ladder import Tune, tunings
 from pocketvae.export.tuning.names import Tuning
@@ -82,7 +82,7 @@ def search_artifact(
     record = SearchRecord(
         trial_count=len(search.trials),
         chosen=_record(spec.format, best, 0.0),
-        reason=_reason(search, recipe, integer_only=integer_only),
+        reason=reason_of(search, recipe, integer_only=integer_only),
         layers=diagnose_layers(quantizer, best.content, best.plan, source.golden_inputs, found.alone),
         inputs=clipped_inputs(quantizer.input_ranges(best.content), source.golden_inputs, source.golden_strata),
         seeds=found.seeds or _seeds(source, tolerances, best, quantizer),
@@ -101,7 +101,7 @@ def search_artifact(
     )
     trials = (*search.trials, *_convolutions_in_four_bits(found))
     record = _with_front(record, trials, best, spec, source)
-    notes = (*layer_notes(best, quantizer), *tuning_notes(source), *effort_notes(source))
+    notes = (*layer_notes(best, quantizer), *tuning_notes(source, found.faults), *effort_notes(source))
     return Searched(content=best.content, notes=notes, record=record, recipe=made)
 
 
@@ -116,6 +116,7 @@ class _Found:
         best: The variant.
         alone: Error ratio of each layer that alone is quantized, as far as it is known.
         seeds: Errors of the variant with each set of calibration samples; empty where they were not measured.
+        faults: Why forms of the network could not be tried, if that left layers in float.
     """
 
     source: Source
@@ -124,6 +125,12 @@ class _Found:
     best: Trial
     alone: Mapping[str, float] = field(default_factory=dict)
     seeds: tuple[SeedError, ...] = ()
+    faults: tuple[str, ...] = ()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the variant is within its budget, and with other calibration samples, too."""
+        return self.best.within_budget and self.worst_ratio <= 1
 
     @property
     def worst_ratio(self) -> float:
@@ -175,23 +182,26 @@ def _find(
     alone = {layer: ratio for layer, ratio in alone.items() if math.isfinite(ratio)}
     best = search.tune_ranges() if integer_only else _with_ranges(source, quantizer, search)
     stock = _with_seeds(_Found(source=source, quantizer=quantizer, search=search, best=best, alone=alone), tolerances)
-    if stock.best.within_budget and stock.worst_ratio <= 1:
+    if stock.is_good:
         return _in_four_bits(stock, tolerances)
-    wholes, is_late = [stock], source.effort.limit(_LONGEST_TUNING_S)
+    wholes, faults, is_late = [stock], list[str](), source.effort.limit(_LONGEST_TUNING_S)
     for tuning in tunings(source.tune, spec.component, integer_only=integer_only):
-        if is_late() and any(whole.best.within_budget and whole.worst_ratio <= 1 for whole in wholes):
+        if any(whole.is_good for whole in wholes) and (source.tune is Tune.FAST or is_late()):
             break
-        tuned = _tuned(start, source, tuning)
-        if tuned is None:
+        try:
+            tuned = _tuned(start, source, tuning)
+        except (FloatingPointError, ExportError) as e:
+            # A value that is not finite, or a converter that fails for a form of the network, leaves the others.
+            faults.append(str(e).splitlines()[0])
             continue
-        wholes.append(_with_seeds(tuned, tolerances))
-        if source.tune is Tune.FAST and wholes[-1].best.within_budget and wholes[-1].worst_ratio <= 1:
-            break
+        if tuned is not None:
+            wholes.append(_with_seeds(tuned, tolerances))
     enough = [whole for whole in wholes if whole.best.within_budget] or (wholes if integer_only else [])
     if enough:
         return _in_four_bits(min(enough, key=lambda whole: whole.worst_ratio), tolerances)
     search.run()
-    return replace(stock, best=search.store_float_weights(quantizer.storable), seeds=())
+    best = search.store_float_weights(quantizer.storable)
+    return replace(stock, best=best, seeds=(), faults=tuple(dict.fromkeys(faults)))
 
 
 def _in_four_bits(found: _Found, tolerances: tuple[Tolerance, ...]) -> _Found:
@@ -208,7 +218,7 @@ def _in_four_bits(found: _Found, tolerances: tuple[Tolerance, ...]) -> _Found:
             continue
         plan = replace(found.best.plan, four_bits=(*found.best.plan.four_bits, layer))
         tried = _with_seeds(replace(found, best=found.search.attempt(plan), seeds=()), tolerances)
-        if tried.best.within_budget and tried.worst_ratio <= 1:
+        if tried.is_good:
             found = tried
     return found
 
@@ -264,17 +274,18 @@ def _with_ranges(source: Source, quantizer: Quantizer, search: Search) -> Trial:
 
 
 def _tuned(start: Callable[[Source], tuple[Quantizer, Search]], source: Source, tuning: Tuning) -> _Found | None:
-    """Returns the best whole variant of a tuned network; None where there is nothing to tune, or it fails."""
-    try:
-        found = source.tuned(tuning)
-        if not found.is_changed or (tuning.sum_parts > 1 and not found.sum_parts):
-            return None
-        tuned = replace(source, tuning=tuning)
-        quantizer, search = start(tuned)
-        best = search.tune_ranges(quantizer.best_range_scales(source.effort.limit(_LONGEST_S)))
-    except (FloatingPointError, ExportError):
-        # A value that is not finite, or a converter that fails for a form of the network, leaves the others.
+    """Returns the best whole variant of a tuned network; None where there is nothing to tune, or no file runs.
+
+    Raises:
+        ExportError: the network cannot be tuned or converted.
+        FloatingPointError: a value inside it is not finite.
+    """
+    found = source.tuned(tuning)
+    if not found.is_changed or (tuning.sum_parts > 1 and not found.sum_parts):
         return None
+    tuned = replace(source, tuning=tuning)
+    quantizer, search = start(tuned)
+    best = search.tune_ranges(quantizer.best_range_scales(source.effort.limit(_LONGEST_S)))
     return None if best.fault else _Found(source=tuned, quantizer=quantizer, search=search, best=best)
 
 
@@ -373,17 +384,3 @@ def _record(format: Format, trial: Trial, latency_s: float) -> TrialRecord:
         weights_only=trial.plan.weights_only,
         four_bits=trial.plan.four_bits,
     )
-
-
-def _reason(search: Search, recipe: Recipe | None, *, integer_only: bool) -> str:
-    if recipe is not None:
-        return "as in the recipe"
-    held = sum(trial.within_budget for trial in search.trials)
-    if integer_only:
-        return f"smallest error on calibration samples of {len(search.trials)} sets of ranges, with no layers in float"
-    if held:
-        return (
-            f"fewest bytes and weights in float of the {held} of {len(search.trials)} variants within {MARGIN:.0%} of "
-            f"the budget"
-        )
-    return f"closest to the budget, which none of {len(search.trials)} variants meets"

@@ -6,6 +6,7 @@ import pytest
 from pocketvae.bundle.quantization import SeedError
 from pocketvae.errors import ExportError
 from pocketvae.export.quantize import searched
+from pocketvae.export.quantize.notes import tuning_notes
 from pocketvae.export.quantize.search import QuantizationPlan, Search, Trial
 from pocketvae.export.quantize.source import Source
 from pocketvae.export.tuning.ladder import Tune
@@ -135,13 +136,29 @@ def test_a_file_without_floats_takes_the_smaller_error_even_above_the_budget(fin
 
 
 @pytest.mark.parametrize("error", [ExportError("the decoder cannot be tuned"), FloatingPointError("not finite")])
-def test_what_cannot_be_tuned_is_searched_layer_by_layer(find, error):
+def test_what_cannot_be_tuned_is_searched_layer_by_layer_and_said(find, error):
     def fail(*_):
         raise error
 
     found = find((1.5, 1.5), (0.9, 0.9), broken=fail)
     assert found.source.tuning is None
     assert found.best.error_ratio == 0.5
+    assert found.faults == (str(error),)  # once, although two forms fail
+    assert tuning_notes(found.source, found.faults) == (f"not tuned for integers: {error}",)
+
+
+def test_a_form_that_can_be_tuned_is_enough(find):
+    answers = iter([ExportError("the decoder cannot be tuned"), SimpleNamespace(is_changed=True, sum_parts=2)])
+
+    def first_fails(*_):
+        answer = next(answers)
+        if isinstance(answer, ExportError):
+            raise answer
+        return answer
+
+    found = find((1.5, 1.5), (0.9, 0.9), broken=first_fails)
+    assert found.source.tuning is not None
+    assert found.faults == ()
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from pocketvae.export.convert import onnx, onnx_original
@@ -55,3 +56,19 @@ def test_rewrites_that_are_not_kept_are_forgotten_where_the_network_is_large(wei
     trial.forget()
     assert len(cache) == left
     assert stock.once("float32-onnx-True", lambda: b"anew") == b"stock"
+
+
+@pytest.mark.parametrize(("side", "left"), [(64, 900), (512, 100)])
+def test_other_calibration_samples_are_as_many_as_an_export_has_unless_they_are_very_large(side, left):
+    samples = {"z": np.zeros((900, 2), np.float32)}
+    source = Source(
+        component=Component.DECODER,
+        model=None,
+        vae=VaeSpec(data_shape=(side, side, 3), latents=vector_latent(2)),
+        calibration=samples,
+        golden_inputs={},
+        golden_outputs={},
+        other_calibrations=(samples, samples),
+    )
+    assert [len(each["z"]) for each in source.calibrations_of_other_seeds()] == [left, left]
+    assert source.calibrations_of_other_seeds()[0] is source.calibrations_of_other_seeds()[0]
