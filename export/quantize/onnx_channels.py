@@ -3,9 +3,9 @@
 Rounded weights and clipped activations do not only move the mean of a channel: clipping also makes large values
 smaller, so that the error grows with the value, and an ELBO adds both up over pixels. The scale of a channel's weights
 and its bias take them off for nothing, layer by layer, since each correction changes what the next layers are given.
-What the layer's own integers clip anyway does not count: it would move what they do hold. For means alone see
-`tflite_biases`: with three sets of calibration samples they leave an `rgb64` decoder at 0.78, 1.31 and 0.81 times its
-budget.
+What the layer's own integers clip anyway does not count: it would move what they do hold. Means alone, see
+`tflite_biases`, leave a tuned `rgb64` decoder at 1.16, 1.06 and 1.35 times its budget with three sets of calibration
+samples, and means and slopes at 0.76, 0.61 and 0.64.
 """
 
 from __future__ import annotations
@@ -175,6 +175,8 @@ def _values(model: Any, nodes: list[Any], inputs: Inputs) -> dict[str, FloatArra
     """Returns what nodes make at some places, `[C, R]`, by name; they are made the outputs of the model."""
     from onnx import TensorProto, helper
 
+    if not nodes:
+        return {}
     names = [node.output[0] for node in nodes]
     del model.graph.output[:]
     model.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)

@@ -138,3 +138,16 @@ def test_some_places_of_an_image_stand_for_all(quantized, corrected, monkeypatch
     changes = [np.log(other / found[0]) for other in found[1:]]
     assert np.abs(changes[1]).max() > 0.01
     assert np.quantile(np.abs(changes[0] - changes[1]), 0.9) < 0.01
+
+
+def test_a_network_of_products_alone_has_no_biases_to_correct():
+    """Dense layers may be a product and a sum, whose biases stay in float."""
+    values = numpy_helper.from_array(RNG.normal(size=(6, 4)).astype(np.float32), "w")
+    z = helper.make_tensor_value_info("z", TensorProto.FLOAT, (1, 6))
+    image = helper.make_tensor_value_info("image", TensorProto.FLOAT, (1, 4))
+    graph = helper.make_graph([helper.make_node("MatMul", ["z", "w"], ["image"], "dense")], "g", [z], [image], [values])
+    opsets = [helper.make_opsetid("", 17)]
+    content = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    assert float_channels(content, Z) == {}
+    whole = quantize_static(calibrate(content, Z), QuantizationPlan())
+    assert run_content(Format.ONNX, with_corrected_channels(whole, {}, Z), Z)["image"].shape == (64, 4)
