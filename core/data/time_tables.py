@@ -248,7 +248,8 @@ def _parquet(path: Path) -> Iterator[_Columns]:
     except ImportError as e:
         raise TargetError(f"Parquet needs pyarrow: run {install_command('parquet')}") from e
     try:
-        with pyarrow.parquet.ParquetFile(path) as file:
+        # Else all of the file is read in advance, and kept to its end.
+        with pyarrow.parquet.ParquetFile(path, pre_buffer=False) as file:
             found = _Columns(list(file.schema_arrow.names), path)
             for batch in file.iter_batches(_BATCH_ROWS):
                 columns = [_arrow_column(column) for column in batch.columns]

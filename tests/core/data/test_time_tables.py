@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pocketvae.data.time_tables import read_time_table
+from pocketvae.data.time_tables import read_time_table, time_tables
 from pocketvae.errors import DataError
 
 
@@ -122,3 +122,17 @@ def test_a_column_that_holds_no_flags_is_refused(tmp_path, column, message):
     path.write_text("time,fault,x\n0,0,1.5\n1,1,2.5\n")
     with pytest.raises(DataError, match=message):
         read_time_table(path).flags(column, path)
+
+
+def test_parquet_is_not_read_in_advance(tmp_path):
+    """What pyarrow holds while a table is read is a few row groups, not the file."""
+    pyarrow, parquet = (pytest.importorskip(part) for part in ("pyarrow", "pyarrow.parquet"))
+    path, values = tmp_path / "long.parquet", np.random.default_rng(0).normal(size=(16 << 14, 4))
+    table = pyarrow.table(dict(zip("abcd", values.T, strict=True)))
+    parquet.write_table(table, path, row_group_size=1 << 14, use_dictionary=False)
+    size = path.stat().st_size
+    del table
+    before = pyarrow.total_allocated_bytes()
+    held = [pyarrow.total_allocated_bytes() - before for _ in time_tables(path, 1 << 14)]
+    assert len(held) == 16
+    assert max(held) < size / 2
