@@ -20,6 +20,7 @@ _PACKAGES = (
     ("ai-edge-litert", "ai_edge_litert", "running TFLite files", "run"),
     ("onnxruntime", "onnxruntime", "running ONNX files", "run"),
     ("pyarrow", "pyarrow", "latents and recordings as Parquet", "parquet"),
+    ("ray", "ray", "work on a cluster", "ray"),
     ("soundfile", "soundfile", "recordings as sound files", "sound"),
     ("tensorflow", "tensorflow", "training, conversion", "train"),
     ("tf-keras", "tf_keras", "training, conversion", "train"),

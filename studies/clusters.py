@@ -29,11 +29,17 @@ import numpy as np
 import psutil
 from records import check_record, make_record, run_study, tell, warn_if_busy, write_record
 
+from pocketvae.blocks.cluster import Cluster, connected
+from pocketvae.blocks.columns import join_columns
+from pocketvae.blocks.plan import Compute, plan
+from pocketvae.blocks.pool import compute_blocks
+from pocketvae.blocks.work_folder import WorkFolder, WorkManifest
 from pocketvae.data.image_files import read_mnist
 from pocketvae.errors import PocketVaeError, unknown_name
 from pocketvae.system.environment import current_environment
+from pocketvae.version import VERSION
 
-PARTS = ("before", "workers", "memory", "kills")
+PARTS = ("before", "workers", "dispatch", "memory", "kills")
 _LOOK_S = 0.1
 _PROGRAM = "import sys; from pocketvae.cli.program import program; sys.exit(program())"
 _WORKER = "ray::BlockWorker"
@@ -73,6 +79,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--parts", default=",".join(PARTS), help=f"comma-separated: {', '.join(PARTS)} (default: all)")
     parser.add_argument("--before", type=Path, help="folder with another build of the package, to time side by side")
     parser.add_argument("--items", type=int, default=200_000, help="items to time with (default: %(default)s)")
+    parser.add_argument("--blocks", type=int, default=2000, help="empty blocks to give out (default: %(default)s)")
     parser.add_argument("--sizes", default="20000,200000", help="numbers of items to look at memory with")
     parser.add_argument("--kills", type=int, default=20, help="number of kills (default: %(default)s)")
     parser.add_argument("--killed-items", type=int, default=20_000, help="items of a command that is killed")
@@ -96,6 +103,8 @@ def _measured(arguments: argparse.Namespace, place: _Place) -> dict[str, Any]:
             found[part] = _before_and_now(place, arguments.items, arguments.before)
         elif part == "workers":
             found[part] = _one_and_two(place, arguments.items)
+        elif part == "dispatch":
+            found[part] = _dispatch(place.folder, arguments.blocks)
         elif part == "memory":
             found[part] = [_memory(place, int(size)) for size in arguments.sizes.split(",")]
         else:
@@ -174,17 +183,20 @@ def _one_and_two(place: _Place, count: int) -> dict[str, Any]:
     from pocketvae.apps.clusters import running
 
     compute, seconds = running.compute_blocks, dict[int, list[float]]()
+    ended, afterwards = [0.0], []
 
     def timed(*given: Any, **options: Any) -> None:
         begun = time.monotonic()
         compute(*given, **options)
-        seconds.setdefault(given[1].workers, []).append(round(time.monotonic() - begun, 2))
+        ended[0] = time.monotonic()
+        seconds.setdefault(given[1].workers, []).append(round(ended[0] - begun, 2))
 
     running.compute_blocks = timed
     try:
         for workers in (1, 2, 2, 1):
             _in_this_process(place.score(count, f"on-{workers}.csv", "--cluster", "local", "--workers", str(workers)))
-            tell(f"  {workers}: {seconds[workers][-1]} s")
+            afterwards.append(round(time.monotonic() - ended[0], 2))
+            tell(f"  {workers}: {seconds[workers][-1]} s, then {afterwards[-1]} s")
     finally:
         running.compute_blocks = compute
     _check_same(place.folder / "on-1.csv", place.folder / "on-2.csv")
@@ -195,6 +207,7 @@ def _one_and_two(place: _Place, count: int) -> dict[str, Any]:
         "two_workers_s": seconds[2],
         "speedup": round(one / two, 3),
         "items_per_second_of_one": round(count / one, 1),
+        "ended_joined_and_written_s": afterwards,
     }
 
 
@@ -205,6 +218,38 @@ def _in_this_process(command: list[str]) -> None:
         code = run_command(command[4:])
     if code:
         raise RuntimeError(f"the command ended with {code}")
+
+
+class _Nothing:
+    """A job whose blocks cost only what giving out, writing and syncing a block costs."""
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[Compute]:
+        """See `Job.open`."""
+        yield lambda block: {"index": np.array([block.index])}
+
+
+def _dispatch(folder: Path, count: int) -> dict[str, Any]:
+    """Returns how many blocks a second one command gives out, receives and joins, when computing them takes no time."""
+    work, cluster, blocks = WorkFolder(folder / "dispatch"), Cluster(address="local", workers=2), plan(count, 1)
+    work.path.mkdir()
+    work.begin(
+        WorkManifest(command="dispatch", pocketvae=VERSION, model="", input="", options={}, block_items=1), force=True
+    )
+    with connected(cluster) as ray:
+        ray.cloudpickle.register_pickle_by_value(sys.modules[__name__])
+        begun, own = time.monotonic(), time.process_time()
+        compute_blocks(ray, cluster, _Nothing(), work.path, blocks, stage="dispatch", total=count)
+        given, used = time.monotonic() - begun, time.process_time() - own
+    begun = time.monotonic()
+    join_columns(work, blocks)
+    joined = time.monotonic() - begun
+    return {
+        "blocks": count,
+        "blocks_per_second": round(count / given, 1),
+        "cpu_of_the_command_per_block_ms": round(1000 * used / count, 3),
+        "joined_per_second": round(count / joined, 1),
+    }
 
 
 def _memory(place: _Place, count: int) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import overload
 
@@ -22,6 +22,7 @@ from pocketvae.vae_spec import DataKind
 
 # 3: `detection` says more than `auroc`, with intervals.
 SCHEMA_VERSION = 3
+_ROWS_AT_ONCE = 1024
 _NO_ITEMS = '"items": []'
 
 
@@ -57,6 +58,12 @@ class ItemScores(Sequence[ItemScore]):
     def anomalies(self) -> int:
         """How many of them are anomalies."""
         return int(np.count_nonzero(self._values[self._chosen] > self._threshold))
+
+    def rows(self, part: slice) -> Iterable[Sequence[object]]:
+        """Returns name, scores and decision, 1 for an anomaly, of some of them."""
+        columns = [value[part].tolist() for value in self._values.values()]
+        anomalous = (self._values[self._chosen][part] > self._threshold).astype(np.int64).tolist()
+        return zip(self._names[part], *columns, anomalous, strict=True)
 
     @overload
     def __getitem__(self, index: int) -> ItemScore: ...
@@ -166,17 +173,25 @@ def _detection(
 
 
 def score_csv(result: ScoreResult) -> Iterator[str]:
-    """Yields a CSV row for each item: its name, every score, and whether it is an anomaly; first the header."""
+    """Yields CSV rows, one for each item: its name, every score, and whether it is an anomaly; first the header."""
     kinds = list(result.items[0].scores)
-    yield _row(["name", *kinds, "anomalous"])
-    for item in result.items:
-        values = [repr(item.scores[kind]) for kind in kinds]
-        yield _row([item.name, *values, int(item.anomalous)])
+    yield _rows([["name", *kinds, "anomalous"]])
+    for first in range(0, len(result.items), _ROWS_AT_ONCE):
+        yield _rows(_cells(result.items, first, kinds))
 
 
-def _row(cells: Sequence[object]) -> str:
+def _cells(items: Sequence[ItemScore], first: int, kinds: Sequence[ScoreKind]) -> Iterable[Sequence[object]]:
+    """Returns the cells of some rows, from item `first` on; many at a time, where they are columns."""
+    part = slice(first, first + _ROWS_AT_ONCE)
+    if isinstance(items, ItemScores):
+        return items.rows(part)
+    return ([item.name, *(item.scores[kind] for kind in kinds), int(item.anomalous)] for item in items[part])
+
+
+def _rows(rows: Iterable[Sequence[object]]) -> str:
     text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerow(cells)
+    # A float is written as its repr.
+    csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue()
 
 

@@ -75,6 +75,8 @@ def connected(cluster: Cluster) -> Iterator[ModuleType]:
     if cluster.address not in (LOCAL, AUTO):
         _check_reachable(cluster.address)
     ray = _imported(cluster)
+    if cluster.address == AUTO:
+        _check_joined()
     with contextlib.ExitStack() as stack:
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": "critical", "configure_logging": False}
         if cluster.address == LOCAL:
@@ -126,22 +128,41 @@ def _check_reachable(address: str) -> None:
         TargetError: nobody does.
     """
     found = _CLIENT.fullmatch(address)
-    host, port = (found["host"].strip("[]"), int(found["port"])) if found else ("", 0)
+    if found and (reason := _unreachable(found["host"].strip("[]"), int(found["port"]))):
+        raise TargetError(
+            f"no cluster answers at {address} ({reason}): start one with ray start --head, whose Ray client server "
+            f"listens at port 10001, or use --cluster local"
+        )
+
+
+def _check_joined() -> None:
+    """Checks that this machine is part of a cluster: what an ended one left, Ray itself tries for minutes.
+
+    Raises:
+        TargetError: it is not.
+    """
+    from ray._private import services
+
+    advice = "join a cluster with ray start, or name one as ray://HOST:PORT"
+    try:
+        host, _, port = services.canonicalize_bootstrap_address(AUTO).rpartition(":")
+    except Exception as e:  # Ray raises what it likes
+        raise TargetError(f"this machine is part of no Ray cluster: {advice}") from e
+    if reason := _unreachable(host.strip("[]"), int(port)):
+        raise TargetError(f"the Ray cluster of this machine, {host}:{port}, does not answer ({reason}): {advice}")
+
+
+def _unreachable(host: str, port: int) -> str:
+    """Returns why nobody can be reached at an address; empty if somebody can."""
     try:
         socket.create_connection((host, port), timeout=_CONNECT_TIMEOUT_S).close()
     except OSError as e:
-        raise TargetError(
-            f"no cluster answers at {address} ({e.strerror or e}): start one with ray start --head, whose Ray client "
-            f"server listens at port 10001, or use --cluster local"
-        ) from e
+        return e.strerror or str(e)
+    return ""
 
 
 def _refused(address: str, error: Exception) -> TargetError:
     reason = shortened(" ".join(str(error).split()) or type(error).__name__)
-    if address == AUTO and isinstance(error, ConnectionError):
-        return TargetError(
-            "this machine is part of no Ray cluster: join one with ray start, or name it as ray://HOST:PORT"
-        )
     if "version" in reason.lower():
         return TargetError(f"the cluster {address} has other versions of Ray or Python than this machine: {reason}")
     return TargetError(f"Ray cannot use the cluster {address}: {reason}")

@@ -28,13 +28,32 @@ def test_a_number_of_workers_that_cannot_be_meant_is_refused(workers):
 
 
 def test_a_cluster_that_is_not_there_is_named_at_once():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        address = f"ray://127.0.0.1:{free.getsockname()[1]}"
+    address = f"ray://127.0.0.1:{free_port()}"
     with (
         pytest.raises(TargetError, match=rf"no cluster answers at {address} .*start one with ray start"),
         connected(Cluster(address=address)),
     ):
+        pass
+
+
+def free_port():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+def test_a_machine_in_no_cluster_and_one_whose_cluster_has_ended_are_told_at_once(monkeypatch):
+    auto = Cluster(address="auto")
+    monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
+    with pytest.raises(TargetError, match=r"the Ray cluster of this machine, .*, does not answer"), connected(auto):
+        pass
+    from ray._private import services
+
+    def none(address):
+        raise ConnectionError("Could not find any running Ray instance")
+
+    monkeypatch.setattr(services, "canonicalize_bootstrap_address", none)
+    with pytest.raises(TargetError, match="part of no Ray cluster: join a cluster with ray start"), connected(auto):
         pass
 
 
