@@ -112,12 +112,11 @@ def _in_time(deadline: Deadline, call: Callable[[], _Result]) -> _Result:
     Raises:
         TargetError: it is over, or the call raised one.
     """
-    over = f"its time limit of {deadline.limit_s:g} s was over"
     if deadline.is_over:
-        raise TargetError(over)
+        raise TargetError(deadline.reason)
     try:
         return call()
     except TargetError as e:
         if not deadline.is_over:
             raise
-        raise TargetError(over) from e
+        raise TargetError(deadline.reason) from e

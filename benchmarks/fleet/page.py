@@ -112,7 +112,7 @@ def _common(fleet: Fleet, environment: Environment) -> dict[str, object]:
         [device.name, device.model, labels_text(device), device.state.value, device.reason] for device in _lost(fleet)
     ]
     headers = ["device", "model", "labels", "state", "reason"]
-    facts = [("devices", str(len(fleet.devices))), ("models", str(len(fleet.models))), ("lost", str(len(lost)))]
+    facts = [("devices", str(len(fleet.devices))), ("models", str(len(fleet.models))), ("unfinished", str(len(lost)))]
     apart = {outlier.device for item in fleet.latency for outlier in item.outliers}
     facts += [("outliers", str(len(apart)))] if fleet.latency else []
     return {

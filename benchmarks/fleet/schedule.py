@@ -14,13 +14,15 @@ from pocketvae.benchmarks.execution.target import THIS_MACHINE, Target
 from pocketvae.benchmarks.fleet.config import DeviceConfig, FleetConfig
 from pocketvae.errors import PocketVaeError
 from pocketvae.processes.deadline import Deadline
-from pocketvae.progress import Progress, ProgressCallback
+from pocketvae.progress import Progress, ProgressCallback, ignore_progress
 from pocketvae.system.shortage import shortage_of
 
 _Result = TypeVar("_Result")
 
 # Beyond its time limit, for a device to end a call and remove its copies; then it is given up.
 _GRACE_S = 60.0
+# After an interruption, of which the program has to end within seconds, with time left to write the results.
+_UNWIND_S = 1.5
 # Signals only reach a main thread that wakes up from time to time on some systems.
 _LOOK_S = 0.5
 
@@ -111,14 +113,15 @@ class _Scheduler(Generic[_Result]):
                 self._end(running, Ended(result=None, problem=f"it did not answer within its time limit of {limit}"))
 
     def stop(self, problem: str) -> None:
-        """Ends all devices that have not ended, for the same reason."""
-        while True:
-            try:
-                self._take(*self._news.get_nowait())
-            except queue.Empty:
-                break
+        """Ends all devices that have not ended, for the same reason; each has a moment to end its call and clean up."""
+        self._progress = ignore_progress
+        for running in self._running.values():
+            running.deadline.cut(problem)
+        until = time.monotonic() + _UNWIND_S
+        while self._running and (left_s := until - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                self._take(*self._news.get(timeout=left_s))
         for running in list(self._running.values()):
-            running.deadline.cut()
             self._end(running, Ended(result=None, problem=problem))
         for device in self._fleet.devices:
             self.ended.setdefault(device.name, Ended(result=None, problem=f"{problem} before it began"))

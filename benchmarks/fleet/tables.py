@@ -12,41 +12,42 @@ from pocketvae.reporting.text import Row, count_of, format_us
 
 # As many devices of one row are named.
 _NAMED = 3
-MODELS_LESS = ("limit", "lost", "on")
+MODELS_LESS = ("limit", "unfinished", "on")
 DEVICES_LESS = ("labels", "seconds", "limit", "target")
 
 
 def parity_models_table(result: VerifyResult, fleet: Fleet) -> tuple[Row, list[Row]]:
     """Returns headers and one row per model: the check that is closest to its limit on any of its devices."""
-    headers = ["model", "devices", "lost", "artifacts", "closest to its limit", "value", "limit", "on", "verdict"]
+    headers = ["model", "verdict", "devices", "unfinished", "artifacts", "closest to its limit", "value", "limit", "on"]
     rows = []
     for model, devices in fleet.models.items():
         found = [item for item in fleet.parity if item.model == model]
         failed = [item for item in found if item.failed]
         lost = sum(device.state is not DeviceState.DONE for device in devices)
-        counts = [model, str(len(devices)), str(lost), f"{len(found) - len(failed)} of {len(found)} match"]
-        if not found:
-            rows.append([*counts[:3], "-", "not run", "", "", "", "FAIL"])
-            continue
-        worst = max(failed or found, key=check_error_ratio)
-        verdict = "FAIL" if failed or lost else "pass"
-        rows.append([*counts, f"{worst.artifact}: {_what(worst)}", *_values(worst, result), worst.device, verdict])
+        row = [model, "FAIL" if failed or lost else "pass", str(len(devices)), str(lost)]
+        if found:
+            worst = max(failed or found, key=check_error_ratio)
+            what = f"{worst.artifact}: {_what(worst)}"
+            row += [f"{len(found) - len(failed)} of {len(found)} match", what, *_values(worst, result), worst.device]
+        else:
+            row += ["-", "not run", "", "", ""]
+        rows.append(row)
     return headers, rows
 
 
 def parity_artifacts_table(result: VerifyResult, fleet: Fleet) -> tuple[Row, list[Row]]:
     """Returns headers and one row per artifact and model: its worst case, and how many devices ran it."""
-    headers = ["artifact", "model", "devices", "worst", "value", "limit", "on", "verdict"]
+    headers = ["artifact", "model", "verdict", "devices", "worst", "value", "limit", "on"]
     ordered = sorted(fleet.parity, key=lambda item: not item.failed)
     return headers, [
         [
             item.artifact,
             item.model,
+            "FAIL" if item.failed else "pass",
             str(item.devices),
             _what(item),
             *_values(item, result),
             item.device,
-            "FAIL" if item.failed else "pass",
         ]
         for item in ordered
     ]
@@ -83,7 +84,7 @@ def outliers_table(fleet: Fleet) -> tuple[Row, list[Row]]:
     found: dict[str, list[Outlier]] = {}
     for outlier in (outlier for item in fleet.latency for outlier in item.outliers):
         found.setdefault(outlier.device, []).append(outlier)
-    headers = ["device", "model", "labels", "figures", "times its model", "largest score"]
+    headers = ["device", "times its model", "figures", "largest score", "model", "labels"]
     rows = []
     for device in sorted(found, key=lambda name: -max(abs(outlier.score) for outlier in found[name])):
         timed = sum(device in item.medians_s for item in fleet.latency)
@@ -91,7 +92,7 @@ def outliers_table(fleet: Fleet) -> tuple[Row, list[Row]]:
         score = max((outlier.score for outlier in found[device]), key=abs)
         known = next(item for item in fleet.devices if item.name == device)
         figures = f"{len(found[device])} of {timed}"
-        rows.append([device, known.model, labels_text(known), figures, f"{times:.2f}", f"{score:+.1f}"])
+        rows.append([device, f"{times:.2f}", figures, f"{score:.1f}", known.model, labels_text(known)])
     return headers, rows
 
 

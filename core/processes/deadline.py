@@ -15,7 +15,12 @@ _CLEANUP_S = 20.0
 
 
 class Deadline:
-    """The moment at which work has to be over; another thread may bring it forward."""
+    """The moment at which work has to be over; another thread may bring it forward.
+
+    Attributes:
+        limit_s: How long the work may take.
+        reason: Why it has to end, for what could not be done.
+    """
 
     def __init__(self, limit_s: float) -> None:
         """Begins now.
@@ -23,12 +28,12 @@ class Deadline:
         Args:
             limit_s: How long the work may take.
         """
-        self.limit_s = limit_s
+        self.limit_s, self.reason = limit_s, f"its time limit of {limit_s:g} s was over"
         self._end = time.monotonic() + limit_s
 
-    def cut(self) -> None:
+    def cut(self, reason: str) -> None:
         """Ends the time now."""
-        self._end = time.monotonic()
+        self.reason, self._end = reason, time.monotonic()
 
     @property
     def left_s(self) -> float:

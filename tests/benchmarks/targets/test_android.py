@@ -7,6 +7,10 @@ import numpy as np
 import pytest
 
 from pocketvae.benchmarks import bench_targets, verify_bundle
+from pocketvae.benchmarks.devices import DeviceState
+from pocketvae.benchmarks.execution.target import THIS_MACHINE
+from pocketvae.benchmarks.fleet.config import parse_fleet
+from pocketvae.benchmarks.fleet.run import bench_fleet, verify_fleet
 from pocketvae.benchmarks.latency.config import BenchConfig
 from pocketvae.benchmarks.targets import make_target
 from pocketvae.bundle.bundle import open_bundle
@@ -186,6 +190,33 @@ def test_a_phone_that_is_unplugged_keeps_what_was_done(phone, tmp_path, bundles,
     assert main(words) == 0
     assert sum(words[2] == "push" for words in phone.calls[before:] if words[0] == "-s") == 2
     assert phone.left_over() == []
+
+
+def test_phones_are_devices_of_a_fleet(phone, tmp_path, bundles):
+    """Two accelerators of one phone take turns; a second phone is not connected."""
+    targets = {"cpu": f"android:{phone.serial}", "xnnpack": f"android:{phone.serial}?xnnpack", "lost": "android:R9"}
+    fleet = parse_fleet(
+        {"devices": [{"name": name, "target": target} for name, target in targets.items()]}, "fleet.toml"
+    )
+    bundle = bundles.make_bundle(tmp_path / "b")
+    found = {device.name: device for device in verify_fleet(bundle, fleet).result.fleet.devices}
+    assert found["cpu"].state is DeviceState.DONE
+    # The library of this machine's package may have it or not.
+    assert found["xnnpack"].state is DeviceState.DONE or "cannot use xnnpack on this device" in found["xnnpack"].reason
+    assert (found["lost"].state, found["lost"].reason) == (
+        DeviceState.LOST,
+        f"no device 'R9' is connected: known: {phone.serial}",
+    )
+    timed = bench_fleet(bundle, fleet, BenchConfig(artifacts=("decoder.*",))).result
+    assert [row.target for row in timed.elsewhere if row.target == "cpu"] == ["cpu"]
+    assert phone.left_over() == []
+
+
+def test_which_machine_a_phone_is():
+    assert make_target("android:A1").machine() == make_target("android:A1?gpu").machine() != THIS_MACHINE
+    assert make_target("android:A1").machine() != make_target("android:B2").machine()
+    for serial in ("emulator-5554", "localhost:5555", "127.0.0.1:6555"):
+        assert make_target(f"android:{serial}").machine() == THIS_MACHINE
 
 
 def test_a_full_phone_is_told(phone, tmp_path, bundles, capsys):

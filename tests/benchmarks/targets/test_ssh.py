@@ -9,10 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
 from pocketvae.benchmarks import verify_bundle
+from pocketvae.benchmarks.fleet.config import parse_fleet
+from pocketvae.benchmarks.fleet.run import verify_fleet
 from pocketvae.benchmarks.remote.secure_shell import Address
 from pocketvae.benchmarks.targets import make_target
 from pocketvae.benchmarks.targets import ssh as ssh_module
@@ -302,6 +305,48 @@ def test_no_script_has_a_line_break_since_csh_quotes_none(loopback, tmp_path, bu
         ssh_module._make_environment(Address.parse("//127.0.0.1:1"))
     assert len(commands) > 5
     assert not [script for script in commands if "\n" in script]
+
+
+def test_servers_are_devices_of_a_fleet(loopback, tmp_path, bundles):
+    """Three servers; they are one machine, so they take turns, and one of them is gone."""
+    others = []
+    for name in ("second", "third"):
+        (tmp_path / name).mkdir()
+        others.append(Loopback(tmp_path / name))
+    servers = [loopback, *others]
+    config = [f"IdentityFile {server.folder}/user_key" for server in servers]
+    config.append("UserKnownHostsFile " + " ".join(f"{server.folder}/known_hosts" for server in servers))
+    (loopback.folder / "config").write_text("\n".join([*config, "GlobalKnownHostsFile none", "IdentityAgent none"]))
+    try:
+        others[1].stop()
+        names = dict(zip(("first", "second", "third"), servers, strict=True))
+        fleet = parse_fleet(
+            {"devices": [{"name": name, "target": server.name} for name, server in names.items()]}, "fleet.toml"
+        )
+        result = verify_fleet(bundles.make_bundle(tmp_path / "b"), fleet).result
+    finally:
+        for server in others:
+            server.stop()
+    states = {device.name: device.state.value for device in result.fleet.devices}
+    assert states == {"first": "done", "second": "done", "third": "lost"}
+    assert "127.0.0.1 cannot be reached" in result.fleet.devices[2].reason
+    values = {name: [check.value for check in result.checks if check.target == name] for name in names}
+    assert values["first"] == values["second"] != []
+    assert all(server.left_over() == [] for server in servers)
+
+
+def test_a_server_that_hangs_takes_no_longer_than_its_time_limit(loopback, tmp_path, bundles):
+    """Its interpreter starts and says nothing."""
+    python = tmp_path / "python"
+    python.write_text(f'#!/bin/sh\ncase "$1" in -m) exec sleep 60;; esac\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    target = f"{loopback.name.partition('?')[0]}?python={python}"
+    fleet = parse_fleet({"devices": [{"name": "slow", "target": target}], "time_limit_s": 4}, "fleet.toml")
+    with mock.patch("pocketvae.processes.deadline._CLEANUP_S", 3.0):
+        result = verify_fleet(bundles.make_bundle(tmp_path / "b"), fleet).result
+    assert {item.reason for item in result.not_run} == {"its time limit of 4 s was over"}
+    assert result.fleet.devices[0].elapsed_s < 15
+    assert loopback.left_over() == []
 
 
 def test_an_unknown_host_key_is_refused(loopback, tmp_path, bundles):

@@ -30,8 +30,10 @@ def test_what_is_cut_leaves_time_to_clean_up(monkeypatch):
     monkeypatch.setattr(module, "_CLEANUP_S", 0.5)
     deadline = Deadline(50)
     assert not deadline.is_over
-    deadline.cut()
+    assert deadline.reason == "its time limit of 50 s was over"
+    deadline.cut("interrupted")
     assert deadline.is_over
+    assert deadline.reason == "interrupted"
     with deadline.applied():
         assert within(100) == 0.5
 
