@@ -64,6 +64,20 @@ def read(arguments: argparse.Namespace) -> FleetConfig:
     return fleet if arguments.select is None else selected(fleet, arguments.select)
 
 
+def expanded(words: list[str]) -> list[str]:
+    """Returns names of targets, with the targets of all devices in place of a fleet.
+
+    Raises:
+        SpecError: the file of a fleet is wrong.
+    """
+    from pocketvae.benchmarks.fleet.config import read_fleet
+
+    found: list[str] = []
+    for word in words:
+        found += [device.target for device in read_fleet(Path(word)).devices] if word.endswith(_SUFFIX) else [word]
+    return found
+
+
 def verify(arguments: argparse.Namespace, fleet: FleetConfig) -> int:
     """Verifies, prints and writes; returns 1 if a check failed, 3 if something could not run.
 
@@ -86,14 +100,14 @@ def verify(arguments: argparse.Namespace, fleet: FleetConfig) -> int:
             progress=terminal.step,
         )
     result, record = found.result, _record(found.result)
-    # Of a run that was interrupted the files come first, since the process has seconds.
+    # Print first what took long to compute: a full disk must not lose it.
+    _print_parity(terminal, result, record, in_detail=arguments.details)
     for path, form in ((arguments.json, encode), (arguments.junit, junit_xml)):
         if path is not None:
             write_text(path, form(result))
     for path, shown in ((arguments.html, parity_page), (arguments.markdown, parity_markdown)):
         if path is not None:
             write_text(path, shown(result, record))
-    _print_parity(terminal, result, record, in_detail=arguments.details)
     _raise_again(found.interruption, record, arguments)
     if any(not check.passed for check in result.checks):
         return 1
@@ -115,12 +129,12 @@ def bench(arguments: argparse.Namespace, fleet: FleetConfig, config: BenchConfig
     with Terminal(quiet=arguments.quiet) as terminal:
         found = bench_fleet(open_bundle(arguments.bundle), fleet, config, progress=terminal.step)
     result, record = found.result, _record(found.result)
+    _print_latency(terminal, record)
     if arguments.json is not None:
         write_text(arguments.json, encode(result))
     for path, shown in ((arguments.html, latency_page), (arguments.markdown, latency_markdown)):
         if path is not None:
             write_text(path, shown(result, record))
-    _print_latency(terminal, record)
     _raise_again(found.interruption, record, arguments)
     return 3 if result.not_run or not result.elsewhere else 0
 

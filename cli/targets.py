@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from pocketvae.cli import arguments as common
+from pocketvae.cli import fleet
 from pocketvae.cli.parser import Parser
 from pocketvae.cli.terminal import Terminal
 from pocketvae.errors import OutputExistsError, SpecError, TargetError
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "action", metavar="ACTION", nargs="?", default="list", help="list (default), setup or remove, followed by names"
     )
-    parser.add_argument("names", metavar="NAME", nargs="*", help="targets, or all")
+    parser.add_argument("names", metavar="NAME", nargs="*", help="targets, the file of a fleet, or all")
     parser.add_argument("--yes", action="store_true", help="set up without asking for confirmation")
 
 
@@ -37,8 +38,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise SpecError(f"the action must be one of {', '.join(_ACTIONS)}, got {arguments.action!r}")
     with Terminal(quiet=arguments.quiet) as terminal:
         if arguments.action == "list":
-            return _list(terminal, arguments.names)
-        names = common.target_names(arguments.names)
+            return _list(terminal, fleet.expanded(arguments.names))
+        names = common.target_names(fleet.expanded(arguments.names))
         targets = [make_target(name) for name in names]
         if arguments.action == "remove":
             return _remove(terminal, targets)

@@ -2,6 +2,7 @@
 
 import json
 import signal
+import time
 from xml.etree import ElementTree
 
 import pytest
@@ -75,8 +76,9 @@ def test_an_interruption_writes_what_was_done(command, simulated, fleet_file, bu
 
     def interrupt(method):
         seen.append(method)
-        if len(seen) == 14:
+        if len(seen) == 14:  # the first artifact on the fifth device
             signal.raise_signal(signal.SIGINT)
+            time.sleep(1.0)
 
     behaviours = {f"d{number}": simulated.Behaviour(before=interrupt) for number in range(8)}
     fleet_file.write_text(fleet_file.read_text().replace("at_once = 4", "at_once = 1"))
@@ -84,8 +86,12 @@ def test_an_interruption_writes_what_was_done(command, simulated, fleet_file, bu
         done = command("verify", bundle, "--targets", fleet_file, "--json", result, "--quiet")
     assert done.code == 130
     assert "interrupted; the results of 4 of 8 devices were written to" in done.err
-    states = [device["state"] for device in json.loads(result.read_text())["fleet"]["devices"]]
-    assert states == ["done"] * 4 + ["lost"] * 4
+    devices = json.loads(result.read_text())["fleet"]["devices"]
+    assert [device["state"] for device in devices] == ["done"] * 4 + ["partial"] + ["lost"] * 3
+    assert [device["reason"] for device in devices[4:]] == [
+        "1 artifact: interrupted",
+        *["interrupted before it began"] * 3,
+    ]
 
 
 def test_what_is_wrong_is_said_first(refused, simulated, fleet_file, bundles, tmp_path):
@@ -102,3 +108,13 @@ def test_what_is_wrong_is_said_first(refused, simulated, fleet_file, bundles, tm
         refused("--paced cannot be used", "bench", bundle, "--targets", fleet_file, "--paced", "10")
     assert gauge.together == []
     assert fleet_file.read_text() == original
+
+
+def test_the_targets_of_a_fleet_are_listed(command, tmp_path):
+    path = tmp_path / "fleet.toml"
+    path.write_text('[[devices]]\nname = "desk"\ntarget = "host"\n[[devices]]\nname = "no"\ntarget = "android:R9"\n')
+    listed = command("targets", "list", path)
+    assert listed.code == 3
+    assert "\nhost " in listed.out
+    assert "\nandroid:R9 " in listed.out
+    assert listed.out.count("works") == 1
