@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import os
 import platform
 import re
 import struct
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pocketvae.benchmarks.remote.scripts import script_bytes
 from pocketvae.errors import TargetError
 from pocketvae.system.files import sha256_bytes
 from pocketvae.system.folders import staged_directory
+from pocketvae.system.locks import locked
 from pocketvae.system.tools.setup import run_tool
 
 LIBRARIES_VARIABLE = "POCKETVAE_ANDROID_LIBRARIES"
@@ -71,14 +74,26 @@ def compile_runner(cache: Path, compilers: Path, abi: str) -> Path:
     compiler = compilers / f"{ABIS[abi][0]}{_API_LEVEL}-clang++{'.cmd' if sys.platform == 'win32' else ''}"
     key = sha256_bytes(b"".join([*sources.values(), str(compiler).encode(), repr(_OPTIONS).encode()]))[:16]
     folder = cache / f"runner-{abi}-{key}"
-    if not (folder / "runner").is_file():
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with staged_directory(folder, force=True) as staging:
-            for name, content in sources.items():
-                (staging / name).write_bytes(content)
-            command = [str(compiler), *_OPTIONS, *_SOURCES, "-o", "runner", "-ldl"]
-            run_tool(command, "compiling the runner", cwd=staging, time_limit_s=_TIME_LIMIT_S)
+    with _making_once(folder) as is_missing:
+        if is_missing:
+            with staged_directory(folder, force=True) as staging:
+                for name, content in sources.items():
+                    (staging / name).write_bytes(content)
+                command = [str(compiler), *_OPTIONS, *_SOURCES, "-o", "runner", "-ldl"]
+                run_tool(command, "compiling the runner", cwd=staging, time_limit_s=_TIME_LIMIT_S)
     return folder / "runner"
+
+
+@contextlib.contextmanager
+def _making_once(folder: Path) -> Iterator[bool]:
+    """Yields whether a folder is missing, while no other thread or process makes one beside it: phones share them."""
+    if folder.is_dir():
+        yield False
+        return
+    turns = folder.parent / "making"
+    turns.mkdir(parents=True, exist_ok=True)
+    with locked(turns, wait=True):
+        yield not folder.is_dir()
 
 
 def named_libraries() -> tuple[Path, ...]:
@@ -130,15 +145,19 @@ def _unpacked(archive: Path, cache: Path, abi: str) -> list[Path]:
     try:
         content = archive.read_bytes()
         folder = cache / f"libraries-{abi}-{sha256_bytes(content)[:16]}"
-        if not folder.is_dir():
-            folder.parent.mkdir(parents=True, exist_ok=True)
-            with zipfile.ZipFile(archive) as files, staged_directory(folder, force=True) as staging:
-                for name in files.namelist():
-                    if re.fullmatch(rf"jni/{re.escape(abi)}/[^/\\]+\.so", name):
-                        (staging / name.rpartition("/")[2]).write_bytes(files.read(name))
+        with _making_once(folder) as is_missing:
+            if is_missing:
+                _unpack(content, folder, abi)
     except zipfile.BadZipFile as e:
         raise TargetError(f"{archive} is not an AAR: {e}") from e
     return sorted(folder.glob("*.so"))
+
+
+def _unpack(content: bytes, folder: Path, abi: str) -> None:
+    with zipfile.ZipFile(io.BytesIO(content)) as files, staged_directory(folder, force=True) as staging:
+        for name in files.namelist():
+            if re.fullmatch(rf"jni/{re.escape(abi)}/[^/\\]+\.so", name):
+                (staging / name.rpartition("/")[2]).write_bytes(files.read(name))
 
 
 def _check_machine(path: Path, abi: str) -> None:

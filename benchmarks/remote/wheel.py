@@ -6,6 +6,7 @@ import base64
 import hashlib
 import io
 import zipfile
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -21,6 +22,7 @@ _TIME = (1980, 1, 1, 0, 0, 0)
 WHEEL_NAME = f"pocketvae-{VERSION}-py3-none-any.whl"
 
 
+@cache
 def wheel_bytes() -> bytes:
     """Returns a wheel of the package as it is imported here; the same sources give the same bytes."""
     package = Path(pocketvae.__file__).parent

@@ -212,6 +212,19 @@ def test_phones_are_devices_of_a_fleet(phone, tmp_path, bundles):
     assert phone.left_over() == []
 
 
+def test_phones_work_at_the_same_time(phone, tmp_path, bundles):
+    serials = ("A1", "B2", "C3")
+    phone.connect(dict.fromkeys(serials, "device"))
+    devices = [{"name": serial, "target": f"android:{serial}", "labels": {"model": "m"}} for serial in serials]
+    result = verify_fleet(bundles.make_bundle(tmp_path / "b"), parse_fleet({"devices": devices}, "fleet.toml")).result
+    assert result.passed, result.not_run
+    assert {item.devices for item in result.fleet.parity} == {3}
+    calls = [words[1] for words in phone.calls if words[0] == "-s"]
+    # The last one begins before the first one ends.
+    assert calls.index("C3") < len(calls) - 1 - calls[::-1].index("A1")
+    assert phone.left_over() == []
+
+
 def test_which_machine_a_phone_is():
     assert make_target("android:A1").machine() == make_target("android:A1?gpu").machine() != THIS_MACHINE
     assert make_target("android:A1").machine() != make_target("android:B2").machine()
