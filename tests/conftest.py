@@ -236,6 +236,12 @@ def bundles():
 
 
 @pytest.fixture(scope="session")
+def devices():
+    """Devices that are not there, of the study that measures fleets."""
+    return _helpers("simulated_devices", TESTS.parent / "studies")
+
+
+@pytest.fixture(scope="session")
 def tflite_models():
     """The helpers of tflite_models.py, which make small TFLite files without TensorFlow."""
     return _helpers("tflite_models")
@@ -317,10 +323,12 @@ def refused(command):
     return run
 
 
-def _helpers(name: str):
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+def _helpers(name: str, folder: Path = TESTS):
+    spec = importlib.util.spec_from_file_location(name, folder / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
+    # Dataclasses look up the module that they are in.
+    sys.modules[name] = module
     spec.loader.exec_module(module)
     return module

@@ -11,21 +11,6 @@ SITES = ("berlin", "oslo")
 
 
 @pytest.fixture
-def simulated():
-    """The module of devices that are not there."""
-    import importlib.util
-    import sys
-    from pathlib import Path
-
-    file = Path(__file__).parents[2] / "studies" / "simulated_devices.py"
-    spec = importlib.util.spec_from_file_location("simulated_devices", file)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture
 def fleet_file(tmp_path):
     """A file with eight devices of two models."""
     lines = ["at_once = 4", '[groups.pixel-6]\nlabels = { model = "pixel-6" }', '[groups.pi]\nlabels = {model = "pi"}']
@@ -38,11 +23,11 @@ def fleet_file(tmp_path):
     return path
 
 
-def test_verify_writes_all_of_its_files(command, simulated, fleet_file, bundles, tmp_path):
+def test_verify_writes_all_of_its_files(command, devices, fleet_file, bundles, tmp_path):
     outs = {kind: tmp_path / f"v.{kind}" for kind in ("json", "junit", "html", "markdown")}
     words = [word for kind, path in outs.items() for word in (f"--{kind}", path)]
     bundle = bundles.make_bundle(tmp_path / "b")
-    with simulated.simulated({"d2": simulated.Behaviour(lost_after=0)}):
+    with devices.simulated({"d2": devices.Behaviour(lost_after=0)}):
         done = command("verify", bundle, "--targets", fleet_file, "--select", "model=pixel-6", *words, "--quiet")
     assert done.code == 3
     assert "d2 (pixel-6): lost: the cable was pulled" in done.out
@@ -59,9 +44,9 @@ def test_verify_writes_all_of_its_files(command, simulated, fleet_file, bundles,
     assert "- d2 (pixel-6): lost: the cable was pulled" in outs["markdown"].read_text()
 
 
-def test_bench_names_outliers(command, simulated, fleet_file, bundles, tmp_path):
+def test_bench_names_outliers(command, devices, fleet_file, bundles, tmp_path):
     bundle, page, result = bundles.make_bundle(tmp_path / "b"), tmp_path / "b.html", tmp_path / "b.json"
-    with simulated.simulated({"d4": simulated.Behaviour(times=3.0)}):
+    with devices.simulated({"d4": devices.Behaviour(times=3.0)}):
         words = ("--json", result, "--html", page, "--artifacts", "decoder.*", "--quiet")
         done = command("bench", bundle, "--targets", fleet_file, *words)
     assert done.code == 0, done
@@ -71,7 +56,7 @@ def test_bench_names_outliers(command, simulated, fleet_file, bundles, tmp_path)
     assert page.read_text().count("<h3>") == 2
 
 
-def test_an_interruption_writes_what_was_done(command, simulated, fleet_file, bundles, tmp_path):
+def test_an_interruption_writes_what_was_done(command, devices, fleet_file, bundles, tmp_path):
     result, bundle, seen = tmp_path / "v.json", bundles.make_bundle(tmp_path / "b"), []
 
     def interrupt(method):
@@ -80,24 +65,24 @@ def test_an_interruption_writes_what_was_done(command, simulated, fleet_file, bu
             signal.raise_signal(signal.SIGINT)
             time.sleep(1.0)
 
-    behaviours = {f"d{number}": simulated.Behaviour(before=interrupt) for number in range(8)}
+    behaviours = {f"d{number}": devices.Behaviour(before=interrupt) for number in range(8)}
     fleet_file.write_text(fleet_file.read_text().replace("at_once = 4", "at_once = 1"))
-    with simulated.simulated(behaviours):
+    with devices.simulated(behaviours):
         done = command("verify", bundle, "--targets", fleet_file, "--json", result, "--quiet")
     assert done.code == 130
     assert "interrupted; the results of 4 of 8 devices were written to" in done.err
-    devices = json.loads(result.read_text())["fleet"]["devices"]
-    assert [device["state"] for device in devices] == ["done"] * 4 + ["partial"] + ["lost"] * 3
-    assert [device["reason"] for device in devices[4:]] == [
+    found = json.loads(result.read_text())["fleet"]["devices"]
+    assert [device["state"] for device in found] == ["done"] * 4 + ["partial"] + ["lost"] * 3
+    assert [device["reason"] for device in found[4:]] == [
         "1 artifact: interrupted",
         *["interrupted before it began"] * 3,
     ]
 
 
-def test_what_is_wrong_is_said_first(refused, simulated, fleet_file, bundles, tmp_path):
+def test_what_is_wrong_is_said_first(refused, devices, fleet_file, bundles, tmp_path):
     bundle, original = bundles.make_bundle(tmp_path / "b"), fleet_file.read_text()
     verify = ("verify", bundle, "--targets")
-    with simulated.simulated({}) as gauge:
+    with devices.simulated({}) as gauge:
         refused("--select needs a fleet", *verify, "host", "--select", "model=pi")
         refused("has model=pie: did you mean 'pi'", *verify, fleet_file, "--select", "model=pie")
         refused("--thorough cannot be used with a fleet", *verify, fleet_file, "--thorough")
