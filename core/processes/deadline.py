@@ -62,7 +62,10 @@ _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 def within(time_limit_s: float) -> float:
     """Returns a time limit, or what this thread's deadline leaves of it; when that is over, enough to clean up."""
     deadline = _current.get()
-    return time_limit_s if deadline is None else min(time_limit_s, max(deadline.left_s, _CLEANUP_S))
+    if deadline is None:
+        return time_limit_s
+    left_s = deadline.left_s
+    return min(time_limit_s, left_s if left_s > 0 else _CLEANUP_S)
 
 
 def run_program(

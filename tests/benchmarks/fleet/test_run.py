@@ -32,8 +32,7 @@ def test_every_device_has_the_checks_that_one_target_has(fleet_of, devices, bund
     assert decode(type(found), encode(found), "result") == found
 
 
-def test_lost_and_slow_devices_cost_only_themselves(fleet_of, devices, bundles, tmp_path, monkeypatch):
-    monkeypatch.setattr("pocketvae.processes.deadline._CLEANUP_S", 0.05)
+def test_lost_and_slow_devices_cost_only_themselves(fleet_of, devices, bundles, tmp_path):
     behaviours = {
         "d03": devices.Behaviour(lost_after=0),
         "d07": devices.Behaviour(lost_after=2),

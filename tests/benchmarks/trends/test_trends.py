@@ -89,6 +89,6 @@ def test_the_page_has_a_chart_of_each_change_and_escapes_what_others_wrote():
     # One of the two is for narrow screens.
     assert page.count("<svg") == 2
     assert page.count('class="failing"') == 2
-    assert page.count('class="change"') == 1
+    assert page.count('class="change"') == 2
     assert "r3, &lt;main&gt;, 0.9" in page
     assert "image mean_abs" in page

@@ -18,6 +18,8 @@ def test_each_wait_takes_what_is_left(monkeypatch):
     with Deadline(50).applied():
         assert 49 < within(100) <= 50
         assert within(10) == 10
+    with Deadline(0.2).applied():
+        assert 0 < within(100) <= 0.2
         other = []
         thread = threading.Thread(target=lambda: other.append(within(100)))
         thread.start()
