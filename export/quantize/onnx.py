@@ -109,7 +109,7 @@ def quantize_static(calibrated: Calibrated, plan: QuantizationPlan) -> bytes:
 
     Args:
         calibrated: From `calibrate`.
-        plan: Names layers as `weighted_layers` does.
+        plan: Names layers as `integer_layers` does.
     """
     with Workspace(calibrated.prepared) as workspace:
         workspace.cache.write_bytes(calibrated.cache)
@@ -188,7 +188,7 @@ def _float_nodes(prepared: bytes, plan: QuantizationPlan) -> list[str]:
 
 
 def activation_ranges(float32: bytes, calibration: Inputs, known: Mapping[str, tuple[float, float]] = _NONE) -> Ranges:
-    """Returns the smallest and largest value of the output of every layer with weights, after its ReLU.
+    """Returns the smallest and largest value of the output of every layer of `integer_layers`, after its ReLU.
 
     What reaches the head is limited to where the head still moves, see `tuning.names.LOGIT_BOUND`.
 
@@ -198,7 +198,7 @@ def activation_ranges(float32: bytes, calibration: Inputs, known: Mapping[str, t
         known: Those of tensors that were found already, by name.
     """
     model = load_model(float32)
-    outputs = {layer: _chain(model.graph, layer) for layer in weighted_layers(float32)}
+    outputs = {layer: _chain(model.graph, layer) for layer in integer_layers(float32)}
     wanted = dict.fromkeys(chain.activation for chain in outputs.values() if chain.activation not in known)
     found = {**known, **_measured_ranges(model, tuple(wanted), calibration)}
     ranges = {}
@@ -236,10 +236,16 @@ def weighted_layers(float32: bytes) -> dict[str, int]:
     }
 
 
+def integer_layers(float32: bytes) -> dict[str, int]:
+    """Returns the nodes that can compute in integers: those of `weighted_layers`, and products of two activations."""
+    names = [node.name for node in load_model(float32).graph.node if node.op_type in _WEIGHTED]
+    return dict.fromkeys(names, 0) | weighted_layers(float32)
+
+
 def layer_outputs(float32: bytes) -> dict[str, str]:
     """Returns the tensor of each layer's output, after its ReLU."""
     graph = load_model(float32).graph
-    return {layer: _chain(graph, layer).activation for layer in weighted_layers(float32)}
+    return {layer: _chain(graph, layer).activation for layer in integer_layers(float32)}
 
 
 def stored_outputs(quantized: bytes, outputs: Mapping[str, str]) -> dict[str, str]:

@@ -326,7 +326,7 @@ class OnnxQuantizer(Quantizer):
     @cached_property
     def layers(self) -> Mapping[str, int]:
         """See `Quantizer.layers`."""
-        return onnx_quantize.weighted_layers(self._source.float32(Format.ONNX))
+        return onnx_quantize.integer_layers(self._source.float32(Format.ONNX))
 
     @cached_property
     def storable(self) -> Collection[str]:

@@ -6,7 +6,14 @@ from onnx import TensorProto, helper, numpy_helper
 
 from pocketvae.export.convert.merge import merge_onnx
 from pocketvae.export.convert.noise_onnx import build_noise
-from pocketvae.export.quantize.onnx import activation_ranges, calibrate, quantize_int16x8, quantize_static
+from pocketvae.export.quantize.onnx import (
+    activation_ranges,
+    calibrate,
+    integer_layers,
+    quantize_int16x8,
+    quantize_static,
+    weighted_layers,
+)
 from pocketvae.export.quantize.search import QuantizationPlan
 from pocketvae.export.tuning.names import LOGIT_BOUND
 from pocketvae.formats.arithmetic import read_integer_share
@@ -155,3 +162,45 @@ def test_what_is_joined_to_a_layer_keeps_its_own_range():
         found = runner.run_samples(samples)["image"]
     expected = np.concatenate([samples["a"] @ weights["small"], samples["b"]], axis=1) @ weights["w"]
     assert np.abs(found - expected).max() < 0.2 < np.abs(expected).max() / 10
+
+
+def attention():
+    """z -> MatMul -> parts, whose product with themselves is weighted -> MatMul -> image; what moves values between."""
+    rng = np.random.default_rng(0)
+    nodes = [
+        helper.make_node("MatMul", ["z", "w"], ["a"], "first"),
+        helper.make_node("Reshape", ["a", "pair"], ["q"], "parts"),
+        helper.make_node("Transpose", ["q"], ["k"], "turned", perm=[0, 2, 1]),
+        helper.make_node("MatMul", ["q", "k"], ["scores"], "scores"),
+        helper.make_node("Softmax", ["scores"], ["shares"], "shares"),
+        helper.make_node("Reshape", ["shares", "row"], ["r"], "row"),
+        helper.make_node("Mul", ["r", "r"], ["squares"], "squares"),
+        helper.make_node("Reshape", ["squares", "pair2"], ["p"], "pair"),
+        helper.make_node("Transpose", ["p"], ["t"], "turned_again", perm=[0, 2, 1]),
+        helper.make_node("ReduceMean", ["t"], ["mean"], "mean", axes=[2]),
+        helper.make_node("Add", ["t", "mean"], ["sum"], "sum"),
+        helper.make_node("Reshape", ["sum", "row"], ["flat"], "flat"),
+        helper.make_node("MatMul", ["flat", "v"], ["image"], "last"),
+    ]
+    constants = {
+        "w": rng.normal(size=(8, 8)).astype(np.float32),
+        "v": rng.normal(size=(4, 3)).astype(np.float32),
+        "pair": np.array([1, 2, 4]),
+        "pair2": np.array([1, 2, 2]),
+        "row": np.array([1, 4]),
+    }
+    z, image = (helper.make_tensor_value_info(name, TensorProto.FLOAT, (1, n)) for name, n in (("z", 8), ("image", 3)))
+    stored = [numpy_helper.from_array(values, name) for name, values in constants.items()]
+    graph = helper.make_graph(nodes, "g", [z], [image], stored)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
+
+
+def test_with_every_layer_in_float_nothing_is_rounded():
+    """Products of two activations are layers too, which have no weights."""
+    float32, samples = attention(), {"z": np.random.default_rng(1).normal(size=(32, 8)).astype(np.float32)}
+    assert integer_layers(float32) == {"first": 64, "scores": 0, "last": 12}
+    assert weighted_layers(float32) == {"first": 64, "last": 12}
+    calibrated = calibrate(float32, samples)
+    content = quantize_static(calibrated, QuantizationPlan(float_layers=("first", "scores", "last")))
+    assert {node.op_type for node in load_model(content).graph.node}.isdisjoint({"QuantizeLinear", "DequantizeLinear"})
+    assert read_integer_share(Format.ONNX, quantize_static(calibrated, QuantizationPlan())).is_whole
