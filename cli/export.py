@@ -47,7 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--time-limit",
         metavar="SECONDS",
         type=float,
-        help="time limit for one conversion (default: 300, and as much for every further 50 MB of the models)",
+        help="time limit for one conversion (default: 600, and as much for every further 50 MB of the models)",
     )
     parser.add_argument(
         "--rewrites",

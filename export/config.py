@@ -30,7 +30,7 @@ _MEMORY_SHARE = 0.4
 _MEMORY_SHARE_ALONE = 0.8
 _LEAST_MEMORY_BYTES = 4_000_000_000
 # A conversion that takes longer hangs, if its models are not larger: 12 M parameters.
-_TIME_LIMIT_S, _LIMITED_BYTES = 300.0, 50_000_000
+_TIME_LIMIT_S, _LIMITED_BYTES = 600.0, 50_000_000
 
 
 def default_memory_limit_bytes(*, alone: bool = False) -> int:
@@ -46,7 +46,7 @@ class ExportConfig:
         artifacts: Artifacts in the order in which they are made.
         batches: Batch sizes that every artifact supports, starting with 1.
         seed: Seed of calibration and golden latents.
-        time_limit_s: Time limit for one conversion, which is then terminated and reported as failed; None for 300 s,
+        time_limit_s: Time limit for one conversion, which is then terminated and reported as failed; None for 600 s,
             and as much for every further 50 MB of the models.
         rewrites: Which exact rewrites may be used.
         whole: Whether an int8, int8_io or int16x8 file with a layer that computes in float counts as not made.

@@ -16,7 +16,7 @@ _FEW_LAYERS = 16
 # The layers of a large network that are looked at one by one hold this share of its weights.
 _WEIGHTY_SHARE = 0.95
 # Narrower ranges lower an error, but they were never seen to bring one beyond this many times the budget within it.
-_HOPELESS_RATIO = 4.0
+HOPELESS_RATIO = 4.0
 # Nor this many times the budget where each range was already chosen by the error that it leaves.
 NEAR_RATIO = 2.0
 # A range can only be worth an attempt where its layer causes this share of the squared error.
@@ -285,10 +285,10 @@ class Search:
         """Returns the layers whose ranges are worth an attempt; in a large network those that cause the error."""
         if not self.is_large:
             return list(self._sizes)
-        if whole.error_ratio > _HOPELESS_RATIO:
+        if whole.error_ratio > HOPELESS_RATIO:
             return []
         weighty = self._weighty()
-        squares = {name: min(self._alone.get(name, 1.0), _HOPELESS_RATIO) ** 2 for name in weighty}
+        squares = {name: min(self._alone.get(name, 1.0), HOPELESS_RATIO) ** 2 for name in weighty}
         return [name for name in weighty if squares[name] >= _NOTICEABLE_SHARE * sum(squares.values())]
 
     def _by_size(self) -> list[str]:

@@ -17,7 +17,7 @@ from pocketvae.export.quantize.notes import effort_notes, held_in_integers, laye
 from pocketvae.export.quantize.pareto import latencies, pareto_front
 from pocketvae.export.quantize.quantizers import Quantizer, quantizer_for
 from pocketvae.export.quantize.recipe import Recipe
-from pocketvae.export.quantize.search import NEAR_RATIO, QuantizationPlan, Search, Trial
+from pocketvae.export.quantize.search import HOPELESS_RATIO, NEAR_RATIO, QuantizationPlan, Search, Trial
 from pocketvae.export.quantize.source import Inputs, Source
 from pocketvae.export.tuning.ladder import Tune, tunings
 from pocketvae.export.tuning.names import Tuning
@@ -285,7 +285,9 @@ def _tuned(start: Callable[[Source], tuple[Quantizer, Search]], source: Source, 
         return None
     tuned = replace(source, tuning=tuning)
     quantizer, search = start(tuned)
-    best = search.tune_ranges(quantizer.best_range_scales(source.effort.limit(_LONGEST_S)))
+    best = search.attempt(QuantizationPlan())
+    if best.error_ratio <= HOPELESS_RATIO:
+        best = search.tune_ranges(quantizer.best_range_scales(source.effort.limit(_LONGEST_S)))
     return None if best.fault else _Found(source=tuned, quantizer=quantizer, search=search, best=best)
 
 

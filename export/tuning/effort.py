@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 # Of the time limit of a conversion: what is left is for the end of an attempt, and for finishing the file.
-_SEARCHED_SHARE = 0.6
+_SEARCHED_SHARE = 0.5
 
 
 class Effort:

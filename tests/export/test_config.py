@@ -57,10 +57,10 @@ def test_the_time_limit_grows_with_the_models(tmp_path):
     for name in ("a", "model/b"):
         (tmp_path / name).write_bytes(bytes(1000))
     config = ExportConfig(artifacts=plan_artifacts())
-    assert config.limited_for([tmp_path / "a"]).limit_s == config.limit_s == 300
+    assert config.limited_for([tmp_path / "a"]).limit_s == config.limit_s == 600
     with (tmp_path / "a").open("r+b") as file:
         file.truncate(200_000_000)
-    assert config.limited_for([tmp_path / "a", tmp_path / "model"]).limit_s == pytest.approx(1200, rel=1e-4)
+    assert config.limited_for([tmp_path / "a", tmp_path / "model"]).limit_s == pytest.approx(2400, rel=1e-4)
     assert replace(config, time_limit_s=7.0).limited_for([tmp_path / "a"]).limit_s == 7
 
 

@@ -10,6 +10,7 @@ from pocketvae.export.quantize.notes import tuning_notes
 from pocketvae.export.quantize.search import QuantizationPlan, Search, Trial
 from pocketvae.export.quantize.source import Source
 from pocketvae.export.tuning.ladder import Tune
+from pocketvae.export.tuning.names import Tuning
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision
 from pocketvae.vae_spec import VaeSpec, vector_latent
 
@@ -93,6 +94,21 @@ def test_ranges_are_looked_for_only_where_they_can_be_enough():
     assert ranges(1.1).plan.range_scales == {"layer": 0.8}
     assert ranges(2.5).plan.range_scales == {}
     assert asked == [1.1]
+
+
+@pytest.mark.parametrize(("ratio", "looked_at"), [(3.9, True), (4.1, False)])
+def test_ranges_of_a_tuned_network_far_from_its_budget_are_not_looked_for(monkeypatch, ratio, looked_at):
+    asked = []
+    quantizer = SimpleNamespace(best_range_scales=lambda _: asked.append(True) or {})
+
+    def attempt(plan):
+        return Trial(plan=plan, content=b"", rmse=1.0, error_ratio=ratio)
+
+    monkeypatch.setattr(Source, "tuned", lambda *_: SimpleNamespace(is_changed=True, sum_parts=1))
+    tuning = Tuning(exponent=0.5, latent_parts=True, output_parts=1, sum_parts=1)
+    found = searched._tuned(lambda _: (quantizer, Search({"layer": 10}, attempt)), SOURCE, tuning)
+    assert found.best.error_ratio == ratio
+    assert bool(asked) is looked_at
 
 
 def test_values_that_are_not_finite_leave_whole_ranges():
