@@ -92,6 +92,7 @@ class LimitRules:
         data: The kind of data.
         more: What a decoder returns beside the data.
         few_goldens: Number of goldens where there are fewer than usual, because each is large; else 0.
+        share: Of its limits that a network is made with: less where what it becomes a part of needs more.
     """
 
     floor: NoiseFloor
@@ -101,10 +102,11 @@ class LimitRules:
     data: DataKind = DataKind.IMAGE
     more: tuple[Output, ...] = ()
     few_goldens: int = 0
+    share: float = 1.0
 
     def for_network(self, spec: ArtifactSpec) -> tuple[Tolerance, ...]:
         """Returns what the network of an artifact is held to while it is made, before it shows pixels to apps."""
-        return base_tolerances(
+        limits = base_tolerances(
             spec,
             self.floor,
             self.image_span,
@@ -113,6 +115,7 @@ class LimitRules:
             data=self.data,
             more=self.more,
         )
+        return tuple(replace(limit, limit=self.share * limit.limit) for limit in limits)
 
     def for_artifact(self, spec: ArtifactSpec, kernel_spread: Mapping[str, float]) -> tuple[Tolerance, ...]:
         """Returns what verify holds an artifact to.

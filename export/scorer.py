@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pocketvae.errors import DataError, ExportError
 from pocketvae.export.budgets import LimitRules
 from pocketvae.export.convert import merge, onnx, tflite
+from pocketvae.export.convert.fine_latents import with_fine_latents
 from pocketvae.export.convert.graphs import Graph
 from pocketvae.export.convert.interface_types import (
     input_quantization,
@@ -22,18 +23,65 @@ from pocketvae.export.convert.interface_types import (
 )
 from pocketvae.export.convert.scoring import SPECTROGRAM, front_end_graph, normalization_graph, score_graph
 from pocketvae.export.original.goldens import Original
+from pocketvae.export.original.held_out import in_both_units
 from pocketvae.export.precisions.base import Made
 from pocketvae.export.quantize.measured import run_content
 from pocketvae.export.quantize.source import Source
 from pocketvae.numerics.conformal import conformal_threshold
+from pocketvae.numerics.ranking import changed_decisions
 from pocketvae.numerics.scoring import Scoring
 from pocketvae.numerics.spectrogram import model_items
-from pocketvae.spec import ArtifactSpec, Component, Format, Precision
-from pocketvae.vae_spec import SCORE, VaeSpec
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision, Quantization
+from pocketvae.vae_spec import SCORE, DataKind, VaeSpec
 
 Array = npt.NDArray[Any]
 # Makes the file of a part, by its spec, its source and what it is held to.
 MakePart = Callable[[ArtifactSpec, Source, LimitRules], Made]
+# Of the budgets of encoder and decoder, as far as it takes until at most so many decisions change.
+_SHARES = (1.0, 0.5, 0.25)
+_FEW_CHANGED = 0.01
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Way:
+    """How the parts of a reconstructor or scorer are made.
+
+    Attributes:
+        encoder: Precision of the encoder.
+        decoder: Precision of the decoder.
+        own_decoder: Whether a scorer's decoder is not the decoder's own file. Where integers are chosen for what the
+            prior makes, they cut off latents beyond, those of unusual normal items first, whose scores are near the
+            threshold; a wider range makes the steps of all latents coarser.
+        fine_latents: Whether the decoder is given latents in finer steps than 8 bits have.
+        share: Of the budgets of encoder and decoder; less keeps more layers in float.
+    """
+
+    encoder: Precision
+    decoder: Precision
+    own_decoder: bool = True
+    fine_latents: bool = False
+    share: float = 1.0
+
+    def of(self, component: Component) -> Precision:
+        """Returns the precision of a part."""
+        return self.encoder if component is Component.ENCODER else self.decoder
+
+
+def _ways(spec: ArtifactSpec, vae: VaeSpec) -> tuple[_Way, ...]:
+    """Returns the ways to make a scorer that are tried in turn until one decides as the original does.
+
+    Of images only the first: kernels in 16 bits are slow, and a search takes long.
+    """
+    plain, wide, own = _Way(encoder=spec.precision, decoder=spec.precision), Precision.INT16X8, (False, True)
+    ways: tuple[_Way, ...] = (plain,)
+    if spec.precision is Precision.INT8 and spec.format is Format.ONNX:
+        ways = tuple(replace(plain, share=share) for share in _SHARES)
+    elif spec.precision is Precision.INT8:
+        ways = (plain, replace(plain, decoder=wide), replace(plain, encoder=wide, decoder=wide))
+    elif spec.precision is Precision.INT8_IO:
+        narrow = [replace(plain, own_decoder=each, fine_latents=fine) for each in own for fine in (False, True)]
+        ways = (*narrow, replace(plain, encoder=wide, decoder=wide))
+    return ways[:1] if vae.data in (DataKind.IMAGE, DataKind.VOLUME) else ways
 
 
 def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: MakePart) -> Made:
@@ -48,24 +96,87 @@ def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: Ma
     Raises:
         ExportError: a part cannot be made, or the files cannot be merged.
     """
-    parts = {
+    ways = _ways(spec, source.vae)
+    if spec.component is Component.RECONSTRUCTOR:
+        parts = _parts(spec, source, rules, make_part, ways[0])
+        content = _reconstructor(spec, source.vae, {component: made.content for component, made in parts.items()})
+        return Made(content=with_front_end(content, spec, source.vae), notes=_notes(spec, parts, ways[0]))
+    best, x = _scorer(spec, source, rules, make_part, ways[0])
+    fewest = _changed_decisions(spec, source, best.content) if len(ways) > 1 else 0.0
+    for way in ways[1:]:
+        if fewest <= _FEW_CHANGED:
+            break
+        try:
+            made, _ = _scorer(spec, source, rules, make_part, way, x)
+        except ExportError:  # not every network can be made in 16 bits
+            continue
+        changed = _changed_decisions(spec, source, made.content)
+        if changed < fewest:
+            best, fewest = made, changed
+    return best
+
+
+def _scorer(
+    spec: ArtifactSpec,
+    source: Source,
+    rules: LimitRules,
+    make_part: MakePart,
+    way: _Way,
+    x: Quantization | None = None,
+) -> tuple[Made, Quantization | None]:
+    """Returns a scorer that is made in one way, and the integers that it takes, which are those of `x` if it has some.
+
+    Raises:
+        ExportError: see `compose`.
+    """
+    parts = _parts(spec, source, rules, make_part, way)
+    contents = {component: made.content for component, made in parts.items()}
+    if spec.precision is Precision.INT8_IO and x is None:
+        x = input_quantization(contents[Component.ENCODER], "x")
+    content, scoring = _Scorer(spec, source, contents, way, x).make()
+    return Made(content=content, notes=_notes(spec, parts, way), scoring=scoring), x
+
+
+def _parts(
+    spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: MakePart, way: _Way
+) -> dict[Component, Made]:
+    return {
         component: make_part(
-            replace(spec, component=component), _part(spec, source, component), rules_of_part(rules, part)
+            replace(spec, component=component, precision=way.of(component)),
+            _part(spec, source, component, way),
+            replace(rules_of_part(rules, part), share=way.share),
         )
         for component, part in source.parts.items()
     }
-    notes = tuple(note for made in parts.values() for note in made.notes)
+
+
+def _notes(spec: ArtifactSpec, parts: Mapping[Component, Made], way: _Way) -> tuple[str, ...]:
     names = " and ".join(replace(spec, component=component).filename for component in parts)
     if _has_own_parts(spec):
-        decoder = "a decoder" if _has_own_decoder(spec) else replace(spec, component=Component.DECODER).filename
+        decoder = "a decoder" if way.own_decoder else replace(spec, component=Component.DECODER).filename
         names = f"{decoder} and an encoder, whose integers reach to anomalies,"
-    if spec.component is Component.RECONSTRUCTOR:
-        content = _reconstructor(spec, source.vae, {component: made.content for component, made in parts.items()})
-        content = with_front_end(content, spec, source.vae)
-        return Made(content=content, notes=(f"{names} in one file", *notes))
-    scorer = _Scorer(spec, source, {component: made.content for component, made in parts.items()})
-    content, scoring = scorer.make()
-    return Made(content=content, notes=(f"{names} in one file, the score in floats", *notes), scoring=scoring)
+    found = [f"{names} in one file{', the score in floats' if spec.component is Component.SCORER else ''}"]
+    changes = [f"{part} in {way.of(part)}" for part in parts if way.of(part) is not spec.precision]
+    changes += [f"{way.share:g} of the parts' budgets"] if way.share < 1 else []
+    changes += ["latents in finer steps than 8 bits have"] if way.fine_latents else []
+    if changes:
+        found.append(f"{', '.join(changes)}, with which fewer decisions change")
+    return (*found, *(note for made in parts.values() for note in made.notes))
+
+
+def _changed_decisions(spec: ArtifactSpec, source: Source, content: bytes) -> float:
+    """Returns how many decisions of a file differ from the original's, of held-out items and of made anomalies."""
+    vae, key = source.vae, "decisions"
+    if key not in source.cache:
+        strange = in_both_units(source.calibration, vae)
+        inputs = _joined({name: source.held_out[name] for name in strange}, strange)
+        taken = {tensor.name: inputs[tensor.name] for tensor in vae.inputs(Component.SCORER)}
+        original = Original(Component.SCORER, source.model, vae, one_by_one=source.one_by_one)
+        count = len(next(iter(source.held_out.values())))
+        anomalous = np.arange(len(next(iter(inputs.values())))) >= count
+        source.cache[key] = inputs, original.golden_outputs(taken)[SCORE], anomalous
+    inputs, exact, anomalous = source.cache[key]
+    return changed_decisions(exact, run_content(spec.format, content, inputs)[SCORE], anomalous)
 
 
 def with_front_end(content: bytes, spec: ArtifactSpec, vae: VaeSpec) -> bytes:
@@ -91,28 +202,28 @@ def _has_own_parts(spec: ArtifactSpec) -> bool:
     return spec.component is Component.SCORER and spec.precision.is_calibrated
 
 
-def _has_own_decoder(spec: ArtifactSpec) -> bool:
-    """Whether a scorer's decoder is not the decoder's own file.
-
-    Where integers are chosen for what the prior makes, they cut off latents beyond, those of unusual normal items
-    first, whose scores are near the threshold. `int8_io` takes integers of 8 bits for latents too, which a wider range
-    makes so coarse that more decisions change than it saves.
-    """
-    return _has_own_parts(spec) and spec.precision is not Precision.INT8_IO
-
-
-def _part(spec: ArtifactSpec, source: Source, component: Component) -> Source:
+def _part(spec: ArtifactSpec, source: Source, component: Component, way: _Way) -> Source:
     """Returns the source of a part; those of a scorer of integers are calibrated with anomalies too."""
     part = source.parts[component].behind_front_end()
-    if not _has_own_parts(spec) or (component is Component.DECODER and not _has_own_decoder(spec)):
-        return part
+    is_own = _has_own_parts(spec) and (component is Component.ENCODER or way.own_decoder)
+    if is_own:
+        part = _calibrated_with_anomalies(spec, source, component, part)
+    key = f"{spec.filename}, {component}, {is_own}, {way.share}"
+    if way.share < 1 and key not in source.cache:
+        kept = {name: value for name, value in part.cache.items() if not name.startswith(f"{component}.")}
+        source.cache[key] = replace(part, recipes={}, cache=kept)
+    made: Source = source.cache[key] if way.share < 1 else part
+    return replace(made, effort=source.effort)
+
+
+def _calibrated_with_anomalies(spec: ArtifactSpec, source: Source, component: Component, part: Source) -> Source:
     key = f"{component} with anomalies"
     if key not in source.cache:  # kept, because quantizers know their samples by identity
         if component is Component.ENCODER:
             more = {name: source.calibration[name] for name in part.calibration}
             more["x"] = model_items(more["x"], source.vae)
         else:
-            more = _latents_of(_part(spec, source, Component.ENCODER), part)
+            more = _latents_of(_part(spec, source, Component.ENCODER, _ways(spec, source.vae)[0]), part)
         source.cache[key] = replace(
             part,
             calibration=_joined(part.calibration, more),
@@ -121,7 +232,7 @@ def _part(spec: ArtifactSpec, source: Source, component: Component) -> Source:
             cache={},
         )
     made: Source = source.cache[key]
-    return replace(made, effort=source.effort)
+    return made
 
 
 def _latents_of(encoder: Source, decoder: Source) -> dict[str, Array]:
@@ -165,10 +276,13 @@ def _joints(vae: VaeSpec) -> list[tuple[str, str]]:
 class _Scorer:
     """The making of one scorer."""
 
-    def __init__(self, spec: ArtifactSpec, source: Source, parts: Mapping[Component, bytes]) -> None:
+    def __init__(
+        self, spec: ArtifactSpec, source: Source, parts: Mapping[Component, bytes], way: _Way, x: Quantization | None
+    ) -> None:
         if source.scoring is None:
             raise ExportError("a scorer needs scores of normal items")
         self._spec, self._source, self._parts, self._vae = spec, source, parts, source.vae
+        self._way, self._x = way, x
         self._first: Scoring = source.scoring
 
     def make(self) -> tuple[bytes, Scoring]:
@@ -194,13 +308,13 @@ class _Scorer:
         if spec.format is Format.TFLITE and spec.precision.is_calibrated:
             # The encoder's integers reach to anomalies, the decoder's to what the prior makes.
             network = with_one_rounding(network)
+            network = with_fine_latents(without_detours(network)) if self._way.fine_latents else network
         tail = _converted(spec.format, score_graph(vae, scoring))
         content = merge.merge(spec.format, network, tail, vae.output, *kept, prefix="network/")
         if self._vae.log_mel:
             return with_front_end(content, replace(spec, precision=Precision.INT8), self._vae)
-        if spec.precision is Precision.INT8_IO:
-            own = input_quantization(self._parts[Component.ENCODER], "x")
-            return without_detours(with_integer_input(content, "x", own))
+        if self._x is not None:
+            return without_detours(with_integer_input(content, "x", self._x))
         if vae.channels:
             front = _converted(spec.format, normalization_graph(vae))
             content = merge.merge(spec.format, front, content, "x", prefix="unit/")

@@ -31,7 +31,7 @@ from pocketvae.train import preset, train, with_overrides
 
 _RATE_HZ, _TRAIN, _TEST, _STRIDE, _TEST_STRIDE = 100, (6, 120.0), (6, 60.0), 16, 9
 _FALSE_POSITIVE_RATE = 0.01
-_PRECISIONS = (Precision.FLOAT32, Precision.INT8, Precision.INT8_IO)
+_PRECISIONS = (Precision.FLOAT32, Precision.INT8, Precision.INT8_IO, Precision.INT16X8)
 
 
 def main() -> int:

@@ -30,7 +30,7 @@ _SEED = 0
 _PRESSURE_WINDOW, _PRESSURE_STRIDE = 128, 4
 _MOTION_WINDOW, _MOTION_STRIDE = 50, 5
 PUMP_RATE_HZ = 8000
-_WEAR = np.linspace(0.02, 0.5, 20)
+WEAR = np.linspace(0.02, 0.5, 20)
 _RING_S = 0.02
 _FRAME, _HOP, _MEL_BANDS, _LOWEST_HZ = 512, 256, 32, 50.0
 _PUMP_WINDOW, _PUMP_STRIDE = 32, 4
@@ -174,7 +174,7 @@ def pump(folder: Path) -> SignalSet:
     """
     del folder
     normal = [log_mel(pump_sound(seed, wear=0.0)) for seed in range(40)]
-    worn = [log_mel(pump_sound(seed, wear=wear)) for seed, wear in zip(range(100, 120), _WEAR, strict=True)]
+    worn = [log_mel(pump_sound(seed, wear=wear)) for seed, wear in zip(range(100, 120), WEAR, strict=True)]
     cut = [windows(frames, _PUMP_WINDOW, _PUMP_WINDOW) for frames in (*normal[30:], *worn)]
     return SignalSet(
         name="pump",
@@ -199,11 +199,28 @@ def write_pump_sounds(folder: Path, rate_hz: int, seconds: float) -> tuple[Path,
     parts = {train: range(30), others: range(30, 40), worn: range(100, 120)}
     for part, seeds in parts.items():
         part.mkdir(parents=True, exist_ok=True)
-        wears = _WEAR if part is worn else np.zeros(len(seeds))
+        wears = WEAR if part is worn else np.zeros(len(seeds))
         for seed, wear in zip(seeds, wears, strict=True):
             sound = pump_sound(seed, wear=float(wear), seconds=seconds, rate_hz=rate_hz)
             soundfile.write(part / f"pump_{seed:03d}.wav", sound, rate_hz, subtype="PCM_16")
     return train, others, worn
+
+
+def write_machine(folder: Path, seed: int, wear: float, rate_hz: int, seconds: float) -> tuple[Path, Path, Path]:
+    """Writes sound files of one pump, of 16 bits and as many seconds each.
+
+    Returns:
+        Files of the sound pump, of the same one later, and of it with a worn bearing.
+    """
+    import soundfile
+
+    folder.mkdir(parents=True, exist_ok=True)
+    sound, worn = (pump_sound(seed, wear=each, seconds=2 * seconds, rate_hz=rate_hz) for each in (0.0, wear))
+    parts = (*np.split(sound, 2), np.split(worn, 2)[1])
+    paths = tuple(folder / f"pump_{seed:03d}_{name}.wav" for name in ("before", "later", "worn"))
+    for path, part in zip(paths, parts, strict=True):
+        soundfile.write(path, part, rate_hz, subtype="PCM_16")
+    return paths[0], paths[1], paths[2]
 
 
 def log_mel(sound: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -42,7 +42,7 @@ from pocketvae.system.environment import current_environment
 from pocketvae.train import preset, train, with_overrides
 
 PRECISIONS = (Precision.FLOAT32, Precision.INT8)
-SCORER_PRECISIONS = (*PRECISIONS, Precision.INT8_IO)
+SCORER_PRECISIONS = (*PRECISIONS, Precision.INT8_IO, Precision.INT16X8)
 RATE = 0.05
 _MOST_SVM_ITEMS = 5000
 Values = npt.NDArray[np.float64]

@@ -55,6 +55,32 @@ def integer_dense(scales: list[float], activations: str = "INT8") -> bytes:
     return file.finish({"z": source}, {"image": target})
 
 
+def two_dense(first: np.ndarray, second: np.ndarray, scales: tuple[float, ...], activation: str = "NONE") -> bytes:
+    """Two dense layers of int8, one behind the other, from `z` in steps of 0.1 by a latent in steps of 0.4.
+
+    Args:
+        first: Its weights `[D, inputs]`, small integers; a bias adds 1.
+        second: Its weights `[outputs, D]` in steps of 0.01; a bias takes 2 away.
+        scales: Of the first's weights: one, or one for each of its outputs.
+        activation: Behind the first.
+    """
+    file = _File("")
+    z, latent = (
+        file.tensor(name, (1, size), dtype="INT8", scales=[scale])
+        for name, size, scale in (("z", first.shape[1], 0.1), ("latent", len(first), 0.4))
+    )
+    image = file.tensor("image", (1, len(second)), dtype="INT8", scales=[0.2])
+    w1 = file.tensor("w1", first.shape, first.astype("i1"), scales=scales)
+    units = 0.1 * np.broadcast_to(scales, len(first))
+    b1 = file.tensor("b1", (len(first),), np.rint(1 / units).astype("<i4"), scales=[0.1 * scale for scale in scales])
+    w2 = file.tensor("w2", second.shape, second.astype("i1"), scales=[0.01])
+    b2 = file.tensor("b2", (len(second),), np.full(len(second), -500, "<i4"), scales=[0.004])
+    file.operator("FULLY_CONNECTED", 4, [z, w1, b1], [latent])
+    file.graph.operators[-1].builtinOptions.fusedActivationFunction = getattr(schema.ActivationFunctionType, activation)
+    file.operator("FULLY_CONNECTED", 4, [latent, w2, b2], [image])
+    return file.finish({"z": z}, {"image": image})
+
+
 def shuffled_dense(
     weight: np.ndarray, shape: tuple[int, int, int, int], block: int, bias: np.ndarray | None = None
 ) -> bytes:

@@ -17,7 +17,7 @@ from pocketvae.export.original.through import Through, golden_items
 from pocketvae.kinds.registry import kind_of
 from pocketvae.numerics.conformal import conformal_threshold
 from pocketvae.numerics.normalization import in_own_unit
-from pocketvae.numerics.ranking import confused_pairs
+from pocketvae.numerics.ranking import changed_decisions, confused_pairs
 from pocketvae.numerics.scoring import Scoring, measured_noise_scales, needs_noise_scales
 from pocketvae.numerics.spectrogram import model_items
 from pocketvae.spec import Component
@@ -83,7 +83,7 @@ def scorer_data(
         inputs = _inputs(arrays, "calibration", vae)
         original = Original(Component.RECONSTRUCTOR, through, vae, one_by_one=one_by_one)
         noise = measured_noise_scales(vae, model_items(inputs["x"], vae), original.golden_outputs(inputs)[vae.output])
-    held_out = _in_both_units(_inputs(arrays, "held_out", vae), vae)
+    held_out = in_both_units(_inputs(arrays, "held_out", vae), vae)
     scoring = Scoring(
         threshold=0.0,
         false_positive_rate=false_positive_rate,
@@ -103,7 +103,7 @@ def scorer_data(
     low, high = _range_of_integers(original, calibration.inputs, strange, vae)
     few = np.flatnonzero(strange)[:: max(1, int(strange.sum()) // _CALIBRATION_COUNT)]
     return ScorerData(
-        golden=replace(golden, inputs=_in_both_units(golden.inputs, vae)),
+        golden=replace(golden, inputs=in_both_units(golden.inputs, vae)),
         anomalous=anomalous,
         held_out=held_out,
         calibration={
@@ -118,7 +118,7 @@ def scorer_data(
 def _range_of_integers(
     original: Original, inputs: Mapping[str, Array], strange: npt.NDArray[np.bool_], vae: VaeSpec
 ) -> tuple[float, float]:
-    """Returns the range of an 8-bit input with which the original confuses the fewest normal items and anomalies.
+    """Returns the range of an 8-bit input with which the original confuses and decides otherwise the fewest items.
 
     Args:
         original: Of the scorer.
@@ -135,14 +135,15 @@ def _range_of_integers(
         limits = max(low - margin, float(x.min())), min(high + margin, float(x.max()))
         step = (limits[1] - limits[0]) / _STEPS or 1.0
         rounded = limits[0] + step * np.round((np.clip(x, *limits) - limits[0]) / step)
-        found = confused_pairs(exact, _scores(original, {**inputs, "x": rounded.astype(x.dtype)}, vae), strange)
+        scores = _scores(original, {**inputs, "x": rounded.astype(x.dtype)}, vae)
+        found = confused_pairs(exact, scores, strange) + changed_decisions(exact, scores, strange)
         if found < fewest:
             best, fewest = limits, found
     return best
 
 
 def _scores(original: Original, inputs: Mapping[str, Array], vae: VaeSpec) -> Array:
-    given = _in_both_units(inputs, vae)
+    given = in_both_units(inputs, vae)
     found: Array = original.golden_outputs({spec.name: given[spec.name] for spec in vae.inputs(Component.SCORER)})[
         SCORE
     ]
@@ -165,7 +166,7 @@ def _conditions(labels: Array, vae: VaeSpec) -> dict[str, Array]:
     return {condition.name: labels.astype(np.int32) for condition in vae.conditions}
 
 
-def _in_both_units(inputs: Mapping[str, Array], vae: VaeSpec) -> dict[str, Array]:
+def in_both_units(inputs: Mapping[str, Array], vae: VaeSpec) -> dict[str, Array]:
     """Adds `window`, in the unit of a user's data, where the VAE has channels; of sounds it is all there is."""
     if vae.log_mel:
         return {WINDOW: inputs["x"], **{name: values for name, values in inputs.items() if name != "x"}}

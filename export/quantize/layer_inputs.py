@@ -89,8 +89,11 @@ def layer_inputs(
 
 
 def first_name(graph: Any, operator: Any) -> str:
-    """Returns the name of an operator's first output as it was before the quantizer fused others with it."""
-    return tensor_name(graph.tensors[operator.outputs[0]]).split(";")[0]
+    """Returns the name of an operator's first output as it was before the quantizer fused others with it.
+
+    The converter calls what it turns into floats at the end of a file of 16 bits by another name than the output.
+    """
+    return tensor_name(graph.tensors[operator.outputs[0]]).split(";")[0].removesuffix("_int16")
 
 
 def _scale(tensor: Any) -> tuple[float, int]:

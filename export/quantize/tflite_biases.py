@@ -30,6 +30,8 @@ Inputs = Mapping[str, npt.NDArray[Any]]
 Means = Mapping[str, npt.NDArray[np.float64]]
 
 _MOST_ROWS = 2**12
+# Of layers whose activations have 8 bits, and 16.
+_BIASES = {"int32": np.int32, "int64": np.int64}
 
 
 def mean_sums(calibrated: bytes, inputs: Inputs) -> dict[str, npt.NDArray[np.float64]]:
@@ -66,8 +68,9 @@ def with_corrected_biases(content: bytes, expected: Means, inputs: Inputs) -> by
             continue
         bias = model.subgraphs[0].tensors[operator.inputs[2]]
         error = weights @ _mean(content, name, inputs) + _real_bias(model, operator) - expected[name]
-        steps = np.rint(error / np.asarray(bias.quantization.scale, np.float64)).astype(np.int32)
-        integers = np.asarray(constant(model, bias)).view(np.int32) - steps
+        kind = _BIASES[dtype_name(bias)]
+        steps = np.rint(error / np.asarray(bias.quantization.scale, np.float64)).astype(kind)
+        integers = np.asarray(constant(model, bias)).view(kind) - steps
         model.buffers[bias.buffer].data = integers.view(np.uint8)
         content = write_model(model)
     return content
@@ -109,13 +112,19 @@ def _real_bias(model: Any, operator: Any) -> npt.NDArray[np.float64]:
     stored = np.asarray(constant(model, bias))
     if dtype_name(bias) == "float32":
         return stored.view(np.float32).astype(np.float64)
-    return np.asarray(stored.view(np.int32) * np.asarray(bias.quantization.scale, np.float64), np.float64)
+    return np.asarray(
+        stored.view(_BIASES[dtype_name(bias)]) * np.asarray(bias.quantization.scale, np.float64), np.float64
+    )
 
 
 def _has_own_bias(model: Any, operator: Any) -> bool:
     """Whether a layer of integers has a bias that no other reads."""
     graph = model.subgraphs[0]
-    if dtype_name(graph.tensors[operator.inputs[0]]) != "int8" or len(operator.inputs) < 3 or operator.inputs[2] < 0:
+    if (
+        dtype_name(graph.tensors[operator.inputs[0]]) not in ("int8", "int16")
+        or len(operator.inputs) < 3
+        or operator.inputs[2] < 0
+    ):
         return False
     bias = graph.tensors[operator.inputs[2]]
-    return dtype_name(bias) == "int32" and sum(other.buffer == bias.buffer for other in graph.tensors) == 1
+    return dtype_name(bias) in _BIASES and sum(other.buffer == bias.buffer for other in graph.tensors) == 1

@@ -12,8 +12,16 @@ from pocketvae.apps.anomaly.features import Sampling, image_features
 from pocketvae.apps.sources import SourceImages
 from pocketvae.benchmarks import BenchConfig, bench_bundle, verify_bundle
 from pocketvae.bundle.bundle import open_bundle
-from pocketvae.errors import DataError, SpecError
-from pocketvae.export import ExportConfig, ExternalModels, export_external_models, parse_rewrites, plan_artifacts
+from pocketvae.errors import DataError, ExportError, SpecError
+from pocketvae.export import (
+    ExportConfig,
+    ExternalModels,
+    export_external_models,
+    parse_rewrites,
+    plan_artifacts,
+    scorer,
+)
+from pocketvae.export.precisions import int16x8
 from pocketvae.numerics.scoring import at_mean_nats
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import Component, Format, Precision
@@ -154,6 +162,34 @@ def test_a_scorer_of_integers_does_not_cut_off_anomalies(walks):
         scores.append(outputs_of(walks, "scorer.int8.tflite", {"x": far})["score"][0])
     assert scores[1] > 50 * scores[0]
     assert scores[2] > 50 * scores[1]
+
+
+@pytest.mark.parametrize("has_16_bits", [True, False])
+def test_of_all_ways_the_one_with_the_fewest_changed_decisions_is_taken(folder, tmp_path, monkeypatch, has_16_bits):
+    """One that a network cannot be made in is left out."""
+    measure, found = scorer._changed_decisions, []
+
+    def measured(*arguments):
+        found.append(measure(*arguments))
+        return found[-1]
+
+    def refuse(*_):
+        raise ExportError("no such kernel")
+
+    monkeypatch.setattr(scorer, "_changed_decisions", measured)
+    monkeypatch.setattr(scorer, "_FEW_CHANGED", -1.0)
+    if not has_16_bits:
+        monkeypatch.setattr(int16x8.Int16x8Export, "make", refuse)
+    artifacts = plan_artifacts([Component.SCORER], [Format.TFLITE], [Precision.INT8_IO])
+    export(folder, tmp_path / "bundle", artifacts=artifacts)
+    manifest = open_bundle(tmp_path / "bundle").manifest
+    ways = scorer._ways(artifacts[0], manifest.vae)[: None if has_16_bits else -1]
+    best = ways[found.index(min(found))]
+    notes = " ".join(manifest.artifacts[0].notes)
+    assert len(found) == len(ways)
+    assert ("encoder in int16x8" in notes) == (best.encoder is Precision.INT16X8)
+    assert ("finer steps" in notes) == best.fine_latents
+    assert ("decoder.int8_io.tflite" in notes) != best.own_decoder
 
 
 def test_it_is_timed_like_other_files(walks):

@@ -83,3 +83,26 @@ def test_weights_of_4_bits_are_read_too(files):
     four = with_four_bits(content, calibrated, list(layers_for_four_bits(calibrated)), Z)
     corrected = with_corrected_biases(four, mean_sums(calibrated, Z), Z)
     assert mean_errors(corrected, calibrated, layers[-1]).max() < 0.9 * mean_errors(four, calibrated, layers[-1]).max()
+
+
+def test_layers_of_16_bits_are_corrected_too():
+    """Their weights have 8, and what these add on average is the same for all items."""
+    import tensorflow as tf
+
+    from pocketvae.export.convert import tflite
+    from pocketvae.export.convert.graphs import Graph, function_of
+    from pocketvae.export.quantize.measured import run_content
+
+    rng = np.random.default_rng(0)
+    first, last = rng.normal(size=(5, 64)).astype("f4"), rng.normal(size=(64, 8)).astype("f4")
+    bias = rng.normal(size=64).astype("f4")
+
+    def decode(z):
+        return {"x": tf.nn.bias_add(tf.nn.relu(tf.nn.bias_add(z @ first, bias)) @ last, bias[:8])}
+
+    inputs = (TensorSpec(name="z", dtype="float32", shape=(1, 5)),)
+    graph = Graph(function=function_of(decode, inputs), model=tf.Module(), inputs=inputs, fused_shuffles=0)
+    exact, content = tflite.convert_float32(graph), tflite.convert_int16x8(graph, Z)
+    corrected = with_corrected_biases(content, mean_sums(exact, Z), Z)
+    means = [run_content(Format.TFLITE, file, Z)["x"].mean(axis=0) for file in (exact, content, corrected)]
+    assert np.abs(means[2] - means[0]).max() < 0.5 * np.abs(means[1] - means[0]).max()
