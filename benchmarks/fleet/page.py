@@ -109,9 +109,9 @@ def _markdown(
 
 def _common(fleet: Fleet, environment: Environment) -> dict[str, object]:
     lost = [
-        [device.name, device.model, labels_text(device), device.state.value, device.reason] for device in _lost(fleet)
+        [device.name, device.state.value, device.reason, device.model, labels_text(device)] for device in _lost(fleet)
     ]
-    headers = ["device", "model", "labels", "state", "reason"]
+    headers = ["device", "state", "reason", "model", "labels"]
     facts = [("devices", str(len(fleet.devices))), ("models", str(len(fleet.models))), ("unfinished", str(len(lost)))]
     apart = {outlier.device for item in fleet.latency for outlier in item.outliers}
     facts += [("outliers", str(len(apart)))] if fleet.latency else []

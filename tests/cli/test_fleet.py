@@ -67,8 +67,13 @@ def test_an_interruption_writes_what_was_done(command, devices, fleet_file, bund
 
     behaviours = {f"d{number}": devices.Behaviour(before=interrupt) for number in range(8)}
     fleet_file.write_text(fleet_file.read_text().replace("at_once = 4", "at_once = 1"))
-    with devices.simulated(behaviours):
-        done = command("verify", bundle, "--targets", fleet_file, "--json", result, "--quiet")
+    # Where the tests themselves run in the background of a script, the signal is ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with devices.simulated(behaviours):
+            done = command("verify", bundle, "--targets", fleet_file, "--json", result, "--quiet")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert done.code == 130
     assert "interrupted; the results of 4 of 8 devices were written to" in done.err
     found = json.loads(result.read_text())["fleet"]["devices"]
