@@ -25,7 +25,8 @@ from pocketvae.export.convert.scoring import SPECTROGRAM, front_end_graph, norma
 from pocketvae.export.original.goldens import Original
 from pocketvae.export.original.held_out import in_both_units
 from pocketvae.export.precisions.base import Made
-from pocketvae.export.quantize.measured import run_content
+from pocketvae.export.precisions.registry import export_of
+from pocketvae.export.quantize.measured import error_ratio_of, run_content
 from pocketvae.export.quantize.source import Source
 from pocketvae.numerics.conformal import conformal_threshold
 from pocketvae.numerics.ranking import changed_decisions
@@ -96,11 +97,9 @@ def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: Ma
     Raises:
         ExportError: a part cannot be made, or the files cannot be merged.
     """
-    ways = _ways(spec, source.vae)
     if spec.component is Component.RECONSTRUCTOR:
-        parts = _parts(spec, source, rules, make_part, ways[0])
-        content = _reconstructor(spec, source.vae, {component: made.content for component, made in parts.items()})
-        return Made(content=with_front_end(content, spec, source.vae), notes=_notes(spec, parts, ways[0]))
+        return _reconstructor_of(spec, source, rules, make_part)
+    ways = _ways(spec, source.vae)
     best, x = _scorer(spec, source, rules, make_part, ways[0])
     fewest = _changed_decisions(spec, source, best.content) if len(ways) > 1 else 0.0
     for way in ways[1:]:
@@ -114,6 +113,26 @@ def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: Ma
         if changed < fewest:
             best, fewest = made, changed
     return best
+
+
+def _reconstructor_of(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: MakePart) -> Made:
+    """Returns a reconstructor, whose encoder is in float where integers would put it over its budget.
+
+    What encoder and decoder may each be off by adds up.
+
+    Raises:
+        ExportError: see `compose`.
+    """
+    ways = [_Way(encoder=spec.precision, decoder=spec.precision)]
+    if spec.precision.is_calibrated and export_of(spec.precision).keeps_floats:
+        ways.append(replace(ways[0], encoder=Precision.FLOAT32))
+    for way in ways:
+        parts = _parts(spec, source, rules, make_part, way)
+        content = _reconstructor(spec, source.vae, {component: made.content for component, made in parts.items()})
+        content = with_front_end(content, spec, source.vae)
+        if way is ways[-1] or error_ratio_of(spec.format, content, source, rules.for_network(spec)) <= 1:
+            break
+    return Made(content=content, notes=_notes(spec, parts, way))
 
 
 def _scorer(
@@ -151,7 +170,7 @@ def _parts(
 
 
 def _notes(spec: ArtifactSpec, parts: Mapping[Component, Made], way: _Way) -> tuple[str, ...]:
-    names = " and ".join(replace(spec, component=component).filename for component in parts)
+    names = " and ".join(replace(spec, component=part, precision=way.of(part)).filename for part in parts)
     if _has_own_parts(spec):
         decoder = "a decoder" if way.own_decoder else replace(spec, component=Component.DECODER).filename
         names = f"{decoder} and an encoder, whose integers reach to anomalies,"
@@ -160,7 +179,8 @@ def _notes(spec: ArtifactSpec, parts: Mapping[Component, Made], way: _Way) -> tu
     changes += [f"{way.share:g} of the parts' budgets"] if way.share < 1 else []
     changes += ["latents in finer steps than 8 bits have"] if way.fine_latents else []
     if changes:
-        found.append(f"{', '.join(changes)}, with which fewer decisions change")
+        is_scorer = spec.component is Component.SCORER
+        found.append(f"{', '.join(changes)}{', with which fewer decisions change' if is_scorer else ' for the budget'}")
     return (*found, *(note for made in parts.values() for note in made.notes))
 
 

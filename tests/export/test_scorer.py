@@ -2,6 +2,7 @@
 
 import importlib
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,9 +23,10 @@ from pocketvae.export import (
     scorer,
 )
 from pocketvae.export.precisions import int16x8
+from pocketvae.export.precisions.base import Made
 from pocketvae.numerics.scoring import at_mean_nats
 from pocketvae.runtimes.opening import open_runner
-from pocketvae.spec import Component, Format, Precision
+from pocketvae.spec import ArtifactSpec, Component, Format, Precision
 from tests.export.conftest import in_process
 from tests.external_models import conditional, sequences, spread
 
@@ -258,3 +260,25 @@ def test_what_is_missing_is_named_before_anything_is_made(folder, tmp_path):
     with pytest.raises(SpecError, match="--false-positive-rate must be above 0 and below 1, got 1"):
         replace(config, false_positive_rate=1.0)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("precision", "ratio", "encoder"),
+    [("int8", 1.3, "float32"), ("int8", 0.9, "int8"), ("int8_io", 1.3, "int8_io"), ("float16", 1.3, "float16")],
+)
+def test_the_encoder_of_a_reconstructor_over_its_budget_is_in_float(monkeypatch, precision, ratio, encoder):
+    def parts(spec, source, rules, make_part, way):
+        return {
+            part: Made(content=f"{part}.{way.of(part)}".encode()) for part in (Component.ENCODER, Component.DECODER)
+        }
+
+    monkeypatch.setattr(scorer, "_parts", parts)
+    monkeypatch.setattr(scorer, "_reconstructor", lambda spec, vae, contents: b" ".join(contents.values()))
+    monkeypatch.setattr(scorer, "with_front_end", lambda content, *_: content)
+    monkeypatch.setattr(scorer, "error_ratio_of", lambda *_: ratio)
+    spec = ArtifactSpec(component=Component.RECONSTRUCTOR, precision=Precision(precision), format=Format.TFLITE)
+    rules = SimpleNamespace(for_network=lambda _: ())
+    made = scorer.compose(spec, SimpleNamespace(vae=None), rules, None)
+    assert made.content.decode() == f"encoder.{encoder} decoder.{precision}"
+    changed = () if encoder == precision else ("encoder in float32 for the budget",)
+    assert made.notes == (f"encoder.{encoder}.tflite and decoder.{precision}.tflite in one file", *changed)
