@@ -52,7 +52,12 @@ def check_through(config: ExportConfig, subject: Subject) -> None:
         raise SpecError("a scorer needs items with one label at most, but this VAE takes other conditions")
     if subject.reference is None:
         raise SpecError(f"a scorer needs normal {plural} for its threshold: name them with --data SRC")
-    check_rate(config.false_positive_rate, held_out_count(subject.reference), plural, _MORE)
+    more = (
+        f"{_MORE} (or train with a smaller --stride)"
+        if subject.vae.data is DataKind.SEQUENCE and subject.vae.channels
+        else _MORE
+    )
+    check_rate(config.false_positive_rate, held_out_count(subject.reference), plural, more)
 
 
 def with_scores_of(subject: Subject, config: ExportConfig, folder: Path, progress: ProgressCallback) -> Subject:
