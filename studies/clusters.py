@@ -78,6 +78,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("bundle", help="bundle of 28x28 images, such as demo")
     parser.add_argument("--parts", default=",".join(PARTS), help=f"comma-separated: {', '.join(PARTS)} (default: all)")
     parser.add_argument("--before", type=Path, help="folder with another build of the package, to time side by side")
+    parser.add_argument("--rounds", type=int, default=2, help="how often to time two builds (default: %(default)s)")
     parser.add_argument("--items", type=int, default=200_000, help="items to time with (default: %(default)s)")
     parser.add_argument("--blocks", type=int, default=2000, help="empty blocks to give out (default: %(default)s)")
     parser.add_argument("--sizes", default="20000,200000", help="numbers of items to look at memory with")
@@ -100,7 +101,7 @@ def _measured(arguments: argparse.Namespace, place: _Place) -> dict[str, Any]:
         if part == "before":
             if arguments.before is None:
                 raise PocketVaeError("--before FOLDER must name another build, made by pip install --target FOLDER")
-            found[part] = _before_and_now(place, arguments.items, arguments.before)
+            found[part] = _before_and_now(place, arguments.items, arguments.before, arguments.rounds)
         elif part == "workers":
             found[part] = _one_and_two(place, arguments.items)
         elif part == "dispatch":
@@ -148,10 +149,11 @@ def _started(command: Sequence[str], site: Path | None = None) -> subprocess.Pop
     return subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def _before_and_now(place: _Place, count: int, site: Path) -> list[dict[str, Any]]:
-    """Returns the times of two builds that run at the same time, each on a core; twice, each first once."""
-    rounds = []
-    for order in (("before", "now"), ("now", "before")):
+def _before_and_now(place: _Place, count: int, site: Path, repeats: int) -> list[dict[str, Any]]:
+    """Returns the times of two builds that run at the same time, each on a core; each begins first in turn."""
+    rounds: list[dict[str, Any]] = []
+    while len(rounds) < repeats:
+        order = ("before", "now") if len(rounds) % 2 else ("now", "before")
         commands = {name: place.score(count, f"{name}.csv") for name in order}
         begun, names = time.monotonic(), {}
         for name, command in commands.items():
