@@ -116,16 +116,14 @@ class _Distribution:
     def _answer(self, reference: Any, block: Block | None) -> Any:
         try:
             return self._ray.get(reference)
-        except self._ray.exceptions.RayActorError as e:
-            if block is None:
-                raise TargetError(_not_started(e)) from e
-            raise InternalError(
-                f"{block} ended its worker {_RETRIES + 1} times, for instance for lack of memory: try it without "
-                f"--cluster"
-            ) from e
         except self._ray.exceptions.RayError as e:
             if block is None:
                 raise TargetError(_not_started(e)) from e
+            if isinstance(e, self._ray.exceptions.RayActorError):
+                raise InternalError(
+                    f"{block} ended its worker {_RETRIES + 1} times, for instance for lack of memory: try it without "
+                    f"--cluster"
+                ) from e
             raise InternalError(f"{block} failed: {_last_line(e)}") from e
 
     def _finish(self, outcome: Outcome) -> None:

@@ -47,11 +47,6 @@ class ItemFile:
         part.shape = (min(len(self), len(self) if count is None else count), *self.shape[1:])
         return part
 
-    @property
-    def size(self) -> int:
-        """Number of values."""
-        return math.prod(self.shape)
-
     def __len__(self) -> int:
         return self.shape[0]
 

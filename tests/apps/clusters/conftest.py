@@ -16,6 +16,7 @@ COUNT = 2600
 @pytest.fixture(scope="module")
 def cluster():
     """Ray with CPUs for five workers, which the runs of a file share: starting it takes seconds."""
+    pytest.importorskip("ray", reason="Ray is not installed")
     with connected(Cluster(address="local", workers=5)) as ray, pytest.MonkeyPatch.context() as patch:
         patch.setattr(running, "connected", lambda cluster: contextlib.nullcontext(ray))
         yield ray

@@ -43,6 +43,7 @@ def free_port():
 
 
 def test_a_machine_in_no_cluster_and_one_whose_cluster_has_ended_are_told_at_once(monkeypatch):
+    pytest.importorskip("ray", reason="Ray is not installed")
     auto = Cluster(address="auto")
     monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{free_port()}")
     with pytest.raises(TargetError, match=r"the Ray cluster of this machine, .*, does not answer"), connected(auto):
