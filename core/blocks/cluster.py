@@ -113,8 +113,13 @@ def _imported(cluster: Cluster) -> ModuleType:
     try:
         import ray
         import ray._private.worker
+        from ray._raylet import AuthenticationTokenLoader, Config
     except ImportError as e:
         raise missing_package("Ray", "ray") from e
+    # Who imported Ray before has it remember other settings.
+    ray._private.ray_constants.ENABLE_RAY_CLUSTER = cluster.address != LOCAL
+    Config.initialize("")
+    AuthenticationTokenLoader.instance().reset_cache()
     # Every killed worker would be a paragraph among the results: it has no other switch.
     ray._private.worker._worker_logs_enabled = False
     module: ModuleType = ray
