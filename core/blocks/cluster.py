@@ -113,7 +113,7 @@ def _imported(cluster: Cluster) -> ModuleType:
     try:
         import ray
         import ray._private.worker
-        from ray._raylet import AuthenticationTokenLoader, Config
+        from ray._raylet import AuthenticationTokenLoader, Config  # type: ignore[attr-defined]
     except ImportError as e:
         raise missing_package("Ray", "ray") from e
     # Who imported Ray before has it remember other settings.
