@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 
 from pocketvae.bundle.quantization import SearchRecord, SeedError, TrialRecord
-from pocketvae.errors import ExportError, PocketVaeError
+from pocketvae.errors import ExportError, ParityError, PocketVaeError
 from pocketvae.export.quantize.diagnosis import clipped_inputs, diagnose_layers
 from pocketvae.export.quantize.measured import error_ratio_of_errors, errors_of, run_content
 from pocketvae.export.quantize.notes import effort_notes, held_in_integers, layer_notes, reason_of, tuning_notes
@@ -192,7 +192,7 @@ def _find(
             tuned = _tuned(start, source, tuning)
         except (FloatingPointError, ExportError) as e:
             # A value that is not finite, or a converter that fails for a form of the network, leaves the others.
-            faults.append(str(e).splitlines()[0])
+            faults.append(str(e).partition("\n")[0])
             continue
         if tuned is not None:
             wholes.append(_with_seeds(tuned, tolerances))
@@ -301,7 +301,7 @@ def _attempt(
     quantizer.spend_on_file(plan, _sample_count(source.golden_inputs))
     try:
         content = quantizer.quantize(plan)
-    except FloatingPointError as e:  # of weights that are rounded by what their layers are given
+    except (FloatingPointError, ParityError) as e:  # of weights and channels that are set by what the file makes
         return _faulty(plan, b"", str(e))
     try:
         outputs = run_content(spec.format, content, source.golden_inputs)

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 import pytest
 
 from pocketvae.bundle.quantization import SeedError
-from pocketvae.errors import ExportError
+from pocketvae.errors import ExportError, ParityError
 from pocketvae.export.quantize import searched
 from pocketvae.export.quantize.notes import tuning_notes
 from pocketvae.export.quantize.search import QuantizationPlan, Search, Trial
@@ -256,9 +256,10 @@ def test_convolutions_in_4_bits_are_for_the_most_that_can_be_tried_within_the_bu
     assert convolutions({}, error=1.1) == []
 
 
-def test_a_variant_whose_weights_cannot_be_rounded_is_none():
+@pytest.mark.parametrize("error", [FloatingPointError("a weight is not finite"), ParityError("it cannot be loaded")])
+def test_a_variant_whose_weights_cannot_be_set_by_what_it_makes_is_none(error):
     def fail(plan):
-        raise FloatingPointError("a weight is not finite")
+        raise error
 
     spec = SimpleNamespace(format="tflite")
     found = searched._attempt(
@@ -268,5 +269,5 @@ def test_a_variant_whose_weights_cannot_be_rounded_is_none():
         SimpleNamespace(quantize=fail, spend_on_file=lambda *_: None),
         QuantizationPlan(four_bits=("a",)),
     )
-    assert found.fault == "a weight is not finite"
+    assert found.fault == str(error)
     assert not found.within_budget
