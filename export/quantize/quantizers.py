@@ -28,6 +28,7 @@ from pocketvae.export.quantize.tflite_relus import with_relus_as_scales
 from pocketvae.export.quantize.tflite_shuffles import with_shuffles_of_integers
 from pocketvae.export.quantize.tflite_splits import parts_of_layers, with_layers_for_parts
 from pocketvae.export.quantize.tflite_weights import storable_layers
+from pocketvae.export.quantize.work import calibration_s, calls_s, file_s, graph_calls_s
 from pocketvae.export.rewrites.frozen import freeze
 from pocketvae.export.tuning.shares import Place, best_shares, last_output
 from pocketvae.formats.arithmetic import read_integer_share
@@ -40,15 +41,6 @@ _CORRECTION_SAMPLES = 128
 _MEAN_SAMPLES = {Format.TFLITE: 48, Format.ONNX: 128}
 # tf2onnx joins a matrix product and its biases under the name of the product.
 _PRODUCT = "_Gemm"
-# Estimates of work in seconds: to make a file, for each of its weights, to call a network, and for each multiply-add of
-# a file and of TensorFlow's graph, whose threads wait for one another.
-_FILE_S = {Format.TFLITE: 0.3, Format.ONNX: 0.8}
-_WEIGHT_S = 2e-7
-_RUN_S = 5e-4
-_MULTIPLY_ADD_S = {Format.TFLITE: 1e-11, Format.ONNX: 2e-11}
-_GRAPH_MULTIPLY_ADD_S = 7e-11
-# Rounding one layer's weights to 4 bits by what the layer is given, in multiples of the work for all weights.
-_LEARNED_WORK = 10
 
 
 class Quantizer(ABC):
@@ -167,21 +159,21 @@ class Quantizer(ABC):
             plan: What it is made with.
             samples: How many it is run on.
         """
-        learned = _LEARNED_WORK * len(plan.four_bits)
-        weights = sum(self.layers.values())
-        made_s = _FILE_S[self.format] + weights * _WEIGHT_S * (1 + learned)
+        made_s = file_s(self.format, sum(self.layers.values()), len(plan.four_bits))
         runs = samples + self._corrected_runs(plan)
-        self._source.effort.spend(made_s + runs * self._run_s(_MULTIPLY_ADD_S[self.format]))
+        self._source.effort.spend(made_s + calls_s(self.format, self._multiply_adds, runs))
+
+    def spend_on_calibration(self) -> None:
+        """Counts the work of finding ranges."""
+        samples = len(next(iter(self._calibration.values()), ()))
+        self._source.effort.spend(calibration_s(self.format, self._multiply_adds, samples))
 
     def _corrected_runs(self, plan: QuantizationPlan) -> float:
         """Returns how often a network is run to correct what is made of it, if that is much."""
         return 0.0
 
     def _spend_on_graph(self, samples: int) -> None:
-        self._source.effort.spend(samples * self._run_s(_GRAPH_MULTIPLY_ADD_S))
-
-    def _run_s(self, multiply_add_s: float) -> float:
-        return _RUN_S + self._multiply_adds * multiply_add_s
+        self._source.effort.spend(graph_calls_s(self._multiply_adds, samples))
 
     @cached_property
     def _multiply_adds(self) -> int:

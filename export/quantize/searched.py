@@ -186,7 +186,8 @@ def _find(
         return _in_four_bits(stock, tolerances)
     wholes, faults, is_late = [stock], list[str](), source.effort.limit(_LONGEST_TUNING_S)
     for tuning in tunings(source.tune, spec.component, integer_only=integer_only):
-        if any(whole.is_good for whole in wholes) and (source.tune is Tune.FAST or is_late()):
+        good = [whole.worst_ratio for whole in wholes if whole.is_good]
+        if good and (source.tune is Tune.FAST or is_late()):
             break
         try:
             tuned = _tuned(start, source, tuning)
@@ -194,7 +195,8 @@ def _find(
             # A value that is not finite, or a converter that fails for a form of the network, leaves the others.
             faults.append(str(e).partition("\n")[0])
             continue
-        if tuned is not None:
+        # Other calibration samples can only show that a form is worse.
+        if tuned is not None and tuned.best.error_ratio < min(good, default=math.inf):
             wholes.append(_with_seeds(tuned, tolerances))
     enough = [whole for whole in wholes if whole.best.within_budget] or (wholes if integer_only else [])
     if enough:
@@ -254,6 +256,7 @@ def _start(
     spec: ArtifactSpec, source: Source, *, tolerances: tuple[Tolerance, ...], integer_only: bool
 ) -> tuple[Quantizer, Search]:
     quantizer = quantizer_for(spec.format, source, source.calibration, integer_interface=integer_only)
+    quantizer.spend_on_calibration()
     attempt = partial(_attempt, spec, source, tolerances, quantizer)
     return quantizer, Search(quantizer.layers, attempt, source.effort.limit(_LONGEST_S))
 
@@ -341,8 +344,10 @@ def _seeds(
     """Returns the errors of the plan with each set of calibration samples, the artifact's own first."""
     found = [SeedError(seed=0, errors=dict(best.errors), error_ratio=best.error_ratio)]
     for seed, calibration in enumerate(source.calibrations_of_other_seeds(), start=1):
-        quantizer.spend_on_file(best.plan, _sample_count(source.golden_inputs))
-        content = quantizer.with_calibration(calibration).quantize(best.plan)
+        other = quantizer.with_calibration(calibration)
+        other.spend_on_calibration()
+        other.spend_on_file(best.plan, _sample_count(source.golden_inputs))
+        content = other.quantize(best.plan)
         errors = errors_of(run_content(quantizer.format, content, source.golden_inputs), source, tolerances)
         found.append(SeedError(seed=seed, errors=errors, error_ratio=error_ratio_of_errors(errors, tolerances)))
     return tuple(found)

@@ -44,6 +44,8 @@ def find(monkeypatch):
     """Runs the choice between a network and its tuned form, given the error ratio of each with its own samples, and
     with others."""
 
+    asked = []
+
     def found(stock, tuned, *, integer_only=False, tune=Tune.FAST, broken=None):
         def ratios(source):
             return stock if source.tuning is None else tuned
@@ -59,9 +61,11 @@ def find(monkeypatch):
                 run=lambda: None,
                 store_float_weights=lambda _: trial(0.5),
             )
-            return SimpleNamespace(storable=(), best_range_scales=lambda _: {}), search
+            quantizer = SimpleNamespace(storable=(), layers={}, dense_layers={}, best_range_scales=lambda _: {})
+            return quantizer, search
 
         def seeds(source, *_):
+            asked.append(source.tuning)
             return tuple(SeedError(seed=i, errors={}, error_ratio=r) for i, r in enumerate(ratios(source)))
 
         monkeypatch.setattr(searched, "_start", start)
@@ -69,6 +73,7 @@ def find(monkeypatch):
         monkeypatch.setattr(Source, "tuned", broken or (lambda *_: SimpleNamespace(is_changed=True, sum_parts=1)))
         return searched._find(SPEC, replace(SOURCE, tune=tune), (), None, integer_only=integer_only)
 
+    found.asked = asked
     return found
 
 
@@ -130,6 +135,12 @@ def test_a_network_over_its_budget_is_tuned(find):
 
 def test_a_network_that_only_its_own_samples_suit_is_tuned(find):
     assert find((0.9, 2.8), (0.9, 0.95)).source.tuning is not None
+
+
+@pytest.mark.parametrize(("others", "count"), [(0.8, 1), (0.95, 13)])
+def test_other_samples_are_asked_of_forms_that_may_be_better(find, others, count):
+    find((1.5, 1.5), (0.9, others), tune=Tune.FULL)
+    assert len(find.asked) == count
 
 
 def test_what_other_samples_suit_best_is_taken_where_none_suits_all(find):
