@@ -84,6 +84,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--sizes", default="20000,200000", help="numbers of items to look at memory with")
     parser.add_argument("--kills", type=int, default=20, help="number of kills (default: %(default)s)")
     parser.add_argument("--killed-items", type=int, default=20_000, help="items of a command that is killed")
+    parser.add_argument(
+        "--within", metavar="S", type=float, help="kill within so many seconds (default: as long as a command takes)"
+    )
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31), help="of the moments of kills")
     parser.add_argument("--json", metavar="FILE", type=Path, help="record to write")
     parser.add_argument("--force", action="store_true", help="replace the record")
@@ -109,7 +112,8 @@ def _measured(arguments: argparse.Namespace, place: _Place) -> dict[str, Any]:
         elif part == "memory":
             found[part] = [_memory(place, int(size)) for size in arguments.sizes.split(",")]
         else:
-            found[part] = _kills(place, arguments.kills, arguments.killed_items, np.random.default_rng(arguments.seed))
+            rng = np.random.default_rng(arguments.seed)
+            found[part] = _kills(place, arguments.kills, arguments.killed_items, arguments.within, rng)
     return found
 
 
@@ -287,20 +291,21 @@ def _workers(command: psutil.Process) -> list[psutil.Process]:
     return found
 
 
-def _kills(place: _Place, kills: int, count: int, rng: np.random.Generator) -> dict[str, Any]:
+def _kills(place: _Place, kills: int, count: int, within_s: float | None, rng: np.random.Generator) -> dict[str, Any]:
     """Kills the command and its workers in turn until there were enough, and compares every output with that of one."""
     whole = place.folder / "whole.csv"
     subprocess.run(place.score(count, whole.name), check=True, stdout=subprocess.DEVNULL)
     command = place.score(count, "killed.csv", "--cluster", "local", "--workers", "2")
-    begun = time.monotonic()
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-    length_s = time.monotonic() - begun
+    if within_s is None:
+        begun = time.monotonic()
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+        within_s = time.monotonic() - begun
     trials: list[dict[str, Any]] = []
     wrong, outputs = 0, 0
     while len(trials) < kills:
         wanted = "command" if len(trials) % 2 else "worker"
         process = _started(command)
-        trial = _kill_once(process, wanted, float(rng.uniform(0, length_s)))
+        trial = _kill_once(process, wanted, float(rng.uniform(0, within_s)))
         if trial is not None:
             trials.append({"killed": wanted, **trial})
             tell(f"  {len(trials)} of {kills}: {trials[-1]}")

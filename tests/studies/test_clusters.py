@@ -12,8 +12,8 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="processes are l
 def test_two_kills_lose_and_double_nothing(study, tmp_path, capsys):
     clusters = study("clusters")
     record = tmp_path / "c.json"
-    words = ["demo", "--parts", "kills", "--kills", "2", "--killed-items", "2100", "--json", str(record)]
-    assert clusters.main(words) == 0, capsys.readouterr()
+    words = ["demo", "--parts", "kills", "--kills", "2", "--killed-items", "2100", "--within", "8"]
+    assert clusters.main([*words, "--json", str(record)]) == 0, capsys.readouterr()
     found = json.loads(record.read_text())["kills"]
     assert [trial["killed"] for trial in found["trials"]] == ["worker", "command"]
     assert found["outputs_compared"] >= 1

@@ -34,7 +34,6 @@ COMMANDS = {
     "reconstruct": (["reconstruct", "b", "x.npy", "--out", "OUT.npz"], ["OUT.npz"]),
     "reconstruct-png": (["reconstruct", "b", "x.npy", "--count", "300", "--out", "OUT.png"], ["OUT.png"]),
     "generate": (["generate", "b", "--seed", "5", "--count", "2500", "--out", "OUT.npz"], ["OUT.npz"]),
-    "generate-png": (["generate", "b", "--count", "50", "--out", "OUT.png"], ["OUT.png"]),
     "generate-folder": (
         ["generate", "b", "--start", "7", "--count", "9", "--out", "OUT"],
         ["OUT/000007.png", "OUT/000015.png"],
