@@ -178,7 +178,22 @@ def _float_tensors(model: Any, plan: QuantizationPlan) -> list[str]:
         if is_head or follows or joins:
             kept.add(operator.outputs[0])
             found.append(names[operator.outputs[0]])
-    return found
+    return [*found, *(names[index] for index in _moved_inputs(model, graph, kept))]
+
+
+def _moved_inputs(model: Any, graph: Any, kept: set[int]) -> list[int]:
+    """Returns the tensors that hold nothing but an input, moved, which only operators in float read."""
+    moved = set(graph.inputs)
+    for operator in graph.operators:
+        if operator_name(model, operator) in _MOVERS and operator.inputs[0] in moved:
+            moved.update(operator.outputs)
+    floats: list[int] = []
+    for operator in reversed(graph.operators):
+        output = operator.outputs[0]
+        readers = [user.outputs[0] for user in graph.operators if output in user.inputs]
+        if output in moved and readers and all(index in kept or index in floats for index in readers):
+            floats.append(output)
+    return floats
 
 
 def _apply_plan(content: bytes, plan: QuantizationPlan) -> bytes:

@@ -95,6 +95,30 @@ def test_a_transposed_convolution_in_float_stays_so_where_its_result_is_moved_on
     assert error.mean() < 0.01 if others else error.max() < 1e-6
 
 
+@pytest.mark.parametrize("others", [False, True], ids=["all in float", "the first alone in integers"])
+def test_an_input_that_is_moved_first_is_rounded_for_integers_alone(others):
+    """A flat latent that becomes an image goes into a float layer as it is."""
+    import tensorflow as tf
+
+    from pocketvae.export.convert.tflite import convert_float32
+    from pocketvae.export.quantize import tflite as tflite_quantize
+    from pocketvae.export.quantize.search import QuantizationPlan
+
+    rng = np.random.default_rng(0)
+    first, last = rng.normal(size=(1, 1, 1, 3)).astype("f4"), rng.normal(size=(1, 1, 3, 2)).astype("f4")
+
+    def decode(z):
+        small = tf.nn.relu(tf.nn.conv2d(tf.transpose(tf.reshape(z, (1, 2, 2, 1)), (0, 2, 1, 3)), first, 1, "SAME"))
+        return tf.sigmoid(tf.nn.conv2d(small, last, 1, "SAME"))
+
+    graph = graph_of(decode)
+    calibrated = tflite_quantize.calibrate(graph, {"z": Z})
+    layers = tuple(tflite_quantize.find_layers(calibrated))
+    content = tflite_quantize.quantize(calibrated, QuantizationPlan(float_layers=layers[1:] if others else layers))
+    error = np.abs(run(content) - run(convert_float32(graph))).max()
+    assert error > 1e-4 if others else error < 1e-6
+
+
 def test_heads_of_parts_of_an_image_are_not_rounded_to_integers():
     import tensorflow as tf
 
