@@ -13,6 +13,7 @@ COPY core core
 COPY distil distil
 COPY export export
 COPY train train
+COPY udf udf
 RUN useradd --create-home pocketvae
 ENTRYPOINT ["pocketvae"]
 CMD ["--help"]

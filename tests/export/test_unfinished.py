@@ -256,9 +256,9 @@ def test_what_needs_more_than_its_half_of_the_memory_is_repeated_alone(export, d
 
 
 def test_of_a_large_model_the_goldens_alone_are_kept(export, desk, tmp_path):
-    (note,) = interrupted(export, desk, NAMES[0], config=replace(CONFIG, time_limit_s=301.0))
+    (note,) = interrupted(export, desk, NAMES[0], config=replace(CONFIG, time_limit_s=601.0))
     assert re.fullmatch(r"bundle.unfinished keeps the goldens \(0.\d MB\): the same command goes on with them", note)
-    export(replace(CONFIG, time_limit_s=301.0))
+    export(replace(CONFIG, time_limit_s=601.0))
     assert (desk.asked, desk.prepared) == (NAMES, 0)
     assert not (tmp_path / "here" / "bundle.unfinished").exists()
 
