@@ -41,6 +41,8 @@ MakePart = Callable[[ArtifactSpec, Source, LimitRules], Made]
 # Of the budgets of encoder and decoder, as far as it takes until at most so many decisions change.
 _SHARES = (1.0, 0.5, 0.25)
 _FEW_CHANGED = 0.01
+# A way that keeps so much in float that the file grows beyond this is no int8 file any more.
+_MOST_GROWTH = 1.25
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -102,6 +104,7 @@ def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: Ma
     ways = _ways(spec, source.vae)
     best, x = _scorer(spec, source, rules, make_part, ways[0])
     fewest = _changed_decisions(spec, source, best.content) if len(ways) > 1 else 0.0
+    most_bytes = _MOST_GROWTH * len(best.content)
     for way in ways[1:]:
         if fewest <= _FEW_CHANGED:
             break
@@ -110,7 +113,7 @@ def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: Ma
         except ExportError:  # not every network can be made in 16 bits
             continue
         changed = _changed_decisions(spec, source, made.content)
-        if changed < fewest:
+        if changed < fewest and (way.share == 1 or len(made.content) <= most_bytes):
             best, fewest = made, changed
     return best
 

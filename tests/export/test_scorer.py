@@ -27,6 +27,7 @@ from pocketvae.export.precisions.base import Made
 from pocketvae.numerics.scoring import at_mean_nats
 from pocketvae.runtimes.opening import open_runner
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision
+from pocketvae.vae_spec import DataKind
 from tests.export.conftest import in_process
 from tests.external_models import conditional, sequences, spread
 
@@ -192,6 +193,18 @@ def test_of_all_ways_the_one_with_the_fewest_changed_decisions_is_taken(folder, 
     assert ("encoder in int16x8" in notes) == (best.encoder is Precision.INT16X8)
     assert ("finer steps" in notes) == best.fine_latents
     assert ("decoder.int8_io.tflite" in notes) != best.own_decoder
+
+
+@pytest.mark.parametrize(("size", "taken"), [(120, True), (130, False)])
+def test_a_way_that_makes_a_file_much_larger_is_not_taken(monkeypatch, size, taken):
+    files = [b"a" * 100, b"b" * size, b"c" * 300]
+    made = [(Made(content=content), None) for content in files]
+    monkeypatch.setattr(scorer, "_scorer", lambda *_: made.pop(0))
+    monkeypatch.setattr(scorer, "_changed_decisions", lambda spec, source, content: 3.0 / len(content))
+    spec = ArtifactSpec(component=Component.SCORER, precision=Precision.INT8, format=Format.ONNX)
+    vae = SimpleNamespace(data=DataKind.SEQUENCE)
+    found = scorer.compose(spec, SimpleNamespace(vae=vae), None, None)
+    assert found.content == files[taken]
 
 
 def test_it_is_timed_like_other_files(walks):
