@@ -26,6 +26,27 @@ from pocketvae.system.quiet import quiet_stderr
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 
 
+def open_graph(graph: Any) -> Any:
+    """Returns a session of a TensorFlow graph that runs it on any CPU.
+
+    TensorFlow joins a convolution with the bias and the activation behind it, and without oneDNN has no kernel for the
+    two where the convolution is grouped.
+    """
+    v1 = import_tensorflow().compat.v1
+    config = v1.ConfigProto()
+    if any(_is_grouped(operator) for operator in graph.get_operations()):
+        config.graph_options.rewrite_options.remapping = 2  # RewriterConfig.OFF
+    return v1.Session(graph=graph, config=config)
+
+
+def _is_grouped(operator: Any) -> bool:
+    if operator.type != "Conv2D" or any(tensor.shape.rank != 4 for tensor in operator.inputs):
+        return False
+    data, kernel = operator.inputs
+    axis = 1 if operator.get_attr("data_format") == b"NCHW" else 3
+    return bool(data.shape[axis] != kernel.shape[2])
+
+
 def import_tensorflow(*, onednn: bool = False) -> Any:
     """Imports TensorFlow with its start-up messages held back and returns the module.
 

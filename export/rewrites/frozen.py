@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.export.convert.plain_graphs import callable_of, drop_order
-from pocketvae.keras.io import import_tensorflow
+from pocketvae.keras.io import import_tensorflow, open_graph
 
 Array = npt.NDArray[Any]
 # What differs from call to call.
@@ -74,16 +74,15 @@ class FrozenGraph:
         operators = _alone_behind(tensor)
         if operators is None:
             return None
-        with self._part(operators) as graph, tf.compat.v1.Session(graph=graph) as session:
+        with self._part(operators) as graph, open_graph(graph) as session:
             return np.asarray(session.run(tensor.name))
 
     def computed(self, end: Any, given: Any, drawn: Sequence[Array]) -> list[Array] | None:
         """Returns the values of one tensor for values of another one; None where it does not depend on that alone."""
-        tf = import_tensorflow()
         operators = _alone_behind(end, given)
         if operators is None:
             return None
-        with self._part(operators, given) as graph, tf.compat.v1.Session(graph=graph) as session:
+        with self._part(operators, given) as graph, open_graph(graph) as session:
             return [np.asarray(session.run(end.name, {_GIVEN: values})) for values in drawn]
 
     @contextmanager

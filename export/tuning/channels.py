@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from pocketvae.export.rewrites.frozen import FrozenGraph, static_shape
 from pocketvae.export.tuning.weighted import HOMOGENEOUS, FloatArray, Weighted, is_mover, weighted_layers
-from pocketvae.keras.io import import_tensorflow
+from pocketvae.keras.io import open_graph
 
 _SUMS = frozenset({"Add", "AddV2"})
 _SAME = HOMOGENEOUS | {"Identity"}
@@ -121,11 +121,11 @@ class _Finder:
 
     def _moved(self, source: Any, target: Any) -> Indices:
         """Returns the channels of moved values, found by moving the channels' numbers."""
-        tf, nodes = import_tensorflow(), self._channels(source)
+        nodes = self._channels(source)
         shape = static_shape(source) or ()
         # Zero is what padding adds.
         numbers = np.broadcast_to(np.arange(1, shape[-1] + 1, dtype=np.float32), shape)
-        with tf.compat.v1.Session(graph=self._graph.graph) as session:
+        with open_graph(self._graph.graph) as session:
             moved = np.asarray(session.run(target, {source: numbers}))
         moved = moved.reshape(-1, moved.shape[-1]).astype(np.int64)
         if len(moved) == 1 and moved.all():  # many channels, as of a flattened image

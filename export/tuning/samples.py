@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pocketvae.export.rewrites.frozen import FrozenGraph
-from pocketvae.keras.io import import_tensorflow
+from pocketvae.keras.io import open_graph
 
 Inputs = Mapping[str, npt.NDArray[Any]]
 
@@ -31,10 +31,9 @@ def largest_values(
     Raises:
         FloatingPointError: a value is not finite.
     """
-    tf = import_tensorflow()
     count = len(next(iter(samples.values())))
     largest = [np.zeros(int(tensor.shape[-1])) for tensor in tensors]
-    with tf.compat.v1.Session(graph=graph.graph) as session:
+    with open_graph(graph.graph) as session:
         for index in range(0, count, max(1, count // most)):
             feed = {name: samples[name.split(":")[0]][index : index + 1] for name in graph.inputs}
             for known, values in zip(largest, session.run(list(tensors), feed), strict=True):
@@ -50,9 +49,8 @@ def value_ranges(graph: FrozenGraph, tensors: Sequence[Any], samples: Inputs) ->
     Raises:
         FloatingPointError: a value is not finite.
     """
-    tf = import_tensorflow()
     lows, highs = np.full(len(tensors), np.inf), np.full(len(tensors), -np.inf)
-    with tf.compat.v1.Session(graph=graph.graph) as session:
+    with open_graph(graph.graph) as session:
         for index in range(len(next(iter(samples.values())))):
             feed = {name: samples[name.split(":")[0]][index : index + 1] for name in graph.inputs}
             values = session.run(list(tensors), feed)

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from pocketvae.export.rewrites.frozen import FrozenGraph
 from pocketvae.export.tuning.samples import Inputs
-from pocketvae.keras.io import import_tensorflow
+from pocketvae.keras.io import open_graph
 
 LEVELS = 255
 _PRODUCTS = frozenset({"Conv2D", "Conv2DBackpropInput", "MatMul"})
@@ -91,8 +91,7 @@ def best_shares(
     Raises:
         FloatingPointError: an output is not finite.
     """
-    tf = import_tensorflow()
-    with tf.compat.v1.Session(graph=graph.graph) as session:
+    with open_graph(graph.graph) as session:
         outputs = _Outputs(session, graph, samples, on_runs)
         return [1.0 if is_over() else outputs.best_share(place) for place in places]
 

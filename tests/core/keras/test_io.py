@@ -126,3 +126,18 @@ def test_a_saved_model_that_writes_a_file_needs_permission(tmp_path):
     assert not marker.exists()
     opened.call([tf.ones((1, 3))])
     assert marker.exists()
+
+
+@pytest.mark.parametrize("groups", [1, 4])
+def test_a_graph_runs_with_a_bias_and_an_activation_behind_a_convolution_of_groups(groups):
+    import numpy as np
+
+    tf = io.import_tensorflow()
+    kernel = np.random.default_rng(0).normal(size=(3, 3, 8 // groups, 8)).astype(np.float32)
+    x = np.random.default_rng(1).normal(size=(1, 6, 6, 8)).astype(np.float32)
+    with tf.Graph().as_default() as graph:
+        data = tf.compat.v1.placeholder(tf.float32, (1, 6, 6, 8), "x")
+        tf.nn.relu(tf.nn.bias_add(tf.nn.conv2d(data, kernel, 1, "SAME"), np.ones(8, np.float32)), name="y")
+    with io.open_graph(graph) as session:
+        found = session.run("y:0", {"x:0": x})
+    np.testing.assert_allclose(found, tf.nn.relu(tf.nn.conv2d(x, kernel, 1, "SAME") + 1), atol=1e-4)
