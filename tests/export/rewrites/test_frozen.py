@@ -21,7 +21,7 @@ def test_what_depends_on_no_input_is_computed_from_what_it_depends_on(monkeypatc
     sizes = []
     session = tf.compat.v1.Session
 
-    def noted(graph):
+    def noted(graph, config):
         sizes.append(graph.as_graph_def().ByteSize())
         return session(graph=graph)
 
