@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from pocketvae.errors import ExportError
 from pocketvae.export.convert.plain_graphs import callable_of, drop_order
-from pocketvae.keras.io import import_tensorflow
+from pocketvae.keras.io import import_tensorflow, open_graph
 from pocketvae.keras.model_form import Role
 from pocketvae.system.quiet import quiet_stderr
 
@@ -156,7 +156,7 @@ class SavedGraph:
         tf = import_tensorflow()
         with quiet_stderr(), tf.Graph().as_default() as graph:
             tf.graph_util.import_graph_def(self.definition, name="")
-            with tf.compat.v1.Session(graph=graph) as session:
+            with open_graph(graph) as session:
                 return [np.asarray(value) for value in session.run(list(tensors), dict(feeds))]
 
     def write_part(
