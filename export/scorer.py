@@ -112,8 +112,10 @@ def compose(spec: ArtifactSpec, source: Source, rules: LimitRules, make_part: Ma
             made, _ = _scorer(spec, source, rules, make_part, way, x)
         except ExportError:  # not every network can be made in 16 bits
             continue
+        if way.share < 1 and len(made.content) > most_bytes:
+            continue
         changed = _changed_decisions(spec, source, made.content)
-        if changed < fewest and (way.share == 1 or len(made.content) <= most_bytes):
+        if changed < fewest:
             best, fewest = made, changed
     return best
 
