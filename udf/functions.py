@@ -181,13 +181,7 @@ def encode(
     Raises:
         SpecError: a name is unknown.
     """
-    return _Encode(
-        bundle=_path(bundle),
-        column=column,
-        keep=tuple(keep),
-        label_column=label_column,
-        choice=_choice(precision, format),
-    )
+    return _Encode(**_common(bundle, column, keep, label_column, _choice(precision, format)))
 
 
 def reconstruct(
@@ -200,13 +194,7 @@ def reconstruct(
     format: str | None = None,
 ) -> BatchFunction:
     """Returns a function to the column `reconstruction`: pixels as bytes, other data as numbers; see `encode`."""
-    return _Reconstruct(
-        bundle=_path(bundle),
-        column=column,
-        keep=tuple(keep),
-        label_column=label_column,
-        choice=_choice(precision, format),
-    )
+    return _Reconstruct(**_common(bundle, column, keep, label_column, _choice(precision, format)))
 
 
 def decode(
@@ -219,13 +207,7 @@ def decode(
     format: str | None = None,
 ) -> BatchFunction:
     """Returns a function of latents to the column `item`: pixels as bytes, other data as numbers; see `encode`."""
-    return _Decode(
-        bundle=_path(bundle),
-        column=column,
-        keep=tuple(keep),
-        label_column=label_column,
-        choice=_choice(precision, format),
-    )
+    return _Decode(**_common(bundle, column, keep, label_column, _choice(precision, format)))
 
 
 def score(
@@ -261,15 +243,21 @@ def score(
     chosen = parse_choice(ScoreKind, score or default_score(models.vae), "score")
     check_score(chosen, models.vae, has_scorer=models.scoring is not None)
     fitted.check_bundle(models, chosen)
-    return _Score(
-        bundle=_path(bundle),
-        column=column,
-        keep=tuple(keep),
-        label_column=label_column,
-        choice=_choice(precision, format),
-        calibration=fitted,
-        chosen=chosen,
-    )
+    common = _common(bundle, column, keep, label_column, _choice(precision, format))
+    return _Score(**common, calibration=fitted, chosen=chosen)
+
+
+def _common(
+    bundle: str | Path, column: str, keep: Sequence[str], label_column: str | None, choice: Choice
+) -> dict[str, Any]:
+    """Returns what all functions hold."""
+    return {
+        "bundle": _path(bundle),
+        "column": column,
+        "keep": tuple(keep),
+        "label_column": label_column,
+        "choice": choice,
+    }
 
 
 def _path(bundle: str | Path) -> str:
