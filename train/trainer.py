@@ -48,11 +48,11 @@ class Trainer:
         """
         tf, keras = import_tensorflow(), import_keras()
         self.config, self.model, self._workers = config, model, workers
-        self.optimizer = keras.optimizers.Adam(
-            config.learning_rate, global_clipnorm=config.max_gradient_norm, jit_compile=False
-        )
+        # Keras's older Adam computes the same step in one pass over the weights, where the newer takes eight.
+        self.optimizer = keras.optimizers.legacy.Adam(config.learning_rate, global_clipnorm=config.max_gradient_norm)
         self._weights = model.trainable_variables()
-        self.optimizer.build(self._weights)
+        # So that a checkpoint can be read before the first step.
+        self.optimizer._create_all_weights(self._weights)
         mean_of_replicas = tf.VariableAggregation.MEAN
         self.averages = [
             tf.Variable(weight, trainable=False, name=f"average_{index}", aggregation=mean_of_replicas)
@@ -130,7 +130,7 @@ class Trainer:
         self.optimizer.learning_rate.assign(learning_rate)
         self.optimizer.apply_gradients(zip(tape.gradient(loss, self._weights), self._weights, strict=True))
         for average, weight in zip(self.averages, self._weights, strict=False):
-            average.assign(decay * average + (1.0 - decay) * weight)
+            average.assign_sub((1.0 - decay) * (average - weight))
         return loss
 
     def _loss(self, terms: Terms, beta: Any) -> Any:

@@ -45,7 +45,7 @@ def take_steps(parts, data, numbers):
 def everything(parts):
     """All numbers that a checkpoint has to bring back."""
     trainer, model = parts.trainer, parts.model
-    variables = [*model.trainable_variables(), *trainer.optimizer.variables, *trainer.averages, model.variance]
+    variables = [*model.trainable_variables(), *trainer.optimizer.variables(), *trainer.averages, model.variance]
     return [variable.numpy() for variable in variables]
 
 

@@ -129,7 +129,8 @@ def test_gradients_are_scaled_down_to_their_global_norm(make_parts, small_data):
         parts = make_parts(max_gradient_norm=max_norm)
         step(parts, small_data)
         # After one step Adam's first moment is a tenth of the gradient.
-        return [10 * moment.numpy() for moment in parts.trainer.optimizer._momentums]
+        optimizer = parts.trainer.optimizer
+        return [10 * optimizer.get_slot(weight, "m").numpy() for weight in parts.model.trainable_variables()]
 
     whole, clipped = first_moments(1e6), first_moments(0.5)
     assert norm(whole) > 1
