@@ -19,6 +19,8 @@ from pocketvae.train.trainer import Trainer
 FOLDER_NAME = "checkpoints"
 MILESTONE = f"{FOLDER_NAME}/state.json"
 SCHEMA_VERSION = 1
+# How the optimizer's state is laid out; records of older versions name none.
+OPTIMIZER = "adam-slots"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,6 +47,7 @@ class CheckpointRecord:
         latest: Name of the checkpoint to continue from.
         best: Name of the weights of the best epoch.
         config: The training configuration as plain JSON values.
+        optimizer: How the optimizer's state is laid out.
     """
 
     __pydantic_config__ = STRICT
@@ -54,6 +57,7 @@ class CheckpointRecord:
     config: dict[str, Any]
     data: DataIdentity
     state: LoopState
+    optimizer: str = ""
 
 
 class Checkpoints:
@@ -88,7 +92,12 @@ class Checkpoints:
             with self._trainer.averaged_weights():
                 write_checkpoint(self._weights, self._folder / best)
         record = CheckpointRecord(
-            latest=latest, best=best, config=self._trainer.config.as_json(), data=self._data, state=state
+            latest=latest,
+            best=best,
+            config=self._trainer.config.as_json(),
+            data=self._data,
+            state=state,
+            optimizer=OPTIMIZER,
         )
         files.write_text(self._path, encode(record))
         drop_all_but(self._path, [name for name in (latest, best) if name])
@@ -97,7 +106,8 @@ class Checkpoints:
         """Restores the latest checkpoint; without one, training starts from the beginning.
 
         Raises:
-            SpecError: the training run was started with another configuration.
+            SpecError: the training run was started with another configuration, or by an older version whose
+                checkpoints cannot be continued.
             DataError: it was started on other data.
             TrainingError: the checkpoint is damaged.
         """
@@ -133,4 +143,9 @@ def _check_same(record: CheckpointRecord, config: TrainConfig, data: DataIdentit
         raise DataError(
             f"the interrupted training run was started on other data ({record.data.name}, {record.data.counts[0]} "
             f"items for training): resume it with the same data, or pass --force to start over"
+        )
+    if record.optimizer != OPTIMIZER:
+        raise SpecError(
+            "the interrupted training run is one of another version of pocketvae, whose optimizer keeps other values: "
+            "resume it with that version, or pass --force to start over"
         )

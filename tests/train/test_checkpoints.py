@@ -148,6 +148,16 @@ def test_other_images_are_refused(make_parts, small_data, tmp_path):
         checkpoints(tmp_path, parts, other).restore()
 
 
+def test_the_optimizer_of_another_version_is_refused_before_its_state_is_read(make_parts, small_data, tmp_path):
+    kept = checkpoints(tmp_path, make_parts(), small_data)
+    kept.save(reached(60.0))
+    record = json.loads((tmp_path / MILESTONE).read_text())
+    del record["optimizer"]
+    (tmp_path / MILESTONE).write_text(json.dumps(record))
+    with pytest.raises(SpecError, match="another version of pocketvae.*--force to start over"):
+        kept.restore()
+
+
 def test_a_damaged_checkpoint_is_an_error_in_words(make_parts, small_data, tmp_path):
     parts = make_parts()
     kept = checkpoints(tmp_path, parts, small_data)
