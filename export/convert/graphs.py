@@ -10,20 +10,23 @@ from functools import cached_property
 from typing import Any
 
 from pocketvae.errors import ExportError
+from pocketvae.export.convert.einsums import EINSUM, equation_of, expanded, is_refused
 from pocketvae.export.convert.lookups import is_direct, with_direct_lookups
 from pocketvae.export.convert.loops import unrolled
 from pocketvae.export.convert.plain_graphs import (
     INT16_LACKS,
     ONNX_LACKS,
+    all_nodes,
     callable_of,
     expand_for_int16,
     expand_for_onnx,
     is_plain,
     operators_of,
     plain,
+    with_forms,
 )
 from pocketvae.export.convert.repeats import repeats_of, with_resizes
-from pocketvae.export.convert.resizes import BICUBIC, with_matrices
+from pocketvae.export.convert.resizes import BICUBIC, product
 from pocketvae.export.convert.shuffles import fuse_depth_to_space, narrow_shuffles
 from pocketvae.keras.front_end import encoded_items
 from pocketvae.keras.heads import data_head
@@ -152,8 +155,12 @@ def expanded_for_onnx(graph: Graph) -> Graph:
 
 
 def expanded_for_tflite(graph: Graph) -> Graph:
-    """Returns the graph without bicubic resizes; the same where it has none."""
-    return _expanded(graph, frozenset({BICUBIC}), with_matrices)
+    """Returns the graph without bicubic resizes and einsums that the converter refuses; the same where it has none."""
+    forms: dict[str, Callable[[Any], Callable[[], Any] | None]] = {BICUBIC: product}
+    nodes = all_nodes(graph.function.get_concrete_function().graph.as_graph_def())
+    if any(node.op == EINSUM and is_refused(equation_of(node)) for node in nodes):
+        forms[EINSUM] = expanded
+    return _expanded(graph, frozenset(forms), lambda definition: with_forms(definition, forms))
 
 
 def expanded_for_int16(graph: Graph) -> Graph:

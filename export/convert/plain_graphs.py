@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence, Set
+from collections.abc import Callable, Iterator, Mapping, Sequence, Set
 from typing import Any
 
 from pocketvae.keras.io import import_tensorflow
@@ -50,7 +50,7 @@ def drop_order(definition: Any) -> None:
 
 def is_plain(definition: Any) -> bool:
     """Whether a frozen graph is as `plain` would make it."""
-    return not any(node.op in _CALLS or _GRADIENT in node.attr for node in _all_nodes(definition))
+    return not any(node.op in _CALLS or _GRADIENT in node.attr for node in all_nodes(definition))
 
 
 def plain(definition: Any) -> Any:
@@ -72,7 +72,7 @@ def plain(definition: Any) -> Any:
             renamed |= {_output(node.name, place): source for place, source in enumerate(_values(node.input))}
     nodes = [node for node in nodes if _output(node.name, 0) not in renamed]
     made = _definition(definition, _redirected(nodes, renamed))
-    for node in _all_nodes(made):
+    for node in all_nodes(made):
         if _GRADIENT in node.attr:
             del node.attr[_GRADIENT]
     return made
@@ -113,7 +113,7 @@ def _inlined(nodes: list[Any], library: dict[str, Any]) -> list[Any]:
 
 def operators_of(definition: Any) -> frozenset[str]:
     """Returns the operators of a graph and of its functions."""
-    return frozenset(node.op for node in _all_nodes(definition))
+    return frozenset(node.op for node in all_nodes(definition))
 
 
 def expand_for_onnx(definition: Any) -> Any:
@@ -145,6 +145,29 @@ def expand_for_int16(definition: Any) -> Any:
     """
     has_gelu = any(node.op == "Erfc" for node in definition.node)
     return _expanded(definition, _INT16_FORMS, {node.name for node in definition.node if has_gelu and node.op == "Neg"})
+
+
+def with_forms(definition: Any, forms: Mapping[str, Callable[[Any], Callable[[], Any] | None]]) -> Any:
+    """Returns a frozen graph in which other tensors take the place of the results of some operators.
+
+    Args:
+        definition: A `GraphDef` without calls.
+        forms: By the name of an operator: returns for a `tf.Operation` what makes the tensor in its graph, None where
+            the operator stays.
+    """
+    tf = import_tensorflow()
+    graph = tf.Graph()
+    with graph.as_default():
+        tf.graph_util.import_graph_def(definition, name="")
+    concerned = [operator for operator in graph.get_operations() if operator.type in forms]
+    makers = {operator.name: make for operator in concerned if (make := forms[operator.type](operator))}
+    made = {}
+    with graph.as_default():
+        for name, make in makers.items():
+            with tf.name_scope(f"{name}/"):
+                made[name] = make().op.name
+    result = graph.as_graph_def()
+    return _definition(result, _redirected([node for node in result.node if node.name not in made], made))
 
 
 def _expanded(definition: Any, forms: dict[str, Callable[..., str]], kept: Set[str] = frozenset()) -> Any:
@@ -273,7 +296,8 @@ _ONNX_FORMS: dict[str, Callable[..., str]] = {
 ONNX_LACKS, INT16_LACKS = frozenset(_ONNX_FORMS), frozenset(_INT16_FORMS)
 
 
-def _all_nodes(definition: Any) -> Iterator[Any]:
+def all_nodes(definition: Any) -> Iterator[Any]:
+    """Yields the nodes of a graph and of its functions."""
     yield from definition.node
     for function in definition.library.function:
         yield from function.node_def

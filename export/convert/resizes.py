@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from pocketvae.keras.io import import_tensorflow
@@ -9,30 +11,16 @@ from pocketvae.keras.io import import_tensorflow
 BICUBIC = "ResizeBicubic"
 
 
-def with_matrices(definition: Any) -> Any:
-    """Returns a frozen graph in which products of matrices, equal to rounding, replace its bicubic resizes.
+def product(operator: Any) -> Callable[[], Any] | None:
+    """Returns what makes the result of a resize from products of matrices, equal to rounding; None for open sizes.
 
-    A resize is linear in the rows and in the columns, so that its matrices are what it makes of unit vectors. A resize
-    of open sizes stays.
+    A resize is linear in the rows and in the columns, so that its matrices are what it makes of unit vectors.
 
     Args:
-        definition: A `GraphDef`.
+        operator: A `tf.Operation`.
     """
-    tf = import_tensorflow()
-    graph = tf.Graph()
-    with graph.as_default():
-        tf.graph_util.import_graph_def(definition, name="")
-    resizes = [operator for operator in graph.get_operations() if operator.type == BICUBIC]
-    matrices = {operator.name: _matrices(operator) for operator in resizes}
-    with graph.as_default():
-        made = {item.name: _product(item, *found).op.name for item in resizes if (found := matrices[item.name])}
-    result = graph.as_graph_def()
-    kept = [node for node in result.node if node.name not in made]
-    for node in kept:
-        node.input[:] = [made.get(source.removesuffix(":0"), source) for source in node.input]
-    del result.node[:]
-    result.node.extend(kept)
-    return result
+    matrices = _matrices(operator)
+    return None if matrices is None else partial(_product, operator, *matrices)
 
 
 def _matrices(operator: Any) -> tuple[Any, Any] | None:
@@ -54,7 +42,6 @@ def _matrices(operator: Any) -> tuple[Any, Any] | None:
 
 def _product(operator: Any, rows: Any, columns: Any) -> Any:
     tf = import_tensorflow()
-    with tf.name_scope(f"{operator.name}/"):
-        wide = tf.matmul(columns[None, None], operator.inputs[0])
-        tall = tf.matmul(rows[None, None], tf.transpose(wide, (0, 2, 1, 3)))
-        return tf.transpose(tall, (0, 2, 1, 3))
+    wide = tf.matmul(columns[None, None], operator.inputs[0])
+    tall = tf.matmul(rows[None, None], tf.transpose(wide, (0, 2, 1, 3)))
+    return tf.transpose(tall, (0, 2, 1, 3))

@@ -9,8 +9,9 @@ from pocketvae.export.convert.plain_graphs import (
     is_plain,
     operators_of,
     plain,
+    with_forms,
 )
-from pocketvae.export.convert.resizes import BICUBIC, with_matrices
+from pocketvae.export.convert.resizes import BICUBIC, product
 
 pytestmark = pytest.mark.slow
 
@@ -120,7 +121,7 @@ def test_a_bicubic_resize_becomes_products_of_matrices(half_pixels):
 
     resize = tf.raw_ops.ResizeBicubic
     concrete = frozen(lambda x: resize(images=x, size=(10, 9), half_pixel_centers=half_pixels), (2, 5, 3, 4))
-    definition = with_matrices(concrete.graph.as_graph_def())
+    definition = with_forms(concrete.graph.as_graph_def(), {BICUBIC: product})
     assert BICUBIC not in operators_of(definition)
     x = np.random.default_rng(0).normal(size=(2, 5, 3, 4)).astype(np.float32)
     np.testing.assert_allclose(run(definition, concrete, x), concrete(tf.constant(x))[0].numpy(), atol=2e-6)
