@@ -26,6 +26,7 @@ _OPTIONS = (
     "decoder_output",
     "decoder_output_name",
     "more_outputs",
+    "joined_outputs",
     "encoder_outputs",
     "data_kind",
     "image_shape",
@@ -59,6 +60,7 @@ _ENCODER_OUTPUTS = (
     "mean+log_var",
     "log_var+mean",
 )
+_JOINED_OUTPUTS = ("mean+log_var", "log_var+mean")
 
 
 _DECODER_INPUTS = ("latent", "codes", "label", "continuous", "latent+label")
@@ -93,6 +95,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="LIST",
         help=f"its other outputs to export, or none; NAME=MEANING says what one is: {', '.join(Meaning)} "
         "(default: all, detected)",
+    )
+    group.add_argument(
+        "--joined-outputs",
+        metavar="ORDER",
+        help=f"{' or '.join(_JOINED_OUTPUTS)}: its output holds both, one behind the other on its last axis",
     )
     group.add_argument(
         "--encoder-outputs",
@@ -194,6 +201,7 @@ def parse(arguments: argparse.Namespace) -> ExternalModels:
         decoder_output=parse_choice(DecoderOutput, output, "decoder output") if output is not None else None,
         decoder_output_name=arguments.decoder_output_name or "",
         more_outputs=_wanted(arguments.more_outputs),
+        joined_outputs=_joined(arguments.joined_outputs),
         encoder_outputs=_roles(arguments.encoder_outputs, _ENCODER_OUTPUTS, "encoder output"),
         data_kind=parse_choice(DataKind, arguments.data_kind, "kind of data") if arguments.data_kind else None,
         image_shape=_image_shape(arguments.image_shape),
@@ -229,6 +237,13 @@ def _roles(text: str | None, known: tuple[str, ...], noun: str) -> tuple[Role, .
         if word not in known:
             raise unknown_name(noun, word, known)
     return tuple(Role.Z if word == "latent" else Role(word) for word in words)
+
+
+def _joined(text: str | None) -> Role | None:
+    roles = _roles(text, _JOINED_OUTPUTS, "order of joined outputs")
+    if roles is not None and len(roles) > 1:
+        raise SpecError(f"--joined-outputs takes one of {', '.join(_JOINED_OUTPUTS)}, got {text}")
+    return roles[0] if roles else None
 
 
 def _wanted(text: str | None) -> tuple[Wanted, ...] | None:

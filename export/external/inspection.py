@@ -21,6 +21,7 @@ from pocketvae.export.external.conditions import decoder_conditions, with_codes
 from pocketvae.export.external.encoder_roles import shapes_of
 from pocketvae.export.external.graph import TracedGraph
 from pocketvae.export.external.inputs import InputRoles, decoder_inputs, encoder_inputs
+from pocketvae.export.external.joined import HINT, joined_doubt, rejoined, with_halves
 from pocketvae.export.external.latents import decoder_latents
 from pocketvae.export.external.layers import has_steps
 from pocketvae.export.external.messages import INSPECT, ExternalModels, Inspection
@@ -153,9 +154,10 @@ def _taken(encoder: OpenModel | None) -> tuple[int, ...] | None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Trial:
-    """A decoder that ran on samples of what it takes."""
+    """A decoder that ran on samples of what it takes; `joined` is the output that `opened` returns in two halves."""
 
     opened: OpenModel
+    joined: Tensor | None
     inputs: InputRoles
     taken: tuple[Port, ...]
     latents: tuple[Latent, ...]
@@ -167,6 +169,8 @@ class _Trial:
 def _tried_decoder(models: ExternalModels, rng: np.random.Generator, encoder: OpenModel | None) -> _Trial:
     opened = open_model(models.decoder, models.code, models.decoder_signature)
     opened = with_latent_shape(opened, models.latent_shape)
+    joined = opened.outputs[0] if models.joined_outputs else None
+    opened = with_halves(opened, models.joined_outputs)
     inputs = decoder_inputs(
         opened.inputs,
         stated=models.decoder_inputs,
@@ -187,6 +191,7 @@ def _tried_decoder(models: ExternalModels, rng: np.random.Generator, encoder: Op
     values, graph = observe(Component.DECODER, opened, model_inputs(taken, [*z, *given.values()]))
     return _Trial(
         opened=opened,
+        joined=joined,
         inputs=inputs,
         taken=taken,
         latents=latents,
@@ -228,7 +233,9 @@ def _inspect_decoder(models: ExternalModels, rng: np.random.Generator, encoder: 
     is_plane = is_image and len(shape) == DataKind.SEQUENCE.rank
     sums = raw.reshape(len(raw), -1).sum(axis=1) if raw.min() >= 0 else np.zeros(1)
     misused = classifier_doubt(shape, latents[0].shape, sums.tolist())
-    doubts = (*tried.inputs.doubts, output_doubt, doubt, misused, meaning.doubt if is_image else "", *more.doubts)
+    doubled = joined_doubt(models.joined_outputs, data, shape, meaning.is_strict)
+    doubted = meaning.doubt if is_image else ""
+    doubts = (*tried.inputs.doubts, output_doubt, doubt, misused, doubled, doubted, *more.doubts)
     vae = VaeSpec(
         data=data,
         data_shape=image_shape_of((*shape, 1) if is_plane else shape, models.image_shape) if is_image else shape,
@@ -262,7 +269,8 @@ def _decoder_form(models: ExternalModels, tried: _Trial, data: int, role: Role, 
     # The place of a further output is its place behind the data.
     places = {index: (place + 1,) for place, index in enumerate(more.outputs)}
     outputs = tuple(replace(port, sources=places.get(index, ())) for index, port in enumerate(form.outputs))
-    return replace(form, inputs=tried.taken, outputs=outputs, signature=models.decoder_signature)
+    form = replace(form, inputs=tried.taken, outputs=outputs, signature=models.decoder_signature)
+    return rejoined(form, tried.joined, models.joined_outputs)
 
 
 def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decoder) -> tuple[ModelForm, bool, VaeSpec]:
@@ -281,7 +289,8 @@ def _inspect_encoder(models: ExternalModels, opened: OpenModel, decoder: _Decode
         found = expected
     if found not in (expected, (math.prod(expected),)):
         plural = kind_of(decoder.vae.data).plural
-        raise ExportError(f"the encoder must take the decoder's {plural} of {expected}, flat or not, got {found}")
+        hint = f": {HINT}" if (*found[:-1], 2 * found[-1]) == expected else ""
+        raise ExportError(f"the encoder must take the decoder's {plural} of {expected}, flat or not, got {found}{hint}")
     images = decoder.images.reshape(-1, *found)
     given = [images, *(decoder.conditions[item.name] for item in vae.encoder_conditions)]
     feed = model_inputs(_taken_as(opened, inputs), given)

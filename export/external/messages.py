@@ -35,6 +35,8 @@ class ExternalModels:
         decoder_output: What the decoder returns.
         decoder_output_name: Name of the output that holds the data, of a decoder with several; empty to find it.
         more_outputs: Which other outputs are exported; None for all.
+        joined_outputs: The order of the data and their log-variance in the decoder's one output; None if it holds the
+            data alone.
         encoder_outputs: What each output of the encoder is, in order.
         data_kind: The kind of data.
         image_shape: `(height, width, channels)` of a decoder that returns images as vectors.
@@ -65,6 +67,7 @@ class ExternalModels:
     decoder_output: DecoderOutput | None = None
     decoder_output_name: str = ""
     more_outputs: tuple[Wanted, ...] | None = None
+    joined_outputs: Role | None = None
     encoder_outputs: tuple[Role, ...] | None = None
     data_kind: DataKind | None = None
     image_shape: tuple[int, int, int] | None = None

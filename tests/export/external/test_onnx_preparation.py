@@ -178,6 +178,7 @@ def test_a_keras_encoder_does_not_go_with_an_onnx_decoder(tmp_path):
         ("--code", {"decoder_code": "x.py:build"}),
         ("--decoder-signature", {"decoder_signature": "s"}),
         ("--decoder-part", {"decoder_part": "top"}),
+        ("--joined-outputs", {"joined_outputs": Role.MEAN_LOG_VAR}),
     ],
 )
 def test_options_of_keras_models_are_refused(tmp_path, option, given):
