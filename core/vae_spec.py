@@ -246,6 +246,12 @@ class VaeSpec:
         )
         return (data, *self.more_outputs)
 
+    @property
+    def own_noise(self) -> Output | None:
+        """The decoder's output that is the noise of p(x|z), for each value or for several; None without exactly one."""
+        found = [output for output in self.more_outputs if output.meaning.is_noise]
+        return found[0] if len(found) == 1 else None
+
     def output_of(self, name: str) -> Output | None:
         """Returns the decoder's output of a name; None where it has none."""
         return next((output for output in self.outputs if output.name == name), None)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +17,7 @@ from pocketvae.errors import NotFiniteValuesError, SpecError
 from pocketvae.models.components import Decoder, Encoder, Posterior
 from pocketvae.models.model_bundle import ModelBundle
 from pocketvae.numerics.gaussian import kl_to_standard_normal, reparameterize
+from pocketvae.numerics.likelihoods import own_noise_log_likelihood
 from pocketvae.numerics.noise import normal_noise
 from pocketvae.numerics.scoring import Scoring, at_mean_nats
 from pocketvae.numerics.spectrogram import model_items
@@ -65,6 +66,8 @@ class Features:
         kl_nats: `[N]`, KL(q(z|x) || N(0, I)); None without a posterior.
         mean_variance: `[N]`, the mean of its variances over dimensions; None without a posterior.
         cross_entropy_nats: `[N]`, sum over pixels, mean over L latents, pixels being probabilities; of images alone.
+        own_noise_nats: `[N]`, -log p(x|z) with the noise that the decoder returns, mean over L latents; of those that
+            return it.
         png_bits: `[N]`, the length of the image as PNG; of images alone.
         at_mean_nats: `[N]`, what a `scorer` computes; of bundles that have one.
         offsets: `[N, C]`, the mean error of each channel; of sequences and tables, see `has_offsets`.
@@ -77,6 +80,7 @@ class Features:
     kl_nats: Doubles | None = None
     mean_variance: Doubles | None = None
     cross_entropy_nats: Doubles | None = None
+    own_noise_nats: Doubles | None = None
     png_bits: Doubles | None = None
     at_mean_nats: Doubles | None = None
     offsets: Doubles | None = None
@@ -103,11 +107,13 @@ class Features:
     def reconstruction_nats(self, vae: VaeSpec, noise_scale: float) -> Doubles:
         """Returns -log p(x|z) up to a constant, mean over L latents, `[N]`.
 
-        Bernoulli: the cross-entropy. All others: the density of a Gaussian with one standard deviation, of an image's
-        pixels from 0 to 1, and of other data in their own unit.
+        Bernoulli: the cross-entropy. Of a decoder that returns its noise: the density of Gaussians with it. All others:
+        that of a Gaussian with one standard deviation. Of an image's pixels from 0 to 1, of other data in their unit.
         """
         if vae.likelihood is Likelihood.BERNOULLI and self.cross_entropy_nats is not None:
             return self.cross_entropy_nats
+        if self.own_noise_nats is not None:
+            return self.own_noise_nats
         span = 1.0 if vae.data is DataKind.IMAGE else vae.range_span
         gaussian: Doubles = self.pixel_nats(noise_scale) + self.pixels * (np.log(span) - np.log(_LEVELS))
         return gaussian
@@ -165,6 +171,7 @@ def _found(
     if len(items) == 1:
         names = ["square_error", "sampled_square_error", "mean_norm"]
         names += ["kl_nats", "mean_variance"] if decoder.vae.has_posterior else []
+        names += ["own_noise_nats"] if decoder.vae.own_noise else []
         names += ["at_mean_nats"] if scoring else []
         beyond = {name: np.full(1, np.inf) for name in names}
         width = decoder.vae.data_shape[-1]
@@ -193,11 +200,12 @@ def _chunk(
     posterior, vae = encoder.encode(items, label), decoder.vae
     is_image, items = vae.data is DataKind.IMAGE, model_items(items, vae)
     target = items.astype(np.float64) / 255 if is_image else _unit(vae, items)
-    of_mean = decoder.decode(posterior.z_mean, label)
+    x = vae.data_range[0] + vae.range_span * target if is_image else items
+    outputs = decoder.decode_all(posterior.z_mean, label)
+    of_mean = outputs[vae.output]
     at_mean = _square_error(target, _unit(vae, of_mean))
     found = {"square_error": at_mean, "mean_norm": np.linalg.norm(posterior.z_mean.astype(np.float64), axis=1)}
     if scoring:
-        x = vae.data_range[0] + vae.range_span * target if is_image else items
         found["at_mean_nats"], _ = at_mean_nats(
             vae, x, of_mean, posterior.z_mean, posterior.z_log_var, scoring.noise_scales
         )
@@ -206,17 +214,29 @@ def _chunk(
     if is_image:
         found["png_bits"] = np.array([8.0 * len(png_bytes(image)) for image in items])
     if posterior.z_log_var is None:
-        return {**found, "sampled_square_error": at_mean}
+        own = {"own_noise_nats": -own_noise_log_likelihood(vae, x, outputs)} if vae.own_noise else {}
+        return {**found, **own, "sampled_square_error": at_mean}
     z_mean, z_log_var = posterior.z_mean.astype(np.float64), posterior.z_log_var.astype(np.float64)
     found["kl_nats"] = np.asarray(kl_to_standard_normal(z_mean, z_log_var), np.float64)
     found["mean_variance"] = np.exp(z_log_var).mean(axis=1)
-    entropy, error = np.zeros(len(items)), np.zeros(len(items))
+    means: dict[str, Doubles] = {}
     for z in _latents(posterior, posterior.z_log_var, noise):
-        decoded = _unit(vae, decoder.decode(z, label))
-        error += _square_error(target, decoded) / len(noise)
-        if is_image:
-            entropy += _cross_entropy(target, decoded) / len(noise)
-    return {**found, "sampled_square_error": error, **({"cross_entropy_nats": entropy} if is_image else {})}
+        drawn = _of_draw(vae, x, target, decoder.decode_all(z, label))
+        means = {name: means.get(name, np.zeros(len(items))) + values / len(noise) for name, values in drawn.items()}
+    return {**found, **means}
+
+
+def _of_draw(
+    vae: VaeSpec, x: npt.NDArray[Any], target: Doubles, outputs: Mapping[str, npt.NDArray[np.float32]]
+) -> dict[str, Doubles]:
+    """Returns the features of what was decoded from one draw of each item's posterior."""
+    decoded = _unit(vae, outputs[vae.output])
+    found = {"sampled_square_error": _square_error(target, decoded)}
+    if vae.data is DataKind.IMAGE:
+        found["cross_entropy_nats"] = _cross_entropy(target, decoded)
+    if vae.own_noise:
+        found["own_noise_nats"] = -own_noise_log_likelihood(vae, x, outputs)
+    return found
 
 
 def _latents(

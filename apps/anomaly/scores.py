@@ -46,6 +46,8 @@ class ScoreKind(enum.StrEnum):
 LARGEST_SCORE = float(np.finfo(np.float64).max)
 _OF_PRIOR = (ScoreKind.ELBO, ScoreKind.COMPLEXITY)
 _OF_LIKELIHOOD = (ScoreKind.ELBO, ScoreKind.RECONSTRUCTION, ScoreKind.COMPLEXITY)
+# Those that take the noise that a decoder returns.
+_WITH_OWN_NOISE = (ScoreKind.ELBO, ScoreKind.RECONSTRUCTION)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -109,10 +111,10 @@ def approximations(vae: VaeSpec) -> tuple[str, ...]:
         found.append(
             f"{_named(densities)} N(0, I) instead of the learned prior {vae.prior}: prefer density or reconstruction"
         )
-    if vae.likelihood not in (Likelihood.BERNOULLI, Likelihood.GAUSSIAN):
+    treated = [kind for kind in _OF_LIKELIHOOD if kind in kinds and not (vae.own_noise and kind in _WITH_OWN_NOISE)]
+    if vae.likelihood not in (Likelihood.BERNOULLI, Likelihood.GAUSSIAN) and treated:
         found.append(
-            f"{_named([kind for kind in _OF_LIKELIHOOD if kind in kinds], 'treat')} the likelihood, {vae.likelihood}, "
-            f"as a Gaussian with one standard deviation"
+            f"{_named(treated, 'treat')} the likelihood, {vae.likelihood}, as a Gaussian with one standard deviation"
         )
     return tuple(found)
 

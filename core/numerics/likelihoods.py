@@ -7,7 +7,7 @@ image, or means and probabilities of other data, not the likelihood's parameters
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -17,6 +17,7 @@ import numpy.typing as npt
 from pocketvae.errors import SpecError
 from pocketvae.fields import Channel, ChannelKind
 from pocketvae.numerics.chunks import chunks
+from pocketvae.outputs import Meaning
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
 Array: TypeAlias = npt.NDArray[Any]
@@ -203,6 +204,41 @@ def gaussian_log_likelihood(x: Array, mean: Array, noise_scale: float) -> Double
     """
     variance = noise_scale**2
     return _sum(-0.5 * (np.square(x - mean.astype(np.float64)) / variance + np.log(2 * np.pi * variance)))
+
+
+def own_noise_log_likelihood(vae: VaeSpec, x: Array, outputs: Mapping[str, Array]) -> DoubleArray:
+    """Returns log p(x|z), Gaussian, of a decoder that returns its noise, `[N]`.
+
+    Densities are those of an image's pixels from 0 to 1, and of other data in units of the model.
+
+    Args:
+        vae: With an output of noise, `own_noise`.
+        x: `[N, *data_shape]` in units of the model.
+        outputs: What the decoder returns, by name; its data `[N, *data_shape]`.
+
+    Raises:
+        SpecError: the decoder returns no noise.
+    """
+    noise = vae.own_noise
+    if noise is None:
+        raise SpecError("the decoder returns no noise of p(x|z)")
+    mean = outputs[vae.output].astype(np.float64).reshape(x.shape)
+    values = outputs[noise.name].astype(np.float64)
+    # Noise of one number an item has no axis but that of the items.
+    values = values.reshape(len(values), *(1,) * (x.ndim - values.ndim), *values.shape[1:])
+    scale = np.maximum(_DEVIATIONS[noise.meaning](values), _LEAST_NOISE * vae.range_span)
+    unit = vae.range_span if vae.data is DataKind.IMAGE else 1.0
+    return _sum(-0.5 * np.square((x - mean) / scale) - np.log(scale / unit) - 0.5 * math.log(2 * math.pi))
+
+
+_DEVIATIONS: dict[Meaning, Callable[[DoubleArray], DoubleArray]] = {
+    Meaning.LOG_VAR: lambda values: np.exp(0.5 * values),
+    Meaning.LOG_STD: np.exp,
+    Meaning.VAR: lambda values: np.sqrt(np.maximum(values, 0.0)),
+    Meaning.STD: lambda values: values,
+}
+# A share of the range; a quantized standard deviation may be 0.
+_LEAST_NOISE = 1e-4
 
 
 def discretized_logistic_log_likelihood(x: Array, mean: Array, log_scale: Array) -> DoubleArray:

@@ -27,7 +27,8 @@ from pocketvae.cli.main import main
 from pocketvae.documents import encode
 from pocketvae.errors import DataError, ManifestError, SpecError
 from pocketvae.models.components import Encoder, Posterior
-from pocketvae.vae_spec import Likelihood, PriorKind, VaeSpec, vector_latent
+from pocketvae.outputs import Meaning, Output
+from pocketvae.vae_spec import DataKind, Likelihood, PriorKind, VaeSpec, vector_latent
 
 
 def source(images):
@@ -90,6 +91,8 @@ def test_what_is_taken_as_simpler_is_said():
         "the scores elbo and complexity use N(0, I) instead of the learned prior realnvp"
     )
     assert "the likelihood, discretized_logistic, as a Gaussian" in said(likelihood=Likelihood.DISCRETIZED_LOGISTIC)
+    noise = Output(name="log_var", data=DataKind.IMAGE, shape=(6, 6, 1), meaning=Meaning.LOG_VAR)
+    assert said(likelihood=Likelihood.UNKNOWN, more_outputs=(noise,)).startswith("the score complexity treats the")
 
 
 def test_strange_images_are_found(bundle, grey_images, calibration, noise):

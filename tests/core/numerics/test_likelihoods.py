@@ -13,7 +13,9 @@ from pocketvae.numerics.likelihoods import (
     gaussian_log_likelihood,
     has_elbo,
     log_likelihood,
+    own_noise_log_likelihood,
 )
+from pocketvae.outputs import Meaning, Output
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec, vector_latent
 
 X = np.array([0, 1], np.uint8).reshape(1, 1, 2, 1)
@@ -230,3 +232,30 @@ def test_the_spread_of_an_elbo_is_that_of_its_quartiles():
     assert Observed.of(vae, x).spread_nats(decoded) == pytest.approx(np.std(nats), rel=0.15)
     image = np.ones((1, 1, 1, 1), np.uint8)
     assert Observed.of(vae_of(Likelihood.BERNOULLI, (1, 1, 1)), image).spread_nats(image) == 0
+
+
+@pytest.mark.parametrize(
+    ("meaning", "value"),
+    [(Meaning.LOG_VAR, 2 * math.log(0.2)), (Meaning.LOG_STD, math.log(0.2)), (Meaning.VAR, 0.04), (Meaning.STD, 0.2)],
+)
+@pytest.mark.parametrize("shape", [(2, 1, 1), (1,), ()])
+def test_a_decoder_s_own_noise_is_that_of_each_value_or_of_several(meaning, value, shape):
+    noise = Output(name="noise", data=DataKind.IMAGE, shape=shape, meaning=meaning)
+    vae = vae_of(Likelihood.UNKNOWN, (2, 1, 1), more_outputs=(noise,), data_range=(-1.0, 1.0))
+    x = np.array([0.1, -0.3]).reshape(1, 2, 1, 1)
+    outputs = {"image": np.zeros((1, 2, 1, 1)), "noise": np.full((1, *shape), value)}
+    # As densities of pixels from 0 to 1, whose values and noise are half as large.
+    expected = sum(-0.5 * (value / 0.2) ** 2 - math.log(0.1 * math.sqrt(2 * math.pi)) for value in (0.1, -0.3))
+    assert own_noise_log_likelihood(vae, x, outputs) == pytest.approx([expected])
+
+
+def test_a_noise_of_0_costs_a_finite_amount():
+    noise = Output(name="noise", data=DataKind.VECTOR, shape=(2,), meaning=Meaning.STD)
+    vae = vae_of(Likelihood.UNKNOWN, (2,), data=DataKind.VECTOR, more_outputs=(noise,))
+    found = own_noise_log_likelihood(vae, np.ones((1, 2)), {"vector": np.zeros((1, 2)), "noise": np.zeros((1, 2))})
+    assert np.isfinite(found).all()
+
+
+def test_without_an_output_of_noise_there_is_no_likelihood_with_it():
+    with pytest.raises(SpecError, match="returns no noise"):
+        own_noise_log_likelihood(vae_of(Likelihood.UNKNOWN, (2, 1, 1)), X, {})
