@@ -83,13 +83,14 @@ def with_group_norms(graph: Any) -> list[Any]:
     """Returns the nodes, with each reshape, instance normalization and reshape back as one group normalization.
 
     That is how group normalization is written before opset 18. With the channels last the reshapes would be transposes.
+    What comes in need not have the shape that goes out: exporters join the first reshape with another before it.
     """
     readers = Counter(name for node in graph.node for name in node.input)
     makers = {name: node for node in graph.node for name in node.output}
     consumers = {name: node for node in graph.node for name in node.input}
     stored = {tensor.name: tensor for tensor in graph.initializer}
     outputs = {output.name for output in graph.output}
-    replaced: dict[int, Any] = {}
+    replaced: dict[int, list[Any]] = {}
     dropped: set[int] = set()
     for node in graph.node:
         if node.op_type != "InstanceNormalization":
@@ -102,7 +103,8 @@ def with_group_norms(graph: Any) -> list[Any]:
         if single and shapes_known and _is_grouping(stored, before, node, after):
             replaced[id(after)] = _group_norm_of(stored, before, node, after)
             dropped |= {id(before), id(node)}
-    return [replaced.get(id(node), node) for node in graph.node if id(node) not in dropped]
+    kept = (node for node in graph.node if id(node) not in dropped)
+    return [item for node in kept for item in replaced.get(id(node), [node])]
 
 
 def _is_grouping(stored: Mapping[str, Any], before: Any, node: Any, after: Any) -> bool:
@@ -110,16 +112,22 @@ def _is_grouping(stored: Mapping[str, Any], before: Any, node: Any, after: Any) 
     groups = len(array(stored[node.input[1]]))
     scale, bias = (array(stored[name]) for name in node.input[1:3])
     is_uniform = len(np.unique(scale)) == 1 and len(np.unique(bias)) == 1
-    return to.size == 3 and int(to[1]) == groups and back.size >= 3 and int(back[1]) > 0 and is_uniform
+    # A size of 0 behind the channels would be one of the groups' own.
+    keeps_sizes = back.size >= 3 and int(back[1]) > 0 and not (back[2:] == 0).any()
+    return to.size == 3 and int(to[1]) == groups and keeps_sizes and is_uniform
 
 
-def _group_norm_of(stored: Mapping[str, Any], before: Any, node: Any, after: Any) -> Any:
+def _group_norm_of(stored: Mapping[str, Any], before: Any, node: Any, after: Any) -> list[Any]:
     from onnx import helper
 
     epsilon = next((item.f for item in node.attribute if item.name == "epsilon"), 1e-5)
     scale, bias = (array(stored[name]) for name in node.input[1:3])
     if scale[0] != 1 or bias[0] != 0:
         raise ExportError(f"pocketvae does not support InstanceNormalization of groups with weights ({node.name})")
-    return helper.make_node(
-        "GroupNormalization", [before.input[0]], [after.output[0]], node.name, groups=len(scale), epsilon=epsilon
-    )
+    shaped = f"{after.output[0]}_ungrouped"
+    return [
+        helper.make_node("Reshape", [before.input[0], after.input[1]], [shaped], before.name),
+        helper.make_node(
+            "GroupNormalization", [shaped], [after.output[0]], node.name, groups=len(scale), epsilon=epsilon
+        ),
+    ]

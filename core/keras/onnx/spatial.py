@@ -191,11 +191,13 @@ def _depth_to_space(node: Node) -> Value:
         count = tensor.shape[-1] // block**2
         order = np.arange(tensor.shape[-1]).reshape(count, block**2).T.reshape(-1)
         tensor = tf.gather(tensor, order, axis=-1)
-    return result(tf.nn.depth_to_space(tensor, block))
+    return result(tf.nn.depth_to_space(tensor, block) if block > 1 else tensor)
 
 
 def _space_to_depth(node: Node) -> Value:
-    return result(import_tensorflow().nn.space_to_depth(last(node.input()), node.get("blocksize")))
+    tensor, block = last(node.input()), node.get("blocksize")
+    # TensorFlow refuses blocks of one value, which are no change.
+    return result(import_tensorflow().nn.space_to_depth(tensor, block) if block > 1 else tensor)
 
 
 def _resize(node: Node) -> Value:

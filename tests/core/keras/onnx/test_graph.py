@@ -44,6 +44,7 @@ W = {
     "zero": np.zeros(2, np.float32),
     "n": np.array([0, 2, -1]),
     "ex": np.array([2, 4, 6, 6]),
+    "small": np.array([2, 4, 2, 1]),
     "sq": np.array([3]),
 }
 
@@ -99,6 +100,10 @@ CASES = {
                 node("Transpose", "l", "y", perm=[0, 3, 1, 2])]),
     "group norm": (IMAGE, [node("Reshape", "x n", "a"), node("InstanceNormalization", "a one zero", "i"),
                            node("Reshape", "i ex", "y")]),
+    "group norm of a vector": (VECTOR, [node("Reshape", "x n", "a"), node("InstanceNormalization", "a one zero", "i"),
+                                        node("Reshape", "i small", "y")]),
+    "shuffle of one value": (IMAGE, [node("DepthToSpace", "x", "y", blocksize=1, mode="CRD")]),
+    "space to depth of one value": (IMAGE, [node("SpaceToDepth", "x", "y", blocksize=1)]),
     "nearest": (IMAGE, [node("Resize", "x - two", "y", coordinate_transformation_mode="asymmetric",
                              nearest_mode="floor")]),
     "nearest to a size": (IMAGE, [node("Resize", "x - - size", "y", coordinate_transformation_mode="asymmetric",
@@ -173,7 +178,7 @@ def test_a_chain_of_convolutions_needs_no_transpose():
 def test_group_norm_in_pieces_is_put_together():
     shape, nodes = CASES["group norm"]
     made = model(nodes, {"x": shape}, {"y": None}, {key: W[key] for key in ("n", "one", "zero", "ex")})
-    assert [item.op_type for item in with_group_norms(made.graph)] == ["GroupNormalization"]
+    assert [item.op_type for item in with_group_norms(made.graph)] == ["Reshape", "GroupNormalization"]
 
 
 def test_unknown_operators_and_computed_settings_are_named():
