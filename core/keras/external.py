@@ -45,9 +45,11 @@ def adapt(opened: OpenModel, form: ModelForm) -> Any:
     Raises:
         ExportError: the model's inputs or outputs differ from the form.
     """
-    found = [tensor.name for tensor in (*opened.inputs, *opened.outputs)]
+    tensors = (*opened.inputs, *opened.outputs)
+    found = [tensor.name for tensor in tensors]
     expected = [port.name for port in (*form.inputs, *form.outputs)]
-    if found != expected:
+    # Older bundles have a SavedModel's outputs under their keys.
+    if expected not in (found, [tensor.key or tensor.name for tensor in tensors]):
         raise ExportError(f"the model must have the inputs and outputs {expected}, got {found}")
     if opened.flavour in (Flavour.SAVED_MODEL, Flavour.ONNX):
         return Adapted(opened, form)

@@ -14,6 +14,7 @@ from pocketvae.keras.io import import_tensorflow, load_model, load_saved_model
 from pocketvae.keras.model_form import Flavour
 from pocketvae.keras.onnx.model import OnnxModel
 from pocketvae.keras.saved_model import impure_operators
+from pocketvae.keras.signature_names import makers_of, names_by_layer
 
 _SIGNATURE = "serving_default"
 _CODE_HINT = (
@@ -34,11 +35,19 @@ _CUSTOM_WORDS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Tensor:
-    """An input or output as a model declares it; None stands for a dynamic dimension."""
+    """An input or output as a model declares it; None stands for a dynamic dimension.
+
+    Attributes:
+        name: Of the layer that makes it, or in the signature.
+        dtype: numpy name of the element type.
+        shape: With the batch.
+        key: Its name in the signature, where that is another.
+    """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
+    key: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,6 +200,7 @@ def _open_saved_model(path: Path, signature: str, code: CustomCode) -> OpenModel
     # The order of a signature's names differs between processes.
     inputs = dict(sorted(function.structured_input_signature[1].items()))
     outputs = dict(sorted(function.structured_outputs.items()))
+    names = names_by_layer(makers_of(function))
 
     def call(values: Sequence[Any]) -> list[Any]:
         made = function(**{name: _tensor_of(value) for name, value in zip(inputs, values, strict=True)})
@@ -201,7 +211,7 @@ def _open_saved_model(path: Path, signature: str, code: CustomCode) -> OpenModel
         keras_version="",
         model=function,
         inputs=tuple(_signature_tensor(path, name, spec) for name, spec in inputs.items()),
-        outputs=tuple(_signature_tensor(path, name, spec) for name, spec in outputs.items()),
+        outputs=tuple(_named(_signature_tensor(path, key, spec), names[key]) for key, spec in outputs.items()),
         call=call,
         custom_code=code.allowed and bool(impure_operators(path)),
         owner=loaded,
@@ -256,3 +266,7 @@ def _signature_tensor(path: Path, name: str, spec: Any) -> Tensor:
     if spec.shape.rank is None:
         raise ExportError(f"{path}: the rank of {name!r} must be known")
     return _tensor(name, spec)
+
+
+def _named(tensor: Tensor, name: str) -> Tensor:
+    return tensor if name == tensor.name else replace(tensor, name=name, key=tensor.name)

@@ -29,6 +29,7 @@ from pocketvae.export.external.saved_functions import (
 from pocketvae.export.external.saved_graph import SavedGraph, node_of
 from pocketvae.keras.loading import open_model
 from pocketvae.keras.model_form import Role
+from pocketvae.keras.signature_names import names_by_layer
 
 # What TensorFlow and Keras keep beside the parts.
 _KEPT_BESIDE = frozenset({"signatures", "keras_api", "serve", "_default_save_signature"})
@@ -107,13 +108,8 @@ def _encoded(file: Path, graph: SavedGraph) -> tuple[dict[str, str], tuple[Role,
 
 def _by_layer(graph: SavedGraph, outputs: Mapping[str, str]) -> dict[str, str]:
     """Returns outputs that only have a number under the names of the layers that make them."""
-    made: dict[str, str] = {}
-    for key, tensor in outputs.items():
-        # An operator is called `.../LAYER/OPERATOR`.
-        parts = [part for part in node_of(_made(graph, tensor)).split("/")[:-1] if "PartitionedCall" not in part]
-        layer = parts[-1] if parts and key.startswith("output_") else key
-        made[key if layer in made else layer] = tensor
-    return made
+    names = names_by_layer({key: node_of(_made(graph, tensor)) for key, tensor in outputs.items()})
+    return {names[key]: tensor for key, tensor in outputs.items()}
 
 
 def _made(graph: SavedGraph, tensor: str) -> str:
