@@ -16,6 +16,7 @@ from pocketvae.export.external.roles import listed
 from pocketvae.export.external.saved_functions import alike, call_part, value_count
 from pocketvae.export.external.saved_graph import Sampling, SavedGraph, node_of
 from pocketvae.keras.model_form import Role
+from pocketvae.keras.signature_names import names_by_layer
 
 Array = npt.NDArray[Any]
 _SEED, _COUNT, _OPEN_SIZE = 0, 3, 32
@@ -57,7 +58,8 @@ def cut_saved(file: Path, graph: SavedGraph, folder: Path) -> SavedParts | None:
     encoded = graph.behind(list(tensors.values()))
     taken = {name: tensor for name, tensor in graph.inputs.items() if name == data or node_of(tensor) in encoded}
     fed = dict(zip(names, (step.latent for step in steps), strict=True))
-    graph.write_part(folder / "decoder", {**fed, **conditions}, {decoded: graph.outputs[decoded]})
+    named = names_by_layer({decoded: graph.maker(graph.outputs[decoded]).name})[decoded]
+    graph.write_part(folder / "decoder", {**fed, **conditions}, {named: graph.outputs[decoded]})
     graph.write_part(folder / "encoder", taken, tensors, replaced)
     _compare(file, graph, folder, dict(zip(names, steps, strict=True)), decoded)
     drawings = "; ".join(
@@ -66,7 +68,7 @@ def cut_saved(file: Path, graph: SavedGraph, folder: Path) -> SavedParts | None:
         for name, step in zip(names, steps, strict=True)
     )
     return SavedParts(
-        picture=f"{data} {shown(graph, graph.inputs[data])} -> [encoder] -> {drawings} -> [decoder] -> {decoded} "
+        picture=f"{data} {shown(graph, graph.inputs[data])} -> [encoder] -> {drawings} -> [decoder] -> {named} "
         f"{shown(graph, graph.outputs[decoded])}",
         how="its signature cut where it draws",
         folder=folder,
@@ -131,7 +133,7 @@ def _compare(file: Path, graph: SavedGraph, folder: Path, steps: Mapping[str, Sa
         feeds = {graph.inputs[name]: values for name, values in given.items()}
         feeds |= {step.noise: noise[name] for name, step in steps.items()}
         (whole,) = graph.run(feeds, [graph.outputs[decoded]])
-        made = call_part(folder / "decoder", {**given, **latents})[decoded]
+        (made,) = call_part(folder / "decoder", {**given, **latents}).values()
         if not alike(whole, made):
             raise ExportError(
                 f"{file} could not be cut where it draws: encoder and decoder return other values; {HELP}"

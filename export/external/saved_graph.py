@@ -129,7 +129,8 @@ class SavedGraph:
             elif other is None:
                 yield tensor, node
 
-    def _maker(self, tensor: str) -> Any:
+    def maker(self, tensor: str) -> Any:
+        """Returns the node that makes a value; steps that do not change it are passed."""
         node = self.nodes[node_of(tensor)]
         while node.op in _MOVES:
             node = self.nodes[node_of(node.input[0])]
@@ -137,13 +138,13 @@ class SavedGraph:
 
     def _spread(self, scale: str) -> tuple[str, Role]:
         """Returns the tensor that a standard deviation is made of, and what it is."""
-        node = self._maker(scale)
+        node = self.maker(scale)
         if node.op == "Sqrt":
-            inner = self._maker(node.input[0])
+            inner = self.maker(node.input[0])
             return (_full(inner.input[0]), Role.LOG_VAR) if inner.op == "Exp" else (_full(node.input[0]), Role.VAR)
         if node.op != "Exp":
             return scale, Role.STD
-        half = self._maker(node.input[0])
+        half = self.maker(node.input[0])
         wanted = {"Mul": _HALF, "RealDiv": _TWICE}.get(half.op)
         for source in half.input if wanted else ():
             value = self.constant(source)
