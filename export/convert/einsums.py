@@ -12,10 +12,11 @@ EINSUM = "Einsum"
 
 
 def is_refused(equation: str) -> bool:
-    """Whether the converter leaves an einsum of two tensors as it is, although TFLite has operators for it.
+    """Whether an einsum of two tensors has a form that the converter takes, where it may not take the einsum itself.
 
     It takes products that contract something both have, and outer products. Sums over what one tensor alone has, and
-    products by element, it does not take. Diagonals and ellipses are not looked at.
+    products by element of more than two axes, it refuses; see findings/tensorflow_einsum_by_element.sh. Diagonals and
+    ellipses are not looked at.
     """
     if "." in equation:
         return False
