@@ -35,6 +35,8 @@ _SAVERS = frozenset({"SaveV2", "RestoreV2", "MergeV2Checkpoints", "ShardedFilena
 _SAVER_FUNCTION = re.compile(rb"__inference_+_?traced_(save|restore)_\d+")
 _SAVER_NODE = re.compile(rb"\^?save(_\d+)?/")
 _MENTIONED_SAVER_NODE = re.compile(rb"(?<![\w/])\^?save(_\d+)?/")
+# All random operators of TensorFlow have one of these in their names.
+RANDOM = ("Random", "Multinomial", "TruncatedNormal", "SampleDistortedBoundingBox")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,12 @@ def impure_operators(folder: Path) -> tuple[str, ...]:
     except (OSError, ManifestError) as e:
         raise ExportError(f"{folder} is not a SavedModel or is damaged: {FILE} cannot be read") from e
     return tuple(sorted({shortened(name.decode("utf-8", errors="replace"), 60) for name in found}))
+
+
+def may_draw(folder: Path) -> bool:
+    """Whether a SavedModel has random operators, such as those of a sampling."""
+    content = (folder / FILE).read_bytes()
+    return any(word.encode() in content for word in RANDOM)
 
 
 def _of_meta_graph(content: bytes, *, alone: bool) -> Iterator[bytes]:

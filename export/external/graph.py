@@ -11,6 +11,7 @@ from pocketvae.export.external.bounds import Interval, bounds
 from pocketvae.export.original.inside import layer_name
 from pocketvae.keras.io import import_tensorflow
 from pocketvae.keras.loading import Tensor
+from pocketvae.keras.saved_model import RANDOM
 from pocketvae.parsing import sentences
 from pocketvae.system.quiet import quiet_stderr
 
@@ -20,8 +21,6 @@ _MOVERS = frozenset(
 )
 # Constants that scale or shift an image have a value for each channel at most.
 _SMALL_BYTES = 256
-# All random operators of TensorFlow have one of these in their names.
-_RANDOM = ("Random", "Multinomial", "TruncatedNormal", "SampleDistortedBoundingBox")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +55,7 @@ class TracedGraph:
     def random_layers(self, output: int) -> tuple[str, ...]:
         """Returns the layers whose random operators an output depends on, as far as they are not inside functions."""
         behind = {name: self.operators[name][0] for name in self._behind(self.outputs[output])}
-        layers = (layer_name(name) for name, kind in behind.items() if any(word in kind for word in _RANDOM))
+        layers = (layer_name(name) for name, kind in behind.items() if any(word in kind for word in RANDOM))
         return tuple(sorted(set(layers)))
 
     def random_operators(self, output: int) -> tuple[str, ...]:
@@ -64,7 +63,7 @@ class TracedGraph:
         kinds = {self.operators[name][0] for name in self._behind(self.outputs[output])}
         if kinds & {"While", "StatelessWhile", "If", "StatelessIf", "PartitionedCall", "StatefulPartitionedCall"}:
             kinds |= set(self.functions)
-        return tuple(sorted(kind for kind in kinds if any(word in kind for word in _RANDOM)))
+        return tuple(sorted(kind for kind in kinds if any(word in kind for word in RANDOM)))
 
     def _behind(self, name: str) -> Iterator[str]:
         seen, waiting = {name}, [name]
@@ -101,7 +100,8 @@ def trace(call: Callable[[Sequence[Any]], Sequence[Any]], inputs: Sequence[Tenso
         if learning:
             raise ExportError(
                 f"the model must not change its own weights when it runs, but the layer {learning!r} does: it runs in "
-                f"training mode, so its outputs depend on what else is in the batch; save the model for inference"
+                f"training mode, so its outputs depend on what else is in the batch; save the model "
+                f"for inference (training=False)"
             ) from e
         lines = [line for line in str(e).splitlines() if line.strip()]
         raise ExportError(

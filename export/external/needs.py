@@ -11,6 +11,7 @@ from pocketvae.errors import ExportError
 from pocketvae.export.external.messages import ExternalModels
 from pocketvae.keras.architecture import is_graph, is_sequence, layers_of, rewritten
 from pocketvae.keras.files import ModelKind, read_header
+from pocketvae.keras.saved_model import may_draw
 
 _IMAGE_RANK = 4
 _PREPROCESSING = frozenset({"Rescaling", "Resizing", "Normalization", "CenterCrop"})
@@ -35,7 +36,7 @@ def _needs(path: Path, *, is_decoder: bool) -> bool:
     try:
         header = read_header(path)
         if header.kind is ModelKind.SAVED_MODEL:
-            return False
+            return not is_decoder and may_draw(path)
         if header.kind is ModelKind.ONNX:
             return True
         architecture = rewritten(header.config, header.flavours[0])

@@ -168,9 +168,9 @@ def _refuse_encoder(seen: Observed, decoder: Path) -> None:
     found = ", ".join(f"{output.name!r} [N, {listed(output.shape[1:])}]" for output in seen.outputs)
     likely = max(range(len(seen.values)), key=lambda index: _extent(seen, index))
     raise ExportError(
-        f"a decoder must return more than it takes, but {decoder} has {found}: name the output that holds the data "
-        f"with --decoder-output-name, such as {seen.outputs[likely].name} (a mean and a variance of a latent are an "
-        f"encoder's)"
+        f"a decoder must return more than it takes, but {decoder} has {found}: if these are the mean and variance of a "
+        f"latent, pass it with --encoder, else name the output that holds the data, --decoder-output-name "
+        f"{seen.outputs[likely].name}"
     )
 
 

@@ -30,6 +30,7 @@ from pocketvae.export.external.onnx_preparation import prepare_onnx
 from pocketvae.export.external.parts import Source, open_sources, open_with_code
 from pocketvae.export.external.pixels import Adaptation, encoder_adaptation, float_output, turned_output
 from pocketvae.export.external.samplings import Sampling
+from pocketvae.export.external.saved_encoder import without_sampling
 from pocketvae.export.external.saved_whole import prepare_saved
 from pocketvae.export.external.weights import built_model
 from pocketvae.keras.checkpoints import checkpoint_prefix
@@ -38,6 +39,7 @@ from pocketvae.keras.files import ModelKind, model_kind
 from pocketvae.keras.holes import make_reproducible
 from pocketvae.keras.loading import output_names, returns_dict
 from pocketvae.keras.model_form import Flavour, Role
+from pocketvae.keras.saved_model import may_draw
 from pocketvae.processes.rpc import handler, serve
 from pocketvae.spec import Component
 from pocketvae.system.files import sha256_path
@@ -106,6 +108,8 @@ def _prepare(models: ExternalModels, folder: Path, opened: Callable[[Path, Custo
         decoder=decoder.path,
         encoder=encoder.path if encoder else None,
         encoder_outputs=encoder.roles if encoder else None,
+        # A part that was written has one signature.
+        encoder_signature=models.encoder_signature if encoder and encoder.path == models.encoder else "",
         latent_layer="",
         decoder_part="",
         decoder_code="",
@@ -199,7 +203,7 @@ def _encoder(
 ) -> _Part:
     source = _chosen(sources, Component.ENCODER, "")
     if source.graph is None:
-        return _Part(path=source.path, facts={}, roles=models.encoder_outputs)
+        return _saved_encoder(models, source.path, folder)
     graph, changes = source.graph, list(source.changes)
     names = output_names(source.model)
     found: tuple[str, ...] = ()
@@ -229,6 +233,17 @@ def _encoder(
         found=(*(found or _changes_found(file, changes)), *(f"{file.name}: {note}" for note in cut.notes)),
         doubts=(*doubts, *adaptation.doubts, *_prior_doubts(cut, decoder)),
     )
+
+
+def _saved_encoder(models: ExternalModels, file: Path, folder: Path) -> _Part:
+    stated = models.encoder_outputs
+    found = without_sampling(file, models.code, models.encoder_signature, stated, folder) if may_draw(file) else None
+    if found is None:
+        return _Part(path=file, facts={}, roles=stated)
+    changes = ["without its sampling"]
+    path, roles = found
+    facts = _facts(Component.ENCODER, file, changes)
+    return _Part(path=path, facts=facts, roles=roles, found=_changes_found(file, changes))
 
 
 def _prior_doubts(cut: EncoderCut, decoder: FlatGraph | None) -> Iterator[str]:

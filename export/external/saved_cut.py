@@ -15,7 +15,7 @@ from pocketvae.export.external.moments import notes_of
 from pocketvae.export.external.roles import listed
 from pocketvae.export.external.saved_functions import alike, call_part, value_count
 from pocketvae.export.external.saved_graph import Sampling, SavedGraph, node_of
-from pocketvae.keras.model_form import Role
+from pocketvae.keras.model_form import DROPPED, Role
 from pocketvae.keras.signature_names import names_by_layer
 
 Array = npt.NDArray[Any]
@@ -109,6 +109,22 @@ def moments_by_name(steps: Mapping[str, Sampling]) -> dict[str, tuple[str, Role]
         made[f"{name}_mean"] = (step.mean, Role.MEAN)
         made[f"{name}_{step.role}"] = (step.spread, step.role)
     return dict(sorted(made.items()))
+
+
+def aligned(stated: tuple[Role, ...] | None, shown: tuple[Role, ...] | None) -> tuple[Role, ...] | None:
+    """Returns the roles of a part's outputs in their order: the user's own, with means where the sampling shows them.
+
+    Args:
+        stated: By the user, in an order of the user's; None if nothing is stated.
+        shown: By the sampling, in the order of the outputs; None if it shows nothing.
+    """
+    if stated is None or shown is None:
+        return shown if stated is None else stated
+    kept = [role for role in stated if role not in DROPPED]
+    if len(kept) != len(shown) or kept.count(Role.MEAN) != shown.count(Role.MEAN):
+        return stated
+    others = iter(role for role in kept if role is not Role.MEAN)
+    return tuple(role if role is Role.MEAN else next(others) for role in shown)
 
 
 def _compare(file: Path, graph: SavedGraph, folder: Path, steps: Mapping[str, Sampling], decoded: str) -> None:

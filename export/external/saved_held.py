@@ -29,6 +29,7 @@ from pocketvae.export.external.saved_functions import (
 from pocketvae.export.external.saved_graph import SavedGraph, node_of
 from pocketvae.keras.loading import open_model
 from pocketvae.keras.model_form import Role
+from pocketvae.keras.saved_model import RANDOM
 from pocketvae.keras.signature_names import names_by_layer
 
 # What TensorFlow and Keras keep beside the parts.
@@ -78,7 +79,7 @@ def _write_pair(
 ) -> SavedParts | None:
     """Writes an encoder and a decoder; None if the whole is another function than theirs."""
     encoder, decoder = (item.graph() for item in pair)
-    outputs, roles = _encoded(file, encoder)
+    outputs, roles = encoded(file, encoder)
     encoder.write_part(folder / "encoder", encoder.inputs, outputs)
     decoder.write_part(folder / "decoder", decoder.inputs, _by_layer(decoder, decoder.outputs))
     if whole is not None and not _makes(whole, folder):
@@ -94,13 +95,13 @@ def _write_pair(
     )
 
 
-def _encoded(file: Path, graph: SavedGraph) -> tuple[dict[str, str], tuple[Role, ...] | None]:
+def encoded(file: Path, graph: SavedGraph) -> tuple[dict[str, str], tuple[Role, ...] | None]:
     """Returns what an encoder returns apart from samples, and the roles where its sampling shows them."""
     drawn = graph.samplings()
     if len(drawn) == 1 and drawn[0].latent in {_made(graph, tensor) for tensor in graph.outputs.values()}:
         moments = moments_by_name({"z": drawn[0]})
         return {name: tensor for name, (tensor, _) in moments.items()}, tuple(role for _, role in moments.values())
-    kept = {name: tensor for name, tensor in graph.outputs.items() if not _is_open(graph, tensor)}
+    kept = {name: tensor for name, tensor in graph.outputs.items() if not is_open(graph, tensor)}
     if not kept:
         raise ExportError(f"{file} has an encoder whose outputs are all drawn in an unknown way: {HELP}")
     return _by_layer(graph, kept), None
@@ -120,12 +121,12 @@ def _made(graph: SavedGraph, tensor: str) -> str:
     return tensor
 
 
-def _is_open(graph: SavedGraph, tensor: str) -> bool:
+def is_open(graph: SavedGraph, tensor: str) -> bool:
     """Whether a tensor depends on random numbers, or on variables that the model writes."""
     inputs = {node_of(item) for item in graph.inputs.values()}
     nodes = (graph.nodes[name] for name in graph.behind([tensor]))
     return any(
-        "Random" in node.op or "Multinomial" in node.op or (node.op == "Placeholder" and node.name not in inputs)
+        any(word in node.op for word in RANDOM) or (node.op == "Placeholder" and node.name not in inputs)
         for node in nodes
     )
 
@@ -133,7 +134,7 @@ def _is_open(graph: SavedGraph, tensor: str) -> bool:
 def _makes(whole: SavedGraph, folder: Path) -> bool:
     """Whether decoder after encoder is the whole; of one that draws, nothing is said."""
     data, decoded = data_of(whole)
-    if len(whole.inputs) > 1 or _is_open(whole, whole.outputs[decoded]):
+    if len(whole.inputs) > 1 or is_open(whole, whole.outputs[decoded]):
         return True
     given = example(whole, whole.inputs[data])
     (taken,) = open_model(folder / "encoder").inputs

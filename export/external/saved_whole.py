@@ -9,7 +9,7 @@ from typing import Any
 from pocketvae.errors import ExportError
 from pocketvae.export.external.messages import ExternalModels, Preparation
 from pocketvae.export.external.moments import LOST_PRIOR
-from pocketvae.export.external.saved_cut import cut_saved
+from pocketvae.export.external.saved_cut import aligned, cut_saved
 from pocketvae.export.external.saved_functions import SavedFunction, functions_of, signature_of
 from pocketvae.export.external.saved_held import held_parts
 from pocketvae.keras.io import load_saved_model
@@ -32,7 +32,7 @@ def prepare_saved(models: ExternalModels, folder: Path) -> Preparation:
     graph = whole.graph() if whole is not None else None
     found = None if graph is None else cut_saved(file, graph, folder)
     found = found or held_parts(file, loaded, graph, folder)
-    roles = models.encoder_outputs if models.encoder_outputs is not None else found.roles
+    roles = aligned(models.encoder_outputs, found.roles)
     facts = {
         f"{component} {key}": value
         for component in (Component.ENCODER, Component.DECODER)

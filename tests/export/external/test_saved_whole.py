@@ -96,6 +96,11 @@ def test_roles_that_the_user_states_are_kept(tmp_path):
     assert prepare(tmp_path / "a", tmp_path / "vae").models.encoder_outputs == (Role.MEAN, Role.STD)
     stated = (Role.MEAN, Role.VAR)
     assert prepare(tmp_path / "b", tmp_path / "vae", encoder_outputs=stated).models.encoder_outputs == stated
+    # A log-variance comes first in the part, since it does so by name.
+    write(tmp_path / "other", step="log_var")
+    for place, stated in enumerate([(Role.MEAN, Role.LOG_VAR), (Role.MEAN, Role.LOG_VAR, Role.SAMPLE)]):
+        found = prepare(tmp_path / f"c{place}", tmp_path / "other", encoder_outputs=stated)
+        assert found.models.encoder_outputs == (Role.LOG_VAR, Role.MEAN)
 
 
 def test_options_about_layers_are_refused(tmp_path):
