@@ -166,7 +166,7 @@ def _refuse_encoder(seen: Observed, decoder: Path) -> None:
     if taken <= sum(values[0].size for values in seen.values):
         return
     found = ", ".join(f"{output.name!r} [N, {listed(output.shape[1:])}]" for output in seen.outputs)
-    likely = max(range(len(seen.values)), key=lambda index: _extent(seen, index))
+    likely = max(range(len(seen.values)), key=lambda index: (_extent(seen, index), _likeness(seen, index)))
     raise ExportError(
         f"a decoder must return more than it takes, but {decoder} has {found}: if these are the mean and variance of a "
         f"latent, pass it with --encoder, else name the output that holds the data, --decoder-output-name "
