@@ -184,10 +184,11 @@ def _find(
     stock = _with_seeds(_Found(source=source, quantizer=quantizer, search=search, best=best, alone=alone), tolerances)
     if stock.is_good:
         return _in_four_bits(stock, tolerances)
-    wholes, faults, is_late = [stock], list[str](), source.effort.limit(_LONGEST_TUNING_S)
+    wholes, faults = [stock], list[str]()
+    is_late, is_cut = source.effort.limit(_LONGEST_TUNING_S), source.effort.limit(math.inf)
     for tuning in tunings(source.tune, spec.component, integer_only=integer_only):
         good = [whole.worst_ratio for whole in wholes if whole.is_good]
-        if good and (source.tune is Tune.FAST or is_late()):
+        if (good and (source.tune is Tune.FAST or is_late())) or is_cut():
             break
         try:
             tuned = _tuned(start, source, tuning)
@@ -341,9 +342,15 @@ def _rmse(format: Format, content: bytes, source: Source) -> float:
 def _seeds(
     source: Source, tolerances: tuple[Tolerance, ...], best: Trial, quantizer: Quantizer
 ) -> tuple[SeedError, ...]:
-    """Returns the errors of the plan with each set of calibration samples, the artifact's own first."""
+    """Returns the errors of the plan with each set of calibration samples, the artifact's own first.
+
+    What the time limit leaves no time for is not measured: the file itself counts more.
+    """
+    is_late = source.effort.limit(math.inf)
     found = [SeedError(seed=0, errors=dict(best.errors), error_ratio=best.error_ratio)]
     for seed, calibration in enumerate(source.calibrations_of_other_seeds(), start=1):
+        if is_late():
+            break
         other = quantizer.with_calibration(calibration)
         other.spend_on_calibration()
         other.spend_on_file(best.plan, _sample_count(source.golden_inputs))

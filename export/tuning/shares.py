@@ -93,7 +93,7 @@ def best_shares(
     """
     with open_graph(graph.graph) as session:
         outputs = _Outputs(session, graph, samples, on_runs)
-        return [1.0 if is_over() else outputs.best_share(place) for place in places]
+        return [1.0 if is_over() else outputs.best_share(place, is_over) for place in places]
 
 
 class _Outputs:
@@ -107,8 +107,8 @@ class _Outputs:
         if not all(np.isfinite(values).all() for row in self._expected for values in row):
             raise FloatingPointError("an output is not finite")
 
-    def best_share(self, place: Place) -> float:
-        """Returns the best share of one place's range; from the whole range on until the error grows."""
+    def best_share(self, place: Place, is_over: Callable[[], bool]) -> float:
+        """Returns the best share of one place's range; from the whole range on until the error grows or it is late."""
         if not max(place.high, 0.0) > min(place.low, 0.0):
             return 1.0
         values = [self._session.run(place.tensor, feed) for feed in self._feeds]
@@ -118,6 +118,8 @@ class _Outputs:
             if not error < smallest:
                 break
             best, smallest = share, error
+            if is_over():
+                break
         return best
 
     def _error(self, place: Place, values: list[npt.NDArray[Any]], share: float) -> float:

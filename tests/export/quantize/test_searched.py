@@ -1,6 +1,7 @@
 from dataclasses import replace
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 
 from pocketvae.bundle.quantization import SeedError
@@ -9,6 +10,7 @@ from pocketvae.export.quantize import searched
 from pocketvae.export.quantize.notes import tuning_notes
 from pocketvae.export.quantize.search import QuantizationPlan, Search, Trial
 from pocketvae.export.quantize.source import Source
+from pocketvae.export.tuning.effort import Effort
 from pocketvae.export.tuning.ladder import Tune
 from pocketvae.export.tuning.names import Tuning
 from pocketvae.spec import ArtifactSpec, Component, Format, Precision
@@ -46,7 +48,7 @@ def find(monkeypatch):
 
     asked = []
 
-    def found(stock, tuned, *, integer_only=False, tune=Tune.FAST, broken=None):
+    def found(stock, tuned, *, integer_only=False, tune=Tune.FAST, broken=None, effort=None):
         def ratios(source):
             return stock if source.tuning is None else tuned
 
@@ -71,7 +73,8 @@ def find(monkeypatch):
         monkeypatch.setattr(searched, "_start", start)
         monkeypatch.setattr(searched, "_seeds", seeds)
         monkeypatch.setattr(Source, "tuned", broken or (lambda *_: SimpleNamespace(is_changed=True, sum_parts=1)))
-        return searched._find(SPEC, replace(SOURCE, tune=tune), (), None, integer_only=integer_only)
+        source = replace(SOURCE, tune=tune, effort=effort or Effort())
+        return searched._find(SPEC, source, (), None, integer_only=integer_only)
 
     found.asked = asked
     return found
@@ -155,6 +158,24 @@ def test_layers_stay_in_float_where_tuning_is_not_enough(find):
 
 def test_nothing_is_tuned_where_nothing_is_wanted(find):
     assert find((1.5, 1.5), (0.1, 0.1), tune=Tune.NONE).source.tuning is None
+
+
+def test_what_there_is_no_time_for_is_left_out(find):
+    late = Effort(time_limit_s=0.0)
+    assert find((1.5, 1.5), (0.1, 0.1), effort=late).source.tuning is None
+    assert late.was_cut
+
+
+def test_other_samples_are_not_measured_when_time_is_over():
+    def quantizer_for_others(_):
+        raise AssertionError("measured")
+
+    best = Trial(plan=QuantizationPlan(), content=b"", rmse=0.0, error_ratio=0.5)
+    source = replace(SOURCE, effort=Effort(time_limit_s=0.0), other_calibrations=({"z": np.zeros((4, 2))},))
+    quantizer = SimpleNamespace(with_calibration=quantizer_for_others)
+    assert [item.seed for item in searched._seeds(source, (), best, quantizer)] == [0]
+    with pytest.raises(AssertionError, match="measured"):
+        searched._seeds(replace(source, effort=Effort()), (), best, quantizer)
 
 
 def test_a_file_without_floats_takes_the_smaller_error_even_above_the_budget(find):
