@@ -39,6 +39,8 @@ from pocketvae.spec import Format
 _CORRECTION_SAMPLES = 128
 # Both networks are given the same, so that few are enough; slopes need more than means.
 _MEAN_SAMPLES = {Format.TFLITE: 48, Format.ONNX: 128}
+# Fewer of a large network: each is called several times for every variant.
+_FEWEST_MEAN_SAMPLES, _MEANS_S = 16, 10.0
 # tf2onnx joins a matrix product and its biases under the name of the product.
 _PRODUCT = "_Gemm"
 
@@ -125,7 +127,12 @@ class Quantizer(ABC):
 
     @cached_property
     def _mean_samples(self) -> Inputs:
-        return thinned(self._calibration, _MEAN_SAMPLES[self.format])
+        return thinned(self._calibration, self._mean_count)
+
+    @cached_property
+    def _mean_count(self) -> int:
+        in_time = int(_MEANS_S / calls_s(self.format, self._multiply_adds, 1))
+        return max(_FEWEST_MEAN_SAMPLES, min(_MEAN_SAMPLES[self.format], in_time))
 
     @property
     @abstractmethod
@@ -342,7 +349,7 @@ class OnnxQuantizer(Quantizer):
 
     def _corrected_runs(self, plan: QuantizationPlan) -> float:
         # For each layer half of the network on average, then all of it for the sums and the error of both variants.
-        return 0.0 if plan.float_layers else _MEAN_SAMPLES[self.format] * (len(self.layers) / 2 + 3)
+        return 0.0 if plan.float_layers else self._mean_count * (len(self.layers) / 2 + 3)
 
     @cached_property
     def _float_channels(self) -> Channels:

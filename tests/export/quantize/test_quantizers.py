@@ -29,7 +29,7 @@ def quantized(monkeypatch):
         monkeypatch.setattr(quantizers, "float_channels", lambda float32, inputs: {})
         monkeypatch.setattr(quantizers, "with_corrected_channels", lambda *_: b"corrected")
         quantizer = OnnxQuantizer(SimpleNamespace(tuning=tuning), {"z": np.zeros((4, 2), np.float32)})
-        quantizer.__dict__["calibrated"] = SimpleNamespace(prepared=FLOAT32)
+        quantizer.__dict__ |= {"calibrated": SimpleNamespace(prepared=FLOAT32), "_multiply_adds": 1000}
         quantizer.__dict__["_sums"] = SimpleNamespace(correct=lambda content: content + b", sums too")
         return quantizer.quantize(QuantizationPlan(float_layers=float_layers)), asked
 
@@ -53,3 +53,10 @@ def test_a_network_with_layers_in_float_is_taken_as_it_is(quantized):
     content, asked = quantized({b"corrected": 0.5}, float_layers=("a",))
     assert content == b"plain"
     assert not asked  # a search tries many of them
+
+
+@pytest.mark.parametrize(("multiply_adds", "count"), [(10**8, 128), (10**10, 52), (10**11, 16)])
+def test_means_of_large_networks_are_taken_of_fewer_samples(multiply_adds, count):
+    quantizer = OnnxQuantizer(SimpleNamespace(), {"z": np.zeros((1024, 2), np.float32)})
+    quantizer.__dict__["_multiply_adds"] = multiply_adds
+    assert len(quantizer._mean_samples["z"]) == count
