@@ -11,6 +11,7 @@ from pocketvae.cli.terminal import Terminal
 
 if TYPE_CHECKING:
     from pocketvae.train import Evaluation
+    from pocketvae.train.sample_quality import SampleQuality
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,6 +26,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="samples per item for -log p(x) (default: %(default)s)",
     )
     parser.add_argument("--images", metavar="N", type=int, help="evaluate the first N test items (default: all)")
+    parser.add_argument(
+        "--samples",
+        metavar="N",
+        type=int,
+        help="compare N draws from the prior with as many test images: kernel distance, precision and recall",
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of binarization and latents (default: 0)")
     parser.add_argument("--skip-corrupt", action="store_true", help="skip images that cannot be read")
     parser.add_argument("--json", metavar="FILE", type=Path, help="write the figures as JSON")
@@ -43,6 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
             source=arguments.data,
             importance_samples=arguments.importance_samples,
             image_count=arguments.images,
+            sample_count=arguments.samples,
             seed=arguments.seed,
             skip_corrupt=arguments.skip_corrupt,
             progress=terminal.step,
@@ -51,7 +59,20 @@ def run(arguments: argparse.Namespace) -> int:
         write_text(arguments.json, encode(result))
     terminal.line(_subject(result))
     terminal.table(["figure", "value", "standard error", "unit"], _rows(result))
+    if result.sample_quality is not None:
+        _show_quality(terminal, result.sample_quality)
     return 0
+
+
+def _show_quality(terminal: Terminal, quality: SampleQuality) -> None:
+    terminal.line(
+        f"features of a classifier of {quality.task}, right about {100 * quality.accuracy:.1f} % of the test images"
+    )
+    rows = [
+        [name, f"{part.kernel_distance:.4f}", f"{part.precision:.3f}", f"{part.recall:.3f}"]
+        for name, part in (("samples", quality.samples), ("training images", quality.training))
+    ]
+    terminal.table([f"{quality.images} against test images", "kernel distance", "precision", "recall"], rows)
 
 
 def _subject(result: Evaluation) -> str:

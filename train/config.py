@@ -90,6 +90,9 @@ class TrainConfig:
         categories: Columns of tables that are categories although they hold numbers.
         resize: Scale all images to this height and width; 0 keeps their own.
         conditional: Give encoder and decoder the label of every image.
+        mirror: Mirror half of the training images, left to right.
+        shift_pixels: Move training images by up to so many rows and columns.
+        zoom: Scale the drawing in training images by a factor within 1 +- this.
         likelihood: p(x|z).
         degrees_of_freedom: Of the Student's t likelihood; 0 fits them.
         binarization: How grey values are binarized for the Bernoulli likelihood.
@@ -144,6 +147,9 @@ class TrainConfig:
     categories: tuple[str, ...] = ()
     resize: int = 0
     conditional: bool = False
+    mirror: bool = False
+    shift_pixels: int = 0
+    zoom: float = 0.0
     likelihood: Likelihood = Likelihood.BERNOULLI
     degrees_of_freedom: float = 0.0
     binarization: Binarization = Binarization.DYNAMIC
@@ -230,6 +236,7 @@ class TrainConfig:
             _check(value > 0 and math.isfinite(value), name, "positive and finite", value)
         _check(math.isfinite(self.free_bits_nats), "free_bits_nats", "finite", self.free_bits_nats)
         _check(0 <= self.final_rate_fraction <= 1, "final_rate_fraction", "between 0 and 1", self.final_rate_fraction)
+        _check(0 <= self.zoom < 1, "zoom", "at least 0 and below 1", self.zoom)
         _check(0 <= self.ema_decay < 1, "ema_decay", "at least 0 and below 1", self.ema_decay)
         _check(0 <= self.seed < 2**31, "seed", "between 0 and 2147483647", self.seed)
 
@@ -244,7 +251,9 @@ class TrainConfig:
         _refuse(not sequence and bool(self.truth), "truth", other, "''")
         _check(self.truth not in self.columns or not self.truth, "truth", "none of the columns", self.truth)
         _refuse(self.data is not DataKind.VECTOR and bool(self.categories), "categories", other, "[]")
-        _refuse(not image and self.resize > 0, "resize", other, "0")
+        for name in ("resize", "shift_pixels", "zoom"):
+            _refuse(not image and getattr(self, name) > 0, name, other, "0")
+        _refuse(not image and self.mirror, "mirror", other, "false")
         _refuse(not sequence and self.mel_bands > 0, "mel_bands", other, "0")
         framed = not self.mel_bands or self.frame >= self.hop >= 1
         _check(framed, "frame", "at least hop, and hop at least 1", (self.frame, self.hop))
@@ -308,6 +317,7 @@ _MOST = {
     "high_hz": 1e6,
     "degrees_of_freedom": 1e6,
     "resize": 4096,
+    "shift_pixels": 4096,
     "hidden_units": _MOST_UNITS,
     "components": _MOST_UNITS,
     "couplings": 1000,
@@ -332,6 +342,7 @@ _NOT_NEGATIVE = (
     "high_hz",
     "degrees_of_freedom",
     "resize",
+    "shift_pixels",
     "blocks",
     "components",
     "couplings",

@@ -9,7 +9,7 @@ from pocketvae.bundle.run import Run, open_run
 from pocketvae.data.dataset import ImageSplits
 from pocketvae.data.embedded import MNIST
 from pocketvae.data.items import ItemSet, Splits
-from pocketvae.errors import DataError
+from pocketvae.errors import DataError, SpecError
 from pocketvae.keras.io import load_model, start_tensorflow
 from pocketvae.kinds.registry import kind_of
 from pocketvae.progress import Progress, ProgressCallback, ignore_progress
@@ -20,6 +20,7 @@ from pocketvae.train.data import binarize_once
 from pocketvae.train.evaluation import ElboEstimate, Evaluator, LikelihoodEstimate, bits_per_dim
 from pocketvae.train.model import VaeModel
 from pocketvae.train.presets import with_overrides
+from pocketvae.train.sample_quality import MOST_SAMPLES, SampleQuality, check_enough, sample_quality
 from pocketvae.train.sources import load_data
 from pocketvae.vae_spec import DataKind, Likelihood, VaeSpec
 
@@ -42,6 +43,7 @@ class Evaluation:
         log_likelihood: By importance sampling.
         elbo_bits_per_dim: The negative ELBO in bits per dimension; None for a density.
         bits_per_dim: -log p(x) in bits per dimension; None for a density.
+        sample_quality: Draws from the prior against test images; None where no samples were asked for.
     """
 
     __pydantic_config__ = STRICT
@@ -56,6 +58,7 @@ class Evaluation:
     log_likelihood: LikelihoodEstimate
     elbo_bits_per_dim: float | None
     bits_per_dim: float | None
+    sample_quality: SampleQuality | None = None
 
 
 def evaluate(
@@ -64,6 +67,7 @@ def evaluate(
     source: str | None = None,
     importance_samples: int = 5000,
     image_count: int | None = None,
+    sample_count: int | None = None,
     seed: int = 0,
     skip_corrupt: bool = False,
     progress: ProgressCallback = ignore_progress,
@@ -75,31 +79,42 @@ def evaluate(
         source: Source of the data; None for a run that was trained on the embedded MNIST.
         importance_samples: K, the samples per item.
         image_count: Evaluate only the first items; None for all.
+        sample_count: Compare so many draws from the prior with test images, see `sample_quality`; None for none.
         seed: Seed of binarization and latents.
         skip_corrupt: Skip images of a folder that cannot be read, as training may have done.
         progress: Called after every batch.
 
     Raises:
         ManifestError: the run is damaged.
-        SpecError: a number is below 1.
+        SpecError: a number is below 1, or samples are asked for of a model of other data than images.
         DataError: the images cannot be used or are not of the model's size, or their source is unknown.
         TargetError: TensorFlow is not installed.
     """
     for name, value, most in (
         ("importance samples", importance_samples, limits.MOST_IMPORTANCE_SAMPLES),
         ("images", image_count, None),
+        ("samples", sample_count, MOST_SAMPLES),
     ):
         if value is not None:
             limits.check_number(value, f"the number of {name}", most=most)
     run = open_run(run_path)
     config = with_overrides(TrainConfig(), run.record.config)
+    if sample_count is not None and config.data is not DataKind.IMAGE:
+        raise SpecError(f"--samples compares images, but the run is of {kind_of(config.data).plural}")
     data = _data(run, source, config, skip_corrupt=skip_corrupt)
+    if sample_count is not None and isinstance(data, ImageSplits):
+        check_enough(data.test)
     test = data.test if image_count is None else data.test.take(slice(image_count))
     progress(Progress(stage="loading TensorFlow", done=0, total=1))
     start_tensorflow(onednn=config.onednn, threads=config.threads)
-    evaluator = Evaluator(load_vae(run), seed=seed)
+    model = load_vae(run)
+    evaluator = Evaluator(model, seed=seed)
     elbo = evaluator.elbo(test)
     likelihood = evaluator.log_likelihood(test, importance_samples, progress=progress)
+    quality = None
+    if sample_count is not None and isinstance(data, ImageSplits):
+        binary = config.binarization is Binarization.STATIC
+        quality = sample_quality(model, data, sample_count, seed, binary=binary, progress=progress)
     vae = run.record.vae
     return Evaluation(
         run=run.record.preset,
@@ -112,6 +127,7 @@ def evaluate(
         log_likelihood=likelihood,
         elbo_bits_per_dim=bits_per_dim(vae, elbo.negative_elbo_nats),
         bits_per_dim=bits_per_dim(vae, likelihood.negative_log_likelihood_nats),
+        sample_quality=quality,
     )
 
 

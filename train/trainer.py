@@ -14,6 +14,7 @@ from pocketvae.fields import Channel, ChannelKind
 from pocketvae.keras.io import import_keras, import_tensorflow
 from pocketvae.numerics.likelihoods import places
 from pocketvae.train import objective
+from pocketvae.train.augmentation import augment
 from pocketvae.train.config import Objective, TrainConfig
 from pocketvae.train.distribution import Workers
 from pocketvae.train.model import Noise, Terms, VaeModel
@@ -119,7 +120,7 @@ class Trainer:
         noise = Noise(seed=seed, first=first, whole=items.shape[0] * self._workers.count if shared else None)
         with tf.GradientTape() as tape:
             terms = self.model.terms(
-                items,
+                augment(items, self.config, noise),
                 labels,
                 noise,
                 samples=self.config.importance_samples,
